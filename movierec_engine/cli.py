@@ -1,0 +1,146 @@
+"""`movierec`: the platform from the command line."""
+
+import os
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from movierec_engine import __version__
+from movierec_engine.console import one_sentence_errors
+
+ARTIFACTS = click.option(
+    "--artifacts",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=lambda: os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts",
+    show_default="MOVIEREC_ARTIFACTS, else artifacts",
+    help="The artifact store.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="movierec")
+def cli() -> None:
+    """A movie recommendation platform: raw ratings in, evaluated models and a served index out.
+
+    Start with `movierec demo`.
+    """
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
+@click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
+def train(overrides: tuple[str, ...]) -> None:
+    """Prepare the data, train, evaluate and index one model.
+
+    OVERRIDES are settings in Hydra's syntax: model=lightgcn trainer.max_epochs=5 device=cpu. `movierec train --help`
+    lists what there is, `--cfg job` shows the resolved settings, `--multirun` sweeps over comma-separated values.
+    """
+    from movierec_engine import train as training
+
+    training.main(list(overrides))
+
+
+@cli.command()
+@ARTIFACTS
+@click.option("--model", "models", multiple=True, help="A model to materialize; repeat for more.  [default: all]")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option("--serve/--no-serve", default=True, show_default=True, help="Start the three servers afterwards.")
+@click.option("--dagster-port", default=3000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--dashboard-port", default=8501, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--api-port", default=5000, show_default=True, type=click.IntRange(1, 65535))
+@click.argument("overrides", nargs=-1)
+def demo(
+    artifacts: Path,
+    models: tuple[str, ...],
+    device: str,
+    serve: bool,
+    dagster_port: int,
+    dashboard_port: int,
+    api_port: int,
+    overrides: tuple[str, ...],
+) -> None:
+    """Materialize the models on the bundled data through Dagster, then run Dagster's UI, the dashboard and the API.
+
+    What is in the artifact store already is not made again. OVERRIDES are settings in Hydra's syntax, such as
+    trainer.max_epochs=5. Ctrl-C ends everything.
+    """
+    from movierec_engine import demo as demonstration
+    from movierec_engine.models.registry import MODEL_NAMES
+
+    with one_sentence_errors():
+        demonstration.run(
+            artifacts,
+            models or MODEL_NAMES,
+            device,
+            overrides,
+            demonstration.Ports(dagster_port, dashboard_port, api_port) if serve else None,
+        )
+
+
+@cli.group()
+def data() -> None:
+    """Data sets."""
+
+
+@data.command()
+@click.argument("name")
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data"),
+    show_default=True,
+    help="The folder to unpack into, as DIR/NAME.",
+)
+def fetch(name: str, directory: Path) -> None:
+    """Download a MovieLens data set from GroupLens, check it and unpack it.
+
+    NAME is one of ml-latest-small, ml-latest, ml-100k, ml-1m, ml-10m, ml-20m, ml-25m, ml-32m. An interrupted download
+    goes on where it stopped.
+    """
+    from movierec_engine.data.download import fetch as fetch_archive
+
+    with one_sentence_errors():
+        folder = fetch_archive(name, directory)
+        Console().print(f"{folder}\ntrain on it: movierec train data.name={name} data.dir={folder}", highlight=False)
+
+
+@cli.group()
+def models() -> None:
+    """Trained versions."""
+
+
+@models.command("list")
+@ARTIFACTS
+def list_models(artifacts: Path) -> None:
+    """List every trained version in the store, newest last, and mark the one that is served."""
+    from movierec_engine.pipeline import SERVING
+    from movierec_engine.store import ArtifactStore
+
+    with one_sentence_errors():
+        store = ArtifactStore(artifacts)
+        served = store.pointed(SERVING)
+        table = Table(title=f"trained models in {store.root}")
+        for column in ("model", "device", "version", "fingerprint", "validation ndcg@10", "seconds", ""):
+            table.add_column(column, justify="right" if column in ("validation ndcg@10", "seconds") else "left")
+        for slot in store.slots("trained_model"):
+            for version in store.versions(slot):
+                measured = version.facts.get("validation_metrics", {}).get("ndcg@10")
+                table.add_row(
+                    *slot.path,
+                    version.version,
+                    version.fingerprint,
+                    "-" if measured is None else f"{measured:.4f}",
+                    f"{version.facts.get('seconds', 0):.1f}",
+                    "served" if served and served.parents["trained_model"] == version.reference else "",
+                )
+        Console().print(table)
+
+
+def main() -> None:
+    cli(prog_name="movierec")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""From Hydra's configuration to typed settings: the one place that reads configs/."""
+
+import difflib
+import os
+import threading
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from movierec_engine.api.config import ServingConfig
+from movierec_engine.data.config import DataConfig
+from movierec_engine.device import resolve_device
+from movierec_engine.errors import ConfigError
+from movierec_engine.evaluation.config import EvaluationConfig
+from movierec_engine.models.registry import MODEL_NAMES, model_class
+from movierec_engine.retrieval.config import RetrievalConfig
+from movierec_engine.tracking.config import LoggerConfig
+from movierec_engine.training.config import TrainerConfig
+
+T = TypeVar("T")
+_hydra_lock = threading.Lock()  # Hydra keeps global state; two threads that compose at once break each other
+
+
+@dataclass(frozen=True)
+class PathsConfig:
+    """Where things are written."""
+
+    artifacts: str = "artifacts"
+    """The artifact store; everything that a run writes is below it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that one run needs, typed and checked."""
+
+    model_name: str
+    model: Any
+    """The model's own config dataclass."""
+    data: DataConfig
+    trainer: TrainerConfig
+    evaluation: EvaluationConfig
+    retrieval: RetrievalConfig
+    serving: ServingConfig
+    logger: LoggerConfig
+    paths: PathsConfig
+    device: str
+    """A device of this machine; `auto` is already resolved."""
+    seed: int
+    experiment_name: str
+    run_name: str
+    overrides: list[str] = field(default_factory=list)
+    """What was asked for on top of the defaults, in Hydra's syntax."""
+
+    def resolved(self) -> dict[str, Any]:
+        """All values as plain JSON-able data, for manifests and trackers."""
+        everything = asdict(self)
+        everything["model"] = {"name": everything.pop("model_name"), **everything["model"]}
+        return everything
+
+
+def config_dir() -> Path:
+    """The configs/ folder: of MOVIEREC_CONFIGS, the working folder, or the checkout that the package is in."""
+    candidates = [Path("configs"), Path(__file__).resolve().parents[1] / "configs"]
+    if named := os.environ.get("MOVIEREC_CONFIGS"):
+        candidates = [Path(named)]
+    for folder in candidates:
+        if (folder / "config.yaml").is_file():
+            return folder.absolute()
+    raise ConfigError(
+        f"no config.yaml in {' or '.join(str(folder) for folder in candidates)}; "
+        "run from the repository or set MOVIEREC_CONFIGS to its configs folder"
+    )
+
+
+def load_settings(overrides: list[str]) -> Settings:
+    """Settings from configs/ and overrides in Hydra's syntax, such as `model=lightgcn` or `trainer.max_epochs=5`.
+
+    Raises ConfigError, in one sentence with the nearest valid choice, for what is no setting or no value of one.
+    """
+    try:
+        with _hydra_lock:
+            GlobalHydra.instance().clear()
+            with initialize_config_dir(config_dir=str(config_dir())):
+                composed = compose("config", overrides=overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error, overrides)) from error
+    return typed_settings(composed, overrides)
+
+
+def typed_settings(composed: DictConfig, overrides: list[str]) -> Settings:
+    """Settings from a configuration that Hydra composed."""
+    values: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
+    model = dict(values.pop("model"))
+    name = model.pop("name")
+    model.pop("type", None)  # the family; for people who read the YAML
+    groups = {
+        "data": DataConfig,
+        "trainer": TrainerConfig,
+        "evaluation": EvaluationConfig,
+        "retrieval": RetrievalConfig,
+        "serving": ServingConfig,
+        "logger": LoggerConfig,
+        "paths": PathsConfig,
+    }
+    device = resolve_device(str(values.pop("device")))
+    seed = _convert(int, values.pop("seed"), "seed")
+    return Settings(
+        model_name=name,
+        model=typed(model_class(name).Config, model, "model"),
+        **{group: typed(kind, values.pop(group), group) for group, kind in groups.items()},
+        device=device,
+        seed=seed,
+        experiment_name=str(values.pop("experiment_name")),
+        run_name=str(values.pop("run_name") or f"{name}-{device}-{seed}"),
+        overrides=list(overrides),
+    )
+
+
+def typed(kind: type[T], values: Any, where: str) -> T:
+    """A dataclass from plain values, each of the field's type; nested dataclasses and tuples included.
+
+    Raises ConfigError naming the setting, and for an unknown one the nearest that exists.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}={values!r} must be a group of settings, not a single value")
+    known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"{where}.{name} is not a setting{nearest(f'{where}.{name}', known, where)}")
+    hints = get_type_hints(kind)
+    return kind(**{name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()})
+
+
+def nearest(wanted: str, known: Any, prefix: str = "") -> str:
+    """`; did you mean ...?` with the closest known name, or the list of all."""
+    names = [f"{prefix}.{name}" if prefix else str(name) for name in known]
+    close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else f"; choose from {', '.join(names) or 'none'}"
+
+
+def explain(error: Exception, overrides: list[str]) -> str:
+    """One sentence for an error of Hydra's about overrides."""
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key == "model" and value not in MODEL_NAMES:
+            return f"there is no model {value!r}{nearest(value, MODEL_NAMES)}"
+    text = " ".join(str(error).split())
+    missing = getattr(error, "__cause__", None) or error
+    full_key = getattr(missing, "full_key", None)
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+~")
+        if f"'{key}'" in text or (full_key and key == full_key) or f"'{override}'" in text:
+            return f"override {override!r} does not fit the configuration{nearest(key, known_keys())}"
+    return text
+
+
+def known_keys() -> list[str]:
+    """Every setting's dotted name, under the default choice of each group, and the group names themselves."""
+    with _hydra_lock:
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(config_dir=str(config_dir())):
+            composed = compose("config")
+    return _leaves(OmegaConf.to_container(composed, resolve=False), "")
+
+
+def _leaves(values: Any, prefix: str) -> list[str]:
+    if not isinstance(values, dict):
+        return [prefix]
+    names = [prefix] if prefix else []
+    for name, value in values.items():
+        names += _leaves(value, f"{prefix}.{name}" if prefix else str(name))
+    return names
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    """A plain value as the given type; an integer serves as a float, nothing else is guessed."""
+    if is_dataclass(kind):
+        return typed(kind, value, where)  # type: ignore[arg-type]
+    if getattr(kind, "__origin__", None) is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{where}={value!r} must be a list such as [{_example(kind.__args__[0])}]")
+        arguments = kind.__args__
+        variable = len(arguments) == 2 and arguments[1] is Ellipsis
+        if not variable and len(value) != len(arguments):
+            raise ConfigError(f"{where}={list(value)} must have {len(arguments)} values")
+        kinds = [arguments[0]] * len(value) if variable else arguments
+        return tuple(_convert(part, item, where) for part, item in zip(kinds, value, strict=True))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is str and value is None:
+        return ""
+    if type(value) is not kind:
+        names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+        raise ConfigError(f"{where}={value!r} must be {names.get(kind, kind.__name__)}")
+    return value
+
+
+def _example(kind: type) -> str:
+    return "5,10,20" if kind is int else "ndcg,recall" if kind is str else "0.9,0.999"

@@ -1,0 +1,45 @@
+"""How the command line speaks: log lines on standard error, one sentence for an error, tables for results."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+
+from movierec_engine.errors import ConfigError, MovierecError
+
+errors = Console(stderr=True)
+
+
+def log_to_console() -> None:
+    """Show the engine's log: pretty on a terminal, plain lines elsewhere."""
+    handler: logging.Handler = RichHandler(console=errors, show_path=False, show_level=False, omit_repeated_times=False)
+    if not errors.is_terminal:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logger = logging.getLogger("movierec_engine")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+@contextmanager
+def one_sentence_errors() -> Iterator[None]:
+    """Print an error that is the user's to mend as one sentence and exit: 2 for a wrong setting, 1 for anything else.
+
+    With HYDRA_FULL_ERROR=1 in the environment the stack trace is shown instead.
+    """
+    try:
+        yield
+    except MovierecError as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        errors.print("stopped")
+        sys.exit(130)

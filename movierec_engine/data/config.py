@@ -1,0 +1,93 @@
+"""Settings of the data group: where ratings come from, which become positives, how they are split."""
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from movierec_engine.errors import ConfigError
+
+Layout = Literal["auto", "custom", "presplit"]
+SplitStrategy = Literal["random", "global_time", "leave_one_out"]
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """The names that a custom file gives to the four columns; an empty name says that the file has no such column."""
+
+    user: str = "user"
+    item: str = "item"
+    rating: str = "rating"
+    timestamp: str = "timestamp"
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Everything that decides what a model is trained and tested on."""
+
+    name: str = "movielens-small"
+    """Name of the data set; artifacts of different data sets stand in different folders."""
+    layout: str = "auto"
+    """`auto` (a MovieLens folder, told apart by its files), `custom` (one file with mapped columns) or `presplit`."""
+    dir: str = "data/movielens-small"
+    """Folder of a MovieLens data set (layout auto)."""
+
+    ratings_file: str = ""
+    """CSV or Parquet file with the ratings (layout custom)."""
+    movies_file: str = ""
+    """Optional `movieId,title,genres` CSV with the titles (layouts custom and presplit)."""
+    columns: ColumnNames = field(default_factory=ColumnNames)
+    """Column names of `ratings_file` (layout custom)."""
+
+    train_file: str = ""
+    """CSV or Parquet with columns user,item and optionally rating,timestamp (layout presplit)."""
+    valid_file: str = ""
+    """Like `train_file`; without it nothing is held out for early stopping."""
+    test_file: str = ""
+    """Like `train_file`."""
+    negatives_file: str = ""
+    """Optional user,item rows: the candidates that each user's test items are ranked against."""
+
+    rating_min: float = 0.5
+    """Smallest valid rating."""
+    rating_max: float = 5.0
+    """Largest valid rating."""
+
+    rating_threshold: float = 0.0
+    """A rating of at least this much is a positive interaction; 0 takes every rating as one."""
+    min_user_interactions: int = 5
+    """Users with fewer positives are left out (k-core)."""
+    min_item_interactions: int = 5
+    """Items with fewer positives are left out (k-core)."""
+
+    split: str = "random"
+    """`random` per user, `global_time` at one moment for all, or `leave_one_out` (the newest of each user)."""
+    split_seed: int = 42
+    """Seed of the random split; apart from `seed`, so that runs with other seeds are compared on the same split."""
+    train_ratio: float = 0.8
+    """Share of the interactions in train."""
+    val_ratio: float = 0.1
+    """Share of the interactions in validation; test gets the rest."""
+    train_size: float = 1.0
+    """Share of the train interactions to train on, for quick tries; evaluation is unchanged."""
+    negative_samples: int = 1
+    """Negatives drawn for each positive by the losses that sample."""
+
+    def __post_init__(self) -> None:
+        _one_of("data.layout", self.layout, get_args(Layout))
+        _one_of("data.split", self.split, get_args(SplitStrategy))
+        if not 0 < self.train_ratio < 1 or not 0 <= self.val_ratio < 1 or self.train_ratio + self.val_ratio >= 1:
+            raise ConfigError(
+                f"data.train_ratio={self.train_ratio} and data.val_ratio={self.val_ratio} leave nothing for test; "
+                "choose shares above 0 that sum to less than 1"
+            )
+        if not 0 < self.train_size <= 1:
+            raise ConfigError(f"data.train_size={self.train_size} must be above 0 and at most 1")
+        if self.rating_min >= self.rating_max:
+            raise ConfigError(f"data.rating_min={self.rating_min} must be below data.rating_max={self.rating_max}")
+        for name in ("min_user_interactions", "min_item_interactions", "negative_samples"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"data.{name}={getattr(self, name)} must be at least 1")
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name}={value} is not known; choose one of {', '.join(choices)}")

@@ -1,0 +1,63 @@
+"""The user-item graph that LightGCN and NGCF propagate over, from train interactions alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.data.interactions import Interactions
+
+
+@dataclass(frozen=True, eq=False)
+class InteractionGraph:
+    """Symmetric normalised bipartite adjacency D^-1/2 A D^-1/2 (Kipf and Welling 2017).
+
+    adjacency: CSR float32 [n_users + n_items, n_users + n_items]; users come first. An edge between user u and item i
+    weighs 1 / sqrt(degree(u) * degree(i)); nodes without an edge have an empty row.
+    """
+
+    adjacency: sparse.csr_matrix
+    n_users: int
+    n_items: int
+
+    @property
+    def n_edges(self) -> int:
+        """Undirected edges: one for each train interaction."""
+        return int(self.adjacency.nnz) // 2
+
+    def save(self, folder: Path) -> None:
+        np.savez(
+            folder / "graph.npz",
+            indptr=self.adjacency.indptr,
+            indices=self.adjacency.indices,
+            data=self.adjacency.data,
+            shape=np.array([self.n_users, self.n_items]),
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> "InteractionGraph":
+        with np.load(folder / "graph.npz", allow_pickle=False) as arrays:
+            n_users, n_items = (int(n) for n in arrays["shape"])
+            n = n_users + n_items
+            adjacency = sparse.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(n, n))
+        return cls(adjacency, n_users, n_items)
+
+
+def build_graph(train: Interactions) -> InteractionGraph:
+    """The normalised graph of the train interactions."""
+    matrix = train.matrix()
+    user_scale = inverse_sqrt_degree(np.diff(matrix.indptr))
+    item_scale = inverse_sqrt_degree(np.bincount(matrix.indices, minlength=train.n_items))
+    weights = (sparse.diags(user_scale) @ matrix @ sparse.diags(item_scale)).tocsr().astype(np.float32)
+    adjacency = sparse.bmat([[None, weights], [weights.T, None]], format="csr", dtype=np.float32)
+    adjacency.sort_indices()
+    return InteractionGraph(adjacency, train.n_users, train.n_items)
+
+
+def inverse_sqrt_degree(degree: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+    """1 / sqrt(degree) as float32, and 0 where the degree is 0."""
+    scale = np.divide(1.0, np.sqrt(degree), out=np.zeros(len(degree)), where=degree > 0)
+    return np.asarray(scale, dtype=np.float32)

@@ -1,0 +1,46 @@
+"""The only mapping between public ids and matrix indices."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class IdMap:
+    """A frozen, sorted vocabulary of public ids; the position of an id is its index.
+
+    ids: int64 [n], strictly increasing.
+    """
+
+    ids: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        ids = np.ascontiguousarray(self.ids, dtype=np.int64)
+        if len(ids) > 1 and not (ids[1:] > ids[:-1]).all():
+            raise ValueError("an IdMap needs strictly increasing ids; build it with IdMap.of")
+        ids.setflags(write=False)
+        object.__setattr__(self, "ids", ids)
+
+    @classmethod
+    def of(cls, ids: NDArray[np.int64]) -> "IdMap":
+        """The map of all distinct ids in an array."""
+        return cls(np.unique(np.asarray(ids, dtype=np.int64)))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, IdMap) and np.array_equal(self.ids, other.ids)
+
+    def __hash__(self) -> int:
+        return hash(self.ids.tobytes())
+
+    def index(self, ids: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+        """Indices int64 [n] of public ids; -1 stands for an id that is not in the map."""
+        wanted = np.asarray(ids, dtype=np.int64)
+        if not len(self.ids):
+            return np.full(wanted.shape, -1, dtype=np.int64)
+        position = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
+        return np.where(self.ids[position] == wanted, position, -1)

@@ -1,0 +1,149 @@
+"""Positive interactions: ratings after the threshold and the k-core filter, as contiguous indices."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.data.config import DataConfig
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.ratings import Ratings
+from movierec_engine.errors import EmptyDataError
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """n positives of users with items; every array has length n.
+
+    user, item: int32, indices into `users` and `items`.
+    rating: float32. timestamp: int64, seconds.
+    users, items: the frozen vocabularies, shared by all parts of a split.
+    """
+
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    rating: NDArray[np.float32]
+    timestamp: NDArray[np.int64]
+    users: IdMap
+    items: IdMap
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @property
+    def n_users(self) -> int:
+        return len(self.users)
+
+    @property
+    def n_items(self) -> int:
+        return len(self.items)
+
+    def select(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> "Interactions":
+        """The rows that a mask or an index array names, over the same vocabularies."""
+        return replace(
+            self,
+            user=self.user[which],
+            item=self.item[which],
+            rating=self.rating[which],
+            timestamp=self.timestamp[which],
+        )
+
+    def matrix(self) -> sparse.csr_matrix:
+        """Binary user-item matrix, float32 [n_users, n_items], CSR with sorted indices; a repeated pair counts once."""
+        ones = np.ones(len(self), dtype=np.float32)
+        matrix = sparse.csr_matrix((ones, (self.user, self.item)), shape=(self.n_users, self.n_items))
+        matrix.sum_duplicates()
+        matrix.data[:] = 1
+        return matrix
+
+    def to_table(self) -> pa.Table:
+        """Columns user_id, movie_id, rating, timestamp with public ids."""
+        return pa.table(
+            {
+                "user_id": self.users.ids[self.user],
+                "movie_id": self.items.ids[self.item],
+                "rating": self.rating,
+                "timestamp": self.timestamp,
+            }
+        )
+
+    @classmethod
+    def from_table(cls, table: pa.Table, users: IdMap, items: IdMap) -> "Interactions":
+        """The reverse of `to_table`; every id must be in the vocabularies."""
+        return cls(
+            user=users.index(table["user_id"].to_numpy()).astype(np.int32),
+            item=items.index(table["movie_id"].to_numpy()).astype(np.int32),
+            rating=table["rating"].to_numpy().astype(np.float32),
+            timestamp=table["timestamp"].to_numpy().astype(np.int64),
+            users=users,
+            items=items,
+        )
+
+    def save(self, folder: Path) -> None:
+        pq.write_table(self.to_table(), folder / "interactions.parquet", compression="zstd")
+        np.savez(folder / "id_maps.npz", users=self.users.ids, items=self.items.ids)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Interactions":
+        users, items = load_id_maps(folder)
+        return cls.from_table(pq.read_table(folder / "interactions.parquet"), users, items)
+
+
+def load_id_maps(folder: Path) -> tuple[IdMap, IdMap]:
+    """The user and the item vocabulary that an artifact carries in `id_maps.npz`."""
+    with np.load(folder / "id_maps.npz", allow_pickle=False) as arrays:
+        return IdMap(arrays["users"]), IdMap(arrays["items"])
+
+
+def positives(ratings: Ratings, config: DataConfig) -> Interactions:
+    """Ratings of at least `rating_threshold`, after the k-core filter.
+
+    A presplit data set passes through unfiltered, and its given negatives join the vocabularies: its parts were chosen
+    by somebody else, and dropping rows would change their protocol.
+
+    Raises EmptyDataError, with the thresholds, when nothing is left.
+    """
+    tables = [ratings.table] if ratings.negatives is None else [ratings.table, ratings.negatives]
+    users = IdMap.of(np.concatenate([table["user_id"].to_numpy() for table in tables]))
+    items = IdMap.of(np.concatenate([table["movie_id"].to_numpy() for table in tables]))
+    everything = Interactions.from_table(ratings.table, users, items)
+    if ratings.presplit:
+        return everything
+    liked = everything.select(everything.rating >= config.rating_threshold)
+    if not len(liked):
+        raise EmptyDataError(
+            f"{config.name}: no rating reaches data.rating_threshold={config.rating_threshold}; lower the threshold"
+        )
+    return k_core(liked, config.min_user_interactions, config.min_item_interactions)
+
+
+def k_core(interactions: Interactions, min_user: int, min_item: int) -> Interactions:
+    """Drop users and items with too few interactions until every one left has enough (Seidman 1983).
+
+    The vocabularies shrink to the users and items that are left.
+
+    Raises EmptyDataError, with both thresholds, when nothing is left.
+    """
+    kept = interactions
+    while len(kept):
+        user_count = np.bincount(kept.user, minlength=kept.n_users)
+        item_count = np.bincount(kept.item, minlength=kept.n_items)
+        enough = (user_count[kept.user] >= min_user) & (item_count[kept.item] >= min_item)
+        if enough.all():
+            return _compact(kept)
+        kept = kept.select(enough)
+    raise EmptyDataError(
+        f"no user has {min_user} interactions with items that have {min_item}; "
+        "lower data.min_user_interactions or data.min_item_interactions"
+    )
+
+
+def _compact(interactions: Interactions) -> Interactions:
+    """The same interactions over vocabularies of only those users and items that occur."""
+    users = IdMap.of(interactions.users.ids[interactions.user])
+    items = IdMap.of(interactions.items.ids[interactions.item])
+    return Interactions.from_table(interactions.to_table(), users, items)

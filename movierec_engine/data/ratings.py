@@ -1,0 +1,87 @@
+"""The values a reader returns: ratings, movies, and what validation changed on the way."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+RATINGS_SCHEMA = pa.schema(
+    [("user_id", pa.int64()), ("movie_id", pa.int64()), ("rating", pa.float32()), ("timestamp", pa.int64())]
+)
+PRESPLIT_SCHEMA = RATINGS_SCHEMA.append(pa.field("part", pa.string()))
+MOVIES_SCHEMA = pa.schema(
+    [("movie_id", pa.int64()), ("title", pa.string()), ("year", pa.int32()), ("genres", pa.list_(pa.string()))]
+)
+NEGATIVES_SCHEMA = pa.schema([("user_id", pa.int64()), ("movie_id", pa.int64())])
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """What validation read, dropped and repaired."""
+
+    rows_read: int = 0
+    duplicate_rows: int = 0
+    """Rows that repeat another row in every column; one is kept."""
+    duplicate_pairs: int = 0
+    """Further ratings of the same movie by the same user; the newest is kept."""
+    millisecond_timestamps: int = 0
+    """Timestamps given in milliseconds, turned into seconds."""
+    latin1_files: tuple[str, ...] = ()
+    """Files that were not UTF-8 and were read as Latin-1."""
+    movies_without_title: int = 0
+    """Rated movies that the movies file lacks, and movies with an empty title; they get the title `Movie <id>`."""
+
+    duplicate_movies: int = 0
+    """Further rows of a movie in the movies file; the first is kept."""
+    negatives_dropped: int = 0
+    """Given negatives that repeat another one or are positives of the same user."""
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Ratings:
+    """Validated ratings: one row for each (user, movie), timestamps in seconds.
+
+    table: columns of RATINGS_SCHEMA, sorted by user_id then movie_id; a presplit data set has PRESPLIT_SCHEMA, whose
+    `part` is train, validation or test.
+    negatives: NEGATIVES_SCHEMA, the given candidates of a presplit data set, or None.
+    """
+
+    table: pa.Table
+    report: ValidationReport = field(default_factory=ValidationReport)
+    negatives: pa.Table | None = None
+
+    @property
+    def presplit(self) -> bool:
+        return "part" in self.table.column_names
+
+    def save(self, folder: Path) -> None:
+        pq.write_table(self.table, folder / "ratings.parquet", compression="zstd")
+        if self.negatives is not None:
+            pq.write_table(self.negatives, folder / "negatives.parquet", compression="zstd")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Ratings":
+        negatives = folder / "negatives.parquet"
+        return cls(
+            table=pq.read_table(folder / "ratings.parquet"),
+            negatives=pq.read_table(negatives) if negatives.exists() else None,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Movies:
+    """Titles, years and genres: columns of MOVIES_SCHEMA, sorted by movie_id; a year that is not known is null."""
+
+    table: pa.Table
+    report: ValidationReport = field(default_factory=ValidationReport)
+
+    def save(self, folder: Path) -> None:
+        pq.write_table(self.table, folder / "movies.parquet", compression="zstd")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Movies":
+        return cls(table=pq.read_table(folder / "movies.parquet"))

@@ -1,0 +1,237 @@
+"""CSV and Parquet files as DuckDB relations of text columns, so that the place of a bad value can be named."""
+
+import codecs
+import csv
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import duckdb
+
+from movierec_engine.errors import DataError
+
+PARQUET_SUFFIXES = (".parquet", ".pq")
+_BLOCK_BYTES = 1 << 20
+_MAX_HEADER = 1 << 16
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """An in-memory database that spills, when it must, to the system's temporary folder, not to the working folder."""
+    return duckdb.connect(config={"temp_directory": str(Path(tempfile.gettempdir()) / "movierec-duckdb")})
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A file that was opened and found to be readable, with the columns that its reader needs.
+
+    relation: SQL of the table. columns: SQL by column name; each gives trimmed text, or null for an empty field.
+    header_lines: lines before the first record. quoted: a field in double quotes may hold delimiters and line breaks.
+    latin1: the text is not UTF-8, as it should be, and is read as Latin-1.
+    """
+
+    path: Path
+    relation: str
+    columns: dict[str, str] = field(repr=False)
+    delimiter: str = ","
+    header_lines: int = 0
+    quoted: bool = True
+    latin1: bool = False
+
+    @property
+    def is_parquet(self) -> bool:
+        return self.path.suffix.lower() in PARQUET_SUFFIXES
+
+    def text(self, name: str, record: int) -> str:
+        """The text of one field of record number `record`, counted from 0; at most 60 characters, for a message."""
+        with connect() as database:
+            sql = f"SELECT {self.columns[name]} FROM {self.relation} LIMIT 1 OFFSET {record}"
+            ((text,),) = database.execute(sql).fetchall()
+        return str(text or "")[:60]
+
+    def place(self, record: int) -> str:
+        """Where a record, counted from 0, stands: `line 12` of a text file, `row 12` of a Parquet file."""
+        return f"row {record + 1}" if self.is_parquet else f"line {self._line(record)}"
+
+    def _line(self, record: int) -> int:
+        """The line on which a record starts; blank lines and quoted line breaks start none."""
+        within_quotes = False
+        left = self.header_lines + record
+        number = 0
+        with self.path.open(encoding="latin-1") as lines:
+            for line in lines:
+                number += 1
+                if line != "\n" and not within_quotes:
+                    if left == 0:
+                        break
+                    left -= 1
+                within_quotes ^= self.quoted and line.count('"') % 2 == 1
+        return number
+
+
+def open_table(
+    path: Path, required: Sequence[str], optional: Sequence[str] = (), *, missing_hint: str = ""
+) -> TableFile:
+    """A Parquet file (by its suffix), a tab-separated `.tsv`, or else a comma-separated file with a header line.
+
+    Raises DataError when the file cannot be read or lacks a required column.
+    """
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        return _open_parquet(path, required, optional)
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    latin1 = check_text_file(path, missing_hint=missing_hint)
+    header = _header(path, delimiter, latin1)
+    columns = _named_columns(
+        path, header, required, optional, f"; its header must name columns separated by {delimiter!r}"
+    )
+    return _text_table(path, len(header), columns, delimiter=delimiter, header_lines=1, quoted=True, latin1=latin1)
+
+
+def open_headerless(
+    path: Path, names: Sequence[str], delimiter: str, *, should_be_utf8: bool, missing_hint: str = ""
+) -> TableFile:
+    """A text file without header and without quoting: MovieLens 100K, 1M and 10M. `names` are all its columns."""
+    latin1 = check_text_file(path, missing_hint=missing_hint)
+    columns = {name: f"c{i}" for i, name in enumerate(names)}
+    file = _text_table(path, len(names), columns, delimiter=delimiter, header_lines=0, quoted=False, latin1=latin1)
+    return replace(file, latin1=latin1 and should_be_utf8)
+
+
+def check_file(path: Path, *, missing_hint: str = "") -> None:
+    """Raises DataError unless `path` is a file with something in it."""
+    if path.is_dir():
+        raise DataError(f"{path}: this is a folder where a file is expected; give the path of the file inside it")
+    if not path.exists():
+        raise DataError(f"{path}: no such file; {missing_hint or 'check the path in the data settings'}")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty; replace it with one that holds data")
+
+
+def check_text_file(path: Path, *, missing_hint: str = "") -> bool:
+    """Whether the text must be read as Latin-1, because it is not UTF-8.
+
+    Raises DataError when there is no such file, when it is empty, and when it holds NUL bytes and so is no text.
+    """
+    check_file(path, missing_hint=missing_hint)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    latin1 = False
+    with reading(path), path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            if b"\0" in block:
+                raise DataError(f"{path}: the file holds NUL bytes, so it is not text; unpack it or save it as UTF-8")
+            latin1 = latin1 or not _decodes(decoder, block)
+    return latin1 or not _decodes(decoder, b"", final=True)
+
+
+def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, final: bool = False) -> bool:
+    try:
+        decoder.decode(block, final)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@contextmanager
+def reading(path: Path, delimiter: str = ",") -> Iterator[None]:
+    """Turns what DuckDB or the file system raise while `path` is read into a one-sentence DataError."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise DataError(
+            f"{path}: reading needs more memory than there is; use a smaller data set or a larger machine"
+        ) from error
+    except duckdb.Error as error:
+        raise DataError(f"{path}: {_explained(str(error), delimiter)}") from error
+    except OSError as error:
+        raise DataError(f"{path}: the file cannot be read ({error.strerror}); check its permissions") from error
+
+
+def sql_text(value: str) -> str:
+    """A string as an SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _text_table(
+    path: Path,
+    n_fields: int,
+    columns: dict[str, str],
+    *,
+    delimiter: str,
+    header_lines: int,
+    quoted: bool,
+    latin1: bool,
+) -> TableFile:
+    quote = sql_text('"' if quoted else "")
+    types = ", ".join(f"c{i}: 'VARCHAR'" for i in range(n_fields))
+    relation = (
+        f"read_csv({sql_text(str(path))}, columns={{{types}}}, auto_detect=false, header=false, skip={header_lines}, "
+        f"delim={sql_text(delimiter)}, quote={quote}, escape={quote}, encoding='{'latin-1' if latin1 else 'utf-8'}')"
+    )
+    texts = {name: _clean(column) for name, column in columns.items()}
+    return TableFile(path, relation, texts, delimiter, header_lines, quoted, latin1)
+
+
+def _open_parquet(path: Path, required: Sequence[str], optional: Sequence[str]) -> TableFile:
+    check_file(path)
+    relation = f"read_parquet({sql_text(str(path))})"
+    with reading(path), connect() as database:
+        described = database.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    types = {name: kind for name, kind, *_ in described}
+    columns = {}
+    for name in _named_columns(path, list(types), required, optional, ""):
+        identifier = '"' + name.replace('"', '""') + '"'
+        seconds = f"epoch({identifier})" if types[name].startswith(("TIMESTAMP", "DATE")) else identifier
+        columns[name] = _clean(f"CAST({seconds} AS VARCHAR)")
+    return TableFile(path, relation, columns)
+
+
+def _clean(column: str) -> str:
+    """Trimmed text, null when empty. Never a bare column: DuckDB 2.0 pushes TRY_CAST(column) into its CSV reader, where
+    a bad value raises an error instead of giving null (duckdb issue 23818)."""
+    return f"nullif(trim({column}), '')"
+
+
+def _header(path: Path, delimiter: str, latin1: bool) -> list[str]:
+    with reading(path), path.open(encoding="latin-1" if latin1 else "utf-8-sig", newline="") as file:
+        line = file.readline(_MAX_HEADER).rstrip("\r\n")
+    return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+
+
+def _named_columns(
+    path: Path, header: list[str], required: Sequence[str], optional: Sequence[str], advice: str
+) -> dict[str, str]:
+    for name in required:
+        if name not in header:
+            shown = ", ".join(header)[:200]
+            raise DataError(f"{path}: column {name!r} is missing among the columns {shown!r}{advice}")
+    wanted = [*required, *(name for name in optional if name in header)]
+    for name in wanted:
+        if header.count(name) > 1:
+            raise DataError(f"{path}: column {name!r} stands more than once in the header; rename or remove one")
+    return {name: f"c{header.index(name)}" for name in wanted}
+
+
+_SENTENCES = {
+    "unterminated quote": "a quoted field has no closing quote; correct the line",
+    "aximum line size": "the line is longer than 2 MB; correct the line or convert the file",
+    "not latin-1": "the text is neither UTF-8 nor Latin-1; save it as UTF-8",
+    "invalid state": "the text has unbalanced quotes or mixed line ends; save it again with one kind of line end",
+    "arquet": "this is not a complete Parquet file; write or download it again",
+    "magic bytes": "this is not a complete Parquet file; write or download it again",
+}
+"""What to say about a DuckDB error, by a part of its message."""
+
+
+def _explained(message: str, delimiter: str) -> str:
+    """One sentence for a DuckDB error about a file."""
+    at_line = re.search(r"Line: (\d+)", message)
+    where = f"line {at_line[1]}: " if at_line else ""
+    if fields := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):
+        return (
+            f"{where}{fields[2]} field(s) where {fields[1]} separated by {delimiter!r} are expected; "
+            "correct the line or convert the file"
+        )
+    other = f"the file cannot be read ({message.splitlines()[0]}); write or download it again"
+    return where + next((sentence for part, sentence in _SENTENCES.items() if part in message), other)

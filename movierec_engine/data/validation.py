@@ -1,0 +1,190 @@
+"""From text columns to validated ratings: types, ranges, units of time and repeats."""
+
+import math
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from movierec_engine.data.config import ColumnNames, DataConfig
+from movierec_engine.data.ratings import NEGATIVES_SCHEMA, RATINGS_SCHEMA, Ratings, ValidationReport
+from movierec_engine.data.table_file import TableFile, connect, reading
+from movierec_engine.errors import DataError, EmptyDataError
+
+MAX_ID = 2**63 - 1
+MILLISECONDS_FROM = 10**11
+"""As seconds this is the year 5138, as milliseconds March 1973."""
+
+
+def validated_ratings(file: TableFile, columns: ColumnNames, config: DataConfig) -> Ratings:
+    """The ratings of one file, sorted by user_id, movie_id, with one row for each pair.
+
+    An absent rating column reads as `rating_max`, an absent timestamp column as 0. Rows that repeat another are
+    dropped; of several ratings of a movie by a user the newest is kept, and of equally new ones the later row.
+    Timestamps in milliseconds (all of them at least 1e11) become seconds.
+
+    Raises DataError, naming the first bad line, for an id that is not a whole number from 0 to 2^63-1, a rating that
+    is not a number or out of range, a timestamp that is not a whole number of seconds from 0, and for seconds mixed
+    with milliseconds. Raises EmptyDataError when there are no rows.
+    """
+    with reading(file.path, file.delimiter), connect() as database:
+        database.execute(
+            f"""
+            CREATE TEMP TABLE entries AS SELECT
+                {whole_number(file.columns[columns.user])} AS user_id,
+                {whole_number(file.columns[columns.item])} AS movie_id,
+                {_rating(file, columns, config)}::FLOAT AS rating,
+                {whole_number(file.columns[columns.timestamp]) if columns.timestamp else "0::BIGINT"} AS timestamp
+            FROM {file.relation}
+            """
+        )
+        rows = require_rows(database, file, "ratings")
+        bad = "user_id IS NULL OR movie_id IS NULL OR rating IS NULL OR timestamp IS NULL"
+        if (record := first_record(database, bad)) is not None:
+            raise DataError(_rating_fault(database, file, columns, config, record))
+        milliseconds = _milliseconds(database, file)
+        table, duplicate_rows, duplicate_pairs = _newest_of_each_pair(database)
+    if milliseconds:
+        seconds = pc.divide(table["timestamp"], 1000)
+        table = table.set_column(table.schema.get_field_index("timestamp"), "timestamp", seconds)
+    report = ValidationReport(
+        rows_read=rows,
+        duplicate_rows=duplicate_rows,
+        duplicate_pairs=duplicate_pairs,
+        millisecond_timestamps=milliseconds,
+        latin1_files=(str(file.path),) if file.latin1 else (),
+    )
+    return Ratings(table.cast(RATINGS_SCHEMA), report)
+
+
+def validated_pairs(file: TableFile, columns: ColumnNames) -> tuple[pa.Table, int]:
+    """The distinct (user, item) pairs of a file as NEGATIVES_SCHEMA, sorted, and how many rows it has.
+
+    Raises DataError, naming the first bad line, for an id that is not a whole number from 0 to 2^63-1, and
+    EmptyDataError when there are no rows.
+    """
+    with reading(file.path, file.delimiter), connect() as database:
+        database.execute(
+            f"""
+            CREATE TEMP TABLE entries AS SELECT
+                {whole_number(file.columns[columns.user])} AS user_id,
+                {whole_number(file.columns[columns.item])} AS movie_id
+            FROM {file.relation}
+            """
+        )
+        rows = require_rows(database, file, "rows")
+        for column, name in (("user_id", columns.user), ("movie_id", columns.item)):
+            if (record := first_record(database, f"{column} IS NULL")) is not None:
+                raise DataError(id_fault(file, name, record))
+        pairs = database.sql("SELECT DISTINCT user_id, movie_id FROM entries ORDER BY ALL").to_arrow_table()
+    return pairs.cast(NEGATIVES_SCHEMA), rows
+
+
+def whole_number(text: str) -> str:
+    """SQL for a whole number from 0 to 2^63-1, written as `12` or `12.0`; null for any other text."""
+    return f"CASE WHEN regexp_full_match({text}, '[0-9]+(\\.0+)?') THEN TRY_CAST({text} AS BIGINT) END"
+
+
+def require_rows(database: duckdb.DuckDBPyConnection, file: TableFile, what: str) -> int:
+    """How many rows the table `entries` has; raises EmptyDataError when none."""
+    rows = _number(database, "SELECT count(*) FROM entries")
+    if rows == 0:
+        raise EmptyDataError(f"{file.path}: the file has no {what}; replace it with one that has")
+    return rows
+
+
+def id_fault(file: TableFile, name: str, record: int) -> str:
+    """Says what is wrong with an id: `record` counts from 0."""
+    return (
+        f"{file.path}: {file.place(record)}: {name} {file.text(name, record)!r} is not a whole number "
+        f"from 0 to {MAX_ID}; correct the file"
+    )
+
+
+def _rating(file: TableFile, columns: ColumnNames, config: DataConfig) -> str:
+    """SQL for the rating as a number in range; null for any other text. NaN counts as larger than every number."""
+    if not columns.rating:
+        return f"'{float(config.rating_max)}'"
+    number = f"TRY_CAST({file.columns[columns.rating]} AS DOUBLE)"
+    low, high = (f"'{float(limit)}'::DOUBLE" for limit in (config.rating_min, config.rating_max))
+    return f"CASE WHEN {number} BETWEEN {low} AND {high} THEN {number} END"
+
+
+def _rating_fault(
+    database: duckdb.DuckDBPyConnection, file: TableFile, columns: ColumnNames, config: DataConfig, record: int
+) -> str:
+    """Says what is wrong with one record of the table `entries`."""
+    sql = f"SELECT user_id, movie_id, timestamp FROM entries WHERE rowid = {record}"
+    ((user, movie, timestamp),) = database.execute(sql).fetchall()
+    if user is None:
+        return id_fault(file, columns.user, record)
+    if movie is None:
+        return id_fault(file, columns.item, record)
+    where = f"{file.path}: {file.place(record)}"
+    if timestamp is None:
+        text = file.text(columns.timestamp, record)
+        return f"{where}: {columns.timestamp} {text!r} is not a whole number of seconds since 1970; correct the file"
+    text = file.text(columns.rating, record)
+    try:
+        rating = float(text)
+    except ValueError:
+        rating = math.nan
+    if not math.isfinite(rating):
+        return f"{where}: {columns.rating} {text!r} is not a number; correct the file"
+    setting = "rating_max" if rating > config.rating_max else "rating_min"
+    scale = " (MovieLens scale)" if (config.rating_min, config.rating_max) == (0.5, 5.0) else ""
+    return (
+        f"{where}: {columns.rating} {text} is outside {config.rating_min}-{config.rating_max}{scale}; "
+        f"fix the file or set data.{setting}"
+    )
+
+
+def _milliseconds(database: duckdb.DuckDBPyConnection, file: TableFile) -> int:
+    """How many timestamps are in milliseconds: none or all, or else a DataError names the first that differs."""
+    in_milliseconds = f"timestamp >= {MILLISECONDS_FROM}"
+    count = _number(database, f"SELECT count(*) FROM entries WHERE {in_milliseconds}")
+    if count == 0:
+        return 0
+    first_unit = f"(SELECT {in_milliseconds} FROM entries WHERE rowid = 0)"
+    if (record := first_record(database, f"({in_milliseconds}) <> {first_unit}")) is not None:
+        first_is_seconds = _number(database, "SELECT timestamp FROM entries WHERE rowid = 0") < MILLISECONDS_FROM
+        unit, others = ("milliseconds", "seconds") if first_is_seconds else ("seconds", "milliseconds")
+        raise DataError(
+            f"{file.path}: {file.place(record)}: the timestamp is in {unit} but those before it are in {others}; "
+            "use one unit in the whole file"
+        )
+    if (record := first_record(database, f"timestamp >= {MILLISECONDS_FROM * 1000}")) is not None:
+        raise DataError(
+            f"{file.path}: {file.place(record)}: the timestamp is neither in seconds nor in milliseconds since 1970; "
+            "convert it to seconds"
+        )
+    return count
+
+
+def _newest_of_each_pair(database: duckdb.DuckDBPyConnection) -> tuple[pa.Table, int, int]:
+    """The sorted ratings, how many repeated rows and how many older ratings of a pair were dropped."""
+    table = database.sql(
+        "SELECT user_id, movie_id, rating, timestamp FROM entries ORDER BY user_id, movie_id, timestamp, rowid"
+    ).to_arrow_table()
+    user, movie = table["user_id"].to_numpy(), table["movie_id"].to_numpy()
+    has_newer = (user[1:] == user[:-1]) & (movie[1:] == movie[:-1])
+    dropped = int(has_newer.sum())
+    if dropped == 0:
+        return table, 0, 0
+    distinct = _number(
+        database, "SELECT count(*) FROM (SELECT DISTINCT user_id, movie_id, rating, timestamp FROM entries)"
+    )
+    repeats = len(table) - distinct
+    return table.filter(pa.array(np.append(~has_newer, True))), repeats, dropped - repeats
+
+
+def first_record(database: duckdb.DuckDBPyConnection, condition: str) -> int | None:
+    """The first record, counted from 0, of the table `entries` that meets an SQL condition."""
+    ((record,),) = database.execute(f"SELECT min(rowid) FROM entries WHERE {condition}").fetchall()
+    return record if record is None else int(record)
+
+
+def _number(database: duckdb.DuckDBPyConnection, sql: str) -> int:
+    ((number,),) = database.execute(sql).fetchall()
+    return int(number)

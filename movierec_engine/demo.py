@@ -1,0 +1,217 @@
+"""The whole platform in one command: materialize through Dagster, show what is recommended, run the three servers."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.table import Table
+
+from movierec_engine import pipeline
+from movierec_engine.config import Settings, load_settings
+from movierec_engine.errors import MovierecError
+from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.store import ArtifactStore
+
+PROJECT = Path(__file__).resolve().parents[1]
+"""The checkout: workspace.yaml, configs/ and dashboard/ are in it."""
+
+READY_SECONDS = 90
+STOP_SECONDS = 10
+
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the three servers listen, all on 127.0.0.1."""
+
+    dagster: int
+    dashboard: int
+    api: int
+
+
+@dataclass(frozen=True)
+class Server:
+    """One of the demo's servers."""
+
+    name: str
+    url: str
+    ready: str
+    """Path that answers 200 once the server is up."""
+    command: list[str]
+
+
+def run(artifacts: Path, models: Sequence[str], device: str, overrides: Sequence[str], ports: Ports | None) -> None:
+    """Materialize what is missing, print one user's recommendations, and serve until Ctrl-C unless `ports` is None.
+
+    Raises MovierecError when a port is in use (before any work), a step fails or a server does not come up.
+    """
+    if ports:
+        require_free(ports)
+    artifacts = artifacts.absolute()
+    wanted = [load_settings([*overrides, f"device={device}", f"model={model}"]) for model in models]
+    store = ArtifactStore(artifacts)
+    environment = {
+        **os.environ,
+        "MOVIEREC_ARTIFACTS": str(artifacts),
+        "DAGSTER_HOME": str(dagster_home(artifacts)),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    missing = missing_models(store, wanted)
+    if missing:
+        console.print(f"materializing {', '.join(missing)} through Dagster, into {artifacts}", soft_wrap=True)
+        materialize(missing, wanted[0].device, overrides, environment)
+    else:
+        console.print(f"{artifacts} holds every model already; nothing to materialize", soft_wrap=True)
+    show_recommendations(store)
+    if ports:
+        serve(ports, artifacts, environment)
+
+
+def missing_models(store: ArtifactStore, wanted: Sequence[Settings]) -> list[str]:
+    """The names of the models that the store does not hold in just these settings on the data as it is now.
+
+    With nothing released yet, every model counts as missing.
+    """
+    splits = pipeline.prepare(store, wanted[0].data)["splits"]
+    if store.pointed(pipeline.SERVING) is None:
+        return [settings.model_name for settings in wanted]
+    return [settings.model_name for settings in wanted if not pipeline.is_current(store, settings, splits)]
+
+
+def materialize(models: Sequence[str], device: str, overrides: Sequence[str], environment: dict[str, str]) -> None:
+    """Run the Dagster side in a process of its own; the engine itself knows nothing of Dagster."""
+    command = [sys.executable, "-m", "movierec_assets.materialize", "--device", device]
+    for model in models:
+        command += ["--model", model]
+    code = subprocess.run([*command, *overrides], cwd=PROJECT, env=environment, check=False).returncode
+    if code:
+        raise MovierecError(f"materializing ended with exit code {code}; the lines above say why")
+
+
+def show_recommendations(store: ArtifactStore) -> None:
+    """Print the served index's recommendations for its first user with a history, as proof that the line works."""
+    served = store.pointed(pipeline.SERVING)
+    if served is None:
+        raise MovierecError(f"nothing was released into {store.root}; run `movierec demo` again")
+    index = RetrievalIndex.load(served.verify().folder)
+    user = int(index.personal.argmax())
+    items, scores, source = index.recommend(user, 5)
+    table = Table(title=f"for user {index.users.ids[user]}: {served.reference} ({source})")
+    for column in ("movie", "year", "genres", "score"):
+        table.add_column(column, justify="right" if column in ("year", "score") else "left")
+    for movie, score in zip(index.movies.take(items).to_pylist(), scores, strict=True):
+        table.add_row(movie["title"], str(movie["year"] or ""), ", ".join(movie["genres"]), f"{score:.3f}")
+    console.print(table)
+
+
+def serve(ports: Ports, artifacts: Path, environment: dict[str, str]) -> None:
+    """Run the three servers until Ctrl-C, SIGTERM or the death of one of them; then end them all."""
+    logs = artifacts / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _interrupt))
+        running = []
+        for server in servers(ports, artifacts):
+            log = stack.enter_context((logs / f"{server.name}.log").open("wb"))
+            process = subprocess.Popen(
+                server.command,
+                cwd=PROJECT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            stack.callback(stop, process)
+            running.append((server, process, Path(log.name)))
+        for server, process, log_file in running:
+            wait_until_ready(server, process, log_file)
+        for server, _, _ in running:
+            console.print(f"{server.name:10} {server.url}")
+        console.print(f"logs       {logs}\nCtrl-C ends all three", soft_wrap=True)
+        while True:
+            for server, process, log_file in running:
+                if process.poll() is not None:
+                    raise MovierecError(f"{server.name} ended with exit code {process.returncode}; see {log_file}")
+            time.sleep(0.5)
+
+
+def servers(ports: Ports, artifacts: Path) -> list[Server]:
+    """The three servers, with the commands that a person would type."""
+    host = "127.0.0.1"
+    dagster = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", host, "-p", str(ports.dagster)]
+    dashboard = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.address", host]
+    dashboard += ["--server.port", str(ports.dashboard), "--server.headless", "true"]
+    dashboard += ["--browser.gatherUsageStats", "false"]
+    api = [sys.executable, "run_server.py", "--host", host, "--port", str(ports.api), "--model-dir", str(artifacts)]
+    return [
+        Server("dagster", f"http://{host}:{ports.dagster}", "/server_info", dagster),
+        Server("dashboard", f"http://{host}:{ports.dashboard}", "/_stcore/health", dashboard),
+        Server("api", f"http://{host}:{ports.api}", "/api/health", api),
+    ]
+
+
+def wait_until_ready(server: Server, process: subprocess.Popen[bytes], log_file: Path) -> None:
+    """Return once the server answers. Raises MovierecError when it ends or does not answer in time."""
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise MovierecError(f"{server.name} ended with exit code {process.returncode} at its start; see {log_file}")
+        try:
+            with urllib.request.urlopen(server.url + server.ready, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.3)
+    raise MovierecError(f"{server.name} did not answer at {server.url} within {READY_SECONDS} s; see {log_file}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a server and whatever it started: politely first, for good after STOP_SECONDS."""
+    for sign in (signal.SIGINT, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, sign)
+            process.wait(STOP_SECONDS)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def require_free(ports: Ports) -> None:
+    """Raises MovierecError naming every port that is in use, with the option that changes it."""
+    taken = []
+    for name, port in vars(ports).items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                taken.append(f"{port} (for {name}; change it with --{name}-port or {name.upper()}_PORT=N with make)")
+    if taken:
+        raise MovierecError(f"already in use: port {', port '.join(taken)}")
+
+
+def dagster_home(artifacts: Path) -> Path:
+    """Dagster's instance folder below the artifacts, with telemetry off; made if need be."""
+    home = artifacts / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    settings = home / "dagster.yaml"
+    if not settings.exists():
+        settings.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+    return home
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,5 @@
+"""Ranking metrics, the evaluator and its reports."""
+
+from movierec_engine.evaluation.evaluator import Evaluation, Evaluator
+
+__all__ = ["Evaluation", "Evaluator"]

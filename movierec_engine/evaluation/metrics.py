@@ -1,0 +1,79 @@
+"""Ranking metrics, each over all users at once.
+
+hits: bool [n_users, depth]; whether the item at each rank of a user's list is relevant, rank 1 first. A list that is
+shorter than the depth has misses at its end, so that a user without a recommendation counts 0.
+relevant: int64 [n_users], each user's number of relevant items, at least 1; users without any are left out before.
+
+Definitions follow Järvelin and Kekäläinen 2002 (ndcg) and Manning, Raghavan and Schütze 2008, chapter 8 (the others).
+A change of any definition changes METRICS_VERSION, and with it every fingerprint.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+METRICS_VERSION = 1
+
+Hits = NDArray[np.bool_]
+Counts = NDArray[np.int64]
+PerUser = NDArray[np.float64]
+
+
+def precision(hits: Hits, relevant: Counts, k: int) -> PerUser:
+    """|hits in the first k| / k; the denominator is k even when fewer items were recommended or are relevant."""
+    return np.asarray(hits[:, :k].sum(axis=1) / k)
+
+
+def recall(hits: Hits, relevant: Counts, k: int) -> PerUser:
+    """|hits in the first k| / |relevant items|; at most k / |relevant| where more than k items are relevant."""
+    return np.asarray(hits[:, :k].sum(axis=1) / relevant)
+
+
+def ndcg(hits: Hits, relevant: Counts, k: int) -> PerUser:
+    """sum_{r<=k} hit_r / log2(r+1), divided by the same sum of an ideal list: min(k, |relevant|) hits at the top."""
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    ideal = np.cumsum(discount)[np.minimum(relevant, k) - 1]
+    shown = hits[:, :k]
+    return np.asarray(shown @ discount[: shown.shape[1]] / ideal)
+
+
+def hit_rate(hits: Hits, relevant: Counts, k: int) -> PerUser:
+    """1 where any of the first k is relevant, else 0."""
+    return np.asarray(hits[:, :k].any(axis=1), dtype=np.float64)
+
+
+def average_precision(hits: Hits, relevant: Counts, k: int) -> PerUser:
+    """sum_{r<=k} hit_r * precision@r, divided by min(k, |relevant|)."""
+    shown = hits[:, :k]
+    precision_at = np.cumsum(shown, axis=1) / np.arange(1, shown.shape[1] + 1)
+    return np.asarray((shown * precision_at).sum(axis=1) / np.minimum(relevant, k))
+
+
+def reciprocal_rank(hits: Hits, relevant: Counts, k: int) -> PerUser:
+    """1 / rank of the first hit, 0 where the first k have none."""
+    shown = hits[:, :k]
+    return np.where(shown.any(axis=1), 1 / (shown.argmax(axis=1) + 1), 0.0)
+
+
+PER_USER: dict[str, Callable[[Hits, Counts, int], PerUser]] = {
+    "precision": precision,
+    "recall": recall,
+    "ndcg": ndcg,
+    "hit_rate": hit_rate,
+    "map": average_precision,
+    "mrr": reciprocal_rank,
+}
+"""Metrics that every user has a value of; the reported number is the mean over users."""
+
+METRICS = (*PER_USER, "coverage")
+"""All metrics; coverage has one value for all users together."""
+
+
+def coverage(lists: NDArray[np.int32], n_items: int, k: int) -> float:
+    """Share of the catalogue that stands in the first k of at least one user's list (Ge et al. 2010).
+
+    lists: int32 [n_users, depth], recommended items, -1 where a list has ended.
+    """
+    shown = np.unique(lists[:, :k])
+    return float((shown >= 0).sum() / n_items)

@@ -1,0 +1,15 @@
+"""Recommendation models behind one contract; `from movierec_engine.models import LightGCN` imports only that model."""
+
+from typing import Any
+
+from movierec_engine.models.base import Recommender
+from movierec_engine.models.registry import MODEL_NAMES, load_model, model_class
+
+__all__ = ["MODEL_NAMES", "Recommender", "load_model", "model_class"]
+
+
+def __getattr__(name: str) -> Any:
+    for model in MODEL_NAMES:
+        if model == name.lower():
+            return model_class(model)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

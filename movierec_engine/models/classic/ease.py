@@ -1,0 +1,78 @@
+"""EASE: a linear item-item model in closed form (Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data").
+
+    min_B |X - X B|^2 + l2 |B|^2   subject to diag(B) = 0
+
+    P = (X^T X + l2 I)^-1,    B_ij = -P_ij / P_jj for i != j,    scores = X B
+
+X: the binary user-item matrix of train [n_users, n_items].
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, sparse
+
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.errors import ConfigError
+from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EASEConfig:
+    """Hyper-parameters of EASE."""
+
+    l2: float = 300.0
+    """Strength of the ridge penalty, in interactions; larger data wants more (the paper uses 200 to 1000)."""
+
+    def __post_init__(self) -> None:
+        if not self.l2 > 0:
+            raise ConfigError(f"model.l2={self.l2} must be above 0")
+
+
+class EASE(ClosedFormRecommender):
+    """weights: float32 [n_items, n_items], B above, zero diagonal."""
+
+    name = "ease"
+    Config = EASEConfig
+
+    weights: Floats
+
+    def fit(self, train: Interactions) -> None:
+        """Solve for B by one Cholesky factorisation; needs about 24 n_items^2 bytes at its peak."""
+        self.remember(train)
+        log.info("ease: %d items need %.2f GB while fitting", train.n_items, 24 * train.n_items**2 / 1e9)
+        gram = (self.history.T @ self.history).toarray().astype(np.float64, order="F")
+        gram[np.diag_indices_from(gram)] += self.config.l2
+        factor, _ = linalg.lapack.dpotrf(gram, lower=True, overwrite_a=True)
+        lower, _ = linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
+        precision = np.tril(lower) + np.tril(lower, -1).T
+        weights = precision / -np.diag(precision)
+        np.fill_diagonal(weights, 0)
+        self.weights = weights.astype(np.float32)
+
+    def score_known(self, users: Indices) -> Floats:
+        return np.asarray(self.history[users] @ self.weights, dtype=np.float32)
+
+    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
+        return np.asarray(histories @ self.weights, dtype=np.float32)
+
+    def query_vectors(self, users: Indices) -> Floats:
+        return np.asarray(self.history[users].toarray(), dtype=np.float32)
+
+    def item_vectors(self) -> Floats:
+        return np.ascontiguousarray(self.weights.T)
+
+    def similarities(self, items: Indices) -> Floats:
+        """How much an interaction with the given items raises the score of every other one: rows of B."""
+        return self.weights[items].copy()
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        return {"weights": self.weights}
+
+    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        self.weights = tensors["weights"]

@@ -1,0 +1,51 @@
+"""Popularity: every user gets the items with the most train interactions. The floor that any model must clear.
+
+score(u, i) = |{v : (v, i) in train}|
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
+
+
+@dataclass(frozen=True)
+class PopularityConfig:
+    """Popularity has nothing to set."""
+
+
+class Popularity(ClosedFormRecommender):
+    """Ranks items by their number of train interactions."""
+
+    name = "popularity"
+    Config = PopularityConfig
+
+    def fit(self, train: Interactions) -> None:
+        self.remember(train)
+
+    def score_known(self, users: Indices) -> Floats:
+        return np.tile(self.popularity, (len(users), 1))
+
+    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
+        return np.tile(self.popularity, (histories.shape[0], 1))
+
+    def query_vectors(self, users: Indices) -> Floats:
+        return np.ones((len(users), 1), dtype=np.float32)
+
+    def item_vectors(self) -> Floats:
+        return self.popularity[:, None]
+
+    def similarities(self, items: Indices) -> Floats:
+        """Popularity knows no similarity: the most popular items stand in for it."""
+        return np.tile(self.popularity, (len(items), 1))
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        pass

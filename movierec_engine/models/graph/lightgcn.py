@@ -1,0 +1,180 @@
+"""LightGCN (He et al. 2020, "LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation").
+
+    E^(k+1) = D^-1/2 A D^-1/2 E^(k),    e_v = 1/(K+1) sum_{k=0..K} e_v^(k),    score(u, i) = <e_u, e_i>
+
+E^(0): the trained embeddings of users and items; A: the bipartite train graph; K: `num_layers`.
+
+Losses: `bpr` with sampled negatives, as in the paper, or `softmax` over the whole catalogue, which needs fewer epochs
+(Wu et al. 2024, "On the Effectiveness of Sampled Softmax Loss for Item Recommendation"). With `cosine=true` final
+embeddings are of unit length and scores are divided by `temperature`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor, nn
+from torch.nn import functional
+
+from movierec_engine.data.graph import InteractionGraph
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.errors import ConfigError
+from movierec_engine.models.base import Floats, Indices
+from movierec_engine.models.gradient import GradientRecommender, Network, check_loss, csr_tensor, to_csr_tensor
+from movierec_engine.models.graph.propagation import SymmetricLGConv
+
+LOSSES = ("bpr", "softmax")
+
+
+@dataclass(frozen=True)
+class LightGCNConfig:
+    """Hyper-parameters of LightGCN."""
+
+    embedding_dim: int = 64
+    """Length of an embedding (the paper's 64)."""
+    num_layers: int = 3
+    """Propagation steps K (the paper's 3)."""
+    dropout: float = 0.0
+    """Share of the edges left out in each training step (the paper uses none)."""
+    loss_type: str = "softmax"
+    """`softmax` over all items, or `bpr` with sampled negatives as in the paper."""
+    cosine: bool = False
+    """Score by the cosine of the final embeddings instead of their inner product (the paper's)."""
+    temperature: float = 1.0
+    """Divides the scores in training; with cosine, 0.1 to 0.3 is usual."""
+    l2: float = 0.007
+    """Weight of the squared norms of a batch's E^(0); the paper's 1e-4 is for bpr."""
+    init_std: float = 0.1
+    """Standard deviation of the initial embeddings (the authors' code)."""
+
+    def __post_init__(self) -> None:
+        check_loss("lightgcn", self.loss_type, LOSSES)
+        if self.embedding_dim < 1 or self.num_layers < 0:
+            raise ConfigError(
+                f"model.embedding_dim={self.embedding_dim} must be at least 1 and "
+                f"model.num_layers={self.num_layers} at least 0"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"model.dropout={self.dropout} must be at least 0 and below 1")
+        if self.temperature <= 0 or self.init_std <= 0 or self.l2 < 0:
+            raise ConfigError("model.temperature and model.init_std must be above 0, and model.l2 at least 0")
+
+
+class LightGCNNetwork(Network):
+    """embeddings: float32 [n_users + n_items, d], E^(0), users first."""
+
+    def __init__(self, graph: InteractionGraph, config: LightGCNConfig, device: torch.device) -> None:
+        super().__init__()
+        self.config = config
+        self.n_users = graph.n_users
+        nodes = graph.n_users + graph.n_items
+        self.embeddings = nn.Parameter(torch.randn(nodes, config.embedding_dim).mul_(config.init_std).to(device))
+        self.adjacency = to_csr_tensor(graph.adjacency, device)
+        self.edge = torch.from_numpy(undirected_edge(graph.adjacency)).to(device)
+        self.conv = SymmetricLGConv()
+
+    def propagate(self) -> list[Tensor]:
+        """[E^(0), ..., E^(K)]."""
+        adjacency = self.adjacency if not (self.training and self.config.dropout) else self._thinned()
+        layers: list[Tensor] = [self.embeddings]
+        for _ in range(self.config.num_layers):
+            layers.append(self.conv(layers[-1], adjacency))
+        return layers
+
+    def final(self) -> tuple[Tensor, Tensor]:
+        """Final user and item embeddings; of unit length where scores are cosines."""
+        mean = torch.stack(self.propagate()).mean(dim=0)
+        if self.config.cosine:
+            mean = functional.normalize(mean, dim=1)
+        return mean[: self.n_users], mean[self.n_users :]
+
+    def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
+        user_vectors, item_vectors = self.final()
+        queries = functional.embedding(users, user_vectors)
+        if items is None:
+            return queries @ item_vectors.T / self.config.temperature
+        return (queries[:, None] * functional.embedding(items, item_vectors)).sum(dim=2) / self.config.temperature
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor:
+        nodes = torch.cat([users, (items + self.n_users).flatten()])
+        return self.config.l2 / 2 * functional.embedding(nodes, self.embeddings).square().sum() / len(users)
+
+    def _thinned(self) -> Tensor:
+        """The adjacency with both directions of some edges left out and the others scaled up."""
+        kept = torch.rand(self.adjacency.values().shape[0] // 2, device=self.edge.device) >= self.config.dropout
+        values = self.adjacency.values() * kept[self.edge] / (1 - self.config.dropout)
+        adjacency = self.adjacency
+        return csr_tensor(adjacency.crow_indices(), adjacency.col_indices(), values, adjacency.shape)
+
+
+class LightGCN(GradientRecommender):
+    """user_vectors [n_users, d], item_vectors [n_items, d]: final embeddings, float32.
+
+    fold_in_vectors: float32 [n_items, d]; what an interaction with an item adds to a newcomer's embedding: the
+    newcomer joins the trained graph as a node with no E^(0) of its own, so that
+    e = 1/(K+1) sum_{k=1..K} sum_{i in history} e_i^(k-1) / sqrt(|history| deg(i)).
+    """
+
+    name = "lightgcn"
+    Config = LightGCNConfig
+    losses = LOSSES
+
+    network: LightGCNNetwork
+    user_embeddings: Floats
+    item_embeddings: Floats
+    fold_in_vectors: Floats
+
+    def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
+        self.remember(train)
+        self.network = LightGCNNetwork(graph, self.config, device)
+        return self.network
+
+    @torch.no_grad()
+    def freeze(self) -> None:
+        self.network.eval()
+        users, items = self.network.final()
+        self.user_embeddings, self.item_embeddings = users.cpu().numpy(), items.cpu().numpy()
+        layers = [layer[self.network.n_users :].cpu().numpy() for layer in self.network.propagate()]
+        scale = 1 / np.sqrt(np.maximum(self.popularity, 1)) / len(layers)
+        total = np.sum(layers[:-1], axis=0) if len(layers) > 1 else np.zeros_like(layers[0])
+        self.fold_in_vectors = (total * scale[:, None]).astype(np.float32)
+
+    def score_known(self, users: Indices) -> Floats:
+        return np.asarray(self.user_embeddings[users] @ self.item_embeddings.T, dtype=np.float32)
+
+    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
+        size = np.maximum(np.diff(histories.indptr), 1)
+        queries = (histories @ self.fold_in_vectors) / np.sqrt(size)[:, None]
+        if self.config.cosine:
+            queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-12)
+        return np.asarray(queries @ self.item_embeddings.T, dtype=np.float32)
+
+    def query_vectors(self, users: Indices) -> Floats:
+        return self.user_embeddings[users]
+
+    def item_vectors(self) -> Floats:
+        return self.item_embeddings
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        return {
+            "user_embeddings": self.user_embeddings,
+            "item_embeddings": self.item_embeddings,
+            "fold_in_vectors": self.fold_in_vectors,
+        }
+
+    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        self.user_embeddings = tensors["user_embeddings"]
+        self.item_embeddings = tensors["item_embeddings"]
+        self.fold_in_vectors = tensors["fold_in_vectors"]
+
+
+def undirected_edge(adjacency: sparse.csr_matrix) -> NDArray[np.int64]:
+    """For each stored entry of a symmetric matrix the number of its undirected edge, int64 [nnz] in 0..nnz/2-1."""
+    n = adjacency.shape[0]
+    row = np.repeat(np.arange(n, dtype=np.int64), np.diff(adjacency.indptr))
+    column = adjacency.indices.astype(np.int64)
+    key = np.minimum(row, column) * n + np.maximum(row, column)
+    return np.unique(key, return_inverse=True)[1].astype(np.int64)

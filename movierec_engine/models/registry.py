@@ -1,0 +1,35 @@
+"""The models by name. A new model is one file, one YAML in configs/model/ and one line here."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from movierec_engine.errors import ConfigError
+from movierec_engine.models.base import read_description
+
+if TYPE_CHECKING:
+    from movierec_engine.models.base import Recommender
+
+_CLASSES = {
+    "popularity": "movierec_engine.models.classic.popularity:Popularity",
+    "ease": "movierec_engine.models.classic.ease:EASE",
+    "lightgcn": "movierec_engine.models.graph.lightgcn:LightGCN",
+}
+
+MODEL_NAMES = tuple(_CLASSES)
+
+
+def model_class(name: str) -> "type[Recommender]":
+    """The class of a model; imports its module only now, since some bring torch with them.
+
+    Raises ConfigError for an unknown name.
+    """
+    if name not in _CLASSES:
+        raise ConfigError(f"there is no model {name!r}; choose one of {', '.join(MODEL_NAMES)}")
+    module, attribute = _CLASSES[name].split(":")
+    return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+
+
+def load_model(folder: Path | str) -> "Recommender":
+    """The model saved in a folder, whichever kind it is. Raises StoreError when it cannot be read."""
+    return model_class(read_description(Path(folder))["name"]).load(folder)

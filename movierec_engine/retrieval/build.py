@@ -1,0 +1,68 @@
+"""Build the retrieval index of a trained model."""
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.data.ratings import Movies
+from movierec_engine.models.base import Recommender
+from movierec_engine.retrieval.config import RetrievalConfig
+from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss, measured_recall
+
+_BLOCK = 1024
+
+
+def build_index(
+    model: Recommender, seen: sparse.csr_matrix, movies: Movies, config: RetrievalConfig, device: str
+) -> RetrievalIndex:
+    """Index a model's item vectors and measure its recall against exact search.
+
+    seen: [n_users, n_items] CSR, the evaluator's mask. movies: a row for each item, in item order.
+    """
+    started = time.perf_counter()
+    item_vectors = np.ascontiguousarray(model.item_vectors(), dtype=np.float32)
+    index = build_faiss(item_vectors, config.factory)
+    personal = np.diff(model.history.indptr) > 0
+    sample = np.random.default_rng(0).permutation(np.flatnonzero(personal))[:_BLOCK]
+    recall = measured_recall(index, item_vectors, model.query_vectors(sample), config.recall_k)
+    similar, similarity = _similar(model, config.similar_items)
+    return RetrievalIndex(
+        index=index,
+        users=model.users,
+        items=model.items,
+        queries=_queries(model),
+        seen=seen,
+        popularity=model.popularity,
+        personal=personal,
+        similar=similar,
+        similarity=similarity,
+        movies=movies.table,
+        facts=IndexFacts(
+            model=model.name,
+            device=device,
+            factory=config.factory,
+            dimensions=item_vectors.shape[1],
+            recall=recall,
+            recall_k=config.recall_k,
+            users_sampled=len(sample),
+            build_seconds=time.perf_counter() - started,
+        ),
+    )
+
+
+def _queries(model: Recommender) -> sparse.csr_matrix:
+    """Query vectors of all users, CSR [n_users, d], made in blocks."""
+    users = np.arange(len(model.users))
+    blocks = [
+        sparse.csr_matrix(model.query_vectors(users[start : start + _BLOCK])) for start in range(0, len(users), _BLOCK)
+    ]
+    return sparse.vstack(blocks, format="csr")
+
+
+def _similar(model: Recommender, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The k most similar items of every item, made in blocks: int32 and float32 [n_items, k]."""
+    items = np.arange(len(model.items))
+    blocks = [model.similar_items(items[start : start + _BLOCK], k) for start in range(0, len(items), _BLOCK)]
+    return np.concatenate([similar for similar, _ in blocks]), np.concatenate([score for _, score in blocks])

@@ -1,0 +1,319 @@
+"""The artifact store: immutable versions with manifests, published atomically, pointed at by small files.
+
+    <root>/<kind>[/<model>/<device>]/<version>/manifest.json and the files it lists
+    <root>/<kind>[/<model>/<device>]/LATEST          the newest complete version's name
+    <root>/pointers/<name>.json                      promoted versions
+    <root>/.incoming/<host>-<pid>-<random>/          versions that are being written
+
+A version is written under `.incoming`, fsynced and renamed into place; `LATEST` is replaced after that. A reader sees
+an old version or a new one, never half of one, whenever the writer is killed.
+"""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from movierec_engine import __version__
+from movierec_engine.errors import StoreError
+
+MANIFEST = "manifest.json"
+LATEST = "LATEST"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where the versions of one thing stand, such as `trained_model/lightgcn/cpu` or `splits/movielens-small`."""
+
+    kind: str
+    path: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for part in (self.kind, *self.path):
+            if not _NAME.fullmatch(part):
+                raise StoreError(
+                    f"{part!r} cannot be part of an artifact's name; use letters, digits, '.', '_' and '-'"
+                )
+
+    def __str__(self) -> str:
+        return "/".join((self.kind, *self.path))
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One published version: its folder, and its manifest's contents."""
+
+    slot: Slot
+    version: str
+    folder: Path
+    key: str
+    """Short hash of everything that decided the content; a version with the same key need not be made again."""
+    fingerprint: str
+    """Numbers with different fingerprints are never compared."""
+    created_at: str
+    code_version: str
+    config: dict[str, Any] = field(default_factory=dict)
+    parents: dict[str, str] = field(default_factory=dict)
+    """Kind of each parent -> its reference, `<slot>/<version>`."""
+    origin: dict[str, str] = field(default_factory=dict)
+    """Run ids of what made it: dagster_run_id, mlflow_run_id."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Counts, seconds and metrics worth showing without opening the files."""
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """File name -> its size in bytes and its SHA-256."""
+
+    @property
+    def reference(self) -> str:
+        return f"{self.slot}/{self.version}"
+
+    def verify(self) -> "Artifact":
+        """This artifact, once every file's size and checksum is found to be as written.
+
+        Raises StoreError naming the first file that is not.
+        """
+        for name, expected in self.files.items():
+            path = self.folder / name
+            if not path.is_file():
+                raise StoreError(f"{path}: missing from a published version; materialize {self.slot} again")
+            if path.stat().st_size != expected["size"] or _sha256(path) != expected["sha256"]:
+                raise StoreError(f"{path}: does not match its manifest's checksum; materialize {self.slot} again")
+        return self
+
+
+class ArtifactStore:
+    """Reads and publishes versions below one folder, which is made at the first publication."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root).expanduser().absolute()
+
+    def publish(
+        self,
+        slot: Slot,
+        write: Callable[[Path], None],
+        *,
+        key: str,
+        fingerprint: str,
+        config: Mapping[str, Any] | None = None,
+        parents: Mapping[str, Artifact] | None = None,
+        origin: Mapping[str, str] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Artifact:
+        """Let `write` fill a folder, then make it the slot's newest version in one step."""
+        self._sweep()
+        incoming = self._incoming()
+        incoming.mkdir(parents=True)
+        try:
+            write(incoming)
+            files = {
+                path.relative_to(incoming).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)}
+                for path in sorted(incoming.rglob("*"))
+                if path.is_file()
+            }
+            now = datetime.now(UTC)
+            manifest = {
+                "kind": slot.kind,
+                "slot": str(slot),
+                "key": key,
+                "fingerprint": fingerprint,
+                "created_at": now.isoformat(timespec="seconds"),
+                "code_version": code_version(),
+                "config": dict(config or {}),
+                "parents": {kind: parent.reference for kind, parent in (parents or {}).items()},
+                "origin": dict(origin or {}),
+                "facts": dict(facts or {}),
+                "files": files,
+            }
+            (incoming / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+            for path in [*incoming.rglob("*"), incoming]:
+                _fsync(path)
+            version = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}Z-{key}-{secrets.token_hex(2)}"
+            home = self._home(slot)
+            home.mkdir(parents=True, exist_ok=True)
+            incoming.rename(home / version)
+            _fsync(home)
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
+        return self.set_latest(self.get(slot, version))
+
+    def get(self, slot: Slot, version: str) -> Artifact:
+        """One version by name. Raises StoreError when it is not there or its manifest cannot be read."""
+        folder = self._home(slot) / version
+        path = folder / MANIFEST
+        if not _NAME.fullmatch(version) or not path.is_file():
+            raise StoreError(
+                f"{slot}: no version {version!r} in {self.root}; `movierec models list` shows what is there"
+            )
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            texts = {name: str(manifest[name]) for name in ("key", "fingerprint", "created_at", "code_version")}
+            groups = {name: dict(manifest[name]) for name in ("config", "parents", "origin", "facts", "files")}
+            return Artifact(slot, version, folder, **texts, **groups)  # type: ignore[arg-type]
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path}: not a readable manifest ({error}); materialize {slot} again") from error
+
+    def resolve(self, reference: str) -> Artifact:
+        """The artifact that a reference `<slot>/<version>` names."""
+        kind, *path = str(reference).split("/")
+        if not path:
+            raise StoreError(f"{reference!r} is not a reference to an artifact, such as trained_model/ease/cpu/VERSION")
+        version = path.pop()
+        return self.get(Slot(kind, tuple(path)), version)
+
+    def latest(self, slot: Slot) -> Artifact | None:
+        """The version that LATEST names, or None while there is none."""
+        pointer = self._home(slot) / LATEST
+        try:
+            version = pointer.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
+        return self.get(slot, version)
+
+    def set_latest(self, artifact: Artifact) -> Artifact:
+        """Let an existing version be its slot's newest again; returns it."""
+        replace_file(self._home(artifact.slot) / LATEST, artifact.version)
+        return artifact
+
+    def require(self, slot: Slot) -> Artifact:
+        """The newest version, or a StoreError that says to materialize it."""
+        artifact = self.latest(slot)
+        if artifact is None:
+            raise StoreError(f"{slot} is not in {self.root} yet; materialize it first")
+        return artifact
+
+    def find(self, slot: Slot, key: str) -> Artifact | None:
+        """The newest version with this key, or None."""
+        for version in reversed(self._version_names(slot)):
+            if f"-{key}-" in version:
+                return self.get(slot, version)
+        return None
+
+    def versions(self, slot: Slot) -> list[Artifact]:
+        """All readable versions, oldest first; damaged manifests are left out."""
+        found = []
+        for version in self._version_names(slot):
+            try:
+                found.append(self.get(slot, version))
+            except StoreError:
+                continue
+        return found
+
+    def slots(self, kind: str) -> Iterator[Slot]:
+        """Every slot of a kind that has a newest version, sorted."""
+        home = self.root / kind
+        for pointer in sorted(home.rglob(LATEST)):
+            yield Slot(kind, pointer.parent.relative_to(home).parts)
+
+    def point(self, name: str, artifact: Artifact, evidence: Mapping[str, Any]) -> None:
+        """Let a named pointer, such as `serving`, name an artifact from now on."""
+        pointer = {
+            "reference": artifact.reference,
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+            "evidence": dict(evidence),
+        }
+        replace_file(self.pointer_file(name), json.dumps(pointer, indent=1))
+
+    def pointed(self, name: str) -> Artifact | None:
+        """The artifact that a pointer names, or None while it names none."""
+        path = self.pointer_file(name)
+        try:
+            return self.resolve(json.loads(path.read_text(encoding="utf-8"))["reference"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path}: not a readable pointer ({error}); promote a version again") from error
+
+    def pointer_file(self, name: str) -> Path:
+        return self.root / "pointers" / f"{name}.json"
+
+    def prune(self, slot: Slot, keep: int) -> list[str]:
+        """Delete all but the newest `keep` versions, never one that LATEST or a pointer names; returns their names."""
+        pointed = {path.read_text(encoding="utf-8") for path in (self.root / "pointers").glob("*.json")}
+        latest = self.latest(slot)
+        kept = set(self._version_names(slot)[-keep:]) | ({latest.version} if latest else set())
+        gone = []
+        for version in self._version_names(slot):
+            if version in kept or any(f'"{slot}/{version}"' in pointer for pointer in pointed):
+                continue
+            doomed = self._incoming()
+            doomed.parent.mkdir(exist_ok=True)
+            (self._home(slot) / version).rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+            gone.append(version)
+        return gone
+
+    def _home(self, slot: Slot) -> Path:
+        return self.root.joinpath(slot.kind, *slot.path)
+
+    def _version_names(self, slot: Slot) -> list[str]:
+        home = self._home(slot)
+        if not home.is_dir():
+            return []
+        return sorted(entry.name for entry in home.iterdir() if (entry / MANIFEST).is_file())
+
+    def _incoming(self) -> Path:
+        return self.root / ".incoming" / f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+    def _sweep(self) -> None:
+        """Remove what a killed writer on this host left: incoming folders whose process is gone."""
+        for folder in (self.root / ".incoming").glob(f"{_host()}-*-*"):
+            pid = folder.name.split("-")[-2]
+            if pid.isdigit() and not psutil.pid_exists(int(pid)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def content_key(*parts: object) -> str:
+    """Short hash of JSON-able values, the same in every process."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old text or the new one, and a power cut keeps one of them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    temporary.write_text(text, encoding="utf-8")
+    _fsync(temporary)
+    temporary.replace(path)
+    _fsync(path.parent)
+
+
+@cache
+def code_version() -> str:
+    """The package's version, with the commit when it runs from a checkout."""
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return __version__
+    commit = subprocess.run(
+        ["git", "-C", str(checkout), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
+    return f"{__version__}+{commit.stdout.strip()}" if commit.returncode == 0 else __version__
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())

@@ -1,0 +1,29 @@
+"""Settings of the logger group."""
+
+from dataclasses import dataclass, field
+
+from movierec_engine.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class WandbConfig:
+    """Weights & Biases."""
+
+    project: str = "movie-rec"
+    mode: str = "offline"
+    """`offline` writes below the artifacts; `online` also needs WANDB_API_KEY in the environment."""
+    tags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("offline", "online"):
+            raise ConfigError(f"logger.wandb.mode={self.mode} is not known; choose offline or online")
+
+
+@dataclass(frozen=True)
+class LoggerConfig:
+    """Which trackers record a run."""
+
+    use_mlflow: bool = True
+    """MLflow, in a SQLite database below the artifacts unless MLFLOW_TRACKING_URI names a server."""
+    use_wandb: bool = False
+    wandb: WandbConfig = field(default_factory=WandbConfig)

@@ -1,0 +1,168 @@
+"""The suite that every model passes, on a checkerboard world.
+
+Even users interact with even items and odd users with odd items, all but one withheld item a user: the diagonal.
+The right recommendation is the withheld item, since everything else of the same parity is seen.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import interactions_of
+from scipy import sparse
+
+from movierec_engine.data.graph import build_graph
+from movierec_engine.data.heldout import HeldOut
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.ratings import Movies
+from movierec_engine.errors import StoreError
+from movierec_engine.evaluation import Evaluator
+from movierec_engine.models import MODEL_NAMES, Recommender, load_model, model_class
+from movierec_engine.models.base import ClosedFormRecommender
+from movierec_engine.retrieval.build import build_index
+from movierec_engine.retrieval.config import RetrievalConfig
+
+N = 20
+COLD_USER, COLD_ITEM = N, N
+"""One user and one item more, known by id but without train interactions."""
+
+PERSONAL = [name for name in MODEL_NAMES if name != "popularity"]
+"""Models whose answers depend on the user."""
+
+
+@dataclass(frozen=True)
+class World:
+    train: Interactions
+    withheld: Interactions
+
+    @property
+    def heldout(self) -> HeldOut:
+        return HeldOut(self.withheld, self.train.matrix(), "train")
+
+
+def checkerboard() -> World:
+    pairs = np.array([(u, i) for u in range(N) for i in range(N) if (u + i) % 2 == 0])
+    users, items = IdMap(np.arange(N + 1) * 3 + 1000), IdMap(np.arange(N + 1) * 7 + 5)
+    diagonal = pairs[:, 0] == pairs[:, 1]
+    return World(interactions_of(pairs[~diagonal], users, items), interactions_of(pairs[diagonal], users, items))
+
+
+def fitted(name: str, train: Interactions) -> Recommender:
+    model = model_class(name)()
+    if isinstance(model, ClosedFormRecommender):
+        model.fit(train)
+        return model
+    from movierec_engine.training.config import TrainerConfig
+    from movierec_engine.training.trainer import train as fit_by_gradient
+
+    empty = HeldOut(train.select(np.zeros(len(train), dtype=bool)), train.matrix(), "train")
+    config = TrainerConfig(max_epochs=40, learning_rate=0.02, batch_size=64)
+    fit_by_gradient(model, train, build_graph(train), empty, config, Evaluator(), device="cpu", seed=1, n_negatives=2)
+    return model
+
+
+@pytest.fixture(scope="module", params=MODEL_NAMES)
+def case(request: pytest.FixtureRequest) -> tuple[World, Recommender]:
+    world = checkerboard()
+    return world, fitted(request.param, world.train)
+
+
+@pytest.fixture(scope="module", params=PERSONAL)
+def personal_case(request: pytest.FixtureRequest) -> tuple[World, Recommender]:
+    world = checkerboard()
+    return world, fitted(request.param, world.train)
+
+
+def test_the_withheld_item_is_recommended_first(personal_case: tuple[World, Recommender]) -> None:
+    world, model = personal_case
+    evaluation = Evaluator(k_values=[1]).evaluate(model, world.heldout)
+    assert evaluation.metrics["hit_rate@1"] == 1
+
+
+def test_scores_are_float32_of_the_asked_users_and_all_items(case: tuple[World, Recommender]) -> None:
+    _, model = case
+    users = np.array([4, 0, 4])
+    scores = model.score(users)
+    assert scores.dtype == np.float32
+    assert scores.shape == (3, N + 1)
+    assert np.array_equal(scores[0], scores[2])
+    assert np.allclose(scores[1], model.score(np.array([0]))[0], atol=1e-6)
+
+
+def test_scores_are_the_inner_products_of_the_vectors(case: tuple[World, Recommender]) -> None:
+    _, model = case
+    users = np.arange(N)
+    products = model.query_vectors(users) @ model.item_vectors().T
+    assert np.allclose(products, model.score(users), atol=1e-5)
+
+
+def test_a_saved_model_scores_equally_to_the_bit(case: tuple[World, Recommender], tmp_path: Path) -> None:
+    _, model = case
+    model.save(tmp_path)
+    loaded = load_model(tmp_path)
+    users = np.arange(N + 1)
+    assert np.array_equal(loaded.score(users), model.score(users))
+    assert np.array_equal(loaded.fold_in(model.history), model.fold_in(model.history))
+    assert loaded.config == model.config
+    assert loaded.users == model.users
+    assert loaded.items == model.items
+
+
+def test_a_truncated_model_file_is_refused_by_name(case: tuple[World, Recommender], tmp_path: Path) -> None:
+    _, model = case
+    model.save(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-40])
+    with pytest.raises(StoreError, match="not a readable"):
+        load_model(tmp_path)
+
+
+def test_a_user_without_history_is_scored_by_popularity(case: tuple[World, Recommender]) -> None:
+    world, model = case
+    counts = np.bincount(world.train.item, minlength=N + 1)
+    assert np.array_equal(model.score(np.array([COLD_USER]))[0], counts)
+    assert np.array_equal(model.fold_in(sparse.csr_matrix((1, N + 1), dtype=np.float32))[0], counts)
+
+
+def test_an_item_without_interactions_has_a_finite_score(case: tuple[World, Recommender]) -> None:
+    _, model = case
+    assert np.isfinite(model.score(np.arange(N))[:, COLD_ITEM]).all()
+
+
+def test_fold_in_of_a_trained_users_history_recommends_what_the_user_gets(
+    personal_case: tuple[World, Recommender],
+) -> None:
+    world, model = personal_case
+    seen = world.train.matrix()[:N]
+    folded = np.where(seen.toarray() > 0, -np.inf, model.fold_in(seen))
+    assert np.array_equal(folded.argmax(axis=1), np.arange(N))
+
+
+def test_similar_items_share_their_parity(personal_case: tuple[World, Recommender]) -> None:
+    _, model = personal_case
+    items = np.arange(N)
+    similar, scores = model.similar_items(items, 5)
+    assert similar.shape == scores.shape == (N, 5)
+    assert (similar % 2 == items[:, None] % 2).all()
+    assert (similar != items[:, None]).all()
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
+def test_the_index_recommends_the_evaluators_list_by_public_ids(personal_case: tuple[World, Recommender]) -> None:
+    world, model = personal_case
+    ids = model.items.ids
+    titles = {"movie_id": ids, "title": [str(i) for i in ids], "year": [None] * len(ids), "genres": [[]] * len(ids)}
+    import pyarrow as pa
+
+    from movierec_engine.data.ratings import MOVIES_SCHEMA
+
+    movies = Movies(pa.table(titles, schema=MOVIES_SCHEMA))
+    index = build_index(model, world.train.matrix(), movies, RetrievalConfig(similar_items=5), "cpu")
+    assert index.facts.recall == 1
+    for user in range(N):
+        items, _, source = index.recommend(user, 1)
+        assert source == "personal"
+        assert index.items.ids[items[0]] == 7 * user + 5
+    assert index.recommend(COLD_USER, 1)[2] == "popularity"

@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from movierec_engine.data.config import DataConfig
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.interactions import Interactions, k_core, positives
+from movierec_engine.data.ratings import PRESPLIT_SCHEMA, RATINGS_SCHEMA, Ratings
+from movierec_engine.errors import EmptyDataError
+
+
+def ratings_of(rows: list[tuple[int, int, float, int]]) -> Ratings:
+    columns = list(zip(*sorted(rows), strict=True))
+    return Ratings(pa.table(dict(zip(RATINGS_SCHEMA.names, columns, strict=True)), schema=RATINGS_SCHEMA))
+
+
+def pairs(interactions: Interactions) -> set[tuple[int, int]]:
+    users, items = interactions.users.ids[interactions.user], interactions.items.ids[interactions.item]
+    return set(zip(users.tolist(), items.tolist(), strict=True))
+
+
+def k_core_by_hand(rows: set[tuple[int, int]], min_user: int, min_item: int) -> set[tuple[int, int]]:
+    while True:
+        kept = {
+            (u, i)
+            for u, i in rows
+            if sum(u == v for v, _ in rows) >= min_user and sum(i == j for _, j in rows) >= min_item
+        }
+        if kept == rows:
+            return rows
+        rows = kept
+
+
+def test_the_threshold_keeps_ratings_of_at_least_its_value() -> None:
+    ratings = ratings_of([(1, 10, 3.5, 0), (1, 11, 4.0, 0), (2, 10, 4.5, 0)])
+    config = DataConfig(rating_threshold=4.0, min_user_interactions=1, min_item_interactions=1)
+    assert pairs(positives(ratings, config)) == {(1, 11), (2, 10)}
+
+
+@given(st.sets(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=1), st.integers(1, 3), st.integers(1, 3))
+def test_k_core_is_the_brute_force_fixed_point(rows: set[tuple[int, int]], min_user: int, min_item: int) -> None:
+    ratings = ratings_of([(u, i, 5.0, 0) for u, i in rows])
+    config = DataConfig(min_user_interactions=min_user, min_item_interactions=min_item)
+    expected = k_core_by_hand(rows, min_user, min_item)
+    if not expected:
+        with pytest.raises(EmptyDataError, match=f"{min_user} interactions with items that have {min_item}"):
+            positives(ratings, config)
+        return
+    kept = positives(ratings, config)
+    assert pairs(kept) == expected
+    assert len(kept.users) == len({u for u, _ in expected})
+    assert len(kept.items) == len({i for _, i in expected})
+
+
+def test_a_threshold_that_no_rating_reaches_is_named() -> None:
+    with pytest.raises(EmptyDataError, match="rating_threshold=5"):
+        positives(ratings_of([(1, 1, 3.0, 0)]), DataConfig(rating_threshold=5.0))
+
+
+def test_presplit_data_is_not_filtered_and_its_negatives_join_the_vocabulary() -> None:
+    table = pa.table(
+        {"user_id": [1, 2], "movie_id": [7, 8], "rating": [1.0, 1.0], "timestamp": [0, 0], "part": ["train", "test"]},
+        schema=PRESPLIT_SCHEMA,
+    )
+    negatives = pa.table({"user_id": [2], "movie_id": [99]})
+    kept = positives(Ratings(table, negatives=negatives), DataConfig(rating_threshold=4.0))
+    assert pairs(kept) == {(1, 7), (2, 8)}
+    assert kept.items.ids.tolist() == [7, 8, 99]
+
+
+def test_saved_interactions_come_back(tmp_path: Path) -> None:
+    interactions = positives(
+        ratings_of([(1, 2**62, 3.5, 11), (5, 2**62, 0.5, 12)]),
+        DataConfig(min_user_interactions=1, min_item_interactions=1),
+    )
+    interactions.save(tmp_path)
+    loaded = Interactions.load(tmp_path)
+    assert loaded.to_table().equals(interactions.to_table())
+    assert loaded.users == interactions.users
+
+
+def test_a_repeated_pair_counts_once_in_the_matrix() -> None:
+    one = np.zeros(2, dtype=np.int32)
+    id_map = IdMap(np.array([4]))
+    doubled = Interactions(one, one, np.ones(2, np.float32), np.zeros(2, np.int64), id_map, id_map)
+    assert doubled.matrix().toarray().tolist() == [[1.0]]
+
+
+def test_k_core_of_an_already_dense_block_changes_nothing() -> None:
+    block = positives(
+        ratings_of([(u, i, 4.0, 0) for u in range(3) for i in range(3)]),
+        DataConfig(min_user_interactions=1, min_item_interactions=1),
+    )
+    assert pairs(k_core(block, 3, 3)) == pairs(block)

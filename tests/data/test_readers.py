@@ -1,0 +1,332 @@
+"""Reading ratings and movies: the layouts, custom files and presplit files."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from movierec_engine.data.config import ColumnNames, DataConfig
+from movierec_engine.data.ratings import MOVIES_SCHEMA, NEGATIVES_SCHEMA, PRESPLIT_SCHEMA, RATINGS_SCHEMA, Movies
+from movierec_engine.data.readers import complete_movies, read_movies, read_ratings
+from movierec_engine.errors import DataError
+
+RATINGS = "userId,movieId,rating,timestamp\n2,10,3.5,200\n1,20,4.0,101\n1,10,0.5,100\n"
+MOVIES = "movieId,title,genres\n10,Toy Story (1995),Animation|Comedy\n20,Heat (1995),Crime\n"
+SORTED_ROWS = [(1, 10, 0.5, 100), (1, 20, 4.0, 101), (2, 10, 3.5, 200)]
+
+
+def rows(table: pa.Table) -> list[tuple[object, ...]]:
+    return [tuple(row.values()) for row in table.to_pylist()]
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.fixture
+def movies_of(tmp_path: Path) -> Callable[..., Movies]:
+    """Reads a movies.csv with the given lines under its header."""
+
+    def read(*lines: str, encoding: str = "utf-8") -> Movies:
+        write(tmp_path / "ratings.csv", RATINGS)
+        write(tmp_path / "movies.csv", "\n".join(["movieId,title,genres", *lines, ""]).encode(encoding))
+        return read_movies(DataConfig(dir=str(tmp_path)))
+
+    return read
+
+
+# --- MovieLens layouts
+
+
+def test_csv_layout_gives_sorted_ratings_of_exactly_the_schema(tmp_path: Path) -> None:
+    write(tmp_path / "ratings.csv", RATINGS)
+    ratings = read_ratings(DataConfig(dir=str(tmp_path)))
+    assert ratings.table.schema == RATINGS_SCHEMA
+    assert rows(ratings.table) == SORTED_ROWS
+    assert ratings.report.rows_read == 3
+
+
+def test_100k_layout_is_read_with_flags_as_genres_and_latin1_titles(tmp_path: Path) -> None:
+    write(tmp_path / "u.data", "2\t10\t3\t200\n1\t20\t4\t101\n1\t10\t1\t100\n")
+    flags = {10: "0|0|0|1|1|1|0|0|0|0|0|0|0|0|0|0|0|0|0", 20: "1" + "|0" * 18}
+    lines = [
+        f"10|Misérables, Les (1995)|01-Jan-1995||http://x/?a|{flags[10]}",
+        f'20|Heat "Two"|||http://y|{flags[20]}',
+    ]
+    write(tmp_path / "u.item", "\n".join([*lines, ""]).encode("latin-1"))
+    config = DataConfig(dir=str(tmp_path))
+    assert rows(read_ratings(config).table) == [(1, 10, 1.0, 100), (1, 20, 4.0, 101), (2, 10, 3.0, 200)]
+    movies = read_movies(config)
+    assert rows(movies.table) == [
+        (10, "Misérables, Les", 1995, ["Animation", "Children's", "Comedy"]),
+        (20, 'Heat "Two"', None, []),
+    ]
+    assert movies.report.latin1_files == ()
+
+
+@pytest.mark.parametrize(("marker", "encoding"), [("users.dat", "latin-1"), ("tags.dat", "utf-8")])
+def test_1m_and_10m_layouts_are_read_with_their_encodings(tmp_path: Path, marker: str, encoding: str) -> None:
+    write(tmp_path / marker, "")
+    write(tmp_path / "ratings.dat", "2::10::3.5::200\n1::20::4::101\n1::10::0.5::100\n")
+    titles = '10::Misérables: "Les" (1995)::Drama|War\n20::Face/Off (1997)::Action\n'
+    write(tmp_path / "movies.dat", titles.encode(encoding))
+    config = DataConfig(dir=str(tmp_path))
+    assert rows(read_ratings(config).table) == SORTED_ROWS
+    movies = read_movies(config)
+    assert rows(movies.table) == [
+        (10, 'Misérables: "Les"', 1995, ["Drama", "War"]),
+        (20, "Face/Off", 1997, ["Action"]),
+    ]
+    assert movies.report.latin1_files == ()
+
+
+def test_latin1_titles_in_a_utf8_layout_are_read_and_reported(movies_of: Callable[..., Movies]) -> None:
+    movies = movies_of("10,Misérables (1995),Drama", encoding="latin-1")
+    assert rows(movies.table) == [(10, "Misérables", 1995, ["Drama"])]
+    assert [Path(file).name for file in movies.report.latin1_files] == ["movies.csv"]
+
+
+def test_a_byte_order_mark_and_windows_line_ends_change_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "ratings.csv", b"\xef\xbb\xbf" + RATINGS.replace("\n", "\r\n").encode())
+    assert rows(read_ratings(DataConfig(dir=str(tmp_path))).table) == SORTED_ROWS
+
+
+def test_a_byte_order_mark_in_a_file_without_header_changes_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "u.data", b"\xef\xbb\xbf1\t10\t3\t200\r\n")
+    assert rows(read_ratings(DataConfig(dir=str(tmp_path))).table) == [(1, 10, 3.0, 200)]
+
+
+def test_blank_lines_and_a_missing_last_line_end_change_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "ratings.csv", RATINGS.replace("\n", "\n\n").rstrip("\n"))
+    assert rows(read_ratings(DataConfig(dir=str(tmp_path))).table) == SORTED_ROWS
+
+
+def test_a_folder_name_with_glob_characters_and_a_quote_is_taken_literally(tmp_path: Path) -> None:
+    folder = tmp_path / "it's [1]*?"
+    folder.mkdir()
+    write(folder / "ratings.csv", RATINGS)
+    assert rows(read_ratings(DataConfig(dir=str(folder))).table) == SORTED_ROWS
+
+
+# --- titles and genres
+
+
+@pytest.mark.parametrize(
+    ("written", "title", "year"),
+    [
+        ("Toy Story (1995)", "Toy Story", 1995),
+        ("Toy Story (1995)  ", "Toy Story", 1995),
+        ("Babylon 5", "Babylon 5", None),
+        ("Pasolini (1995-)", "Pasolini", 1995),
+        ("Death Note (2006–2007)", "Death Note", 2006),
+        ("Death Note (2007-2008)", "Death Note", 2007),
+        ("1984 (1956) (1984)", "1984 (1956)", 1984),
+        ("(500) Days of Summer (2009)", "(500) Days of Summer", 2009),
+        ("Seven (a.k.a. Se7en)", "Seven (a.k.a. Se7en)", None),
+        ("(1995)", "(1995)", 1995),
+        ("<script>alert(1)</script> (2001)", "<script>alert(1)</script>", 2001),
+        ('"American ""President"", The (1995)"', 'American "President", The', 1995),
+    ],
+)
+def test_the_year_is_taken_from_the_end_of_the_title(
+    movies_of: Callable[..., Movies], written: str, title: str, year: int | None
+) -> None:
+    assert rows(movies_of(f"10,{written},Drama").table) == [(10, title, year, ["Drama"])]
+
+
+@pytest.mark.parametrize(
+    ("written", "genres"),
+    [("A|B", ["A", "B"]), ("(no genres listed)", []), ("", []), ("A||B|", ["A", "B"]), ("A | B", ["A", "B"])],
+)
+def test_genres_become_a_list(movies_of: Callable[..., Movies], written: str, genres: list[str]) -> None:
+    assert movies_of(f"10,Heat (1995),{written}").table["genres"].to_pylist() == [genres]
+
+
+def test_movies_are_sorted_and_have_exactly_the_schema(movies_of: Callable[..., Movies]) -> None:
+    table = movies_of("20,B (1990),X", "10,A,Y").table
+    assert table.schema == MOVIES_SCHEMA
+    assert table["movie_id"].to_pylist() == [10, 20]
+
+
+def test_an_empty_title_becomes_a_placeholder_and_is_counted(movies_of: Callable[..., Movies]) -> None:
+    movies = movies_of('10,"",Drama', "20,  ,Drama", "30,Heat,Drama")
+    assert movies.table["title"].to_pylist() == ["Movie 10", "Movie 20", "Heat"]
+    assert movies.report.movies_without_title == 2
+
+
+def test_the_first_of_two_rows_of_a_movie_is_kept_and_the_other_counted(movies_of: Callable[..., Movies]) -> None:
+    movies = movies_of("10,First,Drama", "20,Other,Drama", "10,Second,Drama")
+    assert movies.table["title"].to_pylist() == ["First", "Other"]
+    assert movies.report.duplicate_movies == 1
+
+
+def test_a_bad_movie_id_is_named_with_its_line_also_after_a_quoted_line_break(movies_of: Callable[..., Movies]) -> None:
+    with pytest.raises(DataError, match=r"movies.csv: line 4: movieId 'x' is not a whole number"):
+        movies_of('10,"Two\nlines",Drama', "x,Heat,Drama")
+
+
+def test_rated_movies_without_a_row_get_placeholders_and_are_counted(movies_of: Callable[..., Movies]) -> None:
+    movies = complete_movies(movies_of("10,,Drama", "20,Heat (1995),Crime"), np.array([5, 10, 30, 30, 20]))
+    assert rows(movies.table) == [
+        (5, "Movie 5", None, []),
+        (10, "Movie 10", None, ["Drama"]),
+        (20, "Heat", 1995, ["Crime"]),
+        (30, "Movie 30", None, []),
+    ]
+    assert movies.table.schema == MOVIES_SCHEMA
+    assert movies.report.movies_without_title == 3
+
+
+def test_complete_movies_are_left_as_they_are(movies_of: Callable[..., Movies]) -> None:
+    movies = movies_of("10,Heat,Crime")
+    assert complete_movies(movies, np.array([10])) is movies
+
+
+# --- custom
+
+
+def test_a_custom_file_is_read_through_its_column_names(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", 'when,who,note,what,stars\n7,1,"a, b",2,4\n')
+    config = DataConfig(layout="custom", ratings_file=str(path), columns=ColumnNames("who", "what", "stars", "when"))
+    assert rows(read_ratings(config).table) == [(1, 2, 4.0, 7)]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".tsv"])
+def test_absent_ratings_read_as_the_maximum_and_absent_timestamps_as_zero(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"likes{suffix}"
+    if suffix == ".parquet":
+        pq.write_table(pa.table({"user": pa.array([2, 1], pa.int32()), "item": pa.array([3, 4], pa.int32())}), path)
+    else:
+        write(path, "user,item\n2,3\n1,4\n".replace(",", "\t" if suffix == ".tsv" else ","))
+    config = DataConfig(layout="custom", ratings_file=str(path), columns=ColumnNames(rating="", timestamp=""))
+    assert rows(read_ratings(config).table) == [(1, 4, 5.0, 0), (2, 3, 5.0, 0)]
+
+
+def test_parquet_timestamps_of_a_date_type_become_seconds(tmp_path: Path) -> None:
+    moment = pa.array([86_400_000], pa.timestamp("ms"))
+    pq.write_table(pa.table({"user": [1], "item": [2], "rating": [3.5], "timestamp": moment}), tmp_path / "x.parquet")
+    config = DataConfig(layout="custom", ratings_file=str(tmp_path / "x.parquet"))
+    assert rows(read_ratings(config).table) == [(1, 2, 3.5, 86_400)]
+
+
+def test_custom_movies_come_from_the_movies_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "titles.csv", MOVIES)
+    config = DataConfig(layout="custom", movies_file=str(path))
+    assert read_movies(config).table["title"].to_pylist() == ["Toy Story", "Heat"]
+
+
+def test_custom_movies_are_empty_without_a_movies_file() -> None:
+    movies = read_movies(DataConfig(layout="custom"))
+    assert movies.table.schema == MOVIES_SCHEMA
+    assert len(movies.table) == 0
+
+
+ratings_rows = st.lists(
+    st.tuples(
+        st.integers(0, 2**63 - 1),
+        st.integers(0, 2**63 - 1),
+        st.integers(1, 10).map(lambda halves: halves / 2),
+        st.integers(0, 10**11 - 1),
+    ),
+    min_size=1,
+    max_size=20,
+    unique_by=lambda row: row[:2],
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ratings_rows)
+def test_ratings_written_to_csv_are_read_back(
+    tmp_path_factory: pytest.TempPathFactory, written: list[tuple[int, int, float, int]]
+) -> None:
+    path = tmp_path_factory.mktemp("round-trip") / "ratings.csv"
+    lines = [",".join(map(str, row)) for row in written]
+    write(path, "\n".join(["user,item,rating,timestamp", *lines, ""]))
+    ratings = read_ratings(DataConfig(layout="custom", ratings_file=str(path)))
+    assert rows(ratings.table) == sorted(written)
+
+
+# --- presplit
+
+
+@pytest.fixture
+def presplit(tmp_path: Path) -> DataConfig:
+    """Two users with a train, a validation and a test item each, and negatives for the test items."""
+    for name, lines in {
+        "train": "user,item,rating,timestamp\n2,10,4,1\n1,10,5,1\n",
+        "valid": "user,item,rating,timestamp\n1,20,5,2\n2,20,3,2\n",
+        "test": "user,item\n1,30\n2,30\n",
+        "negatives": "user,item\n2,50\n1,50\n1,40\n",
+    }.items():
+        write(tmp_path / f"{name}.csv", lines)
+    return DataConfig(
+        layout="presplit",
+        train_file=str(tmp_path / "train.csv"),
+        valid_file=str(tmp_path / "valid.csv"),
+        test_file=str(tmp_path / "test.csv"),
+        negatives_file=str(tmp_path / "negatives.csv"),
+    )
+
+
+def test_presplit_parts_are_kept_apart_in_one_sorted_table(presplit: DataConfig) -> None:
+    ratings = read_ratings(presplit)
+    assert ratings.table.schema == PRESPLIT_SCHEMA
+    assert rows(ratings.table) == [
+        (1, 10, 5.0, 1, "train"),
+        (1, 20, 5.0, 2, "validation"),
+        (1, 30, 5.0, 0, "test"),
+        (2, 10, 4.0, 1, "train"),
+        (2, 20, 3.0, 2, "validation"),
+        (2, 30, 5.0, 0, "test"),
+    ]
+    assert ratings.report.rows_read == 6
+
+
+def test_presplit_negatives_are_sorted_pairs(presplit: DataConfig) -> None:
+    negatives = read_ratings(presplit).negatives
+    assert negatives is not None
+    assert negatives.schema == NEGATIVES_SCHEMA
+    assert rows(negatives) == [(1, 40), (1, 50), (2, 50)]
+
+
+def test_validation_and_negatives_may_be_left_out(presplit: DataConfig) -> None:
+    ratings = read_ratings(replace(presplit, valid_file="", negatives_file=""))
+    assert set(ratings.table["part"].to_pylist()) == {"train", "test"}
+    assert ratings.negatives is None
+
+
+def test_a_train_file_is_required(presplit: DataConfig) -> None:
+    with pytest.raises(DataError, match=r"data\.train_file is not set"):
+        read_ratings(replace(presplit, train_file=""))
+
+
+def test_a_test_file_is_required(presplit: DataConfig) -> None:
+    with pytest.raises(DataError, match=r"data\.test_file is not set"):
+        read_ratings(replace(presplit, test_file=""))
+
+
+def test_a_pair_in_two_parts_is_refused_with_both_files(presplit: DataConfig) -> None:
+    write(Path(presplit.test_file), "user,item\n1,30\n2,10\n")
+    with pytest.raises(DataError, match=r"user 2 and item 10 stand both in .*train\.csv and in .*test\.csv"):
+        read_ratings(presplit)
+
+
+def test_a_negative_that_is_a_positive_of_its_user_or_repeated_is_dropped_and_counted(presplit: DataConfig) -> None:
+    write(Path(presplit.negatives_file), "user,item\n1,10\n1,30\n2,40\n2,40\n1,40\n")
+    ratings = read_ratings(presplit)
+    assert ratings.negatives is not None
+    assert rows(ratings.negatives) == [(1, 40), (2, 40)]
+    assert ratings.report.negatives_dropped == 3
+
+
+def test_a_bad_negative_is_named_with_its_line(presplit: DataConfig) -> None:
+    write(Path(presplit.negatives_file), "user,item\n1,40\n1,-3\n")
+    with pytest.raises(DataError, match=r"negatives\.csv: line 3: item '-3' is not a whole number"):
+        read_ratings(presplit)

@@ -1,0 +1,140 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from movierec_engine.data.config import DataConfig
+from movierec_engine.data.interactions import Interactions, positives
+from movierec_engine.data.ratings import PRESPLIT_SCHEMA, RATINGS_SCHEMA, Ratings
+from movierec_engine.data.split import Split, split, subsample
+from movierec_engine.errors import EmptyDataError
+
+ROWS = st.dictionaries(
+    st.tuples(st.integers(1, 8), st.integers(1, 12)), st.integers(0, 50), min_size=5
+)  # (user, movie) -> time
+
+
+def prepared(rows: dict[tuple[int, int], int], **settings: object) -> tuple[Interactions, DataConfig, Ratings]:
+    table = pa.table(
+        {
+            "user_id": [u for u, _ in sorted(rows)],
+            "movie_id": [i for _, i in sorted(rows)],
+            "rating": [4.0] * len(rows),
+            "timestamp": [rows[pair] for pair in sorted(rows)],
+        },
+        schema=RATINGS_SCHEMA,
+    )
+    ratings = Ratings(table)
+    config = DataConfig(min_user_interactions=1, min_item_interactions=1, **settings)  # type: ignore[arg-type]
+    return positives(ratings, config), config, ratings
+
+
+def keys(part: Interactions) -> set[tuple[int, int]]:
+    return set(zip(part.users.ids[part.user].tolist(), part.items.ids[part.item].tolist(), strict=True))
+
+
+@given(ROWS, st.sampled_from(["random", "global_time", "leave_one_out"]))
+def test_the_parts_are_disjoint_and_together_everything(rows: dict[tuple[int, int], int], strategy: str) -> None:
+    try:
+        parts = split(*prepared(rows, split=strategy))
+    except EmptyDataError:
+        return
+    train, validation, test = (keys(part) for part in parts.parts())
+    assert train | validation | test == set(rows)
+    assert len(train) + len(validation) + len(test) == len(rows)
+
+
+@given(ROWS)
+def test_no_train_interaction_is_later_than_a_test_interaction_in_global_time(
+    rows: dict[tuple[int, int], int],
+) -> None:
+    try:
+        parts = split(*prepared(rows, split="global_time"))
+    except EmptyDataError:
+        return
+    assert parts.train.timestamp.max() < parts.boundaries["validation_from"]
+    assert parts.test.timestamp.min() >= parts.boundaries["test_from"]
+    if len(parts.validation):
+        assert parts.validation.timestamp.max() < parts.boundaries["test_from"]
+
+
+def test_leave_one_out_tests_the_newest_and_validates_on_the_one_before() -> None:
+    rows = {(1, 1): 30, (1, 2): 10, (1, 3): 20, (2, 1): 5, (2, 2): 6, (3, 9): 1}
+    parts = split(*prepared(rows, split="leave_one_out"))
+    assert keys(parts.test) == {(1, 1), (2, 2)}
+    assert keys(parts.validation) == {(1, 3)}
+    assert keys(parts.train) == {(1, 2), (2, 1), (3, 9)}, "a user with one rating stays in train"
+
+
+def test_leave_one_out_breaks_ties_in_time_by_the_larger_item() -> None:
+    parts = split(*prepared({(1, 1): 7, (1, 2): 7, (1, 3): 7}, split="leave_one_out"))
+    assert keys(parts.test) == {(1, 3)}
+    assert keys(parts.validation) == {(1, 2)}
+
+
+def test_the_random_split_gives_each_user_the_rounded_shares() -> None:
+    rows = {(user, item): 0 for user, count in ((1, 20), (2, 3), (3, 2)) for item in range(1, count + 1)}
+    parts = split(*prepared(rows, train_ratio=0.8, val_ratio=0.1))
+    sizes = [[int((part.users.ids[part.user] == user).sum()) for part in parts.parts()] for user in (1, 2, 3)]
+    assert sizes == [[16, 2, 2], [1, 1, 1], [2, 0, 0]]
+
+
+def test_the_random_split_depends_on_its_seed_alone() -> None:
+    rows = {(user, item): 0 for user in range(1, 6) for item in range(1, 21)}
+    first, same = (split(*prepared(rows, split_seed=1)) for _ in range(2))
+    other = split(*prepared(rows, split_seed=2))
+    assert keys(first.test) == keys(same.test) != keys(other.test)
+
+
+def test_a_split_without_test_says_which_setting_to_change() -> None:
+    with pytest.raises(EmptyDataError, match="leaves test empty"):
+        split(*prepared({(1, 1): 0, (2, 1): 0}, split="random"))
+
+
+def test_given_parts_are_taken_as_they_are_with_their_negatives() -> None:
+    table = pa.table(
+        {
+            "user_id": [1, 1, 2],
+            "movie_id": [1, 2, 1],
+            "rating": [1.0] * 3,
+            "timestamp": [0] * 3,
+            "part": ["train", "test", "train"],
+        },
+        schema=PRESPLIT_SCHEMA,
+    )
+    ratings = Ratings(table, negatives=pa.table({"user_id": [1], "movie_id": [3]}))
+    config = DataConfig(layout="presplit")
+    parts = split(positives(ratings, config), config, ratings)
+    assert parts.strategy == "given"
+    assert keys(parts.train) == {(1, 1), (2, 1)}
+    assert keys(parts.test) == {(1, 2)}
+    assert parts.negatives is not None
+    assert keys(parts.negatives) == {(1, 3)}
+
+
+def test_a_saved_split_comes_back(tmp_path: Path) -> None:
+    rows = {(user, item): item for user in range(1, 5) for item in range(1, 11)}
+    parts = split(*prepared(rows, split="global_time"))
+    parts.save(tmp_path)
+    loaded = Split.load(tmp_path, parts.strategy, parts.boundaries)
+    assert [keys(part) for part in loaded.parts()] == [keys(part) for part in parts.parts()]
+    assert loaded.train.users == parts.train.users
+
+
+def test_the_mask_of_the_test_is_train_and_validation_and_that_of_validation_is_train() -> None:
+    rows = {(user, item): item for user in range(1, 5) for item in range(1, 11)}
+    parts = split(*prepared(rows))
+    train, validation = parts.train.matrix().toarray(), parts.validation.matrix().toarray()
+    assert np.array_equal(parts.validation_heldout().seen.toarray(), train)
+    assert np.array_equal(parts.test_heldout().seen.toarray(), train + validation)
+
+
+def test_a_subsample_is_of_the_asked_size_and_from_train() -> None:
+    rows = {(user, item): item for user in range(1, 5) for item in range(1, 11)}
+    train = split(*prepared(rows)).train
+    half = subsample(train, 0.5, seed=3)
+    assert len(half) == len(train) // 2
+    assert keys(half) < keys(train)

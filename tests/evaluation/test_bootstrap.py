@@ -1,0 +1,23 @@
+import numpy as np
+
+from movierec_engine.evaluation.bootstrap import bootstrap_intervals
+
+
+def test_the_interval_of_a_mean_agrees_with_the_normal_approximation() -> None:
+    values = np.random.default_rng(0).normal(0.3, 0.2, size=(2000, 1))
+    low, high = bootstrap_intervals(values, resamples=4000)[0]
+    half = 1.96 * values.std() / np.sqrt(len(values))
+    assert abs(low - (values.mean() - half)) < 0.1 * half
+    assert abs(high - (values.mean() + half)) < 0.1 * half
+
+
+def test_a_constant_has_an_interval_of_no_width() -> None:
+    assert bootstrap_intervals(np.full((50, 2), 0.25)).tolist() == [[0.25, 0.25]] * 2
+
+
+def test_about_95_of_100_intervals_hold_the_true_mean() -> None:
+    rng = np.random.default_rng(1)
+    samples = rng.exponential(1.0, size=(200, 300))  # 300 columns are 300 experiments
+    bounds = bootstrap_intervals(samples, resamples=500)
+    share = ((bounds[:, 0] <= 1) & (bounds[:, 1] >= 1)).mean()
+    assert 0.9 <= share <= 0.99

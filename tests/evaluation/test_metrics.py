@@ -1,0 +1,64 @@
+"""Every metric against its definition, written out for one user at a time."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from movierec_engine.evaluation.metrics import PER_USER, coverage
+
+HITS = hnp.arrays(np.bool_, st.tuples(st.integers(1, 5), st.integers(1, 8)))
+
+
+def by_definition(metric: str, hits: list[bool], relevant: int, k: int) -> float:
+    shown = hits[:k]
+    ranks = [rank for rank, hit in enumerate(shown, start=1) if hit]
+    if metric == "precision":
+        return len(ranks) / k
+    if metric == "recall":
+        return len(ranks) / relevant
+    if metric == "hit_rate":
+        return float(bool(ranks))
+    if metric == "mrr":
+        return 1 / ranks[0] if ranks else 0.0
+    if metric == "map":
+        return sum(sum(shown[:rank]) / rank for rank in ranks) / min(k, relevant)
+    gain = sum(1 / math.log2(rank + 1) for rank in ranks)
+    return gain / sum(1 / math.log2(rank + 1) for rank in range(1, min(k, relevant) + 1))
+
+
+@given(HITS, st.integers(0, 4), st.integers(1, 12))
+def test_every_metric_is_its_definition_and_between_0_and_1(hits: np.ndarray, more_relevant: int, k: int) -> None:
+    relevant = np.maximum(hits.sum(axis=1) + more_relevant, 1).astype(np.int64)
+    for name, metric in PER_USER.items():
+        values = metric(hits, relevant, k)
+        expected = [by_definition(name, row.tolist(), int(n), k) for row, n in zip(hits, relevant, strict=True)]
+        assert values == pytest.approx(expected), name
+        assert ((values >= 0) & (values <= 1 + 1e-12)).all(), name
+
+
+@given(HITS)
+def test_a_hit_moved_up_never_lowers_a_metric(hits: np.ndarray) -> None:
+    relevant = np.maximum(hits.sum(axis=1), 1).astype(np.int64)
+    better = -np.sort(-hits.astype(int), axis=1) > 0
+    for metric in PER_USER.values():
+        assert (metric(better, relevant, 5) >= metric(hits, relevant, 5) - 1e-12).all()
+
+
+def test_known_answers_of_one_list() -> None:
+    hits, relevant = np.array([[False, True, False, True]]), np.array([3])
+    assert PER_USER["ndcg"](hits, relevant, 4)[0] == pytest.approx(
+        (1 / math.log2(3) + 1 / math.log2(5)) / (1 + 1 / math.log2(3) + 0.5)
+    )
+    assert PER_USER["map"](hits, relevant, 4)[0] == pytest.approx((1 / 2 + 2 / 4) / 3)
+    assert PER_USER["mrr"](hits, relevant, 4)[0] == 0.5
+    assert PER_USER["precision"](hits, relevant, 10)[0] == 0.2, "the denominator is k, not the list's length"
+
+
+def test_coverage_counts_distinct_items_and_no_list_ends() -> None:
+    lists = np.array([[0, 1, -1], [1, 2, -1]], dtype=np.int32)
+    assert coverage(lists, n_items=10, k=3) == 0.3
+    assert coverage(lists, n_items=10, k=1) == 0.2

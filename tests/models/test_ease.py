@@ -1,0 +1,27 @@
+import numpy as np
+from conftest import interactions_of
+from scipy.optimize import minimize
+
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.models import EASE
+
+PAIRS = np.array([(0, 0), (0, 1), (1, 0), (1, 2), (2, 1), (2, 2), (2, 3), (3, 3), (3, 0)])
+TRAIN = interactions_of(PAIRS, IdMap(np.arange(4)), IdMap(np.arange(4)))
+
+
+def test_the_weights_minimise_the_papers_objective() -> None:
+    """A general-purpose optimiser, which knows nothing of the closed form, finds the same B."""
+    x, l2 = TRAIN.matrix().toarray().astype(float), 2.5
+    free = ~np.eye(4, dtype=bool)
+
+    def objective(values: np.ndarray) -> float:
+        weights = np.zeros((4, 4))
+        weights[free] = values
+        return float(((x - x @ weights) ** 2).sum() + l2 * (weights**2).sum())
+
+    expected = np.zeros((4, 4))
+    expected[free] = minimize(objective, np.zeros(12), tol=1e-12).x
+    model = EASE(EASE.Config(l2=l2))
+    model.fit(TRAIN)
+    assert np.allclose(model.weights, expected, atol=1e-4)
+    assert (np.diag(model.weights) == 0).all()

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import torch
+from conftest import interactions_of
+
+from movierec_engine.data.graph import build_graph
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.errors import ConfigError
+from movierec_engine.models import LightGCN
+from movierec_engine.models.graph.lightgcn import LightGCNNetwork, undirected_edge
+from movierec_engine.models.graph.propagation import SymmetricLGConv
+
+PAIRS = np.array([(0, 0), (0, 1), (1, 1), (2, 0), (2, 2)])
+TRAIN = interactions_of(PAIRS, IdMap(np.arange(3)), IdMap(np.arange(3)))
+GRAPH = build_graph(TRAIN)
+DENSE = torch.from_numpy(GRAPH.adjacency.toarray())
+
+
+def network(**settings: object) -> LightGCNNetwork:
+    torch.manual_seed(3)
+    built = LightGCN(LightGCN.Config(embedding_dim=4, **settings)).build(TRAIN, GRAPH, torch.device("cpu"))
+    assert isinstance(built, LightGCNNetwork)
+    return built
+
+
+@pytest.mark.parametrize("num_layers", [0, 1, 3])
+def test_final_embeddings_are_the_mean_of_the_powers_of_the_adjacency(num_layers: int) -> None:
+    built = network(num_layers=num_layers)
+    powers = [torch.linalg.matrix_power(DENSE, k) @ built.embeddings for k in range(num_layers + 1)]
+    expected = torch.stack(powers).mean(dim=0)
+    assert torch.allclose(torch.cat(built.final()), expected, atol=1e-6)
+
+
+def test_the_gradient_is_that_of_the_dense_product() -> None:
+    x = torch.randn(6, 4, requires_grad=True)
+    weight = torch.randn(6, 4)
+    (SymmetricLGConv()(x, network().adjacency) * weight).sum().backward()
+    assert x.grad is not None
+    assert torch.allclose(x.grad, DENSE.T @ weight, atol=1e-6)
+
+
+def test_scores_of_pairs_are_those_of_the_whole_catalogue() -> None:
+    built = network()
+    users, items = torch.tensor([2, 0]), torch.tensor([[1, 0], [2, 2]])
+    assert torch.allclose(built(users, items), built(users, None).gather(1, items), atol=1e-6)
+
+
+def test_dropped_edges_are_dropped_in_both_directions() -> None:
+    built = network(dropout=0.5)
+    thinned = built._thinned().to_dense()
+    assert torch.equal(thinned, thinned.T)
+    kept = thinned != 0
+    assert torch.allclose(thinned[kept], 2 * DENSE[kept])
+    assert not torch.equal(kept, DENSE != 0)
+
+
+def test_each_edge_has_one_number_in_both_directions() -> None:
+    numbers = undirected_edge(GRAPH.adjacency)
+    assert sorted(numbers.tolist()) == sorted(2 * list(range(len(PAIRS))))
+
+
+def test_a_newcomer_joins_the_graph_as_a_node_without_an_embedding_of_its_own() -> None:
+    model = LightGCN(LightGCN.Config(embedding_dim=4, num_layers=2))
+    built = model.build(TRAIN, GRAPH, torch.device("cpu"))
+    model.freeze()
+    layers = [torch.linalg.matrix_power(DENSE, k) @ built.embeddings.detach() for k in range(3)]
+    items = [layer[3:].numpy() for layer in layers]
+    degree = np.bincount(PAIRS[:, 1])
+    history = [0, 2]
+    vector = sum(items[k - 1][i] / np.sqrt(2 * degree[i]) for k in (1, 2) for i in history) / 3
+    expected = vector @ model.item_embeddings.T
+    folded = model.fold_in(TRAIN.matrix()[2])  # user 2 has items 0 and 2
+    assert np.allclose(folded[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"loss_type": "hinge"}, {"embedding_dim": 0}, {"num_layers": -1}, {"dropout": 1.0}, {"temperature": 0}]
+)
+def test_values_out_of_range_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="model"):
+        LightGCN.Config(**settings)

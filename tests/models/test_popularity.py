@@ -1,0 +1,12 @@
+import numpy as np
+from conftest import interactions_of
+
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.models import Popularity
+
+
+def test_items_are_scored_by_their_train_interactions() -> None:
+    train = interactions_of(np.array([(0, 1), (1, 1), (1, 2)]), IdMap(np.arange(2)), IdMap(np.arange(3)))
+    model = Popularity()
+    model.fit(train)
+    assert model.score(np.array([0, 1])).tolist() == [[0, 2, 1], [0, 2, 1]]
