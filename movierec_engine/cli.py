@@ -123,7 +123,8 @@ def list_models(artifacts: Path) -> None:
         served = store.pointed(SERVING)
         table = Table(title=f"trained models in {store.root}")
         for column in ("model", "device", "version", "fingerprint", "validation ndcg@10", "seconds", ""):
-            table.add_column(column, justify="right" if column in ("validation ndcg@10", "seconds") else "left")
+            numbers = column in ("validation ndcg@10", "seconds")
+            table.add_column(column, justify="right" if numbers else "left", overflow="fold")
         for slot in store.slots("trained_model"):
             for version in store.versions(slot):
                 measured = version.facts.get("validation_metrics", {}).get("ndcg@10")

@@ -3,13 +3,14 @@
 import difflib
 import os
 import threading
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -18,12 +19,13 @@ from movierec_engine.data.config import DataConfig
 from movierec_engine.device import resolve_device
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.config import EvaluationConfig
-from movierec_engine.models.registry import MODEL_NAMES, model_class
+from movierec_engine.models.registry import model_class
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.tracking.config import LoggerConfig
 from movierec_engine.training.config import TrainerConfig
 
 T = TypeVar("T")
+_NAMES_IN_A_SENTENCE = 20
 _hydra_lock = threading.Lock()  # Hydra keeps global state; two threads that compose at once break each other
 
 
@@ -88,13 +90,15 @@ def load_settings(overrides: list[str]) -> Settings:
             GlobalHydra.instance().clear()
             with initialize_config_dir(config_dir=str(config_dir())):
                 composed = compose("config", overrides=overrides)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(explain(error, overrides)) from error
     return typed_settings(composed, overrides)
 
 
 def typed_settings(composed: DictConfig, overrides: list[str]) -> Settings:
     """Settings from a configuration that Hydra composed."""
+    for name in sorted(OmegaConf.missing_keys(composed)):
+        raise ConfigError(f"{name} is not set; add {name}=...")
     values: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
     model = dict(values.pop("model"))
     name = model.pop("name")
@@ -132,32 +136,40 @@ def typed(kind: type[T], values: Any, where: str) -> T:
     known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]
     for name in values:
         if name not in known:
-            raise ConfigError(f"{where}.{name} is not a setting{nearest(f'{where}.{name}', known, where)}")
+            raise ConfigError(
+                f"{where}.{name} is not a setting{nearest(f'{where}.{name}', [f'{where}.{item}' for item in known])}"
+            )
     hints = get_type_hints(kind)
     return kind(**{name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()})
 
 
-def nearest(wanted: str, known: Any, prefix: str = "") -> str:
-    """`; did you mean ...?` with the closest known name, or the list of all."""
-    names = [f"{prefix}.{name}" if prefix else str(name) for name in known]
+def nearest(wanted: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` with the closest known name; without a close one, the names, or where to see them all."""
+    names = list(known)
     close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else f"; choose from {', '.join(names) or 'none'}"
+    if close:
+        return f"; did you mean {close[0]}?"
+    if len(names) > _NAMES_IN_A_SENTENCE:
+        return "; `movierec train --cfg job` shows every setting"
+    return f"; choose from {', '.join(names) or 'none'}"
 
 
 def explain(error: Exception, overrides: list[str]) -> str:
     """One sentence for an error of Hydra's about overrides."""
+    if isinstance(error, OverrideParseException):
+        return f"override {error.override!r} is not in Hydra's syntax; write key=value and quote special characters"
     for override in overrides:
         key, _, value = override.partition("=")
-        if key == "model" and value not in MODEL_NAMES:
-            return f"there is no model {value!r}{nearest(value, MODEL_NAMES)}"
-    text = " ".join(str(error).split())
-    missing = getattr(error, "__cause__", None) or error
-    full_key = getattr(missing, "full_key", None)
+        options = sorted(path.stem for path in (config_dir() / key).glob("*.yaml")) if key.isidentifier() else []
+        if options and not set(value.split(",")) <= set(options):
+            wrong = next(choice for choice in value.split(",") if choice not in options)
+            return f"there is no {key} {wrong!r}{nearest(wrong, options)}"
+    known = known_keys()
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~")
-        if f"'{key}'" in text or (full_key and key == full_key) or f"'{override}'" in text:
-            return f"override {override!r} does not fit the configuration{nearest(key, known_keys())}"
-    return text
+        if key not in known and not key.startswith("hydra"):
+            return f"{key} is not a setting{nearest(key, known)}"
+    return " ".join(str(error).split())
 
 
 def known_keys() -> list[str]:

@@ -15,16 +15,17 @@ from movierec_engine.errors import ConfigError, MovierecError
 errors = Console(stderr=True)
 
 
-def log_to_console() -> None:
-    """Show the engine's log: pretty on a terminal, plain lines elsewhere."""
+def log_to_console(*names: str) -> None:
+    """Show the log of packages, at least the engine's: pretty on a terminal, plain lines elsewhere."""
     handler: logging.Handler = RichHandler(console=errors, show_path=False, show_level=False, omit_repeated_times=False)
     if not errors.is_terminal:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    logger = logging.getLogger("movierec_engine")
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+    for name in {"movierec_engine", *names}:
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
 
 
 @contextmanager
@@ -38,8 +39,16 @@ def one_sentence_errors() -> Iterator[None]:
     except MovierecError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             raise
-        errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+        print_error(error)
+        sys.exit(exit_code(error))
     except KeyboardInterrupt:
         errors.print("stopped")
         sys.exit(130)
+
+
+def print_error(error: MovierecError) -> None:
+    errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+
+
+def exit_code(error: MovierecError) -> int:
+    return 2 if isinstance(error, ConfigError) else 1

@@ -41,8 +41,8 @@ Origin = Mapping[str, str]
 SERVING = "serving"
 """Name of the pointer that the API follows."""
 
-_FILTER_SETTINGS = ("rating_threshold", "min_user_interactions", "min_item_interactions")
-_SPLIT_SETTINGS = ("split", "split_seed", "train_ratio", "val_ratio")
+FILTER_SETTINGS = ("rating_threshold", "min_user_interactions", "min_item_interactions")
+SPLIT_SETTINGS = ("split", "split_seed", "train_ratio", "val_ratio")
 
 
 # ---------------------------------------------------------------------------------------------------------------- data
@@ -99,7 +99,7 @@ def filter_interactions(
         }
         return interactions.save, facts, ""
 
-    key = content_key(raw_ratings.key, {name: getattr(config, name) for name in _FILTER_SETTINGS})
+    key = content_key(raw_ratings.key, {name: getattr(config, name) for name in FILTER_SETTINGS})
     return _data_step(store, "interactions", config, key, make, {"raw_ratings": raw_ratings}, origin)
 
 
@@ -121,7 +121,7 @@ def split_interactions(
         }
         return parts.save, facts, fingerprint(parts)
 
-    key = content_key(interactions.key, {name: getattr(config, name) for name in _SPLIT_SETTINGS})
+    key = content_key(interactions.key, {name: getattr(config, name) for name in SPLIT_SETTINGS})
     return _data_step(store, "splits", config, key, make, {"interactions": interactions}, origin)
 
 
@@ -174,7 +174,7 @@ def train_model(
         history = _fit_by_gradient(model, train, graph, validation, evaluator, settings, tracker)
     seconds = time.perf_counter() - started
     validation_metrics = evaluator.evaluate(model, validation).metrics if len(validation) else {}
-    tracker.log({f"validation/{name}": value for name, value in validation_metrics.items()})
+    tracker.log({f"best/validation/{name}": value for name, value in validation_metrics.items()})
 
     def write(folder: Path) -> None:
         model.save(folder)

@@ -11,7 +11,6 @@ from movierec_engine.data.heldout import HeldOut
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.config import EvaluationConfig
 from movierec_engine.evaluation.metrics import METRICS, PER_USER, coverage
-from movierec_engine.evaluation.ranking import rank_block
 from movierec_engine.evaluation.tables import metrics_table
 from movierec_engine.models.base import Recommender
 
@@ -60,6 +59,8 @@ class Evaluator:
             raise MovierecError(
                 f"{model.name} was trained on other users or items than it is evaluated on; train it on this data"
             )
+        from movierec_engine.evaluation.ranking import rank_block  # brings torch, which reading a report needs not
+
         relevant = heldout.interactions.matrix()
         candidates = None if heldout.candidates is None else heldout.candidates.matrix() + relevant
         users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int64)

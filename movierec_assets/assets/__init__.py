@@ -1,0 +1,1 @@
+"""The assets, left to right: data, models, release."""

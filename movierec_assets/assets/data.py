@@ -1,0 +1,76 @@
+"""From the raw files to the graph. Each step is made again only when its inputs or its settings have changed."""
+
+import dagster as dg
+
+from movierec_assets import metadata
+from movierec_assets.resources import SettingsResource
+from movierec_engine import pipeline
+
+GROUP = "data"
+SINGLE_RUN = dg.BackfillPolicy.single_run()
+
+
+def columns(**types: str) -> dict[str, dg.TableSchema]:
+    """Metadata of a table's definition: its columns with their types."""
+    return {"dagster/column_schema": dg.TableSchema([dg.TableColumn(name, kind) for name, kind in types.items()])}
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"csv", "parquet"},
+    backfill_policy=SINGLE_RUN,
+    metadata=columns(user_id="int64", movie_id="int64", rating="float32", timestamp="int64, seconds"),
+)
+def raw_ratings(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
+    """Validated ratings: one row for each user and movie, as `user_id, movie_id, rating, timestamp`."""
+    with settings.step(context) as step:
+        made = pipeline.ingest_ratings(step.store, step.settings.data, step.origin)
+        step.done(made, metadata.facts(made, rows="ratings"))
+        return step.result()
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"csv", "parquet"},
+    backfill_policy=SINGLE_RUN,
+    metadata=columns(movie_id="int64", title="text", year="int", genres="list of text"),
+)
+def raw_movies(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
+    """Titles, years and genres of the movies, as `movie_id, title, year, genres`."""
+    with settings.step(context) as step:
+        made = pipeline.ingest_movies(step.store, step.settings.data, step.origin)
+        step.done(made, metadata.facts(made, rows="movies"))
+        return step.result()
+
+
+@dg.asset(group_name=GROUP, kinds={"parquet"}, backfill_policy=SINGLE_RUN, deps=[raw_ratings])
+def interactions(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
+    """Positive interactions after the rating threshold and the k-core, as `user, item, timestamp`.
+
+    Users and items are contiguous indices from 0; two id maps lead back to MovieLens ids.
+    """
+    with settings.step(context) as step:
+        made = pipeline.filter_interactions(step.store, step.parent("raw_ratings"), step.settings.data, step.origin)
+        step.done(made, metadata.facts(made, rows="interactions"))
+        return step.result()
+
+
+@dg.asset(group_name=GROUP, kinds={"parquet"}, backfill_policy=SINGLE_RUN, deps=[interactions])
+def splits(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
+    """The interactions divided into train, validation and test, which are disjoint.
+
+    From here on artifacts carry the fingerprint: numbers with different fingerprints are never compared.
+    """
+    with settings.step(context) as step:
+        made = pipeline.split_interactions(step.store, step.parent("interactions"), step.settings.data, step.origin)
+        step.done(made, metadata.facts(made))
+        return step.result()
+
+
+@dg.asset(group_name=GROUP, kinds={"scipy"}, backfill_policy=SINGLE_RUN, deps=[splits])
+def interaction_graph(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
+    """The users and items of train as a graph: its symmetric normalised adjacency, CSR `[users + items] x 2`."""
+    with settings.step(context) as step:
+        made = pipeline.build_interaction_graph(step.store, step.parent("splits"), step.settings.data, step.origin)
+        step.done(made, metadata.facts(made))
+        return step.result()

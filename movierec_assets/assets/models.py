@@ -1,0 +1,75 @@
+"""Training, evaluation and index of every model on every kind of device: partitions such as `cpu|lightgcn`."""
+
+import dagster as dg
+
+from movierec_assets import metadata
+from movierec_assets.assets.data import SINGLE_RUN, interaction_graph, raw_movies, splits
+from movierec_assets.partitions import MODEL_BY_DEVICE
+from movierec_assets.resources import SettingsResource, TrackingResource
+from movierec_engine import pipeline
+
+GROUP = "models"
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"pytorch", "mlflow"},
+    partitions_def=MODEL_BY_DEVICE,
+    backfill_policy=SINGLE_RUN,
+    deps=[splits, interaction_graph],
+)
+def trained_model(
+    context: dg.AssetExecutionContext, settings: SettingsResource, tracking: TrackingResource
+) -> dg.MaterializeResult[None]:
+    """A model trained on train and measured on validation: weights, settings, id maps and history.
+
+    A partition whose device is not on the machine fails at once; nothing falls back to another device.
+    """
+    with settings.step(context) as step:
+        split, graph = step.split_and_graph()
+        for partition in step.partitions:
+            with tracking.training(step, partition) as tracker:
+                made = pipeline.train_model(step.store, partition.settings, split, graph, tracker, step.origin)
+            step.done(made, metadata.of_trained_model(made, step.metric), partition)
+        return step.result()
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"parquet", "mlflow"},
+    partitions_def=MODEL_BY_DEVICE,
+    backfill_policy=SINGLE_RUN,
+    deps=[trained_model],
+)
+def evaluation_report(
+    context: dg.AssetExecutionContext, settings: SettingsResource, tracking: TrackingResource
+) -> dg.MaterializeResult[None]:
+    """The newest trained model measured on test: means with 95 % intervals, and every user's own metrics."""
+    with settings.step(context) as step:
+        for partition in step.partitions:
+            model = step.trained_model(partition)
+            made = pipeline.evaluate_model(step.store, model, tracking.evaluation(step, model), step.origin)
+            step.done(made, metadata.of_report(made, step.metric), partition)
+        return step.result()
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"faiss"},
+    partitions_def=MODEL_BY_DEVICE,
+    backfill_policy=SINGLE_RUN,
+    deps=[trained_model, raw_movies],
+)
+def faiss_index(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
+    """What the API serves of the newest trained model: item vectors `float32 [items, dimensions]` in a FAISS index.
+
+    With them the users' query vectors, the seen items, similar items, and the recall measured against exact search.
+    """
+    with settings.step(context) as step:
+        for partition in step.partitions:
+            model = step.trained_model(partition)
+            made = pipeline.build_faiss_index(
+                step.store, model, step.movies_of(model), partition.settings.retrieval, step.origin
+            )
+            step.done(made, metadata.facts(made), partition)
+        return step.result()

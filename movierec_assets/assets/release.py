@@ -1,0 +1,34 @@
+"""Which model is best, and which is served."""
+
+import dagster as dg
+
+from movierec_assets import metadata
+from movierec_assets.assets.data import SINGLE_RUN
+from movierec_assets.assets.models import evaluation_report, faiss_index
+from movierec_assets.resources import SettingsResource
+from movierec_engine import pipeline
+from movierec_engine.store import Slot
+
+GROUP = "release"
+
+
+@dg.asset(group_name=GROUP, kinds={"parquet"}, backfill_policy=SINGLE_RUN, deps=[evaluation_report])
+def leaderboard(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
+    """The newest reports ranked on validation by `trainer.early_stopping.metric`, among equal fingerprints alone.
+
+    Columns: rank, model, device, report, trained_model, and the metric on validation and on test.
+    """
+    with settings.step(context) as step:
+        made = pipeline.rank_models(step.store, step.metric, step.origin)
+        step.done(made, metadata.of_leaderboard(made))
+        return step.result()
+
+
+@dg.asset(group_name=GROUP, kinds={"json"}, backfill_policy=SINGLE_RUN, deps=[leaderboard, faiss_index])
+def serving_release(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
+    """The pointer that the API follows: from now on it names the index of the leaderboard's best model."""
+    with settings.step(context) as step:
+        ranking = step.store.require(Slot("leaderboard"))
+        index = pipeline.release(step.store, ranking)
+        step.done(index, metadata.of_release(index, ranking))
+        return step.result()

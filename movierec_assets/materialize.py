@@ -1,0 +1,64 @@
+"""Materialize models from the raw files to the served index, in one process: what `movierec demo` runs.
+
+    python -m movierec_assets.materialize --model ease --model lightgcn --device cpu trainer.max_epochs=5
+
+The runs are recorded in the Dagster instance of DAGSTER_HOME, so that the UI shows them.
+"""
+
+from collections.abc import Sequence
+
+import click
+import dagster as dg
+
+from movierec_assets.definitions import defs, everything
+from movierec_assets.partitions import partition_key
+from movierec_assets.resources import EngineFailure
+from movierec_engine.console import log_to_console, one_sentence_errors
+
+DATA = ("raw_ratings", "raw_movies", "interactions", "splits", "interaction_graph")
+MODEL = ("trained_model", "evaluation_report", "faiss_index")
+RELEASE = ("leaderboard", "serving_release")
+
+
+def materialize(models: Sequence[str], device: str, overrides: Sequence[str], instance: dg.DagsterInstance) -> None:
+    """Data once, then each model's partition, then the release; one Dagster run each.
+
+    Raises the engine's own error when a step fails; what was materialized before it stays.
+    """
+    _run(DATA, overrides, instance)
+    for model in models:
+        _run(MODEL, overrides, instance, partition_key(device, model))
+    _run(RELEASE, overrides, instance)
+
+
+def _run(
+    assets: Sequence[str], overrides: Sequence[str], instance: dg.DagsterInstance, partition: str | None = None
+) -> None:
+    job = defs.resolve_job_def(everything.name)
+    try:
+        job.execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(name) for name in assets],
+            partition_key=partition,
+            run_config={
+                "resources": {"settings": {"config": {"overrides": list(overrides)}}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+        )
+    except EngineFailure as failure:
+        raise failure.error from None
+
+
+@click.command()
+@click.option("--model", "models", multiple=True, required=True, help="A model to materialize; repeat for more.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
+@click.argument("overrides", nargs=-1)
+def main(models: tuple[str, ...], device: str, overrides: tuple[str, ...]) -> None:
+    """Materialize models through Dagster; OVERRIDES are settings in Hydra's syntax."""
+    log_to_console("movierec_assets")
+    with one_sentence_errors(), dg.DagsterInstance.get() as instance:
+        materialize(models, device, overrides, instance)
+
+
+if __name__ == "__main__":
+    main()

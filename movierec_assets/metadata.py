@@ -1,0 +1,135 @@
+"""What Dagster's pages show of an artifact: numbers, tables and a picture."""
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import pyarrow.parquet as pq
+
+from movierec_engine.store import Artifact
+from movierec_engine.tracking.tracker import flatten
+
+Metadata = Mapping[str, Any]
+
+
+def described(artifact: Artifact) -> dict[str, Any]:
+    """What every artifact has: its version, its fingerprint, and where its files are."""
+    return {
+        "version": artifact.version,
+        "fingerprint": artifact.fingerprint or "none before the split",
+        "folder": dg.MetadataValue.path(str(artifact.folder)),
+        "megabytes": sum(file["size"] for file in artifact.files.values()) / 2**20,
+    }
+
+
+def facts(artifact: Artifact, rows: str = "") -> Metadata:
+    """The counts and other facts that were found while making the artifact; `rows` names the one that counts rows."""
+    shown = {
+        name: value if isinstance(value, int | float | str) else json.dumps(value)
+        for name, value in flatten(artifact.facts).items()
+    }
+    return {"dagster/row_count": artifact.facts[rows], **shown} if rows else shown
+
+
+def of_trained_model(artifact: Artifact, metric: str) -> Metadata:
+    """Time, epochs, validation metrics and, of a model that was trained by epochs, its learning curve."""
+    shown = {
+        **{name: artifact.facts[name] for name in ("seconds", "epochs", "peak_memory_mb")},
+        **at_depth(artifact.facts["validation_metrics"], metric, "validation "),
+        "mlflow_run_id": artifact.origin.get("mlflow_run_id", "not tracked"),
+    }
+    if "history.parquet" in artifact.files:
+        history = pq.read_table(artifact.folder / "history.parquet").to_pylist()
+        shown["learning curve"] = dg.MetadataValue.md(learning_curve(history, metric))
+    return shown
+
+
+def of_report(artifact: Artifact, metric: str) -> Metadata:
+    """The test metrics with their intervals as a table, and those at the main metric's depth as numbers to plot."""
+    from movierec_engine.evaluation.report import EvaluationReport
+
+    report = EvaluationReport.load(artifact.folder)
+    return {
+        **at_depth(report.metrics, metric, "test "),
+        "test metrics": dg.MetadataValue.md(metrics_table(report.metrics, report.intervals)),
+        "protocol": report.protocol,
+        "users evaluated": report.counts["users_evaluated"],
+        "seconds": report.evaluation_seconds,
+        "trained_model": artifact.parents["trained_model"],
+    }
+
+
+def of_leaderboard(artifact: Artifact) -> Metadata:
+    """The ranking as a table."""
+    return {
+        "dagster/row_count": len(artifact.facts["rows"]),
+        "ranking": dg.MetadataValue.md(table(artifact.facts["rows"])),
+        "reports with another fingerprint": artifact.facts["other_fingerprints"],
+    }
+
+
+def of_release(index: Artifact, leaderboard: Artifact) -> Metadata:
+    """What is served from now on, and why."""
+    best, metric = leaderboard.facts["rows"][0], leaderboard.facts["metric"]
+    value, ranked = best[f"validation {metric}"], len(leaderboard.facts["rows"])
+    return {
+        "served": index.reference,
+        "why": f"{best['model']} on {best['device']} has the best validation {metric}, {value:.4f}, of {ranked} ranked",
+        f"validation {metric}": value,
+        f"test {metric}": best[f"test {metric}"],
+        "leaderboard": leaderboard.reference,
+    }
+
+
+def at_depth(metrics: Mapping[str, float], like: str, prefix: str) -> dict[str, float]:
+    """The metrics that are measured at the same depth as another one, such as `ndcg@10`."""
+    depth = like.partition("@")[2]
+    return {prefix + name: float(value) for name, value in metrics.items() if name.partition("@")[2] == depth}
+
+
+def metrics_table(metrics: Mapping[str, float], intervals: Mapping[str, Sequence[float]]) -> str:
+    """Metrics in rows, depths in columns, each with its 95 % interval where there is one."""
+    rows: dict[str, dict[str, str]] = {}
+    for name, value in metrics.items():
+        metric, _, depth = name.partition("@")
+        spread = " [{:.4f}, {:.4f}]".format(*intervals[name]) if name in intervals else ""
+        rows.setdefault(metric, {"metric": metric})[f"@{depth}"] = f"{value:.4f}{spread}"
+    return table(list(rows.values()))
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows with the same columns as a Markdown table."""
+    lines = [list(rows[0]), ["---"] * len(rows[0])]
+    lines += [[f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def learning_curve(history: Sequence[Mapping[str, float]], metric: str) -> str:
+    """Loss, and the metric on validation, by epoch, as an SVG picture in Markdown; each curve has its own scale."""
+    width, height, left, top = 640, 240, 20, 30
+    drawn = []
+    for number, (column, colour) in enumerate((("loss", "#c2410c"), (metric, "#1d4ed8"))):
+        values = [row[column] for row in history if row.get(column) is not None]
+        if not values:
+            continue
+        low, spread = min(values), (max(values) - min(values)) or 1
+        points = [
+            (
+                left + (width - 2 * left) * i / max(len(values) - 1, 1),
+                height - 20 - (height - 60) * (value - low) / spread,
+            )
+            for i, value in enumerate(values)
+        ]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        label = f"{column}: {values[0]:.4f} at epoch 1, {values[-1]:.4f} at epoch {len(values)}"
+        drawn.append(
+            f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
+            f'<text x="{left + number * width / 2:.0f}" y="{top - 10}" fill="{colour}">{label}</text>'
+        )
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" '
+        f'font-size="12"><rect width="100%" height="100%" fill="white"/>{"".join(drawn)}</svg>'
+    )
+    return f"![learning curve](data:image/svg+xml;base64,{b64encode(svg.encode()).decode()})"

@@ -1,0 +1,133 @@
+"""What every asset's body works with: the store, the typed settings, and the partitions that the run is for."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from movierec_assets.metadata import Metadata, described
+from movierec_engine import pipeline
+from movierec_engine.config import Settings
+from movierec_engine.errors import ConfigError, MovierecError, StoreError
+from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+
+log = logging.getLogger(__name__)
+
+_SPLIT = pipeline.FILTER_SETTINGS + pipeline.SPLIT_SETTINGS
+_DECIDED_BY = {"interactions": pipeline.FILTER_SETTINGS, "splits": _SPLIT, "interaction_graph": _SPLIT}
+"""Data settings that decide the content of each data step."""
+
+
+class EngineFailure(dg.Failure):
+    """An error of the engine's as Dagster shows it: its sentence, without the engine's stack trace, never retried."""
+
+    def __init__(self, error: MovierecError, partition: str) -> None:
+        super().__init__(str(error), metadata={"partition": partition} if partition else {}, allow_retries=False)
+        self.error = error
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One model on one device, and the settings to train it with."""
+
+    key: dg.MultiPartitionKey
+    settings: Settings
+
+
+class Step:
+    """One asset in one run; `done` is told of each artifact that it has made."""
+
+    def __init__(
+        self,
+        context: dg.AssetExecutionContext,
+        store: ArtifactStore,
+        settings: Settings,
+        partitions: Sequence[Partition],
+    ) -> None:
+        self.context = context
+        self.store = store
+        self.settings = settings
+        """What is the same in all partitions: data, trainer, evaluation, retrieval, logger and paths."""
+        self.partitions = partitions
+        self.origin = {"dagster_run_id": context.run.run_id}
+        self._made: dict[str, tuple[Artifact, Metadata]] = {}
+        self._since = time.perf_counter()
+
+    @property
+    def metric(self) -> str:
+        """The metric that models are chosen by, such as `ndcg@10`."""
+        return self.settings.trainer.early_stopping.metric
+
+    def parent(self, kind: str) -> Artifact:
+        """The newest version of a data step, made with this run's settings.
+
+        Raises StoreError when there is none, and ConfigError when the newest was made with others.
+        """
+        artifact = self.store.require(pipeline.data_slot(kind, self.settings.data))
+        for name in _DECIDED_BY.get(kind, ()):
+            wanted = getattr(self.settings.data, name)
+            if artifact.config[name] != wanted:
+                raise ConfigError(
+                    f"{artifact.slot} was made with data.{name}={artifact.config[name]}, and this run has {wanted}; "
+                    f"materialize {kind} in this run too, or give the override that it was made with"
+                )
+        return artifact
+
+    def split_and_graph(self) -> tuple[Artifact, Artifact]:
+        """The newest split and its graph. Raises StoreError when the graph is another split's."""
+        split, graph = self.parent("splits"), self.parent("interaction_graph")
+        if graph.parents["splits"] != split.reference:
+            raise StoreError(f"{graph.slot} is of an older split; materialize it again")
+        return split, graph
+
+    def trained_model(self, partition: Partition) -> Artifact:
+        """The newest trained model of a partition."""
+        settings = partition.settings
+        return self.store.require(pipeline.model_slot("trained_model", settings.model_name, settings.device))
+
+    def movies_of(self, trained_model: Artifact) -> Artifact:
+        """The newest titles of the data set that a model was trained on."""
+        return self.store.require(Slot("raw_movies", (trained_model.config["data"]["name"],)))
+
+    def done(self, artifact: Artifact, metadata: Metadata, partition: Partition | None = None) -> None:
+        """An artifact is published: note what Dagster shows of it, and tell whoever waits."""
+        seconds, self._since = time.perf_counter() - self._since, time.perf_counter()
+        key = partition.key if partition else None
+        metadata = {**metadata, **described(artifact)}
+        self.context.add_asset_metadata(metadata, partition_key=key)
+        self._made[key or ""] = artifact, metadata
+        log.info("%s: %.1f s", " ".join([self.context.asset_key.to_user_string(), key or ""]).strip(), seconds)
+        self.context.log.info(f"{artifact.reference} in {seconds:.1f} s")
+
+    def result(self) -> dg.MaterializeResult[None]:
+        """The materialization; its data version is the artifact's, or one for all the artifacts of several partitions.
+
+        Dagster takes one data version a step. Whenever a partition is made again it gets another version, so that
+        what stands downstream is marked stale either way.
+        """
+        versions = [artifact.version for artifact, _ in self._made.values()]
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(versions[0] if len(versions) == 1 else content_key(versions))
+        )
+
+    def unfinished(self) -> str:
+        """The partition at work, or `` where the asset has no partitions."""
+        if self.context.assets_def.partitions_def is None:
+            return ""
+        return next((partition.key for partition in self.partitions if partition.key not in self._made), "")
+
+    def keep_finished(self) -> None:
+        """Record the partitions that were done before another one failed: their artifacts are in the store."""
+        for key, (artifact, metadata) in self._made.items():
+            if isinstance(key, dg.MultiPartitionKey):
+                dimensions = {f"dagster/partition/{name}": value for name, value in key.keys_by_dimension.items()}
+                self.context.log_event(
+                    dg.AssetMaterialization(
+                        self.context.asset_key,
+                        partition=key,
+                        metadata=metadata,
+                        tags={"dagster/data_version": artifact.version, **dimensions},
+                    )
+                )

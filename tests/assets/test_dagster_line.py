@@ -1,0 +1,215 @@
+"""The assets, materialized for real on a small folder with Dagster's own instance."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from movierec_assets.definitions import defs
+from movierec_assets.materialize import DATA, MODEL, materialize
+from movierec_assets.partitions import partition_key
+from movierec_engine.errors import ConfigError, DeviceError
+from movierec_engine.pipeline import SERVING
+from movierec_engine.store import Artifact, ArtifactStore, Slot
+
+POPULARITY, EASE = partition_key("cpu", "popularity"), partition_key("cpu", "ease")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as instance:
+        yield instance
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
+    monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(tmp_path / "store"))
+    return ArtifactStore(tmp_path / "store")
+
+
+@pytest.fixture
+def overrides(small_data: list[str]) -> list[str]:
+    return [item for item in small_data if not item.startswith("device=")]
+
+
+def execute(
+    instance: dg.DagsterInstance,
+    overrides: list[str],
+    assets: tuple[str, ...],
+    partition: str | None = None,
+    tags: dict[str, str] | None = None,
+) -> dg.ExecuteInProcessResult:
+    return defs.resolve_job_def("everything").execute_in_process(
+        instance=instance,
+        asset_selection=[dg.AssetKey(name) for name in assets],
+        partition_key=partition,
+        tags=tags,
+        run_config={"resources": {"settings": {"config": {"overrides": overrides}}}},
+        raise_on_error=False,
+    )
+
+
+def span(start: str, end: str) -> dict[str, str]:
+    return {"dagster/asset_partition_range_start": start, "dagster/asset_partition_range_end": end}
+
+
+def sentence(result: dg.ExecuteInProcessResult) -> str:
+    """The description of the failure that ended a run."""
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    data = failure.step_failure_data
+    assert data.user_failure_data is not None
+    return data.user_failure_data.description or ""
+
+
+def latest(store: ArtifactStore, kind: str, *path: str) -> Artifact:
+    return store.require(Slot(kind, path)).verify()
+
+
+def test_the_whole_line_ends_in_a_served_index_with_its_lineage(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    materialize(["popularity", "ease"], "cpu", overrides, instance)
+    served = store.pointed(SERVING)
+    assert served == latest(store, "faiss_index", "ease", "cpu")
+    model = store.resolve(served.parents["trained_model"])
+    split = store.resolve(model.parents["splits"])
+    interactions = store.resolve(split.parents["interactions"])
+    ratings = store.resolve(interactions.parents["raw_ratings"])
+    assert ratings == latest(store, "raw_ratings", "camps")
+    report = latest(store, "evaluation_report", "ease", "cpu")
+    assert served.fingerprint == model.fingerprint == split.fingerprint == report.fingerprint
+    runs = {run.run_id for run in instance.get_runs()}
+    assert {artifact.origin["dagster_run_id"] for artifact in (served, model, split, ratings, report)} <= runs
+
+
+def test_materializations_show_what_was_made(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    materialize(["popularity"], "cpu", overrides, instance)
+    event = instance.get_latest_materialization_event(dg.AssetKey("raw_ratings"))
+    assert event is not None and event.asset_materialization is not None
+    assert event.asset_materialization.metadata["dagster/row_count"].value == 60 * 14
+    report = instance.get_latest_materialization_event(dg.AssetKey("evaluation_report"))
+    assert report is not None and report.asset_materialization is not None
+    shown = report.asset_materialization.metadata
+    saved = json.loads((latest(store, "evaluation_report", "popularity", "cpu").folder / "report.json").read_text())
+    assert shown["test ndcg@10"].value == saved["metrics"]["ndcg@10"]
+    assert shown["fingerprint"].value == saved["fingerprint"]
+    assert "| ndcg |" in str(shown["test metrics"].value)
+
+
+def test_a_learning_curve_is_drawn_of_a_model_trained_by_epochs(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    materialize(["lightgcn"], "cpu", [*overrides, "trainer.max_epochs=2"], instance)
+    event = instance.get_latest_materialization_event(dg.AssetKey("trained_model"))
+    assert event is not None and event.asset_materialization is not None
+    assert "data:image/svg+xml" in str(event.asset_materialization.metadata["learning curve"].value)
+
+
+def test_data_steps_are_not_made_twice_and_models_are(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    materialize(["popularity"], "cpu", overrides, instance)
+    split, model = latest(store, "splits", "camps"), latest(store, "trained_model", "popularity", "cpu")
+    materialize(["popularity"], "cpu", overrides, instance)
+    assert latest(store, "splits", "camps") == split
+    assert latest(store, "trained_model", "popularity", "cpu") != model
+
+
+def test_a_range_of_partitions_is_one_run(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    execute(instance, overrides, DATA)
+    result = execute(instance, [*overrides, "trainer.max_epochs=1"], MODEL, tags=span("cpu|popularity", "cpu|lightgcn"))
+    assert result.success
+    made = instance.get_materialized_partitions(dg.AssetKey("faiss_index"))
+    assert made == {"cpu|popularity", "cpu|ease", "cpu|lightgcn"}
+    assert {slot.path for slot in store.slots("faiss_index")} == {
+        ("popularity", "cpu"),
+        ("ease", "cpu"),
+        ("lightgcn", "cpu"),
+    }
+
+
+def test_a_reversed_range_does_not_report_success(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    execute(instance, overrides, DATA)
+    result = execute(instance, overrides, MODEL, tags=span("cpu|lightgcn", "cpu|popularity"))
+    assert not result.success
+    assert not list(store.slots("trained_model"))
+
+
+def test_a_device_that_is_not_there_fails_at_once_with_its_sentence(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    execute(instance, overrides, DATA)
+    result = execute(instance, overrides, MODEL, partition_key("mps", "ease"))
+    assert "device=mps is not on this machine" in sentence(result)
+    assert not list(store.slots("trained_model"))
+    with pytest.raises(DeviceError, match="mps"):
+        materialize(["ease"], "mps", overrides, instance)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("trainer.batch_size=-1", "trainer.batch_size=-1 must be at least 1"),
+        ("data.splitt=random", "data.splitt is not a setting; did you mean data.split?"),
+        ("model=ease", "the model is the partition's"),
+    ],
+)
+def test_a_wrong_override_fails_before_any_work_with_the_command_lines_sentence(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str], override: str, expected: str
+) -> None:
+    result = execute(instance, [*overrides, override], DATA)
+    assert expected in " ".join(
+        event.step_failure_data.user_failure_data.description or ""
+        for event in result.all_events
+        if event.is_step_failure and event.step_failure_data.user_failure_data
+    )
+    assert not store.root.exists() or not any(store.root.rglob("manifest.json"))
+    with pytest.raises(ConfigError):
+        materialize(["popularity"], "cpu", [*overrides, override], instance)
+
+
+def test_a_model_step_without_its_data_says_what_to_materialize(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    assert "materialize it first" in sentence(execute(instance, overrides, MODEL, POPULARITY))
+
+
+def test_other_data_settings_than_the_splits_were_made_with_are_refused(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    execute(instance, overrides, DATA)
+    result = execute(instance, [*overrides, "data.split=leave_one_out"], MODEL, EASE)
+    assert "was made with data.split=random" in sentence(result)
+
+
+def test_mlflow_holds_one_ended_run_for_each_dagster_run_and_one_in_it_for_each_model(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    from mlflow import MlflowClient
+
+    from movierec_engine.tracking.mlflow_tracker import tracking_uri
+
+    tracked = [item for item in overrides if item != "logger.use_mlflow=false"]
+    execute(instance, overrides, DATA)
+    for _ in range(2):
+        assert execute(instance, tracked, MODEL, tags=span("cpu|popularity", "cpu|ease")).success
+    client = MlflowClient(tracking_uri(store.root))
+    experiment = client.get_experiment_by_name("movierec")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    parents = {run.info.run_id for run in runs} - {run.info.run_id for run in children}
+    assert len(parents) == 2
+    assert len(children) == 4
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == parents
+    assert all("test/ndcg_at_10" in run.data.metrics for run in children)
+    assert latest(store, "trained_model", "ease", "cpu").origin["mlflow_run_id"] in {r.info.run_id for r in children}

@@ -1,0 +1,79 @@
+"""The house rules of DESIGN: imports point one way, and heavy libraries are imported only where they are used."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAYERS = {
+    "errors": 0,
+    "store": 1,
+    "data": 1,
+    "device": 1,
+    "models": 2,
+    "evaluation": 3,
+    "training": 4,
+    "retrieval": 4,
+    "tracking": 4,
+    "api": 5,
+    "config": 6,
+    "pipeline": 7,
+    "console": 7,
+    "train": 8,
+    "demo": 8,
+    "cli": 9,
+}
+"""Parts of the engine; a part imports only from its own layer or a lower one, and of its own layer only itself."""
+
+HEAVY = ("torch", "torch_geometric", "mlflow", "surprise", "faiss", "dagster_mlflow", "wandb", "streamlit")
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Modules of this project that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] in ("movierec_engine", "movierec_assets", "dashboard")}
+
+
+def part(module: str) -> str:
+    return (module.split(".") + [""])[1]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "movierec_engine").rglob("*.py")), ids=lambda path: path.name)
+def test_engine_modules_import_downwards_only(path: Path) -> None:
+    own = part(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    if own == "__init__":
+        assert not imported_modules(path)
+        return
+    for module in imported_modules(path):
+        assert module.startswith("movierec_engine"), f"{path} imports {module}"
+        other = part(module)
+        if other in LAYERS and other != own:
+            assert LAYERS[other] < LAYERS[own], f"{path} imports {module}, which is not below it"
+
+
+def test_every_part_of_the_engine_has_a_layer() -> None:
+    parts = {path.stem for path in (ROOT / "movierec_engine").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert parts - {"__init__", "__pycache__", "py"} == set(LAYERS)
+
+
+def test_the_assets_and_the_dashboard_do_not_import_each_other() -> None:
+    for package, other in (("movierec_assets", "dashboard"), ("dashboard", "movierec_assets")):
+        for path in (ROOT / package).rglob("*.py"):
+            assert not [name for name in imported_modules(path) if name.startswith(other)], path
+
+
+@pytest.mark.parametrize(
+    "module", ["movierec_assets.definitions", "movierec_engine.cli", "movierec_engine.models", "movierec_engine.config"]
+)
+def test_loading_imports_nothing_heavy(module: str) -> None:
+    program = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.strip() == "[]"
