@@ -41,8 +41,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 # Needs no network beyond the package installer; pyproject.toml says what is wanted, the lock what is installed.
 lock:
-	rm -rf build/lock
+	rm -rf build
 	"$(PYTHON)" -m venv build/lock
 	build/lock/bin/python -m pip install --disable-pip-version-check --quiet "setuptools>=77" ".[dev]"
 	build/lock/bin/python -m pip freeze --all --exclude movierec --exclude pip | sed 's/+cpu$$//' > requirements.lock
-	rm -rf build/lock
+	rm -rf build

@@ -12,7 +12,7 @@ import dagster as dg
 
 from movierec_assets.definitions import defs, everything
 from movierec_assets.partitions import partition_key
-from movierec_assets.resources import EngineFailure
+from movierec_assets.step import EngineFailure
 from movierec_engine.console import log_to_console, one_sentence_errors
 
 DATA = ("raw_ratings", "raw_movies", "interactions", "splits", "interaction_graph")

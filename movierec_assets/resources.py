@@ -141,7 +141,7 @@ class TrackingResource(dg.ConfigurableResource[Any]):
         names = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID")
         self._environment = {name: os.environ.get(name) for name in names}
         run = step.context.run
-        return MlFlow(
+        return MlFlow(  # type: ignore[no-untyped-call]
             SimpleNamespace(
                 log=step.context.log,
                 dagster_run=run,

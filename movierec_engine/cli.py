@@ -78,6 +78,43 @@ def demo(
         )
 
 
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="The port to listen on.")
+@click.option(
+    "--model-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=lambda: os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts",
+    show_default="MOVIEREC_ARTIFACTS, else artifacts",
+    help="The artifact store to serve from.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A MovieLens folder whose titles replace those that the indices carry.",
+)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    help="Serve only indices of models trained on this device; answering needs no accelerator.",
+)
+@click.option("--workers", default=0, show_default="one a core, at most 4", type=click.IntRange(0, 64))
+@click.option("--debug", is_flag=True, help="Flask's own server with reloader and debugger; on loopback only.")
+def serve(host: str, port: int, model_dir: Path, data_dir: Path | None, device: str, workers: int, debug: bool) -> None:
+    """Answer recommendation calls from the promoted index, or from the newest one while none is promoted.
+
+    A newer promoted version is taken over between two requests.
+    """
+    from movierec_engine.api.config import ServingConfig
+    from movierec_engine.api.server import serve as run
+
+    with one_sentence_errors():
+        serving = ServingConfig(host=host, port=port, workers=workers)
+        run(model_dir, serving, data_dir=data_dir, device=device, debug=debug)
+
+
 @cli.group()
 def data() -> None:
     """Data sets."""
@@ -115,8 +152,7 @@ def models() -> None:
 @ARTIFACTS
 def list_models(artifacts: Path) -> None:
     """List every trained version in the store, newest last, and mark the one that is served."""
-    from movierec_engine.pipeline import SERVING
-    from movierec_engine.store import ArtifactStore
+    from movierec_engine.store import SERVING, ArtifactStore
 
     with one_sentence_errors():
         store = ArtifactStore(artifacts)

@@ -21,7 +21,7 @@ from movierec_engine import pipeline
 from movierec_engine.config import Settings, load_settings
 from movierec_engine.errors import MovierecError
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
-from movierec_engine.store import ArtifactStore
+from movierec_engine.store import SERVING, ArtifactStore
 
 PROJECT = Path(__file__).resolve().parents[1]
 """The checkout: workspace.yaml, configs/ and dashboard/ are in it."""
@@ -85,7 +85,7 @@ def missing_models(store: ArtifactStore, wanted: Sequence[Settings]) -> list[str
     With nothing released yet, every model counts as missing.
     """
     splits = pipeline.prepare(store, wanted[0].data)["splits"]
-    if store.pointed(pipeline.SERVING) is None:
+    if store.pointed(SERVING) is None:
         return [settings.model_name for settings in wanted]
     return [settings.model_name for settings in wanted if not pipeline.is_current(store, settings, splits)]
 
@@ -102,7 +102,7 @@ def materialize(models: Sequence[str], device: str, overrides: Sequence[str], en
 
 def show_recommendations(store: ArtifactStore) -> None:
     """Print the served index's recommendations for its first user with a history, as proof that the line works."""
-    served = store.pointed(pipeline.SERVING)
+    served = store.pointed(SERVING)
     if served is None:
         raise MovierecError(f"nothing was released into {store.root}; run `movierec demo` again")
     index = RetrievalIndex.load(served.verify().folder)

@@ -31,15 +31,12 @@ from movierec_engine.device import device_kind
 from movierec_engine.errors import StoreError
 from movierec_engine.models.registry import load_model, model_class
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, content_key
 from movierec_engine.tracking.progress import EpochProgress
 from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
 
 Origin = Mapping[str, str]
 """Ids of the Dagster and MLflow runs that make an artifact, for its manifest."""
-
-SERVING = "serving"
-"""Name of the pointer that the API follows."""
 
 FILTER_SETTINGS = ("rating_threshold", "min_user_interactions", "min_item_interactions")
 SPLIT_SETTINGS = ("split", "split_seed", "train_ratio", "val_ratio")
@@ -289,7 +286,7 @@ def build_faiss_index(
 
     splits = store.resolve(trained_model.parents["splits"]).verify()
     model = load_model(trained_model.verify().folder)
-    movies = complete_movies(Movies.load(raw_movies.verify().folder), model.items.ids)
+    movies = complete_movies(Movies.load(raw_movies.verify().folder), model.items.ids).of(model.items)
     index = build_index(model, load_split(splits).known(), movies, config, trained_model.slot.path[1])
     return store.publish(
         Slot("faiss_index", trained_model.slot.path),

@@ -43,7 +43,7 @@ def imported_modules(path: Path) -> set[str]:
 
 
 def part(module: str) -> str:
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "movierec_engine").rglob("*.py")), ids=lambda path: path.name)

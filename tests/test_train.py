@@ -12,7 +12,7 @@ from movierec_engine import train as training
 from movierec_engine.config import load_settings
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import LightGCN, load_model
-from movierec_engine.store import ArtifactStore, Slot
+from movierec_engine.store import SERVING, ArtifactStore, Slot
 
 
 def printed_report(capsys: CaptureFixture[str]) -> Path:
@@ -122,7 +122,7 @@ def test_the_release_is_the_best_on_validation(small_data: list[str], tmp_path: 
         pipeline.run(store, load_settings([*small_data, f"model={model}"]))
     index = pipeline.release(store, pipeline.rank_models(store, "ndcg@10"))
     assert index.slot.path[0] == "ease", "users of one camp like what their camp likes, which popularity cannot know"
-    assert store.pointed(pipeline.SERVING) == index
+    assert store.pointed(SERVING) == index
 
 
 def test_the_report_is_what_the_evaluator_says_of_the_saved_model(small_data: list[str], tmp_path: Path) -> None:

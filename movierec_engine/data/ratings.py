@@ -3,8 +3,11 @@
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from movierec_engine.data.id_map import IdMap
 
 RATINGS_SCHEMA = pa.schema(
     [("user_id", pa.int64()), ("movie_id", pa.int64()), ("rating", pa.float32()), ("timestamp", pa.int64())]
@@ -78,6 +81,13 @@ class Movies:
 
     table: pa.Table
     report: ValidationReport = field(default_factory=ValidationReport)
+
+    def of(self, items: IdMap) -> "Movies":
+        """One row for each item, in the items' order; every item must have a row."""
+        rows = IdMap(self.table["movie_id"].to_numpy()).index(items.ids)
+        if (rows < 0).any():
+            raise ValueError(f"movie {items.ids[int(np.argmin(rows))]} has no row; complete the movies first")
+        return Movies(self.table.take(rows), self.report)
 
     def save(self, folder: Path) -> None:
         pq.write_table(self.table, folder / "movies.parquet", compression="zstd")

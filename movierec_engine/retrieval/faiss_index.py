@@ -16,7 +16,7 @@ from scipy import sparse
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import load_id_maps
-from movierec_engine.errors import ConfigError
+from movierec_engine.errors import ConfigError, StoreError
 
 _FETCH_BLOCK = 1024
 
@@ -60,6 +60,19 @@ class RetrievalIndex:
     similarity: NDArray[np.float32]
     movies: pa.Table
     facts: IndexFacts
+
+    def __post_init__(self) -> None:
+        rows = {
+            "the FAISS index": self.index.ntotal,
+            "movies": len(self.movies),
+            "popularity": len(self.popularity),
+            "similar items": len(self.similar),
+        }
+        for name, count in rows.items():
+            if count != len(self.items):
+                raise StoreError(f"{name} has {count} rows for {len(self.items)} items; build the index again")
+        if not np.array_equal(self.movies["movie_id"].to_numpy(), self.items.ids):
+            raise StoreError("movies are not in the order of the items; build the index again")
 
     def recommend(self, user: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32], str]:
         """The user's best unseen items: item indices int64 [<=k], scores float32, best first, and their source.

@@ -31,6 +31,9 @@ from movierec_engine.errors import StoreError
 
 MANIFEST = "manifest.json"
 LATEST = "LATEST"
+SERVING = "serving"
+"""The pointer that names what the API answers from."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 
@@ -174,16 +177,18 @@ class ArtifactStore:
 
     def latest(self, slot: Slot) -> Artifact | None:
         """The version that LATEST names, or None while there is none."""
-        pointer = self._home(slot) / LATEST
         try:
-            version = pointer.read_text(encoding="utf-8").strip()
+            version = self.latest_file(slot).read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             return None
         return self.get(slot, version)
 
+    def latest_file(self, slot: Slot) -> Path:
+        return self._home(slot) / LATEST
+
     def set_latest(self, artifact: Artifact) -> Artifact:
         """Let an existing version be its slot's newest again; returns it."""
-        replace_file(self._home(artifact.slot) / LATEST, artifact.version)
+        replace_file(self.latest_file(artifact.slot), artifact.version)
         return artifact
 
     def require(self, slot: Slot) -> Artifact:

@@ -51,7 +51,7 @@ def test_partitions_are_every_model_on_every_device() -> None:
 
 
 def test_selection_strings_and_hydra_work_in_one_process() -> None:
-    """Guards against an antlr runtime that breaks one of the two: hydra-core before 1.4 pins one that Dagster cannot use."""
+    """Guards against hydra-core before 1.4, which pins an antlr runtime that Dagster cannot use."""
     selected = dg.AssetSelection.from_string('key:"splits"+').resolve(defs.resolve_asset_graph())
     assert dg.AssetKey("interaction_graph") in selected
     assert load_settings(["model=ease", "device=cpu"]).model_name == "ease"

@@ -11,8 +11,7 @@ from movierec_assets.definitions import defs
 from movierec_assets.materialize import DATA, MODEL, materialize
 from movierec_assets.partitions import partition_key
 from movierec_engine.errors import ConfigError, DeviceError
-from movierec_engine.pipeline import SERVING
-from movierec_engine.store import Artifact, ArtifactStore, Slot
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
 
 POPULARITY, EASE = partition_key("cpu", "popularity"), partition_key("cpu", "ease")
 

@@ -1,0 +1,148 @@
+"""Which index versions are served, noticed between two requests and swapped as one."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.ratings import Movies
+from movierec_engine.errors import MovierecError
+from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
+
+log = logging.getLogger(__name__)
+
+INDEX = "faiss_index"
+
+
+@dataclass(frozen=True)
+class LoadedIndex:
+    """One index version in memory."""
+
+    artifact: Artifact
+    index: RetrievalIndex
+    movies: list[dict[str, Any]]
+    """movie_id, title, year and genres of each item, in item order."""
+
+    @property
+    def model(self) -> str:
+        return self.artifact.slot.path[0]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What is in the store at one moment: the default version, and each model's newest."""
+
+    default: Artifact | None
+    newest: dict[str, Artifact]
+    signature: tuple[Any, ...]
+
+
+class Releases:
+    """Follows the store. A version that cannot be loaded is refused, logged once, and what was served stays.
+
+    titles: replaces the titles that the indices carry.
+    device: `auto`, or the kind of device whose indices alone are served.
+    """
+
+    def __init__(self, store: ArtifactStore, device: str = "auto", titles: Movies | None = None) -> None:
+        self._store, self._device, self._titles = store, device, titles
+        self._lock = threading.Lock()
+        self._snapshot = Snapshot(None, {}, ())
+        self._loaded: dict[str, LoadedIndex] = {}
+        self._serving: dict[str | None, LoadedIndex] = {}
+        self.refused: dict[str, str] = {}
+        """Reference of each version in the store that is not served though it should be -> why."""
+
+    def current(self, model: str | None = None) -> LoadedIndex | None:
+        """The version to answer from: the default one, or the newest of a model. None while there is none."""
+        with self._lock:
+            self._follow()
+            wanted = self._snapshot.default if model is None else self._snapshot.newest.get(model)
+            if wanted is not None and (loaded := self._load(wanted)):
+                self._serving[model] = loaded
+                self._forget()
+            return self._serving.get(model)
+
+    def newest(self) -> dict[str, Artifact]:
+        """Each model's newest version in the store."""
+        with self._lock:
+            self._follow()
+            return dict(self._snapshot.newest)
+
+    def _follow(self) -> None:
+        """Take a new snapshot if the store's pointers have changed."""
+        signature = self._signature()
+        if signature == self._snapshot.signature:
+            return
+        newest: dict[str, Artifact] = {}
+        self.refused = {}
+        for pointer in self._pointers():
+            model, device = pointer.parts[-3:-1]
+            try:
+                artifact = self._store.require(Slot(INDEX, (model, device)))
+            except MovierecError as error:
+                self._refuse(f"{INDEX}/{model}/{device}", error)
+                continue
+            if model not in newest or artifact.version > newest[model].version:
+                newest[model] = artifact
+        default = max(newest.values(), key=lambda artifact: artifact.version, default=None)
+        try:
+            default = self._store.pointed(SERVING) or default
+        except MovierecError as error:
+            self._refuse(SERVING, error)
+            default = self._snapshot.default or default
+        self._snapshot = Snapshot(default, newest, signature)
+
+    def _load(self, artifact: Artifact) -> LoadedIndex | None:
+        """A version, from memory or from its verified files; None if it is damaged."""
+        reference = artifact.reference
+        if reference in self._loaded or reference in self.refused:
+            return self._loaded.get(reference)
+        try:
+            index = RetrievalIndex.load(artifact.verify().folder)
+            self._loaded[reference] = LoadedIndex(artifact, index, self._movies(index))
+        except Exception as error:  # whatever is wrong with the files, the old version goes on being served
+            self._refuse(reference, error)
+        return self._loaded.get(reference)
+
+    def _forget(self) -> None:
+        """Drop versions that nothing answers from any more."""
+        used = {loaded.artifact.reference for loaded in self._serving.values()}
+        self._loaded = {reference: loaded for reference, loaded in self._loaded.items() if reference in used}
+
+    def _movies(self, index: RetrievalIndex) -> list[dict[str, Any]]:
+        table = index.movies
+        if self._titles is not None:
+            known = IdMap(self._titles.table["movie_id"].to_numpy())
+            place = known.index(index.items.ids)
+            rows = np.where(place >= 0, place, len(known) + np.arange(len(place)))
+            table = pa.concat_tables([self._titles.table, table]).take(rows)
+        movies: list[dict[str, Any]] = table.to_pylist()
+        return movies
+
+    def _refuse(self, reference: str, error: Exception) -> None:
+        self.refused[reference] = str(error)
+        log.error("%s is not served: %s", reference, error)
+
+    def _pointers(self) -> list[Path]:
+        """The LATEST files of the devices that are served, by model and device."""
+        device = "*" if self._device == "auto" else self._device
+        return sorted(self._store.root.glob(f"{INDEX}/*/{device}/LATEST"))
+
+    def _signature(self) -> tuple[Any, ...]:
+        """Changes whenever a pointer of the store does; a few stat calls."""
+        return tuple(_stat(path) for path in (self._store.pointer_file(SERVING), *self._pointers()))
+
+
+def _stat(path: Path) -> tuple[Any, ...]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (str(path),)
+    return str(path), status.st_mtime_ns, status.st_size, status.st_ino

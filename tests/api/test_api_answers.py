@@ -1,0 +1,198 @@
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from movierec_engine.api.app import create_app
+from movierec_engine.data.config import DataConfig
+from movierec_engine.data.readers import read_movies
+from movierec_engine.store import ArtifactStore
+
+from .conftest import MOVIES, Publish
+
+
+def movies(body: dict[str, object], name: str = "recommendations") -> list[int]:
+    return [movie["movie_id"] for movie in body[name]]  # type: ignore[index, attr-defined]
+
+
+def test_recommendations_are_the_best_unseen_movies_by_public_id(client: FlaskClient, publish: Publish) -> None:
+    version = publish().version
+    body = client.get("/api/recommend?user_id=1&top_k=3").json
+    assert movies(body) == [MOVIES[4], 30, 20], "40 is seen"
+    assert [movie["score"] for movie in body["recommendations"]] == [5.0, 3.0, 2.0]
+    assert body["recommendations"][1] == {
+        "movie_id": 30,
+        "title": 'Movie & "2" <b>',
+        "year": 2000,
+        "genres": ["Drama"],
+        "score": 3.0,
+    }
+    assert (body["model"], body["version"], body["device"], body["fingerprint"]) == ("ease", version, "cpu", "f00d")
+    assert (body["user_id"], body["source"]) == (1, "personal")
+
+
+def test_a_post_answers_like_a_get(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    posted = client.post("/api/recommend", json={"user_id": 7, "top_k": 2}).json
+    got = client.get("/api/recommend?user_id=7&top_k=2").json
+    assert movies(posted) == movies(got) == [10, 20]
+
+
+def test_a_list_is_as_long_as_the_unseen_catalogue_at_most(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    assert len(movies(client.get("/api/recommend?user_id=1&top_k=500").json)) == 4
+
+
+@pytest.mark.parametrize(("user", "expected"), [(555, [10, 20]), (9, [20, 30])])
+def test_users_without_history_get_popular_movies_that_they_have_not_seen(
+    client: FlaskClient, publish: Publish, user: int, expected: list[int]
+) -> None:
+    publish()
+    body = client.get(f"/api/recommend?user_id={user}&top_k=2").json
+    assert body["source"] == "popularity"
+    assert movies(body) == expected
+
+
+def test_strict_makes_an_unknown_user_a_404(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    response = client.get("/api/recommend?user_id=555&strict=true")
+    assert response.status_code == 404
+    assert response.json["error"]["parameter"] == "user_id"
+
+
+def test_a_batch_keeps_order_and_repeats(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    body = client.post("/api/batch-recommend", json={"user_ids": [7, 1, 7, 555], "top_k": 1}).json
+    assert [(r["user_id"], movies(r), r["source"]) for r in body["results"]] == [
+        (7, [10], "personal"),
+        (1, [MOVIES[4]], "personal"),
+        (7, [10], "personal"),
+        (555, [10], "popularity"),
+    ]
+
+
+def test_similar_movies_come_with_the_movie_itself(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    body = client.get(f"/api/similar/{MOVIES[4]}?top_k=5").json
+    assert body["movie"]["movie_id"] == MOVIES[4]
+    assert movies(body, "similar") == [10, 20]
+
+
+def test_a_movie_is_shown_with_its_interactions(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    body = client.get("/api/movie/20").json
+    assert body["movie"] == {"movie_id": 20, "title": 'Movie & "1" <b>', "year": None, "genres": ["Drama"]}
+    assert body["interactions"] == 4
+
+
+def test_another_model_answers_when_asked(client: FlaskClient, publish: Publish) -> None:
+    publish("lightgcn", sign=-1)
+    publish("ease")
+    assert movies(client.get("/api/recommend?user_id=1&top_k=1").json) == [MOVIES[4]]
+    body = client.get("/api/recommend?user_id=1&top_k=1&model=lightgcn").json
+    assert (body["model"], movies(body)) == ("lightgcn", [10])
+
+
+def test_models_lists_each_models_newest_version_and_marks_the_default(
+    client: FlaskClient, publish: Publish, store: ArtifactStore
+) -> None:
+    publish("ease")
+    promoted, newest = publish("ease"), publish("lightgcn")
+    store.point("serving", promoted, {})
+    body = client.get("/api/models").json
+    assert [(row["model"], row["version"], row["default"]) for row in body["models"]] == [
+        ("ease", promoted.version, True),
+        ("lightgcn", newest.version, False),
+    ]
+    assert body["default"]["version"] == promoted.version
+
+
+def test_the_newest_index_answers_while_none_is_promoted(client: FlaskClient, publish: Publish) -> None:
+    publish("ease")
+    assert client.get("/api/recommend?user_id=1").json["model"] == "ease"
+    publish("lightgcn")
+    assert client.get("/api/recommend?user_id=1").json["model"] == "lightgcn"
+
+
+def test_a_promotion_is_taken_over_by_the_next_request(
+    client: FlaskClient, publish: Publish, store: ArtifactStore
+) -> None:
+    first, second = publish("ease"), publish("ease", sign=-1)
+    for version, best in ((first, MOVIES[4]), (second, 10), (first, MOVIES[4])):
+        store.point("serving", version, {})
+        body = client.get("/api/recommend?user_id=1&top_k=1").json
+        assert (body["version"], movies(body)) == (version.version, [best])
+
+
+def test_a_damaged_version_is_refused_and_the_old_one_goes_on_serving(
+    client: FlaskClient, publish: Publish, store: ArtifactStore
+) -> None:
+    good = publish("ease")
+    store.point("serving", good, {})
+    assert client.get("/api/recommend?user_id=1").json["version"] == good.version
+    bad = publish("ease")
+    (bad.folder / "index.faiss").write_bytes(b"half")
+    store.point("serving", bad, {})
+    assert client.get("/api/recommend?user_id=1").json["version"] == good.version
+    health = client.get("/api/health").json
+    assert health["serving"]["version"] == good.version
+    assert "index.faiss" in health["refused"][bad.reference]
+
+
+def test_a_damaged_pointer_keeps_what_was_served(client: FlaskClient, publish: Publish, store: ArtifactStore) -> None:
+    good = publish("ease")
+    store.point("serving", good, {})
+    client.get("/api/recommend?user_id=1")
+    publish("lightgcn")
+    store.pointer_file("serving").write_text("{")
+    assert client.get("/api/recommend?user_id=1").json["version"] == good.version
+
+
+def test_a_version_deleted_from_under_the_server_goes_on_answering(
+    client: FlaskClient, publish: Publish, store: ArtifactStore
+) -> None:
+    import shutil
+
+    artifact = publish("ease")
+    client.get("/api/recommend?user_id=1")
+    shutil.rmtree(artifact.folder)
+    assert client.get("/api/recommend?user_id=1").json["version"] == artifact.version
+
+
+def test_an_empty_store_says_what_to_run(client: FlaskClient) -> None:
+    response = client.get("/api/recommend?user_id=1")
+    assert response.status_code == 503
+    assert "movierec demo" in response.json["error"]["message"]
+    assert client.get("/api/health").json["status"] == "empty"
+    assert client.get("/api/models").json["models"] == []
+
+
+def test_only_indices_of_the_asked_device_are_served(store: ArtifactStore, publish: Publish) -> None:
+    publish("ease", device="cpu")
+    publish("lightgcn", device="cuda")
+    cpu = create_app(store.root, device="cpu").test_client()
+    assert cpu.get("/api/recommend?user_id=1").json["model"] == "ease"
+    assert cpu.get("/api/recommend?user_id=1&model=lightgcn").status_code == 404
+
+
+def test_titles_of_a_data_folder_replace_those_of_the_index(
+    store: ArtifactStore, publish: Publish, tmp_path: Path
+) -> None:
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,10,5,1\n")
+    (tmp_path / "movies.csv").write_text("movieId,title,genres\n5,Nobody's (1901),War\n10,Heat (1995),Crime\n")
+    publish()
+    client = create_app(store.root, titles=read_movies(DataConfig(dir=str(tmp_path)))).test_client()
+    shown = {movie["movie_id"]: movie for movie in client.get("/api/recommend?user_id=7").json["recommendations"]}
+    assert (shown[10]["title"], shown[10]["year"]) == ("Heat", 1995)
+    assert shown[20]["title"] == 'Movie & "1" <b>', "a movie that the folder lacks keeps its title"
+
+
+def test_the_request_id_comes_back_and_a_hostile_one_does_not(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    kept = client.get("/api/health", headers={"X-Request-ID": "abc-1"})
+    assert kept.headers["X-Request-ID"] == kept.json["request_id"] == "abc-1"
+    assert client.get("/api/health", headers={"X-Request-ID": "<script>"}).json["request_id"] != "<script>"
+
+
+def test_the_root_lists_the_endpoints(client: FlaskClient) -> None:
+    assert "GET, POST /api/recommend" in client.get("/").json["endpoints"]
