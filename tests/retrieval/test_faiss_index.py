@@ -1,0 +1,73 @@
+from dataclasses import replace
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+from api.conftest import MOVIES, small_index
+
+from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.retrieval.faiss_index import RetrievalIndex, build_faiss, measured_recall
+
+RNG = np.random.default_rng(3)
+VECTORS = RNG.normal(size=(500, 16)).astype(np.float32)
+QUERIES = RNG.normal(size=(40, 16)).astype(np.float32)
+
+
+def recall_by_hand(index: faiss.Index, k: int) -> float:
+    found = index.search(QUERIES, k)[1]
+    exact = [set(np.argsort(-VECTORS @ query)[:k].tolist()) for query in QUERIES]
+    return float(np.mean([len(exact[i] & set(found[i].tolist())) / k for i in range(len(QUERIES))]))
+
+
+@pytest.mark.parametrize("factory", ["Flat", "HNSW4", "IVF16,Flat"])
+def test_the_measured_recall_is_the_share_of_the_exact_best_items(factory: str) -> None:
+    index = build_faiss(VECTORS, factory)
+    expected = recall_by_hand(index, 10)
+    assert measured_recall(index, VECTORS, QUERIES, 10) == pytest.approx(expected)
+    assert expected == 1 if factory == "Flat" else 0 < expected < 1
+
+
+def test_items_that_tie_count_as_found() -> None:
+    same = np.ones((50, 4), dtype=np.float32)
+    assert measured_recall(build_faiss(same, "Flat"), same, same[:3], 5) == 1
+
+
+@pytest.mark.parametrize("factory", ["", "Flatt", "IVF9999,Flat"])
+def test_a_factory_that_faiss_cannot_build_is_a_config_error(factory: str) -> None:
+    with pytest.raises(ConfigError, match=r"retrieval\.factory"):
+        build_faiss(VECTORS, factory)
+
+
+def test_a_saved_index_answers_equally(tmp_path: Path) -> None:
+    index = small_index()
+    index.save(tmp_path)
+    loaded = RetrievalIndex.load(tmp_path)
+    for user in range(3):
+        items, scores, source = loaded.recommend(user, 3)
+        expected_items, expected_scores, expected_source = index.recommend(user, 3)
+        assert np.array_equal(items, expected_items)
+        assert np.array_equal(scores, expected_scores)
+        assert source == expected_source
+    assert loaded.items.ids.tolist() == MOVIES
+    assert loaded.movies.equals(index.movies)
+    assert loaded.facts == index.facts
+
+
+def test_seen_items_are_never_recommended_and_do_not_shorten_the_list() -> None:
+    items, _, _ = small_index().recommend(0, 4)
+    assert items.tolist() == [4, 2, 1, 0], "item 3 is seen"
+
+
+def test_equal_scores_go_by_item_index() -> None:
+    index = small_index()
+    tied = replace(index, popularity=np.ones(5, dtype=np.float32))
+    assert tied.most_popular(3)[0].tolist() == [0, 1, 2]
+
+
+def test_titles_in_another_order_than_the_items_are_refused() -> None:
+    index = small_index()
+    with pytest.raises(StoreError, match="not in the order"):
+        replace(index, movies=index.movies.take([1, 0, 2, 3, 4]))
+    with pytest.raises(StoreError, match="movies has 4 rows for 5 items"):
+        replace(index, movies=index.movies.slice(0, 4))

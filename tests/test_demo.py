@@ -1,0 +1,73 @@
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from movierec_engine import demo, pipeline
+from movierec_engine.config import load_settings
+from movierec_engine.errors import MovierecError
+from movierec_engine.store import ArtifactStore
+
+
+def test_every_port_in_use_is_named_with_the_option_that_changes_it() -> None:
+    with socket.socket() as first, socket.socket() as second:
+        for taken in (first, second):
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+        one, two = first.getsockname()[1], second.getsockname()[1]
+        with pytest.raises(MovierecError) as error:
+            demo.require_free(demo.Ports(dagster=one, dashboard=1, api=two))
+    assert f"{one} (for dagster; change it with --dagster-port or DAGSTER_PORT=N with make)" in str(error.value)
+    assert f"{two} (for api;" in str(error.value)
+
+
+def test_a_port_in_use_stops_the_demo_before_any_work(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = demo.Ports(taken.getsockname()[1], 1, 2)
+        with pytest.raises(MovierecError, match="already in use"):
+            demo.run(tmp_path / "store", ["ease"], "cpu", [], ports)
+    assert not (tmp_path / "store").exists()
+
+
+def test_only_models_that_the_store_lacks_in_these_settings_are_materialized(
+    small_data: list[str], tmp_path: Path
+) -> None:
+    store = ArtifactStore(tmp_path / "store")
+
+    def missing(*overrides: str) -> list[str]:
+        wanted = [load_settings([*small_data, f"model={model}", *overrides]) for model in ("popularity", "ease")]
+        return demo.missing_models(store, wanted)
+
+    assert missing() == ["popularity", "ease"]
+    for model in ("popularity", "ease"):
+        pipeline.run(store, load_settings([*small_data, f"model={model}"]))
+    assert missing() == ["popularity", "ease"], "nothing is released yet"
+    pipeline.release(store, pipeline.rank_models(store, "ndcg@10"))
+    assert missing() == []
+    assert missing("seed=7") == ["popularity", "ease"]
+    assert missing("data.split=leave_one_out") == ["popularity", "ease"]
+
+
+def test_a_server_that_ends_at_its_start_is_named_with_its_log(tmp_path: Path) -> None:
+    import subprocess
+
+    process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"], start_new_session=True)
+    server = demo.Server("api", "http://127.0.0.1:9", "/", [])
+    with pytest.raises(MovierecError, match=r"api ended with exit code 3 at its start; see .*api\.log"):
+        demo.wait_until_ready(server, process, tmp_path / "api.log")
+
+
+def test_stopping_ends_a_server_that_ignores_the_polite_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    import subprocess
+
+    monkeypatch.setattr(demo, "STOP_SECONDS", 0.5)
+    program = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    demo.stop(process)
+    process.stdout.close()
+    assert process.poll() == -9
