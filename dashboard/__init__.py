@@ -1,1 +1,1 @@
-"""The Streamlit dashboard: reads the artifact store, and imports neither torch nor mlflow nor faiss."""
+"""The dashboard: Streamlit pages over the artifact store. Reads JSON and Parquet; never loads a model."""

@@ -1,14 +1,15 @@
-"""`streamlit run dashboard/app.py`: the dashboard over the store that MOVIEREC_ARTIFACTS names (default: artifacts)."""
+"""The dashboard: `streamlit run dashboard/app.py`, over the artifact store that MOVIEREC_ARTIFACTS names."""
 
 import sys
 from pathlib import Path
 
 import streamlit as st
 
-HERE = Path(__file__).resolve().parent
-if str(HERE.parent) not in sys.path:  # from any working folder, installed or not, the pages import `dashboard`
-    sys.path.insert(0, str(HERE.parent))
+ROOT = str(Path(__file__).resolve().parents[1])
+if ROOT not in sys.path:  # Streamlit puts this file's folder there, wherever it is started from
+    sys.path.insert(0, ROOT)
 
-st.set_page_config(page_title="Movierec", page_icon=":material/movie:", layout="wide")
-leaderboard = st.Page(HERE / "pages" / "leaderboard.py", title="Leaderboard", icon=":material/leaderboard:")
-st.navigation([leaderboard], position="top").run()
+from dashboard.pages import leaderboard  # noqa: E402
+
+st.set_page_config(page_title="movierec", page_icon=":material/leaderboard:", layout="wide")
+st.navigation([st.Page(leaderboard.page, title="Leaderboard", icon=":material/leaderboard:", default=True)]).run()

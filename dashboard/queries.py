@@ -1,357 +1,417 @@
-"""What the dashboard knows: evaluation reports and the served version, read from the store with in-memory DuckDB.
+"""What the pages ask of the artifact store, answered by an in-memory DuckDB over its JSON and Parquet files.
 
-Nothing here raises for a damaged store: what cannot be read is left out, and a note says which file and what to do.
+`load` reads one report of each model and device: the version that LATEST names, or the newest readable one. Its cost
+grows with the number of models, not of versions. What cannot be read becomes a note, never an exception.
 """
 
+import json
 import math
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from movierec_engine.errors import StoreError
-from movierec_engine.store import ArtifactStore, content_key
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
 
-REPORTS = "evaluation_report"
-REPORT = "report.json"
-MANIFEST = "manifest.json"
-USERS = "users.parquet"
-SERVING = "serving"
+KIND = "evaluation_report"
+REPORT_FILE = "report.json"
+USERS_FILE = "users.parquet"
 SCHEMA = 1
-"""The report schema that this program reads."""
+"""The report schema that these pages read."""
+BASELINE = "popularity"
+"""The model that every other one has to beat."""
 
-OLDER_VERSIONS = 500
-"""How many versions of a slot are read when older reports are asked for, newest first."""
+Signature = tuple[tuple[str, int, int], ...]
 
-_REPORT_COLUMNS = {
-    "schema": "INTEGER",
-    "model": "VARCHAR",
-    "device": "VARCHAR",
-    "data": "VARCHAR",
-    "protocol": "VARCHAR",
-    "mask": "VARCHAR",
-    "fingerprint": "VARCHAR",
-    "seed": "BIGINT",
-    "created_at": "VARCHAR",
-    "metrics": "MAP(VARCHAR, DOUBLE)",
-    "intervals": "MAP(VARCHAR, DOUBLE[])",
-    "validation_metrics": "MAP(VARCHAR, DOUBLE)",
-    "counts": "MAP(VARCHAR, BIGINT)",
-    "seconds": "DOUBLE",
-    "peak_memory_mb": "DOUBLE",
-    "split": {"strategy": "VARCHAR"},
-}
-_MANIFEST_COLUMNS = {
-    "code_version": "VARCHAR",
-    "parents": {"trained_model": "VARCHAR"},
-    "config": {"overrides": ["VARCHAR"]},
-    "files": {REPORT: {"sha256": "VARCHAR"}},
-}
+_METRIC = re.compile(r"(.+)@(\d+)")
+_SLOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
+
+_REPORTS = pa.schema(
+    [(name, pa.string()) for name in ("id", "model", "device", "version", "data", "protocol", "fingerprint")]
+    + [(name, pa.string()) for name in ("created_at", "code_version", "trained_model", "command", "users_file")]
+    + [("seconds", pa.float64()), ("memory_mb", pa.float64()), ("users", pa.int64())]
+)
+_SCORES = pa.schema(
+    [("id", pa.string()), ("metric", pa.string()), ("k", pa.int64())]
+    + [(name, pa.float64()) for name in ("score", "low", "high", "validation")]
+)
 
 
 @dataclass(frozen=True)
-class Report:
-    """One evaluation of one trained model, as far as the dashboard shows it."""
+class Serving:
+    """What the API answers from: the promoted index, and the trained model that it was built from."""
 
-    model: str
-    device: str
-    version: str
-    """The report's own version in the store."""
-    trained_model: str
-    """Reference of the trained model that was measured."""
-    data: str
-    protocol: str
-    mask: str
-    fingerprint: str
-    seed: int
-    created_at: str
-    metrics: dict[str, float]
-    """Test metrics by name, such as `ndcg@10`; means over users."""
-    intervals: dict[str, tuple[float, float]]
-    """95 % intervals of those metrics that have one."""
-    validation_metrics: dict[str, float]
-    counts: dict[str, int]
-    seconds: float
-    """Training time."""
-    peak_memory_mb: float
-    split: str
-    """How the data was divided, such as `temporal`."""
-    code_version: str
-    overrides: tuple[str, ...]
-    """What was asked for on top of the default settings."""
-    users_file: Path
-    """Every user's own metrics, as Parquet."""
-
-    @property
-    def group(self) -> str:
-        """What must be equal before two reports may be ranked together."""
-        return f"{self.fingerprint}-{self.protocol}"
-
-
-@dataclass(frozen=True)
-class Served:
-    """What the API serves by default now."""
-
-    model: str
-    device: str
+    index: str
     trained_model: str
     since: str
 
+    @property
+    def model(self) -> str:
+        return [*self.trained_model.split("/"), ""][1]
+
 
 @dataclass(frozen=True)
-class Board:
-    """The reports to rank, what is served, and notes on what was left out."""
+class Snapshot:
+    """The newest reports as tables `reports` (one row each) and `scores` (one row a report, metric and k)."""
 
-    reports: list[Report] = field(default_factory=list)
-    served: Served | None = None
-    notes: list[str] = field(default_factory=list)
+    reports: pa.Table
+    scores: pa.Table
+    serving: Serving | None
+    notes: tuple[str, ...]
+    """One sentence for each thing left out: the file, what is wrong with it, and the remedy."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Reports that may be ranked together: same data, protocol and fingerprint."""
+
+    data: str
+    protocol: str
+    fingerprint: str
+    reports: int
+
+    @property
+    def id(self) -> str:
+        return f"{self.data}/{self.protocol}/{self.fingerprint}"
+
+    @property
+    def sampled(self) -> bool:
+        return self.protocol != "full"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One report's place by one metric; score is None where the report lacks that metric."""
+
+    id: str
+    model: str
+    device: str
+    version: str
+    fingerprint: str
+    created_at: str
+    code_version: str
+    command: str
+    users_file: str
+    seconds: float
+    memory_mb: float
+    users: int
+    score: float | None
+    low: float | None
+    high: float | None
+    validation: float | None
+    served: bool
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How far one model is ahead of another user by user: mean, with half the width of its 95 % interval."""
+    """Mean of one report's score minus another's over the users of both, with its normal 95 % interval."""
 
-    users: int
     mean: float
-    half_width: float
+    low: float
+    high: float
+    users: int
 
 
-def artifacts_root() -> Path:
-    """The store's folder: MOVIEREC_ARTIFACTS, else `artifacts` in the working folder."""
-    return Path(os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts").expanduser()
+def store_root() -> Path:
+    """The store's folder: MOVIEREC_ARTIFACTS, else `artifacts` below the working folder."""
+    return Path(os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts").expanduser().absolute()
 
 
-def signature(root: Path) -> str:
-    """Short hash that changes when a version lands or goes, when what is shown changes, or when the serving does.
-
-    Looks at the folders and at the newest version of each slot alone, so that thousands of versions cost no more.
-    """
-    marks: list[object] = [_mark(ArtifactStore(root).pointer_file(SERVING))]
-    for slot in _slots(root):
-        versions = _versions(slot)
-        newest, _ = _newest(slot, versions)
-        files = [slot / newest / name for name in ("", MANIFEST, REPORT, USERS)] if newest else []
-        marks.append((str(slot), len(versions), *map(_mark, [slot, slot / "LATEST", *files])))
-    return content_key(marks)
+def signature(root: Path) -> Signature:
+    """Changes whenever a report is published, removed or repaired, or another index is promoted."""
+    parts = [_stamp(ArtifactStore(root).pointer_file(SERVING))]
+    for folder in _slot_folders(root):
+        version = folder / _latest(folder)
+        parts += [
+            _stamp(path) for path in (folder, folder / "LATEST", version / "manifest.json", version / REPORT_FILE)
+        ]
+    return tuple(parts)
 
 
-def load(root: Path, *, older: bool = False) -> Board:
-    """The newest report of every model and device; with `older`, the newest in every group that it was ever in."""
+def load(root: Path) -> Snapshot:
+    """The newest readable report of every model and device, and what is served."""
+    store = ArtifactStore(root)
     notes: list[str] = []
-    folders: list[Path] = []
-    rest: list[Path] = []
-    for slot in _slots(root):
-        versions = _versions(slot)
-        newest, note = _newest(slot, versions)
-        notes += [note] if note else []
-        folders += [slot / newest] if newest else []
-        rest += [slot / name for name in versions[:OLDER_VERSIONS] if name != newest] if older else []
-    read = _read_reports(root, [*folders, *rest], notes)
-    newest_in_group: dict[tuple[Path, str], Report] = {}
-    for folder, report in read:  # each slot's newest comes first
-        newest_in_group.setdefault((folder.parent, report.group), report)
-    return Board(list(newest_in_group.values()), _served(root, notes), notes)
-
-
-def groups(reports: Iterable[Report]) -> dict[str, list[Report]]:
-    """Reports that may be ranked together, by group; the group of the newest report first."""
-    found: dict[str, list[Report]] = {}
-    for report in sorted(reports, key=lambda report: report.version, reverse=True):
-        found.setdefault(report.group, []).append(report)
-    return found
-
-
-def ranked(reports: Iterable[Report], metric: str) -> list[Report]:
-    """Best first; those without the metric last."""
-    return sorted(
-        reports, key=lambda report: (-report.metrics.get(metric, -math.inf), report.seconds, report.model, report.device)
+    reports: list[dict[str, Any]] = []
+    scores: list[dict[str, Any]] = []
+    for folder in _slot_folders(root):
+        found = _newest_report(store, folder, notes)
+        if found is not None:
+            artifact, report = found
+            reports.append(_report_row(artifact, report))
+            scores += _score_rows(artifact.reference, report)
+    return Snapshot(
+        pa.Table.from_pylist(reports, schema=_REPORTS),
+        pa.Table.from_pylist(scores, schema=_SCORES),
+        _serving(store, notes),
+        tuple(notes),
     )
 
 
-def paired_difference(ahead: Report, behind: Report, metric: str) -> PairedDifference | None:
-    """Mean difference of a metric over the users that both reports have, with its normal 95 % interval.
+def groups(snapshot: Snapshot) -> list[Group]:
+    """Every set of comparable reports, the largest first; of equally large ones the one with the newest report."""
+    rows = _ask(
+        snapshot,
+        """SELECT data, protocol, fingerprint, count(*) FROM reports
+           GROUP BY ALL ORDER BY count(*) DESC, max(created_at) DESC, fingerprint""",
+    )
+    return [Group(*row) for row in rows]
 
-    None when a file is damaged or missing, lacks the metric, or shares fewer than two users with the other.
+
+def devices(snapshot: Snapshot, group: Group) -> list[str]:
+    rows = _ask(snapshot, f"SELECT DISTINCT device FROM reports WHERE {_IN_GROUP} ORDER BY device", *_key(group))
+    return [device for (device,) in rows]
+
+
+def metrics(snapshot: Snapshot, group: Group) -> dict[str, list[int]]:
+    """Metric name -> the k values it was measured at, over all reports of a group."""
+    rows = _ask(
+        snapshot,
+        f"""SELECT metric, list(DISTINCT k ORDER BY k) FROM scores JOIN reports USING (id)
+            WHERE {_IN_GROUP} GROUP BY metric ORDER BY metric""",
+        *_key(group),
+    )
+    return dict(rows)
+
+
+def standings(snapshot: Snapshot, group: Group, metric: str, k: int, device: str | None = None) -> list[Standing]:
+    """The group's reports, best test score first; ties go to the one that trains faster."""
+    serving = snapshot.serving.trained_model if snapshot.serving else ""
+    rows = _ask(
+        snapshot,
+        f"""SELECT id, model, device, version, fingerprint, created_at, code_version, command, users_file, seconds,
+                   memory_mb, users, score, low, high, validation, trained_model = ? AS served
+            FROM reports LEFT JOIN (FROM scores WHERE metric = ? AND k = ?) USING (id)
+            WHERE {_IN_GROUP} AND device = coalesce(?, device)
+            ORDER BY score DESC NULLS LAST, seconds, model, device""",
+        serving,
+        metric,
+        k,
+        *_key(group),
+        device,
+    )
+    return [Standing(*row) for row in rows]
+
+
+def scores_at(snapshot: Snapshot, k: int) -> dict[tuple[str, str], float]:
+    """(Report id, metric name) -> test score at k."""
+    return {(report, metric): score for report, metric, score in _ask(snapshot, _AT_K, k)}
+
+
+def frame(rows: list[dict[str, Any]]) -> Any:
+    """Rows as a data frame."""
+    return pa.Table.from_pylist(rows).to_pandas()
+
+
+def paired_difference(better: Path, other: Path, metric: str, k: int) -> PairedDifference | None:
+    """How much better one report is for the same users, from both users.parquet; None when they cannot tell.
+
+    Differences within a user are far less noisy than the two means, so this can decide where intervals overlap.
     """
-    column = '"' + metric.replace('"', '""') + '"'
-    query = f"""
-        SELECT count(*), avg(a.{column} - b.{column}), stddev_samp(a.{column} - b.{column}) / sqrt(count(*))
-        FROM read_parquet(?) AS a JOIN read_parquet(?) AS b USING (user_id)
-    """
+    column = '"' + f"{metric}@{k}".replace('"', '""') + '"'
+    query = f"""SELECT avg(d), avg(d) - 1.96 * stddev_samp(d) / sqrt(count(d)),
+                       avg(d) + 1.96 * stddev_samp(d) / sqrt(count(d)), count(d)
+                FROM (SELECT a.{column} - b.{column} AS d
+                      FROM read_parquet(?) a JOIN read_parquet(?) b USING (user_id))"""
     try:
         with duckdb.connect() as connection:
-            row = connection.execute(query, [[_literal(ahead.users_file)], [_literal(behind.users_file)]]).fetchone()
+            row = connection.execute(query, [str(better), str(other)]).fetchone()
     except duckdb.Error:
         return None
-    if row is None or row[0] < 2:
-        return None
-    users, mean, error = row
-    return PairedDifference(users, mean, 1.96 * error)
+    return PairedDifference(*row) if row and all(value is not None for value in row) else None
 
 
-# ------------------------------------------------------------------------------------------------------------- folders
+_IN_GROUP = "data = ? AND protocol = ? AND fingerprint = ?"
+_AT_K = "SELECT id, metric, score FROM scores WHERE k = ?"
 
 
-def _slots(root: Path) -> list[Path]:
-    """`<root>/evaluation_report/<model>/<device>` folders, sorted."""
-    return [device for model in _folders(root / REPORTS) for device in _folders(model)]
+def _key(group: Group) -> tuple[str, str, str]:
+    return group.data, group.protocol, group.fingerprint
 
 
-def _versions(slot: Path) -> list[str]:
-    """Names of a slot's versions, newest first: they begin with the time."""
-    return [folder.name for folder in reversed(_folders(slot))]
+def _ask(snapshot: Snapshot, query: str, *values: object) -> list[tuple[Any, ...]]:
+    with duckdb.connect() as connection:
+        connection.register("reports", snapshot.reports)
+        connection.register("scores", snapshot.scores)
+        return connection.execute(query, list(values)).fetchall()
 
 
-def _newest(slot: Path, versions: Sequence[str]) -> tuple[str | None, str | None]:
-    """The version that LATEST names if it is there, else the newest by name; and a note when LATEST names none."""
-    newest = versions[0] if versions else None
+def _stamp(path: Path) -> tuple[str, int, int]:
     try:
-        named = (slot / "LATEST").read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):
-        return newest, None
-    if named in versions:
-        return named, None
-    where = "/".join(slot.parts[-3:])
-    if newest is None:
-        return None, f"{where}/LATEST names {named!r}, which is gone; evaluate {slot.parts[-2]} again"
-    return newest, f"{where}/LATEST names {named!r}, which is gone; shown is {newest} instead"
+        status = path.stat()
+    except OSError:
+        return str(path), 0, 0
+    return str(path), status.st_mtime_ns, status.st_size
 
 
-def _folders(parent: Path) -> list[Path]:
+def _folders(path: Path) -> list[Path]:
+    """Folders that can be part of a slot, sorted; none where the path cannot be listed."""
     try:
-        with os.scandir(parent) as entries:
-            return sorted(Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        with os.scandir(path) as entries:
+            names = sorted(entry.name for entry in entries if _SLOT_NAME.fullmatch(entry.name) and entry.is_dir())
     except OSError:
         return []
+    return [path / name for name in names]
 
 
-def _mark(path: Path) -> tuple[int, int]:
+def _slot_folders(root: Path) -> list[Path]:
+    return [folder for model in _folders(root / KIND) for folder in _folders(model)]
+
+
+def _latest(folder: Path) -> str:
+    """The version that LATEST names, or "" when it names none."""
     try:
-        stat = path.stat()
-    except OSError:
-        return (0, 0)
-    return (stat.st_mtime_ns, stat.st_size)
+        name = (folder / "LATEST").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+    return name if _SLOT_NAME.fullmatch(name) else ""
 
 
-# ------------------------------------------------------------------------------------------------------------- reading
-
-
-@dataclass(frozen=True)
-class _Document:
-    """A JSON file: its checksum, whether it is an object, and the wanted keys' values, None where they do not fit."""
-
-    sha256: str
-    is_object: bool
-    values: dict[str, Any]
-
-
-def _read_reports(root: Path, folders: Sequence[Path], notes: list[str]) -> list[tuple[Path, Report]]:
-    """The readable reports of version folders, in their order; a note on every other one."""
-    reports = _read_json([folder / REPORT for folder in folders], _REPORT_COLUMNS)
-    manifests = _read_json([folder / MANIFEST for folder in folders], _MANIFEST_COLUMNS)
-    found = []
-    for folder in folders:
-        report, manifest = reports.get(folder / REPORT), manifests.get(folder / MANIFEST)
-        damage = _damage(report, manifest)
-        if damage or report is None or manifest is None:
-            name, what = damage
-            model, device = folder.parts[-3:-1]
-            notes.append(
-                f"{(folder / name).relative_to(root).as_posix()}: {what}; left out. To mend it, evaluate again: "
-                f"movierec train model={model} device={device}"
-            )
-        else:
-            found.append((folder, _report(folder, report.values, manifest.values)))
+def _newest_report(store: ArtifactStore, folder: Path, notes: list[str]) -> tuple[Artifact, dict[str, Any]] | None:
+    """LATEST if it can be read, else the newest version that can; each slot adds at most one note."""
+    slot = Slot(KIND, folder.relative_to(store.root / KIND).parts)
+    problems: list[str] = []
+    found = None
+    for version in _candidates(folder):
+        try:
+            found = _read(store, slot, folder / version)
+            break
+        except StoreError as error:
+            problems.append(f"{error}; delete the folder {slot}/{version}")
+    if problems:
+        model, device = slot.path
+        more = f" ({len(problems) - 1:,} older damaged versions were skipped too)" if len(problems) > 1 else ""
+        instead = f"version {found[0].version} is shown instead" if found else f"{model} on {device} is left out"
+        notes.append(f"{problems[0]} and run `movierec train model={model} device={device}`; {instead}{more}.")
     return found
 
 
-def _damage(report: _Document | None, manifest: _Document | None) -> tuple[str, str] | tuple[()]:
-    """The file that is wrong in a version folder and what is wrong with it; empty when nothing is."""
-    for name, document in ((REPORT, report), (MANIFEST, manifest)):
-        if document is None:
-            return name, "missing or not readable"
-        if not document.is_object:
-            return name, "truncated, or not JSON"
-    assert report is not None and manifest is not None
-    if report.values["schema"] != SCHEMA:
-        return REPORT, f"report schema {report.values['schema']}, this program reads {SCHEMA}"
-    if missing := [name for name, value in report.values.items() if value is None]:
-        return REPORT, f"no usable value for {', '.join(missing)} (an older or damaged schema)"
-    numbers = [*report.values["metrics"].values(), *report.values["validation_metrics"].values()]
-    numbers += [end for interval in report.values["intervals"].values() for end in interval or (None, None)]
-    numbers += [report.values["seconds"], report.values["peak_memory_mb"], *report.values["counts"].values()]
-    if not report.values["metrics"] or not all(value is not None and math.isfinite(value) for value in numbers):
-        return REPORT, "a metric, an interval, a count or a cost is not a number"
-    if any(len(interval) != 2 for interval in report.values["intervals"].values()):
-        return REPORT, "an interval does not have two ends"
-    if not (manifest.values["parents"] or {}).get("trained_model"):
-        return MANIFEST, "does not name the trained model that was evaluated"
-    if (((manifest.values["files"] or {}).get(REPORT)) or {}).get("sha256") != report.sha256:
-        return REPORT, "does not match its manifest's checksum"
-    return ()
+def _candidates(folder: Path) -> Iterator[str]:
+    """Names of versions, most wanted first; the folder is listed only if LATEST's version turns out unreadable."""
+    latest = _latest(folder)
+    if latest:
+        yield latest
+    for path in reversed(_folders(folder)):
+        if path.name != latest:
+            yield path.name
 
 
-def _report(folder: Path, values: dict[str, Any], manifest: dict[str, Any]) -> Report:
-    return Report(
-        **{name: value for name, value in values.items() if name not in ("schema", "intervals", "split")},
-        version=folder.name,
-        trained_model=manifest["parents"]["trained_model"],
-        intervals={name: (low, high) for name, (low, high) in values["intervals"].items()},
-        split=values["split"]["strategy"] or "unknown",
-        code_version=manifest["code_version"] or "unknown",
-        overrides=tuple((manifest["config"] or {}).get("overrides") or ()),
-        users_file=folder / USERS,
+def _read(store: ArtifactStore, slot: Slot, folder: Path) -> tuple[Artifact, dict[str, Any]]:
+    """A version's manifest and report, checked. Raises StoreError with the file and what is wrong with it."""
+    for name in ("manifest.json", REPORT_FILE):
+        if not (folder / name).is_file():
+            raise StoreError(f"{slot}/{folder.name}/{name} is missing")
+    where = f"{slot}/{folder.name}/{REPORT_FILE}"
+    try:
+        artifact = store.get(slot, folder.name)
+    except (StoreError, OSError) as error:
+        raise StoreError(f"{slot}/{folder.name}/manifest.json is not a readable manifest") from error
+    try:
+        report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"{where} is not readable JSON") from error
+    if not isinstance(report, dict):
+        raise StoreError(f"{where} is not a report")
+    if report.get("schema", SCHEMA) != SCHEMA:
+        raise StoreError(f"{where} has schema {report['schema']}, this dashboard reads {SCHEMA}")
+    for name, check in _CHECKS.items():
+        if name not in report:
+            raise StoreError(f"{where} lacks {name!r}, so an older program wrote it")
+        if not check(report[name]):
+            raise StoreError(f"{where} has an unusable {name!r}")
+    return artifact, report
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
+
+
+def _are_intervals(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(map(_is_number, pair)) for pair in value.values()
     )
 
 
-def _read_json(paths: Sequence[Path], columns: dict[str, Any]) -> dict[Path, _Document]:
-    """JSON files as typed values in one query; without those that are missing or cannot be opened."""
-    query = """
-        WITH files AS (SELECT filename, sha256(content) AS sha256, TRY(decode(content)) AS text FROM read_blob(?)),
-        valid AS (SELECT filename, sha256, CASE WHEN json_valid(text) THEN text END AS text FROM files)
-        SELECT filename, sha256, coalesce(json_type(text) = 'OBJECT', false), TRY(json_transform(text, ?)) FROM valid
-    """
-    import json
-
-    if not paths:
-        return {}
-    with duckdb.connect() as connection:
-
-        def rows(some: Sequence[Path]) -> list[Any]:
-            return connection.execute(query, [[_literal(path) for path in some], json.dumps(columns)]).fetchall()
-
-        try:
-            found = rows(paths)
-        except duckdb.Error:  # one file that cannot be opened must not hide the others
-            found = []
-            for path in paths:
-                try:
-                    found += rows([path])
-                except duckdb.Error:
-                    continue
-    empty = dict.fromkeys(columns)
-    return {Path(name): _Document(sha256, ok, values or empty) for name, sha256, ok, values in found}
+_CHECKS = {
+    **dict.fromkeys(("model", "device", "data", "protocol", "fingerprint", "created_at"), _is_text),
+    **dict.fromkeys(("metrics", "validation_metrics", "counts"), _are_numbers),
+    **dict.fromkeys(("seconds", "peak_memory_mb"), _is_number),
+    "intervals": _are_intervals,
+}
+"""What the pages need of a report, and whether it can be used."""
 
 
-def _literal(path: Path) -> str:
-    """A path for DuckDB, in which `*`, `?` and `[` stand for themselves."""
-    return "".join(f"[{character}]" if character in "*?[" else character for character in str(path))
+def _report_row(artifact: Artifact, report: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{name: report[name] for name in ("model", "device", "data", "protocol", "fingerprint", "created_at")},
+        "id": artifact.reference,
+        "version": artifact.version,
+        "code_version": artifact.code_version,
+        "trained_model": str(artifact.parents.get("trained_model", "")),
+        "command": _command(artifact, report),
+        "users_file": str(artifact.folder / USERS_FILE),
+        "seconds": float(report["seconds"]),
+        "memory_mb": float(report["peak_memory_mb"]),
+        "users": int(report["counts"].get("users_evaluated", 0)),
+    }
 
 
-def _served(root: Path, notes: list[str]) -> Served | None:
-    store = ArtifactStore(root)
+def _score_rows(reference: str, report: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for name, score in report["metrics"].items():
+        if match := _METRIC.fullmatch(name):
+            low, high = report["intervals"].get(name, (None, None))
+            rows.append(
+                {
+                    "id": reference,
+                    "metric": match[1],
+                    "k": int(match[2]),
+                    "score": float(score),
+                    "low": low,
+                    "high": high,
+                    "validation": report["validation_metrics"].get(name),
+                }
+            )
+    return rows
+
+
+def _command(artifact: Artifact, report: dict[str, Any]) -> str:
+    """The command line that makes this report again, into the store of whoever runs it."""
+    overrides = artifact.config.get("overrides")
+    settings = [str(word) for word in overrides] if isinstance(overrides, list) else []
+    settings = [word for word in settings if not word.startswith("paths.artifacts=")]
+    given = {word.partition("=")[0] for word in settings}
+    wanted = {"model": report["model"], "device": report["device"], "seed": report.get("seed")}
+    missing = [f"{name}={value}" for name, value in wanted.items() if name not in given and value is not None]
+    return shlex.join(["movierec", "train", *missing, *settings])
+
+
+def _serving(store: ArtifactStore, notes: list[str]) -> Serving | None:
+    path = store.pointer_file(SERVING)
+    where = path.relative_to(store.root).as_posix()
     try:
-        artifact = store.pointed(SERVING)
-        if artifact is None:
-            return None
-        trained_model = artifact.parents.get("trained_model", "")
-        pointer = _read_json([store.pointer_file(SERVING)], {"since": "VARCHAR"})
-        since = next((document.values["since"] for document in pointer.values()), None)
-        model, device = artifact.slot.path
-    except (StoreError, OSError, ValueError) as error:
-        notes.append(f"pointers/{SERVING}.json: what is served cannot be told ({error})")
+        pointer = json.loads(path.read_text(encoding="utf-8"))
+        index = store.resolve(pointer["reference"])
+        return Serving(index.reference, str(index.parents["trained_model"]), str(pointer.get("since", "")))
+    except FileNotFoundError:
         return None
-    return Served(model, device, trained_model, since or "")
+    except (StoreError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        notes.append(
+            f"{where} does not name a readable index, so what is served cannot be shown; promote a version again."
+        )
+        return None

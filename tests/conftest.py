@@ -5,21 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from movierec_engine.data.id_map import IdMap
-from movierec_engine.data.interactions import Interactions
-
-
-def interactions_of(pairs: np.ndarray, users: IdMap, items: IdMap) -> Interactions:
-    """Interactions from int [n, 2] user and item indices, one second apart."""
-    return Interactions(
-        user=pairs[:, 0].astype(np.int32),
-        item=pairs[:, 1].astype(np.int32),
-        rating=np.full(len(pairs), 5, dtype=np.float32),
-        timestamp=np.arange(len(pairs), dtype=np.int64),
-        users=users,
-        items=items,
-    )
-
 
 @pytest.fixture
 def movielens_folder(tmp_path: Path) -> Path:

@@ -1,52 +1,14 @@
 """A store with indices whose answers can be read off."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import faiss
-import numpy as np
-import pyarrow as pa
 import pytest
 from flask.testing import FlaskClient
-from scipy import sparse
 
 from movierec_engine.api.app import create_app
-from movierec_engine.data.id_map import IdMap
-from movierec_engine.data.ratings import MOVIES_SCHEMA
-from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
 from movierec_engine.store import Artifact, ArtifactStore, Slot
-
-MOVIES = [10, 20, 30, 40, 2**63 - 1]
-"""Public ids of items 0 to 4. Item i has the vector (i+1, 1) and popularity 5 - i."""
-
-USERS = [1, 7, 9]
-"""Likes later items, has seen 50's neighbour 40; likes earlier ones; has no history."""
-
-
-def small_index(model: str = "ease", sign: int = 1) -> RetrievalIndex:
-    """Users 1 and 7 have the queries (sign, 0) and (-sign, 0); user 1 has seen item 3, user 9 has seen item 0."""
-    vectors = np.array([[i + 1, 1] for i in range(5)], dtype=np.float32)
-    queries = np.array([[sign, 0], [-sign, 0], [0, 0]], dtype=np.float32)
-    seen = np.array([[0, 0, 0, 1, 0], [0, 0, 0, 0, 0], [1, 0, 0, 0, 0]], dtype=np.float32)
-    similar = np.array([[(i + 1) % 5, (i + 2) % 5, -1] for i in range(5)], dtype=np.int32)
-    titles = [f'Movie & "{i}" <b>' for i in range(5)]
-    table = {"movie_id": MOVIES, "title": titles, "year": [1990, None, 2000, 2001, 2002], "genres": [["Drama"]] * 5}
-    return RetrievalIndex(
-        index=build_faiss(vectors, "Flat"),
-        users=IdMap(np.array(USERS)),
-        items=IdMap(np.array(MOVIES)),
-        queries=sparse.csr_matrix(queries),
-        seen=sparse.csr_matrix(seen),
-        popularity=np.array([5, 4, 3, 2, 1], dtype=np.float32),
-        personal=np.array([True, True, False]),
-        similar=similar,
-        similarity=np.tile(np.array([0.9, 0.5, 0.0], dtype=np.float32), (5, 1)),
-        movies=pa.table(table, schema=MOVIES_SCHEMA),
-        facts=IndexFacts(model, "cpu", "Flat", 2, 1.0, 10, 2, 0.1),
-    )
-
-
-Publish = Callable[..., Artifact]
+from worlds import Publish, small_index
 
 
 @pytest.fixture

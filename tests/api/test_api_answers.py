@@ -7,8 +7,7 @@ from movierec_engine.api.app import create_app
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.readers import read_movies
 from movierec_engine.store import ArtifactStore
-
-from .conftest import MOVIES, Publish
+from worlds import MOVIES, Publish
 
 
 def movies(body: dict[str, object], name: str = "recommendations") -> list[int]:

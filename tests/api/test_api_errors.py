@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from .conftest import Publish
+from worlds import Publish
 
 BAD_NUMBERS = ["", "-1", "0x1", "1e3", "1.0", "NaN", "inf", str(2**63), "9" * 400, "😀", "٣", "true", "[1]", "1 OR 1"]
 BAD_BODIES = [b"", b"{", b"[1]", b"5", b'"x"', b"null", b"\xff\xfe", b'{"user_id": NaN}', b'{"user_id":1,"user_id":2}']

@@ -16,8 +16,7 @@ from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.server import serve
 from movierec_engine.errors import ConfigError
 from movierec_engine.store import ArtifactStore
-
-from .conftest import Publish
+from worlds import Publish
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import interactions_of
 from scipy import sparse
 
 from movierec_engine.data.graph import build_graph
@@ -23,6 +22,7 @@ from movierec_engine.models import MODEL_NAMES, Recommender, load_model, model_c
 from movierec_engine.models.base import ClosedFormRecommender
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
+from worlds import interactions_of
 
 N = 20
 COLD_USER, COLD_ITEM = N, N

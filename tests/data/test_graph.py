@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import numpy as np
-from conftest import interactions_of
 
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.id_map import IdMap
+from worlds import interactions_of
 
 PAIRS = np.array([(0, 0), (0, 1), (1, 1)])
 USERS, ITEMS = IdMap(np.array([10, 20, 30])), IdMap(np.array([1, 2]))

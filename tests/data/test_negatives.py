@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from conftest import interactions_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.negatives import NegativeSampler
 from movierec_engine.errors import DataError
+from worlds import interactions_of
 
 
 @given(st.sets(st.tuples(st.integers(0, 4), st.integers(0, 6)), min_size=1, max_size=25), st.integers(0, 2**32))

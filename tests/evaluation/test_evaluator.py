@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from conftest import interactions_of
 from scipy import sparse
 
 from movierec_engine.data.heldout import HeldOut
@@ -9,6 +8,7 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import Popularity, Recommender
+from worlds import interactions_of
 
 USERS, ITEMS = IdMap(np.arange(4)), IdMap(np.arange(6))
 TRAIN = interactions_of(np.array([(0, 0), (0, 1), (1, 0), (2, 0), (2, 1), (2, 2)]), USERS, ITEMS)

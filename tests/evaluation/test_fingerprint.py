@@ -1,11 +1,11 @@
 from dataclasses import replace
 
 import numpy as np
-from conftest import interactions_of
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.split import Split
 from movierec_engine.evaluation.fingerprint import fingerprint, protocol
+from worlds import interactions_of
 
 USERS, ITEMS = IdMap(np.arange(3)), IdMap(np.arange(4))
 

@@ -1,9 +1,9 @@
 import numpy as np
-from conftest import interactions_of
 from scipy.optimize import minimize
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.models import EASE
+from worlds import interactions_of
 
 PAIRS = np.array([(0, 0), (0, 1), (1, 0), (1, 2), (2, 1), (2, 2), (2, 3), (3, 3), (3, 0)])
 TRAIN = interactions_of(PAIRS, IdMap(np.arange(4)), IdMap(np.arange(4)))

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from conftest import interactions_of
 
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.id_map import IdMap
@@ -9,6 +8,7 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.models import LightGCN
 from movierec_engine.models.graph.lightgcn import LightGCNNetwork, undirected_edge
 from movierec_engine.models.graph.propagation import SymmetricLGConv
+from worlds import interactions_of
 
 PAIRS = np.array([(0, 0), (0, 1), (1, 1), (2, 0), (2, 2)])
 TRAIN = interactions_of(PAIRS, IdMap(np.arange(3)), IdMap(np.arange(3)))

@@ -1,8 +1,8 @@
 import numpy as np
-from conftest import interactions_of
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.models import Popularity
+from worlds import interactions_of
 
 
 def test_items_are_scored_by_their_train_interactions() -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
-from api.conftest import MOVIES, small_index
 
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.retrieval.faiss_index import RetrievalIndex, build_faiss, measured_recall
+from worlds import MOVIES, small_index
 
 RNG = np.random.default_rng(3)
 VECTORS = RNG.normal(size=(500, 16)).astype(np.float32)

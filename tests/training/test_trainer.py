@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import interactions_of
 
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.heldout import HeldOut
@@ -12,6 +11,7 @@ from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import LightGCN, Popularity
 from movierec_engine.training.config import EarlyStoppingConfig, OptimizerConfig, TrainerConfig
 from movierec_engine.training.trainer import EarlyStopping, Epoch, train
+from worlds import interactions_of
 
 RNG = np.random.default_rng(5)
 USERS, ITEMS = IdMap(np.arange(30)), IdMap(np.arange(24))

@@ -1,0 +1,97 @@
+"""Fixtures: a store with known reports, and the page over it.
+
+Not a conftest.py, since other tests import the one above by name; not in a package, since that would hide `dashboard`.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from movierec_engine.store import Artifact, ArtifactStore, Slot
+
+APP = str(Path(__file__).parents[2] / "dashboard" / "app.py")
+
+Publish = Callable[..., Artifact]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
+    root = tmp_path / "the store"
+    monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(root))
+    return ArtifactStore(root)
+
+
+@pytest.fixture
+def publish(store: ArtifactStore) -> Publish:
+    """Publish one report: publish(model, ndcg, ...); the interval is ndcg ± half, and ten users are 0.001 apart."""
+
+    def publish_report(model: str, ndcg: float, *, half: float = 0.01, slot: str = "", **changes: Any) -> Artifact:
+        home = (slot or model, changes.get("device", "cpu"))
+        trained = store.publish(Slot("trained_model", home), lambda folder: None, key="t", fingerprint="f")
+        report = {
+            "model": model,
+            "device": "cpu",
+            "data": "small",
+            "protocol": "full",
+            "fingerprint": "f" * 12,
+            "seed": 42,
+            "created_at": "2026-01-02T03:04:05+00:00",
+            "metrics": {"ndcg@10": ndcg, "ndcg@5": ndcg / 2, "recall@10": 1 - ndcg, "coverage@10": 0.5},
+            "intervals": {"ndcg@10": [ndcg - half, ndcg + half]},
+            "validation_metrics": {"ndcg@10": ndcg + 0.1},
+            "counts": {"users_evaluated": 10},
+            "seconds": 61.0,
+            "peak_memory_mb": 2048.0,
+            "schema": 1,
+            **changes,
+        }
+
+        def write(folder: Path) -> None:
+            (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+            users = {"user_id": list(range(10)), "ndcg@10": [ndcg + 0.001 * user for user in range(10)]}
+            pq.write_table(pa.table(users), folder / "users.parquet")
+
+        return store.publish(
+            Slot("evaluation_report", home),
+            write,
+            key="k",
+            fingerprint=str(report["fingerprint"]),
+            config={"overrides": [f"model={model}", "paths.artifacts=/elsewhere", "seed=7"]},
+            parents={"trained_model": trained},
+        )
+
+    return publish_report
+
+
+@pytest.fixture
+def serve(store: ArtifactStore) -> Callable[[Artifact], None]:
+    """Promote an index of the model that a report is of."""
+
+    def promote(report: Artifact) -> None:
+        trained = store.resolve(report.parents["trained_model"])
+        slot = Slot("faiss_index", report.slot.path)
+        index = store.publish(slot, lambda folder: None, key="i", fingerprint="f", parents={"trained_model": trained})
+        store.point("serving", index, {})
+
+    return promote
+
+
+@pytest.fixture
+def open_page(store: ArtifactStore) -> Callable[..., AppTest]:
+    """The dashboard as a visitor opens it, with query parameters."""
+
+    def opened(**parameters: str) -> AppTest:
+        app = AppTest.from_file(APP, default_timeout=30)
+        for name, value in parameters.items():
+            app.query_params[name] = value
+        app.run()
+        assert not app.exception
+        return app
+
+    return opened

@@ -1,0 +1,171 @@
+"""The leaderboard as a visitor sees it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from movierec_engine.store import Artifact, ArtifactStore
+
+ROOT = Path(__file__).parents[2]
+
+pytest_plugins = ["dashboard_store"]
+
+Open = Callable[..., AppTest]
+Publish = Callable[..., Artifact]
+
+
+def text(app: AppTest) -> str:
+    """All text of the page, its Markdown escapes undone."""
+    parts = [
+        element.value for kind in ("markdown", "caption", "warning", "info", "subheader") for element in app.get(kind)
+    ]
+    return re.sub(r"\\(.)", r"\1", "\n".join(parts))
+
+
+def test_an_empty_store_says_which_command_fills_it(open_page: Open) -> None:
+    app = open_page()
+    assert "No evaluation reports yet" in text(app)
+    assert "make demo" in app.code[0].value
+    assert "movierec train model=lightgcn" in app.code[0].value
+
+
+def test_the_headline_names_leader_margins_and_overlap(open_page: Open, publish: Publish) -> None:
+    publish("ease", 0.22)
+    publish("lightgcn", 0.20, half=0.02)
+    publish("popularity", 0.10)
+    shown = text(open_page())
+    assert (
+        "**ease** leads on NDCG@10 with 0.2200, 10.0 % ahead of lightgcn (0.2000; their 95 % intervals overlap)"
+        in shown
+    )
+    assert "2.2 times popularity (their 95 % intervals do not overlap)" in shown
+    assert "**ease** has the highest validation NDCG@10 (0.3200)" in shown
+    assert "ease scores +0.0200 against lightgcn over the same 10 users" in shown
+
+
+def test_a_validation_that_prefers_another_model_is_said(open_page: Open, publish: Publish) -> None:
+    publish("ease", 0.22, validation_metrics={"ndcg@10": 0.1})
+    publish("lightgcn", 0.20, validation_metrics={"ndcg@10": 0.3})
+    assert "Validation disagrees: **lightgcn**" in text(open_page())
+
+
+def test_the_table_ranks_models_with_their_costs(open_page: Open, publish: Publish) -> None:
+    publish("popularity", 0.1, seconds=0.5)
+    publish("ease", 0.2)
+    table = open_page().dataframe[0].value
+    assert list(table["Model"]) == ["ease", "popularity"]
+    assert list(table["NDCG@10"]) == [0.2, 0.1]
+    assert list(table["Validation NDCG@10"]) == pytest.approx([0.3, 0.2])
+    assert list(table["Training (s)"]) == [61.0, 0.5]
+    assert list(table["Peak memory (MB)"]) == [2048.0, 2048.0]
+
+
+def test_metric_and_k_come_from_the_url_and_go_into_it(open_page: Open, publish: Publish) -> None:
+    publish("ease", 0.2)
+    publish("lightgcn", 0.3)
+    app = open_page(metric="recall", k="10", device="nonsense")
+    assert "**ease** leads on Recall@10 with 0.8000" in text(app)
+    assert app.selectbox(key="device").value == "all"
+    app.selectbox(key="metric").select("ndcg").run()
+    app.selectbox(key="k").select("5").run()
+    assert "**lightgcn** leads on NDCG@5 with 0.1500" in text(app)
+    state = {name: app.query_params[name] for name in ("metric", "k", "device", "group")}
+    assert [value if isinstance(value, str) else value[0] for value in state.values()] == [
+        "ndcg",
+        "5",
+        "all",
+        "small/full/ffffffffffff",
+    ]
+
+
+def test_unlike_fingerprints_are_never_in_one_table(open_page: Open, publish: Publish) -> None:
+    publish("ease", 0.2)
+    publish("popularity", 0.1)
+    publish("lightgcn", 0.9, fingerprint="0" * 12, protocol="sampled_given")
+    app = open_page()
+    assert list(app.dataframe[0].value["Model"]) == ["ease", "popularity"]
+    assert "small · sampled ranking · 000000000000 (1 report)" in text(app)
+    app = open_page(group="small/sampled_given/000000000000")
+    assert list(app.dataframe[0].value["Model"]) == ["lightgcn"]
+    assert "*sampled* protocol (sampled_given)" in text(app)
+
+
+def test_a_device_can_be_singled_out(open_page: Open, publish: Publish) -> None:
+    publish("ease", 0.2)
+    publish("ease", 0.3, device="cuda")
+    app = open_page()
+    assert "**ease (cuda)** leads" in text(app)
+    app.selectbox(key="device").select("cpu").run()
+    assert list(app.dataframe[0].value["Device"]) == ["cpu"]
+
+
+def test_the_served_model_is_marked(open_page: Open, publish: Publish, serve: Callable[[Artifact], None]) -> None:
+    publish("ease", 0.2)
+    serve(publish("lightgcn", 0.1))
+    app = open_page()
+    assert list(app.dataframe[0].value["Status"]) == ["", "served"]
+    assert "**lightgcn** is served now" in text(app)
+
+
+def test_a_damaged_report_is_left_out_with_a_note(open_page: Open, publish: Publish) -> None:
+    publish("ease", 0.2)
+    damaged = publish("lightgcn", 0.3)
+    (damaged.folder / "report.json").write_text('{"model": "lightg', encoding="utf-8")
+    app = open_page()
+    assert list(app.dataframe[0].value["Model"]) == ["ease"]
+    note = text(app)
+    assert f"{damaged.reference}/report.json is not readable JSON" in note
+    assert "run `movierec train model=lightgcn device=cpu`" in note
+
+
+def test_a_hostile_model_name_injects_nothing(open_page: Open, publish: Publish) -> None:
+    publish("<b>[x](http://x.y)**$1$ :red[a]", 0.2, slot="hostile")
+    app = open_page()
+    for element in [*app.markdown, *app.caption]:
+        assert "<b>" not in element.value
+        assert "[x](" not in element.value
+        assert not element.proto.allow_html
+
+
+def test_a_new_report_shows_on_the_next_look(open_page: Open, publish: Publish) -> None:
+    publish("ease", 0.2)
+    app = open_page()
+    publish("lightgcn", 0.3)
+    app.run()
+    assert list(app.dataframe[0].value["Model"]) == ["lightgcn", "ease"]
+
+
+def test_each_row_can_be_made_again(open_page: Open, publish: Publish) -> None:
+    report = publish("ease", 0.2)
+    app = open_page()
+    assert app.code[0].value == "movierec train device=cpu model=ease seed=7"
+    assert f"fingerprint ffffffffffff · version {report.version} · created at 2026-01-02 03:04 UTC" in text(app)
+
+
+def test_a_deleted_store_empties_the_page(open_page: Open, publish: Publish, store: ArtifactStore) -> None:
+    publish("ease", 0.2)
+    app = open_page()
+    shutil.rmtree(store.root)
+    app.run()
+    assert "No evaluation reports yet" in text(app)
+
+
+def test_the_dashboard_imports_nothing_heavy_from_any_folder(tmp_path: Path, publish: Publish) -> None:
+    publish("ease", 0.2)
+    program = (
+        "import sys; from streamlit.testing.v1 import AppTest;"
+        f"app = AppTest.from_file({str(ROOT / 'dashboard' / 'app.py')!r}, default_timeout=30).run();"
+        "assert not app.exception and len(app.dataframe) == 1;"
+        "print([name for name in ('torch', 'mlflow', 'faiss', 'wandb', 'dagster') if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path, env={**os.environ}
+    )
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,160 @@
+"""What the dashboard reads of the store, and how it words it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dashboard import queries, wording
+from movierec_engine.store import Artifact, ArtifactStore
+
+pytest_plugins = ["dashboard_store"]
+
+Publish = Callable[..., Artifact]
+
+
+def models(snapshot: queries.Snapshot) -> list[str]:
+    return snapshot.reports.column("model").to_pylist()
+
+
+def test_the_report_that_latest_names_is_read(store: ArtifactStore, publish: Publish) -> None:
+    first = publish("ease", 0.1)
+    publish("ease", 0.2)
+    assert queries.load(store.root).reports.num_rows == 1
+    store.set_latest(first)
+    assert queries.load(store.root).scores.column("score").to_pylist()[0] == 0.1
+
+
+def test_without_a_readable_latest_the_newest_readable_report_is_read(store: ArtifactStore, publish: Publish) -> None:
+    old = publish("ease", 0.1)
+    new = publish("ease", 0.2)
+    store.latest_file(new.slot).unlink()
+    assert queries.load(store.root).reports.column("version").to_pylist() == [new.version]
+    (new.folder / "report.json").unlink()
+    snapshot = queries.load(store.root)
+    assert snapshot.reports.column("version").to_pylist() == [old.version]
+    assert f"version {old.version} is shown instead" in snapshot.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (lambda folder: (folder / "report.json").unlink(), "report.json is missing"),
+        (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
+        (lambda folder: (folder / "manifest.json").write_text("{}"), "manifest.json is not a readable manifest"),
+        (lambda folder: (folder / "report.json").write_bytes(b"\xff\xfe"), "report.json is not readable JSON"),
+        (lambda folder: (folder / "report.json").write_text("[1]"), "report.json is not a report"),
+        (lambda folder: change(folder, "schema", 2), "has schema 2, this dashboard reads 1"),
+        (lambda folder: change(folder, "seconds", None), "lacks 'seconds', so an older program wrote it"),
+        (lambda folder: change(folder, "metrics", {"ndcg@10": "high"}), "has an unusable 'metrics'"),
+        (lambda folder: change(folder, "metrics", {"ndcg@10": float("nan")}), "has an unusable 'metrics'"),
+        (lambda folder: change(folder, "intervals", {"ndcg@10": [1]}), "has an unusable 'intervals'"),
+    ],
+)
+def test_a_damaged_version_becomes_a_note(
+    store: ArtifactStore, publish: Publish, damage: Callable[[Path], None], complaint: str
+) -> None:
+    publish("popularity", 0.1)
+    damage(publish("ease", 0.2).folder)
+    snapshot = queries.load(store.root)
+    assert models(snapshot) == ["popularity"]
+    (note,) = snapshot.notes
+    assert complaint in note
+    assert "run `movierec train model=ease device=cpu`" in note
+
+
+def change(folder: Path, name: str, value: object) -> None:
+    """Set one key of a report, or delete it."""
+    path = folder / "report.json"
+    report = json.loads(path.read_text())
+    report[name] = value
+    if value is None:
+        del report[name]
+    path.write_text(json.dumps(report))
+
+
+def test_a_damaged_pointer_becomes_a_note(store: ArtifactStore, publish: Publish) -> None:
+    publish("ease", 0.2)
+    store.pointer_file("serving").parent.mkdir()
+    store.pointer_file("serving").write_text('{"reference": 3}')
+    snapshot = queries.load(store.root)
+    assert snapshot.serving is None
+    assert "pointers/serving.json does not name a readable index" in snapshot.notes[0]
+
+
+def test_only_the_newest_of_thousands_of_versions_is_opened(
+    store: ArtifactStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = publish("ease", 0.2)
+    for number in range(3000):
+        (newest.folder.parent / f"20200101T{number:06d}").mkdir()
+    opened = []
+    get = ArtifactStore.get
+    monkeypatch.setattr(ArtifactStore, "get", lambda self, slot, name: opened.append(name) or get(self, slot, name))
+    queries.signature(store.root)
+    assert models(queries.load(store.root)) == ["ease"]
+    assert opened == [newest.version]
+
+
+def test_the_signature_changes_with_every_publication_and_promotion(
+    store: ArtifactStore, publish: Publish, serve: Callable[[Artifact], None]
+) -> None:
+    seen = {queries.signature(store.root)}
+    report = publish("ease", 0.2)
+    seen.add(queries.signature(store.root))
+    publish("ease", 0.3)
+    seen.add(queries.signature(store.root))
+    serve(report)
+    seen.add(queries.signature(store.root))
+    (report.folder.parent / queries.load(store.root).reports.column("version")[0].as_py() / "report.json").unlink()
+    seen.add(queries.signature(store.root))
+    assert len(seen) == 5
+
+
+def test_groups_hold_one_fingerprint_and_protocol_each(store: ArtifactStore, publish: Publish) -> None:
+    publish("ease", 0.2)
+    publish("lightgcn", 0.3)
+    publish("popularity", 0.4, fingerprint="0" * 12)
+    publish("random", 0.4, protocol="sampled_given")
+    sizes = {group.id: group.reports for group in queries.groups(queries.load(store.root))}
+    assert sizes == {"small/full/ffffffffffff": 2, "small/full/000000000000": 1, "small/sampled_given/ffffffffffff": 1}
+
+
+def test_reports_without_the_metric_stand_last(store: ArtifactStore, publish: Publish) -> None:
+    publish("ease", 0.2)
+    publish("lightgcn", 0.3, metrics={"recall@10": 0.1}, intervals={})
+    snapshot = queries.load(store.root)
+    ranked = queries.standings(snapshot, queries.groups(snapshot)[0], "ndcg", 10)
+    assert [(standing.model, standing.score) for standing in ranked] == [("ease", 0.2), ("lightgcn", None)]
+
+
+def test_the_paired_difference_is_that_of_the_same_users(publish: Publish, tmp_path: Path) -> None:
+    ease, popularity = publish("ease", 0.25), publish("popularity", 0.125)
+    files = [report.folder / "users.parquet" for report in (ease, popularity)]
+    difference = queries.paired_difference(*files, "ndcg", 10)
+    assert difference is not None
+    assert (difference.mean, difference.users) == (pytest.approx(0.125), 10)
+    assert queries.paired_difference(*files, "recall", 10) is None
+    assert queries.paired_difference(files[0], tmp_path / "gone.parquet", "ndcg", 10) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.003, "3 ms"), (1.63, "1.6 s"), (45.6, "46 s"), (719, "12 min"), (11100, "3 h 05 min")],
+)
+def test_durations_read_well(seconds: float, words: str) -> None:
+    assert wording.duration(seconds) == words
+
+
+def test_memory_reads_well() -> None:
+    assert [wording.memory(megabytes) for megabytes in (931.2, 2048)] == ["931 MB", "2.0 GB"]
+
+
+def test_a_model_that_trains_longer_for_less_is_named(store: ArtifactStore, publish: Publish) -> None:
+    publish("popularity", 0.1, seconds=0.1)
+    publish("ease", 0.3, seconds=2.0)
+    publish("lightgcn", 0.2, seconds=50.0)
+    snapshot = queries.load(store.root)
+    ranked = queries.standings(snapshot, queries.groups(snapshot)[0], "ndcg", 10)
+    assert [standing.model for standing in wording.slower_and_no_better(ranked)] == ["lightgcn"]
