@@ -71,7 +71,7 @@ def cost(ranked: list[Standing], names: dict[str, str], metric: str) -> alt.Laye
     points = base.mark_point(size=130, filled=True, opacity=1).encode(
         x=seconds, y=quality, color=_color(), shape=_shape(), tooltip=tooltip
     )
-    texts = base.mark_text(dy=-2, dx=10, align="left", fontSize=12).encode(
+    texts = base.mark_text(dy=-2, dx=10, align="left", fontSize=12, limit=160).encode(
         x=seconds, y=quality, text=alt.Text("model:N"), color=_color()
     )
     title = _title(_cost_conclusion(ranked, names), "up and to the left is better; line: 95 % interval")

@@ -5,7 +5,6 @@ grows with the number of models, not of versions. What cannot be read becomes a 
 """
 
 import json
-import math
 import os
 import re
 import shlex
@@ -23,6 +22,8 @@ from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
 KIND = "evaluation_report"
 REPORT_FILE = "report.json"
 USERS_FILE = "users.parquet"
+_LARGEST = 1e15
+"""No number of a report is larger, or negative."""
 SCHEMA = 1
 """The report schema that these pages read."""
 BASELINE = "popularity"
@@ -30,7 +31,7 @@ BASELINE = "popularity"
 
 Signature = tuple[tuple[str, int, int], ...]
 
-_METRIC = re.compile(r"(.+)@(\d+)")
+_METRIC = re.compile(r"(.+)@(\d{1,6})")
 _SLOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 _REPORTS = pa.schema(
@@ -75,7 +76,6 @@ class Group:
     data: str
     protocol: str
     fingerprint: str
-    reports: int
 
     @property
     def id(self) -> str:
@@ -156,11 +156,11 @@ def load(root: Path) -> Snapshot:
 
 
 def groups(snapshot: Snapshot) -> list[Group]:
-    """Every set of comparable reports, the largest first; of equally large ones the one with the newest report."""
+    """Every set of comparable reports, that of the newest report first: the one that the leaderboard asset ranks."""
     rows = _ask(
         snapshot,
-        """SELECT data, protocol, fingerprint, count(*) FROM reports
-           GROUP BY ALL ORDER BY count(*) DESC, max(created_at) DESC, fingerprint""",
+        """SELECT data, protocol, fingerprint FROM reports
+           GROUP BY ALL ORDER BY max(version) DESC""",
     )
     return [Group(*row) for row in rows]
 
@@ -314,6 +314,10 @@ def _read(store: ArtifactStore, slot: Slot, folder: Path) -> tuple[Artifact, dic
     except (StoreError, OSError) as error:
         raise StoreError(f"{slot}/{folder.name}/manifest.json is not a readable manifest") from error
     try:
+        artifact.verify(REPORT_FILE)
+    except StoreError as error:
+        raise StoreError(f"{where} does not match its manifest's checksum") from error
+    try:
         report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{where} is not readable JSON") from error
@@ -330,11 +334,11 @@ def _read(store: ArtifactStore, slot: Slot, folder: Path) -> tuple[Artifact, dic
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LARGEST
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value != ""
+    return isinstance(value, str) and value != "" and value.isprintable()
 
 
 def _are_numbers(value: object) -> bool:
@@ -348,7 +352,7 @@ def _are_intervals(value: object) -> bool:
 
 
 _CHECKS = {
-    **dict.fromkeys(("model", "device", "data", "protocol", "fingerprint", "created_at"), _is_text),
+    **dict.fromkeys(("data", "protocol", "fingerprint", "created_at"), _is_text),
     **dict.fromkeys(("metrics", "validation_metrics", "counts"), _are_numbers),
     **dict.fromkeys(("seconds", "peak_memory_mb"), _is_number),
     "intervals": _are_intervals,
@@ -358,7 +362,9 @@ _CHECKS = {
 
 def _report_row(artifact: Artifact, report: dict[str, Any]) -> dict[str, Any]:
     return {
-        **{name: report[name] for name in ("model", "device", "data", "protocol", "fingerprint", "created_at")},
+        **{name: report[name] for name in ("data", "protocol", "fingerprint", "created_at")},
+        "model": artifact.slot.path[0],
+        "device": artifact.slot.path[1],
         "id": artifact.reference,
         "version": artifact.version,
         "code_version": artifact.code_version,
@@ -394,11 +400,10 @@ def _command(artifact: Artifact, report: dict[str, Any]) -> str:
     """The command line that makes this report again, into the store of whoever runs it."""
     overrides = artifact.config.get("overrides")
     settings = [str(word) for word in overrides] if isinstance(overrides, list) else []
-    settings = [word for word in settings if not word.startswith("paths.artifacts=")]
-    given = {word.partition("=")[0] for word in settings}
-    wanted = {"model": report["model"], "device": report["device"], "seed": report.get("seed")}
-    missing = [f"{name}={value}" for name, value in wanted.items() if name not in given and value is not None]
-    return shlex.join(["movierec", "train", *missing, *settings])
+    model, device = artifact.slot.path
+    own = {"model": model, "device": device, "seed": report.get("seed")}
+    settings = [word for word in settings if word.partition("=")[0] not in {"paths.artifacts", *own}]
+    return shlex.join(["movierec", "train", *(f"{name}={value}" for name, value in own.items()), *settings])
 
 
 def _serving(store: ArtifactStore, notes: list[str]) -> Serving | None:

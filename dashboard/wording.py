@@ -67,8 +67,7 @@ def ranking(group: Group) -> str:
 
 
 def group_name(group: Group) -> str:
-    count = "1 report" if group.reports == 1 else f"{group.reports} reports"
-    return f"{group.data} · {ranking(group)} · {group.fingerprint} ({count})"
+    return f"{group.data} · {ranking(group)} · {group.fingerprint}"
 
 
 def labels(standings: list[Standing]) -> dict[str, str]:

@@ -154,7 +154,7 @@ def servers(ports: Ports, artifacts: Path) -> list[Server]:
     dagster = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", host, "-p", str(ports.dagster)]
     dashboard = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.address", host]
     dashboard += ["--server.port", str(ports.dashboard), "--server.headless", "true"]
-    dashboard += ["--browser.gatherUsageStats", "false"]
+    dashboard += ["--browser.gatherUsageStats", "false", "--client.toolbarMode", "minimal"]
     api = [sys.executable, "run_server.py", "--host", host, "--port", str(ports.api), "--model-dir", str(artifacts)]
     return [
         Server("dagster", f"http://{host}:{ports.dagster}", "/server_info", dagster),

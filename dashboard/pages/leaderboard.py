@@ -163,7 +163,7 @@ def _table(
     left.caption("★ best of its column. Test scores are means over users; training and memory are those of the run.")
     right.download_button(
         "Download CSV",
-        _csv(rows),
+        _csv([row | _provenance(standing) for row, standing in zip(rows, standings, strict=True)]),
         file_name=f"leaderboard-{standings[0].fingerprint}-at-{k}.csv",
         mime="text/csv",
         icon=":material/download:",
@@ -190,6 +190,18 @@ def _rows(
         }
         for standing in standings
     ]
+
+
+def _provenance(standing: Standing) -> dict[str, Any]:
+    """What lets a saved table be traced: the interval of the chosen metric, and where the numbers are from."""
+    return {
+        "95 % from": standing.low,
+        "95 % to": standing.high,
+        "Test users": standing.users,
+        "Fingerprint": standing.fingerprint,
+        "Version": standing.version,
+        "Created at": standing.created_at,
+    }
 
 
 def _csv(rows: list[dict[str, Any]]) -> str:

@@ -1,5 +1,6 @@
 """What the dashboard reads of the store, and how it words it."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +9,6 @@ import pytest
 
 from dashboard import queries, wording
 from movierec_engine.store import Artifact, ArtifactStore
-
-pytest_plugins = ["dashboard_store"]
 
 Publish = Callable[..., Artifact]
 
@@ -43,10 +42,15 @@ def test_without_a_readable_latest_the_newest_readable_report_is_read(store: Art
         (lambda folder: (folder / "report.json").unlink(), "report.json is missing"),
         (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
         (lambda folder: (folder / "manifest.json").write_text("{}"), "manifest.json is not a readable manifest"),
-        (lambda folder: (folder / "report.json").write_bytes(b"\xff\xfe"), "report.json is not readable JSON"),
-        (lambda folder: (folder / "report.json").write_text("[1]"), "report.json is not a report"),
+        (lambda folder: (folder / "report.json").write_text("{}"), "does not match its manifest's checksum"),
+        (lambda folder: rewrite(folder, b"\xff\xfe"), "report.json is not readable JSON"),
+        (lambda folder: rewrite(folder, b"[1]"), "report.json is not a report"),
         (lambda folder: change(folder, "schema", 2), "has schema 2, this dashboard reads 1"),
         (lambda folder: change(folder, "seconds", None), "lacks 'seconds', so an older program wrote it"),
+        (lambda folder: change(folder, "seconds", -1), "has an unusable 'seconds'"),
+        (lambda folder: change(folder, "seconds", 10**400), "has an unusable 'seconds'"),
+        (lambda folder: change(folder, "counts", {"users_evaluated": 2**70}), "has an unusable 'counts'"),
+        (lambda folder: change(folder, "data", "\ud800"), "has an unusable 'data'"),
         (lambda folder: change(folder, "metrics", {"ndcg@10": "high"}), "has an unusable 'metrics'"),
         (lambda folder: change(folder, "metrics", {"ndcg@10": float("nan")}), "has an unusable 'metrics'"),
         (lambda folder: change(folder, "intervals", {"ndcg@10": [1]}), "has an unusable 'intervals'"),
@@ -66,12 +70,19 @@ def test_a_damaged_version_becomes_a_note(
 
 def change(folder: Path, name: str, value: object) -> None:
     """Set one key of a report, or delete it."""
-    path = folder / "report.json"
-    report = json.loads(path.read_text())
+    report = json.loads((folder / "report.json").read_text())
     report[name] = value
     if value is None:
         del report[name]
-    path.write_text(json.dumps(report))
+    rewrite(folder, json.dumps(report).encode())
+
+
+def rewrite(folder: Path, content: bytes) -> None:
+    """Let report.json have this content, with the checksum of it in the manifest, as another program would write it."""
+    (folder / "report.json").write_bytes(content)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["report.json"] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 def test_a_damaged_pointer_becomes_a_note(store: ArtifactStore, publish: Publish) -> None:
@@ -117,8 +128,9 @@ def test_groups_hold_one_fingerprint_and_protocol_each(store: ArtifactStore, pub
     publish("lightgcn", 0.3)
     publish("popularity", 0.4, fingerprint="0" * 12)
     publish("random", 0.4, protocol="sampled_given")
-    sizes = {group.id: group.reports for group in queries.groups(queries.load(store.root))}
-    assert sizes == {"small/full/ffffffffffff": 2, "small/full/000000000000": 1, "small/sampled_given/ffffffffffff": 1}
+    found = [group.id for group in queries.groups(queries.load(store.root))]
+    newest_first = ["small/sampled_given/ffffffffffff", "small/full/000000000000", "small/full/ffffffffffff"]
+    assert found == newest_first
 
 
 def test_reports_without_the_metric_stand_last(store: ArtifactStore, publish: Publish) -> None:

@@ -1,7 +1,4 @@
-"""Fixtures: a store with known reports, and the page over it.
-
-Not a conftest.py, since other tests import the one above by name; not in a package, since that would hide `dashboard`.
-"""
+"""A store with known reports, and the page over it."""
 
 import json
 from collections.abc import Callable
