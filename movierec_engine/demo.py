@@ -121,7 +121,8 @@ def serve(ports: Ports, artifacts: Path, environment: dict[str, str]) -> None:
     logs = artifacts / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _interrupt))
+        for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: started in the background, it may be ignored
+            stack.callback(signal.signal, number, signal.signal(number, _interrupt))
         running = []
         for server in servers(ports, artifacts):
             log = stack.enter_context((logs / f"{server.name}.log").open("wb"))

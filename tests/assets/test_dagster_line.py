@@ -1,6 +1,7 @@
 """The assets, materialized for real on a small folder with Dagster's own instance."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,6 +134,51 @@ def test_a_range_of_partitions_is_one_run(
     }
 
 
+def test_each_partition_of_a_range_shows_its_own_artifact(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    execute(instance, overrides, DATA)
+    result = execute(instance, overrides, MODEL, tags=span("cpu|popularity", "cpu|ease"))
+    shown = {
+        (event.materialization.asset_key.to_user_string(), event.partition): event.materialization.metadata[
+            "version"
+        ].value
+        for event in result.get_asset_materialization_events()
+    }
+    assert shown == {
+        (kind, f"cpu|{model}"): latest(store, kind, model, "cpu").version
+        for kind in MODEL
+        for model in ("popularity", "ease")
+    }
+
+
+def test_the_data_version_is_the_artifacts_so_that_only_what_changed_makes_stale(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    for _ in range(2):
+        result = execute(instance, overrides, DATA)
+        (event,) = result.asset_materializations_for_node("splits")
+        assert (event.tags or {})["dagster/data_version"] == latest(store, "splits", "camps").version
+    assert len(store.versions(Slot("splits", ("camps",)))) == 1
+    (event,) = execute(instance, overrides, MODEL, POPULARITY).asset_materializations_for_node("trained_model")
+    assert (event.tags or {})["dagster/data_version"] == latest(store, "trained_model", "popularity", "cpu").version
+
+
+def test_partitions_done_before_another_fails_are_recorded(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    execute(instance, overrides, DATA)
+    diverging = [*overrides, "trainer.learning_rate=1e38"]
+    result = execute(instance, diverging, MODEL, tags=span("cpu|popularity", "cpu|lightgcn"))
+    assert "lower trainer.learning_rate" in sentence(result)
+    model = dg.AssetKey("trained_model")
+    assert instance.get_materialized_partitions(model) == {"cpu|popularity", "cpu|ease"}
+    for event in result.asset_materializations_for_node("trained_model"):
+        version = latest(store, "trained_model", str(event.partition).removeprefix("cpu|"), "cpu").version
+        assert (event.tags or {})["dagster/data_version"] == version
+    assert not list(store.slots("evaluation_report"))
+
+
 def test_a_reversed_range_does_not_report_success(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
 ) -> None:
@@ -212,3 +258,24 @@ def test_mlflow_holds_one_ended_run_for_each_dagster_run_and_one_in_it_for_each_
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == parents
     assert all("test/ndcg_at_10" in run.data.metrics for run in children)
     assert latest(store, "trained_model", "ease", "cpu").origin["mlflow_run_id"] in {r.info.run_id for r in children}
+
+
+def test_a_training_that_fails_ends_its_mlflow_runs_as_failed_and_leaves_the_environment_as_it_was(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    from mlflow import MlflowClient
+
+    from movierec_engine.tracking.mlflow_tracker import tracking_uri
+
+    execute(instance, overrides, DATA)
+    before = dict(os.environ)
+    diverging = [item for item in overrides if item != "logger.use_mlflow=false"] + ["trainer.learning_rate=1e38"]
+    assert not execute(instance, diverging, MODEL, partition_key("cpu", "lightgcn")).success
+    assert {name: value for name, value in os.environ.items() if name.startswith("MLFLOW") and name not in before} in (
+        {},
+        {"MLFLOW_DISABLE_TELEMETRY": "true"},
+    )
+    client = MlflowClient(tracking_uri(store.root))
+    experiment = client.get_experiment_by_name("movierec")
+    assert experiment is not None
+    assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["FAILED", "FAILED"]
