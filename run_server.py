@@ -1,6 +1,8 @@
 """Start the API: `python run_server.py --model-dir artifacts --port 5000`; the same as `movierec serve`."""
 
 from movierec_engine.cli import serve
+from movierec_engine.console import read_env_file
 
 if __name__ == "__main__":
+    read_env_file()
     serve(prog_name="run_server.py")

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from movierec_engine import __version__
-from movierec_engine.console import one_sentence_errors
+from movierec_engine.console import one_sentence_errors, read_env_file
 
 ARTIFACTS = click.option(
     "--artifacts",
@@ -176,6 +176,7 @@ def list_models(artifacts: Path) -> None:
 
 
 def main() -> None:
+    read_env_file()
     cli(prog_name="movierec")
 
 

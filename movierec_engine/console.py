@@ -5,7 +5,9 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from dotenv import load_dotenv
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
@@ -13,6 +15,11 @@ from rich.markup import escape
 from movierec_engine.errors import ConfigError, MovierecError
 
 errors = Console(stderr=True)
+
+
+def read_env_file() -> None:
+    """Take settings and secrets from `.env` in the working folder; what the environment has already stays."""
+    load_dotenv(Path.cwd() / ".env")
 
 
 def log_to_console(*names: str) -> None:

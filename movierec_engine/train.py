@@ -12,7 +12,7 @@ from rich.console import Console
 
 from movierec_engine import pipeline
 from movierec_engine.config import Settings, config_dir, explain, typed_settings
-from movierec_engine.console import exit_code, log_to_console, one_sentence_errors, print_error
+from movierec_engine.console import exit_code, log_to_console, one_sentence_errors, print_error, read_env_file
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport, report_table
 from movierec_engine.store import Artifact, ArtifactStore
@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     In a sweep a job that fails does not stop the others; the exit code then tells of the first failure.
     """
+    read_env_file()
     arguments = sys.argv[1:] if arguments is None else arguments
     sys.argv = [sys.argv[0], *arguments]
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"

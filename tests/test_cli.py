@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,3 +41,19 @@ def test_an_unknown_data_set_is_one_sentence() -> None:
 def test_an_empty_store_lists_nothing(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["models", "list", "--artifacts", str(tmp_path)])
     assert result.exit_code == 0
+
+
+def test_settings_come_from_an_env_file_in_the_working_folder_and_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MOVIEREC_ARTIFACTS=from-the-file\n")
+    command = [sys.executable, "-m", "movierec_engine.cli", "models", "list"]
+    environment = {name: value for name, value in os.environ.items() if name != "MOVIEREC_ARTIFACTS"}
+    for variables, expected in (({}, "from-the-file"), ({"MOVIEREC_ARTIFACTS": "given"}, "given")):
+        shown = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env={**environment, **variables, "COLUMNS": "400"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert expected in shown.stdout

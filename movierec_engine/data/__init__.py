@@ -1,0 +1,12 @@
+"""From files to train, validation and test."""
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """`MovieLensDataModule`, imported only when it is asked for: the API server needs no readers."""
+    if name == "MovieLensDataModule":
+        from movierec_engine.data.datamodule import MovieLensDataModule
+
+        return MovieLensDataModule
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -168,7 +168,7 @@ def test_partitions_done_before_another_fails_are_recorded(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
 ) -> None:
     execute(instance, overrides, DATA)
-    diverging = [*overrides, "trainer.learning_rate=1e38"]
+    diverging = [*overrides, "trainer.learning_rate=1e30"]
     result = execute(instance, diverging, MODEL, tags=span("cpu|popularity", "cpu|lightgcn"))
     assert "lower trainer.learning_rate" in sentence(result)
     model = dg.AssetKey("trained_model")
@@ -269,7 +269,7 @@ def test_a_training_that_fails_ends_its_mlflow_runs_as_failed_and_leaves_the_env
 
     execute(instance, overrides, DATA)
     before = dict(os.environ)
-    diverging = [item for item in overrides if item != "logger.use_mlflow=false"] + ["trainer.learning_rate=1e38"]
+    diverging = [item for item in overrides if item != "logger.use_mlflow=false"] + ["trainer.learning_rate=1e30"]
     assert not execute(instance, diverging, MODEL, partition_key("cpu", "lightgcn")).success
     assert {name: value for name, value in os.environ.items() if name.startswith("MLFLOW") and name not in before} in (
         {},

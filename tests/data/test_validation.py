@@ -197,7 +197,7 @@ def test_a_file_of_blank_lines_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [f"{HEADER}\n1,10,3\0,5\n".encode(), bytes(range(256)) * 20, gzip.compress(b"x" * 99)]
+    "content", [f"{HEADER}\n1,10,3\0,5\n".encode(), bytes(range(256)) * 20, gzip.compress(b"x" * 99, mtime=0)]
 )
 def test_binary_content_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(DataError, match=r"ratings\.csv: the file holds NUL bytes"):
