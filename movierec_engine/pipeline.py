@@ -393,14 +393,15 @@ def run(
 
 def is_current(store: ArtifactStore, settings: Settings, splits: Artifact) -> bool:
     """Whether the store holds a trained model of just these settings on this split, with its report and its index."""
-    model = store.latest(model_slot("trained_model", settings.model_name, settings.device))
-    if model is None or model.key != trained_model_key(settings, splits):
+    try:
+        model, report, index = (
+            store.require(model_slot(kind, settings.model_name, settings.device))
+            for kind in ("trained_model", "evaluation_report", "faiss_index")
+        )
+    except StoreError:
         return False
-    others = (store.latest(model_slot(kind, settings.model_name, settings.device)) for kind in _AFTER_TRAINING)
-    return all(other is not None and other.parents["trained_model"] == model.reference for other in others)
-
-
-_AFTER_TRAINING = ("evaluation_report", "faiss_index")
+    parents = {artifact.parents.get("trained_model") for artifact in (report, index)}
+    return model.key == trained_model_key(settings, splits) and parents == {model.reference}
 
 
 def peak_memory_mb() -> float:

@@ -7,7 +7,7 @@ import pytest
 from movierec_engine import demo, pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.errors import MovierecError
-from movierec_engine.store import ArtifactStore
+from movierec_engine.store import ArtifactStore, Slot
 
 
 def test_every_port_in_use_is_named_with_the_option_that_changes_it() -> None:
@@ -47,6 +47,9 @@ def test_only_models_that_the_store_lacks_in_these_settings_are_materialized(
     assert missing() == ["popularity", "ease"], "nothing is released yet"
     pipeline.release(store, pipeline.rank_models(store, "ndcg@10"))
     assert missing() == []
+    ease = store.require(Slot("trained_model", ("ease", "cpu")))
+    (ease.folder / "manifest.json").write_text("{")
+    assert missing() == ["ease"], "a damaged version counts as missing"
     assert missing("seed=7") == ["popularity", "ease"]
     assert missing("data.split=leave_one_out") == ["popularity", "ease"]
 

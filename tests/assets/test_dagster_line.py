@@ -170,7 +170,7 @@ def test_partitions_done_before_another_fails_are_recorded(
     execute(instance, overrides, DATA)
     diverging = [*overrides, "trainer.learning_rate=1e30"]
     result = execute(instance, diverging, MODEL, tags=span("cpu|popularity", "cpu|lightgcn"))
-    assert "lower trainer.learning_rate" in sentence(result)
+    assert "lightgcn returned NaN or infinite scores" in sentence(result)
     model = dg.AssetKey("trained_model")
     assert instance.get_materialized_partitions(model) == {"cpu|popularity", "cpu|ease"}
     for event in result.asset_materializations_for_node("trained_model"):
