@@ -60,6 +60,7 @@ def run(artifacts: Path, models: Sequence[str], device: str, overrides: Sequence
     if ports:
         require_free(ports)
     artifacts = artifacts.absolute()
+    os.chdir(PROJECT)  # the bundled data is named relative to it
     wanted = [load_settings([*overrides, f"device={device}", f"model={model}"]) for model in models]
     store = ArtifactStore(artifacts)
     environment = {

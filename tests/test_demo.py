@@ -1,4 +1,5 @@
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from movierec_engine import demo, pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.errors import MovierecError
-from movierec_engine.store import ArtifactStore, Slot
+from movierec_engine.store import SERVING, ArtifactStore, Slot
 
 
 def test_every_port_in_use_is_named_with_the_option_that_changes_it() -> None:
@@ -55,8 +56,6 @@ def test_only_models_that_the_store_lacks_in_these_settings_are_materialized(
 
 
 def test_a_server_that_ends_at_its_start_is_named_with_its_log(tmp_path: Path) -> None:
-    import subprocess
-
     process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"], start_new_session=True)
     server = demo.Server("api", "http://127.0.0.1:9", "/", [])
     with pytest.raises(MovierecError, match=r"api ended with exit code 3 at its start; see .*api\.log"):
@@ -64,8 +63,6 @@ def test_a_server_that_ends_at_its_start_is_named_with_its_log(tmp_path: Path) -
 
 
 def test_stopping_ends_a_server_that_ignores_the_polite_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    import subprocess
-
     monkeypatch.setattr(demo, "STOP_SECONDS", 0.5)
     program = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True)
@@ -74,3 +71,11 @@ def test_stopping_ends_a_server_that_ignores_the_polite_signal(monkeypatch: pyte
     demo.stop(process)
     process.stdout.close()
     assert process.poll() == -9
+
+
+def test_the_demo_works_from_any_folder(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "movierec_engine.cli", "demo", "--no-serve", "--artifacts", "here"]
+    command += ["--model", "popularity", "--device", "cpu", "logger.use_mlflow=false", "logger.use_wandb=false"]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "for user 1" in shown
+    assert ArtifactStore(tmp_path / "here").pointed(SERVING) is not None
