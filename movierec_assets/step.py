@@ -10,7 +10,7 @@ import dagster as dg
 from movierec_assets.metadata import Metadata, described
 from movierec_engine import pipeline
 from movierec_engine.config import Settings
-from movierec_engine.errors import ConfigError, MovierecError, StoreError
+from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
 
 log = logging.getLogger(__name__)
@@ -74,13 +74,6 @@ class Step:
                     f"materialize {kind} in this run too, or give the override that it was made with"
                 )
         return artifact
-
-    def split_and_graph(self) -> tuple[Artifact, Artifact]:
-        """The newest split and its graph. Raises StoreError when the graph is another split's."""
-        split, graph = self.parent("splits"), self.parent("interaction_graph")
-        if graph.parents["splits"] != split.reference:
-            raise StoreError(f"{graph.slot} is of an older split; materialize it again")
-        return split, graph
 
     def trained_model(self, partition: Partition) -> Artifact:
         """The newest trained model of a partition."""

@@ -206,12 +206,12 @@ def require_free(ports: Ports) -> None:
 
 
 def dagster_home(artifacts: Path) -> Path:
-    """Dagster's instance folder below the artifacts, with telemetry off; made if need be."""
+    """Dagster's instance folder below the artifacts, with telemetry and first-visit dialogs off; made if need be."""
     home = artifacts / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     settings = home / "dagster.yaml"
     if not settings.exists():
-        settings.write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+        settings.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n", encoding="utf-8")
     return home
 
 

@@ -156,6 +156,8 @@ def train_model(
     from movierec_engine.evaluation.evaluator import Evaluator
     from movierec_engine.models.base import ClosedFormRecommender
 
+    if interaction_graph.parents["splits"] != splits.reference:
+        raise StoreError(f"{interaction_graph.reference} is the graph of another split; materialize it again")
     parts = load_split(splits.verify())
     train = subsample(parts.train, settings.data.train_size, settings.data.split_seed)
     evaluator = Evaluator(settings.evaluation.k_values, settings.evaluation.metrics)

@@ -26,7 +26,7 @@ def trained_model(
     A partition whose device is not on the machine fails at once; nothing falls back to another device.
     """
     with settings.step(context) as step:
-        split, graph = step.split_and_graph()
+        split, graph = step.parent("splits"), step.parent("interaction_graph")
         for partition in step.partitions:
             with tracking.training(step, partition) as tracker:
                 made = pipeline.train_model(step.store, partition.settings, split, graph, tracker, step.origin)

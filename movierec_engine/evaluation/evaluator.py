@@ -117,5 +117,8 @@ class Evaluator:
 
 def _checked(scores: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     if np.isnan(scores).any() or np.isposinf(scores).any():
-        raise MovierecError(f"{name} returned NaN or infinite scores, which cannot be ranked; train it again")
+        raise MovierecError(
+            f"{name} returned NaN or infinite scores: its training diverged; lower trainer.learning_rate "
+            "or set trainer.grad_clip, and train it again"
+        )
     return scores

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _CLASSES = {
     "popularity": "movierec_engine.models.classic.popularity:Popularity",
     "ease": "movierec_engine.models.classic.ease:EASE",
+    "als": "movierec_engine.models.classic.als:ALS",
     "lightgcn": "movierec_engine.models.graph.lightgcn:LightGCN",
 }
 

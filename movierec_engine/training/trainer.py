@@ -105,8 +105,8 @@ def train(
         mean_loss = float(torch.stack(batch_losses).mean())
         if not np.isfinite(mean_loss):
             raise MovierecError(
-                f"{model.name}: the loss became {mean_loss} in epoch {number}; lower trainer.learning_rate "
-                "or set trainer.grad_clip"
+                f"{model.name}: training diverged in epoch {number} (mean loss {mean_loss}); "
+                "lower trainer.learning_rate or set trainer.grad_clip"
             )
         model.freeze()
         metrics = evaluator.evaluate(model, validation).metrics if len(validation) else {}

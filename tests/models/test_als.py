@@ -1,0 +1,83 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.errors import ConfigError
+from movierec_engine.models import ALS
+from movierec_engine.models.classic import als
+from worlds import interactions_of
+
+RNG = np.random.default_rng(2)
+PAIRS = np.array([(u, i) for u in range(9) for i in range(7) if RNG.random() < 0.4] + [(8, 0)])
+
+
+def small_train() -> Interactions:
+    return interactions_of(np.unique(PAIRS, axis=0), IdMap(np.arange(9)), IdMap(np.arange(7)))
+
+
+def objective(config: als.ALSConfig, x: np.ndarray, users: np.ndarray, items: np.ndarray) -> float:
+    """The paper's objective, written out over all pairs."""
+    scores = users @ items.T
+    fit = (x * (1 - scores) ** 2).sum() + config.alpha0 * (scores**2).sum()
+    user_weight = (x.sum(axis=1) + config.alpha0 * x.shape[1]) ** config.nu
+    item_weight = (x.sum(axis=0) + config.alpha0 * x.shape[0]) ** config.nu
+    penalty = (user_weight * (users**2).sum(axis=1)).sum() + (item_weight * (items**2).sum(axis=1)).sum()
+    return float(fit + config.l2 * penalty)
+
+
+@pytest.mark.parametrize("nu", [0.0, 0.5, 1.0])
+def test_each_half_sweep_minimises_the_papers_objective(nu: float) -> None:
+    """A general-purpose optimiser, started elsewhere, finds the same item vectors for the user vectors given."""
+    train = small_train()
+    config = als.ALSConfig(embedding_dim=3, alpha0=0.3, l2=0.05, nu=nu, epochs=4)
+    model = ALS(config)
+    model.fit(train)
+    x, users = train.matrix().toarray().astype(float), model.user_factors.astype(float)
+    found = minimize(lambda items: objective(config, x, users, items.reshape(7, 3)), np.zeros(21), tol=1e-12).x
+    assert np.allclose(model.item_factors, found.reshape(7, 3), atol=2e-4)
+
+
+def test_more_sweeps_never_raise_the_objective() -> None:
+    train = small_train()
+    x = train.matrix().toarray().astype(float)
+    values = []
+    for epochs in (1, 2, 4, 8, 16):
+        config = als.ALSConfig(embedding_dim=3, epochs=epochs)
+        model = ALS(config)
+        model.fit(train)
+        values.append(objective(config, x, model.user_factors.astype(float), model.item_factors.astype(float)))
+    assert all(later <= earlier + 1e-5 for earlier, later in pairwise(values))
+
+
+def test_folding_in_a_trained_users_history_is_one_more_half_sweep() -> None:
+    train = small_train()
+    model = ALS(als.ALSConfig(embedding_dim=3, epochs=60))
+    model.fit(train)
+    assert np.allclose(model.fold_in(train.matrix()), model.score(np.arange(9)), atol=1e-3), "at the fixed point"
+
+
+def test_small_blocks_give_the_same_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    train = small_train()
+    whole, blocks = ALS(als.ALSConfig(embedding_dim=4)), ALS(als.ALSConfig(embedding_dim=4))
+    whole.fit(train)
+    monkeypatch.setattr(als, "_BLOCK_FLOATS", 1)
+    blocks.fit(train)
+    assert np.allclose(whole.item_factors, blocks.item_factors, atol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_vectors_to_the_bit() -> None:
+    first, same, other = (ALS(als.ALSConfig(embedding_dim=4, seed=seed)) for seed in (1, 1, 2))
+    for model in (first, same, other):
+        model.fit(small_train())
+    assert np.array_equal(first.item_factors, same.item_factors)
+    assert not np.array_equal(first.item_factors, other.item_factors)
+
+
+@pytest.mark.parametrize("settings", [{"embedding_dim": 0}, {"epochs": 0}, {"alpha0": 0.0}, {"l2": -1.0}])
+def test_values_out_of_range_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="model"):
+        als.ALSConfig(**settings)  # type: ignore[arg-type]
