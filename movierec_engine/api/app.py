@@ -10,7 +10,7 @@ from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import register_error_answers
 from movierec_engine.api.inference import InferenceService
 from movierec_engine.api.releases import Releases
-from movierec_engine.api.requests import parse_batch, parse_movie_id, parse_recommend, parse_similar
+from movierec_engine.api.requests import parse_batch, parse_movie_id, parse_nothing, parse_recommend, parse_similar
 from movierec_engine.data.ratings import Movies
 from movierec_engine.store import ArtifactStore
 
@@ -39,6 +39,7 @@ def create_app(
     service = InferenceService(Releases(ArtifactStore(store_root), device, titles))
     app = Flask("movierec", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.url_map.merge_slashes = False  # a doubled slash is a 404 instead of an HTML page that redirects
     app.json.sort_keys = False  # type: ignore[attr-defined]
     register_error_answers(app)
 
@@ -58,6 +59,7 @@ def create_app(
 
     @app.get("/")
     def endpoints() -> Response:
+        parse_nothing(request)
         return answer({"endpoints": ENDPOINTS})
 
     @app.route("/api/recommend", methods=["GET", "POST"])
@@ -74,6 +76,7 @@ def create_app(
 
     @app.get("/api/models")
     def models() -> Response:
+        parse_nothing(request)
         return answer(service.models())
 
     @app.get("/api/movie/<movie_id>")
@@ -82,6 +85,7 @@ def create_app(
 
     @app.get("/api/health")
     def health() -> Response:
+        parse_nothing(request)
         return answer(service.health())
 
     return app

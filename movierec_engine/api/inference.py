@@ -1,5 +1,6 @@
 """Answers of the API: typed requests in, JSON-able dictionaries out."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,7 @@ from movierec_engine.api.releases import LoadedIndex, Releases
 from movierec_engine.api.requests import BatchRequest, RecommendRequest, SimilarRequest
 
 EMPTY = "there is no index to serve yet; run `movierec demo` or `movierec train model=lightgcn`"
+DAMAGED = "the index to serve is damaged or its pointer is; GET /api/health says which, and why"
 
 
 class InferenceService:
@@ -53,7 +55,7 @@ class InferenceService:
                 "created_at": artifact.created_at,
                 "fingerprint": artifact.fingerprint,
                 "trained_model": artifact.parents.get("trained_model"),
-                "index": artifact.facts,
+                "index": _finite(artifact.facts),
                 "default": default is not None and default.artifact.reference == artifact.reference,
             }
             for model, artifact in sorted(self._releases.newest().items())
@@ -63,11 +65,12 @@ class InferenceService:
     def health(self) -> dict[str, Any]:
         """Alive; what is served, and which versions in the store are refused and why."""
         default = self._releases.current()
+        refused = dict(self._releases.refused)
         return {
-            "status": "ok" if default else "empty",
-            "message": None if default else EMPTY,
+            "status": "ok" if default else "damaged" if refused else "empty",
+            "message": None if default else DAMAGED if refused else EMPTY,
             "serving": None if default is None else _about(default),
-            "refused": dict(self._releases.refused),
+            "refused": refused,
         }
 
     def _served(self, model: str | None) -> LoadedIndex:
@@ -77,9 +80,7 @@ class InferenceService:
         known = sorted(self._releases.newest())
         if model is not None and known and model not in known:
             raise ApiError(404, f"there is no index of model {model!r}; there are {', '.join(known)}", "model")
-        if self._releases.refused:
-            raise ApiError(503, "no undamaged index is in the store; GET /api/health says what is wrong with each")
-        raise ApiError(503, EMPTY)
+        raise ApiError(503, DAMAGED if self._releases.refused else EMPTY)
 
 
 def _about(served: LoadedIndex) -> dict[str, Any]:
@@ -117,5 +118,15 @@ def _item(served: LoadedIndex, movie_id: int) -> int:
 
 def _movies(served: LoadedIndex, items: Iterable[np.int64], scores: Iterable[np.float32]) -> list[dict[str, Any]]:
     return [
-        {**served.movies[int(item)], "score": round(float(score), 6)} for item, score in zip(items, scores, strict=True)
+        {**served.movies[int(item)], "score": _finite(round(float(score), 6))}
+        for item, score in zip(items, scores, strict=True)
     ]
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for each NaN and infinity, which JSON lacks."""
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -36,9 +36,12 @@ class LoadedIndex:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is in the store at one moment: the default version, and each model's newest."""
+    """What is in the store at one moment: the version to serve by default, and each model's newest.
 
-    default: Artifact | None
+    defaults: the promoted version alone; while there is none each model's newest, the newest of them first.
+    """
+
+    defaults: tuple[Artifact, ...]
     newest: dict[str, Artifact]
     signature: tuple[Any, ...]
 
@@ -53,9 +56,10 @@ class Releases:
     def __init__(self, store: ArtifactStore, device: str = "auto", titles: Movies | None = None) -> None:
         self._store, self._device, self._titles = store, device, titles
         self._lock = threading.Lock()
-        self._snapshot = Snapshot(None, {}, ())
+        self._snapshot = Snapshot((), {}, ())
         self._loaded: dict[str, LoadedIndex] = {}
         self._serving: dict[str | None, LoadedIndex] = {}
+        self._logged: set[tuple[str, str]] = set()
         self.refused: dict[str, str] = {}
         """Reference of each version in the store that is not served though it should be -> why."""
 
@@ -63,10 +67,14 @@ class Releases:
         """The version to answer from: the default one, or the newest of a model. None while there is none."""
         with self._lock:
             self._follow()
-            wanted = self._snapshot.default if model is None else self._snapshot.newest.get(model)
-            if wanted is not None and (loaded := self._load(wanted)):
-                self._serving[model] = loaded
-                self._forget()
+            newest = self._snapshot.newest
+            wanted = self._snapshot.defaults if model is None else [newest[model]] if model in newest else []
+            for artifact in wanted:
+                if loaded := self._load(artifact):
+                    self._serving[model] = loaded
+                    self._forget()
+                if model in self._serving:  # a damaged version leaves what was served; others stand in at the start
+                    break
             return self._serving.get(model)
 
     def newest(self) -> dict[str, Artifact]:
@@ -86,18 +94,19 @@ class Releases:
             model, device = pointer.parts[-3:-1]
             try:
                 artifact = self._store.require(Slot(INDEX, (model, device)))
-            except MovierecError as error:
+            except (MovierecError, OSError, ValueError) as error:
                 self._refuse(f"{INDEX}/{model}/{device}", error)
                 continue
             if model not in newest or artifact.version > newest[model].version:
                 newest[model] = artifact
-        default = max(newest.values(), key=lambda artifact: artifact.version, default=None)
+        defaults = tuple(sorted(newest.values(), key=lambda artifact: artifact.version, reverse=True))
         try:
-            default = self._store.pointed(SERVING) or default
-        except MovierecError as error:
+            promoted = self._store.pointed(SERVING)
+            defaults = (promoted,) if promoted else defaults
+        except (MovierecError, OSError) as error:
             self._refuse(SERVING, error)
-            default = self._snapshot.default or default
-        self._snapshot = Snapshot(default, newest, signature)
+            defaults = self._snapshot.defaults or defaults
+        self._snapshot = Snapshot(defaults, newest, signature)
 
     def _load(self, artifact: Artifact) -> LoadedIndex | None:
         """A version, from memory or from its verified files; None if it is damaged."""
@@ -127,8 +136,10 @@ class Releases:
         return movies
 
     def _refuse(self, reference: str, error: Exception) -> None:
-        self.refused[reference] = str(error)
-        log.error("%s is not served: %s", reference, error)
+        self.refused[reference] = str(error) or type(error).__name__
+        if (reference, str(error)) not in self._logged:
+            self._logged.add((reference, str(error)))
+            log.error("%s is not served: %s", reference, self.refused[reference])
 
     def _pointers(self) -> list[Path]:
         """The LATEST files of the devices that are served, by model and device."""

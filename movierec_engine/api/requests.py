@@ -15,7 +15,7 @@ from movierec_engine.api.errors import ApiError
 MAX_ID = 2**63 - 1
 DEFAULT_TOP_K = 10
 _DIGITS = re.compile(r"[0-9]{1,19}")
-_MODEL_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,13 @@ def parse_batch(request: Request, limits: ServingConfig) -> BatchRequest:
 
 
 def parse_movie_id(request: Request, movie_id: str) -> int:
-    _values(request, ())
+    parse_nothing(request)
     return _identifier(movie_id, "movie_id")
+
+
+def parse_nothing(request: Request) -> None:
+    """Of a route without parameters: refuses any."""
+    _values(request, ())
 
 
 def _values(request: Request, known: tuple[str, ...]) -> Mapping[str, Any]:
@@ -81,14 +86,20 @@ def _values(request: Request, known: tuple[str, ...]) -> Mapping[str, Any]:
     for name in values:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known) or 'none'}"
+            hint = (
+                f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}" if known else "leave it out"
+            )
             raise ApiError(400, f"there is no parameter {name[:64]!r}; {hint}", name[:64])
     return values
 
 
 def _query(request: Request) -> Mapping[str, Any]:
+    try:
+        given_values = request.args
+    except UnicodeDecodeError as error:  # raw bytes, where a client should have written %XX
+        raise ApiError(400, "the query string is not ASCII; percent-encode it as UTF-8") from error
     values = {}
-    for name, given in request.args.lists():
+    for name, given in given_values.lists():
         if len(given) > 1:
             raise ApiError(400, f"{name[:64]!r} is given {len(given)} times; give it once", name[:64])
         values[name] = given[0]
@@ -96,7 +107,7 @@ def _query(request: Request) -> Mapping[str, Any]:
 
 
 def _body(request: Request) -> Mapping[str, Any]:
-    if request.args:
+    if request.query_string:
         raise ApiError(400, "a POST takes its parameters from the JSON body; leave the query string empty")
     if request.mimetype != "application/json":
         raise ApiError(415, "the body must be JSON; send it with Content-Type: application/json")

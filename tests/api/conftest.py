@@ -19,11 +19,14 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture
 def publish(store: ArtifactStore) -> Publish:
-    """Publish an index: `publish("ease", sign=-1, device="cpu")`."""
+    """Publish an index: `publish("ease", sign=-1, device="cpu", facts={"n_items": 5})`."""
 
-    def publish(model: str = "ease", sign: int = 1, device: str = "cpu") -> Artifact:
+    def publish(
+        model: str = "ease", sign: int = 1, device: str = "cpu", facts: dict[str, object] | None = None
+    ) -> Artifact:
         index = small_index(model, sign)
-        return store.publish(Slot("faiss_index", (model, device)), index.save, key="k", fingerprint="f00d")
+        slot = Slot("faiss_index", (model, device))
+        return store.publish(slot, index.save, key="k", fingerprint="f00d", facts=facts)
 
     return publish
 

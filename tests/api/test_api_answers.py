@@ -1,3 +1,5 @@
+import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -6,12 +8,17 @@ from flask.testing import FlaskClient
 from movierec_engine.api.app import create_app
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.readers import read_movies
-from movierec_engine.store import ArtifactStore
+from movierec_engine.store import Artifact, ArtifactStore
 from worlds import MOVIES, Publish
 
 
 def movies(body: dict[str, object], name: str = "recommendations") -> list[int]:
     return [movie["movie_id"] for movie in body[name]]  # type: ignore[index, attr-defined]
+
+
+def damage(artifact: Artifact) -> Artifact:
+    (artifact.folder / "index.faiss").write_bytes(b"half")
+    return artifact
 
 
 def test_recommendations_are_the_best_unseen_movies_by_public_id(client: FlaskClient, publish: Publish) -> None:
@@ -129,13 +136,80 @@ def test_a_damaged_version_is_refused_and_the_old_one_goes_on_serving(
     good = publish("ease")
     store.point("serving", good, {})
     assert client.get("/api/recommend?user_id=1").json["version"] == good.version
-    bad = publish("ease")
-    (bad.folder / "index.faiss").write_bytes(b"half")
+    bad = damage(publish("ease"))
     store.point("serving", bad, {})
     assert client.get("/api/recommend?user_id=1").json["version"] == good.version
     health = client.get("/api/health").json
     assert health["serving"]["version"] == good.version
     assert "index.faiss" in health["refused"][bad.reference]
+
+
+def test_a_damaged_newest_version_does_not_hand_its_requests_to_another_model(
+    client: FlaskClient, publish: Publish
+) -> None:
+    publish("lightgcn")
+    good = publish("ease")
+    client.get("/api/recommend?user_id=1")
+    damage(publish("ease"))
+    assert client.get("/api/recommend?user_id=1").json["version"] == good.version
+
+
+def test_a_server_that_starts_on_a_damaged_newest_version_serves_the_next_newest(
+    client: FlaskClient, publish: Publish
+) -> None:
+    publish("popularity")
+    publish("lightgcn")
+    bad = damage(publish("ease"))
+    assert client.get("/api/recommend?user_id=1").json["model"] == "lightgcn"
+    assert bad.reference in client.get("/api/health").json["refused"]
+
+
+def test_a_server_that_starts_on_a_damaged_promoted_version_serves_nothing_unpromoted(
+    client: FlaskClient, publish: Publish, store: ArtifactStore
+) -> None:
+    publish("lightgcn")
+    store.point("serving", damage(publish("ease")), {})
+    response = client.get("/api/recommend?user_id=1")
+    assert response.status_code == 503
+    assert "damaged" in response.json["error"]["message"]
+    assert client.get("/api/health").json["status"] == "damaged"
+    assert client.get("/api/recommend?user_id=1&model=lightgcn").status_code == 200
+
+
+def test_a_refusal_is_logged_once_however_often_the_store_changes(
+    client: FlaskClient, publish: Publish, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish("ease")
+    client.get("/api/recommend?user_id=1")
+    damage(publish("ease"))
+    logger = logging.getLogger("movierec_engine.api.releases")
+    logger.addHandler(caplog.handler)
+    logger.propagate = False
+    try:
+        for _ in range(3):
+            client.get("/api/recommend?user_id=1&model=ease")
+            publish("lightgcn")
+    finally:
+        logger.removeHandler(caplog.handler)
+        logger.propagate = True
+    assert [record.getMessage().count("index.faiss") for record in caplog.records] == [1]
+
+
+def test_a_latest_file_of_garbage_keeps_what_was_served(
+    client: FlaskClient, publish: Publish, store: ArtifactStore
+) -> None:
+    good = publish("ease")
+    client.get("/api/recommend?user_id=1")
+    store.latest_file(good.slot).write_bytes(b"\xff\xfe")
+    assert client.get("/api/recommend?user_id=1").json["version"] == good.version
+    assert "faiss_index/ease/cpu" in client.get("/api/health").json["refused"]
+
+
+def test_a_fact_that_is_not_a_number_is_null(client: FlaskClient, publish: Publish) -> None:
+    publish(facts={"recall": float("nan"), "times": [1.5, float("inf")]})
+    text = client.get("/api/models").get_data(as_text=True)
+    row = json.loads(text, parse_constant=pytest.fail)["models"][0]
+    assert row["index"] == {"recall": None, "times": [1.5, None]}
 
 
 def test_a_damaged_pointer_keeps_what_was_served(client: FlaskClient, publish: Publish, store: ArtifactStore) -> None:

@@ -96,9 +96,13 @@ def test_an_unknown_parameter_gets_the_nearest_one(client: FlaskClient, publish:
     error = assert_is_json_error(client.get("/api/recommend?user_id=1&topk=5"), 400)
     assert "did you mean top_k?" in error["message"]
     assert_is_json_error(client.get("/api/recommend?user_id=1&user_id=2"), 400)
+    for path in ("/", "/api/models", "/api/health", "/api/movie/10"):
+        assert assert_is_json_error(client.get(f"{path}?top_k=5"), 400)["parameter"] == "top_k"
 
 
-@pytest.mark.parametrize("path", ["movie/99", "similar/99", "nothing", "recommend?user_id=1&model=x"])
+@pytest.mark.parametrize(
+    "path", ["movie/99", "similar/99", "nothing", "/models", "models/", "recommend?user_id=1&model=light-gcn"]
+)
 def test_what_is_not_there_is_a_404(client: FlaskClient, publish: Publish, path: str) -> None:
     publish()
     assert_is_json_error(client.get(f"/api/{path}"), 404)

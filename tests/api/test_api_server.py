@@ -8,6 +8,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,11 +30,11 @@ def free_port() -> int:
         return port
 
 
-def get(port: int, path: str) -> dict[str, object]:
+def get(port: int, path: str, host: str = "127.0.0.1") -> dict[str, object]:
     deadline = time.monotonic() + 20
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+            with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=5) as response:
                 body: dict[str, object] = json.load(response)
                 return body
         except (urllib.error.URLError, ConnectionError):
@@ -41,22 +43,76 @@ def get(port: int, path: str) -> dict[str, object]:
             time.sleep(0.05)
 
 
-def test_the_server_answers_follows_a_promotion_and_ends_on_sigterm(store: ArtifactStore, publish: Publish) -> None:
-    first, second = publish(), publish(sign=-1)
-    store.point("serving", first, {})
-    port = free_port()
-    command = [sys.executable, "run_server.py", "--port", str(port), "--model-dir", str(store.root), "--workers", "2"]
+def exchange(port: int, request: bytes) -> bytes:
+    """Everything that the server answers to bytes that a well-behaved client would not send."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(request)
+        answer = b""
+        while not answer.rstrip().endswith(b"}") and (part := connection.recv(65536)):
+            answer += part
+        return answer
+
+
+@contextmanager
+def running(store: ArtifactStore, port: int, *flags: str) -> Iterator[None]:
+    """`run_server.py` over the store; afterwards it has ended on SIGTERM with 0 and without a stack trace."""
+    command = [sys.executable, "run_server.py", "--port", str(port), "--model-dir", str(store.root), *flags]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        assert get(port, "/api/recommend?user_id=1&top_k=1")["version"] == first.version
-        store.point("serving", second, {})
-        answers = {str(get(port, "/api/recommend?user_id=1&top_k=1")["version"]) for _ in range(20)}
-        assert answers == {second.version}
+        yield
     finally:
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=15)
     assert process.returncode == 0
     assert "Traceback" not in errors
+
+
+def test_the_server_answers_follows_a_promotion_and_ends_on_sigterm(store: ArtifactStore, publish: Publish) -> None:
+    first, second = publish(), publish(sign=-1)
+    store.point("serving", first, {})
+    port = free_port()
+    with running(store, port, "--workers", "2"):
+        assert get(port, "/api/recommend?user_id=1&top_k=1")["version"] == first.version
+        store.point("serving", second, {})
+        answers = {str(get(port, "/api/recommend?user_id=1&top_k=1")["version"]) for _ in range(20)}
+        assert answers == {second.version}
+
+
+def test_requests_that_are_not_http_are_answered_in_json(store: ArtifactStore, publish: Publish) -> None:
+    publish()
+    port = free_port()
+    post = b"POST /api/recommend HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    requests = {
+        b"NONSENSE\r\n\r\n": b"400",
+        b"GET /?x=" + b"a" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n": b"414",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 9000 + b"\r\n\r\n": b"431",
+        b"GET /api/recommend?user_id=\xff HTTP/1.1\r\nHost: a\r\n\r\n": b"400",
+        b"GET /api/movie/\xff HTTP/1.1\r\nHost: a\r\n\r\n": b"400",
+        post + b"Content-Length: -1\r\n\r\n": b"400",
+        post + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n": b"400",
+    }
+    with running(store, port, "--workers", "1"):
+        get(port, "/api/health")
+        for request, status in requests.items():
+            head, _, body = exchange(port, request).partition(b"\r\n\r\n")
+            assert head.split()[1] == status, request[:60]
+            assert b"Content-Type: application/json" in head
+            assert set(json.loads(body)["error"]) == {"code", "message", "parameter"}
+
+
+def test_debug_mode_answers_although_its_reloader_starts_it_twice(store: ArtifactStore, publish: Publish) -> None:
+    version = publish().version
+    port = free_port()
+    with running(store, port, "--debug"):
+        assert get(port, "/api/recommend?user_id=1")["version"] == version
+
+
+@pytest.mark.skipif(not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
+def test_an_ipv6_address_is_listened_on(store: ArtifactStore, publish: Publish) -> None:
+    version = publish().version
+    port = free_port()
+    with running(store, port, "--host", "::1", "--workers", "1"):
+        assert get(port, "/api/recommend?user_id=1", host="[::1]")["version"] == version
 
 
 def test_answering_imports_no_torch(store: ArtifactStore, publish: Publish) -> None:
