@@ -10,11 +10,16 @@ from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import register_error_answers
 from movierec_engine.api.inference import InferenceService
 from movierec_engine.api.releases import Releases
-from movierec_engine.api.requests import parse_batch, parse_movie_id, parse_nothing, parse_recommend, parse_similar
+from movierec_engine.api.requests import (
+    MAX_BODY_BYTES,
+    parse_batch,
+    parse_movie_id,
+    parse_nothing,
+    parse_recommend,
+    parse_similar,
+)
 from movierec_engine.data.ratings import Movies
 from movierec_engine.store import ArtifactStore
-
-MAX_BODY_BYTES = 1 << 20
 
 ENDPOINTS = {
     "GET, POST /api/recommend": "recommendations for a user: user_id, top_k, model, strict",
@@ -60,7 +65,8 @@ def create_app(
     @app.get("/")
     def endpoints() -> Response:
         parse_nothing(request)
-        return answer({"endpoints": ENDPOINTS})
+        bounds = {"top_k": limits.max_top_k, "user_ids": limits.max_batch, "body_bytes": MAX_BODY_BYTES}
+        return answer({"endpoints": ENDPOINTS, "at_most": bounds})
 
     @app.route("/api/recommend", methods=["GET", "POST"])
     def recommend() -> Response:

@@ -9,6 +9,7 @@ import numpy as np
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.releases import LoadedIndex, Releases
 from movierec_engine.api.requests import BatchRequest, RecommendRequest, SimilarRequest
+from movierec_engine.store import Artifact
 
 EMPTY = "there is no index to serve yet; run `movierec demo` or `movierec train model=lightgcn`"
 DAMAGED = "the index to serve is damaged or its pointer is; GET /api/health says which, and why"
@@ -45,11 +46,11 @@ class InferenceService:
         return {**_about(served), "movie": served.movies[item], "interactions": int(served.index.popularity[item])}
 
     def models(self) -> dict[str, Any]:
-        """Each model's newest version, and which version answers by default."""
+        """Each model's newest version with all its versions, newest first, and which version answers by default."""
         default = self._releases.current()
-        rows = [
-            {
-                "model": model,
+
+        def described(artifact: Artifact) -> dict[str, Any]:
+            return {
                 "version": artifact.version,
                 "device": artifact.slot.path[1],
                 "created_at": artifact.created_at,
@@ -58,7 +59,10 @@ class InferenceService:
                 "index": _finite(artifact.facts),
                 "default": default is not None and default.artifact.reference == artifact.reference,
             }
-            for model, artifact in sorted(self._releases.newest().items())
+
+        rows = [
+            {"model": model, **described(newest), "versions": [described(v) for v in self._releases.versions(model)]}
+            for model, newest in sorted(self._releases.newest().items())
         ]
         return {"models": rows, "default": None if default is None else _about(default)}
 
@@ -68,7 +72,7 @@ class InferenceService:
         refused = dict(self._releases.refused)
         return {
             "status": "ok" if default else "damaged" if refused else "empty",
-            "message": None if default else DAMAGED if refused else EMPTY,
+            "message": None if default else DAMAGED if refused else self._empty(),
             "serving": None if default is None else _about(default),
             "refused": refused,
         }
@@ -80,7 +84,13 @@ class InferenceService:
         known = sorted(self._releases.newest())
         if model is not None and known and model not in known:
             raise ApiError(404, f"there is no index of model {model!r}; there are {', '.join(known)}", "model")
-        raise ApiError(503, DAMAGED if self._releases.refused else EMPTY)
+        raise ApiError(503, DAMAGED if self._releases.refused else self._empty())
+
+    def _empty(self) -> str:
+        device = self._releases.device
+        if device == "auto":
+            return EMPTY
+        return f"there is no index of a model trained on {device}; start the server without --device to serve any"
 
 
 def _about(served: LoadedIndex) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import Movies
-from movierec_engine.errors import MovierecError
+from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
 
@@ -50,11 +50,11 @@ class Releases:
     """Follows the store. A version that cannot be loaded is refused, logged once, and what was served stays.
 
     titles: replaces the titles that the indices carry.
-    device: `auto`, or the kind of device whose indices alone are served.
+    device: `auto`, or the kind of device whose indices alone are served; a promoted one of another kind is passed by.
     """
 
     def __init__(self, store: ArtifactStore, device: str = "auto", titles: Movies | None = None) -> None:
-        self._store, self._device, self._titles = store, device, titles
+        self._store, self.device, self._titles = store, device, titles
         self._lock = threading.Lock()
         self._snapshot = Snapshot((), {}, ())
         self._loaded: dict[str, LoadedIndex] = {}
@@ -83,6 +83,12 @@ class Releases:
             self._follow()
             return dict(self._snapshot.newest)
 
+    def versions(self, model: str) -> list[Artifact]:
+        """All readable versions of a model in the store, newest first."""
+        slots = [Slot(INDEX, pointer.parts[-3:-1]) for pointer in self._pointers() if pointer.parts[-3] == model]
+        found = [version for slot in slots for version in self._store.versions(slot)]
+        return sorted(found, key=lambda artifact: artifact.version, reverse=True)
+
     def _follow(self) -> None:
         """Take a new snapshot if the store's pointers have changed."""
         signature = self._signature()
@@ -101,12 +107,21 @@ class Releases:
                 newest[model] = artifact
         defaults = tuple(sorted(newest.values(), key=lambda artifact: artifact.version, reverse=True))
         try:
-            promoted = self._store.pointed(SERVING)
+            promoted = self._promoted()
             defaults = (promoted,) if promoted else defaults
         except (MovierecError, OSError) as error:
             self._refuse(SERVING, error)
             defaults = self._snapshot.defaults or defaults
         self._snapshot = Snapshot(defaults, newest, signature)
+
+    def _promoted(self) -> Artifact | None:
+        """The promoted version, or None while there is none of the devices that are served."""
+        promoted = self._store.pointed(SERVING)
+        if promoted is None:
+            return None
+        if promoted.slot.kind != INDEX or len(promoted.slot.path) != 2:
+            raise StoreError(f"{promoted.reference} is promoted but is no index to serve; promote a version again")
+        return promoted if self.device in ("auto", promoted.slot.path[1]) else None
 
     def _load(self, artifact: Artifact) -> LoadedIndex | None:
         """A version, from memory or from its verified files; None if it is damaged."""
@@ -143,7 +158,7 @@ class Releases:
 
     def _pointers(self) -> list[Path]:
         """The LATEST files of the devices that are served, by model and device."""
-        device = "*" if self._device == "auto" else self._device
+        device = "*" if self.device == "auto" else self.device
         return sorted(self._store.root.glob(f"{INDEX}/*/{device}/LATEST"))
 
     def _signature(self) -> tuple[Any, ...]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import ApiError
 
 MAX_ID = 2**63 - 1
+MAX_BODY_BYTES = 1 << 20
 DEFAULT_TOP_K = 10
 _DIGITS = re.compile(r"[0-9]{1,19}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -112,12 +114,22 @@ def _body(request: Request) -> Mapping[str, Any]:
     if request.mimetype != "application/json":
         raise ApiError(415, "the body must be JSON; send it with Content-Type: application/json")
     try:
-        body = json.loads(request.get_data().decode("utf-8"), object_pairs_hook=_without_duplicates)
+        raw = request.get_data()
+    except RequestEntityTooLarge as error:
+        raise _too_large() from error
+    if request.content_length is None and len(raw) >= MAX_BODY_BYTES:  # a chunked body is cut off at the limit
+        raise _too_large()
+    try:
+        body = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise ApiError(400, "the body is not valid JSON in UTF-8") from error
     if not isinstance(body, dict):
         raise ApiError(400, 'the body must be a JSON object such as {"user_id": 1}')
     return body
+
+
+def _too_large() -> ApiError:
+    return ApiError(413, f"the body is larger than {MAX_BODY_BYTES} bytes; split it into several requests")
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -165,7 +165,7 @@ class ArtifactStore:
             texts = {name: str(manifest[name]) for name in ("key", "fingerprint", "created_at", "code_version")}
             groups = {name: dict(manifest[name]) for name in ("config", "parents", "origin", "facts", "files")}
             return Artifact(slot, version, folder, **texts, **groups)  # type: ignore[arg-type]
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{path}: not a readable manifest ({error}); materialize {slot} again") from error
 
     def resolve(self, reference: str) -> Artifact:

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from movierec_engine.api.app import create_app
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.readers import read_movies
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.store import Artifact, ArtifactStore, Slot
 from worlds import MOVIES, Publish
 
 
@@ -248,6 +248,38 @@ def test_only_indices_of_the_asked_device_are_served(store: ArtifactStore, publi
     assert cpu.get("/api/recommend?user_id=1&model=lightgcn").status_code == 404
 
 
+def test_a_promoted_index_of_another_device_is_passed_by(store: ArtifactStore, publish: Publish) -> None:
+    publish("ease", device="cpu")
+    store.point("serving", publish("lightgcn", device="cuda"), {})
+    cpu, mps = (create_app(store.root, device=device).test_client() for device in ("cpu", "mps"))
+    assert cpu.get("/api/recommend?user_id=1").json["model"] == "ease"
+    response = mps.get("/api/recommend?user_id=1")
+    assert response.status_code == 503
+    assert "trained on mps" in response.json["error"]["message"]
+
+
+def test_a_promoted_artifact_that_is_no_index_is_refused(
+    client: FlaskClient, publish: Publish, store: ArtifactStore
+) -> None:
+    good = publish("ease")
+    client.get("/api/recommend?user_id=1")
+    report = store.publish(Slot("leaderboard"), lambda folder: None, key="k", fingerprint="f00d")
+    store.point("serving", report, {})
+    assert client.get("/api/recommend?user_id=1").json["version"] == good.version
+    assert "no index" in client.get("/api/health").json["refused"]["serving"]
+
+
+def test_models_lists_every_version_newest_first(client: FlaskClient, publish: Publish, store: ArtifactStore) -> None:
+    first, second, third = publish("ease"), publish("ease", device="cuda"), publish("ease")
+    store.point("serving", first, {})
+    (row,) = client.get("/api/models").json["models"]
+    assert [(v["version"], v["device"], v["default"]) for v in row["versions"]] == [
+        (third.version, "cpu", False),
+        (second.version, "cuda", False),
+        (first.version, "cpu", True),
+    ]
+
+
 def test_titles_of_a_data_folder_replace_those_of_the_index(
     store: ArtifactStore, publish: Publish, tmp_path: Path
 ) -> None:
@@ -267,5 +299,6 @@ def test_the_request_id_comes_back_and_a_hostile_one_does_not(client: FlaskClien
     assert client.get("/api/health", headers={"X-Request-ID": "<script>"}).json["request_id"] != "<script>"
 
 
-def test_the_root_lists_the_endpoints(client: FlaskClient) -> None:
+def test_the_root_lists_the_endpoints_and_their_bounds(client: FlaskClient) -> None:
+    assert client.get("/").json["at_most"] == {"top_k": 500, "user_ids": 1000, "body_bytes": 2**20}
     assert "GET, POST /api/recommend" in client.get("/").json["endpoints"]

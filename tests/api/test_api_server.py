@@ -90,6 +90,7 @@ def test_requests_that_are_not_http_are_answered_in_json(store: ArtifactStore, p
         b"GET /api/movie/\xff HTTP/1.1\r\nHost: a\r\n\r\n": b"400",
         post + b"Content-Length: -1\r\n\r\n": b"400",
         post + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n": b"400",
+        post + b"Transfer-Encoding: chunked\r\n\r\n200000\r\n" + b" " * 2**21 + b"\r\n0\r\n\r\n": b"413",
     }
     with running(store, port, "--workers", "1"):
         get(port, "/api/health")
