@@ -71,6 +71,10 @@ class RetrievalIndex:
         for name, count in rows.items():
             if count != len(self.items):
                 raise StoreError(f"{name} has {count} rows for {len(self.items)} items; build the index again")
+        if self.index.d != self.queries.shape[1] or not len(self.personal) == self.queries.shape[0] == len(self.users):
+            raise StoreError(
+                f"queries do not fit {len(self.users)} users and {self.index.d} dimensions; build it again"
+            )
         if not np.array_equal(self.movies["movie_id"].to_numpy(), self.items.ids):
             raise StoreError("movies are not in the order of the items; build the index again")
 

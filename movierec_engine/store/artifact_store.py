@@ -179,7 +179,7 @@ class ArtifactStore:
     def latest(self, slot: Slot) -> Artifact | None:
         """The version that LATEST names, or None while there is none."""
         try:
-            version = self.latest_file(slot).read_text(encoding="utf-8").strip()
+            version = self.latest_file(slot).read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
             return None
         return self.get(slot, version)

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
+from movierec_engine.store import Artifact
 from worlds import Publish
 
 BAD_NUMBERS = ["", "-1", "0x1", "1e3", "1.0", "NaN", "inf", str(2**63), "9" * 400, "😀", "٣", "true", "[1]", "1 OR 1"]
@@ -121,14 +122,19 @@ def test_a_bad_movie_id_is_a_client_error(client: FlaskClient, publish: Publish,
         assert_is_json_error(client.get(f"/api/{route}/{value}"))
 
 
+@pytest.fixture
+def published(publish: Publish) -> Artifact:
+    """One version for all examples of a property."""
+    return publish()
+
+
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5)
 FUZZ = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
 
 
 @FUZZ
 @given(st.dictionaries(st.sampled_from(["user_id", "top_k", "model", "strict", "x"]), st.text()))
-def test_no_query_string_is_a_500(client: FlaskClient, publish: Publish, query: dict[str, str]) -> None:
-    publish()
+def test_no_query_string_is_a_500(client: FlaskClient, published: Artifact, query: dict[str, str]) -> None:
     for path in ("/api/recommend", "/api/similar/10"):
         response = client.get(path, query_string=query)
         assert response.status_code < 500
@@ -137,8 +143,7 @@ def test_no_query_string_is_a_500(client: FlaskClient, publish: Publish, query: 
 
 @FUZZ
 @given(st.dictionaries(st.sampled_from(["user_id", "user_ids", "top_k", "model", "strict"]), JSON))
-def test_no_body_is_a_500(client: FlaskClient, publish: Publish, body: dict[str, object]) -> None:
-    publish()
+def test_no_body_is_a_500(client: FlaskClient, published: Artifact, body: dict[str, object]) -> None:
     for path in ("/api/recommend", "/api/batch-recommend"):
         response = client.post(path, json=body)
         assert response.status_code < 500

@@ -71,3 +71,11 @@ def test_titles_in_another_order_than_the_items_are_refused() -> None:
         replace(index, movies=index.movies.take([1, 0, 2, 3, 4]))
     with pytest.raises(StoreError, match="movies has 4 rows for 5 items"):
         replace(index, movies=index.movies.slice(0, 4))
+
+
+def test_queries_of_other_dimensions_or_users_are_refused() -> None:
+    index = small_index()
+    with pytest.raises(StoreError, match="queries do not fit"):
+        replace(index, queries=index.queries[:, :1])
+    with pytest.raises(StoreError, match="queries do not fit"):
+        replace(index, personal=index.personal[:2])
