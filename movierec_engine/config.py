@@ -1,9 +1,11 @@
 """From Hydra's configuration to typed settings: the one place that reads configs/."""
 
 import difflib
+import itertools
 import os
+import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -34,7 +36,9 @@ class PathsConfig:
     """Where things are written."""
 
     artifacts: str = "artifacts"
-    """The artifact store; everything that a run writes is below it."""
+    """The artifact store; everything that a run leaves for others is below it."""
+    checkpoints: str = "checkpoints"
+    """`<model>_last.pt` and `<model>_best.pt` of the run in progress, or of the last one."""
 
 
 @dataclass(frozen=True)
@@ -158,26 +162,31 @@ def explain(error: Exception, overrides: list[str]) -> str:
     """One sentence for an error of Hydra's about overrides."""
     if isinstance(error, OverrideParseException):
         return f"override {error.override!r} is not in Hydra's syntax; write key=value and quote special characters"
+    chosen: list[list[str]] = []
     for override in overrides:
         key, _, value = override.partition("=")
         options = sorted(path.stem for path in (config_dir() / key).glob("*.yaml")) if key.isidentifier() else []
         if options and not set(value.split(",")) <= set(options):
             wrong = next(choice for choice in value.split(",") if choice not in options)
             return f"there is no {key} {wrong!r}{nearest(wrong, options)}"
-    known = known_keys()
-    for override in overrides:
-        key = override.partition("=")[0].lstrip("+~")
-        if key not in known and not key.startswith("hydra"):
-            return f"{key} is not a setting{nearest(key, known)}"
+        if options:
+            chosen.append([f"{key}={choice}" for choice in value.split(",")])
+    named = re.search(r"Could not override '([^']+)'", str(error))
+    keys = [named[1]] if named else [override.partition("=")[0].lstrip("+~") for override in overrides]
+    for groups in itertools.product(*chosen):
+        known = known_keys(groups)
+        for key in keys:
+            if key not in known and not key.startswith("hydra"):
+                return f"{key} is not a setting{nearest(key, known)}"
     return " ".join(str(error).split())
 
 
-def known_keys() -> list[str]:
-    """Every setting's dotted name, under the default choice of each group, and the group names themselves."""
+def known_keys(groups: Sequence[str] = ()) -> list[str]:
+    """Every setting's dotted name, under the given choices of groups such as `model=ncf`, and the groups' own names."""
     with _hydra_lock:
         GlobalHydra.instance().clear()
         with initialize_config_dir(config_dir=str(config_dir())):
-            composed = compose("config")
+            composed = compose("config", overrides=list(groups))
     return _leaves(OmegaConf.to_container(composed, resolve=False), "")
 
 

@@ -66,6 +66,7 @@ def run(artifacts: Path, models: Sequence[str], device: str, overrides: Sequence
     environment = {
         **os.environ,
         "MOVIEREC_ARTIFACTS": str(artifacts),
+        "MOVIEREC_CHECKPOINTS": str(artifacts / "checkpoints"),
         "DAGSTER_HOME": str(dagster_home(artifacts)),
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }

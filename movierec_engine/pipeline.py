@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from movierec_engine.data.readers import complete_movies, read_movies, read_rati
 from movierec_engine.data.split import PARTS, Split, split, subsample
 from movierec_engine.device import device_kind
 from movierec_engine.errors import StoreError
-from movierec_engine.models.registry import load_model, model_class
+from movierec_engine.models.registry import MODEL_NAMES, load_model, model_class
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, content_key
 from movierec_engine.tracking.progress import EpochProgress
@@ -163,6 +163,8 @@ def train_model(
     evaluator = Evaluator(settings.evaluation.k_values, settings.evaluation.metrics)
     validation = parts.validation_heldout()
     model = model_class(settings.model_name)(settings.model)
+    members = pretrained_models(store, settings)
+    key = trained_model_key(settings, splits, members)
     history: list[dict[str, float]] = []
     started = time.perf_counter()
     if isinstance(model, ClosedFormRecommender):
@@ -170,7 +172,8 @@ def train_model(
     else:
         full = settings.data.train_size == 1
         graph = InteractionGraph.load(interaction_graph.verify().folder) if full else build_graph(train)
-        history = _fit_by_gradient(model, train, graph, validation, evaluator, settings, tracker)
+        run = trained_model_key(_without_length(settings), splits, members)
+        history = _fit_by_gradient(model, train, graph, validation, evaluator, settings, tracker, members, run)
     seconds = time.perf_counter() - started
     validation_metrics = evaluator.evaluate(model, validation).metrics if len(validation) else {}
     tracker.log({f"best/validation/{name}": value for name, value in validation_metrics.items()})
@@ -183,10 +186,10 @@ def train_model(
     return store.publish(
         model_slot("trained_model", settings.model_name, settings.device),
         write,
-        key=trained_model_key(settings, splits),
+        key=key,
         fingerprint=splits.fingerprint,
         config=settings.resolved(),
-        parents={"splits": splits, "interaction_graph": interaction_graph},
+        parents={"splits": splits, "interaction_graph": interaction_graph, **members},
         origin={**(origin or {}), **tracker.ids()},
         facts={
             "seconds": seconds,
@@ -197,19 +200,41 @@ def train_model(
     )
 
 
-def trained_model_key(settings: Settings, splits: Artifact) -> str:
-    """Short hash of everything that decides a trained model."""
+def trained_model_key(settings: Settings, splits: Artifact, members: Mapping[str, Artifact] | None = None) -> str:
+    """Short hash of everything that decides a trained model; members: the trained models that it starts from."""
     return content_key(
         splits.key,
         settings.model_name,
         asdict(settings.model),
-        asdict(settings.trainer),
+        asdict(replace(settings.trainer, resume=False, checkpoint_seconds=0.0)),
         asdict(settings.evaluation),
         settings.data.train_size,
-        settings.data.negative_samples,
         settings.device,
         settings.seed,
+        {name: member.reference for name, member in (members or {}).items()},
     )
+
+
+def pretrained_models(store: ArtifactStore, settings: Settings) -> dict[str, Artifact]:
+    """The trained models that `model.pretrained_<name>` asks to start from, by name; `latest` is the device's newest.
+
+    Raises StoreError when one is not in the store.
+    """
+    found = {}
+    for name in MODEL_NAMES:
+        if wanted := getattr(settings.model, f"pretrained_{name}", ""):
+            slot = model_slot("trained_model", name, settings.device)
+            found[name] = store.require(slot) if wanted == "latest" else store.resolve(wanted)
+            if found[name].slot.path[:1] != (name,):
+                raise StoreError(f"model.pretrained_{name}={wanted} is no trained {name}; choose one of {slot}")
+    return found
+
+
+def _without_length(settings: Settings) -> Settings:
+    """The same settings for any number of epochs, unless the learning rate's way depends on it."""
+    if settings.trainer.scheduler.name != "none":
+        return settings
+    return replace(settings, trainer=replace(settings.trainer, max_epochs=1))
 
 
 def evaluate_model(
@@ -403,7 +428,8 @@ def is_current(store: ArtifactStore, settings: Settings, splits: Artifact) -> bo
     except StoreError:
         return False
     parents = {artifact.parents.get("trained_model") for artifact in (report, index)}
-    return model.key == trained_model_key(settings, splits) and parents == {model.reference}
+    key = trained_model_key(settings, splits, pretrained_models(store, settings))
+    return model.key == key and parents == {model.reference}
 
 
 def peak_memory_mb() -> float:
@@ -459,18 +485,27 @@ def _fit_by_gradient(
     evaluator: Any,
     settings: Settings,
     tracker: Tracker,
+    members: Mapping[str, Artifact],
+    run: str,
 ) -> list[dict[str, float]]:
     """Run the training loop with progress and tracking; the history as rows of numbers."""
-    from movierec_engine.training import trainer
+    from movierec_engine.training.checkpoint import Checkpoints
+    from movierec_engine.training.state import Epoch
+    from movierec_engine.training.trainer import train as fit
 
     config = settings.trainer
+    if members:
+        model.start_from({name: load_model(member.verify().folder) for name, member in members.items()})
+    checkpoints = Checkpoints(
+        Path(settings.paths.checkpoints), settings.model_name, run, config.resume, config.checkpoint_seconds
+    )
 
-    def track(epoch: trainer.Epoch) -> None:
+    def track(epoch: Epoch) -> None:
         metrics = {f"validation/{name}": value for name, value in epoch.metrics.items()}
         tracker.log({"train/loss": epoch.loss, "train/seconds": epoch.seconds, **metrics}, epoch.number)
 
     with EpochProgress(model.name, config.max_epochs, config.early_stopping.metric) as progress:
-        epochs = trainer.train(
+        epochs = fit(
             model,
             train,
             graph,
@@ -479,7 +514,7 @@ def _fit_by_gradient(
             evaluator,
             device=settings.device,
             seed=settings.seed,
-            n_negatives=settings.data.negative_samples,
             callbacks=(lambda epoch: progress.show(epoch.number, epoch.loss, epoch.metrics), track),
+            checkpoints=checkpoints,
         )
     return [{"epoch": e.number, "loss": e.loss, "seconds": e.seconds, **e.metrics} for e in epochs]

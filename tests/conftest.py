@@ -25,9 +25,10 @@ def movielens_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def small_data(movielens_folder: Path) -> list[str]:
+def small_data(movielens_folder: Path, tmp_path: Path) -> list[str]:
     """Overrides that train on that folder, without trackers."""
     return [
+        f"paths.checkpoints='{tmp_path / 'checkpoints'}'",
         "data.name=camps",
         f"data.dir='{movielens_folder}'",
         "logger.use_mlflow=false",

@@ -21,10 +21,12 @@ LAYERS = {
     "api": 5,
     "config": 6,
     "pipeline": 7,
+    "trials": 7,
     "console": 7,
     "train": 8,
     "demo": 8,
     "cli": 9,
+    "sweep": 9,
 }
 """Parts of the engine; a part imports only from its own layer or a lower one, and of its own layer only itself."""
 

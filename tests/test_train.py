@@ -1,6 +1,9 @@
 """The command line that trains, end to end on a small folder."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -10,6 +13,7 @@ from pytest import CaptureFixture
 from movierec_engine import pipeline
 from movierec_engine import train as training
 from movierec_engine.config import load_settings
+from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import LightGCN, load_model
 from movierec_engine.store import SERVING, ArtifactStore, Slot
@@ -167,6 +171,17 @@ def test_presplit_files_are_ranked_against_their_own_negatives(tmp_path: Path, c
     ("overrides", "sentence"),
     [
         (["model=lightgnc"], "there is no model 'lightgnc'; did you mean lightgcn?"),
+        (["--multirun", "model=ease,lightgnc"], "there is no model 'lightgnc'; did you mean lightgcn?"),
+        (["--multirun", "trainer.lerning_rate=1,2"], "trainer.lerning_rate is not a setting; did you mean trainer.lea"),
+        (["--multirun", "model.embedding_dim=interval(1,5)"], "BasicSweeper does not support sweep type"),
+        (["sweep=lightgcn"], "sweep=... is no setting of a training; run python -m movierec_engine.sweep model=..."),
+        (["trainer.learning_rate=1e38"], "trainer.learning_rate=1e+38 must be"),
+        (["trainer.learning_rate=nan"], "trainer.learning_rate=nan must be"),
+        (["trainer.learning_rate=inf"], "trainer.learning_rate=inf must be"),
+        (
+            ["logger.mlflow.regster=true"],
+            "logger.mlflow.regster is not a setting; did you mean logger.mlflow.register?",
+        ),
         (["trainer.batch_size=-1"], "trainer.batch_size=-1 must be at least 1"),
         (["model.num_layers=two"], "model.num_layers='two' must be a whole number"),
         (["model.embeding_dim=5"], "model.embeding_dim is not a setting; did you mean model.embedding_dim?"),
@@ -191,3 +206,22 @@ def test_a_wrong_setting_is_one_sentence_on_standard_error(
     assert f"error: {sentence}" in output.err
     assert "Traceback" not in output.err
     assert not list((tmp_path / "store").glob("trained_model/**/manifest.json"))
+
+
+@pytest.mark.parametrize("overrides", [["trainer.batch_size=-1"], ["--multirun", "trainer.batch_size=-1,-2"]])
+def test_a_full_error_is_asked_for_by_the_environment(
+    overrides: list[str], small_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(ConfigError, match=r"trainer\.batch_size=-1 must be at least 1"):
+        training.main(["model=lightgcn", *small_data, f"paths.artifacts={tmp_path / 'store'}", *overrides])
+
+
+def test_a_full_error_shows_the_trace_of_a_wrong_name(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "movierec_engine.train", "trainer.lerning_rate=1", f"paths.artifacts={tmp_path}"]
+    for full in ("0", "1"):
+        environment = {**os.environ, "HYDRA_FULL_ERROR": full}
+        result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert result.returncode != 0
+        assert ("Traceback" in result.stderr) == (full == "1")
+        assert "lerning_rate" in result.stderr

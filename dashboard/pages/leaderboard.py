@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import charts, queries, wording
-from dashboard.queries import Group, PairedDifference, Signature, Snapshot, Standing
+from dashboard.queries import Group, OverSeeds, PairedDifference, Signature, Snapshot, Standing
 
 REFRESH_SECONDS = 5
 ALL_DEVICES = "all"
@@ -25,13 +25,18 @@ def page() -> None:
     if snapshot.reports.num_rows == 0:
         _empty(root, snapshot)
         return
-    _board(snapshot)
+    _board(snapshot, _over_seeds(str(root), seen))
     _notes(snapshot)
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
 def _load(root: str, seen: Signature) -> Snapshot:
     return queries.load(Path(root))
+
+
+@st.cache_data(show_spinner=False, max_entries=4, ttl=600)
+def _over_seeds(root: str, seen: Signature) -> list[OverSeeds]:
+    return queries.over_seeds(Path(root))
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
@@ -59,7 +64,7 @@ def _notes(snapshot: Snapshot) -> None:
         st.warning(wording.plain(note), icon=":material/warning:")
 
 
-def _board(snapshot: Snapshot) -> None:
+def _board(snapshot: Snapshot, seeds: list[OverSeeds]) -> None:
     everything = queries.groups(snapshot)
     by_id = {group.id: group for group in everything}
     columns = st.columns([1.1, 0.7, 3, 0.9])
@@ -89,6 +94,7 @@ def _board(snapshot: Snapshot) -> None:
     _conclusion(snapshot, standings, ranked, labels, metric, k)
     _separation(group, everything)
     _table(snapshot, standings, labels, metric, k, names)
+    _seeds(standings, seeds, labels, metric, k)
     left, right = st.columns(2, gap="large")
     left.altair_chart(charts.intervals(ranked, labels, title), width="stretch")
     right.altair_chart(charts.cost(ranked, labels, title), width="stretch")
@@ -169,6 +175,21 @@ def _table(
         icon=":material/download:",
         width="stretch",
     )
+
+
+def _seeds(standings: list[Standing], seeds: list[OverSeeds], labels: dict[str, str], metric: str, k: int) -> None:
+    """How much the shown scores owe to the seed, where a shown report has siblings with other seeds."""
+    title = f"{wording.metric_name(metric)}@{k}"
+    lines = [
+        f"**{wording.plain(labels[standing.id])}** over {len(summary.seeds)} seeds "
+        f"({', '.join(map(str, summary.seeds))}): {wording.plain(title)} {spread.mean:.4f} ± {spread.sd:.4f} on test, "
+        "mean ± standard deviation."
+        for standing in standings
+        for summary in seeds
+        if standing.id in summary.reports and (spread := summary.test.get(f"{metric}@{k}"))
+    ]
+    if lines:
+        st.markdown("  \n".join(lines))
 
 
 def _rows(

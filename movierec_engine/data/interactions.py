@@ -60,6 +60,15 @@ class Interactions:
         matrix.data[:] = 1
         return matrix
 
+    def ratings_matrix(self) -> sparse.csr_matrix:
+        """Like `matrix`, but every entry is the rating; of a repeated pair the last one."""
+        last = np.unique((self.user.astype(np.int64) * self.n_items + self.item)[::-1], return_index=True)[1]
+        rows = len(self) - 1 - last
+        values = (self.rating[rows], (self.user[rows], self.item[rows]))
+        matrix = sparse.csr_matrix(values, shape=(self.n_users, self.n_items), dtype=np.float32)
+        matrix.sort_indices()
+        return matrix
+
     def to_table(self) -> pa.Table:
         """Columns user_id, movie_id, rating, timestamp with public ids."""
         return pa.table(

@@ -10,6 +10,6 @@ __all__ = ["MODEL_NAMES", "Recommender", "load_model", "model_class"]
 
 def __getattr__(name: str) -> Any:
     for model in MODEL_NAMES:
-        if model == name.lower():
+        if model.replace("_", "") == name.lower():
             return model_class(model)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

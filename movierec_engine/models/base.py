@@ -19,12 +19,14 @@ from scipy import sparse
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import StoreError
+from movierec_engine.models.pair_scorer import PairScorer
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.integer[Any]]
 
 WEIGHTS_FILE = "model.safetensors"
 MODEL_FILE = "model.json"
+CHECKPOINT_SUFFIX = ".pt"
 
 
 class Recommender(ABC):
@@ -32,24 +34,29 @@ class Recommender(ABC):
 
     config: the model's own dataclass of hyper-parameters.
     users, items: the vocabularies of the interactions it was trained on.
-    history: float32 CSR [n_users, n_items], its train interactions.
+    history: float32 CSR [n_users, n_items], its train interactions: 1, or the rating where `uses_ratings`.
     popularity: float32 [n_items], train interactions of each item.
+    uses_ratings: whether it learned from the ratings' values, or only from which interactions there are.
+    exact_vectors: whether scores are the inner products of `query_vectors` and `item_vectors`. Where not, those only
+        find candidates, which `pair_scorer` then scores exactly.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[Any]]
+    exact_vectors: ClassVar[bool] = True
 
     users: IdMap
     items: IdMap
     history: sparse.csr_matrix
     popularity: Floats
+    uses_ratings: bool
 
     def __init__(self, config: Any | None = None) -> None:
         self.config = config if config is not None else self.Config()
 
-    def remember(self, train: Interactions) -> None:
-        """Keep what scoring needs of the train interactions; every fit begins with it."""
-        self._set_history(train.users, train.items, train.matrix())
+    def remember(self, train: Interactions, ratings: bool = False) -> None:
+        """Keep what scoring needs of the train interactions, with the ratings' values if asked; every fit begins so."""
+        self._set_history(train.users, train.items, train.ratings_matrix() if ratings else train.matrix(), ratings)
 
     def score(self, users: Indices) -> Floats:
         """Scores of all items for known users.
@@ -64,7 +71,8 @@ class Recommender(ABC):
     def fold_in(self, histories: sparse.csr_matrix) -> Floats:
         """Scores of all items for people who were not in training, from their interactions alone.
 
-        histories: CSR [n, n_items], 1 where the person has interacted. Returns float32 [n, n_items].
+        histories: CSR [n, n_items] with an entry where the person has interacted; its value is 1, or the rating where
+        the model `uses_ratings`, as in `history`. Returns float32 [n, n_items].
         """
         scores = self.fold_in_known(histories)
         scores[np.diff(histories.indptr) == 0] = self.popularity
@@ -80,11 +88,18 @@ class Recommender(ABC):
 
     @abstractmethod
     def query_vectors(self, users: Indices) -> Floats:
-        """float32 [n, d] whose inner product with `item_vectors` is `score_known`, up to rounding."""
+        """float32 [n, d] whose inner product with `item_vectors` is `score_known`, up to rounding.
+
+        Where not `exact_vectors`, the inner product is an approximation that orders the candidates well.
+        """
 
     @abstractmethod
     def item_vectors(self) -> Floats:
         """float32 [n_items, d], see `query_vectors`."""
+
+    def pair_scorer(self) -> PairScorer | None:
+        """Scores single pairs exactly and without torch, for serving; None where the vectors already do."""
+        return None
 
     def similarities(self, items: Indices) -> Floats:
         """How similar every item is to the given ones: float32 [n, n_items]; the cosine of the item vectors here."""
@@ -113,10 +128,8 @@ class Recommender(ABC):
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
         """Take back what `tensors` gave."""
 
-    def save(self, folder: Path | str) -> None:
-        """Write the whole model, vocabularies and history included, as safetensors and JSON into a folder."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything that a saved model holds beside its description: vocabularies, history and `tensors`."""
         arrays = {
             "ids.users": self.users.ids,
             "ids.items": self.items.ids,
@@ -124,31 +137,54 @@ class Recommender(ABC):
             "history.indices": self.history.indices,
             **{f"model.{name}": array for name, array in self.tensors().items()},
         }
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / WEIGHTS_FILE)
-        description = {"name": self.name, "config": asdict(self.config)}
-        (folder / MODEL_FILE).write_text(json.dumps(description, indent=1), encoding="utf-8")
+        if self.uses_ratings:
+            arrays["history.ratings"] = self.history.data
+        return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+    def description(self) -> dict[str, Any]:
+        """The model's name and hyper-parameters, as JSON-able data."""
+        return {"name": self.name, "config": asdict(self.config)}
+
+    def save(self, folder: Path | str) -> None:
+        """Write the whole model, vocabularies and history included, as safetensors and JSON into a folder."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(self.arrays(), folder / WEIGHTS_FILE)
+        (folder / MODEL_FILE).write_text(json.dumps(self.description(), indent=1), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path | str) -> Self:
-        """The model that `save` wrote. Raises StoreError when the folder holds no readable model of this kind."""
-        folder = Path(folder)
-        description = read_description(folder)
-        if description["name"] != cls.name:
-            raise StoreError(f"{folder}: holds a {description['name']} model, not {cls.name}; load it by its own class")
+    def load(cls, path: Path | str) -> Self:
+        """The model in a folder that `save` wrote, or in a checkpoint file of the training loop.
+
+        Raises StoreError when there is no readable model of this kind.
+        """
+        path = Path(path)
         try:
-            arrays = load_file(folder / WEIGHTS_FILE)
-            model = cls(cls.Config(**description["config"]))
+            if path.suffix == CHECKPOINT_SUFFIX:
+                from movierec_engine.models.checkpoint_file import read_checkpoint  # brings torch
+
+                description, arrays = read_checkpoint(path).model
+            else:
+                description, arrays = read_description(path), load_file(path / WEIGHTS_FILE)
+            if description["name"] != cls.name:
+                raise StoreError(
+                    f"{path}: holds a {description['name']} model, not {cls.name}; load it by its own class"
+                )
+            config = {name: tuple(v) if isinstance(v, list) else v for name, v in description["config"].items()}
+            model = cls(cls.Config(**config))
             users, items = IdMap(arrays["ids.users"]), IdMap(arrays["ids.items"])
             indices, indptr = arrays["history.indices"], arrays["history.indptr"]
-            ones = np.ones(len(indices), dtype=np.float32)
-            model._set_history(users, items, sparse.csr_matrix((ones, indices, indptr), (len(users), len(items))))
+            ratings = arrays.get("history.ratings")
+            values = np.ones(len(indices), dtype=np.float32) if ratings is None else ratings
+            history = sparse.csr_matrix((values, indices, indptr), (len(users), len(items)))
+            model._set_history(users, items, history, ratings is not None)
             model.restore({name[6:]: array for name, array in arrays.items() if name.startswith("model.")})
-        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
-            raise StoreError(f"{folder}: not a readable {cls.name} model ({error}); train it again") from error
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            raise StoreError(f"{path}: not a readable {cls.name} model ({error}); train it again") from error
         return model
 
-    def _set_history(self, users: IdMap, items: IdMap, history: sparse.csr_matrix) -> None:
-        self.users, self.items, self.history = users, items, history
+    def _set_history(self, users: IdMap, items: IdMap, history: sparse.csr_matrix, uses_ratings: bool) -> None:
+        self.users, self.items, self.history, self.uses_ratings = users, items, history, uses_ratings
         self.popularity = np.bincount(history.indices, minlength=len(items)).astype(np.float32)
 
 

@@ -30,11 +30,15 @@ class Network(nn.Module):
 class GradientRecommender(Recommender):
     """A model whose parameters the training loop fits.
 
+    Its config has `loss_type`, one of `losses`, and `num_negatives`, drawn for each positive by the losses that sample.
+
     losses: the values that `model.loss_type` may take.
-    network: the module in training; scoring uses arrays that `freeze` takes from it.
+    members: names of models that training can start from: `model.pretrained_<name>` says which version of each.
+    network: the module in training.
     """
 
     losses: ClassVar[tuple[str, ...]]
+    members: ClassVar[tuple[str, ...]] = ()
     network: Network
 
     @abstractmethod
@@ -43,13 +47,32 @@ class GradientRecommender(Recommender):
 
     @abstractmethod
     def freeze(self) -> None:
-        """Take from the network, as it is now, what scoring, fold-in and saving need."""
+        """Make the network, as it is now, what scoring, fold-in and saving see."""
+
+    def start_from(self, members: dict[str, Recommender]) -> None:
+        """Take trained models to initialise the next `build` from, by their names in `members`."""
+        raise ConfigError(f"{self.name} cannot start from trained models")
 
 
-def check_loss(name: str, loss_type: str, losses: tuple[str, ...]) -> None:
-    """Raises ConfigError when a model does not know a loss."""
+def check_loss(name: str, loss_type: str, losses: tuple[str, ...], num_negatives: int) -> None:
+    """Raises ConfigError when a model does not know a loss, or a loss that samples has nothing to sample."""
     if loss_type not in losses:
         raise ConfigError(f"model.loss_type={loss_type} is not a loss of {name}; choose one of {', '.join(losses)}")
+    if num_negatives < 1:
+        raise ConfigError(f"model.num_negatives={num_negatives} must be at least 1")
+
+
+def check_ranges(positive: dict[str, float], shares: dict[str, float], at_least_0: dict[str, float]) -> None:
+    """Raises ConfigError naming the first `model.` setting that is out of its range; a share is in [0, 1)."""
+    for name, value in positive.items():
+        if not value > 0:
+            raise ConfigError(f"model.{name}={value} must be above 0")
+    for name, value in shares.items():
+        if not 0 <= value < 1:
+            raise ConfigError(f"model.{name}={value} must be at least 0 and below 1")
+    for name, value in at_least_0.items():
+        if not value >= 0:
+            raise ConfigError(f"model.{name}={value} must be at least 0")
 
 
 def to_csr_tensor(matrix: sparse.csr_matrix, device: torch.device) -> Tensor:

@@ -12,8 +12,14 @@ if TYPE_CHECKING:
 
 _CLASSES = {
     "popularity": "movierec_engine.models.classic.popularity:Popularity",
+    "item_cf": "movierec_engine.models.classic.item_cf:ItemCF",
+    "svd": "movierec_engine.models.classic.svd:SVD",
     "ease": "movierec_engine.models.classic.ease:EASE",
     "als": "movierec_engine.models.classic.als:ALS",
+    "gmf": "movierec_engine.models.neural.gmf:GMF",
+    "mlp": "movierec_engine.models.neural.mlp:MLP",
+    "ncf": "movierec_engine.models.neural.ncf:NCF",
+    "ngcf": "movierec_engine.models.graph.ngcf:NGCF",
     "lightgcn": "movierec_engine.models.graph.lightgcn:LightGCN",
 }
 

@@ -1,6 +1,7 @@
 """Build the retrieval index of a trained model."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from scipy import sparse
 from movierec_engine.data.ratings import Movies
 from movierec_engine.models.base import Recommender
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss, measured_recall
+from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
 
 _BLOCK = 1024
 
@@ -26,9 +27,8 @@ def build_index(
     index = build_faiss(item_vectors, config.factory)
     personal = np.diff(model.history.indptr) > 0
     sample = np.random.default_rng(0).permutation(np.flatnonzero(personal))[:_BLOCK]
-    recall = measured_recall(index, item_vectors, model.query_vectors(sample), config.recall_k)
     similar, similarity = _similar(model, config.similar_items)
-    return RetrievalIndex(
+    built = RetrievalIndex(
         index=index,
         users=model.users,
         items=model.items,
@@ -39,17 +39,36 @@ def build_index(
         similar=similar,
         similarity=similarity,
         movies=movies.table,
+        scorer=model.pair_scorer(),
         facts=IndexFacts(
             model=model.name,
             device=device,
             factory=config.factory,
             dimensions=item_vectors.shape[1],
-            recall=recall,
+            recall=0.0,
             recall_k=config.recall_k,
             users_sampled=len(sample),
             build_seconds=time.perf_counter() - started,
         ),
     )
+    return replace(built, facts=replace(built.facts, recall=measured_recall(built, model, sample, config.recall_k)))
+
+
+def measured_recall(index: RetrievalIndex, model: Recommender, users: NDArray[np.integer], k: int) -> float:
+    """Mean share of each user's k unseen items of highest score that the index recommends.
+
+    An item whose score equals the k-th best up to float32 rounding counts as found.
+    """
+    shares = []
+    for user, scores in zip(users, model.score(users), strict=True):
+        scores[index.seen.indices[index.seen.indptr[user] : index.seen.indptr[user + 1]]] = -np.inf
+        finite = np.abs(scores[np.isfinite(scores)])
+        wanted = min(k, len(finite))
+        if wanted:
+            threshold = np.partition(scores, -wanted)[-wanted]
+            found = scores[index.recommend(int(user), wanted)[0]]
+            shares.append((found >= threshold - 1e-5 * finite.max()).sum() / wanted)
+    return float(np.mean(shares)) if shares else 1.0
 
 
 def _queries(model: Recommender) -> sparse.csr_matrix:

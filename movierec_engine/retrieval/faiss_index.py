@@ -1,11 +1,12 @@
 """The index that answers recommendation calls: FAISS over item vectors, with everything a server needs beside it.
 
-Needs faiss and numpy only; no model code and no torch.
+Needs faiss and numpy only; no torch.
 """
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -17,8 +18,12 @@ from scipy import sparse
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import load_id_maps
 from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.models.pair_scorer import PairScorer
 
-_FETCH_BLOCK = 1024
+SCORER_FILE = "scorer.npz"
+
+CANDIDATES = 200
+"""Unseen items that are scored exactly for a user, at least, where the inner products are approximations."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class IndexFacts:
     factory: str
     dimensions: int
     recall: float
-    """Mean share of the exact nearest `recall_k` items that the index finds, over the sampled users."""
+    """Mean share of the `recall_k` unseen items of highest score that the index recommends, over the sampled users."""
     recall_k: int
     users_sampled: int
     build_seconds: float
@@ -47,6 +52,7 @@ class RetrievalIndex:
     personal: bool [n_users], False for users without a train interaction, who get popularity.
     similar, similarity: int32 and float32 [n_items, s], most similar items first, -1 where there are no more.
     movies: MOVIES_SCHEMA [n_items], in item order.
+    scorer: scores the candidates exactly where inner products only approximate the model's scores; else None.
     """
 
     index: faiss.Index
@@ -60,6 +66,7 @@ class RetrievalIndex:
     similarity: NDArray[np.float32]
     movies: pa.Table
     facts: IndexFacts
+    scorer: PairScorer | None = None
 
     def __post_init__(self) -> None:
         rows = {
@@ -87,10 +94,11 @@ class RetrievalIndex:
         if not self.personal[user]:
             return *self.most_popular(k, seen), "popularity"
         query = self.queries[user].toarray().astype(np.float32, copy=False)
-        fetch = min(k + len(seen), len(self.items))
-        scores, items = self.index.search(query, fetch)
+        wanted = k if self.scorer is None else max(CANDIDATES, 4 * k)
+        scores, items = self.index.search(query, min(wanted + len(seen), len(self.items)))
         kept = (items[0] >= 0) & ~np.isin(items[0], seen)
-        return *_best(items[0][kept], scores[0][kept], k), "personal"
+        found = items[0][kept]
+        return *_best(found, scores[0][kept] if self.scorer is None else self.scorer.scores(user, found), k), "personal"
 
     def most_popular(
         self, k: int, seen: NDArray[np.integer] | None = None
@@ -118,6 +126,8 @@ class RetrievalIndex:
             similar=self.similar,
             similarity=self.similarity,
         )
+        if self.scorer is not None:
+            np.savez(folder / SCORER_FILE, **dict[str, Any](self.scorer.arrays()))
         pq.write_table(self.movies, folder / "movies.parquet", compression="zstd")
         (folder / "index.json").write_text(json.dumps(asdict(self.facts), indent=1), encoding="utf-8")
 
@@ -125,6 +135,10 @@ class RetrievalIndex:
     def load(cls, folder: Path) -> "RetrievalIndex":
         users, items = load_id_maps(folder)
         facts = IndexFacts(**json.loads((folder / "index.json").read_text(encoding="utf-8")))
+        scorer = None
+        if (folder / SCORER_FILE).exists():
+            with np.load(folder / SCORER_FILE, allow_pickle=False) as arrays:
+                scorer = PairScorer.from_arrays(dict(arrays))
         with np.load(folder / "retrieval.npz", allow_pickle=False) as arrays:
             queries = sparse.csr_matrix(
                 (arrays["queries_data"], arrays["queries_indices"], arrays["queries_indptr"]),
@@ -143,6 +157,7 @@ class RetrievalIndex:
                 **{name: arrays[name] for name in ("popularity", "personal", "similar", "similarity")},
                 movies=pq.read_table(folder / "movies.parquet"),
                 facts=facts,
+                scorer=scorer,
             )
 
 
@@ -161,27 +176,6 @@ def build_faiss(item_vectors: NDArray[np.float32], factory: str) -> faiss.Index:
             "dimensions; use 'Flat', or another FAISS factory string such as 'HNSW32' or 'IVF64,Flat'"
         ) from error
     return index
-
-
-def measured_recall(
-    index: faiss.Index, item_vectors: NDArray[np.float32], queries: NDArray[np.float32], k: int
-) -> float:
-    """Mean share of the exact k items of highest inner product that the index finds.
-
-    An item whose score equals the k-th best up to float32 rounding counts as found.
-
-    queries: float32 [n, d].
-    """
-    k = min(k, len(item_vectors))
-    shares = []
-    for start in range(0, len(queries), _FETCH_BLOCK):
-        block = queries[start : start + _FETCH_BLOCK]
-        exact = block @ item_vectors.T
-        threshold = np.partition(exact, -k, axis=1)[:, -k]
-        _, found = index.search(block, k)
-        scores = np.where(found >= 0, np.take_along_axis(exact, np.maximum(found, 0), axis=1), -np.inf)
-        shares.append((scores >= (threshold - 1e-5 * np.abs(threshold))[:, None]).sum(axis=1) / k)
-    return float(np.concatenate(shares).mean())
 
 
 def _best(

@@ -286,11 +286,11 @@ def content_key(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old text or the new one, and a power cut keeps one of them."""
+def replace_file(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader sees the old content or the new one, and a power cut keeps one of them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     _fsync(temporary)
     temporary.replace(path)
     _fsync(path.parent)

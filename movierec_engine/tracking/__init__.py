@@ -15,7 +15,7 @@ def make_tracker(
     """The trackers that `logger.*` asks for, as one."""
     trackers: list[Tracker] = []
     if config.use_mlflow:
-        trackers.append(MlflowTracker(artifacts, experiment, mlflow_tags))
+        trackers.append(MlflowTracker(artifacts, experiment, mlflow_tags, config.mlflow))
     if config.use_wandb:
         trackers.append(WandbTracker(artifacts, config.wandb))
     return Trackers(trackers)

@@ -6,6 +6,14 @@ from movierec_engine.errors import ConfigError
 
 
 @dataclass(frozen=True)
+class MlflowConfig:
+    """MLflow."""
+
+    register: bool = False
+    """Whether the trained model becomes a version in MLflow's model registry, under the model's name."""
+
+
+@dataclass(frozen=True)
 class WandbConfig:
     """Weights & Biases."""
 
@@ -26,4 +34,9 @@ class LoggerConfig:
     use_mlflow: bool = True
     """MLflow, in a SQLite database below the artifacts unless MLFLOW_TRACKING_URI names a server."""
     use_wandb: bool = False
+    mlflow: MlflowConfig = field(default_factory=MlflowConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)
+
+    def __post_init__(self) -> None:
+        if self.mlflow.register and not self.use_mlflow:
+            raise ConfigError("logger.mlflow.register=true needs logger.use_mlflow=true")

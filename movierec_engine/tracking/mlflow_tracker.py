@@ -2,27 +2,45 @@
 
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from movierec_engine.store import Artifact
+from movierec_engine.tracking.config import MlflowConfig
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+_LOCK_SECONDS = 5.0
+"""How long a run waits, once, for a database that another program has locked."""
+_LARGEST_FILE = 2**20
+"""Bytes; larger files stay in the artifact store alone, which the parameters and tags point to."""
 
 
 class MlflowTracker:
     """Records into a SQLite database below the artifacts, or where MLFLOW_TRACKING_URI says."""
 
-    def __init__(self, artifacts: Path, experiment: str, tags: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        artifacts: Path,
+        experiment: str,
+        tags: Mapping[str, str] | None = None,
+        config: MlflowConfig | None = None,
+    ) -> None:
         self._artifacts = artifacts
         self._experiment = experiment
         self._tags = dict(tags or {})
+        self._config = config or MlflowConfig()
         self._run_id = ""
 
     def start(self, run_name: str, params: Mapping[str, Any]) -> None:
+        _check_database(tracking_uri(self._artifacts))
         from mlflow.entities import Param
 
         client = self._client()
@@ -42,6 +60,15 @@ class MlflowTracker:
         batch = [Metric(name.replace("@", "_at_"), value, now, step or 0) for name, value in metrics.items()]
         self._client().log_batch(self._run_id, metrics=batch)
 
+    def outcome(self, trained_model: Artifact, report: Artifact) -> None:
+        client = self._client()
+        for name, file in report.files.items():
+            if file["size"] <= _LARGEST_FILE:
+                client.log_artifact(self._run_id, str(report.folder / name), "report")
+        client.log_dict(self._run_id, trained_model.config, "config.json")
+        if self._config.register:
+            self._register(client, trained_model)
+
     def finish(self, ok: bool) -> None:
         self._client().set_terminated(self._run_id, "FINISHED" if ok else "FAILED")
 
@@ -50,6 +77,28 @@ class MlflowTracker:
 
     def _client(self) -> "MlflowClient":
         return open_client(self._artifacts)
+
+    def _register(self, client: "MlflowClient", trained_model: Artifact) -> None:
+        """Let the model's files, as the store has them, be the next version of the registered model of its name."""
+        from mlflow.exceptions import MlflowException
+
+        name, device = trained_model.slot.path
+        client.log_artifacts(self._run_id, str(trained_model.folder), "model")
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        client.create_model_version(
+            name,
+            source=f"{client.get_run(self._run_id).info.artifact_uri}/model",
+            run_id=self._run_id,
+            tags={
+                "artifact": trained_model.reference,
+                "fingerprint": trained_model.fingerprint,
+                "device": device,
+            },
+        )
 
 
 def open_client(artifacts: Path) -> "MlflowClient":
@@ -60,7 +109,7 @@ def open_client(artifacts: Path) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow import MlflowClient
 
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)  # it would warn of each of ten attempts
     with _setup_lock(artifacts):
         return MlflowClient(tracking_uri(artifacts))
 
@@ -79,10 +128,20 @@ def ensure_experiment(client: "MlflowClient", name: str, artifacts: Path) -> str
         return str(client.create_experiment(name, artifact_location=(_home(artifacts) / "files").as_uri()))
 
 
+def _check_database(uri: str) -> None:
+    """Raise sqlite3.Error soon if a SQLite database is locked or damaged; MLflow itself would try for minutes."""
+    path = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and path.exists():
+        with closing(sqlite3.connect(path, timeout=_LOCK_SECONDS)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("PRAGMA schema_version")
+            database.rollback()
+
+
 def _home(artifacts: Path) -> Path:
     return artifacts.absolute() / "mlflow"
 
 
 def _setup_lock(artifacts: Path) -> FileLock:
     _home(artifacts).mkdir(parents=True, exist_ok=True)
-    return FileLock(_home(artifacts) / "setup.lock")
+    return FileLock(_home(artifacts) / "setup.lock", timeout=60)

@@ -5,7 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from movierec_engine.store import Artifact
 from movierec_engine.tracking.config import WandbConfig
+
+_INIT_SECONDS = 20.0
+"""How long `online` tries to reach the server."""
 
 
 class WandbTracker:
@@ -34,7 +38,7 @@ class WandbTracker:
             dir=str(self._artifacts),
             mode="online" if online else "offline",
             reinit="create_new",
-            settings=wandb.Settings(console="off", silent=True, x_disable_stats=True),
+            settings=wandb.Settings(console="off", silent=True, x_disable_stats=True, init_timeout=_INIT_SECONDS),
         )
 
     def log(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -43,8 +47,14 @@ class WandbTracker:
         else:
             self._run.log(dict(metrics), step=step)
 
+    def outcome(self, trained_model: Artifact, report: Artifact) -> None:
+        self._run.summary.update({"trained_model": trained_model.reference, "report": report.reference})
+
     def finish(self, ok: bool) -> None:
         self._run.finish(exit_code=0 if ok else 1)
 
     def ids(self) -> dict[str, str]:
-        return {"wandb_run_id": str(self._run.id)} if self._run is not None else {}
+        if self._run is None:
+            return {}
+        sweep_id = os.environ.get("WANDB_SWEEP_ID")  # an agent of `wandb agent` started this process
+        return {"wandb_run_id": str(self._run.id)} | ({"wandb_sweep_id": sweep_id} if sweep_id else {})

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from movierec_engine.errors import ConfigError
 
 Mode = Literal["max", "min"]
+LARGEST_LEARNING_RATE = 1000
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,22 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         if self.name not in ("adam", "adamw"):
             raise ConfigError(f"trainer.optimizer.name={self.name} is not known; choose adam or adamw")
+
+
+@dataclass(frozen=True)
+class SchedulerConfig:
+    """How the learning rate moves during training."""
+
+    name: str = "none"
+    """`none`, or from trainer.learning_rate down to 0 at trainer.max_epochs: `linear`, or `cosine` (half a wave)."""
+    warmup_epochs: int = 0
+    """Epochs in which the rate first rises from 0, step by step."""
+
+    def __post_init__(self) -> None:
+        if self.name not in ("none", "linear", "cosine"):
+            raise ConfigError(f"trainer.scheduler.name={self.name} is not known; choose none, linear or cosine")
+        if self.warmup_epochs < 0:
+            raise ConfigError(f"trainer.scheduler.warmup_epochs={self.warmup_epochs} must be at least 0")
 
 
 @dataclass(frozen=True)
@@ -52,19 +69,35 @@ class TrainerConfig:
     max_epochs: int = 100
     learning_rate: float = 0.001
     batch_size: int = 2048
-    """Train interactions in a step."""
+    """Train interactions in a batch. The loss `softmax` takes whole users at a time, until there are this many."""
+    accumulate_grad_batches: int = 1
+    """Batches whose gradients make one step: the step of a batch that is so much larger, in less memory."""
     weight_decay: float = 0.0
     grad_clip: float = 0.0
     """Largest norm of a step's gradient; 0 leaves it as it is."""
+    mixed_precision: bool = False
+    """Forward passes in bfloat16 where that is safe; on CUDA only."""
+    resume: bool = False
+    """Go on from the last checkpoint of this model, to the same weights as without the interruption."""
+    checkpoint_seconds: float = 10.0
+    """Least time between two checkpoints; what lies between is computed again when a run is resumed."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
 
     def __post_init__(self) -> None:
-        for name in ("max_epochs", "batch_size"):
+        for name in ("max_epochs", "batch_size", "accumulate_grad_batches"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"trainer.{name}={getattr(self, name)} must be at least 1")
-        if not self.learning_rate > 0:
-            raise ConfigError(f"trainer.learning_rate={self.learning_rate} must be above 0")
-        for name in ("weight_decay", "grad_clip"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"trainer.{name}={getattr(self, name)} must be at least 0")
+        if not 0 < self.learning_rate <= LARGEST_LEARNING_RATE:
+            raise ConfigError(
+                f"trainer.learning_rate={self.learning_rate} must be above 0 and at most {LARGEST_LEARNING_RATE}"
+            )
+        for name in ("weight_decay", "grad_clip", "checkpoint_seconds"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigError(f"trainer.{name}={getattr(self, name)} must be at least 0 and finite")
+        if self.scheduler.name != "none" and self.scheduler.warmup_epochs >= self.max_epochs:
+            raise ConfigError(
+                f"trainer.scheduler.warmup_epochs={self.scheduler.warmup_epochs} must be below "
+                f"trainer.max_epochs={self.max_epochs}, or nothing is left to decay in"
+            )

@@ -17,9 +17,18 @@ def bce(scores: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(scores, labels)
 
 
-def softmax(scores: Tensor, positives: Tensor) -> Tensor:
-    """Cross-entropy over the whole catalogue: mean of -log softmax(s)_positive.
+def sampled_softmax(scores: Tensor) -> Tensor:
+    """Cross-entropy of the positive against its negatives: mean of -log(exp s_0 / sum_j exp s_j).
 
-    scores: float32 [b, n_items]; positives: int64 [b].
+    With uniform negatives this ranks as `softmax` does in the limit of many (Wu et al. 2024).
     """
-    return functional.cross_entropy(scores, positives)
+    return -functional.log_softmax(scores, dim=1)[:, 0].mean()
+
+
+def softmax(scores: Tensor, rows: Tensor, positives: Tensor) -> Tensor:
+    """Cross-entropy over the whole catalogue: mean over pairs of -log softmax(s_row)_positive.
+
+    scores: float32 [u, n_items], one row a user; rows, positives: int64 [b], each pair's row and item. A user's row
+    serves all of the user's pairs (the multinomial likelihood of Liang et al. 2018).
+    """
+    return -functional.log_softmax(scores, dim=1)[rows, positives].mean()

@@ -1,15 +1,16 @@
 """The one training loop."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import contextmanager
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
+from torch.optim.lr_scheduler import LambdaLR
 
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.heldout import HeldOut
@@ -19,43 +20,14 @@ from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation.evaluator import Evaluator
 from movierec_engine.models.gradient import GradientRecommender, Network
 from movierec_engine.training import losses
-from movierec_engine.training.config import EarlyStoppingConfig, TrainerConfig
+from movierec_engine.training.checkpoint import Checkpoints
+from movierec_engine.training.config import TrainerConfig
+from movierec_engine.training.state import EarlyStopping, Epoch, TrainingState
 
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass over the train interactions did."""
-
-    number: int
-    """Counts from 1."""
-    loss: float
-    """Mean over the batches."""
-    seconds: float
-    metrics: dict[str, float]
-    """Validation metrics, empty without a validation part."""
-
+SAMPLING_LOSSES = {"bpr": losses.bpr, "bce": losses.bce, "sampled_softmax": losses.sampled_softmax}
 
 Callback = Callable[[Epoch], None]
 """Is told of each epoch as it ends; watches the loop, never changes it."""
-
-
-@dataclass
-class EarlyStopping:
-    """Remembers the best epoch and its weights, and says when patience has run out."""
-
-    config: EarlyStoppingConfig
-    best_epoch: int = 0
-    best_value: float | None = None
-    best_weights: dict[str, Any] = field(default_factory=dict)
-
-    def update(self, epoch: Epoch, network: Network) -> bool:
-        """Take in an epoch; True when training should stop."""
-        value = epoch.metrics[self.config.metric]
-        sign = 1 if self.config.mode == "max" else -1
-        if self.best_value is None or sign * (value - self.best_value) > self.config.min_delta:
-            self.best_epoch, self.best_value = epoch.number, value
-            self.best_weights = deepcopy(network.state_dict())
-        return epoch.number - self.best_epoch >= self.config.patience
 
 
 def train(
@@ -68,88 +40,184 @@ def train(
     *,
     device: str,
     seed: int,
-    n_negatives: int,
     callbacks: Sequence[Callback] = (),
+    checkpoints: Checkpoints | None = None,
 ) -> list[Epoch]:
     """Fit a model and return its history, one entry an epoch.
 
     Negatives and the graph come from the train interactions alone. After each epoch the model is measured on
     validation; at the end the best epoch's weights are restored. Without a validation part it trains for
-    `trainer.max_epochs`. The same seed, device and thread count give the same weights to the bit.
+    `trainer.max_epochs`. The same seed, device and thread count give the same weights to the bit, with or without an
+    interruption between two checkpoints.
+
+    Raises ConfigError for settings that do not go with the machine or the metrics, and MovierecError when the loss
+    diverges or memory runs out.
     """
+    check_settings(config, evaluator, validation, device)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     network = model.build(interactions, graph, torch.device(device))
-    optimizer = make_optimizer(network, config)
     sampler = NegativeSampler(interactions, rng)
-    stopping = EarlyStopping(config.early_stopping) if config.early_stopping.enabled and len(validation) else None
-    if stopping and stopping.config.metric not in evaluator.metric_names:
-        raise ConfigError(
-            f"trainer.early_stopping.metric={stopping.config.metric} is not measured; "
-            f"choose one of {', '.join(evaluator.metric_names)}"
-        )
+    state = start(network, config, rng, validation, device, steps_per_epoch(len(interactions), config))
+    if checkpoints:
+        checkpoints.restore(state)
 
-    history = []
-    for number in range(1, config.max_epochs + 1):
-        started = time.perf_counter()
-        network.train()
-        batch_losses = []
-        for users, positives in batches(interactions, config.batch_size, rng, device):
-            loss = batch_loss(model, users, positives, sampler, n_negatives)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            if config.grad_clip:
-                clip_grad_norm_(network.parameters(), config.grad_clip)
-            optimizer.step()
+    with explained_out_of_memory(config):
+        for number in range(len(state.history) + 1, config.max_epochs + 1):
+            if state.stopped:
+                break
+            started = time.perf_counter()
+            network.train()
+            mean_loss = train_epoch(model, interactions, sampler, config, state)
+            if not math.isfinite(mean_loss):
+                raise MovierecError(
+                    f"{model.name}: training diverged in epoch {number} (mean loss {mean_loss}); "
+                    "lower trainer.learning_rate or set trainer.grad_clip"
+                )
+            model.freeze()
+            metrics = evaluator.evaluate(model, validation).metrics if len(validation) else {}
+            epoch = Epoch(number, mean_loss, time.perf_counter() - started, metrics)
+            state.history.append(epoch)
+            improved = state.stopping is None or state.stopping.update(epoch, network)
+            if checkpoints:
+                checkpoints.epoch_ended(model, state, improved)
+            for callback in callbacks:
+                callback(epoch)
+
+    if checkpoints:
+        model.freeze()
+        checkpoints.write_last(model, state)
+    if state.stopping:
+        network.load_state_dict(state.stopping.best_weights)
+    model.freeze()
+    if checkpoints:
+        checkpoints.write_best(model)
+    return state.history
+
+
+def train_epoch(
+    model: GradientRecommender,
+    interactions: Interactions,
+    sampler: NegativeSampler,
+    config: TrainerConfig,
+    state: TrainingState,
+) -> float:
+    """One pass over the train interactions; the mean loss of its batches."""
+    batch_losses = []
+    whole_users = model.config.loss_type == "softmax"
+    for group in grouped(
+        batches(interactions, config.batch_size, state.rng, whole_users), config.accumulate_grad_batches
+    ):
+        state.optimizer.zero_grad()
+        total = sum(len(users) for users, _ in group)
+        for users, positives in group:
+            with torch.autocast(state.device.type, torch.bfloat16, enabled=config.mixed_precision):
+                loss = batch_loss(model, users.to(state.device), positives.to(state.device), sampler)
+            (loss * (len(users) / total)).backward()  # type: ignore[no-untyped-call]
             batch_losses.append(loss.detach())
-        mean_loss = float(torch.stack(batch_losses).mean())
-        if not np.isfinite(mean_loss):
-            raise MovierecError(
-                f"{model.name}: training diverged in epoch {number} (mean loss {mean_loss}); "
-                "lower trainer.learning_rate or set trainer.grad_clip"
-            )
-        model.freeze()
-        metrics = evaluator.evaluate(model, validation).metrics if len(validation) else {}
-        epoch = Epoch(number, mean_loss, time.perf_counter() - started, metrics)
-        history.append(epoch)
-        for callback in callbacks:
-            callback(epoch)
-        if stopping and stopping.update(epoch, network):
-            break
-    if stopping:
-        network.load_state_dict(stopping.best_weights)
-        model.freeze()
-    return history
+        if config.grad_clip:
+            clip_grad_norm_(state.network.parameters(), config.grad_clip)
+        state.optimizer.step()
+        state.scheduler.step()
+    return float(torch.stack(batch_losses).mean())
+
+
+def batch_loss(model: GradientRecommender, users: Tensor, positives: Tensor, sampler: NegativeSampler) -> Tensor:
+    """The loss of `model.loss_type` on a batch, with the model's own penalty; users, positives: int64 [b]."""
+    network, loss_type = model.network, model.config.loss_type
+    if loss_type == "softmax":
+        distinct, rows = torch.unique(users, return_inverse=True)
+        loss = losses.softmax(network(distinct, None), rows, positives)
+        return loss + network.penalty(users, positives[:, None])
+    negatives = torch.from_numpy(sampler.sample(users.cpu().numpy(), model.config.num_negatives)).to(users.device)
+    items = torch.cat([positives[:, None], negatives], dim=1)
+    return SAMPLING_LOSSES[loss_type](network(users, items)) + network.penalty(users, items)
 
 
 def batches(
-    interactions: Interactions, size: int, rng: np.random.Generator, device: str
+    interactions: Interactions, size: int, rng: np.random.Generator, whole_users: bool
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """All interactions once in random order: users and items, int64 [<=size] each, on the device."""
-    order = rng.permutation(len(interactions))
-    users = torch.from_numpy(interactions.user[order].astype(np.int64)).to(device)
-    items = torch.from_numpy(interactions.item[order].astype(np.int64)).to(device)
-    yield from zip(torch.split(users, size), torch.split(items, size), strict=True)
+    """All interactions once in random order: users and items, int64 [b] each.
+
+    b is `size` but for the last batch. With `whole_users` the users come in random order with all of theirs at once,
+    and a batch ends with the user that fills it.
+    """
+    if whole_users:
+        place = rng.permutation(interactions.n_users)[interactions.user]
+        order = np.argsort(place, kind="stable")
+        count = np.bincount(place)
+        number = (np.cumsum(count) - count) // size
+        sizes = [int(n) for n in np.bincount(number, weights=count) if n]
+    else:
+        order = rng.permutation(len(interactions))
+        sizes = [size] * (len(order) // size) + ([len(order) % size] if len(order) % size else [])
+    users = torch.from_numpy(interactions.user[order].astype(np.int64))
+    items = torch.from_numpy(interactions.item[order].astype(np.int64))
+    yield from zip(torch.split(users, sizes), torch.split(items, sizes), strict=True)
 
 
-def batch_loss(
-    model: GradientRecommender, users: Tensor, positives: Tensor, sampler: NegativeSampler, n_negatives: int
-) -> Tensor:
-    """The loss of `model.loss_type` on a batch, with the model's own penalty."""
-    network = model.network
-    if model.config.loss_type == "softmax":
-        return losses.softmax(network(users, None), positives) + network.penalty(users, positives[:, None])
-    negatives = torch.from_numpy(sampler.sample(users.cpu().numpy(), n_negatives)).to(users.device)
-    items = torch.cat([positives[:, None], negatives], dim=1)
-    loss = losses.bpr if model.config.loss_type == "bpr" else losses.bce
-    return loss(network(users, items)) + network.penalty(users, items)
-
-
-def make_optimizer(network: Network, config: TrainerConfig) -> torch.optim.Optimizer:
+def start(
+    network: Network,
+    config: TrainerConfig,
+    rng: np.random.Generator,
+    validation: HeldOut,
+    device: str,
+    steps: int,
+) -> TrainingState:
+    """The state before the first epoch of so many steps."""
     kind = torch.optim.Adam if config.optimizer.name == "adam" else torch.optim.AdamW
-    return kind(
+    optimizer = kind(
         network.parameters(),
         lr=config.learning_rate,
         betas=config.optimizer.betas,
         weight_decay=config.weight_decay,
     )
+    scheduler = LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps, config))
+    stopping = EarlyStopping(config.early_stopping) if config.early_stopping.enabled and len(validation) else None
+    return TrainingState(network, optimizer, scheduler, rng, stopping, torch.device(device))
+
+
+def steps_per_epoch(interactions: int, config: TrainerConfig) -> int:
+    """Optimizer steps in an epoch; about, where batches take whole users."""
+    return math.ceil(math.ceil(interactions / config.batch_size) / config.accumulate_grad_batches)
+
+
+def learning_rate_factor(step: int, steps_per_epoch: int, config: TrainerConfig) -> float:
+    """What the learning rate is multiplied by in a step, counted from 0."""
+    warmup = config.scheduler.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    if config.scheduler.name == "none":
+        return 1.0
+    done = min(1.0, (step - warmup) / (config.max_epochs * steps_per_epoch - warmup))
+    return 1 - done if config.scheduler.name == "linear" else (1 + math.cos(math.pi * done)) / 2
+
+
+def check_settings(config: TrainerConfig, evaluator: Evaluator, validation: HeldOut, device: str) -> None:
+    """Raises ConfigError for settings that do not go with the machine or the metrics."""
+    metric = config.early_stopping.metric
+    if config.early_stopping.enabled and len(validation) and metric not in evaluator.metric_names:
+        raise ConfigError(
+            f"trainer.early_stopping.metric={metric} is not measured; choose one of {', '.join(evaluator.metric_names)}"
+        )
+    if config.mixed_precision and torch.device(device).type != "cuda":
+        raise ConfigError(f"trainer.mixed_precision=true needs device=cuda, and this run is on {device}")
+
+
+@contextmanager
+def explained_out_of_memory(config: TrainerConfig) -> Iterator[None]:
+    """Raises MovierecError that says which settings to lower when an accelerator's memory runs out."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MovierecError(
+            f"the device ran out of memory; halve trainer.batch_size (now {config.batch_size}) and double "
+            f"trainer.accumulate_grad_batches (now {config.accumulate_grad_batches}) to keep the same steps, "
+            "or lower the model's dimensions"
+        ) from error
+
+
+def grouped(batches: Iterator[tuple[Tensor, Tensor]], size: int) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """The batches in lists of so many; the last may be shorter."""
+    while group := list(islice(batches, size)):
+        yield group

@@ -140,7 +140,7 @@ def test_each_partition_of_a_range_shows_its_own_artifact(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
 ) -> None:
     execute(instance, overrides, DATA)
-    result = execute(instance, overrides, MODEL, tags=span("cpu|popularity", "cpu|ease"))
+    result = execute(instance, overrides, MODEL, tags=span("cpu|popularity", "cpu|item_cf"))
     shown = {
         (event.materialization.asset_key.to_user_string(), event.partition): event.materialization.metadata[
             "version"
@@ -150,7 +150,7 @@ def test_each_partition_of_a_range_shows_its_own_artifact(
     assert shown == {
         (kind, f"cpu|{model}"): latest(store, kind, model, "cpu").version
         for kind in MODEL
-        for model in ("popularity", "ease")
+        for model in ("popularity", "item_cf")
     }
 
 
@@ -170,11 +170,11 @@ def test_partitions_done_before_another_fails_are_recorded(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
 ) -> None:
     execute(instance, overrides, DATA)
-    diverging = [*overrides, "trainer.learning_rate=1e30"]
-    result = execute(instance, diverging, MODEL, tags=span("cpu|popularity", "cpu|lightgcn"))
-    assert "lower trainer.learning_rate" in sentence(result)
+    failing = [*overrides, "trainer.early_stopping.metric=ndcg@99"]
+    result = execute(instance, failing, MODEL, tags=span("cpu|popularity", "cpu|lightgcn"))
+    assert "ndcg@99 is not measured" in sentence(result)
     model = dg.AssetKey("trained_model")
-    before = MODEL_NAMES[: MODEL_NAMES.index("lightgcn")]
+    before = MODEL_NAMES[: MODEL_NAMES.index("gmf")]  # which is the first that is trained by epochs
     assert instance.get_materialized_partitions(model) == {f"cpu|{name}" for name in before}
     for event in result.asset_materializations_for_node("trained_model"):
         version = latest(store, "trained_model", str(event.partition).removeprefix("cpu|"), "cpu").version
@@ -248,7 +248,7 @@ def test_mlflow_holds_one_ended_run_for_each_dagster_run_and_one_in_it_for_each_
     tracked = [item for item in overrides if item != "logger.use_mlflow=false"]
     execute(instance, overrides, DATA)
     for _ in range(2):
-        assert execute(instance, tracked, MODEL, tags=span("cpu|popularity", "cpu|ease")).success
+        assert execute(instance, tracked, MODEL, tags=span("cpu|popularity", "cpu|item_cf")).success
     client = MlflowClient(tracking_uri(store.root))
     experiment = client.get_experiment_by_name("movierec")
     assert experiment is not None
@@ -260,7 +260,7 @@ def test_mlflow_holds_one_ended_run_for_each_dagster_run_and_one_in_it_for_each_
     assert len(children) == 4
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == parents
     assert all("test/ndcg_at_10" in run.data.metrics for run in children)
-    assert latest(store, "trained_model", "ease", "cpu").origin["mlflow_run_id"] in {r.info.run_id for r in children}
+    assert latest(store, "trained_model", "item_cf", "cpu").origin["mlflow_run_id"] in {r.info.run_id for r in children}
 
 
 def test_a_training_that_fails_ends_its_mlflow_runs_as_failed_and_leaves_the_environment_as_it_was(
@@ -272,8 +272,9 @@ def test_a_training_that_fails_ends_its_mlflow_runs_as_failed_and_leaves_the_env
 
     execute(instance, overrides, DATA)
     before = dict(os.environ)
-    diverging = [item for item in overrides if item != "logger.use_mlflow=false"] + ["trainer.learning_rate=1e30"]
-    assert not execute(instance, diverging, MODEL, partition_key("cpu", "lightgcn")).success
+    failing = [item for item in overrides if item != "logger.use_mlflow=false"]
+    failing += ["trainer.early_stopping.metric=ndcg@99"]
+    assert not execute(instance, failing, MODEL, partition_key("cpu", "lightgcn")).success
     assert {name: value for name, value in os.environ.items() if name.startswith("MLFLOW") and name not in before} in (
         {},
         {"MLFLOW_DISABLE_TELEMETRY": "true"},

@@ -26,9 +26,20 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
 
 @pytest.fixture
 def publish(store: ArtifactStore) -> Publish:
-    """Publish one report: publish(model, ndcg, ...); the interval is ndcg ± half, and ten users are 0.001 apart."""
+    """Publish one report: publish(model, ndcg, ...); the interval is ndcg ± half, and ten users are 0.001 apart.
 
-    def publish_report(model: str, ndcg: float, *, half: float = 0.01, slot: str = "", **changes: Any) -> Artifact:
+    config: the resolved settings that its manifest holds.
+    """
+
+    def publish_report(
+        model: str,
+        ndcg: float,
+        *,
+        half: float = 0.01,
+        slot: str = "",
+        config: dict[str, Any] | None = None,
+        **changes: Any,
+    ) -> Artifact:
         home = (slot or model, changes.get("device", "cpu"))
         trained = store.publish(Slot("trained_model", home), lambda folder: None, key="t", fingerprint="f")
         report = {
@@ -59,7 +70,7 @@ def publish(store: ArtifactStore) -> Publish:
             write,
             key="k",
             fingerprint=str(report["fingerprint"]),
-            config={"overrides": [f"model={model}", "paths.artifacts=/elsewhere", "seed=7"]},
+            config={"overrides": [f"model={model}", "paths.artifacts=/elsewhere", "seed=7"], **(config or {})},
             parents={"trained_model": trained},
         )
 

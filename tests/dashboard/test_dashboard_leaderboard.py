@@ -83,6 +83,15 @@ def test_metric_and_k_come_from_the_url_and_go_into_it(open_page: Open, publish:
     ]
 
 
+def test_several_seeds_of_a_model_are_summed_up(open_page: Open, publish: Publish) -> None:
+    publish("ease", 0.4)
+    for seed, score in ((42, 0.1), (123, 0.2), (456, 0.3)):
+        publish("lightgcn", score, seed=seed)
+    shown = text(open_page())
+    assert "**lightgcn** over 3 seeds (42, 123, 456): NDCG@10 0.2000 ± 0.1000 on test" in shown
+    assert "**ease** over" not in shown
+
+
 def test_unlike_fingerprints_are_never_in_one_table(open_page: Open, publish: Publish) -> None:
     publish("lightgcn", 0.9, fingerprint="0" * 12, protocol="sampled_given")
     publish("ease", 0.2)

@@ -151,6 +151,62 @@ def test_the_paired_difference_is_that_of_the_same_users(publish: Publish, tmp_p
     assert queries.paired_difference(files[0], tmp_path / "gone.parquet", "ndcg", 10) is None
 
 
+def test_seeds_of_one_configuration_have_a_mean_and_a_deviation(store: ArtifactStore, publish: Publish) -> None:
+    """0.1, 0.2 and 0.3: mean 0.2 and sample deviation sqrt((0.01 + 0 + 0.01) / 2) = 0.1."""
+    reports = [publish("als", score, seed=seed) for seed, score in ((456, 0.3), (42, 0.1), (123, 0.2))]
+    (summary,) = queries.over_seeds(store.root)
+    assert (summary.model, summary.device, summary.seeds) == ("als", "cpu", (42, 123, 456))
+    assert summary.reports == tuple(reports[place].reference for place in (1, 2, 0))
+    spread = summary.test["ndcg@10"]
+    assert (spread.mean, spread.sd) == (pytest.approx(0.2), pytest.approx(0.1))
+    assert summary.validation["ndcg@10"].mean == pytest.approx(0.3)
+
+
+def test_the_newest_report_of_each_seed_counts(store: ArtifactStore, publish: Publish) -> None:
+    publish("als", 0.9, seed=1)
+    publish("als", 0.1, seed=1)
+    publish("als", 0.3, seed=2)
+    (summary,) = queries.over_seeds(store.root)
+    assert summary.test["ndcg@10"].mean == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"config": {"model": {"name": "als", "l2": 2.0}}},
+        {"config": {"model": {"name": "als", "l2": 1.0}, "trainer": {"max_epochs": 5}}},
+        {"config": {"model": {"name": "als", "l2": 1.0}, "data": {"train_size": 0.5}}},
+        {"fingerprint": "0" * 12},
+        {"device": "cuda"},
+        {"seed": 1},
+    ],
+    ids=", ".join,
+)
+def test_reports_that_differ_in_more_than_the_seed_or_not_in_the_seed_are_not_taken_together(
+    store: ArtifactStore, publish: Publish, other: dict[str, object]
+) -> None:
+    alike: dict[str, object] = {"config": {"model": {"name": "als", "l2": 1.0}}}
+    publish("als", 0.1, seed=1, **alike)
+    publish("als", 0.2, **{"seed": 2, **alike, **other})
+    assert queries.over_seeds(store.root) == []
+
+
+def test_a_seed_that_the_model_repeats_in_its_settings_does_not_keep_seeds_apart(
+    store: ArtifactStore, publish: Publish
+) -> None:
+    for seed in (1, 2):
+        publish("als", 0.1, seed=seed, config={"model": {"name": "als", "seed": seed}})
+    assert len(queries.over_seeds(store.root)) == 1
+
+
+def test_damaged_reports_are_left_out_over_seeds(store: ArtifactStore, publish: Publish) -> None:
+    for seed in (1, 2):
+        publish("als", 0.1, seed=seed)
+    (publish("als", 0.9, seed=3).folder / "report.json").write_text("half")
+    (summary,) = queries.over_seeds(store.root)
+    assert summary.seeds == (1, 2)
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.003, "3 ms"), (1.63, "1.6 s"), (45.6, "46 s"), (719, "12 min"), (11100, "3 h 05 min")],

@@ -23,7 +23,7 @@ CONFIG = TrainerConfig(max_epochs=6, learning_rate=0.02, batch_size=64)
 
 
 def fit(config: TrainerConfig = CONFIG, seed: int = 1, **model: object) -> tuple[LightGCN, list[Epoch]]:
-    recommender = LightGCN(LightGCN.Config(embedding_dim=8, **model))
+    recommender = LightGCN(LightGCN.Config(embedding_dim=8, num_negatives=2, **model))
     history = train(
         recommender,
         TRAIN,
@@ -33,7 +33,6 @@ def fit(config: TrainerConfig = CONFIG, seed: int = 1, **model: object) -> tuple
         Evaluator([5]),
         device="cpu",
         seed=seed,
-        n_negatives=2,
     )
     return recommender, history
 
@@ -75,9 +74,7 @@ def test_the_best_epochs_weights_are_restored() -> None:
 
 def test_without_a_validation_part_it_trains_all_epochs() -> None:
     empty = HeldOut(REST.select(np.zeros(len(REST), dtype=bool)), TRAIN.matrix(), "train")
-    history = train(
-        LightGCN(), TRAIN, build_graph(TRAIN), empty, CONFIG, Evaluator([5]), device="cpu", seed=1, n_negatives=1
-    )
+    history = train(LightGCN(), TRAIN, build_graph(TRAIN), empty, CONFIG, Evaluator([5]), device="cpu", seed=1)
     assert [epoch.number for epoch in history] == [1, 2, 3, 4, 5, 6]
     assert history[0].metrics == {}
 
@@ -89,7 +86,7 @@ def test_a_metric_that_is_not_measured_is_refused_before_training() -> None:
 
 def test_a_diverging_loss_says_what_to_lower() -> None:
     with pytest.raises(MovierecError, match=r"lower trainer\.learning_rate"):
-        fit(replace(NDCG, learning_rate=1e30))
+        fit(NDCG, init_std=1e30)
 
 
 @pytest.mark.parametrize(("mode", "min_delta", "expected"), [("max", 0.0, 3), ("min", 0.0, 2), ("max", 0.2, 1)])

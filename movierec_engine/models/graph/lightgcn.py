@@ -4,9 +4,9 @@
 
 E^(0): the trained embeddings of users and items; A: the bipartite train graph; K: `num_layers`.
 
-Losses: `bpr` with sampled negatives, as in the paper, or `softmax` over the whole catalogue, which needs fewer epochs
-(Wu et al. 2024, "On the Effectiveness of Sampled Softmax Loss for Item Recommendation"). With `cosine=true` final
-embeddings are of unit length and scores are divided by `temperature`.
+Losses: `bpr` with sampled negatives, as in the paper; `bce`; `sampled_softmax`; or `softmax` over the whole catalogue,
+which needs fewer epochs (Wu et al. 2024, "On the Effectiveness of Sampled Softmax Loss for Item Recommendation"). With
+`cosine=true` final embeddings are of unit length and scores are divided by `temperature`.
 """
 
 from dataclasses import dataclass
@@ -22,11 +22,10 @@ from torch.nn import functional
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
-from movierec_engine.models.base import Floats, Indices
-from movierec_engine.models.gradient import GradientRecommender, Network, check_loss, csr_tensor, to_csr_tensor
+from movierec_engine.models.base import Floats
+from movierec_engine.models.gradient import Network, check_loss, check_ranges, csr_tensor, to_csr_tensor
+from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
-
-LOSSES = ("bpr", "softmax")
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,9 @@ class LightGCNConfig:
     dropout: float = 0.0
     """Share of the edges left out in each training step (the paper uses none)."""
     loss_type: str = "softmax"
-    """`softmax` over all items, or `bpr` with sampled negatives as in the paper."""
+    """`softmax` over all items, `sampled_softmax`, `bce`, or `bpr` as in the paper."""
+    num_negatives: int = 1
+    """Negatives drawn for each positive by the losses that sample (the paper's 1)."""
     cosine: bool = False
     """Score by the cosine of the final embeddings instead of their inner product (the paper's)."""
     temperature: float = 1.0
@@ -51,16 +52,15 @@ class LightGCNConfig:
     """Standard deviation of the initial embeddings (the authors' code)."""
 
     def __post_init__(self) -> None:
-        check_loss("lightgcn", self.loss_type, LOSSES)
+        check_loss("lightgcn", self.loss_type, LOSSES, self.num_negatives)
+        check_ranges(
+            {"temperature": self.temperature, "init_std": self.init_std}, {"dropout": self.dropout}, {"l2": self.l2}
+        )
         if self.embedding_dim < 1 or self.num_layers < 0:
             raise ConfigError(
                 f"model.embedding_dim={self.embedding_dim} must be at least 1 and "
                 f"model.num_layers={self.num_layers} at least 0"
             )
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"model.dropout={self.dropout} must be at least 0 and below 1")
-        if self.temperature <= 0 or self.init_std <= 0 or self.l2 < 0:
-            raise ConfigError("model.temperature and model.init_std must be above 0, and model.l2 at least 0")
 
 
 class LightGCNNetwork(Network):
@@ -110,21 +110,17 @@ class LightGCNNetwork(Network):
         return csr_tensor(adjacency.crow_indices(), adjacency.col_indices(), values, adjacency.shape)
 
 
-class LightGCN(GradientRecommender):
-    """user_vectors [n_users, d], item_vectors [n_items, d]: final embeddings, float32.
+class LightGCN(GraphRecommender):
+    """fold_in_vectors: float32 [n_items, d]; what an interaction with an item adds to a newcomer's embedding.
 
-    fold_in_vectors: float32 [n_items, d]; what an interaction with an item adds to a newcomer's embedding: the
-    newcomer joins the trained graph as a node with no E^(0) of its own, so that
+    The newcomer joins the trained graph as a node with no E^(0) of its own, so that
     e = 1/(K+1) sum_{k=1..K} sum_{i in history} e_i^(k-1) / sqrt(|history| deg(i)).
     """
 
     name = "lightgcn"
     Config = LightGCNConfig
-    losses = LOSSES
 
     network: LightGCNNetwork
-    user_embeddings: Floats
-    item_embeddings: Floats
     fold_in_vectors: Floats
 
     def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
@@ -142,9 +138,6 @@ class LightGCN(GradientRecommender):
         total = np.sum(layers[:-1], axis=0) if len(layers) > 1 else np.zeros_like(layers[0])
         self.fold_in_vectors = (total * scale[:, None]).astype(np.float32)
 
-    def score_known(self, users: Indices) -> Floats:
-        return np.asarray(self.user_embeddings[users] @ self.item_embeddings.T, dtype=np.float32)
-
     def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
         size = np.maximum(np.diff(histories.indptr), 1)
         queries = (histories @ self.fold_in_vectors) / np.sqrt(size)[:, None]
@@ -152,22 +145,11 @@ class LightGCN(GradientRecommender):
             queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-12)
         return np.asarray(queries @ self.item_embeddings.T, dtype=np.float32)
 
-    def query_vectors(self, users: Indices) -> Floats:
-        return self.user_embeddings[users]
-
-    def item_vectors(self) -> Floats:
-        return self.item_embeddings
-
     def tensors(self) -> dict[str, NDArray[Any]]:
-        return {
-            "user_embeddings": self.user_embeddings,
-            "item_embeddings": self.item_embeddings,
-            "fold_in_vectors": self.fold_in_vectors,
-        }
+        return {**super().tensors(), "fold_in_vectors": self.fold_in_vectors}
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
-        self.user_embeddings = tensors["user_embeddings"]
-        self.item_embeddings = tensors["item_embeddings"]
+        super().restore(tensors)
         self.fold_in_vectors = tensors["fold_in_vectors"]
 
 

@@ -1,0 +1,190 @@
+"""SVD: biased matrix factorisation by stochastic gradient descent, as fitted by the library Surprise.
+
+Funk 2006 ("Netflix Update: Try This at Home") and Koren, Bell and Volinsky 2009, "Matrix Factorization Techniques for
+Recommender Systems":
+
+    score(u, i) = mu + b_u + b_i + <p_u, q_i>
+
+    min sum_{(u,i)} (r_ui - score(u, i))^2 + reg_all (b_u^2 + b_i^2 + |p_u|^2 + |q_i|^2)
+
+mu: the mean rating. Without biases mu = b_u = b_i = 0, the probabilistic matrix factorisation of Salakhutdinov and Mnih
+2007.
+
+Fitted to ratings, it predicts which rating a user would give, not which item a user would choose: nothing tells it of
+the items without a rating. Implicit feedback has r = 1 everywhere, so there each interaction comes with m `negatives`:
+items that the user has no train interaction with, drawn uniformly, with r = 0.
+
+A newcomer with the items I is folded in by the exact minimum over p_u and b_u, everything else being fixed. The
+penalty counts once a rating, so it is n reg_all for n ratings. With x_i = (q_i, 1) and y_i = r_ui - mu - b_i,
+
+    (p_u, b_u) = (sum_i w_i x_i x_i^T + n reg_all E)^-1 sum_i w_i x_i y_i
+
+On ratings the sum is over I, w = 1 and n = |I|. On implicit feedback it is over all items, w = 1 within I and
+m |I| / (number of other items) outside: the expectation over the draw of the negatives, and n = (1 + m) |I|.
+
+Items that the fit never met have b_i = 0 and q_i = 0, as in Surprise's predictions.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.negatives import NegativeSampler
+from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
+from movierec_engine.models.classic.item_cf import FEEDBACK, learns_from_ratings
+
+if TYPE_CHECKING:
+    from surprise import Trainset
+
+
+@dataclass(frozen=True)
+class SVDConfig:
+    """Hyper-parameters of SVD, in Surprise's terms."""
+
+    n_factors: int = 100
+    """Length of the vectors p and q (Surprise's 100)."""
+    n_epochs: int = 20
+    """Passes over the ratings (Surprise's 20)."""
+    lr_all: float = 0.02
+    """Learning rate of all parameters; Surprise has 0.005, for ratings."""
+    reg_all: float = 0.02
+    """Regularisation of all parameters, once a rating (Surprise's 0.02)."""
+    biased: bool = True
+    """Whether there are mu, b_u and b_i."""
+    init_std_dev: float = 0.1
+    """Standard deviation of the initial vectors (Surprise's 0.1)."""
+    feedback: str = "implicit"
+    """`explicit`: fit the ratings; `implicit`: fit which interactions there are, which ranks better; `auto`: explicit
+    where the ratings differ."""
+    negatives: int = 8
+    """Zeros drawn for each interaction on implicit feedback."""
+    seed: int = 42
+    """Seed of the initial vectors and of the negatives."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_factors", "n_epochs", "negatives"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"model.{name}={getattr(self, name)} must be at least 1")
+        for name in ("lr_all", "reg_all", "init_std_dev"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"model.{name}={getattr(self, name)} must be above 0")
+        if self.feedback not in FEEDBACK:
+            raise ConfigError(f"model.feedback={self.feedback} is not known; choose one of {', '.join(FEEDBACK)}")
+
+
+class SVD(ClosedFormRecommender):
+    """p and q above with the biases beside them, so that a score is one inner product.
+
+    user_factors: float32 [n_users, d + 2], rows (p_u, mu + b_u, 1). item_factors: float32 [n_items, d + 2], rows
+    (q_i, 1, b_i).
+    mean: mu.
+    """
+
+    name = "svd"
+    Config = SVDConfig
+
+    user_factors: Floats
+    item_factors: Floats
+    mean: float
+
+    def fit(self, train: Interactions) -> None:
+        """Fit by `surprise.SVD`, one sample after the other: no threads, so the seed decides the result to the bit.
+
+        Raises MovierecError when the descent diverges.
+        """
+        import surprise
+
+        config = self.config
+        self.remember(train, ratings=learns_from_ratings(config.feedback, train))
+        samples = self.trainset(train)
+        fitted = surprise.SVD(
+            n_factors=config.n_factors,
+            n_epochs=config.n_epochs,
+            biased=config.biased,
+            init_std_dev=config.init_std_dev,
+            lr_all=config.lr_all,
+            reg_all=config.reg_all,
+            random_state=config.seed,
+        ).fit(samples)
+        if not (np.isfinite(fitted.pu).all() and np.isfinite(fitted.qi).all()):
+            raise MovierecError(f"svd diverged at model.lr_all={config.lr_all}; lower it")
+        self.mean = float(samples.global_mean) if config.biased else 0.0
+        met = np.zeros((train.n_items, 1))
+        met[list(samples.ir)] = 1
+        ones, item_bias = np.ones((train.n_items, 1)), fitted.bi[:, None]
+        self.item_factors = np.hstack([fitted.qi * met, ones, item_bias * met]).astype(np.float32)
+        self.user_factors = self._with_biases(fitted.pu, fitted.bu)
+
+    def trainset(self, train: Interactions) -> "Trainset":
+        """The samples as Surprise wants them. Inner ids are our indices; users and items without any are not in it."""
+        from surprise import Trainset
+
+        item, rating, indptr = self.history.indices, self.history.data, self.history.indptr
+        if not self.uses_ratings:
+            count = self.config.negatives
+            user = np.repeat(np.arange(train.n_users), np.diff(indptr))
+            drawn = NegativeSampler(train, np.random.default_rng(self.config.seed)).sample(user, count)
+            rating = np.hstack([np.ones((len(user), 1)), np.zeros(drawn.shape)]).ravel()
+            item = np.hstack([item[:, None], drawn]).ravel()
+            indptr = indptr * (1 + count)
+        samples = list(zip(item.tolist(), rating.tolist(), strict=True))
+        by_user = {u: samples[indptr[u] : indptr[u + 1]] for u in np.flatnonzero(np.diff(indptr)).tolist()}
+        by_item: dict[int, list[Any]] = {i: [] for i in np.unique(item).tolist()}  # SVD only asks whether i is in it
+        scale = (float(rating.min()), float(rating.max()))
+        users, items = ({i: i for i in range(n)} for n in (train.n_users, train.n_items))
+        return Trainset(by_user, by_item, train.n_users, train.n_items, len(samples), scale, users, items)
+
+    def score_known(self, users: Indices) -> Floats:
+        return np.asarray(self.user_factors[users] @ self.item_factors.T, dtype=np.float32)
+
+    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
+        return np.asarray(self._solve(histories) @ self.item_factors.T, dtype=np.float32)
+
+    def query_vectors(self, users: Indices) -> Floats:
+        return self.user_factors[users]
+
+    def item_vectors(self) -> Floats:
+        return self.item_factors
+
+    def similarities(self, items: Indices) -> Floats:
+        """The cosine of q: a bias says nothing of what an item is like."""
+        factors = self.item_factors[:, :-2]
+        unit = factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), np.float32(1e-12))
+        return np.asarray(unit[items] @ unit.T, dtype=np.float32)
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        return {"user_factors": self.user_factors, "item_factors": self.item_factors, "mean": np.array([self.mean])}
+
+    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        self.user_factors, self.item_factors = tensors["user_factors"], tensors["item_factors"]
+        self.mean = float(tensors["mean"][0])
+
+    def _solve(self, histories: sparse.csr_matrix) -> Floats:
+        """Rows like those of `user_factors` for histories, CSR [n, n_items]: the ridge regression above, for each."""
+        config, d = self.config, self.config.n_factors
+        x = self.item_factors[:, : d + 1 if config.biased else d].astype(np.float64)
+        base = self.mean + self.item_factors[:, -1].astype(np.float64)
+        gram, pull = x.T @ x, x.T @ base
+        solved = np.zeros((histories.shape[0], d + 1))
+        for row, (start, end) in enumerate(zip(histories.indptr[:-1], histories.indptr[1:], strict=True)):
+            items, n = histories.indices[start:end], end - start
+            if not n:
+                continue
+            own, left = x[items], histories.data[start:end] - base[items]
+            system, target = own.T @ own, own.T @ left
+            if not self.uses_ratings:
+                weight = config.negatives * n / max(1, len(base) - n)
+                system += weight * (gram - system)
+                target -= weight * (pull - own.T @ base[items])
+                n *= 1 + config.negatives
+            system[np.diag_indices_from(system)] += n * config.reg_all
+            solved[row, : x.shape[1]] = np.linalg.solve(system, target)
+        return self._with_biases(solved[:, :d], solved[:, d])
+
+    def _with_biases(self, factors: NDArray[np.float64], bias: NDArray[np.float64]) -> Floats:
+        return np.column_stack([factors, self.mean + bias, np.ones(len(factors))]).astype(np.float32)

@@ -1,0 +1,35 @@
+"""What lightgcn and ngcf share: after propagation a score is the inner product of two final embeddings."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierec_engine.models.base import Floats, Indices
+from movierec_engine.models.gradient import GradientRecommender
+
+LOSSES = ("bpr", "bce", "softmax", "sampled_softmax")
+
+
+class GraphRecommender(GradientRecommender):
+    """user_embeddings [n_users, d], item_embeddings [n_items, d]: final embeddings, float32."""
+
+    losses = LOSSES
+
+    user_embeddings: Floats
+    item_embeddings: Floats
+
+    def score_known(self, users: Indices) -> Floats:
+        return np.asarray(self.user_embeddings[users] @ self.item_embeddings.T, dtype=np.float32)
+
+    def query_vectors(self, users: Indices) -> Floats:
+        return self.user_embeddings[users]
+
+    def item_vectors(self) -> Floats:
+        return self.item_embeddings
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        return {"user_embeddings": self.user_embeddings, "item_embeddings": self.item_embeddings}
+
+    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        self.user_embeddings, self.item_embeddings = tensors["user_embeddings"], tensors["item_embeddings"]

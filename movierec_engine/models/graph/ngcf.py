@@ -1,0 +1,186 @@
+"""NGCF (Wang et al. 2019, "Neural Graph Collaborative Filtering").
+
+    E^(k) = LeakyReLU((L + I) E^(k-1) W_1 + (L E^(k-1) * E^(k-1)) W_2),    e_v = [e_v^(0); ...; e_v^(K)]
+
+    score(u, i) = <e_u, e_i>
+
+L = D^-1/2 A D^-1/2 over the bipartite train graph, * element by element. As in the authors' code each layer's output is
+brought to unit length before it joins e_v, and message dropout acts on the output of a layer. Node dropout leaves out
+all that some nodes send (section 3.4.2).
+
+Losses: `bpr` with sampled negatives, as in the paper; `bce`; `sampled_softmax`; or `softmax` over the whole catalogue.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor, nn
+from torch.nn import functional
+
+from movierec_engine.data.graph import InteractionGraph
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.errors import ConfigError
+from movierec_engine.models.base import Floats
+from movierec_engine.models.gradient import Network, check_loss, check_ranges, to_csr_tensor
+from movierec_engine.models.graph.base import LOSSES, GraphRecommender
+from movierec_engine.models.graph.propagation import SymmetricLGConv
+
+_SLOPE = 0.2
+"""Of LeakyReLU below 0 (the authors' code)."""
+
+
+@dataclass(frozen=True)
+class NGCFConfig:
+    """Hyper-parameters of NGCF."""
+
+    embedding_dim: int = 64
+    """Length of an initial embedding (the paper's 64)."""
+    hidden_dims: tuple[int, ...] = (64, 64, 64)
+    """Length of each layer's output (the paper's three layers of 64)."""
+    dropout: float = 0.0
+    """Share of the nodes whose messages are left out in each training step (node dropout)."""
+    message_dropout: float = 0.1
+    """Share of each layer's outputs left out in training (the paper's 0.1)."""
+    loss_type: str = "softmax"
+    """`softmax` over all items, `sampled_softmax`, `bce`, or `bpr` as in the paper."""
+    num_negatives: int = 1
+    """Negatives drawn for each positive by the losses that sample (the paper's 1)."""
+    temperature: float = 1.0
+    """Divides the scores in training."""
+    l2: float = 0.01
+    """Weight of the squared norms of a batch's E^(0); the paper's 1e-5 is for bpr."""
+    init_std: float = 0.1
+    """Standard deviation of the initial embeddings."""
+
+    def __post_init__(self) -> None:
+        check_loss("ngcf", self.loss_type, LOSSES, self.num_negatives)
+        check_ranges(
+            {"temperature": self.temperature, "init_std": self.init_std},
+            {"dropout": self.dropout, "message_dropout": self.message_dropout},
+            {"l2": self.l2},
+        )
+        if self.embedding_dim < 1:
+            raise ConfigError(f"model.embedding_dim={self.embedding_dim} must be at least 1")
+        if not self.hidden_dims or min(self.hidden_dims) < 1:
+            raise ConfigError(f"model.hidden_dims={list(self.hidden_dims)} must be layers' widths such as [64,64,64]")
+
+
+class NGCFNetwork(Network):
+    """embeddings: float32 [n_users + n_items, d], E^(0), users first. linear, bilinear: W_1 and W_2 of each layer."""
+
+    def __init__(self, graph: InteractionGraph, config: NGCFConfig, device: torch.device) -> None:
+        super().__init__()
+        self.config = config
+        self.n_users = graph.n_users
+        nodes = graph.n_users + graph.n_items
+        self.embeddings = nn.Parameter(torch.randn(nodes, config.embedding_dim).mul_(config.init_std))
+        widths = (config.embedding_dim, *config.hidden_dims)
+        self.linear, self.bilinear = (nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths)) for _ in range(2))
+        for layer in (*self.linear, *self.bilinear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.conv = SymmetricLGConv()
+        self.to(device)
+        self.adjacency = to_csr_tensor(graph.adjacency, device)
+
+    def propagate(self) -> list[Tensor]:
+        """[E^(0), ..., E^(K)]."""
+        layers: list[Tensor] = [self.embeddings]
+        for linear, bilinear in zip(self.linear, self.bilinear, strict=True):
+            here = layers[-1]
+            received = self.conv(self._sent(here), self.adjacency)
+            output = functional.leaky_relu(linear(received + here) + bilinear(received * here), _SLOPE)
+            layers.append(functional.dropout(output, self.config.message_dropout, self.training))
+        return layers
+
+    def final(self) -> tuple[Tensor, Tensor]:
+        """Final user and item embeddings, float32 [n, d + sum of hidden_dims]."""
+        joined = concatenated(self.propagate())
+        return joined[: self.n_users], joined[self.n_users :]
+
+    def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
+        user_vectors, item_vectors = self.final()
+        queries = functional.embedding(users, user_vectors) / self.config.temperature
+        if items is None:
+            return queries @ item_vectors.T
+        return (queries[:, None] * functional.embedding(items, item_vectors)).sum(dim=2)
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor:
+        nodes = torch.cat([users, (items + self.n_users).flatten()])
+        return self.config.l2 / 2 * functional.embedding(nodes, self.embeddings).square().sum() / len(users)
+
+    def _sent(self, vectors: Tensor) -> Tensor:
+        """What the nodes send: all of it, or with node dropout what the nodes that are left send, scaled up."""
+        if not (self.training and self.config.dropout):
+            return vectors
+        kept = torch.rand(len(vectors), 1, device=vectors.device) >= self.config.dropout
+        return vectors * kept / (1 - self.config.dropout)
+
+
+class NGCF(GraphRecommender):
+    """item_layers: float32 [n_items, d + sum of all hidden_dims but the last], what items send in each layer.
+
+    weights: of the layers, by name, for the fold-in. A newcomer joins the trained graph as a node with E^(0) = 0 and
+    receives, layer by layer, what the items of the history send; the items are not changed by that.
+    """
+
+    name = "ngcf"
+    Config = NGCFConfig
+
+    network: NGCFNetwork
+    item_layers: Floats
+    weights: dict[str, Floats]
+
+    def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
+        self.remember(train)
+        self.network = NGCFNetwork(graph, self.config, device)
+        return self.network
+
+    @torch.no_grad()
+    def freeze(self) -> None:
+        network = self.network
+        network.eval()
+        layers = network.propagate()
+        joined = concatenated(layers).cpu().numpy()
+        self.user_embeddings, self.item_embeddings = joined[: network.n_users], joined[network.n_users :]
+        self.item_layers = torch.cat([layer[network.n_users :] for layer in layers[:-1]], dim=1).cpu().numpy()
+        state = network.state_dict()
+        self.weights = {name: state[name].cpu().numpy().copy() for name in state if name != "embeddings"}
+
+    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
+        widths = (self.config.embedding_dim, *self.config.hidden_dims[:-1])
+        degree = np.sqrt(np.maximum(np.diff(histories.indptr), 1))[:, None]
+        to_item = sparse.diags(1 / np.sqrt(np.maximum(self.popularity, 1)))
+        received = np.asarray((histories @ to_item @ self.item_layers) / degree, dtype=np.float32)
+        here = np.zeros((histories.shape[0], widths[0]), dtype=np.float32)
+        layers = [here]
+        for number, sent in enumerate(np.split(received, np.cumsum(widths)[:-1], axis=1)):
+            linear, bilinear = (
+                values @ self.weights[f"{kind}.{number}.weight"].T + self.weights[f"{kind}.{number}.bias"]
+                for kind, values in (("linear", sent + here), ("bilinear", sent * here))
+            )
+            total = linear + bilinear
+            here = np.where(total > 0, total, _SLOPE * total).astype(np.float32)
+            layers.append(here)
+        queries = concatenated([torch.from_numpy(layer) for layer in layers]).numpy()
+        return np.asarray(queries @ self.item_embeddings.T, dtype=np.float32)
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        weights = {f"weights.{name}": array for name, array in self.weights.items()}
+        return {**super().tensors(), "item_layers": self.item_layers, **weights}
+
+    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        super().restore(tensors)
+        self.item_layers = tensors["item_layers"]
+        prefix = "weights."
+        self.weights = {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
+
+
+def concatenated(layers: list[Tensor]) -> Tensor:
+    """[E^(0); ...] with the rows of every layer but the first at unit length."""
+    return torch.cat([layers[0], *(functional.normalize(layer, dim=1) for layer in layers[1:])], dim=1)

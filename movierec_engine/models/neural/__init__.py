@@ -1,0 +1,1 @@
+"""Neural collaborative filtering: gmf, mlp, and ncf, which joins them."""

@@ -1,0 +1,88 @@
+"""What gmf, mlp and ncf share: the network scores known users, and a newcomer's vectors are fitted to it."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.data.graph import InteractionGraph
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.models.base import Floats, Indices
+from movierec_engine.models.gradient import GradientRecommender, Network
+from movierec_engine.models.neural.fold_in import fit_newcomers
+from movierec_engine.models.neural.network import NeuralCFNetwork
+from movierec_engine.models.pair_scorer import PairScorer
+
+LOSSES = ("bce", "bpr", "softmax", "sampled_softmax")
+_SAMPLE = 1024
+"""Users whose scores the candidate vectors are fitted to."""
+
+
+class NeuralCF(GradientRecommender):
+    """network: the NeuralCFNetwork that scores, in evaluation mode between two epochs."""
+
+    losses = LOSSES
+    network: NeuralCFNetwork
+
+    @abstractmethod
+    def make_network(self, n_users: int, n_items: int) -> NeuralCFNetwork:
+        """A network of this model's architecture, freshly initialised."""
+
+    def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
+        self.remember(train)
+        self.network = self.make_network(train.n_users, train.n_items).to(device)
+        return self.network
+
+    def freeze(self) -> None:
+        self.network.eval()
+        self._directions: Floats | None = None
+
+    @torch.no_grad()
+    def score_known(self, users: Indices) -> Floats:
+        network = self.network
+        rows = torch.from_numpy(np.asarray(users, dtype=np.int64)).to(network.gmf_users.device)
+        return network.score_all(network.gmf_users[rows], network.mlp_users[rows]).cpu().numpy()
+
+    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
+        gmf, mlp = fit_newcomers(self.network, self.history, histories)
+        return self.network.score_all(gmf, mlp).cpu().numpy()
+
+    def query_vectors(self, users: Indices) -> Floats:
+        """The scores' coordinates in the directions of `item_vectors`."""
+        return np.asarray(self.score_known(users) @ self.item_vectors(), dtype=np.float32)
+
+    def item_vectors(self) -> Floats:
+        """The directions in which the scores of users differ most, float32 [n_items, d <= 128], orthonormal columns.
+
+        They are the right singular vectors of the scores of up to 1,024 users, so that no other vectors of this length
+        come nearer to those scores (Eckart and Young 1936).
+        """
+        if self._directions is None:
+            known = np.flatnonzero(np.diff(self.history.indptr))
+            sample = np.sort(np.random.default_rng(0).permutation(known)[:_SAMPLE])
+            scores = self.score_known(sample).astype(np.float64)
+            values, vectors = np.linalg.eigh(scores @ scores.T)
+            strong = np.flatnonzero(values > values[-1] * 1e-10)[::-1][:128]
+            self._directions = (scores.T @ vectors[:, strong] / np.sqrt(values[strong])).astype(np.float32)
+        return self._directions
+
+    def pair_scorer(self) -> PairScorer | None:
+        return self.network.pair_scorer()
+
+    def similarities(self, items: Indices) -> Floats:
+        """Cosine of the items' embeddings q and q'."""
+        parts = (self.network.gmf_items, self.network.mlp_items)
+        vectors = np.concatenate([part.detach().cpu().numpy() for part in parts], axis=1)
+        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+        return np.asarray(unit[items] @ unit.T, dtype=np.float32)
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        return {name: tensor.cpu().numpy().copy() for name, tensor in self.network.state_dict().items()}
+
+    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        self.network = self.make_network(len(self.users), len(self.items))
+        self.network.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
+        self.freeze()

@@ -1,0 +1,63 @@
+"""GMF, generalised matrix factorisation (He et al. 2017, "Neural Collaborative Filtering", section 3.2).
+
+    score(u, i) = <h, p_u * q_i> + c
+
+A plain inner product once h is moved into the user's vector. Losses: `bce` with sampled negatives, as in the paper;
+`bpr`; `sampled_softmax`; or `softmax` over the whole catalogue, which needs the fewest epochs and is the default.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from movierec_engine.errors import ConfigError
+from movierec_engine.models.base import Floats, Indices
+from movierec_engine.models.gradient import check_loss, check_ranges
+from movierec_engine.models.neural.base import LOSSES, NeuralCF
+from movierec_engine.models.neural.network import NeuralCFNetwork
+from movierec_engine.models.pair_scorer import PairScorer
+
+
+@dataclass(frozen=True)
+class GMFConfig:
+    """Hyper-parameters of GMF."""
+
+    mf_dim: int = 64
+    """Length of an embedding."""
+    loss_type: str = "softmax"
+    """`softmax` over all items, `sampled_softmax`, `bce` as in the paper, or `bpr`."""
+    num_negatives: int = 4
+    """Negatives drawn for each positive by the losses that sample."""
+    l2: float = 0.01
+    """Weight of the squared norms of a batch's embeddings."""
+    init_std: float = 0.1
+    """Standard deviation of the initial embeddings (the paper uses 0.01)."""
+
+    def __post_init__(self) -> None:
+        check_loss("gmf", self.loss_type, LOSSES, self.num_negatives)
+        check_ranges({"init_std": self.init_std}, {}, {"l2": self.l2})
+        if self.mf_dim < 1:
+            raise ConfigError(f"model.mf_dim={self.mf_dim} must be at least 1")
+
+
+class GMF(NeuralCF):
+    """Its query vectors are h * p_u, its item vectors q_i."""
+
+    name = "gmf"
+    Config = GMFConfig
+
+    def make_network(self, n_users: int, n_items: int) -> NeuralCFNetwork:
+        config = self.config
+        return NeuralCFNetwork(n_users, n_items, config.mf_dim, (), 0.0, config.l2, config.init_std)
+
+    def query_vectors(self, users: Indices) -> Floats:
+        queries = (self.network.gmf_users[users] * self.network.output.weight[0]).detach().cpu().numpy()
+        ones = np.full((len(queries), 1), self.network.output.bias.item(), dtype=np.float32)
+        return np.concatenate([queries, ones], axis=1)
+
+    def item_vectors(self) -> Floats:
+        items = self.network.gmf_items.detach().cpu().numpy()
+        return np.concatenate([items, np.ones((len(items), 1), dtype=np.float32)], axis=1)
+
+    def pair_scorer(self) -> PairScorer | None:
+        return None

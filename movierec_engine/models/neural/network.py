@@ -1,0 +1,145 @@
+"""The network of neural collaborative filtering (He et al. 2017, "Neural Collaborative Filtering").
+
+    phi_gmf(u, i) = p_u * q_i                                                     (element by element)
+    phi_mlp(u, i) = relu(W_L ... relu(W_1 [p'_u; q'_i] + b_1) ... + b_L)
+    score(u, i) = <h, [phi_gmf; phi_mlp]> + c
+
+The first layer splits into a part of the user and a part of the item, W_1 [p'; q'] = W_1u p' + W_1i q', so that ranking
+a catalogue costs one sum a pair there instead of a product with W_1.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from movierec_engine.models.gradient import Network
+from movierec_engine.models.pair_scorer import PairScorer
+
+_BLOCK_FLOATS = 2**20
+"""Budget of a block's hidden layer when a whole catalogue is scored, 4 MB: about what a processor's cache holds."""
+
+
+class NeuralCFNetwork(Network):
+    """mf_dim: length of p and q, 0 without the GMF part.
+
+    mlp_layers: widths of the MLP, the first that of its input [p'; q'], so that p' and q' have half of it each; empty
+    without the MLP part.
+    """
+
+    def __init__(
+        self,
+        n_users: int,
+        n_items: int,
+        mf_dim: int,
+        mlp_layers: tuple[int, ...],
+        dropout: float,
+        l2: float,
+        init_std: float,
+    ) -> None:
+        super().__init__()
+        self.dropout, self.l2 = dropout, l2
+        half = mlp_layers[0] // 2 if mlp_layers else 0
+        self.gmf_users, self.gmf_items = _embedding(n_users, mf_dim, init_std), _embedding(n_items, mf_dim, init_std)
+        self.mlp_users, self.mlp_items = _embedding(n_users, half, init_std), _embedding(n_items, half, init_std)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(mlp_layers))
+        last = mlp_layers[-1] if mlp_layers else 0
+        self.output = nn.Linear(mf_dim + last, 1)
+        for layer in self.hidden:
+            nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+        nn.init.ones_(self.output.weight[:, :mf_dim])  # GMF starts as plain matrix factorisation
+        nn.init.zeros_(self.output.bias)
+
+    @property
+    def hidden(self) -> list[nn.Linear]:
+        """The layers up to the last hidden one."""
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+
+    def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
+        gmf, mlp = functional.embedding(users, self.gmf_users), functional.embedding(users, self.mlp_users)
+        return self.scores(gmf, mlp, items)
+
+    def scores(self, gmf: Tensor, mlp: Tensor, items: Tensor | None) -> Tensor:
+        """Scores of users by their vectors p float32 [b, mf_dim] and p' [b, half] instead of by index."""
+        scores: Tensor = self.output.bias
+        if self.gmf_users.shape[1]:
+            query = gmf * self.output.weight[0, : self.gmf_users.shape[1]]
+            if items is None:
+                scores = scores + query @ self.gmf_items.T
+            else:
+                scores = scores + (query[:, None] * functional.embedding(items, self.gmf_items)).sum(dim=2)
+        if self.hidden:
+            scores = scores + self._mlp(mlp, items)
+        return scores
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor:
+        """l2/2 times the squared norms of what a pair's score uses: h_gmf * p_u, q_i, p'_u, q'_i and the MLP's weights.
+
+        The products with h and the weights count, since embeddings alone could shrink while those grow.
+        """
+        if not self.l2:
+            return super().penalty(users, items)
+        width = self.gmf_users.shape[1]
+        weights = [layer.weight for layer in self.hidden] + [self.output.weight[0, width:]]
+        squares = torch.stack([weight.square().sum() for weight in weights]).sum() * len(users)
+        for table, nodes, scale in (
+            (self.gmf_users, users, self.output.weight[0, :width]),
+            (self.mlp_users, users, 1),
+            (self.gmf_items, items.flatten(), 1),
+            (self.mlp_items, items.flatten(), 1),
+        ):
+            squares = squares + (functional.embedding(nodes, table) * scale).square().sum()
+        return self.l2 / 2 * squares / len(users)
+
+    @torch.no_grad()
+    def score_all(self, gmf: Tensor, mlp: Tensor) -> Tensor:
+        """`scores` for all items, in blocks of users whose hidden layers fit a processor's cache."""
+        width = max((layer.out_features for layer in self.hidden), default=1)
+        rows = max(1, _BLOCK_FLOATS // (len(self.gmf_items) * width)) if self.hidden else len(gmf)
+        scores = gmf.new_empty(len(gmf), len(self.gmf_items))  # filled in place: thousands of blocks fragment the heap
+        for place, *block in zip(*(torch.split(part, rows) for part in (scores, gmf, mlp)), strict=True):
+            place.copy_(self.scores(*block, None))
+        return scores
+
+    @torch.no_grad()
+    def pair_scorer(self) -> PairScorer:
+        """What this network scores, up to the constant c."""
+        width = self.gmf_users.shape[1]
+        user_part, item_part = self._first_layer(self.mlp_users, self.mlp_items)
+        return PairScorer(
+            gmf_users=_numpy(self.gmf_users * self.output.weight[0, :width]),
+            gmf_items=_numpy(self.gmf_items),
+            mlp_users=_numpy(user_part),
+            mlp_items=_numpy(item_part),
+            weights=tuple(_numpy(layer.weight) for layer in self.hidden[1:]),
+            biases=tuple(_numpy(layer.bias) for layer in self.hidden[1:]),
+            output=_numpy(self.output.weight[0, width:]),
+        )
+
+    def _mlp(self, users: Tensor, items: Tensor | None) -> Tensor:
+        """The MLP's share of the scores, [b, m] or [b, n_items]."""
+        vectors = self.mlp_items if items is None else functional.embedding(items, self.mlp_items)
+        user_part, item_part = self._first_layer(users, vectors)
+        hidden = (user_part[:, None] + item_part).relu_()
+        for layer in self.hidden[1:]:
+            hidden = layer(functional.dropout(hidden, self.dropout, self.training)).relu_()
+        hidden = functional.dropout(hidden, self.dropout, self.training)
+        return hidden @ self.output.weight[0, self.gmf_users.shape[1] :]
+
+    def _first_layer(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """W_1u p' and W_1i q' + b_1, whose sum is the first hidden layer before relu."""
+        first = self.hidden[0]
+        half = first.in_features // 2
+        return users @ first.weight[:, :half].T, items @ first.weight[:, half:].T + first.bias
+
+
+def _embedding(rows: int, width: int, std: float) -> nn.Parameter:
+    return nn.Parameter(torch.randn(rows, width).mul_(std))
+
+
+def _numpy(tensor: Tensor) -> NDArray[np.float32]:
+    return np.asarray(tensor.detach().cpu().contiguous())

@@ -1,0 +1,101 @@
+"""Checkpoints of a training run, and how a run that was cut off goes on to the very weights it would have reached."""
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from movierec_engine.errors import ConfigError
+from movierec_engine.models.base import CHECKPOINT_SUFFIX, Recommender
+from movierec_engine.models.checkpoint_file import CheckpointFile, read_checkpoint, write_checkpoint
+from movierec_engine.training.state import Epoch, TrainingState
+
+
+@dataclass
+class Checkpoints:
+    """`<model>_last.pt`, from which training goes on, and `<model>_best.pt`, the best epoch's model.
+
+    run: hash of everything that decides the weights after an epoch; a checkpoint of another run is refused.
+    seconds_between: least time between two checkpoints in a run, since small models train faster than a disk syncs.
+    """
+
+    folder: Path
+    model: str
+    run: str
+    resume: bool = False
+    seconds_between: float = 0.0
+    _started: float = field(default_factory=time.monotonic)
+    _written: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def last(self) -> Path:
+        return self.folder / f"{self.model}_last{CHECKPOINT_SUFFIX}"
+
+    @property
+    def best(self) -> Path:
+        return self.folder / f"{self.model}_best{CHECKPOINT_SUFFIX}"
+
+    def restore(self, state: TrainingState) -> None:
+        """Bring a fresh state to where the last checkpoint left off; without one it stays as it is.
+
+        Raises ConfigError when that checkpoint belongs to other settings or data, StoreError when it is damaged.
+        """
+        if not (self.resume and self.last.exists()):
+            return
+        saved = read_checkpoint(self.last).training
+        if saved.get("run") != self.run:
+            raise ConfigError(
+                f"{self.last} was made with other settings or data than this run's, so it cannot be resumed; "
+                "repeat the settings it was started with, or leave trainer.resume out to start afresh"
+            )
+        state.network.load_state_dict(saved["network"])
+        state.optimizer.load_state_dict(saved["optimizer"])
+        state.scheduler.load_state_dict(saved["scheduler"])
+        state.rng.bit_generator.state = json.loads(saved["numpy_rng"])
+        torch.set_rng_state(saved["torch_rng"])
+        if saved["device_rng"] is not None:
+            torch.get_device_module(state.device).set_rng_state(saved["device_rng"])
+        state.history.extend(Epoch(**epoch) for epoch in saved["history"])
+        if state.stopping:
+            state.stopping.best_epoch, state.stopping.best_value = saved["best_epoch"], saved["best_value"]
+            state.stopping.best_weights = saved["best_weights"]
+
+    def epoch_ended(self, model: Recommender, state: TrainingState, improved: bool) -> None:
+        """Write what is due."""
+        if improved and self._due(self.best):
+            self.write_best(model)
+        if self._due(self.last):
+            self.write_last(model, state)
+
+    def write_best(self, model: Recommender) -> None:
+        write_checkpoint(self.best, CheckpointFile((model.description(), model.arrays()), {}))
+
+    def write_last(self, model: Recommender, state: TrainingState) -> None:
+        write_checkpoint(self.last, CheckpointFile((model.description(), model.arrays()), self._training(state)))
+
+    def _due(self, path: Path) -> bool:
+        now = time.monotonic()
+        if now - self._written.setdefault(path.name, self._started) < self.seconds_between:
+            return False
+        self._written[path.name] = now
+        return True
+
+    def _training(self, state: TrainingState) -> dict[str, Any]:
+        on_accelerator = state.device.type != "cpu"
+        stopping = state.stopping
+        return {
+            "run": self.run,
+            "network": state.network.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
+            "scheduler": state.scheduler.state_dict(),
+            "numpy_rng": json.dumps(state.rng.bit_generator.state),
+            "torch_rng": torch.get_rng_state(),
+            "device_rng": torch.get_device_module(state.device).get_rng_state() if on_accelerator else None,
+            "history": [asdict(epoch) for epoch in state.history],
+            "best_epoch": stopping.best_epoch if stopping else 0,
+            "best_value": stopping.best_value if stopping else None,
+            "best_weights": stopping.best_weights if stopping else {},
+        }

@@ -1,0 +1,70 @@
+"""What a training run consists of between two epochs: everything that the next epoch depends on."""
+
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+from movierec_engine.models.gradient import Network
+from movierec_engine.training.config import EarlyStoppingConfig
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the train interactions did."""
+
+    number: int
+    """Counts from 1."""
+    loss: float
+    """Mean over the batches."""
+    seconds: float
+    """Of training and validation together."""
+    metrics: dict[str, float]
+    """Validation metrics, empty without a validation part."""
+
+
+@dataclass
+class EarlyStopping:
+    """Remembers the best epoch and its weights, and says when patience has run out."""
+
+    config: EarlyStoppingConfig
+    best_epoch: int = 0
+    best_value: float | None = None
+    best_weights: dict[str, Any] = field(default_factory=dict)
+
+    def update(self, epoch: Epoch, network: Network) -> bool:
+        """Take in an epoch; True when it is the best so far."""
+        value = epoch.metrics[self.config.metric]
+        sign = 1 if self.config.mode == "max" else -1
+        improved = self.best_value is None or sign * (value - self.best_value) > self.config.min_delta
+        if improved:
+            self.best_epoch, self.best_value = epoch.number, value
+            self.best_weights = deepcopy(network.state_dict())
+        return improved
+
+    def exhausted(self, epochs: int) -> bool:
+        """Whether patience has run out after so many epochs."""
+        return epochs - self.best_epoch >= self.config.patience
+
+
+@dataclass
+class TrainingState:
+    """rng: of batches and negatives; torch's own generator serves initialisation and dropout.
+
+    stopping: None where there is nothing to stop by.
+    """
+
+    network: Network
+    optimizer: torch.optim.Optimizer
+    scheduler: LambdaLR
+    rng: np.random.Generator
+    stopping: EarlyStopping | None
+    device: torch.device
+    history: list[Epoch] = field(default_factory=list)
+
+    @property
+    def stopped(self) -> bool:
+        return self.stopping is not None and self.stopping.exhausted(len(self.history))

@@ -1,0 +1,228 @@
+import numpy as np
+import pytest
+import surprise
+from scipy import sparse
+from surprise import Reader
+
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.errors import ConfigError
+from movierec_engine.models.classic import item_cf
+from movierec_engine.models.classic.item_cf import ItemCF, ItemCFConfig, item_baselines, similarity_blocks, strongest
+from worlds import interactions_of
+
+N_USERS, N_ITEMS = 30, 12
+RNG = np.random.default_rng(7)
+RATINGS = np.where(RNG.random((N_USERS, N_ITEMS)) < 0.4, RNG.integers(1, 11, (N_USERS, N_ITEMS)) / 2, 0)
+RATINGS[:, 0], RATINGS[0, :] = 3.0, 3.5  # item 0 has equal ratings but one
+
+WITH_RATINGS = ["cosine", "msd", "pearson", "pearson_baseline"]
+
+
+def rated_train(ratings: np.ndarray = RATINGS) -> Interactions:
+    user, item = np.nonzero(ratings)
+    return Interactions(
+        user=user.astype(np.int32),
+        item=item.astype(np.int32),
+        rating=ratings[user, item].astype(np.float32),
+        timestamp=np.arange(len(user), dtype=np.int64),
+        users=IdMap(np.arange(ratings.shape[0])),
+        items=IdMap(np.arange(ratings.shape[1])),
+    )
+
+
+def binary_train() -> Interactions:
+    return interactions_of(np.argwhere(RATINGS > 0), IdMap(np.arange(N_USERS)), IdMap(np.arange(N_ITEMS)))
+
+
+def fitted(train: Interactions, **settings: object) -> ItemCF:
+    model = ItemCF(ItemCFConfig(**settings))  # type: ignore[arg-type]
+    model.fit(train)
+    return model
+
+
+def surprise_similarities(name: str, user_based: bool, shrinkage: float, min_support: int = 1) -> np.ndarray:
+    """Surprise's own matrix, its inner ids put back into the order of our indices."""
+    rows = [(int(u), int(i), float(RATINGS[u, i]), None) for u, i in np.argwhere(RATINGS > 0)]
+    trainset = surprise.Dataset(Reader(rating_scale=(0.5, 5))).construct_trainset(rows)
+    options = {"name": name, "user_based": user_based, "shrinkage": shrinkage, "min_support": min_support}
+    algorithm = surprise.AlgoBase(sim_options=options)
+    algorithm.fit(trainset)
+    inner = trainset.to_inner_uid if user_based else trainset.to_inner_iid
+    order = [inner(index) for index in range(N_USERS if user_based else N_ITEMS)]
+    return algorithm.compute_similarities()[np.ix_(order, order)]
+
+
+def all_similarities(model: ItemCF, train: Interactions) -> np.ndarray:
+    """Of all pairs, before the strongest are kept; the diagonal is the formula's."""
+    rows = model.comparable(train)
+    return np.concatenate([block for _, block in similarity_blocks(rows, rows, model.config, model.uses_ratings)])
+
+
+@pytest.mark.parametrize("user_based", [False, True])
+@pytest.mark.parametrize("min_k", [1, 4])
+@pytest.mark.parametrize(
+    ("similarity", "shrinkage"), [(name, 0.0) for name in WITH_RATINGS] + [("pearson_baseline", 100.0)]
+)
+def test_similarities_are_those_of_surprise(similarity: str, shrinkage: float, min_k: int, user_based: bool) -> None:
+    config = ItemCFConfig(
+        similarity=similarity, shrinkage=shrinkage, min_k=min_k, user_based=user_based, feedback="explicit"
+    )
+    found = all_similarities(ItemCF(config), rated_train())
+    expected = surprise_similarities(similarity, user_based, shrinkage, min_k)
+    others = ~np.eye(len(expected), dtype=bool)
+    assert np.abs(found - expected)[others].max() < 1e-6
+    assert np.count_nonzero(expected[others]) > 20
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "msd", "pearson"])
+def test_shrinkage_multiplies_by_the_share_of_common_users(similarity: str) -> None:
+    plain, shrunk = (
+        all_similarities(
+            ItemCF(ItemCFConfig(similarity=similarity, shrinkage=shrinkage, feedback="explicit")), rated_train()
+        )
+        for shrinkage in (0.0, 10.0)
+    )
+    common = (RATINGS > 0).astype(float).T @ (RATINGS > 0)
+    assert np.allclose(shrunk, plain * common / (common + 10), atol=1e-6)
+
+
+def test_baselines_are_those_of_surprise() -> None:
+    rows = [(int(u), int(i), float(RATINGS[u, i]), None) for u, i in np.argwhere(RATINGS > 0)]
+    trainset = surprise.Dataset(Reader(rating_scale=(0.5, 5))).construct_trainset(rows)
+    algorithm = surprise.AlgoBase(bsl_options={"method": "als"})
+    algorithm.fit(trainset)
+    _, item_bias = algorithm.compute_baselines()
+    expected = [trainset.global_mean + item_bias[trainset.to_inner_iid(i)] for i in range(N_ITEMS)]
+    assert np.allclose(item_baselines(rated_train().ratings_matrix()), expected, atol=1e-9)
+
+
+def test_equal_ratings_correlate_with_nothing_whatever_their_rounding() -> None:
+    ratings = np.where(RATINGS > 0, RATINGS, 0)
+    ratings[:, 0] = 3.7
+    model = fitted(rated_train(ratings), similarity="pearson", k=N_ITEMS)
+    assert model.weights[0].nnz == 0
+    assert np.isfinite(all_similarities(model, rated_train(ratings))).all()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 0.6])
+def test_the_implicit_cosine_counts_common_users_over_all_users(alpha: float) -> None:
+    model = fitted(binary_train(), k=N_ITEMS, alpha=alpha)
+    users_of = [set(np.flatnonzero(RATINGS[:, i])) for i in range(N_ITEMS)]
+    for i in range(N_ITEMS):
+        for j in range(N_ITEMS):
+            expected = len(users_of[i] & users_of[j]) / (len(users_of[i]) ** (1 - alpha) * len(users_of[j]) ** alpha)
+            assert model.weights[i, j] == pytest.approx(expected if i != j else 0, abs=1e-6)
+
+
+@pytest.mark.parametrize("feedback", ["implicit", "explicit"])
+def test_an_items_score_sums_its_kept_neighbours_in_the_history(feedback: str) -> None:
+    model = fitted(rated_train(), k=3, feedback=feedback)
+    similar, scores = all_similarities(model, rated_train()), model.score(np.arange(N_USERS))
+    values = RATINGS if feedback == "explicit" else (RATINGS > 0)
+    for i in range(N_ITEMS):
+        neighbours = sorted((j for j in range(N_ITEMS) if j != i), key=lambda j: (-similar[i, j], j))[:3]
+        expected = sum(similar[i, j] * values[:, j] for j in neighbours)
+        assert np.allclose(scores[:, i], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("feedback", ["implicit", "explicit"])
+def test_a_users_scores_sum_the_histories_of_the_users_neighbours(feedback: str) -> None:
+    model = fitted(rated_train(), k=3, feedback=feedback, user_based=True)
+    similar, scores = all_similarities(model, rated_train()), model.score(np.arange(N_USERS))
+    values = RATINGS if feedback == "explicit" else (RATINGS > 0)
+    for u in range(N_USERS):
+        neighbours = sorted((v for v in range(N_USERS) if v != u), key=lambda v: (-similar[u, v], v))[:3]
+        assert np.allclose(scores[u], sum(similar[u, v] * values[v] for v in neighbours), atol=1e-5)
+
+
+@pytest.mark.parametrize("similarity", WITH_RATINGS)
+def test_a_newcomer_has_the_similarities_of_a_trained_user_with_that_history(similarity: str) -> None:
+    model = fitted(rated_train(), similarity=similarity, user_based=True, k=N_USERS, min_k=2, feedback="explicit")
+    similar = np.maximum(all_similarities(model, rated_train()), 0)
+    assert np.allclose(model.fold_in(model.history), similar @ RATINGS, atol=1e-4)
+
+
+def test_a_newcomer_of_an_item_based_model_scores_as_a_trained_user_with_that_history() -> None:
+    model = fitted(rated_train(), feedback="explicit")
+    assert np.array_equal(model.fold_in(model.history), model.score(np.arange(N_USERS)))
+
+
+@pytest.mark.parametrize("similarity", WITH_RATINGS)
+@pytest.mark.parametrize("user_based", [False, True])
+def test_scores_are_the_inner_products_of_the_vectors(similarity: str, user_based: bool) -> None:
+    model = fitted(rated_train(), similarity=similarity, user_based=user_based, k=4, shrinkage=5.0)
+    users = np.arange(N_USERS)
+    assert np.allclose(model.query_vectors(users) @ model.item_vectors().T, model.score(users), atol=1e-5)
+
+
+def test_a_similarity_of_fewer_than_min_k_common_users_does_not_count() -> None:
+    model = fitted(binary_train(), k=N_ITEMS, min_k=5)
+    common = (RATINGS > 0).astype(int).T @ (RATINGS > 0).astype(int)
+    kept = model.weights.toarray() > 0
+    assert np.array_equal(kept, (common >= 5) & ~np.eye(N_ITEMS, dtype=bool))
+
+
+def test_ties_for_the_last_neighbour_go_to_the_lower_index() -> None:
+    similar = np.array([[0.5, 0.9, 0.5, 0.5], [0.0, -0.1, 0.2, 0.0], [0.3, 0.3, 0.3, 0.3]], dtype=np.float32)
+    expected = [[0.5, 0.9, 0, 0], [0, 0, 0.2, 0], [0.3, 0.3, 0, 0]]
+    assert np.array_equal(strongest(similar, 2).toarray(), np.array(expected, dtype=np.float32))
+
+
+@pytest.mark.parametrize("user_based", [False, True])
+def test_small_blocks_give_the_same_weights(user_based: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {"similarity": "pearson_baseline", "k": 4, "user_based": user_based}
+    whole = fitted(rated_train(), **settings)
+    monkeypatch.setattr(item_cf, "_BLOCK_PAIRS", 1)
+    blocks = fitted(rated_train(), **settings)
+    assert np.array_equal(whole.weights.toarray(), blocks.weights.toarray())
+    assert np.array_equal(whole.fold_in(whole.history), blocks.fold_in(blocks.history))
+
+
+@pytest.mark.parametrize("user_based", [False, True])
+def test_a_model_of_ratings_comes_back_from_its_folder(user_based: bool, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    model = fitted(rated_train(), similarity="pearson_baseline", user_based=user_based)
+    model.save(tmp_path)
+    loaded = ItemCF.load(tmp_path)
+    assert np.array_equal(loaded.score(np.arange(N_USERS)), model.score(np.arange(N_USERS)))
+    assert np.array_equal(loaded.fold_in(model.history), model.fold_in(model.history))
+
+
+def test_similar_items_of_a_user_based_model_share_users() -> None:
+    model = fitted(binary_train(), user_based=True)
+    columns = (RATINGS > 0) / np.linalg.norm(RATINGS > 0, axis=0)
+    assert np.allclose(model.similarities(np.array([3, 1])), (columns.T @ columns)[[3, 1]], atol=1e-6)
+
+
+def test_auto_takes_ratings_for_the_similarities_that_compare_them() -> None:
+    assert fitted(rated_train(), similarity="pearson").uses_ratings
+    assert not fitted(rated_train(), similarity="cosine").uses_ratings
+    assert fitted(rated_train(), similarity="cosine", feedback="explicit").uses_ratings
+
+
+@pytest.mark.parametrize("similarity", ["msd", "pearson", "pearson_baseline"])
+def test_comparing_ratings_that_are_all_equal_is_refused(similarity: str) -> None:
+    with pytest.raises(ConfigError, match=f"model.similarity={similarity}.*model.similarity=cosine"):
+        fitted(binary_train(), similarity=similarity)
+    with pytest.raises(ConfigError, match=f"model.similarity={similarity}.*model.similarity=cosine"):
+        ItemCFConfig(similarity=similarity, feedback="implicit")
+
+
+def test_explicit_feedback_needs_ratings_that_differ() -> None:
+    with pytest.raises(ConfigError, match=r"model\.feedback=explicit"):
+        fitted(binary_train(), feedback="explicit")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"similarity": "jaccard"}, {"feedback": "x"}, {"k": 0}, {"min_k": 0}, {"shrinkage": -1.0}, {"alpha": 1.5}],
+)
+def test_values_out_of_range_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=f"model.{next(iter(settings))}="):
+        ItemCFConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_a_newcomers_empty_history_beside_others_is_scored_by_popularity() -> None:
+    model = fitted(rated_train(), similarity="pearson_baseline", user_based=True)
+    histories = sparse.vstack([model.history[:1], sparse.csr_matrix((1, N_ITEMS), dtype=np.float32)], format="csr")
+    assert np.array_equal(model.fold_in(histories)[1], model.popularity)

@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+import surprise
+from scipy.optimize import minimize
+from surprise import Reader
+
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.models.classic.svd import SVD, SVDConfig
+from worlds import interactions_of
+
+N_USERS, N_ITEMS = 12, 9
+RNG = np.random.default_rng(3)
+RATINGS = np.where(RNG.random((N_USERS, N_ITEMS)) < 0.5, RNG.integers(1, 11, (N_USERS, N_ITEMS)) / 2, 0)
+RATINGS[0, :8], RATINGS[:, 0], RATINGS[:, 8] = 3.0, 4.0, 0  # item 8 has no rating; user 0 has the others in order
+
+
+def rated_train() -> Interactions:
+    user, item = np.nonzero(RATINGS)
+    return Interactions(
+        user=user.astype(np.int32),
+        item=item.astype(np.int32),
+        rating=RATINGS[user, item].astype(np.float32),
+        timestamp=np.arange(len(user), dtype=np.int64),
+        users=IdMap(np.arange(N_USERS)),
+        items=IdMap(np.arange(N_ITEMS)),
+    )
+
+
+def binary_train() -> Interactions:
+    return interactions_of(np.argwhere(RATINGS > 0), IdMap(np.arange(N_USERS)), IdMap(np.arange(N_ITEMS)))
+
+
+def fitted(train: Interactions, **settings: object) -> SVD:
+    model = SVD(SVDConfig(**settings))  # type: ignore[arg-type]
+    model.fit(train)
+    return model
+
+
+@pytest.mark.parametrize("biased", [True, False])
+def test_scores_are_the_unclipped_predictions_of_surprise(biased: bool) -> None:
+    """Surprise reads the ratings by its own way in, where item 8 is unknown."""
+    rows = [(int(u), int(i), float(RATINGS[u, i]), None) for u, i in np.argwhere(RATINGS > 0)]
+    trainset = surprise.Dataset(Reader(rating_scale=(0.5, 5))).construct_trainset(rows)
+    settings = {"n_factors": 5, "n_epochs": 30, "lr_all": 0.01, "reg_all": 0.03, "biased": biased}
+    theirs = surprise.SVD(random_state=11, **settings).fit(trainset)
+    ours = fitted(rated_train(), feedback="explicit", seed=11, **settings)
+    scores = ours.score(np.arange(N_USERS))
+    for u in range(N_USERS):
+        for i in range(N_ITEMS - 1):
+            assert scores[u, i] == pytest.approx(theirs.predict(u, i, clip=False).est, abs=1e-5)
+        if biased:
+            assert scores[u, 8] == pytest.approx(theirs.predict(u, 8, clip=False).est, abs=1e-5), "mu + b_u"
+    assert (ours.item_factors[8, :5] == 0).all()
+    assert ours.item_factors[8, -1] == 0
+
+
+@pytest.mark.parametrize("biased", [True, False])
+def test_folding_in_minimises_the_objective_of_the_ratings(biased: bool) -> None:
+    """A general-purpose optimiser finds the same scores over a newcomer's factors and bias."""
+    model = fitted(rated_train(), feedback="explicit", n_factors=3, reg_all=0.1, biased=biased)
+    x = model.item_factors.astype(float)
+    history, n = np.flatnonzero(RATINGS[4]), np.count_nonzero(RATINGS[4])
+
+    def scores(values: np.ndarray) -> np.ndarray:
+        return x[:, :3] @ values[:3] + x[:, 4] + model.mean + (values[3] if biased else 0)
+
+    def objective(values: np.ndarray) -> float:
+        return float(((RATINGS[4, history] - scores(values)[history]) ** 2).sum() + n * 0.1 * (values**2).sum())
+
+    found = minimize(objective, np.zeros(4), tol=1e-12).x
+    assert np.allclose(model.fold_in(model.history[[4]])[0], scores(found), atol=1e-4)
+
+
+@pytest.mark.parametrize("biased", [True, False])
+def test_folding_in_on_implicit_feedback_minimises_the_expected_objective(biased: bool) -> None:
+    model = fitted(binary_train(), n_factors=3, reg_all=0.1, negatives=2, biased=biased)
+    x, seen = model.item_factors.astype(float), RATINGS[4] > 0
+    n, drawn = seen.sum(), 2 * seen.sum() / (~seen).sum()
+
+    def scores(values: np.ndarray) -> np.ndarray:
+        return x[:, :3] @ values[:3] + x[:, 4] + model.mean + (values[3] if biased else 0)
+
+    def objective(values: np.ndarray) -> float:
+        error = (seen - scores(values)) ** 2
+        return float(error[seen].sum() + drawn * error[~seen].sum() + 3 * n * 0.1 * (values**2).sum())
+
+    found = minimize(objective, np.zeros(4), tol=1e-12).x
+    assert np.allclose(model.fold_in(model.history[[4]])[0], scores(found), atol=1e-4)
+
+
+def test_folding_in_at_the_fixed_point_gives_a_trained_users_scores() -> None:
+    settings = {"n_factors": 3, "n_epochs": 4000, "lr_all": 0.01, "reg_all": 0.1}
+    model = fitted(rated_train(), feedback="explicit", **settings)
+    assert np.allclose(model.fold_in(model.history), model.score(np.arange(N_USERS)), atol=0.05)
+
+
+def test_the_negatives_are_items_without_an_interaction() -> None:
+    model = SVD(SVDConfig(negatives=3))
+    train = binary_train()
+    model.remember(train)
+    samples = model.trainset(train)
+    assert samples.n_ratings == 4 * len(train)
+    assert samples.global_mean == 0.25
+    for user, pairs in samples.ur.items():
+        assert {item for item, rating in pairs if rating == 1} == set(np.flatnonzero(RATINGS[user]))
+        assert all(RATINGS[user, item] == 0 for item, rating in pairs if rating == 0)
+
+
+@pytest.mark.parametrize("feedback", ["explicit", "implicit"])
+def test_the_same_seed_gives_the_same_vectors_to_the_bit(feedback: str) -> None:
+    first, same, other = (fitted(rated_train(), feedback=feedback, seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(first.user_factors, same.user_factors)
+    assert np.array_equal(first.item_factors, same.item_factors)
+    assert not np.array_equal(first.item_factors, other.item_factors)
+
+
+def test_a_model_of_ratings_comes_back_from_its_folder(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    model = fitted(rated_train(), feedback="auto")
+    assert model.uses_ratings
+    model.save(tmp_path)
+    loaded = SVD.load(tmp_path)
+    assert np.array_equal(loaded.score(np.arange(N_USERS)), model.score(np.arange(N_USERS)))
+    assert np.array_equal(loaded.fold_in(model.history), model.fold_in(model.history))
+
+
+def test_a_diverging_descent_is_refused() -> None:
+    with np.errstate(all="ignore"), pytest.raises(MovierecError, match=r"model\.lr_all=9"):
+        fitted(rated_train(), feedback="explicit", lr_all=9.0)
+
+
+def test_explicit_feedback_needs_ratings_that_differ() -> None:
+    with pytest.raises(ConfigError, match=r"model\.feedback=explicit"):
+        fitted(binary_train(), feedback="explicit")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"n_factors": 0}, {"n_epochs": 0}, {"lr_all": 0.0}, {"reg_all": -0.1}, {"negatives": 0}]
+)
+def test_values_out_of_range_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=f"model.{next(iter(settings))}="):
+        SVDConfig(**settings)  # type: ignore[arg-type]

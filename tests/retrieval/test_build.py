@@ -1,0 +1,81 @@
+"""What the index recommends against what the model scores, by brute force."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
+from movierec_engine.models import GMF, MLP, NCF, Popularity, Recommender
+from movierec_engine.retrieval.build import build_index
+from movierec_engine.retrieval.config import RetrievalConfig
+from movierec_engine.retrieval.faiss_index import CANDIDATES, RetrievalIndex
+from worlds import interactions_of
+
+RNG = np.random.default_rng(3)
+N_USERS, N_ITEMS = 50, 600
+PAIRS = np.array([(u, i) for u in range(N_USERS) for i in RNG.choice(N_ITEMS, 12, replace=False)])
+TRAIN = interactions_of(PAIRS, IdMap(np.arange(N_USERS)), IdMap(np.arange(N_ITEMS)))
+SEEN = TRAIN.matrix()
+
+
+def movies() -> Movies:
+    ids = TRAIN.items.ids
+    columns = {"movie_id": ids, "title": [str(i) for i in ids], "year": [None] * len(ids), "genres": [[]] * len(ids)}
+    return Movies(pa.table(columns, schema=MOVIES_SCHEMA))
+
+
+def untrained(model: Recommender) -> Recommender:
+    """A network as it was initialised: scores without structure are the hardest to approximate."""
+    import torch
+
+    torch.manual_seed(0)
+    model.build(TRAIN, None, torch.device("cpu"))  # type: ignore[attr-defined]
+    model.freeze()  # type: ignore[attr-defined]
+    return model
+
+
+def recall_by_hand(index: RetrievalIndex, model: Recommender, k: int) -> float:
+    scores = np.where(SEEN.toarray() > 0, -np.inf, model.score(np.arange(N_USERS)))
+    best = np.argsort(-scores, axis=1)[:, :k]
+    return float(np.mean([len(set(best[u]) & set(index.recommend(u, k)[0])) / k for u in range(N_USERS)]))
+
+
+@pytest.mark.parametrize("factory", ["Flat", "HNSW4", "IVF16,Flat"])
+def test_the_measured_recall_is_the_share_of_the_best_unseen_items_that_are_recommended(factory: str) -> None:
+    model = untrained(GMF(GMF.Config(mf_dim=16)))
+    index = build_index(model, SEEN, movies(), RetrievalConfig(factory=factory, similar_items=5), "cpu")
+    expected = recall_by_hand(index, model, 10)
+    assert index.facts.recall == pytest.approx(expected, abs=1e-9)
+    assert expected == 1 if factory == "Flat" else 0 < expected < 1
+
+
+def test_items_that_tie_count_as_found() -> None:
+    model = Popularity()
+    pairs = np.array([(u, i) for u in range(N_USERS) for i in range(5)])
+    model.fit(interactions_of(pairs, TRAIN.users, TRAIN.items))
+    index = build_index(model, SEEN, movies(), RetrievalConfig(similar_items=5), "cpu")
+    assert index.facts.recall == 1, "595 items tie at 0, and any of them is as good as another"
+
+
+@pytest.mark.parametrize("model", [MLP(), NCF()], ids=["mlp", "ncf"])
+def test_candidates_are_ranked_by_the_exact_scores(model: Recommender, tmp_path: Path) -> None:
+    untrained(model)
+    build_index(model, SEEN, movies(), RetrievalConfig(similar_items=5), "cpu").save(tmp_path)
+    index = RetrievalIndex.load(tmp_path)
+    assert index.facts.recall > 0.99
+    scores = model.score(np.arange(N_USERS))
+    for user in range(N_USERS):
+        items, found, _ = index.recommend(user, 20)
+        assert not set(items) & set(SEEN[user].indices)
+        assert (np.diff(scores[user, items]) <= 1e-6).all()
+        assert np.allclose(np.diff(found), np.diff(scores[user, items]), atol=1e-5)
+
+
+def test_more_than_the_usual_candidates_can_be_asked_for() -> None:
+    model = untrained(MLP())
+    index = build_index(model, SEEN, movies(), RetrievalConfig(similar_items=5), "cpu")
+    items, _, _ = index.recommend(0, 2 * CANDIDATES)
+    assert len(items) == len(set(items)) == 2 * CANDIDATES

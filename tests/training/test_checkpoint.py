@@ -1,0 +1,182 @@
+"""A run that was cut off goes on to the very weights that it would have reached."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_trainer import TRAIN, VALIDATION
+
+from movierec_engine.data.graph import build_graph
+from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.evaluation import Evaluator
+from movierec_engine.models import LightGCN, model_class
+from movierec_engine.models.gradient import GradientRecommender
+from movierec_engine.training.checkpoint import Checkpoints
+from movierec_engine.training.config import EarlyStoppingConfig, SchedulerConfig, TrainerConfig
+from movierec_engine.training.state import Epoch
+from movierec_engine.training.trainer import train
+
+CONFIG = TrainerConfig(
+    max_epochs=8,
+    learning_rate=0.02,
+    batch_size=64,
+    scheduler=SchedulerConfig("cosine", warmup_epochs=2),
+    early_stopping=EarlyStoppingConfig(metric="ndcg@5"),
+)
+MODELS = {
+    "lightgcn": {"embedding_dim": 8, "loss_type": "bpr", "dropout": 0.2},
+    "ngcf": {"embedding_dim": 8, "hidden_dims": (8, 8), "loss_type": "softmax", "dropout": 0.1},
+    "ncf": {"mf_dim": 4, "mlp_layers": (8, 4), "dropout": 0.3, "loss_type": "bce"},
+}
+
+
+class Killed(Exception):
+    pass
+
+
+def fit(
+    name: str, checkpoints: Checkpoints | None = None, config: TrainerConfig = CONFIG, stop_after: int = 99
+) -> tuple[GradientRecommender, list[Epoch]]:
+    def cut_off(epoch: Epoch) -> None:
+        if epoch.number == stop_after:
+            raise Killed
+
+    model = model_class(name)(model_class(name).Config(**MODELS[name]))
+    assert isinstance(model, GradientRecommender)
+    history = train(
+        model,
+        TRAIN,
+        build_graph(TRAIN),
+        VALIDATION,
+        config,
+        Evaluator([5]),
+        device="cpu",
+        seed=3,
+        callbacks=(cut_off,),
+        checkpoints=checkpoints,
+    )
+    return model, history
+
+
+def assert_equal(one: GradientRecommender, other: GradientRecommender) -> None:
+    for name, array in one.arrays().items():
+        assert np.array_equal(array, other.arrays()[name]), name
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("stop_after", [1, 5])
+def test_a_resumed_run_ends_with_the_same_weights_to_the_bit(name: str, stop_after: int, tmp_path: Path) -> None:
+    whole, epochs = fit(name)
+    with pytest.raises(Killed):
+        fit(name, Checkpoints(tmp_path, name, "a run"), stop_after=stop_after)
+    resumed, resumed_epochs = fit(name, Checkpoints(tmp_path, name, "a run", resume=True))
+    assert_equal(whole, resumed)
+    assert [(e.number, e.loss, e.metrics) for e in epochs] == [(e.number, e.loss, e.metrics) for e in resumed_epochs]
+
+
+def test_a_finished_run_can_be_resumed_for_more_epochs(tmp_path: Path) -> None:
+    config = replace(CONFIG, scheduler=SchedulerConfig())
+    whole, _ = fit("lightgcn", config=config)
+    fit("lightgcn", Checkpoints(tmp_path, "lightgcn", "a run"), replace(config, max_epochs=3))
+    resumed, history = fit("lightgcn", Checkpoints(tmp_path, "lightgcn", "a run", resume=True), config)
+    assert_equal(whole, resumed)
+    assert len(history) == 8
+
+
+def test_a_run_that_had_stopped_early_stays_stopped(tmp_path: Path) -> None:
+    config = replace(CONFIG, early_stopping=EarlyStoppingConfig(metric="ndcg@5", patience=1, min_delta=1.0))
+    first, _ = fit("ncf", Checkpoints(tmp_path, "ncf", "a run"), config)
+    again, history = fit("ncf", Checkpoints(tmp_path, "ncf", "a run", resume=True), config)
+    assert len(history) == 2
+    assert_equal(first, again)
+
+
+def test_the_best_checkpoint_is_the_model_that_training_returned(tmp_path: Path) -> None:
+    model, _ = fit("lightgcn", Checkpoints(tmp_path, "lightgcn", "a run"))
+    loaded = LightGCN.load(tmp_path / "lightgcn_best.pt")
+    assert_equal(model, loaded)
+    assert loaded.config == model.config
+    assert Evaluator([5]).evaluate(loaded, VALIDATION).metrics == Evaluator([5]).evaluate(model, VALIDATION).metrics
+
+
+def test_without_resume_training_starts_afresh_beside_an_old_checkpoint(tmp_path: Path) -> None:
+    fit("lightgcn", Checkpoints(tmp_path, "lightgcn", "another run"))
+    fresh, history = fit("lightgcn", Checkpoints(tmp_path, "lightgcn", "a run"))
+    assert_equal(fit("lightgcn")[0], fresh)
+    assert len(history) == 8
+
+
+def test_resuming_without_a_checkpoint_starts_afresh(tmp_path: Path) -> None:
+    resumed, _ = fit("lightgcn", Checkpoints(tmp_path, "lightgcn", "a run", resume=True))
+    assert_equal(fit("lightgcn")[0], resumed)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
+    fit("lightgcn", Checkpoints(tmp_path, "lightgcn", "a run"))
+    with pytest.raises(ConfigError, match=r"lightgcn_last\.pt was made with other settings or data"):
+        fit("lightgcn", Checkpoints(tmp_path, "lightgcn", "another run", resume=True))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
+def test_a_damaged_checkpoint_is_refused_by_name(content: bytes | None, tmp_path: Path) -> None:
+    fit("lightgcn", Checkpoints(tmp_path, "lightgcn", "a run"))
+    for name in ("last", "best"):
+        path = tmp_path / f"lightgcn_{name}.pt"
+        path.write_bytes(path.read_bytes()[:-500] if content is None else content)
+    with pytest.raises(StoreError, match=r"lightgcn_last\.pt: not a readable checkpoint"):
+        fit("lightgcn", Checkpoints(tmp_path, "lightgcn", "a run", resume=True))
+    with pytest.raises(StoreError, match=r"lightgcn_best\.pt: not a readable checkpoint"):
+        LightGCN.load(tmp_path / "lightgcn_best.pt")
+
+
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"nothing_best\.pt: there is no such checkpoint"):
+        LightGCN.load(tmp_path / "nothing_best.pt")
+
+
+def test_a_pickled_program_is_not_run(tmp_path: Path) -> None:
+    import torch
+
+    class Program:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, (f"touch {tmp_path / 'ran'}",)
+
+    torch.save({"description": {}, "arrays": {}, "training": Program()}, tmp_path / "evil.pt")
+    with pytest.raises(StoreError, match="not a readable checkpoint"):
+        LightGCN.load(tmp_path / "evil.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_process_killed_at_any_moment_is_resumed_to_the_same_weights(small_data: list[str], tmp_path: Path) -> None:
+    """The real command line under SIGKILL, at moments spread over the run, each time going on from what was written."""
+    overrides = ["model=lightgcn", "trainer.max_epochs=150", "trainer.early_stopping.enabled=false", *small_data]
+    command = [sys.executable, "-m", "movierec_engine.train", *overrides]
+    whole = [*command, f"paths.artifacts={tmp_path / 'whole'}", f"paths.checkpoints={tmp_path / 'c1'}"]
+    subprocess.run(whole, check=True, capture_output=True)
+    cut = [*command, f"paths.artifacts={tmp_path / 'cut'}", f"paths.checkpoints={tmp_path / 'c2'}"]
+    cut += ["trainer.checkpoint_seconds=0"]
+    last = tmp_path / "c2" / "lightgcn_last.pt"
+    for _ in range(2):
+        before = last.stat().st_mtime_ns if last.exists() else 0
+        process = subprocess.Popen(
+            [*cut, "trainer.resume=true"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if last.exists() and last.stat().st_mtime_ns != before:
+                time.sleep(0.05)
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.005)
+        assert process.wait() == -signal.SIGKILL, "it must be cut off in the middle"
+    subprocess.run([*cut, "trainer.resume=true"], check=True, capture_output=True)
+    one, other = (LightGCN.load(tmp_path / folder / "lightgcn_best.pt") for folder in ("c1", "c2"))
+    assert_equal(one, other)
