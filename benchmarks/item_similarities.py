@@ -15,9 +15,9 @@ import platform
 import sys
 import time
 import tracemalloc
-from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -78,7 +78,8 @@ def theirs(trainset: Trainset, name: str, shrinkage: float) -> Callable[[], np.n
     algorithm.fit(trainset)
     if name == "pearson_baseline":
         algorithm.compute_baselines()
-    return algorithm.compute_similarities
+    compute: Callable[[], np.ndarray] = algorithm.compute_similarities
+    return compute
 
 
 def ours(train: Interactions, name: str, shrinkage: float) -> Iterator[np.ndarray]:
@@ -87,6 +88,15 @@ def ours(train: Interactions, name: str, shrinkage: float) -> Iterator[np.ndarra
     rows = ItemCF(config).comparable(train)
     for _, block in similarity_blocks(rows, rows, config, ratings=True):
         yield block
+
+
+def all_blocks(train: Interactions, name: str, shrinkage: float) -> list[np.ndarray]:
+    return list(ours(train, name, shrinkage))
+
+
+def one_block_at_a_time(train: Interactions, name: str, shrinkage: float) -> None:
+    for _ in ours(train, name, shrinkage):
+        pass
 
 
 def timed(compute: Callable[[], T]) -> tuple[T, float]:
@@ -114,14 +124,14 @@ def compare(label: str, train: Interactions) -> list[str]:
         for _ in range(REPEATS):
             expected, seconds = timed(compute)
             slow = min(slow, seconds)
-            blocks, seconds = timed(lambda name=name, shrinkage=shrinkage: list(ours(train, name, shrinkage)))
+            blocks, seconds = timed(partial(all_blocks, train, name, shrinkage))
             fast = min(fast, seconds)
         difference = np.abs(np.concatenate(blocks) - expected[np.ix_(inner, inner)])
         np.fill_diagonal(difference, 0)
         largest = np.nanmax(difference)
         del expected, blocks, difference
         large = peak_mb(compute)
-        small = peak_mb(lambda name=name, shrinkage=shrinkage: deque(ours(train, name, shrinkage), maxlen=0))
+        small = peak_mb(partial(one_block_at_a_time, train, name, shrinkage))
         line = (
             f"| {label} | {name} | {slow:.2f} | {fast:.2f} | {slow / fast:.1f} "
             f"| {large:.0f} | {small:.0f} | {large / small:.1f} | {largest:.1e} |"

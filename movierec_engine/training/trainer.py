@@ -139,8 +139,8 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """All interactions once in random order: users and items, int64 [b] each.
 
-    b is `size` but for the last batch. With `whole_users` the users come in random order with all of theirs at once,
-    and a batch ends with the user that fills it.
+    b is `size` but for the last batch. With `whole_users` the users come in random order, each with all interactions in
+    the batch that the first of them falls into.
     """
     if whole_users:
         place = rng.permutation(interactions.n_users)[interactions.user]

@@ -98,6 +98,26 @@ def test_scores_are_the_inner_products_of_the_vectors(case: tuple[World, Recomme
     assert np.allclose(products, model.score(users), atol=1e-5 if model.exact_vectors else 0.05)
 
 
+def test_evaluation_never_holds_more_scores_than_its_budget(
+    case: tuple[World, Recommender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, model = case
+    whole = Evaluator(k_values=[3]).evaluate(model, world.heldout)
+    asked = []
+    score = model.score
+
+    def spied(users: np.ndarray) -> np.ndarray:
+        asked.append(len(users))
+        return score(users)
+
+    monkeypatch.setattr(model, "score", spied)
+    monkeypatch.setattr("movierec_engine.evaluation.evaluator._BLOCK_BYTES", 4 * (N + 1) * 3)
+    blocks = Evaluator(k_values=[3]).evaluate(model, world.heldout)
+    assert max(asked) == 3
+    assert sum(asked) == N
+    assert blocks.metrics == pytest.approx(whole.metrics)
+
+
 def test_a_pair_is_scored_for_serving_as_the_model_scores_it(case: tuple[World, Recommender]) -> None:
     _, model = case
     scorer = model.pair_scorer()

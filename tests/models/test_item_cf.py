@@ -50,7 +50,7 @@ def surprise_similarities(name: str, user_based: bool, shrinkage: float, min_sup
     algorithm.fit(trainset)
     inner = trainset.to_inner_uid if user_based else trainset.to_inner_iid
     order = [inner(index) for index in range(N_USERS if user_based else N_ITEMS)]
-    return algorithm.compute_similarities()[np.ix_(order, order)]
+    return np.asarray(algorithm.compute_similarities()[np.ix_(order, order)])
 
 
 def all_similarities(model: ItemCF, train: Interactions) -> np.ndarray:
@@ -194,10 +194,11 @@ def test_similar_items_of_a_user_based_model_share_users() -> None:
     assert np.allclose(model.similarities(np.array([3, 1])), (columns.T @ columns)[[3, 1]], atol=1e-6)
 
 
-def test_auto_takes_ratings_for_the_similarities_that_compare_them() -> None:
-    assert fitted(rated_train(), similarity="pearson").uses_ratings
-    assert not fitted(rated_train(), similarity="cosine").uses_ratings
-    assert fitted(rated_train(), similarity="cosine", feedback="explicit").uses_ratings
+@pytest.mark.parametrize("similarity", ["cosine", "pearson"])
+def test_ratings_are_used_where_they_exist(similarity: str) -> None:
+    assert fitted(rated_train(), similarity=similarity).uses_ratings
+    assert not fitted(binary_train(), similarity="cosine").uses_ratings
+    assert not fitted(rated_train(), similarity="cosine", feedback="implicit").uses_ratings
 
 
 @pytest.mark.parametrize("similarity", ["msd", "pearson", "pearson_baseline"])

@@ -64,7 +64,7 @@ def test_folding_in_minimises_the_objective_of_the_ratings(biased: bool) -> None
     history, n = np.flatnonzero(RATINGS[4]), np.count_nonzero(RATINGS[4])
 
     def scores(values: np.ndarray) -> np.ndarray:
-        return x[:, :3] @ values[:3] + x[:, 4] + model.mean + (values[3] if biased else 0)
+        return np.asarray(x[:, :3] @ values[:3] + x[:, 4] + model.mean + (values[3] if biased else 0))
 
     def objective(values: np.ndarray) -> float:
         return float(((RATINGS[4, history] - scores(values)[history]) ** 2).sum() + n * 0.1 * (values**2).sum())
@@ -80,7 +80,7 @@ def test_folding_in_on_implicit_feedback_minimises_the_expected_objective(biased
     n, drawn = seen.sum(), 2 * seen.sum() / (~seen).sum()
 
     def scores(values: np.ndarray) -> np.ndarray:
-        return x[:, :3] @ values[:3] + x[:, 4] + model.mean + (values[3] if biased else 0)
+        return np.asarray(x[:, :3] @ values[:3] + x[:, 4] + model.mean + (values[3] if biased else 0))
 
     def objective(values: np.ndarray) -> float:
         error = (seen - scores(values)) ** 2

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.heldout import HeldOut
@@ -9,8 +10,9 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import LightGCN, Popularity
-from movierec_engine.training.config import EarlyStoppingConfig, OptimizerConfig, TrainerConfig
-from movierec_engine.training.trainer import EarlyStopping, Epoch, train
+from movierec_engine.training.config import EarlyStoppingConfig, OptimizerConfig, SchedulerConfig, TrainerConfig
+from movierec_engine.training.state import EarlyStopping, Epoch
+from movierec_engine.training.trainer import batches, learning_rate_factor, train
 from worlds import interactions_of
 
 RNG = np.random.default_rng(5)
@@ -24,17 +26,11 @@ CONFIG = TrainerConfig(max_epochs=6, learning_rate=0.02, batch_size=64)
 
 def fit(config: TrainerConfig = CONFIG, seed: int = 1, **model: object) -> tuple[LightGCN, list[Epoch]]:
     recommender = LightGCN(LightGCN.Config(embedding_dim=8, num_negatives=2, **model))
-    history = train(
-        recommender,
-        TRAIN,
-        build_graph(TRAIN),
-        VALIDATION,
-        config,
-        Evaluator([5]),
-        device="cpu",
-        seed=seed,
-    )
-    return recommender, history
+    return recommender, run(recommender, config, seed)
+
+
+def run(model: LightGCN, config: TrainerConfig, seed: int = 1) -> list[Epoch]:
+    return train(model, TRAIN, build_graph(TRAIN), VALIDATION, config, Evaluator([5]), device="cpu", seed=seed)
 
 
 NDCG = replace(CONFIG, early_stopping=EarlyStoppingConfig(metric="ndcg@5"))
@@ -48,7 +44,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit_and_another_seed_others
         assert not np.array_equal(tensor, other.tensors()[name])
 
 
-@pytest.mark.parametrize("loss_type", ["softmax", "bpr"])
+@pytest.mark.parametrize("loss_type", ["softmax", "sampled_softmax", "bpr", "bce"])
 @pytest.mark.parametrize("cosine", [False, True])
 def test_the_loss_falls_and_the_popularity_floor_is_cleared(loss_type: str, cosine: bool) -> None:
     config = replace(NDCG, max_epochs=25)
@@ -89,10 +85,63 @@ def test_a_diverging_loss_says_what_to_lower() -> None:
         fit(NDCG, init_std=1e30)
 
 
+def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
+    whole, _ = fit(replace(NDCG, batch_size=64), loss_type="bpr")
+    parts, _ = fit(replace(NDCG, batch_size=16, accumulate_grad_batches=4), loss_type="bpr")
+    other, _ = fit(replace(NDCG, batch_size=16), loss_type="bpr")
+    assert np.allclose(whole.item_embeddings, parts.item_embeddings, atol=1e-4)
+    assert not np.allclose(whole.item_embeddings, other.item_embeddings, atol=1e-2)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 10_000])
+@pytest.mark.parametrize("whole_users", [False, True])
+def test_batches_hold_every_interaction_once_and_users_together_if_asked(size: int, whole_users: bool) -> None:
+    taken = [
+        np.stack([users.numpy(), items.numpy()], axis=1)
+        for users, items in batches(TRAIN, size, np.random.default_rng(0), whole_users)
+    ]
+    assert sorted(map(tuple, np.concatenate(taken))) == sorted(zip(TRAIN.user, TRAIN.item, strict=True))
+    if whole_users:
+        seen = [set(batch[:, 0]) for batch in taken]
+        assert sum(map(len, seen)) == len(set.union(*seen)), "no user is split over two batches"
+        assert len(taken) <= -(-len(TRAIN) // size)
+    else:
+        assert {len(batch) for batch in taken[:-1]} <= {size}
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "expected"),
+    [
+        (SchedulerConfig(), [1, 1, 1, 1, 1]),
+        (SchedulerConfig("linear"), [1, 0.75, 0.5, 0.25, 0]),
+        (SchedulerConfig("cosine"), [1, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2, 0]),
+        (SchedulerConfig("none", warmup_epochs=1), [1 / 3, 2 / 3, 1, 1, 1]),
+        (SchedulerConfig("linear", warmup_epochs=1), [1 / 3, 2 / 3, 1, 0.5, 0]),
+    ],
+)
+def test_the_learning_rate_follows_the_scheduler(scheduler: SchedulerConfig, expected: list[float]) -> None:
+    config = TrainerConfig(max_epochs=2, scheduler=scheduler)
+    assert [learning_rate_factor(step, 2, config) for step in range(5)] == pytest.approx(expected)
+
+
+def test_running_out_of_memory_says_which_settings_to_lower() -> None:
+    class Hungry(LightGCN):
+        def freeze(self) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    with pytest.raises(MovierecError, match=r"halve trainer\.batch_size \(now 64\) and double trainer\.accumulate"):
+        run(Hungry(), NDCG)
+
+
+def test_mixed_precision_is_refused_where_it_does_not_exist() -> None:
+    with pytest.raises(ConfigError, match=r"mixed_precision=true needs device=cuda"):
+        fit(replace(NDCG, mixed_precision=True))
+
+
 @pytest.mark.parametrize(("mode", "min_delta", "expected"), [("max", 0.0, 3), ("min", 0.0, 2), ("max", 0.2, 1)])
 def test_early_stopping_follows_mode_and_min_delta(mode: str, min_delta: float, expected: int) -> None:
     stopping = EarlyStopping(EarlyStoppingConfig(metric="m", mode=mode, min_delta=min_delta))
-    network = LightGCN().build(TRAIN, build_graph(TRAIN), __import__("torch").device("cpu"))
+    network = LightGCN().build(TRAIN, build_graph(TRAIN), torch.device("cpu"))
     for number, value in enumerate([0.4, 0.3, 0.5], start=1):
         stopping.update(Epoch(number, 0.0, 0.0, {"m": value}), network)
     assert stopping.best_epoch == expected
@@ -106,6 +155,10 @@ def test_early_stopping_follows_mode_and_min_delta(mode: str, min_delta: float, 
         {"learning_rate": 0.0},
         {"weight_decay": -0.1},
         {"grad_clip": -1.0},
+        {"accumulate_grad_batches": 0},
+        {"learning_rate": 1e38},
+        {"learning_rate": float("nan")},
+        {"checkpoint_seconds": -1.0},
     ],
 )
 def test_values_out_of_range_are_named(settings: dict[str, float]) -> None:
@@ -116,3 +169,8 @@ def test_values_out_of_range_are_named(settings: dict[str, float]) -> None:
 def test_an_unknown_optimizer_is_named() -> None:
     with pytest.raises(ConfigError, match="choose adam or adamw"):
         OptimizerConfig(name="sgdd")
+
+
+def test_a_warmup_as_long_as_the_training_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.scheduler\.warmup_epochs=5 must be below"):
+        TrainerConfig(max_epochs=5, scheduler=SchedulerConfig("linear", warmup_epochs=5))

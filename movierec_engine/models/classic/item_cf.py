@@ -43,11 +43,11 @@ from scipy import sparse
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
+from movierec_engine.models.classic.feedback import check_feedback, learns_from_ratings
 
 log = logging.getLogger(__name__)
 
 SIMILARITIES = ("cosine", "msd", "pearson", "pearson_baseline")
-FEEDBACK = ("auto", "explicit", "implicit")
 
 _BLOCK_PAIRS = 2**18
 """Pairs compared at once; at about 200 bytes a pair, 50 MB."""
@@ -74,16 +74,15 @@ class ItemCFConfig:
     user_based: bool = False
     """Whether neighbours are users instead of items."""
     feedback: str = "auto"
-    """`explicit`: ratings count; `implicit`: every interaction is 1; `auto`: implicit for the cosine, which ranks
-    better so, and explicit for the other similarities."""
+    """`explicit`: ratings count; `implicit`: every interaction is 1, which often ranks better; `auto`: explicit where
+    ratings differ at all."""
 
     def __post_init__(self) -> None:
         if self.similarity not in SIMILARITIES:
             raise ConfigError(
                 f"model.similarity={self.similarity} is not known; choose one of {', '.join(SIMILARITIES)}"
             )
-        if self.feedback not in FEEDBACK:
-            raise ConfigError(f"model.feedback={self.feedback} is not known; choose one of {', '.join(FEEDBACK)}")
+        check_feedback(self.feedback)
         if self.k < 1 or self.min_k < 1:
             raise ConfigError(f"model.k={self.k} and model.min_k={self.min_k} must be at least 1")
         if not self.shrinkage >= 0:
@@ -116,7 +115,7 @@ class ItemCF(ClosedFormRecommender):
     item_baseline: NDArray[np.float64]
 
     def fit(self, train: Interactions) -> None:
-        """Compare all pairs in blocks: the peak is the kept weights and about 50 MB, whatever the number of items."""
+        """Compare all pairs in blocks, so that the peak is the kept weights and about 100 MB for a million ratings."""
         rows = self.comparable(train)
         n, kept = rows.shape[0], min(self.config.k, rows.shape[0])
         what = "users" if self.config.user_based else "items"
@@ -130,8 +129,7 @@ class ItemCF(ClosedFormRecommender):
     def comparable(self, train: Interactions) -> sparse.csr_matrix:
         """Remember train, and what is compared: items in rows, or users if they are the neighbours; float64 CSR."""
         config = self.config
-        feedback = "implicit" if config.feedback == "auto" and config.similarity == "cosine" else config.feedback
-        ratings = learns_from_ratings(feedback, train)
+        ratings = learns_from_ratings(config.feedback, train)
         config.require_ratings(ratings)
         self.remember(train, ratings=ratings)
         self.item_baseline = np.zeros(train.n_items)
@@ -198,17 +196,6 @@ class ItemCF(ClosedFormRecommender):
             compared.data -= self.item_baseline[compared.indices]
             compared.data -= np.repeat(user_baselines(compared), np.diff(compared.indptr))
         return compared
-
-
-def learns_from_ratings(feedback: str, train: Interactions) -> bool:
-    """Whether the values of ratings count: `explicit`, or `auto` where they differ.
-
-    Raises ConfigError when they are to count and are all equal.
-    """
-    differ = bool(len(train)) and bool((train.rating != train.rating[0]).any())
-    if feedback == "explicit" and not differ:
-        raise ConfigError("model.feedback=explicit needs ratings, and those of train are all equal; set it to auto")
-    return differ and feedback != "implicit"
 
 
 def similarity_blocks(

@@ -36,7 +36,7 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.negatives import NegativeSampler
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
-from movierec_engine.models.classic.item_cf import FEEDBACK, learns_from_ratings
+from movierec_engine.models.classic.feedback import check_feedback, learns_from_ratings
 
 if TYPE_CHECKING:
     from surprise import Trainset
@@ -58,9 +58,9 @@ class SVDConfig:
     """Whether there are mu, b_u and b_i."""
     init_std_dev: float = 0.1
     """Standard deviation of the initial vectors (Surprise's 0.1)."""
-    feedback: str = "implicit"
-    """`explicit`: fit the ratings; `implicit`: fit which interactions there are, which ranks better; `auto`: explicit
-    where the ratings differ."""
+    feedback: str = "auto"
+    """`explicit`: fit the ratings; `implicit`: fit which interactions there are, which ranks far better; `auto`:
+    explicit where the ratings differ at all."""
     negatives: int = 8
     """Zeros drawn for each interaction on implicit feedback."""
     seed: int = 42
@@ -73,8 +73,7 @@ class SVDConfig:
         for name in ("lr_all", "reg_all", "init_std_dev"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"model.{name}={getattr(self, name)} must be above 0")
-        if self.feedback not in FEEDBACK:
-            raise ConfigError(f"model.feedback={self.feedback} is not known; choose one of {', '.join(FEEDBACK)}")
+        check_feedback(self.feedback)
 
 
 class SVD(ClosedFormRecommender):

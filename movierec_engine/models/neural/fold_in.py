@@ -24,7 +24,7 @@ def fit_newcomers(
     They start from the trained users with the most similar histories, averaged by the cosine of the histories, and a
     few steps of Adam lower, with everything else as trained,
 
-        mean_{i in history} -log( exp s_i / (exp s_i + sum_{j in sample} exp s_j) ) + l2/2 |p|^2
+        mean_{i in history} -log( exp s_i / (exp s_i + sum_{j in sample} exp s_j) ) + l2/2 |h * p|^2 + l2_mlp/2 |p'|^2
 
     against a sample of items outside the history that is the same at every call. trained: CSR [n_users, n_items], the
     histories of the network's users; histories: CSR [n, n_items].
@@ -59,9 +59,10 @@ def _fit_block(
             scores = network.scores(gmf, mlp, items)
             negatives = scores[:, width:].masked_fill(~outside, -torch.inf).logsumexp(dim=1, keepdim=True)
             loss = (functional.softplus(negatives - scores[:, :width]) * present).sum(dim=1) / present.sum(dim=1)
-            squares = gmf.square().sum() + mlp.square().sum()
+            scaled = gmf * network.output.weight[0, : gmf.shape[1]]
+            penalty = network.l2 / 2 * scaled.square().sum() + network.l2_mlp / 2 * mlp.square().sum()
             optimizer.zero_grad()
-            (loss.sum() + network.l2 / 2 * squares).backward()  # type: ignore[no-untyped-call]
+            (loss.sum() + penalty).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return gmf.detach(), mlp.detach()
 

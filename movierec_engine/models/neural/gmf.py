@@ -28,8 +28,8 @@ class GMFConfig:
     """`softmax` over all items, `sampled_softmax`, `bce` as in the paper, or `bpr`."""
     num_negatives: int = 4
     """Negatives drawn for each positive by the losses that sample."""
-    l2: float = 0.01
-    """Weight of the squared norms of a batch's embeddings."""
+    l2: float = 0.2
+    """Weight of the squared norms of h * p_u and q_i, the mean over a batch."""
     init_std: float = 0.1
     """Standard deviation of the initial embeddings (the paper uses 0.01)."""
 
@@ -48,7 +48,7 @@ class GMF(NeuralCF):
 
     def make_network(self, n_users: int, n_items: int) -> NeuralCFNetwork:
         config = self.config
-        return NeuralCFNetwork(n_users, n_items, config.mf_dim, (), 0.0, config.l2, config.init_std)
+        return NeuralCFNetwork(n_users, n_items, config.mf_dim, (), 0.0, config.l2, 0.0, config.init_std)
 
     def query_vectors(self, users: Indices) -> Floats:
         queries = (self.network.gmf_users[users] * self.network.output.weight[0]).detach().cpu().numpy()

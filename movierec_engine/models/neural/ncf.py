@@ -34,8 +34,10 @@ class NCFConfig:
     """`softmax` over all items, `sampled_softmax`, `bce` as in the paper, or `bpr`."""
     num_negatives: int = 4
     """Negatives drawn for each positive by the losses that sample."""
-    l2: float = 0.01
-    """Weight of the squared norms of a batch's embeddings."""
+    l2: float = 0.2
+    """Weight of the squared norms of the GMF part's embeddings, the mean over a batch."""
+    l2_mlp: float = 0.001
+    """Weight of the squared norms of the MLP part's weights and embeddings, the mean over a batch."""
     init_std: float = 0.1
     """Standard deviation of the initial embeddings (the paper uses 0.01)."""
     pretrained_gmf: str = ""
@@ -47,7 +49,7 @@ class NCFConfig:
 
     def __post_init__(self) -> None:
         check_loss("ncf", self.loss_type, LOSSES, self.num_negatives)
-        check_ranges({"init_std": self.init_std}, {"dropout": self.dropout}, {"l2": self.l2})
+        check_ranges({"init_std": self.init_std}, {"dropout": self.dropout}, {"l2": self.l2, "l2_mlp": self.l2_mlp})
         check_layers(self.mlp_layers)
         if self.mf_dim < 1:
             raise ConfigError(f"model.mf_dim={self.mf_dim} must be at least 1")
@@ -80,7 +82,14 @@ class NCF(NeuralCF):
     def make_network(self, n_users: int, n_items: int) -> NeuralCFNetwork:
         config = self.config
         network = NeuralCFNetwork(
-            n_users, n_items, config.mf_dim, config.mlp_layers, config.dropout, config.l2, config.init_std
+            n_users,
+            n_items,
+            config.mf_dim,
+            config.mlp_layers,
+            config.dropout,
+            config.l2,
+            config.l2_mlp,
+            config.init_std,
         )
         if self._start:
             gmf, mlp = self._start["gmf"], self._start["mlp"]

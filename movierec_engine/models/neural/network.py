@@ -38,10 +38,11 @@ class NeuralCFNetwork(Network):
         mlp_layers: tuple[int, ...],
         dropout: float,
         l2: float,
+        l2_mlp: float,
         init_std: float,
     ) -> None:
         super().__init__()
-        self.dropout, self.l2 = dropout, l2
+        self.dropout, self.l2, self.l2_mlp = dropout, l2, l2_mlp
         half = mlp_layers[0] // 2 if mlp_layers else 0
         self.gmf_users, self.gmf_items = _embedding(n_users, mf_dim, init_std), _embedding(n_items, mf_dim, init_std)
         self.mlp_users, self.mlp_items = _embedding(n_users, half, init_std), _embedding(n_items, half, init_std)
@@ -73,36 +74,38 @@ class NeuralCFNetwork(Network):
             else:
                 scores = scores + (query[:, None] * functional.embedding(items, self.gmf_items)).sum(dim=2)
         if self.hidden:
-            scores = scores + self._mlp(mlp, items)
+            vectors = self.mlp_items if items is None else functional.embedding(items, self.mlp_items)
+            scores = scores + self._mlp(*self._first_layer(mlp, vectors))
         return scores
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor:
-        """l2/2 times the squared norms of what a pair's score uses: h_gmf * p_u, q_i, p'_u, q'_i and the MLP's weights.
+        """Half the squared norms of what a pair's score uses: l2 times h_gmf * p_u and q_i, l2_mlp times the MLP's.
 
-        The products with h and the weights count, since embeddings alone could shrink while those grow.
+        The product with h and the MLP's weights count, since embeddings alone could shrink while those grow.
         """
-        if not self.l2:
-            return super().penalty(users, items)
+        total = super().penalty(users, items)
         width = self.gmf_users.shape[1]
-        weights = [layer.weight for layer in self.hidden] + [self.output.weight[0, width:]]
-        squares = torch.stack([weight.square().sum() for weight in weights]).sum() * len(users)
-        for table, nodes, scale in (
-            (self.gmf_users, users, self.output.weight[0, :width]),
-            (self.mlp_users, users, 1),
-            (self.gmf_items, items.flatten(), 1),
-            (self.mlp_items, items.flatten(), 1),
-        ):
-            squares = squares + (functional.embedding(nodes, table) * scale).square().sum()
-        return self.l2 / 2 * squares / len(users)
+        if self.l2:
+            scaled = functional.embedding(users, self.gmf_users) * self.output.weight[0, :width]
+            items_squared = functional.embedding(items, self.gmf_items).square().sum()
+            total = total + self.l2 / 2 * (scaled.square().sum() + items_squared) / len(users)
+        if self.l2_mlp:
+            squares = functional.embedding(users, self.mlp_users).square().sum()
+            squares = (squares + functional.embedding(items, self.mlp_items).square().sum()) / len(users)
+            for weight in (*(layer.weight for layer in self.hidden), self.output.weight[0, width:]):
+                squares = squares + weight.square().sum()
+            total = total + self.l2_mlp / 2 * squares
+        return total
 
     @torch.no_grad()
     def score_all(self, gmf: Tensor, mlp: Tensor) -> Tensor:
-        """`scores` for all items, in blocks of users whose hidden layers fit a processor's cache."""
-        width = max((layer.out_features for layer in self.hidden), default=1)
-        rows = max(1, _BLOCK_FLOATS // (len(self.gmf_items) * width)) if self.hidden else len(gmf)
-        scores = gmf.new_empty(len(gmf), len(self.gmf_items))  # filled in place: thousands of blocks fragment the heap
-        for place, *block in zip(*(torch.split(part, rows) for part in (scores, gmf, mlp)), strict=True):
-            place.copy_(self.scores(*block, None))
+        """`scores` for all items, with the MLP in blocks of users whose hidden layers fit a processor's cache."""
+        scores = (gmf * self.output.weight[0, : self.gmf_users.shape[1]]) @ self.gmf_items.T + self.output.bias
+        if self.hidden:
+            user_part, item_part = self._first_layer(mlp, self.mlp_items)
+            rows = max(1, _BLOCK_FLOATS // item_part.numel())
+            for place, users in zip(torch.split(scores, rows), torch.split(user_part, rows), strict=True):
+                place.add_(self._mlp(users, item_part))
         return scores
 
     @torch.no_grad()
@@ -120,10 +123,8 @@ class NeuralCFNetwork(Network):
             output=_numpy(self.output.weight[0, width:]),
         )
 
-    def _mlp(self, users: Tensor, items: Tensor | None) -> Tensor:
-        """The MLP's share of the scores, [b, m] or [b, n_items]."""
-        vectors = self.mlp_items if items is None else functional.embedding(items, self.mlp_items)
-        user_part, item_part = self._first_layer(users, vectors)
+    def _mlp(self, user_part: Tensor, item_part: Tensor) -> Tensor:
+        """The MLP's share of the scores, [b, m], from the first layer's parts [b, h] and [b, m, h] or [m, h]."""
         hidden = (user_part[:, None] + item_part).relu_()
         for layer in self.hidden[1:]:
             hidden = layer(functional.dropout(hidden, self.dropout, self.training)).relu_()

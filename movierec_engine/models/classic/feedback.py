@@ -1,0 +1,23 @@
+"""Whether a model learns from the values of ratings, or only from which interactions there are."""
+
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.errors import ConfigError
+
+FEEDBACK = ("auto", "explicit", "implicit")
+
+
+def check_feedback(feedback: str) -> None:
+    """Raises ConfigError for what is no value of `model.feedback`."""
+    if feedback not in FEEDBACK:
+        raise ConfigError(f"model.feedback={feedback} is not known; choose one of {', '.join(FEEDBACK)}")
+
+
+def learns_from_ratings(feedback: str, train: Interactions) -> bool:
+    """Whether the values of ratings count: `explicit`, or `auto` where they differ.
+
+    Raises ConfigError when they are to count and are all equal.
+    """
+    differ = bool(len(train)) and bool((train.rating != train.rating[0]).any())
+    if feedback == "explicit" and not differ:
+        raise ConfigError("model.feedback=explicit needs ratings, and those of train are all equal; set it to auto")
+    return differ and feedback != "implicit"

@@ -1,0 +1,155 @@
+"""gmf, mlp and ncf: the network against the formula, what ncf starts from, and newcomers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from movierec_engine import pipeline
+from movierec_engine.config import load_settings
+from movierec_engine.data.graph import build_graph
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.models import GMF, MLP, NCF
+from movierec_engine.models.neural.base import NeuralCF
+from movierec_engine.store import ArtifactStore
+from worlds import interactions_of
+
+RNG = np.random.default_rng(0)
+TRAIN = interactions_of(
+    np.array([(u, i) for u in range(12) for i in RNG.choice(9, 4, replace=False)]),
+    IdMap(np.arange(12)),
+    IdMap(np.arange(9)),
+)
+SHAPE = {"mf_dim": 4, "mlp_layers": (6, 5, 3)}
+
+
+def built(model: NeuralCF, seed: int = 0) -> NeuralCF:
+    torch.manual_seed(seed)
+    model.build(TRAIN, build_graph(TRAIN), torch.device("cpu"))
+    with torch.no_grad():
+        for parameter in model.network.parameters():
+            parameter.normal_(0, 0.5)
+    model.freeze()
+    return model
+
+
+def members() -> dict[str, NeuralCF]:
+    return {
+        "gmf": built(GMF(GMF.Config(mf_dim=4)), seed=1),
+        "mlp": built(MLP(MLP.Config(mlp_layers=(6, 5, 3))), seed=2),
+    }
+
+
+def by_the_formula(model: NeuralCF, user: int, item: int) -> float:
+    """<h, [p * q; relu(W_2 relu(W_1 [p'; q'] + b_1) + b_2)]> + c with the concatenation written out."""
+    network = model.network
+    gmf = network.gmf_users[user] * network.gmf_items[item]
+    hidden = torch.cat([network.mlp_users[user], network.mlp_items[item]])
+    for layer in network.hidden:
+        hidden = torch.relu(layer.weight @ hidden + layer.bias)
+    return network.output(torch.cat([gmf, hidden])).item()
+
+
+@pytest.mark.parametrize("loss_type", ["bce", "bpr", "softmax", "sampled_softmax"])
+def test_every_loss_is_accepted(loss_type: str) -> None:
+    assert NCF.Config(loss_type=loss_type).loss_type == loss_type
+
+
+def test_an_unknown_loss_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(
+        ConfigError, match=r"model\.loss_type=hinge is not a loss of ncf; choose one of bce, bpr, softmax"
+    ):
+        NCF.Config(loss_type="hinge")
+
+
+def test_scores_follow_the_formula_for_pairs_and_for_the_catalogue() -> None:
+    model = built(NCF(NCF.Config(**SHAPE)))
+    expected = np.array([[by_the_formula(model, user, item) for item in range(9)] for user in range(12)])
+    users = torch.arange(12)
+    pairs = model.network(users, torch.arange(9).repeat(12, 1))
+    assert np.allclose(pairs.detach(), expected, atol=1e-5)
+    assert np.allclose(model.network(users, None).detach(), expected, atol=1e-5)
+    assert np.allclose(model.score_known(np.arange(12)), expected, atol=1e-5)
+
+
+def test_the_penalty_does_not_fall_when_scale_moves_from_an_embedding_to_h() -> None:
+    model = built(GMF(GMF.Config(mf_dim=4, l2=0.1)))
+    network, users, items = model.network, torch.arange(3), torch.arange(6).reshape(3, 2)
+    before = network.penalty(users, items).item()
+    with torch.no_grad():
+        network.gmf_users /= 10
+        network.output.weight *= 10
+    assert network.penalty(users, items).item() == pytest.approx(before, rel=1e-5)
+    products = (network.output.weight[0] * network.gmf_users[users]).square().sum() + network.gmf_items[
+        items
+    ].square().sum()
+    assert before == pytest.approx(0.1 / 2 * products.item() / 3, rel=1e-5)
+
+
+def test_ncf_starts_where_the_weighted_sum_of_gmf_and_mlp_stands() -> None:
+    parts = members()
+    model = NCF(NCF.Config(**SHAPE, alpha=0.3))
+    model.start_from(parts)
+    model.build(TRAIN, build_graph(TRAIN), torch.device("cpu"))
+    model.freeze()
+    users = np.arange(12)
+    expected = 0.3 * parts["gmf"].score_known(users) + 0.7 * parts["mlp"].score_known(users)
+    assert np.allclose(model.score_known(users), expected, atol=1e-5)
+
+
+def test_members_of_other_widths_or_other_data_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"pretrained_gmf has mf_dim=4 and this ncf 8"):
+        NCF(NCF.Config(mf_dim=8, mlp_layers=(6, 5, 3))).start_from(members())
+    model = NCF(NCF.Config(**SHAPE))
+    model.start_from(members())
+    elsewhere = interactions_of(np.array([(0, 0), (1, 1)]), IdMap(np.arange(2)), IdMap(np.arange(2)))
+    with pytest.raises(ConfigError, match="must be trained on the same data"):
+        model.build(elsewhere, build_graph(elsewhere), torch.device("cpu"))
+
+
+def test_one_member_without_the_other_is_refused() -> None:
+    with pytest.raises(ConfigError, match="go together"):
+        NCF.Config(pretrained_gmf="latest")
+
+
+@pytest.mark.parametrize("layers", [(), (64,), (7, 4), (8, 0)])
+def test_layers_that_make_no_network_are_refused(layers: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"model\.mlp_layers="):
+        MLP.Config(mlp_layers=layers)
+
+
+def test_folding_in_leaves_the_trained_model_as_it_was() -> None:
+    model = built(NCF(NCF.Config(**SHAPE)))
+    before = {name: array.copy() for name, array in model.tensors().items()}
+    first, second = model.fold_in(model.history), model.fold_in(model.history)
+    assert np.array_equal(first, second)
+    for name, array in model.tensors().items():
+        assert np.array_equal(array, before[name])
+    assert all(parameter.requires_grad for parameter in model.network.parameters())
+
+
+def test_a_newcomers_answer_does_not_depend_on_who_else_is_asked_about() -> None:
+    model = built(NCF(NCF.Config(**SHAPE)))
+    assert np.allclose(model.fold_in(model.history)[3], model.fold_in(model.history[3])[0], atol=1e-4)
+
+
+def test_the_pipeline_records_what_ncf_started_from(small_data: list[str], tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "store")
+    tiny = ["trainer.max_epochs=1", *small_data]
+    layers = "model.mlp_layers=[8,4]"
+    start = ["model=ncf", layers, "model.mf_dim=4", "model.pretrained_gmf=latest", "model.pretrained_mlp=latest", *tiny]
+    with pytest.raises(StoreError, match=r"trained_model/gmf/cpu is not in .*materialize it first"):
+        pipeline.run(store, load_settings(start))
+    gmf = pipeline.run(store, load_settings(["model=gmf", "model.mf_dim=4", *tiny]))["trained_model"]
+    mlp = pipeline.run(store, load_settings(["model=mlp", layers, *tiny]))["trained_model"]
+    ncf = pipeline.run(store, load_settings(start))["trained_model"]
+    assert (ncf.parents["gmf"], ncf.parents["mlp"]) == (gmf.reference, mlp.reference)
+    splits = store.resolve(ncf.parents["splits"])
+    assert pipeline.is_current(store, load_settings(start), splits)
+    pipeline.run(store, load_settings(["model=gmf", "model.mf_dim=4", "seed=7", *tiny]))
+    assert not pipeline.is_current(store, load_settings(start), splits), "latest is another gmf now"
+    wrong = [word.replace("pretrained_gmf=latest", f"pretrained_gmf={mlp.reference}") for word in start]
+    with pytest.raises(StoreError, match="is no trained gmf"):
+        pipeline.run(store, load_settings(wrong))
