@@ -43,7 +43,9 @@ def train(overrides: tuple[str, ...]) -> None:
 
 @cli.command()
 @ARTIFACTS
-@click.option("--model", "models", multiple=True, help="A model to materialize; repeat for more.  [default: all]")
+@click.option(
+    "--model", "models", multiple=True, help="A model to materialize; repeat for more.  [default: seven quick ones]"
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--serve/--no-serve", default=True, show_default=True, help="Start the three servers afterwards.")
 @click.option("--dagster-port", default=3000, show_default=True, type=click.IntRange(1, 65535))
@@ -66,12 +68,11 @@ def demo(
     trainer.max_epochs=5. Ctrl-C ends everything.
     """
     from movierec_engine import demo as demonstration
-    from movierec_engine.models.registry import MODEL_NAMES
 
     with one_sentence_errors():
         demonstration.run(
             artifacts,
-            models or MODEL_NAMES,
+            models or demonstration.MODELS,
             device,
             overrides,
             demonstration.Ports(dagster_port, dashboard_port, api_port) if serve else None,

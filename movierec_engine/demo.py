@@ -26,6 +26,9 @@ from movierec_engine.store import SERVING, ArtifactStore
 PROJECT = Path(__file__).resolve().parents[1]
 """The checkout: workspace.yaml, configs/ and dashboard/ are in it."""
 
+MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "lightgcn")
+"""The default: those that train in seconds on the bundled data. mlp, ncf and ngcf take a minute each."""
+
 READY_SECONDS = 90
 STOP_SECONDS = 10
 

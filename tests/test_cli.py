@@ -56,4 +56,4 @@ def test_settings_come_from_an_env_file_in_the_working_folder_and_the_environmen
             text=True,
             check=True,
         )
-        assert expected in shown.stdout
+        assert expected in "".join(shown.stdout.split()), "a title that is too long is wrapped"

@@ -67,8 +67,8 @@ class TrainerConfig:
     """The training loop's settings."""
 
     max_epochs: int = 100
-    learning_rate: float = 0.001
-    batch_size: int = 2048
+    learning_rate: float = 0.01
+    batch_size: int = 8192
     """Train interactions in a batch. The loss `softmax` takes whole users at a time, until there are this many."""
     accumulate_grad_batches: int = 1
     """Batches whose gradients make one step: the step of a batch that is so much larger, in less memory."""

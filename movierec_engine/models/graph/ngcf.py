@@ -52,7 +52,7 @@ class NGCFConfig:
     """Negatives drawn for each positive by the losses that sample (the paper's 1)."""
     temperature: float = 1.0
     """Divides the scores in training."""
-    l2: float = 0.01
+    l2: float = 0.2
     """Weight of the squared norms of a batch's E^(0); the paper's 1e-5 is for bpr."""
     init_std: float = 0.1
     """Standard deviation of the initial embeddings."""

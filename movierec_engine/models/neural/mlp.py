@@ -25,7 +25,7 @@ class MLPConfig:
     """`softmax` over all items, `sampled_softmax`, `bce` as in the paper, or `bpr`."""
     num_negatives: int = 4
     """Negatives drawn for each positive by the losses that sample."""
-    l2: float = 0.001
+    l2: float = 0.01
     """Weight of the squared norms of the weights and of the embeddings, the mean over a batch."""
     init_std: float = 0.1
     """Standard deviation of the initial embeddings (the paper uses 0.01)."""
@@ -45,9 +45,7 @@ class MLP(NeuralCF):
 
     def make_network(self, n_users: int, n_items: int) -> NeuralCFNetwork:
         config = self.config
-        return NeuralCFNetwork(
-            n_users, n_items, 0, config.mlp_layers, config.dropout, 0.0, config.l2, config.init_std
-        )
+        return NeuralCFNetwork(n_users, n_items, 0, config.mlp_layers, config.dropout, 0.0, config.l2, config.init_std)
 
 
 def check_layers(layers: tuple[int, ...]) -> None:
