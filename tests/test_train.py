@@ -57,6 +57,43 @@ def test_overrides_reach_the_model_and_everything_is_written_below_the_artifacts
     assert not list(folder.iterdir())
 
 
+def test_the_reference_descriptions_snippet_measures_a_checkpoint_on_the_bundled_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CaptureFixture[str]
+) -> None:
+    (tmp_path / "data").symlink_to(Path(__file__).parents[1] / "data")
+    monkeypatch.chdir(tmp_path)
+    for name in ("MOVIEREC_ARTIFACTS", "MOVIEREC_CHECKPOINTS"):
+        monkeypatch.delenv(name, raising=False)
+    quick = ["trainer.max_epochs=1", "logger.use_mlflow=false", "logger.use_wandb=false", "device=cpu"]
+    training.main(["model=lightgcn", *quick])
+    report = json.loads(printed_report(capsys).read_text())
+
+    from movierec_engine.data import MovieLensDataModule
+
+    model = LightGCN.load("checkpoints/lightgcn_best.pt")
+    data = MovieLensDataModule("data/movielens-small")
+    data.setup()
+    evaluator = Evaluator(k_values=[5, 10, 20])
+    results = evaluator.evaluate(model, data.test_data)
+    evaluator.print_results(results)
+    assert results.metrics == report["metrics"]
+    assert "ndcg" in capsys.readouterr().out
+
+
+def test_resuming_the_command_line_says_where_it_goes_on(
+    small_data: list[str], tmp_path: Path, capsys: CaptureFixture[str]
+) -> None:
+    run = ["model=gmf", f"paths.artifacts={tmp_path / 'store'}", *small_data]
+    training.main([*run, "trainer.max_epochs=2"])
+    training.main([*run, "trainer.max_epochs=4", "trainer.resume=true"])
+    assert "gmf: going on after epoch 2" in capsys.readouterr().err
+    trained = ArtifactStore(tmp_path / "store").require(Slot("trained_model", ("gmf", "cpu")))
+    assert trained.facts["epochs"] == 4
+    with pytest.raises(SystemExit):
+        training.main([*run, "trainer.max_epochs=4", "trainer.resume=true", "model.l2=0.5"])
+    assert "gmf_last.pt was made with other settings or data" in capsys.readouterr().err
+
+
 def test_the_trackers_record_the_run(small_data: list[str], tmp_path: Path) -> None:
     from mlflow import MlflowClient
 

@@ -1,6 +1,7 @@
 """Checkpoints of a training run, and how a run that was cut off goes on to the very weights it would have reached."""
 
 import json
+import logging
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import CHECKPOINT_SUFFIX, Recommender
 from movierec_engine.models.checkpoint_file import CheckpointFile, read_checkpoint, write_checkpoint
 from movierec_engine.training.state import Epoch, TrainingState
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -43,7 +46,10 @@ class Checkpoints:
 
         Raises ConfigError when that checkpoint belongs to other settings or data, StoreError when it is damaged.
         """
-        if not (self.resume and self.last.exists()):
+        if not self.resume:
+            return
+        if not self.last.exists():
+            log.info("%s: no checkpoint %s to go on from; starting afresh", self.model, self.last)
             return
         saved = read_checkpoint(self.last).training
         if saved.get("run") != self.run:
@@ -59,6 +65,7 @@ class Checkpoints:
         if saved["device_rng"] is not None:
             torch.get_device_module(state.device).set_rng_state(saved["device_rng"])
         state.history.extend(Epoch(**epoch) for epoch in saved["history"])
+        log.info("%s: going on after epoch %d of %s", self.model, len(state.history), self.last)
         if state.stopping:
             state.stopping.best_epoch, state.stopping.best_value = saved["best_epoch"], saved["best_value"]
             state.stopping.best_weights = saved["best_weights"]
