@@ -3,8 +3,8 @@
     python benchmarks/main_job.py
 
 Materializes the default models into a fresh store as `movierec demo --no-serve` does, then once more, then the slower
-models, times the loading of Dagster's definitions, and writes benchmarks/results/main_job.md. Takes about four minutes on
-two cores.
+models, times the loading of Dagster's definitions, and writes benchmarks/results/main_job.md. Takes about four minutes
+on two cores.
 """
 
 import json

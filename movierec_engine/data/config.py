@@ -69,7 +69,7 @@ class DataConfig:
     train_size: float = 1.0
     """Share of the train interactions to train on, for quick tries; evaluation is unchanged."""
     negative_samples: int = 1
-    """Negatives drawn for each positive by the losses that sample."""
+    """Negatives for each positive in the losses that sample: what `model.num_negatives` of lightgcn and ngcf is."""
 
     def __post_init__(self) -> None:
         _one_of("data.layout", self.layout, get_args(Layout))

@@ -1,0 +1,81 @@
+"""Measure how much EASE's fit costs above the bare algebra that it cannot do without.
+
+    python benchmarks/ease_fit.py --interactions train.parquet
+
+The Parquet file has the integer columns `user` and `item`. The bare algebra is the Gram product X^T X of the binary
+user-item matrix and its inverse by Cholesky factors, in float64; at most 1.5 times that is asked for. Medians over
+interleaved repetitions. Writes benchmarks/results/ease_fit.md.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from rich.console import Console
+from scipy import linalg
+
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.models import EASE
+
+RESULT = Path(__file__).with_name("results") / "ease_fit.md"
+REPETITIONS = 7
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--interactions", type=Path, required=True, help="Parquet with the columns user and item")
+    train = read(parser.parse_args().interactions)
+    seconds: dict[str, list[float]] = {"bare": [], "fit": []}
+    for _ in range(REPETITIONS):
+        seconds["bare"].append(timed(lambda: bare(train)))
+        seconds["fit"].append(timed(lambda: EASE().fit(train)))
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    text = (
+        "# EASE's fit against the bare algebra\n\n"
+        f"`python benchmarks/ease_fit.py --interactions FILE`: {len(train)} interactions, {train.n_users} users, "
+        f"{train.n_items} items, {os.cpu_count()} cores, medians of {REPETITIONS} interleaved repetitions.\n\n"
+        "| what | seconds | ratio |\n|---|---|---|\n"
+        f"| Gram product and inverse by Cholesky factors | {median['bare']:.2f} | 1 |\n"
+        f"| `EASE.fit` | {median['fit']:.2f} | {median['fit'] / median['bare']:.2f} (at most 1.5 is asked for) |\n"
+    )
+    RESULT.write_text(text, encoding="utf-8")
+    Console(highlight=False).print(text)
+
+
+def bare(train: Interactions) -> None:
+    matrix = train.matrix()
+    gram = (matrix.T @ matrix).toarray().astype(np.float64, order="F")
+    gram[np.diag_indices_from(gram)] += 300
+    factor, _ = linalg.lapack.dpotrf(gram, lower=True, overwrite_a=True)
+    linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
+
+
+def timed(call: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def read(path: Path) -> Interactions:
+    """All rows of the file as interactions over the ids that occur."""
+    table = pq.read_table(path)
+    columns = [table[name].to_numpy() for name in ("user", "item")]
+    users, items = (IdMap.of(column) for column in columns)
+    return Interactions(
+        user=users.index(columns[0]).astype(np.int32),
+        item=items.index(columns[1]).astype(np.int32),
+        rating=np.ones(len(table), dtype=np.float32),
+        timestamp=np.zeros(len(table), dtype=np.int64),
+        users=users,
+        items=items,
+    )
+
+
+if __name__ == "__main__":
+    main()
