@@ -183,6 +183,7 @@ def ncf_candidates() -> list[Candidate]:
     return [
         Candidate(pretrained, {**SOFTMAX, "learning_rate": 0.001}),
         Candidate(pretrained, {**SOFTMAX, "learning_rate": 0.003}),
+        Candidate({**pretrained, "alpha": 0.8}, {**SOFTMAX, "learning_rate": 0.0003}),
     ]
 
 
