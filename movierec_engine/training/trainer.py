@@ -171,6 +171,7 @@ def start(
         lr=config.learning_rate,
         betas=config.optimizer.betas,
         weight_decay=config.weight_decay,
+        fused=True,  # one pass over the parameters instead of a dozen
     )
     scheduler = LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps, config))
     stopping = EarlyStopping(config.early_stopping) if config.early_stopping.enabled and len(validation) else None

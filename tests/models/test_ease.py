@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 from scipy.optimize import minimize
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.models import EASE
+from movierec_engine.models.classic.ease import mirror_upper
 from worlds import interactions_of
 
 PAIRS = np.array([(0, 0), (0, 1), (1, 0), (1, 2), (2, 1), (2, 2), (2, 3), (3, 3), (3, 0)])
@@ -25,3 +27,11 @@ def test_the_weights_minimise_the_papers_objective() -> None:
     model.fit(TRAIN)
     assert np.allclose(model.weights, expected, atol=1e-4)
     assert (np.diag(model.weights) == 0).all()
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 600])
+def test_mirroring_repeats_the_upper_triangle_below_the_diagonal(size: int) -> None:
+    matrix = np.random.default_rng(0).normal(size=(size, size)).astype(np.float32)
+    expected = np.triu(matrix) + np.triu(matrix, 1).T
+    mirror_upper(matrix)
+    assert np.array_equal(matrix, expected)

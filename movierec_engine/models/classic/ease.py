@@ -21,6 +21,8 @@ from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
 
 log = logging.getLogger(__name__)
 
+_BLOCK = 256
+
 
 @dataclass(frozen=True)
 class EASEConfig:
@@ -49,11 +51,12 @@ class EASE(ClosedFormRecommender):
         gram = (self.history.T @ self.history).toarray().astype(np.float64, order="F")
         gram[np.diag_indices_from(gram)] += self.config.l2
         factor, _ = linalg.lapack.dpotrf(gram, lower=True, overwrite_a=True)
-        lower, _ = linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
-        precision = np.tril(lower) + np.tril(lower, -1).T
-        weights = precision / -np.diag(precision)
+        precision, _ = linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
+        weights = precision.T.astype(np.float32)  # whose upper triangle is that of P
+        mirror_upper(weights)
+        weights /= -np.diag(precision).astype(np.float32)
         np.fill_diagonal(weights, 0)
-        self.weights = weights.astype(np.float32)
+        self.weights = weights
 
     def score_known(self, users: Indices) -> Floats:
         return np.asarray(self.history[users] @ self.weights, dtype=np.float32)
@@ -76,3 +79,12 @@ class EASE(ClosedFormRecommender):
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
         self.weights = tensors["weights"]
+
+
+def mirror_upper(matrix: Floats) -> None:
+    """Make a square matrix symmetric by its upper triangle, in place and in blocks that a processor's cache holds."""
+    for start in range(0, len(matrix), _BLOCK):
+        end = start + _BLOCK
+        matrix[end:, start:end] = matrix[start:end, end:].T
+        corner = matrix[start:end, start:end]
+        corner[:] = np.triu(corner) + np.triu(corner, 1).T

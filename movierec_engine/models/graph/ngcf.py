@@ -26,6 +26,7 @@ from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats
+from movierec_engine.models.dropout import dropout
 from movierec_engine.models.gradient import Network, check_loss, check_ranges, to_csr_tensor
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
@@ -95,7 +96,7 @@ class NGCFNetwork(Network):
             here = layers[-1]
             received = self.conv(self._sent(here), self.adjacency)
             output = functional.leaky_relu(linear(received + here) + bilinear(received * here), _SLOPE)
-            layers.append(functional.dropout(output, self.config.message_dropout, self.training))
+            layers.append(dropout(output, self.config.message_dropout, self.training))
         return layers
 
     def final(self) -> tuple[Tensor, Tensor]:

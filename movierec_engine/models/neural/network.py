@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from movierec_engine.models.dropout import dropout
 from movierec_engine.models.gradient import Network
 from movierec_engine.models.pair_scorer import PairScorer
 
@@ -127,8 +128,8 @@ class NeuralCFNetwork(Network):
         """The MLP's share of the scores, [b, m], from the first layer's parts [b, h] and [b, m, h] or [m, h]."""
         hidden = (user_part[:, None] + item_part).relu_()
         for layer in self.hidden[1:]:
-            hidden = layer(functional.dropout(hidden, self.dropout, self.training)).relu_()
-        hidden = functional.dropout(hidden, self.dropout, self.training)
+            hidden = layer(dropout(hidden, self.dropout, self.training)).relu_()
+        hidden = dropout(hidden, self.dropout, self.training)
         return hidden @ self.output.weight[0, self.gmf_users.shape[1] :]
 
     def _first_layer(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
