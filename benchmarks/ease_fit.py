@@ -15,11 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
+from recbole.pairs_file import read_pairs
 from rich.console import Console
 from scipy import linalg
 
-from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.models import EASE
 
@@ -30,7 +29,7 @@ REPETITIONS = 7
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--interactions", type=Path, required=True, help="Parquet with the columns user and item")
-    train = read(parser.parse_args().interactions)
+    train = read_pairs(parser.parse_args().interactions)
     seconds: dict[str, list[float]] = {"bare": [], "fit": []}
     for _ in range(REPETITIONS):
         seconds["bare"].append(timed(lambda: bare(train)))
@@ -60,21 +59,6 @@ def timed(call: Callable[[], None]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
-
-
-def read(path: Path) -> Interactions:
-    """All rows of the file as interactions over the ids that occur."""
-    table = pq.read_table(path)
-    columns = [table[name].to_numpy() for name in ("user", "item")]
-    users, items = (IdMap.of(column) for column in columns)
-    return Interactions(
-        user=users.index(columns[0]).astype(np.int32),
-        item=items.index(columns[1]).astype(np.int32),
-        rating=np.ones(len(table), dtype=np.float32),
-        timestamp=np.zeros(len(table), dtype=np.int64),
-        users=users,
-        items=items,
-    )
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ease_fit import read
 from recbole.measuring import measured
+from recbole.pairs_file import read_pairs
 from rich.console import Console
 
 from movierec_engine.data.graph import build_graph
@@ -32,7 +32,7 @@ RESULT = Path(__file__).with_name("results") / "full_ranking.md"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--interactions", type=Path, required=True, help="Parquet with the columns user and item")
-    everything = read(parser.parse_args().interactions)
+    everything = read_pairs(parser.parse_args().interactions)
     held = np.random.default_rng(0).random(len(everything)) < 0.1
     train, heldout = everything.select(~held), everything.select(held)
     part = HeldOut(heldout, train.matrix(), "train")

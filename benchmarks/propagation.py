@@ -22,14 +22,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
+from recbole.pairs_file import read_pairs
 from rich.progress import track
 from torch import Tensor
 
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.heldout import HeldOut
-from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.negatives import NegativeSampler
 from movierec_engine.models.graph.lightgcn import LightGCN, LightGCNConfig, LightGCNNetwork
@@ -46,7 +45,7 @@ def main() -> None:
     arguments = parse()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    interactions = read(arguments.interactions)
+    interactions = read_pairs(arguments.interactions)
     graph = build_graph(interactions)
     model = LightGCN(LightGCNConfig(embedding_dim=64, num_layers=LAYERS, loss_type="bpr", l2=1e-4))
     model.build(interactions, graph, CPU)
@@ -129,21 +128,6 @@ def interleaved(runs: dict[str, Callable[[], object]], repetitions: int) -> dict
 
 def row(what: str, seconds: list[float]) -> str:
     return f"| {what} | {1e3 * statistics.median(seconds):.1f} | {1e3 * min(seconds):.1f} | {1e3 * max(seconds):.1f} |"
-
-
-def read(path: Path) -> Interactions:
-    """The distinct pairs of a Parquet file with columns user and item."""
-    table = pq.read_table(path, columns=["user", "item"])
-    pairs = np.unique(np.stack([table[name].to_numpy() for name in ("user", "item")], axis=1).astype(np.int64), axis=0)
-    users, items = (IdMap.of(column) for column in pairs.T)
-    return Interactions(
-        user=users.index(pairs[:, 0]).astype(np.int32),
-        item=items.index(pairs[:, 1]).astype(np.int32),
-        rating=np.ones(len(pairs), dtype=np.float32),
-        timestamp=np.zeros(len(pairs), dtype=np.int64),
-        users=users,
-        items=items,
-    )
 
 
 def parse() -> argparse.Namespace:

@@ -27,14 +27,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from pairs import PAIRS, SAME_STEP, THEIR_STEP
+from pairs_file import read_pairs
 from results import Result, Run, page, write
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from movierec_engine.data.id_map import IdMap
-from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.split import TEST, TRAIN, VALIDATION, Split, random_parts
 
 HERE = Path(__file__).resolve().parent
@@ -200,17 +198,8 @@ def environment(folder: Path, console: Console) -> Path:
 
 def write_parts(path: Path, work: Path, seed: int) -> dict[str, Any]:
     """Split the interactions once, into work/split for this project and work/parts for RecBole; returns their sizes."""
-    table = pq.read_table(path, columns=["user", "item"])
-    pairs = np.unique(np.stack([table[name].to_numpy() for name in ("user", "item")], axis=1).astype(np.int64), axis=0)
-    users, items = (IdMap.of(column) for column in pairs.T)
-    whole = Interactions(
-        user=users.index(pairs[:, 0]).astype(np.int32),
-        item=items.index(pairs[:, 1]).astype(np.int32),
-        rating=np.ones(len(pairs), dtype=np.float32),
-        timestamp=np.zeros(len(pairs), dtype=np.int64),
-        users=users,
-        items=items,
-    )
+    whole = read_pairs(path)
+    users, items = whole.users, whole.items
     part = random_parts(whole, 0.8, 0.1, seed)
     train, validation, test = (whole.select(part == number) for number in (TRAIN, VALIDATION, TEST))
     split = Split(train, validation, test, strategy="random")
