@@ -6,8 +6,8 @@
 FOLDER holds the authors' files as Parquet: train, test (one item a user) and negatives (99 a user), with the columns
 user and item. For each model every candidate of CANDIDATES is trained without one random item a user and measured on
 that item against 99 random items that the user has no train interaction with. The candidate with the best validation
-ndcg@10 is trained once more on all of train, for as many epochs as were best, and measured on test. Where candidates are
-added later and another one is best, test is measured again, and the page counts that. Runs that are recorded in
+ndcg@10 is trained once more on all of train, for as many epochs as were best, and measured on test. Where candidates
+are added later and another one is best, test is measured again, and the page counts that. Runs that are recorded in
 benchmarks/results/ncf_protocol/ are not repeated.
 """
 
