@@ -62,12 +62,21 @@ CANDIDATES: dict[str, list[Candidate]] = {
     "item_cf": candidates(
         [{"k": k, "alpha": alpha} for k in (50, 100, 200) for alpha in (0.5, 0.6, 0.7)]
         + [{"k": k, "alpha": alpha, "user_based": True} for k in (50, 100, 200) for alpha in (0.5, 0.6, 0.7)]
+        + [{"k": k, "alpha": 0.65, "user_based": True} for k in (75, 100)]
     ),
     "ease": candidates([{"l2": l2} for l2 in (500.0, 1000.0, 1500.0, 2000.0)]),
     "als": candidates(
         [
             {"embedding_dim": d, "alpha0": alpha0, "l2": l2, "epochs": 16}
-            for d, alpha0, l2 in ((64, 0.3, 0.003), (64, 0.3, 0.01), (128, 0.5, 0.01), (192, 0.5, 0.01))
+            for d, alpha0, l2 in (
+                (64, 0.3, 0.003),
+                (64, 0.3, 0.01),
+                (128, 0.5, 0.01),
+                (192, 0.5, 0.01),
+                (64, 0.3, 0.002),
+                (64, 0.5, 0.002),
+                (96, 0.5, 0.003),
+            )
         ]
     ),
     "gmf": candidates([{"mf_dim": 64, "l2": 0.1}, {"mf_dim": 64, "l2": 0.05}], learning_rate=0.01, **SOFTMAX)
