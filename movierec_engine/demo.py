@@ -27,7 +27,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 """The checkout: workspace.yaml, configs/ and dashboard/ are in it."""
 
 MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "lightgcn")
-"""The default: those that train in seconds on the bundled data. mlp, ncf and ngcf take a minute each."""
+"""The default: those that train in seconds on the bundled data. mlp, ncf and ngcf take longer, 10 to 25 s each."""
 
 READY_SECONDS = 90
 STOP_SECONDS = 10
