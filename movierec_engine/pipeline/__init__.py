@@ -1,0 +1,50 @@
+"""The way from raw ratings to a served index, one function a step: what the command line and Dagster both call.
+
+Each step takes the artifacts before it and publishes the next.
+"""
+
+from movierec_engine.pipeline.data import (
+    FILTER_SETTINGS,
+    SPLIT_SETTINGS,
+    Origin,
+    build_interaction_graph,
+    data_slot,
+    filter_interactions,
+    ingest_movies,
+    ingest_ratings,
+    load_split,
+    split_interactions,
+)
+from movierec_engine.pipeline.evaluation import evaluate_model
+from movierec_engine.pipeline.line import is_current, prepare, run
+from movierec_engine.pipeline.release import build_faiss_index, rank_models, release
+from movierec_engine.pipeline.training import (
+    model_slot,
+    pretrained_models,
+    train_model,
+    trained_model_key,
+)
+
+__all__ = [
+    "FILTER_SETTINGS",
+    "SPLIT_SETTINGS",
+    "Origin",
+    "build_faiss_index",
+    "build_interaction_graph",
+    "data_slot",
+    "evaluate_model",
+    "filter_interactions",
+    "ingest_movies",
+    "ingest_ratings",
+    "is_current",
+    "load_split",
+    "model_slot",
+    "prepare",
+    "pretrained_models",
+    "rank_models",
+    "release",
+    "run",
+    "split_interactions",
+    "train_model",
+    "trained_model_key",
+]

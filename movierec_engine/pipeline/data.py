@@ -1,0 +1,163 @@
+"""From the raw files to the graph.
+
+These steps follow from their inputs alone, so a version that was made from the same inputs is used again instead of
+being made twice.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from movierec_engine.data.config import DataConfig
+from movierec_engine.data.graph import build_graph
+from movierec_engine.data.interactions import Interactions, positives
+from movierec_engine.data.ratings import Ratings
+from movierec_engine.data.readers import read_movies, read_ratings
+from movierec_engine.data.split import PARTS, Split, split
+from movierec_engine.errors import StoreError
+from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+
+Origin = Mapping[str, str]
+"""Ids of the Dagster and MLflow runs that make an artifact, for its manifest."""
+
+
+FILTER_SETTINGS = ("rating_threshold", "min_user_interactions", "min_item_interactions")
+
+
+SPLIT_SETTINGS = ("split", "split_seed", "train_ratio", "val_ratio")
+
+
+def data_slot(kind: str, config: DataConfig) -> Slot:
+    """Where a data step's versions stand: `<kind>/<data set>`."""
+    return Slot(kind, (config.name,))
+
+
+def ingest_ratings(store: ArtifactStore, config: DataConfig, origin: Origin | None = None) -> Artifact:
+    """Read and validate the raw ratings."""
+    ratings = read_ratings(config)
+    tables = [ratings.table] if ratings.negatives is None else [ratings.table, ratings.negatives]
+    facts = {
+        "ratings": len(ratings.table),
+        "users": len(np.unique(ratings.table["user_id"].to_numpy())),
+        "movies": len(np.unique(ratings.table["movie_id"].to_numpy())),
+        "validation": ratings.report.to_dict(),
+    }
+    return _data_step(
+        store, "raw_ratings", config, content_key(*map(_digest, tables)), lambda: (ratings.save, facts, ""), {}, origin
+    )
+
+
+def ingest_movies(store: ArtifactStore, config: DataConfig, origin: Origin | None = None) -> Artifact:
+    """Read the titles, years and genres."""
+    movies = read_movies(config)
+    facts = {"movies": len(movies.table), "validation": movies.report.to_dict()}
+    return _data_step(
+        store, "raw_movies", config, content_key(_digest(movies.table)), lambda: (movies.save, facts, ""), {}, origin
+    )
+
+
+def filter_interactions(
+    store: ArtifactStore, raw_ratings: Artifact, config: DataConfig, origin: Origin | None = None
+) -> Artifact:
+    """Turn ratings into positive interactions: threshold and k-core."""
+
+    def make() -> "_Made":
+        ratings = Ratings.load(raw_ratings.verify().folder)
+        interactions = positives(ratings, config)
+        facts = {
+            "interactions": len(interactions),
+            "users": interactions.n_users,
+            "items": interactions.n_items,
+            "density": len(interactions) / (interactions.n_users * interactions.n_items),
+            "dropped_share": 1 - len(interactions) / len(ratings.table),
+        }
+        return interactions.save, facts, ""
+
+    key = content_key(raw_ratings.key, {name: getattr(config, name) for name in FILTER_SETTINGS})
+    return _data_step(store, "interactions", config, key, make, {"raw_ratings": raw_ratings}, origin)
+
+
+def split_interactions(
+    store: ArtifactStore, interactions: Artifact, config: DataConfig, origin: Origin | None = None
+) -> Artifact:
+    """Divide the interactions into train, validation and test; from here on artifacts carry the fingerprint."""
+    from movierec_engine.evaluation.fingerprint import fingerprint
+
+    def make() -> "_Made":
+        ratings = Ratings.load(store.resolve(interactions.parents["raw_ratings"]).folder)
+        parts = split(Interactions.load(interactions.verify().folder), config, ratings)
+        facts = {
+            "strategy": parts.strategy,
+            "boundaries": parts.boundaries,
+            **{name: len(part) for name, part in zip(PARTS, parts.parts(), strict=True)},
+            "users": parts.train.n_users,
+            "items": parts.train.n_items,
+        }
+        return parts.save, facts, fingerprint(parts)
+
+    key = content_key(interactions.key, {name: getattr(config, name) for name in SPLIT_SETTINGS})
+    return _data_step(store, "splits", config, key, make, {"interactions": interactions}, origin)
+
+
+def build_interaction_graph(
+    store: ArtifactStore, splits: Artifact, config: DataConfig, origin: Origin | None = None
+) -> Artifact:
+    """Build the normalised graph of the train interactions."""
+
+    def make() -> "_Made":
+        graph = build_graph(load_split(splits.verify()).train)
+        return graph.save, {"nodes": graph.n_users + graph.n_items, "edges": graph.n_edges}, splits.fingerprint
+
+    return _data_step(
+        store, "interaction_graph", config, content_key(splits.key, "graph"), make, {"splits": splits}, origin
+    )
+
+
+def load_split(splits: Artifact) -> Split:
+    """The split that an artifact of kind `splits` holds."""
+    return Split.load(splits.folder, splits.facts["strategy"], splits.facts["boundaries"])
+
+
+_Made = tuple[Callable[[Path], None], dict[str, Any], str]
+"""What writes an artifact's files, its facts, and its fingerprint ("" before the split)."""
+
+
+def _data_step(
+    store: ArtifactStore,
+    kind: str,
+    config: DataConfig,
+    key: str,
+    make: Callable[[], _Made],
+    parents: Mapping[str, Artifact],
+    origin: Origin | None,
+) -> Artifact:
+    """The version with this key if the store has an undamaged one, else a new one; the slot's newest from now on."""
+    slot = data_slot(kind, config)
+    with suppress(StoreError):  # a damaged version is made again
+        if existing := store.find(slot, key):
+            return store.set_latest(existing.verify())
+    write, facts, fingerprint = make()
+    return store.publish(
+        slot,
+        write,
+        key=key,
+        fingerprint=fingerprint,
+        config=asdict(config),
+        parents=parents,
+        origin=origin,
+        facts=facts,
+    )
+
+
+def _digest(table: pa.Table) -> str:
+    """SHA-256 of a table's content, independent of how it is chunked."""
+    digest = hashlib.sha256(str(table.schema).encode())
+    for batch in table.combine_chunks().to_batches(max_chunksize=2**20):
+        digest.update(batch.serialize())
+    return digest.hexdigest()

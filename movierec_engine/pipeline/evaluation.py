@@ -1,0 +1,76 @@
+"""From a trained model to its report."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from movierec_engine.data.split import PARTS
+from movierec_engine.models.registry import load_model
+from movierec_engine.pipeline.data import Origin, load_split
+from movierec_engine.pipeline.training import peak_memory_mb
+from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
+
+
+def evaluate_model(
+    store: ArtifactStore, trained_model: Artifact, tracker: Tracker = NO_TRACKER, origin: Origin | None = None
+) -> Artifact:
+    """Measure a trained model on the test part of the split that it was trained on."""
+    from movierec_engine.evaluation.evaluator import Evaluator
+    from movierec_engine.evaluation.fingerprint import protocol
+    from movierec_engine.evaluation.report import EvaluationReport, intervals, save_users
+
+    splits = store.resolve(trained_model.parents["splits"]).verify()
+    parts = load_split(splits)
+    model = load_model(trained_model.verify().folder)
+    evaluator = Evaluator(**trained_model.config["evaluation"])
+    heldout = parts.test_heldout()
+    started = time.perf_counter()
+    evaluation = evaluator.evaluate(model, heldout)
+    report = EvaluationReport(
+        model=model.name,
+        device=trained_model.slot.path[1],
+        model_version=trained_model.version,
+        data=trained_model.config["data"]["name"],
+        protocol=protocol(parts),
+        mask=heldout.mask,
+        fingerprint=trained_model.fingerprint,
+        seed=trained_model.config["seed"],
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        metrics=evaluation.metrics,
+        intervals=intervals(evaluation),
+        validation_metrics=trained_model.facts["validation_metrics"],
+        counts={
+            "users": len(model.users),
+            "users_evaluated": len(evaluation.users),
+            "users_without_test_items": evaluation.users_without_test_items,
+            "users_without_history": evaluation.users_without_history,
+            "items": len(model.items),
+            **{f"{name}_interactions": len(part) for name, part in zip(PARTS, parts.parts(), strict=True)},
+        },
+        seconds=trained_model.facts["seconds"],
+        evaluation_seconds=time.perf_counter() - started,
+        peak_memory_mb=max(trained_model.facts["peak_memory_mb"], peak_memory_mb()),
+        split={
+            "strategy": parts.strategy,
+            "boundaries": parts.boundaries,
+            **{name: trained_model.config["data"][name] for name in ("train_ratio", "val_ratio", "split_seed")},
+        },
+        model_config=trained_model.config["model"],
+    )
+    tracker.log({f"test/{name}": value for name, value in evaluation.metrics.items()})
+
+    def write(folder: Path) -> None:
+        report.save(folder)
+        save_users(evaluation, model.users, folder)
+
+    return store.publish(
+        Slot("evaluation_report", trained_model.slot.path),
+        write,
+        key=content_key(trained_model.reference, "report"),
+        fingerprint=trained_model.fingerprint,
+        config=trained_model.config,
+        parents={"trained_model": trained_model, "splits": splits},
+        origin={**trained_model.origin, **(origin or {})},
+        facts={"metrics": evaluation.metrics, "validation_metrics": report.validation_metrics},
+    )

@@ -1,0 +1,101 @@
+"""From reports and indices to what is served."""
+
+from dataclasses import asdict
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from movierec_engine.data.ratings import Movies
+from movierec_engine.data.readers import complete_movies
+from movierec_engine.errors import StoreError
+from movierec_engine.models.registry import load_model
+from movierec_engine.pipeline.data import Origin, load_split
+from movierec_engine.retrieval.config import RetrievalConfig
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, content_key
+
+
+def build_faiss_index(
+    store: ArtifactStore,
+    trained_model: Artifact,
+    raw_movies: Artifact,
+    config: RetrievalConfig,
+    origin: Origin | None = None,
+) -> Artifact:
+    """Build the index that serves a trained model: seen items are those of train and validation, as in evaluation."""
+    from movierec_engine.retrieval.build import build_index
+
+    splits = store.resolve(trained_model.parents["splits"]).verify()
+    model = load_model(trained_model.verify().folder)
+    movies = complete_movies(Movies.load(raw_movies.verify().folder), model.items.ids).of(model.items)
+    index = build_index(model, load_split(splits).known(), movies, config, trained_model.slot.path[1])
+    return store.publish(
+        Slot("faiss_index", trained_model.slot.path),
+        index.save,
+        key=content_key(trained_model.reference, raw_movies.key, asdict(config)),
+        fingerprint=trained_model.fingerprint,
+        config={"retrieval": asdict(config)},
+        parents={"trained_model": trained_model, "splits": splits, "raw_movies": raw_movies},
+        origin={**trained_model.origin, **(origin or {})},
+        facts=asdict(index.facts),
+    )
+
+
+def rank_models(store: ArtifactStore, metric: str, origin: Origin | None = None) -> Artifact:
+    """Rank the newest report of every model and device by a validation metric, among equal fingerprints alone.
+
+    The group of the newest report is ranked; the others are counted. Test metrics stand beside it: choosing by them
+    would make them a second validation.
+
+    Raises StoreError when there is no report, or none that measured the metric on validation.
+    """
+    reports = [store.require(slot) for slot in store.slots("evaluation_report")]
+    if not reports:
+        raise StoreError(f"no evaluation report in {store.root} yet; train a model first")
+    newest = max(reports, key=lambda report: report.version)
+    comparable = [report for report in reports if report.fingerprint == newest.fingerprint]
+    measured = [report for report in comparable if metric in report.facts["validation_metrics"]]
+    if not measured:
+        raise StoreError(
+            f"no report with fingerprint {newest.fingerprint} has {metric} on validation, by which models are ranked; "
+            "choose a metric of evaluation.metrics and evaluation.k_values, and data with a validation part"
+        )
+    measured.sort(key=lambda report: -report.facts["validation_metrics"][metric])
+    rows = [
+        {
+            "rank": rank,
+            "model": report.slot.path[0],
+            "device": report.slot.path[1],
+            "report": report.reference,
+            "trained_model": report.parents["trained_model"],
+            f"validation {metric}": report.facts["validation_metrics"][metric],
+            f"test {metric}": report.facts["metrics"][metric],
+        }
+        for rank, report in enumerate(measured, start=1)
+    ]
+    return store.publish(
+        Slot("leaderboard"),
+        lambda folder: pq.write_table(pa.Table.from_pylist(rows), folder / "leaderboard.parquet"),
+        key=content_key([report.reference for report in measured], metric),
+        fingerprint=newest.fingerprint,
+        origin=origin,
+        facts={"metric": metric, "rows": rows, "other_fingerprints": len(reports) - len(comparable)},
+    )
+
+
+def release(store: ArtifactStore, leaderboard: Artifact) -> Artifact:
+    """Promote the index of the leaderboard's best model, from now on served by default; returns that index.
+
+    Raises StoreError when that model version has no index.
+    """
+    best = leaderboard.facts["rows"][0]
+    index = _index_of(store, best["trained_model"])
+    store.point(SERVING, index, {"leaderboard": leaderboard.reference, **best})
+    return index
+
+
+def _index_of(store: ArtifactStore, trained_model: str) -> Artifact:
+    slot = Slot("faiss_index", tuple(trained_model.split("/")[1:-1]))
+    for index in reversed(store.versions(slot)):
+        if index.parents["trained_model"] == trained_model:
+            return index.verify()
+    raise StoreError(f"{trained_model} has no index to serve; materialize {slot} first")

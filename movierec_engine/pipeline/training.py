@@ -1,0 +1,172 @@
+"""From the split and the graph to a trained model."""
+
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from movierec_engine.config import Settings
+from movierec_engine.data.graph import InteractionGraph, build_graph
+from movierec_engine.data.heldout import HeldOut
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.split import subsample
+from movierec_engine.device import device_kind
+from movierec_engine.errors import StoreError
+from movierec_engine.models.registry import MODEL_NAMES, load_model, model_class
+from movierec_engine.pipeline.data import Origin, load_split
+from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.tracking.progress import EpochProgress
+from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
+
+
+def model_slot(kind: str, model: str, device: str) -> Slot:
+    """Where a model step's versions stand: `<kind>/<model>/<device>`."""
+    return Slot(kind, (model, device_kind(device)))
+
+
+def train_model(
+    store: ArtifactStore,
+    settings: Settings,
+    splits: Artifact,
+    interaction_graph: Artifact,
+    tracker: Tracker = NO_TRACKER,
+    origin: Origin | None = None,
+) -> Artifact:
+    """Train a model on the train part, and measure it on validation, by which models are chosen."""
+    from movierec_engine.evaluation.evaluator import Evaluator
+    from movierec_engine.models.base import ClosedFormRecommender
+
+    if interaction_graph.parents["splits"] != splits.reference:
+        raise StoreError(f"{interaction_graph.reference} is the graph of another split; materialize it again")
+    parts = load_split(splits.verify())
+    train = subsample(parts.train, settings.data.train_size, settings.data.split_seed)
+    evaluator = Evaluator(settings.evaluation.k_values, settings.evaluation.metrics)
+    validation = parts.validation_heldout()
+    model = model_class(settings.model_name)(settings.model)
+    members = pretrained_models(store, settings)
+    key = trained_model_key(settings, splits, members)
+    history: list[dict[str, float]] = []
+    started = time.perf_counter()
+    if isinstance(model, ClosedFormRecommender):
+        model.fit(train)
+    else:
+        full = settings.data.train_size == 1
+        graph = InteractionGraph.load(interaction_graph.verify().folder) if full else build_graph(train)
+        run = trained_model_key(_without_length(settings), splits, members)
+        history = _fit_by_gradient(model, train, graph, validation, evaluator, settings, tracker, members, run)
+    seconds = time.perf_counter() - started
+    validation_metrics = evaluator.evaluate(model, validation).metrics if len(validation) else {}
+    tracker.log({f"best/validation/{name}": value for name, value in validation_metrics.items()})
+
+    def write(folder: Path) -> None:
+        model.save(folder)
+        if history:
+            pq.write_table(pa.Table.from_pylist(history), folder / "history.parquet")
+
+    return store.publish(
+        model_slot("trained_model", settings.model_name, settings.device),
+        write,
+        key=key,
+        fingerprint=splits.fingerprint,
+        config=settings.resolved(),
+        parents={"splits": splits, "interaction_graph": interaction_graph, **members},
+        origin={**(origin or {}), **tracker.ids()},
+        facts={
+            "seconds": seconds,
+            "epochs": len(history),
+            "validation_metrics": validation_metrics,
+            "peak_memory_mb": peak_memory_mb(),
+        },
+    )
+
+
+def trained_model_key(settings: Settings, splits: Artifact, members: Mapping[str, Artifact] | None = None) -> str:
+    """Short hash of everything that decides a trained model; members: the trained models that it starts from."""
+    return content_key(
+        splits.key,
+        settings.model_name,
+        asdict(settings.model),
+        asdict(replace(settings.trainer, resume=False, checkpoint_seconds=0.0)),
+        asdict(settings.evaluation),
+        settings.data.train_size,
+        settings.device,
+        settings.seed,
+        {name: member.reference for name, member in (members or {}).items()},
+    )
+
+
+def pretrained_models(store: ArtifactStore, settings: Settings) -> dict[str, Artifact]:
+    """The trained models that `model.pretrained_<name>` asks to start from, by name; `latest` is the device's newest.
+
+    Raises StoreError when one is not in the store.
+    """
+    found = {}
+    for name in MODEL_NAMES:
+        if wanted := getattr(settings.model, f"pretrained_{name}", ""):
+            slot = model_slot("trained_model", name, settings.device)
+            found[name] = store.require(slot) if wanted == "latest" else store.resolve(wanted)
+            if found[name].slot.path[:1] != (name,):
+                raise StoreError(f"model.pretrained_{name}={wanted} is no trained {name}; choose one of {slot}")
+    return found
+
+
+def _without_length(settings: Settings) -> Settings:
+    """The same settings for any number of epochs, unless the learning rate's way depends on it."""
+    if settings.trainer.scheduler.name != "none":
+        return settings
+    return replace(settings, trainer=replace(settings.trainer, max_epochs=1))
+
+
+def _fit_by_gradient(
+    model: Any,
+    train: Interactions,
+    graph: InteractionGraph,
+    validation: HeldOut,
+    evaluator: Any,
+    settings: Settings,
+    tracker: Tracker,
+    members: Mapping[str, Artifact],
+    run: str,
+) -> list[dict[str, float]]:
+    """Run the training loop with progress and tracking; the history as rows of numbers."""
+    from movierec_engine.training.checkpoint import Checkpoints
+    from movierec_engine.training.state import Epoch
+    from movierec_engine.training.trainer import train as fit
+
+    config = settings.trainer
+    if members:
+        model.start_from({name: load_model(member.verify().folder) for name, member in members.items()})
+    checkpoints = Checkpoints(
+        Path(settings.paths.checkpoints), settings.model_name, run, config.resume, config.checkpoint_seconds
+    )
+
+    def track(epoch: Epoch) -> None:
+        metrics = {f"validation/{name}": value for name, value in epoch.metrics.items()}
+        tracker.log({"train/loss": epoch.loss, "train/seconds": epoch.seconds, **metrics}, epoch.number)
+
+    with EpochProgress(model.name, config.max_epochs, config.early_stopping.metric) as progress:
+        epochs = fit(
+            model,
+            train,
+            graph,
+            validation,
+            config,
+            evaluator,
+            device=settings.device,
+            seed=settings.seed,
+            callbacks=(lambda epoch: progress.show(epoch.number, epoch.loss, epoch.metrics), track),
+            checkpoints=checkpoints,
+        )
+    return [{"epoch": e.number, "loss": e.loss, "seconds": e.seconds, **e.metrics} for e in epochs]
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory that this process has had, in MB of 2^20 bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
