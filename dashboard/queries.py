@@ -19,6 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from movierec_engine.errors import StoreError
+from movierec_engine.evaluation.metrics import ACCURACY
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
 
 KIND = "evaluation_report"
@@ -26,8 +27,10 @@ REPORT_FILE = "report.json"
 USERS_FILE = "users.parquet"
 _LARGEST = 1e15
 """No number of a report is larger, or negative."""
-SCHEMA = 1
+SCHEMA = 2
 """The report schema that these pages read."""
+RANKED = (*ACCURACY, "coverage")
+"""Metrics by which models are ranked: those of which more is better."""
 BASELINE = "popularity"
 """The model that every other one has to beat."""
 
@@ -206,7 +209,7 @@ def metrics(snapshot: Snapshot, group: Group) -> dict[str, list[int]]:
             WHERE {_IN_GROUP} GROUP BY metric ORDER BY metric""",
         *_key(group),
     )
-    return dict(rows)
+    return {metric: depths for metric, depths in rows if metric in RANKED}
 
 
 def standings(snapshot: Snapshot, group: Group, metric: str, k: int, device: str | None = None) -> list[Standing]:

@@ -13,6 +13,7 @@ from pytest import CaptureFixture
 from movierec_engine import pipeline
 from movierec_engine import train as training
 from movierec_engine.config import load_settings
+from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import LightGCN, load_model
@@ -169,7 +170,7 @@ def test_the_release_is_the_best_on_validation(small_data: list[str], tmp_path: 
 def test_the_report_is_what_the_evaluator_says_of_the_saved_model(small_data: list[str], tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path / "store")
     made = pipeline.run(store, load_settings([*small_data, "model=ease"]))
-    heldout = pipeline.load_split(made["splits"]).test_heldout()
+    heldout = pipeline.load_split(made["splits"]).test_heldout(Movies.load(made["raw_movies"].folder))
     again = Evaluator().evaluate(load_model(made["trained_model"].folder), heldout)
     assert again.metrics == made["evaluation_report"].facts["metrics"]
 

@@ -39,7 +39,7 @@ def trained_model(
     kinds={"parquet", "mlflow"},
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=SINGLE_RUN,
-    deps=[trained_model],
+    deps=[trained_model, raw_movies],
 )
 def evaluation_report(
     context: dg.AssetExecutionContext, settings: SettingsResource, tracking: TrackingResource
@@ -48,7 +48,13 @@ def evaluation_report(
     with settings.step(context) as step:
         for partition in step.partitions:
             model = step.trained_model(partition)
-            made = pipeline.evaluate_model(step.store, model, tracking.evaluation(step, model), step.origin)
+            made = pipeline.evaluate_model(
+                step.store,
+                model,
+                step.movies_of(model),
+                tracker=tracking.evaluation(step, model),
+                origin=step.origin,
+            )
             step.done(made, metadata.of_report(made, step.metric), partition)
         return step.result()
 

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from movierec_engine.errors import ConfigError
 
 Layout = Literal["auto", "custom", "presplit"]
-SplitStrategy = Literal["random", "global_time", "leave_one_out"]
+SplitStrategy = Literal["random", "global_time", "leave_one_out", "user_time"]
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,12 @@ class DataConfig:
     """Items with fewer positives are left out (k-core)."""
 
     split: str = "random"
-    """`random` per user, `global_time` at one moment for all, or `leave_one_out` (the newest of each user)."""
+    """`random` per user, `global_time` at one moment for all, `leave_one_out` (the newest of each user), or `user_time`
+    (the newest shares of each user; leaky: train of one user holds interactions later than another user's test)."""
     split_seed: int = 42
     """Seed of the random split; apart from `seed`, so that runs with other seeds are compared on the same split."""
     train_ratio: float = 0.8
-    """Share of the interactions in train."""
+    """Share of the interactions in train: of each user's in `random` and `user_time`, of all in `global_time`."""
     val_ratio: float = 0.1
     """Share of the interactions in validation; test gets the rest."""
     train_size: float = 1.0

@@ -39,8 +39,8 @@ class MovieLensDataModule:
         self.movies = read_movies(self.config)
         self.split = split(positives(ratings, self.config), self.config, ratings)
         self.train_data = self.split.train
-        self.validation_data = self.split.validation_heldout()
-        self.test_data = self.split.test_heldout()
+        self.validation_data = self.split.validation_heldout(self.movies)
+        self.test_data = self.split.test_heldout(self.movies)
 
     def graph(self) -> InteractionGraph:
         """The normalised graph of the train interactions."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from scipy import sparse
 
+from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.interactions import Interactions
 
 
@@ -14,13 +15,17 @@ class HeldOut:
     interactions: the relevant items of each user.
     seen: CSR [n_users, n_items], items that are left out of every ranking; what is already known of the user.
     mask: the name of what `seen` holds.
-    candidates: where given, each user's relevant items are ranked against only these.
+    catalogue: what is known of items and users from train; the metrics beyond accuracy are relative to it.
+    candidates: where given, CSR [n_users, n_items]; each user's relevant items are ranked against only these.
+    protocol: the name of what is ranked, `full` or one that begins with `sampled`.
     """
 
     interactions: Interactions
     seen: sparse.csr_matrix
     mask: str
-    candidates: Interactions | None = None
+    catalogue: Catalogue
+    candidates: sparse.csr_matrix | None = None
+    protocol: str = "full"
 
     def __len__(self) -> int:
         return len(self.interactions)

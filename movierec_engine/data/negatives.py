@@ -1,10 +1,14 @@
-"""Negative sampling: items that a user has no train interaction with, drawn uniformly."""
+"""Items that a user has not: negatives for training, drawn uniformly, and candidates for sampled evaluation."""
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import DataError
+
+BLOCK_BYTES = 64 * 2**20
+"""Memory for the keys of a block of users in `sample_candidates`; what is drawn does not depend on it."""
 
 
 class NegativeSampler:
@@ -37,3 +41,41 @@ class NegativeSampler:
         rank = self._rng.integers(0, self._free[user])
         passed = np.searchsorted(self._keys, user * self._stride + rank, side="right") - self._start[user]
         return np.asarray(rank + passed, dtype=np.int64).reshape(len(users), count)
+
+
+def sample_candidates(
+    excluded: sparse.csr_matrix, weights: NDArray[np.floating], count: int, seed: int
+) -> sparse.csr_matrix:
+    """`count` distinct items for each user, none of them stored in the user's row of `excluded`.
+
+    excluded: CSR [n_users, n_items]; for test candidates everything seen and everything relevant.
+    weights: float [n_items], at least 0; ones draw uniformly, train counts by popularity, and 0 draws an item never.
+    Returns binary float32 CSR [n_users, n_items] with sorted indices; a user with fewer than `count` items left gets
+    all of those.
+
+    Without replacement: each draw is proportional to the weights of the items not drawn yet. Those are the `count`
+    smallest of the keys E_i / w_i with E_i ~ Exp(1) (Efraimidis and Spirakis 2006, "Weighted random sampling with a
+    reservoir"; the Gumbel-top-k trick without the logarithm). Every user takes n_items numbers from one stream, so a
+    user's candidates depend on the seed, the weights and that user's own row alone.
+    """
+    n_users, n_items = excluded.shape
+    if count < 1 or weights.shape != (n_items,) or not (np.isfinite(weights) & (weights >= 0)).all():
+        raise DataError(
+            f"cannot draw {count} of {n_items} items by weights of shape {weights.shape}; "
+            "give a count of at least 1 and one finite weight of at least 0 for each item"
+        )
+    rng = np.random.default_rng(seed)
+    mean = np.divide(1.0, weights, out=np.full(n_items, np.inf), where=weights > 0)
+    rows = max(1, BLOCK_BYTES // (n_items * 16))  # a key and its index
+    items, counts = [np.empty(0, dtype=np.int64)], [np.zeros(1, dtype=np.int64)]
+    for start in range(0, n_users, rows):
+        block = excluded[start : start + rows]
+        keys = rng.standard_exponential((block.shape[0], n_items))
+        keys *= mean
+        keys[np.repeat(np.arange(block.shape[0]), np.diff(block.indptr)), block.indices] = np.inf
+        smallest = np.sort(np.argpartition(keys, min(count, n_items) - 1, axis=1)[:, :count], axis=1)
+        drawn = np.isfinite(np.take_along_axis(keys, smallest, axis=1))
+        items.append(smallest[drawn])
+        counts.append(drawn.sum(axis=1))
+    indices, indptr = np.concatenate(items), np.cumsum(np.concatenate(counts))
+    return sparse.csr_matrix((np.ones(len(indices), dtype=np.float32), indices, indptr), shape=excluded.shape)

@@ -9,23 +9,36 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import sparse
 
+from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions, load_id_maps
-from movierec_engine.data.ratings import Ratings
+from movierec_engine.data.ratings import Movies, Ratings
 from movierec_engine.errors import EmptyDataError
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 PARTS = ("train", "validation", "test")
 """The part with number p is PARTS[p]."""
 
+_AHEAD = "train of one user holds interactions later than another user's test"
+LEAKY = {"user_time": _AHEAD, "leave_one_out": _AHEAD}
+"""Why a strategy that goes by time still looks ahead, for reports: `user_time (leaky)`. `random` does not go by time at
+all; `future_share` measures it for any split."""
+
+
+def split_label(strategy: str) -> str:
+    """A strategy as reports call it: `user_time (leaky)`."""
+    return f"{strategy} (leaky)" if strategy in LEAKY else strategy
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """Three parts over the same vocabularies, pairwise disjoint as (user, item) pairs.
 
-    strategy: `random`, `global_time`, `leave_one_out`, or `given` for a presplit data set.
-    boundaries: for global_time, the first second of validation and of test; else empty.
+    strategy: `random`, `global_time`, `leave_one_out`, `user_time`, `given` for a presplit data set, or
+        `rolling_origin` for a backtest window (`data/backtest_windows.py`).
+    boundaries: for global_time and rolling_origin, the first second of validation and of test, and for rolling_origin
+        the first second after test; else empty.
     negatives: interactions that stand for the given candidates of a presplit data set, or None.
     """
 
@@ -43,13 +56,24 @@ class Split:
         """Train and validation items of each user, CSR [n_users, n_items]: the mask of the test, and of serving."""
         return (self.train.matrix() + self.validation.matrix()).tocsr()
 
-    def validation_heldout(self) -> HeldOut:
-        """Validation, ranked among everything that is not in train."""
-        return HeldOut(self.validation, self.train.matrix(), "train")
+    def validation_heldout(self, movies: Movies | None = None) -> HeldOut:
+        """Validation, ranked among everything that is not in train.
 
-    def test_heldout(self) -> HeldOut:
-        """Test, ranked among everything not in train or validation; against the given negatives where there are any."""
-        return HeldOut(self.test, self.known(), "train+validation", self.negatives)
+        movies: titles of the items, for what depends on genres and years.
+        """
+        catalogue = Catalogue.of(self.train, movies)
+        return HeldOut(self.validation, catalogue.train, "train", catalogue)
+
+    def test_heldout(self, movies: Movies | None = None) -> HeldOut:
+        """Test, ranked among everything not in train or validation; against the given negatives where there are any.
+
+        movies: as for validation.
+        """
+        catalogue = Catalogue.of(self.train, movies)
+        if self.negatives is None:
+            return HeldOut(self.test, self.known(), "train+validation", catalogue)
+        given = self.negatives.matrix()
+        return HeldOut(self.test, self.known(), "train+validation", catalogue, given, "sampled_given")
 
     def save(self, folder: Path) -> None:
         tables = [
@@ -96,6 +120,8 @@ def split(interactions: Interactions, config: DataConfig, ratings: Ratings) -> S
         part = random_parts(interactions, config.train_ratio, config.val_ratio, config.split_seed)
     elif config.split == "global_time":
         part, boundaries = global_time_parts(interactions, config.train_ratio, config.val_ratio)
+    elif config.split == "user_time":
+        part = user_time_parts(interactions, config.train_ratio, config.val_ratio)
     else:
         part = leave_one_out_parts(interactions)
     for number in (TRAIN, TEST):
@@ -108,6 +134,16 @@ def split(interactions: Interactions, config: DataConfig, ratings: Ratings) -> S
     return Split(train, validation, test, strategy, boundaries, negatives)
 
 
+def future_share(split: Split) -> float:
+    """Share of the test interactions that happened before the newest train interaction, strictly.
+
+    0 for global_time, near 1 for random, and 0 where the timestamps are all equal, as they are where a file has none.
+    """
+    if not len(split.train) or not len(split.test):
+        return 0.0
+    return float((split.test.timestamp < split.train.timestamp.max()).mean())
+
+
 def subsample(train: Interactions, share: float, seed: int) -> Interactions:
     """A random share of the train interactions, for quick tries; all of them when the share is 1."""
     if share == 1:
@@ -117,23 +153,19 @@ def subsample(train: Interactions, share: float, seed: int) -> Interactions:
 
 
 def random_parts(interactions: Interactions, train_ratio: float, val_ratio: float, seed: int) -> NDArray[np.int8]:
-    """Part numbers int8 [n]: each user's interactions, shuffled, cut at the two ratios.
-
-    Test, then validation, get their rounded shares, and at least one interaction each from users with three or more;
-    train keeps at least one, and users with fewer than three stay whole in train.
-    """
+    """Part numbers int8 [n]: each user's interactions, shuffled, cut at the two ratios (`_cut_each_user`)."""
     shuffle = np.random.default_rng(seed).permutation(len(interactions))
     order = shuffle[np.argsort(interactions.user[shuffle], kind="stable")]
-    position, count = _position_within_user(interactions.user, order)
-    enough = count >= 3
-    n_test = np.where(enough, np.maximum(1, np.rint(count * (1 - train_ratio - val_ratio))), 0)
-    n_test = np.minimum(n_test, np.maximum(count - 2, 0))
-    n_validation = np.where(enough & (val_ratio > 0), np.maximum(1, np.rint(count * val_ratio)), 0)
-    n_validation = np.minimum(n_validation, np.maximum(count - n_test - 1, 0))
-    part = np.full(len(interactions), TRAIN, dtype=np.int8)
-    part[position < n_test + n_validation] = VALIDATION
-    part[position < n_test] = TEST
-    return part
+    return _cut_each_user(interactions.user, order, train_ratio, val_ratio)
+
+
+def user_time_parts(interactions: Interactions, train_ratio: float, val_ratio: float) -> NDArray[np.int8]:
+    """Part numbers int8 [n]: each user's interactions in order of time, cut at the two ratios (`_cut_each_user`).
+
+    A user's newest are test, those before them validation; ties in time are broken by the larger item index. Within a
+    user nothing in train is later than test, across users it is: see LEAKY.
+    """
+    return _cut_each_user(interactions.user, _newest_first(interactions), train_ratio, val_ratio)
 
 
 def global_time_parts(
@@ -160,11 +192,36 @@ def leave_one_out_parts(interactions: Interactions) -> NDArray[np.int8]:
     Ties in time are broken by the larger item index. A user with two interactions has no validation, a user with one
     stays in train.
     """
-    order = np.lexsort((-interactions.item, -interactions.timestamp, interactions.user))
-    position, count = _position_within_user(interactions.user, order)
+    position, count = _position_within_user(interactions.user, _newest_first(interactions))
     part = np.full(len(interactions), TRAIN, dtype=np.int8)
     part[(position == 0) & (count >= 2)] = TEST
     part[(position == 1) & (count >= 3)] = VALIDATION
+    return part
+
+
+def _newest_first(interactions: Interactions) -> NDArray[np.int64]:
+    """int64 [n]: the rows by user, each user's newest first, of equal times the larger item index first."""
+    order = np.lexsort((-interactions.item, -interactions.timestamp, interactions.user))
+    return np.asarray(order, dtype=np.int64)
+
+
+def _cut_each_user(
+    user: NDArray[np.int32], order: NDArray[np.int64], train_ratio: float, val_ratio: float
+) -> NDArray[np.int8]:
+    """Part numbers int8 [n]: of each user's rows in `order` (sorted by user) the first are test, the next validation.
+
+    Test, then validation, get their rounded shares, and at least one interaction each from users with three or more;
+    train keeps at least one, and users with fewer than three stay whole in train.
+    """
+    position, count = _position_within_user(user, order)
+    enough = count >= 3
+    n_test = np.where(enough, np.maximum(1, np.rint(count * (1 - train_ratio - val_ratio))), 0)
+    n_test = np.minimum(n_test, np.maximum(count - 2, 0))
+    n_validation = np.where(enough & (val_ratio > 0), np.maximum(1, np.rint(count * val_ratio)), 0)
+    n_validation = np.minimum(n_validation, np.maximum(count - n_test - 1, 0))
+    part = np.full(len(user), TRAIN, dtype=np.int8)
+    part[position < n_test + n_validation] = VALIDATION
+    part[position < n_test] = TEST
     return part
 
 

@@ -6,23 +6,27 @@ import numpy as np
 
 from movierec_engine.data.split import PARTS, Split
 from movierec_engine.evaluation.metrics import METRICS_VERSION
+from movierec_engine.evaluation.protocols import FULL, GIVEN
 
 
 def protocol(split: Split) -> str:
-    """`full` ranking of the catalogue, or `sampled_given`: against the negatives that came with the data."""
-    return "full" if split.negatives is None else "sampled_given"
+    """The protocol that a split is made for: `full`, or `sampled_given` where candidates came with the data."""
+    return FULL if split.negatives is None else GIVEN
 
 
-def fingerprint(split: Split) -> str:
+def fingerprint(split: Split, ranked: str = "") -> str:
     """12 hex digits over the content of the three parts, the catalogue, the candidates, the protocol, and the metrics.
 
-    Data, filter and split settings are in it by what they did: the same parts have the same fingerprint.
+    ranked: the protocol's name, the split's own by default. Data, filter and split settings are in the fingerprint by
+    what they did: the same parts have the same fingerprint. The mask is train at validation, train and validation at
+    test, and so follows from the parts.
     """
-    digest = hashlib.sha256(f"{protocol(split)}/metrics {METRICS_VERSION}".encode())
+    ranked = ranked or protocol(split)
+    digest = hashlib.sha256(f"{ranked}/metrics {METRICS_VERSION}".encode())
     digest.update(split.train.users.ids.tobytes())
     digest.update(split.train.items.ids.tobytes())
     sets = [*zip(PARTS, split.parts(), strict=True)]
-    if split.negatives is not None:
+    if split.negatives is not None and ranked == GIVEN:
         sets.append(("negatives", split.negatives))
     for name, interactions in sets:
         order = np.lexsort((interactions.item, interactions.user))

@@ -44,7 +44,10 @@ def hit_rate(hits: Hits, relevant: Counts, k: int) -> PerUser:
 
 
 def average_precision(hits: Hits, relevant: Counts, k: int) -> PerUser:
-    """sum_{r<=k} hit_r * precision@r, divided by min(k, |relevant|)."""
+    """sum_{r<=k} hit_r * precision@r, divided by min(k, |relevant|), so that an ideal list has 1.
+
+    ranx divides by |relevant|; its value is this one times min(k, |relevant|) / |relevant|.
+    """
     shown = hits[:, :k]
     precision_at = np.cumsum(shown, axis=1) / np.arange(1, shown.shape[1] + 1)
     return np.asarray((shown * precision_at).sum(axis=1) / np.minimum(relevant, k))
@@ -56,7 +59,25 @@ def reciprocal_rank(hits: Hits, relevant: Counts, k: int) -> PerUser:
     return np.where(shown.any(axis=1), 1 / (shown.argmax(axis=1) + 1), 0.0)
 
 
-PER_USER: dict[str, Callable[[Hits, Counts, int], PerUser]] = {
+def auc(user: NDArray[np.int64], rank: NDArray[np.int32], relevant: Counts, irrelevant: Counts) -> PerUser:
+    """|pairs of a relevant and an irrelevant item that are in the right order| / |pairs|, over the whole ranking.
+
+    The area under the ROC curve of one user (Hanley and McNeil 1982; Rendle et al. 2009). A tie, and a relevant item
+    that is not recommended, counts as a wrong order; a user for whom every item is relevant has no pair and gets 0.
+    user: int64 [m], row of each relevant item in ascending order. rank: int32 [m], its rank, 0 if not recommended.
+    relevant, irrelevant: int64 [n_users], how many items of each kind are ranked.
+    """
+    recommended = rank > 0
+    own, order = user[recommended], np.lexsort((rank[recommended], user[recommended]))
+    count = np.bincount(own, minlength=len(relevant))
+    place = np.arange(len(own)) - (np.cumsum(count) - count)[own[order]]
+    before = rank[recommended][order] - 1 - place  # irrelevant items that stand before the relevant one
+    right = np.bincount(own[order], weights=irrelevant[own[order]] - before, minlength=len(relevant))
+    pairs = relevant * irrelevant
+    return np.asarray(np.divide(right, pairs, out=np.zeros(len(pairs)), where=pairs > 0))
+
+
+ACCURACY: dict[str, Callable[[Hits, Counts, int], PerUser]] = {
     "precision": precision,
     "recall": recall,
     "ndcg": ndcg,
@@ -64,16 +85,15 @@ PER_USER: dict[str, Callable[[Hits, Counts, int], PerUser]] = {
     "map": average_precision,
     "mrr": reciprocal_rank,
 }
-"""Metrics that every user has a value of; the reported number is the mean over users."""
+"""Metrics of the first k ranks, which every user has a value of; the reported number is the mean over users."""
 
-METRICS = (*PER_USER, "coverage")
-"""All metrics; coverage has one value for all users together."""
+AUC = "auc"
+BEYOND_ACCURACY = ("serendipity", "novelty", "average_popularity", "genre_diversity", "embedding_diversity")
+"""Metrics of the first k ranks that say what lists are like; see `beyond_accuracy`."""
+OF_ALL_USERS = ("coverage", "gini")
+"""Metrics that have one value for all users together."""
 
+METRICS = (*ACCURACY, AUC, *BEYOND_ACCURACY, *OF_ALL_USERS)
 
-def coverage(lists: NDArray[np.int32], n_items: int, k: int) -> float:
-    """Share of the catalogue that stands in the first k of at least one user's list (Ge et al. 2010).
-
-    lists: int32 [n_users, depth], recommended items, -1 where a list has ended.
-    """
-    shown = np.unique(lists[:, :k])
-    return float((shown >= 0).sum() / n_items)
+WHILE_TRAINING = (*ACCURACY, *OF_ALL_USERS)
+"""What is measured on validation after every epoch: what follows from the first ranks alone."""

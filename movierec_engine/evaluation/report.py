@@ -1,4 +1,9 @@
-"""The evaluation report: aggregates with intervals as JSON, and every user's own metrics as Parquet."""
+"""The evaluation report: aggregates with intervals as JSON, and as Parquet everything that they follow from.
+
+users.parquet has every evaluated user's own metrics, relevant.parquet the rank of every test item, lists.parquet what
+was recommended, and segments.parquet the metrics by kinds of users and items. Every comparison is made from these
+files, without the models.
+"""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,15 +15,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.table import Table
 
-from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.split import split_label
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.evaluator import Evaluation
+from movierec_engine.evaluation.protocols import described
+from movierec_engine.evaluation.segments import segment_table
 from movierec_engine.evaluation.tables import metrics_table
 
 REPORT_FILE = "report.json"
 USERS_FILE = "users.parquet"
-SCHEMA = 1
+RELEVANT_FILE = "relevant.parquet"
+LISTS_FILE = "lists.parquet"
+SEGMENTS_FILE = "segments.parquet"
+VALIDATION_USERS_FILE = "validation_users.parquet"
+"""Every user's own metrics on validation, in the folder of the trained model."""
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -78,17 +90,41 @@ def intervals(evaluation: Evaluation) -> dict[str, tuple[float, float]]:
     return {name: (float(low), float(high)) for name, (low, high) in zip(names, bounds, strict=True)}
 
 
-def save_users(evaluation: Evaluation, users: IdMap, folder: Path) -> None:
-    """users.parquet: user_id, test_items and one column a metric, one row for each evaluated user."""
-    columns = {"user_id": users.ids[evaluation.users], "test_items": evaluation.relevant, **evaluation.per_user}
-    pq.write_table(pa.table(columns), folder / USERS_FILE, compression="zstd")
+def save_tables(evaluation: Evaluation, k_values: tuple[int, ...], folder: Path) -> None:
+    """Write users.parquet, relevant.parquet, lists.parquet and segments.parquet."""
+    rankings = evaluation.rankings
+    users, items = rankings.heldout.interactions.users, rankings.heldout.interactions.items
+    user_id = users.ids[rankings.users]
+    relevant = {"user_id": user_id[rankings.row], "movie_id": items.ids[rankings.item], "rank": rankings.rank}
+    row, place = np.nonzero(rankings.lists >= 0)
+    lists = {
+        "user_id": user_id[row],
+        "rank": (place + 1).astype(np.int32),
+        "movie_id": items.ids[rankings.lists[row, place]],
+    }
+    save_users(evaluation, folder / USERS_FILE)
+    pq.write_table(pa.table(relevant), folder / RELEVANT_FILE, compression="zstd")
+    pq.write_table(pa.table(lists), folder / LISTS_FILE, compression="zstd")
+    pq.write_table(segment_table(evaluation, k_values), folder / SEGMENTS_FILE, compression="zstd")
+
+
+def save_users(evaluation: Evaluation, path: Path) -> None:
+    """user_id, test_items, train_items and one column a metric, one row for each evaluated user in ascending order."""
+    rankings = evaluation.rankings
+    columns = {
+        "user_id": rankings.heldout.interactions.users.ids[rankings.users],
+        "test_items": rankings.relevant,
+        "train_items": rankings.heldout.catalogue.activity[rankings.users],
+        **evaluation.per_user,
+    }
+    pq.write_table(pa.table(columns), path, compression="zstd")
 
 
 def report_table(report: EvaluationReport) -> Table:
     """A report's test metrics with their intervals."""
-    ranking = "full ranking" if report.protocol == "full" else "sampled ranking"
     title = (
-        f"{report.model} on {report.device}: test, {ranking}, {report.counts['users_evaluated']:,} users, "
+        f"{report.model} on {report.device}: test, {described(report.protocol)}, "
+        f"{report.counts['users_evaluated']:,} users, split {split_label(report.split['strategy'])}, "
         f"fingerprint {report.fingerprint}, {report.seconds:.1f} s"
     )
     return metrics_table(title, report.metrics, report.intervals)

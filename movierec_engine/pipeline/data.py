@@ -19,7 +19,7 @@ from movierec_engine.data.graph import build_graph
 from movierec_engine.data.interactions import Interactions, positives
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.readers import read_movies, read_ratings
-from movierec_engine.data.split import PARTS, Split, split
+from movierec_engine.data.split import PARTS, Split, future_share, split
 from movierec_engine.errors import StoreError
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
 
@@ -95,6 +95,7 @@ def split_interactions(
         facts = {
             "strategy": parts.strategy,
             "boundaries": parts.boundaries,
+            "future_share": future_share(parts),
             **{name: len(part) for name, part in zip(PARTS, parts.parts(), strict=True)},
             "users": parts.train.n_users,
             "items": parts.train.n_items,

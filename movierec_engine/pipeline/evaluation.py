@@ -4,7 +4,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from movierec_engine.data.split import PARTS
+from movierec_engine.data.ratings import Movies
+from movierec_engine.data.split import PARTS, future_share
+from movierec_engine.evaluation.protocols import Protocol
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import peak_memory_mb
@@ -13,18 +15,31 @@ from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
 
 
 def evaluate_model(
-    store: ArtifactStore, trained_model: Artifact, tracker: Tracker = NO_TRACKER, origin: Origin | None = None
+    store: ArtifactStore,
+    trained_model: Artifact,
+    raw_movies: Artifact,
+    protocol: Protocol | None = None,
+    tracker: Tracker = NO_TRACKER,
+    origin: Origin | None = None,
 ) -> Artifact:
-    """Measure a trained model on the test part of the split that it was trained on."""
+    """Measure a trained model on the test part of the split that it was trained on.
+
+    protocol: the split's own by default. Only a report of the newest trained model by the split's own protocol becomes
+    the slot's newest, which models are ranked by.
+    """
     from movierec_engine.evaluation.evaluator import Evaluator
-    from movierec_engine.evaluation.fingerprint import protocol
-    from movierec_engine.evaluation.report import EvaluationReport, intervals, save_users
+    from movierec_engine.evaluation.fingerprint import fingerprint
+    from movierec_engine.evaluation.fingerprint import protocol as protocol_of
+    from movierec_engine.evaluation.report import EvaluationReport, intervals, save_tables
 
     splits = store.resolve(trained_model.parents["splits"]).verify()
     parts = load_split(splits)
     model = load_model(trained_model.verify().folder)
     evaluator = Evaluator(**trained_model.config["evaluation"])
-    heldout = parts.test_heldout()
+    heldout = parts.test_heldout(Movies.load(raw_movies.verify().folder))
+    if protocol is not None:
+        heldout = protocol.of(heldout)
+    current = heldout.protocol == protocol_of(parts) and store.latest(trained_model.slot) == trained_model
     started = time.perf_counter()
     evaluation = evaluator.evaluate(model, heldout)
     report = EvaluationReport(
@@ -32,9 +47,9 @@ def evaluate_model(
         device=trained_model.slot.path[1],
         model_version=trained_model.version,
         data=trained_model.config["data"]["name"],
-        protocol=protocol(parts),
+        protocol=heldout.protocol,
         mask=heldout.mask,
-        fingerprint=trained_model.fingerprint,
+        fingerprint=fingerprint(parts, heldout.protocol),
         seed=trained_model.config["seed"],
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         metrics=evaluation.metrics,
@@ -54,23 +69,30 @@ def evaluate_model(
         split={
             "strategy": parts.strategy,
             "boundaries": parts.boundaries,
+            "future_share": future_share(parts),
             **{name: trained_model.config["data"][name] for name in ("train_ratio", "val_ratio", "split_seed")},
         },
         model_config=trained_model.config["model"],
     )
-    tracker.log({f"test/{name}": value for name, value in evaluation.metrics.items()})
+    if current:
+        tracker.log({f"test/{name}": value for name, value in evaluation.metrics.items()})
 
     def write(folder: Path) -> None:
         report.save(folder)
-        save_users(evaluation, model.users, folder)
+        save_tables(evaluation, evaluator.config.k_values, folder)
 
     return store.publish(
         Slot("evaluation_report", trained_model.slot.path),
         write,
-        key=content_key(trained_model.reference, "report"),
-        fingerprint=trained_model.fingerprint,
+        key=content_key(trained_model.reference, raw_movies.key, heldout.protocol),
+        fingerprint=report.fingerprint,
         config=trained_model.config,
-        parents={"trained_model": trained_model, "splits": splits},
+        parents={"trained_model": trained_model, "splits": splits, "raw_movies": raw_movies},
         origin={**trained_model.origin, **(origin or {})},
-        facts={"metrics": evaluation.metrics, "validation_metrics": report.validation_metrics},
+        facts={
+            "protocol": report.protocol,
+            "metrics": evaluation.metrics,
+            "validation_metrics": report.validation_metrics,
+        },
+        newest=current,
     )

@@ -35,7 +35,9 @@ def run(
     """Prepare the data, train, evaluate and index one model; the artifacts by kind."""
     made = prepare(store, settings.data, origin)
     made["trained_model"] = train_model(store, settings, made["splits"], made["interaction_graph"], tracker, origin)
-    made["evaluation_report"] = evaluate_model(store, made["trained_model"], tracker, origin)
+    made["evaluation_report"] = evaluate_model(
+        store, made["trained_model"], made["raw_movies"], tracker=tracker, origin=origin
+    )
     made["faiss_index"] = build_faiss_index(
         store, made["trained_model"], made["raw_movies"], settings.retrieval, origin
     )

@@ -40,13 +40,14 @@ def train_model(
 ) -> Artifact:
     """Train a model on the train part, and measure it on validation, by which models are chosen."""
     from movierec_engine.evaluation.evaluator import Evaluator
+    from movierec_engine.evaluation.report import VALIDATION_USERS_FILE, save_users
     from movierec_engine.models.base import ClosedFormRecommender
 
     if interaction_graph.parents["splits"] != splits.reference:
         raise StoreError(f"{interaction_graph.reference} is the graph of another split; materialize it again")
     parts = load_split(splits.verify())
     train = subsample(parts.train, settings.data.train_size, settings.data.split_seed)
-    evaluator = Evaluator(settings.evaluation.k_values, settings.evaluation.metrics)
+    evaluator = Evaluator(settings.evaluation.k_values, settings.evaluation.while_training())
     validation = parts.validation_heldout()
     model = model_class(settings.model_name)(settings.model)
     members = pretrained_models(store, settings)
@@ -61,11 +62,14 @@ def train_model(
         run = trained_model_key(_without_length(settings), splits, members)
         history = _fit_by_gradient(model, train, graph, validation, evaluator, settings, tracker, members, run)
     seconds = time.perf_counter() - started
-    validation_metrics = evaluator.evaluate(model, validation).metrics if len(validation) else {}
+    evaluation = evaluator.evaluate(model, validation) if len(validation) else None
+    validation_metrics = evaluation.metrics if evaluation else {}
     tracker.log({f"best/validation/{name}": value for name, value in validation_metrics.items()})
 
     def write(folder: Path) -> None:
         model.save(folder)
+        if evaluation:
+            save_users(evaluation, folder / VALIDATION_USERS_FILE)
         if history:
             pq.write_table(pa.Table.from_pylist(history), folder / "history.parquet")
 

@@ -114,8 +114,12 @@ class ArtifactStore:
         parents: Mapping[str, Artifact] | None = None,
         origin: Mapping[str, str] | None = None,
         facts: Mapping[str, Any] | None = None,
+        newest: bool = True,
     ) -> Artifact:
-        """Let `write` fill a folder, then make it the slot's newest version in one step."""
+        """Let `write` fill a folder, then make it a version of the slot in one step.
+
+        newest: whether LATEST names it from now on.
+        """
         self._sweep()
         incoming = self._incoming()
         incoming.mkdir(parents=True)
@@ -150,7 +154,8 @@ class ArtifactStore:
             _fsync(home)
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
-        return self.set_latest(self.get(slot, version))
+        artifact = self.get(slot, version)
+        return self.set_latest(artifact) if newest else artifact
 
     def get(self, slot: Slot, version: str) -> Artifact:
         """One version by name. Raises StoreError when it is not there or its manifest cannot be read."""

@@ -17,7 +17,7 @@ LINE = {
     "splits": {"interactions"},
     "interaction_graph": {"splits"},
     "trained_model": {"splits", "interaction_graph"},
-    "evaluation_report": {"trained_model"},
+    "evaluation_report": {"trained_model", "raw_movies"},
     "faiss_index": {"trained_model", "raw_movies"},
     "leaderboard": {"evaluation_report"},
     "serving_release": {"leaderboard", "faiss_index"},

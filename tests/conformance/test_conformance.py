@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
@@ -39,7 +40,7 @@ class World:
 
     @property
     def heldout(self) -> HeldOut:
-        return HeldOut(self.withheld, self.train.matrix(), "train")
+        return HeldOut(self.withheld, self.train.matrix(), "train", Catalogue.of(self.train))
 
 
 def checkerboard() -> World:
@@ -57,7 +58,7 @@ def fitted(name: str, train: Interactions) -> Recommender:
     from movierec_engine.training.config import TrainerConfig
     from movierec_engine.training.trainer import train as fit_by_gradient
 
-    empty = HeldOut(train.select(np.zeros(len(train), dtype=bool)), train.matrix(), "train")
+    empty = HeldOut(train.select(np.zeros(len(train), dtype=bool)), train.matrix(), "train", Catalogue.of(train))
     config = TrainerConfig(max_epochs=40, learning_rate=0.02, batch_size=64)
     fit_by_gradient(model, train, build_graph(train), empty, config, Evaluator(), device="cpu", seed=1)
     return model
@@ -111,7 +112,7 @@ def test_evaluation_never_holds_more_scores_than_its_budget(
         return score(users)
 
     monkeypatch.setattr(model, "score", spied)
-    monkeypatch.setattr("movierec_engine.evaluation.evaluator._BLOCK_BYTES", 4 * (N + 1) * 3)
+    monkeypatch.setattr("movierec_engine.evaluation.rankings._BLOCK_BYTES", 4 * (N + 1) * 3)
     blocks = Evaluator(k_values=[3]).evaluate(model, world.heldout)
     assert max(asked) == 3
     assert sum(asked) == N

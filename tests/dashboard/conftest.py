@@ -56,7 +56,7 @@ def publish(store: ArtifactStore) -> Publish:
             "counts": {"users_evaluated": 10},
             "seconds": 61.0,
             "peak_memory_mb": 2048.0,
-            "schema": 1,
+            "schema": 2,
             **changes,
         }
 

@@ -45,7 +45,7 @@ def test_without_a_readable_latest_the_newest_readable_report_is_read(store: Art
         (lambda folder: (folder / "report.json").write_text("{}"), "does not match its manifest's checksum"),
         (lambda folder: rewrite(folder, b"\xff\xfe"), "report.json is not readable JSON"),
         (lambda folder: rewrite(folder, b"[1]"), "report.json is not a report"),
-        (lambda folder: change(folder, "schema", 2), "has schema 2, this dashboard reads 1"),
+        (lambda folder: change(folder, "schema", 1), "has schema 1, this dashboard reads 2"),
         (lambda folder: change(folder, "seconds", None), "lacks 'seconds', so an older program wrote it"),
         (lambda folder: change(folder, "seconds", -1), "has an unusable 'seconds'"),
         (lambda folder: change(folder, "seconds", 10**400), "has an unusable 'seconds'"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.interactions import Interactions, positives
 from movierec_engine.data.ratings import PRESPLIT_SCHEMA, RATINGS_SCHEMA, Ratings
-from movierec_engine.data.split import Split, split, subsample
+from movierec_engine.data.split import LEAKY, Split, future_share, split, subsample
 from movierec_engine.errors import EmptyDataError
 
 ROWS = st.dictionaries(
@@ -36,7 +36,7 @@ def keys(part: Interactions) -> set[tuple[int, int]]:
     return set(zip(part.users.ids[part.user].tolist(), part.items.ids[part.item].tolist(), strict=True))
 
 
-@given(ROWS, st.sampled_from(["random", "global_time", "leave_one_out"]))
+@given(ROWS, st.sampled_from(["random", "global_time", "leave_one_out", "user_time"]))
 def test_the_parts_are_disjoint_and_together_everything(rows: dict[tuple[int, int], int], strategy: str) -> None:
     try:
         parts = split(*prepared(rows, split=strategy))
@@ -80,6 +80,67 @@ def test_the_random_split_gives_each_user_the_rounded_shares() -> None:
     parts = split(*prepared(rows, train_ratio=0.8, val_ratio=0.1))
     sizes = [[int((part.users.ids[part.user] == user).sum()) for part in parts.parts()] for user in (1, 2, 3)]
     assert sizes == [[16, 2, 2], [1, 1, 1], [2, 0, 0]]
+
+
+def test_user_time_tests_the_newest_share_of_each_user_and_validates_on_the_one_before() -> None:
+    rows = {(1, item): 100 - item for item in range(1, 11)} | {(2, 1): 1, (2, 2): 3, (2, 3): 2, (3, 1): 8, (3, 2): 9}
+    parts = split(*prepared(rows, split="user_time", train_ratio=0.6, val_ratio=0.2))
+    assert parts.strategy == "user_time"
+    assert parts.boundaries == {}
+    assert keys(parts.test) == {(1, 1), (1, 2), (2, 2)}
+    assert keys(parts.validation) == {(1, 3), (1, 4), (2, 3)}
+    assert keys(parts.train) == {(1, item) for item in range(5, 11)} | {(2, 1), (3, 1), (3, 2)}
+
+
+def test_user_time_breaks_ties_in_time_by_the_larger_item() -> None:
+    parts = split(*prepared({(1, item): 7 for item in range(1, 5)}, split="user_time", train_ratio=0.5, val_ratio=0.25))
+    assert [keys(part) for part in parts.parts()] == [{(1, 1), (1, 2)}, {(1, 3)}, {(1, 4)}]
+
+
+@given(ROWS, st.sampled_from([(0.8, 0.1), (0.5, 0.2), (0.7, 0.0), (0.1, 0.1)]))
+def test_user_time_follows_each_users_time_with_the_sizes_of_the_random_split(
+    rows: dict[tuple[int, int], int], ratios: tuple[float, float]
+) -> None:
+    settings = {"train_ratio": ratios[0], "val_ratio": ratios[1]}
+    try:
+        parts = split(*prepared(rows, split="user_time", **settings))
+    except EmptyDataError:
+        return
+    shuffled = split(*prepared(rows, split="random", **settings))
+    for user in {user for user, _ in rows}:
+        own = [sorted((rows[pair], pair[1]) for pair in keys(part) if pair[0] == user) for part in parts.parts()]
+        assert [moment for part in own for moment in part] == sorted(moment for part in own for moment in part)
+        sizes = [sum(pair[0] == user for pair in keys(part)) for part in shuffled.parts()]
+        assert [len(part) for part in own] == sizes
+
+
+def test_the_future_share_counts_the_test_before_the_newest_train_interaction() -> None:
+    rows = {(1, 1): 1, (1, 2): 2, (1, 3): 3, (2, 1): 4, (2, 2): 5, (2, 3): 6, (3, 1): 5, (3, 2): 4, (3, 3): 0}
+    parts = split(*prepared(rows, split="user_time"))
+    assert keys(parts.test) == {(1, 3), (2, 3), (3, 1)}
+    assert parts.train.timestamp.max() == 4
+    assert future_share(parts) == pytest.approx(1 / 3), "of the tests at 3, 6 and 5 only the first is before 4"
+    assert "user_time" in LEAKY
+
+
+def test_the_future_share_is_near_one_for_random_and_nothing_where_all_times_are_equal() -> None:
+    rows = {(user, item): 20 * user + item for user in range(1, 41) for item in range(1, 21)}
+    assert future_share(split(*prepared(rows))) > 0.95
+    for strategy in ("random", "user_time", "leave_one_out"):
+        assert future_share(split(*prepared(dict.fromkeys(rows, 0), split=strategy))) == 0
+
+
+@given(ROWS)
+def test_the_future_share_is_the_counted_one_and_nothing_in_global_time(rows: dict[tuple[int, int], int]) -> None:
+    for strategy in ("global_time", "user_time", "random"):
+        try:
+            parts = split(*prepared(rows, split=strategy))
+        except EmptyDataError:
+            continue
+        newest = max(rows[pair] for pair in keys(parts.train))
+        before = [rows[pair] < newest for pair in keys(parts.test)]
+        assert future_share(parts) == pytest.approx(sum(before) / len(before))
+        assert strategy != "global_time" or not any(before)
 
 
 def test_the_random_split_depends_on_its_seed_alone() -> None:

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import Popularity, Recommender
@@ -26,8 +26,10 @@ class Fixed(Popularity):
         return self.fixed[users].copy()
 
 
-def heldout(pairs: list[tuple[int, int]], candidates: Interactions | None = None) -> HeldOut:
-    return HeldOut(interactions_of(np.array(pairs), USERS, ITEMS), TRAIN.matrix(), "train", candidates)
+def heldout(pairs: list[tuple[int, int]], candidates: sparse.csr_matrix | None = None) -> HeldOut:
+    return HeldOut(
+        interactions_of(np.array(pairs), USERS, ITEMS), TRAIN.matrix(), "train", Catalogue.of(TRAIN), candidates
+    )
 
 
 def model_of(row: list[float]) -> Recommender:
@@ -66,7 +68,7 @@ def test_given_candidates_are_all_that_is_ranked() -> None:
     candidates = interactions_of(np.array([(0, 4)]), USERS, ITEMS)
     model = model_of([0, 0, 1, 9, 2, 9])
     assert Evaluator([2]).evaluate(model, heldout([(0, 2)])).metrics["hit_rate@2"] == 0
-    assert Evaluator([2]).evaluate(model, heldout([(0, 2)], candidates)).metrics["mrr@2"] == 0.5
+    assert Evaluator([2]).evaluate(model, heldout([(0, 2)], candidates.matrix())).metrics["mrr@2"] == 0.5
 
 
 def test_k_beyond_the_catalogue_keeps_its_denominator() -> None:
@@ -84,13 +86,13 @@ def test_scores_that_cannot_be_ranked_are_an_error(bad: float) -> None:
 def test_an_empty_part_is_an_error() -> None:
     empty = TRAIN.select(np.zeros(len(TRAIN), dtype=bool))
     with pytest.raises(MovierecError, match="empty"):
-        Evaluator().evaluate(model_of([0] * 6), HeldOut(empty, TRAIN.matrix(), "train"))
+        Evaluator().evaluate(model_of([0] * 6), HeldOut(empty, TRAIN.matrix(), "train", Catalogue.of(TRAIN)))
 
 
 def test_a_model_of_other_data_is_refused() -> None:
     other = interactions_of(np.array([(0, 0)]), IdMap(np.arange(4) + 1), ITEMS)
     with pytest.raises(MovierecError, match="other users or items"):
-        Evaluator().evaluate(model_of([0] * 6), HeldOut(other, sparse.csr_matrix((4, 6)), "train"))
+        Evaluator().evaluate(model_of([0] * 6), HeldOut(other, sparse.csr_matrix((4, 6)), "train", Catalogue.of(other)))
 
 
 @pytest.mark.parametrize(("k_values", "metrics"), [([0], ("ndcg",)), ([], ("ndcg",)), ([5], ("ndgc",)), ([5], ())])
@@ -103,6 +105,6 @@ def test_small_blocks_give_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> 
     pairs = [(0, 3), (1, 3), (2, 5), (3, 0)]
     scores = np.random.default_rng(1).random((4, 6))
     whole = Evaluator([3]).evaluate(Fixed(scores), heldout(pairs))
-    monkeypatch.setattr("movierec_engine.evaluation.evaluator._BLOCK_BYTES", 1)
+    monkeypatch.setattr("movierec_engine.evaluation.rankings._BLOCK_BYTES", 1)
     single = Evaluator([3]).evaluate(Fixed(scores), heldout(pairs))
     assert single.metrics == whole.metrics

@@ -1,48 +1,76 @@
+"""The ranks and lists of a block against sorting by hand."""
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
+from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.ranking import rank_block
 
 
-def pessimistic_hits(scores: np.ndarray, relevant: np.ndarray, depth: int) -> np.ndarray:
-    """Sort each row by score, relevant items last among equals; items at -inf are not recommended."""
-    hits = np.zeros((len(scores), depth), dtype=bool)
-    for row, (values, wanted) in enumerate(zip(scores, relevant, strict=True)):
-        order = sorted(np.flatnonzero(np.isfinite(values)), key=lambda i: (-values[i], wanted[i]))
-        for rank, item in enumerate(order[:depth]):
-            hits[row, rank] = wanted[item]
-    return hits
+def pessimistic_ranks(scores: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+    """Rank of every relevant item, row by row: sort by score, relevant last among equals; 0 where not recommended."""
+    ranks = []
+    for values, wanted in zip(scores, relevant, strict=True):
+        order = sorted(np.flatnonzero(np.isfinite(values)), key=lambda i: (-values[i], wanted[i], i))
+        ranks += [order.index(item) + 1 if item in order else 0 for item in np.flatnonzero(wanted)]
+    return np.array(ranks, dtype=int)
 
 
 SCORES = hnp.arrays(
     np.float32,
-    (4, 9),
-    elements=st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 1.0]),  # few values: many ties
+    (4, 12),
+    elements=st.sampled_from([-np.inf, -1.0, -0.0, 0.0, 0.5, 1.0]),  # few values: many ties
 )
-RELEVANT = hnp.arrays(np.bool_, (4, 9))
+RELEVANT = hnp.arrays(np.bool_, (4, 12))
+"""Often more than six relevant items, often fewer: both ways of counting are taken."""
 
 
-@given(SCORES, RELEVANT, st.integers(1, 12))
+def csr(relevant: np.ndarray) -> sparse.csr_matrix:
+    return sparse.csr_matrix(relevant.astype(np.float32))
+
+
+@given(SCORES, RELEVANT, st.integers(1, 15))
 def test_ties_count_against_the_model(scores: np.ndarray, relevant: np.ndarray, depth: int) -> None:
-    hits, _ = rank_block(scores, sparse.csr_matrix(relevant.astype(np.float32)), depth)
-    assert np.array_equal(hits, pessimistic_hits(scores, relevant, depth))
+    expected = pessimistic_ranks(scores, relevant)
+    assert rank_block(scores, csr(relevant), depth)[0].tolist() == expected.tolist()
+    shallow = rank_block(scores, csr(relevant), depth, deep=False)[0]
+    assert shallow.tolist() == np.where(expected <= depth, expected, 0).tolist()
 
 
-@given(SCORES, RELEVANT)
-def test_lists_are_the_best_scores_and_end_with_minus_one(scores: np.ndarray, relevant: np.ndarray) -> None:
-    _, lists = rank_block(scores, sparse.csr_matrix(relevant.astype(np.float32)), 5)
+@given(SCORES, st.integers(1, 15))
+def test_lists_are_the_best_scores_with_equal_ones_by_index_and_end_with_minus_one(
+    scores: np.ndarray, depth: int
+) -> None:
+    _, lists = rank_block(scores, csr(np.zeros(scores.shape)), depth)
     for row, items in zip(scores, lists, strict=True):
-        shown = items[items >= 0]
-        assert len(shown) == min(5, np.isfinite(row).sum())
-        assert (items[len(shown) :] == -1).all()
-        assert sorted(row[shown], reverse=True) == sorted(row[np.isfinite(row)], reverse=True)[:5]
+        best = [item for item in np.argsort(-row, kind="stable") if np.isfinite(row[item])][:depth]
+        assert items.tolist() == best + [-1] * (depth - len(best))
 
 
-def test_a_constant_scorer_hits_nothing_that_the_irrelevant_items_can_fill() -> None:
-    relevant = np.zeros((1, 30), dtype=np.float32)
+@given(SCORES, RELEVANT, st.permutations(range(4)))
+def test_users_do_not_influence_each_other(scores: np.ndarray, relevant: np.ndarray, order: list[int]) -> None:
+    ranks, lists = rank_block(scores, csr(relevant), 5)
+    moved_ranks, moved_lists = rank_block(scores[order], csr(relevant[order]), 5)
+    start = np.concatenate([[0], np.cumsum(relevant.sum(axis=1))])
+    assert moved_ranks.tolist() == [int(rank) for row in order for rank in ranks[start[row] : start[row + 1]]]
+    assert np.array_equal(moved_lists, lists[order])
+
+
+def test_a_constant_scorer_finds_nothing_before_all_irrelevant_items() -> None:
+    relevant = np.zeros((1, 30))
     relevant[0, :3] = 1
-    hits, _ = rank_block(np.ones((1, 30), dtype=np.float32), sparse.csr_matrix(relevant), 20)
-    assert not hits.any()
+    ranks, lists = rank_block(np.ones((1, 30), dtype=np.float32), csr(relevant), 20)
+    assert ranks.tolist() == [28, 29, 30]
+    assert lists.tolist() == [list(range(20))]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scores_that_cannot_be_ranked_are_an_error(bad: float) -> None:
+    scores = np.zeros((2, 5), dtype=np.float32)
+    scores[1, 3] = bad
+    with pytest.raises(MovierecError, match="NaN or infinite"):
+        rank_block(scores, csr(np.zeros((2, 5))), 2)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
@@ -20,7 +21,7 @@ USERS, ITEMS = IdMap(np.arange(30)), IdMap(np.arange(24))
 PAIRS = np.array([(u, i) for u in range(30) for i in RNG.choice(12, 8, replace=False) * 2 + u % 2])
 HELD = RNG.permutation(len(PAIRS)) < 40
 TRAIN, REST = interactions_of(PAIRS[~HELD], USERS, ITEMS), interactions_of(PAIRS[HELD], USERS, ITEMS)
-VALIDATION = HeldOut(REST, TRAIN.matrix(), "train")
+VALIDATION = HeldOut(REST, TRAIN.matrix(), "train", Catalogue.of(TRAIN))
 CONFIG = TrainerConfig(max_epochs=6, learning_rate=0.02, batch_size=64)
 
 
@@ -69,7 +70,7 @@ def test_the_best_epochs_weights_are_restored() -> None:
 
 
 def test_without_a_validation_part_it_trains_all_epochs() -> None:
-    empty = HeldOut(REST.select(np.zeros(len(REST), dtype=bool)), TRAIN.matrix(), "train")
+    empty = HeldOut(REST.select(np.zeros(len(REST), dtype=bool)), TRAIN.matrix(), "train", Catalogue.of(TRAIN))
     history = train(LightGCN(), TRAIN, build_graph(TRAIN), empty, CONFIG, Evaluator([5]), device="cpu", seed=1)
     assert [epoch.number for epoch in history] == [1, 2, 3, 4, 5, 6]
     assert history[0].metrics == {}

@@ -1,0 +1,85 @@
+"""What is known of the items and of the users' activity apart from any model."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import svds
+
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.ratings import Movies
+
+EMBEDDING_DIM = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """Facts that the metrics beyond accuracy and the segments need; from train interactions and titles alone.
+
+    train: binary CSR [n_users, n_items] of the train interactions.
+    genres: float32 [n_items, n_genres], 1 where an item is of a genre; no columns where no titles are known.
+    genre_names: the names of its columns. year: int32 [n_items], 0 where it is not known.
+    """
+
+    train: sparse.csr_matrix
+    genres: NDArray[np.float32]
+    genre_names: tuple[str, ...]
+    year: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, train: Interactions, movies: Movies | None = None) -> "Catalogue":
+        """The catalogue of the train interactions' items; movies that have no title there are of no genre and year."""
+        n_items = train.n_items
+        if movies is None or not len(movies.table):
+            return cls(train.matrix(), np.zeros((n_items, 0), np.float32), (), np.zeros(n_items, np.int32))
+        table = movies.table.filter(np.isin(movies.table["movie_id"].to_numpy(), train.items.ids))
+        item = train.items.index(table["movie_id"].to_numpy())
+        year = np.zeros(n_items, dtype=np.int32)
+        year[item] = table["year"].fill_null(0).to_numpy()
+        lists = table["genres"].combine_chunks()
+        names, code = np.unique(lists.flatten().to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
+        genres = np.zeros((n_items, len(names)), dtype=np.float32)
+        genres[item[pa.compute.list_parent_indices(lists).to_numpy()], code] = 1
+        return cls(train.matrix(), genres, tuple(names.tolist()), year)
+
+    @property
+    def n_users(self) -> int:
+        return int(self.train.shape[0])
+
+    @property
+    def n_items(self) -> int:
+        return int(self.train.shape[1])
+
+    @cached_property
+    def popularity(self) -> NDArray[np.int64]:
+        """int64 [n_items], train interactions of each item."""
+        return np.asarray(np.bincount(self.train.indices, minlength=self.n_items), dtype=np.int64)
+
+    @cached_property
+    def activity(self) -> NDArray[np.int64]:
+        """int64 [n_users], train interactions of each user."""
+        return np.asarray(np.diff(self.train.indptr), dtype=np.int64)
+
+    @cached_property
+    def popularity_rank(self) -> NDArray[np.int64]:
+        """int64 [n_items], 0 for the most popular item; equal ones go by index."""
+        rank = np.empty(self.n_items, dtype=np.int64)
+        rank[np.argsort(-self.popularity, kind="stable")] = np.arange(self.n_items)
+        return rank
+
+    @cached_property
+    def embeddings(self) -> NDArray[np.float32]:
+        """float32 [n_items, d], the same for all models: a rank-32 SVD of train (PureSVD, Cremonesi et al. 2010).
+
+        Rows are the items' right singular vectors times the singular values; an item without interactions is 0.
+        """
+        d = min(EMBEDDING_DIM, min(self.train.shape) - 1)
+        if d < 1 or not self.train.nnz:
+            return np.zeros((self.n_items, 1), dtype=np.float32)
+        _, values, vectors = svds(self.train.astype(np.float64), k=d, v0=np.ones(min(self.train.shape)))
+        embeddings = (vectors.T * values).astype(np.float32)
+        embeddings[self.popularity == 0] = 0
+        return np.asarray(embeddings)

@@ -1,0 +1,166 @@
+"""A model's rankings of a held-out part: what every metric and every segment is computed from."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.data.heldout import HeldOut
+from movierec_engine.errors import MovierecError
+from movierec_engine.models.base import Recommender
+
+_BLOCK_BYTES = 16 * 2**20
+"""Budget for one block of scores; two are held at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rankings:
+    """The lists of n evaluated users, and the ranks of their m relevant items.
+
+    users: int64 [n], indices of the users who have relevant items, ascending.
+    lists: int32 [n, depth], recommended items, -1 where a list has ended.
+    row: int64 [m], ascending, the row in `users` of each relevant item. item: int32 [m], the relevant items.
+    rank: int32 [m], from 1; 0 where the item is not recommended, or below the depth unless the ranking was deep.
+    heldout: what was ranked.
+    """
+
+    users: NDArray[np.int64]
+    lists: NDArray[np.int32]
+    row: NDArray[np.int64]
+    item: NDArray[np.int32]
+    rank: NDArray[np.int32]
+    heldout: HeldOut
+
+    @property
+    def depth(self) -> int:
+        return int(self.lists.shape[1])
+
+    @cached_property
+    def relevant(self) -> NDArray[np.int64]:
+        """int64 [n], each user's number of relevant items; at least 1."""
+        return np.bincount(self.row, minlength=len(self.users))
+
+    @cached_property
+    def hits(self) -> NDArray[np.bool_]:
+        """bool [n, depth], whether the item at each rank is relevant, with relevant items last among equal scores."""
+        return self.hits_among(np.ones(len(self.row), dtype=np.bool_))
+
+    def hits_among(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """`hits` of the chosen relevant items alone: bool [m] to bool [n, depth]."""
+        shown = chosen & (self.rank > 0) & (self.rank <= self.depth)
+        hits = np.zeros(self.lists.shape, dtype=np.bool_)
+        hits[self.row[shown], self.rank[shown] - 1] = True
+        return hits
+
+    @cached_property
+    def irrelevant(self) -> NDArray[np.int64]:
+        """int64 [n], how many irrelevant items could be recommended to each user."""
+        heldout, users = self.heldout, self.users
+        relevant = heldout.interactions.matrix()[users]
+        if heldout.candidates is None:
+            taken = heldout.seen[users] + relevant
+            return np.asarray(relevant.shape[1] - np.diff(taken.indptr), dtype=np.int64)
+        blocked = (heldout.seen[users] + relevant).astype(np.bool_)
+        candidates = heldout.candidates[users].astype(np.bool_)
+        taken = candidates.multiply(blocked).tocsr()
+        return np.asarray(np.diff(candidates.indptr) - np.diff(taken.indptr), dtype=np.int64)
+
+    @cached_property
+    def more_popular(self) -> NDArray[np.int64]:
+        """int64 [m], how many items that could be recommended to its user are more popular than each relevant item."""
+        heldout = self.heldout
+        place = heldout.catalogue.popularity_rank
+        stride = len(place) + 1
+
+        def among(matrix: sparse.csr_matrix) -> NDArray[np.int64]:
+            """How many items of its user's row of a matrix are more popular than each relevant item: int64 [m]."""
+            count = np.diff(matrix.indptr)
+            keys = np.sort(np.repeat(np.arange(len(self.users)), count) * stride + place[matrix.indices])
+            wanted = self.row * stride + place[self.item]
+            return np.asarray(np.searchsorted(keys, wanted) - (np.cumsum(count) - count)[self.row])
+
+        seen = heldout.seen[self.users]
+        if heldout.candidates is None:
+            return place[self.item] - among(seen)
+        ranked = heldout.candidates[self.users] + heldout.interactions.matrix()[self.users]
+        return among(ranked) - among(ranked.multiply(seen).tocsr())
+
+
+def rank_users(model: Recommender, heldout: HeldOut, depth: int, deep: bool) -> Rankings:
+    """Rank the catalogue, or the candidates, for every user with relevant items, without what the user has seen.
+
+    depth: length of the lists, cut to the catalogue. deep: whether ranks below the depth are wanted too.
+    While a block of users is ranked, the next is scored.
+
+    Raises MovierecError when there is nothing to find, when the model was trained on other vocabularies, when it scores
+    too few items, or when it returns NaN or +inf for an item that could be recommended.
+    """
+    if model.users != heldout.interactions.users or model.items != heldout.interactions.items:
+        raise MovierecError(
+            f"{model.name} was trained on other users or items than it is evaluated on; train it on this data"
+        )
+    relevant = heldout.interactions.matrix()
+    users = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int64)
+    if not len(users):
+        raise MovierecError("the held-out part is empty, so there is nothing to measure; choose other data.* ratios")
+    relevant = relevant[users]
+    depth = min(depth, relevant.shape[1])
+    blocks = list(_ranked_blocks(model, heldout, users, relevant, depth, deep))
+    return Rankings(
+        users=users,
+        lists=np.concatenate([lists for _, lists in blocks]),
+        row=np.repeat(np.arange(len(users)), np.diff(relevant.indptr)),
+        item=relevant.indices.astype(np.int32),
+        rank=np.concatenate([ranks for ranks, _ in blocks]),
+        heldout=heldout,
+    )
+
+
+_Ranked = tuple[NDArray[np.int32], NDArray[np.int32]]
+
+
+def _ranked_blocks(
+    model: Recommender,
+    heldout: HeldOut,
+    users: NDArray[np.int64],
+    relevant: sparse.csr_matrix,
+    depth: int,
+    deep: bool,
+) -> Iterator[_Ranked]:
+    """`rank_block` of every block of users, in order; a thread ranks one block while the next is scored."""
+    from movierec_engine.evaluation.ranking import rank_block  # brings torch, which reading a report needs not
+
+    def rank(scores: NDArray[np.float32], block: NDArray[np.int64], wanted: sparse.csr_matrix) -> _Ranked:
+        if heldout.candidates is not None:
+            ranked = np.zeros(scores.shape, dtype=np.bool_)
+            ranked[_entries(heldout.candidates[block])] = True
+            ranked[_entries(wanted)] = True
+            scores = np.where(ranked, scores, np.float32(-np.inf))
+        scores[_entries(heldout.seen[block])] = -np.inf
+        return rank_block(scores, wanted, depth, deep)
+
+    rows = max(1, _BLOCK_BYTES // (4 * relevant.shape[1]))
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        ahead: Future[_Ranked] | None = None
+        for start in range(0, len(users), rows):
+            block = users[start : start + rows]
+            scores = model.score(block)
+            if scores.shape != (len(block), relevant.shape[1]):
+                raise MovierecError(
+                    f"{model.name} returned scores of shape {scores.shape} for {len(block)} users and "
+                    f"{relevant.shape[1]} items; a model scores every item of the catalogue"
+                )
+            if ahead is not None:
+                yield ahead.result()
+            ahead = pool.submit(rank, scores, block, relevant[start : start + rows])
+        if ahead is not None:
+            yield ahead.result()
+
+
+def _entries(matrix: sparse.csr_matrix) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Row and column of each stored entry."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), matrix.indices
