@@ -41,6 +41,72 @@ def train(overrides: tuple[str, ...]) -> None:
     training.main(list(overrides))
 
 
+PROTOCOL = click.option(
+    "--protocol",
+    help="full, given, uniform:N[:SEED] or popularity:N[:SEED]; only reports by the same one are compared.",
+    show_default="the one the split is made for: full, or given where candidates came with the data",
+)
+
+
+@cli.command()
+@ARTIFACTS
+@PROTOCOL
+@click.option("--model", required=True, help="The model, such as lightgcn.")
+@click.option("--device", help="The kind of device that it was trained on: cpu, cuda or mps.", show_default="any")
+@click.option("--version", help="A version of it, or the beginning of one.", show_default="the newest")
+def evaluate(artifacts: Path, protocol: str | None, model: str, device: str | None, version: str | None) -> None:
+    """Measure a trained model on test, and write its report to the store.
+
+    The report holds every metric with its 95 % interval, each user's own metrics, the rank of every test item, the
+    lists, and the metrics by kinds of users and items. `movierec compare` compares reports.
+    """
+    from movierec_engine import pipeline
+    from movierec_engine.evaluation.protocols import Protocol
+    from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport, report_table
+    from movierec_engine.store import ArtifactStore
+
+    with one_sentence_errors():
+        store = ArtifactStore(artifacts)
+        chosen = Protocol.parse(protocol) if protocol else None
+        trained = pipeline.find_trained_model(store, model, device or "", version or "")
+        movies = pipeline.movies_of(store, trained)
+        made = pipeline.evaluate_model(store, trained, movies, chosen)
+        console = Console()
+        console.print(report_table(EvaluationReport.load(made.folder)))
+        console.print(f"report: {made.folder / REPORT_FILE}", soft_wrap=True, highlight=False)
+
+
+@cli.command()
+@ARTIFACTS
+@PROTOCOL
+@click.option("--metric", default="ndcg@10", show_default=True, help="What to compare by.")
+@click.option("--part", default="test", show_default=True, type=click.Choice(["test", "validation"]))
+@click.argument("models", nargs=-1)
+def compare(artifacts: Path, protocol: str | None, metric: str, part: str, models: tuple[str, ...]) -> None:
+    """Say which model is better, whether that is significant, and for whom.
+
+    MODELS are names such as ease, ease/cpu or ease/cpu/VERSION; without any, the newest report of every model. Two
+    models are also compared by every metric and by segments. The users are paired: each one's difference is looked at,
+    by a bootstrap of the mean and by Wilcoxon's test, Holm-corrected.
+    """
+    from movierec_engine.evaluation.protocols import Protocol
+    from movierec_engine.pipeline import comparison
+    from movierec_engine.store import ArtifactStore
+
+    with one_sentence_errors():
+        store = ArtifactStore(artifacts)
+        chosen = Protocol.parse(protocol) if protocol else None
+        measured = comparison.reports_to_compare(store, models, chosen)
+        board = comparison.board(store, measured, metric, part)
+        console = Console()
+        console.print(comparison.board_table(board))
+        if len(models) == 2:
+            for table in comparison.pair_tables(store, measured[0], measured[1], metric, part):
+                console.print(table)
+        made = comparison.publish_board(store, board)
+        console.print(f"comparison: {made.folder}", soft_wrap=True, highlight=False)
+
+
 @cli.command()
 @ARTIFACTS
 @click.option(

@@ -54,7 +54,7 @@ def one_sentence_errors() -> Iterator[None]:
 
 
 def print_error(error: MovierecError) -> None:
-    errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+    errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False, emoji=False)
 
 
 def exit_code(error: MovierecError) -> int:

@@ -95,5 +95,8 @@ OF_ALL_USERS = ("coverage", "gini")
 
 METRICS = (*ACCURACY, AUC, *BEYOND_ACCURACY, *OF_ALL_USERS)
 
+MORE_IS_BETTER = (*ACCURACY, AUC, "serendipity")
+"""Metrics of single users by which one model may be called better than another."""
+
 WHILE_TRAINING = (*ACCURACY, *OF_ALL_USERS)
 """What is measured on validation after every epoch: what follows from the first ranks alone."""

@@ -44,6 +44,14 @@ class Protocol:
             raise ConfigError(f"protocol {text!r} is not known; choose {SYNTAX}")
         return cls(match[1], int(match[2]), int(match[3] or 0))
 
+    @classmethod
+    def named(cls, name: str) -> "Protocol":
+        """The protocol with this `name`."""
+        if name in (FULL, GIVEN):
+            return cls(name.removeprefix("sampled_"))
+        _, kind, count, _, seed = name.split("_")
+        return cls(kind, int(count), int(seed))
+
     @property
     def name(self) -> str:
         """`full`, or a name that begins with `sampled`; it is a part of the fingerprint."""

@@ -15,11 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.table import Table
 
+from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.split import split_label
-from movierec_engine.errors import StoreError
+from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.evaluator import Evaluation
 from movierec_engine.evaluation.protocols import described
+from movierec_engine.evaluation.rankings import Rankings
 from movierec_engine.evaluation.segments import segment_table
 from movierec_engine.evaluation.tables import metrics_table
 
@@ -105,7 +107,7 @@ def save_tables(evaluation: Evaluation, k_values: tuple[int, ...], folder: Path)
     save_users(evaluation, folder / USERS_FILE)
     pq.write_table(pa.table(relevant), folder / RELEVANT_FILE, compression="zstd")
     pq.write_table(pa.table(lists), folder / LISTS_FILE, compression="zstd")
-    pq.write_table(segment_table(evaluation, k_values), folder / SEGMENTS_FILE, compression="zstd")
+    pq.write_table(segment_table(rankings, k_values), folder / SEGMENTS_FILE, compression="zstd")
 
 
 def save_users(evaluation: Evaluation, path: Path) -> None:
@@ -118,6 +120,30 @@ def save_users(evaluation: Evaluation, path: Path) -> None:
         **evaluation.per_user,
     }
     pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def load_rankings(folder: Path, heldout: HeldOut) -> Rankings:
+    """The rankings that `save_tables` wrote, from which every metric and segment can be computed again.
+
+    heldout: what was ranked. Raises StoreError when the files cannot be read or are of another held-out part.
+    """
+    users, items = heldout.interactions.users, heldout.interactions.items
+    relevant = heldout.interactions.matrix()
+    evaluated = np.flatnonzero(np.diff(relevant.indptr)).astype(np.int64)
+    row, item = np.repeat(np.arange(len(evaluated)), np.diff(relevant.indptr)[evaluated]), relevant.indices
+    try:
+        ranks, lists = pq.read_table(folder / RELEVANT_FILE), pq.read_table(folder / LISTS_FILE)
+        same = np.array_equal(ranks["user_id"], users.ids[evaluated[row]])
+        if not same or not np.array_equal(ranks["movie_id"], items.ids[item]):
+            raise StoreError("they are of another held-out part")
+        place = lists["rank"].to_numpy()
+        shown = np.full((len(evaluated), place.max(initial=1)), -1, dtype=np.int32)
+        of_user = np.searchsorted(evaluated, users.index(lists["user_id"].to_numpy()))
+        shown[of_user, place - 1] = items.index(lists["movie_id"].to_numpy())
+        rank = ranks["rank"].to_numpy()
+    except (OSError, KeyError, pa.ArrowException, MovierecError) as error:
+        raise StoreError(f"{folder}: its rankings cannot be read ({error}); evaluate the model again") from error
+    return Rankings(evaluated, shown, row, item.astype(np.int32), rank, heldout)
 
 
 def report_table(report: EvaluationReport) -> Table:

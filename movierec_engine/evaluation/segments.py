@@ -6,6 +6,7 @@ one. `list_share@k` is the mean share of a list's first k places that hold items
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
-from movierec_engine.evaluation.evaluator import Evaluation
 from movierec_engine.evaluation.metrics import ACCURACY
+from movierec_engine.evaluation.rankings import Rankings
 
 ACTIVITY_FROM = {"cold": 0, "limited": 5, "moderate": 20, "rich": 100}
 """Kinds of users by train interactions: from this number on."""
@@ -52,16 +53,70 @@ def popularity_tier(catalogue: Catalogue) -> NDArray[np.int64]:
     return np.asarray(np.minimum(tier, len(POPULARITY_UP_TO) - 1))
 
 
-def segment_table(evaluation: Evaluation, k_values: tuple[int, ...]) -> pa.Table:
-    """Every segment's metrics with 95 % intervals over its users: SEGMENTS_SCHEMA, one row a segment and metric.
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """Some of the evaluated users, and which of their relevant items count.
 
-    Kinds: `activity` of users; `popularity`, `genre` and `decade` of items. Empty segments are left out.
+    kind: `activity` of users; `popularity`, `genre` or `decade` of items.
+    users: bool [n]. relevant: bool [m]. items: bool [n_items], the members of a segment of items, else None.
     """
-    rows = [*_of_users(evaluation), *_of_items(evaluation, k_values)]
+
+    kind: str
+    name: str
+    users: NDArray[np.bool_]
+    relevant: NDArray[np.bool_]
+    items: NDArray[np.bool_] | None = None
+
+    def values(self, rankings: Rankings, k: int) -> dict[str, NDArray[np.float64]]:
+        """Every accuracy metric at k of the segment's users, float64 each; `list_share@k` too for segments of items."""
+        relevant = np.bincount(rankings.row[self.relevant], minlength=len(rankings.users))[self.users]
+        hits = rankings.hits_among(self.relevant)[self.users]
+        values = {f"{metric}@{k}": of(hits, relevant, k) for metric, of in ACCURACY.items()}
+        if self.items is not None:
+            shown = np.append(self.items, False)[rankings.lists[self.users, :k]]
+            values[f"{LIST_SHARE}@{k}"] = shown.sum(axis=1) / k
+        return values
+
+
+def segments(rankings: Rankings) -> Iterator[Segment]:
+    """Every segment that has users; the same ones for every model that is evaluated on the same held-out part."""
+    catalogue = rankings.heldout.catalogue
+    everything = np.ones(len(rankings.row), dtype=np.bool_)
+    tier = activity_tier(catalogue.activity[rankings.users])
+    for position, name in enumerate(ACTIVITY_FROM):
+        if (tier == position).any():
+            yield Segment("activity", name, tier == position, everything)
+    for kind, name, items in _item_segments(catalogue):
+        chosen = items[rankings.item]
+        if chosen.any():
+            users = np.bincount(rankings.row[chosen], minlength=len(rankings.users)) > 0
+            yield Segment(kind, name, users, chosen, items)
+
+
+def segment_table(rankings: Rankings, k_values: tuple[int, ...]) -> pa.Table:
+    """Every segment's metrics with 95 % intervals over its users: SEGMENTS_SCHEMA, one row a segment and metric."""
+    rows: list[dict[str, object]] = []
+    for segment in segments(rankings):
+        values = {name: value for k in k_values for name, value in segment.values(rankings, k).items()}
+        columns = np.column_stack(list(values.values()))
+        test_items = int((segment.relevant & segment.users[rankings.row]).sum())
+        for metric, mean, (low, high) in zip(values, columns.mean(axis=0), bootstrap_intervals(columns), strict=True):
+            rows.append(
+                {
+                    "kind": segment.kind,
+                    "segment": segment.name,
+                    "metric": metric,
+                    "users": int(segment.users.sum()),
+                    "test_items": test_items,
+                    "value": float(mean),
+                    "low": float(low),
+                    "high": float(high),
+                }
+            )
     return pa.Table.from_pylist(rows, schema=SEGMENTS_SCHEMA)
 
 
-def item_segments(catalogue: Catalogue) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+def _item_segments(catalogue: Catalogue) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     """Kind, name and members bool [n_items] of every segment of items."""
     tier = popularity_tier(catalogue)
     for position, name in enumerate(POPULARITY_UP_TO):
@@ -71,44 +126,3 @@ def item_segments(catalogue: Catalogue) -> Iterator[tuple[str, str, NDArray[np.b
     decade = catalogue.year // 10 * 10
     for first in np.unique(decade[decade > 0]):
         yield "decade", f"{first}s", decade == first
-
-
-def _of_users(evaluation: Evaluation) -> Iterator[dict[str, object]]:
-    rankings = evaluation.rankings
-    tier = activity_tier(rankings.heldout.catalogue.activity[rankings.users])
-    for position, name in enumerate(ACTIVITY_FROM):
-        inside = tier == position
-        values = {metric: value[inside] for metric, value in evaluation.per_user.items()}
-        yield from _rows("activity", name, values, int(rankings.relevant[inside].sum()))
-
-
-def _of_items(evaluation: Evaluation, k_values: tuple[int, ...]) -> Iterator[dict[str, object]]:
-    rankings = evaluation.rankings
-    for kind, name, members in item_segments(rankings.heldout.catalogue):
-        chosen = members[rankings.item]
-        relevant = np.bincount(rankings.row[chosen], minlength=len(rankings.users))
-        having = relevant > 0
-        hits = rankings.hits_among(chosen)[having]
-        shown = np.append(members, False)[rankings.lists[having]]
-        values = {f"{LIST_SHARE}@{k}": shown[:, :k].sum(axis=1) / k for k in k_values}
-        for metric, of in ACCURACY.items():
-            values |= {f"{metric}@{k}": of(hits, relevant[having], k) for k in k_values}
-        yield from _rows(kind, name, values, int(chosen.sum()))
-
-
-def _rows(kind: str, name: str, values: dict[str, NDArray[np.float64]], test_items: int) -> Iterator[dict[str, object]]:
-    users = len(next(iter(values.values()), ()))
-    if not users:
-        return
-    columns = np.column_stack(list(values.values()))
-    for metric, mean, (low, high) in zip(values, columns.mean(axis=0), bootstrap_intervals(columns), strict=True):
-        yield {
-            "kind": kind,
-            "segment": name,
-            "metric": metric,
-            "users": users,
-            "test_items": test_items,
-            "value": float(mean),
-            "low": float(low),
-            "high": float(high),
-        }

@@ -19,7 +19,9 @@ from movierec_engine.pipeline.evaluation import evaluate_model
 from movierec_engine.pipeline.line import is_current, prepare, run
 from movierec_engine.pipeline.release import build_faiss_index, rank_models, release
 from movierec_engine.pipeline.training import (
+    find_trained_model,
     model_slot,
+    movies_of,
     pretrained_models,
     train_model,
     trained_model_key,
@@ -34,11 +36,13 @@ __all__ = [
     "data_slot",
     "evaluate_model",
     "filter_interactions",
+    "find_trained_model",
     "ingest_movies",
     "ingest_ratings",
     "is_current",
     "load_split",
     "model_slot",
+    "movies_of",
     "prepare",
     "pretrained_models",
     "rank_models",

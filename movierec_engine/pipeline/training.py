@@ -30,6 +30,30 @@ def model_slot(kind: str, model: str, device: str) -> Slot:
     return Slot(kind, (model, device_kind(device)))
 
 
+def find_trained_model(store: ArtifactStore, model: str, device: str = "", version: str = "") -> Artifact:
+    """A trained model by name; device: a kind of device, or "" for any; version: the beginning of one, or the newest.
+
+    Raises StoreError when there is none, or when several versions begin so.
+    """
+    slots = [slot for slot in store.slots("trained_model") if slot.path[0] == model and device in ("", slot.path[1])]
+    if not slots:
+        where = f" on {device}" if device else ""
+        raise StoreError(f"no {model}{where} is trained in {store.root} yet; `movierec train model={model}` does")
+    if not version:
+        return max((store.require(slot) for slot in slots), key=lambda one: one.version)
+    found = [one for slot in slots for one in store.versions(slot) if one.version.startswith(version)]
+    if len(found) != 1:
+        raise StoreError(
+            f"{len(found) or 'no'} versions of {model} begin with {version!r}; `movierec models list` shows them all"
+        )
+    return found[0]
+
+
+def movies_of(store: ArtifactStore, trained_model: Artifact) -> Artifact:
+    """The newest titles of the data set that a model was trained on."""
+    return store.require(Slot("raw_movies", (trained_model.config["data"]["name"],)))
+
+
 def train_model(
     store: ArtifactStore,
     settings: Settings,

@@ -1,0 +1,279 @@
+"""Is one model better than another, or did these users happen to favour it? Paired tests over the same users.
+
+Two tests look at the differences a - b of the users. The bootstrap tests their mean, which is the number reported;
+Wilcoxon's signed ranks look at the users' differences in order of size, where no single user weighs much. A difference
+counts as significant only where both say so and point the same way: the first alone can be decided by a few users, the
+second alone by many users who differ by next to nothing.
+
+Differences are rounded to 12 decimals, as scipy's documentation of `wilcoxon` advises, so that steps of a metric that
+are equal, or cancel, do so in spite of floating point; values are expected on the scale of metrics and ratings.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
+
+from movierec_engine.errors import MovierecError
+
+Values = NDArray[np.float64]
+
+ALPHA = 0.05
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+DECIMALS = 12
+COUNTS_AT_ONCE = 2**21
+"""Cells of the count matrix of a bootstrap that are in memory together, 16 MiB; at least one resample."""
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Model a against model b on the same users; swapping them changes every sign and no p value."""
+
+    users: int
+    mean_a: float
+    mean_b: float
+    difference: float
+    """Mean of a - b."""
+    low: float
+    high: float
+    """95 % percentile bootstrap interval of the difference, users resampled; not corrected for several comparisons."""
+    p_bootstrap: float
+    """2 min(P(d* <= 0), P(d* >= 0)) over the resampled differences d*, each P as (count + 1) / (resamples + 1)."""
+    p_wilcoxon: float
+    """Wilcoxon's signed-rank test, two-sided; Pratt's (1959) zeros; 1 where no user differs."""
+    effect_size: float
+    """Cohen's d_z: mean / standard deviation (n - 1) of the differences. Where all users differ by the same amount, it
+    is 0 for that amount 0 and else infinite, with its sign."""
+    rank_biserial: float
+    """(rank sum of wins - rank sum of losses) / both sums (Kerby 2014), with the test's own ranks; 0 without either."""
+    wins: int
+    ties: int
+    losses: int
+    """Users where a > b, a = b and a < b."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Two models of a leaderboard, the one with the higher mean first, and what comparing them says once corrected."""
+
+    better: str
+    worse: str
+    comparison: PairedComparison
+    """Of better (a) and worse (b), before correction."""
+    p_bootstrap: float
+    p_wilcoxon: float
+    """The comparison's p values, Holm-corrected over all verdicts given together."""
+    significant: bool
+    """Both corrected p values are below alpha, and the ranks favour the model that the mean favours."""
+
+
+@dataclass(frozen=True)
+class LeaderComparison:
+    """The model with the highest mean against each of the others, in order of mean."""
+
+    leader: str
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def among_best(self) -> tuple[str, ...]:
+        """The leader and the models that are not significantly worse, in order of mean."""
+        return (self.leader, *(verdict.worse for verdict in self.verdicts if not verdict.significant))
+
+    @property
+    def alone(self) -> bool:
+        """Whether there are others and the leader is significantly better than each of them."""
+        return bool(self.verdicts) and self.among_best == (self.leader,)
+
+
+def compare_paired(a: Values, b: Values, *, seed: int = 0, resamples: int = RESAMPLES) -> PairedComparison:
+    """Compare two models user by user.
+
+    a, b: float64 [n_users], the same users in the same order. Raises MovierecError where they are empty, of different
+    lengths or not finite.
+    """
+    values = _checked({"a": a, "b": b})
+    return _compare(values, [("a", "b")], seed, resamples)[0]
+
+
+def compare_leaderboard(
+    values: Mapping[str, Values], *, alpha: float = ALPHA, seed: int = 0, resamples: int = RESAMPLES
+) -> LeaderComparison:
+    """Compare the model with the highest mean, the first named of equals, with each other one.
+
+    values: name to float64 [n_users], the same users in the same order. The correction is over all pairs of models and
+    not only over the leader's, because the leader was chosen by these very values: of ten equally good models,
+    correcting the leader's nine pairs alone found one worse than it in 12 of 100 simulated boards, all pairs in 4.
+    """
+    verdicts = compare_all_pairs(values, alpha=alpha, seed=seed, resamples=resamples)
+    leader = _by_mean(_checked(values))[0]
+    return LeaderComparison(leader, tuple(verdict for verdict in verdicts if verdict.better == leader))
+
+
+def compare_all_pairs(
+    values: Mapping[str, Values], *, alpha: float = ALPHA, seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[Verdict, ...]:
+    """Compare each model with every one of a lower mean, in order of mean; Holm over all m (m - 1) / 2 pairs.
+
+    values: name to float64 [n_users], the same users in the same order.
+    """
+    values = _checked(values)
+    pairs = list(combinations(_by_mean(values), 2))
+    return _verdicts(values, pairs, alpha, seed, resamples)
+
+
+def holm(p_values: Sequence[float] | Values) -> Values:
+    """Step-down adjusted p values (Holm 1979): of the i-th smallest of m, max_{j<=i} (m - j + 1) p_(j), at most 1.
+
+    p_values: float64 [m], in any order. Returns float64 [m], in the same order.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    return adjusted
+
+
+def correct(verdicts: Sequence[Verdict], *, alpha: float = ALPHA) -> tuple[Verdict, ...]:
+    """The same verdicts, Holm-corrected over just these; for comparisons that were made one by one."""
+    bootstrap = holm([verdict.comparison.p_bootstrap for verdict in verdicts])
+    wilcoxon = holm([verdict.comparison.p_wilcoxon for verdict in verdicts])
+    return tuple(
+        replace(
+            verdict,
+            p_bootstrap=float(p_bootstrap),
+            p_wilcoxon=float(p_wilcoxon),
+            significant=bool(
+                max(p_bootstrap, p_wilcoxon) < alpha
+                and verdict.comparison.difference * verdict.comparison.rank_biserial > 0
+            ),
+        )
+        for verdict, p_bootstrap, p_wilcoxon in zip(verdicts, bootstrap, wilcoxon, strict=True)
+    )
+
+
+def _verdicts(
+    values: Mapping[str, Values], pairs: list[tuple[str, str]], alpha: float, seed: int, resamples: int
+) -> tuple[Verdict, ...]:
+    """The pairs compared and corrected together.
+
+    There are at least 4 / alpha resamples a pair: a bootstrap's smallest p value is 2 / (resamples + 1), and after
+    correction it has to lie well below alpha for anything to be significant.
+    """
+    compared = _compare(values, pairs, seed, max(resamples, math.ceil(4 / alpha) * len(pairs)))
+    return correct(
+        [
+            Verdict(better, worse, comparison, comparison.p_bootstrap, comparison.p_wilcoxon, significant=False)
+            for (better, worse), comparison in zip(pairs, compared, strict=True)
+        ],
+        alpha=alpha,
+    )
+
+
+def _compare(
+    values: Mapping[str, Values], pairs: list[tuple[str, str]], seed: int, resamples: int
+) -> list[PairedComparison]:
+    """Each pair of names compared, all on the same resampled users."""
+    if not pairs:
+        return []
+    differences = np.stack([np.round(values[a] - values[b], DECIMALS) for a, b in pairs], axis=1)
+    resampled = _resampled_means(differences, seed, resamples)
+    return [
+        _summary(values[a], values[b], differences[:, column], resampled[:, column])
+        for column, (a, b) in enumerate(pairs)
+    ]
+
+
+def _resampled_means(differences: Values, seed: int, resamples: int) -> Values:
+    """Means of the columns over n users drawn with replacement, again and again (Efron and Tibshirani 1993).
+
+    differences: float64 [n_users, m]. Returns float64 [resamples, m]. One row of counts, how often each user was drawn,
+    serves all columns.
+    """
+    rng = np.random.default_rng(seed)
+    n = len(differences)
+    means = np.empty((resamples, differences.shape[1]))
+    step = max(1, COUNTS_AT_ONCE // n)
+    for start in range(0, resamples, step):
+        rows = range(start, min(start + step, resamples))
+        counts = np.stack([np.bincount(rng.integers(n, size=n), minlength=n) for _ in rows])
+        means[start : rows.stop] = counts @ differences / n
+    return np.round(means, DECIMALS)
+
+
+def _summary(a: Values, b: Values, difference: Values, resampled: Values) -> PairedComparison:
+    """difference: a - b, rounded, float64 [n_users]; resampled: its means, float64 [resamples]."""
+    mean = float(difference.mean())
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(resampled, [tail, 1 - tail])
+    extreme = min((resampled <= 0).sum(), (resampled >= 0).sum())
+    p_wilcoxon, rank_biserial = _signed_ranks(difference)
+    return PairedComparison(
+        users=len(difference),
+        mean_a=float(a.mean()),
+        mean_b=float(b.mean()),
+        difference=mean,
+        low=float(low),
+        high=float(high),
+        p_bootstrap=min(1.0, 2 * float(extreme + 1) / (len(resampled) + 1)),
+        p_wilcoxon=p_wilcoxon,
+        effect_size=_cohens_d(difference),
+        rank_biserial=rank_biserial,
+        wins=int((difference > 0).sum()),
+        ties=int((difference == 0).sum()),
+        losses=int((difference < 0).sum()),
+    )
+
+
+def _signed_ranks(difference: Values) -> tuple[float, float]:
+    """p value of Wilcoxon's test and rank-biserial correlation, from one ranking.
+
+    Zeros are ranked with the others and then left out (Pratt 1959). Without an effect each remaining rank has a random
+    sign, so that the sum of the signed ranks has mean 0 and variance sum(rank^2), whatever ties there are; its
+    distribution is taken as normal, without continuity correction.
+    """
+    ranks = rankdata(np.abs(difference))[difference != 0]
+    if len(ranks) == 0:
+        return 1.0, 0.0
+    signed = float(ranks @ np.sign(difference[difference != 0]))
+    z = signed / math.sqrt(ranks @ ranks)
+    return float(2 * norm.sf(abs(z))), signed / float(ranks.sum())
+
+
+def _cohens_d(difference: Values) -> float:
+    first = float(difference[0])
+    if (difference == first).all():
+        return math.copysign(math.inf, first) if first else 0.0
+    return float(difference.mean() / difference.std(ddof=1))
+
+
+def _by_mean(values: Mapping[str, Values]) -> list[str]:
+    """The names, highest mean first, equals in the order given."""
+    return sorted(values, key=lambda name: -round(float(values[name].mean()), DECIMALS))
+
+
+def _checked(values: Mapping[str, Values]) -> dict[str, Values]:
+    """The values as float64 [n_users], or a MovierecError that says which of them cannot be compared and why."""
+    arrays = {name: np.asarray(array, dtype=np.float64) for name, array in values.items()}
+    if not arrays:
+        raise MovierecError("there is no model to compare; give the values of at least one")
+    first, expected = next((name, array.shape) for name, array in arrays.items())
+    for name, array in arrays.items():
+        if array.ndim != 1 or array.size == 0:
+            raise MovierecError(
+                f"{name} has values of shape {array.shape}; give one value a user, of at least one user"
+            )
+        if array.shape != expected:
+            raise MovierecError(
+                f"{name} has {len(array)} users and {first} has {expected[0]}; give the same users in the same order"
+            )
+        if not np.isfinite(array).all():
+            user = int(np.argmin(np.isfinite(array)))
+            raise MovierecError(
+                f"{name} has the value {array[user]} at position {user}; leave that user out everywhere"
+            )
+    return arrays

@@ -1,0 +1,193 @@
+"""Which model is better, is it significant, and for whom: from the reports in the store, without the models."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.table import Table
+
+from movierec_engine.data.split import split_label
+from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.evaluation.bootstrap import bootstrap_intervals
+from movierec_engine.evaluation.comparison import (
+    LeaderComparison,
+    Verdict,
+    compare_all_pairs,
+    compare_leaderboard,
+    correct,
+)
+from movierec_engine.evaluation.metrics import ACCURACY, AUC
+from movierec_engine.evaluation.protocols import Protocol, described
+from movierec_engine.evaluation.segments import segments
+from movierec_engine.evaluation.tables import leaderboard_table, verdicts_table
+from movierec_engine.pipeline.data import Origin
+from movierec_engine.pipeline.reports import (
+    Measured,
+    comparable,
+    find_report,
+    heldout_of,
+    labels,
+    newest_reports,
+    rankings_of,
+    users_of,
+)
+from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+
+
+@dataclass(frozen=True)
+class Board:
+    """Reports of one fingerprint by label, compared by one metric of their users."""
+
+    measured: dict[str, Measured]
+    metric: str
+    part: str
+    users: int
+    means: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    outcome: LeaderComparison
+
+
+@dataclass(frozen=True)
+class SegmentVerdict:
+    """Two models within a segment; verdicts of one kind of segments are corrected together."""
+
+    kind: str
+    segment: str
+    users: int
+    verdict: Verdict
+
+
+def reports_to_compare(store: ArtifactStore, names: Sequence[str], protocol: Protocol | None = None) -> list[Measured]:
+    """The named reports; without names the newest of every model that has the fingerprint of the newest.
+
+    Raises StoreError for what is not there, MovierecError for reports that may not be compared or a single one.
+    """
+    if names:
+        measured = [find_report(store, name, protocol) for name in names]
+    else:
+        ranked = [one for one in newest_reports(store) if protocol is None or one.report.protocol == protocol.name]
+        if protocol is None:
+            ranked = [one for one in ranked if store.latest(one.artifact.slot) == one.artifact]
+        measured = [one for one in ranked if one.report.fingerprint == ranked[0].report.fingerprint]
+    if len({one.artifact.reference for one in measured}) < 2:
+        raise MovierecError(
+            f"there are not two reports to compare in {store.root}; name two models that were evaluated"
+        )
+    comparable(measured)
+    return measured
+
+
+def board(store: ArtifactStore, measured: Sequence[Measured], metric: str, part: str = "test") -> Board:
+    """Every report against the one with the highest mean, Holm-corrected over the reports."""
+    named = dict(zip(labels(measured), measured, strict=True))
+    values = users_of(store, measured, [metric], part)
+    of_users = {name: value[metric] for name, value in zip(named, values, strict=True)}
+    bounds = bootstrap_intervals(np.column_stack(list(of_users.values())))
+    return Board(
+        named,
+        metric,
+        part,
+        users=len(values[0][metric]),
+        means={name: float(value.mean()) for name, value in of_users.items()},
+        intervals={name: (float(low), float(high)) for name, (low, high) in zip(of_users, bounds, strict=True)},
+        outcome=compare_leaderboard(of_users),
+    )
+
+
+def head_to_head(store: ArtifactStore, a: Measured, b: Measured, k: int, part: str = "test") -> dict[str, Verdict]:
+    """Two reports by every accuracy metric at k, and AUC where both have it, Holm-corrected over the metrics."""
+    metrics = [name for name in (*(f"{metric}@{k}" for metric in ACCURACY), AUC) if _has(a, name) and _has(b, name)]
+    if part == "validation":
+        metrics = [name for name in metrics if name != AUC]
+    if not metrics:
+        raise ConfigError(f"the reports have no accuracy metric at depth {k}; choose one of evaluation.k_values")
+    values = users_of(store, [a, b], metrics, part)
+    names = labels([a, b])
+    verdicts = [
+        compare_all_pairs({name: value[metric] for name, value in zip(names, values, strict=True)})[0]
+        for metric in metrics
+    ]
+    return dict(zip(metrics, correct(verdicts), strict=True))
+
+
+def by_segment(store: ArtifactStore, a: Measured, b: Measured, metric: str) -> list[SegmentVerdict]:
+    """Two reports by a metric within every segment of users and of items, Holm-corrected over each kind of segments."""
+    name, _, depth = metric.partition("@")
+    if name not in ACCURACY or not depth.isdigit():
+        raise ConfigError(
+            f"metric {metric} cannot be taken by segments; choose one of {', '.join(ACCURACY)} at a depth"
+        )
+    comparable([a, b])
+    names, heldout = labels([a, b]), heldout_of(store, a)
+    rankings = [rankings_of(one, heldout) for one in (a, b)]
+    found: dict[str, list[tuple[str, int, Verdict]]] = {}
+    for segment in segments(rankings[0]):
+        values = {label: segment.values(one, int(depth))[metric] for label, one in zip(names, rankings, strict=True)}
+        verdict = compare_all_pairs(values)[0]
+        found.setdefault(segment.kind, []).append((segment.name, int(segment.users.sum()), verdict))
+    return [
+        SegmentVerdict(kind, segment, users, corrected)
+        for kind, rows in found.items()
+        for (segment, users, _), corrected in zip(rows, correct([verdict for *_, verdict in rows]), strict=True)
+    ]
+
+
+def board_table(compared: Board) -> Table:
+    """A board for people."""
+    first = next(iter(compared.measured.values())).report
+    title = (
+        f"{compared.metric} on {compared.part}: {first.data}, {described(first.protocol)}, "
+        f"split {split_label(first.split['strategy'])}, {compared.users:,} users, fingerprint {first.fingerprint}"
+    )
+    return leaderboard_table(title, compared.outcome, compared.intervals, compared.means)
+
+
+def pair_tables(store: ArtifactStore, a: Measured, b: Measured, metric: str, part: str) -> list[Table]:
+    """Two reports for people: by every accuracy metric, and on test by every kind of users and of items."""
+    label_a, label_b = labels([a, b])
+    depth = int(metric.partition("@")[2] or 10)
+    metrics = {
+        name: (verdict.comparison.users, verdict) for name, verdict in head_to_head(store, a, b, depth, part).items()
+    }
+    tables = [verdicts_table(f"by metric, {part}", "metric", metrics, (label_a, label_b))]
+    if part == "test" and metric.partition("@")[0] in ACCURACY:
+        rows = by_segment(store, a, b, metric)
+        for kind in dict.fromkeys(row.kind for row in rows):
+            of_kind = {row.segment: (row.users, row.verdict) for row in rows if row.kind == kind}
+            tables.append(verdicts_table(f"{metric} by {kind}", kind, of_kind, (label_a, label_b)))
+    return tables
+
+
+def publish_board(store: ArtifactStore, compared: Board, origin: Origin | None = None) -> Artifact:
+    """Keep a comparison in the store, as evidence: comparison.parquet has a row for each model but the leader."""
+    rows = [
+        {"leader": verdict.better, "model": verdict.worse, **_numbers(verdict), "significant": verdict.significant}
+        for verdict in compared.outcome.verdicts
+    ]
+    measured = compared.measured
+    reports = {name: one.artifact.reference for name, one in measured.items()}
+    return store.publish(
+        Slot("comparison"),
+        lambda folder: pq.write_table(pa.Table.from_pylist(rows), folder / "comparison.parquet"),
+        key=content_key(sorted(reports.values()), compared.metric, compared.part),
+        fingerprint=next(iter(measured.values())).report.fingerprint,
+        parents={name: one.artifact for name, one in measured.items()},
+        origin=origin,
+        facts={
+            "metric": compared.metric,
+            "part": compared.part,
+            "leader": compared.outcome.leader,
+            "among_best": list(compared.outcome.among_best),
+        },
+    )
+
+
+def _numbers(verdict: Verdict) -> dict[str, float]:
+    corrected = {"p_bootstrap_holm": verdict.p_bootstrap, "p_wilcoxon_holm": verdict.p_wilcoxon}
+    return {**asdict(verdict.comparison), **corrected}
+
+
+def _has(measured: Measured, metric: str) -> bool:
+    return metric in measured.report.metrics
