@@ -1,6 +1,7 @@
 """`movierec`: the platform from the command line."""
 
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -8,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from movierec_engine import __version__
-from movierec_engine.console import one_sentence_errors, read_env_file
+from movierec_engine.console import log_to_console, one_sentence_errors, read_env_file
 
 ARTIFACTS = click.option(
     "--artifacts",
@@ -39,6 +40,34 @@ def train(overrides: tuple[str, ...]) -> None:
     from movierec_engine import train as training
 
     training.main(list(overrides))
+
+
+@cli.command()
+@ARTIFACTS
+@click.option("--model", required=True, help="The model, such as lightgcn.")
+@click.option("--device", help="The kind of device that it was trained on: cpu, cuda or mps.", show_default="any")
+@click.option("--version", help="A version of it, or the beginning of one.", show_default="the newest")
+def canaries(artifacts: Path, model: str, device: str | None, version: str | None) -> None:
+    """Check that nothing leaks from test into a trained model.
+
+    Its split, graph and memory are looked at, and it is trained twice again with the same settings: beside an item that
+    only test has, which it must not find, and on shuffled preferences, with which it must not beat popularity. The exit
+    code is 1 when a check fails.
+    """
+    from movierec_engine import pipeline
+    from movierec_engine.pipeline.canaries import findings_table
+    from movierec_engine.store import ArtifactStore
+
+    log_to_console()
+    with one_sentence_errors():
+        store = ArtifactStore(artifacts)
+        trained = pipeline.find_trained_model(store, model, device or "", version or "")
+        made = pipeline.run_canaries(store, trained)
+        console = Console()
+        console.print(findings_table(made))
+        console.print(f"findings: {made.folder}", soft_wrap=True, highlight=False)
+    if not made.facts["passed"]:
+        sys.exit(1)
 
 
 PROTOCOL = click.option(
@@ -105,6 +134,37 @@ def compare(artifacts: Path, protocol: str | None, metric: str, part: str, model
                 console.print(table)
         made = comparison.publish_board(store, board)
         console.print(f"comparison: {made.folder}", soft_wrap=True, highlight=False)
+
+
+@cli.command()
+@ARTIFACTS
+@click.option("--windows", default=4, show_default=True, type=click.IntRange(1, 1000), help="How many tests.")
+@click.option(
+    "--first-train-share",
+    default=0.5,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="The oldest share of the interactions, which the first window trains on.",
+)
+@click.option("--metric", default="ndcg@10", show_default=True, help="What to print.")
+@click.argument("overrides", nargs=-1)
+def backtest(artifacts: Path, windows: int, first_train_share: float, metric: str, overrides: tuple[str, ...]) -> None:
+    """Train up to a moment, test on what came next, move on and train again.
+
+    OVERRIDES are settings as of `movierec train`, such as model=ease. Each window tests on equally many interactions.
+    What an interrupted backtest has finished is not made again. The models of the windows are never served.
+    """
+    from movierec_engine.config import load_settings
+    from movierec_engine.pipeline.backtest import backtest as run
+    from movierec_engine.pipeline.backtest import backtest_table
+    from movierec_engine.store import ArtifactStore
+
+    with one_sentence_errors():
+        log_to_console()
+        made = run(ArtifactStore(artifacts), load_settings(list(overrides)), windows, first_train_share)
+        console = Console()
+        console.print(backtest_table(made, metric))
+        console.print(f"backtest: {made.folder}", soft_wrap=True, highlight=False)
 
 
 @cli.command()

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import svds
 
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import Movies
@@ -76,6 +75,8 @@ class Catalogue:
 
         Rows are the items' right singular vectors times the singular values; an item without interactions is 0.
         """
+        from scipy.sparse.linalg import svds  # slow to load, and seldom needed
+
         d = min(EMBEDDING_DIM, min(self.train.shape) - 1)
         if d < 1 or not self.train.nnz:
             return np.zeros((self.n_items, 1), dtype=np.float32)

@@ -70,17 +70,14 @@ def intra_list_diversity(lists: Lists, vectors: NDArray[np.float32], k: int) -> 
     return np.asarray(np.clip(1 - mean, 0, 2))
 
 
-def serendipity(
-    rows: NDArray[np.int64], rank: NDArray[np.int32], beyond_popular: NDArray[np.int64], n_users: int, k: int
-) -> PerUser:
+def serendipity(row: NDArray[np.int64], more_popular: NDArray[np.int64], n_users: int, k: int) -> PerUser:
     """|relevant items in the first k that are not among the user's k most popular| / k (Ge et al. 2010).
 
     The k most popular items are ranked under the same mask, as the popularity model ranks them.
-    rows: int64 [m], row of each relevant item. rank: int32 [m], its rank in the model's ranking, 0 if not recommended.
-    beyond_popular: int64 [m], how many items that may be recommended to its user are more popular.
+    row: int64 [hits], the user of each relevant item in the first k. more_popular: int64 [hits], how many items that
+    may be recommended to its user are more popular.
     """
-    unexpected = (rank > 0) & (rank <= k) & (beyond_popular >= k)
-    return np.asarray(np.bincount(rows[unexpected], minlength=n_users) / k)
+    return np.asarray(np.bincount(row[more_popular >= k], minlength=n_users) / k)
 
 
 def _exposure(lists: Lists, n_items: int, k: int) -> NDArray[np.int64]:

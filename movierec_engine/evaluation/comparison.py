@@ -16,7 +16,6 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
 
 from movierec_engine.errors import MovierecError
 
@@ -236,12 +235,14 @@ def _signed_ranks(difference: Values) -> tuple[float, float]:
     sign, so that the sum of the signed ranks has mean 0 and variance sum(rank^2), whatever ties there are; its
     distribution is taken as normal, without continuity correction.
     """
+    from scipy.stats import rankdata  # takes half a second to load, which starting Dagster should not
+
     ranks = rankdata(np.abs(difference))[difference != 0]
     if len(ranks) == 0:
         return 1.0, 0.0
     signed = float(ranks @ np.sign(difference[difference != 0]))
     z = signed / math.sqrt(ranks @ ranks)
-    return float(2 * norm.sf(abs(z))), signed / float(ranks.sum())
+    return float(math.erfc(abs(z) / math.sqrt(2))), signed / float(ranks.sum())
 
 
 def _cohens_d(difference: Values) -> float:

@@ -104,4 +104,5 @@ def _of_users(metric: str, rankings: Rankings, k: int) -> NDArray[np.float64] | 
         return beyond.intra_list_diversity(lists, catalogue.genres, k) if catalogue.genre_names else None
     if metric == "embedding_diversity":
         return beyond.intra_list_diversity(lists, catalogue.embeddings, k)
-    return beyond.serendipity(rankings.row, rankings.rank, rankings.more_popular, len(rankings.users), k)
+    found = (rankings.rank > 0) & (rankings.rank <= k)
+    return beyond.serendipity(rankings.row[found], rankings.more_popular(found), len(rankings.users), k)

@@ -67,12 +67,12 @@ def auc(user: NDArray[np.int64], rank: NDArray[np.int32], relevant: Counts, irre
     user: int64 [m], row of each relevant item in ascending order. rank: int32 [m], its rank, 0 if not recommended.
     relevant, irrelevant: int64 [n_users], how many items of each kind are ranked.
     """
-    recommended = rank > 0
-    own, order = user[recommended], np.lexsort((rank[recommended], user[recommended]))
+    own = user[rank > 0]
     count = np.bincount(own, minlength=len(relevant))
-    place = np.arange(len(own)) - (np.cumsum(count) - count)[own[order]]
-    before = rank[recommended][order] - 1 - place  # irrelevant items that stand before the relevant one
-    right = np.bincount(own[order], weights=irrelevant[own[order]] - before, minlength=len(relevant))
+    place = np.arange(len(own)) - (np.cumsum(count) - count)[own]
+    ranks = np.sort(own << 32 | rank[rank > 0]) & 0xFFFFFFFF  # of each user in ascending order
+    before = ranks - 1 - place  # irrelevant items that stand before the relevant one
+    right = np.bincount(own, weights=irrelevant[own] - before, minlength=len(relevant))
     pairs = relevant * irrelevant
     return np.asarray(np.divide(right, pairs, out=np.zeros(len(pairs)), where=pairs > 0))
 

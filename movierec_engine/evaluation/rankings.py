@@ -69,23 +69,23 @@ class Rankings:
         taken = candidates.multiply(blocked).tocsr()
         return np.asarray(np.diff(candidates.indptr) - np.diff(taken.indptr), dtype=np.int64)
 
-    @cached_property
-    def more_popular(self) -> NDArray[np.int64]:
-        """int64 [m], how many items that could be recommended to its user are more popular than each relevant item."""
+    def more_popular(self, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """How many items that could be recommended to its user are more popular than each chosen relevant item.
+
+        chosen: bool [m]. Returns int64 [chosen].
+        """
         heldout = self.heldout
         place = heldout.catalogue.popularity_rank
-        stride = len(place) + 1
+        row, own = self.row[chosen], place[self.item[chosen]]
 
         def among(matrix: sparse.csr_matrix) -> NDArray[np.int64]:
-            """How many items of its user's row of a matrix are more popular than each relevant item: int64 [m]."""
-            count = np.diff(matrix.indptr)
-            keys = np.sort(np.repeat(np.arange(len(self.users)), count) * stride + place[matrix.indices])
-            wanted = self.row * stride + place[self.item]
-            return np.asarray(np.searchsorted(keys, wanted) - (np.cumsum(count) - count)[self.row])
+            """How many items in its user's row of a matrix are more popular than each chosen item."""
+            keys = np.sort(_places(matrix) - matrix.indices + place[matrix.indices])
+            return np.asarray(np.searchsorted(keys, row * len(place) + own) - matrix.indptr[row])
 
         seen = heldout.seen[self.users]
         if heldout.candidates is None:
-            return place[self.item] - among(seen)
+            return own - among(seen)
         ranked = heldout.candidates[self.users] + heldout.interactions.matrix()[self.users]
         return among(ranked) - among(ranked.multiply(seen).tocsr())
 
@@ -137,10 +137,10 @@ def _ranked_blocks(
     def rank(scores: NDArray[np.float32], block: NDArray[np.int64], wanted: sparse.csr_matrix) -> _Ranked:
         if heldout.candidates is not None:
             ranked = np.zeros(scores.shape, dtype=np.bool_)
-            ranked[_entries(heldout.candidates[block])] = True
-            ranked[_entries(wanted)] = True
+            ranked.ravel()[_places(heldout.candidates[block])] = True
+            ranked.ravel()[_places(wanted)] = True
             scores = np.where(ranked, scores, np.float32(-np.inf))
-        scores[_entries(heldout.seen[block])] = -np.inf
+        scores.ravel()[_places(heldout.seen[block])] = -np.inf
         return rank_block(scores, wanted, depth, deep)
 
     rows = max(1, _BLOCK_BYTES // (4 * relevant.shape[1]))
@@ -148,7 +148,7 @@ def _ranked_blocks(
         ahead: Future[_Ranked] | None = None
         for start in range(0, len(users), rows):
             block = users[start : start + rows]
-            scores = model.score(block)
+            scores = np.ascontiguousarray(model.score(block))
             if scores.shape != (len(block), relevant.shape[1]):
                 raise MovierecError(
                     f"{model.name} returned scores of shape {scores.shape} for {len(block)} users and "
@@ -161,6 +161,7 @@ def _ranked_blocks(
             yield ahead.result()
 
 
-def _entries(matrix: sparse.csr_matrix) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Row and column of each stored entry."""
-    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)), matrix.indices
+def _places(matrix: sparse.csr_matrix) -> NDArray[np.int64]:
+    """Where the stored entries of a matrix stand in it, flattened: int64 [nnz]."""
+    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return np.asarray(row * matrix.shape[1] + matrix.indices)

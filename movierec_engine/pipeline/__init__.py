@@ -3,6 +3,7 @@
 Each step takes the artifacts before it and publishes the next.
 """
 
+from movierec_engine.pipeline.canaries import run_canaries
 from movierec_engine.pipeline.data import (
     FILTER_SETTINGS,
     SPLIT_SETTINGS,
@@ -48,6 +49,7 @@ __all__ = [
     "rank_models",
     "release",
     "run",
+    "run_canaries",
     "split_interactions",
     "train_model",
     "trained_model_key",

@@ -87,11 +87,28 @@ def split_interactions(
     store: ArtifactStore, interactions: Artifact, config: DataConfig, origin: Origin | None = None
 ) -> Artifact:
     """Divide the interactions into train, validation and test; from here on artifacts carry the fingerprint."""
+
+    def make() -> Split:
+        ratings = Ratings.load(store.resolve(interactions.parents["raw_ratings"]).folder)
+        return split(Interactions.load(interactions.verify().folder), config, ratings)
+
+    key = content_key(interactions.key, {name: getattr(config, name) for name in SPLIT_SETTINGS})
+    return publish_split(store, config, key, make, interactions, origin)
+
+
+def publish_split(
+    store: ArtifactStore,
+    config: DataConfig,
+    key: str,
+    make: Callable[[], Split],
+    interactions: Artifact,
+    origin: Origin | None = None,
+) -> Artifact:
+    """The split with this key, made unless the store has it."""
     from movierec_engine.evaluation.fingerprint import fingerprint
 
-    def make() -> "_Made":
-        ratings = Ratings.load(store.resolve(interactions.parents["raw_ratings"]).folder)
-        parts = split(Interactions.load(interactions.verify().folder), config, ratings)
+    def made() -> "_Made":
+        parts = make()
         facts = {
             "strategy": parts.strategy,
             "boundaries": parts.boundaries,
@@ -102,8 +119,7 @@ def split_interactions(
         }
         return parts.save, facts, fingerprint(parts)
 
-    key = content_key(interactions.key, {name: getattr(config, name) for name in SPLIT_SETTINGS})
-    return _data_step(store, "splits", config, key, make, {"interactions": interactions}, origin)
+    return _data_step(store, "splits", config, key, made, {"interactions": interactions}, origin)
 
 
 def build_interaction_graph(

@@ -3,10 +3,10 @@
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +23,10 @@ from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
 from movierec_engine.tracking.progress import EpochProgress
 from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
+
+if TYPE_CHECKING:
+    from movierec_engine.evaluation.evaluator import Evaluator
+    from movierec_engine.models.base import Recommender
 
 
 def model_slot(kind: str, model: str, device: str) -> Slot:
@@ -65,7 +69,6 @@ def train_model(
     """Train a model on the train part, and measure it on validation, by which models are chosen."""
     from movierec_engine.evaluation.evaluator import Evaluator
     from movierec_engine.evaluation.report import VALIDATION_USERS_FILE, save_users
-    from movierec_engine.models.base import ClosedFormRecommender
 
     if interaction_graph.parents["splits"] != splits.reference:
         raise StoreError(f"{interaction_graph.reference} is the graph of another split; materialize it again")
@@ -76,15 +79,23 @@ def train_model(
     model = model_class(settings.model_name)(settings.model)
     members = pretrained_models(store, settings)
     key = trained_model_key(settings, splits, members)
-    history: list[dict[str, float]] = []
-    started = time.perf_counter()
-    if isinstance(model, ClosedFormRecommender):
-        model.fit(train)
-    else:
+
+    def graph() -> InteractionGraph:
         full = settings.data.train_size == 1
-        graph = InteractionGraph.load(interaction_graph.verify().folder) if full else build_graph(train)
-        run = trained_model_key(_without_length(settings), splits, members)
-        history = _fit_by_gradient(model, train, graph, validation, evaluator, settings, tracker, members, run)
+        return InteractionGraph.load(interaction_graph.verify().folder) if full else build_graph(train)
+
+    started = time.perf_counter()
+    history = fit(
+        model,
+        settings,
+        train,
+        graph,
+        validation,
+        evaluator,
+        members={name: load_model(member.verify().folder) for name, member in members.items()},
+        tracker=tracker,
+        checkpoint_key=trained_model_key(_without_length(settings), splits, members),
+    )
     seconds = time.perf_counter() - started
     evaluation = evaluator.evaluate(model, validation) if len(validation) else None
     validation_metrics = evaluation.metrics if evaluation else {}
@@ -112,6 +123,58 @@ def train_model(
             "peak_memory_mb": peak_memory_mb(),
         },
     )
+
+
+def fit(
+    model: Any,
+    settings: Settings,
+    train: Interactions,
+    graph: Callable[[], InteractionGraph],
+    validation: HeldOut,
+    evaluator: "Evaluator",
+    *,
+    members: "Mapping[str, Recommender]",
+    tracker: Tracker = NO_TRACKER,
+    checkpoint_key: str = "",
+) -> list[dict[str, float]]:
+    """Fit a model to train interactions, with progress; returns its history, a row an epoch, empty in closed form.
+
+    graph: makes the graph of `train`. Only a model that is trained by gradient asks for it, and looks at `validation`
+    after each epoch. members: the trained models that it starts from. checkpoint_key: hash of everything that decides
+    the weights after an epoch, for the checkpoints in `paths.checkpoints`; without one there are none.
+    """
+    from movierec_engine.models.base import ClosedFormRecommender
+
+    if isinstance(model, ClosedFormRecommender):
+        model.fit(train)
+        return []
+    from movierec_engine.training.checkpoint import Checkpoints
+    from movierec_engine.training.state import Epoch
+    from movierec_engine.training.trainer import train as run_loop
+
+    config, folder = settings.trainer, Path(settings.paths.checkpoints)
+    checkpoints = Checkpoints(folder, settings.model_name, checkpoint_key, config.resume, config.checkpoint_seconds)
+    if members:
+        model.start_from(dict(members))
+
+    def track(epoch: Epoch) -> None:
+        metrics = {f"validation/{name}": value for name, value in epoch.metrics.items()}
+        tracker.log({"train/loss": epoch.loss, "train/seconds": epoch.seconds, **metrics}, epoch.number)
+
+    with EpochProgress(model.name, config.max_epochs, config.early_stopping.metric) as progress:
+        epochs = run_loop(
+            model,
+            train,
+            graph(),
+            validation,
+            config,
+            evaluator,
+            device=settings.device,
+            seed=settings.seed,
+            callbacks=(lambda epoch: progress.show(epoch.number, epoch.loss, epoch.metrics), track),
+            checkpoints=checkpoints if checkpoint_key else None,
+        )
+    return [{"epoch": e.number, "loss": e.loss, "seconds": e.seconds, **e.metrics} for e in epochs]
 
 
 def trained_model_key(settings: Settings, splits: Artifact, members: Mapping[str, Artifact] | None = None) -> str:
@@ -149,49 +212,6 @@ def _without_length(settings: Settings) -> Settings:
     if settings.trainer.scheduler.name != "none":
         return settings
     return replace(settings, trainer=replace(settings.trainer, max_epochs=1))
-
-
-def _fit_by_gradient(
-    model: Any,
-    train: Interactions,
-    graph: InteractionGraph,
-    validation: HeldOut,
-    evaluator: Any,
-    settings: Settings,
-    tracker: Tracker,
-    members: Mapping[str, Artifact],
-    run: str,
-) -> list[dict[str, float]]:
-    """Run the training loop with progress and tracking; the history as rows of numbers."""
-    from movierec_engine.training.checkpoint import Checkpoints
-    from movierec_engine.training.state import Epoch
-    from movierec_engine.training.trainer import train as fit
-
-    config = settings.trainer
-    if members:
-        model.start_from({name: load_model(member.verify().folder) for name, member in members.items()})
-    checkpoints = Checkpoints(
-        Path(settings.paths.checkpoints), settings.model_name, run, config.resume, config.checkpoint_seconds
-    )
-
-    def track(epoch: Epoch) -> None:
-        metrics = {f"validation/{name}": value for name, value in epoch.metrics.items()}
-        tracker.log({"train/loss": epoch.loss, "train/seconds": epoch.seconds, **metrics}, epoch.number)
-
-    with EpochProgress(model.name, config.max_epochs, config.early_stopping.metric) as progress:
-        epochs = fit(
-            model,
-            train,
-            graph,
-            validation,
-            config,
-            evaluator,
-            device=settings.device,
-            seed=settings.seed,
-            callbacks=(lambda epoch: progress.show(epoch.number, epoch.loss, epoch.metrics), track),
-            checkpoints=checkpoints,
-        )
-    return [{"epoch": e.number, "loss": e.loss, "seconds": e.seconds, **e.metrics} for e in epochs]
 
 
 def peak_memory_mb() -> float:

@@ -1,0 +1,140 @@
+"""Does anything leak into a trained model? The checks of `evaluation/canaries.py`, on what the store holds."""
+
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import OmegaConf
+from rich.markup import escape
+from rich.table import Table
+
+from movierec_engine.config import Settings, typed_settings
+from movierec_engine.data.graph import InteractionGraph, build_graph
+from movierec_engine.data.split import Split, subsample
+from movierec_engine.evaluation.canaries import (
+    DEPTH,
+    Finding,
+    falls_to_the_floor,
+    future_item_stays_unknown,
+    graph_is_train,
+    memory_is_train,
+    ndcg_of_random_order,
+    parts_are_disjoint,
+    plant_future_item,
+    shuffle_train,
+)
+from movierec_engine.evaluation.protocols import Protocol
+from movierec_engine.evaluation.rankings import rank_users
+from movierec_engine.models.classic.popularity import Popularity
+from movierec_engine.models.registry import MODEL_NAMES, load_model, model_class
+from movierec_engine.pipeline.data import Origin, load_split
+from movierec_engine.pipeline.training import fit
+from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+
+if TYPE_CHECKING:
+    from movierec_engine.models.base import Recommender
+
+log = logging.getLogger(__name__)
+
+FINDINGS_FILE = "findings.json"
+
+
+def run_canaries(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact:
+    """Check a trained model, its split and its graph for leaks; trains it twice again, with the same settings.
+
+    The artifact is published whatever is found; its fact `passed` says whether every check passed.
+    """
+    from movierec_engine.evaluation.evaluator import Evaluator
+
+    started = time.perf_counter()
+    splits = store.resolve(trained_model.parents["splits"]).verify()
+    parts = load_split(splits)
+    settings = settings_of(trained_model)
+    graph = InteractionGraph.load(store.resolve(trained_model.parents["interaction_graph"]).verify().folder)
+    model = load_model(trained_model.verify().folder)
+    planted, shuffled = plant_future_item(parts, settings.seed), shuffle_train(parts, settings.seed)
+    evaluator, ndcg = Evaluator((DEPTH,), ("ndcg",)), f"ndcg@{DEPTH}"
+    test = Protocol("full").of(parts.test_heldout())
+    popularity = Popularity()
+    popularity.fit(parts.train)
+    findings = [
+        parts_are_disjoint(parts),
+        graph_is_train(graph, parts.train),
+        memory_is_train(model, parts),
+    ]
+    log.info("canaries: %s is trained again, with an item that only test has", model.name)
+    again = trained_again(store, trained_model, planted.split)
+    findings.append(future_item_stays_unknown(rank_users(again, planted.heldout(), DEPTH, deep=True), planted))
+    log.info("canaries: %s is trained again, on shuffled preferences", model.name)
+    again = trained_again(store, trained_model, shuffled)
+    reached, floor = (evaluator.evaluate(one, test) for one in (again, popularity))
+    unordered = ndcg_of_random_order(floor.rankings)
+    findings.append(falls_to_the_floor(reached.per_user[ndcg], floor.per_user[ndcg], unordered))
+    return store.publish(
+        Slot("leak_canaries", trained_model.slot.path),
+        partial(save_findings, findings),
+        key=content_key(trained_model.reference),
+        fingerprint=trained_model.fingerprint,
+        config=trained_model.config,
+        parents={"trained_model": trained_model, "splits": splits},
+        origin={**trained_model.origin, **(origin or {})},
+        facts={
+            "passed": all(finding.passed for finding in findings),
+            "findings": [
+                {"name": finding.name, "passed": finding.passed, "sentence": finding.sentence} for finding in findings
+            ],
+            "seconds": time.perf_counter() - started,
+        },
+    )
+
+
+def trained_again(store: ArtifactStore, trained_model: Artifact, parts: Split) -> "Recommender":
+    """A model trained as that one was, on other parts; the models that it started from are trained on them as well.
+
+    Nothing is tracked, and there are no checkpoints.
+    """
+    from movierec_engine.evaluation.evaluator import Evaluator
+
+    settings = settings_of(trained_model)
+    members = {
+        name: trained_again(store, store.resolve(reference), parts)
+        for name, reference in trained_model.parents.items()
+        if name in MODEL_NAMES
+    }
+    model = model_class(settings.model_name)(settings.model)
+    train = subsample(parts.train, settings.data.train_size, settings.data.split_seed)
+    evaluator = Evaluator(settings.evaluation.k_values, settings.evaluation.while_training())
+    fit(model, settings, train, partial(build_graph, train), parts.validation_heldout(), evaluator, members=members)
+    return model
+
+
+def settings_of(trained_model: Artifact) -> Settings:
+    """The settings that a model was trained with, checked again, whatever configs/ says by now.
+
+    `paths` are those of that run, perhaps on another machine. Raises ConfigError for a setting that is no longer one,
+    DeviceError where the device is not on this machine.
+    """
+    config = trained_model.config
+    return typed_settings(OmegaConf.create(config), config["overrides"])
+
+
+def save_findings(findings: Sequence[Finding], folder: Path) -> None:
+    """Write the findings as JSON, numbers included."""
+    rows = [asdict(finding) for finding in findings]
+    (folder / FINDINGS_FILE).write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+def findings_table(canaries: Artifact) -> Table:
+    """The findings of an artifact that `run_canaries` made, for people."""
+    table = Table(title=f"leak canaries of {canaries.parents['trained_model']}", show_lines=True)
+    for column in ("check", "", "finding"):
+        table.add_column(column, overflow="fold")
+    for finding in canaries.facts["findings"]:
+        mark = "[green]pass[/]" if finding["passed"] else "[bold red]FAIL[/]"
+        table.add_row(finding["name"].replace("_", " "), mark, escape(finding["sentence"]))
+    return table
