@@ -2,18 +2,26 @@
 
 import dagster as dg
 
+from movierec_assets import checks
 from movierec_assets.assets import data, models, release
 from movierec_assets.resources import SettingsResource, TrackingResource
 
 everything = dg.define_asset_job(
     "everything",
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(models.leak_canaries),
     description="From the raw ratings to the served index, for a partition such as `cpu|lightgcn` or a range of them.",
+)
+
+canaries = dg.define_asset_job(
+    "canaries",
+    selection=dg.AssetSelection.assets(models.leak_canaries),
+    description="Train models twice again, where nothing may be found unless something leaks; a partition or a range.",
 )
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules([data, models, release]),
     resources={"settings": SettingsResource(), "tracking": TrackingResource()},
-    jobs=[everything],
+    asset_checks=dg.load_asset_checks_from_modules([checks]),
+    jobs=[everything, canaries],
     executor=dg.in_process_executor,
 )

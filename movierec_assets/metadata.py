@@ -61,6 +61,15 @@ def of_report(artifact: Artifact, metric: str) -> Metadata:
     }
 
 
+def of_canaries(artifact: Artifact) -> Metadata:
+    """What every check found, as a table."""
+    rows = [
+        {"check": one["name"], "passed": "yes" if one["passed"] else "NO", "finding": one["sentence"]}
+        for one in artifact.facts["findings"]
+    ]
+    return {"passed": artifact.facts["passed"], "findings": dg.MetadataValue.md(table(rows))}
+
+
 def of_leaderboard(artifact: Artifact) -> Metadata:
     """The ranking as a table."""
     return {
@@ -91,11 +100,14 @@ def at_depth(metrics: Mapping[str, float], like: str, prefix: str) -> dict[str, 
 
 def metrics_table(metrics: Mapping[str, float], intervals: Mapping[str, Sequence[float]]) -> str:
     """Metrics in rows, depths in columns, each with its 95 % interval where there is one."""
+    depths = list(dict.fromkeys(name.partition("@")[2] for name in metrics if "@" in name)) or [""]
     rows: dict[str, dict[str, str]] = {}
     for name, value in metrics.items():
         metric, _, depth = name.partition("@")
         spread = " [{:.4f}, {:.4f}]".format(*intervals[name]) if name in intervals else ""
-        rows.setdefault(metric, {"metric": metric})[f"@{depth}"] = f"{value:.4f}{spread}"
+        label = metric if depth else f"{metric} (all ranks)"
+        row = rows.setdefault(label, {"metric": label, **{f"@{k}": "" for k in depths}})
+        row[f"@{depth or depths[0]}"] = f"{value:.4f}{spread}"
     return table(list(rows.values()))
 
 

@@ -23,3 +23,7 @@ class StoreError(MovierecError):
 
 class DeviceError(MovierecError):
     """The requested device is not on this machine."""
+
+
+class LeakError(MovierecError):
+    """Training has seen what it is measured on."""

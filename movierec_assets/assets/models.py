@@ -7,6 +7,8 @@ from movierec_assets.assets.data import SINGLE_RUN, interaction_graph, raw_movie
 from movierec_assets.partitions import MODEL_BY_DEVICE
 from movierec_assets.resources import SettingsResource, TrackingResource
 from movierec_engine import pipeline
+from movierec_engine.errors import LeakError
+from movierec_engine.pipeline.canaries import run_canaries
 
 GROUP = "models"
 
@@ -78,4 +80,26 @@ def faiss_index(context: dg.AssetExecutionContext, settings: SettingsResource) -
                 step.store, model, step.movies_of(model), partition.settings.retrieval, step.origin
             )
             step.done(made, metadata.facts(made), partition)
+        return step.result()
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"pytorch"},
+    partitions_def=MODEL_BY_DEVICE,
+    backfill_policy=SINGLE_RUN,
+    deps=[trained_model],
+)
+def leak_canaries(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
+    """Whether anything leaks from test into the newest trained model: five checks, two of which train it again.
+
+    Fails, once the findings are recorded, when a check fails. Not in the job `everything`, as it trains twice.
+    """
+    with settings.step(context) as step:
+        for partition in step.partitions:
+            made = run_canaries(step.store, step.trained_model(partition), step.origin)
+            step.done(made, metadata.of_canaries(made), partition)
+            if not made.facts["passed"]:
+                failed = [one["sentence"] for one in made.facts["findings"] if not one["passed"]]
+                raise LeakError(f"{made.parents['trained_model']} leaks: {'; '.join(failed)}")
         return step.result()

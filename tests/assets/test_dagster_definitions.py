@@ -19,6 +19,7 @@ LINE = {
     "trained_model": {"splits", "interaction_graph"},
     "evaluation_report": {"trained_model", "raw_movies"},
     "faiss_index": {"trained_model", "raw_movies"},
+    "leak_canaries": {"trained_model"},
     "leaderboard": {"evaluation_report"},
     "serving_release": {"leaderboard", "faiss_index"},
 }

@@ -3,15 +3,20 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import pytest
 
 from movierec_assets.definitions import defs
 from movierec_assets.materialize import DATA, MODEL, materialize
 from movierec_assets.partitions import partition_key
+from movierec_engine.data.graph import InteractionGraph, build_graph
+from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError, DeviceError
+from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.models import MODEL_NAMES
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
 
@@ -283,3 +288,70 @@ def test_a_training_that_fails_ends_its_mlflow_runs_as_failed_and_leaves_the_env
     experiment = client.get_experiment_by_name("movierec")
     assert experiment is not None
     assert [run.info.status for run in client.search_runs([experiment.experiment_id])] == ["FAILED", "FAILED"]
+
+
+def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {event.check_name: event for event in result.get_asset_check_evaluations()}
+
+
+def test_parts_and_graph_are_checked_with_their_assets(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    found = evaluations(execute(instance, overrides, DATA))
+    assert {name: check.passed for name, check in found.items()} == {"parts_are_disjoint": True, "graph_is_train": True}
+
+
+def test_a_graph_with_a_foreign_edge_ends_the_line_before_training(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leaking(train: Interactions) -> InteractionGraph:
+        stranger = np.setdiff1d(np.arange(train.n_items), train.matrix()[0].indices)[:1]
+        row = train.select(np.array([0]))
+        everything = np.concatenate([train.item, stranger])
+        more = {name: np.concatenate([getattr(train, name), getattr(row, name)]) for name in ("rating", "timestamp")}
+        user = np.concatenate([train.user, np.zeros(1, dtype=np.int32)])
+        return build_graph(replace(train, user=user, item=everything.astype(np.int32), **more))
+
+    monkeypatch.setattr("movierec_engine.pipeline.data.build_graph", leaking)
+    result = execute(instance, overrides, (*DATA, "trained_model"), EASE)
+    assert not result.success
+    check = evaluations(result)["graph_is_train"]
+    assert not check.passed
+    assert "have 2 that train has not" in (check.description or "")
+    assert store.latest(Slot("trained_model", ("ease", "cpu"))) is None
+
+
+def test_the_canaries_of_a_partition_are_recorded(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    assert execute(instance, overrides, DATA).success
+    assert execute(instance, overrides, ("trained_model",), EASE).success
+    result = defs.resolve_job_def("canaries").execute_in_process(
+        instance=instance,
+        partition_key=EASE,
+        run_config={"resources": {"settings": {"config": {"overrides": overrides}}}},
+    )
+    assert result.success
+    made = latest(store, "leak_canaries", "ease", "cpu")
+    assert made.facts["passed"]
+    (event,) = result.get_asset_materialization_events()
+    shown = event.step_materialization_data.materialization.metadata["findings"].value
+    assert all(one["sentence"] in shown for one in made.facts["findings"])
+
+
+def test_a_canary_that_fails_fails_its_run_once_it_is_recorded(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert execute(instance, overrides, DATA).success
+    assert execute(instance, overrides, ("trained_model",), EASE).success
+    broken = Finding("falls_to_the_floor", False, "it found what only test has", {})
+    monkeypatch.setattr("movierec_engine.pipeline.canaries.falls_to_the_floor", lambda *_: broken)
+    result = defs.resolve_job_def("canaries").execute_in_process(
+        instance=instance,
+        partition_key=EASE,
+        run_config={"resources": {"settings": {"config": {"overrides": overrides}}}},
+        raise_on_error=False,
+    )
+    assert not result.success
+    assert "leaks: it found what only test has" in sentence(result)
+    assert not latest(store, "leak_canaries", "ease", "cpu").facts["passed"]
