@@ -13,15 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from movierec_engine.data.catalogue import Catalogue
+from movierec_engine.data.tiers import ACTIVITY_FROM, POPULARITY_UP_TO, activity_tier, popularity_tier
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.metrics import ACCURACY
 from movierec_engine.evaluation.rankings import Rankings
-
-ACTIVITY_FROM = {"cold": 0, "limited": 5, "moderate": 20, "rich": 100}
-"""Kinds of users by train interactions: from this number on."""
-
-POPULARITY_UP_TO = {"head": 0.5, "mid": 0.8, "tail": 1.0}
-"""Kinds of items, most popular first: up to this share of the train interactions (long tail: Anderson 2006)."""
 
 LIST_SHARE = "list_share"
 
@@ -32,25 +27,6 @@ SEGMENTS_SCHEMA = pa.schema(
         *((name, pa.float64()) for name in ("value", "low", "high")),
     ]
 )
-
-
-def activity_tier(activity: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions in ACTIVITY_FROM, by numbers of train interactions; any shape."""
-    return np.searchsorted(list(ACTIVITY_FROM.values()), activity, side="right") - 1
-
-
-def popularity_tier(catalogue: Catalogue) -> NDArray[np.int64]:
-    """Positions in POPULARITY_UP_TO, int64 [n_items].
-
-    Items in order of popularity: one belongs to the tier in which the interactions of the items before it end, so that
-    the most popular item is always head. Items without interactions are tail.
-    """
-    order = np.argsort(catalogue.popularity_rank)
-    count = catalogue.popularity[order]
-    before = (np.cumsum(count) - count) / max(count.sum(), 1)
-    tier = np.empty(len(order), dtype=np.int64)
-    tier[order] = np.searchsorted(list(POPULARITY_UP_TO.values()), before, side="right")
-    return np.asarray(np.minimum(tier, len(POPULARITY_UP_TO) - 1))
 
 
 @dataclass(frozen=True, eq=False)

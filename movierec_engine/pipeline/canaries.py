@@ -47,17 +47,18 @@ FINDINGS_FILE = "findings.json"
 def run_canaries(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact:
     """Check a trained model, its split and its graph for leaks; trains it twice again, with the same settings.
 
-    The artifact is published whatever is found; its fact `passed` says whether every check passed.
+    The artifact is published whatever is found, and is its slot's newest where the model is; its fact `passed` says
+    whether every check passed.
     """
     from movierec_engine.evaluation.evaluator import Evaluator
 
     started = time.perf_counter()
     splits = store.resolve(trained_model.parents["splits"]).verify()
     parts = load_split(splits)
-    settings = settings_of(trained_model)
+    seed = trained_model.config["seed"]
     graph = InteractionGraph.load(store.resolve(trained_model.parents["interaction_graph"]).verify().folder)
     model = load_model(trained_model.verify().folder)
-    planted, shuffled = plant_future_item(parts, settings.seed), shuffle_train(parts, settings.seed)
+    planted, shuffled = plant_future_item(parts, seed), shuffle_train(parts, seed)
     evaluator, ndcg = Evaluator((DEPTH,), ("ndcg",)), f"ndcg@{DEPTH}"
     test = Protocol("full").of(parts.test_heldout())
     popularity = Popularity()
@@ -90,6 +91,7 @@ def run_canaries(store: ArtifactStore, trained_model: Artifact, origin: Origin |
             ],
             "seconds": time.perf_counter() - started,
         },
+        newest=store.latest(trained_model.slot) == trained_model,
     )
 
 

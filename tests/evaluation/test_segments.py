@@ -8,8 +8,9 @@ from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
+from movierec_engine.data.tiers import activity_tier, popularity_tier
 from movierec_engine.evaluation.rankings import Rankings
-from movierec_engine.evaluation.segments import activity_tier, popularity_tier, segment_table, segments
+from movierec_engine.evaluation.segments import segment_table, segments
 from worlds import interactions_of
 
 USERS, ITEMS = IdMap(np.array([1, 2, 3, 4])), IdMap(np.array([10, 20, 30, 40]))
