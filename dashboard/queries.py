@@ -7,7 +7,6 @@ grows with the number of models, not of versions. What cannot be read becomes a 
 import json
 import os
 import re
-import shlex
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import pyarrow as pa
 
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.metrics import ACCURACY
+from movierec_engine.evaluation.reproduce import train_command
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
 
 KIND = "evaluation_report"
@@ -472,7 +472,9 @@ def _report_row(artifact: Artifact, report: dict[str, Any]) -> dict[str, Any]:
         "version": artifact.version,
         "code_version": artifact.code_version,
         "trained_model": str(artifact.parents.get("trained_model", "")),
-        "command": _command(artifact, report),
+        "command": train_command(
+            artifact.config, model=artifact.slot.path[0], device=artifact.slot.path[1], seed=report.get("seed")
+        ),
         "users_file": str(artifact.folder / USERS_FILE),
         "seconds": float(report["seconds"]),
         "memory_mb": float(report["peak_memory_mb"]),
@@ -497,16 +499,6 @@ def _score_rows(reference: str, report: dict[str, Any]) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-def _command(artifact: Artifact, report: dict[str, Any]) -> str:
-    """The command line that makes this report again, into the store of whoever runs it."""
-    overrides = artifact.config.get("overrides")
-    settings = [str(word) for word in overrides] if isinstance(overrides, list) else []
-    model, device = artifact.slot.path
-    own = {"model": model, "device": device, "seed": report.get("seed")}
-    settings = [word for word in settings if word.partition("=")[0] not in {"paths.artifacts", *own}]
-    return shlex.join(["movierec", "train", *(f"{name}={value}" for name, value in own.items()), *settings])
 
 
 def _serving(store: ArtifactStore, notes: list[str]) -> Serving | None:

@@ -138,6 +138,30 @@ def compare(artifacts: Path, protocol: str | None, metric: str, part: str, model
 
 @cli.command()
 @ARTIFACTS
+@click.option("--metric", default="ndcg@10", show_default=True, help="What models are compared by.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("report.html"),
+    show_default="report.html in the working folder",
+    help="The page to write.",
+)
+def report(artifacts: Path, metric: str, output: Path) -> None:
+    """Write one HTML page that says which model is better, whether that is sure, for whom, and how it was measured.
+
+    The page needs nothing beside it: open it from disk, print it or send it. It shows the newest report of every model,
+    those that may be compared together.
+    """
+    from movierec_engine.html_report import write_report
+    from movierec_engine.store import ArtifactStore
+
+    with one_sentence_errors():
+        path = write_report(ArtifactStore(artifacts), output, metric)
+        Console().print(str(path), soft_wrap=True, highlight=False)
+
+
+@cli.command()
+@ARTIFACTS
 @click.option("--windows", default=4, show_default=True, type=click.IntRange(1, 1000), help="How many tests.")
 @click.option(
     "--first-train-share",

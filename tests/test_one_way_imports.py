@@ -25,6 +25,7 @@ LAYERS = {
     "console": 7,
     "train": 8,
     "demo": 8,
+    "html_report": 8,
     "cli": 9,
     "sweep": 9,
 }

@@ -1,0 +1,131 @@
+"""From the artifact store to what the page says, in words and charts.
+
+A section is one function from a ranking to a `Section`, in a file of its own; its place on the page is its place in
+`_sections`, or in `_appendix` where it belongs to no group of reports.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import islice
+
+from movierec_engine.data.split import split_label
+from movierec_engine.errors import ConfigError, MovierecError, StoreError
+from movierec_engine.evaluation.metrics import MORE_IS_BETTER
+from movierec_engine.evaluation.protocols import described
+from movierec_engine.html_report import definitions, words
+from movierec_engine.html_report.backtests import backtests
+from movierec_engine.html_report.beyond_accuracy import beyond_accuracy
+from movierec_engine.html_report.document import Page, Part, Section, Terms
+from movierec_engine.html_report.groups import Group, find_groups, within
+from movierec_engine.html_report.headline import answers, headline
+from movierec_engine.html_report.leaderboard import leaderboard
+from movierec_engine.html_report.learning_curves import learning_curves
+from movierec_engine.html_report.measurement import measurement
+from movierec_engine.html_report.pairs import paired_comparison
+from movierec_engine.html_report.ranking import Ranking, rank
+from movierec_engine.html_report.reproduction import machine, reproduction
+from movierec_engine.html_report.segment_values import Segments, read_segments
+from movierec_engine.html_report.segments import segment_section
+from movierec_engine.store import SERVING, ArtifactStore
+
+MOST_PARTS = 6
+"""Groups that are shown; older ones are named."""
+
+_SAMPLED = (
+    "These numbers are sampled: each user's relevant items were ranked against a few others and not against the whole "
+    "catalogue. That makes every metric higher and can order models differently (Krichene and Rendle 2020), so they "
+    "never stand in one table with full ranking."
+)
+
+
+def gather(store: ArtifactStore, metric: str) -> Page:
+    """Everything that the page says.
+
+    Raises StoreError for a store without reports, and ConfigError for a metric by which no model is better or that no
+    report has.
+    """
+    if metric.partition("@")[0] not in MORE_IS_BETTER:
+        raise ConfigError(f"no model is better by {metric}; choose {', '.join(MORE_IS_BETTER)}, such as ndcg@10")
+    groups, notes = find_groups(store)
+    if not groups:
+        what = f" ({'; '.join(notes)})" if notes else ""
+        raise StoreError(f"there is no evaluation report in {store.root}{what}; `movierec demo` fills it")
+    promoted, missing = _promoted(store)
+    rankings = (ranking for group in groups if (ranking := rank(store, group, metric, promoted)))
+    shown = list(islice(rankings, MOST_PARTS))
+    if not shown:
+        have = sorted(name for name in groups[0].any.metrics if name.partition("@")[0] in MORE_IS_BETTER)
+        raise ConfigError(f"no report in {store.root} has {metric}; choose from {', '.join(have)}")
+    left_out = [_left_out(group, metric) for group in groups if group not in [one.group for one in shown]]
+    parts = _parts(shown)
+    return Page(
+        title=f"{shown[0].leader} leads by {shown[0].title}",
+        written_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        metric=words.metric_title(metric),
+        parts=tuple(parts),
+        appendix=(*backtests(store, metric), *_appendix(shown)),
+        notes=(*notes, *missing, *left_out),
+    )
+
+
+def _parts(rankings: Sequence[Ranking]) -> list[Part]:
+    parts, drawn = [], set[str]()
+    for number, ranking in enumerate(rankings, start=1):
+        segments = read_segments(ranking)
+        trained = {one.artifact.parents.get("trained_model", "") for one in ranking.reports.values()}
+        report = ranking.report(ranking.leader)
+        parts.append(
+            Part(
+                name=f"part-{number}",
+                title=f"{report.data}, {split_label(report.split['strategy'])} split",
+                badge="sampled" if ranking.group.sampled else "full ranking",
+                facts=f"{described(report.protocol)} · "
+                f"{words.counted(report.counts['users_evaluated'], 'user')} · fingerprint {report.fingerprint}",
+                caution=_SAMPLED if ranking.group.sampled else "",
+                headline=headline(ranking),
+                answers=answers(ranking, segments),
+                sections=tuple(_sections(ranking, segments, curves=not trained <= drawn)),
+            )
+        )
+        drawn |= trained
+    return parts
+
+
+def _sections(ranking: Ranking, segments: Segments, curves: bool) -> list[Section]:
+    """The sections of a part in reading order. curves: whether an earlier part does not show the same trainings."""
+    return [
+        leaderboard(ranking),
+        *([paired_comparison(ranking)] if len(ranking.names) > 1 else []),
+        segment_section(ranking, segments),
+        beyond_accuracy(ranking),
+        *([learning_curves(ranking)] if curves else []),
+        measurement(ranking),
+        reproduction(ranking),
+    ]
+
+
+def _appendix(rankings: Sequence[Ranking]) -> list[Section]:
+    """What belongs to the page as a whole."""
+    measured = {name.partition("@")[0] for one in rankings for label in one.names for name in one.report(label).metrics}
+    metrics = tuple((words.TITLES[name], meaning) for name, meaning in definitions.METRICS.items() if name in measured)
+    return [
+        Section("metrics", "Metrics", "What each number is, with its denominator.", (Terms(metrics),)),
+        Section("rules", "Rules", "What holds for every number.", (Terms(definitions.RULES),)),
+        machine(),
+    ]
+
+
+def _promoted(store: ArtifactStore) -> tuple[str, list[str]]:
+    """The reference of the trained model that is served, or "", and what is wrong with the pointer."""
+    try:
+        index = store.pointed(SERVING)
+    except MovierecError as error:
+        return "", [f"What is served cannot be told: {within(store, error)}."]
+    return (str(index.parents.get("trained_model", "")) if index else ""), []
+
+
+def _left_out(group: Group, metric: str) -> str:
+    report = group.any
+    why = "is older than what is shown" if metric in report.metrics else f"has no {metric}"
+    models = words.listed(list(group.reports))
+    return f"Fingerprint {group.any.fingerprint} ({report.data}, {described(report.protocol)}: {models}) {why}."
