@@ -64,15 +64,14 @@ class Evaluator:
         rankings = rank_users(model, heldout, max(self.config.k_values), deep=AUC in self.config.metrics)
         per_user: dict[str, NDArray[np.float64]] = {}
         overall: dict[str, float] = {}
-        for metric in self.config.metrics:
+        for name in self.metric_names:
+            metric, _, depth = name.partition("@")
             if metric == AUC:
-                per_user[AUC] = auc(rankings.row, rankings.rank, rankings.relevant, rankings.irrelevant)
-                continue
-            for k in self.config.k_values:
-                if metric in _OVERALL:
-                    overall[f"{metric}@{k}"] = _OVERALL[metric](rankings.lists, len(model.items), k)
-                elif (values := _of_users(metric, rankings, k)) is not None:
-                    per_user[f"{metric}@{k}"] = values
+                per_user[name] = auc(rankings.row, rankings.rank, rankings.relevant, rankings.irrelevant)
+            elif metric in _OVERALL:
+                overall[name] = _OVERALL[metric](rankings.lists, len(model.items), int(depth))
+            elif (values := _of_users(metric, rankings, int(depth))) is not None:
+                per_user[name] = values
         means = overall | {name: float(values.mean()) for name, values in per_user.items()}
         history = np.diff(model.history.indptr)
         return Evaluation(
@@ -105,4 +104,4 @@ def _of_users(metric: str, rankings: Rankings, k: int) -> NDArray[np.float64] | 
     if metric == "embedding_diversity":
         return beyond.intra_list_diversity(lists, catalogue.embeddings, k)
     found = (rankings.rank > 0) & (rankings.rank <= k)
-    return beyond.serendipity(rankings.row[found], rankings.more_popular(found), len(rankings.users), k)
+    return beyond.serendipity(rankings.row[found], rankings.more_popular[found], len(rankings.users), k)

@@ -1,19 +1,22 @@
-"""From scores to rankings: the list of every user, and where the relevant items stand in the whole ranking."""
+"""From scores to rankings: the list of every user, and where the relevant items stand in the whole ranking.
+
+numpy sorts a row of scores as fast as the top of it is found, so the ranks of all relevant items cost little more than
+the lists.
+"""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.errors import MovierecError
 
-_FEW = 6
-"""Up to so many relevant items of a user, comparing each with all scores is cheaper than sorting the scores."""
+Scores = NDArray[np.float32]
+LOWEST = np.finfo(np.float32).min
 _CHUNK = 64
 
 
 def rank_block(
-    scores: NDArray[np.float32], relevant: sparse.csr_matrix, depth: int, deep: bool = True
+    scores: Scores, relevant: sparse.csr_matrix, depth: int, deep: bool = True
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Rank a block of users.
 
@@ -29,61 +32,71 @@ def rank_block(
 
     Raises MovierecError for NaN and +inf.
     """
-    lists, lowest = _best(scores, depth)
+    n_items = scores.shape[1]
+    shown = min(depth, n_items)
+    ascending = np.sort(scores, axis=1) if deep else np.partition(scores, n_items - shown, axis=1)
+    lowest = ascending[:, n_items - shown].copy()  # of the list
+    if not (ascending[:, n_items - shown :] < np.inf).all():  # NaN and +inf come last
+        raise MovierecError(
+            "the model returned NaN or infinite scores: its training diverged; lower trainer.learning_rate "
+            "or set trainer.grad_clip, and train it again"
+        )
+    lists = np.full((len(scores), depth), -1, dtype=np.int32)
+    lists[:, :shown] = _best(scores, lowest, shown)
+
     user = np.repeat(np.arange(len(scores)), np.diff(relevant.indptr))
     score = scores[user, relevant.indices]
-    ranked = np.isfinite(score) if deep else np.isfinite(score) & (score >= lowest[user])
+    ranked = score >= (LOWEST if deep else np.maximum(lowest, LOWEST)[user])
     ranks = np.zeros(len(user), dtype=np.int32)
     if ranked.any():
         user, score = user[ranked], score[ranked]
-        ranks[ranked] = _count_at_least(scores, user, score) - _after_in_its_tie(user, score)
+        at_least = _count_in_sorted(ascending, user, score) if deep else _count_at_least(scores, user, score)
+        ranks[ranked] = at_least - _after_in_its_tie(user, score)
     if not deep:
         ranks[ranks > depth] = 0
     return ranks, lists
 
 
-def _best(scores: NDArray[np.float32], depth: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The best items int32 [b, depth] with -1 at the end, and the lowest score float32 [b] among them."""
-    n_items = scores.shape[1]
-    shown = min(depth, n_items)
-    values, indices = torch.topk(torch.from_numpy(scores), min(depth + 1, n_items), dim=1)
-    top, items = values.numpy(), indices.numpy().astype(np.int32)
-    if np.isnan(top[:, 0]).any() or np.isposinf(top[:, 0]).any():  # both sort first
-        raise MovierecError(
-            "the model returned NaN or infinite scores: its training diverged; lower trainer.learning_rate "
-            "or set trainer.grad_clip, and train it again"
-        )
-    cut_in_a_tie = (top[:, shown - 1] == top[:, -1]) & np.isfinite(top[:, -1]) & (depth < n_items)
-    for row in np.flatnonzero(cut_in_a_tie):
-        above = items[row, :shown][top[row, :shown] > top[row, -1]]
-        items[row, len(above) : shown] = np.flatnonzero(scores[row] == top[row, -1])[: shown - len(above)]
-    top, items = top[:, :shown], items[:, :shown]
-    tied = np.flatnonzero((top[:, 1:] == top[:, :-1]).any(axis=1))
-    by_index = np.lexsort((items[tied], -top[tied]), axis=1)
-    items[tied] = np.take_along_axis(items[tied], by_index, axis=1)
-    lists = np.full((len(scores), depth), -1, dtype=np.int32)
-    lists[:, :shown] = np.where(np.isfinite(top), items, -1)
-    return lists, top[:, -1]
+def _best(scores: Scores, lowest: Scores, depth: int) -> NDArray[np.int32]:
+    """The best items int32 [b, depth] with -1 at the end; lowest: float32 [b], the depth-th highest score."""
+    b, n_items = scores.shape
+    floor = np.maximum(lowest, LOWEST)
+    row, item = np.divmod(np.flatnonzero(scores >= floor[:, None]), n_items)
+    score = scores[row, item]
+    at_edge = score == floor[row]  # of more of these than have room, those of the lowest index stay
+    room = depth - np.bincount(row[~at_edge], minlength=b)
+    edge = np.cumsum(at_edge)
+    before_row = np.append(0, edge)[np.searchsorted(row, np.arange(b))]
+    kept = ~at_edge | (edge - before_row[row] <= room[row])
+    row, item, score = row[kept], item[kept], score[kept]
+    place = np.arange(len(row)) - np.searchsorted(row, row)
+    values = np.full((b, depth), -np.inf, dtype=np.float32)
+    items = np.full((b, depth), -1, dtype=np.int32)
+    values[row, place], items[row, place] = score, item
+    return np.take_along_axis(items, np.argsort(-values, axis=1, kind="stable"), axis=1)
 
 
-def _count_at_least(
-    scores: NDArray[np.float32], user: NDArray[np.int64], score: NDArray[np.float32]
-) -> NDArray[np.int64]:
-    """For each entry how many items of its user score at least as much: int64 [n]. user is in ascending order."""
+def _count_in_sorted(ascending: Scores, user: NDArray[np.int64], score: Scores) -> NDArray[np.int64]:
+    """For each entry how many of its user's sorted scores are at least as high: int64 [n].
+
+    A binary search of all entries at once; each score is among its user's.
+    """
+    n_items = ascending.shape[1]
+    low, high = np.zeros(len(user), dtype=np.int64), np.full(len(user), n_items - 1)
+    for _ in range(n_items.bit_length()):
+        middle = (low + high) >> 1
+        below = ascending[user, middle] < score
+        low, high = np.where(below, middle + 1, low), np.where(below, high, middle)
+    return np.asarray(n_items - low)
+
+
+def _count_at_least(scores: Scores, user: NDArray[np.int64], score: Scores) -> NDArray[np.int64]:
+    """The same from scores in any order, for the few entries that reach a list."""
     counts = np.empty(len(user), dtype=np.int64)
-    entries = np.bincount(user, minlength=len(scores))
-    few = np.flatnonzero(entries[user] <= _FEW)
-    for start in range(0, len(few), _CHUNK):
-        chunk = few[start : start + _CHUNK]
+    for start in range(0, len(user), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
         at_least = np.packbits(scores[user[chunk]] >= score[chunk, None], axis=1)
         counts[chunk] = np.bitwise_count(at_least).sum(axis=1, dtype=np.int64)
-    many = np.flatnonzero(entries > _FEW)
-    end = np.cumsum(entries)
-    for start in range(0, len(many), _CHUNK):
-        rows = many[start : start + _CHUNK]
-        for row, ascending in zip(rows, np.sort(scores[rows], axis=1), strict=True):
-            own = slice(end[row] - entries[row], end[row])
-            counts[own] = scores.shape[1] - ascending.searchsorted(score[own])
     return counts
 
 

@@ -1,5 +1,6 @@
 """A model's rankings of a held-out part: what every metric and every segment is computed from."""
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from scipy import sparse
 
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.errors import MovierecError
+from movierec_engine.evaluation.ranking import rank_block
 from movierec_engine.models.base import Recommender
 
-_BLOCK_BYTES = 16 * 2**20
-"""Budget for one block of scores; two are held at a time."""
+_BLOCK_BYTES = 8 * 2**20
+"""Budget for one block of scores; one is made while others are ranked, each beside a sorted copy."""
+_WORKERS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,32 +72,37 @@ class Rankings:
         taken = candidates.multiply(blocked).tocsr()
         return np.asarray(np.diff(candidates.indptr) - np.diff(taken.indptr), dtype=np.int64)
 
-    def more_popular(self, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """How many items that could be recommended to its user are more popular than each chosen relevant item.
+    @cached_property
+    def more_popular(self) -> NDArray[np.int64]:
+        """For each relevant item in a list how many items that could be recommended to its user are more popular.
 
-        chosen: bool [m]. Returns int64 [chosen].
+        int64 [m]; -1 for relevant items that are in no list.
         """
         heldout = self.heldout
         place = heldout.catalogue.popularity_rank
-        row, own = self.row[chosen], place[self.item[chosen]]
+        found = (self.rank > 0) & (self.rank <= self.depth)
+        row, own = self.row[found], place[self.item[found]]
 
         def among(matrix: sparse.csr_matrix) -> NDArray[np.int64]:
-            """How many items in its user's row of a matrix are more popular than each chosen item."""
+            """How many items in its user's row of a matrix are more popular than each found one."""
             keys = np.sort(_places(matrix) - matrix.indices + place[matrix.indices])
             return np.asarray(np.searchsorted(keys, row * len(place) + own) - matrix.indptr[row])
 
+        more = np.full(len(self.row), -1, dtype=np.int64)
         seen = heldout.seen[self.users]
         if heldout.candidates is None:
-            return own - among(seen)
-        ranked = heldout.candidates[self.users] + heldout.interactions.matrix()[self.users]
-        return among(ranked) - among(ranked.multiply(seen).tocsr())
+            more[found] = own - among(seen)
+        else:
+            ranked = heldout.candidates[self.users] + heldout.interactions.matrix()[self.users]
+            more[found] = among(ranked) - among(ranked.multiply(seen).tocsr())
+        return more
 
 
 def rank_users(model: Recommender, heldout: HeldOut, depth: int, deep: bool) -> Rankings:
     """Rank the catalogue, or the candidates, for every user with relevant items, without what the user has seen.
 
     depth: length of the lists, cut to the catalogue. deep: whether ranks below the depth are wanted too.
-    While a block of users is ranked, the next is scored.
+    While blocks of users are ranked, the next is scored.
 
     Raises MovierecError when there is nothing to find, when the model was trained on other vocabularies, when it scores
     too few items, or when it returns NaN or +inf for an item that could be recommended.
@@ -131,8 +139,7 @@ def _ranked_blocks(
     depth: int,
     deep: bool,
 ) -> Iterator[_Ranked]:
-    """`rank_block` of every block of users, in order; a thread ranks one block while the next is scored."""
-    from movierec_engine.evaluation.ranking import rank_block  # brings torch, which reading a report needs not
+    """`rank_block` of every block of users, in order; threads rank blocks while the next one is scored."""
 
     def rank(scores: NDArray[np.float32], block: NDArray[np.int64], wanted: sparse.csr_matrix) -> _Ranked:
         if heldout.candidates is not None:
@@ -144,8 +151,8 @@ def _ranked_blocks(
         return rank_block(scores, wanted, depth, deep)
 
     rows = max(1, _BLOCK_BYTES // (4 * relevant.shape[1]))
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        ahead: Future[_Ranked] | None = None
+    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        ahead: deque[Future[_Ranked]] = deque()
         for start in range(0, len(users), rows):
             block = users[start : start + rows]
             scores = np.ascontiguousarray(model.score(block))
@@ -154,11 +161,11 @@ def _ranked_blocks(
                     f"{model.name} returned scores of shape {scores.shape} for {len(block)} users and "
                     f"{relevant.shape[1]} items; a model scores every item of the catalogue"
                 )
-            if ahead is not None:
-                yield ahead.result()
-            ahead = pool.submit(rank, scores, block, relevant[start : start + rows])
-        if ahead is not None:
-            yield ahead.result()
+            if len(ahead) == _WORKERS:
+                yield ahead.popleft().result()
+            ahead.append(pool.submit(rank, scores, block, relevant[start : start + rows]))
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def _places(matrix: sparse.csr_matrix) -> NDArray[np.int64]:
