@@ -28,7 +28,7 @@ from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.evaluation.rankings import _BLOCK_BYTES
-from movierec_engine.models import MODEL_NAMES, Recommender, model_class
+from movierec_engine.models import SINGLE_MODELS, Recommender, model_class
 from movierec_engine.models.base import ClosedFormRecommender
 from movierec_engine.models.gradient import GradientRecommender
 
@@ -65,7 +65,7 @@ def main() -> None:
             "|---|---|---|---|---|---|",
         ]
         console.print("\n".join(lines[-6:]))
-        for name in MODEL_NAMES:
+        for name in SINGLE_MODELS:
             lines.append(row(name, train, part))
             console.print(lines[-1])
     RESULT.write_text("\n".join([*lines, ""]), encoding="utf-8")

@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
@@ -32,13 +33,16 @@ from movierec_engine.evaluation import Evaluator
 from movierec_engine.evaluation.evaluator import Evaluation
 from movierec_engine.models import Recommender, model_class
 from movierec_engine.models.base import ClosedFormRecommender
+from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 from movierec_engine.models.gradient import GradientRecommender
+from movierec_engine.training.fusion_weights import learn_weights
 
 RESULTS = Path(__file__).with_name("results") / "ncf_protocol"
 PAGE = RESULTS.with_suffix(".md")
 HR, NDCG = "hit_rate@10", "ndcg@10"
 EVALUATOR = Evaluator([10], ("hit_rate", "ndcg"))
 SEED = 42
+STAGES = ("validation", "test")
 PATIENCE = 6
 
 console = Console(highlight=False)
@@ -88,6 +92,12 @@ CANDIDATES: dict[str, list[Candidate]] = {
         learning_rate=0.01,
         **SOFTMAX,
     ),
+    "hybrid_ensemble": candidates(
+        [
+            {"models": ("ease", "als", "gmf", "lightgcn"), **fusion}
+            for fusion in ({}, {"normalization": "rank"}, {"fusion_method": "rrf"}, {"fusion_method": "stacking"})
+        ]
+    ),
 }
 
 PUBLISHED = {
@@ -100,6 +110,7 @@ PUBLISHED = {
     "ncf": "0.705 / 0.426, pretrained 0.730 / 0.447",
     "ngcf": "-",
     "lightgcn": "-",
+    "hybrid_ensemble": "-",
 }
 TARGETS = {
     "item_cf": (0.669, 0.398),
@@ -110,6 +121,7 @@ TARGETS = {
     "ncf": (0.730, 0.447),
     "ngcf": (0.715, 0.435),
     "lightgcn": (0.730, 0.450),
+    "hybrid_ensemble": (0.738, 0.460),
 }
 
 
@@ -126,7 +138,12 @@ class World:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with train, test and negatives.parquet")
-    parser.add_argument("--models", nargs="*", choices=[*CANDIDATES, "ncf"], default=[*CANDIDATES, "ncf"])
+    parser.add_argument(
+        "--models",
+        nargs="*",
+        choices=[*CANDIDATES, "ncf"],
+        default=[*(name for name in CANDIDATES if name != "hybrid_ensemble"), "ncf", "hybrid_ensemble"],
+    )
     arguments = parser.parse_args()
     world = read_world(arguments.data)
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -157,7 +174,13 @@ def measure(name: str, world: World) -> None:
 def validate(name: str, candidate: Candidate, world: World) -> dict[str, Any]:
     started = time.perf_counter()
     model = model_class(name)(model_class(name).Config(**plain(candidate.model)))
-    epochs = fit(model, candidate, world.train, world.validation, member_models(candidate, world, "validation"))
+    if isinstance(model, HybridEnsemble):
+        model.combine([kept_model(member, world, "validation") for member in model.config.models])
+        model.combine(model.members, learn_weights(model, world.validation))
+        model.save(weights_folder(name, "validation"))
+        epochs = 0
+    else:
+        epochs = fit(model, candidate, world.train, world.validation, member_models(candidate, world, "validation"))
     return {
         "candidate": asdict(candidate),
         **rounded(EVALUATOR.evaluate(model, world.validation)),
@@ -174,8 +197,13 @@ def test(name: str, best: dict[str, Any], world: World) -> dict[str, Any]:
         trainer = {**candidate.trainer, "max_epochs": best["epochs"]}
         candidate = Candidate(candidate.model, trainer)
     model = model_class(name)(model_class(name).Config(**plain(candidate.model)))
-    nothing = replace(world.test, interactions=world.whole.select(np.zeros(len(world.whole), dtype=bool)))
-    fit(model, candidate, world.whole, nothing, member_models(candidate, world, "test"))
+    if isinstance(model, HybridEnsemble):
+        members = {stage: [kept_model(one, world, stage) for one in model.config.models] for stage in STAGES}
+        model.combine(members["validation"])
+        model.combine(members["test"], learn_weights(model, world.validation))
+    else:
+        nothing = replace(world.test, interactions=world.whole.select(np.zeros(len(world.whole), dtype=bool)))
+        fit(model, candidate, world.whole, nothing, member_models(candidate, world, "test"))
     model.save(weights_folder(name, "test"))
     return {
         "candidate": best["candidate"],
@@ -201,21 +229,22 @@ def member_models(candidate: Candidate, world: World, stage: str) -> dict[str, R
     """The best gmf and mlp of the same stage, where a candidate starts from them; trained anew if not kept."""
     if not candidate.model.get("pretrained_gmf"):
         return {}
-    members = {}
-    for name in ("gmf", "mlp"):
-        folder = weights_folder(name, stage)
-        if not folder.exists():
-            best = read_record(name)["test"][-1]
-            again = Candidate(
-                best["candidate"]["model"], {**best["candidate"]["trainer"], "max_epochs": best["epochs"]}
-            )
-            model = model_class(name)(model_class(name).Config(**again.model))
-            train = world.train if stage == "validation" else world.whole
-            nothing = replace(world.test, interactions=train.select(np.zeros(len(train), dtype=bool)))
-            fit(model, again, train, nothing, {})
-            model.save(folder)
-        members[name] = model_class(name).load(folder)
-    return members
+    return {name: kept_model(name, world, stage) for name in ("gmf", "mlp")}
+
+
+def kept_model(name: str, world: World, stage: str) -> Recommender:
+    """The best model of a name, of either stage; trained anew if it is not kept."""
+    folder = weights_folder(name, stage)
+    if not folder.exists():
+        best = read_record(name)["test"][-1]
+        trainer = best["candidate"]["trainer"] | ({"max_epochs": best["epochs"]} if best["epochs"] else {})
+        again = Candidate(best["candidate"]["model"], trainer)
+        model = model_class(name)(model_class(name).Config(**plain(again.model)))
+        train = world.train if stage == "validation" else world.whole
+        nothing = replace(world.test, interactions=train.select(np.zeros(len(train), dtype=bool)))
+        fit(model, again, train, nothing, {})
+        model.save(folder)
+    return model_class(name).load(folder)
 
 
 def fit(
@@ -251,9 +280,13 @@ def read_world(folder: Path) -> World:
     return World(
         train=train,
         whole=whole,
-        validation=HeldOut(validation, train.matrix(), "train", random_negatives(whole, rng)),
-        test=HeldOut(relevant, whole.matrix(), "train", negatives),
+        validation=sampled(validation, train, random_negatives(whole, rng)),
+        test=sampled(relevant, whole, negatives),
     )
+
+
+def sampled(relevant: Interactions, train: Interactions, negatives: Interactions) -> HeldOut:
+    return HeldOut(relevant, train.matrix(), "train", Catalogue.of(train), negatives.matrix(), "sampled_given")
 
 
 def random_negatives(whole: Interactions, rng: np.random.Generator) -> Interactions:
@@ -282,8 +315,9 @@ def range_of_ties(world: World) -> list[dict[str, float]]:
     assert candidates is not None
     own = np.zeros(world.whole.n_users, dtype=np.int64)
     own[relevant.user] = relevant.item
-    other = candidates.item != own[candidates.user]  # where the test item is among its own negatives, it is no rival
-    user, rival = candidates.user[other], count[candidates.item[other]]
+    row, item = candidates.nonzero()
+    other = item != own[row]  # where the test item is among its own negatives, it is no rival
+    user, rival = row[other], count[item[other]]
     ranges = []
     for beaten_by in (rival >= count[own[user]], rival > count[own[user]]):
         rank = np.bincount(user, weights=beaten_by, minlength=world.whole.n_users)

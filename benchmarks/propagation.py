@@ -27,6 +27,7 @@ from recbole.pairs_file import read_pairs
 from rich.progress import track
 from torch import Tensor
 
+from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
@@ -109,7 +110,7 @@ def training_step(model: LightGCN, interactions: Interactions) -> Callable[[], o
     config = TrainerConfig(batch_size=PAIRS, early_stopping=EarlyStoppingConfig(enabled=False))
     batch = interactions.select(np.random.default_rng(0).choice(len(interactions), PAIRS, replace=False))
     nothing = interactions.select(np.zeros(len(interactions), dtype=np.bool_))
-    validation = HeldOut(nothing, interactions.matrix(), "train")
+    validation = HeldOut(nothing, interactions.matrix(), "train", Catalogue.of(interactions))
     state = start(model.network, config, np.random.default_rng(0), validation, "cpu", steps=1)
     sampler = NegativeSampler(interactions, state.rng)
     return lambda: train_epoch(model, batch, sampler, config, state)

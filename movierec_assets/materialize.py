@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import click
 import dagster as dg
 
-from movierec_assets.definitions import defs, everything
+from movierec_assets.definitions import defs, everything, hybrid
 from movierec_assets.partitions import partition_key
 from movierec_assets.step import EngineFailure
 from movierec_engine.console import log_to_console, one_sentence_errors
+from movierec_engine.models.registry import SINGLE_MODELS
 
 DATA = ("raw_ratings", "raw_movies", "interactions", "splits", "interaction_graph")
 MODEL = ("trained_model", "evaluation_report", "faiss_index")
@@ -21,20 +22,28 @@ RELEASE = ("leaderboard", "serving_release")
 
 
 def materialize(models: Sequence[str], device: str, overrides: Sequence[str], instance: dg.DagsterInstance) -> None:
-    """Data once, then each model's partition, then the release; one Dagster run each.
+    """Data once, then each model's partition, then ensembles of them, then the release; one Dagster run each.
 
     Raises the engine's own error when a step fails; what was materialized before it stays.
     """
     _run(DATA, overrides, instance)
     for model in models:
-        _run(MODEL, overrides, instance, partition_key(device, model))
+        if model in SINGLE_MODELS:
+            _run(MODEL, overrides, instance, partition_key(device, model))
+    for model in models:
+        if model not in SINGLE_MODELS:
+            _run((model,), overrides, instance, device, hybrid.name)
     _run(RELEASE, overrides, instance)
 
 
 def _run(
-    assets: Sequence[str], overrides: Sequence[str], instance: dg.DagsterInstance, partition: str | None = None
+    assets: Sequence[str],
+    overrides: Sequence[str],
+    instance: dg.DagsterInstance,
+    partition: str | None = None,
+    job_name: str = everything.name,
 ) -> None:
-    job = defs.resolve_job_def(everything.name)
+    job = defs.resolve_job_def(job_name)
     try:
         job.execute_in_process(
             instance=instance,

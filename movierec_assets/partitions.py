@@ -1,12 +1,13 @@
-"""Partitions: every model on every kind of device, with keys such as `cpu|lightgcn`."""
+"""Partitions: every model on every kind of device, with keys such as `cpu|lightgcn`; ensembles by device alone."""
 
 import dagster as dg
 
 from movierec_engine.device import DEVICE_KINDS
-from movierec_engine.models.registry import MODEL_NAMES
+from movierec_engine.models.registry import SINGLE_MODELS
 
+BY_DEVICE = dg.StaticPartitionsDefinition(DEVICE_KINDS)
 MODEL_BY_DEVICE = dg.MultiPartitionsDefinition(
-    {"device": dg.StaticPartitionsDefinition(DEVICE_KINDS), "model": dg.StaticPartitionsDefinition(MODEL_NAMES)}
+    {"device": BY_DEVICE, "model": dg.StaticPartitionsDefinition(SINGLE_MODELS)}
 )
 
 

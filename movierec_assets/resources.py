@@ -1,7 +1,7 @@
 """What the assets of a run share: its settings, and its MLflow run."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -41,7 +41,7 @@ class SettingsResource(dg.ConfigurableResource[Any]):
             settings = self.shared()
             partitions = []
             for partition in _partition_keys(context):
-                partitions.append(Partition(partition, self.of(**partition.keys_by_dimension)))
+                partitions.append(Partition(partition, self.of(**_dimensions(partition, context))))
             step = Step(context, ArtifactStore(settings.paths.artifacts), settings, partitions)
             yield step
         except Exception as error:
@@ -154,7 +154,14 @@ class TrackingResource(dg.ConfigurableResource[Any]):
         )
 
 
-def _partition_keys(context: dg.AssetExecutionContext) -> Sequence[dg.MultiPartitionKey]:
+def _dimensions(partition: str, context: dg.AssetExecutionContext) -> Mapping[str, str]:
+    """Device and model of a partition; an asset by device alone is named after its model."""
+    if isinstance(partition, dg.MultiPartitionKey):
+        return partition.keys_by_dimension
+    return {"device": partition, "model": context.asset_key.to_user_string()}
+
+
+def _partition_keys(context: dg.AssetExecutionContext) -> Sequence[str]:
     """The partitions that the run is for, also where the asset itself has none."""
     if not (context.has_partition_key or context.has_partition_key_range):
         if context.assets_def.partitions_def is None:
@@ -164,4 +171,4 @@ def _partition_keys(context: dg.AssetExecutionContext) -> Sequence[dg.MultiParti
     if not keys:
         ends = context.partition_key_range
         raise ConfigError(f"no partition from {ends.start} to {ends.end}; give the ends of the range in their order")
-    return [key for key in keys if isinstance(key, dg.MultiPartitionKey)]
+    return list(keys)

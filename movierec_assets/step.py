@@ -32,7 +32,7 @@ class EngineFailure(dg.Failure):
 class Partition:
     """One model on one device, and the settings to train it with."""
 
-    key: dg.MultiPartitionKey
+    key: str
     settings: Settings
 
 
@@ -114,8 +114,9 @@ class Step:
     def keep_finished(self) -> None:
         """Record the partitions that were done before another one failed: their artifacts are in the store."""
         for key, (artifact, metadata) in self._made.items():
-            if isinstance(key, dg.MultiPartitionKey):
-                dimensions = {f"dagster/partition/{name}": value for name, value in key.keys_by_dimension.items()}
+            if key:
+                by_dimension = key.keys_by_dimension if isinstance(key, dg.MultiPartitionKey) else {}
+                dimensions = {f"dagster/partition/{name}": value for name, value in by_dimension.items()}
                 self.context.log_event(
                     dg.AssetMaterialization(
                         self.context.asset_key,

@@ -26,7 +26,7 @@ from movierec_engine.store import SERVING, ArtifactStore
 PROJECT = Path(__file__).resolve().parents[1]
 """The checkout: workspace.yaml, configs/ and dashboard/ are in it."""
 
-MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "lightgcn")
+MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "lightgcn", "hybrid_ensemble")
 """The default: those that train in seconds on the bundled data. mlp, ncf and ngcf take longer, 10 to 25 s each."""
 
 READY_SECONDS = 90

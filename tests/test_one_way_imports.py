@@ -15,6 +15,7 @@ LAYERS = {
     "device": 1,
     "models": 2,
     "evaluation": 3,
+    "explanation": 3,
     "training": 4,
     "retrieval": 4,
     "tracking": 4,

@@ -4,6 +4,7 @@ import dagster as dg
 
 from movierec_assets import metadata
 from movierec_assets.assets.data import SINGLE_RUN
+from movierec_assets.assets.ensemble import hybrid_ensemble
 from movierec_assets.assets.models import evaluation_report, faiss_index
 from movierec_assets.resources import SettingsResource
 from movierec_engine import pipeline
@@ -12,7 +13,7 @@ from movierec_engine.store import Slot
 GROUP = "release"
 
 
-@dg.asset(group_name=GROUP, kinds={"parquet"}, backfill_policy=SINGLE_RUN, deps=[evaluation_report])
+@dg.asset(group_name=GROUP, kinds={"parquet"}, backfill_policy=SINGLE_RUN, deps=[evaluation_report, hybrid_ensemble])
 def leaderboard(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """The newest reports ranked on validation by `trainer.early_stopping.metric`, among equal fingerprints alone.
 
@@ -24,7 +25,9 @@ def leaderboard(context: dg.AssetExecutionContext, settings: SettingsResource) -
         return step.result()
 
 
-@dg.asset(group_name=GROUP, kinds={"json"}, backfill_policy=SINGLE_RUN, deps=[leaderboard, faiss_index])
+@dg.asset(
+    group_name=GROUP, kinds={"json"}, backfill_policy=SINGLE_RUN, deps=[leaderboard, faiss_index, hybrid_ensemble]
+)
 def serving_release(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """The pointer that the API follows: from now on it names the index of the leaderboard's best model."""
     with settings.step(context) as step:

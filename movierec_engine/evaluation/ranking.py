@@ -1,7 +1,7 @@
 """From scores to rankings: the list of every user, and where the relevant items stand in the whole ranking.
 
-numpy sorts a row of scores as fast as the top of it is found, so the ranks of all relevant items cost little more than
-the lists.
+numpy sorts a row of scores about as fast as the top of it is found, so the ranks of all relevant items cost little more
+than the lists.
 """
 
 import numpy as np
@@ -13,6 +13,8 @@ from movierec_engine.errors import MovierecError
 Scores = NDArray[np.float32]
 LOWEST = np.finfo(np.float32).min
 _CHUNK = 64
+_FEW = 3
+"""Up to so many relevant items a user, comparing each with all scores is cheaper than sorting the scores."""
 
 
 def rank_block(
@@ -34,8 +36,9 @@ def rank_block(
     """
     n_items = scores.shape[1]
     shown = min(depth, n_items)
-    ascending = np.sort(scores, axis=1) if deep else np.partition(scores, n_items - shown, axis=1)
-    lowest = ascending[:, n_items - shown].copy()  # of the list
+    whole = deep and relevant.nnz > _FEW * len(scores)
+    ascending = np.sort(scores, axis=1) if whole else np.partition(scores, n_items - shown, axis=1)
+    lowest = ascending[:, n_items - shown].copy()  # the lowest score of the list
     if not (ascending[:, n_items - shown :] < np.inf).all():  # NaN and +inf come last
         raise MovierecError(
             "the model returned NaN or infinite scores: its training diverged; lower trainer.learning_rate "
@@ -50,7 +53,7 @@ def rank_block(
     ranks = np.zeros(len(user), dtype=np.int32)
     if ranked.any():
         user, score = user[ranked], score[ranked]
-        at_least = _count_in_sorted(ascending, user, score) if deep else _count_at_least(scores, user, score)
+        at_least = _count_in_sorted(ascending, user, score) if whole else _count_at_least(scores, user, score)
         ranks[ranked] = at_least - _after_in_its_tie(user, score)
     if not deep:
         ranks[ranks > depth] = 0
@@ -91,7 +94,7 @@ def _count_in_sorted(ascending: Scores, user: NDArray[np.int64], score: Scores) 
 
 
 def _count_at_least(scores: Scores, user: NDArray[np.int64], score: Scores) -> NDArray[np.int64]:
-    """The same from scores in any order, for the few entries that reach a list."""
+    """The same from scores in any order, for few entries."""
     counts = np.empty(len(user), dtype=np.int64)
     for start in range(0, len(user), _CHUNK):
         chunk = slice(start, start + _CHUNK)

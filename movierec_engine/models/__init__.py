@@ -3,9 +3,10 @@
 from typing import Any
 
 from movierec_engine.models.base import Recommender
-from movierec_engine.models.registry import MODEL_NAMES, load_model, model_class
+from movierec_engine.models.explanation import Explanation
+from movierec_engine.models.registry import MODEL_NAMES, SINGLE_MODELS, load_model, model_class
 
-__all__ = ["MODEL_NAMES", "Recommender", "load_model", "model_class"]
+__all__ = ["MODEL_NAMES", "SINGLE_MODELS", "Explanation", "Recommender", "load_model", "model_class"]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ from scipy import sparse
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import StoreError
+from movierec_engine.models.explanation import Explanation, effects_of_deletion
 from movierec_engine.models.pair_scorer import PairScorer
 
 Floats = NDArray[np.float32]
@@ -39,11 +40,13 @@ class Recommender(ABC):
     uses_ratings: whether it learned from the ratings' values, or only from which interactions there are.
     exact_vectors: whether scores are the inner products of `query_vectors` and `item_vectors`. Where not, those only
         find candidates, which `pair_scorer` then scores exactly.
+    exact_contributions: whether a score is a sum over the history, whose terms `contributions` gives.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[Any]]
     exact_vectors: ClassVar[bool] = True
+    exact_contributions: ClassVar[bool] = False
 
     users: IdMap
     items: IdMap
@@ -85,6 +88,32 @@ class Recommender(ABC):
     @abstractmethod
     def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
         """`fold_in` for histories that are not empty."""
+
+    def explain(self, user: int, item: int) -> Explanation:
+        """Why a known user's score of an item is what it is; the item may be in the user's history.
+
+        Raises IndexError for an index outside the vocabularies.
+        """
+        _check_index("user", user, len(self.users))
+        _check_index("item", item, len(self.items))
+        return self._explained(self.score(np.array([user]))[0, item], self.history[[user]], item, user)
+
+    def explain_history(self, history: sparse.csr_matrix, item: int) -> Explanation:
+        """Why `fold_in` gives an item its score for the history of a newcomer, CSR [1, n_items].
+
+        Raises IndexError for an index outside the vocabulary.
+        """
+        _check_index("item", item, len(self.items))
+        return self._explained(self.fold_in(history)[0, item], history, item, None)
+
+    def contributions(self, history: sparse.csr_matrix, item: int, user: int | None) -> NDArray[np.float64]:
+        """What each item of a history that is not empty, CSR [1, n_items], adds to an item's score: float64 [h].
+
+        user: whose history it is; None for a newcomer. Here by deletion, of the most similar items where there are
+        many.
+        """
+        similar = self.similarities(np.array([item]))[0]
+        return effects_of_deletion(self.fold_in, history, item, similar[history.indices])
 
     @abstractmethod
     def query_vectors(self, users: Indices) -> Floats:
@@ -183,6 +212,12 @@ class Recommender(ABC):
             raise StoreError(f"{path}: not a readable {cls.name} model ({error}); train it again") from error
         return model
 
+    def _explained(self, score: float, history: sparse.csr_matrix, item: int, user: int | None) -> Explanation:
+        if not history.nnz:
+            return Explanation.without_history(score)
+        contributions = self.contributions(history, item, user)
+        return Explanation.of(score, history.indices, contributions, self.exact_contributions)
+
     def _set_history(self, users: IdMap, items: IdMap, history: sparse.csr_matrix, uses_ratings: bool) -> None:
         self.users, self.items, self.history, self.uses_ratings = users, items, history, uses_ratings
         self.popularity = np.bincount(history.indices, minlength=len(items)).astype(np.float32)
@@ -194,6 +229,11 @@ class ClosedFormRecommender(Recommender):
     @abstractmethod
     def fit(self, train: Interactions) -> None:
         """Learn from train interactions."""
+
+
+def _check_index(what: str, index: int, n: int) -> None:
+    if not 0 <= index < n:
+        raise IndexError(f"there is no {what} {index}; the model knows {n}, from 0")
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -21,9 +21,12 @@ _CLASSES = {
     "ncf": "movierec_engine.models.neural.ncf:NCF",
     "ngcf": "movierec_engine.models.graph.ngcf:NGCF",
     "lightgcn": "movierec_engine.models.graph.lightgcn:LightGCN",
+    "hybrid_ensemble": "movierec_engine.models.ensemble.hybrid:HybridEnsemble",
 }
 
 MODEL_NAMES = tuple(_CLASSES)
+SINGLE_MODELS = tuple(name for name in MODEL_NAMES if name != "hybrid_ensemble")
+"""The models that learn from train by themselves; an ensemble is made of them."""
 
 
 def model_class(name: str) -> "type[Recommender]":

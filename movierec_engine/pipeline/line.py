@@ -3,6 +3,7 @@
 from movierec_engine.config import Settings
 from movierec_engine.data.config import DataConfig
 from movierec_engine.errors import StoreError
+from movierec_engine.models.registry import MODEL_NAMES
 from movierec_engine.pipeline.data import (
     Origin,
     build_interaction_graph,
@@ -54,5 +55,9 @@ def is_current(store: ArtifactStore, settings: Settings, splits: Artifact) -> bo
     except StoreError:
         return False
     parents = {artifact.parents.get("trained_model") for artifact in (report, index)}
-    key = trained_model_key(settings, splits, pretrained_models(store, settings))
-    return model.key == key and parents == {model.reference}
+    members = pretrained_models(store, settings)
+    if getattr(settings.model, "models", ()):
+        members |= {name: store.resolve(made) for name, made in model.parents.items() if name in MODEL_NAMES}
+        if any(store.latest(member.slot) != member for member in members.values()):
+            return False
+    return model.key == trained_model_key(settings, splits, members) and parents == {model.reference}

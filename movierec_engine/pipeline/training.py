@@ -1,5 +1,6 @@
 """From the split and the graph to a trained model."""
 
+import logging
 import resource
 import sys
 import time
@@ -11,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from movierec_engine.config import Settings
+from movierec_engine.config import Settings, load_settings
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.split import subsample
 from movierec_engine.device import device_kind
-from movierec_engine.errors import StoreError
+from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.models.registry import MODEL_NAMES, load_model, model_class
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
@@ -27,6 +28,9 @@ from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
 if TYPE_CHECKING:
     from movierec_engine.evaluation.evaluator import Evaluator
     from movierec_engine.models.base import Recommender
+
+
+log = logging.getLogger(__name__)
 
 
 def model_slot(kind: str, model: str, device: str) -> Slot:
@@ -77,7 +81,7 @@ def train_model(
     evaluator = Evaluator(settings.evaluation.k_values, settings.evaluation.while_training())
     validation = parts.validation_heldout()
     model = model_class(settings.model_name)(settings.model)
-    members = pretrained_models(store, settings)
+    members = pretrained_models(store, settings) | ensemble_members(store, settings, splits, interaction_graph, origin)
     key = trained_model_key(settings, splits, members)
 
     def graph() -> InteractionGraph:
@@ -140,11 +144,19 @@ def fit(
     """Fit a model to train interactions, with progress; returns its history, a row an epoch, empty in closed form.
 
     graph: makes the graph of `train`. Only a model that is trained by gradient asks for it, and looks at `validation`
-    after each epoch. members: the trained models that it starts from. checkpoint_key: hash of everything that decides
-    the weights after an epoch, for the checkpoints in `paths.checkpoints`; without one there are none.
+    after each epoch. members: the trained models that it starts from, or is made of. checkpoint_key: hash of everything
+    that decides the weights after an epoch, for the checkpoints in `paths.checkpoints`; without one there are none.
     """
     from movierec_engine.models.base import ClosedFormRecommender
+    from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 
+    if isinstance(model, HybridEnsemble):
+        from movierec_engine.training.fusion_weights import learn_weights
+
+        model.combine(list(members.values()))
+        if model.config.learn_weights:
+            model.combine(model.members, learn_weights(model, validation))
+        return []
     if isinstance(model, ClosedFormRecommender):
         model.fit(train)
         return []
@@ -205,6 +217,56 @@ def pretrained_models(store: ArtifactStore, settings: Settings) -> dict[str, Art
             if found[name].slot.path[:1] != (name,):
                 raise StoreError(f"model.pretrained_{name}={wanted} is no trained {name}; choose one of {slot}")
     return found
+
+
+def ensemble_members(
+    store: ArtifactStore,
+    settings: Settings,
+    splits: Artifact,
+    interaction_graph: Artifact,
+    origin: Origin | None = None,
+) -> dict[str, Artifact]:
+    """The trained members of an ensemble by name, in the order of `model.models`; {} for any other model.
+
+    A name takes the newest version on the device that was trained on this split; `ease/cpu/VERSION` just that one. A
+    missing one is trained with its default settings where `model.missing=train`.
+
+    Raises StoreError for a member that is missing and not to be trained, ConfigError for one of another split or name.
+    """
+    found = dict[str, Artifact]()
+    for wanted in getattr(settings.model, "models", ()):
+        name, *version = wanted.split("/")
+        if name not in MODEL_NAMES or name == settings.model_name:
+            choices = ", ".join(one for one in MODEL_NAMES if one != settings.model_name)
+            raise ConfigError(f"model.models: {wanted!r} is no model to combine; choose from {choices}")
+        slot = model_slot("trained_model", name, settings.device)
+        if version:
+            member = store.resolve(f"trained_model/{wanted}")
+            if member.parents["splits"] != splits.reference:
+                raise ConfigError(f"model.models: {wanted} is of another split; name a version of {splits.reference}")
+        else:
+            own = (one for one in reversed(store.versions(slot)) if one.parents["splits"] == splits.reference)
+            member = next(own, None) or _missing_member(store, settings, name, splits, interaction_graph, origin)
+        found[name] = member
+    return found
+
+
+def _missing_member(
+    store: ArtifactStore,
+    settings: Settings,
+    name: str,
+    splits: Artifact,
+    interaction_graph: Artifact,
+    origin: Origin | None,
+) -> Artifact:
+    if settings.model.missing == "error":
+        raise StoreError(
+            f"no {name} on {settings.device} is trained on this split; train it, or set model.missing=train"
+        )
+    log.info("%s: training %s, which the store lacks", settings.model_name, name)
+    shared = [one for one in settings.overrides if not one.lstrip("+~").startswith(("model=", "model.", "device="))]
+    own = load_settings([*shared, f"model={name}", f"device={settings.device}"])
+    return train_model(store, replace(own, paths=settings.paths), splits, interaction_graph, origin=origin)
 
 
 def _without_length(settings: Settings) -> Settings:

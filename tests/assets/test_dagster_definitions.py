@@ -7,7 +7,7 @@ import pytest
 
 from movierec_assets.definitions import defs
 from movierec_engine.config import load_settings
-from movierec_engine.models import MODEL_NAMES
+from movierec_engine.models import SINGLE_MODELS
 
 ROOT = Path(__file__).parents[2]
 LINE = {
@@ -20,8 +20,9 @@ LINE = {
     "evaluation_report": {"trained_model", "raw_movies"},
     "faiss_index": {"trained_model", "raw_movies"},
     "leak_canaries": {"trained_model"},
-    "leaderboard": {"evaluation_report"},
-    "serving_release": {"leaderboard", "faiss_index"},
+    "hybrid_ensemble": {"splits", "interaction_graph", "raw_movies", "trained_model"},
+    "leaderboard": {"evaluation_report", "hybrid_ensemble"},
+    "serving_release": {"leaderboard", "faiss_index", "hybrid_ensemble"},
 }
 """Each asset and what it is made of."""
 
@@ -47,7 +48,7 @@ def test_partitions_are_every_model_on_every_device() -> None:
     partitions = defs.resolve_asset_graph().get(dg.AssetKey("trained_model")).partitions_def
     assert partitions is not None
     assert set(partitions.get_partition_keys()) == {
-        f"{device}|{model}" for device in ("cpu", "cuda", "mps") for model in MODEL_NAMES
+        f"{device}|{model}" for device in ("cpu", "cuda", "mps") for model in SINGLE_MODELS
     }
 
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from movierec_assets.definitions import defs
-from movierec_assets.materialize import DATA, MODEL, materialize
+from movierec_assets.materialize import DATA, MODEL, RELEASE, materialize
 from movierec_assets.partitions import partition_key
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError, DeviceError
 from movierec_engine.evaluation.canaries import Finding
-from movierec_engine.models import MODEL_NAMES
+from movierec_engine.models import SINGLE_MODELS
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
 
 POPULARITY, EASE = partition_key("cpu", "popularity"), partition_key("cpu", "ease")
@@ -133,12 +133,12 @@ def test_a_range_of_partitions_is_one_run(
         instance,
         [*overrides, "trainer.max_epochs=1"],
         MODEL,
-        tags=span(f"cpu|{MODEL_NAMES[0]}", f"cpu|{MODEL_NAMES[-1]}"),
+        tags=span(f"cpu|{SINGLE_MODELS[0]}", f"cpu|{SINGLE_MODELS[-1]}"),
     )
     assert result.success
     made = instance.get_materialized_partitions(dg.AssetKey("faiss_index"))
-    assert made == {f"cpu|{model}" for model in MODEL_NAMES}
-    assert {slot.path for slot in store.slots("faiss_index")} == {(model, "cpu") for model in MODEL_NAMES}
+    assert made == {f"cpu|{model}" for model in SINGLE_MODELS}
+    assert {slot.path for slot in store.slots("faiss_index")} == {(model, "cpu") for model in SINGLE_MODELS}
 
 
 def test_each_partition_of_a_range_shows_its_own_artifact(
@@ -179,7 +179,7 @@ def test_partitions_done_before_another_fails_are_recorded(
     result = execute(instance, failing, MODEL, tags=span("cpu|popularity", "cpu|lightgcn"))
     assert "ndcg@99 is not measured" in sentence(result)
     model = dg.AssetKey("trained_model")
-    before = MODEL_NAMES[: MODEL_NAMES.index("gmf")]  # which is the first that is trained by epochs
+    before = SINGLE_MODELS[: SINGLE_MODELS.index("gmf")]  # which is the first that is trained by epochs
     assert instance.get_materialized_partitions(model) == {f"cpu|{name}" for name in before}
     for event in result.asset_materializations_for_node("trained_model"):
         version = latest(store, "trained_model", str(event.partition).removeprefix("cpu|"), "cpu").version
@@ -355,3 +355,40 @@ def test_a_canary_that_fails_fails_its_run_once_it_is_recorded(
     assert not result.success
     assert "leaks: it found what only test has" in sentence(result)
     assert not latest(store, "leak_canaries", "ease", "cpu").facts["passed"]
+
+
+def test_the_hybrid_of_a_device_fuses_its_partitions_and_is_ranked_and_indexed(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    for assets, partition in ((DATA, None), (MODEL, EASE), (MODEL, partition_key("cpu", "als"))):
+        assert execute(instance, overrides, assets, partition).success
+    materialized = defs.resolve_job_def("hybrid").execute_in_process(
+        instance=instance,
+        partition_key="cpu",
+        run_config={
+            "resources": {"settings": {"config": {"overrides": [*overrides, "model.models=[ease,als]"]}}},
+        },
+    )
+    assert materialized.success
+    hybrid = latest(store, "trained_model", "hybrid_ensemble", "cpu")
+    for member in ("ease", "als"):
+        assert hybrid.parents[member] == latest(store, "trained_model", member, "cpu").reference
+    for kind in ("evaluation_report", "faiss_index"):
+        assert latest(store, kind, "hybrid_ensemble", "cpu").parents["trained_model"] == hybrid.reference
+    assert execute(instance, overrides, RELEASE).success
+    assert {row["model"] for row in latest(store, "leaderboard").facts["rows"]} == {"ease", "als", "hybrid_ensemble"}
+
+
+def test_a_hybrid_without_its_members_names_them_if_they_are_not_to_be_trained(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    assert execute(instance, overrides, DATA).success
+    asked = [*overrides, "model.models=[ease,als]", "model.missing=error"]
+    result = defs.resolve_job_def("hybrid").execute_in_process(
+        instance=instance,
+        partition_key="cpu",
+        run_config={"resources": {"settings": {"config": {"overrides": asked}}}},
+        raise_on_error=False,
+    )
+    assert not result.success
+    assert "no ease on cpu is trained on this split" in sentence(result)

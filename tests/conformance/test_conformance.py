@@ -21,6 +21,7 @@ from movierec_engine.errors import StoreError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import MODEL_NAMES, Recommender, load_model, model_class
 from movierec_engine.models.base import ClosedFormRecommender
+from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
 from worlds import interactions_of
@@ -31,6 +32,9 @@ COLD_USER, COLD_ITEM = N, N
 
 PERSONAL = [name for name in MODEL_NAMES if name != "popularity"]
 """Models whose answers depend on the user."""
+
+BY_HISTORY_ALONE = ("ease", "item_cf", "als", "lightgcn")
+"""Models whose fold-in is a sum over the history and nothing else, so that a newcomer's explanation has no base."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,16 @@ def checkerboard() -> World:
     return World(interactions_of(pairs[~diagonal], users, items), interactions_of(pairs[diagonal], users, items))
 
 
+def history_of(*items: int) -> sparse.csr_matrix:
+    """A newcomer's history, CSR [1, n_items]."""
+    return sparse.csr_matrix((np.ones(len(items), dtype=np.float32), items, [0, len(items)]), (1, N + 1))
+
+
 def fitted(name: str, train: Interactions) -> Recommender:
     model = model_class(name)()
+    if isinstance(model, HybridEnsemble):
+        model.combine([fitted(member, train) for member in ("ease", "als", "item_cf")])
+        return model
     if isinstance(model, ClosedFormRecommender):
         model.fit(train)
         return model
@@ -170,6 +182,88 @@ def test_fold_in_of_a_trained_users_history_recommends_what_the_user_gets(
     seen = world.train.matrix()[:N]
     folded = np.where(seen.toarray() > 0, -np.inf, model.fold_in(seen))
     assert np.array_equal(folded.argmax(axis=1), np.arange(N))
+
+
+def test_an_explanation_adds_up_to_the_score(case: tuple[World, Recommender]) -> None:
+    world, model = case
+    scores, seen = model.score(np.arange(N)), world.train.matrix()
+    for user, item in [(0, 0), (3, 3), (3, 6), (4, 2), (5, COLD_ITEM)]:  # user 4 has seen item 2
+        why = model.explain(user, item)
+        assert why.score == pytest.approx(scores[user, item], abs=1e-5)
+        assert why.base + why.contributions.sum() == pytest.approx(why.score, rel=1e-4, abs=1e-6)
+        assert sorted(why.items) == ([] if model.name == "popularity" else seen[user].indices.tolist())
+        assert why.items.dtype == np.int32
+        assert (np.diff(why.contributions) <= 0).all()
+        assert why.exact == model.exact_contributions
+
+
+def test_a_newcomers_explanation_is_of_the_score_of_fold_in(case: tuple[World, Recommender]) -> None:
+    _, model = case
+    history = history_of(0, 2, 4, 8)
+    why = model.explain_history(history, 6)
+    assert why.score == pytest.approx(model.fold_in(history)[0, 6], abs=1e-6)
+    if model.name in BY_HISTORY_ALONE:
+        assert why.base == pytest.approx(0, abs=1e-4 * abs(why.score))
+
+
+def test_without_the_strongest_reason_the_item_falls_back(personal_case: tuple[World, Recommender]) -> None:
+    """The counterfactual: what an explanation names has an effect when it is taken away.
+
+    A score by deletion has no level of its own, so there it is the lead over the catalogue's mean that falls. Where
+    fold-in trains against all unseen items, the withheld one among them, a few users have no positive reason.
+    """
+    world, model = personal_case
+    seen, explained = world.train.matrix(), 0
+    for user in range(N):
+        why = model.explain(user, user)
+        if why.contributions[0] > 0:
+            explained += 1
+            without = history_of(*(item for item in seen[user].indices if item != why.items[0]))
+            before, after = model.fold_in(seen[user])[0], model.fold_in(without)[0]
+            level = (0, 0) if why.exact else (before.mean(), after.mean())
+            assert after[user] - level[1] < before[user] - level[0]
+    assert explained == N if model.exact_contributions else explained > 0.8 * N
+
+
+def test_the_reasons_for_an_item_are_of_its_parity(personal_case: tuple[World, Recommender]) -> None:
+    _, model = personal_case
+    for item, odd_one_out in [(6, 1), (7, 10)]:
+        others = [other for other in range(N) if other % 2 == item % 2 and other != item][:5]
+        why = model.explain_history(history_of(odd_one_out, *others), item)
+        assert why.items[-1] == odd_one_out
+        assert why.contributions[0] > max(0, why.contributions[-1])
+
+
+def test_the_only_item_of_a_history_is_the_reason(personal_case: tuple[World, Recommender]) -> None:
+    _, model = personal_case
+    why = model.explain_history(history_of(2), 6)
+    assert why.items.tolist() == [2]
+    assert why.contributions[0] > 0
+
+
+def test_a_score_without_a_history_is_all_base(case: tuple[World, Recommender]) -> None:
+    _, model = case
+    for why in (model.explain(COLD_USER, 3), model.explain_history(history_of(), 3)):
+        assert (why.score, why.base, why.exact) == (model.popularity[3], model.popularity[3], True)
+        assert len(why.items) == len(why.contributions) == 0
+
+
+def test_a_loaded_model_explains_as_the_saved_one(case: tuple[World, Recommender], tmp_path: Path) -> None:
+    _, model = case
+    model.save(tmp_path)
+    before, after = model.explain(3, 3), load_model(tmp_path).explain(3, 3)
+    assert np.array_equal(before.items, after.items)
+    assert np.array_equal(before.contributions, after.contributions)
+    assert (before.score, before.base) == (after.score, after.base)
+
+
+def test_indices_outside_the_vocabularies_are_refused(case: tuple[World, Recommender]) -> None:
+    _, model = case
+    for user, item, named in [(N + 1, 0, f"user {N + 1}"), (-1, 0, "user -1"), (0, N + 1, f"item {N + 1}")]:
+        with pytest.raises(IndexError, match=f"there is no {named}; the model knows {N + 1}"):
+            model.explain(user, item)
+    with pytest.raises(IndexError, match="there is no item -1"):
+        model.explain_history(history_of(2), -1)
 
 
 def test_similar_items_share_their_parity(personal_case: tuple[World, Recommender]) -> None:

@@ -26,7 +26,7 @@ SCORES = hnp.arrays(
     elements=st.sampled_from([-np.inf, -1.0, -0.0, 0.0, 0.5, 1.0]),  # few values: many ties
 )
 RELEVANT = hnp.arrays(np.bool_, (4, 12))
-"""Often more than six relevant items, often fewer: both ways of counting are taken."""
+"""Often more than three relevant items a user, often fewer: both ways of counting are taken."""
 
 
 def csr(relevant: np.ndarray) -> sparse.csr_matrix:

@@ -60,6 +60,24 @@ def test_folding_in_a_trained_users_history_is_one_more_half_sweep() -> None:
     assert np.allclose(model.fold_in(train.matrix()), model.score(np.arange(9)), atol=1e-3), "at the fixed point"
 
 
+def test_an_item_of_the_history_adds_its_share_of_the_solution() -> None:
+    """By hand, d = 1, h = (1, 2, 3), history {0, 1}: M = .5 (1 + 4 + 9) + (1 + 4) + 2 (2 + .5 * 3) = 19.
+
+    Item 2 gets 3/19 (1 + 2); the trained vector .5 gives 1.5, so the rest of that is the base.
+    """
+    model = ALS(als.ALSConfig(embedding_dim=1, alpha0=0.5, l2=2.0))
+    model.remember(interactions_of(np.array([(0, 0), (0, 1)]), IdMap(np.arange(1)), IdMap(np.arange(3))))
+    model.item_factors, model.user_factors = np.array([[1], [2], [3]], np.float32), np.array([[0.5]], np.float32)
+    newcomer, trained = model.explain_history(model.history, 2), model.explain(0, 2)
+    for why in (newcomer, trained):
+        assert why.items.tolist() == [1, 0]
+        assert why.contributions == pytest.approx([6 / 19, 3 / 19], rel=1e-5)
+    assert (newcomer.score, newcomer.base) == pytest.approx((9 / 19, 0), abs=1e-6)
+    assert (trained.score, trained.base) == pytest.approx((1.5, 1.5 - 9 / 19), rel=1e-5)
+    seen = model.explain_history(model.history, 1)
+    assert seen.contributions == pytest.approx([4 / 19, 2 / 19], rel=1e-5), "an item speaks for itself, too"
+
+
 def test_small_blocks_give_the_same_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
     train = small_train()
     whole, blocks = ALS(als.ALSConfig(embedding_dim=4)), ALS(als.ALSConfig(embedding_dim=4))

@@ -29,6 +29,19 @@ def test_the_weights_minimise_the_papers_objective() -> None:
     assert (np.diag(model.weights) == 0).all()
 
 
+def test_an_item_of_the_history_adds_its_weight() -> None:
+    """By hand: X^T X + I = [[3, 1], [1, 2]], P = [[2, -1], [-1, 3]] / 5, so B_01 = 1/3 and B_10 = 1/2."""
+    train = interactions_of(np.array([(0, 0), (0, 1), (1, 0)]), IdMap(np.arange(2)), IdMap(np.arange(2)))
+    model = EASE(EASE.Config(l2=1.0))
+    model.fit(train)
+    unseen, seen = model.explain(1, 1), model.explain(0, 0)
+    assert unseen.items.tolist() == [0]
+    assert unseen.contributions == pytest.approx([1 / 3])
+    assert seen.items.tolist() == [1, 0]
+    assert seen.contributions == pytest.approx([1 / 2, 0]), "an item says nothing for itself"
+    assert (unseen.base, seen.base) == pytest.approx((0, 0), abs=1e-6)
+
+
 @pytest.mark.parametrize("size", [1, 255, 256, 257, 600])
 def test_mirroring_repeats_the_upper_triangle_below_the_diagonal(size: int) -> None:
     matrix = np.random.default_rng(0).normal(size=(size, size)).astype(np.float32)

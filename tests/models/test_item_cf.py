@@ -156,6 +156,45 @@ def test_scores_are_the_inner_products_of_the_vectors(similarity: str, user_base
     assert np.allclose(model.query_vectors(users) @ model.item_vectors().T, model.score(users), atol=1e-5)
 
 
+@pytest.mark.parametrize("feedback", ["implicit", "explicit"])
+def test_an_item_of_the_history_adds_its_similarity_times_its_rating(feedback: str) -> None:
+    model = fitted(rated_train(), k=3, feedback=feedback)
+    similar, values = model.weights.toarray(), RATINGS if feedback == "explicit" else (RATINGS > 0)
+    for user, item in [(2, 1), (5, 8)]:
+        why = model.explain(user, item)
+        assert why.contributions == pytest.approx(similar[item, why.items] * values[user, why.items], abs=1e-6)
+        assert why.base == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("newcomer", [False, True])
+@pytest.mark.parametrize("similarity", ["implicit", *WITH_RATINGS])
+def test_a_neighbours_vote_is_split_over_the_items_in_common(similarity: str, newcomer: bool) -> None:
+    """Nothing is lost in the split; and an item that no voter has is no reason."""
+    options = {"feedback": "implicit"} if similarity == "implicit" else {"similarity": similarity}
+    model = fitted(rated_train(), user_based=True, k=4, **options)
+    for user, item in [(2, 3), (5, 8), (7, 0)]:
+        history = model.history[[user]]
+        why = model.explain_history(history, item) if newcomer else model.explain(user, item)
+        assert why.base == pytest.approx(0, abs=1e-4)
+        if not newcomer:
+            voters = model.weights[user].indices
+            voters = voters[RATINGS[voters, item] > 0]
+            without = (RATINGS[voters][:, why.items] == 0).all(axis=0)
+            assert (why.contributions[without] == 0).all()
+
+
+def test_the_split_of_a_vote_by_hand() -> None:
+    """User 0 rated items 0 and 1 with 1 and 2. User 1, with 4 and 1 for them, has item 2, rated 5.
+
+    The similarity is (1 * 4 + 2 * 1) / sqrt(5 * 17), so that item 0 has two thirds of the vote and item 1 one.
+    """
+    model = fitted(rated_train(np.array([[1, 2, 0], [4, 1, 5]])), user_based=True, feedback="explicit", shrinkage=0.0)
+    why = model.explain(0, 2)
+    vote = 6 / np.sqrt(85) * 5
+    assert why.items.tolist() == [0, 1]
+    assert why.contributions == pytest.approx([vote * 2 / 3, vote / 3], rel=1e-5)
+
+
 def test_a_similarity_of_fewer_than_min_k_common_users_does_not_count() -> None:
     model = fitted(binary_train(), k=N_ITEMS, min_k=5)
     common = (RATINGS > 0).astype(int).T @ (RATINGS > 0).astype(int)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -71,6 +73,41 @@ def test_a_newcomer_joins_the_graph_as_a_node_without_an_embedding_of_its_own() 
     expected = vector @ model.item_embeddings.T
     folded = model.fold_in(TRAIN.matrix()[2])  # user 2 has items 0 and 2
     assert np.allclose(folded[0], expected, atol=1e-6)
+
+
+def test_an_item_of_the_history_adds_its_last_hop() -> None:
+    """By hand, d = 1, K = 1: user 2 has the items 0 and 2 of degrees 2 and 1, and is explained item 1.
+
+    e_u = (3 + 5 / sqrt(2 * 2) + 7 / sqrt(2 * 1)) / 2; e_1 = (6 + 1 / sqrt(2 * 2) + 2 / sqrt(1 * 2)) / 2.
+    """
+    model = LightGCN(LightGCN.Config(embedding_dim=1, num_layers=1))
+    built = model.build(TRAIN, GRAPH, torch.device("cpu"))
+    assert isinstance(built, LightGCNNetwork)
+    with torch.no_grad():
+        built.embeddings[:, 0] = torch.tensor([1.0, 2, 3, 5, 6, 7])
+    model.freeze()
+    item = (6 + 1 / 2 + 2 / np.sqrt(2)) / 2
+    trained, newcomer = model.explain(2, 1), model.explain_history(model.history[[2]], 1)
+    for why in (trained, newcomer):
+        assert why.items.tolist() == [2, 0]
+        assert why.contributions == pytest.approx([7 / np.sqrt(2) / 2 * item, 5 / 2 / 2 * item])
+    assert trained.base == pytest.approx(3 / 2 * item), "what training made of the user's own vector"
+    assert newcomer.base == pytest.approx(0, abs=1e-5)
+
+
+def test_an_explanation_of_a_cosine_survives_saving(tmp_path: Path) -> None:
+    model = LightGCN(LightGCN.Config(embedding_dim=4, num_layers=2, cosine=True))
+    built = model.build(TRAIN, GRAPH, torch.device("cpu"))
+    assert isinstance(built, LightGCNNetwork)
+    model.freeze()
+    model.save(tmp_path)
+    loaded = LightGCN.load(tmp_path)
+    layers = [(torch.linalg.matrix_power(DENSE, k) @ built.embeddings.detach()).numpy() for k in range(3)]
+    length = np.linalg.norm(np.mean(layers, axis=0)[2])
+    own = layers[0][2] / 3 @ model.item_embeddings[1] / length
+    assert loaded.explain(2, 1).base == pytest.approx(own, rel=1e-4)
+    newcomer = loaded.explain_history(loaded.history[[2]], 1)
+    assert newcomer.contributions.sum() == pytest.approx(newcomer.score, rel=1e-4)
 
 
 @pytest.mark.parametrize(

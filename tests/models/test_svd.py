@@ -90,6 +90,30 @@ def test_folding_in_on_implicit_feedback_minimises_the_expected_objective(biased
     assert np.allclose(model.fold_in(model.history[[4]])[0], scores(found), atol=1e-4)
 
 
+@pytest.mark.parametrize("biased", [True, False])
+def test_an_item_adds_what_its_rating_says_beyond_mean_and_bias(biased: bool) -> None:
+    """The fold-in is linear in the ratings: with the one that mean and bias predict, an item adds nothing."""
+    model = fitted(rated_train(), feedback="explicit", n_factors=3, reg_all=0.1, biased=biased)
+    history, predicted = model.history[[4]], model.mean + model.item_factors[:, -1]
+    why = model.explain_history(history, 0)
+    for item, contribution in zip(why.items, why.contributions, strict=True):
+        as_predicted = history.copy()
+        as_predicted.data[as_predicted.indices == item] = predicted[item]
+        assert why.score - model.fold_in(as_predicted)[0, 0] == pytest.approx(contribution, abs=1e-5)
+    assert why.base == pytest.approx(predicted[0], abs=1e-5), "mu + b_i"
+    trained = model.explain(4, 0)
+    assert np.array_equal(trained.contributions, why.contributions)
+    assert trained.base - why.base == pytest.approx(trained.score - why.score, abs=1e-5)
+
+
+def test_on_implicit_feedback_the_pull_of_what_was_not_chosen_is_the_base() -> None:
+    """A person who chose items of r = mu + b_i would have no reasons left, and the score of that is the base."""
+    model = fitted(binary_train(), n_factors=3, reg_all=0.1)
+    why, neutral = model.explain_history(model.history[[4]], 0), model.history[[4]]
+    neutral.data = model.mean + model.item_factors[neutral.indices, -1]
+    assert why.base == pytest.approx(model.fold_in(neutral)[0, 0], abs=1e-5)
+
+
 def test_folding_in_at_the_fixed_point_gives_a_trained_users_scores() -> None:
     settings = {"n_factors": 3, "n_epochs": 4000, "lr_all": 0.01, "reg_all": 0.1}
     model = fitted(rated_train(), feedback="explicit", **settings)

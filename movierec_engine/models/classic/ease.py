@@ -41,6 +41,7 @@ class EASE(ClosedFormRecommender):
 
     name = "ease"
     Config = EASEConfig
+    exact_contributions = True
 
     weights: Floats
 
@@ -63,6 +64,10 @@ class EASE(ClosedFormRecommender):
 
     def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
         return np.asarray(histories @ self.weights, dtype=np.float32)
+
+    def contributions(self, history: sparse.csr_matrix, item: int, user: int | None) -> NDArray[np.float64]:
+        """B_ji of each j in the history."""
+        return np.asarray(history.data * self.weights[history.indices, item], dtype=np.float64)
 
     def query_vectors(self, users: Indices) -> Floats:
         return np.asarray(self.history[users].toarray(), dtype=np.float32)

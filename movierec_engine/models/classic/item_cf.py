@@ -110,6 +110,7 @@ class ItemCF(ClosedFormRecommender):
 
     name = "item_cf"
     Config = ItemCFConfig
+    exact_contributions = True
 
     weights: sparse.csr_matrix
     item_baseline: NDArray[np.float64]
@@ -146,10 +147,23 @@ class ItemCF(ClosedFormRecommender):
     def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
         if not self.config.user_based:
             return _dense(histories @ self._weights_by_history)
-        newcomers, trained = self._compared(histories), self._compared(self.history)
-        blocks = similarity_blocks(newcomers, trained, self.config, self.uses_ratings)
-        weights = sparse.vstack([strongest(similar, self.config.k) for _, similar in blocks], format="csr")
-        return _dense(weights @ self.history)
+        return _dense(self._weights_of(histories) @ self.history)
+
+    def contributions(self, history: sparse.csr_matrix, item: int, user: int | None) -> NDArray[np.float64]:
+        """s_ij r_uj of each j in the history. The score is a plain sum, so there is nothing to normalise by.
+
+        User-based: each s_uv r_vi is split over the items that both have, by their terms in the sum above the fraction
+        of s_uv (msd, which has no such sum: equally). Who the neighbours are, and what s_uv is divided by, is taken as
+        given.
+        """
+        if not self.config.user_based:
+            of_item = _dense(self.weights[[item]])[0]
+            return np.asarray(history.data * of_item[history.indices], dtype=np.float64)
+        weights = self._weights_of(history) if user is None else self.weights[[user]]
+        votes = weights.data * _dense(self.history[weights.indices][:, [item]])[:, 0]
+        voters = weights.indices[votes != 0]
+        shares = self._shares(history, self.history[voters])
+        return np.asarray(votes[votes != 0] @ shares, dtype=np.float64)
 
     def query_vectors(self, users: Indices) -> Floats:
         """The history of each user, [n, n_items]; user-based: the similarities to the neighbours, [n, n_users]."""
@@ -188,6 +202,26 @@ class ItemCF(ClosedFormRecommender):
         self.weights = weights
         if not self.config.user_based:
             self._weights_by_history = weights.T.tocsr()
+
+    def _weights_of(self, newcomers: sparse.csr_matrix) -> sparse.csr_matrix:
+        """s_uv of newcomers' neighbours by their histories: CSR [n, n_users]."""
+        compared, trained = self._compared(newcomers), self._compared(self.history)
+        blocks = similarity_blocks(compared, trained, self.config, self.uses_ratings)
+        return sparse.vstack([strongest(similar, self.config.k) for _, similar in blocks], format="csr")
+
+    def _shares(self, history: sparse.csr_matrix, others: sparse.csr_matrix) -> NDArray[np.float64]:
+        """The share of each item of a history [h] in its similarity to each of the others [n]: float64 [n, h]."""
+        common = others[:, history.indices].toarray() != 0
+        if self.config.similarity == "msd":
+            terms = common.astype(np.float64)
+        else:
+            theirs = self._compared(others)[:, history.indices].toarray()
+            mine = np.where(common, self._compared(history).data, 0)
+            if self.config.similarity == "pearson":
+                count = common.sum(axis=1, keepdims=True)
+                theirs, mine = (values - values.sum(axis=1, keepdims=True) / count for values in (theirs, mine))
+            terms = np.where(common, mine * theirs, 0)
+        return np.asarray(terms / terms.sum(axis=1, keepdims=True), dtype=np.float64)
 
     def _compared(self, histories: sparse.csr_matrix) -> sparse.csr_matrix:
         """The values that the similarity compares, float64 CSR [n, n_items]: ratings, or what baselines leave."""

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
+from movierec_engine.models.explanation import Explanation
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Popularity(ClosedFormRecommender):
 
     name = "popularity"
     Config = PopularityConfig
+    exact_contributions = True
 
     def fit(self, train: Interactions) -> None:
         self.remember(train)
@@ -43,6 +45,12 @@ class Popularity(ClosedFormRecommender):
     def similarities(self, items: Indices) -> Floats:
         """Popularity knows no similarity: the most popular items stand in for it."""
         return np.tile(self.popularity, (len(items), 1))
+
+    def contributions(self, history: sparse.csr_matrix, item: int, user: int | None) -> NDArray[np.float64]:
+        return np.zeros(history.nnz)
+
+    def _explained(self, score: float, history: sparse.csr_matrix, item: int, user: int | None) -> Explanation:
+        return Explanation.without_history(score)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         return {}

@@ -22,9 +22,13 @@ penalty counts once a rating, so it is n reg_all for n ratings. With x_i = (q_i,
 On ratings the sum is over I, w = 1 and n = |I|. On implicit feedback it is over all items, w = 1 within I and
 m |I| / (number of other items) outside: the expectation over the draw of the negatives, and n = (1 + m) |I|.
 
+An explanation goes by that solution: for an item j of the history the score of i has the term
+z_i^T (...)^-1 w_j x_j y_j with z_i = x_i, (...) being the matrix that is inverted above.
+
 Items that the fit never met have b_i = 0 and q_i = 0, as in Surprise's predictions.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +90,7 @@ class SVD(ClosedFormRecommender):
 
     name = "svd"
     Config = SVDConfig
+    exact_contributions = True
 
     user_factors: Floats
     item_factors: Floats
@@ -144,6 +149,17 @@ class SVD(ClosedFormRecommender):
     def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
         return np.asarray(self._solve(histories) @ self.item_factors.T, dtype=np.float32)
 
+    def contributions(self, history: sparse.csr_matrix, item: int, user: int | None) -> NDArray[np.float64]:
+        """x_i^T (...)^-1 x_j y_j of each j in the history, by the solution for newcomers.
+
+        The base is mu + b_i, on implicit feedback also the pull of the items outside the history; and for a trained
+        user what their p_u and b_u, which the descent found, make of the score beyond that solution.
+        """
+        ((_, system, _),) = self._ridges(history)
+        x, base = self._features()
+        left = history.data - base[history.indices]
+        return np.asarray((x[history.indices] @ np.linalg.solve(system, x[item])) * left, dtype=np.float64)
+
     def query_vectors(self, users: Indices) -> Floats:
         return self.user_factors[users]
 
@@ -165,11 +181,17 @@ class SVD(ClosedFormRecommender):
 
     def _solve(self, histories: sparse.csr_matrix) -> Floats:
         """Rows like those of `user_factors` for histories, CSR [n, n_items]: the ridge regression above, for each."""
-        config, d = self.config, self.config.n_factors
-        x = self.item_factors[:, : d + 1 if config.biased else d].astype(np.float64)
-        base = self.mean + self.item_factors[:, -1].astype(np.float64)
-        gram, pull = x.T @ x, x.T @ base
+        d = self.config.n_factors
         solved = np.zeros((histories.shape[0], d + 1))
+        for row, system, target in self._ridges(histories):
+            solved[row, : len(target)] = np.linalg.solve(system, target)
+        return self._with_biases(solved[:, :d], solved[:, d])
+
+    def _ridges(self, histories: sparse.csr_matrix) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
+        """Row, matrix and right-hand side of each history's regression; not of the empty ones."""
+        config = self.config
+        x, base = self._features()
+        gram, pull = x.T @ x, x.T @ base
         for row, (start, end) in enumerate(zip(histories.indptr[:-1], histories.indptr[1:], strict=True)):
             items, n = histories.indices[start:end], end - start
             if not n:
@@ -182,8 +204,13 @@ class SVD(ClosedFormRecommender):
                 target -= weight * (pull - own.T @ base[items])
                 n *= 1 + config.negatives
             system[np.diag_indices_from(system)] += n * config.reg_all
-            solved[row, : x.shape[1]] = np.linalg.solve(system, target)
-        return self._with_biases(solved[:, :d], solved[:, d])
+            yield row, system, target
+
+    def _features(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """x_i of all items, [n_items, d + 1] or without biases [n_items, d], and mu + b_i [n_items]."""
+        width = self.config.n_factors + self.config.biased
+        x = self.item_factors[:, :width].astype(np.float64)
+        return x, self.mean + self.item_factors[:, -1].astype(np.float64)
 
     def _with_biases(self, factors: NDArray[np.float64], bias: NDArray[np.float64]) -> Floats:
         return np.column_stack([factors, self.mean + bias, np.ones(len(factors))]).astype(np.float32)

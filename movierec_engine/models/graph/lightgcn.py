@@ -113,15 +113,19 @@ class LightGCNNetwork(Network):
 class LightGCN(GraphRecommender):
     """fold_in_vectors: float32 [n_items, d]; what an interaction with an item adds to a newcomer's embedding.
 
+    user_lengths: float32 [n_users]; where scores are cosines, the lengths that the users' final embeddings had.
+
     The newcomer joins the trained graph as a node with no E^(0) of its own, so that
     e = 1/(K+1) sum_{k=1..K} sum_{i in history} e_i^(k-1) / sqrt(|history| deg(i)).
     """
 
     name = "lightgcn"
     Config = LightGCNConfig
+    exact_contributions = True
 
     network: LightGCNNetwork
     fold_in_vectors: Floats
+    user_lengths: Floats
 
     def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
         self.remember(train)
@@ -133,7 +137,10 @@ class LightGCN(GraphRecommender):
         self.network.eval()
         users, items = self.network.final()
         self.user_embeddings, self.item_embeddings = users.cpu().numpy(), items.cpu().numpy()
-        layers = [layer[self.network.n_users :].cpu().numpy() for layer in self.network.propagate()]
+        propagated = self.network.propagate()
+        of_users = torch.stack([layer[: self.network.n_users] for layer in propagated])
+        self.user_lengths = of_users.mean(dim=0).norm(dim=1).cpu().numpy()
+        layers = [layer[self.network.n_users :].cpu().numpy() for layer in propagated]
         scale = 1 / np.sqrt(np.maximum(self.popularity, 1)) / len(layers)
         total = np.sum(layers[:-1], axis=0) if len(layers) > 1 else np.zeros_like(layers[0])
         self.fold_in_vectors = (total * scale[:, None]).astype(np.float32)
@@ -145,12 +152,28 @@ class LightGCN(GraphRecommender):
             queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-12)
         return np.asarray(queries @ self.item_embeddings.T, dtype=np.float32)
 
+    def contributions(self, history: sparse.csr_matrix, item: int, user: int | None) -> NDArray[np.float64]:
+        """<f_j, e_i> / sqrt(h) of each of the h items j in the history, f being `fold_in_vectors`.
+
+        It is the last hop of the propagation: e_u = 1/(K+1) e_u^(0) + sum_j f_j / sqrt(h), for a trained user too,
+        whose own e_u^(0) is the base. Cosines are divided by the length of e_u, which is taken as given.
+        """
+        shares = history.data[:, None] * self.fold_in_vectors[history.indices] / np.sqrt(history.nnz)
+        contributions = np.asarray(shares @ self.item_embeddings[item], dtype=np.float64)
+        if not self.config.cosine:
+            return contributions
+        length = np.linalg.norm(shares.sum(axis=0)) if user is None else self.user_lengths[user]
+        return np.asarray(contributions / np.maximum(length, 1e-12), dtype=np.float64)
+
     def tensors(self) -> dict[str, NDArray[Any]]:
-        return {**super().tensors(), "fold_in_vectors": self.fold_in_vectors}
+        lengths = {"user_lengths": self.user_lengths} if self.config.cosine else {}
+        return {**super().tensors(), "fold_in_vectors": self.fold_in_vectors, **lengths}
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
         super().restore(tensors)
         self.fold_in_vectors = tensors["fold_in_vectors"]
+        if self.config.cosine:
+            self.user_lengths = tensors["user_lengths"]
 
 
 def undirected_edge(adjacency: sparse.csr_matrix) -> NDArray[np.int64]:

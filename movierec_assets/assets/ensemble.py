@@ -1,0 +1,39 @@
+"""The hybrid ensemble of a device's trained models, with its report and its index: partitions such as `cpu`."""
+
+import dagster as dg
+
+from movierec_assets import metadata
+from movierec_assets.assets.data import SINGLE_RUN, interaction_graph, raw_movies, splits
+from movierec_assets.assets.models import GROUP, trained_model
+from movierec_assets.partitions import BY_DEVICE
+from movierec_assets.resources import SettingsResource, TrackingResource
+from movierec_engine import pipeline
+
+MEMBERS = dg.AssetDep(trained_model, partition_mapping=dg.MultiToSingleDimensionPartitionMapping("device"))
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"numpy", "faiss"},
+    partitions_def=BY_DEVICE,
+    backfill_policy=SINGLE_RUN,
+    deps=[splits, interaction_graph, raw_movies, MEMBERS],
+)
+def hybrid_ensemble(
+    context: dg.AssetExecutionContext, settings: SettingsResource, tracking: TrackingResource
+) -> dg.MaterializeResult[None]:
+    """The newest members on the device fused with weights learned on validation, measured on test, and indexed.
+
+    `model.models` names the members; one that is missing is trained, or with `model.missing=error` named.
+    """
+    with settings.step(context) as step:
+        split, graph, movies = (step.parent(kind) for kind in ("splits", "interaction_graph", "raw_movies"))
+        for partition in step.partitions:
+            with tracking.training(step, partition) as tracker:
+                model = pipeline.train_model(step.store, partition.settings, split, graph, tracker, step.origin)
+            tracker = tracking.evaluation(step, model)
+            report = pipeline.evaluate_model(step.store, model, movies, tracker=tracker, origin=step.origin)
+            pipeline.build_faiss_index(step.store, model, movies, partition.settings.retrieval, step.origin)
+            shown = {**metadata.of_trained_model(model, step.metric), **metadata.of_report(report, step.metric)}
+            step.done(model, shown, partition)
+        return step.result()

@@ -1,0 +1,196 @@
+"""Hybrid ensemble: the scores of several trained models, made comparable for each user and added with weights.
+
+    score(u, i) = sum_f w[tier(u), f] * x_f(u, i)
+
+tier(u): how many train interactions the user has (cold, limited, moderate, rich). x_f: a member's scores, normalised
+for the user as in `fusion.py`; stacking has two features a member. The weights are learned on validation by
+`training/fusion_weights.py`, or equal. Reciprocal rank fusion is Cormack et al. 2009; adding normalised scores is
+CombSUM (Fox and Shaw 1994).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.data.tiers import ACTIVITY_FROM, activity_tier
+from movierec_engine.errors import ConfigError
+from movierec_engine.models.base import Floats, Indices, Recommender
+from movierec_engine.models.ensemble.fusion import AFFINE, NORMALIZATIONS, STACKED, fuse, normalised, shift_and_scale
+
+FUSION_METHODS = ("weighted_average", "rrf", "stacking")
+MISSING = ("train", "error")
+
+
+@dataclass(frozen=True)
+class HybridEnsembleConfig:
+    """Which models are fused, and how."""
+
+    models: tuple[str, ...] = ("ease", "als", "gmf", "lightgcn")
+    """Members: a name takes the newest version of the split and device, `ease/cpu/VERSION` just that one."""
+    fusion_method: str = "weighted_average"
+    """`weighted_average` of normalised scores, `rrf` (of reciprocal ranks), or `stacking` of both."""
+    normalization: str = "z_score"
+    """`z_score`, `min_max` or `rank`, over the catalogue for each user; rrf and stacking have their own."""
+    learn_weights: bool = True
+    """Learn the weights on validation; else all members weigh the same. Stacking always learns."""
+    metric: str = "ndcg@10"
+    """By this no member alone may be better than the learned weights on validation; else it gets all the weight."""
+    missing: str = "train"
+    """What to do about a member that the store lacks: `train` it with its default settings, or `error`."""
+
+    def __post_init__(self) -> None:
+        if len(self.models) < 2 or len(set(self.models)) < len(self.models):
+            raise ConfigError(f"model.models={list(self.models)} must name two or more different models")
+        for name, choices in (
+            ("fusion_method", FUSION_METHODS),
+            ("normalization", NORMALIZATIONS),
+            ("missing", MISSING),
+        ):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"model.{name}={getattr(self, name)} is not known; choose {', '.join(choices)}")
+        if self.fusion_method == "stacking" and not self.learn_weights:
+            raise ConfigError("model.fusion_method=stacking learns its weights; leave model.learn_weights=true")
+
+
+class HybridEnsemble(Recommender):
+    """members: the trained models. weights: float32 [tiers, n_features], of each kind of user by activity."""
+
+    name = "hybrid_ensemble"
+    Config = HybridEnsembleConfig
+
+    members: Sequence[Recommender]
+    weights: Floats
+
+    def combine(self, members: Sequence[Recommender], weights: NDArray[np.floating[Any]] | None = None) -> None:
+        """Fuse trained members, all over the same users and items; equal weights [tiers, n_features] unless given.
+
+        Raises ConfigError for members of different vocabularies.
+        """
+        first = members[0]
+        for other in members[1:]:
+            if other.users != first.users or other.items != first.items:
+                raise ConfigError(
+                    f"{first.name} and {other.name} were trained on other users or items; train both anew"
+                )
+        rating = next((member for member in members if member.uses_ratings), first)
+        self._set_history(rating.users, rating.items, rating.history, rating.uses_ratings)
+        self.members = tuple(members)
+        equal = np.full((len(ACTIVITY_FROM), self.n_features), 1 / self.n_features)
+        self.weights = np.asarray(equal if weights is None else weights, dtype=np.float32)
+        self.exact_vectors = self._affine and all(member.exact_vectors for member in members)  # type: ignore[misc]
+        self.exact_contributions = self._affine and all(member.exact_contributions for member in members)  # type: ignore[misc]
+
+    @property
+    def normalization(self) -> str:
+        """The name that `fusion.py` knows."""
+        return {"rrf": "rrf", "stacking": STACKED}.get(self.config.fusion_method, str(self.config.normalization))
+
+    @property
+    def feature_names(self) -> list[str]:
+        """What the columns of `weights` are of."""
+        names = [member.name for member in self.members]
+        return [*names, *(f"{name} rank" for name in names)] if self.normalization == STACKED else names
+
+    @property
+    def n_features(self) -> int:
+        return len(self.feature_names)
+
+    def member_scores(self, users: Indices) -> Floats:
+        """float32 [m, n, n_items], as the members give them."""
+        return np.stack([member.score_known(users) for member in self.members])
+
+    def normalised_scores(self, users: Indices) -> Floats:
+        """float32 [n_features, n, n_items], comparable between members: what the weights are of."""
+        return normalised(self.member_scores(users), self.normalization)
+
+    def score_known(self, users: Indices) -> Floats:
+        return fuse(self.member_scores(users), self._weights_of(self.history[users]), self.normalization)
+
+    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
+        scores = np.stack([member.fold_in_known(seen) for member, seen in self._of_each(histories)])
+        return fuse(scores, self._weights_of(histories), self.normalization)
+
+    def contributions(self, history: sparse.csr_matrix, item: int, user: int | None) -> NDArray[np.float64]:
+        """The members' contributions, each scaled and weighted as its scores are; by deletion where ranks are added."""
+        if not self._affine:
+            return super().contributions(history, item, user)
+        each = list(self._of_each(history))
+        scores = (
+            np.stack([member.fold_in_known(seen) for member, seen in each])
+            if user is None
+            else self.member_scores(np.array([user]))
+        )
+        factor = shift_and_scale(scores, self.normalization)[1][:, 0] * self._weights_of(history)[0]
+        parts = [member.contributions(seen, item, user) for member, seen in each]
+        return np.asarray(factor.astype(np.float64) @ np.stack(parts))
+
+    def query_vectors(self, users: Indices) -> Floats:
+        """The members' query vectors one after the other, each scaled and weighted, and the constant of each user.
+
+        Where ranks are added, that is an approximation: by z-scores.
+        """
+        affine = self.normalization if self._affine else "z_score"
+        shift, scale = shift_and_scale(self.member_scores(users), affine)
+        weights = self._weights_of(self.history[users])
+        factor = weights.reshape(len(users), -1, len(self.members)).sum(axis=1).T * scale
+        constant = -(factor * shift).sum(axis=0)
+        parts = [member.query_vectors(users) * factor[m][:, None] for m, member in enumerate(self.members)]
+        return np.concatenate([*parts, constant[:, None]], axis=1).astype(np.float32)
+
+    def item_vectors(self) -> Floats:
+        ones = np.ones((len(self.items), 1), dtype=np.float32)
+        return np.concatenate([*(member.item_vectors() for member in self.members), ones], axis=1)
+
+    def similarities(self, items: Indices) -> Floats:
+        """The mean over members of their similarities, each made comparable by its z-scores."""
+        each = np.stack([member.similarities(items) for member in self.members])
+        return np.asarray(normalised(each, "z_score").mean(axis=0), dtype=np.float32)
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        described = [{**member.description(), "uses_ratings": member.uses_ratings} for member in self.members]
+        tensors: dict[str, NDArray[Any]] = {
+            "weights": self.weights,
+            "members": np.frombuffer(json.dumps(described).encode(), dtype=np.uint8),
+        }
+        for number, member in enumerate(self.members):
+            tensors |= {f"{number}.{name}": array for name, array in member.tensors().items()}
+        return tensors
+
+    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        from movierec_engine.models.registry import model_class
+
+        members = []
+        for number, described in enumerate(json.loads(tensors["members"].tobytes())):
+            config = {name: tuple(v) if isinstance(v, list) else v for name, v in described["config"].items()}
+            kind = model_class(described["name"])
+            member = kind(kind.Config(**config))
+            history = self.history if described["uses_ratings"] else _ones(self.history)
+            member._set_history(self.users, self.items, history, described["uses_ratings"])
+            prefix = f"{number}."
+            member.restore({name.removeprefix(prefix): a for name, a in tensors.items() if name.startswith(prefix)})
+            members.append(member)
+        self.combine(members, tensors["weights"])
+
+    @property
+    def _affine(self) -> bool:
+        return self.normalization in AFFINE
+
+    def _weights_of(self, histories: sparse.csr_matrix) -> Floats:
+        """float32 [n, n_features], by the length of each history."""
+        return self.weights[activity_tier(np.diff(histories.indptr))]
+
+    def _of_each(self, histories: sparse.csr_matrix) -> Sequence[tuple[Recommender, sparse.csr_matrix]]:
+        """Every member with the histories as it takes them: ratings, or ones."""
+        return [
+            (member, histories if member.uses_ratings or not self.uses_ratings else _ones(histories))
+            for member in self.members
+        ]
+
+
+def _ones(histories: sparse.csr_matrix) -> sparse.csr_matrix:
+    return sparse.csr_matrix((np.ones_like(histories.data), histories.indices, histories.indptr), histories.shape)

@@ -1,0 +1,156 @@
+"""The weights of a hybrid ensemble, learned on validation by a conditional logit (McFadden 1974).
+
+    p(i | u) = exp(<b, x_ui>) / sum_j exp(<b, x_uj>)
+
+x_ui: the members' normalised scores of candidate i. The mean over users of the mean log-likelihood of their relevant
+candidates is raised; it is concave. First one b for all users, drawn to 0 by a small ridge penalty, then one for each
+kind of users by activity, drawn to that of all the more the fewer users there are of that kind. Weights are not
+negative. Where a member alone is better on validation by the chosen metric, it gets all the weight.
+
+Searching for the weights that raise ndcg@10 itself, coordinate by coordinate, overfits: with half of the bundled data's
+validation users to learn from and the other half to measure on, it reached .217 where equal weights reached .2175, this
+.219, and the best member .214.
+"""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierec_engine.data.heldout import HeldOut
+from movierec_engine.data.tiers import ACTIVITY_FROM, activity_tier
+from movierec_engine.errors import ConfigError
+from movierec_engine.evaluation.metrics import ACCURACY
+from movierec_engine.models.ensemble.hybrid import HybridEnsemble
+
+log = logging.getLogger(__name__)
+
+CANDIDATES = 100
+"""Best items of each member that a user's ensemble list is looked for among."""
+RIDGE = 1e-3
+SHRINKAGE = 4.0
+"""Penalty on a kind's distance from the weights of all, over its number of users."""
+_BLOCK_BYTES = 64 * 2**20
+
+Weights = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What the weights are learned from: n users who have relevant items, and up to c candidates of each.
+
+    features: float32 [n, c, f], what the ensemble adds; relevant: bool [n, c]; there: bool [n, c], False where a user
+    has fewer candidates. count: int64 [n], relevant items, also those that are no candidates. tier: int64 [n].
+    """
+
+    features: NDArray[np.float32]
+    relevant: NDArray[np.bool_]
+    there: NDArray[np.bool_]
+    count: NDArray[np.int64]
+    tier: NDArray[np.int64]
+
+    def values(self, weights: Weights, metric: str, k: int) -> NDArray[np.float64]:
+        """The metric of every user float64 [n] with weights [f], or [n, f]; ties count against the ensemble."""
+        shared = np.broadcast_to(np.asarray(weights, dtype=np.float32), (len(self.count), self.features.shape[2]))
+        scores = np.where(self.there, np.einsum("ncf,nf->nc", self.features, shared), -np.inf)
+        row, column = np.nonzero(self.relevant)
+        own = scores[row, column]
+        rank = (scores[row] >= own[:, None]).sum(axis=1)
+        hits = np.zeros((len(scores), k), dtype=np.bool_)
+        hits[row[rank <= k], rank[rank <= k] - 1] = True
+        return ACCURACY[metric](hits, self.count, k)
+
+    def of_tier(self, tier: int) -> "Candidates":
+        """Those of the users of one tier."""
+        own = self.tier == tier
+        return Candidates(self.features[own], self.relevant[own], self.there[own], self.count[own], self.tier[own])
+
+
+def learn_weights(model: HybridEnsemble, validation: HeldOut) -> Weights:
+    """Weights float64 [tiers, f] of the features that the model adds, f as `model.n_features`; rows sum to 1.
+
+    Raises ConfigError without a validation part, and for a metric that is none of a list.
+    """
+    metric, _, depth = model.config.metric.partition("@")
+    if metric not in ACCURACY or not depth.isdigit() or not int(depth):
+        raise ConfigError(
+            f"model.metric={model.config.metric} must be one of {', '.join(ACCURACY)} at a depth: ndcg@10"
+        )
+    if not len(validation):
+        raise ConfigError("the weights are learned on validation, and the data has none; set model.learn_weights=false")
+    candidates = candidates_of(model, validation)
+    shared = _conditional_logit(candidates, np.zeros(model.n_features), RIDGE)
+    weights = np.tile(shared, (len(ACTIVITY_FROM), 1))
+    for tier in range(len(ACTIVITY_FROM)):
+        own = candidates.of_tier(tier)
+        if len(own.count):
+            weights[tier] = _conditional_logit(own, shared, SHRINKAGE / len(own.count))
+    best = max(np.eye(model.n_features), key=lambda alone: candidates.values(alone, metric, int(depth)).mean())
+    learned = candidates.values(weights[candidates.tier], metric, int(depth)).mean()
+    if candidates.values(best, metric, int(depth)).mean() > learned:
+        weights = np.tile(best, (len(ACTIVITY_FROM), 1))
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
+    for tier_name, row in zip(ACTIVITY_FROM, weights, strict=True):
+        shares = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(model.feature_names, row, strict=True))
+        log.info("hybrid weights, %s users: %s", tier_name, shares)
+    return weights
+
+
+def candidates_of(model: HybridEnsemble, validation: HeldOut) -> Candidates:
+    """The best unseen items of each member, for every user of validation with a history.
+
+    Relevant items beyond those are left out: no ensemble of these members would put them at the top, and beside
+    candidates that all stand high they would teach that low scores are good.
+    """
+    relevant = validation.interactions.matrix()
+    activity = np.diff(model.history.indptr)
+    users = np.flatnonzero((np.diff(relevant.indptr) > 0) & (activity > 0)).astype(np.int64)
+    m, n_items = len(model.members), len(model.items)
+    best = min(CANDIDATES, n_items)
+    features = np.zeros((len(users), m * best, model.n_features), dtype=np.float32)
+    is_relevant, there = (np.zeros((len(users), m * best), dtype=np.bool_) for _ in range(2))
+    rows = max(1, _BLOCK_BYTES // (4 * m * n_items))
+    for start in range(0, len(users), rows):
+        block = users[start : start + rows]
+        scores = model.normalised_scores(block)
+        wanted = relevant[block].toarray() > 0
+        seen = validation.seen[block].toarray() > 0
+        hidden = np.where(seen, -np.inf, scores)
+        top = np.argpartition(-hidden, best - 1, axis=2)[:, :, :best]
+        chosen = np.zeros_like(wanted)
+        for own in top:
+            np.put_along_axis(chosen, own, True, axis=1)
+        chosen &= ~seen
+        row, item = np.nonzero(chosen)
+        place = np.arange(len(row)) - np.searchsorted(row, row)
+        features[start + row, place] = scores[:, row, item].T
+        is_relevant[start + row, place] = wanted[row, item]
+        there[start + row, place] = True
+    return Candidates(
+        features, is_relevant, there, np.diff(relevant.indptr)[users].astype(np.int64), activity_tier(activity[users])
+    )
+
+
+def _conditional_logit(candidates: Candidates, prior: Weights, penalty: float) -> Weights:
+    """Coefficients [f], none below 0, with a ridge penalty on their distance from the prior [f]."""
+    from scipy.optimize import minimize  # slow to load
+
+    having = candidates.relevant.any(axis=1)
+    if not having.any():
+        return prior if prior.any() else np.ones(len(prior))
+    x, there = candidates.features[having].astype(np.float64), candidates.there[having]
+    wanted = candidates.relevant[having] / candidates.relevant[having].sum(axis=1, keepdims=True)
+
+    def loss(coefficients: Weights) -> tuple[float, Weights]:
+        z = np.where(there, x @ coefficients, -np.inf)
+        z -= z.max(axis=1, keepdims=True)
+        total = np.exp(z).sum(axis=1, keepdims=True)
+        likely = np.where(there, z - np.log(total), 0)
+        slope = np.einsum("ncf,nc->f", x, np.exp(z) / total - wanted) / len(x)
+        away = coefficients - prior
+        return float(-(wanted * likely).sum() / len(x) + penalty * away @ away), slope + 2 * penalty * away
+
+    start = prior if prior.any() else np.full(len(prior), 0.5)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(prior))
+    return np.asarray(found.x) if found.x.any() else np.ones(len(prior))

@@ -1,0 +1,172 @@
+"""Fusion against sums written out, and weights that are learned on validation and never lose to a member there."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.stats import rankdata
+
+from movierec_engine import pipeline
+from movierec_engine.config import load_settings
+from movierec_engine.data.catalogue import Catalogue
+from movierec_engine.data.heldout import HeldOut
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.evaluation import Evaluator
+from movierec_engine.models import ALS, EASE, ItemCF, Popularity, Recommender, load_model
+from movierec_engine.models.ensemble.fusion import STACKED, fuse, normalised
+from movierec_engine.models.ensemble.hybrid import HybridEnsemble, HybridEnsembleConfig
+from movierec_engine.store import ArtifactStore, Slot
+from movierec_engine.training.fusion_weights import candidates_of, learn_weights
+from worlds import interactions_of
+
+SCORES = hnp.arrays(np.float32, (2, 3, 7), elements=st.sampled_from([-2.0, 0.0, 0.5, 1.0, 3.0]))
+
+
+@given(SCORES)
+def test_every_normalisation_is_its_definition_for_each_user(scores: np.ndarray) -> None:
+    found = {name: normalised(scores, name) for name in ("z_score", "min_max", "rank", "rrf")}
+    for member in range(2):
+        for user in range(3):
+            own = scores[member, user].astype(np.float64)
+            place = rankdata(-own, method="ordinal")
+            spread, width = own.std(), np.ptp(own)
+            expected = {
+                "z_score": (own - own.mean()) / spread if spread else own * 0,
+                "min_max": (own - own.min()) / width if width else own * 0,
+                "rank": 1 - (place - 1) / 6,
+                "rrf": 61 / (60 + place),
+            }
+            for name, values in expected.items():
+                assert found[name][member, user] == pytest.approx(values, abs=1e-5), name
+    assert np.array_equal(normalised(scores, STACKED), np.concatenate([found["z_score"], found["rrf"]]))
+
+
+def test_fusion_adds_with_each_users_own_weights() -> None:
+    scores = np.array([[[0, 1], [0, 1]], [[1, 0], [1, 0]]], dtype=np.float32)
+    fused = fuse(scores, np.array([[1, 0], [0.25, 0.75]], dtype=np.float32), "min_max")
+    assert fused.tolist() == [[0, 1], [0.75, 0.25]]
+
+
+def world() -> tuple[list[Recommender], HeldOut]:
+    """Two camps with noise: ease, als and popularity trained, and a validation part."""
+    rng = np.random.default_rng(3)
+    users, items = IdMap(np.arange(120)), IdMap(np.arange(60))
+    pairs = np.array([(u, i) for u in range(120) for i in range(60) if rng.random() < (0.5 if u % 2 == i % 2 else 0.1)])
+    held = rng.random(len(pairs)) < 0.15
+    train, validation = (interactions_of(pairs[part], users, items) for part in (~held, held))
+    members: list[Recommender] = [EASE(), ALS(), Popularity()]
+    for member in members:
+        member.fit(train)  # type: ignore[attr-defined]
+    return members, HeldOut(validation, train.matrix(), "train", Catalogue.of(train))
+
+
+def ensemble(members: list[Recommender], **config: object) -> HybridEnsemble:
+    names = tuple(member.name for member in members)
+    model = HybridEnsemble(HybridEnsembleConfig(models=names, **config))  # type: ignore[arg-type]
+    model.combine(members)
+    return model
+
+
+@pytest.mark.parametrize("method", ["weighted_average", "rrf", "stacking"])
+@pytest.mark.parametrize("normalization", ["z_score", "rank"])
+def test_learned_weights_are_no_worse_on_validation_than_any_member(method: str, normalization: str) -> None:
+    members, validation = world()
+    model = ensemble(members, fusion_method=method, normalization=normalization)
+    weights = learn_weights(model, validation)
+    assert weights.sum(axis=1) == pytest.approx(1)
+    assert (weights >= 0).all()
+    model.combine(members, weights)
+    ndcg = {
+        one.name: Evaluator([10], ("ndcg",)).evaluate(one, validation).metrics["ndcg@10"] for one in (*members, model)
+    }
+    assert ndcg["hybrid_ensemble"] >= max(ndcg[member.name] for member in members) - 1e-6
+    assert weights[:, 2].max() < 0.5, "popularity knows neither camp"
+
+
+def test_a_useless_member_gets_hardly_any_weight_and_a_copy_shares_it() -> None:
+    members, validation = world()
+    weights = learn_weights(ensemble([members[0], members[2]]), validation)
+    assert weights[:, 0].min() > 0.7
+
+
+def test_candidates_are_measured_as_the_evaluator_measures() -> None:
+    members, validation = world()
+    model = ensemble(members)
+    values = candidates_of(model, validation).values(np.full(3, 1 / 3), "ndcg", 10)
+    evaluation = Evaluator([10], ("ndcg",)).evaluate(model, validation)
+    assert values == pytest.approx(evaluation.per_user["ndcg@10"], abs=1e-6)
+
+
+@pytest.mark.parametrize("method", ["weighted_average", "rrf", "stacking"])
+def test_a_saved_ensemble_scores_with_no_other_file(method: str, tmp_path: Path) -> None:
+    members, validation = world()
+    model = ensemble(members, fusion_method=method)
+    model.combine(members, learn_weights(model, validation))
+    model.save(tmp_path / "hybrid")
+    again = load_model(tmp_path / "hybrid")
+    users = np.arange(120)
+    assert np.array_equal(again.score(users), model.score(users))
+    assert again.exact_vectors == (method == "weighted_average")
+
+
+def test_an_active_user_is_weighed_by_the_weights_of_active_users() -> None:
+    members, _ = world()
+    model = ensemble(members[:2])
+    alone = np.zeros((4, 2))
+    alone[:2, 0] = alone[2:, 1] = 1
+    model.combine(members[:2], alone)
+    activity = np.diff(model.history.indptr)
+    for user in (int(np.argmin(activity)), int(np.argmax(activity))):
+        own = normalised(np.stack([m.score(np.array([user])) for m in members[:2]]), "z_score")
+        expected = own[0] if activity[user] < 20 else own[1]
+        assert model.score(np.array([user])) == pytest.approx(expected, abs=1e-5)
+    assert activity.min() < 20 <= activity.max(), "both kinds of users were there"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"models": ("ease",)},
+        {"models": ("ease", "ease")},
+        {"models": ("ease", "als"), "fusion_method": "vote"},
+        {"models": ("ease", "als"), "normalization": "softmax"},
+        {"models": ("ease", "als"), "fusion_method": "stacking", "learn_weights": False},
+        {"models": ("ease", "als"), "missing": "ignore"},
+    ],
+)
+def test_unusable_settings_are_refused(config: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=r"model\."):
+        HybridEnsembleConfig(**config)  # type: ignore[arg-type]
+
+
+def test_weights_need_validation_and_a_metric_of_lists() -> None:
+    members, validation = world()
+    empty = replace(validation, interactions=validation.interactions.select(np.zeros(len(validation), dtype=bool)))
+    with pytest.raises(ConfigError, match="learn_weights=false"):
+        learn_weights(ensemble(members), empty)
+    with pytest.raises(ConfigError, match=r"model\.metric"):
+        learn_weights(ensemble(members, metric="auc"), validation)
+
+
+def test_members_come_from_the_store_or_are_trained_or_named(small_data: list[str], tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "store")
+    asked = [*small_data, "model=hybrid_ensemble", "model.models=[ease,item_cf]"]
+    with pytest.raises(StoreError, match=r"no ease on cpu .* model\.missing=train"):
+        pipeline.run(store, load_settings([*asked, "model.missing=error"]))
+    ease = pipeline.run(store, load_settings([*small_data, "model=ease"]))["trained_model"]
+    made = pipeline.run(store, load_settings(asked))
+    assert made["trained_model"].parents["ease"] == ease.reference
+    item_cf = store.require(Slot("trained_model", ("item_cf", "cpu")))
+    assert made["trained_model"].parents["item_cf"] == item_cf.reference
+    assert isinstance(load_model(item_cf.folder), ItemCF)
+    assert made["faiss_index"].facts["recall"] >= 0.99
+    named = load_settings([*small_data, "model=hybrid_ensemble", f"model.models=[ease/cpu/{ease.version},item_cf]"])
+    assert pipeline.run(store, named)["trained_model"].parents["ease"] == ease.reference
+    assert pipeline.is_current(store, named, made["splits"])
+    with pytest.raises(ConfigError, match="no model to combine"):
+        pipeline.run(store, load_settings([*small_data, "model=hybrid_ensemble", "model.models=[ease,nope]"]))
