@@ -2,14 +2,13 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 from torch.nn import functional
 
+from movierec_engine.models.neighbours import neighbour_weights
 from movierec_engine.models.neural.network import NeuralCFNetwork
 
-NEIGHBOURS = 20
 STEPS = 20
 LEARNING_RATE = 0.02
 NEGATIVES = 200
@@ -49,7 +48,7 @@ def _fit_block(
     device = network.gmf_users.device
     items, present, outside = _candidates(histories)
     items, present, outside = items.to(device), present.to(device), outside.to(device)
-    weights = torch.from_numpy(_neighbour_weights(trained, histories)).to(device)
+    weights = torch.from_numpy(neighbour_weights(trained, histories)).to(device)
     gmf = (weights @ network.gmf_users).requires_grad_()
     mlp = (weights @ network.mlp_users).requires_grad_()
     optimizer = torch.optim.Adam([gmf, mlp], lr=LEARNING_RATE)
@@ -65,16 +64,6 @@ def _fit_block(
             (loss.sum() + penalty).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return gmf.detach(), mlp.detach()
-
-
-def _neighbour_weights(trained: sparse.csr_matrix, histories: sparse.csr_matrix) -> NDArray[np.float32]:
-    """float32 [n, n_users]: the cosines of the nearest users' histories, summing to 1; of all users if none overlap."""
-    overlap = (histories @ trained.T).toarray()
-    cosine = overlap / np.sqrt(np.maximum(np.diff(trained.indptr), 1)).astype(np.float32)
-    if cosine.shape[1] > NEIGHBOURS:
-        cosine[cosine < np.partition(cosine, -NEIGHBOURS, axis=1)[:, [-NEIGHBOURS]]] = 0
-    cosine[~cosine.any(axis=1)] = 1
-    return np.asarray(cosine / cosine.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def _candidates(histories: sparse.csr_matrix) -> tuple[Tensor, Tensor, Tensor]:
