@@ -1,6 +1,6 @@
-"""Stores the pictures that the documentation shows, taken from a running dashboard and a running Dagster UI.
+"""Stores the pictures that the documentation shows: of a running dashboard, a running Dagster UI, and a report.
 
-python docs/take_screenshots.py [--dashboard http://127.0.0.1:8501] [--dagster http://127.0.0.1:3000]
+python docs/take_screenshots.py [--dashboard URL] [--dagster URL] [--report report.html]
 
 Drives the system's Chromium; exits with 1, and keeps the old pictures, when a page shows an error.
 """
@@ -69,6 +69,14 @@ def asset_graph(page: Page, url: str) -> bytes:
     return page.screenshot()
 
 
+def report(page: Page, path: str) -> bytes:
+    """The top of the page that `movierec report` writes: headline, answers and leaderboard."""
+    page.set_viewport_size({"width": WIDTH, "height": 1150})
+    page.goto(Path(path).resolve().as_uri())
+    expect(page.get_by_role("heading", name="Leaderboard").first).to_be_visible()
+    return page.screenshot()
+
+
 def _refuse(page: Page, error_boxes: str) -> None:
     boxes = page.locator(error_boxes)
     if boxes.count():
@@ -79,14 +87,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Store the pictures that the documentation shows.")
     parser.add_argument("--dashboard", default="http://127.0.0.1:8501", help="the dashboard's address")
     parser.add_argument("--dagster", default="http://127.0.0.1:3000", help="the Dagster UI's address")
+    parser.add_argument("--report", default="report.html", help="the file that `movierec report` wrote")
     parser.add_argument("--chromium", default=shutil.which("chromium"), help="the browser's program")
-    parser.add_argument("--only", choices=["dashboard", "asset_graph"], help="take just this picture")
+    parser.add_argument("--only", choices=["dashboard", "asset_graph", "report"], help="take just this picture")
     parser.add_argument("--dark", action="store_true", help="ask the dashboard for its dark theme")
     parser.add_argument("--out", type=Path, default=IMAGES, help="the folder to store into")
     arguments = parser.parse_args()
     if not arguments.chromium:
         parser.error("no chromium on the PATH; install it or name one with --chromium")
-    pictures = {"dashboard": (dashboard, arguments.dashboard), "asset_graph": (asset_graph, arguments.dagster)}
+    pictures = {
+        "dashboard": (dashboard, arguments.dashboard),
+        "asset_graph": (asset_graph, arguments.dagster),
+        "report": (report, arguments.report),
+    }
     arguments.out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=CHROMIUM_FLAGS)

@@ -128,10 +128,10 @@ class NGCF(GraphRecommender):
     """item_layers: float32 [n_items, d + sum of all hidden_dims but the last], what items send in each layer.
 
     weights: of the layers, by name, for the fold-in. A newcomer joins the trained graph as a node and receives, layer
-    by layer, what the items of the history send; the items are not changed by that. Its E^(0) is the mean of the trained
-    users with the most similar histories, weighted by their cosines and brought to their mean length. With E^(0) = 0,
-    which no layer was trained on, users of the bundled data who were folded in again reached .075 ndcg@10 on validation,
-    with this .197, and .212 as they were trained.
+    by layer, what the items of the history send; the items are not changed by that. Its E^(0) is the mean of the
+    trained users with the most similar histories, weighted by their cosines and brought to their mean length. With
+    E^(0) = 0, which no layer was trained on, users of the bundled data who were folded in again reached .075 ndcg@10 on
+    validation, with this .197, and .212 as they were trained.
     """
 
     name = "ngcf"
