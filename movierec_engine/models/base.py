@@ -20,7 +20,7 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import StoreError
 from movierec_engine.models.explanation import Explanation, effects_of_deletion
-from movierec_engine.models.pair_scorer import PairScorer
+from movierec_engine.models.pair_scorer import Scorer
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.integer[Any]]
@@ -126,7 +126,7 @@ class Recommender(ABC):
     def item_vectors(self) -> Floats:
         """float32 [n_items, d], see `query_vectors`."""
 
-    def pair_scorer(self) -> PairScorer | None:
+    def pair_scorer(self) -> Scorer | None:
         """Scores single pairs exactly and without torch, for serving; None where the vectors already do."""
         return None
 

@@ -1,12 +1,24 @@
 """Exact scores of single pairs for models whose score is no inner product; numpy alone, for servers without torch."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+
+
+class Scorer(Protocol):
+    """What scores single pairs exactly where a model's score is no inner product."""
+
+    def scores(self, user: int, items: NDArray[np.integer[Any]]) -> Floats:
+        """Scores float32 [n] of items int [n] for one user."""
+        ...
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The parts by name, to be saved."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +46,7 @@ class PairScorer:
             hidden = np.maximum(hidden @ weight.T + bias, 0)
         return np.asarray(self.gmf_items[items] @ self.gmf_users[user] + hidden @ self.output, dtype=np.float32)
 
-    def arrays(self) -> dict[str, Floats]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
         """The parts by name, as `from_arrays` takes them."""
         layers = {f"weight{n}": weight for n, weight in enumerate(self.weights)}
         layers |= {f"bias{n}": bias for n, bias in enumerate(self.biases)}
@@ -42,7 +54,7 @@ class PairScorer:
         return {name: getattr(self, name) for name in whole} | layers
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, Floats]) -> "PairScorer":
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "PairScorer":
         """The scorer whose `arrays` these are. Raises KeyError where one is missing."""
         layers = sum(name.startswith("weight") for name in arrays)
         return cls(

@@ -18,7 +18,8 @@ from scipy import sparse
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import load_id_maps
 from movierec_engine.errors import ConfigError, StoreError
-from movierec_engine.models.pair_scorer import PairScorer
+from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
+from movierec_engine.models.pair_scorer import Scorer
 
 SCORER_FILE = "scorer.npz"
 
@@ -66,7 +67,7 @@ class RetrievalIndex:
     similarity: NDArray[np.float32]
     movies: pa.Table
     facts: IndexFacts
-    scorer: PairScorer | None = None
+    scorer: Scorer | None = None
 
     def __post_init__(self) -> None:
         rows = {
@@ -138,7 +139,7 @@ class RetrievalIndex:
         scorer = None
         if (folder / SCORER_FILE).exists():
             with np.load(folder / SCORER_FILE, allow_pickle=False) as arrays:
-                scorer = PairScorer.from_arrays(dict(arrays))
+                scorer = scorer_from_arrays(dict(arrays))
         with np.load(folder / "retrieval.npz", allow_pickle=False) as arrays:
             queries = sparse.csr_matrix(
                 (arrays["queries_data"], arrays["queries_indices"], arrays["queries_indptr"]),

@@ -18,8 +18,10 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import ALS, EASE, ItemCF, Popularity, Recommender, load_model
+from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.ensemble.fusion import STACKED, fuse, normalised
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble, HybridEnsembleConfig
+from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.store import ArtifactStore, Slot
 from movierec_engine.training.fusion_weights import candidates_of, learn_weights
 from worlds import interactions_of
@@ -170,3 +172,39 @@ def test_members_come_from_the_store_or_are_trained_or_named(small_data: list[st
     assert pipeline.is_current(store, named, made["splits"])
     with pytest.raises(ConfigError, match="no model to combine"):
         pipeline.run(store, load_settings([*small_data, "model=hybrid_ensemble", "model.models=[ease,nope]"]))
+
+
+@pytest.mark.parametrize(
+    "config", [{"fusion_method": "rrf"}, {"fusion_method": "stacking"}, {"normalization": "rank"}], ids=str
+)
+def test_a_server_without_torch_scores_sums_of_ranks_exactly(config: dict[str, str], tmp_path: Path) -> None:
+    members, validation = world()
+    model = ensemble(members[:2], **config)
+    model.combine(members[:2], learn_weights(model, validation))
+    scorer = model.pair_scorer()
+    assert scorer is not None
+    np.savez(tmp_path / "scorer.npz", **scorer.arrays())
+    with np.load(tmp_path / "scorer.npz", allow_pickle=False) as arrays:
+        again = scorer_from_arrays(dict(arrays))
+    items = np.array([5, 0, 59])
+    for user in (0, 1, 77):
+        assert again.scores(user, items) == pytest.approx(model.score(np.array([user]))[0, items], abs=2e-3)
+
+
+def test_an_ensemble_with_a_member_of_no_vectors_is_served_as_it_was_measured(
+    small_data: list[str], tmp_path: Path
+) -> None:
+    store = ArtifactStore(tmp_path / "store")
+    quick = [*small_data, "trainer.max_epochs=2"]
+    for model in ("ncf", "item_cf"):
+        pipeline.run(store, load_settings([*quick, f"model={model}"]))
+    made = pipeline.run(store, load_settings([*quick, "model=hybrid_ensemble", "model.models=[ncf,item_cf]"]))
+    assert made["faiss_index"].facts["recall"] == 1
+    index = RetrievalIndex.load(made["faiss_index"].folder)
+    model, known = load_model(made["trained_model"].folder), pipeline.load_split(made["splits"]).known()
+    for user in range(0, 60, 7):
+        scores = model.score(np.array([user]))[0]
+        scores[known[user].indices] = -np.inf
+        _, values, source = index.recommend(user, 5)
+        assert source == "personal"
+        assert values == pytest.approx(np.sort(scores)[::-1][:5], abs=1e-4)

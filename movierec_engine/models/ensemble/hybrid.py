@@ -20,8 +20,11 @@ from scipy import sparse
 from movierec_engine.data.tiers import ACTIVITY_FROM, activity_tier
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices, Recommender
+from movierec_engine.models.ensemble.fused_scorer import FusedScorer, InnerProducts
 from movierec_engine.models.ensemble.fusion import AFFINE, NORMALIZATIONS, STACKED, fuse, normalised, shift_and_scale
+from movierec_engine.models.pair_scorer import Scorer
 
+_BLOCK = 1024
 FUSION_METHODS = ("weighted_average", "rrf", "stacking")
 MISSING = ("train", "error")
 
@@ -145,6 +148,22 @@ class HybridEnsemble(Recommender):
     def item_vectors(self) -> Floats:
         ones = np.ones((len(self.items), 1), dtype=np.float32)
         return np.concatenate([*(member.item_vectors() for member in self.members), ones], axis=1)
+
+    def pair_scorer(self) -> Scorer | None:
+        if self.exact_vectors:
+            return None
+        users = np.arange(len(self.users))
+        members: list[Scorer] = []
+        for member in self.members:
+            blocks = (users[start : start + _BLOCK] for start in range(0, len(users), _BLOCK))
+            members.append(
+                member.pair_scorer()
+                or InnerProducts(
+                    sparse.vstack([sparse.csr_matrix(member.query_vectors(block)) for block in blocks], format="csr"),
+                    member.item_vectors(),
+                )
+            )
+        return FusedScorer(self._weights_of(self.history), self.normalization, tuple(members), len(self.items))
 
     def similarities(self, items: Indices) -> Floats:
         """The mean over members of their similarities, each made comparable by its z-scores."""
