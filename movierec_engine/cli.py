@@ -70,6 +70,56 @@ def canaries(artifacts: Path, model: str, device: str | None, version: str | Non
         sys.exit(1)
 
 
+@cli.command()
+@ARTIFACTS
+@click.option("--model", required=True, help="The model, such as lightgcn.")
+@click.option("--device", help="The kind of device that it was trained on: cpu, cuda or mps.", show_default="any")
+@click.option("--version", help="A version of it, or the beginning of one.", show_default="the newest")
+def fidelity(artifacts: Path, model: str, device: str | None, version: str | None) -> None:
+    """Measure how good a trained model is for people whom it was not trained on.
+
+    It is trained once more without some users, who then come as newcomers with one, three, five and ten of their own
+    movies. From how many on that is better than popularity is written to the store, with the whole curve.
+    """
+    from movierec_engine import pipeline
+    from movierec_engine.pipeline.fidelity import fold_in_table, measure_fold_in
+    from movierec_engine.store import ArtifactStore
+
+    log_to_console()
+    with one_sentence_errors():
+        store = ArtifactStore(artifacts)
+        trained = pipeline.find_trained_model(store, model, device or "", version or "")
+        made = measure_fold_in(store, trained)
+        console = Console()
+        console.print(fold_in_table(made))
+        console.print(f"curve: {made.folder}", soft_wrap=True, highlight=False)
+
+
+@cli.command()
+@ARTIFACTS
+@click.option("--model", default="ease", show_default=True, help="The model that is to know the newcomer.")
+@click.option("--device", help="The kind of device that it was trained on: cpu, cuda or mps.", show_default="any")
+@click.option("--version", help="A version of it, or the beginning of one.", show_default="the newest")
+@click.option("--questions", default=5, show_default=True, type=click.IntRange(1, 100), help="How many movies at most.")
+def interview(artifacts: Path, model: str, device: str | None, version: str | None, questions: int) -> None:
+    """Choose the movies to ask a newcomer about: those whose answers tell most.
+
+    They are chosen by the validation items of some users, and compared with the most popular movies on the test items
+    of the others.
+    """
+    from movierec_engine import pipeline
+    from movierec_engine.pipeline.interview import hold_interview, interview_table
+    from movierec_engine.store import ArtifactStore
+
+    with one_sentence_errors():
+        store = ArtifactStore(artifacts)
+        trained = pipeline.find_trained_model(store, model, device or "", version or "")
+        made = hold_interview(store, trained, questions)
+        console = Console()
+        console.print(interview_table(made))
+        console.print(f"interview: {made.folder}", soft_wrap=True, highlight=False)
+
+
 PROTOCOL = click.option(
     "--protocol",
     help="full, given, uniform:N[:SEED] or popularity:N[:SEED]; only reports by the same one are compared.",
@@ -193,8 +243,31 @@ def backtest(artifacts: Path, windows: int, first_train_share: float, metric: st
 
 @cli.command()
 @ARTIFACTS
+@click.option("--model", required=True, help="The model, such as lightgcn.")
+@click.option("--device", help="The kind of device that it was trained on: cpu, cuda or mps.", show_default="any")
+@click.option("--version", help="A version of it, or the beginning of one.", show_default="the newest")
+def dials(artifacts: Path, model: str, device: str | None, version: str | None) -> None:
+    """Measure what the taste dials cost a trained model, and what they buy.
+
+    Diversity, novelty and the balances of decades and genres are turned from 0 to 1, one at a time. How far to turn
+    them is a choice, so they are measured on validation; test stays untouched.
+    """
+    from movierec_engine import pipeline
+    from movierec_engine.pipeline.dial_prices import dials_table, measure_dials
+    from movierec_engine.store import ArtifactStore
+
+    with one_sentence_errors():
+        store = ArtifactStore(artifacts)
+        made = measure_dials(store, pipeline.find_trained_model(store, model, device or "", version or ""))
+        console = Console()
+        console.print(dials_table(made))
+        console.print(f"prices: {made.folder}", soft_wrap=True, highlight=False)
+
+
+@cli.command()
+@ARTIFACTS
 @click.option(
-    "--model", "models", multiple=True, help="A model to materialize; repeat for more.  [default: seven quick ones]"
+    "--model", "models", multiple=True, help="A model to materialize; repeat for more.  [default: eight quick ones]"
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 @click.option("--serve/--no-serve", default=True, show_default=True, help="Start the three servers afterwards.")

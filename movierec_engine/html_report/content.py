@@ -15,7 +15,9 @@ from movierec_engine.evaluation.protocols import described
 from movierec_engine.html_report import definitions, words
 from movierec_engine.html_report.backtests import backtests
 from movierec_engine.html_report.beyond_accuracy import beyond_accuracy
+from movierec_engine.html_report.dials import dials
 from movierec_engine.html_report.document import Page, Part, Section, Terms
+from movierec_engine.html_report.fold_in import fold_in
 from movierec_engine.html_report.groups import Group, find_groups, within
 from movierec_engine.html_report.headline import answers, headline
 from movierec_engine.html_report.leaderboard import leaderboard
@@ -63,7 +65,7 @@ def gather(store: ArtifactStore, metric: str) -> Page:
         written_at=datetime.now(UTC).isoformat(timespec="seconds"),
         metric=words.metric_title(metric),
         parts=tuple(parts),
-        appendix=(*backtests(store, metric), *_appendix(shown)),
+        appendix=(*backtests(store, metric), *fold_in(store), *dials(store), *_appendix(shown)),
         notes=(*notes, *missing, *left_out),
     )
 

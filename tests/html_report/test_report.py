@@ -4,17 +4,20 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from html_report.parsed import ParsedPage
+from html_report.parsed import FoundTable, ParsedPage
 
 from movierec_engine.cli import cli
 from movierec_engine.config import load_settings
 from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.evaluation.fidelity import FoldInCurve, curve_table
 from movierec_engine.evaluation.report import SEGMENTS_FILE, EvaluationReport
 from movierec_engine.html_report import write_report
 from movierec_engine.pipeline.backtest import backtest
+from movierec_engine.pipeline.dial_prices import measure_dials
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 
 MODELS = ("popularity", "ease", "lightgcn")
@@ -299,3 +302,69 @@ def test_a_damaged_backtest_is_a_sentence(store: ArtifactStore, small_data: list
     made = backtest(store, load_settings([*small_data, "model=popularity"]), windows=2, first_train_share=0.5)
     (made.folder / "windows.parquet").write_bytes(b"half")
     assert "A backtest cannot be shown" in written(store).words()
+
+
+def publish_curve(store: ArtifactStore, model: str, gain: float, least: int | None) -> Artifact:
+    """A fold-in curve of twenty people, `gain` above popularity at every size."""
+    popularity = np.linspace(0.1, 0.3, 20)
+    few = popularity[:, None] + gain * np.arange(1, 5)
+    table = curve_table(FoldInCurve(np.arange(20), (1, 3, 5, 10), few, popularity, popularity, popularity))
+    return store.publish(
+        Slot("fold_in_fidelity", (model, "cpu")),
+        lambda folder: pq.write_table(table, folder / "curve.parquet"),
+        key="0" * 12,
+        fingerprint="f" * 12,
+        facts={"enough": least, "users": 20},
+    )
+
+
+def newcomers(page: ParsedPage) -> FoundTable:
+    return next(found for found in page.tables if found.caption.startswith("Newcomers by model"))
+
+
+def test_newcomers_have_the_curves_numbers_and_a_conclusion(store: ArtifactStore) -> None:
+    for model, gain, least in (("ease", 0.05, 3), ("lightgcn", -0.02, None)):
+        publish_curve(store, model, gain, least)
+
+    page = written(store)
+
+    table = newcomers(page)
+    assert table.cell("ease", "10 movies folded in").startswith("0.4000")
+    assert table.cell("lightgcn", "1 movie folded in").startswith("0.1800")
+    assert table.cell("ease", "Popularity nothing known").startswith("0.2000")
+    assert [table.cell(model, "Better from movies known") for model in ("ease", "lightgcn")] == ["3", "no size"]
+    assert "ease is the best; it is better than popularity from 3 movies on" in page.words()
+    assert not page.problems
+
+
+def test_a_damaged_curve_is_a_sentence(store: ArtifactStore) -> None:
+    publish_curve(store, "ease", 0.05, 3)
+    made = publish_curve(store, "lightgcn", 0.05, 3)
+    (made.folder / "curve.parquet").write_bytes(b"half")
+
+    page = written(store)
+
+    assert newcomers(page).names() == ["ease"]
+    assert "A fold-in curve cannot be shown" in page.words()
+
+
+def test_the_prices_of_the_dials_are_those_of_the_file(store: ArtifactStore) -> None:
+    made = measure_dials(store, store.require(Slot("trained_model", ("ease", "cpu"))))
+    page = written(store)
+    assert not page.problems
+    assert "What taste dials cost" in page.words()
+    assert re.search(r"Decade balance 0.5 costs .* and brings the decades \d+ % nearer to the user's own", page.words())
+    table = next(found for found in page.tables if found.caption == "Taste dials of ease")
+    shown = {cells[0]: dict(zip(table.rows[0], cells, strict=True)) for cells in table.rows[1:]}
+    for row in pq.read_table(made.folder / "prices.parquet").to_pylist():
+        cells = shown[f"{row['dial'].replace('_', ' ').capitalize()} {row['setting']:g}"]
+        if row["measure"] == "ndcg@10":
+            assert cells["NDCG@10"].startswith(f"{row['value']:.4f}")
+        if row["measure"] == "decade_divergence@10":
+            assert cells["Decade divergence"].startswith(f"{row['value']:.3f}")
+
+
+def test_damaged_prices_are_a_sentence(store: ArtifactStore) -> None:
+    made = measure_dials(store, store.require(Slot("trained_model", ("ease", "cpu"))))
+    (made.folder / "prices.parquet").write_bytes(b"half")
+    assert "Prices of taste dials cannot be shown" in written(store).words()

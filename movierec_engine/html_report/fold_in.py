@@ -1,0 +1,127 @@
+"""Whether people whom a model was not trained on are better served by it than by popularity, by how much it knows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from movierec_engine.errors import MovierecError
+from movierec_engine.evaluation.fidelity import FOLD_IN, LEAST_HISTORY, POPULARITY, TRAINED_IN, WHOLE_HISTORY
+from movierec_engine.html_report import words
+from movierec_engine.html_report.charts import Line, lines
+from movierec_engine.html_report.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
+from movierec_engine.html_report.groups import within
+from movierec_engine.pipeline.fidelity import CURVE_FILE, KIND
+from movierec_engine.store import ArtifactStore
+
+METRIC = "ndcg@10"
+"""What the curves are of, whatever the page is about."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What was measured of one model.
+
+    enough: the size from which on fold-in is significantly better than popularity, or None.
+    few: the row of curve.parquet of each size, ascending. popularity, whole_history, trained_in: the other rows.
+    """
+
+    enough: int | None
+    few: dict[int, dict[str, Any]]
+    popularity: dict[str, Any]
+    whole_history: dict[str, Any]
+    trained_in: dict[str, Any]
+
+    @property
+    def best_known(self) -> float:
+        """The value at the largest size."""
+        return float(self.few[max(self.few)]["value"])
+
+
+def fold_in(store: ArtifactStore) -> list[Section]:
+    """One section for each set of people whom models were measured on; unlike ones are never in one chart."""
+    found: dict[tuple[Any, ...], dict[str, Curve]] = {}
+    notes = []
+    for slot in store.slots(KIND):
+        try:
+            made = store.require(slot).verify()
+            curve = _curve(made.facts["enough"], pq.read_table(made.folder / CURVE_FILE).to_pylist())
+            people = (made.fingerprint, curve.popularity["users"], curve.popularity["value"], *curve.few)
+            name = slot.path[0] if slot.path[1] == "cpu" else "/".join(slot.path)
+            found.setdefault(people, {})[name] = curve
+        except (MovierecError, OSError, KeyError, pa.ArrowException) as error:
+            notes.append(Prose(f"A fold-in curve cannot be shown: {within(store, error)}.", quiet=True))
+    sections = [_section(number, curves) for number, curves in enumerate(found.values(), start=1)]
+    if notes:
+        sections.append(Section("fold-in-missing", "Other newcomers", "What could not be read.", tuple(notes)))
+    return sections
+
+
+def _curve(enough: int | None, rows: list[dict[str, Any]]) -> Curve:
+    by_source = {row["source"]: row for row in rows}
+    few = {row["size"]: row for row in rows if row["source"] == FOLD_IN}
+    return Curve(enough, few, *(by_source[source] for source in (POPULARITY, WHOLE_HISTORY, TRAINED_IN)))
+
+
+def _section(number: int, curves: dict[str, Curve]) -> Section:
+    users = next(iter(curves.values())).popularity["users"]
+    blocks: tuple[Block, ...] = (_chart(curves), _table(curves))
+    return Section(
+        f"fold-in-{number}",
+        "Newcomers" if number == 1 else f"Newcomers, group {number}",
+        f"Each model was trained again without {words.counted(users, 'user')}, and then met them with some movies of "
+        "their own.",
+        blocks,
+    )
+
+
+def _chart(curves: dict[str, Curve]) -> Figure:
+    """The curves, straight between the sizes that were measured, and popularity as a level."""
+    any_curve = next(iter(curves.values()))
+    sizes = list(any_curve.few)
+    known = np.arange(1, max(sizes) + 1)
+    values = {name: [row["value"] for row in curve.few.values()] for name, curve in curves.items()}
+    values[POPULARITY] = [any_curve.popularity["value"]] * len(sizes)
+    series = [Line(name, tuple(np.interp(known, sizes, own).tolist())) for name, own in values.items()]
+    at = words.listed([str(size) for size in sizes])
+    spoken = f"{words.metric_title(METRIC)} of newcomers known by {at} movies: " + "; ".join(
+        f"{name} {', '.join(words.score(value) for value in own)}" for name, own in values.items()
+    )
+    axis = f"{words.metric_title(METRIC)}, mean over newcomers"
+    return Figure(
+        _conclusion(curves),
+        lines(series, "movies that the model knows of a newcomer", axis, spoken),
+        f"Measured at {at} movies.",
+    )
+
+
+def _conclusion(curves: dict[str, Curve]) -> str:
+    best = max(curves, key=lambda name: curves[name].best_known)
+    size, least = max(curves[best].few), curves[best].enough
+    leads = f"With {words.counted(size, 'movie')} of a newcomer known, {best} is the best"
+    if len(curves) == 1:
+        leads = f"{best} was measured with up to {words.counted(size, 'movie')} of a newcomer known"
+    if least is None:
+        return f"{leads}, and not significantly better than popularity"
+    return f"{leads}; it is better than popularity from {words.counted(least, 'movie')} on"
+
+
+def _table(curves: dict[str, Curve]) -> Table:
+    sizes = list(next(iter(curves.values())).few)
+    rows = []
+    for name, curve in curves.items():
+        measured = (curve.popularity, *curve.few.values(), curve.whole_history, curve.trained_in)
+        cells = [Cell(words.score(row["value"]), words.span(row["low"], row["high"])) for row in measured]
+        rows.append(Row(Cell(name), (*cells, Cell("no size" if curve.enough is None else str(curve.enough)))))
+    columns = [Column("Model", words=True), Column("Popularity", "nothing known")]
+    columns += [Column(words.counted(size, "movie"), "folded in") for size in sizes]
+    columns += [Column("All movies", "folded in"), Column("Trained in", "all movies")]
+    columns.append(Column("Better from", "movies known"))
+    note = (
+        f"{words.metric_title(METRIC)} on test with 95 % intervals, of users with {LEAST_HISTORY} or more train "
+        "interactions. The same items are masked in every column: all that train and validation know of the user. "
+        "Better from: the size from which on fold-in is significantly better than popularity, by both paired tests."
+    )
+    return Table("Newcomers by model", tuple(columns), tuple(rows), note)
