@@ -63,11 +63,11 @@ class Rankings:
     def irrelevant(self) -> NDArray[np.int64]:
         """int64 [n], how many irrelevant items could be recommended to each user."""
         heldout, users = self.heldout, self.users
-        relevant = heldout.interactions.matrix()[users]
         if heldout.candidates is None:
-            taken = heldout.seen[users] + relevant
-            return np.asarray(relevant.shape[1] - np.diff(taken.indptr), dtype=np.int64)
-        blocked = (heldout.seen[users] + relevant).astype(np.bool_)
+            seen_too = np.asarray(heldout.seen[users[self.row], self.item]).ravel() > 0  # of the relevant items
+            both = np.bincount(self.row[seen_too], minlength=len(users))
+            return np.asarray(heldout.seen.shape[1] - np.diff(heldout.seen.indptr)[users] - self.relevant + both)
+        blocked = (heldout.seen[users] + heldout.interactions.matrix()[users]).astype(np.bool_)
         candidates = heldout.candidates[users].astype(np.bool_)
         taken = candidates.multiply(blocked).tocsr()
         return np.asarray(np.diff(candidates.indptr) - np.diff(taken.indptr), dtype=np.int64)
@@ -81,7 +81,8 @@ class Rankings:
         heldout = self.heldout
         place = heldout.catalogue.popularity_rank
         found = (self.rank > 0) & (self.rank <= self.depth)
-        row, own = self.row[found], place[self.item[found]]
+        having, row = np.unique(self.row[found], return_inverse=True)
+        users, own = self.users[having], place[self.item[found]]
 
         def among(matrix: sparse.csr_matrix) -> NDArray[np.int64]:
             """How many items in its user's row of a matrix are more popular than each found one."""
@@ -89,11 +90,11 @@ class Rankings:
             return np.asarray(np.searchsorted(keys, row * len(place) + own) - matrix.indptr[row])
 
         more = np.full(len(self.row), -1, dtype=np.int64)
-        seen = heldout.seen[self.users]
+        seen = heldout.seen[users]
         if heldout.candidates is None:
             more[found] = own - among(seen)
         else:
-            ranked = heldout.candidates[self.users] + heldout.interactions.matrix()[self.users]
+            ranked = heldout.candidates[users] + heldout.interactions.matrix()[users]
             more[found] = among(ranked) - among(ranked.multiply(seen).tocsr())
         return more
 
