@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -11,6 +13,8 @@ from rich.table import Table
 from movierec_engine import __version__
 from movierec_engine.console import log_to_console, one_sentence_errors, read_env_file
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 ARTIFACTS = click.option(
     "--artifacts",
     type=click.Path(file_okay=False, path_type=Path),
@@ -18,6 +22,30 @@ ARTIFACTS = click.option(
     show_default="MOVIEREC_ARTIFACTS, else artifacts",
     help="The artifact store.",
 )
+
+
+def trained_model(default: str | None = None) -> Callable[[F], F]:
+    """The options that name a trained model: --model, --device and --version."""
+    options = (
+        click.option(
+            "--model",
+            required=default is None,
+            default=default,
+            show_default=default is not None,
+            help="The model, such as lightgcn.",
+        ),
+        click.option(
+            "--device", help="The kind of device that it was trained on: cpu, cuda or mps.", show_default="any"
+        ),
+        click.option("--version", help="A version of it, or the beginning of one.", show_default="the newest"),
+    )
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -44,9 +72,7 @@ def train(overrides: tuple[str, ...]) -> None:
 
 @cli.command()
 @ARTIFACTS
-@click.option("--model", required=True, help="The model, such as lightgcn.")
-@click.option("--device", help="The kind of device that it was trained on: cpu, cuda or mps.", show_default="any")
-@click.option("--version", help="A version of it, or the beginning of one.", show_default="the newest")
+@trained_model()
 def canaries(artifacts: Path, model: str, device: str | None, version: str | None) -> None:
     """Check that nothing leaks from test into a trained model.
 
@@ -72,9 +98,7 @@ def canaries(artifacts: Path, model: str, device: str | None, version: str | Non
 
 @cli.command()
 @ARTIFACTS
-@click.option("--model", required=True, help="The model, such as lightgcn.")
-@click.option("--device", help="The kind of device that it was trained on: cpu, cuda or mps.", show_default="any")
-@click.option("--version", help="A version of it, or the beginning of one.", show_default="the newest")
+@trained_model()
 def fidelity(artifacts: Path, model: str, device: str | None, version: str | None) -> None:
     """Measure how good a trained model is for people whom it was not trained on.
 
@@ -97,9 +121,7 @@ def fidelity(artifacts: Path, model: str, device: str | None, version: str | Non
 
 @cli.command()
 @ARTIFACTS
-@click.option("--model", default="ease", show_default=True, help="The model that is to know the newcomer.")
-@click.option("--device", help="The kind of device that it was trained on: cpu, cuda or mps.", show_default="any")
-@click.option("--version", help="A version of it, or the beginning of one.", show_default="the newest")
+@trained_model(default="ease")
 @click.option("--questions", default=5, show_default=True, type=click.IntRange(1, 100), help="How many movies at most.")
 def interview(artifacts: Path, model: str, device: str | None, version: str | None, questions: int) -> None:
     """Choose the movies to ask a newcomer about: those whose answers tell most.
@@ -130,9 +152,7 @@ PROTOCOL = click.option(
 @cli.command()
 @ARTIFACTS
 @PROTOCOL
-@click.option("--model", required=True, help="The model, such as lightgcn.")
-@click.option("--device", help="The kind of device that it was trained on: cpu, cuda or mps.", show_default="any")
-@click.option("--version", help="A version of it, or the beginning of one.", show_default="the newest")
+@trained_model()
 def evaluate(artifacts: Path, protocol: str | None, model: str, device: str | None, version: str | None) -> None:
     """Measure a trained model on test, and write its report to the store.
 
@@ -243,9 +263,7 @@ def backtest(artifacts: Path, windows: int, first_train_share: float, metric: st
 
 @cli.command()
 @ARTIFACTS
-@click.option("--model", required=True, help="The model, such as lightgcn.")
-@click.option("--device", help="The kind of device that it was trained on: cpu, cuda or mps.", show_default="any")
-@click.option("--version", help="A version of it, or the beginning of one.", show_default="the newest")
+@trained_model()
 def dials(artifacts: Path, model: str, device: str | None, version: str | None) -> None:
     """Measure what the taste dials cost a trained model, and what they buy.
 

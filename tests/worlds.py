@@ -1,6 +1,7 @@
 """Small worlds in which the right answer is known: interactions, and an index whose answers can be read off."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -43,6 +44,20 @@ def small_index(model: str = "ease", sign: int = 1) -> RetrievalIndex:
         movies=pa.table(table, schema=MOVIES_SCHEMA),
         facts=IndexFacts(model, "cpu", "Flat", 2, 1.0, 10, 2, 0.1),
     )
+
+
+def write_noisy_camps(folder: Path) -> None:
+    """A MovieLens folder with 80 users of 14 ratings each, among 40 movies: mostly of the parity of their own id."""
+    folder.mkdir()
+    rng = np.random.default_rng(7)
+    rows = ["userId,movieId,rating,timestamp"]
+    for user in range(1, 81):
+        own = [100 + movie for movie in range(40) if movie % 2 == user % 2 or rng.random() < 0.15]
+        for movie in rng.choice(own, size=14, replace=False):
+            rows.append(f"{user},{movie},{rng.integers(6, 11) / 2},{1_000_000_000 + rng.integers(10_000)}")
+    titles = ["movieId,title,genres", *(f"{100 + m},Film {m} ({1950 + m}),Drama|War" for m in range(40))]
+    (folder / "ratings.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (folder / "movies.csv").write_text("\n".join(titles) + "\n", encoding="utf-8")
 
 
 def interactions_of(pairs: np.ndarray, users: IdMap, items: IdMap) -> Interactions:

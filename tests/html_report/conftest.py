@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from movierec_engine import pipeline
@@ -11,6 +10,7 @@ from movierec_engine.config import load_settings
 from movierec_engine.evaluation.protocols import Protocol
 from movierec_engine.html_report import write_report
 from movierec_engine.store import ArtifactStore
+from worlds import write_noisy_camps
 
 UNIFORM = Protocol.parse("uniform:5")
 HOSTILE = "experiment_name='<script>alert(1)</script>'"
@@ -24,16 +24,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> ArtifactStore:
     """
     folder = tmp_path_factory.mktemp("measured")
     data = folder / "data"
-    data.mkdir()
-    rng = np.random.default_rng(7)
-    rows = ["userId,movieId,rating,timestamp"]
-    for user in range(1, 81):
-        own = [100 + movie for movie in range(40) if movie % 2 == user % 2 or rng.random() < 0.15]
-        for movie in rng.choice(own, size=14, replace=False):
-            rows.append(f"{user},{movie},{rng.integers(6, 11) / 2},{1_000_000_000 + rng.integers(10_000)}")
-    titles = ["movieId,title,genres", *(f"{100 + m},Film {m} ({1950 + m}),Drama|War" for m in range(40))]
-    (data / "ratings.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    (data / "movies.csv").write_text("\n".join(titles) + "\n", encoding="utf-8")
+    write_noisy_camps(data)
     store = ArtifactStore(folder / "store")
     settings = [
         "logger.use_mlflow=false",

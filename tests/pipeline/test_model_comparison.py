@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -17,6 +16,7 @@ from movierec_engine.evaluation.report import LISTS_FILE, RELEVANT_FILE, Evaluat
 from movierec_engine.evaluation.segments import segment_table
 from movierec_engine.pipeline import comparison, reports
 from movierec_engine.store import ArtifactStore, Slot
+from worlds import write_noisy_camps
 
 UNIFORM = Protocol.parse("uniform:5")
 
@@ -26,16 +26,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ArtifactStore:
     """popularity, ease and item_cf on a random split; ease and popularity by a sampled protocol too."""
     folder = tmp_path_factory.mktemp("compared")
     data = folder / "data"
-    data.mkdir()
-    rng = np.random.default_rng(7)
-    rows = ["userId,movieId,rating,timestamp"]
-    for user in range(1, 81):
-        own = [100 + movie for movie in range(40) if movie % 2 == user % 2 or rng.random() < 0.15]
-        for movie in rng.choice(own, size=14, replace=False):
-            rows.append(f"{user},{movie},{rng.integers(6, 11) / 2},{1_000_000_000 + rng.integers(10_000)}")
-    titles = ["movieId,title,genres", *(f"{100 + m},Film {m} ({1950 + m}),Drama|War" for m in range(40))]
-    (data / "ratings.csv").write_text("\n".join(rows) + "\n")
-    (data / "movies.csv").write_text("\n".join(titles) + "\n")
+    write_noisy_camps(data)
     store = ArtifactStore(folder / "store")
     quiet = ["logger.use_mlflow=false", "logger.use_wandb=false", "device=cpu", "data.name=camps", f"data.dir='{data}'"]
     for model in ("popularity", "item_cf", "ease"):
