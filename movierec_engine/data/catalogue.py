@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -41,7 +41,7 @@ class Catalogue:
         lists = table["genres"].combine_chunks()
         names, code = np.unique(lists.flatten().to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
         genres = np.zeros((n_items, len(names)), dtype=np.float32)
-        genres[item[pa.compute.list_parent_indices(lists).to_numpy()], code] = 1
+        genres[item[pc.list_parent_indices(lists).to_numpy()], code] = 1
         return cls(train.matrix(), genres, tuple(names.tolist()), year)
 
     @property
