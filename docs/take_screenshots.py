@@ -54,7 +54,7 @@ def dashboard(page: Page, url: str) -> bytes:
 
 def asset_graph(page: Page, url: str) -> bytes:
     """The global asset lineage, its groups expanded."""
-    page.set_viewport_size({"width": 1800, "height": 720})
+    page.set_viewport_size({"width": 1800, "height": 960})
     page.goto(f"{url.rstrip('/')}/asset-groups")
     graph = page.locator("svg foreignObject")
     welcome = page.get_by_role("button", name="Skip", exact=True)

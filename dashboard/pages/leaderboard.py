@@ -163,7 +163,7 @@ def _table(
         hide_index=True,
         width="stretch",
         height="content",
-        column_config={"Model": st.column_config.TextColumn(width="small")},
+        column_config={"Model": st.column_config.TextColumn(width=130)},
     )
     left, right = st.columns([5, 1], vertical_alignment="center")
     left.caption("★ best of its column. Test scores are means over users; training and memory are those of the run.")

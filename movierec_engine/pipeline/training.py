@@ -19,7 +19,7 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.split import subsample
 from movierec_engine.device import device_kind
 from movierec_engine.errors import ConfigError, StoreError
-from movierec_engine.models.registry import MODEL_NAMES, load_model, model_class
+from movierec_engine.models.registry import MODEL_NAMES, SINGLE_MODELS, load_model, model_class
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
 from movierec_engine.tracking.progress import EpochProgress
@@ -101,6 +101,8 @@ def train_model(
         checkpoint_key=trained_model_key(_without_length(settings), splits, members),
     )
     seconds = time.perf_counter() - started
+    if settings.model_name not in SINGLE_MODELS:  # an ensemble costs what its members cost
+        seconds += sum(member.facts["seconds"] for member in members.values())
     evaluation = evaluator.evaluate(model, validation) if len(validation) else None
     validation_metrics = evaluation.metrics if evaluation else {}
     tracker.log({f"best/validation/{name}": value for name, value in validation_metrics.items()})

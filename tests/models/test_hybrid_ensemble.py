@@ -166,6 +166,7 @@ def test_members_come_from_the_store_or_are_trained_or_named(small_data: list[st
     item_cf = store.require(Slot("trained_model", ("item_cf", "cpu")))
     assert made["trained_model"].parents["item_cf"] == item_cf.reference
     assert isinstance(load_model(item_cf.folder), ItemCF)
+    assert made["trained_model"].facts["seconds"] > ease.facts["seconds"] + item_cf.facts["seconds"]
     assert made["faiss_index"].facts["recall"] >= 0.99
     named = load_settings([*small_data, "model=hybrid_ensemble", f"model.models=[ease/cpu/{ease.version},item_cf]"])
     assert pipeline.run(store, named)["trained_model"].parents["ease"] == ease.reference
