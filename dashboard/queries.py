@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
-from movierec_engine.errors import StoreError
+from movierec_engine.errors import MovierecError, StoreError
+from movierec_engine.evaluation.comparison import Verdict, compare_all_pairs
 from movierec_engine.evaluation.metrics import ACCURACY
 from movierec_engine.evaluation.reproduce import train_command
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
@@ -115,16 +117,6 @@ class Standing:
     high: float | None
     validation: float | None
     served: bool
-
-
-@dataclass(frozen=True)
-class PairedDifference:
-    """Mean of one report's score minus another's over the users of both, with its normal 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-    users: int
 
 
 @dataclass(frozen=True)
@@ -269,22 +261,20 @@ def over_seeds(root: Path) -> list[OverSeeds]:
     return summaries
 
 
-def paired_difference(better: Path, other: Path, metric: str, k: int) -> PairedDifference | None:
-    """How much better one report is for the same users, from both users.parquet; None when they cannot tell.
+def paired_comparison(better: Path, other: Path, metric: str, k: int) -> Verdict | None:
+    """Two reports over the users of both, from their users.parquet, tested as `movierec compare` does.
 
-    Differences within a user are far less noisy than the two means, so this can decide where intervals overlap.
+    Differences within a user are far less noisy than the two means, so this can decide where intervals overlap. None
+    when the files cannot tell.
     """
     column = '"' + f"{metric}@{k}".replace('"', '""') + '"'
-    query = f"""SELECT avg(d), avg(d) - 1.96 * stddev_samp(d) / sqrt(count(d)),
-                       avg(d) + 1.96 * stddev_samp(d) / sqrt(count(d)), count(d)
-                FROM (SELECT a.{column} - b.{column} AS d
-                      FROM read_parquet(?) a JOIN read_parquet(?) b USING (user_id))"""
+    query = f"SELECT a.{column}, b.{column} FROM read_parquet(?) a JOIN read_parquet(?) b USING (user_id)"
     try:
         with duckdb.connect() as connection:
-            row = connection.execute(query, [str(better), str(other)]).fetchone()
-    except duckdb.Error:
+            ours, theirs = connection.execute(query, [str(better), str(other)]).fetchnumpy().values()
+        return compare_all_pairs({"better": np.asarray(ours), "other": np.asarray(theirs)})[0]
+    except (duckdb.Error, MovierecError, ValueError, TypeError):
         return None
-    return PairedDifference(*row) if row and all(value is not None for value in row) else None
 
 
 _IN_GROUP = "data = ? AND protocol = ? AND fingerprint = ?"

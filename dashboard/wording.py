@@ -2,7 +2,8 @@
 
 import re
 
-from dashboard.queries import BASELINE, Group, PairedDifference, Serving, Standing
+from dashboard.queries import BASELINE, Group, Serving, Standing
+from movierec_engine.evaluation.comparison import Verdict
 
 METRIC_NAMES = {
     "ndcg": "NDCG",
@@ -136,13 +137,13 @@ def choice(ranked: list[Standing], names: dict[str, str], metric: str) -> str:
     )
 
 
-def paired(difference: PairedDifference, leader: str, other: str) -> str:
-    """What the same users say about two models."""
-    span = f"{difference.low:+.4f} to {difference.high:+.4f}"
-    verdict = "a real difference" if difference.low > 0 or difference.high < 0 else "no difference that can be told"
+def paired(verdict: Verdict, leader: str, other: str) -> str:
+    """What the same users say about two models; the leader is the verdict's better one."""
+    found = verdict.comparison
+    conclusion = "a real difference" if verdict.significant else "no difference that can be told"
     return (
-        f"User by user, {plain(leader)} scores {difference.mean:+.4f} against {plain(other)} over the same "
-        f"{difference.users:,} users (95 % interval {span}): {verdict}."
+        f"User by user, {plain(leader)} scores {found.difference:+.4f} against {plain(other)} over the same "
+        f"{found.users:,} users (95 % interval {found.low:+.4f} to {found.high:+.4f}): {conclusion}."
     )
 
 

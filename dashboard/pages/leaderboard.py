@@ -10,7 +10,8 @@ from typing import Any
 import streamlit as st
 
 from dashboard import charts, queries, wording
-from dashboard.queries import Group, OverSeeds, PairedDifference, Signature, Snapshot, Standing
+from dashboard.queries import Group, OverSeeds, Signature, Snapshot, Standing
+from movierec_engine.evaluation.comparison import Verdict
 
 REFRESH_SECONDS = 5
 ALL_DEVICES = "all"
@@ -40,8 +41,8 @@ def _over_seeds(root: str, seen: Signature) -> list[OverSeeds]:
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _paired(better: str, other: str, metric: str, k: int) -> PairedDifference | None:
-    return queries.paired_difference(Path(better), Path(other), metric, k)
+def _paired(better: str, other: str, metric: str, k: int) -> Verdict | None:
+    return queries.paired_comparison(Path(better), Path(other), metric, k)
 
 
 @st.fragment(run_every=REFRESH_SECONDS)

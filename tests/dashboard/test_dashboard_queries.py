@@ -144,11 +144,13 @@ def test_reports_without_the_metric_stand_last(store: ArtifactStore, publish: Pu
 def test_the_paired_difference_is_that_of_the_same_users(publish: Publish, tmp_path: Path) -> None:
     ease, popularity = publish("ease", 0.25), publish("popularity", 0.125)
     files = [report.folder / "users.parquet" for report in (ease, popularity)]
-    difference = queries.paired_difference(*files, "ndcg", 10)
-    assert difference is not None
-    assert (difference.mean, difference.users) == (pytest.approx(0.125), 10)
-    assert queries.paired_difference(*files, "recall", 10) is None
-    assert queries.paired_difference(files[0], tmp_path / "gone.parquet", "ndcg", 10) is None
+    verdict = queries.paired_comparison(*files, "ndcg", 10)
+    assert verdict is not None
+    assert verdict.better == "better"
+    assert verdict.significant, "all ten users differ by the same amount"
+    assert (verdict.comparison.difference, verdict.comparison.users) == (pytest.approx(0.125), 10)
+    assert queries.paired_comparison(*files, "recall", 10) is None
+    assert queries.paired_comparison(files[0], tmp_path / "gone.parquet", "ndcg", 10) is None
 
 
 def test_seeds_of_one_configuration_have_a_mean_and_a_deviation(store: ArtifactStore, publish: Publish) -> None:
