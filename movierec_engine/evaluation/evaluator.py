@@ -52,16 +52,17 @@ class Evaluator:
             for name in ([AUC] if metric == AUC else [f"{metric}@{k}" for k in self.config.k_values])
         ]
 
-    def evaluate(self, model: Recommender, heldout: HeldOut) -> Evaluation:
+    def evaluate(self, model: Recommender, heldout: HeldOut, deep: bool = True) -> Evaluation:
         """Full ranking of the catalogue, or of the candidates, without what the user has seen.
 
         Users without relevant items are left out and counted; users whom the model recommends nothing count 0. A depth
         beyond the catalogue keeps its denominator. Genre diversity is left out where no genres are known.
+        deep: whether the rankings are to hold every relevant item's rank, which metrics but AUC do not need.
 
         Raises MovierecError when the part is empty, and for a model that was trained on other vocabularies, scores too
         few items, or returns NaN or +inf.
         """
-        rankings = rank_users(model, heldout, max(self.config.k_values), deep=AUC in self.config.metrics)
+        rankings = rank_users(model, heldout, max(self.config.k_values), deep or AUC in self.config.metrics)
         per_user: dict[str, NDArray[np.float64]] = {}
         overall: dict[str, float] = {}
         for name in self.metric_names:

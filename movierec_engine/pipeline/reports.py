@@ -130,10 +130,6 @@ def rankings_of(measured: Measured, heldout: HeldOut) -> Rankings:
     return load_rankings(measured.artifact.verify().folder, heldout)
 
 
-def _slots_of(store: ArtifactStore, model: str) -> list[Slot]:
-    return [slot for slot in store.slots("evaluation_report") if slot.path[0] == model]
-
-
 def _versions(store: ArtifactStore, slot: Slot, version: str, protocol: Protocol | None) -> list[Artifact]:
     versions = store.versions(slot)
     if version:

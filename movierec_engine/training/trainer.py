@@ -75,7 +75,7 @@ def train(
                     "lower trainer.learning_rate or set trainer.grad_clip"
                 )
             model.freeze()
-            metrics = evaluator.evaluate(model, validation).metrics if len(validation) else {}
+            metrics = evaluator.evaluate(model, validation, deep=False).metrics if len(validation) else {}
             epoch = Epoch(number, mean_loss, time.perf_counter() - started, metrics)
             state.history.append(epoch)
             improved = state.stopping is None or state.stopping.update(epoch, network)

@@ -1,6 +1,7 @@
 """Reports found by name and compared, on a real store of three models."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -175,3 +176,12 @@ def test_wrong_arguments_are_one_sentence_and_an_exit_code(
     assert result.exit_code == code, result.output
     assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.stderr
+
+
+def test_the_rank_of_every_test_item_is_kept_whatever_is_measured(store: ArtifactStore) -> None:
+    trained = store.require(Slot("trained_model", ("ease", "cpu")))
+    few = replace(trained, config={**trained.config, "evaluation": {"k_values": [1], "metrics": ["ndcg"]}})
+    made = pipeline.evaluate_model(store, few, pipeline.movies_of(store, trained), Protocol.parse("uniform:25"))
+    ranks = pq.read_table(made.folder / RELEVANT_FILE)["rank"].to_numpy()
+    assert ranks.min() >= 1
+    assert ranks.max() > 1
