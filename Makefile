@@ -19,8 +19,9 @@ demo: $(INSTALLED)
 	@$(RUN) -m movierec_engine.cli demo $(if $(filter 0,$(SERVE)),--no-serve,--dagster-port $(DAGSTER_PORT) \
 		--dashboard-port $(DASHBOARD_PORT) --api-port $(API_PORT))
 
+# A process a core, each with one thread: more threads than cores slow one another down.
 test: $(INSTALLED)
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses=8
 
 test-slow: $(INSTALLED)
 	$(RUN) -m pytest -m slow
