@@ -51,6 +51,10 @@ class DataConfig:
     rating_max: float = 5.0
     """Largest valid rating."""
 
+    feedback: bool = True
+    """Whether ratings given to the API become ratings, each at its own time (not with layout presplit, whose parts
+    are given). People who had their data erased are left out in any case."""
+
     rating_threshold: float = 0.0
     """A rating of at least this much is a positive interaction; 0 takes every rating as one."""
     min_user_interactions: int = 5

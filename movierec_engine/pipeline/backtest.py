@@ -77,7 +77,8 @@ def backtest(
     checkpoints = replace(settings.paths, checkpoints=str(own.root / "checkpoints"))
     settings = replace(settings, paths=checkpoints)
     data = settings.data
-    raw_ratings, raw_movies = ingest_ratings(own, data, origin), ingest_movies(own, data, origin)
+    raw_ratings = ingest_ratings(own, data, origin, feedback_root=store.root)
+    raw_movies = ingest_movies(own, data, origin)
     interactions = filter_interactions(own, raw_ratings, data, origin)
     share = data.val_ratio / (data.train_ratio + data.val_ratio)
     parts = rolling_origin(Interactions.load(interactions.verify().folder), windows, first_train_share, share)

@@ -21,6 +21,8 @@ from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.readers import read_movies, read_ratings
 from movierec_engine.data.split import PARTS, Split, future_share, split
 from movierec_engine.errors import StoreError
+from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.pipeline.feedback import with_feedback
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
 
 Origin = Mapping[str, str]
@@ -38,19 +40,27 @@ def data_slot(kind: str, config: DataConfig) -> Slot:
     return Slot(kind, (config.name,))
 
 
-def ingest_ratings(store: ArtifactStore, config: DataConfig, origin: Origin | None = None) -> Artifact:
-    """Read and validate the raw ratings."""
-    ratings = read_ratings(config)
+def ingest_ratings(
+    store: ArtifactStore, config: DataConfig, origin: Origin | None = None, *, feedback_root: Path | None = None
+) -> Artifact:
+    """Read and validate the raw ratings, take in what people have rated since, and leave out who was erased.
+
+    feedback_root: the store in which feedback is logged, where it is not this one.
+    """
+    feedback = FeedbackLog(log_file(feedback_root or store.root, data_slot("raw_ratings", config).path[0])).intake()
+    ratings, taken = with_feedback(read_ratings(config), feedback, lambda: read_movies(config), config)
     tables = [ratings.table] if ratings.negatives is None else [ratings.table, ratings.negatives]
     facts = {
         "ratings": len(ratings.table),
         "users": len(np.unique(ratings.table["user_id"].to_numpy())),
         "movies": len(np.unique(ratings.table["movie_id"].to_numpy())),
         "validation": ratings.report.to_dict(),
+        "feedback": asdict(taken),
     }
-    return _data_step(
-        store, "raw_ratings", config, content_key(*map(_digest, tables)), lambda: (ratings.save, facts, ""), {}, origin
-    )
+    key: list[object] = [*map(_digest, tables)]
+    if taken.newest_seq or taken.newest_erasure:  # a version says through which event and erasure it goes
+        key += [taken.newest_seq, taken.newest_erasure]
+    return _data_step(store, "raw_ratings", config, content_key(*key), lambda: (ratings.save, facts, ""), {}, origin)
 
 
 def ingest_movies(store: ArtifactStore, config: DataConfig, origin: Origin | None = None) -> Artifact:

@@ -1,0 +1,20 @@
+"""What people say about their recommendations: an append-only log, durable before it answers, and its summary."""
+
+from movierec_engine.feedback.errors import FeedbackError, IdempotencyConflict, InvalidFeedback
+from movierec_engine.feedback.events import Erasure, Exposure, FeedbackEvent, LoggedEvent, Recorded, UserState
+from movierec_engine.feedback.log import FeedbackLog, Intake, log_file
+
+__all__ = [
+    "Erasure",
+    "Exposure",
+    "FeedbackError",
+    "FeedbackEvent",
+    "FeedbackLog",
+    "IdempotencyConflict",
+    "Intake",
+    "InvalidFeedback",
+    "LoggedEvent",
+    "Recorded",
+    "UserState",
+    "log_file",
+]

@@ -1,0 +1,19 @@
+"""What can go wrong with feedback: the log itself, a value in an event, or a key that is used twice."""
+
+from movierec_engine.errors import MovierecError
+
+
+class FeedbackError(MovierecError):
+    """The log cannot be read or written: damaged, of a newer release, busy, or on a full disk."""
+
+
+class InvalidFeedback(FeedbackError):
+    """A value that no log takes; `field` names it."""
+
+    def __init__(self, field: str, complaint: str) -> None:
+        super().__init__(f"{field} {complaint}")
+        self.field = field
+
+
+class IdempotencyConflict(FeedbackError):
+    """An idempotency key that was used before, for something else."""
