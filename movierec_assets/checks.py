@@ -1,45 +1,167 @@
-"""Checks that run with the assets: nothing that follows from a part that leaks is worth having."""
+"""The gates: checks that run with the assets, and stop what follows where it would be wrong.
 
-from collections.abc import Iterator
+The checks of an asset are one step. That of a partitioned asset looks at every partition of its run, so that it is
+right for one partition and for a range: a check passes if it does in each of them, and says in which it does not.
+(Dagster has checks with partitions of their own, but in the single run of a range they do not say which they are of.)
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import dagster as dg
 
-from movierec_assets.assets.data import interaction_graph, splits
-from movierec_assets.resources import SettingsResource
+from movierec_assets.assets.data import interaction_graph, interactions, raw_movies, raw_ratings, splits
+from movierec_assets.assets.ensemble import hybrid_ensemble
+from movierec_assets.assets.models import evaluation_report, faiss_index, trained_model
+from movierec_assets.resources import SettingsResource, partition_slots
 from movierec_assets.step import EngineFailure
 from movierec_engine import pipeline
-from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.errors import MovierecError
-from movierec_engine.evaluation.canaries import Finding, graph_is_train, parts_are_disjoint
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.evaluation.canaries import Finding
+from movierec_engine.pipeline import data_checks, model_checks
+from movierec_engine.retrieval.config import RetrievalConfig
+from movierec_engine.store import Artifact, ArtifactStore, Slot
+
+WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 
-@dg.asset_check(asset=splits, blocking=True, name="parts_are_disjoint")
-def check_parts(settings: SettingsResource) -> dg.AssetCheckResult:
-    """No pair of user and item is in two parts, and where time divides them, nothing is later than its part may be."""
-    with _newest("splits", settings) as (_, made):
-        return _result(parts_are_disjoint(pipeline.load_split(made)))
+@dataclass(frozen=True)
+class Check:
+    """What to find out about the newest version of a kind.
+
+    judge: how grave it is that an artifact fails; an error stops what follows, a warning is for people to look at.
+    """
+
+    kind: str
+    examine: Callable[[ArtifactStore, Artifact], Finding]
+    judge: Callable[[Artifact], dg.AssetCheckSeverity]
+
+    @property
+    def name(self) -> str:
+        return self.examine.__name__
+
+    def spec(self, asset: dg.AssetsDefinition, after: Sequence[dg.AssetsDefinition]) -> dg.AssetCheckSpec:
+        says = " ".join((self.examine.__doc__ or "").split("\n\n")[0].split())
+        blocking = self.judge is not unusual
+        return dg.AssetCheckSpec(self.name, asset=asset, description=says, blocking=blocking, additional_deps=after)
+
+    def result(
+        self, store: ArtifactStore, artifacts: Mapping[str, Artifact], asset: dg.AssetKey
+    ) -> dg.AssetCheckResult:
+        """One result for the artifacts of all partitions, by their keys; those that fail come first in its words."""
+        findings = {key: self.examine(store, artifact) for key, artifact in artifacts.items()}
+        failed = [key for key, finding in findings.items() if not finding.passed]
+        ordered = [*failed, *(key for key in findings if key not in failed)]
+        sentences = [f"{key}: {findings[key].sentence}" if key else findings[key].sentence for key in ordered]
+        grave = any(self.judge(artifacts[key]) is ERROR for key in failed)
+        return dg.AssetCheckResult(
+            asset_key=asset,
+            check_name=self.name,
+            passed=not failed,
+            severity=ERROR if grave else WARN,
+            description="\n".join(sentences) or "there is no version to look at yet",
+            metadata={
+                f"{key} {name}" if len(findings) > 1 else name: value
+                for key, finding in findings.items()
+                for name, value in finding.numbers.items()
+            },
+        )
 
 
-@dg.asset_check(asset=interaction_graph, blocking=True, name="graph_is_train")
-def check_graph(settings: SettingsResource) -> dg.AssetCheckResult:
-    """The edges are the train interactions and no others, weighted by their degrees in train."""
-    with _newest("interaction_graph", settings) as (store, made):
-        parts = pipeline.load_split(store.resolve(made.parents["splits"]))
-        return _result(graph_is_train(InteractionGraph.load(made.folder), parts.train))
+def wrong(artifact: Artifact) -> dg.AssetCheckSeverity:
+    """What follows would be wrong."""
+    return ERROR
+
+
+def unusual(artifact: Artifact) -> dg.AssetCheckSeverity:
+    """It may well be meant."""
+    return WARN
+
+
+def wrong_unless_approximate(faiss_index: Artifact) -> dg.AssetCheckSeverity:
+    """An index of another factory than the default was asked for, knowing that it misses some."""
+    return ERROR if faiss_index.facts["factory"] == RetrievalConfig.factory else WARN
+
+
+def checks_of(
+    asset: dg.AssetsDefinition, *checks: Check, after: Sequence[dg.AssetsDefinition] = ()
+) -> dg.AssetChecksDefinition:
+    """The checks of an asset as one step; after: other assets that it has to wait for."""
+
+    @dg.multi_asset_check(
+        name=f"checks_of_{asset.key.to_user_string()}",
+        specs=[check.spec(asset, after) for check in checks],
+        can_subset=True,
+    )
+    def step(context: dg.AssetCheckExecutionContext, settings: SettingsResource) -> Iterator[dg.AssetCheckResult]:
+        wanted = {key.name for key in context.selected_asset_check_keys}
+        with _sentences():
+            yield from _results(context, settings, asset, [check for check in checks if check.name in wanted])
+
+    return step
+
+
+def _results(
+    context: dg.AssetCheckExecutionContext,
+    settings: SettingsResource,
+    asset: dg.AssetsDefinition,
+    checks: Sequence[Check],
+) -> Iterator[dg.AssetCheckResult]:
+    shared = settings.shared()
+    store = ArtifactStore(shared.paths.artifacts)
+    for check in checks:
+        if asset.partitions_def is None:
+            slots = {"": pipeline.data_slot(check.kind, shared.data)}
+        else:
+            known = [slot.path for slot in store.slots(check.kind)]
+            slots = {key: Slot(check.kind, path) for key, path in partition_slots(context, asset, known).items()}
+        yield check.result(store, {key: store.require(slot).verify() for key, slot in slots.items()}, asset.key)
 
 
 @contextmanager
-def _newest(kind: str, settings: SettingsResource) -> Iterator[tuple[ArtifactStore, Artifact]]:
-    """The store and a data step's newest version; an error of the engine's becomes a failure with its sentence."""
+def _sentences() -> Iterator[None]:
+    """An error of the engine's becomes a failure with its sentence."""
     try:
-        shared = settings.shared()
-        store = ArtifactStore(shared.paths.artifacts)
-        yield store, store.require(pipeline.data_slot(kind, shared.data)).verify()
+        yield
     except MovierecError as error:
         raise EngineFailure(error, "") from None
 
 
-def _result(finding: Finding) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(passed=finding.passed, description=finding.sentence, metadata={**finding.numbers})
+REPORT = (
+    Check("evaluation_report", model_checks.report_adds_up, wrong),
+    Check("evaluation_report", model_checks.nothing_seen_is_recommended, wrong),
+)
+INDEX = (
+    Check("faiss_index", model_checks.index_finds_the_best, wrong_unless_approximate),
+    Check("faiss_index", model_checks.serving_parity, wrong_unless_approximate),
+)
+CHECKS = [
+    checks_of(
+        raw_ratings,
+        Check("raw_ratings", data_checks.ratings_are_valid, wrong),
+        Check("raw_ratings", data_checks.few_duplicates, unusual),
+        Check("raw_ratings", data_checks.ratings_have_not_drifted, unusual),
+        Check("raw_ratings", data_checks.volume_has_not_jumped, unusual),
+    ),
+    checks_of(
+        raw_movies,
+        Check("raw_movies", data_checks.movies_are_valid, wrong),
+        Check("raw_movies", data_checks.movies_have_titles, unusual),
+    ),
+    checks_of(
+        interactions,
+        Check("interactions", data_checks.interactions_are_valid, wrong),
+        Check("interactions", data_checks.few_are_dropped, unusual),
+    ),
+    checks_of(splits, Check("splits", data_checks.parts_are_disjoint, wrong)),
+    checks_of(interaction_graph, Check("interaction_graph", data_checks.graph_is_train, wrong)),
+    checks_of(
+        trained_model,
+        Check("trained_model", model_checks.loss_is_finite, wrong),
+        Check("trained_model", model_checks.loss_falls, unusual),
+    ),
+    checks_of(evaluation_report, *REPORT),
+    checks_of(faiss_index, *INDEX, after=[evaluation_report]),
+    checks_of(hybrid_ensemble, *REPORT, *INDEX),
+]

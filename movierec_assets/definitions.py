@@ -1,33 +1,40 @@
 """Everything that Dagster loads: `dagster dev -w workspace.yaml`."""
 
+import os
+
 import dagster as dg
 
-from movierec_assets import checks
-from movierec_assets.assets import data, ensemble, models, release
-from movierec_assets.resources import SettingsResource, TrackingResource
+from movierec_assets.alerts import Alerts
+from movierec_assets.assets import data, ensemble, models, release, studies
+from movierec_assets.automation import load_automation
+from movierec_assets.checks import CHECKS
+from movierec_assets.jobs import JOBS
+from movierec_assets.release_jobs import release_jobs
+from movierec_assets.resources import SettingsResource
+from movierec_assets.schedules import make_schedules
+from movierec_assets.sensors import make_sensors
+from movierec_assets.tracking import TrackingResource
 
-everything = dg.define_asset_job(
-    "everything",
-    selection=dg.AssetSelection.all() - dg.AssetSelection.assets(models.leak_canaries, ensemble.hybrid_ensemble),
-    description="From the raw ratings to the served index, for a partition such as `cpu|lightgcn` or a range of them.",
-)
+OWNERS = ["team:recommendations"]
 
-hybrid = dg.define_asset_job(
-    "hybrid",
-    selection=dg.AssetSelection.assets(ensemble.hybrid_ensemble),
-    description="Fuse the trained models of a device, for a partition such as `cpu`.",
-)
-
-canaries = dg.define_asset_job(
-    "canaries",
-    selection=dg.AssetSelection.assets(models.leak_canaries),
-    description="Train models twice again, where nothing may be found unless something leaks; a partition or a range.",
-)
+automation = load_automation()
 
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules([data, models, ensemble, release]),
-    resources={"settings": SettingsResource(), "tracking": TrackingResource()},
-    asset_checks=dg.load_asset_checks_from_modules([checks]),
-    jobs=[everything, hybrid, canaries],
+    assets=[
+        asset.map_asset_specs(lambda spec: spec.replace_attributes(owners=OWNERS))
+        for asset in dg.load_assets_from_modules([data, models, ensemble, studies, release])
+        if isinstance(asset, dg.AssetsDefinition)
+    ],
+    resources={
+        "settings": SettingsResource(),
+        "tracking": TrackingResource(),
+        "alerts": Alerts(
+            file=automation.alerts_file or f"{os.environ.get('MOVIEREC_ARTIFACTS') or 'artifacts'}/logs/alerts.log"
+        ),
+    },
+    asset_checks=CHECKS,
+    jobs=[*JOBS, *release_jobs],
+    schedules=make_schedules(automation),
+    sensors=make_sensors(automation),
     executor=dg.in_process_executor,
 )

@@ -5,15 +5,19 @@
 The runs are recorded in the Dagster instance of DAGSTER_HOME, so that the UI shows them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 import dagster as dg
+from dagster._core.errors import DagsterAssetCheckFailedError
+from dagster._core.utils import make_new_run_id
 
-from movierec_assets.definitions import defs, everything, hybrid
+from movierec_assets.definitions import defs
+from movierec_assets.jobs import everything, hybrid
 from movierec_assets.partitions import partition_key
 from movierec_assets.step import EngineFailure
 from movierec_engine.console import log_to_console, one_sentence_errors
+from movierec_engine.errors import MovierecError
 from movierec_engine.models.registry import SINGLE_MODELS
 
 DATA = ("raw_ratings", "raw_movies", "interactions", "splits", "interaction_graph")
@@ -44,8 +48,10 @@ def _run(
     job_name: str = everything.name,
 ) -> None:
     job = defs.resolve_job_def(job_name)
+    run_id = make_new_run_id()
     try:
         job.execute_in_process(
+            run_id=run_id,
             instance=instance,
             asset_selection=[dg.AssetKey(name) for name in assets],
             partition_key=partition,
@@ -56,6 +62,16 @@ def _run(
         )
     except EngineFailure as failure:
         raise failure.error from None
+    except DagsterAssetCheckFailedError as error:
+        raise MovierecError("; ".join(_failed_checks(instance, run_id)) or str(error)) from None
+
+
+def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[str]:
+    """What the checks found that stopped a run."""
+    for record in instance.all_logs(run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        check = record.get_dagster_event().asset_check_evaluation_data
+        if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR:
+            yield f"{check.asset_key.to_user_string()} fails its check {check.check_name}: {check.description}"
 
 
 @click.command()

@@ -3,25 +3,55 @@
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 
+from movierec_engine.pipeline.decisions import Decision
 from movierec_engine.store import Artifact
+from movierec_engine.tracking.mlflow_tracker import run_page
 from movierec_engine.tracking.tracker import flatten
 
 Metadata = Mapping[str, Any]
 
 
+TABLES = {
+    "raw_ratings": "ratings.parquet",
+    "raw_movies": "movies.parquet",
+    "interactions": "interactions.parquet",
+    "splits": "split.parquet",
+    "trained_model": "history.parquet",
+    "evaluation_report": "users.parquet",
+    "faiss_index": "movies.parquet",
+    "leaderboard": "leaderboard.parquet",
+    "backtest": "metrics.parquet",
+    "sweep": "trials.parquet",
+}
+"""The table that shows what an artifact is about, by kind."""
+
+
 def described(artifact: Artifact) -> dict[str, Any]:
-    """What every artifact has: its version, its fingerprint, and where its files are."""
+    """What every artifact has: version, fingerprint, the folder of its files, its columns, its MLflow run if any."""
+    table, run_id = TABLES.get(artifact.slot.kind, ""), artifact.origin.get("mlflow_run_id", "")
+    page = run_page(run_id) if run_id else ""
     return {
         "version": artifact.version,
+        "content_key": artifact.key,
         "fingerprint": artifact.fingerprint or "none before the split",
         "folder": dg.MetadataValue.path(str(artifact.folder)),
         "megabytes": sum(file["size"] for file in artifact.files.values()) / 2**20,
+        **({"dagster/column_schema": table_schema(artifact.folder / table)} if table in artifact.files else {}),
+        **({"mlflow_run_id": run_id} if run_id else {}),
+        **({"mlflow_run": dg.MetadataValue.url(page)} if page else {}),
     }
+
+
+def table_schema(path: Path) -> dg.TableSchema:
+    """The columns of a Parquet file with their types."""
+    return dg.TableSchema([dg.TableColumn(one.name, str(one.type)) for one in pq.read_schema(path)])
 
 
 def facts(artifact: Artifact, rows: str = "") -> Metadata:
@@ -38,7 +68,6 @@ def of_trained_model(artifact: Artifact, metric: str) -> Metadata:
     shown = {
         **{name: artifact.facts[name] for name in ("seconds", "epochs", "peak_memory_mb")},
         **at_depth(artifact.facts["validation_metrics"], metric, "validation "),
-        "mlflow_run_id": artifact.origin.get("mlflow_run_id", "not tracked"),
     }
     if "history.parquet" in artifact.files:
         history = pq.read_table(artifact.folder / "history.parquet").to_pylist()
@@ -61,6 +90,36 @@ def of_report(artifact: Artifact, metric: str) -> Metadata:
     }
 
 
+def of_backtest(artifact: Artifact, metric: str) -> Metadata:
+    """The metric of every window with its interval, as a table, and its mean over the windows."""
+    windows = pq.read_table(artifact.folder / "windows.parquet").to_pylist()
+    measures = pq.read_table(artifact.folder / "metrics.parquet").to_pylist()
+    by_window = {one["window"]: one for one in measures if one["metric"] == metric and one["users"] == "all"}
+    rows = [
+        {
+            "window": row["window"],
+            "tested from": f"{datetime.fromtimestamp(row['test_from'], UTC):%Y-%m-%d}",
+            "until": f"{datetime.fromtimestamp(row['test_until'] - 1, UTC):%Y-%m-%d}",
+            "train": row["train"],
+            "users": row["users"],
+            "new users": row["users_without_history"],
+            metric: "{value:.4f} [{low:.4f}, {high:.4f}]".format(**by_window[row["window"]]),
+        }
+        for row in windows
+    ]
+    return {
+        "dagster/row_count": len(measures),
+        "windows": dg.MetadataValue.md(table(rows)),
+        f"mean {metric}": sum(one["value"] for one in by_window.values()) / len(by_window),
+    }
+
+
+def of_sweep(artifact: Artifact) -> Metadata:
+    """How many trials there were, and the command that repeats the best."""
+    facts = artifact.facts
+    return {"dagster/row_count": facts["trials"], "failed": facts["failed"], "best": facts["best"] or "none"}
+
+
 def of_canaries(artifact: Artifact) -> Metadata:
     """What every check found, as a table."""
     rows = [
@@ -79,16 +138,26 @@ def of_leaderboard(artifact: Artifact) -> Metadata:
     }
 
 
-def of_release(index: Artifact, leaderboard: Artifact) -> Metadata:
-    """What is served from now on, and why."""
-    best, metric = leaderboard.facts["rows"][0], leaderboard.facts["metric"]
-    value, ranked = best[f"validation {metric}"], len(leaderboard.facts["rows"])
+def of_release(index: Artifact, decision: Decision) -> Metadata:
+    """What is served from now on, what was decided, why, and the comparisons behind it."""
+    columns = ("difference", "low", "high", "p_bootstrap", "p_wilcoxon", "users")
+    rows = [
+        {
+            "next to": row["name"],
+            "at least as good": "yes" if row["passed"] else "NO",
+            **{name: row.get(name, "") for name in columns},
+            "tuning trials": decision.evidence["tuning_trials"].get(row["model"], 0),
+        }
+        for row in decision.evidence.get("comparisons", [])
+    ]
     return {
         "served": index.reference,
-        "why": f"{best['model']} on {best['device']} has the best validation {metric}, {value:.4f}, of {ranked} ranked",
-        f"validation {metric}": value,
-        f"test {metric}": best[f"test {metric}"],
-        "leaderboard": leaderboard.reference,
+        "decided": decision.verdict,
+        "why": decision.sentence,
+        "challenger": decision.challenger or "none",
+        "champion before": decision.champion or "none",
+        **({"compared": dg.MetadataValue.md(table(rows))} if rows else {}),
+        **({"decision": decision.reference} if decision.reference else {}),
     }
 
 

@@ -1,9 +1,9 @@
-"""What the assets of a run share: its settings, and its MLflow run."""
+"""What the assets of a run share: its settings."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import SimpleNamespace
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,21 +11,49 @@ from pydantic import Field, PrivateAttr
 
 from movierec_assets.step import EngineFailure, Partition, Step
 from movierec_engine.config import Settings, load_settings
+from movierec_engine.device import device_kind
 from movierec_engine.errors import ConfigError, MovierecError
-from movierec_engine.store import Artifact, ArtifactStore
-from movierec_engine.tracking import make_tracker
-from movierec_engine.tracking.mlflow_tracker import MlflowTracker, ensure_experiment, open_client, tracking_uri
-from movierec_engine.tracking.tracker import NO_TRACKER, Tracker, Trackers, flatten
+from movierec_engine.store import ArtifactStore
+
+NAMED = {
+    "data_name": "data.name",
+    "data_dir": "data.dir",
+    "split": "data.split",
+    "max_epochs": "trainer.max_epochs",
+    "learning_rate": "trainer.learning_rate",
+    "seed": "seed",
+}
+"""Fields of `SettingsResource` that stand for a setting of configs/."""
 
 
 class SettingsResource(dg.ConfigurableResource[Any]):
-    """The settings of a run, in each of its partitions: those of configs/ with the run's overrides."""
+    """The settings of a run, in each of its partitions: those of configs/ with the run's own on top."""
 
+    data_name: str | None = Field(
+        default=None, description="Name of the data set (data.name); artifacts of each stand in a folder of their own."
+    )
+    data_dir: str | None = Field(
+        default=None, description="A MovieLens folder of any layout (data.dir), such as data/ml-1m; give data_name too."
+    )
+    split: str | None = Field(
+        default=None,
+        description="random, global_time, leave_one_out or user_time (data.split); changes the fingerprint.",
+    )
+    max_epochs: int | None = Field(
+        default=None, description="At most so many epochs (trainer.max_epochs), for models that are trained by epochs."
+    )
+    learning_rate: float | None = Field(
+        default=None, description="Size of the optimizer's steps (trainer.learning_rate), such as 0.01."
+    )
+    seed: int | None = Field(
+        default=None, description="Of initialisation, batches and negatives (seed); the split has data.split_seed."
+    )
     overrides: list[str] = Field(
         default=[],
         description=(
             "Settings on top of configs/, in Hydra's syntax: `data.split=global_time`, `trainer.max_epochs=5`, "
-            "`model.embedding_dim=32`. They hold for every asset of the run. Model and device are the partition's."
+            "`model.embedding_dim=32`. They hold for every asset of the run. Model and device are the partition's. "
+            "`movierec train --cfg job` shows every setting."
         ),
     )
     _composed: dict[tuple[str, ...], Settings] = PrivateAttr(default_factory=dict)
@@ -41,7 +69,7 @@ class SettingsResource(dg.ConfigurableResource[Any]):
             settings = self.shared()
             partitions = []
             for partition in _partition_keys(context):
-                partitions.append(Partition(partition, self.of(**_dimensions(partition, context))))
+                partitions.append(Partition(partition, self.of(**_dimensions(partition, context.asset_key))))
             step = Step(context, ArtifactStore(settings.paths.artifacts), settings, partitions)
             yield step
         except Exception as error:
@@ -52,15 +80,33 @@ class SettingsResource(dg.ConfigurableResource[Any]):
             raise
 
     def of(self, device: str, model: str) -> Settings:
-        """The settings of one partition."""
-        return self._compose([*self.overrides, f"model={model}", f"device={device}"])
+        """The settings of one partition; checkpoints are kept apart by device, as both may train the same model."""
+        settings = self._compose([*self.asked(), f"model={model}", f"device={device}"])
+        checkpoints = Path(settings.paths.checkpoints) / device_kind(device)
+        return replace(settings, paths=replace(settings.paths, checkpoints=str(checkpoints)))
+
+    def asked(self) -> list[str]:
+        """All that was asked for, in Hydra's syntax. Raises ConfigError for a setting that is asked for twice."""
+        given = {override.partition("=")[0].strip().lstrip("+"): override for override in self.overrides}
+        for name in ("model", "device"):
+            if name in given:
+                raise ConfigError(
+                    f"override {given[name]!r}: the {name} is the partition's; materialize that partition"
+                )
+        named = []
+        for field, setting in NAMED.items():
+            if (value := getattr(self, field)) is None:
+                continue
+            if setting in given:
+                raise ConfigError(
+                    f"{field}={value} and override {given[setting]!r} are the same setting; leave one out"
+                )
+            named.append(f"{setting}={_quoted(value)}")
+        return [*named, *self.overrides]
 
     def shared(self) -> Settings:
         """The settings that are no model's own. Popularity stands for any model: it has none, and needs no torch."""
-        for override in self.overrides:
-            if (name := override.partition("=")[0].strip()) in ("model", "device"):
-                raise ConfigError(f"override {override!r}: the {name} is the partition's; materialize that partition")
-        overrides = [override for override in self.overrides if not override.lstrip("+~").startswith("model.")]
+        overrides = [override for override in self.asked() if not override.lstrip("+~").startswith("model.")]
         return self._compose([*overrides, "model=popularity", "device=cpu"])
 
     def _compose(self, overrides: list[str]) -> Settings:
@@ -70,95 +116,19 @@ class SettingsResource(dg.ConfigurableResource[Any]):
         return self._composed[key]
 
 
-class TrackingResource(dg.ConfigurableResource[Any]):
-    """An MLflow run for the Dagster run, and inside it one for each model that is trained."""
-
-    _parent: Any = PrivateAttr(default=None)
-    _environment: dict[str, str | None] = PrivateAttr(default_factory=dict)
-
-    @contextmanager
-    def training(self, step: Step, partition: Partition) -> Iterator[Tracker]:
-        """The tracker of one model's training, ended whatever happens."""
-        settings = partition.settings
-        tags = {"dagster/run_id": step.context.run.run_id, "dagster/partition": partition.key}
-        if settings.logger.use_mlflow and (parent := self._parent_run(step, settings)):
-            tags["mlflow.parentRunId"] = parent
-        tracker = make_tracker(settings.logger, step.store.root, settings.experiment_name, tags)
-        name = settings.run_name or f"{settings.model_name}-{settings.device}-{settings.seed}"
-        tracker.start(name, flatten(settings.resolved()))
-        finished = False
-        try:
-            yield tracker
-            finished = True
-        finally:
-            tracker.finish(finished)
-
-    def evaluation(self, step: Step, trained_model: Artifact) -> Tracker:
-        """The tracker that adds to the run which trained a model."""
-        run_id = trained_model.origin.get("mlflow_run_id")
-        if not run_id or not step.settings.logger.use_mlflow:
-            return NO_TRACKER
-        tracker = MlflowTracker(step.store.root, step.settings.experiment_name)
-        tracker.resume(run_id)
-        return Trackers([tracker])
-
-    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        if self._parent is None:
-            return
-        assert context.instance is not None and context.run is not None
-        steps = context.instance.get_run_step_stats(context.run.run_id)
-        failed = any(step.status is not None and step.status.name == "FAILURE" for step in steps)
-        try:
-            self._parent.end_run("FAILED" if failed else "FINISHED")
-            self._parent.set_tracking_uri(None)
-        finally:
-            self._parent = None
-            for name, value in self._environment.items():
-                os.environ.pop(name, None)
-                if value is not None:
-                    os.environ[name] = value
-
-    def _parent_run(self, step: Step, settings: Settings) -> str:
-        """The id of the Dagster run's own MLflow run, or `` if MLflow fails, which never stops a training."""
-        try:
-            if self._parent is None:
-                self._parent = self._start_parent(step, settings)
-            return str(self._parent.mlflow_run_id or self._parent.active_run().info.run_id)
-        except Exception as error:
-            step.context.log.warning(f"MLflow: no run for the Dagster run ({error})")
-            return ""
-
-    def _start_parent(self, step: Step, settings: Settings) -> Any:
-        """dagster_mlflow's MlFlow, made only now: importing it takes seconds.
-
-        It finds the MLflow run of this Dagster run or starts it, and sets MLflow's global state and environment
-        variables, which are put back when the run ends.
-        """
-        root = step.store.root
-        ensure_experiment(open_client(root), settings.experiment_name, root)
-        from dagster_mlflow.resources import MlFlow
-
-        names = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID")
-        self._environment = {name: os.environ.get(name) for name in names}
-        run = step.context.run
-        return MlFlow(  # type: ignore[no-untyped-call]
-            SimpleNamespace(
-                log=step.context.log,
-                dagster_run=run,
-                run_id=run.run_id,
-                resource_config={
-                    "experiment_name": settings.experiment_name,
-                    "mlflow_tracking_uri": tracking_uri(root),
-                },
-            )
-        )
+def _quoted(value: str | float) -> str:
+    """A value in Hydra's syntax, whatever characters it has."""
+    if not isinstance(value, str):
+        return str(value)
+    escaped = value.replace("'", "\\'")
+    return f"'{escaped}'"
 
 
-def _dimensions(partition: str, context: dg.AssetExecutionContext) -> Mapping[str, str]:
+def _dimensions(partition: str, asset: dg.AssetKey) -> Mapping[str, str]:
     """Device and model of a partition; an asset by device alone is named after its model."""
     if isinstance(partition, dg.MultiPartitionKey):
         return partition.keys_by_dimension
-    return {"device": partition, "model": context.asset_key.to_user_string()}
+    return {"device": partition, "model": asset.to_user_string()}
 
 
 def _partition_keys(context: dg.AssetExecutionContext) -> Sequence[str]:
@@ -172,3 +142,25 @@ def _partition_keys(context: dg.AssetExecutionContext) -> Sequence[str]:
         ends = context.partition_key_range
         raise ConfigError(f"no partition from {ends.start} to {ends.end}; give the ends of the range in their order")
     return list(keys)
+
+
+def partition_slots(
+    context: dg.AssetCheckExecutionContext, asset: dg.AssetsDefinition, known: Sequence[tuple[str, ...]]
+) -> dict[str, tuple[str, str]]:
+    """Key -> model and device of every partition of an asset that a check's run is for.
+
+    known: the models and devices of all that there is; a run of the checks alone, without a partition, looks at those.
+    """
+    assert asset.partitions_def is not None
+    if context.has_partition_key:
+        keys: Sequence[str] = [context.partition_key]
+    elif context.has_partition_key_range:
+        keys = asset.partitions_def.get_partition_keys_in_range(context.partition_key_range)
+    else:
+        keys = [key for key in asset.partitions_def.get_partition_keys() if _slot_path(key, asset.key) in known]
+    return {key: _slot_path(key, asset.key) for key in keys}
+
+
+def _slot_path(partition: str, asset: dg.AssetKey) -> tuple[str, str]:
+    dimensions = _dimensions(partition, asset)
+    return dimensions["model"], dimensions["device"]

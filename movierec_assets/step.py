@@ -20,6 +20,21 @@ _DECIDED_BY = {"interactions": pipeline.FILTER_SETTINGS, "splits": _SPLIT, "inte
 """Data settings that decide the content of each data step."""
 
 
+_FOLLOW_FROM_INPUTS = ("raw_ratings", "raw_movies", "interactions", "splits", "interaction_graph", "leaderboard")
+"""Kinds whose content follows from their inputs and settings alone."""
+
+
+def data_version(artifact: Artifact) -> str:
+    """What Dagster tells by whether something downstream is stale.
+
+    Where the content follows from the inputs alone it is the content key, a hash of the inputs' keys and of the
+    settings: made again from equal data, or after damage, the version's name is another but nothing downstream has to
+    be made again. It changes whenever the fingerprint does, and exists before the split, too. A model is another one
+    each time it is trained, and its report and its index are of that one, so there it is the version.
+    """
+    return artifact.key if artifact.slot.kind in _FOLLOW_FROM_INPUTS else artifact.version
+
+
 class EngineFailure(dg.Failure):
     """An error of the engine's as Dagster shows it: its sentence, without the engine's stack trace, never retried."""
 
@@ -94,13 +109,26 @@ class Step:
         log.info("%s: %.1f s", " ".join([self.context.asset_key.to_user_string(), key or ""]).strip(), seconds)
         self.context.log.info(f"{artifact.reference} in {seconds:.1f} s")
 
-    def result(self) -> dg.MaterializeResult[None]:
-        """The materialization; its data version is the artifact's, or one for all the artifacts of several partitions.
+    @property
+    def parent_run_id(self) -> str:
+        """The run that this one repeats, or ``."""
+        return self.context.run.parent_run_id or self.context.run.tags.get("dagster/parent_run_id", "")
 
-        Dagster takes one data version a step. Whenever a partition is made again it gets another version, so that
+    @property
+    def retried(self) -> bool:
+        """Whether this is another attempt at a step, or at a run, that was cut off or failed."""
+        if self.context.retry_number:
+            return True
+        before = self.context.instance.get_run_by_id(self.parent_run_id) if self.parent_run_id else None
+        return before is not None and not before.is_success
+
+    def result(self) -> dg.MaterializeResult[None]:
+        """The materialization with its data version, or one for all the artifacts of several partitions.
+
+        Dagster takes one data version a step. Whenever a partition's own changes, so does the one for all, so that
         what stands downstream is marked stale either way.
         """
-        versions = [artifact.version for artifact, _ in self._made.values()]
+        versions = [data_version(artifact) for artifact, _ in self._made.values()]
         return dg.MaterializeResult(
             data_version=dg.DataVersion(versions[0] if len(versions) == 1 else content_key(versions))
         )
@@ -122,6 +150,6 @@ class Step:
                         self.context.asset_key,
                         partition=key,
                         metadata=metadata,
-                        tags={"dagster/data_version": artifact.version, **dimensions},
+                        tags={"dagster/data_version": data_version(artifact), **dimensions},
                     )
                 )

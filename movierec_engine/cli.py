@@ -2,50 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 from rich.console import Console
-from rich.table import Table
 
-from movierec_engine import __version__
+from movierec_engine import __version__, release_commands
 from movierec_engine.console import log_to_console, one_sentence_errors, read_env_file
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-ARTIFACTS = click.option(
-    "--artifacts",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=lambda: os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts",
-    show_default="MOVIEREC_ARTIFACTS, else artifacts",
-    help="The artifact store.",
-)
-
-
-def trained_model(default: str | None = None) -> Callable[[F], F]:
-    """The options that name a trained model: --model, --device and --version."""
-    options = (
-        click.option(
-            "--model",
-            required=default is None,
-            default=default,
-            show_default=default is not None,
-            help="The model, such as lightgcn.",
-        ),
-        click.option(
-            "--device", help="The kind of device that it was trained on: cpu, cuda or mps.", show_default="any"
-        ),
-        click.option("--version", help="A version of it, or the beginning of one.", show_default="the newest"),
-    )
-
-    def decorate(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
+from movierec_engine.options import ARTIFACTS, trained_model
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -99,11 +63,15 @@ def canaries(artifacts: Path, model: str, device: str | None, version: str | Non
 @cli.command()
 @ARTIFACTS
 @trained_model()
-def fidelity(artifacts: Path, model: str, device: str | None, version: str | None) -> None:
+@click.option(
+    "--folds", default=5, show_default=True, type=click.IntRange(min=2), help="Parts that the users are held out in."
+)
+def fidelity(artifacts: Path, model: str, device: str | None, version: str | None, folds: int) -> None:
     """Measure how good a trained model is for people whom it was not trained on.
 
-    It is trained once more without some users, who then come as newcomers with one, three, five and ten of their own
-    movies. From how many on that is better than popularity is written to the store, with the whole curve.
+    All users with 15 or more train interactions are held out in turn, in folds. For each fold the model is trained
+    again without its users, who then come as newcomers with one, three, five and ten of their own movies. From how many
+    on that is better than popularity is written to the store, with the whole curve.
     """
     from movierec_engine import pipeline
     from movierec_engine.pipeline.fidelity import fold_in_table, measure_fold_in
@@ -113,7 +81,7 @@ def fidelity(artifacts: Path, model: str, device: str | None, version: str | Non
     with one_sentence_errors():
         store = ArtifactStore(artifacts)
         trained = pipeline.find_trained_model(store, model, device or "", version or "")
-        made = measure_fold_in(store, trained)
+        made = measure_fold_in(store, trained, folds=folds)
         console = Console()
         console.print(fold_in_table(made))
         console.print(f"curve: {made.folder}", soft_wrap=True, highlight=False)
@@ -284,6 +252,36 @@ def dials(artifacts: Path, model: str, device: str | None, version: str | None) 
 
 @cli.command()
 @ARTIFACTS
+@trained_model()
+@click.option(
+    "--folds",
+    default=5,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Parts that items are held out in, to measure how well they are found by their place; 0 measures none.",
+)
+def new_movies(artifacts: Path, model: str, device: str | None, version: str | None, folds: int) -> None:
+    """Place the movies that a trained model does not know, and measure what a share of the lists costs.
+
+    New movies stand among those that are like them in genres and year. A list has none unless a share is asked for; the
+    price is measured on validation. For each fold the model is trained again without its items.
+    """
+    from movierec_engine import pipeline
+    from movierec_engine.pipeline.new_movies import measure_new_movies, new_movies_table
+    from movierec_engine.store import ArtifactStore
+
+    log_to_console()
+    with one_sentence_errors():
+        store = ArtifactStore(artifacts)
+        trained = pipeline.find_trained_model(store, model, device or "", version or "")
+        made = measure_new_movies(store, trained, folds=folds)
+        console = Console()
+        console.print(new_movies_table(made))
+        console.print(f"new movies: {made.folder}", soft_wrap=True, highlight=False)
+
+
+@cli.command()
+@ARTIFACTS
 @click.option(
     "--model", "models", multiple=True, help="A model to materialize; repeat for more.  [default: eight quick ones]"
 )
@@ -321,14 +319,15 @@ def demo(
 
 
 @cli.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="The port to listen on.")
+@click.argument("overrides", nargs=-1)
+@click.option("--host", show_default="serving.host", help="The address to listen on.")
+@click.option("--port", show_default="serving.port", type=click.IntRange(1, 65535), help="The port to listen on.")
 @click.option(
     "--model-dir",
     type=click.Path(file_okay=False, path_type=Path),
     default=lambda: os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts",
     show_default="MOVIEREC_ARTIFACTS, else artifacts",
-    help="The artifact store to serve from.",
+    help="The artifact store to serve from; a folder of checkpoints stands for it.",
 )
 @click.option(
     "--data-dir",
@@ -342,19 +341,41 @@ def demo(
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     help="Serve only indices of models trained on this device; answering needs no accelerator.",
 )
-@click.option("--workers", default=0, show_default="one a core, at most 4", type=click.IntRange(0, 64))
+@click.option("--workers", show_default="serving.workers: one a core, at most 4", type=click.IntRange(0, 64))
 @click.option("--debug", is_flag=True, help="Flask's own server with reloader and debugger; on loopback only.")
-def serve(host: str, port: int, model_dir: Path, data_dir: Path | None, device: str, workers: int, debug: bool) -> None:
+def serve(
+    overrides: tuple[str, ...],
+    host: str | None,
+    port: int | None,
+    model_dir: Path,
+    data_dir: Path | None,
+    device: str,
+    workers: int | None,
+    debug: bool,
+) -> None:
     """Answer recommendation calls from the promoted index, or from the newest one while none is promoted.
 
-    A newer promoted version is taken over between two requests.
+    OVERRIDES are settings of the serving group in Hydra's syntax, such as serving.follow=latest, with which the newest
+    index of any model answers. A newer version is taken over within two seconds, between two requests.
     """
-    from movierec_engine.api.config import ServingConfig
+    from dataclasses import replace
+
     from movierec_engine.api.server import serve as run
+    from movierec_engine.api.server import store_to_serve
+    from movierec_engine.config import load_serving
 
     with one_sentence_errors():
-        serving = ServingConfig(host=host, port=port, workers=workers)
-        run(model_dir, serving, data_dir=data_dir, device=device, debug=debug)
+        settings = load_serving(list(overrides))
+        serving = replace(
+            settings,
+            host=host or settings.host,
+            port=port or settings.port,
+            workers=settings.workers if workers is None else workers,
+        )
+        store, notice = store_to_serve(model_dir, Path(os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts"))
+        if notice:
+            Console(stderr=True).print(notice, soft_wrap=True, highlight=False, markup=False)
+        run(store, serving, data_dir=data_dir, device=device, debug=debug)
 
 
 @cli.group()
@@ -385,36 +406,7 @@ def fetch(name: str, directory: Path) -> None:
         Console().print(f"{folder}\ntrain on it: movierec train data.name={name} data.dir={folder}", highlight=False)
 
 
-@cli.group()
-def models() -> None:
-    """Trained versions."""
-
-
-@models.command("list")
-@ARTIFACTS
-def list_models(artifacts: Path) -> None:
-    """List every trained version in the store, newest last, and mark the one that is served."""
-    from movierec_engine.store import SERVING, ArtifactStore
-
-    with one_sentence_errors():
-        store = ArtifactStore(artifacts)
-        served = store.pointed(SERVING)
-        table = Table(title=f"trained models in {store.root}")
-        for column in ("model", "device", "version", "fingerprint", "validation ndcg@10", "seconds", ""):
-            numbers = column in ("validation ndcg@10", "seconds")
-            table.add_column(column, justify="right" if numbers else "left", overflow="fold")
-        for slot in store.slots("trained_model"):
-            for version in store.versions(slot):
-                measured = version.facts.get("validation_metrics", {}).get("ndcg@10")
-                table.add_row(
-                    *slot.path,
-                    version.version,
-                    version.fingerprint,
-                    "-" if measured is None else f"{measured:.4f}",
-                    f"{version.facts.get('seconds', 0):.1f}",
-                    "served" if served and served.parents["trained_model"] == version.reference else "",
-                )
-        Console().print(table)
+cli.add_command(release_commands.models)
 
 
 def main() -> None:

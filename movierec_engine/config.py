@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from movierec_engine.api.config import ServingConfig
+from movierec_engine.champion import ReleaseConfig
 from movierec_engine.data.config import DataConfig
 from movierec_engine.device import resolve_device
 from movierec_engine.errors import ConfigError
@@ -52,6 +53,7 @@ class Settings:
     trainer: TrainerConfig
     evaluation: EvaluationConfig
     retrieval: RetrievalConfig
+    release: ReleaseConfig
     serving: ServingConfig
     logger: LoggerConfig
     paths: PathsConfig
@@ -99,6 +101,25 @@ def load_settings(overrides: list[str]) -> Settings:
     return typed_settings(composed, overrides)
 
 
+def load_serving(overrides: list[str]) -> ServingConfig:
+    """The serving group alone, from configs/ and overrides such as `serving.follow=latest`; imports no model.
+
+    Raises ConfigError for what is no setting of the group or no value of one.
+    """
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+~")
+        if key != "serving" and not key.startswith("serving."):
+            raise ConfigError(f"{override!r} is no setting of the server; use settings such as serving.follow=latest")
+    try:
+        with _hydra_lock:
+            GlobalHydra.instance().clear()
+            with initialize_config_dir(config_dir=str(config_dir())):
+                composed = compose("config", overrides=overrides)
+        return typed(ServingConfig, OmegaConf.to_container(composed.serving, resolve=True), "serving")
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(explain(error, overrides)) from error
+
+
 def typed_settings(composed: DictConfig, overrides: list[str]) -> Settings:
     """Settings from a configuration that Hydra composed."""
     for name in sorted(OmegaConf.missing_keys(composed)):
@@ -112,6 +133,7 @@ def typed_settings(composed: DictConfig, overrides: list[str]) -> Settings:
         "trainer": TrainerConfig,
         "evaluation": EvaluationConfig,
         "retrieval": RetrievalConfig,
+        "release": ReleaseConfig,
         "serving": ServingConfig,
         "logger": LoggerConfig,
         "paths": PathsConfig,
@@ -121,7 +143,7 @@ def typed_settings(composed: DictConfig, overrides: list[str]) -> Settings:
     return Settings(
         model_name=name,
         model=typed(model_class(name).Config, model, "model"),
-        **{group: typed(kind, values.pop(group), group) for group, kind in groups.items()},
+        **{group: typed(kind, values.pop(group, {}), group) for group, kind in groups.items()},
         device=device,
         seed=seed,
         experiment_name=str(values.pop("experiment_name")),

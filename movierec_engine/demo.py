@@ -1,6 +1,7 @@
 """The whole platform in one command: materialize through Dagster, show what is recommended, run the three servers."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -71,6 +72,7 @@ def run(artifacts: Path, models: Sequence[str], device: str, overrides: Sequence
         "MOVIEREC_ARTIFACTS": str(artifacts),
         "MOVIEREC_CHECKPOINTS": str(artifacts / "checkpoints"),
         "DAGSTER_HOME": str(dagster_home(artifacts)),
+        "MOVIEREC_AUTOMATION": os.environ.get("MOVIEREC_AUTOMATION") or "demo",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     missing = missing_models(store, wanted)
@@ -210,12 +212,11 @@ def require_free(ports: Ports) -> None:
 
 
 def dagster_home(artifacts: Path) -> Path:
-    """Dagster's instance folder below the artifacts, with telemetry and first-visit dialogs off; made if need be."""
+    """Dagster's instance folder below the artifacts, with the settings for one machine unless it has some already."""
     home = artifacts / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    settings = home / "dagster.yaml"
-    if not settings.exists():
-        settings.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n", encoding="utf-8")
+    if not (home / "dagster.yaml").exists():
+        shutil.copy(PROJECT / "deploy" / "dagster" / "one-machine" / "dagster.yaml", home)
     return home
 
 

@@ -46,7 +46,7 @@ def test_only_models_that_the_store_lacks_in_these_settings_are_materialized(
     for model in ("popularity", "ease"):
         pipeline.run(store, load_settings([*small_data, f"model={model}"]))
     assert missing() == ["popularity", "ease"], "nothing is released yet"
-    pipeline.release(store, pipeline.rank_models(store, "ndcg@10"))
+    pipeline.decide_release(store, pipeline.rank_models(store, "ndcg@10"))
     assert missing() == []
     ease = store.require(Slot("trained_model", ("ease", "cpu")))
     (ease.folder / "manifest.json").write_text("{")

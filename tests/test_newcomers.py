@@ -39,7 +39,7 @@ def test_the_source_follows_from_the_length_and_nothing_seen_is_recommended(
 ) -> None:
     row = history_of(*sorted(history))
 
-    items, scores, source = recommend(MODEL, row, k, enough)
+    items, scores, source = recommend(MODEL.newcomers(), MODEL.popularity, row, k, enough)
 
     personal = enough is not None and len(history) >= enough and len(history) > 0
     assert source == ("fold-in" if personal else "popularity")
@@ -53,13 +53,13 @@ def test_the_source_follows_from_the_length_and_nothing_seen_is_recommended(
 
 
 def test_fold_in_finds_the_camp_and_popularity_does_not() -> None:
-    items, _, _ = recommend(MODEL, history_of(3), 5, enough=1)
+    items, _, _ = recommend(MODEL.newcomers(), MODEL.popularity, history_of(3), 5, enough=1)
     assert set(items.tolist()) == {1, 5, 7, 9, 11}
-    items, _, _ = recommend(MODEL, history_of(3), 5, enough=2)
+    items, _, _ = recommend(MODEL.newcomers(), MODEL.popularity, history_of(3), 5, enough=2)
     assert items.tolist() == [0, 1, 2, 4, 5]
 
 
 def test_recommending_leaves_the_model_as_it_was() -> None:
     before = MODEL.popularity.copy()
-    recommend(MODEL, history_of(0, 1), 3, enough=None)
+    recommend(MODEL.newcomers(), MODEL.popularity, history_of(0, 1), 3, enough=None)
     assert (MODEL.popularity == before).all()

@@ -162,9 +162,11 @@ def test_the_release_is_the_best_on_validation(small_data: list[str], tmp_path: 
     store = ArtifactStore(tmp_path / "store")
     for model in ("ease", "popularity"):
         pipeline.run(store, load_settings([*small_data, f"model={model}"]))
-    index = pipeline.release(store, pipeline.rank_models(store, "ndcg@10"))
+    pipeline.decide_release(store, pipeline.rank_models(store, "ndcg@10"))
+    index = store.pointed(SERVING)
+    assert index is not None
     assert index.slot.path[0] == "ease", "users of one camp like what their camp likes, which popularity cannot know"
-    assert store.pointed(SERVING) == index
+    assert index == store.require(Slot("faiss_index", ("ease", "cpu")))
 
 
 def test_the_report_is_what_the_evaluator_says_of_the_saved_model(small_data: list[str], tmp_path: Path) -> None:

@@ -10,8 +10,12 @@ from scipy import sparse
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import MOVIES_SCHEMA
+from movierec_engine.models.newcomers import Basis
+from movierec_engine.models.newcomers.lightgcn import LightGCNNewcomers
 from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
+from movierec_engine.retrieval.flat import shared_vectors
 from movierec_engine.store import Artifact
+from movierec_engine.taste_dials import ItemFacts
 
 Publish = Callable[..., Artifact]
 """`publish("ease", sign=-1, device="cpu")` publishes a `small_index`."""
@@ -22,27 +26,47 @@ MOVIES = [10, 20, 30, 40, 2**63 - 1]
 USERS = [1, 7, 9]
 """Likes later items, has seen 50's neighbour 40; likes earlier ones; has no history."""
 
+ENOUGH = 2
+"""Movies from which on a newcomer is folded in: who has movies 30 to 50 (items 2 to 4) likes later items, who has 10 or
+20 earlier ones."""
+
 
 def small_index(model: str = "ease", sign: int = 1) -> RetrievalIndex:
-    """Users 1 and 7 have the queries (sign, 0) and (-sign, 0); user 1 has seen item 3, user 9 has seen item 0."""
+    """Users 1 and 7 have the queries (sign, 0) and (-sign, 0); user 1 has seen item 3, user 9 has seen item 0.
+
+    A newcomer's score of item i is (i + 1) sign / sqrt(h), summed over the h items of the history, each for or against.
+    """
     vectors = np.array([[i + 1, 1] for i in range(5)], dtype=np.float32)
     queries = np.array([[sign, 0], [-sign, 0], [0, 0]], dtype=np.float32)
     seen = np.array([[0, 0, 0, 1, 0], [0, 0, 0, 0, 0], [1, 0, 0, 0, 0]], dtype=np.float32)
+    history = sparse.csr_matrix(np.array([[0, 0, 0, 1, 0], [1, 0, 0, 0, 0], [0] * 5], dtype=np.float32))
+    steps = np.array([[sign if i >= 2 else -sign, 0] for i in range(5)], dtype=np.float32)
     similar = np.array([[(i + 1) % 5, (i + 2) % 5, -1] for i in range(5)], dtype=np.int32)
     titles = [f'Movie & "{i}" <b>' for i in range(5)]
     table = {"movie_id": MOVIES, "title": titles, "year": [1990, None, 2000, 2001, 2002], "genres": [["Drama"]] * 5}
+    index = build_faiss(vectors, "Flat")
     return RetrievalIndex(
-        index=build_faiss(vectors, "Flat"),
+        index=index,
+        vectors=shared_vectors(index),
         users=IdMap(np.array(USERS)),
         items=IdMap(np.array(MOVIES)),
         queries=sparse.csr_matrix(queries),
         seen=sparse.csr_matrix(seen),
+        history=history,
+        known=sparse.csr_matrix((3, 0), dtype=np.float32),
         popularity=np.array([5, 4, 3, 2, 1], dtype=np.float32),
         personal=np.array([True, True, False]),
         similar=similar,
         similarity=np.tile(np.array([0.9, 0.5, 0.0], dtype=np.float32), (5, 1)),
         movies=pa.table(table, schema=MOVIES_SCHEMA),
-        facts=IndexFacts(model, "cpu", "Flat", 2, 1.0, 10, 2, 0.1),
+        item_facts=ItemFacts(
+            genres=np.ones((5, 1), dtype=np.float32),
+            year=np.array([1990, 0, 2000, 2001, 2002], dtype=np.int32),
+            share=np.array([5, 4, 3, 2, 1]) / 5,
+            embeddings=vectors,
+        ),
+        newcomers=LightGCNNewcomers(Basis(vectors, history), steps),
+        facts=IndexFacts(model, "cpu", "Flat", 2, 1.0, 10, 2, 0.1, ENOUGH),
     )
 
 

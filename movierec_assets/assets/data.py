@@ -10,6 +10,9 @@ GROUP = "data"
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 
 
+TABLE_OF_POSITIVES = {"user_id": "int64", "movie_id": "int64", "rating": "float", "timestamp": "int64, seconds"}
+
+
 def columns(**types: str) -> dict[str, dg.TableSchema]:
     """Metadata of a table's definition: its columns with their types."""
     return {"dagster/column_schema": dg.TableSchema([dg.TableColumn(name, kind) for name, kind in types.items()])}
@@ -43,11 +46,17 @@ def raw_movies(context: dg.AssetExecutionContext, settings: SettingsResource) ->
         return step.result()
 
 
-@dg.asset(group_name=GROUP, kinds={"parquet"}, backfill_policy=SINGLE_RUN, deps=[raw_ratings])
+@dg.asset(
+    group_name=GROUP,
+    kinds={"parquet"},
+    backfill_policy=SINGLE_RUN,
+    deps=[raw_ratings],
+    metadata=columns(**TABLE_OF_POSITIVES),
+)
 def interactions(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
-    """Positive interactions after the rating threshold and the k-core, as `user, item, timestamp`.
+    """Positive interactions after the rating threshold and the k-core: `user_id, movie_id, rating, timestamp`.
 
-    Users and items are contiguous indices from 0; two id maps lead back to MovieLens ids.
+    With them two id maps, in whose order the engine numbers users `[n_users]` and items `[n_items]` from 0.
     """
     with settings.step(context) as step:
         made = pipeline.filter_interactions(step.store, step.parent("raw_ratings"), step.settings.data, step.origin)
@@ -55,9 +64,15 @@ def interactions(context: dg.AssetExecutionContext, settings: SettingsResource) 
         return step.result()
 
 
-@dg.asset(group_name=GROUP, kinds={"parquet"}, backfill_policy=SINGLE_RUN, deps=[interactions])
+@dg.asset(
+    group_name=GROUP,
+    kinds={"parquet"},
+    backfill_policy=SINGLE_RUN,
+    deps=[interactions],
+    metadata=columns(**TABLE_OF_POSITIVES, part="train, validation or test"),
+)
 def splits(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
-    """The interactions divided into train, validation and test, which are disjoint.
+    """The interactions divided into train, validation and test, which are disjoint, by the column `part`.
 
     From here on artifacts carry the fingerprint: numbers with different fingerprints are never compared.
     """

@@ -4,9 +4,10 @@ import dagster as dg
 
 from movierec_assets import metadata
 from movierec_assets.assets.data import SINGLE_RUN, interaction_graph, raw_movies, splits
-from movierec_assets.assets.models import GROUP, trained_model
+from movierec_assets.assets.models import GROUP, RETRY, TRAINING, trained_model
 from movierec_assets.partitions import BY_DEVICE
-from movierec_assets.resources import SettingsResource, TrackingResource
+from movierec_assets.resources import SettingsResource
+from movierec_assets.tracking import TrackingResource
 from movierec_engine import pipeline
 
 MEMBERS = dg.AssetDep(trained_model, partition_mapping=dg.MultiToSingleDimensionPartitionMapping("device"))
@@ -17,6 +18,8 @@ MEMBERS = dg.AssetDep(trained_model, partition_mapping=dg.MultiToSingleDimension
     kinds={"numpy", "faiss"},
     partitions_def=BY_DEVICE,
     backfill_policy=SINGLE_RUN,
+    retry_policy=RETRY,
+    pool=TRAINING,
     deps=[splits, interaction_graph, raw_movies, MEMBERS],
 )
 def hybrid_ensemble(
@@ -31,8 +34,9 @@ def hybrid_ensemble(
         for partition in step.partitions:
             with tracking.training(step, partition) as tracker:
                 model = pipeline.train_model(step.store, partition.settings, split, graph, tracker, step.origin)
-            tracker = tracking.evaluation(step, model)
-            report = pipeline.evaluate_model(step.store, model, movies, tracker=tracker, origin=step.origin)
+            with tracking.evaluation(step, model) as tracker:
+                report = pipeline.evaluate_model(step.store, model, movies, tracker=tracker, origin=step.origin)
+                tracker.outcome(model, report)
             pipeline.build_faiss_index(step.store, model, movies, partition.settings.retrieval, step.origin)
             shown = {**metadata.of_trained_model(model, step.metric), **metadata.of_report(report, step.metric)}
             step.done(model, shown, partition)

@@ -3,14 +3,19 @@
 import dagster as dg
 
 from movierec_assets import metadata
-from movierec_assets.assets.data import SINGLE_RUN, interaction_graph, raw_movies, splits
+from movierec_assets.assets.data import SINGLE_RUN, columns, interaction_graph, raw_movies, splits
 from movierec_assets.partitions import MODEL_BY_DEVICE
-from movierec_assets.resources import SettingsResource, TrackingResource
+from movierec_assets.resources import SettingsResource
+from movierec_assets.tracking import TrackingResource
 from movierec_engine import pipeline
 from movierec_engine.errors import LeakError
 from movierec_engine.pipeline.canaries import run_canaries
 
 GROUP = "models"
+TRAINING = "training"
+"""The pool of everything that trains; dagster.yaml says how many may at once."""
+RETRY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
+"""For what is nobody's mistake, such as a full disk or a lost network folder; an error of the engine's is final."""
 
 
 @dg.asset(
@@ -18,20 +23,26 @@ GROUP = "models"
     kinds={"pytorch", "mlflow"},
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=SINGLE_RUN,
+    retry_policy=RETRY,
+    pool=TRAINING,
     deps=[splits, interaction_graph],
+    metadata=columns(epoch="int64", loss="double", seconds="double", **{"metric@k": "double, on validation"}),
 )
 def trained_model(
     context: dg.AssetExecutionContext, settings: SettingsResource, tracking: TrackingResource
 ) -> dg.MaterializeResult[None]:
-    """A model trained on train and measured on validation: weights, settings, id maps and history.
+    """A model trained on train and measured on validation: weights, settings, id maps and its history by epoch.
 
-    A partition whose device is not on the machine fails at once; nothing falls back to another device.
+    A partition whose device is not on the machine fails at once; nothing falls back to another device. A run that was
+    killed goes on from its last checkpoint when it is retried.
     """
     with settings.step(context) as step:
         split, graph = step.parent("splits"), step.parent("interaction_graph")
         for partition in step.partitions:
             with tracking.training(step, partition) as tracker:
-                made = pipeline.train_model(step.store, partition.settings, split, graph, tracker, step.origin)
+                made = pipeline.train_model(
+                    step.store, partition.settings, split, graph, tracker, step.origin, step.retried
+                )
             step.done(made, metadata.of_trained_model(made, step.metric), partition)
         return step.result()
 
@@ -42,21 +53,24 @@ def trained_model(
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=SINGLE_RUN,
     deps=[trained_model, raw_movies],
+    metadata=columns(user_id="int64", test_items="int64", train_items="int64", **{"metric@k": "double"}),
 )
 def evaluation_report(
     context: dg.AssetExecutionContext, settings: SettingsResource, tracking: TrackingResource
 ) -> dg.MaterializeResult[None]:
-    """The newest trained model measured on test: means with 95 % intervals, and every user's own metrics."""
+    """The newest trained model measured on test: means with 95 % intervals, and every user's own metrics.
+
+    users.parquet has a row `[n_users]` for each evaluated user, lists.parquet what was recommended, relevant.parquet
+    the rank of every test item, segments.parquet the metrics by kinds of users and items.
+    """
     with settings.step(context) as step:
         for partition in step.partitions:
             model = step.trained_model(partition)
-            made = pipeline.evaluate_model(
-                step.store,
-                model,
-                step.movies_of(model),
-                tracker=tracking.evaluation(step, model),
-                origin=step.origin,
-            )
+            with tracking.evaluation(step, model) as tracker:
+                made = pipeline.evaluate_model(
+                    step.store, model, step.movies_of(model), tracker=tracker, origin=step.origin
+                )
+                tracker.outcome(model, made)
             step.done(made, metadata.of_report(made, step.metric), partition)
         return step.result()
 
@@ -67,6 +81,7 @@ def evaluation_report(
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=SINGLE_RUN,
     deps=[trained_model, raw_movies],
+    metadata=columns(movie_id="int64", title="text", year="int", genres="list of text"),
 )
 def faiss_index(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """What the API serves of the newest trained model: item vectors `float32 [items, dimensions]` in a FAISS index.
@@ -88,6 +103,7 @@ def faiss_index(context: dg.AssetExecutionContext, settings: SettingsResource) -
     kinds={"pytorch"},
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=SINGLE_RUN,
+    pool=TRAINING,
     deps=[trained_model],
 )
 def leak_canaries(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:

@@ -8,7 +8,8 @@ from movierec_assets.assets.ensemble import hybrid_ensemble
 from movierec_assets.assets.models import evaluation_report, faiss_index
 from movierec_assets.resources import SettingsResource
 from movierec_engine import pipeline
-from movierec_engine.store import Slot
+from movierec_engine.errors import StoreError
+from movierec_engine.store import SERVING, Slot
 
 GROUP = "release"
 
@@ -29,9 +30,16 @@ def leaderboard(context: dg.AssetExecutionContext, settings: SettingsResource) -
     group_name=GROUP, kinds={"json"}, backfill_policy=SINGLE_RUN, deps=[leaderboard, faiss_index, hybrid_ensemble]
 )
 def serving_release(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
-    """The pointer that the API follows: from now on it names the index of the leaderboard's best model."""
+    """The pointer that the API follows: the index of the champion, which the leaderboard's best model has to match.
+
+    The best becomes champion if it is at least as good as the one that is served and as the baselines of
+    `release.above`, by the paired test on validation; else what was served stays, and the metadata says why.
+    """
     with settings.step(context) as step:
         ranking = step.store.require(Slot("leaderboard"))
-        index = pipeline.release(step.store, ranking)
-        step.done(index, metadata.of_release(index, ranking))
+        decision = pipeline.decide_release(step.store, ranking, step.settings.release, origin=step.origin)
+        index = step.store.pointed(SERVING)
+        if index is None:
+            raise StoreError(f"nothing is served from {step.store.root}: {decision.sentence}")
+        step.done(index, metadata.of_release(index, decision))
         return step.result()

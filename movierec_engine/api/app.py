@@ -1,97 +1,135 @@
-"""The Flask application: each route parses, calls the service and renders."""
+"""The Flask application: hooks and endpoints over an artifact store."""
 
-import re
-import secrets
+import threading
+import weakref
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, request
 
+from movierec_engine.api.access import ApiKeys, RateLimit
+from movierec_engine.api.assets import register_assets
 from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.endpoints import register
+from movierec_engine.api.envelope import ENDPOINT, Envelope
 from movierec_engine.api.errors import register_error_answers
-from movierec_engine.api.inference import InferenceService
+from movierec_engine.api.inference import InferenceService, about
+from movierec_engine.api.metrics import FLUSH_SECONDS, Metrics, Series, written
+from movierec_engine.api.openapi import describe
+from movierec_engine.api.reading import MAX_BODY_BYTES
 from movierec_engine.api.releases import Releases
-from movierec_engine.api.requests import (
-    MAX_BODY_BYTES,
-    parse_batch,
-    parse_movie_id,
-    parse_nothing,
-    parse_recommend,
-    parse_similar,
-)
+from movierec_engine.api.routes.models import models
+from movierec_engine.api.routes.movies import movies
+from movierec_engine.api.routes.operations import operations
+from movierec_engine.api.routes.recommendations import recommendations
 from movierec_engine.data.ratings import Movies
 from movierec_engine.store import ArtifactStore
 
-ENDPOINTS = {
-    "GET, POST /api/recommend": "recommendations for a user: user_id, top_k, model, strict",
-    "GET /api/similar/<item_id>": "similar movies: top_k, model",
-    "POST /api/batch-recommend": "recommendations for many users: user_ids, top_k, model, strict",
-    "GET /api/models": "the models that can answer, and which one does by default",
-    "GET /api/movie/<movie_id>": "a movie's title, year and genres",
-    "GET /api/health": "whether the server lives, and what it serves",
-}
-
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
 
 def create_app(
-    store_root: Path, serving: ServingConfig | None = None, *, device: str = "auto", titles: Movies | None = None
+    store_root: Path,
+    serving: ServingConfig | None = None,
+    *,
+    device: str = "auto",
+    titles: Movies | None = None,
+    metrics_folder: Path | None = None,
+    watch: bool = False,
 ) -> Flask:
     """The API over an artifact store, which may still be empty.
 
     titles: replaces the titles that the indices carry. device: whose indices are served, `auto` for any.
+    metrics_folder: where the workers of one server share their counters.
+    watch: follow the store in a thread, as a server does, instead of at each request.
     """
     limits = serving or ServingConfig()
-    service = InferenceService(Releases(ArtifactStore(store_root), device, titles))
-    app = Flask("movierec", static_folder=None)
+    metrics = Metrics(metrics_folder, lambda: _gauges(releases))
+    releases = Releases(
+        ArtifactStore(store_root),
+        device,
+        titles,
+        follow=limits.follow,
+        in_memory=limits.models_in_memory,
+        remembered=limits.remembered_lists,
+        on_swap=lambda: metrics.count("movierec_swaps_total"),
+    )
+    app = Flask("movierec_engine.api", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # a doubled slash is a 404 instead of an HTML page that redirects
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+    service = InferenceService(releases)
+    overview: dict[str, Any] = {}
+    topics = [recommendations(service), movies(service), models(service)]
+    topics.append(operations(service, metrics, cache(lambda: describe(endpoints, limits)), overview))
+    endpoints = [endpoint for topic in topics for endpoint in topic.endpoints]
+    overview |= {
+        "endpoints": {f"{', '.join(one.methods)} {one.path}": one.summary for one in endpoints},
+        "at_most": {
+            "top_k": limits.max_top_k,
+            "user_ids": limits.max_batch,
+            "user_ids_times_top_k": limits.max_batch_movies,
+            "body_bytes": MAX_BODY_BYTES,
+        },
+    }
+    keys = ApiKeys.of_environment()
+    unlimited = frozenset(one.name for one in endpoints if not one.limited)
+    _register_beginning(app, RateLimit(limits.rate_limit, limits.rate_burst), unlimited)
     register_error_answers(app)
+    register_assets(app)
+    register(app, endpoints, limits, keys)
+    app.wsgi_app = Envelope(app.wsgi_app, metrics, limits.cors_origins)  # type: ignore[method-assign]
+    app.extensions["movierec"] = {"endpoints": endpoints, "releases": releases, "metrics": metrics}
+    if watch:
+        _watch(app, releases, metrics, limits.follow_seconds)
+    return app
+
+
+def _register_beginning(app: Flask, rate: RateLimit, unlimited: frozenset[str]) -> None:
+    """Before each request: name its endpoint for the metrics, hold the rate limit, answer OPTIONS."""
 
     @app.before_request
-    def name_request() -> None:
-        given = request.headers.get("X-Request-ID", "")
-        g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    def begin() -> Response | None:
+        rule = request.url_rule
+        if rule is not None:
+            request.environ[ENDPOINT] = rule.rule
+        if request.endpoint not in unlimited:
+            rate.take(request.remote_addr or "")
+        return _options(app) if request.method == "OPTIONS" else None
 
-    @app.after_request
-    def return_request_id(response: Response) -> Response:
-        response.headers["X-Request-ID"] = g.get("request_id", "")
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
 
-    def answer(body: dict[str, object]) -> Response:
-        return jsonify({**body, "request_id": g.request_id})
+def _options(app: Flask) -> Response | None:
+    """An empty answer that says which methods a path has; None for a path that is not there."""
+    adapter = app.create_url_adapter(request)
+    methods = sorted(adapter.allowed_methods()) if adapter else []
+    if not methods:
+        return None
+    response = Response(status=204, headers={"Allow": ", ".join([*methods, "OPTIONS"])})
+    del response.headers["Content-Type"]
+    return response
 
-    @app.get("/")
-    def endpoints() -> Response:
-        parse_nothing(request)
-        bounds = {"top_k": limits.max_top_k, "user_ids": limits.max_batch, "body_bytes": MAX_BODY_BYTES}
-        return answer({"endpoints": ENDPOINTS, "at_most": bounds})
 
-    @app.route("/api/recommend", methods=["GET", "POST"])
-    def recommend() -> Response:
-        return answer(service.recommend(parse_recommend(request, limits)))
+def _gauges(releases: Releases) -> Series:
+    now = releases.snapshot()
+    default = now.served.get(None)
+    gauges = {
+        "movierec_workers": 1.0,
+        "movierec_loaded_models": float(len({one.artifact.reference for one in now.served.values()})),
+        "movierec_refused_versions": float(len(now.refused)),
+    }
+    if default is not None:
+        gauges[written("movierec_served_info", about(default))] = 1.0
+    return gauges
 
-    @app.get("/api/similar/<item_id>")
-    def similar(item_id: str) -> Response:
-        return answer(service.similar(parse_similar(request, item_id, limits)))
 
-    @app.post("/api/batch-recommend")
-    def batch_recommend() -> Response:
-        return answer(service.batch(parse_batch(request, limits)))
+def _watch(app: Flask, releases: Releases, metrics: Metrics, seconds: float) -> None:
+    stop = threading.Event()
+    weakref.finalize(app, stop.set)
+    releases.expect_watcher()
+    threading.Thread(target=releases.watch, args=(seconds, stop), name="releases", daemon=True).start()
 
-    @app.get("/api/models")
-    def models() -> Response:
-        parse_nothing(request)
-        return answer(service.models())
+    def share() -> None:
+        while not stop.wait(FLUSH_SECONDS):
+            metrics.flush()
 
-    @app.get("/api/movie/<movie_id>")
-    def movie(movie_id: str) -> Response:
-        return answer(service.movie(parse_movie_id(request, movie_id)))
-
-    @app.get("/api/health")
-    def health() -> Response:
-        parse_nothing(request)
-        return answer(service.health())
-
-    return app
+    threading.Thread(target=share, name="metrics", daemon=True).start()

@@ -1,13 +1,17 @@
 """Settings of the serving group."""
 
+import re
 from dataclasses import dataclass
 
 from movierec_engine.errors import ConfigError
 
+FOLLOW = ("promoted", "latest")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
+
 
 @dataclass(frozen=True)
 class ServingConfig:
-    """How the API listens, and what it accepts."""
+    """How the API listens, what it answers from, and what it accepts."""
 
     host: str = "127.0.0.1"
     port: int = 5000
@@ -15,16 +19,48 @@ class ServingConfig:
     """Server processes; 0 takes one for each core, at most 4."""
     threads: int = 4
     """Threads in each worker."""
+    follow: str = "promoted"
+    """What answers by default: `promoted`, the promoted version, or `latest`, the newest version of any model."""
+    follow_seconds: float = 0.5
+    """How often the store is looked at for a new version."""
+    models_in_memory: int = 4
+    """Models that a worker keeps loaded, the default one included; the one asked for longest ago leaves first."""
+    remembered_lists: int = 8192
+    """Lists that a worker remembers for each loaded version, of the users who asked last; 0 computes every list."""
     max_top_k: int = 500
     """Longest list that a request may ask for."""
     max_batch: int = 1000
     """Most users in one batch request."""
+    max_batch_movies: int = 20_000
+    """Most movies in the answer to one batch request: users times top_k."""
+    max_history: int = 1000
+    """Most movies in the history of somebody without an account, and in a list of exclusions."""
+    rate_limit: float = 0.0
+    """Requests a second that one client may send to one worker; 0 sets no limit."""
+    rate_burst: int = 50
+    """Requests that a client may send at once before the limit holds."""
+    cors_origins: tuple[str, ...] = ()
+    """Web origins, such as https://example.org, whose pages may call the API from a browser."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
             raise ConfigError(f"serving.port={self.port} must be from 1 to 65535")
         if self.workers < 0:
             raise ConfigError(f"serving.workers={self.workers} must be at least 0")
-        for name in ("threads", "max_top_k", "max_batch"):
+        if self.follow not in FOLLOW:
+            raise ConfigError(f"serving.follow={self.follow!r} must be {' or '.join(FOLLOW)}")
+        if not 0 < self.follow_seconds <= 60:
+            raise ConfigError(f"serving.follow_seconds={self.follow_seconds} must be above 0 and at most 60")
+        for name in ("rate_limit", "remembered_lists"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"serving.{name}={getattr(self, name)} must be at least 0")
+        for name in (
+            "threads", "models_in_memory", "max_top_k", "max_batch", "max_batch_movies", "max_history", "rate_burst"
+        ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ConfigError(f"serving.{name}={getattr(self, name)} must be at least 1")
+        for origin in self.cors_origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ConfigError(
+                    f"serving.cors_origins has {origin!r}, which is no origin such as https://example.org"
+                )

@@ -1,23 +1,42 @@
-"""Which index versions are served, noticed between two requests and swapped as one."""
+"""Which index versions are served: noticed and loaded in the background, swapped as one."""
 
 import logging
 import threading
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
+from movierec_engine.title_search import TitleSearch
 
 log = logging.getLogger(__name__)
 
 INDEX = "faiss_index"
+SHORT_LIST = 50
+"""Longer lists are not remembered."""
+FIRST_LOOK_SECONDS = 20
+"""How long a request to a server that has just started waits for the first index at most."""
+
+
+Found = tuple[list[int], list[float], str]
+"""Item indices and their scores, best first, and where they come from."""
+
+
+def found(items: NDArray[np.int64], scores: NDArray[np.float32], source: str) -> Found:
+    """Recommendations as plain numbers, the scores rounded to six digits after the point."""
+    return items.tolist(), [round(score, 6) for score in scores.tolist()], source
 
 
 @dataclass(frozen=True)
@@ -28,60 +47,132 @@ class LoadedIndex:
     index: RetrievalIndex
     movies: list[dict[str, Any]]
     """movie_id, title, year and genres of each item, in item order."""
+    remembered: int = 0
+    """How many short lists are remembered, of the users who asked last."""
+
+    def user(self, user_id: int) -> int | None:
+        """The user's index. Plain Python finds it sooner than a numpy call, which lets other threads go first."""
+        ids = self._user_ids
+        place = bisect_left(ids, user_id)
+        return place if place < len(ids) and ids[place] == user_id else None
+
+    def recommend(self, user: int, k: int) -> Found:
+        """The index's own recommendations for a user, by its index; nobody may change what it returns."""
+        return self._remembered(user, k) if k <= SHORT_LIST else found(*self.index.recommend(user, k))
+
+    @cached_property
+    def _user_ids(self) -> Sequence[int]:
+        return memoryview(self.index.users.ids)  # type: ignore[arg-type]
+
+    @cached_property
+    def _remembered(self) -> Callable[[int, int], Found]:
+        index = self.index  # and not this object, which would then hold itself
+
+        @lru_cache(maxsize=self.remembered)
+        def recommend(user: int, k: int) -> Found:
+            return found(*index.recommend(user, k))
+
+        return recommend
 
     @property
     def model(self) -> str:
         return self.artifact.slot.path[0]
 
+    @cached_property
+    def titles(self) -> TitleSearch:
+        """Search over the titles, made when it is first needed."""
+        return TitleSearch(
+            [movie["title"] for movie in self.movies],
+            [movie["year"] for movie in self.movies],
+            self.index.popularity,
+        )
+
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is in the store at one moment: the version to serve by default, and each model's newest.
+    """What is in the store at one moment, and what of it answers. Requests read one snapshot and nothing else.
 
-    defaults: the promoted version alone; while there is none each model's newest, the newest of them first.
+    defaults: the versions that should answer by default, best first: the promoted one alone, or each model's newest.
+    newest: each model's newest version.
+    served: by model what answers, and under None what answers by default.
+    refused: reference of each version in the store that is not served though it should be -> why.
     """
 
-    defaults: tuple[Artifact, ...]
-    newest: dict[str, Artifact]
-    signature: tuple[Any, ...]
+    signature: tuple[Any, ...] = ()
+    defaults: tuple[Artifact, ...] = ()
+    newest: dict[str, Artifact] = field(default_factory=dict)
+    served: dict[str | None, LoadedIndex] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 class Releases:
     """Follows the store. A version that cannot be loaded is refused, logged once, and what was served stays.
 
-    titles: replaces the titles that the indices carry.
     device: `auto`, or the kind of device whose indices alone are served; a promoted one of another kind is passed by.
+    titles: replaces the titles that the indices carry.
+    follow: `promoted`, or `latest` for the newest version of any model.
+    in_memory: models that stay loaded, the default one included. remembered: lists of each that are remembered.
+    on_swap: called when another version has taken over the default answers, the first one included.
+
+    `watch` follows in the background; without it the store is looked at whenever somebody asks.
     """
 
-    def __init__(self, store: ArtifactStore, device: str = "auto", titles: Movies | None = None) -> None:
+    def __init__(
+        self,
+        store: ArtifactStore,
+        device: str = "auto",
+        titles: Movies | None = None,
+        *,
+        follow: str = "promoted",
+        in_memory: int = 4,
+        remembered: int = 0,
+        on_swap: Callable[[], None] | None = None,
+    ) -> None:
         self._store, self.device, self._titles = store, device, titles
-        self._lock = threading.Lock()
-        self._snapshot = Snapshot((), {}, ())
-        self._loaded: dict[str, LoadedIndex] = {}
-        self._serving: dict[str | None, LoadedIndex] = {}
+        self._follows_latest, self._in_memory = follow == "latest", in_memory
+        self._now = Snapshot()
+        self._writing = (
+            threading.Lock()
+        )  # held by whoever makes the next snapshot; never by a request that finds its own
+        self._asked: OrderedDict[str, None] = OrderedDict()  # models by when they were last asked for, newest last
         self._logged: set[tuple[str, str]] = set()
-        self.refused: dict[str, str] = {}
-        """Reference of each version in the store that is not served though it should be -> why."""
+        self._watched = False
+        self._looked = threading.Event()
+        self._remembered, self._on_swap = remembered, on_swap
+
+    def watch(self, seconds: float, stop: threading.Event) -> None:
+        """Follow the store until told to stop; run this in a thread of its own."""
+        while True:
+            self.refresh()
+            if stop.wait(seconds):
+                return
+
+    def expect_watcher(self) -> None:
+        """From now on requests answer from what `watch` has found, and wait for its first look alone."""
+        self._watched = True
+
+    @property
+    def looked(self) -> bool:
+        """Whether the store has been looked at, so that what there is to serve is loaded."""
+        return self._looked.is_set()
+
+    def snapshot(self) -> Snapshot:
+        """What is served at this moment."""
+        if not self._watched:
+            self.refresh()
+        return self._now
 
     def current(self, model: str | None = None) -> LoadedIndex | None:
         """The version to answer from: the default one, or the newest of a model. None while there is none."""
-        with self._lock:
-            self._follow()
-            newest = self._snapshot.newest
-            wanted = self._snapshot.defaults if model is None else [newest[model]] if model in newest else []
-            for artifact in wanted:
-                if loaded := self._load(artifact):
-                    self._serving[model] = loaded
-                    self._forget()
-                if model in self._serving:  # a damaged version leaves what was served; others stand in at the start
-                    break
-            return self._serving.get(model)
-
-    def newest(self) -> dict[str, Artifact]:
-        """Each model's newest version in the store."""
-        with self._lock:
-            self._follow()
-            return dict(self._snapshot.newest)
+        if not self._watched:
+            self.refresh()
+        elif not self._looked.is_set():
+            self._looked.wait(FIRST_LOOK_SECONDS)
+        if model is not None and model in self._now.newest:
+            self._remember(model)
+            if model not in self._now.served:
+                self._serve(model)
+        return self._now.served.get(model)
 
     def versions(self, model: str) -> list[Artifact]:
         """All readable versions of a model in the store, newest first."""
@@ -89,30 +180,97 @@ class Releases:
         found = [version for slot in slots for version in self._store.versions(slot)]
         return sorted(found, key=lambda artifact: artifact.version, reverse=True)
 
-    def _follow(self) -> None:
-        """Take a new snapshot if the store's pointers have changed."""
+    def refresh(self) -> None:
+        """Look at the store; load what is new in it, and swap to it once it is there."""
+        with self._writing:
+            try:
+                if self._signature() != self._now.signature:
+                    self._swap(self._look())
+            except Exception:  # the store itself is out of reach; the next look may find it again
+                log.exception("%s cannot be looked at; what was served stays", self._store.root)
+            finally:
+                self._looked.set()
+
+    def _swap(self, found: Snapshot) -> None:
+        """Load what a look has found, then let it answer."""
+        before = self._now
+        loaded = {one.artifact.reference: one for one in before.served.values()}
+        served: dict[str | None, LoadedIndex] = {}
+        for artifact in found.defaults:
+            if one := self._load(artifact, loaded, found.refused):
+                served[None] = one
+            elif None in before.served:  # a damaged version leaves what was served; others stand in at the start
+                served[None] = before.served[None]
+            if served:
+                break
+        if not found.defaults and None in before.served and found.refused:
+            served[None] = before.served[None]
+        for model, one in before.served.items():
+            if model is not None and model in found.newest:
+                served[model] = self._load(found.newest[model], loaded, found.refused) or one
+        self._now = Snapshot(found.signature, found.defaults, found.newest, self._within_bounds(served), found.refused)
+        now, then = served.get(None), before.served.get(None)
+        if now is not None and now is not then:
+            if self._on_swap is not None:
+                self._on_swap()
+            log.info("answering from %s", now.artifact.reference)
+
+    def _serve(self, model: str) -> None:
+        """Load a model that is asked for by name and is not in memory, from its newest version that is sound."""
+        with self._writing:
+            now = self._now
+            if model in now.served or model not in now.newest:
+                return
+            loaded = {one.artifact.reference: one for one in now.served.values()}
+            refused = dict(now.refused)
+            for artifact in (now.newest[model], *self.versions(model)):
+                if one := self._load(artifact, loaded, refused):
+                    served = self._within_bounds({**now.served, model: one})
+                    self._now = Snapshot(now.signature, now.defaults, now.newest, served, refused)
+                    return
+            self._now = Snapshot(now.signature, now.defaults, now.newest, now.served, refused)
+
+    def _remember(self, model: str) -> None:
+        self._asked[model] = None
+        self._asked.move_to_end(model)
+
+    def _within_bounds(self, served: dict[str | None, LoadedIndex]) -> dict[str | None, LoadedIndex]:
+        """Without the models asked for longest ago, so that few enough stay in memory; the default one always does."""
+        default = served.get(None)
+        order = list(self._asked)
+        named = sorted(
+            (model for model in served if model is not None and served[model] is not default),
+            key=lambda model: order.index(model) if model in order else -1,
+        )
+        for model in named[: max(0, len(named) - max(0, self._in_memory - 1))]:
+            del served[model]
+            self._asked.pop(str(model), None)
+        return served
+
+    def _look(self) -> Snapshot:
+        """What the store's pointers name now."""
         signature = self._signature()
-        if signature == self._snapshot.signature:
-            return
         newest: dict[str, Artifact] = {}
-        self.refused = {}
+        refused: dict[str, str] = {}
         for pointer in self._pointers():
             model, device = pointer.parts[-3:-1]
             try:
                 artifact = self._store.require(Slot(INDEX, (model, device)))
             except (MovierecError, OSError, ValueError) as error:
-                self._refuse(f"{INDEX}/{model}/{device}", error)
+                self._refuse(f"{INDEX}/{model}/{device}", error, refused)
+                if model in self._now.newest:
+                    newest.setdefault(model, self._now.newest[model])
                 continue
             if model not in newest or artifact.version > newest[model].version:
                 newest[model] = artifact
         defaults = tuple(sorted(newest.values(), key=lambda artifact: artifact.version, reverse=True))
         try:
-            promoted = self._promoted()
+            promoted = None if self._follows_latest else self._promoted()
             defaults = (promoted,) if promoted else defaults
         except (MovierecError, OSError) as error:
-            self._refuse(SERVING, error)
-            defaults = self._snapshot.defaults or defaults
-        self._snapshot = Snapshot(defaults, newest, signature)
+            self._refuse(SERVING, error, refused)
+            defaults = self._now.defaults or defaults
+        return Snapshot(signature, defaults, newest, {}, refused)
 
     def _promoted(self) -> Artifact | None:
         """The promoted version, or None while there is none of the devices that are served."""
@@ -123,22 +281,17 @@ class Releases:
             raise StoreError(f"{promoted.reference} is promoted but is no index to serve; promote a version again")
         return promoted if self.device in ("auto", promoted.slot.path[1]) else None
 
-    def _load(self, artifact: Artifact) -> LoadedIndex | None:
+    def _load(self, artifact: Artifact, loaded: dict[str, LoadedIndex], refused: dict[str, str]) -> LoadedIndex | None:
         """A version, from memory or from its verified files; None if it is damaged."""
         reference = artifact.reference
-        if reference in self._loaded or reference in self.refused:
-            return self._loaded.get(reference)
+        if reference in loaded or reference in refused:
+            return loaded.get(reference)
         try:
             index = RetrievalIndex.load(artifact.verify().folder)
-            self._loaded[reference] = LoadedIndex(artifact, index, self._movies(index))
+            loaded[reference] = LoadedIndex(artifact, index, self._movies(index), self._remembered)
         except Exception as error:  # whatever is wrong with the files, the old version goes on being served
-            self._refuse(reference, error)
-        return self._loaded.get(reference)
-
-    def _forget(self) -> None:
-        """Drop versions that nothing answers from any more."""
-        used = {loaded.artifact.reference for loaded in self._serving.values()}
-        self._loaded = {reference: loaded for reference, loaded in self._loaded.items() if reference in used}
+            self._refuse(reference, error, refused)
+        return loaded.get(reference)
 
     def _movies(self, index: RetrievalIndex) -> list[dict[str, Any]]:
         table = index.movies
@@ -150,11 +303,11 @@ class Releases:
         movies: list[dict[str, Any]] = table.to_pylist()
         return movies
 
-    def _refuse(self, reference: str, error: Exception) -> None:
-        self.refused[reference] = str(error) or type(error).__name__
+    def _refuse(self, reference: str, error: Exception, refused: dict[str, str]) -> None:
+        refused[reference] = str(error) or type(error).__name__
         if (reference, str(error)) not in self._logged:
             self._logged.add((reference, str(error)))
-            log.error("%s is not served: %s", reference, self.refused[reference])
+            log.error("%s is not served: %s", reference, refused[reference])
 
     def _pointers(self) -> list[Path]:
         """The LATEST files of the devices that are served, by model and device."""

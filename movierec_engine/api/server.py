@@ -1,19 +1,14 @@
-"""Run the API: under gunicorn, or under Flask's own server for debugging."""
+"""Run the API: under gunicorn, under waitress where there is no gunicorn, or under Flask's own server for debugging."""
 
+import importlib.util
 import ipaddress
-import json
 import logging
 import os
-import secrets
 import socket
-from http import HTTPStatus
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from gunicorn.app.base import BaseApplication
-from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
-from gunicorn.util import write_nonblock
-from gunicorn.workers.gthread import ThreadWorker
 from werkzeug.serving import is_running_from_reloader
 
 from movierec_engine.api.config import ServingConfig
@@ -21,6 +16,8 @@ from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError, MovierecError
 
 MOST_WORKERS = 4
+INDICES = "faiss_index"
+"""The folder of an artifact store that holds what can be served."""
 
 
 def serve(
@@ -37,77 +34,99 @@ def serve(
     if not is_running_from_reloader():  # whose parent holds the port
         _require_free(serving.host, serving.port)
     titles = _titles(data_dir) if data_dir else None
-    cores = os.cpu_count() or 1
-    workers = serving.workers or min(cores, MOST_WORKERS)
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores // workers)))
+    workers = worker_count(serving)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     print(f"serving {store_root.absolute()} at http://{_address(serving)}", flush=True)
     if debug:
         _make_app(store_root, serving, device, titles).run(serving.host, serving.port, debug=True)
+    elif importlib.util.find_spec("fcntl"):  # which gunicorn needs
+        with tempfile.TemporaryDirectory(prefix="movierec-metrics-", ignore_cleanup_errors=True) as folder:
+            _run_gunicorn(store_root, serving, device, titles, Path(folder))
     else:
-        _Gunicorn(store_root, serving, device, titles, workers).run()
+        _run_waitress(store_root, serving, device, titles)
 
 
-class _Gunicorn(BaseApplication):  # type: ignore[misc]
-    """gunicorn with options of ours; each worker makes its own application, since faiss does not survive a fork."""
+def store_to_serve(model_dir: Path, default: Path) -> tuple[Path, str | None]:
+    """The artifact store that a `--model-dir` means, and a sentence where it is not the folder itself.
 
-    def __init__(
-        self, store_root: Path, serving: ServingConfig, device: str, titles: Movies | None, workers: int
-    ) -> None:
-        self._arguments = (store_root, serving, device, titles)
-        self._options = {
-            "bind": _address(serving),
-            "workers": workers,
-            "threads": serving.threads,
-            "worker_class": _Worker,
-            "preload_app": False,
-            "loglevel": "warning",
-            "graceful_timeout": 5,
-            "proc_name": "movierec",
-        }
-        super().__init__()
+    A folder of training checkpoints, or one that is not there, stands for the default store, if that has indices.
 
-    def load_config(self) -> None:
-        for name, value in self._options.items():
-            self.cfg.set(name, value)
-
-    def load(self) -> Any:
-        return _make_app(*self._arguments)
-
-
-class _Worker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's worker; what it refuses before the application sees it is answered as JSON instead of HTML."""
-
-    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
-        status = HTTPStatus.BAD_REQUEST
-        if isinstance(exc, LimitRequestLine):
-            status = HTTPStatus.REQUEST_URI_TOO_LONG
-        elif isinstance(exc, LimitRequestHeaders):
-            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        elif not isinstance(exc, ParseException):
-            status = HTTPStatus.INTERNAL_SERVER_ERROR
-            self.log.exception("a request failed outside the application")
-        request_id = secrets.token_hex(8)
-        error = {
-            "code": f"http_{status.value}",
-            "message": f"{status.phrase.lower()}; GET / lists the endpoints",
-            "parameter": None,
-        }
-        body = json.dumps({"error": error, "request_id": request_id})
-        head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n\r\n"
+    Raises MovierecError for a folder of checkpoints when there is no store either.
+    """
+    checkpoints = any(model_dir.glob("*.pt"))
+    if (model_dir / INDICES).is_dir() or (model_dir.is_dir() and not checkpoints):
+        return model_dir, None
+    what = "holds training checkpoints, not indices" if checkpoints else "is not there"
+    if (default / INDICES).is_dir():
+        return default, f"{model_dir} {what}; serving from the artifact store {default} instead"
+    if checkpoints:
+        raise MovierecError(
+            f"{model_dir} {what}; run `movierec demo` or `movierec train`, then `movierec serve --model-dir artifacts`"
         )
-        try:
-            write_nonblock(client, (head + body).encode("ascii"))
-        except OSError:
-            self.log.debug("the client left before its error was sent")
+    return model_dir, None
 
 
-def _make_app(store_root: Path, serving: ServingConfig, device: str, titles: Movies | None) -> Any:
+def worker_count(serving: ServingConfig) -> int:
+    return serving.workers or min(os.cpu_count() or 1, MOST_WORKERS)
+
+
+def gunicorn_options(serving: ServingConfig) -> dict[str, Any]:
+    """gunicorn's settings, by their names."""
+    from movierec_engine.api.gunicorn_worker import PatientWorker
+
+    options: dict[str, Any] = {
+        "bind": _address(serving),
+        "workers": worker_count(serving),
+        "threads": serving.threads,
+        "worker_class": PatientWorker,
+        "preload_app": False,
+        "keepalive": 15,
+        "graceful_timeout": 5,
+        "loglevel": "warning",
+        "proc_name": "movierec",
+    }
+    if Path("/dev/shm").is_dir():  # a heartbeat that no slow disk holds up
+        options["worker_tmp_dir"] = "/dev/shm"
+    return options
+
+
+def _run_gunicorn(
+    store_root: Path, serving: ServingConfig, device: str, titles: Movies | None, metrics_folder: Path
+) -> None:
+    from gunicorn.app.base import BaseApplication
+
+    from movierec_engine.api.metrics import retire
+
+    class Server(BaseApplication):  # type: ignore[misc]
+        """Each worker makes its own application, since faiss does not survive a fork."""
+
+        def load_config(self) -> None:
+            options = gunicorn_options(serving)
+            options["child_exit"] = lambda server, worker: retire(metrics_folder, worker.pid)
+            for name, value in options.items():
+                self.cfg.set(name, value)
+
+        def load(self) -> Any:
+            return _make_app(store_root, serving, device, titles, metrics_folder)
+
+    Server().run()
+
+
+def _run_waitress(store_root: Path, serving: ServingConfig, device: str, titles: Movies | None) -> None:
+    if not importlib.util.find_spec("waitress"):
+        raise MovierecError("gunicorn does not run on this system; `pip install waitress`, which does, and try again")
+    waitress = importlib.import_module("waitress")
+    app = _make_app(store_root, serving, device, titles)
+    waitress.serve(app, host=serving.host, port=serving.port, threads=max(4, serving.threads * worker_count(serving)))
+
+
+def _make_app(
+    store_root: Path, serving: ServingConfig, device: str, titles: Movies | None, metrics_folder: Path | None = None
+) -> Any:
     from movierec_engine.api.app import create_app  # brings faiss, which must not be in the parent process
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    return create_app(store_root, serving, device=device, titles=titles)
+    return create_app(store_root, serving, device=device, titles=titles, metrics_folder=metrics_folder, watch=True)
 
 
 def _titles(data_dir: Path) -> Movies:

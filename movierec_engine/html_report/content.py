@@ -23,6 +23,7 @@ from movierec_engine.html_report.headline import answers, headline
 from movierec_engine.html_report.leaderboard import leaderboard
 from movierec_engine.html_report.learning_curves import learning_curves
 from movierec_engine.html_report.measurement import measurement
+from movierec_engine.html_report.new_movies import new_movies
 from movierec_engine.html_report.pairs import paired_comparison
 from movierec_engine.html_report.ranking import Ranking, rank
 from movierec_engine.html_report.reproduction import machine, reproduction
@@ -65,7 +66,7 @@ def gather(store: ArtifactStore, metric: str) -> Page:
         written_at=datetime.now(UTC).isoformat(timespec="seconds"),
         metric=words.metric_title(metric),
         parts=tuple(parts),
-        appendix=(*backtests(store, metric), *fold_in(store), *dials(store), *_appendix(shown)),
+        appendix=(*backtests(store, metric), *fold_in(store), *dials(store), *new_movies(store), *_appendix(shown)),
         notes=(*notes, *missing, *left_out),
     )
 

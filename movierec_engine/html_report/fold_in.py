@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.fidelity import FOLD_IN, LEAST_HISTORY, POPULARITY, TRAINED_IN, WHOLE_HISTORY
@@ -13,7 +11,7 @@ from movierec_engine.html_report import words
 from movierec_engine.html_report.charts import Line, lines
 from movierec_engine.html_report.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
 from movierec_engine.html_report.groups import within
-from movierec_engine.pipeline.fidelity import CURVE_FILE, KIND
+from movierec_engine.pipeline.fidelity import KIND, curve_rows
 from movierec_engine.store import ArtifactStore
 
 METRIC = "ndcg@10"
@@ -24,10 +22,12 @@ METRIC = "ndcg@10"
 class Curve:
     """What was measured of one model.
 
+    folds: in how many parts the users were held out.
     enough: the size from which on fold-in is significantly better than popularity, or None.
     few: the row of curve.parquet of each size, ascending. popularity, whole_history, trained_in: the other rows.
     """
 
+    folds: int
     enough: int | None
     few: dict[int, dict[str, Any]]
     popularity: dict[str, Any]
@@ -47,11 +47,12 @@ def fold_in(store: ArtifactStore) -> list[Section]:
     for slot in store.slots(KIND):
         try:
             made = store.require(slot).verify()
-            curve = _curve(made.facts["enough"], pq.read_table(made.folder / CURVE_FILE).to_pylist())
-            people = (made.fingerprint, curve.popularity["users"], curve.popularity["value"], *curve.few)
+            rows = curve_rows(made)
+            curve = _curve(made.facts["folds"], made.facts["enough"], rows)
+            people = (made.fingerprint, curve.folds, curve.popularity["users"], curve.popularity["value"], *curve.few)
             name = slot.path[0] if slot.path[1] == "cpu" else "/".join(slot.path)
             found.setdefault(people, {})[name] = curve
-        except (MovierecError, OSError, KeyError, pa.ArrowException) as error:
+        except (MovierecError, OSError, KeyError) as error:
             notes.append(Prose(f"A fold-in curve cannot be shown: {within(store, error)}.", quiet=True))
     sections = [_section(number, curves) for number, curves in enumerate(found.values(), start=1)]
     if notes:
@@ -59,20 +60,21 @@ def fold_in(store: ArtifactStore) -> list[Section]:
     return sections
 
 
-def _curve(enough: int | None, rows: list[dict[str, Any]]) -> Curve:
+def _curve(folds: int, enough: int | None, rows: list[dict[str, Any]]) -> Curve:
     by_source = {row["source"]: row for row in rows}
     few = {row["size"]: row for row in rows if row["source"] == FOLD_IN}
-    return Curve(enough, few, *(by_source[source] for source in (POPULARITY, WHOLE_HISTORY, TRAINED_IN)))
+    return Curve(folds, enough, few, *(by_source[source] for source in (POPULARITY, WHOLE_HISTORY, TRAINED_IN)))
 
 
 def _section(number: int, curves: dict[str, Curve]) -> Section:
-    users = next(iter(curves.values())).popularity["users"]
+    any_curve = next(iter(curves.values()))
+    users = any_curve.popularity["users"]
     blocks: tuple[Block, ...] = (_chart(curves), _table(curves))
     return Section(
         f"fold-in-{number}",
         "Newcomers" if number == 1 else f"Newcomers, group {number}",
-        f"Each model was trained again without {words.counted(users, 'user')}, and then met them with some movies of "
-        "their own.",
+        f"{words.counted(users, 'user')} were held out in turn, in {words.counted(any_curve.folds, 'fold')}: each "
+        "model was trained again without those of a fold, and then met them with some movies of their own.",
         blocks,
     )
 
@@ -104,8 +106,8 @@ def _conclusion(curves: dict[str, Curve]) -> str:
     if len(curves) == 1:
         leads = f"{best} was measured with up to {words.counted(size, 'movie')} of a newcomer known"
     if least is None:
-        return f"{leads}, and not significantly better than popularity"
-    return f"{leads}; it is better than popularity from {words.counted(least, 'movie')} on"
+        return f"{leads}, and there is no size from which on it is significantly better than popularity"
+    return f"{leads}; it is significantly better than popularity from {words.counted(least, 'movie')} on"
 
 
 def _table(curves: dict[str, Curve]) -> Table:
@@ -113,7 +115,10 @@ def _table(curves: dict[str, Curve]) -> Table:
     rows = []
     for name, curve in curves.items():
         measured = (curve.popularity, *curve.few.values(), curve.whole_history, curve.trained_in)
-        cells = [Cell(words.score(row["value"]), words.span(row["low"], row["high"])) for row in measured]
+        cells = [
+            Cell(f"{words.score(row['value'])}{' ★' if row['better'] else ''}", words.span(row["low"], row["high"]))
+            for row in measured
+        ]
         rows.append(Row(Cell(name), (*cells, Cell("no size" if curve.enough is None else str(curve.enough)))))
     columns = [Column("Model", words=True), Column("Popularity", "nothing known")]
     columns += [Column(words.counted(size, "movie"), "folded in") for size in sizes]
@@ -121,7 +126,9 @@ def _table(curves: dict[str, Curve]) -> Table:
     columns.append(Column("Better from", "movies known"))
     note = (
         f"{words.metric_title(METRIC)} on test with 95 % intervals, of users with {LEAST_HISTORY} or more train "
-        "interactions. The same items are masked in every column: all that train and validation know of the user. "
-        "Better from: the size from which on fold-in is significantly better than popularity, by both paired tests."
+        "interactions; random choices of their movies are averaged. The same items are masked in every column: all "
+        "that train and validation know of the user. "
+        "★: significantly better than popularity, by both paired tests after Holm's correction over the sizes. Better "
+        "from: the least size from which on every measured size is."
     )
     return Table("Newcomers by model", tuple(columns), tuple(rows), note)

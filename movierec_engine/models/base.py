@@ -19,7 +19,8 @@ from scipy import sparse
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import StoreError
-from movierec_engine.models.explanation import Explanation, effects_of_deletion
+from movierec_engine.models.explanation import Explanation
+from movierec_engine.models.newcomers.base import Basis, NewcomerScorer
 from movierec_engine.models.pair_scorer import Scorer
 
 Floats = NDArray[np.float32]
@@ -40,13 +41,11 @@ class Recommender(ABC):
     uses_ratings: whether it learned from the ratings' values, or only from which interactions there are.
     exact_vectors: whether scores are the inner products of `query_vectors` and `item_vectors`. Where not, those only
         find candidates, which `pair_scorer` then scores exactly.
-    exact_contributions: whether a score is a sum over the history, whose terms `contributions` gives.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[Any]]
     exact_vectors: ClassVar[bool] = True
-    exact_contributions: ClassVar[bool] = False
 
     users: IdMap
     items: IdMap
@@ -77,7 +76,7 @@ class Recommender(ABC):
         histories: CSR [n, n_items] with an entry where the person has interacted; its value is 1, or the rating where
         the model `uses_ratings`, as in `history`. Returns float32 [n, n_items].
         """
-        scores = self.fold_in_known(histories)
+        scores = self.newcomers().scores(histories)
         scores[np.diff(histories.indptr) == 0] = self.popularity
         return scores
 
@@ -86,8 +85,17 @@ class Recommender(ABC):
         """`score` for users who have train interactions."""
 
     @abstractmethod
-    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
-        """`fold_in` for histories that are not empty."""
+    def newcomers(self) -> NewcomerScorer:
+        """What scores people by their history alone, and takes scores apart: numpy alone, for serving too."""
+
+    def known(self, users: Indices) -> Floats:
+        """float32 [n, known_width], what the explanation of a trained user's score needs beside the history."""
+        return np.zeros((len(users), 0), dtype=np.float32)
+
+    @property
+    def exact_contributions(self) -> bool:
+        """Whether a score is a sum over the history, whose terms an explanation gives."""
+        return self.newcomers().exact
 
     def explain(self, user: int, item: int) -> Explanation:
         """Why a known user's score of an item is what it is; the item may be in the user's history.
@@ -96,7 +104,8 @@ class Recommender(ABC):
         """
         _check_index("user", user, len(self.users))
         _check_index("item", item, len(self.items))
-        return self._explained(self.score(np.array([user]))[0, item], self.history[[user]], item, user)
+        users = np.array([user])
+        return self.newcomers().explanation(self.score(users)[0, item], self.history[users], item, self.known(users)[0])
 
     def explain_history(self, history: sparse.csr_matrix, item: int) -> Explanation:
         """Why `fold_in` gives an item its score for the history of a newcomer, CSR [1, n_items].
@@ -104,16 +113,7 @@ class Recommender(ABC):
         Raises IndexError for an index outside the vocabulary.
         """
         _check_index("item", item, len(self.items))
-        return self._explained(self.fold_in(history)[0, item], history, item, None)
-
-    def contributions(self, history: sparse.csr_matrix, item: int, user: int | None) -> NDArray[np.float64]:
-        """What each item of a history that is not empty, CSR [1, n_items], adds to an item's score: float64 [h].
-
-        user: whose history it is; None for a newcomer. Here by deletion, of the most similar items where there are
-        many.
-        """
-        similar = self.similarities(np.array([item]))[0]
-        return effects_of_deletion(self.fold_in, history, item, similar[history.indices])
+        return self.newcomers().explanation(self.fold_in(history)[0, item], history, item)
 
     @abstractmethod
     def query_vectors(self, users: Indices) -> Floats:
@@ -125,6 +125,10 @@ class Recommender(ABC):
     @abstractmethod
     def item_vectors(self) -> Floats:
         """float32 [n_items, d], see `query_vectors`."""
+
+    def basis(self) -> Basis:
+        """What an index holds of this model in any case, for its `newcomers`."""
+        return Basis(self.item_vectors(), self.history)
 
     def pair_scorer(self) -> Scorer | None:
         """Scores single pairs exactly and without torch, for serving; None where the vectors already do."""
@@ -211,12 +215,6 @@ class Recommender(ABC):
         except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             raise StoreError(f"{path}: not a readable {cls.name} model ({error}); train it again") from error
         return model
-
-    def _explained(self, score: float, history: sparse.csr_matrix, item: int, user: int | None) -> Explanation:
-        if not history.nnz:
-            return Explanation.without_history(score)
-        contributions = self.contributions(history, item, user)
-        return Explanation.of(score, history.indices, contributions, self.exact_contributions)
 
     def _set_history(self, users: IdMap, items: IdMap, history: sparse.csr_matrix, uses_ratings: bool) -> None:
         self.users, self.items, self.history, self.uses_ratings = users, items, history, uses_ratings

@@ -18,7 +18,8 @@ from movierec_engine.pipeline.data import (
 )
 from movierec_engine.pipeline.evaluation import evaluate_model
 from movierec_engine.pipeline.line import is_current, prepare, run
-from movierec_engine.pipeline.release import build_faiss_index, rank_models, release
+from movierec_engine.pipeline.promotion import decide_release
+from movierec_engine.pipeline.release import build_faiss_index, rank_models
 from movierec_engine.pipeline.training import (
     find_trained_model,
     model_slot,
@@ -35,6 +36,7 @@ __all__ = [
     "build_faiss_index",
     "build_interaction_graph",
     "data_slot",
+    "decide_release",
     "evaluate_model",
     "filter_interactions",
     "find_trained_model",
@@ -47,7 +49,6 @@ __all__ = [
     "prepare",
     "pretrained_models",
     "rank_models",
-    "release",
     "run",
     "run_canaries",
     "split_interactions",

@@ -2,13 +2,22 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from rich.table import Table
 
+from movierec_engine.data.split import Split
+from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.fidelity import (
+    DRAWS,
     FOLD_IN,
+    FOLDS,
     LEAST_HISTORY,
     POPULARITY,
     TRAINED_IN,
@@ -16,13 +25,18 @@ from movierec_engine.evaluation.fidelity import (
     curve_table,
     enough,
     fold_in_curve,
-    held_out_users,
+    gains,
+    held_out_folds,
     without,
 )
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.canaries import trained_again
 from movierec_engine.pipeline.data import Origin, load_split
+from movierec_engine.pipeline.training import peak_memory_mb
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+
+if TYPE_CHECKING:
+    from movierec_engine.models.base import Recommender
 
 log = logging.getLogger(__name__)
 
@@ -32,20 +46,22 @@ CURVE_FILE = "curve.parquet"
 _TITLES = {POPULARITY: "popularity", WHOLE_HISTORY: "their whole train history", TRAINED_IN: "trained on them as well"}
 
 
-def measure_fold_in(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact:
-    """Train a model again without some users, meet them as newcomers, and measure how well they are served.
+def measure_fold_in(
+    store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None, folds: int = FOLDS
+) -> Artifact:
+    """Train a model again without the users of each fold, meet them as newcomers, and measure how they are served.
 
-    They are drawn by `data.split_seed`, so that models with other seeds are measured on the same ones. The fact
-    `enough` is the number of movies from which on fold-in is better than popularity, or None; the artifact is its
-    slot's newest where the model is.
+    Folds and movies are drawn by `data.split_seed`, so that models with other seeds are measured on the same ones. The
+    fact `enough` is the number of movies from which on fold-in is better than popularity, or None; the artifact is its
+    slot's newest where the model is. `seconds` are of everything, `training_seconds` of all folds' training together,
+    and `peak_memory_mb` is the largest that the process has had.
     """
     started = time.perf_counter()
     splits = store.resolve(trained_model.parents["splits"]).verify()
     parts, seed = load_split(splits), trained_model.config["data"]["split_seed"]
-    users = held_out_users(parts, seed)
-    log.info("fidelity: %s is trained again, without %d users", trained_model.slot.path[0], len(users))
-    newcomer_model = trained_again(store, trained_model, without(parts, users))
-    curve = fold_in_curve(newcomer_model, load_model(trained_model.verify().folder), parts, users, seed=seed)
+    model = load_model(trained_model.verify().folder)
+    held_out, seconds = held_out_folds(parts, folds, seed), [0.0] * folds
+    curve = fold_in_curve(_trained_without(store, trained_model, parts, held_out, seconds), model, parts, seed=seed)
     table = curve_table(curve)
 
     def write(folder: Path) -> None:
@@ -54,33 +70,91 @@ def measure_fold_in(store: ArtifactStore, trained_model: Artifact, origin: Origi
     return store.publish(
         Slot(KIND, trained_model.slot.path),
         write,
-        key=content_key(trained_model.reference),
+        key=content_key(trained_model.reference, folds),
         fingerprint=trained_model.fingerprint,
         config=trained_model.config,
         parents={"trained_model": trained_model, "splits": splits},
         origin={**trained_model.origin, **(origin or {})},
-        facts={"enough": enough(curve), "users": len(users), "seconds": time.perf_counter() - started},
+        facts={
+            "enough": enough(gains(curve)),
+            "users": len(curve.users),
+            "folds": folds,
+            "draws": DRAWS,
+            "seconds": time.perf_counter() - started,
+            "training_seconds": sum(seconds),
+            "peak_memory_mb": peak_memory_mb(),
+        },
         newest=store.latest(trained_model.slot) == trained_model,
     )
 
 
+def curve_rows(made: Artifact) -> list[dict[str, Any]]:
+    """The rows of curve.parquet, as `curve_table` describes them.
+
+    Raises StoreError when the artifact was made before all users were held out in folds.
+    """
+    if "folds" not in made.facts:
+        raise StoreError(
+            f"{made.folder}: was measured on {made.facts['users']} users who were held out once, and not on all in "
+            f"folds; measure it again by movierec fidelity --model {made.slot.path[0]} --device {made.slot.path[1]}"
+        )
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(made.folder / CURVE_FILE).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{made.folder / CURVE_FILE}: not a readable curve ({error}); measure it again") from error
+    return rows
+
+
 def fold_in_table(made: Artifact) -> Table:
     """What `measure_fold_in` found, for people."""
-    least = made.facts["enough"]
+    least, facts = made.facts["enough"], made.facts
+    rows = curve_rows(made)
     found = (
         f"From {least} {'movie' if least == 1 else 'movies'} on, fold-in is significantly better than popularity."
         if least
-        else "At no size is fold-in significantly better than popularity."
+        else "There is no size from which on fold-in is significantly better than popularity."
     )
     table = Table(
-        title=f"{made.slot.path[0]} on {made.slot.path[1]}: ndcg@10 of {made.facts['users']:,} people it has not met",
-        caption=f"{found} People with at least {LEAST_HISTORY} train interactions, their test items, full ranking; the "
-        "same items are masked in every row.",
+        title=f"{made.slot.path[0]} on {made.slot.path[1]}: ndcg@10 of {facts['users']:,} people it has not met",
+        caption=f"{found} All people with at least {LEAST_HISTORY} train interactions, held out in {facts['folds']} "
+        f"folds, with {facts['draws']} random choices of their movies averaged; their test items, full ranking; the "
+        "same items are masked in every row. p: the larger of bootstrap and "
+        f"Wilcoxon, Holm-corrected over the sizes. {facts['seconds']:,.0f} s, {facts['training_seconds']:,.0f} of them "
+        f"training; {facts['peak_memory_mb']:,.0f} MB at most.",
         caption_justify="left",
     )
-    for column in ("the model knows", "ndcg@10", "95 %"):
+    for column in ("the model knows", "ndcg@10", "95 %", "- popularity", "95 % ", "p"):
         table.add_column(column, justify="left" if column == "the model knows" else "right", no_wrap=True)
-    for row in pq.read_table(made.folder / CURVE_FILE).to_pylist():
+    for row in rows:
         known = f"{row['size']} of their movies" if row["source"] == FOLD_IN else _TITLES[row["source"]]
-        table.add_row(known, f"{row['value']:.4f}", f"{row['low']:.4f}-{row['high']:.4f}")
+        compared = ("", "", "")
+        if row["source"] == FOLD_IN:
+            p = max(row["p_bootstrap"], row["p_wilcoxon"])
+            compared = (
+                f"{row['gain']:+.4f}",
+                f"{row['gain_low']:+.4f} to {row['gain_high']:+.4f}",
+                f"{p:.4f}{' *' if row['better'] else '  '}",
+            )
+        table.add_row(known, f"{row['value']:.4f}", f"{row['low']:.4f}-{row['high']:.4f}", *compared)
     return table
+
+
+def _trained_without(
+    store: ArtifactStore,
+    trained_model: Artifact,
+    parts: Split,
+    held_out: list[NDArray[np.int64]],
+    seconds: list[float],
+) -> Iterator[tuple[NDArray[np.int64], "Recommender"]]:
+    """The users of each fold and a model trained without them, with a log line a fold; writes each one's seconds."""
+    name, started = trained_model.slot.path[0], time.perf_counter()
+    for number, users in enumerate(held_out):
+        passed = f", {time.perf_counter() - started:,.0f} s so far" if number else ""
+        log.info(
+            "fidelity: fold %d of %d, %s is trained again without %d users%s",
+            *(number + 1, len(held_out), name, len(users), passed),
+        )
+        before = time.perf_counter()
+        model = trained_again(store, trained_model, without(parts, users))
+        seconds[number] = time.perf_counter() - before
+        yield users, model

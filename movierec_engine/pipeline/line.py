@@ -7,13 +7,14 @@ from movierec_engine.models.registry import MODEL_NAMES
 from movierec_engine.pipeline.data import (
     Origin,
     build_interaction_graph,
+    data_slot,
     filter_interactions,
     ingest_movies,
     ingest_ratings,
     split_interactions,
 )
 from movierec_engine.pipeline.evaluation import evaluate_model
-from movierec_engine.pipeline.release import build_faiss_index
+from movierec_engine.pipeline.release import build_faiss_index, index_key
 from movierec_engine.pipeline.training import model_slot, pretrained_models, train_model, trained_model_key
 from movierec_engine.store import Artifact, ArtifactStore
 from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
@@ -55,6 +56,9 @@ def is_current(store: ArtifactStore, settings: Settings, splits: Artifact) -> bo
     except StoreError:
         return False
     parents = {artifact.parents.get("trained_model") for artifact in (report, index)}
+    movies = store.require(data_slot("raw_movies", settings.data))
+    if index.key != index_key(store, model, movies, settings.retrieval):
+        return False
     members = pretrained_models(store, settings)
     if getattr(settings.model, "models", ()):
         members |= {name: store.resolve(made) for name, made in model.parents.items() if name in MODEL_NAMES}

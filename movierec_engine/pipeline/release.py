@@ -1,4 +1,4 @@
-"""From reports and indices to what is served."""
+"""The index of a trained model, and the leaderboard of the models' reports."""
 
 from dataclasses import asdict
 
@@ -11,7 +11,10 @@ from movierec_engine.errors import StoreError
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+
+INDEX_LAYOUT = 2
+"""Goes up when an index gets other files, so that those of older layouts are not taken for current."""
 
 
 def build_faiss_index(
@@ -21,23 +24,42 @@ def build_faiss_index(
     config: RetrievalConfig,
     origin: Origin | None = None,
 ) -> Artifact:
-    """Build the index that serves a trained model: seen items are those of train and validation, as in evaluation."""
+    """Build the index that serves a trained model: seen items are those of train and validation, as in evaluation.
+
+    From how many movies on it folds newcomers in is what the newest `fold_in_fidelity` of the model on the same data
+    says, else `retrieval.fold_in_from`.
+    """
     from movierec_engine.retrieval.build import build_index
+    from movierec_engine.retrieval.faiss_index import Enough
 
     splits = store.resolve(trained_model.parents["splits"]).verify()
     model = load_model(trained_model.verify().folder)
     movies = complete_movies(Movies.load(raw_movies.verify().folder), model.items.ids).of(model.items)
-    index = build_index(model, load_split(splits).known(), movies, config, trained_model.slot.path[1])
+    fidelity = _fidelity(store, trained_model)
+    enough = None if fidelity is None else Enough(fidelity.facts["enough"], measured=True)
+    index = build_index(model, load_split(splits).known(), movies, config, trained_model.slot.path[1], enough)
     return store.publish(
         Slot("faiss_index", trained_model.slot.path),
         index.save,
-        key=content_key(trained_model.reference, raw_movies.key, asdict(config)),
+        key=index_key(store, trained_model, raw_movies, config),
         fingerprint=trained_model.fingerprint,
         config={"retrieval": asdict(config)},
-        parents={"trained_model": trained_model, "splits": splits, "raw_movies": raw_movies},
+        parents={
+            **({} if fidelity is None else {"fold_in_fidelity": fidelity}),
+            "trained_model": trained_model,
+            "splits": splits,
+            "raw_movies": raw_movies,
+        },
         origin={**trained_model.origin, **(origin or {})},
         facts=asdict(index.facts),
     )
+
+
+def index_key(store: ArtifactStore, trained_model: Artifact, raw_movies: Artifact, config: RetrievalConfig) -> str:
+    """The key of the index that `build_faiss_index` would make."""
+    fidelity = _fidelity(store, trained_model)
+    enough = "not measured" if fidelity is None else fidelity.facts["enough"]
+    return content_key(INDEX_LAYOUT, trained_model.reference, raw_movies.key, asdict(config), enough)
 
 
 def rank_models(store: ArtifactStore, metric: str, origin: Origin | None = None) -> Artifact:
@@ -82,20 +104,8 @@ def rank_models(store: ArtifactStore, metric: str, origin: Origin | None = None)
     )
 
 
-def release(store: ArtifactStore, leaderboard: Artifact) -> Artifact:
-    """Promote the index of the leaderboard's best model, from now on served by default; returns that index.
-
-    Raises StoreError when that model version has no index.
-    """
-    best = leaderboard.facts["rows"][0]
-    index = _index_of(store, best["trained_model"])
-    store.point(SERVING, index, {"leaderboard": leaderboard.reference, **best})
-    return index
-
-
-def _index_of(store: ArtifactStore, trained_model: str) -> Artifact:
-    slot = Slot("faiss_index", tuple(trained_model.split("/")[1:-1]))
-    for index in reversed(store.versions(slot)):
-        if index.parents["trained_model"] == trained_model:
-            return index.verify()
-    raise StoreError(f"{trained_model} has no index to serve; materialize {slot} first")
+def _fidelity(store: ArtifactStore, trained_model: Artifact) -> Artifact | None:
+    """The newest measurement of the model's fold-in on the same data, or None."""
+    fidelity = store.latest(Slot("fold_in_fidelity", trained_model.slot.path))
+    comparable = fidelity is not None and fidelity.fingerprint == trained_model.fingerprint
+    return fidelity if comparable else None

@@ -69,8 +69,12 @@ def train_model(
     interaction_graph: Artifact,
     tracker: Tracker = NO_TRACKER,
     origin: Origin | None = None,
+    retried: bool = False,
 ) -> Artifact:
-    """Train a model on the train part, and measure it on validation, by which models are chosen."""
+    """Train a model on the train part, and measure it on validation, by which models are chosen.
+
+    retried: an attempt before this one was cut off; where it left a checkpoint, training goes on from there.
+    """
     from movierec_engine.evaluation.evaluator import Evaluator
     from movierec_engine.evaluation.report import VALIDATION_USERS_FILE, save_users
 
@@ -99,8 +103,10 @@ def train_model(
         members={name: load_model(member.verify().folder) for name, member in members.items()},
         tracker=tracker,
         checkpoint_key=trained_model_key(_without_length(settings), splits, members),
+        retried=retried,
     )
-    seconds = time.perf_counter() - started
+    # of a resumed training the epochs before the interruption count too
+    seconds = max(time.perf_counter() - started, sum(epoch["seconds"] for epoch in history))
     if settings.model_name not in SINGLE_MODELS:  # an ensemble costs what its members cost
         seconds += sum(member.facts["seconds"] for member in members.values())
     evaluation = evaluator.evaluate(model, validation) if len(validation) else None
@@ -142,12 +148,14 @@ def fit(
     members: "Mapping[str, Recommender]",
     tracker: Tracker = NO_TRACKER,
     checkpoint_key: str = "",
+    retried: bool = False,
 ) -> list[dict[str, float]]:
     """Fit a model to train interactions, with progress; returns its history, a row an epoch, empty in closed form.
 
     graph: makes the graph of `train`. Only a model that is trained by gradient asks for it, and looks at `validation`
     after each epoch. members: the trained models that it starts from, or is made of. checkpoint_key: hash of everything
     that decides the weights after an epoch, for the checkpoints in `paths.checkpoints`; without one there are none.
+    retried: whether to go on from the last of them if it is of this very training, and to start afresh if it is not.
     """
     from movierec_engine.models.base import ClosedFormRecommender
     from movierec_engine.models.ensemble.hybrid import HybridEnsemble
@@ -167,7 +175,9 @@ def fit(
     from movierec_engine.training.trainer import train as run_loop
 
     config, folder = settings.trainer, Path(settings.paths.checkpoints)
-    checkpoints = Checkpoints(folder, settings.model_name, checkpoint_key, config.resume, config.checkpoint_seconds)
+    checkpoints = Checkpoints(
+        folder, settings.model_name, checkpoint_key, config.resume, config.checkpoint_seconds, retried
+    )
     if members:
         model.start_from(dict(members))
 

@@ -1,27 +1,40 @@
 """Build the retrieval index of a trained model."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from movierec_engine.data.catalogue import Catalogue
+from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import Movies
 from movierec_engine.models.base import Recommender
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
+from movierec_engine.retrieval.faiss_index import Enough, IndexFacts, RetrievalIndex, build_faiss
+from movierec_engine.retrieval.flat import is_flat, shared_vectors
+from movierec_engine.taste_dials import ItemFacts
 
 _BLOCK = 1024
 
 
 def build_index(
-    model: Recommender, seen: sparse.csr_matrix, movies: Movies, config: RetrievalConfig, device: str
+    model: Recommender,
+    seen: sparse.csr_matrix,
+    movies: Movies,
+    config: RetrievalConfig,
+    device: str,
+    enough: Enough | None = None,
 ) -> RetrievalIndex:
     """Index a model's item vectors and measure its recall against exact search.
 
-    seen: [n_users, n_items] CSR, the evaluator's mask. movies: a row for each item, in item order.
+    seen: [n_users, n_items] CSR, the evaluator's mask. movies: a row for each item, in item order. enough: from how
+    many movies on newcomers are folded in; None for what the config assumes.
     """
+    enough = enough or Enough(config.fold_in_from, measured=False)
     started = time.perf_counter()
     item_vectors = np.ascontiguousarray(model.item_vectors(), dtype=np.float32)
     index = build_faiss(item_vectors, config.factory)
@@ -30,15 +43,20 @@ def build_index(
     similar, similarity = _similar(model, config.similar_items)
     built = RetrievalIndex(
         index=index,
+        vectors=shared_vectors(index) if is_flat(index) else item_vectors,
         users=model.users,
         items=model.items,
-        queries=_queries(model),
+        queries=_in_blocks(model.query_vectors, len(model.users)),
         seen=seen,
+        history=model.history,
+        known=_in_blocks(model.known, len(model.users)),
         popularity=model.popularity,
         personal=personal,
         similar=similar,
         similarity=similarity,
         movies=movies.table,
+        item_facts=ItemFacts.of(Catalogue.of(_train(model), movies)),
+        newcomers=model.newcomers(),
         scorer=model.pair_scorer(),
         facts=IndexFacts(
             model=model.name,
@@ -49,6 +67,8 @@ def build_index(
             recall_k=config.recall_k,
             users_sampled=len(sample),
             build_seconds=time.perf_counter() - started,
+            enough=enough.movies,
+            enough_measured=enough.measured,
         ),
     )
     return replace(built, facts=replace(built.facts, recall=measured_recall(built, model, sample, config.recall_k)))
@@ -71,13 +91,24 @@ def measured_recall(index: RetrievalIndex, model: Recommender, users: NDArray[np
     return float(np.mean(shares)) if shares else 1.0
 
 
-def _queries(model: Recommender) -> sparse.csr_matrix:
-    """Query vectors of all users, CSR [n_users, d], made in blocks."""
-    users = np.arange(len(model.users))
-    blocks = [
-        sparse.csr_matrix(model.query_vectors(users[start : start + _BLOCK])) for start in range(0, len(users), _BLOCK)
-    ]
+def _in_blocks(make: Callable[[NDArray[np.integer[Any]]], NDArray[np.float32]], n_users: int) -> sparse.csr_matrix:
+    """What is made of all users, CSR [n_users, d], made in blocks."""
+    users = np.arange(n_users)
+    blocks = [sparse.csr_matrix(make(users[start : start + _BLOCK])) for start in range(0, n_users, _BLOCK)]
     return sparse.vstack(blocks, format="csr")
+
+
+def _train(model: Recommender) -> Interactions:
+    """The train interactions that a model remembers; when they were is not among it."""
+    history = model.history
+    return Interactions(
+        user=np.repeat(np.arange(len(model.users), dtype=np.int32), np.diff(history.indptr)),
+        item=history.indices.astype(np.int32),
+        rating=history.data.astype(np.float32),
+        timestamp=np.zeros(history.nnz, dtype=np.int64),
+        users=model.users,
+        items=model.items,
+    )
 
 
 def _similar(model: Recommender, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

@@ -1,10 +1,10 @@
 """The index that answers recommendation calls: FAISS over item vectors, with everything a server needs beside it.
 
-Needs faiss and numpy only; no torch.
+Needs faiss, numpy and scipy only; no torch.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,39 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import sparse
 
+from movierec_engine import newcomers
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import load_id_maps
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
+from movierec_engine.models.explanation import Explanation
+from movierec_engine.models.newcomers import Basis, NewcomerScorer, newcomers_from_arrays
 from movierec_engine.models.pair_scorer import Scorer
+from movierec_engine.newcomers import POPULARITY, best
+from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
+from movierec_engine.taste_dials import ItemFacts
 
+PERSONAL = "personal"
+
+VECTORS_FILE = "vectors.npy"
 SCORER_FILE = "scorer.npz"
+NEWCOMERS_FILE = "newcomers.npz"
+ITEM_FACTS_FILE = "item_facts.npz"
 
 CANDIDATES = 200
 """Unseen items that are scored exactly for a user, at least, where the inner products are approximations."""
+
+Floats = NDArray[np.float32]
+Found = tuple[NDArray[np.int64], Floats]
+"""Item indices int64 [<=k] and their scores float32, best first."""
+
+
+@dataclass(frozen=True)
+class Enough:
+    """From how many movies on a newcomer is folded in, None where no number is enough; measured, or else assumed."""
+
+    movies: int | None
+    measured: bool
 
 
 @dataclass(frozen=True)
@@ -40,6 +63,10 @@ class IndexFacts:
     recall_k: int
     users_sampled: int
     build_seconds: float
+    enough: int | None = None
+    """Movies from which on newcomers are folded in, and not answered by popularity; None where no number is enough."""
+    enough_measured: bool = False
+    """Whether `movierec fidelity` found that number for this model, or it is `retrieval.fold_in_from`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,34 +74,49 @@ class RetrievalIndex:
     """Item vectors in FAISS, and for each user a query vector and the seen items.
 
     index: inner products over n_items vectors of d dimensions; position = item index.
+    vectors: float32 [n_items, d], what FAISS holds: its own memory where it keeps all of it, as `Flat` does.
     queries: float32 [n_users, d], CSR, so that sparse queries (a user's history, for EASE) stay small.
     seen: [n_users, n_items] CSR, the mask of the evaluator: items of train and validation.
+    history: float32 [n_users, n_items] CSR, the train interactions, with ratings where the model uses them.
+    known: float32 [n_users, e] CSR, what else the explanation of a user's score needs.
     popularity: float32 [n_items], train interactions of each item; ranks for users without a history.
     personal: bool [n_users], False for users without a train interaction, who get popularity.
     similar, similarity: int32 and float32 [n_items, s], most similar items first, -1 where there are no more.
     movies: MOVIES_SCHEMA [n_items], in item order.
+    item_facts: what taste dials know of the items.
+    newcomers: scores people by their history alone, and explains scores.
     scorer: scores the candidates exactly where inner products only approximate the model's scores; else None.
+
+    A recommendation can be narrowed: `allowed`, bool [n_items], is True for the items that may be in it, and `excluded`
+    are items that may not, beside those the person is known to have. It has k items wherever that many are left.
     """
 
     index: faiss.Index
+    vectors: Floats
     users: IdMap
     items: IdMap
     queries: sparse.csr_matrix
     seen: sparse.csr_matrix
-    popularity: NDArray[np.float32]
+    history: sparse.csr_matrix
+    known: sparse.csr_matrix
+    popularity: Floats
     personal: NDArray[np.bool_]
     similar: NDArray[np.int32]
-    similarity: NDArray[np.float32]
+    similarity: Floats
     movies: pa.Table
+    item_facts: ItemFacts
+    newcomers: NewcomerScorer
     facts: IndexFacts
     scorer: Scorer | None = None
 
     def __post_init__(self) -> None:
         rows = {
             "the FAISS index": self.index.ntotal,
+            "vectors": len(self.vectors),
             "movies": len(self.movies),
             "popularity": len(self.popularity),
             "similar items": len(self.similar),
+            "facts": len(self.item_facts.year),
         }
         for name, count in rows.items():
             if count != len(self.items):
@@ -83,49 +125,117 @@ class RetrievalIndex:
             raise StoreError(
                 f"queries do not fit {len(self.users)} users and {self.index.d} dimensions; build it again"
             )
+        if self.vectors.shape[1] != self.index.d or self.history.shape != (len(self.users), len(self.items)):
+            raise StoreError("item vectors or train interactions do not fit the index; build it again")
         if not np.array_equal(self.movies["movie_id"].to_numpy(), self.items.ids):
             raise StoreError("movies are not in the order of the items; build the index again")
+        for name, values in (("item vectors", self.vectors), ("queries", self.queries.data)):
+            _check_finite(name, values)
 
-    def recommend(self, user: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32], str]:
+    @property
+    def enough(self) -> int | None:
+        """Movies from which on a newcomer is recommended to by fold-in; below, and where it is None, by popularity."""
+        return self.facts.enough
+
+    def recommend(
+        self,
+        user: int,
+        k: int,
+        allowed: NDArray[np.bool_] | None = None,
+        excluded: NDArray[np.integer[Any]] | None = None,
+    ) -> tuple[NDArray[np.int64], Floats, str]:
         """The user's best unseen items: item indices int64 [<=k], scores float32, best first, and their source.
 
         The source is `personal`, or `popularity` for a user without train interactions. Equal scores go by item index.
         """
-        seen = self.seen.indices[self.seen.indptr[user] : self.seen.indptr[user + 1]]
+        left = self._left(allowed, _row(self.seen, user)[0], excluded)
         if not self.personal[user]:
-            return *self.most_popular(k, seen), "popularity"
-        query = self.queries[user].toarray().astype(np.float32, copy=False)
-        wanted = k if self.scorer is None else max(CANDIDATES, 4 * k)
-        scores, items = self.index.search(query, min(wanted + len(seen), len(self.items)))
-        kept = (items[0] >= 0) & ~np.isin(items[0], seen)
-        found = items[0][kept]
-        return *_best(found, scores[0][kept] if self.scorer is None else self.scorer.scores(user, found), k), "personal"
+            items = np.flatnonzero(left)
+            return *best(items, self.popularity[items], k), POPULARITY
+        query = self._query(user)
+        if self.scorer is None:
+            return *self._nearest(query, k, left), PERSONAL
+        found = np.sort(self._nearest(query, max(CANDIDATES, 4 * k), left)[0])
+        return *best(found, self.scorer.scores(user, found), k), PERSONAL
+
+    def recommend_newcomer(
+        self,
+        history: sparse.csr_matrix,
+        k: int,
+        allowed: NDArray[np.bool_] | None = None,
+        excluded: NDArray[np.integer[Any]] | None = None,
+    ) -> tuple[NDArray[np.int64], Floats, str]:
+        """The best items outside the history of a person who was not in training, as `recommend` gives them.
+
+        history: CSR [1, n_items] of ratings where `newcomers.uses_ratings`, else of ones. The source is `fold-in`, or
+        `popularity` for a history of fewer than `enough` items.
+        """
+        left = self._left(allowed, excluded)
+        return newcomers.recommend(self.newcomers, self.popularity, history, k, self.enough, left)
 
     def most_popular(
-        self, k: int, seen: NDArray[np.integer] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The most popular items outside `seen`: item indices int64 [<=k] and their train interactions float32."""
-        items = np.arange(len(self.items))
-        if seen is not None and len(seen):
-            items = np.setdiff1d(items, seen, assume_unique=True)
-        return _best(items, self.popularity[items], k)
+        self,
+        k: int,
+        excluded: NDArray[np.integer[Any]] | None = None,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> Found:
+        """The most popular items outside `excluded`: item indices int64 [<=k] and their train interactions float32."""
+        items = np.flatnonzero(self._left(allowed, excluded))
+        return best(items, self.popularity[items], k)
 
-    def similar_to(self, item: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def similar_to(self, item: int, k: int) -> Found:
         """The items most similar to an item, itself left out: item indices int64 [<=k] and similarities float32."""
         kept = self.similar[item] >= 0
         return self.similar[item][kept][:k].astype(np.int64), self.similarity[item][kept][:k]
 
+    def explain(self, user: int, item: int) -> Explanation:
+        """Why `recommend` gives a user's item its score, by the user's train interactions.
+
+        The score and the base may differ from the model's by a constant that is the same for all items, where it scores
+        by `scorer`.
+        """
+        if not self.personal[user]:
+            return Explanation.without_history(float(self.popularity[item]))
+        if self.scorer is None:
+            score = float(self._query(user) @ self.vectors[item])
+        else:
+            score = float(self.scorer.scores(user, np.array([item]))[0])
+        known = np.zeros(self.known.shape[1], dtype=np.float32)
+        places, values = _row(self.known, user)
+        known[places] = values
+        return self.newcomers.explanation(score, self.history[[user]], item, known)
+
+    def explain_newcomer(self, history: sparse.csr_matrix, item: int) -> Explanation:
+        """Why `recommend_newcomer` gives an item its score: of popularity, no history is the reason."""
+        if newcomers.source_of(history, self.enough) == POPULARITY:
+            return Explanation.without_history(float(self.popularity[item]))
+        return self.newcomers.explanation(float(self.newcomers.scores(history)[0, item]), history, item)
+
     def save(self, folder: Path) -> None:
+        """Write everything into a folder; nothing is pickled, and no large part is written twice."""
         faiss.write_index(self.index, str(folder / "index.faiss"))
+        if not is_flat(self.index):
+            np.save(folder / VECTORS_FILE, self.vectors)
         np.savez(folder / "id_maps.npz", users=self.users.ids, items=self.items.ids)
+        matrices = {"seen": self.seen, "history": self.history, "known": self.known}
+        if not _equal(self.queries, self.history):
+            matrices["queries"] = self.queries
+        parts: dict[str, Any] = {}
+        for name, matrix in matrices.items():
+            parts |= _parts(name, matrix)
         np.savez(
             folder / "retrieval.npz",
-            **{f"queries_{part}": getattr(self.queries, part) for part in ("indptr", "indices", "data")},
-            **{f"seen_{part}": getattr(self.seen, part) for part in ("indptr", "indices")},
+            **parts,
+            known_width=np.array(self.known.shape[1]),
             popularity=self.popularity,
             personal=self.personal,
             similar=self.similar,
             similarity=self.similarity,
+        )
+        np.savez(folder / NEWCOMERS_FILE, **dict[str, Any](self.newcomers.arrays()))
+        np.savez(
+            folder / ITEM_FACTS_FILE,
+            **{field.name: getattr(self.item_facts, field.name) for field in fields(ItemFacts)},
         )
         if self.scorer is not None:
             np.savez(folder / SCORER_FILE, **dict[str, Any](self.scorer.arrays()))
@@ -134,35 +244,78 @@ class RetrievalIndex:
 
     @classmethod
     def load(cls, folder: Path) -> "RetrievalIndex":
+        """The index that `save` wrote.
+
+        Raises StoreError where it is of an older layout, or where its parts do not fit together.
+        """
+        if not (folder / NEWCOMERS_FILE).exists():
+            raise StoreError(f"{folder}: was built before an index could answer newcomers; materialize it again")
         users, items = load_id_maps(folder)
         facts = IndexFacts(**json.loads((folder / "index.json").read_text(encoding="utf-8")))
+        index = faiss.read_index(str(folder / "index.faiss"))
+        vectors = shared_vectors(index) if is_flat(index) else np.load(folder / VECTORS_FILE, allow_pickle=False)
         scorer = None
         if (folder / SCORER_FILE).exists():
-            with np.load(folder / SCORER_FILE, allow_pickle=False) as arrays:
-                scorer = scorer_from_arrays(dict(arrays))
-        with np.load(folder / "retrieval.npz", allow_pickle=False) as arrays:
-            queries = sparse.csr_matrix(
-                (arrays["queries_data"], arrays["queries_indices"], arrays["queries_indptr"]),
-                shape=(len(users), facts.dimensions),
-            )
-            seen = sparse.csr_matrix(
-                (np.ones(len(arrays["seen_indices"]), np.float32), arrays["seen_indices"], arrays["seen_indptr"]),
-                shape=(len(users), len(items)),
-            )
-            return cls(
-                index=faiss.read_index(str(folder / "index.faiss")),
-                users=users,
-                items=items,
-                queries=queries,
-                seen=seen,
-                **{name: arrays[name] for name in ("popularity", "personal", "similar", "similarity")},
-                movies=pq.read_table(folder / "movies.parquet"),
-                facts=facts,
-                scorer=scorer,
-            )
+            scorer = scorer_from_arrays(_arrays(folder / SCORER_FILE), vectors)
+        arrays = _arrays(folder / "retrieval.npz")
+        over_items = (len(users), len(items))
+        history = _matrix("history", arrays, over_items)
+        has_queries = "queries_indptr" in arrays
+        return cls(
+            index=index,
+            vectors=vectors,
+            users=users,
+            items=items,
+            queries=_matrix("queries", arrays, (len(users), facts.dimensions)) if has_queries else history,
+            seen=_matrix("seen", arrays, over_items),
+            history=history,
+            known=_matrix("known", arrays, (len(users), int(arrays["known_width"]))),
+            **{name: arrays[name] for name in ("popularity", "personal", "similar", "similarity")},
+            movies=pq.read_table(folder / "movies.parquet"),
+            item_facts=ItemFacts(**_arrays(folder / ITEM_FACTS_FILE)),
+            newcomers=newcomers_from_arrays(_arrays(folder / NEWCOMERS_FILE), Basis(vectors, history)),
+            facts=facts,
+            scorer=scorer,
+        )
+
+    def _query(self, user: int) -> Floats:
+        """float32 [d]."""
+        query = np.zeros(self.queries.shape[1], dtype=np.float32)
+        places, values = _row(self.queries, user)
+        query[places] = values
+        return query
+
+    def _left(self, allowed: NDArray[np.bool_] | None, *excluded: NDArray[np.integer[Any]] | None) -> NDArray[np.bool_]:
+        """bool [n_items], the allowed items without those of any of `excluded`; an array of its own."""
+        left = np.ones(len(self.items), dtype=np.bool_) if allowed is None else allowed.copy()
+        for items in excluded:
+            if items is not None:
+                left[items] = False
+        return left
+
+    def _nearest(self, query: Floats, k: int, left: NDArray[np.bool_]) -> Found:
+        """The k items that are left of the largest inner products, equal ones by index.
+
+        An exact index ranks all of them. An approximate one is searched deeper until k are found and the last of them
+        does not tie with what it may have cut off; where it does not find k at all, its vectors are gone through.
+        """
+        items = np.flatnonzero(left)
+        wanted, n = min(k, len(items)), len(left)
+        fetch = min(n, wanted + min(n - len(items), 2 * wanted * n // max(len(items), 1)) + 1)
+        while wanted and not is_flat(self.index):
+            scores, found = (part[0] for part in self.index.search(query[None], fetch))
+            kept = (found >= 0) & left[found]
+            order = np.argsort(found[kept])
+            deep = kept.sum() >= wanted
+            if deep and (fetch == n or found[-1] < 0 or scores[kept][wanted - 1] > scores[-1]):
+                return best(found[kept][order], scores[kept][order], k)
+            if fetch == n:
+                break
+            fetch = min(n, 2 * fetch)
+        return best(items, inner_products(self.vectors, query)[items], k)
 
 
-def build_faiss(item_vectors: NDArray[np.float32], factory: str) -> faiss.Index:
+def build_faiss(item_vectors: Floats, factory: str) -> faiss.Index:
     """A trained FAISS index of float32 [n_items, d] vectors under the inner product.
 
     Raises ConfigError when FAISS does not know the factory string or cannot train it on this many items.
@@ -179,8 +332,41 @@ def build_faiss(item_vectors: NDArray[np.float32], factory: str) -> faiss.Index:
     return index
 
 
-def _best(
-    items: NDArray[np.int64], scores: NDArray[np.float32], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    order = np.lexsort((items, -scores))[:k]
-    return items[order].astype(np.int64), scores[order].astype(np.float32)
+def _row(matrix: sparse.csr_matrix, row: int) -> tuple[NDArray[np.integer[Any]], Floats]:
+    """Columns and values of a row."""
+    start, end = matrix.indptr[row], matrix.indptr[row + 1]
+    return matrix.indices[start:end], matrix.data[start:end]
+
+
+def _equal(one: sparse.csr_matrix, other: sparse.csr_matrix) -> bool:
+    return one.shape == other.shape and all(
+        np.array_equal(getattr(one, part), getattr(other, part)) for part in ("indptr", "indices", "data")
+    )
+
+
+def _parts(name: str, matrix: sparse.csr_matrix) -> dict[str, NDArray[Any]]:
+    """A CSR matrix's arrays; without the values where they are all 1."""
+    parts = {f"{name}_indptr": matrix.indptr, f"{name}_indices": matrix.indices}
+    return parts if (matrix.data == 1).all() else {**parts, f"{name}_data": matrix.data}
+
+
+def _matrix(name: str, arrays: dict[str, NDArray[Any]], shape: tuple[int, int]) -> sparse.csr_matrix:
+    indices = arrays[f"{name}_indices"]
+    values = arrays.get(f"{name}_data")
+    data = np.ones(len(indices), dtype=np.float32) if values is None else values
+    return sparse.csr_matrix((data, indices, arrays[f"{name}_indptr"]), shape=shape)
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """What a file of arrays holds. Raises StoreError where a number in it is none."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    for name, values in arrays.items():
+        if values.dtype.kind == "f":
+            _check_finite(f"{path}: {name}", values)
+    return arrays
+
+
+def _check_finite(name: str, values: NDArray[np.floating[Any]]) -> None:
+    if values.size and not (np.isfinite(values.min()) and np.isfinite(values.max())):
+        raise StoreError(f"{name} has a NaN or an infinity; train the model and build its index again")

@@ -238,32 +238,42 @@ class ArtifactStore:
 
     def pointed(self, name: str) -> Artifact | None:
         """The artifact that a pointer names, or None while it names none."""
+        content = self.pointer(name)
+        if content is None:
+            return None
+        try:
+            return self.resolve(content["reference"])
+        except KeyError as error:
+            path = self.pointer_file(name)
+            raise StoreError(f"{path}: not a readable pointer ({error}); promote a version again") from error
+
+    def pointer(self, name: str) -> dict[str, Any] | None:
+        """A pointer's content: reference, since and evidence; None while there is none."""
         path = self.pointer_file(name)
         try:
-            return self.resolve(json.loads(path.read_text(encoding="utf-8"))["reference"])
+            return dict(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{path}: not a readable pointer ({error}); promote a version again") from error
+        except (OSError, ValueError, TypeError) as error:
+            raise StoreError(f"{path}: not a readable pointer ({error}); promote or pin a version again") from error
+
+    def unpoint(self, name: str) -> None:
+        """Let a pointer name nothing."""
+        path = self.pointer_file(name)
+        if path.exists():
+            path.unlink(missing_ok=True)
+            _fsync(path.parent)
 
     def pointer_file(self, name: str) -> Path:
         return self.root / "pointers" / f"{name}.json"
 
-    def prune(self, slot: Slot, keep: int) -> list[str]:
-        """Delete all but the newest `keep` versions, never one that LATEST or a pointer names; returns their names."""
-        pointed = {path.read_text(encoding="utf-8") for path in (self.root / "pointers").glob("*.json")}
-        latest = self.latest(slot)
-        kept = set(self._version_names(slot)[-keep:]) | ({latest.version} if latest else set())
-        gone = []
-        for version in self._version_names(slot):
-            if version in kept or any(f'"{slot}/{version}"' in pointer for pointer in pointed):
-                continue
-            doomed = self._incoming()
-            doomed.parent.mkdir(exist_ok=True)
-            (self._home(slot) / version).rename(doomed)
-            shutil.rmtree(doomed, ignore_errors=True)
-            gone.append(version)
-        return gone
+    def remove(self, artifact: Artifact) -> None:
+        """Delete a version in one step; `retention.py` says which may go."""
+        doomed = self._incoming()
+        doomed.parent.mkdir(exist_ok=True)
+        artifact.folder.rename(doomed)
+        _fsync(artifact.folder.parent)
+        shutil.rmtree(doomed, ignore_errors=True)
 
     def _home(self, slot: Slot) -> Path:
         return self.root.joinpath(slot.kind, *slot.path)

@@ -40,7 +40,7 @@ class MlflowTracker:
         self._run_id = ""
 
     def start(self, run_name: str, params: Mapping[str, Any]) -> None:
-        _check_database(tracking_uri(self._artifacts))
+        check_database(tracking_uri(self._artifacts))
         from mlflow.entities import Param
 
         client = self._client()
@@ -66,8 +66,12 @@ class MlflowTracker:
             if file["size"] <= _LARGEST_FILE:
                 client.log_artifact(self._run_id, str(report.folder / name), "report")
         client.log_dict(self._run_id, trained_model.config, "config.json")
+        for made in (trained_model, report):
+            client.set_tag(self._run_id, made.slot.kind, made.reference)
         if self._config.register:
-            self._register(client, trained_model)
+            from movierec_engine.tracking.registry import register
+
+            register(client, trained_model, self._run_id)
 
     def finish(self, ok: bool) -> None:
         self._client().set_terminated(self._run_id, "FINISHED" if ok else "FAILED")
@@ -77,28 +81,6 @@ class MlflowTracker:
 
     def _client(self) -> "MlflowClient":
         return open_client(self._artifacts)
-
-    def _register(self, client: "MlflowClient", trained_model: Artifact) -> None:
-        """Let the model's files, as the store has them, be the next version of the registered model of its name."""
-        from mlflow.exceptions import MlflowException
-
-        name, device = trained_model.slot.path
-        client.log_artifacts(self._run_id, str(trained_model.folder), "model")
-        try:
-            client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        client.create_model_version(
-            name,
-            source=f"{client.get_run(self._run_id).info.artifact_uri}/model",
-            run_id=self._run_id,
-            tags={
-                "artifact": trained_model.reference,
-                "fingerprint": trained_model.fingerprint,
-                "device": device,
-            },
-        )
 
 
 def open_client(artifacts: Path) -> "MlflowClient":
@@ -119,6 +101,12 @@ def tracking_uri(artifacts: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_home(artifacts)}/mlflow.db"
 
 
+def run_page(run_id: str) -> str:
+    """The address of a run in the UI of the tracking server, or `` for the embedded database, which has none."""
+    server = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return f"{server.rstrip('/')}/#/runs/{run_id}" if server.startswith(("http://", "https://")) else ""
+
+
 def ensure_experiment(client: "MlflowClient", name: str, artifacts: Path) -> str:
     """The id of the experiment, which is made if need be; its files go below the artifacts."""
     with _setup_lock(artifacts):
@@ -128,7 +116,7 @@ def ensure_experiment(client: "MlflowClient", name: str, artifacts: Path) -> str
         return str(client.create_experiment(name, artifact_location=(_home(artifacts) / "files").as_uri()))
 
 
-def _check_database(uri: str) -> None:
+def check_database(uri: str) -> None:
     """Raise sqlite3.Error soon if a SQLite database is locked or damaged; MLflow itself would try for minutes."""
     path = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and path.exists():

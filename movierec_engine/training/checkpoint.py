@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from movierec_engine.errors import ConfigError
+from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.models.base import CHECKPOINT_SUFFIX, Recommender
 from movierec_engine.models.checkpoint_file import CheckpointFile, read_checkpoint, write_checkpoint
 from movierec_engine.training.state import Epoch, TrainingState
@@ -23,6 +23,7 @@ class Checkpoints:
 
     run: hash of everything that decides the weights after an epoch; a checkpoint of another run is refused.
     seconds_between: least time between two checkpoints in a run, since small models train faster than a disk syncs.
+    resume_own: go on from a checkpoint of this run, and pass by one of another, or a damaged one.
     """
 
     folder: Path
@@ -30,6 +31,7 @@ class Checkpoints:
     run: str
     resume: bool = False
     seconds_between: float = 0.0
+    resume_own: bool = False
     _started: float = field(default_factory=time.monotonic)
     _written: dict[str, float] = field(default_factory=dict)
 
@@ -46,13 +48,21 @@ class Checkpoints:
 
         Raises ConfigError when that checkpoint belongs to other settings or data, StoreError when it is damaged.
         """
-        if not self.resume:
+        if not (self.resume or self.resume_own):
             return
         if not self.last.exists():
             log.info("%s: no checkpoint %s to go on from; starting afresh", self.model, self.last)
             return
-        saved = read_checkpoint(self.last).training
+        try:
+            saved = read_checkpoint(self.last).training
+        except StoreError:
+            if self.resume:
+                raise
+            saved = {}
         if saved.get("run") != self.run:
+            if not self.resume:
+                log.info("%s: %s is not of this training; starting afresh", self.model, self.last)
+                return
             raise ConfigError(
                 f"{self.last} was made with other settings or data than this run's, so it cannot be resumed; "
                 "repeat the settings it was started with, or leave trainer.resume out to start afresh"

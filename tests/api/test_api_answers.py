@@ -1,13 +1,17 @@
 import json
 import logging
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
 from movierec_engine.api.app import create_app
+from movierec_engine.api.config import ServingConfig
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.readers import read_movies
+from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from worlds import MOVIES, Publish
 
@@ -300,5 +304,106 @@ def test_the_request_id_comes_back_and_a_hostile_one_does_not(client: FlaskClien
 
 
 def test_the_root_lists_the_endpoints_and_their_bounds(client: FlaskClient) -> None:
-    assert client.get("/").json["at_most"] == {"top_k": 500, "user_ids": 1000, "body_bytes": 2**20}
+    assert client.get("/").json["at_most"] == {
+        "top_k": 500,
+        "user_ids": 1000,
+        "user_ids_times_top_k": 20_000,
+        "body_bytes": 2**20,
+    }
     assert "GET, POST /api/recommend" in client.get("/").json["endpoints"]
+
+
+def test_movies_are_found_by_title_with_how_they_were_found(client: FlaskClient, publish: Publish) -> None:
+    version = publish().version
+    body = client.get("/api/search", query_string={"q": 'MOVIE and "3" <b>', "top_k": 2}).json
+    assert [(movie["movie_id"], movie["found"], movie["interactions"]) for movie in body["movies"]] == [
+        (40, "exact", 2)
+    ]
+    assert (body["version"], body["q"]) == (version, 'MOVIE and "3" <b>')
+    assert movies(client.get("/api/search?q=movi").json, "movies") == MOVIES
+    assert client.get("/api/search?q=zzz").json["movies"] == []
+
+
+def test_ready_says_whether_there_is_something_to_answer_from(
+    client: FlaskClient, publish: Publish, store: ArtifactStore
+) -> None:
+    response = client.get("/api/ready")
+    assert (response.status_code, response.json["status"]) == (503, "empty")
+    assert response.json["error"]["code"] == "nothing_to_serve"
+    good = publish()
+    assert client.get("/api/ready").status_code == 200
+    bad = damage(publish())
+    body = client.get("/api/ready").json
+    assert (body["status"], body["serving"]["version"]) == ("ok", good.version)
+    assert bad.reference in body["refused"]
+
+
+def test_following_the_latest_answers_from_the_newest_version_whatever_is_promoted(
+    store: ArtifactStore, publish: Publish
+) -> None:
+    store.point("serving", publish("ease"), {})
+    client = create_app(store.root, ServingConfig(follow="latest")).test_client()
+    assert client.get("/api/recommend?user_id=1").json["model"] == "ease"
+    newest = publish("lightgcn", sign=-1)
+    assert client.get("/api/recommend?user_id=1").json["version"] == newest.version
+
+
+def test_few_models_stay_in_memory_and_the_default_one_always_does(store: ArtifactStore, publish: Publish) -> None:
+    store.point("serving", publish("ease"), {})
+    for model in ("als", "gmf", "svd"):
+        publish(model)
+    client = create_app(store.root, ServingConfig(models_in_memory=2)).test_client()
+
+    def loaded() -> set[str]:
+        return {row["model"] for row in client.get("/api/models").json["models"] if row["loaded"]}
+
+    for model in ("als", "gmf", "svd", "als"):
+        assert client.get(f"/api/recommend?user_id=1&model={model}").json["model"] == model
+        assert loaded() == {"ease", model}
+    newer = publish("als", sign=-1)
+    assert client.get("/api/recommend?user_id=1&model=als").json["version"] == newer.version
+    publish("gmf")
+    assert loaded() == {"ease", "als"}, "a model that nobody asks for is not loaded when it gets a new version"
+
+
+def test_a_model_whose_newest_version_is_damaged_answers_from_the_one_before(
+    client: FlaskClient, publish: Publish
+) -> None:
+    publish("ease")
+    sound = publish("lightgcn")
+    damage(publish("lightgcn"))
+    publish("ease")
+    assert client.get("/api/recommend?user_id=1&model=lightgcn").json["version"] == sound.version
+
+
+def test_requests_are_answered_by_the_old_version_while_a_new_one_is_loaded(
+    store: ArtifactStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = publish("ease")
+    app = create_app(store.root, ServingConfig(follow_seconds=0.01), watch=True)
+    client = app.test_client()
+    assert client.get("/api/recommend?user_id=1").json["version"] == old.version
+    loading, go_on, load = threading.Event(), threading.Event(), RetrievalIndex.load
+
+    def slow_load(folder: Path) -> RetrievalIndex:
+        loading.set()
+        assert go_on.wait(10)
+        return load(folder)
+
+    monkeypatch.setattr(RetrievalIndex, "load", slow_load)
+    new = publish("ease", sign=-1)
+    assert loading.wait(5)
+    for _ in range(20):
+        assert client.get("/api/recommend?user_id=1").json["version"] == old.version
+    go_on.set()
+    deadline = time.monotonic() + 5
+    while client.get("/api/recommend?user_id=1").json["version"] != new.version:
+        assert time.monotonic() < deadline
+
+
+def test_a_batch_whose_answer_would_be_huge_is_a_422(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    response = client.post("/api/batch-recommend", json={"user_ids": [1] * 100, "top_k": 201})
+    assert response.status_code == 422
+    assert "at most 20000" in response.json["error"]["message"]
+    assert client.post("/api/batch-recommend", json={"user_ids": [1] * 100, "top_k": 200}).status_code == 200

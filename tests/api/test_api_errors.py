@@ -77,6 +77,30 @@ def test_a_huge_body_is_a_413(client: FlaskClient, publish: Publish) -> None:
     assert_is_json_error(response, 413)
 
 
+def test_a_compressed_body_and_another_charset_are_415(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    body = {"data": b'{"user_id": 1}', "content_type": "application/json"}
+    assert_is_json_error(client.post("/api/recommend", **body, headers={"Content-Encoding": "gzip"}), 415)
+    other = client.post("/api/recommend", data=b'{"user_id": 1}', content_type="application/json; charset=utf-16")
+    assert_is_json_error(other, 415)
+    named = client.post("/api/recommend", data=b'{"user_id": 1}', content_type="application/json; charset=UTF-8")
+    assert named.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query", ["user_id=%ff", "user_id=1&%ff=1", "&".join(f"x{i}=1" for i in range(200)), "user_id"]
+)
+def test_a_query_string_that_cannot_be_read_is_a_400(client: FlaskClient, publish: Publish, query: str) -> None:
+    publish()
+    assert_is_json_error(client.get(f"/api/recommend?{query}"), 400)
+
+
+def test_half_a_surrogate_pair_in_a_name_is_a_400(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    raw = b'{"user_id": 1, "\\ud800": 1}'
+    assert_is_json_error(client.post("/api/recommend", data=raw, content_type="application/json"), 400)
+
+
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "application/xml"])
 def test_a_body_of_another_type_is_a_415(client: FlaskClient, publish: Publish, content_type: str) -> None:
     publish()

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.server import serve
-from movierec_engine.errors import ConfigError
-from movierec_engine.store import ArtifactStore
-from worlds import Publish
+from movierec_engine.api.server import serve, store_to_serve
+from movierec_engine.config import load_serving
+from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.store import ArtifactStore, Slot
+from worlds import MOVIES, Publish, small_index
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,10 +38,16 @@ def get(port: int, path: str, host: str = "127.0.0.1") -> dict[str, object]:
             with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=5) as response:
                 body: dict[str, object] = json.load(response)
                 return body
-        except (urllib.error.URLError, ConnectionError):
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
+
+
+def text(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+        body: bytes = response.read()
+        return body.decode()
 
 
 def exchange(port: int, request: bytes) -> bytes:
@@ -67,20 +74,95 @@ def running(store: ArtifactStore, port: int, *flags: str) -> Iterator[None]:
     assert "Traceback" not in errors
 
 
-def test_the_server_answers_follows_a_promotion_and_ends_on_sigterm(store: ArtifactStore, publish: Publish) -> None:
+def test_a_promotion_is_taken_over_within_two_seconds_without_a_failed_or_mixed_answer(
+    store: ArtifactStore, publish: Publish
+) -> None:
     first, second = publish(), publish(sign=-1)
+    best = {first.version: MOVIES[4], second.version: 10}
     store.point("serving", first, {})
     port = free_port()
     with running(store, port, "--workers", "2"):
-        assert get(port, "/api/recommend?user_id=1&top_k=1")["version"] == first.version
-        store.point("serving", second, {})
-        answers = {str(get(port, "/api/recommend?user_id=1&top_k=1")["version"]) for _ in range(20)}
-        assert answers == {second.version}
+        assert get(port, "/api/ready")["status"] == "ok"
+        for wanted in (second, first):
+            store.point("serving", wanted, {})
+            promoted = time.monotonic()
+            answered_at: dict[object, float] = {}
+            while time.monotonic() < promoted + 2.3:
+                body = get(port, "/api/recommend?user_id=1&top_k=1")
+                assert body["recommendations"][0]["movie_id"] == best[str(body["version"])]  # type: ignore[index]
+                answered_at[body["version"]] = time.monotonic()
+            assert set(answered_at) >= {wanted.version}
+            assert (
+                max((at for version, at in answered_at.items() if version != wanted.version), default=0) < promoted + 2
+            )
+        time.sleep(1.5)  # until the workers have shared their counters
+        lines = [line.rpartition(" ") for line in text(port, "/metrics").splitlines() if line[0] != "#"]
+        counted = {series: float(value) for series, _, value in lines}
+        assert counted["movierec_workers"] == 2
+        assert counted["movierec_swaps_total"] == 6
+        assert counted['movierec_requests_total{endpoint="/api/recommend",method="GET",status="200"}'] > 50
 
 
-def test_requests_that_are_not_http_are_answered_in_json(store: ArtifactStore, publish: Publish) -> None:
-    publish()
+@pytest.fixture(scope="module")
+def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a server with one worker."""
+    store = ArtifactStore(tmp_path_factory.mktemp("one_worker"))
+    store.publish(Slot("faiss_index", ("ease", "cpu")), small_index().save, key="k", fingerprint="f00d")
     port = free_port()
+    with running(store, port, "--workers", "1"):
+        get(port, "/api/ready")
+        yield port
+
+
+def test_clients_that_send_slowly_hold_up_nobody(one_worker: int) -> None:
+    port = one_worker
+    head = b"POST /api/recommend HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n"
+    idle, halfway, bodiless = (
+        [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(8)] for _ in range(3)
+    )
+    for connection in halfway:
+        connection.sendall(head[:30])
+    for connection in bodiless:
+        connection.sendall(head)
+    started = time.monotonic()
+    for _ in range(20):
+        get(port, "/api/recommend?user_id=1")
+    assert time.monotonic() - started < 2
+    for connection in halfway:
+        connection.sendall(head[30:])
+    for connection in [*halfway, *bodiless]:
+        connection.sendall(b'{"user_id": 1}')
+    for connection in [*halfway, *bodiless]:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    for connection in [*idle, *halfway, *bodiless]:
+        connection.close()
+
+
+def test_a_folder_of_checkpoints_stands_for_the_artifact_store(
+    store: ArtifactStore, publish: Publish, tmp_path: Path
+) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "ncf_best.pt").touch()
+    with pytest.raises(MovierecError, match="training checkpoints"):
+        store_to_serve(tmp_path / "checkpoints", store.root)
+    assert store_to_serve(tmp_path / "new", store.root) == (tmp_path / "new", None), "may be filled later"
+    publish()
+    for given in ("checkpoints", "new"):
+        chosen, notice = store_to_serve(tmp_path / given, store.root)
+        assert chosen == store.root
+        assert str(store.root) in str(notice)
+    assert store_to_serve(store.root, tmp_path / "new") == (store.root, None)
+
+
+def test_serving_settings_come_from_the_command_line_and_wrong_ones_are_refused() -> None:
+    assert load_serving(["serving.follow=latest"]).follow == "latest"
+    assert load_serving([]) == ServingConfig(), "configs/serving/default.yaml says what the code says"
+    for override, said in (("serving.folow=latest", "follow"), ("model=ncf", "setting of the server")):
+        with pytest.raises(ConfigError, match=said):
+            load_serving([override])
+
+
+def test_requests_that_are_not_http_are_answered_in_json(one_worker: int) -> None:
     post = b"POST /api/recommend HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
     requests = {
         b"NONSENSE\r\n\r\n": b"400",
@@ -92,13 +174,11 @@ def test_requests_that_are_not_http_are_answered_in_json(store: ArtifactStore, p
         post + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n": b"400",
         post + b"Transfer-Encoding: chunked\r\n\r\n200000\r\n" + b" " * 2**21 + b"\r\n0\r\n\r\n": b"413",
     }
-    with running(store, port, "--workers", "1"):
-        get(port, "/api/health")
-        for request, status in requests.items():
-            head, _, body = exchange(port, request).partition(b"\r\n\r\n")
-            assert head.split()[1] == status, request[:60]
-            assert b"Content-Type: application/json" in head
-            assert set(json.loads(body)["error"]) == {"code", "message", "parameter"}
+    for request, status in requests.items():
+        head, _, body = exchange(one_worker, request).partition(b"\r\n\r\n")
+        assert head.split()[1] == status, request[:60]
+        assert b"Content-Type: application/json" in head
+        assert set(json.loads(body)["error"]) == {"code", "message", "parameter"}
 
 
 def test_debug_mode_answers_although_its_reloader_starts_it_twice(store: ArtifactStore, publish: Publish) -> None:

@@ -1,9 +1,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import ANY
 
 import dagster as dg
 import pytest
+from dagster._core.instance.config import dagster_instance_config
 
 from movierec_assets.definitions import defs
 from movierec_engine.config import load_settings
@@ -21,6 +23,8 @@ LINE = {
     "faiss_index": {"trained_model", "raw_movies"},
     "leak_canaries": {"trained_model"},
     "hybrid_ensemble": {"splits", "interaction_graph", "raw_movies", "trained_model"},
+    "backtest": {"raw_ratings", "raw_movies"},
+    "sweep": {"splits", "interaction_graph"},
     "leaderboard": {"evaluation_report", "hybrid_ensemble"},
     "serving_release": {"leaderboard", "faiss_index", "hybrid_ensemble"},
 }
@@ -37,9 +41,10 @@ def test_the_assets_form_the_line_from_ratings_to_release() -> None:
 
 
 @pytest.mark.parametrize("name", LINE)
-def test_every_asset_has_a_group_kinds_and_a_description(name: str) -> None:
+def test_every_asset_has_a_group_an_owner_kinds_and_a_description(name: str) -> None:
     node = defs.resolve_asset_graph().get(dg.AssetKey(name))
-    assert node.group_name in ("data", "models", "release")
+    assert node.group_name in ("data", "models", "studies", "release")
+    assert node.owners
     assert node.kinds
     assert len(node.description or "") > 40
 
@@ -50,6 +55,19 @@ def test_partitions_are_every_model_on_every_device() -> None:
     assert set(partitions.get_partition_keys()) == {
         f"{device}|{model}" for device in ("cpu", "cuda", "mps") for model in SINGLE_MODELS
     }
+
+
+def test_everything_that_trains_shares_a_pool_so_that_two_trainings_queue() -> None:
+    pools = {key.to_user_string(): defs.resolve_asset_graph().get(key).pools for key in map(dg.AssetKey, LINE)}
+    training = ("trained_model", "hybrid_ensemble", "leak_canaries", "backtest", "sweep")
+    assert pools == {name: {"training"} if name in training else set() for name in LINE}
+
+
+@pytest.mark.parametrize("name", ["one-machine", "team", "cluster"])
+def test_every_example_of_an_instance_has_settings_that_dagster_knows(name: str) -> None:
+    settings, _ = dagster_instance_config(str(ROOT / "deploy" / "dagster" / name))
+    assert settings["run_retries"] == {"enabled": True, "max_retries": ANY, "retry_on_asset_or_op_failure": False}
+    assert settings["concurrency"]["pools"]["granularity"] == "run"
 
 
 def test_selection_strings_and_hydra_work_in_one_process() -> None:

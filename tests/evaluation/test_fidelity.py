@@ -1,12 +1,15 @@
 """Fold-in of held-out users, in two camps: even users like even items, so that one movie tells everything."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine import pipeline
@@ -14,20 +17,25 @@ from movierec_engine.cli import cli
 from movierec_engine.config import load_settings
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.split import Split
-from movierec_engine.errors import EmptyDataError, MovierecError
+from movierec_engine.errors import EmptyDataError, MovierecError, StoreError
 from movierec_engine.evaluation import Evaluator
+from movierec_engine.evaluation.comparison import ALPHA, compare_paired
 from movierec_engine.evaluation.fidelity import (
+    FOLDS,
     SIZES,
     FoldInCurve,
+    Gain,
     curve_table,
     enough,
     fold_in_curve,
-    held_out_users,
+    gains,
+    held_out_folds,
+    ndcg_of_scores,
     without,
 )
 from movierec_engine.models import EASE
 from movierec_engine.models.classic.popularity import Popularity
-from movierec_engine.pipeline.fidelity import measure_fold_in
+from movierec_engine.pipeline.fidelity import curve_rows, fold_in_table, measure_fold_in
 from movierec_engine.store import ArtifactStore, Slot
 from worlds import interactions_of
 
@@ -47,7 +55,7 @@ def camps() -> Split:
 
 
 SPLIT = camps()
-HELD_OUT = held_out_users(SPLIT, seed=1)
+HELD_OUT = held_out_folds(SPLIT, 4, seed=1)
 
 
 def ease(split: Split) -> EASE:
@@ -56,40 +64,76 @@ def ease(split: Split) -> EASE:
     return model
 
 
+def made_without(folds: list[NDArray[np.int64]], split: Split = SPLIT) -> Iterator[tuple[NDArray[np.int64], EASE]]:
+    for users in folds:
+        yield users, ease(without(split, users))
+
+
 def test_one_movie_tells_the_camp() -> None:
     """What is not masked of the camp is the four test items, which anyone who knows the camp puts first."""
-    curve = fold_in_curve(ease(without(SPLIT, HELD_OUT)), ease(SPLIT), SPLIT, HELD_OUT)
-    assert curve.fold_in.tolist() == [[1.0] * len(SIZES)] * len(HELD_OUT)
-    assert (curve.popularity < 1).all()
-    assert enough(curve) == 1
+    curve = fold_in_curve(made_without(HELD_OUT), ease(SPLIT), SPLIT)
+    assert curve.users.tolist() == list(range(USERS))
+    assert curve.fold_in.tolist() == [[1.0] * len(SIZES)] * USERS
+    assert curve.popularity.mean() < 0.5
+    assert enough(gains(curve)) == 1
 
 
 def test_trained_in_and_popularity_are_what_the_evaluator_measures() -> None:
-    held_out = without(SPLIT, HELD_OUT)
-    model, popularity = ease(SPLIT), Popularity()
-    popularity.fit(held_out.train)
-    curve = fold_in_curve(ease(held_out), model, SPLIT, HELD_OUT)
+    curve = fold_in_curve(made_without(HELD_OUT), ease(SPLIT), SPLIT)
     evaluator = Evaluator((10,), ("ndcg",))
-    for one, values in ((model, curve.trained_in), (popularity, curve.popularity)):
-        evaluation = evaluator.evaluate(one, SPLIT.test_heldout())
-        assert values.tolist() == evaluation.per_user[NDCG][np.isin(evaluation.users, HELD_OUT)].tolist()
+    for users in HELD_OUT:
+        popularity = Popularity()
+        popularity.fit(without(SPLIT, users).train)
+        for one, values in ((ease(SPLIT), curve.trained_in), (popularity, curve.popularity)):
+            evaluation = evaluator.evaluate(one, SPLIT.test_heldout())
+            assert values[users].tolist() == evaluation.per_user[NDCG][np.isin(evaluation.users, users)].tolist()
+
+
+def test_whole_history_is_what_the_evaluator_measures_of_the_model_that_then_learns_of_them() -> None:
+    """A model without them whose memory is given their histories scores them as known users, by the same weights."""
+    curve = fold_in_curve(made_without(HELD_OUT), ease(SPLIT), SPLIT)
+    for users, model in made_without(HELD_OUT):
+        model.remember(SPLIT.train)
+        evaluation = Evaluator((10,), ("ndcg",)).evaluate(model, SPLIT.test_heldout())
+        assert curve.whole_history[users].tolist() == pytest.approx(
+            evaluation.per_user[NDCG][np.isin(evaluation.users, users)].tolist()
+        )
 
 
 def test_the_model_without_them_knows_nothing_of_the_held_out_users() -> None:
-    held_out = without(SPLIT, HELD_OUT)
+    users = HELD_OUT[0]
+    held_out = without(SPLIT, users)
     for part in (held_out.train, held_out.validation):
-        assert not np.isin(part.user, HELD_OUT).any()
-    assert ease(held_out).history[HELD_OUT].nnz == 0
+        assert not np.isin(part.user, users).any()
+    assert ease(held_out).history[users].nnz == 0
     assert held_out.train.users == SPLIT.train.users
     assert held_out.train.items == SPLIT.train.items
-    others = ~np.isin(SPLIT.train.user, HELD_OUT)
+    others = ~np.isin(SPLIT.train.user, users)
     assert held_out.train.item.tolist() == SPLIT.train.item[others].tolist()
     assert held_out.test is SPLIT.test
 
 
 def test_a_model_that_has_met_them_is_refused() -> None:
+    swapped = [(HELD_OUT[0], ease(without(SPLIT, HELD_OUT[1])))]
     with pytest.raises(MovierecError, match="should not know"):
-        fold_in_curve(ease(SPLIT), ease(SPLIT), SPLIT, HELD_OUT)
+        fold_in_curve(swapped, ease(SPLIT), SPLIT)
+
+
+def told(
+    monkeypatch: pytest.MonkeyPatch, split: Split, users: NDArray[np.int64], ratings: bool = False, draws: int = 1
+) -> list[NDArray[np.float32]]:
+    """The histories that a model is asked about, one matrix [n, n_items] a size, and then the whole."""
+    model, model_with = ease(without(split, users)), ease(split)
+    asked: list[NDArray[np.float32]] = []
+    model_with.uses_ratings = ratings
+
+    def fold_in(histories: sparse.csr_matrix) -> NDArray[np.float32]:
+        asked.append(histories.toarray())
+        return np.zeros(histories.shape, dtype=np.float32)
+
+    monkeypatch.setattr(model, "fold_in", fold_in)
+    fold_in_curve([(users, model)], model_with, split, sizes=(1, 3, 10), draws=draws)
+    return asked
 
 
 @pytest.mark.parametrize("ratings", [False, True])
@@ -97,17 +141,8 @@ def test_newcomers_come_with_some_of_their_train_movies_the_fewer_among_the_more
     monkeypatch: pytest.MonkeyPatch, ratings: bool
 ) -> None:
     rated = replace(SPLIT.train, rating=(SPLIT.train.item % 5 + 1).astype(np.float32))
-    split = replace(SPLIT, train=rated)
-    model, asked = ease(without(split, HELD_OUT)), []
-    model.uses_ratings = ratings
-
-    def fold_in(histories: sparse.csr_matrix) -> np.ndarray:
-        asked.append(histories.toarray())
-        return np.zeros(histories.shape, dtype=np.float32)
-
-    monkeypatch.setattr(model, "fold_in", fold_in)
-    fold_in_curve(model, ease(split), split, HELD_OUT, sizes=(1, 3, 10))
-    known = (rated.ratings_matrix() if ratings else rated.matrix())[HELD_OUT].toarray()
+    asked = told(monkeypatch, replace(SPLIT, train=rated), HELD_OUT[0], ratings)
+    known = (rated.ratings_matrix() if ratings else rated.matrix())[HELD_OUT[0]].toarray()
     assert [np.unique((history > 0).sum(axis=1)).tolist() for history in asked] == [[1], [3], [10], [24]]
     for fewer, more in zip(asked, [*asked[1:], known], strict=True):
         assert (fewer[fewer > 0] == more[fewer > 0]).all()
@@ -116,20 +151,74 @@ def test_newcomers_come_with_some_of_their_train_movies_the_fewer_among_the_more
     assert ((drawn != first) & (drawn != last)).any()
 
 
-def test_only_users_with_long_histories_and_test_items_are_held_out() -> None:
+def test_a_newcomer_comes_with_the_same_movies_whatever_the_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = told(monkeypatch, SPLIT, np.array([17]))
+    among = told(monkeypatch, SPLIT, np.array([3, 17, 40]))
+    assert [one[0].tolist() for one in alone] == [one[1].tolist() for one in among]
+
+
+def test_values_are_means_over_random_choices_of_the_movies(monkeypatch: pytest.MonkeyPatch) -> None:
+    users = HELD_OUT[0]
+    three = told(monkeypatch, SPLIT, users, draws=3)[:3]
+    assert not (three[0] == three[1]).all()
+    assert not (three[1] == three[2]).all()
+    curve = fold_in_curve([(users, scoring_next(users))], ease(SPLIT), SPLIT, sizes=(1,), draws=3)
+    seen, relevant = SPLIT.known()[users], SPLIT.test.matrix()[users]
+    each = [ndcg_of_scores(np.roll(one, 2, axis=1), seen, relevant) for one in three]
+    assert curve.fold_in[:, 0].tolist() == pytest.approx(np.mean(each, axis=0).tolist())
+    assert np.ptp(each, axis=0).any()
+
+
+def scoring_next(users: NDArray[np.int64]) -> EASE:
+    """A model without them that recommends the next item of the camp after each one that it is told of."""
+    model = ease(without(SPLIT, users))
+    model.fold_in = lambda histories: np.roll(histories.toarray(), 2, axis=1)
+    return model
+
+
+def test_blocks_of_users_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores are counts of who has both items, exact in any block; train lacks a third, so that not all is found."""
+    kept = np.random.default_rng(0).random(len(SPLIT.train.user)) < 0.7
+    split = replace(SPLIT, train=SPLIT.train.select(kept))
+    train = split.train.matrix()
+    together = (train.T @ train).toarray().astype(np.float32)
+    models = [(users, ease(without(split, users))) for users in HELD_OUT]
+    model_with = ease(split)
+    for _, model in models:
+        monkeypatch.setattr(model, "fold_in", lambda histories: histories @ together)
+    monkeypatch.setattr(model_with, "score", lambda users: train[users] @ together)
+    whole = curve_table(fold_in_curve(models, model_with, split))
+    monkeypatch.setattr("movierec_engine.evaluation.fidelity._BLOCK_CELLS", 3 * ITEMS)
+    assert curve_table(fold_in_curve(models, model_with, split)).equals(whole)
+    assert 0 < whole["value"][0].as_py() < whole["value"][1].as_py() < 1
+
+
+def test_every_user_with_a_long_history_and_test_items_is_held_out_once() -> None:
     short = SPLIT.train.select((SPLIT.train.user >= 40) | (SPLIT.train.item < 20))
     split = replace(SPLIT, train=short, test=SPLIT.test.select(SPLIT.test.user != 50))
-    assert set(held_out_users(split, 0, share=1).tolist()) == set(range(40, USERS)) - {50}
-    assert len(held_out_users(SPLIT, 0)) == 8
-    assert len(held_out_users(SPLIT, 0, share=1, most=5)) == 5
-    assert held_out_users(SPLIT, 0).tolist() == held_out_users(SPLIT, 0).tolist()
-    assert held_out_users(SPLIT, 0).tolist() != held_out_users(SPLIT, 1).tolist()
+    folds = held_out_folds(split, 6, seed=0)
+    assert sorted(np.concatenate(folds).tolist()) == sorted(set(range(40, USERS)) - {50})
+    assert sorted(len(users) for users in folds) == [6, 6, 6, 7, 7, 7]
+    assert all((np.diff(users) > 0).all() for users in folds)
+
+
+def test_folds_are_drawn_by_their_seed() -> None:
+    drawn, again, other = (np.concatenate(held_out_folds(SPLIT, 4, seed)).tolist() for seed in (0, 0, 1))
+    assert drawn == again
+    assert drawn != other
+
+
+def test_folds_that_cannot_be_are_sentences() -> None:
+    with pytest.raises(MovierecError, match="at least 2"):
+        held_out_folds(SPLIT, 1, seed=0)
+    with pytest.raises(EmptyDataError, match=r"80 users .* fewer folds"):
+        held_out_folds(SPLIT, 81, seed=0)
     with pytest.raises(EmptyDataError, match="longer histories"):
-        held_out_users(replace(SPLIT, train=SPLIT.train.select(SPLIT.train.item < 20)), 0)
+        held_out_folds(replace(SPLIT, train=SPLIT.train.select(SPLIT.train.item < 20)), 2, seed=0)
 
 
 @pytest.mark.parametrize(
-    ("gains", "least"),
+    ("added", "least"),
     [
         ((0.1, 0.1, 0.1), 1),
         ((-0.1, 0.1, 0.1), 3),
@@ -138,15 +227,48 @@ def test_only_users_with_long_histories_and_test_items_are_held_out() -> None:
         ((-0.1, -0.1, -0.1), None),
     ],
 )
-def test_enough_is_where_fold_in_is_better_and_stays_so(gains: tuple[float, ...], least: int | None) -> None:
+def test_enough_is_where_fold_in_is_better_and_stays_so(added: tuple[float, ...], least: int | None) -> None:
     popularity = np.linspace(0.2, 0.4, 30)
     fold_in = (
         popularity[:, None]
-        + np.array(gains)
-        + np.random.default_rng(0).normal(0, 0.01, (30, 3)).round(3) * (np.array(gains) != 0)
+        + np.array(added)
+        + np.random.default_rng(0).normal(0, 0.01, (30, 3)).round(3) * (np.array(added) != 0)
     )
     curve = FoldInCurve(np.arange(30), (1, 3, 5), fold_in, popularity, popularity, popularity)
-    assert enough(curve) == least
+    assert enough(gains(curve)) == least
+
+
+SURE = compare_paired(np.linspace(0.5, 0.9, 20), np.zeros(20))
+
+
+@given(st.dictionaries(st.integers(1, 30), st.booleans(), max_size=6))
+def test_enough_is_the_least_size_with_nothing_but_better_ones_from_there_on(better: dict[int, bool]) -> None:
+    found = [Gain(size, SURE, 0.001, 0.001 if so else 0.9) for size, so in better.items()]
+    right = [size for size in better if all(so for larger, so in better.items() if larger >= size)]
+    assert enough(found) == min(right, default=None)
+
+
+def test_a_size_that_is_significant_only_by_itself_is_not_better() -> None:
+    """Its p values are above .05 / 4 and below .05, and the least of the four sizes."""
+    rng = np.random.default_rng(2)
+    popularity = rng.uniform(0.2, 0.4, 60)
+    noise = rng.normal(0, 0.1, (60, 4))
+    fold_in = popularity[:, None] + noise - noise.mean(axis=0) + np.array([0.0, 0.0, 0.0, 0.034])
+    found = gains(FoldInCurve(np.arange(60), SIZES, fold_in, popularity, popularity, popularity))
+    last = found[-1]
+    alone = max(last.comparison.p_bootstrap, last.comparison.p_wilcoxon)
+    assert ALPHA / 4 < alone < ALPHA
+    assert last.comparison.p_bootstrap == min(one.comparison.p_bootstrap for one in found)
+    assert last.p_bootstrap == pytest.approx(4 * last.comparison.p_bootstrap)
+    assert not last.better
+
+
+def test_significantly_worse_is_not_better() -> None:
+    popularity = np.linspace(0.2, 0.4, 30)
+    few = (popularity - np.linspace(0.01, 0.1, 30))[:, None]
+    found = gains(FoldInCurve(np.arange(30), (3,), few, popularity, popularity, popularity))
+    assert max(found[0].p_bootstrap, found[0].p_wilcoxon) < ALPHA
+    assert not found[0].better
 
 
 def test_the_table_has_means_with_their_intervals() -> None:
@@ -162,6 +284,13 @@ def test_the_table_has_means_with_their_intervals() -> None:
         ("trained_in", None): 0.5,
     }
     assert all(row["low"] <= row["value"] <= row["high"] and row["users"] == 4 for row in rows)
+    assert {(row["size"], row["gain"], row["better"]) for row in rows} == {
+        (0, None, None),
+        (1, 0.5, False),
+        (3, 0.25, False),
+        (None, None, None),
+    }
+    assert all(row["gain_low"] <= row["gain"] <= row["gain_high"] for row in rows if row["gain"] is not None)
 
 
 @pytest.fixture
@@ -180,24 +309,57 @@ def long_data(small_data: list[str], tmp_path: Path) -> list[str]:
     return [*(one for one in small_data if not one.startswith("data.dir=")), f"data.dir='{folder}'"]
 
 
-def test_the_curve_of_a_trained_model_is_published(long_data: list[str], tmp_path: Path) -> None:
+def test_the_curve_of_a_trained_model_is_published(
+    long_data: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     store, settings = ArtifactStore(tmp_path / "store"), load_settings([*long_data, "model=ease"])
     made = pipeline.prepare(store, settings.data)
     trained = pipeline.train_model(store, settings, made["splits"], made["interaction_graph"])
 
-    found = measure_fold_in(store, trained, {"dagster_run_id": "a run"})
+    with caplog.at_level("INFO", logger="movierec_engine"):
+        found = measure_fold_in(store, trained, {"dagster_run_id": "a run"}, folds=3)
 
     assert store.latest(Slot("fold_in_fidelity", ("ease", "cpu"))) == found.verify()
     assert found.parents == {"trained_model": trained.reference, "splits": made["splits"].reference}
     assert found.fingerprint == trained.fingerprint
     assert found.origin["dagster_run_id"] == "a run"
-    assert (found.facts["enough"], found.facts["users"]) == (1, 10)
-    rows = pq.read_table(found.folder / "curve.parquet").to_pylist()
+    assert (found.facts["enough"], found.facts["users"], found.facts["folds"]) == (1, 100, 3)
+    assert 0 < found.facts["training_seconds"] < found.facts["seconds"]
+    assert found.facts["peak_memory_mb"] > 0
+    for number, users in ((1, 34), (2, 33), (3, 33)):
+        assert f"fold {number} of 3, ease is trained again without {users} users" in caplog.text
+    rows = curve_rows(found)
     assert [row["size"] for row in rows if row["source"] == "fold_in"] == list(SIZES)
     assert store.latest(trained.slot) == trained
 
-    again = measure_fold_in(store, trained)
-    assert pq.read_table(again.folder / "curve.parquet").to_pylist() == rows
+    again = measure_fold_in(store, trained, folds=3)
+    assert curve_rows(again) == rows
+
+
+def test_a_curve_of_users_who_were_held_out_once_is_not_shown_as_one_of_folds(tmp_path: Path) -> None:
+    made = ArtifactStore(tmp_path).publish(
+        Slot("fold_in_fidelity", ("als", "cpu")),
+        lambda folder: (folder / "curve.parquet").touch(),
+        key="0" * 12,
+        fingerprint="f" * 12,
+        facts={"enough": None, "users": 67},
+    )
+    with pytest.raises(
+        StoreError, match=r"67 users who were held out once.*movierec fidelity --model als --device cpu"
+    ):
+        fold_in_table(made)
+
+
+def test_a_damaged_curve_is_a_sentence(tmp_path: Path) -> None:
+    made = ArtifactStore(tmp_path).publish(
+        Slot("fold_in_fidelity", ("als", "cpu")),
+        lambda folder: (folder / "curve.parquet").touch(),
+        key="0" * 12,
+        fingerprint="f" * 12,
+        facts={"enough": None, "users": 67, "folds": 5},
+    )
+    with pytest.raises(StoreError, match="not a readable curve"):
+        curve_rows(made)
 
 
 def test_the_command_prints_the_curve(long_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,8 +371,14 @@ def test_the_command_prints_the_curve(long_data: list[str], tmp_path: Path, monk
     made = pipeline.prepare(store, settings.data)
     pipeline.train_model(store, settings, made["splits"], made["interaction_graph"])
 
-    result = CliRunner().invoke(cli, arguments, env={"COLUMNS": "160"})
+    result = CliRunner().invoke(cli, [*arguments, "--folds", "2"], env={"COLUMNS": "160"})
 
     assert result.exit_code == 0, result.output
     assert [f"{size} of their movies" in result.output for size in SIZES] == [True] * len(SIZES)
-    assert "From 1 movie on" in " ".join(result.output.split())
+    said = " ".join(result.output.split())
+    assert "From 1 movie on" in said
+    assert "held out in 2 folds" in said
+
+
+def test_the_command_takes_as_many_folds_as_the_engine() -> None:
+    assert next(one.default for one in cli.commands["fidelity"].params if one.name == "folds") == FOLDS

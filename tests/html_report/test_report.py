@@ -3,8 +3,10 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -309,12 +311,16 @@ def publish_curve(store: ArtifactStore, model: str, gain: float, least: int | No
     popularity = np.linspace(0.1, 0.3, 20)
     few = popularity[:, None] + gain * np.arange(1, 5)
     table = curve_table(FoldInCurve(np.arange(20), (1, 3, 5, 10), few, popularity, popularity, popularity))
+    return published(store, model, table, {"enough": least, "users": 20, "folds": 4})
+
+
+def published(store: ArtifactStore, model: str, table: pa.Table, facts: dict[str, Any]) -> Artifact:
     return store.publish(
         Slot("fold_in_fidelity", (model, "cpu")),
         lambda folder: pq.write_table(table, folder / "curve.parquet"),
         key="0" * 12,
         fingerprint="f" * 12,
-        facts={"enough": least, "users": 20},
+        facts=facts,
     )
 
 
@@ -333,7 +339,11 @@ def test_newcomers_have_the_curves_numbers_and_a_conclusion(store: ArtifactStore
     assert table.cell("lightgcn", "1 movie folded in").startswith("0.1800")
     assert table.cell("ease", "Popularity nothing known").startswith("0.2000")
     assert [table.cell(model, "Better from movies known") for model in ("ease", "lightgcn")] == ["3", "no size"]
-    assert "ease is the best; it is better than popularity from 3 movies on" in page.words()
+    assert "ease is the best; it is significantly better than popularity from 3 movies on" in page.words()
+    assert "20 users were held out in turn, in 4 folds" in page.words()
+    sizes = ("1 movie folded in", "3 movies folded in", "5 movies folded in", "10 movies folded in")
+    assert ["★" in table.cell("ease", size) for size in sizes] == [True] * 4
+    assert ["★" in table.cell("lightgcn", size) for size in sizes] == [False] * 4
     assert not page.problems
 
 
@@ -346,6 +356,36 @@ def test_a_damaged_curve_is_a_sentence(store: ArtifactStore) -> None:
 
     assert newcomers(page).names() == ["ease"]
     assert "A fold-in curve cannot be shown" in page.words()
+
+
+def test_curves_of_other_folds_are_a_group_of_their_own(store: ArtifactStore) -> None:
+    made = publish_curve(store, "ease", 0.05, 3)
+    table = pq.read_table(made.folder / "curve.parquet")
+    published(store, "lightgcn", table, {**made.facts, "folds": 10})
+
+    page = written(store)
+
+    assert [table.names() for table in page.tables if table.caption == newcomers(page).caption] == [
+        ["ease"],
+        ["lightgcn"],
+    ]
+    assert not page.problems
+
+
+def test_a_curve_of_users_who_were_held_out_once_is_a_sentence_that_says_how_to_measure_again(
+    store: ArtifactStore,
+) -> None:
+    made = publish_curve(store, "ease", 0.05, 3)
+    columns = ["size", "source", "value", "low", "high", "users"]
+    once = pq.read_table(made.folder / "curve.parquet", columns=columns)
+    published(store, "lightgcn", once, {"enough": None, "users": 20})
+
+    page = written(store)
+
+    assert newcomers(page).names() == ["ease"]
+    assert "20 users who were held out once" in page.words()
+    assert "movierec fidelity --model lightgcn --device cpu" in page.words()
+    assert not page.problems
 
 
 def test_the_prices_of_the_dials_are_those_of_the_file(store: ArtifactStore) -> None:

@@ -1,11 +1,23 @@
+import gc
 from dataclasses import replace
 from pathlib import Path
 
+import faiss
 import numpy as np
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
 
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.ratings import MOVIES_SCHEMA
 from movierec_engine.errors import ConfigError, StoreError
-from movierec_engine.retrieval.faiss_index import RetrievalIndex, build_faiss
+from movierec_engine.models.newcomers import Basis
+from movierec_engine.models.newcomers.lightgcn import LightGCNNewcomers
+from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
+from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
+from movierec_engine.taste_dials import ItemFacts
 from worlds import MOVIES, small_index
 
 RNG = np.random.default_rng(3)
@@ -58,3 +70,204 @@ def test_queries_of_other_dimensions_or_users_are_refused() -> None:
         replace(index, queries=index.queries[:, :1])
     with pytest.raises(StoreError, match="queries do not fit"):
         replace(index, personal=index.personal[:2])
+
+
+# --- lists that are narrowed, and ties ---
+
+N, DIMENSIONS = 60, 3
+
+
+def index_of(vectors: np.ndarray, query: np.ndarray, factory: str) -> RetrievalIndex:
+    """An index of N items over one user, who has seen item 0, and another without a history."""
+    index = build_faiss(vectors, factory)
+    history = sparse.csr_matrix(np.eye(2, N, dtype=np.float32) * [[1], [0]])
+    ids = IdMap(np.arange(N))
+    titles = {"movie_id": ids.ids, "title": [""] * N, "year": [None] * N, "genres": [[]] * N}
+    held = shared_vectors(index) if is_flat(index) else vectors
+    return RetrievalIndex(
+        index=index,
+        vectors=held,
+        users=IdMap(np.arange(2)),
+        items=ids,
+        queries=sparse.csr_matrix(np.vstack([query, 0 * query])),
+        seen=history,
+        history=history,
+        known=sparse.csr_matrix((2, 0), dtype=np.float32),
+        popularity=(np.arange(N) % 4).astype(np.float32),
+        personal=np.array([True, False]),
+        similar=np.full((N, 1), -1, dtype=np.int32),
+        similarity=np.zeros((N, 1), dtype=np.float32),
+        movies=pa.table(titles, schema=MOVIES_SCHEMA),
+        item_facts=ItemFacts(*(np.ones((N, 1), np.float32), np.zeros(N, np.int32), np.ones(N), vectors)),
+        newcomers=LightGCNNewcomers(Basis(held, history), vectors),
+        facts=IndexFacts("lightgcn", "cpu", factory, DIMENSIONS, 1.0, 10, 1, 0.1, enough=2),
+    )
+
+
+def by_brute_force(scores: np.ndarray, left: set[int], k: int) -> list[int]:
+    return sorted(left, key=lambda item: (-scores[item], item))[:k]
+
+
+# Small integers, so that inner products are exact and many of them tie.
+SMALL = st.integers(-2, 2)
+VECTOR_LISTS = st.lists(st.tuples(SMALL, SMALL, SMALL), min_size=N, max_size=N)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    vectors=VECTOR_LISTS,
+    query=st.tuples(SMALL, SMALL, SMALL),
+    factory=st.sampled_from(["Flat", "IVF1,Flat", "HNSW4", "IVF8,Flat"]),
+    k=st.integers(1, N + 5),
+    allowed=st.none() | st.sets(st.integers(0, N - 1)),
+    excluded=st.none() | st.sets(st.integers(0, N - 1), max_size=10),
+    history=st.sets(st.integers(0, N - 1), max_size=5),
+)
+def test_a_narrowed_list_is_the_best_of_what_is_left_and_as_long_as_can_be(
+    vectors: list[tuple[int, ...]],
+    query: tuple[int, ...],
+    factory: str,
+    k: int,
+    allowed: set[int] | None,
+    excluded: set[int] | None,
+    history: set[int],
+) -> None:
+    """`Flat` and `IVF1`, which searches its only cell, are exact; the others find k items, whichever they are."""
+    matrix, asked = np.array(vectors, dtype=np.float32), np.array(query, dtype=np.float32)
+    index = index_of(matrix, asked, factory)
+    mask = None if allowed is None else np.isin(np.arange(N), list(allowed))
+    without = None if excluded is None else np.array(sorted(excluded), dtype=np.int64)
+    left = (set(range(N)) if allowed is None else allowed) - (excluded or set())
+
+    items, scores, source = index.recommend(0, k, mask, without)
+    assert source == "personal"
+    exact = matrix @ asked
+    assert scores.tolist() == exact[items].tolist()
+    assert set(items.tolist()) <= left - {0}
+    assert len(set(items.tolist())) == len(items) == min(k, len(left - {0}))
+    if factory in ("Flat", "IVF1,Flat"):
+        assert items.tolist() == by_brute_force(exact, left - {0}, k)
+    else:
+        assert items.tolist() == by_brute_force(exact, set(items.tolist()), k)
+
+    items, _, source = index.recommend(1, k, mask, without)
+    assert (items.tolist(), source) == (by_brute_force(index.popularity, left, k), "popularity")
+    assert index.most_popular(k, without, mask)[0].tolist() == items.tolist()
+
+    person = history_of(history, N)
+    items, scores, source = index.recommend_newcomer(person, k, mask, without)
+    expected = index.newcomers.scores(person)[0] if len(history) >= 2 else index.popularity
+    assert source == ("fold-in" if len(history) >= 2 else "popularity")
+    assert items.tolist() == by_brute_force(expected, left - history, k)
+    assert scores.tolist() == expected[items].tolist()
+    assert mask is None or mask.sum() == len(allowed or ()), "the caller's mask stays as it was"
+
+
+def history_of(items: set[int], n_items: int) -> sparse.csr_matrix:
+    ordered = sorted(items)
+    return sparse.csr_matrix((np.ones(len(ordered), np.float32), ordered, [0, len(ordered)]), (1, n_items))
+
+
+@pytest.mark.parametrize("factory", ["Flat", "IVF1,Flat", "HNSW16"])
+def test_ties_that_reach_beyond_what_faiss_was_asked_for_still_go_by_index(factory: str) -> None:
+    """FAISS returns any of equal items; here the first three are worse, and all the others tie."""
+    vectors = np.ones((N, DIMENSIONS), dtype=np.float32)
+    vectors[:3] = 0.5
+    index = index_of(vectors, np.ones(DIMENSIONS, dtype=np.float32), factory)
+    for k in (1, 4, 20):
+        assert index.recommend(0, k)[0].tolist() == list(range(3, 3 + k))
+    allowed = np.arange(N) % 2 == 1
+    assert index.recommend(0, 4, allowed)[0].tolist() == [3, 5, 7, 9]
+
+
+def test_equal_vectors_have_equal_products_wherever_they_stand() -> None:
+    rng = np.random.default_rng(0)
+    for dimensions in (3, 16, 65, 130):
+        one, query = rng.normal(size=(2, dimensions)).astype(np.float32)
+        products = inner_products(np.tile(one, (97, 1)), query)
+        assert len(set(products.tolist())) == 1
+        assert products[0] == pytest.approx(float(one.astype(np.float64) @ query), rel=1e-4, abs=1e-5)
+
+
+def test_the_vectors_of_a_flat_index_outlive_it_and_are_no_copy() -> None:
+    index = build_faiss(VECTORS, "Flat")
+    vectors = shared_vectors(index)
+    assert np.array_equal(vectors, VECTORS)
+    index.add(np.zeros((0, 16), dtype=np.float32))
+    del index
+    gc.collect()
+    assert not vectors.flags.owndata
+    assert np.array_equal(vectors, VECTORS)
+
+
+# --- newcomers and explanations of an index whose answers can be read off ---
+
+
+def test_a_newcomer_is_folded_in_from_enough_movies_on() -> None:
+    index = small_index()
+    items, scores, source = index.recommend_newcomer(history_of({3, 4}, 5), 3)
+    assert (items.tolist(), source) == ([2, 1, 0], "fold-in")
+    assert scores == pytest.approx(2 / np.sqrt(2) * np.array([3, 2, 1]))
+    items, scores, source = index.recommend_newcomer(history_of({3}, 5), 3)
+    assert (items.tolist(), scores.tolist(), source) == ([0, 1, 2], [5, 4, 3], "popularity")
+    never = replace(index, facts=replace(index.facts, enough=None))
+    assert never.recommend_newcomer(history_of({1, 2, 3, 4}, 5), 1)[2] == "popularity"
+
+
+def test_an_explanation_is_of_the_answer_that_was_given() -> None:
+    index = small_index()
+    why = index.explain_newcomer(history_of({1, 4}, 5), 2)
+    assert dict(zip(why.items.tolist(), why.contributions.tolist(), strict=True)) == pytest.approx(
+        {4: 3 / np.sqrt(2), 1: -3 / np.sqrt(2)}
+    )
+    assert (why.score, why.exact) == (pytest.approx(0), True)
+    popular = index.explain_newcomer(history_of({4}, 5), 2)
+    assert (popular.score, popular.items.tolist()) == (3, [])
+    known = index.explain(0, 4)
+    assert (known.score, known.items.tolist(), known.contributions.tolist()) == (5, [3], [5])
+    assert index.explain(2, 4).items.tolist() == [], "has no history"
+
+
+# --- what is refused at load ---
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_vectors_and_queries_that_are_no_numbers_are_refused(value: float, tmp_path: Path) -> None:
+    small_index().save(tmp_path)
+    broken = np.array([[i + 1, 1] for i in range(5)], dtype=np.float32)
+    broken[2, 0] = value
+    faiss.write_index(build_faiss(broken, "Flat"), str(tmp_path / "index.faiss"))
+    with pytest.raises(StoreError, match=r"item vectors has a NaN or an infinity; train the model"):
+        RetrievalIndex.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "array"), [("retrieval.npz", "queries_data"), ("newcomers.npz", "steps"), ("retrieval.npz", "popularity")]
+)
+def test_an_array_with_a_nan_is_refused_by_name(file: str, array: str, tmp_path: Path) -> None:
+    small_index().save(tmp_path)
+    with np.load(tmp_path / file) as saved:
+        arrays = {name: values.copy() for name, values in saved.items()}
+    arrays[array].flat[0] = np.nan
+    np.savez(tmp_path / file, **arrays)
+    with pytest.raises(StoreError, match=rf"{file}: {array} has a NaN or an infinity"):
+        RetrievalIndex.load(tmp_path)
+
+
+def test_an_index_of_a_diverged_model_is_not_built() -> None:
+    index = small_index()
+    with pytest.raises(StoreError, match="queries has a NaN"):
+        replace(index, queries=index.queries * np.float32(np.nan))
+
+
+def test_an_index_of_the_layout_before_is_refused(tmp_path: Path) -> None:
+    small_index().save(tmp_path)
+    (tmp_path / "newcomers.npz").unlink()
+    with pytest.raises(StoreError, match="before an index could answer newcomers; materialize it again"):
+        RetrievalIndex.load(tmp_path)
+
+
+def test_train_interactions_that_do_not_fit_are_refused() -> None:
+    index = small_index()
+    with pytest.raises(StoreError, match="do not fit the index"):
+        replace(index, history=index.history[:2])

@@ -116,22 +116,22 @@ def test_a_version_is_found_by_its_key(tmp_path: Path) -> None:
     assert store.find(SLOT, "cccc") is None
 
 
-def test_pruning_keeps_the_newest_and_whatever_is_pointed_at(tmp_path: Path) -> None:
-    store = ArtifactStore(tmp_path)
-    versions = [publish(store, str(n)) for n in range(5)]
-    store.point("serving", versions[0], {"why": "test"})
-    gone = store.prune(SLOT, keep=2)
-    assert gone == [versions[1].version, versions[2].version]
-    assert store.versions(SLOT) == [versions[0], versions[3], versions[4]]
-    assert store.pointed("serving") == versions[0]
-
-
-def test_pruning_never_deletes_the_latest_even_when_it_is_an_old_one(tmp_path: Path) -> None:
+def test_a_removed_version_is_gone_and_the_others_are_not(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     first, second = publish(store), publish(store)
-    store.set_latest(first)
-    assert store.prune(SLOT, keep=1) == []
-    assert store.versions(SLOT) == [first, second]
+    store.remove(first)
+    assert store.versions(SLOT) == [second]
+    with pytest.raises(StoreError, match="no version"):
+        store.resolve(first.reference)
+    assert not list((tmp_path / ".incoming").iterdir())
+
+
+def test_a_pointer_that_is_taken_away_names_nothing(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    store.unpoint("pinned")
+    store.point("pinned", publish(store), {})
+    store.unpoint("pinned")
+    assert store.pointed("pinned") is None
 
 
 def test_a_pointer_names_nothing_until_it_is_set(tmp_path: Path) -> None:

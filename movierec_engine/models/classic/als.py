@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from torch import Tensor
 
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
+from movierec_engine.models.newcomers.ridge import ALSNewcomers
 
 _BLOCK_FLOATS = 2**24
 """Budget for the gathered vectors of one block of rows, 64 MB."""
@@ -65,7 +65,6 @@ class ALS(ClosedFormRecommender):
 
     name = "als"
     Config = ALSConfig
-    exact_contributions = True
 
     user_factors: Floats
     item_factors: Floats
@@ -84,20 +83,10 @@ class ALS(ClosedFormRecommender):
     def score_known(self, users: Indices) -> Floats:
         return np.asarray(self.user_factors[users] @ self.item_factors.T, dtype=np.float32)
 
-    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
-        return np.asarray(self._solve(histories, self.item_factors) @ self.item_factors.T, dtype=np.float32)
-
-    def contributions(self, history: sparse.csr_matrix, item: int, user: int | None) -> NDArray[np.float64]:
-        """<h_i, M^-1 h_j> of each j in the history, M being the matrix that is inverted above for w.
-
-        That is all of a newcomer's score. A trained user's w was solved against the items of the sweep before, so the
-        difference that their last update makes is left to the base.
-        """
-        vectors = torch.from_numpy(self.item_factors)
-        own = vectors[torch.from_numpy(history.indices)]
-        (system,) = self._systems(self._gram(vectors), own[None], torch.tensor([float(len(own))]), len(vectors))
-        pull = torch.cholesky_solve(vectors[item][:, None], torch.linalg.cholesky(system))
-        return np.asarray((own @ pull)[:, 0], dtype=np.float64)
+    def newcomers(self) -> ALSNewcomers:
+        """The same solution, in numpy. A trained user's w was solved against the items of the sweep before."""
+        config = self.config
+        return ALSNewcomers(self.basis(), config.alpha0, config.l2, config.nu)
 
     def query_vectors(self, users: Indices) -> Floats:
         return self.user_factors[users]
@@ -113,26 +102,17 @@ class ALS(ClosedFormRecommender):
 
     def _solve(self, rows: sparse.csr_matrix, fixed: Floats) -> Floats:
         """The optimal vectors float32 [n, d] of rows, CSR [n, m], against the fixed ones, [m, d]."""
-        vectors, width = torch.from_numpy(fixed), self.config.embedding_dim
-        gram = self._gram(vectors)
+        config = self.config
+        vectors, width = torch.from_numpy(fixed), config.embedding_dim
+        gram, identity = config.alpha0 * vectors.T @ vectors, torch.eye(width)
         solved = torch.zeros(rows.shape[0], width)
         for block, padded, present in blocks_of_equal_length(rows, width):
             gathered = vectors[padded] * present[:, :, None]
-            factor = torch.linalg.cholesky(self._systems(gram, gathered, present.sum(dim=1), rows.shape[1]))
+            strength = config.l2 * (present.sum(dim=1) + config.alpha0 * rows.shape[1]) ** config.nu
+            systems = gram + gathered.transpose(1, 2) @ gathered + strength[:, None, None] * identity
+            factor = torch.linalg.cholesky(systems)
             solved[block] = torch.cholesky_solve(gathered.sum(dim=1)[:, :, None], factor)[:, :, 0]
         return solved.numpy()
-
-    def _gram(self, fixed: Tensor) -> Tensor:
-        """alpha0 H^T H of the fixed vectors [m, d]: [d, d]."""
-        gram: Tensor = self.config.alpha0 * fixed.T @ fixed
-        return gram
-
-    def _systems(self, gram: Tensor, gathered: Tensor, count: Tensor, n_fixed: int) -> Tensor:
-        """What to invert for b rows with `count` [b] entries, whose vectors are `gathered` [b, l, d]: [b, d, d]."""
-        config = self.config
-        strength: Tensor = config.l2 * (count + config.alpha0 * n_fixed) ** config.nu
-        identity = torch.eye(config.embedding_dim)
-        return gram + gathered.transpose(1, 2) @ gathered + strength[:, None, None] * identity
 
 
 def blocks_of_equal_length(

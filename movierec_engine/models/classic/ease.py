@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, sparse
+from scipy import linalg
 
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
+from movierec_engine.models.newcomers import Basis
+from movierec_engine.models.newcomers.linear import LinearNewcomers
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,6 @@ class EASE(ClosedFormRecommender):
 
     name = "ease"
     Config = EASEConfig
-    exact_contributions = True
 
     weights: Floats
 
@@ -62,12 +63,8 @@ class EASE(ClosedFormRecommender):
     def score_known(self, users: Indices) -> Floats:
         return np.asarray(self.history[users] @ self.weights, dtype=np.float32)
 
-    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
-        return np.asarray(histories @ self.weights, dtype=np.float32)
-
-    def contributions(self, history: sparse.csr_matrix, item: int, user: int | None) -> NDArray[np.float64]:
-        """B_ji of each j in the history."""
-        return np.asarray(history.data * self.weights[history.indices, item], dtype=np.float64)
+    def newcomers(self) -> LinearNewcomers:
+        return LinearNewcomers(Basis(self.weights.T, self.history))
 
     def query_vectors(self, users: Indices) -> Floats:
         return np.asarray(self.history[users].toarray(), dtype=np.float32)

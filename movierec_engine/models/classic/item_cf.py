@@ -34,7 +34,7 @@ conditional probability). The other three similarities, which compare the values
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,11 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
 from movierec_engine.models.classic.feedback import check_feedback, learns_from_ratings
+from movierec_engine.models.newcomers import Basis
+from movierec_engine.models.newcomers.linear import LinearNewcomers
+
+if TYPE_CHECKING:
+    from movierec_engine.models.newcomers.user_cf import UserCFNewcomers
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +115,6 @@ class ItemCF(ClosedFormRecommender):
 
     name = "item_cf"
     Config = ItemCFConfig
-    exact_contributions = True
 
     weights: sparse.csr_matrix
     item_baseline: NDArray[np.float64]
@@ -136,34 +140,25 @@ class ItemCF(ClosedFormRecommender):
         self.item_baseline = np.zeros(train.n_items)
         if config.similarity == "pearson_baseline":
             self.item_baseline = item_baselines(self.history)
-        compared = self._compared(self.history)
-        return compared if config.user_based else compared.T.tocsr()
+        rows = compared(self.history, config, self.item_baseline)
+        return rows if config.user_based else rows.T.tocsr()
 
     def score_known(self, users: Indices) -> Floats:
         if self.config.user_based:
             return _dense(self.weights[users] @ self.history)
         return _dense(self.history[users] @ self._weights_by_history)
 
-    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
+    def newcomers(self) -> "LinearNewcomers | UserCFNewcomers":
         if not self.config.user_based:
-            return _dense(histories @ self._weights_by_history)
-        return _dense(self._weights_of(histories) @ self.history)
+            return LinearNewcomers(Basis(self._weights_by_history.T, self.history), self.uses_ratings)
+        from movierec_engine.models.newcomers.user_cf import UserCFNewcomers  # which is made of this module
 
-    def contributions(self, history: sparse.csr_matrix, item: int, user: int | None) -> NDArray[np.float64]:
-        """s_ij r_uj of each j in the history. The score is a plain sum, so there is nothing to normalise by.
+        vectors = self.history.T  # sparse, of which UserCFNewcomers needs no others
+        return UserCFNewcomers(Basis(vectors, self.history), self.config, self.item_baseline, self.uses_ratings)
 
-        User-based: each s_uv r_vi is split over the items that both have, by their terms in the sum above the fraction
-        of s_uv (msd, which has no such sum: equally). Who the neighbours are, and what s_uv is divided by, is taken as
-        given.
-        """
-        if not self.config.user_based:
-            of_item = _dense(self.weights[[item]])[0]
-            return np.asarray(history.data * of_item[history.indices], dtype=np.float64)
-        weights = self._weights_of(history) if user is None else self.weights[[user]]
-        votes = weights.data * _dense(self.history[weights.indices][:, [item]])[:, 0]
-        voters = weights.indices[votes != 0]
-        shares = self._shares(history, self.history[voters])
-        return np.asarray(votes[votes != 0] @ shares, dtype=np.float64)
+    def known(self, users: Indices) -> Floats:
+        """User-based: the similarities to the neighbours, [n, n_users]."""
+        return _dense(self.weights[users]) if self.config.user_based else super().known(users)
 
     def query_vectors(self, users: Indices) -> Floats:
         """The history of each user, [n, n_items]; user-based: the similarities to the neighbours, [n, n_users]."""
@@ -203,33 +198,16 @@ class ItemCF(ClosedFormRecommender):
         if not self.config.user_based:
             self._weights_by_history = weights.T.tocsr()
 
-    def _weights_of(self, newcomers: sparse.csr_matrix) -> sparse.csr_matrix:
-        """s_uv of newcomers' neighbours by their histories: CSR [n, n_users]."""
-        compared, trained = self._compared(newcomers), self._compared(self.history)
-        blocks = similarity_blocks(compared, trained, self.config, self.uses_ratings)
-        return sparse.vstack([strongest(similar, self.config.k) for _, similar in blocks], format="csr")
 
-    def _shares(self, history: sparse.csr_matrix, others: sparse.csr_matrix) -> NDArray[np.float64]:
-        """The share of each item of a history [h] in its similarity to each of the others [n]: float64 [n, h]."""
-        common = others[:, history.indices].toarray() != 0
-        if self.config.similarity == "msd":
-            terms = common.astype(np.float64)
-        else:
-            theirs = self._compared(others)[:, history.indices].toarray()
-            mine = np.where(common, self._compared(history).data, 0)
-            if self.config.similarity == "pearson":
-                count = common.sum(axis=1, keepdims=True)
-                theirs, mine = (values - values.sum(axis=1, keepdims=True) / count for values in (theirs, mine))
-            terms = np.where(common, mine * theirs, 0)
-        return np.asarray(terms / terms.sum(axis=1, keepdims=True), dtype=np.float64)
-
-    def _compared(self, histories: sparse.csr_matrix) -> sparse.csr_matrix:
-        """The values that the similarity compares, float64 CSR [n, n_items]: ratings, or what baselines leave."""
-        compared = histories.astype(np.float64)
-        if self.config.similarity == "pearson_baseline":
-            compared.data -= self.item_baseline[compared.indices]
-            compared.data -= np.repeat(user_baselines(compared), np.diff(compared.indptr))
-        return compared
+def compared(
+    histories: sparse.csr_matrix, config: ItemCFConfig, item_baseline: NDArray[np.float64]
+) -> sparse.csr_matrix:
+    """The values that the similarity compares, float64 CSR [n, n_items]: ratings, or what baselines leave of them."""
+    values = histories.astype(np.float64)
+    if config.similarity == "pearson_baseline":
+        values.data -= item_baseline[values.indices]
+        values.data -= np.repeat(user_baselines(values), np.diff(values.indptr))
+    return values
 
 
 def similarity_blocks(

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
-from movierec_engine.models.explanation import Explanation
+from movierec_engine.models.newcomers.popularity import PopularityNewcomers
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,6 @@ class Popularity(ClosedFormRecommender):
 
     name = "popularity"
     Config = PopularityConfig
-    exact_contributions = True
 
     def fit(self, train: Interactions) -> None:
         self.remember(train)
@@ -33,8 +31,8 @@ class Popularity(ClosedFormRecommender):
     def score_known(self, users: Indices) -> Floats:
         return np.tile(self.popularity, (len(users), 1))
 
-    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
-        return np.tile(self.popularity, (histories.shape[0], 1))
+    def newcomers(self) -> PopularityNewcomers:
+        return PopularityNewcomers(self.basis())
 
     def query_vectors(self, users: Indices) -> Floats:
         return np.ones((len(users), 1), dtype=np.float32)
@@ -45,12 +43,6 @@ class Popularity(ClosedFormRecommender):
     def similarities(self, items: Indices) -> Floats:
         """Popularity knows no similarity: the most popular items stand in for it."""
         return np.tile(self.popularity, (len(items), 1))
-
-    def contributions(self, history: sparse.csr_matrix, item: int, user: int | None) -> NDArray[np.float64]:
-        return np.zeros(history.nnz)
-
-    def _explained(self, score: float, history: sparse.csr_matrix, item: int, user: int | None) -> Explanation:
-        return Explanation.without_history(score)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         return {}

@@ -28,19 +28,18 @@ z_i^T (...)^-1 w_j x_j y_j with z_i = x_i, (...) being the matrix that is invert
 Items that the fit never met have b_i = 0 and q_i = 0, as in Surprise's predictions.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.negatives import NegativeSampler
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
 from movierec_engine.models.classic.feedback import check_feedback, learns_from_ratings
+from movierec_engine.models.newcomers.ridge import SVDNewcomers
 
 if TYPE_CHECKING:
     from surprise import Trainset
@@ -90,7 +89,6 @@ class SVD(ClosedFormRecommender):
 
     name = "svd"
     Config = SVDConfig
-    exact_contributions = True
 
     user_factors: Floats
     item_factors: Floats
@@ -146,19 +144,10 @@ class SVD(ClosedFormRecommender):
     def score_known(self, users: Indices) -> Floats:
         return np.asarray(self.user_factors[users] @ self.item_factors.T, dtype=np.float32)
 
-    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
-        return np.asarray(self._solve(histories) @ self.item_factors.T, dtype=np.float32)
-
-    def contributions(self, history: sparse.csr_matrix, item: int, user: int | None) -> NDArray[np.float64]:
-        """x_i^T (...)^-1 x_j y_j of each j in the history, by the solution for newcomers.
-
-        The base is mu + b_i, on implicit feedback also the pull of the items outside the history; and for a trained
-        user what their p_u and b_u, which the descent found, make of the score beyond that solution.
-        """
-        ((_, system, _),) = self._ridges(history)
-        x, base = self._features()
-        left = history.data - base[history.indices]
-        return np.asarray((x[history.indices] @ np.linalg.solve(system, x[item])) * left, dtype=np.float64)
+    def newcomers(self) -> SVDNewcomers:
+        config = self.config
+        negatives = 0 if self.uses_ratings else config.negatives
+        return SVDNewcomers(self.basis(), self.mean, config.biased, config.reg_all, negatives)
 
     def query_vectors(self, users: Indices) -> Floats:
         return self.user_factors[users]
@@ -178,39 +167,6 @@ class SVD(ClosedFormRecommender):
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
         self.user_factors, self.item_factors = tensors["user_factors"], tensors["item_factors"]
         self.mean = float(tensors["mean"][0])
-
-    def _solve(self, histories: sparse.csr_matrix) -> Floats:
-        """Rows like those of `user_factors` for histories, CSR [n, n_items]: the ridge regression above, for each."""
-        d = self.config.n_factors
-        solved = np.zeros((histories.shape[0], d + 1))
-        for row, system, target in self._ridges(histories):
-            solved[row, : len(target)] = np.linalg.solve(system, target)
-        return self._with_biases(solved[:, :d], solved[:, d])
-
-    def _ridges(self, histories: sparse.csr_matrix) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
-        """Row, matrix and right-hand side of each history's regression; not of the empty ones."""
-        config = self.config
-        x, base = self._features()
-        gram, pull = x.T @ x, x.T @ base
-        for row, (start, end) in enumerate(zip(histories.indptr[:-1], histories.indptr[1:], strict=True)):
-            items, n = histories.indices[start:end], end - start
-            if not n:
-                continue
-            own, left = x[items], histories.data[start:end] - base[items]
-            system, target = own.T @ own, own.T @ left
-            if not self.uses_ratings:
-                weight = config.negatives * n / max(1, len(base) - n)
-                system += weight * (gram - system)
-                target -= weight * (pull - own.T @ base[items])
-                n *= 1 + config.negatives
-            system[np.diag_indices_from(system)] += n * config.reg_all
-            yield row, system, target
-
-    def _features(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """x_i of all items, [n_items, d + 1] or without biases [n_items, d], and mu + b_i [n_items]."""
-        width = self.config.n_factors + self.config.biased
-        x = self.item_factors[:, :width].astype(np.float64)
-        return x, self.mean + self.item_factors[:, -1].astype(np.float64)
 
     def _with_biases(self, factors: NDArray[np.float64], bias: NDArray[np.float64]) -> Floats:
         return np.column_stack([factors, self.mean + bias, np.ones(len(factors))]).astype(np.float32)

@@ -1,6 +1,7 @@
 """Exact scores of an ensemble whose fusion is no inner product; numpy alone, for servers without torch."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,30 +14,33 @@ from movierec_engine.models.pair_scorer import Floats, PairScorer, Scorer
 
 @dataclass(frozen=True, eq=False)
 class InnerProducts:
-    """Scores that are inner products. queries: CSR [n_users, d]. items: float32 [n_items, d]."""
+    """Scores that are inner products. queries: CSR [n_users, d].
+
+    items: float32 [n_items, d], of the item vectors that an index holds in any case, so that they are not saved twice.
+    """
 
     queries: sparse.csr_matrix
     items: Floats
 
     def scores(self, user: int, items: NDArray[np.integer[Any]]) -> Floats:
         """Scores float32 [n] of items int [n] for one user."""
-        query = self.queries[[user]]
-        return np.asarray(self.items[items][:, query.indices] @ query.data, dtype=np.float32)
+        query = self.queries[[user]].toarray()[0].astype(np.float32)
+        return np.asarray((self.items @ query)[items], dtype=np.float32)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        queries = {f"queries_{part}": getattr(self.queries, part) for part in ("indptr", "indices", "data")}
-        return {**queries, "items": self.items}
+        return {f"queries_{part}": getattr(self.queries, part) for part in ("indptr", "indices", "data")}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "InnerProducts":
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], items: Floats) -> "InnerProducts":
         parts = tuple(arrays[f"queries_{part}"] for part in ("data", "indices", "indptr"))
-        shape = (len(parts[2]) - 1, arrays["items"].shape[1])
-        return cls(sparse.csr_matrix(parts, shape=shape), arrays["items"])
+        return cls(sparse.csr_matrix(parts, shape=(len(parts[2]) - 1, items.shape[1])), items)
 
 
 @dataclass(frozen=True, eq=False)
 class FusedScorer:
     """weights: float32 [n_users, n_features]. normalization: of `fusion.py`. members: what scores for each of them.
+
+    widths: the lengths of the members' item vectors, which stand beside each other in the ensemble's.
 
     A user's scores are normalised over the whole catalogue, so that all of it is scored whatever is asked.
     """
@@ -44,6 +48,7 @@ class FusedScorer:
     weights: Floats
     normalization: str
     members: tuple[Scorer, ...]
+    widths: tuple[int, ...]
     n_items: int
 
     def scores(self, user: int, items: NDArray[np.integer[Any]]) -> Floats:
@@ -62,22 +67,30 @@ class FusedScorer:
         return {
             "weights": self.weights,
             "normalization": np.array(self.normalization),
+            "widths": np.array(self.widths),
             "n_items": np.array(self.n_items),
             **members,
         }
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "FusedScorer":
-        """The scorer whose `arrays` these are. Raises KeyError where one is missing."""
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], vectors: Floats) -> "FusedScorer":
+        """The scorer whose `arrays` these are, with the ensemble's item vectors, float32 [n_items, d].
+
+        Raises KeyError where one is missing.
+        """
         members: list[Scorer] = []
-        numbers = {int(name.split(".")[0]) for name in arrays if name[0].isdigit()}
-        for number in sorted(numbers):
+        ends = np.cumsum(arrays["widths"]).tolist()
+        for number, (start, end) in enumerate(pairwise([0, *ends])):
             prefix = f"{number}."
             own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-            members.append(InnerProducts.from_arrays(own) if "items" in own else PairScorer.from_arrays(own))
-        return cls(arrays["weights"], str(arrays["normalization"]), tuple(members), int(arrays["n_items"]))
+            inner = "queries_data" in own
+            members.append(
+                InnerProducts.from_arrays(own, vectors[:, start:end]) if inner else PairScorer.from_arrays(own)
+            )
+        normalization, n_items = str(arrays["normalization"]), int(arrays["n_items"])
+        return cls(arrays["weights"], normalization, tuple(members), (*arrays["widths"].tolist(),), n_items)
 
 
-def scorer_from_arrays(arrays: dict[str, NDArray[Any]]) -> Scorer:
-    """The scorer whose `arrays` these are, of either kind."""
-    return FusedScorer.from_arrays(arrays) if "normalization" in arrays else PairScorer.from_arrays(arrays)
+def scorer_from_arrays(arrays: dict[str, NDArray[Any]], vectors: Floats) -> Scorer:
+    """The scorer whose `arrays` these are, of either kind, with the model's item vectors, float32 [n_items, d]."""
+    return FusedScorer.from_arrays(arrays, vectors) if "normalization" in arrays else PairScorer.from_arrays(arrays)

@@ -22,6 +22,8 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices, Recommender
 from movierec_engine.models.ensemble.fused_scorer import FusedScorer, InnerProducts
 from movierec_engine.models.ensemble.fusion import AFFINE, NORMALIZATIONS, STACKED, fuse, normalised, shift_and_scale
+from movierec_engine.models.newcomers.base import Basis, ones
+from movierec_engine.models.newcomers.fused import FusedNewcomers
 from movierec_engine.models.pair_scorer import Scorer
 
 _BLOCK = 1024
@@ -86,7 +88,6 @@ class HybridEnsemble(Recommender):
         equal = np.full((len(ACTIVITY_FROM), self.n_features), 1 / self.n_features)
         self.weights = np.asarray(equal if weights is None else weights, dtype=np.float32)
         self.exact_vectors = self._affine and all(member.exact_vectors for member in members)  # type: ignore[misc]
-        self.exact_contributions = self._affine and all(member.exact_contributions for member in members)  # type: ignore[misc]
 
     @property
     def normalization(self) -> str:
@@ -114,33 +115,24 @@ class HybridEnsemble(Recommender):
     def score_known(self, users: Indices) -> Floats:
         return fuse(self.member_scores(users), self._weights_of(self.history[users]), self.normalization)
 
-    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
-        scores = np.stack([member.fold_in_known(seen) for member, seen in self._of_each(histories)])
-        return fuse(scores, self._weights_of(histories), self.normalization)
+    def newcomers(self) -> FusedNewcomers:
+        each = tuple(member.newcomers() for member in self.members)
+        basis = Basis(np.zeros((len(self.items), 0), dtype=np.float32), self.history)  # the members have their own
+        return FusedNewcomers(basis, each, self._widths(), self.weights, self.normalization, self.uses_ratings)
 
-    def contributions(self, history: sparse.csr_matrix, item: int, user: int | None) -> NDArray[np.float64]:
-        """The members' contributions, each scaled and weighted as its scores are; by deletion where ranks are added."""
+    def known(self, users: Indices) -> Floats:
+        """What scales and weighs each member's scores, [n, m], and what the members must know."""
         if not self._affine:
-            return super().contributions(history, item, user)
-        each = list(self._of_each(history))
-        scores = (
-            np.stack([member.fold_in_known(seen) for member, seen in each])
-            if user is None
-            else self.member_scores(np.array([user]))
-        )
-        factor = shift_and_scale(scores, self.normalization)[1][:, 0] * self._weights_of(history)[0]
-        parts = [member.contributions(seen, item, user) for member, seen in each]
-        return np.asarray(factor.astype(np.float64) @ np.stack(parts))
+            return super().known(users)
+        factor, _ = self._factors(users)
+        return np.concatenate([factor.T, *(member.known(users) for member in self.members)], axis=1)
 
     def query_vectors(self, users: Indices) -> Floats:
         """The members' query vectors one after the other, each scaled and weighted, and the constant of each user.
 
         Where ranks are added, that is an approximation: by z-scores.
         """
-        affine = self.normalization if self._affine else "z_score"
-        shift, scale = shift_and_scale(self.member_scores(users), affine)
-        weights = self._weights_of(self.history[users])
-        factor = weights.reshape(len(users), -1, len(self.members)).sum(axis=1).T * scale
+        factor, shift = self._factors(users)
         constant = -(factor * shift).sum(axis=0)
         parts = [member.query_vectors(users) * factor[m][:, None] for m, member in enumerate(self.members)]
         return np.concatenate([*parts, constant[:, None]], axis=1).astype(np.float32)
@@ -163,7 +155,8 @@ class HybridEnsemble(Recommender):
                     member.item_vectors(),
                 )
             )
-        return FusedScorer(self._weights_of(self.history), self.normalization, tuple(members), len(self.items))
+        weights, widths = self._weights_of(self.history), self._widths()
+        return FusedScorer(weights, self.normalization, tuple(members), widths, len(self.items))
 
     def similarities(self, items: Indices) -> Floats:
         """The mean over members of their similarities, each made comparable by its z-scores."""
@@ -188,7 +181,7 @@ class HybridEnsemble(Recommender):
             config = {name: tuple(v) if isinstance(v, list) else v for name, v in described["config"].items()}
             kind = model_class(described["name"])
             member = kind(kind.Config(**config))
-            history = self.history if described["uses_ratings"] else _ones(self.history)
+            history = self.history if described["uses_ratings"] else ones(self.history)
             member._set_history(self.users, self.items, history, described["uses_ratings"])
             prefix = f"{number}."
             member.restore({name.removeprefix(prefix): a for name, a in tensors.items() if name.startswith(prefix)})
@@ -203,13 +196,16 @@ class HybridEnsemble(Recommender):
         """float32 [n, n_features], by the length of each history."""
         return self.weights[activity_tier(np.diff(histories.indptr))]
 
-    def _of_each(self, histories: sparse.csr_matrix) -> Sequence[tuple[Recommender, sparse.csr_matrix]]:
-        """Every member with the histories as it takes them: ratings, or ones."""
-        return [
-            (member, histories if member.uses_ratings or not self.uses_ratings else _ones(histories))
+    def _widths(self) -> tuple[int, ...]:
+        """The lengths of the members' item vectors; asked of their scorers where possible, which make no copy."""
+        return tuple(
+            (member.newcomers().basis.vectors if member.exact_vectors else member.item_vectors()).shape[1]
             for member in self.members
-        ]
+        )
 
-
-def _ones(histories: sparse.csr_matrix) -> sparse.csr_matrix:
-    return sparse.csr_matrix((np.ones_like(histories.data), histories.indices, histories.indptr), histories.shape)
+    def _factors(self, users: Indices) -> tuple[Floats, Floats]:
+        """What the members' scores are multiplied with, once a shift is subtracted: float32 [m, n] each."""
+        affine = self.normalization if self._affine else "z_score"
+        shift, scale = shift_and_scale(self.member_scores(users), affine)
+        weights = self._weights_of(self.history[users])
+        return weights.reshape(len(users), -1, len(self.members)).sum(axis=1).T * scale, shift

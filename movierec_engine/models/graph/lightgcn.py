@@ -22,10 +22,11 @@ from torch.nn import functional
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
-from movierec_engine.models.base import Floats
+from movierec_engine.models.base import Floats, Indices
 from movierec_engine.models.gradient import Network, check_loss, check_ranges, csr_tensor, to_csr_tensor
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
+from movierec_engine.models.newcomers.lightgcn import LightGCNNewcomers
 
 
 @dataclass(frozen=True)
@@ -111,17 +112,13 @@ class LightGCNNetwork(Network):
 
 
 class LightGCN(GraphRecommender):
-    """fold_in_vectors: float32 [n_items, d]; what an interaction with an item adds to a newcomer's embedding.
+    """fold_in_vectors: float32 [n_items, d]; the `steps` of `newcomers/lightgcn.py`.
 
     user_lengths: float32 [n_users]; where scores are cosines, the lengths that the users' final embeddings had.
-
-    The newcomer joins the trained graph as a node with no E^(0) of its own, so that
-    e = 1/(K+1) sum_{k=1..K} sum_{i in history} e_i^(k-1) / sqrt(|history| deg(i)).
     """
 
     name = "lightgcn"
     Config = LightGCNConfig
-    exact_contributions = True
 
     network: LightGCNNetwork
     fold_in_vectors: Floats
@@ -145,25 +142,12 @@ class LightGCN(GraphRecommender):
         total = np.sum(layers[:-1], axis=0) if len(layers) > 1 else np.zeros_like(layers[0])
         self.fold_in_vectors = (total * scale[:, None]).astype(np.float32)
 
-    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
-        size = np.maximum(np.diff(histories.indptr), 1)
-        queries = (histories @ self.fold_in_vectors) / np.sqrt(size)[:, None]
-        if self.config.cosine:
-            queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-12)
-        return np.asarray(queries @ self.item_embeddings.T, dtype=np.float32)
+    def newcomers(self) -> LightGCNNewcomers:
+        return LightGCNNewcomers(self.basis(), self.fold_in_vectors, self.config.cosine)
 
-    def contributions(self, history: sparse.csr_matrix, item: int, user: int | None) -> NDArray[np.float64]:
-        """<f_j, e_i> / sqrt(h) of each of the h items j in the history, f being `fold_in_vectors`.
-
-        It is the last hop of the propagation: e_u = 1/(K+1) e_u^(0) + sum_j f_j / sqrt(h), for a trained user too,
-        whose own e_u^(0) is the base. Cosines are divided by the length of e_u, which is taken as given.
-        """
-        shares = history.data[:, None] * self.fold_in_vectors[history.indices] / np.sqrt(history.nnz)
-        contributions = np.asarray(shares @ self.item_embeddings[item], dtype=np.float64)
-        if not self.config.cosine:
-            return contributions
-        length = np.linalg.norm(shares.sum(axis=0)) if user is None else self.user_lengths[user]
-        return np.asarray(contributions / np.maximum(length, 1e-12), dtype=np.float64)
+    def known(self, users: Indices) -> Floats:
+        """Where scores are cosines, the lengths [n, 1] that the final embeddings had."""
+        return self.user_lengths[users][:, None] if self.config.cosine else super().known(users)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         lengths = {"user_lengths": self.user_lengths} if self.config.cosine else {}

@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -30,10 +28,7 @@ from movierec_engine.models.dropout import dropout
 from movierec_engine.models.gradient import Network, check_loss, check_ranges, to_csr_tensor
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
-from movierec_engine.models.neighbours import neighbour_weights
-
-_SLOPE = 0.2
-"""Of LeakyReLU below 0 (the authors' code)."""
+from movierec_engine.models.newcomers.ngcf import SLOPE, NGCFNewcomers
 
 
 @dataclass(frozen=True)
@@ -96,7 +91,7 @@ class NGCFNetwork(Network):
         for linear, bilinear in zip(self.linear, self.bilinear, strict=True):
             here = layers[-1]
             received = self.conv(self._sent(here), self.adjacency)
-            output = functional.leaky_relu(linear(received + here) + bilinear(received * here), _SLOPE)
+            output = functional.leaky_relu(linear(received + here) + bilinear(received * here), SLOPE)
             layers.append(dropout(output, self.config.message_dropout, self.training))
         return layers
 
@@ -127,11 +122,7 @@ class NGCFNetwork(Network):
 class NGCF(GraphRecommender):
     """item_layers: float32 [n_items, d + sum of all hidden_dims but the last], what items send in each layer.
 
-    weights: of the layers, by name, for the fold-in. A newcomer joins the trained graph as a node and receives, layer
-    by layer, what the items of the history send; the items are not changed by that. Its E^(0) is the mean of the
-    trained users with the most similar histories, weighted by their cosines and brought to their mean length. With
-    E^(0) = 0, which no layer was trained on, users of the bundled data who were folded in again reached .075 ndcg@10 on
-    validation, with this .197, and .212 as they were trained.
+    weights: of the layers, by name, for the fold-in of newcomers.
     """
 
     name = "ngcf"
@@ -157,31 +148,9 @@ class NGCF(GraphRecommender):
         state = network.state_dict()
         self.weights = {name: state[name].cpu().numpy().copy() for name in state if name != "embeddings"}
 
-    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
-        widths = (self.config.embedding_dim, *self.config.hidden_dims[:-1])
-        degree = np.sqrt(np.maximum(np.diff(histories.indptr), 1))[:, None]
-        to_item = sparse.diags(1 / np.sqrt(np.maximum(self.popularity, 1)))
-        received = np.asarray((histories @ to_item @ self.item_layers) / degree, dtype=np.float32)
-        here = self._initial(histories)
-        layers = [here]
-        for number, sent in enumerate(np.split(received, np.cumsum(widths)[:-1], axis=1)):
-            linear, bilinear = (
-                values @ self.weights[f"{kind}.{number}.weight"].T + self.weights[f"{kind}.{number}.bias"]
-                for kind, values in (("linear", sent + here), ("bilinear", sent * here))
-            )
-            total = linear + bilinear
-            here = np.where(total > 0, total, _SLOPE * total).astype(np.float32)
-            layers.append(here)
-        queries = concatenated([torch.from_numpy(layer) for layer in layers]).numpy()
-        return np.asarray(queries @ self.item_embeddings.T, dtype=np.float32)
-
-    def _initial(self, histories: sparse.csr_matrix) -> Floats:
-        """E^(0) of newcomers, float32 [n, d]."""
-        trained = self.user_embeddings[:, : self.config.embedding_dim]
-        weights = neighbour_weights(self.history, histories)
-        mean, length = weights @ trained, weights @ np.linalg.norm(trained, axis=1)
-        own = np.maximum(np.linalg.norm(mean, axis=1), np.float32(1e-12))
-        return np.asarray(mean * (length / own)[:, None], dtype=np.float32)
+    def newcomers(self) -> NGCFNewcomers:
+        initial = self.user_embeddings[:, : self.config.embedding_dim]
+        return NGCFNewcomers(self.basis(), initial, self.item_layers, self.weights)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         weights = {f"weights.{name}": array for name, array in self.weights.items()}

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.models.base import Floats, Indices
 from movierec_engine.models.gradient import GradientRecommender, Network
-from movierec_engine.models.neural.fold_in import fit_newcomers
 from movierec_engine.models.neural.network import NeuralCFNetwork
+from movierec_engine.models.newcomers import Basis
+from movierec_engine.models.newcomers.neural import NeuralNewcomers
 from movierec_engine.models.pair_scorer import PairScorer
 
 LOSSES = ("bce", "bpr", "softmax", "sampled_softmax")
@@ -46,9 +46,8 @@ class NeuralCF(GradientRecommender):
         rows = torch.from_numpy(np.asarray(users, dtype=np.int64)).to(network.gmf_users.device)
         return network.score_all(network.gmf_users[rows], network.mlp_users[rows]).cpu().numpy()
 
-    def fold_in_known(self, histories: sparse.csr_matrix) -> Floats:
-        gmf, mlp = fit_newcomers(self.network, self.history, histories)
-        return self.network.score_all(gmf, mlp).cpu().numpy()
+    def newcomers(self) -> NeuralNewcomers:
+        return self.network.newcomers(Basis(self.network.item_embeddings(), self.history))
 
     def query_vectors(self, users: Indices) -> Floats:
         """The scores' coordinates in the directions of `item_vectors`."""

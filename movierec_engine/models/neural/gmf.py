@@ -56,8 +56,7 @@ class GMF(NeuralCF):
         return np.concatenate([queries, ones], axis=1)
 
     def item_vectors(self) -> Floats:
-        items = self.network.gmf_items.detach().cpu().numpy()
-        return np.concatenate([items, np.ones((len(items), 1), dtype=np.float32)], axis=1)
+        return self.network.item_embeddings()
 
     def pair_scorer(self) -> PairScorer | None:
         return None

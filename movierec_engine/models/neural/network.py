@@ -18,6 +18,8 @@ from torch.nn import functional
 
 from movierec_engine.models.dropout import dropout
 from movierec_engine.models.gradient import Network
+from movierec_engine.models.newcomers import Basis
+from movierec_engine.models.newcomers.neural import NeuralNewcomers
 from movierec_engine.models.pair_scorer import PairScorer
 
 _BLOCK_FLOATS = 2**20
@@ -122,6 +124,26 @@ class NeuralCFNetwork(Network):
             weights=tuple(_numpy(layer.weight) for layer in self.hidden[1:]),
             biases=tuple(_numpy(layer.bias) for layer in self.hidden[1:]),
             output=_numpy(self.output.weight[0, width:]),
+        )
+
+    def item_embeddings(self) -> NDArray[np.float32]:
+        """q of the GMF part and a column of ones for the constant: float32 [n_items, mf_dim + 1]."""
+        items = _numpy(self.gmf_items)
+        return np.concatenate([items, np.ones((len(items), 1), dtype=np.float32)], axis=1)
+
+    def newcomers(self, basis: Basis) -> NeuralNewcomers:
+        """What folds newcomers into this network."""
+        return NeuralNewcomers(
+            basis,
+            gmf_users=_numpy(self.gmf_users),
+            gmf_items=_numpy(self.gmf_items),
+            mlp_users=_numpy(self.mlp_users),
+            mlp_items=_numpy(self.mlp_items),
+            layers=tuple((_numpy(layer.weight), _numpy(layer.bias)) for layer in self.hidden),
+            output=_numpy(self.output.weight[0]),
+            constant=self.output.bias.item(),
+            l2=self.l2,
+            l2_mlp=self.l2_mlp,
         )
 
     def _mlp(self, user_part: Tensor, item_part: Tensor) -> Tensor:

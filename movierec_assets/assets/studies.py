@@ -1,0 +1,86 @@
+"""What is found out beside the line, in jobs of their own: backtests and sweeps, by device and model."""
+
+import dagster as dg
+from pydantic import Field
+
+from movierec_assets import metadata
+from movierec_assets.assets.data import SINGLE_RUN, columns, interaction_graph, raw_movies, raw_ratings, splits
+from movierec_assets.assets.models import RETRY, TRAINING
+from movierec_assets.partitions import MODEL_BY_DEVICE
+from movierec_assets.resources import SettingsResource
+from movierec_engine.pipeline.backtest import backtest as run_backtest
+from movierec_engine.store import Slot
+
+GROUP = "studies"
+
+
+class BacktestConfig(dg.Config):
+    """How the past is cut into windows."""
+
+    windows: int = Field(default=4, ge=1, le=1000, description="How many windows are tested, each on what came next.")
+    first_train_share: float = Field(
+        default=0.5, gt=0, lt=1, description="Share of the interactions that the first window's model is trained on."
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"pytorch", "parquet"},
+    partitions_def=MODEL_BY_DEVICE,
+    backfill_policy=SINGLE_RUN,
+    retry_policy=RETRY,
+    pool=TRAINING,
+    deps=[raw_ratings, raw_movies],
+    metadata=columns(
+        window="int64", users="all or with_history", count="int64", metric="text", value="double", low="double",
+        high="double",
+    ),
+)  # fmt: skip
+def backtest(
+    context: dg.AssetExecutionContext, settings: SettingsResource, config: BacktestConfig
+) -> dg.MaterializeResult[None]:
+    """Would it have worked? A model trained up to a moment and tested on what came next, window by window.
+
+    Rolling origin: every window trains on all that came before it. metrics.parquet has a row for each window, group of
+    users and metric, with a 95 % interval. Partitioned by device and model, not by window: where windows lie follows
+    from the data and their number, and what a killed backtest has finished is used again by the next one.
+    """
+    with settings.step(context) as step:
+        for partition in step.partitions:
+            made = run_backtest(step.store, partition.settings, config.windows, config.first_train_share, step.origin)
+            step.done(made, metadata.of_backtest(made, step.metric), partition)
+        return step.result()
+
+
+class SweepConfig(dg.Config):
+    """How long is searched."""
+
+    trials: int = Field(
+        default=20, ge=1, le=10000, description="Trials in all, those of an earlier, equal sweep included."
+    )
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"optuna"},
+    partitions_def=MODEL_BY_DEVICE,
+    backfill_policy=SINGLE_RUN,
+    retry_policy=RETRY,
+    pool=TRAINING,
+    deps=[splits, interaction_graph],
+)
+def sweep(
+    context: dg.AssetExecutionContext, settings: SettingsResource, config: SweepConfig
+) -> dg.MaterializeResult[None]:
+    """A model's best settings, searched with Optuna over configs/sweep/<model>.yaml and judged on validation.
+
+    trials.parquet has a row for each trial. A sweep that was cut off goes on where it stopped.
+    """
+    with settings.step(context) as step:
+        from movierec_engine.sweep import search
+
+        for partition in step.partitions:
+            search([*partition.settings.overrides, f"n_trials={config.trials}"])
+            made = step.store.require(Slot("sweep"))
+            step.done(made, metadata.of_sweep(made), partition)
+        return step.result()

@@ -1,0 +1,121 @@
+"""Settings of what Dagster does by itself: configs/automation/<MOVIEREC_AUTOMATION>.yaml on top of default.yaml.
+
+They are no part of a training's settings, and so of no key or manifest.
+"""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+from omegaconf import OmegaConf
+
+from movierec_engine.config import config_dir, nearest, typed
+from movierec_engine.device import DEVICE_KINDS, resolve_device
+from movierec_engine.errors import ConfigError, DeviceError
+from movierec_engine.models.registry import SINGLE_MODELS
+
+EVERY_DEVICE = tuple(DEVICE_KINDS)
+
+
+@dataclass(frozen=True)
+class RetrainingConfig:
+    """When which models are trained again, from the raw files to the release."""
+
+    cron: str = "0 2 * * *"
+    models: tuple[str, ...] = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "lightgcn")
+    devices: tuple[str, ...] = EVERY_DEVICE
+    """Those of them that are on the machine are used."""
+
+    def __post_init__(self) -> None:
+        check_names("automation.retraining", self.models, self.devices)
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """When which models' settings are searched."""
+
+    cron: str = "0 3 * * 6"
+    models: tuple[str, ...] = ("lightgcn",)
+    devices: tuple[str, ...] = EVERY_DEVICE
+    trials: int = 20
+
+    def __post_init__(self) -> None:
+        check_names("automation.sweep", self.models, self.devices)
+
+
+@dataclass(frozen=True)
+class BacktestConfig:
+    """When which models are tested on the windows of the past."""
+
+    cron: str = "0 3 * * 0"
+    models: tuple[str, ...] = ("ease", "lightgcn")
+    devices: tuple[str, ...] = EVERY_DEVICE
+    windows: int = 4
+
+    def __post_init__(self) -> None:
+        check_names("automation.backtest", self.models, self.devices)
+
+
+@dataclass(frozen=True)
+class AutomationConfig:
+    """Everything that runs without being asked for."""
+
+    enabled: bool = False
+    """Whether schedules and sensors run from the start; in Dagster's UI each is turned on and off."""
+    time_zone: str = "UTC"
+    """Of all schedules, such as Europe/Berlin."""
+    overrides: tuple[str, ...] = ()
+    """Settings of all runs that are started so, in Hydra's syntax."""
+    retraining: RetrainingConfig = field(default_factory=RetrainingConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    backtest: BacktestConfig = field(default_factory=BacktestConfig)
+    ratings_seconds: int = 60
+    """How often the sensor looks at the ratings file."""
+    alerts_file: str = ""
+    """Where failed runs are told of; without one it is logs/alerts.log below the artifacts."""
+
+    @property
+    def schedule_status(self) -> dg.DefaultScheduleStatus:
+        return dg.DefaultScheduleStatus.RUNNING if self.enabled else dg.DefaultScheduleStatus.STOPPED
+
+    @property
+    def sensor_status(self) -> dg.DefaultSensorStatus:
+        return dg.DefaultSensorStatus.RUNNING if self.enabled else dg.DefaultSensorStatus.STOPPED
+
+    def run_config(self, ops: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run configuration with the overrides, and with the config of assets by name."""
+        resources = {"settings": {"config": {"overrides": list(self.overrides)}}}
+        return {"resources": resources, **({"ops": ops} if ops else {})}
+
+
+def load_automation() -> AutomationConfig:
+    """The settings that MOVIEREC_AUTOMATION names. Raises ConfigError for a file, a setting or a value that is none."""
+    name = os.environ.get("MOVIEREC_AUTOMATION") or "default"
+    folder = config_dir() / "automation"
+    if not (folder / f"{name}.yaml").is_file():
+        known = sorted(path.stem for path in folder.glob("*.yaml"))
+        raise ConfigError(f"MOVIEREC_AUTOMATION={name}: there is no {name}.yaml in {folder}{nearest(name, known)}")
+    files = dict.fromkeys(("default", name))
+    values = OmegaConf.to_container(OmegaConf.merge(*(OmegaConf.load(folder / f"{file}.yaml") for file in files)))
+    return typed(AutomationConfig, values, "automation")
+
+
+def check_names(where: str, models: tuple[str, ...], devices: tuple[str, ...]) -> None:
+    """Raises ConfigError naming the first model or device that there is not."""
+    for setting, wanted, known in (("models", models, SINGLE_MODELS), ("devices", devices, DEVICE_KINDS)):
+        for name in wanted:
+            if name not in known:
+                raise ConfigError(f"{where}.{setting}: there is no {name!r} here{nearest(name, known)}")
+
+
+def on_this_machine(devices: tuple[str, ...]) -> list[str]:
+    """The kinds of devices that the machine has, of those that are asked for."""
+    found = []
+    for device in devices:
+        try:
+            resolve_device(device)
+        except DeviceError:
+            continue
+        found.append(device)
+    return found

@@ -1,0 +1,42 @@
+"""What is run together: the line, and what stands beside it."""
+
+import dagster as dg
+
+from movierec_assets.assets.ensemble import hybrid_ensemble
+from movierec_assets.assets.models import leak_canaries
+from movierec_assets.assets.studies import backtest, sweep
+
+BESIDE = dg.AssetSelection.assets(leak_canaries, hybrid_ensemble, backtest, sweep)
+"""What the job `everything` leaves out: it costs as much as training again, or has other partitions."""
+
+everything = dg.define_asset_job(
+    "everything",
+    selection=dg.AssetSelection.all() - BESIDE,
+    description="From the raw ratings to the served index, for a partition such as `cpu|lightgcn` or a range of them.",
+)
+
+hybrid = dg.define_asset_job(
+    "hybrid",
+    selection=dg.AssetSelection.assets(hybrid_ensemble),
+    description="Fuse the trained models of a device, for a partition such as `cpu`.",
+)
+
+canaries = dg.define_asset_job(
+    "canaries",
+    selection=dg.AssetSelection.assets(leak_canaries),
+    description="Train models twice again, where nothing may be found unless something leaks; a partition or a range.",
+)
+
+backtests = dg.define_asset_job(
+    "backtests",
+    selection=dg.AssetSelection.assets(backtest),
+    description="Train models up to moments of the past and test them on what came next; a partition or a range.",
+)
+
+sweeps = dg.define_asset_job(
+    "sweeps",
+    selection=dg.AssetSelection.assets(sweep),
+    description="Search a model's best settings with Optuna, judged on validation; a partition or a range.",
+)
+
+JOBS = [everything, hybrid, canaries, backtests, sweeps]

@@ -1,0 +1,125 @@
+"""From a Flask request to a typed one: the query string, the path, headers and the JSON body, strictly."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import parse_qsl
+
+from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.errors import ApiError
+from movierec_engine.api.parameters import parameters_of
+
+T = TypeVar("T")
+
+MAX_BODY_BYTES = 1 << 20
+MOST_PARAMETERS = 100
+"""Of a query string."""
+WITH_BODY = ("POST", "PUT", "PATCH")
+
+
+def read(kind: type[T], request: Request, path: Mapping[str, str], limits: ServingConfig) -> T:
+    """A request of a dataclass of `parameter` fields; its method `check(limits)`, if it has one, sees it whole.
+
+    path: the parts of the path by parameter. Raises ApiError that names the parameter for all that does not fit.
+    """
+    in_body = request.method in WITH_BODY
+    given = _body(request) if in_body else _query(request)
+    known = parameters_of(kind)
+    values: dict[str, Any] = {}
+    open_names = 0
+    for name, parameter in known.items():
+        if parameter.where == "path":
+            values[name] = parameter.kind.of_text(path[name], name, limits)
+        elif parameter.where == "header":
+            text = request.headers.get(parameter.shown_name)
+            if text is not None:
+                values[name] = parameter.kind.of_text(text, parameter.shown_name, limits)
+        elif name in given:
+            open_names += 1
+            values[name] = (parameter.kind.of_json if in_body else parameter.kind.of_text)(given[name], name, limits)
+        if parameter.required and name not in values:
+            if open_names < len(given):
+                _refuse_unknown(given, known_in_query(kind))
+            raise ApiError(400, f"{parameter.shown_name} is missing", parameter.shown_name)
+    if open_names < len(given):
+        _refuse_unknown(given, known_in_query(kind))
+    made = kind(**values)
+    if (check := getattr(made, "check", None)) is not None:
+        check(limits)
+    return made
+
+
+def known_in_query(kind: type[Any]) -> tuple[str, ...]:
+    """The names that a query string or a body may hold."""
+    return tuple(name for name, parameter in parameters_of(kind).items() if parameter.where == "query")
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name[:64], known, n=1)
+            hints = [f"did you mean {close[0]}?"] if close else []
+            hints.append(f"known are {', '.join(known)}" if known else "leave it out")
+            raise ApiError(400, f"there is no parameter {name[:64]!r}; {' '.join(hints)}", name[:64])
+
+
+def _query(request: Request) -> Mapping[str, str]:
+    text: str = request.environ.get("QUERY_STRING", "")
+    if not text:
+        return {}
+    try:
+        if not text.isascii():
+            raise ValueError("raw bytes, where a client should have written %XX")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
+    except ValueError as error:
+        raise ApiError(
+            400, f"the query string is not percent-encoded UTF-8 of at most {MOST_PARAMETERS} parameters"
+        ) from error
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        names = [name for name, _ in pairs]
+        name = next(name for name in names if names.count(name) > 1)
+        raise ApiError(400, f"{name[:64]!r} is given {names.count(name)} times; give it once", name[:64])
+    return values
+
+
+def _body(request: Request) -> Mapping[str, Any]:
+    if request.query_string:
+        raise ApiError(400, "a POST takes its parameters from the JSON body; leave the query string empty")
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype != "application/json" or charset not in ("utf-8", "utf8"):
+        raise ApiError(415, "the body must be JSON in UTF-8; send it with Content-Type: application/json")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise ApiError(415, "the body must not be compressed; send it without Content-Encoding")
+    try:
+        raw = request.get_data()
+    except RequestEntityTooLarge as error:
+        raise _too_large() from error
+    if request.content_length is None and len(raw) >= MAX_BODY_BYTES:  # a chunked body is cut off at the limit
+        raise _too_large()
+    try:
+        body = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, "the body is not valid JSON in UTF-8") from error
+    if not isinstance(body, dict):
+        raise ApiError(400, 'the body must be a JSON object such as {"user_id": 1}')
+    return body
+
+
+def _too_large() -> ApiError:
+    return ApiError(413, f"the body is larger than {MAX_BODY_BYTES} bytes; split it into several requests")
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a key is given twice")
+    return values
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

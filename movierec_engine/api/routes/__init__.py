@@ -1,0 +1,1 @@
+"""The endpoints by topic: a typed request in, the service's answer out."""

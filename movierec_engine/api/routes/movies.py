@@ -1,0 +1,26 @@
+"""Movies: one, those like it, and those by title."""
+
+from movierec_engine.api.endpoints import Answer, Topic
+from movierec_engine.api.inference import InferenceService
+from movierec_engine.api.requests import MovieRequest, SearchRequest, SimilarRequest
+
+
+def movies(service: InferenceService) -> Topic:
+    topic = Topic("movies")
+
+    @topic.endpoint("/api/similar/<item_id>", SimilarRequest, schema="SimilarMovies")
+    def similar(asked: SimilarRequest) -> Answer:
+        """The movies most similar to one."""
+        return service.similar(asked)
+
+    @topic.endpoint("/api/movie/<movie_id>", MovieRequest, schema="MovieDetails")
+    def movie(asked: MovieRequest) -> Answer:
+        """A movie's title, year and genres, and how many interactions it was trained on."""
+        return service.movie(asked.movie_id)
+
+    @topic.endpoint("/api/search", SearchRequest, schema="FoundMovies")
+    def search(asked: SearchRequest) -> Answer:
+        """Movies by title: found exactly first, then by the beginning, by words, and by words with typos."""
+        return service.search(asked)
+
+    return topic

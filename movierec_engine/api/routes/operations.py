@@ -1,0 +1,51 @@
+"""What runs the server needs: whether it lives, whether it is ready, its metrics and its description."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Response, render_template
+
+from movierec_engine.api.endpoints import Answer, Topic
+from movierec_engine.api.inference import InferenceService
+from movierec_engine.api.metrics import EXPOSITION, Metrics
+from movierec_engine.api.rendering import json_response
+from movierec_engine.api.requests import NoParameters
+
+
+def operations(
+    service: InferenceService, metrics: Metrics, described: Callable[[], Mapping[str, Any]], overview: Mapping[str, Any]
+) -> Topic:
+    """described: the OpenAPI description. overview: the body of `/`."""
+    topic = Topic("operations")
+
+    @topic.endpoint("/", NoParameters, schema="Overview")
+    def endpoints(asked: NoParameters) -> Answer:
+        """The endpoints, and the bounds on what may be asked."""
+        return overview
+
+    @topic.endpoint("/api/health", NoParameters, schema="Health", limited=False)
+    def health(asked: NoParameters) -> Answer:
+        """Whether the server lives, and what it serves: always 200 while it does."""
+        return service.health()
+
+    @topic.endpoint("/api/ready", NoParameters, schema="Health", limited=False)
+    def ready(asked: NoParameters) -> Answer:
+        """Whether there is an index to answer from (200, else 503), and which versions are refused, and why."""
+        return json_response(*service.readiness())
+
+    @topic.endpoint("/metrics", NoParameters, content="text/plain", limited=False)
+    def prometheus(asked: NoParameters) -> Answer:
+        """Counters and latencies of all workers, in Prometheus' text format."""
+        return Response(metrics.exposition(), content_type=EXPOSITION)
+
+    @topic.endpoint("/api/openapi.json", NoParameters, schema="Description")
+    def openapi(asked: NoParameters) -> Answer:
+        """This description, in OpenAPI 3.1."""
+        return json_response(described())
+
+    @topic.endpoint("/docs", NoParameters, content="text/html")
+    def docs(asked: NoParameters) -> Answer:
+        """This description as a page."""
+        return Response(render_template("docs.html.j2", api=described()), mimetype="text/html")
+
+    return topic

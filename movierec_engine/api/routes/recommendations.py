@@ -1,0 +1,21 @@
+"""Recommendations for people."""
+
+from movierec_engine.api.endpoints import Answer, Topic
+from movierec_engine.api.inference import InferenceService
+from movierec_engine.api.requests import BatchRequest, RecommendRequest
+
+
+def recommendations(service: InferenceService) -> Topic:
+    topic = Topic("recommendations")
+
+    @topic.endpoint("/api/recommend", RecommendRequest, methods=("GET", "POST"), schema="Recommendations")
+    def recommend(asked: RecommendRequest) -> Answer:
+        """The movies that a user will like best of those not seen; popular ones for an unknown user."""
+        return service.recommend(asked)
+
+    @topic.endpoint("/api/batch-recommend", BatchRequest, methods=("POST",), schema="BatchRecommendations")
+    def batch_recommend(asked: BatchRequest) -> Answer:
+        """Recommendations for many users, in the order given and all from one version."""
+        return service.batch(asked)
+
+    return topic

@@ -1,0 +1,91 @@
+"""When a challenger may take the champion's place: the settings of the release group, and the rule itself.
+
+A challenger is at least as good as another model when, over the same validation users,
+
+    mean(challenger - other) >= -tolerance, and
+    neither of the two paired tests, of the mean and of the ranks, finds it worse with p < 0.05.
+
+The second line matters where the first is met by a few users while most of them lose, or where a tolerance is allowed.
+The p values are not corrected for several comparisons: each correction would make a refusal rarer, and keeping what is
+served is the safe error.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from movierec_engine.errors import ConfigError
+from movierec_engine.evaluation.comparison import ALPHA, DECIMALS, PairedComparison, Values, compare_paired
+from movierec_engine.evaluation.metrics import MORE_IS_BETTER
+from movierec_engine.models.registry import MODEL_NAMES
+
+
+@dataclass(frozen=True)
+class ReleaseConfig:
+    """What a model must show before it is served."""
+
+    metric: str = ""
+    """What challenger and champion are compared by, on validation; empty: what the leaderboard ranks by, which is
+    `trainer.early_stopping.metric`."""
+    above: tuple[str, ...] = ("popularity", "ease", "als")
+    """Baselines that a challenger must be at least as good as, of those that were measured on the same data."""
+    require_above: bool = False
+    """Whether a baseline of `above` that was not measured on the same data stops a promotion; else it is only named."""
+    tolerance: float = 0.0
+    """How far a challenger's mean may lie below another's, in units of the metric, if it is not significantly worse."""
+    min_recall: float = 0.99
+    """Least measured recall of an index that is served; lower it for approximate `retrieval.factory` settings."""
+    keep_releases: int = 5
+    """How many of the latest releases `movierec models prune` keeps, so that one can roll back to them."""
+
+    def __post_init__(self) -> None:
+        if self.metric and self.metric.partition("@")[0] not in MORE_IS_BETTER:
+            raise ConfigError(
+                f"release.metric={self.metric}: no model is better by it; choose {', '.join(MORE_IS_BETTER)}, "
+                "with a depth such as ndcg@10"
+            )
+        if unknown := set(self.above) - set(MODEL_NAMES):
+            raise ConfigError(
+                f"release.above={list(self.above)}: there is no model {sorted(unknown)[0]!r}; "
+                f"choose from {', '.join(MODEL_NAMES)}"
+            )
+        if self.tolerance < 0:
+            raise ConfigError(f"release.tolerance={self.tolerance} must be at least 0")
+        if not 0 <= self.min_recall <= 1:
+            raise ConfigError(f"release.min_recall={self.min_recall} must be from 0 to 1")
+        if self.keep_releases < 1:
+            raise ConfigError(f"release.keep_releases={self.keep_releases} must be at least 1")
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A challenger (a) weighed against another model (b)."""
+
+    comparison: PairedComparison
+    passed: bool
+    sentence: str
+
+    def plain(self) -> dict[str, Any]:
+        """Its numbers as JSON-able data."""
+        return {**asdict(self.comparison), "passed": self.passed, "sentence": self.sentence}
+
+
+def weigh(challenger: Values, other: Values, tolerance: float = 0.0) -> Weighed:
+    """Whether a challenger is at least as good as another model.
+
+    challenger, other: float64 [n_users], the metric of the same users in the same order.
+    """
+    compared = compare_paired(challenger, other)
+    if round(compared.difference, DECIMALS) < -tolerance:
+        found = "is lower"
+    elif compared.difference < 0 and compared.p_bootstrap < ALPHA:
+        found = "is significantly lower by the bootstrap of the mean"
+    elif compared.rank_biserial < 0 and compared.p_wilcoxon < ALPHA:
+        found = "is significantly lower for most users by Wilcoxon's test"
+    else:
+        found = ""
+    numbers = (
+        f"{compared.mean_a:.4f} against {compared.mean_b:.4f}, difference {compared.difference:+.4f} "
+        f"[{compared.low:+.4f}, {compared.high:+.4f}], p {compared.p_bootstrap:.3f} and {compared.p_wilcoxon:.3f}, "
+        f"{compared.users:,} users"
+    )
+    return Weighed(compared, not found, f"{found or 'is at least as good'} ({numbers})")

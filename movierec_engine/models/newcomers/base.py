@@ -1,0 +1,108 @@
+"""The contract of what scores newcomers, and takes scores apart."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.models.explanation import Explanation, effects_of_deletion
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """What an index holds in any case: shared with the scorer instead of saved twice.
+
+    vectors: float32 [n_items, d], the model's item vectors; CSC where the model has them sparse.
+    history: float32 CSR [n_users, n_items], the train interactions, with ratings where the model uses them.
+    """
+
+    vectors: Any
+    history: sparse.csr_matrix
+
+    @cached_property
+    def popularity(self) -> Floats:
+        """float32 [n_items], train interactions of each item."""
+        return np.bincount(self.history.indices, minlength=self.history.shape[1]).astype(np.float32)
+
+    @cached_property
+    def users_by_item(self) -> sparse.csr_matrix:
+        """float32 CSR [n_items, n_users], the history turned round, so that a newcomer's neighbours are found fast."""
+        return self.history.T.tocsr()
+
+    @cached_property
+    def activity(self) -> NDArray[np.integer[Any]]:
+        """int [n_users], train interactions of each user."""
+        return np.asarray(np.diff(self.history.indptr))
+
+
+@dataclass(frozen=True, eq=False)
+class NewcomerScorer(ABC):
+    """Scores of all items for people known by their history alone, and what each item of a history adds to a score.
+
+    exact: whether a score is a sum over the history, whose terms `contributions` gives.
+    uses_ratings: whether a history holds ratings, or ones.
+    """
+
+    kind: ClassVar[str]
+    exact: ClassVar[bool] = False
+
+    basis: Basis
+
+    @property
+    def uses_ratings(self) -> bool:
+        return False
+
+    @property
+    def known_width(self) -> int:
+        """Length of what `contributions` needs to know of a trained user beside the history."""
+        return 0
+
+    @abstractmethod
+    def scores(self, histories: sparse.csr_matrix) -> Floats:
+        """Scores float32 [n, n_items] for histories, CSR [n, n_items]; of an empty one they say nothing."""
+
+    def contributions(self, history: sparse.csr_matrix, item: int, known: Floats | None = None) -> NDArray[np.float64]:
+        """What each item of a history that is not empty, CSR [1, n_items], adds to an item's score: float64 [h].
+
+        known: float32 [known_width], of the trained user whose history it is, as `Recommender.known` has it; None for a
+        newcomer. Here by deletion, of the closest items where there are many.
+        """
+        return effects_of_deletion(self.scores, history, item, self.closeness(history, item))
+
+    def closeness(self, history: sparse.csr_matrix, item: int) -> NDArray[Any]:
+        """How close each item of a history is to an item, float [h]: the cosine of the item vectors."""
+        return cosines(self.basis.vectors[item], self.basis.vectors[history.indices])
+
+    def explanation(
+        self, score: float, history: sparse.csr_matrix, item: int, known: Floats | None = None
+    ) -> Explanation:
+        """Why an item has this score for a person with this history, CSR [1, n_items]."""
+        if not history.nnz:
+            return Explanation.without_history(score)
+        return Explanation.of(score, history.indices, self.contributions(history, item, known), self.exact)
+
+    @abstractmethod
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The parts by name, to be saved without the basis; `kind` says which class they are of."""
+
+    @classmethod
+    @abstractmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
+        """The scorer whose `arrays` these are. Raises KeyError where one is missing."""
+
+
+def cosines(vector: Floats, others: Floats) -> Floats:
+    """float32 [n], of a vector [d] with others [n, d]; 0 for zeros."""
+    lengths = np.linalg.norm(others, axis=1) * np.linalg.norm(vector)
+    return np.asarray(others @ vector / np.maximum(lengths, np.float32(1e-12)), dtype=np.float32)
+
+
+def ones(histories: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The same entries with 1 for each rating."""
+    return sparse.csr_matrix((np.ones_like(histories.data), histories.indices, histories.indptr), histories.shape)

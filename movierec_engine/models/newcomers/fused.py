@@ -1,0 +1,118 @@
+"""Newcomers of an ensemble: its members' scores, made comparable and added with the weights of `fusion.py`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.data.tiers import activity_tier
+from movierec_engine.models.ensemble.fusion import AFFINE, fuse, shift_and_scale
+from movierec_engine.models.newcomers import newcomers_from_arrays
+from movierec_engine.models.newcomers.base import Basis, Floats, NewcomerScorer, ones
+
+
+@dataclass(frozen=True, eq=False)
+class FusedNewcomers(NewcomerScorer):
+    """The item vectors are the members' ones beside each other, and a column of ones.
+
+    members: of the models. widths: the lengths of their vectors.
+    weights: float32 [tiers, n_features], of each kind of person by activity. normalization: of `fusion.py`.
+    ratings: whether a history holds ratings; members that use none get ones.
+    """
+
+    kind: ClassVar[str] = "fused"
+
+    members: tuple[NewcomerScorer, ...]
+    widths: tuple[int, ...]
+    weights: Floats
+    normalization: str
+    ratings: bool
+
+    @property
+    def exact(self) -> bool:  # type: ignore[override]
+        return self.affine and all(member.exact for member in self.members)
+
+    @property
+    def affine(self) -> bool:
+        return self.normalization in AFFINE
+
+    @property
+    def uses_ratings(self) -> bool:
+        return self.ratings
+
+    @property
+    def known_width(self) -> int:
+        """A factor for each member, then what each member must know."""
+        return len(self.members) + sum(member.known_width for member in self.members) if self.affine else 0
+
+    def scores(self, histories: sparse.csr_matrix) -> Floats:
+        return fuse(self._member_scores(histories), self._weights_of(histories), self.normalization)
+
+    def contributions(self, history: sparse.csr_matrix, item: int, known: Floats | None = None) -> NDArray[np.float64]:
+        """The members' contributions, each scaled and weighted as its scores are; by deletion where ranks are added."""
+        if not self.affine:
+            return super().contributions(history, item, known)
+        m = len(self.members)
+        rests: list[Floats | None] = [None] * m
+        if known is None:
+            scale = shift_and_scale(self._member_scores(history), self.normalization)[1][:, 0]
+            factor = scale * self._weights_of(history)[0]
+        else:
+            ends = list(accumulate((member.known_width for member in self.members), initial=m))
+            factor = known[:m]
+            rests = [known[start:end] for start, end in pairwise(ends)]
+        parts = [
+            member.contributions(seen, item, rest)
+            for (member, seen), rest in zip(self._of_each(history), rests, strict=True)
+        ]
+        return np.asarray(factor.astype(np.float64) @ np.stack(parts))
+
+    def closeness(self, history: sparse.csr_matrix, item: int) -> NDArray[Any]:
+        """The mean over the members, each made comparable by its z-scores over the history."""
+        each = [member.closeness(seen, item).astype(np.float64) for member, seen in self._of_each(history)]
+        return np.asarray(sum((own - own.mean()) / max(float(own.std()), 1e-12) for own in each))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        members = {
+            f"{number}.{name}": array
+            for number, member in enumerate(self.members)
+            for name, array in member.arrays().items()
+        }
+        return {
+            "kind": np.array(self.kind),
+            "widths": np.array(self.widths),
+            "weights": self.weights,
+            "normalization": np.array(self.normalization),
+            "ratings": np.array(self.ratings),
+            **members,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
+        """The members' own vectors are views of the ensemble's."""
+        widths, plain = tuple(arrays["widths"].tolist()), Basis(basis.vectors, ones(basis.history))
+        members: list[NewcomerScorer] = []
+        for number, start in enumerate(accumulate(widths[:-1], initial=0)):
+            prefix = f"{number}."
+            own = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+            vectors = basis.vectors[:, start : start + widths[number]]
+            member = newcomers_from_arrays(own, Basis(vectors, basis.history))
+            members.append(member if member.uses_ratings else newcomers_from_arrays(own, Basis(vectors, plain.history)))
+        normalization, ratings = str(arrays["normalization"]), bool(arrays["ratings"])
+        return cls(basis, tuple(members), widths, arrays["weights"], normalization, ratings)
+
+    def _member_scores(self, histories: sparse.csr_matrix) -> Floats:
+        return np.stack([member.scores(seen) for member, seen in self._of_each(histories)])
+
+    def _weights_of(self, histories: sparse.csr_matrix) -> Floats:
+        """float32 [n, n_features], by the length of each history."""
+        return self.weights[activity_tier(np.diff(histories.indptr))]
+
+    def _of_each(self, histories: sparse.csr_matrix) -> Iterator[tuple[NewcomerScorer, sparse.csr_matrix]]:
+        """Every member with the histories as it takes them: ratings, or ones."""
+        plain = ones(histories) if self.ratings else histories
+        return ((member, histories if member.uses_ratings else plain) for member in self.members)

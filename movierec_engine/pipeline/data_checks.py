@@ -1,0 +1,196 @@
+"""Are the data steps' versions what they should be, and how have they moved since the version before?
+
+Each check takes a store and a version in it. It reads what the files hold, whatever made them, so that nothing rests on
+the word of the step that wrote them.
+"""
+
+import time
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from movierec_engine.data.graph import InteractionGraph
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.ratings import MOVIES_SCHEMA, PRESPLIT_SCHEMA, RATINGS_SCHEMA, Movies, Ratings
+from movierec_engine.evaluation import canaries
+from movierec_engine.evaluation.canaries import Finding
+from movierec_engine.pipeline.data import load_split
+from movierec_engine.store import Artifact, ArtifactStore
+
+CLOCK_SECONDS = 24 * 3600
+"""How far ahead of this machine's clock a rating's time may be."""
+DUPLICATES = 0.05
+"""Largest share of rows that repeat another before somebody should look at the file."""
+UNTITLED = 0.01
+"""Largest share of movies without a title of their own."""
+DROPPED = 0.5
+"""Largest share of ratings that the threshold and the k-core may drop."""
+DRIFT = 0.1
+"""Largest total variation distance between the distributions of the ratings' values of two versions."""
+GROWTH = (0.9, 2.0)
+"""Smallest and largest number of ratings, relative to the version before."""
+
+
+def ratings_are_valid(store: ArtifactStore, raw_ratings: Artifact) -> Finding:
+    """The columns are RATINGS_SCHEMA, each pair is there once, and no value is missing or out of range."""
+    table, config = Ratings.load(raw_ratings.folder).table, raw_ratings.config
+    wrong = _schema_fault(table, PRESPLIT_SCHEMA if "part" in table.column_names else RATINGS_SCHEMA)
+    numbers: dict[str, float] = {"ratings": len(table)}
+    if not wrong:
+        user, movie = table["user_id"].to_numpy(), table["movie_id"].to_numpy()
+        rating, timestamp = table["rating"].to_numpy(), table["timestamp"].to_numpy()
+        order = np.lexsort((movie, user))
+        same = (np.diff(user[order]) == 0) & (np.diff(movie[order]) == 0)
+        numbers |= {
+            "out_of_range": int((~((rating >= config["rating_min"]) & (rating <= config["rating_max"]))).sum()),
+            "duplicate_pairs": int(same.sum()),
+            "negative_ids": int(((user < 0) | (movie < 0)).sum()),
+            "impossible_times": int(((timestamp < 0) | (timestamp > time.time() + CLOCK_SECONDS)).sum()),
+        }
+        wrong = _counted(numbers, "out_of_range", "duplicate_pairs", "negative_ids", "impossible_times")
+    return Finding("ratings_are_valid", not wrong, f"{len(table):,} ratings: {wrong or 'all valid'}", numbers)
+
+
+def few_duplicates(store: ArtifactStore, raw_ratings: Artifact) -> Finding:
+    """Reading dropped few rows as repeats of others."""
+    report = raw_ratings.facts["validation"]
+    dropped = report["duplicate_rows"] + report["duplicate_pairs"]
+    share = dropped / max(report["rows_read"], 1)
+    sentence = (
+        f"{dropped:,} of {report['rows_read']:,} rows repeat another, {share:.1%}; up to {DUPLICATES:.0%} is usual"
+    )
+    return Finding("few_duplicates", share <= DUPLICATES, sentence, {"dropped": dropped, "dropped_share": share})
+
+
+def ratings_have_not_drifted(store: ArtifactStore, raw_ratings: Artifact) -> Finding:
+    """The values are distributed as in the version before with other content, by their total variation distance.
+
+    That is half the sum over all values of the differences of their shares: the share of ratings that would have to
+    be other ones. A first version has nothing to be compared with, and passes.
+    """
+    before = version_before(store, raw_ratings)
+    if before is None:
+        return Finding("ratings_have_not_drifted", True, "the first version; there is none to compare with", {})
+    now, then = (Ratings.load(one.folder).table["rating"].to_numpy() for one in (raw_ratings, before))
+    distance = total_variation(now, then)
+    means = float(now.mean()), float(then.mean())
+    return Finding(
+        "ratings_have_not_drifted",
+        distance <= DRIFT,
+        f"{distance:.1%} of the ratings would have to be others to be distributed as in {before.version} "
+        f"(mean {means[0]:.2f}, before {means[1]:.2f}); up to {DRIFT:.0%} is usual",
+        {"total_variation": distance, "mean": means[0], "mean_before": means[1]},
+    )
+
+
+def volume_has_not_jumped(store: ArtifactStore, raw_ratings: Artifact) -> Finding:
+    """There are neither many fewer ratings nor many more than in the version before with other content."""
+    before = version_before(store, raw_ratings)
+    if before is None:
+        return Finding("volume_has_not_jumped", True, "the first version; there is none to compare with", {})
+    now, then = raw_ratings.facts["ratings"], before.facts["ratings"]
+    low, high = GROWTH
+    return Finding(
+        "volume_has_not_jumped",
+        low * then <= now <= high * then,
+        f"{now:,} ratings after {then:,} in {before.version}; {low:g} to {high:g} times as many are usual",
+        {"ratings": now, "ratings_before": then},
+    )
+
+
+def movies_are_valid(store: ArtifactStore, raw_movies: Artifact) -> Finding:
+    """The columns are MOVIES_SCHEMA, and every movie is there once."""
+    table = Movies.load(raw_movies.folder).table
+    wrong = _schema_fault(table, MOVIES_SCHEMA, nullable=("year",))
+    numbers: dict[str, float] = {"movies": len(table)}
+    if not wrong:
+        ids = table["movie_id"].to_numpy()
+        numbers |= {"duplicate_movies": len(ids) - len(np.unique(ids)), "negative_ids": int((ids < 0).sum())}
+        wrong = _counted(numbers, "duplicate_movies", "negative_ids")
+    return Finding("movies_are_valid", not wrong, f"{len(table):,} movies: {wrong or 'all valid'}", numbers)
+
+
+def movies_have_titles(store: ArtifactStore, raw_movies: Artifact) -> Finding:
+    """Few movies are named after their ids for want of a title."""
+    count, without = raw_movies.facts["movies"], raw_movies.facts["validation"]["movies_without_title"]
+    share = without / max(count, 1)
+    sentence = f"{without:,} of {count:,} movies have no title, {share:.1%}; up to {UNTITLED:.0%} is usual"
+    return Finding("movies_have_titles", share <= UNTITLED, sentence, {"without_title": without, "share": share})
+
+
+def interactions_are_valid(store: ArtifactStore, interactions: Artifact) -> Finding:
+    """Indices fit the id maps, each pair is there once, and users and items have as many as the k-core asks for."""
+    made = Interactions.load(interactions.folder)
+    in_range = all(
+        (indices >= 0).all() and (indices < count).all()
+        for indices, count in ((made.user, made.n_users), (made.item, made.n_items))
+    )
+    numbers: dict[str, float] = {"interactions": len(made)}
+    wrong = "" if in_range else "indices outside the id maps"
+    if in_range:
+        pairs = made.user.astype(np.int64) * made.n_items + made.item
+        of_user = np.bincount(made.user, minlength=made.n_users)
+        of_item = np.bincount(made.item, minlength=made.n_items)
+        presplit = interactions.config["layout"] == "presplit"  # such data are taken as they come
+        needed = (1, 0) if presplit else tuple(interactions.config[f"min_{kind}_interactions"] for kind in _KINDS)
+        numbers |= {
+            "duplicate_pairs": len(pairs) - len(np.unique(pairs)),
+            "users_with_too_few": 0 if presplit else int((of_user < needed[0]).sum()),
+            "items_with_too_few": 0 if presplit else int((of_item < needed[1]).sum()),
+        }
+        wrong = _counted(numbers, "duplicate_pairs", "users_with_too_few", "items_with_too_few")
+    return Finding("interactions_are_valid", not wrong, f"{len(made):,} interactions: {wrong or 'all valid'}", numbers)
+
+
+def few_are_dropped(store: ArtifactStore, interactions: Artifact) -> Finding:
+    """The rating threshold and the k-core leave most ratings."""
+    share = interactions.facts["dropped_share"]
+    sentence = f"the threshold and the k-core drop {share:.1%} of the ratings; up to {DROPPED:.0%} is usual"
+    return Finding("few_are_dropped", share <= DROPPED, sentence, {"dropped_share": share})
+
+
+def parts_are_disjoint(store: ArtifactStore, splits: Artifact) -> Finding:
+    """No pair of user and item is in two parts, and where time divides them, nothing is later than its part may be."""
+    return canaries.parts_are_disjoint(load_split(splits))
+
+
+def graph_is_train(store: ArtifactStore, interaction_graph: Artifact) -> Finding:
+    """The edges are the train interactions and no others, weighted by their degrees in train."""
+    splits = store.resolve(interaction_graph.parents["splits"])
+    return canaries.graph_is_train(InteractionGraph.load(interaction_graph.folder), load_split(splits).train)
+
+
+def version_before(store: ArtifactStore, artifact: Artifact) -> Artifact | None:
+    """The newest older version of the same slot with other content, or None."""
+    older = (one for one in reversed(store.versions(artifact.slot)) if one.version < artifact.version)
+    return next((one for one in older if one.key != artifact.key), None)
+
+
+def total_variation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
+    """Half the L1 distance between the distributions of two samples' values, from 0 to 1; 0 where one is empty."""
+    if not len(one) or not len(other):
+        return 0.0
+    values = np.union1d(one, other)
+    shares = [
+        np.bincount(np.searchsorted(values, sample), minlength=len(values)) / len(sample) for sample in (one, other)
+    ]
+    return float(np.abs(shares[0] - shares[1]).sum() / 2)
+
+
+_KINDS = ("user", "item")
+
+
+def _schema_fault(table: pa.Table, schema: pa.Schema, nullable: tuple[str, ...] = ()) -> str:
+    """What is wrong with a table's columns, or `` where nothing is."""
+    if not table.schema.equals(schema):
+        return f"the columns are {', '.join(f'{one.name} {one.type}' for one in table.schema)}"
+    return ", ".join(
+        f"{table[name].null_count:,} without {name}"
+        for name in schema.names
+        if name not in nullable and table[name].null_count
+    )
+
+
+def _counted(numbers: dict[str, float], *names: str) -> str:
+    return ", ".join(f"{numbers[name]:,} {name.replace('_', ' ')}" for name in names if numbers[name])

@@ -1,0 +1,243 @@
+"""What a person decides about what is served: promote, roll back, pin and unpin. Each is recorded as the gate's are."""
+
+from dataclasses import asdict
+from typing import Any
+
+from movierec_engine.champion import ReleaseConfig
+from movierec_engine.errors import MovierecError, StoreError
+from movierec_engine.pipeline.data import Origin
+from movierec_engine.pipeline.decisions import (
+    PIN,
+    PINNED,
+    PROMOTED,
+    ROLLED_BACK,
+    UNCHANGED,
+    UNPIN,
+    Decision,
+    carry_out,
+    deciding,
+    pin_of,
+    pinned_since,
+    record,
+    releases,
+)
+from movierec_engine.pipeline.promotion import Champion, champion_of, checks_of, named, newest_index, weighed_into
+from movierec_engine.pipeline.training import find_trained_model
+from movierec_engine.store import Artifact, ArtifactStore
+
+INDEX = "faiss_index"
+
+
+def find_index(store: ArtifactStore, name: str, device: str = "", version: str = "") -> Artifact:
+    """The index that a person means.
+
+    name: a reference such as faiss_index/ease/cpu/VERSION or trained_model/ease/cpu/VERSION; or a model, `ease`,
+    `ease/cpu` or `ease/cpu/VERSION`. version: the index's or its trained model's, or the beginning of either; without
+    one the newest. Raises StoreError when there is none, or when several begin so.
+    """
+    if name.startswith(f"{INDEX}/"):
+        return store.resolve(name)
+    model, named_device, named_version = [*name.removeprefix("trained_model/").strip("/").split("/"), "", ""][:3]
+    device, version = named_device or device, named_version or version
+    if not version:
+        trained = find_trained_model(store, model, device)
+        index = newest_index(store, trained)
+        if index is None:
+            raise StoreError(f"{trained.reference} has no index to serve; materialize {INDEX} of it first")
+        return index
+    indices = [
+        index
+        for slot in store.slots(INDEX)
+        if slot.path[0] == model and device in ("", slot.path[1])
+        for index in store.versions(slot)
+    ]
+    return _only(store, [one for one in indices if _begins(one, version)], version, model)
+
+
+def promote(
+    store: ArtifactStore,
+    index: Artifact,
+    config: ReleaseConfig,
+    metric: str,
+    *,
+    force: bool = False,
+    reason: str = "",
+    origin: Origin | None = None,
+) -> Decision:
+    """Serve an index because a person says so; how it compares is recorded beside it, and does not decide.
+
+    force: serve it though what is served is pinned, or though its recall is low or its model leaks. Nothing serves
+    an index that is missing files or does not match its checksums.
+    Raises MovierecError, in one sentence, when it is not promoted.
+    """
+    with deciding(store):
+        champion = champion_of(store)
+        if index == champion.index and not champion.damage:
+            return _served_already(champion)
+        model = store.resolve(index.parents["trained_model"])
+        checks = _check(store, model, index, config, force)
+        if not force:
+            _refuse_if_pinned(store, champion)
+        evidence: dict[str, Any] = {
+            "metric": config.metric or metric,
+            "part": "validation",
+            "fingerprint": index.fingerprint,
+            "forced": force,
+            "checks": checks,
+        }
+        compared = weighed_into(evidence, store, model, champion, config, config.metric or metric)
+        lost = [f"next to {row['name']} it {row['sentence']}" for row in compared if not row["passed"]]
+        sentence = f"{named(index.reference)} is promoted by hand" + (f", though {'; '.join(lost)}" if lost else "")
+        return _move(store, PROMOTED, sentence, champion, index, reason, evidence, origin)
+
+
+def roll_back(
+    store: ArtifactStore,
+    config: ReleaseConfig,
+    *,
+    to: str = "",
+    steps: int = 1,
+    force: bool = False,
+    reason: str = "",
+    origin: Origin | None = None,
+) -> Decision:
+    """Serve again what was served before: `steps` releases back among those still in the store, or the index `to`.
+
+    What is rolled back from is not promoted by the gate again. force: roll back though what is served is pinned.
+    Raises MovierecError, in one sentence, when there is nothing to go back to.
+    """
+    with deciding(store):
+        champion = champion_of(store)
+        index = find_kept(store, to) if to else _earlier(store, steps)
+        if index == champion.index and not champion.damage:
+            return _served_already(champion)
+        model = store.resolve(index.parents["trained_model"])
+        checks = _check(store, model, index, config, force=True)
+        if not force:
+            _refuse_if_pinned(store, champion)
+        sentence = f"{named(index.reference)} is served again instead of {champion.name or 'nothing'}"
+        evidence = {"fingerprint": index.fingerprint, "forced": force, "checks": checks}
+        return _move(store, ROLLED_BACK, sentence, champion, index, reason, evidence, origin)
+
+
+def pin(store: ArtifactStore, reason: str = "", origin: Origin | None = None) -> Decision:
+    """Keep what is served: the gate does not replace it, and a person has to say force. Raises StoreError for none."""
+    with deciding(store):
+        champion = champion_of(store)
+        if champion.index is None or champion.damage:
+            raise StoreError(
+                f"there is nothing to pin: {champion.damage or f'nothing is served from {store.root}'}; promote first"
+            )
+        decision = record(store, _steady(PIN, f"{champion.name} is pinned", champion, reason), origin)
+        store.point(PINNED, champion.index, {"decision": decision.reference, "reason": reason})
+        return decision
+
+
+def unpin(store: ArtifactStore, reason: str = "", origin: Origin | None = None) -> Decision:
+    """Let the gate replace what is served again. Raises StoreError when nothing is pinned."""
+    with deciding(store):
+        if not store.pointer_file(PINNED).exists():
+            raise StoreError(f"nothing is pinned in {store.root}; `movierec models pin` pins what is served")
+        champion = champion_of(store)
+        decision = record(store, _steady(UNPIN, f"{champion.name} is no longer pinned", champion, reason), origin)
+        store.unpoint(PINNED)
+        return decision
+
+
+def find_kept(store: ArtifactStore, name: str) -> Artifact:
+    """An index in the store by its reference, its version or its trained model's, or the beginning of either."""
+    if name.startswith(f"{INDEX}/"):
+        return store.resolve(name)
+    version = name.rsplit("/", 1)[-1]
+    found = [index for slot in store.slots(INDEX) for index in store.versions(slot) if _begins(index, version)]
+    return _only(store, found, version, "any model")
+
+
+def _earlier(store: ArtifactStore, steps: int) -> Artifact:
+    """What was served `steps` releases ago, not counting those that are gone from the store."""
+    kept = []
+    for reference in reversed(releases(store)[:-1]):
+        try:
+            kept.append(store.resolve(reference))
+        except StoreError:  # pruned
+            continue
+    if len(kept) < steps:
+        raise StoreError(
+            f"{len(kept) or 'no'} earlier releases are kept in {store.root}, so one cannot go back {steps}; "
+            "`movierec models rollback --to VERSION` takes any version that `movierec models list` shows"
+        )
+    return kept[steps - 1]
+
+
+def _check(
+    store: ArtifactStore, model: Artifact, index: Artifact, config: ReleaseConfig, force: bool
+) -> list[dict[str, Any]]:
+    checks = checks_of(store, model, index, config)
+    for check in checks:
+        if not check.passed and not (check.forcible and force):
+            remedy = "; force serves it all the same" if check.forcible else ""
+            raise StoreError(f"{index.reference} failed {check.name}: {check.sentence}{remedy}")
+    return [asdict(check) for check in checks]
+
+
+def _refuse_if_pinned(store: ArtifactStore, champion: Champion) -> None:
+    if held := pin_of(store):
+        raise MovierecError(f"{champion.reference} is {pinned_since(held)}; unpin it first, or force it")
+
+
+def _move(
+    store: ArtifactStore,
+    verdict: str,
+    sentence: str,
+    champion: Champion,
+    index: Artifact,
+    reason: str,
+    evidence: dict[str, Any],
+    origin: Origin | None,
+) -> Decision:
+    decision = Decision(
+        verdict=verdict,
+        sentence=sentence,
+        by="hand",
+        champion=champion.reference,
+        served=index.reference,
+        challenger=index.reference,
+        champion_model=champion.model.reference if champion.model else "",
+        challenger_model=index.parents["trained_model"],
+        reason=reason,
+        evidence=evidence,
+    )
+    decision = record(store, decision, origin)
+    carry_out(store, decision, index, {"model": index.slot.path[0], "device": index.slot.path[1], "reason": reason})
+    return decision
+
+
+def _steady(verdict: str, sentence: str, champion: Champion, reason: str) -> Decision:
+    return Decision(
+        verdict=verdict,
+        sentence=sentence,
+        by="hand",
+        champion=champion.reference,
+        served=champion.reference,
+        champion_model=champion.model.reference if champion.model else "",
+        reason=reason,
+    )
+
+
+def _served_already(champion: Champion) -> Decision:
+    return _steady(UNCHANGED, f"{champion.name} is served already", champion, "")
+
+
+def _begins(index: Artifact, version: str) -> bool:
+    trained = index.parents.get("trained_model", "").rsplit("/", 1)[-1]
+    return index.version.startswith(version) or trained.startswith(version)
+
+
+def _only(store: ArtifactStore, found: list[Artifact], version: str, model: str) -> Artifact:
+    """The one index that was found; of several of one trained model the newest."""
+    if len({one.parents.get("trained_model") for one in found}) != 1:
+        raise StoreError(
+            f"{len(found) or 'no'} indices of {model} in {store.root} begin with {version!r}; "
+            "`movierec models list` shows the versions"
+        )
+    return found[-1]

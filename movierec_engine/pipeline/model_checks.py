@@ -1,0 +1,190 @@
+"""Are a model's artifacts fit to be served: its history, its report, and whether the API answers what was measured?
+
+Each check takes a store and a version in it.
+"""
+
+import math
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from movierec_engine.data.interactions import load_id_maps
+from movierec_engine.errors import StoreError
+from movierec_engine.evaluation.canaries import Finding
+from movierec_engine.evaluation.report import LISTS_FILE, USERS_FILE, EvaluationReport
+from movierec_engine.pipeline.data import load_split
+from movierec_engine.store import Artifact, ArtifactStore, Slot
+
+RECALL = 0.99
+"""Least share of the exact neighbours that an index has to find."""
+PARITY_USERS = 1000
+"""Users whose lists are asked of the API's code."""
+SHARES = ("precision", "recall", "ndcg", "hit_rate", "map", "mrr", "auc", "coverage")
+"""Metrics between 0 and 1."""
+
+
+def loss_is_finite(store: ArtifactStore, trained_model: Artifact) -> Finding:
+    """Every epoch's loss and metrics, and the model's own on validation, are numbers."""
+    values = [
+        *(value for row in _history(trained_model) for value in row.values()),
+        *trained_model.facts["validation_metrics"].values(),
+    ]
+    wrong = sum(value is None or not math.isfinite(value) for value in values)
+    sentence = f"{wrong or 'none'} of {len(values)} losses and metrics is no finite number"
+    return Finding("loss_is_finite", not wrong, sentence, {"values": len(values), "not_finite": wrong})
+
+
+def loss_falls(store: ArtifactStore, trained_model: Artifact) -> Finding:
+    """The lowest loss is below the first epoch's; a model without at least two epochs passes."""
+    losses = [row["loss"] for row in _history(trained_model)]
+    if len(losses) < 2:
+        return Finding("loss_falls", True, "not trained by epochs, or by one alone", {"epochs": len(losses)})
+    lowest = min(losses)
+    return Finding(
+        "loss_falls",
+        lowest < losses[0],
+        f"loss {losses[0]:.4f} in the first of {len(losses)} epochs, {lowest:.4f} at its lowest, {losses[-1]:.4f} last",
+        {"epochs": len(losses), "first": losses[0], "lowest": lowest, "last": losses[-1]},
+    )
+
+
+def report_adds_up(store: ArtifactStore, evaluation_report: Artifact) -> Finding:
+    """The means in report.json are those of users.parquet, and every metric that is a share is from 0 to 1."""
+    report = EvaluationReport.load(evaluation_report.folder)
+    users = pq.read_table(evaluation_report.folder / USERS_FILE)
+    outside = [name for name, value in report.metrics.items() if _is_share(name) and not 0 <= value <= 1]
+    other = [
+        name
+        for name, value in report.metrics.items()
+        if name in users.column_names and not math.isclose(pc.mean(users[name]).as_py(), value, abs_tol=1e-6)
+    ]
+    wrong = [f"{', '.join(names)} {what}" for names, what in ((outside, _OUTSIDE), (other, _OTHER)) if names]
+    twice = len(users) - len(pc.unique(users["user_id"]))
+    if twice or len(users) != report.counts["users_evaluated"]:
+        wrong.append(f"{len(users):,} rows of users for {report.counts['users_evaluated']:,} evaluated")
+    found = f"{len(report.metrics)} metrics of {len(users):,} users: {'; '.join(wrong) or 'the means of the users'}"
+    return Finding("report_adds_up", not wrong, found, {"outside": len(outside), "other": len(other), "twice": twice})
+
+
+def nothing_seen_is_recommended(store: ArtifactStore, evaluation_report: Artifact) -> Finding:
+    """No list of the report holds a movie that its user has in train or validation, or holds one twice."""
+    lists = pq.read_table(evaluation_report.folder / LISTS_FILE)
+    splits = store.resolve(evaluation_report.parents["splits"])
+    users, items = load_id_maps(splits.folder)
+    user, item = users.index(lists["user_id"].to_numpy()), items.index(lists["movie_id"].to_numpy())
+    known = load_split(splits).known()
+    seen = int(np.count_nonzero(np.asarray(known[user, item])))
+    pairs = user.astype(np.int64) * len(items) + item
+    twice = len(pairs) - len(np.unique(pairs))
+    return Finding(
+        "nothing_seen_is_recommended",
+        not (seen or twice),
+        f"{len(lists):,} recommended: {seen or 'none'} of train or validation, {twice or 'none'} twice in a list",
+        {"recommended": len(lists), "seen": seen, "twice": twice},
+    )
+
+
+def index_finds_the_best(store: ArtifactStore, faiss_index: Artifact) -> Finding:
+    """The index recommends at least `RECALL` of the items that exact search does."""
+    facts = faiss_index.facts
+    return Finding(
+        "index_finds_the_best",
+        facts["recall"] >= RECALL,
+        f"{facts['factory']}: recall@{facts['recall_k']} {facts['recall']:.4f} of exact search, over "
+        f"{facts['users_sampled']:,} users; at least {RECALL} is asked for",
+        {"recall": facts["recall"], "users": facts["users_sampled"]},
+    )
+
+
+def serving_parity(store: ArtifactStore, faiss_index: Artifact) -> Finding:
+    """For up to 1,000 users, the API's own code answers with the list that was evaluated, id for id.
+
+    The users are drawn at random from the newest report of the model version that the index serves. An index that has
+    no report yet passes. Two movies may change places where their scores are equal up to float32's rounding.
+
+    Raises StoreError when the API's code answers from another version.
+    """
+    report = _report_of(store, faiss_index)
+    if report is None:
+        return Finding("serving_parity", True, "the model has no report yet, so there are no lists to compare with", {})
+    evaluated = evaluated_lists(report)
+    users = np.random.default_rng(0).permutation(list(evaluated))[:PARITY_USERS].tolist()
+    answered = answered_lists(store, faiss_index, users, max(map(len, evaluated.values()), default=1))
+    ranks = {user: first_difference(evaluated[user], answered[user]) for user in users}
+    different = [user for user in users if ranks[user]]
+    example = ""
+    if different:
+        user, rank = different[0], ranks[different[0]]
+        example = f", such as user {user} from rank {rank} on"
+    return Finding(
+        "serving_parity",
+        not different,
+        f"the API's code answers {len(different) or 'none'} of {len(users):,} users with another list than evaluated"
+        + example,
+        {"users": len(users), "different": len(different)},
+    )
+
+
+def evaluated_lists(report: Artifact) -> dict[int, list[int]]:
+    """User id -> the movie ids of the evaluated list, best first."""
+    table = pq.read_table(report.folder / LISTS_FILE).sort_by([("user_id", "ascending"), ("rank", "ascending")])
+    lists: dict[int, list[int]] = {}
+    for user, movie in zip(table["user_id"].to_pylist(), table["movie_id"].to_pylist(), strict=True):
+        lists.setdefault(user, []).append(movie)
+    return lists
+
+
+def answered_lists(
+    store: ArtifactStore, faiss_index: Artifact, users: list[int], k: int
+) -> dict[int, list[tuple[int, float]]]:
+    """User id -> movie ids and scores that `/api/batch-recommend` answers from the newest index of a model on a device.
+
+    A few more than k of them, so that movies which change places at the end of a list are both there.
+    """
+    from movierec_engine.api.inference import InferenceService
+    from movierec_engine.api.releases import Releases
+    from movierec_engine.api.requests import BatchRequest
+
+    model, device = faiss_index.slot.path
+    service = InferenceService(Releases(store, device))
+    answer = service.batch(BatchRequest(user_ids=tuple(users), top_k=k + _MARGIN, model=model, strict=True))
+    if answer["version"] != faiss_index.version:
+        raise StoreError(f"the API answers from {answer['version']}, not from {faiss_index.reference}; index it again")
+    return {
+        one["user_id"]: [(movie["movie_id"], movie["score"]) for movie in one["recommendations"]]
+        for one in answer["results"]
+    }
+
+
+def first_difference(evaluated: list[int], answered: list[tuple[int, float]]) -> int:
+    """The first rank at which an answer is not the evaluated list, ties aside; 0 where there is none."""
+    scores = dict(answered)
+    rounding = 1e-5 * max((abs(score) for score in scores.values()), default=0.0)
+    for rank, movie in enumerate(evaluated, start=1):
+        if rank > len(answered):
+            return rank
+        other, score = answered[rank - 1]
+        if movie != other and not abs(scores.get(movie, math.inf) - score) <= rounding:
+            return rank
+    return 0
+
+
+_MARGIN = 20
+_OUTSIDE, _OTHER = "outside 0 to 1", "not the mean of the users'"
+
+
+def _history(trained_model: Artifact) -> list[dict[str, float]]:
+    if "history.parquet" not in trained_model.files:
+        return []
+    rows: list[dict[str, float]] = pq.read_table(trained_model.folder / "history.parquet").to_pylist()
+    return rows
+
+
+def _is_share(metric: str) -> bool:
+    return metric.partition("@")[0] in SHARES
+
+
+def _report_of(store: ArtifactStore, faiss_index: Artifact) -> Artifact | None:
+    report = store.latest(Slot("evaluation_report", faiss_index.slot.path))
+    return report if report and report.parents["trained_model"] == faiss_index.parents["trained_model"] else None

@@ -1,0 +1,386 @@
+"""Champion and challenger: whether the leaderboard's best model takes the place of the one that is served.
+
+The rule, on validation, never on test, by `champion.weigh`:
+
+1. Only an index that is there, matches its checksums, loads, has a measured recall of `release.min_recall` and whose
+   model passed the newest leak canaries it was put to may be served. Else the challenger is refused.
+2. A pinned champion stays. So does any champion when the challenger was rolled back from: a person has to promote it.
+3. The challenger must be at least as good as each baseline of `release.above` that was measured on the same data.
+4. It must be at least as good as the champion, on the same users. Where the data has changed since (the fingerprints
+   differ), the champion's numbers are of other users and say nothing, so its successor stands in for it: the newest
+   model of its kind on its device that was measured on the challenger's data, of the same model settings if there is
+   one. If the challenger is that successor, or there is none, the baselines decide; and if not one of those was
+   measured there either, the champion stays, as there is nothing to compare with.
+5. Without a champion, or with one that is damaged, 1 to 3 decide. A newer index of the champion's own model needs 1
+   alone.
+
+A leader is chosen by the same validation users by whom it is then compared, which favours it a little; the test part
+stays out of it, so that what is reported on test is never what was chosen by.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from movierec_engine.champion import ReleaseConfig, weigh
+from movierec_engine.errors import MovierecError, StoreError
+from movierec_engine.evaluation.report import EvaluationReport
+from movierec_engine.pipeline.data import Origin
+from movierec_engine.pipeline.decisions import (
+    KEPT,
+    PROMOTED,
+    REFUSED,
+    UNCHANGED,
+    Decision,
+    carry_out,
+    deciding,
+    key_of,
+    pin_of,
+    pinned_since,
+    record,
+    rolled_back_from,
+    served_reference,
+)
+from movierec_engine.pipeline.reports import Measured, users_of
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
+
+log = logging.getLogger(__name__)
+
+CHAMPION, SUCCESSOR, BASELINE = "champion", "champion's successor", "baseline"
+
+
+@dataclass(frozen=True)
+class Check:
+    """Something that holds of an index, or does not."""
+
+    name: str
+    passed: bool
+    sentence: str
+    forcible: bool = False
+    """Whether a person may serve the index in spite of it."""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """What is served: its index and model; without them, why they cannot be told or used."""
+
+    reference: str = ""
+    index: Artifact | None = None
+    model: Artifact | None = None
+    damage: str = ""
+
+    @property
+    def name(self) -> str:
+        return named(self.reference)
+
+
+def decide_release(
+    store: ArtifactStore,
+    leaderboard: Artifact,
+    config: ReleaseConfig | None = None,
+    challenger: Artifact | None = None,
+    origin: Origin | None = None,
+) -> Decision:
+    """Put a challenger to the gate and serve it if it holds; the decision is recorded with its evidence.
+
+    challenger: a trained model; by default the leaderboard's best. Nothing is recorded when it is served already.
+    """
+    config = config or ReleaseConfig()
+    metric = config.metric or leaderboard.facts["metric"]
+    with deciding(store):
+        model = challenger or store.resolve(leaderboard.facts["rows"][0]["trained_model"])
+        champion = champion_of(store)
+        index = newest_index(store, model)
+        if index and not champion.damage and index == champion.index:
+            return _unchanged(champion, model)
+        checks = checks_of(store, model, index, config)
+        evidence: dict[str, Any] = {
+            "metric": metric,
+            "part": "validation",
+            "fingerprint": model.fingerprint,
+            "champion_fingerprint": champion.model.fingerprint if champion.model else "",
+            "champion_damage": champion.damage,
+            "tolerance": config.tolerance,
+            "leaderboard": leaderboard.reference,
+            "checks": [asdict(check) for check in checks],
+        }
+        verdict, sentence = _judge(store, model, champion, checks, config, metric, evidence)
+        decision = Decision(
+            verdict=verdict,
+            sentence=sentence,
+            by="gate",
+            champion=champion.reference,
+            served=index.reference if index and verdict == PROMOTED else champion.reference,
+            challenger=index.reference if index else "",
+            champion_model=champion.model.reference if champion.model else "",
+            challenger_model=model.reference,
+            evidence=evidence,
+        )
+        decision = record(store, decision, origin)
+        log.info("%s", decision.sentence)
+        if index and verdict == PROMOTED:
+            rows = [row for row in leaderboard.facts["rows"] if row["trained_model"] == model.reference]
+            carry_out(store, decision, index, {"leaderboard": leaderboard.reference, **(rows[0] if rows else {})})
+        return decision
+
+
+def champion_of(store: ArtifactStore) -> Champion:
+    """What the pointer names, and whether a server that starts now could still answer from it."""
+    try:
+        index = store.pointed(SERVING)
+    except StoreError as error:
+        return Champion(served_reference(store), damage=str(error))
+    if index is None:
+        return Champion()
+    damage = damage_of(index)
+    model = None
+    try:
+        model = store.resolve(index.parents["trained_model"])
+    except (StoreError, KeyError) as error:
+        damage = damage or str(error)
+    return Champion(index.reference, index, model, damage)
+
+
+def damage_of(index: Artifact) -> str:
+    """Why a server could not answer from an index, or ""."""
+    from movierec_engine.retrieval.faiss_index import RetrievalIndex
+
+    try:
+        RetrievalIndex.load(index.verify().folder)
+    except Exception as error:  # whatever is wrong with the files, as a server sees it
+        return str(error) or type(error).__name__
+    return ""
+
+
+def newest_index(store: ArtifactStore, model: Artifact) -> Artifact | None:
+    """The newest index of just this trained model."""
+    for index in reversed(store.versions(Slot("faiss_index", model.slot.path))):
+        if index.parents.get("trained_model") == model.reference:
+            return index
+    return None
+
+
+def checks_of(store: ArtifactStore, model: Artifact, index: Artifact | None, config: ReleaseConfig) -> list[Check]:
+    """What must hold of an index before it is served, whatever its model's metrics are; the first that fails last."""
+    if index is None:
+        sentence = f"{model.reference} has no index to serve; materialize faiss_index/{'/'.join(model.slot.path)} first"
+        return [Check("index_is_there", False, sentence)]
+    checks = [Check("index_is_there", True, f"{index.reference} is the newest index of its model")]
+    damage = damage_of(index)
+    if not damage and index.fingerprint != model.fingerprint:
+        damage = f"{index.reference} has another fingerprint than its model; materialize it again"
+    checks.append(Check("index_is_whole", not damage, damage or "its files match their checksums and load"))
+    if damage:
+        return checks
+    recall = float(index.facts.get("recall", 0.0))
+    sentence = f"its measured recall is {recall:.4f}, and release.min_recall={config.min_recall}"
+    checks.append(Check("recall_is_enough", recall >= config.min_recall, sentence, forcible=True))
+    for canaries in reversed(store.versions(Slot("leak_canaries", model.slot.path))):
+        if canaries.parents.get("trained_model") == model.reference:
+            failed = [finding["name"] for finding in canaries.facts["findings"] if not finding["passed"]]
+            sentence = f"{canaries.reference} found {', '.join(failed) or 'no leak'}"
+            checks.append(Check("nothing_leaks", bool(canaries.facts["passed"]), sentence, forcible=True))
+            break
+    return checks
+
+
+def comparisons_of(
+    store: ArtifactStore, model: Artifact, champion: Champion, config: ReleaseConfig, metric: str
+) -> Iterator[dict[str, Any]]:
+    """The challenger weighed against champion or successor, and against each baseline that was measured, as rows.
+
+    A pair that cannot be compared, because a file is damaged or a metric was not measured, has not passed.
+    """
+    for role, other in _others(store, model, champion, config):
+        row = {
+            "name": named(other.reference) if role == BASELINE else f"{role} {named(other.reference)}",
+            "role": role,
+            "model": other.slot.path[0],
+            "device": other.slot.path[1],
+            "trained_model": other.reference,
+        }
+        try:
+            measured = [report_of(store, one) for one in (model, other)]
+            a, b = (values[metric] for values in users_of(store, measured, [metric], "validation"))
+            yield {**row, "report": measured[1].artifact.reference, **weigh(a, b, config.tolerance).plain()}
+        except MovierecError as error:
+            yield {**row, "passed": False, "sentence": f"cannot be compared ({error})"}
+
+
+def report_of(store: ArtifactStore, model: Artifact) -> Measured:
+    """The newest report of just this trained model by its split's own protocol. Raises StoreError without one."""
+    for made in reversed(store.versions(Slot("evaluation_report", model.slot.path))):
+        if made.parents.get("trained_model") == model.reference and made.fingerprint == model.fingerprint:
+            return Measured(made, EvaluationReport.load(made.folder))
+    raise StoreError(f"{model.reference} has no report; `movierec evaluate --model {model.slot.path[0]}` makes one")
+
+
+def tuning_trials(store: ArtifactStore) -> Counter[str]:
+    """How many trials of sweeps in the store were spent on each model; a model that is not there has its defaults.
+
+    Comparisons are fair where the numbers are alike: baselines get the same tuning budget.
+    """
+    spent: Counter[str] = Counter()
+    for sweep in store.versions(Slot("sweep")):
+        try:
+            spent.update(pq.read_table(sweep.folder / "trials.parquet", columns=["model"])["model"].to_pylist())
+        except (OSError, pa.ArrowException):  # damaged; the others still count
+            continue
+    for slot in store.slots("evaluation_report"):
+        spent[slot.path[0]] += sum("wandb_sweep_id" in report.origin for report in store.versions(slot))
+    return spent
+
+
+def named(reference: str) -> str:
+    """A version for people: `ease on cpu`."""
+    parts = reference.split("/")
+    return f"{parts[1]} on {parts[2]}" if len(parts) == 4 else reference
+
+
+def _judge(
+    store: ArtifactStore,
+    model: Artifact,
+    champion: Champion,
+    checks: list[Check],
+    config: ReleaseConfig,
+    metric: str,
+    evidence: dict[str, Any],
+) -> tuple[str, str]:
+    """Verdict and sentence; what was compared goes into the evidence."""
+    challenger = named(model.reference)
+    stays = f"{champion.name} stays" if champion.reference else "nothing is promoted"
+    if failed := next((check for check in checks if not check.passed), None):
+        return REFUSED, f"{stays}: {challenger} failed {failed.name}: {failed.sentence}"
+    if why := _held(store, model, champion):
+        return KEPT, f"{stays}: {why}"
+    if champion.model == model:
+        return PROMOTED, f"{challenger} is served from a newer index of the same model"
+    compared = weighed_into(evidence, store, model, champion, config, metric)
+    if why := _outweighed(model, champion, config, metric, evidence):
+        return KEPT, f"{stays}: {why}"
+    reasons = [_occasion(champion, model, compared)]
+    reasons += [f"next to {row['name']} its validation {metric} {row['sentence']}" for row in compared]
+    if missing := evidence["baselines_missing"]:
+        reasons.append(f"{', '.join(missing)} not measured on this data")
+    return PROMOTED, f"{challenger} is promoted: {'; '.join(reason for reason in reasons if reason)}"
+
+
+def _held(store: ArtifactStore, model: Artifact, champion: Champion) -> str:
+    """Why the champion stays whatever the challenger is worth, or ""."""
+    pin = pin_of(store)
+    if pin and not champion.damage:
+        return f"it is {pinned_since(pin)}; unpin it first"
+    if champion.model != model and key_of(model.reference) in rolled_back_from(store):
+        return f"{named(model.reference)} was rolled back from, so that only a person can promote it again"
+    return ""
+
+
+def _outweighed(
+    model: Artifact, champion: Champion, config: ReleaseConfig, metric: str, evidence: dict[str, Any]
+) -> str:
+    """Why the challenger is not at least as good as what it has to match, or ""."""
+    compared, missing, before = evidence["comparisons"], evidence["baselines_missing"], champion.model
+    if missing and config.require_above:
+        return f"{missing[0]} was not measured on the challenger's data, and release.require_above is set"
+    if lost := next((row for row in compared if not row["passed"]), None):
+        return f"the validation {metric} of {named(model.reference)}, next to {lost['name']}, {lost['sentence']}"
+    if before and not champion.damage and not compared and before.slot != model.slot:
+        return (
+            f"the data has changed since, and neither {before.slot.path[0]} nor a baseline was measured on it; "
+            "train one of them on it first"
+        )
+    return ""
+
+
+def weighed_into(
+    evidence: dict[str, Any],
+    store: ArtifactStore,
+    model: Artifact,
+    champion: Champion,
+    config: ReleaseConfig,
+    metric: str,
+) -> list[dict[str, Any]]:
+    """The comparisons, which also go into the evidence, with the baselines that are missing and the tuning budgets."""
+    compared = list(comparisons_of(store, model, champion, config, metric))
+    there = {model.slot.path[0], *(row["model"] for row in compared)}
+    trials = tuning_trials(store)
+    evidence["comparisons"] = compared
+    evidence["baselines_missing"] = [name for name in config.above if name not in there]
+    evidence["tuning_trials"] = {name: trials[name] for name in sorted(there)}
+    return compared
+
+
+def _occasion(champion: Champion, model: Artifact, compared: list[dict[str, Any]]) -> str:
+    """What is not a comparison and yet part of the reason."""
+    before = champion.model
+    if champion.damage:
+        return f"what was served cannot be used ({champion.damage})"
+    if before is None:
+        return "nothing was served"
+    if before.fingerprint == model.fingerprint:
+        return ""
+    if before.slot == model.slot:
+        return "it is the champion's model, trained on newer data"
+    if any(row["role"] == SUCCESSOR for row in compared):
+        return "the data has changed, and the champion's model was trained again on it"
+    return f"the data has changed, and {champion.name} was not trained again on it"
+
+
+def _others(
+    store: ArtifactStore, model: Artifact, champion: Champion, config: ReleaseConfig
+) -> Iterator[tuple[str, Artifact]]:
+    """Role and trained model of everything that the challenger is weighed against, each model once."""
+    seen = {model.reference}
+    if champion.model and not champion.damage:
+        if champion.model.fingerprint == model.fingerprint:
+            stands_in, role = [champion.model], CHAMPION
+        else:
+            stands_in, role = _successors(store, champion.model, model.fingerprint)[:1], SUCCESSOR
+        for other in stands_in:
+            if other.reference not in seen:
+                seen.add(other.reference)
+                yield role, other
+    for name in config.above:
+        if name == model.slot.path[0]:
+            continue
+        reports = (
+            report
+            for slot in store.slots("evaluation_report")
+            if slot.path[0] == name
+            for report in store.versions(slot)
+            if report.fingerprint == model.fingerprint
+        )
+        newest = max(reports, key=lambda report: report.version, default=None)
+        if newest and newest.parents["trained_model"] not in seen:
+            seen.add(newest.parents["trained_model"])
+            yield BASELINE, store.resolve(newest.parents["trained_model"])
+
+
+def _successors(store: ArtifactStore, champion: Artifact, fingerprint: str) -> list[Artifact]:
+    """Models of the champion's kind that were measured on other data; of its own settings first, then the newest."""
+    measured = {
+        report.parents["trained_model"]
+        for report in store.versions(Slot("evaluation_report", champion.slot.path))
+        if report.fingerprint == fingerprint
+    }
+    found = [one for one in store.versions(champion.slot) if one.reference in measured]
+    wanted = champion.config.get("model")
+    return sorted(found, key=lambda one: (one.config.get("model") == wanted, one.version), reverse=True)
+
+
+def _unchanged(champion: Champion, model: Artifact) -> Decision:
+    return Decision(
+        verdict=UNCHANGED,
+        sentence=f"{champion.name} is served already",
+        by="gate",
+        champion=champion.reference,
+        served=champion.reference,
+        challenger=champion.reference,
+        champion_model=model.reference,
+        challenger_model=model.reference,
+    )

@@ -1,0 +1,38 @@
+"""Exact inner products over the memory of a FAISS index, without a second copy of its vectors."""
+
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+class _Memory:
+    """A flat index's vectors to numpy, whose view keeps this, and with it the index, alive."""
+
+    def __init__(self, index: faiss.Index) -> None:
+        flat: Any = faiss.downcast_index(index)
+        self._index = index
+        self._view = faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d)
+        self.__array_interface__ = {**self._view.__array_interface__, "shape": (flat.ntotal, flat.d)}
+
+
+def is_flat(index: faiss.Index) -> bool:
+    """Whether an index holds the vectors as they are, one after the other, and searches all of them."""
+    return isinstance(faiss.downcast_index(index), faiss.IndexFlat)
+
+
+def shared_vectors(index: faiss.Index) -> Floats:
+    """The vectors of a flat index, float32 [n, d], in the index's own memory."""
+    return np.asarray(_Memory(index))
+
+
+def inner_products(vectors: Floats, query: Floats) -> Floats:
+    """float32 [n], of vectors [n, d] with a query [d]; equal vectors have equal products, wherever they stand."""
+    products: NDArray[Any] = np.empty(len(vectors), dtype=np.float32)
+    pointers = (faiss.swig_ptr(array) for array in (products, query, np.ascontiguousarray(vectors)))
+    library: Any = faiss  # whose stubs lack it
+    library.fvec_inner_products_ny(*pointers, vectors.shape[1], len(vectors))
+    return products

@@ -1,0 +1,62 @@
+"""Which versions may be deleted: the old ones that nothing rests on."""
+
+import json
+from collections.abc import Collection, Iterable
+
+from movierec_engine.errors import StoreError
+from movierec_engine.store.artifact_store import LATEST, MANIFEST, Artifact, ArtifactStore, Slot
+
+_DEPTHS = ("*/LATEST", "*/*/LATEST", "*/*/*/LATEST")
+
+
+def every_version(store: ArtifactStore) -> dict[Slot, list[Artifact]]:
+    """All readable versions of all kinds by slot, oldest first. What lies beside them, such as a tracker's files or
+    another store, is none: a version's manifest names its slot."""
+    found = {}
+    for pointer in sorted(path for depth in _DEPTHS for path in store.root.glob(depth)):
+        kind, *path = pointer.parent.relative_to(store.root).parts
+        if kind.startswith("."):
+            continue
+        slot = Slot(kind, tuple(path))
+        versions = store.versions(slot)
+        if versions and _named_slot(versions[0]) == str(slot):
+            found[slot] = versions
+    return found
+
+
+def _named_slot(version: Artifact) -> str:
+    return str(json.loads((version.folder / MANIFEST).read_text(encoding="utf-8")).get("slot"))
+
+
+def removable(
+    store: ArtifactStore, keep: int, protected: Iterable[str] = (), records: Collection[str] = ()
+) -> list[Artifact]:
+    """Versions that may be deleted, newest first, so that none is ever left without what it was made from.
+
+    Kept are the newest `keep` of each slot, what LATEST and pointers name, `protected` references, all versions of the
+    kinds in `records`, and everything that any of these was made from.
+
+    Raises StoreError for a pointer that cannot be read, since what it protects cannot be told.
+    """
+    versions = every_version(store)
+    by_reference = {one.reference: one for found in versions.values() for one in found}
+    kept = set(protected)
+    for slot, found in versions.items():
+        kept |= {one.reference for one in (found if slot.kind in records else found[-keep:])}
+        latest = (store.root.joinpath(slot.kind, *slot.path) / LATEST).read_text(encoding="utf-8").strip()
+        kept.add(f"{slot}/{latest}")
+    for path in (store.root / "pointers").glob("*.json"):
+        try:
+            kept.add(str(json.loads(path.read_text(encoding="utf-8"))["reference"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{path}: not a readable pointer ({error}), so what it protects cannot be told; promote again"
+            ) from error
+    waiting = list(kept)
+    while waiting:
+        one = by_reference.get(waiting.pop())
+        parents = set(one.parents.values()) - kept if one else set()
+        kept |= parents
+        waiting += parents
+    gone = [one for reference, one in by_reference.items() if reference not in kept]
+    return sorted(gone, key=lambda one: one.version, reverse=True)

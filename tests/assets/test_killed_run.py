@@ -1,0 +1,102 @@
+"""A run that is killed in the middle of training, with Dagster's own daemon, queue and code server."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import dagster as dg
+import psutil
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from movierec_engine.demo import dagster_home
+from movierec_engine.models.checkpoint_file import read_checkpoint
+from movierec_engine.store import ArtifactStore, Slot
+
+ROOT = Path(__file__).parents[2]
+T = TypeVar("T")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A DAGSTER_HOME with the settings for one machine, and a store beside it."""
+    monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(tmp_path / "store"))
+    monkeypatch.setenv("MOVIEREC_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    home = dagster_home(tmp_path / "store")
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    return home
+
+
+@pytest.fixture
+def daemon(home: Path) -> Iterator[None]:
+    command = [sys.executable, "-m", "dagster._daemon", "run", "-w", "workspace.yaml"]
+    with (home / "daemon.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        yield
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def soon(look: Callable[[], T | None], seconds: float = 120) -> T:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if (found := look()) is not None:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{look} found nothing within {seconds} s")
+
+
+def worker_of(run_id: str) -> psutil.Process | None:
+    """The process that executes a run, by its open compute log."""
+    for process in psutil.process_iter(["pid"]):
+        try:
+            if process.pid != os.getpid() and any(run_id in file.path for file in process.open_files()):
+                return process
+        except psutil.Error:
+            continue
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("daemon")
+def test_a_run_that_is_killed_is_retried_and_goes_on_from_its_last_checkpoint(
+    home: Path, small_data: list[str], tmp_path: Path
+) -> None:
+    overrides = [one for one in small_data if not one.startswith(("device=", "paths.checkpoints"))]
+    overrides += ["trainer.max_epochs=400", "trainer.early_stopping.enabled=false", "trainer.checkpoint_seconds=0"]
+    config = tmp_path / "run.yaml"
+    config.write_text(yaml.safe_dump({"resources": {"settings": {"config": {"overrides": overrides}}}}))
+    command = [sys.executable, "-m", "dagster", "job", "launch", "-w", "workspace.yaml", "-j", "everything"]
+    dimensions = {"dagster/partition/device": "cpu", "dagster/partition/model": "lightgcn"}
+    partition = json.dumps({"dagster/partition": "cpu|lightgcn", **dimensions})
+    launched = subprocess.run(
+        [*command, "-c", str(config), "--tags", partition], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    assert launched.returncode == 0, launched.stderr
+    with dg.DagsterInstance.get() as instance:
+        (run,) = instance.get_runs()
+        checkpoint = tmp_path / "checkpoints" / "cpu" / "lightgcn_last.pt"
+        soon(lambda: checkpoint if checkpoint.exists() else None)
+        worker = soon(lambda: worker_of(run.run_id))
+        worker.kill()
+        worker.wait(10)
+        before = [epoch["seconds"] for epoch in read_checkpoint(checkpoint).training["history"]]
+        assert ArtifactStore(tmp_path / "store").latest(Slot("trained_model", ("lightgcn", "cpu"))) is None
+        retry = soon(lambda: next((one for one in instance.get_runs() if one.parent_run_id == run.run_id), None))
+        soon(lambda: True if instance.get_run_by_id(retry.run_id).is_finished else None)
+        assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+        assert instance.get_run_by_id(retry.run_id).status is dg.DagsterRunStatus.SUCCESS
+    made = ArtifactStore(tmp_path / "store").require(Slot("trained_model", ("lightgcn", "cpu")))
+    assert 0 < len(before) < made.facts["epochs"] == 400
+    assert pq.read_table(made.folder / "history.parquet")["seconds"].to_pylist()[: len(before)] == before
+    assert made.origin["dagster_run_id"] == retry.run_id

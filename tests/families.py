@@ -1,0 +1,96 @@
+"""One model of every family that scores newcomers in its own way, on a world small enough to make all of them."""
+
+from functools import cache
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from movierec_engine.data.graph import build_graph
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.models import ALS, EASE, GMF, MLP, NCF, NGCF, SVD, ItemCF, LightGCN, Popularity, Recommender
+from movierec_engine.models.ensemble.hybrid import HybridEnsemble, HybridEnsembleConfig
+from movierec_engine.models.gradient import GradientRecommender
+
+N_USERS, N_ITEMS = 60, 40
+
+
+def ratings() -> Interactions:
+    """Noisy camps: who has an item of one's parity likes it more."""
+    rng = np.random.default_rng(8)
+    pairs = np.array(
+        [(u, i) for u in range(N_USERS) for i in range(N_ITEMS) if rng.random() < (0.4 if (u + i) % 2 == 0 else 0.1)]
+    )
+    values = np.where(pairs.sum(axis=1) % 2 == 0, 4, 2) + rng.integers(-1, 2, len(pairs)) / 2
+    return Interactions(
+        user=pairs[:, 0].astype(np.int32),
+        item=pairs[:, 1].astype(np.int32),
+        rating=values.astype(np.float32),
+        timestamp=np.arange(len(pairs), dtype=np.int64),
+        users=IdMap(np.arange(N_USERS)),
+        items=IdMap(np.arange(N_ITEMS)),
+    )
+
+
+TRAIN = ratings()
+
+
+def fitted(model: Recommender) -> Recommender:
+    """A closed-form model trained, a network with random weights that are large enough to tell items apart."""
+    if not isinstance(model, GradientRecommender):
+        model.fit(TRAIN)  # type: ignore[attr-defined]
+        return model
+    torch.manual_seed(0)
+    network = model.build(TRAIN, build_graph(TRAIN), torch.device("cpu"))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(0, 0.4)
+    model.freeze()
+    return model
+
+
+def ensemble(*members: str, **config: object) -> HybridEnsemble:
+    made = [model_of(name) for name in members]
+    model = HybridEnsemble(HybridEnsembleConfig(models=tuple(one.name for one in made), **config))  # type: ignore[arg-type]
+    weights = np.linspace(0.2, 1, 4)[:, None] * np.arange(1, len(made) + 1)
+    model.combine(made)
+    model.combine(made, np.tile(weights, (1, model.n_features // len(made))))
+    return model
+
+
+MAKERS = {
+    "popularity": lambda: fitted(Popularity()),
+    "ease": lambda: fitted(EASE(EASE.Config(l2=20))),
+    "item_cf": lambda: fitted(ItemCF(ItemCF.Config(k=10, shrinkage=5))),
+    "item_cf implicit": lambda: fitted(ItemCF(ItemCF.Config(k=10, feedback="implicit"))),
+    "user_cf": lambda: fitted(ItemCF(ItemCF.Config(user_based=True, similarity="pearson", k=10, shrinkage=5))),
+    "user_cf baseline": lambda: fitted(ItemCF(ItemCF.Config(user_based=True, similarity="pearson_baseline"))),
+    "user_cf implicit": lambda: fitted(ItemCF(ItemCF.Config(user_based=True, feedback="implicit"))),
+    "als": lambda: fitted(ALS(ALS.Config(embedding_dim=8, epochs=4))),
+    "svd": lambda: fitted(SVD(SVD.Config(n_factors=6, n_epochs=5))),
+    "svd implicit": lambda: fitted(SVD(SVD.Config(n_factors=6, n_epochs=5, feedback="implicit"))),
+    "svd unbiased": lambda: fitted(SVD(SVD.Config(n_factors=6, n_epochs=5, biased=False))),
+    "lightgcn": lambda: fitted(LightGCN(LightGCN.Config(embedding_dim=8))),
+    "lightgcn cosine": lambda: fitted(LightGCN(LightGCN.Config(embedding_dim=8, cosine=True))),
+    "ngcf": lambda: fitted(NGCF(NGCF.Config(embedding_dim=6, hidden_dims=(5, 4)))),
+    "gmf": lambda: fitted(GMF(GMF.Config(mf_dim=6))),
+    "mlp": lambda: fitted(MLP(MLP.Config(mlp_layers=(8, 6, 4)))),
+    "ncf": lambda: fitted(NCF(NCF.Config(mf_dim=4, mlp_layers=(8, 6, 4)))),
+    "hybrid": lambda: ensemble("ease", "als", "gmf", "lightgcn"),
+    "hybrid of sums": lambda: ensemble("user_cf", "lightgcn cosine", "ease", normalization="min_max"),
+    "hybrid of ranks": lambda: ensemble("svd", "mlp", "item_cf implicit", fusion_method="rrf"),
+    "hybrid stacked": lambda: ensemble("ncf", "als", fusion_method="stacking"),
+}
+
+
+@cache
+def model_of(name: str) -> Recommender:
+    return MAKERS[name]()
+
+
+def some_histories(model: Recommender) -> sparse.csr_matrix:
+    """Of ten people who each have some of a trained user's items: CSR [10, n_items]."""
+    rng = np.random.default_rng(1)
+    whole = model.history[:10].toarray()
+    return sparse.csr_matrix(whole * (rng.random(whole.shape) < 0.6))

@@ -1,0 +1,153 @@
+"""Checks of a model's artifacts, after something between training and serving went wrong."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from movierec_engine import pipeline
+from movierec_engine.config import load_settings
+from movierec_engine.evaluation.report import LISTS_FILE, REPORT_FILE, USERS_FILE
+from movierec_engine.pipeline import model_checks
+from movierec_engine.store import Artifact, ArtifactStore, Slot
+
+Made = dict[str, Artifact]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(tmp_path / "store")
+
+
+@pytest.fixture
+def made(store: ArtifactStore, small_data: list[str]) -> Made:
+    """ease on the camps, from the data to the index."""
+    return pipeline.run(store, load_settings([*small_data, "model=ease"]))
+
+
+def with_history(store: ArtifactStore, *losses: float | None, **facts: object) -> Artifact:
+    rows = [{"epoch": number, "loss": loss, "seconds": 0.1} for number, loss in enumerate(losses, start=1)]
+    return store.publish(
+        Slot("trained_model", ("gmf", "cpu")),
+        lambda folder: pq.write_table(pa.Table.from_pylist(rows), folder / "history.parquet"),
+        key="key",
+        fingerprint="print",
+        facts={"validation_metrics": {"ndcg@10": 0.2}, **facts},
+    )
+
+
+def rewritten(artifact: Artifact, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Change a table of an artifact in place, as a fault in the step that writes it would."""
+    path = artifact.folder / name
+    pq.write_table(change(pq.read_table(path)), path)
+
+
+def test_all_checks_pass_on_what_the_line_makes(store: ArtifactStore, made: Made) -> None:
+    found = [
+        model_checks.loss_is_finite(store, made["trained_model"]),
+        model_checks.loss_falls(store, made["trained_model"]),
+        model_checks.report_adds_up(store, made["evaluation_report"]),
+        model_checks.nothing_seen_is_recommended(store, made["evaluation_report"]),
+        model_checks.index_finds_the_best(store, made["faiss_index"]),
+        model_checks.serving_parity(store, made["faiss_index"]),
+    ]
+    assert [one.sentence for one in found if not one.passed] == []
+    assert found[-1].numbers == {"users": 60, "different": 0}
+
+
+def test_a_loss_that_is_no_number_is_found(store: ArtifactStore) -> None:
+    assert model_checks.loss_is_finite(store, with_history(store, 2.0, 1.0)).passed
+    assert not model_checks.loss_is_finite(store, with_history(store, 2.0, math.nan)).passed
+    assert not model_checks.loss_is_finite(store, with_history(store, 2.0, None)).passed
+    broken = {"validation_metrics": {"ndcg@10": math.inf}}
+    assert not model_checks.loss_is_finite(store, with_history(store, 2.0, 1.0, **broken)).passed
+
+
+@pytest.mark.parametrize(("losses", "falls"), [((2, 1, 1.5), True), ((1, 1, 1), False), ((1, 2), False), ((1,), True)])
+def test_a_loss_falls_if_it_was_ever_below_the_first(
+    store: ArtifactStore, losses: tuple[float, ...], falls: bool
+) -> None:
+    assert model_checks.loss_falls(store, with_history(store, *losses)).passed is falls
+
+
+def test_a_mean_that_is_not_its_users_is_found(store: ArtifactStore, made: Made) -> None:
+    report = made["evaluation_report"].folder / REPORT_FILE
+    report.write_text(report.read_text().replace('"ndcg@10": 0.', '"ndcg@10": 0.9', 1))
+    found = model_checks.report_adds_up(store, made["evaluation_report"])
+    assert not found.passed
+    assert "ndcg@10 not the mean of the users'" in found.sentence
+
+
+def test_a_user_who_is_counted_twice_is_found(store: ArtifactStore, made: Made) -> None:
+    rewritten(made["evaluation_report"], USERS_FILE, lambda users: pa.concat_tables([users, users.slice(0, 1)]))
+    assert model_checks.report_adds_up(store, made["evaluation_report"]).numbers["twice"] == 1
+
+
+def test_a_recommended_movie_that_its_user_has_in_train_is_found(store: ArtifactStore, made: Made) -> None:
+    parts = pipeline.load_split(made["splits"])
+    user = int(parts.train.users.ids[parts.train.user[0]])
+    movie = int(parts.train.items.ids[parts.train.item[0]])
+
+    def leaking(lists: pa.Table) -> pa.Table:
+        first = pc.and_(pc.equal(lists["user_id"], user), pc.equal(lists["rank"], 1))
+        movies = pc.if_else(first, movie, lists["movie_id"])
+        return lists.set_column(lists.schema.get_field_index("movie_id"), "movie_id", movies)
+
+    rewritten(made["evaluation_report"], LISTS_FILE, leaking)
+    found = model_checks.nothing_seen_is_recommended(store, made["evaluation_report"])
+    assert not found.passed
+    assert found.numbers["seen"] == 1
+
+
+def test_an_index_that_misses_two_in_a_hundred_is_found(store: ArtifactStore, made: Made) -> None:
+    index = made["faiss_index"]
+    poor = replace(index, facts={**index.facts, "recall": 0.98})
+    assert not model_checks.index_finds_the_best(store, poor).passed
+    assert model_checks.index_finds_the_best(store, replace(index, facts={**index.facts, "recall": 0.99})).passed
+
+
+def test_parity_names_a_user_who_gets_another_list(store: ArtifactStore, made: Made) -> None:
+    def swapped(lists: pa.Table) -> pa.Table:
+        rows = list(range(len(lists)))
+        rank = lists["rank"].to_pylist()
+        rows[0], rows[-1] = rows[-1], rows[0]  # the first user's best movie and the last one's last change places
+        movies = lists["movie_id"].take(rows)
+        assert rank[0] == 1
+        return lists.set_column(lists.schema.get_field_index("movie_id"), "movie_id", movies)
+
+    rewritten(made["evaluation_report"], LISTS_FILE, swapped)
+    found = model_checks.serving_parity(store, made["faiss_index"])
+    assert not found.passed
+    assert 1 <= found.numbers["different"] <= 2
+    assert "such as user" in found.sentence
+
+
+def test_parity_compares_with_a_report_of_the_same_model_version_alone(
+    store: ArtifactStore, made: Made, small_data: list[str]
+) -> None:
+    settings = load_settings([*small_data, "model=ease", "model.l2=1"])
+    model = pipeline.train_model(store, settings, made["splits"], made["interaction_graph"])
+    index = pipeline.build_faiss_index(store, model, made["raw_movies"], settings.retrieval)
+    found = model_checks.serving_parity(store, index)
+    assert found.passed
+    assert "no report yet" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "rank"),
+    [
+        ([1, 2, 3], 0),
+        ([1, 3, 2], 0),  # 2 and 3 are tied
+        ([1, 2, 4], 0),  # so are 3 and 4, across the end of the list
+        ([2, 1, 3], 1),
+        ([1, 2, 9], 3),
+    ],
+)
+def test_movies_may_change_places_only_where_their_scores_are_tied(evaluated: list[int], rank: int) -> None:
+    answered = [(1, 0.9), (2, 0.5), (3, 0.5 - 1e-7), (4, 0.5 - 1e-7), (5, 0.1)]
+    assert model_checks.first_difference(evaluated, answered) == rank

@@ -1,0 +1,128 @@
+"""A store of models whose every user's validation metric is given, so that it is known which is better."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from movierec_engine import pipeline
+from movierec_engine.champion import ReleaseConfig
+from movierec_engine.evaluation.report import VALIDATION_USERS_FILE, EvaluationReport
+from movierec_engine.pipeline import manual_release
+from movierec_engine.pipeline.decisions import Decision
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
+from worlds import small_index
+
+METRIC = "ndcg@10"
+OLD, NEW = "0" * 12, "1" * 12
+"""Fingerprints of the data before and after it changed."""
+
+GOOD: NDArray[np.float64] = np.linspace(0.1, 0.5, 60)
+"""A metric of 60 users, mean .3."""
+NOISE: NDArray[np.float64] = np.tile(np.linspace(0.001, 0.02, 30), 2) * np.repeat([1, -1], 30)
+"""Every gain of one user is the loss of another, up to .02: no test can tell it from nothing."""
+
+
+class World:
+    """Publishes models, and asks the gate and people."""
+
+    def __init__(self, store: ArtifactStore) -> None:
+        self.store = store
+
+    def train(
+        self,
+        model: str,
+        values: NDArray[np.float64],
+        fingerprint: str = OLD,
+        *,
+        recall: float = 1.0,
+        key: str = "",
+        config: Mapping[str, Any] | None = None,
+        index: bool = True,
+    ) -> Artifact:
+        """A trained model with its split, report and index; the users of another fingerprint are others."""
+        users = np.arange(len(values)) + int(fingerprint[0]) * 1000
+        measured = {METRIC: float(values.mean())}
+        splits = self.store.find(Slot("splits", ("camps",)), fingerprint) or self.store.publish(
+            Slot("splits", ("camps",)), lambda folder: None, key=fingerprint, fingerprint=fingerprint
+        )
+        table = pa.table({"user_id": users, METRIC: values})
+        trained = self.store.publish(
+            Slot("trained_model", (model, "cpu")),
+            lambda folder: pq.write_table(table, folder / VALIDATION_USERS_FILE),
+            key=key or f"{model}{fingerprint[:2]}",
+            fingerprint=fingerprint,
+            config={"model": dict(config or {}), "data": {"name": "camps"}},
+            parents={"splits": splits},
+            facts={"validation_metrics": measured, "seconds": 1.0},
+        )
+        report = EvaluationReport(
+            model=model,
+            device="cpu",
+            model_version=trained.version,
+            data="camps",
+            protocol="full",
+            mask="",
+            fingerprint=fingerprint,
+            seed=0,
+            created_at="",
+            metrics=measured,
+            intervals={},
+            validation_metrics=measured,
+            counts={},
+            seconds=1.0,
+            evaluation_seconds=1.0,
+            peak_memory_mb=1.0,
+            split={},
+            model_config={},
+        )
+        self.store.publish(
+            Slot("evaluation_report", (model, "cpu")),
+            report.save,
+            key="report",
+            fingerprint=fingerprint,
+            parents={"trained_model": trained, "splits": splits},
+            facts={"protocol": "full", "metrics": measured, "validation_metrics": measured},
+        )
+        if index:
+            self.index(trained, recall)
+        return trained
+
+    def index(self, trained: Artifact, recall: float = 1.0) -> Artifact:
+        model = trained.slot.path[0]
+        small = small_index(model)
+        return self.store.publish(
+            Slot("faiss_index", trained.slot.path),
+            replace(small, facts=replace(small.facts, recall=recall)).save,
+            key="index",
+            fingerprint=trained.fingerprint,
+            parents={"trained_model": trained},
+            facts={"model": model, "recall": recall},
+        )
+
+    def challenge(self, challenger: Artifact | None = None, **settings: Any) -> Decision:
+        """The gate's decision on the leaderboard's best, or on a named model."""
+        board = pipeline.rank_models(self.store, METRIC)
+        return pipeline.decide_release(self.store, board, ReleaseConfig(**settings), challenger)
+
+    def promote(self, name: str, **options: Any) -> Decision:
+        index = manual_release.find_index(self.store, name)
+        return manual_release.promote(self.store, index, ReleaseConfig(), METRIC, **options)
+
+    def roll_back(self, **options: Any) -> Decision:
+        return manual_release.roll_back(self.store, ReleaseConfig(), **options)
+
+    @property
+    def served(self) -> str:
+        """The name of the model that is served, "" while none is."""
+        index = self.store.pointed(SERVING)
+        return index.slot.path[0] if index else ""
+
+    @property
+    def served_model(self) -> str:
+        index = self.store.pointed(SERVING)
+        return index.parents["trained_model"] if index else ""

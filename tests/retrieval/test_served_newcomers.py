@@ -1,0 +1,174 @@
+"""An index of every family, saved and loaded, against the model that it was built from; and without torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from families import MAKERS, N_ITEMS, N_USERS, TRAIN, model_of, some_histories
+
+from movierec_engine import pipeline
+from movierec_engine.config import load_settings
+from movierec_engine.data.catalogue import Catalogue
+from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
+from movierec_engine.models import Recommender
+from movierec_engine.newcomers import FOLD_IN
+from movierec_engine.retrieval.build import build_index
+from movierec_engine.retrieval.config import RetrievalConfig
+from movierec_engine.retrieval.faiss_index import Enough, RetrievalIndex
+from movierec_engine.store import ArtifactStore, Slot
+from movierec_engine.taste_dials import ItemFacts
+
+ROOT = Path(__file__).parents[2]
+SEEN = TRAIN.matrix()
+
+
+def movies() -> Movies:
+    ids = TRAIN.items.ids
+    genres = [["Drama", "War"][: 1 + i % 2] for i in range(N_ITEMS)]
+    years = [1950 + i if i % 3 else None for i in range(N_ITEMS)]
+    titles = {"movie_id": ids, "title": [str(i) for i in ids], "year": years, "genres": genres}
+    return Movies(pa.table(titles, schema=MOVIES_SCHEMA))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved index of each family, by its name."""
+    home = tmp_path_factory.mktemp("indices")
+    for number, name in enumerate(MAKERS):
+        factory = "Flat" if number % 3 else "HNSW8"
+        own = home / name
+        own.mkdir()
+        config = RetrievalConfig(factory=factory, similar_items=5)
+        build_index(model_of(name), SEEN, movies(), config, "cpu", Enough(2, measured=True)).save(own)
+    return home
+
+
+@pytest.fixture(params=list(MAKERS))
+def served(request: pytest.FixtureRequest, folder: Path) -> tuple[Recommender, RetrievalIndex]:
+    return model_of(request.param), RetrievalIndex.load(folder / request.param)
+
+
+def test_a_newcomer_gets_the_items_that_the_models_fold_in_scores_highest(
+    served: tuple[Recommender, RetrievalIndex],
+) -> None:
+    model, index = served
+    for history in some_histories(model):
+        items, scores, source = index.recommend_newcomer(history, 8)
+        expected = model.fold_in(history)[0]
+        expected[history.indices] = -np.inf
+        assert source == FOLD_IN
+        assert np.allclose(scores, expected[items], atol=1e-4 * np.abs(scores).max())
+        assert np.allclose(scores, np.sort(expected)[::-1][:8], atol=1e-4 * np.abs(scores).max())
+
+
+def test_the_index_explains_a_trained_users_score_as_the_model_does(served: tuple[Recommender, RetrievalIndex]) -> None:
+    model, index = served
+    for user in (0, 7, 31):
+        for item in (2, 9):
+            why, found = model.explain(user, item), index.explain(user, item)
+            assert found.exact == why.exact
+            assert dict(zip(found.items, found.contributions, strict=True)) == pytest.approx(
+                dict(zip(why.items, why.contributions, strict=True)), abs=2e-3
+            )
+            assert found.base + found.contributions.sum() == pytest.approx(found.score)
+            if model.exact_vectors:
+                assert (found.score, found.base) == pytest.approx((why.score, why.base), rel=1e-3, abs=2e-3)
+
+
+def test_the_index_explains_a_newcomers_score_as_the_model_does(served: tuple[Recommender, RetrievalIndex]) -> None:
+    model, index = served
+    history = some_histories(model)[[4]]
+    why, found = model.explain_history(history, 5), index.explain_newcomer(history, 5)
+    assert dict(zip(found.items, found.contributions, strict=True)) == pytest.approx(
+        dict(zip(why.items, why.contributions, strict=True)), abs=1e-3
+    )
+
+
+def test_a_trained_user_gets_the_models_list_however_narrow(served: tuple[Recommender, RetrievalIndex]) -> None:
+    model, index = served
+    allowed = np.arange(N_ITEMS) % 3 == 0
+    scores = model.score(np.arange(N_USERS))
+    for user in range(0, N_USERS, 9):
+        items, _, _ = index.recommend(user, 6, allowed, np.array([0]))
+        left = allowed.copy()
+        left[[0, *SEEN[[user]].indices]] = False
+        assert len(items) == min(6, left.sum())
+        assert left[items].all()
+        best = np.sort(scores[user][left])[::-1][: len(items)]
+        if index.facts.factory == "Flat":
+            assert np.allclose(scores[user][items], best, atol=2e-3 * np.abs(best).max())
+
+
+def test_the_index_knows_of_its_items_what_the_catalogue_says(folder: Path) -> None:
+    index, expected = RetrievalIndex.load(folder / "ease"), ItemFacts.of(Catalogue.of(TRAIN, movies()))
+    for name in ("genres", "year", "share", "embeddings"):
+        assert np.allclose(getattr(index.item_facts, name), getattr(expected, name)), name
+    assert index.enough == 2
+
+
+def test_no_large_matrix_is_saved_twice(folder: Path) -> None:
+    """Of ease all is in FAISS and in the history; of als and gmf only the users' own vectors come on top."""
+    for name in ("ease", "als", "item_cf", "svd"):
+        with np.load(folder / name / "newcomers.npz") as arrays:
+            assert sum(array.size for array in arrays.values()) < N_ITEMS, name
+    with np.load(folder / "gmf" / "newcomers.npz") as arrays:
+        assert not any(array.size and len(array) == N_ITEMS for array in arrays.values() if array.ndim)
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from scipy import sparse
+from movierec_engine.retrieval.faiss_index import Enough, RetrievalIndex
+for folder in sorted(Path(sys.argv[1]).iterdir()):
+    index = RetrievalIndex.load(folder)
+    history = sparse.csr_matrix(([1.0, 1.0, 1.0], [2, 4, 7], [0, 3]), (1, len(index.items)), dtype="float32")
+    items, _, source = index.recommend_newcomer(history, 3)
+    index.explain_newcomer(history, int(items[0]))
+    index.explain(0, int(index.recommend(0, 3)[0][0]))
+    print(folder.name, len(items), source)
+print([name for name in ("torch", "torch_geometric", "surprise", "mlflow") if name in sys.modules])
+"""
+
+
+def test_no_index_loads_torch_to_fold_in_or_to_explain(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(folder)], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    *answers, heavy = done.stdout.splitlines()
+    assert sorted(answers) == sorted(f"{name} 3 fold-in" for name in MAKERS)
+    assert heavy == "[]"
+
+
+def test_the_pipeline_takes_enough_from_the_newest_measurement_on_the_same_data(
+    small_data: list[str], tmp_path: Path
+) -> None:
+    store, settings = ArtifactStore(tmp_path / "store"), load_settings(["model=ease", *small_data])
+    made = pipeline.run(store, settings)
+
+    def built_after(enough: int | None, fingerprint: str) -> tuple[int | None, bool]:
+        slot = Slot("fold_in_fidelity", ("ease", "cpu"))
+        facts = {"enough": enough}
+        store.publish(slot, lambda folder: None, key="k", fingerprint=fingerprint, facts=facts)
+        index = pipeline.build_faiss_index(store, made["trained_model"], made["raw_movies"], settings.retrieval)
+        loaded = RetrievalIndex.load(index.verify().folder)
+        return loaded.enough, loaded.facts.enough_measured
+
+    assert RetrievalIndex.load(made["faiss_index"].folder).enough == settings.retrieval.fold_in_from
+    assert built_after(3, made["trained_model"].fingerprint) == (3, True)
+    assert built_after(None, made["trained_model"].fingerprint) == (None, True)
+    assert built_after(7, "another") == (settings.retrieval.fold_in_from, False)
+
+
+def test_a_measurement_makes_the_index_before_it_out_of_date(small_data: list[str], tmp_path: Path) -> None:
+    store, settings = ArtifactStore(tmp_path / "store"), load_settings(["model=ease", *small_data])
+    made = pipeline.run(store, settings)
+    assert pipeline.is_current(store, settings, made["splits"])
+    slot = Slot("fold_in_fidelity", ("ease", "cpu"))
+    store.publish(slot, lambda folder: None, key="k", fingerprint=made["splits"].fingerprint, facts={"enough": 3})
+    assert not pipeline.is_current(store, settings, made["splits"])
+    pipeline.build_faiss_index(store, made["trained_model"], made["raw_movies"], settings.retrieval)
+    assert pipeline.is_current(store, settings, made["splits"])

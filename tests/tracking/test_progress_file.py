@@ -1,0 +1,62 @@
+"""A run's progress file: complete at any moment, gone when the run is finished, kept when it failed."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from movierec_engine.tracking import LoggerConfig, make_tracker
+from movierec_engine.tracking import progress_file as module
+from movierec_engine.tracking.progress_file import ProgressFile
+from movierec_engine.tracking.tracker import Trackers
+
+PARAMS = {"model.name": "gmf", "device": "cpu", "trainer.max_epochs": 3, "trainer.early_stopping.metric": "ndcg@10"}
+
+
+def files(root: Path) -> list[dict[str, object]]:
+    return [json.loads(path.read_text()) for path in (root / "progress").glob("*.json")]
+
+
+def test_a_run_shows_its_epochs_and_then_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SECONDS_BETWEEN", 0.0)
+    progress = ProgressFile(tmp_path)
+    progress.start("gmf-cpu-1", PARAMS)
+    progress.log({"train/loss": 0.5, "train/seconds": 2.0, "validation/ndcg@10": 0.1}, 1)
+    (shown,) = files(tmp_path)
+    assert shown["epochs"] == [{"epoch": 1, "loss": 0.5, "seconds": 2.0, "ndcg@10": 0.1}]
+    assert (shown["model"], shown["max_epochs"], shown["state"]) == ("gmf", 3, "running")
+    progress.finish(True)
+    assert files(tmp_path) == []
+
+
+def test_quick_epochs_are_written_together(tmp_path: Path) -> None:
+    progress = ProgressFile(tmp_path)
+    progress.start("run", PARAMS)
+    for epoch in range(1, 1000):
+        progress.log({"train/loss": 0.5}, epoch)
+    assert files(tmp_path)[0]["epochs"] == []
+    progress.finish(False)
+    (left,) = files(tmp_path)
+    assert left["state"] == "failed"
+    assert len(left["epochs"]) == 999  # type: ignore[arg-type]
+
+
+def test_what_a_dead_run_left_is_swept_by_the_next(tmp_path: Path) -> None:
+    left = ProgressFile(tmp_path)
+    left.start("killed", PARAMS)
+    (path,) = (tmp_path / "progress").glob("*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"pid": 2**30}))
+    ProgressFile(tmp_path).start("next", PARAMS)
+    assert [one["name"] for one in files(tmp_path)] == ["next"]
+
+
+def test_a_store_that_cannot_be_written_stops_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "progress").write_text("a file is in the way")
+    logging.getLogger("movierec_engine").propagate = True
+    trackers = make_tracker(LoggerConfig(use_mlflow=False), tmp_path, "test")
+    assert isinstance(trackers, Trackers)
+    trackers.start("run", PARAMS)
+    trackers.log({"train/loss": 1.0}, 1)
+    trackers.finish(True)
+    assert [text for text in caplog.messages if "ProgressFile: no longer recording" in text]
