@@ -4,12 +4,22 @@ import sys
 from pathlib import Path
 
 import streamlit as st
+from altair.utils import schemapi
 
 ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # Streamlit puts this file's folder there, wherever it is started from
     sys.path.insert(0, ROOT)
 
-from dashboard.pages import leaderboard  # noqa: E402
+from dashboard.views import compare, data, leaderboard, segments, training  # noqa: E402
+
+schemapi.disable_debug_mode()  # checking every chart against the schema takes half of the time that drawing it takes
 
 st.set_page_config(page_title="movierec", page_icon=":material/leaderboard:", layout="wide")
-st.navigation([st.Page(leaderboard.page, title="Leaderboard", icon=":material/leaderboard:", default=True)]).run()
+pages = [
+    st.Page(leaderboard.page, title="Leaderboard", icon=":material/leaderboard:", default=True),
+    st.Page(compare.page, title="Compare two", icon=":material/compare_arrows:", url_path="compare"),
+    st.Page(training.page, title="Training", icon=":material/show_chart:", url_path="training"),
+    st.Page(segments.page, title="Segments and fairness", icon=":material/groups:", url_path="segments"),
+    st.Page(data.page, title="Data", icon=":material/database:", url_path="data"),
+]
+st.navigation(pages, position="top").run()

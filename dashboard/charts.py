@@ -1,162 +1,107 @@
-"""The charts, drawn with Altair. Colours and text are legible on light and on dark, and to colour-blind readers."""
+"""What all charts share: colours, titles, axes and downloads; legible on light and on dark, and to the colour-blind."""
 
-import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
+import streamlit as st
 
-from dashboard import wording
-from dashboard.queries import BASELINE, Standing
+from dashboard.downloads import csv_button
+from dashboard.queries.leaderboard import BASELINE
 
-ROLES = {"best": "#D55E00", "other": "#2F8FD0", "baseline": "#8A8A8A"}
-"""Okabe and Ito's vermillion, their blue lightened, and a grey: each at least 3 to 1 on white and on near-black."""
-_QUIET = "#808495"
-"""Subtitles, which Streamlit's theme leaves black."""
+HUES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#C98A00", "#3FA0D8")
+"""Okabe and Ito's vermillion, blue, green and purple, with their orange and sky blue darkened: each about 3 to 1 or
+more on white and on near-black. Black and yellow would vanish on one of them."""
+GREY = "#8A8A8A"
+QUIET = "#808495"
+"""Subtitles and plain marks, which Streamlit's theme leaves black."""
+FIRST, SECOND = HUES[0], HUES[1]
+"""Two sides of a comparison, and parts that are no models."""
+DASHES = ([1, 0], [6, 3], [2, 2])
+SHAPES = ("circle", "triangle-up", "cross")
+"""Models with the same hue differ by these."""
 
-_ROW_HEIGHT = 44
-_LEAST_HEIGHT = 340
-"""Pixels, title and axes included, as Streamlit counts them."""
-_LEAST_SECONDS = 0.001
-"""A log axis has no zero; faster trainings are drawn here."""
+ORDER = ("ease", "hybrid_ensemble", "gmf", "als", "ngcf", "lightgcn", "item_cf", "svd", "mlp", "ncf")
+"""Models in the order that they take hues: those that are often shown together have hues of their own."""
 
-
-def intervals(ranked: list[Standing], names: dict[str, str], metric: str) -> alt.LayerChart | alt.FacetChart:
-    """One row a model: its test score as a dot, the 95 % interval as a line."""
-    order = [names[standing.id] for standing in ranked]
-    row = alt.Y("model:N", sort=order, title=None, axis=alt.Axis(labelLimit=180, ticks=False, domain=False))
-    base = alt.Chart(_data(ranked, names))
-    tooltip = [
-        alt.Tooltip("model:N", title="Model"),
-        alt.Tooltip("shown:N", title=metric),
-        alt.Tooltip("interval:N", title="95 % interval"),
-    ]
-    lines = base.mark_rule(strokeWidth=3, strokeCap="round", opacity=0.65).encode(
-        x=alt.X("low:Q", title=f"{metric} on test, mean over users", scale=alt.Scale(zero=False, nice=True)),
-        x2="high:Q",
-        y=row,
-        color=_color(),
-        tooltip=tooltip,
-    )
-    dots = base.mark_point(size=130, filled=True, opacity=1).encode(
-        x=alt.X("score:Q", scale=alt.Scale(zero=False, nice=True)),
-        y=row,
-        color=_color(),
-        shape=_shape(),
-        tooltip=tooltip,
-    )
-    title = _title(_interval_conclusion(ranked, names, metric), "dot: mean over test users; line: 95 % interval")
-    return alt.layer(lines, dots).properties(title=title, height=_height(ranked))
+Chart = Any
+"""An Altair chart of any kind."""
 
 
-def cost(ranked: list[Standing], names: dict[str, str], metric: str) -> alt.LayerChart | alt.FacetChart:
-    """Quality against training time, one point a model; up and to the left is better."""
-    base = alt.Chart(_data(ranked, names))
-    seconds = alt.X(
-        "seconds:Q",
-        title="Training time, seconds (log scale)",
-        scale=alt.Scale(type="log", nice=False, domain=_decades(ranked)),
-        axis=alt.Axis(format="~g", tickCount=6),
-    )
-    quality = alt.Y("score:Q", title=f"{metric} on test", scale=alt.Scale(zero=False, nice=True, padding=20))
-    tooltip = [
-        alt.Tooltip("model:N", title="Model"),
-        alt.Tooltip("shown:N", title=metric),
-        alt.Tooltip("interval:N", title="95 % interval"),
-        alt.Tooltip("training:N", title="Training"),
-        alt.Tooltip("memory:N", title="Peak memory"),
-    ]
-    lines = base.mark_rule(strokeWidth=2, opacity=0.5).encode(
-        x=seconds, y=alt.Y("low:Q", title=f"{metric} on test"), y2="high:Q", color=_color(), tooltip=tooltip
-    )
-    points = base.mark_point(size=130, filled=True, opacity=1).encode(
-        x=seconds, y=quality, color=_color(), shape=_shape(), tooltip=tooltip
-    )
-    texts = base.mark_text(dy=-2, dx=10, align="left", fontSize=12, limit=160).encode(
-        x=seconds, y=quality, text=alt.Text("model:N"), color=_color()
-    )
-    title = _title(_cost_conclusion(ranked, names), "up and to the left is better; line: 95 % interval")
-    return alt.layer(lines, points, texts).properties(title=title, height=_height(ranked))
+def place(model: str) -> int:
+    """A model's place among the hues, the same on every page: those of no place in the order by their letters."""
+    return ORDER.index(model) if model in ORDER else len(ORDER) + sum(map(ord, model)) % len(HUES)
 
 
-def _height(ranked: list[Standing]) -> int:
-    return max(_LEAST_HEIGHT, _ROW_HEIGHT * len(ranked) + 140)
+def hue(model: str) -> str:
+    return GREY if model == BASELINE else HUES[place(model) % len(HUES)]
 
 
-def _decades(ranked: list[Standing]) -> list[float]:
-    """Bounds of a log axis with room for the points, and for the names at their right."""
-    seconds = [max(standing.seconds, _LEAST_SECONDS) for standing in ranked]
-    spread = math.log10(max(seconds) / min(seconds))
-    return [min(seconds) / 10 ** (0.1 + 0.05 * spread), max(seconds) * 10 ** (0.3 + 0.2 * spread)]
+def dash(model: str) -> list[int]:
+    return DASHES[0] if model == BASELINE else DASHES[place(model) // len(HUES) % len(DASHES)]
 
 
-def _data(ranked: list[Standing], names: dict[str, str]) -> alt.InlineData:
-    return alt.InlineData(values=[_values(standing, ranked[0], names) for standing in ranked])
+def shape(model: str) -> str:
+    return "square" if model == BASELINE else SHAPES[place(model) // len(HUES) % len(SHAPES)]
 
 
-def _values(standing: Standing, leader: Standing, names: dict[str, str]) -> dict[str, Any]:
-    known = standing.low is not None and standing.high is not None
-    role = "best" if standing.score == leader.score else "baseline" if standing.model == BASELINE else "other"
-    return {
-        "model": names[standing.id],
-        "role": role,
-        "score": standing.score,
-        "low": standing.low if known else standing.score,
-        "high": standing.high if known else standing.score,
-        "shown": wording.score(standing.score),
-        "interval": f"{wording.score(standing.low)} to {wording.score(standing.high)}" if known else "none",
-        "seconds": max(standing.seconds, _LEAST_SECONDS),
-        "training": wording.duration(standing.seconds),
-        "memory": wording.memory(standing.memory_mb),
-    }
+def model_color(names: Mapping[str, str], legend: alt.Legend | None = None) -> alt.Color:
+    """Colour of the field `model`; names: what is shown -> the model."""
+    return alt.Color("model:N", scale=_scale(names, [hue(model) for model in names.values()]), legend=legend)
 
 
-def _color() -> alt.Color:
-    scale = alt.Scale(domain=list(ROLES), range=list(ROLES.values()))
-    return alt.Color("role:N", scale=scale, legend=None)
+def model_dash(names: Mapping[str, str], legend: alt.Legend | None = None) -> alt.StrokeDash:
+    return alt.StrokeDash("model:N", scale=_scale(names, [dash(model) for model in names.values()]), legend=legend)
 
 
-def _shape() -> alt.Shape:
-    scale = alt.Scale(domain=list(ROLES), range=["diamond", "circle", "square"])
-    return alt.Shape("role:N", scale=scale, legend=None)
+def model_shape(names: Mapping[str, str], legend: alt.Legend | None = None) -> alt.Shape:
+    return alt.Shape("model:N", scale=_scale(names, [shape(model) for model in names.values()]), legend=legend)
 
 
-def _title(conclusion: str, subtitle: str) -> alt.TitleParams:
+def model_legend() -> alt.Legend:
+    return alt.Legend(title=None, orient="top", columns=6, labelLimit=160, symbolStrokeWidth=3, symbolOpacity=1)
+
+
+def _scale(names: Mapping[str, str], values: Sequence[Any]) -> alt.Scale:
+    return alt.Scale(domain=list(names), range=list(values))
+
+
+def data(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
+    return alt.InlineData(values=[dict(row) for row in rows])
+
+
+def title(conclusion: str, subtitle: str = "", width: int = 62) -> alt.TitleParams:
+    """What to conclude from a chart, and below it how to read it; width: characters a line."""
     return alt.TitleParams(
-        text=_lines(conclusion), subtitle=subtitle, subtitleColor=_QUIET, anchor="start", fontSize=16, offset=12
+        text=lines(conclusion, width),
+        subtitle=lines(subtitle, round(width * 1.25)) if subtitle else [],
+        subtitleColor=QUIET,
+        anchor="start",
+        fontSize=16,
+        offset=12,
     )
 
 
-def _lines(text: str, width: int = 62) -> list[str]:
+def ink() -> str:
+    """The colour of text inside a chart's marks, by the visitor's theme."""
+    return "#FAFAFA" if st.context.theme.type == "dark" else "#31333F"
+
+
+def lines(text: str, width: int) -> list[str]:
     """Text broken at spaces, since a chart's title does not wrap by itself."""
-    lines = [""]
+    broken = [""]
     for word in text.split():
-        if len(lines[-1]) + len(word) >= width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines
+        if len(broken[-1]) + len(word) >= width:
+            broken.append("")
+        broken[-1] = f"{broken[-1]} {word}".strip()
+    return broken
 
 
-def _interval_conclusion(ranked: list[Standing], names: dict[str, str], metric: str) -> str:
-    leader, second = ranked[0], wording.runner_up(ranked)
-    if second is None:
-        return f"{names[leader.id]} is alone in this group"
-    other = names[second.id]
-    if leader.score == second.score:
-        return f"{names[leader.id]} and {other} tie on {metric}"
-    return {
-        True: f"{names[leader.id]} is ahead on {metric}, but its interval overlaps {other}'s",
-        False: f"{names[leader.id]} is clearly ahead of {other} on {metric}: their intervals do not overlap",
-        None: f"{names[leader.id]} is ahead of {other} on {metric}, which has no intervals",
-    }[wording.overlap(leader, second)]
+WIDE = 120
+"""Characters a line in the title of a chart that has the page's whole width."""
 
 
-def _cost_conclusion(ranked: list[Standing], names: dict[str, str]) -> str:
-    beaten = wording.slower_and_no_better(ranked)
-    if len(ranked) == 1:
-        return f"{names[ranked[0].id]} trains in {wording.duration(ranked[0].seconds)}"
-    if not beaten:
-        return "Every model here buys its quality with training time"
-    if len(beaten) > 3:
-        return f"{len(beaten)} models train longer than another that does no worse"
-    listed = ", ".join(names[standing.id] for standing in beaten)
-    return f"Slower than a better model: {listed}"
+def draw(chart: Chart, rows: Sequence[Mapping[str, Any]], name: str) -> None:
+    """Show a chart, with the numbers behind it as a CSV file; its own tools, at the upper right, save it as PNG."""
+    st.altair_chart(chart, width="stretch")
+    csv_button(rows, name, "Data (CSV)", "PNG: the tools that appear at the upper right of the chart")

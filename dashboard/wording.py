@@ -1,8 +1,10 @@
 """How numbers, names and conclusions are put into words."""
 
 import re
+from collections.abc import Sequence
 
-from dashboard.queries import BASELINE, Group, Serving, Standing
+from dashboard.queries.leaderboard import BASELINE, Group, Standing
+from dashboard.queries.reports import Serving
 from movierec_engine.evaluation.comparison import Verdict
 
 METRIC_NAMES = {
@@ -13,6 +15,14 @@ METRIC_NAMES = {
     "map": "MAP",
     "mrr": "MRR",
     "coverage": "Coverage",
+    "auc": "AUC",
+    "serendipity": "Serendipity",
+    "novelty": "Novelty",
+    "average_popularity": "Average popularity",
+    "genre_diversity": "Genre diversity",
+    "embedding_diversity": "Embedding diversity",
+    "gini": "Gini",
+    "list_share": "Share of the lists",
 }
 """The usual metrics in the order they are shown; others follow under their own names."""
 
@@ -24,6 +34,12 @@ def metric_order(names: list[str]) -> list[str]:
 
 def metric_name(metric: str) -> str:
     return METRIC_NAMES.get(metric, metric)
+
+
+def metric_title(metric: str) -> str:
+    """`ndcg@10` as NDCG@10."""
+    name, at, depth = metric.partition("@")
+    return f"{metric_name(name)}{at}{depth}"
 
 
 def plain(text: object) -> str:
@@ -45,6 +61,29 @@ def duration(seconds: float) -> str:
 
 def memory(megabytes: float) -> str:
     return f"{megabytes:,.0f} MB" if megabytes < 1024 else f"{megabytes / 1024:.1f} GB"
+
+
+def count(number: float) -> str:
+    """Such as 671, 90,072 or 20.0 M."""
+    return f"{number:,.0f}" if number < 1e7 else f"{number / 1e6:,.1f} M"
+
+
+def counted(number: int, one: str) -> str:
+    """`1 user`, `1,234 users`."""
+    return f"{number:,} {one if number == 1 else one + 's'}"
+
+
+def percent(share: float, decimals: int = 1) -> str:
+    return f"{100 * share:.{decimals}f} %"
+
+
+def listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def p_value(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
 def score(value: float | None) -> str:
@@ -160,16 +199,8 @@ def served(serving: Serving | None, everything: list[Standing], names: dict[str,
     )
 
 
-def slower_and_no_better(ranked: list[Standing]) -> list[Standing]:
-    """Reports that another one beats or equals in quality with less training."""
-    best_first = sorted(ranked, key=lambda standing: (standing.seconds, -(standing.score or 0.0)))
-    beaten, best = [], float("-inf")
-    for standing in best_first:
-        value = standing.score or 0.0
-        if value <= best:
-            beaten.append(standing)
-        best = max(best, value)
-    return beaten
+def role(standing: Standing) -> str:
+    return "baseline" if standing.model == BASELINE else "other"
 
 
 def _ahead(better: float, other: float) -> str:

@@ -62,7 +62,7 @@ def test_the_table_ranks_models_with_their_costs(open_page: Open, publish: Publi
     assert list(table["NDCG@10"]) == [0.2, 0.1]
     assert list(table["Validation NDCG@10"]) == pytest.approx([0.3, 0.2])
     assert list(table["Training (s)"]) == [61.0, 0.5]
-    assert list(table["Peak memory (MB)"]) == [2048.0, 2048.0]
+    assert list(table["Memory (MB)"]) == [2048.0, 2048.0]
 
 
 def test_metric_and_k_come_from_the_url_and_go_into_it(open_page: Open, publish: Publish) -> None:
@@ -104,6 +104,34 @@ def test_unlike_fingerprints_are_never_in_one_table(open_page: Open, publish: Pu
     assert "*sampled* protocol (sampled_given)" in text(app)
 
 
+def test_models_are_marked_by_the_paired_test_against_the_best(open_page: Open, publish: Publish) -> None:
+    """Ten users all differ by the same amount, so that a lower mean is significantly worse and an equal one is not."""
+    for model, score in (("ease", 0.2), ("als", 0.2), ("popularity", 0.1)):
+        publish(model, score)
+    marks = dict(zip(*(open_page().dataframe[0].value[name] for name in ("Model", "Against the best")), strict=True))
+    assert sorted(marks) == ["als", "ease", "popularity"]
+    assert marks["popularity"].startswith("worse, p = 0.0")
+    assert sorted([marks["als"].partition(",")[0], marks["ease"].partition(",")[0]]) == ["as good", "best"]
+
+
+def test_models_metrics_and_dates_can_be_chosen_by_the_url(open_page: Open, publish: Publish) -> None:
+    for model, score in (("ease", 0.3), ("als", 0.2), ("popularity", 0.1)):
+        publish(model, score, created_at=f"2026-0{int(score * 10)}-02T03:04:05+00:00")
+    table = open_page(models="als,ease,nonsense", metrics="coverage").dataframe[0].value
+    assert list(table["Model"]) == ["ease", "als"]
+    assert [name for name in table.columns if "@" in name] == ["Validation NDCG@10", "NDCG@10", "Coverage@10"]
+    assert list(open_page(since="2026-02-02").dataframe[0].value["Model"]) == ["ease", "als"]
+    assert len(open_page(since="nonsense").dataframe[0].value) == 3
+
+
+def test_a_data_set_can_be_singled_out(open_page: Open, publish: Publish) -> None:
+    publish("ease", 0.2)
+    publish("als", 0.3, data="large", fingerprint="0" * 12)
+    app = open_page(data="small")
+    assert list(app.dataframe[0].value["Model"]) == ["ease"]
+    assert app.selectbox(key="group").options == ["small · full ranking · ffffffffffff"]
+
+
 def test_a_device_can_be_singled_out(open_page: Open, publish: Publish) -> None:
     publish("ease", 0.2)
     publish("ease", 0.3, device="cuda")
@@ -117,7 +145,7 @@ def test_the_served_model_is_marked(open_page: Open, publish: Publish, serve: Ca
     publish("ease", 0.2)
     serve(publish("lightgcn", 0.1))
     app = open_page()
-    assert list(app.dataframe[0].value["Status"]) == ["", "served"]
+    assert list(app.dataframe[0].value["Status"]) == ["", "champion"]
     assert "**lightgcn** is served now" in text(app)
 
 

@@ -7,31 +7,33 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import queries, wording
+from dashboard import wording
+from dashboard.plots.leaderboard import COSTS, cost_rows, front, quality_and_cost
+from dashboard.queries import leaderboard, pairs, reports, seeds, store_files
 from movierec_engine.store import Artifact, ArtifactStore
 
 Publish = Callable[..., Artifact]
 
 
-def models(snapshot: queries.Snapshot) -> list[str]:
+def models(snapshot: reports.Snapshot) -> list[str]:
     return snapshot.reports.column("model").to_pylist()
 
 
 def test_the_report_that_latest_names_is_read(store: ArtifactStore, publish: Publish) -> None:
     first = publish("ease", 0.1)
     publish("ease", 0.2)
-    assert queries.load(store.root).reports.num_rows == 1
+    assert reports.load(store.root).reports.num_rows == 1
     store.set_latest(first)
-    assert queries.load(store.root).scores.column("score").to_pylist()[0] == 0.1
+    assert reports.load(store.root).scores.column("score").to_pylist()[0] == 0.1
 
 
 def test_without_a_readable_latest_the_newest_readable_report_is_read(store: ArtifactStore, publish: Publish) -> None:
     old = publish("ease", 0.1)
     new = publish("ease", 0.2)
     store.latest_file(new.slot).unlink()
-    assert queries.load(store.root).reports.column("version").to_pylist() == [new.version]
+    assert reports.load(store.root).reports.column("version").to_pylist() == [new.version]
     (new.folder / "report.json").unlink()
-    snapshot = queries.load(store.root)
+    snapshot = reports.load(store.root)
     assert snapshot.reports.column("version").to_pylist() == [old.version]
     assert f"version {old.version} is shown instead" in snapshot.notes[0]
 
@@ -61,7 +63,7 @@ def test_a_damaged_version_becomes_a_note(
 ) -> None:
     publish("popularity", 0.1)
     damage(publish("ease", 0.2).folder)
-    snapshot = queries.load(store.root)
+    snapshot = reports.load(store.root)
     assert models(snapshot) == ["popularity"]
     (note,) = snapshot.notes
     assert complaint in note
@@ -89,7 +91,7 @@ def test_a_damaged_pointer_becomes_a_note(store: ArtifactStore, publish: Publish
     publish("ease", 0.2)
     store.pointer_file("serving").parent.mkdir()
     store.pointer_file("serving").write_text('{"reference": 3}')
-    snapshot = queries.load(store.root)
+    snapshot = reports.load(store.root)
     assert snapshot.serving is None
     assert "pointers/serving.json does not name a readable index" in snapshot.notes[0]
 
@@ -103,23 +105,23 @@ def test_only_the_newest_of_thousands_of_versions_is_opened(
     opened = []
     get = ArtifactStore.get
     monkeypatch.setattr(ArtifactStore, "get", lambda self, slot, name: opened.append(name) or get(self, slot, name))
-    queries.signature(store.root)
-    assert models(queries.load(store.root)) == ["ease"]
+    store_files.signature(store.root)
+    assert models(reports.load(store.root)) == ["ease"]
     assert opened == [newest.version]
 
 
 def test_the_signature_changes_with_every_publication_and_promotion(
     store: ArtifactStore, publish: Publish, serve: Callable[[Artifact], None]
 ) -> None:
-    seen = {queries.signature(store.root)}
+    seen = {store_files.signature(store.root)}
     report = publish("ease", 0.2)
-    seen.add(queries.signature(store.root))
+    seen.add(store_files.signature(store.root))
     publish("ease", 0.3)
-    seen.add(queries.signature(store.root))
+    seen.add(store_files.signature(store.root))
     serve(report)
-    seen.add(queries.signature(store.root))
-    (report.folder.parent / queries.load(store.root).reports.column("version")[0].as_py() / "report.json").unlink()
-    seen.add(queries.signature(store.root))
+    seen.add(store_files.signature(store.root))
+    (report.folder.parent / reports.load(store.root).reports.column("version")[0].as_py() / "report.json").unlink()
+    seen.add(store_files.signature(store.root))
     assert len(seen) == 5
 
 
@@ -128,7 +130,7 @@ def test_groups_hold_one_fingerprint_and_protocol_each(store: ArtifactStore, pub
     publish("lightgcn", 0.3)
     publish("popularity", 0.4, fingerprint="0" * 12)
     publish("random", 0.4, protocol="sampled_given")
-    found = [group.id for group in queries.groups(queries.load(store.root))]
+    found = [group.id for group in leaderboard.groups(reports.load(store.root))]
     newest_first = ["small/sampled_given/ffffffffffff", "small/full/000000000000", "small/full/ffffffffffff"]
     assert found == newest_first
 
@@ -136,27 +138,27 @@ def test_groups_hold_one_fingerprint_and_protocol_each(store: ArtifactStore, pub
 def test_reports_without_the_metric_stand_last(store: ArtifactStore, publish: Publish) -> None:
     publish("ease", 0.2)
     publish("lightgcn", 0.3, metrics={"recall@10": 0.1}, intervals={})
-    snapshot = queries.load(store.root)
-    ranked = queries.standings(snapshot, queries.groups(snapshot)[0], "ndcg", 10)
+    snapshot = reports.load(store.root)
+    ranked = leaderboard.standings(snapshot, leaderboard.groups(snapshot)[0], "ndcg", 10)
     assert [(standing.model, standing.score) for standing in ranked] == [("ease", 0.2), ("lightgcn", None)]
 
 
 def test_the_paired_difference_is_that_of_the_same_users(publish: Publish, tmp_path: Path) -> None:
     ease, popularity = publish("ease", 0.25), publish("popularity", 0.125)
-    files = [report.folder / "users.parquet" for report in (ease, popularity)]
-    verdict = queries.paired_comparison(*files, "ndcg", 10)
+    folders = [report.folder for report in (ease, popularity)]
+    verdict = pairs.paired_comparison(*folders, "ndcg@10")
     assert verdict is not None
     assert verdict.better == "better"
     assert verdict.significant, "all ten users differ by the same amount"
     assert (verdict.comparison.difference, verdict.comparison.users) == (pytest.approx(0.125), 10)
-    assert queries.paired_comparison(*files, "recall", 10) is None
-    assert queries.paired_comparison(files[0], tmp_path / "gone.parquet", "ndcg", 10) is None
+    assert pairs.paired_comparison(*folders, "recall@10") is None
+    assert pairs.paired_comparison(folders[0], tmp_path, "ndcg@10") is None
 
 
 def test_seeds_of_one_configuration_have_a_mean_and_a_deviation(store: ArtifactStore, publish: Publish) -> None:
     """0.1, 0.2 and 0.3: mean 0.2 and sample deviation sqrt((0.01 + 0 + 0.01) / 2) = 0.1."""
     reports = [publish("als", score, seed=seed) for seed, score in ((456, 0.3), (42, 0.1), (123, 0.2))]
-    (summary,) = queries.over_seeds(store.root)
+    (summary,) = seeds.over_seeds(store.root)
     assert (summary.model, summary.device, summary.seeds) == ("als", "cpu", (42, 123, 456))
     assert summary.reports == tuple(reports[place].reference for place in (1, 2, 0))
     spread = summary.test["ndcg@10"]
@@ -168,7 +170,7 @@ def test_the_newest_report_of_each_seed_counts(store: ArtifactStore, publish: Pu
     publish("als", 0.9, seed=1)
     publish("als", 0.1, seed=1)
     publish("als", 0.3, seed=2)
-    (summary,) = queries.over_seeds(store.root)
+    (summary,) = seeds.over_seeds(store.root)
     assert summary.test["ndcg@10"].mean == pytest.approx(0.2)
 
 
@@ -190,7 +192,7 @@ def test_reports_that_differ_in_more_than_the_seed_or_not_in_the_seed_are_not_ta
     alike: dict[str, object] = {"config": {"model": {"name": "als", "l2": 1.0}}}
     publish("als", 0.1, seed=1, **alike)
     publish("als", 0.2, **{"seed": 2, **alike, **other})
-    assert queries.over_seeds(store.root) == []
+    assert seeds.over_seeds(store.root) == []
 
 
 def test_a_seed_that_the_model_repeats_in_its_settings_does_not_keep_seeds_apart(
@@ -198,14 +200,14 @@ def test_a_seed_that_the_model_repeats_in_its_settings_does_not_keep_seeds_apart
 ) -> None:
     for seed in (1, 2):
         publish("als", 0.1, seed=seed, config={"model": {"name": "als", "seed": seed}})
-    assert len(queries.over_seeds(store.root)) == 1
+    assert len(seeds.over_seeds(store.root)) == 1
 
 
 def test_damaged_reports_are_left_out_over_seeds(store: ArtifactStore, publish: Publish) -> None:
     for seed in (1, 2):
         publish("als", 0.1, seed=seed)
     (publish("als", 0.9, seed=3).folder / "report.json").write_text("half")
-    (summary,) = queries.over_seeds(store.root)
+    (summary,) = seeds.over_seeds(store.root)
     assert summary.seeds == (1, 2)
 
 
@@ -221,10 +223,16 @@ def test_memory_reads_well() -> None:
     assert [wording.memory(megabytes) for megabytes in (931.2, 2048)] == ["931 MB", "2.0 GB"]
 
 
-def test_a_model_that_trains_longer_for_less_is_named(store: ArtifactStore, publish: Publish) -> None:
+def test_the_front_of_quality_and_cost_is_what_no_model_beats_on_both(store: ArtifactStore, publish: Publish) -> None:
     publish("popularity", 0.1, seconds=0.1)
     publish("ease", 0.3, seconds=2.0)
     publish("lightgcn", 0.2, seconds=50.0)
-    snapshot = queries.load(store.root)
-    ranked = queries.standings(snapshot, queries.groups(snapshot)[0], "ndcg", 10)
-    assert [standing.model for standing in wording.slower_and_no_better(ranked)] == ["lightgcn"]
+    snapshot = reports.load(store.root)
+    ranked = leaderboard.standings(snapshot, leaderboard.groups(snapshot)[0], "ndcg", 10)
+    rows = cost_rows(ranked, wording.labels(ranked), COSTS["training"])
+    assert front(rows) == ["ease", "popularity"]
+    chart = quality_and_cost(ranked, wording.labels(ranked), "NDCG@10", COSTS["training"]).to_dict()
+    assert (
+        " ".join(chart["title"]["text"])
+        == "Worth their cost: popularity and ease; 1 of 3 trains longer than another that does no worse"
+    )

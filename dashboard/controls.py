@@ -1,0 +1,101 @@
+"""The choices that the pages over evaluation reports share: which reports, by which metric, at which depth."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard import state, wording
+from dashboard.queries import leaderboard
+from dashboard.queries.leaderboard import Group, Standing
+from dashboard.queries.reports import Snapshot
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Comparable reports in their order by a metric."""
+
+    group: Group
+    everything: list[Group]
+    metric: str
+    k: int
+    metrics: list[str]
+    """All by which the group may be ranked, in the order that they are shown."""
+    standings: list[Standing]
+    labels: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        """Such as NDCG@10."""
+        return f"{wording.metric_name(self.metric)}@{self.k}"
+
+    @property
+    def column(self) -> str:
+        """Such as ndcg@10."""
+        return f"{self.metric}@{self.k}"
+
+    @property
+    def ranked(self) -> list[Standing]:
+        return [standing for standing in self.standings if standing.score is not None]
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Label -> model, best first."""
+        return {self.labels[standing.id]: standing.model for standing in self.standings}
+
+    def standing(self, label: str) -> Standing:
+        return next(one for one in self.standings if self.labels[one.id] == label)
+
+
+def choose_reports(snapshot: Snapshot, *, of_users: bool = False, models: bool = True) -> Chosen | None:
+    """Boxes for data set, group, metric, k, device and models; None, with a word, where there is nothing to rank.
+
+    of_users: only metrics that every user has a value of.
+    """
+    groups = leaderboard.groups(snapshot)
+    columns = st.columns([1.1, 0.7, 1.2, 2.6, 0.9])
+    with columns[2]:
+        sets = list(dict.fromkeys(group.data for group in groups))
+        data = state.choose("Data set", "data", [ALL, *sets], lambda name: "All data sets" if name == ALL else name)
+    by_id = {group.id: group for group in groups if data in (ALL, group.data)}
+    with columns[3]:
+        chosen = state.choose(
+            "Comparable reports", "group", list(by_id), lambda key: wording.group_name(by_id[key]), explanation=WHY
+        )
+    group = by_id[chosen]
+    measured = leaderboard.metrics(snapshot, group)
+    if of_users:
+        measured = {name: depths for name, depths in measured.items() if name != "coverage"}
+    if not measured:
+        st.info("The reports of this group hold no ranking metrics.")
+        return None
+    names = wording.metric_order(list(measured))
+    with columns[0]:
+        metric = state.choose("Metric", "metric", names, wording.metric_name, default="ndcg")
+    with columns[1]:
+        k = int(state.choose("k", "k", [str(value) for value in measured[metric]], default="10"))
+    with columns[4]:
+        options = [ALL, *leaderboard.devices(snapshot, group)]
+        device = state.choose("Device", "device", options, lambda name: "All devices" if name == ALL else name)
+    standings = leaderboard.standings(snapshot, group, metric, k, None if device == ALL else device)
+    labels = wording.labels(standings)
+    found = Chosen(group, groups, metric, k, names, standings, labels)
+    return narrowed(found, _models(found)) if models else found
+
+
+def narrowed(chosen: Chosen, labels: list[str]) -> Chosen:
+    """The same with some of the reports."""
+    kept = [standing for standing in chosen.standings if chosen.labels[standing.id] in labels]
+    return Chosen(chosen.group, chosen.everything, chosen.metric, chosen.k, chosen.metrics, kept, chosen.labels)
+
+
+def _models(chosen: Chosen) -> list[str]:
+    options = list(chosen.models)
+    return state.choose_many("Models", "models", options, options) if len(options) > 1 else options
+
+
+WHY = (
+    "Only reports with the same data, protocol and fingerprint (a hash of the split, the candidates and the metrics' "
+    "definitions) are ranked together: other numbers answer another question."
+)

@@ -1,0 +1,1 @@
+"""The charts of each page, drawn with Altair; what they share is in charts.py."""

@@ -1,0 +1,223 @@
+"""The charts of two models over the same users."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from dashboard import charts, wording
+from dashboard.queries.pairs import Overlap, Values
+from movierec_engine.evaluation.comparison import Verdict
+from movierec_engine.pipeline.comparison import SegmentVerdict
+
+_BINS = 40
+_EDGE = 0.98
+"""Share of the users that the histogram's bins reach to; the outermost bins hold the others."""
+NEITHER = "no difference that can be told"
+
+
+def difference_rows(difference: Values, names: tuple[str, str]) -> list[dict[str, Any]]:
+    """Users by their difference a - b, in bins of one width; those without a difference are left out."""
+    moved = difference[difference != 0]
+    if not len(moved):
+        return []
+    reach = float(np.quantile(np.abs(moved), _EDGE)) or float(np.abs(moved).max())
+    edges = np.linspace(-reach, reach, _BINS + 1)
+    edges[_BINS // 2] = 0.0
+    counts, _ = np.histogram(np.clip(moved, -reach, reach), edges)
+    return [
+        {"from": round(float(low), 6), "to": round(float(high), 6), "users": int(count), "better": names[int(low < 0)]}
+        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+    ]
+
+
+def differences(
+    rows: list[dict[str, Any]], verdict: Verdict, names: tuple[str, str], metric: str, models: Mapping[str, str]
+) -> charts.Chart:
+    found = verdict.comparison
+    same = found.ties / found.users
+    head = f"{names[0]} is better for {found.wins:,} users, {names[1]} for {found.losses:,}"
+    if verdict.better != names[0]:
+        head = f"{names[1]} is better for {found.wins:,} users, {names[0]} for {found.losses:,}"
+    title = charts.title(
+        head, f"{wording.percent(same, 0)} of the users have the same {metric} with both, not drawn", 58
+    )
+    base = alt.Chart(charts.data(rows))
+    bars = base.mark_rect().encode(
+        x=alt.X("from:Q", title=f"{metric} of {names[0]} minus {metric} of {names[1]}, per user"),
+        x2="to:Q",
+        y=alt.Y("users:Q", title="Users"),
+        y2=alt.datum(0),
+        color=_better(models),
+        tooltip=[
+            alt.Tooltip("from:Q", title="From", format="+.3f"),
+            alt.Tooltip("to:Q", title="To", format="+.3f"),
+            alt.Tooltip("users:Q", title="Users", format=","),
+            alt.Tooltip("better:N", title="Better"),
+        ],
+    )
+    return bars.properties(title=title, height=420)
+
+
+def metric_rows(verdicts: Mapping[str, Verdict], names: tuple[str, str]) -> list[dict[str, Any]]:
+    """Each metric's difference a - b with its 95 % interval."""
+    return [
+        {"what": wording.metric_title(metric), **_difference(verdict, names)} for metric, verdict in verdicts.items()
+    ]
+
+
+def by_metric(rows: list[dict[str, Any]], names: tuple[str, str], models: Mapping[str, str]) -> charts.Chart:
+    told = [row for row in rows if row["better"] != NEITHER]
+    for name in names:
+        if told and all(row["better"] == name for row in told):
+            head = f"{name} is significantly better by {len(told)} of {len(rows)} metrics"
+            if len(told) == len(rows):
+                head = f"{name} is significantly better by every metric"
+            break
+    else:
+        head = "Each is better by some metrics" if told else f"By no metric can {names[0]} and {names[1]} be told apart"
+    title = charts.title(head, "dot: mean difference; line: 95 % interval; hollow: not significant (Holm)", 58)
+    return _forest(rows, names, models, "what", "Difference").properties(title=title, height=420)
+
+
+def segment_rows(verdicts: Sequence[SegmentVerdict], names: tuple[str, str]) -> list[dict[str, Any]]:
+    """Each segment's difference a - b with its 95 % interval."""
+    return [
+        {"kind": one.kind, "what": one.segment, "users": one.users, **_difference(one.verdict, names)}
+        for one in verdicts
+    ]
+
+
+def mean_rows(rows: Sequence[Mapping[str, Any]], names: tuple[str, str]) -> list[dict[str, Any]]:
+    """The same from two models' means, where the users are too many: told apart if their intervals do not overlap."""
+    values: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        values.setdefault((row["kind"], row["segment"]), {})[row["model"]] = row
+    found = []
+    for (kind, segment), own in values.items():
+        if set(names) <= set(own):
+            a, b = own[names[0]], own[names[1]]
+            better = names[0] if a["low"] > b["high"] else names[1] if b["low"] > a["high"] else NEITHER
+            difference = a["value"] - b["value"]
+            found.append(
+                {
+                    "kind": kind,
+                    "what": segment,
+                    "users": a["users"],
+                    "difference": difference,
+                    "low": a["low"] - b["high"],
+                    "high": a["high"] - b["low"],
+                    "better": better,
+                    "ahead": names[int(difference < 0)],
+                }
+            )
+    return found
+
+
+def by_segment(
+    rows: list[dict[str, Any]], kind: str, names: tuple[str, str], metric: str, models: Mapping[str, str]
+) -> charts.Chart:
+    own = [row for row in rows if row["kind"] == kind]
+    won = {name: [row["what"] for row in own if row["better"] == name] for name in names}
+    parts = [
+        f"{name} for {wording.listed(those) if len(those) < 4 else len(those)}" for name, those in won.items() if those
+    ]
+    head = (
+        f"By {kind}: significantly better is {'; '.join(parts)}"
+        if parts
+        else f"By {kind}: neither is significantly better"
+    )
+    title = charts.title(head, f"mean {metric} of {names[0]} minus {names[1]}", 58)
+    chart = _forest(own, names, models, "what", f"Difference in {metric}")
+    return chart.properties(title=title, height=30 * len(own) + 220)
+
+
+def overlap_rows(overlap: Overlap) -> list[dict[str, Any]]:
+    """Users by the Jaccard similarity of their two lists, in tenths."""
+    place = np.minimum((overlap.jaccard * 10 + 1e-9).astype(int), 9)
+    counts = np.bincount(place, minlength=10)
+    return [{"from": low / 10, "to": (low + 1) / 10, "users": int(count)} for low, count in enumerate(counts)]
+
+
+def overlaps(rows: list[dict[str, Any]], overlap: Overlap, names: tuple[str, str], k: int) -> charts.Chart:
+    shared = float(overlap.shared.mean())
+    head = f"Their lists share {shared * k:.1f} of {k} movies on average"
+    subtitle = (
+        f"overlap@{k} {wording.percent(shared)}, mean Jaccard {overlap.jaccard.mean():.3f}; further right: more alike"
+    )
+    bars = alt.Chart(charts.data(rows)).mark_rect(color=charts.HUES[5])
+    return bars.encode(
+        x=alt.X("from:Q", title=f"Jaccard similarity of a user's two lists of {k}", scale=alt.Scale(domain=[0, 1])),
+        x2="to:Q",
+        y=alt.Y("users:Q", title="Users"),
+        y2=alt.datum(0),
+        tooltip=[
+            alt.Tooltip("from:Q", title="From", format=".1f"),
+            alt.Tooltip("to:Q", title="To", format=".1f"),
+            alt.Tooltip("users:Q", title="Users", format=","),
+        ],
+    ).properties(title=charts.title(head, subtitle, 58), height=400)
+
+
+def _difference(verdict: Verdict, names: tuple[str, str]) -> dict[str, Any]:
+    found = verdict.comparison
+    sign = 1 if verdict.better == names[0] else -1
+    ends = sorted((sign * found.low, sign * found.high))
+    return {
+        "difference": sign * found.difference,
+        "low": ends[0],
+        "high": ends[1],
+        "better": verdict.better if verdict.significant else NEITHER,
+        "ahead": verdict.better,
+        "p": max(verdict.p_bootstrap, verdict.p_wilcoxon),
+    }
+
+
+def _forest(
+    rows: list[dict[str, Any]], names: tuple[str, str], models: Mapping[str, str], label: str, axis: str
+) -> charts.Chart:
+    order = [row[label] for row in rows]
+    y = alt.Y(
+        f"{label}:N",
+        sort=order,
+        title=None,
+        axis=alt.Axis(labelLimit=140, labelOverlap=False, ticks=False, domain=False),
+    )
+    base = alt.Chart(charts.data(rows))
+    tooltip = [
+        alt.Tooltip(f"{label}:N", title=" "),
+        alt.Tooltip("difference:Q", title="Difference", format="+.4f"),
+        alt.Tooltip("low:Q", title="95 % from", format="+.4f"),
+        alt.Tooltip("high:Q", title="95 % to", format="+.4f"),
+        alt.Tooltip("better:N", title="Better"),
+    ]
+    color = _better(models, "ahead")
+    x = alt.X("difference:Q", title=f"{axis}: left {names[1]} is better, right {names[0]}")
+    zero = alt.Chart(charts.data([{"zero": 0}])).mark_rule(color=charts.QUIET, strokeDash=[3, 3]).encode(x="zero:Q")
+    line = base.mark_rule(strokeWidth=3, opacity=0.6).encode(
+        x=alt.X("low:Q", title=f"{axis}: left {names[1]} is better, right {names[0]}"),
+        x2="high:Q",
+        y=y,
+        color=color,
+        tooltip=tooltip,
+    )
+    told = alt.datum.better != NEITHER
+    full = base.mark_point(size=90, filled=True, opacity=1).transform_filter(told)
+    hollow = base.mark_point(size=70, filled=False, strokeWidth=2, opacity=1).transform_filter(
+        alt.datum.better == NEITHER
+    )
+    return alt.layer(
+        zero,
+        line,
+        full.encode(x=x, y=y, color=color, tooltip=tooltip),
+        hollow.encode(x=x, y=y, color=color, tooltip=tooltip),
+    )
+
+
+def _better(models: Mapping[str, str], field: str = "better") -> alt.Color:
+    """Colour by who is ahead; two models with one hue get the pair's own two."""
+    hues = [charts.hue(model) for model in models.values()]
+    if len(set(hues)) < len(hues):
+        hues = [charts.FIRST, charts.SECOND][: len(hues)]
+    return alt.Color(f"{field}:N", scale=alt.Scale(domain=list(models), range=hues), legend=charts.model_legend())

@@ -1,0 +1,436 @@
+"""For whom models are good, how they use the catalogue, and what newcomers and taste dials cost."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from dashboard import charts, wording
+from dashboard.label_places import label_places
+from dashboard.queries.prices import Curve
+from dashboard.queries.segments import Exposure
+from movierec_engine.html_report.beyond_accuracy import unbeaten
+
+MEANINGS = {
+    "cold": "no train items to 4",
+    "limited": "5 to 19 train items",
+    "moderate": "20 to 99",
+    "rich": "100 or more",
+    "head": "first half of all ratings",
+    "mid": "next 30 %",
+    "tail": "last 20 %",
+}
+
+
+def leaders(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Segment -> the model with the highest mean."""
+    best: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        if row["segment"] not in best or row["value"] > best[row["segment"]]["value"]:
+            best[row["segment"]] = row
+    return {segment: row["model"] for segment, row in best.items()}
+
+
+def who_leads(rows: Sequence[Mapping[str, Any]]) -> str:
+    found = leaders(rows)
+    models = list(dict.fromkeys(found.values()))
+    if len(models) == 1:
+        return f"{models[0]} leads in each" if len(found) > 1 else f"{models[0]} leads"
+    counts = {model: [segment for segment, own in found.items() if own == model] for model in models}
+    ordered = sorted(counts.items(), key=lambda item: -len(item[1]))
+    parts = [f"{model} for {wording.listed(own) if len(own) < 4 else len(own)}" for model, own in ordered]
+    return f"who leads differs: {', '.join(parts)}"
+
+
+def tiers(rows: list[dict[str, Any]], kind: str, models: Mapping[str, str], metric: str) -> charts.Chart:
+    """Dots with intervals: a group of rows for each segment, a row a model."""
+    segments = list(dict.fromkeys(row["segment"] for row in rows))
+    users = {row["segment"]: row["users"] for row in rows}
+    shown = [{**row, "group": f"{row['segment']} ({users[row['segment']]:,} users)"} for row in rows]
+    order = [f"{segment} ({users[segment]:,} users)" for segment in segments]
+    subtitle = "; ".join(f"{one}: {MEANINGS[one]}" for one in segments if one in MEANINGS)
+    title = charts.title(f"By {kind}: {who_leads(rows)}", f"{subtitle}. Line: 95 % interval", 58)
+    base = alt.Chart(charts.data(shown))
+    y = alt.Y("group:N", sort=order, title=None, axis=alt.Axis(labelLimit=170, ticks=False, domain=False))
+    offset = alt.YOffset("model:N", sort=list(models))
+    tooltip = [
+        alt.Tooltip("model:N", title="Model"),
+        alt.Tooltip("segment:N", title="Segment"),
+        alt.Tooltip("value:Q", title=metric, format=".4f"),
+        alt.Tooltip("low:Q", title="95 % from", format=".4f"),
+        alt.Tooltip("high:Q", title="95 % to", format=".4f"),
+        alt.Tooltip("users:Q", title="Users", format=","),
+    ]
+    color = charts.model_color(models, charts.model_legend())
+    line = base.mark_rule(strokeWidth=2.5, opacity=0.55).encode(
+        x=alt.X("low:Q", title=f"{metric}, mean over the segment's users"),
+        x2="high:Q",
+        y=y,
+        yOffset=offset,
+        color=color,
+        tooltip=tooltip,
+    )
+    dot = base.mark_point(size=65, filled=True, opacity=1).encode(
+        x="value:Q",
+        y=y,
+        yOffset=offset,
+        color=color,
+        shape=charts.model_shape(models, charts.model_legend()),
+        tooltip=tooltip,
+    )
+    height = max(260, len(segments) * (len(models) * 16 + 20) + 220)
+    return alt.layer(line, dot).properties(title=title, height=height)
+
+
+def heat(rows: list[dict[str, Any]], kind: str, models: Mapping[str, str], metric: str) -> charts.Chart:
+    """A row a segment, a column a model: how near it is to the row's best."""
+    best = {row["segment"]: 0.0 for row in rows}
+    for row in rows:
+        best[row["segment"]] = max(best[row["segment"]], row["value"])
+    shown = [
+        {
+            **row,
+            "share": row["value"] / best[row["segment"]] if best[row["segment"]] > 0 else 0.0,
+            "text": f"{row['value']:.3f}{' ★' if row['value'] == best[row['segment']] > 0 else ''}",
+        }
+        for row in rows
+    ]
+    segments = list(dict.fromkeys(row["segment"] for row in rows))
+    if kind == "decade":
+        segments = sorted(segments)
+    title = charts.title(
+        f"By {kind}: {who_leads(rows)}",
+        f"mean {metric} over users with such items in test; ★ and the strongest shade: best of its row",
+        charts.WIDE,
+    )
+    base = alt.Chart(charts.data(shown)).encode(
+        x=alt.X("model:N", sort=list(models), title=None, axis=alt.Axis(orient="top", labelAngle=0, labelLimit=110)),
+        y=alt.Y("segment:N", sort=segments, title=None, axis=alt.Axis(labelLimit=130)),
+    )
+    cells = base.mark_rect().encode(
+        color=alt.Color(
+            "share:Q", scale=alt.Scale(domain=[0.4, 1.0], range=["#0072B205", "#0072B270"], clamp=True), legend=None
+        ),
+        tooltip=[
+            alt.Tooltip("segment:N", title=kind.capitalize()),
+            alt.Tooltip("model:N", title="Model"),
+            alt.Tooltip("value:Q", title=metric, format=".4f"),
+            alt.Tooltip("low:Q", title="95 % from", format=".4f"),
+            alt.Tooltip("high:Q", title="95 % to", format=".4f"),
+            alt.Tooltip("users:Q", title="Users", format=","),
+            alt.Tooltip("test_items:Q", title="Test items", format=","),
+        ],
+    )
+    texts = base.mark_text(fontSize=11, color=charts.ink()).encode(text="text:N")
+    return alt.layer(cells, texts).properties(title=title, height=26 * len(segments) + 150)
+
+
+def lorenz_rows(exposures: Mapping[str, Exposure]) -> list[dict[str, Any]]:
+    return [
+        {"model": name, "catalogue": float(x), "places": float(y)}
+        for name, exposure in exposures.items()
+        for x, y in zip(exposure.catalogue, exposure.places, strict=True)
+    ]
+
+
+def lorenz(exposures: Mapping[str, Exposure], models: Mapping[str, str], k: int) -> charts.Chart:
+    """Concentration of the lists: the further below the diagonal, the fewer movies have all the places."""
+    ordered = sorted(exposures, key=lambda name: exposures[name].gini)
+    shown = {f"{name}: Gini {exposures[name].gini:.3f}": models[name] for name in ordered}
+    names = dict(zip(ordered, shown, strict=True))
+    rows = [{**row, "model": names[row["model"]]} for row in lorenz_rows(exposures)]
+    even = alt.Chart(charts.data([{"x": 0, "y": 0}, {"x": 1, "y": 1}]))
+    lines = alt.Chart(charts.data(rows)).mark_line(strokeWidth=2.2)
+    legend = alt.Legend(title=None, orient="top-left", labelLimit=240, symbolStrokeWidth=3)
+    percent = alt.Axis(format=".0%")
+    chart = alt.layer(
+        even.mark_line(strokeDash=[4, 4], color=charts.QUIET, strokeWidth=1).encode(x="x:Q", y="y:Q"),
+        lines.encode(
+            x=alt.X("catalogue:Q", title="Share of the catalogue, least shown first", axis=percent),
+            y=alt.Y("places:Q", title=f"Share of all places in lists of {k}", axis=percent),
+            color=charts.model_color(shown, legend),
+            strokeDash=charts.model_dash(shown, legend),
+            tooltip=[
+                alt.Tooltip("model:N", title="Model"),
+                alt.Tooltip("catalogue:Q", title="Catalogue", format=".1%"),
+                alt.Tooltip("places:Q", title="Places", format=".1%"),
+            ],
+        ),
+    )
+    first = exposures[ordered[0]]
+    head = f"{ordered[0]} spreads its lists most evenly: "
+    head += f"{wording.percent(first.shown / first.items, 0)} of the catalogue is shown"
+    return chart.properties(title=charts.title(head, "dashed: every movie shown equally often", 58), height=460)
+
+
+def list_shares(rows: list[dict[str, Any]], models: Mapping[str, str], k: int) -> charts.Chart:
+    """What the lists are made of: head, mid and tail of the catalogue, stacked."""
+    tail = {row["model"]: row["value"] for row in rows if row["segment"] == "tail"}
+    most = max(tail, key=lambda name: tail[name]) if tail else ""
+    head = (
+        f"{most} shows most of the long tail: {wording.percent(tail[most])} of its places"
+        if tail
+        else "What the lists show"
+    )
+    tiers_of = ["head", "mid", "tail"]
+    title = charts.title(
+        head,
+        "; ".join(f"{one}: {MEANINGS[one]}" for one in tiers_of)
+        + ". Each is a mean over the users who have such movies in test, so that a bar need not end at 100 %",
+        charts.WIDE,
+    )
+    shown = [{**row, "place": tiers_of.index(row["segment"])} for row in rows if row["segment"] in tiers_of]
+    return (
+        alt.Chart(charts.data(shown))
+        .mark_bar()
+        .encode(
+            x=alt.X(
+                "value:Q",
+                title=f"Share of the places in lists of {k}",
+                stack="zero",
+                axis=alt.Axis(format=".0%"),
+            ),
+            y=alt.Y("model:N", sort=list(models), title=None, axis=alt.Axis(labelLimit=160, ticks=False, domain=False)),
+            color=alt.Color(
+                "segment:N",
+                scale=alt.Scale(domain=tiers_of, range=[charts.GREY, charts.HUES[5], charts.HUES[0]]),
+                legend=alt.Legend(title=None, orient="top"),
+            ),
+            order=alt.Order("place:Q"),
+            tooltip=[
+                alt.Tooltip("model:N", title="Model"),
+                alt.Tooltip("segment:N", title="Tier"),
+                alt.Tooltip("value:Q", title="Share of the places", format=".1%"),
+            ],
+        )
+        .properties(title=title, height=30 * len(models) + 230)
+    )
+
+
+_PLOT = (470.0, 250.0)
+
+
+def novelty(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str, other: str) -> charts.Chart:
+    """Accuracy against novelty: up and to the right is better on both."""
+    front = unbeaten({row["model"]: (row["novelty"], row["score"]) for row in rows})
+    if len(front) == 1:
+        head = f"{front[0]} has both the highest accuracy and the highest novelty"
+    elif len(front) == len(rows):
+        head = "Every gain in accuracy here costs novelty"
+    else:
+        head = f"No model beats {wording.listed(front).replace(' and ', ' or ')} on both accuracy and novelty"
+    spans = [_span([row[name] for row in rows]) for name in ("novelty", "score")]
+    (left, right), (low, high) = spans
+    points = [
+        ((row["novelty"] - left) / (right - left) * _PLOT[0], (high - row["score"]) / (high - low) * _PLOT[1])
+        for row in rows
+    ]
+    x = alt.X(
+        "novelty:Q",
+        title=f"{other}, bits: further right, less known movies",
+        scale=alt.Scale(domain=[left, right], nice=False),
+    )
+    y = alt.Y("score:Q", title=f"{metric} on test", scale=alt.Scale(domain=[low, high], nice=False))
+    color, base = charts.model_color(models), alt.Chart(charts.data(rows))
+    tooltip = [
+        alt.Tooltip("model:N", title="Model"),
+        alt.Tooltip("score:Q", title=metric, format=".4f"),
+        alt.Tooltip("novelty:Q", title=other, format=".2f"),
+    ]
+    layers = [
+        base.mark_point(size=120, filled=True, opacity=1).encode(
+            x=x, y=y, color=color, shape=charts.model_shape(models), tooltip=tooltip
+        )
+    ]
+    placed = label_places(points, [row["model"] for row in rows], _PLOT[0])
+    for align in ("left", "right", "center"):
+        own = [
+            row
+            | {
+                "novelty": row["novelty"] + place.dx / _PLOT[0] * (right - left),
+                "score": row["score"] - place.dy / _PLOT[1] * (high - low),
+            }
+            for row, place in zip(rows, placed, strict=True)
+            if place.align == align
+        ]
+        if own:
+            mark = alt.Chart(charts.data(own)).mark_text(align=align, baseline="middle", fontSize=12)
+            layers.append(mark.encode(x=x, y=y, text="model:N", color=color))
+    return alt.layer(*layers).properties(
+        title=charts.title(head, "up and to the right is better on both", 58), height=420
+    )
+
+
+def fold_in_rows(curves: Sequence[Curve], labels: Mapping[int, str]) -> list[dict[str, Any]]:
+    """A row a model and known movies, and `popularity` at 0; the whole history stands at the right end."""
+    rows = []
+    for number, curve in enumerate(curves):
+        sizes = [row["size"] for row in curve.rows if row["size"] is not None]
+        end = 2 * max(sizes, default=1)
+        for row in curve.rows:
+            known = row["size"] if row["size"] is not None else end
+            rows.append(
+                {
+                    "model": labels[number],
+                    "source": str(row["source"]),
+                    "known": known,
+                    **{name: row[name] for name in ("value", "low", "high")},
+                }
+            )
+    return rows
+
+
+def fold_in(rows: list[dict[str, Any]], models: Mapping[str, str]) -> charts.Chart:
+    """A newcomer's list by how many of their movies are known; the level is the same people trained in."""
+    curve = [row for row in rows if row["source"] not in ("trained_in", "popularity")]
+    ends = [row for row in rows if row["source"] == "trained_in"]
+    base = [row for row in rows if row["source"] == "popularity"]
+    largest = max((row["known"] for row in curve), default=1)
+    kept = _kept(rows)
+    head = (
+        f"Newcomers lose least with {max(kept, key=lambda one: kept[one])}: the whole history told gives "
+        f"{wording.percent(max(kept.values()), 0)} of what training on them gives"
+        if kept
+        else "How good the lists of newcomers are, by how many of their movies are known"
+    )
+    title = charts.title(
+        head,
+        "line: told so many movies (the last point: all); dashed level: trained on them as well; dotted: popularity",
+        charts.WIDE,
+    )
+    color = charts.model_color(models, charts.model_legend())
+    x = alt.X(
+        "known:Q",
+        title="Movies that the model is told of (log scale, at the right end all)",
+        scale=alt.Scale(type="log", base=2, nice=False, domain=[0.9, largest * 1.1]),
+        axis=alt.Axis(values=sorted({row["known"] for row in curve}), format="d"),
+    )
+    y = alt.Y("value:Q", title="NDCG@10 on test", scale=alt.Scale(zero=False))
+    tooltip = [
+        alt.Tooltip("model:N", title="Model"),
+        alt.Tooltip("source:N", title="Knows by"),
+        alt.Tooltip("known:Q", title="Movies"),
+        alt.Tooltip("value:Q", title="NDCG@10", format=".4f"),
+        alt.Tooltip("low:Q", title="95 % from", format=".4f"),
+        alt.Tooltip("high:Q", title="95 % to", format=".4f"),
+    ]
+    layers = [
+        alt.Chart(charts.data(curve))
+        .mark_errorband(opacity=0.15)
+        .encode(x=x, y=alt.Y("low:Q", title="NDCG@10 on test"), y2="high:Q", color=color),
+        alt.Chart(charts.data(curve))
+        .mark_line(point=True, strokeWidth=2.2)
+        .encode(x=x, y=y, color=color, tooltip=tooltip),
+        alt.Chart(charts.data(ends))
+        .mark_rule(strokeDash=[6, 3], strokeWidth=1.5)
+        .encode(y=y, color=color, tooltip=tooltip),
+        alt.Chart(charts.data(base[:1]))
+        .mark_rule(strokeDash=[2, 3], color=charts.GREY, strokeWidth=1.5)
+        .encode(y=y, tooltip=tooltip),
+    ]
+    return alt.layer(*layers).properties(title=title, height=460)
+
+
+def _kept(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Model -> the whole history's value / trained in's."""
+    whole = {row["model"]: row["value"] for row in rows if row["source"] == "whole_history"}
+    trained = {row["model"]: row["value"] for row in rows if row["source"] == "trained_in"}
+    return {name: value / trained[name] for name, value in whole.items() if trained.get(name, 0) > 0}
+
+
+def dial_rows(curve: Curve, accuracy: str) -> list[dict[str, Any]]:
+    """Accuracy of each dial at each setting."""
+    return [
+        {name: row[name] for name in ("dial", "setting", "value", "low", "high")}
+        for row in curve.rows
+        if row["measure"] == accuracy
+    ]
+
+
+def dials(rows: list[dict[str, Any]], name: str, accuracy: str) -> charts.Chart:
+    """What turning each dial up costs in accuracy."""
+    order = list(dict.fromkeys(row["dial"] for row in rows))
+    at_zero = {row["dial"]: row["value"] for row in rows if row["setting"] == 0}
+    at_most = {row["dial"]: row["value"] for row in rows if row["setting"] == max(one["setting"] for one in rows)}
+    lost = {dial: 1 - at_most[dial] / at_zero[dial] for dial in order if at_zero.get(dial) and dial in at_most}
+    head = f"{name}: what turning a taste dial up costs"
+    if lost:
+        dear = max(lost, key=lambda dial: lost[dial])
+        share = f"{wording.percent(lost[dear], 0)} of {wording.metric_title(accuracy)}"
+        head = f"{name}: dearest is {dear.replace('_', ' ')}, which fully turned up costs {share}"
+    scale = alt.Scale(domain=order, range=list(charts.HUES[: len(order)]))
+    legend = alt.Legend(
+        title=None,
+        orient="top",
+        labelLimit=200,
+        columns=3,
+        symbolStrokeWidth=3,
+        labelExpr="replace(datum.label, /_/g, ' ')",
+    )
+    return (
+        alt.Chart(charts.data(rows))
+        .mark_line(point=True, strokeWidth=2.2)
+        .encode(
+            x=alt.X("setting:Q", title="Dial, from 0 (off) to 1"),
+            y=alt.Y("value:Q", title=f"{wording.metric_title(accuracy)} on validation", scale=alt.Scale(zero=False)),
+            color=alt.Color("dial:N", scale=scale, legend=legend),
+            tooltip=[
+                alt.Tooltip("dial:N", title="Dial"),
+                alt.Tooltip("setting:Q", title="Setting"),
+                alt.Tooltip("value:Q", title=wording.metric_title(accuracy), format=".4f"),
+                alt.Tooltip("low:Q", title="95 % from", format=".4f"),
+                alt.Tooltip("high:Q", title="95 % to", format=".4f"),
+            ],
+        )
+        .properties(title=charts.title(head, "each dial alone, over the model's best candidates", 58), height=440)
+    )
+
+
+def bought_rows(curve: Curve, bought: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What each dial is for, at each setting: the share by which its own measure has moved from setting 0."""
+    values = {(row["dial"], row["setting"], row["measure"]): row["value"] for row in curve.rows}
+    rows = []
+    for dial, measure in bought.items():
+        start = values.get((dial, 0.0, measure))
+        for (one, setting, own), value in values.items():
+            if one == dial and own == measure and start:
+                rows.append({"dial": dial, "setting": setting, "measure": measure, "change": value / start - 1})
+    return rows
+
+
+def dials_buy(rows: list[dict[str, Any]], order: Sequence[str]) -> charts.Chart:
+    scale = alt.Scale(domain=list(order), range=list(charts.HUES[: len(order)]))
+    legend = alt.Legend(
+        title=None,
+        orient="top",
+        labelLimit=200,
+        columns=3,
+        symbolStrokeWidth=3,
+        labelExpr="replace(datum.label, /_/g, ' ')",
+    )
+    furthest = max(rows, key=lambda row: abs(row["change"]))
+    dial = furthest["dial"].replace("_", " ")
+    head = f"What it buys: {dial} moves its own measure furthest, by {furthest['change']:+.0%}"
+    return (
+        alt.Chart(charts.data(rows))
+        .mark_line(point=True, strokeWidth=2.2)
+        .encode(
+            x=alt.X("setting:Q", title="Dial, from 0 (off) to 1"),
+            y=alt.Y("change:Q", title="Change of what the dial is for", axis=alt.Axis(format="+.0%")),
+            color=alt.Color("dial:N", scale=scale, legend=legend),
+            tooltip=[
+                alt.Tooltip("dial:N", title="Dial"),
+                alt.Tooltip("measure:N", title="Measure"),
+                alt.Tooltip("setting:Q", title="Setting"),
+                alt.Tooltip("change:Q", title="Change", format="+.1%"),
+            ],
+        )
+        .properties(
+            title=charts.title(head, "balance dials lower a divergence, so down is what they are for", 58), height=360
+        )
+    )
+
+
+def _span(values: list[float]) -> tuple[float, float]:
+    margin = 0.15 * (max(values) - min(values)) or 0.1 * abs(max(values)) or 1.0
+    return min(values) - margin, max(values) + margin

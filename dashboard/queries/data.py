@@ -1,0 +1,194 @@
+"""What a data set looks like, what was dropped of it, how it was split, and how its versions differ.
+
+Every answer is aggregated in DuckDB; no row of the data leaves it. A version never changes, so that the pages may keep
+the answers.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dashboard.queries.parquet import arrays, columns, query, records, rows
+from dashboard.queries.store_files import folders, slot_of
+from movierec_engine.errors import StoreError
+from movierec_engine.store import Artifact, ArtifactStore
+
+RATINGS_FILE, SPLIT_FILE = "ratings.parquet", "split.parquet"
+PER_SLOT = 50
+"""Versions of a data set that can be chosen, newest first."""
+PARTS = ("train", "validation", "test")
+EXACT_ROWS = 5_000_000
+"""Rows up to which distinct users and movies are counted exactly."""
+PERIODS = 240
+"""Steps that a timeline has at most."""
+_STEPS = ("hour", "day", "week", "month", "quarter", "year")
+_SECONDS = (3_600, 86_400, 604_800, 2_629_800, 7_889_400, 31_557_600)
+
+
+@dataclass(frozen=True)
+class Lorenz:
+    """A long tail: of n users or movies, most active first, the share of all ratings that the first ones have."""
+
+    of: str
+    n: int
+    smallest: int
+    median: float
+    largest: int
+    share: tuple[float, ...]
+    ratings: tuple[float, ...]
+
+    def first(self, share: float) -> float:
+        """Share of the ratings that this share of users or movies has."""
+        return next((own for at, own in zip(self.share, self.ratings, strict=True) if at >= share - 1e-9), 1.0)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A raw version with the newest versions made from it, as far as they are in the store."""
+
+    ratings: Artifact
+    interactions: Artifact | None
+    splits: Artifact | None
+
+
+def data_sets(root: Path) -> list[str]:
+    """Names of the data sets that have raw ratings, that of the newest version first."""
+    found = [
+        (versions[-1].name, folder.name) for folder in folders(root / "raw_ratings") if (versions := folders(folder))
+    ]
+    return [name for _, name in sorted(found, reverse=True)]
+
+
+def versions(root: Path, kind: str, data: str) -> list[Artifact]:
+    """The newest PER_SLOT readable versions of a data set, newest first."""
+    store, found = ArtifactStore(root), []
+    for folder in reversed(folders(root / kind / data)[-PER_SLOT:]):
+        try:
+            found.append(store.get(slot_of(root, folder.parent), folder.name))
+        except (StoreError, OSError, ValueError):
+            continue
+    return found
+
+
+def line_of(root: Path, ratings: Artifact) -> Line:
+    """What was made from a version of raw ratings: the newest interactions, and the newest split of those."""
+    data = ratings.slot.path[0]
+    made = [one for one in versions(root, "interactions", data) if one.parents.get("raw_ratings") == ratings.reference]
+    references = {one.reference: one for one in made}
+    for splits in versions(root, "splits", data):
+        if (parent := references.get(str(splits.parents.get("interactions")))) is not None:
+            return Line(ratings, parent, splits)
+    return Line(ratings, made[0] if made else None, None)
+
+
+def rating_counts(folder: Path) -> list[tuple[float, int]]:
+    """(Rating, how many) in ascending order; ratings of more than 40 values are put into 20 bins."""
+    found = query("SELECT rating, count(*) FROM read_parquet(?) GROUP BY 1 ORDER BY 1", str(folder / RATINGS_FILE))
+    if not found or len(found) <= 40:
+        return [(float(rating), int(count)) for rating, count in found or []]
+    low, high = float(found[0][0]), float(found[-1][0])
+    width, bins = (high - low) / 20, dict[float, int]()
+    for rating, count in found:
+        start = low + width * min(int((rating - low) / width), 19)
+        bins[round(start, 4)] = bins.get(round(start, 4), 0) + int(count)
+    return sorted(bins.items())
+
+
+def long_tail(folder: Path, column: str, name: str) -> tuple[Lorenz, list[dict[str, Any]]] | None:
+    """The users' activity (column user_id) or the movies' popularity (movie_id); None when it cannot be read.
+
+    Beside it how many have so many ratings: from, to (both counted in), count; each bin twice as wide as the last.
+    """
+    found = arrays(
+        f"""SELECT n, count(*) AS times FROM (SELECT count(*) AS n FROM read_parquet(?) GROUP BY {column})
+            GROUP BY n ORDER BY n DESC""",
+        str(folder / RATINGS_FILE),
+    )
+    if found is None or not len(found["n"]):
+        return None
+    each = np.repeat(np.asarray(found["n"], dtype=np.int64), np.asarray(found["times"], dtype=np.int64))
+    so_far = np.concatenate([[0], np.cumsum(each)]) / each.sum()
+    places = np.unique(np.ceil(np.linspace(0, len(each), 101)).astype(np.int64))
+    tail = Lorenz(
+        of=name,
+        n=len(each),
+        smallest=int(each[-1]),
+        median=float(np.median(each)),
+        largest=int(each[0]),
+        share=tuple(map(float, places / len(each))),
+        ratings=tuple(map(float, so_far[places])),
+    )
+    counts = np.bincount(np.log2(each).astype(np.int64))
+    bins = [{"from": 2**bin, "to": 2 ** (bin + 1) - 1, "count": int(count)} for bin, count in enumerate(counts)]
+    first = next(place for place, row in enumerate(bins) if row["count"])
+    return tail, bins[first:]
+
+
+def timeline(path: Path) -> tuple[str, list[dict[str, Any]]]:
+    """The step (such as month) and the rows by it, ordered: start, part (of a split), ratings. At most PERIODS steps.
+
+    Empty where the file cannot be read, or where all timestamps are the same, as in data without any.
+    """
+    where = str(path)
+    span = query("SELECT min(timestamp), max(timestamp) FROM read_parquet(?)", where)
+    if not span or span[0][0] is None or span[0][0] == span[0][1]:
+        return "", []
+    seconds = span[0][1] - span[0][0]
+    step = next((name for name, length in zip(_STEPS, _SECONDS, strict=True) if seconds / length <= PERIODS), "year")
+    part = "part" if "part" in columns(path) else "'ratings'"
+    found = records(
+        f"""SELECT strftime(date_trunc('{step}', make_timestamp(timestamp * 1000000)), '%Y-%m-%dT%H:%M') AS start,
+                   {part} AS part, count(*) AS ratings
+            FROM read_parquet(?) GROUP BY ALL ORDER BY ALL""",
+        where,
+    )
+    return step, found or []
+
+
+def part_spans(folder: Path) -> list[dict[str, Any]]:
+    """Each part of a split: rows, users, movies (estimated where there are over EXACT_ROWS), first and last day."""
+    distinct = "approx_count_distinct({})" if rows(folder / SPLIT_FILE) > EXACT_ROWS else "count(DISTINCT {})"
+    found = records(
+        f"""SELECT part, count(*) AS rows, {distinct.format("user_id")} AS users, {distinct.format("movie_id")} AS movies,
+                  strftime(make_timestamp(min(timestamp) * 1000000), '%Y-%m-%d') AS first,
+                  strftime(make_timestamp(max(timestamp) * 1000000), '%Y-%m-%d') AS last
+           FROM read_parquet(?) GROUP BY part""",
+        str(folder / SPLIT_FILE),
+    )
+    return sorted(found or [], key=lambda row: PARTS.index(row["part"]) if row["part"] in PARTS else len(PARTS))
+
+
+def drift(old: Path, new: Path) -> float | None:
+    """Population stability index of the ratings: sum over values of (new - old) ln(new / old), shares of each.
+
+    Shares of nothing count as half a rating. None when a file cannot be read.
+    """
+    before, after = dict(rating_counts(old)), dict(rating_counts(new))
+    if not before or not after:
+        return None
+    values = set(before) | set(after)
+    totals = sum(before.values()), sum(after.values())
+    index = 0.0
+    for value in values:
+        a, b = max(before.get(value, 0), 0.5) / totals[0], max(after.get(value, 0), 0.5) / totals[1]
+        index += (b - a) * math.log(b / a)
+    return index
+
+
+def arrivals(old: Path, new: Path) -> dict[str, int]:
+    """Users and movies of the new version that the old one lacks, and the other way round; {} when unreadable."""
+    found = dict[str, int]()
+    for column, name in (("user_id", "users"), ("movie_id", "movies")):
+        rows = query(
+            f"""WITH old AS (SELECT DISTINCT {column} FROM read_parquet(?)),
+                     new AS (SELECT DISTINCT {column} FROM read_parquet(?))
+                SELECT (SELECT count(*) FROM new ANTI JOIN old USING ({column})),
+                       (SELECT count(*) FROM old ANTI JOIN new USING ({column}))""",
+            *(str(old / RATINGS_FILE), str(new / RATINGS_FILE)),
+        )
+        if rows:
+            found |= {f"new {name}": int(rows[0][0]), f"gone {name}": int(rows[0][1])}
+    return found

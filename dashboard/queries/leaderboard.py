@@ -1,0 +1,126 @@
+"""Which reports may be ranked together, and in which order they then stand."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from dashboard.queries.reports import Snapshot, ask
+from movierec_engine.evaluation.metrics import ACCURACY
+
+RANKED = (*ACCURACY, "coverage")
+"""Metrics by which models are ranked: those of which more is better."""
+BASELINE = "popularity"
+"""The model that every other one has to beat."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Reports that may be ranked together: same data, protocol and fingerprint."""
+
+    data: str
+    protocol: str
+    fingerprint: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.data}/{self.protocol}/{self.fingerprint}"
+
+    @property
+    def sampled(self) -> bool:
+        return self.protocol != "full"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One report's place by one metric; score is None where the report lacks that metric."""
+
+    id: str
+    model: str
+    device: str
+    version: str
+    fingerprint: str
+    created_at: str
+    code_version: str
+    command: str
+    folder: str
+    splits: str
+    raw_movies: str
+    seconds: float
+    memory_mb: float
+    evaluation_seconds: float | None
+    users: int
+    score: float | None
+    low: float | None
+    high: float | None
+    validation: float | None
+    served: bool
+
+    def file(self, name: str) -> Path:
+        """One of the report's files."""
+        return Path(self.folder) / name
+
+
+def groups(snapshot: Snapshot) -> list[Group]:
+    """Every set of comparable reports, that of the newest report first: the one that the leaderboard asset ranks."""
+    rows = ask(
+        snapshot,
+        """SELECT data, protocol, fingerprint FROM reports
+           GROUP BY ALL ORDER BY max(version) DESC""",
+    )
+    return [Group(*row) for row in rows]
+
+
+def devices(snapshot: Snapshot, group: Group) -> list[str]:
+    rows = ask(snapshot, f"SELECT DISTINCT device FROM reports WHERE {_IN_GROUP} ORDER BY device", *_key(group))
+    return [device for (device,) in rows]
+
+
+def metrics(snapshot: Snapshot, group: Group) -> dict[str, list[int]]:
+    """Metric name -> the k values it was measured at, over all reports of a group."""
+    rows = ask(
+        snapshot,
+        f"""SELECT metric, list(DISTINCT k ORDER BY k) FROM scores JOIN reports USING (id)
+            WHERE {_IN_GROUP} GROUP BY metric ORDER BY metric""",
+        *_key(group),
+    )
+    return {metric: depths for metric, depths in rows if metric in RANKED}
+
+
+def standings(snapshot: Snapshot, group: Group, metric: str, k: int, device: str | None = None) -> list[Standing]:
+    """The group's reports, best test score first; ties go to the one that trains faster."""
+    serving = snapshot.serving.trained_model if snapshot.serving else ""
+    rows = ask(
+        snapshot,
+        f"""SELECT id, model, device, version, fingerprint, created_at, code_version, command, folder,
+                   splits, raw_movies, seconds, memory_mb, evaluation_seconds, users, score, low, high,
+                   validation, trained_model = ? AS served
+            FROM reports LEFT JOIN (FROM scores WHERE metric = ? AND k = ?) USING (id)
+            WHERE {_IN_GROUP} AND device = coalesce(?, device)
+            ORDER BY score DESC NULLS LAST, seconds, model, device""",
+        serving,
+        metric,
+        k,
+        *_key(group),
+        device,
+    )
+    return [Standing(*row) for row in rows]
+
+
+def scores_at(snapshot: Snapshot, k: int) -> dict[tuple[str, str], float]:
+    """(Report id, metric name) -> test score at k."""
+    return {(report, metric): score for report, metric, score in ask(snapshot, _AT_K, k)}
+
+
+def frame(rows: list[dict[str, Any]]) -> Any:
+    """Rows as a data frame."""
+    return pa.Table.from_pylist(rows).to_pandas()
+
+
+_IN_GROUP = "data = ? AND protocol = ? AND fingerprint = ?"
+_AT_K = "SELECT id, metric, score FROM scores WHERE k = ?"
+
+
+def _key(group: Group) -> tuple[str, str, str]:
+    return group.data, group.protocol, group.fingerprint

@@ -1,0 +1,163 @@
+"""Two models, or several, over the same users: differences, tests, lists and examples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dashboard.queries.parquet import arrays, known, one_in, quoted, records, rows, sampled
+from movierec_engine.errors import MovierecError
+from movierec_engine.evaluation.comparison import (
+    LeaderComparison,
+    Verdict,
+    compare_all_pairs,
+    compare_leaderboard,
+    correct,
+)
+from movierec_engine.evaluation.report import LISTS_FILE, RELEVANT_FILE, USERS_FILE
+from movierec_engine.pipeline.comparison import SegmentVerdict, by_segment
+from movierec_engine.pipeline.reports import Measured
+from movierec_engine.store import ArtifactStore
+
+Values = NDArray[np.float64]
+
+SAMPLE_FOR_ALL = 5_000
+"""Users that all pairs of a board are tested over; a pair alone is tested over SAMPLE_USERS."""
+
+
+@dataclass(frozen=True, eq=False)
+class PairedUsers:
+    """Users of both reports with the values of each: float64 [n] by metric, such as ndcg@10."""
+
+    users: int
+    """How many there are; more than n where a sample stands for them."""
+    user_id: NDArray[np.int64]
+    train_items: NDArray[np.int64] | None
+    a: dict[str, Values]
+    b: dict[str, Values]
+
+    @property
+    def sampled(self) -> bool:
+        return len(self.user_id) < self.users
+
+
+@dataclass(frozen=True, eq=False)
+class Overlap:
+    """How alike two models' lists are, of each looked-at user: float64 [n] each."""
+
+    jaccard: Values
+    """Shared items / items in either list."""
+    shared: Values
+    """Shared items / k."""
+
+
+def paired_users(a: Path, b: Path, metrics: Sequence[str]) -> PairedUsers | None:
+    """The users of two reports' folders, by those of the metrics that both have; None when the files cannot tell."""
+    files = [a / USERS_FILE, b / USERS_FILE]
+    names = known(metrics, *files)
+    if not names:
+        return None
+    total = rows(files[0])
+    chosen = ", ".join(f"a.{quoted(name)}, b.{quoted(name)}" for name in names)
+    train = "a.train_items" if known(["train_items"], files[0]) else "NULL"
+    found = arrays(
+        f"""SELECT a.user_id, {train}, {chosen} FROM read_parquet(?) a JOIN read_parquet(?) b USING (user_id)
+            WHERE {sampled("a.user_id", one_in(total))} ORDER BY a.user_id""",
+        *map(str, files),
+    )
+    if found is None or not len(values := list(found.values())) or not len(values[0]):
+        return None
+    ours = dict(zip(names, (np.asarray(value, dtype=np.float64) for value in values[2::2]), strict=True))
+    theirs = dict(zip(names, (np.asarray(value, dtype=np.float64) for value in values[3::2]), strict=True))
+    known_train = None if train == "NULL" else np.asarray(values[1], dtype=np.int64)
+    return PairedUsers(total, np.asarray(values[0], dtype=np.int64), known_train, ours, theirs)
+
+
+def paired_comparison(better: Path, other: Path, metric: str) -> Verdict | None:
+    """Two reports over the users of both, tested as `movierec compare` does; None when the files cannot tell.
+
+    Differences within a user are far less noisy than the two means, so this can decide where intervals overlap.
+    """
+    found = paired_users(better, other, [metric])
+    try:
+        return compare_all_pairs({"better": found.a[metric], "other": found.b[metric]})[0] if found else None
+    except MovierecError:
+        return None
+
+
+def head_to_head(found: PairedUsers, names: tuple[str, str]) -> dict[str, Verdict]:
+    """Metric -> who is better by it, Holm-corrected over the metrics; metrics that cannot be compared are left out."""
+    verdicts = {}
+    for metric, values in found.a.items():
+        try:
+            verdicts[metric] = compare_all_pairs({names[0]: values, names[1]: found.b[metric]})[0]
+        except MovierecError:
+            continue
+    return dict(zip(verdicts, correct(list(verdicts.values())), strict=True)) if verdicts else {}
+
+
+def against_best(folders: Mapping[str, Path], metric: str) -> LeaderComparison | None:
+    """The model with the highest mean against each other one, as `movierec compare` does; None when it cannot be told.
+
+    folders: name -> the report's folder; those without the metric are left out.
+    """
+    files = {name: folder / USERS_FILE for name, folder in folders.items()}
+    having = {name: file for name, file in files.items() if known([metric], file)}
+    if len(having) < 2:
+        return None
+    share = one_in(max(map(rows, having.values())), SAMPLE_FOR_ALL)
+    chosen = ", ".join(f"f{place}.{quoted(metric)}" for place in range(len(having)))
+    joined = " ".join(
+        f"JOIN read_parquet(?) f{place} USING (user_id)" if place else "read_parquet(?) f0"
+        for place in range(len(having))
+    )
+    found = arrays(
+        f"SELECT {chosen} FROM {joined} WHERE {sampled('f0.user_id', share)}", *(str(file) for file in having.values())
+    )
+    try:
+        return compare_leaderboard(dict(zip(having, found.values(), strict=True))) if found else None
+    except (MovierecError, ValueError, TypeError):
+        return None
+
+
+def segments_won(store: ArtifactStore, a: Measured, b: Measured, metric: str) -> list[SegmentVerdict]:
+    """Every segment of users and of items with its verdict; none when the files cannot tell."""
+    try:
+        return by_segment(store, a, b, metric)
+    except (MovierecError, OSError, KeyError, ValueError):
+        return []
+
+
+def overlap(a: Path, b: Path, k: int) -> Overlap | None:
+    """How alike the first k places of two reports' lists are; None when the files cannot tell."""
+    share = one_in(rows(a / USERS_FILE) or rows(a / LISTS_FILE) // max(k, 1))
+    found = arrays(
+        f"""WITH a AS (SELECT user_id, movie_id FROM read_parquet(?) WHERE rank <= ? AND {sampled("user_id", share)}),
+                 b AS (SELECT user_id, movie_id FROM read_parquet(?) WHERE rank <= ? AND {sampled("user_id", share)}),
+                 common AS (SELECT user_id, count(*) AS n FROM a JOIN b USING (user_id, movie_id) GROUP BY user_id),
+                 either AS (SELECT user_id, count(*) AS n FROM (FROM a UNION FROM b) GROUP BY user_id)
+            SELECT coalesce(common.n, 0) / either.n AS jaccard, coalesce(common.n, 0) / ? AS shared
+            FROM either LEFT JOIN common USING (user_id)""",
+        *(str(a / LISTS_FILE), k, str(b / LISTS_FILE), k, k),
+    )
+    if not found or not len(found["jaccard"]):
+        return None
+    return Overlap(np.asarray(found["jaccard"], dtype=np.float64), np.asarray(found["shared"], dtype=np.float64))
+
+
+def list_of(folder: Path, movies: Path | None, user: int, k: int) -> list[dict[str, Any]]:
+    """The first k places of a user's list: rank, movie_id, title and whether it was in the test part."""
+    titles = "SELECT movie_id, title FROM read_parquet(?)"
+    if movies is None:
+        titles = "SELECT NULL::BIGINT AS movie_id, ?::VARCHAR AS title"
+    found = records(
+        f"""WITH shown AS (SELECT rank, movie_id FROM read_parquet(?) WHERE user_id = ? AND rank <= ?),
+                 hit AS (SELECT DISTINCT movie_id FROM read_parquet(?) WHERE user_id = ?)
+            SELECT rank, movie_id, coalesce(title, 'Movie ' || movie_id) AS title, hit.movie_id IS NOT NULL AS hit
+            FROM shown LEFT JOIN hit USING (movie_id) LEFT JOIN ({titles}) USING (movie_id) ORDER BY rank""",
+        *(str(folder / LISTS_FILE), user, k, str(folder / RELEVANT_FILE), user, str(movies or "")),
+    )
+    return found or []

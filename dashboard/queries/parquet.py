@@ -1,0 +1,78 @@
+"""DuckDB over Parquet files, with an answer instead of an exception where a file cannot be read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SAMPLE_USERS = 10_000
+"""Users that are looked at one by one; of more than these a sample stands for all, and the page says so."""
+
+
+def columns(path: Path) -> list[str]:
+    """Names of a file's columns; none when it cannot be read."""
+    try:
+        return list(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException):
+        return []
+
+
+def rows(path: Path) -> int:
+    """How many rows a file has; 0 when it cannot be read."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException):
+        return 0
+
+
+def query(text: str, *values: object) -> list[tuple[Any, ...]] | None:
+    """The rows of a query, or None when a file that it reads is gone, truncated or lacks a column."""
+    try:
+        with duckdb.connect() as connection:
+            return connection.execute(text, list(values)).fetchall()
+    except duckdb.Error:
+        return None
+
+
+def arrays(text: str, *values: object) -> dict[str, Any] | None:
+    """The columns of a query as NumPy arrays, or None as for `query`."""
+    try:
+        with duckdb.connect() as connection:
+            return dict(connection.execute(text, list(values)).fetchnumpy())
+    except duckdb.Error:
+        return None
+
+
+def records(text: str, *values: object) -> list[dict[str, Any]] | None:
+    """The rows of a query by column name, or None as for `query`."""
+    try:
+        with duckdb.connect() as connection:
+            found = connection.execute(text, list(values))
+            names = [column[0] for column in found.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    except duckdb.Error:
+        return None
+
+
+def quoted(name: str) -> str:
+    """A column's name as SQL has it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def one_in(users: int, most: int = SAMPLE_USERS) -> int:
+    """Of how many users one is looked at, so that about `most` are."""
+    return -(-users // most) if users > most else 1
+
+
+def sampled(column: str, share: int) -> str:
+    """The condition that keeps one in `share` users, the same ones in every file."""
+    return "true" if share <= 1 else f"hash({column}) % {share} = 0"
+
+
+def known(names: Sequence[str], *paths: Path) -> list[str]:
+    """Those of the names that are columns of every file."""
+    have = [set(columns(path)) for path in paths]
+    return [name for name in names if all(name in own for own in have)]

@@ -1,0 +1,63 @@
+"""For whom and of what models are good, and how evenly their lists use the catalogue."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dashboard.queries.parquet import arrays, records
+from movierec_engine.evaluation.report import LISTS_FILE, SEGMENTS_FILE
+
+LORENZ_POINTS = 200
+"""Points that a Lorenz curve is drawn with."""
+
+
+@dataclass(frozen=True, eq=False)
+class Exposure:
+    """How a model's lists share their places among the catalogue's items."""
+
+    items: int
+    """The catalogue, items that nobody is shown included."""
+    shown: int
+    """Items in at least one list."""
+    catalogue: NDArray[np.float64]
+    places: NDArray[np.float64]
+    """Lorenz curve: the least shown share of the catalogue, and its share of all places."""
+    gini: float
+
+
+def segment_rows(folders: Mapping[str, Path], metric: str) -> list[dict[str, Any]]:
+    """One row a model and segment, in the files' order: model, kind, segment, users, test_items, value, low, high."""
+    found = []
+    for name, folder in folders.items():
+        own = records(
+            """SELECT kind, segment, users, test_items, value, low, high
+               FROM read_parquet(?, file_row_number = true) WHERE metric = ? ORDER BY file_row_number""",
+            *(str(folder / SEGMENTS_FILE), metric),
+        )
+        found += [{"model": name, **row} for row in own or []]
+    return found
+
+
+def exposure(folder: Path, k: int, items: int | None) -> Exposure | None:
+    """The first k places of every list counted by item; None when the lists cannot be read.
+
+    items: size of the catalogue; by default the shown items alone. gini: as the reports have it (Shani and Gunawardana
+    2011).
+    """
+    counted = arrays(
+        "SELECT count(*) AS places FROM read_parquet(?) WHERE rank <= ? GROUP BY movie_id ORDER BY places",
+        *(str(folder / LISTS_FILE), k),
+    )
+    if counted is None or not len(counted["places"]):
+        return None
+    shown = np.asarray(counted["places"], dtype=np.float64)
+    n = max(items or 0, len(shown))
+    every = np.concatenate([np.zeros(n - len(shown)), shown])
+    gini = float((2 * np.arange(1, n + 1) - n - 1) @ every / (n * every.sum()))
+    places = np.concatenate([[0.0], np.cumsum(every) / every.sum()])
+    drawn = np.unique(np.linspace(0, n, LORENZ_POINTS + 1).round().astype(int))
+    return Exposure(n, len(shown), drawn / n, places[drawn], gini)

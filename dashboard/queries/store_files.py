@@ -1,0 +1,104 @@
+"""Where things stand in the artifact store, and what changes when something new lands in it."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from movierec_engine.errors import StoreError
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
+
+Signature = tuple[tuple[str, int, int], ...]
+
+DATA_KINDS = ("raw_ratings", "raw_movies", "interactions", "splits")
+"""Kinds whose slots are a data set's; all others are a model's on a device."""
+
+_SLOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
+_SIGNING = ("manifest.json", "report.json")
+
+
+def store_root() -> Path:
+    """The store's folder: MOVIEREC_ARTIFACTS, else `artifacts` below the working folder."""
+    return Path(os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts").expanduser().absolute()
+
+
+def signature(root: Path, *kinds: str) -> Signature:
+    """Changes whenever a newest version of these kinds is published, removed or repaired, or another index is promoted.
+
+    Its cost grows with the number of slots, not of versions.
+    """
+    parts = [stamp(ArtifactStore(root).pointer_file(SERVING))]
+    for kind in kinds or ("evaluation_report",):
+        for folder in slot_folders(root, kind):
+            version = folder / latest_name(folder)
+            parts += [stamp(path) for path in (folder, folder / "LATEST", *(version / name for name in _SIGNING))]
+    return tuple(parts)
+
+
+def stamp(path: Path) -> tuple[str, int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return str(path), 0, 0
+    return str(path), status.st_mtime_ns, status.st_size
+
+
+def folders(path: Path) -> list[Path]:
+    """Folders that can be part of a slot, sorted; none where the path cannot be listed."""
+    try:
+        with os.scandir(path) as entries:
+            names = sorted(entry.name for entry in entries if _SLOT_NAME.fullmatch(entry.name) and entry.is_dir())
+    except OSError:
+        return []
+    return [path / name for name in names]
+
+
+def slot_folders(root: Path, kind: str) -> list[Path]:
+    if kind in DATA_KINDS:
+        return folders(root / kind)
+    return [folder for model in folders(root / kind) for folder in folders(model)]
+
+
+def slot_of(root: Path, folder: Path) -> Slot:
+    """The slot whose versions stand in a folder."""
+    kind, *path = folder.relative_to(root).parts
+    return Slot(kind, tuple(path))
+
+
+def latest_name(folder: Path) -> str:
+    """The version that LATEST names, or "" when it names none."""
+    try:
+        name = (folder / "LATEST").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+    return name if _SLOT_NAME.fullmatch(name) else ""
+
+
+def wanted_first(folder: Path) -> Iterator[str]:
+    """Names of versions, most wanted first; the folder is listed only if LATEST's version turns out unreadable."""
+    latest = latest_name(folder)
+    if latest:
+        yield latest
+    for path in reversed(folders(folder)):
+        if path.name != latest:
+            yield path.name
+
+
+def newest(root: Path, kind: str) -> Iterator[Artifact]:
+    """The newest version of each slot of a kind whose manifest can be read."""
+    store = ArtifactStore(root)
+    for folder in slot_folders(root, kind):
+        for version in wanted_first(folder):
+            try:
+                yield store.get(slot_of(root, folder), version)
+                break
+            except (StoreError, OSError, ValueError):
+                continue
+
+
+def parent_folder(root: Path, reference: object) -> Path | None:
+    """The folder of the artifact that a reference in a manifest names, if there is one."""
+    try:
+        return ArtifactStore(root).resolve(str(reference)).folder
+    except (StoreError, OSError, ValueError):
+        return None

@@ -1,0 +1,61 @@
+"""What every page has: it draws itself anew when the store changes, and says which command fills it."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import wording
+from dashboard.queries import reports, store_files
+from dashboard.queries.reports import Snapshot
+from dashboard.queries.store_files import Signature
+
+REFRESH_SECONDS = 5
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def watch(current: Callable[[], Signature], seen: Signature) -> None:
+    """Draw the page anew once the store differs from what it shows."""
+    if current() != seen:
+        st.rerun()
+
+
+def newest_reports(root: Path) -> tuple[Snapshot, Signature]:
+    """The newest reports, which the page then follows."""
+    seen = store_files.signature(root)
+    watch(lambda: store_files.signature(root), seen)
+    return _load(str(root), seen), seen
+
+
+@st.cache_data(show_spinner=False, max_entries=4, ttl=600)
+def _load(root: str, seen: Signature) -> Snapshot:
+    return reports.load(Path(root))
+
+
+def empty(title: str, text: str, command: str, root: Path) -> None:
+    """In place of a page, or of a chart, that has nothing to show: the command that fills it."""
+    st.subheader(title)
+    st.markdown(text)
+    st.code(command, language="bash")
+    st.caption(f"Store: {wording.plain(root)} (set MOVIEREC_ARTIFACTS to read another)")
+
+
+def missing(text: str, command: str) -> None:
+    """In place of one chart: why it is not there, and the command that makes it."""
+    st.info(text, icon=":material/info:")
+    st.code(command, language="bash")
+
+
+def no_reports(root: Path, snapshot: Snapshot) -> None:
+    empty(
+        "No evaluation reports yet",
+        "Fill the store with every model on the bundled data, or train one; this page then updates by itself.",
+        "make demo\n# or\nmovierec train model=lightgcn",
+        root,
+    )
+    notes(snapshot.notes)
+
+
+def notes(texts: Iterable[str]) -> None:
+    for text in texts:
+        st.warning(wording.plain(text), icon=":material/warning:")

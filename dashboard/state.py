@@ -1,0 +1,84 @@
+"""What a visitor has chosen: in the URL, so that a view can be shared, and kept from page to page."""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+
+def choose(
+    label: str,
+    name: str,
+    options: Sequence[str],
+    show: Callable[[str], str] = str,
+    default: str | None = None,
+    explanation: str | None = None,
+) -> str:
+    """A select box whose choice stands in the URL, from where it is taken up again."""
+    _take_up(name, lambda text: text if text in options else None)
+    if st.session_state.get(name) not in options:
+        st.session_state[name] = default if default in options else options[0]
+    choice: str = st.selectbox(label, options, key=name, format_func=show, help=explanation)
+    _keep(name, choice)
+    return choice
+
+
+def choose_many(
+    label: str,
+    name: str,
+    options: Sequence[str],
+    default: Sequence[str],
+    show: Callable[[str], str] = str,
+    explanation: str | None = None,
+) -> list[str]:
+    """A box for several choices, in the order of the options; the URL names them unless they are the default."""
+
+    def parsed(text: str) -> list[str] | None:
+        return [option for option in text.split(",") if option in options] or None
+
+    _take_up(name, parsed)
+    usual = [option for option in options if option in default]
+    own = [option for option in st.session_state.get(name, []) if option in options]
+    st.session_state[name] = own or usual
+    chosen = st.multiselect(label, options, key=name, format_func=show, help=explanation) or usual
+    ordered = [option for option in options if option in chosen]
+    if ordered == usual:
+        _forget(name)
+    else:
+        _keep(name, ",".join(ordered))
+    return ordered
+
+
+def given(name: str) -> str:
+    """What the URL, or the page before this one, has under a name; "" when nothing."""
+    return str(st.query_params.get(name) or st.session_state.get(_kept(name)) or "")
+
+
+def put(name: str, value: str) -> None:
+    """Let the URL have a value under a name, or not name it where it is empty."""
+    if value:
+        _keep(name, value)
+    else:
+        _forget(name)
+
+
+def _take_up(name: str, parsed: Callable[[str], object | None]) -> None:
+    """Put the URL's choice, or that of the page before this one, into the widget that has not shown it yet."""
+    in_url, kept = st.query_params.get(name), st.session_state.get(_kept(name))
+    if (in_url is not None and in_url != kept and (value := parsed(in_url)) is not None) or (
+        name not in st.session_state and kept is not None and (value := parsed(kept)) is not None
+    ):
+        st.session_state[name] = value
+
+
+def _keep(name: str, value: str) -> None:
+    st.query_params[name] = st.session_state[_kept(name)] = value
+
+
+def _forget(name: str) -> None:
+    st.session_state.pop(_kept(name), None)
+    if name in st.query_params:
+        del st.query_params[name]
+
+
+def _kept(name: str) -> str:
+    return f"{name} in URL"

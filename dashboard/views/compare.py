@@ -1,0 +1,241 @@
+"""Two models over the same users: which is better, for whom, how alike their lists are, and where they differ."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from dashboard import charts, controls, shell, state, wording
+from dashboard.controls import Chosen
+from dashboard.downloads import csv_button
+from dashboard.plots import compare as plots
+from dashboard.queries import pairs, segments, store_files
+from dashboard.queries.leaderboard import Standing
+from dashboard.queries.pairs import Overlap, PairedUsers
+from dashboard.queries.parquet import SAMPLE_USERS
+from movierec_engine.errors import StoreError
+from movierec_engine.evaluation.comparison import Verdict
+from movierec_engine.evaluation.metrics import ACCURACY
+from movierec_engine.evaluation.report import EvaluationReport
+from movierec_engine.pipeline.comparison import SegmentVerdict
+from movierec_engine.pipeline.reports import Measured
+from movierec_engine.store import ArtifactStore
+
+EXAMPLES = 12
+"""Users with the largest differences that are listed."""
+_KINDS = ("activity", "popularity", "genre", "decade")
+
+
+def page() -> None:
+    root = store_files.store_root()
+    snapshot, _ = shell.newest_reports(root)
+    st.title("Compare two")
+    if snapshot.reports.num_rows == 0:
+        shell.no_reports(root, snapshot)
+        return
+    chosen = controls.choose_reports(snapshot, of_users=True, models=False)
+    if chosen is not None:
+        if len(chosen.standings) < 2:
+            shell.empty(
+                "There is only one model here",
+                "A comparison needs two reports of the same group; choose another group or device, or train another.",
+                "movierec train model=ease",
+                root,
+            )
+        else:
+            _pair(root, chosen)
+    shell.notes(snapshot.notes)
+
+
+@st.cache_data(show_spinner=False, max_entries=32, ttl=600)
+def _users(a: str, b: str, metrics: tuple[str, ...]) -> PairedUsers | None:
+    return pairs.paired_users(Path(a), Path(b), metrics)
+
+
+@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+def _verdicts(a: str, b: str, metrics: tuple[str, ...], names: tuple[str, str]) -> dict[str, Verdict]:
+    found = _users(a, b, metrics)
+    return pairs.head_to_head(found, names) if found else {}
+
+
+@st.cache_data(show_spinner=False, max_entries=32, ttl=600)
+def _overlap(a: str, b: str, k: int) -> Overlap | None:
+    return pairs.overlap(Path(a), Path(b), k)
+
+
+@st.cache_data(show_spinner=False, max_entries=32, ttl=600)
+def _segments(root: str, a: str, b: str, metric: str) -> list[SegmentVerdict]:
+    store = ArtifactStore(Path(root))
+    try:
+        ours, theirs = (store.resolve(name) for name in (a, b))
+        measured = [Measured(one, EvaluationReport.load(one.folder)) for one in (ours, theirs)]
+    except (StoreError, OSError):
+        return []
+    return pairs.segments_won(store, measured[0], measured[1], metric)
+
+
+@st.cache_data(show_spinner=False, max_entries=256, ttl=600)
+def _list(folder: str, movies: Path | None, user: int, k: int) -> list[dict[str, Any]]:
+    return pairs.list_of(Path(folder), movies, user, k)
+
+
+def _pair(root: Path, chosen: Chosen) -> None:
+    options = list(chosen.models)
+    left, right = st.columns(2)
+    with left:
+        one = state.choose("This model", "a", options, default=options[0])
+    with right:
+        others = [name for name in options if name != one]
+        other = state.choose("against", "b", others, default=others[0])
+    a, b, names = chosen.standing(one), chosen.standing(other), (one, other)
+    metrics = (*(f"{name}@{chosen.k}" for name in ACCURACY if name in chosen.metrics), "auc")
+    users = _users(a.folder, b.folder, metrics)
+    verdicts = _verdicts(a.folder, b.folder, metrics, names)
+    if users is None or chosen.column not in verdicts:
+        shell.missing(
+            f"The users' own values of {wording.plain(chosen.title)} cannot be read for both; "
+            "evaluate the models again.",
+            f"movierec evaluate --model {a.model}\nmovierec evaluate --model {b.model}",
+        )
+        return
+    models = {one: a.model, other: b.model}
+    _conclusion(verdicts[chosen.column], users, chosen.title)
+    _distributions(chosen, users, verdicts, names, models)
+    _where(root, chosen, (a, b), names, models)
+    _examples(root, chosen, users, (a, b), names)
+
+
+def _conclusion(verdict: Verdict, users: PairedUsers, title: str) -> None:
+    found = verdict.comparison
+    better, worse = wording.plain(verdict.better), wording.plain(verdict.worse)
+    told = "significantly better than" if verdict.significant else "ahead of"
+    end = "" if verdict.significant else ", but no difference can be told"
+    st.markdown(f"#### **{better}** is {told} {worse} on {wording.plain(title)}{end}.")
+    p = max(verdict.p_bootstrap, verdict.p_wilcoxon)
+    boxes = st.columns(5)
+    span = f"95 % interval {found.low:+.4f} to {found.high:+.4f}"
+    boxes[0].metric("Mean difference", f"{found.difference:+.4f}", help=span)
+    boxes[1].metric("Win / tie / loss", f"{found.wins:,} / {found.ties:,} / {found.losses:,}", help="Users")
+    boxes[2].metric("Effect size", f"{found.effect_size:.3f}", help="Cohen's d: mean / deviation of the differences")
+    boxes[3].metric("Rank-biserial", f"{found.rank_biserial:.3f}", help="From -1, all users worse, to 1, all better")
+    boxes[4].metric(
+        "Corrected p",
+        wording.p_value(p).removeprefix("p ").removeprefix("= "),
+        help="The larger of bootstrap and Wilcoxon",
+    )
+    size = "negligible" if abs(found.effect_size) < 0.2 else "small" if abs(found.effect_size) < 0.5 else "clear"
+    text = f"{span}, {found.users:,} users; the effect is {size}. p is Holm-corrected over the metrics below."
+    if users.sampled:
+        text = f"{text} Over a sample of {len(users.user_id):,} of the {users.users:,} users."
+    st.caption(text)
+
+
+def _distributions(
+    chosen: Chosen,
+    users: PairedUsers,
+    verdicts: dict[str, Verdict],
+    names: tuple[str, str],
+    models: dict[str, str],
+) -> None:
+    left, right = st.columns(2, gap="large")
+    difference = np.round(users.a[chosen.column] - users.b[chosen.column], 12)
+    with left:
+        rows = plots.difference_rows(difference, names)
+        if rows:
+            chart = plots.differences(rows, verdicts[chosen.column], names, chosen.title, models)
+            charts.draw(chart, rows, f"differences-{chosen.column}")
+        else:
+            st.info(f"All users have the same {wording.plain(chosen.title)} with both models.")
+    with right:
+        metric_rows = plots.metric_rows(verdicts, names)
+        charts.draw(plots.by_metric(metric_rows, names, models), metric_rows, "differences-by-metric")
+
+
+def _where(
+    root: Path, chosen: Chosen, both: tuple[Standing, Standing], names: tuple[str, str], models: dict[str, str]
+) -> None:
+    st.subheader("Where each wins")
+    a, b = both
+    rows: list[dict[str, Any]] = []
+    if max(a.users, b.users) <= SAMPLE_USERS:
+        rows = plots.segment_rows(_segments(str(root), a.id, b.id, chosen.column), names)
+        note = "Tested user by user, Holm-corrected over the segments of a kind."
+    if not rows:
+        folders = {name: Path(one.folder) for name, one in zip(names, both, strict=True)}
+        rows = plots.mean_rows(segments.segment_rows(folders, chosen.column), names)
+        note = (
+            "From the means of each segment: there are too many users to test each here, so a difference counts where "
+            "the models' 95 % intervals do not overlap, and the lines are cautious."
+        )
+    if not rows:
+        shell.missing(
+            "These reports have no measures by kinds of users and items; evaluate the models again.",
+            f"movierec evaluate --model {a.model}\nmovierec evaluate --model {b.model}",
+        )
+        return
+    st.caption(f"{note} Items' segments count only their own items as relevant.")
+    columns = st.columns(2, gap="large")
+    for place, kind in enumerate(kind for kind in _KINDS if any(row["kind"] == kind for row in rows)):
+        with columns[place % 2]:
+            own = [row for row in rows if row["kind"] == kind]
+            chart = plots.by_segment(rows, kind, names, chosen.title, models)
+            charts.draw(chart, own, f"differences-by-{kind}")
+
+
+def _examples(
+    root: Path, chosen: Chosen, users: PairedUsers, both: tuple[Standing, Standing], names: tuple[str, str]
+) -> None:
+    st.subheader("How alike their lists are, and the users where they differ most")
+    left, right = st.columns(2, gap="large")
+    with left:
+        overlap = _overlap(both[0].folder, both[1].folder, chosen.k)
+        if overlap is None:
+            shell.missing(
+                "The lists of these reports cannot be read; evaluate the models again.",
+                f"movierec evaluate --model {both[0].model}",
+            )
+        else:
+            rows = plots.overlap_rows(overlap)
+            charts.draw(plots.overlaps(rows, overlap, names, chosen.k), rows, f"overlap-at-{chosen.k}")
+    examples = _largest(users, chosen, names)
+    with right:
+        st.markdown(f"**The {len(examples)} largest differences in {wording.plain(chosen.title)}**")
+        st.dataframe(examples, hide_index=True, width="stretch", height=350)
+        csv_button(examples, f"examples-{chosen.column}", "Table (CSV)")
+    user = _user(users, [str(row["User"]) for row in examples])
+    folder = store_files.parent_folder(root, both[0].raw_movies)
+    movies = folder / "movies.parquet" if folder and (folder / "movies.parquet").is_file() else None
+    columns = st.columns(2, gap="large")
+    for column, standing, name in zip(columns, both, names, strict=True):
+        rows = _list(standing.folder, movies, user, chosen.k)
+        hits = sum(row["hit"] for row in rows)
+        column.markdown(f"**{wording.plain(name)}** for user {user}: {wording.counted(hits, 'hit')} in {len(rows)}")
+        shown = [{"Rank": r["rank"], "Movie": r["title"], "In the test part": "✓" if r["hit"] else ""} for r in rows]
+        if shown:
+            column.dataframe(shown, hide_index=True, width="stretch", height="content")
+
+
+def _largest(users: PairedUsers, chosen: Chosen, names: tuple[str, str]) -> list[dict[str, Any]]:
+    """The users with the largest differences either way, the largest first."""
+    ours, theirs = users.a[chosen.column], users.b[chosen.column]
+    order = np.argsort(-np.abs(ours - theirs), kind="stable")[:EXAMPLES]
+    return [
+        {
+            "User": int(users.user_id[row]),
+            **({"Train items": int(users.train_items[row])} if users.train_items is not None else {}),
+            names[0]: round(float(ours[row]), 4),
+            names[1]: round(float(theirs[row]), 4),
+            "Difference": round(float(ours[row] - theirs[row]), 4),
+        }
+        for row in order
+    ]
+
+
+def _user(users: PairedUsers, examples: list[str]) -> int:
+    """The user whose lists are shown: one of the examples, or whom the URL names."""
+    wanted = state.given("user")
+    known = set(map(str, users.user_id.tolist()))
+    options = examples if wanted in examples or wanted not in known else [wanted, *examples]
+    chosen = state.choose("User", "user", options, lambda user: f"User {user}")
+    return int(chosen)

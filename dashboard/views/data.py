@@ -1,0 +1,305 @@
+"""Data: what the ratings look like, what was dropped, how they are split, and how versions differ."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from dashboard import charts, shell, state, wording
+from dashboard.downloads import csv_button
+from dashboard.plots import data as plots
+from dashboard.queries import data, store_files
+from dashboard.queries.data import Line, Lorenz
+from dashboard.queries.store_files import Signature
+from movierec_engine.store import Artifact
+
+_DROPPED = {
+    "rows_read": "rows read",
+    "duplicate_rows": "rows that repeat another in every column: dropped",
+    "duplicate_pairs": "further ratings of a movie by the same user: the newest was kept",
+    "millisecond_timestamps": "timestamps in milliseconds: turned into seconds",
+    "latin1_files": "files that were not UTF-8: read as Latin-1",
+    "movies_without_title": "rated movies without a title: named by their id",
+    "duplicate_movies": "further rows of a movie: the first was kept",
+    "negatives_dropped": "given negatives that repeat another or are positives: dropped",
+}
+"""What validation counts, in words."""
+
+
+def page() -> None:
+    root = store_files.store_root()
+    seen = store_files.signature(root, *store_files.DATA_KINDS)
+    shell.watch(lambda: store_files.signature(root, *store_files.DATA_KINDS), seen)
+    st.title("Data")
+    names = _data_sets(str(root), seen)
+    if not names:
+        shell.empty(
+            "No data yet",
+            "Read the bundled ratings into the store; training a model does it too.",
+            "movierec train model=popularity\n# or everything\nmake demo",
+            root,
+        )
+        return
+    left, right = st.columns(2)
+    with left:
+        name = state.choose("Data set", "data", names)
+    versions = _versions(str(root), name, seen)
+    if not versions:
+        shell.notes([f"No version of {name} can be read; run `movierec train model=popularity` to make one again."])
+        return
+    by_version = {one.version: one for one in versions}
+    with right:
+        chosen = state.choose(
+            "Version", "version", list(by_version), lambda key: _version_name(by_version[key], versions)
+        )
+    line = _line(str(root), name, chosen, seen)
+    _facts(line)
+    _dropped(line)
+    _ratings(line.ratings.folder)
+    _split(line)
+    _drift(versions)
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def _data_sets(root: str, seen: Signature) -> list[str]:
+    return data.data_sets(Path(root))
+
+
+@st.cache_data(show_spinner=False, max_entries=8)
+def _versions(root: str, name: str, seen: Signature) -> list[Artifact]:
+    return data.versions(Path(root), "raw_ratings", name)
+
+
+@st.cache_data(show_spinner=False, max_entries=16)
+def _line(root: str, name: str, version: str, seen: Signature) -> Line:
+    found = next(one for one in _versions(root, name, seen) if one.version == version)
+    return data.line_of(Path(root), found)
+
+
+@st.cache_data(show_spinner="Counting the ratings", max_entries=16)
+def _counts(folder: str) -> list[tuple[float, int]]:
+    return data.rating_counts(Path(folder))
+
+
+@st.cache_data(show_spinner="Counting the ratings", max_entries=32)
+def _tail(folder: str, column: str, name: str) -> tuple[Lorenz, list[dict[str, Any]]] | None:
+    return data.long_tail(Path(folder), column, name)
+
+
+@st.cache_data(show_spinner="Counting the ratings", max_entries=32)
+def _timeline(path: str) -> tuple[str, list[dict[str, Any]]]:
+    return data.timeline(Path(path))
+
+
+@st.cache_data(show_spinner="Counting the ratings", max_entries=16)
+def _spans(folder: str) -> list[dict[str, Any]]:
+    return data.part_spans(Path(folder))
+
+
+@st.cache_data(show_spinner="Comparing the versions", max_entries=16)
+def _compared(old: str, new: str) -> tuple[float | None, dict[str, int]]:
+    return data.drift(Path(old), Path(new)), data.arrivals(Path(old), Path(new))
+
+
+def _version_name(one: Artifact, versions: list[Artifact]) -> str:
+    newest = ", newest" if one.version == versions[0].version else ""
+    return f"{wording.day(one.created_at)} UTC, {_number(one, 'ratings')} ratings{newest} ({one.version[-4:]})"
+
+
+def _number(one: Artifact | None, name: str) -> str:
+    value = one.facts.get(name) if one else None
+    return wording.count(value) if isinstance(value, int | float) else "–"
+
+
+def _facts(line: Line) -> None:
+    boxes = st.columns(6)
+    boxes[0].metric("Ratings", _number(line.ratings, "ratings"))
+    boxes[1].metric("Users", _number(line.ratings, "users"))
+    boxes[2].metric("Movies", _number(line.ratings, "movies"))
+    facts = line.ratings.facts
+    cells = facts.get("users", 0) * facts.get("movies", 0)
+    share = wording.percent(facts["ratings"] / cells, 2) if cells and "ratings" in facts else "–"
+    boxes[3].metric("Matrix density", share, help="Ratings / (users × movies), before filtering")
+    kept = line.interactions.facts.get("density") if line.interactions else None
+    dense = wording.percent(kept, 2) if isinstance(kept, float) else "–"
+    boxes[4].metric("After filtering", dense, help="Density of what is trained and tested on")
+    boxes[5].metric("Items in the catalogue", _number(line.interactions, "items"), help="Movies left after filtering")
+
+
+def _dropped(line: Line) -> None:
+    st.subheader("What was dropped, and why")
+    found = line.ratings.facts.get("validation")
+    found = found if isinstance(found, dict) else {}
+    rows = [
+        {"What": text, "Count": len(value) if isinstance(value, list | tuple) else int(value)}
+        for name, text in _DROPPED.items()
+        if isinstance(value := found.get(name), int | list | tuple)
+    ]
+    bar = _bar(line, found)
+    if bar:
+        charts.draw(plots.shares(bar, sum(row["rows"] for row in bar)), bar, "what-became-of-the-rows")
+    problems = [row for row in rows if row["Count"] and row["What"] != _DROPPED["rows_read"]]
+    if rows and not problems:
+        st.caption(f"Validation read {rows[0]['Count']:,} rows and had nothing to drop or repair.")
+    elif rows:
+        st.dataframe(problems, hide_index=True, width="stretch", height="content")
+    config = line.interactions.config.get("data", {}) if line.interactions else {}
+    if config:
+        st.caption(
+            wording.plain(
+                f"Filtered out: ratings under {config.get('rating_threshold', 0)}, and users with fewer than "
+                f"{config.get('min_user_interactions', 0)} or movies with fewer than "
+                f"{config.get('min_item_interactions', 0)} of what is left (k-core), "
+                f"{_share(line.interactions, 'dropped_share')} of all."
+            )
+        )
+
+
+def _share(one: Artifact | None, name: str) -> str:
+    value = one.facts.get(name) if one else None
+    return wording.percent(value) if isinstance(value, float) else "–"
+
+
+def _bar(line: Line, found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the raw file by what became of them."""
+    repeated = sum(int(found.get(name) or 0) for name in ("duplicate_rows", "duplicate_pairs"))
+    total, kept = (
+        one.facts.get(name) if one else None
+        for one, name in ((line.ratings, "ratings"), (line.interactions, "interactions"))
+    )
+    if not isinstance(total, int) or not isinstance(kept, int):
+        return []
+    parts = [(part, line.splits.facts.get(part, 0)) for part in data.PARTS] if line.splits else [("kept", kept)]
+    rows = [*parts, ("filtered out", total - kept), ("repeated", repeated)]
+    return [{"what": what, "rows": int(count)} for what, count in rows if count > 0]
+
+
+def _ratings(folder: Path) -> None:
+    st.subheader("What the ratings look like")
+    counts = _counts(str(folder))
+    if not counts:
+        shell.notes(
+            [
+                f"The ratings of version {folder.name} cannot be read; delete that folder and run "
+                "`movierec train model=popularity`."
+            ]
+        )
+        return
+    found = [_tail(str(folder), "user_id", "users"), _tail(str(folder), "movie_id", "movies")]
+    known = [one for one in found if one is not None]
+    left, right = st.columns(2, gap="large")
+    with left:
+        rows = plots.rating_rows(counts)
+        charts.draw(plots.ratings(rows), rows, "ratings")
+    with right:
+        tails = [tail for tail, _ in known]
+        charts.draw(plots.long_tails(tails), plots.tail_rows(tails), "long-tails")
+    for column, (tail, bins), hue in zip((left, right), known, (charts.HUES[1], charts.HUES[0]), strict=False):
+        with column:
+            charts.draw(plots.activity(bins, tail, hue), bins, f"{tail.of}-by-ratings")
+
+
+def _split(line: Line) -> None:
+    st.subheader("How it is split over time")
+    if line.splits is None:
+        shell.missing("Nothing was split from this version yet; training does it.", "movierec train model=popularity")
+        path = line.ratings.folder / data.RATINGS_FILE
+    else:
+        path = line.splits.folder / data.SPLIT_FILE
+    step, rows = _timeline(str(path))
+    if rows:
+        busiest = max(rows, key=lambda row: row["ratings"])
+        boundaries = _boundaries(line.splits)
+        head = _split_head(line.splits) or f"The busiest {step} begins on {busiest['start'][:10]}"
+        charts.draw(plots.timeline(rows, step, head, boundaries), rows, "timeline")
+    else:
+        st.info("These ratings carry no times, so that there is no timeline.")
+    if line.splits is None:
+        return
+    spans = _spans(str(line.splits.folder))
+    if not spans:
+        shell.notes([f"The split {line.splits.reference} cannot be read; delete that folder and train again."])
+        return
+    total = sum(row["rows"] for row in spans)
+    table = [
+        {
+            "Part": row["part"],
+            "Rows": row["rows"],
+            "Share": wording.percent(row["rows"] / total),
+            "Users": row["users"],
+            "Movies": row["movies"],
+            "First": row["first"],
+            "Last": row["last"],
+        }
+        for row in spans
+    ]
+    st.dataframe(table, hide_index=True, width="stretch", height="content")
+    csv_button(table, "split", "Table (CSV)")
+    if total > data.EXACT_ROWS:
+        st.caption(f"Users and movies are estimates: they are counted exactly up to {data.EXACT_ROWS:,} rows.")
+
+
+def _split_head(splits: Artifact | None) -> str:
+    if splits is None:
+        return ""
+    strategy = str(splits.facts.get("strategy", "unknown"))
+    future = splits.facts.get("future_share")
+    if isinstance(future, int | float):
+        if future > 0.01:
+            return (
+                f"Split by {strategy}: {wording.percent(future, 0)} of the test part is older than the newest of "
+                "train, so it also asks about the past"
+            )
+        return f"Split by {strategy}: the test part is later than train, as it is in service"
+    return f"Split by {strategy}"
+
+
+def _boundaries(splits: Artifact | None) -> list[str]:
+    """The instants at which the split cuts, as ISO texts."""
+    found = splits.facts.get("boundaries") if splits else None
+    values = found.values() if isinstance(found, dict) else []
+    return [
+        datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M")
+        for value in values
+        if isinstance(value, int | float) and 0 <= value < 4e9
+    ]
+
+
+def _drift(versions: list[Artifact]) -> None:
+    st.subheader("How versions differ")
+    if len(versions) < 2:
+        st.info("There is one version of this data set; a second one appears here when the ratings file changes.")
+        return
+    rows = [
+        {
+            "made": f"{wording.day(one.created_at)} ({one.version[-4:]})",
+            **{name: one.facts.get(name, 0) for name in ("ratings", "users", "movies")},
+        }
+        for one in reversed(versions)
+    ]
+    charts.draw(plots.versions(rows), rows, "versions")
+    by_version = {one.version: one for one in versions}
+    left, right = st.columns(2)
+    show = lambda key: _version_name(by_version[key], versions)  # noqa: E731
+    with left:
+        old = state.choose("From", "old", list(by_version)[1:], show)
+    with right:
+        new = state.choose("to", "new", [key for key in by_version if key != old], show)
+    before, after = by_version[old].folder, by_version[new].folder
+    index, arrivals = _compared(str(before), str(after))
+    if index is None:
+        shell.notes(["One of these versions cannot be read, so that they cannot be compared."])
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        shown = [
+            {"version": label, **row}
+            for label, folder in (("from", before), ("to", after))
+            for row in plots.rating_rows(_counts(str(folder)))
+        ]
+        charts.draw(plots.drifted(shown, index), shown, "drift-of-ratings")
+    with right:
+        table = [{"What": what.capitalize(), "Count": count} for what, count in arrivals.items()]
+        st.markdown("**Users and movies that came and went**")
+        st.dataframe(table, hide_index=True, width="stretch", height="content")

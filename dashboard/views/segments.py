@@ -1,0 +1,211 @@
+"""Segments and fairness: for whom models are good, how evenly they show the catalogue, and what that costs."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from dashboard import charts, controls, shell, state, wording
+from dashboard.controls import Chosen
+from dashboard.plots import segments as plots
+from dashboard.queries import leaderboard, prices, segments, store_files
+from dashboard.queries.prices import Curve
+from dashboard.queries.reports import Snapshot
+from dashboard.queries.segments import Exposure
+from dashboard.queries.store_files import Signature
+from movierec_engine.errors import StoreError
+from movierec_engine.evaluation.dial_prices import ACCURACY as DIAL_ACCURACY
+from movierec_engine.evaluation.dial_prices import BUYS
+from movierec_engine.store import ArtifactStore
+
+FEW = 30
+"""Fewer users than this say little."""
+MOST_MODELS = 6
+"""Models that the page begins with."""
+
+
+def page() -> None:
+    root = store_files.store_root()
+    snapshot, _ = shell.newest_reports(root)
+    seen = store_files.signature(root, prices.FOLD_IN_KIND, prices.DIALS_KIND)
+    shell.watch(lambda: store_files.signature(root, prices.FOLD_IN_KIND, prices.DIALS_KIND), seen)
+    st.title("Segments and fairness")
+    if snapshot.reports.num_rows == 0:
+        shell.no_reports(root, snapshot)
+        return
+    everything = controls.choose_reports(snapshot, of_users=True, models=False)
+    if everything is not None:
+        options = [everything.labels[one.id] for one in everything.ranked]
+        if not options:
+            st.info(f"No report here holds {wording.plain(everything.title)}; choose another metric or k.")
+        else:
+            usual = options if len(options) <= MOST_MODELS else [*options[: MOST_MODELS - 1], options[-1]]
+            chosen = controls.narrowed(everything, state.choose_many("Models", "shown", options, usual))
+            _by_kind(chosen)
+            _catalogue(root, snapshot, chosen)
+            _newcomers(root, seen, chosen)
+            _dials(root, seen, chosen)
+    shell.notes(snapshot.notes)
+
+
+@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+def _segments(folders: dict[str, str], metric: str) -> list[dict[str, Any]]:
+    return segments.segment_rows({name: Path(folder) for name, folder in folders.items()}, metric)
+
+
+@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+def _exposure(folder: str, k: int, items: int | None) -> Exposure | None:
+    return segments.exposure(Path(folder), k, items)
+
+
+@st.cache_data(show_spinner=False, max_entries=4, ttl=600)
+def _fold_in(root: str, seen: Signature) -> list[Curve]:
+    return prices.fold_in_curves(Path(root))
+
+
+@st.cache_data(show_spinner=False, max_entries=4, ttl=600)
+def _dial_prices(root: str, seen: Signature) -> list[Curve]:
+    return prices.dial_prices(Path(root))
+
+
+def _by_kind(chosen: Chosen) -> None:
+    st.subheader("For whom, and of what, each is good")
+    folders = {chosen.labels[one.id]: one.folder for one in chosen.standings}
+    rows = _segments(folders, chosen.column)
+    if not rows:
+        shell.missing(
+            "These reports have no readable measures by kinds of users and items.",
+            f"movierec evaluate --model {chosen.standings[0].model}",
+        )
+        return
+    few = sorted({str(row["segment"]) for row in rows if row["users"] < FEW})
+    text = (
+        "Users by how many train items they have; movies by popularity, genre and decade, where only the "
+        "segment's own movies count as relevant."
+    )
+    if few:
+        text += f" Under {FEW} users, which say little: {wording.listed(few)}."
+    st.caption(wording.plain(text))
+    columns = st.columns(2, gap="large")
+    for column, kind in zip(columns, ("activity", "popularity"), strict=True):
+        if own := [row for row in rows if row["kind"] == kind]:
+            with column:
+                charts.draw(plots.tiers(own, kind, chosen.models, chosen.title), own, f"segments-by-{kind}")
+    for kind in ("genre", "decade"):
+        if own := [row for row in rows if row["kind"] == kind]:
+            charts.draw(plots.heat(own, kind, chosen.models, chosen.title), own, f"segments-by-{kind}")
+
+
+def _catalogue(root: Path, snapshot: Snapshot, chosen: Chosen) -> None:
+    st.subheader("How they use the catalogue")
+    if chosen.group.sampled:
+        st.caption("Lists hold sampled candidates alone here, so they say little about lists that people would see.")
+    items = _items(root, chosen)
+    exposures = {
+        name: found
+        for standing, name in ((one, chosen.labels[one.id]) for one in chosen.standings)
+        if (found := _exposure(standing.folder, chosen.k, items)) is not None
+    }
+    left, right = st.columns(2, gap="large")
+    with left:
+        if exposures:
+            chart = plots.lorenz(exposures, chosen.models, chosen.k)
+            charts.draw(chart, plots.lorenz_rows(exposures), f"concentration-at-{chosen.k}")
+            if items is None:
+                st.caption("The size of the catalogue is not known here, so the curves are of the shown movies alone.")
+        else:
+            shell.missing(
+                "The lists of these reports cannot be read.", f"movierec evaluate --model {chosen.standings[0].model}"
+            )
+    with right:
+        _novelty(snapshot, chosen)
+    folders = {chosen.labels[one.id]: one.folder for one in chosen.standings}
+    shares = [row for row in _segments(folders, f"list_share@{chosen.k}") if row["kind"] == "popularity"]
+    if shares:
+        charts.draw(plots.list_shares(shares, chosen.models, chosen.k), shares, f"list-shares-at-{chosen.k}")
+
+
+def _items(root: Path, chosen: Chosen) -> int | None:
+    """The size of the catalogue, from the split that the reports are of."""
+    try:
+        items = ArtifactStore(root).resolve(chosen.standings[0].splits).facts.get("items")
+    except (StoreError, OSError, ValueError):
+        return None
+    return items if isinstance(items, int) else None
+
+
+def _novelty(snapshot: Snapshot, chosen: Chosen) -> None:
+    scores = leaderboard.scores_at(snapshot, chosen.k)
+    rows = [
+        {"model": chosen.labels[one.id], "score": one.score, "novelty": scores[(one.id, "novelty")]}
+        for one in chosen.ranked
+        if (one.id, "novelty") in scores
+    ]
+    if len(rows) < 2:
+        shell.missing("Fewer than two of these reports have novelty; evaluate with it.", "movierec train model=ease")
+        return
+    chart = plots.novelty(rows, chosen.models, chosen.title, f"Novelty@{chosen.k}")
+    charts.draw(chart, rows, f"novelty-and-{chosen.column}")
+
+
+def _newcomers(root: Path, seen: Signature, chosen: Chosen) -> None:
+    st.subheader("What newcomers get")
+    models = {one.model for one in chosen.standings}
+    everything = _fold_in(str(root), seen)
+    curves = [curve for curve in everything if curve.model in models]
+    if not curves:
+        names = wording.listed(sorted({curve.model for curve in everything}))
+        more = f" There are some of {wording.plain(names)}, which are not chosen." if names else ""
+        shell.missing(
+            f"Nobody has measured yet how good the lists of people are that these models have not met.{more}",
+            f"movierec fidelity --model {chosen.standings[0].model}",
+        )
+        return
+    labels = dict(enumerate(_labels(curves)))
+    rows = plots.fold_in_rows(curves, labels)
+    charts.draw(plots.fold_in(rows, {labels[n]: curve.model for n, curve in enumerate(curves)}), rows, "fold-in")
+    _elsewhere(curves, chosen)
+    old = [labels[number] for number, curve in enumerate(curves) if "folds" not in curve.facts]
+    if old:
+        shell.notes(
+            [
+                f"{wording.listed(old)} was measured on a part of the users held out once, by an older "
+                "program; measure again by movierec fidelity."
+            ]
+        )
+
+
+def _dials(root: Path, seen: Signature, chosen: Chosen) -> None:
+    st.subheader("What the taste dials cost")
+    models = {one.model for one in chosen.standings}
+    curves = [curve for curve in _dial_prices(str(root), seen) if curve.model in models]
+    if not curves:
+        shell.missing(
+            "The price of the dials has not been measured for these models.",
+            f"movierec dials --model {chosen.standings[0].model}",
+        )
+        return
+    labels = _labels(curves)
+    name = state.choose("Model of the dials", "dials", labels) if len(labels) > 1 else labels[0]
+    curve = curves[labels.index(name)]
+    rows, bought = plots.dial_rows(curve, DIAL_ACCURACY), plots.bought_rows(curve, BUYS)
+    left, right = st.columns(2, gap="large")
+    if rows:
+        with left:
+            charts.draw(plots.dials(rows, name, DIAL_ACCURACY), rows, "dial-prices")
+    if bought:
+        with right:
+            charts.draw(plots.dials_buy(bought, list(dict.fromkeys(row["dial"] for row in rows))), bought, "dial-gains")
+    _elsewhere([curve], chosen)
+
+
+def _labels(curves: list[Curve]) -> list[str]:
+    models = [curve.model for curve in curves]
+    return [curve.model if models.count(curve.model) == 1 else f"{curve.model} ({curve.device})" for curve in curves]
+
+
+def _elsewhere(curves: list[Curve], chosen: Chosen) -> None:
+    """Say so where a curve is of another split than the reports above."""
+    others = sorted({curve.model for curve in curves if curve.fingerprint != chosen.group.fingerprint})
+    if others:
+        st.caption(f"Measured on another split than the reports above: {wording.plain(wording.listed(others))}.")

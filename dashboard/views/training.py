@@ -1,0 +1,262 @@
+"""Training: what is running, how runs learned, with which settings, and what they cost."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import streamlit as st
+
+from dashboard import charts, shell, state, wording
+from dashboard.downloads import csv_button
+from dashboard.plots import training as plots
+from dashboard.queries import store_files, training
+from dashboard.queries.store_files import Signature
+from dashboard.queries.training import Progress, Run
+
+LIVE_SECONDS = 2
+USUAL = 6
+"""Runs that are shown by default."""
+
+
+def page() -> None:
+    root = store_files.store_root()
+    seen = store_files.signature(root, training.KIND)
+    shell.watch(lambda: store_files.signature(root, training.KIND), seen)
+    st.title("Training")
+    _live(root)
+    runs = _runs(str(root), seen)
+    if not runs:
+        shell.empty(
+            "No trained models yet",
+            "Train one; it shows here epoch by epoch while it runs.",
+            "movierec train model=lightgcn\n# or everything\nmake demo",
+            root,
+        )
+        return
+    _compare(runs)
+
+
+@st.cache_data(show_spinner=False, max_entries=4, ttl=600)
+def _runs(root: str, seen: Signature) -> list[Run]:
+    return training.runs(Path(root))
+
+
+@st.cache_data(show_spinner=False, max_entries=128, ttl=600)
+def _history(path: str) -> list[dict[str, float]]:
+    return training.history(Path(path))
+
+
+@st.fragment(run_every=LIVE_SECONDS)
+def _live(root: Path) -> None:
+    """The runs that are on, drawn anew while they go on."""
+    for progress in training.in_progress(root):
+        with st.container(border=True):
+            _progress(progress)
+
+
+def _progress(progress: Progress) -> None:
+    done = int(progress.epochs[-1]["epoch"]) if progress.epochs else 0
+    last = progress.epochs[-1] if progress.epochs else {}
+    name = f"**{wording.plain(progress.name)}** ({wording.plain(progress.model)} on {wording.plain(progress.device)})"
+    passed = wording.duration((time.time() if progress.state == "running" else progress.changed) - progress.started)
+    if progress.state != "running":
+        end = "failed" if progress.state == "failed" else "stopped before it was finished"
+        st.warning(f"{name} {end} after {passed} and {wording.counted(done, 'epoch')}.", icon=":material/error:")
+        return
+    limit = f" of at most {progress.max_epochs:,}" if progress.max_epochs else ""
+    state_text = f"epoch {done:,}{limit}" if done else "fitting"
+    numbers = [f"loss {last['loss']:.4f}"] if "loss" in last else []
+    if progress.metric in last:
+        numbers.append(f"validation {wording.plain(wording.metric_title(progress.metric))} {last[progress.metric]:.4f}")
+    st.markdown(f":material/play_circle: {name} is running: {', '.join([state_text, *numbers])}, {passed} so far.")
+    if progress.max_epochs and done:
+        st.progress(min(done / progress.max_epochs, 1.0))
+    rows = plots.curve_rows({progress.name: list(progress.epochs)}, progress.metric)
+    if len(rows) > 1:
+        title = charts.title(plots.conclusion(rows, progress.metric), "live", charts.WIDE)
+        chart = plots.curves(rows, {progress.name: progress.model}, progress.metric, "epoch", title)
+        charts.draw(chart.properties(height=240), rows, f"live-{progress.name}")
+
+
+def _compare(runs: list[Run]) -> None:
+    labels = _labels(runs)
+    by_label = {label: run for run, label in zip(runs, labels, strict=True)}
+    usual = _newest_of_each(runs)
+    chosen = state.choose_many(
+        "Runs",
+        "runs",
+        list(by_label),
+        [label for label, run in by_label.items() if run.id in usual],
+        explanation=f"The newest {training.PER_SLOT} of each model and device can be chosen",
+    )
+    shown = {label: by_label[label] for label in chosen}
+    models = {label: run.model for label, run in shown.items()}
+    _curves(shown, models)
+    _resources(shown, models)
+    _settings(shown)
+
+
+def _labels(runs: list[Run]) -> list[str]:
+    """A model's newest run by its name, the others with their time; the device where there are several."""
+    several = len({run.device for run in runs}) > 1
+    labels: list[str] = []
+    for run in runs:
+        name = f"{run.model} ({run.device})" if several else run.model
+        if name in labels:
+            name = f"{name} {wording.day(run.created_at)}"
+        if name in labels:
+            name = f"{name} {run.version[-4:]}"
+        labels.append(name)
+    return labels
+
+
+def _newest_of_each(runs: list[Run]) -> set[str]:
+    """The newest run of each model and device that has a learning curve, at most USUAL; else just the newest runs."""
+    newest: dict[tuple[str, str], Run] = {}
+    for run in runs:
+        newest.setdefault((run.model, run.device), run)
+    learned = [run for run in newest.values() if run.history is not None]
+    return {run.id for run in (learned or list(newest.values()))[:USUAL]}
+
+
+def _curves(shown: dict[str, Run], models: dict[str, str]) -> None:
+    histories = {label: _history(str(run.history)) for label, run in shown.items() if run.history}
+    histories = {label: rows for label, rows in histories.items() if rows}
+    closed = [label for label, run in shown.items() if run.history is None]
+    unreadable = [label for label in shown if label not in histories and label not in closed]
+    if histories:
+        measured = list(dict.fromkeys(name for rows in histories.values() for row in rows[:1] for name in row))
+        metrics = [name for name in measured if name not in ("epoch", "seconds")]
+        left, right = st.columns(2)
+        with left:
+            metric = state.choose("Curve", "curve", metrics, _curve_name, default="ndcg@10")
+        with right:
+            names = {"epoch": "by epoch", "seconds": "by training time"}
+            along = state.choose("Drawn", "along", list(names), lambda name: names[name])
+        rows = plots.curve_rows(histories, metric)
+        if rows:
+            title = charts.title(plots.conclusion(rows, metric), "diamond: the best epoch of each run", charts.WIDE)
+            drawn = {label: model for label, model in models.items() if label in histories}
+            charts.draw(plots.curves(rows, drawn, metric, along, title), rows, f"learning-curves-{metric}")
+    else:
+        shell.missing(
+            "None of these runs has a learning curve: models in closed form are fitted in one go. Choose others above, "
+            "or train one by gradient.",
+            "movierec train model=lightgcn",
+        )
+    if closed and histories:
+        st.caption(f"Fitted in one go, without epochs to draw: {wording.plain(wording.listed(closed))}.")
+    if unreadable:
+        shell.notes([f"The learning curve of {wording.listed(unreadable)} cannot be read; train it again."])
+
+
+def _curve_name(metric: str) -> str:
+    return "Training loss" if metric == "loss" else f"Validation {wording.metric_title(metric)}"
+
+
+def _resources(shown: dict[str, Run], models: dict[str, str]) -> None:
+    st.subheader("What the runs cost")
+    rows: list[dict[str, Any]] = [
+        {
+            "model": label,
+            "seconds": run.seconds,
+            "seconds shown": wording.duration(run.seconds),
+            "memory": run.memory_mb,
+            "memory shown": wording.memory(run.memory_mb),
+        }
+        for label, run in shown.items()
+        if run.seconds is not None and run.memory_mb is not None
+    ]
+    if rows:
+        slowest, largest = (max(rows, key=lambda row: float(row[field])) for field in ("seconds", "memory"))
+        left, right = st.columns(2, gap="large")
+        with left:
+            head = f"{slowest['model']} takes longest to train: {slowest['seconds shown']}"
+            chart = plots.resources(rows, models, "seconds", "Training time, seconds", charts.title(head))
+            charts.draw(chart, rows, "training-seconds")
+        with right:
+            head = f"{largest['model']} needs most memory: {largest['memory shown']}"
+            title = charts.title(head, "of the whole process, so models trained in one process share a peak")
+            charts.draw(plots.resources(rows, models, "memory", "Peak memory, MB", title), rows, "training-memory")
+    _table(shown)
+
+
+def _table(shown: dict[str, Run]) -> None:
+    dagster = os.environ.get("MOVIEREC_DAGSTER_URL", "http://127.0.0.1:3000").rstrip("/")
+    mlflow = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
+    linked = mlflow.startswith(("http://", "https://"))
+    table = [
+        {
+            "Run": label,
+            "Device": run.device,
+            "Made": f"{wording.day(run.created_at)} UTC",
+            "Data": run.data,
+            "Fingerprint": run.fingerprint,
+            "Epochs": run.epochs,
+            "Seconds per epoch": round(run.seconds / run.epochs, 3) if run.seconds and run.epochs else None,
+            "Validation NDCG@10": run.validation.get("ndcg@10"),
+            "MLflow": f"{mlflow}/#/experiments/0/runs/{run.mlflow}" if linked and run.mlflow else run.mlflow,
+            "Dagster": f"{dagster}/runs/{run.dagster}" if run.dagster else "",
+        }
+        for label, run in shown.items()
+    ]
+    link = st.column_config.LinkColumn(display_text=r"/runs/(.{8})", width="small")
+    st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        height="content",
+        column_config={
+            "MLflow": link if linked else st.column_config.TextColumn(width="small"),
+            "Dagster": link,
+            "Validation NDCG@10": st.column_config.NumberColumn(format="%.4f"),
+        },
+    )
+    left, right = st.columns([6, 1], vertical_alignment="center")
+    where = (
+        "MLFLOW_TRACKING_URI"
+        if linked
+        else "the store's own database: `mlflow ui --backend-store-uri sqlite:///STORE/mlflow/mlflow.db`"
+    )
+    left.caption(
+        f"MLflow: run ids of {where}. Dagster: at {wording.plain(dagster)} (MOVIEREC_DAGSTER_URL names another)."
+    )
+    with right:
+        csv_button(table, "runs", "Table (CSV)")
+
+
+def _settings(shown: dict[str, Run]) -> None:
+    st.subheader("Settings side by side")
+    rows = setting_rows(shown)
+    differing = [row for row in rows if row["differs"]]
+    only = st.toggle("Only what differs", value=True, key="only differing settings")
+    listed = differing if only else rows
+    if not listed:
+        st.info("These runs have the same settings." if rows else "These runs have kept no settings.")
+        return
+    named = [{"Setting": row["setting"], **{label: row[label] for label in shown}} for row in listed]
+    marks = {row["setting"] for row in differing}
+    frame = pa.Table.from_pylist(named).to_pandas()
+    style = frame.style.apply(
+        lambda line: [_MARK if line["Setting"] in marks and place else "" for place in range(len(line))], axis=1
+    )
+    st.dataframe(style, hide_index=True, width="stretch", height="content" if len(named) <= 15 else 560)
+    left, right = st.columns([6, 1], vertical_alignment="center")
+    left.caption(f"{len(differing)} of {len(rows)} settings differ, tinted. – : the run has no such setting.")
+    with right:
+        csv_button(named, "settings", "Table (CSV)")
+
+
+_MARK = "background-color: rgba(213, 94, 0, 0.14)"
+
+
+def setting_rows(shown: dict[str, Run]) -> list[dict[str, Any]]:
+    """One row a setting: its dotted name, each run's value as text, and whether they differ."""
+    names = list(dict.fromkeys(name for run in shown.values() for name in run.config))
+    rows = []
+    for name in sorted(names):
+        values = {label: (str(run.config[name]) or '""') if name in run.config else "–" for label, run in shown.items()}
+        rows.append({"setting": name, **values, "differs": len(set(values.values())) > 1})
+    return rows

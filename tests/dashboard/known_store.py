@@ -1,0 +1,209 @@
+"""A small store in which everything that the pages show can be worked out by hand.
+
+Three users and four movies; `ease` (a) and `popularity` (b) with lists of two, and a learning curve of `lightgcn`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from movierec_engine.evaluation.segments import SEGMENTS_SCHEMA
+from movierec_engine.store import Artifact, ArtifactStore, Slot
+
+DAY = 86_400
+START = 946_684_800
+"""2000-01-01."""
+FINGERPRINT = "f" * 12
+
+RATINGS = {
+    "user_id": [1, 1, 1, 2, 2, 3],
+    "movie_id": [10, 20, 30, 10, 20, 10],
+    "rating": [5.0, 4.0, 1.0, 4.0, 4.0, 2.0],
+    "timestamp": [START + DAY * day for day in (0, 1, 2, 0, 3, 40)],
+}
+NDCG = {"ease": [0.9, 0.5, 0.5], "popularity": [0.3, 0.5, 0.6]}
+LISTS = {"ease": [(10, 20), (20, 30), (30, 40)], "popularity": [(10, 20), (10, 20), (10, 20)]}
+"""Of users 1, 2 and 3."""
+
+
+def fill(root: Path) -> ArtifactStore:
+    """Publish everything."""
+    store = ArtifactStore(root)
+    splits, movies = _data(store)
+    for model, epochs in (("ease", 0), ("popularity", 0), ("lightgcn", 3)):
+        trained = _trained(store, model, epochs, splits)
+        if model in NDCG:
+            _report(store, model, trained, splits, movies)
+        if model == "ease":
+            _curves(store, trained)
+    return store
+
+
+def _publish(store: ArtifactStore, slot: Slot, tables: dict[str, pa.Table], **more: Any) -> Artifact:
+    def write(folder: Path) -> None:
+        for name, table in tables.items():
+            pq.write_table(table, folder / name)
+
+    return store.publish(slot, write, key="k", fingerprint=FINGERPRINT, **more)
+
+
+def _data(store: ArtifactStore) -> tuple[Artifact, Artifact]:
+    slot = ("tiny",)
+    validation = {"rows_read": 8, "duplicate_rows": 2, "duplicate_pairs": 0}
+    table = pa.table(RATINGS)
+    raw = _publish(
+        store,
+        Slot("raw_ratings", slot),
+        {"ratings.parquet": table},
+        facts={"ratings": 6, "users": 3, "movies": 3, "validation": validation},
+    )
+    movies = _publish(
+        store,
+        Slot("raw_movies", slot),
+        {"movies.parquet": pa.table({"movie_id": [10, 20, 30], "title": ["Ten", "Twenty", "Thirty"]})},
+        facts={"movies": 3},
+    )
+    interactions = _publish(
+        store,
+        Slot("interactions", slot),
+        {},
+        config={"data": {"rating_threshold": 2.0, "min_user_interactions": 1, "min_item_interactions": 1}},
+        parents={"raw_ratings": raw},
+        facts={"interactions": 5, "users": 3, "items": 4, "density": 5 / 12, "dropped_share": 1 / 6},
+    )
+    kept = table.filter(pa.array([rating >= 2 for rating in RATINGS["rating"]]))
+    split = kept.append_column("part", pa.array(["train", "validation", "train", "test", "test"]))
+    splits = _publish(
+        store,
+        Slot("splits", slot),
+        {"split.parquet": split},
+        parents={"interactions": interactions},
+        facts={
+            "strategy": "global_time",
+            "boundaries": {"test": START + 3 * DAY},
+            "future_share": 0.0,
+            "items": 4,
+            "train": 2,
+            "validation": 1,
+            "test": 2,
+        },
+    )
+    return splits, movies
+
+
+def _trained(store: ArtifactStore, model: str, epochs: int, splits: Artifact) -> Artifact:
+    history = {
+        "epoch": list(range(1, epochs + 1)),
+        "loss": [1.0 / epoch for epoch in range(1, epochs + 1)],
+        "seconds": [2.0] * epochs,
+        "ndcg@10": [0.1, 0.3, 0.2][:epochs],
+    }
+    return _publish(
+        store,
+        Slot("trained_model", (model, "cpu")),
+        {"history.parquet": pa.table(history)} if epochs else {},
+        config={
+            "data": {"name": "tiny"},
+            "seed": 42,
+            "model": {"name": model, **({"l2": 0.5} if model == "ease" else {})},
+        },
+        parents={"splits": splits},
+        origin={"dagster_run_id": "12345678-dagster", "mlflow_run_id": "abcdef"},
+        facts={"seconds": 6.0, "epochs": epochs, "peak_memory_mb": 512.0, "validation_metrics": {"ndcg@10": 0.3}},
+    )
+
+
+def _report(store: ArtifactStore, model: str, trained: Artifact, splits: Artifact, movies: Artifact) -> Artifact:
+    """Metrics at 2; gini and coverage of its lists over the four movies of the catalogue."""
+    mean = sum(NDCG[model]) / 3
+    report = {
+        "model": model,
+        "device": "cpu",
+        "data": "tiny",
+        "protocol": "full",
+        "fingerprint": FINGERPRINT,
+        "seed": 42,
+        "created_at": "2026-01-02T03:04:05+00:00",
+        "seconds": 6.0,
+        "peak_memory_mb": 512.0,
+        "evaluation_seconds": 0.3,
+        "metrics": {"ndcg@2": mean, "novelty@2": 3.0 if model == "ease" else 1.0},
+        "intervals": {"ndcg@2": [mean - 0.1, mean + 0.1]},
+        "validation_metrics": {"ndcg@2": mean},
+        "counts": {"users_evaluated": 3},
+        "schema": 2,
+    }
+    users = {"user_id": [1, 2, 3], "train_items": [2, 1, 1], "ndcg@2": NDCG[model]}
+    lists = [(user, rank + 1, movie) for user, own in enumerate(LISTS[model], 1) for rank, movie in enumerate(own)]
+    columns = dict(zip(("user_id", "rank", "movie_id"), zip(*lists, strict=True), strict=True))
+    segments = [
+        {
+            "kind": kind,
+            "segment": segment,
+            "metric": metric,
+            "users": 3,
+            "test_items": 3,
+            "value": value,
+            "low": value - 0.01,
+            "high": value + 0.01,
+        }
+        for kind, segment, metric, value in (
+            ("activity", "cold", "ndcg@2", mean),
+            ("popularity", "head", "ndcg@2", mean),
+            ("genre", "Drama", "ndcg@2", 0.1 if model == "ease" else 0.4),
+            ("decade", "1990s", "ndcg@2", mean),
+            *(("popularity", tier, "list_share@2", 1 / 3) for tier in ("head", "mid", "tail")),
+        )
+    ]
+    tables = {
+        "users.parquet": pa.table(users),
+        "lists.parquet": pa.table({name: list(values) for name, values in columns.items()}),
+        "relevant.parquet": pa.table({"user_id": [1, 2, 3], "movie_id": [20, 30, 10], "rank": [2, 1, 9]}),
+        "segments.parquet": pa.Table.from_pylist(segments, schema=SEGMENTS_SCHEMA),
+    }
+
+    def write(folder: Path) -> None:
+        (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+        for name, table in tables.items():
+            pq.write_table(table, folder / name)
+
+    return store.publish(
+        Slot("evaluation_report", (model, "cpu")),
+        write,
+        key="k",
+        fingerprint=FINGERPRINT,
+        parents={"trained_model": trained, "splits": splits, "raw_movies": movies},
+    )
+
+
+def _curves(store: ArtifactStore, trained: Artifact) -> None:
+    curve = [
+        {"source": source, "size": size, "value": value, "low": value - 0.01, "high": value + 0.01}
+        for source, size, value in (
+            ("popularity", 0, 0.1),
+            ("fold_in", 1, 0.12),
+            ("fold_in", 4, 0.16),
+            ("whole_history", None, 0.18),
+            ("trained_in", None, 0.2),
+        )
+    ]
+    prices = [
+        {"dial": dial, "setting": setting, "measure": measure, "value": value, "low": value, "high": value}
+        for dial, bought in (("diversity", "genre_diversity@10"), ("novelty", "novelty@10"))
+        for setting, loss in ((0.0, 0.0), (1.0, 0.05 if dial == "diversity" else 0.1))
+        for measure, value in (("ndcg@10", 0.2 - loss), (bought, 1.0 + loss))
+    ]
+    slot = ("ease", "cpu")
+    facts = {"users": 3, "folds": 5}
+    parents = {"trained_model": trained}
+    _publish(
+        store,
+        Slot("fold_in_fidelity", slot),
+        {"curve.parquet": pa.Table.from_pylist(curve)},
+        facts=facts,
+        parents=parents,
+    )
+    _publish(store, Slot("dial_prices", slot), {"prices.parquet": pa.Table.from_pylist(prices)}, parents=parents)

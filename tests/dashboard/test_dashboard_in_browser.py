@@ -1,0 +1,222 @@
+"""Every page in a real browser, light and dark, over a store that the pipeline filled.
+
+MOVIEREC_SCREENSHOTS names a folder that keeps the pictures; MOVIEREC_BROWSER_STORE a store to look at instead of a
+small one that is made here.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("playwright")
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+WIDTH = 1366
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+PAGES = {
+    "": "Leaderboard",
+    "compare": "Compare two",
+    "training": "Training",
+    "segments": "Segments and fairness",
+    "data": "Data",
+}
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three small models, trained for real."""
+    if given := os.environ.get("MOVIEREC_BROWSER_STORE"):
+        return Path(given)
+    root = tmp_path_factory.mktemp("browser") / "store"
+    environment = {**os.environ, "MOVIEREC_ARTIFACTS": str(root), "OMP_NUM_THREADS": "1"}
+    for model in ("popularity", "ease", "gmf"):
+        command = [sys.executable, "-m", "movierec_engine.cli", "train", f"model={model}", "logger.use_mlflow=false"]
+        command += ["trainer.max_epochs=8"] if model == "gmf" else []
+        subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True)
+    return root
+
+
+@pytest.fixture(scope="module")
+def address(browser_store: Path) -> Iterator[str]:
+    """A running dashboard."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
+    command += ["--server.address", "127.0.0.1", "--server.headless", "true", "--browser.gatherUsageStats", "false"]
+    command += ["--client.toolbarMode", "minimal"]
+    environment = {**os.environ, "MOVIEREC_ARTIFACTS": str(browser_store), "OMP_NUM_THREADS": "1"}
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(f"{url}/_stcore/health", timeout=1)
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(os.environ.get("MOVIEREC_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def opened(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[tuple[Page, list[str]]]:
+    """A page of a new visitor, and what its console says is wrong; the colour scheme is the test's parameter."""
+    scheme: Any = getattr(request, "param", "light")
+    context = browser.new_context(color_scheme=scheme, viewport={"width": WIDTH, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    expect.set_options(timeout=60_000)
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text) if counts(message, address) else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    yield page, wrong
+    context.close()
+
+
+def counts(message: ConsoleMessage, address: str) -> bool:
+    """Whether a message of the console is an error of the dashboard's own.
+
+    An icon from the web may be out of reach, and Streamlit looks for its server below a page's path first.
+    """
+    url = message.location.get("url", address)
+    return message.type == "error" and url.startswith(address) and "/_stcore/" not in url
+
+
+def settled(page: Page, heading: str) -> None:
+    """Wait until a page is drawn, and refuse error boxes and sideways scrolling."""
+    expect(page.get_by_role("heading", name=heading, exact=True).first).to_be_visible()
+    for _ in range(2):  # a choice, or a fragment, may start it once more
+        page.wait_for_timeout(700)
+        expect(page.locator('[data-testid="stApp"]')).to_have_attribute("data-test-script-state", "notRunning")
+        expect(page.locator('[data-testid="stSkeleton"]')).to_have_count(0)
+    boxes = page.locator('[data-testid="stException"], [data-testid="stAlertContentError"]')
+    assert boxes.count() == 0, boxes.first.inner_text()
+    sideways = page.evaluate(
+        "[document.documentElement, ...document.querySelectorAll('[data-testid=stMain]')]"
+        ".map(one => one.scrollWidth - one.clientWidth)"
+    )
+    assert max(sideways) <= 0, f"{heading} scrolls sideways by {sideways} pixels at {WIDTH}"
+
+
+def picture(page: Page, path: Path) -> None:
+    """The whole page in one picture."""
+    content = page.locator('[data-testid="stMainBlockContainer"]').bounding_box()
+    assert content is not None
+    page.set_viewport_size({"width": WIDTH, "height": int(content["y"] + content["height"]) + 20})
+    page.wait_for_timeout(1500)
+    page.screenshot(path=path)
+    page.set_viewport_size({"width": WIDTH, "height": 900})
+
+
+@pytest.mark.parametrize("opened", ["light", "dark"], indirect=True, ids=str)
+@pytest.mark.parametrize(("path", "heading"), PAGES.items(), ids=list(PAGES.values()))
+def test_every_page_opens_without_an_error(
+    opened: tuple[Page, list[str]], address: str, path: str, heading: str, pictures: Path, request: Any
+) -> None:
+    page, wrong = opened
+    page.goto(f"{address}/{path}")
+    settled(page, heading)
+    scheme = request.node.callspec.params["opened"]
+    picture(page, pictures / f"{path or 'leaderboard'}-{scheme}.png")
+    assert page.locator('[data-testid="stVegaLiteChart"] :is(canvas, svg)').count() > 0
+    assert wrong == []
+
+
+def test_the_main_controls_work_and_stand_in_the_url(
+    opened: tuple[Page, list[str]], address: str, pictures: Path
+) -> None:
+    page, wrong = opened
+    page.goto(address)
+    settled(page, "Leaderboard")
+    choose(page, "Metric", "Recall")
+    choose(page, "k", "20")
+    settled(page, "Leaderboard")
+    expect(page.get_by_role("heading", name="on Recall@20")).to_be_visible()
+    assert "metric=recall" in page.url
+    assert "k=20" in page.url
+
+    page.get_by_role("link", name="Compare two").click()
+    settled(page, "Compare two")
+    assert "metric=recall" in page.url, "the choice goes along to the next page"
+    choose(page, "against", "popularity")
+    settled(page, "Compare two")
+    expect(page.get_by_role("heading", name="significantly better than popularity on Recall@20")).to_be_visible()
+
+    page.get_by_role("link", name="Training").click()
+    settled(page, "Training")
+    choose(page, "Curve", "Training loss")
+    settled(page, "Training")
+    page.get_by_text("Only what differs").click()
+    settled(page, "Training")
+
+    page.get_by_role("link", name="Segments and fairness").click()
+    settled(page, "Segments and fairness")
+    page.get_by_role("link", name="Data", exact=True).click()
+    settled(page, "Data")
+    assert wrong == []
+
+
+def test_a_shared_address_shows_the_same_view(opened: tuple[Page, list[str]], address: str) -> None:
+    page, wrong = opened
+    page.goto(f"{address}/compare?a=popularity&b=ease&metric=mrr&k=5")
+    settled(page, "Compare two")
+    expect(page.get_by_role("heading", name="ease is significantly better than popularity on MRR@5")).to_be_visible()
+    assert wrong == []
+
+
+def test_a_chart_can_be_saved_as_png_and_as_csv(opened: tuple[Page, list[str]], address: str, tmp_path: Path) -> None:
+    page, _ = opened
+    page.goto(address)
+    settled(page, "Leaderboard")
+    with page.expect_download() as csv:
+        page.get_by_role("button", name="Data (CSV)").first.click()
+    csv.value.save_as(tmp_path / "scores.csv")
+    assert (tmp_path / "scores.csv").read_text().startswith("model,")
+    page.locator('[data-testid="stVegaLiteChart"]').first.hover()
+    tools = page.locator('[data-testid="stFullScreenFrame"]').filter(
+        has=page.locator('[data-testid="stVegaLiteChart"]')
+    )
+    with page.expect_download() as png:
+        tools.first.get_by_role("button", name="Download as PNG").click()
+    png.value.save_as(tmp_path / "chart.png")
+    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    page.get_by_role("combobox", name=label).first.click()
+    page.get_by_role("option", name=option, exact=True).click()

@@ -1,0 +1,286 @@
+"""Compare two, training, segments and data as a visitor sees them, over a store whose numbers are known."""
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from known_store import fill
+from streamlit.testing.v1 import AppTest
+
+from dashboard.plots import data as data_plots
+from dashboard.queries import data, pairs, prices, segments, training
+from dashboard.views.training import setting_rows
+from movierec_engine.store import ArtifactStore, Slot
+
+APP = str(Path(__file__).parents[2] / "dashboard" / "app.py")
+PAGES = ("compare", "training", "segments", "data")
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="session")
+def known(tmp_path_factory: pytest.TempPathFactory) -> ArtifactStore:
+    return fill(tmp_path_factory.mktemp("known") / "store")
+
+
+@pytest.fixture
+def damaged(known: ArtifactStore, tmp_path: Path) -> ArtifactStore:
+    """A copy to do harm to."""
+    shutil.copytree(known.root, tmp_path / "store")
+    return ArtifactStore(tmp_path / "store")
+
+
+@pytest.fixture
+def visit(monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Open a page of the dashboard over a store, with query parameters."""
+
+    def opened(store: ArtifactStore, page: str, **parameters: str) -> AppTest:
+        monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(store.root))
+        app = AppTest.from_file(APP, default_timeout=60)
+        if page != "leaderboard":
+            app.switch_page(f"views/{page}.py")
+        for name, value in parameters.items():
+            app.query_params[name] = value
+        app.run()
+        assert not app.exception
+        return app
+
+    return opened
+
+
+def text(app: AppTest) -> str:
+    kinds = ("markdown", "caption", "warning", "info", "subheader")
+    return re.sub(r"\\(.)", r"\1", "\n".join(element.value for kind in kinds for element in app.get(kind)))
+
+
+def titles(app: AppTest) -> list[str]:
+    """The titles of the charts."""
+    specs = [json.loads(chart.proto.spec) for chart in app.get("vega_lite_chart")]
+    return [" ".join(spec["title"]["text"]) for spec in specs]
+
+
+def metrics(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+@pytest.mark.parametrize("page", ["leaderboard", *PAGES])
+def test_an_empty_store_says_which_command_fills_it(visit: Open, tmp_path: Path, page: str) -> None:
+    app = visit(ArtifactStore(tmp_path / "nothing"), page)
+    assert "make demo" in app.code[0].value
+    assert "movierec train" in app.code[0].value
+
+
+@pytest.mark.parametrize("page", ["leaderboard", *PAGES])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        shutil.rmtree,
+        lambda folder: [path.unlink() for path in folder.iterdir() if path.name != "manifest.json"],
+        lambda folder: [path.write_bytes(path.read_bytes()[:20]) for path in folder.glob("*.parquet")],
+        lambda folder: (folder / "manifest.json").write_text("{"),
+        lambda folder: (folder.parent / "LATEST").write_text("20990101T000000000Z-gone-0000"),
+    ],
+    ids=["gone", "half deleted", "truncated", "no manifest", "pointer to nothing"],
+)
+def test_no_damage_breaks_a_page(
+    visit: Open, damaged: ArtifactStore, page: str, harm: Callable[[Path], object]
+) -> None:
+    for manifest in sorted(damaged.root.rglob("manifest.json")):
+        harm(manifest.parent)
+    visit(damaged, page)
+
+
+def test_a_report_of_an_older_schema_is_a_note(visit: Open, damaged: ArtifactStore) -> None:
+    (path,) = damaged.root.glob("evaluation_report/ease/cpu/*/report.json")
+    report = json.loads(path.read_text())
+    path.write_text(json.dumps(report | {"schema": 1}))
+    assert "does not match its manifest's checksum" in text(visit(damaged, "compare"))
+
+
+def test_two_models_are_compared_user_by_user(visit: Open, known: ArtifactStore) -> None:
+    """Differences 0.6, 0 and -0.1: mean 1/6, sample deviation 0.3786, so that d is 0.440."""
+    app = visit(known, "compare", a="ease", b="popularity")
+    assert metrics(app)["Mean difference"] == "+0.1667"
+    assert metrics(app)["Win / tie / loss"] == "1 / 1 / 1"
+    assert metrics(app)["Effect size"] == "0.440"
+    assert "**ease** is ahead of popularity on NDCG@2, but no difference can be told" in text(app)
+    assert "ease is better for 1 users, popularity for 1" in titles(app)
+
+
+def test_the_lists_of_two_models_are_laid_over_each_other(visit: Open, known: ArtifactStore) -> None:
+    """Shared: both of two, one, none. Jaccard 1, 1/3, 0."""
+    ease, popularity = (known.latest(Slot("evaluation_report", (name, "cpu"))) for name in ("ease", "popularity"))
+    assert ease is not None
+    assert popularity is not None
+    found = pairs.overlap(ease.folder, popularity.folder, 2)
+    assert found is not None
+    assert sorted(found.jaccard) == pytest.approx([0, 1 / 3, 1])
+    assert sorted(found.shared) == [0, 0.5, 1]
+    assert "Their lists share 1.0 of 2 movies on average" in titles(visit(known, "compare"))
+
+
+def test_the_users_who_differ_most_come_with_their_lists(visit: Open, known: ArtifactStore) -> None:
+    app = visit(known, "compare", a="ease", b="popularity")
+    examples = app.dataframe[0].value
+    assert list(examples["User"]) == [1, 3, 2]
+    assert list(examples["Difference"]) == [0.6, -0.1, 0.0]
+    assert list(app.dataframe[1].value["Movie"]) == ["Ten", "Twenty"]
+    assert list(app.dataframe[1].value["In the test part"]) == ["", "✓"]
+    third = visit(known, "compare", a="ease", b="popularity", user="3")
+    assert list(third.dataframe[1].value["Movie"]) == ["Thirty", "Movie 40"]
+    assert "**ease** for user 3: 0 hits in 2" in text(third)
+
+
+def test_where_each_wins_is_told_from_the_means_when_users_cannot_be_tested(visit: Open, known: ArtifactStore) -> None:
+    """The split of this store has no id maps, so that segments cannot be computed again."""
+    assert "By genre: significantly better is popularity for Drama" in titles(
+        visit(known, "compare", a="ease", b="popularity")
+    )
+
+
+def test_learning_curves_and_settings_of_runs(visit: Open, known: ArtifactStore) -> None:
+    app = visit(known, "training")
+    assert "lightgcn reaches the highest validation NDCG@10: 0.3000 at epoch 2 after 4.0 s" in titles(app)
+    runs = app.dataframe[0].value
+    assert list(runs["Run"]) == ["lightgcn"]
+    assert list(runs["Seconds per epoch"]) == [2.0]
+    assert list(runs["Dagster"]) == ["http://127.0.0.1:3000/runs/12345678-dagster"]
+    both = visit(known, "training", runs="lightgcn,ease")
+    settings = both.dataframe[1].value
+    assert dict(zip(settings["Setting"], settings["ease"], strict=True)) == {"model.l2": "0.5", "model.name": "ease"}
+    assert dict(zip(settings["Setting"], settings["lightgcn"], strict=True))["model.l2"] == "–"
+    assert "2 of 4 settings differ" in text(both)
+
+
+def test_settings_that_are_alike_are_not_marked(known: ArtifactStore) -> None:
+    runs = {run.model: run for run in training.runs(known.root)}
+    marked = {row["setting"]: row["differs"] for row in setting_rows(runs)}
+    assert marked == {"data.name": False, "seed": False, "model.name": True, "model.l2": True}
+
+
+def test_a_run_in_progress_shows(visit: Open, damaged: ArtifactStore) -> None:
+    progress = {
+        "name": "lightgcn-cpu-42",
+        "model": "lightgcn",
+        "device": "cpu",
+        "max_epochs": 10,
+        "metric": "ndcg@10",
+        "host": os.uname().nodename,
+        "pid": os.getpid(),
+        "state": "running",
+        "started": time.time() - 61,
+        "changed": time.time(),
+        "epochs": [{"epoch": epoch, "loss": 1.0, "ndcg@10": epoch / 10} for epoch in (1, 2)],
+    }
+    path = damaged.root / "progress" / "run.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(progress))
+    assert "is running: epoch 2 of at most 10, loss 1.0000, validation NDCG@10 0.2000" in text(
+        visit(damaged, "training")
+    )
+    path.write_text(json.dumps(progress | {"pid": 2**30}))
+    assert "stopped before it was finished after 60 s and 2 epochs" in text(visit(damaged, "training")).replace(
+        "61 s", "60 s"
+    )
+    path.write_text("{")
+    assert training.in_progress(damaged.root) == []
+
+
+def test_segments_say_for_whom_each_is_good(visit: Open, known: ArtifactStore) -> None:
+    shown = titles(visit(known, "segments"))
+    assert "By activity: ease leads" in shown
+    assert "By genre: popularity leads" in shown
+    assert "ease has both the highest accuracy and the highest novelty" in shown
+
+
+def test_concentration_is_that_of_the_lists(visit: Open, known: ArtifactStore) -> None:
+    """popularity: places 0, 0, 3, 3 of four movies: Gini (-3*0 - 0 + 3 + 9) / (4 * 6) = 0.5."""
+    artifact = known.latest(Slot("evaluation_report", ("popularity", "cpu")))
+    assert artifact is not None
+    found = segments.exposure(artifact.folder, 2, 4)
+    assert found is not None
+    assert (found.gini, found.shown, found.items) == (0.5, 2, 4)
+    assert found.places.tolist() == [0, 0, 0, 0.5, 1]
+    assert "ease spreads its lists most evenly: 100 % of the catalogue is shown" in titles(visit(known, "segments"))
+
+
+def test_fold_in_and_dials_say_what_they_cost(visit: Open, known: ArtifactStore) -> None:
+    """0.18 of 0.2 is 90 %; novelty loses 0.1 of 0.2."""
+    shown = titles(visit(known, "segments"))
+    assert any("the whole history told gives 90 % of what training on them gives" in title for title in shown)
+    assert "ease: dearest is novelty, which fully turned up costs 50 % of NDCG@10" in shown
+    assert "What it buys: novelty moves its own measure furthest, by +10%" in shown
+
+
+def test_curves_that_nobody_measured_name_their_command(visit: Open, known: ArtifactStore) -> None:
+    commands = [code.value for code in visit(known, "segments", shown="popularity").code]
+    assert "movierec fidelity --model popularity" in commands
+    assert "movierec dials --model popularity" in commands
+
+
+def test_curves_that_lack_a_column_are_left_out(damaged: ArtifactStore) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (path,) = damaged.root.glob("fold_in_fidelity/*/*/*/curve.parquet")
+    pq.write_table(pa.table({"something": [1]}), path)
+    assert prices.fold_in_curves(damaged.root) == []
+
+
+def test_the_data_page_counts_and_says_what_was_dropped(visit: Open, known: ArtifactStore) -> None:
+    app = visit(known, "data")
+    numbers = metrics(app)
+    assert (numbers["Ratings"], numbers["Users"], numbers["Movies"]) == ("6", "3", "3")
+    assert numbers["Matrix density"] == "66.67 %"
+    dropped = app.dataframe[0].value
+    assert list(dropped["Count"]) == [2]
+    shown = titles(app)
+    assert "25 % of the rows that were read are in train" in shown, "2 of 8"
+    assert "Most ratings are 4 (50 %); the mean is 3.33" in shown
+    assert "Half of the users have at most 2 ratings, the top one 3" in shown
+    assert "Split by global_time: the test part is later than train, as it is in service" in shown
+    parts = app.dataframe[1].value
+    assert list(parts["Part"]) == ["train", "validation", "test"]
+    assert list(parts["First"]) == ["2000-01-01", "2000-01-02", "2000-01-04"]
+
+
+def test_versions_of_a_data_set_are_compared(visit: Open, damaged: ArtifactStore) -> None:
+    """One more user, who rated one more movie."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from known_store import RATINGS
+
+    more = {name: [*values, extra] for (name, values), extra in zip(RATINGS.items(), (4, 50, 5.0, 0), strict=True)}
+    old = damaged.latest(Slot("raw_ratings", ("tiny",)))
+    assert old is not None
+    new = damaged.publish(
+        Slot("raw_ratings", ("tiny",)),
+        lambda folder: pq.write_table(pa.table(more), folder / "ratings.parquet"),
+        key="n",
+        fingerprint="",
+        facts={"ratings": 7, "users": 4, "movies": 4},
+    )
+    assert data.arrivals(old.folder, new.folder) == {"new users": 1, "gone users": 0, "new movies": 1, "gone movies": 0}
+    assert data.drift(old.folder, old.folder) == 0
+    app = visit(damaged, "data")
+    assert "From the oldest version here to the newest: +1 ratings" in titles(app)
+    assert "Nothing was split from this version yet" in text(app)
+
+
+def test_a_long_tail_is_the_share_of_the_most_active(known: ArtifactStore) -> None:
+    """Movies have 3, 2 and 1 of the six ratings."""
+    artifact = known.latest(Slot("raw_ratings", ("tiny",)))
+    assert artifact is not None
+    found = data.long_tail(artifact.folder, "movie_id", "movies")
+    assert found is not None
+    tail, bins = found
+    assert [(row["from"], row["to"], row["count"]) for row in bins] == [(1, 1, 1), (2, 3, 2)]
+    assert (tail.n, tail.smallest, tail.median, tail.largest) == (3, 1, 2.0, 3)
+    assert tail.share == pytest.approx((0, 1 / 3, 2 / 3, 1))
+    assert tail.ratings == pytest.approx((0, 1 / 2, 5 / 6, 1))
+    assert data_plots.rating_rows(data.rating_counts(artifact.folder))[0]["rating"] == "1"
