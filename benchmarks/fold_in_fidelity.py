@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/fold_in_fidelity.py [MODEL ...]
 
 Trains the models on the bundled data, those named or all, and each that took up to two minutes once more for each fold
-of the users with long histories, without them, and folds those in with a few of their movies; then looks at how far the
-draw of those movies decides, and chooses the movies of the interview, for ease and als. Writes
+of the users with long histories, without them, and folds those in with a few of their movies. Their validation items
+decide from how many movies on that is enough, their test items report it. Then looks at how far the draw of those
+movies decides, and chooses the movies of the interview, for ease and als. Writes
 benchmarks/results/fold_in_fidelity.md, anew after each model; all of it takes about a quarter of an hour on one core.
 """
 
@@ -27,16 +28,19 @@ from movierec_engine import pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.evaluation.comparison import ALPHA
 from movierec_engine.evaluation.fidelity import (
+    DECIDED_ON,
     DRAWS,
     FOLD_IN,
     FOLDS,
     LEAST_HISTORY,
     POPULARITY,
+    REPORTED_ON,
     SIZES,
     TRAINED_IN,
     WHOLE_HISTORY,
+    Part,
     enough,
-    fold_in_curve,
+    fold_in_curves,
     gains,
     held_out_folds,
     without,
@@ -105,24 +109,35 @@ def page(curves: dict[str, Artifact], slow: list[str]) -> list[str]:
         f"Fingerprint {first.fingerprint}; random split per user 80/10/10. All {facts['users']} users with at least "
         f"{LEAST_HISTORY} train interactions are held out in turn, in {facts['folds']} random folds: a model is "
         "trained without what train and validation know of a fold's users, and they are folded in with a random choice "
-        f"of their own train movies, {facts['draws']} times, which is averaged. ndcg@10 on their test items, full "
-        "ranking, with 95 % intervals over the users. The same items are masked in every column, all that train and "
-        "validation know of a user. Popularity is that of the model that has not met the user; trained in is the model "
-        "that was trained on everybody.",
+        f"of their own train movies, {facts['draws']} times, which is averaged. The same scores are measured by "
+        "ndcg@10 on the validation items, all that train knows of a user being masked, and on the test items, all that "
+        "train and validation know being masked; full ranking, with 95 % intervals over the users. Popularity is that "
+        "of the model that has not met the user; trained in is the model that was trained on everybody.",
         "",
-        "★: significantly better than popularity, by the paired bootstrap and by Wilcoxon's signed ranks, both p < "
-        f"{ALPHA} after Holm's correction over the sizes. Enough: the least size from which on every measured size is.",
+        "★: significantly better than popularity on the table's own part, by the paired bootstrap and by Wilcoxon's "
+        f"signed ranks, both p < {ALPHA} after Holm's correction over the sizes. Enough: the least size from which on "
+        "every measured size is, on validation: it decides what newcomers are answered with, and nothing is decided on "
+        "test.",
         "",
-        f"| model | {counts} | whole history | trained in | popularity | enough | s | of them training | MB |",
+        "On test:",
+        "",
+        f"| model | {counts} | whole history | trained in | popularity | enough (on validation) | s | of them training "
+        "| MB |",
         "|---|" + "---|" * (len(SIZES) + 7),
         *(row_of(name, made) for name, made in curves.items()),
+        "",
+        "On validation, which decides:",
+        "",
+        f"| model | {counts} | whole history | trained in | popularity |",
+        "|---|" + "---|" * (len(SIZES) + 3),
+        *(f"| {name} | {values_of(made, DECIDED_ON)} |" for name, made in curves.items()),
         "",
         "What fold-in adds to popularity: the mean difference with its own 95 % interval, and the larger of both "
         "corrected p values.",
         "",
-        f"| model | {counts} |",
-        "|---|" + "---|" * len(SIZES),
-        *(gains_of(name, made) for name, made in curves.items()),
+        f"| model | part | {counts} |",
+        "|---|---|" + "---|" * len(SIZES),
+        *(gains_of(name, made, part) for name, made in curves.items() for part in (DECIDED_ON, REPORTED_ON)),
         "",
         f"Seconds are of all {facts['folds']} trainings and of the measurement, on a machine that did other work "
         "beside; MB is the largest resident memory that the process had had by then, with all models above.",
@@ -136,26 +151,29 @@ def page(curves: dict[str, Artifact], slow: list[str]) -> list[str]:
 
 
 def row_of(name: str, made: Artifact) -> str:
-    found = {(row["source"], row["size"]): row for row in curve_rows(made)}
-    places = [*((FOLD_IN, size) for size in SIZES), (WHOLE_HISTORY, None), (TRAINED_IN, None), (POPULARITY, 0)]
-    cells = [with_interval(found[place]) for place in places]
     facts = made.facts
     cost = f"{facts['seconds']:.0f} | {facts['training_seconds']:.0f} | {facts['peak_memory_mb']:.0f}"
-    return f"| {name} | {' | '.join(cells)} | {facts['enough'] or 'none'} | {cost} |"
+    return f"| {name} | {values_of(made, REPORTED_ON)} | {facts['enough'] or 'none'} | {cost} |"
+
+
+def values_of(made: Artifact, part: Part) -> str:
+    found = {(row["source"], row["size"]): row for row in curve_rows(made, part)}
+    places = [*((FOLD_IN, size) for size in SIZES), (WHOLE_HISTORY, None), (TRAINED_IN, None), (POPULARITY, 0)]
+    return " | ".join(with_interval(found[place]) for place in places)
 
 
 def with_interval(row: dict[str, Any]) -> str:
     return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]{' ★' if row['better'] else ''}"
 
 
-def gains_of(name: str, made: Artifact) -> str:
+def gains_of(name: str, made: Artifact, part: Part) -> str:
     cells = [
         f"{row['gain']:+.3f} [{row['gain_low']:+.3f}, {row['gain_high']:+.3f}], p "
         f"{max(row['p_bootstrap'], row['p_wilcoxon']):.3f}"
-        for row in curve_rows(made)
+        for row in curve_rows(made, part)
         if row["source"] == FOLD_IN
     ]
-    return f"| {name} | {' | '.join(cells)} |"
+    return f"| {name} | {part} | {' | '.join(cells)} |"
 
 
 def draws(store: ArtifactStore, trained: dict[str, Artifact]) -> list[str]:
@@ -163,8 +181,8 @@ def draws(store: ArtifactStore, trained: dict[str, Artifact]) -> list[str]:
     counts = " | ".join(f"{size} movie{'s' * (size > 1)}" for size in SIZES)
     lines = [
         f"The same newcomers in the same folds, measured {REPEATS} times more with other random choices of their "
-        "movies. Mean difference to popularity: the mean of the measurements, the least and the largest. Enough: how "
-        "often it was what. Averaged: how many choices each value is the mean of.",
+        "movies, on validation. Mean difference to popularity: the mean of the measurements, the least and the "
+        "largest. Enough: how often it was what. Averaged: how many choices each value is the mean of.",
         "",
         f"| model | averaged | {counts} | enough |",
         "|---|" + "---|" * (len(SIZES) + 2),
@@ -177,8 +195,10 @@ def draws(store: ArtifactStore, trained: dict[str, Artifact]) -> list[str]:
         model = load_model(one.folder)
         for averaged in (1, DRAWS):
             found = [
-                gains(fold_in_curve(models, model, parts, draws=averaged, seed=seed + repeat))
+                gains(curve)
                 for repeat in range(1, REPEATS + 1)
+                for curve in fold_in_curves(models, model, parts, draws=averaged, seed=seed + repeat)
+                if curve.part == DECIDED_ON
             ]
             reached = np.array([[gain.comparison.difference for gain in one] for one in found])
             cells = [f"{own.mean():+.3f} ({own.min():+.3f} to {own.max():+.3f})" for own in reached.T]

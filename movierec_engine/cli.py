@@ -71,10 +71,12 @@ def fidelity(artifacts: Path, model: str, device: str | None, version: str | Non
 
     All users with 15 or more train interactions are held out in turn, in folds. For each fold the model is trained
     again without its users, who then come as newcomers with one, three, five and ten of their own movies. From how many
-    on that is better than popularity is written to the store, with the whole curve.
+    on that is better than popularity is decided on their validation items; the table shows their test items. Both
+    curves are written to the store, and the model's index is built again with that number.
     """
     from movierec_engine import pipeline
     from movierec_engine.pipeline.fidelity import fold_in_table, measure_fold_in
+    from movierec_engine.pipeline.release import renew_index
     from movierec_engine.store import ArtifactStore
 
     log_to_console()
@@ -85,6 +87,9 @@ def fidelity(artifacts: Path, model: str, device: str | None, version: str | Non
         console = Console()
         console.print(fold_in_table(made))
         console.print(f"curve: {made.folder}", soft_wrap=True, highlight=False)
+        if index := renew_index(store, trained):
+            console.print(f"index that goes by it: {index.folder}", soft_wrap=True, highlight=False)
+            console.print(f"`movierec models challenge {model}` puts it to the gate", highlight=False)
 
 
 @cli.command()

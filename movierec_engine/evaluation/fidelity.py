@@ -1,19 +1,23 @@
 """How good fold-in is, and from how many movies on it is worth more than popularity.
 
 Users are held out in turn, fold by fold: a model is trained without those of a fold, and meets them as newcomers with a
-few movies of their own train history. How well it then finds their test items is set against popularity, against their
+few movies of their own train history. How well it then finds their other items is set against popularity, against their
 whole history, and against the model that was trained on everybody. In the end every user with a history long enough has
 been a newcomer once.
 
-Everything is ranked under one mask, the items of train and validation of the original split, however few of them the
-model is told of; so the values differ by the scores alone. A real newcomer's list would also hold movies that these
-users are known to have, which is why the values say which answer is better, and not how good the first visit is.
+The same scores are measured on both parts: on the validation items, which decide from how many movies on fold-in is
+enough, and on the test items, which only report.
+
+Everything of a part is ranked under the evaluator's mask, the items of train for validation, those of train and
+validation for test, however few of them the model is told of; so the values of a part differ by the scores alone. A
+real newcomer's list would also hold movies that these users are known to have, which is why the values say which answer
+is better, and not how good the first visit is.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -47,8 +51,15 @@ _BLOCK_CELLS = 2**22
 FOLD_IN, WHOLE_HISTORY, TRAINED_IN, POPULARITY = "fold_in", "whole_history", "trained_in", "popularity"
 """Where the scores of a value came from."""
 
+Part = Literal["validation", "test"]
+DECIDED_ON: Part = "validation"
+"""The part whose curve says from how many movies on fold-in is enough."""
+REPORTED_ON: Part = "test"
+"""The part whose curve is shown, and by which nothing is chosen."""
+
 CURVE_SCHEMA = pa.schema(
     [
+        ("part", pa.string()),
         ("size", pa.int32()),
         ("source", pa.string()),
         ("value", pa.float64()),
@@ -67,14 +78,15 @@ CURVE_SCHEMA = pa.schema(
 
 @dataclass(frozen=True, eq=False)
 class FoldInCurve:
-    """ndcg@10 on test of n held-out users, by what the model knew of them.
+    """ndcg@10 of n held-out users on a part of the split, by what the model knew of them.
 
-    users: int64 [n], ascending. sizes: in ascending order.
+    part: whose items were to be found. users: int64 [n], ascending. sizes: in ascending order.
     fold_in: float64 [n, len(sizes)], known by so many of their own train movies; means over random choices of those.
     whole_history, trained_in: float64 [n], folded in with all of them, and trained on.
     popularity: float64 [n], not known at all.
     """
 
+    part: Part
     users: NDArray[np.int64]
     sizes: tuple[int, ...]
     fold_in: PerUser
@@ -102,9 +114,9 @@ class Gain:
 
 
 def eligible_users(split: Split) -> NDArray[np.int64]:
-    """The users who have test items and at least 15 train interactions: int64, ascending."""
-    history, tested = (np.diff(part.matrix().indptr) for part in (split.train, split.test))
-    return np.flatnonzero((history >= LEAST_HISTORY) & (tested > 0)).astype(np.int64)
+    """The users who have validation and test items and at least 15 train interactions: int64, ascending."""
+    history, validated, tested = (np.diff(part.matrix().indptr) for part in split.parts())
+    return np.flatnonzero((history >= LEAST_HISTORY) & (validated > 0) & (tested > 0)).astype(np.int64)
 
 
 def held_out_folds(split: Split, folds: int, seed: int) -> list[NDArray[np.int64]]:
@@ -117,8 +129,9 @@ def held_out_folds(split: Split, folds: int, seed: int) -> list[NDArray[np.int64
         raise MovierecError(f"{folds} folds leave nobody to train on or nobody to measure; give at least 2")
     if len(users) < folds:
         raise EmptyDataError(
-            f"{len(users)} users have {LEAST_HISTORY} train interactions and a test item, so fold-in cannot be "
-            f"measured in {folds} folds; use data with longer histories, or fewer folds"
+            f"{len(users)} users have {LEAST_HISTORY} train interactions, a validation item and a test item, so "
+            f"fold-in cannot be measured in {folds} folds; use data with longer histories and a validation part, or "
+            "fewer folds"
         )
     return [np.sort(part) for part in np.array_split(np.random.default_rng(seed).permutation(users), folds)]
 
@@ -129,15 +142,17 @@ def without(split: Split, users: NDArray[np.int64]) -> Split:
     return replace(split, train=train, validation=validation)
 
 
-def fold_in_curve(
+def fold_in_curves(
     models_without: Iterable[tuple[NDArray[np.int64], "Recommender"]],
     model_with: "Recommender",
     split: Split,
     sizes: Sequence[int] = SIZES,
     draws: int = DRAWS,
     seed: int = 0,
-) -> FoldInCurve:
+) -> tuple[FoldInCurve, FoldInCurve]:
     """Measure how well held-out users are served, by how many of their train movies the model is told of.
+
+    Returns the curve on validation and the one on test, of the same users, models and movies.
 
     models_without: the users of each fold and a model trained on `without(split, users)`, whose popularity is theirs;
     taken one after the other, so that they can be made as they are asked for. model_with: trained on `split`. The
@@ -152,19 +167,12 @@ def fold_in_curve(
         turn = _random_turns(train, rng)
         for size, drawn in zip(sizes, told, strict=False):
             drawn.append(entries(train, turn < size))
-    seen, relevant = split.known(), split.test.matrix()
-    folds = [(users, _values(model, model_with, users, told, seen, relevant)) for users, model in models_without]
-    users, values = (np.concatenate(parts) for parts in zip(*folds, strict=True))
+    measured = ((split.train.matrix(), split.validation.matrix()), (split.known(), split.test.matrix()))
+    folds = [(users, _values(model, model_with, users, told, measured)) for users, model in models_without]
+    users, values = (np.concatenate(found) for found in zip(*folds, strict=True))
     order = np.argsort(users)
-    values = values[order]
-    return FoldInCurve(
-        users=users[order],
-        sizes=sizes,
-        fold_in=values[:, :-3],
-        whole_history=values[:, -3],
-        trained_in=values[:, -2],
-        popularity=values[:, -1],
-    )
+    validation, test = np.moveaxis(values[order], 1, 0)
+    return _curve("validation", users[order], sizes, validation), _curve("test", users[order], sizes, test)
 
 
 def gains(curve: FoldInCurve) -> tuple[Gain, ...]:
@@ -200,14 +208,15 @@ def enough(found: Sequence[Gain]) -> int | None:
 def curve_table(curve: FoldInCurve) -> pa.Table:
     """Means with 95 % intervals over users, columns of CURVE_SCHEMA.
 
-    `size` is 0 for popularity, and null where the model knew the whole history. `gain` is the mean difference to
-    popularity, with its own interval and both corrected p values; it is null but for the sizes.
+    `part` is the curve's. `size` is 0 for popularity, and null where the model knew the whole history. `gain` is the
+    mean difference to popularity, with its own interval and both corrected p values; it is null but for the sizes.
     """
     found = gains(curve)
     names = [POPULARITY, *[FOLD_IN] * len(found), WHOLE_HISTORY, TRAINED_IN]
     values = np.column_stack([curve.popularity, curve.fold_in, curve.whole_history, curve.trained_in])
     bounds = bootstrap_intervals(values)
     columns = {
+        "part": [curve.part] * len(names),
         "size": [0, *curve.sizes, None, None],
         "source": names,
         "value": values.mean(axis=0),
@@ -245,32 +254,51 @@ def entries(matrix: sparse.csr_matrix, kept: NDArray[np.bool_]) -> sparse.csr_ma
     return sparse.csr_matrix((matrix.data[kept], (row[kept], matrix.indices[kept])), matrix.shape)
 
 
+def _curve(part: Part, users: NDArray[np.int64], sizes: tuple[int, ...], values: PerUser) -> FoldInCurve:
+    """The curve of a part's values, float64 [n, len(sizes) + 3], in the order of `_values`."""
+    return FoldInCurve(
+        part=part,
+        users=users,
+        sizes=sizes,
+        fold_in=values[:, :-3],
+        whole_history=values[:, -3],
+        trained_in=values[:, -2],
+        popularity=values[:, -1],
+    )
+
+
 def _values(
     model: "Recommender",
     model_with: "Recommender",
     users: NDArray[np.int64],
     told: Sequence[Sequence[sparse.csr_matrix]],
-    seen: sparse.csr_matrix,
-    relevant: sparse.csr_matrix,
+    measured: Sequence[tuple[sparse.csr_matrix, sparse.csr_matrix]],
 ) -> PerUser:
-    """ndcg@10 of the users of a fold: float64 [n, len(told) + 2], the last two trained in and by popularity.
+    """ndcg@10 of a fold's users: float64 [n, len(measured), len(told) + 2], the last two trained in and by popularity.
 
-    model: trained without them. told: histories whose values are averaged. Matrices are CSR [n_users, n_items].
+    model: trained without them. told: histories whose values are averaged. measured: the items of each part that are
+    not ranked, among them those of the part before, and the relevant ones. Matrices are CSR [n_users, n_items].
     """
     if model.history[users].nnz:
         raise MovierecError(f"{model.name} was trained on users that it should not know; train it without them")
-    values = np.empty((len(users), len(told) + 2))
-    step = max(1, _BLOCK_CELLS // relevant.shape[1])
+    values = np.empty((len(users), len(measured), len(told) + 2))
+    step = max(1, _BLOCK_CELLS // model.history.shape[1])
     for start in range(0, len(users), step):
         block = users[start : start + step]
+        parts = [(seen[block], relevant[block]) for seen, relevant in measured]
         makers: list[list[Callable[[], Scores]]] = [
             [partial(model.fold_in, histories[block]) for histories in drawn] for drawn in told
         ]
         makers += [[partial(model_with.score, block)], [partial(np.tile, model.popularity, (len(block), 1))]]
         for column, averaged in enumerate(makers):
-            reached = [ndcg_of_scores(scores(), seen[block], relevant[block]) for scores in averaged]
-            values[start : start + step, column] = np.mean(reached, axis=0)
+            reached = [_ndcg_of_parts(scores(), parts) for scores in averaged]
+            values[start : start + step, :, column] = np.mean(reached, axis=0)
     return values
+
+
+def _ndcg_of_parts(scores: Scores, parts: Sequence[tuple[sparse.csr_matrix, sparse.csr_matrix]]) -> PerUser:
+    """float64 [n, len(parts)] of scores that one part after the other masks further, as `ndcg_of_scores` does."""
+    return np.column_stack([ndcg_of_scores(scores, seen, relevant) for seen, relevant in parts])
 
 
 def _random_turns(matrix: sparse.csr_matrix, rng: np.random.Generator) -> NDArray[np.int64]:

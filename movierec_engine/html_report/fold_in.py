@@ -15,7 +15,7 @@ from movierec_engine.pipeline.fidelity import KIND, curve_rows
 from movierec_engine.store import ArtifactStore
 
 METRIC = "ndcg@10"
-"""What the curves are of, whatever the page is about."""
+"""What the curves are of, on test, whatever the page is about."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Curve:
     """What was measured of one model.
 
     folds: in how many parts the users were held out.
-    enough: the size from which on fold-in is significantly better than popularity, or None.
-    few: the row of curve.parquet of each size, ascending. popularity, whole_history, trained_in: the other rows.
+    enough: the size from which on fold-in is significantly better than popularity on validation, or None.
+    few: the row of curve.parquet on test of each size, ascending. popularity, whole_history, trained_in: the others.
     """
 
     folds: int
@@ -74,7 +74,8 @@ def _section(number: int, curves: dict[str, Curve]) -> Section:
         f"fold-in-{number}",
         "Newcomers" if number == 1 else f"Newcomers, group {number}",
         f"{words.counted(users, 'user')} were held out in turn, in {words.counted(any_curve.folds, 'fold')}: each "
-        "model was trained again without those of a fold, and then met them with some movies of their own.",
+        "model was trained again without those of a fold, and then met them with some movies of their own. The values "
+        "are of their test items; from how many movies on fold-in is used was decided on their validation items.",
         blocks,
     )
 
@@ -88,10 +89,10 @@ def _chart(curves: dict[str, Curve]) -> Figure:
     values[POPULARITY] = [any_curve.popularity["value"]] * len(sizes)
     series = [Line(name, tuple(np.interp(known, sizes, own).tolist())) for name, own in values.items()]
     at = words.listed([str(size) for size in sizes])
-    spoken = f"{words.metric_title(METRIC)} of newcomers known by {at} movies: " + "; ".join(
+    spoken = f"{words.metric_title(METRIC)} on test of newcomers known by {at} movies: " + "; ".join(
         f"{name} {', '.join(words.score(value) for value in own)}" for name, own in values.items()
     )
-    axis = f"{words.metric_title(METRIC)}, mean over newcomers"
+    axis = f"{words.metric_title(METRIC)} on test, mean over newcomers"
     return Figure(
         _conclusion(curves),
         lines(series, "movies that the model knows of a newcomer", axis, spoken),
@@ -102,12 +103,12 @@ def _chart(curves: dict[str, Curve]) -> Figure:
 def _conclusion(curves: dict[str, Curve]) -> str:
     best = max(curves, key=lambda name: curves[name].best_known)
     size, least = max(curves[best].few), curves[best].enough
-    leads = f"With {words.counted(size, 'movie')} of a newcomer known, {best} is the best"
+    leads = f"With {words.counted(size, 'movie')} of a newcomer known, {best} is the best on test"
     if len(curves) == 1:
         leads = f"{best} was measured with up to {words.counted(size, 'movie')} of a newcomer known"
     if least is None:
-        return f"{leads}, and there is no size from which on it is significantly better than popularity"
-    return f"{leads}; it is significantly better than popularity from {words.counted(least, 'movie')} on"
+        return f"{leads}; on validation there is no size from which on it is significantly better than popularity"
+    return f"{leads}; on validation it is significantly better than popularity from {words.counted(least, 'movie')} on"
 
 
 def _table(curves: dict[str, Curve]) -> Table:
@@ -123,12 +124,13 @@ def _table(curves: dict[str, Curve]) -> Table:
     columns = [Column("Model", words=True), Column("Popularity", "nothing known")]
     columns += [Column(words.counted(size, "movie"), "folded in") for size in sizes]
     columns += [Column("All movies", "folded in"), Column("Trained in", "all movies")]
-    columns.append(Column("Better from", "movies known"))
+    columns.append(Column("Better from", "movies, on validation"))
     note = (
         f"{words.metric_title(METRIC)} on test with 95 % intervals, of users with {LEAST_HISTORY} or more train "
         "interactions; random choices of their movies are averaged. The same items are masked in every column: all "
         "that train and validation know of the user. "
-        "★: significantly better than popularity, by both paired tests after Holm's correction over the sizes. Better "
-        "from: the least size from which on every measured size is."
+        "★: significantly better than popularity on test, by both paired tests after Holm's correction over the sizes. "
+        "Better from: the least size from which on every measured size is, by the same tests on the validation items, "
+        "so that nothing is decided on test."
     )
     return Table("Newcomers by model", tuple(columns), tuple(rows), note)

@@ -15,16 +15,19 @@ from rich.table import Table
 from movierec_engine.data.split import Split
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.fidelity import (
+    DECIDED_ON,
     DRAWS,
     FOLD_IN,
     FOLDS,
     LEAST_HISTORY,
     POPULARITY,
+    REPORTED_ON,
     TRAINED_IN,
     WHOLE_HISTORY,
+    Part,
     curve_table,
     enough,
-    fold_in_curve,
+    fold_in_curves,
     gains,
     held_out_folds,
     without,
@@ -52,17 +55,19 @@ def measure_fold_in(
     """Train a model again without the users of each fold, meet them as newcomers, and measure how they are served.
 
     Folds and movies are drawn by `data.split_seed`, so that models with other seeds are measured on the same ones. The
-    fact `enough` is the number of movies from which on fold-in is better than popularity, or None; the artifact is its
-    slot's newest where the model is. `seconds` are of everything, `training_seconds` of all folds' training together,
-    and `peak_memory_mb` is the largest that the process has had.
+    fact `enough` is the number of movies from which on fold-in is better than popularity on validation, or None, as the
+    fact `decided_on` says; the curves of validation and test are both kept. The artifact is its slot's newest where the
+    model is. `seconds` are of everything, `training_seconds` of all folds' training together, and `peak_memory_mb` is
+    the largest that the process has had.
     """
     started = time.perf_counter()
     splits = store.resolve(trained_model.parents["splits"]).verify()
     parts, seed = load_split(splits), trained_model.config["data"]["split_seed"]
     model = load_model(trained_model.verify().folder)
     held_out, seconds = held_out_folds(parts, folds, seed), [0.0] * folds
-    curve = fold_in_curve(_trained_without(store, trained_model, parts, held_out, seconds), model, parts, seed=seed)
-    table = curve_table(curve)
+    models_without = _trained_without(store, trained_model, parts, held_out, seconds)
+    curves = {curve.part: curve for curve in fold_in_curves(models_without, model, parts, seed=seed)}
+    table = pa.concat_tables([curve_table(curve) for curve in curves.values()])
 
     def write(folder: Path) -> None:
         pq.write_table(table, folder / CURVE_FILE)
@@ -76,8 +81,9 @@ def measure_fold_in(
         parents={"trained_model": trained_model, "splits": splits},
         origin={**trained_model.origin, **(origin or {})},
         facts={
-            "enough": enough(gains(curve)),
-            "users": len(curve.users),
+            "enough": enough(gains(curves[DECIDED_ON])),
+            "decided_on": DECIDED_ON,
+            "users": len(curves[DECIDED_ON].users),
             "folds": folds,
             "draws": DRAWS,
             "seconds": time.perf_counter() - started,
@@ -88,38 +94,46 @@ def measure_fold_in(
     )
 
 
-def curve_rows(made: Artifact) -> list[dict[str, Any]]:
-    """The rows of curve.parquet, as `curve_table` describes them.
+def curve_rows(made: Artifact, part: Part = REPORTED_ON) -> list[dict[str, Any]]:
+    """The rows of curve.parquet that were measured on a part, as `curve_table` describes them.
 
-    Raises StoreError when the artifact was made before all users were held out in folds.
+    Raises StoreError when the artifact was made before `enough` was decided on validation.
     """
-    if "folds" not in made.facts:
+    if not decided_on_validation(made):
         raise StoreError(
-            f"{made.folder}: was measured on {made.facts['users']} users who were held out once, and not on all in "
-            f"folds; measure it again by movierec fidelity --model {made.slot.path[0]} --device {made.slot.path[1]}"
+            f"{made.folder}: was measured by an older program, which decided on the test items from how many movies on "
+            f"fold-in is enough; measure it again by movierec fidelity --model {made.slot.path[0]} "
+            f"--device {made.slot.path[1]}"
         )
     try:
-        rows: list[dict[str, Any]] = pq.read_table(made.folder / CURVE_FILE).to_pylist()
+        rows: list[dict[str, Any]] = pq.read_table(made.folder / CURVE_FILE, filters=[("part", "=", part)]).to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{made.folder / CURVE_FILE}: not a readable curve ({error}); measure it again") from error
     return rows
 
 
+def decided_on_validation(made: Artifact) -> bool:
+    """Whether the fact `enough` of an artifact of this kind comes from validation; older ones took it from test."""
+    return made.facts.get("decided_on") == DECIDED_ON
+
+
 def fold_in_table(made: Artifact) -> Table:
-    """What `measure_fold_in` found, for people."""
+    """What `measure_fold_in` found, for people: the curve on test, and what validation decided."""
     least, facts = made.facts["enough"], made.facts
     rows = curve_rows(made)
     found = (
-        f"From {least} {'movie' if least == 1 else 'movies'} on, fold-in is significantly better than popularity."
+        f"From {least} {'movie' if least == 1 else 'movies'} on, fold-in is significantly better than popularity "
+        "(decided on validation)."
         if least
-        else "There is no size from which on fold-in is significantly better than popularity."
+        else "There is no size from which on fold-in is significantly better than popularity (decided on validation)."
     )
     table = Table(
-        title=f"{made.slot.path[0]} on {made.slot.path[1]}: ndcg@10 of {facts['users']:,} people it has not met",
+        title=f"{made.slot.path[0]} on {made.slot.path[1]}: ndcg@10 on test of {facts['users']:,} people it has "
+        "not met",
         caption=f"{found} All people with at least {LEAST_HISTORY} train interactions, held out in {facts['folds']} "
-        f"folds, with {facts['draws']} random choices of their movies averaged; their test items, full ranking; the "
-        "same items are masked in every row. p: the larger of bootstrap and "
-        f"Wilcoxon, Holm-corrected over the sizes. {facts['seconds']:,.0f} s, {facts['training_seconds']:,.0f} of them "
+        f"folds, with {facts['draws']} random choices of their movies averaged. Every row is on test: full ranking, "
+        "the same items masked. p and *: test's own significance, the larger p of bootstrap and Wilcoxon, "
+        f"Holm-corrected over the sizes. {facts['seconds']:,.0f} s, {facts['training_seconds']:,.0f} of them "
         f"training; {facts['peak_memory_mb']:,.0f} MB at most.",
         caption_justify="left",
     )

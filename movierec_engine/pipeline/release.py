@@ -10,6 +10,7 @@ from movierec_engine.data.readers import complete_movies
 from movierec_engine.errors import StoreError
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, load_split
+from movierec_engine.pipeline.fidelity import decided_on_validation
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
 
@@ -27,7 +28,7 @@ def build_faiss_index(
     """Build the index that serves a trained model: seen items are those of train and validation, as in evaluation.
 
     From how many movies on it folds newcomers in is what the newest `fold_in_fidelity` of the model on the same data
-    says, else `retrieval.fold_in_from`.
+    says, else `retrieval.fold_in_from`. Only an index of the newest trained model becomes the slot's newest.
     """
     from movierec_engine.retrieval.build import build_index
     from movierec_engine.retrieval.faiss_index import Enough
@@ -52,7 +53,17 @@ def build_faiss_index(
         },
         origin={**trained_model.origin, **(origin or {})},
         facts=asdict(index.facts),
+        newest=store.latest(trained_model.slot) == trained_model,
     )
+
+
+def renew_index(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact | None:
+    """Build a model's newest index again, so that it knows of the newest measurement; None where it has no index."""
+    index = store.latest(Slot("faiss_index", trained_model.slot.path))
+    if index is None or index.parents["trained_model"] != trained_model.reference:
+        return None
+    config = RetrievalConfig(**index.config["retrieval"])
+    return build_faiss_index(store, trained_model, store.resolve(index.parents["raw_movies"]), config, origin)
 
 
 def index_key(store: ArtifactStore, trained_model: Artifact, raw_movies: Artifact, config: RetrievalConfig) -> str:
@@ -105,7 +116,8 @@ def rank_models(store: ArtifactStore, metric: str, origin: Origin | None = None)
 
 
 def _fidelity(store: ArtifactStore, trained_model: Artifact) -> Artifact | None:
-    """The newest measurement of the model's fold-in on the same data, or None."""
+    """The newest measurement of the model's fold-in on the same data, or None; one that test decided is none."""
     fidelity = store.latest(Slot("fold_in_fidelity", trained_model.slot.path))
-    comparable = fidelity is not None and fidelity.fingerprint == trained_model.fingerprint
-    return fidelity if comparable else None
+    if fidelity is None or fidelity.fingerprint != trained_model.fingerprint:
+        return None
+    return fidelity if decided_on_validation(fidelity) else None

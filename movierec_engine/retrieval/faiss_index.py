@@ -5,6 +5,7 @@ Needs faiss, numpy and scipy only; no torch.
 
 import json
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,14 @@ class RetrievalIndex:
         found = np.sort(self._nearest(query, max(CANDIDATES, 4 * k), left)[0])
         return *best(found, self.scorer.scores(user, found), k), PERSONAL
 
+    def scores(self, user: int) -> Floats:
+        """The scores that `recommend` ranks by, float32 [n_items], of seen items too."""
+        if not self.personal[user]:
+            return self.popularity
+        if self.scorer is not None:
+            return self.scorer.scores(user, np.arange(len(self.items)))
+        return inner_products(self.vectors, self._query(user))
+
     def recommend_newcomer(
         self,
         history: sparse.csr_matrix,
@@ -278,6 +287,10 @@ class RetrievalIndex:
             scorer=scorer,
         )
 
+    @cached_property
+    def _flat(self) -> bool:
+        return is_flat(self.index)
+
     def _query(self, user: int) -> Floats:
         """float32 [d]."""
         query = np.zeros(self.queries.shape[1], dtype=np.float32)
@@ -302,7 +315,7 @@ class RetrievalIndex:
         items = np.flatnonzero(left)
         wanted, n = min(k, len(items)), len(left)
         fetch = min(n, wanted + min(n - len(items), 2 * wanted * n // max(len(items), 1)) + 1)
-        while wanted and not is_flat(self.index):
+        while wanted and not self._flat:
             scores, found = (part[0] for part in self.index.search(query[None], fetch))
             kept = (found >= 0) & left[found]
             order = np.argsort(found[kept])

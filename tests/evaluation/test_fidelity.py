@@ -27,7 +27,7 @@ from movierec_engine.evaluation.fidelity import (
     Gain,
     curve_table,
     enough,
-    fold_in_curve,
+    fold_in_curves,
     gains,
     held_out_folds,
     ndcg_of_scores,
@@ -71,33 +71,37 @@ def made_without(folds: list[NDArray[np.int64]], split: Split = SPLIT) -> Iterat
 
 def test_one_movie_tells_the_camp() -> None:
     """What is not masked of the camp is the four test items, which anyone who knows the camp puts first."""
-    curve = fold_in_curve(made_without(HELD_OUT), ease(SPLIT), SPLIT)
-    assert curve.users.tolist() == list(range(USERS))
-    assert curve.fold_in.tolist() == [[1.0] * len(SIZES)] * USERS
-    assert curve.popularity.mean() < 0.5
-    assert enough(gains(curve)) == 1
+    validation, test = fold_in_curves(made_without(HELD_OUT), ease(SPLIT), SPLIT)
+    assert test.fold_in.tolist() == [[1.0] * len(SIZES)] * USERS
+    for part, curve in (("validation", validation), ("test", test)):
+        assert curve.part == part
+        assert curve.users.tolist() == list(range(USERS))
+        assert curve.popularity.mean() < 0.5 < curve.fold_in.mean()
+        assert enough(gains(curve)) == 1
 
 
 def test_trained_in_and_popularity_are_what_the_evaluator_measures() -> None:
-    curve = fold_in_curve(made_without(HELD_OUT), ease(SPLIT), SPLIT)
+    curves, trained_in = fold_in_curves(made_without(HELD_OUT), ease(SPLIT), SPLIT), ease(SPLIT)
     evaluator = Evaluator((10,), ("ndcg",))
     for users in HELD_OUT:
         popularity = Popularity()
         popularity.fit(without(SPLIT, users).train)
-        for one, values in ((ease(SPLIT), curve.trained_in), (popularity, curve.popularity)):
-            evaluation = evaluator.evaluate(one, SPLIT.test_heldout())
-            assert values[users].tolist() == evaluation.per_user[NDCG][np.isin(evaluation.users, users)].tolist()
+        for curve, heldout in zip(curves, (SPLIT.validation_heldout(), SPLIT.test_heldout()), strict=True):
+            for one, values in ((trained_in, curve.trained_in), (popularity, curve.popularity)):
+                evaluation = evaluator.evaluate(one, heldout)
+                assert values[users].tolist() == evaluation.per_user[NDCG][np.isin(evaluation.users, users)].tolist()
 
 
 def test_whole_history_is_what_the_evaluator_measures_of_the_model_that_then_learns_of_them() -> None:
     """A model without them whose memory is given their histories scores them as known users, by the same weights."""
-    curve = fold_in_curve(made_without(HELD_OUT), ease(SPLIT), SPLIT)
+    curves = fold_in_curves(made_without(HELD_OUT), ease(SPLIT), SPLIT)
     for users, model in made_without(HELD_OUT):
         model.remember(SPLIT.train)
-        evaluation = Evaluator((10,), ("ndcg",)).evaluate(model, SPLIT.test_heldout())
-        assert curve.whole_history[users].tolist() == pytest.approx(
-            evaluation.per_user[NDCG][np.isin(evaluation.users, users)].tolist()
-        )
+        for curve, heldout in zip(curves, (SPLIT.validation_heldout(), SPLIT.test_heldout()), strict=True):
+            evaluation = Evaluator((10,), ("ndcg",)).evaluate(model, heldout)
+            assert curve.whole_history[users].tolist() == pytest.approx(
+                evaluation.per_user[NDCG][np.isin(evaluation.users, users)].tolist()
+            )
 
 
 def test_the_model_without_them_knows_nothing_of_the_held_out_users() -> None:
@@ -116,7 +120,7 @@ def test_the_model_without_them_knows_nothing_of_the_held_out_users() -> None:
 def test_a_model_that_has_met_them_is_refused() -> None:
     swapped = [(HELD_OUT[0], ease(without(SPLIT, HELD_OUT[1])))]
     with pytest.raises(MovierecError, match="should not know"):
-        fold_in_curve(swapped, ease(SPLIT), SPLIT)
+        fold_in_curves(swapped, ease(SPLIT), SPLIT)
 
 
 def told(
@@ -132,7 +136,7 @@ def told(
         return np.zeros(histories.shape, dtype=np.float32)
 
     monkeypatch.setattr(model, "fold_in", fold_in)
-    fold_in_curve([(users, model)], model_with, split, sizes=(1, 3, 10), draws=draws)
+    fold_in_curves([(users, model)], model_with, split, sizes=(1, 3, 10), draws=draws)
     return asked
 
 
@@ -162,11 +166,12 @@ def test_values_are_means_over_random_choices_of_the_movies(monkeypatch: pytest.
     three = told(monkeypatch, SPLIT, users, draws=3)[:3]
     assert not (three[0] == three[1]).all()
     assert not (three[1] == three[2]).all()
-    curve = fold_in_curve([(users, scoring_next(users))], ease(SPLIT), SPLIT, sizes=(1,), draws=3)
-    seen, relevant = SPLIT.known()[users], SPLIT.test.matrix()[users]
-    each = [ndcg_of_scores(np.roll(one, 2, axis=1), seen, relevant) for one in three]
-    assert curve.fold_in[:, 0].tolist() == pytest.approx(np.mean(each, axis=0).tolist())
-    assert np.ptp(each, axis=0).any()
+    curves = fold_in_curves([(users, scoring_next(users))], ease(SPLIT), SPLIT, sizes=(1,), draws=3)
+    masks, parts = (SPLIT.train.matrix(), SPLIT.known()), (SPLIT.validation.matrix(), SPLIT.test.matrix())
+    for curve, seen, relevant in zip(curves, masks, parts, strict=True):
+        each = [ndcg_of_scores(np.roll(one, 2, axis=1), seen[users], relevant[users]) for one in three]
+        assert curve.fold_in[:, 0].tolist() == pytest.approx(np.mean(each, axis=0).tolist())
+        assert np.ptp(each, axis=0).any()
 
 
 def scoring_next(users: NDArray[np.int64]) -> EASE:
@@ -187,18 +192,19 @@ def test_blocks_of_users_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     for _, model in models:
         monkeypatch.setattr(model, "fold_in", lambda histories: histories @ together)
     monkeypatch.setattr(model_with, "score", lambda users: train[users] @ together)
-    whole = curve_table(fold_in_curve(models, model_with, split))
+    whole = [curve_table(curve) for curve in fold_in_curves(models, model_with, split)]
     monkeypatch.setattr("movierec_engine.evaluation.fidelity._BLOCK_CELLS", 3 * ITEMS)
-    assert curve_table(fold_in_curve(models, model_with, split)).equals(whole)
-    assert 0 < whole["value"][0].as_py() < whole["value"][1].as_py() < 1
+    assert [curve_table(curve) for curve in fold_in_curves(models, model_with, split)] == whole
+    for table in whole:
+        assert 0 < table["value"][0].as_py() < table["value"][1].as_py() < 1
 
 
-def test_every_user_with_a_long_history_and_test_items_is_held_out_once() -> None:
+def test_every_user_with_a_long_history_and_items_of_both_parts_is_held_out_once() -> None:
     short = SPLIT.train.select((SPLIT.train.user >= 40) | (SPLIT.train.item < 20))
-    split = replace(SPLIT, train=short, test=SPLIT.test.select(SPLIT.test.user != 50))
-    folds = held_out_folds(split, 6, seed=0)
-    assert sorted(np.concatenate(folds).tolist()) == sorted(set(range(40, USERS)) - {50})
-    assert sorted(len(users) for users in folds) == [6, 6, 6, 7, 7, 7]
+    validation, test = (part.select(part.user != user) for part, user in ((SPLIT.validation, 60), (SPLIT.test, 50)))
+    folds = held_out_folds(replace(SPLIT, train=short, validation=validation, test=test), 6, seed=0)
+    assert sorted(np.concatenate(folds).tolist()) == sorted(set(range(40, USERS)) - {50, 60})
+    assert sorted(len(users) for users in folds) == [6, 6, 6, 6, 7, 7]
     assert all((np.diff(users) > 0).all() for users in folds)
 
 
@@ -215,6 +221,8 @@ def test_folds_that_cannot_be_are_sentences() -> None:
         held_out_folds(SPLIT, 81, seed=0)
     with pytest.raises(EmptyDataError, match="longer histories"):
         held_out_folds(replace(SPLIT, train=SPLIT.train.select(SPLIT.train.item < 20)), 2, seed=0)
+    with pytest.raises(EmptyDataError, match=r"0 users .* a validation part"):
+        held_out_folds(replace(SPLIT, validation=SPLIT.validation.select(SPLIT.validation.item < 0)), 2, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +242,7 @@ def test_enough_is_where_fold_in_is_better_and_stays_so(added: tuple[float, ...]
         + np.array(added)
         + np.random.default_rng(0).normal(0, 0.01, (30, 3)).round(3) * (np.array(added) != 0)
     )
-    curve = FoldInCurve(np.arange(30), (1, 3, 5), fold_in, popularity, popularity, popularity)
+    curve = FoldInCurve("test", np.arange(30), (1, 3, 5), fold_in, popularity, popularity, popularity)
     assert enough(gains(curve)) == least
 
 
@@ -254,7 +262,7 @@ def test_a_size_that_is_significant_only_by_itself_is_not_better() -> None:
     popularity = rng.uniform(0.2, 0.4, 60)
     noise = rng.normal(0, 0.1, (60, 4))
     fold_in = popularity[:, None] + noise - noise.mean(axis=0) + np.array([0.0, 0.0, 0.0, 0.034])
-    found = gains(FoldInCurve(np.arange(60), SIZES, fold_in, popularity, popularity, popularity))
+    found = gains(FoldInCurve("test", np.arange(60), SIZES, fold_in, popularity, popularity, popularity))
     last = found[-1]
     alone = max(last.comparison.p_bootstrap, last.comparison.p_wilcoxon)
     assert ALPHA / 4 < alone < ALPHA
@@ -266,14 +274,16 @@ def test_a_size_that_is_significant_only_by_itself_is_not_better() -> None:
 def test_significantly_worse_is_not_better() -> None:
     popularity = np.linspace(0.2, 0.4, 30)
     few = (popularity - np.linspace(0.01, 0.1, 30))[:, None]
-    found = gains(FoldInCurve(np.arange(30), (3,), few, popularity, popularity, popularity))
+    found = gains(FoldInCurve("test", np.arange(30), (3,), few, popularity, popularity, popularity))
     assert max(found[0].p_bootstrap, found[0].p_wilcoxon) < ALPHA
     assert not found[0].better
 
 
 def test_the_table_has_means_with_their_intervals() -> None:
     values = np.array([0.0, 1.0, 0.5, 0.5])
-    curve = FoldInCurve(np.arange(4), (1, 3), np.stack([values, values / 2], axis=1), values / 4, values, values * 0)
+    curve = FoldInCurve(
+        "test", np.arange(4), (1, 3), np.stack([values, values / 2], axis=1), values / 4, values, values * 0
+    )
     rows = curve_table(curve).to_pylist()
     found = {(row["source"], row["size"]): row["value"] for row in rows}
     assert found == {
@@ -328,26 +338,52 @@ def test_the_curve_of_a_trained_model_is_published(
     assert found.facts["peak_memory_mb"] > 0
     for number, users in ((1, 34), (2, 33), (3, 33)):
         assert f"fold {number} of 3, ease is trained again without {users} users" in caplog.text
-    rows = curve_rows(found)
-    assert [row["size"] for row in rows if row["source"] == "fold_in"] == list(SIZES)
+    assert found.facts["decided_on"] == "validation"
+    rows, validation = curve_rows(found), curve_rows(found, "validation")
+    for part, own in (("test", rows), ("validation", validation)):
+        assert {row["part"] for row in own} == {part}
+        assert [row["size"] for row in own if row["source"] == "fold_in"] == list(SIZES)
+        assert {row["users"] for row in own} == {100}
     assert store.latest(trained.slot) == trained
 
     again = measure_fold_in(store, trained, folds=3)
     assert curve_rows(again) == rows
+    assert curve_rows(again, "validation") == validation
 
 
-def test_a_curve_of_users_who_were_held_out_once_is_not_shown_as_one_of_folds(tmp_path: Path) -> None:
+def test_only_the_validation_items_decide_what_is_enough(
+    long_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Movies of the other camp take the place of a part's own, so that fold-in finds none of them."""
+    store, settings = ArtifactStore(tmp_path / "store"), load_settings([*long_data, "model=ease"])
+    made = pipeline.prepare(store, settings.data)
+    trained = pipeline.train_model(store, settings, made["splits"], made["interaction_graph"])
+    parts = pipeline.load_split(made["splits"])
+
+    def decided(split: Split) -> tuple[int | None, set[bool]]:
+        """What is enough, and whether fold-in is better on test at any and every size."""
+        monkeypatch.setattr("movierec_engine.pipeline.fidelity.load_split", lambda splits: split)
+        found = measure_fold_in(store, trained, folds=2)
+        return found.facts["enough"], {row["better"] for row in curve_rows(found) if row["source"] == "fold_in"}
+
+    validation, test = (replace(part, item=part.item ^ 1) for part in (parts.validation, parts.test))
+    assert decided(parts) == (1, {True})
+    assert decided(replace(parts, test=test)) == (1, {False})
+    assert decided(replace(parts, validation=validation)) == (None, {True})
+
+
+@pytest.mark.parametrize("facts", [{}, {"folds": 5, "draws": 4}])
+def test_a_curve_that_test_decided_asks_to_be_measured_again(tmp_path: Path, facts: dict[str, int]) -> None:
     made = ArtifactStore(tmp_path).publish(
         Slot("fold_in_fidelity", ("als", "cpu")),
         lambda folder: (folder / "curve.parquet").touch(),
         key="0" * 12,
         fingerprint="f" * 12,
-        facts={"enough": None, "users": 67},
+        facts={"enough": None, "users": 67, **facts},
     )
-    with pytest.raises(
-        StoreError, match=r"67 users who were held out once.*movierec fidelity --model als --device cpu"
-    ):
-        fold_in_table(made)
+    for shown in (fold_in_table, curve_rows):
+        with pytest.raises(StoreError, match=r"decided on the test.*movierec fidelity --model als --device cpu"):
+            shown(made)
 
 
 def test_a_damaged_curve_is_a_sentence(tmp_path: Path) -> None:
@@ -356,7 +392,7 @@ def test_a_damaged_curve_is_a_sentence(tmp_path: Path) -> None:
         lambda folder: (folder / "curve.parquet").touch(),
         key="0" * 12,
         fingerprint="f" * 12,
-        facts={"enough": None, "users": 67, "folds": 5},
+        facts={"enough": None, "users": 67, "folds": 5, "decided_on": "validation"},
     )
     with pytest.raises(StoreError, match="not a readable curve"):
         curve_rows(made)
@@ -376,7 +412,8 @@ def test_the_command_prints_the_curve(long_data: list[str], tmp_path: Path, monk
     assert result.exit_code == 0, result.output
     assert [f"{size} of their movies" in result.output for size in SIZES] == [True] * len(SIZES)
     said = " ".join(result.output.split())
-    assert "From 1 movie on" in said
+    assert "on test of 100 people" in said
+    assert "From 1 movie on, fold-in is significantly better than popularity (decided on validation)" in said
     assert "held out in 2 folds" in said
 
 

@@ -57,7 +57,6 @@ def heldout(train: np.ndarray, test: np.ndarray, candidates: np.ndarray | None =
     )
 
 
-@settings(deadline=None)
 @given(worlds())
 def test_everything_is_what_counting_says(world: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]) -> None:
     scores, train, test, candidates = world
@@ -82,7 +81,7 @@ def test_everything_is_what_counting_says(world: tuple[np.ndarray, np.ndarray, n
             assert rankings.more_popular[entry] == (len(ahead) if in_list else -1)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(worlds(), st.permutations(range(N_USERS)))
 def test_no_metric_depends_on_the_order_of_users(
     world: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None], order: list[int]

@@ -310,8 +310,8 @@ def publish_curve(store: ArtifactStore, model: str, gain: float, least: int | No
     """A fold-in curve of twenty people, `gain` above popularity at every size."""
     popularity = np.linspace(0.1, 0.3, 20)
     few = popularity[:, None] + gain * np.arange(1, 5)
-    table = curve_table(FoldInCurve(np.arange(20), (1, 3, 5, 10), few, popularity, popularity, popularity))
-    return published(store, model, table, {"enough": least, "users": 20, "folds": 4})
+    table = curve_table(FoldInCurve("test", np.arange(20), (1, 3, 5, 10), few, popularity, popularity, popularity))
+    return published(store, model, table, {"enough": least, "decided_on": "validation", "users": 20, "folds": 4})
 
 
 def published(store: ArtifactStore, model: str, table: pa.Table, facts: dict[str, Any]) -> Artifact:
@@ -338,8 +338,14 @@ def test_newcomers_have_the_curves_numbers_and_a_conclusion(store: ArtifactStore
     assert table.cell("ease", "10 movies folded in").startswith("0.4000")
     assert table.cell("lightgcn", "1 movie folded in").startswith("0.1800")
     assert table.cell("ease", "Popularity nothing known").startswith("0.2000")
-    assert [table.cell(model, "Better from movies known") for model in ("ease", "lightgcn")] == ["3", "no size"]
-    assert "ease is the best; it is significantly better than popularity from 3 movies on" in page.words()
+    assert [table.cell(model, "Better from movies, on validation") for model in ("ease", "lightgcn")] == [
+        "3",
+        "no size",
+    ]
+    assert (
+        "ease is the best on test; on validation it is significantly better than popularity from 3 movies on"
+        in page.words()
+    )
     assert "20 users were held out in turn, in 4 folds" in page.words()
     sizes = ("1 movie folded in", "3 movies folded in", "5 movies folded in", "10 movies folded in")
     assert ["★" in table.cell("ease", size) for size in sizes] == [True] * 4
@@ -372,18 +378,17 @@ def test_curves_of_other_folds_are_a_group_of_their_own(store: ArtifactStore) ->
     assert not page.problems
 
 
-def test_a_curve_of_users_who_were_held_out_once_is_a_sentence_that_says_how_to_measure_again(
+def test_a_curve_that_test_decided_is_a_sentence_that_says_how_to_measure_again(
     store: ArtifactStore,
 ) -> None:
     made = publish_curve(store, "ease", 0.05, 3)
-    columns = ["size", "source", "value", "low", "high", "users"]
-    once = pq.read_table(made.folder / "curve.parquet", columns=columns)
-    published(store, "lightgcn", once, {"enough": None, "users": 20})
+    older = pq.read_table(made.folder / "curve.parquet").drop_columns("part")
+    published(store, "lightgcn", older, {"enough": None, "users": 20, "folds": 4})
 
     page = written(store)
 
     assert newcomers(page).names() == ["ease"]
-    assert "20 users who were held out once" in page.words()
+    assert "decided on the test items from how many movies on fold-in is enough" in page.words()
     assert "movierec fidelity --model lightgcn --device cpu" in page.words()
     assert not page.problems
 

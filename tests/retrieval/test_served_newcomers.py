@@ -15,6 +15,7 @@ from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
 from movierec_engine.models import Recommender
 from movierec_engine.newcomers import FOLD_IN
+from movierec_engine.pipeline.release import renew_index
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.faiss_index import Enough, RetrievalIndex
@@ -149,18 +150,20 @@ def test_the_pipeline_takes_enough_from_the_newest_measurement_on_the_same_data(
     store, settings = ArtifactStore(tmp_path / "store"), load_settings(["model=ease", *small_data])
     made = pipeline.run(store, settings)
 
-    def built_after(enough: int | None, fingerprint: str) -> tuple[int | None, bool]:
+    def built_after(enough: int | None, fingerprint: str, **decided: str) -> tuple[int | None, bool]:
         slot = Slot("fold_in_fidelity", ("ease", "cpu"))
-        facts = {"enough": enough}
+        facts = {"enough": enough, **decided}
         store.publish(slot, lambda folder: None, key="k", fingerprint=fingerprint, facts=facts)
         index = pipeline.build_faiss_index(store, made["trained_model"], made["raw_movies"], settings.retrieval)
         loaded = RetrievalIndex.load(index.verify().folder)
         return loaded.enough, loaded.facts.enough_measured
 
     assert RetrievalIndex.load(made["faiss_index"].folder).enough == settings.retrieval.fold_in_from
-    assert built_after(3, made["trained_model"].fingerprint) == (3, True)
-    assert built_after(None, made["trained_model"].fingerprint) == (None, True)
-    assert built_after(7, "another") == (settings.retrieval.fold_in_from, False)
+    same, assumed = made["trained_model"].fingerprint, (settings.retrieval.fold_in_from, False)
+    assert built_after(3, same, decided_on="validation") == (3, True)
+    assert built_after(None, same, decided_on="validation") == (None, True)
+    assert built_after(7, "another", decided_on="validation") == assumed
+    assert built_after(7, same) == assumed
 
 
 def test_a_measurement_makes_the_index_before_it_out_of_date(small_data: list[str], tmp_path: Path) -> None:
@@ -168,7 +171,9 @@ def test_a_measurement_makes_the_index_before_it_out_of_date(small_data: list[st
     made = pipeline.run(store, settings)
     assert pipeline.is_current(store, settings, made["splits"])
     slot = Slot("fold_in_fidelity", ("ease", "cpu"))
-    store.publish(slot, lambda folder: None, key="k", fingerprint=made["splits"].fingerprint, facts={"enough": 3})
+    facts = {"enough": 3, "decided_on": "validation"}
+    store.publish(slot, lambda folder: None, key="k", fingerprint=made["splits"].fingerprint, facts=facts)
     assert not pipeline.is_current(store, settings, made["splits"])
-    pipeline.build_faiss_index(store, made["trained_model"], made["raw_movies"], settings.retrieval)
+    renewed = renew_index(store, made["trained_model"])
+    assert renewed is not None and RetrievalIndex.load(renewed.folder).enough == 3
     assert pipeline.is_current(store, settings, made["splits"])
