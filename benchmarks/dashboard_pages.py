@@ -4,8 +4,10 @@
 
 Makes a store below a temporary folder: raw ratings and a split of so many rows, evaluation reports of ten models over
 all users (metrics, lists of 20 and relevant items), and so many further versions of reports and trained models, which
-hard-link the files of the first. Then a visitor opens each page (`AppTest`, one process): the first load reads and
-aggregates, the later ones are another metric, or the same page once more. Writes benchmarks/results/dashboard_pages.md.
+hard-link the files of the first; two indices over all users and movies, a sweep of 500 trials, 500 decisions, and a
+feedback log of 100,000 events and 20,000 lists. Then a visitor opens each page (`AppTest`, one process): the first
+load reads and aggregates, the later ones are another metric, or the same page once more. Writes
+benchmarks/results/dashboard_pages.md.
 """
 
 import argparse
@@ -17,12 +19,31 @@ import time
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from movierec_engine import trials
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.ratings import MOVIES_SCHEMA
+from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, log_file
+from movierec_engine.models.newcomers import Basis
+from movierec_engine.models.newcomers.lightgcn import LightGCNNewcomers
+from movierec_engine.pipeline.decisions import Decision, carry_out, record
+from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
+from movierec_engine.retrieval.flat import shared_vectors
+from movierec_engine.store import Artifact, ArtifactStore, Slot
+from movierec_engine.taste_dials import ItemFacts
+from movierec_engine.trials import Trial
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).with_name("results") / "dashboard_pages.md"
 MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "mlp", "ncf", "ngcf", "lightgcn")
 MOVIES, LENGTH, TEST_ITEMS = 20_000, 20, 5
-PAGES = ("leaderboard", "compare", "training", "segments", "data")
+PAGES = ("leaderboard", "compare", "training", "segments", "explore", "data", "sweeps", "operations")
+DIMENSIONS = 64
+"""Of the item vectors of the indices that explore asks."""
+TRIALS, DECISIONS, EVENTS, EXPOSURES = 500, 500, 100_000, 20_000
 METRICS = tuple(
     f"{metric}@{k}" for metric in ("ndcg", "recall", "precision", "hit_rate", "map", "mrr") for k in (10, 20)
 )
@@ -47,10 +68,12 @@ def main() -> None:
         "`python benchmarks/dashboard_pages.py`",
         "",
         f"{arguments.users:,} users, {arguments.ratings:,} ratings, {MOVIES:,} movies; {len(MODELS)} models, "
-        f"{arguments.versions:,} versions of reports and as many of trained models; {os.cpu_count()} cores. Seconds "
+        f"{arguments.versions:,} versions of reports and as many of trained models; two indices of {DIMENSIONS} "
+        f"dimensions; {TRIALS} trials, {DECISIONS} decisions, {EVENTS:,} feedback events; {os.cpu_count()} cores. "
+        "Seconds "
         "until the server has drawn the page, measured by AppTest in one process. First: nothing is cached (the first "
         "page also imports the libraries). Again: the slowest of three further runs. Another choice: the first time "
-        "that another metric, pair of models, curve or version is asked for.",
+        "that another metric, pair of models, curve, version, user, trial or decision is asked for.",
         "",
         "| page | first, s | again, s | another choice, s |",
         "|---|---|---|---|",
@@ -73,6 +96,10 @@ def timed(page: str) -> tuple[str, float, float, float]:
         app.selectbox(key="curve").select("loss")
     elif page == "data":
         app.selectbox(key="version").select_index(1)
+    elif page == "explore":
+        app.text_input(key="user").set_value("4711")
+    elif page in ("sweeps", "operations"):
+        app.selectbox(key="rank" if page == "sweeps" else "decision").select_index(1)
     else:
         app.selectbox(key="metric").select("recall")
     return page, first, again, _run(app)
@@ -87,8 +114,6 @@ def _run(app: object) -> float:
 
 
 def build(root: Path, users: int, ratings: int, versions: int) -> None:
-    from movierec_engine.store import ArtifactStore, Slot
-
     store, connection = ArtifactStore(root), duckdb.connect()
     connection.execute("SELECT setseed(0.5)")
     slot = ("large",)
@@ -146,6 +171,11 @@ def build(root: Path, users: int, ratings: int, versions: int) -> None:
         )
         for artifact in (trained, report):
             multiply(artifact.folder, versions // len(MODELS))
+        if model in ("als", "lightgcn"):
+            index = write_index(store, model, trained, splits)
+            decide(store, index, DECISIONS // 2)
+    sweep(store)
+    say(store, users)
 
 
 def write_report(connection: duckdb.DuckDBPyConnection, folder: Path, users: int, number: int, model: str) -> None:
@@ -194,6 +224,114 @@ def write_report(connection: duckdb.DuckDBPyConnection, folder: Path, users: int
         "counts": {"users_evaluated": users},
     }
     (folder / "report.json").write_text(json.dumps(report), encoding="utf-8")
+
+
+def write_index(store: ArtifactStore, model: str, trained: Artifact, splits: Artifact) -> Artifact:
+    """Random vectors of all users and movies, over the split's train part."""
+    vectors = np.random.default_rng(0).normal(size=(MOVIES, DIMENSIONS)).astype(np.float32)
+    rows = duckdb.execute(
+        f"SELECT DISTINCT user_id - 1, movie_id - 1 FROM read_parquet('{splits.folder}/split.parquet') "
+        f"WHERE part = 'train' AND movie_id <= {MOVIES}"
+    ).fetchnumpy()
+    user, item = (np.asarray(column) for column in rows.values())
+    users = int(user.max()) + 1
+    history = sparse.csr_matrix((np.ones(len(user), np.float32), (user, item)), shape=(users, MOVIES))
+    popularity = np.bincount(item, minlength=MOVIES).astype(np.float32)
+    similar = np.random.default_rng(1).integers(0, MOVIES, (MOVIES, 50)).astype(np.int32)
+    movies = {
+        "movie_id": list(range(1, MOVIES + 1)),
+        "title": [f"Movie number {number}" for number in range(MOVIES)],
+        "year": [1950 + number % 70 for number in range(MOVIES)],
+        "genres": [[("Drama", "Comedy", "Action", "Horror")[number % 4]] for number in range(MOVIES)],
+    }
+    faiss = build_faiss(vectors, "Flat")
+    index = RetrievalIndex(
+        index=faiss,
+        vectors=shared_vectors(faiss),
+        users=IdMap(np.arange(1, users + 1)),
+        items=IdMap(np.arange(1, MOVIES + 1)),
+        queries=sparse.csr_matrix(np.random.default_rng(2).normal(size=(users, DIMENSIONS)).astype(np.float32)),
+        seen=history,
+        history=history,
+        known=sparse.csr_matrix((users, 0), dtype=np.float32),
+        popularity=popularity,
+        personal=np.ones(users, dtype=np.bool_),
+        similar=similar,
+        similarity=np.tile(np.linspace(1, 0.5, 50, dtype=np.float32), (MOVIES, 1)),
+        movies=pa.table(movies, schema=MOVIES_SCHEMA),
+        item_facts=ItemFacts(
+            np.eye(4, dtype=np.float32)[np.arange(MOVIES) % 4],
+            np.arange(MOVIES, dtype=np.int32) % 70 + 1950,
+            np.maximum(popularity, 1).astype(np.float64) / users,
+            vectors[:, :32],
+        ),
+        newcomers=LightGCNNewcomers(Basis(vectors, history), vectors),
+        facts=IndexFacts(model, "cpu", "Flat", DIMENSIONS, 1.0, 10, 3, 0.1, 1),
+    )
+    return store.publish(
+        Slot("faiss_index", (model, "cpu")),
+        index.save,
+        key="x",
+        fingerprint="f",
+        parents={"trained_model": trained, "splits": splits},
+        facts={"factory": "Flat", "recall": 1.0, "recall_k": 10, "users_sampled": 3},
+    )
+
+
+def decide(store: ArtifactStore, index: Artifact, count: int) -> None:
+    against = {
+        "name": "another",
+        "difference": 0.1,
+        "low": 0.0,
+        "high": 0.2,
+        "users": 9,
+        "passed": True,
+        "sentence": "x",
+    }
+    evidence = {"metric": "ndcg@10", "part": "validation", "comparisons": [against] * 3}
+    for _ in range(count):
+        made = Decision("promoted", "it is better", "gate", "", index.reference, index.reference, evidence=evidence)
+        made = record(store, made, {"user": "somebody"})
+    carry_out(store, made, index)
+
+
+def sweep(store: ArtifactStore) -> None:
+    rng = np.random.default_rng(3)
+    tried = [
+        Trial(
+            overrides=("model=ease", f"model.l2={rng.uniform(1, 1000)}", f"model.other={rng.integers(9)}"),
+            report="evaluation_report/ease/cpu/x",
+            model="ease",
+            device="cpu",
+            seed=1,
+            fingerprint="f",
+            seconds=1.0,
+            validation={"ndcg@10": float(rng.uniform())},
+            test={"ndcg@10": 0.1},
+        )
+        for _ in range(TRIALS)
+    ]
+    trials.conclude(store, tried, "ndcg@10", "max", ["model=ease"])
+
+
+def say(store: ArtifactStore, users: int) -> None:
+    """Lists of an experiment, a quarter of the events answering them."""
+    log = FeedbackLog(log_file(store.root, "large"))
+    movies = tuple(range(1, 11))
+    log.expose(
+        [
+            Exposure(f"r{place}", place % users + 1, movies, model="als", experiment="e", variant="ab"[place % 2])
+            for place in range(EXPOSURES)
+        ]
+    )
+    for start in range(0, EVENTS, 10_000):
+        log.record(
+            [
+                FeedbackEvent(f"k{n}", n % users + 1, n % 10 + 1, "click", request_id=f"r{n}" if n % 4 == 0 else "")
+                for n in range(start, start + 10_000)
+            ]
+        )
+    log.close()
 
 
 def multiply(folder: Path, count: int) -> None:

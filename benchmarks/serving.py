@@ -55,8 +55,8 @@ def main() -> None:
         console.print(RESULT.read_text(encoding="utf-8"))
 
 
-def train(store: Path) -> Path:
-    command = [sys.executable, "-m", "movierec_engine.cli", "train", "model=lightgcn", "device=cpu"]
+def train(store: Path, model: str = "lightgcn") -> Path:
+    command = [sys.executable, "-m", "movierec_engine.cli", "train", f"model={model}", "device=cpu"]
     overrides = [f"paths.artifacts='{store}'", f"paths.checkpoints='{store}/checkpoints'"]
     trackers = ["logger.use_mlflow=false", "logger.use_wandb=false"]
     subprocess.run([*command, *overrides, *trackers], cwd=ROOT, check=True)
@@ -257,13 +257,15 @@ def page(measured: dict[str, Any], filled: dict[str, Any] | None) -> str:
     versions = f"Python {platform.python_version()}, Flask {version('flask')}, gunicorn {version('gunicorn')}"
     return f"""# Serving against a bare Flask endpoint
 
-{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {versions}. Written by `python benchmarks/serving.py`.
+{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, {versions}.
+Written by `python benchmarks/serving.py`.
 
 `/api/recommend` of lightgcn on the bundled data, warm, {USERS} users in turn, top_k 10, {WORKERS} workers of 4 threads,
 {CONNECTIONS} kept connections, against a Flask endpoint under the same gunicorn settings and worker class that answers
 constant bytes of the same size ({measured["bytes"]:,}). Medians over {ROUNDS} alternating rounds of {SECONDS:g} s in
-one run; client and servers share the cores. By default a worker remembers the lists of the users who asked last;
-`computed` is with serving.remembered_lists=0, where every list is computed.
+one run; client and servers share the cores. By default a worker remembers the lists of the users who asked last, and
+has computed those of the bundled data's users before a version answers; `computed` is with serving.remembered_lists=0,
+where every list is computed for its request.
 
 | endpoint | requests a second | p50 ms | p99 ms | the servers' CPU a request, µs |
 |---|---:|---:|---:|---:|

@@ -14,14 +14,21 @@ from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.endpoints import register
 from movierec_engine.api.envelope import ENDPOINT, Envelope
 from movierec_engine.api.errors import register_error_answers
+from movierec_engine.api.experiment import Trial
 from movierec_engine.api.inference import InferenceService, about
-from movierec_engine.api.metrics import FLUSH_SECONDS, Metrics, Series, written
+from movierec_engine.api.live_feedback import LiveFeedback
+from movierec_engine.api.metrics import Metrics
+from movierec_engine.api.movies import MovieService
 from movierec_engine.api.openapi import describe
+from movierec_engine.api.people import People
 from movierec_engine.api.reading import MAX_BODY_BYTES
-from movierec_engine.api.releases import Releases
+from movierec_engine.api.recommending import Recommending
+from movierec_engine.api.releases import Releases, Snapshot
 from movierec_engine.api.routes.models import models
 from movierec_engine.api.routes.movies import movies
 from movierec_engine.api.routes.operations import operations
+from movierec_engine.api.routes.pages import pages
+from movierec_engine.api.routes.people import people
 from movierec_engine.api.routes.recommendations import recommendations
 from movierec_engine.data.ratings import Movies
 from movierec_engine.store import ArtifactStore
@@ -33,35 +40,45 @@ def create_app(
     *,
     device: str = "auto",
     titles: Movies | None = None,
-    metrics_folder: Path | None = None,
     watch: bool = False,
 ) -> Flask:
     """The API over an artifact store, which may still be empty.
 
     titles: replaces the titles that the indices carry. device: whose indices are served, `auto` for any.
-    metrics_folder: where the workers of one server share their counters.
     watch: follow the store in a thread, as a server does, instead of at each request.
     """
     limits = serving or ServingConfig()
-    metrics = Metrics(metrics_folder, lambda: _gauges(releases))
+    metrics = Metrics()
+    metrics.show("movierec_workers", 1)
+    store = ArtifactStore(store_root)
     releases = Releases(
-        ArtifactStore(store_root),
+        store,
         device,
         titles,
         follow=limits.follow,
         in_memory=limits.models_in_memory,
         remembered=limits.remembered_lists,
-        on_swap=lambda: metrics.count("movierec_swaps_total"),
+        on_change=lambda before, now: _show_change(metrics, before, now),
     )
     app = Flask("movierec_engine.api", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # a doubled slash is a 404 instead of an HTML page that redirects
+    app.jinja_env.autoescape = True  # also of templates that are not named .html
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
-    service = InferenceService(releases)
+    service = InferenceService(releases, store)
+    live = LiveFeedback(store, metrics)
+    trial = Trial(limits.experiment, releases, live)
+    recommending, catalogue = Recommending(service, live, trial), MovieService(service)
     overview: dict[str, Any] = {}
-    topics = [recommendations(service), movies(service), models(service)]
-    topics.append(operations(service, metrics, cache(lambda: describe(endpoints, limits)), overview))
+    topics = [
+        recommendations(recommending),
+        movies(catalogue),
+        people(People(service, live)),
+        models(service, trial),
+    ]
+    topics.append(operations(service, metrics, cache(lambda: describe(endpoints, limits))))
+    topics.append(pages(service, recommending, catalogue, overview))
     endpoints = [endpoint for topic in topics for endpoint in topic.endpoints]
     overview |= {
         "endpoints": {f"{', '.join(one.methods)} {one.path}": one.summary for one in endpoints},
@@ -73,7 +90,7 @@ def create_app(
         },
     }
     keys = ApiKeys.of_environment()
-    unlimited = frozenset(one.name for one in endpoints if not one.limited)
+    unlimited = frozenset(["static", *(one.name for one in endpoints if not one.limited)])
     _register_beginning(app, RateLimit(limits.rate_limit, limits.rate_burst), unlimited)
     register_error_answers(app)
     register_assets(app)
@@ -81,7 +98,7 @@ def create_app(
     app.wsgi_app = Envelope(app.wsgi_app, metrics, limits.cors_origins)  # type: ignore[method-assign]
     app.extensions["movierec"] = {"endpoints": endpoints, "releases": releases, "metrics": metrics}
     if watch:
-        _watch(app, releases, metrics, limits.follow_seconds)
+        _watch(app, releases, limits.follow_seconds)
     return app
 
 
@@ -109,27 +126,21 @@ def _options(app: Flask) -> Response | None:
     return response
 
 
-def _gauges(releases: Releases) -> Series:
-    now = releases.snapshot()
-    default = now.served.get(None)
-    gauges = {
-        "movierec_workers": 1.0,
-        "movierec_loaded_models": float(len({one.artifact.reference for one in now.served.values()})),
-        "movierec_refused_versions": float(len(now.refused)),
-    }
-    if default is not None:
-        gauges[written("movierec_served_info", about(default))] = 1.0
-    return gauges
+def _show_change(metrics: Metrics, before: Snapshot, now: Snapshot) -> None:
+    """Count a swap, and show what is in memory."""
+    metrics.show("movierec_loaded_models", len({one.artifact.reference for one in now.served.values()}))
+    metrics.show("movierec_refused_versions", len(now.refused))
+    old, new = before.served.get(None), now.served.get(None)
+    if new is not old:
+        for one, workers in ((old, 0), (new, 1)):
+            if one is not None:
+                metrics.show("movierec_served_info", workers, **about(one))
+        if new is not None:
+            metrics.count("movierec_swaps_total")
 
 
-def _watch(app: Flask, releases: Releases, metrics: Metrics, seconds: float) -> None:
+def _watch(app: Flask, releases: Releases, seconds: float) -> None:
     stop = threading.Event()
     weakref.finalize(app, stop.set)
     releases.expect_watcher()
     threading.Thread(target=releases.watch, args=(seconds, stop), name="releases", daemon=True).start()
-
-    def share() -> None:
-        while not stop.wait(FLUSH_SECONDS):
-            metrics.flush()
-
-    threading.Thread(target=share, name="metrics", daemon=True).start()

@@ -1,11 +1,14 @@
 """Settings of the serving group."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from movierec_engine.errors import ConfigError
+from movierec_engine.experiments import ExperimentConfig
 
 FOLLOW = ("promoted", "latest")
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Where prometheus_client lets the workers of one server share their counters; read when it is imported."""
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 
 
@@ -26,7 +29,8 @@ class ServingConfig:
     models_in_memory: int = 4
     """Models that a worker keeps loaded, the default one included; the one asked for longest ago leaves first."""
     remembered_lists: int = 8192
-    """Lists that a worker remembers for each loaded version, of the users who asked last; 0 computes every list."""
+    """Lists that a worker remembers for each loaded version, of the users who asked last; 0 computes every list. Before
+    a version answers, as many are computed ahead as a quarter of a second suffices for."""
     max_top_k: int = 500
     """Longest list that a request may ask for."""
     max_batch: int = 1000
@@ -41,6 +45,8 @@ class ServingConfig:
     """Requests that a client may send at once before the limit holds."""
     cors_origins: tuple[str, ...] = ()
     """Web origins, such as https://example.org, whose pages may call the API from a browser."""
+    experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
+    """The experiment that runs on answers to users for which no model is named; none while it has no name."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:

@@ -6,14 +6,16 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from movierec_engine.api.envelope import REQUEST_ID
-from movierec_engine.api.rendering import json_response
+from movierec_engine.api.rendering import json_response, page, wants_page
 from movierec_engine.errors import StoreError
+from movierec_engine.feedback import FeedbackError
 
 CODES = {
     400: "bad_request",
     401: "key_needed",
     404: "not_found",
     405: "method_not_allowed",
+    409: "conflict",
     413: "body_too_large",
     415: "unsupported_media_type",
     422: "unprocessable",
@@ -22,6 +24,16 @@ CODES = {
     503: "nothing_to_serve",
 }
 """Status -> code in the body of its answer."""
+
+PAGES = {
+    400: ("That address does not fit", "Something in it is not as it must be."),
+    404: ("There is no such page", "The address may be mistyped, or what it named is gone."),
+    405: ("That is not possible here", "The address is right, but not for what was asked of it."),
+    429: ("A moment, please", "There were too many requests from here."),
+    500: ("Something went wrong", "The server failed on this request; its log says why."),
+    503: ("Nothing to recommend from yet", "No model is ready to answer."),
+}
+"""Status -> title of its page, and what it says where the error says nothing itself."""
 
 
 class ApiError(Exception):
@@ -52,6 +64,13 @@ def register_error_answers(app: Flask) -> None:
         app.logger.error("%s", error)
         return _answer(503, "the artifact store cannot be read at the moment; the server's log says why")
 
+    @app.errorhandler(FeedbackError)
+    def feedback_error(error: FeedbackError) -> Response:
+        app.logger.error("%s", error)
+        response = _answer(503, "the feedback log cannot be used at the moment; the server's log says why")
+        response.headers["Retry-After"] = "1"
+        return response
+
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         status = error.code or 500
@@ -74,4 +93,16 @@ def error_body(status: int, message: str, parameter: str | None = None) -> dict[
 
 
 def _answer(status: int, message: str, parameter: str | None = None) -> Response:
+    """As JSON; as a page outside of /api for a browser."""
+    if not request.path.startswith("/api") and wants_page():
+        return _error_page(status, message)
     return json_response({"error": error_body(status, message, parameter)}, status)
+
+
+def _error_page(status: int, message: str) -> Response:
+    """What an error says, without what its end tells a program to do."""
+    title, hint = PAGES.get(status, PAGES[500])
+    said = message.split("; GET /", maxsplit=1)[0]
+    said = hint if said.lower() == HTTPStatus(status).phrase.lower() else f"{said[:1].upper()}{said[1:]}."
+    named = request.environ.get(REQUEST_ID, "")
+    return page("error.html.j2", status, number=status, title=title, message=said, request_id=named)

@@ -20,6 +20,7 @@ _MEANINGS = {
     400: "A parameter is malformed, missing or unknown.",
     401: "The API key is missing or wrong.",
     404: "What is asked for is not there.",
+    409: "The idempotency key was used for something else.",
     413: "The body is too large.",
     415: "The body is no JSON.",
     422: "A value is well-formed but not possible.",
@@ -130,6 +131,10 @@ def _responses(endpoint: Endpoint, method: str) -> Described:
         statuses.add(503)
     if {"model", "movie_id", "item_id", "user_id"} & set(known):
         statuses.add(404)
+    if "idempotency_key" in known:
+        statuses |= {404, 409}
+    if "genres" in known:
+        statuses.add(422)
     schema: Described = {"$ref": f"#/components/schemas/{endpoint.schema}"} if endpoint.schema else {"type": "string"}
     responses: Described = {
         "200": {"description": "The answer.", "content": {endpoint.content: {"schema": schema}}},

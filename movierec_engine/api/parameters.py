@@ -253,6 +253,42 @@ class RatedMovie(Kind[tuple[int, float | None]]):
 
 
 @dataclass(frozen=True)
+class ObjectOf(Kind[T]):
+    """A JSON object whose members are the `parameter` fields of a dataclass, which may `check` itself as a request."""
+
+    of: type[T]
+
+    def of_json(self, value: object, name: str, limits: ServingConfig) -> T:
+        known = parameters_of(self.of)
+        if not isinstance(value, dict):
+            raise ApiError(400, f"{name} must be an object with {', '.join(known)}", name)
+        for part in value:
+            if part not in known:
+                raise ApiError(400, f"there is no {name}.{part[:64]}; known are {', '.join(known)}", name)
+        for part, one in known.items():
+            if one.required and part not in value:
+                raise ApiError(400, f"{name}.{part} is missing", f"{name}.{part}")
+        made = self.of(
+            **{part: known[part].kind.of_json(item, f"{name}.{part}", limits) for part, item in value.items()}
+        )
+        if (check := getattr(made, "check", None)) is not None:
+            try:
+                check(limits)
+            except ApiError as error:
+                raise ApiError(error.status, f"{name}.{error.message}", f"{name}.{error.parameter}") from error
+        return made
+
+    def schema(self, limits: ServingConfig) -> dict[str, Any]:
+        known = parameters_of(self.of).values()
+        return {
+            "type": "object",
+            "properties": {one.name: {**one.kind.schema(limits), "description": one.meaning} for one in known},
+            "required": [one.name for one in known if one.required],
+            "additionalProperties": False,
+        }
+
+
+@dataclass(frozen=True)
 class Parameter:
     """One parameter of a request."""
 

@@ -2,7 +2,8 @@
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
@@ -11,7 +12,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import ApiError
-from movierec_engine.api.parameters import parameters_of
+from movierec_engine.api.parameters import Kind, Parameter, parameters_of
 
 T = TypeVar("T")
 
@@ -28,43 +29,42 @@ def read(kind: type[T], request: Request, path: Mapping[str, str], limits: Servi
     """
     in_body = request.method in WITH_BODY
     given = _body(request) if in_body else _query(request)
-    known = parameters_of(kind)
+    known, outside, required = _apart(kind)  # type: ignore[arg-type]  # every class is hashable
     values: dict[str, Any] = {}
-    open_names = 0
-    for name, parameter in known.items():
+    for parameter in outside:
         if parameter.where == "path":
-            values[name] = parameter.kind.of_text(path[name], name, limits)
-        elif parameter.where == "header":
-            text = request.headers.get(parameter.shown_name)
-            if text is not None:
-                values[name] = parameter.kind.of_text(text, parameter.shown_name, limits)
-        elif name in given:
-            open_names += 1
-            values[name] = (parameter.kind.of_json if in_body else parameter.kind.of_text)(given[name], name, limits)
-        if parameter.required and name not in values:
-            if open_names < len(given):
-                _refuse_unknown(given, known_in_query(kind))
+            values[parameter.name] = parameter.kind.of_text(path[parameter.name], parameter.name, limits)
+        elif (text := request.headers.get(parameter.shown_name)) is not None:
+            values[parameter.name] = parameter.kind.of_text(text, parameter.shown_name, limits)
+    for name, value in given.items():
+        if name not in known:
+            _refuse_unknown(name, known)
+        values[name] = known[name].of_json(value, name, limits) if in_body else known[name].of_text(value, name, limits)
+    for parameter in required:
+        if parameter.name not in values:
             raise ApiError(400, f"{parameter.shown_name} is missing", parameter.shown_name)
-    if open_names < len(given):
-        _refuse_unknown(given, known_in_query(kind))
     made = kind(**values)
     if (check := getattr(made, "check", None)) is not None:
         check(limits)
     return made
 
 
-def known_in_query(kind: type[Any]) -> tuple[str, ...]:
-    """The names that a query string or a body may hold."""
-    return tuple(name for name, parameter in parameters_of(kind).items() if parameter.where == "query")
+@cache
+def _apart(kind: type[Any]) -> tuple[dict[str, Kind[Any]], list[Parameter], list[Parameter]]:
+    """What a query string or a body may hold, by name; the other parameters; and those that are required."""
+    known = parameters_of(kind).values()
+    return (
+        {one.name: one.kind for one in known if one.where == "query"},
+        [one for one in known if one.where != "query"],
+        [one for one in known if one.required],
+    )
 
 
-def _refuse_unknown(given: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    for name in given:
-        if name not in known:
-            close = difflib.get_close_matches(name[:64], known, n=1)
-            hints = [f"did you mean {close[0]}?"] if close else []
-            hints.append(f"known are {', '.join(known)}" if known else "leave it out")
-            raise ApiError(400, f"there is no parameter {name[:64]!r}; {' '.join(hints)}", name[:64])
+def _refuse_unknown(name: str, known: Collection[str]) -> NoReturn:
+    close = difflib.get_close_matches(name[:64], known, n=1)
+    hints = [f"did you mean {close[0]}?"] if close else []
+    hints.append(f"known are {', '.join(known)}" if known else "leave it out")
+    raise ApiError(400, f"there is no parameter {name[:64]!r}; {' '.join(hints)}", name[:64])
 
 
 def _query(request: Request) -> Mapping[str, str]:

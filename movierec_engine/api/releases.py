@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -9,23 +10,25 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from movierec_engine.data.id_map import IdMap
+from movierec_engine.api.lineage import Lineage
+from movierec_engine.api.shelf import Shelf
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
-from movierec_engine.title_search import TitleSearch
 
 log = logging.getLogger(__name__)
 
 INDEX = "faiss_index"
 SHORT_LIST = 50
-"""Longer lists are not remembered."""
+"""Length of the lists that are remembered; what they do not reach to is computed."""
+WARMING_SECONDS = 0.25
+"""Spent on the lists of a version before it answers."""
 FIRST_LOOK_SECONDS = 20
 """How long a request to a server that has just started waits for the first index at most."""
 
@@ -45,10 +48,14 @@ class LoadedIndex:
 
     artifact: Artifact
     index: RetrievalIndex
-    movies: list[dict[str, Any]]
-    """movie_id, title, year and genres of each item, in item order."""
+    shelf: Shelf
+    lineage: Lineage
     remembered: int = 0
     """How many short lists are remembered, of the users who asked last."""
+
+    @property
+    def model(self) -> str:
+        return self.artifact.slot.path[0]
 
     def user(self, user_id: int) -> int | None:
         """The user's index. Plain Python finds it sooner than a numpy call, which lets other threads go first."""
@@ -56,36 +63,37 @@ class LoadedIndex:
         place = bisect_left(ids, user_id)
         return place if place < len(ids) and ids[place] == user_id else None
 
-    def recommend(self, user: int, k: int) -> Found:
-        """The index's own recommendations for a user, by its index; nobody may change what it returns."""
-        return self._remembered(user, k) if k <= SHORT_LIST else found(*self.index.recommend(user, k))
+    def recommend(self, user: int, k: int, excluded: frozenset[int] = frozenset()) -> Found:
+        """The index's own recommendations for a user, by its index, without some items; nobody may change them."""
+        if self.remembered and k + len(excluded) <= SHORT_LIST:
+            items, scores, source = self._remembered(user)
+            if not excluded:
+                return items[:k], scores[:k], source
+            kept = [place for place, item in enumerate(items) if item not in excluded][:k]
+            return [items[place] for place in kept], [scores[place] for place in kept], source
+        return found(*self.index.recommend(user, k, None, np.array([*excluded], dtype=np.int64)))
+
+    def warm(self, seconds: float) -> None:
+        """Remember the lists of as many users as there is time for, so that their first request finds them."""
+        until = time.monotonic() + seconds
+        for user in range(min(self.remembered, len(self.index.users))):
+            self._remembered(user)
+            if time.monotonic() > until:
+                return
 
     @cached_property
     def _user_ids(self) -> Sequence[int]:
         return memoryview(self.index.users.ids)  # type: ignore[arg-type]
 
     @cached_property
-    def _remembered(self) -> Callable[[int, int], Found]:
+    def _remembered(self) -> Callable[[int], Found]:
         index = self.index  # and not this object, which would then hold itself
 
         @lru_cache(maxsize=self.remembered)
-        def recommend(user: int, k: int) -> Found:
-            return found(*index.recommend(user, k))
+        def recommend(user: int) -> Found:
+            return found(*index.recommend(user, SHORT_LIST))
 
         return recommend
-
-    @property
-    def model(self) -> str:
-        return self.artifact.slot.path[0]
-
-    @cached_property
-    def titles(self) -> TitleSearch:
-        """Search over the titles, made when it is first needed."""
-        return TitleSearch(
-            [movie["title"] for movie in self.movies],
-            [movie["year"] for movie in self.movies],
-            self.index.popularity,
-        )
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ class Releases:
     titles: replaces the titles that the indices carry.
     follow: `promoted`, or `latest` for the newest version of any model.
     in_memory: models that stay loaded, the default one included. remembered: lists of each that are remembered.
-    on_swap: called when another version has taken over the default answers, the first one included.
+    on_change: called with the snapshot before and the one that has taken its place.
 
     `watch` follows in the background; without it the store is looked at whenever somebody asks.
     """
@@ -126,7 +134,7 @@ class Releases:
         follow: str = "promoted",
         in_memory: int = 4,
         remembered: int = 0,
-        on_swap: Callable[[], None] | None = None,
+        on_change: Callable[[Snapshot, Snapshot], None] = lambda before, now: None,
     ) -> None:
         self._store, self.device, self._titles = store, device, titles
         self._follows_latest, self._in_memory = follow == "latest", in_memory
@@ -138,7 +146,8 @@ class Releases:
         self._logged: set[tuple[str, str]] = set()
         self._watched = False
         self._looked = threading.Event()
-        self._remembered, self._on_swap = remembered, on_swap
+        self._remembered, self._on_change = remembered, on_change
+        self._shelves: WeakValueDictionary[tuple[object, ...], Shelf] = WeakValueDictionary()
 
     def watch(self, seconds: float, stop: threading.Event) -> None:
         """Follow the store until told to stop; run this in a thread of its own."""
@@ -208,11 +217,9 @@ class Releases:
         for model, one in before.served.items():
             if model is not None and model in found.newest:
                 served[model] = self._load(found.newest[model], loaded, found.refused) or one
-        self._now = Snapshot(found.signature, found.defaults, found.newest, self._within_bounds(served), found.refused)
-        now, then = served.get(None), before.served.get(None)
-        if now is not None and now is not then:
-            if self._on_swap is not None:
-                self._on_swap()
+        self._take(Snapshot(found.signature, found.defaults, found.newest, self._within_bounds(served), found.refused))
+        now = served.get(None)
+        if now is not None and now is not before.served.get(None):
             log.info("answering from %s", now.artifact.reference)
 
     def _serve(self, model: str) -> None:
@@ -226,9 +233,14 @@ class Releases:
             for artifact in (now.newest[model], *self.versions(model)):
                 if one := self._load(artifact, loaded, refused):
                     served = self._within_bounds({**now.served, model: one})
-                    self._now = Snapshot(now.signature, now.defaults, now.newest, served, refused)
+                    self._take(Snapshot(now.signature, now.defaults, now.newest, served, refused))
                     return
-            self._now = Snapshot(now.signature, now.defaults, now.newest, now.served, refused)
+            self._take(Snapshot(now.signature, now.defaults, now.newest, now.served, refused))
+
+    def _take(self, snapshot: Snapshot) -> None:
+        """Answer from another snapshot from now on."""
+        before, self._now = self._now, snapshot
+        self._on_change(before, snapshot)
 
     def _remember(self, model: str) -> None:
         self._asked[model] = None
@@ -288,20 +300,21 @@ class Releases:
             return loaded.get(reference)
         try:
             index = RetrievalIndex.load(artifact.verify().folder)
-            loaded[reference] = LoadedIndex(artifact, index, self._movies(index), self._remembered)
+            lineage = Lineage.of(self._store, artifact)
+            one = LoadedIndex(artifact, index, self._shelf(index, lineage), lineage, self._remembered)
+            one.warm(WARMING_SECONDS)
+            loaded[reference] = one
         except Exception as error:  # whatever is wrong with the files, the old version goes on being served
             self._refuse(reference, error, refused)
         return loaded.get(reference)
 
-    def _movies(self, index: RetrievalIndex) -> list[dict[str, Any]]:
-        table = index.movies
-        if self._titles is not None:
-            known = IdMap(self._titles.table["movie_id"].to_numpy())
-            place = known.index(index.items.ids)
-            rows = np.where(place >= 0, place, len(known) + np.arange(len(place)))
-            table = pa.concat_tables([self._titles.table, table]).take(rows)
-        movies: list[dict[str, Any]] = table.to_pylist()
-        return movies
+    def _shelf(self, index: RetrievalIndex, lineage: Lineage) -> Shelf:
+        """The shelf of an index, shared with those of the same items, train interactions and titles."""
+        about = (index.items, index.popularity.tobytes(), lineage.raw_movies)
+        shelf = self._shelves.get(about)
+        if shelf is None:
+            shelf = self._shelves[about] = Shelf(index, lineage, self._titles)
+        return shelf
 
     def _refuse(self, reference: str, error: Exception, refused: dict[str, str]) -> None:
         refused[reference] = str(error) or type(error).__name__

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from flask import Response, request
+from flask import Response, render_template, request
 
 from movierec_engine.api.envelope import REQUEST_ID
 
@@ -13,6 +13,17 @@ def json_response(body: Mapping[str, Any], status: int = 200) -> Response:
     """An answer of JSON, with the request's id; a NaN or an infinity becomes null."""
     named = {**body, "request_id": request.environ.get(REQUEST_ID, "")}
     return Response(to_json(named), status, content_type="application/json")
+
+
+def page(template: str, status: int = 200, **context: Any) -> Response:
+    """An answer of HTML."""
+    return Response(render_template(template, **context), status, mimetype="text/html")
+
+
+def wants_page() -> bool:
+    """Whether the request comes from a browser's address bar or a link: it takes HTML rather than JSON."""
+    accepted = request.accept_mimetypes
+    return accepted["text/html"] > accepted["application/json"]
 
 
 def to_json(body: Mapping[str, Any]) -> bytes:

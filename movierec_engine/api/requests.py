@@ -4,9 +4,33 @@ from dataclasses import dataclass
 from typing import Any
 
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.parameters import Flag, Identifier, Integer, ListOf, Text, model_name, parameter, unprocessable
+from movierec_engine.api.errors import ApiError
+from movierec_engine.api.parameters import (
+    Choice,
+    Flag,
+    Identifier,
+    Integer,
+    ListOf,
+    Number,
+    ObjectOf,
+    RatedMovie,
+    Rating,
+    Text,
+    idempotency_key,
+    model_name,
+    parameter,
+    unprocessable,
+)
+from movierec_engine.api.shelf import Narrowing
+from movierec_engine.taste_dials import DIVERSITY_OVER, TasteDials
 
 DEFAULT_TOP_K = 10
+MOST_EXPLAINED = 50
+"""Movies of one list that are explained; each may cost some milliseconds."""
+MOST_EVENTS = 100
+"""Feedback events in one request."""
+MOST_GENRES = 20
+_YEARS = Integer(1800, 2200)
 
 
 def _user_id() -> Any:
@@ -25,14 +49,12 @@ def _model() -> Any:
     )
 
 
-def _strict() -> Any:
-    return parameter(
-        Flag(), "Whether an unknown user is a 404 instead of being shown popular movies.", default=False, example=False
-    )
-
-
 def _movie_id() -> Any:
     return parameter(Identifier(), "The movie's public id.", where="path", example=10)
+
+
+def _dial(meaning: str) -> Any:
+    return parameter(Number(), f"From 0, the model's own order, to 1: {meaning}", default=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,23 +63,100 @@ class NoParameters:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecommendRequest:
-    user_id: int = _user_id()
+class Narrowed:
+    """Of a list that can be narrowed; it has top_k movies wherever that many are left."""
+
     top_k: int = _top_k()
     model: str | None = _model()
-    strict: bool = _strict()
+    exclude: tuple[int, ...] = parameter(
+        ListOf(Identifier(), lambda limits: limits.max_history), "Movies that are left out, by public id.", default=()
+    )
+    genres: tuple[str, ...] = parameter(
+        ListOf(Text(40), MOST_GENRES), "Genres of which a movie must have at least one.", default=()
+    )
+    genres_not: tuple[str, ...] = parameter(
+        ListOf(Text(40), MOST_GENRES), "Genres of which a movie may have none.", default=()
+    )
+    year_from: int | None = parameter(
+        _YEARS, "The earliest year; a movie without a known year is left out.", default=None
+    )
+    year_to: int | None = parameter(_YEARS, "The latest year; a movie without a known year is left out.", default=None)
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether genres or years are asked for."""
+        return bool(self.genres or self.genres_not) or self.year_from is not None or self.year_to is not None
+
+    @property
+    def narrowing(self) -> Narrowing:
+        return Narrowing(self.genres, self.genres_not, self.year_from, self.year_to)
+
+    def check(self, limits: ServingConfig) -> None:
+        if self.year_from is not None and self.year_to is not None and self.year_from > self.year_to:
+            unprocessable(f"year_from {self.year_from} is after year_to {self.year_to}; swap them", "year_from")
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchRequest:
+class Personal(Narrowed):
+    """Of lists for people, who can turn dials and ask for movies that no model knows."""
+
+    diversity: float = _dial("away from movies that are like one in the list.")
+    novelty: float = _dial("towards movies that few users have.")
+    decade_balance: float = _dial("towards the shares of decades in the person's history.")
+    genre_balance: float = _dial("towards the shares of genres in the person's history.")
+    diversity_over: str = parameter(
+        Choice(DIVERSITY_OVER), "What `diversity` takes movies to be alike in.", default="genres"
+    )
+    new_movies: float = parameter(
+        Number(), "Share of the list that goes to movies that no model knows, by their genres and years.", default=0.0
+    )
+    strict: bool = parameter(
+        Flag(), "Whether an unknown user is a 404 instead of being shown popular movies.", default=False, example=False
+    )
+
+    @property
+    def dials(self) -> TasteDials:
+        return TasteDials(self.diversity, self.novelty, self.decade_balance, self.genre_balance, self.diversity_over)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the list is the model's own."""
+        return not (
+            self.exclude or self.narrowed or self.diversity or self.novelty
+            or self.decade_balance or self.genre_balance or self.new_movies
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendRequest(Personal):
+    user_id: int | None = parameter(Identifier(), "The user's public id; or give a history.", default=None, example=1)
+    history: tuple[tuple[int, float | None], ...] | None = parameter(
+        ListOf(RatedMovie(), lambda limits: limits.max_history, least=0),
+        "What somebody without an account has seen: movie ids such as 318, or with a rating, 318:4.5.",
+        default=None,
+    )
+    explain: bool = parameter(
+        Flag(), f"Whether each movie comes with its reasons; at most {MOST_EXPLAINED} movies then.", default=False
+    )
+
+    def check(self, limits: ServingConfig) -> None:
+        super().check(limits)
+        if self.user_id is None and self.history is None:
+            raise ApiError(400, "user_id is missing; give it, or a history", "user_id")
+        if self.user_id is not None and self.history is not None:
+            unprocessable("a user has a history already; give user_id or history", "history")
+        if self.explain and self.top_k > MOST_EXPLAINED:
+            unprocessable(f"at most {MOST_EXPLAINED} movies are explained; ask for a smaller top_k", "top_k")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchRequest(Personal):
     user_ids: tuple[int, ...] = parameter(
         ListOf(Identifier(), lambda limits: limits.max_batch), "The users' public ids.", example=[1, 7]
     )
-    top_k: int = _top_k()
-    model: str | None = _model()
-    strict: bool = _strict()
 
     def check(self, limits: ServingConfig) -> None:
+        super().check(limits)
         movies = len(self.user_ids) * self.top_k
         if movies > limits.max_batch_movies:
             unprocessable(
@@ -68,10 +167,8 @@ class BatchRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimilarRequest:
+class SimilarRequest(Narrowed):
     item_id: int = _movie_id()
-    top_k: int = _top_k()
-    model: str | None = _model()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,3 +184,104 @@ class SearchRequest:
         example="heat 1995",
     )
     top_k: int = _top_k()
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserRequest:
+    user_id: int = parameter(Identifier(), "The user's public id.", where="path", example=1)
+    model: str | None = _model()
+    top_k: int = parameter(
+        Integer(1, lambda limits: limits.max_history), "How much of the history is shown, newest first.", default=100
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EraseRequest:
+    user_id: int = parameter(Identifier(), "The user's public id.", where="path", example=4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterviewRequest:
+    model: str | None = _model()
+    top_k: int = parameter(Integer(1, 50), "Questions at most.", default=5)
+
+
+def _kind() -> Any:
+    return Choice(("rating", "click", "not_interested"))
+
+
+def _key() -> Text:
+    return Text(128, pattern="[!-~]+", hint="1 to 128 visible ASCII characters, such as a UUID")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedbackItem:
+    """One event of several."""
+
+    user_id: int = parameter(Identifier(), "The user's public id.")
+    movie_id: int = parameter(Identifier(), "The movie's public id.")
+    kind: str = parameter(_kind(), "What the user did.")
+    rating: float | None = parameter(Rating(), "Of a rating.", default=None)
+    key: str | None = parameter(_key(), "Idempotency key: the same one is recorded once.", default=None)
+    request_id: str | None = parameter(
+        Text(64, pattern="[A-Za-z0-9._-]+", hint="a request id"), "Of the answer that showed the movie.", default=None
+    )
+
+    def check(self, limits: ServingConfig) -> None:
+        if self.kind == "rating" and self.rating is None:
+            raise ApiError(400, "rating is missing; a rating needs one", "rating")
+        if self.kind != "rating" and self.rating is not None:
+            unprocessable(f"rating does not belong to a {self.kind}; leave it out", "rating")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeedbackRequest:
+    """One event, or several in `events`."""
+
+    user_id: int | None = parameter(Identifier(), "The user's public id.", default=None, example=1)
+    movie_id: int | None = parameter(Identifier(), "The movie's public id.", default=None, example=10)
+    kind: str | None = parameter(_kind(), "What the user did.", default=None, example="rating")
+    rating: float | None = parameter(Rating(), "Of a rating.", default=None, example=4.5)
+    key: str | None = parameter(_key(), "Idempotency key: the same one is recorded once.", default=None)
+    request_id: str | None = parameter(
+        Text(64, pattern="[A-Za-z0-9._-]+", hint="a request id"), "Of the answer that showed the movie.", default=None
+    )
+    events: tuple[FeedbackItem, ...] | None = parameter(
+        ListOf(ObjectOf(FeedbackItem), MOST_EVENTS), "Several events, recorded all or none.", default=None
+    )
+    idempotency_key: str | None = parameter(
+        idempotency_key(),
+        "For an event without `key`; of several, each gets it with its place appended.",
+        default=None,
+        where="header",
+    )
+
+    def check(self, limits: ServingConfig) -> None:
+        single = {name: getattr(self, name) for name in ("user_id", "movie_id", "kind")}
+        given = [name for name, value in single.items() if value is not None]
+        if self.events is not None:
+            extra = [*given, *(name for name in ("rating", "key", "request_id") if getattr(self, name) is not None)]
+            if extra:
+                unprocessable(f"{extra[0]} belongs into the events; leave it out beside them", extra[0])
+        elif len(given) < len(single):
+            missing = next(name for name in single if name not in given)
+            raise ApiError(400, f"{missing} is missing; give it, or several events in events", missing)
+        else:
+            self.items[0].check(limits)
+
+    @property
+    def items(self) -> tuple[FeedbackItem, ...]:
+        """The events in the order given, each with a key where one was given."""
+        if self.events is None:
+            assert self.user_id is not None and self.movie_id is not None and self.kind is not None
+            return (
+                FeedbackItem(
+                    user_id=self.user_id,
+                    movie_id=self.movie_id,
+                    kind=self.kind,
+                    rating=self.rating,
+                    key=self.key or self.idempotency_key,
+                    request_id=self.request_id,
+                ),
+            )
+        return self.events

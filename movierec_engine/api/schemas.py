@@ -10,8 +10,9 @@ _COUNT: Schema = {"type": "integer", "minimum": 0}
 _OBJECT: Schema = {"type": "object"}
 
 
-def _object(**properties: Schema) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(properties)}
+def _object(optional: dict[str, Schema] | None = None, /, **properties: Schema) -> Schema:
+    """optional: members that an answer may lack."""
+    return {"type": "object", "properties": {**properties, **(optional or {})}, "required": list(properties)}
 
 
 def _nullable(schema: Schema) -> Schema:
@@ -44,13 +45,44 @@ _SOURCE: Schema = {
     "enum": ["personal", "fold-in", "popularity"],
     "description": "What the list comes from.",
 }
-_FOR_USER = {"user_id": _COUNT, "source": _SOURCE, "recommendations": _list(_ref("ScoredMovie"))}
+_FOLD_IN_FROM = {
+    "fold_in_from": {
+        **_nullable(_COUNT),
+        "description": "Movies of a history from which on the model folds in; null where no number is enough.",
+    }
+}
+_LIST = {"source": _SOURCE, "recommendations": _list(_ref("RecommendedMovie"))}
+_CONTRIBUTION = _object(movie_id=_COUNT, title=_TEXT, rating=_nullable(_NUMBER), contribution=_NUMBER)
+_WHY = {
+    **_object(
+        sentence=_TEXT,
+        exact={"type": "boolean", "description": "Whether the contributions are terms of the score."},
+        base={**_NUMBER, "description": "What the history does not add."},
+        contributions=_list(_CONTRIBUTION),
+    ),
+    "description": "With explain=true: the reasons, the strongest contributions first.",
+}
+_IN_LIST = {
+    "why": _WHY,
+    "new": {"type": "boolean", "description": "True for a movie that no model knows, with new_movies above 0."},
+    "team": {**_nullable(_TEXT), "description": "Of an interleaved list: the variant that chose the movie."},
+}
+_FACTS = {
+    "in_catalogue": {"type": "boolean", "description": "Whether models know the movie."},
+    "interactions": {**_COUNT, "description": "How often it is in the training data."},
+}
+_SHARES = _list(_object(name=_TEXT, share=_NUMBER, everybody=_NUMBER))
 _VERSION = {
     "version": _TEXT,
     "device": _TEXT,
     "created_at": _TEXT,
     "fingerprint": _TEXT,
     "trained_model": _nullable(_TEXT),
+    "metrics": {
+        **_object(validation=_nullable(_OBJECT), test=_nullable(_OBJECT), report=_nullable(_TEXT)),
+        "description": "Of the trained model on the data of this fingerprint; null where it was not measured.",
+    },
+    "runs": _object(mlflow_run_id=_nullable(_TEXT), dagster_run_id=_nullable(_TEXT)),
     "index": {**_OBJECT, "description": "What was measured when the index was built."},
     "default": {"type": "boolean", "description": "Whether it answers by default."},
     "loaded": {"type": "boolean", "description": "Whether it is in the memory of the worker that answered."},
@@ -59,20 +91,75 @@ _VERSION = {
 SCHEMAS: dict[str, Schema] = {
     "Movie": _object(**_MOVIE),
     "ScoredMovie": _object(**_MOVIE, score=_nullable(_NUMBER)),
-    "Recommendations": _object(**_ABOUT, **_FOR_USER, **_REQUEST),
-    "BatchRecommendations": _object(**_ABOUT, results=_list(_object(**_FOR_USER)), **_REQUEST),
-    "SimilarMovies": _object(**_ABOUT, movie=_ref("Movie"), similar=_list(_ref("ScoredMovie")), **_REQUEST),
-    "MovieDetails": _object(**_ABOUT, movie=_ref("Movie"), interactions=_COUNT, **_REQUEST),
+    "RecommendedMovie": _object(_IN_LIST, **_MOVIE, score=_nullable(_NUMBER)),
+    "Recommendations": _object(
+        {
+            "user_id": _COUNT,
+            "history_used": {**_COUNT, "description": "Movies of an anonymous history that the model knows."},
+            "experiment": _TEXT,
+            "variant": {**_nullable(_TEXT), "description": "Null for an interleaved list."},
+            **_FOLD_IN_FROM,
+        },
+        **_ABOUT,
+        **_LIST,
+        **_REQUEST,
+    ),
+    "BatchRecommendations": _object(
+        **_ABOUT, results=_list(_object(_FOLD_IN_FROM, user_id=_COUNT, **_LIST)), **_REQUEST
+    ),
+    "SimilarMovies": _object(
+        **_ABOUT,
+        movie=_ref("Movie"),
+        by={"type": "string", "enum": ["model", "content"], "description": "content: genres and years."},
+        similar=_list(_ref("ScoredMovie")),
+        **_REQUEST,
+    ),
+    "MovieDetails": _object(**_ABOUT, movie=_ref("Movie"), **_FACTS, **_REQUEST),
     "FoundMovies": _object(
         **_ABOUT,
         q=_TEXT,
         movies=_list(
-            _object(
-                **_MOVIE, found={"type": "string", "enum": ["exact", "prefix", "words", "typos"]}, interactions=_COUNT
-            )
+            _object(**_MOVIE, found={"type": "string", "enum": ["exact", "prefix", "words", "typos"]}, **_FACTS)
         ),
         **_REQUEST,
     ),
+    "User": _object(
+        **_ABOUT,
+        user_id=_COUNT,
+        known={"type": "boolean", "description": "Whether the model was trained on the user."},
+        erased={"type": "boolean", "description": "Whether the model must not be asked about the user any more."},
+        interactions={**_COUNT, "description": "Of the user in the training data."},
+        tier={"type": "string", "enum": ["cold", "limited", "moderate", "rich"]},
+        mean_rating=_nullable(_NUMBER),
+        rated={**_COUNT, "description": "Movies of the history and the live ratings."},
+        history=_list(_object(**_MOVIE, rating=_nullable(_NUMBER), timestamp=_nullable({"type": "integer"}))),
+        feedback=_object(
+            ratings=_list(_object(**_MOVIE, rating=_NUMBER)),
+            clicked=_list(_ref("Movie")),
+            not_interested=_list(_ref("Movie")),
+        ),
+        taste={
+            **_object(genres=_SHARES, decades=_SHARES),
+            "description": "Shares of genres and decades, beside those of all interactions.",
+        },
+        **_REQUEST,
+    ),
+    "Erased": _object(user_id=_COUNT, status={"type": "string", "enum": ["erased"]}, erasure=_COUNT, **_REQUEST),
+    "Feedback": _object(
+        results=_list(
+            _object(key=_TEXT, status={"type": "string", "enum": ["recorded", "already recorded", "erased"]})
+        ),
+        **_REQUEST,
+    ),
+    "Interview": _object(
+        **_ABOUT,
+        source={"type": "string", "enum": ["interview", "another model's interview", "popular"]},
+        chosen_by={**_nullable(_TEXT), "description": "The artifact that the questions are of."},
+        **_FOLD_IN_FROM,
+        questions=_list(_object(**_MOVIE, known_by={**_NUMBER, "description": "Share of the users who have seen it."})),
+        **_REQUEST,
+    ),
+    "Experiments": _object(running=_nullable(_OBJECT), rates=_list(_OBJECT), duels=_list(_OBJECT), **_REQUEST),
     "Models": _object(
         models=_list(_object(model=_TEXT, **_VERSION, versions=_list(_object(**_VERSION)))),
         default=_nullable(_object(**_ABOUT)),

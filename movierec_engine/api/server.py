@@ -11,7 +11,7 @@ from typing import Any
 
 from werkzeug.serving import is_running_from_reloader
 
-from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.config import METRICS_VARIABLE, ServingConfig
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError, MovierecError
 
@@ -41,7 +41,8 @@ def serve(
         _make_app(store_root, serving, device, titles).run(serving.host, serving.port, debug=True)
     elif importlib.util.find_spec("fcntl"):  # which gunicorn needs
         with tempfile.TemporaryDirectory(prefix="movierec-metrics-", ignore_cleanup_errors=True) as folder:
-            _run_gunicorn(store_root, serving, device, titles, Path(folder))
+            os.environ[METRICS_VARIABLE] = folder
+            _run_gunicorn(store_root, serving, device, titles)
     else:
         _run_waitress(store_root, serving, device, titles)
 
@@ -90,24 +91,21 @@ def gunicorn_options(serving: ServingConfig) -> dict[str, Any]:
     return options
 
 
-def _run_gunicorn(
-    store_root: Path, serving: ServingConfig, device: str, titles: Movies | None, metrics_folder: Path
-) -> None:
+def _run_gunicorn(store_root: Path, serving: ServingConfig, device: str, titles: Movies | None) -> None:
     from gunicorn.app.base import BaseApplication
-
-    from movierec_engine.api.metrics import retire
+    from prometheus_client.multiprocess import mark_process_dead
 
     class Server(BaseApplication):  # type: ignore[misc]
         """Each worker makes its own application, since faiss does not survive a fork."""
 
         def load_config(self) -> None:
             options = gunicorn_options(serving)
-            options["child_exit"] = lambda server, worker: retire(metrics_folder, worker.pid)
+            options["child_exit"] = lambda server, worker: mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
             for name, value in options.items():
                 self.cfg.set(name, value)
 
         def load(self) -> Any:
-            return _make_app(store_root, serving, device, titles, metrics_folder)
+            return _make_app(store_root, serving, device, titles)
 
     Server().run()
 
@@ -120,13 +118,11 @@ def _run_waitress(store_root: Path, serving: ServingConfig, device: str, titles:
     waitress.serve(app, host=serving.host, port=serving.port, threads=max(4, serving.threads * worker_count(serving)))
 
 
-def _make_app(
-    store_root: Path, serving: ServingConfig, device: str, titles: Movies | None, metrics_folder: Path | None = None
-) -> Any:
+def _make_app(store_root: Path, serving: ServingConfig, device: str, titles: Movies | None) -> Any:
     from movierec_engine.api.app import create_app  # brings faiss, which must not be in the parent process
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    return create_app(store_root, serving, device=device, titles=titles, metrics_folder=metrics_folder, watch=True)
+    return create_app(store_root, serving, device=device, titles=titles, watch=True)
 
 
 def _titles(data_dir: Path) -> Movies:

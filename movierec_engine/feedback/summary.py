@@ -7,6 +7,7 @@ names no request counts for training and for the user's state alone.
 import json
 from collections import Counter
 from itertools import combinations
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,10 +17,11 @@ CONFIDENCE = 0.95
 LIKED_FROM = 4.0
 """A rating of at least this much is a like, on the scale of MovieLens."""
 
+_COUNTS = ("lists", "users", "clicks", "likes", "lists_clicked", "lists_liked")
 RATES_SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("experiment", "variant", "model")),
-        *((name, pa.int64()) for name in ("lists", "users", "clicks", "likes", "lists_clicked", "lists_liked")),
+        *((name, pa.int64()) for name in _COUNTS),
         *((name, pa.float64()) for name in ("click_rate", "click_rate_low", "click_rate_high")),
         *((name, pa.float64()) for name in ("like_rate", "like_rate_low", "like_rate_high")),
     ]
@@ -40,6 +42,7 @@ answers AS (
 ),
 clicks AS (SELECT DISTINCT request_id, movie_id FROM answers WHERE kind = 'click')
 """
+_VARIANTS, _VERSIONS = "experiment, variant, model", "model, version"
 _RATES = f"""
 WITH {_ANSWERS},
 newest AS (
@@ -48,11 +51,11 @@ newest AS (
 ),
 clicked AS (SELECT request_id, count(*) AS n FROM clicks GROUP BY request_id),
 liked AS (SELECT request_id, count(*) AS n FROM newest WHERE age = 1 AND rating >= ? GROUP BY request_id)
-SELECT experiment, variant, model, count(*) AS lists, count(DISTINCT user_id) AS users,
+SELECT {{by}}, count(*) AS lists, count(DISTINCT user_id) AS users,
        coalesce(sum(clicked.n), 0) AS clicks, coalesce(sum(liked.n), 0) AS likes,
        count(clicked.n) AS lists_clicked, count(liked.n) AS lists_liked
 FROM exposures LEFT JOIN clicked USING (request_id) LEFT JOIN liked USING (request_id)
-GROUP BY experiment, variant, model ORDER BY experiment, variant, model
+GROUP BY {{by}} ORDER BY {{by}}
 """
 _TEAM_NAMES = """
 (SELECT json_group_array(value) FROM (SELECT DISTINCT value FROM json_each(x.teams) WHERE value <> '' ORDER BY value))
@@ -76,13 +79,12 @@ def variant_rates(log: FeedbackLog) -> pa.Table:
     click_rate: share of the lists with a click, with the Wilson interval; like_rate alike. The interval takes lists as
     independent: where few users see many lists each, it is too narrow.
     """
-    rows = []
-    for row in log.query(_RATES, LIKED_FROM):
-        counts = dict(zip(RATES_SCHEMA.names[: len(row)], row, strict=True))
-        for rate, hits in (("click_rate", "lists_clicked"), ("like_rate", "lists_liked")):
-            counts |= _share(rate, counts[hits], counts["lists"])
-        rows.append(counts)
-    return pa.Table.from_pylist(rows, schema=RATES_SCHEMA)
+    return pa.Table.from_pylist(_rates(log, _VARIANTS), schema=RATES_SCHEMA)
+
+
+def version_rates(log: FeedbackLog) -> dict[tuple[str, str], dict[str, Any]]:
+    """The same counts and rates by what answered: model and version of the index, whatever the experiment."""
+    return {(row["model"], row["version"]): row for row in _rates(log, _VERSIONS)}
 
 
 def interleaving_duels(log: FeedbackLog) -> pa.Table:
@@ -123,6 +125,17 @@ def interleaving_duels(log: FeedbackLog) -> pa.Table:
                 row |= {**_share("first_share", wins, wins + losses), "p_value": binomtest(wins, wins + losses).pvalue}
             rows.append(row)
     return pa.Table.from_pylist(rows, schema=DUELS_SCHEMA)
+
+
+def _rates(log: FeedbackLog, by: str) -> list[dict[str, Any]]:
+    names = [*by.split(", "), *_COUNTS]
+    rows = []
+    for row in log.query(_RATES.format(by=by), LIKED_FROM):
+        counts = dict(zip(names, row, strict=True))
+        for rate, hits in (("click_rate", "lists_clicked"), ("like_rate", "lists_liked")):
+            counts |= _share(rate, counts[hits], counts["lists"])
+        rows.append(counts)
+    return rows
 
 
 def _share(name: str, hits: int, of: int) -> dict[str, float]:

@@ -85,7 +85,9 @@ def test_similar_movies_come_with_the_movie_itself(client: FlaskClient, publish:
     publish()
     body = client.get(f"/api/similar/{MOVIES[4]}?top_k=5").json
     assert body["movie"]["movie_id"] == MOVIES[4]
-    assert movies(body, "similar") == [10, 20]
+    assert body["by"] == "model"
+    assert movies(body, "similar") == [10, 20, 40, 30], "what the index keeps, then by the cosine of the vectors"
+    assert [movie["score"] for movie in body["similar"]] == [0.9, 0.5, None, None]
 
 
 def test_a_movie_is_shown_with_its_interactions(client: FlaskClient, publish: Publish) -> None:

@@ -95,7 +95,6 @@ def test_a_promotion_is_taken_over_within_two_seconds_without_a_failed_or_mixed_
             assert (
                 max((at for version, at in answered_at.items() if version != wanted.version), default=0) < promoted + 2
             )
-        time.sleep(1.5)  # until the workers have shared their counters
         lines = [line.rpartition(" ") for line in text(port, "/metrics").splitlines() if line[0] != "#"]
         counted = {series: float(value) for series, _, value in lines}
         assert counted["movierec_workers"] == 2
@@ -222,3 +221,43 @@ def test_a_port_in_use_is_named(store: ArtifactStore) -> None:
 def test_debug_is_refused_on_a_public_address(store: ArtifactStore) -> None:
     with pytest.raises(ConfigError, match="127"):
         serve(store.root, ServingConfig(host="0.0.0.0"), debug=True)
+
+
+def test_waitress_serves_where_gunicorn_does_not_run(store: ArtifactStore, publish: Publish) -> None:
+    version = publish().version
+    port = free_port()
+    program = (
+        "import importlib.util; from pathlib import Path; "
+        "find = importlib.util.find_spec; "
+        "importlib.util.find_spec = lambda name, *more: None if name == 'fcntl' else find(name, *more); "
+        "from movierec_engine.api.config import ServingConfig; from movierec_engine.api.server import serve; "
+        f"serve(Path({str(store.root)!r}), ServingConfig(port={port}, workers=1))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
+    try:
+        assert get(port, "/api/recommend?user_id=1")["version"] == version
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/ready", timeout=5) as response:
+            assert response.headers["Server"] == "waitress"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.mark.slow
+def test_no_acknowledged_event_is_lost_or_doubled_by_kills(
+    store: ArtifactStore, publish: Publish, tmp_path: Path
+) -> None:
+    publish()
+    command = [sys.executable, "benchmarks/serving_faults.py", "--kills", "3", "--artifacts", str(store.root)]
+    result = tmp_path / "faults.md"
+    subprocess.run([*command, "--result", str(result)], cwd=ROOT, check=True, capture_output=True)
+    assert "| 0 | 0 | 0 |" in result.read_text()
+
+
+@pytest.mark.slow
+def test_nothing_that_the_description_allows_is_a_500(store: ArtifactStore, publish: Publish, tmp_path: Path) -> None:
+    publish()
+    command = [sys.executable, "benchmarks/serving_fuzz.py", "--examples", "10", "--artifacts", str(store.root)]
+    result = tmp_path / "fuzz.md"
+    subprocess.run([*command, "--result", str(result)], cwd=ROOT, check=True, capture_output=True)
+    assert "None: no 500" in result.read_text()

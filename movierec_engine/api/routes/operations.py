@@ -3,25 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import Response, render_template
+from flask import Response
 
 from movierec_engine.api.endpoints import Answer, Topic
 from movierec_engine.api.inference import InferenceService
 from movierec_engine.api.metrics import EXPOSITION, Metrics
-from movierec_engine.api.rendering import json_response
+from movierec_engine.api.rendering import json_response, page
 from movierec_engine.api.requests import NoParameters
 
 
-def operations(
-    service: InferenceService, metrics: Metrics, described: Callable[[], Mapping[str, Any]], overview: Mapping[str, Any]
-) -> Topic:
-    """described: the OpenAPI description. overview: the body of `/`."""
+def operations(service: InferenceService, metrics: Metrics, described: Callable[[], Mapping[str, Any]]) -> Topic:
+    """described: the OpenAPI description."""
     topic = Topic("operations")
-
-    @topic.endpoint("/", NoParameters, schema="Overview")
-    def endpoints(asked: NoParameters) -> Answer:
-        """The endpoints, and the bounds on what may be asked."""
-        return overview
 
     @topic.endpoint("/api/health", NoParameters, schema="Health", limited=False)
     def health(asked: NoParameters) -> Answer:
@@ -46,6 +39,6 @@ def operations(
     @topic.endpoint("/docs", NoParameters, content="text/html")
     def docs(asked: NoParameters) -> Answer:
         """This description as a page."""
-        return Response(render_template("docs.html.j2", api=described()), mimetype="text/html")
+        return page("docs.html.j2", here="docs", api=described())
 
     return topic

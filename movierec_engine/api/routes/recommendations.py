@@ -1,16 +1,16 @@
 """Recommendations for people."""
 
 from movierec_engine.api.endpoints import Answer, Topic
-from movierec_engine.api.inference import InferenceService
+from movierec_engine.api.recommending import Recommending
 from movierec_engine.api.requests import BatchRequest, RecommendRequest
 
 
-def recommendations(service: InferenceService) -> Topic:
+def recommendations(service: Recommending) -> Topic:
     topic = Topic("recommendations")
 
     @topic.endpoint("/api/recommend", RecommendRequest, methods=("GET", "POST"), schema="Recommendations")
     def recommend(asked: RecommendRequest) -> Answer:
-        """The movies that a user will like best of those not seen; popular ones for an unknown user."""
+        """The movies that a user, or somebody with a history, will like best of those not seen."""
         return service.recommend(asked)
 
     @topic.endpoint("/api/batch-recommend", BatchRequest, methods=("POST",), schema="BatchRecommendations")

@@ -1,0 +1,106 @@
+"""The experiment that is running: which variant answers a user, and the lists that were shown, noted."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import request
+
+from movierec_engine.api.envelope import REQUEST_ID
+from movierec_engine.api.live_feedback import LiveFeedback
+from movierec_engine.api.releases import Releases
+from movierec_engine.experiments import ExperimentConfig
+from movierec_engine.feedback import Exposure
+from movierec_engine.feedback.events import MAX_LIST
+from movierec_engine.feedback.summary import interleaving_duels, variant_rates
+
+log = logging.getLogger(__name__)
+
+Answer = dict[str, Any]
+_SEVERAL = ("model", "version", "device", "fingerprint")
+
+
+class Trial:
+    """One experiment on live answers."""
+
+    def __init__(self, config: ExperimentConfig, releases: Releases, live: LiveFeedback) -> None:
+        self.config, self._releases, self._live = config, releases, live
+        self._missing = ""
+
+    @property
+    def running(self) -> bool:
+        return self.config.running
+
+    def answer(self, user_id: int, top_k: int, of_model: Callable[[str], Answer]) -> Answer | None:
+        """A user's answer in the experiment, noted as shown; None, which is logged, without an index of a variant.
+
+        of_model: the answer of a model.
+        """
+        needed = self.config.variants if self._interleaves else (self.config.variant_of(user_id),)
+        for variant in needed:
+            if self._releases.current(variant.model) is None:
+                self._miss(variant.model)
+                return None
+        if self._interleaves:
+            first, second = (of_model(variant.model) for variant in needed)
+            answer, variant_name, teams = self._interleaved(user_id, top_k, first, second)
+        else:
+            answer, variant_name, teams = of_model(needed[0].model), needed[0].name, ()
+        served = self._releases.current(needed[0].model)
+        assert served is not None
+        shown = tuple(movie["movie_id"] for movie in answer["recommendations"])[:MAX_LIST]
+        self._live.expose(
+            served.lineage.data_set,
+            Exposure(
+                request_id=request.environ[REQUEST_ID],
+                user_id=user_id,
+                movie_ids=shown,
+                model=answer["model"],
+                version=answer["version"],
+                experiment=self.config.name,
+                variant=variant_name,
+                teams=teams[:MAX_LIST],
+            ),
+        )
+        return {**answer, "experiment": self.config.name, "variant": variant_name or None}
+
+    def summary(self, data_set: str) -> dict[str, Any]:
+        """The experiment that is running, and what all on a data set have found so far, with 95 % intervals."""
+        log = self._live.log(data_set)
+        return {
+            "running": asdict(self.config) if self.running else None,
+            "rates": variant_rates(log).to_pylist(),
+            "duels": interleaving_duels(log).to_pylist(),
+        }
+
+    @property
+    def _interleaves(self) -> bool:
+        return self.config.kind == "interleaving"
+
+    def _interleaved(
+        self, user_id: int, top_k: int, first: Answer, second: Answer
+    ) -> tuple[Answer, str, tuple[str, ...]]:
+        """Both answers as one; each movie with the `team` that chose it. The same draft all day."""
+        names = [variant.name for variant in self.config.variants]
+        lists = {
+            name: [movie["movie_id"] for movie in answer["recommendations"]]
+            for name, answer in zip(names, (first, second), strict=True)
+        }
+        drafted = self.config.interleave(lists, user_id, f"{datetime.now(UTC):%Y-%m-%d}", top_k)
+        movies = {
+            name: {movie["movie_id"]: movie for movie in answer["recommendations"]}
+            for name, answer in zip(names, (first, second), strict=True)
+        }
+        shown = []
+        for movie_id, team in zip(drafted.movie_ids, drafted.teams, strict=True):
+            owner = team or next(name for name in names if movie_id in movies[name])
+            shown.append({**movies[owner][movie_id], "team": team or None})
+        several = {name: "+".join(dict.fromkeys((first[name], second[name]))) for name in _SEVERAL}
+        return {**first, **several, "recommendations": shown}, "", drafted.teams
+
+    def _miss(self, model: str) -> None:
+        if model != self._missing:
+            self._missing = model
+            log.error("experiment %s waits: there is no index of %s yet", self.config.name, model)

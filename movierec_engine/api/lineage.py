@@ -1,0 +1,112 @@
+"""What an index was made from, as far as answers need it: read from the parents' manifests when it is loaded."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from movierec_engine.data.ratings import MOVIES_SCHEMA
+from movierec_engine.errors import StoreError
+from movierec_engine.store import Artifact, ArtifactStore
+
+UNKNOWN = "unknown"
+"""The data set of an index that names no parents."""
+RATINGS_FILE = "ratings.parquet"
+
+
+class GivenRating(NamedTuple):
+    movie_id: int
+    rating: float
+    timestamp: int
+    """In seconds since 1970."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lineage:
+    """Of one index. What a parent that is gone would have said is as if nobody had said it.
+
+    movies: MOVIES_SCHEMA, the titles of the data set, those outside the catalogue among them.
+    """
+
+    data_set: str
+    newest_erasure: int
+    """Number of the newest erasure that the training data had taken in; 0 where that cannot be told, so that a model is
+    rather not asked about somebody than asked wrongly."""
+    rating_threshold: float
+    """The rating from which on a movie is part of a history."""
+    movies: pa.Table
+    raw_movies: str
+    """Reference of the version that the titles are of."""
+    ratings_file: Path | None
+    placed: Path | None
+    """Where the movies that no model knows were placed among this catalogue, if anybody has done it."""
+
+    @classmethod
+    def of(cls, store: ArtifactStore, index: Artifact) -> "Lineage":
+        ancestors = {artifact.slot.kind: artifact for artifact in _ancestors(store, index)}
+        raw, titles = ancestors.get("raw_ratings"), ancestors.get("raw_movies")
+        settings = ancestors["interactions"].config if "interactions" in ancestors else {}
+        splits = index.parents.get("splits", "").split("/")
+        ratings = raw.folder / RATINGS_FILE if raw else None
+        return cls(
+            data_set=splits[1] if len(splits) > 2 else UNKNOWN,
+            newest_erasure=int(raw.facts.get("feedback", {}).get("newest_erasure", 0)) if raw else 0,
+            rating_threshold=float(settings.get("rating_threshold", 0.0)),
+            movies=_titles(titles),
+            raw_movies=titles.reference if titles else "",
+            ratings_file=ratings if ratings and ratings.is_file() else None,
+            placed=_placed(store, index),
+        )
+
+    def ratings_of(self, user_id: int) -> list[GivenRating]:
+        """What a user has rated in the data that the index was trained from, newest first; empty where it is gone."""
+        if self.ratings_file is None:
+            return []
+        try:
+            table = pq.read_table(self.ratings_file, filters=[("user_id", "=", user_id)])
+        except FileNotFoundError:  # removed since by the retention
+            return []
+        columns = (table[name].to_pylist() for name in GivenRating._fields)
+        return sorted(
+            map(GivenRating._make, zip(*columns, strict=True)), key=lambda one: (-one.timestamp, one.movie_id)
+        )
+
+
+def _titles(raw_movies: Artifact | None) -> pa.Table:
+    """MOVIES_SCHEMA; empty where the titles are gone or damaged, as an index has those of its own movies."""
+    try:
+        return (
+            pq.read_table(raw_movies.verify().folder / "movies.parquet") if raw_movies else MOVIES_SCHEMA.empty_table()
+        )
+    except (StoreError, OSError, pa.ArrowException):
+        return MOVIES_SCHEMA.empty_table()
+
+
+def _placed(store: ArtifactStore, index: Artifact) -> Path | None:
+    """The newest placement by the same titles for a model of the same data; the model itself has no say in it."""
+    found = [
+        version
+        for slot in store.slots("new_movies")
+        for version in store.versions(slot)
+        if version.fingerprint == index.fingerprint
+        and version.parents.get("raw_movies") == index.parents.get("raw_movies")
+    ]
+    newest = max(found, key=lambda version: version.version, default=None)
+    try:
+        return newest.verify().folder if newest else None
+    except StoreError:
+        return None
+
+
+def _ancestors(store: ArtifactStore, artifact: Artifact) -> Iterator[Artifact]:
+    """The parents that can be read, and theirs."""
+    for reference in artifact.parents.values():
+        try:
+            parent = store.resolve(reference)
+        except StoreError:
+            continue
+        yield parent
+        yield from _ancestors(store, parent)

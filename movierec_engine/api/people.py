@@ -1,0 +1,230 @@
+"""People: what is known of a user, what they say, what a newcomer is asked, and forgetting them."""
+
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from movierec_engine.api.errors import ApiError
+from movierec_engine.api.inference import InferenceService, about
+from movierec_engine.api.live_feedback import LiveFeedback
+from movierec_engine.api.movies import place_of
+from movierec_engine.api.releases import LoadedIndex
+from movierec_engine.api.requests import FeedbackRequest, InterviewRequest, UserRequest
+from movierec_engine.api.shelf import add_movie
+from movierec_engine.data.tiers import ACTIVITY_FROM, activity_tier
+from movierec_engine.feedback import FeedbackEvent, FeedbackLog, IdempotencyConflict, InvalidFeedback, UserState
+from movierec_engine.feedback.events import Kind
+from movierec_engine.store import Artifact, Slot
+from movierec_engine.taste_dials import TasteDials, rerank
+
+QUESTIONS_FILE = "questions.parquet"
+TIERS = tuple(ACTIVITY_FROM)
+CANDIDATES = 100
+"""Most popular movies among which questions are chosen where no interview was held."""
+_DIVERSE = TasteDials(diversity=0.5)
+_EXPOSED = "SELECT model, version, experiment, variant FROM exposures WHERE request_id = ? AND user_id = ?"
+
+
+class People:
+    def __init__(self, service: InferenceService, live: LiveFeedback) -> None:
+        self._service, self._live = service, live
+
+    def user(self, request: UserRequest) -> dict[str, Any]:
+        """A user's history with titles, live feedback, and taste beside everybody's.
+
+        After an erasure that the version has not heeded nothing but newer feedback is shown. Raises ApiError 404 for
+        somebody of whom nothing is known.
+        """
+        served = self._service.served(request.model)
+        state = self._live.state(served.lineage.data_set, request.user_id)
+        erased = state.erasure > served.lineage.newest_erasure
+        user = None if erased else served.user(request.user_id)
+        history = [] if erased else _history(served, request.user_id, user)
+        said = bool(state.ratings or state.clicked or state.not_interested)
+        if user is None and not history and not said and not erased:
+            raise ApiError(404, f"user {request.user_id} is not known to {served.model}", "user_id")
+        rated = {one["movie_id"]: one["rating"] for one in history} | dict(state.ratings)
+        ratings = [rating for rating in rated.values() if rating is not None]
+        interactions = 0 if user is None else int(np.diff(served.index.history.indptr[user : user + 2])[0])
+        return {
+            **about(served),
+            "user_id": request.user_id,
+            "known": user is not None,
+            "erased": erased,
+            "interactions": interactions,
+            "tier": TIERS[int(activity_tier(np.array([interactions]))[0])],
+            "mean_rating": round(sum(ratings) / len(ratings), 4) if ratings else None,
+            "rated": len(rated),
+            "history": history[: request.top_k],
+            "feedback": _feedback(served, state),
+            "taste": _taste(served, served.shelf.items(tuple(rated))),
+        }
+
+    def erase(self, user_id: int) -> dict[str, Any]:
+        """Erase a user's feedback, and stop personalising at once; the next training leaves out their ratings."""
+        served = self._service.served()
+        erasure = self._live.log(served.lineage.data_set).erase(user_id)
+        return {"user_id": user_id, "status": "erased", "erasure": erasure.number}
+
+    def record(self, request: FeedbackRequest) -> dict[str, Any]:
+        """Record events, all or none, durable before this returns.
+
+        Raises ApiError 404 for a movie that the data set does not have, 409 for a key that was used for something else.
+        """
+        served = self._service.served()
+        log = self._live.log(served.lineage.data_set)
+        several = request.events is not None
+        events = []
+        for place, item in enumerate(request.items):
+            where = f"events[{place}]." if several else ""
+            place_of(served, item.movie_id, f"{where}movie_id")
+            key = item.key or (
+                f"{request.idempotency_key}#{place}" if request.idempotency_key else secrets.token_hex(16)
+            )
+            shown = _shown(log, item.request_id, item.user_id)
+            try:
+                event = FeedbackEvent(
+                    key,
+                    item.user_id,
+                    item.movie_id,
+                    cast(Kind, item.kind),
+                    item.rating,
+                    item.request_id or "",
+                    *shown,
+                )
+            except InvalidFeedback as error:
+                raise ApiError(400, f"{where}{error}", f"{where}{error.field}") from error
+            events.append(event)
+        try:
+            recorded = self._live.record(served.lineage.data_set, events)
+        except IdempotencyConflict as error:
+            raise ApiError(409, str(error), "key") from error
+        return {
+            "results": [{"key": event.key, "status": made.status} for event, made in zip(events, recorded, strict=True)]
+        }
+
+    def interview(self, request: InterviewRequest) -> dict[str, Any]:
+        """What a newcomer is asked about: as measured for this model, else for another one, else popular movies."""
+        served = self._service.served(request.model)
+        held = self._interview(served)
+        questions: list[dict[str, Any]] = []
+        if held is not None:
+            rows = pq.read_table(held.folder / QUESTIONS_FILE).to_pylist()
+            places = [(served.shelf.item(row["movie_id"]), row["known_by"]) for row in rows]
+            questions = [{**served.shelf.movies[item], "known_by": share} for item, share in places if item is not None]
+        if held is None or not questions:
+            shares = served.index.item_facts.share
+            questions = [
+                {**served.shelf.movies[item], "known_by": float(min(shares[item], 1))}
+                for item in _popular(served, request.top_k)
+            ]
+            source = "popular"
+        else:
+            source = "interview" if held.slot == _interview_slot(served) else "another model's interview"
+        return {
+            **about(served),
+            "source": source,
+            "chosen_by": held.reference if held is not None and source != "popular" else None,
+            "fold_in_from": served.index.enough,
+            "questions": questions[: request.top_k],
+        }
+
+    def _interview(self, served: LoadedIndex) -> Artifact | None:
+        """The newest interview of the served model's slot on the same data, else the newest of any model on it."""
+        store = self._service.store
+        held = [
+            version
+            for slot in store.slots("interview")
+            for version in store.versions(slot)
+            if version.fingerprint == served.artifact.fingerprint
+        ]
+        own = [version for version in held if version.slot == _interview_slot(served)]
+        return max(own or held, key=lambda version: version.version, default=None)
+
+
+def _interview_slot(served: LoadedIndex) -> Slot:
+    return Slot("interview", served.artifact.slot.path)
+
+
+def _history(served: LoadedIndex, user_id: int, user: int | None) -> list[dict[str, Any]]:
+    """What a user has rated, newest first: of the raw ratings, or else of the train interactions that the index has."""
+    given = served.lineage.ratings_of(user_id)
+    if given:
+        return [
+            {**movie, "rating": one.rating, "timestamp": one.timestamp}
+            for one in given
+            if (movie := _movie(served, one.movie_id)) is not None
+        ]
+    if user is None:
+        return []
+    row = served.index.history[[user]]
+    rated = row.data.tolist() if served.index.newcomers.uses_ratings else [None] * row.nnz
+    return [
+        {**served.shelf.movies[item], "rating": rating, "timestamp": None}
+        for item, rating in zip(row.indices.tolist(), rated, strict=True)
+    ]
+
+
+def _feedback(served: LoadedIndex, state: UserState) -> dict[str, list[dict[str, Any]]]:
+    """Live feedback with titles; the newest rating first."""
+    rated = [(_movie(served, movie_id), rating) for movie_id, rating in reversed(state.ratings.items())]
+    return {
+        "ratings": [{**movie, "rating": rating} for movie, rating in rated if movie is not None],
+        "clicked": _movies(served, state.clicked),
+        "not_interested": _movies(served, state.not_interested),
+    }
+
+
+def _taste(served: LoadedIndex, items: NDArray[np.int64]) -> dict[str, list[dict[str, Any]]]:
+    """Shares of genres and decades in a history beside those in all train interactions, the largest first.
+
+    items: int64 [h]. A movie of several genres counts in equal parts; one without any does not count.
+    """
+    genres: Counter[str] = Counter()
+    decades: Counter[str] = Counter()
+    for item in items.tolist():
+        add_movie(served.shelf.movies[item], 1, genres, decades)
+    of_genres, of_decades = served.shelf.interactions
+    return {"genres": _shares(genres, of_genres), "decades": _shares(decades, of_decades)}
+
+
+def _shares(own: Mapping[str, float], everybody: Mapping[str, float]) -> list[dict[str, Any]]:
+    mine, all_of_us = max(sum(own.values()), 1e-12), max(sum(everybody.values()), 1e-12)
+    rows = [
+        {
+            "name": name,
+            "share": round(own.get(name, 0) / mine, 4),
+            "everybody": round(everybody.get(name, 0) / all_of_us, 4),
+        }
+        for name in {**own, **everybody}
+    ]
+    return sorted(rows, key=lambda row: (-row["share"], -row["everybody"], row["name"]))
+
+
+def _movies(served: LoadedIndex, movie_ids: Iterable[int]) -> list[dict[str, Any]]:
+    return [movie for movie_id in sorted(movie_ids) if (movie := _movie(served, movie_id)) is not None]
+
+
+def _movie(served: LoadedIndex, movie_id: int) -> dict[str, Any] | None:
+    place = served.shelf.place(movie_id)
+    return None if place is None else served.shelf.movies[place]
+
+
+def _shown(log: FeedbackLog, request_id: str | None, user_id: int) -> tuple[str, ...]:
+    """model, version, experiment and variant of the exposure that an event answers; nothing where none was noted."""
+    rows = log.query(_EXPOSED, request_id, user_id) if request_id else []
+    return rows[0] if rows else ()
+
+
+def _popular(served: LoadedIndex, k: int) -> list[int]:
+    """The k most popular movies that are not much alike, as item indices."""
+    facts = served.index.item_facts
+    items, scores = served.index.most_popular(max(CANDIDATES, 4 * k))
+    if not facts.genres.shape[1]:
+        return [int(item) for item in items[:k]]
+    return [int(item) for item in rerank(items, scores, items[:0], facts, _DIVERSE, k)[0]]

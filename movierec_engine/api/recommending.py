@@ -1,0 +1,282 @@
+"""Recommendations: for users whom the model was trained on, for those known by feedback alone, and for passers-by.
+
+Whom a list comes from:
+
+- A user of the training data is answered by the trained model (`personal`). Movies that the user has rated or is not
+  interested in since are left out at once; the taste itself is learned at the next training. A click leaves its movie
+  in: it was looked at, not seen.
+- Somebody else, and everybody after an erasure until a model is trained without what was erased, is folded in from the
+  ratings of the live feedback (`fold-in`); where they are too few, or there are none, popularity answers
+  (`popularity`).
+- An anonymous history is folded in likewise. Of ratings those count that reach the training's `data.rating_threshold`;
+  all rated movies are left out of the list. Movies outside the catalogue add nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.api.errors import ApiError
+from movierec_engine.api.experiment import Trial
+from movierec_engine.api.inference import InferenceService, about
+from movierec_engine.api.live_feedback import NOTHING_SAID, LiveFeedback
+from movierec_engine.api.releases import Found, LoadedIndex, found
+from movierec_engine.api.requests import BatchRequest, Personal, RecommendRequest
+from movierec_engine.explanation import sentence
+from movierec_engine.feedback import UserState
+from movierec_engine.models.explanation import Explanation
+from movierec_engine.new_movies import mix
+from movierec_engine.newcomers import FOLD_IN, POPULARITY
+from movierec_engine.retrieval.faiss_index import PERSONAL
+from movierec_engine.taste_dials import TasteDials, rerank
+
+CANDIDATES = 100
+"""The model's best movies among which dials choose, at least; four times the list where that is more."""
+REASONS = 5
+"""Contributions that are shown of each explanation."""
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """Somebody to recommend to, as far as a version and the log know.
+
+    user: their index where the trained model may be asked, else None.
+    history: CSR [1, n_items], what is folded in, as the model wants it; None where the trained model answers.
+    ratings: movie -> the rating that was given, None for one without; of what is not in the trained model.
+    left_out: movies that may not be shown, beside those that the trained model masks.
+    """
+
+    user_id: int | None
+    user: int | None
+    history: sparse.csr_matrix | None
+    ratings: Mapping[int, float | None]
+    left_out: frozenset[int]
+
+
+class Recommending:
+    """trial: the experiment that is running, if one is."""
+
+    def __init__(self, service: InferenceService, live: LiveFeedback, trial: Trial) -> None:
+        self._service, self._live, self._trial = service, live, trial
+
+    def recommend(self, request: RecommendRequest) -> dict[str, Any]:
+        """A list for a user, or for an anonymous history, with what it comes from."""
+        if request.model is None and request.user_id is not None and self._trial.running:
+            answer = self._trial.answer(request.user_id, request.top_k, lambda model: self._of_model(request, model))
+            if answer is not None:
+                return answer
+        return self._of_model(request, request.model)
+
+    def batch(self, request: BatchRequest) -> dict[str, Any]:
+        """Lists for many users in the order given, all from one version, outside of experiments."""
+        served = self._service.served(request.model)
+        allowed = _allowed(served, request)
+        results = [
+            {"user_id": user_id, **self._list(served, self._user(served, user_id, request.strict), request, allowed)}
+            for user_id in request.user_ids
+        ]
+        return {**about(served), "results": results}
+
+    def _of_model(self, request: RecommendRequest, model: str | None) -> dict[str, Any]:
+        served = self._service.served(model)
+        if request.user_id is None:
+            assert request.history is not None
+            person = of_history(served, request.history)
+            whom: dict[str, Any] = {"history_used": person.history.nnz if person.history is not None else 0}
+        else:
+            person = self._user(served, request.user_id, request.strict)
+            whom = {"user_id": request.user_id}
+        listed = self._list(served, person, request, _allowed(served, request), explain=request.explain)
+        return {**about(served), **whom, **listed}
+
+    def _user(self, served: LoadedIndex, user_id: int, strict: bool) -> Person:
+        state = self._live.state(served.lineage.data_set, user_id)
+        person = of_user(served, user_id, state)
+        if strict and person.user is None and not state.ratings:
+            raise ApiError(
+                404, f"user {user_id} is not known to {served.model}; leave strict out for popular movies", "user_id"
+            )
+        return person
+
+    def _list(
+        self, served: LoadedIndex, person: Person, request: Personal, allowed: Mask | None, explain: bool = False
+    ) -> dict[str, Any]:
+        """The members `source` and `recommendations` of an answer. allowed: bool [movies], by place."""
+        if request.plain and person.user is not None and person.history is None:
+            items, scores, source = served.recommend(person.user, request.top_k, _items(served, person.left_out))
+        else:
+            items, scores, source = _chosen(served, person, request, allowed)
+        movies = served.shelf.movies
+        shown = [{**movies[item], "score": score} for item, score in zip(items, scores, strict=True)]
+        if explain:
+            reasons = _Reasons(served, person, source)
+            shown = [{**movie, "why": reasons.of(item)} for movie, item in zip(shown, items, strict=True)]
+        if request.new_movies:
+            shown = _with_new(served, person, request, source, allowed, shown, explain)
+        answer: dict[str, Any] = {"source": source, "recommendations": shown}
+        if source == POPULARITY and person.history is not None and person.history.nnz:
+            answer["fold_in_from"] = served.index.enough
+        return answer
+
+
+def of_user(served: LoadedIndex, user_id: int, state: UserState) -> Person:
+    """A user by id. The trained model is asked only if it was trained on data that had heeded the newest erasure."""
+    user = served.user(user_id) if state.erasure <= served.lineage.newest_erasure else None
+    if state is NOTHING_SAID and user is not None:
+        return Person(user_id, user, None, {}, frozenset())
+    left_out = state.not_interested | state.ratings.keys()
+    if user is not None and (served.index.personal[user] or not state.ratings):
+        return Person(user_id, user, None, state.ratings, left_out)
+    if user is not None:  # without train interactions, so that the live ratings say more
+        left_out |= set(served.index.items.ids[_row(served.index.seen, user)].tolist())
+    return Person(user_id, None, _history(served, state.ratings), state.ratings, left_out)
+
+
+def of_history(served: LoadedIndex, history: Sequence[tuple[int, float | None]]) -> Person:
+    """Somebody who tells a history; of a movie that is named twice the last rating counts."""
+    ratings = dict(history)
+    return Person(None, None, _history(served, ratings), ratings, frozenset(ratings))
+
+
+def _history(served: LoadedIndex, ratings: Mapping[int, float | None]) -> sparse.csr_matrix:
+    """CSR [1, n_items], as the model folds it in; a movie without a rating counts as one of the mean rating."""
+    least = served.lineage.rating_threshold
+    rated = {
+        item: rating
+        for movie_id, rating in ratings.items()
+        if (item := served.shelf.item(movie_id)) is not None and (rating is None or rating >= least)
+    }
+    items = np.array(sorted(rated), dtype=np.int32)
+    values = np.ones(len(items), dtype=np.float32)
+    if served.index.newcomers.uses_ratings:
+        data = served.index.history.data
+        mean = float(data.mean()) if len(data) else 1.0
+        given = [rated[int(item)] for item in items]
+        values = np.array([mean if rating is None else rating for rating in given], dtype=np.float32)
+    return sparse.csr_matrix((values, items, [0, len(items)]), shape=(1, len(served.index.items)))
+
+
+def _chosen(served: LoadedIndex, person: Person, request: Personal, allowed: Mask | None) -> Found:
+    """The items of a narrowed, folded-in or re-ranked list. allowed: bool [movies], by place."""
+    index, dials, k = served.index, request.dials, request.top_k
+    turned = bool(dials.turned)
+    wanted = max(CANDIDATES, 4 * k) if turned else k
+    excluded = np.array([*_items(served, person.left_out.union(request.exclude))], dtype=np.int64)
+    of_items = None if allowed is None else allowed[: served.shelf.n_items]
+    if person.user is not None:
+        items, scores, source = index.recommend(person.user, wanted, of_items, excluded)
+    else:
+        assert person.history is not None
+        items, scores, source = index.recommend_newcomer(person.history, wanted, of_items, excluded)
+    return found(*(_dialled(served, person, dials, items, scores, k) if turned else (items, scores)), source)
+
+
+def _dialled(
+    served: LoadedIndex, person: Person, dials: TasteDials, items: Ints, scores: NDArray[np.float32], k: int
+) -> tuple[Ints, NDArray[np.float32]]:
+    """The items by the dials, with the model's own scores."""
+    if lacking := served.index.item_facts.lacking(dials):
+        raise ApiError(422, f"{lacking[0]} needs what is not known of any movie here; set it to 0", lacking[0])
+    history = _row(served.index.history, person.user) if person.user is not None else person.history.indices  # type: ignore[union-attr]
+    chosen, _ = rerank(items, scores, history, served.index.item_facts, dials, k)
+    score_of = dict(zip(items.tolist(), scores, strict=True))
+    return chosen, np.array([score_of[item] for item in chosen.tolist()], dtype=np.float32)
+
+
+def _with_new(
+    served: LoadedIndex, person: Person, request: Personal, source: str, allowed: Mask | None,
+    shown: list[dict[str, Any]], explain: bool,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The list with its share of movies that no model knows, scored by what they are like."""
+    new, movies = served.shelf.new, served.shelf.movies
+    if source == PERSONAL:
+        assert person.user is not None
+        item_scores = served.index.scores(person.user)
+    elif source == FOLD_IN:
+        item_scores = served.index.newcomers.scores(person.history)[0]
+    else:
+        item_scores = served.index.popularity
+    left_out = person.left_out.union(request.exclude)
+    scores = new.scores(item_scores)
+    best = []
+    for row in new.best(item_scores, len(new)).tolist():
+        place = served.shelf.place(int(new.ids.ids[row]))
+        assert place is not None
+        if movies[place]["movie_id"] in left_out or (allowed is not None and not allowed[place]):
+            continue
+        movie = {**movies[place], "score": round(float(scores[row]), 6), "new": True}
+        if explain:
+            alike = [movies[item]["title"] for item in new.similar_to(row)[0][:3].tolist()]
+            movie["why"] = {
+                "sentence": f"because it is new and like {', '.join(alike)}",
+                "exact": False,
+                "base": movie["score"],
+                "contributions": [],
+            }
+        best.append(movie)
+        if len(best) == request.top_k:
+            break
+    return mix(shown, best, request.new_movies, request.top_k)
+
+
+class _Reasons:
+    """Why the movies of one list are in it."""
+
+    def __init__(self, served: LoadedIndex, person: Person, source: str) -> None:
+        self._served, self._person, self._source = served, person, source
+        given: Iterable[tuple[int, float | None]] = person.ratings.items()
+        if person.user is not None and person.user_id is not None:
+            given = [(one.movie_id, one.rating) for one in served.lineage.ratings_of(person.user_id)]
+        pairs = [(served.shelf.item(movie_id), rating) for movie_id, rating in given]
+        self._ratings = {item: rating for item, rating in pairs if item is not None and rating is not None}
+
+    def of(self, item: int) -> dict[str, Any]:
+        """The reasons for an item: a sentence, and what each movie of the history adds to the score."""
+        index, movies = self._served.index, self._served.shelf.movies
+        if self._person.user is not None:
+            explanation = index.explain(self._person.user, item)
+        elif self._source == POPULARITY:
+            explanation = Explanation.without_history(float(index.popularity[item]))
+        else:
+            explanation = index.explain_newcomer(self._person.history, item)
+        titles = {one: movies[one]["title"] for one in explanation.items.tolist()}
+        first = zip(explanation.items.tolist(), explanation.contributions.tolist(), strict=True)
+        return {
+            "sentence": sentence(explanation, titles, self._ratings or None),
+            "exact": explanation.exact,
+            "base": round(explanation.base, 6),
+            "contributions": [
+                {
+                    "movie_id": movies[one]["movie_id"],
+                    "title": titles[one],
+                    "rating": self._ratings.get(one),
+                    "contribution": round(amount, 6),
+                }
+                for one, amount in [*first][:REASONS]
+            ],
+        }
+
+
+def _allowed(served: LoadedIndex, request: Personal) -> Mask | None:
+    """bool [movies] by place, or None where all are allowed."""
+    return served.shelf.allowed(request.narrowing) if request.narrowed else None
+
+
+def _items(served: LoadedIndex, movie_ids: frozenset[int]) -> frozenset[int]:
+    """The item indices of those that the catalogue has."""
+    if not movie_ids:
+        return movie_ids
+    found_items = (served.shelf.item(movie_id) for movie_id in movie_ids)
+    return frozenset(item for item in found_items if item is not None)
+
+
+def _row(matrix: sparse.csr_matrix, row: int) -> NDArray[np.integer[Any]]:
+    """The columns of a row."""
+    return np.asarray(matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]])

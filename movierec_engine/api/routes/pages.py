@@ -1,0 +1,123 @@
+"""The pages for people: HTML over the service that answers the API. What they change in place, their scripts do."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response
+
+from movierec_engine.api.endpoints import Answer, Topic
+from movierec_engine.api.inference import InferenceService, about
+from movierec_engine.api.movies import MovieService
+from movierec_engine.api.parameters import Identifier, Text, model_name, parameter
+from movierec_engine.api.recommending import Recommending
+from movierec_engine.api.rendering import json_response, page, wants_page
+from movierec_engine.api.requests import NoParameters, RecommendRequest, SearchRequest, SimilarRequest
+
+SIMILAR = 12
+POPULAR = 18
+FOUND = 30
+MAX_SCRIPT_ID = 2**53 - 1
+"""Of whole numbers, the largest that a script tells from its neighbours."""
+
+_ARTICLES = "the|an?|le|la|les|une?|el|los|las|il|lo|gli|der|die|das|de|het|det|den|os?|as|l'"
+_INVERTED = re.compile(rf"(?:^|(?<=\())(?P<title>[^()]+), (?P<article>{_ARTICLES})(?=$|\)| \()", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoviePage:
+    movie_id: int = parameter(Identifier(), "The movie's public id.", where="path", example=10)
+    model: str | None = parameter(model_name(), "The model that finds similar movies.", default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchPage:
+    q: str = parameter(Text(200), "Words of a title, perhaps with a year.", example="heat 1995")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserPage:
+    user_id: int = parameter(Identifier(0, MAX_SCRIPT_ID), "The user's public id.", where="path", example=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserLookup:
+    user_id: int = parameter(Identifier(0, MAX_SCRIPT_ID), "The user's public id.", example=1)
+
+
+def pages(
+    service: InferenceService, recommending: Recommending, movies: MovieService, overview: Mapping[str, Any]
+) -> Topic:
+    """overview: the body of `/` for a client that is no browser."""
+    topic = Topic("pages")
+
+    @topic.endpoint("/", NoParameters, schema="Overview")
+    def endpoints(asked: NoParameters) -> Answer:
+        """The endpoints, and the bounds on what may be asked; for a browser, the page to start from."""
+        response = _home() if wants_page() else json_response(overview)
+        response.headers["Vary"] = "Accept"
+        return response
+
+    def _home() -> Response:
+        best = recommending.recommend(RecommendRequest(history=(), top_k=POPULAR))
+        popular = [displayed(one) for one in best["recommendations"]]
+        return page("home.html.j2", served=best, genres=service.served().shelf.genre_names, popular=popular)
+
+    @topic.endpoint("/search", SearchPage, content="text/html")
+    def search_page(asked: SearchPage) -> Answer:
+        """Movies by title, as a page."""
+        found = movies.search(SearchRequest(q=asked.q, top_k=FOUND))
+        return page("search.html.j2", served=found, asked=asked.q, movies=[displayed(one) for one in found["movies"]])
+
+    @topic.endpoint("/movies/<movie_id>", MoviePage, content="text/html")
+    def movie_page(asked: MoviePage) -> Answer:
+        """A movie with those like it, as a page."""
+        details = movies.movie(asked.movie_id)
+        alike = movies.similar(SimilarRequest(item_id=asked.movie_id, top_k=SIMILAR, model=asked.model))
+        return page(
+            "movie.html.j2",
+            served=alike,
+            movie=displayed(details["movie"]),
+            interactions=details["interactions"],
+            similar=[displayed(one) for one in alike["similar"]],
+            models=service.names(),
+        )
+
+    @topic.endpoint("/discover", NoParameters, content="text/html")
+    def discover_page(asked: NoParameters) -> Answer:
+        """The page where somebody without an account rates movies, and the list follows."""
+        return page("discover.html.j2", here="discover", served=about(service.served()), **_controls())
+
+    @topic.endpoint("/users/<user_id>", UserPage, content="text/html")
+    def user_page(asked: UserPage) -> Answer:
+        """A user's history and taste, and what several models recommend, side by side, as a page."""
+        return _user(asked.user_id)
+
+    @topic.endpoint("/users", UserLookup, content="text/html")
+    def user_lookup(asked: UserLookup) -> Answer:
+        """The page of the user whose number was typed in."""
+        return _user(asked.user_id)
+
+    def _user(user_id: int) -> Response:
+        return page("user.html.j2", user_id=user_id, served=about(service.served()), **_controls())
+
+    def _controls() -> dict[str, Any]:
+        return {"genres": service.served().shelf.genre_names, "models": service.names()}
+
+    return topic
+
+
+def displayed(movie: Mapping[str, Any]) -> dict[str, Any]:
+    """A movie with its title as a poster has it."""
+    return {**movie, "title": display_title(movie["title"])}
+
+
+def display_title(title: str) -> str:
+    """ "The Godfather" of "Godfather, The", as which catalogues sort it; the same for a title in parentheses."""
+
+    def upright(part: re.Match[str]) -> str:
+        article = part["article"]
+        return f"{article}{'' if article.endswith(chr(39)) else ' '}{part['title']}"
+
+    return _INVERTED.sub(upright, title)

@@ -1,0 +1,31 @@
+"""People: what is known of a user, what they say, and what a newcomer is asked."""
+
+from movierec_engine.api.endpoints import Answer, Topic
+from movierec_engine.api.people import People
+from movierec_engine.api.requests import EraseRequest, FeedbackRequest, InterviewRequest, UserRequest
+
+
+def people(service: People) -> Topic:
+    topic = Topic("people")
+
+    @topic.endpoint("/api/users/<user_id>", UserRequest, schema="User")
+    def user(asked: UserRequest) -> Answer:
+        """A user's history, live feedback, and taste beside everybody's."""
+        return service.user(asked)
+
+    @topic.endpoint("/api/users/<user_id>", EraseRequest, methods=("DELETE",), schema="Erased", needs_key=True)
+    def erase(asked: EraseRequest) -> Answer:
+        """Erase a user's feedback and stop personalising at once; later trainings leave out the user's past."""
+        return service.erase(asked.user_id)
+
+    @topic.endpoint("/api/feedback", FeedbackRequest, methods=("POST",), schema="Feedback", needs_key=True)
+    def feedback(asked: FeedbackRequest) -> Answer:
+        """Record ratings, clicks and "not interested", all or none and exactly once; on disk when this answers."""
+        return service.record(asked)
+
+    @topic.endpoint("/api/interview", InterviewRequest, schema="Interview")
+    def interview(asked: InterviewRequest) -> Answer:
+        """The movies to ask a newcomer about, whose answers are a history for /api/recommend."""
+        return service.interview(asked)
+
+    return topic

@@ -1,0 +1,165 @@
+"""All movies of a data set: those of a catalogue, which models know, and after them the others."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from movierec_engine.api.errors import ApiError
+from movierec_engine.api.lineage import Lineage
+from movierec_engine.data.catalogue import Catalogue
+from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
+from movierec_engine.models.newcomers.base import ones
+from movierec_engine.new_movies import Content, Likeness, NewMovies
+from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.title_search import TitleSearch
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """Which movies a list may hold.
+
+    genres: one of which a movie must have; genres_not: none of which it may have. A movie whose year is not known is
+    outside every range of years.
+    """
+
+    genres: tuple[str, ...] = ()
+    genres_not: tuple[str, ...] = ()
+    year_from: int | None = None
+    year_to: int | None = None
+
+
+class Shelf:
+    """movies: movie_id, title, year and genres of each, in item order, then the others by movie_id.
+
+    Nobody changes them. A movie's place in it is its item index, as far as it has one. Versions trained on the same
+    data share a shelf.
+    """
+
+    def __init__(self, index: RetrievalIndex, lineage: Lineage, preferred: Movies | None = None) -> None:
+        """preferred: titles that take precedence over those of the data set and the index's."""
+        self.n_items = len(index.items)
+        self._items, self._history, self._popularity = index.items, index.history, index.popularity
+        self._placed = lineage.placed
+        self._facts, self._own_titles = index.item_facts, index.movies
+        tables = [table.select(MOVIES_SCHEMA.names).cast(MOVIES_SCHEMA) for table in (index.movies, lineage.movies)]
+        own = dict.fromkeys(index.items.ids.tolist())
+        titles: dict[int, dict[str, Any]] = {}
+        for table in (*([preferred.table] if preferred else []), *tables):
+            for movie in table.to_pylist():
+                titles.setdefault(movie["movie_id"], movie)
+        self.movies: list[dict[str, Any]] = [
+            *(titles[movie_id] for movie_id in own),
+            *(titles[movie_id] for movie_id in sorted(titles) if movie_id not in own),
+        ]
+        self._places = {movie["movie_id"]: place for place, movie in enumerate(self.movies)}
+
+    def place(self, movie_id: int) -> int | None:
+        return self._places.get(movie_id)
+
+    def item(self, movie_id: int) -> int | None:
+        """The item index of a movie, None where the catalogue lacks it."""
+        place = self._places.get(movie_id)
+        return place if place is not None and place < self.n_items else None
+
+    def items(self, movie_ids: Sequence[int]) -> NDArray[np.int64]:
+        """The item indices of those that the catalogue has, int64 [<=n]."""
+        found = (self._places.get(movie_id, self.n_items) for movie_id in movie_ids)
+        return np.array([place for place in found if place < self.n_items], dtype=np.int64)
+
+    @cached_property
+    def genre_names(self) -> tuple[str, ...]:
+        """The genres of all movies, sorted."""
+        return tuple(sorted({genre for movie in self.movies for genre in movie["genres"]}))
+
+    def allowed(self, by: Narrowing) -> Mask:
+        """bool [movies], by place. Raises ApiError 422 for a genre that no movie is of."""
+        allowed = np.ones(len(self.movies), dtype=np.bool_)
+        if by.genres:
+            allowed = np.any([self._of_genre(name, "genres") for name in by.genres], axis=0)
+        for name in by.genres_not:
+            allowed = allowed & ~self._of_genre(name, "genres_not")
+        if by.year_from is not None:
+            allowed = allowed & (self._years >= by.year_from)
+        if by.year_to is not None:
+            allowed = allowed & (self._years <= by.year_to) & (self._years > 0)
+        return np.asarray(allowed)
+
+    @cached_property
+    def titles(self) -> TitleSearch:
+        """Search over the titles, made when it is first needed."""
+        popularity = np.zeros(len(self.movies), dtype=np.float32)
+        popularity[: self.n_items] = self._popularity
+        years = [movie["year"] for movie in self.movies]
+        return TitleSearch([movie["title"] for movie in self.movies], years, popularity)
+
+    @cached_property
+    def new(self) -> NewMovies:
+        """The movies outside the catalogue that have a place in it: as measured, or else placed now, in seconds."""
+        if self._placed is not None:
+            return NewMovies.load(self._placed)
+        return NewMovies.of(self._catalogue, self._items, Movies(self._table.sort_by("movie_id")))
+
+    def alike(self, place: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The items that are like a movie by genres and year, best first, and how much, from 0 to 1: int64, float32.
+
+        Of equally like ones the more popular comes first.
+        """
+        content = Content.of_movies(self._table.slice(place, 1), self._catalogue.genre_names)
+        alike = Likeness.to(Content.of(self._catalogue)).of(content)[0]
+        order = np.lexsort((-self._popularity, -alike))
+        order = order[(alike[order] > 0) & (self._popularity[order] > 0)]
+        return order, alike[order].astype(np.float32)
+
+    @cached_property
+    def interactions(self) -> tuple[Mapping[str, float], Mapping[str, float]]:
+        """Train interactions by genre, a movie of several in equal parts, and by decade, such as 1990s."""
+        genres: Counter[str] = Counter()
+        decades: Counter[str] = Counter()
+        for movie, count in zip(self.movies, self._popularity.tolist(), strict=False):
+            add_movie(movie, count, genres, decades)
+        return genres, decades
+
+    def _of_genre(self, name: str, parameter: str) -> Mask:
+        mask = self._genres.get(name.casefold())
+        if mask is None:
+            raise ApiError(422, f"there is no genre {name!r}; there are {', '.join(self.genre_names)}", parameter)
+        return mask
+
+    @cached_property
+    def _genres(self) -> dict[str, Mask]:
+        masks = {name.casefold(): np.zeros(len(self.movies), dtype=np.bool_) for name in self.genre_names}
+        for place, movie in enumerate(self.movies):
+            for genre in movie["genres"]:
+                masks[genre.casefold()][place] = True
+        return masks
+
+    @cached_property
+    def _years(self) -> NDArray[np.int32]:
+        """int32 [movies], 0 where it is not known."""
+        return np.array([movie["year"] or 0 for movie in self.movies], dtype=np.int32)
+
+    @cached_property
+    def _table(self) -> pa.Table:
+        return pa.Table.from_pylist(self.movies, schema=MOVIES_SCHEMA)
+
+    @cached_property
+    def _catalogue(self) -> Catalogue:
+        """Of the index, whose facts are of its own titles."""
+        names = tuple(sorted({genre for genres in self._own_titles["genres"].to_pylist() for genre in genres}))
+        return Catalogue(ones(self._history), self._facts.genres, names, self._facts.year)
+
+
+def add_movie(movie: Mapping[str, Any], count: float, genres: Counter[str], decades: Counter[str]) -> None:
+    """Count a movie's genres, in equal parts, and its decade, as far as they are known."""
+    for genre in movie["genres"]:
+        genres[genre] += count / len(movie["genres"])  # type: ignore[assignment]
+    if movie["year"]:
+        decades[f"{movie['year'] // 10 * 10}s"] += count  # type: ignore[assignment]

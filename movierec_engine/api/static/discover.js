@@ -1,0 +1,141 @@
+// The newcomer's page: an interview, and a list that follows each answer.
+import { interview, newest, recommend } from "./client.js";
+import { bones, empty, h, settle, share, toast } from "./dom.js";
+import { controls } from "./lists.js";
+import { badge, card, row } from "./movies.js";
+import { combobox } from "./searching.js";
+import * as taste from "./taste.js";
+
+const SHOWN = 4;
+const LENGTH = 18;
+const [asked, rated, results, source, progress, forget] = ["interview", "ratings", "results", "source", "progress", "forget"].map((id) => document.getElementById(id));
+
+let questions = null;
+let before = new Set();
+let enough = 0;
+let shown = null;
+
+const rate = (movie) => (value) => {
+  taste.rate(movie, value);
+  if (value) toast(`${value} of 5 for ${movie.title}`, { action: { label: "Take back", run: () => taste.rate(movie, 0) } });
+};
+
+function showInterview() {
+  if (!questions) return;
+  const open = questions.filter(({ movie_id }) => !taste.ratingOf(movie_id) && !taste.unseen().includes(movie_id));
+  const rows = open.slice(0, SHOWN).map((movie) => {
+    const one = row(movie, { onRate: rate(movie) });
+    one.querySelector(".deeds").append(h("button", { type: "button", class: "text-button", "aria-label": `Not seen: ${movie.title}`, onclick: () => taste.notSeen(movie.movie_id) }, "Not seen"));
+    return one;
+  });
+  asked.replaceChildren(rows.length ? h("ol", { class: "rows" }, rows) : h("p", { class: "quiet" }, questions.length ? "That was all. Anything else you have seen helps too:" : "Start with any movie that you have seen:"));
+}
+
+function showRatings() {
+  document.getElementById("count").textContent = taste.ratings().length ? `(${taste.ratings().length})` : "";
+  const all = [...taste.ratings()].reverse();
+  forget.hidden = !all.length && !taste.unwanted().length && !taste.unseen().length;
+  rated.replaceChildren(
+    all.length
+      ? h("ul", { class: "rows" }, all.map(({ movie, rating }) => row(movie, { rating, onRate: (value) => taste.rate(movie, value), onDismiss: () => taste.rate(movie, 0), dismissLabel: "Remove the rating of" })))
+      : h("p", { class: "quiet" }, "None yet. Rate a movie above, or one in the list."),
+  );
+}
+
+function showProgress({ source: from, needed, history_used: used = 0 }) {
+  const missing = from === "popularity" ? needed || Math.max(0, enough - used) : 0;
+  progress.hidden = !missing;
+  progress.setAttribute("aria-valuemax", used + missing);
+  progress.setAttribute("aria-valuenow", used);
+  share(progress.firstElementChild, missing ? used / (used + missing) : 0);
+  source.replaceChildren(badge(from, { needed: missing, ratings: used }));
+}
+
+const list = newest((signal, request) => recommend(request, signal));
+
+async function refresh() {
+  const request = { top_k: LENGTH, explain: true, ...taste.asRequest(), ...settings() };
+  results.setAttribute("aria-busy", "true");
+  if (!results.firstElementChild) results.replaceChildren(h("ul", { class: "grid" }, bones("card", 12)));
+  try {
+    const answer = await list(request);
+    if (!answer) return;
+    showProgress((shown = answer));
+    showList(answer.recommendations);
+  } catch (error) {
+    results.replaceChildren(empty("The list could not be made", error.message, h("button", { type: "button", class: "button", onclick: refresh }, "Try again")));
+    toast(error.message, { error: true });
+  }
+  results.removeAttribute("aria-busy");
+}
+
+function showList(movies) {
+  if (!movies.length) {
+    results.replaceChildren(empty("No movie fits", "Widen the years, take another genre, or reset the dials."));
+    return;
+  }
+  const cards = movies.map((movie) =>
+    card(movie, {
+      reason: movie.reason,
+      fresh: before.size > 0 && !before.has(movie.movie_id),
+      onRate: rate(movie),
+      onDismiss: () => {
+        taste.notWanted(movie.movie_id);
+        toast(`${movie.title} will not be suggested`, { action: { label: "Undo", run: () => taste.notWanted(movie.movie_id, false) } });
+      },
+    }),
+  );
+  before = new Set(movies.map((movie) => movie.movie_id));
+  results.replaceChildren(h("ul", { class: "grid" }, cards));
+}
+
+/** A list is drawn anew while somebody works in it with the keyboard: stay near where they were. */
+function holdFocus(draw) {
+  const held = document.activeElement?.closest("#interview, #ratings, #results");
+  const place = held ? [...held.querySelectorAll("star-rating, button")].indexOf(document.activeElement) : -1;
+  draw();
+  if (place < 0 || held.contains(document.activeElement)) return;
+  const again = [...held.querySelectorAll("star-rating, button")];
+  (again[Math.min(place, again.length - 1)] ?? document.getElementById("rate")).focus({ preventScroll: true });
+}
+
+const refreshSoon = settle(refresh);
+const settings = controls(document.getElementById("dials"), refreshSoon);
+combobox(document.querySelector(".search.inline"), askAbout);
+
+/** A movie that was searched for is asked about first. */
+function askAbout(movie) {
+  if (taste.ratingOf(movie.movie_id)) {
+    document.getElementById("rated").open = true;
+    document.querySelector(`#ratings [data-movie="${movie.movie_id}"] star-rating`)?.focus();
+    return;
+  }
+  questions = [movie, ...(questions ?? []).filter((one) => one.movie_id !== movie.movie_id)];
+  taste.seen(movie.movie_id);
+  asked.querySelector("star-rating")?.focus();
+}
+
+forget.addEventListener("click", () => {
+  const undo = taste.forget();
+  toast("Everything that you rated is forgotten", { action: { label: "Undo", run: undo } });
+});
+
+taste.onChange(() => {
+  holdFocus(() => { showInterview(); showRatings(); });
+  refreshSoon();
+});
+
+document.getElementById("rated").open = matchMedia("(min-width: 62rem)").matches;
+showRatings();
+asked.replaceChildren(h("ol", { class: "rows" }, bones("row", SHOWN)));
+refresh();
+try {
+  const answer = await interview();
+  questions = [...(questions ?? []), ...answer.questions];
+  enough = answer.enough;
+  if (shown) showProgress(shown);
+} catch (error) {
+  questions ??= [];
+  if (error.status !== 404) toast(error.message, { error: true });
+}
+showInterview();

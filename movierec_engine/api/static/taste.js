@@ -1,0 +1,80 @@
+// What a newcomer has said, kept in this browser alone: ratings, movies not seen, movies not wanted.
+
+const NAME = "movierec.taste";
+const MOST = 1000;
+
+const whole = (value) => Number.isSafeInteger(value) && value >= 0;
+const isRating = (one) => whole(one?.movie?.movie_id) && typeof one.movie.title === "string" && one.rating >= 0.5 && one.rating <= 5 && Number.isInteger(one.rating * 2);
+
+function load() {
+  try {
+    const kept = JSON.parse(localStorage.getItem(NAME)) ?? {};
+    return {
+      ratings: Array.isArray(kept.ratings) ? kept.ratings.filter(isRating).slice(-MOST) : [],
+      unseen: Array.isArray(kept.unseen) ? kept.unseen.filter(whole) : [],
+      unwanted: Array.isArray(kept.unwanted) ? kept.unwanted.filter(whole).slice(-MOST) : [],
+    };
+  } catch {
+    return { ratings: [], unseen: [], unwanted: [] };
+  }
+}
+
+let taste = load();
+const listeners = new Set();
+addEventListener("storage", (event) => {
+  if (event.key === NAME) tell((taste = load()));
+});
+
+function keep() {
+  try {
+    localStorage.setItem(NAME, JSON.stringify(taste));
+  } catch {
+    // a browser that keeps nothing: the ratings live as long as the page
+  }
+  tell();
+}
+
+function tell() {
+  for (const listener of listeners) listener();
+}
+
+export const onChange = (listener) => listeners.add(listener);
+export const ratings = () => taste.ratings;
+export const unseen = () => taste.unseen;
+export const unwanted = () => taste.unwanted;
+export const ratingOf = (id) => taste.ratings.find((one) => one.movie.movie_id === id)?.rating ?? 0;
+
+/** Rate a movie, newest last; 0 takes the rating back. */
+export function rate({ movie_id, title, year, genres }, rating) {
+  taste.ratings = taste.ratings.filter((one) => one.movie.movie_id !== movie_id);
+  if (rating) taste.ratings = [...taste.ratings, { movie: { movie_id, title, year, genres }, rating }].slice(-MOST);
+  keep();
+}
+
+export function notSeen(id) {
+  taste.unseen = [...new Set([...taste.unseen, id])];
+  keep();
+}
+
+export function seen(id) {
+  taste.unseen = taste.unseen.filter((one) => one !== id);
+  keep();
+}
+
+export function notWanted(id, truth = true) {
+  taste.unwanted = truth ? [...new Set([...taste.unwanted, id])] : taste.unwanted.filter((one) => one !== id);
+  keep();
+}
+
+export function forget() {
+  const before = taste;
+  taste = { ratings: [], unseen: [], unwanted: [] };
+  keep();
+  return () => { taste = before; keep(); };
+}
+
+/** The taste as a request's history and exclusions. */
+export function asRequest() {
+  const history = taste.ratings.map(({ movie, rating }) => ({ movie_id: movie.movie_id, rating }));
+  return { history, ...(taste.unwanted.length && { exclude: taste.unwanted }) };
+}

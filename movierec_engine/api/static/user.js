@@ -1,0 +1,174 @@
+// A user's page: history, taste, and what several models recommend, side by side.
+import { feedback, newest, recommend, user } from "./client.js";
+import { bones, empty, h, plural, settle, share, toast } from "./dom.js";
+import { controls } from "./lists.js";
+import { badge, card, row } from "./movies.js";
+
+const MOST = 3;
+const LENGTH = matchMedia("(min-width: 56rem)").matches ? 10 : 6;
+const KEPT = "movierec.models";
+const person = document.getElementById("person");
+const id = Number(person.dataset.user);
+const [summary, tasteBox, historyBox, columns, overlap] = ["summary", "taste", "history", "columns", "overlap"].map((name) => document.getElementById(name));
+const boxes = [...document.querySelectorAll("#models input")];
+let lists = new Map();
+
+function chosen() {
+  return boxes.filter((box) => box.checked).map((box) => box.value);
+}
+
+function choose() {
+  let kept = [];
+  try {
+    kept = JSON.parse(localStorage.getItem(KEPT)) ?? [];
+  } catch {
+    // nothing readable is kept
+  }
+  const first = [person.dataset.default, ...boxes.map((box) => box.value).filter((name) => name !== "popularity" && name !== person.dataset.default)];
+  const known = Array.isArray(kept) ? kept.filter((name) => boxes.some((box) => box.value === name)) : [];
+  const names = (known.length ? known : first).slice(0, MOST);
+  for (const box of boxes) box.checked = names.includes(box.value);
+  bound();
+}
+
+function bound() {
+  const full = chosen().length >= MOST;
+  for (const box of boxes) box.disabled = !box.checked && full;
+}
+
+const about = newest((signal) => user(id, signal));
+
+async function showPerson() {
+  try {
+    const answer = await about();
+    if (!answer) return;
+    showHistory(answer);
+    showTaste(answer);
+  } catch (error) {
+    summary.textContent = error.status === 404 ? "Nothing is known yet." : "";
+    tasteBox.replaceChildren(h("p", { class: "quiet" }, "Unknown as yet."));
+    historyBox.replaceChildren(error.status === 404 ? empty("Nobody by this number yet", "The lists below are popular movies. Rate one and this user has a history.") : empty("The history could not be loaded", error.message));
+  }
+}
+
+function showHistory({ history, rated, mean_rating: mean }) {
+  summary.textContent = history.length
+    ? [plural(rated || history.length, "movie"), mean && `${Math.round(mean * 10) / 10} stars on average`].filter(Boolean).join(", ")
+    : "No history yet: the lists are what is popular.";
+  historyBox.replaceChildren(
+    history.length
+      ? h("ul", { class: "rail", tabindex: "0", "aria-label": "History, newest first" }, history.map((movie) => {
+          const one = card(movie, { genres: 1 });
+          if (movie.rating) one.append(h("star-rating", { value: movie.rating, "read-only": true }));
+          return one;
+        }))
+      : empty("Nothing watched yet", "Rate a movie in a list below and it appears here."),
+  );
+}
+
+function showTaste({ taste, history }) {
+  if (!history.length) {
+    tasteBox.replaceChildren(h("p", { class: "quiet" }, "Unknown as yet."));
+    return;
+  }
+  const most = (parts) => Math.max(...parts.map((part) => part.share), 0.01);
+  const bars = (title, parts) => [
+    h("h3", {}, title),
+    h("ul", { class: "meters" }, parts.map(({ name, share: part, everybody }) =>
+      h("li", { class: "meter", title: `${percent(part)} here, ${percent(everybody)} of what everybody watches` }, h("span", {}, name), share(h("i", { "aria-hidden": "true" }), part / most(parts)), h("b", {}, percent(part)))))];
+  tasteBox.replaceChildren(...bars("Genres", taste.genres.slice(0, 6)), ...bars("Decades", taste.decades.filter((one) => one.share > 0).slice(0, 4)));
+}
+
+const percent = (part) => `${Math.round(part * 100)} %`;
+
+const fetchLists = newest((signal, names, request) => Promise.all(names.map(async (model) => {
+  try {
+    return [model, await recommend({ ...request, model }, signal)];
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    return [model, error];
+  }
+})));
+
+async function refresh() {
+  const names = chosen();
+  columns.style.setProperty("--columns", Math.max(1, names.length));
+  if (!names.length) {
+    columns.replaceChildren(empty("No model chosen", "Choose up to three above to see their lists side by side."));
+    overlap.textContent = "";
+    return;
+  }
+  if (names.some((name) => !lists.has(name))) columns.replaceChildren(...names.map((name) => column(name, lists.get(name))));
+  columns.setAttribute("aria-busy", "true");
+  const found = await fetchLists(names, { user_id: id, top_k: LENGTH, explain: true, ...settings() });
+  if (!found) return;
+  lists = new Map(found);
+  draw();
+  columns.removeAttribute("aria-busy");
+}
+
+function draw() {
+  const held = document.activeElement?.closest(".column .row");
+  const place = held ? [held.closest(".column").dataset.model, [...held.parentElement.children].indexOf(held), document.activeElement.tagName] : null;
+  const where = new Map();
+  for (const [model, answer] of lists) {
+    for (const { movie_id } of answer.recommendations ?? []) where.set(movie_id, [...(where.get(movie_id) ?? []), model]);
+  }
+  columns.replaceChildren(...[...lists].map(([model, answer]) => column(model, answer, where)));
+  const common = [...where.values()].filter((models) => models.length > 1).length;
+  overlap.textContent = lists.size > 1 ? `${plural(common, "movie")} of ${where.size} ${common === 1 ? "is" : "are"} in more than one list.` : "";
+  if (place) columns.querySelectorAll(`.column[data-model="${CSS.escape(place[0])}"] .row`)[place[1]]?.querySelector(place[2])?.focus({ preventScroll: true });
+}
+
+function column(model, answer, where = new Map()) {
+  const head = (...more) => h("header", {}, h("h3", {}, model), ...more);
+  const box = (...content) => h("section", { class: "column", "data-model": model, "aria-label": `Recommended by ${model}` }, ...content);
+  if (!answer) return box(head(), h("ol", { class: "rows" }, bones("row", 6)));
+  if (answer instanceof Error) return box(head(), h("p", { class: "quiet" }, answer.message), h("button", { type: "button", class: "text-button", onclick: refresh }, "Try again"));
+  const movies = answer.recommendations;
+  const rows = movies.map((movie, place) => {
+    const others = (where.get(movie.movie_id) ?? []).filter((name) => name !== model);
+    const everywhere = lists.size > 2 && others.length === lists.size - 1;
+    const one = row(movie, {
+      rank: place + 1,
+      reason: movie.reason,
+      note: others.length ? h("div", {}, h("span", { class: "shared" }, everywhere ? `in all ${lists.size} lists` : `also ${others.join(" and ")}`)) : null,
+      onRate: (value) => value && tell({ movie_id: movie.movie_id, kind: "rating", rating: value, request_id: answer.request_id }, `${value} of 5 for ${movie.title}`),
+      onDismiss: () => tell({ movie_id: movie.movie_id, kind: "not_interested", request_id: answer.request_id }, `${movie.title} will not be recommended to this user`),
+    });
+    const mark = (on) => () => { for (const other of columns.querySelectorAll(`.row[data-movie="${movie.movie_id}"]`)) other.classList.toggle("same", on && others.length > 0); };
+    for (const [event, on] of [["pointerenter", true], ["focusin", true], ["pointerleave", false], ["focusout", false]]) one.addEventListener(event, mark(on));
+    return one;
+  });
+  return box(head(badge(answer.source, { needed: answer.needed }), h("small", {}, `version ${answer.version}`)), rows.length ? h("ol", { class: "rows" }, rows) : empty("No movie fits", "Widen the years or take another genre."));
+}
+
+async function tell(event, message) {
+  try {
+    await feedback({ user_id: id, ...event });
+    toast(message);
+    await Promise.all([refresh(), showPerson()]);
+  } catch (error) {
+    toast(error.message, { error: true, action: { label: "Try again", run: () => tell(event, message) } });
+    draw();
+  }
+}
+
+const settings = controls(document.getElementById("dials"), settle(refresh));
+for (const box of boxes) {
+  box.addEventListener("change", () => {
+    bound();
+    try {
+      localStorage.setItem(KEPT, JSON.stringify(chosen()));
+    } catch {
+      // nothing is kept in this browser
+    }
+    refresh();
+  });
+}
+
+historyBox.replaceChildren(h("ul", { class: "rail", "aria-hidden": "true" }, bones("card", 5)));
+tasteBox.replaceChildren(...bones("row", 2));
+choose();
+refresh();
+showPerson();

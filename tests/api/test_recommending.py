@@ -1,0 +1,246 @@
+"""Whom a list is for and what it may hold, on an index whose scores are known: user 1's score of item i is i + 1.
+
+Movies 10, 20, 30, 40 and the last are of the years 1990, none, 2000, 2001, 2002 and of popularity 5 to 1; user 1 has
+seen 40.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from movierec_engine.api.app import create_app
+from movierec_engine.api.config import ServingConfig
+from movierec_engine.store import Artifact, ArtifactStore
+from worlds import MOVIES, Publish
+
+PublishLine = Callable[..., dict[str, Artifact]]
+LAST = MOVIES[4]
+ASK = "/api/recommend?user_id=1"
+
+
+def movies(body: Any) -> list[int]:
+    return [movie["movie_id"] for movie in body["recommendations"]]
+
+
+def say(client: FlaskClient, **event: Any) -> None:
+    assert client.post("/api/feedback", json=event).status_code == 200
+
+
+def rate(client: FlaskClient, user_id: int, movie_id: int, rating: float = 5) -> None:
+    say(client, user_id=user_id, movie_id=movie_id, kind="rating", rating=rating)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("year_from=1995", [LAST, 30]),
+        ("year_to=2000", [30, 10]),
+        ("year_from=2000&year_to=2001", [30]),
+        ("genres=DRAMA,drama", [LAST, 30, 20, 10]),
+        ("genres_not=Drama", []),
+        (f"exclude={LAST},10,777", [30, 20]),
+        (f"exclude={LAST}&year_to=2001&top_k=1", [30]),
+        ("diversity=1&top_k=2&exclude=30", [LAST, 20]),
+    ],
+)
+def test_a_list_holds_what_the_filters_leave_in_the_models_order(
+    client: FlaskClient, publish: Publish, query: str, expected: list[int]
+) -> None:
+    publish()
+    assert movies(client.get(f"{ASK}&{query}").json) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "parameter"),
+    [
+        ("genres=Sci-Fi", 422, "genres"),
+        ("year_from=2001&year_to=2000", 422, "year_from"),
+        ("history=10", 422, "history"),
+        ("explain=true&top_k=51", 422, "top_k"),
+        ("diversity=1.5", 400, "diversity"),
+        ("new_movies=-0.1", 400, "new_movies"),
+        ("exclude=x", 400, "exclude[0]"),
+        ("diversity_over=looks", 400, "diversity_over"),
+    ],
+)
+def test_what_cannot_be_asked_together_is_refused_by_name(
+    client: FlaskClient, publish: Publish, query: str, status: int, parameter: str
+) -> None:
+    publish()
+    response = client.get(f"{ASK}&{query}")
+    assert (response.status_code, response.json["error"]["parameter"]) == (status, parameter)
+
+
+def test_a_novelty_of_one_turns_the_list_to_the_least_popular(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    body = client.get("/api/recommend?user_id=7&novelty=1").json
+    assert movies(body) == [LAST, 40, 30, 20, 10], "whom the model alone would answer 10, 20, 30, 40 and the last"
+    assert body["recommendations"][0]["score"] == -5, "the model's own"
+
+
+def test_a_history_long_enough_is_folded_in_and_a_shorter_one_is_told_how_long(
+    client: FlaskClient, publish: Publish
+) -> None:
+    publish()
+    body = client.get(f"/api/recommend?history=30,{LAST}:4.5,777").json
+    assert (body["source"], body["history_used"], movies(body)) == ("fold-in", 2, [40, 20, 10])
+    body = client.post("/api/recommend", json={"history": [{"movie_id": 30}], "top_k": 2}).json
+    assert (body["source"], body["fold_in_from"], movies(body)) == ("popularity", 2, [10, 20])
+    body = client.get("/api/recommend?history=").json
+    assert (body["source"], body["history_used"], "fold_in_from" in body) == ("popularity", 0, False)
+
+
+def test_the_training_threshold_holds_for_a_history_and_all_of_it_is_left_out(
+    client: FlaskClient, publish_line: PublishLine
+) -> None:
+    publish_line(rating_threshold=4.0)
+    body = client.get(f"/api/recommend?history=30:5,{LAST}:4,10:3.5,20:1").json
+    assert (body["source"], body["history_used"], movies(body)) == ("fold-in", 2, [40])
+
+
+def test_live_feedback_masks_at_once_and_a_click_does_not(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    assert movies(client.get(ASK).json) == [LAST, 30, 20, 10]
+    rate(client, 1, LAST, 1)
+    say(client, user_id=1, movie_id=20, kind="not_interested")
+    say(client, user_id=1, movie_id=10, kind="click")
+    body = client.get(ASK).json
+    assert (body["source"], movies(body)) == ("personal", [30, 10])
+    assert movies(client.get(f"{ASK}&year_from=1990").json) == [30, 10], "with filters too"
+    assert movies(client.get("/api/recommend?user_id=7").json) == MOVIES, "of others nothing is masked"
+    batch = client.post("/api/batch-recommend", json={"user_ids": [1, 7], "top_k": 1}).json
+    assert [movies(one) for one in batch["results"]] == [[30], [10]]
+
+
+def test_an_unknown_user_with_ratings_is_folded_in_and_is_known_to_strict(
+    client: FlaskClient, publish: Publish
+) -> None:
+    publish()
+    rate(client, 555, 30)
+    assert client.get("/api/recommend?user_id=555").json["source"] == "popularity"
+    rate(client, 555, LAST)
+    body = client.get("/api/recommend?user_id=555&strict=true").json
+    assert (body["source"], movies(body)) == ("fold-in", [40, 20, 10])
+
+
+def test_a_user_without_train_interactions_is_folded_in_from_live_ratings_without_the_seen(
+    client: FlaskClient, publish: Publish
+) -> None:
+    publish()
+    rate(client, 9, 30)
+    rate(client, 9, LAST)
+    body = client.get("/api/recommend?user_id=9").json
+    assert (body["source"], movies(body)) == ("fold-in", [40, 20]), "10 is seen"
+
+
+def test_after_an_erasure_the_model_is_not_asked_until_one_is_trained_that_heeded_it(
+    client: FlaskClient, publish_line: PublishLine
+) -> None:
+    publish_line()
+    assert client.get(ASK).json["source"] == "personal"
+    rate(client, 1, 30)
+    assert client.delete("/api/users/1").json["erasure"] == 1
+    body = client.get(ASK).json
+    assert (body["source"], movies(body)) == ("popularity", MOVIES), "nothing is known, not even what was seen"
+    assert client.get(f"{ASK}&strict=true").status_code == 404
+    assert client.get("/api/recommend?user_id=7").json["source"] == "personal"
+    rate(client, 1, 30)
+    rate(client, 1, LAST)
+    body = client.get(ASK).json
+    assert (body["source"], movies(body)) == ("fold-in", [40, 20, 10])
+    publish_line(newest_erasure=1)
+    assert client.get(ASK).json["source"] == "personal"
+
+
+def test_an_index_of_unknown_origin_is_not_asked_about_an_erased_user(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    client.delete("/api/users/1")
+    assert client.get(ASK).json["source"] == "popularity"
+
+
+def test_reasons_are_told_with_titles_and_add_up(client: FlaskClient, publish_line: PublishLine) -> None:
+    publish_line()
+    body = client.get(f"{ASK}&explain=true&top_k=2").json
+    for movie in body["recommendations"]:
+        why = movie["why"]
+        assert [one["movie_id"] for one in why["contributions"]] == [40]
+        assert why["base"] + why["contributions"][0]["contribution"] == pytest.approx(movie["score"])
+        assert why["contributions"][0]["rating"] == 4.5
+        assert why["sentence"] == 'because you rated Movie & "3" <b> highly'
+    popular = client.get("/api/recommend?user_id=555&explain=true&top_k=1").json
+    assert popular["recommendations"][0]["why"]["sentence"] == "because it is popular"
+    folded = client.get(f"/api/recommend?history=30,{LAST}&explain=true&top_k=1").json
+    assert len(folded["recommendations"][0]["why"]["contributions"]) == 2
+
+
+def test_a_share_of_the_list_goes_to_movies_that_no_model_knows(client: FlaskClient, publish_line: PublishLine) -> None:
+    publish_line()
+    body = client.get(f"{ASK}&new_movies=0.5&top_k=2&explain=true").json
+    assert movies(body) == [LAST, 60]
+    new = body["recommendations"][1]
+    assert new["new"] is True and "is new and like" in new["why"]["sentence"]
+    assert movies(client.get(f"{ASK}&new_movies=0.5&top_k=2&exclude=60").json) == [LAST, 30]
+    assert movies(client.get(f"{ASK}&new_movies=1&genres=War").json) == [60]
+    rate(client, 1, 60)
+    assert movies(client.get(f"{ASK}&new_movies=0.5&top_k=2").json) == [LAST, 30]
+
+
+DIALS = st.sampled_from(["diversity=1", "novelty=0.5", "decade_balance=0.3&genre_balance=0.9", "diversity=0"])
+
+
+@pytest.fixture
+def published(publish: Publish) -> Artifact:
+    """One version for all examples of a property."""
+    return publish()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@given(st.integers(1, 6), st.sets(st.sampled_from(MOVIES)), DIALS, st.sampled_from([1, 7, 9, 555]))
+def test_a_list_has_top_k_movies_wherever_that_many_are_left(
+    client: FlaskClient, published: Artifact, top_k: int, excluded: set[int], dials: str, user: int
+) -> None:
+    exclude = f"&exclude={','.join(map(str, excluded))}" if excluded else ""
+    body = client.get(f"/api/recommend?user_id={user}&top_k={top_k}&{dials}{exclude}").json
+    seen = {1: {40}, 9: {10}}.get(user, set())
+    assert len(movies(body)) == min(top_k, len(set(MOVIES) - excluded - seen))
+    assert not set(movies(body)) & (excluded | seen)
+
+
+def test_a_remembered_list_is_the_computed_one(store: ArtifactStore, publish: Publish) -> None:
+    publish()
+    remembering, computing = (
+        create_app(store.root, ServingConfig(remembered_lists=size)).test_client() for size in (8, 0)
+    )
+    for query in ("", "&top_k=2", "&top_k=1&genres=Drama"):
+        for user in (1, 7, 9, 1):
+            address = f"/api/recommend?user_id={user}{query}"
+            first, second = remembering.get(address).json, computing.get(address).json
+            assert first["recommendations"] == second["recommendations"]
+    rate(remembering, 7, 20)
+    for client in (remembering, computing):
+        assert movies(client.get("/api/recommend?user_id=7&top_k=3").json) == [10, 30, 40]
+
+
+def test_the_lists_of_a_version_are_remembered_before_it_answers(store: ArtifactStore, publish: Publish) -> None:
+    publish()
+    app = create_app(store.root)
+    served = app.extensions["movierec"]["releases"].current()
+    before = served._remembered.cache_info()
+    assert (before.currsize, before.hits) == (3, 0)
+    app.test_client().get(ASK)
+    assert served._remembered.cache_info() == before._replace(hits=1)
+
+
+def test_titles_that_are_damaged_do_not_keep_an_index_from_answering(
+    client: FlaskClient, publish_line: PublishLine
+) -> None:
+    line = publish_line()
+    (line["raw_movies"].folder / "movies.parquet").write_bytes(b"half")
+    (line["raw_ratings"].folder / "ratings.parquet").unlink()
+    assert movies(client.get(ASK).json) == [LAST, 30, 20, 10]
+    assert client.get("/api/movie/60").status_code == 404
+    assert [one["movie_id"] for one in client.get("/api/users/1").json["history"]] == [40]
