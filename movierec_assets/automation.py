@@ -14,6 +14,12 @@ from movierec_engine.config import config_dir, nearest, typed
 from movierec_engine.device import DEVICE_KINDS, resolve_device
 from movierec_engine.errors import ConfigError, DeviceError
 from movierec_engine.models.registry import SINGLE_MODELS
+from movierec_engine.pipeline.lapses import FreshnessConfig
+
+STARTED_BY, DEVICE = "movierec/started_by", "movierec/device"
+"""Tags of the runs that are started so; dagster.yaml limits how many runs of a device there are at once."""
+BATCH, BATCH_SIZE = "movierec/batch", "movierec/batch_size"
+"""Tags of the same: what was started together, and how many runs that are."""
 
 EVERY_DEVICE = tuple(DEVICE_KINDS)
 
@@ -26,9 +32,25 @@ class RetrainingConfig:
     models: tuple[str, ...] = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "lightgcn")
     devices: tuple[str, ...] = EVERY_DEVICE
     """Those of them that are on the machine are used."""
+    hybrid: bool = True
+    """Whether the device's hybrid ensemble is made anew once they are trained, before one of them all is released."""
 
     def __post_init__(self) -> None:
         check_names("automation.retraining", self.models, self.devices)
+
+
+@dataclass(frozen=True)
+class FeedbackConfig:
+    """When feedback starts a retraining."""
+
+    events: int = 100
+    """So many ratings in the API's log that were not taken in yet; an erasure starts one whatever their number."""
+    seconds: int = 60
+    """How often the sensor looks at the log."""
+
+    def __post_init__(self) -> None:
+        if self.events < 1:
+            raise ConfigError(f"automation.feedback.events={self.events} must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -66,14 +88,16 @@ class AutomationConfig:
     time_zone: str = "UTC"
     """Of all schedules, such as Europe/Berlin."""
     overrides: tuple[str, ...] = ()
-    """Settings of all runs that are started so, in Hydra's syntax."""
+    """Settings of every run that is not given its own, in Hydra's syntax: also of those started by hand."""
     retraining: RetrainingConfig = field(default_factory=RetrainingConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
     backtest: BacktestConfig = field(default_factory=BacktestConfig)
+    feedback: FeedbackConfig = field(default_factory=FeedbackConfig)
+    freshness: FreshnessConfig = field(default_factory=FreshnessConfig)
     ratings_seconds: int = 60
     """How often the sensor looks at the ratings file."""
     alerts_file: str = ""
-    """Where failed runs are told of; without one it is logs/alerts.log below the artifacts."""
+    """Where failed runs and lapses are told of; without one it is logs/alerts.log below the artifacts."""
 
     @property
     def schedule_status(self) -> dg.DefaultScheduleStatus:

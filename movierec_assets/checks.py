@@ -8,6 +8,7 @@ right for one partition and for a range: a check passes if it does in each of th
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -17,13 +18,18 @@ from movierec_assets.assets.models import evaluation_report, faiss_index, traine
 from movierec_assets.resources import SettingsResource, partition_slots
 from movierec_assets.step import EngineFailure
 from movierec_engine import pipeline
+from movierec_engine.config import Settings
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.pipeline import data_checks, model_checks
-from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
+
+
+def nothing(settings: Settings) -> dict[str, Any]:
+    """No setting of the run."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -31,11 +37,13 @@ class Check:
     """What to find out about the newest version of a kind.
 
     judge: how grave it is that an artifact fails; an error stops what follows, a warning is for people to look at.
+    given: what the examination is told of the run's settings.
     """
 
     kind: str
-    examine: Callable[[ArtifactStore, Artifact], Finding]
+    examine: Callable[..., Finding]
     judge: Callable[[Artifact], dg.AssetCheckSeverity]
+    given: Callable[[Settings], dict[str, Any]] = nothing
 
     @property
     def name(self) -> str:
@@ -47,10 +55,11 @@ class Check:
         return dg.AssetCheckSpec(self.name, asset=asset, description=says, blocking=blocking, additional_deps=after)
 
     def result(
-        self, store: ArtifactStore, artifacts: Mapping[str, Artifact], asset: dg.AssetKey
+        self, store: ArtifactStore, artifacts: Mapping[str, Artifact], asset: dg.AssetKey, settings: Settings
     ) -> dg.AssetCheckResult:
         """One result for the artifacts of all partitions, by their keys; those that fail come first in its words."""
-        findings = {key: self.examine(store, artifact) for key, artifact in artifacts.items()}
+        given = self.given(settings)
+        findings = {key: self.examine(store, artifact, **given) for key, artifact in artifacts.items()}
         failed = [key for key, finding in findings.items() if not finding.passed]
         ordered = [*failed, *(key for key in findings if key not in failed)]
         sentences = [f"{key}: {findings[key].sentence}" if key else findings[key].sentence for key in ordered]
@@ -81,7 +90,12 @@ def unusual(artifact: Artifact) -> dg.AssetCheckSeverity:
 
 def wrong_unless_approximate(faiss_index: Artifact) -> dg.AssetCheckSeverity:
     """An index of another factory than the default was asked for, knowing that it misses some."""
-    return ERROR if faiss_index.facts["factory"] == RetrievalConfig.factory else WARN
+    return ERROR if model_checks.is_exact(faiss_index) else WARN
+
+
+def least_recall(settings: Settings) -> dict[str, Any]:
+    """The threshold that the gate has, too."""
+    return {"min_recall": settings.release.min_recall}
 
 
 def checks_of(
@@ -116,7 +130,8 @@ def _results(
         else:
             known = [slot.path for slot in store.slots(check.kind)]
             slots = {key: Slot(check.kind, path) for key, path in partition_slots(context, asset, known).items()}
-        yield check.result(store, {key: store.require(slot).verify() for key, slot in slots.items()}, asset.key)
+        artifacts = {key: store.require(slot).verify() for key, slot in slots.items()}
+        yield check.result(store, artifacts, asset.key, shared)
 
 
 @contextmanager
@@ -133,7 +148,7 @@ REPORT = (
     Check("evaluation_report", model_checks.nothing_seen_is_recommended, wrong),
 )
 INDEX = (
-    Check("faiss_index", model_checks.index_finds_the_best, wrong_unless_approximate),
+    Check("faiss_index", model_checks.index_finds_the_best, wrong_unless_approximate, least_recall),
     Check("faiss_index", model_checks.serving_parity, wrong_unless_approximate),
 )
 CHECKS = [

@@ -1,6 +1,7 @@
 """Everything that Dagster loads: `dagster dev -w workspace.yaml`."""
 
 import os
+from datetime import timedelta
 
 import dagster as dg
 
@@ -18,15 +19,26 @@ from movierec_assets.tracking import TrackingResource
 OWNERS = ["team:recommendations"]
 
 automation = load_automation()
+freshness = {
+    name: dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours), warn_window=timedelta(hours=0.75 * hours))
+    for name, hours in (
+        ("raw_ratings", automation.freshness.data_age_hours),
+        ("serving_release", automation.freshness.max_age_hours),
+    )
+}
 
 defs = dg.Definitions(
     assets=[
-        asset.map_asset_specs(lambda spec: spec.replace_attributes(owners=OWNERS))
+        asset.map_asset_specs(
+            lambda spec: spec.replace_attributes(
+                owners=OWNERS, freshness_policy=freshness.get(spec.key.to_user_string())
+            )
+        )
         for asset in dg.load_assets_from_modules([data, models, ensemble, studies, release])
         if isinstance(asset, dg.AssetsDefinition)
     ],
     resources={
-        "settings": SettingsResource(),
+        "settings": SettingsResource(overrides=list(automation.overrides)),
         "tracking": TrackingResource(),
         "alerts": Alerts(
             file=automation.alerts_file or f"{os.environ.get('MOVIEREC_ARTIFACTS') or 'artifacts'}/logs/alerts.log"

@@ -13,16 +13,12 @@ from dagster._core.errors import DagsterAssetCheckFailedError
 from dagster._core.utils import make_new_run_id
 
 from movierec_assets.definitions import defs
-from movierec_assets.jobs import everything, hybrid
+from movierec_assets.jobs import DATA, MODEL, RELEASE, everything, hybrid
 from movierec_assets.partitions import partition_key
 from movierec_assets.step import EngineFailure
 from movierec_engine.console import log_to_console, one_sentence_errors
 from movierec_engine.errors import MovierecError
 from movierec_engine.models.registry import SINGLE_MODELS
-
-DATA = ("raw_ratings", "raw_movies", "interactions", "splits", "interaction_graph")
-MODEL = ("trained_model", "evaluation_report", "faiss_index")
-RELEASE = ("leaderboard", "serving_release")
 
 
 def materialize(models: Sequence[str], device: str, overrides: Sequence[str], instance: dg.DagsterInstance) -> None:

@@ -5,6 +5,8 @@ import dagster as dg
 from movierec_engine.device import DEVICE_KINDS
 from movierec_engine.models.registry import SINGLE_MODELS
 
+ENSEMBLE = "hybrid_ensemble"
+"""The model, and the asset, whose partitions are devices alone."""
 BY_DEVICE = dg.StaticPartitionsDefinition(DEVICE_KINDS)
 MODEL_BY_DEVICE = dg.MultiPartitionsDefinition(
     {"device": BY_DEVICE, "model": dg.StaticPartitionsDefinition(SINGLE_MODELS)}

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from movierec_assets.partitions import ENSEMBLE, MODEL_BY_DEVICE
 from movierec_assets.step import EngineFailure, Partition, Step
 from movierec_engine.config import Settings, load_settings
 from movierec_engine.device import device_kind
@@ -69,7 +70,7 @@ class SettingsResource(dg.ConfigurableResource[Any]):
             settings = self.shared()
             partitions = []
             for partition in _partition_keys(context):
-                partitions.append(Partition(partition, self.of(**_dimensions(partition, context.asset_key))))
+                partitions.append(Partition(partition, self.of(**_dimensions(partition))))
             step = Step(context, ArtifactStore(settings.paths.artifacts), settings, partitions)
             yield step
         except Exception as error:
@@ -124,11 +125,11 @@ def _quoted(value: str | float) -> str:
     return f"'{escaped}'"
 
 
-def _dimensions(partition: str, asset: dg.AssetKey) -> Mapping[str, str]:
-    """Device and model of a partition; an asset by device alone is named after its model."""
-    if isinstance(partition, dg.MultiPartitionKey):
-        return partition.keys_by_dimension
-    return {"device": partition, "model": asset.to_user_string()}
+def _dimensions(partition: str) -> Mapping[str, str]:
+    """Device and model of a partition, whose key is plain text where a run was launched with its name alone."""
+    if "|" in partition:
+        return MODEL_BY_DEVICE.get_partition_key_from_str(partition).keys_by_dimension
+    return {"device": partition, "model": ENSEMBLE}
 
 
 def _partition_keys(context: dg.AssetExecutionContext) -> Sequence[str]:
@@ -151,16 +152,17 @@ def partition_slots(
 
     known: the models and devices of all that there is; a run of the checks alone, without a partition, looks at those.
     """
-    assert asset.partitions_def is not None
+    partitions = asset.partitions_def
+    assert partitions is not None
     if context.has_partition_key:
         keys: Sequence[str] = [context.partition_key]
     elif context.has_partition_key_range:
-        keys = asset.partitions_def.get_partition_keys_in_range(context.partition_key_range)
+        keys = partitions.get_partition_keys_in_range(context.partition_key_range)
     else:
-        keys = [key for key in asset.partitions_def.get_partition_keys() if _slot_path(key, asset.key) in known]
-    return {key: _slot_path(key, asset.key) for key in keys}
+        keys = [key for key in partitions.get_partition_keys() if _slot_path(key) in known]
+    return {key: _slot_path(key) for key in keys}
 
 
-def _slot_path(partition: str, asset: dg.AssetKey) -> tuple[str, str]:
-    dimensions = _dimensions(partition, asset)
+def _slot_path(partition: str) -> tuple[str, str]:
+    dimensions = _dimensions(partition)
     return dimensions["model"], dimensions["device"]

@@ -1,20 +1,38 @@
-"""What runs because something has happened: a ratings file has changed, or a run has failed."""
+"""What runs because something has happened: new ratings or feedback, a lapse, the end of a retraining, a failure."""
+
+import json
+from contextlib import closing
 
 import dagster as dg
 
 from movierec_assets.alerts import Alerts
 from movierec_assets.automation import AutomationConfig
-from movierec_assets.jobs import everything
-from movierec_assets.schedules import retraining
+from movierec_assets.jobs import RELEASE, everything
+from movierec_assets.retraining import make_after_retraining, retraining
 from movierec_engine import pipeline
-from movierec_engine.config import load_settings
+from movierec_engine.config import Settings, load_settings
 from movierec_engine.data.input_files import signature
 from movierec_engine.errors import MovierecError
+from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.pipeline.feedback import FeedbackFacts
+from movierec_engine.pipeline.lapses import lapses
 from movierec_engine.store import ArtifactStore
 
 
 def make_sensors(config: AutomationConfig) -> list[dg.SensorDefinition]:
     """The sensors; they are off unless the settings say otherwise."""
+    release_automation = dg.AutomationConditionSensorDefinition(
+        "release_automation",
+        target=dg.AssetSelection.assets(*RELEASE),
+        default_status=config.sensor_status,
+        description="Rank and release anew when reports or indices were made by hand.",
+    )
+    makers = (make_ratings_file, make_feedback_events, make_served_model, make_after_retraining, make_failed_runs)
+    return [*(make(config) for make in makers), release_automation]
+
+
+def make_ratings_file(config: AutomationConfig) -> dg.SensorDefinition:
+    """Watches the raw files by their names, times and sizes, which the cursor keeps."""
 
     @dg.sensor(
         name="ratings_file",
@@ -25,7 +43,7 @@ def make_sensors(config: AutomationConfig) -> list[dg.SensorDefinition]:
     )
     def ratings_file(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
-            settings = load_settings([*config.overrides, "model=popularity", "device=cpu"])
+            settings = shared_settings(config)
             found = signature(settings.data)
         except MovierecError as error:
             return dg.SkipReason(str(error))
@@ -35,6 +53,77 @@ def make_sensors(config: AutomationConfig) -> list[dg.SensorDefinition]:
         if context.cursor is None and store.latest(pipeline.data_slot("raw_ratings", settings.data)):
             return dg.SensorResult(skip_reason="these files have been read already; watching from now on", cursor=found)
         return dg.SensorResult(run_requests=retraining(config, "ratings_file", found), cursor=found)
+
+    return ratings_file
+
+
+def make_feedback_events(config: AutomationConfig) -> dg.SensorDefinition:
+    """Counts the ratings and erasures in the API's log that no version of the raw ratings has taken in.
+
+    The cursor keeps the newest of both for which a retraining was started, so that none starts two.
+    """
+
+    @dg.sensor(
+        name="feedback_events",
+        job=everything,
+        minimum_interval_seconds=config.feedback.seconds,
+        default_status=config.sensor_status,
+        description=f"Train the nightly models again after {config.feedback.events} new ratings or an erasure.",
+    )
+    def feedback_events(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        try:
+            settings = shared_settings(config)
+            store = ArtifactStore(settings.paths.artifacts)
+            raw_ratings = store.latest(pipeline.data_slot("raw_ratings", settings.data))
+            if raw_ratings is None:
+                return dg.SkipReason("nothing is trained yet")
+            taken = FeedbackFacts.of(raw_ratings)
+            asked = json.loads(context.cursor) if context.cursor else [0, 0]
+            seq, erasure = max(taken.newest_seq, asked[0]), max(taken.newest_erasure, asked[1])
+            wanted = settings.data.feedback and settings.data.layout != "presplit"
+            with closing(FeedbackLog(log_file(store.root, settings.data.name))) as log:
+                newest = [log.newest_seq(), log.newest_erasure()]
+                events = log.count_since(seq, "rating") if wanted else 0
+        except MovierecError as error:
+            return dg.SkipReason(str(error))
+        if events < config.feedback.events and newest[1] <= erasure:
+            return dg.SkipReason(f"{events} new ratings, and no new erasure")
+        moment = f"through {newest[0]} and erasure {newest[1]}"
+        return dg.SensorResult(retraining(config, "feedback_events", moment), cursor=json.dumps(newest))
+
+    return feedback_events
+
+
+def make_served_model(config: AutomationConfig) -> dg.SensorDefinition:
+    """Looks at what is served; the cursor keeps the lapses that were told of."""
+
+    @dg.sensor(
+        name="served_model",
+        job=everything,
+        minimum_interval_seconds=config.freshness.seconds,
+        default_status=config.sensor_status,
+        description="Tell when what is served has lapsed: by age, data or clicks; train again for the first two.",
+    )
+    def served_model(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SensorResult | dg.SkipReason:
+        try:
+            found = lapses(ArtifactStore(shared_settings(config).paths.artifacts), config.freshness)
+        except MovierecError as error:
+            return dg.SkipReason(str(error))
+        told = json.loads(context.cursor or "[]")
+        new = [one for one in found if one.key not in told]
+        for one in new:
+            what = "the models are trained again" if one.retrain else "somebody has to look"
+            alerts.send("what is served has lapsed", f"{one.sentence}; {what}")
+        cursor, moment = json.dumps([one.key for one in found]), " ".join(one.key for one in new if one.retrain)
+        if not moment:
+            return dg.SensorResult(skip_reason=f"{len(found)} lapses, {len(new)} of them new", cursor=cursor)
+        return dg.SensorResult(retraining(config, "served_model", moment), cursor=cursor)
+
+    return served_model
+
+
+def make_failed_runs(config: AutomationConfig) -> dg.SensorDefinition:
+    """Tells of failures, each with the engine's own sentence."""
 
     @dg.run_failure_sensor(
         name="failed_runs",
@@ -50,7 +139,12 @@ def make_sensors(config: AutomationConfig) -> list[dg.SensorDefinition]:
         text = "\n".join(sentences or [context.failure_event.message or "the run ended without a word"])
         alerts.send(subject, f"{text}\nrun {run.run_id}{', which is retried' if retried else ''}")
 
-    return [ratings_file, failed_runs]
+    return failed_runs
+
+
+def shared_settings(config: AutomationConfig) -> Settings:
+    """The settings that are no model's own."""
+    return load_settings([*config.overrides, "model=popularity", "device=cpu"])
 
 
 def sentence_of(event: dg.DagsterEvent) -> str:

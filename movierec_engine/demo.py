@@ -20,15 +20,19 @@ from rich.table import Table
 
 from movierec_engine import pipeline
 from movierec_engine.config import Settings, load_settings
-from movierec_engine.errors import MovierecError
+from movierec_engine.errors import EmptyDataError, MovierecError
+from movierec_engine.pipeline import interview
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
-from movierec_engine.store import SERVING, ArtifactStore
+from movierec_engine.store import SERVING, ArtifactStore, Slot
 
 PROJECT = Path(__file__).resolve().parents[1]
 """The checkout: workspace.yaml, configs/ and dashboard/ are in it."""
 
 MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "lightgcn", "hybrid_ensemble")
 """The default: those that train in seconds on the bundled data. mlp, ncf and ngcf take longer, 10 to 25 s each."""
+
+INTERVIEWER = "ease"
+"""The model that chooses what newcomers are asked."""
 
 READY_SECONDS = 90
 STOP_SECONDS = 10
@@ -81,6 +85,7 @@ def run(artifacts: Path, models: Sequence[str], device: str, overrides: Sequence
         materialize(missing, wanted[0].device, overrides, environment)
     else:
         console.print(f"{artifacts} holds every model already; nothing to materialize", soft_wrap=True)
+    choose_questions(store, wanted[0].device)
     show_recommendations(store)
     if ports:
         serve(ports, artifacts, environment)
@@ -105,6 +110,23 @@ def materialize(models: Sequence[str], device: str, overrides: Sequence[str], en
     code = subprocess.run([*command, *overrides], cwd=PROJECT, env=environment, check=False).returncode
     if code:
         raise MovierecError(f"materializing ended with exit code {code}; the lines above say why")
+
+
+def choose_questions(store: ArtifactStore, device: str) -> None:
+    """Choose the movies to ask newcomers about by ease, the quickest, unless that was done for its newest version.
+
+    Without it, or where the data has too few people for it, the API asks about popular movies.
+    """
+    model = store.latest(Slot("trained_model", (INTERVIEWER, device)))
+    held = store.latest(Slot(interview.KIND, (INTERVIEWER, device)))
+    if model is None or (held and held.parents["trained_model"] == model.reference):
+        return
+    try:
+        made = interview.hold_interview(store, model)
+    except EmptyDataError as error:
+        console.print(f"no interview for newcomers: {error}", soft_wrap=True)
+        return
+    console.print(f"what newcomers are asked about: {made.folder}", soft_wrap=True)
 
 
 def show_recommendations(store: ArtifactStore) -> None:

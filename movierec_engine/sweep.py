@@ -3,7 +3,8 @@
 The search space is configs/sweep/<model>.yaml, or another one that `space=` names: settings with Hydra's sweeps as
 values, `interval(0.001, 0.1)`, `tag(log, interval(...))`, `range(1, 5)` or `choice(32, 64)`. The same syntax on the
 command line adds a setting or replaces one; a plain value there holds in all trials. Trials are judged by validation,
-and kept in a SQLite database below the artifacts: the same command goes on where a killed one stopped.
+and kept in a SQLite database below the artifacts: the same command goes on where a killed one stopped. They are
+versions in the store but never the newest of their model: the best is trained again by the command that is printed.
 """
 
 import json
@@ -24,6 +25,7 @@ from movierec_engine import pipeline, trials
 from movierec_engine.config import Settings, config_dir, explain, load_settings, nearest
 from movierec_engine.console import log_to_console, one_sentence_errors, read_env_file
 from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.pipeline.training import TRIAL_OF
 from movierec_engine.store import ArtifactStore, content_key
 from movierec_engine.train import train
 from movierec_engine.trials import Trial
@@ -95,7 +97,7 @@ def search(arguments: Sequence[str]) -> list[Trial]:
             asked = study.ask(distributions)
             values = [f"{key}={value}" for key, value in asked.params.items()]
             log.info("trial %d of %d: %s", done + 1, request.n_trials, " ".join(values))
-            trial = _run([*request.fixed, *values])
+            trial = _run([*request.fixed, *values], name)
             asked.set_user_attr("trial", json.dumps(asdict(trial)))
             score = trial.validation.get(stopping.metric)
             failed = optuna.trial.TrialState.FAIL if score is None else None
@@ -171,9 +173,9 @@ def study_name(request: Request, settings: Settings, fingerprint: str) -> str:
     return f"{settings.model_name}-{content_key(resolved, space, fingerprint)}"
 
 
-def _run(overrides: list[str]) -> Trial:
+def _run(overrides: list[str], study: str) -> Trial:
     try:
-        return Trial.of(train(load_settings(overrides))["evaluation_report"])
+        return Trial.of(train(load_settings(overrides), {TRIAL_OF: study})["evaluation_report"])
     except MovierecError as error:
         return Trial(tuple(overrides), error=str(error))
 

@@ -78,14 +78,14 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(exit_code(failures[0]))
 
 
-def train(settings: Settings) -> dict[str, Artifact]:
+def train(settings: Settings, origin: pipeline.Origin | None = None) -> dict[str, Artifact]:
     """Run the pipeline for one model, tracked; the artifacts by kind."""
     store = ArtifactStore(settings.paths.artifacts)
     tracker = make_tracker(settings.logger, store.root, settings.experiment_name)
     tracker.start(settings.run_name, flatten(settings.resolved()))
     finished = False
     try:
-        made = pipeline.run(store, settings, tracker)
+        made = pipeline.run(store, settings, tracker, origin)
         tracker.outcome(made["trained_model"], made["evaluation_report"])
         finished = True
     finally:

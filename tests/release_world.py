@@ -1,7 +1,8 @@
 """A store of models whose every user's validation metric is given, so that it is known which is better."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 
 from movierec_engine import pipeline
 from movierec_engine.champion import ReleaseConfig
-from movierec_engine.evaluation.report import VALIDATION_USERS_FILE, EvaluationReport
+from movierec_engine.evaluation.report import LISTS_FILE, VALIDATION_USERS_FILE, EvaluationReport
 from movierec_engine.pipeline import manual_release
 from movierec_engine.pipeline.decisions import Decision
+from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
-from worlds import small_index
+from worlds import USERS, small_index
 
 METRIC = "ndcg@10"
 OLD, NEW = "0" * 12, "1" * 12
@@ -25,6 +27,16 @@ GOOD: NDArray[np.float64] = np.linspace(0.1, 0.5, 60)
 """A metric of 60 users, mean .3."""
 NOISE: NDArray[np.float64] = np.tile(np.linspace(0.001, 0.02, 30), 2) * np.repeat([1, -1], 30)
 """Every gain of one user is the loss of another, up to .02: no test can tell it from nothing."""
+
+
+def lists_of(index: RetrievalIndex) -> pa.Table:
+    """What an index recommends to each of its users, as a report has it."""
+    rows = [
+        {"user_id": user_id, "rank": rank, "movie_id": int(index.items.ids[item])}
+        for user, user_id in enumerate(USERS)
+        for rank, item in enumerate(index.recommend(user, 3)[0], start=1)
+    ]
+    return pa.Table.from_pylist(rows)
 
 
 class World:
@@ -43,8 +55,12 @@ class World:
         key: str = "",
         config: Mapping[str, Any] | None = None,
         index: bool = True,
+        parity: bool = True,
     ) -> Artifact:
-        """A trained model with its split, report and index; the users of another fingerprint are others."""
+        """A trained model with its split, report and index; the users of another fingerprint are others.
+
+        parity: whether its index answers with the lists that were evaluated.
+        """
         users = np.arange(len(values)) + int(fingerprint[0]) * 1000
         measured = {METRIC: float(values.mean())}
         splits = self.store.find(Slot("splits", ("camps",)), fingerprint) or self.store.publish(
@@ -80,9 +96,15 @@ class World:
             split={},
             model_config={},
         )
+        lists = lists_of(small_index(model, 1 if parity else -1))
+
+        def write(folder: Path) -> None:
+            report.save(folder)
+            pq.write_table(lists, folder / LISTS_FILE)
+
         self.store.publish(
             Slot("evaluation_report", (model, "cpu")),
-            report.save,
+            write,
             key="report",
             fingerprint=fingerprint,
             parents={"trained_model": trained, "splits": splits},
@@ -93,15 +115,15 @@ class World:
         return trained
 
     def index(self, trained: Artifact, recall: float = 1.0) -> Artifact:
-        model = trained.slot.path[0]
-        small = small_index(model)
+        small = small_index(trained.slot.path[0])
+        facts = replace(small.facts, recall=recall)
         return self.store.publish(
             Slot("faiss_index", trained.slot.path),
-            replace(small, facts=replace(small.facts, recall=recall)).save,
+            replace(small, facts=facts).save,
             key="index",
             fingerprint=trained.fingerprint,
             parents={"trained_model": trained},
-            facts={"model": model, "recall": recall},
+            facts=asdict(facts),
         )
 
     def challenge(self, challenger: Artifact | None = None, **settings: Any) -> Decision:

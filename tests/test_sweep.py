@@ -16,6 +16,7 @@ from movierec_engine import train as training
 from movierec_engine.config import config_dir, load_settings
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.registry import MODEL_NAMES
+from movierec_engine.pipeline.training import ensemble_members
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from movierec_engine.trials import Trial
 
@@ -198,6 +199,26 @@ def test_a_search_runs_its_trials_and_ends_with_the_table(
     assert ArtifactStore(tmp_path / "store").require(Slot(trials.KIND)).facts["trials"] == 3
 
 
+def test_trials_are_versions_of_their_slot_and_never_its_newest(
+    search: Callable[..., list[Trial]], small_data: list[str], tmp_path: Path
+) -> None:
+    """Else `model=ease` would be answered by whatever was tried last, and members and baselines would be trials."""
+    store = ArtifactStore(tmp_path / "store")
+    settings = load_settings([*small_data, "model=ease", f"paths.artifacts={store.root}"])
+    before = training.train(settings)
+    (tried,) = search("model=ease", "n_trials=1")
+    assert store.resolve(tried.report).origin["optuna_study"].startswith("ease-")
+    for kind in ("trained_model", "evaluation_report", "faiss_index"):
+        slot = Slot(kind, ("ease", "cpu"))
+        assert len(store.versions(slot)) == 2
+        assert store.latest(slot) == before[kind]
+    hybrid = load_settings(
+        [*small_data, "model=hybrid_ensemble", "model.models=[ease,popularity]", f"paths.artifacts={store.root}"]
+    )
+    made = ensemble_members(store, hybrid, before["splits"], before["interaction_graph"])
+    assert made["ease"] == before["trained_model"]
+
+
 def test_the_same_seed_searches_the_same_values(search: Callable[..., list[Trial]]) -> None:
     first = settings_of(search("model=ease", "n_trials=3", store="one"))
     assert settings_of(search("model=ease", "n_trials=3", store="two")) == first
@@ -209,11 +230,11 @@ def test_a_killed_search_goes_on_where_it_stopped(
 ) -> None:
     ran = []
 
-    def killed_in_the_third(overrides: list[str]) -> Trial:
+    def killed_in_the_third(overrides: list[str], study: str) -> Trial:
         ran.append(overrides[-1])
         if len(ran) == 3:
             raise KeyboardInterrupt
-        return run(overrides)
+        return run(overrides, study)
 
     run = sweep._run
     monkeypatch.setattr(sweep, "_run", killed_in_the_third)

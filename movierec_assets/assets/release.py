@@ -6,6 +6,7 @@ from movierec_assets import metadata
 from movierec_assets.assets.data import SINGLE_RUN
 from movierec_assets.assets.ensemble import hybrid_ensemble
 from movierec_assets.assets.models import evaluation_report, faiss_index
+from movierec_assets.declarative import ON_NEWS
 from movierec_assets.resources import SettingsResource
 from movierec_engine import pipeline
 from movierec_engine.errors import StoreError
@@ -14,7 +15,13 @@ from movierec_engine.store import SERVING, Slot
 GROUP = "release"
 
 
-@dg.asset(group_name=GROUP, kinds={"parquet"}, backfill_policy=SINGLE_RUN, deps=[evaluation_report, hybrid_ensemble])
+@dg.asset(
+    group_name=GROUP,
+    kinds={"parquet"},
+    backfill_policy=SINGLE_RUN,
+    deps=[evaluation_report, hybrid_ensemble],
+    automation_condition=ON_NEWS,
+)
 def leaderboard(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """The newest reports ranked on validation by `trainer.early_stopping.metric`, among equal fingerprints alone.
 
@@ -27,7 +34,11 @@ def leaderboard(context: dg.AssetExecutionContext, settings: SettingsResource) -
 
 
 @dg.asset(
-    group_name=GROUP, kinds={"json"}, backfill_policy=SINGLE_RUN, deps=[leaderboard, faiss_index, hybrid_ensemble]
+    group_name=GROUP,
+    kinds={"json"},
+    backfill_policy=SINGLE_RUN,
+    deps=[leaderboard, faiss_index, hybrid_ensemble],
+    automation_condition=ON_NEWS,
 )
 def serving_release(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """The pointer that the API follows: the index of the champion, which the leaderboard's best model has to match.

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from movierec_engine.errors import StoreError
 from movierec_engine.pipeline.data import Origin
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.tracking import registry
 
 KIND = "release_decision"
 DECISION_FILE = "decision.json"
@@ -93,7 +94,10 @@ def record(store: ArtifactStore, decision: Decision, origin: Origin | None) -> D
 
 
 def carry_out(store: ArtifactStore, decision: Decision, index: Artifact, details: dict[str, Any] | None = None) -> None:
-    """Let the pointer name what was decided; a pin on another version holds no more, and goes."""
+    """Let the pointer name what was decided; a pin on another version holds no more, and goes.
+
+    MLflow's registry is told last, still one decision at a time, so that its alias names what the pointer does.
+    """
     evidence = {
         "decision": decision.reference,
         "verdict": decision.verdict,
@@ -104,6 +108,7 @@ def carry_out(store: ArtifactStore, decision: Decision, index: Artifact, details
     store.point(SERVING, index, evidence)
     if _named(store, PINNED) != index.reference:
         store.unpoint(PINNED)
+    registry.follow(store, index)
 
 
 def decisions(store: ArtifactStore) -> list[Decision]:

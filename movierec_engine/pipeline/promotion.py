@@ -2,8 +2,10 @@
 
 The rule, on validation, never on test, by `champion.weigh`:
 
-1. Only an index that is there, matches its checksums, loads, has a measured recall of `release.min_recall` and whose
-   model passed the newest leak canaries it was put to may be served. Else the challenger is refused.
+1. Only an index that is there, matches its checksums, loads, has a measured recall of `release.min_recall`, answers
+   with the lists that were evaluated (where its search is exact), and whose model passed the newest leak canaries it
+   was put to may be served. Else the challenger is refused. It is looked at anew each time, whatever a run's checks
+   said.
 2. A pinned champion stays. So does any champion when the challenger was rolled back from: a person has to promote it.
 3. The challenger must be at least as good as each baseline of `release.above` that was measured on the same data.
 4. It must be at least as good as the champion, on the same users. Where the data has changed since (the fingerprints
@@ -30,6 +32,7 @@ import pyarrow.parquet as pq
 from movierec_engine.champion import ReleaseConfig, weigh
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.evaluation.report import EvaluationReport
+from movierec_engine.pipeline import model_checks
 from movierec_engine.pipeline.data import Origin
 from movierec_engine.pipeline.decisions import (
     KEPT,
@@ -47,6 +50,7 @@ from movierec_engine.pipeline.decisions import (
     served_reference,
 )
 from movierec_engine.pipeline.reports import Measured, users_of
+from movierec_engine.pipeline.training import TRIAL_OF
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
 
 log = logging.getLogger(__name__)
@@ -177,9 +181,10 @@ def checks_of(store: ArtifactStore, model: Artifact, index: Artifact | None, con
     checks.append(Check("index_is_whole", not damage, damage or "its files match their checksums and load"))
     if damage:
         return checks
-    recall = float(index.facts.get("recall", 0.0))
-    sentence = f"its measured recall is {recall:.4f}, and release.min_recall={config.min_recall}"
-    checks.append(Check("recall_is_enough", recall >= config.min_recall, sentence, forcible=True))
+    recall = model_checks.index_finds_the_best(store, index, config.min_recall)
+    checks.append(Check(recall.name, recall.passed, recall.sentence, forcible=True))
+    if model_checks.is_exact(index):
+        checks.append(_parity(store, index))
     for canaries in reversed(store.versions(Slot("leak_canaries", model.slot.path))):
         if canaries.parents.get("trained_model") == model.reference:
             failed = [finding["name"] for finding in canaries.facts["findings"] if not finding["passed"]]
@@ -187,6 +192,15 @@ def checks_of(store: ArtifactStore, model: Artifact, index: Artifact | None, con
             checks.append(Check("nothing_leaks", bool(canaries.facts["passed"]), sentence, forcible=True))
             break
     return checks
+
+
+def _parity(store: ArtifactStore, index: Artifact) -> Check:
+    """Whether the API's code answers with the evaluated lists; a report that cannot be read has not passed."""
+    try:
+        found = model_checks.serving_parity(store, index)
+    except (MovierecError, OSError, pa.ArrowException) as error:
+        return Check("serving_parity", False, f"its report's lists cannot be read ({error})", forcible=True)
+    return Check(found.name, found.passed, found.sentence, forcible=True)
 
 
 def comparisons_of(
@@ -214,10 +228,10 @@ def comparisons_of(
 
 def report_of(store: ArtifactStore, model: Artifact) -> Measured:
     """The newest report of just this trained model by its split's own protocol. Raises StoreError without one."""
-    for made in reversed(store.versions(Slot("evaluation_report", model.slot.path))):
-        if made.parents.get("trained_model") == model.reference and made.fingerprint == model.fingerprint:
-            return Measured(made, EvaluationReport.load(made.folder))
-    raise StoreError(f"{model.reference} has no report; `movierec evaluate --model {model.slot.path[0]}` makes one")
+    made = model_checks.report_of(store, model)
+    if made is None:
+        raise StoreError(f"{model.reference} has no report; `movierec evaluate --model {model.slot.path[0]}` makes one")
+    return Measured(made, EvaluationReport.load(made.folder))
 
 
 def tuning_trials(store: ArtifactStore) -> Counter[str]:
@@ -353,7 +367,7 @@ def _others(
             for slot in store.slots("evaluation_report")
             if slot.path[0] == name
             for report in store.versions(slot)
-            if report.fingerprint == model.fingerprint
+            if report.fingerprint == model.fingerprint and TRIAL_OF not in report.origin
         )
         newest = max(reports, key=lambda report: report.version, default=None)
         if newest and newest.parents["trained_model"] not in seen:
@@ -368,7 +382,8 @@ def _successors(store: ArtifactStore, champion: Artifact, fingerprint: str) -> l
         for report in store.versions(Slot("evaluation_report", champion.slot.path))
         if report.fingerprint == fingerprint
     }
-    found = [one for one in store.versions(champion.slot) if one.reference in measured]
+    versions = (one for one in store.versions(champion.slot) if TRIAL_OF not in one.origin)
+    found = [one for one in versions if one.reference in measured]
     wanted = champion.config.get("model")
     return sorted(found, key=lambda one: (one.config.get("model") == wanted, one.version), reverse=True)
 

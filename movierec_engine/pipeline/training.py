@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+TRIAL_OF = "optuna_study"
+"""In an artifact's origin: the sweep that it is a trial of. A trial is a version of its slot but never the newest, and
+no member, baseline or successor: only what is trained again with the winner's settings is."""
+
 
 def model_slot(kind: str, model: str, device: str) -> Slot:
     """Where a model step's versions stand: `<kind>/<model>/<device>`."""
@@ -127,6 +131,7 @@ def train_model(
         fingerprint=splits.fingerprint,
         config=settings.resolved(),
         parents={"splits": splits, "interaction_graph": interaction_graph, **members},
+        newest=TRIAL_OF not in (origin or {}),
         origin={**(origin or {}), **tracker.ids()},
         facts={
             "seconds": seconds,
@@ -257,7 +262,8 @@ def ensemble_members(
             if member.parents["splits"] != splits.reference:
                 raise ConfigError(f"model.models: {wanted} is of another split; name a version of {splits.reference}")
         else:
-            own = (one for one in reversed(store.versions(slot)) if one.parents["splits"] == splits.reference)
+            trained = (one for one in reversed(store.versions(slot)) if TRIAL_OF not in one.origin)
+            own = (one for one in trained if one.parents["splits"] == splits.reference)
             member = next(own, None) or _missing_member(store, settings, name, splits, interaction_graph, origin)
         found[name] = member
     return found
@@ -278,6 +284,7 @@ def _missing_member(
     log.info("%s: training %s, which the store lacks", settings.model_name, name)
     shared = [one for one in settings.overrides if not one.lstrip("+~").startswith(("model=", "model.", "device="))]
     own = load_settings([*shared, f"model={name}", f"device={settings.device}"])
+    origin = {name: value for name, value in (origin or {}).items() if name != TRIAL_OF}
     return train_model(store, replace(own, paths=settings.paths), splits, interaction_graph, origin=origin)
 
 

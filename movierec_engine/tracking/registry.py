@@ -5,7 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from movierec_engine.store import Artifact
+from movierec_engine.errors import StoreError
+from movierec_engine.store import Artifact, ArtifactStore
 from movierec_engine.tracking.mlflow_tracker import open_client
 from movierec_engine.tracking.patience import within
 from movierec_engine.tracking.tracker import PATIENCE_SECONDS
@@ -32,6 +33,16 @@ def promote(artifacts: Path, trained_model: Artifact, alias: str = CHAMPION) -> 
     except Exception as error:  # whatever MLflow raises, the release goes on
         log.warning("MLflow: %s is not named %s (%s)", trained_model.reference, alias, " ".join(str(error).split()))
         return ""
+
+
+def follow(store: ArtifactStore, served: Artifact) -> None:
+    """Let the alias name the model of the index that is served now; whatever goes wrong is logged alone."""
+    try:
+        trained_model = store.resolve(served.parents["trained_model"])
+    except (StoreError, KeyError) as error:
+        log.warning("MLflow: the model of %s is not there to be named %s (%s)", served.reference, CHAMPION, error)
+        return
+    promote(store.root, trained_model)
 
 
 def register(client: "MlflowClient", trained_model: Artifact, run_id: str) -> str:

@@ -1,21 +1,42 @@
 """Schedules and sensors, evaluated by Dagster's own contexts."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from movierec_assets.alerts import Alerts
-from movierec_assets.automation import AutomationConfig, BacktestConfig, RetrainingConfig, SweepConfig, load_automation
+from movierec_assets.automation import (
+    AutomationConfig,
+    BacktestConfig,
+    FeedbackConfig,
+    RetrainingConfig,
+    SweepConfig,
+    load_automation,
+)
 from movierec_assets.definitions import defs
+from movierec_assets.jobs import DATA, MODEL, RELEASE
+from movierec_assets.retraining import make_after_retraining, retraining
 from movierec_assets.schedules import make_schedules
-from movierec_assets.sensors import make_sensors
+from movierec_assets.sensors import (
+    make_failed_runs,
+    make_feedback_events,
+    make_ratings_file,
+    make_sensors,
+    make_served_model,
+)
 from movierec_engine import pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.errors import ConfigError
+from movierec_engine.feedback import FeedbackEvent, FeedbackLog, log_file
+from movierec_engine.pipeline.lapses import FreshnessConfig
 from movierec_engine.store import ArtifactStore
+
+pytestmark = pytest.mark.filterwarnings("ignore:Non-compliant tag keys:DeprecationWarning")  # Dagster's own tags
 
 NIGHT = datetime(2026, 3, 1, 2, tzinfo=UTC)
 
@@ -33,7 +54,10 @@ def config(small_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     overrides = tuple(one for one in small_data if not one.startswith("device="))
     retraining = RetrainingConfig(models=("popularity", "ease"), devices=("cpu", "mps"))
     sweep, backtest = SweepConfig(devices=("cpu",), trials=3), BacktestConfig(devices=("cpu",), windows=2)
-    return AutomationConfig(overrides=overrides, retraining=retraining, sweep=sweep, backtest=backtest)
+    feedback = FeedbackConfig(events=3)
+    return AutomationConfig(
+        overrides=overrides, retraining=retraining, sweep=sweep, backtest=backtest, feedback=feedback
+    )
 
 
 @pytest.fixture
@@ -50,8 +74,15 @@ def tick(instance: dg.DagsterInstance, schedule: dg.ScheduleDefinition) -> list[
     return list(schedule.evaluate_tick(context).run_requests or [])
 
 
-def look(instance: dg.DagsterInstance, sensor: dg.SensorDefinition, cursor: str | None) -> dg.SensorResult:
-    context = dg.build_sensor_context(instance=instance, cursor=cursor, repository_def=defs.get_repository_def())
+def look(
+    instance: dg.DagsterInstance,
+    sensor: dg.SensorDefinition,
+    cursor: str | None,
+    resources: Mapping[str, object] | None = None,
+) -> dg.SensorResult:
+    context = dg.build_sensor_context(
+        instance=instance, cursor=cursor, repository_def=defs.get_repository_def(), resources=resources
+    )
     found = sensor.evaluate_tick(context)
     return dg.SensorResult(
         run_requests=found.run_requests,
@@ -73,6 +104,7 @@ def test_the_night_trains_each_model_once_on_each_device_that_is_there(
     job = defs.resolve_job_def("everything")
     for request in requests:
         assert dg.validate_run_config(job, request.run_config)["resources"]["settings"]["config"]["overrides"]
+        assert {key.to_user_string() for key in request.asset_selection or []} == {*DATA, *MODEL}, "released at the end"
 
 
 def test_the_week_has_a_sweep_and_a_backtest_with_their_own_settings(
@@ -127,7 +159,7 @@ def test_wrong_settings_are_one_sentence(
 def test_a_new_or_changed_ratings_file_starts_training_and_one_that_is_known_does_not(
     instance: dg.DagsterInstance, config: AutomationConfig, movielens_folder: Path
 ) -> None:
-    sensor, _ = make_sensors(config)
+    sensor = make_ratings_file(config)
     first = look(instance, sensor, None)
     assert [request.partition_key for request in first.run_requests or []] == ["cpu|popularity", "cpu|ease"]
     assert not look(instance, sensor, first.cursor).run_requests
@@ -147,7 +179,7 @@ def test_data_that_were_read_before_the_sensor_was_turned_on_start_nothing(
 ) -> None:
     settings = load_settings([*config.overrides, "device=cpu", "model=ease"])
     pipeline.ingest_ratings(ArtifactStore(tmp_path / "store"), settings.data)
-    sensor, _ = make_sensors(config)
+    sensor = make_ratings_file(config)
     found = look(instance, sensor, None)
     assert not found.run_requests
     assert found.cursor
@@ -156,7 +188,7 @@ def test_data_that_were_read_before_the_sensor_was_turned_on_start_nothing(
 def test_a_ratings_file_that_is_missing_for_a_moment_is_waited_for(
     instance: dg.DagsterInstance, config: AutomationConfig, movielens_folder: Path
 ) -> None:
-    sensor, _ = make_sensors(config)
+    sensor = make_ratings_file(config)
     (movielens_folder / "movies.csv").unlink()
     found = look(instance, sensor, "1:1 2:2")
     assert not found.run_requests
@@ -175,7 +207,7 @@ def test_a_failed_run_is_told_of_with_its_sentence(
         raise_on_error=False,
     )
     (failure,) = [event for event in result.all_events if event.event_type is dg.DagsterEventType.RUN_FAILURE]
-    _, sensor = make_sensors(config)
+    sensor = make_failed_runs(config)
     alerts = Alerts(file=str(tmp_path / "told" / "alerts.log"))
     context = dg.build_run_status_sensor_context(
         "failed_runs", failure, instance, result.dagster_run, resources={"alerts": alerts}
@@ -185,3 +217,177 @@ def test_a_failed_run_is_told_of_with_its_sentence(
     assert "everything failed" in told
     assert "raw_ratings: trainer.batch_size=-1 must be at least 1" in told
     assert result.run_id in told
+
+
+def rated(log: FeedbackLog, *users: int) -> None:
+    for user in users:
+        log.record([FeedbackEvent(f"of {user}", user_id=user, movie_id=139, kind="rating", rating=5.0)])
+
+
+def test_enough_new_ratings_start_one_retraining_and_no_second(
+    instance: dg.DagsterInstance, config: AutomationConfig, tmp_path: Path
+) -> None:
+    """Not while the first waits in the queue either, when no version has taken them in yet."""
+    store, sensor = ArtifactStore(tmp_path / "store"), make_feedback_events(config)
+    log = FeedbackLog(log_file(store.root, "camps"))
+    rated(log, 1, 2, 3)
+    assert "nothing is trained yet" in str(look(instance, sensor, None).skip_reason)
+    data = load_settings([*config.overrides, "device=cpu", "model=ease"]).data
+    pipeline.ingest_ratings(store, data)
+    assert not look(instance, sensor, None).run_requests, "they were taken in"
+    rated(log, 4, 5)
+    log.record([FeedbackEvent("click", user_id=4, movie_id=139, kind="click")])
+    assert not look(instance, sensor, None).run_requests, "two ratings are not enough, and a click is none"
+    rated(log, 6)
+    first = look(instance, sensor, None)
+    assert [request.partition_key for request in first.run_requests or []] == ["cpu|popularity", "cpu|ease"]
+    again = look(instance, sensor, None)
+    assert [one.run_key for one in again.run_requests or []] == [one.run_key for one in first.run_requests or []]
+    rated(log, 7)
+    assert not look(instance, sensor, first.cursor).run_requests
+    rated(log, 8, 9)
+    second = look(instance, sensor, first.cursor)
+    assert {one.run_key for one in second.run_requests or []}.isdisjoint(
+        one.run_key for one in first.run_requests or []
+    )
+    pipeline.ingest_ratings(store, data)
+    assert not look(instance, sensor, first.cursor).run_requests
+
+
+def test_an_erasure_alone_starts_a_retraining(
+    instance: dg.DagsterInstance, config: AutomationConfig, tmp_path: Path
+) -> None:
+    store, sensor = ArtifactStore(tmp_path / "store"), make_feedback_events(config)
+    data = load_settings([*config.overrides, "device=cpu", "model=ease"]).data
+    pipeline.ingest_ratings(store, data)
+    FeedbackLog(log_file(store.root, "camps")).erase(1)
+    found = look(instance, sensor, None)
+    assert len(found.run_requests or []) == 2
+    assert not look(instance, sensor, found.cursor).run_requests
+    pipeline.ingest_ratings(store, data)
+    assert not look(instance, sensor, None).run_requests
+
+
+def test_what_is_served_too_long_is_told_of_once_and_trained_again(
+    instance: dg.DagsterInstance, config: AutomationConfig, tmp_path: Path
+) -> None:
+    store = ArtifactStore(tmp_path / "store")
+    settings = load_settings([*config.overrides, "device=cpu", "model=popularity"])
+    made = pipeline.run(store, settings)
+    store.point("serving", made["faiss_index"], {})
+    manifest = made["trained_model"].folder / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["created_at"] = (datetime.now(UTC) - timedelta(hours=50)).isoformat()
+    manifest.write_text(json.dumps(content))
+    fresh = replace(config, freshness=FreshnessConfig(max_age_hours=51))
+    alerts = {"alerts": Alerts(file=str(tmp_path / "alerts.log"))}
+    assert not look(instance, make_served_model(fresh), None, alerts).run_requests
+    assert not (tmp_path / "alerts.log").exists()
+    found = look(instance, make_served_model(config), None, alerts)
+    assert [request.partition_key for request in found.run_requests or []] == ["cpu|popularity", "cpu|ease"]
+    assert "whose model is 50 h old" in (tmp_path / "alerts.log").read_text()
+    assert not look(instance, make_served_model(config), found.cursor, alerts).run_requests
+
+
+def batch(instance: dg.DagsterInstance, config: AutomationConfig, *statuses: dg.DagsterRunStatus) -> None:
+    """Runs of a retraining, in the order of its requests."""
+    for request, status in zip(retraining(config, "nightly_retraining", "now"), statuses, strict=False):
+        tags = {**request.tags, "dagster/partition": str(request.partition_key)}
+        instance.create_run_for_job(defs.resolve_job_def("everything"), status=status, tags=tags)
+
+
+def after(instance: dg.DagsterInstance, config: AutomationConfig) -> list[tuple[str | None, str | None]]:
+    requests = look(instance, make_after_retraining(config), None).run_requests
+    return [(request.job_name, request.partition_key) for request in requests or []]
+
+
+DONE, FAILED, GOING = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.STARTED
+
+
+@pytest.mark.usefixtures("no_accelerator")
+@pytest.mark.parametrize(
+    ("statuses", "followed"),
+    [
+        ((DONE,), False),  # the other run is not even there yet
+        ((DONE, GOING), False),
+        ((DONE, DONE), True),
+        ((FAILED, DONE), True),
+        ((DONE, FAILED), True),
+        ((FAILED, FAILED), False),
+    ],
+)
+def test_the_hybrid_and_one_release_follow_when_the_last_run_of_a_retraining_has_ended(
+    config: AutomationConfig, statuses: Sequence[dg.DagsterRunStatus], followed: bool
+) -> None:
+    with dg.DagsterInstance.ephemeral() as own:
+        batch(own, config, *statuses)
+        assert after(own, config) == ([("hybrid", "cpu")] if followed else [])
+
+
+@pytest.mark.usefixtures("no_accelerator")
+def test_a_failed_run_that_is_about_to_be_retried_is_waited_for_and_a_batch_is_followed_once(
+    config: AutomationConfig,
+) -> None:
+    with dg.DagsterInstance.ephemeral() as own:
+        batch(own, config, DONE, FAILED)
+        (failed,) = [run for run in own.get_runs() if run.status is FAILED]
+        own.add_run_tags(failed.run_id, {"dagster/will_retry": "true"})
+        assert after(own, config) == []
+        own.create_run_for_job(defs.resolve_job_def("everything"), status=DONE, tags=failed.tags)
+        sensor = make_after_retraining(config)
+        found = look(own, sensor, None)
+        assert [one.run_key for one in found.run_requests or []] == ["after:nightly_retraining:now:cpu"]
+        assert not look(own, sensor, found.cursor).run_requests
+        alone = replace(config, retraining=replace(config.retraining, hybrid=False))
+        (request,) = look(own, make_after_retraining(alone), None).run_requests or []
+        assert request.job_name == "everything"
+        assert {key.to_user_string() for key in request.asset_selection or []} == set(RELEASE)
+
+
+def test_leaderboard_and_release_follow_what_is_made_by_hand_and_by_hand_alone(
+    config: AutomationConfig, tmp_path: Path
+) -> None:
+    job = defs.resolve_job_def("everything")
+    settings = {"resources": {"settings": {"config": {"overrides": list(config.overrides)}}}}
+
+    def make(assets: Sequence[str], **tags: str) -> None:
+        assert job.execute_in_process(
+            instance=own,
+            asset_selection=[dg.AssetKey(name) for name in assets],
+            partition_key="cpu|popularity",
+            run_config=settings,
+            tags=tags,
+        ).success
+
+    def requested(cursor: object) -> tuple[list[str], object]:
+        found = dg.evaluate_automation_conditions(defs, own, cursor=cursor)  # type: ignore[arg-type]
+        graph = defs.resolve_asset_graph()
+        names = [key.to_user_string() for key in graph.get_all_asset_keys() if found.get_num_requested(key)]
+        return sorted(names), found.cursor
+
+    pipeline.prepare(
+        ArtifactStore(tmp_path / "store"), load_settings([*config.overrides, "device=cpu", "model=ease"]).data
+    )
+    with dg.DagsterInstance.ephemeral() as own:
+        _, cursor = requested(None)
+        make(MODEL)
+        names, cursor = requested(cursor)
+        assert names == ["leaderboard", "serving_release"]
+        make(RELEASE)
+        names, cursor = requested(cursor)
+        assert names == [], "they were made"
+        make((*MODEL, *RELEASE))
+        names, cursor = requested(cursor)
+        assert names == [], "the run made them itself"
+        make(MODEL, **{"movierec/batch": "nightly_retraining:now"})
+        names, cursor = requested(cursor)
+        assert names == [], "the retraining ends with a release of its own"
+        make(("faiss_index",))
+        names, cursor = requested(cursor)
+        assert names == ["serving_release"], "the ranking is the same"
+
+
+def test_what_is_served_and_what_it_rests_on_have_freshness_policies() -> None:
+    graph = defs.resolve_asset_graph()
+    with_policy = {key.to_user_string() for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy}
+    assert with_policy == {"raw_ratings", "serving_release"}

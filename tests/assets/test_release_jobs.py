@@ -10,7 +10,7 @@ from release_world import GOOD, World
 
 from movierec_assets import release_jobs
 from movierec_assets.definitions import defs
-from movierec_assets.materialize import RELEASE
+from movierec_assets.jobs import RELEASE
 from movierec_assets.resources import SettingsResource
 from movierec_engine.pipeline import decisions
 from movierec_engine.store import ArtifactStore
@@ -76,7 +76,7 @@ def test_a_release_of_nothing_fails_with_the_reason(instance: dg.DagsterInstance
     result = release(instance)
     assert not result.success
     (failure,) = [event for event in result.all_events if event.is_step_failure]
-    assert "recall is 0.5000" in str(failure.step_failure_data.user_failure_data)
+    assert "is 0.5000 of exact search" in str(failure.step_failure_data.user_failure_data)
 
 
 def test_jobs_promote_pin_roll_back_and_prune_as_a_person_asks(instance: dg.DagsterInstance, world: World) -> None:

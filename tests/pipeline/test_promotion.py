@@ -172,7 +172,7 @@ def test_low_recall_is_refused_unless_configured(ease_served: World) -> None:
     ease_served.train("gmf", GOOD + 0.1, recall=0.95)
     decision = ease_served.challenge()
     assert decision.verdict == REFUSED
-    assert "recall is 0.9500" in decision.sentence
+    assert "is 0.9500 of exact search" in decision.sentence
     assert ease_served.challenge(min_recall=0.9).verdict == PROMOTED
 
 
@@ -392,3 +392,35 @@ def test_an_index_is_found_by_every_name_that_people_give_it(ease_served: World)
     for name in ("nope", "ease/cuda", "ease/cpu/1999", "faiss_index/ease/cpu/1999"):
         with pytest.raises(StoreError):
             manual_release.find_index(ease_served.store, name)
+
+
+def test_an_index_that_answers_otherwise_than_evaluated_is_refused_with_evidence_and_can_be_forced(
+    ease_served: World,
+) -> None:
+    """As where a run's own check stopped it, and leaderboard and release are made later, by themselves."""
+    ease_served.train("gmf", GOOD + 0.1, parity=False)
+    decision = ease_served.challenge()
+    assert decision.verdict == REFUSED
+    assert ease_served.served == "ease"
+    assert decision.evidence["checks"][-1]["name"] == "serving_parity"
+    assert "answers 2 of 3 users with another list" in decision.sentence
+    with pytest.raises(StoreError, match=r"failed serving_parity: .*; force serves it all the same"):
+        ease_served.promote("gmf")
+    assert ease_served.promote("gmf", force=True).verdict == PROMOTED
+    assert ease_served.roll_back().verdict == decisions.ROLLED_BACK
+
+
+def test_an_older_model_is_compared_with_its_own_report(ease_served: World) -> None:
+    older = ease_served.store.require(Slot("trained_model", ("ease", "cpu")))
+    ease_served.train("ease", GOOD, parity=False)
+    assert ease_served.promote("popularity").verdict == PROMOTED
+    assert ease_served.promote(older.reference.removeprefix("trained_model/")).verdict == PROMOTED
+
+
+def test_a_report_whose_lists_are_gone_is_no_parity(ease_served: World) -> None:
+    model = ease_served.train("gmf", GOOD + 0.1)
+    (report,) = ease_served.store.versions(Slot("evaluation_report", ("gmf", "cpu")))
+    (report.folder / "lists.parquet").write_bytes(b"damage")
+    decision = ease_served.challenge(model)
+    assert decision.verdict == REFUSED
+    assert "its report's lists cannot be read" in decision.sentence

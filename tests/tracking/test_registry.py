@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from movierec_engine import pipeline
+from movierec_engine.champion import ReleaseConfig
 from movierec_engine.config import load_settings
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.pipeline import manual_release
+from movierec_engine.store import SERVING, Artifact, ArtifactStore
 from movierec_engine.tracking import registry
 from movierec_engine.tracking.mlflow_tracker import open_client, run_page
 from movierec_engine.train import train
@@ -38,6 +41,28 @@ def test_the_alias_follows_what_is_promoted_from_model_to_model_and_registers_it
     run = client.get_run(version.run_id)
     assert run.data.tags["trained_model"] == floor["trained_model"].reference
     assert run.data.tags["evaluation_report"] == floor["evaluation_report"].reference
+
+    def named() -> list[str]:
+        return [model.name for model in client.search_registered_models() if "champion" in model.aliases]
+
+    manual_release.promote(store, ease["faiss_index"], ReleaseConfig(), "ndcg@10")
+    assert named() == ["ease"]
+    manual_release.promote(store, floor["faiss_index"], ReleaseConfig(), "ndcg@10")
+    manual_release.roll_back(store, ReleaseConfig())
+    assert named() == ["ease"]
+    assert pipeline.decide_release(store, pipeline.rank_models(store, "ndcg@10"), challenger=floor["trained_model"])
+    assert named() == [store.pointed(SERVING).slot.path[0]]  # type: ignore[union-attr]
+
+
+def test_a_registry_that_fails_keeps_nothing_from_being_served(
+    store: ArtifactStore, small_data: list[str], warnings: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = pipeline.run(store, load_settings([*small_data, "model=popularity"]), origin={"mlflow_run_id": "0" * 32})
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    manual_release.promote(store, made["faiss_index"], ReleaseConfig(), "ndcg@10")
+    assert store.pointed(SERVING) == made["faiss_index"]
+    assert "is not named champion" in warnings.text
 
 
 def test_a_model_without_a_run_or_with_a_run_that_is_gone_stops_nothing(

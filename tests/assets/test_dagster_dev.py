@@ -1,0 +1,204 @@
+"""The platform as a new user meets it: a real `dagster dev`, asked through GraphQL as its pages do."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from movierec_assets.sensors import sentence_of
+from movierec_engine.api.releases import Releases
+from movierec_engine.demo import dagster_home, stop
+from movierec_engine.store import SERVING, ArtifactStore, Slot
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 300
+LAUNCH = """
+mutation ($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+    ... on RunConfigValidationInvalid { errors { message } }
+  }
+}
+"""
+BACKFILL = """
+mutation ($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}
+"""
+
+
+@dataclass(frozen=True)
+class Dagster:
+    """A running `dagster dev`."""
+
+    url: str
+    overrides: list[str]
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            answer = json.load(response)
+        assert "errors" not in answer, answer
+        (value,) = answer["data"].values()
+        return value
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {"resources": {"settings": {"config": {"overrides": self.overrides}}}}
+
+    def run(self, job: str, config: dict[str, Any], partition: str = "") -> str:
+        """Launch a job and wait for its end; the run's id and status."""
+        selector = {
+            "repositoryName": "__repository__",
+            "repositoryLocationName": "movierec",
+            "pipelineName": job,
+        }
+        tags = [{"key": "dagster/partition", "value": partition}] if partition else []
+        params = {"selector": selector, "runConfigData": config, "executionMetadata": {"tags": tags}}
+        launched = self.ask(LAUNCH, params=params)
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return self.ended(launched["run"]["runId"])
+
+    def ended(self, run_id: str) -> str:
+        query = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+        states = ("SUCCESS", "FAILURE", "CANCELED")
+        return soon(lambda: next((one for one in states if one == self.ask(query, id=run_id)["status"]), None))
+
+    def sentences(self) -> str:
+        """What failed steps of all runs have said."""
+        with dg.DagsterInstance.get() as instance:
+            events = [
+                record.get_dagster_event()
+                for run in instance.get_runs()
+                for record in instance.all_logs(run.run_id, dg.DagsterEventType.STEP_FAILURE)
+            ]
+            return " ".join(sentence_of(event) for event in events)
+
+
+def soon(look: Callable[[], str | None]) -> str:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.5)
+    raise AssertionError(f"nothing within {PATIENCE} s")
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
+    store = ArtifactStore(tmp_path / "store")
+    monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(store.root))
+    monkeypatch.setenv("MOVIEREC_CHECKPOINTS", str(tmp_path / "checkpoints"))
+    monkeypatch.setenv("DAGSTER_HOME", str(dagster_home(store.root)))
+    monkeypatch.delenv("MOVIEREC_AUTOMATION", raising=False)
+    return store
+
+
+@pytest.fixture
+def dagster(store: ArtifactStore, small_data: list[str]) -> Iterator[Dagster]:
+    """`dagster dev` with the settings for one machine, which is ended with all that it started, whatever happens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
+    log = store.root / "dev.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            soon(lambda: "up" if answers(port) else None)
+            overrides = [one for one in small_data if not one.startswith("device=")]
+            yield Dagster(f"http://127.0.0.1:{port}", overrides)
+        finally:
+            stop(process)
+
+
+def answers(port: int) -> bool:
+    query = b'{"query": "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"}'
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", query, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as response:
+            return b"LOADED" in response.read()
+    except OSError:
+        return False
+
+
+def replaced(path: Path, text: str) -> None:
+    """As files arrive: written beside, then renamed."""
+    arriving = path.with_name(f"{path.name}.incoming")
+    arriving.write_text(text, encoding="utf-8")
+    arriving.replace(path)
+
+
+@pytest.mark.slow
+def test_a_new_user_materializes_breaks_mends_promotes_rolls_back_and_backfills(
+    dagster: Dagster, store: ArtifactStore, movielens_folder: Path
+) -> None:
+    everything, popularity = dagster.settings, "cpu|popularity"
+    assert dagster.run("everything", everything, popularity) == "SUCCESS", dagster.sentences()
+    first = store.pointed(SERVING)
+    assert first is not None and first.slot.path == ("popularity", "cpu")
+
+    ratings = movielens_folder / "ratings.csv"
+    sound = ratings.read_text(encoding="utf-8")
+    replaced(ratings, sound + "1,100,7.5,1000000000\n")
+    assert dagster.run("everything", everything, "cpu|ease") == "FAILURE"
+    assert "rating 7.5 is outside" in dagster.sentences()
+    assert store.pointed(SERVING) == first
+    assert store.latest(Slot("trained_model", ("ease", "cpu"))) is None
+    answering = Releases(store).current()
+    assert answering is not None and answering.artifact == first, "the API goes on"
+
+    replaced(ratings, sound)
+    assert dagster.run("everything", everything, "cpu|ease") == "SUCCESS", dagster.sentences()
+    best = store.pointed(SERVING)
+    assert best is not None and best.slot.path == ("ease", "cpu")
+
+    asked = {"ops": {"promote_version": {"config": {"model": "popularity", "reason": "a test"}}}}
+    assert dagster.run("promote_release", asked) == "SUCCESS", dagster.sentences()
+    assert store.pointed(SERVING) == first
+    assert dagster.run("rollback_release", {"ops": {"go_back": {"config": {}}}}) == "SUCCESS"
+    assert store.pointed(SERVING) == best
+
+    started = dagster.ask(
+        BACKFILL,
+        params={
+            "assetSelection": [{"path": [name]} for name in ("trained_model", "evaluation_report", "faiss_index")],
+            "partitionNames": [popularity, "cpu|item_cf"],
+            "runConfigData": dagster.settings,
+            "tags": [],
+        },
+    )
+    assert started["__typename"] == "LaunchBackfillSuccess", started
+    query = "query ($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
+    status = soon(
+        lambda: next(
+            (
+                one
+                for one in ("COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED")
+                if one == dagster.ask(query, id=started["backfillId"])["status"]
+            ),
+            None,
+        )
+    )
+    assert status == "COMPLETED_SUCCESS"
+    assert store.require(Slot("faiss_index", ("item_cf", "cpu")))
+    assert store.require(Slot("faiss_index", ("popularity", "cpu"))) != first
+    with dg.DagsterInstance.get() as instance:
+        runs = instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": started["backfillId"]}))
+        assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS], "a range of partitions is one run"
