@@ -10,7 +10,7 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # Streamlit puts this file's folder there, wherever it is started from
     sys.path.insert(0, ROOT)
 
-from dashboard.views import compare, data, leaderboard, segments, training  # noqa: E402
+from dashboard.views import compare, data, explore, leaderboard, operations, segments, sweeps, training  # noqa: E402
 
 schemapi.disable_debug_mode()  # checking every chart against the schema takes half of the time that drawing it takes
 
@@ -20,6 +20,9 @@ pages = [
     st.Page(compare.page, title="Compare two", icon=":material/compare_arrows:", url_path="compare"),
     st.Page(training.page, title="Training", icon=":material/show_chart:", url_path="training"),
     st.Page(segments.page, title="Segments and fairness", icon=":material/groups:", url_path="segments"),
+    st.Page(explore.page, title="Explore", icon=":material/travel_explore:", url_path="explore"),
     st.Page(data.page, title="Data", icon=":material/database:", url_path="data"),
+    st.Page(sweeps.page, title="Sweeps", icon=":material/tune:", url_path="sweeps"),
+    st.Page(operations.page, title="Operations", icon=":material/monitor_heart:", url_path="operations"),
 ]
 st.navigation(pages, position="top").run()

@@ -48,6 +48,34 @@ def choose_many(
     return ordered
 
 
+def write(label: str, name: str, default: str = "", explanation: str | None = None, placeholder: str = "") -> str:
+    """A box for a short text that stands in the URL."""
+    _take_up(name, lambda text: text)
+    if name not in st.session_state:
+        st.session_state[name] = default
+    text: str = st.text_input(label, key=name, help=explanation, placeholder=placeholder, max_chars=80).strip()
+    put(name, text)
+    return text
+
+
+def slide(label: str, name: str, explanation: str | None = None) -> float:
+    """A slider from 0 to 1 that stands in the URL unless it is at 0."""
+
+    def parsed(text: str) -> float | None:
+        try:
+            value = float(text)
+        except ValueError:
+            return None
+        return value if 0 <= value <= 1 else None
+
+    _take_up(name, parsed)
+    if name not in st.session_state:
+        st.session_state[name] = 0.0
+    value: float = st.slider(label, 0.0, 1.0, step=0.05, key=name, help=explanation)
+    put(name, f"{value:g}" if value else "")
+    return value
+
+
 def given(name: str) -> str:
     """What the URL, or the page before this one, has under a name; "" when nothing."""
     return str(st.query_params.get(name) or st.session_state.get(_kept(name)) or "")

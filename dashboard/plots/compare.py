@@ -146,6 +146,8 @@ def overlaps(rows: list[dict[str, Any]], overlap: Overlap, names: tuple[str, str
     subtitle = (
         f"overlap@{k} {wording.percent(shared)}, mean Jaccard {overlap.jaccard.mean():.3f}; further right: more alike"
     )
+    if len(overlap.jaccard) < overlap.users:
+        subtitle += f". Over a sample of {len(overlap.jaccard):,} of the {overlap.users:,} users"
     bars = alt.Chart(charts.data(rows)).mark_rect(color=charts.HUES[5])
     return bars.encode(
         x=alt.X("from:Q", title=f"Jaccard similarity of a user's two lists of {k}", scale=alt.Scale(domain=[0, 1])),

@@ -23,10 +23,10 @@ MEANINGS = {
 
 
 def leaders(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Segment -> the model with the highest mean."""
+    """Segment -> the model with the highest mean; segments in which nobody hits anything are left out."""
     best: dict[str, Mapping[str, Any]] = {}
     for row in rows:
-        if row["segment"] not in best or row["value"] > best[row["segment"]]["value"]:
+        if row["value"] > (best[row["segment"]]["value"] if row["segment"] in best else 0):
             best[row["segment"]] = row
     return {segment: row["model"] for segment, row in best.items()}
 
@@ -34,6 +34,8 @@ def leaders(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 def who_leads(rows: Sequence[Mapping[str, Any]]) -> str:
     found = leaders(rows)
     models = list(dict.fromkeys(found.values()))
+    if not models:
+        return "no model has a hit"
     if len(models) == 1:
         return f"{models[0]} leads in each" if len(found) > 1 else f"{models[0]} leads"
     counts = {model: [segment for segment, own in found.items() if own == model] for model in models}
@@ -168,15 +170,14 @@ def list_shares(rows: list[dict[str, Any]], models: Mapping[str, str], k: int) -
     tail = {row["model"]: row["value"] for row in rows if row["segment"] == "tail"}
     most = max(tail, key=lambda name: tail[name]) if tail else ""
     head = (
-        f"{most} shows most of the long tail: {wording.percent(tail[most])} of its places"
+        f"{most} shows most of the long tail: {wording.percent(tail[most])} of the places"
         if tail
         else "What the lists show"
     )
     tiers_of = ["head", "mid", "tail"]
     title = charts.title(
         head,
-        "; ".join(f"{one}: {MEANINGS[one]}" for one in tiers_of)
-        + ". Each is a mean over the users who have such movies in test, so that a bar need not end at 100 %",
+        "; ".join(f"{one}: {MEANINGS[one]}" for one in tiers_of),
         charts.WIDE,
     )
     shown = [{**row, "place": tiers_of.index(row["segment"])} for row in rows if row["segment"] in tiers_of]
@@ -189,6 +190,7 @@ def list_shares(rows: list[dict[str, Any]], models: Mapping[str, str], k: int) -
                 title=f"Share of the places in lists of {k}",
                 stack="zero",
                 axis=alt.Axis(format=".0%"),
+                scale=alt.Scale(domain=[0, 1]),
             ),
             y=alt.Y("model:N", sort=list(models), title=None, axis=alt.Axis(labelLimit=160, ticks=False, domain=False)),
             color=alt.Color(

@@ -152,7 +152,8 @@ def part_spans(folder: Path) -> list[dict[str, Any]]:
     """Each part of a split: rows, users, movies (estimated where there are over EXACT_ROWS), first and last day."""
     distinct = "approx_count_distinct({})" if rows(folder / SPLIT_FILE) > EXACT_ROWS else "count(DISTINCT {})"
     found = records(
-        f"""SELECT part, count(*) AS rows, {distinct.format("user_id")} AS users, {distinct.format("movie_id")} AS movies,
+        f"""SELECT part, count(*) AS rows, {distinct.format("user_id")} AS users,
+                   {distinct.format("movie_id")} AS movies,
                   strftime(make_timestamp(min(timestamp) * 1000000), '%Y-%m-%d') AS first,
                   strftime(make_timestamp(max(timestamp) * 1000000), '%Y-%m-%d') AS last
            FROM read_parquet(?) GROUP BY part""",

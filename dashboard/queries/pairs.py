@@ -48,6 +48,8 @@ class PairedUsers:
 class Overlap:
     """How alike two models' lists are, of each looked-at user: float64 [n] each."""
 
+    users: int
+    """How many there are; more than n where a sample stands for them."""
     jaccard: Values
     """Shared items / items in either list."""
     shared: Values
@@ -133,7 +135,8 @@ def segments_won(store: ArtifactStore, a: Measured, b: Measured, metric: str) ->
 
 def overlap(a: Path, b: Path, k: int) -> Overlap | None:
     """How alike the first k places of two reports' lists are; None when the files cannot tell."""
-    share = one_in(rows(a / USERS_FILE) or rows(a / LISTS_FILE) // max(k, 1))
+    total = rows(a / USERS_FILE) or rows(a / LISTS_FILE) // max(k, 1)
+    share = one_in(total)
     found = arrays(
         f"""WITH a AS (SELECT user_id, movie_id FROM read_parquet(?) WHERE rank <= ? AND {sampled("user_id", share)}),
                  b AS (SELECT user_id, movie_id FROM read_parquet(?) WHERE rank <= ? AND {sampled("user_id", share)}),
@@ -145,7 +148,8 @@ def overlap(a: Path, b: Path, k: int) -> Overlap | None:
     )
     if not found or not len(found["jaccard"]):
         return None
-    return Overlap(np.asarray(found["jaccard"], dtype=np.float64), np.asarray(found["shared"], dtype=np.float64))
+    jaccard, shared = (np.asarray(found[name], dtype=np.float64) for name in ("jaccard", "shared"))
+    return Overlap(len(jaccard) if share == 1 else total, jaccard, shared)
 
 
 def list_of(folder: Path, movies: Path | None, user: int, k: int) -> list[dict[str, Any]]:

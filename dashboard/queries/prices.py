@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dashboard.queries.parquet import records
+from dashboard.queries.parquet import known, records
 from dashboard.queries.store_files import newest
 
 FOLD_IN_KIND, DIALS_KIND = "fold_in_fidelity", "dial_prices"
@@ -25,7 +25,7 @@ class Curve:
 
 
 def fold_in_curves(root: Path) -> list[Curve]:
-    """Rows with source, size, value, low and high; size is None where the model knew everything."""
+    """Rows on test with source, size, value, low and high; size is None where the model knew everything."""
     return _curves(root, FOLD_IN_KIND, "curve.parquet", "source, size, value, low, high")
 
 
@@ -37,7 +37,9 @@ def dial_prices(root: Path) -> list[Curve]:
 def _curves(root: Path, kind: str, file: str, columns: str) -> list[Curve]:
     found = []
     for made in newest(root, kind):
-        rows = records(f"SELECT {columns} FROM read_parquet(?)", str(made.folder / file))
+        path = made.folder / file
+        only = " WHERE part = 'test'" if known(["part"], path) else ""
+        rows = records(f"SELECT {columns} FROM read_parquet(?){only}", str(path))
         if rows:
             model, device = made.slot.path[:2]
             found.append(Curve(model, device, made.fingerprint, made.facts, tuple(rows)))

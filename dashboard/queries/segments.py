@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.queries.parquet import arrays, records
+from movierec_engine.data.tiers import POPULARITY_UP_TO
 from movierec_engine.evaluation.report import LISTS_FILE, SEGMENTS_FILE
 
 LORENZ_POINTS = 200
@@ -61,3 +62,29 @@ def exposure(folder: Path, k: int, items: int | None) -> Exposure | None:
     places = np.concatenate([[0.0], np.cumsum(every) / every.sum()])
     drawn = np.unique(np.linspace(0, n, LORENZ_POINTS + 1).round().astype(int))
     return Exposure(n, len(shown), drawn / n, places[drawn], gini)
+
+
+def tier_shares(folder: Path, split: Path, k: int) -> list[dict[str, Any]]:
+    """Head's, mid's and tail's share of all first k places; none when the lists or the split cannot be read.
+
+    split: split.parquet, whose train rows make the tiers as `movierec_engine.data.tiers` has them: a movie belongs to
+    the tier in which the train rows of the more popular ones end. Movies without train rows are tail.
+    """
+    bounds = list(POPULARITY_UP_TO.values())
+    found = arrays(
+        """WITH train AS (SELECT movie_id, count(*) AS n FROM read_parquet(?) WHERE part = 'train' GROUP BY movie_id),
+                tiers AS (SELECT movie_id, (sum(n) OVER (ORDER BY n DESC, movie_id) - n) / sum(n) OVER () AS before
+                          FROM train),
+                shown AS (SELECT movie_id, count(*) AS places FROM read_parquet(?) WHERE rank <= ? GROUP BY movie_id)
+           SELECT coalesce(before, 1.0) AS before, places FROM shown LEFT JOIN tiers USING (movie_id)""",
+        *(str(split), str(folder / LISTS_FILE), k),
+    )
+    if found is None or not len(found["places"]):
+        return []
+    before = np.asarray(found["before"], dtype=np.float64)
+    tier = np.minimum(np.searchsorted(bounds, before, side="right"), len(bounds) - 1)
+    places = np.bincount(tier, weights=np.asarray(found["places"], dtype=np.float64), minlength=len(bounds))
+    return [
+        {"segment": name, "value": float(own / places.sum())}
+        for name, own in zip(POPULARITY_UP_TO, places, strict=True)
+    ]

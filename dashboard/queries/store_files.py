@@ -11,7 +11,9 @@ from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
 Signature = tuple[tuple[str, int, int], ...]
 
 DATA_KINDS = ("raw_ratings", "raw_movies", "interactions", "splits")
-"""Kinds whose slots are a data set's; all others are a model's on a device."""
+"""Kinds whose slots are a data set's."""
+SINGLE_KINDS = ("release_decision", "sweep", "leaderboard")
+"""Kinds that have one slot for all; the slots of all others are a model's on a device."""
 
 _SLOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 _SIGNING = ("manifest.json", "report.json")
@@ -54,6 +56,8 @@ def folders(path: Path) -> list[Path]:
 
 
 def slot_folders(root: Path, kind: str) -> list[Path]:
+    if kind in SINGLE_KINDS:
+        return [root / kind] if (root / kind).is_dir() else []
     if kind in DATA_KINDS:
         return folders(root / kind)
     return [folder for model in folders(root / kind) for folder in folders(model)]

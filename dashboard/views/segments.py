@@ -9,6 +9,7 @@ from dashboard import charts, controls, shell, state, wording
 from dashboard.controls import Chosen
 from dashboard.plots import segments as plots
 from dashboard.queries import leaderboard, prices, segments, store_files
+from dashboard.queries.data import SPLIT_FILE
 from dashboard.queries.prices import Curve
 from dashboard.queries.reports import Snapshot
 from dashboard.queries.segments import Exposure
@@ -56,6 +57,11 @@ def _segments(folders: dict[str, str], metric: str) -> list[dict[str, Any]]:
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
 def _exposure(folder: str, k: int, items: int | None) -> Exposure | None:
     return segments.exposure(Path(folder), k, items)
+
+
+@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+def _tier_shares(folder: str, split: str, k: int) -> list[dict[str, Any]]:
+    return segments.tier_shares(Path(folder), Path(split), k)
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
@@ -119,10 +125,19 @@ def _catalogue(root: Path, snapshot: Snapshot, chosen: Chosen) -> None:
             )
     with right:
         _novelty(snapshot, chosen)
-    folders = {chosen.labels[one.id]: one.folder for one in chosen.standings}
-    shares = [row for row in _segments(folders, f"list_share@{chosen.k}") if row["kind"] == "popularity"]
+    split = store_files.parent_folder(root, chosen.standings[0].splits)
+    shares = [
+        {"model": chosen.labels[one.id], **row}
+        for one in chosen.standings
+        for row in (_tier_shares(one.folder, str(split / SPLIT_FILE), chosen.k) if split else [])
+    ]
     if shares:
         charts.draw(plots.list_shares(shares, chosen.models, chosen.k), shares, f"list-shares-at-{chosen.k}")
+    else:
+        shell.missing(
+            "What is head and tail of the catalogue cannot be told: the lists or their split cannot be read.",
+            f"movierec evaluate --model {chosen.standings[0].model}",
+        )
 
 
 def _items(root: Path, chosen: Chosen) -> int | None:

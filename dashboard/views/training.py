@@ -197,7 +197,7 @@ def _table(shown: dict[str, Run]) -> None:
             "Epochs": run.epochs,
             "Seconds per epoch": round(run.seconds / run.epochs, 3) if run.seconds and run.epochs else None,
             "Validation NDCG@10": run.validation.get("ndcg@10"),
-            "MLflow": f"{mlflow}/#/experiments/0/runs/{run.mlflow}" if linked and run.mlflow else run.mlflow,
+            "MLflow": f"{mlflow}/#/runs/{run.mlflow}" if linked and run.mlflow else run.mlflow,
             "Dagster": f"{dagster}/runs/{run.dagster}" if run.dagster else "",
         }
         for label, run in shown.items()

@@ -1,6 +1,7 @@
-"""A store with known reports, and the page over it."""
+"""Stores with known content, and the pages over them."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from known_store import fill
 from streamlit.testing.v1 import AppTest
 
 from movierec_engine.store import Artifact, ArtifactStore, Slot
@@ -15,6 +17,7 @@ from movierec_engine.store import Artifact, ArtifactStore, Slot
 APP = str(Path(__file__).parents[2] / "dashboard" / "app.py")
 
 Publish = Callable[..., Artifact]
+Open = Callable[..., AppTest]
 
 
 @pytest.fixture
@@ -96,6 +99,38 @@ def open_page(store: ArtifactStore) -> Callable[..., AppTest]:
 
     def opened(**parameters: str) -> AppTest:
         app = AppTest.from_file(APP, default_timeout=30)
+        for name, value in parameters.items():
+            app.query_params[name] = value
+        app.run()
+        assert not app.exception
+        return app
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def known(tmp_path_factory: pytest.TempPathFactory) -> ArtifactStore:
+    """The known store; nobody changes it."""
+    return fill(tmp_path_factory.mktemp("known") / "store")
+
+
+@pytest.fixture
+def damaged(known: ArtifactStore, tmp_path: Path) -> ArtifactStore:
+    """A copy to do harm to."""
+    shutil.copytree(known.root, tmp_path / "store")
+    return ArtifactStore(tmp_path / "store")
+
+
+@pytest.fixture
+def visit(monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Open a page of the dashboard over a store, with query parameters; no API answers."""
+
+    def opened(store: ArtifactStore, page: str, **parameters: str) -> AppTest:
+        monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(store.root))
+        monkeypatch.setenv("MOVIEREC_API_URL", "http://127.0.0.1:9")
+        app = AppTest.from_file(APP, default_timeout=60)
+        if page != "leaderboard":
+            app.switch_page(f"views/{page}.py")
         for name, value in parameters.items():
             app.query_params[name] = value
         app.run()

@@ -1,17 +1,31 @@
 """A small store in which everything that the pages show can be worked out by hand.
 
 Three users and four movies; `ease` (a) and `popularity` (b) with lists of two, and a learning curve of `lightgcn`.
+Indices of ease and popularity, of which ease is promoted; two decisions, a sweep, a backtest and a feedback log.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy import sparse
 
+from movierec_engine import trials
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.ratings import MOVIES_SCHEMA
 from movierec_engine.evaluation.segments import SEGMENTS_SCHEMA
+from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, log_file
+from movierec_engine.models.newcomers import Basis
+from movierec_engine.models.newcomers.linear import LinearNewcomers
+from movierec_engine.pipeline.decisions import Decision, carry_out, record
+from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
+from movierec_engine.retrieval.flat import shared_vectors
 from movierec_engine.store import Artifact, ArtifactStore, Slot
+from movierec_engine.taste_dials import ItemFacts
+from movierec_engine.trials import Trial
 
 DAY = 86_400
 START = 946_684_800
@@ -27,18 +41,28 @@ RATINGS = {
 NDCG = {"ease": [0.9, 0.5, 0.5], "popularity": [0.3, 0.5, 0.6]}
 LISTS = {"ease": [(10, 20), (20, 30), (30, 40)], "popularity": [(10, 20), (10, 20), (10, 20)]}
 """Of users 1, 2 and 3."""
+VECTORS = [[0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.1, 0.0], [0.3, 0.2, 0.0, 0.1], [0.1, 0.4, 0.6, 0.0]]
+"""What movie j of a history, by column, adds to ease's score of movie i, by row; movies 10, 20, 30 and 40."""
+TRIALS = {1: (0.1, 0.2), 10: (0.3, 0.4), 100: (0.2, 0.3)}
+"""l2 -> validation of two seeds; test is 0.05 less."""
 
 
 def fill(root: Path) -> ArtifactStore:
     """Publish everything."""
     store = ArtifactStore(root)
     splits, movies = _data(store)
+    indices = {}
     for model, epochs in (("ease", 0), ("popularity", 0), ("lightgcn", 3)):
         trained = _trained(store, model, epochs, splits)
         if model in NDCG:
             _report(store, model, trained, splits, movies)
+            indices[model] = _index(store, model, trained, splits)
         if model == "ease":
             _curves(store, trained)
+            _backtest(store)
+    _decisions(store, indices)
+    _sweep(store)
+    _feedback(store)
     return store
 
 
@@ -181,13 +205,14 @@ def _report(store: ArtifactStore, model: str, trained: Artifact, splits: Artifac
 
 def _curves(store: ArtifactStore, trained: Artifact) -> None:
     curve = [
-        {"source": source, "size": size, "value": value, "low": value - 0.01, "high": value + 0.01}
+        {"part": part, "source": source, "size": size, "value": value, "low": value - 0.01, "high": value + 0.01}
+        for part, others in (("validation", 0.3), ("test", 0.0))
         for source, size, value in (
-            ("popularity", 0, 0.1),
-            ("fold_in", 1, 0.12),
-            ("fold_in", 4, 0.16),
-            ("whole_history", None, 0.18),
-            ("trained_in", None, 0.2),
+            ("popularity", 0, 0.1 + others),
+            ("fold_in", 1, 0.12 + others),
+            ("fold_in", 4, 0.16 + others),
+            ("whole_history", None, 0.18 + others),
+            ("trained_in", None, 0.2 + others),
         )
     ]
     prices = [
@@ -207,3 +232,127 @@ def _curves(store: ArtifactStore, trained: Artifact) -> None:
         parents=parents,
     )
     _publish(store, Slot("dial_prices", slot), {"prices.parquet": pa.Table.from_pylist(prices)}, parents=parents)
+
+
+def _index(store: ArtifactStore, model: str, trained: Artifact, splits: Artifact) -> Artifact:
+    """User 1 has 10 in train and 20 in validation, user 2 has 10 in train, user 3 has nothing."""
+    vectors = np.array(VECTORS, dtype=np.float32)
+    history = sparse.csr_matrix(np.array([[1, 0, 0, 0], [1, 0, 0, 0], [0] * 4], dtype=np.float32))
+    table = {
+        "movie_id": [10, 20, 30, 40],
+        "title": ["Ten", "Twenty", "Thirty", "Forty"],
+        "year": [1990, 1991, 1992, None],
+        "genres": [["Drama"], ["Drama", "Comedy"], ["Comedy"], []],
+    }
+    faiss = build_faiss(vectors, "Flat")
+    index = RetrievalIndex(
+        index=faiss,
+        vectors=shared_vectors(faiss),
+        users=IdMap(np.array([1, 2, 3])),
+        items=IdMap(np.array([10, 20, 30, 40])),
+        queries=history,
+        seen=sparse.csr_matrix(np.array([[1, 1, 0, 0], [1, 0, 0, 0], [0] * 4], dtype=np.float32)),
+        history=history,
+        known=sparse.csr_matrix((3, 0), dtype=np.float32),
+        popularity=np.array([2, 0, 0, 0], dtype=np.float32),
+        personal=np.array([model == "ease", model == "ease", False]),
+        similar=np.array([[1, 2], [0, 2], [3, -1], [2, -1]], dtype=np.int32),
+        similarity=np.array([[0.9, 0.5], [0.9, 0.4], [0.7, 0.0], [0.7, 0.0]], dtype=np.float32),
+        movies=pa.table(table, schema=MOVIES_SCHEMA),
+        item_facts=ItemFacts(
+            genres=np.array([[1, 0], [1, 1], [0, 1], [0, 0]], dtype=np.float32),
+            year=np.array([1990, 1991, 1992, 0], dtype=np.int32),
+            share=np.array([2 / 3, 1 / 3, 1 / 3, 1 / 3]),
+            embeddings=np.array([[1, 0], [0.8, 0.6], [0, 1], [-1, 0]], dtype=np.float32),
+        ),
+        newcomers=LinearNewcomers(Basis(vectors, history)),
+        facts=IndexFacts(model, "cpu", "Flat", 4, 1.0, 10, 3, 0.1, 1),
+    )
+    recall = 1.0 if model == "ease" else 0.5
+    return store.publish(
+        Slot("faiss_index", (model, "cpu")),
+        index.save,
+        key="k",
+        fingerprint=FINGERPRINT,
+        parents={"trained_model": trained, "splits": splits},
+        facts={"factory": "Flat", "recall": recall, "recall_k": 10, "users_sampled": 3},
+    )
+
+
+def _decisions(store: ArtifactStore, indices: dict[str, Artifact]) -> None:
+    """The gate promotes ease, then keeps it against popularity."""
+    ease, popularity = indices["ease"], indices["popularity"]
+    model = ease.parents["trained_model"]
+    promoted = Decision("promoted", "ease is the first", "gate", "", ease.reference, ease.reference, "", model)
+    carry_out(store, record(store, promoted, {"user": "somebody"}), ease)
+    against = {"name": "champion ease", "difference": -0.2, "low": -0.3, "high": -0.1, "users": 3, "passed": False}
+    kept = Decision(
+        verdict="kept",
+        sentence="ease stays",
+        by="gate",
+        champion=ease.reference,
+        served=ease.reference,
+        challenger=popularity.reference,
+        evidence={
+            "metric": "ndcg@2",
+            "part": "validation",
+            "comparisons": [{**against, "sentence": "is lower"}],
+            "checks": [{"name": "index_is_there", "passed": True, "sentence": "it is there"}],
+        },
+    )
+    record(store, kept, {"user": "somebody"})
+
+
+def _sweep(store: ArtifactStore) -> None:
+    tried = [
+        Trial(
+            overrides=("model=ease", f"model.l2={l2}", f"seed={seed}"),
+            report=f"evaluation_report/ease/cpu/{l2}-{seed}",
+            model="ease",
+            device="cpu",
+            seed=seed,
+            fingerprint=FINGERPRINT,
+            seconds=2.0,
+            validation={"ndcg@10": value},
+            test={"ndcg@10": value - 0.05},
+        )
+        for l2, values in TRIALS.items()
+        for seed, value in enumerate(values, start=1)
+    ]
+    failed = Trial(("model=ease", "model.l2=-1", "seed=1"), error="l2 must be positive")
+    trials.conclude(store, [*tried, failed], "ndcg@10", "max", ["model=ease", "model.l2=1,10,100", "seed=1,2"])
+
+
+def _backtest(store: ArtifactStore) -> None:
+    """Two windows; in the second, half of the users are new."""
+    windows = [
+        {
+            "window": number,
+            "test_from": START + number * 100 * DAY,
+            "users": 4,
+            "users_without_history": 2 * (number - 1),
+        }
+        for number in (1, 2)
+    ]
+    measures = [
+        {"window": number, "users": users, "count": 4, "metric": "ndcg@10", "value": value, "low": 0.1, "high": 0.9}
+        for number, value in ((1, 0.4), (2, 0.3))
+        for users in ("all", "with_history")
+    ]
+    tables = {"windows.parquet": pa.Table.from_pylist(windows), "metrics.parquet": pa.Table.from_pylist(measures)}
+    _publish(store, Slot("backtest", ("ease", "cpu")), tables, facts={"windows": 2, "data": "tiny"})
+
+
+def _feedback(store: ArtifactStore) -> None:
+    """Four lists of an experiment; of two by each variant, one by `new` was clicked."""
+    log = FeedbackLog(log_file(store.root, "tiny"))
+    for number, variant in enumerate(("old", "old", "new", "new"), start=1):
+        shown = Exposure(f"r{number}", number, (10, 20), model="ease", experiment="trial", variant=variant)
+        log.expose([shown])
+    log.record(
+        [
+            FeedbackEvent("a", user_id=3, movie_id=10, kind="click", request_id="r3"),
+            FeedbackEvent("b", user_id=3, movie_id=10, kind="rating", rating=5.0),
+        ]
+    )
+    log.close()

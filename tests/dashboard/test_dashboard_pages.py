@@ -2,14 +2,13 @@
 
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from known_store import fill
+from page_reading import metrics, text, titles
 from streamlit.testing.v1 import AppTest
 
 from dashboard.plots import data as data_plots
@@ -17,62 +16,17 @@ from dashboard.queries import data, pairs, prices, segments, training
 from dashboard.views.training import setting_rows
 from movierec_engine.store import ArtifactStore, Slot
 
-APP = str(Path(__file__).parents[2] / "dashboard" / "app.py")
-PAGES = ("compare", "training", "segments", "data")
+PAGES = ("compare", "training", "segments", "data", "explore", "sweeps", "operations")
 
 Open = Callable[..., AppTest]
-
-
-@pytest.fixture(scope="session")
-def known(tmp_path_factory: pytest.TempPathFactory) -> ArtifactStore:
-    return fill(tmp_path_factory.mktemp("known") / "store")
-
-
-@pytest.fixture
-def damaged(known: ArtifactStore, tmp_path: Path) -> ArtifactStore:
-    """A copy to do harm to."""
-    shutil.copytree(known.root, tmp_path / "store")
-    return ArtifactStore(tmp_path / "store")
-
-
-@pytest.fixture
-def visit(monkeypatch: pytest.MonkeyPatch) -> Open:
-    """Open a page of the dashboard over a store, with query parameters."""
-
-    def opened(store: ArtifactStore, page: str, **parameters: str) -> AppTest:
-        monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(store.root))
-        app = AppTest.from_file(APP, default_timeout=60)
-        if page != "leaderboard":
-            app.switch_page(f"views/{page}.py")
-        for name, value in parameters.items():
-            app.query_params[name] = value
-        app.run()
-        assert not app.exception
-        return app
-
-    return opened
-
-
-def text(app: AppTest) -> str:
-    kinds = ("markdown", "caption", "warning", "info", "subheader")
-    return re.sub(r"\\(.)", r"\1", "\n".join(element.value for kind in kinds for element in app.get(kind)))
-
-
-def titles(app: AppTest) -> list[str]:
-    """The titles of the charts."""
-    specs = [json.loads(chart.proto.spec) for chart in app.get("vega_lite_chart")]
-    return [" ".join(spec["title"]["text"]) for spec in specs]
-
-
-def metrics(app: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in app.metric}
 
 
 @pytest.mark.parametrize("page", ["leaderboard", *PAGES])
 def test_an_empty_store_says_which_command_fills_it(visit: Open, tmp_path: Path, page: str) -> None:
     app = visit(ArtifactStore(tmp_path / "nothing"), page)
-    assert "make demo" in app.code[0].value
-    assert "movierec train" in app.code[0].value
+    commands = "\n".join(one.value for one in app.code) + text(app)
+    assert "make demo" in commands
+    assert "movierec train" in commands
 
 
 @pytest.mark.parametrize("page", ["leaderboard", *PAGES])

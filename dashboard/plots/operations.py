@@ -1,0 +1,388 @@
+"""What was decided about releases and why, whether models keep their worth, and what people and the API say."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from dashboard import charts, wording
+from dashboard.queries.api_health import Endpoint
+from dashboard.queries.backtests import GROUPS, Backtest
+from dashboard.queries.releases import Made
+from movierec_engine.pipeline.decisions import KEPT, PIN, PROMOTED, PRUNED, REFUSED, ROLLED_BACK, UNPIN
+
+VERDICTS = {
+    PROMOTED: (charts.HUES[2], "triangle-up"),
+    ROLLED_BACK: (charts.HUES[0], "triangle-down"),
+    KEPT: (charts.HUES[1], "circle"),
+    REFUSED: (charts.HUES[3], "cross"),
+    PIN: (charts.HUES[4], "square"),
+    UNPIN: (charts.HUES[5], "diamond"),
+    PRUNED: (charts.GREY, "stroke"),
+}
+"""Verdict -> its hue and shape."""
+MEANINGS = "kept: the challenger was no better; refused: it failed a check"
+KIND_HUES = {
+    "list shown": charts.GREY,
+    "click": charts.HUES[1],
+    "rating": charts.HUES[2],
+    "not interested": charts.HUES[0],
+}
+
+
+def name_of(reference: str) -> str:
+    """The model, and the device where it is not the usual one, of an index or a trained model."""
+    parts = reference.split("/")
+    if len(parts) < 3:
+        return "–"
+    return parts[1] if parts[2] == "cpu" else f"{parts[1]} ({parts[2]})"
+
+
+def decision_rows(made: Sequence[Made]) -> list[dict[str, Any]]:
+    """One row a decision, oldest first."""
+    return [
+        {
+            "at": f"{one.decision.at[:19]}Z",
+            "verdict": one.decision.verdict,
+            "model": name_of(one.decision.challenger or one.decision.champion),
+            "served": name_of(one.decision.served),
+            "by": one.decision.by,
+            "sentence": one.decision.sentence,
+            "reason": one.decision.reason,
+            "carried out": one.carried_out,
+        }
+        for one in reversed(made)
+    ]
+
+
+def decisions(rows: list[dict[str, Any]]) -> charts.Chart:
+    moved = [row for row in rows if row["verdict"] in (PROMOTED, ROLLED_BACK)]
+    stopped = sum(row["verdict"] in (KEPT, REFUSED) for row in rows)
+    head = (
+        f"{wording.counted(len(rows), 'decision')}: {len(moved)} changed what is served, "
+        f"{wording.counted(stopped, 'challenger')} did not get through"
+    )
+    present = [verdict for verdict in VERDICTS if any(row["verdict"] == verdict for row in rows)]
+    other = sorted({row["verdict"] for row in rows} - set(present))
+    domain = [*present, *other]
+    marks = [VERDICTS.get(verdict, (charts.GREY, "circle")) for verdict in domain]
+    legend = alt.Legend(title=None, orient="top", symbolOpacity=1)
+    order = list(dict.fromkeys(row["model"] for row in reversed(rows)))
+    first, last = rows[0]["at"], rows[-1]["at"]
+    form = "%H:%M:%S" if first[:10] == last[:10] else "%d %b, %H:%M" if first[:8] == last[:8] else "%d %b %Y"
+    axis = alt.Axis(format=form, labelOverlap=True)
+    return (
+        alt.Chart(charts.data(rows))
+        .mark_point(size=150, filled=True, opacity=0.9)
+        .encode(
+            x=alt.X("at:T", title="Time, UTC", scale=alt.Scale(type="utc"), axis=axis),
+            y=alt.Y(
+                "model:N", sort=order, title="What the decision was about", axis=alt.Axis(grid=True, labelLimit=160)
+            ),
+            color=alt.Color(
+                "verdict:N", scale=alt.Scale(domain=domain, range=[hue for hue, _ in marks]), legend=legend
+            ),
+            shape=alt.Shape(
+                "verdict:N", scale=alt.Scale(domain=domain, range=[own for _, own in marks]), legend=legend
+            ),
+            tooltip=[
+                alt.Tooltip("at:N", title="At, UTC"),
+                alt.Tooltip("verdict:N", title="Verdict"),
+                alt.Tooltip("model:N", title="About"),
+                alt.Tooltip("served:N", title="Served from then on"),
+                alt.Tooltip("by:N", title="By"),
+                alt.Tooltip("reason:N", title="Reason"),
+            ],
+        )
+        .properties(title=charts.title(head, MEANINGS, charts.WIDE), height=36 * len(order) + 190)
+    )
+
+
+def evidence_rows(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a challenger was weighed against: name, difference with its interval, whether it held."""
+    rows = []
+    for one in evidence.get("comparisons") or []:
+        if isinstance(one, dict):
+            numbers = {name: one.get(name) for name in ("difference", "low", "high", "users")}
+            row = {"against": str(one.get("name", "")), "held": bool(one.get("passed")), **numbers}
+            rows.append({**row, "sentence": str(one.get("sentence", ""))})
+    return rows
+
+
+def evidence(rows: list[dict[str, Any]], challenger: str, metric: str, part: str) -> charts.Chart:
+    """The challenger minus each other model, on the same users."""
+    lost = [row["against"] for row in rows if not row["held"]]
+    head = f"{challenger} holds against everything that it was weighed against"
+    if lost:
+        head = f"{challenger} does not hold against {wording.listed(lost)}"
+    title = wording.metric_title(metric)
+    subtitle = f"mean difference in {title} on {part}, line: 95 % interval; left of 0: the challenger is worse"
+    order = [row["against"] for row in rows]
+    base = alt.Chart(charts.data([{**row, "result": "holds" if row["held"] else "does not hold"} for row in rows]))
+    y = alt.Y("against:N", sort=order, title=None, axis=alt.Axis(labelLimit=260, ticks=False, domain=False))
+    color = alt.Color(
+        "result:N",
+        scale=alt.Scale(domain=["holds", "does not hold"], range=[charts.SECOND, charts.FIRST]),
+        legend=alt.Legend(title=None, orient="top", symbolOpacity=1),
+    )
+    tooltip = [
+        alt.Tooltip("against:N", title="Against"),
+        alt.Tooltip("difference:Q", title="Difference", format="+.4f"),
+        alt.Tooltip("low:Q", title="95 % from", format="+.4f"),
+        alt.Tooltip("high:Q", title="95 % to", format="+.4f"),
+        alt.Tooltip("users:Q", title="Users", format=","),
+    ]
+    axis = f"Difference in {title} on {part}, challenger minus the other"
+    zero = alt.Chart(charts.data([{"zero": 0}])).mark_rule(color=charts.QUIET, strokeDash=[3, 3]).encode(x="zero:Q")
+    return alt.layer(
+        zero,
+        base.mark_rule(strokeWidth=3, opacity=0.6).encode(
+            x=alt.X("low:Q", title=axis), x2="high:Q", y=y, color=color, tooltip=tooltip
+        ),
+        base.mark_point(size=90, filled=True, opacity=1).encode(
+            x=alt.X("difference:Q", title=axis), y=y, color=color, tooltip=tooltip
+        ),
+    ).properties(title=charts.title(head, subtitle, 62), height=30 * len(rows) + 210)
+
+
+def backtest_rows(found: Mapping[str, Backtest], metric: str, users: str) -> list[dict[str, Any]]:
+    return [
+        {"model": label, **{name: row[name] for name in ("window", "from", "value", "low", "high", "count")}}
+        for label, one in found.items()
+        for row in one.values(metric, users)
+    ]
+
+
+def backtest(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str, users: str) -> charts.Chart:
+    """Every model's metric by the time that it was tested on."""
+    title = wording.metric_title(metric)
+    wins: dict[str, int] = {}
+    for window in dict.fromkeys(row["window"] for row in rows):
+        best = max((row for row in rows if row["window"] == window), key=lambda row: row["value"])
+        wins[best["model"]] = wins.get(best["model"], 0) + 1
+    windows = sum(wins.values())
+    top = max(wins, key=lambda name: wins[name])
+    own = sorted((row for row in rows if row["model"] == top), key=lambda row: row["window"])
+    lowest, highest = min(own, key=lambda row: row["value"]), max(own, key=lambda row: row["value"])
+    span = f"{lowest['value']:.3f} to {highest['value']:.3f} over the windows"
+    head = f"{top} has the highest {title} in {wins[top]} of {windows} windows: {span}"
+    if len(models) == 1:
+        head = f"{top}: {title} of {span}"
+    base = alt.Chart(charts.data(rows))
+    x = alt.X(
+        "from:O",
+        title="Tested from this day on, after training on all before it",
+        axis=alt.Axis(labelAngle=0, labelLimit=110),
+    )
+    y = alt.Y("value:Q", title=f"{title}, {GROUPS[users]}", scale=alt.Scale(zero=False))
+    color = charts.model_color(models, charts.model_legend())
+    tooltip = [
+        alt.Tooltip("model:N", title="Model"),
+        alt.Tooltip("from:N", title="Tested from"),
+        alt.Tooltip("value:Q", title=title, format=".4f"),
+        alt.Tooltip("low:Q", title="95 % from", format=".4f"),
+        alt.Tooltip("high:Q", title="95 % to", format=".4f"),
+        alt.Tooltip("count:Q", title="Users", format=","),
+    ]
+    return alt.layer(
+        base.mark_errorband(opacity=0.14).encode(x=x, y=alt.Y("low:Q", title=""), y2="high:Q", color=color),
+        base.mark_line(point=alt.OverlayMarkDef(size=60), strokeWidth=2.2).encode(
+            x=x, y=y, color=color, strokeDash=charts.model_dash(models, charts.model_legend()), tooltip=tooltip
+        ),
+    ).properties(title=charts.title(head, "band: 95 % interval over the window's users", 62), height=380)
+
+
+def by_day(rows: list[dict[str, Any]], totals: Mapping[str, int]) -> charts.Chart:
+    """Events by day, stacked by kind."""
+    kinds = [kind for kind in KIND_HUES if any(row["kind"] == kind for row in rows)]
+    kinds += sorted({row["kind"] for row in rows} - set(kinds))
+    busiest = max(dict.fromkeys(row["day"] for row in rows), key=lambda day: _on(rows, day))
+    said = sum(count for kind, count in totals.items() if kind != "list shown")
+    head = f"{wording.counted(said, 'event')} so far; the busiest day was {busiest}"
+    if totals.get("list shown"):
+        head += f"; {wording.counted(totals['list shown'], 'list')} of experiments were shown"
+    hues = [KIND_HUES.get(kind, charts.HUES[3]) for kind in kinds]
+    return (
+        alt.Chart(charts.data(rows))
+        .mark_bar(size=14)
+        .encode(
+            x=alt.X(
+                "utcyearmonthdate(day):T",
+                title="Day, UTC",
+                scale=alt.Scale(type="utc"),
+                axis=alt.Axis(format="%d %b", tickCount="day", labelOverlap=True),
+            ),
+            y=alt.Y("events:Q", title="Events a day", stack="zero", axis=alt.Axis(tickMinStep=1, format="~s")),
+            color=alt.Color(
+                "kind:N",
+                scale=alt.Scale(domain=kinds, range=hues),
+                legend=alt.Legend(title=None, orient="top", symbolOpacity=1),
+            ),
+            tooltip=[
+                alt.Tooltip("day:N", title="Day"),
+                alt.Tooltip("kind:N", title="Kind"),
+                alt.Tooltip("events:Q", title="Events", format=","),
+            ],
+        )
+        .properties(title=charts.title(head, "by the server's clock", 62), height=360)
+    )
+
+
+def _on(rows: Sequence[Mapping[str, Any]], day: str) -> int:
+    return sum(int(row["events"]) for row in rows if row["day"] == day and row["kind"] != "list shown")
+
+
+def rate_rows(rates: Sequence[Mapping[str, Any]], experiment: str) -> list[dict[str, Any]]:
+    """A row a variant, model and rate; an interleaved list is of no variant."""
+    return [
+        {
+            "variant": f"{one['variant']} ({one['model']})",
+            "rate": name,
+            "value": one[f"{key}_rate"],
+            "low": one[f"{key}_rate_low"],
+            "high": one[f"{key}_rate_high"],
+            "lists": one["lists"],
+            "users": one["users"],
+        }
+        for one in rates
+        if one["experiment"] == experiment and one["variant"]
+        for key, name in (("click", "with a click"), ("like", "with a like"))
+        if one[f"{key}_rate"] is not None
+    ]
+
+
+def rates(rows: list[dict[str, Any]], experiment: str) -> charts.Chart:
+    clicks = sorted((row for row in rows if row["rate"] == "with a click"), key=lambda row: -row["value"])
+    head = f"{experiment}: {clicks[0]['variant']} has a click in {wording.percent(clicks[0]['value'])} of its lists"
+    if len(clicks) > 1:
+        apart = clicks[0]["low"] > clicks[1]["high"]
+        head += f"; {'more than' if apart else 'not told apart from'} {clicks[1]['variant']}"
+    base = alt.Chart(charts.data(rows))
+    y = alt.Y("variant:N", title=None, axis=alt.Axis(labelLimit=220, ticks=False, domain=False))
+    offset = alt.YOffset("rate:N")
+    color = alt.Color(
+        "rate:N",
+        scale=alt.Scale(domain=["with a click", "with a like"], range=[charts.HUES[1], charts.HUES[2]]),
+        legend=alt.Legend(title=None, orient="top", symbolOpacity=1),
+    )
+    tooltip = [
+        alt.Tooltip("variant:N", title="Variant"),
+        alt.Tooltip("rate:N", title="Lists"),
+        alt.Tooltip("value:Q", title="Share", format=".1%"),
+        alt.Tooltip("low:Q", title="95 % from", format=".1%"),
+        alt.Tooltip("high:Q", title="95 % to", format=".1%"),
+        alt.Tooltip("lists:Q", title="Lists", format=","),
+        alt.Tooltip("users:Q", title="Users", format=","),
+    ]
+    x = alt.X("low:Q", title="Share of the lists that were shown", axis=alt.Axis(format=".0%"))
+    variants = len({row["variant"] for row in rows})
+    return alt.layer(
+        base.mark_rule(strokeWidth=3, opacity=0.55).encode(x=x, x2="high:Q", y=y, yOffset=offset, color=color),
+        base.mark_point(size=90, filled=True, opacity=1).encode(
+            x="value:Q", y=y, yOffset=offset, color=color, tooltip=tooltip
+        ),
+    ).properties(
+        title=charts.title(head, "line: Wilson's 95 % interval, which takes lists as independent", 62),
+        height=64 * variants + 200,
+    )
+
+
+def duel(row: Mapping[str, Any]) -> str:
+    """What an interleaved duel has found, as a sentence."""
+    first, second = row["first"], row["second"]
+    won = f"{first} won {row['first_wins']:,} and {second} {row['second_wins']:,} of {row['lists']:,} interleaved lists"
+    if row["p_value"] is None:
+        return f"{won}: nothing can be told yet"
+    ahead = first if row["first_wins"] > row["second_wins"] else second
+    told = f"{ahead} is preferred" if row["p_value"] < 0.05 else "no preference can be told"
+    return f"{won}: {told} ({wording.p_value(row['p_value'])}, sign test)"
+
+
+_OUTCOMES = ("ties", "without clicks")
+
+
+def duel_rows(found: Sequence[Mapping[str, Any]], experiment: str) -> list[dict[str, Any]]:
+    """A row a pair of variants and outcome of their interleaved lists."""
+    return [
+        {"pair": f"{one['first']} and {one['second']}", "outcome": outcome, "lists": count}
+        for one in found
+        if one["experiment"] == experiment
+        for outcome, count in (
+            (f"won by {one['first']}", one["first_wins"]),
+            (f"won by {one['second']}", one["second_wins"]),
+            ("ties", one["ties"]),
+            ("without clicks", one["without_clicks"]),
+        )
+    ]
+
+
+def duels(rows: list[dict[str, Any]], found: Sequence[Mapping[str, Any]], experiment: str) -> charts.Chart:
+    """How the interleaved lists ended."""
+    own = [one for one in found if one["experiment"] == experiment]
+    won = list(dict.fromkeys(row["outcome"] for row in rows if row["outcome"] not in _OUTCOMES))
+    domain = [*won, *_OUTCOMES]
+    hues = [*(charts.HUES[place % len(charts.HUES)] for place in range(len(won))), charts.QUIET, charts.GREY + "60"]
+    shown = [{**row, "place": domain.index(row["outcome"])} for row in rows]
+    subtitle = "a list is won by the variant that brought in more of its clicked movies"
+    return (
+        alt.Chart(charts.data(shown))
+        .mark_bar()
+        .encode(
+            x=alt.X("lists:Q", title="Interleaved lists", stack="zero"),
+            y=alt.Y("pair:N", title=None, axis=alt.Axis(labelLimit=200, ticks=False, domain=False)),
+            color=alt.Color(
+                "outcome:N",
+                scale=alt.Scale(domain=domain, range=hues),
+                legend=alt.Legend(title=None, orient="top", columns=2),
+            ),
+            order=alt.Order("place:Q"),
+            tooltip=[
+                alt.Tooltip("pair:N", title="Between"),
+                alt.Tooltip("outcome:N", title="Lists"),
+                alt.Tooltip("lists:Q", title="How many", format=","),
+            ],
+        )
+        .properties(
+            title=charts.title(f"{experiment}: {'; '.join(map(duel, own))}", subtitle, 58),
+            height=40 * len(own) + 240,
+        )
+    )
+
+
+def endpoint_rows(endpoints: Sequence[Endpoint]) -> list[dict[str, Any]]:
+    return [
+        {"endpoint": one.endpoint, "measure": name, "milliseconds": value * 1000, "requests": one.requests}
+        for one in endpoints
+        for name, value in (("median", one.median), ("95th percentile", one.p95))
+        if value is not None
+    ]
+
+
+def latencies(rows: list[dict[str, Any]]) -> charts.Chart:
+    slowest = max((row for row in rows if row["measure"] == "95th percentile"), key=lambda row: row["milliseconds"])
+    head = f"Slowest is {slowest['endpoint']}: 95 % of its answers come within {slowest['milliseconds']:,.0f} ms"
+    order = list(dict.fromkeys(row["endpoint"] for row in rows))
+    return (
+        alt.Chart(charts.data(rows))
+        .mark_bar()
+        .encode(
+            x=alt.X("milliseconds:Q", title="Time to the answer, ms"),
+            y=alt.Y("endpoint:N", sort=order, title=None, axis=alt.Axis(labelLimit=240, ticks=False, domain=False)),
+            yOffset=alt.YOffset("measure:N", sort=["median", "95th percentile"]),
+            color=alt.Color(
+                "measure:N",
+                scale=alt.Scale(domain=["median", "95th percentile"], range=[charts.HUES[5], charts.HUES[1]]),
+                legend=alt.Legend(title=None, orient="top"),
+            ),
+            tooltip=[
+                alt.Tooltip("endpoint:N", title="Endpoint"),
+                alt.Tooltip("measure:N", title="Measure"),
+                alt.Tooltip("milliseconds:Q", title="ms", format=",.1f"),
+                alt.Tooltip("requests:Q", title="Requests", format=","),
+            ],
+        )
+        .properties(
+            title=charts.title(head, "since the API's start, from its histogram's buckets", charts.WIDE),
+            height=40 * len(order) + 190,
+        )
+    )

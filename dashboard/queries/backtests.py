@@ -1,0 +1,61 @@
+"""Backtests: a model trained up to a moment and tested on what came next, window by window."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dashboard.queries.parquet import records
+from dashboard.queries.store_files import newest
+from movierec_engine.pipeline.backtest import ALL, METRICS_FILE, WINDOWS_FILE, WITH_HISTORY
+
+KIND = "backtest"
+GROUPS = {ALL: "all users", WITH_HISTORY: "users with a history"}
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """The newest backtest of a model on a device; windows and measures are the rows of its files."""
+
+    model: str
+    device: str
+    fingerprint: str
+    """Backtests with the same one are of the same windows."""
+    data: str
+    created_at: str
+    windows: tuple[dict[str, Any], ...]
+    measures: tuple[dict[str, Any], ...]
+
+    def values(self, metric: str, users: str) -> list[dict[str, Any]]:
+        """Rows of a metric by window, with the moment from which it was tested."""
+        start = {row["window"]: row["test_from"] for row in self.windows}
+        return [
+            {**row, "from": day(start[row["window"]])}
+            for row in self.measures
+            if row["metric"] == metric and row["users"] == users and row["window"] in start
+        ]
+
+
+def backtests(root: Path) -> list[Backtest]:
+    """The newest readable one of every model and device, newest first."""
+    found = []
+    for made in newest(root, KIND):
+        windows = records('SELECT * FROM read_parquet(?) ORDER BY "window"', str(made.folder / WINDOWS_FILE))
+        measures = records(
+            'SELECT "window", users, count, metric, value, low, high FROM read_parquet(?) ORDER BY "window"',
+            str(made.folder / METRICS_FILE),
+        )
+        if windows and measures:
+            model, device = made.slot.path
+            data = str(made.facts.get("data", ""))
+            found.append(
+                Backtest(model, device, made.fingerprint, data, made.created_at, tuple(windows), tuple(measures))
+            )
+    return sorted(found, key=lambda one: one.created_at, reverse=True)
+
+
+def day(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError):
+        return "?"

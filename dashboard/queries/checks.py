@@ -1,0 +1,78 @@
+"""Whether the newest versions of each model are fit to be served: what the store tells, looked at again here.
+
+The leak canaries were run by whoever published them; the other checks are those that Dagster runs with the assets, done
+again over the same files, as far as they take no longer than reading them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from dashboard.queries.store_files import newest
+from movierec_engine.errors import StoreError
+from movierec_engine.evaluation.canaries import Finding
+from movierec_engine.pipeline import model_checks
+from movierec_engine.store import Artifact, ArtifactStore
+
+CANARIES = "leak_canaries"
+KINDS = ("trained_model", "evaluation_report", "faiss_index", CANARIES)
+_EXAMINED: tuple[tuple[str, Callable[[ArtifactStore, Artifact], Finding]], ...] = (
+    ("trained_model", model_checks.loss_is_finite),
+    ("trained_model", model_checks.loss_falls),
+    ("evaluation_report", model_checks.report_adds_up),
+    ("faiss_index", model_checks.index_finds_the_best),
+)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One check of the newest version of a kind of a model."""
+
+    model: str
+    device: str
+    of: str
+    """The version that was looked at."""
+    name: str
+    passed: bool
+    sentence: str
+    leak: bool
+    """Whether it is one of the leak canaries."""
+
+
+def checks(root: Path) -> list[Checked]:
+    """All checks of every model and device."""
+    found = []
+    for kind, examine in _EXAMINED:
+        for artifact in newest(root, kind):
+            found.append(_examined(artifact.reference, root, artifact.folder, examine.__name__))
+    for artifact in newest(root, CANARIES):
+        for finding in artifact.facts.get("findings") or []:
+            if isinstance(finding, dict) and "name" in finding:
+                found.append(
+                    Checked(
+                        artifact.slot.path[0],
+                        artifact.slot.path[1],
+                        str(artifact.parents.get("trained_model", artifact.reference)),
+                        str(finding["name"]),
+                        bool(finding.get("passed")),
+                        str(finding.get("sentence", "")),
+                        leak=True,
+                    )
+                )
+    return found
+
+
+@lru_cache(maxsize=2_000)
+def _examined(reference: str, root: Path, folder: Path, name: str) -> Checked:
+    """One check of one version, which never changes; a version that cannot be examined has not passed."""
+    kind, examine = next((kind, one) for kind, one in _EXAMINED if one.__name__ == name)
+    store = ArtifactStore(root)
+    try:
+        artifact = store.resolve(reference)
+        finding = examine(store, artifact)
+        passed, sentence = finding.passed, finding.sentence
+    except (StoreError, OSError, KeyError, TypeError, ValueError) as error:
+        passed, sentence = False, f"the {kind.replace('_', ' ')} cannot be examined ({error})"
+    _, model, device, *_ = reference.split("/")
+    return Checked(model, device, reference, name, passed, sentence, leak=False)

@@ -1,0 +1,62 @@
+"""What people did with the lists that they were shown: counts by day, and what experiments have found."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dashboard.queries.store_files import Signature, folders, stamp
+from movierec_engine.errors import MovierecError
+from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.feedback.summary import interleaving_duels, variant_rates
+
+DAYS = 60
+"""Days that are shown, up to the newest event."""
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """One data set's log. by_day: rows day, kind (rating, click, not interested, list shown), events."""
+
+    by_day: tuple[dict[str, Any], ...]
+    totals: dict[str, int]
+    rates: tuple[dict[str, Any], ...]
+    """As `variant_rates` has them."""
+    duels: tuple[dict[str, Any], ...]
+    """As `interleaving_duels` has them."""
+    problem: str = ""
+
+
+def data_sets(root: Path) -> list[str]:
+    """Names of the data sets that have a log."""
+    return [folder.name for folder in folders(root / "feedback") if log_file(root, folder.name).is_file()]
+
+
+def signature(root: Path) -> Signature:
+    """Changes whenever something is logged."""
+    files = [log_file(root, name) for name in data_sets(root)]
+    return tuple(stamp(file.with_name(file.name + end)) for file in files for end in ("", "-wal"))
+
+
+def feedback(root: Path, data: str) -> Feedback:
+    """What a log holds; where it cannot be read, nothing and the reason."""
+    log = FeedbackLog(log_file(root, data))
+    try:
+        rows = log.query(
+            """WITH every AS (SELECT at_ms / 86400000 AS day, kind FROM events
+                              UNION ALL SELECT at_ms / 86400000, 'list shown' FROM exposures)
+               SELECT date(day * 86400, 'unixepoch'), replace(kind, '_', ' '), count(*) FROM every
+               WHERE day > (SELECT max(day) FROM every) - ? GROUP BY 1, 2 ORDER BY 1, 2""",
+            DAYS,
+        )
+        totals = dict(log.query("SELECT replace(kind, '_', ' '), count(*) FROM events GROUP BY 1"))
+        totals |= dict(log.query("SELECT 'list shown', count(*) FROM exposures"))
+        return Feedback(
+            tuple({"day": day, "kind": kind, "events": int(count)} for day, kind, count in rows),
+            {str(kind): int(count) for kind, count in totals.items()},
+            tuple(variant_rates(log).to_pylist()),
+            tuple(interleaving_duels(log).to_pylist()),
+        )
+    except (MovierecError, OSError, ValueError) as error:
+        return Feedback((), {}, (), (), str(error))
+    finally:
+        log.close()

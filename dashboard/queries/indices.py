@@ -1,0 +1,310 @@
+"""What each model would recommend to a user, to a newcomer or beside a movie, and why: asked of the stored indices.
+
+The lists are those that the API answers, without a person's live feedback.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dashboard.queries.data import SPLIT_FILE
+from dashboard.queries.parquet import records
+from dashboard.queries.store_files import newest
+from movierec_engine import explanation
+from movierec_engine.errors import StoreError
+from movierec_engine.models.explanation import Explanation
+from movierec_engine.store import SERVING, Artifact, ArtifactStore
+from movierec_engine.taste_dials import TasteDials, rerank
+from movierec_engine.title_search import TitleSearch
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+    from movierec_engine.retrieval.faiss_index import RetrievalIndex
+
+KIND = "faiss_index"
+CANDIDATES = 100
+"""The model's best movies, at least, that taste dials choose from: as many as in the API."""
+
+
+@dataclass(frozen=True)
+class IndexVersion:
+    """An index that can be asked, as its manifest has it."""
+
+    id: str
+    model: str
+    device: str
+    version: str
+    data: str
+    trained_model: str
+    folder: str
+    split: str
+    """The file of the split that it was trained on, "" where it is gone."""
+    served: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """An index in memory, with a search over its titles."""
+
+    index: "RetrievalIndex"
+    titles: tuple[str, ...]
+    """By item, with the year."""
+    genres: tuple[tuple[str, ...], ...]
+    search: TitleSearch
+
+    def item(self, movie_id: int) -> int | None:
+        ids = self.index.items.ids
+        place = int(np.searchsorted(ids, movie_id))
+        return place if place < len(ids) and ids[place] == movie_id else None
+
+    def user(self, user_id: int) -> int | None:
+        ids = self.index.users.ids
+        place = int(np.searchsorted(ids, user_id))
+        return place if place < len(ids) and ids[place] == user_id else None
+
+    def movie_id(self, item: int) -> int:
+        return int(self.index.items.ids[item])
+
+    def find(self, text: str, k: int) -> list[int]:
+        """The movie ids that a search finds, best first; the most popular ones for no search."""
+        if not text:
+            order = np.argsort(-self.index.popularity, kind="stable")[:k]
+            return [self.movie_id(int(item)) for item in order]
+        return [self.movie_id(item) for item, _ in self.search.find(text, k)]
+
+    def title(self, movie_id: int) -> str:
+        item = self.item(movie_id)
+        return f"Movie {movie_id}" if item is None else self.titles[item]
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """One place of a list."""
+
+    rank: int
+    movie_id: int
+    title: str
+    score: float
+    """The model's own: scores of different models are on different scales."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A list, best first, and where it comes from: personal, fold-in or popularity."""
+
+    source: str
+    movies: tuple[Recommended, ...]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a movie has its score for a person."""
+
+    sentence: str
+    score: float
+    base: float
+    exact: bool
+    contributions: tuple[tuple[str, float], ...]
+    """Title of a movie of the history and what it adds, the largest first."""
+
+
+@dataclass(frozen=True)
+class Rated:
+    """A movie that a user has rated, and in which part of the split."""
+
+    movie_id: int
+    rating: float
+    part: str
+
+
+def index_versions(root: Path) -> list[IndexVersion]:
+    """The promoted index, then the newest readable one of every other model and device."""
+    store = ArtifactStore(root)
+    try:
+        served = store.pointed(SERVING)
+    except (StoreError, OSError):
+        served = None
+    found = [served] if served is not None and served.slot.kind == KIND else []
+    found += [made for made in newest(root, KIND) if served is None or made.slot != served.slot]
+    return [_version(store, made, made == served) for made in found]
+
+
+def load(folder: Path) -> Catalogue:
+    """The index in a folder. Raises StoreError where it cannot be read, or is of an older layout."""
+    from movierec_engine.retrieval.faiss_index import RetrievalIndex
+
+    try:
+        index = RetrievalIndex.load(folder)
+    except Exception as error:  # whatever is wrong with the files
+        raise StoreError(f"{folder.name} cannot be read ({error})") from error
+    movies = index.movies.to_pylist()
+    titles = tuple(f"{movie['title']} ({movie['year']})" if movie["year"] else movie["title"] for movie in movies)
+    search = TitleSearch([movie["title"] for movie in movies], [movie["year"] for movie in movies], index.popularity)
+    return Catalogue(index, titles, tuple(tuple(movie["genres"] or ()) for movie in movies), search)
+
+
+def rated_by(split: str, user_id: int) -> list[Rated]:
+    """What a user has rated, newest first; none where the split cannot be read."""
+    rows = records(
+        "SELECT movie_id, rating, part FROM read_parquet(?) WHERE user_id = ? ORDER BY timestamp DESC, movie_id",
+        *(split, user_id),
+    )
+    return [Rated(int(row["movie_id"]), float(row["rating"]), str(row["part"])) for row in rows or []]
+
+
+def examples(found: Catalogue) -> dict[str, int]:
+    """Users to begin with: those with the fewest, a typical number of, and the most train movies."""
+    activity = np.diff(found.index.history.indptr)
+    trained = np.flatnonzero(activity)
+    if not len(trained):
+        return {}
+    order = trained[np.argsort(activity[trained], kind="stable")]
+    places = {"Fewest movies": 0, "Typical": len(order) // 2, "Most movies": len(order) - 1}
+    return {name: int(found.index.users.ids[order[place]]) for name, place in places.items()}
+
+
+def for_user(found: Catalogue, user_id: int, k: int, dials: TasteDials) -> Answer:
+    """The list of a user whom the model was trained with."""
+    user = found.user(user_id)
+    assert user is not None
+    items, scores, source = found.index.recommend(user, _wanted(k, dials))
+    row = found.index.history
+    return _answer(found, items, scores, source, row.indices[row.indptr[user] : row.indptr[user + 1]], k, dials)
+
+
+def for_newcomer(found: Catalogue, ratings: Mapping[int, float], k: int, dials: TasteDials) -> Answer:
+    """The list of somebody who has told these movies, movie id -> rating."""
+    history = history_of(found, ratings)
+    items, scores, source = found.index.recommend_newcomer(history, _wanted(k, dials))
+    return _answer(found, items, scores, source, history.indices, k, dials)
+
+
+def why(
+    found: Catalogue, user_id: int | None, told: Mapping[int, float], movie_id: int, ratings: Mapping[int, float]
+) -> Reason:
+    """Why a movie is in the list of a user, or, where user_id is None, of somebody who told these movies.
+
+    ratings: the person's own, movie id -> rating, as far as they are known.
+    """
+    item = found.item(movie_id)
+    assert item is not None
+    if user_id is not None:
+        user = found.user(user_id)
+        assert user is not None
+        made: Explanation = found.index.explain(user, item)
+    else:
+        made = found.index.explain_newcomer(history_of(found, told), item)
+    own = {place: rating for movie, rating in ratings.items() if (place := found.item(movie)) is not None}
+    titles = dict(enumerate(found.titles))
+    parts = zip(made.items.tolist(), made.contributions.tolist(), strict=True)
+    return Reason(
+        explanation.sentence(made, titles, own or None),
+        made.score,
+        made.base,
+        made.exact,
+        tuple((found.titles[place], amount) for place, amount in parts),
+    )
+
+
+def similar(found: Catalogue, movie_id: int, k: int) -> list[dict[str, Any]]:
+    """The movies most like one: movie_id, title, similarity, and the genres that both have."""
+    item = found.item(movie_id)
+    if item is None:
+        return []
+    own = set(found.genres[item])
+    return [
+        {
+            "movie_id": found.movie_id(other),
+            "title": found.titles[other],
+            "similarity": value,
+            "shared": [genre for genre in found.genres[other] if genre in own],
+        }
+        for other, value in zip(*(part.tolist() for part in found.index.similar_to(item, k)), strict=True)
+    ]
+
+
+def history_of(found: Catalogue, ratings: Mapping[int, float]) -> "sparse.csr_matrix":
+    """CSR [1, n_items], as the model folds it in; movies that the catalogue lacks are left out."""
+    from scipy import sparse
+
+    rated = {item: rating for movie, rating in ratings.items() if (item := found.item(movie)) is not None}
+    items = np.array(sorted(rated), dtype=np.int32)
+    values = np.array(
+        [rated[item] if found.index.newcomers.uses_ratings else 1.0 for item in items.tolist()], dtype=np.float32
+    )
+    return sparse.csr_matrix((values, items, [0, len(items)]), shape=(1, len(found.index.items)))
+
+
+def _version(store: ArtifactStore, made: Artifact, served: bool) -> IndexVersion:
+    split, data = "", ""
+    try:
+        splits = store.resolve(str(made.parents.get("splits") or _splits_of(store, made)))
+        split, data = str(splits.folder / SPLIT_FILE), splits.slot.path[0]
+    except (StoreError, OSError, ValueError, IndexError):
+        data = str(dict(made.config.get("data") or {}).get("name", ""))
+    model, device = made.slot.path
+    trained = str(made.parents.get("trained_model", ""))
+    return IndexVersion(made.reference, model, device, made.version, data, trained, str(made.folder), split, served)
+
+
+def _splits_of(store: ArtifactStore, made: Artifact) -> str:
+    return store.resolve(str(made.parents.get("trained_model", ""))).parents.get("splits", "")
+
+
+def _wanted(k: int, dials: TasteDials) -> int:
+    return max(CANDIDATES, 4 * k) if dials.turned else k
+
+
+def _answer(
+    found: Catalogue,
+    items: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    source: str,
+    history: NDArray[Any],
+    k: int,
+    dials: TasteDials,
+) -> Answer:
+    """The list as plain values, re-ranked where a dial is turned. Raises ConfigError for what dials cannot know."""
+    score_of = dict(zip(items.tolist(), scores.tolist(), strict=True))
+    if dials.turned:
+        items, _ = rerank(items, scores, history, found.index.item_facts, dials, k)
+    return Answer(
+        source,
+        tuple(
+            Recommended(rank, found.movie_id(item), found.titles[item], score_of[item])
+            for rank, item in enumerate(items[:k].tolist(), start=1)
+        ),
+    )
+
+
+def parsed_history(text: str) -> dict[int, float]:
+    """Movie id -> rating, from a text such as `1:5,318:4.5`; what is no such pair is left out."""
+    found = {}
+    for word in text.split(",")[:MOST_TOLD]:
+        movie, _, rating = word.partition(":")
+        try:
+            value = float(rating or DEFAULT_RATING)
+            if 0 <= value <= 1000 and 0 <= int(movie) < 2**63:
+                found[int(movie)] = value
+        except ValueError:
+            continue
+    return found
+
+
+def written_history(ratings: Mapping[int, float]) -> str:
+    return ",".join(f"{movie}:{rating:g}" for movie, rating in ratings.items())
+
+
+DEFAULT_RATING = 5.0
+MOST_TOLD = 50
+"""Movies that a newcomer can tell."""
+
+
+def in_every(lists: Sequence[Answer]) -> set[int]:
+    """The movies that stand in every list."""
+    return set.intersection(*({one.movie_id for one in answer.movies} for answer in lists)) if lists else set()

@@ -1,0 +1,171 @@
+"""What is served, since when and how fresh it is, and what was decided about it."""
+
+import json
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from dashboard.queries.store_files import folders, slot_folders, slot_of
+from movierec_engine.errors import MovierecError, StoreError
+from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.pipeline.decisions import (
+    DECISION_FILE,
+    KIND,
+    PINNED,
+    Decision,
+    carried_out,
+    pin_of,
+)
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
+
+MOST = 500
+"""Decisions that are shown, newest first."""
+POINTERS = (SERVING, PINNED)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A decision, and whether what it says is served was found so afterwards."""
+
+    decision: Decision
+    carried_out: bool
+
+
+@dataclass(frozen=True)
+class Served:
+    """What the pointer names; texts are empty, and numbers None, where it cannot be told."""
+
+    reference: str
+    model: str
+    device: str
+    since: str
+    trained_at: str
+    data: str
+    data_at: str
+    pin: str
+    newer_data: str
+    """When a newer version of its data set was read, if one was."""
+    newer_model: str
+    """When a newer version of the same model and device was trained, if one was."""
+    waiting: int | None
+    """Ratings in the feedback log that its training data had not taken in."""
+    problem: str = ""
+
+
+def decisions(root: Path) -> list[Made]:
+    """The newest MOST readable decisions, newest first."""
+    made = [
+        decision
+        for folder in slot_folders(root, KIND)
+        for version in folders(folder)[-MOST:]
+        if (decision := _decision(root, version)) is not None
+    ]
+    done = carried_out(ArtifactStore(root), made)
+    return [Made(decision, ok) for decision, ok in zip(made, done, strict=True)][::-1]
+
+
+def served(root: Path) -> Served | None:
+    """What is promoted; None while nothing is."""
+    store = ArtifactStore(root)
+    try:
+        pointer = store.pointer(SERVING)
+    except StoreError as error:
+        return _unknown(str(error))
+    if pointer is None:
+        return None
+    try:
+        index = store.resolve(str(pointer["reference"]))
+    except (StoreError, KeyError, OSError, ValueError):
+        return _unknown(f"{pointer.get('reference', 'what the pointer names')} is not in the store")
+    trained, raw = (_ancestor(store, index, kind) for kind in ("trained_model", "raw_ratings"))
+    newest_model = _latest(store, trained.slot) if trained else None
+    newest_data = _latest(store, raw.slot) if raw else None
+    model, device = index.slot.path
+    return Served(
+        reference=index.reference,
+        model=model,
+        device=device,
+        since=str(pointer.get("since", "")),
+        trained_at=trained.created_at if trained else "",
+        data=raw.slot.path[0] if raw else "",
+        data_at=raw.created_at if raw else "",
+        pin=_pin(store),
+        newer_data=newest_data.created_at if raw and newest_data and newest_data.version > raw.version else "",
+        newer_model=newest_model.created_at
+        if trained and newest_model and newest_model.version > trained.version
+        else "",
+        waiting=_waiting(root, raw) if raw else None,
+    )
+
+
+def age_days(instant: str) -> float | None:
+    """Days since an ISO instant."""
+    try:
+        then = datetime.fromisoformat(instant)
+    except ValueError:
+        return None
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return max((datetime.now(UTC) - then).total_seconds(), 0.0) / 86_400
+
+
+@lru_cache(maxsize=2_000)
+def _decision(root: Path, folder: Path) -> Decision | None:
+    """One version, which never changes; None when it cannot be used."""
+    known = {item.name for item in fields(Decision)}
+    try:
+        artifact = ArtifactStore(root).get(slot_of(root, folder.parent), folder.name)
+        content = json.loads((folder / DECISION_FILE).read_text(encoding="utf-8"))
+        values = {name: value for name, value in content.items() if name in known}
+        return Decision(**{**values, "at": artifact.created_at, "reference": artifact.reference})
+    except (StoreError, OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _ancestor(store: ArtifactStore, artifact: Artifact, kind: str) -> Artifact | None:
+    """The nearest artifact of a kind that this one was made from."""
+    for reference in artifact.parents.values():
+        try:
+            parent = store.resolve(reference)
+        except (StoreError, OSError, ValueError):
+            continue
+        found = parent if parent.slot.kind == kind else _ancestor(store, parent, kind)
+        if found is not None:
+            return found
+    return None
+
+
+def _latest(store: ArtifactStore, slot: Slot) -> Artifact | None:
+    try:
+        return store.latest(slot)
+    except (StoreError, OSError, ValueError):
+        return None
+
+
+def _pin(store: ArtifactStore) -> str:
+    """Since when, and why, what is served is pinned; "" where it is not."""
+    try:
+        found: dict[str, Any] = pin_of(store) or {}
+    except StoreError as error:
+        return str(error)
+    if not found:
+        return ""
+    evidence = found.get("evidence")
+    reason = evidence.get("reason") if isinstance(evidence, dict) else ""
+    since = str(found.get("since", ""))[:16].replace("T", " ")
+    return f"pinned since {since} UTC" + (f": {reason}" if reason else "")
+
+
+def _waiting(root: Path, raw: Artifact) -> int | None:
+    taken = raw.facts.get("feedback")
+    if not isinstance(taken, dict):
+        return None
+    try:
+        return FeedbackLog(log_file(root, raw.slot.path[0])).count_since(int(taken.get("newest_seq", 0)), "rating")
+    except (MovierecError, OSError, ValueError):
+        return None
+
+
+def _unknown(problem: str) -> Served:
+    return Served("", "", "", "", "", "", "", "", "", "", None, problem)

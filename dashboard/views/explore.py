@@ -1,0 +1,449 @@
+"""Explore: what each model recommends to a person, and why; movies like one; and a map of the catalogue."""
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from dashboard import charts, shell, state, wording
+from dashboard.downloads import csv_button
+from dashboard.plots import explore as plots
+from dashboard.queries import indices, leaderboard, movie_map, reports, store_files
+from dashboard.queries.indices import Answer, Catalogue, IndexVersion, Rated, Reason
+from dashboard.queries.movie_map import MovieMap
+from dashboard.queries.store_files import Signature
+from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.taste_dials import DIALS, DIVERSITY_OVER, TasteDials
+
+KINDS = (indices.KIND, "evaluation_report")
+AT_ONCE = 3
+"""Models whose lists stand side by side."""
+EXPLAINED = 3
+"""Places of each list that are explained without being asked."""
+FOUND = 8
+"""Movies that a search offers."""
+USER, NEWCOMER = "user", "newcomer"
+GENRES_COLOURED = 6
+_NOTES = {
+    "personal": "",
+    "fold-in": "folded in: the model was not trained with this person",
+    "popularity": "the most popular",
+}
+
+
+def page() -> None:
+    root = store_files.store_root()
+    seen = store_files.signature(root, *KINDS)
+    shell.watch(lambda: store_files.signature(root, *KINDS), seen)
+    st.title("Explore")
+    versions = _versions(str(root), seen)
+    if not versions:
+        shell.empty(
+            "No index to ask yet",
+            "Training a model builds an index of it, which answers here as it does in the API.",
+            "movierec train model=ease\n# or everything\nmake demo",
+            root,
+        )
+        return
+    chosen = _choose(versions)
+    loaded = _loaded(chosen)
+    if not loaded:
+        shell.notes(["None of the chosen indices can be read; train these models again."])
+        return
+    k = int(st.session_state["places"])
+    first = next(iter(loaded.values()))[1]
+    person = _person(first, next(iter(loaded.values()))[0])
+    dials = _dials(first)
+    answers = _answers(loaded, person, k, dials)
+    _lists(loaded, answers, person)
+    _score(loaded, answers, person)
+    _map(loaded, answers, person)
+    _similar(loaded, k)
+
+
+@st.cache_data(show_spinner=False, max_entries=4, ttl=600)
+def _versions(root: str, seen: Signature) -> list[IndexVersion]:
+    """What is served first, then by the leaderboard's order."""
+    found = indices.index_versions(Path(root))
+    snapshot = reports.load(Path(root))
+    groups = leaderboard.groups(snapshot)
+    ranked = leaderboard.standings(snapshot, groups[0], "ndcg", 10) if groups else []
+    order = {(one.model, one.device): place for place, one in enumerate(ranked)}
+    return sorted(found, key=lambda one: (not one.served, order.get((one.model, one.device), len(order))))
+
+
+@st.cache_resource(show_spinner="Loading an index", max_entries=6)
+def _load(folder: str) -> Catalogue:
+    return indices.load(Path(folder))
+
+
+@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+def _rated(split: str, user_id: int) -> list[Rated]:
+    return indices.rated_by(split, user_id)
+
+
+@st.cache_data(show_spinner=False, max_entries=2_000, ttl=600)
+def _why(folder: str, user_id: int | None, told: dict[int, float], movie_id: int, ratings: dict[int, float]) -> Reason:
+    return indices.why(_load(folder), user_id, told, movie_id, ratings)
+
+
+@st.cache_resource(show_spinner="Laying out the map", max_entries=4)
+def _layout(folder: str) -> MovieMap | None:
+    return movie_map.movie_map(_load(folder))
+
+
+Loaded = dict[str, tuple[IndexVersion, Catalogue]]
+"""Label -> the index, loaded."""
+
+
+class _Person:
+    """Whom the lists are for: a user by id, or somebody who has told movies."""
+
+    def __init__(self, user_id: int | None, rated: Sequence[Rated]) -> None:
+        self.user_id = user_id
+        self.known = [one for one in rated if one.part != "test"]
+        self.ratings = {one.movie_id: one.rating for one in self.known}
+
+    def held_out(self, version: IndexVersion) -> set[int]:
+        """The movies that the split of an index keeps for the test."""
+        if self.user_id is None or not version.split:
+            return set()
+        return {one.movie_id for one in _rated(version.split, self.user_id) if one.part == "test"}
+
+    @property
+    def name(self) -> str:
+        return "this newcomer" if self.user_id is None else f"user {self.user_id}"
+
+
+def _choose(versions: list[IndexVersion]) -> dict[str, IndexVersion]:
+    columns = st.columns([1.1, 2.6, 0.6, 1.1])
+    sets = list(dict.fromkeys(one.data for one in versions))
+    with columns[0]:
+        data = state.choose("Data set", "of", sets, lambda name: name or "unknown")
+    own = [one for one in versions if one.data == data]
+    names = [one.model for one in own]
+    labels = {one.model if names.count(one.model) == 1 else f"{one.model} ({one.device})": one for one in own}
+    with columns[1]:
+        shown = state.choose_many(
+            "Models", "explored", list(labels), list(labels)[:2], explanation=f"At most {AT_ONCE} side by side"
+        )
+    with columns[2]:
+        state.choose("Places", "places", ["5", "10", "20"], default="10")
+    with columns[3]:
+        kinds = {USER: "A user", NEWCOMER: "A newcomer, from movies"}
+        state.choose("Lists for", "who", list(kinds), lambda kind: kinds[kind])
+    if len(shown) > AT_ONCE:
+        st.caption(f"The first {AT_ONCE} of the chosen models are shown.")
+    return {label: labels[label] for label in shown[:AT_ONCE]}
+
+
+def _loaded(chosen: Mapping[str, IndexVersion]) -> Loaded:
+    found: Loaded = {}
+    for label, version in chosen.items():
+        try:
+            found[label] = version, _load(version.folder)
+        except StoreError as error:
+            shell.notes([f"{version.id}: {error}; run `movierec train model={version.model}`."])
+    return found
+
+
+def _person(found: Catalogue, version: IndexVersion) -> _Person:
+    return _newcomer(found) if st.session_state["who"] == NEWCOMER else _user(found, version)
+
+
+def _user(found: Catalogue, version: IndexVersion) -> _Person:
+    usual = indices.examples(found)
+    columns = st.columns([1.6, 1, 1, 1, 1], vertical_alignment="bottom")
+    with columns[0]:
+        text = state.write("User id", "user", str(usual.get("Typical", found.index.users.ids[0])))
+    for column, (name, user_id) in zip(columns[1:], usual.items(), strict=False):
+        column.button(name, on_click=_set, args=("user", str(user_id)), width="stretch", help=f"User {user_id}")
+    columns[4].button("Random", on_click=_random_user, args=(found,), width="stretch")
+    user_id = int(text) if text.isdecimal() and len(text) < 19 else -1
+    if found.user(user_id) is None:
+        ids = found.index.users.ids
+        st.warning(
+            f"There is no user {wording.plain(text) or 'without an id'} in this data set; {len(ids):,} users have ids "
+            f"from {ids[0]} to {ids[-1]}. A typical one is shown."
+        )
+        user_id = usual.get("Typical", int(ids[0]))
+    return _Person(user_id, _rated(version.split, user_id) if version.split else [])
+
+
+def _newcomer(found: Catalogue) -> _Person:
+    told = {movie: rating for movie, rating in indices.parsed_history(state.given("told")).items() if found.item(movie)
+            is not None}  # fmt: skip
+    columns = st.columns([2, 0.7, 3.3], vertical_alignment="bottom")
+    text = columns[0].text_input("Find a movie", key="find", placeholder="such as heat 1995", max_chars=80)
+    rating = columns[1].selectbox("rated", [5.0, 4.5, 4.0, 3.5, 3.0, 2.5, 2.0, 1.5, 1.0, 0.5], key="rated")
+    st.session_state["their movies"] = list(told)
+    kept = columns[2].multiselect(
+        "Their movies",
+        list(told),
+        key="their movies",
+        format_func=lambda movie: f"{found.title(movie)} · {told[movie]:g}",
+        placeholder="None yet: add some below",
+        on_change=_keep_told,
+    )
+    offered = [movie for movie in found.find(text, FOUND + len(told)) if movie not in told][:FOUND]
+    if text and not offered:
+        st.caption(f"No movie is called anything like {wording.plain(text)}.")
+    boxes = st.columns(4)
+    for place, movie in enumerate(offered):
+        name = found.title(movie)
+        boxes[place % 4].button(
+            f"＋ {wording.plain(name)}", key=f"add {movie}", on_click=_tell, args=(movie, rating), width="stretch"
+        )
+    state.put("told", indices.written_history(told))
+    return _Person(None, [Rated(movie, told[movie], "told") for movie in kept])
+
+
+def _set(name: str, value: str) -> None:
+    st.session_state[name] = value
+
+
+def _random_user(found: Catalogue) -> None:
+    ids = found.index.users.ids
+    _set("user", str(int(ids[random.randrange(len(ids))])))
+
+
+def _tell(movie: int, rating: float) -> None:
+    told = indices.parsed_history(state.given("told"))
+    state.put("told", indices.written_history({**told, movie: rating}))
+
+
+def _keep_told() -> None:
+    kept = st.session_state["their movies"]
+    told = indices.parsed_history(state.given("told"))
+    state.put("told", indices.written_history({movie: told[movie] for movie in told if movie in kept}))
+
+
+def _dials(found: Catalogue) -> TasteDials:
+    """The sliders; those that need what is not known of the movies stay away."""
+    facts = found.index.item_facts
+    turned = any(state.given(f"dial_{name}") for name in DIALS)
+    with st.expander("Taste dials: turn the lists away from the model's own order", expanded=turned):
+        columns = st.columns(len(DIALS) + 1)
+        settings: dict[str, Any] = {}
+        for column, name in zip(columns, DIALS, strict=False):
+            with column:
+                settings[name] = state.slide(_DIAL_NAMES[name], f"dial_{name}", _DIAL_HELP[name])
+        with columns[-1]:
+            settings["diversity_over"] = state.choose("Diversity over", "over", DIVERSITY_OVER)
+        dials = TasteDials(**settings)
+        if lacking := facts.lacking(dials):
+            names = wording.listed([_DIAL_NAMES[name].lower() for name in lacking])
+            st.caption(f"Nothing is known here that {names} needs, so it stays off.")
+            dials = TasteDials(**{**settings, **dict.fromkeys(lacking, 0.0)})
+        st.caption(
+            f"Re-ranks the model's best {indices.CANDIDATES}. What it costs is on the page Segments and fairness."
+        )
+    return dials
+
+
+_DIAL_NAMES = {
+    "diversity": "Diversity",
+    "novelty": "Novelty",
+    "decade_balance": "Decade balance",
+    "genre_balance": "Genre balance",
+}
+_DIAL_HELP = {
+    "diversity": "Away from movies that are like one that stands in the list already",
+    "novelty": "Towards movies that few people have seen",
+    "decade_balance": "Towards the decades of the person's own movies",
+    "genre_balance": "Towards the genres of the person's own movies",
+}
+
+
+def _answers(loaded: Loaded, person: _Person, k: int, dials: TasteDials) -> dict[str, Answer]:
+    answers = {}
+    for label, (_, found) in loaded.items():
+        try:
+            if person.user_id is None:
+                answers[label] = indices.for_newcomer(found, person.ratings, k, dials)
+            elif found.user(person.user_id) is not None:
+                answers[label] = indices.for_user(found, person.user_id, k, dials)
+            else:
+                shell.notes([f"{label} was not trained with {person.name}; its index is of another split."])
+        except ConfigError as error:
+            shell.notes([f"{label}: {error}."])
+    return answers
+
+
+def _lists(loaded: Loaded, answers: Mapping[str, Answer], person: _Person) -> None:
+    head, toggle = st.columns([3, 1], vertical_alignment="bottom")
+    head.subheader(f"What {person.name} gets, and why")
+    everything = toggle.toggle("Explain every movie", key="explain all", help="Some models take a second for it")
+    columns = st.columns([1.15, *[1.5] * max(len(answers), 1)], gap="medium")
+    with columns[0]:
+        _history(next(iter(loaded.values()))[1], person)
+    common = indices.in_every(list(answers.values())) if len(answers) > 1 else set()
+    rows = []
+    for column, (label, answer) in zip(columns[1:], answers.items(), strict=False):
+        version, found = loaded[label]
+        with column:
+            held_out = person.held_out(version)
+            hits = sum(one.movie_id in held_out for one in answer.movies)
+            served = " · served now" if version.served else ""
+            st.markdown(f"**{wording.plain(label)}**{served}")
+            notes = [note] if (note := _note(answer, found)) else []
+            if held_out:
+                notes.append(f"{hits} of {len(answer.movies)} are in the user's test part")
+            if notes:
+                st.caption(". ".join(note[:1].upper() + note[1:] for note in notes) + ".")
+            lines = []
+            for one in answer.movies:
+                marks = " :green[✓]" if one.movie_id in held_out else ""
+                marks += " :gray[◆]" if one.movie_id in common else ""
+                line = f"{one.rank}\\. **{wording.plain(one.title)}**{marks} :gray[{one.score:.4g}]"
+                sentence = ""
+                if everything or one.rank <= EXPLAINED:
+                    sentence = _reason(version, person, one.movie_id).sentence
+                    line += f"  \n:small[{wording.plain(sentence)}]"
+                lines.append(line)
+                rows.append(
+                    {
+                        "model": label,
+                        "rank": one.rank,
+                        "movie_id": one.movie_id,
+                        "title": one.title,
+                        "score": one.score,
+                        "source": answer.source,
+                        "in_test": one.movie_id in held_out,
+                        "reason": sentence,
+                    }
+                )
+            st.markdown("\n\n".join(lines))
+    legend = "Grey numbers: each model's own scores, which are on scales of their own."
+    if len({version.split for version, _ in loaded.values()}) > 1:
+        legend += " These models were trained on different splits, each of which has a test part of its own."
+    if any(row["in_test"] for row in rows):
+        legend += " ✓: the user did watch it, in the test part."
+    if common:
+        legend += f" ◆: in every list here ({wording.counted(len(common), 'movie')})."
+    if not everything:
+        legend += f" The first {EXPLAINED} of each list are explained."
+    left, right = st.columns([6, 1], vertical_alignment="center")
+    left.caption(legend)
+    if rows:
+        with right:
+            csv_button(rows, "lists", "Lists (CSV)")
+
+
+def _note(answer: Answer, found: Catalogue) -> str:
+    """Where a list comes from, where it is not the usual."""
+    if answer.source != "popularity":
+        return _NOTES.get(answer.source, answer.source)
+    enough = found.index.enough
+    if enough is None:
+        return f"{_NOTES['popularity']}: no number of movies makes this model's own lists better for newcomers"
+    return f"{_NOTES['popularity']}: this model needs {wording.counted(max(enough, 1), 'movie')} for lists of its own"
+
+
+def _reason(version: IndexVersion, person: _Person, movie_id: int) -> Reason:
+    return _why(
+        version.folder, person.user_id, {} if person.user_id is not None else person.ratings, movie_id, person.ratings
+    )
+
+
+def _history(found: Catalogue, person: _Person) -> None:
+    st.markdown(f"**{wording.counted(len(person.known), 'movie')} known**")
+    if not person.known:
+        text = "Nothing is known yet, so everybody gets the most popular movies." if person.user_id is None else (
+            "What this user has rated cannot be read."
+        )  # fmt: skip
+        st.caption(text)
+        return
+    if person.user_id is not None:
+        st.caption("Newest first; the test part is left out.")
+    rows = [{"Movie": found.title(one.movie_id), "★": one.rating} for one in person.known]
+    st.dataframe(
+        rows,
+        hide_index=True,
+        width="stretch",
+        height=min(36 * len(rows) + 38, 560),
+        column_config={"★": st.column_config.NumberColumn(format="%.1f", width=50)},
+    )
+
+
+def _score(loaded: Loaded, answers: Mapping[str, Answer], person: _Person) -> None:
+    """One recommendation taken apart."""
+    places = {f"{label}|{one.movie_id}": (label, one) for label, answer in answers.items() for one in answer.movies}
+    if not places:
+        return
+    st.subheader("One score taken apart")
+    chosen = state.choose(
+        "Recommendation",
+        "why",
+        list(places),
+        lambda key: f"{places[key][0]}, {places[key][1].rank}: {places[key][1].title}",
+    )
+    label, movie = places[chosen]
+    reason = _reason(loaded[label][0], person, movie.movie_id)
+    rows = plots.reason_rows(reason)
+    if rows:
+        charts.draw(plots.reasons(rows, reason, label, movie.title), rows, "one-score")
+    else:
+        st.info(f"No movie of a history has a say in this score: {wording.plain(reason.sentence)}.")
+
+
+def _map(loaded: Loaded, answers: Mapping[str, Answer], person: _Person) -> None:
+    st.subheader("A map of the catalogue")
+    label = next(iter(loaded))
+    version, found = loaded[label]
+    drawn = _layout(version.folder)
+    if drawn is None:
+        shell.missing("No embeddings of these movies are known, so there is no map.", "movierec train model=ease")
+        return
+    names = plots.genre_names(found)
+    genres = state.choose_many("Genres coloured", "genres", names, names[:GENRES_COLOURED])[:GENRES_COLOURED]
+    history = [item for one in person.known if (item := found.item(one.movie_id)) is not None]
+    listed = {
+        name: [item for one in answer.movies if (item := found.item(one.movie_id)) is not None]
+        for name, answer in answers.items()
+    }
+    rows = plots.map_rows(found, drawn, genres, [*history, *(item for own in listed.values() for item in own)])
+    models = {name: loaded[name][0].model for name in listed}
+    charts.draw(plots.movie_map(rows, drawn, found, genres, history, listed, models), rows, "map")
+    st.caption(
+        f"A movie has the colour of the rarest of these genres that it is of; at most {GENRES_COLOURED} are coloured. "
+        "Rings: the person's own movies."
+    )
+
+
+def _similar(loaded: Loaded, k: int) -> None:
+    st.subheader("Movies like one")
+    found = next(iter(loaded.values()))[1]
+    left, right = st.columns(2)
+    with left:
+        text = state.write("Find a movie", "like", placeholder="such as toy story")
+    options = found.find(text, 10)
+    wanted = state.given("movie")
+    if wanted.isdecimal() and len(wanted) < 19 and found.item(int(wanted)) is not None and not text:
+        options = list(dict.fromkeys([int(wanted), *options]))
+    if not options:
+        st.caption(f"No movie is called anything like {wording.plain(text)}.")
+        return
+    with right:
+        movie = int(state.choose("Movie", "movie", list(map(str, options)), lambda key: found.title(int(key))))
+    columns = st.columns(len(loaded), gap="medium")
+    for column, (label, (_, own)) in zip(columns, loaded.items(), strict=True):
+        rows = [
+            {"Movie": row["title"], "Similarity": row["similarity"], "Genres of both": ", ".join(row["shared"])}
+            for row in indices.similar(own, movie, k)
+        ]
+        with column:
+            st.markdown(f"**{wording.plain(label)}**: most like {wording.plain(found.title(movie))}")
+            if rows:
+                st.dataframe(
+                    rows,
+                    hide_index=True,
+                    width="stretch",
+                    height="content",
+                    column_config={"Similarity": st.column_config.NumberColumn(format="%.3f", width="small")},
+                )
+                csv_button(rows, f"like-{movie}-{label}", "Table (CSV)")
+            else:
+                st.caption("This model knows of no movie like it.")

@@ -1,0 +1,365 @@
+"""Operations: what is served and how fresh it is, what was decided and why, and how models, people and the API fare."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from dashboard import charts, shell, state, wording
+from dashboard.downloads import csv_button
+from dashboard.plots import operations as plots
+from dashboard.queries import api_health, backtests, checks, feedback, releases, store_files
+from dashboard.queries.api_health import Asking, Health
+from dashboard.queries.backtests import GROUPS, Backtest
+from dashboard.queries.checks import Checked
+from dashboard.queries.feedback import Feedback
+from dashboard.queries.releases import Made, Served
+from dashboard.queries.store_files import Signature
+from movierec_engine.pipeline.backtest import ALL, WITH_HISTORY
+from movierec_engine.pipeline.decisions import KIND as DECISION_KIND
+from movierec_engine.store import ArtifactStore
+
+API_SECONDS = 5
+"""How often the API is asked."""
+PATIENCE_SECONDS = 0.3
+"""How long the page waits for the API's first answer."""
+_LISTED = 200
+"""Decisions in the table, newest first; the CSV file has all."""
+_KINDS = (*checks.KINDS, DECISION_KIND, "raw_ratings")
+
+
+def page() -> None:
+    root = store_files.store_root()
+    seen = _signature(root)
+    shell.watch(lambda: _signature(root), seen)
+    st.title("Operations")
+    _now(_served(str(root), seen), root)
+    _decisions(_made(str(root), seen))
+    _checks(_checked(str(root), store_files.signature(root, *checks.KINDS)))
+    _backtests(_tested(str(root), store_files.signature(root, backtests.KIND)))
+    _feedback(root)
+    _api()
+
+
+def _signature(root: Path) -> Signature:
+    pointers = tuple(store_files.stamp(ArtifactStore(root).pointer_file(name)) for name in releases.POINTERS)
+    return (*store_files.signature(root, *_KINDS, backtests.KIND), *pointers, *feedback.signature(root))
+
+
+@st.cache_data(show_spinner=False, max_entries=4, ttl=60)
+def _served(root: str, seen: Signature) -> Served | None:
+    return releases.served(Path(root))
+
+
+@st.cache_data(show_spinner=False, max_entries=4, ttl=600)
+def _made(root: str, seen: Signature) -> list[Made]:
+    return releases.decisions(Path(root))
+
+
+@st.cache_data(show_spinner="Checking the newest versions", max_entries=4, ttl=600)
+def _checked(root: str, seen: Signature) -> list[Checked]:
+    return checks.checks(Path(root))
+
+
+@st.cache_data(show_spinner=False, max_entries=4, ttl=600)
+def _tested(root: str, seen: Signature) -> list[Backtest]:
+    return backtests.backtests(Path(root))
+
+
+@st.cache_data(show_spinner=False, max_entries=4, ttl=600)
+def _said(root: str, data: str, seen: Signature) -> Feedback:
+    return feedback.feedback(Path(root), data)
+
+
+@st.cache_resource(max_entries=4)
+def _asking(url: str) -> Asking:
+    return Asking(url, API_SECONDS)
+
+
+def _now(served: Served | None, root: Path) -> None:
+    if served is None:
+        shell.empty(
+            "Nothing is promoted yet",
+            "The API answers from the newest index until the gate, or a person, promotes one.",
+            "movierec models promote ease\n# or let the gate decide\nmake demo",
+            root,
+        )
+        return
+    if served.problem:
+        shell.notes([f"What is served cannot be told: {served.problem}; `movierec models rollback` serves another."])
+        return
+    pinned = f", {wording.plain(served.pin)}" if served.pin else ""
+    st.markdown(
+        f"#### **{wording.plain(served.model)}** ({wording.plain(served.device)}) is served since "
+        f"{wording.plain(wording.day(served.since))} UTC{pinned}."
+    )
+    boxes = st.columns(4)
+    boxes[0].metric("Served for", _age(served.since), help=served.reference)
+    boxes[1].metric("Model trained", _ago(served.trained_at), help=f"{served.trained_at} UTC")
+    boxes[2].metric("Data read", _ago(served.data_at), help=f"{served.data}, {served.data_at} UTC")
+    waiting = "–" if served.waiting is None else f"{served.waiting:,}"
+    boxes[3].metric("Ratings not trained on", waiting, help="In the feedback log since the training data was read")
+    stale = []
+    if served.newer_data:
+        stale.append(f"its data set was read again at {wording.day(served.newer_data)} UTC")
+    if served.newer_model:
+        stale.append(f"a newer version of the model was trained at {wording.day(served.newer_model)} UTC")
+    if served.waiting:
+        stale.append(f"{wording.counted(served.waiting, 'rating')} came in since")
+    if stale:
+        st.warning(f"Not the freshest: {wording.plain(wording.listed(stale))}.", icon=":material/schedule:")
+    else:
+        st.caption("Fresh: no newer version of its data or of the model is in the store, and no rating waits.")
+    st.caption(f"Index {wording.plain(served.reference)}")
+
+
+def _age(instant: str) -> str:
+    days = releases.age_days(instant)
+    if days is None:
+        return "–"
+    return wording.duration(days * 86_400) if days < 2 else f"{days:,.0f} days"
+
+
+def _ago(instant: str) -> str:
+    age = _age(instant)
+    return age if age == "–" else f"{age} ago"
+
+
+def _decisions(made: list[Made]) -> None:
+    st.subheader("What was decided, and on which evidence")
+    if not made:
+        shell.missing(
+            "No decision about a release is recorded. The gate records one whenever a model is put to it, and so does "
+            "promoting by hand.",
+            "movierec models promote ease\nmovierec models rollback",
+        )
+        return
+    rows = plots.decision_rows(made)
+    charts.draw(plots.decisions(rows), rows, "decisions")
+    if len(made) == releases.MOST:
+        st.caption(f"The newest {releases.MOST} decisions.")
+    table = [
+        {
+            "At, UTC": row["at"].replace("T", " ").removesuffix("Z"),
+            "Verdict": row["verdict"] if row["carried out"] else f"{row['verdict']} (not carried out)",
+            "About": row["model"],
+            "By": row["by"],
+            "What and why": row["sentence"],
+            "Reason given": row["reason"],
+        }
+        for row in reversed(rows)
+    ]
+    st.dataframe(
+        table[:_LISTED],
+        hide_index=True,
+        width="stretch",
+        height="content" if len(table) <= 8 else 330,
+        column_config={"What and why": st.column_config.TextColumn(width="large")},
+    )
+    csv_button(table, "decision-table", "Table (CSV)")
+    by_version = {one.decision.reference.rsplit("/", 1)[-1]: one for one in made[:_LISTED]}
+    usual = next((key for key, one in by_version.items() if one.decision.evidence.get("comparisons")), None)
+    chosen = state.choose(
+        "Evidence of", "decision", list(by_version), lambda key: _decision_name(by_version[key]), default=usual
+    )
+    _evidence(by_version[chosen])
+
+
+def _decision_name(one: Made) -> str:
+    found = one.decision
+    about = plots.name_of(found.challenger or found.champion)
+    return f"{wording.day(found.at)} {found.verdict}: {about} ({found.reference[-4:]})"
+
+
+def _evidence(one: Made) -> None:
+    found = one.decision
+    st.markdown(f"**{wording.plain(found.verdict.capitalize())}** by {wording.plain(found.by)}: "
+                f"{wording.plain(found.sentence)}.")  # fmt: skip
+    if not one.carried_out:
+        shell.notes(["This decision was recorded, but what is served did not change: it was interrupted."])
+    left, right = st.columns([1.3, 1], gap="large")
+    rows = plots.evidence_rows(found.evidence)
+    drawn = [row for row in rows if isinstance(row["difference"], int | float)]
+    with left:
+        if drawn:
+            metric, part = str(found.evidence.get("metric", "")), str(found.evidence.get("part", "validation"))
+            chart = plots.evidence(drawn, plots.name_of(found.challenger), metric, part)
+            charts.draw(chart, drawn, "evidence")
+        else:
+            st.info("Nothing was compared for this decision.")
+        for row in rows:
+            if row not in drawn:
+                st.caption(wording.plain(f"{row['against']}: {row['sentence']}"))
+    with right:
+        table = [
+            {"Check": str(check.get("name", "")).replace("_", " "), "": "✓" if check.get("passed") else "✗",
+             "Finding": str(check.get("sentence", ""))}
+            for check in found.evidence.get("checks") or []
+            if isinstance(check, dict)
+        ]  # fmt: skip
+        if table:
+            failed = sum(row[""] == "✗" for row in table)
+            st.markdown(
+                f"**{failed} of {len(table)} checks failed**" if failed else f"**All {len(table)} checks passed**"
+            )
+            for row in table:
+                st.markdown(f"{row['']} **{wording.plain(row['Check'])}**: :small[{wording.plain(row['Finding'])}]")
+        else:
+            st.info("No checks were made for this decision.")
+        if found.evidence.get("forced"):
+            st.warning("It was forced.")
+
+
+def _checks(found: list[Checked]) -> None:
+    st.subheader("Are the newest versions fit to be served?")
+    if not found:
+        shell.missing("There is no trained model to check.", "movierec train model=ease")
+        return
+    failed = [one for one in found if not one.passed]
+    if failed:
+        st.markdown(f"**{len(failed)} of {len(found)} checks fail:**")
+        for one in failed[:20]:
+            name = f"{one.model} ({one.device}), {one.name.replace('_', ' ')}"
+            st.markdown(f"✗ {wording.plain(name)}: {wording.plain(one.sentence)}")
+    else:
+        st.markdown(f"**All {len(found)} checks pass.**")
+    names = list(dict.fromkeys(one.name for one in found))
+    table: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in found:
+        row = table.setdefault((one.model, one.device), {"Model": one.model, "Device": one.device})
+        row[one.name.replace("_", " ")] = "✓" if one.passed else "✗ fails"
+    columns = [name.replace("_", " ") for name in names]
+    rows = [{**row, **{name: row.get(name, "–") for name in columns}} for row in table.values()]
+    st.dataframe(
+        rows,
+        hide_index=True,
+        width="stretch",
+        height="content" if len(rows) <= 14 else 500,
+        column_config={"Model": st.column_config.TextColumn(width=130)},
+    )
+    left, right = st.columns([6, 1], vertical_alignment="center")
+    canaries = {(one.model, one.device) for one in found if one.leak}
+    without = [row["Model"] for key, row in table.items() if key not in canaries]
+    text = "–: not looked at, or there is no such file. Leak canaries train a model twice again."
+    if without:
+        text += (
+            f" None were run for {wording.plain(wording.listed(without))}: `movierec canaries --model {without[0]}`."
+        )
+    left.caption(text)
+    with right:
+        csv_button([vars(one) for one in found], "checks", "Table (CSV)")
+
+
+def _backtests(found: list[Backtest]) -> None:
+    st.subheader("Do models keep their worth over time?")
+    if not found:
+        shell.missing(
+            "No backtest yet: it trains a model up to a moment, tests it on what came next, and moves on.",
+            "movierec backtest model=ease",
+        )
+        return
+    groups = {one.fingerprint: f"{one.data}, {len(one.windows)} windows ({one.fingerprint[:6]})" for one in found}
+    left, middle, right = st.columns(3)
+    with left:
+        group = state.choose("Windows", "windows", list(groups), lambda key: groups[key])
+    own = [one for one in found if one.fingerprint == group]
+    metrics = list(dict.fromkeys(row["metric"] for one in own for row in one.measures if "@" in row["metric"]))
+    with middle:
+        metric = state.choose("Measured by", "by", metrics, wording.metric_title, default="ndcg@10")
+    with right:
+        users = state.choose("Of", "group_of", list(GROUPS), lambda key: GROUPS[key].capitalize(), default=ALL)
+    names = [one.model for one in own]
+    labelled = {one.model if names.count(one.model) == 1 else f"{one.model} ({one.device})": one for one in own}
+    rows = plots.backtest_rows(labelled, metric, users)
+    models = {label: one.model for label, one in labelled.items()}
+    if rows:
+        charts.draw(plots.backtest(rows, models, metric, users), rows, "backtest")
+    else:
+        st.info("No window has such users.")
+    windows = own[0].windows
+    new = sum(row["users_without_history"] for row in windows) / max(sum(row["users"] for row in windows), 1)
+    st.caption(
+        f"{wording.percent(new, 0)} of the windows' users are new to the model and are answered by popularity; "
+        f"“{GROUPS[WITH_HISTORY]}” leaves them out. Only models over the same windows are drawn together."
+    )
+
+
+def _feedback(root: Path) -> None:
+    st.subheader("What people say and do")
+    sets = feedback.data_sets(root)
+    if not sets:
+        shell.missing(
+            "Nobody has given feedback yet. The API takes it in:",
+            f"curl -X POST {api_health.address()}/api/feedback -H 'Content-Type: application/json' \\\n"
+            '  -d \'{"user_id": 1, "movie_id": 318, "kind": "rating", "rating": 5}\'',
+        )
+        return
+    data = state.choose("Log of", "log", sets) if len(sets) > 1 else sets[0]
+    found = _said(str(root), data, feedback.signature(root))
+    if found.problem:
+        shell.notes([f"The feedback log of {data} cannot be read: {found.problem}"])
+        return
+    if not found.by_day:
+        st.info("The feedback log is empty.")
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        charts.draw(plots.by_day(list(found.by_day), found.totals), found.by_day, "feedback-by-day")
+    with right:
+        _experiments(found)
+
+
+def _experiments(found: Feedback) -> None:
+    experiments = list(
+        dict.fromkeys(str(row["experiment"]) for row in (*found.rates, *found.duels) if row["experiment"])
+    )
+    if not experiments:
+        shell.missing(
+            "No experiment has shown a list yet.", "movierec serve  # with experiment.name in configs/serving"
+        )
+        return
+    experiment = state.choose("Experiment", "experiment", experiments)
+    rows = plots.rate_rows(found.rates, experiment)
+    if rows:
+        charts.draw(plots.rates(rows, experiment), rows, "experiment-rates")
+    duels = plots.duel_rows(found.duels, experiment)
+    if duels:
+        charts.draw(plots.duels(duels, found.duels, experiment), duels, "experiment-duels")
+
+
+@st.fragment(run_every=API_SECONDS)
+def _api() -> None:
+    """How the API is, drawn anew as it is asked again in the background."""
+    st.subheader("Does the API answer?")
+    url = api_health.address()
+    found = _asking(url).latest(PATIENCE_SECONDS)
+    if found is None:
+        st.info(f"Asking {url} …")
+    elif found.problem:
+        shell.missing(
+            f"Nobody answers at {wording.plain(url)} ({wording.plain(found.problem)}). MOVIEREC_API_URL names another "
+            "address.",
+            "movierec serve",
+        )
+    else:
+        _health(found, url)
+
+
+def _health(found: Health, url: str) -> None:
+    state_text = "is ready" if found.ready else f"is not ready ({wording.plain(found.status) or 'no reason given'})"
+    serving = f" and answers from **{wording.plain(found.serving.get('model', '?'))}**" if found.serving else ""
+    st.markdown(f"**The API at {wording.plain(url)} {state_text}**{serving}.")
+    requests = sum(one.requests for one in found.endpoints)
+    errors = sum(one.errors for one in found.endpoints)
+    boxes = st.columns(4)
+    boxes[0].metric("Requests", f"{requests:,}", help="Since its start, /metrics itself included")
+    boxes[1].metric("Server errors", f"{errors:,}", help="Answers of status 500 or more")
+    boxes[2].metric("Refused requests", f"{sum(one.refused for one in found.endpoints):,}", help="Status 400 to 499")
+    boxes[3].metric("Workers", "–" if found.workers is None else f"{found.workers:,}")
+    for reference, why in list(found.refused.items())[:10]:
+        shell.notes([f"It refuses {reference}: {why}"])
+    rows = plots.endpoint_rows(found.endpoints)
+    if rows:
+        charts.draw(plots.latencies(rows), rows, "latencies")
+    st.caption(f"Asked {wording.duration(max(time.time() - found.asked_at, 0.001))} ago, every {API_SECONDS} s.")

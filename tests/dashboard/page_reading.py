@@ -1,0 +1,21 @@
+"""What a page says, as a visitor reads it."""
+
+import json
+import re
+
+from streamlit.testing.v1 import AppTest
+
+
+def text(app: AppTest) -> str:
+    kinds = ("markdown", "caption", "warning", "info", "subheader")
+    return re.sub(r"\\(.)", r"\1", "\n".join(element.value for kind in kinds for element in app.get(kind)))
+
+
+def titles(app: AppTest) -> list[str]:
+    """The titles of the charts."""
+    specs = [json.loads(chart.proto.spec) for chart in app.get("vega_lite_chart")]
+    return [" ".join(spec["title"]["text"]) for spec in specs]
+
+
+def metrics(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}

@@ -1,0 +1,111 @@
+"""The page Explore: lists, reasons, dials, similar movies and the map, over a store whose scores are known."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from page_reading import text, titles
+from streamlit.testing.v1 import AppTest
+
+from dashboard.queries import indices, movie_map
+from dashboard.queries.indices import Catalogue
+from movierec_engine.store import ArtifactStore
+from movierec_engine.taste_dials import TasteDials
+
+Open = Callable[..., AppTest]
+OFF = TasteDials()
+
+
+@pytest.fixture(scope="module")
+def ease(known: ArtifactStore) -> Catalogue:
+    version = next(one for one in indices.index_versions(known.root) if one.model == "ease")
+    assert version.served
+    assert version.data == "tiny"
+    return indices.load(known.root / "/".join(version.id.split("/")))
+
+
+def test_a_users_lists_come_with_scores_reasons_and_hits(visit: Open, known: ArtifactStore) -> None:
+    """User 2 has watched 10: ease adds 0.5 to 20, 0.3 to 30 and 0.1 to 40; 20 is in the test part."""
+    app = visit(known, "explore", user="2", explored="ease")
+    said = text(app)
+    assert "**ease** · served now" in said
+    assert "1. **Twenty (1991)** :green[✓] :gray[0.5]" in said
+    assert "because you rated Ten (1990) highly" in said
+    assert "3. **Forty** :gray[0.1]" in said
+    assert "1 of 3 are in the user's test part" in said
+    assert list(app.dataframe[0].value["Movie"]) == ["Ten (1990)"]
+    assert "ease recommends Twenty (1991) most of all because of Ten (1990)" in titles(app)
+
+
+def test_what_a_user_has_seen_is_not_recommended(ease: Catalogue) -> None:
+    answer = indices.for_user(ease, 1, 10, OFF)
+    assert [one.movie_id for one in answer.movies] == [30, 40]
+    assert indices.for_user(ease, 3, 2, OFF).source == "popularity"
+
+
+def test_a_newcomer_is_built_from_movies(visit: Open, known: ArtifactStore) -> None:
+    """30 adds 0.6 to 40, 0.1 to 20 and nothing to 10."""
+    app = visit(known, "explore", who="newcomer", explored="ease")
+    assert "Nothing is known yet" in text(app)
+    app.text_input(key="find").set_value("thirti").run()
+    app.button(key="add 30").click().run()
+    assert not app.exception
+    assert app.query_params["told"] == "30:5"
+    assert "1. **Forty** :gray[0.6]  \n:small[because you rated Thirty (1992) highly]" in text(app)
+    app.multiselect(key="their movies").unselect(30).run()
+    assert "told" not in app.query_params
+    assert "Nothing is known yet" in text(app)
+
+
+def test_an_unknown_user_is_a_warning(visit: Open, known: ArtifactStore) -> None:
+    app = visit(known, "explore", user="99")
+    assert "There is no user 99 in this data set; 3 users have ids from 1 to 3" in text(app)
+
+
+def test_a_dial_turns_the_list_away_from_the_models_order(visit: Open, known: ArtifactStore, ease: Catalogue) -> None:
+    """Told the comedy 30: 20 is half a comedy, 10 is none, and of 40 no genre is known."""
+    told = {30: 5.0}
+    assert [one.movie_id for one in indices.for_newcomer(ease, told, 2, OFF).movies] == [40, 20]
+    turned = indices.for_newcomer(ease, told, 2, TasteDials(genre_balance=1.0)).movies
+    assert (turned[0].movie_id, turned[0].score) == (20, pytest.approx(0.1))
+    app = visit(known, "explore", who="newcomer", explored="ease", told="30:5", dial_genre_balance="1")
+    assert app.slider(key="dial_genre_balance").value == 1.0
+    assert "1. **Twenty (1991)** :gray[0.1]" in text(app)
+
+
+def test_a_reason_adds_up_to_the_score(ease: Catalogue) -> None:
+    told = {10: 5.0, 20: 3.0}
+    reason = indices.why(ease, None, told, 40, told)
+    assert dict(reason.contributions) == pytest.approx({"Twenty (1991)": 0.4, "Ten (1990)": 0.1})
+    assert reason.score == pytest.approx(0.5)
+    assert reason.sentence == "because you watched Twenty (1991)"
+
+
+def test_similar_movies_stand_beside_each_other(visit: Open, known: ArtifactStore, ease: Catalogue) -> None:
+    assert [(row["movie_id"], row["shared"]) for row in indices.similar(ease, 20, 5)] == [
+        (10, ["Drama"]),
+        (30, ["Comedy"]),
+    ]
+    app = visit(known, "explore", movie="20", explored="ease,popularity")
+    tables = [table.value for table in app.dataframe]
+    assert list(tables[-1]["Movie"]) == ["Ten (1990)", "Thirty (1992)"]
+
+
+def test_the_map_shows_the_directions_of_largest_variance(ease: Catalogue) -> None:
+    """Two dimensions of embeddings: nothing is lost, and distances stay."""
+    drawn = movie_map.movie_map(ease)
+    assert drawn is not None
+    assert drawn.explained == pytest.approx(1.0)
+    units = ease.index.item_facts.unit_embeddings
+    for one, other in ((0, 1), (0, 3), (1, 2)):
+        assert np.linalg.norm(drawn.place[one] - drawn.place[other]) == pytest.approx(
+            np.linalg.norm(units[one] - units[other]), abs=1e-6
+        )
+    assert np.ptp(drawn.place[:, 0]) > np.ptp(drawn.place[:, 1])
+
+
+@pytest.mark.parametrize("written", ["", "x", "1:", "1:nan", "-1:5", "1:5,,2:4.5,1:", f"{2**70}:5", "٣:5"])
+def test_histories_in_the_url_are_read_as_far_as_they_make_sense(written: str) -> None:
+    found = indices.parsed_history(written)
+    assert indices.parsed_history(indices.written_history(found)) == found
+    assert all(movie >= 0 and 0 <= rating <= 1000 for movie, rating in found.items())

@@ -1,0 +1,122 @@
+"""The page Operations: what is served, decided, checked, measured over time, said by people and by the API."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from page_reading import text, titles
+from streamlit.testing.v1 import AppTest
+
+from dashboard.queries import api_health, checks, releases
+from movierec_engine.feedback import log_file
+from movierec_engine.store import ArtifactStore, Slot
+
+Open = Callable[..., AppTest]
+
+EXPOSITION = """# TYPE movierec_requests_total counter
+movierec_requests_total{endpoint="/api/recommend",method="GET",status="200"} 19.0
+movierec_requests_total{endpoint="/api/recommend",method="GET",status="500"} 1.0
+# TYPE movierec_request_seconds histogram
+movierec_request_seconds_bucket{endpoint="/api/recommend",le="0.01"} 0.0
+movierec_request_seconds_bucket{endpoint="/api/recommend",le="0.025"} 10.0
+movierec_request_seconds_bucket{endpoint="/api/recommend",le="0.05"} 10.0
+movierec_request_seconds_bucket{endpoint="/api/recommend",le="0.1"} 20.0
+movierec_request_seconds_bucket{endpoint="/api/recommend",le="+Inf"} 20.0
+movierec_request_seconds_count{endpoint="/api/recommend"} 20.0
+movierec_request_seconds_sum{endpoint="/api/recommend"} 0.9
+movierec_workers 2.0
+"""
+"""As Prometheus' text format has it: ten answers in (0.01, 0.025] seconds and ten in (0.05, 0.1]."""
+
+
+def test_what_is_served_comes_with_its_freshness_and_the_decisions(visit: Open, known: ArtifactStore) -> None:
+    app = visit(known, "operations")
+    said = text(app)
+    assert "**ease** (cpu) is served since" in said
+    assert "2 decisions: 1 changed what is served, 1 challenger did not get through" in titles(app)
+    assert "popularity does not hold against champion ease" in titles(app)
+    assert list(app.dataframe[0].value["Verdict"]) == ["kept", "promoted"]
+    assert "All 1 checks passed" in said
+    assert "Nobody answers at http://127.0.0.1:9" in said
+    first = list(releases.decisions(known.root))[-1].decision.reference.rsplit("/", 1)[-1]
+    assert "Nothing was compared for this decision." in text(visit(known, "operations", decision=first))
+
+
+def test_the_backtest_and_the_experiment_are_summed_up(visit: Open, known: ArtifactStore) -> None:
+    app = visit(known, "operations")
+    shown = titles(app)
+    assert "ease: NDCG@10 of 0.300 to 0.400 over the windows" in shown
+    assert "25 % of the windows' users are new" in text(app), "2 of 8"
+    assert "trial: new (ease) has a click in 50.0 % of its lists; not told apart from old (ease)" in shown
+    assert any(title.startswith("2 events so far") and "4 lists of experiments" in title for title in shown)
+
+
+def test_a_newer_version_and_waiting_ratings_make_it_stale(visit: Open, damaged: ArtifactStore) -> None:
+    """The known data says nothing of the log that it took in; a newer one does, and misses the one rating."""
+    for kind, slot in (("raw_ratings", ("tiny",)), ("trained_model", ("ease", "cpu"))):
+        damaged.publish(Slot(kind, slot), lambda folder: None, key="n", fingerprint="", facts={})
+    said = text(visit(damaged, "operations"))
+    assert "Not the freshest: its data set was read again at" in said
+    assert "a newer version of the model was trained at" in said
+
+
+def test_a_failing_check_stands_on_top(visit: Open, known: ArtifactStore) -> None:
+    """popularity's index has a recall of 0.5."""
+    found = {(one.model, one.name): one.passed for one in checks.checks(known.root)}
+    assert found[("ease", "index_finds_the_best")]
+    assert not found[("popularity", "index_finds_the_best")]
+    assert "✗ popularity (cpu), index finds the best: Flat: recall@10" in text(visit(known, "operations"))
+
+
+def test_a_damaged_feedback_log_is_a_note(visit: Open, damaged: ArtifactStore) -> None:
+    log_file(damaged.root, "tiny").write_bytes(b"no database" * 100)
+    assert "The feedback log of tiny cannot be read" in text(visit(damaged, "operations"))
+
+
+def test_latencies_are_read_from_the_apis_metrics() -> None:
+    """The median ends the first bucket that has answers; the 95th percentile is 9/10 of the way through the last."""
+    (found,) = api_health.endpoints(EXPOSITION)
+    assert (found.requests, found.errors, found.refused) == (20, 1, 0)
+    assert found.median == pytest.approx(0.025)
+    assert found.p95 == pytest.approx(0.05 + 0.05 * 9 / 10)
+    assert found.mean == pytest.approx(0.045)
+
+
+@pytest.fixture
+def api() -> Iterator[str]:
+    """Answers as an API that is not ready."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            ready = self.path == "/api/ready"
+            body = json.dumps({"status": "empty", "serving": None, "refused": {"a/b": "broken"}})
+            self.send_response(503 if ready else 200)
+            self.end_headers()
+            self.wfile.write((body if ready else EXPOSITION).encode())
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_an_api_that_is_not_ready_says_why(api: str) -> None:
+    found = api_health.Asking(api, 60).latest(5)
+    assert found is not None
+    assert (found.ready, found.status, found.refused, found.problem) == (False, "empty", {"a/b": "broken"}, "")
+    assert [one.endpoint for one in found.endpoints] == ["/api/recommend"]
+    assert found.workers == 2
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "file:///etc/hostname", "http://", "nonsense"])
+def test_an_api_that_is_not_there_is_a_problem_and_no_exception(url: str, tmp_path: Path) -> None:
+    assert api_health.ask(url).problem
