@@ -1,15 +1,20 @@
-"""Stores the pictures that the documentation shows: of a running dashboard, a running Dagster UI, and a report.
+"""Stores the pictures that the documentation shows: of a running dashboard, a running Dagster UI, a report, and
+the pages of a running API server.
 
-python docs/take_screenshots.py [--dashboard URL] [--dagster URL] [--report report.html]
+python docs/take_screenshots.py [--dashboard URL] [--dagster URL] [--api URL] [--report report.html]
 
 Drives the system's Chromium; exits with 1, and keeps the old pictures, when a page shows an error.
 """
 
 import argparse
+import io
+import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
+from PIL import Image
 from playwright.sync_api import Error, Page, expect, sync_playwright
 
 IMAGES = Path(__file__).resolve().parent / "images"
@@ -25,31 +30,65 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
 ]
 
+DAGSTER_ERRORS = ':is([class*="bp5-toast"], [class*="bp4-toast"])[class*="intent-danger"], [class*="ErrorContainer"]'
+
 
 class PageError(Exception):
     """A page shows an error instead of what the picture is of."""
 
 
 def dashboard(page: Page, url: str) -> bytes:
-    """The leaderboard in full height, once its table and charts are drawn."""
+    """The leaderboard in full height."""
+    return _dashboard_page(page, url, "", "Leaderboard")
+
+
+def dashboard_compare(page: Page, url: str) -> bytes:
+    """Two models over the same users: the leaderboard's first two."""
+    return _dashboard_page(page, url, "compare", "Compare two")
+
+
+def dashboard_explore(page: Page, url: str) -> bytes:
+    """A user's lists by two models with their reasons, one score taken apart, and the map of the catalogue."""
+    return _dashboard_page(page, url, "explore", "Explore")
+
+
+def dashboard_operations(page: Page, url: str) -> bytes:
+    """What is served and why, checks, backtest, feedback and the API."""
+    return _dashboard_page(page, url, "operations", "Operations")
+
+
+def _dashboard_page(page: Page, url: str, path: str, heading: str) -> bytes:
+    """A page of the dashboard in full height, once its tables and charts are drawn."""
+    boxes = '[data-testid="stException"], [data-testid="stAlertContentError"]'
     page.set_viewport_size({"width": WIDTH, "height": 900})
-    page.goto(url)
-    expect(page.get_by_role("heading", name="Leaderboard")).to_be_visible()
+    page.goto(f"{url.rstrip('/')}/{path}")
+    expect(page.get_by_role("heading", name=heading, exact=True).first).to_be_visible()
     charts = page.locator('[data-testid="stVegaLiteChart"] :is(canvas, svg)')
-    failure = page.locator('[data-testid="stException"], [data-testid="stAlertContentError"]')
-    expect(charts.or_(failure).first).to_be_visible()
-    _refuse(page, '[data-testid="stException"], [data-testid="stAlertContentError"]')
-    expect(charts).to_have_count(2)
-    expect(page.locator('[data-testid="stDataFrame"] canvas').first).to_be_visible()
-    expect(page.locator('[data-testid="stStatusWidget"]')).to_have_count(0)
+    expect(charts.or_(page.locator(boxes)).first).to_be_visible()
+    for _ in range(3):  # a fragment may start the page once more
+        page.wait_for_timeout(1000)
+        expect(page.locator('[data-testid="stApp"]')).to_have_attribute("data-test-script-state", "notRunning")
+        expect(page.locator('[data-testid="stSkeleton"]')).to_have_count(0)
+    _refuse(page, boxes)
     sideways = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     if sideways > 0:
-        raise PageError(f"{url}: scrolls sideways by {sideways} pixels at a width of {WIDTH}")
-    content = page.locator('[data-testid="stMainBlockContainer"]').bounding_box()
-    if content is not None:
-        page.set_viewport_size({"width": WIDTH, "height": int(content["y"] + content["height"])})
-    page.wait_for_timeout(1500)
-    return page.screenshot()
+        raise PageError(f"{page.url}: scrolls sideways by {sideways} pixels at a width of {WIDTH}")
+    for _ in range(2):  # what comes into view may change the height
+        content = page.locator('[data-testid="stMainBlockContainer"]').bounding_box()
+        if content is not None:
+            page.set_viewport_size({"width": WIDTH, "height": int(content["y"] + content["height"])})
+        page.wait_for_timeout(1500)
+    return _smaller(page.screenshot())
+
+
+def _smaller(picture: bytes) -> bytes:
+    """The same picture with a palette of 256 colours: long pages would be half a megabyte."""
+    small = io.BytesIO()
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    image.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE).save(
+        small, "PNG", optimize=True
+    )
+    return small.getvalue()
 
 
 def asset_graph(page: Page, url: str) -> bytes:
@@ -57,16 +96,67 @@ def asset_graph(page: Page, url: str) -> bytes:
     page.set_viewport_size({"width": 1800, "height": 960})
     page.goto(f"{url.rstrip('/')}/asset-groups")
     graph = page.locator("svg foreignObject")
-    welcome = page.get_by_role("button", name="Skip", exact=True)
     expect(graph.first).to_be_visible()
     page.wait_for_timeout(2000)
-    if welcome.is_visible():  # a new Dagster home asks for a newsletter first
-        welcome.click()
-        expect(welcome).to_have_count(0)
+    _skip_welcome(page)
     page.keyboard.press("Alt+KeyE")  # the graph's own shortcut for expanding all groups
     page.wait_for_timeout(2000)
-    _refuse(page, ':is([class*="bp5-toast"], [class*="bp4-toast"])[class*="intent-danger"], [class*="ErrorContainer"]')
+    _refuse(page, DAGSTER_ERRORS)
     return page.screenshot()
+
+
+def run(page: Page, url: str) -> bytes:
+    """The newest successful run that trained a model: its steps over time, and its events."""
+    page.set_viewport_size({"width": 1600, "height": 1300})
+    run_id = _newest_run(page, url)
+    page.goto(f"{url.rstrip('/')}/runs/{run_id}")
+    expect(page.get_by_text("Waterfall").or_(page.get_by_text("RUN_SUCCESS")).first).to_be_visible()
+    page.wait_for_timeout(4000)
+    _skip_welcome(page)
+    _refuse(page, DAGSTER_ERRORS)
+    return page.screenshot()
+
+
+def asset(page: Page, url: str) -> bytes:
+    """The report of a model as an asset: its partitions, and the metadata of one of them."""
+    page.set_viewport_size({"width": 1600, "height": 1000})
+    page.goto(f"{url.rstrip('/')}/assets/evaluation_report?view=partitions&partition=cpu%7Cease")
+    expect(page.get_by_text("test ndcg@10").first).to_be_visible()
+    page.wait_for_timeout(4000)
+    _skip_welcome(page)
+    _refuse(page, DAGSTER_ERRORS)
+    return page.screenshot()
+
+
+def checks(page: Page, url: str) -> bytes:
+    """The checks of the index as an asset, with what the newest run found."""
+    page.set_viewport_size({"width": 1600, "height": 700})
+    page.goto(f"{url.rstrip('/')}/assets/faiss_index?view=checks&checkDetail=serving_parity")
+    expect(page.get_by_text("serving_parity").first).to_be_visible()
+    page.wait_for_timeout(4000)
+    _skip_welcome(page)
+    _refuse(page, DAGSTER_ERRORS)
+    return page.screenshot()
+
+
+def _newest_run(page: Page, url: str) -> str:
+    """The id of the newest successful run of the job `everything` for a partition."""
+    query = """{ runsOrError(filter: {pipelineName: "everything", statuses: [SUCCESS]}, limit: 100) {
+        ... on Runs { results { id tags { key } } } } }"""
+    answer = page.request.post(f"{url.rstrip('/')}/graphql", data={"query": query}).json()
+    for one in answer["data"]["runsOrError"]["results"]:
+        if "dagster/partition" in {tag["key"] for tag in one["tags"]}:
+            return str(one["id"])
+    raise PageError(f"{url}: has no successful run of a partition; materialize one first")
+
+
+def _skip_welcome(page: Page) -> None:
+    """A new Dagster home asks for a newsletter first."""
+    welcome = page.get_by_role("button", name="Skip", exact=True)
+    if welcome.is_visible():
+        welcome.click()
+        expect(welcome).to_have_count(0)
+        page.wait_for_timeout(1000)
 
 
 def report(page: Page, path: str) -> bytes:
@@ -77,33 +167,104 @@ def report(page: Page, path: str) -> bytes:
     return page.screenshot()
 
 
+def home(page: Page, url: str) -> bytes:
+    """The start: what is popular, as posters."""
+    return _page(page, url, "/", "#results .card svg")
+
+
+def movie(page: Page, url: str) -> bytes:
+    """The movie that is found first for a search, with those like it."""
+    return _page(page, url, f"/movies/{_found(page, url, 'twelve monkeys')['movie_id']}", ".grid svg")
+
+
+def discover(page: Page, url: str) -> bytes:
+    """A newcomer's list after a few ratings, with its reasons."""
+    page.goto(f"{url}/docs")
+    liked = {"twelve monkeys": 5, "alien 1979": 4.5, "blade runner": 5, "fargo": 4, "matrix": 4.5, "brazil": 4.5}
+    ratings = [{"movie": _found(page, url, title), "rating": rating} for title, rating in liked.items()]
+    kept = json.dumps({"ratings": ratings, "unseen": [], "unwanted": []})
+    page.evaluate("(kept) => localStorage.setItem('movierec.taste', kept)", kept)
+    return _page(page, url, "/discover", "#results .card .reason")
+
+
+def user(page: Page, url: str) -> bytes:
+    """A user's history, and what three models recommend, in full height down to the fourth movie."""
+    page.set_viewport_size({"width": WIDTH, "height": 1400})
+    return _page(page, url, "/users/1", ".column .row .reason", height=1400)
+
+
+def phone(page: Page, url: str) -> bytes:
+    """A movie on a phone."""
+    return _page(
+        page, url, f"/movies/{_found(page, url, 'alien 1979')['movie_id']}", ".grid svg", width=390, height=844
+    )
+
+
+def _page(page: Page, url: str, path: str, drawn: str, width: int = WIDTH, height: int = 900) -> bytes:
+    """A page of the API server once all is there that `drawn` selects."""
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(f"{url.rstrip('/')}{path}")
+    _refuse(page, ".oops")
+    expect(page.locator(drawn).first).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    expect(page.locator(".bone, [aria-busy=true]")).to_have_count(0)
+    _refuse(page, ".toast.error")
+    return page.screenshot()
+
+
+def _found(page: Page, url: str, title: str) -> dict[str, Any]:
+    """The movie that a search finds first."""
+    answer = page.request.get(f"{url.rstrip('/')}/api/search", params={"q": title, "top_k": 1})
+    movies = answer.json().get("movies") if answer.ok else None
+    if not movies:
+        raise PageError(f"{url}: no movie is found for {title!r}")
+    found: dict[str, Any] = movies[0]
+    return found
+
+
 def _refuse(page: Page, error_boxes: str) -> None:
     boxes = page.locator(error_boxes)
     if boxes.count():
         raise PageError(f"{page.url}: shows an error: {boxes.first.inner_text()[:300]}")
 
 
+PICTURES = {
+    "dashboard": (dashboard, "dashboard"),
+    "dashboard_compare": (dashboard_compare, "dashboard"),
+    "dashboard_explore": (dashboard_explore, "dashboard"),
+    "dashboard_operations": (dashboard_operations, "dashboard"),
+    "asset_graph": (asset_graph, "dagster"),
+    "run": (run, "dagster"),
+    "asset": (asset, "dagster"),
+    "checks": (checks, "dagster"),
+    "report": (report, "report"),
+    "page_home": (home, "api"),
+    "page_movie": (movie, "api"),
+    "page_discover": (discover, "api"),
+    "page_user": (user, "api"),
+    "page_phone": (phone, "api"),
+}
+"""Name -> what takes it, and the argument that says where it is."""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Store the pictures that the documentation shows.")
     parser.add_argument("--dashboard", default="http://127.0.0.1:8501", help="the dashboard's address")
     parser.add_argument("--dagster", default="http://127.0.0.1:3000", help="the Dagster UI's address")
+    parser.add_argument("--api", default="http://127.0.0.1:5000", help="the API server's address")
     parser.add_argument("--report", default="report.html", help="the file that `movierec report` wrote")
     parser.add_argument("--chromium", default=shutil.which("chromium"), help="the browser's program")
-    parser.add_argument("--only", choices=["dashboard", "asset_graph", "report"], help="take just this picture")
+    parser.add_argument("--only", choices=[*PICTURES], help="take just this picture")
     parser.add_argument("--dark", action="store_true", help="ask the dashboard for its dark theme")
     parser.add_argument("--out", type=Path, default=IMAGES, help="the folder to store into")
     arguments = parser.parse_args()
     if not arguments.chromium:
         parser.error("no chromium on the PATH; install it or name one with --chromium")
-    pictures = {
-        "dashboard": (dashboard, arguments.dashboard),
-        "asset_graph": (asset_graph, arguments.dagster),
-        "report": (report, arguments.report),
-    }
     arguments.out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=CHROMIUM_FLAGS)
-        for name, (take, url) in pictures.items():
+        for name, (take, source) in PICTURES.items():
+            url = getattr(arguments, source)
             if arguments.only in (None, name):
                 page = browser.new_page(color_scheme="dark" if arguments.dark else "light")
                 page.set_default_timeout(TIMEOUT_MS)

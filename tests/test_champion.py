@@ -24,7 +24,7 @@ def test_a_lower_mean_is_not_good_enough_however_little_it_is() -> None:
     assert "is lower" in weighed.sentence
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=40), st.lists(st.floats(0, 1), min_size=40, max_size=40))
 def test_who_loses_nowhere_is_at_least_as_good(values: list[float], gains: list[float]) -> None:
     other = np.array(values)

@@ -28,7 +28,7 @@ def history_of(*items: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((np.ones(len(items), dtype=np.float32), items, [0, len(items)]), (1, ITEMS))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     history=st.sets(st.integers(0, ITEMS - 1)),
     k=st.integers(1, ITEMS + 2),

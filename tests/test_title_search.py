@@ -103,7 +103,7 @@ def test_an_empty_catalogue_finds_nothing() -> None:
 WORDS_OF_LETTERS = st.lists(st.text("abcdefgh", min_size=3, max_size=9), min_size=1, max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(WORDS_OF_LETTERS, min_size=1, max_size=12), st.data())
 def test_every_title_is_found_exactly_and_with_one_typo(catalogue: list[list[str]], data: st.DataObject) -> None:
     titles = [" ".join(words).title() for words in catalogue]
@@ -118,7 +118,7 @@ def test_every_title_is_found_exactly_and_with_one_typo(catalogue: list[list[str
     assert same <= {movie for movie, _ in search.find(mistyped, len(titles))}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text(max_size=30), max_size=8), st.text(max_size=30), st.integers(-1, 9))
 def test_any_titles_and_any_search_give_distinct_movies_best_first(titles: list[str], text: str, k: int) -> None:
     popularity = np.arange(len(titles), dtype=np.float32)

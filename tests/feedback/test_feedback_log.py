@@ -102,7 +102,7 @@ events = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.one_of(events, st.integers(1, 3)), max_size=25))
 def test_a_state_is_what_replaying_the_events_gives(
     tmp_path_factory: pytest.TempPathFactory, actions: list[Any]

@@ -118,7 +118,7 @@ def test_other_variants_under_the_same_name_are_another_pair(log: FeedbackLog) -
 clicks = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 2), st.integers(0, 5), st.booleans()), max_size=30)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(1, 2), st.sampled_from("ab")), max_size=6), clicks)
 def test_rates_are_those_of_counting_event_by_event(
     tmp_path_factory: pytest.TempPathFactory, lists: list[tuple[int, str]], clicks: list[tuple[int, int, int, bool]]
