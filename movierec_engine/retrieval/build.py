@@ -37,7 +37,7 @@ def build_index(
     enough = enough or Enough(config.fold_in_from, measured=False)
     started = time.perf_counter()
     item_vectors = np.ascontiguousarray(model.item_vectors(), dtype=np.float32)
-    index = build_faiss(item_vectors, config.factory)
+    index = build_faiss(item_vectors, config.factory, config.ef_construction, config.ef_search, config.nprobe)
     personal = np.diff(model.history.indptr) > 0
     sample = np.random.default_rng(0).permutation(np.flatnonzero(personal))[:_BLOCK]
     similar, similarity = _similar(model, config.similar_items)

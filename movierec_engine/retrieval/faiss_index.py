@@ -25,6 +25,7 @@ from movierec_engine.models.explanation import Explanation
 from movierec_engine.models.newcomers import Basis, NewcomerScorer, newcomers_from_arrays
 from movierec_engine.models.pair_scorer import Scorer
 from movierec_engine.newcomers import POPULARITY, best
+from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
 from movierec_engine.taste_dials import ItemFacts
 
@@ -37,6 +38,12 @@ ITEM_FACTS_FILE = "item_facts.npz"
 
 CANDIDATES = 200
 """Unseen items that are scored exactly for a user, at least, where the inner products are approximations."""
+
+NARROW = 8
+"""An approximate index is not searched where at most one item in so many is left: those are ranked exactly instead."""
+
+DEEPER = 4
+"""Times as deep as at first an approximate index is searched once more, before its vectors are gone through."""
 
 Floats = NDArray[np.float32]
 Found = tuple[NDArray[np.int64], Floats]
@@ -75,7 +82,7 @@ class RetrievalIndex:
     """Item vectors in FAISS, and for each user a query vector and the seen items.
 
     index: inner products over n_items vectors of d dimensions; position = item index.
-    vectors: float32 [n_items, d], what FAISS holds: its own memory where it keeps all of it, as `Flat` does.
+    vectors: float32 [n_items, d], what FAISS indexes: its own memory where it keeps all of it, as `Flat` does.
     queries: float32 [n_users, d], CSR, so that sparse queries (a user's history, for EASE) stay small.
     seen: [n_users, n_items] CSR, the mask of the evaluator: items of train and validation.
     history: float32 [n_users, n_items] CSR, the train interactions, with ratings where the model uses them.
@@ -309,32 +316,51 @@ class RetrievalIndex:
     def _nearest(self, query: Floats, k: int, left: NDArray[np.bool_]) -> Found:
         """The k items that are left of the largest inner products, equal ones by index.
 
-        An exact index ranks all of them. An approximate one is searched deeper until k are found and the last of them
-        does not tie with what it may have cut off; where it does not find k at all, its vectors are gone through.
+        An exact index ranks all of them, and an approximate one does where few are left. Else it is searched, and once
+        more deeper, until k are found and the last of them does not tie with what it may have cut off; where that does
+        not come about, its vectors are gone through.
         """
+        n, count = len(left), int(np.count_nonzero(left))
+        narrow, wanted = count <= n // NARROW, min(k, count)
+        if not self._flat and not narrow:
+            fetch = wanted + min(n - count, 2 * wanted * n // count) + 1
+            for depth in (fetch, DEEPER * fetch):
+                if depth >= n:
+                    break
+                scores, found = (part[0] for part in self.index.search(query[None], depth))
+                kept = (found >= 0) & left[found]
+                if kept.sum() >= wanted and (found[-1] < 0 or scores[kept][wanted - 1] > scores[-1]):
+                    order = np.argsort(found[kept])
+                    return best(found[kept][order], scores[kept][order], k)
         items = np.flatnonzero(left)
-        wanted, n = min(k, len(items)), len(left)
-        fetch = min(n, wanted + min(n - len(items), 2 * wanted * n // max(len(items), 1)) + 1)
-        while wanted and not self._flat:
-            scores, found = (part[0] for part in self.index.search(query[None], fetch))
-            kept = (found >= 0) & left[found]
-            order = np.argsort(found[kept])
-            deep = kept.sum() >= wanted
-            if deep and (fetch == n or found[-1] < 0 or scores[kept][wanted - 1] > scores[-1]):
-                return best(found[kept][order], scores[kept][order], k)
-            if fetch == n:
-                break
-            fetch = min(n, 2 * fetch)
+        if narrow and not self._flat:
+            return best(items, inner_products(self.vectors[items], query), k)
         return best(items, inner_products(self.vectors, query)[items], k)
 
 
-def build_faiss(item_vectors: Floats, factory: str) -> faiss.Index:
+def build_faiss(
+    item_vectors: Floats,
+    factory: str,
+    ef_construction: int = RetrievalConfig.ef_construction,
+    ef_search: int = RetrievalConfig.ef_search,
+    nprobe: int = RetrievalConfig.nprobe,
+) -> faiss.Index:
     """A trained FAISS index of float32 [n_items, d] vectors under the inner product.
+
+    An HNSW graph keeps as many links of an item as it has room for. By default FAISS drops those to an item that is
+    nearer to one already linked, which under inner products cuts off many that are wanted, so that recall stays low
+    however deep the search: benchmarks/results/retrieval_scale.md has both.
 
     Raises ConfigError when FAISS does not know the factory string or cannot train it on this many items.
     """
     try:
         index = faiss.index_factory(item_vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+        own: Any = faiss.downcast_index(index)
+        if hasattr(own, "hnsw"):
+            own.keep_max_size_level0 = True
+            own.hnsw.efConstruction, own.hnsw.efSearch = ef_construction, ef_search
+        elif hasattr(own, "nprobe"):
+            own.nprobe = nprobe
         index.train(item_vectors)
         index.add(item_vectors)
     except RuntimeError as error:

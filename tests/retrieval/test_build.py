@@ -8,6 +8,7 @@ import pytest
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
+from movierec_engine.errors import ConfigError
 from movierec_engine.models import GMF, MLP, NCF, Popularity, Recommender
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
@@ -46,10 +47,31 @@ def recall_by_hand(index: RetrievalIndex, model: Recommender, k: int) -> float:
 @pytest.mark.parametrize("factory", ["Flat", "HNSW4", "IVF16,Flat"])
 def test_the_measured_recall_is_the_share_of_the_best_unseen_items_that_are_recommended(factory: str) -> None:
     model = untrained(GMF(GMF.Config(mf_dim=16)))
-    index = build_index(model, SEEN, movies(), RetrievalConfig(factory=factory, similar_items=5), "cpu")
+    config = RetrievalConfig(factory=factory, ef_search=16, nprobe=2, similar_items=5)
+    index = build_index(model, SEEN, movies(), config, "cpu")
     expected = recall_by_hand(index, model, 10)
     assert index.facts.recall == pytest.approx(expected, abs=1e-9)
     assert expected == 1 if factory == "Flat" else 0 < expected < 1
+
+
+@pytest.mark.parametrize(
+    ("factory", "narrow", "wide"),
+    [("HNSW16", {"ef_search": 1}, {"ef_search": 400}), ("IVF16,Flat", {"nprobe": 1}, {"nprobe": 16})],
+)
+def test_an_index_that_is_searched_deeper_measures_a_higher_recall(
+    factory: str, narrow: dict[str, int], wide: dict[str, int]
+) -> None:
+    model = untrained(GMF(GMF.Config(mf_dim=16)))
+    configs = [RetrievalConfig(factory=factory, similar_items=5, **depth) for depth in (narrow, wide)]
+    low, high = (build_index(model, SEEN, movies(), config, "cpu").facts.recall for config in configs)
+    assert low < 0.95
+    assert high >= 0.99
+
+
+@pytest.mark.parametrize("name", ["ef_construction", "ef_search", "nprobe"])
+def test_a_search_of_nothing_is_refused_by_name(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"retrieval\.{name}=0 must be at least 1"):
+        RetrievalConfig(**{name: 0})  # type: ignore[arg-type]
 
 
 def test_items_that_tie_count_as_found() -> None:
