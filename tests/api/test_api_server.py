@@ -215,7 +215,7 @@ def test_a_port_in_use_is_named(store: ArtifactStore) -> None:
         command = [sys.executable, "run_server.py", "--port", str(port), "--model-dir", str(store.root)]
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert result.stderr.startswith(f"error: cannot listen on 127.0.0.1:{port}")
+    assert result.stderr.splitlines()[-1].startswith(f"error: cannot listen on 127.0.0.1:{port}")
 
 
 def test_debug_is_refused_on_a_public_address(store: ArtifactStore) -> None:
