@@ -26,11 +26,16 @@ T = TypeVar("T")
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A DAGSTER_HOME with the settings for one machine, and a store beside it."""
+    """A DAGSTER_HOME with the settings for one machine, and a store beside it.
+
+    Its database is set up before two processes could do so at once, which Dagster's SQLite storage does not survive.
+    """
     monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(tmp_path / "store"))
     monkeypatch.setenv("MOVIEREC_CHECKPOINTS", str(tmp_path / "checkpoints"))
     home = dagster_home(tmp_path / "store")
     monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with dg.DagsterInstance.get() as instance:
+        assert not instance.get_runs()
     return home
 
 
