@@ -24,7 +24,7 @@ test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses=8
 
 test-slow: $(INSTALLED)
-	$(RUN) -m pytest -m slow
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -m slow -n auto --maxprocesses=2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(RUN) -m ruff check

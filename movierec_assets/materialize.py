@@ -5,12 +5,16 @@
 The runs are recorded in the Dagster instance of DAGSTER_HOME, so that the UI shows them.
 """
 
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from uuid import uuid4
 
 import click
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
-from dagster._core.utils import make_new_run_id
+from filelock import FileLock
 
 from movierec_assets.definitions import defs
 from movierec_assets.jobs import DATA, MODEL, RELEASE, everything, hybrid
@@ -44,7 +48,7 @@ def _run(
     job_name: str = everything.name,
 ) -> None:
     job = defs.resolve_job_def(job_name)
-    run_id = make_new_run_id()
+    run_id = str(uuid4())
     try:
         job.execute_in_process(
             run_id=run_id,
@@ -70,6 +74,13 @@ def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[str]:
             yield f"{check.asset_key.to_user_string()} fails its check {check.check_name}: {check.description}"
 
 
+def open_instance() -> dg.DagsterInstance:
+    """Dagster's instance of DAGSTER_HOME; one process at a time sets its database up, as two corrupt a fresh SQLite."""
+    home = os.environ.get("DAGSTER_HOME")
+    with FileLock(Path(home) / "setup.lock") if home else nullcontext():
+        return dg.DagsterInstance.get()
+
+
 @click.command()
 @click.option("--model", "models", multiple=True, required=True, help="A model to materialize; repeat for more.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
@@ -77,7 +88,7 @@ def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[str]:
 def main(models: tuple[str, ...], device: str, overrides: tuple[str, ...]) -> None:
     """Materialize models through Dagster; OVERRIDES are settings in Hydra's syntax."""
     log_to_console("movierec_assets")
-    with one_sentence_errors(), dg.DagsterInstance.get() as instance:
+    with one_sentence_errors(), open_instance() as instance:
         materialize(models, device, overrides, instance)
 
 
