@@ -50,6 +50,18 @@ def text(port: int, path: str) -> str:
         return body.decode()
 
 
+def metrics(port: int) -> dict[str, float]:
+    lines = [line.rpartition(" ") for line in text(port, "/metrics").splitlines() if line[0] != "#"]
+    return {series: float(value) for series, _, value in lines}
+
+
+def wait_for(port: int, series: str, value: float) -> None:
+    deadline = time.monotonic() + 20
+    while metrics(port).get(series) != value:
+        assert time.monotonic() < deadline, f"{series} did not become {value}"
+        time.sleep(0.05)
+
+
 def exchange(port: int, request: bytes) -> bytes:
     """Everything that the server answers to bytes that a well-behaved client would not send."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
@@ -83,6 +95,7 @@ def test_a_promotion_is_taken_over_within_two_seconds_without_a_failed_or_mixed_
     port = free_port()
     with running(store, port, "--workers", "2"):
         assert get(port, "/api/ready")["status"] == "ok"
+        wait_for(port, "movierec_swaps_total", 2)  # one worker may answer well before the other has its first version
         for wanted in (second, first):
             store.point("serving", wanted, {})
             promoted = time.monotonic()
@@ -95,8 +108,7 @@ def test_a_promotion_is_taken_over_within_two_seconds_without_a_failed_or_mixed_
             assert (
                 max((at for version, at in answered_at.items() if version != wanted.version), default=0) < promoted + 2
             )
-        lines = [line.rpartition(" ") for line in text(port, "/metrics").splitlines() if line[0] != "#"]
-        counted = {series: float(value) for series, _, value in lines}
+        counted = metrics(port)
         assert counted["movierec_workers"] == 2
         assert counted["movierec_swaps_total"] == 6
         assert counted['movierec_requests_total{endpoint="/api/recommend",method="GET",status="200"}'] > 50

@@ -136,15 +136,15 @@ def test_a_lock_in_the_middle_of_a_training_holds_up_no_epoch(
     tracker.start("run", {})
     tracker.log({"loss": 1.0}, 1)
     tracker.log({"best": 1.0})
-    monkeypatch.setattr("movierec_engine.tracking.tracker.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("movierec_engine.tracking.tracker.PATIENCE_SECONDS", 1)
     with locked(store / "mlflow" / "mlflow.db"):
         started = time.perf_counter()
         for epoch in range(2, 100):
             tracker.log({"loss": 1.0}, epoch)
-        assert time.perf_counter() - started < 0.3
+        assert time.perf_counter() - started < 1
         tracker.log({"best": 2.0})
         tracker.finish(True)
-        assert time.perf_counter() - started < 3
+        assert time.perf_counter() - started < 5
     assert len([message for message in warnings.messages if "no longer recording" in message]) == 1
 
 
