@@ -25,26 +25,19 @@ from typing import TypeVar
 import numpy as np
 import pyarrow.parquet as pq
 import surprise
+from bundled_data import bundled
 from scipy import sparse
 from surprise import Reader, Trainset
 
-from movierec_engine.data.config import DataConfig
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.data.interactions import Interactions, positives
-from movierec_engine.data.readers import read_ratings
+from movierec_engine.data.interactions import Interactions
 from movierec_engine.models.classic.item_cf import SIMILARITIES, ItemCF, ItemCFConfig, similarity_blocks
 
 T = TypeVar("T")
 
-ROOT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).with_name("results") / "item_similarities.md"
 REPEATS = 3
 """Each is timed so often, in turn; the fastest counts."""
-
-
-def bundled() -> Interactions:
-    config = DataConfig(dir=str(ROOT / "data/movielens-small"))
-    return positives(read_ratings(config), config)
 
 
 def of_parquet(path: Path) -> Interactions:

@@ -7,7 +7,6 @@ The runs are recorded in the Dagster instance of DAGSTER_HOME, so that the UI sh
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,13 +14,14 @@ import click
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
 from filelock import FileLock
+from yaml import YAMLError
 
 from movierec_assets.definitions import defs
 from movierec_assets.jobs import DATA, MODEL, RELEASE, everything, hybrid
 from movierec_assets.partitions import partition_key
 from movierec_assets.step import EngineFailure
 from movierec_engine.console import log_to_console, one_sentence_errors
-from movierec_engine.errors import MovierecError
+from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.registry import SINGLE_MODELS
 
 
@@ -75,10 +75,23 @@ def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[str]:
 
 
 def open_instance() -> dg.DagsterInstance:
-    """Dagster's instance of DAGSTER_HOME; one process at a time sets its database up, as two corrupt a fresh SQLite."""
-    home = os.environ.get("DAGSTER_HOME")
-    with FileLock(Path(home) / "setup.lock") if home else nullcontext():
-        return dg.DagsterInstance.get()
+    """Dagster's instance of DAGSTER_HOME; one process at a time sets its database up, as two corrupt a fresh SQLite.
+
+    Raises ConfigError where DAGSTER_HOME names no folder, or one whose dagster.yaml Dagster refuses.
+    """
+    named = os.environ.get("DAGSTER_HOME", "")
+    home = Path(named)
+    if not (home.is_absolute() and home.is_dir()):
+        raise ConfigError(
+            f"DAGSTER_HOME={named} is not the full path of a folder for Dagster's records; "
+            "make one and say, for example, export DAGSTER_HOME=$PWD/artifacts/dagster"
+        )
+    with FileLock(home / "setup.lock"):
+        try:
+            return dg.DagsterInstance.get()
+        except (dg.DagsterError, YAMLError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"{home / 'dagster.yaml'} is not what Dagster takes: {reason}") from error
 
 
 @click.command()

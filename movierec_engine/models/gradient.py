@@ -75,10 +75,10 @@ def check_ranges(positive: dict[str, float], shares: dict[str, float], at_least_
             raise ConfigError(f"model.{name}={value} must be at least 0")
 
 
-def to_csr_tensor(matrix: sparse.csr_matrix, device: torch.device) -> Tensor:
+def to_csr_tensor(matrix: sparse.csr_matrix) -> Tensor:
     """A torch CSR tensor of the same matrix, float32."""
     crow, column = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
-    return csr_tensor(crow, column, torch.from_numpy(matrix.data.astype(np.float32)), matrix.shape).to(device)
+    return csr_tensor(crow, column, torch.from_numpy(matrix.data.astype(np.float32)), matrix.shape)
 
 
 def csr_tensor(crow: Tensor, column: Tensor, values: Tensor, shape: tuple[int, int] | torch.Size) -> Tensor:

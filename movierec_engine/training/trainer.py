@@ -89,6 +89,7 @@ def train(
         checkpoints.write_last(model, state)
     if state.stopping:
         network.load_state_dict(state.stopping.best_weights)
+    network.cpu()  # where models are scored from here on, so that a loaded one scores equally to the bit
     model.freeze()
     if checkpoints:
         checkpoints.write_best(model)
@@ -112,7 +113,7 @@ def train_epoch(
         total = sum(len(users) for users, _ in group)
         for users, positives in group:
             with torch.autocast(state.device.type, torch.bfloat16, enabled=config.mixed_precision):
-                loss = batch_loss(model, users.to(state.device), positives.to(state.device), sampler)
+                loss = batch_loss(model, users, positives, sampler, state.device)
             (loss * (len(users) / total)).backward()  # type: ignore[no-untyped-call]
             batch_losses.append(loss.detach())
         if config.grad_clip:
@@ -122,16 +123,28 @@ def train_epoch(
     return float(torch.stack(batch_losses).mean())
 
 
-def batch_loss(model: GradientRecommender, users: Tensor, positives: Tensor, sampler: NegativeSampler) -> Tensor:
-    """The loss of `model.loss_type` on a batch, with the model's own penalty; users, positives: int64 [b]."""
+def batch_loss(
+    model: GradientRecommender, users: Tensor, positives: Tensor, sampler: NegativeSampler, device: torch.device
+) -> Tensor:
+    """The loss of `model.loss_type` on a batch, with the model's own penalty; users, positives: int64 [b] on the CPU.
+
+    Everything is drawn and sorted on the CPU and nothing is read back, so that an accelerator works on one batch while
+    the next is prepared.
+    """
     network, loss_type = model.network, model.config.loss_type
     if loss_type == "softmax":
         distinct, rows = torch.unique(users, return_inverse=True)
+        distinct, rows, users, positives = (moved(part, device) for part in (distinct, rows, users, positives))
         loss = losses.softmax(network(distinct, None), rows, positives)
         return loss + network.penalty(users, positives[:, None])
-    negatives = torch.from_numpy(sampler.sample(users.cpu().numpy(), model.config.num_negatives)).to(users.device)
-    items = torch.cat([positives[:, None], negatives], dim=1)
+    negatives = torch.from_numpy(sampler.sample(users.numpy(), model.config.num_negatives))
+    users, items = moved(users, device), moved(torch.cat([positives[:, None], negatives], dim=1), device)
     return SAMPLING_LOSSES[loss_type](network(users, items)) + network.penalty(users, items)
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on a device; to CUDA from pinned memory, which waits for nothing that is queued there."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def batches(

@@ -3,13 +3,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES
 
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError
 from movierec_engine.models import LightGCN
+from movierec_engine.models.gradient import to_csr_tensor
 from movierec_engine.models.graph.lightgcn import LightGCNNetwork, undirected_edge
-from movierec_engine.models.graph.propagation import SymmetricLGConv
+from movierec_engine.models.graph.propagation import SymmetricLGConv, product
 from worlds import interactions_of
 
 PAIRS = np.array([(0, 0), (0, 1), (1, 1), (2, 0), (2, 2)])
@@ -33,12 +35,27 @@ def test_final_embeddings_are_the_mean_of_the_powers_of_the_adjacency(num_layers
     assert torch.allclose(torch.cat(built.final()), expected, atol=1e-6)
 
 
-def test_the_gradient_is_that_of_the_dense_product() -> None:
-    x = torch.randn(6, 4, requires_grad=True)
-    weight = torch.randn(6, 4)
-    (SymmetricLGConv()(x, network().adjacency) * weight).sum().backward()
-    assert x.grad is not None
-    assert torch.allclose(x.grad, DENSE.T @ weight, atol=1e-6)
+@pytest.mark.parametrize("device", DEVICES)
+def test_propagation_and_its_gradient_are_those_of_the_dense_product(device: str) -> None:
+    x, weight = torch.randn(6, 4), torch.randn(6, 4)
+    on_device = x.to(device).requires_grad_()
+    propagated = SymmetricLGConv()(on_device, network().to(device).adjacency)
+    (propagated * weight.to(device)).sum().backward()
+    assert torch.allclose(propagated.cpu(), DENSE @ x, atol=1e-6)
+    assert on_device.grad is not None
+    assert torch.allclose(on_device.grad.cpu(), DENSE.T @ weight, atol=1e-6)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_product_is_the_same_to_the_bit_whenever_it_is_made(device: str) -> None:
+    """With rows long enough for threads to share."""
+    pairs = np.argwhere(np.random.default_rng(0).random((400, 3000)) < 0.3)
+    train = interactions_of(pairs, IdMap(np.arange(400)), IdMap(np.arange(3000)))
+    adjacency = to_csr_tensor(build_graph(train).adjacency).to(device)
+    x = torch.randn(3400, 64, device=device)
+    first = product(adjacency, x)
+    assert all(torch.equal(product(adjacency, x), first) for _ in range(10))
+    assert torch.allclose(first.cpu(), adjacency.cpu() @ x.cpu(), atol=1e-4)
 
 
 def test_scores_of_pairs_are_those_of_the_whole_catalogue() -> None:

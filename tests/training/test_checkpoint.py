@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from devices import DEVICES
 from test_trainer import TRAIN, VALIDATION
 
 from movierec_engine.data.graph import build_graph
@@ -41,7 +42,11 @@ class Killed(Exception):
 
 
 def fit(
-    name: str, checkpoints: Checkpoints | None = None, config: TrainerConfig = CONFIG, stop_after: int = 99
+    name: str,
+    checkpoints: Checkpoints | None = None,
+    config: TrainerConfig = CONFIG,
+    stop_after: int = 99,
+    device: str = "cpu",
 ) -> tuple[GradientRecommender, list[Epoch]]:
     def cut_off(epoch: Epoch) -> None:
         if epoch.number == stop_after:
@@ -56,7 +61,7 @@ def fit(
         VALIDATION,
         config,
         Evaluator([5]),
-        device="cpu",
+        device=device,
         seed=3,
         callbacks=(cut_off,),
         checkpoints=checkpoints,
@@ -69,13 +74,16 @@ def assert_equal(one: GradientRecommender, other: GradientRecommender) -> None:
         assert np.array_equal(array, other.arrays()[name]), name
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("stop_after", [1, 5])
-def test_a_resumed_run_ends_with_the_same_weights_to_the_bit(name: str, stop_after: int, tmp_path: Path) -> None:
-    whole, epochs = fit(name)
+def test_a_resumed_run_ends_with_the_same_weights_to_the_bit(
+    name: str, stop_after: int, device: str, tmp_path: Path
+) -> None:
+    whole, epochs = fit(name, device=device)
     with pytest.raises(Killed):
-        fit(name, Checkpoints(tmp_path, name, "a run"), stop_after=stop_after)
-    resumed, resumed_epochs = fit(name, Checkpoints(tmp_path, name, "a run", resume=True))
+        fit(name, Checkpoints(tmp_path, name, "a run"), stop_after=stop_after, device=device)
+    resumed, resumed_epochs = fit(name, Checkpoints(tmp_path, name, "a run", resume=True), device=device)
     assert_equal(whole, resumed)
     assert [(e.number, e.loss, e.metrics) for e in epochs] == [(e.number, e.loss, e.metrics) for e in resumed_epochs]
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from devices import DEVICES
 
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.graph import build_graph
@@ -25,32 +26,42 @@ VALIDATION = HeldOut(REST, TRAIN.matrix(), "train", Catalogue.of(TRAIN))
 CONFIG = TrainerConfig(max_epochs=6, learning_rate=0.02, batch_size=64)
 
 
-def fit(config: TrainerConfig = CONFIG, seed: int = 1, **model: object) -> tuple[LightGCN, list[Epoch]]:
+def fit(
+    config: TrainerConfig = CONFIG, seed: int = 1, device: str = "cpu", **model: object
+) -> tuple[LightGCN, list[Epoch]]:
     recommender = LightGCN(LightGCN.Config(embedding_dim=8, num_negatives=2, **model))
-    return recommender, run(recommender, config, seed)
+    return recommender, run(recommender, config, seed, device)
 
 
-def run(model: LightGCN, config: TrainerConfig, seed: int = 1) -> list[Epoch]:
-    return train(model, TRAIN, build_graph(TRAIN), VALIDATION, config, Evaluator([5]), device="cpu", seed=seed)
+def run(model: LightGCN, config: TrainerConfig, seed: int = 1, device: str = "cpu") -> list[Epoch]:
+    return train(model, TRAIN, build_graph(TRAIN), VALIDATION, config, Evaluator([5]), device=device, seed=seed)
 
 
 NDCG = replace(CONFIG, early_stopping=EarlyStoppingConfig(metric="ndcg@5"))
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("loss_type", ["softmax", "bpr"])
-def test_the_same_seed_gives_the_same_weights_to_the_bit_and_another_seed_others(loss_type: str) -> None:
-    first, same, other = (fit(NDCG, seed=seed, loss_type=loss_type, dropout=0.2)[0] for seed in (1, 1, 2))
+def test_the_same_seed_gives_the_same_weights_to_the_bit_and_another_seed_others(loss_type: str, device: str) -> None:
+    first, same, other = (
+        fit(NDCG, seed=seed, device=device, loss_type=loss_type, dropout=0.2)[0] for seed in (1, 1, 2)
+    )
     for name, tensor in first.tensors().items():
         assert np.array_equal(tensor, same.tensors()[name])
         assert not np.array_equal(tensor, other.tensors()[name])
 
 
+@pytest.mark.parametrize(
+    ("device", "mixed_precision"), [*((device, False) for device in DEVICES), *[("cuda", True)] * ("cuda" in DEVICES)]
+)
 @pytest.mark.parametrize("loss_type", ["softmax", "sampled_softmax", "bpr", "bce"])
 @pytest.mark.parametrize("cosine", [False, True])
-def test_the_loss_falls_and_the_popularity_floor_is_cleared(loss_type: str, cosine: bool) -> None:
-    config = replace(NDCG, max_epochs=25)
+def test_the_loss_falls_and_the_popularity_floor_is_cleared(
+    loss_type: str, cosine: bool, device: str, mixed_precision: bool
+) -> None:
+    config = replace(NDCG, max_epochs=25, mixed_precision=mixed_precision)
     temperature = 0.2 if cosine else 1.0
-    _, history = fit(config, loss_type=loss_type, cosine=cosine, temperature=temperature, l2=1e-3)
+    _, history = fit(config, device=device, loss_type=loss_type, cosine=cosine, temperature=temperature, l2=1e-3)
     assert history[-1].loss < history[0].loss
     popularity = Popularity()
     popularity.fit(TRAIN)

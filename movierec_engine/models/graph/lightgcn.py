@@ -67,15 +67,19 @@ class LightGCNConfig:
 class LightGCNNetwork(Network):
     """embeddings: float32 [n_users + n_items, d], E^(0), users first."""
 
+    adjacency: Tensor
+    edge: Tensor
+
     def __init__(self, graph: InteractionGraph, config: LightGCNConfig, device: torch.device) -> None:
         super().__init__()
         self.config = config
         self.n_users = graph.n_users
         nodes = graph.n_users + graph.n_items
-        self.embeddings = nn.Parameter(torch.randn(nodes, config.embedding_dim).mul_(config.init_std).to(device))
-        self.adjacency = to_csr_tensor(graph.adjacency, device)
-        self.edge = torch.from_numpy(undirected_edge(graph.adjacency)).to(device)
+        self.embeddings = nn.Parameter(torch.randn(nodes, config.embedding_dim).mul_(config.init_std))
+        self.register_buffer("adjacency", to_csr_tensor(graph.adjacency), persistent=False)
+        self.register_buffer("edge", torch.from_numpy(undirected_edge(graph.adjacency)), persistent=False)
         self.conv = SymmetricLGConv()
+        self.to(device)
 
     def propagate(self) -> list[Tensor]:
         """[E^(0), ..., E^(K)]."""

@@ -70,6 +70,8 @@ class NGCFConfig:
 class NGCFNetwork(Network):
     """embeddings: float32 [n_users + n_items, d], E^(0), users first. linear, bilinear: W_1 and W_2 of each layer."""
 
+    adjacency: Tensor
+
     def __init__(self, graph: InteractionGraph, config: NGCFConfig, device: torch.device) -> None:
         super().__init__()
         self.config = config
@@ -81,9 +83,9 @@ class NGCFNetwork(Network):
         for layer in (*self.linear, *self.bilinear):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
+        self.register_buffer("adjacency", to_csr_tensor(graph.adjacency), persistent=False)
         self.conv = SymmetricLGConv()
         self.to(device)
-        self.adjacency = to_csr_tensor(graph.adjacency, device)
 
     def propagate(self) -> list[Tensor]:
         """[E^(0), ..., E^(K)]."""
