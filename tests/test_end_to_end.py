@@ -50,6 +50,7 @@ def test_the_api_answers_from_what_dagster_materialized(
     assert len({(2, movie) for movie in unseen} & rated) == split.facts["test"] // 60, "only test items were hidden"
 
 
+@pytest.mark.slow
 def test_a_killed_materialization_leaves_what_was_served_and_the_next_run_is_clean(
     small_data: list[str], tmp_path: Path
 ) -> None:

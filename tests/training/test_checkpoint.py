@@ -163,7 +163,7 @@ def test_a_pickled_program_is_not_run(tmp_path: Path) -> None:
 
 def test_a_process_killed_at_any_moment_is_resumed_to_the_same_weights(small_data: list[str], tmp_path: Path) -> None:
     """The real command line under SIGKILL, at moments spread over the run, each time going on from what was written."""
-    overrides = ["model=lightgcn", "trainer.max_epochs=150", "trainer.early_stopping.enabled=false", *small_data]
+    overrides = ["model=lightgcn", "trainer.max_epochs=80", "trainer.early_stopping.enabled=false", *small_data]
     command = [sys.executable, "-m", "movierec_engine.train", *overrides]
     whole = [*command, f"paths.artifacts={tmp_path / 'whole'}", f"paths.checkpoints={tmp_path / 'c1'}"]
     subprocess.run(whole, check=True, capture_output=True)
