@@ -138,7 +138,7 @@ def test_clients_that_send_slowly_hold_up_nobody(one_worker: int) -> None:
     started = time.monotonic()
     for _ in range(20):
         get(port, "/api/recommend?user_id=1")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 4
     for connection in halfway:
         connection.sendall(head[30:])
     for connection in [*halfway, *bodiless]:

@@ -68,7 +68,7 @@ def test_an_epoch_does_not_wait_for_a_slow_tracker() -> None:
     started = time.perf_counter()
     for epoch in range(100):
         tracker.log({"loss": 1.0}, epoch)
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 5
     release.set()
     tracker.finish(True)
     assert notebook.notes == ["start", *(f"epoch {number}" for number in range(100)), "finished"]
@@ -108,6 +108,6 @@ def test_a_tracker_that_hangs_is_waited_for_once(
     notebook = Notebook(lambda what: release.wait(10))
     started = time.perf_counter()
     run(Trackers([notebook]), epochs=1000)
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 5
     assert warnings.messages == ["Notebook: no longer recording this run (it did not answer within 0.2 s)"]
     release.set()
