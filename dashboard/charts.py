@@ -58,8 +58,9 @@ def model_shape(names: Mapping[str, str], legend: alt.Legend | None = None) -> a
     return alt.Shape("model:N", scale=_scale(names, [shape(model) for model in names.values()]), legend=legend)
 
 
-def model_legend() -> alt.Legend:
-    return alt.Legend(title=None, orient="top", columns=6, labelLimit=160, symbolStrokeWidth=3, symbolOpacity=1)
+def model_legend(columns: int = 6) -> alt.Legend:
+    """Above a chart; 6 columns fit the page's whole width, 3 half of it."""
+    return alt.Legend(title=None, orient="top", columns=columns, labelLimit=160, symbolStrokeWidth=3, symbolOpacity=1)
 
 
 def _scale(names: Mapping[str, str], values: Sequence[Any]) -> alt.Scale:

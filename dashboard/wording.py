@@ -176,13 +176,30 @@ def choice(ranked: list[Standing], names: dict[str, str], metric: str) -> str:
     )
 
 
-def paired(verdict: Verdict, leader: str, other: str) -> str:
-    """What the same users say about two models; the leader is the verdict's better one."""
+def larger_p(verdict: Verdict) -> str:
+    """The larger of the two tests' corrected p values: the one that decides."""
+    return p_value(max(verdict.p_bootstrap, verdict.p_wilcoxon))
+
+
+def paired(verdict: Verdict) -> str:
+    """What the same users say about two models of a board."""
     found = verdict.comparison
     conclusion = "a real difference" if verdict.significant else "no difference that can be told"
     return (
-        f"User by user, {plain(leader)} scores {found.difference:+.4f} against {plain(other)} over the same "
-        f"{found.users:,} users (95 % interval {found.low:+.4f} to {found.high:+.4f}): {conclusion}."
+        f"User by user, {plain(verdict.better)} scores {found.difference:+.4f} against {plain(verdict.worse)} over the "
+        f"same {found.users:,} users (95 % interval {found.low:+.4f} to {found.high:+.4f}; {larger_p(verdict)}, "
+        f"corrected for all pairs of models): {conclusion}."
+    )
+
+
+def as_good_for_less(leader: Standing, as_good: Sequence[Standing], names: dict[str, str]) -> str:
+    """The quickest to train of the models that cannot be told from the leader, if in less than half of its time."""
+    quickest = min(as_good, key=lambda standing: standing.seconds, default=leader)
+    if quickest.seconds >= leader.seconds / 2:
+        return ""
+    return (
+        f"If cost matters: **{plain(names[quickest.id])}** cannot be told from {plain(names[leader.id])} and trains in "
+        f"{duration(quickest.seconds)} instead of {duration(leader.seconds)}."
     )
 
 
@@ -192,7 +209,8 @@ def served(serving: Serving | None, everything: list[Standing], names: dict[str,
         return "Nothing is promoted yet, so the API answers from the newest index."
     shown = next((standing for standing in everything if standing.served), None)
     if shown is not None:
-        return f"**{plain(names[shown.id])}** is served now, since {plain(day(serving.since))} UTC."
+        name, since = plain(names[shown.id]), plain(day(serving.since))
+        return f"**{name}** is served now, since {since} UTC; the page Operations says why."
     return (
         f"**{plain(serving.model)}** is served now, since {plain(day(serving.since))} UTC; the report of that version "
         f"is not in this table ({plain(serving.trained_model)})."

@@ -121,13 +121,11 @@ def by_segment(
     own = [row for row in rows if row["kind"] == kind]
     won = {name: [row["what"] for row in own if row["better"] == name] for name in names}
     parts = [
-        f"{name} for {wording.listed(those) if len(those) < 4 else len(those)}" for name, those in won.items() if those
+        f"{name} is significantly better for {wording.listed(those) if len(those) < 4 else len(those)}"
+        for name, those in won.items()
+        if those
     ]
-    head = (
-        f"By {kind}: significantly better is {'; '.join(parts)}"
-        if parts
-        else f"By {kind}: neither is significantly better"
-    )
+    head = f"By {kind}: {'; '.join(parts)}" if parts else f"By {kind}: neither is significantly better"
     title = charts.title(head, f"mean {metric} of {names[0]} minus {names[1]}", 58)
     chart = _forest(own, names, models, "what", f"Difference in {metric}")
     return chart.properties(title=title, height=30 * len(own) + 220)

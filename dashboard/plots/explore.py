@@ -169,7 +169,7 @@ def reasons(rows: list[dict[str, Any]], reason: Reason, model: str, movie: str) 
     if first["adds"] <= 0:
         head = f"Nothing in the history speaks for {movie} with {model}"
     left = len(reason.contributions) - len(rows)
-    subtitle = f"score {reason.score:.4g}; {how}" + (
+    subtitle = f"score {reason.score:#.4g}; {how}" + (
         f". The strongest {len(rows)} of {len(rows) + left}" if left else ""
     )
     return (

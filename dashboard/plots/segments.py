@@ -63,7 +63,8 @@ def tiers(rows: list[dict[str, Any]], kind: str, models: Mapping[str, str], metr
         alt.Tooltip("high:Q", title="95 % to", format=".4f"),
         alt.Tooltip("users:Q", title="Users", format=","),
     ]
-    color = charts.model_color(models, charts.model_legend())
+    legend = charts.model_legend(columns=3)
+    color = charts.model_color(models, legend)
     line = base.mark_rule(strokeWidth=2.5, opacity=0.55).encode(
         x=alt.X("low:Q", title=f"{metric}, mean over the segment's users"),
         x2="high:Q",
@@ -77,7 +78,7 @@ def tiers(rows: list[dict[str, Any]], kind: str, models: Mapping[str, str], metr
         y=y,
         yOffset=offset,
         color=color,
-        shape=charts.model_shape(models, charts.model_legend()),
+        shape=charts.model_shape(models, legend),
         tooltip=tooltip,
     )
     height = max(260, len(segments) * (len(models) * 16 + 20) + 220)

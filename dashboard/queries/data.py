@@ -1,10 +1,11 @@
 """What a data set looks like, what was dropped of it, how it was split, and how its versions differ.
 
 Every answer is aggregated in DuckDB; no row of the data leaves it. A version never changes, so that the pages may keep
-the answers.
+the answers, and what two charts need is asked for once.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,14 @@ class Lorenz:
     def first(self, share: float) -> float:
         """Share of the ratings that this share of users or movies has."""
         return next((own for at, own in zip(self.share, self.ratings, strict=True) if at >= share - 1e-9), 1.0)
+
+
+@dataclass(frozen=True)
+class Each:
+    """All users or movies of a version, in no order, with how many ratings each has."""
+
+    ids: np.ndarray
+    ratings: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -97,19 +106,20 @@ def rating_counts(folder: Path) -> list[tuple[float, int]]:
     return sorted(bins.items())
 
 
-def long_tail(folder: Path, column: str, name: str) -> tuple[Lorenz, list[dict[str, Any]]] | None:
-    """The users' activity (column user_id) or the movies' popularity (movie_id); None when it cannot be read.
+def ratings_of_each(folder: Path, column: str) -> Each | None:
+    """How many ratings each user (column user_id) or movie (movie_id) has; None when there are none to read."""
+    found = arrays(
+        f"SELECT {column} AS id, count(*) AS ratings FROM read_parquet(?) GROUP BY id", str(folder / RATINGS_FILE)
+    )
+    return Each(np.asarray(found["id"]), np.asarray(found["ratings"])) if found and len(found["id"]) else None
+
+
+def long_tail(of_each: Each, name: str) -> tuple[Lorenz, list[dict[str, Any]]]:
+    """The users' activity or the movies' popularity; there is at least one.
 
     Beside it how many have so many ratings: from, to (both counted in), count; each bin twice as wide as the last.
     """
-    found = arrays(
-        f"""SELECT n, count(*) AS times FROM (SELECT count(*) AS n FROM read_parquet(?) GROUP BY {column})
-            GROUP BY n ORDER BY n DESC""",
-        str(folder / RATINGS_FILE),
-    )
-    if found is None or not len(found["n"]):
-        return None
-    each = np.repeat(np.asarray(found["n"], dtype=np.int64), np.asarray(found["times"], dtype=np.int64))
+    each = np.sort(of_each.ratings)[::-1]
     so_far = np.concatenate([[0], np.cumsum(each)]) / each.sum()
     places = np.unique(np.ceil(np.linspace(0, len(each), 101)).astype(np.int64))
     tail = Lorenz(
@@ -140,9 +150,11 @@ def timeline(path: Path) -> tuple[str, list[dict[str, Any]]]:
     step = next((name for name, length in zip(_STEPS, _SECONDS, strict=True) if seconds / length <= PERIODS), "year")
     part = "part" if "part" in columns(path) else "'ratings'"
     found = records(
-        f"""SELECT strftime(date_trunc('{step}', make_timestamp(timestamp * 1000000)), '%Y-%m-%dT%H:%M') AS start,
-                   {part} AS part, count(*) AS ratings
-            FROM read_parquet(?) GROUP BY ALL ORDER BY ALL""",
+        f"""SELECT strftime(start, '%Y-%m-%dT%H:%M') AS start, part, ratings
+            FROM (SELECT date_trunc('{step}', make_timestamp(timestamp * 1000000)) AS start, {part} AS part,
+                         count(*) AS ratings
+                  FROM read_parquet(?) GROUP BY ALL)
+            ORDER BY ALL""",
         where,
     )
     return step, found or []
@@ -162,12 +174,12 @@ def part_spans(folder: Path) -> list[dict[str, Any]]:
     return sorted(found or [], key=lambda row: PARTS.index(row["part"]) if row["part"] in PARTS else len(PARTS))
 
 
-def drift(old: Path, new: Path) -> float | None:
+def drift(old: Sequence[tuple[float, int]], new: Sequence[tuple[float, int]]) -> float | None:
     """Population stability index of the ratings: sum over values of (new - old) ln(new / old), shares of each.
 
-    Shares of nothing count as half a rating. None when a file cannot be read.
+    old, new: what `rating_counts` says. Shares of nothing count as half a rating. None where there are no ratings.
     """
-    before, after = dict(rating_counts(old)), dict(rating_counts(new))
+    before, after = dict(old), dict(new)
     if not before or not after:
         return None
     values = set(before) | set(after)
@@ -179,17 +191,7 @@ def drift(old: Path, new: Path) -> float | None:
     return index
 
 
-def arrivals(old: Path, new: Path) -> dict[str, int]:
-    """Users and movies of the new version that the old one lacks, and the other way round; {} when unreadable."""
-    found = dict[str, int]()
-    for column, name in (("user_id", "users"), ("movie_id", "movies")):
-        rows = query(
-            f"""WITH old AS (SELECT DISTINCT {column} FROM read_parquet(?)),
-                     new AS (SELECT DISTINCT {column} FROM read_parquet(?))
-                SELECT (SELECT count(*) FROM new ANTI JOIN old USING ({column})),
-                       (SELECT count(*) FROM old ANTI JOIN new USING ({column}))""",
-            *(str(old / RATINGS_FILE), str(new / RATINGS_FILE)),
-        )
-        if rows:
-            found |= {f"new {name}": int(rows[0][0]), f"gone {name}": int(rows[0][1])}
-    return found
+def arrivals(old: Each, new: Each, name: str) -> dict[str, int]:
+    """Users or movies of the new version that the old one lacks, and the other way round."""
+    shared = len(np.intersect1d(old.ids, new.ids, assume_unique=True))
+    return {f"new {name}": len(new.ids) - shared, f"gone {name}": len(old.ids) - shared}

@@ -25,7 +25,7 @@ from movierec_engine.store import ArtifactStore
 Values = NDArray[np.float64]
 
 SAMPLE_FOR_ALL = 5_000
-"""Users that all pairs of a board are tested over; a pair alone is tested over SAMPLE_USERS."""
+"""Users that all pairs of a board are tested over; two models alone are compared over SAMPLE_USERS."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,18 +76,6 @@ def paired_users(a: Path, b: Path, metrics: Sequence[str]) -> PairedUsers | None
     theirs = dict(zip(names, (np.asarray(value, dtype=np.float64) for value in values[3::2]), strict=True))
     known_train = None if train == "NULL" else np.asarray(values[1], dtype=np.int64)
     return PairedUsers(total, np.asarray(values[0], dtype=np.int64), known_train, ours, theirs)
-
-
-def paired_comparison(better: Path, other: Path, metric: str) -> Verdict | None:
-    """Two reports over the users of both, tested as `movierec compare` does; None when the files cannot tell.
-
-    Differences within a user are far less noisy than the two means, so this can decide where intervals overlap.
-    """
-    found = paired_users(better, other, [metric])
-    try:
-        return compare_all_pairs({"better": found.a[metric], "other": found.b[metric]})[0] if found else None
-    except MovierecError:
-        return None
 
 
 def head_to_head(found: PairedUsers, names: tuple[str, str]) -> dict[str, Verdict]:

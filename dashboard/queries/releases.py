@@ -54,16 +54,14 @@ class Served:
     problem: str = ""
 
 
-def decisions(root: Path) -> list[Made]:
-    """The newest MOST readable decisions, newest first."""
-    made = [
-        decision
-        for folder in slot_folders(root, KIND)
-        for version in folders(folder)[-MOST:]
-        if (decision := _decision(root, version)) is not None
-    ]
+def decisions(root: Path) -> tuple[list[Made], list[Path]]:
+    """Of the newest MOST decisions those that can be read, newest first, and the folders of those that cannot."""
+    newest = [version for folder in slot_folders(root, KIND) for version in folders(folder)[-MOST:]]
+    found = {version: _decision(root, version) for version in newest}
+    made = [decision for decision in found.values() if decision is not None]
     done = carried_out(ArtifactStore(root), made)
-    return [Made(decision, ok) for decision, ok in zip(made, done, strict=True)][::-1]
+    unreadable = [version for version, decision in found.items() if decision is None]
+    return [Made(decision, ok) for decision, ok in zip(made, done, strict=True)][::-1], unreadable
 
 
 def served(root: Path) -> Served | None:

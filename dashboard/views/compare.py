@@ -201,7 +201,13 @@ def _examples(
     examples = _largest(users, chosen, names)
     with right:
         st.markdown(f"**The {len(examples)} largest differences in {wording.plain(chosen.title)}**")
-        st.dataframe(examples, hide_index=True, width="stretch", height=350)
+        st.dataframe(
+            examples,
+            hide_index=True,
+            width="stretch",
+            height="content",
+            column_config={name: st.column_config.NumberColumn(format="%.4f") for name in (*names, "Difference")},
+        )
         csv_button(examples, f"examples-{chosen.column}", "Table (CSV)")
     user = _user(users, [str(row["User"]) for row in examples])
     folder = store_files.parent_folder(root, both[0].raw_movies)

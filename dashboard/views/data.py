@@ -10,7 +10,7 @@ from dashboard import charts, shell, state, wording
 from dashboard.downloads import csv_button
 from dashboard.plots import data as plots
 from dashboard.queries import data, store_files
-from dashboard.queries.data import Line, Lorenz
+from dashboard.queries.data import Each, Line
 from dashboard.queries.store_files import Signature
 from movierec_engine.store import Artifact
 
@@ -25,6 +25,8 @@ _DROPPED = {
     "negatives_dropped": "given negatives that repeat another or are positives: dropped",
 }
 """What validation counts, in words."""
+_ENTITIES = (("user_id", "users"), ("movie_id", "movies"))
+"""Columns of the ratings, and what they name."""
 
 
 def page() -> None:
@@ -82,9 +84,9 @@ def _counts(folder: str) -> list[tuple[float, int]]:
     return data.rating_counts(Path(folder))
 
 
-@st.cache_data(show_spinner="Counting the ratings", max_entries=32)
-def _tail(folder: str, column: str, name: str) -> tuple[Lorenz, list[dict[str, Any]]] | None:
-    return data.long_tail(Path(folder), column, name)
+@st.cache_data(show_spinner="Counting the ratings", max_entries=16)
+def _of_each(folder: str, column: str) -> Each | None:
+    return data.ratings_of_each(Path(folder), column)
 
 
 @st.cache_data(show_spinner="Counting the ratings", max_entries=32)
@@ -95,11 +97,6 @@ def _timeline(path: str) -> tuple[str, list[dict[str, Any]]]:
 @st.cache_data(show_spinner="Counting the ratings", max_entries=16)
 def _spans(folder: str) -> list[dict[str, Any]]:
     return data.part_spans(Path(folder))
-
-
-@st.cache_data(show_spinner="Comparing the versions", max_entries=16)
-def _compared(old: str, new: str) -> tuple[float | None, dict[str, int]]:
-    return data.drift(Path(old), Path(new)), data.arrivals(Path(old), Path(new))
 
 
 def _version_name(one: Artifact, versions: list[Artifact]) -> str:
@@ -144,7 +141,7 @@ def _dropped(line: Line) -> None:
         st.caption(f"Validation read {rows[0]['Count']:,} rows and had nothing to drop or repair.")
     elif rows:
         st.dataframe(problems, hide_index=True, width="stretch", height="content")
-    config = line.interactions.config.get("data", {}) if line.interactions else {}
+    config = line.interactions.config if line.interactions else {}
     if config:
         st.caption(
             wording.plain(
@@ -186,8 +183,8 @@ def _ratings(folder: Path) -> None:
             ]
         )
         return
-    found = [_tail(str(folder), "user_id", "users"), _tail(str(folder), "movie_id", "movies")]
-    known = [one for one in found if one is not None]
+    found = [(_of_each(str(folder), column), name) for column, name in _ENTITIES]
+    known = [data.long_tail(each, name) for each, name in found if each is not None]
     left, right = st.columns(2, gap="large")
     with left:
         rows = plots.rating_rows(counts)
@@ -207,19 +204,19 @@ def _split(line: Line) -> None:
         path = line.ratings.folder / data.RATINGS_FILE
     else:
         path = line.splits.folder / data.SPLIT_FILE
+    spans = _spans(str(line.splits.folder)) if line.splits else []
+    if line.splits is not None and not spans:
+        shell.notes([f"The split {line.splits.reference} cannot be read; delete that folder and train again."])
+        return
     step, rows = _timeline(str(path))
     if rows:
         busiest = max(rows, key=lambda row: row["ratings"])
         boundaries = _boundaries(line.splits)
         head = _split_head(line.splits) or f"The busiest {step} begins on {busiest['start'][:10]}"
         charts.draw(plots.timeline(rows, step, head, boundaries), rows, "timeline")
-    else:
+    elif _counts(str(line.ratings.folder)):
         st.info("These ratings carry no times, so that there is no timeline.")
-    if line.splits is None:
-        return
-    spans = _spans(str(line.splits.folder))
     if not spans:
-        shell.notes([f"The split {line.splits.reference} cannot be read; delete that folder and train again."])
         return
     total = sum(row["rows"] for row in spans)
     table = [
@@ -286,20 +283,22 @@ def _drift(versions: list[Artifact]) -> None:
         old = state.choose("From", "old", list(by_version)[1:], show)
     with right:
         new = state.choose("to", "new", [key for key in by_version if key != old], show)
-    before, after = by_version[old].folder, by_version[new].folder
-    index, arrivals = _compared(str(before), str(after))
+    before, after = (str(by_version[one].folder) for one in (old, new))
+    counts = {"from": _counts(before), "to": _counts(after)}
+    index = data.drift(counts["from"], counts["to"])
     if index is None:
         shell.notes(["One of these versions cannot be read, so that they cannot be compared."])
         return
     left, right = st.columns(2, gap="large")
     with left:
-        shown = [
-            {"version": label, **row}
-            for label, folder in (("from", before), ("to", after))
-            for row in plots.rating_rows(_counts(str(folder)))
-        ]
+        shown = [{"version": label, **row} for label, own in counts.items() for row in plots.rating_rows(own)]
         charts.draw(plots.drifted(shown, index), shown, "drift-of-ratings")
     with right:
-        table = [{"What": what.capitalize(), "Count": count} for what, count in arrivals.items()]
+        table = [
+            {"What": what.capitalize(), "Count": count}
+            for column, name in _ENTITIES
+            if (lost := _of_each(before, column)) is not None and (found := _of_each(after, column)) is not None
+            for what, count in data.arrivals(lost, found, name).items()
+        ]
         st.markdown("**Users and movies that came and went**")
         st.dataframe(table, hide_index=True, width="stretch", height="content")

@@ -297,7 +297,7 @@ def _lists(loaded: Loaded, answers: Mapping[str, Answer], person: _Person) -> No
             for one in answer.movies:
                 marks = " :green[✓]" if one.movie_id in held_out else ""
                 marks += " :gray[◆]" if one.movie_id in common else ""
-                line = f"{one.rank}\\. **{wording.plain(one.title)}**{marks} :gray[{one.score:.4g}]"
+                line = f"{one.rank}\\. **{wording.plain(one.title)}**{marks} :gray[{one.score:#.4g}]"
                 sentence = ""
                 if everything or one.rank <= EXPLAINED:
                     sentence = _reason(version, person, one.movie_id).sentence

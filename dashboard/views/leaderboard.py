@@ -16,7 +16,7 @@ from dashboard.queries.leaderboard import Group, Standing
 from dashboard.queries.reports import Snapshot
 from dashboard.queries.seeds import OverSeeds
 from dashboard.queries.store_files import Signature
-from movierec_engine.evaluation.comparison import LeaderComparison, Verdict
+from movierec_engine.evaluation.comparison import LeaderComparison
 
 _USUAL = ("recall", "mrr", "coverage")
 """Metrics that stand beside the chosen one by default."""
@@ -39,11 +39,6 @@ def _over_seeds(root: str, seen: Signature) -> list[OverSeeds]:
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
-def _paired(better: str, other: str, metric: str) -> Verdict | None:
-    return pairs.paired_comparison(Path(better), Path(other), metric)
-
-
-@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
 def _against_best(folders: dict[str, str], metric: str) -> LeaderComparison | None:
     return pairs.against_best({name: Path(folder) for name, folder in folders.items()}, metric)
 
@@ -62,7 +57,7 @@ def _board(snapshot: Snapshot, over_seeds: list[OverSeeds]) -> None:
         st.info(f"No report here holds {wording.plain(chosen.title)}; choose another metric or k, or an earlier date.")
         return
     verdicts = _against_best({chosen.labels[one.id]: one.folder for one in chosen.ranked}, chosen.column)
-    _conclusion(snapshot, chosen)
+    _conclusion(snapshot, chosen, verdicts)
     _separation(chosen.group, chosen.everything)
     _table(snapshot, chosen, more, verdicts)
     _seeds(chosen, over_seeds)
@@ -85,22 +80,28 @@ def _since(chosen: Chosen) -> Chosen:
     return controls.narrowed(chosen, kept)
 
 
-def _conclusion(snapshot: Snapshot, chosen: Chosen) -> None:
+def _conclusion(snapshot: Snapshot, chosen: Chosen, verdicts: LeaderComparison | None) -> None:
+    """What to ship, and why; the paired tests are those of the table."""
     ranked, labels, title = chosen.ranked, chosen.labels, chosen.title
     st.markdown(f"#### {wording.headline(ranked, labels, title)}")
     sentences = [wording.choice(ranked, labels, title), wording.served(snapshot.serving, chosen.standings, labels)]
-    second = wording.runner_up(ranked)
-    if second is not None and wording.overlap(ranked[0], second) is not None:
-        difference = _paired(ranked[0].folder, second.folder, chosen.column)
-        if difference is not None:
-            sentences.insert(0, wording.paired(difference, labels[ranked[0].id], labels[second.id]))
-            if difference.comparison.users < ranked[0].users:
-                sentences.insert(
-                    1,
-                    f"Tests are over a sample of {difference.comparison.users:,} of the users, in the table of about "
-                    f"{pairs.SAMPLE_FOR_ALL:,}.",
-                )
+    if verdicts is not None:
+        sentences = [*_tested(chosen, verdicts), *sentences]
     st.markdown("  \n".join(sentences))
+
+
+def _tested(chosen: Chosen, verdicts: LeaderComparison) -> list[str]:
+    """What the paired tests say of the first two, and of those that are as good as the first."""
+    ranked, labels = chosen.ranked, chosen.labels
+    first_two = {labels[standing.id] for standing in ranked[:2]}
+    found = [verdict for verdict in verdicts.verdicts if {verdict.better, verdict.worse} == first_two]
+    sentences = [wording.paired(verdict) for verdict in found]
+    if found and found[0].comparison.users < ranked[0].users:
+        sentences.append(f"Tests are over a sample of about {pairs.SAMPLE_FOR_ALL:,} of the users.")
+    if labels[ranked[0].id] == verdicts.leader:
+        as_good = [standing for standing in ranked[1:] if labels[standing.id] in verdicts.among_best]
+        sentences += filter(None, [wording.as_good_for_less(ranked[0], as_good, labels)])
+    return sentences
 
 
 def _separation(group: Group, everything: list[Group]) -> None:
@@ -136,8 +137,9 @@ def _table(snapshot: Snapshot, chosen: Chosen, more: list[str], verdicts: Leader
     left, right = st.columns([6, 1], vertical_alignment="center")
     left.caption(
         "★ best of its column. *Champion*: what the API answers from. *Against the best*: user by user, Wilcoxon and "
-        "bootstrap, Holm-corrected over all pairs of models; *as good* means that no difference can be told. Click a "
-        "column's head to sort. Test scores are means over users; training and memory are those of the run."
+        "bootstrap, Holm-corrected over all pairs of models; *as good* means that no difference can be told, – that "
+        "the users' own scores cannot be read. Click a column's head to sort. Test scores are means over users; "
+        "training and memory are those of the run."
     )
     with right:
         csv_button(
@@ -185,7 +187,7 @@ def _against(label: str, found: LeaderComparison | None) -> str:
     verdict = next((one for one in found.verdicts if one.worse == label), None)
     if verdict is None:
         return "–"
-    p = wording.p_value(max(verdict.p_bootstrap, verdict.p_wilcoxon))
+    p = wording.larger_p(verdict)
     return f"worse, {p}" if verdict.significant else f"as good, {p}"
 
 

@@ -35,7 +35,7 @@ def page() -> None:
     shell.watch(lambda: _signature(root), seen)
     st.title("Operations")
     _now(_served(str(root), seen), root)
-    _decisions(_made(str(root), seen))
+    _decisions(*_made(str(root), seen))
     _checks(_checked(str(root), store_files.signature(root, *checks.KINDS)))
     _backtests(_tested(str(root), store_files.signature(root, backtests.KIND)))
     _feedback(root)
@@ -53,7 +53,7 @@ def _served(root: str, seen: Signature) -> Served | None:
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
-def _made(root: str, seen: Signature) -> list[Made]:
+def _made(root: str, seen: Signature) -> tuple[list[Made], list[Path]]:
     return releases.decisions(Path(root))
 
 
@@ -126,14 +126,23 @@ def _ago(instant: str) -> str:
     return age if age == "–" else f"{age} ago"
 
 
-def _decisions(made: list[Made]) -> None:
+def _decisions(made: list[Made], unreadable: list[Path]) -> None:
     st.subheader("What was decided, and on which evidence")
-    if not made:
+    if unreadable:
+        shell.notes(
+            [
+                f"{wording.counted(len(unreadable), 'decision')} cannot be read and "
+                f"{'is' if len(unreadable) == 1 else 'are'} left out, the newest of them {unreadable[-1]}."
+            ]
+        )
+    if not made and not unreadable:
         shell.missing(
             "No decision about a release is recorded. The gate records one whenever a model is put to it, and so does "
             "promoting by hand.",
             "movierec models promote ease\nmovierec models rollback",
         )
+        return
+    if not made:
         return
     rows = plots.decision_rows(made)
     charts.draw(plots.decisions(rows), rows, "decisions")

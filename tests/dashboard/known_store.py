@@ -94,7 +94,7 @@ def _data(store: ArtifactStore) -> tuple[Artifact, Artifact]:
         store,
         Slot("interactions", slot),
         {},
-        config={"data": {"rating_threshold": 2.0, "min_user_interactions": 1, "min_item_interactions": 1}},
+        config={"rating_threshold": 2.0, "min_user_interactions": 1, "min_item_interactions": 1},
         parents={"raw_ratings": raw},
         facts={"interactions": 5, "users": 3, "items": 4, "density": 5 / 12, "dropped_share": 1 / 6},
     )

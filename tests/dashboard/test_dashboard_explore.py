@@ -29,9 +29,9 @@ def test_a_users_lists_come_with_scores_reasons_and_hits(visit: Open, known: Art
     app = visit(known, "explore", user="2", explored="ease")
     said = text(app)
     assert "**ease** · served now" in said
-    assert "1. **Twenty (1991)** :green[✓] :gray[0.5]" in said
+    assert "1. **Twenty (1991)** :green[✓] :gray[0.5000]" in said
     assert "because you rated Ten (1990) highly" in said
-    assert "3. **Forty** :gray[0.1]" in said
+    assert "3. **Forty** :gray[0.1000]" in said
     assert "1 of 3 are in the user's test part" in said
     assert list(app.dataframe[0].value["Movie"]) == ["Ten (1990)"]
     assert "ease recommends Twenty (1991) most of all because of Ten (1990)" in titles(app)
@@ -51,7 +51,7 @@ def test_a_newcomer_is_built_from_movies(visit: Open, known: ArtifactStore) -> N
     app.button(key="add 30").click().run()
     assert not app.exception
     assert app.query_params["told"] == "30:5"
-    assert "1. **Forty** :gray[0.6]  \n:small[because you rated Thirty (1992) highly]" in text(app)
+    assert "1. **Forty** :gray[0.6000]  \n:small[because you rated Thirty (1992) highly]" in text(app)
     app.multiselect(key="their movies").unselect(30).run()
     assert "told" not in app.query_params
     assert "Nothing is known yet" in text(app)
@@ -70,7 +70,7 @@ def test_a_dial_turns_the_list_away_from_the_models_order(visit: Open, known: Ar
     assert (turned[0].movie_id, turned[0].score) == (20, pytest.approx(0.1))
     app = visit(known, "explore", who="newcomer", explored="ease", told="30:5", dial_genre_balance="1")
     assert app.slider(key="dial_genre_balance").value == 1.0
-    assert "1. **Twenty (1991)** :gray[0.1]" in text(app)
+    assert "1. **Twenty (1991)** :gray[0.1000]" in text(app)
 
 
 def test_a_reason_adds_up_to_the_score(ease: Catalogue) -> None:

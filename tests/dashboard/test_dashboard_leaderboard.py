@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -112,6 +114,29 @@ def test_models_are_marked_by_the_paired_test_against_the_best(open_page: Open, 
     assert sorted(marks) == ["als", "ease", "popularity"]
     assert marks["popularity"].startswith("worse, p = 0.0")
     assert sorted([marks["als"].partition(",")[0], marks["ease"].partition(",")[0]]) == ["as good", "best"]
+
+
+def test_the_conclusion_and_the_table_tell_of_the_same_tests(open_page: Open, publish: Publish) -> None:
+    for model, score in (("ease", 0.3), ("als", 0.2), ("popularity", 0.1)):
+        publish(model, score)
+    app = open_page()
+    marks = dict(zip(*(app.dataframe[0].value[name] for name in ("Model", "Against the best")), strict=True))
+    verdict, _, p = marks["als"].partition(", ")
+    assert verdict == "worse"
+    assert f"{p}, corrected for all pairs of models): a real difference." in text(app)
+
+
+def test_a_model_that_is_as_good_for_less_is_named(open_page: Open, publish: Publish) -> None:
+    """Lower for half of the users as much as it is higher for the others, so that none is better."""
+    publish("lightgcn", 0.2, seconds=100.0)
+    quick = publish("ease", 0.2, seconds=7.0)
+    publish("popularity", 0.1, seconds=0.02)
+    users = {"user_id": list(range(10)), "ndcg@10": [0.2 + 0.001 * (9 - user) for user in range(10)]}
+    pq.write_table(pa.table(users), quick.folder / "users.parquet")
+    assert "If cost matters" not in text(open_page()), "of two that tie the quicker one leads"
+    publish("lightgcn", 0.2001, seconds=100.0)
+    shown = text(open_page())
+    assert "If cost matters: **ease** cannot be told from lightgcn and trains in 7.0 s instead of 100 s." in shown
 
 
 def test_models_metrics_and_dates_can_be_chosen_by_the_url(open_page: Open, publish: Publish) -> None:

@@ -41,7 +41,7 @@ def test_what_is_served_comes_with_its_freshness_and_the_decisions(visit: Open, 
     assert list(app.dataframe[0].value["Verdict"]) == ["kept", "promoted"]
     assert "All 1 checks passed" in said
     assert "Nobody answers at http://127.0.0.1:9" in said
-    first = list(releases.decisions(known.root))[-1].decision.reference.rsplit("/", 1)[-1]
+    first = releases.decisions(known.root)[0][-1].decision.reference.rsplit("/", 1)[-1]
     assert "Nothing was compared for this decision." in text(visit(known, "operations", decision=first))
 
 
@@ -74,6 +74,22 @@ def test_a_failing_check_stands_on_top(visit: Open, known: ArtifactStore) -> Non
 def test_a_damaged_feedback_log_is_a_note(visit: Open, damaged: ArtifactStore) -> None:
     log_file(damaged.root, "tiny").write_bytes(b"no database" * 100)
     assert "The feedback log of tiny cannot be read" in text(visit(damaged, "operations"))
+
+
+def test_a_damaged_decision_is_a_note(visit: Open, damaged: ArtifactStore) -> None:
+    first, _ = sorted(path for path in (damaged.root / "release_decision").iterdir() if path.is_dir())
+    (first / "decision.json").write_text("{", encoding="utf-8")
+    app = visit(damaged, "operations")
+    assert f"1 decision cannot be read and is left out, the newest of them {first}" in text(app)
+    assert app.selectbox(key="decision").options, "the other one is shown"
+
+
+def test_decisions_that_are_all_damaged_are_not_called_absent(visit: Open, damaged: ArtifactStore) -> None:
+    for path in (damaged.root / "release_decision").glob("*/decision.json"):
+        path.unlink()
+    said = text(visit(damaged, "operations"))
+    assert "2 decisions cannot be read and are left out" in said
+    assert "No decision about a release is recorded" not in said
 
 
 def test_latencies_are_read_from_the_apis_metrics() -> None:

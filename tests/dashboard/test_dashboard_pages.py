@@ -92,7 +92,7 @@ def test_the_users_who_differ_most_come_with_their_lists(visit: Open, known: Art
 
 def test_where_each_wins_is_told_from_the_means_when_users_cannot_be_tested(visit: Open, known: ArtifactStore) -> None:
     """The split of this store has no id maps, so that segments cannot be computed again."""
-    assert "By genre: significantly better is popularity for Drama" in titles(
+    assert "By genre: popularity is significantly better for Drama" in titles(
         visit(known, "compare", a="ease", b="popularity")
     )
 
@@ -193,6 +193,7 @@ def test_the_data_page_counts_and_says_what_was_dropped(visit: Open, known: Arti
     assert numbers["Matrix density"] == "66.67 %"
     dropped = app.dataframe[0].value
     assert list(dropped["Count"]) == [2]
+    assert "Filtered out: ratings under 2.0, and users with fewer than 1 or movies with fewer than 1" in text(app)
     shown = titles(app)
     assert "25 % of the rows that were read are in train" in shown, "2 of 8"
     assert "Most ratings are 4 (50 %); the mean is 3.33" in shown
@@ -201,6 +202,15 @@ def test_the_data_page_counts_and_says_what_was_dropped(visit: Open, known: Arti
     parts = app.dataframe[1].value
     assert list(parts["Part"]) == ["train", "validation", "test"]
     assert list(parts["First"]) == ["2000-01-01", "2000-01-02", "2000-01-04"]
+
+
+def test_a_split_that_is_gone_is_not_taken_for_ratings_without_times(visit: Open, damaged: ArtifactStore) -> None:
+    splits = damaged.latest(Slot("splits", ("tiny",)))
+    assert splits is not None
+    (splits.folder / "split.parquet").unlink()
+    said = text(visit(damaged, "data"))
+    assert f"The split {splits.reference} cannot be read; delete that folder and train again" in said
+    assert "carry no times" not in said
 
 
 def test_versions_of_a_data_set_are_compared(visit: Open, damaged: ArtifactStore) -> None:
@@ -212,16 +222,20 @@ def test_versions_of_a_data_set_are_compared(visit: Open, damaged: ArtifactStore
     more = {name: [*values, extra] for (name, values), extra in zip(RATINGS.items(), (4, 50, 5.0, 0), strict=True)}
     old = damaged.latest(Slot("raw_ratings", ("tiny",)))
     assert old is not None
-    new = damaged.publish(
+    damaged.publish(
         Slot("raw_ratings", ("tiny",)),
         lambda folder: pq.write_table(pa.table(more), folder / "ratings.parquet"),
         key="n",
         fingerprint="",
         facts={"ratings": 7, "users": 4, "movies": 4},
     )
-    assert data.arrivals(old.folder, new.folder) == {"new users": 1, "gone users": 0, "new movies": 1, "gone movies": 0}
-    assert data.drift(old.folder, old.folder) == 0
+    counts = data.rating_counts(old.folder)
+    assert data.drift(counts, counts) == 0
     app = visit(damaged, "data")
+    assert app.dataframe[-1].value.to_dict("list") == {
+        "What": ["New users", "Gone users", "New movies", "Gone movies"],
+        "Count": [1, 0, 1, 0],
+    }
     assert "From the oldest version here to the newest: +1 ratings" in titles(app)
     assert "Nothing was split from this version yet" in text(app)
 
@@ -230,9 +244,9 @@ def test_a_long_tail_is_the_share_of_the_most_active(known: ArtifactStore) -> No
     """Movies have 3, 2 and 1 of the six ratings."""
     artifact = known.latest(Slot("raw_ratings", ("tiny",)))
     assert artifact is not None
-    found = data.long_tail(artifact.folder, "movie_id", "movies")
-    assert found is not None
-    tail, bins = found
+    each = data.ratings_of_each(artifact.folder, "movie_id")
+    assert each is not None
+    tail, bins = data.long_tail(each, "movies")
     assert [(row["from"], row["to"], row["count"]) for row in bins] == [(1, 1, 1), (2, 3, 2)]
     assert (tail.n, tail.smallest, tail.median, tail.largest) == (3, 1, 2.0, 3)
     assert tail.share == pytest.approx((0, 1 / 3, 2 / 3, 1))

@@ -144,15 +144,15 @@ def test_reports_without_the_metric_stand_last(store: ArtifactStore, publish: Pu
 
 
 def test_the_paired_difference_is_that_of_the_same_users(publish: Publish, tmp_path: Path) -> None:
-    ease, popularity = publish("ease", 0.25), publish("popularity", 0.125)
-    folders = [report.folder for report in (ease, popularity)]
-    verdict = pairs.paired_comparison(*folders, "ndcg@10")
-    assert verdict is not None
-    assert verdict.better == "better"
+    folders = {model: publish(model, ndcg).folder for model, ndcg in (("popularity", 0.125), ("ease", 0.25))}
+    found = pairs.against_best(folders, "ndcg@10")
+    assert found is not None
+    (verdict,) = found.verdicts
+    assert (found.leader, verdict.worse) == ("ease", "popularity")
     assert verdict.significant, "all ten users differ by the same amount"
     assert (verdict.comparison.difference, verdict.comparison.users) == (pytest.approx(0.125), 10)
-    assert pairs.paired_comparison(*folders, "recall@10") is None
-    assert pairs.paired_comparison(folders[0], tmp_path, "ndcg@10") is None
+    assert pairs.against_best(folders, "recall@10") is None
+    assert pairs.against_best({**folders, "ease": tmp_path}, "ndcg@10") is None
 
 
 def test_seeds_of_one_configuration_have_a_mean_and_a_deviation(store: ArtifactStore, publish: Publish) -> None:
