@@ -15,6 +15,10 @@ from movierec_engine.api.reading import WITH_BODY
 from movierec_engine.api.schemas import SCHEMAS
 
 Described = dict[str, Any]
+
+EXAMPLES_AT = "http://localhost:5000"
+"""The server that the examples ask, by default where `movierec serve` listens."""
+
 _PATH_PARAMETER = re.compile(r"<(\w+)>")
 _MEANINGS = {
     400: "A parameter is malformed, missing or unknown.",
@@ -67,7 +71,7 @@ def example_request(endpoint: Endpoint, method: str) -> tuple[str, Described | N
 def curl(endpoint: Endpoint, method: str) -> str:
     """The example as a command line."""
     path, body = example_request(endpoint, method)
-    url = f'"http://localhost:5000{path}"'
+    url = f'"{EXAMPLES_AT}{path}"'
     if body is None:
         return f"curl {url}" if method == "GET" else f"curl -X {method} {url}"
     return f"curl -X {method} {url} -H \"Content-Type: application/json\" -d '{json.dumps(body)}'"

@@ -71,7 +71,7 @@ class LoadedIndex:
                 return items[:k], scores[:k], source
             kept = [place for place, item in enumerate(items) if item not in excluded][:k]
             return [items[place] for place in kept], [scores[place] for place in kept], source
-        return found(*self.index.recommend(user, k, None, np.array([*excluded], dtype=np.int64)))
+        return found(*self.index.recommend(user, k, None, np.array([*excluded], dtype=np.int64) if excluded else None))
 
     def warm(self, seconds: float) -> None:
         """Remember the lists of as many users as there is time for, so that their first request finds them."""

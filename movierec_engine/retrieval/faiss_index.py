@@ -156,14 +156,14 @@ class RetrievalIndex:
 
         The source is `personal`, or `popularity` for a user without train interactions. Equal scores go by item index.
         """
-        left = self._left(allowed, _row(self.seen, user)[0], excluded)
+        hidden = (_row(self.seen, user)[0], excluded)
         if not self.personal[user]:
-            items = np.flatnonzero(left)
+            items = np.flatnonzero(self._left(allowed, *hidden))
             return *best(items, self.popularity[items], k), POPULARITY
         query = self._query(user)
         if self.scorer is None:
-            return *self._nearest(query, k, left), PERSONAL
-        found = np.sort(self._nearest(query, max(CANDIDATES, 4 * k), left)[0])
+            return *self._nearest(query, k, allowed, *hidden), PERSONAL
+        found = np.sort(self._nearest(query, max(CANDIDATES, 4 * k), allowed, *hidden)[0])
         return *best(found, self.scorer.scores(user, found), k), PERSONAL
 
     def scores(self, user: int) -> Floats:
@@ -313,29 +313,51 @@ class RetrievalIndex:
                 left[items] = False
         return left
 
-    def _nearest(self, query: Floats, k: int, left: NDArray[np.bool_]) -> Found:
-        """The k items that are left of the largest inner products, equal ones by index.
+    def _nearest(
+        self, query: Floats, k: int, allowed: NDArray[np.bool_] | None, *hidden: NDArray[np.integer[Any]] | None
+    ) -> Found:
+        """The k items of the largest inner products, of those allowed and in none of `hidden`; equal ones by index.
 
         An exact index ranks all of them, and an approximate one does where few are left. Else it is searched, and once
         more deeper, until k are found and the last of them does not tie with what it may have cut off; where that does
         not come about, its vectors are gone through.
         """
+        if self._flat:
+            return self._ranked(query, k, allowed, *hidden)
+        left = self._left(allowed, *hidden)
         n, count = len(left), int(np.count_nonzero(left))
-        narrow, wanted = count <= n // NARROW, min(k, count)
-        if not self._flat and not narrow:
-            fetch = wanted + min(n - count, 2 * wanted * n // count) + 1
-            for depth in (fetch, DEEPER * fetch):
-                if depth >= n:
-                    break
-                scores, found = (part[0] for part in self.index.search(query[None], depth))
-                kept = (found >= 0) & left[found]
-                if kept.sum() >= wanted and (found[-1] < 0 or scores[kept][wanted - 1] > scores[-1]):
-                    order = np.argsort(found[kept])
-                    return best(found[kept][order], scores[kept][order], k)
-        items = np.flatnonzero(left)
-        if narrow and not self._flat:
+        if count <= n // NARROW:
+            items = np.flatnonzero(left)
             return best(items, inner_products(self.vectors[items], query), k)
-        return best(items, inner_products(self.vectors, query)[items], k)
+        wanted = min(k, count)
+        fetch = wanted + min(n - count, 2 * wanted * n // count) + 1
+        for depth in (fetch, DEEPER * fetch):
+            if depth >= n:
+                break
+            scores, found = (part[0] for part in self.index.search(query[None], depth))
+            kept = (found >= 0) & left[found]
+            if kept.sum() >= wanted and (found[-1] < 0 or scores[kept][wanted - 1] > scores[-1]):
+                order = np.argsort(found[kept])
+                return best(found[kept][order], scores[kept][order], k)
+        return self._ranked(query, k, allowed, *hidden)
+
+    def _ranked(
+        self, query: Floats, k: int, allowed: NDArray[np.bool_] | None, *hidden: NDArray[np.integer[Any]] | None
+    ) -> Found:
+        """`_nearest` by all inner products.
+
+        What may not be in it gets the score -inf: a mask of what is left costs twice the numpy calls, and at each of
+        them a server's other threads go first.
+        """
+        scores = inner_products(self.vectors, query)
+        if allowed is not None:
+            scores[~allowed] = -np.inf
+        for items in hidden:
+            if items is not None:
+                scores[items] = -np.inf
+        place = max(0, len(scores) - k)
+        items = np.flatnonzero(scores >= np.partition(scores, place)[place])
+        return best(items, scores[items], k)
 
 
 def build_faiss(

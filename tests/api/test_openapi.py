@@ -94,6 +94,40 @@ def test_a_parameter_is_described_by_the_bounds_that_it_is_read_with(client: Fla
     assert top_k["schema"] == {"type": "integer", "minimum": 1, "maximum": 500, "default": 10}
 
 
+@pytest.mark.parametrize(
+    ("operation", "name", "value"),
+    [
+        ("get_recommend", "top_k", "whole number from 1 to 500; 10 if left out"),
+        ("get_recommend", "diversity", "number from 0 to 1; 0 if left out"),
+        ("get_recommend", "exclude", "1 to 1000 of: whole number from 0 to 2^63-1; none if left out"),
+        ("get_recommend", "history", "0 to 1000 of: movie id, or object with movie_id and rating"),
+        ("feedback", "rating", "number from 0.5 to 5"),
+        ("feedback", "events", "1 to 100 of: object with user_id, movie_id, kind, rating, key, request_id"),
+    ],
+)
+def test_the_docs_page_says_what_a_value_may_be(client: FlaskClient, operation: str, name: str, value: str) -> None:
+    _, _, section = client.get("/docs").text.partition(f'<section id="{operation}"')
+    row = re.search(rf"<code>{name}</code>.*?</tr>", section)
+    assert row and f"<td>{value}</td>" in row[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "address"), [("127.0.0.1:15000", "http://127.0.0.1:15000"), ('"><script>', "http://localhost:5000")]
+)
+def test_the_docs_page_asks_its_examples_where_it_was_found_itself(
+    client: FlaskClient, host: str, address: str
+) -> None:
+    page = client.get("/docs", environ_overrides={"HTTP_HOST": host}).text
+    assert f"curl &#34;{address}/api/recommend?" in page
+    assert "<script>" not in page
+
+
+def test_the_docs_page_shows_names_as_code(client: FlaskClient) -> None:
+    page = client.get("/docs").text
+    assert "For an event without <code>key</code>;" in page
+    assert "`" not in page
+
+
 def test_the_docs_page_has_every_endpoint_and_loads_nothing_from_elsewhere(client: FlaskClient) -> None:
     response = client.get("/docs")
     page = response.text

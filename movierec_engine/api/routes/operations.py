@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 
 from movierec_engine.api.endpoints import Answer, Topic
 from movierec_engine.api.inference import InferenceService
 from movierec_engine.api.metrics import EXPOSITION, Metrics
+from movierec_engine.api.openapi import EXAMPLES_AT
 from movierec_engine.api.rendering import json_response, page
 from movierec_engine.api.requests import NoParameters
 
@@ -38,7 +39,11 @@ def operations(service: InferenceService, metrics: Metrics, described: Callable[
 
     @topic.endpoint("/docs", NoParameters, content="text/html")
     def docs(asked: NoParameters) -> Answer:
-        """This description as a page."""
-        return page("docs.html.j2", here="docs", api=described())
+        """This description as a page.
+
+        Its examples ask the server at the address by which the reader found it.
+        """
+        address = request.host_url.rstrip("/") if request.host else EXAMPLES_AT
+        return page("docs.html.j2", here="docs", api=described(), examples_at=EXAMPLES_AT, address=address)
 
     return topic
