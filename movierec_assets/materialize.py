@@ -13,12 +13,15 @@ from uuid import uuid4
 import click
 import dagster as dg
 from dagster._core.errors import DagsterAssetCheckFailedError
+from dagster_shared.check import CheckError
 from filelock import FileLock
-from yaml import YAMLError
+from sqlalchemy.exc import SQLAlchemyError
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from movierec_assets.definitions import defs
 from movierec_assets.jobs import DATA, MODEL, RELEASE, everything, hybrid
 from movierec_assets.partitions import partition_key
+from movierec_assets.resources import SettingsResource
 from movierec_assets.step import EngineFailure
 from movierec_engine.console import log_to_console, one_sentence_errors
 from movierec_engine.errors import ConfigError, MovierecError
@@ -28,8 +31,12 @@ from movierec_engine.models.registry import SINGLE_MODELS
 def materialize(models: Sequence[str], device: str, overrides: Sequence[str], instance: dg.DagsterInstance) -> None:
     """Data once, then each model's partition, then ensembles of them, then the release; one Dagster run each.
 
-    Raises the engine's own error when a step fails; what was materialized before it stays.
+    Raises the engine's own error: before any work for a setting, a model or a device that is none, else when a step
+    fails; what was materialized before it stays.
     """
+    settings = SettingsResource(overrides=list(overrides))
+    for model in models:
+        settings.of(device, model)
     _run(DATA, overrides, instance)
     for model in models:
         if model in SINGLE_MODELS:
@@ -77,7 +84,7 @@ def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[str]:
 def open_instance() -> dg.DagsterInstance:
     """Dagster's instance of DAGSTER_HOME; one process at a time sets its database up, as two corrupt a fresh SQLite.
 
-    Raises ConfigError where DAGSTER_HOME names no folder, or one whose dagster.yaml Dagster refuses.
+    Raises ConfigError where DAGSTER_HOME names no folder, or one whose dagster.yaml or records Dagster cannot use.
     """
     named = os.environ.get("DAGSTER_HOME", "")
     home = Path(named)
@@ -86,12 +93,17 @@ def open_instance() -> dg.DagsterInstance:
             f"DAGSTER_HOME={named} is not the full path of a folder for Dagster's records; "
             "make one and say, for example, export DAGSTER_HOME=$PWD/artifacts/dagster"
         )
-    with FileLock(home / "setup.lock"):
-        try:
+    try:
+        with FileLock(home / "setup.lock"):
             return dg.DagsterInstance.get()
-        except (dg.DagsterError, YAMLError) as error:
-            reason = " ".join(str(error).split())
-            raise ConfigError(f"{home / 'dagster.yaml'} is not what Dagster takes: {reason}") from error
+    except (dg.DagsterError, CheckError, YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{home / 'dagster.yaml'} is not what Dagster takes: {_one_line(error)}") from error
+    except (OSError, SQLAlchemyError) as error:
+        raise ConfigError(f"DAGSTER_HOME={home}: Dagster cannot keep its records there: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 @click.command()

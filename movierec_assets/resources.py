@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from movierec_assets.lost_runs import note_process
 from movierec_assets.partitions import ENSEMBLE, MODEL_BY_DEVICE
 from movierec_assets.step import EngineFailure, Partition, Step
 from movierec_engine.config import Settings, load_settings
@@ -66,12 +68,13 @@ class SettingsResource(dg.ConfigurableResource[Any]):
         An error of the engine's ends it as a failure with that error's sentence.
         """
         step, partition = None, ""
+        note_process(context.instance, context.run)
         try:
             settings = self.shared()
             partitions = []
             for partition in _partition_keys(context):
                 partitions.append(Partition(partition, self.of(**_dimensions(partition))))
-            step = Step(context, ArtifactStore(settings.paths.artifacts), settings, partitions)
+            step = Step(context, _writable_store(settings.paths.artifacts), settings, partitions)
             yield step
         except Exception as error:
             if step:
@@ -115,6 +118,20 @@ class SettingsResource(dg.ConfigurableResource[Any]):
         if key not in self._composed:
             self._composed[key] = load_settings(overrides)
         return self._composed[key]
+
+
+def _writable_store(artifacts: str) -> ArtifactStore:
+    """The artifact store, once its folder is known to take files. Raises ConfigError naming one that does not."""
+    try:
+        Path(artifacts).mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=artifacts):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"paths.artifacts={artifacts}: nothing can be written there ({error.strerror}); "
+            "set it, or MOVIEREC_ARTIFACTS, to a folder of yours"
+        ) from error
+    return ArtifactStore(artifacts)
 
 
 def _quoted(value: str | float) -> str:

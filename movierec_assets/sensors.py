@@ -8,6 +8,7 @@ import dagster as dg
 from movierec_assets.alerts import Alerts
 from movierec_assets.automation import AutomationConfig
 from movierec_assets.jobs import RELEASE, everything
+from movierec_assets.lost_runs import make_lost_runs
 from movierec_assets.retraining import make_after_retraining, retraining
 from movierec_engine import pipeline
 from movierec_engine.config import Settings, load_settings
@@ -27,7 +28,14 @@ def make_sensors(config: AutomationConfig) -> list[dg.SensorDefinition]:
         default_status=config.sensor_status,
         description="Rank and release anew when reports or indices were made by hand.",
     )
-    makers = (make_ratings_file, make_feedback_events, make_served_model, make_after_retraining, make_failed_runs)
+    makers = (
+        make_ratings_file,
+        make_feedback_events,
+        make_served_model,
+        make_after_retraining,
+        make_failed_runs,
+        make_lost_runs,
+    )
     return [*(make(config) for make in makers), release_automation]
 
 

@@ -1,3 +1,4 @@
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from dagster._core.instance.config import dagster_instance_config
 
 from movierec_assets.definitions import defs
+from movierec_assets.jobs import DATA, MODEL, RELEASE
 from movierec_engine.config import load_settings
 from movierec_engine.models import SINGLE_MODELS
 
@@ -75,6 +77,21 @@ def test_selection_strings_and_hydra_work_in_one_process() -> None:
     selected = dg.AssetSelection.from_string('key:"splits"+').resolve(defs.resolve_asset_graph())
     assert dg.AssetKey("interaction_graph") in selected
     assert load_settings(["model=ease", "device=cpu"]).model_name == "ease"
+
+
+@pytest.mark.parametrize("document", ["README.md", "deploy/dagster/README.md"])
+def test_the_commands_that_are_shown_select_assets_of_one_kind_of_partitions(document: str) -> None:
+    """Dagster refuses a partition for assets that do not share it, such as `*`."""
+    text = (ROOT / document).read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("dagster asset materialize")]
+    assert commands
+    graph = defs.resolve_asset_graph()
+    for command in commands:
+        selection, partition = (command[command.index(option) + 1] for option in ("--select", "--partition"))
+        selected = dg.AssetSelection.from_string(selection).resolve(graph)
+        assert selected == {dg.AssetKey(name) for name in (*DATA, *MODEL, *RELEASE)}
+        (partitions,) = {node.partitions_def for node in map(graph.get, selected) if node.partitions_def}
+        assert partitions.has_partition_key(partition)
 
 
 def test_the_workspace_file_validates() -> None:

@@ -1,6 +1,10 @@
-"""A run that is killed in the middle of training, with Dagster's own daemon, queue and code server."""
+"""A run that is killed in the middle of training, and what goes on from its checkpoint.
+
+In this process, and once with Dagster's own daemon, queue and code server.
+"""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -15,7 +19,10 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from dagster_runs import execute, latest, prepare
 
+from movierec_assets.definitions import defs
+from movierec_assets.partitions import partition_key
 from movierec_engine.demo import dagster_home
 from movierec_engine.models.checkpoint_file import read_checkpoint
 from movierec_engine.store import ArtifactStore, Slot
@@ -105,3 +112,26 @@ def test_a_run_that_is_killed_is_retried_and_goes_on_from_its_last_checkpoint(
     assert 0 < len(before) < made.facts["epochs"] == 400
     assert pq.read_table(made.folder / "history.parquet")["seconds"].to_pylist()[: len(before)] == before
     assert made.origin["dagster_run_id"] == retry.run_id
+
+
+def test_a_step_that_is_retried_after_a_kill_goes_on_from_its_own_checkpoint_and_from_no_other(
+    instance: dg.DagsterInstance,
+    store: ArtifactStore,
+    overrides: list[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prepare(store, overrides)
+    short = [*overrides, "trainer.max_epochs=2", "trainer.checkpoint_seconds=0"]
+    model = partition_key("cpu", "gmf")
+    assert execute(instance, short, ("trained_model",), model).success
+    killed = instance.create_run_for_job(defs.resolve_job_def("everything"), status=dg.DagsterRunStatus.FAILURE)
+    retry = {"dagster/parent_run_id": killed.run_id, "dagster/root_run_id": killed.run_id}
+    monkeypatch.setattr(logging.getLogger("movierec_engine"), "propagate", True)  # a command may have stopped that
+    caplog.set_level("INFO", logger="movierec_engine.training.checkpoint")
+    assert execute(instance, [*short, "trainer.max_epochs=4"], ("trained_model",), model, retry).success
+    assert "going on after epoch 2" in caplog.text
+    assert latest(store, "trained_model", "gmf", "cpu").facts["epochs"] == 4
+    caplog.clear()
+    assert execute(instance, [*short, "seed=7"], ("trained_model",), model, retry).success
+    assert "not of this training; starting afresh" in caplog.text

@@ -1,13 +1,15 @@
-"""What `python -m movierec_assets.materialize` says of a DAGSTER_HOME that Dagster cannot work with."""
+"""What `python -m movierec_assets.materialize` refuses: a DAGSTER_HOME of no use, a model or a device that is none."""
 
 import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
-from movierec_assets.materialize import open_instance
-from movierec_engine.errors import ConfigError
+from movierec_assets.materialize import materialize, open_instance
+from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.store import ArtifactStore
 
 
 @pytest.mark.parametrize("named", [None, "", "relative", "/no/such/folder"])
@@ -20,16 +22,65 @@ def test_a_dagster_home_that_is_no_folder_is_named(named: str | None, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "content", ["run_launcher: [", "no_such_setting: 1", "run_launcher: {module: nowhere, class: No}"]
+    "content",
+    [
+        b"run_launcher: [",
+        b"- a list",
+        b"no_such_setting: 1",
+        b"run_launcher: {module: nowhere, class: No}",
+        b"storage: {postgres: {postgres_db: {hostname: no_driver_here}}}",
+        b"# \xff",
+    ],
 )
 def test_a_dagster_yaml_that_dagster_refuses_is_one_sentence(
-    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "dagster.yaml").write_text(content)
+    (tmp_path / "dagster.yaml").write_bytes(content)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     with pytest.raises(ConfigError, match=r"dagster\.yaml is not what Dagster takes: ") as caught, open_instance():
         pass
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("taken", ["setup.lock/", "dagster.yaml/", "history", "history/runs.db"])
+def test_records_that_cannot_be_kept_are_one_sentence(
+    taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder where a file belongs, a file where a folder belongs, and a database that is none."""
+    path = tmp_path / taken
+    if taken.endswith("/"):
+        path.mkdir()
+    else:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("no database" * 100)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with pytest.raises(
+        ConfigError, match=f"^DAGSTER_HOME={tmp_path}: Dagster cannot keep its records there: "
+    ) as caught:
+        open_instance()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("models", "device", "said"),
+    [
+        (["popularity", "nosuch"], "cpu", "there is no model 'nosuch'; choose from als,"),
+        (["popularity"], "tpu", "device=tpu is not known; choose auto,"),
+        (["hybrid_ensemble"], "mps", "device=mps is not on this machine"),
+    ],
+)
+def test_a_model_or_a_device_that_is_none_is_named_before_any_work(
+    models: list[str],
+    device: str,
+    said: str,
+    instance: dg.DagsterInstance,
+    store: ArtifactStore,
+    overrides: list[str],
+) -> None:
+    with pytest.raises(MovierecError, match=f"^{said}"):
+        materialize(models, device, overrides, instance)
+    assert not store.root.exists()
+    assert not instance.get_runs()
 
 
 def test_the_command_ends_with_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

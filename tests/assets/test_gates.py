@@ -1,0 +1,95 @@
+"""The checks of the assets: what they look at, and what they stop."""
+
+from dataclasses import replace
+
+import dagster as dg
+import numpy as np
+import pytest
+from dagster_runs import EASE, POPULARITY, evaluations, execute, prepare, span
+
+from movierec_assets.jobs import DATA, MODEL, RELEASE
+from movierec_assets.materialize import materialize
+from movierec_engine.data.graph import InteractionGraph, build_graph
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.errors import MovierecError
+from movierec_engine.pipeline import model_checks
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
+
+
+def test_every_data_step_is_checked_with_its_asset(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    found = evaluations(execute(instance, overrides, DATA))
+    assert {name for name, check in found.items() if not check.passed} == set()
+    assert found.keys() == {
+        "ratings_are_valid",
+        "few_duplicates",
+        "ratings_have_not_drifted",
+        "volume_has_not_jumped",
+        "movies_are_valid",
+        "movies_have_titles",
+        "interactions_are_valid",
+        "few_are_dropped",
+        "parts_are_disjoint",
+        "graph_is_train",
+    }
+
+
+def test_a_graph_with_a_foreign_edge_ends_the_line_before_training(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leaking(train: Interactions) -> InteractionGraph:
+        stranger = np.setdiff1d(np.arange(train.n_items), train.matrix()[0].indices)[:1]
+        row = train.select(np.array([0]))
+        everything = np.concatenate([train.item, stranger])
+        more = {name: np.concatenate([getattr(train, name), getattr(row, name)]) for name in ("rating", "timestamp")}
+        user = np.concatenate([train.user, np.zeros(1, dtype=np.int32)])
+        return build_graph(replace(train, user=user, item=everything.astype(np.int32), **more))
+
+    monkeypatch.setattr("movierec_engine.pipeline.data.build_graph", leaking)
+    result = execute(instance, overrides, (*DATA, "trained_model"), EASE)
+    assert not result.success
+    check = evaluations(result)["graph_is_train"]
+    assert not check.passed
+    assert "have 2 that train has not" in (check.description or "")
+    assert store.latest(Slot("trained_model", ("ease", "cpu"))) is None
+
+
+def parity_broken(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    """Let the API's code answer with the reverse of a model's lists."""
+    true = model_checks.answered_lists
+
+    def reversed_lists(store: ArtifactStore, index: Artifact, users: list[int], k: int) -> object:
+        answers = true(store, index, users, k)
+        return {user: answer[::-1] for user, answer in answers.items()} if index.slot.path[0] == model else answers
+
+    monkeypatch.setattr(model_checks, "answered_lists", reversed_lists)
+
+
+def test_a_blocking_check_stops_what_follows_and_the_old_release_stays_served(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(store, overrides)
+    assert execute(instance, overrides, (*MODEL, *RELEASE), POPULARITY).success
+    served = store.pointed(SERVING)
+    parity_broken(monkeypatch, "ease")
+    result = execute(instance, overrides, (*MODEL, *RELEASE), EASE)
+    assert not result.success
+    assert not evaluations(result)["serving_parity"].passed
+    assert not result.asset_materializations_for_node("serving_release")
+    assert store.pointed(SERVING) == served
+    with pytest.raises(MovierecError, match=r"faiss_index fails its check serving_parity: cpu\|ease: the API's code"):
+        materialize(["ease"], "cpu", overrides, instance)
+
+
+def test_the_checks_of_a_range_look_at_each_of_its_partitions_and_name_the_one_that_fails(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(store, overrides)
+    parity_broken(monkeypatch, "popularity")
+    result = execute(instance, overrides, MODEL, tags=span("cpu|popularity", "cpu|item_cf"))
+    found = evaluations(result)
+    assert {name for name, check in found.items() if not check.passed} == {"serving_parity"}
+    words = (found["serving_parity"].description or "").splitlines()
+    assert [line.partition(":")[0] for line in words] == ["cpu|popularity", "cpu|item_cf"]
+    assert {"cpu|popularity different", "cpu|item_cf different"} <= found["serving_parity"].metadata.keys()

@@ -1,0 +1,66 @@
+"""Runs whose process is gone: they are failed, and no others."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+from dagster_runs import execute
+
+from movierec_assets.automation import AutomationConfig
+from movierec_assets.definitions import defs
+from movierec_assets.lost_runs import PROCESS, make_lost_runs
+from movierec_engine.store import ArtifactStore
+
+
+@pytest.fixture(scope="module")
+def gone() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def started(instance: dg.DagsterInstance, tag: str) -> dg.DagsterRun:
+    """A run in progress whose tag says this of its process, with its own id for the last part."""
+    run = instance.create_run_for_job(defs.resolve_job_def("everything"))
+    instance.add_run_tags(run.run_id, {PROCESS: tag.replace("SELF", run.run_id)})
+    for event in (dg.DagsterEventType.RUN_STARTING, dg.DagsterEventType.RUN_START):
+        instance.report_dagster_event(dg.DagsterEvent(event.value, run.job_name), run.run_id)
+    return run
+
+
+def look(instance: dg.DagsterInstance) -> None:
+    make_lost_runs(AutomationConfig())(dg.build_sensor_context(instance))
+
+
+def test_a_run_whose_process_is_gone_is_failed(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str], gone: int
+) -> None:
+    made = execute(instance, overrides, ("raw_movies",))
+    noted = instance.get_run_by_id(made.run_id).tags[PROCESS]  # by a real run, in this process
+    host, pid, _ = noted.rsplit(":", 2)
+    lost, alive = started(instance, f"{host}:{gone}:SELF"), started(instance, f"{host}:{pid}:SELF")
+    look(instance)
+    assert instance.get_run_by_id(lost.run_id).status is dg.DagsterRunStatus.FAILURE
+    assert instance.get_run_by_id(alive.run_id).status is dg.DagsterRunStatus.STARTED
+    assert instance.get_run_by_id(made.run_id).status is dg.DagsterRunStatus.SUCCESS
+
+
+def test_a_run_of_another_machine_or_that_has_its_parents_tag_is_left(instance: dg.DagsterInstance, gone: int) -> None:
+    elsewhere = started(instance, f"elsewhere:{gone}:SELF")
+    retried = started(instance, f"{socket.gethostname()}:{gone}:parent")
+    look(instance)
+    for run in (elsewhere, retried):
+        assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTED
+
+
+def test_a_number_that_another_process_has_by_now_is_no_sign_of_life(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = started(instance, f"{socket.gethostname()}:{os.getpid()}:SELF")
+    monkeypatch.setattr("psutil.Process.create_time", lambda self: 32503680000.0)  # in the year 3000
+    look(instance)
+    assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE

@@ -1,0 +1,78 @@
+"""What stands beside the line: backtests, sweeps and leak canaries, each in a job of its own."""
+
+import dagster as dg
+import pytest
+from dagster_runs import EASE, POPULARITY, execute, latest, prepare, sentence
+
+from movierec_assets.definitions import defs
+from movierec_engine.evaluation.canaries import Finding
+from movierec_engine.store import ArtifactStore
+
+
+def test_a_backtest_is_an_asset_that_shows_its_windows(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    result = defs.resolve_job_def("backtests").execute_in_process(
+        instance=instance,
+        partition_key=POPULARITY,
+        run_config={
+            "resources": {"settings": {"config": {"overrides": overrides}}},
+            "ops": {"backtest": {"config": {"windows": 2}}},
+        },
+    )
+    assert result.success
+    (event,) = result.get_asset_materialization_events()
+    shown = event.step_materialization_data.materialization.metadata
+    assert str(shown["windows"].value).count("\n") == 3
+    assert latest(store, "backtest", "popularity", "cpu").facts["windows"] == 2
+
+
+def test_a_sweep_is_an_asset_whose_trials_are_counted(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    result = defs.resolve_job_def("sweeps").execute_in_process(
+        instance=instance,
+        partition_key=EASE,
+        run_config={
+            "resources": {"settings": {"config": {"overrides": overrides}}},
+            "ops": {"sweep": {"config": {"trials": 2}}},
+        },
+    )
+    assert result.success
+    assert latest(store, "sweep").facts["trials"] == 2
+
+
+def test_the_canaries_of_a_partition_are_recorded(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    prepare(store, overrides)
+    assert execute(instance, overrides, ("trained_model",), EASE).success
+    result = defs.resolve_job_def("canaries").execute_in_process(
+        instance=instance,
+        partition_key=EASE,
+        run_config={"resources": {"settings": {"config": {"overrides": overrides}}}},
+    )
+    assert result.success
+    made = latest(store, "leak_canaries", "ease", "cpu")
+    assert made.facts["passed"]
+    (event,) = result.get_asset_materialization_events()
+    shown = event.step_materialization_data.materialization.metadata["findings"].value
+    assert all(one["sentence"] in shown for one in made.facts["findings"])
+
+
+def test_a_canary_that_fails_fails_its_run_once_it_is_recorded(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(store, overrides)
+    assert execute(instance, overrides, ("trained_model",), EASE).success
+    broken = Finding("falls_to_the_floor", False, "it found what only test has", {})
+    monkeypatch.setattr("movierec_engine.pipeline.canaries.falls_to_the_floor", lambda *_: broken)
+    result = defs.resolve_job_def("canaries").execute_in_process(
+        instance=instance,
+        partition_key=EASE,
+        run_config={"resources": {"settings": {"config": {"overrides": overrides}}}},
+        raise_on_error=False,
+    )
+    assert not result.success
+    assert "leaks: it found what only test has" in sentence(result)
+    assert not latest(store, "leak_canaries", "ease", "cpu").facts["passed"]
