@@ -39,15 +39,25 @@ def log_to_console(*names: str) -> None:
 def one_sentence_errors() -> Iterator[None]:
     """Print an error that is the user's to mend as one sentence and exit: 2 for a wrong setting, 1 for anything else.
 
+    What the file system refuses is the user's to mend too: a folder without rights, a file in its place, a full disk.
     With HYDRA_FULL_ERROR=1 in the environment the stack trace is shown instead.
     """
+    full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         yield
     except MovierecError as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        if full_error:
             raise
         print_error(error)
         sys.exit(exit_code(error))
+    except OSError as error:
+        if full_error or not error.strerror or isinstance(error, BrokenPipeError):  # the last is click's to end quietly
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print_error(
+            MovierecError(f"{where}{error.strerror}; mend that, or choose another folder by MOVIEREC_ARTIFACTS")
+        )
+        sys.exit(1)
     except KeyboardInterrupt:
         errors.print("stopped")
         sys.exit(130)

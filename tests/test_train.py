@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -246,6 +247,17 @@ def test_a_wrong_setting_is_one_sentence_on_standard_error(
     assert f"error: {sentence}" in output.err
     assert "Traceback" not in output.err
     assert not list((tmp_path / "store").glob("trained_model/**/manifest.json"))
+
+
+def test_what_the_file_system_refuses_is_one_sentence(
+    small_data: list[str], tmp_path: Path, capsys: CaptureFixture[str]
+) -> None:
+    (tmp_path / "store").write_text("a file in the store's place")
+    with pytest.raises(SystemExit) as stop:
+        training.main(["model=ease", *small_data, f"paths.artifacts={tmp_path / 'store'}"])
+    assert stop.value.code == 1
+    assert re.fullmatch(rf"error: {tmp_path}/store\S*: Not a directory; mend that, .*\n", capsys.readouterr().err)
+    assert (tmp_path / "store").read_text() == "a file in the store's place"
 
 
 @pytest.mark.parametrize("overrides", [["trainer.batch_size=-1"], ["--multirun", "trainer.batch_size=-1,-2"]])
