@@ -355,9 +355,7 @@ class RetrievalIndex:
         for items in hidden:
             if items is not None:
                 scores[items] = -np.inf
-        place = max(0, len(scores) - k)
-        items = np.flatnonzero(scores >= np.partition(scores, place)[place])
-        return best(items, scores[items], k)
+        return best(np.arange(len(scores)), scores, k)
 
 
 def build_faiss(
