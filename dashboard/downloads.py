@@ -9,19 +9,20 @@ import streamlit as st
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV; a text that a spreadsheet would take for a formula is quoted with an apostrophe."""
+    """Rows as CSV with a header; a text that a spreadsheet would take for a formula begins with an apostrophe."""
     text = io.StringIO()
     names = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
-            {
-                name: f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
-                for name, value in row.items()
-            }
-        )
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(_no_formula, names))
+    writer.writerows([_no_formula(row.get(name, "")) for name in names] for row in rows)
     return text.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value
+
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_button(rows: Sequence[Mapping[str, Any]], name: str, label: str = "CSV", explanation: str = "") -> None:

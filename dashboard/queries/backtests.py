@@ -40,9 +40,9 @@ def backtests(root: Path) -> list[Backtest]:
     """The newest readable one of every model and device, newest first."""
     found = []
     for made in newest(root, KIND):
-        windows = records('SELECT * FROM read_parquet(?) ORDER BY "window"', str(made.folder / WINDOWS_FILE))
+        windows = records('SELECT * FROM parquet_file(?) ORDER BY "window"', str(made.folder / WINDOWS_FILE))
         measures = records(
-            'SELECT "window", users, count, metric, value, low, high FROM read_parquet(?) ORDER BY "window"',
+            'SELECT "window", users, count, metric, value, low, high FROM parquet_file(?) ORDER BY "window"',
             str(made.folder / METRICS_FILE),
         )
         if windows and measures:

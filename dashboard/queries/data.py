@@ -95,7 +95,7 @@ def line_of(root: Path, ratings: Artifact) -> Line:
 
 def rating_counts(folder: Path) -> list[tuple[float, int]]:
     """(Rating, how many) in ascending order; ratings of more than 40 values are put into 20 bins."""
-    found = query("SELECT rating, count(*) FROM read_parquet(?) GROUP BY 1 ORDER BY 1", str(folder / RATINGS_FILE))
+    found = query("SELECT rating, count(*) FROM parquet_file(?) GROUP BY 1 ORDER BY 1", str(folder / RATINGS_FILE))
     if not found or len(found) <= 40:
         return [(float(rating), int(count)) for rating, count in found or []]
     low, high = float(found[0][0]), float(found[-1][0])
@@ -109,7 +109,7 @@ def rating_counts(folder: Path) -> list[tuple[float, int]]:
 def ratings_of_each(folder: Path, column: str) -> Each | None:
     """How many ratings each user (column user_id) or movie (movie_id) has; None when there are none to read."""
     found = arrays(
-        f"SELECT {column} AS id, count(*) AS ratings FROM read_parquet(?) GROUP BY id", str(folder / RATINGS_FILE)
+        f"SELECT {column} AS id, count(*) AS ratings FROM parquet_file(?) GROUP BY id", str(folder / RATINGS_FILE)
     )
     return Each(np.asarray(found["id"]), np.asarray(found["ratings"])) if found and len(found["id"]) else None
 
@@ -143,7 +143,7 @@ def timeline(path: Path) -> tuple[str, list[dict[str, Any]]]:
     Empty where the file cannot be read, or where all timestamps are the same, as in data without any.
     """
     where = str(path)
-    span = query("SELECT min(timestamp), max(timestamp) FROM read_parquet(?)", where)
+    span = query("SELECT min(timestamp), max(timestamp) FROM parquet_file(?)", where)
     if not span or span[0][0] is None or span[0][0] == span[0][1]:
         return "", []
     seconds = span[0][1] - span[0][0]
@@ -153,7 +153,7 @@ def timeline(path: Path) -> tuple[str, list[dict[str, Any]]]:
         f"""SELECT strftime(start, '%Y-%m-%dT%H:%M') AS start, part, ratings
             FROM (SELECT date_trunc('{step}', make_timestamp(timestamp * 1000000)) AS start, {part} AS part,
                          count(*) AS ratings
-                  FROM read_parquet(?) GROUP BY ALL)
+                  FROM parquet_file(?) GROUP BY ALL)
             ORDER BY ALL""",
         where,
     )
@@ -168,7 +168,7 @@ def part_spans(folder: Path) -> list[dict[str, Any]]:
                    {distinct.format("movie_id")} AS movies,
                   strftime(make_timestamp(min(timestamp) * 1000000), '%Y-%m-%d') AS first,
                   strftime(make_timestamp(max(timestamp) * 1000000), '%Y-%m-%d') AS last
-           FROM read_parquet(?) GROUP BY part""",
+           FROM parquet_file(?) GROUP BY part""",
         str(folder / SPLIT_FILE),
     )
     return sorted(found or [], key=lambda row: PARTS.index(row["part"]) if row["part"] in PARTS else len(PARTS))

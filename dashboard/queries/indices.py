@@ -151,7 +151,7 @@ def load(folder: Path) -> Catalogue:
 def rated_by(split: str, user_id: int) -> list[Rated]:
     """What a user has rated, newest first; none where the split cannot be read."""
     rows = records(
-        "SELECT movie_id, rating, part FROM read_parquet(?) WHERE user_id = ? ORDER BY timestamp DESC, movie_id",
+        "SELECT movie_id, rating, part FROM parquet_file(?) WHERE user_id = ? ORDER BY timestamp DESC, movie_id",
         *(split, user_id),
     )
     return [Rated(int(row["movie_id"]), float(row["rating"]), str(row["part"])) for row in rows or []]

@@ -66,7 +66,7 @@ def paired_users(a: Path, b: Path, metrics: Sequence[str]) -> PairedUsers | None
     chosen = ", ".join(f"a.{quoted(name)}, b.{quoted(name)}" for name in names)
     train = "a.train_items" if known(["train_items"], files[0]) else "NULL"
     found = arrays(
-        f"""SELECT a.user_id, {train}, {chosen} FROM read_parquet(?) a JOIN read_parquet(?) b USING (user_id)
+        f"""SELECT a.user_id, {train}, {chosen} FROM parquet_file(?) a JOIN parquet_file(?) b USING (user_id)
             WHERE {sampled("a.user_id", one_in(total))} ORDER BY a.user_id""",
         *map(str, files),
     )
@@ -101,7 +101,7 @@ def against_best(folders: Mapping[str, Path], metric: str) -> LeaderComparison |
     share = one_in(max(map(rows, having.values())), SAMPLE_FOR_ALL)
     chosen = ", ".join(f"f{place}.{quoted(metric)}" for place in range(len(having)))
     joined = " ".join(
-        f"JOIN read_parquet(?) f{place} USING (user_id)" if place else "read_parquet(?) f0"
+        f"JOIN parquet_file(?) f{place} USING (user_id)" if place else "parquet_file(?) f0"
         for place in range(len(having))
     )
     found = arrays(
@@ -126,8 +126,8 @@ def overlap(a: Path, b: Path, k: int) -> Overlap | None:
     total = rows(a / USERS_FILE) or rows(a / LISTS_FILE) // max(k, 1)
     share = one_in(total)
     found = arrays(
-        f"""WITH a AS (SELECT user_id, movie_id FROM read_parquet(?) WHERE rank <= ? AND {sampled("user_id", share)}),
-                 b AS (SELECT user_id, movie_id FROM read_parquet(?) WHERE rank <= ? AND {sampled("user_id", share)}),
+        f"""WITH a AS (SELECT user_id, movie_id FROM parquet_file(?) WHERE rank <= ? AND {sampled("user_id", share)}),
+                 b AS (SELECT user_id, movie_id FROM parquet_file(?) WHERE rank <= ? AND {sampled("user_id", share)}),
                  common AS (SELECT user_id, count(*) AS n FROM a JOIN b USING (user_id, movie_id) GROUP BY user_id),
                  either AS (SELECT user_id, count(*) AS n FROM (FROM a UNION FROM b) GROUP BY user_id)
             SELECT coalesce(common.n, 0) / either.n AS jaccard, coalesce(common.n, 0) / ? AS shared
@@ -142,12 +142,12 @@ def overlap(a: Path, b: Path, k: int) -> Overlap | None:
 
 def list_of(folder: Path, movies: Path | None, user: int, k: int) -> list[dict[str, Any]]:
     """The first k places of a user's list: rank, movie_id, title and whether it was in the test part."""
-    titles = "SELECT movie_id, title FROM read_parquet(?)"
+    titles = "SELECT movie_id, title FROM parquet_file(?)"
     if movies is None:
         titles = "SELECT NULL::BIGINT AS movie_id, ?::VARCHAR AS title"
     found = records(
-        f"""WITH shown AS (SELECT rank, movie_id FROM read_parquet(?) WHERE user_id = ? AND rank <= ?),
-                 hit AS (SELECT DISTINCT movie_id FROM read_parquet(?) WHERE user_id = ?)
+        f"""WITH shown AS (SELECT rank, movie_id FROM parquet_file(?) WHERE user_id = ? AND rank <= ?),
+                 hit AS (SELECT DISTINCT movie_id FROM parquet_file(?) WHERE user_id = ?)
             SELECT rank, movie_id, coalesce(title, 'Movie ' || movie_id) AS title, hit.movie_id IS NOT NULL AS hit
             FROM shown LEFT JOIN hit USING (movie_id) LEFT JOIN ({titles}) USING (movie_id) ORDER BY rank""",
         *(str(folder / LISTS_FILE), user, k, str(folder / RELEVANT_FILE), user, str(movies or "")),

@@ -8,6 +8,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from movierec_engine.data.table_file import LITERAL_PATH, connect
+
 SAMPLE_USERS = 10_000
 """Users that are looked at one by one; of more than these a sample stands for all, and the page says so."""
 
@@ -31,7 +33,7 @@ def rows(path: Path) -> int:
 def query(text: str, *values: object) -> list[tuple[Any, ...]] | None:
     """The rows of a query, or None when a file that it reads is gone, truncated or lacks a column."""
     try:
-        with duckdb.connect() as connection:
+        with _connect() as connection:
             return connection.execute(text, list(values)).fetchall()
     except duckdb.Error:
         return None
@@ -40,7 +42,7 @@ def query(text: str, *values: object) -> list[tuple[Any, ...]] | None:
 def arrays(text: str, *values: object) -> dict[str, Any] | None:
     """The columns of a query as NumPy arrays, or None as for `query`."""
     try:
-        with duckdb.connect() as connection:
+        with _connect() as connection:
             return dict(connection.execute(text, list(values)).fetchnumpy())
     except duckdb.Error:
         return None
@@ -49,12 +51,27 @@ def arrays(text: str, *values: object) -> dict[str, Any] | None:
 def records(text: str, *values: object) -> list[dict[str, Any]] | None:
     """The rows of a query by column name, or None as for `query`."""
     try:
-        with duckdb.connect() as connection:
+        with _connect() as connection:
             found = connection.execute(text, list(values))
             names = [column[0] for column in found.description or ()]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
     except duckdb.Error:
         return None
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    """An in-memory database in which `parquet_file(path)` is one file's table, as it is written.
+
+    `read_parquet` would take `[`, `*` and `?` in a path for a pattern, and `seed=3` in a folder's name for a column.
+    `numbered_parquet_file(path)` has the column `file_row_number` beside.
+    """
+    connection = connect()
+    for name, option in (("parquet_file", ""), ("numbered_parquet_file", ", file_row_number = true")):
+        connection.execute(
+            f"CREATE MACRO {name}(path) AS TABLE "
+            f"SELECT * FROM read_parquet({LITERAL_PATH.format('path')}, hive_partitioning = false{option})"
+        )
+    return connection
 
 
 def quoted(name: str) -> str:

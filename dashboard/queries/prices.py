@@ -39,7 +39,7 @@ def _curves(root: Path, kind: str, file: str, columns: str) -> list[Curve]:
     for made in newest(root, kind):
         path = made.folder / file
         only = " WHERE part = 'test'" if known(["part"], path) else ""
-        rows = records(f"SELECT {columns} FROM read_parquet(?){only}", str(path))
+        rows = records(f"SELECT {columns} FROM parquet_file(?){only}", str(path))
         if rows:
             model, device = made.slot.path[:2]
             found.append(Curve(model, device, made.fingerprint, made.facts, tuple(rows)))

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from dashboard.queries.report_file import KIND, read_report
 from dashboard.queries.store_files import slot_folders, slot_of, wanted_first
+from movierec_engine.data.table_file import connect
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.reproduce import train_command
 from movierec_engine.store import SERVING, Artifact, ArtifactStore
@@ -78,7 +78,7 @@ def load(root: Path) -> Snapshot:
 
 
 def ask(snapshot: Snapshot, query: str, *values: object) -> list[tuple[Any, ...]]:
-    with duckdb.connect() as connection:
+    with connect() as connection:
         connection.register("reports", snapshot.reports)
         connection.register("scores", snapshot.scores)
         return connection.execute(query, list(values)).fetchall()

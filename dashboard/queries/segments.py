@@ -36,7 +36,7 @@ def segment_rows(folders: Mapping[str, Path], metric: str) -> list[dict[str, Any
     for name, folder in folders.items():
         own = records(
             """SELECT kind, segment, users, test_items, value, low, high
-               FROM read_parquet(?, file_row_number = true) WHERE metric = ? ORDER BY file_row_number""",
+               FROM numbered_parquet_file(?) WHERE metric = ? ORDER BY file_row_number""",
             *(str(folder / SEGMENTS_FILE), metric),
         )
         found += [{"model": name, **row} for row in own or []]
@@ -50,7 +50,7 @@ def exposure(folder: Path, k: int, items: int | None) -> Exposure | None:
     2011).
     """
     counted = arrays(
-        "SELECT count(*) AS places FROM read_parquet(?) WHERE rank <= ? GROUP BY movie_id ORDER BY places",
+        "SELECT count(*) AS places FROM parquet_file(?) WHERE rank <= ? GROUP BY movie_id ORDER BY places",
         *(str(folder / LISTS_FILE), k),
     )
     if counted is None or not len(counted["places"]):
@@ -72,10 +72,10 @@ def tier_shares(folder: Path, split: Path, k: int) -> list[dict[str, Any]]:
     """
     bounds = list(POPULARITY_UP_TO.values())
     found = arrays(
-        """WITH train AS (SELECT movie_id, count(*) AS n FROM read_parquet(?) WHERE part = 'train' GROUP BY movie_id),
+        """WITH train AS (SELECT movie_id, count(*) AS n FROM parquet_file(?) WHERE part = 'train' GROUP BY movie_id),
                 tiers AS (SELECT movie_id, (sum(n) OVER (ORDER BY n DESC, movie_id) - n) / sum(n) OVER () AS before
                           FROM train),
-                shown AS (SELECT movie_id, count(*) AS places FROM read_parquet(?) WHERE rank <= ? GROUP BY movie_id)
+                shown AS (SELECT movie_id, count(*) AS places FROM parquet_file(?) WHERE rank <= ? GROUP BY movie_id)
            SELECT coalesce(before, 1.0) AS before, places FROM shown LEFT JOIN tiers USING (movie_id)""",
         *(str(split), str(folder / LISTS_FILE), k),
     )

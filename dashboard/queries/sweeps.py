@@ -146,7 +146,7 @@ def _sweep(root: Path, folder: Path) -> Sweep | None:
     try:
         artifact = ArtifactStore(root).get(slot_of(root, folder.parent), folder.name)
         summary = json.loads((folder / trials.SUMMARY_FILE).read_text(encoding="utf-8"))
-        rows = records("SELECT * FROM read_parquet(?) ORDER BY number", str(folder / trials.TRIALS_FILE))
+        rows = records("SELECT * FROM parquet_file(?) ORDER BY number", str(folder / trials.TRIALS_FILE))
         made = tuple(_trial(row) for row in rows or [])
         metric, mode = str(summary["metric"]), str(summary["mode"])
         return Sweep(

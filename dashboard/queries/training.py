@@ -81,7 +81,7 @@ def runs(root: Path) -> list[Run]:
 
 def history(path: Path) -> list[dict[str, float]]:
     """One row an epoch, as progress has them; none when it cannot be read."""
-    return records("SELECT * FROM read_parquet(?) ORDER BY epoch", str(path)) or []
+    return records("SELECT * FROM parquet_file(?) ORDER BY epoch", str(path)) or []
 
 
 def progress_signature(root: Path) -> Signature:

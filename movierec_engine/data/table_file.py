@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -14,13 +15,20 @@ import duckdb
 from movierec_engine.errors import DataError
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
+LITERAL_PATH = r"regexp_replace({}, '([*?\[])', '[\1]', 'g')"
+"""SQL for a path, given as SQL, whose `*`, `?` and `[` DuckDB takes as they stand, and not for a pattern."""
 _BLOCK_BYTES = 1 << 20
 _MAX_HEADER = 1 << 16
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """An in-memory database that spills, when it must, to the system's temporary folder, not to the working folder."""
-    return duckdb.connect(config={"temp_directory": str(Path(tempfile.gettempdir()) / "movierec-duckdb")})
+    """An in-memory database that spills, when it must, to a folder of this process alone, which goes with it."""
+    return duckdb.connect(config={"temp_directory": _spill_folder().name})
+
+
+@cache
+def _spill_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="movierec-duckdb-")
 
 
 @dataclass(frozen=True)
@@ -153,6 +161,11 @@ def sql_text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def _literal(path: Path) -> str:
+    """SQL for just this path."""
+    return LITERAL_PATH.format(sql_text(str(path)))
+
+
 def _text_table(
     path: Path,
     n_fields: int,
@@ -166,8 +179,9 @@ def _text_table(
     quote = sql_text('"' if quoted else "")
     types = ", ".join(f"c{i}: 'VARCHAR'" for i in range(n_fields))
     relation = (
-        f"read_csv({sql_text(str(path))}, columns={{{types}}}, auto_detect=false, header=false, skip={header_lines}, "
-        f"delim={sql_text(delimiter)}, quote={quote}, escape={quote}, encoding='{'latin-1' if latin1 else 'utf-8'}')"
+        f"read_csv({_literal(path)}, hive_partitioning=false, columns={{{types}}}, auto_detect=false, header=false, "
+        f"skip={header_lines}, delim={sql_text(delimiter)}, quote={quote}, escape={quote}, "
+        f"encoding='{'latin-1' if latin1 else 'utf-8'}')"
     )
     texts = {name: _clean(column) for name, column in columns.items()}
     return TableFile(path, relation, texts, delimiter, header_lines, quoted, latin1)
@@ -175,7 +189,7 @@ def _text_table(
 
 def _open_parquet(path: Path, required: Sequence[str], optional: Sequence[str]) -> TableFile:
     check_file(path)
-    relation = f"read_parquet({sql_text(str(path))})"
+    relation = f"read_parquet({_literal(path)}, hive_partitioning=false)"
     with reading(path), connect() as database:
         described = database.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     types = {name: kind for name, kind, *_ in described}

@@ -25,8 +25,8 @@ def validated_ratings(file: TableFile, columns: ColumnNames, config: DataConfig)
     Timestamps in milliseconds (all of them at least 1e11) become seconds.
 
     Raises DataError, naming the first bad line, for an id that is not a whole number from 0 to 2^63-1, a rating that
-    is not a number or out of range, a timestamp that is not a whole number of seconds from 0, and for seconds mixed
-    with milliseconds. Raises EmptyDataError when there are no rows.
+    is not a number or out of range, a timestamp that is not a whole number of seconds from 0, for seconds mixed with
+    milliseconds, and for dates written as 20170923. Raises EmptyDataError when there are no rows.
     """
     with reading(file.path, file.delimiter), connect() as database:
         database.execute(
@@ -43,6 +43,7 @@ def validated_ratings(file: TableFile, columns: ColumnNames, config: DataConfig)
         bad = "user_id IS NULL OR movie_id IS NULL OR rating IS NULL OR timestamp IS NULL"
         if (record := first_record(database, bad)) is not None:
             raise DataError(_rating_fault(database, file, columns, config, record))
+        _refuse_dates(database, file)
         milliseconds = _milliseconds(database, file)
         table, duplicate_rows, duplicate_pairs = _newest_of_each_pair(database)
     if milliseconds:
@@ -138,6 +139,21 @@ def _rating_fault(
         f"{where}: {columns.rating} {text} is outside {config.rating_min}-{config.rating_max}{scale}; "
         f"fix the file or set data.{setting}"
     )
+
+
+def _refuse_dates(database: duckdb.DuckDBPyConnection, file: TableFile) -> None:
+    """Raises DataError where all times are dates such as 20170923, which as seconds would be of August 1970."""
+    is_date = "try_strptime(timestamp::VARCHAR, '%Y%m%d') IS NOT NULL"
+    dates = f"timestamp BETWEEN {_FIRST_DATE} AND {_LAST_DATE} AND {is_date}"
+    if first_record(database, f"NOT ({dates})") is None:
+        ((date,),) = database.execute("SELECT timestamp FROM entries WHERE rowid = 0").fetchall()
+        raise DataError(
+            f"{file.path}: {file.place(0)}: the timestamp {date} is a date written as year, month and day; "
+            "convert the times to seconds since 1970"
+        )
+
+
+_FIRST_DATE, _LAST_DATE = 19000101, 21001231
 
 
 def _milliseconds(database: duckdb.DuckDBPyConnection, file: TableFile) -> int:

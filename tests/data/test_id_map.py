@@ -28,3 +28,11 @@ def test_unsorted_ids_are_refused() -> None:
 def test_the_ids_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="read-only"):
         IdMap.of(np.array([1, 2])).ids[0] = 5
+
+
+@pytest.mark.parametrize("ids", [np.array([1.7, 1.2]), np.array(["1"]), np.array([True]), np.array([2**63], np.uint64)])
+def test_ids_that_are_no_whole_numbers_are_refused_and_never_rounded(ids: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="whole numbers"):
+        IdMap.of(ids)
+    with pytest.raises(ValueError, match="whole numbers"):
+        IdMap.of(np.array([1])).index(ids)

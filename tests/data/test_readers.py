@@ -115,6 +115,31 @@ def test_a_folder_name_with_glob_characters_and_a_quote_is_taken_literally(tmp_p
     assert rows(read_ratings(DataConfig(dir=str(folder))).table) == SORTED_ROWS
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_file_name_with_glob_characters_is_not_its_neighbour(tmp_path: Path, suffix: str) -> None:
+    for name, user in ((f"r[1]{suffix}", 1), (f"r1{suffix}", 2)):
+        table(tmp_path / name, user)
+    config = DataConfig(layout="custom", ratings_file=str(tmp_path / f"r[1]{suffix}"))
+    assert rows(read_ratings(config).table) == [(1, 10, 3.5, 100)]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_folder_name_is_no_column(tmp_path: Path, suffix: str) -> None:
+    folder = tmp_path / "user=99" / "rating=1"
+    folder.mkdir(parents=True)
+    table(folder / f"ratings{suffix}", 1)
+    config = DataConfig(layout="custom", ratings_file=str(folder / f"ratings{suffix}"))
+    assert rows(read_ratings(config).table) == [(1, 10, 3.5, 100)]
+
+
+def table(path: Path, user: int) -> None:
+    """A file with one rating."""
+    if path.suffix == ".csv":
+        write(path, f"user,item,rating,timestamp\n{user},10,3.5,100\n")
+    else:
+        pq.write_table(pa.table({"user": [user], "item": [10], "rating": [3.5], "timestamp": [100]}), path)
+
+
 # --- titles and genres
 
 

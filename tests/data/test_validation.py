@@ -123,6 +123,15 @@ def test_repeated_rows_and_older_ratings_are_counted_apart(read: Read) -> None:
     assert (report.rows_read, report.duplicate_rows, report.duplicate_pairs) == (4, 1, 1)
 
 
+def test_dates_written_as_a_number_are_refused_and_not_read_as_seconds_of_1970(read: Read) -> None:
+    with pytest.raises(DataError, match=r"line 2: the timestamp 20170923 is a date .* convert"):
+        read("1,1,4,20170923", "1,2,4,20180101")
+
+
+def test_seconds_that_look_like_a_date_among_others_are_seconds(read: Read) -> None:
+    assert read("1,1,4,20170923", "1,2,4,964982703").table["timestamp"].to_pylist() == [20170923, 964982703]
+
+
 def test_milliseconds_become_seconds_when_every_timestamp_is_one(read: Read) -> None:
     ratings = read("1,10,3.0,964982703999", "1,11,3.0,964982224000")
     assert ratings.table["timestamp"].to_pylist() == [964982703, 964982224]
