@@ -14,13 +14,9 @@ from pydantic import PrivateAttr
 from movierec_assets.step import Partition, Step
 from movierec_engine.store import Artifact
 from movierec_engine.tracking import make_tracker
-from movierec_engine.tracking.mlflow_tracker import (
-    MlflowTracker,
-    check_database,
-    ensure_experiment,
-    open_client,
-    tracking_uri,
-)
+from movierec_engine.tracking.credentials import without_credentials
+from movierec_engine.tracking.mlflow_database import check_database, open_client, tracking_uri
+from movierec_engine.tracking.mlflow_tracker import MlflowTracker, ensure_experiment
 from movierec_engine.tracking.patience import within
 from movierec_engine.tracking.tracker import NO_TRACKER, PATIENCE_SECONDS, Tracker, Trackers, flatten
 
@@ -76,7 +72,7 @@ class TrackingResource(dg.ConfigurableResource[Any]):
             within(PATIENCE_SECONDS, partial(_end_run, self._root, parent, "FAILED" if failed else "FINISHED"))
         except Exception as error:
             if context.log:
-                context.log.warning(f"MLflow: the run of the Dagster run is not ended ({error})")
+                context.log.warning(without_credentials(f"MLflow: the run of the Dagster run is not ended ({error})"))
 
     def _parent_run(self, step: Step) -> str:
         """The id of the Dagster run's own MLflow run, or `` if MLflow fails or hangs, which never stops a training."""
@@ -85,7 +81,7 @@ class TrackingResource(dg.ConfigurableResource[Any]):
             try:
                 self._parent = within(PATIENCE_SECONDS, partial(_start_run, step))
             except Exception as error:
-                step.context.log.warning(f"MLflow: no run for the Dagster run ({error})")
+                step.context.log.warning(without_credentials(f"MLflow: no run for the Dagster run ({error})"))
                 self._parent = ""
         return self._parent
 

@@ -99,7 +99,7 @@ def test_resuming_the_command_line_says_where_it_goes_on(
 def test_the_trackers_record_the_run(small_data: list[str], tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
-    from movierec_engine.tracking.mlflow_tracker import tracking_uri
+    from movierec_engine.tracking.mlflow_database import tracking_uri
 
     store = tmp_path / "store"
     overrides = [item for item in small_data if not item.startswith("logger.")]

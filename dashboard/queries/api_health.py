@@ -10,6 +10,8 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
 
+from movierec_engine.tracking.credentials import without_credentials
+
 TIMEOUT_SECONDS = 1.5
 MOST_BYTES = 2_000_000
 _SERIES = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
@@ -17,8 +19,8 @@ _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 def address() -> str:
-    """Where the API is: MOVIEREC_API_URL, else port 5000 of this machine."""
-    return (os.environ.get("MOVIEREC_API_URL") or "http://127.0.0.1:5000").rstrip("/")
+    """Where the API is: MOVIEREC_API_URL, without a user and a password, else port 5000 of this machine."""
+    return without_credentials(os.environ.get("MOVIEREC_API_URL") or "http://127.0.0.1:5000").rstrip("/")
 
 
 @dataclass(frozen=True)

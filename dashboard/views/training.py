@@ -14,6 +14,7 @@ from dashboard.plots import training as plots
 from dashboard.queries import store_files, training
 from dashboard.queries.store_files import Signature
 from dashboard.queries.training import Progress, Run
+from movierec_engine.tracking.credentials import without_credentials
 
 LIVE_SECONDS = 2
 USUAL = 6
@@ -184,8 +185,8 @@ def _resources(shown: dict[str, Run], models: dict[str, str]) -> None:
 
 
 def _table(shown: dict[str, Run]) -> None:
-    dagster = os.environ.get("MOVIEREC_DAGSTER_URL", "http://127.0.0.1:3000").rstrip("/")
-    mlflow = os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/")
+    dagster = without_credentials(os.environ.get("MOVIEREC_DAGSTER_URL", "http://127.0.0.1:3000").rstrip("/"))
+    mlflow = without_credentials(os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/"))
     linked = mlflow.startswith(("http://", "https://"))
     table = [
         {

@@ -1,24 +1,19 @@
 """MLflow, through its client interface alone: no global active run that a second run in the process could fall into."""
 
-import logging
 import os
-import sqlite3
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
 from movierec_engine.store import Artifact
 from movierec_engine.tracking.config import MlflowConfig
+from movierec_engine.tracking.credentials import without_credentials
+from movierec_engine.tracking.mlflow_database import check_database, home, one_at_a_time, open_client, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_LOCK_SECONDS = 5.0
-"""How long a run waits, once, for a database that another program has locked."""
 _LARGEST_FILE = 2**20
 """Bytes; larger files stay in the artifact store alone, which the parameters and tags point to."""
 
@@ -83,53 +78,16 @@ class MlflowTracker:
         return open_client(self._artifacts)
 
 
-def open_client(artifacts: Path) -> "MlflowClient":
-    """A client of the tracking server, or of the embedded database.
-
-    Opened under a lock, since two processes that set up a fresh SQLite database at once corrupt it.
-    """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow import MlflowClient
-
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.ERROR)  # it would warn of each of ten attempts
-    with _setup_lock(artifacts):
-        return MlflowClient(tracking_uri(artifacts))
-
-
-def tracking_uri(artifacts: Path) -> str:
-    """MLFLOW_TRACKING_URI, or the embedded SQLite database below the artifacts."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_home(artifacts)}/mlflow.db"
-
-
 def run_page(run_id: str) -> str:
     """The address of a run in the UI of the tracking server, or `` for the embedded database, which has none."""
-    server = os.environ.get("MLFLOW_TRACKING_URI", "")
+    server = without_credentials(os.environ.get("MLFLOW_TRACKING_URI", ""))
     return f"{server.rstrip('/')}/#/runs/{run_id}" if server.startswith(("http://", "https://")) else ""
 
 
 def ensure_experiment(client: "MlflowClient", name: str, artifacts: Path) -> str:
     """The id of the experiment, which is made if need be; its files go below the artifacts."""
-    with _setup_lock(artifacts):
+    with one_at_a_time(artifacts):
         experiment = client.get_experiment_by_name(name)
         if experiment is not None:
             return str(experiment.experiment_id)
-        return str(client.create_experiment(name, artifact_location=(_home(artifacts) / "files").as_uri()))
-
-
-def check_database(uri: str) -> None:
-    """Raise sqlite3.Error soon if a SQLite database is locked or damaged; MLflow itself would try for minutes."""
-    path = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and path.exists():
-        with closing(sqlite3.connect(path, timeout=_LOCK_SECONDS)) as database:
-            database.execute("BEGIN IMMEDIATE")
-            database.execute("PRAGMA schema_version")
-            database.rollback()
-
-
-def _home(artifacts: Path) -> Path:
-    return artifacts.absolute() / "mlflow"
-
-
-def _setup_lock(artifacts: Path) -> FileLock:
-    _home(artifacts).mkdir(parents=True, exist_ok=True)
-    return FileLock(_home(artifacts) / "setup.lock", timeout=60)
+        return str(client.create_experiment(name, artifact_location=(home(artifacts) / "files").as_uri()))

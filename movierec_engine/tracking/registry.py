@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from movierec_engine.errors import StoreError
 from movierec_engine.store import Artifact, ArtifactStore
-from movierec_engine.tracking.mlflow_tracker import open_client
+from movierec_engine.tracking.credentials import without_credentials
+from movierec_engine.tracking.mlflow_database import open_client
 from movierec_engine.tracking.patience import within
 from movierec_engine.tracking.tracker import PATIENCE_SECONDS
 
@@ -31,7 +32,8 @@ def promote(artifacts: Path, trained_model: Artifact, alias: str = CHAMPION) -> 
     try:
         return within(PATIENCE_SECONDS, partial(_promote, artifacts, trained_model, alias))
     except Exception as error:  # whatever MLflow raises, the release goes on
-        log.warning("MLflow: %s is not named %s (%s)", trained_model.reference, alias, " ".join(str(error).split()))
+        why = without_credentials(" ".join(str(error).split()))
+        log.warning("MLflow: %s is not named %s (%s)", trained_model.reference, alias, why)
         return ""
 
 

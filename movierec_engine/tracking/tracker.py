@@ -7,6 +7,7 @@ from threading import Condition, Thread
 from typing import Any, Protocol
 
 from movierec_engine.store import Artifact
+from movierec_engine.tracking.credentials import without_credentials
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ class _Recorder:
             try:
                 call(self.tracker)
             except Exception as error:  # whatever a tracker's library raises, the run goes on
-                self._drop(" ".join(f"{type(error).__name__}: {error}".split())[:300])
+                self._drop(without_credentials(" ".join(f"{type(error).__name__}: {error}".split()))[:300])
 
     def _next(self) -> Callable[[Tracker], None] | None:
         with self._changed:

@@ -15,7 +15,7 @@ def test_mlflow_holds_one_ended_run_for_each_dagster_run_and_one_in_it_for_each_
 ) -> None:
     from mlflow import MlflowClient
 
-    from movierec_engine.tracking.mlflow_tracker import tracking_uri
+    from movierec_engine.tracking.mlflow_database import tracking_uri
 
     tracked = [item for item in overrides if item != "logger.use_mlflow=false"]
     prepare(store, overrides)
@@ -40,7 +40,7 @@ def test_a_training_that_fails_ends_its_mlflow_runs_as_failed_and_leaves_the_env
 ) -> None:
     from mlflow import MlflowClient
 
-    from movierec_engine.tracking.mlflow_tracker import tracking_uri
+    from movierec_engine.tracking.mlflow_database import tracking_uri
 
     prepare(store, overrides)
     before = dict(os.environ)

@@ -17,7 +17,7 @@ from movierec_engine.models import load_model
 from movierec_engine.store import Artifact
 from movierec_engine.tracking import make_tracker
 from movierec_engine.tracking.config import LoggerConfig
-from movierec_engine.tracking.mlflow_tracker import open_client, tracking_uri
+from movierec_engine.tracking.mlflow_database import open_client, tracking_uri
 
 Train = Callable[..., dict[str, Artifact]]
 
@@ -117,7 +117,7 @@ def test_a_database_that_is_locked_from_the_start_costs_seconds_once(
     train: Train, store: Path, monkeypatch: pytest.MonkeyPatch, warnings: pytest.LogCaptureFixture
 ) -> None:
     train()
-    monkeypatch.setattr("movierec_engine.tracking.mlflow_tracker._LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("movierec_engine.tracking.mlflow_database._LOCK_SECONDS", 0.2)
     warnings.clear()
     started = time.perf_counter()
     with locked(store / "mlflow" / "mlflow.db"):

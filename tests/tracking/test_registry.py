@@ -10,7 +10,8 @@ from movierec_engine.config import load_settings
 from movierec_engine.pipeline import manual_release
 from movierec_engine.store import SERVING, Artifact, ArtifactStore
 from movierec_engine.tracking import registry
-from movierec_engine.tracking.mlflow_tracker import open_client, run_page
+from movierec_engine.tracking.mlflow_database import open_client
+from movierec_engine.tracking.mlflow_tracker import run_page
 from movierec_engine.train import train
 
 
