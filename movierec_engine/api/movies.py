@@ -35,7 +35,7 @@ class MovieService:
         return {**about(served), "q": request.q, "movies": movies}
 
     def similar(self, request: SimilarRequest) -> dict[str, Any]:
-        """The catalogue's movies most similar to one: by the model, or by genres and years where it is `by` content.
+        """The catalogue's movies most like one: by model and genres, or by genres and years where it is `by` content.
 
         Where the similar ones that the index keeps run out, the others follow by the cosine of the model's item
         vectors, with a score of null, as it is on another scale.

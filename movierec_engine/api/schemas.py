@@ -110,7 +110,11 @@ SCHEMAS: dict[str, Schema] = {
     "SimilarMovies": _object(
         **_ABOUT,
         movie=_ref("Movie"),
-        by={"type": "string", "enum": ["model", "content"], "description": "content: genres and years."},
+        by={
+            "type": "string",
+            "enum": ["model", "content"],
+            "description": "model: the model's similarity, and shared genres; content: genres and years.",
+        },
         similar=_list(_ref("ScoredMovie")),
         **_REQUEST,
     ),

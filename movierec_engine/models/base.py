@@ -20,7 +20,8 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import StoreError
 from movierec_engine.models.explanation import Explanation
-from movierec_engine.models.newcomers.base import Basis, NewcomerScorer
+from movierec_engine.models.likeness import centred_cosines, most_alike
+from movierec_engine.models.newcomers.base import Basis, NewcomerScorer, ones
 from movierec_engine.models.pair_scorer import Scorer
 
 Floats = NDArray[np.float32]
@@ -134,24 +135,25 @@ class Recommender(ABC):
         """Scores single pairs exactly and without torch, for serving; None where the vectors already do."""
         return None
 
+    def users_by_item(self) -> sparse.csr_matrix:
+        """Who has each item in train: ones, float32 CSR [n_items, n_users]."""
+        return ones(self.history).T.tocsr()
+
+    def similarity_vectors(self) -> Any:
+        """What items are compared by: float32 [n_items, d], dense or sparse; the item vectors here."""
+        return self.item_vectors()
+
     def similarities(self, items: Indices) -> Floats:
-        """How similar every item is to the given ones: float32 [n, n_items]; the cosine of the item vectors here."""
-        vectors = self.item_vectors()
-        norms = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
-        unit = vectors / norms
-        return np.asarray(unit[items] @ unit.T, dtype=np.float32)
+        """How similar every item is to the given ones: float32 [n, n_items], from -1 to 1; s of `likeness.py`."""
+        return centred_cosines(self.similarity_vectors(), self.popularity, np.asarray(items))
 
-    def similar_items(self, items: Indices, k: int) -> tuple[NDArray[np.int32], Floats]:
-        """The k most similar other items, best first: indices int32 [n, k] and similarities float32 [n, k].
+    def similar_items(self, items: Indices, k: int, genres: Floats | None = None) -> tuple[NDArray[np.int32], Floats]:
+        """The k items most like each of the given ones: indices int32 [n, k] and likeness float32 [n, k], best first.
 
-        Equal similarities go by item index; k is cut to the number of other items.
+        genres: float32 [n_items, n_genres], 1 where an item is of a genre; with them likeness goes by genres too, else
+        it is the similarity. Equal ones go by item index; k is cut to the number of other items.
         """
-        items = np.asarray(items)
-        k = min(k, len(self.items) - 1)
-        scores = self.similarities(items)
-        scores[np.arange(len(items)), items] = -np.inf
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return best.astype(np.int32), np.take_along_axis(scores, best, axis=1)
+        return most_alike(self.similarities, genres, np.asarray(items), min(k, len(self.items) - 1))
 
     @abstractmethod
     def tensors(self) -> dict[str, NDArray[Any]]:

@@ -40,7 +40,8 @@ def build_index(
     index = build_faiss(item_vectors, config.factory, config.ef_construction, config.ef_search, config.nprobe)
     personal = np.diff(model.history.indptr) > 0
     sample = np.random.default_rng(0).permutation(np.flatnonzero(personal))[:_BLOCK]
-    similar, similarity = _similar(model, config.similar_items)
+    catalogue = Catalogue.of(train_of(model), movies)
+    similar, similarity = model.similar_items(np.arange(len(model.items)), config.similar_items, catalogue.genres)
     built = RetrievalIndex(
         index=index,
         vectors=shared_vectors(index) if is_flat(index) else item_vectors,
@@ -55,7 +56,7 @@ def build_index(
         similar=similar,
         similarity=similarity,
         movies=movies.table,
-        item_facts=ItemFacts.of(Catalogue.of(_train(model), movies)),
+        item_facts=ItemFacts.of(catalogue),
         newcomers=model.newcomers(),
         scorer=model.pair_scorer(),
         facts=IndexFacts(
@@ -98,7 +99,7 @@ def _in_blocks(make: Callable[[NDArray[np.integer[Any]]], NDArray[np.float32]], 
     return sparse.vstack(blocks, format="csr")
 
 
-def _train(model: Recommender) -> Interactions:
+def train_of(model: Recommender) -> Interactions:
     """The train interactions that a model remembers; when they were is not among it."""
     history = model.history
     return Interactions(
@@ -109,10 +110,3 @@ def _train(model: Recommender) -> Interactions:
         users=model.users,
         items=model.items,
     )
-
-
-def _similar(model: Recommender, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The k most similar items of every item, made in blocks: int32 and float32 [n_items, k]."""
-    items = np.arange(len(model.items))
-    blocks = [model.similar_items(items[start : start + _BLOCK], k) for start in range(0, len(items), _BLOCK)]
-    return np.concatenate([similar for similar, _ in blocks]), np.concatenate([score for _, score in blocks])

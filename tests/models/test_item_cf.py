@@ -227,10 +227,13 @@ def test_a_model_of_ratings_comes_back_from_its_folder(user_based: bool, tmp_pat
     assert np.array_equal(loaded.fold_in(model.history), model.fold_in(model.history))
 
 
-def test_similar_items_of_a_user_based_model_share_users() -> None:
-    model = fitted(binary_train(), user_based=True)
-    columns = (RATINGS > 0) / np.linalg.norm(RATINGS > 0, axis=0)
-    assert np.allclose(model.similarities(np.array([3, 1])), (columns.T @ columns)[[3, 1]], atol=1e-6)
+@pytest.mark.parametrize("user_based", [False, True])
+def test_similar_items_share_users_beyond_what_popularity_brings(user_based: bool) -> None:
+    model = fitted(rated_train(), user_based=user_based)
+    columns = (RATINGS > 0).T.astype(np.float64)
+    columns -= model.popularity @ columns / model.popularity.sum()
+    columns /= np.linalg.norm(columns, axis=1, keepdims=True)
+    assert np.allclose(model.similarities(np.array([3, 1])), (columns @ columns.T)[[3, 1]], atol=1e-5)
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "pearson"])

@@ -72,9 +72,8 @@ class EASE(ClosedFormRecommender):
     def item_vectors(self) -> Floats:
         return np.ascontiguousarray(self.weights.T)
 
-    def similarities(self, items: Indices) -> Floats:
-        """How much an interaction with the given items raises the score of every other one: rows of B."""
-        return self.weights[items].copy()
+    def similarity_vectors(self) -> Floats:
+        return self.weights.T
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         return {"weights": self.weights}

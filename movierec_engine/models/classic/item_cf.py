@@ -170,14 +170,9 @@ class ItemCF(ClosedFormRecommender):
         log.info("item_cf: item vectors [%d, %d] take %.2f GB", *vectors.shape, 4e-9 * np.prod(vectors.shape))
         return np.ascontiguousarray(_dense(vectors))
 
-    def similarities(self, items: Indices) -> Floats:
-        """Of the kept neighbours, 0 for others; user-based: the cosine of the items' histories."""
-        if not self.config.user_based:
-            return _dense(self.weights[items])
-        columns = self.history.T.tocsr()
-        norms = np.sqrt(columns.multiply(columns).sum(axis=1)).A1
-        unit = sparse.diags_array(1 / np.maximum(norms, 1e-12), dtype=np.float32) @ columns
-        return _dense(unit[items] @ unit.T)
+    def similarity_vectors(self) -> sparse.csr_matrix:
+        """Who has each item, [n_items, n_users]: the neighbours' weights are few, and favour the popular ones."""
+        return self.users_by_item()
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         weights = self.weights

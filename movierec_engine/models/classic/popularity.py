@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
@@ -40,9 +41,8 @@ class Popularity(ClosedFormRecommender):
     def item_vectors(self) -> Floats:
         return self.popularity[:, None]
 
-    def similarities(self, items: Indices) -> Floats:
-        """Popularity knows no similarity: the most popular items stand in for it."""
-        return np.tile(self.popularity, (len(items), 1))
+    def similarity_vectors(self) -> sparse.csr_matrix:
+        return self.users_by_item()
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         return {}

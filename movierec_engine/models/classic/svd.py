@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.negatives import NegativeSampler
@@ -155,11 +156,9 @@ class SVD(ClosedFormRecommender):
     def item_vectors(self) -> Floats:
         return self.item_factors
 
-    def similarities(self, items: Indices) -> Floats:
-        """The cosine of q: a bias says nothing of what an item is like."""
-        factors = self.item_factors[:, :-2]
-        unit = factors / np.maximum(np.linalg.norm(factors, axis=1, keepdims=True), np.float32(1e-12))
-        return np.asarray(unit[items] @ unit.T, dtype=np.float32)
+    def similarity_vectors(self) -> sparse.csr_matrix:
+        """Who has each item, [n_items, n_users]: q, which predicts ratings, says little of what an item is like."""
+        return self.users_by_item()
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         return {"user_factors": self.user_factors, "item_factors": self.item_factors, "mean": np.array([self.mean])}

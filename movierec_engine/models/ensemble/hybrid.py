@@ -159,9 +159,11 @@ class HybridEnsemble(Recommender):
         return FusedScorer(weights, self.normalization, tuple(members), widths, len(self.items))
 
     def similarities(self, items: Indices) -> Floats:
-        """The mean over members of their similarities, each made comparable by its z-scores."""
-        each = np.stack([member.similarities(items) for member in self.members])
-        return np.asarray(normalised(each, "z_score").mean(axis=0), dtype=np.float32)
+        """The mean over the members of their similarities."""
+        total = np.zeros((len(items), len(self.items)), dtype=np.float32)
+        for member in self.members:
+            total += member.similarities(items)
+        return total / np.float32(len(self.members))
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         described = [{**member.description(), "uses_ratings": member.uses_ratings} for member in self.members]

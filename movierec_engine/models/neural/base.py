@@ -71,12 +71,12 @@ class NeuralCF(GradientRecommender):
     def pair_scorer(self) -> PairScorer | None:
         return self.network.pair_scorer()
 
-    def similarities(self, items: Indices) -> Floats:
-        """Cosine of the items' embeddings q and q'."""
+    def similarity_vectors(self) -> Any:
+        """The items' embeddings q and q'; without q who has each item, as the layers above alone make sense of q'."""
         parts = (self.network.gmf_items, self.network.mlp_items)
-        vectors = np.concatenate([part.detach().cpu().numpy() for part in parts], axis=1)
-        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
-        return np.asarray(unit[items] @ unit.T, dtype=np.float32)
+        if not parts[0].shape[1]:
+            return self.users_by_item()
+        return np.concatenate([part.detach().cpu().numpy() for part in parts], axis=1)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         return {name: tensor.cpu().numpy().copy() for name, tensor in self.network.state_dict().items()}
