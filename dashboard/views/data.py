@@ -241,15 +241,16 @@ def _split_head(splits: Artifact | None) -> str:
     if splits is None:
         return ""
     strategy = str(splits.facts.get("strategy", "unknown"))
-    future = splits.facts.get("future_share")
+    future, tied = splits.facts.get("future_share"), splits.facts.get("tied_share")
+    by_ties = f". {wording.percent(tied, 0)} of the test part was chosen at random from equal times" if tied else ""
     if isinstance(future, int | float):
         if future > 0.01:
             return (
                 f"Split by {strategy}: {wording.percent(future, 0)} of the test part is older than the newest of "
-                "train, so it also asks about the past"
+                f"train, so it also asks about the past{by_ties}"
             )
-        return f"Split by {strategy}: the test part is later than train, as it is in service"
-    return f"Split by {strategy}"
+        return f"Split by {strategy}: the test part is later than train, as it is in service{by_ties}"
+    return f"Split by {strategy}{by_ties}"
 
 
 def _boundaries(splits: Artifact | None) -> list[str]:

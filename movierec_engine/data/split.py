@@ -1,6 +1,7 @@
 """Train, validation and test: three disjoint parts of the interactions."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from movierec_engine.data.config import DataConfig
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions, load_id_maps
 from movierec_engine.data.ratings import Movies, Ratings
-from movierec_engine.errors import EmptyDataError
+from movierec_engine.errors import ConfigError, EmptyDataError
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 PARTS = ("train", "validation", "test")
@@ -24,6 +25,10 @@ _AHEAD = "train of one user holds interactions later than another user's test"
 LEAKY = {"user_time": _AHEAD, "leave_one_out": _AHEAD}
 """Why a strategy that goes by time still looks ahead, for reports: `user_time (leaky)`. `random` does not go by time at
 all; `future_share` measures it for any split."""
+
+
+SPLIT_VERSION = 2
+"""Raised when the same settings divide the same interactions otherwise than before, so that no older split is used."""
 
 
 def split_label(strategy: str) -> str:
@@ -107,11 +112,14 @@ class Split:
 def split(interactions: Interactions, config: DataConfig, ratings: Ratings) -> Split:
     """Divide interactions by `config.split`; the parts of a presplit data set are taken as they are.
 
-    Raises EmptyDataError when train or test would be empty.
+    Raises EmptyDataError when train or test would be empty, ConfigError when the strategy goes by time and there are
+    no times to go by.
     """
     boundaries: dict[str, int] = {}
     negatives = None
     strategy = config.split
+    if not ratings.presplit and strategy != "random":
+        _require_times(interactions, config)
     if ratings.presplit:
         strategy = "given"
         part = _given_parts(ratings)
@@ -121,9 +129,9 @@ def split(interactions: Interactions, config: DataConfig, ratings: Ratings) -> S
     elif config.split == "global_time":
         part, boundaries = global_time_parts(interactions, config.train_ratio, config.val_ratio)
     elif config.split == "user_time":
-        part = user_time_parts(interactions, config.train_ratio, config.val_ratio)
+        part = user_time_parts(interactions, config.train_ratio, config.val_ratio, config.split_seed)
     else:
-        part = leave_one_out_parts(interactions)
+        part = leave_one_out_parts(interactions, config.split_seed)
     for number in (TRAIN, TEST):
         if not (part == number).any():
             raise EmptyDataError(
@@ -144,6 +152,20 @@ def future_share(split: Split) -> float:
     return float((split.test.timestamp < split.train.timestamp.max()).mean())
 
 
+def tied_share(split: Split) -> float:
+    """Share of the test interactions that have the same time as one of their user's in train or validation.
+
+    Which of those is test was decided by `data.split_seed`, not by time. 0 for strategies that do not order each
+    user's interactions by time, and for global_time, which cuts between seconds.
+    """
+    if split.strategy not in LEAKY or not len(split.test):
+        return 0.0
+    newest = np.full(split.test.n_users, np.iinfo(np.int64).min)
+    for part in (split.train, split.validation):
+        np.maximum.at(newest, part.user, part.timestamp)
+    return float((split.test.timestamp == newest[split.test.user]).mean())
+
+
 def subsample(train: Interactions, share: float, seed: int) -> Interactions:
     """A random share of the train interactions, for quick tries; all of them when the share is 1."""
     if share == 1:
@@ -159,13 +181,13 @@ def random_parts(interactions: Interactions, train_ratio: float, val_ratio: floa
     return _cut_each_user(interactions.user, order, train_ratio, val_ratio)
 
 
-def user_time_parts(interactions: Interactions, train_ratio: float, val_ratio: float) -> NDArray[np.int8]:
+def user_time_parts(interactions: Interactions, train_ratio: float, val_ratio: float, seed: int) -> NDArray[np.int8]:
     """Part numbers int8 [n]: each user's interactions in order of time, cut at the two ratios (`_cut_each_user`).
 
-    A user's newest are test, those before them validation; ties in time are broken by the larger item index. Within a
-    user nothing in train is later than test, across users it is: see LEAKY.
+    A user's newest are test, those before them validation; of equal times a random one is the newer. Within a user
+    nothing in train is later than test, across users it is: see LEAKY.
     """
-    return _cut_each_user(interactions.user, _newest_first(interactions), train_ratio, val_ratio)
+    return _cut_each_user(interactions.user, _newest_first(interactions, seed), train_ratio, val_ratio)
 
 
 def global_time_parts(
@@ -178,30 +200,46 @@ def global_time_parts(
     """
     ordered = np.sort(interactions.timestamp)
     n = len(ordered)
-    validation_from = int(ordered[min(int(n * train_ratio), n - 1)])
-    test_from = int(ordered[min(int(n * (train_ratio + val_ratio)), n - 1)])
+    train, validation = _exact(train_ratio), _exact(val_ratio)
+    validation_from = int(ordered[min(int(n * train), n - 1)])
+    test_from = int(ordered[min(int(n * (train + validation)), n - 1)])
     part = np.full(n, TRAIN, dtype=np.int8)
     part[interactions.timestamp >= validation_from] = VALIDATION
     part[interactions.timestamp >= test_from] = TEST
     return part, {"validation_from": validation_from, "test_from": test_from}
 
 
-def leave_one_out_parts(interactions: Interactions) -> NDArray[np.int8]:
+def leave_one_out_parts(interactions: Interactions, seed: int) -> NDArray[np.int8]:
     """Part numbers int8 [n]: each user's newest interaction is test, the one before it validation.
 
-    Ties in time are broken by the larger item index. A user with two interactions has no validation, a user with one
-    stays in train.
+    Of equal times a random one is the newer. A user with two interactions has no validation, a user with one stays in
+    train.
     """
-    position, count = _position_within_user(interactions.user, _newest_first(interactions))
+    position, count = _position_within_user(interactions.user, _newest_first(interactions, seed))
     part = np.full(len(interactions), TRAIN, dtype=np.int8)
     part[(position == 0) & (count >= 2)] = TEST
     part[(position == 1) & (count >= 3)] = VALIDATION
     return part
 
 
-def _newest_first(interactions: Interactions) -> NDArray[np.int64]:
-    """int64 [n]: the rows by user, each user's newest first, of equal times the larger item index first."""
-    order = np.lexsort((-interactions.item, -interactions.timestamp, interactions.user))
+def _require_times(interactions: Interactions, config: DataConfig) -> None:
+    """Raises ConfigError when every time is the same, or every time of each user for strategies that go by users."""
+    by_user = config.split in LEAKY
+    group = interactions.user if by_user else np.zeros(len(interactions), dtype=np.int32)
+    order = np.lexsort((interactions.timestamp, group))
+    pairs = np.diff(group[order]) == 0
+    if pairs.any() and not np.diff(interactions.timestamp[order])[pairs].any():
+        whose = "each user's ratings" if by_user else "the ratings"
+        raise ConfigError(
+            f"{config.name}: data.split={config.split} goes by time, but {whose} are all of one time; "
+            "set data.columns.timestamp to the column of times, or data.split=random"
+        )
+
+
+def _newest_first(interactions: Interactions, seed: int) -> NDArray[np.int64]:
+    """int64 [n]: the rows by user, each user's newest first, those of equal times in random order."""
+    shuffle = np.random.default_rng(seed).permutation(len(interactions))
+    order = np.lexsort((shuffle, -interactions.timestamp, interactions.user))
     return np.asarray(order, dtype=np.int64)
 
 
@@ -215,14 +253,28 @@ def _cut_each_user(
     """
     position, count = _position_within_user(user, order)
     enough = count >= 3
-    n_test = np.where(enough, np.maximum(1, np.rint(count * (1 - train_ratio - val_ratio))), 0)
+    validation = _exact(val_ratio)
+    test = 1 - _exact(train_ratio) - validation
+    n_test = np.where(enough, np.maximum(1, _rounded(count, test)), 0)
     n_test = np.minimum(n_test, np.maximum(count - 2, 0))
-    n_validation = np.where(enough & (val_ratio > 0), np.maximum(1, np.rint(count * val_ratio)), 0)
+    n_validation = np.where(enough & (validation > 0), np.maximum(1, _rounded(count, validation)), 0)
     n_validation = np.minimum(n_validation, np.maximum(count - n_test - 1, 0))
     part = np.full(len(user), TRAIN, dtype=np.int8)
     part[position < n_test + n_validation] = VALIDATION
     part[position < n_test] = TEST
     return part
+
+
+def _exact(ratio: float) -> Fraction:
+    """The decimal fraction that a ratio is written as: 1 - .8 - .1 is .1 in these, and less in floats."""
+    return Fraction(str(ratio)).limit_denominator(10**9)
+
+
+def _rounded(count: NDArray[np.int64], share: Fraction) -> NDArray[np.int64]:
+    """count * share, rounded to the nearest whole number and halves to the even one, without error: int64 [n]."""
+    whole, rest = np.divmod(count * share.numerator, share.denominator)
+    up = (2 * rest > share.denominator) | ((2 * rest == share.denominator) & (whole % 2 == 1))
+    return np.asarray(whole + up)
 
 
 def _position_within_user(

@@ -106,7 +106,8 @@ def _count_at_least(scores: Scores, user: NDArray[np.int64], score: Scores) -> N
 def _after_in_its_tie(user: NDArray[np.int64], score: NDArray[np.float32]) -> NDArray[np.int64]:
     """For each entry how many entries of the same user and score come after it: int64 [n]."""
     after = np.zeros(len(user), dtype=np.int64)
-    keys = np.sort(user << 32 | (score + 0).view(np.int32))  # + 0 makes one zero of 0.0 and -0.0
+    bits = (score + 0).view(np.uint32)  # + 0 makes one zero of 0.0 and -0.0
+    keys = np.sort(user.astype(np.uint64) << 32 | bits)
     if (keys[1:] != keys[:-1]).all():
         return after
     order = np.lexsort((score, user))

@@ -153,4 +153,7 @@ def report_table(report: EvaluationReport) -> Table:
         f"{report.counts['users_evaluated']:,} users, split {split_label(report.split['strategy'])}, "
         f"fingerprint {report.fingerprint}, {report.seconds:.1f} s"
     )
-    return metrics_table(title, report.metrics, report.intervals)
+    table = metrics_table(title, report.metrics, report.intervals)
+    if tied := report.split.get("tied_share"):
+        table.caption = f"{tied:.1%} of the test items were chosen by data.split_seed from ratings of equal times."
+    return table

@@ -1,6 +1,6 @@
 """What was measured: the data, how it was divided, and what was ranked against what."""
 
-from movierec_engine.data.split import split_label
+from movierec_engine.data.split import LEAKY, split_label
 from movierec_engine.evaluation.protocols import described
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.html_report import definitions, words
@@ -18,6 +18,7 @@ def measurement(ranking: Ranking) -> Section:
         ("Data set", f"{report.data}: {_counts(report)}"),
         ("Split", f"{split_label(report.split['strategy'])}: {definitions.split_words(report.split['strategy'])}."),
         ("Looking ahead", _future(report)),
+        *([("Ties in time", _ties(report))] if report.split["strategy"] in LEAKY else []),
         ("Interactions", _parts(report)),
         ("Protocol", _protocol(report, ranking.group.sampled)),
         ("Users", _users(report)),
@@ -67,6 +68,16 @@ def _future(report: EvaluationReport) -> str:
     return (
         f"{words.percent(share)} of the test interactions happened before the newest train interaction, so models "
         "could learn from what came later; a running system cannot, and its numbers are likely to be lower."
+    )
+
+
+def _ties(report: EvaluationReport) -> str:
+    share = report.split.get("tied_share")
+    if share is None:
+        return "Not measured."
+    return (
+        f"{words.percent(share)} of the test interactions have the same time as another of their user's outside test; "
+        "which of those is test was decided by data.split_seed."
     )
 
 

@@ -19,7 +19,7 @@ from movierec_engine.data.graph import build_graph
 from movierec_engine.data.interactions import Interactions, positives
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.readers import read_movies, read_ratings
-from movierec_engine.data.split import PARTS, Split, future_share, split
+from movierec_engine.data.split import PARTS, SPLIT_VERSION, Split, future_share, split, tied_share
 from movierec_engine.errors import StoreError
 from movierec_engine.feedback import FeedbackLog, log_file
 from movierec_engine.pipeline.feedback import with_feedback
@@ -114,8 +114,9 @@ def publish_split(
     interactions: Artifact,
     origin: Origin | None = None,
 ) -> Artifact:
-    """The split with this key, made unless the store has it."""
+    """The split that `make` gives, made unless the store has it; key: of everything that decides it but the program."""
     from movierec_engine.evaluation.fingerprint import fingerprint
+    from movierec_engine.evaluation.metrics import METRICS_VERSION
 
     def made() -> "_Made":
         parts = make()
@@ -123,12 +124,14 @@ def publish_split(
             "strategy": parts.strategy,
             "boundaries": parts.boundaries,
             "future_share": future_share(parts),
+            "tied_share": tied_share(parts),
             **{name: len(part) for name, part in zip(PARTS, parts.parts(), strict=True)},
             "users": parts.train.n_users,
             "items": parts.train.n_items,
         }
         return parts.save, facts, fingerprint(parts)
 
+    key = content_key(key, SPLIT_VERSION, METRICS_VERSION)
     return _data_step(store, "splits", config, key, made, {"interactions": interactions}, origin)
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from movierec_engine.data.ratings import Movies
-from movierec_engine.data.split import PARTS, future_share
+from movierec_engine.data.split import PARTS, future_share, tied_share
 from movierec_engine.evaluation.protocols import Protocol
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, load_split
@@ -70,6 +70,7 @@ def evaluate_model(
             "strategy": parts.strategy,
             "boundaries": parts.boundaries,
             "future_share": future_share(parts),
+            "tied_share": tied_share(parts),
             **{name: trained_model.config["data"][name] for name in ("train_ratio", "val_ratio", "split_seed")},
         },
         model_config=trained_model.config["model"],

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.interactions import Interactions, positives
 from movierec_engine.data.ratings import PRESPLIT_SCHEMA, RATINGS_SCHEMA, Ratings
-from movierec_engine.data.split import LEAKY, Split, future_share, split, subsample
-from movierec_engine.errors import EmptyDataError
+from movierec_engine.data.split import LEAKY, Split, future_share, split, subsample, tied_share
+from movierec_engine.errors import ConfigError, EmptyDataError
 
 ROWS = st.dictionaries(
     st.tuples(st.integers(1, 8), st.integers(1, 12)), st.integers(0, 50), min_size=5
@@ -40,7 +40,7 @@ def keys(part: Interactions) -> set[tuple[int, int]]:
 def test_the_parts_are_disjoint_and_together_everything(rows: dict[tuple[int, int], int], strategy: str) -> None:
     try:
         parts = split(*prepared(rows, split=strategy))
-    except EmptyDataError:
+    except (ConfigError, EmptyDataError):
         return
     train, validation, test = (keys(part) for part in parts.parts())
     assert train | validation | test == set(rows)
@@ -53,7 +53,7 @@ def test_no_train_interaction_is_later_than_a_test_interaction_in_global_time(
 ) -> None:
     try:
         parts = split(*prepared(rows, split="global_time"))
-    except EmptyDataError:
+    except (ConfigError, EmptyDataError):
         return
     assert parts.train.timestamp.max() < parts.boundaries["validation_from"]
     assert parts.test.timestamp.min() >= parts.boundaries["test_from"]
@@ -69,10 +69,36 @@ def test_leave_one_out_tests_the_newest_and_validates_on_the_one_before() -> Non
     assert keys(parts.train) == {(1, 2), (2, 1), (3, 9)}, "a user with one rating stays in train"
 
 
-def test_leave_one_out_breaks_ties_in_time_by_the_larger_item() -> None:
-    parts = split(*prepared({(1, 1): 7, (1, 2): 7, (1, 3): 7}, split="leave_one_out"))
-    assert keys(parts.test) == {(1, 3)}
-    assert keys(parts.validation) == {(1, 2)}
+@pytest.mark.parametrize("strategy", ["leave_one_out", "user_time"])
+def test_which_of_equal_times_is_test_follows_from_the_seed_and_not_from_the_item(strategy: str) -> None:
+    rows = {(user, item): int(item > 1) for user in range(1, 201) for item in range(1, 6)}
+    found = [split(*prepared(rows, split=strategy, split_seed=seed)) for seed in (1, 1, 2)]
+    tested = [sorted(keys(parts.test)) for parts in found]
+    assert tested[0] == tested[1] != tested[2]
+    items = [sum(item == wanted for _, item in tested[0]) for wanted in range(1, 6)]
+    assert items[0] == 0, "the oldest is never test"
+    assert min(items[1:]) > 30, f"of 200 users each of the four newest is test for about 50, not {items[1:]}"
+
+
+@pytest.mark.parametrize("strategy", ["leave_one_out", "user_time", "global_time"])
+def test_a_split_by_time_without_times_is_refused_in_one_sentence(strategy: str) -> None:
+    rows = {(user, item): 0 for user in range(1, 4) for item in range(1, 6)}
+    with pytest.raises(ConfigError, match=rf"data\.split={strategy} goes by time.*data\.columns\.timestamp"):
+        split(*prepared(rows, split=strategy))
+    of_users = {(user, item): user for user, item in rows}
+    if strategy != "global_time":
+        with pytest.raises(ConfigError, match="each user's ratings are all of one time"):
+            split(*prepared(of_users, split=strategy))
+    assert len(split(*prepared(rows, split="random")).test) == 3
+
+
+def test_the_tied_share_counts_the_test_that_the_seed_chose_from_equal_times() -> None:
+    tied = {(1, 1): 1, (1, 2): 5, (1, 3): 5}
+    clear = {(2, 1): 1, (2, 2): 5, (2, 3): 6} | {(3, 1): 7, (3, 2): 6, (3, 3): 6}
+    assert tied_share(split(*prepared(tied | clear, split="leave_one_out"))) == pytest.approx(1 / 3)
+    assert tied_share(split(*prepared(clear, split="leave_one_out"))) == 0, "two before test may be equal"
+    for strategy in ("random", "global_time"):
+        assert tied_share(split(*prepared(tied | clear, split=strategy))) == 0
 
 
 def test_the_random_split_gives_each_user_the_rounded_shares() -> None:
@@ -80,6 +106,39 @@ def test_the_random_split_gives_each_user_the_rounded_shares() -> None:
     parts = split(*prepared(rows, train_ratio=0.8, val_ratio=0.1))
     sizes = [[int((part.users.ids[part.user] == user).sum()) for part in parts.parts()] for user in (1, 2, 3)]
     assert sizes == [[16, 2, 2], [1, 1, 1], [2, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("count", "ratios", "sizes"),
+    [
+        (15, (0.8, 0.1), [11, 2, 2]),  # 1.5 each, halves to the even number
+        (25, (0.8, 0.1), [21, 2, 2]),
+        (35, (0.8, 0.1), [27, 4, 4]),
+        (5, (0.8, 0.1), [3, 1, 1]),
+        (10, (0.7, 0.15), [6, 2, 2]),  # 1.5 each again; .15 * 10 and 1 - .7 - .15 differ in floats
+        (150, (0.86, 0.07), [130, 10, 10]),  # 10.5, where .07 * 150 is 10.500000000000002
+        (200, (0.6, 0.3), [120, 60, 20]),
+        (3, (0.1, 0.1), [1, 1, 1]),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["random", "user_time"])
+def test_shares_are_exact(count: int, ratios: tuple[float, float], sizes: list[int], strategy: str) -> None:
+    rows = {(1, item): item for item in range(1, count + 1)}
+    parts = split(*prepared(rows, split=strategy, train_ratio=ratios[0], val_ratio=ratios[1]))
+    assert [len(part) for part in parts.parts()] == sizes
+
+
+@given(st.integers(3, 500), st.integers(1, 25))
+def test_validation_and_test_of_equal_shares_are_of_equal_size(count: int, percent: int) -> None:
+    rows = {(1, item): item for item in range(1, count + 1)}
+    parts = split(*prepared(rows, train_ratio=(100 - 2 * percent) / 100, val_ratio=percent / 100))
+    assert len(parts.validation) == len(parts.test)
+
+
+def test_global_time_cuts_at_the_exact_shares() -> None:
+    rows = {(1, item): item for item in range(1, 11)}
+    parts = split(*prepared(rows, split="global_time", train_ratio=0.7, val_ratio=0.1))
+    assert [len(part) for part in parts.parts()] == [7, 1, 2], ".7 + .1 is below .8 in floats"
 
 
 def test_user_time_tests_the_newest_share_of_each_user_and_validates_on_the_one_before() -> None:
@@ -92,11 +151,6 @@ def test_user_time_tests_the_newest_share_of_each_user_and_validates_on_the_one_
     assert keys(parts.train) == {(1, item) for item in range(5, 11)} | {(2, 1), (3, 1), (3, 2)}
 
 
-def test_user_time_breaks_ties_in_time_by_the_larger_item() -> None:
-    parts = split(*prepared({(1, item): 7 for item in range(1, 5)}, split="user_time", train_ratio=0.5, val_ratio=0.25))
-    assert [keys(part) for part in parts.parts()] == [{(1, 1), (1, 2)}, {(1, 3)}, {(1, 4)}]
-
-
 @given(ROWS, st.sampled_from([(0.8, 0.1), (0.5, 0.2), (0.7, 0.0), (0.1, 0.1)]))
 def test_user_time_follows_each_users_time_with_the_sizes_of_the_random_split(
     rows: dict[tuple[int, int], int], ratios: tuple[float, float]
@@ -104,11 +158,11 @@ def test_user_time_follows_each_users_time_with_the_sizes_of_the_random_split(
     settings = {"train_ratio": ratios[0], "val_ratio": ratios[1]}
     try:
         parts = split(*prepared(rows, split="user_time", **settings))
-    except EmptyDataError:
+    except (ConfigError, EmptyDataError):
         return
     shuffled = split(*prepared(rows, split="random", **settings))
     for user in {user for user, _ in rows}:
-        own = [sorted((rows[pair], pair[1]) for pair in keys(part) if pair[0] == user) for part in parts.parts()]
+        own = [sorted(rows[pair] for pair in keys(part) if pair[0] == user) for part in parts.parts()]
         assert [moment for part in own for moment in part] == sorted(moment for part in own for moment in part)
         sizes = [sum(pair[0] == user for pair in keys(part)) for part in shuffled.parts()]
         assert [len(part) for part in own] == sizes
@@ -126,8 +180,7 @@ def test_the_future_share_counts_the_test_before_the_newest_train_interaction() 
 def test_the_future_share_is_near_one_for_random_and_nothing_where_all_times_are_equal() -> None:
     rows = {(user, item): 20 * user + item for user in range(1, 41) for item in range(1, 21)}
     assert future_share(split(*prepared(rows))) > 0.95
-    for strategy in ("random", "user_time", "leave_one_out"):
-        assert future_share(split(*prepared(dict.fromkeys(rows, 0), split=strategy))) == 0
+    assert future_share(split(*prepared(dict.fromkeys(rows, 0)))) == 0
 
 
 @given(ROWS)
@@ -135,7 +188,7 @@ def test_the_future_share_is_the_counted_one_and_nothing_in_global_time(rows: di
     for strategy in ("global_time", "user_time", "random"):
         try:
             parts = split(*prepared(rows, split=strategy))
-        except EmptyDataError:
+        except (ConfigError, EmptyDataError):
             continue
         newest = max(rows[pair] for pair in keys(parts.train))
         before = [rows[pair] < newest for pair in keys(parts.test)]

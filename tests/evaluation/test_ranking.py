@@ -41,6 +41,16 @@ def test_ties_count_against_the_model(scores: np.ndarray, relevant: np.ndarray, 
     assert shallow.tolist() == np.where(expected <= depth, expected, 0).tolist()
 
 
+@given(
+    hnp.arrays(np.float32, (5, 9), elements=st.floats(width=32, allow_nan=False).filter(lambda score: score < np.inf)),
+    hnp.arrays(np.bool_, (5, 9)),
+    st.integers(1, 4),
+)
+def test_ranks_of_any_scores_are_those_of_sorting(scores: np.ndarray, relevant: np.ndarray, repeated: int) -> None:
+    scores[:, :repeated] = scores[:1, :1]  # equal ones, within users and across them
+    assert rank_block(scores, csr(relevant), 9)[0].tolist() == pessimistic_ranks(scores, relevant).tolist()
+
+
 @given(SCORES, st.integers(1, 15))
 def test_lists_are_the_best_scores_with_equal_ones_by_index_and_end_with_minus_one(
     scores: np.ndarray, depth: int

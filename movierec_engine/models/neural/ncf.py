@@ -41,7 +41,7 @@ class NCFConfig:
     init_std: float = 0.1
     """Standard deviation of the initial embeddings (the paper uses 0.01)."""
     pretrained_gmf: str = ""
-    """Trained gmf to start from: `latest`, a version such as trained_model/gmf/cpu/..., or a file; empty: none."""
+    """Trained gmf to start from: `latest` or a version such as trained_model/gmf/cpu/...; empty: none."""
     pretrained_mlp: str = ""
     """Trained mlp to start from, like `pretrained_gmf`."""
     alpha: float = 0.5
