@@ -21,10 +21,13 @@ class Alerts(dg.ConfigurableResource[Any]):
     file: str = Field(description="The log file; it is appended to.")
 
     def send(self, subject: str, text: str) -> None:
-        """Raises nothing that has to do with the failure itself; a file that cannot be written is an OSError."""
+        """Tell people; raises nothing, as what an alert is about must go on. The log has it in any case."""
         log.error("%s: %s", subject, text)
         path = Path(self.file)
-        path.parent.mkdir(parents=True, exist_ok=True)
         lines = "".join(f"    {line}\n" for line in text.splitlines())
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {subject}\n{lines}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {subject}\n{lines}")
+        except OSError as error:
+            log.error("%s: the alert cannot be written there (%s); mend that, or name another", path, error.strerror)

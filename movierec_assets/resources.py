@@ -1,5 +1,6 @@
 """What the assets of a run share: its settings."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -135,10 +136,14 @@ def _writable_store(artifacts: str) -> ArtifactStore:
 
 
 def _quoted(value: str | float) -> str:
-    """A value in Hydra's syntax, whatever characters it has."""
+    """A value in Hydra's syntax, whatever characters it has.
+
+    OmegaConf halves backslashes before `${`, and Hydra those before a quotation mark.
+    """
     if not isinstance(value, str):
         return str(value)
-    escaped = value.replace("'", "\\'")
+    escaped = re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", value)
+    escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + (r"\'" if found[2] else ""), escaped)
     return f"'{escaped}'"
 
 

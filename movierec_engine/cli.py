@@ -55,7 +55,7 @@ def canaries(artifacts: Path, model: str, device: str | None, version: str | Non
         made = pipeline.run_canaries(store, trained)
         console = Console()
         console.print(findings_table(made))
-        console.print(f"findings: {made.folder}", soft_wrap=True, highlight=False)
+        console.print(f"findings: {made.folder}", soft_wrap=True, highlight=False, markup=False)
     if not made.facts["passed"]:
         sys.exit(1)
 
@@ -86,9 +86,9 @@ def fidelity(artifacts: Path, model: str, device: str | None, version: str | Non
         made = measure_fold_in(store, trained, folds=folds)
         console = Console()
         console.print(fold_in_table(made))
-        console.print(f"curve: {made.folder}", soft_wrap=True, highlight=False)
+        console.print(f"curve: {made.folder}", soft_wrap=True, highlight=False, markup=False)
         if index := renew_index(store, trained):
-            console.print(f"index that goes by it: {index.folder}", soft_wrap=True, highlight=False)
+            console.print(f"index that goes by it: {index.folder}", soft_wrap=True, highlight=False, markup=False)
             console.print(f"`movierec models challenge {model}` puts it to the gate", highlight=False)
 
 
@@ -112,7 +112,7 @@ def interview(artifacts: Path, model: str, device: str | None, version: str | No
         made = hold_interview(store, trained, questions)
         console = Console()
         console.print(interview_table(made))
-        console.print(f"interview: {made.folder}", soft_wrap=True, highlight=False)
+        console.print(f"interview: {made.folder}", soft_wrap=True, highlight=False, markup=False)
 
 
 PROTOCOL = click.option(
@@ -145,7 +145,7 @@ def evaluate(artifacts: Path, protocol: str | None, model: str, device: str | No
         made = pipeline.evaluate_model(store, trained, movies, chosen)
         console = Console()
         console.print(report_table(EvaluationReport.load(made.folder)))
-        console.print(f"report: {made.folder / REPORT_FILE}", soft_wrap=True, highlight=False)
+        console.print(f"report: {made.folder / REPORT_FILE}", soft_wrap=True, highlight=False, markup=False)
 
 
 @cli.command()
@@ -176,7 +176,7 @@ def compare(artifacts: Path, protocol: str | None, metric: str, part: str, model
             for table in comparison.pair_tables(store, measured[0], measured[1], metric, part):
                 console.print(table)
         made = comparison.publish_board(store, board)
-        console.print(f"comparison: {made.folder}", soft_wrap=True, highlight=False)
+        console.print(f"comparison: {made.folder}", soft_wrap=True, highlight=False, markup=False)
 
 
 @cli.command()
@@ -231,7 +231,7 @@ def backtest(artifacts: Path, windows: int, first_train_share: float, metric: st
         made = run(ArtifactStore(artifacts), load_settings(list(overrides)), windows, first_train_share)
         console = Console()
         console.print(backtest_table(made, metric))
-        console.print(f"backtest: {made.folder}", soft_wrap=True, highlight=False)
+        console.print(f"backtest: {made.folder}", soft_wrap=True, highlight=False, markup=False)
 
 
 @cli.command()
@@ -252,7 +252,7 @@ def dials(artifacts: Path, model: str, device: str | None, version: str | None) 
         made = measure_dials(store, pipeline.find_trained_model(store, model, device or "", version or ""))
         console = Console()
         console.print(dials_table(made))
-        console.print(f"prices: {made.folder}", soft_wrap=True, highlight=False)
+        console.print(f"prices: {made.folder}", soft_wrap=True, highlight=False, markup=False)
 
 
 @cli.command()
@@ -282,7 +282,7 @@ def new_movies(artifacts: Path, model: str, device: str | None, version: str | N
         made = measure_new_movies(store, trained, folds=folds)
         console = Console()
         console.print(new_movies_table(made))
-        console.print(f"new movies: {made.folder}", soft_wrap=True, highlight=False)
+        console.print(f"new movies: {made.folder}", soft_wrap=True, highlight=False, markup=False)
 
 
 @cli.command()

@@ -28,6 +28,7 @@ from movierec_engine.tracking.config import LoggerConfig
 from movierec_engine.training.config import TrainerConfig
 
 T = TypeVar("T")
+MAX_SEED = 2**32 - 1
 _NAMES_IN_A_SENTENCE = 20
 _hydra_lock = threading.Lock()  # Hydra keeps global state; two threads that compose at once break each other
 
@@ -125,6 +126,13 @@ def typed_settings(composed: DictConfig, overrides: list[str]) -> Settings:
     for name in sorted(OmegaConf.missing_keys(composed)):
         raise ConfigError(f"{name} is not set; add {name}=...")
     values: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
+    for name in ("model", "device", "seed", "experiment_name", "run_name"):
+        if name not in values:
+            raise ConfigError(f"{name} was taken away; every run needs it, so add {name}=...")
+    for name in ("seed", "data.split_seed", "model.seed"):
+        seed = OmegaConf.select(composed, name)
+        if isinstance(seed, int) and not 0 <= seed <= MAX_SEED:
+            raise ConfigError(f"{name}={seed} must be a whole number from 0 to {MAX_SEED}")
     model = dict(values.pop("model"))
     name = model.pop("name")
     model.pop("type", None)  # the family; for people who read the YAML

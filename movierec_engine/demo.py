@@ -10,12 +10,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from movierec_engine import pipeline
@@ -35,6 +35,8 @@ INTERVIEWER = "ease"
 """The model that chooses what newcomers are asked."""
 
 READY_SECONDS = 90
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""What ends the servers; started in the background, a process may ignore some of them unless it asks for them."""
 STOP_SECONDS = 10
 
 console = Console(highlight=False)
@@ -81,10 +83,12 @@ def run(artifacts: Path, models: Sequence[str], device: str, overrides: Sequence
     }
     missing = missing_models(store, wanted)
     if missing:
-        console.print(f"materializing {', '.join(missing)} through Dagster, into {artifacts}", soft_wrap=True)
+        console.print(
+            f"materializing {', '.join(missing)} through Dagster, into {artifacts}", soft_wrap=True, markup=False
+        )
         materialize(missing, wanted[0].device, overrides, environment)
     else:
-        console.print(f"{artifacts} holds every model already; nothing to materialize", soft_wrap=True)
+        console.print(f"{artifacts} holds every model already; nothing to materialize", soft_wrap=True, markup=False)
     choose_questions(store, wanted[0].device)
     show_recommendations(store)
     if ports:
@@ -124,9 +128,9 @@ def choose_questions(store: ArtifactStore, device: str) -> None:
     try:
         made = interview.hold_interview(store, model)
     except EmptyDataError as error:
-        console.print(f"no interview for newcomers: {error}", soft_wrap=True)
+        console.print(f"no interview for newcomers: {error}", soft_wrap=True, markup=False)
         return
-    console.print(f"what newcomers are asked about: {made.folder}", soft_wrap=True)
+    console.print(f"what newcomers are asked about: {made.folder}", soft_wrap=True, markup=False)
 
 
 def show_recommendations(store: ArtifactStore) -> None:
@@ -141,41 +145,52 @@ def show_recommendations(store: ArtifactStore) -> None:
     for column in ("movie", "year", "genres", "score"):
         table.add_column(column, justify="right" if column in ("year", "score") else "left")
     for movie, score in zip(index.movies.take(items).to_pylist(), scores, strict=True):
-        table.add_row(movie["title"], str(movie["year"] or ""), ", ".join(movie["genres"]), f"{score:.3f}")
+        genres = ", ".join(movie["genres"])
+        table.add_row(escape(movie["title"]), str(movie["year"] or ""), escape(genres), f"{score:.3f}")
     console.print(table)
 
 
 def serve(ports: Ports, artifacts: Path, environment: dict[str, str]) -> None:
-    """Run the three servers until Ctrl-C, SIGTERM or the death of one of them; then end them all."""
+    """Run the three servers until a signal such as Ctrl-C's, a closed terminal, or the death of one; then end all."""
     logs = artifacts / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: started in the background, it may be ignored
-            stack.callback(signal.signal, number, signal.signal(number, _interrupt))
-        running = []
+    running: list[tuple[Server, subprocess.Popen[bytes], Path]] = []
+    before = {number: signal.signal(number, _interrupt) for number in ENDING_SIGNALS}
+    try:
         for server in servers(ports, artifacts):
-            log = stack.enter_context((logs / f"{server.name}.log").open("wb"))
-            process = subprocess.Popen(
-                server.command,
-                cwd=PROJECT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            stack.callback(stop, process)
-            running.append((server, process, Path(log.name)))
-        for server, process, log_file in running:
-            wait_until_ready(server, process, log_file)
+            log_file = logs / f"{server.name}.log"
+            running.append((server, _started(server, log_file, environment), log_file))
+        for one in running:
+            wait_until_ready(*one)
         for server, _, _ in running:
             console.print(f"{server.name:10} {server.url}")
-        console.print(f"logs       {logs}\nCtrl-C ends all three", soft_wrap=True)
+        console.print(f"logs       {logs}\nCtrl-C ends all three", soft_wrap=True, markup=False)
         while True:
             for server, process, log_file in running:
                 if process.poll() is not None:
                     raise MovierecError(f"{server.name} ended with exit code {process.returncode}; see {log_file}")
             time.sleep(0.5)
+    finally:
+        for number in ENDING_SIGNALS:  # a second Ctrl-C would skip the end of a server
+            signal.signal(number, signal.SIG_IGN)
+        for _, process, _ in running:
+            stop(process)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _started(server: Server, log_file: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """A server's process, in a session of its own, so that a terminal's signals do not reach it."""
+    with log_file.open("wb") as log:
+        return subprocess.Popen(
+            server.command,
+            cwd=PROJECT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def servers(ports: Ports, artifacts: Path) -> list[Server]:

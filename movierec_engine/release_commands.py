@@ -42,7 +42,7 @@ def list_models(artifacts: Path, metric: str) -> None:
         store = ArtifactStore(artifacts)
         served, pinned = decisions.served_reference(store), decisions.pin_of(store)
         before = set(decisions.releases(store)) - {served}
-        table = Table(title=f"trained models in {store.root}")
+        table = Table(title=escape(f"trained models in {store.root}"))
         for column in ("model", "device", "version", "fingerprint"):
             table.add_column(column, overflow="fold")
         for column in ("age", f"validation {metric}", "seconds", "indices"):
@@ -82,7 +82,7 @@ def history(artifacts: Path, last: int) -> None:
     with one_sentence_errors():
         store = ArtifactStore(artifacts)
         made = decisions.decisions(store)
-        table = Table(title=f"decisions in {store.root}", show_lines=True)
+        table = Table(title=escape(f"decisions in {store.root}"), show_lines=True)
         for column in ("when", "decision", "who", "why"):
             table.add_column(column, overflow="fold")
         for decision, done in list(zip(made, decisions.carried_out(store, made), strict=True))[-last:]:

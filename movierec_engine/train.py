@@ -100,7 +100,7 @@ def show(report: Artifact, settings: Settings) -> None:
     if sweep_id := report.origin.get("wandb_sweep_id"):
         store, stopping = ArtifactStore(settings.paths.artifacts), settings.trainer.early_stopping
         trials.show(store, trials.of_wandb_sweep(store, sweep_id), stopping.metric, stopping.mode)
-    console.print(f"report: {report.folder / REPORT_FILE}", soft_wrap=True, highlight=False)
+    console.print(f"report: {report.folder / REPORT_FILE}", soft_wrap=True, highlight=False, markup=False)
 
 
 if __name__ == "__main__":

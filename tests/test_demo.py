@@ -1,8 +1,11 @@
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from movierec_engine import demo, pipeline
@@ -71,6 +74,46 @@ def test_stopping_ends_a_server_that_ignores_the_polite_signal(monkeypatch: pyte
     demo.stop(process)
     process.stdout.close()
     assert process.poll() == -9
+
+
+STUBBORN = """
+import http.server, os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler)
+open(sys.argv[2], "w").write(str(os.getpid()))
+server.serve_forever()
+"""
+SERVE = """
+import sys
+from pathlib import Path
+from movierec_engine import demo
+root, port, program = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+demo.STOP_SECONDS = 2
+command = [sys.executable, "-c", program, port, str(root / "pid")]
+demo.servers = lambda ports, artifacts: [demo.Server("api", f"http://127.0.0.1:{port}", "/", command)]
+demo.serve(None, root, {})
+"""
+
+
+@pytest.mark.parametrize(
+    "signals", [[signal.SIGHUP], [signal.SIGTERM], [signal.SIGQUIT], [signal.SIGINT, signal.SIGINT, signal.SIGINT]]
+)
+def test_whatever_ends_the_demo_ends_its_servers(tmp_path: Path, signals: list[signal.Signals]) -> None:
+    """Also where a server ignores the polite signal, and the person is impatient."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-c", SERVE, str(tmp_path), str(port), STUBBORN]
+    demo_process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert demo_process.stdout is not None
+    assert demo_process.stdout.readline().startswith("api")
+    server = psutil.Process(int((tmp_path / "pid").read_text()))
+    for number in signals:
+        demo_process.send_signal(number)
+        time.sleep(0.3)
+    demo_process.communicate(timeout=60)
+    psutil.wait_procs([server], timeout=10)
+    assert not server.is_running()
 
 
 def test_the_demo_works_from_any_folder(tmp_path: Path) -> None:

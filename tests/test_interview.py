@@ -17,6 +17,7 @@ from movierec_engine.errors import EmptyDataError
 from movierec_engine.interview import choose_questions, choosing_panel, measuring_panel, most_popular, quality
 from movierec_engine.models import EASE
 from movierec_engine.models.classic.popularity import Popularity
+from movierec_engine.pipeline.interview import hold_interview
 from movierec_engine.store import ArtifactStore, Slot
 from worlds import interactions_of
 
@@ -156,6 +157,20 @@ def test_the_command_publishes_the_questions_and_compares_them(small_data: list[
     test, compared = found.facts["test"], found.facts["comparison"]
     assert compared["difference"] == pytest.approx(test["chosen"] - test["popular"])
     assert found.facts["users"] + compared["users"] == 60
+
+
+def test_movies_without_a_title_are_asked_about_by_number(
+    small_data: list[str], movielens_folder: Path, tmp_path: Path
+) -> None:
+    settings = load_settings(
+        [*small_data, "data=custom", f"data.ratings_file='{movielens_folder / 'ratings.csv'}'", "model=ease"]
+        + [f"data.columns.{name}={column}" for name, column in (("user", "userId"), ("item", "movieId"))]
+    )
+    store = ArtifactStore(tmp_path / "store")
+    made = pipeline.prepare(store, settings.data)
+    trained = pipeline.train_model(store, settings, made["splits"], made["interaction_graph"])
+    questions = pq.read_table(hold_interview(store, trained, 2).folder / "questions.parquet").to_pylist()
+    assert [row["title"] for row in questions] == [f"Movie {row['movie_id']}" for row in questions]
 
 
 def test_the_command_says_so_where_there_is_nothing_to_ask(small_data: list[str], tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from movierec_engine.errors import DataError
 
 BASE_URL = "https://files.grouplens.org/datasets/movielens/"
 MAX_UNPACKED_BYTES = 8 << 30
+LARGER = 4
+"""An archive of more than so many times its published size is not what was asked for, and is not fetched."""
 _TIMEOUT_SECONDS = 5
 _BLOCK_BYTES = 1 << 18
 
@@ -63,9 +65,9 @@ def fetch(
     that GroupLens publishes beside it; where there is none, a remark says so. It is unpacked under a temporary name
     and renamed, so that a folder of that name is always complete.
 
-    Raises DataError for an unknown name, without a network (at once, saying where to put the files by hand), when the
-    checksum differs, and for an archive that is damaged, unpacks to more than `max_unpacked_bytes`, or holds a path
-    that leads out of the folder or a link.
+    Raises DataError for an unknown name, without a network (at once, saying where to put the files by hand), for more
+    bytes than any release of the archive has, when the checksum differs, and for an archive that is damaged, unpacks to
+    more than `max_unpacked_bytes`, or holds a path that leads out of the folder or a link.
     """
     if name not in ARCHIVES:
         raise DataError(f"{name}: no such MovieLens data set; choose one of {', '.join(ARCHIVES)}")
@@ -79,7 +81,7 @@ def fetch(
     part = directory / f"{archive.file}.part"
     with _one_sentence(url, folder, archive), progress or _terminal_progress() as shown:
         directory.mkdir(parents=True, exist_ok=True)
-        _download(url, part, shown)
+        _download(url, part, shown, LARGER * archive.megabytes * 10**6)
         _verify(url, part, shown)
         _unpack(part, folder, archive, max_unpacked_bytes)
     return folder
@@ -104,8 +106,8 @@ def _one_sentence(url: str, folder: Path, archive: Archive) -> Iterator[None]:
         raise DataError(f"{url}: fetching failed ({reason}); fetch again to resume, or {by_hand}") from error
 
 
-def _download(url: str, part: Path, progress: Progress) -> None:
-    """Brings `part` to its full length, from where it ends."""
+def _download(url: str, part: Path, progress: Progress, most: int) -> None:
+    """Brings `part` to its full length, from where it ends; more than `most` bytes are refused."""
     have = part.stat().st_size if part.exists() else 0
     request = Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
@@ -123,18 +125,27 @@ def _download(url: str, part: Path, progress: Progress) -> None:
             file.truncate(0)
         length = response.headers.get("Content-Length")
         total = have + int(length) if length else None
-        _copy(response, file, progress, Path(url).name, have, total)
+        too_large = f"the server sends more than {most:,} bytes, which no release of {Path(url).name} has"
+        if total is not None and total > most:
+            raise ValueError(too_large)
+        if not _copy(response, file, progress, Path(url).name, have, total, most):
+            file.truncate(0)
+            raise ValueError(f"{too_large}; what had come was removed")
         if total is not None and file.tell() < total:
             raise ConnectionError(f"the connection was cut after {file.tell():,} of {total:,} bytes")
 
 
 def _copy(
-    response: IO[bytes], file: IO[bytes], progress: Progress, description: str, have: int, total: int | None
-) -> None:
+    response: IO[bytes], file: IO[bytes], progress: Progress, description: str, have: int, total: int | None, most: int
+) -> bool:
+    """Whether all of a response fitted into `most` bytes of the file."""
     task = progress.add_task(description, total=total, completed=have)
     while block := response.read(_BLOCK_BYTES):
+        if file.tell() + len(block) > most:
+            return False
         file.write(block)
         progress.advance(task, len(block))
+    return True
 
 
 def _verify(url: str, part: Path, progress: Progress) -> None:

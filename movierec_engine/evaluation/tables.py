@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from rich.markup import escape
 from rich.table import Table
 
 from movierec_engine.evaluation.comparison import LeaderComparison, Verdict
@@ -74,7 +75,7 @@ def verdicts_table(title: str, of: str, verdicts: Mapping[str, tuple[int, Verdic
         ]
         counts = (one.wins, one.ties, one.losses)[::sign]
         table.add_row(
-            row,
+            escape(row),
             f"{users:,}",
             *shown,
             f"{sign * one.difference:+.4f}",

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from movierec_engine.data.ratings import Movies
+from movierec_engine.data.readers import complete_movies
 from movierec_engine.evaluation.comparison import compare_paired
 from movierec_engine.interview import choose_questions, choosing_panel, measuring_panel, most_popular, quality
 from movierec_engine.models.registry import load_model
@@ -52,7 +53,8 @@ def hold_interview(
     chosen = choose_questions(model, parts, questions, seed=seed)
     sample, others = choosing_panel(model, parts, seed), measuring_panel(model, parts, seed)
     values = np.array([quality(model, sample, chosen[:asked]).mean() for asked in range(len(chosen) + 1)])
-    titles = Movies.load(raw_movies.verify().folder).of(parts.train.items).table.take(chosen)
+    movies = complete_movies(Movies.load(raw_movies.verify().folder), parts.train.items.ids)
+    titles = movies.of(parts.train.items).table.take(chosen)
     columns = {
         **{name: titles[name] for name in ("movie_id", "title", "year")},
         "known_by": np.diff(sample.histories[:, chosen].tocsc().indptr) / len(sample.users),

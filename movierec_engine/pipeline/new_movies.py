@@ -20,6 +20,7 @@ from rich.table import Table
 
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.ratings import Movies
+from movierec_engine.data.readers import complete_movies
 from movierec_engine.data.split import Split
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
@@ -89,7 +90,8 @@ def measure_new_movies(
     def write(folder: Path) -> None:
         new.save(folder)
         pq.write_table(pa.Table.from_pylist([asdict(price) for price in prices.prices]), folder / PRICES_FILE)
-        rows = [asdict(example) for example in _examples(new, prices.times, movies.of(model.items), model.popularity)]
+        titles = complete_movies(movies, model.items.ids).of(model.items)
+        rows = [asdict(example) for example in _examples(new, prices.times, titles, model.popularity)]
         pq.write_table(pa.Table.from_pylist(rows, schema=_EXAMPLES_SCHEMA), folder / EXAMPLES_FILE)
 
     return store.publish(

@@ -219,6 +219,15 @@ def test_a_failed_run_is_told_of_with_its_sentence(
     assert result.run_id in told
 
 
+def test_an_alert_file_that_cannot_be_written_is_logged_and_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    Alerts(file=str(tmp_path / "file" / "alerts.log")).send("what is served has lapsed", "by age")
+    assert "what is served has lapsed: by age" in caplog.text
+    assert "the alert cannot be written there (File exists)" in caplog.text
+
+
 def rated(log: FeedbackLog, *users: int) -> None:
     for user in users:
         log.record([FeedbackEvent(f"of {user}", user_id=user, movie_id=139, kind="rating", rating=5.0)])

@@ -5,6 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster_runs import EASE, POPULARITY, execute, prepare, sentence
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from movierec_assets.jobs import DATA, MODEL
 from movierec_assets.materialize import materialize
@@ -24,6 +26,14 @@ def test_settings_that_people_change_most_are_fields_and_asking_twice_is_refused
         SettingsResource(seed=7, overrides=["seed=8"]).shared()
     with pytest.raises(ConfigError, match=r"data.split=globl_time is not known"):
         SettingsResource(split="globl_time").shared()
+
+
+@given(st.text(st.characters(exclude_categories=("Cs", "Cc"))))
+@example("a\\")
+@example("it\\'s ${oc.env:HOME} \\${x}")
+@settings(max_examples=25, deadline=None)
+def test_a_field_reaches_the_settings_as_it_was_typed(text: str) -> None:
+    assert SettingsResource(data_dir=text).shared().data.dir == text
 
 
 def test_a_device_that_is_not_there_fails_at_once_with_its_sentence(

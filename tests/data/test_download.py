@@ -27,13 +27,17 @@ RATINGS = b"userId,movieId,rating,timestamp\n1,10,3.5,5\n"
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files` by name; answers Range requests; cuts an archive after `cut_after` bytes; logs `requests`."""
+    """Serves `files` by name, with their length if `says_length`; answers Range requests; logs `requests`.
+
+    An archive is cut after `cut_after` bytes.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.cut_after: int | None = None
         self.ranges = True
+        self.says_length = True
         self.requests: list[tuple[str, str | None]] = []
 
     @property
@@ -59,7 +63,8 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(content) - start))
+        if self.server.says_length:
+            self.send_header("Content-Length", str(len(content) - start))
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.end_headers()
@@ -254,3 +259,15 @@ def test_a_folder_of_that_name_without_ratings_is_left_alone(tmp_path: Path) -> 
 
 def test_every_archive_is_named_after_its_data_set() -> None:
     assert all(archive.file == f"{name}.zip" for name, archive in ARCHIVES.items())
+
+
+@pytest.mark.parametrize("says_length", [True, False])
+def test_more_than_any_release_has_is_refused_and_not_kept(
+    server: Server, tmp_path: Path, quiet: Progress, says_length: bool
+) -> None:
+    publish(server, archive({f"{NAME}/ratings.csv": RATINGS, f"{NAME}/zeros": bytes(5_000_000)}))
+    server.files[FILE] += bytes(5_000_000)
+    server.says_length = says_length
+    with pytest.raises(DataError, match="more than 4,000,000 bytes"):
+        fetch(NAME, tmp_path, base_url=server.url, progress=quiet)
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) == 0
