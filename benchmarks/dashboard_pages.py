@@ -116,7 +116,7 @@ def _run(app: object) -> float:
 def build(root: Path, users: int, ratings: int, versions: int) -> None:
     store, connection = ArtifactStore(root), duckdb.connect()
     connection.execute("SELECT setseed(0.5)")
-    slot = ("large",)
+    slot = "large"
     for share in (0.9, 1.0):  # two versions of the data
         count = int(ratings * share)
         query = f"""SELECT (row_number() OVER ())::BIGINT % {users} + 1 AS user_id,
@@ -154,7 +154,7 @@ def build(root: Path, users: int, ratings: int, versions: int) -> None:
         history = """SELECT i AS epoch, 1.0 / i AS loss, 0.5 AS seconds, 0.2 - 0.1 / i AS "ndcg@10"
                      FROM range(1, 101) t(i)"""
         trained = store.publish(
-            Slot("trained_model", (model, "cpu")),
+            Slot("trained_model", "large", model, "cpu"),
             lambda folder, query=history: copy(connection, query, folder / "history.parquet"),
             key="t",
             fingerprint="f",
@@ -163,7 +163,7 @@ def build(root: Path, users: int, ratings: int, versions: int) -> None:
             facts={"seconds": 50.0 + number, "epochs": 100, "peak_memory_mb": 900.0},
         )
         report = store.publish(
-            Slot("evaluation_report", (model, "cpu")),
+            Slot("evaluation_report", "large", model, "cpu"),
             lambda folder, number=number, model=model: write_report(connection, folder, users, number, model),
             key="e",
             fingerprint="f",
@@ -269,7 +269,7 @@ def write_index(store: ArtifactStore, model: str, trained: Artifact, splits: Art
         facts=IndexFacts(model, "cpu", "Flat", DIMENSIONS, 1.0, 10, 3, 0.1, 1),
     )
     return store.publish(
-        Slot("faiss_index", (model, "cpu")),
+        Slot("faiss_index", "large", model, "cpu"),
         index.save,
         key="x",
         fingerprint="f",
@@ -290,7 +290,9 @@ def decide(store: ArtifactStore, index: Artifact, count: int) -> None:
     }
     evidence = {"metric": "ndcg@10", "part": "validation", "comparisons": [against] * 3}
     for _ in range(count):
-        made = Decision("promoted", "it is better", "gate", "", index.reference, index.reference, evidence=evidence)
+        made = Decision(
+            "large", "promoted", "it is better", "gate", "", index.reference, index.reference, evidence=evidence
+        )
         made = record(store, made, {"user": "somebody"})
     carry_out(store, made, index)
 
@@ -300,7 +302,7 @@ def sweep(store: ArtifactStore) -> None:
     tried = [
         Trial(
             overrides=("model=ease", f"model.l2={rng.uniform(1, 1000)}", f"model.other={rng.integers(9)}"),
-            report="evaluation_report/ease/cpu/x",
+            report="evaluation_report/large/ease/cpu/x",
             model="ease",
             device="cpu",
             seed=1,
@@ -311,7 +313,7 @@ def sweep(store: ArtifactStore) -> None:
         )
         for _ in range(TRIALS)
     ]
-    trials.conclude(store, tried, "ndcg@10", "max", ["model=ease"])
+    trials.conclude(store, "large", tried, "ndcg@10", "max", ["model=ease"])
 
 
 def say(store: ArtifactStore, users: int) -> None:

@@ -132,7 +132,7 @@ def main() -> None:
             "",
             f"`rerank` alone, one thread, {CANDIDATES} candidates of ease, lists of {LENGTH}, once for every user; "
             "other programs ran beside.",
-            *timing_lines(store, pipeline.find_trained_model(store, MODELS[0])),
+            *timing_lines(store, pipeline.find_trained_model(store, store.data_sets("trained_model")[0], MODELS[0])),
         ]
     RESULT.write_text("\n".join([*lines, ""]), encoding="utf-8")
     console.print(f"written: {RESULT}")

@@ -50,7 +50,7 @@ def definitions_seconds(environment: dict[str, str]) -> float:
 def reports(store: Path) -> list[dict[str, Any]]:
     """The newest report of each model, best first."""
     found = []
-    for latest in store.glob("evaluation_report/*/*/LATEST"):
+    for latest in store.glob("evaluation_report/*/*/*/LATEST"):
         found.append(json.loads((latest.parent / latest.read_text().strip() / "report.json").read_text()))
     return sorted(found, key=lambda report: -report["metrics"]["ndcg@10"])
 

@@ -173,7 +173,9 @@ def grid_lines(world: World, name: str, heldout: HeldOut) -> list[str]:
 
 def share_lines(store: ArtifactStore, name: str) -> list[str]:
     """What `movierec new-movies` says of a model, without training it again for every fold."""
-    made = measure_new_movies(store, pipeline.find_trained_model(store, name), folds=0)
+    made = measure_new_movies(
+        store, pipeline.find_trained_model(store, store.data_sets("trained_model")[0], name), folds=0
+    )
     lines = [
         "",
         f"{name}: {summary(made.facts)}",

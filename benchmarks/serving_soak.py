@@ -91,7 +91,7 @@ def truth_of(version: Artifact) -> dict[str, Any]:
     index = RetrievalIndex.load(version.folder)
     known = {int(user): place for place, user in enumerate(index.users.ids)}
     return {
-        "about": [version.slot.path[0], version.fingerprint],
+        "about": [version.slot.model, version.fingerprint],
         "lists": {
             user: [int(index.items.ids[item]) for item in index.recommend(known[user], TOP_K)[0]]
             for user in range(1, USERS + 1)

@@ -221,7 +221,7 @@ def trained(store: ArtifactStore, data: Path, name: str) -> Recommender:
     )  # fmt: skip
     made = pipeline.prepare(store, settings.data)
     try:
-        return load_model(pipeline.find_trained_model(store, name).folder)
+        return load_model(pipeline.find_trained_model(store, settings.data.name, name).folder)
     except MovierecError:
         return load_model(pipeline.train_model(store, settings, made["splits"], made["interaction_graph"]).folder)
 

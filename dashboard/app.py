@@ -10,11 +10,20 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # Streamlit puts this file's folder there, wherever it is started from
     sys.path.insert(0, ROOT)
 
+from dashboard import wording  # noqa: E402
+from dashboard.queries.store_files import store_root  # noqa: E402
 from dashboard.views import compare, data, explore, leaderboard, operations, segments, sweeps, training  # noqa: E402
+from movierec_engine.errors import StoreError  # noqa: E402
+from movierec_engine.store import ArtifactStore  # noqa: E402
 
 schemapi.disable_debug_mode()  # checking every chart against the schema takes half of the time that drawing it takes
 
 st.set_page_config(page_title="movierec", page_icon=":material/leaderboard:", layout="wide")
+try:
+    ArtifactStore(store_root())
+except StoreError as error:  # of an earlier layout
+    st.error(wording.plain(error), icon=":material/warning:")
+    st.stop()
 pages = [
     st.Page(leaderboard.page, title="Leaderboard", icon=":material/leaderboard:", default=True),
     st.Page(compare.page, title="Compare two", icon=":material/compare_arrows:", url_path="compare"),

@@ -128,8 +128,9 @@ def _results(
         if asset.partitions_def is None:
             slots = {"": pipeline.data_slot(check.kind, shared.data)}
         else:
-            known = [slot.path for slot in store.slots(check.kind)]
-            slots = {key: Slot(check.kind, path) for key, path in partition_slots(context, asset, known).items()}
+            known = [(slot.model, slot.device) for slot in store.slots(check.kind, shared.data.name)]
+            of = partition_slots(context, asset, known)
+            slots = {key: Slot(check.kind, shared.data.name, *path) for key, path in of.items()}
         artifacts = {key: store.require(slot).verify() for key, slot in slots.items()}
         yield check.result(store, artifacts, asset.key, shared)
 

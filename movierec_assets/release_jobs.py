@@ -26,7 +26,9 @@ FORCE = "Do it in spite of a pin, of low recall or of a leak."
 class Promotion(dg.Config):
     """Which version to serve."""
 
-    model: str = Field(description="A model such as `ease`, or a reference such as faiss_index/ease/cpu/VERSION.")
+    model: str = Field(
+        description="A model such as `ease`, or a reference such as faiss_index/DATA_SET/ease/cpu/VERSION."
+    )
     device: str = Field(default="", description="The kind of device that it was trained on; empty: any.")
     version: str = Field(default="", description="A version of it, or the beginning of one; empty: the newest.")
     force: bool = Field(default=False, description=FORCE)
@@ -58,7 +60,7 @@ class Pruning(dg.Config):
 @dg.op(description="Serve a version because a person says so.")
 def promote_version(context: dg.OpExecutionContext, config: Promotion, settings: SettingsResource) -> None:
     with _opened(settings) as (store, shared):
-        index = manual_release.find_index(store, config.model, config.device, config.version)
+        index = manual_release.find_index(store, shared.data.name, config.model, config.device, config.version)
         metric = shared.trainer.early_stopping.metric
         decision = manual_release.promote(
             store, index, shared.release, metric, force=config.force, reason=config.reason, origin=_origin(context)
@@ -71,6 +73,7 @@ def go_back(context: dg.OpExecutionContext, config: Rollback, settings: Settings
     with _opened(settings) as (store, shared):
         decision = manual_release.roll_back(
             store,
+            shared.data.name,
             shared.release,
             to=config.to,
             steps=config.steps,
@@ -83,20 +86,22 @@ def go_back(context: dg.OpExecutionContext, config: Rollback, settings: Settings
 
 @dg.op(description="Keep what is served: the gate leaves it.")
 def pin_served(context: dg.OpExecutionContext, config: Pin, settings: SettingsResource) -> None:
-    with _opened(settings) as (store, _):
-        _tell(context, store, manual_release.pin(store, config.reason, _origin(context)))
+    with _opened(settings) as (store, shared):
+        _tell(context, store, manual_release.pin(store, shared.data.name, config.reason, _origin(context)))
 
 
 @dg.op(description="Let the gate replace what is served again.")
 def unpin_served(context: dg.OpExecutionContext, config: Pin, settings: SettingsResource) -> None:
-    with _opened(settings) as (store, _):
-        _tell(context, store, manual_release.unpin(store, config.reason, _origin(context)))
+    with _opened(settings) as (store, shared):
+        _tell(context, store, manual_release.unpin(store, shared.data.name, config.reason, _origin(context)))
 
 
 @dg.op(description="Delete old versions that nothing rests on. Run it while nothing is being trained.")
 def prune_versions(context: dg.OpExecutionContext, config: Pruning, settings: SettingsResource) -> None:
     with _opened(settings) as (store, shared):
-        pruned = prune(store, config.keep, shared.release, dry_run=config.dry_run, origin=_origin(context))
+        pruned = prune(
+            store, shared.data.name, config.keep, shared.release, dry_run=config.dry_run, origin=_origin(context)
+        )
         for version in pruned.versions:
             context.log.info(version.reference)
         context.add_output_metadata({"versions": len(pruned.versions), "megabytes": pruned.megabytes})
@@ -147,7 +152,7 @@ def _origin(context: dg.OpExecutionContext) -> dict[str, str]:
 def _tell(context: dg.OpExecutionContext, store: ArtifactStore, decision: Decision) -> None:
     """Log a decision, and show it on the asset, whose data version is the index that is served."""
     context.log.info(decision.sentence)
-    index = store.pointed(SERVING)
+    index = store.pointed(SERVING, decision.data_set)
     if index is not None:
         context.log_event(
             dg.AssetMaterialization(

@@ -53,11 +53,11 @@ def make_ratings_file(config: AutomationConfig) -> dg.SensorDefinition:
         try:
             settings = shared_settings(config)
             found = signature(settings.data)
+            store = ArtifactStore(settings.paths.artifacts)
         except MovierecError as error:
             return dg.SkipReason(str(error))
         if found == context.cursor:
             return dg.SkipReason("the files have not changed")
-        store = ArtifactStore(settings.paths.artifacts)
         if context.cursor is None and store.latest(pipeline.data_slot("raw_ratings", settings.data)):
             return dg.SensorResult(skip_reason="these files have been read already; watching from now on", cursor=found)
         return dg.SensorResult(run_requests=retraining(config, "ratings_file", found), cursor=found)
@@ -114,7 +114,8 @@ def make_served_model(config: AutomationConfig) -> dg.SensorDefinition:
     )
     def served_model(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SensorResult | dg.SkipReason:
         try:
-            found = lapses(ArtifactStore(shared_settings(config).paths.artifacts), config.freshness)
+            settings = shared_settings(config)
+            found = lapses(ArtifactStore(settings.paths.artifacts), settings.data.name, config.freshness)
         except MovierecError as error:
             return dg.SkipReason(str(error))
         told = json.loads(context.cursor or "[]")

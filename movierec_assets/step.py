@@ -93,11 +93,11 @@ class Step:
     def trained_model(self, partition: Partition) -> Artifact:
         """The newest trained model of a partition."""
         settings = partition.settings
-        return self.store.require(pipeline.model_slot("trained_model", settings.model_name, settings.device))
+        return self.store.require(pipeline.model_slot("trained_model", settings))
 
     def movies_of(self, trained_model: Artifact) -> Artifact:
         """The newest titles of the data set that a model was trained on."""
-        return self.store.require(Slot("raw_movies", (trained_model.config["data"]["name"],)))
+        return self.store.require(Slot("raw_movies", trained_model.slot.data_set))
 
     def done(self, artifact: Artifact, metadata: Metadata, partition: Partition | None = None) -> None:
         """An artifact is published: note what Dagster shows of it, and tell whoever waits."""

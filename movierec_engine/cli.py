@@ -3,13 +3,17 @@
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from movierec_engine import __version__, release_commands
 from movierec_engine.console import log_to_console, one_sentence_errors, read_env_file
-from movierec_engine.options import ARTIFACTS, trained_model
+from movierec_engine.options import ARTIFACTS, DATA, trained_model
+
+if TYPE_CHECKING:
+    from movierec_engine.store import Artifact, ArtifactStore
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -37,7 +41,7 @@ def train(overrides: tuple[str, ...]) -> None:
 @cli.command()
 @ARTIFACTS
 @trained_model()
-def canaries(artifacts: Path, model: str, device: str | None, version: str | None) -> None:
+def canaries(artifacts: Path, data_set: str, model: str, device: str | None, version: str | None) -> None:
     """Check that nothing leaks from test into a trained model.
 
     Its split, graph and memory are looked at, and it is trained twice again with the same settings: beside an item that
@@ -51,7 +55,7 @@ def canaries(artifacts: Path, model: str, device: str | None, version: str | Non
     log_to_console()
     with one_sentence_errors():
         store = ArtifactStore(artifacts)
-        trained = pipeline.find_trained_model(store, model, device or "", version or "")
+        trained = _trained(store, data_set, model, device, version)
         made = pipeline.run_canaries(store, trained)
         console = Console()
         console.print(findings_table(made))
@@ -66,7 +70,7 @@ def canaries(artifacts: Path, model: str, device: str | None, version: str | Non
 @click.option(
     "--folds", default=5, show_default=True, type=click.IntRange(min=2), help="Parts that the users are held out in."
 )
-def fidelity(artifacts: Path, model: str, device: str | None, version: str | None, folds: int) -> None:
+def fidelity(artifacts: Path, data_set: str, model: str, device: str | None, version: str | None, folds: int) -> None:
     """Measure how good a trained model is for people whom it was not trained on.
 
     All users with 15 or more train interactions are held out in turn, in folds. For each fold the model is trained
@@ -74,7 +78,6 @@ def fidelity(artifacts: Path, model: str, device: str | None, version: str | Non
     on that is better than popularity is decided on their validation items; the table shows their test items. Both
     curves are written to the store, and the model's index is built again with that number.
     """
-    from movierec_engine import pipeline
     from movierec_engine.pipeline.fidelity import fold_in_table, measure_fold_in
     from movierec_engine.pipeline.release import renew_index
     from movierec_engine.store import ArtifactStore
@@ -82,7 +85,7 @@ def fidelity(artifacts: Path, model: str, device: str | None, version: str | Non
     log_to_console()
     with one_sentence_errors():
         store = ArtifactStore(artifacts)
-        trained = pipeline.find_trained_model(store, model, device or "", version or "")
+        trained = _trained(store, data_set, model, device, version)
         made = measure_fold_in(store, trained, folds=folds)
         console = Console()
         console.print(fold_in_table(made))
@@ -96,19 +99,20 @@ def fidelity(artifacts: Path, model: str, device: str | None, version: str | Non
 @ARTIFACTS
 @trained_model(default="ease")
 @click.option("--questions", default=5, show_default=True, type=click.IntRange(1, 100), help="How many movies at most.")
-def interview(artifacts: Path, model: str, device: str | None, version: str | None, questions: int) -> None:
+def interview(
+    artifacts: Path, data_set: str, model: str, device: str | None, version: str | None, questions: int
+) -> None:
     """Choose the movies to ask a newcomer about: those whose answers tell most.
 
     They are chosen by the validation items of some users, and compared with the most popular movies on the test items
     of the others.
     """
-    from movierec_engine import pipeline
     from movierec_engine.pipeline.interview import hold_interview, interview_table
     from movierec_engine.store import ArtifactStore
 
     with one_sentence_errors():
         store = ArtifactStore(artifacts)
-        trained = pipeline.find_trained_model(store, model, device or "", version or "")
+        trained = _trained(store, data_set, model, device, version)
         made = hold_interview(store, trained, questions)
         console = Console()
         console.print(interview_table(made))
@@ -126,7 +130,9 @@ PROTOCOL = click.option(
 @ARTIFACTS
 @PROTOCOL
 @trained_model()
-def evaluate(artifacts: Path, protocol: str | None, model: str, device: str | None, version: str | None) -> None:
+def evaluate(
+    artifacts: Path, protocol: str | None, data_set: str, model: str, device: str | None, version: str | None
+) -> None:
     """Measure a trained model on test, and write its report to the store.
 
     The report holds every metric with its 95 % interval, each user's own metrics, the rank of every test item, the
@@ -140,7 +146,7 @@ def evaluate(artifacts: Path, protocol: str | None, model: str, device: str | No
     with one_sentence_errors():
         store = ArtifactStore(artifacts)
         chosen = Protocol.parse(protocol) if protocol else None
-        trained = pipeline.find_trained_model(store, model, device or "", version or "")
+        trained = _trained(store, data_set, model, device, version)
         movies = pipeline.movies_of(store, trained)
         made = pipeline.evaluate_model(store, trained, movies, chosen)
         console = Console()
@@ -153,14 +159,18 @@ def evaluate(artifacts: Path, protocol: str | None, model: str, device: str | No
 @PROTOCOL
 @click.option("--metric", default="ndcg@10", show_default=True, help="What to compare by.")
 @click.option("--part", default="test", show_default=True, type=click.Choice(["test", "validation"]))
+@DATA
 @click.argument("models", nargs=-1)
-def compare(artifacts: Path, protocol: str | None, metric: str, part: str, models: tuple[str, ...]) -> None:
+def compare(
+    artifacts: Path, protocol: str | None, metric: str, part: str, data_set: str, models: tuple[str, ...]
+) -> None:
     """Say which model is better, whether that is significant, and for whom.
 
     MODELS are names such as ease, ease/cpu or ease/cpu/VERSION; without any, the newest report of every model. Two
     models are also compared by every metric and by segments. The users are paired: each one's difference is looked at,
     by a bootstrap of the mean and by Wilcoxon's test, Holm-corrected.
     """
+    from movierec_engine.data_sets import choose_data_set
     from movierec_engine.evaluation.protocols import Protocol
     from movierec_engine.pipeline import comparison
     from movierec_engine.store import ArtifactStore
@@ -168,7 +178,8 @@ def compare(artifacts: Path, protocol: str | None, metric: str, part: str, model
     with one_sentence_errors():
         store = ArtifactStore(artifacts)
         chosen = Protocol.parse(protocol) if protocol else None
-        measured = comparison.reports_to_compare(store, models, chosen)
+        of = choose_data_set(store, "evaluation_report", data_set)
+        measured = comparison.reports_to_compare(store, of, models, chosen)
         board = comparison.board(store, measured, metric, part)
         console = Console()
         console.print(comparison.board_table(board))
@@ -181,6 +192,7 @@ def compare(artifacts: Path, protocol: str | None, metric: str, part: str, model
 
 @cli.command()
 @ARTIFACTS
+@DATA
 @click.option("--metric", default="ndcg@10", show_default=True, help="What models are compared by.")
 @click.option(
     "--output",
@@ -189,17 +201,19 @@ def compare(artifacts: Path, protocol: str | None, metric: str, part: str, model
     show_default="report.html in the working folder",
     help="The page to write.",
 )
-def report(artifacts: Path, metric: str, output: Path) -> None:
+def report(artifacts: Path, data_set: str, metric: str, output: Path) -> None:
     """Write one HTML page that says which model is better, whether that is sure, for whom, and how it was measured.
 
     The page needs nothing beside it: open it from disk, print it or send it. It shows the newest report of every model,
     those that may be compared together.
     """
+    from movierec_engine.data_sets import choose_data_set
     from movierec_engine.html_report import write_report
     from movierec_engine.store import ArtifactStore
 
     with one_sentence_errors():
-        path = write_report(ArtifactStore(artifacts), output, metric)
+        store = ArtifactStore(artifacts)
+        path = write_report(store, choose_data_set(store, "evaluation_report", data_set), output, metric)
         Console().print(str(path), soft_wrap=True, highlight=False)
 
 
@@ -237,19 +251,18 @@ def backtest(artifacts: Path, windows: int, first_train_share: float, metric: st
 @cli.command()
 @ARTIFACTS
 @trained_model()
-def dials(artifacts: Path, model: str, device: str | None, version: str | None) -> None:
+def dials(artifacts: Path, data_set: str, model: str, device: str | None, version: str | None) -> None:
     """Measure what the taste dials cost a trained model, and what they buy.
 
     Diversity, novelty and the balances of decades and genres are turned from 0 to 1, one at a time. How far to turn
     them is a choice, so they are measured on validation; test stays untouched.
     """
-    from movierec_engine import pipeline
     from movierec_engine.pipeline.dial_prices import dials_table, measure_dials
     from movierec_engine.store import ArtifactStore
 
     with one_sentence_errors():
         store = ArtifactStore(artifacts)
-        made = measure_dials(store, pipeline.find_trained_model(store, model, device or "", version or ""))
+        made = measure_dials(store, _trained(store, data_set, model, device, version))
         console = Console()
         console.print(dials_table(made))
         console.print(f"prices: {made.folder}", soft_wrap=True, highlight=False, markup=False)
@@ -265,20 +278,19 @@ def dials(artifacts: Path, model: str, device: str | None, version: str | None) 
     type=click.IntRange(min=0),
     help="Parts that items are held out in, to measure how well they are found by their place; 0 measures none.",
 )
-def new_movies(artifacts: Path, model: str, device: str | None, version: str | None, folds: int) -> None:
+def new_movies(artifacts: Path, data_set: str, model: str, device: str | None, version: str | None, folds: int) -> None:
     """Place the movies that a trained model does not know, and measure what a share of the lists costs.
 
     New movies stand among those that are like them in genres and year. A list has none unless a share is asked for; the
     price is measured on validation. For each fold the model is trained again without its items.
     """
-    from movierec_engine import pipeline
     from movierec_engine.pipeline.new_movies import measure_new_movies, new_movies_table
     from movierec_engine.store import ArtifactStore
 
     log_to_console()
     with one_sentence_errors():
         store = ArtifactStore(artifacts)
-        trained = pipeline.find_trained_model(store, model, device or "", version or "")
+        trained = _trained(store, data_set, model, device, version)
         made = measure_new_movies(store, trained, folds=folds)
         console = Console()
         console.print(new_movies_table(made))
@@ -346,6 +358,7 @@ def demo(
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     help="Serve only indices of models trained on this device; answering needs no accelerator.",
 )
+@click.option("--data-set", show_default="serving.data_set", help="The data set whose models answer.")
 @click.option("--workers", show_default="serving.workers: one a core, at most 4", type=click.IntRange(0, 64))
 @click.option("--debug", is_flag=True, help="Flask's own server with reloader and debugger; on loopback only.")
 def serve(
@@ -355,6 +368,7 @@ def serve(
     model_dir: Path,
     data_dir: Path | None,
     device: str,
+    data_set: str | None,
     workers: int | None,
     debug: bool,
 ) -> None:
@@ -368,6 +382,8 @@ def serve(
     from movierec_engine.api.server import serve as run
     from movierec_engine.api.server import store_to_serve
     from movierec_engine.config import load_serving
+    from movierec_engine.data_sets import choose_data_set
+    from movierec_engine.store import ArtifactStore
 
     with one_sentence_errors():
         settings = load_serving(list(overrides))
@@ -375,11 +391,15 @@ def serve(
             settings,
             host=host or settings.host,
             port=port or settings.port,
+            data_set=data_set or settings.data_set,
             workers=settings.workers if workers is None else workers,
         )
         store, notice = store_to_serve(model_dir, Path(os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts"))
         if notice:
             Console(stderr=True).print(notice, soft_wrap=True, highlight=False, markup=False)
+        if not serving.data_set and ArtifactStore(store).data_sets("faiss_index"):
+            found = choose_data_set(ArtifactStore(store), "faiss_index", option="serving.data_set or --data-set")
+            serving = replace(serving, data_set=found)
         run(store, serving, data_dir=data_dir, device=device, debug=debug)
 
 
@@ -412,6 +432,15 @@ def fetch(name: str, directory: Path) -> None:
 
 
 cli.add_command(release_commands.models)
+
+
+def _trained(store: "ArtifactStore", data_set: str, model: str, device: str | None, version: str | None) -> "Artifact":
+    """The trained model that the options name."""
+    from movierec_engine import pipeline
+    from movierec_engine.data_sets import choose_data_set
+
+    of = choose_data_set(store, "trained_model", data_set)
+    return pipeline.find_trained_model(store, of, model, device or "", version or "")
 
 
 def main() -> None:

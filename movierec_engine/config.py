@@ -121,6 +121,14 @@ def load_serving(overrides: list[str]) -> ServingConfig:
         raise ConfigError(explain(error, overrides)) from error
 
 
+def usual_data_set() -> str:
+    """The name of the data set of configs/, which a run has that is given no other."""
+    with _hydra_lock:
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(config_dir=str(config_dir())):
+            return str(compose("config").data.name)
+
+
 def typed_settings(composed: DictConfig, overrides: list[str]) -> Settings:
     """Settings from a configuration that Hydra composed."""
     for name in sorted(OmegaConf.missing_keys(composed)):

@@ -23,7 +23,7 @@ from movierec_engine.config import Settings, load_settings
 from movierec_engine.errors import EmptyDataError, MovierecError
 from movierec_engine.pipeline import interview
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
-from movierec_engine.store import SERVING, ArtifactStore, Slot
+from movierec_engine.store import SERVING, ArtifactStore
 
 PROJECT = Path(__file__).resolve().parents[1]
 """The checkout: workspace.yaml, configs/ and dashboard/ are in it."""
@@ -89,10 +89,10 @@ def run(artifacts: Path, models: Sequence[str], device: str, overrides: Sequence
         materialize(missing, wanted[0].device, overrides, environment)
     else:
         console.print(f"{artifacts} holds every model already; nothing to materialize", soft_wrap=True, markup=False)
-    choose_questions(store, wanted[0].device)
-    show_recommendations(store)
+    choose_questions(store, wanted[0])
+    show_recommendations(store, wanted[0].data.name)
     if ports:
-        serve(ports, artifacts, environment)
+        serve(ports, artifacts, wanted[0].data.name, environment)
 
 
 def missing_models(store: ArtifactStore, wanted: Sequence[Settings]) -> list[str]:
@@ -101,7 +101,7 @@ def missing_models(store: ArtifactStore, wanted: Sequence[Settings]) -> list[str
     With nothing released yet, every model counts as missing.
     """
     splits = pipeline.prepare(store, wanted[0].data)["splits"]
-    if store.pointed(SERVING) is None:
+    if store.pointed(SERVING, wanted[0].data.name) is None:
         return [settings.model_name for settings in wanted]
     return [settings.model_name for settings in wanted if not pipeline.is_current(store, settings, splits)]
 
@@ -116,13 +116,13 @@ def materialize(models: Sequence[str], device: str, overrides: Sequence[str], en
         raise MovierecError(f"materializing ended with exit code {code}; the lines above say why")
 
 
-def choose_questions(store: ArtifactStore, device: str) -> None:
+def choose_questions(store: ArtifactStore, settings: Settings) -> None:
     """Choose the movies to ask newcomers about by ease, the quickest, unless that was done for its newest version.
 
     Without it, or where the data has too few people for it, the API asks about popular movies.
     """
-    model = store.latest(Slot("trained_model", (INTERVIEWER, device)))
-    held = store.latest(Slot(interview.KIND, (INTERVIEWER, device)))
+    slot = pipeline.model_slot("trained_model", settings, INTERVIEWER)
+    model, held = store.latest(slot), store.latest(slot.beside(interview.KIND))
     if model is None or (held and held.parents["trained_model"] == model.reference):
         return
     try:
@@ -133,11 +133,11 @@ def choose_questions(store: ArtifactStore, device: str) -> None:
     console.print(f"what newcomers are asked about: {made.folder}", soft_wrap=True, markup=False)
 
 
-def show_recommendations(store: ArtifactStore) -> None:
+def show_recommendations(store: ArtifactStore, data_set: str) -> None:
     """Print the served index's recommendations for its first user with a history, as proof that the line works."""
-    served = store.pointed(SERVING)
+    served = store.pointed(SERVING, data_set)
     if served is None:
-        raise MovierecError(f"nothing was released into {store.root}; run `movierec demo` again")
+        raise MovierecError(f"nothing of {data_set} was released into {store.root}; run `movierec demo` again")
     index = RetrievalIndex.load(served.verify().folder)
     user = int(index.personal.argmax())
     items, scores, source = index.recommend(user, 5)
@@ -150,14 +150,14 @@ def show_recommendations(store: ArtifactStore) -> None:
     console.print(table)
 
 
-def serve(ports: Ports, artifacts: Path, environment: dict[str, str]) -> None:
+def serve(ports: Ports, artifacts: Path, data_set: str, environment: dict[str, str]) -> None:
     """Run the three servers until a signal such as Ctrl-C's, a closed terminal, or the death of one; then end all."""
     logs = artifacts / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     running: list[tuple[Server, subprocess.Popen[bytes], Path]] = []
     before = {number: signal.signal(number, _interrupt) for number in ENDING_SIGNALS}
     try:
-        for server in servers(ports, artifacts):
+        for server in servers(ports, artifacts, data_set):
             log_file = logs / f"{server.name}.log"
             running.append((server, _started(server, log_file, environment), log_file))
         for one in running:
@@ -193,7 +193,7 @@ def _started(server: Server, log_file: Path, environment: dict[str, str]) -> sub
         )
 
 
-def servers(ports: Ports, artifacts: Path) -> list[Server]:
+def servers(ports: Ports, artifacts: Path, data_set: str) -> list[Server]:
     """The three servers, with the commands that a person would type."""
     host = "127.0.0.1"
     dagster = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", host, "-p", str(ports.dagster)]
@@ -201,6 +201,7 @@ def servers(ports: Ports, artifacts: Path) -> list[Server]:
     dashboard += ["--server.port", str(ports.dashboard), "--server.headless", "true"]
     dashboard += ["--browser.gatherUsageStats", "false", "--client.toolbarMode", "minimal"]
     api = [sys.executable, "run_server.py", "--host", host, "--port", str(ports.api), "--model-dir", str(artifacts)]
+    api += ["--data-set", data_set]
     return [
         Server("dagster", f"http://{host}:{ports.dagster}", "/server_info", dagster),
         Server("dashboard", f"http://{host}:{ports.dashboard}", "/_stcore/health", dashboard),

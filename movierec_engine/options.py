@@ -17,10 +17,20 @@ ARTIFACTS = click.option(
     help="The artifact store.",
 )
 
+DATA = click.option(
+    "--data",
+    "data_set",
+    default="",
+    metavar="NAME",
+    help="The data set.",
+    show_default="the only one in the store, else data.name of configs/",
+)
+
 
 def trained_model(default: str | None = None) -> Callable[[F], F]:
-    """The options that name a trained model: --model, --device and --version."""
+    """The options that name a trained model: --data, --model, --device and --version."""
     options = (
+        DATA,
         click.option(
             "--model",
             required=default is None,

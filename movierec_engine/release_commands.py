@@ -11,11 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from movierec_engine.console import one_sentence_errors
-from movierec_engine.options import ARTIFACTS, FORCE, OVERRIDES, REASON
+from movierec_engine.options import ARTIFACTS, DATA, FORCE, OVERRIDES, REASON
 
 if TYPE_CHECKING:
     from movierec_engine.config import Settings
     from movierec_engine.pipeline.decisions import Decision
+    from movierec_engine.store import ArtifactStore
 
 
 @click.group()
@@ -29,28 +30,30 @@ def models() -> None:
 
 @models.command("list")
 @ARTIFACTS
+@DATA
 @click.option("--metric", default="ndcg@10", show_default=True, help="The validation metric to show.")
-def list_models(artifacts: Path, metric: str) -> None:
+def list_models(artifacts: Path, data_set: str, metric: str) -> None:
     """List every trained version in the store, newest last.
 
     The champion, which is served, has a star. A version that was released before can be rolled back to.
     """
     from movierec_engine.pipeline import decisions
-    from movierec_engine.store import ArtifactStore, Slot
+    from movierec_engine.store import ArtifactStore
 
     with one_sentence_errors():
         store = ArtifactStore(artifacts)
-        served, pinned = decisions.served_reference(store), decisions.pin_of(store)
-        before = set(decisions.releases(store)) - {served}
-        table = Table(title=escape(f"trained models in {store.root}"))
+        of = _data_set(store, data_set)
+        served, pinned = decisions.served_reference(store, of), decisions.pin_of(store, of)
+        before = set(decisions.releases(store, of)) - {served}
+        table = Table(title=escape(f"models of {of} in {store.root}"))
         for column in ("model", "device", "version", "fingerprint"):
             table.add_column(column, overflow="fold")
         for column in ("age", f"validation {metric}", "seconds", "indices"):
             table.add_column(column, justify="right", overflow="fold")
         table.add_column("")
-        for slot in store.slots("trained_model"):
+        for slot in store.slots("trained_model", of):
             indices: dict[str, list[str]] = {}
-            for index in store.versions(Slot("faiss_index", slot.path)):
+            for index in store.versions(slot.beside("faiss_index")):
                 indices.setdefault(index.parents.get("trained_model", ""), []).append(index.reference)
             for version in store.versions(slot):
                 own = indices.get(version.reference, [])
@@ -59,7 +62,8 @@ def list_models(artifacts: Path, metric: str) -> None:
                 marks += ["pinned"] if pinned and served in own else []
                 marks += ["released before"] if before & set(own) and served not in own else []
                 table.add_row(
-                    *slot.path,
+                    slot.model,
+                    slot.device,
                     version.version,
                     version.fingerprint,
                     _age(version.created_at),
@@ -73,16 +77,18 @@ def list_models(artifacts: Path, metric: str) -> None:
 
 @models.command()
 @ARTIFACTS
+@DATA
 @click.option("--last", default=20, show_default=True, type=click.IntRange(1), help="How many decisions.")
-def history(artifacts: Path, last: int) -> None:
+def history(artifacts: Path, data_set: str, last: int) -> None:
     """Show what was decided about what is served, by whom and why, newest last."""
     from movierec_engine.pipeline import decisions
     from movierec_engine.store import ArtifactStore
 
     with one_sentence_errors():
         store = ArtifactStore(artifacts)
-        made = decisions.decisions(store)
-        table = Table(title=escape(f"decisions in {store.root}"), show_lines=True)
+        of = _data_set(store, data_set)
+        made = decisions.decisions(store, of)
+        table = Table(title=escape(f"decisions about {of} in {store.root}"), show_lines=True)
         for column in ("when", "decision", "who", "why"):
             table.add_column(column, overflow="fold")
         for decision, done in list(zip(made, decisions.carried_out(store, made), strict=True))[-last:]:
@@ -95,12 +101,18 @@ def history(artifacts: Path, last: int) -> None:
 
 @models.command()
 @ARTIFACTS
+@DATA
 @click.argument("name", required=False)
 @click.option("--device", help="The kind of device that it was trained on.", show_default="any")
 @click.option("--version", help="A version of it, or the beginning of one.", show_default="the newest")
 @OVERRIDES
 def challenge(
-    artifacts: Path, name: str | None, device: str | None, version: str | None, overrides: tuple[str, ...]
+    artifacts: Path,
+    data_set: str,
+    name: str | None,
+    device: str | None,
+    version: str | None,
+    overrides: tuple[str, ...],
 ) -> None:
     """Put a challenger to the gate, and serve it if it is at least as good as the champion.
 
@@ -114,8 +126,9 @@ def challenge(
 
     with one_sentence_errors():
         store, settings = ArtifactStore(artifacts), _settings(overrides)
-        trained = pipeline.find_trained_model(store, name, device or "", version or "") if name else None
-        board = pipeline.rank_models(store, settings.release.metric or settings.trainer.early_stopping.metric)
+        of = _data_set(store, data_set, settings)
+        trained = pipeline.find_trained_model(store, of, name, device or "", version or "") if name else None
+        board = pipeline.rank_models(store, of, settings.release.metric or settings.trainer.early_stopping.metric)
         decision = pipeline.decide_release(store, board, settings.release, trained)
         _show(decision)
     if decision.verdict not in (PROMOTED, UNCHANGED):
@@ -124,6 +137,7 @@ def challenge(
 
 @models.command()
 @ARTIFACTS
+@DATA
 @click.argument("name")
 @click.option("--device", help="The kind of device that it was trained on.", show_default="any")
 @click.option("--version", help="A version of it, or the beginning of one.", show_default="the newest")
@@ -132,6 +146,7 @@ def challenge(
 @OVERRIDES
 def promote(
     artifacts: Path,
+    data_set: str,
     name: str,
     device: str | None,
     version: str | None,
@@ -141,27 +156,31 @@ def promote(
 ) -> None:
     """Serve a version because you say so; how it compares is shown and recorded, and does not decide.
 
-    NAME is a model (ease, ease/cpu, ease/cpu/VERSION) or a reference (faiss_index/ease/cpu/VERSION). --force serves it
-    though another version is pinned, its recall is low or a leak was found; a damaged index is never served.
+    NAME is a model (ease, ease/cpu, ease/cpu/VERSION) or a reference (faiss_index/DATA_SET/ease/cpu/VERSION). --force
+    serves it though another version is pinned, its recall is low or a leak was found; a damaged index is never served.
     """
     from movierec_engine.pipeline import manual_release
     from movierec_engine.store import ArtifactStore
 
     with one_sentence_errors():
         store, settings = ArtifactStore(artifacts), _settings(overrides)
-        index = manual_release.find_index(store, name, device or "", version or "")
+        of = _data_set(store, data_set, settings)
+        index = manual_release.find_index(store, of, name, device or "", version or "")
         metric = settings.trainer.early_stopping.metric
         _show(manual_release.promote(store, index, settings.release, metric, force=force, reason=reason))
 
 
 @models.command()
 @ARTIFACTS
+@DATA
 @click.option("--to", default="", help="A version in the store, or the beginning of one.", show_default="the last one")
 @click.option("--steps", default=1, show_default=True, type=click.IntRange(1), help="How many releases to go back.")
 @FORCE
 @REASON
 @OVERRIDES
-def rollback(artifacts: Path, to: str, steps: int, force: bool, reason: str, overrides: tuple[str, ...]) -> None:
+def rollback(
+    artifacts: Path, data_set: str, to: str, steps: int, force: bool, reason: str, overrides: tuple[str, ...]
+) -> None:
     """Serve again what was served before.
 
     What is rolled back from is not promoted by the gate again: only by hand. --force rolls back though what is served
@@ -171,41 +190,47 @@ def rollback(artifacts: Path, to: str, steps: int, force: bool, reason: str, ove
     from movierec_engine.store import ArtifactStore
 
     with one_sentence_errors():
-        store, config = ArtifactStore(artifacts), _settings(overrides).release
-        _show(manual_release.roll_back(store, config, to=to, steps=steps, force=force, reason=reason))
+        store, settings = ArtifactStore(artifacts), _settings(overrides)
+        of, config = _data_set(store, data_set, settings), settings.release
+        _show(manual_release.roll_back(store, of, config, to=to, steps=steps, force=force, reason=reason))
 
 
 @models.command()
 @ARTIFACTS
+@DATA
 @REASON
-def pin(artifacts: Path, reason: str) -> None:
+def pin(artifacts: Path, data_set: str, reason: str) -> None:
     """Keep what is served: the gate leaves it, and promote and rollback ask for --force."""
     from movierec_engine.pipeline import manual_release
     from movierec_engine.store import ArtifactStore
 
     with one_sentence_errors():
-        _show(manual_release.pin(ArtifactStore(artifacts), reason))
+        store = ArtifactStore(artifacts)
+        _show(manual_release.pin(store, _data_set(store, data_set), reason))
 
 
 @models.command()
 @ARTIFACTS
+@DATA
 @REASON
-def unpin(artifacts: Path, reason: str) -> None:
+def unpin(artifacts: Path, data_set: str, reason: str) -> None:
     """Let the gate replace what is served again."""
     from movierec_engine.pipeline import manual_release
     from movierec_engine.store import ArtifactStore
 
     with one_sentence_errors():
-        _show(manual_release.unpin(ArtifactStore(artifacts), reason))
+        store = ArtifactStore(artifacts)
+        _show(manual_release.unpin(store, _data_set(store, data_set), reason))
 
 
 @models.command()
 @ARTIFACTS
+@DATA
 @click.option("--keep", required=True, type=click.IntRange(1), help="How many of the newest versions of each to keep.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @OVERRIDES
-def prune(artifacts: Path, keep: int, dry_run: bool, overrides: tuple[str, ...]) -> None:
-    """Delete old versions of every kind: models, indices, reports, data and the rest.
+def prune(artifacts: Path, data_set: str, keep: int, dry_run: bool, overrides: tuple[str, ...]) -> None:
+    """Delete a data set's old versions of every kind: models, indices, reports, data and the rest.
 
     Never what is served or pinned, the newest of anything, one of the last release.keep_releases releases, a decision,
     or anything that a kept version was made from. Prune while nothing is being trained.
@@ -214,8 +239,9 @@ def prune(artifacts: Path, keep: int, dry_run: bool, overrides: tuple[str, ...])
     from movierec_engine.store import ArtifactStore
 
     with one_sentence_errors():
-        store, console = ArtifactStore(artifacts), Console()
-        pruned = run(store, keep, _settings(overrides).release, dry_run=dry_run)
+        store, settings, console = ArtifactStore(artifacts), _settings(overrides), Console()
+        of = _data_set(store, data_set, settings)
+        pruned = run(store, of, keep, settings.release, dry_run=dry_run)
         for version in pruned.versions:
             console.print(version.reference, soft_wrap=True, highlight=False)
         done = "would be" if dry_run else "were"
@@ -234,13 +260,23 @@ def _settings(overrides: tuple[str, ...]) -> "Settings":
     return load_settings([*overrides, "model=popularity", "device=cpu"])
 
 
+def _data_set(store: "ArtifactStore", named: str, settings: "Settings | None" = None) -> str:
+    """The data set that --data names, or else `--set data.name=...`, or else the usual one."""
+    from movierec_engine.data_sets import choose_data_set
+
+    asked = settings is not None and any(one.startswith(("data=", "data.name=")) for one in settings.overrides)
+    return choose_data_set(store, "trained_model", named or (settings.data.name if settings and asked else ""))
+
+
 def _show(decision: "Decision") -> None:
     """Print a decision with the comparisons behind it."""
+    from movierec_engine.pipeline.promotion import named
+
     console = Console()
     compared = decision.evidence.get("comparisons", [])
     if compared:
         metric = decision.evidence["metric"]
-        table = Table(title=f"{decision.challenger_model.split('/')[1]}, validation {metric}")
+        table = Table(title=f"{named(decision.challenger_model)}, validation {metric}")
         for column in ("next to", "own", "other", "difference", "95 %", "p bootstrap", "p Wilcoxon", "trials", ""):
             table.add_column(column, justify="left" if column in ("next to", "") else "right")
         for row in compared:

@@ -106,7 +106,7 @@ def search(arguments: Sequence[str]) -> list[Trial]:
                 "trial %d: %s", done + 1, trial.error or (f"validation {stopping.metric} {score:.4f}" if score else "")
             )
         finished = _finished(study)
-    trials.conclude(store, finished, stopping.metric, stopping.mode, arguments)
+    trials.conclude(store, settings.data.name, finished, stopping.metric, stopping.mode, arguments)
     return finished
 
 

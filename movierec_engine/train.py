@@ -73,7 +73,8 @@ def main(arguments: list[str] | None = None) -> None:
             if sweep:
                 stopping = sweep[0].trainer.early_stopping
                 store = ArtifactStore(sweep[0].paths.artifacts)
-                trials.conclude(store, swept, str(stopping.metric), str(stopping.mode), arguments)
+                data_set = str(sweep[0].data.name)
+                trials.conclude(store, data_set, swept, str(stopping.metric), str(stopping.mode), arguments)
     if failures:
         sys.exit(exit_code(failures[0]))
 

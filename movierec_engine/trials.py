@@ -143,7 +143,9 @@ def rank(trials: Sequence[Trial], metric: str, mode: str) -> list[Result]:
     )
 
 
-def conclude(store: ArtifactStore, trials: Sequence[Trial], metric: str, mode: str, asked: Sequence[str]) -> Artifact:
+def conclude(
+    store: ArtifactStore, data_set: str, trials: Sequence[Trial], metric: str, mode: str, asked: Sequence[str]
+) -> Artifact:
     """Print the table of a sweep's best trials, and publish all of them; asked: the sweep's own command line."""
     results = rank(trials, metric, mode)
     show(store, trials, metric, mode)
@@ -162,7 +164,7 @@ def conclude(store: ArtifactStore, trials: Sequence[Trial], metric: str, mode: s
         pq.write_table(_table_of(trials), folder / TRIALS_FILE)
 
     return store.publish(
-        Slot(KIND),
+        Slot(KIND, data_set),
         write,
         key=content_key([asdict(trial) for trial in trials]),
         fingerprint=fingerprints.pop() if len(fingerprints) == 1 else "",

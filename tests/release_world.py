@@ -42,8 +42,8 @@ def lists_of(index: RetrievalIndex) -> pa.Table:
 class World:
     """Publishes models, and asks the gate and people."""
 
-    def __init__(self, store: ArtifactStore) -> None:
-        self.store = store
+    def __init__(self, store: ArtifactStore, data_set: str = "camps") -> None:
+        self.store, self.data_set = store, data_set
 
     def train(
         self,
@@ -63,16 +63,16 @@ class World:
         """
         users = np.arange(len(values)) + int(fingerprint[0]) * 1000
         measured = {METRIC: float(values.mean())}
-        splits = self.store.find(Slot("splits", ("camps",)), fingerprint) or self.store.publish(
-            Slot("splits", ("camps",)), lambda folder: None, key=fingerprint, fingerprint=fingerprint
+        splits = self.store.find(Slot("splits", self.data_set), fingerprint) or self.store.publish(
+            Slot("splits", self.data_set), lambda folder: None, key=fingerprint, fingerprint=fingerprint
         )
         table = pa.table({"user_id": users, METRIC: values})
         trained = self.store.publish(
-            Slot("trained_model", (model, "cpu")),
+            Slot("trained_model", self.data_set, model, "cpu"),
             lambda folder: pq.write_table(table, folder / VALIDATION_USERS_FILE),
             key=key or f"{model}{fingerprint[:2]}",
             fingerprint=fingerprint,
-            config={"model": dict(config or {}), "data": {"name": "camps"}},
+            config={"model": dict(config or {}), "data": {"name": self.data_set}},
             parents={"splits": splits},
             facts={"validation_metrics": measured, "seconds": 1.0},
         )
@@ -80,7 +80,7 @@ class World:
             model=model,
             device="cpu",
             model_version=trained.version,
-            data="camps",
+            data=self.data_set,
             protocol="full",
             mask="",
             fingerprint=fingerprint,
@@ -103,7 +103,7 @@ class World:
             pq.write_table(lists, folder / LISTS_FILE)
 
         self.store.publish(
-            Slot("evaluation_report", (model, "cpu")),
+            Slot("evaluation_report", self.data_set, model, "cpu"),
             write,
             key="report",
             fingerprint=fingerprint,
@@ -115,10 +115,10 @@ class World:
         return trained
 
     def index(self, trained: Artifact, recall: float = 1.0) -> Artifact:
-        small = small_index(trained.slot.path[0])
+        small = small_index(trained.slot.model)
         facts = replace(small.facts, recall=recall)
         return self.store.publish(
-            Slot("faiss_index", trained.slot.path),
+            trained.slot.beside("faiss_index"),
             replace(small, facts=facts).save,
             key="index",
             fingerprint=trained.fingerprint,
@@ -128,23 +128,23 @@ class World:
 
     def challenge(self, challenger: Artifact | None = None, **settings: Any) -> Decision:
         """The gate's decision on the leaderboard's best, or on a named model."""
-        board = pipeline.rank_models(self.store, METRIC)
+        board = pipeline.rank_models(self.store, self.data_set, METRIC)
         return pipeline.decide_release(self.store, board, ReleaseConfig(**settings), challenger)
 
     def promote(self, name: str, **options: Any) -> Decision:
-        index = manual_release.find_index(self.store, name)
+        index = manual_release.find_index(self.store, self.data_set, name)
         return manual_release.promote(self.store, index, ReleaseConfig(), METRIC, **options)
 
     def roll_back(self, **options: Any) -> Decision:
-        return manual_release.roll_back(self.store, ReleaseConfig(), **options)
+        return manual_release.roll_back(self.store, self.data_set, ReleaseConfig(), **options)
 
     @property
     def served(self) -> str:
         """The name of the model that is served, "" while none is."""
-        index = self.store.pointed(SERVING)
-        return index.slot.path[0] if index else ""
+        index = self.store.pointed(SERVING, self.data_set)
+        return index.slot.model if index else ""
 
     @property
     def served_model(self) -> str:
-        index = self.store.pointed(SERVING)
+        index = self.store.pointed(SERVING, self.data_set)
         return index.parents["trained_model"] if index else ""

@@ -46,7 +46,7 @@ def invoke(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch, *options: str)
 def test_the_findings_of_an_honest_model_are_published(small_data: list[str], store: ArtifactStore) -> None:
     model = trained(store, load_settings([*small_data, "model=ease"]))
     canaries = pipeline.run_canaries(store, model, {"dagster_run_id": "a run"})
-    assert store.latest(Slot("leak_canaries", ("ease", "cpu"))) == canaries.verify()
+    assert store.latest(Slot("leak_canaries", "camps", "ease", "cpu")) == canaries.verify()
     assert canaries.fingerprint == model.fingerprint
     assert canaries.parents == {"trained_model": model.reference, "splits": model.parents["splits"]}
     assert canaries.origin["dagster_run_id"] == "a run"
@@ -96,7 +96,7 @@ def test_the_command_tells_honest_models_from_leaks_by_its_exit_code(
 
     older = invoke(store, monkeypatch, "--model", "ease", "--version", honest.version)
     assert (older.exit_code, older.output.count("pass")) == (0, 5), older.output
-    assert str(store.root / "leak_canaries" / "ease" / "cpu") in older.output
+    assert str(store.root / "leak_canaries" / "camps" / "ease" / "cpu") in older.output
 
 
 def test_a_model_that_is_not_there_is_one_sentence(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ def test_models_list_marks_the_served_version(small_data: list[str], tmp_path: P
     store = ArtifactStore(tmp_path / "store")
     for model in ("popularity", "ease"):
         pipeline.run(store, load_settings([*small_data, f"model={model}"]))
-    pipeline.decide_release(store, pipeline.rank_models(store, "ndcg@10"))
+    pipeline.decide_release(store, pipeline.rank_models(store, "camps", "ndcg@10"))
     result = CliRunner().invoke(cli, ["models", "list", "--artifacts", str(store.root)], env={"COLUMNS": "200"})
     (served,) = [line for line in result.output.splitlines() if "served" in line]
     assert " ease " in served

@@ -49,9 +49,9 @@ def test_only_models_that_the_store_lacks_in_these_settings_are_materialized(
     for model in ("popularity", "ease"):
         pipeline.run(store, load_settings([*small_data, f"model={model}"]))
     assert missing() == ["popularity", "ease"], "nothing is released yet"
-    pipeline.decide_release(store, pipeline.rank_models(store, "ndcg@10"))
+    pipeline.decide_release(store, pipeline.rank_models(store, "camps", "ndcg@10"))
     assert missing() == []
-    ease = store.require(Slot("trained_model", ("ease", "cpu")))
+    ease = store.require(Slot("trained_model", "camps", "ease", "cpu"))
     (ease.folder / "manifest.json").write_text("{")
     assert missing() == ["ease"], "a damaged version counts as missing"
     assert missing("seed=7") == ["popularity", "ease"]
@@ -121,4 +121,4 @@ def test_the_demo_works_from_any_folder(tmp_path: Path) -> None:
     command += ["--model", "popularity", "--device", "cpu", "logger.use_mlflow=false", "logger.use_wandb=false"]
     shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert "for user 1" in shown
-    assert ArtifactStore(tmp_path / "here").pointed(SERVING) is not None
+    assert ArtifactStore(tmp_path / "here").pointed(SERVING, "movielens-small") is not None

@@ -34,7 +34,7 @@ def test_the_api_answers_from_what_dagster_materialized(
         materialize(["popularity", "ease", "lightgcn"], "cpu", without_device(small_data), instance)
     with (movielens_folder / "ratings.csv").open(encoding="utf-8") as file:
         rated = {(int(row["userId"]), int(row["movieId"])) for row in csv.DictReader(file)}
-    split = ArtifactStore(tmp_path / "store").require(Slot("splits", ("camps",)))
+    split = ArtifactStore(tmp_path / "store").require(Slot("splits", "camps"))
     client = create_app(tmp_path / "store").test_client()
     for user in (2, 3, 30, 31):
         body = client.get(f"/api/recommend?user_id={user}&top_k=4").json
@@ -60,7 +60,7 @@ def test_a_killed_materialization_leaves_what_was_served_and_the_next_run_is_cle
     environment = {**os.environ, "MOVIEREC_ARTIFACTS": str(store.root), "DAGSTER_HOME": str(home)}
     command = [sys.executable, "-m", "movierec_assets.materialize", *without_device(small_data)]
     subprocess.run([*command, "--model", "ease"], cwd=ROOT, env=environment, check=True)
-    served = store.pointed(SERVING)
+    served = store.pointed(SERVING, "camps")
     assert served is not None
 
     endless = ["trainer.max_epochs=1000000", "trainer.early_stopping.enabled=false"]
@@ -80,14 +80,14 @@ def test_a_killed_materialization_leaves_what_was_served_and_the_next_run_is_cle
     process.wait()
     process.stderr.close()
 
-    assert store.pointed(SERVING) == served.verify()
+    assert store.pointed(SERVING, "camps") == served.verify()
     client = create_app(store.root).test_client()
     assert client.get("/api/recommend?user_id=1").json["version"] == served.version
     assert not list(store.slots("trained_model"))[1:], "the killed model published nothing"
 
     command += ["--model", "lightgcn", "trainer.max_epochs=2"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
-    assert store.require(Slot("trained_model", ("lightgcn", "cpu"))).verify().facts["epochs"] == 2
+    assert store.require(Slot("trained_model", "camps", "lightgcn", "cpu")).verify().facts["epochs"] == 2
     assert not list((store.root / ".incoming").iterdir())
 
 

@@ -145,7 +145,7 @@ def test_the_command_publishes_the_questions_and_compares_them(small_data: list[
     result = CliRunner().invoke(cli, arguments, env={"COLUMNS": "160"})
 
     assert result.exit_code == 0, result.output
-    found = store.require(Slot("interview", ("ease", "cpu"))).verify()
+    found = store.require(Slot("interview", "camps", "ease", "cpu")).verify()
     assert found.parents["trained_model"] == trained.reference
     rows = pq.read_table(found.folder / "questions.parquet").to_pylist()
     assert 1 <= len(rows) <= 2
@@ -182,6 +182,6 @@ def test_the_command_says_so_where_there_is_nothing_to_ask(small_data: list[str]
 
     assert result.exit_code == 0, result.output
     assert "No movie is worth asking about" in " ".join(result.output.split())
-    found = store.require(Slot("interview", ("popularity", "cpu"))).verify()
+    found = store.require(Slot("interview", "camps", "popularity", "cpu")).verify()
     assert pq.read_table(found.folder / "questions.parquet").num_rows == 0
     assert found.facts["test"]["chosen"] == found.facts["test"]["nothing"]

@@ -30,6 +30,7 @@ LAYERS = {
     "api": 5,
     "config": 6,
     "pipeline": 7,
+    "data_sets": 7,
     "trials": 7,
     "console": 7,
     "options": 7,

@@ -43,7 +43,7 @@ def multirun(small_data: list[str], tmp_path: Path) -> Multirun:
         except SystemExit as stop:
             stopped = int(stop.code or 0)
         assert stopped == code
-        return store.require(Slot(trials.KIND))
+        return store.require(Slot(trials.KIND, "camps"))
 
     return run
 
@@ -106,7 +106,7 @@ def test_a_multirun_ends_with_a_table_and_the_command_of_the_best(
     training.main([*words[3:]])
     rows = pq.read_table(published.folder / trials.TRIALS_FILE).to_pylist()
     best = max(rows, key=lambda row: row["validation ndcg@10"])
-    again = ArtifactStore(tmp_path / "store").require(Slot("evaluation_report", ("ease", "cpu")))
+    again = ArtifactStore(tmp_path / "store").require(Slot("evaluation_report", "camps", "ease", "cpu"))
     assert again.facts["validation_metrics"]["ndcg@10"] == best["validation ndcg@10"]
 
 
@@ -196,7 +196,7 @@ def test_a_search_runs_its_trials_and_ends_with_the_table(
     output = capsys.readouterr().out
     best = max(found, key=lambda one: one.validation["ndcg@10"])
     assert best.overrides[-1] in output.split("again: ")[1]
-    assert ArtifactStore(tmp_path / "store").require(Slot(trials.KIND)).facts["trials"] == 3
+    assert ArtifactStore(tmp_path / "store").require(Slot(trials.KIND, "camps")).facts["trials"] == 3
 
 
 def test_trials_are_versions_of_their_slot_and_never_its_newest(
@@ -209,7 +209,7 @@ def test_trials_are_versions_of_their_slot_and_never_its_newest(
     (tried,) = search("model=ease", "n_trials=1")
     assert store.resolve(tried.report).origin["optuna_study"].startswith("ease-")
     for kind in ("trained_model", "evaluation_report", "faiss_index"):
-        slot = Slot(kind, ("ease", "cpu"))
+        slot = Slot(kind, "camps", "ease", "cpu")
         assert len(store.versions(slot)) == 2
         assert store.latest(slot) == before[kind]
     hybrid = load_settings(

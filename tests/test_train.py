@@ -52,7 +52,7 @@ def test_overrides_reach_the_model_and_everything_is_written_below_the_artifacts
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(tmp_path / "store"))
     training.main(["model=lightgcn", "model.embedding_dim=16", "trainer.max_epochs=1", *small_data])
-    trained = ArtifactStore(tmp_path / "store").require(Slot("trained_model", ("lightgcn", "cpu")))
+    trained = ArtifactStore(tmp_path / "store").require(Slot("trained_model", "camps", "lightgcn", "cpu"))
     model = LightGCN.load(trained.folder)
     assert model.item_embeddings.shape[1] == 16
     assert trained.config["trainer"]["max_epochs"] == 1
@@ -89,7 +89,7 @@ def test_resuming_the_command_line_says_where_it_goes_on(
     training.main([*run, "trainer.max_epochs=2"])
     training.main([*run, "trainer.max_epochs=4", "trainer.resume=true"])
     assert "gmf: going on after epoch 2" in capsys.readouterr().err
-    trained = ArtifactStore(tmp_path / "store").require(Slot("trained_model", ("gmf", "cpu")))
+    trained = ArtifactStore(tmp_path / "store").require(Slot("trained_model", "camps", "gmf", "cpu"))
     assert trained.facts["epochs"] == 4
     with pytest.raises(SystemExit):
         training.main([*run, "trainer.max_epochs=4", "trainer.resume=true", "model.l2=0.5"])
@@ -104,7 +104,7 @@ def test_the_trackers_record_the_run(small_data: list[str], tmp_path: Path) -> N
     store = tmp_path / "store"
     overrides = [item for item in small_data if not item.startswith("logger.")]
     training.main(["model=lightgcn", "trainer.max_epochs=3", f"paths.artifacts={store}", *overrides])
-    trained = ArtifactStore(store).require(Slot("trained_model", ("lightgcn", "cpu")))
+    trained = ArtifactStore(store).require(Slot("trained_model", "camps", "lightgcn", "cpu"))
     client = MlflowClient(tracking_uri(store))
     run = client.get_run(trained.origin["mlflow_run_id"])
     assert run.info.status == "FINISHED"
@@ -154,7 +154,7 @@ def test_another_split_has_another_fingerprint_and_is_not_ranked_beside_the_firs
     store = ArtifactStore(tmp_path / "store")
     for overrides in (["model=ease"], ["model=popularity", "data.split=leave_one_out"]):
         pipeline.run(store, load_settings([*small_data, *overrides]))
-    board = pipeline.rank_models(store, "ndcg@10")
+    board = pipeline.rank_models(store, "camps", "ndcg@10")
     assert [row["model"] for row in board.facts["rows"]] == ["popularity"]
     assert board.facts["other_fingerprints"] == 1
 
@@ -163,11 +163,11 @@ def test_the_release_is_the_best_on_validation(small_data: list[str], tmp_path: 
     store = ArtifactStore(tmp_path / "store")
     for model in ("ease", "popularity"):
         pipeline.run(store, load_settings([*small_data, f"model={model}"]))
-    pipeline.decide_release(store, pipeline.rank_models(store, "ndcg@10"))
-    index = store.pointed(SERVING)
+    pipeline.decide_release(store, pipeline.rank_models(store, "camps", "ndcg@10"))
+    index = store.pointed(SERVING, "camps")
     assert index is not None
-    assert index.slot.path[0] == "ease", "users of one camp like what their camp likes, which popularity cannot know"
-    assert index == store.require(Slot("faiss_index", ("ease", "cpu")))
+    assert index.slot.model == "ease", "users of one camp like what their camp likes, which popularity cannot know"
+    assert index == store.require(Slot("faiss_index", "camps", "ease", "cpu"))
 
 
 def test_the_report_is_what_the_evaluator_says_of_the_saved_model(small_data: list[str], tmp_path: Path) -> None:

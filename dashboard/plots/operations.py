@@ -9,7 +9,9 @@ from dashboard import charts, wording
 from dashboard.queries.api_health import Endpoint
 from dashboard.queries.backtests import GROUPS, Backtest
 from dashboard.queries.releases import Made
+from movierec_engine.errors import StoreError
 from movierec_engine.pipeline.decisions import KEPT, PIN, PROMOTED, PRUNED, REFUSED, ROLLED_BACK, UNPIN
+from movierec_engine.store import parse_reference
 
 VERDICTS = {
     PROMOTED: (charts.HUES[2], "triangle-up"),
@@ -32,10 +34,11 @@ KIND_HUES = {
 
 def name_of(reference: str) -> str:
     """The model, and the device where it is not the usual one, of an index or a trained model."""
-    parts = reference.split("/")
-    if len(parts) < 3:
+    try:
+        slot, _ = parse_reference(reference)
+    except StoreError:
         return "–"
-    return parts[1] if parts[2] == "cpu" else f"{parts[1]} ({parts[2]})"
+    return slot.model if slot.device == "cpu" else f"{slot.model} ({slot.device})"
 
 
 def decision_rows(made: Sequence[Made]) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ def backtests(root: Path) -> list[Backtest]:
             str(made.folder / METRICS_FILE),
         )
         if windows and measures:
-            model, device = made.slot.path
+            model, device = made.slot.model, made.slot.device
             data = str(made.facts.get("data", ""))
             found.append(
                 Backtest(model, device, made.fingerprint, data, made.created_at, tuple(windows), tuple(measures))

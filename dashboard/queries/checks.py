@@ -13,7 +13,7 @@ from dashboard.queries.store_files import newest
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.pipeline import model_checks
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.store import Artifact, ArtifactStore, parse_reference
 
 CANARIES = "leak_canaries"
 KINDS = ("trained_model", "evaluation_report", "faiss_index", CANARIES)
@@ -40,19 +40,19 @@ class Checked:
     """Whether it is one of the leak canaries."""
 
 
-def checks(root: Path) -> list[Checked]:
-    """All checks of every model and device."""
+def checks(root: Path, data: str) -> list[Checked]:
+    """All checks of every model and device of a data set."""
     found = []
     for kind, examine in _EXAMINED:
-        for artifact in newest(root, kind):
+        for artifact in newest(root, kind, data):
             found.append(_examined(artifact.reference, root, artifact.folder, examine.__name__))
-    for artifact in newest(root, CANARIES):
+    for artifact in newest(root, CANARIES, data):
         for finding in artifact.facts.get("findings") or []:
             if isinstance(finding, dict) and "name" in finding:
                 found.append(
                     Checked(
-                        artifact.slot.path[0],
-                        artifact.slot.path[1],
+                        artifact.slot.model,
+                        artifact.slot.device,
                         str(artifact.parents.get("trained_model", artifact.reference)),
                         str(finding["name"]),
                         bool(finding.get("passed")),
@@ -74,5 +74,5 @@ def _examined(reference: str, root: Path, folder: Path, name: str) -> Checked:
         passed, sentence = finding.passed, finding.sentence
     except (StoreError, OSError, KeyError, TypeError, ValueError) as error:
         passed, sentence = False, f"the {kind.replace('_', ' ')} cannot be examined ({error})"
-    _, model, device, *_ = reference.split("/")
-    return Checked(model, device, reference, name, passed, sentence, leak=False)
+    slot, _ = parse_reference(reference)
+    return Checked(slot.model, slot.device, reference, name, passed, sentence, leak=False)

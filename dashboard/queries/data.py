@@ -84,7 +84,7 @@ def versions(root: Path, kind: str, data: str) -> list[Artifact]:
 
 def line_of(root: Path, ratings: Artifact) -> Line:
     """What was made from a version of raw ratings: the newest interactions, and the newest split of those."""
-    data = ratings.slot.path[0]
+    data = ratings.slot.data_set
     made = [one for one in versions(root, "interactions", data) if one.parents.get("raw_ratings") == ratings.reference]
     references = {one.reference: one for one in made}
     for splits in versions(root, "splits", data):

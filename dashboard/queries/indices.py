@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dashboard.queries.data import SPLIT_FILE
 from dashboard.queries.parquet import records
-from dashboard.queries.store_files import newest
+from dashboard.queries.store_files import folders, newest
 from movierec_engine import explanation
 from movierec_engine.errors import StoreError
 from movierec_engine.models.explanation import Explanation
@@ -123,15 +123,11 @@ class Rated:
 
 
 def index_versions(root: Path) -> list[IndexVersion]:
-    """The promoted index, then the newest readable one of every other model and device."""
+    """The promoted index of each data set, then the newest readable one of every other model and device."""
     store = ArtifactStore(root)
-    try:
-        served = store.pointed(SERVING)
-    except (StoreError, OSError):
-        served = None
-    found = [served] if served is not None and served.slot.kind == KIND else []
-    found += [made for made in newest(root, KIND) if served is None or made.slot != served.slot]
-    return [_version(store, made, made == served) for made in found]
+    served = [made for folder in folders(root / "pointers") if (made := _served(store, folder.name)) is not None]
+    others = [made for made in newest(root, KIND) if made.slot not in [one.slot for one in served]]
+    return [_version(store, made, made in served) for made in (*served, *others)]
 
 
 def load(folder: Path) -> Catalogue:
@@ -240,14 +236,22 @@ def history_of(found: Catalogue, ratings: Mapping[int, float]) -> "sparse.csr_ma
     return sparse.csr_matrix((values, items, [0, len(items)]), shape=(1, len(found.index.items)))
 
 
+def _served(store: ArtifactStore, data: str) -> Artifact | None:
+    try:
+        served = store.pointed(SERVING, data)
+    except (StoreError, OSError):
+        return None
+    return served if served is not None and served.slot.kind == KIND else None
+
+
 def _version(store: ArtifactStore, made: Artifact, served: bool) -> IndexVersion:
     split, data = "", ""
     try:
         splits = store.resolve(str(made.parents.get("splits") or _splits_of(store, made)))
-        split, data = str(splits.folder / SPLIT_FILE), splits.slot.path[0]
+        split, data = str(splits.folder / SPLIT_FILE), splits.slot.data_set
     except (StoreError, OSError, ValueError, IndexError):
         data = str(dict(made.config.get("data") or {}).get("name", ""))
-    model, device = made.slot.path
+    model, device = made.slot.model, made.slot.device
     trained = str(made.parents.get("trained_model", ""))
     return IndexVersion(made.reference, model, device, made.version, data, trained, str(made.folder), split, served)
 

@@ -90,7 +90,7 @@ def metrics(snapshot: Snapshot, group: Group) -> dict[str, list[int]]:
 
 def standings(snapshot: Snapshot, group: Group, metric: str, k: int, device: str | None = None) -> list[Standing]:
     """The group's reports, best test score first; ties go to the one that trains faster."""
-    serving = snapshot.serving.trained_model if snapshot.serving else ""
+    serving = snapshot.serving[group.data].trained_model if group.data in snapshot.serving else ""
     rows = ask(
         snapshot,
         f"""SELECT id, model, device, version, fingerprint, created_at, code_version, command, folder,

@@ -41,6 +41,6 @@ def _curves(root: Path, kind: str, file: str, columns: str) -> list[Curve]:
         only = " WHERE part = 'test'" if known(["part"], path) else ""
         rows = records(f"SELECT {columns} FROM parquet_file(?){only}", str(path))
         if rows:
-            model, device = made.slot.path[:2]
+            model, device = made.slot.model, made.slot.device
             found.append(Curve(model, device, made.fingerprint, made.facts, tuple(rows)))
     return found

@@ -54,9 +54,14 @@ class Served:
     problem: str = ""
 
 
-def decisions(root: Path) -> tuple[list[Made], list[Path]]:
-    """Of the newest MOST decisions those that can be read, newest first, and the folders of those that cannot."""
-    newest = [version for folder in slot_folders(root, KIND) for version in folders(folder)[-MOST:]]
+def data_sets(root: Path) -> list[str]:
+    """Names of the data sets that have trained models, or of which something is served."""
+    return sorted({folder.name for place in ("trained_model", "pointers") for folder in folders(root / place)})
+
+
+def decisions(root: Path, data: str) -> tuple[list[Made], list[Path]]:
+    """Of a data set's newest MOST decisions the readable ones, newest first, and the folders of the others."""
+    newest = [version for folder in slot_folders(root, KIND, data) for version in folders(folder)[-MOST:]]
     found = {version: _decision(root, version) for version in newest}
     made = [decision for decision in found.values() if decision is not None]
     done = carried_out(ArtifactStore(root), made)
@@ -64,11 +69,11 @@ def decisions(root: Path) -> tuple[list[Made], list[Path]]:
     return [Made(decision, ok) for decision, ok in zip(made, done, strict=True)][::-1], unreadable
 
 
-def served(root: Path) -> Served | None:
-    """What is promoted; None while nothing is."""
+def served(root: Path, data: str) -> Served | None:
+    """What is promoted of a data set; None while nothing is."""
     store = ArtifactStore(root)
     try:
-        pointer = store.pointer(SERVING)
+        pointer = store.pointer(SERVING, data)
     except StoreError as error:
         return _unknown(str(error))
     if pointer is None:
@@ -80,16 +85,16 @@ def served(root: Path) -> Served | None:
     trained, raw = (_ancestor(store, index, kind) for kind in ("trained_model", "raw_ratings"))
     newest_model = _latest(store, trained.slot) if trained else None
     newest_data = _latest(store, raw.slot) if raw else None
-    model, device = index.slot.path
+    model, device = index.slot.model, index.slot.device
     return Served(
         reference=index.reference,
         model=model,
         device=device,
         since=str(pointer.get("since", "")),
         trained_at=trained.created_at if trained else "",
-        data=raw.slot.path[0] if raw else "",
+        data=raw.slot.data_set if raw else "",
         data_at=raw.created_at if raw else "",
-        pin=_pin(store),
+        pin=_pin(store, data),
         newer_data=newest_data.created_at if raw and newest_data and newest_data.version > raw.version else "",
         newer_model=newest_model.created_at
         if trained and newest_model and newest_model.version > trained.version
@@ -141,10 +146,10 @@ def _latest(store: ArtifactStore, slot: Slot) -> Artifact | None:
         return None
 
 
-def _pin(store: ArtifactStore) -> str:
+def _pin(store: ArtifactStore, data: str) -> str:
     """Since when, and why, what is served is pinned; "" where it is not."""
     try:
-        found: dict[str, Any] = pin_of(store) or {}
+        found: dict[str, Any] = pin_of(store, data) or {}
     except StoreError as error:
         return str(error)
     if not found:
@@ -160,7 +165,7 @@ def _waiting(root: Path, raw: Artifact) -> int | None:
     if not isinstance(taken, dict):
         return None
     try:
-        return FeedbackLog(log_file(root, raw.slot.path[0])).count_since(int(taken.get("newest_seq", 0)), "rating")
+        return FeedbackLog(log_file(root, raw.slot.data_set)).count_since(int(taken.get("newest_seq", 0)), "rating")
     except (MovierecError, OSError, ValueError):
         return None
 

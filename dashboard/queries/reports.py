@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from dashboard.queries.report_file import KIND, read_report
-from dashboard.queries.store_files import slot_folders, slot_of, wanted_first
+from dashboard.queries.store_files import folders, slot_folders, slot_of, wanted_first
 from movierec_engine.data.table_file import connect
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.reproduce import train_command
@@ -41,9 +41,7 @@ class Serving:
     trained_model: str
     since: str
 
-    @property
-    def model(self) -> str:
-        return [*self.trained_model.split("/"), ""][1]
+    model: str
 
 
 @dataclass(frozen=True)
@@ -52,13 +50,14 @@ class Snapshot:
 
     reports: pa.Table
     scores: pa.Table
-    serving: Serving | None
+    serving: dict[str, Serving]
+    """Data set -> what is served of it."""
     notes: tuple[str, ...]
     """One sentence for each thing left out: the file, what is wrong with it, and the remedy."""
 
 
 def load(root: Path) -> Snapshot:
-    """The newest readable report of every model and device, and what is served."""
+    """The newest readable report of every data set, model and device, and what is served."""
     store = ArtifactStore(root)
     notes: list[str] = []
     reports: list[dict[str, Any]] = []
@@ -69,10 +68,12 @@ def load(root: Path) -> Snapshot:
             artifact, report = found
             reports.append(_report_row(artifact, report))
             scores += _score_rows(artifact.reference, report)
+    found_serving = {folder.name: _serving(store, folder.name, notes) for folder in folders(root / "pointers")}
+    serving = {data: one for data, one in found_serving.items() if one is not None}
     return Snapshot(
         pa.Table.from_pylist(reports, schema=_REPORTS),
         pa.Table.from_pylist(scores, schema=_SCORES),
-        _serving(store, notes),
+        serving,
         tuple(notes),
     )
 
@@ -96,7 +97,7 @@ def _newest_report(store: ArtifactStore, folder: Path, notes: list[str]) -> tupl
         except StoreError as error:
             problems.append(f"{error}; delete the folder {slot}/{version}")
     if problems:
-        model, device = slot.path
+        model, device = slot.model, slot.device
         more = f" ({len(problems) - 1:,} older damaged versions were skipped too)" if len(problems) > 1 else ""
         instead = f"version {found[0].version} is shown instead" if found else f"{model} on {device} is left out"
         notes.append(f"{problems[0]} and run `movierec train model={model} device={device}`; {instead}{more}.")
@@ -106,14 +107,14 @@ def _newest_report(store: ArtifactStore, folder: Path, notes: list[str]) -> tupl
 def _report_row(artifact: Artifact, report: dict[str, Any]) -> dict[str, Any]:
     return {
         **{name: report[name] for name in ("data", "protocol", "fingerprint", "created_at")},
-        "model": artifact.slot.path[0],
-        "device": artifact.slot.path[1],
+        "model": artifact.slot.model,
+        "device": artifact.slot.device,
         "id": artifact.reference,
         "version": artifact.version,
         "code_version": artifact.code_version,
         "trained_model": str(artifact.parents.get("trained_model", "")),
         "command": train_command(
-            artifact.config, model=artifact.slot.path[0], device=artifact.slot.path[1], seed=report.get("seed")
+            artifact.config, model=artifact.slot.model, device=artifact.slot.device, seed=report.get("seed")
         ),
         "folder": str(artifact.folder),
         "splits": str(artifact.parents.get("splits", "")),
@@ -148,13 +149,14 @@ def _score_rows(reference: str, report: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _serving(store: ArtifactStore, notes: list[str]) -> Serving | None:
-    path = store.pointer_file(SERVING)
+def _serving(store: ArtifactStore, data: str, notes: list[str]) -> Serving | None:
+    path = store.pointer_file(SERVING, data)
     where = path.relative_to(store.root).as_posix()
     try:
         pointer = json.loads(path.read_text(encoding="utf-8"))
         index = store.resolve(pointer["reference"])
-        return Serving(index.reference, str(index.parents["trained_model"]), str(pointer.get("since", "")))
+        since = str(pointer.get("since", ""))
+        return Serving(index.reference, str(index.parents["trained_model"]), since, index.slot.model)
     except FileNotFoundError:
         return None
     except (StoreError, OSError, ValueError, KeyError, TypeError, AttributeError):

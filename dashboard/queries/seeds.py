@@ -99,7 +99,7 @@ def _seeded(root: Path, folder: Path) -> _Seeded | None:
         seed = int(report["seed"])
     except (StoreError, KeyError, TypeError, ValueError, AttributeError):
         return None
-    model, device = slot.path
+    model, device = slot.model, slot.device
     alike = (model, device, report["fingerprint"], json.dumps(decisive, sort_keys=True))
     return _Seeded(artifact.reference, alike, seed, report["metrics"], report["validation_metrics"])
 

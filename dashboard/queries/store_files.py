@@ -11,9 +11,9 @@ from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
 Signature = tuple[tuple[str, int, int], ...]
 
 DATA_KINDS = ("raw_ratings", "raw_movies", "interactions", "splits")
-"""Kinds whose slots are a data set's."""
-SINGLE_KINDS = ("release_decision", "sweep", "leaderboard")
-"""Kinds that have one slot for all; the slots of all others are a model's on a device."""
+"""The steps of a data set."""
+_WITHOUT_MODEL = (*DATA_KINDS, "release_decision", "sweep", "leaderboard")
+"""Kinds that have one slot for a data set; those of all others are for a model on a device."""
 
 _SLOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 _SIGNING = ("manifest.json", "report.json")
@@ -29,7 +29,7 @@ def signature(root: Path, *kinds: str) -> Signature:
 
     Its cost grows with the number of slots, not of versions.
     """
-    parts = [stamp(ArtifactStore(root).pointer_file(SERVING))]
+    parts = [stamp(path / f"{SERVING}.json") for path in folders(root / "pointers")]
     for kind in kinds or ("evaluation_report",):
         for folder in slot_folders(root, kind):
             version = folder / latest_name(folder)
@@ -55,18 +55,17 @@ def folders(path: Path) -> list[Path]:
     return [path / name for name in names]
 
 
-def slot_folders(root: Path, kind: str) -> list[Path]:
-    if kind in SINGLE_KINDS:
-        return [root / kind] if (root / kind).is_dir() else []
-    if kind in DATA_KINDS:
-        return folders(root / kind)
-    return [folder for model in folders(root / kind) for folder in folders(model)]
+def slot_folders(root: Path, kind: str, data: str = "") -> list[Path]:
+    """The folders of a kind's slots, of one data set or of all."""
+    sets = [folder for folder in folders(root / kind) if data in ("", folder.name)]
+    if kind in _WITHOUT_MODEL:
+        return sets
+    return [folder for each in sets for model in folders(each) for folder in folders(model)]
 
 
 def slot_of(root: Path, folder: Path) -> Slot:
     """The slot whose versions stand in a folder."""
-    kind, *path = folder.relative_to(root).parts
-    return Slot(kind, tuple(path))
+    return Slot(*folder.relative_to(root).parts)
 
 
 def latest_name(folder: Path) -> str:
@@ -88,10 +87,10 @@ def wanted_first(folder: Path) -> Iterator[str]:
             yield path.name
 
 
-def newest(root: Path, kind: str) -> Iterator[Artifact]:
-    """The newest version of each slot of a kind whose manifest can be read."""
+def newest(root: Path, kind: str, data: str = "") -> Iterator[Artifact]:
+    """The newest version of each slot of a kind whose manifest can be read, of one data set or of all."""
     store = ArtifactStore(root)
-    for folder in slot_folders(root, kind):
+    for folder in slot_folders(root, kind, data):
         for version in wanted_first(folder):
             try:
                 yield store.get(slot_of(root, folder), version)

@@ -147,8 +147,8 @@ def _of(artifact: Artifact) -> Run:
     settings = {name: value for name, value in config.items() if name not in _ASIDE}
     return Run(
         id=artifact.reference,
-        model=artifact.slot.path[0],
-        device=artifact.slot.path[1],
+        model=artifact.slot.model,
+        device=artifact.slot.device,
         version=artifact.version,
         created_at=artifact.created_at,
         data=str(config.get("data", {}).get("name", "")),

@@ -84,7 +84,10 @@ def _conclusion(snapshot: Snapshot, chosen: Chosen, verdicts: LeaderComparison |
     """What to ship, and why; the paired tests are those of the table."""
     ranked, labels, title = chosen.ranked, chosen.labels, chosen.title
     st.markdown(f"#### {wording.headline(ranked, labels, title)}")
-    sentences = [wording.choice(ranked, labels, title), wording.served(snapshot.serving, chosen.standings, labels)]
+    sentences = [
+        wording.choice(ranked, labels, title),
+        wording.served(snapshot.serving.get(chosen.group.data), chosen.standings, labels),
+    ]
     if verdicts is not None:
         sentences = [*_tested(chosen, verdicts), *sentences]
     st.markdown("  \n".join(sentences))

@@ -18,7 +18,6 @@ from dashboard.queries.releases import Made, Served
 from dashboard.queries.store_files import Signature
 from movierec_engine.pipeline.backtest import ALL, WITH_HISTORY
 from movierec_engine.pipeline.decisions import KIND as DECISION_KIND
-from movierec_engine.store import ArtifactStore
 
 API_SECONDS = 5
 """How often the API is asked."""
@@ -34,32 +33,37 @@ def page() -> None:
     seen = _signature(root)
     shell.watch(lambda: _signature(root), seen)
     st.title("Operations")
-    _now(_served(str(root), seen), root)
-    _decisions(*_made(str(root), seen))
-    _checks(_checked(str(root), store_files.signature(root, *checks.KINDS)))
+    sets = releases.data_sets(root)
+    data = state.choose("Data set", "data", sets) if len(sets) > 1 else next(iter(sets), "")
+    _now(_served(str(root), data, seen), root)
+    _decisions(*_made(str(root), data, seen))
+    _checks(_checked(str(root), data, store_files.signature(root, *checks.KINDS)))
     _backtests(_tested(str(root), store_files.signature(root, backtests.KIND)))
     _feedback(root)
     _api()
 
 
 def _signature(root: Path) -> Signature:
-    pointers = tuple(store_files.stamp(ArtifactStore(root).pointer_file(name)) for name in releases.POINTERS)
+    of_each = (
+        folder / f"{name}.json" for folder in store_files.folders(root / "pointers") for name in releases.POINTERS
+    )
+    pointers = map(store_files.stamp, of_each)
     return (*store_files.signature(root, *_KINDS, backtests.KIND), *pointers, *feedback.signature(root))
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=60)
-def _served(root: str, seen: Signature) -> Served | None:
-    return releases.served(Path(root))
+def _served(root: str, data: str, seen: Signature) -> Served | None:
+    return releases.served(Path(root), data) if data else None
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
-def _made(root: str, seen: Signature) -> tuple[list[Made], list[Path]]:
-    return releases.decisions(Path(root))
+def _made(root: str, data: str, seen: Signature) -> tuple[list[Made], list[Path]]:
+    return releases.decisions(Path(root), data)
 
 
 @st.cache_data(show_spinner="Checking the newest versions", max_entries=4, ttl=600)
-def _checked(root: str, seen: Signature) -> list[Checked]:
-    return checks.checks(Path(root))
+def _checked(root: str, data: str, seen: Signature) -> list[Checked]:
+    return checks.checks(Path(root), data)
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)

@@ -28,7 +28,7 @@ def leaderboard(context: dg.AssetExecutionContext, settings: SettingsResource) -
     Columns: rank, model, device, report, trained_model, and the metric on validation and on test.
     """
     with settings.step(context) as step:
-        made = pipeline.rank_models(step.store, step.metric, step.origin)
+        made = pipeline.rank_models(step.store, step.settings.data.name, step.metric, step.origin)
         step.done(made, metadata.of_leaderboard(made))
         return step.result()
 
@@ -47,9 +47,9 @@ def serving_release(context: dg.AssetExecutionContext, settings: SettingsResourc
     `release.above`, by the paired test on validation; else what was served stays, and the metadata says why.
     """
     with settings.step(context) as step:
-        ranking = step.store.require(Slot("leaderboard"))
+        ranking = step.store.require(Slot("leaderboard", step.settings.data.name))
         decision = pipeline.decide_release(step.store, ranking, step.settings.release, origin=step.origin)
-        index = step.store.pointed(SERVING)
+        index = step.store.pointed(SERVING, step.settings.data.name)
         if index is None:
             raise StoreError(f"nothing is served from {step.store.root}: {decision.sentence}")
         step.done(index, metadata.of_release(index, decision))

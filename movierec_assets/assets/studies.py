@@ -81,6 +81,6 @@ def sweep(
 
         for partition in step.partitions:
             search([*partition.settings.overrides, f"n_trials={config.trials}"])
-            made = step.store.require(Slot("sweep"))
+            made = step.store.require(Slot("sweep", partition.settings.data.name))
             step.done(made, metadata.of_sweep(made), partition)
         return step.result()

@@ -55,6 +55,7 @@ def create_app(
         store,
         device,
         titles,
+        data_set=limits.data_set,
         follow=limits.follow,
         in_memory=limits.models_in_memory,
         remembered=limits.remembered_lists,

@@ -22,6 +22,8 @@ class ServingConfig:
     """Server processes; 0 takes one for each core, at most 4."""
     threads: int = 4
     """Threads in each worker."""
+    data_set: str = ""
+    """The data set whose models answer; empty: the only one that has indices, else that of `data.name`."""
     follow: str = "promoted"
     """What answers by default: `promoted`, the promoted version, or `latest`, the newest version of any model."""
     follow_seconds: float = 0.5

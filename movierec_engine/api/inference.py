@@ -4,7 +4,7 @@ from typing import Any
 
 from movierec_engine.api.errors import ApiError, error_body
 from movierec_engine.api.releases import LoadedIndex, Releases, Snapshot
-from movierec_engine.store import Artifact, ArtifactStore, Slot
+from movierec_engine.store import Artifact, ArtifactStore
 
 EMPTY = "there is no index to serve yet; run `movierec demo` or `movierec train model=lightgcn`"
 DAMAGED = "the index to serve is damaged or its pointer is; GET /api/ready says which, and why"
@@ -48,7 +48,7 @@ class InferenceService:
         def described(artifact: Artifact) -> dict[str, Any]:
             return {
                 "version": artifact.version,
-                "device": artifact.slot.path[1],
+                "device": artifact.slot.device,
                 "created_at": artifact.created_at,
                 "fingerprint": artifact.fingerprint,
                 "trained_model": artifact.parents.get("trained_model"),
@@ -94,7 +94,7 @@ class InferenceService:
         if trained not in self._measured:
             reports = [
                 one
-                for one in self.store.versions(Slot("evaluation_report", index.slot.path))
+                for one in self.store.versions(index.slot.beside("evaluation_report"))
                 if one.parents.get("trained_model") == trained and one.fingerprint == index.fingerprint
             ]
             if not reports:
@@ -127,6 +127,6 @@ def about(served: LoadedIndex) -> dict[str, Any]:
     return {
         "model": served.model,
         "version": artifact.version,
-        "device": artifact.slot.path[1],
+        "device": artifact.slot.device,
         "fingerprint": artifact.fingerprint,
     }

@@ -12,8 +12,6 @@ from movierec_engine.data.ratings import MOVIES_SCHEMA
 from movierec_engine.errors import StoreError
 from movierec_engine.store import Artifact, ArtifactStore
 
-UNKNOWN = "unknown"
-"""The data set of an index that names no parents."""
 RATINGS_FILE = "ratings.parquet"
 
 
@@ -49,10 +47,9 @@ class Lineage:
         ancestors = {artifact.slot.kind: artifact for artifact in _ancestors(store, index)}
         raw, titles = ancestors.get("raw_ratings"), ancestors.get("raw_movies")
         settings = ancestors["interactions"].config if "interactions" in ancestors else {}
-        splits = index.parents.get("splits", "").split("/")
         ratings = raw.folder / RATINGS_FILE if raw else None
         return cls(
-            data_set=splits[1] if len(splits) > 2 else UNKNOWN,
+            data_set=index.slot.data_set,
             newest_erasure=int(raw.facts.get("feedback", {}).get("newest_erasure", 0)) if raw else 0,
             rating_threshold=float(settings.get("rating_threshold", 0.0)),
             movies=_titles(titles),
@@ -89,7 +86,7 @@ def _placed(store: ArtifactStore, index: Artifact) -> Path | None:
     """The newest placement by the same titles for a model of the same data; the model itself has no say in it."""
     found = [
         version
-        for slot in store.slots("new_movies")
+        for slot in store.slots("new_movies", index.slot.data_set)
         for version in store.versions(slot)
         if version.fingerprint == index.fingerprint
         and version.parents.get("raw_movies") == index.parents.get("raw_movies")

@@ -19,7 +19,7 @@ from movierec_engine.api.shelf import add_movie
 from movierec_engine.data.tiers import ACTIVITY_FROM, activity_tier
 from movierec_engine.feedback import FeedbackEvent, FeedbackLog, IdempotencyConflict, InvalidFeedback, UserState
 from movierec_engine.feedback.events import Kind
-from movierec_engine.store import Artifact, Slot
+from movierec_engine.store import Artifact
 from movierec_engine.taste_dials import TasteDials, rerank
 
 QUESTIONS_FILE = "questions.parquet"
@@ -125,7 +125,9 @@ class People:
             ]
             source = "popular"
         else:
-            source = "interview" if held.slot == _interview_slot(served) else "another model's interview"
+            source = (
+                "interview" if held.slot == served.artifact.slot.beside("interview") else "another model's interview"
+            )
         return {
             **about(served),
             "source": source,
@@ -139,16 +141,12 @@ class People:
         store = self._service.store
         held = [
             version
-            for slot in store.slots("interview")
+            for slot in store.slots("interview", served.artifact.slot.data_set)
             for version in store.versions(slot)
             if version.fingerprint == served.artifact.fingerprint
         ]
-        own = [version for version in held if version.slot == _interview_slot(served)]
+        own = [version for version in held if version.slot == served.artifact.slot.beside("interview")]
         return max(own or held, key=lambda version: version.version, default=None)
-
-
-def _interview_slot(served: LoadedIndex) -> Slot:
-    return Slot("interview", served.artifact.slot.path)
 
 
 def _history(served: LoadedIndex, user_id: int, user: int | None) -> list[dict[str, Any]]:

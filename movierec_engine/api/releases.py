@@ -55,7 +55,7 @@ class LoadedIndex:
 
     @property
     def model(self) -> str:
-        return self.artifact.slot.path[0]
+        return self.artifact.slot.model
 
     def user(self, user_id: int) -> int | None:
         """The user's index. Plain Python finds it sooner than a numpy call, which lets other threads go first."""
@@ -116,6 +116,7 @@ class Snapshot:
 class Releases:
     """Follows the store. A version that cannot be loaded is refused, logged once, and what was served stays.
 
+    data_set: whose indices are served; "" for the only one that has any, which it then stays.
     device: `auto`, or the kind of device whose indices alone are served; a promoted one of another kind is passed by.
     titles: replaces the titles that the indices carry.
     follow: `promoted`, or `latest` for the newest version of any model.
@@ -131,12 +132,13 @@ class Releases:
         device: str = "auto",
         titles: Movies | None = None,
         *,
+        data_set: str = "",
         follow: str = "promoted",
         in_memory: int = 4,
         remembered: int = 0,
         on_change: Callable[[Snapshot, Snapshot], None] = lambda before, now: None,
     ) -> None:
-        self._store, self.device, self._titles = store, device, titles
+        self._store, self._data_set, self.device, self._titles = store, data_set, device, titles
         self._follows_latest, self._in_memory = follow == "latest", in_memory
         self._now = Snapshot()
         self._writing = (
@@ -185,7 +187,7 @@ class Releases:
 
     def versions(self, model: str) -> list[Artifact]:
         """All readable versions of a model in the store, newest first."""
-        slots = [Slot(INDEX, pointer.parts[-3:-1]) for pointer in self._pointers() if pointer.parts[-3] == model]
+        slots = (slot for slot in self._slots() if slot.model == model)
         found = [version for slot in slots for version in self._store.versions(slot)]
         return sorted(found, key=lambda artifact: artifact.version, reverse=True)
 
@@ -261,15 +263,19 @@ class Releases:
 
     def _look(self) -> Snapshot:
         """What the store's pointers name now."""
-        signature = self._signature()
         newest: dict[str, Artifact] = {}
         refused: dict[str, str] = {}
-        for pointer in self._pointers():
-            model, device = pointer.parts[-3:-1]
+        try:
+            self._settle()
+        except StoreError as error:
+            self._refuse(INDEX, error, refused)
+        signature = self._signature()
+        for slot in self._slots():
+            model = slot.model
             try:
-                artifact = self._store.require(Slot(INDEX, (model, device)))
+                artifact = self._store.require(slot)
             except (MovierecError, OSError, ValueError) as error:
-                self._refuse(f"{INDEX}/{model}/{device}", error, refused)
+                self._refuse(str(slot), error, refused)
                 if model in self._now.newest:
                     newest.setdefault(model, self._now.newest[model])
                 continue
@@ -286,12 +292,12 @@ class Releases:
 
     def _promoted(self) -> Artifact | None:
         """The promoted version, or None while there is none of the devices that are served."""
-        promoted = self._store.pointed(SERVING)
+        promoted = self._store.pointed(SERVING, self._data_set) if self._data_set else None
         if promoted is None:
             return None
-        if promoted.slot.kind != INDEX or len(promoted.slot.path) != 2:
+        if promoted.slot.kind != INDEX or not promoted.slot.model:
             raise StoreError(f"{promoted.reference} is promoted but is no index to serve; promote a version again")
-        return promoted if self.device in ("auto", promoted.slot.path[1]) else None
+        return promoted if self.device in ("auto", promoted.slot.device) else None
 
     def _load(self, artifact: Artifact, loaded: dict[str, LoadedIndex], refused: dict[str, str]) -> LoadedIndex | None:
         """A version, from memory or from its verified files; None if it is damaged."""
@@ -322,14 +328,29 @@ class Releases:
             self._logged.add((reference, str(error)))
             log.error("%s is not served: %s", reference, refused[reference])
 
-    def _pointers(self) -> list[Path]:
-        """The LATEST files of the devices that are served, by model and device."""
-        device = "*" if self.device == "auto" else self.device
-        return sorted(self._store.root.glob(f"{INDEX}/*/{device}/LATEST"))
+    def _settle(self) -> None:
+        """Stay with the only data set that has indices, where none was chosen. Raises StoreError for several."""
+        if self._data_set:
+            return
+        known = self._store.data_sets(INDEX)
+        if len(known) > 1:
+            raise StoreError(
+                f"there are indices of the data sets {', '.join(known)}; choose one by serving.data_set, or --data-set"
+            )
+        self._data_set = known[0] if known else ""
+
+    def _slots(self) -> list[Slot]:
+        """The slots of the data set and of the devices that are served."""
+        if not self._data_set:
+            return []
+        return list(self._store.slots(INDEX, self._data_set, device="" if self.device == "auto" else self.device))
 
     def _signature(self) -> tuple[Any, ...]:
         """Changes whenever a pointer of the store does; a few stat calls."""
-        return tuple(_stat(path) for path in (self._store.pointer_file(SERVING), *self._pointers()))
+        if not self._data_set:
+            return ("unsettled", *self._store.data_sets(INDEX))
+        pointers = (self._store.latest_file(slot) for slot in self._slots())
+        return tuple(_stat(path) for path in (self._store.pointer_file(SERVING, self._data_set), *pointers))
 
 
 def _stat(path: Path) -> tuple[Any, ...]:

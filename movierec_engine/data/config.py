@@ -1,5 +1,6 @@
 """Settings of the data group: where ratings come from, which become positives, how they are split."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -7,6 +8,10 @@ from movierec_engine.errors import ConfigError
 
 Layout = Literal["auto", "custom", "presplit"]
 SplitStrategy = Literal["random", "global_time", "leave_one_out", "user_time"]
+
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
+_OF_THE_STORE = ("latest", "manifest.json")
+"""Names of the store's own files, which stand beside the folders of data sets and versions."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,11 @@ class DataConfig:
     """Negatives for each positive in the losses that sample: what `model.num_negatives` of lightgcn and ngcf is."""
 
     def __post_init__(self) -> None:
+        if not _FOLDER_NAME.fullmatch(self.name) or self.name.lower() in _OF_THE_STORE:
+            raise ConfigError(
+                f"data.name={self.name!r} cannot be the name of a folder in the store; use at most 100 letters, "
+                f"digits, '.', '_' and '-', and not {' or '.join(_OF_THE_STORE)}"
+            )
         _one_of("data.layout", self.layout, get_args(Layout))
         _one_of("data.split", self.split, get_args(SplitStrategy))
         if not 0 < self.train_ratio < 1 or not 0 <= self.val_ratio < 1 or self.train_ratio + self.val_ratio >= 1:

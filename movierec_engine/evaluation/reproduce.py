@@ -19,15 +19,16 @@ def train_command(config: Mapping[str, Any], **own: object) -> str:
     return shlex.join(["movierec", "train", *(f"{name}={value}" for name, value in own.items()), *kept])
 
 
-def evaluate_command(model: str, device: str, version: str, protocol: str) -> str:
-    """The command that measures a trained model by a protocol, given by its name."""
-    which = ["--model", model, "--device", device, "--version", version]
+def evaluate_command(data_set: str, model: str, device: str, version: str, protocol: str) -> str:
+    """The command that measures a data set's trained model by a protocol, given by its name."""
+    which = ["--data", data_set, "--model", model, "--device", device, "--version", version]
     return shlex.join(["movierec", "evaluate", *which, "--protocol", _option(protocol)])
 
 
-def compare_command(reports: Sequence[str], metric: str, protocol: str) -> str:
-    """The command that compares reports by a metric; reports: names such as `ease/cpu/VERSION`."""
-    return shlex.join(["movierec", "compare", "--metric", metric, "--protocol", _option(protocol), *reports])
+def compare_command(data_set: str, reports: Sequence[str], metric: str, protocol: str) -> str:
+    """The command that compares reports of a data set by a metric; reports: names such as `ease/cpu/VERSION`."""
+    how = ["--data", data_set, "--metric", metric, "--protocol", _option(protocol)]
+    return shlex.join(["movierec", "compare", *how, *reports])
 
 
 def _name(override: str) -> str:

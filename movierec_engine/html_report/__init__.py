@@ -9,11 +9,11 @@ from movierec_engine.store import ArtifactStore, replace_file
 __all__ = ["write_report"]
 
 
-def write_report(store: ArtifactStore, path: Path, metric: str = "ndcg@10") -> Path:
-    """Write the page of everything that the store has measured, in one step; returns its path.
+def write_report(store: ArtifactStore, data_set: str, path: Path, metric: str = "ndcg@10") -> Path:
+    """Write the page of everything that was measured on a data set, in one step; returns its path.
 
     metric: what models are compared by, such as ndcg@10 or auc. Raises StoreError for a store without reports and
     ConfigError for a metric that cannot be compared.
     """
-    replace_file(path, render(gather(store, metric)))
+    replace_file(path, render(gather(store, data_set, metric)))
     return path

@@ -17,17 +17,17 @@ Windows = dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]]
 """Model -> its rows of windows.parquet, and those of metrics.parquet by one metric."""
 
 
-def backtests(store: ArtifactStore, metric: str) -> list[Section]:
+def backtests(store: ArtifactStore, data_set: str, metric: str) -> list[Section]:
     """One section for each set of windows that backtests share; models of other windows are never in one chart."""
     found: dict[str, Windows] = {}
     notes = []
-    for slot in store.slots("backtest"):
+    for slot in store.slots("backtest", data_set):
         try:
             made = store.require(slot).verify()
             windows = pq.read_table(made.folder / WINDOWS_FILE).to_pylist()
             measures = pq.read_table(made.folder / METRICS_FILE).to_pylist()
             rows = [row for row in measures if row["metric"] == metric]
-            name = slot.path[0] if slot.path[1] == "cpu" else "/".join(slot.path)
+            name = slot.label
             found.setdefault(made.fingerprint, {})[name] = windows, rows
         except (MovierecError, OSError, KeyError, pa.ArrowException) as error:
             notes.append(Prose(f"A backtest cannot be shown: {within(store, error)}.", quiet=True))

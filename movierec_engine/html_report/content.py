@@ -41,19 +41,19 @@ _SAMPLED = (
 )
 
 
-def gather(store: ArtifactStore, metric: str) -> Page:
-    """Everything that the page says.
+def gather(store: ArtifactStore, data_set: str, metric: str) -> Page:
+    """Everything that the page says of a data set.
 
     Raises StoreError for a store without reports, and ConfigError for a metric by which no model is better or that no
     report has.
     """
     if metric.partition("@")[0] not in MORE_IS_BETTER:
         raise ConfigError(f"no model is better by {metric}; choose {', '.join(MORE_IS_BETTER)}, such as ndcg@10")
-    groups, notes = find_groups(store)
+    groups, notes = find_groups(store, data_set)
     if not groups:
         what = f" ({'; '.join(notes)})" if notes else ""
-        raise StoreError(f"there is no evaluation report in {store.root}{what}; `movierec demo` fills it")
-    promoted, missing = _promoted(store)
+        raise StoreError(f"there is no evaluation report of {data_set} in {store.root}{what}; `movierec demo` fills it")
+    promoted, missing = _promoted(store, data_set)
     rankings = (ranking for group in groups if (ranking := rank(store, group, metric, promoted)))
     shown = list(islice(rankings, MOST_PARTS))
     if not shown:
@@ -66,7 +66,13 @@ def gather(store: ArtifactStore, metric: str) -> Page:
         written_at=datetime.now(UTC).isoformat(timespec="seconds"),
         metric=words.metric_title(metric),
         parts=tuple(parts),
-        appendix=(*backtests(store, metric), *fold_in(store), *dials(store), *new_movies(store), *_appendix(shown)),
+        appendix=(
+            *backtests(store, data_set, metric),
+            *fold_in(store, data_set),
+            *dials(store, data_set),
+            *new_movies(store, data_set),
+            *_appendix(shown),
+        ),
         notes=(*notes, *missing, *left_out),
     )
 
@@ -118,10 +124,10 @@ def _appendix(rankings: Sequence[Ranking]) -> list[Section]:
     ]
 
 
-def _promoted(store: ArtifactStore) -> tuple[str, list[str]]:
+def _promoted(store: ArtifactStore, data_set: str) -> tuple[str, list[str]]:
     """The reference of the trained model that is served, or "", and what is wrong with the pointer."""
     try:
-        index = store.pointed(SERVING)
+        index = store.pointed(SERVING, data_set)
     except MovierecError as error:
         return "", [f"What is served cannot be told: {within(store, error)}."]
     return (str(index.parents.get("trained_model", "")) if index else ""), []

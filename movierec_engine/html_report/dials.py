@@ -36,14 +36,14 @@ _AXES = {
 }
 
 
-def dials(store: ArtifactStore) -> list[Section]:
+def dials(store: ArtifactStore, data_set: str) -> list[Section]:
     """One section with the charts and the numbers of every model that has prices; none where none has."""
     blocks: list[Block] = []
-    for slot in store.slots("dial_prices"):
+    for slot in store.slots("dial_prices", data_set):
         try:
             made = store.require(slot).verify()
             prices = _by_dial(pq.read_table(made.folder / PRICES_FILE).to_pylist())
-            name = slot.path[0] if slot.path[1] == "cpu" else "/".join(slot.path)
+            name = slot.label
             blocks += [_panels(name, prices, str(made.facts["data"])), _table(name, prices)]
         except (MovierecError, OSError, KeyError, pa.ArrowException) as error:
             blocks.append(Prose(f"Prices of taste dials cannot be shown: {within(store, error)}.", quiet=True))

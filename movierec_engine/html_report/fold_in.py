@@ -40,17 +40,17 @@ class Curve:
         return float(self.few[max(self.few)]["value"])
 
 
-def fold_in(store: ArtifactStore) -> list[Section]:
+def fold_in(store: ArtifactStore, data_set: str) -> list[Section]:
     """One section for each set of people whom models were measured on; unlike ones are never in one chart."""
     found: dict[tuple[Any, ...], dict[str, Curve]] = {}
     notes = []
-    for slot in store.slots(KIND):
+    for slot in store.slots(KIND, data_set):
         try:
             made = store.require(slot).verify()
             rows = curve_rows(made)
             curve = _curve(made.facts["folds"], made.facts["enough"], rows)
             people = (made.fingerprint, curve.folds, curve.popularity["users"], curve.popularity["value"], *curve.few)
-            name = slot.path[0] if slot.path[1] == "cpu" else "/".join(slot.path)
+            name = slot.label
             found.setdefault(people, {})[name] = curve
         except (MovierecError, OSError, KeyError) as error:
             notes.append(Prose(f"A fold-in curve cannot be shown: {within(store, error)}.", quiet=True))

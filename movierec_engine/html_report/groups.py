@@ -32,14 +32,14 @@ class Group:
         return max(one.artifact.version for one in self.reports.values())
 
 
-def find_groups(store: ArtifactStore) -> tuple[list[Group], list[str]]:
-    """Every group, those that models are ranked by before the others and the newest first; and what was left out.
+def find_groups(store: ArtifactStore, data_set: str) -> tuple[list[Group], list[str]]:
+    """Every group of a data set, those that models are ranked by first, then the newest; and what was left out.
 
     Of each model, device and fingerprint the report that LATEST names, or else the newest that can be read.
     """
     chosen: dict[str, list[tuple[Measured, bool]]] = {}
     notes: list[str] = []
-    for slot in store.slots("evaluation_report"):
+    for slot in store.slots("evaluation_report", data_set):
         found, damaged = _readable(store, slot)
         latest = _latest(store, slot)
         for one in found:

@@ -5,6 +5,7 @@ from movierec_engine.html_report.document import Answer
 from movierec_engine.html_report.ranking import Ranking
 from movierec_engine.html_report.segment_values import Segments
 from movierec_engine.html_report.segments import better_elsewhere, whom
+from movierec_engine.pipeline.promotion import named
 
 
 def headline(ranking: Ranking) -> str:
@@ -115,6 +116,7 @@ def _served(ranking: Ranking) -> Answer:
         text = f"The promoted index is of this very model, {which} that validation would choose."
         return Answer(question, ranking.served, text)
     if ranking.promoted:
-        model, device = [*ranking.promoted.split("/"), "", ""][1:3]
-        return Answer(question, f"{model} on {device}", "A trained version that is not among the reports of this part.")
+        return Answer(
+            question, named(ranking.promoted), "A trained version that is not among the reports of this part."
+        )
     return Answer(question, "Nothing promoted", "The API answers from the newest index until one is promoted.")

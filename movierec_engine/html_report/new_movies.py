@@ -14,13 +14,13 @@ METRIC = "ndcg@10"
 """What a share costs, whatever the page is about."""
 
 
-def new_movies(store: ArtifactStore) -> list[Section]:
+def new_movies(store: ArtifactStore, data_set: str) -> list[Section]:
     """One section with the charts and the numbers of every model that was measured; none where none was."""
     blocks: list[Block] = []
-    for slot in store.slots(KIND):
+    for slot in store.slots(KIND, data_set):
         try:
             made = store.require(slot).verify()
-            name = slot.path[0] if slot.path[1] == "cpu" else "/".join(slot.path)
+            name = slot.label
             blocks += _blocks(name, made.facts, share_rows(made), examples(made))
         except (MovierecError, OSError, KeyError, TypeError) as error:
             blocks.append(Prose(f"New movies cannot be shown: {within(store, error)}.", quiet=True))

@@ -64,18 +64,20 @@ def _commands(ranking: Ranking) -> Iterator[Command]:
     train, evaluate = [], []
     for name in ranking.names:
         report, artifact = ranking.report(name), ranking.reports[name].artifact
-        own = {"model": artifact.slot.path[0], "device": report.device, "seed": report.seed}
+        own = {"model": artifact.slot.model, "device": report.device, "seed": report.seed}
         train.append(train_command(artifact.config, **own))
-        evaluate.append(evaluate_command(report.model, report.device, _stamp(report.model_version), report.protocol))
+        evaluate.append(
+            evaluate_command(report.data, report.model, report.device, _stamp(report.model_version), report.protocol)
+        )
     yield Command("Train and evaluate every model again", tuple(train))
     yield Command("Evaluate the models that are in the store again", tuple(evaluate))
     if len(ranking.names) > 1:
-        protocol = ranking.report(ranking.leader).protocol
+        protocol, data = ranking.report(ranking.leader).protocol, ranking.report(ranking.leader).data
         reports = [_reference(ranking, name) for name in ranking.names]
         yield Command(
-            "The leaderboard and the paired comparison", (compare_command(reports, ranking.metric, protocol),)
+            "The leaderboard and the paired comparison", (compare_command(data, reports, ranking.metric, protocol),)
         )
-        pairs = tuple(compare_command([reports[0], other], ranking.by_segment, protocol) for other in reports[1:])
+        pairs = tuple(compare_command(data, [reports[0], other], ranking.by_segment, protocol) for other in reports[1:])
         title = f"{ranking.leader} and each other model, by every metric and every kind of users and items"
         if len(reports) > 2 or ranking.by_segment != ranking.metric:
             yield Command(title, pairs)

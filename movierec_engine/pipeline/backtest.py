@@ -33,7 +33,7 @@ from movierec_engine.pipeline.data import (
 )
 from movierec_engine.pipeline.evaluation import evaluate_model
 from movierec_engine.pipeline.training import model_slot, pretrained_models, train_model, trained_model_key
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import Artifact, ArtifactStore, content_key
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def backtest(
         pq.write_table(pa.Table.from_pylist(measures), folder / METRICS_FILE)
 
     return store.publish(
-        model_slot("backtest", settings.model_name, settings.device),
+        model_slot("backtest", settings),
         write,
         key=content_key([row["report"] for row in rows]),
         fingerprint=content_key([row["fingerprint"] for row in rows]),
@@ -111,7 +111,7 @@ def backtest_table(made: Artifact, metric: str) -> Table:
     windows = pq.read_table(made.folder / WINDOWS_FILE).to_pylist()
     measures = pq.read_table(made.folder / METRICS_FILE).to_pylist()
     table = Table(
-        title=f"{made.slot.path[0]} on {made.slot.path[1]}: backtest of {metric}, {made.facts['data']}, full ranking",
+        title=f"{made.slot.model} on {made.slot.device}: backtest of {metric}, {made.facts['data']}, full ranking",
         caption="Each window tests a model that was trained on what came before it, on equally many interactions. "
         "New users have no history, and are answered by popularity.",
         caption_justify="left",
@@ -137,11 +137,11 @@ def _measured(
     own: ArtifactStore, settings: Settings, splits: Artifact, raw_movies: Artifact, origin: Origin | None
 ) -> Artifact:
     """The report of the model on a window's split, made now unless the store has it already."""
-    slot = model_slot("trained_model", settings.model_name, settings.device)
+    slot = model_slot("trained_model", settings)
     key = trained_model_key(settings, splits, pretrained_models(own, settings))
     with suppress(StoreError):  # a damaged version is made again
         if trained := own.find(slot, key):
-            for report in reversed(own.versions(Slot("evaluation_report", slot.path))):
+            for report in reversed(own.versions(slot.beside("evaluation_report"))):
                 if report.parents["trained_model"] == trained.verify().reference:
                     EvaluationReport.load(report.verify().folder)
                     return report

@@ -34,7 +34,7 @@ from movierec_engine.models.classic.popularity import Popularity
 from movierec_engine.models.registry import MODEL_NAMES, load_model, model_class
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import fit
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import Artifact, ArtifactStore, content_key
 
 if TYPE_CHECKING:
     from movierec_engine.models.base import Recommender
@@ -77,7 +77,7 @@ def run_canaries(store: ArtifactStore, trained_model: Artifact, origin: Origin |
     unordered = ndcg_of_random_order(floor.rankings)
     findings.append(falls_to_the_floor(reached.per_user[ndcg], floor.per_user[ndcg], unordered))
     return store.publish(
-        Slot("leak_canaries", trained_model.slot.path),
+        trained_model.slot.beside("leak_canaries"),
         partial(save_findings, findings),
         key=content_key(trained_model.reference),
         fingerprint=trained_model.fingerprint,
@@ -91,7 +91,7 @@ def run_canaries(store: ArtifactStore, trained_model: Artifact, origin: Origin |
             ],
             "seconds": time.perf_counter() - started,
         },
-        newest=store.latest(trained_model.slot) == trained_model,
+        newest=lambda: store.latest(trained_model.slot) == trained_model,
     )
 
 

@@ -59,21 +59,24 @@ class SegmentVerdict:
     verdict: Verdict
 
 
-def reports_to_compare(store: ArtifactStore, names: Sequence[str], protocol: Protocol | None = None) -> list[Measured]:
-    """The named reports; without names the newest of every model that has the fingerprint of the newest.
+def reports_to_compare(
+    store: ArtifactStore, data_set: str, names: Sequence[str], protocol: Protocol | None = None
+) -> list[Measured]:
+    """The named reports of a data set; without names the newest of every model that has the fingerprint of the newest.
 
     Raises StoreError for what is not there, MovierecError for reports that may not be compared or a single one.
     """
     if names:
-        measured = [find_report(store, name, protocol) for name in names]
+        measured = [find_report(store, data_set, name, protocol) for name in names]
     else:
-        ranked = [one for one in newest_reports(store) if protocol is None or one.report.protocol == protocol.name]
+        ranked = newest_reports(store, data_set)
+        ranked = [one for one in ranked if protocol is None or one.report.protocol == protocol.name]
         if protocol is None:
             ranked = [one for one in ranked if store.latest(one.artifact.slot) == one.artifact]
         measured = [one for one in ranked if one.report.fingerprint == ranked[0].report.fingerprint]
     if len({one.artifact.reference for one in measured}) < 2:
         raise MovierecError(
-            f"there are not two reports to compare in {store.root}; name two models that were evaluated"
+            f"there are not two reports of {data_set} to compare in {store.root}; name two models that were evaluated"
         )
     comparable(measured)
     return measured
@@ -169,7 +172,7 @@ def publish_board(store: ArtifactStore, compared: Board, origin: Origin | None =
     measured = compared.measured
     reports = {name: one.artifact.reference for name, one in measured.items()}
     return store.publish(
-        Slot("comparison"),
+        Slot("comparison", next(iter(measured.values())).artifact.slot.data_set),
         lambda folder: pq.write_table(pa.Table.from_pylist(rows), folder / "comparison.parquet"),
         key=content_key(sorted(reports.values()), compared.metric, compared.part),
         fingerprint=next(iter(measured.values())).report.fingerprint,

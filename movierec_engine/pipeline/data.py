@@ -37,7 +37,7 @@ SPLIT_SETTINGS = ("split", "split_seed", "train_ratio", "val_ratio")
 
 def data_slot(kind: str, config: DataConfig) -> Slot:
     """Where a data step's versions stand: `<kind>/<data set>`."""
-    return Slot(kind, (config.name,))
+    return Slot(kind, config.name)
 
 
 def ingest_ratings(
@@ -47,7 +47,7 @@ def ingest_ratings(
 
     feedback_root: the store in which feedback is logged, where it is not this one.
     """
-    feedback = FeedbackLog(log_file(feedback_root or store.root, data_slot("raw_ratings", config).path[0])).intake()
+    feedback = FeedbackLog(log_file(feedback_root or store.root, config.name)).intake()
     ratings, taken = with_feedback(read_ratings(config), feedback, lambda: read_movies(config), config)
     tables = [ratings.table] if ratings.negatives is None else [ratings.table, ratings.negatives]
     facts = {

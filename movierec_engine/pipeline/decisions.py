@@ -1,10 +1,10 @@
-"""The record of what was decided about what is served, and which versions were served before.
+"""The record of what was decided about what is served of a data set, and which versions were served before.
 
 A decision is an artifact of kind `release_decision`; decision.json has all of it, the manifest's facts all but the
-evidence. It is written before the `serving` pointer moves. A process that is killed in between leaves a decision that
-was not carried out: the pointer is the truth, every decision names what the pointer named when it was made, and so the
-next one tells what became of the last. Decisions are never pruned, and name artifacts in their facts instead of having
-them as parents, since the record outlives what it is about.
+evidence. It is written before the pointers `serving` and `pinned` move, which then name it. A process that is killed in
+between leaves a decision that was not carried out: the pointers are the truth, every decision says how they stood when
+it was made, and so the next one tells what became of the last. Decisions are never pruned, and name artifacts in their
+facts instead of having them as parents, since the record outlives what it is about.
 """
 
 import getpass
@@ -36,6 +36,7 @@ _LOCK_SECONDS = 600
 class Decision:
     """One decision; versions are references `<slot>/<version>`, empty where there is none."""
 
+    data_set: str
     verdict: str
     """promoted, kept (the champion holds), refused (the challenger failed a check), unchanged (it is served already and
     nothing was recorded), rolled back, pinned, unpinned or pruned."""
@@ -57,15 +58,19 @@ class Decision:
     evidence: dict[str, Any] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
     """Who or what decided: dagster_run_id, or user."""
+    moved_by: str = ""
+    """The decision that let the pointer name the champion; filled in when it is recorded, as all that follows."""
+    pinned_by: str = ""
+    """The decision by which the champion was pinned, while that held."""
     at: str = ""
-    """When, in ISO 8601; with `reference` filled in when it is recorded."""
+    """When, in ISO 8601."""
     reference: str = ""
 
 
 @contextmanager
-def deciding(store: ArtifactStore) -> Iterator[None]:
-    """One decision at a time: what it looks at stays until it is carried out. A killed process lets go of it."""
-    lock = store.pointer_file(SERVING).with_name("decisions.lock")
+def deciding(store: ArtifactStore, data_set: str) -> Iterator[None]:
+    """One decision about a data set at a time: what it looks at stays until it is carried out. A killed one lets go."""
+    lock = store.pointer_file(SERVING, data_set).with_name("decisions.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(lock, timeout=_LOCK_SECONDS):
@@ -76,14 +81,16 @@ def deciding(store: ArtifactStore) -> Iterator[None]:
 
 def record(store: ArtifactStore, decision: Decision, origin: Origin | None) -> Decision:
     """Write a decision down; returns it with its time and its reference."""
-    decision = replace(decision, origin=dict(origin or {"user": _user()}))
+    _, moved_by, pinned_by = _pointers(store, decision.data_set)
+    origin = dict(origin or {"user": _user()})
+    decision = replace(decision, origin=origin, moved_by=moved_by, pinned_by=pinned_by)
     content = {name: value for name, value in asdict(decision).items() if name not in ("at", "reference")}
 
     def write(folder: Path) -> None:
         (folder / DECISION_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
     made = store.publish(
-        Slot(KIND),
+        Slot(KIND, decision.data_set),
         write,
         key=content_key(content),
         fingerprint=str(decision.evidence.get("fingerprint", "")),
@@ -94,7 +101,7 @@ def record(store: ArtifactStore, decision: Decision, origin: Origin | None) -> D
 
 
 def carry_out(store: ArtifactStore, decision: Decision, index: Artifact, details: dict[str, Any] | None = None) -> None:
-    """Let the pointer name what was decided; a pin on another version holds no more, and goes.
+    """Let the pointer name what was decided; a pin on what was served before holds no more, and goes.
 
     MLflow's registry is told last, still one decision at a time, so that its alias names what the pointer does.
     """
@@ -106,16 +113,15 @@ def carry_out(store: ArtifactStore, decision: Decision, index: Artifact, details
         **(details or {}),
     }
     store.point(SERVING, index, evidence)
-    if _named(store, PINNED) != index.reference:
-        store.unpoint(PINNED)
-    registry.follow(store, index)
+    store.unpoint(PINNED, decision.data_set)
+    registry.follow(store, decision.data_set)
 
 
-def decisions(store: ArtifactStore) -> list[Decision]:
-    """Every readable decision, oldest first."""
+def decisions(store: ArtifactStore, data_set: str) -> list[Decision]:
+    """Every readable decision about a data set, oldest first."""
     known = {item.name for item in fields(Decision)}
     found = []
-    for made in store.versions(Slot(KIND)):
+    for made in store.versions(Slot(KIND, data_set)):
         try:
             content = json.loads((made.verify(DECISION_FILE).folder / DECISION_FILE).read_text(encoding="utf-8"))
             known_values = {name: value for name, value in content.items() if name in known}
@@ -126,35 +132,36 @@ def decisions(store: ArtifactStore) -> list[Decision]:
 
 
 def carried_out(store: ArtifactStore, made: list[Decision]) -> list[bool]:
-    """Whether each of all decisions, oldest first, was carried out: whether the next one, or the pointer, found it so.
+    """Whether each of all decisions about a data set, oldest first, was carried out: whether the pointers, as the next
+    one or whoever looks now found them, stand as it would have them.
 
-    One that was not was interrupted between its record and the pointer.
+    One that was not was interrupted between its record and the pointers.
     """
-    return [decision.served == found for decision, found in zip(made, _found_after(store, made), strict=True)]
+    return [_decided(decision) == found for decision, found in zip(made, _found_after(store, made), strict=True)]
 
 
-def releases(store: ArtifactStore) -> list[str]:
-    """References of the indices that were served, the one that is served now last.
+def releases(store: ArtifactStore, data_set: str) -> list[str]:
+    """References of the indices of a data set that were served, the one that is served now last.
 
     Rolling back takes away what it rolled back from, so that going back twice goes back two.
     """
-    made = decisions(store)
+    made = decisions(store, data_set)
     order = [made[0].champion] if made and made[0].champion else []
-    for decision, found in zip(made, _found_after(store, made), strict=True):
+    for decision, (found, *_) in zip(made, _found_after(store, made), strict=True):
         if not found or order[-1:] == [found]:
             continue
         if decision.verdict == ROLLED_BACK and found in order:
             del order[len(order) - order[::-1].index(found) :]
         else:
             order.append(found)
-    now = served_reference(store)
+    now = served_reference(store, data_set)
     return order if made or not now else [now]
 
 
-def rolled_back_from(store: ArtifactStore) -> set[str]:
-    """Keys of the trained models that were rolled back from and not served since: the gate leaves them out."""
+def rolled_back_from(store: ArtifactStore, data_set: str) -> set[str]:
+    """Keys of a data set's trained models that were rolled back from and not served since: the gate leaves them out."""
     out: set[str] = set()
-    for decision in decisions(store):
+    for decision in decisions(store, data_set):
         if decision.verdict == ROLLED_BACK and decision.champion_model:
             out.add(key_of(decision.champion_model))
         if decision.verdict in (PROMOTED, ROLLED_BACK) and decision.challenger_model:
@@ -167,18 +174,21 @@ def key_of(reference: str) -> str:
     return [*reference.rsplit("/", 1)[-1].split("-"), "", ""][1]
 
 
-def served_reference(store: ArtifactStore) -> str:
+def served_reference(store: ArtifactStore, data_set: str) -> str:
     """What the pointer names, be it still there or not; "" while it names nothing that can be read."""
-    return _named(store, SERVING)
+    return _pointers(store, data_set)[0]
 
 
-def pin_of(store: ArtifactStore) -> dict[str, Any] | None:
+def pin_of(store: ArtifactStore, data_set: str) -> dict[str, Any] | None:
     """The pin that holds: its reference, since when, and its evidence with the reason.
 
+    It holds for one release: not for the same version once that is served again by a later decision.
     Raises StoreError for one that cannot be read: better nothing is replaced than what was pinned.
     """
-    pin = store.pointer(PINNED)
-    return pin if pin and pin.get("reference") == served_reference(store) else None
+    pin = store.pointer(PINNED, data_set)
+    serving = _content(store, SERVING, data_set)
+    same = pin and pin.get("reference") == serving.get("reference")
+    return pin if same and _evidence(pin).get("moved_by", "") == _evidence(serving).get("decision", "") else None
 
 
 def pinned_since(pin: dict[str, Any]) -> str:
@@ -187,17 +197,53 @@ def pinned_since(pin: dict[str, Any]) -> str:
     return f"pinned since {pin.get('since')}" + (f" ({reason})" if reason else "")
 
 
-def _found_after(store: ArtifactStore, made: list[Decision]) -> list[str]:
-    """What was served once each decision was over, as the next one found it, or the pointer names it now."""
-    return [decision.champion for decision in made[1:]] + ([served_reference(store)] if made else [])
+_Pointers = tuple[str, str, str]
+"""What is served, the decision that let it be, and the decision by which that is pinned; "" where there is none."""
 
 
-def _named(store: ArtifactStore, pointer: str) -> str:
+def _pointers(store: ArtifactStore, data_set: str) -> _Pointers:
+    """How a data set's pointers stand now, what cannot be read as if it was not there."""
+    serving = _content(store, SERVING, data_set)
     try:
-        content = store.pointer(pointer)
+        pin = pin_of(store, data_set)
     except StoreError:
-        return ""
-    return str(content.get("reference", "")) if content else ""
+        pin = None
+    return tuple(
+        str(one)
+        for one in (  # type: ignore[return-value]
+            serving.get("reference", ""),
+            _evidence(serving).get("decision", ""),
+            _evidence(pin).get("decision", ""),
+        )
+    )
+
+
+def _decided(decision: Decision) -> _Pointers:
+    """How the pointers stand once a decision is carried out."""
+    if decision.verdict in (PROMOTED, ROLLED_BACK):
+        return decision.served, decision.reference, ""
+    pins = {PIN: decision.reference, UNPIN: ""}
+    return decision.served, decision.moved_by, pins.get(decision.verdict, decision.pinned_by)
+
+
+def _found_after(store: ArtifactStore, made: list[Decision]) -> list[_Pointers]:
+    """How the pointers stood once each decision was over, as the next one found them, or as they stand now."""
+    if not made:
+        return []
+    found = [(decision.champion, decision.moved_by, decision.pinned_by) for decision in made[1:]]
+    return [*found, _pointers(store, made[0].data_set)]
+
+
+def _content(store: ArtifactStore, pointer: str, data_set: str) -> dict[str, Any]:
+    try:
+        return store.pointer(pointer, data_set) or {}
+    except StoreError:
+        return {}
+
+
+def _evidence(pointer: dict[str, Any] | None) -> dict[str, Any]:
+    evidence = (pointer or {}).get("evidence")
+    return evidence if isinstance(evidence, dict) else {}
 
 
 def _user() -> str:

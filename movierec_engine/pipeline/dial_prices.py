@@ -16,7 +16,7 @@ from movierec_engine.data.ratings import Movies
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import movies_of
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import Artifact, ArtifactStore, content_key
 
 PRICES_FILE = "prices.parquet"
 
@@ -38,7 +38,7 @@ def measure_dials(store: ArtifactStore, trained_model: Artifact, origin: Origin 
         pq.write_table(pa.Table.from_pylist([asdict(price) for price in prices]), folder / PRICES_FILE)
 
     return store.publish(
-        Slot("dial_prices", trained_model.slot.path),
+        trained_model.slot.beside("dial_prices"),
         write,
         key=content_key(trained_model.reference, raw_movies.key, SETTINGS, K, CANDIDATES),
         fingerprint=trained_model.fingerprint,
@@ -46,7 +46,7 @@ def measure_dials(store: ArtifactStore, trained_model: Artifact, origin: Origin 
         parents={"trained_model": trained_model, "splits": splits, "raw_movies": raw_movies},
         origin={**trained_model.origin, **(origin or {})},
         facts={"part": "validation", "data": trained_model.config["data"]["name"], "k": K, "candidates": CANDIDATES},
-        newest=store.latest(trained_model.slot) == trained_model,
+        newest=lambda: store.latest(trained_model.slot) == trained_model,
     )
 
 
@@ -55,7 +55,7 @@ def dials_table(made: Artifact) -> Table:
     rows = pq.read_table(made.folder / PRICES_FILE).to_pylist()
     measures = list(dict.fromkeys(row["measure"] for row in rows))
     table = Table(
-        title=f"{made.slot.path[0]} on {made.slot.path[1]}: what taste dials cost, {made.facts['data']}, validation",
+        title=f"{made.slot.model} on {made.slot.device}: what taste dials cost, {made.facts['data']}, validation",
         caption=f"Lists of {made.facts['k']}, each dial alone over the model's best {made.facts['candidates']}. "
         "A divergence is from the shares in each user's history: lower is nearer.\n"
         "*: the 95 % interval of the users' differences from setting 0 does not hold 0.",

@@ -10,7 +10,7 @@ from movierec_engine.evaluation.protocols import Protocol
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import peak_memory_mb
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import Artifact, ArtifactStore, content_key
 from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
 
 
@@ -39,12 +39,15 @@ def evaluate_model(
     heldout = parts.test_heldout(Movies.load(raw_movies.verify().folder))
     if protocol is not None:
         heldout = protocol.of(heldout)
-    current = heldout.protocol == protocol_of(parts) and store.latest(trained_model.slot) == trained_model
+
+    def current() -> bool:
+        return heldout.protocol == protocol_of(parts) and store.latest(trained_model.slot) == trained_model
+
     started = time.perf_counter()
     evaluation = evaluator.evaluate(model, heldout)
     report = EvaluationReport(
         model=model.name,
-        device=trained_model.slot.path[1],
+        device=trained_model.slot.device,
         model_version=trained_model.version,
         data=trained_model.config["data"]["name"],
         protocol=heldout.protocol,
@@ -75,7 +78,7 @@ def evaluate_model(
         },
         model_config=trained_model.config["model"],
     )
-    if current:
+    if current():
         tracker.log({f"test/{name}": value for name, value in evaluation.metrics.items()})
 
     def write(folder: Path) -> None:
@@ -83,7 +86,7 @@ def evaluate_model(
         save_tables(evaluation, evaluator.config.k_values, folder)
 
     return store.publish(
-        Slot("evaluation_report", trained_model.slot.path),
+        trained_model.slot.beside("evaluation_report"),
         write,
         key=content_key(trained_model.reference, raw_movies.key, heldout.protocol),
         fingerprint=report.fingerprint,

@@ -36,7 +36,7 @@ from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.canaries import trained_again
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import peak_memory_mb
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import Artifact, ArtifactStore, content_key
 
 if TYPE_CHECKING:
     from movierec_engine.models.base import Recommender
@@ -73,7 +73,7 @@ def measure_fold_in(
         pq.write_table(table, folder / CURVE_FILE)
 
     return store.publish(
-        Slot(KIND, trained_model.slot.path),
+        trained_model.slot.beside(KIND),
         write,
         key=content_key(trained_model.reference, folds),
         fingerprint=trained_model.fingerprint,
@@ -90,7 +90,7 @@ def measure_fold_in(
             "training_seconds": sum(seconds),
             "peak_memory_mb": peak_memory_mb(),
         },
-        newest=store.latest(trained_model.slot) == trained_model,
+        newest=lambda: store.latest(trained_model.slot) == trained_model,
     )
 
 
@@ -102,8 +102,8 @@ def curve_rows(made: Artifact, part: Part = REPORTED_ON) -> list[dict[str, Any]]
     if not decided_on_validation(made):
         raise StoreError(
             f"{made.folder}: was measured by an older program, which decided on the test items from how many movies on "
-            f"fold-in is enough; measure it again by movierec fidelity --model {made.slot.path[0]} "
-            f"--device {made.slot.path[1]}"
+            f"fold-in is enough; measure it again by movierec fidelity --model {made.slot.model} "
+            f"--device {made.slot.device}"
         )
     try:
         rows: list[dict[str, Any]] = pq.read_table(made.folder / CURVE_FILE, filters=[("part", "=", part)]).to_pylist()
@@ -128,8 +128,7 @@ def fold_in_table(made: Artifact) -> Table:
         else "There is no size from which on fold-in is significantly better than popularity (decided on validation)."
     )
     table = Table(
-        title=f"{made.slot.path[0]} on {made.slot.path[1]}: ndcg@10 on test of {facts['users']:,} people it has "
-        "not met",
+        title=f"{made.slot.model} on {made.slot.device}: ndcg@10 on test of {facts['users']:,} people it has not met",
         caption=f"{found} All people with at least {LEAST_HISTORY} train interactions, held out in {facts['folds']} "
         f"folds, with {facts['draws']} random choices of their movies averaged. Every row is on test: full ranking, "
         "the same items masked. p and *: test's own significance, the larger p of bootstrap and Wilcoxon, "
@@ -161,7 +160,7 @@ def _trained_without(
     seconds: list[float],
 ) -> Iterator[tuple[NDArray[np.int64], "Recommender"]]:
     """The users of each fold and a model trained without them, with a log line a fold; writes each one's seconds."""
-    name, started = trained_model.slot.path[0], time.perf_counter()
+    name, started = trained_model.slot.model, time.perf_counter()
     for number, users in enumerate(held_out):
         passed = f", {time.perf_counter() - started:,.0f} s so far" if number else ""
         log.info(

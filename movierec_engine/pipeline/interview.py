@@ -17,7 +17,7 @@ from movierec_engine.interview import choose_questions, choosing_panel, measurin
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import movies_of
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import Artifact, ArtifactStore, content_key
 
 KIND = "interview"
 QUESTIONS_FILE = "questions.parquet"
@@ -70,7 +70,7 @@ def hold_interview(
         pq.write_table(table, folder / QUESTIONS_FILE)
 
     return store.publish(
-        Slot(KIND, trained_model.slot.path),
+        trained_model.slot.beside(KIND),
         write,
         key=content_key(trained_model.reference, raw_movies.key, questions),
         fingerprint=trained_model.fingerprint,
@@ -85,7 +85,7 @@ def hold_interview(
             "comparison": {name: compared[name] for name in _COMPARED},
             "seconds": time.perf_counter() - started,
         },
-        newest=store.latest(trained_model.slot) == trained_model,
+        newest=lambda: store.latest(trained_model.slot) == trained_model,
     )
 
 
@@ -95,7 +95,7 @@ def interview_table(made: Artifact) -> Table:
     rows = pq.read_table(made.folder / QUESTIONS_FILE).to_pylist()
     found = "" if rows else "No movie is worth asking about: none raises the mean. "
     table = Table(
-        title=f"{made.slot.path[0]} on {made.slot.path[1]}: what to ask a newcomer",
+        title=f"{made.slot.model} on {made.slot.device}: what to ask a newcomer",
         caption=f"{found}Chosen by ndcg@10 on validation of {facts['users']:,} users, "
         f"{facts['validation']['nothing']:.4f} where nothing is asked. On test of {compared['users']:,} others: "
         f"{facts['test']['chosen']:.4f}, against {facts['test']['popular']:.4f} when asked about the "

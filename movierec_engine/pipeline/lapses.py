@@ -10,7 +10,7 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.feedback import FeedbackLog, log_file
 from movierec_engine.feedback.summary import version_rates
 from movierec_engine.pipeline.decisions import releases
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, parse_reference
 
 RATES = ("click_rate", "like_rate")
 """Shares of the lists that were shown with a click, and with a rating of 4 or more."""
@@ -55,14 +55,14 @@ class Lapse:
     """Whether training again may mend it; else a person has to look."""
 
 
-def lapses(store: ArtifactStore, config: FreshnessConfig, now: datetime | None = None) -> list[Lapse]:
-    """Every way in which what is served has lapsed, none while nothing is served.
+def lapses(store: ArtifactStore, data_set: str, config: FreshnessConfig, now: datetime | None = None) -> list[Lapse]:
+    """Every way in which what is served of a data set has lapsed, none while nothing is served.
 
     A rate has lapsed where its whole 95 % interval (Wilson's, over lists) lies below the least that is asked for, or
     below the whole interval of the release before, which other people saw at another time: few lists show nothing, and
     a person has to judge. Raises FeedbackError when the log cannot be read, StoreError for a pointer to nothing.
     """
-    index = store.pointed(SERVING)
+    index = store.pointed(SERVING, data_set)
     if index is None:
         return []
     model = store.resolve(index.parents["trained_model"])
@@ -83,12 +83,12 @@ def _of_age(index: Artifact, model: Artifact, config: FreshnessConfig, now: date
 def _of_data(
     store: ArtifactStore, index: Artifact, model: Artifact, config: FreshnessConfig, now: datetime
 ) -> Iterator[Lapse]:
-    splits = store.latest(Slot("splits", (model.config["data"]["name"],)))
+    splits = store.latest(Slot("splits", model.slot.data_set))
     if splits is None or splits.fingerprint == model.fingerprint:
         return
     lag = now - datetime.fromisoformat(splits.created_at)
     if lag > timedelta(hours=config.data_lag_hours):
-        reports = (store.latest(slot) for slot in store.slots("evaluation_report"))
+        reports = (store.latest(slot) for slot in store.slots("evaluation_report", model.slot.data_set))
         measured = any(report is not None and report.fingerprint == splits.fingerprint for report in reports)
         kept = "models were measured on it, and `movierec models history` says why none is served"
         yield Lapse(
@@ -100,10 +100,10 @@ def _of_data(
 
 
 def _of_rates(store: ArtifactStore, index: Artifact, model: Artifact, config: FreshnessConfig) -> Iterator[Lapse]:
-    with closing(FeedbackLog(log_file(store.root, model.config["data"]["name"]))) as log:
+    with closing(FeedbackLog(log_file(store.root, index.slot.data_set))) as log:
         rates = version_rates(log)
     now = rates.get(_answering(index.reference))
-    before = next((reference for reference in reversed(releases(store)[:-1])), "")
+    before = next((reference for reference in reversed(releases(store, index.slot.data_set)[:-1])), "")
     then = rates.get(_answering(before)) if before and config.below_previous else None
     for rate, least in zip(RATES, (config.min_click_rate, config.min_like_rate), strict=True):
         if now is None:
@@ -117,9 +117,9 @@ def _of_rates(store: ArtifactStore, index: Artifact, model: Artifact, config: Fr
 
 
 def _answering(reference: str) -> tuple[str, str]:
-    """Model and version as exposures name them, of `faiss_index/<model>/<device>/<version>`."""
-    _, model, _, version = reference.split("/")
-    return model, version
+    """Model and version as exposures name them."""
+    slot, version = parse_reference(reference)
+    return slot.model, version
 
 
 def _rate(row: dict[str, Any], rate: str) -> str:

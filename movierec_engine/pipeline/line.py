@@ -50,8 +50,7 @@ def is_current(store: ArtifactStore, settings: Settings, splits: Artifact) -> bo
     """Whether the store holds a trained model of just these settings on this split, with its report and its index."""
     try:
         model, report, index = (
-            store.require(model_slot(kind, settings.model_name, settings.device))
-            for kind in ("trained_model", "evaluation_report", "faiss_index")
+            store.require(model_slot(kind, settings)) for kind in ("trained_model", "evaluation_report", "faiss_index")
         )
     except StoreError:
         return False

@@ -23,34 +23,34 @@ from movierec_engine.pipeline.decisions import (
 )
 from movierec_engine.pipeline.promotion import Champion, champion_of, checks_of, named, newest_index, weighed_into
 from movierec_engine.pipeline.training import find_trained_model
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.store import Artifact, ArtifactStore, Slot, parse_reference
 
 INDEX = "faiss_index"
 
 
-def find_index(store: ArtifactStore, name: str, device: str = "", version: str = "") -> Artifact:
-    """The index that a person means.
+def find_index(store: ArtifactStore, data_set: str, name: str, device: str = "", version: str = "") -> Artifact:
+    """The index of a data set that a person means.
 
-    name: a reference such as faiss_index/ease/cpu/VERSION or trained_model/ease/cpu/VERSION; or a model, `ease`,
-    `ease/cpu` or `ease/cpu/VERSION`. version: the index's or its trained model's, or the beginning of either; without
-    one the newest. Raises StoreError when there is none, or when several begin so.
+    name: a reference such as faiss_index/DATA_SET/ease/cpu/VERSION or trained_model/DATA_SET/ease/cpu/VERSION; or a
+    model, `ease`, `ease/cpu` or `ease/cpu/VERSION`. version: the index's or its trained model's, or the beginning of
+    either; without one the newest. Raises StoreError when there is none, or when several begin so.
     """
-    if name.startswith(f"{INDEX}/"):
-        return store.resolve(name)
-    model, named_device, named_version = [*name.removeprefix("trained_model/").strip("/").split("/"), "", ""][:3]
+    if name.startswith((f"{INDEX}/", "trained_model/")):
+        slot, named_version = parse_reference(name)
+        _require_of(slot, data_set, name)
+        if slot.kind == INDEX:
+            return store.get(slot, named_version)
+        model, named_device = slot.model, slot.device
+    else:
+        model, named_device, named_version = [*name.strip("/").split("/"), "", ""][:3]
     device, version = named_device or device, named_version or version
     if not version:
-        trained = find_trained_model(store, model, device)
+        trained = find_trained_model(store, data_set, model, device)
         index = newest_index(store, trained)
         if index is None:
             raise StoreError(f"{trained.reference} has no index to serve; materialize {INDEX} of it first")
         return index
-    indices = [
-        index
-        for slot in store.slots(INDEX)
-        if slot.path[0] == model and device in ("", slot.path[1])
-        for index in store.versions(slot)
-    ]
+    indices = [index for slot in store.slots(INDEX, data_set, model, device) for index in store.versions(slot)]
     return _only(store, [one for one in indices if _begins(one, version)], version, model)
 
 
@@ -70,8 +70,8 @@ def promote(
     an index that is missing files or does not match its checksums.
     Raises MovierecError, in one sentence, when it is not promoted.
     """
-    with deciding(store):
-        champion = champion_of(store)
+    with deciding(store, index.slot.data_set):
+        champion = champion_of(store, index.slot.data_set)
         if index == champion.index and not champion.damage:
             return _served_already(champion)
         model = store.resolve(index.parents["trained_model"])
@@ -93,6 +93,7 @@ def promote(
 
 def roll_back(
     store: ArtifactStore,
+    data_set: str,
     config: ReleaseConfig,
     *,
     to: str = "",
@@ -106,9 +107,9 @@ def roll_back(
     What is rolled back from is not promoted by the gate again. force: roll back though what is served is pinned.
     Raises MovierecError, in one sentence, when there is nothing to go back to.
     """
-    with deciding(store):
-        champion = champion_of(store)
-        index = find_kept(store, to) if to else _earlier(store, steps)
+    with deciding(store, data_set):
+        champion = champion_of(store, data_set)
+        index = find_kept(store, data_set, to) if to else _earlier(store, data_set, steps)
         if index == champion.index and not champion.damage:
             return _served_already(champion)
         model = store.resolve(index.parents["trained_model"])
@@ -120,43 +121,47 @@ def roll_back(
         return _move(store, ROLLED_BACK, sentence, champion, index, reason, evidence, origin)
 
 
-def pin(store: ArtifactStore, reason: str = "", origin: Origin | None = None) -> Decision:
+def pin(store: ArtifactStore, data_set: str, reason: str = "", origin: Origin | None = None) -> Decision:
     """Keep what is served: the gate does not replace it, and a person has to say force. Raises StoreError for none."""
-    with deciding(store):
-        champion = champion_of(store)
+    with deciding(store, data_set):
+        champion = champion_of(store, data_set)
         if champion.index is None or champion.damage:
-            raise StoreError(
-                f"there is nothing to pin: {champion.damage or f'nothing is served from {store.root}'}; promote first"
-            )
+            why = champion.damage or f"nothing of {data_set} is served from {store.root}"
+            raise StoreError(f"there is nothing to pin: {why}; promote first")
         decision = record(store, _steady(PIN, f"{champion.name} is pinned", champion, reason), origin)
-        store.point(PINNED, champion.index, {"decision": decision.reference, "reason": reason})
+        evidence = {"decision": decision.reference, "moved_by": decision.moved_by, "reason": reason}
+        store.point(PINNED, champion.index, evidence)
         return decision
 
 
-def unpin(store: ArtifactStore, reason: str = "", origin: Origin | None = None) -> Decision:
+def unpin(store: ArtifactStore, data_set: str, reason: str = "", origin: Origin | None = None) -> Decision:
     """Let the gate replace what is served again. Raises StoreError when nothing is pinned."""
-    with deciding(store):
-        if not store.pointer_file(PINNED).exists():
-            raise StoreError(f"nothing is pinned in {store.root}; `movierec models pin` pins what is served")
-        champion = champion_of(store)
+    with deciding(store, data_set):
+        if not store.pointer_file(PINNED, data_set).exists():
+            raise StoreError(
+                f"nothing of {data_set} is pinned in {store.root}; `movierec models pin` pins what is served"
+            )
+        champion = champion_of(store, data_set)
         decision = record(store, _steady(UNPIN, f"{champion.name} is no longer pinned", champion, reason), origin)
-        store.unpoint(PINNED)
+        store.unpoint(PINNED, data_set)
         return decision
 
 
-def find_kept(store: ArtifactStore, name: str) -> Artifact:
-    """An index in the store by its reference, its version or its trained model's, or the beginning of either."""
+def find_kept(store: ArtifactStore, data_set: str, name: str) -> Artifact:
+    """An index of a data set by its reference, its version or its trained model's, or the beginning of either."""
     if name.startswith(f"{INDEX}/"):
+        _require_of(parse_reference(name)[0], data_set, name)
         return store.resolve(name)
     version = name.rsplit("/", 1)[-1]
-    found = [index for slot in store.slots(INDEX) for index in store.versions(slot) if _begins(index, version)]
+    indices = [index for slot in store.slots(INDEX, data_set) for index in store.versions(slot)]
+    found = [index for index in indices if _begins(index, version)]
     return _only(store, found, version, "any model")
 
 
-def _earlier(store: ArtifactStore, steps: int) -> Artifact:
+def _earlier(store: ArtifactStore, data_set: str, steps: int) -> Artifact:
     """What was served `steps` releases ago, not counting those that are gone from the store."""
     kept = []
-    for reference in reversed(releases(store)[:-1]):
+    for reference in reversed(releases(store, data_set)[:-1]):
         try:
             kept.append(store.resolve(reference))
         except StoreError:  # pruned
@@ -181,7 +186,7 @@ def _check(
 
 
 def _refuse_if_pinned(store: ArtifactStore, champion: Champion) -> None:
-    if held := pin_of(store):
+    if held := pin_of(store, champion.data_set):
         raise MovierecError(f"{champion.reference} is {pinned_since(held)}; unpin it first, or force it")
 
 
@@ -196,6 +201,7 @@ def _move(
     origin: Origin | None,
 ) -> Decision:
     decision = Decision(
+        data_set=champion.data_set,
         verdict=verdict,
         sentence=sentence,
         by="hand",
@@ -208,12 +214,13 @@ def _move(
         evidence=evidence,
     )
     decision = record(store, decision, origin)
-    carry_out(store, decision, index, {"model": index.slot.path[0], "device": index.slot.path[1], "reason": reason})
+    carry_out(store, decision, index, {"model": index.slot.model, "device": index.slot.device, "reason": reason})
     return decision
 
 
 def _steady(verdict: str, sentence: str, champion: Champion, reason: str) -> Decision:
     return Decision(
+        data_set=champion.data_set,
         verdict=verdict,
         sentence=sentence,
         by="hand",
@@ -226,6 +233,11 @@ def _steady(verdict: str, sentence: str, champion: Champion, reason: str) -> Dec
 
 def _served_already(champion: Champion) -> Decision:
     return _steady(UNCHANGED, f"{champion.name} is served already", champion, "")
+
+
+def _require_of(slot: Slot, data_set: str, name: str) -> None:
+    if slot.data_set != data_set:
+        raise StoreError(f"{name} is of another data set than {data_set}; choose its own by --data {slot.data_set}")
 
 
 def _begins(index: Artifact, version: str) -> bool:

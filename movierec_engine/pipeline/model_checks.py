@@ -16,7 +16,7 @@ from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.evaluation.report import LISTS_FILE, USERS_FILE, EvaluationReport
 from movierec_engine.pipeline.data import load_split
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
+from movierec_engine.store import SERVING, Artifact, ArtifactStore
 
 PARITY_USERS = 1000
 """Users whose lists are asked of the API's code."""
@@ -133,7 +133,7 @@ def is_exact(faiss_index: Artifact) -> bool:
 
 def report_of(store: ArtifactStore, trained_model: Artifact) -> Artifact | None:
     """The newest report of just this trained model by its split's own protocol, or None."""
-    for report in reversed(store.versions(Slot("evaluation_report", trained_model.slot.path))):
+    for report in reversed(store.versions(trained_model.slot.beside("evaluation_report"))):
         same = report.parents.get("trained_model") == trained_model.reference
         if same and report.fingerprint == trained_model.fingerprint:
             return report
@@ -161,7 +161,7 @@ def answered_lists(
     """
     from movierec_engine.api.releases import Releases
 
-    releases = Releases(_Promoted(store, faiss_index))
+    releases = Releases(_Promoted(store, faiss_index), data_set=faiss_index.slot.data_set)
     served = releases.current()
     if served is None:
         raise StoreError(f"the API refuses {faiss_index.reference}: {', '.join(releases.snapshot().refused.values())}")
@@ -180,8 +180,8 @@ class _Promoted(ArtifactStore):
         super().__init__(store.root)
         self._index = faiss_index
 
-    def pointed(self, name: str) -> Artifact | None:
-        return self._index if name == SERVING else super().pointed(name)
+    def pointed(self, name: str, data_set: str) -> Artifact | None:
+        return self._index if name == SERVING else super().pointed(name, data_set)
 
 
 def first_difference(evaluated: list[int], answered: list[tuple[int, float]]) -> int:

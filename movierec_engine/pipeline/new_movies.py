@@ -40,7 +40,7 @@ from movierec_engine.new_movies import NEIGHBOURS, YEARS, NewMovies
 from movierec_engine.pipeline.canaries import trained_again
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import movies_of
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import Artifact, ArtifactStore, content_key
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def measure_new_movies(
         pq.write_table(pa.Table.from_pylist(rows, schema=_EXAMPLES_SCHEMA), folder / EXAMPLES_FILE)
 
     return store.publish(
-        Slot(KIND, trained_model.slot.path),
+        trained_model.slot.beside(KIND),
         write,
         key=content_key(trained_model.reference, raw_movies.key, NEIGHBOURS, YEARS, SHARES, K, folds),
         fingerprint=trained_model.fingerprint,
@@ -116,7 +116,7 @@ def measure_new_movies(
             "cold_items": cold,
             "seconds": time.perf_counter() - started,
         },
-        newest=store.latest(trained_model.slot) == trained_model,
+        newest=lambda: store.latest(trained_model.slot) == trained_model,
     )
 
 
@@ -158,7 +158,7 @@ def new_movies_table(made: Artifact) -> Table:
         f"{escape(example.title)} stands among {escape('; '.join(example.among))}." for example in examples(made)
     )
     table = Table(
-        title=f"{made.slot.path[0]} on {made.slot.path[1]}: new movies in lists of {facts['k']}, {facts['data']}, "
+        title=f"{made.slot.model} on {made.slot.device}: new movies in lists of {facts['k']}, {facts['data']}, "
         f"{facts['part']}",
         caption=f"{summary(facts)} {how_well}\n{lines}",
         caption_justify="left",
@@ -190,7 +190,7 @@ def _cold_items(
         for number, items in enumerate(held_out, start=1):
             log.info(
                 "new movies: part %d of %d, %s is trained again without %d items",
-                *(number, folds, trained_model.slot.path[0], len(items)),
+                *(number, folds, trained_model.slot.model, len(items)),
             )
             model = trained_again(store, trained_model, without_items(parts, items))
             yield items, placed(scores_of(model), items, heldout.catalogue)

@@ -51,7 +51,7 @@ from movierec_engine.pipeline.decisions import (
 )
 from movierec_engine.pipeline.reports import Measured, users_of
 from movierec_engine.pipeline.training import TRIAL_OF
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, parse_reference
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +71,9 @@ class Check:
 
 @dataclass(frozen=True)
 class Champion:
-    """What is served: its index and model; without them, why they cannot be told or used."""
+    """What is served of a data set: its index and model; without them, why they cannot be told or used."""
 
+    data_set: str
     reference: str = ""
     index: Artifact | None = None
     model: Artifact | None = None
@@ -96,9 +97,12 @@ def decide_release(
     """
     config = config or ReleaseConfig()
     metric = config.metric or leaderboard.facts["metric"]
-    with deciding(store):
+    data_set = leaderboard.slot.data_set
+    with deciding(store, data_set):
         model = challenger or store.resolve(leaderboard.facts["rows"][0]["trained_model"])
-        champion = champion_of(store)
+        if model.slot.data_set != data_set:
+            raise StoreError(f"{model.reference} is of another data set than {leaderboard.reference}; rank its own")
+        champion = champion_of(store, data_set)
         index = newest_index(store, model)
         if index and not champion.damage and index == champion.index:
             return _unchanged(champion, model)
@@ -115,6 +119,7 @@ def decide_release(
         }
         verdict, sentence = _judge(store, model, champion, checks, config, metric, evidence)
         decision = Decision(
+            data_set=data_set,
             verdict=verdict,
             sentence=sentence,
             by="gate",
@@ -133,21 +138,21 @@ def decide_release(
         return decision
 
 
-def champion_of(store: ArtifactStore) -> Champion:
-    """What the pointer names, and whether a server that starts now could still answer from it."""
+def champion_of(store: ArtifactStore, data_set: str) -> Champion:
+    """What a data set's pointer names, and whether a server that starts now could still answer from it."""
     try:
-        index = store.pointed(SERVING)
+        index = store.pointed(SERVING, data_set)
     except StoreError as error:
-        return Champion(served_reference(store), damage=str(error))
+        return Champion(data_set, served_reference(store, data_set), damage=str(error))
     if index is None:
-        return Champion()
+        return Champion(data_set)
     damage = damage_of(index)
     model = None
     try:
         model = store.resolve(index.parents["trained_model"])
     except (StoreError, KeyError) as error:
         damage = damage or str(error)
-    return Champion(index.reference, index, model, damage)
+    return Champion(data_set, index.reference, index, model, damage)
 
 
 def damage_of(index: Artifact) -> str:
@@ -163,7 +168,7 @@ def damage_of(index: Artifact) -> str:
 
 def newest_index(store: ArtifactStore, model: Artifact) -> Artifact | None:
     """The newest index of just this trained model."""
-    for index in reversed(store.versions(Slot("faiss_index", model.slot.path))):
+    for index in reversed(store.versions(model.slot.beside("faiss_index"))):
         if index.parents.get("trained_model") == model.reference:
             return index
     return None
@@ -172,7 +177,7 @@ def newest_index(store: ArtifactStore, model: Artifact) -> Artifact | None:
 def checks_of(store: ArtifactStore, model: Artifact, index: Artifact | None, config: ReleaseConfig) -> list[Check]:
     """What must hold of an index before it is served, whatever its model's metrics are; the first that fails last."""
     if index is None:
-        sentence = f"{model.reference} has no index to serve; materialize faiss_index/{'/'.join(model.slot.path)} first"
+        sentence = f"{model.reference} has no index to serve; materialize {model.slot.beside('faiss_index')} first"
         return [Check("index_is_there", False, sentence)]
     checks = [Check("index_is_there", True, f"{index.reference} is the newest index of its model")]
     damage = damage_of(index)
@@ -185,7 +190,7 @@ def checks_of(store: ArtifactStore, model: Artifact, index: Artifact | None, con
     checks.append(Check(recall.name, recall.passed, recall.sentence, forcible=True))
     if model_checks.is_exact(index):
         checks.append(_parity(store, index))
-    for canaries in reversed(store.versions(Slot("leak_canaries", model.slot.path))):
+    for canaries in reversed(store.versions(model.slot.beside("leak_canaries"))):
         if canaries.parents.get("trained_model") == model.reference:
             failed = [finding["name"] for finding in canaries.facts["findings"] if not finding["passed"]]
             sentence = f"{canaries.reference} found {', '.join(failed) or 'no leak'}"
@@ -214,8 +219,8 @@ def comparisons_of(
         row = {
             "name": named(other.reference) if role == BASELINE else f"{role} {named(other.reference)}",
             "role": role,
-            "model": other.slot.path[0],
-            "device": other.slot.path[1],
+            "model": other.slot.model,
+            "device": other.slot.device,
             "trained_model": other.reference,
         }
         try:
@@ -230,30 +235,33 @@ def report_of(store: ArtifactStore, model: Artifact) -> Measured:
     """The newest report of just this trained model by its split's own protocol. Raises StoreError without one."""
     made = model_checks.report_of(store, model)
     if made is None:
-        raise StoreError(f"{model.reference} has no report; `movierec evaluate --model {model.slot.path[0]}` makes one")
+        raise StoreError(f"{model.reference} has no report; `movierec evaluate --model {model.slot.model}` makes one")
     return Measured(made, EvaluationReport.load(made.folder))
 
 
-def tuning_trials(store: ArtifactStore) -> Counter[str]:
-    """How many trials of sweeps in the store were spent on each model; a model that is not there has its defaults.
+def tuning_trials(store: ArtifactStore, data_set: str) -> Counter[str]:
+    """How many trials of a data set's sweeps were spent on each model; a model that is not there has its defaults.
 
     Comparisons are fair where the numbers are alike: baselines get the same tuning budget.
     """
     spent: Counter[str] = Counter()
-    for sweep in store.versions(Slot("sweep")):
+    for sweep in store.versions(Slot("sweep", data_set)):
         try:
             spent.update(pq.read_table(sweep.folder / "trials.parquet", columns=["model"])["model"].to_pylist())
         except (OSError, pa.ArrowException):  # damaged; the others still count
             continue
-    for slot in store.slots("evaluation_report"):
-        spent[slot.path[0]] += sum("wandb_sweep_id" in report.origin for report in store.versions(slot))
+    for slot in store.slots("evaluation_report", data_set):
+        spent[slot.model] += sum("wandb_sweep_id" in report.origin for report in store.versions(slot))
     return spent
 
 
 def named(reference: str) -> str:
     """A version for people: `ease on cpu`."""
-    parts = reference.split("/")
-    return f"{parts[1]} on {parts[2]}" if len(parts) == 4 else reference
+    try:
+        slot, _ = parse_reference(reference)
+    except StoreError:
+        return reference
+    return f"{slot.model} on {slot.device}" if slot.model else reference
 
 
 def _judge(
@@ -286,10 +294,10 @@ def _judge(
 
 def _held(store: ArtifactStore, model: Artifact, champion: Champion) -> str:
     """Why the champion stays whatever the challenger is worth, or ""."""
-    pin = pin_of(store)
+    pin = pin_of(store, model.slot.data_set)
     if pin and not champion.damage:
         return f"it is {pinned_since(pin)}; unpin it first"
-    if champion.model != model and key_of(model.reference) in rolled_back_from(store):
+    if champion.model != model and key_of(model.reference) in rolled_back_from(store, model.slot.data_set):
         return f"{named(model.reference)} was rolled back from, so that only a person can promote it again"
     return ""
 
@@ -305,7 +313,7 @@ def _outweighed(
         return f"the validation {metric} of {named(model.reference)}, next to {lost['name']}, {lost['sentence']}"
     if before and not champion.damage and not compared and before.slot != model.slot:
         return (
-            f"the data has changed since, and neither {before.slot.path[0]} nor a baseline was measured on it; "
+            f"the data has changed since, and neither {before.slot.model} nor a baseline was measured on it; "
             "train one of them on it first"
         )
     return ""
@@ -321,8 +329,8 @@ def weighed_into(
 ) -> list[dict[str, Any]]:
     """The comparisons, which also go into the evidence, with the baselines that are missing and the tuning budgets."""
     compared = list(comparisons_of(store, model, champion, config, metric))
-    there = {model.slot.path[0], *(row["model"] for row in compared)}
-    trials = tuning_trials(store)
+    there = {model.slot.model, *(row["model"] for row in compared)}
+    trials = tuning_trials(store, model.slot.data_set)
     evidence["comparisons"] = compared
     evidence["baselines_missing"] = [name for name in config.above if name not in there]
     evidence["tuning_trials"] = {name: trials[name] for name in sorted(there)}
@@ -360,12 +368,11 @@ def _others(
                 seen.add(other.reference)
                 yield role, other
     for name in config.above:
-        if name == model.slot.path[0]:
+        if name == model.slot.model:
             continue
         reports = (
             report
-            for slot in store.slots("evaluation_report")
-            if slot.path[0] == name
+            for slot in store.slots("evaluation_report", model.slot.data_set, name)
             for report in store.versions(slot)
             if report.fingerprint == model.fingerprint and TRIAL_OF not in report.origin
         )
@@ -379,7 +386,7 @@ def _successors(store: ArtifactStore, champion: Artifact, fingerprint: str) -> l
     """Models of the champion's kind that were measured on other data; of its own settings first, then the newest."""
     measured = {
         report.parents["trained_model"]
-        for report in store.versions(Slot("evaluation_report", champion.slot.path))
+        for report in store.versions(champion.slot.beside("evaluation_report"))
         if report.fingerprint == fingerprint
     }
     versions = (one for one in store.versions(champion.slot) if TRIAL_OF not in one.origin)
@@ -390,6 +397,7 @@ def _successors(store: ArtifactStore, champion: Artifact, fingerprint: str) -> l
 
 def _unchanged(champion: Champion, model: Artifact) -> Decision:
     return Decision(
+        data_set=model.slot.data_set,
         verdict=UNCHANGED,
         sentence=f"{champion.name} is served already",
         by="gate",

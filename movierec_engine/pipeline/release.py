@@ -38,9 +38,9 @@ def build_faiss_index(
     movies = complete_movies(Movies.load(raw_movies.verify().folder), model.items.ids).of(model.items)
     fidelity = _fidelity(store, trained_model)
     enough = None if fidelity is None else Enough(fidelity.facts["enough"], measured=True)
-    index = build_index(model, load_split(splits).known(), movies, config, trained_model.slot.path[1], enough)
+    index = build_index(model, load_split(splits).known(), movies, config, trained_model.slot.device, enough)
     return store.publish(
-        Slot("faiss_index", trained_model.slot.path),
+        trained_model.slot.beside("faiss_index"),
         index.save,
         key=index_key(store, trained_model, raw_movies, config),
         fingerprint=trained_model.fingerprint,
@@ -53,13 +53,13 @@ def build_faiss_index(
         },
         origin={**trained_model.origin, **(origin or {})},
         facts=asdict(index.facts),
-        newest=store.latest(trained_model.slot) == trained_model,
+        newest=lambda: store.latest(trained_model.slot) == trained_model,
     )
 
 
 def renew_index(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact | None:
     """Build a model's newest index again, so that it knows of the newest measurement; None where it has no index."""
-    index = store.latest(Slot("faiss_index", trained_model.slot.path))
+    index = store.latest(trained_model.slot.beside("faiss_index"))
     if index is None or index.parents["trained_model"] != trained_model.reference:
         return None
     config = RetrievalConfig(**index.config["retrieval"])
@@ -73,17 +73,17 @@ def index_key(store: ArtifactStore, trained_model: Artifact, raw_movies: Artifac
     return content_key(INDEX_LAYOUT, trained_model.reference, raw_movies.key, asdict(config), enough)
 
 
-def rank_models(store: ArtifactStore, metric: str, origin: Origin | None = None) -> Artifact:
-    """Rank the newest report of every model and device by a validation metric, among equal fingerprints alone.
+def rank_models(store: ArtifactStore, data_set: str, metric: str, origin: Origin | None = None) -> Artifact:
+    """Rank the newest report of every model and device of a data set by a validation metric, among equal fingerprints.
 
     The group of the newest report is ranked; the others are counted. Test metrics stand beside it: choosing by them
     would make them a second validation.
 
     Raises StoreError when there is no report, or none that measured the metric on validation.
     """
-    reports = [store.require(slot) for slot in store.slots("evaluation_report")]
+    reports = [store.require(slot) for slot in store.slots("evaluation_report", data_set)]
     if not reports:
-        raise StoreError(f"no evaluation report in {store.root} yet; train a model first")
+        raise StoreError(f"no evaluation report of {data_set} in {store.root} yet; train a model first")
     newest = max(reports, key=lambda report: report.version)
     comparable = [report for report in reports if report.fingerprint == newest.fingerprint]
     measured = [report for report in comparable if metric in report.facts["validation_metrics"]]
@@ -96,8 +96,8 @@ def rank_models(store: ArtifactStore, metric: str, origin: Origin | None = None)
     rows = [
         {
             "rank": rank,
-            "model": report.slot.path[0],
-            "device": report.slot.path[1],
+            "model": report.slot.model,
+            "device": report.slot.device,
             "report": report.reference,
             "trained_model": report.parents["trained_model"],
             f"validation {metric}": report.facts["validation_metrics"][metric],
@@ -106,18 +106,19 @@ def rank_models(store: ArtifactStore, metric: str, origin: Origin | None = None)
         for rank, report in enumerate(measured, start=1)
     ]
     return store.publish(
-        Slot("leaderboard"),
+        Slot("leaderboard", data_set),
         lambda folder: pq.write_table(pa.Table.from_pylist(rows), folder / "leaderboard.parquet"),
         key=content_key([report.reference for report in measured], metric),
         fingerprint=newest.fingerprint,
         origin=origin,
         facts={"metric": metric, "rows": rows, "other_fingerprints": len(reports) - len(comparable)},
+        newest=lambda: all(store.latest(report.slot) == report for report in measured),
     )
 
 
 def _fidelity(store: ArtifactStore, trained_model: Artifact) -> Artifact | None:
     """The newest measurement of the model's fold-in on the same data, or None; one that test decided is none."""
-    fidelity = store.latest(Slot("fold_in_fidelity", trained_model.slot.path))
+    fidelity = store.latest(trained_model.slot.beside("fold_in_fidelity"))
     if fidelity is None or fidelity.fingerprint != trained_model.fingerprint:
         return None
     return fidelity if decided_on_validation(fidelity) else None

@@ -29,12 +29,12 @@ class Measured:
     report: EvaluationReport
 
 
-def newest_reports(store: ArtifactStore) -> list[Measured]:
-    """The newest readable report of every model, device and fingerprint, newest first."""
+def newest_reports(store: ArtifactStore, data_set: str) -> list[Measured]:
+    """The newest readable report of every model, device and fingerprint of a data set, newest first."""
     found: dict[tuple[str, ...], Measured] = {}
-    for slot in store.slots("evaluation_report"):
+    for slot in store.slots("evaluation_report", data_set):
         for artifact in reversed(store.versions(slot)):
-            if (key := (*slot.path, artifact.fingerprint)) not in found:
+            if (key := (slot.model, slot.device, artifact.fingerprint)) not in found:
                 try:
                     found[key] = Measured(artifact, EvaluationReport.load(artifact.folder))
                 except StoreError:
@@ -42,8 +42,8 @@ def newest_reports(store: ArtifactStore) -> list[Measured]:
     return sorted(found.values(), key=lambda measured: measured.artifact.version, reverse=True)
 
 
-def find_report(store: ArtifactStore, name: str, protocol: Protocol | None = None) -> Measured:
-    """The report that a name means: `ease` and `ease/cpu` the newest one, `ease/cpu/VERSION` just that one.
+def find_report(store: ArtifactStore, data_set: str, name: str, protocol: Protocol | None = None) -> Measured:
+    """The report of a data set by its name: `ease` and `ease/cpu` the newest one, `ease/cpu/VERSION` just that one.
 
     VERSION is the report's or its trained model's, or the beginning of either. protocol: by default the report that
     models are ranked by; else the newest by that protocol.
@@ -51,15 +51,13 @@ def find_report(store: ArtifactStore, name: str, protocol: Protocol | None = Non
     Raises StoreError when there is none, with what to do.
     """
     model, device, version = [*name.strip("/").split("/"), "", ""][:3]
-    slots = [
-        slot for slot in store.slots("evaluation_report") if slot.path[0] == model and device in ("", slot.path[1])
-    ]
+    slots = list(store.slots("evaluation_report", data_set, model, device))
     candidates = [artifact for slot in slots for artifact in _versions(store, slot, version, protocol)]
     if not candidates:
         by = f" by protocol {protocol.name}" if protocol else ""
         option = f" --protocol {_option(protocol)}" if protocol else ""
         command = f"movierec evaluate --model {model}{option}" if slots else f"movierec train model={model}"
-        raise StoreError(f"there is no report of {name}{by} in {store.root}; `{command}` makes one")
+        raise StoreError(f"there is no report of {name}{by} on {data_set} in {store.root}; `{command}` makes one")
     artifact = max(candidates, key=lambda candidate: candidate.version)
     return Measured(artifact, EvaluationReport.load(artifact.folder))
 

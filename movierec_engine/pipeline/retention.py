@@ -6,7 +6,7 @@ from movierec_engine.champion import ReleaseConfig
 from movierec_engine.errors import StoreError
 from movierec_engine.pipeline.data import Origin
 from movierec_engine.pipeline.decisions import KIND, PRUNED, Decision, deciding, record, releases, served_reference
-from movierec_engine.store import Artifact, ArtifactStore, Slot
+from movierec_engine.store import Artifact, ArtifactStore
 from movierec_engine.store.retention import removable
 
 
@@ -24,25 +24,31 @@ class Pruned:
 
 
 def prune(
-    store: ArtifactStore, keep: int, config: ReleaseConfig, *, dry_run: bool = False, origin: Origin | None = None
+    store: ArtifactStore,
+    data_set: str,
+    keep: int,
+    config: ReleaseConfig,
+    *,
+    dry_run: bool = False,
+    origin: Origin | None = None,
 ) -> Pruned:
-    """Delete all but the newest `keep` versions of each slot, of every kind.
+    """Delete all but the newest `keep` versions of each slot of a data set, of every kind.
 
     Never one that LATEST or a pointer (served or pinned) names, one of the last `release.keep_releases` releases, a
     report or canaries of those, a decision, or anything that a kept version was made from. Newer versions go first, so
     that a process that is killed leaves none without its parents. What a run that is at work now was started from may
     go if `keep` newer ones are there: prune between runs.
     """
-    with deciding(store):
-        kept = releases(store)[-config.keep_releases :]
-        gone = removable(store, keep, _with_reports(store, kept), records=(KIND,))
+    with deciding(store, data_set):
+        kept = releases(store, data_set)[-config.keep_releases :]
+        gone = removable(store, data_set, keep, _with_reports(store, kept), records=(KIND,))
         pruned = Pruned(gone, len(kept))
         if gone and not dry_run:
-            served = served_reference(store)
+            served = served_reference(store, data_set)
             references = [one.reference for one in gone]
             sentence = f"{len(gone)} old versions were pruned, {pruned.megabytes:.1f} MB, keeping {keep} of each"
             evidence = {"pruned": references, "keep": keep, "megabytes": pruned.megabytes, "kept_releases": kept}
-            decision = Decision(PRUNED, sentence, "hand", champion=served, served=served, evidence=evidence)
+            decision = Decision(data_set, PRUNED, sentence, "hand", champion=served, served=served, evidence=evidence)
             record(store, decision, origin)
             for one in gone:
                 store.remove(one)
@@ -60,7 +66,7 @@ def _with_reports(store: ArtifactStore, references: list[str]) -> set[str]:
         for kind in ("evaluation_report", "leak_canaries"):
             of_model = [
                 one
-                for one in store.versions(Slot(kind, model.slot.path))
+                for one in store.versions(model.slot.beside(kind))
                 if one.parents.get("trained_model") == model.reference and one.fingerprint == model.fingerprint
             ]
             kept |= {one.reference for one in of_model[-1:]}

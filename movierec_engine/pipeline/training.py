@@ -37,20 +37,24 @@ TRIAL_OF = "optuna_study"
 no member, baseline or successor: only what is trained again with the winner's settings is."""
 
 
-def model_slot(kind: str, model: str, device: str) -> Slot:
-    """Where a model step's versions stand: `<kind>/<model>/<device>`."""
-    return Slot(kind, (model, device_kind(device)))
+def model_slot(kind: str, settings: Settings, model: str = "") -> Slot:
+    """Where a model step's versions stand: `<kind>/<data set>/<model>/<device>`; by default those of the settings."""
+    return Slot(kind, settings.data.name, model or settings.model_name, device_kind(settings.device))
 
 
-def find_trained_model(store: ArtifactStore, model: str, device: str = "", version: str = "") -> Artifact:
-    """A trained model by name; device: a kind of device, or "" for any; version: the beginning of one, or the newest.
+def find_trained_model(
+    store: ArtifactStore, data_set: str, model: str, device: str = "", version: str = ""
+) -> Artifact:
+    """A data set's trained model by name; device: a kind, or "" for any; version: the beginning of one, or the newest.
 
     Raises StoreError when there is none, or when several versions begin so.
     """
-    slots = [slot for slot in store.slots("trained_model") if slot.path[0] == model and device in ("", slot.path[1])]
+    slots = list(store.slots("trained_model", data_set, model, device))
     if not slots:
         where = f" on {device}" if device else ""
-        raise StoreError(f"no {model}{where} is trained in {store.root} yet; `movierec train model={model}` does")
+        raise StoreError(
+            f"no {model}{where} is trained on {data_set} in {store.root} yet; `movierec train model={model}` does"
+        )
     if not version:
         return max((store.require(slot) for slot in slots), key=lambda one: one.version)
     found = [one for slot in slots for one in store.versions(slot) if one.version.startswith(version)]
@@ -63,7 +67,7 @@ def find_trained_model(store: ArtifactStore, model: str, device: str = "", versi
 
 def movies_of(store: ArtifactStore, trained_model: Artifact) -> Artifact:
     """The newest titles of the data set that a model was trained on."""
-    return store.require(Slot("raw_movies", (trained_model.config["data"]["name"],)))
+    return store.require(Slot("raw_movies", trained_model.slot.data_set))
 
 
 def train_model(
@@ -125,7 +129,7 @@ def train_model(
             pq.write_table(pa.Table.from_pylist(history), folder / "history.parquet")
 
     return store.publish(
-        model_slot("trained_model", settings.model_name, settings.device),
+        model_slot("trained_model", settings),
         write,
         key=key,
         fingerprint=splits.fingerprint,
@@ -229,9 +233,9 @@ def pretrained_models(store: ArtifactStore, settings: Settings) -> dict[str, Art
     found = {}
     for name in MODEL_NAMES:
         if wanted := getattr(settings.model, f"pretrained_{name}", ""):
-            slot = model_slot("trained_model", name, settings.device)
+            slot = model_slot("trained_model", settings, name)
             found[name] = store.require(slot) if wanted == "latest" else store.resolve(wanted)
-            if found[name].slot.path[:1] != (name,):
+            if found[name].slot.model != name:
                 raise StoreError(f"model.pretrained_{name}={wanted} is no trained {name}; choose one of {slot}")
     return found
 
@@ -256,9 +260,9 @@ def ensemble_members(
         if name not in MODEL_NAMES or name == settings.model_name:
             choices = ", ".join(one for one in MODEL_NAMES if one != settings.model_name)
             raise ConfigError(f"model.models: {wanted!r} is no model to combine; choose from {choices}")
-        slot = model_slot("trained_model", name, settings.device)
+        slot = model_slot("trained_model", settings, name)
         if version:
-            member = store.resolve(f"trained_model/{wanted}")
+            member = store.resolve(f"trained_model/{settings.data.name}/{wanted}")
             if member.parents["splits"] != splits.reference:
                 raise ConfigError(f"model.models: {wanted} is of another split; name a version of {splits.reference}")
         else:

@@ -1,5 +1,7 @@
 """The artifact store: versions, manifests, atomic publishing, promotion."""
 
-from movierec_engine.store.artifact_store import SERVING, Artifact, ArtifactStore, Slot, content_key, replace_file
+from movierec_engine.store.artifact_store import SERVING, Artifact, ArtifactStore, content_key
+from movierec_engine.store.files import replace_file
+from movierec_engine.store.slot import Slot, parse_reference
 
-__all__ = ["SERVING", "Artifact", "ArtifactStore", "Slot", "content_key", "replace_file"]
+__all__ = ["SERVING", "Artifact", "ArtifactStore", "Slot", "content_key", "parse_reference", "replace_file"]

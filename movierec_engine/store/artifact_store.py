@@ -1,12 +1,14 @@
 """The artifact store: immutable versions with manifests, published atomically, pointed at by small files.
 
-    <root>/<kind>[/<model>/<device>]/<version>/manifest.json and the files it lists
-    <root>/<kind>[/<model>/<device>]/LATEST          the newest complete version's name
-    <root>/pointers/<name>.json                      promoted versions
-    <root>/.incoming/<host>-<pid>-<random>/          versions that are being written
+    <root>/<kind>/<data set>[/<model>/<device>]/<version>/manifest.json and the files it lists
+    <root>/<kind>/<data set>[/<model>/<device>]/LATEST     the newest complete version's name
+    <root>/pointers/<data set>/<name>.json                 promoted versions
+    <root>/.incoming/<host>-<pid>-<random>/                versions that are being written
+    <root>/.order/lock and newest                          the lock under which versions are named, and the last stamp
 
 A version is written under `.incoming`, fsynced and renamed into place; `LATEST` is replaced after that. A reader sees
-an old version or a new one, never half of one, whenever the writer is killed.
+an old version or a new one, never half of one, whenever the writer is killed. Names are given under one lock and each
+sorts after those before it, also where a clock goes back: the names' order is the order of publication.
 """
 
 import hashlib
@@ -18,41 +20,32 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import psutil
+from filelock import FileLock, Timeout
 
 from movierec_engine import __version__
 from movierec_engine.errors import StoreError
+from movierec_engine.store.files import fsync, replace_file, sha256_of
+from movierec_engine.store.slot import LATEST, MANIFEST, Slot, is_name, parse_reference
 
-MANIFEST = "manifest.json"
-LATEST = "LATEST"
 SERVING = "serving"
 """The pointer that names what the API answers from."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Where the versions of one thing stand, such as `trained_model/lightgcn/cpu` or `splits/movielens-small`."""
-
-    kind: str
-    path: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for part in (self.kind, *self.path):
-            if not _NAME.fullmatch(part):
-                raise StoreError(
-                    f"{part!r} cannot be part of an artifact's name; use letters, digits, '.', '_' and '-'"
-                )
-
-    def __str__(self) -> str:
-        return "/".join((self.kind, *self.path))
+_STAMP = re.compile(r"\d{8}T\d{9}Z")
+_LOCK_SECONDS = 60
+_EARLIER_LAYOUT = (
+    "pointers/*.json",
+    "*/LATEST",
+    *(f"{kind}/*/*/LATEST" for kind in ("trained_model", "evaluation_report", "faiss_index", "backtest")),
+)
+"""Files of stores in which models did not say their data set, as `trained_model/<model>/<device>/LATEST`."""
 
 
 @dataclass(frozen=True)
@@ -92,16 +85,24 @@ class Artifact:
             path = self.folder / name
             if not expected or not path.is_file():
                 raise StoreError(f"{path}: missing from a published version; materialize {self.slot} again")
-            if path.stat().st_size != expected["size"] or _sha256(path) != expected["sha256"]:
+            if path.stat().st_size != expected["size"] or sha256_of(path) != expected["sha256"]:
                 raise StoreError(f"{path}: does not match its manifest's checksum; materialize {self.slot} again")
         return self
 
 
 class ArtifactStore:
-    """Reads and publishes versions below one folder, which is made at the first publication."""
+    """Reads and publishes versions below one folder, which is made at the first publication.
+
+    Raises StoreError for a folder of an earlier layout.
+    """
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root).expanduser().absolute()
+        if any(next(self.root.glob(pattern), None) for pattern in _EARLIER_LAYOUT):
+            raise StoreError(
+                f"{self.root} is a store of an earlier version, whose models do not say their data set; move "
+                "everything in it but feedback/ elsewhere, and materialize again"
+            )
 
     def publish(
         self,
@@ -114,11 +115,11 @@ class ArtifactStore:
         parents: Mapping[str, Artifact] | None = None,
         origin: Mapping[str, str] | None = None,
         facts: Mapping[str, Any] | None = None,
-        newest: bool = True,
+        newest: bool | Callable[[], bool] = True,
     ) -> Artifact:
         """Let `write` fill a folder, then make it a version of the slot in one step.
 
-        newest: whether LATEST names it from now on.
+        newest: whether LATEST names it from now on; asked once the version is there, while no other is published.
         """
         self._sweep()
         incoming = self._incoming()
@@ -126,17 +127,16 @@ class ArtifactStore:
         try:
             write(incoming)
             files = {
-                path.relative_to(incoming).as_posix(): {"size": path.stat().st_size, "sha256": _sha256(path)}
+                path.relative_to(incoming).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of(path)}
                 for path in sorted(incoming.rglob("*"))
                 if path.is_file()
             }
-            now = datetime.now(UTC)
             manifest = {
                 "kind": slot.kind,
                 "slot": str(slot),
                 "key": key,
                 "fingerprint": fingerprint,
-                "created_at": now.isoformat(timespec="seconds"),
+                "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "code_version": code_version(),
                 "config": dict(config or {}),
                 "parents": {kind: parent.reference for kind, parent in (parents or {}).items()},
@@ -146,22 +146,25 @@ class ArtifactStore:
             }
             (incoming / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
             for path in [*incoming.rglob("*"), incoming]:
-                _fsync(path)
-            version = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}Z-{key}-{secrets.token_hex(2)}"
-            home = self._home(slot)
-            home.mkdir(parents=True, exist_ok=True)
-            incoming.rename(home / version)
-            _fsync(home)
+                fsync(path)
+            with self._publishing():
+                version = f"{self._next_stamp(slot)}-{key}-{secrets.token_hex(2)}"
+                home = self._home(slot)
+                home.mkdir(parents=True, exist_ok=True)
+                incoming.rename(home / version)
+                fsync(home)
+                artifact = self.get(slot, version)
+                if newest() if callable(newest) else newest:
+                    self._name_latest(artifact)
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
-        artifact = self.get(slot, version)
-        return self.set_latest(artifact) if newest else artifact
+        return artifact
 
     def get(self, slot: Slot, version: str) -> Artifact:
         """One version by name. Raises StoreError when it is not there or its manifest cannot be read."""
         folder = self._home(slot) / version
         path = folder / MANIFEST
-        if not _NAME.fullmatch(version) or not path.is_file():
+        if not is_name(version) or not path.is_file():
             raise StoreError(
                 f"{slot}: no version {version!r} in {self.root}; `movierec models list` shows what is there"
             )
@@ -175,11 +178,7 @@ class ArtifactStore:
 
     def resolve(self, reference: str) -> Artifact:
         """The artifact that a reference `<slot>/<version>` names."""
-        kind, *path = str(reference).split("/")
-        if not path:
-            raise StoreError(f"{reference!r} is not a reference to an artifact, such as trained_model/ease/cpu/VERSION")
-        version = path.pop()
-        return self.get(Slot(kind, tuple(path)), version)
+        return self.get(*parse_reference(reference))
 
     def latest(self, slot: Slot) -> Artifact | None:
         """The version that LATEST names, or None while there is none."""
@@ -194,7 +193,8 @@ class ArtifactStore:
 
     def set_latest(self, artifact: Artifact) -> Artifact:
         """Let an existing version be its slot's newest again; returns it."""
-        replace_file(self.latest_file(artifact.slot), artifact.version)
+        with self._publishing():
+            self._name_latest(artifact)
         return artifact
 
     def require(self, slot: Slot) -> Artifact:
@@ -221,35 +221,41 @@ class ArtifactStore:
                 continue
         return found
 
-    def slots(self, kind: str) -> Iterator[Slot]:
-        """Every slot of a kind that has a newest version, sorted."""
+    def slots(self, kind: str, data_set: str = "", model: str = "", device: str = "") -> Iterator[Slot]:
+        """Every slot of a kind that has a newest version, sorted; of one data set, model and device, or of any."""
         home = self.root / kind
-        for pointer in sorted(home.rglob(LATEST)):
-            yield Slot(kind, pointer.parent.relative_to(home).parts)
+        for pointer in sorted(path for depth in ("*", "*/*/*") for path in home.glob(f"{depth}/{LATEST}")):
+            slot = Slot(kind, *pointer.parent.relative_to(home).parts)
+            if data_set in ("", slot.data_set) and model in ("", slot.model) and device in ("", slot.device):
+                yield slot
+
+    def data_sets(self, kind: str) -> list[str]:
+        """The data sets that have versions of a kind, sorted."""
+        return sorted({slot.data_set for slot in self.slots(kind)})
 
     def point(self, name: str, artifact: Artifact, evidence: Mapping[str, Any]) -> None:
-        """Let a named pointer, such as `serving`, name an artifact from now on."""
+        """Let a pointer of the artifact's data set, such as `serving`, name it from now on."""
         pointer = {
             "reference": artifact.reference,
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
             "evidence": dict(evidence),
         }
-        replace_file(self.pointer_file(name), json.dumps(pointer, indent=1))
+        replace_file(self.pointer_file(name, artifact.slot.data_set), json.dumps(pointer, indent=1))
 
-    def pointed(self, name: str) -> Artifact | None:
-        """The artifact that a pointer names, or None while it names none."""
-        content = self.pointer(name)
+    def pointed(self, name: str, data_set: str) -> Artifact | None:
+        """The artifact that a data set's pointer names, or None while it names none."""
+        content = self.pointer(name, data_set)
         if content is None:
             return None
         try:
             return self.resolve(content["reference"])
         except KeyError as error:
-            path = self.pointer_file(name)
+            path = self.pointer_file(name, data_set)
             raise StoreError(f"{path}: not a readable pointer ({error}); promote a version again") from error
 
-    def pointer(self, name: str) -> dict[str, Any] | None:
+    def pointer(self, name: str, data_set: str) -> dict[str, Any] | None:
         """A pointer's content: reference, since and evidence; None while there is none."""
-        path = self.pointer_file(name)
+        path = self.pointer_file(name, data_set)
         try:
             return dict(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
@@ -257,26 +263,56 @@ class ArtifactStore:
         except (OSError, ValueError, TypeError) as error:
             raise StoreError(f"{path}: not a readable pointer ({error}); promote or pin a version again") from error
 
-    def unpoint(self, name: str) -> None:
+    def unpoint(self, name: str, data_set: str) -> None:
         """Let a pointer name nothing."""
-        path = self.pointer_file(name)
+        path = self.pointer_file(name, data_set)
         if path.exists():
             path.unlink(missing_ok=True)
-            _fsync(path.parent)
+            fsync(path.parent)
 
-    def pointer_file(self, name: str) -> Path:
-        return self.root / "pointers" / f"{name}.json"
+    def pointer_file(self, name: str, data_set: str) -> Path:
+        return self.root / "pointers" / data_set / f"{name}.json"
 
     def remove(self, artifact: Artifact) -> None:
         """Delete a version in one step; `retention.py` says which may go."""
         doomed = self._incoming()
         doomed.parent.mkdir(exist_ok=True)
         artifact.folder.rename(doomed)
-        _fsync(artifact.folder.parent)
+        fsync(artifact.folder.parent)
         shutil.rmtree(doomed, ignore_errors=True)
 
     def _home(self, slot: Slot) -> Path:
-        return self.root.joinpath(slot.kind, *slot.path)
+        return self.root.joinpath(*slot.parts)
+
+    def _name_latest(self, artifact: Artifact) -> None:
+        replace_file(self.latest_file(artifact.slot), artifact.version)
+
+    @contextmanager
+    def _publishing(self) -> Iterator[None]:
+        """One process at a time gives a version its name and says which is the newest; a killed one lets go."""
+        lock = self.root / ".order" / "lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(lock, timeout=_LOCK_SECONDS):
+                yield
+        except Timeout as error:
+            raise StoreError(f"{lock}: another process has held it for {_LOCK_SECONDS} s; wait, or end it") from error
+
+    def _next_stamp(self, slot: Slot) -> str:
+        """The time in ms, or where that is not after the last version's, which a clock may be behind, the ms after it.
+
+        The last one is the store's; should its note be lost, the slot's.
+        """
+        note = self.root / ".order" / "newest"
+        stamps = [name[:19] for name in self._version_names(slot)[-1:]]
+        with suppress(OSError, ValueError):
+            stamps.append(note.read_text(encoding="utf-8"))
+        last = max((stamp for stamp in stamps if _STAMP.fullmatch(stamp)), default="")
+        moment = datetime.now(UTC)
+        if _stamp(moment) <= last:
+            moment = datetime.strptime(f"{last[:-1]}000", "%Y%m%dT%H%M%S%f") + timedelta(milliseconds=1)
+        replace_file(note, _stamp(moment))
+        return _stamp(moment)
 
     def _version_names(self, slot: Slot) -> list[str]:
         home = self._home(slot)
@@ -301,39 +337,22 @@ def content_key(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def replace_file(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader sees the old content or the new one, and a power cut keeps one of them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-    _fsync(temporary)
-    temporary.replace(path)
-    _fsync(path.parent)
-
-
 @cache
 def code_version() -> str:
     """The package's version, with the commit when it runs from a checkout."""
     checkout = Path(__file__).resolve().parents[2]
     if not (checkout / ".git").exists():
         return __version__
-    commit = subprocess.run(
-        ["git", "-C", str(checkout), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty"]
+    try:
+        commit = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:  # there is no git on this machine
+        return __version__
     return f"{__version__}+{commit.stdout.strip()}" if commit.returncode == 0 else __version__
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _stamp(moment: datetime) -> str:
+    return f"{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03d}Z"
 
 
 def _host() -> str:

@@ -4,9 +4,10 @@ import json
 from collections.abc import Collection, Iterable
 
 from movierec_engine.errors import StoreError
-from movierec_engine.store.artifact_store import LATEST, MANIFEST, Artifact, ArtifactStore, Slot
+from movierec_engine.store.artifact_store import Artifact, ArtifactStore
+from movierec_engine.store.slot import MANIFEST, Slot
 
-_DEPTHS = ("*/LATEST", "*/*/LATEST", "*/*/*/LATEST")
+_DEPTHS = ("*/*/LATEST", "*/*/*/*/LATEST")
 
 
 def every_version(store: ArtifactStore) -> dict[Slot, list[Artifact]]:
@@ -14,10 +15,10 @@ def every_version(store: ArtifactStore) -> dict[Slot, list[Artifact]]:
     another store, is none: a version's manifest names its slot."""
     found = {}
     for pointer in sorted(path for depth in _DEPTHS for path in store.root.glob(depth)):
-        kind, *path = pointer.parent.relative_to(store.root).parts
-        if kind.startswith("."):
+        parts = pointer.parent.relative_to(store.root).parts
+        if parts[0].startswith("."):
             continue
-        slot = Slot(kind, tuple(path))
+        slot = Slot(*parts)
         versions = store.versions(slot)
         if versions and _named_slot(versions[0]) == str(slot):
             found[slot] = versions
@@ -29,9 +30,9 @@ def _named_slot(version: Artifact) -> str:
 
 
 def removable(
-    store: ArtifactStore, keep: int, protected: Iterable[str] = (), records: Collection[str] = ()
+    store: ArtifactStore, data_set: str, keep: int, protected: Iterable[str] = (), records: Collection[str] = ()
 ) -> list[Artifact]:
-    """Versions that may be deleted, newest first, so that none is ever left without what it was made from.
+    """Versions of a data set that may be deleted, newest first, so that none is left without what it was made from.
 
     Kept are the newest `keep` of each slot, what LATEST and pointers name, `protected` references, all versions of the
     kinds in `records`, and everything that any of these was made from.
@@ -43,9 +44,8 @@ def removable(
     kept = set(protected)
     for slot, found in versions.items():
         kept |= {one.reference for one in (found if slot.kind in records else found[-keep:])}
-        latest = (store.root.joinpath(slot.kind, *slot.path) / LATEST).read_text(encoding="utf-8").strip()
-        kept.add(f"{slot}/{latest}")
-    for path in (store.root / "pointers").glob("*.json"):
+        kept.add(f"{slot}/{store.latest_file(slot).read_text(encoding='utf-8').strip()}")
+    for path in (store.root / "pointers").glob("*/*.json"):
         try:
             kept.add(str(json.loads(path.read_text(encoding="utf-8"))["reference"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -58,5 +58,5 @@ def removable(
         parents = set(one.parents.values()) - kept if one else set()
         kept |= parents
         waiting += parents
-    gone = [one for reference, one in by_reference.items() if reference not in kept]
+    gone = [one for reference, one in by_reference.items() if reference not in kept and one.slot.data_set == data_set]
     return sorted(gone, key=lambda one: one.version, reverse=True)

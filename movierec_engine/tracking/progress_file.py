@@ -11,8 +11,7 @@ from typing import Any
 
 import psutil
 
-from movierec_engine.store import Artifact
-from movierec_engine.store.artifact_store import replace_file
+from movierec_engine.store import Artifact, replace_file
 
 FOLDER = "progress"
 _SECONDS_BETWEEN = 1.0

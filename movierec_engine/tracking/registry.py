@@ -1,12 +1,11 @@
-"""MLflow's model registry follows what is served: the alias `champion` names the promoted version, and no other."""
+"""MLflow's model registry follows what is served: the alias `champion` names each data set's promoted version alone."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from movierec_engine.errors import StoreError
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.store import SERVING, Artifact, ArtifactStore
 from movierec_engine.tracking.credentials import without_credentials
 from movierec_engine.tracking.mlflow_database import open_client
 from movierec_engine.tracking.patience import within
@@ -20,38 +19,31 @@ log = logging.getLogger(__name__)
 CHAMPION = "champion"
 
 
-def promote(artifacts: Path, trained_model: Artifact, alias: str = CHAMPION) -> str:
-    """Let the alias name a trained model's registered version, which is made if need be, and no other model's.
+def follow(store: ArtifactStore, data_set: str) -> str:
+    """Let the alias name the registered model of the index that is served of a data set, and no other of its models.
 
-    Returns `models:/<name>@<alias>`, or `` where the model has no MLflow run, or MLflow fails or does not answer: that
-    is logged, and never keeps anything from being served.
+    Returns `models:/<name>@champion`, or `` where the model has no MLflow run, or MLflow fails or does not answer: that
+    is logged, and never keeps anything from being served. A call that answers too late looks at what is served by then,
+    so that the alias never stays on what was served before.
     """
-    if not trained_model.origin.get("mlflow_run_id"):
-        log.info("MLflow: %s has no run, so there is nothing to name %s", trained_model.reference, alias)
-        return ""
     try:
-        return within(PATIENCE_SECONDS, partial(_promote, artifacts, trained_model, alias))
+        return within(PATIENCE_SECONDS, partial(_follow, store, data_set))
     except Exception as error:  # whatever MLflow raises, the release goes on
         why = without_credentials(" ".join(str(error).split()))
-        log.warning("MLflow: %s is not named %s (%s)", trained_model.reference, alias, why)
+        log.warning("MLflow: what is served of %s is not named %s (%s)", data_set, CHAMPION, why)
         return ""
 
 
-def follow(store: ArtifactStore, served: Artifact) -> None:
-    """Let the alias name the model of the index that is served now; whatever goes wrong is logged alone."""
-    try:
-        trained_model = store.resolve(served.parents["trained_model"])
-    except (StoreError, KeyError) as error:
-        log.warning("MLflow: the model of %s is not there to be named %s (%s)", served.reference, CHAMPION, error)
-        return
-    promote(store.root, trained_model)
+def registered_name(trained_model: Artifact) -> str:
+    """The name of a model in the registry, where those of all data sets stand together: `<data set>.<model>`."""
+    return f"{trained_model.slot.data_set}.{trained_model.slot.model}"
 
 
 def register(client: "MlflowClient", trained_model: Artifact, run_id: str) -> str:
-    """The number of the registered version of a trained model, under the model's name; made unless it is there."""
+    """The number of a trained model's registered version, under its data set and model; made unless it is there."""
     from mlflow.exceptions import MlflowException
 
-    name, device = trained_model.slot.path
+    name, device = registered_name(trained_model), trained_model.slot.device
     try:
         client.create_registered_model(name)
     except MlflowException as error:
@@ -70,11 +62,27 @@ def register(client: "MlflowClient", trained_model: Artifact, run_id: str) -> st
     return str(made.version)
 
 
-def _promote(artifacts: Path, trained_model: Artifact, alias: str) -> str:
-    client, name = open_client(artifacts), trained_model.slot.path[0]
-    version = register(client, trained_model, trained_model.origin["mlflow_run_id"])
-    client.set_registered_model_alias(name, alias, version)
+def _follow(store: ArtifactStore, data_set: str) -> str:
+    """Name what is served, and what has taken its place by then, until both are the same."""
+    named, alias = None, ""
+    while (served := store.pointed(SERVING, data_set)) is not None and served != named:
+        trained_model = store.resolve(served.parents["trained_model"])
+        alias = _name(store, trained_model, lambda: store.pointed(SERVING, data_set) == served)
+        named = served
+    return alias
+
+
+def _name(store: ArtifactStore, trained_model: Artifact, is_served: Callable[[], bool]) -> str:
+    """Let the alias name a trained model's version, registered if need be, as long as that is what is served."""
+    if not (run_id := trained_model.origin.get("mlflow_run_id")):
+        log.info("MLflow: %s has no run, so there is nothing to name %s", trained_model.reference, CHAMPION)
+        return ""
+    client, name = open_client(store.root), registered_name(trained_model)
+    version = register(client, trained_model, run_id)
+    if is_served():
+        client.set_registered_model_alias(name, CHAMPION, version)
     for other in client.search_registered_models():
-        if other.name != name and alias in other.aliases:
-            client.delete_registered_model_alias(other.name, alias)
-    return f"models:/{name}@{alias}"
+        of_data_set = other.name.rpartition(".")[0] == trained_model.slot.data_set
+        if of_data_set and other.name != name and CHAMPION in other.aliases and is_served():
+            client.delete_registered_model_alias(other.name, CHAMPION)
+    return f"models:/{name}@{CHAMPION}"

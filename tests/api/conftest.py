@@ -34,7 +34,7 @@ def publish(store: ArtifactStore) -> Publish:
         model: str = "ease", sign: int = 1, device: str = "cpu", facts: dict[str, object] | None = None
     ) -> Artifact:
         index = small_index(model, sign)
-        slot = Slot("faiss_index", (model, device))
+        slot = Slot("faiss_index", "camps", model, device)
         return store.publish(slot, index.save, key="k", fingerprint="f00d", facts=facts)
 
     return publish
@@ -53,7 +53,7 @@ def publish_line(store: ArtifactStore) -> PublishLine:
     ) -> dict[str, Artifact]:
         def made(kind: str, parents: Sequence[str] = (), write: Write = lambda folder: None, **more: Any) -> None:
             line[kind] = store.publish(
-                Slot(kind, ("camps",) if kind not in OF_MODELS else (model, "cpu")),
+                Slot(kind, "camps") if kind not in OF_MODELS else Slot(kind, "camps", model, "cpu"),
                 write,
                 key="k",
                 fingerprint="f00d",

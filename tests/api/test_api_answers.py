@@ -208,7 +208,7 @@ def test_a_latest_file_of_garbage_keeps_what_was_served(
     client.get("/api/recommend?user_id=1")
     store.latest_file(good.slot).write_bytes(b"\xff\xfe")
     assert client.get("/api/recommend?user_id=1").json["version"] == good.version
-    assert "faiss_index/ease/cpu" in client.get("/api/health").json["refused"]
+    assert "faiss_index/camps/ease/cpu" in client.get("/api/health").json["refused"]
 
 
 def test_a_fact_that_is_not_a_number_is_null(client: FlaskClient, publish: Publish) -> None:
@@ -223,7 +223,7 @@ def test_a_damaged_pointer_keeps_what_was_served(client: FlaskClient, publish: P
     store.point("serving", good, {})
     client.get("/api/recommend?user_id=1")
     publish("lightgcn")
-    store.pointer_file("serving").write_text("{")
+    store.pointer_file("serving", "camps").write_text("{")
     assert client.get("/api/recommend?user_id=1").json["version"] == good.version
 
 
@@ -269,7 +269,7 @@ def test_a_promoted_artifact_that_is_no_index_is_refused(
 ) -> None:
     good = publish("ease")
     client.get("/api/recommend?user_id=1")
-    report = store.publish(Slot("leaderboard"), lambda folder: None, key="k", fingerprint="f00d")
+    report = store.publish(Slot("leaderboard", "camps"), lambda folder: None, key="k", fingerprint="f00d")
     store.point("serving", report, {})
     assert client.get("/api/recommend?user_id=1").json["version"] == good.version
     assert "no index" in client.get("/api/health").json["refused"]["serving"]

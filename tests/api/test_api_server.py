@@ -118,7 +118,7 @@ def test_a_promotion_is_taken_over_within_two_seconds_without_a_failed_or_mixed_
 def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a server with one worker."""
     store = ArtifactStore(tmp_path_factory.mktemp("one_worker"))
-    store.publish(Slot("faiss_index", ("ease", "cpu")), small_index().save, key="k", fingerprint="f00d")
+    store.publish(Slot("faiss_index", "camps", "ease", "cpu"), small_index().save, key="k", fingerprint="f00d")
     port = free_port()
     with running(store, port, "--workers", "1"):
         get(port, "/api/ready")

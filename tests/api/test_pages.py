@@ -26,7 +26,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> FlaskClient:
     """A client of an API whose titles are hostile, `ease` by default."""
     store = ArtifactStore(tmp_path_factory.mktemp("hostile"))
     for model in ("lightgcn", "ease"):
-        store.publish(Slot("faiss_index", (model, "cpu")), hostile_index(model).save, key="k", fingerprint="f00d")
+        store.publish(
+            Slot("faiss_index", "camps", model, "cpu"), hostile_index(model).save, key="k", fingerprint="f00d"
+        )
     return create_app(store.root).test_client()
 
 

@@ -53,7 +53,9 @@ def address(tmp_path: Path) -> Iterator[str]:
     """A server over `ease`, which user 1 gets later movies from, and `lightgcn`, which is the other way round."""
     store = ArtifactStore(tmp_path / "store")
     for model, sign in (("lightgcn", -1), ("ease", 1)):
-        store.publish(Slot("faiss_index", (model, "cpu")), hostile_index(model, sign).save, key="k", fingerprint="f00d")
+        store.publish(
+            Slot("faiss_index", "camps", model, "cpu"), hostile_index(model, sign).save, key="k", fingerprint="f00d"
+        )
     server = make_server("127.0.0.1", 0, create_app(store.root), threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -146,7 +146,7 @@ def test_a_newcomer_is_asked_what_was_measured_or_else_about_popular_movies(
         ]
         table = pa.Table.from_pylist(rows, schema=QUESTIONS_SCHEMA)
         return store.publish(
-            Slot("interview", (model, "cpu")),
+            Slot("interview", "camps", model, "cpu"),
             lambda folder: pq.write_table(table, folder / "questions.parquet"),
             key="k",
             fingerprint="f00d",

@@ -52,6 +52,6 @@ def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEva
     return {event.check_name: event for event in result.get_asset_check_evaluations()}
 
 
-def latest(store: ArtifactStore, kind: str, *path: str) -> Artifact:
-    """The newest version of a slot, which has to be sound."""
-    return store.require(Slot(kind, path)).verify()
+def latest(store: ArtifactStore, kind: str, model: str = "", device: str = "") -> Artifact:
+    """The newest version of a slot of the data set camps, which has to be sound."""
+    return store.require(Slot(kind, "camps", model, device)).verify()

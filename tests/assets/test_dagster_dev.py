@@ -151,29 +151,29 @@ def test_a_new_user_materializes_breaks_mends_promotes_rolls_back_and_backfills(
 ) -> None:
     everything, popularity = dagster.settings, "cpu|popularity"
     assert dagster.run("everything", everything, popularity) == "SUCCESS", dagster.sentences()
-    first = store.pointed(SERVING)
-    assert first is not None and first.slot.path == ("popularity", "cpu")
+    first = store.pointed(SERVING, "camps")
+    assert first is not None and first.slot == Slot("faiss_index", "camps", "popularity", "cpu")
 
     ratings = movielens_folder / "ratings.csv"
     sound = ratings.read_text(encoding="utf-8")
     replaced(ratings, sound + "1,100,7.5,1000000000\n")
     assert dagster.run("everything", everything, "cpu|ease") == "FAILURE"
     assert "rating 7.5 is outside" in dagster.sentences()
-    assert store.pointed(SERVING) == first
-    assert store.latest(Slot("trained_model", ("ease", "cpu"))) is None
+    assert store.pointed(SERVING, "camps") == first
+    assert store.latest(Slot("trained_model", "camps", "ease", "cpu")) is None
     answering = Releases(store).current()
     assert answering is not None and answering.artifact == first, "the API goes on"
 
     replaced(ratings, sound)
     assert dagster.run("everything", everything, "cpu|ease") == "SUCCESS", dagster.sentences()
-    best = store.pointed(SERVING)
-    assert best is not None and best.slot.path == ("ease", "cpu")
+    best = store.pointed(SERVING, "camps")
+    assert best is not None and best.slot == Slot("faiss_index", "camps", "ease", "cpu")
 
     asked = {"ops": {"promote_version": {"config": {"model": "popularity", "reason": "a test"}}}}
     assert dagster.run("promote_release", asked) == "SUCCESS", dagster.sentences()
-    assert store.pointed(SERVING) == first
+    assert store.pointed(SERVING, "camps") == first
     assert dagster.run("rollback_release", {"ops": {"go_back": {"config": {}}}}) == "SUCCESS"
-    assert store.pointed(SERVING) == best
+    assert store.pointed(SERVING, "camps") == best
 
     started = dagster.ask(
         BACKFILL,
@@ -197,8 +197,8 @@ def test_a_new_user_materializes_breaks_mends_promotes_rolls_back_and_backfills(
         )
     )
     assert status == "COMPLETED_SUCCESS"
-    assert store.require(Slot("faiss_index", ("item_cf", "cpu")))
-    assert store.require(Slot("faiss_index", ("popularity", "cpu"))) != first
+    assert store.require(Slot("faiss_index", "camps", "item_cf", "cpu"))
+    assert store.require(Slot("faiss_index", "camps", "popularity", "cpu")) != first
     with dg.DagsterInstance.get() as instance:
         runs = instance.get_runs(dg.RunsFilter(tags={"dagster/backfill": started["backfillId"]}))
         assert [run.status for run in runs] == [dg.DagsterRunStatus.SUCCESS], "a range of partitions is one run"

@@ -42,14 +42,14 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
 
 
 def test_the_whole_line_ends_in_a_served_index_with_its_lineage(line: Line) -> None:
-    served = line.store.pointed(SERVING)
+    served = line.store.pointed(SERVING, "camps")
     assert served is not None
     model = line.store.resolve(served.parents["trained_model"])
     split = line.store.resolve(model.parents["splits"])
     interactions = line.store.resolve(split.parents["interactions"])
     ratings = line.store.resolve(interactions.parents["raw_ratings"])
-    assert ratings == latest(line.store, "raw_ratings", "camps")
-    report = latest(line.store, "evaluation_report", *served.slot.path)
+    assert ratings == latest(line.store, "raw_ratings")
+    report = latest(line.store, "evaluation_report", served.slot.model, served.slot.device)
     assert served.fingerprint == model.fingerprint == split.fingerprint == report.fingerprint
     runs = {run.run_id for run in line.instance.get_runs()}
     assert {artifact.origin["dagster_run_id"] for artifact in (served, model, split, ratings, report)} <= runs

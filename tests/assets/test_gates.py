@@ -52,7 +52,7 @@ def test_a_graph_with_a_foreign_edge_ends_the_line_before_training(
     check = evaluations(result)["graph_is_train"]
     assert not check.passed
     assert "have 2 that train has not" in (check.description or "")
-    assert store.latest(Slot("trained_model", ("ease", "cpu"))) is None
+    assert store.latest(Slot("trained_model", "camps", "ease", "cpu")) is None
 
 
 def parity_broken(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
@@ -61,7 +61,7 @@ def parity_broken(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
 
     def reversed_lists(store: ArtifactStore, index: Artifact, users: list[int], k: int) -> object:
         answers = true(store, index, users, k)
-        return {user: answer[::-1] for user, answer in answers.items()} if index.slot.path[0] == model else answers
+        return {user: answer[::-1] for user, answer in answers.items()} if index.slot.model == model else answers
 
     monkeypatch.setattr(model_checks, "answered_lists", reversed_lists)
 
@@ -71,13 +71,13 @@ def test_a_blocking_check_stops_what_follows_and_the_old_release_stays_served(
 ) -> None:
     prepare(store, overrides)
     assert execute(instance, overrides, (*MODEL, *RELEASE), POPULARITY).success
-    served = store.pointed(SERVING)
+    served = store.pointed(SERVING, "camps")
     parity_broken(monkeypatch, "ease")
     result = execute(instance, overrides, (*MODEL, *RELEASE), EASE)
     assert not result.success
     assert not evaluations(result)["serving_parity"].passed
     assert not result.asset_materializations_for_node("serving_release")
-    assert store.pointed(SERVING) == served
+    assert store.pointed(SERVING, "camps") == served
     with pytest.raises(MovierecError, match=r"faiss_index fails its check serving_parity: cpu\|ease: the API's code"):
         materialize(["ease"], "cpu", overrides, instance)
 

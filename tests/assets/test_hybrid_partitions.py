@@ -29,7 +29,7 @@ def test_the_hybrid_of_a_device_fuses_its_partitions_and_is_ranked_and_indexed(
     for kind in ("evaluation_report", "faiss_index"):
         assert latest(store, kind, "hybrid_ensemble", "cpu").parents["trained_model"] == hybrid.reference
     assert {row["model"] for row in latest(store, "leaderboard").facts["rows"]} == {"ease", "als", "hybrid_ensemble"}
-    assert store.pointed(SERVING), "the job releases the best of them all"
+    assert store.pointed(SERVING, "camps"), "the job releases the best of them all"
 
 
 def test_a_hybrid_without_its_members_names_them_if_they_are_not_to_be_trained(

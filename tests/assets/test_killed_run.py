@@ -103,12 +103,12 @@ def test_a_run_that_is_killed_is_retried_and_goes_on_from_its_last_checkpoint(
         worker.kill()
         worker.wait(10)
         before = [epoch["seconds"] for epoch in read_checkpoint(checkpoint).training["history"]]
-        assert ArtifactStore(tmp_path / "store").latest(Slot("trained_model", ("lightgcn", "cpu"))) is None
+        assert ArtifactStore(tmp_path / "store").latest(Slot("trained_model", "camps", "lightgcn", "cpu")) is None
         retry = soon(lambda: next((one for one in instance.get_runs() if one.parent_run_id == run.run_id), None))
         soon(lambda: True if instance.get_run_by_id(retry.run_id).is_finished else None)
         assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
         assert instance.get_run_by_id(retry.run_id).status is dg.DagsterRunStatus.SUCCESS
-    made = ArtifactStore(tmp_path / "store").require(Slot("trained_model", ("lightgcn", "cpu")))
+    made = ArtifactStore(tmp_path / "store").require(Slot("trained_model", "camps", "lightgcn", "cpu"))
     assert 0 < len(before) < made.facts["epochs"] == 400
     assert pq.read_table(made.folder / "history.parquet")["seconds"].to_pylist()[: len(before)] == before
     assert made.origin["dagster_run_id"] == retry.run_id

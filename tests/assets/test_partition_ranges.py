@@ -21,7 +21,9 @@ def test_a_range_of_partitions_is_one_run(
     assert result.success
     made = instance.get_materialized_partitions(dg.AssetKey("faiss_index"))
     assert made == {f"cpu|{model}" for model in SINGLE_MODELS}
-    assert {slot.path for slot in store.slots("faiss_index")} == {(model, "cpu") for model in SINGLE_MODELS}
+    assert {(slot.model, slot.device) for slot in store.slots("faiss_index")} == {
+        (model, "cpu") for model in SINGLE_MODELS
+    }
 
 
 def test_a_partition_that_one_tag_alone_names_is_checked_too(

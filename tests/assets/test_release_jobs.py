@@ -65,9 +65,9 @@ def test_the_asset_shows_who_is_served_and_why_also_when_the_champion_stays(
     assert release(instance).success
     said = shown(instance)
     assert said["decided"] == "refused"
-    assert said["served"].startswith("faiss_index/ease/")
+    assert said["served"].startswith("faiss_index/camps/ease/")
     assert "ease on cpu stays" in said["why"]
-    (decision,) = [one for one in decisions.decisions(world.store) if one.verdict == "refused"]
+    (decision,) = [one for one in decisions.decisions(world.store, "camps") if one.verdict == "refused"]
     assert "dagster_run_id" in decision.origin
 
 
@@ -83,7 +83,7 @@ def test_jobs_promote_pin_roll_back_and_prune_as_a_person_asks(instance: dg.Dags
     release(instance)
     assert run(instance, release_jobs.promote_release, "promote_version", {"model": "popularity", "reason": "a test"})
     assert world.served == "popularity"
-    assert shown(instance)["served"].startswith("faiss_index/popularity/")
+    assert shown(instance)["served"].startswith("faiss_index/camps/popularity/")
     assert run(instance, release_jobs.pin_release, "pin_served", {})
     assert not run(instance, release_jobs.rollback_release, "go_back", {}), "it is pinned"
     assert run(instance, release_jobs.unpin_release, "unpin_served", {})
@@ -92,5 +92,7 @@ def test_jobs_promote_pin_roll_back_and_prune_as_a_person_asks(instance: dg.Dags
     world.train("ease", GOOD, key="other")
     world.challenge()
     assert run(instance, release_jobs.prune_store, "prune_versions", {"keep": 1})
-    by = [one.origin.get("dagster_run_id", "") for one in decisions.decisions(world.store) if one.by == "hand"]
-    assert all(by) and len(set(by)) == 4 + any(one.verdict == "pruned" for one in decisions.decisions(world.store))
+    by = [one.origin.get("dagster_run_id", "") for one in decisions.decisions(world.store, "camps") if one.by == "hand"]
+    assert all(by) and len(set(by)) == 4 + any(
+        one.verdict == "pruned" for one in decisions.decisions(world.store, "camps")
+    )

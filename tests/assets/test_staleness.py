@@ -17,9 +17,9 @@ def test_data_steps_are_not_made_twice_and_models_are(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
 ) -> None:
     materialize(["popularity"], "cpu", overrides, instance)
-    split, model = latest(store, "splits", "camps"), latest(store, "trained_model", "popularity", "cpu")
+    split, model = latest(store, "splits"), latest(store, "trained_model", "popularity", "cpu")
     materialize(["popularity"], "cpu", overrides, instance)
-    assert latest(store, "splits", "camps") == split
+    assert latest(store, "splits") == split
     assert latest(store, "trained_model", "popularity", "cpu") != model
 
 
@@ -41,10 +41,10 @@ def test_a_data_step_that_is_made_again_from_equal_inputs_makes_nothing_downstre
     assert execute(instance, overrides, (*DATA, "trained_model"), EASE).success
     fresh = stale()
     assert set(fresh.values()) == {"FRESH"}
-    split = latest(store, "splits", "camps")
+    split = latest(store, "splits")
     (split.folder / "split.parquet").write_bytes(b"damage")
     assert execute(instance, overrides, DATA[:-1]).success
-    assert latest(store, "splits", "camps") != split  # another version, of equal content
+    assert latest(store, "splits") != split  # another version, of equal content
     assert stale() == fresh
     assert execute(instance, [*overrides, "data.split_seed=1"], ("splits",)).success
     assert stale() == {"splits": "FRESH", "interaction_graph": "STALE", "trained_model": "STALE"}

@@ -43,8 +43,8 @@ def publish(store: ArtifactStore) -> Publish:
         config: dict[str, Any] | None = None,
         **changes: Any,
     ) -> Artifact:
-        home = (slot or model, changes.get("device", "cpu"))
-        trained = store.publish(Slot("trained_model", home), lambda folder: None, key="t", fingerprint="f")
+        home = Slot("trained_model", changes.get("data", "small"), slot or model, changes.get("device", "cpu"))
+        trained = store.publish(home, lambda folder: None, key="t", fingerprint="f")
         report = {
             "model": model,
             "device": "cpu",
@@ -69,7 +69,7 @@ def publish(store: ArtifactStore) -> Publish:
             pq.write_table(pa.table(users), folder / "users.parquet")
 
         return store.publish(
-            Slot("evaluation_report", home),
+            home.beside("evaluation_report"),
             write,
             key="k",
             fingerprint=str(report["fingerprint"]),
@@ -86,7 +86,7 @@ def serve(store: ArtifactStore) -> Callable[[Artifact], None]:
 
     def promote(report: Artifact) -> None:
         trained = store.resolve(report.parents["trained_model"])
-        slot = Slot("faiss_index", report.slot.path)
+        slot = report.slot.beside("faiss_index")
         index = store.publish(slot, lambda folder: None, key="i", fingerprint="f", parents={"trained_model": trained})
         store.point("serving", index, {})
 

@@ -75,7 +75,7 @@ def _publish(store: ArtifactStore, slot: Slot, tables: dict[str, pa.Table], **mo
 
 
 def _data(store: ArtifactStore) -> tuple[Artifact, Artifact]:
-    slot = ("tiny",)
+    slot = "tiny"
     validation = {"rows_read": 8, "duplicate_rows": 2, "duplicate_pairs": 0}
     table = pa.table(RATINGS)
     raw = _publish(
@@ -127,7 +127,7 @@ def _trained(store: ArtifactStore, model: str, epochs: int, splits: Artifact) ->
     }
     return _publish(
         store,
-        Slot("trained_model", (model, "cpu")),
+        Slot("trained_model", "tiny", model, "cpu"),
         {"history.parquet": pa.table(history)} if epochs else {},
         config={
             "data": {"name": "tiny"},
@@ -195,7 +195,7 @@ def _report(store: ArtifactStore, model: str, trained: Artifact, splits: Artifac
             pq.write_table(table, folder / name)
 
     return store.publish(
-        Slot("evaluation_report", (model, "cpu")),
+        Slot("evaluation_report", "tiny", model, "cpu"),
         write,
         key="k",
         fingerprint=FINGERPRINT,
@@ -221,17 +221,18 @@ def _curves(store: ArtifactStore, trained: Artifact) -> None:
         for setting, loss in ((0.0, 0.0), (1.0, 0.05 if dial == "diversity" else 0.1))
         for measure, value in (("ndcg@10", 0.2 - loss), (bought, 1.0 + loss))
     ]
-    slot = ("ease", "cpu")
     facts = {"users": 3, "folds": 5}
     parents = {"trained_model": trained}
     _publish(
         store,
-        Slot("fold_in_fidelity", slot),
+        trained.slot.beside("fold_in_fidelity"),
         {"curve.parquet": pa.Table.from_pylist(curve)},
         facts=facts,
         parents=parents,
     )
-    _publish(store, Slot("dial_prices", slot), {"prices.parquet": pa.Table.from_pylist(prices)}, parents=parents)
+    _publish(
+        store, trained.slot.beside("dial_prices"), {"prices.parquet": pa.Table.from_pylist(prices)}, parents=parents
+    )
 
 
 def _index(store: ArtifactStore, model: str, trained: Artifact, splits: Artifact) -> Artifact:
@@ -270,7 +271,7 @@ def _index(store: ArtifactStore, model: str, trained: Artifact, splits: Artifact
     )
     recall = 1.0 if model == "ease" else 0.5
     return store.publish(
-        Slot("faiss_index", (model, "cpu")),
+        Slot("faiss_index", "tiny", model, "cpu"),
         index.save,
         key="k",
         fingerprint=FINGERPRINT,
@@ -283,10 +284,11 @@ def _decisions(store: ArtifactStore, indices: dict[str, Artifact]) -> None:
     """The gate promotes ease, then keeps it against popularity."""
     ease, popularity = indices["ease"], indices["popularity"]
     model = ease.parents["trained_model"]
-    promoted = Decision("promoted", "ease is the first", "gate", "", ease.reference, ease.reference, "", model)
+    promoted = Decision("tiny", "promoted", "ease is the first", "gate", "", ease.reference, ease.reference, "", model)
     carry_out(store, record(store, promoted, {"user": "somebody"}), ease)
     against = {"name": "champion ease", "difference": -0.2, "low": -0.3, "high": -0.1, "users": 3, "passed": False}
     kept = Decision(
+        data_set="tiny",
         verdict="kept",
         sentence="ease stays",
         by="gate",
@@ -320,7 +322,7 @@ def _sweep(store: ArtifactStore) -> None:
         for seed, value in enumerate(values, start=1)
     ]
     failed = Trial(("model=ease", "model.l2=-1", "seed=1"), error="l2 must be positive")
-    trials.conclude(store, [*tried, failed], "ndcg@10", "max", ["model=ease", "model.l2=1,10,100", "seed=1,2"])
+    trials.conclude(store, "tiny", [*tried, failed], "ndcg@10", "max", ["model=ease", "model.l2=1,10,100", "seed=1,2"])
 
 
 def _backtest(store: ArtifactStore) -> None:
@@ -340,7 +342,7 @@ def _backtest(store: ArtifactStore) -> None:
         for users in ("all", "with_history")
     ]
     tables = {"windows.parquet": pa.Table.from_pylist(windows), "metrics.parquet": pa.Table.from_pylist(measures)}
-    _publish(store, Slot("backtest", ("ease", "cpu")), tables, facts={"windows": 2, "data": "tiny"})
+    _publish(store, Slot("backtest", "tiny", "ease", "cpu"), tables, facts={"windows": 2, "data": "tiny"})
 
 
 def _feedback(store: ArtifactStore) -> None:

@@ -41,7 +41,7 @@ def test_what_is_served_comes_with_its_freshness_and_the_decisions(visit: Open, 
     assert list(app.dataframe[0].value["Verdict"]) == ["kept", "promoted"]
     assert "All 1 checks passed" in said
     assert "Nobody answers at http://127.0.0.1:9" in said
-    first = releases.decisions(known.root)[0][-1].decision.reference.rsplit("/", 1)[-1]
+    first = releases.decisions(known.root, "tiny")[0][-1].decision.reference.rsplit("/", 1)[-1]
     assert "Nothing was compared for this decision." in text(visit(known, "operations", decision=first))
 
 
@@ -56,8 +56,8 @@ def test_the_backtest_and_the_experiment_are_summed_up(visit: Open, known: Artif
 
 def test_a_newer_version_and_waiting_ratings_make_it_stale(visit: Open, damaged: ArtifactStore) -> None:
     """The known data says nothing of the log that it took in; a newer one does, and misses the one rating."""
-    for kind, slot in (("raw_ratings", ("tiny",)), ("trained_model", ("ease", "cpu"))):
-        damaged.publish(Slot(kind, slot), lambda folder: None, key="n", fingerprint="", facts={})
+    for slot in (Slot("raw_ratings", "tiny"), Slot("trained_model", "tiny", "ease", "cpu")):
+        damaged.publish(slot, lambda folder: None, key="n", fingerprint="", facts={})
     said = text(visit(damaged, "operations"))
     assert "Not the freshest: its data set was read again at" in said
     assert "a newer version of the model was trained at" in said
@@ -65,7 +65,7 @@ def test_a_newer_version_and_waiting_ratings_make_it_stale(visit: Open, damaged:
 
 def test_a_failing_check_stands_on_top(visit: Open, known: ArtifactStore) -> None:
     """popularity's index has a recall of 0.5."""
-    found = {(one.model, one.name): one.passed for one in checks.checks(known.root)}
+    found = {(one.model, one.name): one.passed for one in checks.checks(known.root, "tiny")}
     assert found[("ease", "index_finds_the_best")]
     assert not found[("popularity", "index_finds_the_best")]
     assert "✗ popularity (cpu), index finds the best: Flat: recall@10" in text(visit(known, "operations"))
@@ -77,7 +77,7 @@ def test_a_damaged_feedback_log_is_a_note(visit: Open, damaged: ArtifactStore) -
 
 
 def test_a_damaged_decision_is_a_note(visit: Open, damaged: ArtifactStore) -> None:
-    first, _ = sorted(path for path in (damaged.root / "release_decision").iterdir() if path.is_dir())
+    first, _ = sorted(path for path in (damaged.root / "release_decision" / "tiny").iterdir() if path.is_dir())
     (first / "decision.json").write_text("{", encoding="utf-8")
     app = visit(damaged, "operations")
     assert f"1 decision cannot be read and is left out, the newest of them {first}" in text(app)
@@ -85,7 +85,7 @@ def test_a_damaged_decision_is_a_note(visit: Open, damaged: ArtifactStore) -> No
 
 
 def test_decisions_that_are_all_damaged_are_not_called_absent(visit: Open, damaged: ArtifactStore) -> None:
-    for path in (damaged.root / "release_decision").glob("*/decision.json"):
+    for path in (damaged.root / "release_decision" / "tiny").glob("*/decision.json"):
         path.unlink()
     said = text(visit(damaged, "operations"))
     assert "2 decisions cannot be read and are left out" in said

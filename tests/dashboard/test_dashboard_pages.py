@@ -50,7 +50,7 @@ def test_no_damage_breaks_a_page(
 
 
 def test_a_report_of_an_older_schema_is_a_note(visit: Open, damaged: ArtifactStore) -> None:
-    (path,) = damaged.root.glob("evaluation_report/ease/cpu/*/report.json")
+    (path,) = damaged.root.glob("evaluation_report/tiny/ease/cpu/*/report.json")
     report = json.loads(path.read_text())
     path.write_text(json.dumps(report | {"schema": 1}))
     assert "does not match its manifest's checksum" in text(visit(damaged, "compare"))
@@ -68,7 +68,7 @@ def test_two_models_are_compared_user_by_user(visit: Open, known: ArtifactStore)
 
 def test_the_lists_of_two_models_are_laid_over_each_other(visit: Open, known: ArtifactStore) -> None:
     """Shared: both of two, one, none. Jaccard 1, 1/3, 0."""
-    ease, popularity = (known.latest(Slot("evaluation_report", (name, "cpu"))) for name in ("ease", "popularity"))
+    ease, popularity = (known.latest(Slot("evaluation_report", "tiny", name, "cpu")) for name in ("ease", "popularity"))
     assert ease is not None
     assert popularity is not None
     found = pairs.overlap(ease.folder, popularity.folder, 2)
@@ -154,7 +154,7 @@ def test_segments_say_for_whom_each_is_good(visit: Open, known: ArtifactStore) -
 
 def test_concentration_is_that_of_the_lists(visit: Open, known: ArtifactStore) -> None:
     """popularity: places 0, 0, 3, 3 of four movies: Gini (-3*0 - 0 + 3 + 9) / (4 * 6) = 0.5."""
-    artifact = known.latest(Slot("evaluation_report", ("popularity", "cpu")))
+    artifact = known.latest(Slot("evaluation_report", "tiny", "popularity", "cpu"))
     assert artifact is not None
     found = segments.exposure(artifact.folder, 2, 4)
     assert found is not None
@@ -181,7 +181,7 @@ def test_curves_that_lack_a_column_are_left_out(damaged: ArtifactStore) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    (path,) = damaged.root.glob("fold_in_fidelity/*/*/*/curve.parquet")
+    (path,) = damaged.root.glob("fold_in_fidelity/*/*/*/*/curve.parquet")
     pq.write_table(pa.table({"something": [1]}), path)
     assert prices.fold_in_curves(damaged.root) == []
 
@@ -205,7 +205,7 @@ def test_the_data_page_counts_and_says_what_was_dropped(visit: Open, known: Arti
 
 
 def test_a_split_that_is_gone_is_not_taken_for_ratings_without_times(visit: Open, damaged: ArtifactStore) -> None:
-    splits = damaged.latest(Slot("splits", ("tiny",)))
+    splits = damaged.latest(Slot("splits", "tiny"))
     assert splits is not None
     (splits.folder / "split.parquet").unlink()
     said = text(visit(damaged, "data"))
@@ -220,10 +220,10 @@ def test_versions_of_a_data_set_are_compared(visit: Open, damaged: ArtifactStore
     from known_store import RATINGS
 
     more = {name: [*values, extra] for (name, values), extra in zip(RATINGS.items(), (4, 50, 5.0, 0), strict=True)}
-    old = damaged.latest(Slot("raw_ratings", ("tiny",)))
+    old = damaged.latest(Slot("raw_ratings", "tiny"))
     assert old is not None
     damaged.publish(
-        Slot("raw_ratings", ("tiny",)),
+        Slot("raw_ratings", "tiny"),
         lambda folder: pq.write_table(pa.table(more), folder / "ratings.parquet"),
         key="n",
         fingerprint="",
@@ -242,7 +242,7 @@ def test_versions_of_a_data_set_are_compared(visit: Open, damaged: ArtifactStore
 
 def test_a_long_tail_is_the_share_of_the_most_active(known: ArtifactStore) -> None:
     """Movies have 3, 2 and 1 of the six ratings."""
-    artifact = known.latest(Slot("raw_ratings", ("tiny",)))
+    artifact = known.latest(Slot("raw_ratings", "tiny"))
     assert artifact is not None
     each = data.ratings_of_each(artifact.folder, "movie_id")
     assert each is not None

@@ -89,11 +89,11 @@ def rewrite(folder: Path, content: bytes) -> None:
 
 def test_a_damaged_pointer_becomes_a_note(store: ArtifactStore, publish: Publish) -> None:
     publish("ease", 0.2)
-    store.pointer_file("serving").parent.mkdir()
-    store.pointer_file("serving").write_text('{"reference": 3}')
+    store.pointer_file("serving", "small").parent.mkdir(parents=True)
+    store.pointer_file("serving", "small").write_text('{"reference": 3}')
     snapshot = reports.load(store.root)
-    assert snapshot.serving is None
-    assert "pointers/serving.json does not name a readable index" in snapshot.notes[0]
+    assert snapshot.serving == {}
+    assert "pointers/small/serving.json does not name a readable index" in snapshot.notes[0]
 
 
 def test_only_the_newest_of_thousands_of_versions_is_opened(

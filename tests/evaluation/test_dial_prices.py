@@ -129,7 +129,7 @@ def test_prices_are_of_validation_and_only_those_of_the_newest_model_are_the_new
     assert accuracy == {newer.facts["validation_metrics"][ACCURACY]}
     assert made.parents["trained_model"] == newer.reference
     measure_dials(store, older)
-    assert store.require(Slot("dial_prices", ("ease", "cpu"))) == made
+    assert store.require(Slot("dial_prices", "camps", "ease", "cpu")) == made
 
 
 def test_the_command_prints_every_dial(trained: Callable[..., Artifact], tmp_path: Path) -> None:

@@ -329,7 +329,7 @@ def test_the_curve_of_a_trained_model_is_published(
     with caplog.at_level("INFO", logger="movierec_engine"):
         found = measure_fold_in(store, trained, {"dagster_run_id": "a run"}, folds=3)
 
-    assert store.latest(Slot("fold_in_fidelity", ("ease", "cpu"))) == found.verify()
+    assert store.latest(Slot("fold_in_fidelity", "camps", "ease", "cpu")) == found.verify()
     assert found.parents == {"trained_model": trained.reference, "splits": made["splits"].reference}
     assert found.fingerprint == trained.fingerprint
     assert found.origin["dagster_run_id"] == "a run"
@@ -375,7 +375,7 @@ def test_only_the_validation_items_decide_what_is_enough(
 @pytest.mark.parametrize("facts", [{}, {"folds": 5, "draws": 4}])
 def test_a_curve_that_test_decided_asks_to_be_measured_again(tmp_path: Path, facts: dict[str, int]) -> None:
     made = ArtifactStore(tmp_path).publish(
-        Slot("fold_in_fidelity", ("als", "cpu")),
+        Slot("fold_in_fidelity", "camps", "als", "cpu"),
         lambda folder: (folder / "curve.parquet").touch(),
         key="0" * 12,
         fingerprint="f" * 12,
@@ -388,7 +388,7 @@ def test_a_curve_that_test_decided_asks_to_be_measured_again(tmp_path: Path, fac
 
 def test_a_damaged_curve_is_a_sentence(tmp_path: Path) -> None:
     made = ArtifactStore(tmp_path).publish(
-        Slot("fold_in_fidelity", ("als", "cpu")),
+        Slot("fold_in_fidelity", "camps", "als", "cpu"),
         lambda folder: (folder / "curve.parquet").touch(),
         key="0" * 12,
         fingerprint="f" * 12,

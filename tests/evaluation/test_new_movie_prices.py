@@ -198,7 +198,7 @@ def test_new_movies_are_placed_measured_and_published(trained: Callable[..., Art
     scores = load_model(newer.folder).score(np.array([user]))[0]
     assert new.movies["movie_id"].to_pylist()[new.best(scores, 1)[0]] == 900
     measure_new_movies(store, older, folds=0)
-    assert store.require(Slot("new_movies", ("ease", "cpu"))) == made, "only the newest model's are the newest"
+    assert store.require(Slot("new_movies", "camps", "ease", "cpu")) == made, "only the newest model's are the newest"
 
 
 def test_the_command_and_the_report_say_what_was_found(trained: Callable[..., Artifact], tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_the_command_and_the_report_say_what_was_found(trained: Callable[..., Ar
     printed = " ".join(result.output.split())
     assert "Of 43 movies 3 (7%) are new to the model; 2 are placed by genres and year, 1 not." in printed
     assert "was not measured" in printed
-    made = store.require(Slot("new_movies", ("ease", "cpu")))
+    made = store.require(Slot("new_movies", "camps", "ease", "cpu"))
     (section,) = section_of(store)
     prose, figure, shares, _, places = section.blocks
     assert "2 are placed" in prose.text

@@ -39,7 +39,10 @@ def test_a_configuration_without_a_list_of_overrides_has_its_own_settings_alone(
 def test_the_protocol_of_a_command_is_the_one_that_the_report_names(protocol: str) -> None:
     name = Protocol.parse(protocol).name
 
-    for command in (evaluate_command("ease", "cpu", "2026", name), compare_command(["ease"], "ndcg@10", name)):
+    for command in (
+        evaluate_command("ml", "ease", "cpu", "2026", name),
+        compare_command("ml", ["ease"], "ndcg@10", name),
+    ):
         words = shlex.split(command)
         assert Protocol.parse(words[words.index("--protocol") + 1]).name == name
 
@@ -47,8 +50,8 @@ def test_the_protocol_of_a_command_is_the_one_that_the_report_names(protocol: st
 @pytest.mark.parametrize(
     "command",
     [
-        evaluate_command("ease", "cpu", "20260102T030405000Z", "full"),
-        compare_command(["ease/cpu/2026", "gmf/cpu/2026"], "ndcg@10", "sampled_uniform_100_seed_0"),
+        evaluate_command("ml", "ease", "cpu", "20260102T030405000Z", "full"),
+        compare_command("ml", ["ease/cpu/2026", "gmf/cpu/2026"], "ndcg@10", "sampled_uniform_100_seed_0"),
     ],
 )
 def test_the_command_line_takes_the_commands(command: str, tmp_path: object) -> None:

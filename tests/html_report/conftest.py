@@ -45,7 +45,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> ArtifactStore:
 @pytest.fixture(scope="session")
 def page(measured: ArtifactStore, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of the whole store."""
-    return write_report(measured, tmp_path_factory.mktemp("page") / "report.html").read_text(encoding="utf-8")
+    return write_report(measured, "camps", tmp_path_factory.mktemp("page") / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture

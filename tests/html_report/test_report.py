@@ -26,12 +26,12 @@ MODELS = ("popularity", "ease", "lightgcn")
 
 
 def report_of(store: ArtifactStore, model: str) -> tuple[Artifact, EvaluationReport]:
-    artifact = store.require(Slot("evaluation_report", (model, "cpu")))
+    artifact = store.require(Slot("evaluation_report", "camps", model, "cpu"))
     return artifact, EvaluationReport.load(artifact.folder)
 
 
 def written(store: ArtifactStore, metric: str = "ndcg@10") -> ParsedPage:
-    path = write_report(store, store.root.parent / "report.html", metric)
+    path = write_report(store, "camps", store.root.parent / "report.html", metric)
     return ParsedPage(path.read_text(encoding="utf-8"))
 
 
@@ -184,9 +184,9 @@ def test_a_damaged_report_is_left_out_and_named(store: ArtifactStore) -> None:
 
 
 def test_a_missing_history_and_a_broken_pointer_are_sentences(store: ArtifactStore) -> None:
-    (store.require(Slot("trained_model", ("lightgcn", "cpu"))).folder / "history.parquet").unlink()
-    store.pointer_file("serving").parent.mkdir(exist_ok=True)
-    store.pointer_file("serving").write_text("no pointer", encoding="utf-8")
+    (store.require(Slot("trained_model", "camps", "lightgcn", "cpu")).folder / "history.parquet").unlink()
+    store.pointer_file("serving", "camps").parent.mkdir(parents=True, exist_ok=True)
+    store.pointer_file("serving", "camps").write_text("no pointer", encoding="utf-8")
 
     words = written(store).words()
 
@@ -195,7 +195,7 @@ def test_a_missing_history_and_a_broken_pointer_are_sentences(store: ArtifactSto
 
 
 def test_what_is_served_is_named(store: ArtifactStore) -> None:
-    store.point("serving", store.require(Slot("faiss_index", ("ease", "cpu"))), {})
+    store.point("serving", store.require(Slot("faiss_index", "camps", "ease", "cpu")), {})
 
     words = written(store).words()
 
@@ -225,7 +225,7 @@ def test_the_report_that_models_are_ranked_by_is_shown_rather_than_a_newer_one(s
 def test_any_metric_of_single_users_can_be_asked_for(
     measured: ArtifactStore, tmp_path: Path, metric: str, title: str
 ) -> None:
-    path = write_report(measured, tmp_path / "report.html", metric)
+    path = write_report(measured, "camps", tmp_path / "report.html", metric)
 
     parsed = ParsedPage(path.read_text(encoding="utf-8"))
 
@@ -237,12 +237,12 @@ def test_any_metric_of_single_users_can_be_asked_for(
 @pytest.mark.parametrize("metric", ["coverage@10", "ndcg@99", "nonsense"])
 def test_a_metric_by_which_nothing_can_be_compared_is_refused(measured: ArtifactStore, metric: str) -> None:
     with pytest.raises(ConfigError, match="choose"):
-        write_report(measured, measured.root.parent / "never.html", metric)
+        write_report(measured, "camps", measured.root.parent / "never.html", metric)
 
 
 def test_an_empty_store_says_which_command_fills_it(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="movierec demo"):
-        write_report(ArtifactStore(tmp_path / "nothing"), tmp_path / "report.html")
+        write_report(ArtifactStore(tmp_path / "nothing"), "camps", tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
 
 
@@ -316,7 +316,7 @@ def publish_curve(store: ArtifactStore, model: str, gain: float, least: int | No
 
 def published(store: ArtifactStore, model: str, table: pa.Table, facts: dict[str, Any]) -> Artifact:
     return store.publish(
-        Slot("fold_in_fidelity", (model, "cpu")),
+        Slot("fold_in_fidelity", "camps", model, "cpu"),
         lambda folder: pq.write_table(table, folder / "curve.parquet"),
         key="0" * 12,
         fingerprint="f" * 12,
@@ -394,7 +394,7 @@ def test_a_curve_that_test_decided_is_a_sentence_that_says_how_to_measure_again(
 
 
 def test_the_prices_of_the_dials_are_those_of_the_file(store: ArtifactStore) -> None:
-    made = measure_dials(store, store.require(Slot("trained_model", ("ease", "cpu"))))
+    made = measure_dials(store, store.require(Slot("trained_model", "camps", "ease", "cpu")))
     page = written(store)
     assert not page.problems
     assert "What taste dials cost" in page.words()
@@ -410,6 +410,6 @@ def test_the_prices_of_the_dials_are_those_of_the_file(store: ArtifactStore) -> 
 
 
 def test_damaged_prices_are_a_sentence(store: ArtifactStore) -> None:
-    made = measure_dials(store, store.require(Slot("trained_model", ("ease", "cpu"))))
+    made = measure_dials(store, store.require(Slot("trained_model", "camps", "ease", "cpu")))
     (made.folder / "prices.parquet").write_bytes(b"half")
     assert "Prices of taste dials cannot be shown" in written(store).words()

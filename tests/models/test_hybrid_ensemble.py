@@ -163,7 +163,7 @@ def test_members_come_from_the_store_or_are_trained_or_named(small_data: list[st
     ease = pipeline.run(store, load_settings([*small_data, "model=ease"]))["trained_model"]
     made = pipeline.run(store, load_settings(asked))
     assert made["trained_model"].parents["ease"] == ease.reference
-    item_cf = store.require(Slot("trained_model", ("item_cf", "cpu")))
+    item_cf = store.require(Slot("trained_model", "camps", "item_cf", "cpu"))
     assert made["trained_model"].parents["item_cf"] == item_cf.reference
     assert isinstance(load_model(item_cf.folder), ItemCF)
     assert made["trained_model"].facts["seconds"] > ease.facts["seconds"] + item_cf.facts["seconds"]

@@ -140,7 +140,7 @@ def test_the_pipeline_records_what_ncf_started_from(small_data: list[str], tmp_p
     tiny = ["trainer.max_epochs=1", *small_data]
     layers = "model.mlp_layers=[8,4]"
     start = ["model=ncf", layers, "model.mf_dim=4", "model.pretrained_gmf=latest", "model.pretrained_mlp=latest", *tiny]
-    with pytest.raises(StoreError, match=r"trained_model/gmf/cpu is not in .*materialize it first"):
+    with pytest.raises(StoreError, match=r"trained_model/camps/gmf/cpu is not in .*materialize it first"):
         pipeline.run(store, load_settings(start))
     gmf = pipeline.run(store, load_settings(["model=gmf", "model.mf_dim=4", *tiny]))["trained_model"]
     mlp = pipeline.run(store, load_settings(["model=mlp", layers, *tiny]))["trained_model"]

@@ -52,8 +52,8 @@ def test_nothing_of_a_backtest_is_ranked_or_newest_and_nothing_is_made_twice(
     store = ArtifactStore(tmp_path / "store")
     real = pipeline.run(store, settings)
     first = backtest(store, settings, windows=2, first_train_share=0.5)
-    assert store.require(Slot("trained_model", ("ease", "cpu"))) == real["trained_model"]
-    assert [row["model"] for row in pipeline.rank_models(store, "ndcg@10").facts["rows"]] == ["ease"]
+    assert store.require(Slot("trained_model", "camps", "ease", "cpu")) == real["trained_model"]
+    assert [row["model"] for row in pipeline.rank_models(store, "camps", "ndcg@10").facts["rows"]] == ["ease"]
     again = backtest(store, settings, windows=2, first_train_share=0.5)
     reports = [
         [row["report"] for row in pq.read_table(made.folder / "windows.parquet").to_pylist()] for made in (first, again)

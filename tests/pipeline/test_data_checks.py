@@ -40,7 +40,7 @@ def ratings(store: ArtifactStore, key: str, **columns: list[float]) -> Artifact:
     }
     table = pa.table(values, schema=RATINGS_SCHEMA)
     return store.publish(
-        Slot("raw_ratings", ("camps",)),
+        Slot("raw_ratings", "camps"),
         Ratings(table).save,
         key=key,
         fingerprint="",

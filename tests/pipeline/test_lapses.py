@@ -29,25 +29,25 @@ def log(world: World) -> FeedbackLog:
 
 
 def found(world: World, hours: float = 0, **settings: float) -> list[Lapse]:
-    return lapses(world.store, FreshnessConfig(**settings), datetime.now(UTC) + timedelta(hours=hours))  # type: ignore[arg-type]
+    return lapses(world.store, "camps", FreshnessConfig(**settings), datetime.now(UTC) + timedelta(hours=hours))  # type: ignore[arg-type]
 
 
 def index_of(world: World, model: str) -> Artifact:
-    return world.store.require(Slot("faiss_index", (model, "cpu")))
+    return world.store.require(Slot("faiss_index", "camps", model, "cpu"))
 
 
 def shown(log: FeedbackLog, index: Artifact, lists: int, clicked: int, liked: int = 0) -> None:
     """So many lists of an index, the first of them with a click or with a rating of 5."""
     name = index.version
     numbers = range(lists)
-    log.expose([Exposure(f"{name}{n}", 1, (10, 20), index.slot.path[0], index.version, "test") for n in numbers])
+    log.expose([Exposure(f"{name}{n}", 1, (10, 20), index.slot.model, index.version, "test") for n in numbers])
     clicks = [FeedbackEvent(f"c{name}{n}", 1, 10, "click", None, f"{name}{n}") for n in range(clicked)]
     log.record([*clicks, *(FeedbackEvent(f"r{name}{n}", 1, 10, "rating", 5.0, f"{name}{n}") for n in range(liked))])
 
 
 def test_nothing_has_lapsed_just_after_a_release_or_without_one(world: World, tmp_path: Path) -> None:
     assert found(world) == []
-    assert lapses(ArtifactStore(tmp_path / "empty"), FreshnessConfig()) == []
+    assert lapses(ArtifactStore(tmp_path / "empty"), "camps", FreshnessConfig()) == []
 
 
 def test_an_old_model_lapses_and_once_more_after_as_long_again(world: World) -> None:
@@ -60,7 +60,7 @@ def test_an_old_model_lapses_and_once_more_after_as_long_again(world: World) -> 
 
 
 def test_other_data_lapse_after_a_while_and_are_trained_on_unless_that_was_done(world: World) -> None:
-    world.store.publish(Slot("splits", ("camps",)), lambda folder: None, key="new", fingerprint=NEW)
+    world.store.publish(Slot("splits", "camps"), lambda folder: None, key="new", fingerprint=NEW)
     assert found(world, 5) == []
     (lapse,) = found(world, 7)
     assert lapse.retrain
@@ -93,9 +93,9 @@ def test_few_lists_show_nothing_and_those_of_other_versions_do_not_count(world: 
     shown(log, index_of(world, "popularity"), 10, 5)
     shown(log, index_of(world, "ease"), 10, 1)
     assert found(world) == []
-    other = world.index(world.store.require(Slot("trained_model", ("ease", "cpu"))))
+    other = world.index(world.store.require(Slot("trained_model", "camps", "ease", "cpu")))
     shown(log, other, 500, 0)
-    assert world.store.pointed(SERVING) != other
+    assert world.store.pointed(SERVING, "camps") != other
     assert found(world) == []
 
 

@@ -33,7 +33,7 @@ def made(store: ArtifactStore, small_data: list[str]) -> Made:
 def with_history(store: ArtifactStore, *losses: float | None, **facts: object) -> Artifact:
     rows = [{"epoch": number, "loss": loss, "seconds": 0.1} for number, loss in enumerate(losses, start=1)]
     return store.publish(
-        Slot("trained_model", ("gmf", "cpu")),
+        Slot("trained_model", "camps", "gmf", "cpu"),
         lambda folder: pq.write_table(pa.Table.from_pylist(rows), folder / "history.parquet"),
         key="key",
         fingerprint="print",

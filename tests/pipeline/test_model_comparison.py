@@ -38,22 +38,22 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ArtifactStore:
 
 
 def test_a_report_by_another_protocol_is_not_what_models_are_ranked_by(store: ArtifactStore) -> None:
-    latest = store.require(Slot("evaluation_report", ("ease", "cpu")))
+    latest = store.require(Slot("evaluation_report", "camps", "ease", "cpu"))
     assert latest.facts["protocol"] == "full"
-    found = reports.find_report(store, "ease", UNIFORM)
+    found = reports.find_report(store, "camps", "ease", UNIFORM)
     assert found.report.protocol == "sampled_uniform_5_seed_0"
     assert found.report.fingerprint != latest.fingerprint
-    ranked = pipeline.rank_models(store, "ndcg@10").facts["rows"]
+    ranked = pipeline.rank_models(store, "camps", "ndcg@10").facts["rows"]
     assert {row["report"] for row in ranked}.isdisjoint({found.artifact.reference})
     assert len(ranked) == 3
 
 
 @pytest.mark.parametrize("name", ["ease", "ease/cpu", "ease/cpu/{version}", "ease/cpu/{model_version}"])
 def test_a_report_is_found_by_model_device_and_version(store: ArtifactStore, name: str) -> None:
-    latest = store.require(Slot("evaluation_report", ("ease", "cpu")))
+    latest = store.require(Slot("evaluation_report", "camps", "ease", "cpu"))
     report = EvaluationReport.load(latest.folder)
     named = name.format(version=latest.version[:-2], model_version=report.model_version)
-    assert reports.find_report(store, named).artifact == latest
+    assert reports.find_report(store, "camps", named).artifact == latest
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,11 @@ def test_a_missing_report_is_an_error_with_the_command_that_makes_it(
     store: ArtifactStore, name: str, protocol: Protocol | None, remedy: str
 ) -> None:
     with pytest.raises(StoreError, match=remedy):
-        reports.find_report(store, name, protocol)
+        reports.find_report(store, "camps", name, protocol)
 
 
 def test_unlike_fingerprints_are_never_compared(store: ArtifactStore) -> None:
-    full, sampled = reports.find_report(store, "ease"), reports.find_report(store, "ease", UNIFORM)
+    full, sampled = reports.find_report(store, "camps", "ease"), reports.find_report(store, "camps", "ease", UNIFORM)
     for compare in (
         lambda: comparison.board(store, [full, sampled], "ndcg@10"),
         lambda: comparison.head_to_head(store, full, sampled, 10),
@@ -84,7 +84,7 @@ def test_unlike_fingerprints_are_never_compared(store: ArtifactStore) -> None:
 
 
 def test_a_board_has_the_means_of_the_reports_and_the_better_model_first(store: ArtifactStore) -> None:
-    measured = comparison.reports_to_compare(store, [])
+    measured = comparison.reports_to_compare(store, "camps", [])
     board = comparison.board(store, measured, "recall@10")
     for name, one in board.measured.items():
         assert board.means[name] == pytest.approx(one.report.metrics["recall@10"])
@@ -98,7 +98,7 @@ def test_a_board_has_the_means_of_the_reports_and_the_better_model_first(store: 
 
 
 def test_validation_is_compared_as_it_was_measured_after_training(store: ArtifactStore) -> None:
-    measured = comparison.reports_to_compare(store, ["ease", "popularity"])
+    measured = comparison.reports_to_compare(store, "camps", ["ease", "popularity"])
     board = comparison.board(store, measured, "ndcg@10", "validation")
     for name, one in board.measured.items():
         assert board.means[name] == pytest.approx(one.report.validation_metrics["ndcg@10"])
@@ -107,7 +107,7 @@ def test_validation_is_compared_as_it_was_measured_after_training(store: Artifac
 
 def test_rankings_are_read_back_as_they_were(store: ArtifactStore) -> None:
     """The reports' own numbers follow from the ranks and lists in the files, so nothing needs the model again."""
-    measured = reports.find_report(store, "ease")
+    measured = reports.find_report(store, "camps", "ease")
     rankings = reports.rankings_of(measured, reports.heldout_of(store, measured))
     again = segment_table(rankings, (5, 10, 20))
     assert again.equals(pq.read_table(measured.artifact.folder / "segments.parquet"))
@@ -116,7 +116,7 @@ def test_rankings_are_read_back_as_they_were(store: ArtifactStore) -> None:
 
 
 def test_segments_of_two_models_have_the_differences_of_their_tables(store: ArtifactStore) -> None:
-    a, b = (reports.find_report(store, name) for name in ("ease", "popularity"))
+    a, b = (reports.find_report(store, "camps", name) for name in ("ease", "popularity"))
     values = {
         name: {(row["kind"], row["segment"]): row["value"] for row in rows if row["metric"] == "ndcg@10"}
         for name, rows in (
@@ -134,12 +134,12 @@ def test_segments_of_two_models_have_the_differences_of_their_tables(store: Arti
 @pytest.mark.parametrize("metric", ["gini@10", "ndcg", "ndgc@10", "average_popularity@10", "ndcg@7"])
 def test_a_metric_by_which_none_is_better_is_refused(store: ArtifactStore, metric: str) -> None:
     with pytest.raises((ConfigError, MovierecError), match="choose"):
-        comparison.board(store, comparison.reports_to_compare(store, []), metric)
+        comparison.board(store, comparison.reports_to_compare(store, "camps", []), metric)
 
 
 def test_one_report_alone_is_not_compared(store: ArtifactStore) -> None:
     with pytest.raises(MovierecError, match="not two reports"):
-        comparison.reports_to_compare(store, ["ease", "ease/cpu"])
+        comparison.reports_to_compare(store, "camps", ["ease", "ease/cpu"])
 
 
 def test_the_commands_print_tables_and_say_where_the_files_are(store: ArtifactStore) -> None:
@@ -179,7 +179,7 @@ def test_wrong_arguments_are_one_sentence_and_an_exit_code(
 
 
 def test_the_rank_of_every_test_item_is_kept_whatever_is_measured(store: ArtifactStore) -> None:
-    trained = store.require(Slot("trained_model", ("ease", "cpu")))
+    trained = store.require(Slot("trained_model", "camps", "ease", "cpu"))
     few = replace(trained, config={**trained.config, "evaluation": {"k_values": [1], "metrics": ["ndcg"]}})
     made = pipeline.evaluate_model(store, few, pipeline.movies_of(store, trained), Protocol.parse("uniform:25"))
     ranks = pq.read_table(made.folder / RELEVANT_FILE)["rank"].to_numpy()

@@ -68,25 +68,25 @@ def test_an_equal_challenger_becomes_champion(ease_served: World) -> None:
 
 
 def test_a_worse_challenger_stays_out_and_it_is_said_why(ease_served: World) -> None:
-    before = ease_served.store.pointer_file(SERVING).read_bytes()
+    before = ease_served.store.pointer_file(SERVING, "camps").read_bytes()
     decision = ease_served.challenge(ease_served.train("gmf", GOOD - 0.01))
     assert decision.verdict == KEPT
     assert "ease on cpu stays" in decision.sentence
     assert "0.2900 against 0.3000" in decision.sentence
-    assert ease_served.store.pointer_file(SERVING).read_bytes() == before
+    assert ease_served.store.pointer_file(SERVING, "camps").read_bytes() == before
 
 
 def test_what_is_served_already_is_not_decided_again(ease_served: World) -> None:
-    made = len(decisions.decisions(ease_served.store))
+    made = len(decisions.decisions(ease_served.store, "camps"))
     assert ease_served.challenge().verdict == UNCHANGED
-    assert len(decisions.decisions(ease_served.store)) == made
+    assert len(decisions.decisions(ease_served.store, "camps")) == made
 
 
 def test_a_newer_index_of_the_champion_is_served(ease_served: World) -> None:
-    model = ease_served.store.require(Slot("trained_model", ("ease", "cpu")))
+    model = ease_served.store.require(Slot("trained_model", "camps", "ease", "cpu"))
     newer = ease_served.index(model)
     assert ease_served.challenge().verdict == PROMOTED
-    assert ease_served.store.pointed(SERVING) == newer
+    assert ease_served.store.pointed(SERVING, "camps") == newer
 
 
 def test_a_challenger_has_to_match_the_configured_baselines(world: World) -> None:
@@ -148,7 +148,7 @@ def test_with_nothing_to_compare_with_on_new_data_the_champion_stays(ease_served
 def test_a_damaged_index_is_refused_and_the_api_goes_on_with_the_old_one(ease_served: World) -> None:
     releases = Releases(ease_served.store)
     better = ease_served.train("gmf", GOOD + 0.1)
-    index = ease_served.store.require(Slot("faiss_index", ("gmf", "cpu")))
+    index = ease_served.store.require(Slot("faiss_index", "camps", "gmf", "cpu"))
     (index.folder / "index.faiss").write_bytes(b"half")
     decision = ease_served.challenge()
     assert decision.verdict == REFUSED
@@ -178,7 +178,7 @@ def test_low_recall_is_refused_unless_configured(ease_served: World) -> None:
 
 def leaking(world: World, trained: Artifact, passed: bool) -> None:
     world.store.publish(
-        Slot("leak_canaries", trained.slot.path),
+        trained.slot.beside("leak_canaries"),
         lambda folder: None,
         key="canaries",
         fingerprint=trained.fingerprint,
@@ -208,10 +208,10 @@ def test_a_damaged_measurement_keeps_the_champion(ease_served: World) -> None:
 
 @pytest.mark.parametrize("damage", ["pointer", "index"])
 def test_a_damaged_champion_gives_way_to_what_passes_the_baselines(ease_served: World, damage: str) -> None:
-    index = ease_served.store.pointed(SERVING)
+    index = ease_served.store.pointed(SERVING, "camps")
     assert index is not None
     if damage == "pointer":
-        replace_file(ease_served.store.pointer_file(SERVING), "{")
+        replace_file(ease_served.store.pointer_file(SERVING, "camps"), "{")
     else:
         (index.folder / "index.faiss").write_bytes(b"half")
     decision = ease_served.challenge(ease_served.train("gmf", GOOD), above=("popularity",))
@@ -222,7 +222,7 @@ def test_a_damaged_champion_gives_way_to_what_passes_the_baselines(ease_served: 
 
 def test_the_evidence_names_how_many_trials_were_spent_on_each_model(ease_served: World) -> None:
     ease_served.store.publish(
-        Slot("sweep"),
+        Slot("sweep", "camps"),
         lambda folder: pq.write_table(pa.table({"model": ["gmf"] * 3 + ["ease"]}), folder / "trials.parquet"),
         key="sweep",
         fingerprint="",
@@ -239,7 +239,7 @@ def test_a_metric_of_its_own_decides_if_configured(ease_served: World) -> None:
 
 def test_what_is_pinned_stays_until_it_is_unpinned_or_forced(ease_served: World) -> None:
     store = ease_served.store
-    manual_release.pin(store, "a demonstration")
+    manual_release.pin(store, "camps", "a demonstration")
     ease_served.train("gmf", GOOD + 0.1)
     decision = ease_served.challenge()
     assert (decision.verdict, ease_served.served) == (KEPT, "ease")
@@ -248,12 +248,12 @@ def test_what_is_pinned_stays_until_it_is_unpinned_or_forced(ease_served: World)
         ease_served.promote("gmf")
     ease_served.promote("gmf", force=True)
     assert ease_served.served == "gmf"
-    assert decisions.pin_of(store) is None
-    with pytest.raises(MovierecError, match="nothing is pinned"):
-        manual_release.unpin(store)
+    assert decisions.pin_of(store, "camps") is None
+    with pytest.raises(MovierecError, match="nothing of camps is pinned"):
+        manual_release.unpin(store, "camps")
     ease_served.roll_back()
-    manual_release.pin(store)
-    manual_release.unpin(store)
+    manual_release.pin(store, "camps")
+    manual_release.unpin(store, "camps")
     ease_served.train("item_cf", GOOD + 0.2)
     assert ease_served.challenge().verdict == PROMOTED
 
@@ -261,7 +261,7 @@ def test_what_is_pinned_stays_until_it_is_unpinned_or_forced(ease_served: World)
 def test_a_person_may_promote_a_worse_model_and_the_record_says_so(ease_served: World) -> None:
     decision = ease_served.promote("popularity", reason="a test", origin={"dagster_run_id": "r1"})
     assert ease_served.served == "popularity"
-    (kept,) = [one for one in decisions.decisions(ease_served.store) if one.by == "hand"]
+    (kept,) = [one for one in decisions.decisions(ease_served.store, "camps") if one.by == "hand"]
     assert kept == decision
     assert (kept.reason, kept.origin) == ("a test", {"dagster_run_id": "r1"})
     assert "though next to champion ease on cpu it is lower" in kept.sentence
@@ -285,7 +285,7 @@ def test_a_person_may_promote_again_what_was_rolled_back_from(ease_served: World
     ease_served.promote("popularity")
     ease_served.roll_back()
     ease_served.promote("popularity")
-    assert decisions.rolled_back_from(ease_served.store) == set()
+    assert decisions.rolled_back_from(ease_served.store, "camps") == set()
 
 
 def test_there_is_an_end_to_rolling_back(ease_served: World) -> None:
@@ -296,9 +296,9 @@ def test_there_is_an_end_to_rolling_back(ease_served: World) -> None:
 
 
 def test_any_kept_version_may_be_rolled_back_to(ease_served: World) -> None:
-    index = ease_served.store.require(Slot("faiss_index", ("popularity", "cpu")))
+    index = ease_served.store.require(Slot("faiss_index", "camps", "popularity", "cpu"))
     ease_served.roll_back(to=index.parents["trained_model"].split("/")[-1])
-    assert ease_served.store.pointed(SERVING) == index
+    assert ease_served.store.pointed(SERVING, "camps") == index
 
 
 def test_the_order_of_releases_is_a_stack_of_promotions_and_rollbacks(world: World) -> None:
@@ -320,7 +320,7 @@ def test_the_order_of_releases_is_a_stack_of_promotions_and_rollbacks(world: Wor
             if stack[-1:] != [name]:
                 stack.append(name)
             world.promote(name)
-        assert [reference.split("/")[1] for reference in decisions.releases(world.store)] == stack
+        assert [reference.split("/")[2] for reference in decisions.releases(world.store, "camps")] == stack
         assert world.served == stack[-1]
 
 
@@ -328,7 +328,7 @@ def test_decisions_at_the_same_time_are_made_one_after_another(ease_served: Worl
     """Each names as champion what the one before it has served, though four threads decide at once."""
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(ease_served.promote, ["popularity", "ease"] * 6))
-    made = decisions.decisions(ease_served.store)
+    made = decisions.decisions(ease_served.store, "camps")
     assert len(made) > 2
     assert all(decisions.carried_out(ease_served.store, made))
 
@@ -346,34 +346,34 @@ World(ArtifactStore(sys.argv[1])).challenge()
 def test_a_decision_that_is_killed_before_the_pointer_moves_is_harmless_and_made_again(ease_served: World) -> None:
     ease_served.train("gmf", GOOD + 0.1)
     store = ease_served.store
-    before = store.pointer_file(SERVING).read_bytes()
+    before = store.pointer_file(SERVING, "camps").read_bytes()
     program = [sys.executable, "-c", KILLED_BEFORE_THE_POINTER, str(store.root)]
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     assert subprocess.run(program, env=environment, check=False).returncode == -signal.SIGKILL
-    assert store.pointer_file(SERVING).read_bytes() == before
-    made = decisions.decisions(store)
+    assert store.pointer_file(SERVING, "camps").read_bytes() == before
+    made = decisions.decisions(store, "camps")
     assert [one.verdict for one in made] == [PROMOTED, PROMOTED]
     assert decisions.carried_out(store, made) == [True, False]
-    assert [reference.split("/")[1] for reference in decisions.releases(store)] == ["ease"]
+    assert [reference.split("/")[2] for reference in decisions.releases(store, "camps")] == ["ease"]
     assert ease_served.challenge().verdict == PROMOTED
     assert ease_served.served == "gmf"
-    assert decisions.carried_out(store, decisions.decisions(store)) == [True, False, True]
-    assert [reference.split("/")[1] for reference in decisions.releases(store)] == ["ease", "gmf"]
+    assert decisions.carried_out(store, decisions.decisions(store, "camps")) == [True, False, True]
+    assert [reference.split("/")[2] for reference in decisions.releases(store, "camps")] == ["ease", "gmf"]
 
 
 def test_the_record_is_kept_as_json_and_survives_a_damaged_entry(ease_served: World) -> None:
     ease_served.promote("popularity")
-    first, second = ease_served.store.versions(Slot(decisions.KIND))
+    first, second = ease_served.store.versions(Slot(decisions.KIND, "camps"))
     content = json.loads((second.folder / "decision.json").read_text())
-    assert content["served"] == decisions.served_reference(ease_served.store)
+    assert content["served"] == decisions.served_reference(ease_served.store, "camps")
     assert content["evidence"]["metric"] == METRIC
     assert second.facts["sentence"] == content["sentence"]
     (first.folder / "decision.json").write_text("{")
-    assert [one.reference for one in decisions.decisions(ease_served.store)] == [second.reference]
+    assert [one.reference for one in decisions.decisions(ease_served.store, "camps")] == [second.reference]
 
 
 def test_the_pointer_names_the_decision_and_is_read_by_the_api(ease_served: World) -> None:
-    pointer = ease_served.store.pointer(SERVING)
+    pointer = ease_served.store.pointer(SERVING, "camps")
     assert pointer is not None
     assert {"reference", "since", "evidence"} == set(pointer)
     decision = ease_served.store.resolve(pointer["evidence"]["decision"])
@@ -383,15 +383,15 @@ def test_the_pointer_names_the_decision_and_is_read_by_the_api(ease_served: Worl
 
 
 def test_an_index_is_found_by_every_name_that_people_give_it(ease_served: World) -> None:
-    index = ease_served.store.require(Slot("faiss_index", ("ease", "cpu")))
+    index = ease_served.store.require(Slot("faiss_index", "camps", "ease", "cpu"))
     model = index.parents["trained_model"]
     version = model.split("/")[-1]
     for name in ("ease", "ease/cpu", f"ease/cpu/{version}", f"ease/cpu/{index.version}", model, index.reference):
-        assert manual_release.find_index(ease_served.store, name) == index
-    assert manual_release.find_index(ease_served.store, "ease", "cpu", version[:-2]) == index
-    for name in ("nope", "ease/cuda", "ease/cpu/1999", "faiss_index/ease/cpu/1999"):
+        assert manual_release.find_index(ease_served.store, "camps", name) == index
+    assert manual_release.find_index(ease_served.store, "camps", "ease", "cpu", version[:-2]) == index
+    for name in ("nope", "ease/cuda", "ease/cpu/1999", "faiss_index/camps/ease/cpu/1999"):
         with pytest.raises(StoreError):
-            manual_release.find_index(ease_served.store, name)
+            manual_release.find_index(ease_served.store, "camps", name)
 
 
 def test_an_index_that_answers_otherwise_than_evaluated_is_refused_with_evidence_and_can_be_forced(
@@ -411,15 +411,15 @@ def test_an_index_that_answers_otherwise_than_evaluated_is_refused_with_evidence
 
 
 def test_an_older_model_is_compared_with_its_own_report(ease_served: World) -> None:
-    older = ease_served.store.require(Slot("trained_model", ("ease", "cpu")))
+    older = ease_served.store.require(Slot("trained_model", "camps", "ease", "cpu"))
     ease_served.train("ease", GOOD, parity=False)
     assert ease_served.promote("popularity").verdict == PROMOTED
-    assert ease_served.promote(older.reference.removeprefix("trained_model/")).verdict == PROMOTED
+    assert ease_served.promote(older.reference.removeprefix("trained_model/camps/")).verdict == PROMOTED
 
 
 def test_a_report_whose_lists_are_gone_is_no_parity(ease_served: World) -> None:
     model = ease_served.train("gmf", GOOD + 0.1)
-    (report,) = ease_served.store.versions(Slot("evaluation_report", ("gmf", "cpu")))
+    (report,) = ease_served.store.versions(Slot("evaluation_report", "camps", "gmf", "cpu"))
     (report.folder / "lists.parquet").write_bytes(b"damage")
     decision = ease_served.challenge(model)
     assert decision.verdict == REFUSED

@@ -82,7 +82,7 @@ def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(world: World, a
     assert result.exit_code == code, result.output
     assert "Traceback" not in result.stderr
     assert world.served == ""
-    assert decisions.decisions(world.store) == []
+    assert decisions.decisions(world.store, "camps") == []
 
 
 @pytest.mark.parametrize("command", ["list", "history", "challenge", "promote", "rollback", "pin", "unpin", "prune"])
@@ -98,18 +98,18 @@ def test_pruning_keeps_the_releases_with_all_that_they_rest_on_and_says_what_is_
         world.challenge()
     dry = models(world, "prune", "--keep", "1", "--dry-run", "--set", "release.keep_releases=2")
     assert dry.exit_code == 0, dry.output
-    assert len(world.store.versions(Slot("trained_model", ("ease", "cpu")))) == 5
+    assert len(world.store.versions(Slot("trained_model", "camps", "ease", "cpu"))) == 5
     wet = models(world, "prune", "--keep", "1", "--set", "release.keep_releases=2")
     assert "MB, were deleted; the last 2 releases are kept" in wet.output
     assert wet.output.replace("were", "would be") == dry.output
     for kind in ("trained_model", "evaluation_report", "faiss_index"):
-        assert len(world.store.versions(Slot(kind, ("ease", "cpu")))) == 2
-    pruned = decisions.decisions(world.store)[-1]
+        assert len(world.store.versions(Slot(kind, "camps", "ease", "cpu"))) == 2
+    pruned = decisions.decisions(world.store, "camps")[-1]
     assert pruned.verdict == "pruned"
     assert not [one for one in pruned.evidence["pruned"] if one.startswith(decisions.KIND)]
     world.roll_back()
     assert world.served == "ease"
-    assert prune(world.store, 1, ReleaseConfig(keep_releases=2)).versions == []
+    assert prune(world.store, "camps", 1, ReleaseConfig(keep_releases=2)).versions == []
 
 
 def test_a_rolled_back_release_is_still_refused_after_its_versions_are_pruned(world: World) -> None:
@@ -118,6 +118,6 @@ def test_a_rolled_back_release_is_still_refused_after_its_versions_are_pruned(wo
     world.challenge()
     world.roll_back()
     world.train("gmf", GOOD - 0.1, key="worse")
-    prune(world.store, 1, ReleaseConfig(keep_releases=1))
+    prune(world.store, "camps", 1, ReleaseConfig(keep_releases=1))
     again = world.train("gmf", GOOD + 0.1)
     assert world.challenge(again).verdict == decisions.KEPT

@@ -151,7 +151,7 @@ def test_the_pipeline_takes_enough_from_the_newest_measurement_on_the_same_data(
     made = pipeline.run(store, settings)
 
     def built_after(enough: int | None, fingerprint: str, **decided: str) -> tuple[int | None, bool]:
-        slot = Slot("fold_in_fidelity", ("ease", "cpu"))
+        slot = Slot("fold_in_fidelity", "camps", "ease", "cpu")
         facts = {"enough": enough, **decided}
         store.publish(slot, lambda folder: None, key="k", fingerprint=fingerprint, facts=facts)
         index = pipeline.build_faiss_index(store, made["trained_model"], made["raw_movies"], settings.retrieval)
@@ -170,7 +170,7 @@ def test_a_measurement_makes_the_index_before_it_out_of_date(small_data: list[st
     store, settings = ArtifactStore(tmp_path / "store"), load_settings(["model=ease", *small_data])
     made = pipeline.run(store, settings)
     assert pipeline.is_current(store, settings, made["splits"])
-    slot = Slot("fold_in_fidelity", ("ease", "cpu"))
+    slot = Slot("fold_in_fidelity", "camps", "ease", "cpu")
     facts = {"enough": 3, "decided_on": "validation"}
     store.publish(slot, lambda folder: None, key="k", fingerprint=made["splits"].fingerprint, facts=facts)
     assert not pipeline.is_current(store, settings, made["splits"])

@@ -11,7 +11,7 @@ import pytest
 from movierec_engine.errors import StoreError
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, replace_file
 
-SLOT = Slot("trained_model", ("ease", "cpu"))
+SLOT = Slot("trained_model", "small", "ease", "cpu")
 
 
 def publish(store: ArtifactStore, text: str = "hello", key: str = "aaaa", slot: Slot = SLOT) -> Artifact:
@@ -25,7 +25,7 @@ def write(folder: Path, text: str) -> None:
 
 def test_a_published_version_is_the_latest_and_states_its_files(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
-    parent = publish(store, slot=Slot("splits", ("small",)))
+    parent = publish(store, slot=Slot("splits", "small"))
     artifact = store.publish(
         SLOT,
         lambda folder: write(folder, "hi"),
@@ -128,15 +128,15 @@ def test_a_removed_version_is_gone_and_the_others_are_not(tmp_path: Path) -> Non
 
 def test_a_pointer_that_is_taken_away_names_nothing(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
-    store.unpoint("pinned")
+    store.unpoint("pinned", "small")
     store.point("pinned", publish(store), {})
-    store.unpoint("pinned")
-    assert store.pointed("pinned") is None
+    store.unpoint("pinned", "small")
+    assert store.pointed("pinned", "small") is None
 
 
 def test_a_pointer_names_nothing_until_it_is_set(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
-    assert store.pointed("serving") is None
+    assert store.pointed("serving", "small") is None
     assert store.latest(SLOT) is None
     with pytest.raises(StoreError, match="materialize"):
         store.require(SLOT)
@@ -145,18 +145,20 @@ def test_a_pointer_names_nothing_until_it_is_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"reference": 5}', '{"reference": "nowhere"}'])
 def test_a_damaged_pointer_is_a_store_error(tmp_path: Path, text: str) -> None:
     store = ArtifactStore(tmp_path)
-    replace_file(store.pointer_file("serving"), text)
+    replace_file(store.pointer_file("serving", "small"), text)
     with pytest.raises(StoreError):
-        store.pointed("serving")
+        store.pointed("serving", "small")
 
 
-@pytest.mark.parametrize("name", ["..", "../evil", "a/b", "", ".hidden", "with space", "nul\x00"])
+@pytest.mark.parametrize("name", ["..", "../evil", "a/b", "", ".hidden", "with space", "nul\x00", "LATEST"])
 def test_names_that_could_leave_the_store_are_refused(name: str) -> None:
     with pytest.raises(StoreError):
-        Slot("trained_model", (name,))
+        Slot("trained_model", name)
 
 
-@pytest.mark.parametrize("reference", ["../../etc/passwd", "trained_model/../../x/y", "x", "trained_model/ease/cpu/.."])
+@pytest.mark.parametrize(
+    "reference", ["../../etc/passwd", "trained_model/../x", "x", "trained_model/small/ease/cpu/.."]
+)
 def test_references_that_could_leave_the_store_are_refused(tmp_path: Path, reference: str) -> None:
     with pytest.raises(StoreError):
         ArtifactStore(tmp_path).resolve(reference)

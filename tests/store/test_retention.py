@@ -9,7 +9,7 @@ from movierec_engine.errors import StoreError
 from movierec_engine.store import Artifact, ArtifactStore, Slot, replace_file
 from movierec_engine.store.retention import every_version, removable
 
-SLOT = Slot("trained_model", ("ease", "cpu"))
+SLOT = Slot("trained_model", "small", "ease", "cpu")
 
 
 def publish(store: ArtifactStore, slot: Slot = SLOT, newest: bool = True, **parents: Artifact) -> Artifact:
@@ -24,7 +24,7 @@ def publish(store: ArtifactStore, slot: Slot = SLOT, newest: bool = True, **pare
 
 
 def prune(store: ArtifactStore, keep: int, **options: object) -> list[Artifact]:
-    gone = removable(store, keep, **options)  # type: ignore[arg-type]
+    gone = removable(store, "small", keep, **options)  # type: ignore[arg-type]
     for version in gone:
         store.remove(version)
     return gone
@@ -36,7 +36,7 @@ def test_pruning_keeps_the_newest_and_whatever_is_pointed_at(tmp_path: Path) -> 
     store.point("serving", versions[0], {"why": "test"})
     assert prune(store, keep=2) == [versions[2], versions[1]]
     assert store.versions(SLOT) == [versions[0], versions[3], versions[4]]
-    assert store.pointed("serving") == versions[0]
+    assert store.pointed("serving", "small") == versions[0]
 
 
 def test_pruning_never_deletes_the_latest_even_when_it_is_an_old_one(tmp_path: Path) -> None:
@@ -49,8 +49,8 @@ def test_pruning_never_deletes_the_latest_even_when_it_is_an_old_one(tmp_path: P
 
 def test_what_a_kept_version_was_made_from_stays_to_the_last_ancestor(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
-    ratings = [publish(store, Slot("raw_ratings", ("small",))) for _ in range(3)]
-    splits = [publish(store, Slot("splits", ("small",)), raw_ratings=one) for one in ratings]
+    ratings = [publish(store, Slot("raw_ratings", "small")) for _ in range(3)]
+    splits = [publish(store, Slot("splits", "small"), raw_ratings=one) for one in ratings]
     models = [publish(store, splits=one) for one in splits]
     store.point("serving", models[0], {})
     gone = {one.reference for one in prune(store, keep=1)}
@@ -61,27 +61,27 @@ def test_what_a_kept_version_was_made_from_stays_to_the_last_ancestor(tmp_path: 
 def test_protected_versions_and_records_stay(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     models = [publish(store) for _ in range(3)]
-    records = [publish(store, Slot("release_decision")) for _ in range(3)]
-    assert removable(store, 1, {models[0].reference}, records=("release_decision",)) == [models[1]]
-    assert store.versions(Slot("release_decision")) == records
+    records = [publish(store, Slot("release_decision", "small")) for _ in range(3)]
+    assert removable(store, "small", 1, {models[0].reference}, records=("release_decision",)) == [models[1]]
+    assert store.versions(Slot("release_decision", "small")) == records
 
 
 def test_other_folders_and_other_stores_below_the_root_are_no_versions(tmp_path: Path) -> None:
     store, other = ArtifactStore(tmp_path), ArtifactStore(tmp_path / "backtests")
     publish(store)
-    windows = [publish(other, Slot("splits", ("small",))) for _ in range(3)]
+    windows = [publish(other, Slot("splits", "small")) for _ in range(3)]
     replace_file(tmp_path / "mlflow" / "LATEST", "x")
     assert list(every_version(store)) == [SLOT]
     assert prune(store, keep=1) == []
-    assert other.versions(Slot("splits", ("small",))) == windows
+    assert other.versions(Slot("splits", "small")) == windows
 
 
 def test_an_unreadable_pointer_stops_pruning(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     publish(store)
-    replace_file(store.pointer_file("serving"), "{")
+    replace_file(store.pointer_file("serving", "small"), "{")
     with pytest.raises(StoreError, match="cannot be told"):
-        removable(store, 1)
+        removable(store, "small", 1)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -95,10 +95,10 @@ def test_whenever_pruning_is_killed_no_version_has_lost_a_parent(tmp_path: Path,
         parents = (
             {f"p{i}": made[i] for i in rng.choice(len(made), size=min(len(made), 2), replace=False)} if made else {}
         )
-        made.append(publish(store, Slot(kind), newest=bool(rng.random() < 0.7), **parents))
+        made.append(publish(store, Slot(kind, "small"), newest=bool(rng.random() < 0.7), **parents))
     store.point("serving", made[int(rng.integers(25))], {})
     kept = {one.reference for found in every_version(store).values() for one in found[-2:]}
-    gone = removable(store, 2)
+    gone = removable(store, "small", 2)
     for version in gone:
         store.remove(version)
         left = {one.reference for found in every_version(store).values() for one in found}

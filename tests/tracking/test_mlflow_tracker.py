@@ -86,11 +86,11 @@ def test_asked_to_register_every_training_is_the_next_version_of_its_model(train
     made = [train("logger.mlflow.register=true") for _ in range(2)]
     client = MlflowClient(tracking_uri(store))
     for number, artifacts in enumerate(made, start=1):
-        version = client.get_model_version("popularity", str(number))
         trained = artifacts["trained_model"]
+        version = client.get_model_version(f"{trained.slot.data_set}.popularity", str(number))
         assert version.run_id == trained.origin["mlflow_run_id"]
         assert version.tags == {"artifact": trained.reference, "fingerprint": trained.fingerprint, "device": "cpu"}
-        folder = Path(client.get_model_version_download_uri("popularity", str(number)).removeprefix("file://"))
+        folder = Path(client.get_model_version_download_uri(version.name, str(number)).removeprefix("file://"))
         assert not list(folder.glob("*.pkl"))
         assert (load_model(folder).items.ids == load_model(trained.folder).items.ids).all()
 
