@@ -21,7 +21,7 @@ def running(store: ArtifactStore, kind: str) -> FlaskClient:
 
 
 def exposures(store: ArtifactStore) -> list[tuple[Any, ...]]:
-    return FeedbackLog(log_file(store.root, "unknown")).query(
+    return FeedbackLog(log_file(store.root, "camps")).query(
         "SELECT request_id, user_id, model, version, experiment, variant, movie_ids, teams FROM exposures"
     )
 
@@ -75,7 +75,7 @@ def test_two_lists_are_interleaved_with_teams_and_a_click_is_credited(store: Art
     assert found["running"]["name"] == "first"
     (duel,) = found["duels"]
     assert (duel["first"], duel["second"], duel["first_wins"], duel["second_wins"]) == ("bold", "calm", 1, 0)
-    (event,) = FeedbackLog(log_file(store.root, "unknown")).events()
+    (event,) = FeedbackLog(log_file(store.root, "camps")).events()
     assert (event.event.experiment, event.event.model) == ("first", "ease+lightgcn")
 
 
@@ -109,6 +109,6 @@ def test_an_unusable_log_fails_no_answer_of_an_experiment(store: ArtifactStore, 
     publish("ease")
     publish("lightgcn")
     client = running(store, kind)
-    folder = log_file(store.root, "unknown").parent.parent
+    folder = log_file(store.root, "camps").parent.parent
     folder.write_text("a file where a folder is needed")
     assert client.get("/api/recommend?user_id=1").status_code == 200

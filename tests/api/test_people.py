@@ -39,7 +39,7 @@ def test_several_events_are_recorded_all_or_none(client: FlaskClient, publish: P
     click = {"user_id": 1, "movie_id": 10, "kind": "click"}
     wrong = client.post("/api/feedback", json={"events": [click, {**click, "movie_id": 99}]})
     assert (wrong.status_code, wrong.json["error"]["parameter"]) == (404, "events[1].movie_id")
-    log = FeedbackLog(log_file(store.root, "unknown"))
+    log = FeedbackLog(log_file(store.root, "camps"))
     assert log.newest_seq() == 0
     headers = {"Idempotency-Key": "batch"}
     events = {"events": [click, {**click, "kind": "not_interested", "key": "own"}]}
@@ -95,7 +95,7 @@ def test_a_log_that_cannot_be_used_is_a_503_and_answers_of_unchanged_lists_fail_
     client: FlaskClient, publish: Publish, store: ArtifactStore
 ) -> None:
     publish()
-    path = log_file(store.root, "unknown")
+    path = log_file(store.root, "camps")
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no database at all, but long enough to be read as the head of one" * 20)
     for response in (client.post("/api/feedback", json=RATING), client.get("/api/recommend?user_id=1")):
