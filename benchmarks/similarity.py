@@ -306,9 +306,9 @@ def main() -> None:
             f"{LIKED:g} or more). Models were trained on other people.",
             "",
             "- liked: share of a list that those who like the movie like as well.",
-            "- lift: that share over what each person's number of likes and each movie's share of all likes make expect, "
-            f"as the geometric mean over movies, with {SMOOTHING:g} added to both; it decides. Lift of sums: the ratio of "
-            "the means, in which popular movies count most.",
+            "- lift: that share over what each person's number of likes and each movie's share of likes make expect, "
+            f"as the geometric mean over movies, with {SMOOTHING:g} added to both; it decides. Lift of sums: the ratio "
+            "of the means, in which popular movies count most.",
             "- genres: mean cosine of the genres. popularity: median train interactions of what is listed.",
             "",
             "The centred cosine is of item vectors less the mean interaction (`models/likeness.py`): of ease the "

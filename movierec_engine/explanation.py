@@ -33,8 +33,8 @@ def sentence(explanation: Explanation, titles: Mapping[int, str], ratings: Mappi
 def strongest_reasons(explanation: Explanation) -> list[int]:
     """The items to name, best first: up to three that raise the score, the later ones at least half as much."""
     least = LEAST_SHARE * explanation.contributions.max(initial=0)
-    pairs = zip(explanation.items.tolist(), explanation.contributions.tolist(), strict=True)
-    return [item for item, amount in pairs if amount > 0 and amount >= least][:MOST_TITLES]
+    first = explanation.items[:MOST_TITLES].tolist(), explanation.contributions[:MOST_TITLES].tolist()
+    return [item for item, amount in zip(*first, strict=True) if amount > 0 and amount >= least]
 
 
 def in_words(names: Sequence[str]) -> str:

@@ -78,4 +78,4 @@ def _facts(served: LoadedIndex, place: int) -> dict[str, Any]:
 
 def _by_cosine(served: LoadedIndex, item: int, others: NDArray[np.int64]) -> NDArray[np.int64]:
     vectors = served.index.vectors
-    return others[np.argsort(-cosines(vectors[item], vectors[others]), kind="stable")]
+    return others[np.argsort(-cosines(vectors[[item]], vectors[others])[0], kind="stable")]

@@ -116,8 +116,8 @@ class Recommending:
         movies = served.shelf.movies
         shown = [{**movies[item], "score": score} for item, score in zip(items, scores, strict=True)]
         if explain:
-            reasons = _Reasons(served, person, source)
-            shown = [{**movie, "why": reasons.of(item)} for movie, item in zip(shown, items, strict=True)]
+            reasons = _reasons(served, person, source, items, scores)
+            shown = [{**movie, "why": why} for movie, why in zip(shown, reasons, strict=True)]
         if request.new_movies:
             shown = _with_new(served, person, request, source, allowed, shown, explain)
         answer: dict[str, Any] = {"source": source, "recommendations": shown}
@@ -219,6 +219,7 @@ def _with_new(
                 "exact": False,
                 "base": movie["score"],
                 "contributions": [],
+                "others": 0.0,
             }
         best.append(movie)
         if len(best) == request.top_k:
@@ -226,42 +227,50 @@ def _with_new(
     return mix(shown, best, request.new_movies, request.top_k)
 
 
-class _Reasons:
-    """Why the movies of one list are in it."""
+def _reasons(
+    served: LoadedIndex, person: Person, source: str, items: Sequence[int], scores: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Why the items of a list are in it: a sentence each, and what the movies of the history add to the score."""
+    index, movies = served.index, served.shelf.movies
+    of_items, of_scores = np.array(items, dtype=np.int64), np.array(scores)
+    if person.user is not None:
+        explanations = index.explanations(person.user, of_items, of_scores)
+    elif source == POPULARITY:
+        explanations = [Explanation.without_history(score) for score in scores]
+    else:
+        explanations = index.explanations_of_newcomer(person.history, of_items, of_scores)
+    given: Iterable[tuple[int, float | None]] = person.ratings.items()
+    if person.user is not None and person.user_id is not None:
+        given = [(one.movie_id, one.rating) for one in served.lineage.ratings_of(person.user_id)]
+    pairs = [(served.shelf.item(movie_id), rating) for movie_id, rating in given]
+    ratings = {item: rating for item, rating in pairs if item is not None and rating is not None}
+    history = explanations[0].items.tolist() if explanations else []
+    titles = {item: movies[item]["title"] for item in history}
+    return [_reason(one, titles, ratings, movies) for one in explanations]
 
-    def __init__(self, served: LoadedIndex, person: Person, source: str) -> None:
-        self._served, self._person, self._source = served, person, source
-        given: Iterable[tuple[int, float | None]] = person.ratings.items()
-        if person.user is not None and person.user_id is not None:
-            given = [(one.movie_id, one.rating) for one in served.lineage.ratings_of(person.user_id)]
-        pairs = [(served.shelf.item(movie_id), rating) for movie_id, rating in given]
-        self._ratings = {item: rating for item, rating in pairs if item is not None and rating is not None}
 
-    def of(self, item: int) -> dict[str, Any]:
-        """The reasons for an item: a sentence, and what each movie of the history adds to the score."""
-        index, movies = self._served.index, self._served.shelf.movies
-        if self._person.user is not None:
-            explanation = index.explain(self._person.user, item)
-        elif self._source == POPULARITY:
-            explanation = Explanation.without_history(float(index.popularity[item]))
-        else:
-            explanation = index.explain_newcomer(self._person.history, item)
-        titles = {one: movies[one]["title"] for one in explanation.items.tolist()}
-        first = zip(explanation.items.tolist(), explanation.contributions.tolist(), strict=True)
-        return {
-            "sentence": sentence(explanation, titles, self._ratings or None),
-            "exact": explanation.exact,
-            "base": round(explanation.base, 6),
-            "contributions": [
-                {
-                    "movie_id": movies[one]["movie_id"],
-                    "title": titles[one],
-                    "rating": self._ratings.get(one),
-                    "contribution": round(amount, 6),
-                }
-                for one, amount in [*first][:REASONS]
-            ],
+def _reason(
+    explanation: Explanation, titles: Mapping[int, str], ratings: Mapping[int, float], movies: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """base, the contributions that are shown and `others` add up to the score, to six digits after the point."""
+    strongest = zip(explanation.items[:REASONS].tolist(), explanation.contributions[:REASONS].tolist(), strict=True)
+    shown = [
+        {
+            "movie_id": movies[item]["movie_id"],
+            "title": titles[item],
+            "rating": ratings.get(item),
+            "contribution": round(amount, 6),
         }
+        for item, amount in strongest
+    ]
+    others = round(float(explanation.contributions[REASONS:].sum()), 6)
+    return {
+        "sentence": sentence(explanation, titles, ratings or None),
+        "exact": explanation.exact,
+        "base": round(explanation.score - others - sum(one["contribution"] for one in shown), 6),
+        "contributions": shown,
+        "others": others,
+    }
 
 
 def _allowed(served: LoadedIndex, request: Personal) -> Mask | None:

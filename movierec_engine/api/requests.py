@@ -26,7 +26,7 @@ from movierec_engine.taste_dials import DIVERSITY_OVER, TasteDials
 
 DEFAULT_TOP_K = 10
 MOST_EXPLAINED = 50
-"""Movies of one list that are explained; each may cost some milliseconds."""
+"""Movies of one list that are explained: benchmarks/results/explanation_cost.md."""
 MOST_EVENTS = 100
 """Feedback events in one request."""
 MOST_GENRES = 20

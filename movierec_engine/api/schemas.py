@@ -59,8 +59,10 @@ _WHY = {
         exact={"type": "boolean", "description": "Whether the contributions are terms of the score."},
         base={**_NUMBER, "description": "What the history does not add."},
         contributions=_list(_CONTRIBUTION),
+        others={**_NUMBER, "description": "What the movies of the history that are not shown add."},
     ),
-    "description": "With explain=true: the reasons, the strongest contributions first.",
+    "description": "With explain=true: the reasons, the strongest contributions first. "
+    "base, contributions and others add up to the score.",
 }
 _IN_LIST = {
     "why": _WHY,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 MOST_DELETIONS = 50
-"""Items of a history that are deleted in turn; each deletion is one more person to fold in."""
+"""Items of a history that are deleted, at most; each deletion is one more person to fold in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,28 +49,39 @@ class Explanation:
 
 
 def effects_of_deletion(
-    fold_in: Callable[[sparse.csr_matrix], NDArray[np.float32]],
+    leads: Callable[[sparse.csr_matrix, NDArray[Any]], NDArray[np.float64]],
     history: sparse.csr_matrix,
-    item: int,
+    items: NDArray[Any],
     closeness: NDArray[Any],
 ) -> NDArray[np.float64]:
-    """lead(history) - lead(history without j) for each j of the history, float64 [h].
+    """lead(history) - lead(history without j) of each item and each j of the history, float64 [n, h].
 
-    lead: what the item's score by `fold_in` exceeds the mean over the catalogue by. The mean must go: losses that
-    compare the items of one person leave the level of that person's scores free, and a deletion moves it for all items
-    alike. An empty history has the lead 0; popularity, which scores it, is on another scale.
+    lead: what an item's score by fold-in exceeds the mean over the catalogue by; `leads` gives those of items [n] for
+    histories. The mean must go: losses that compare the items of one person leave the level of that person's scores
+    free, and a deletion moves it for all items alike. An empty history has the lead 0; popularity, which scores it, is
+    on another scale.
 
-    history: CSR [1, n_items], not empty. All deletions are one call of `fold_in`. Of a longer history only the
-    `MOST_DELETIONS` items of the largest `closeness`, float [h], are deleted; the others count 0.
+    history: CSR [1, n_items], not empty. All deletions for all items are one call. Of a longer history only
+    `MOST_DELETIONS` items are deleted, those of the largest `closeness`, float [n, h], to each item in turn; the others
+    count 0.
     """
-    deleted = np.argsort(-closeness, kind="stable")[:MOST_DELETIONS]
-    scores = fold_in(sparse.vstack([history, _without_each(history, deleted)], format="csr")).astype(np.float64)
-    lead = scores[:, item] - scores.mean(axis=1)
+    deleted = _closest(closeness)
+    found = leads(sparse.vstack([history, _without_each(history, deleted)], format="csr"), items)
     if history.nnz == 1:
-        lead[1] = 0
-    effects = np.zeros(history.nnz)
-    effects[deleted] = lead[0] - lead[1:]
+        found[1] = 0
+    effects = np.zeros((len(items), history.nnz))
+    effects[:, deleted] = (found[0] - found[1:]).T
     return effects
+
+
+def _closest(closeness: NDArray[Any]) -> NDArray[np.int64]:
+    """Places in the history, int64 [<= MOST_DELETIONS]: the closest to each item, the second to each, and so on."""
+    h = closeness.shape[1]
+    if h <= MOST_DELETIONS:
+        return np.arange(h)
+    in_turn = np.argsort(-closeness, axis=1, kind="stable")[:, :MOST_DELETIONS].T.ravel()
+    _, first = np.unique(in_turn, return_index=True)
+    return np.asarray(in_turn[np.sort(first)[:MOST_DELETIONS]], dtype=np.int64)
 
 
 def _without_each(history: sparse.csr_matrix, deleted: NDArray[np.integer[Any]]) -> sparse.csr_matrix:

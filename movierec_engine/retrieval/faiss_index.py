@@ -210,22 +210,40 @@ class RetrievalIndex:
         The score and the base may differ from the model's by a constant that is the same for all items, where it scores
         by `scorer`.
         """
+        items = np.array([item])
         if not self.personal[user]:
-            return Explanation.without_history(float(self.popularity[item]))
-        if self.scorer is None:
-            score = float(self._query(user) @ self.vectors[item])
+            scores = self.popularity[items]
+        elif self.scorer is None:
+            scores = self.vectors[items] @ self._query(user)
         else:
-            score = float(self.scorer.scores(user, np.array([item]))[0])
+            scores = self.scorer.scores(user, items)
+        return self.explanations(user, items, scores)[0]
+
+    def explanations(
+        self, user: int, items: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
+    ) -> list[Explanation]:
+        """Why items [n] have the scores [n] that `recommend` gives them, in one pass."""
+        if not self.personal[user]:
+            return [Explanation.without_history(float(score)) for score in scores]
         known = np.zeros(self.known.shape[1], dtype=np.float32)
         places, values = _row(self.known, user)
         known[places] = values
-        return self.newcomers.explanation(score, self.history[[user]], item, known)
+        return self.newcomers.explanations(scores, self.history[[user]], items, known)
 
     def explain_newcomer(self, history: sparse.csr_matrix, item: int) -> Explanation:
         """Why `recommend_newcomer` gives an item its score: of popularity, no history is the reason."""
+        items = np.array([item])
+        popular = newcomers.source_of(history, self.enough) == POPULARITY
+        scores = self.popularity[items] if popular else self.newcomers.scores(history)[0, items]
+        return self.explanations_of_newcomer(history, items, scores)[0]
+
+    def explanations_of_newcomer(
+        self, history: sparse.csr_matrix, items: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
+    ) -> list[Explanation]:
+        """Why items [n] have the scores [n] that `recommend_newcomer` gives them, in one pass."""
         if newcomers.source_of(history, self.enough) == POPULARITY:
-            return Explanation.without_history(float(self.popularity[item]))
-        return self.newcomers.explanation(float(self.newcomers.scores(history)[0, item]), history, item)
+            return [Explanation.without_history(float(score)) for score in scores]
+        return self.newcomers.explanations(scores, history, items)
 
     def save(self, folder: Path) -> None:
         """Write everything into a folder; nothing is pickled, and no large part is written twice."""

@@ -7,6 +7,7 @@ seen 40.
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.recommending import _reason
+from movierec_engine.models.explanation import Explanation
 from movierec_engine.store import Artifact, ArtifactStore
 from worlds import MOVIES, Publish
 
@@ -169,6 +172,7 @@ def test_reasons_are_told_with_titles_and_add_up(client: FlaskClient, publish_li
         why = movie["why"]
         assert [one["movie_id"] for one in why["contributions"]] == [40]
         assert why["base"] + why["contributions"][0]["contribution"] == pytest.approx(movie["score"])
+        assert why["others"] == 0
         assert why["contributions"][0]["rating"] == 4.5
         assert why["sentence"] == 'because you rated Movie & "3" <b> highly'
     popular = client.get("/api/recommend?user_id=555&explain=true&top_k=1").json
@@ -187,6 +191,24 @@ def test_a_share_of_the_list_goes_to_movies_that_no_model_knows(client: FlaskCli
     assert movies(client.get(f"{ASK}&new_movies=1&genres=War").json) == [60]
     rate(client, 1, 60)
     assert movies(client.get(f"{ASK}&new_movies=0.5&top_k=2").json) == [LAST, 30]
+
+
+@given(
+    st.floats(-100, 100, width=32),
+    st.lists(st.floats(-10, 10, width=32), max_size=12).map(np.array),
+    st.booleans(),
+)
+def test_base_shown_contributions_and_others_add_up_to_the_score(
+    score: float, contributions: np.ndarray, exact: bool
+) -> None:
+    explained = Explanation.of(score, np.arange(len(contributions)), contributions, exact)
+    catalogue = [{"movie_id": 10 * item, "title": str(item)} for item in range(len(contributions))]
+    why = _reason(explained, {item: str(item) for item in range(len(contributions))}, {}, catalogue)
+    shown = [one["contribution"] for one in why["contributions"]]
+    assert why["base"] + sum(shown) + why["others"] == pytest.approx(score, abs=1e-6)
+    assert shown == pytest.approx(sorted(contributions, reverse=True)[:5], abs=1e-6)
+    assert why["others"] == pytest.approx(sum(sorted(contributions, reverse=True)[5:]), abs=1e-5)
+    assert len(contributions) > 5 or why["others"] == 0
 
 
 DIALS = st.sampled_from(["diversity=1", "novelty=0.5", "decade_balance=0.3&genre_balance=0.9", "diversity=0"])

@@ -158,9 +158,15 @@ def test_deletions_are_done_by_the_scorer_itself() -> None:
     embeddings = model.network.mlp_items.detach().numpy()  # type: ignore[attr-defined]
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     similar = unit[history.indices] @ unit[7]
-    expected = effects_of_deletion(model.fold_in, history, 7, similar)
-    assert np.allclose(model.newcomers().contributions(history, 7), expected, atol=1e-6)
-    assert np.allclose(model.newcomers().closeness(history, 7), similar, atol=1e-6)
+
+    def leads(histories: sparse.csr_matrix, items: np.ndarray) -> np.ndarray:
+        scores = model.fold_in(histories).astype(np.float64)
+        return scores[:, items] - scores.mean(axis=1, keepdims=True)
+
+    seven = np.array([7])
+    expected = effects_of_deletion(leads, history, seven, similar[None])
+    assert np.allclose(model.newcomers().contributions(history, seven), expected, atol=1e-6)
+    assert np.allclose(model.newcomers().closeness(history, seven), similar, atol=1e-6)
 
 
 def test_neighbours_are_the_trained_users_of_the_largest_cosine() -> None:

@@ -88,6 +88,29 @@ def test_the_index_explains_a_newcomers_score_as_the_model_does(served: tuple[Re
     )
 
 
+def test_a_list_is_explained_in_one_pass_as_its_items_are_one_by_one(
+    served: tuple[Recommender, RetrievalIndex], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, index = served
+    items = np.array([5, 2, 9])
+    passes = []
+    whole = type(index.newcomers).contributions
+    monkeypatch.setattr(type(index.newcomers), "contributions", lambda *asked: passes.append(1) or whole(*asked))
+    history = some_histories(model)[[4]]
+    one_by_one = [index.explain_newcomer(history, item) for item in items.tolist()]
+    assert len(passes) in (0, 3)
+    scores = np.array([one.score for one in one_by_one])
+    at_once = index.explanations_of_newcomer(history, items, scores)
+    assert len(passes) in (0, 4)
+    of_user = [index.explain(7, item) for item in items.tolist()]
+    at_once += index.explanations(7, items, np.array([one.score for one in of_user]))
+    for one, other in zip(one_by_one + of_user, at_once, strict=True):
+        assert (one.score, one.base, one.exact) == pytest.approx((other.score, other.base, other.exact), abs=1e-5)
+        assert dict(zip(other.items, other.contributions, strict=True)) == pytest.approx(
+            dict(zip(one.items, one.contributions, strict=True)), abs=1e-5
+        )
+
+
 def test_a_trained_user_gets_the_models_list_however_narrow(served: tuple[Recommender, RetrievalIndex]) -> None:
     model, index = served
     allowed = np.arange(N_ITEMS) % 3 == 0

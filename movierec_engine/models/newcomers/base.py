@@ -12,6 +12,7 @@ from scipy import sparse
 from movierec_engine.models.explanation import Explanation, effects_of_deletion
 
 Floats = NDArray[np.float32]
+Indices = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,25 +68,39 @@ class NewcomerScorer(ABC):
     def scores(self, histories: sparse.csr_matrix) -> Floats:
         """Scores float32 [n, n_items] for histories, CSR [n, n_items]; of an empty one they say nothing."""
 
-    def contributions(self, history: sparse.csr_matrix, item: int, known: Floats | None = None) -> NDArray[np.float64]:
-        """What each item of a history that is not empty, CSR [1, n_items], adds to an item's score: float64 [h].
+    def leads(self, histories: sparse.csr_matrix, items: Indices) -> NDArray[np.float64]:
+        """What the scores of items [m] exceed their mean over the catalogue by, float64 [n, m], for histories."""
+        scores = self.scores(histories).astype(np.float64)
+        return np.asarray(scores[:, items] - scores.mean(axis=1, keepdims=True))
+
+    def contributions(
+        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+    ) -> NDArray[np.float64]:
+        """What each item of a history that is not empty, CSR [1, n_items], adds to the scores of items: float64 [n, h].
 
         known: float32 [known_width], of the trained user whose history it is, as `Recommender.known` has it; None for a
         newcomer. Here by deletion, of the closest items where there are many.
         """
-        return effects_of_deletion(self.scores, history, item, self.closeness(history, item))
+        return effects_of_deletion(self.leads, history, items, self.closeness(history, items))
 
-    def closeness(self, history: sparse.csr_matrix, item: int) -> NDArray[Any]:
-        """How close each item of a history is to an item, float [h]: the cosine of the item vectors."""
-        return cosines(self.basis.vectors[item], self.basis.vectors[history.indices])
+    def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
+        """How close each item of a history is to each of the items, float [n, h]: the cosine of the item vectors."""
+        return cosines(self.basis.vectors[items], self.basis.vectors[history.indices])
+
+    def explanations(
+        self, scores: NDArray[np.floating[Any]], history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+    ) -> list[Explanation]:
+        """Why items [n] have these scores [n] for a person with this history, CSR [1, n_items]; one pass for all."""
+        if not history.nnz or not len(items):
+            return [Explanation.without_history(float(score)) for score in scores]
+        each = zip(scores.tolist(), self.contributions(history, items, known), strict=True)
+        return [Explanation.of(score, history.indices, contributions, self.exact) for score, contributions in each]
 
     def explanation(
         self, score: float, history: sparse.csr_matrix, item: int, known: Floats | None = None
     ) -> Explanation:
-        """Why an item has this score for a person with this history, CSR [1, n_items]."""
-        if not history.nnz:
-            return Explanation.without_history(score)
-        return Explanation.of(score, history.indices, self.contributions(history, item, known), self.exact)
+        """`explanations` of one item."""
+        return self.explanations(np.array([score]), history, np.array([item]), known)[0]
 
     @abstractmethod
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -97,10 +112,10 @@ class NewcomerScorer(ABC):
         """The scorer whose `arrays` these are. Raises KeyError where one is missing."""
 
 
-def cosines(vector: Floats, others: Floats) -> Floats:
-    """float32 [n], of a vector [d] with others [n, d]; 0 for zeros."""
-    lengths = np.linalg.norm(others, axis=1) * np.linalg.norm(vector)
-    return np.asarray(others @ vector / np.maximum(lengths, np.float32(1e-12)), dtype=np.float32)
+def cosines(vectors: Floats, others: Floats) -> Floats:
+    """float32 [m, n], of vectors [m, d] with others [n, d]; 0 for zeros."""
+    lengths = np.linalg.norm(vectors, axis=1)[:, None] * np.linalg.norm(others, axis=1)
+    return np.asarray(vectors @ others.T / np.maximum(lengths, np.float32(1e-12)), dtype=np.float32)
 
 
 def ones(histories: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -12,7 +12,7 @@ from scipy import sparse
 from movierec_engine.data.tiers import activity_tier
 from movierec_engine.models.ensemble.fusion import AFFINE, fuse, shift_and_scale
 from movierec_engine.models.newcomers import newcomers_from_arrays
-from movierec_engine.models.newcomers.base import Basis, Floats, NewcomerScorer, ones
+from movierec_engine.models.newcomers.base import Basis, Floats, Indices, NewcomerScorer, ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +52,12 @@ class FusedNewcomers(NewcomerScorer):
     def scores(self, histories: sparse.csr_matrix) -> Floats:
         return fuse(self._member_scores(histories), self._weights_of(histories), self.normalization)
 
-    def contributions(self, history: sparse.csr_matrix, item: int, known: Floats | None = None) -> NDArray[np.float64]:
+    def contributions(
+        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+    ) -> NDArray[np.float64]:
         """The members' contributions, each scaled and weighted as its scores are; by deletion where ranks are added."""
         if not self.affine:
-            return super().contributions(history, item, known)
+            return super().contributions(history, items, known)
         m = len(self.members)
         rests: list[Floats | None] = [None] * m
         if known is None:
@@ -66,15 +68,16 @@ class FusedNewcomers(NewcomerScorer):
             factor = known[:m]
             rests = [known[start:end] for start, end in pairwise(ends)]
         parts = [
-            member.contributions(seen, item, rest)
+            member.contributions(seen, items, rest)
             for (member, seen), rest in zip(self._of_each(history), rests, strict=True)
         ]
-        return np.asarray(factor.astype(np.float64) @ np.stack(parts))
+        return np.asarray(np.tensordot(factor.astype(np.float64), np.stack(parts), axes=1))
 
-    def closeness(self, history: sparse.csr_matrix, item: int) -> NDArray[Any]:
+    def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
         """The mean over the members, each made comparable by its z-scores over the history."""
-        each = [member.closeness(seen, item).astype(np.float64) for member, seen in self._of_each(history)]
-        return np.asarray(sum((own - own.mean()) / max(float(own.std()), 1e-12) for own in each))
+        each = np.stack([member.closeness(seen, items).astype(np.float64) for member, seen in self._of_each(history)])
+        spread = np.maximum(each.std(axis=2, keepdims=True), 1e-12)
+        return np.asarray(((each - each.mean(axis=2, keepdims=True)) / spread).sum(axis=0))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         members = {

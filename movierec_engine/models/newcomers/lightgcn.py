@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.models.newcomers.base import Basis, Floats, NewcomerScorer
+from movierec_engine.models.newcomers.base import Basis, Floats, Indices, NewcomerScorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,21 +40,23 @@ class LightGCNNewcomers(NewcomerScorer):
             queries /= np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-12)
         return np.asarray(queries.astype(np.float32) @ self.basis.vectors.T, dtype=np.float32)
 
-    def contributions(self, history: sparse.csr_matrix, item: int, known: Floats | None = None) -> NDArray[np.float64]:
-        """<f_j, e_i> / sqrt(h) of each of the h items j in the history, f being `steps`.
+    def contributions(
+        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+    ) -> NDArray[np.float64]:
+        """<f_j, e_i> / sqrt(h) of each item i and each of the h items j in the history, f being `steps`.
 
         It is the last hop of the propagation: e_u = 1/(K+1) e_u^(0) + sum_j f_j / sqrt(h), for a trained user too,
         whose own e_u^(0) is the base. Cosines are divided by the length of e_u, which is taken as given.
         """
         shares = history.data[:, None] * self.steps[history.indices] / np.sqrt(history.nnz)
-        contributions = np.asarray(shares @ self.basis.vectors[item], dtype=np.float64)
+        contributions = np.asarray(self.basis.vectors[items] @ shares.T, dtype=np.float64)
         if not self.cosine:
             return contributions
         length = np.linalg.norm(shares.sum(axis=0)) if known is None else known[0]
         return np.asarray(contributions / np.maximum(length, 1e-12), dtype=np.float64)
 
-    def closeness(self, history: sparse.csr_matrix, item: int) -> NDArray[Any]:
-        return self.contributions(history, item)
+    def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
+        return self.contributions(history, items)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {"kind": np.array(self.kind), "steps": self.steps, "cosine": np.array(self.cosine)}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.models.newcomers.base import Basis, Floats, NewcomerScorer
+from movierec_engine.models.newcomers.base import Basis, Floats, Indices, NewcomerScorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +34,19 @@ class LinearNewcomers(NewcomerScorer):
         rows = histories if by_history.flags.c_contiguous else histories.toarray()
         return np.asarray(rows @ by_history, dtype=np.float32)
 
-    def contributions(self, history: sparse.csr_matrix, item: int, known: Floats | None = None) -> NDArray[np.float64]:
-        """r_j V_ij of each j in the history."""
+    def contributions(
+        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+    ) -> NDArray[np.float64]:
+        """r_j V_ij of each i and each j in the history."""
         vectors = self.basis.vectors
-        of_item = vectors[[item]].toarray()[0] if sparse.issparse(vectors) else vectors[item]
-        return np.asarray(history.data * of_item[history.indices], dtype=np.float64)
+        if sparse.issparse(vectors):
+            weights = vectors[items].toarray()[:, history.indices]
+        else:
+            weights = vectors[np.ix_(items, history.indices)]
+        return np.asarray(history.data * weights, dtype=np.float64)
 
-    def closeness(self, history: sparse.csr_matrix, item: int) -> NDArray[Any]:
-        return self.contributions(history, item)
+    def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
+        return self.contributions(history, items)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {"kind": np.array(self.kind), "ratings": np.array(self.ratings)}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.models.explanation import Explanation
-from movierec_engine.models.newcomers.base import Basis, Floats, NewcomerScorer
+from movierec_engine.models.newcomers.base import Basis, Floats, Indices, NewcomerScorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,13 +21,15 @@ class PopularityNewcomers(NewcomerScorer):
     def scores(self, histories: sparse.csr_matrix) -> Floats:
         return np.tile(self.basis.popularity, (histories.shape[0], 1))
 
-    def contributions(self, history: sparse.csr_matrix, item: int, known: Floats | None = None) -> NDArray[np.float64]:
-        return np.zeros(history.nnz)
+    def contributions(
+        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+    ) -> NDArray[np.float64]:
+        return np.zeros((len(items), history.nnz))
 
-    def explanation(
-        self, score: float, history: sparse.csr_matrix, item: int, known: Floats | None = None
-    ) -> Explanation:
-        return Explanation.without_history(score)
+    def explanations(
+        self, scores: NDArray[np.floating[Any]], history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+    ) -> list[Explanation]:
+        return [Explanation.without_history(float(score)) for score in scores]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {"kind": np.array(self.kind)}

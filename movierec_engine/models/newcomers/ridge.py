@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.models.newcomers.base import Basis, Floats, NewcomerScorer
+from movierec_engine.models.newcomers.base import Basis, Floats, Indices, NewcomerScorer
 
 Doubles = NDArray[np.float64]
 
@@ -50,18 +50,20 @@ class RidgeNewcomers(NewcomerScorer):
         ]
         return self.of_solutions(np.array(solved).reshape(len(solved), self.width))
 
-    def contributions(self, history: sparse.csr_matrix, item: int, known: Floats | None = None) -> NDArray[np.float64]:
-        """x_i^T M^-1 x_j y_j of each j in the history.
+    def contributions(
+        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+    ) -> NDArray[np.float64]:
+        """x_i^T M^-1 x_j y_j of each i and each j in the history.
 
         The base is what is left: biases, the pull of items outside the history, and for a trained user what training
         made of their vector beyond this solution.
         """
         system, _ = self._system(history.indices, history.data)
-        pull = np.linalg.solve(system, self.features(np.array([item]))[0])
-        return np.asarray((self.features(history.indices) @ pull) * self.left(history.indices, history.data))
+        pull = np.linalg.solve(system, self.features(items).T)
+        return np.asarray((self.features(history.indices) @ pull).T * self.left(history.indices, history.data))
 
-    def closeness(self, history: sparse.csr_matrix, item: int) -> NDArray[Any]:
-        return self.contributions(history, item)
+    def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
+        return self.contributions(history, items)
 
     @property
     @abstractmethod

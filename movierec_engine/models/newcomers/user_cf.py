@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.models.classic.item_cf import ItemCFConfig, compared, similarity_blocks, strongest
-from movierec_engine.models.newcomers.base import Basis, Floats, NewcomerScorer
+from movierec_engine.models.newcomers.base import Basis, Floats, Indices, NewcomerScorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,18 +38,20 @@ class UserCFNewcomers(NewcomerScorer):
     def scores(self, histories: sparse.csr_matrix) -> Floats:
         return np.asarray((self._weights_of(histories) @ self.basis.history).toarray(), dtype=np.float32)
 
-    def contributions(self, history: sparse.csr_matrix, item: int, known: Floats | None = None) -> NDArray[np.float64]:
+    def contributions(
+        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+    ) -> NDArray[np.float64]:
         """Each s_v r_vi is split over the items that both have, by their terms in the sum above the fraction of s_v
         (msd, which has no such sum: equally). Who the neighbours are, and what s_v is divided by, is taken as given.
         """
         weights = self._weights_of(history) if known is None else sparse.csr_matrix(known[None])
-        votes = weights.data * self.basis.history[weights.indices][:, [item]].toarray()[:, 0]
-        voters = weights.indices[votes != 0]
-        shares = self._shares(history, self.basis.history[voters])
-        return np.asarray(votes[votes != 0] @ shares, dtype=np.float64)
+        votes = weights.data[:, None] * self.basis.history[weights.indices][:, items].toarray()
+        votes_at_all = votes.any(axis=1)
+        shares = self._shares(history, self.basis.history[weights.indices[votes_at_all]])
+        return np.asarray(votes[votes_at_all].T @ shares, dtype=np.float64)
 
-    def closeness(self, history: sparse.csr_matrix, item: int) -> NDArray[Any]:
-        return self.contributions(history, item)
+    def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
+        return self.contributions(history, items)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         return {
