@@ -38,7 +38,7 @@ console = Console(highlight=False)
 def event(key: str, rng: random.Random) -> FeedbackEvent:
     request = f"{rng.getrandbits(128):032x}"
     user, movie = rng.randrange(USERS), rng.randrange(9_000)
-    return FeedbackEvent(key, user, movie, "rating", 3.5, request, MODEL, VERSION)
+    return FeedbackEvent(key, user, movie, "rating", 3.5, request)
 
 
 def write(path: Path, name: str, batch: int, begin: float, answers: "multiprocessing.Queue[list[float]]") -> None:

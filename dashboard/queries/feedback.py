@@ -15,7 +15,8 @@ DAYS = 60
 
 @dataclass(frozen=True)
 class Feedback:
-    """One data set's log. by_day: rows day, kind (rating, click, not interested, list shown), events."""
+    """One data set's log. by_day: rows day, kind (rating, watched, click, list shown, ...), events
+    that were not undone."""
 
     by_day: tuple[dict[str, Any], ...]
     totals: dict[str, int]
@@ -42,13 +43,15 @@ def feedback(root: Path, data: str) -> Feedback:
     log = FeedbackLog(log_file(root, data))
     try:
         rows = log.query(
-            """WITH every AS (SELECT at_ms / 86400000 AS day, kind FROM events
+            """WITH every AS (SELECT at_ms / 86400000 AS day, kind FROM events WHERE undone_ms IS NULL
                               UNION ALL SELECT at_ms / 86400000, 'list shown' FROM exposures)
                SELECT date(day * 86400, 'unixepoch'), replace(kind, '_', ' '), count(*) FROM every
                WHERE day > (SELECT max(day) FROM every) - ? GROUP BY 1, 2 ORDER BY 1, 2""",
             DAYS,
         )
-        totals = dict(log.query("SELECT replace(kind, '_', ' '), count(*) FROM events GROUP BY 1"))
+        totals = dict(
+            log.query("SELECT replace(kind, '_', ' '), count(*) FROM events WHERE undone_ms IS NULL GROUP BY 1")
+        )
         totals |= dict(log.query("SELECT 'list shown', count(*) FROM exposures"))
         return Feedback(
             tuple({"day": day, "kind": kind, "events": int(count)} for day, kind, count in rows),

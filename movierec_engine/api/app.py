@@ -78,7 +78,7 @@ def create_app(
         people(People(service, live)),
         models(service, trial),
     ]
-    topics.append(operations(service, metrics, cache(lambda: describe(endpoints, limits))))
+    topics.append(operations(service, live, metrics, cache(lambda: describe(endpoints, limits))))
     topics.append(pages(service, recommending, catalogue, overview))
     endpoints = [endpoint for topic in topics for endpoint in topic.endpoints]
     overview |= {
@@ -97,7 +97,8 @@ def create_app(
     register_assets(app)
     register(app, endpoints, limits, keys)
     app.wsgi_app = Envelope(app.wsgi_app, metrics, limits.cors_origins)  # type: ignore[method-assign]
-    app.extensions["movierec"] = {"endpoints": endpoints, "releases": releases, "metrics": metrics}
+    app.extensions["movierec"] = {"endpoints": endpoints, "releases": releases, "metrics": metrics, "live": live}
+    weakref.finalize(app, live.close)
     if watch:
         _watch(app, releases, limits.follow_seconds)
     return app

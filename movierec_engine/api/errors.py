@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException
 from movierec_engine.api.envelope import REQUEST_ID
 from movierec_engine.api.rendering import json_response, page, wants_page
 from movierec_engine.errors import StoreError
-from movierec_engine.feedback import FeedbackError
+from movierec_engine.feedback import FeedbackError, LogBusy
 
 CODES = {
     400: "bad_request",
@@ -67,7 +67,10 @@ def register_error_answers(app: Flask) -> None:
     @app.errorhandler(FeedbackError)
     def feedback_error(error: FeedbackError) -> Response:
         app.logger.error("%s", error)
-        response = _answer(503, "the feedback log cannot be used at the moment; the server's log says why")
+        said = "the feedback log cannot be used at the moment; the server's log says why"
+        if isinstance(error, LogBusy):
+            said = "the feedback log is held by another process; nothing was recorded, send it again under the same key"
+        response = _answer(503, said)
         response.headers["Retry-After"] = "1"
         return response
 

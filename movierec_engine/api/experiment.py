@@ -1,6 +1,7 @@
 """The experiment that is running: which variant answers a user, and the lists that were shown, noted."""
 
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -51,10 +52,11 @@ class Trial:
         served = self._releases.current(needed[0].model)
         assert served is not None
         shown = tuple(movie["movie_id"] for movie in answer["recommendations"])[:MAX_LIST]
+        exposure_id = secrets.token_hex(8)
         self._live.expose(
             served.lineage.data_set,
             Exposure(
-                request_id=request.environ[REQUEST_ID],
+                exposure_id=exposure_id,
                 user_id=user_id,
                 movie_ids=shown,
                 model=answer["model"],
@@ -62,12 +64,15 @@ class Trial:
                 experiment=self.config.name,
                 variant=variant_name,
                 teams=teams[:MAX_LIST],
+                request_id=request.environ[REQUEST_ID],
             ),
         )
-        return {**answer, "experiment": self.config.name, "variant": variant_name or None}
+        shown_as = {"exposure_id": exposure_id, "experiment": self.config.name, "variant": variant_name or None}
+        return {**answer, **shown_as}
 
     def summary(self, data_set: str) -> dict[str, Any]:
         """The experiment that is running, and what all on a data set have found so far, with 95 % intervals."""
+        self._live.flush()
         log = self._live.log(data_set)
         return {
             "running": asdict(self.config) if self.running else None,

@@ -1,15 +1,41 @@
-"""The feedback logs beside the artifacts: what a person has said since the model was trained, at once."""
+"""The feedback logs beside the artifacts: what a person has said since the model was trained, at once.
+
+A log that cannot be read (damaged, of a newer release, on a file system that is mounted read-only, or kept by another
+process) fails no list. Lists come without live feedback then, and the second record of erasures decides whether the
+model may be asked about somebody; where that cannot be read either, nobody's list is personal. Nothing is recorded
+meanwhile, which is said to whoever tries.
+"""
 
 import logging
+import time
 from collections.abc import Sequence
+from typing import Any
 
 from movierec_engine.api.metrics import Metrics
-from movierec_engine.feedback import Exposure, FeedbackError, FeedbackEvent, FeedbackLog, Recorded, UserState, log_file
+from movierec_engine.feedback import (
+    Erasure,
+    Exposure,
+    FeedbackError,
+    FeedbackEvent,
+    FeedbackLog,
+    InvalidFeedback,
+    LogBusy,
+    Recorded,
+    UserState,
+    log_file,
+)
+from movierec_engine.feedback.events import Kind
+from movierec_engine.feedback.exposure_queue import ExposureQueue
 from movierec_engine.store import ArtifactStore
 
 log = logging.getLogger(__name__)
 
 NOTHING_SAID = UserState()
+READING_SECONDS = 0.05
+"""How long a request waits for a log that another process keeps to itself."""
+PAUSE_SECONDS = 0.5
+"""How long a log that could not be read is left alone."""
+OK = "ok"
 
 
 class LiveFeedback:
@@ -18,17 +44,36 @@ class LiveFeedback:
     def __init__(self, store: ArtifactStore, metrics: Metrics) -> None:
         self._root, self._metrics = store.root, metrics
         self._logs: dict[str, FeedbackLog] = {}
+        self._queues: dict[str, ExposureQueue] = {}
+        self._problems: dict[str, tuple[float, str]] = {}  # data set -> until when it is left alone, and why
 
     def log(self, data_set: str) -> FeedbackLog:
         known = self._logs.get(data_set)
         if known is None:
-            known = self._logs[data_set] = FeedbackLog(log_file(self._root, data_set))
+            known = self._logs[data_set] = FeedbackLog(log_file(self._root, data_set), READING_SECONDS)
         return known
 
     def state(self, data_set: str, user_id: int) -> UserState:
-        """What a user's feedback says now. Where nobody has said anything yet that costs one look at a folder."""
+        """What a user's feedback says now; raises nothing, and `known` says whether the log could be read.
+
+        Where nobody has said anything yet that costs one look at a folder.
+        """
         feedback = self.log(data_set)
-        return feedback.state(user_id) if feedback.path.exists() else NOTHING_SAID
+        if data_set in self._problems and time.monotonic() < self._problems[data_set][0]:
+            return feedback.state_without_log(user_id)
+        try:
+            state = feedback.state(user_id) if feedback.begun else NOTHING_SAID
+        except InvalidFeedback:
+            raise
+        except FeedbackError as error:
+            if self._problems.get(data_set, (0, ""))[1] != str(error):
+                log.error("lists come without live feedback: %s", error)
+            self._problems[data_set] = (time.monotonic() + PAUSE_SECONDS, str(error))
+            return feedback.state_without_log(user_id)
+        if data_set in self._problems:
+            log.info("%s can be read again", feedback.path)
+            self._problems.pop(data_set, None)
+        return state
 
     def record(self, data_set: str, events: Sequence[FeedbackEvent]) -> list[Recorded]:
         """Append events, durable before this returns, and count them."""
@@ -41,11 +86,63 @@ class LiveFeedback:
             self._metrics.count("movierec_feedback_events_total", kind=event.kind, status=made.status)
         return recorded
 
+    def undo(self, data_set: str, user_id: int, key: str) -> int:
+        """Take one event back."""
+        return self._count_undone(self.log(data_set).undo(user_id, key))
+
+    def undo_all(self, data_set: str, user_id: int, movie_id: int, kind: Kind) -> int:
+        """Take back whatever of one kind a user said of a movie."""
+        return self._count_undone(self.log(data_set).undo_all(user_id, movie_id, kind))
+
+    def erase(self, data_set: str, user_id: int) -> Erasure:
+        """Erase a user's feedback."""
+        return self.log(data_set).erase(user_id)
+
     def expose(self, data_set: str, shown: Exposure) -> None:
-        """Note a list that is shown. What cannot be noted is logged: no answer fails for it."""
+        """Have a list noted as shown, in the background: no answer waits or fails for it."""
+        queue = self._queues.get(data_set)
+        if queue is None:
+            queue = self._queues[data_set] = ExposureQueue(self.log(data_set), self._count_shown, self._count_dropped)
+        queue.put(shown)
+
+    def flush(self) -> None:
+        """Wait, for a moment, until the lists that were shown are noted."""
+        for queue in self._queues.values():
+            queue.flush()
+
+    def close(self) -> None:
+        """Note the lists that wait, before the process ends."""
+        for queue in self._queues.values():
+            queue.close()
+
+    def health(self, data_set: str) -> dict[str, Any]:
+        """Whether a log can be read and written at this moment: `ok`, `busy`, `unreadable` or `read-only`."""
+        feedback = self.log(data_set)
         try:
-            self.log(data_set).expose([shown])
+            state = feedback.state(0) if feedback.begun else NOTHING_SAID
         except FeedbackError as error:
-            log.error("a list of %s was shown and not noted: %s", shown.experiment, error)
-        else:
+            known = feedback.state_without_log(0).erasure == 0
+            lists = "lists come without live feedback" if known else "no list is personal"
+            return {
+                "status": "busy" if isinstance(error, LogBusy) else "unreadable",
+                "message": f"the feedback log cannot be read, so {lists} and nothing is recorded; see the server's log",
+            }
+        assert state.known
+        try:
+            feedback.check_writable()
+        except LogBusy:
+            return {"status": "busy", "message": "another process holds the feedback log, so nothing is recorded"}
+        except FeedbackError:
+            return {"status": "read-only", "message": "the feedback log cannot be written, so nothing is recorded"}
+        return {"status": OK, "message": None}
+
+    def _count_undone(self, undone: int) -> int:
+        self._metrics.count("movierec_feedback_undone_total", undone)
+        return undone
+
+    def _count_shown(self, written: Sequence[Exposure]) -> None:
+        for shown in written:
             self._metrics.count("movierec_exposures_total", experiment=shown.experiment)
+
+    def _count_dropped(self, dropped: int) -> None:
+        self._metrics.count("movierec_exposures_dropped_total", dropped)

@@ -22,7 +22,9 @@ COUNTERS = {
     "movierec_swaps_total": ("How often a worker took over another version for its default answers.", ()),
     "movierec_feedback_events_total": ("Feedback events, by kind and by what became of them.", ("kind", "status")),
     "movierec_feedback_refused_total": ("Feedback events that were not recorded.", ()),
+    "movierec_feedback_undone_total": ("Feedback events that were taken back.", ()),
     "movierec_exposures_total": ("Lists that were shown in an experiment.", ("experiment",)),
+    "movierec_exposures_dropped_total": ("Lists that were shown and could not be noted.", ()),
 }
 GAUGES: dict[str, tuple[str, tuple[str, ...], Literal["livesum", "livemax"]]] = {
     "movierec_served_info": (

@@ -24,7 +24,7 @@ _MEANINGS = {
     400: "A parameter is malformed, missing or unknown.",
     401: "The API key is missing or wrong.",
     404: "What is asked for is not there.",
-    409: "The idempotency key was used for something else.",
+    409: "The idempotency key was used before, for something else or for what was undone or erased since.",
     413: "The body is too large.",
     415: "The body is no JSON.",
     422: "A value is well-formed but not possible.",

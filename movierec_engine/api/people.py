@@ -14,11 +14,11 @@ from movierec_engine.api.inference import InferenceService, about
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.movies import place_of
 from movierec_engine.api.releases import LoadedIndex
-from movierec_engine.api.requests import FeedbackRequest, InterviewRequest, UserRequest
+from movierec_engine.api.requests import FeedbackRequest, InterviewRequest, UndoRequest, UserRequest
 from movierec_engine.api.shelf import add_movie
 from movierec_engine.data.tiers import ACTIVITY_FROM, activity_tier
-from movierec_engine.feedback import FeedbackEvent, FeedbackLog, IdempotencyConflict, InvalidFeedback, UserState
-from movierec_engine.feedback.events import Kind
+from movierec_engine.feedback import FeedbackEvent, IdempotencyConflict, InvalidFeedback, UnknownEvent, UserState
+from movierec_engine.feedback.events import Kind, check_not_ahead
 from movierec_engine.store import Artifact
 from movierec_engine.taste_dials import TasteDials, rerank
 
@@ -27,7 +27,6 @@ TIERS = tuple(ACTIVITY_FROM)
 CANDIDATES = 100
 """Most popular movies among which questions are chosen where no interview was held."""
 _DIVERSE = TasteDials(diversity=0.5)
-_EXPOSED = "SELECT model, version, experiment, variant FROM exposures WHERE request_id = ? AND user_id = ?"
 
 
 class People:
@@ -37,16 +36,15 @@ class People:
     def user(self, request: UserRequest) -> dict[str, Any]:
         """A user's history with titles, live feedback, and taste beside everybody's.
 
-        After an erasure that the version has not heeded nothing but newer feedback is shown. Raises ApiError 404 for
-        somebody of whom nothing is known.
+        After an erasure that the version has not heeded, and while it is not known whether there was one, nothing but
+        newer feedback is shown. Raises ApiError 404 for somebody of whom nothing is known.
         """
         served = self._service.served(request.model)
         state = self._live.state(served.lineage.data_set, request.user_id)
         erased = state.erasure > served.lineage.newest_erasure
         user = None if erased else served.user(request.user_id)
         history = [] if erased else _history(served, request.user_id, user)
-        said = bool(state.ratings or state.clicked or state.not_interested)
-        if user is None and not history and not said and not erased:
+        if user is None and not history and not state.said and not erased:
             raise ApiError(404, f"user {request.user_id} is not known to {served.model}", "user_id")
         rated = {one["movie_id"]: one["rating"] for one in history} | dict(state.ratings)
         ratings = [rating for rating in rated.values() if rating is not None]
@@ -68,16 +66,16 @@ class People:
     def erase(self, user_id: int) -> dict[str, Any]:
         """Erase a user's feedback, and stop personalising at once; the next training leaves out their ratings."""
         served = self._service.served()
-        erasure = self._live.log(served.lineage.data_set).erase(user_id)
+        erasure = self._live.erase(served.lineage.data_set, user_id)
         return {"user_id": user_id, "status": "erased", "erasure": erasure.number}
 
     def record(self, request: FeedbackRequest) -> dict[str, Any]:
         """Record events, all or none, durable before this returns.
 
-        Raises ApiError 404 for a movie that the data set does not have, 409 for a key that was used for something else.
+        Raises ApiError 404 for a movie that the data set does not have, 409 for a key that the user has used for
+        something else, or for what was undone or erased since.
         """
         served = self._service.served()
-        log = self._live.log(served.lineage.data_set)
         several = request.events is not None
         events = []
         for place, item in enumerate(request.items):
@@ -86,7 +84,6 @@ class People:
             key = item.key or (
                 f"{request.idempotency_key}#{place}" if request.idempotency_key else secrets.token_hex(16)
             )
-            shown = _shown(log, item.request_id, item.user_id)
             try:
                 event = FeedbackEvent(
                     key,
@@ -94,9 +91,11 @@ class People:
                     item.movie_id,
                     cast(Kind, item.kind),
                     item.rating,
-                    item.request_id or "",
-                    *shown,
+                    item.exposure_id or item.request_id or "",
+                    item.share,
+                    item.timestamp,
                 )
+                check_not_ahead(event)
             except InvalidFeedback as error:
                 raise ApiError(400, f"{where}{error}", f"{where}{error.field}") from error
             events.append(event)
@@ -107,6 +106,23 @@ class People:
         return {
             "results": [{"key": event.key, "status": made.status} for event, made in zip(events, recorded, strict=True)]
         }
+
+    def undo(self, request: UndoRequest) -> dict[str, Any]:
+        """Take feedback back, durable before this returns: one event, or all of a kind that a user said of a movie.
+
+        Raises ApiError 404 for what the user never said.
+        """
+        data_set = self._service.served().lineage.data_set
+        try:
+            if request.key is not None:
+                undone = self._live.undo(data_set, request.user_id, request.key)
+            else:
+                assert request.movie_id is not None and request.kind is not None
+                kind = cast(Kind, request.kind)
+                undone = self._live.undo_all(data_set, request.user_id, request.movie_id, kind)
+        except UnknownEvent as error:
+            raise ApiError(404, str(error), "key" if request.key is not None else "movie_id") from error
+        return {"user_id": request.user_id, "undone": undone}
 
     def interview(self, request: InterviewRequest) -> dict[str, Any]:
         """What a newcomer is asked about: as measured for this model, else for another one, else popular movies."""
@@ -169,12 +185,15 @@ def _history(served: LoadedIndex, user_id: int, user: int | None) -> list[dict[s
 
 
 def _feedback(served: LoadedIndex, state: UserState) -> dict[str, list[dict[str, Any]]]:
-    """Live feedback with titles; the newest rating first."""
+    """Live feedback with titles; what was rated or watched last comes first."""
     rated = [(_movie(served, movie_id), rating) for movie_id, rating in reversed(state.ratings.items())]
+    watched = [(_movie(served, movie_id), share) for movie_id, share in reversed(state.watched.items())]
     return {
         "ratings": [{**movie, "rating": rating} for movie, rating in rated if movie is not None],
         "clicked": _movies(served, state.clicked),
         "not_interested": _movies(served, state.not_interested),
+        "watched": [{**movie, "share": share} for movie, share in watched if movie is not None],
+        "added_to_list": _movies(served, state.added_to_list),
     }
 
 
@@ -211,12 +230,6 @@ def _movies(served: LoadedIndex, movie_ids: Iterable[int]) -> list[dict[str, Any
 def _movie(served: LoadedIndex, movie_id: int) -> dict[str, Any] | None:
     place = served.shelf.place(movie_id)
     return None if place is None else served.shelf.movies[place]
-
-
-def _shown(log: FeedbackLog, request_id: str | None, user_id: int) -> tuple[str, ...]:
-    """model, version, experiment and variant of the exposure that an event answers; nothing where none was noted."""
-    rows = log.query(_EXPOSED, request_id, user_id) if request_id else []
-    return rows[0] if rows else ()
 
 
 def _popular(served: LoadedIndex, k: int) -> list[int]:

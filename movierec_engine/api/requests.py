@@ -1,7 +1,7 @@
 """What a client may ask, as typed values: a field says what is accepted, and what the description says of it."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, ClassVar, get_args
 
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import ApiError
@@ -22,6 +22,7 @@ from movierec_engine.api.parameters import (
     unprocessable,
 )
 from movierec_engine.api.shelf import Narrowing
+from movierec_engine.feedback.events import EARLIEST, Kind
 from movierec_engine.taste_dials import DIVERSITY_OVER, TasteDials
 
 DEFAULT_TOP_K = 10
@@ -206,12 +207,61 @@ class InterviewRequest:
     top_k: int = parameter(Integer(1, 50), "Questions at most.", default=5)
 
 
-def _kind() -> Any:
-    return Choice(("rating", "click", "not_interested"))
+class FeedbackKind(Choice):
+    """What a user did: a kind of the log's, or another word for one."""
+
+    synonyms: ClassVar[dict[str, str]] = {"clicked": "click", "dismissed": "not_interested"}
+
+    def of_json(self, value: object, name: str, limits: ServingConfig) -> str:
+        said = super().of_json(value, name, limits)
+        return self.synonyms.get(said, said)
 
 
-def _key() -> Text:
-    return Text(128, pattern="[!-~]+", hint="1 to 128 visible ASCII characters, such as a UUID")
+def _kind(default: Any = MISSING, example: Any = None) -> Any:
+    return parameter(
+        FeedbackKind((*get_args(Kind), *FeedbackKind.synonyms)),
+        "What the user did; `clicked` and `dismissed` are other words for `click` and `not_interested`. A movie that "
+        "was rated, watched or dismissed is recommended no more.",
+        default=default,
+        example=example,
+    )
+
+
+def _rating(example: Any = None) -> Any:
+    return parameter(Rating(), "Of a rating.", default=None, example=example)
+
+
+def _share() -> Any:
+    return parameter(
+        Number(), "Of `watched`, where it is known: the share that was watched, from 0 to 1.", default=None
+    )
+
+
+def _timestamp() -> Any:
+    return parameter(
+        Integer(EARLIEST),
+        "When it happened, in seconds since 1970 and not in the future; without it, now. Of several ratings of a movie "
+        "the latest counts.",
+        default=None,
+    )
+
+
+def _key(meaning: str = "Idempotency key: of one user the same one is recorded once.") -> Any:
+    return parameter(
+        Text(128, pattern="[!-~]+", hint="1 to 128 visible ASCII characters, such as a UUID"), meaning, default=None
+    )
+
+
+def _shown_in(meaning: str) -> Any:
+    return parameter(Text(64, pattern="[A-Za-z0-9._-]+", hint="an id of an answer"), meaning, default=None)
+
+
+def _exposure_id() -> Any:
+    return _shown_in("Of the answer that showed the movie, where it had one.")
+
+
+def _request_id() -> Any:
+    return _shown_in("Of the answer that showed the movie, for a client that does not keep its exposure_id.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,18 +270,20 @@ class FeedbackItem:
 
     user_id: int = parameter(Identifier(), "The user's public id.")
     movie_id: int = parameter(Identifier(), "The movie's public id.")
-    kind: str = parameter(_kind(), "What the user did.")
-    rating: float | None = parameter(Rating(), "Of a rating.", default=None)
-    key: str | None = parameter(_key(), "Idempotency key: the same one is recorded once.", default=None)
-    request_id: str | None = parameter(
-        Text(64, pattern="[A-Za-z0-9._-]+", hint="a request id"), "Of the answer that showed the movie.", default=None
-    )
+    kind: str = _kind()
+    rating: float | None = _rating()
+    share: float | None = _share()
+    timestamp: int | None = _timestamp()
+    key: str | None = _key()
+    exposure_id: str | None = _exposure_id()
+    request_id: str | None = _request_id()
 
     def check(self, limits: ServingConfig) -> None:
         if self.kind == "rating" and self.rating is None:
             raise ApiError(400, "rating is missing; a rating needs one", "rating")
-        if self.kind != "rating" and self.rating is not None:
-            unprocessable(f"rating does not belong to a {self.kind}; leave it out", "rating")
+        for name, kind in (("rating", "rating"), ("share", "watched")):
+            if self.kind != kind and getattr(self, name) is not None:
+                unprocessable(f"{name} does not belong to a {self.kind}; leave it out", name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,12 +292,13 @@ class FeedbackRequest:
 
     user_id: int | None = parameter(Identifier(), "The user's public id.", default=None, example=1)
     movie_id: int | None = parameter(Identifier(), "The movie's public id.", default=None, example=10)
-    kind: str | None = parameter(_kind(), "What the user did.", default=None, example="rating")
-    rating: float | None = parameter(Rating(), "Of a rating.", default=None, example=4.5)
-    key: str | None = parameter(_key(), "Idempotency key: the same one is recorded once.", default=None)
-    request_id: str | None = parameter(
-        Text(64, pattern="[A-Za-z0-9._-]+", hint="a request id"), "Of the answer that showed the movie.", default=None
-    )
+    kind: str | None = _kind(default=None, example="rating")
+    rating: float | None = _rating(example=4.5)
+    share: float | None = _share()
+    timestamp: int | None = _timestamp()
+    key: str | None = _key()
+    exposure_id: str | None = _exposure_id()
+    request_id: str | None = _request_id()
     events: tuple[FeedbackItem, ...] | None = parameter(
         ListOf(ObjectOf(FeedbackItem), MOST_EVENTS), "Several events, recorded all or none.", default=None
     )
@@ -257,31 +310,41 @@ class FeedbackRequest:
     )
 
     def check(self, limits: ServingConfig) -> None:
-        single = {name: getattr(self, name) for name in ("user_id", "movie_id", "kind")}
-        given = [name for name, value in single.items() if value is not None]
+        given = [one.name for one in fields(FeedbackItem) if getattr(self, one.name) is not None]
         if self.events is not None:
-            extra = [*given, *(name for name in ("rating", "key", "request_id") if getattr(self, name) is not None)]
-            if extra:
-                unprocessable(f"{extra[0]} belongs into the events; leave it out beside them", extra[0])
-        elif len(given) < len(single):
-            missing = next(name for name in single if name not in given)
-            raise ApiError(400, f"{missing} is missing; give it, or several events in events", missing)
-        else:
-            self.items[0].check(limits)
+            if given:
+                unprocessable(f"{given[0]} belongs into the events; leave it out beside them", given[0])
+            return
+        for name in ("user_id", "movie_id", "kind"):
+            if name not in given:
+                raise ApiError(400, f"{name} is missing; give it, or several events in events", name)
+        self.items[0].check(limits)
 
     @property
     def items(self) -> tuple[FeedbackItem, ...]:
         """The events in the order given, each with a key where one was given."""
-        if self.events is None:
-            assert self.user_id is not None and self.movie_id is not None and self.kind is not None
-            return (
-                FeedbackItem(
-                    user_id=self.user_id,
-                    movie_id=self.movie_id,
-                    kind=self.kind,
-                    rating=self.rating,
-                    key=self.key or self.idempotency_key,
-                    request_id=self.request_id,
-                ),
-            )
-        return self.events
+        if self.events is not None:
+            return self.events
+        one = {one.name: getattr(self, one.name) for one in fields(FeedbackItem)}
+        return (FeedbackItem(**{**one, "key": self.key or self.idempotency_key}),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndoRequest:
+    """One event by its key, or whatever of one kind was said of a movie."""
+
+    user_id: int = parameter(Identifier(), "The user's public id.", example=1)
+    key: str | None = _key("The key of the event that is taken back; or give movie_id and kind.")
+    movie_id: int | None = parameter(
+        Identifier(), "The movie of which everything of `kind` is taken back.", default=None, example=10
+    )
+    kind: str | None = _kind(default=None, example="rating")
+
+    def check(self, limits: ServingConfig) -> None:
+        of_movie = {"movie_id": self.movie_id, "kind": self.kind}
+        given = [name for name, value in of_movie.items() if value is not None]
+        if self.key is not None and given:
+            unprocessable(f"a key names one event already; leave {given[0]} out", given[0])
+        if self.key is None and len(given) < len(of_movie):
+            missing = next((name for name in of_movie if name not in given), "key") if given else "key"
+            raise ApiError(400, f"{missing} is missing; give the key of an event, or movie_id and kind", missing)

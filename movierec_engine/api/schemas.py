@@ -98,6 +98,10 @@ SCHEMAS: dict[str, Schema] = {
         {
             "user_id": _COUNT,
             "history_used": {**_COUNT, "description": "Movies of an anonymous history that the model knows."},
+            "exposure_id": {
+                **_TEXT,
+                "description": "In an experiment: of this list, for the feedback that answers it.",
+            },
             "experiment": _TEXT,
             "variant": {**_nullable(_TEXT), "description": "Null for an interleaved list."},
             **_FOLD_IN_FROM,
@@ -143,6 +147,8 @@ SCHEMAS: dict[str, Schema] = {
             ratings=_list(_object(**_MOVIE, rating=_NUMBER)),
             clicked=_list(_ref("Movie")),
             not_interested=_list(_ref("Movie")),
+            watched=_list(_object(**_MOVIE, share=_nullable(_NUMBER))),
+            added_to_list=_list(_ref("Movie")),
         ),
         taste={
             **_object(genres=_SHARES, decades=_SHARES),
@@ -152,9 +158,12 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Erased": _object(user_id=_COUNT, status={"type": "string", "enum": ["erased"]}, erasure=_COUNT, **_REQUEST),
     "Feedback": _object(
-        results=_list(
-            _object(key=_TEXT, status={"type": "string", "enum": ["recorded", "already recorded", "erased"]})
-        ),
+        results=_list(_object(key=_TEXT, status={"type": "string", "enum": ["recorded", "already recorded"]})),
+        **_REQUEST,
+    ),
+    "Undone": _object(
+        user_id=_COUNT,
+        undone={**_COUNT, "description": "Events that were taken back; 0 where they had been before."},
         **_REQUEST,
     ),
     "Interview": _object(
@@ -172,6 +181,15 @@ SCHEMAS: dict[str, Schema] = {
         **_REQUEST,
     ),
     "Health": _object(
+        {
+            "feedback": {
+                **_object(
+                    status={"type": "string", "enum": ["ok", "busy", "unreadable", "read-only"]},
+                    message=_nullable(_TEXT),
+                ),
+                "description": "Of /api/ready: the feedback log. Lists are answered without it.",
+            }
+        },
         status={"type": "string", "enum": ["ok", "loading", "empty", "damaged"]},
         message=_nullable(_TEXT),
         serving=_nullable(_object(**_ABOUT)),

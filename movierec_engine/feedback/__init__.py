@@ -1,7 +1,8 @@
 """What people say about their recommendations: an append-only log, durable before it answers, and its summary."""
 
-from movierec_engine.feedback.errors import FeedbackError, IdempotencyConflict, InvalidFeedback
-from movierec_engine.feedback.events import Erasure, Exposure, FeedbackEvent, LoggedEvent, Recorded, UserState
+from movierec_engine.feedback.erasures import Erasure
+from movierec_engine.feedback.errors import FeedbackError, IdempotencyConflict, InvalidFeedback, LogBusy, UnknownEvent
+from movierec_engine.feedback.events import Exposure, FeedbackEvent, LoggedEvent, Recorded, UserState
 from movierec_engine.feedback.log import FeedbackLog, Intake, log_file
 
 __all__ = [
@@ -13,8 +14,10 @@ __all__ = [
     "IdempotencyConflict",
     "Intake",
     "InvalidFeedback",
+    "LogBusy",
     "LoggedEvent",
     "Recorded",
+    "UnknownEvent",
     "UserState",
     "log_file",
 ]

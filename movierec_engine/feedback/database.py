@@ -1,86 +1,59 @@
 """The SQLite file under the log: made in one step, checked at opening, one connection for each thread and durability.
 
+The file, and SQLite's -wal and -shm beside it, are readable by their owner alone, and so is their folder.
+
 WAL mode lets readers go on while one process writes. Under `synchronous=FULL` a commit returns after the log of changes
 is on disk; under `NORMAL` it may be undone by a power cut, never by a killed process, and never one that was committed
 before it under FULL (https://sqlite.org/pragma.html#pragma_synchronous).
 """
 
+import math
 import os
 import random
 import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from movierec_engine.feedback.errors import FeedbackError
+from movierec_engine.feedback.errors import FeedbackError, LogBusy
+from movierec_engine.feedback.schema import APPLICATION_ID, SCHEMA_VERSION, create, migrate
 
-APPLICATION_ID = 0x6D766662
-SCHEMA_VERSION = 1
-BUSY_SECONDS = 10.0
-"""How long a writer waits for the others."""
-
-_SCHEMA = f"""
-BEGIN;
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-CREATE TABLE events (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    key TEXT NOT NULL UNIQUE,
-    user_id INTEGER NOT NULL,
-    movie_id INTEGER NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('rating', 'click', 'not_interested')),
-    rating REAL CHECK ((rating IS NOT NULL) = (kind = 'rating')),
-    at_ms INTEGER NOT NULL,
-    request_id TEXT NOT NULL,
-    model TEXT NOT NULL,
-    version TEXT NOT NULL,
-    experiment TEXT NOT NULL,
-    variant TEXT NOT NULL
-);
-CREATE INDEX events_of_user ON events (user_id, seq, kind, movie_id, rating);
-CREATE INDEX events_of_kind ON events (kind);
-CREATE TABLE exposures (
-    request_id TEXT PRIMARY KEY,
-    user_id INTEGER NOT NULL,
-    at_ms INTEGER NOT NULL,
-    movie_ids TEXT NOT NULL,
-    model TEXT NOT NULL,
-    version TEXT NOT NULL,
-    experiment TEXT NOT NULL,
-    variant TEXT NOT NULL,
-    teams TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX exposures_of_user ON exposures (user_id);
-CREATE TABLE erasures (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    user_id INTEGER NOT NULL UNIQUE,
-    at_ms INTEGER NOT NULL,
-    through_seq INTEGER NOT NULL
-);
-CREATE TABLE erased_keys (digest BLOB PRIMARY KEY) WITHOUT ROWID;
-COMMIT;
-PRAGMA journal_mode = WAL;
-"""
-"""`movie_ids` and `teams` are JSON arrays. `erased_keys` holds SHA-256 sums, so that a late repetition stays out."""
+BUSY_SECONDS = 1.0
+"""How long a writer, or a reader that has the time, waits for the others."""
+_LULL_SECONDS = 0.5
+"""A writer that finds the file held within so long of another failed attempt counts it as the same holding."""
+FILE_MODE, FOLDER_MODE = 0o600, 0o700
 
 _READING = "reading"
 """A thread's connection for reading; the other two are called by their `synchronous`."""
 _POLL_SECONDS = 0.001
+_ENDINGS = ("", "-wal", "-shm")
 _BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _Identity = tuple[int, int, int]
 
 
 class Database:
-    """Connections to one file, which several processes and threads use at once."""
+    """Connections to one file, which several processes and threads use at once.
 
-    def __init__(self, path: Path) -> None:
+    reading_seconds: how long a reader waits while another process keeps the file to itself; readers do not wait for
+    writers. prepare: called within the first transaction of a new or migrated file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        reading_seconds: float,
+        prepare: Callable[[sqlite3.Connection], None] = lambda connection: None,
+    ) -> None:
         self.path = path.absolute()
+        self._reading_seconds, self._prepare = reading_seconds, prepare
         self._local = threading.local()
         self._abandoned: list[sqlite3.Connection] = []
+        self._held_since = self._found_held = -math.inf
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
@@ -98,14 +71,8 @@ class Database:
         with self._explained():
             identity = self._identity_if_any() or self._create()
             connection = self._connection(identity, "FULL" if durable else "NORMAL")
-            _begin(connection)
-            try:
+            with self._transaction(connection, BUSY_SECONDS):
                 yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):  # SQLite has undone some failed transactions itself
-                    connection.execute("ROLLBACK")
-                raise
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection | None]:
@@ -130,6 +97,14 @@ class Database:
                 if not busy or time.monotonic() > deadline:
                     return not busy
                 time.sleep(_POLL_SECONDS * random.random())
+
+    def check_writable(self) -> None:
+        """Raises FeedbackError unless somebody could write at this moment; does not wait."""
+        with self._explained():
+            if identity := self._identity_if_any():
+                connection = self._connection(identity, "FULL")
+                self._begin(connection, 0)
+                connection.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close the calling thread's connections; the next use opens new ones."""
@@ -172,20 +147,11 @@ class Database:
         return connection
 
     def _open(self, kind: str) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"{self.path.as_uri()}?mode=rw", uri=True, timeout=BUSY_SECONDS, isolation_level=None
-        )
+        connection = self._connect(self.path)
         try:
-            ((application,),) = connection.execute("PRAGMA application_id").fetchall()
-            ((version,),) = connection.execute("PRAGMA user_version").fetchall()
-            if application != APPLICATION_ID:
-                raise FeedbackError(f"{self.path}: not a feedback log; move it away, or restore the log from a backup")
-            if version != SCHEMA_VERSION:
-                raise FeedbackError(
-                    f"{self.path}: has schema {version}, and this release knows schema {SCHEMA_VERSION}; "
-                    "use the release that wrote it"
-                )
+            self._check_kind(connection)
             if kind != _READING:
+                self._make_private()
                 connection.execute(f"PRAGMA synchronous = {kind}")
                 connection.execute("PRAGMA secure_delete = ON")
                 connection.execute("PRAGMA busy_timeout = 0").fetchall()  # `_begin` waits instead
@@ -194,14 +160,49 @@ class Database:
             raise
         return connection
 
+    def _connect(self, path: Path) -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"{path.as_uri()}?mode=rw", uri=True, timeout=self._reading_seconds, isolation_level=None
+        )
+
+    def _check_kind(self, connection: sqlite3.Connection) -> None:
+        """Raises FeedbackError for what is no log, or one of a newer release; brings an old one to this release."""
+        ((application,),) = connection.execute("PRAGMA application_id").fetchall()
+        if application != APPLICATION_ID:
+            raise FeedbackError(f"{self.path}: not a feedback log; move it away, or restore the log from a backup")
+        version = _version(connection)
+        if version > SCHEMA_VERSION:
+            raise FeedbackError(
+                f"{self.path}: has schema {version}, and this release knows schema {SCHEMA_VERSION}; "
+                "use the release that wrote it"
+            )
+        if version < SCHEMA_VERSION:
+            self._make_private()
+            with self._transaction(connection, self._reading_seconds):
+                if _version(connection) < SCHEMA_VERSION:  # nobody else has done it meanwhile
+                    migrate(connection)
+                    self._prepare(connection)
+
+    def _make_private(self) -> None:
+        """Let nobody else read the log, as an older release did."""
+        for path, mode in ((self.path.parent, FOLDER_MODE), *((self._beside(end), FILE_MODE) for end in _ENDINGS)):
+            with suppress(FileNotFoundError, PermissionError):
+                if path.stat().st_mode & 0o777 & ~mode:
+                    path.chmod(mode)
+
+    def _beside(self, ending: str) -> Path:
+        return self.path.with_name(self.path.name + ending)
+
     def _create(self) -> _Identity:
         """Make the file under another name and link it into place: the first to come wins, nobody sees half of it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}-{secrets.token_hex(4)}")
         try:
-            connection = sqlite3.connect(temporary, isolation_level=None)
-            connection.executescript(_SCHEMA)
-            connection.close()
+            os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE))
+            with closing(self._connect(temporary)) as connection:
+                create(connection)
+                with self._transaction(connection, BUSY_SECONDS):
+                    self._prepare(connection)
             with suppress(FileExistsError):
                 self.path.hardlink_to(temporary)
         finally:
@@ -214,6 +215,41 @@ class Database:
         return self._identity()
 
     @contextmanager
+    def _transaction(self, connection: sqlite3.Connection, patience: float) -> Iterator[None]:
+        """Committed at the end of the block, undone if the block raises."""
+        self._begin(connection, patience)
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # SQLite has undone some failed transactions itself
+                connection.execute("ROLLBACK")
+            raise
+
+    def _begin(self, connection: sqlite3.Connection, patience: float) -> None:
+        """Begin a transaction that writes, when its turn comes.
+
+        SQLite's own waiting sleeps longer and longer, up to 0.1 s, so that under load those who wait long wait longest.
+        The time counts from when the file was first found held, by any thread: who comes while it is held longer than
+        the patience does not wait at all, so that writers never take up all threads of a server.
+        """
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                self._found_held = -math.inf
+                return
+            except sqlite3.OperationalError as error:
+                now = time.monotonic()
+                if not error.sqlite_errorname.startswith(_BUSY):
+                    raise
+                if now - self._found_held > _LULL_SECONDS:
+                    self._held_since = now
+                self._found_held = now
+                if now - self._held_since >= patience:
+                    raise
+            time.sleep(_POLL_SECONDS * random.random())
+
+    @contextmanager
     def _explained(self) -> Iterator[None]:
         """SQLite's errors and the operating system's as one sentence."""
         try:
@@ -223,32 +259,16 @@ class Database:
             if name.startswith(_DAMAGED):
                 raise damaged(self.path, error) from error
             if name.startswith(_BUSY):
-                reason = f"another process has kept it busy for {BUSY_SECONDS:g} s; try again"
-            elif name.startswith(_DAMAGED):
-                reason = (
-                    f"damaged ({error}); stop the server, keep a copy, and restore it from a backup or move it away"
-                )
-            else:
-                reason = f"cannot be used ({error}); look after the disk's space and permissions, then try again"
+                raise LogBusy(f"{self.path}: another process keeps it busy; try again") from error
+            reason = f"cannot be used ({error}); look after the disk's space and permissions, then try again"
             raise FeedbackError(f"{self.path}: {reason}") from error
         except OSError as error:
             raise FeedbackError(f"{self.path}: cannot be used ({error.strerror}); make the folder writable") from error
 
 
-def _begin(connection: sqlite3.Connection) -> None:
-    """Begin a transaction that writes, when its turn comes.
-
-    SQLite's own waiting sleeps longer and longer, up to 0.1 s, so that under load those who wait long wait longest.
-    """
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            return
-        except sqlite3.OperationalError as error:
-            if not error.sqlite_errorname.startswith(_BUSY) or time.monotonic() > deadline:
-                raise
-        time.sleep(_POLL_SECONDS * random.random())
+def _version(connection: sqlite3.Connection) -> int:
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    return int(version)
 
 
 def damaged(path: Path, finding: object) -> FeedbackError:

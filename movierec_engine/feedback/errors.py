@@ -7,6 +7,10 @@ class FeedbackError(MovierecError):
     """The log cannot be read or written: damaged, of a newer release, busy, or on a full disk."""
 
 
+class LogBusy(FeedbackError):
+    """Another process holds the log; what was to be written is not."""
+
+
 class InvalidFeedback(FeedbackError):
     """A value that no log takes; `field` names it."""
 
@@ -16,4 +20,8 @@ class InvalidFeedback(FeedbackError):
 
 
 class IdempotencyConflict(FeedbackError):
-    """An idempotency key that was used before, for something else."""
+    """A key that its user used before: for something else, or for an event that was undone or erased since."""
+
+
+class UnknownEvent(FeedbackError):
+    """Feedback that is to be undone and was never recorded."""

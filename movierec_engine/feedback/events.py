@@ -1,20 +1,31 @@
-"""The values that go into the log and come out of it. Whatever can be built can be recorded."""
+"""The values that go into the log and come out of it. What can be built, and is not of the future, can be recorded."""
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, get_args
 
 from movierec_engine.feedback.errors import InvalidFeedback
 
-Kind = Literal["rating", "click", "not_interested"]
-Status = Literal["recorded", "already recorded", "erased"]
+Kind = Literal["rating", "watched", "added_to_list", "click", "not_interested"]
+Status = Literal["recorded", "already recorded"]
 
 MAX_ID = 2**63 - 1
 MAX_TEXT = 200
 """Longest key, name or version, in characters."""
 MAX_LIST = 1000
 """Longest list of an exposure."""
+EARLIEST = 31_536_000
+"""The earliest time of an event, 1971: what lies before it is a date such as 20170923, or a missing value."""
+AHEAD_SECONDS = 60
+"""How far a client's clock may run ahead of the server's."""
+
+
+def now_ms() -> int:
+    """This moment, in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True)
@@ -25,18 +36,18 @@ class FeedbackEvent:
     """
 
     key: str
-    """Idempotency key, chosen by the client: the same key is recorded once, however often it is sent."""
+    """Idempotency key, chosen by the client: of one user the same key is recorded once, however often it is sent."""
     user_id: int
     movie_id: int
     kind: Kind
     rating: float | None = None
     """Of a rating, any finite number: what its scale is, the data set says."""
-    request_id: str = ""
-    """Of the exposure that it answers."""
-    model: str = ""
-    version: str = ""
-    experiment: str = ""
-    variant: str = ""
+    shown_in: str = ""
+    """Of the list that showed the movie: its exposure_id, or the request id of its answer."""
+    share: float | None = None
+    """Of a watched movie, the share that was watched, from 0 to 1; None where that is not known."""
+    timestamp: int | None = None
+    """When it happened, in seconds since 1970, from EARLIEST to now; None for the moment of recording."""
 
     def __post_init__(self) -> None:
         _text("key", self.key, required=True)
@@ -50,15 +61,17 @@ class FeedbackEvent:
             raise InvalidFeedback("rating", f"does not belong to a {self.kind}; leave it out")
         if self.kind == "rating" and not _finite(self.rating):
             raise InvalidFeedback("rating", f"{_shown(self.rating)} is not a finite number; give one")
-        for name in ("request_id", "model", "version", "experiment", "variant"):
-            _text(name, getattr(self, name))
+        if self.kind != "watched" and self.share is not None:
+            raise InvalidFeedback("share", f"does not belong to a {self.kind}; leave it out")
+        if self.share is not None and not (_finite(self.share) and 0 <= self.share <= 1):
+            raise InvalidFeedback("share", f"{_shown(self.share)} is not a number from 0 to 1; correct it")
+        if self.timestamp is not None:
+            _moment("timestamp", self.timestamp)
+        _text("shown_in", self.shown_in)
 
     def content(self) -> tuple[object, ...]:
-        """What the client said, by which a repetition is told from a conflict.
-
-        The server adds model, version and variant; a repetition may meet a server that has moved on to newer ones.
-        """
-        return self.user_id, self.movie_id, self.kind, self.rating, self.request_id
+        """What the client said of the movie, by which a repetition is told from a conflict."""
+        return self.movie_id, self.kind, self.rating, self.shown_in, self.share, self.timestamp
 
 
 @dataclass(frozen=True)
@@ -68,8 +81,11 @@ class LoggedEvent:
     seq: int
     """Place in the log, from 1; never used again, even when the event is erased."""
     at_ms: int
-    """The server's time, in milliseconds since 1970."""
+    """When it happened, in milliseconds since 1970: the event's own timestamp, or else the server's time, which never
+    lies before what the user did with the movie earlier, even where the clock was set back."""
     event: FeedbackEvent
+    undone: bool = False
+    """Whether it was taken back."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +93,8 @@ class Recorded:
     """The answer to an event."""
 
     seq: int
-    """Its place in the log; 0 if erased."""
+    """Its place in the log."""
     status: Status
-    """`erased`: the key was recorded once and erased with its user since; it stays out."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +104,8 @@ class Exposure:
     Raises InvalidFeedback, naming the field, for a value that the log does not take.
     """
 
-    request_id: str
-    """Of the answer that held the list; each is kept once."""
+    exposure_id: str
+    """The server's own name of the list; each is kept once."""
     user_id: int
     movie_ids: tuple[int, ...]
     model: str = ""
@@ -100,15 +115,19 @@ class Exposure:
     """Empty for an interleaved list, which is of several."""
     teams: tuple[str, ...] = ()
     """Of an interleaved list: the variant that contributed each movie, "" where it is credited to none."""
+    request_id: str = ""
+    """Of the answer that held the list, which the client may have chosen."""
+    at_ms: int = field(default_factory=now_ms, compare=False)
+    """When it was shown, in milliseconds since 1970."""
 
     def __post_init__(self) -> None:
-        _text("request_id", self.request_id, required=True)
+        _text("exposure_id", self.exposure_id, required=True)
         check_identifier("user_id", self.user_id)
         if len(self.movie_ids) > MAX_LIST:
             raise InvalidFeedback("movie_ids", f"has {len(self.movie_ids)} movies; a list has at most {MAX_LIST}")
         for movie_id in self.movie_ids:
             check_identifier("movie_ids", movie_id)
-        for name in ("model", "version", "experiment", "variant"):
+        for name in ("model", "version", "experiment", "variant", "request_id"):
             _text(name, getattr(self, name))
         for team in self.teams:
             _text("teams", team)
@@ -120,7 +139,11 @@ class Exposure:
 
 @dataclass(frozen=True)
 class UserState:
-    """What one person's feedback says now."""
+    """What one person's feedback says now, without what was undone.
+
+    Of several ratings of a movie, and several times that it was watched, the one of the latest second counts, of equals
+    the one that was recorded last.
+    """
 
     ratings: dict[int, float] = field(default_factory=dict)
     """Movie -> its newest rating, the most recently rated last."""
@@ -129,18 +152,28 @@ class UserState:
     erasure: int = 0
     """Number of the person's newest erasure, 0 without one: what was trained on data that took in an older erasure
     must not be asked about this person. The feedback above was given after it."""
+    watched: dict[int, float | None] = field(default_factory=dict)
+    """Movie -> share that was watched, None where that is not known; the most recently watched last."""
+    added_to_list: frozenset[int] = frozenset()
+    known: bool = True
+    """Whether the log could be read; else nothing above but `erasure` is known, which is ERASURE_UNKNOWN in doubt."""
+
+    @cached_property
+    def masked(self) -> frozenset[int]:
+        """Movies that are not to be recommended: rated, watched, or not of interest.
+
+        A click and "added to list" leave theirs in: they were looked at, or are meant to be watched.
+        """
+        return self.not_interested.union(self.ratings, self.watched)
+
+    @property
+    def said(self) -> bool:
+        """Whether there is any feedback."""
+        return bool(self.masked or self.clicked or self.added_to_list)
 
 
-@dataclass(frozen=True)
-class Erasure:
-    """That everything of a person up to a moment is gone, and stays gone."""
-
-    number: int
-    """From 1, in the order of erasures over all people."""
-    user_id: int
-    at_ms: int
-    through_seq: int
-    """The newest event of the log, of anybody, at that moment."""
+ERASURE_UNKNOWN = MAX_ID
+"""A number above every erasure's: no model has heeded it, so that none is asked about this person."""
 
 
 def check_identifier(name: str, value: object) -> None:
@@ -156,6 +189,17 @@ def _text(name: str, value: object, required: bool = False) -> None:
         raise InvalidFeedback(name, f"is {len(value)} characters long; give at most {MAX_TEXT}")
     if not value.isprintable():
         raise InvalidFeedback(name, f"{value!a} holds characters that cannot be printed; leave them out")
+
+
+def check_not_ahead(event: FeedbackEvent) -> None:
+    """Raises InvalidFeedback for an event of the future, but for a client's clock that runs a little ahead."""
+    if event.timestamp is not None and event.timestamp > now_ms() // 1000 + AHEAD_SECONDS:
+        raise InvalidFeedback("timestamp", f"{_shown(event.timestamp)} lies in the future; give seconds since 1970")
+
+
+def _moment(name: str, value: object) -> None:
+    if type(value) is not int or value < EARLIEST:
+        raise InvalidFeedback(name, f"{_shown(value)} is not a time in seconds since 1970, from 1971 on; correct it")
 
 
 def _finite(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""The feedback log of one data set: `<artifacts>/feedback/<data set>/feedback.db`.
+"""The feedback log of one data set: `<artifacts>/feedback/<data set>/feedback.db`, its erasures beside it once more.
 
 Ids mean something within their data set alone, so every data set has its own log. Nothing is kept in memory: whoever
 asks after a crash reads what was acknowledged before it.
@@ -7,7 +7,6 @@ asks after a crash reads what was acknowledged before it.
 import hashlib
 import json
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from movierec_engine.feedback.database import Database, damaged
-from movierec_engine.feedback.errors import IdempotencyConflict
+from movierec_engine.feedback.database import BUSY_SECONDS, Database, damaged
+from movierec_engine.feedback.erasures import Erasure, ErasureFile
+from movierec_engine.feedback.errors import IdempotencyConflict, UnknownEvent
 from movierec_engine.feedback.events import (
-    Erasure,
+    ERASURE_UNKNOWN,
     Exposure,
     FeedbackEvent,
     Kind,
@@ -26,6 +26,8 @@ from movierec_engine.feedback.events import (
     Recorded,
     UserState,
     check_identifier,
+    check_not_ahead,
+    now_ms,
 )
 
 FEEDBACK_SCHEMA = pa.schema(
@@ -39,9 +41,24 @@ FEEDBACK_SCHEMA = pa.schema(
 )
 ERASURES_SCHEMA = pa.schema([("user_id", pa.int64()), ("through", pa.int64())])
 
-_COLUMNS = "key, user_id, movie_id, kind, rating, request_id, model, version, experiment, variant"
-_HOLES = ", ".join("?" * (_COLUMNS.count(",") + 2))
-_STATE = "SELECT kind, movie_id, rating FROM events WHERE user_id = ? ORDER BY seq"
+_COLUMNS = "user_id, key, movie_id, kind, rating, shown_in, share, timestamp"
+_INSERT = f"""
+INSERT INTO events ({_COLUMNS}, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, coalesce(?8 * 1000, max(?9, coalesce(
+    (SELECT max(at_ms) FROM events WHERE user_id = ?1 AND movie_id = ?3 AND undone_ms IS NULL), 0))))
+"""
+_KNOWN = """
+SELECT seq, undone_ms, movie_id, kind, rating, shown_in, share, timestamp FROM events WHERE user_id = ? AND key = ?
+"""
+_ERASED_KEY = """
+SELECT 1 FROM erasures WHERE user_id = ? AND EXISTS (SELECT 1 FROM erased_keys WHERE digest IN (?, ?))
+"""
+_STATE = """
+SELECT kind, movie_id, rating, share FROM events WHERE user_id = ? AND undone_ms IS NULL ORDER BY at_ms / 1000, seq
+"""
+_EXPOSE = """
+INSERT OR IGNORE INTO exposures SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+WHERE NOT EXISTS (SELECT 1 FROM erasures WHERE user_id = ?2 AND at_ms >= ?3)
+"""
 _PAGE = 1000
 
 
@@ -54,14 +71,16 @@ def log_file(root: Path, data_set: str) -> Path:
 class Intake:
     """What retraining takes from the log, as of one moment.
 
-    ratings: FEEDBACK_SCHEMA, every rating event in the log's order, timestamps in seconds.
+    ratings: FEEDBACK_SCHEMA, every rating event that was not undone in the log's order, with the second of each. A
+    watched movie is no rating: how much of a movie somebody watched says little of how much they liked it, so that it
+    keeps the movie out of their lists and out of training.
     erasures: ERASURES_SCHEMA, the second through which a user's ratings are gone.
     """
 
     ratings: pa.Table
     erasures: pa.Table
     newest_seq: int
-    """Of the rating events; 0 without any."""
+    """Of the rating events, undone ones among them; 0 without any."""
     newest_erasure: int
     """Number of the newest erasure; 0 without any."""
 
@@ -70,45 +89,81 @@ class FeedbackLog:
     """Appends to the log and reads it; safe to share among threads, and over a fork.
 
     The file is made by the first event, exposure or erasure. Every method raises FeedbackError, in one sentence, when
-    the file is damaged, of a newer release, busy for long, or cannot be written.
+    the file is damaged, of a newer release, busy for a second, or cannot be written.
+
+    reading_seconds: how long a question waits while another process keeps the whole file to itself.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self._database = Database(Path(path))
+    def __init__(self, path: Path | str, reading_seconds: float = BUSY_SECONDS) -> None:
+        self._database = Database(Path(path), reading_seconds, self._join_erasures)
         self.path = self._database.path
+        self._erasures = ErasureFile(self.path.with_name("erasures.tsv"))
 
     def record(self, events: Sequence[FeedbackEvent]) -> list[Recorded]:
         """Append the events, all or none; they are on disk when this returns.
 
-        Raises IdempotencyConflict when a key was used before for something else.
+        Raises IdempotencyConflict when their user used a key before, for something else or for what is undone or erased
+        since, and InvalidFeedback for an event of the future.
         """
         if not events:
             return []
+        for event in events:
+            check_not_ahead(event)
         with self._database.writing() as connection:
-            now = _now_ms()
+            now = now_ms()
             return [_record(connection, event, now) for event in events]
 
+    def undo(self, user_id: int, key: str) -> int:
+        """Take one event back, as if it had not been recorded; on disk when this returns.
+
+        How many are taken back: 1, or 0 where it was already. Raises UnknownEvent where the user has no such key.
+        """
+        return self._undo("key = ?", user_id, key)
+
+    def undo_all(self, user_id: int, movie_id: int, kind: Kind) -> int:
+        """Take back whatever of one kind a user said of a movie, such as that it is not of interest.
+
+        How many events are taken back. Raises UnknownEvent where there never was any.
+        """
+        return self._undo("movie_id = ? AND kind = ?", user_id, movie_id, kind)
+
+    def _undo(self, which: str, user_id: int, *of: object) -> int:
+        check_identifier("user_id", user_id)
+        with self._database.writing() as connection:
+            undone = connection.execute(
+                f"UPDATE events SET undone_ms = ? WHERE user_id = ? AND {which} AND undone_ms IS NULL",
+                (now_ms(), user_id, *of),
+            ).rowcount
+            if not undone:
+                known = connection.execute(f"SELECT 1 FROM events WHERE user_id = ? AND {which}", (user_id, *of))
+                if known.fetchone() is None:
+                    raise UnknownEvent(f"user {user_id} has given no such feedback; there is nothing to undo")
+            return undone
+
     def expose(self, exposures: Sequence[Exposure]) -> None:
-        """Note which lists were shown; a power cut may lose the newest, so that answers need not wait for the disk."""
+        """Note which lists were shown; a power cut may lose the newest, so that nothing waits for the disk.
+
+        Lists from before their user's erasure are left out.
+        """
         if not exposures:
             return
-        now = _now_ms()
         rows = [
             (
-                shown.request_id,
+                shown.exposure_id,
                 shown.user_id,
-                now,
+                shown.at_ms,
                 json.dumps(shown.movie_ids, separators=(",", ":")),
                 shown.model,
                 shown.version,
                 shown.experiment,
                 shown.variant,
                 json.dumps(shown.teams, separators=(",", ":")),
+                shown.request_id,
             )
             for shown in exposures
         ]
         with self._database.writing(durable=False) as connection:
-            connection.executemany("INSERT OR IGNORE INTO exposures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            connection.executemany(_EXPOSE, rows)
 
     def erase(self, user_id: int) -> Erasure:
         """Delete the user's events and exposures, and remember that this was done; on disk when this returns.
@@ -119,36 +174,67 @@ class FeedbackLog:
         check_identifier("user_id", user_id)
         with self._database.writing() as connection:
             keys = connection.execute("SELECT key FROM events WHERE user_id = ?", (user_id,)).fetchall()
-            connection.executemany("INSERT OR IGNORE INTO erased_keys VALUES (?)", [(_digest(key),) for (key,) in keys])
+            digests = [(_digest(user_id, key),) for (key,) in keys]
+            connection.executemany("INSERT OR IGNORE INTO erased_keys VALUES (?)", digests)
             for table in ("events", "exposures", "erasures"):
                 connection.execute(f"DELETE FROM {table} WHERE user_id = ?", (user_id,))
-            now, through = _now_ms(), _last_number(connection, "events")
+            now, through = now_ms(), _last_number(connection, "events")
             number = connection.execute(
                 "INSERT INTO erasures (user_id, at_ms, through_seq) VALUES (?, ?, ?)", (user_id, now, through)
             ).lastrowid
             assert number is not None
+            erasure = Erasure(number, user_id, now, through)
+            if self._erasures.path.exists():
+                self._erasures.add(erasure)
+            else:
+                self._erasures.write(_erasures(connection))
         self._database.forget_changes()
-        return Erasure(number, user_id, now, through)
+        return erasure
 
     def state(self, user_id: int) -> UserState:
         """What the user's feedback says now, for every request to ask: a look into two indices."""
         check_identifier("user_id", user_id)
         with self._database.reading() as connection:
             if connection is None:
-                return UserState()
+                erasure = (self._erasures.newest() or {}).get(user_id)
+                return UserState(erasure=erasure.number if erasure else 0)
             rows = connection.execute(_STATE, (user_id,)).fetchall()
             erased = connection.execute("SELECT number FROM erasures WHERE user_id = ?", (user_id,)).fetchone()
         ratings: dict[int, float] = {}
-        for kind, movie_id, rating in rows:
+        watched: dict[int, float | None] = {}
+        of_kind: dict[str, set[int]] = {"click": set(), "not_interested": set(), "added_to_list": set()}
+        for kind, movie_id, rating, share in rows:
             if kind == "rating":
                 ratings.pop(movie_id, None)
                 ratings[movie_id] = rating
+            elif kind == "watched":
+                watched.pop(movie_id, None)
+                watched[movie_id] = share
+            else:
+                of_kind[kind].add(movie_id)
         return UserState(
             ratings,
-            frozenset(movie_id for kind, movie_id, _ in rows if kind == "click"),
-            frozenset(movie_id for kind, movie_id, _ in rows if kind == "not_interested"),
+            frozenset(of_kind["click"]),
+            frozenset(of_kind["not_interested"]),
             erased[0] if erased else 0,
+            watched,
+            frozenset(of_kind["added_to_list"]),
         )
+
+    def state_without_log(self, user_id: int) -> UserState:
+        """What is known of a user while the log cannot be read: whether they were erased, and no feedback."""
+        try:
+            newest = self._erasures.newest()
+        except OSError:
+            newest = None
+        if newest is None:
+            return UserState(erasure=ERASURE_UNKNOWN, known=False)
+        return UserState(erasure=newest[user_id].number if user_id in newest else 0, known=False)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a log, or a record of the erasures of one."""
+        return self.path.exists() or self._erasures.begun
 
     def newest_seq(self) -> int:
         """The highest place that was ever given, 0 before the first; it never falls, not even by an erasure."""
@@ -158,26 +244,27 @@ class FeedbackLog:
     def newest_erasure(self) -> int:
         """The number of the newest erasure, 0 before the first."""
         with self._database.reading() as connection:
-            return _last_number(connection, "erasures") if connection else 0
+            return _last_number(connection, "erasures") if connection else _newest_number(self._remembered())
 
     def count_since(self, seq: int, kind: Kind | None = None) -> int:
-        """How many events, of one kind or of all, come after a place in the log."""
+        """How many events, of one kind or of all, come after a place in the log; undone ones do not count."""
         with self._database.reading() as connection:
             if connection is None:
                 return 0
             of_kind = " AND kind = ?" if kind else ""
             arguments = (seq, kind) if kind else (seq,)
-            ((count,),) = connection.execute(f"SELECT count(*) FROM events WHERE seq > ?{of_kind}", arguments)
+            sql = f"SELECT count(*) FROM events WHERE seq > ? AND undone_ms IS NULL{of_kind}"
+            ((count,),) = connection.execute(sql, arguments)
             return int(count)
 
     def events(self, after: int = 0) -> Iterator[LoggedEvent]:
         """The events after a place in the log, in its order, read a page at a time."""
         while True:
             with self._database.reading() as connection:
-                sql = f"SELECT seq, at_ms, {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT {_PAGE}"
+                sql = f"SELECT seq, at_ms, undone_ms, {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT {_PAGE}"
                 rows = connection.execute(sql, (after,)).fetchall() if connection else []
-            for seq, at_ms, *values in rows:
-                yield LoggedEvent(seq, at_ms, FeedbackEvent(*values))
+            for seq, at_ms, undone_ms, user_id, key, *content in rows:
+                yield LoggedEvent(seq, at_ms, FeedbackEvent(key, user_id, *content), undone_ms is not None)
             if len(rows) < _PAGE:
                 return
             after = rows[-1][0]
@@ -186,18 +273,16 @@ class FeedbackLog:
         """What retraining takes in."""
         with self._database.snapshot() as connection:
             if connection is None:
-                return Intake(FEEDBACK_SCHEMA.empty_table(), ERASURES_SCHEMA.empty_table(), 0, 0)
+                erased = self._remembered()
+                return Intake(FEEDBACK_SCHEMA.empty_table(), _erasure_table(erased), 0, _newest_number(erased))
             ratings = connection.execute(
-                "SELECT seq, user_id, movie_id, rating, at_ms / 1000 FROM events WHERE kind = 'rating' ORDER BY seq"
+                "SELECT seq, user_id, movie_id, rating, at_ms / 1000 FROM events "
+                "WHERE kind = 'rating' AND undone_ms IS NULL ORDER BY seq"
             ).fetchall()
-            erasures = connection.execute("SELECT user_id, at_ms / 1000 FROM erasures ORDER BY number").fetchall()
+            ((newest_seq,),) = connection.execute("SELECT coalesce(max(seq), 0) FROM events WHERE kind = 'rating'")
+            erased = _erasures(connection)
             newest_erasure = _last_number(connection, "erasures")
-        return Intake(
-            _table(ratings, FEEDBACK_SCHEMA),
-            _table(erasures, ERASURES_SCHEMA),
-            ratings[-1][0] if ratings else 0,
-            newest_erasure,
-        )
+        return Intake(_table(ratings, FEEDBACK_SCHEMA), _erasure_table(erased), newest_seq, newest_erasure)
 
     def query(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
         """All rows of a question that only reads, such as those of the summary; none while there is no log."""
@@ -214,27 +299,60 @@ class FeedbackLog:
         if findings != [("ok",)]:
             raise damaged(self.path, findings[0][0])
 
+    def check_writable(self) -> None:
+        """Raises FeedbackError unless an event could be recorded at this moment; does not wait."""
+        self._database.check_writable()
+
     def close(self) -> None:
         """Close the calling thread's connections; the next use opens new ones."""
         self._database.close()
 
+    def _remembered(self) -> list[Erasure]:
+        """The newest erasure of each user as the second record has them, in order."""
+        return sorted((self._erasures.newest() or {}).values(), key=lambda one: one.number)
+
+    def _join_erasures(self, connection: sqlite3.Connection) -> None:
+        """Give a new log the erasures that a lost one had, and an old one its second record."""
+        rows = [(one.number, one.user_id, one.at_ms, one.through_seq) for one in self._remembered()]
+        connection.executemany("INSERT OR IGNORE INTO erasures VALUES (?, ?, ?, ?)", rows)
+        if not self._erasures.path.exists():
+            self._erasures.write(_erasures(connection))
+
 
 def _record(connection: sqlite3.Connection, event: FeedbackEvent, now: int) -> Recorded:
-    if connection.execute("SELECT 1 FROM erased_keys WHERE digest = ?", (_digest(event.key),)).fetchone():
-        return Recorded(0, "erased")
-    known = connection.execute(
-        "SELECT seq, user_id, movie_id, kind, rating, request_id FROM events WHERE key = ?", (event.key,)
-    ).fetchone()
+    known = connection.execute(_KNOWN, (event.user_id, event.key)).fetchone()
     if known is None:
-        values = (event.key, *event.content(), event.model, event.version, event.experiment, event.variant, now)
-        inserted = connection.execute(f"INSERT INTO events ({_COLUMNS}, at_ms) VALUES ({_HOLES})", values)
+        digests = _digest(event.user_id, event.key), hashlib.sha256(event.key.encode()).digest()
+        if connection.execute(_ERASED_KEY, (event.user_id, *digests)).fetchone():
+            raise _conflict(event, "for feedback that was erased with its user")
+        inserted = connection.execute(_INSERT, (event.user_id, event.key, *event.content(), now))
         return Recorded(inserted.lastrowid or 0, "recorded")
-    seq, *content = known
+    seq, undone_ms, *content = known
     if tuple(content) != event.content():
-        raise IdempotencyConflict(
-            f"the idempotency key {event.key!r} was used before, for something else; send a new key with new feedback"
-        )
+        raise _conflict(event, "for something else")
+    if undone_ms is not None:
+        raise _conflict(event, "for feedback that was undone")
     return Recorded(seq, "already recorded")
+
+
+def _conflict(event: FeedbackEvent, what_for: str) -> IdempotencyConflict:
+    return IdempotencyConflict(
+        f"the idempotency key {event.key!r} was used before, {what_for}; send a new key with new feedback"
+    )
+
+
+def _erasures(connection: sqlite3.Connection) -> list[Erasure]:
+    rows = connection.execute("SELECT number, user_id, at_ms, through_seq FROM erasures ORDER BY number").fetchall()
+    return [Erasure(*row) for row in rows]
+
+
+def _newest_number(erasures: list[Erasure]) -> int:
+    return erasures[-1].number if erasures else 0
+
+
+def _erasure_table(erasures: list[Erasure]) -> pa.Table:
+    """ERASURES_SCHEMA."""
+    return _table([(one.user_id, one.at_ms // 1000) for one in erasures], ERASURES_SCHEMA)
 
 
 def _last_number(connection: sqlite3.Connection, table: str) -> int:
@@ -242,14 +360,10 @@ def _last_number(connection: sqlite3.Connection, table: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+def _digest(user_id: int, key: str) -> bytes:
+    return hashlib.sha256(f"{user_id} {key}".encode()).digest()
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def _table(rows: list[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
+def _table(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     return pa.table([pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema)

@@ -1,7 +1,8 @@
 """What an experiment has found so far, from exposures and the feedback that answers them.
 
-An event answers a list when it names the list's request, and is of the list's user and one of its movies. Feedback that
-names no request counts for training and for the user's state alone.
+An event answers a list when it names the list's exposure, or the request whose answer held it (the newest one, should
+the client have given several answers one request id), and is of the list's user and one of its movies. Feedback that
+names no list counts for training and for the user's state alone; what was undone does not count.
 """
 
 import json
@@ -29,45 +30,59 @@ RATES_SCHEMA = pa.schema(
 DUELS_SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("experiment", "first", "second")),
-        *((name, pa.int64()) for name in ("lists", "first_wins", "second_wins", "ties", "without_clicks")),
+        *((name, pa.int64()) for name in ("lists", "occasions", "first_wins", "second_wins", "ties", "without_clicks")),
         *((name, pa.float64()) for name in ("first_share", "first_share_low", "first_share_high", "p_value")),
     ]
 )
 
 _ANSWERS = """
-answers AS (
-    SELECT e.request_id, e.movie_id, e.kind, e.rating, e.seq
-    FROM events AS e JOIN exposures AS x ON x.request_id = e.request_id AND x.user_id = e.user_id
-    WHERE EXISTS (SELECT 1 FROM json_each(x.movie_ids) WHERE value = e.movie_id)
+placed AS (
+    SELECT e.user_id, e.movie_id, e.kind, e.rating, e.at_ms, e.seq, coalesce(
+        (SELECT exposure_id FROM exposures WHERE exposure_id = e.shown_in AND user_id = e.user_id),
+        (SELECT exposure_id FROM exposures WHERE request_id = e.shown_in AND user_id = e.user_id
+         ORDER BY at_ms DESC, exposure_id LIMIT 1)
+    ) AS exposure_id
+    FROM events AS e WHERE e.shown_in <> '' AND e.undone_ms IS NULL
 ),
-clicks AS (SELECT DISTINCT request_id, movie_id FROM answers WHERE kind = 'click')
+answers AS (
+    SELECT p.exposure_id, p.movie_id, p.kind, p.rating, p.at_ms, p.seq
+    FROM placed AS p JOIN exposures AS x ON x.exposure_id = p.exposure_id
+    WHERE EXISTS (SELECT 1 FROM json_each(x.movie_ids) WHERE value = p.movie_id)
+),
+clicks AS (SELECT DISTINCT exposure_id, movie_id FROM answers WHERE kind = 'click')
 """
 _VARIANTS, _VERSIONS = "experiment, variant, model", "model, version"
 _RATES = f"""
 WITH {_ANSWERS},
 newest AS (
-    SELECT request_id, movie_id, rating, row_number() OVER (PARTITION BY request_id, movie_id ORDER BY seq DESC) AS age
+    SELECT exposure_id, movie_id, rating,
+           row_number() OVER (PARTITION BY exposure_id, movie_id ORDER BY at_ms / 1000 DESC, seq DESC) AS age
     FROM answers WHERE kind = 'rating'
 ),
-clicked AS (SELECT request_id, count(*) AS n FROM clicks GROUP BY request_id),
-liked AS (SELECT request_id, count(*) AS n FROM newest WHERE age = 1 AND rating >= ? GROUP BY request_id)
+clicked AS (SELECT exposure_id, count(*) AS n FROM clicks GROUP BY exposure_id),
+liked AS (SELECT exposure_id, count(*) AS n FROM newest WHERE age = 1 AND rating >= ? GROUP BY exposure_id)
 SELECT {{by}}, count(*) AS lists, count(DISTINCT user_id) AS users,
        coalesce(sum(clicked.n), 0) AS clicks, coalesce(sum(liked.n), 0) AS likes,
        count(clicked.n) AS lists_clicked, count(liked.n) AS lists_liked
-FROM exposures LEFT JOIN clicked USING (request_id) LEFT JOIN liked USING (request_id)
+FROM exposures LEFT JOIN clicked USING (exposure_id) LEFT JOIN liked USING (exposure_id)
 GROUP BY {{by}} ORDER BY {{by}}
 """
 _TEAM_NAMES = """
 (SELECT json_group_array(value) FROM (SELECT DISTINCT value FROM json_each(x.teams) WHERE value <> '' ORDER BY value))
 """
-_DRAFTED = f"SELECT experiment, {_TEAM_NAMES} AS names, count(*) FROM exposures AS x WHERE teams <> '[]' GROUP BY 1, 2"
+_DAY = 86_400_000
+"""Milliseconds of the occasion for which a draft stays the same, a day in UTC."""
+_DRAFTED = f"""
+SELECT experiment, {_TEAM_NAMES} AS names, user_id, at_ms / {_DAY} AS day, count(*)
+FROM exposures AS x WHERE teams <> '[]' GROUP BY 1, 2, 3, 4
+"""
 _CREDITED = f"""
 WITH {_ANSWERS}
-SELECT x.experiment, {_TEAM_NAMES} AS names, x.request_id, json_extract(x.teams, '$[' || shown.key || ']') AS team,
-       count(*)
+SELECT x.experiment, {_TEAM_NAMES} AS names, x.user_id, x.at_ms / {_DAY} AS day,
+       json_extract(x.teams, '$[' || shown.key || ']') AS team, count(*)
 FROM exposures AS x, json_each(x.movie_ids) AS shown
-JOIN clicks ON clicks.request_id = x.request_id AND clicks.movie_id = shown.value
-WHERE x.teams <> '[]' GROUP BY x.experiment, names, x.request_id, team
+JOIN clicks ON clicks.exposure_id = x.exposure_id AND clicks.movie_id = shown.value
+WHERE x.teams <> '[]' GROUP BY x.experiment, names, x.user_id, day, team
 """
 
 
@@ -88,38 +103,44 @@ def version_rates(log: FeedbackLog) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def interleaving_duels(log: FeedbackLog) -> pa.Table:
-    """Who wins the interleaved lists, by experiment and pair of variants: DUELS_SCHEMA, one row each.
+    """Which variant wins the interleaved lists, by experiment and pair of variants: DUELS_SCHEMA, one row each.
 
-    A list is won by the variant that contributed more of the movies that were clicked in it. p_value: of a two-sided
-    sign test over the lists that somebody won; first_share with its Wilson interval is of those too. Both are null
-    while nobody won any.
+    An occasion is a user's day (UTC), over which all lists are of one draft, so that occasions, and not lists, are
+    independent. It is won by the variant whose movies were clicked more often, over all its lists; `ties` had as many
+    clicks on either's, `without_clicks` none. p_value: of a two-sided sign test over the occasions that somebody won;
+    first_share with its Wilson interval is of those too. Both are null while nobody won any.
     """
     from scipy.stats import binomtest
 
-    lists: dict[str, Counter[frozenset[str]]] = {}
-    for experiment, names, count in log.query(_DRAFTED):
-        lists.setdefault(experiment, Counter())[frozenset(json.loads(names))] += count
-    credit: dict[tuple[str, frozenset[str]], dict[str, Counter[str]]] = {}
-    for experiment, names, request, team, clicks in log.query(_CREDITED):
-        clicked = credit.setdefault((experiment, frozenset(json.loads(names))), {})
-        clicked.setdefault(request, Counter())[team] += clicks
+    Pair = tuple[str, frozenset[str]]
+    shown: dict[Pair, Counter[tuple[int, int]]] = {}
+    for experiment, names, user, day, lists in log.query(_DRAFTED):
+        shown.setdefault((experiment, frozenset(json.loads(names))), Counter())[user, day] += lists
+    clicks: dict[Pair, dict[tuple[int, int], Counter[str]]] = {}
+    for experiment, names, user, day, team, count in log.query(_CREDITED):
+        of_pair = clicks.setdefault((experiment, frozenset(json.loads(names))), {})
+        of_pair.setdefault((user, day), Counter())[team] += count
     rows = []
-    for experiment, drafted in lists.items():
+    for experiment in dict.fromkeys(experiment for experiment, _ in shown):
+        drafted = [names for one, names in shown if one == experiment]
         for first, second in combinations(sorted(frozenset().union(*drafted)), 2):
-            between = [names for names in drafted if names <= {first, second}]
-            counts = [clicked for names in between for clicked in credit.get((experiment, names), {}).values()]
-            lead = [clicked[first] - clicked[second] for clicked in counts]
+            lists, clicked = Counter[tuple[int, int]](), dict[tuple[int, int], Counter[str]]()
+            for names in (names for names in drafted if names <= {first, second}):
+                lists.update(shown[experiment, names])
+                for occasion, of_team in clicks.get((experiment, names), {}).items():
+                    clicked.setdefault(occasion, Counter()).update(of_team)
+            lead = [of_team[first] - of_team[second] for of_team in clicked.values()]
             wins, losses = sum(one > 0 for one in lead), sum(one < 0 for one in lead)
-            shown = sum(drafted[names] for names in between)
             row = {
                 "experiment": experiment,
                 "first": first,
                 "second": second,
-                "lists": shown,
+                "lists": lists.total(),
+                "occasions": len(lists),
                 "first_wins": wins,
                 "second_wins": losses,
                 "ties": len(lead) - wins - losses,
-                "without_clicks": shown - len(lead),
+                "without_clicks": len(lists) - len(lead),
             }
             if wins + losses:
                 row |= {**_share("first_share", wins, wins + losses), "p_value": binomtest(wins, wins + losses).pvalue}

@@ -21,7 +21,7 @@ class FeedbackFacts:
     """What became of the log; `events` = `taken_in` + `superseded` + `unknown_movies` + `out_of_range`."""
 
     events: int = 0
-    """Rating events in the log."""
+    """Rating events in the log that were not undone."""
     taken_in: int = 0
     """Ratings that stem from an event."""
     superseded: int = 0
@@ -52,8 +52,9 @@ def with_feedback(
 ) -> tuple[Ratings, FeedbackFacts]:
     """The ratings of the files without those of erased people, and with those of the log.
 
-    Of several ratings of a movie by a user the newest is kept: in the log that is the one that was recorded last,
-    whatever a clock that was set back says, and between log and files the one of the later second, the log's of equals.
+    Of several ratings of a movie by a user the newest is kept: in the log that is the one of the latest second, of
+    equals the one that was recorded last, and between log and files the one of the later second, the log's of equals.
+    Ratings alone count: a watched movie, a click, or "not interested" is none, and what was undone was never said.
     movies: reads the titles; asked only when the log has ratings.
     """
     facts = FeedbackFacts(newest_erasure=intake.newest_erasure)
@@ -76,7 +77,7 @@ def with_feedback(
             """
             CREATE TEMP TABLE newest AS SELECT user_id, movie_id, rating, timestamp FROM placed
             WHERE is_known AND in_range
-            QUALIFY row_number() OVER (PARTITION BY user_id, movie_id ORDER BY seq DESC) = 1
+            QUALIFY row_number() OVER (PARTITION BY user_id, movie_id ORDER BY timestamp DESC, seq DESC) = 1
             """
         )
         database.execute(

@@ -20,7 +20,8 @@ def running(store: ArtifactStore, kind: str) -> FlaskClient:
     return create_app(store.root, ServingConfig(experiment=ExperimentConfig("first", kind, "", VARIANTS))).test_client()
 
 
-def exposures(store: ArtifactStore) -> list[tuple[Any, ...]]:
+def exposures(client: FlaskClient, store: ArtifactStore) -> list[tuple[Any, ...]]:
+    client.application.extensions["movierec"]["live"].flush()
     return FeedbackLog(log_file(store.root, "camps")).query(
         "SELECT request_id, user_id, model, version, experiment, variant, movie_ids, teams FROM exposures"
     )
@@ -39,7 +40,7 @@ def test_a_user_sees_one_variants_model_and_that_is_noted(store: ArtifactStore, 
         )
         variants[user] = first["variant"]
     assert set(variants.values()) == {"calm", "bold"}
-    rows = exposures(store)
+    rows = exposures(client, store)
     assert len(rows) == 2 * len(variants)
     assert {row[1]: row[5] for row in rows} == variants
     assert all(row[3] == versions[row[2]] for row in rows)
@@ -54,7 +55,7 @@ def test_a_named_model_a_history_and_a_batch_are_outside_of_the_experiment(
     for query in ("user_id=1&model=ease", "history=10"):
         assert "experiment" not in client.get(f"/api/recommend?{query}").json
     client.post("/api/batch-recommend", json={"user_ids": [1]})
-    assert exposures(store) == []
+    assert exposures(client, store) == []
 
 
 def test_two_lists_are_interleaved_with_teams_and_a_click_is_credited(store: ArtifactStore, publish: Publish) -> None:
@@ -75,8 +76,24 @@ def test_two_lists_are_interleaved_with_teams_and_a_click_is_credited(store: Art
     assert found["running"]["name"] == "first"
     (duel,) = found["duels"]
     assert (duel["first"], duel["second"], duel["first_wins"], duel["second_wins"]) == ("bold", "calm", 1, 0)
-    (event,) = FeedbackLog(log_file(store.root, "camps")).events()
-    assert (event.event.experiment, event.event.model) == ("first", "ease+lightgcn")
+
+
+def test_two_users_of_one_request_id_have_a_list_each_and_clicks_name_it(
+    store: ArtifactStore, publish: Publish
+) -> None:
+    publish("ease")
+    publish("lightgcn", sign=-1)
+    client = running(store, "ab")
+    headers = {"X-Request-ID": "same"}
+    answers = [client.get(f"/api/recommend?user_id={user}", headers=headers).json for user in (1, 7)]
+    assert len({one["exposure_id"] for one in answers}) == 2
+    click = {"movie_id": answers[1]["recommendations"][0]["movie_id"], "kind": "click"}
+    for user, answer in zip((1, 7), answers, strict=True):
+        client.post("/api/feedback", json={**click, "user_id": user, "exposure_id": answers[1]["exposure_id"]})
+        assert answer["request_id"] == "same"
+    rates = client.get("/api/experiments").json["rates"]
+    assert sum(row["lists"] for row in rates) == 2
+    assert sum(row["clicks"] for row in rates) == 1, "the other user's click is of no list of theirs"
 
 
 def test_a_variant_without_an_index_leaves_the_answers_to_the_default(store: ArtifactStore, publish: Publish) -> None:

@@ -102,7 +102,11 @@ def test_a_parameter_is_described_by_the_bounds_that_it_is_read_with(client: Fla
         ("get_recommend", "exclude", "1 to 1000 of: whole number from 0 to 2^63-1; none if left out"),
         ("get_recommend", "history", "0 to 1000 of: movie id, or object with movie_id and rating"),
         ("feedback", "rating", "number from 0.5 to 5"),
-        ("feedback", "events", "1 to 100 of: object with user_id, movie_id, kind, rating, key, request_id"),
+        (
+            "feedback",
+            "events",
+            "1 to 100 of: object with user_id, movie_id, kind, rating, share, timestamp, key, exposure_id, request_id",
+        ),
     ],
 )
 def test_the_docs_page_says_what_a_value_may_be(client: FlaskClient, operation: str, name: str, value: str) -> None:

@@ -282,6 +282,19 @@ def test_a_users_rating_is_sent_once_under_a_key_and_every_list_follows(visit: O
     assert all(len(key) == 32 for key in keys)
 
 
+def test_a_dismissal_and_a_rating_are_taken_back_by_undo(visit: Open) -> None:
+    page = visit("/users/7")
+    of_movie = page.locator('.column[data-model="ease"] [data-movie="20"]')
+    page.locator('.column[data-model="ease"]').get_by_role("button", name=f"Not interested in {SHOWN[1]}").click()
+    expect(of_movie).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(of_movie).to_have_count(1)
+    of_movie.locator("star-rating").press("4")
+    expect(of_movie).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(of_movie).to_have_count(1)
+
+
 def test_feedback_without_an_answer_is_sent_again_under_the_same_key(visit: Open) -> None:
     page = visit("/users/7")
     keys: list[str] = []

@@ -62,6 +62,11 @@ def test_several_events_are_recorded_all_or_none(client: FlaskClient, publish: P
         ({**RATING, "kind": "click"}, 422, "rating"),
         ({**RATING, "kind": "love"}, 400, "kind"),
         ({**RATING, "key": "two words"}, 400, "key"),
+        ({**RATING, "share": 0.5}, 422, "share"),
+        ({"user_id": 1, "movie_id": 10, "kind": "watched", "share": 1.5}, 400, "share"),
+        ({**RATING, "timestamp": 20170923}, 400, "timestamp"),
+        ({**RATING, "timestamp": 1_700_000_000_000}, 400, "timestamp"),
+        ({"events": [{**RATING, "timestamp": 2**40}]}, 400, "events[0].timestamp"),
         ({**RATING, "events": []}, 400, "events"),
         ({"events": [RATING], "user_id": 1}, 422, "user_id"),
         ({"events": [5]}, 400, "events[0]"),
@@ -91,16 +96,64 @@ def test_writing_and_erasing_need_a_key_where_there_are_keys(
     assert client.delete("/api/users/1", headers=headers).status_code == 200
 
 
-def test_a_log_that_cannot_be_used_is_a_503_and_answers_of_unchanged_lists_fail_with_it(
-    client: FlaskClient, publish: Publish, store: ArtifactStore
+def test_what_a_client_sends_undoes_and_dates(client: FlaskClient, publish: Publish, store: ArtifactStore) -> None:
+    publish()
+    said = [
+        {**RATING, "key": "r", "timestamp": 1_000_000_000},
+        {"user_id": 1, "movie_id": 20, "kind": "dismissed", "key": "d"},
+        {"user_id": 1, "movie_id": 30, "kind": "watched", "share": 0.25, "key": "w"},
+        {"user_id": 1, "movie_id": 40, "kind": "added_to_list"},
+        {"user_id": 1, "movie_id": 40, "kind": "clicked"},
+        {"user_id": 1, "movie_id": 20, "kind": "not_interested"},
+    ]
+    assert statuses(client.post("/api/feedback", json={"events": said}).json) == ["recorded"] * 6
+    body = client.get("/api/users/1").json["feedback"]
+    assert [(one["movie_id"], one["share"]) for one in body["watched"]] == [(30, 0.25)]
+    for name, movie in (("ratings", 10), ("not_interested", 20), ("added_to_list", 40), ("clicked", 40)):
+        assert [one["movie_id"] for one in body[name]] == [movie]
+    log = FeedbackLog(log_file(store.root, "camps"))
+    assert next(log.events()).at_ms == 1_000_000_000_000
+    assert log.state(1).masked == {10, 20, 30}, "what was clicked or put on a list may still be recommended"
+
+    undismiss = "/api/feedback?user_id=1&movie_id=20&kind=dismissed"
+    assert [client.delete(undismiss).json["undone"] for _ in range(2)] == [2, 0]
+    assert client.delete("/api/feedback?user_id=1&key=r").json["undone"] == 1
+    assert log.state(1).masked == {30}
+    again = client.post("/api/feedback", json=said[0])
+    assert (again.status_code, "undone" in again.json["error"]["message"]) == (409, True), (
+        "never 200 for what is not kept"
+    )
+    assert client.delete("/api/feedback?user_id=2&key=w").status_code == 404, "another user's event"
+    assert client.delete("/api/feedback?user_id=1&movie_id=10&kind=click").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "parameter"),
+    [
+        ("", 400, "user_id"),
+        ("user_id=1", 400, "key"),
+        ("user_id=1&kind=click", 400, "movie_id"),
+        ("user_id=1&key=a&movie_id=10", 422, "movie_id"),
+        ("user_id=1&movie_id=10&kind=love", 400, "kind"),
+    ],
+)
+def test_an_undoing_that_names_nothing_is_refused_by_name(
+    client: FlaskClient, publish: Publish, query: str, status: int, parameter: str
 ) -> None:
     publish()
-    path = log_file(store.root, "camps")
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"no database at all, but long enough to be read as the head of one" * 20)
-    for response in (client.post("/api/feedback", json=RATING), client.get("/api/recommend?user_id=1")):
-        assert response.status_code == 503
-        assert str(path) not in response.text
+    response = client.delete(f"/api/feedback?{query}")
+    assert (response.status_code, response.json["error"]["parameter"]) == (status, parameter)
+
+
+def test_a_key_of_an_erased_user_is_another_users_own_and_a_late_repetition_is_no_200(
+    client: FlaskClient, publish: Publish
+) -> None:
+    publish()
+    client.post("/api/feedback", json={**RATING, "key": "k"})
+    client.delete("/api/users/1")
+    assert statuses(client.post("/api/feedback", json={**RATING, "user_id": 2, "key": "k"}).json) == ["recorded"]
+    late = client.post("/api/feedback", json={**RATING, "key": "k"})
+    assert (late.status_code, late.json["error"]["code"]) == (409, "conflict")
 
 
 def test_a_user_is_shown_with_history_feedback_and_taste(client: FlaskClient, publish_line: PublishLine) -> None:
@@ -126,7 +179,8 @@ def test_an_erased_user_is_shown_without_what_was_before(client: FlaskClient, pu
     client.delete("/api/users/1")
     body = client.get("/api/users/1").json
     assert (body["erased"], body["known"], body["history"], body["rated"]) == (True, False, [], 0)
-    assert body["feedback"] == {"ratings": [], "clicked": [], "not_interested": []}
+    assert set(body["feedback"]) == {"ratings", "clicked", "not_interested", "watched", "added_to_list"}
+    assert not any(body["feedback"].values())
     client.post("/api/feedback", json={**RATING, "user_id": 555})
     assert client.get("/api/users/555").json["rated"] == 1, "somebody known by feedback alone"
 

@@ -353,7 +353,7 @@ def _feedback(store: ArtifactStore) -> None:
         log.expose([shown])
     log.record(
         [
-            FeedbackEvent("a", user_id=3, movie_id=10, kind="click", request_id="r3"),
+            FeedbackEvent("a", user_id=3, movie_id=10, kind="click", shown_in="r3"),
             FeedbackEvent("b", user_id=3, movie_id=10, kind="rating", rating=5.0),
         ]
     )

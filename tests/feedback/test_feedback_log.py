@@ -39,7 +39,7 @@ def everything_in(folder: Path) -> bytes:
 
 
 def test_an_event_is_recorded_once_however_often_it_is_sent(log: FeedbackLog) -> None:
-    sent = [rating("a"), FeedbackEvent("b", 1, 11, "click", request_id="r")]
+    sent = [rating("a"), FeedbackEvent("b", 1, 11, "click", shown_in="r")]
     assert [(one.seq, one.status) for one in log.record(sent)] == [(1, "recorded"), (2, "recorded")]
     again = log.record([sent[1], sent[0], sent[0]])
     assert [(one.seq, one.status) for one in again] == [(2, "already recorded")] + [(1, "already recorded")] * 2
@@ -54,11 +54,12 @@ def test_a_key_twice_in_one_batch_is_recorded_once(log: FeedbackLog) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        rating("a", user=2),
         rating("a", movie=11),
+        rating("a", timestamp=10**9),
+        FeedbackEvent("a", 1, 10, "watched", share=0.5),
         rating("a", value=4.5),
         FeedbackEvent("a", 1, 10, "click"),
-        rating("a", request_id="other"),
+        rating("a", shown_in="other"),
     ],
 )
 def test_a_key_with_other_content_is_a_conflict_and_its_batch_leaves_nothing(
@@ -71,10 +72,9 @@ def test_a_key_with_other_content_is_a_conflict_and_its_batch_leaves_nothing(
     assert log.record([rating("fresh")])[0].status == "recorded"
 
 
-def test_a_repetition_that_meets_a_newer_model_is_still_a_repetition(log: FeedbackLog) -> None:
-    log.record([rating("a", model="ease", version="1", variant="control")])
-    assert log.record([rating("a", model="als", version="2")])[0].status == "already recorded"
-    assert next(log.events()).event.model == "ease"
+def test_a_key_belongs_to_its_user(log: FeedbackLog) -> None:
+    assert [one.status for one in log.record([rating("a", user=1), rating("a", user=2)])] == ["recorded"] * 2
+    assert (log.state(1).ratings, log.state(2).ratings) == ({10: 4.0}, {10: 4.0})
 
 
 def test_reading_makes_no_file(log: FeedbackLog) -> None:
@@ -97,7 +97,7 @@ events = st.builds(
     lambda user, movie, kind, value: (user, movie, kind, value if kind == "rating" else None),
     st.integers(1, 3),
     st.integers(1, 4),
-    st.sampled_from(["rating", "click", "not_interested"]),
+    st.sampled_from(["rating", "click", "not_interested", "watched", "added_to_list"]),
     st.sampled_from([0.5, 3.0, 5.0]),
 )
 
@@ -124,6 +124,9 @@ def test_a_state_is_what_replaying_the_events_gives(
             mine.setdefault("ratings", {})[movie] = value
         else:
             name = "clicked" if kind == "click" else kind
+            if kind == "watched":
+                mine.setdefault("watched", {})[movie] = None
+                continue
             mine[name] = mine.get(name, frozenset()) | {movie}
     for user in (1, 2, 3):
         assert log.state(user) == UserState(**expected.get(user, {}))
@@ -131,14 +134,14 @@ def test_a_state_is_what_replaying_the_events_gives(
 
 
 def test_an_erasure_is_immediate_complete_and_of_one_person(log: FeedbackLog) -> None:
-    log.record([rating("secret-key", request_id="secret-request"), rating("other", user=2)])
-    log.expose([Exposure("secret-request", 1, (123454321,)), Exposure("r2", 2, (10,))])
+    log.record([rating("secret-key", shown_in="secret-list"), rating("other", user=2)])
+    log.expose([Exposure("secret-list", 1, (123454321,)), Exposure("r2", 2, (10,))])
     assert b"secret" in everything_in(log.path.parent)
     erased = log.erase(1)
     assert (erased.number, erased.user_id, erased.through_seq) == (1, 1, 2)
     assert log.state(1) == UserState(erasure=1)
     assert log.state(2).ratings == {10: 4.0}
-    assert log.query("SELECT request_id FROM exposures") == [("r2",)]
+    assert log.query("SELECT exposure_id FROM exposures") == [("r2",)]
     left = everything_in(log.path.parent)
     assert b"secret" not in left and b"123454321" not in left
     assert log.newest_seq() == 2, "places are never used again"
@@ -147,11 +150,13 @@ def test_an_erasure_is_immediate_complete_and_of_one_person(log: FeedbackLog) ->
 def test_after_an_erasure_a_late_repetition_stays_out_and_new_feedback_counts(log: FeedbackLog) -> None:
     log.record([rating("a"), FeedbackEvent("no", 1, 12, "not_interested")])
     log.erase(1)
-    assert [(one.seq, one.status) for one in log.record([rating("a")])] == [(0, "erased")]
-    assert log.record([rating("b", movie=11, value=2.0)])[0].seq == 3
+    with pytest.raises(IdempotencyConflict, match="erased with its user"):
+        log.record([rating("a")])
+    assert log.record([rating("a", user=2)])[0].status == "recorded", "another user's key is another key"
+    assert log.record([rating("b", movie=11, value=2.0)])[0].seq == 4
     assert log.state(1) == UserState({11: 2.0}, erasure=1)
     again = log.erase(1)
-    assert (again.number, again.through_seq) == (2, 3)
+    assert (again.number, again.through_seq) == (2, 4)
     assert log.state(1) == UserState(erasure=2)
     assert log.newest_erasure() == 2
     assert len(log.intake().erasures) == 1
@@ -170,8 +175,8 @@ def test_a_person_without_feedback_can_be_erased(log: FeedbackLog) -> None:
         ("movie_id", [-1, 2**63, None]),
         ("kind", ["like", "", None, 3, "x" * 10**6]),
         ("rating", [float("nan"), float("inf"), None, "4", True, 10**400]),
-        ("request_id", ["x" * 201, "a\nb", None]),
-        ("variant", ["x" * 201, 3]),
+        ("shown_in", ["x" * 201, "a\nb", None]),
+        ("timestamp", [0, 20170923, -1, 1.5e9, True, "1"]),
     ],
 )
 def test_what_no_log_takes_is_refused_by_name(field: str, values: list[Any]) -> None:
@@ -202,7 +207,7 @@ def test_ids_are_checked_in_questions_too(log: FeedbackLog) -> None:
 
 
 def test_the_extremes_that_are_valid_come_back_as_they_were(log: FeedbackLog) -> None:
-    sent = [FeedbackEvent("ключ 🎬" + "x" * 190, 2**63 - 1, 0, "rating", -1.5e308, request_id="x" * 200)]
+    sent = [FeedbackEvent("ключ 🎬" + "x" * 190, 2**63 - 1, 0, "rating", -1.5e308, "x" * 200)]
     log.record(sent)
     assert [one.event for one in log.events()] == sent
 
@@ -248,7 +253,7 @@ def foreign(path: Path) -> None:
         (lambda path: path.write_bytes(b"\xff" * 9000), "damaged"),
         (lambda path: path.write_bytes(b""), "not a feedback log"),
         (foreign, "not a feedback log"),
-        (newer, "has schema 2, and this release knows schema 1"),
+        (newer, "has schema 3, and this release knows schema 2"),
         (lambda path: path.mkdir(), "cannot be used"),
         (lambda path: path.with_name("feedback.db-wal").write_bytes(b"changes"), "missing beside feedback.db-wal"),
     ],

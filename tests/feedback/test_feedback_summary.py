@@ -40,18 +40,18 @@ def test_clicks_and_likes_count_once_a_list_and_only_for_what_it_showed(log: Fee
     log.expose([shown("r1", "a"), shown("r2", "a"), shown("r3", "b", user=2), shown("r4", "a", user=3)])
     log.record(
         [
-            FeedbackEvent("1", 1, 10, "click", request_id="r1"),
-            FeedbackEvent("2", 1, 10, "click", request_id="r1"),  # the same movie again
-            FeedbackEvent("3", 1, 11, "click", request_id="r1"),
-            FeedbackEvent("4", 1, 99, "click", request_id="r2"),  # was not in the list
-            FeedbackEvent("5", 2, 10, "click", request_id="r2"),  # was not shown to this user
-            FeedbackEvent("6", 1, 10, "click", request_id="nowhere"),
+            FeedbackEvent("1", 1, 10, "click", shown_in="r1"),
+            FeedbackEvent("2", 1, 10, "click", shown_in="r1"),  # the same movie again
+            FeedbackEvent("3", 1, 11, "click", shown_in="r1"),
+            FeedbackEvent("4", 1, 99, "click", shown_in="r2"),  # was not in the list
+            FeedbackEvent("5", 2, 10, "click", shown_in="r2"),  # was not shown to this user
+            FeedbackEvent("6", 1, 10, "click", shown_in="nowhere"),
             FeedbackEvent("7", 1, 10, "click"),
-            FeedbackEvent("8", 1, 12, "rating", 4.0, request_id="r1"),
-            FeedbackEvent("9", 1, 11, "rating", 5.0, request_id="r2"),
-            FeedbackEvent("10", 1, 11, "rating", 1.0, request_id="r2"),  # changed their mind
-            FeedbackEvent("11", 2, 10, "rating", 3.5, request_id="r3"),
-            FeedbackEvent("12", 2, 10, "not_interested", request_id="r3"),
+            FeedbackEvent("8", 1, 12, "rating", 4.0, shown_in="r1"),
+            FeedbackEvent("9", 1, 11, "rating", 5.0, shown_in="r2"),
+            FeedbackEvent("10", 1, 11, "rating", 1.0, shown_in="r2"),  # changed their mind
+            FeedbackEvent("11", 2, 10, "rating", 3.5, shown_in="r3"),
+            FeedbackEvent("12", 2, 10, "not_interested", shown_in="r3"),
         ]
     )
     a, b = variant_rates(log).to_pylist()
@@ -65,33 +65,38 @@ def test_clicks_and_likes_count_once_a_list_and_only_for_what_it_showed(log: Fee
 
 def test_an_erased_user_leaves_the_summary(log: FeedbackLog) -> None:
     log.expose([shown("r1", "a"), shown("r2", "a", user=2)])
-    log.record([FeedbackEvent("1", 1, 10, "click", request_id="r1")])
+    log.record([FeedbackEvent("1", 1, 10, "click", shown_in="r1")])
     log.erase(1)
     (row,) = variant_rates(log).to_pylist()
     assert (row["lists"], row["clicks"]) == (1, 0)
 
 
-def drafted(request: str, teams: tuple[str, ...]) -> Exposure:
-    return Exposure(request, 1, tuple(range(10, 10 + len(teams))), experiment="duel", teams=teams)
+DAY = 86_400_000
 
 
-def test_a_list_is_won_by_whose_movies_were_clicked_more(log: FeedbackLog) -> None:
-    """Six lists: a wins three, b one, one is a tie, one has no click; a movie credited to none decides nothing."""
-    log.expose([drafted(f"r{i}", ("a", "b", "b", "a", "")) for i in range(6)])
+def drafted(name: str, teams: tuple[str, ...], user: int = 1, day: int = 20_000) -> Exposure:
+    movies = tuple(range(10, 10 + len(teams)))
+    return Exposure(name, user, movies, experiment="duel", teams=teams, at_ms=day * DAY)
+
+
+def test_an_occasion_is_won_by_whose_movies_were_clicked_more(log: FeedbackLog) -> None:
+    """Six users: a wins three, b one, one is a tie, one has no click; a movie credited to none decides nothing."""
+    log.expose([drafted(f"r{user}", ("a", "b", "b", "a", ""), user) for user in range(6)])
     clicked = {"r0": [10], "r1": [10, 13, 11], "r2": [13], "r3": [11, 12, 10], "r4": [10, 11, 14]}
     log.record(
         [
-            FeedbackEvent(f"{request} {movie}", 1, movie, "click", request_id=request)
+            FeedbackEvent(f"{request} {movie}", int(request[1:]), movie, "click", shown_in=request)
             for request, movies in clicked.items()
             for movie in movies
         ]
     )
     (row,) = interleaving_duels(log).to_pylist()
-    assert {name: row[name] for name in DUELS_SCHEMA.names[:8]} == {
+    assert {name: row[name] for name in DUELS_SCHEMA.names[:9]} == {
         "experiment": "duel",
         "first": "a",
         "second": "b",
         "lists": 6,
+        "occasions": 6,
         "first_wins": 3,
         "second_wins": 1,
         "ties": 1,
@@ -99,6 +104,39 @@ def test_a_list_is_won_by_whose_movies_were_clicked_more(log: FeedbackLog) -> No
     }
     assert row["p_value"] == pytest.approx(2 * (1 + 4) / 2**4)
     assert (row["first_share_low"], row["first_share_high"]) == pytest.approx(wilson(3, 4))
+
+
+def test_lists_of_one_draft_count_as_one_occasion(log: FeedbackLog) -> None:
+    """User 1 loads the page of one day twenty times and always clicks a's movie; that is one win, and no evidence.
+
+    On the next day the same user decides for b by two clicks against one, over two lists. User 2 has the day of user 1,
+    which is another occasion, and takes the click back.
+    """
+    log.expose([drafted(f"r{n}", ("a", "b")) for n in range(20)])
+    log.expose([drafted(name, ("a", "b"), day=20_001) for name in ("n1", "n2")] + [drafted("o", ("a", "b"), user=2)])
+    log.record([FeedbackEvent(f"{n}", 1, 10, "click", shown_in=f"r{n}") for n in range(20)])
+    later = [("n1", 10), ("n1", 11), ("n2", 11)]
+    log.record([FeedbackEvent(f"{name} {movie}", 1, movie, "click", shown_in=name) for name, movie in later])
+    log.record([FeedbackEvent("o", 2, 10, "click", shown_in="o")])
+    log.undo(2, "o")
+    (row,) = interleaving_duels(log).to_pylist()
+    counted = ("lists", "occasions", "first_wins", "second_wins", "ties", "without_clicks")
+    assert [row[name] for name in counted] == [23, 3, 1, 1, 0, 1]
+    assert row["p_value"] == 1.0, "of twenty lists alone it would be .000002"
+
+
+def test_a_click_that_names_the_request_alone_answers_its_users_newest_list(log: FeedbackLog) -> None:
+    """Two users, and one of them twice, whose client gave every request the same id."""
+    log.expose(
+        [
+            Exposure("x1", 1, (10, 11), variant="a", experiment="e", request_id="same", at_ms=1),
+            Exposure("x2", 2, (10, 12), variant="a", experiment="e", request_id="same", at_ms=2),
+            Exposure("x3", 1, (10, 13), variant="b", experiment="e", request_id="same", at_ms=3),
+        ]
+    )
+    log.record([FeedbackEvent("1", 1, 10, "click", shown_in="same"), FeedbackEvent("2", 2, 12, "click", shown_in="x2")])
+    a, b = variant_rates(log).to_pylist()
+    assert [(row["lists"], row["clicks"]) for row in (a, b)] == [(2, 1), (1, 1)]
 
 
 def test_a_duel_that_nobody_clicked_in_has_no_share(log: FeedbackLog) -> None:
@@ -109,7 +147,7 @@ def test_a_duel_that_nobody_clicked_in_has_no_share(log: FeedbackLog) -> None:
 
 def test_other_variants_under_the_same_name_are_another_pair(log: FeedbackLog) -> None:
     log.expose([drafted("r1", ("a", "b")), drafted("r2", ("c", "b")), drafted("r3", ("b",))])
-    log.record([FeedbackEvent("1", 1, 10, "click", request_id="r2")])
+    log.record([FeedbackEvent("1", 1, 10, "click", shown_in="r2")])
     duels = {(row["first"], row["second"]): row for row in interleaving_duels(log).to_pylist()}
     assert {pair: row["lists"] for pair, row in duels.items()} == {("a", "b"): 2, ("b", "c"): 2, ("a", "c"): 0}
     assert (duels["b", "c"]["second_wins"], duels["a", "b"]["first_wins"]) == (1, 0)
@@ -133,7 +171,7 @@ def test_rates_are_those_of_counting_event_by_event(
     hits: set[Any] = set()
     for number, (request, user, movie, liked) in enumerate(clicks):
         kind, value = ("rating", 5.0) if liked else ("click", None)
-        log.record([FeedbackEvent(str(number), user, movie, kind, value, request_id=f"r{request}")])  # type: ignore[arg-type]
+        log.record([FeedbackEvent(str(number), user, movie, kind, value, shown_in=f"r{request}")])  # type: ignore[arg-type]
         if request < len(lists) and lists[request][0] == user and movie in (1, 2, 3):
             hits.add((request, movie, "likes" if liked else "clicks"))
     for request, _, what in hits:

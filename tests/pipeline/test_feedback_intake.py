@@ -224,7 +224,8 @@ def merged_by_hand(
     file: dict[tuple[int, int], tuple[float, int]], logged: list[tuple[int, int, float, int]], erased: dict[int, int]
 ) -> dict[tuple[int, int], tuple[float, int]]:
     merged = {pair: value for pair, value in file.items() if value[1] > erased.get(pair[0], -1)}
-    newest = {(u, m): (r, t) for u, m, r, t in logged if m in KNOWN | {pair[1] for pair in merged} and r >= 0.5}
+    in_order = sorted(logged, key=lambda one: one[3])  # of equal times the one recorded last stays last
+    newest = {(u, m): (r, t) for u, m, r, t in in_order if m in KNOWN | {pair[1] for pair in merged} and r >= 0.5}
     for pair, (value, at) in newest.items():
         if pair not in merged or at >= merged[pair][1]:
             merged[pair] = (value, at)

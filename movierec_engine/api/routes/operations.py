@@ -7,13 +7,16 @@ from flask import Response, request
 
 from movierec_engine.api.endpoints import Answer, Topic
 from movierec_engine.api.inference import InferenceService
+from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.metrics import EXPOSITION, Metrics
 from movierec_engine.api.openapi import EXAMPLES_AT
 from movierec_engine.api.rendering import json_response, page
 from movierec_engine.api.requests import NoParameters
 
 
-def operations(service: InferenceService, metrics: Metrics, described: Callable[[], Mapping[str, Any]]) -> Topic:
+def operations(
+    service: InferenceService, live: LiveFeedback, metrics: Metrics, described: Callable[[], Mapping[str, Any]]
+) -> Topic:
     """described: the OpenAPI description."""
     topic = Topic("operations")
 
@@ -24,8 +27,11 @@ def operations(service: InferenceService, metrics: Metrics, described: Callable[
 
     @topic.endpoint("/api/ready", NoParameters, schema="Health", limited=False)
     def ready(asked: NoParameters) -> Answer:
-        """Whether there is an index to answer from (200, else 503), and which versions are refused, and why."""
-        return json_response(*service.readiness())
+        """Whether there is an index to answer from (200, else 503), what is refused, and how the feedback log is."""
+        body, status = service.readiness()
+        if status == 200:
+            body["feedback"] = live.health(service.served().lineage.data_set)
+        return json_response(body, status)
 
     @topic.endpoint("/metrics", NoParameters, content="text/plain", limited=False)
     def prometheus(asked: NoParameters) -> Answer:

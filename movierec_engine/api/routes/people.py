@@ -2,7 +2,7 @@
 
 from movierec_engine.api.endpoints import Answer, Topic
 from movierec_engine.api.people import People
-from movierec_engine.api.requests import EraseRequest, FeedbackRequest, InterviewRequest, UserRequest
+from movierec_engine.api.requests import EraseRequest, FeedbackRequest, InterviewRequest, UndoRequest, UserRequest
 
 
 def people(service: People) -> Topic:
@@ -20,8 +20,13 @@ def people(service: People) -> Topic:
 
     @topic.endpoint("/api/feedback", FeedbackRequest, methods=("POST",), schema="Feedback", needs_key=True)
     def feedback(asked: FeedbackRequest) -> Answer:
-        """Record ratings, clicks and "not interested", all or none and exactly once; on disk when this answers."""
+        """Record what people did with movies, all or none and exactly once; on disk when this answers."""
         return service.record(asked)
+
+    @topic.endpoint("/api/feedback", UndoRequest, methods=("DELETE",), schema="Undone", needs_key=True)
+    def undo_feedback(asked: UndoRequest) -> Answer:
+        """Take feedback back, so that a dismissed movie may be recommended again: an event, or a kind of a movie."""
+        return service.undo(asked)
 
     @topic.endpoint("/api/interview", InterviewRequest, schema="Interview")
     def interview(asked: InterviewRequest) -> Answer:

@@ -85,13 +85,21 @@ export async function recommend(request, signal) {
 
 const KEY = "movierec.key";
 
-/** Record what a person did; sent once more under the same idempotency key where no answer came, so that it counts once.
- * Where the server wants an API key it is asked for, and kept until the browser's tab is closed. */
+/** Record what a person did, and promise what takes it back; sent once more under the same idempotency key where no
+ * answer came, so that it counts once. */
 export async function feedback(event) {
   const once = key();
+  await withKey((headers) => post("/api/feedback", event, { headers: { "Idempotency-Key": once, ...headers } }));
+  const address = `/api/feedback?${new URLSearchParams({ user_id: event.user_id, key: once })}`;
+  return () => withKey((headers) => ask(address, { method: "DELETE", headers: { Accept: "application/json", ...headers } }));
+}
+
+/** Send, and once more where no answer came. Where the server wants an API key it is asked for, and kept until the browser's
+ * tab is closed. */
+async function withKey(action) {
   const send = () => {
     const secret = sessionStorage.getItem(KEY);
-    return post("/api/feedback", event, { headers: { "Idempotency-Key": once, ...(secret && { Authorization: `Bearer ${secret}` }) } });
+    return action(secret ? { Authorization: `Bearer ${secret}` } : {});
   };
   try {
     return await send();

@@ -133,8 +133,8 @@ function column(model, answer, where = new Map()) {
       rank: place + 1,
       reason: movie.reason,
       note: others.length ? h("div", {}, h("span", { class: "shared" }, everywhere ? `in all ${lists.size} lists` : `also ${others.join(" and ")}`)) : null,
-      onRate: (value) => value && tell({ movie_id: movie.movie_id, kind: "rating", rating: value, request_id: answer.request_id }, `${value} of 5 for ${movie.title}`),
-      onDismiss: () => tell({ movie_id: movie.movie_id, kind: "not_interested", request_id: answer.request_id }, `${movie.title} will not be recommended to this user`),
+      onRate: (value) => value && tell({ movie_id: movie.movie_id, kind: "rating", rating: value, ...shownIn(answer) }, `${value} of 5 for ${movie.title}`),
+      onDismiss: () => tell({ movie_id: movie.movie_id, kind: "not_interested", ...shownIn(answer) }, `${movie.title} will not be recommended to this user`),
     });
     const mark = (on) => () => { for (const other of columns.querySelectorAll(`.row[data-movie="${movie.movie_id}"]`)) other.classList.toggle("same", on && others.length > 0); };
     for (const [event, on] of [["pointerenter", true], ["focusin", true], ["pointerleave", false], ["focusout", false]]) one.addEventListener(event, mark(on));
@@ -143,14 +143,27 @@ function column(model, answer, where = new Map()) {
   return box(head(badge(answer.source, { needed: answer.needed }), h("small", {}, `version ${answer.version}`)), rows.length ? h("ol", { class: "rows" }, rows) : empty("No movie fits", "Widen the years or take another genre."));
 }
 
+/** The list that feedback answers; outside of an experiment lists have no id of their own. */
+const shownIn = ({ exposure_id, request_id }) => (exposure_id ? { exposure_id } : { request_id });
+
 async function tell(event, message) {
   try {
-    await feedback({ user_id: id, ...event });
-    toast(message);
+    const undo = await feedback({ user_id: id, ...event });
+    toast(message, { action: { label: "Undo", run: () => takeBack(undo) } });
     await Promise.all([refresh(), showPerson()]);
   } catch (error) {
     toast(error.message, { error: true, action: { label: "Try again", run: () => tell(event, message) } });
     draw();
+  }
+}
+
+async function takeBack(undo) {
+  try {
+    await undo();
+    toast("Taken back");
+    await Promise.all([refresh(), showPerson()]);
+  } catch (error) {
+    toast(error.message, { error: true, action: { label: "Try again", run: () => takeBack(undo) } });
   }
 }
 
