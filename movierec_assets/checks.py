@@ -176,6 +176,7 @@ CHECKS = [
         trained_model,
         Check("trained_model", model_checks.loss_is_finite, wrong),
         Check("trained_model", model_checks.loss_falls, unusual),
+        Check("trained_model", model_checks.ancestors_saw_the_same, wrong),
     ),
     checks_of(evaluation_report, *REPORT),
     checks_of(faiss_index, *INDEX, after=[evaluation_report]),

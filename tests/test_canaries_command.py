@@ -19,6 +19,7 @@ CHECKS = [
     "parts_are_disjoint",
     "graph_is_train",
     "memory_is_train",
+    "ancestors_saw_the_same",
     "future_item_stays_unknown",
     "falls_to_the_floor",
 ]
@@ -75,7 +76,7 @@ def test_a_model_is_trained_again_with_its_own_settings_and_beside_its_checkpoin
     canaries = pipeline.run_canaries(store, model)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").iterdir()} == before
     assert [finding["name"] for finding in canaries.facts["findings"]] == CHECKS
-    assert all(finding["passed"] for finding in canaries.facts["findings"][:3])
+    assert all(finding["passed"] for finding in canaries.facts["findings"][:4])
     assert store.latest(model.slot) == model
 
 
@@ -95,7 +96,7 @@ def test_the_command_tells_honest_models_from_leaks_by_its_exit_code(
     assert "memory is train" in failure
 
     older = invoke(store, monkeypatch, "--model", "ease", "--version", honest.version)
-    assert (older.exit_code, older.output.count("pass")) == (0, 5), older.output
+    assert (older.exit_code, older.output.count("pass")) == (0, 6), older.output
     assert str(store.root / "leak_canaries" / "camps" / "ease" / "cpu") in older.output
 
 

@@ -16,7 +16,7 @@ from movierec_engine import train as training
 from movierec_engine.config import config_dir, load_settings
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.registry import MODEL_NAMES
-from movierec_engine.pipeline.training import ensemble_members
+from movierec_engine.pipeline.members import find_members
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from movierec_engine.trials import Trial
 
@@ -215,7 +215,7 @@ def test_trials_are_versions_of_their_slot_and_never_its_newest(
     hybrid = load_settings(
         [*small_data, "model=hybrid_ensemble", "model.models=[ease,popularity]", f"paths.artifacts={store.root}"]
     )
-    made = ensemble_members(store, hybrid, before["splits"], before["interaction_graph"])
+    made = find_members(store, hybrid, before["splits"])
     assert made["ease"] == before["trained_model"]
 
 

@@ -107,7 +107,7 @@ def faiss_index(context: dg.AssetExecutionContext, settings: SettingsResource) -
     deps=[trained_model],
 )
 def leak_canaries(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
-    """Whether anything leaks from test into the newest trained model: five checks, two of which train it again.
+    """Whether anything leaks from test into the newest trained model: six checks, two of which train it again.
 
     Fails, once the findings are recorded, when a check fails. Not in the job `everything`, as it trains twice.
     """

@@ -1,6 +1,7 @@
 """Leak canaries: checks that fail when training has seen what it is later measured on.
 
-Three of them look: at the parts, the graph, and what a model remembers. The other two train the model again in a world
+Four of them look: at the parts, the graph, what a model remembers, and which parts the models saw that it started from
+or is made of. The other two train the model again in a world
 where its result is known as long as nothing leaks: `plant_future_item` adds an item that only test has, so it has to
 stay unknown, and `shuffle_train` takes the preferences out of train, so popularity is all that is left to learn.
 
@@ -9,6 +10,7 @@ that the model makes nothing of. After shuffling, that is any leak into a model 
 such as one that predicts ratings, and a few interactions of test into one that goes by neighbours.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -130,6 +132,21 @@ def memory_is_train(model: Recommender, split: Split) -> Finding:
         passed,
         f"{model.name} remembers {of}" + ("" if passed or foreign else ", but of other users or items"),
         {"remembered": len(remembered), "train": len(known), "foreign": foreign},
+    )
+
+
+def ancestors_saw_the_same(model: str, ancestors: int, strangers: Mapping[str, str]) -> Finding:
+    """Every model that a model started from or is made of, and theirs in turn, saw the train part that it saw itself.
+
+    model: its reference. ancestors: how many there are. strangers: the reference of each that saw anything else, the
+    model itself among them, -> what it saw.
+    """
+    saw = "; ".join(f"{reference}: {what}" for reference, what in strangers.items())
+    return Finding(
+        "ancestors_saw_the_same",
+        not strangers,
+        f"{model} comes from {ancestors or 'no'} other models" + (f", and not all saw the same: {saw}" if saw else ""),
+        {"ancestors": ancestors, "strangers": len(strangers)},
     )
 
 

@@ -2,6 +2,7 @@
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -33,12 +34,13 @@ class GradientRecommender(Recommender):
     Its config has `loss_type`, one of `losses`, and `num_negatives`, drawn for each positive by the losses that sample.
 
     losses: the values that `model.loss_type` may take.
-    members: names of models that training can start from: `model.pretrained_<name>` says which version of each.
+    members: name of each model that training can start from, as `model.pretrained_<name>` says -> the settings that
+        both must have in common.
     network: the module in training.
     """
 
     losses: ClassVar[tuple[str, ...]]
-    members: ClassVar[tuple[str, ...]] = ()
+    members: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     network: Network
 
     @abstractmethod

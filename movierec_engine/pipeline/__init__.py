@@ -18,13 +18,12 @@ from movierec_engine.pipeline.data import (
 )
 from movierec_engine.pipeline.evaluation import evaluate_model
 from movierec_engine.pipeline.line import is_current, prepare, run
+from movierec_engine.pipeline.members import model_slot
 from movierec_engine.pipeline.promotion import decide_release
 from movierec_engine.pipeline.release import build_faiss_index, rank_models
 from movierec_engine.pipeline.training import (
     find_trained_model,
-    model_slot,
     movies_of,
-    pretrained_models,
     train_model,
     trained_model_key,
 )
@@ -47,7 +46,6 @@ __all__ = [
     "model_slot",
     "movies_of",
     "prepare",
-    "pretrained_models",
     "rank_models",
     "run",
     "run_canaries",

@@ -32,7 +32,8 @@ from movierec_engine.pipeline.data import (
     publish_split,
 )
 from movierec_engine.pipeline.evaluation import evaluate_model
-from movierec_engine.pipeline.training import model_slot, pretrained_models, train_model, trained_model_key
+from movierec_engine.pipeline.members import find_members, model_slot
+from movierec_engine.pipeline.training import train_model, trained_model_key
 from movierec_engine.store import Artifact, ArtifactStore, content_key
 
 log = logging.getLogger(__name__)
@@ -138,7 +139,8 @@ def _measured(
 ) -> Artifact:
     """The report of the model on a window's split, made now unless the store has it already."""
     slot = model_slot("trained_model", settings)
-    key = trained_model_key(settings, splits, pretrained_models(own, settings))
+    members = {name: member for name, member in find_members(own, settings, splits).items() if member}
+    key = trained_model_key(settings, splits, members)
     with suppress(StoreError):  # a damaged version is made again
         if trained := own.find(slot, key):
             for report in reversed(own.versions(slot.beside("evaluation_report"))):

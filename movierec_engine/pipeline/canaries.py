@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from movierec_engine.config import Settings, typed_settings
-from movierec_engine.data.graph import InteractionGraph, build_graph
-from movierec_engine.data.split import Split, subsample
+from movierec_engine.data.graph import build_graph
+from movierec_engine.data.split import Split
 from movierec_engine.evaluation.canaries import (
     DEPTH,
     Finding,
@@ -33,7 +33,9 @@ from movierec_engine.evaluation.rankings import rank_users
 from movierec_engine.models.classic.popularity import Popularity
 from movierec_engine.models.registry import MODEL_NAMES, load_model, model_class
 from movierec_engine.pipeline.data import Origin, load_split
-from movierec_engine.pipeline.training import fit
+from movierec_engine.pipeline.members import family
+from movierec_engine.pipeline.model_checks import ancestors_saw_the_same
+from movierec_engine.pipeline.training import fit, graph_used, train_used
 from movierec_engine.store import Artifact, ArtifactStore, content_key
 
 if TYPE_CHECKING:
@@ -55,9 +57,10 @@ def run_canaries(store: ArtifactStore, trained_model: Artifact, origin: Origin |
     started = time.perf_counter()
     splits = store.resolve(trained_model.parents["splits"]).verify()
     parts = load_split(splits)
-    seed = trained_model.config["seed"]
-    graph = InteractionGraph.load(store.resolve(trained_model.parents["interaction_graph"]).verify().folder)
-    model = load_model(trained_model.verify().folder)
+    seed, settings = trained_model.config["seed"], settings_of(trained_model)
+    used = replace(parts, train=train_used(parts, settings))
+    graph = graph_used(settings, store.resolve(trained_model.parents["interaction_graph"]), used.train)
+    model, *older = (load_model(one.verify().folder) for one in family(store, trained_model))
     planted, shuffled = plant_future_item(parts, seed), shuffle_train(parts, seed)
     evaluator, ndcg = Evaluator((DEPTH,), ("ndcg",)), f"ndcg@{DEPTH}"
     test = Protocol("full").of(parts.test_heldout())
@@ -65,8 +68,9 @@ def run_canaries(store: ArtifactStore, trained_model: Artifact, origin: Origin |
     popularity.fit(parts.train)
     findings = [
         parts_are_disjoint(parts),
-        graph_is_train(graph, parts.train),
-        memory_is_train(model, parts),
+        graph_is_train(graph, used.train),
+        _first_failure([memory_is_train(one, used) for one in (model, *older)]),
+        ancestors_saw_the_same(store, trained_model),
     ]
     log.info("canaries: %s is trained again, with an item that only test has", model.name)
     again = trained_again(store, trained_model, planted.split)
@@ -109,10 +113,15 @@ def trained_again(store: ArtifactStore, trained_model: Artifact, parts: Split) -
         if name in MODEL_NAMES
     }
     model = model_class(settings.model_name)(settings.model)
-    train = subsample(parts.train, settings.data.train_size, settings.data.split_seed)
+    train = train_used(parts, settings)
     evaluator = Evaluator(settings.evaluation.k_values, settings.evaluation.while_training())
     fit(model, settings, train, partial(build_graph, train), parts.validation_heldout(), evaluator, members=members)
     return model
+
+
+def _first_failure(findings: Sequence[Finding]) -> Finding:
+    """The first that did not pass, or the first."""
+    return next((finding for finding in findings if not finding.passed), findings[0])
 
 
 def settings_of(trained_model: Artifact) -> Settings:

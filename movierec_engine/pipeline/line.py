@@ -3,7 +3,6 @@
 from movierec_engine.config import Settings
 from movierec_engine.data.config import DataConfig
 from movierec_engine.errors import StoreError
-from movierec_engine.models.registry import MODEL_NAMES
 from movierec_engine.pipeline.data import (
     Origin,
     build_interaction_graph,
@@ -14,8 +13,9 @@ from movierec_engine.pipeline.data import (
     split_interactions,
 )
 from movierec_engine.pipeline.evaluation import evaluate_model
+from movierec_engine.pipeline.members import find_members, model_slot
 from movierec_engine.pipeline.release import build_faiss_index, index_key
-from movierec_engine.pipeline.training import model_slot, pretrained_models, train_model, trained_model_key
+from movierec_engine.pipeline.training import train_model, trained_model_key
 from movierec_engine.store import Artifact, ArtifactStore
 from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
 
@@ -58,9 +58,5 @@ def is_current(store: ArtifactStore, settings: Settings, splits: Artifact) -> bo
     movies = store.require(data_slot("raw_movies", settings.data))
     if index.key != index_key(store, model, movies, settings.retrieval):
         return False
-    members = pretrained_models(store, settings)
-    if getattr(settings.model, "models", ()):
-        members |= {name: store.resolve(made) for name, made in model.parents.items() if name in MODEL_NAMES}
-        if any(store.latest(member.slot) != member for member in members.values()):
-            return False
+    members = {name: member for name, member in find_members(store, settings, splits).items() if member}
     return model.key == trained_model_key(settings, splits, members) and parents == {model.reference}

@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 from movierec_engine.champion import ReleaseConfig
 from movierec_engine.data.interactions import load_id_maps
 from movierec_engine.errors import StoreError
+from movierec_engine.evaluation import canaries
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.evaluation.report import LISTS_FILE, USERS_FILE, EvaluationReport
 from movierec_engine.pipeline.data import load_split
+from movierec_engine.pipeline.members import DATA_STEPS, family, strangers
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.store import SERVING, Artifact, ArtifactStore
 
@@ -47,6 +49,18 @@ def loss_falls(store: ArtifactStore, trained_model: Artifact) -> Finding:
         f"loss {losses[0]:.4f} in the first of {len(losses)} epochs, {lowest:.4f} at its lowest, {losses[-1]:.4f} last",
         {"epochs": len(losses), "first": losses[0], "lowest": lowest, "last": losses[-1]},
     )
+
+
+def ancestors_saw_the_same(store: ArtifactStore, trained_model: Artifact) -> Finding:
+    """Every model that a model started from or is made of saw the train part that it saw itself, and nothing else."""
+    others = strangers(
+        store, trained_model, trained_model.parents["splits"], trained_model.config["data"]["train_size"]
+    )
+    try:
+        ancestors = len(family(store, trained_model)) - 1
+    except StoreError:
+        ancestors = len(trained_model.parents) - len(DATA_STEPS)
+    return canaries.ancestors_saw_the_same(trained_model.reference, ancestors, others)
 
 
 def report_adds_up(store: ArtifactStore, evaluation_report: Artifact) -> Finding:

@@ -49,8 +49,8 @@ from movierec_engine.pipeline.decisions import (
     rolled_back_from,
     served_reference,
 )
+from movierec_engine.pipeline.members import TRIAL_OF
 from movierec_engine.pipeline.reports import Measured, users_of
-from movierec_engine.pipeline.training import TRIAL_OF
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, parse_reference
 
 log = logging.getLogger(__name__)
@@ -190,6 +190,8 @@ def checks_of(store: ArtifactStore, model: Artifact, index: Artifact | None, con
     checks.append(Check(recall.name, recall.passed, recall.sentence, forcible=True))
     if model_checks.is_exact(index):
         checks.append(_parity(store, index))
+    lineage = model_checks.ancestors_saw_the_same(store, model)
+    checks.append(Check(lineage.name, lineage.passed, lineage.sentence, forcible=True))
     for canaries in reversed(store.versions(model.slot.beside("leak_canaries"))):
         if canaries.parents.get("trained_model") == model.reference:
             failed = [finding["name"] for finding in canaries.facts["findings"] if not finding["passed"]]

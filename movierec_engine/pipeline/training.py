@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,11 @@ from movierec_engine.config import Settings, load_settings
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
-from movierec_engine.data.split import subsample
-from movierec_engine.device import device_kind
-from movierec_engine.errors import ConfigError, StoreError
-from movierec_engine.models.registry import MODEL_NAMES, SINGLE_MODELS, load_model, model_class
+from movierec_engine.data.split import Split, subsample
+from movierec_engine.errors import StoreError
+from movierec_engine.models.registry import SINGLE_MODELS, load_model, model_class
 from movierec_engine.pipeline.data import Origin, load_split
+from movierec_engine.pipeline.members import TRIAL_OF, find_members, model_slot, shared_settings
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
 from movierec_engine.tracking.progress import EpochProgress
 from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
@@ -31,15 +32,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-TRIAL_OF = "optuna_study"
-"""In an artifact's origin: the sweep that it is a trial of. A trial is a version of its slot but never the newest, and
-no member, baseline or successor: only what is trained again with the winner's settings is."""
-
-
-def model_slot(kind: str, settings: Settings, model: str = "") -> Slot:
-    """Where a model step's versions stand: `<kind>/<data set>/<model>/<device>`; by default those of the settings."""
-    return Slot(kind, settings.data.name, model or settings.model_name, device_kind(settings.device))
 
 
 def find_trained_model(
@@ -89,23 +81,22 @@ def train_model(
     if interaction_graph.parents["splits"] != splits.reference:
         raise StoreError(f"{interaction_graph.reference} is the graph of another split; materialize it again")
     parts = load_split(splits.verify())
-    train = subsample(parts.train, settings.data.train_size, settings.data.split_seed)
+    train = train_used(parts, settings)
     evaluator = Evaluator(settings.evaluation.k_values, settings.evaluation.while_training())
     validation = parts.validation_heldout()
     model = model_class(settings.model_name)(settings.model)
-    members = pretrained_models(store, settings) | ensemble_members(store, settings, splits, interaction_graph, origin)
+    members = {
+        name: member or _train_member(store, settings, name, splits, interaction_graph, origin)
+        for name, member in find_members(store, settings, splits).items()
+    }
     key = trained_model_key(settings, splits, members)
-
-    def graph() -> InteractionGraph:
-        full = settings.data.train_size == 1
-        return InteractionGraph.load(interaction_graph.verify().folder) if full else build_graph(train)
 
     started = time.perf_counter()
     history = fit(
         model,
         settings,
         train,
-        graph,
+        partial(graph_used, settings, interaction_graph, train),
         validation,
         evaluator,
         members={name: load_model(member.verify().folder) for name, member in members.items()},
@@ -210,6 +201,18 @@ def fit(
     return [{"epoch": e.number, "loss": e.loss, "seconds": e.seconds, **e.metrics} for e in epochs]
 
 
+def train_used(parts: Split, settings: Settings) -> Interactions:
+    """The interactions that a model of these settings is trained on: train, or `data.train_size` of it."""
+    return subsample(parts.train, settings.data.train_size, settings.data.split_seed)
+
+
+def graph_used(settings: Settings, interaction_graph: Artifact, train: Interactions) -> InteractionGraph:
+    """The graph that such a model propagates over: the stored one of all of train, or one of the share that is used."""
+    if settings.data.train_size == 1:
+        return InteractionGraph.load(interaction_graph.verify().folder)
+    return build_graph(train)
+
+
 def trained_model_key(settings: Settings, splits: Artifact, members: Mapping[str, Artifact] | None = None) -> str:
     """Short hash of everything that decides a trained model; members: the trained models that it starts from."""
     return content_key(
@@ -225,55 +228,7 @@ def trained_model_key(settings: Settings, splits: Artifact, members: Mapping[str
     )
 
 
-def pretrained_models(store: ArtifactStore, settings: Settings) -> dict[str, Artifact]:
-    """The trained models that `model.pretrained_<name>` asks to start from, by name; `latest` is the device's newest.
-
-    Raises StoreError when one is not in the store.
-    """
-    found = {}
-    for name in MODEL_NAMES:
-        if wanted := getattr(settings.model, f"pretrained_{name}", ""):
-            slot = model_slot("trained_model", settings, name)
-            found[name] = store.require(slot) if wanted == "latest" else store.resolve(wanted)
-            if found[name].slot.model != name:
-                raise StoreError(f"model.pretrained_{name}={wanted} is no trained {name}; choose one of {slot}")
-    return found
-
-
-def ensemble_members(
-    store: ArtifactStore,
-    settings: Settings,
-    splits: Artifact,
-    interaction_graph: Artifact,
-    origin: Origin | None = None,
-) -> dict[str, Artifact]:
-    """The trained members of an ensemble by name, in the order of `model.models`; {} for any other model.
-
-    A name takes the newest version on the device that was trained on this split; `ease/cpu/VERSION` just that one. A
-    missing one is trained with its default settings where `model.missing=train`.
-
-    Raises StoreError for a member that is missing and not to be trained, ConfigError for one of another split or name.
-    """
-    found = dict[str, Artifact]()
-    for wanted in getattr(settings.model, "models", ()):
-        name, *version = wanted.split("/")
-        if name not in MODEL_NAMES or name == settings.model_name:
-            choices = ", ".join(one for one in MODEL_NAMES if one != settings.model_name)
-            raise ConfigError(f"model.models: {wanted!r} is no model to combine; choose from {choices}")
-        slot = model_slot("trained_model", settings, name)
-        if version:
-            member = store.resolve(f"trained_model/{settings.data.name}/{wanted}")
-            if member.parents["splits"] != splits.reference:
-                raise ConfigError(f"model.models: {wanted} is of another split; name a version of {splits.reference}")
-        else:
-            trained = (one for one in reversed(store.versions(slot)) if TRIAL_OF not in one.origin)
-            own = (one for one in trained if one.parents["splits"] == splits.reference)
-            member = next(own, None) or _missing_member(store, settings, name, splits, interaction_graph, origin)
-        found[name] = member
-    return found
-
-
-def _missing_member(
+def _train_member(
     store: ArtifactStore,
     settings: Settings,
     name: str,
@@ -281,14 +236,19 @@ def _missing_member(
     interaction_graph: Artifact,
     origin: Origin | None,
 ) -> Artifact:
-    if settings.model.missing == "error":
+    """Train a missing member on the same split: with its own defaults, and what it must have in common with the model.
+
+    Raises StoreError where `model.missing=error`.
+    """
+    if getattr(settings.model, "missing", "train") == "error":
         raise StoreError(
             f"no {name} on {settings.device} is trained on this split; train it, or set model.missing=train"
         )
     log.info("%s: training %s, which the store lacks", settings.model_name, name)
-    shared = [one for one in settings.overrides if not one.lstrip("+~").startswith(("model=", "model.", "device="))]
-    own = load_settings([*shared, f"model={name}", f"device={settings.device}"])
-    origin = {name: value for name, value in (origin or {}).items() if name != TRIAL_OF}
+    kept = [one for one in settings.overrides if not one.lstrip("+~").startswith(("model=", "model.", "device="))]
+    shared = [f"model.{setting}={value}" for setting, value in shared_settings(settings, name).items()]
+    own = load_settings([*kept, f"model={name}", *shared, f"device={settings.device}"])
+    origin = {key: value for key, value in (origin or {}).items() if key != TRIAL_OF}
     return train_model(store, replace(own, paths=settings.paths), splits, interaction_graph, origin=origin)
 
 

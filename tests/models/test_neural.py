@@ -10,7 +10,7 @@ from movierec_engine import pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.errors import ConfigError
 from movierec_engine.models import GMF, MLP, NCF
 from movierec_engine.models.neural.base import NeuralCF
 from movierec_engine.store import ArtifactStore
@@ -140,8 +140,6 @@ def test_the_pipeline_records_what_ncf_started_from(small_data: list[str], tmp_p
     tiny = ["trainer.max_epochs=1", *small_data]
     layers = "model.mlp_layers=[8,4]"
     start = ["model=ncf", layers, "model.mf_dim=4", "model.pretrained_gmf=latest", "model.pretrained_mlp=latest", *tiny]
-    with pytest.raises(StoreError, match=r"trained_model/camps/gmf/cpu is not in .*materialize it first"):
-        pipeline.run(store, load_settings(start))
     gmf = pipeline.run(store, load_settings(["model=gmf", "model.mf_dim=4", *tiny]))["trained_model"]
     mlp = pipeline.run(store, load_settings(["model=mlp", layers, *tiny]))["trained_model"]
     ncf = pipeline.run(store, load_settings(start))["trained_model"]
@@ -150,6 +148,14 @@ def test_the_pipeline_records_what_ncf_started_from(small_data: list[str], tmp_p
     assert pipeline.is_current(store, load_settings(start), splits)
     pipeline.run(store, load_settings(["model=gmf", "model.mf_dim=4", "seed=7", *tiny]))
     assert not pipeline.is_current(store, load_settings(start), splits), "latest is another gmf now"
+    other = ["data.split_seed=7", *(word for word in start if "split_seed" not in word)]
+    leak = [word.replace("pretrained_gmf=latest", f"pretrained_gmf={gmf.reference}") for word in other]
+    with pytest.raises(ConfigError, match=f"but {gmf.reference} saw 1 of the train part of {splits.reference}"):
+        pipeline.run(store, load_settings(leak))
+    honest = pipeline.run(store, load_settings(other))["trained_model"]
+    members = {name: store.resolve(honest.parents[name]) for name in ("gmf", "mlp")}
+    assert {member.parents["splits"] for member in members.values()} == {honest.parents["splits"]} != {splits.reference}
+    assert members["gmf"].config["model"]["mf_dim"] == 4, "trained as wide as ncf is"
     wrong = [word.replace("pretrained_gmf=latest", f"pretrained_gmf={mlp.reference}") for word in start]
-    with pytest.raises(StoreError, match="is no trained gmf"):
+    with pytest.raises(ConfigError, match="which is no trained gmf"):
         pipeline.run(store, load_settings(wrong))

@@ -41,9 +41,10 @@ class NCFConfig:
     init_std: float = 0.1
     """Standard deviation of the initial embeddings (the paper uses 0.01)."""
     pretrained_gmf: str = ""
-    """Trained gmf to start from: `latest` or a version such as trained_model/gmf/cpu/...; empty: none."""
+    """Trained gmf to start from: `latest`, the newest of the same split and `mf_dim`, trained first if there is
+    none, or a version of the same split, trained_model/DATA_SET/gmf/cpu/VERSION; empty: none."""
     pretrained_mlp: str = ""
-    """Trained mlp to start from, like `pretrained_gmf`."""
+    """Trained mlp to start from, like `pretrained_gmf`, of the same `mlp_layers`."""
     alpha: float = 0.5
     """Weight of the pretrained gmf against the mlp (the paper's 0.5)."""
 
@@ -65,18 +66,19 @@ class NCF(NeuralCF):
     name = "ncf"
     Config = NCFConfig
     exact_vectors = False
-    members = ("gmf", "mlp")
+    members = {"gmf": ("mf_dim",), "mlp": ("mlp_layers",)}  # noqa: RUF012 - a constant
 
     _start: dict[str, Recommender] | None = None
 
     def start_from(self, members: dict[str, Recommender]) -> None:
         """Raises ConfigError when a member is of other widths than this model."""
-        for name, setting in (("gmf", "mf_dim"), ("mlp", "mlp_layers")):
-            theirs, ours = (getattr(config, setting) for config in (members[name].config, self.config))
-            if theirs != ours:
-                raise ConfigError(
-                    f"model.pretrained_{name} has {setting}={theirs} and this ncf {ours}; train one of them again"
-                )
+        for name, shared in self.members.items():
+            for setting in shared:
+                theirs, ours = (getattr(config, setting) for config in (members[name].config, self.config))
+                if theirs != ours:
+                    raise ConfigError(
+                        f"model.pretrained_{name} has {setting}={theirs} and this ncf {ours}; train one of them again"
+                    )
         self._start = members
 
     def make_network(self, n_users: int, n_items: int) -> NeuralCFNetwork:
