@@ -72,7 +72,7 @@ class World:
             lambda folder: pq.write_table(table, folder / VALIDATION_USERS_FILE),
             key=key or f"{model}{fingerprint[:2]}",
             fingerprint=fingerprint,
-            config={"model": dict(config or {}), "data": {"name": self.data_set}},
+            config={"model": dict(config or {}), "data": {"name": self.data_set, "train_size": 1.0}},
             parents={"splits": splits},
             facts={"validation_metrics": measured, "seconds": 1.0},
         )

@@ -186,12 +186,12 @@ def checks_of(store: ArtifactStore, model: Artifact, index: Artifact | None, con
     checks.append(Check("index_is_whole", not damage, damage or "its files match their checksums and load"))
     if damage:
         return checks
+    lineage = model_checks.ancestors_saw_the_same(store, model)
+    checks.append(Check(lineage.name, lineage.passed, lineage.sentence, forcible=True))
     recall = model_checks.index_finds_the_best(store, index, config.min_recall)
     checks.append(Check(recall.name, recall.passed, recall.sentence, forcible=True))
     if model_checks.is_exact(index):
         checks.append(_parity(store, index))
-    lineage = model_checks.ancestors_saw_the_same(store, model)
-    checks.append(Check(lineage.name, lineage.passed, lineage.sentence, forcible=True))
     for canaries in reversed(store.versions(model.slot.beside("leak_canaries"))):
         if canaries.parents.get("trained_model") == model.reference:
             failed = [finding["name"] for finding in canaries.facts["findings"] if not finding["passed"]]
