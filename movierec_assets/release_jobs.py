@@ -13,6 +13,7 @@ from movierec_assets import metadata
 from movierec_assets.resources import SettingsResource
 from movierec_assets.step import EngineFailure
 from movierec_engine.config import Settings
+from movierec_engine.data_sets import choose_data_set, named_data_set
 from movierec_engine.errors import MovierecError
 from movierec_engine.pipeline import manual_release
 from movierec_engine.pipeline.decisions import Decision
@@ -59,8 +60,8 @@ class Pruning(dg.Config):
 
 @dg.op(description="Serve a version because a person says so.")
 def promote_version(context: dg.OpExecutionContext, config: Promotion, settings: SettingsResource) -> None:
-    with _opened(settings) as (store, shared):
-        index = manual_release.find_index(store, shared.data.name, config.model, config.device, config.version)
+    with _opened(settings) as (store, shared, data_set):
+        index = manual_release.find_index(store, data_set, config.model, config.device, config.version)
         metric = shared.trainer.early_stopping.metric
         decision = manual_release.promote(
             store, index, shared.release, metric, force=config.force, reason=config.reason, origin=_origin(context)
@@ -70,10 +71,10 @@ def promote_version(context: dg.OpExecutionContext, config: Promotion, settings:
 
 @dg.op(description="Serve again what was served before.")
 def go_back(context: dg.OpExecutionContext, config: Rollback, settings: SettingsResource) -> None:
-    with _opened(settings) as (store, shared):
+    with _opened(settings) as (store, shared, data_set):
         decision = manual_release.roll_back(
             store,
-            shared.data.name,
+            data_set,
             shared.release,
             to=config.to,
             steps=config.steps,
@@ -86,22 +87,20 @@ def go_back(context: dg.OpExecutionContext, config: Rollback, settings: Settings
 
 @dg.op(description="Keep what is served: the gate leaves it.")
 def pin_served(context: dg.OpExecutionContext, config: Pin, settings: SettingsResource) -> None:
-    with _opened(settings) as (store, shared):
-        _tell(context, store, manual_release.pin(store, shared.data.name, config.reason, _origin(context)))
+    with _opened(settings) as (store, _, data_set):
+        _tell(context, store, manual_release.pin(store, data_set, config.reason, _origin(context)))
 
 
 @dg.op(description="Let the gate replace what is served again.")
 def unpin_served(context: dg.OpExecutionContext, config: Pin, settings: SettingsResource) -> None:
-    with _opened(settings) as (store, shared):
-        _tell(context, store, manual_release.unpin(store, shared.data.name, config.reason, _origin(context)))
+    with _opened(settings) as (store, _, data_set):
+        _tell(context, store, manual_release.unpin(store, data_set, config.reason, _origin(context)))
 
 
 @dg.op(description="Delete old versions that nothing rests on. Run it while nothing is being trained.")
 def prune_versions(context: dg.OpExecutionContext, config: Pruning, settings: SettingsResource) -> None:
-    with _opened(settings) as (store, shared):
-        pruned = prune(
-            store, shared.data.name, config.keep, shared.release, dry_run=config.dry_run, origin=_origin(context)
-        )
+    with _opened(settings) as (store, shared, data_set):
+        pruned = prune(store, data_set, config.keep, shared.release, dry_run=config.dry_run, origin=_origin(context))
         for version in pruned.versions:
             context.log.info(version.reference)
         context.add_output_metadata({"versions": len(pruned.versions), "megabytes": pruned.megabytes})
@@ -136,11 +135,15 @@ release_jobs = [promote_release, rollback_release, pin_release, unpin_release, p
 
 
 @contextmanager
-def _opened(settings: SettingsResource) -> Iterator[tuple[ArtifactStore, Settings]]:
-    """The store and the settings that are no model's own; an error of the engine's ends the run with its sentence."""
+def _opened(settings: SettingsResource) -> Iterator[tuple[ArtifactStore, Settings, str]]:
+    """The store, the settings that are no model's own, and the data set that the run names, or the usual one.
+
+    An error of the engine's ends the run with its sentence.
+    """
     try:
         shared = settings.shared()
-        yield ArtifactStore(shared.paths.artifacts), shared
+        store = ArtifactStore(shared.paths.artifacts)
+        yield store, shared, choose_data_set(store, "trained_model", named_data_set(shared), option="data_name")
     except MovierecError as error:
         raise EngineFailure(error, "") from None
 

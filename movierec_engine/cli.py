@@ -397,9 +397,10 @@ def serve(
         store, notice = store_to_serve(model_dir, Path(os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts"))
         if notice:
             Console(stderr=True).print(notice, soft_wrap=True, highlight=False, markup=False)
-        if not serving.data_set and ArtifactStore(store).data_sets("faiss_index"):
-            found = choose_data_set(ArtifactStore(store), "faiss_index", option="serving.data_set or --data-set")
-            serving = replace(serving, data_set=found)
+        artifacts = ArtifactStore(store)
+        if artifacts.data_sets("faiss_index"):
+            named, option = serving.data_set, "serving.data_set or --data-set"
+            serving = replace(serving, data_set=choose_data_set(artifacts, "faiss_index", named, option))
         run(store, serving, data_dir=data_dir, device=device, debug=debug)
 
 

@@ -1,6 +1,6 @@
 """Which data set a command or a server means where none is named."""
 
-from movierec_engine.config import usual_data_set
+from movierec_engine.config import Settings, usual_data_set
 from movierec_engine.errors import StoreError
 from movierec_engine.store import ArtifactStore
 
@@ -22,3 +22,9 @@ def choose_data_set(store: ArtifactStore, kind: str, named: str = "", option: st
     if named:
         raise StoreError(f"{store.root} has no {kind} of the data set {named}; there are {', '.join(known)}")
     raise StoreError(f"{store.root} has the data sets {', '.join(known)}; choose one by {option} NAME")
+
+
+def named_data_set(settings: Settings) -> str:
+    """The data set that a run's own settings name, as `data.name=...`; "" where it is the one of configs/."""
+    named = any(one.lstrip("+").startswith(("data=", "data.name=")) for one in settings.overrides)
+    return settings.data.name if named else ""

@@ -262,10 +262,9 @@ def _settings(overrides: tuple[str, ...]) -> "Settings":
 
 def _data_set(store: "ArtifactStore", named: str, settings: "Settings | None" = None) -> str:
     """The data set that --data names, or else `--set data.name=...`, or else the usual one."""
-    from movierec_engine.data_sets import choose_data_set
+    from movierec_engine.data_sets import choose_data_set, named_data_set
 
-    asked = settings is not None and any(one.startswith(("data=", "data.name=")) for one in settings.overrides)
-    return choose_data_set(store, "trained_model", named or (settings.data.name if settings and asked else ""))
+    return choose_data_set(store, "trained_model", named or (named_data_set(settings) if settings else ""))
 
 
 def _show(decision: "Decision") -> None:

@@ -8,7 +8,9 @@ from movierec_assets.assets.ensemble import hybrid_ensemble
 from movierec_assets.assets.models import evaluation_report, faiss_index
 from movierec_assets.declarative import ON_NEWS
 from movierec_assets.resources import SettingsResource
+from movierec_assets.step import Step
 from movierec_engine import pipeline
+from movierec_engine.data_sets import choose_data_set, named_data_set
 from movierec_engine.errors import StoreError
 from movierec_engine.store import SERVING, Slot
 
@@ -28,7 +30,7 @@ def leaderboard(context: dg.AssetExecutionContext, settings: SettingsResource) -
     Columns: rank, model, device, report, trained_model, and the metric on validation and on test.
     """
     with settings.step(context) as step:
-        made = pipeline.rank_models(step.store, step.settings.data.name, step.metric, step.origin)
+        made = pipeline.rank_models(step.store, _data_set(step), step.metric, step.origin)
         step.done(made, metadata.of_leaderboard(made))
         return step.result()
 
@@ -47,10 +49,15 @@ def serving_release(context: dg.AssetExecutionContext, settings: SettingsResourc
     `release.above`, by the paired test on validation; else what was served stays, and the metadata says why.
     """
     with settings.step(context) as step:
-        ranking = step.store.require(Slot("leaderboard", step.settings.data.name))
+        ranking = step.store.require(Slot("leaderboard", data_set := _data_set(step)))
         decision = pipeline.decide_release(step.store, ranking, step.settings.release, origin=step.origin)
-        index = step.store.pointed(SERVING, step.settings.data.name)
+        index = step.store.pointed(SERVING, data_set)
         if index is None:
-            raise StoreError(f"nothing is served from {step.store.root}: {decision.sentence}")
+            raise StoreError(f"nothing of {data_set} is served from {step.store.root}: {decision.sentence}")
         step.done(index, metadata.of_release(index, decision))
         return step.result()
+
+
+def _data_set(step: Step) -> str:
+    """The data set that the run names, else the only one that was measured, else the usual one."""
+    return choose_data_set(step.store, "evaluation_report", named_data_set(step.settings), option="data_name")
