@@ -28,7 +28,7 @@ from movierec_engine.config import load_settings
 from movierec_engine.errors import MovierecError
 from movierec_engine.models.registry import MODEL_NAMES
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
-from movierec_engine.store import Artifact, ArtifactStore, Slot
+from movierec_engine.store import Artifact, ArtifactStore
 
 RESULT = Path(__file__).with_name("results") / "explanation_cost.md"
 QUANTILES = {"short": 0.1, "median": 0.5, "long": 0.9, "longest": 1.0}
@@ -69,11 +69,11 @@ def indexed(store: ArtifactStore, name: str) -> Artifact:
          "logger.use_mlflow=false", "logger.use_wandb=false"]
     )  # fmt: skip
     try:
-        return store.require(Slot("faiss_index", (name, "cpu")))
+        return store.require(pipeline.model_slot("faiss_index", settings))
     except MovierecError:
         made = pipeline.prepare(store, settings.data)
         try:
-            model = pipeline.find_trained_model(store, name)
+            model = pipeline.find_trained_model(store, settings.data.name, name)
         except MovierecError:
             model = pipeline.train_model(store, settings, made["splits"], made["interaction_graph"])
         return pipeline.build_faiss_index(store, model, made["raw_movies"], settings.retrieval)

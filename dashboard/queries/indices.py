@@ -4,6 +4,7 @@ The lists are those that the API answers, without a person's live feedback.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -245,15 +246,14 @@ def _served(store: ArtifactStore, data: str) -> Artifact | None:
 
 
 def _version(store: ArtifactStore, made: Artifact, served: bool) -> IndexVersion:
-    split, data = "", ""
-    try:
+    split, slot = "", made.slot
+    with suppress(StoreError, OSError, ValueError, IndexError):
         splits = store.resolve(str(made.parents.get("splits") or _splits_of(store, made)))
-        split, data = str(splits.folder / SPLIT_FILE), splits.slot.data_set
-    except (StoreError, OSError, ValueError, IndexError):
-        data = str(dict(made.config.get("data") or {}).get("name", ""))
-    model, device = made.slot.model, made.slot.device
-    trained = str(made.parents.get("trained_model", ""))
-    return IndexVersion(made.reference, model, device, made.version, data, trained, str(made.folder), split, served)
+        split = str(splits.folder / SPLIT_FILE)
+    trained, folder = str(made.parents.get("trained_model", "")), str(made.folder)
+    return IndexVersion(
+        made.reference, slot.model, slot.device, made.version, slot.data_set, trained, folder, split, served
+    )
 
 
 def _splits_of(store: ArtifactStore, made: Artifact) -> str:

@@ -10,7 +10,7 @@ import pytest
 from page_reading import text, titles
 from streamlit.testing.v1 import AppTest
 
-from dashboard.queries import api_health, checks, releases
+from dashboard.queries import api_health, checks, indices, releases
 from movierec_engine.feedback import log_file
 from movierec_engine.store import ArtifactStore, Slot
 
@@ -136,3 +136,30 @@ def test_an_api_that_is_not_ready_says_why(api: str) -> None:
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "file:///etc/hostname", "http://", "nonsense"])
 def test_an_api_that_is_not_there_is_a_problem_and_no_exception(url: str, tmp_path: Path) -> None:
     assert api_health.ask(url).problem
+
+
+def test_the_data_set_of_the_address_is_the_one_that_is_told_of(visit: Open, damaged: ArtifactStore) -> None:
+    books = damaged.publish(
+        Slot("trained_model", "books", "gmf", "cpu"), lambda folder: None, key="k", fingerprint="", facts={}
+    )
+    index = damaged.publish(
+        books.slot.beside("faiss_index"), lambda folder: None, key="k", fingerprint="", parents={"trained_model": books}
+    )
+    damaged.point("serving", index, {})
+    assert "**gmf** (cpu) is served since" in text(visit(damaged, "operations", data="books"))
+    assert "**ease** (cpu) is served since" in text(visit(damaged, "operations", data="tiny"))
+    assert {store.data: store.served for store in indices.index_versions(damaged.root) if store.served} == {
+        "books": True,
+        "tiny": True,
+    }
+
+
+def test_a_store_of_the_earlier_layout_is_a_sentence_and_no_page(visit: Open, tmp_path: Path) -> None:
+    latest = tmp_path / "trained_model" / "ease" / "cpu" / "LATEST"
+    latest.parent.mkdir(parents=True)
+    latest.touch()
+    store = ArtifactStore(tmp_path / "empty")
+    store.root = tmp_path
+    app = visit(store, "leaderboard")
+    assert "materialize again" in app.error[0].value
+    assert not app.title
