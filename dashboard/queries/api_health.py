@@ -172,9 +172,11 @@ def _gauge(exposition: str, name: str) -> int | None:
 
 
 def _get(url: str) -> tuple[int, str]:
-    """Status and body. Raises OSError where nobody answers in time."""
+    """Status and body, asked with MOVIEREC_API_KEY if that is set. Raises OSError where nobody answers in time."""
+    key = os.environ.get("MOVIEREC_API_KEY", "")
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
             return answer.status, answer.read(MOST_BYTES).decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         return error.code, error.read(MOST_BYTES).decode("utf-8", "replace")

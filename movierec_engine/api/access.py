@@ -1,53 +1,54 @@
-"""Who may ask what, and how often: API keys from the environment and a rate limit for each client."""
+"""Who may ask what, and how often: the scopes of API keys, and a rate limit for each client."""
 
 import hmac
 import math
-import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 from flask import Request
 
 from movierec_engine.api.errors import ApiError
-from movierec_engine.errors import ConfigError
+from movierec_engine.api.keys import OPEN, SCOPES
 
-KEYS_VARIABLE = "MOVIEREC_API_KEYS"
-SHORTEST_KEY = 16
 _MOST_CLIENTS = 10_000
 """Clients whose rate is remembered; the one that asked longest ago is forgotten first."""
 
 
 class ApiKeys:
-    """Keys of which one is needed for endpoints that write; none are needed where none are set."""
+    """Keys and the scope of each, as `keys_of_environment` gives them."""
 
-    def __init__(self, keys: Iterable[str] = ()) -> None:
-        self._keys = [key.encode() for key in keys]
-        if any(len(key) < SHORTEST_KEY for key in self._keys):
-            raise ConfigError(f"{KEYS_VARIABLE} has a key of fewer than {SHORTEST_KEY} characters; use longer ones")
+    def __init__(self, scopes: Mapping[str, str] | None = None) -> None:
+        self._scopes = [(key.encode(), SCOPES.index(scope)) for key, scope in (scopes or {}).items()]
 
-    @classmethod
-    def of_environment(cls) -> "ApiKeys":
-        """The keys in MOVIEREC_API_KEYS, separated by commas."""
-        return cls(key.strip() for key in os.environ.get(KEYS_VARIABLE, "").split(",") if key.strip())
+    def require(self, request: Request, scope: str) -> None:
+        """Raise an ApiError 401 for a request without a key of ours, 403 for one whose key does not reach so far.
 
-    def require(self, request: Request) -> None:
-        """Raise an ApiError 401 unless the request carries one of the keys, if there are any."""
-        if self._keys and not self.given(request):
+        Nothing is needed for OPEN, nor where there are no keys.
+        """
+        if scope == OPEN or not self._scopes:
+            return
+        given = self._given(request)
+        if given is None:
             raise ApiError(
                 401,
-                "this needs an API key; send it as Authorization: Bearer KEY",
+                f"this needs an API key of scope {scope}; send it as Authorization: Bearer KEY",
                 "Authorization",
                 {"WWW-Authenticate": 'Bearer realm="movierec"'},
             )
+        if given < SCOPES.index(scope):
+            raise ApiError(
+                403, f"this needs an API key of scope {scope}, and the one sent has {SCOPES[given]}", "Authorization"
+            )
 
-    def given(self, request: Request) -> bool:
-        """Whether the request carries one of the keys, compared in a time that says nothing about them."""
+    def _given(self, request: Request) -> int | None:
+        """The place in SCOPES of the key that a request carries; all are compared, in a time that says nothing."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        offered = (token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")).encode()
-        matches = [hmac.compare_digest(offered, key) for key in self._keys]
-        return any(matches)
+        sent = token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")
+        offered = sent.encode("latin-1", "replace")
+        found = [scope for key, scope in self._scopes if hmac.compare_digest(offered, key)]
+        return max(found, default=None)
 
 
 class RateLimit:

@@ -16,11 +16,13 @@ from movierec_engine.api.envelope import ENDPOINT, Envelope
 from movierec_engine.api.errors import register_error_answers
 from movierec_engine.api.experiment import Trial
 from movierec_engine.api.inference import InferenceService, about
+from movierec_engine.api.keys import keys_of_environment
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.metrics import Metrics
 from movierec_engine.api.movies import MovieService
 from movierec_engine.api.openapi import describe
 from movierec_engine.api.people import People
+from movierec_engine.api.proxies import behind_proxies
 from movierec_engine.api.reading import MAX_BODY_BYTES
 from movierec_engine.api.recommending import Recommending
 from movierec_engine.api.releases import Releases, Snapshot
@@ -90,13 +92,14 @@ def create_app(
             "body_bytes": MAX_BODY_BYTES,
         },
     }
-    keys = ApiKeys.of_environment()
+    keys = ApiKeys(keys_of_environment())
     unlimited = frozenset(["static", *(one.name for one in endpoints if not one.limited)])
     _register_beginning(app, RateLimit(limits.rate_limit, limits.rate_burst), unlimited)
     register_error_answers(app)
     register_assets(app)
     register(app, endpoints, limits, keys)
-    app.wsgi_app = Envelope(app.wsgi_app, metrics, limits.cors_origins)  # type: ignore[method-assign]
+    enveloped = Envelope(app.wsgi_app, metrics, limits.cors_origins)
+    app.wsgi_app = behind_proxies(enveloped, limits.trusted_proxies, limits.prefix)  # type: ignore[method-assign, assignment]
     app.extensions["movierec"] = {"endpoints": endpoints, "releases": releases, "metrics": metrics, "live": live}
     weakref.finalize(app, live.close)
     if watch:

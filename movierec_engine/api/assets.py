@@ -41,4 +41,9 @@ def register_assets(app: Flask) -> None:
 
     @app.template_global()
     def asset(name: str) -> str:
-        return f"/static/{name}?v={known[name].tag}"
+        return f"{root()}/static/{name}?v={known[name].tag}"
+
+    @app.template_global()
+    def root() -> str:
+        """The path below which a proxy shows this server, or ""."""
+        return request.script_root

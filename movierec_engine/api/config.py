@@ -9,6 +9,7 @@ from movierec_engine.experiments import ExperimentConfig
 FOLLOW = ("promoted", "latest")
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus_client lets the workers of one server share their counters; read when it is imported."""
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 
 
@@ -18,6 +19,12 @@ class ServingConfig:
 
     host: str = "127.0.0.1"
     port: int = 5000
+    public_without_keys: bool = False
+    """Whether to listen on an address that others can reach though MOVIEREC_API_KEYS names no key."""
+    trusted_proxies: int = 0
+    """Proxies before the server whose X-Forwarded-For, -Proto, -Host and -Prefix are believed; 0 believes none."""
+    prefix: str = ""
+    """The path below which a proxy shows the server, such as /movies; empty for none."""
     workers: int = 0
     """Server processes; 0 takes one for each core, at most 4."""
     threads: int = 4
@@ -53,13 +60,15 @@ class ServingConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
             raise ConfigError(f"serving.port={self.port} must be from 1 to 65535")
-        if self.workers < 0:
-            raise ConfigError(f"serving.workers={self.workers} must be at least 0")
+        if not _PREFIX.fullmatch(self.prefix):
+            raise ConfigError(
+                f"serving.prefix={self.prefix!r} must be a path such as /movies, without a slash at its end"
+            )
         if self.follow not in FOLLOW:
             raise ConfigError(f"serving.follow={self.follow!r} must be {' or '.join(FOLLOW)}")
         if not 0 < self.follow_seconds <= 60:
             raise ConfigError(f"serving.follow_seconds={self.follow_seconds} must be above 0 and at most 60")
-        for name in ("rate_limit", "remembered_lists"):
+        for name in ("workers", "trusted_proxies", "rate_limit", "remembered_lists"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"serving.{name}={getattr(self, name)} must be at least 0")
         for name in (

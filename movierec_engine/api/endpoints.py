@@ -9,6 +9,7 @@ from flask import Flask, Response, request
 
 from movierec_engine.api.access import ApiKeys
 from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.keys import OPEN, READ
 from movierec_engine.api.parameters import parameters_of
 from movierec_engine.api.reading import read
 from movierec_engine.api.rendering import json_response
@@ -32,8 +33,10 @@ class Endpoint:
     schema: str | None = None
     """The name of the answer's schema, of schemas.py; None for what is not JSON."""
     content: str = JSON
-    needs_key: bool = False
-    """Whether an API key is asked for where the server has any."""
+    scope: str = OPEN
+    """The scope of the API key that is asked for where the server has any."""
+    of_people: Callable[[Any], bool] | None = None
+    """Of a typed request to an OPEN endpoint: whether its answer tells of a person, so that a key to READ is needed."""
     limited: bool = True
     """Whether the rate limit holds."""
 
@@ -88,9 +91,11 @@ def register(app: Flask, endpoints: Sequence[Endpoint], limits: ServingConfig, k
 def _view(endpoint: Endpoint, limits: ServingConfig, keys: ApiKeys) -> Callable[..., Response]:
     def view(**path: str) -> Response:
         asked = request._get_current_object()  # type: ignore[attr-defined]
-        if endpoint.needs_key:
-            keys.require(asked)
-        answer = endpoint.answer(read(endpoint.asks, asked, path, limits))
+        keys.require(asked, endpoint.scope)
+        typed = read(endpoint.asks, asked, path, limits)
+        if endpoint.of_people and endpoint.of_people(typed):
+            keys.require(asked, READ)
+        answer = endpoint.answer(typed)
         return answer if isinstance(answer, Response) else json_response(answer)
 
     return view

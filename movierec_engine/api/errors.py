@@ -13,6 +13,7 @@ from movierec_engine.feedback import FeedbackError, LogBusy
 CODES = {
     400: "bad_request",
     401: "key_needed",
+    403: "scope_needed",
     404: "not_found",
     405: "method_not_allowed",
     409: "conflict",
@@ -27,6 +28,8 @@ CODES = {
 
 PAGES = {
     400: ("That address does not fit", "Something in it is not as it must be."),
+    401: ("That is not for everybody", "An API key is needed for it."),
+    403: ("That is not for everybody", "Another API key is needed for it."),
     404: ("There is no such page", "The address may be mistyped, or what it named is gone."),
     405: ("That is not possible here", "The address is right, but not for what was asked of it."),
     429: ("A moment, please", "There were too many requests from here."),

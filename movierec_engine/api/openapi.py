@@ -10,6 +10,7 @@ from movierec_engine import __version__
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.endpoints import JSON, Endpoint
 from movierec_engine.api.errors import CODES
+from movierec_engine.api.keys import OPEN
 from movierec_engine.api.parameters import Parameter, parameters_of
 from movierec_engine.api.reading import WITH_BODY
 from movierec_engine.api.schemas import SCHEMAS
@@ -23,6 +24,7 @@ _PATH_PARAMETER = re.compile(r"<(\w+)>")
 _MEANINGS = {
     400: "A parameter is malformed, missing or unknown.",
     401: "The API key is missing or wrong.",
+    403: "The API key's scope does not reach so far.",
     404: "What is asked for is not there.",
     409: "The idempotency key was used before, for something else or for what was undone or erased since.",
     413: "The body is too large.",
@@ -47,11 +49,16 @@ def describe(endpoints: Iterable[Endpoint], limits: ServingConfig) -> Described:
             "version": __version__,
             "summary": "Movie recommendations, and what they come from.",
         },
+        "servers": [{"url": limits.prefix or "/"}],
         "paths": paths,
         "components": {
             "schemas": SCHEMAS,
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "One of the server's keys."}
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key of the scope that is needed, if the server has any keys.",
+                }
             },
         },
     }
@@ -90,8 +97,10 @@ def _operation(endpoint: Endpoint, method: str, limits: ServingConfig) -> Descri
     }
     if in_body:
         operation["requestBody"] = _body(endpoint, [one for one in known if one.where == "query"], limits)
-    if endpoint.needs_key:
+    if endpoint.scope != OPEN:
         operation["security"] = [{"key": []}]
+    elif endpoint.of_people:
+        operation["security"] = [{}, {"key": []}]  # without a key, too, for what is no person's
     return operation
 
 
@@ -125,8 +134,8 @@ def _schema(one: Parameter, limits: ServingConfig) -> Described:
 def _responses(endpoint: Endpoint, method: str) -> Described:
     known = parameters_of(endpoint.asks)
     statuses = {400}
-    if endpoint.needs_key:
-        statuses.add(401)
+    if endpoint.scope != OPEN or endpoint.of_people:
+        statuses |= {401, 403}
     if endpoint.limited:
         statuses.add(429)
     if method in WITH_BODY:

@@ -12,6 +12,7 @@ from typing import Any
 from werkzeug.serving import is_running_from_reloader
 
 from movierec_engine.api.config import METRICS_VARIABLE, ServingConfig
+from movierec_engine.api.keys import KEYS_VARIABLE, keys_of_environment
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError, MovierecError
 
@@ -27,10 +28,16 @@ def serve(
 
     data_dir: a MovieLens folder whose titles replace those that the indices carry.
 
-    Raises ConfigError for debug on an address that others can reach, MovierecError when the port is in use.
+    Raises ConfigError for debug or for no API keys on an address that others can reach, MovierecError when the port is
+    in use.
     """
     if debug and not _is_loopback(serving.host):
         raise ConfigError(f"--debug lets anybody who reaches {serving.host} run code; use --host 127.0.0.1 with it")
+    if not (keys_of_environment() or serving.public_without_keys or _is_loopback(serving.host)):
+        raise ConfigError(
+            f"everybody who reaches {serving.host} could read people's histories and erase them; set {KEYS_VARIABLE}, "
+            "listen on --host 127.0.0.1, or say serving.public_without_keys=true"
+        )
     if not is_running_from_reloader():  # whose parent holds the port
         _require_free(serving.host, serving.port)
     titles = _titles(data_dir) if data_dir else None
@@ -50,21 +57,21 @@ def serve(
 def store_to_serve(model_dir: Path, default: Path) -> tuple[Path, str | None]:
     """The artifact store that a `--model-dir` means, and a sentence where it is not the folder itself.
 
-    A folder of training checkpoints, or one that is not there, stands for the default store, if that has indices.
+    A folder of training checkpoints stands for the default store, if that has indices; the default store itself may
+    still be to come.
 
-    Raises MovierecError for a folder of checkpoints when there is no store either.
+    Raises MovierecError for a folder that is not there, and for one of checkpoints when there is no store either.
     """
-    checkpoints = any(model_dir.glob("*.pt"))
-    if (model_dir / INDICES).is_dir() or (model_dir.is_dir() and not checkpoints):
+    if not model_dir.is_dir():
+        if model_dir == default:
+            return model_dir, None
+        raise MovierecError(f"{model_dir} is not there; give the folder of an artifact store, such as {default}")
+    if (model_dir / INDICES).is_dir() or not any(model_dir.glob("*.pt")):
         return model_dir, None
-    what = "holds training checkpoints, not indices" if checkpoints else "is not there"
+    what = f"{model_dir} holds training checkpoints, not indices"
     if (default / INDICES).is_dir():
-        return default, f"{model_dir} {what}; serving from the artifact store {default} instead"
-    if checkpoints:
-        raise MovierecError(
-            f"{model_dir} {what}; run `movierec demo` or `movierec train`, then `movierec serve --model-dir artifacts`"
-        )
-    return model_dir, None
+        return default, f"{what}; serving from the artifact store {default} instead"
+    raise MovierecError(f"{what}; run `movierec demo` or `movierec train`, then `movierec serve --model-dir artifacts`")
 
 
 def worker_count(serving: ServingConfig) -> int:

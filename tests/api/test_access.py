@@ -11,8 +11,11 @@ from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.endpoints import Answer, Topic, register
 from movierec_engine.api.errors import ApiError, register_error_answers
+from movierec_engine.api.keys import READ, SCOPES, keys_of_environment
+from movierec_engine.api.parameters import Identifier, parameter
 from movierec_engine.errors import ConfigError
 from movierec_engine.store import ArtifactStore
+from worlds import Publish
 
 KEY, OTHER = "correct-horse-battery", "another-key-that-is-long"
 
@@ -22,37 +25,96 @@ class Nothing:
     pass
 
 
-def guarded(keys: ApiKeys) -> FlaskClient:
-    app, topic = Flask("test"), Topic("test")
+@dataclass(frozen=True, kw_only=True)
+class Somebody:
+    user_id: int | None = parameter(Identifier(), "A user.", default=None)
 
-    @topic.endpoint("/write", Nothing, methods=("POST",), needs_key=True)
-    def write(asked: Nothing) -> Answer:
-        """Writes."""
-        return {"written": True}
+
+def guarded(keys: ApiKeys) -> FlaskClient:
+    """An application with one endpoint a scope, and one that tells of a person where one is named."""
+    app, topic = Flask("test"), Topic("test")
+    for scope in SCOPES:
+
+        def answer(asked: Nothing) -> Answer:
+            """Answers."""
+            return {"answered": True}
+
+        answer.__name__ = scope
+        topic.endpoint(f"/{scope}", Nothing, methods=("POST",), scope=scope)(answer)
+
+    @topic.endpoint("/list", Somebody, of_people=lambda asked: asked.user_id is not None)
+    def recommended(asked: Somebody) -> Answer:
+        """Answers."""
+        return {"answered": True}
 
     register(app, topic.endpoints, ServingConfig(), keys)
     register_error_answers(app)
     return app.test_client()
 
 
-def test_a_key_is_needed_for_what_writes_once_there_are_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert guarded(ApiKeys()).post("/write", json={}).status_code == 200
+def test_without_keys_everything_is_open() -> None:
+    client = guarded(ApiKeys())
+    assert {client.post(f"/{scope}", json={}).status_code for scope in SCOPES} == {200}
+
+
+def test_a_request_without_a_key_of_ours_is_told_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOVIEREC_API_KEYS", f"{KEY}, {OTHER}")
-    client = guarded(ApiKeys.of_environment())
-    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": KEY}, {"X-API-Key": "wrông"}):
-        response = client.post("/write", json={}, headers=headers)
-        assert response.status_code == 401
-        assert response.json["error"]["code"] == "key_needed"
-        assert response.headers["WWW-Authenticate"].startswith("Bearer")
-        assert KEY not in response.text
+    client = guarded(ApiKeys(keys_of_environment()))
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": KEY}, {"X-API-Key": "wr\u00f4ng"}):
+        assert client.post("/open", json={}, headers=headers).status_code == 200
+        for scope in SCOPES[1:]:
+            response = client.post(f"/{scope}", json={}, headers=headers)
+            assert response.status_code == 401
+            assert response.json["error"]["code"] == "key_needed"
+            assert f"scope {scope}" in response.json["error"]["message"]
+            assert response.headers["WWW-Authenticate"].startswith("Bearer")
+            assert KEY not in response.text
     for headers in ({"Authorization": f"Bearer {KEY}"}, {"X-API-Key": OTHER}):
-        assert client.post("/write", json={}, headers=headers).status_code == 200
+        assert client.post("/admin", json={}, headers=headers).status_code == 200, "no scope: an admin's"
 
 
-def test_a_short_key_is_refused_without_being_shown() -> None:
-    with pytest.raises(ConfigError, match="fewer than 16") as caught:
-        ApiKeys(["hunter2"])
-    assert "hunter2" not in str(caught.value)
+def test_a_key_may_do_what_its_scope_and_those_before_it_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {scope: f"{scope}-key=of-this-server==" for scope in SCOPES[1:]}
+    monkeypatch.setenv("MOVIEREC_API_KEYS", ",".join(f"{scope}={key}" for scope, key in keys.items()))
+    client = guarded(ApiKeys(keys_of_environment()))
+    for own, key in keys.items():
+        for scope in SCOPES:
+            response = client.post(f"/{scope}", json={}, headers={"X-API-Key": key})
+            allowed = SCOPES.index(scope) <= SCOPES.index(own)
+            assert response.status_code == (200 if allowed else 403)
+            assert allowed or response.json["error"]["code"] == "scope_needed"
+            assert key not in response.text
+
+
+def test_a_list_of_a_person_needs_a_key_and_one_of_nobody_does_not() -> None:
+    client = guarded(ApiKeys({KEY: READ}))
+    assert client.get("/list").status_code == 200
+    assert client.get("/list?user_id=1").status_code == 401
+    assert client.get("/list?user_id=1", headers={"X-API-Key": KEY}).status_code == 200
+
+
+def test_with_keys_nothing_of_people_and_of_the_operation_is_open(
+    store: ArtifactStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish()
+    monkeypatch.setenv("MOVIEREC_API_KEYS", f"read={KEY}")
+    client = create_app(store.root).test_client()
+    for path in ("/api/users/1", "/api/recommend?user_id=1", "/metrics", "/api/experiments"):
+        assert client.get(path).status_code == 401, path
+        assert client.get(path, headers={"X-API-Key": KEY}).status_code == 200, path
+    assert client.post("/api/batch-recommend", json={"user_ids": [1]}).status_code == 401
+    for path in ("/", "/docs", "/api/health", "/api/ready", "/api/recommend?history=10", "/api/movie/10"):
+        assert client.get(path).status_code == 200, path
+
+
+@pytest.mark.parametrize(("key", "why"), [("hunter2", "fewer than 16"), ("schl\u00fcssel-der-lang-ist", "use ASCII")])
+def test_a_key_that_cannot_be_used_is_refused_without_being_shown(
+    key: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOVIEREC_API_KEYS", f"read={key}")
+    with pytest.raises(ConfigError, match=why) as caught:
+        keys_of_environment()
+    assert key not in str(caught.value)
 
 
 def test_a_client_may_send_a_burst_and_then_its_rate() -> None:
@@ -114,6 +176,9 @@ def test_every_answer_has_security_headers(client: FlaskClient) -> None:
         {"rate_limit": -1.0},
         {"models_in_memory": 0},
         {"follow_seconds": 0.0},
+        {"trusted_proxies": -1},
+        {"prefix": "movies"},
+        {"prefix": "/movies/"},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, object]) -> None:

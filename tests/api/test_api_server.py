@@ -156,13 +156,21 @@ def test_a_folder_of_checkpoints_stands_for_the_artifact_store(
     (tmp_path / "checkpoints" / "ncf_best.pt").touch()
     with pytest.raises(MovierecError, match="training checkpoints"):
         store_to_serve(tmp_path / "checkpoints", store.root)
-    assert store_to_serve(tmp_path / "new", store.root) == (tmp_path / "new", None), "may be filled later"
     publish()
-    for given in ("checkpoints", "new"):
-        chosen, notice = store_to_serve(tmp_path / given, store.root)
-        assert chosen == store.root
-        assert str(store.root) in str(notice)
+    chosen, notice = store_to_serve(tmp_path / "checkpoints", store.root)
+    assert chosen == store.root
+    assert str(store.root) in str(notice)
     assert store_to_serve(store.root, tmp_path / "new") == (store.root, None)
+
+
+def test_a_folder_that_is_not_there_is_an_error_unless_it_is_the_default(
+    store: ArtifactStore, publish: Publish
+) -> None:
+    publish()
+    with pytest.raises(MovierecError, match="modles is not there; give the folder of an artifact store"):
+        store_to_serve(store.root.with_name("modles"), store.root)
+    new = store.root.with_name("artifacts")
+    assert store_to_serve(new, new) == (new, None), "may be filled later"
 
 
 def test_serving_settings_come_from_the_command_line_and_wrong_ones_are_refused() -> None:
@@ -220,6 +228,7 @@ def test_answering_imports_no_torch(store: ArtifactStore, publish: Publish) -> N
 
 
 def test_a_port_in_use_is_named(store: ArtifactStore) -> None:
+    store.root.mkdir()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -230,8 +239,23 @@ def test_a_port_in_use_is_named(store: ArtifactStore) -> None:
     assert result.stderr.splitlines()[-1].startswith(f"error: cannot listen on 127.0.0.1:{port}")
 
 
+def test_a_public_address_needs_keys_or_an_explicit_word(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MOVIEREC_API_KEYS", raising=False)
+    with pytest.raises(ConfigError, match="could read people's histories and erase them; set MOVIEREC_API_KEYS"):
+        serve(store.root, ServingConfig(host="0.0.0.0"))
+    with socket.socket() as taken:  # so that whoever gets past the check ends at the port
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(MovierecError, match="cannot listen"):
+            serve(store.root, ServingConfig(host="0.0.0.0", port=port, public_without_keys=True))
+        monkeypatch.setenv("MOVIEREC_API_KEYS", "a-key-of-this-server")
+        with pytest.raises(MovierecError, match="cannot listen"):
+            serve(store.root, ServingConfig(host="0.0.0.0", port=port))
+
+
 def test_debug_is_refused_on_a_public_address(store: ArtifactStore) -> None:
-    with pytest.raises(ConfigError, match="127"):
+    with pytest.raises(ConfigError, match="lets anybody"):
         serve(store.root, ServingConfig(host="0.0.0.0"), debug=True)
 
 

@@ -7,6 +7,7 @@ from flask import Response, request
 
 from movierec_engine.api.endpoints import Answer, Topic
 from movierec_engine.api.inference import InferenceService
+from movierec_engine.api.keys import READ
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.metrics import EXPOSITION, Metrics
 from movierec_engine.api.openapi import EXAMPLES_AT
@@ -33,7 +34,7 @@ def operations(
             body["feedback"] = live.health(service.served().lineage.data_set)
         return json_response(body, status)
 
-    @topic.endpoint("/metrics", NoParameters, content="text/plain", limited=False)
+    @topic.endpoint("/metrics", NoParameters, content="text/plain", scope=READ, limited=False)
     def prometheus(asked: NoParameters) -> Answer:
         """Counters and latencies of all workers, in Prometheus' text format."""
         return Response(metrics.exposition(), content_type=EXPOSITION)
@@ -49,7 +50,7 @@ def operations(
 
         Its examples ask the server at the address by which the reader found it.
         """
-        address = request.host_url.rstrip("/") if request.host else EXAMPLES_AT
+        address = request.url_root.rstrip("/") if request.host else EXAMPLES_AT
         return page("docs.html.j2", here="docs", api=described(), examples_at=EXAMPLES_AT, address=address)
 
     return topic

@@ -1,5 +1,5 @@
 // The API as the pages use it. A refusal is a Refusal whose message is the API's own sentence.
-import { askForKey } from "./dom.js";
+import { askForKey, ROOT } from "./dom.js";
 
 export class Refusal extends Error {
   constructor(status, message) {
@@ -8,10 +8,30 @@ export class Refusal extends Error {
   }
 }
 
+const KEY = "movierec.key";
+let asking = null;
+
+/** Where the server wants an API key it is asked for once, and kept until the browser's tab is closed. */
 async function ask(path, options = {}) {
+  const sent = sessionStorage.getItem(KEY);
+  try {
+    return await answered(path, options, sent);
+  } catch (error) {
+    if (error.status !== 401 && error.status !== 403) throw error;
+    if (sessionStorage.getItem(KEY) === sent) {
+      asking ??= askForKey(sent ? `That key does not do: ${error.message}` : error.message).finally(() => (asking = null));
+      const given = await asking;
+      if (!given) throw error;
+      sessionStorage.setItem(KEY, given);
+    }
+    return answered(path, options, sessionStorage.getItem(KEY));
+  }
+}
+
+async function answered(path, { headers, ...options }, secret) {
   let answer;
   try {
-    answer = await fetch(path, { headers: { Accept: "application/json" }, ...options });
+    answer = await fetch(ROOT + path, { headers: { Accept: "application/json", ...headers, ...(secret && { Authorization: `Bearer ${secret}` }) }, ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refusal(0, "The server cannot be reached. Is it running?");
@@ -30,7 +50,7 @@ function post(path, body, { headers = {}, ...options } = {}) {
   return ask(path, {
     method: "POST",
     body: JSON.stringify(body),
-    headers: { Accept: "application/json", "Content-Type": "application/json", ...headers },
+    headers: { "Content-Type": "application/json", ...headers },
     ...options,
   });
 }
@@ -83,32 +103,21 @@ export async function recommend(request, signal) {
   };
 }
 
-const KEY = "movierec.key";
-
 /** Record what a person did, and promise what takes it back; sent once more under the same idempotency key where no
  * answer came, so that it counts once. */
 export async function feedback(event) {
   const once = key();
-  await withKey((headers) => post("/api/feedback", event, { headers: { "Idempotency-Key": once, ...headers } }));
+  await again(() => post("/api/feedback", event, { headers: { "Idempotency-Key": once } }));
   const address = `/api/feedback?${new URLSearchParams({ user_id: event.user_id, key: once })}`;
-  return () => withKey((headers) => ask(address, { method: "DELETE", headers: { Accept: "application/json", ...headers } }));
+  return () => again(() => ask(address, { method: "DELETE" }));
 }
 
-/** Send, and once more where no answer came. Where the server wants an API key it is asked for, and kept until the browser's
- * tab is closed. */
-async function withKey(action) {
-  const send = () => {
-    const secret = sessionStorage.getItem(KEY);
-    return action(secret ? { Authorization: `Bearer ${secret}` } : {});
-  };
+/** Send, and once more where no answer came. */
+async function again(send) {
   try {
     return await send();
   } catch (error) {
-    if (error.status === 401) {
-      const given = await askForKey(sessionStorage.getItem(KEY) ? "That key is not one of this server's." : "This server records feedback for those who have a key alone.");
-      if (!given) throw error;
-      sessionStorage.setItem(KEY, given);
-    } else if (error.status !== 0 && error.status !== 503) throw error;
+    if (error.status !== 0 && error.status !== 503) throw error;
     return send();
   }
 }

@@ -2,6 +2,9 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+/** The path below which a proxy shows this server, or "". */
+export const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+
 /** An element: h("a", { href: "/", class: "title", onclick: f }, "text", child). Null children are left out. */
 export function h(tag, properties = {}, ...children) {
   return fill(document.createElement(tag), properties, children);

@@ -1,5 +1,5 @@
 // A movie's page: the rating that this browser keeps.
-import { toast } from "./dom.js";
+import { ROOT, toast } from "./dom.js";
 import "./movies.js";
 import * as taste from "./taste.js";
 
@@ -21,7 +21,7 @@ function show() {
 
 stars.addEventListener("rate", (event) => {
   taste.rate(movie, event.detail);
-  toast(event.detail ? "Kept. Your list has changed." : "Rating taken back.", { action: { label: "See your list", run: () => location.assign("/discover") } });
+  toast(event.detail ? "Kept. Your list has changed." : "Rating taken back.", { action: { label: "See your list", run: () => location.assign(`${ROOT}/discover`) } });
 });
 taste.onChange(show);
 show();

@@ -1,9 +1,9 @@
 // Movies as cards, rows and suggestions: every title is set as text.
-import { cross, h } from "./dom.js";
+import { cross, h, ROOT } from "./dom.js";
 import "./poster.js";
 import "./stars.js";
 
-export const address = (movie) => `/movies/${movie.movie_id}`;
+export const address = (movie) => `${ROOT}/movies/${movie.movie_id}`;
 
 export const named = (movie) => (movie.year ? `${movie.title} (${movie.year})` : movie.title);
 
