@@ -109,11 +109,11 @@ def found(of_parts: Iterable[tuple[NDArray[np.int64], Scoring]], heldout: HeldOu
             users = having[start : start + _BLOCK]
             wanted = relevant[users]
             scores = np.where(seen[users].toarray(), np.float32(-np.inf), scoring(users))
-            ranks, _ = rank_block(scores, wanted, len(items))
+            ranks, tied, _ = rank_block(scores, wanted, len(items))
             row, counts = np.repeat(np.arange(len(users)), np.diff(wanted.indptr)), np.diff(wanted.indptr)
             others = len(items) - np.asarray((seen[users] + wanted.astype(np.bool_)).sum(axis=1)).ravel()
             both = (counts * others).astype(np.float64)
-            right[users] += auc(row, ranks, counts, others) * both
+            right[users] += auc(row, ranks, tied, counts, others) * both
             pairs[users] += both
             gain[users] += ndcg(_hits(row, ranks, len(users)), counts, K)
             parts[users] += 1

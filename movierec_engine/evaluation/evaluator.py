@@ -68,7 +68,7 @@ class Evaluator:
         for name in self.metric_names:
             metric, _, depth = name.partition("@")
             if metric == AUC:
-                per_user[name] = auc(rankings.row, rankings.rank, rankings.relevant, rankings.irrelevant)
+                per_user[name] = auc(rankings.row, rankings.rank, rankings.tied, rankings.relevant, rankings.irrelevant)
             elif metric in _OVERALL:
                 overall[name] = _OVERALL[metric](rankings.lists, len(model.items), int(depth))
             elif (values := _of_users(metric, rankings, int(depth))) is not None:

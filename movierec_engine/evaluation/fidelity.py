@@ -240,7 +240,7 @@ def ndcg_of_scores(scores: Scores, seen: sparse.csr_matrix, relevant: sparse.csr
     item.
     """
     scores[seen.nonzero()] = -np.inf
-    rank, _ = rank_block(scores, relevant, DEPTH, deep=False)
+    rank = rank_block(scores, relevant, DEPTH, deep=False).rank
     count = np.diff(relevant.indptr)
     row, found = np.repeat(np.arange(len(count)), count), rank > 0
     hits = np.zeros((len(count), DEPTH), dtype=np.bool_)

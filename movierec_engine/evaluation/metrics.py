@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-METRICS_VERSION = 1
+METRICS_VERSION = 2
 
 Hits = NDArray[np.bool_]
 Counts = NDArray[np.int64]
@@ -59,12 +59,15 @@ def reciprocal_rank(hits: Hits, relevant: Counts, k: int) -> PerUser:
     return np.where(shown.any(axis=1), 1 / (shown.argmax(axis=1) + 1), 0.0)
 
 
-def auc(user: NDArray[np.int64], rank: NDArray[np.int32], relevant: Counts, irrelevant: Counts) -> PerUser:
-    """|pairs of a relevant and an irrelevant item that are in the right order| / |pairs|, over the whole ranking.
+def auc(
+    user: NDArray[np.int64], rank: NDArray[np.int32], tied: NDArray[np.int32], relevant: Counts, irrelevant: Counts
+) -> PerUser:
+    """(|pairs of a relevant and an irrelevant item in the right order| + |tied pairs| / 2) / |pairs|, of all ranks.
 
-    The area under the ROC curve of one user (Hanley and McNeil 1982; Rendle et al. 2009). A tie, and a relevant item
-    that is not recommended, counts as a wrong order; a user for whom every item is relevant has no pair and gets 0.
-    user: int64 [m], row of each relevant item in ascending order. rank: int32 [m], its rank, 0 if not recommended.
+    The area under the ROC curve of one user (Hanley and McNeil 1982; Rendle et al. 2009). A relevant item that is not
+    recommended is in the wrong order with all others; a user for whom every item is relevant has no pair and gets 0.
+    user: int64 [m], row of each relevant item in ascending order. rank: int32 [m], its rank with ties against it, 0 if
+    not recommended. tied: int32 [m], how many irrelevant items have its score.
     relevant, irrelevant: int64 [n_users], how many items of each kind are ranked.
     """
     own = user[rank > 0]
@@ -72,7 +75,7 @@ def auc(user: NDArray[np.int64], rank: NDArray[np.int32], relevant: Counts, irre
     place = np.arange(len(own)) - (np.cumsum(count) - count)[own]
     ranks = np.sort(own << 32 | rank[rank > 0]) & 0xFFFFFFFF  # of each user in ascending order
     before = ranks - 1 - place  # irrelevant items that stand before the relevant one
-    right = np.bincount(own, weights=irrelevant[own] - before, minlength=len(relevant))
+    right = np.bincount(own, weights=irrelevant[own] - before + tied[rank > 0] / 2, minlength=len(relevant))
     pairs = relevant * irrelevant
     return np.asarray(np.divide(right, pairs, out=np.zeros(len(pairs)), where=pairs > 0))
 

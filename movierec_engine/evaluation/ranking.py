@@ -4,6 +4,9 @@ numpy sorts a row of scores about as fast as the top of it is found, so the rank
 than the lists.
 """
 
+from functools import partial
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -17,16 +20,25 @@ _FEW = 3
 """Up to so many relevant items a user, comparing each with all scores is cheaper than sorting the scores."""
 
 
-def rank_block(
-    scores: Scores, relevant: sparse.csr_matrix, depth: int, deep: bool = True
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Rank a block of users.
+class RankedBlock(NamedTuple):
+    """A block of b users, ranked.
+
+    rank: int32 [nnz], from 1, of the relevant items; 0 where an item is not recommended.
+    tied: int32 [nnz], how many irrelevant items have the same score; 0 for all unless the ranking was deep.
+    lists: int32 [b, depth], the best items, -1 where a list has ended.
+    """
+
+    rank: NDArray[np.int32]
+    tied: NDArray[np.int32]
+    lists: NDArray[np.int32]
+
+
+def rank_block(scores: Scores, relevant: sparse.csr_matrix, depth: int, deep: bool = True) -> RankedBlock:
+    """Rank a block of users; `rank` and `tied` are of the stored entries of `relevant` in their order.
 
     scores: float32 [b, n_items], -inf where an item is not recommended. relevant: CSR [b, n_items], nonzero where
     relevant.
-    Returns ranks int32 [nnz], from 1, of the stored entries of `relevant` in their order, and lists int32 [b, depth] of
-    the best items with -1 where a list has ended. A rank is 0 where the item is not recommended, and also, unless
-    `deep`, where it stands below the depth.
+    A rank is 0 where the item is not recommended, and also, unless `deep`, where it stands below the depth.
 
     Ties count against the model: among equal scores the relevant items stand last. With s the score of a relevant item,
     its rank is 1 + |{j : s_j > s}| + |{irrelevant j : s_j = s}| + |{relevant j : s_j = s, j before it}|. In the lists,
@@ -50,14 +62,19 @@ def rank_block(
     user = np.repeat(np.arange(len(scores)), np.diff(relevant.indptr))
     score = scores[user, relevant.indices]
     ranked = score >= (LOWEST if deep else np.maximum(lowest, LOWEST)[user])
-    ranks = np.zeros(len(user), dtype=np.int32)
+    ranks, tied = np.zeros((2, len(user)), dtype=np.int32)
     if ranked.any():
         user, score = user[ranked], score[ranked]
-        at_least = _count_in_sorted(ascending, user, score) if whole else _count_at_least(scores, user, score)
-        ranks[ranked] = at_least - _after_in_its_tie(user, score)
+        count = partial(_count_in_sorted, ascending) if whole else partial(_count_at_least, scores)
+        at_least, (after, equal) = count(user, score), _relevant_in_its_tie(user, score)
+        ranks[ranked] = at_least - after
+        if deep:
+            with np.errstate(over="ignore"):  # infinity follows the largest number
+                above = np.nextafter(score, np.float32(np.inf))
+            tied[ranked] = at_least - equal - count(user, above)
     if not deep:
         ranks[ranks > depth] = 0
-    return ranks, lists
+    return RankedBlock(ranks, tied, lists)
 
 
 def _best(scores: Scores, lowest: Scores, depth: int) -> NDArray[np.int32]:
@@ -82,12 +99,12 @@ def _best(scores: Scores, lowest: Scores, depth: int) -> NDArray[np.int32]:
 def _count_in_sorted(ascending: Scores, user: NDArray[np.int64], score: Scores) -> NDArray[np.int64]:
     """For each entry how many of its user's sorted scores are at least as high: int64 [n].
 
-    A binary search of all entries at once; each score is among its user's.
+    A binary search of all entries at once.
     """
     n_items = ascending.shape[1]
-    low, high = np.zeros(len(user), dtype=np.int64), np.full(len(user), n_items - 1)
+    low, high = np.zeros(len(user), dtype=np.int64), np.full(len(user), n_items)
     for _ in range(n_items.bit_length()):
-        middle = (low + high) >> 1
+        middle = np.minimum((low + high) >> 1, n_items - 1)
         below = ascending[user, middle] < score
         low, high = np.where(below, middle + 1, low), np.where(below, high, middle)
     return np.asarray(n_items - low)
@@ -103,16 +120,19 @@ def _count_at_least(scores: Scores, user: NDArray[np.int64], score: Scores) -> N
     return counts
 
 
-def _after_in_its_tie(user: NDArray[np.int64], score: NDArray[np.float32]) -> NDArray[np.int64]:
-    """For each entry how many entries of the same user and score come after it: int64 [n]."""
-    after = np.zeros(len(user), dtype=np.int64)
+def _relevant_in_its_tie(
+    user: NDArray[np.int64], score: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each entry how many of the same user and score come after it, and how many there are with it: int64 [n]."""
+    after, equal = np.zeros(len(user), dtype=np.int64), np.ones(len(user), dtype=np.int64)
     bits = (score + 0).view(np.uint32)  # + 0 makes one zero of 0.0 and -0.0
     keys = np.sort(user.astype(np.uint64) << 32 | bits)
     if (keys[1:] != keys[:-1]).all():
-        return after
+        return after, equal
     order = np.lexsort((score, user))
     same = (user[order][1:] == user[order][:-1]) & (score[order][1:] == score[order][:-1])
     group = np.concatenate([[0], np.cumsum(~same)])
-    end = np.cumsum(np.bincount(group))
-    after[order] = end[group] - 1 - np.arange(len(user))
-    return after
+    size = np.bincount(group)
+    after[order] = np.cumsum(size)[group] - 1 - np.arange(len(user))
+    equal[order] = size[group]
+    return after, equal

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.errors import MovierecError
-from movierec_engine.evaluation.ranking import rank_block
+from movierec_engine.evaluation.ranking import RankedBlock, rank_block
 from movierec_engine.models.base import Recommender
 
 _BLOCK_BYTES = 8 * 2**20
@@ -28,6 +28,7 @@ class Rankings:
     lists: int32 [n, depth], recommended items, -1 where a list has ended.
     row: int64 [m], ascending, the row in `users` of each relevant item. item: int32 [m], the relevant items.
     rank: int32 [m], from 1; 0 where the item is not recommended, or below the depth unless the ranking was deep.
+    tied: int32 [m], how many irrelevant items have its score; 0 for all unless the ranking was deep.
     heldout: what was ranked.
     """
 
@@ -36,6 +37,7 @@ class Rankings:
     row: NDArray[np.int64]
     item: NDArray[np.int32]
     rank: NDArray[np.int32]
+    tied: NDArray[np.int32]
     heldout: HeldOut
 
     @property
@@ -121,15 +123,13 @@ def rank_users(model: Recommender, heldout: HeldOut, depth: int, deep: bool) -> 
     blocks = list(_ranked_blocks(model, heldout, users, relevant, depth, deep))
     return Rankings(
         users=users,
-        lists=np.concatenate([lists for _, lists in blocks]),
+        lists=np.concatenate([block.lists for block in blocks]),
         row=np.repeat(np.arange(len(users)), np.diff(relevant.indptr)),
         item=relevant.indices.astype(np.int32),
-        rank=np.concatenate([ranks for ranks, _ in blocks]),
+        rank=np.concatenate([block.rank for block in blocks]),
+        tied=np.concatenate([block.tied for block in blocks]),
         heldout=heldout,
     )
-
-
-_Ranked = tuple[NDArray[np.int32], NDArray[np.int32]]
 
 
 def _ranked_blocks(
@@ -139,10 +139,10 @@ def _ranked_blocks(
     relevant: sparse.csr_matrix,
     depth: int,
     deep: bool,
-) -> Iterator[_Ranked]:
+) -> Iterator[RankedBlock]:
     """`rank_block` of every block of users, in order; threads rank blocks while the next one is scored."""
 
-    def rank(scores: NDArray[np.float32], block: NDArray[np.int64], wanted: sparse.csr_matrix) -> _Ranked:
+    def rank(scores: NDArray[np.float32], block: NDArray[np.int64], wanted: sparse.csr_matrix) -> RankedBlock:
         if heldout.candidates is not None:
             ranked = np.zeros(scores.shape, dtype=np.bool_)
             ranked.ravel()[_places(heldout.candidates[block])] = True
@@ -153,7 +153,7 @@ def _ranked_blocks(
 
     rows = max(1, _BLOCK_BYTES // (4 * relevant.shape[1]))
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-        ahead: deque[Future[_Ranked]] = deque()
+        ahead: deque[Future[RankedBlock]] = deque()
         for start in range(0, len(users), rows):
             block = users[start : start + rows]
             scores = np.ascontiguousarray(model.score(block))

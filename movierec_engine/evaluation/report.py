@@ -97,7 +97,12 @@ def save_tables(evaluation: Evaluation, k_values: tuple[int, ...], folder: Path)
     rankings = evaluation.rankings
     users, items = rankings.heldout.interactions.users, rankings.heldout.interactions.items
     user_id = users.ids[rankings.users]
-    relevant = {"user_id": user_id[rankings.row], "movie_id": items.ids[rankings.item], "rank": rankings.rank}
+    relevant = {
+        "user_id": user_id[rankings.row],
+        "movie_id": items.ids[rankings.item],
+        "rank": rankings.rank,
+        "tied": rankings.tied,
+    }
     row, place = np.nonzero(rankings.lists >= 0)
     lists = {
         "user_id": user_id[row],
@@ -140,10 +145,10 @@ def load_rankings(folder: Path, heldout: HeldOut) -> Rankings:
         shown = np.full((len(evaluated), place.max(initial=1)), -1, dtype=np.int32)
         of_user = np.searchsorted(evaluated, users.index(lists["user_id"].to_numpy()))
         shown[of_user, place - 1] = items.index(lists["movie_id"].to_numpy())
-        rank = ranks["rank"].to_numpy()
+        rank, tied = ranks["rank"].to_numpy(), ranks["tied"].to_numpy()
     except (OSError, KeyError, pa.ArrowException, MovierecError) as error:
         raise StoreError(f"{folder}: its rankings cannot be read ({error}); evaluate the model again") from error
-    return Rankings(evaluated, shown, row, item.astype(np.int32), rank, heldout)
+    return Rankings(evaluated, shown, row, item.astype(np.int32), rank, tied, heldout)
 
 
 def report_table(report: EvaluationReport) -> Table:

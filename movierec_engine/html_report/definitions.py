@@ -11,7 +11,7 @@ METRICS = {
     "map": "precision at the rank of each hit in the first k, summed, / min(k, number of relevant items)",
     "mrr": "1 / rank of the first hit, 0 without one in the first k",
     "auc": "pairs of a relevant and an irrelevant item in the right order / all such pairs, over the whole ranking; a "
-    "tie counts as wrong",
+    "tie counts a half",
     "serendipity": "hits in the first k that are not among the k most popular items that the user could be shown / k",
     "novelty": "mean over the shown items of −log2(share of the users who have the item in train), in bits",
     "average_popularity": "mean over the shown items of the share of the users who have the item in train",
@@ -48,7 +48,7 @@ SPLITS = {
 
 RULES = (
     ("Relevant", "every test interaction of a user; what the user has in the mask is never ranked"),
-    ("Ties", "count against the model: of items with equal scores the relevant ones stand last"),
+    ("Ties", "count against the model, and in auc a half: of items with equal scores the relevant ones stand last"),
     ("Users", "the mean is over users with test items; a user without recommendations counts 0"),
     ("95 % interval", "percentile bootstrap of the mean, users drawn with replacement"),
     (

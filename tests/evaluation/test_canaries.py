@@ -216,7 +216,7 @@ def found(higher: int = 0, recommended: int = 0, blank: int = 0) -> Finding:
     lists[:recommended, 3] = PLANTED.item
     lists[:blank, 4] = PLANTED.blanks[0]
     item = np.full(300, PLANTED.item, dtype=np.int32)
-    return future_item_stays_unknown(Rankings(users, lists, users, item, rank, heldout), PLANTED)
+    return future_item_stays_unknown(Rankings(users, lists, users, item, rank, np.zeros_like(rank), heldout), PLANTED)
 
 
 def test_ranks_that_are_higher_for_holders_are_more_than_chance() -> None:

@@ -61,11 +61,15 @@ def test_known_answers_of_one_list() -> None:
 @given(
     st.lists(st.tuples(st.floats(0, 1, width=16), st.booleans()), min_size=1, max_size=30), st.sets(st.integers(0, 29))
 )
-def test_auc_is_the_share_of_pairs_in_the_right_order(items: list[tuple[float, bool]], dropped: set[int]) -> None:
+def test_auc_is_the_share_of_pairs_in_the_right_order_with_ties_as_a_half(
+    items: list[tuple[float, bool]], dropped: set[int]
+) -> None:
     scores = [-np.inf if n in dropped else score for n, (score, _) in enumerate(items)]
     relevant = [score for score, (_, wanted) in zip(scores, items, strict=True) if wanted]
     others = [score for score, (_, wanted) in zip(scores, items, strict=True) if not wanted]
-    right = sum(good > bad for good in relevant for bad in others)
+    known = [good for good in relevant if good > -np.inf]
+    right = sum((good > bad) + (good == bad) / 2 for good in known for bad in others)
+    tied = [sum(bad == good for bad in others) if good > -np.inf else 0 for good in relevant]
     ranks = [
         0 if good == -np.inf else 1 + sum(bad >= good for bad in others) + sum(r > good for r in relevant)
         for good in relevant
@@ -73,12 +77,17 @@ def test_auc_is_the_share_of_pairs_in_the_right_order(items: list[tuple[float, b
     for place, good in enumerate(relevant):  # relevant items that are equal stand one after the other
         ranks[place] += sum(good == other for other in relevant[:place]) if ranks[place] else 0
     values = auc(
-        np.zeros(len(ranks), int), np.array(ranks, np.int32), np.array([len(relevant)]), np.array([len(others)])
+        np.zeros(len(ranks), int),
+        np.array(ranks, np.int32),
+        np.array(tied, np.int32),
+        np.array([len(relevant)]),
+        np.array([len(others)]),
     )
     assert values[0] == pytest.approx(right / (len(relevant) * len(others)) if relevant and others else 0)
 
 
 def test_auc_of_one_user_does_not_depend_on_another() -> None:
     row, rank = np.array([0, 0, 2]), np.array([1, 4, 3], dtype=np.int32)
-    values = auc(row, rank, np.array([2, 1, 1]), np.array([4, 4, 4]))
-    assert values.tolist() == [(4 + 2) / 8, 0, 2 / 4]
+    tied = np.array([0, 1, 2], dtype=np.int32)
+    values = auc(row, rank, tied, np.array([2, 1, 1]), np.array([4, 4, 4]))
+    assert values.tolist() == [(4 + 2.5) / 8, 0, 3 / 4]

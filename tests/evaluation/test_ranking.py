@@ -51,11 +51,23 @@ def test_ranks_of_any_scores_are_those_of_sorting(scores: np.ndarray, relevant: 
     assert rank_block(scores, csr(relevant), 9)[0].tolist() == pessimistic_ranks(scores, relevant).tolist()
 
 
+@given(SCORES, RELEVANT)
+def test_the_irrelevant_items_of_an_equal_score_are_counted(scores: np.ndarray, relevant: np.ndarray) -> None:
+    expected = [
+        sum(not wanted[other] and values[other] == values[item] for other in range(len(values)))
+        if np.isfinite(values[item])
+        else 0
+        for values, wanted in zip(scores, relevant, strict=True)
+        for item in np.flatnonzero(wanted)
+    ]
+    assert rank_block(scores, csr(relevant), 3).tied.tolist() == expected
+
+
 @given(SCORES, st.integers(1, 15))
 def test_lists_are_the_best_scores_with_equal_ones_by_index_and_end_with_minus_one(
     scores: np.ndarray, depth: int
 ) -> None:
-    _, lists = rank_block(scores, csr(np.zeros(scores.shape)), depth)
+    lists = rank_block(scores, csr(np.zeros(scores.shape)), depth).lists
     for row, items in zip(scores, lists, strict=True):
         best = [item for item in np.argsort(-row, kind="stable") if np.isfinite(row[item])][:depth]
         assert items.tolist() == best + [-1] * (depth - len(best))
@@ -63,18 +75,20 @@ def test_lists_are_the_best_scores_with_equal_ones_by_index_and_end_with_minus_o
 
 @given(SCORES, RELEVANT, st.permutations(range(4)))
 def test_users_do_not_influence_each_other(scores: np.ndarray, relevant: np.ndarray, order: list[int]) -> None:
-    ranks, lists = rank_block(scores, csr(relevant), 5)
-    moved_ranks, moved_lists = rank_block(scores[order], csr(relevant[order]), 5)
+    ranks, tied, lists = rank_block(scores, csr(relevant), 5)
+    moved_ranks, moved_tied, moved_lists = rank_block(scores[order], csr(relevant[order]), 5)
     start = np.concatenate([[0], np.cumsum(relevant.sum(axis=1))])
     assert moved_ranks.tolist() == [int(rank) for row in order for rank in ranks[start[row] : start[row + 1]]]
+    assert moved_tied.tolist() == [int(one) for row in order for one in tied[start[row] : start[row + 1]]]
     assert np.array_equal(moved_lists, lists[order])
 
 
 def test_a_constant_scorer_finds_nothing_before_all_irrelevant_items() -> None:
     relevant = np.zeros((1, 30))
     relevant[0, :3] = 1
-    ranks, lists = rank_block(np.ones((1, 30), dtype=np.float32), csr(relevant), 20)
+    ranks, tied, lists = rank_block(np.ones((1, 30), dtype=np.float32), csr(relevant), 20)
     assert ranks.tolist() == [28, 29, 30]
+    assert tied.tolist() == [27] * 3
     assert lists.tolist() == [list(range(20))]
 
 

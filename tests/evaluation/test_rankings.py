@@ -103,11 +103,13 @@ def test_a_perfect_model_has_every_accuracy_metric_at_its_highest_and_the_revers
         assert (best[name], worst[name]) == (1, 0), name
 
 
-def test_a_constant_scorer_has_an_auc_of_zero() -> None:
+def test_a_constant_scorer_has_an_auc_of_a_half() -> None:
     test = np.eye(N_USERS, N_ITEMS, dtype=bool)
     train = np.roll(test, 1, axis=1)
     evaluation = Evaluator([3]).evaluate(Fixed(np.ones((N_USERS, N_ITEMS)), train), heldout(train, test))
-    assert (evaluation.metrics["auc"], evaluation.metrics["hit_rate@3"]) == (0, 0), "ties count against the model"
+    assert (evaluation.metrics["auc"], evaluation.metrics["hit_rate@3"]) == (0.5, 0), (
+        "only in the first ranks ties count against"
+    )
 
 
 def test_a_model_that_scores_too_few_items_is_an_error() -> None:

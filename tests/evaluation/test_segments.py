@@ -38,6 +38,7 @@ def rankings() -> Rankings:
         row=np.array([0, 0, 1, 2]),
         item=np.array([2, 3, 1, 2], dtype=np.int32),
         rank=np.array([1, 2, 2, 0], dtype=np.int32),
+        tied=np.zeros(4, dtype=np.int32),
         heldout=heldout,
     )
 
