@@ -12,13 +12,13 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import ApiError
-from movierec_engine.api.parameters import Kind, Parameter, parameters_of
+from movierec_engine.api.parameters import Kind, ListOf, Parameter, parameters_of
 
 T = TypeVar("T")
 
 MAX_BODY_BYTES = 1 << 20
-MOST_PARAMETERS = 100
-"""Of a query string."""
+MOST_PARAMETERS = 2100
+"""Of a query string, in which each entry of a list may be written as a parameter."""
 WITH_BODY = ("POST", "PUT", "PATCH")
 
 
@@ -39,7 +39,10 @@ def read(kind: type[T], request: Request, path: Mapping[str, str], limits: Servi
     for name, value in given.items():
         if name not in known:
             _refuse_unknown(name, known)
-        values[name] = known[name].of_json(value, name, limits) if in_body else known[name].of_text(value, name, limits)
+        if in_body:
+            values[name] = known[name].of_json(value, name, limits)
+        else:
+            values[name] = known[name].of_text(_as_one(name, value, known[name]), name, limits)
     for parameter in required:
         if parameter.name not in values:
             raise ApiError(400, f"{parameter.shown_name} is missing", parameter.shown_name)
@@ -67,7 +70,14 @@ def _refuse_unknown(name: str, known: Collection[str]) -> NoReturn:
     raise ApiError(400, f"there is no parameter {name[:64]!r}; {' '.join(hints)}", name[:64])
 
 
-def _query(request: Request) -> Mapping[str, str]:
+def _as_one(name: str, values: list[str], kind: Kind[Any]) -> str:
+    """A parameter of a query string, written once, or a list's entries in several: `history=318&history=296,593`."""
+    if len(values) > 1 and not isinstance(kind, ListOf):
+        raise ApiError(400, f"{name!r} is given {len(values)} times; give it once", name)
+    return ",".join(values)
+
+
+def _query(request: Request) -> Mapping[str, list[str]]:
     text: str = request.environ.get("QUERY_STRING", "")
     if not text:
         return {}
@@ -79,11 +89,9 @@ def _query(request: Request) -> Mapping[str, str]:
         raise ApiError(
             400, f"the query string is not percent-encoded UTF-8 of at most {MOST_PARAMETERS} parameters"
         ) from error
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        names = [name for name, _ in pairs]
-        name = next(name for name in names if names.count(name) > 1)
-        raise ApiError(400, f"{name[:64]!r} is given {names.count(name)} times; give it once", name[:64])
+    values: dict[str, list[str]] = {}
+    for name, text in pairs:
+        values.setdefault(name, []).append(text)
     return values
 
 

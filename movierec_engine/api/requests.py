@@ -70,13 +70,15 @@ class Narrowed:
     top_k: int = _top_k()
     model: str | None = _model()
     exclude: tuple[int, ...] = parameter(
-        ListOf(Identifier(), lambda limits: limits.max_history), "Movies that are left out, by public id.", default=()
+        ListOf(Identifier(), lambda limits: limits.max_history, least=0),
+        "Movies that are left out, by public id.",
+        default=(),
     )
     genres: tuple[str, ...] = parameter(
-        ListOf(Text(40), MOST_GENRES), "Genres of which a movie must have at least one.", default=()
+        ListOf(Text(40), MOST_GENRES, least=0), "Genres of which a movie must have at least one.", default=()
     )
     genres_not: tuple[str, ...] = parameter(
-        ListOf(Text(40), MOST_GENRES), "Genres of which a movie may have none.", default=()
+        ListOf(Text(40), MOST_GENRES, least=0), "Genres of which a movie may have none.", default=()
     )
     year_from: int | None = parameter(
         _YEARS, "The earliest year; a movie without a known year is left out.", default=None

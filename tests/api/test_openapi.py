@@ -7,6 +7,7 @@ import jsonschema
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from movierec_engine.api.endpoints import Endpoint
 from movierec_engine.api.openapi import example_request
@@ -37,6 +38,10 @@ def test_every_route_and_method_is_described(client: FlaskClient) -> None:
     body = described(client)
     assert set(body) >= OPENAPI_PARTS
     assert {(path, method) for path, operations in body["paths"].items() for method in operations} == routes
+
+
+def test_the_description_is_valid_openapi(client: FlaskClient) -> None:
+    OpenAPIV31SpecValidator(described(client)).validate()
 
 
 def test_every_example_is_answered_and_its_answer_fits_the_schema(client: FlaskClient, publish: Publish) -> None:
@@ -99,7 +104,7 @@ def test_a_parameter_is_described_by_the_bounds_that_it_is_read_with(client: Fla
     [
         ("get_recommend", "top_k", "whole number from 1 to 500; 10 if left out"),
         ("get_recommend", "diversity", "number from 0 to 1; 0 if left out"),
-        ("get_recommend", "exclude", "1 to 1000 of: whole number from 0 to 2^63-1; none if left out"),
+        ("get_recommend", "exclude", "0 to 1000 of: whole number from 0 to 2^63-1; none if left out"),
         ("get_recommend", "history", "0 to 1000 of: movie id, or object with movie_id and rating"),
         ("feedback", "rating", "number from 0.5 to 5"),
         (

@@ -41,6 +41,12 @@ KINDS: list[Kind[Any]] = [
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    history: tuple[tuple[int, float | None], ...] = parameter(ListOf(RatedMovie(), 3), "What was seen.")
+    user: int = parameter(Identifier(), "Who.", default=0)
+
+
 def refused(kind: Kind[Any], value: object, *, text: bool = False) -> ApiError:
     with pytest.raises(ApiError) as caught:
         (kind.of_text if text else kind.of_json)(value, "x", LIMITS)  # type: ignore[operator]
@@ -140,3 +146,25 @@ def test_path_header_and_body_meet_in_one_request() -> None:
     with app.test_request_context(method="POST", json={"stars": 4, "movie_id": 8}), pytest.raises(ApiError) as caught:
         read(Event, request, {"movie_id": "7"}, LIMITS)
     assert "known are stars" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "query", ["history=10&history=20:4.5", "history=10,20:4.5", "history=10&user=7&history=20:4.5"]
+)
+def test_a_list_may_be_written_as_one_parameter_or_as_several(query: str) -> None:
+    with Flask("test").test_request_context(f"/?{query}"):
+        assert read(Listed, request, {}, LIMITS).history == ((10, None), (20, 4.5))
+
+
+@pytest.mark.parametrize(("query", "named"), [("user=1&user=1", "user"), ("history=1&history=", "history[1]")])
+def test_what_is_no_list_is_given_once_and_a_list_has_no_blank_entries(query: str, named: str) -> None:
+    with Flask("test").test_request_context(f"/?{query}"), pytest.raises(ApiError) as caught:
+        read(Listed, request, {}, LIMITS)
+    assert caught.value.parameter == named
+    assert caught.value.status == 400
+
+
+def test_a_list_has_as_many_entries_as_it_may_however_it_is_written() -> None:
+    for query in ("&".join(f"history={n}" for n in range(4)), "history=0,1&history=2,3"):
+        with Flask("test").test_request_context(f"/?{query}"), pytest.raises(ApiError, match="at most 3 entries"):
+            read(Listed, request, {}, LIMITS)

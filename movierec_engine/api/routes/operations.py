@@ -11,7 +11,7 @@ from movierec_engine.api.keys import READ
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.metrics import EXPOSITION, Metrics
 from movierec_engine.api.openapi import EXAMPLES_AT
-from movierec_engine.api.rendering import json_response, page
+from movierec_engine.api.rendering import json_response, page, to_json
 from movierec_engine.api.requests import NoParameters
 
 
@@ -42,7 +42,7 @@ def operations(
     @topic.endpoint("/api/openapi.json", NoParameters, schema="Description")
     def openapi(asked: NoParameters) -> Answer:
         """This description, in OpenAPI 3.1."""
-        return json_response(described())
+        return Response(to_json(described()), content_type="application/json")
 
     @topic.endpoint("/docs", NoParameters, content="text/html")
     def docs(asked: NoParameters) -> Answer:
