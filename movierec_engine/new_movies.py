@@ -20,7 +20,7 @@ NEIGHBOURS, YEARS and the weights were chosen on validation of the bundled data,
 were trained without: benchmarks/results/new_movies.md. numpy, scipy and pyarrow alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -216,13 +216,22 @@ class NewMovies:
         Movies of the same genres and year have the same score: of equal ones the larger movie_id, which was mostly
         added later, comes first. item_scores: [n_items].
         """
-        scores = self.scores(item_scores)[::-1]
+        return self.best_of(self.scores(item_scores), n)
+
+    def best_of(self, scores: NDArray[np.floating[Any]], n: int) -> Indices:
+        """`best` by scores [n_new] that are known already; those of -inf are left out."""
+        scores = scores[::-1]
         n = min(n, len(scores))
         if not n:
             return np.empty(0, dtype=np.int32)
         able = np.flatnonzero((scores >= np.partition(scores, -n)[-n]) & np.isfinite(scores))
         order = able[np.argsort(-scores[able], kind="stable")][:n]
         return (len(scores) - 1 - order).astype(np.int32)
+
+    def rows(self, movie_ids: Iterable[int]) -> NDArray[np.int64]:
+        """The rows of those movies that are new ones, int64 [<= n]."""
+        rows = self.ids.index(np.array([*movie_ids], dtype=np.int64))
+        return np.asarray(rows[rows >= 0], dtype=np.int64)
 
     def similar_to(self, row: int) -> tuple[Indices, Floats]:
         """The catalogue items that a new movie stands among, most alike first, and their weights."""

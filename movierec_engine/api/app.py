@@ -72,7 +72,7 @@ def create_app(
     service = InferenceService(releases, store)
     live = LiveFeedback(store, metrics)
     trial = Trial(limits.experiment, releases, live)
-    recommending, catalogue = Recommending(service, live, trial), MovieService(service)
+    recommending, catalogue = Recommending(service, live, trial, limits), MovieService(service)
     overview: dict[str, Any] = {}
     topics = [
         recommendations(recommending),

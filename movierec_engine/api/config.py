@@ -46,6 +46,8 @@ class ServingConfig:
     """Most users in one batch request."""
     max_batch_movies: int = 20_000
     """Most movies in the answer to one batch request: users times top_k."""
+    batch_seconds: float = 8.0
+    """How long one batch request may take; then it is answered 503, before a server's or a proxy's time-out."""
     max_history: int = 1000
     """Most movies in the history of somebody without an account, and in a list of exclusions."""
     rate_limit: float = 0.0
@@ -68,6 +70,8 @@ class ServingConfig:
             raise ConfigError(f"serving.follow={self.follow!r} must be {' or '.join(FOLLOW)}")
         if not 0 < self.follow_seconds <= 60:
             raise ConfigError(f"serving.follow_seconds={self.follow_seconds} must be above 0 and at most 60")
+        if not self.batch_seconds > 0:
+            raise ConfigError(f"serving.batch_seconds={self.batch_seconds} must be above 0")
         for name in ("workers", "trusted_proxies", "rate_limit", "remembered_lists"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"serving.{name}={getattr(self, name)} must be at least 0")

@@ -12,6 +12,7 @@ Whom a list comes from:
   all rated movies are left out of the list. Movies outside the catalogue add nothing.
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.experiment import Trial
 from movierec_engine.api.inference import InferenceService, about
@@ -38,6 +40,8 @@ CANDIDATES = 100
 """The model's best movies among which dials choose, at least; four times the list where that is more."""
 REASONS = 5
 """Contributions that are shown of each explanation."""
+BLOCK = 64
+"""Users of a batch whose scores of all items are computed at once."""
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -63,8 +67,8 @@ class Person:
 class Recommending:
     """trial: the experiment that is running, if one is."""
 
-    def __init__(self, service: InferenceService, live: LiveFeedback, trial: Trial) -> None:
-        self._service, self._live, self._trial = service, live, trial
+    def __init__(self, service: InferenceService, live: LiveFeedback, trial: Trial, limits: ServingConfig) -> None:
+        self._service, self._live, self._trial, self._limits = service, live, trial, limits
 
     def recommend(self, request: RecommendRequest) -> dict[str, Any]:
         """A list for a user, or for an anonymous history, with what it comes from."""
@@ -76,12 +80,22 @@ class Recommending:
 
     def batch(self, request: BatchRequest) -> dict[str, Any]:
         """Lists for many users in the order given, all from one version, outside of experiments."""
-        served = self._service.served(request.model)
+        served, until = self._service.served(request.model), time.monotonic() + self._limits.batch_seconds
         allowed = _allowed(served, request)
-        results = [
-            {"user_id": user_id, **self._list(served, self._user(served, user_id, request.strict), request, allowed)}
-            for user_id in request.user_ids
-        ]
+        people = [self._user(served, user_id, request.strict) for user_id in request.user_ids]
+        at_once = request.new_movies or (served.index.exact and not (request.plain and served.remembers(request.top_k)))
+        results: list[dict[str, Any]] = []
+        for start in range(0, len(people), BLOCK):
+            block = people[start : start + BLOCK]
+            users = [person.user for person in block if person.user is not None]
+            scored = dict(zip(users, served.index.scores_of(users), strict=True)) if at_once else {}
+            for person in block:
+                if time.monotonic() > until:
+                    raise _too_much(len(results), len(people), self._limits.batch_seconds)
+                listed = self._list(
+                    served, person, request, allowed, None if person.user is None else scored.get(person.user)
+                )
+                results.append({"user_id": person.user_id, **listed})
         return {**about(served), "results": results}
 
     def _of_model(self, request: RecommendRequest, model: str | None) -> dict[str, Any]:
@@ -106,20 +120,24 @@ class Recommending:
         return person
 
     def _list(
-        self, served: LoadedIndex, person: Person, request: Personal, allowed: Mask | None, explain: bool = False
-    ) -> dict[str, Any]:
-        """The members `source` and `recommendations` of an answer. allowed: bool [movies], by place."""
-        if request.plain and person.user is not None and person.history is None:
+        self, served: LoadedIndex, person: Person, request: Personal, allowed: Mask | None,
+        item_scores: NDArray[np.float32] | None = None, explain: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
+        """The members `source` and `recommendations` of an answer.
+
+        allowed: bool [movies], by place. item_scores: float32 [n_items], of a trained user, where they are known.
+        """
+        if item_scores is None and request.plain and person.user is not None and person.history is None:
             items, scores, source = served.recommend(person.user, request.top_k, _items(served, person.left_out))
         else:
-            items, scores, source = _chosen(served, person, request, allowed)
+            items, scores, source = _chosen(served, person, request, allowed, item_scores)
         movies = served.shelf.movies
         shown = [{**movies[item], "score": score} for item, score in zip(items, scores, strict=True)]
         if explain:
             reasons = _reasons(served, person, source, items, scores)
             shown = [{**movie, "why": why} for movie, why in zip(shown, reasons, strict=True)]
         if request.new_movies:
-            shown = _with_new(served, person, request, source, allowed, shown, explain)
+            shown = _with_new(served, person, request, source, allowed, item_scores, shown, explain)
         answer: dict[str, Any] = {"source": source, "recommendations": shown}
         if source == POPULARITY and person.history is not None and person.history.nnz:
             answer["fold_in_from"] = served.index.enough
@@ -163,7 +181,13 @@ def _history(served: LoadedIndex, ratings: Mapping[int, float | None]) -> sparse
     return sparse.csr_matrix((values, items, [0, len(items)]), shape=(1, len(served.index.items)))
 
 
-def _chosen(served: LoadedIndex, person: Person, request: Personal, allowed: Mask | None) -> Found:
+def _chosen(
+    served: LoadedIndex,
+    person: Person,
+    request: Personal,
+    allowed: Mask | None,
+    item_scores: NDArray[np.float32] | None,
+) -> Found:
     """The items of a narrowed, folded-in or re-ranked list. allowed: bool [movies], by place."""
     index, dials, k = served.index, request.dials, request.top_k
     turned = bool(dials.turned)
@@ -171,7 +195,7 @@ def _chosen(served: LoadedIndex, person: Person, request: Personal, allowed: Mas
     excluded = np.array([*_items(served, person.left_out.union(request.exclude))], dtype=np.int64)
     of_items = None if allowed is None else allowed[: served.shelf.n_items]
     if person.user is not None:
-        items, scores, source = index.recommend(person.user, wanted, of_items, excluded)
+        items, scores, source = index.recommend(person.user, wanted, of_items, excluded, item_scores)
     else:
         assert person.history is not None
         items, scores, source = index.recommend_newcomer(person.history, wanted, of_items, excluded)
@@ -192,25 +216,24 @@ def _dialled(
 
 def _with_new(
     served: LoadedIndex, person: Person, request: Personal, source: str, allowed: Mask | None,
-    shown: list[dict[str, Any]], explain: bool,
+    item_scores: NDArray[np.float32] | None, shown: list[dict[str, Any]], explain: bool,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """The list with its share of movies that no model knows, scored by what they are like."""
     new, movies = served.shelf.new, served.shelf.movies
     if source == PERSONAL:
         assert person.user is not None
-        item_scores = served.index.scores(person.user)
+        item_scores = served.index.scores(person.user) if item_scores is None else item_scores
     elif source == FOLD_IN:
         item_scores = served.index.newcomers.scores(person.history)[0]
     else:
         item_scores = served.index.popularity
-    left_out = person.left_out.union(request.exclude)
     scores = new.scores(item_scores)
+    scores[new.rows(person.left_out.union(request.exclude))] = -np.inf
+    if allowed is not None:
+        scores[~allowed[served.shelf.places_of_new]] = -np.inf
     best = []
-    for row in new.best(item_scores, len(new)).tolist():
-        place = served.shelf.place(int(new.ids.ids[row]))
-        assert place is not None
-        if movies[place]["movie_id"] in left_out or (allowed is not None and not allowed[place]):
-            continue
+    for row in new.best_of(scores, request.top_k).tolist():
+        place = served.shelf.places_of_new[row]
         movie = {**movies[place], "score": round(float(scores[row]), 6), "new": True}
         if explain:
             alike = [movies[item]["title"] for item in new.similar_to(row)[0][:3].tolist()]
@@ -222,8 +245,6 @@ def _with_new(
                 "others": 0.0,
             }
         best.append(movie)
-        if len(best) == request.top_k:
-            break
     return mix(shown, best, request.new_movies, request.top_k)
 
 
@@ -271,6 +292,14 @@ def _reason(
         "contributions": shown,
         "others": others,
     }
+
+
+def _too_much(done: int, wanted: int, seconds: float) -> ApiError:
+    message = (
+        f"{done} of {wanted} lists were made in {seconds:g} s, which is as long as a batch may take; ask for fewer "
+        "users, a smaller top_k, or without dials and new_movies"
+    )
+    return ApiError(503, message, "user_ids")
 
 
 def _allowed(served: LoadedIndex, request: Personal) -> Mask | None:

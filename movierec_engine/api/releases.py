@@ -73,6 +73,10 @@ class LoadedIndex:
             return [items[place] for place in kept], [scores[place] for place in kept], source
         return found(*self.index.recommend(user, k, None, np.array([*excluded], dtype=np.int64) if excluded else None))
 
+    def remembers(self, k: int) -> bool:
+        """Whether lists of k are remembered, so that they are mostly there."""
+        return self.remembered > 0 and k <= SHORT_LIST
+
     def warm(self, seconds: float) -> None:
         """Remember the lists of as many users as there is time for, so that their first request finds them."""
         until = time.monotonic() + seconds

@@ -107,6 +107,11 @@ class Shelf:
             return NewMovies.load(self._placed)
         return NewMovies.of(self._catalogue, self._items, Movies(self._table.sort_by("movie_id")))
 
+    @cached_property
+    def places_of_new(self) -> list[int]:
+        """The place of each row of `new`."""
+        return [self._places[movie_id] for movie_id in self.new.ids.ids.tolist()]
+
     def alike(self, place: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The items that are like a movie by genres and year, best first, and how much, from 0 to 1: int64, float32.
 

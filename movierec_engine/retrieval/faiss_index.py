@@ -4,6 +4,7 @@ Needs faiss, numpy and scipy only; no torch.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -151,15 +152,19 @@ class RetrievalIndex:
         k: int,
         allowed: NDArray[np.bool_] | None = None,
         excluded: NDArray[np.integer[Any]] | None = None,
+        scores: Floats | None = None,
     ) -> tuple[NDArray[np.int64], Floats, str]:
         """The user's best unseen items: item indices int64 [<=k], scores float32, best first, and their source.
 
         The source is `personal`, or `popularity` for a user without train interactions. Equal scores go by item index.
+        scores: the user's, float32 [n_items], where `scores_of` has them already; an exact index goes by them.
         """
         hidden = (_row(self.seen, user)[0], excluded)
         if not self.personal[user]:
             items = np.flatnonzero(self._left(allowed, *hidden))
             return *best(items, self.popularity[items], k), POPULARITY
+        if scores is not None and self.exact:
+            return *self._of_scores(scores.copy(), k, allowed, *hidden), PERSONAL
         query = self._query(user)
         if self.scorer is None:
             return *self._nearest(query, k, allowed, *hidden), PERSONAL
@@ -173,6 +178,20 @@ class RetrievalIndex:
         if self.scorer is not None:
             return self.scorer.scores(user, np.arange(len(self.items)))
         return inner_products(self.vectors, self._query(user))
+
+    @property
+    def exact(self) -> bool:
+        """Whether lists go by all scores: FAISS has the vectors as they are, whose inner products are the scores."""
+        return self._flat and self.scorer is None
+
+    def scores_of(self, users: Sequence[int]) -> Floats:
+        """`scores` of several users, float32 [n, n_items], in one product where scores are inner products."""
+        if self.scorer is not None:
+            each = [self.scores(user) for user in users]
+            return np.stack(each) if each else np.empty((0, len(self.items)), dtype=np.float32)
+        scores = np.asarray(self.queries[users].toarray() @ self.vectors.T, dtype=np.float32)
+        scores[~self.personal[users]] = self.popularity
+        return scores
 
     def recommend_newcomer(
         self,
@@ -367,7 +386,12 @@ class RetrievalIndex:
         What may not be in it gets the score -inf: a mask of what is left costs twice the numpy calls, and at each of
         them a server's other threads go first.
         """
-        scores = inner_products(self.vectors, query)
+        return self._of_scores(inner_products(self.vectors, query), k, allowed, *hidden)
+
+    def _of_scores(
+        self, scores: Floats, k: int, allowed: NDArray[np.bool_] | None, *hidden: NDArray[np.integer[Any]] | None
+    ) -> Found:
+        """The best of scores [n_items], which are written to."""
         if allowed is not None:
             scores[~allowed] = -np.inf
         for items in hidden:

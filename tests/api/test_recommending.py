@@ -266,3 +266,25 @@ def test_titles_that_are_damaged_do_not_keep_an_index_from_answering(
     assert movies(client.get(ASK).json) == [LAST, 30, 20, 10]
     assert client.get("/api/movie/60").status_code == 404
     assert [one["movie_id"] for one in client.get("/api/users/1").json["history"]] == [40]
+
+
+def test_a_batch_with_dials_and_new_movies_is_made_of_the_lists_of_each(
+    client: FlaskClient, publish_line: PublishLine
+) -> None:
+    publish_line()
+    asked = {"top_k": 3, "diversity": 0.5, "new_movies": 0.4, "exclude": [20]}
+    batch = client.post("/api/batch-recommend", json={"user_ids": [7, 1, 555], **asked}).json
+    for one in batch["results"]:
+        alone = client.post("/api/recommend", json={"user_id": one["user_id"], **asked}).json
+        assert one["source"] == alone["source"]
+        for listed, other in zip(one["recommendations"], alone["recommendations"], strict=True):
+            assert listed["movie_id"] == other["movie_id"]
+            assert listed["score"] == pytest.approx(other["score"], abs=1e-5)
+
+
+def test_a_batch_that_takes_too_long_is_answered_in_a_sentence(store: ArtifactStore, publish: Publish) -> None:
+    publish()
+    hurried = create_app(store.root, ServingConfig(batch_seconds=1e-9)).test_client()
+    refused = hurried.post("/api/batch-recommend", json={"user_ids": [1, 7], "novelty": 1})
+    assert refused.status_code == 503
+    assert "0 of 2 lists were made" in refused.json["error"]["message"]
