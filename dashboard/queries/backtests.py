@@ -39,7 +39,7 @@ class Backtest:
 def backtests(root: Path) -> list[Backtest]:
     """The newest readable one of every model and device, newest first."""
     found = []
-    for made in newest(root, KIND):
+    for made in sorted(newest(root, KIND), key=lambda one: one.version, reverse=True):
         windows = records('SELECT * FROM parquet_file(?) ORDER BY "window"', str(made.folder / WINDOWS_FILE))
         measures = records(
             'SELECT "window", users, count, metric, value, low, high FROM parquet_file(?) ORDER BY "window"',
@@ -51,7 +51,7 @@ def backtests(root: Path) -> list[Backtest]:
             found.append(
                 Backtest(model, device, made.fingerprint, data, made.created_at, tuple(windows), tuple(measures))
             )
-    return sorted(found, key=lambda one: one.created_at, reverse=True)
+    return found
 
 
 def day(seconds: float) -> str:

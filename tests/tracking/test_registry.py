@@ -114,3 +114,16 @@ def test_a_call_that_answers_too_late_leaves_the_alias_on_what_is_served_by_then
     late.join(60)
     aliases = {model.name: list(model.aliases) for model in open_client(store.root).search_registered_models()}
     assert aliases == {"camps.ease": [], "camps.popularity": ["champion"]}
+
+
+def test_each_data_set_has_an_alias_of_its_own(store: ArtifactStore, small_data: list[str]) -> None:
+    """Also where one's name begins with the other's and a dot, as the names in the registry do."""
+    other = [f"{one}.two" if one == "data.name=camps" else one for one in small_data]
+    for settings, data_set in ((other, "camps.two"), (small_data, "camps")):
+        store.point(SERVING, tracked(settings, "popularity")["faiss_index"], {})
+        assert registry.follow(store, data_set) == f"models:/{data_set}.popularity@champion"
+    models = open_client(store.root).search_registered_models()
+    assert {model.name: list(model.aliases) for model in models} == {
+        "camps.popularity": ["champion"],
+        "camps.two.popularity": ["champion"],
+    }
