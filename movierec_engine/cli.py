@@ -344,7 +344,7 @@ def demo(
     type=click.Path(file_okay=False, path_type=Path),
     default=lambda: os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts",
     show_default="MOVIEREC_ARTIFACTS, else artifacts",
-    help="The artifact store to serve from; a folder of checkpoints stands for it.",
+    help="The artifact store to serve from; a folder of checkpoints stands for the default one.",
 )
 @click.option(
     "--data-dir",

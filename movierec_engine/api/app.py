@@ -2,6 +2,7 @@
 
 import threading
 import weakref
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from movierec_engine.api.routes.operations import operations
 from movierec_engine.api.routes.pages import pages
 from movierec_engine.api.routes.people import people
 from movierec_engine.api.routes.recommendations import recommendations
+from movierec_engine.api.workers import Workers
 from movierec_engine.data.ratings import Movies
 from movierec_engine.store import ArtifactStore
 
@@ -69,7 +71,8 @@ def create_app(
     app.jinja_env.autoescape = True  # also of templates that are not named .html
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
-    service = InferenceService(releases, store)
+    workers = Workers.of_environment(limits.worker_count)
+    service = InferenceService(releases, store, workers)
     live = LiveFeedback(store, metrics)
     trial = Trial(limits.experiment, releases, live)
     recommending, catalogue = Recommending(service, live, trial, limits), MovieService(service)
@@ -100,10 +103,14 @@ def create_app(
     register(app, endpoints, limits, keys)
     enveloped = Envelope(app.wsgi_app, metrics, limits.cors_origins)
     app.wsgi_app = behind_proxies(enveloped, limits.trusted_proxies, limits.prefix)  # type: ignore[method-assign, assignment]
-    app.extensions["movierec"] = {"endpoints": endpoints, "releases": releases, "metrics": metrics, "live": live}
+    app.extensions["movierec"] = {
+        "endpoints": endpoints, "releases": releases, "metrics": metrics, "live": live, "workers": workers
+    }  # fmt: skip
     weakref.finalize(app, live.close)
     if watch:
-        _watch(app, releases, limits.follow_seconds)
+        releases.expect_watcher()
+        workers.say(service.health())  # that it is loading, before it takes its first request
+        _watch(app, releases, limits.follow_seconds, lambda: workers.say(service.health()))
     return app
 
 
@@ -144,8 +151,7 @@ def _show_change(metrics: Metrics, before: Snapshot, now: Snapshot) -> None:
             metrics.count("movierec_swaps_total")
 
 
-def _watch(app: Flask, releases: Releases, seconds: float) -> None:
+def _watch(app: Flask, releases: Releases, seconds: float, after: Callable[[], None]) -> None:
     stop = threading.Event()
     weakref.finalize(app, stop.set)
-    releases.expect_watcher()
-    threading.Thread(target=releases.watch, args=(seconds, stop), name="releases", daemon=True).start()
+    threading.Thread(target=releases.watch, args=(seconds, stop, after), name="releases", daemon=True).start()

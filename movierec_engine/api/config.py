@@ -1,5 +1,6 @@
 """Settings of the serving group."""
 
+import os
 import re
 from dataclasses import dataclass, field
 
@@ -7,6 +8,7 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.experiments import ExperimentConfig
 
 FOLLOW = ("promoted", "latest")
+MOST_WORKERS = 4
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus_client lets the workers of one server share their counters; read when it is imported."""
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
@@ -59,6 +61,11 @@ class ServingConfig:
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
     """The experiment that runs on answers to users for which no model is named; none while it has no name."""
 
+    @property
+    def worker_count(self) -> int:
+        """Server processes: as set, or one for each core within bounds."""
+        return self.workers or min(os.cpu_count() or 1, MOST_WORKERS)
+
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
             raise ConfigError(f"serving.port={self.port} must be from 1 to 65535")
@@ -80,6 +87,12 @@ class ServingConfig:
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ConfigError(f"serving.{name}={getattr(self, name)} must be at least 1")
+        needed = len({variant.model for variant in self.experiment.variants}) + 1
+        if self.experiment.running and self.models_in_memory < needed:
+            raise ConfigError(
+                f"serving.models_in_memory={self.models_in_memory} is too few for the experiment, whose models and the "
+                f"default one need {needed}; raise it"
+            )
         for origin in self.cors_origins:
             if not _ORIGIN.fullmatch(origin):
                 raise ConfigError(

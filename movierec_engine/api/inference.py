@@ -1,22 +1,27 @@
 """Which version answers, and what there is to say about the versions."""
 
+from pathlib import Path
 from typing import Any
 
 from movierec_engine.api.errors import ApiError, error_body
 from movierec_engine.api.releases import LoadedIndex, Releases, Snapshot
+from movierec_engine.api.workers import Workers
 from movierec_engine.store import Artifact, ArtifactStore
 
+_GRAVITY = ("damaged", "empty", "loading", "ok")
 EMPTY = "there is no index to serve yet; run `movierec demo` or `movierec train model=lightgcn`"
 DAMAGED = "the index to serve is damaged or its pointer is; GET /api/ready says which, and why"
 LOADING = "the index is being loaded; ask again in a moment"
+DRAINING = "this server is about to end; ask another one"
+STANDS_IN = "what should answer cannot be read at the moment and is tried again; another version stands in for it"
 
 
 class InferenceService:
     """The versions that `releases` follows; every other service asks it for the one to answer from."""
 
-    def __init__(self, releases: Releases, store: ArtifactStore) -> None:
-        self._releases, self.store = releases, store
-        self._measured: dict[str, dict[str, Any]] = {}
+    def __init__(self, releases: Releases, store: ArtifactStore, workers: Workers) -> None:
+        self._releases, self.store, self._workers = releases, store, workers
+        self._measured: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def served(self, model: str | None = None) -> LoadedIndex:
         """The version to answer from: the default one, or a model's newest.
@@ -70,42 +75,59 @@ class InferenceService:
         now = self._releases.snapshot()
         default = now.served.get(None)
         status = self._status(now)
-        messages = {"ok": None, "damaged": DAMAGED, "loading": LOADING, "empty": self._empty()}
         return {
             "status": status,
-            "message": messages[status],
+            "message": STANDS_IN if status == "ok" and now.stands_in else self._message(status),
             "serving": None if default is None else about(default),
             "refused": now.refused,
         }
 
     def readiness(self) -> tuple[dict[str, Any], int]:
-        """`health`, and 200 if there is an index to answer from, else 503."""
-        body = self.health()
-        if body["status"] == "ok":
+        """`health` of the whole server, and 200 if each of its workers has an index to answer from, else 503."""
+        own = self.health()
+        others = self._workers.others()
+        statuses = [own["status"], *(one["status"] for one in others)]
+        expected = max(self._workers.expected, len(statuses))
+        ready = statuses.count("ok")
+        refused = {reference: why for one in (*others, own) for reference, why in one["refused"].items()}
+        body = {**own, "refused": refused, "workers": {"expected": expected, "ready": ready}}
+        if self._workers.draining.is_set():
+            body |= {"status": "draining", "message": DRAINING}
+        elif ready < expected:
+            worst = min(statuses, key=_GRAVITY.index)
+            status = "loading" if worst == "ok" else worst  # one of them has not said anything yet
+            body |= {"status": status, "message": self._message(status)}
+        else:
             return body, 200
         return {**body, "error": error_body(503, str(body["message"]))}, 503
+
+    def _message(self, status: str) -> str | None:
+        return {"ok": None, "damaged": DAMAGED, "loading": LOADING, "empty": self._empty()}[status]
 
     def _metrics(self, index: Artifact) -> dict[str, Any]:
         """The metrics of an index's trained model on validation and test, each None where it was not measured.
 
         They are of the index's fingerprint, as a model is measured on the data that it was trained for.
         """
-        trained = index.parents.get("trained_model", "")
-        if trained not in self._measured:
+        slot, trained = index.slot.beside("evaluation_report"), index.parents.get("trained_model", "")
+        changed = _changed(self.store.latest_file(slot).parent)
+        known = self._measured.get(trained)
+        if known is None or known[0] != changed:
             reports = [
                 one
-                for one in self.store.versions(index.slot.beside("evaluation_report"))
+                for one in self.store.versions(slot)
                 if one.parents.get("trained_model") == trained and one.fingerprint == index.fingerprint
             ]
-            if not reports:
-                return {"validation": None, "test": None, "report": None}
-            newest = reports[-1]
-            self._measured[trained] = {
-                "validation": newest.facts.get("validation_metrics"),
-                "test": newest.facts.get("metrics"),
-                "report": newest.reference,
-            }
-        return self._measured[trained]
+            facts = reports[-1].facts if reports else {}
+            known = self._measured[trained] = (
+                changed,
+                {
+                    "validation": facts.get("validation_metrics"),
+                    "test": facts.get("metrics"),
+                    "report": reports[-1].reference if reports else None,
+                },
+            )
+        return known[1]
 
     def _status(self, now: Snapshot) -> str:
         if None in now.served:
@@ -119,6 +141,14 @@ class InferenceService:
         if device == "auto":
             return EMPTY
         return f"there is no index of a model trained on {device}; start the server without --device to serve any"
+
+
+def _changed(folder: Path) -> int:
+    """When a version was last put into a folder or taken out of it, in nanoseconds; 0 where there is no folder."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def about(served: LoadedIndex) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from bisect import bisect_left
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.api.lineage import Lineage
+from movierec_engine.api.release_history import earlier_releases
 from movierec_engine.api.shelf import Shelf
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import MovierecError, StoreError
@@ -31,6 +31,8 @@ WARMING_SECONDS = 0.25
 """Spent on the lists of a version before it answers."""
 FIRST_LOOK_SECONDS = 20
 """How long a request to a server that has just started waits for the first index at most."""
+RETRY_SECONDS = (1.0, 60.0)
+"""How long after a version was refused it is tried again: at first, and at most, each wait twice the one before."""
 
 
 Found = tuple[list[int], list[float], str]
@@ -116,16 +118,25 @@ class Snapshot:
     served: dict[str | None, LoadedIndex] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def stands_in(self) -> bool:
+        """Whether another version answers by default than the one that should."""
+        default, wanted = self.served.get(None), self.defaults[:1]
+        return default is not None and default.artifact.reference != (wanted[0].reference if wanted else "")
+
 
 class Releases:
     """Follows the store. A version that cannot be loaded is refused, logged once, and what was served stays.
+
+    A refused version is tried again, at growing intervals. Meanwhile a server that has just started answers from the
+    release before it, the newest that loads.
 
     data_set: whose indices are served; "" for the only one that has any, which it then stays.
     device: `auto`, or the kind of device whose indices alone are served; a promoted one of another kind is passed by.
     titles: replaces the titles that the indices carry.
     follow: `promoted`, or `latest` for the newest version of any model.
     in_memory: models that stay loaded, the default one included. remembered: lists of each that are remembered.
-    on_change: called with the snapshot before and the one that has taken its place.
+    on_change: called with the snapshot before and the one that has taken its place. clock: seconds that only grow.
 
     `watch` follows in the background; without it the store is looked at whenever somebody asks.
     """
@@ -141,6 +152,7 @@ class Releases:
         in_memory: int = 4,
         remembered: int = 0,
         on_change: Callable[[Snapshot, Snapshot], None] = lambda before, now: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._data_set, self.device, self._titles = store, data_set, device, titles
         self._follows_latest, self._in_memory = follow == "latest", in_memory
@@ -148,17 +160,21 @@ class Releases:
         self._writing = (
             threading.Lock()
         )  # held by whoever makes the next snapshot; never by a request that finds its own
-        self._asked: OrderedDict[str, None] = OrderedDict()  # models by when they were last asked for, newest last
+        self._asked: dict[str, float] = {}  # model -> when it was last asked for
+        self._clock = clock
+        self._retry_wait, self._retry_at = RETRY_SECONDS[0], float("inf")
+        self._alive: WeakValueDictionary[str, LoadedIndex] = WeakValueDictionary()  # also evicted ones that are in use
         self._logged: set[tuple[str, str]] = set()
         self._watched = False
         self._looked = threading.Event()
         self._remembered, self._on_change = remembered, on_change
         self._shelves: WeakValueDictionary[tuple[object, ...], Shelf] = WeakValueDictionary()
 
-    def watch(self, seconds: float, stop: threading.Event) -> None:
-        """Follow the store until told to stop; run this in a thread of its own."""
+    def watch(self, seconds: float, stop: threading.Event, after: Callable[[], None] = lambda: None) -> None:
+        """Follow the store until told to stop; run this in a thread of its own. after: called after each look."""
         while True:
             self.refresh()
+            after()
             if stop.wait(seconds):
                 return
 
@@ -183,11 +199,11 @@ class Releases:
             self.refresh()
         elif not self._looked.is_set():
             self._looked.wait(FIRST_LOOK_SECONDS)
-        if model is not None and model in self._now.newest:
-            self._remember(model)
-            if model not in self._now.served:
-                self._serve(model)
-        return self._now.served.get(model)
+        now = self._now
+        if model is not None and model in now.newest:
+            self._asked[model] = self._clock()
+            return now.served.get(model) or self._serve(model)
+        return now.served.get(model)
 
     def versions(self, model: str) -> list[Artifact]:
         """All readable versions of a model in the store, newest first."""
@@ -199,7 +215,9 @@ class Releases:
         """Look at the store; load what is new in it, and swap to it once it is there."""
         with self._writing:
             try:
-                if self._signature() != self._now.signature:
+                changed = self._signature() != self._now.signature
+                if changed or self._clock() >= self._retry_at:
+                    self._retry_wait = RETRY_SECONDS[0] if changed else min(2 * self._retry_wait, RETRY_SECONDS[1])
                     self._swap(self._look())
             except Exception:  # the store itself is out of reach; the next look may find it again
                 log.exception("%s cannot be looked at; what was served stays", self._store.root)
@@ -209,60 +227,67 @@ class Releases:
     def _swap(self, found: Snapshot) -> None:
         """Load what a look has found, then let it answer."""
         before = self._now
-        loaded = {one.artifact.reference: one for one in before.served.values()}
         served: dict[str | None, LoadedIndex] = {}
-        for artifact in found.defaults:
-            if one := self._load(artifact, loaded, found.refused):
-                served[None] = one
-            elif None in before.served:  # a damaged version leaves what was served; others stand in at the start
-                served[None] = before.served[None]
-            if served:
-                break
-        if not found.defaults and None in before.served and found.refused:
-            served[None] = before.served[None]
+        if default := self._default(found):
+            served[None] = default
         for model, one in before.served.items():
             if model is not None and model in found.newest:
-                served[model] = self._load(found.newest[model], loaded, found.refused) or one
+                served[model] = self._load(found.newest[model], found.refused) or one
         self._take(Snapshot(found.signature, found.defaults, found.newest, self._within_bounds(served), found.refused))
-        now = served.get(None)
-        if now is not None and now is not before.served.get(None):
-            log.info("answering from %s", now.artifact.reference)
+        if default is not None and default is not before.served.get(None):
+            log.info("answering from %s", default.artifact.reference)
 
-    def _serve(self, model: str) -> None:
-        """Load a model that is asked for by name and is not in memory, from its newest version that is sound."""
+    def _default(self, found: Snapshot) -> LoadedIndex | None:
+        """What answers by default: what should, or else what did, or else at the start what stands in for it.
+
+        For a promoted version that is the newest earlier release that loads, else the next newest version.
+        """
+        stays = self._now.served.get(None)
+        for artifact in found.defaults:
+            one = self._load(artifact, found.refused)
+            if one or stays:
+                return one or stays
+        if stays is not None and found.refused:
+            return stays
+        if self._follows_latest or not found.refused:
+            return None
+        earlier = (one for one in earlier_releases(self._store, self._data_set) if self._is_of_device(one))
+        loads = (self._load(artifact, found.refused) for artifact in earlier)
+        return next((one for one in loads if one), None)
+
+    def _serve(self, model: str) -> LoadedIndex | None:
+        """Load a model that is asked for by name and is not in memory, from its newest version that is sound.
+
+        It is handed to the request that waited for it, even where there is no room to keep it.
+        """
         with self._writing:
             now = self._now
             if model in now.served or model not in now.newest:
-                return
-            loaded = {one.artifact.reference: one for one in now.served.values()}
+                return now.served.get(model)
             refused = dict(now.refused)
-            for artifact in (now.newest[model], *self.versions(model)):
-                if one := self._load(artifact, loaded, refused):
-                    served = self._within_bounds({**now.served, model: one})
-                    self._take(Snapshot(now.signature, now.defaults, now.newest, served, refused))
-                    return
-            self._take(Snapshot(now.signature, now.defaults, now.newest, now.served, refused))
+            candidates = (now.newest[model], *self.versions(model))
+            one = next((one for one in (self._load(artifact, refused) for artifact in candidates) if one), None)
+            self._asked[model] = self._clock()
+            served = now.served if one is None else self._within_bounds({**now.served, model: one})
+            self._take(Snapshot(now.signature, now.defaults, now.newest, served, refused))
+            return one
 
     def _take(self, snapshot: Snapshot) -> None:
         """Answer from another snapshot from now on."""
         before, self._now = self._now, snapshot
+        if not snapshot.refused:
+            self._retry_at = float("inf")
+        elif before.refused != snapshot.refused or self._retry_at <= self._clock():
+            self._retry_at = self._clock() + self._retry_wait
         self._on_change(before, snapshot)
-
-    def _remember(self, model: str) -> None:
-        self._asked[model] = None
-        self._asked.move_to_end(model)
 
     def _within_bounds(self, served: dict[str | None, LoadedIndex]) -> dict[str | None, LoadedIndex]:
         """Without the models asked for longest ago, so that few enough stay in memory; the default one always does."""
         default = served.get(None)
-        order = list(self._asked)
-        named = sorted(
-            (model for model in served if model is not None and served[model] is not default),
-            key=lambda model: order.index(model) if model in order else -1,
-        )
-        for model in named[: max(0, len(named) - max(0, self._in_memory - 1))]:
+        named = [model for model in served if model is not None and served[model] is not default]
+        named.sort(key=lambda model: self._asked.get(model, 0.0))
+        for model in named[: max(0, len(named) - (self._in_memory - 1))]:
             del served[model]
-            self._asked.pop(str(model), None)
         return served
 
     def _look(self) -> Snapshot:
@@ -291,7 +316,7 @@ class Releases:
             defaults = (promoted,) if promoted else defaults
         except (MovierecError, OSError) as error:
             self._refuse(SERVING, error, refused)
-            defaults = self._now.defaults or defaults
+            defaults = self._now.defaults or tuple(earlier_releases(self._store, self._data_set)) or defaults
         return Snapshot(signature, defaults, newest, {}, refused)
 
     def _promoted(self) -> Artifact | None:
@@ -301,22 +326,27 @@ class Releases:
             return None
         if promoted.slot.kind != INDEX or not promoted.slot.model:
             raise StoreError(f"{promoted.reference} is promoted but is no index to serve; promote a version again")
-        return promoted if self.device in ("auto", promoted.slot.device) else None
+        return promoted if self._is_of_device(promoted) else None
 
-    def _load(self, artifact: Artifact, loaded: dict[str, LoadedIndex], refused: dict[str, str]) -> LoadedIndex | None:
+    def _is_of_device(self, artifact: Artifact) -> bool:
+        return self.device in ("auto", artifact.slot.device)
+
+    def _load(self, artifact: Artifact, refused: dict[str, str]) -> LoadedIndex | None:
         """A version, from memory or from its verified files; None if it is damaged."""
         reference = artifact.reference
-        if reference in loaded or reference in refused:
-            return loaded.get(reference)
+        known = self._alive.get(reference)
+        if known is not None or reference in refused:
+            return known
         try:
             index = RetrievalIndex.load(artifact.verify().folder)
             lineage = Lineage.of(self._store, artifact)
             one = LoadedIndex(artifact, index, self._shelf(index, lineage), lineage, self._remembered)
             one.warm(WARMING_SECONDS)
-            loaded[reference] = one
+            self._alive[reference] = one
+            return one
         except Exception as error:  # whatever is wrong with the files, the old version goes on being served
             self._refuse(reference, error, refused)
-        return loaded.get(reference)
+            return None
 
     def _shelf(self, index: RetrievalIndex, lineage: Lineage) -> Shelf:
         """The shelf of an index, shared with those of the same items, train interactions and titles."""
@@ -327,10 +357,12 @@ class Releases:
         return shelf
 
     def _refuse(self, reference: str, error: Exception, refused: dict[str, str]) -> None:
-        refused[reference] = str(error) or type(error).__name__
-        if (reference, str(error)) not in self._logged:
-            self._logged.add((reference, str(error)))
-            log.error("%s is not served: %s", reference, refused[reference])
+        """Note why a version is not served, without the store's own path, which is nobody's business."""
+        said = str(error) or type(error).__name__
+        refused[reference] = said.replace(f"{self._store.root.absolute()}/", "").replace(f"{self._store.root}/", "")
+        if (reference, said) not in self._logged:
+            self._logged.add((reference, said))
+            log.error("%s is not served, and tried again: %s", reference, said)
 
     def _settle(self) -> None:
         """Stay with the only data set that has indices, where none was chosen. Raises StoreError for several."""

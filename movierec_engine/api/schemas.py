@@ -188,9 +188,13 @@ SCHEMAS: dict[str, Schema] = {
                     message=_nullable(_TEXT),
                 ),
                 "description": "Of /api/ready: the feedback log. Lists are answered without it.",
-            }
+            },
+            "workers": {
+                **_object(expected=_COUNT, ready=_COUNT),
+                "description": "Of /api/ready: the workers, and how many have an index to answer from.",
+            },
         },
-        status={"type": "string", "enum": ["ok", "loading", "empty", "damaged"]},
+        status={"type": "string", "enum": ["ok", "loading", "empty", "damaged", "draining"]},
         message=_nullable(_TEXT),
         serving=_nullable(_object(**_ABOUT)),
         refused={"type": "object", "additionalProperties": _TEXT, "description": "Version -> why it is not served."},

@@ -13,10 +13,10 @@ from werkzeug.serving import is_running_from_reloader
 
 from movierec_engine.api.config import METRICS_VARIABLE, ServingConfig
 from movierec_engine.api.keys import KEYS_VARIABLE, keys_of_environment
+from movierec_engine.api.workers import FOLDER_VARIABLE, forget
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError, MovierecError
 
-MOST_WORKERS = 4
 INDICES = "faiss_index"
 """The folder of an artifact store that holds what can be served."""
 
@@ -41,14 +41,16 @@ def serve(
     if not is_running_from_reloader():  # whose parent holds the port
         _require_free(serving.host, serving.port)
     titles = _titles(data_dir) if data_dir else None
-    workers = worker_count(serving)
+    workers = serving.worker_count
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     print(f"serving {store_root.absolute()} at http://{_address(serving)}", flush=True)
     if debug:
         _make_app(store_root, serving, device, titles).run(serving.host, serving.port, debug=True)
     elif importlib.util.find_spec("fcntl"):  # which gunicorn needs
-        with tempfile.TemporaryDirectory(prefix="movierec-metrics-", ignore_cleanup_errors=True) as folder:
-            os.environ[METRICS_VARIABLE] = folder
+        with tempfile.TemporaryDirectory(prefix="movierec-server-", ignore_cleanup_errors=True) as folder:
+            for variable in (METRICS_VARIABLE, FOLDER_VARIABLE):
+                os.environ[variable] = str(Path(folder) / variable.lower())
+                Path(os.environ[variable]).mkdir()
             _run_gunicorn(store_root, serving, device, titles)
     else:
         _run_waitress(store_root, serving, device, titles)
@@ -74,17 +76,13 @@ def store_to_serve(model_dir: Path, default: Path) -> tuple[Path, str | None]:
     raise MovierecError(f"{what}; run `movierec demo` or `movierec train`, then `movierec serve --model-dir artifacts`")
 
 
-def worker_count(serving: ServingConfig) -> int:
-    return serving.workers or min(os.cpu_count() or 1, MOST_WORKERS)
-
-
 def gunicorn_options(serving: ServingConfig) -> dict[str, Any]:
     """gunicorn's settings, by their names."""
     from movierec_engine.api.gunicorn_worker import PatientWorker
 
     options: dict[str, Any] = {
         "bind": _address(serving),
-        "workers": worker_count(serving),
+        "workers": serving.worker_count,
         "threads": serving.threads,
         "worker_class": PatientWorker,
         "preload_app": False,
@@ -102,12 +100,16 @@ def _run_gunicorn(store_root: Path, serving: ServingConfig, device: str, titles:
     from gunicorn.app.base import BaseApplication
     from prometheus_client.multiprocess import mark_process_dead
 
+    def ended(server: Any, worker: Any) -> None:
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        forget(Path(os.environ[FOLDER_VARIABLE]), worker.pid)
+
     class Server(BaseApplication):  # type: ignore[misc]
         """Each worker makes its own application, since faiss does not survive a fork."""
 
         def load_config(self) -> None:
             options = gunicorn_options(serving)
-            options["child_exit"] = lambda server, worker: mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+            options["child_exit"] = ended
             for name, value in options.items():
                 self.cfg.set(name, value)
 
@@ -122,7 +124,7 @@ def _run_waitress(store_root: Path, serving: ServingConfig, device: str, titles:
         raise MovierecError("gunicorn does not run on this system; `pip install waitress`, which does, and try again")
     waitress = importlib.import_module("waitress")
     app = _make_app(store_root, serving, device, titles)
-    waitress.serve(app, host=serving.host, port=serving.port, threads=max(4, serving.threads * worker_count(serving)))
+    waitress.serve(app, host=serving.host, port=serving.port, threads=max(4, serving.threads * serving.worker_count))
 
 
 def _make_app(store_root: Path, serving: ServingConfig, device: str, titles: Movies | None) -> Any:

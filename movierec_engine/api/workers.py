@@ -1,0 +1,58 @@
+"""What the workers of one server tell one another: how each is, so that any of them can speak for all.
+
+Each worker keeps a small file in a folder that only this server's user can read; who ends, loses it.
+"""
+
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+FOLDER_VARIABLE = "MOVIEREC_WORKERS_FOLDER"
+"""Where the files are; set by the server before it starts its workers."""
+
+
+class Workers:
+    """expected: how many workers the server has. draining: set once this one has been told to end."""
+
+    def __init__(self, folder: Path | None, expected: int) -> None:
+        self._folder, self.expected = folder, expected if folder else 1
+        self._said = b""
+        self.draining = threading.Event()
+
+    @classmethod
+    def of_environment(cls, expected: int) -> "Workers":
+        folder = os.environ.get(FOLDER_VARIABLE)
+        return cls(Path(folder) if folder else None, expected)
+
+    def say(self, state: Mapping[str, Any]) -> None:
+        """Tell the others how this worker is. state: with `status` and `refused`."""
+        if self._folder is None:
+            return
+        content = orjson.dumps({"status": state["status"], "refused": state["refused"]})
+        if content != self._said:
+            unfinished = self._folder / f"{os.getpid()}.new"
+            unfinished.write_bytes(content)
+            unfinished.replace(self._folder / f"{os.getpid()}.json")
+            self._said = content
+
+    def others(self) -> list[dict[str, Any]]:
+        """What the other workers said last."""
+        if self._folder is None:
+            return []
+        found = []
+        for path in sorted(self._folder.glob("*.json")):
+            if path.stem != str(os.getpid()):
+                try:
+                    found.append(orjson.loads(path.read_bytes()))
+                except FileNotFoundError:  # it has just ended
+                    continue
+        return found
+
+
+def forget(folder: Path, pid: int) -> None:
+    """Remove what a worker said that has ended."""
+    (folder / f"{pid}.json").unlink(missing_ok=True)

@@ -1,0 +1,155 @@
+"""What answers while indices cannot be read, and which of them stay in memory."""
+
+import itertools
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from movierec_engine.api.app import create_app
+from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.inference import InferenceService
+from movierec_engine.api.releases import Releases
+from movierec_engine.api.workers import Workers, forget
+from movierec_engine.errors import ConfigError
+from movierec_engine.experiments import ExperimentConfig, Variant
+from movierec_engine.store import Artifact, ArtifactStore, Slot
+from worlds import Publish
+
+MODELS = ("als", "bpr", "ease", "gmf", "slim")
+
+
+def hidden(artifact: Artifact) -> Path:
+    """An index's file moved away, as if the disk failed for a while; rename what this returns to bring it back."""
+    file = artifact.folder / "index.faiss"
+    return file.rename(artifact.folder / "away")
+
+
+def decide(store: ArtifactStore, verdict: str, champion: Artifact | None, served: Artifact) -> None:
+    facts = {"verdict": verdict, "champion": champion.reference if champion else "", "served": served.reference}
+    slot = Slot("release_decision", "camps")
+    store.publish(slot, lambda folder: None, key="k", fingerprint="f00d", facts=facts)
+    store.point("serving", served, {})
+
+
+def test_a_version_that_could_not_be_read_is_tried_again_at_growing_intervals(
+    store: ArtifactStore, publish: Publish
+) -> None:
+    now = [0.0]
+    artifact = publish()
+    store.point("serving", artifact, {})
+    away = hidden(artifact)
+    releases = Releases(store, clock=lambda: now[0])
+    refusals = []
+    releases._refuse = lambda *about: (refusals.append(now[0]), Releases._refuse(releases, *about))  # type: ignore[method-assign,assignment]
+    while now[0] < 300:
+        assert releases.current() is None
+        now[0] += 0.5
+    waits = [after - before for before, after in itertools.pairwise(refusals)]
+    assert waits[:4] == [1.0, 2.0, 4.0, 8.0]
+    assert set(waits[6:]) == {60.0}
+    away.rename(artifact.folder / "index.faiss")
+    now[0] += 60
+    served = releases.current()
+    assert served is not None
+    assert served.artifact == artifact
+    assert releases.snapshot().refused == {}
+
+
+def test_a_server_that_starts_on_an_unreadable_release_answers_from_the_newest_earlier_one_not_rolled_back_from(
+    store: ArtifactStore, publish: Publish
+) -> None:
+    first, second, bad, promoted = (publish(model) for model in ("als", "bpr", "gmf", "ease"))
+    decide(store, "promoted", None, first)
+    decide(store, "promoted", first, second)
+    decide(store, "promoted", second, bad)
+    decide(store, "rolled back", bad, second)
+    decide(store, "promoted", second, promoted)
+    away = hidden(promoted)
+    now = [0.0]
+    releases = Releases(store, clock=lambda: now[0])
+    served = releases.current()
+    assert served is not None
+    assert served.artifact == second
+    health = InferenceService(releases, store, Workers(None, 1)).health()
+    assert health["status"] == "ok"
+    assert "stands in" in health["message"]
+    assert str(store.root) not in json.dumps(health)
+    away.rename(promoted.folder / "index.faiss")
+    now[0] = 2.0
+    served = releases.current()
+    assert served is not None
+    assert served.artifact == promoted
+
+
+@pytest.mark.parametrize("in_memory", [1, 2, 4])
+def test_every_model_that_is_asked_for_answers_however_few_stay_in_memory(
+    store: ArtifactStore, publish: Publish, in_memory: int
+) -> None:
+    for model in MODELS:
+        default = publish(model)
+    store.point("serving", default, {})
+    client = create_app(store.root, ServingConfig(models_in_memory=in_memory)).test_client()
+    start = threading.Barrier(len(MODELS))
+
+    def ask(model: str) -> list[tuple[int, str]]:
+        own = client.application.test_client()
+        start.wait()
+        answers = [own.get(f"/api/recommend?user_id=1&model={model}") for _ in range(6)]
+        return [(one.status_code, one.json["model"]) for one in answers]
+
+    with ThreadPoolExecutor(len(MODELS)) as pool:
+        for model, answers in zip(MODELS, pool.map(ask, MODELS), strict=True):
+            assert answers == [(200, model)] * 6
+    loaded = {row["model"] for row in client.get("/api/models").json["models"] if row["loaded"]}
+    assert len(loaded) <= in_memory
+    assert "slim" in loaded, "the default one stays"
+
+
+def test_an_index_that_a_request_still_uses_is_not_loaded_again(store: ArtifactStore, publish: Publish) -> None:
+    for model in ("als", "bpr", "ease"):
+        publish(model)
+    releases = Releases(store, in_memory=1)
+    used = releases.current("als")
+    releases.current("bpr")
+    assert releases.current("als") is used
+
+
+def test_fewer_models_in_memory_than_an_experiment_needs_are_refused() -> None:
+    experiment = ExperimentConfig("trial", variants=(Variant("a", "ease"), Variant("b", "als")))
+    with pytest.raises(ConfigError, match="models_in_memory=2"):
+        ServingConfig(models_in_memory=2, experiment=experiment)
+    assert ServingConfig(models_in_memory=3, experiment=experiment)
+
+
+def test_readiness_is_that_of_all_workers(store: ArtifactStore, publish: Publish, tmp_path: Path) -> None:
+    publish()
+    workers = Workers(tmp_path, 2)
+    service = InferenceService(Releases(store), store, workers)
+    body, status = service.readiness()
+    assert (status, body["status"], body["workers"]) == (503, "loading", {"expected": 2, "ready": 1})
+    (tmp_path / "1.json").write_text('{"status": "damaged", "refused": {"faiss_index/x": "torn"}}')
+    body, status = service.readiness()
+    assert (status, body["status"], body["refused"]) == (503, "damaged", {"faiss_index/x": "torn"})
+    (tmp_path / "1.json").write_text('{"status": "ok", "refused": {}}')
+    assert service.readiness()[1] == 200
+    workers.draining.set()
+    assert service.readiness()[0]["status"] == "draining"
+    workers.draining.clear()
+    forget(tmp_path, 1)
+    assert service.readiness()[1] == 503
+
+
+def test_metrics_measured_again_are_shown(store: ArtifactStore, publish_line) -> None:  # type: ignore[no-untyped-def]
+    line = publish_line()
+    client = create_app(store.root).test_client()
+    shown = client.get("/api/models").json["models"][0]["metrics"]
+    assert shown["test"] == {"ndcg@10": 0.25}
+    report = line["evaluation_report"]
+    store.publish(
+        report.slot, lambda folder: None, key="k", fingerprint="f00d",
+        parents={"trained_model": line["trained_model"]}, facts={"metrics": {"ndcg@10": 0.75}},
+    )  # fmt: skip
+    assert client.get("/api/models").json["models"][0]["metrics"]["test"] == {"ndcg@10": 0.75}
