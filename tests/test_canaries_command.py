@@ -77,6 +77,10 @@ def test_a_model_is_trained_again_with_its_own_settings_and_beside_its_checkpoin
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").iterdir()} == before
     assert [finding["name"] for finding in canaries.facts["findings"]] == CHECKS
     assert all(finding["passed"] for finding in canaries.facts["findings"][:4])
+    findings = {one["name"]: one for one in json.loads((canaries.folder / "findings.json").read_text(encoding="utf-8"))}
+    parts = pipeline.load_split(store.resolve(model.parents["splits"]))
+    assert findings["graph_is_train"]["numbers"]["edges"] == 2 * round(0.8 * len(parts.train)), "the graph of the share"
+    assert findings["ancestors_saw_the_same"]["numbers"]["ancestors"] == 2
     assert store.latest(model.slot) == model
 
 

@@ -62,6 +62,22 @@ def test_nothing_of_a_backtest_is_ranked_or_newest_and_nothing_is_made_twice(
     assert again.fingerprint == first.fingerprint
 
 
+def test_every_window_starts_from_models_of_its_own_past_and_is_used_again(
+    small_data: list[str], tmp_path: Path
+) -> None:
+    tiny = ["trainer.max_epochs=1", "model.mf_dim=4", "model.mlp_layers=[8,4]"]
+    start = ["model.pretrained_gmf=latest", "model.pretrained_mlp=latest"]
+    settings = load_settings([*small_data, "model=ncf", *tiny, *start])
+    store = ArtifactStore(tmp_path / "store")
+    first, again = (backtest(store, settings, windows=2, first_train_share=0.5) for _ in range(2))
+    assert again.key == first.key, "the reports of the first were used again"
+    own = ArtifactStore(store.root / "backtests")
+    for row in pq.read_table(first.folder / "windows.parquet").to_pylist():
+        ncf = own.resolve(row["trained_model"])
+        members = [own.resolve(ncf.parents[name]) for name in ("gmf", "mlp")]
+        assert [one.parents["splits"] for one in members] == [ncf.parents["splits"]] * 2
+
+
 def test_windows_that_cannot_be_cut_are_one_sentence(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="backtest windows"):
         backtest(ArtifactStore(tmp_path), settings, windows=0, first_train_share=0.5)
