@@ -24,6 +24,8 @@ SEARCHES = (
     "1995",
     "harry poter chamber secrets",
     "eternal sunshine of the spotles mind",
+    "teh godfather",
+    "oceans 11",
     "no such title at all",
 )
 LARGE = 100_000

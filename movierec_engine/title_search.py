@@ -1,8 +1,10 @@
 """Find movies by title, forgiving of case, accents, articles, punctuation, joined words and small typos; numpy alone.
 
-A title has several names: `City of Lost Children, The (Cité des enfants perdus, La)` is found by both. A name and what
-is searched for are folded to the same plain words; a year in the search, as in `heat 1995`, narrows it. Movies are
-ranked by how they were found (exactly, by the beginning, by words, by words with typos), then by popularity.
+A title has several names: `City of Lost Children, The (Cité des enfants perdus, La)` is found by both, and one with a
+number by its digits and by its word: `Ocean's Eleven` by `oceans 11`. A name and what is searched for are folded to the
+same plain words; a year in the search, as in `heat 1995`, narrows it. Movies are ranked by how they were found
+(exactly, by the beginning, by words, by words with typos), then by popularity. Where nothing has the words as they are
+written, a first word that is an article but for a typo is passed over, as in `teh godfather`.
 """
 
 import re
@@ -10,6 +12,7 @@ import unicodedata
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +52,31 @@ _ARTICLES = frozenset(
     ]
 )
 _NUMERALS = {"ii": "2", "iii": "3", "iv": "4", "vi": "6", "vii": "7", "viii": "8", "ix": "9"}
+_NUMBER_WORDS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+]
+_DIGITS_OF = {word: str(number) for number, word in enumerate(_NUMBER_WORDS)}
+_WORD_OF = {digits: word for word, digits in _DIGITS_OF.items()}
 _LETTERS = str.maketrans({"ø": "o", "Ø": "o", "æ": "ae", "Æ": "ae", "œ": "oe", "ł": "l", "Ł": "l", "đ": "d", "ı": "i"})
 _IN_BRACKETS = re.compile(r"\(([^()]*)\)")
 _ALIAS_MARK = re.compile(r"^a\.?k\.?a\.?\s+", re.IGNORECASE)
@@ -74,10 +102,11 @@ def fold(text: str) -> list[str]:
 
 
 def names_of(title: str) -> list[list[str]]:
-    """The folded names of a title: the one before the brackets, and those in brackets."""
+    """The folded names of a title: the one before the brackets, and those in brackets; numbers as digits and words."""
     parts = [_IN_BRACKETS.sub(" ", title), *(_ALIAS_MARK.sub("", part.strip()) for part in _IN_BRACKETS.findall(title))]
-    names = [words for words in map(fold, parts) if words]
-    return names or [[title.casefold().strip()]]
+    names = [words for words in map(fold, parts) if words] or [[title.casefold().strip()]]
+    numbered = [[spelt.get(word, word) for word in words] for words in names for spelt in (_DIGITS_OF, _WORD_OF)]
+    return [*names, *(words for words in numbered if words not in names)]
 
 
 class TitleSearch:
@@ -116,6 +145,8 @@ class TitleSearch:
             found = [*narrowed, *found] if rest else [*found, (np.flatnonzero(self._years == year), WORDS)]
             found.sort(key=lambda group: group[1])  # stable: within a rank those of the year come first
         if not any(len(movies) for movies, _ in found):
+            if len(words) > 1 and _nearly_article(words[0]):
+                return [(movie, TYPOS) for movie, _ in self.find(" ".join(words[1:]), k)]
             found = self._misspelt(words, 0)
             if year and rest:
                 near = [(movies[self._years[movies] == year], how) for movies, how in self._misspelt(rest, 0)]
@@ -251,6 +282,16 @@ def _alignment_distances(word: NDArray[np.uint32], others: NDArray[np.uint32], l
             row[:, j + 1] = np.minimum(cheapest[:, j], row[:, j] + 1)
         two_before, before = before, row
     return before[np.arange(len(others)), lengths].astype(np.int64)
+
+
+@cache
+def _article_spelling() -> "_Spelling":
+    return _Spelling([word for word in sorted(_ARTICLES) if len(word) > 2])
+
+
+def _nearly_article(word: str) -> bool:
+    """Whether a word is an article of three letters or more but for one letter, or two swapped."""
+    return len(_article_spelling().near(word)[0]) > 0
 
 
 def _codes(word: str) -> NDArray[np.uint32]:

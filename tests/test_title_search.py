@@ -61,6 +61,15 @@ def bundled() -> Bundled:
         ("dumb & dumber", "Dumb & Dumber (Dumb and Dumber)", 1994),
         ("fight clb", "Fight Club", 1999),
         ("el mariachi", "Mariachi, El", 1992),
+        ("teh godfather", "Godfather, The", 1972),
+        ("hte matrix 1999", "Matrix, The", 1999),
+        ("teh shawshank redemtion", "Shawshank Redemption, The", 1994),
+        ("oceans 11", "Ocean's Eleven", 2001),
+        ("oceans eleven 1960", "Ocean's Eleven (a.k.a. Ocean's 11)", 1960),
+        ("12 angry men", "12 Angry Men", 1957),
+        ("twelve angry men", "12 Angry Men", 1957),
+        ("godfather part two", "Godfather: Part II, The", 1974),
+        ("ocean's ele", "Ocean's Eleven", 2001),
         ("lord of the rin", "Lord of the Rings: The Fellowship of the Ring, The", 2001),
     ],
 )
@@ -83,6 +92,20 @@ def test_movies_found_better_come_first_and_then_the_more_popular() -> None:
         ("Body Heat", WORDS),
     ]
     assert search.find("haat", 10)[0][1] == TYPOS
+
+
+def test_digits_and_words_of_a_number_find_both_films(bundled: Bundled) -> None:
+    for text in ("oceans 11", "ocean's eleven"):
+        found = [(bundled.years[movie], how) for movie, how in bundled.search.find(text, 2)]
+        assert found == [(2001, EXACT), (1960, EXACT)]
+
+
+def test_a_first_word_near_an_article_is_kept_where_titles_have_it() -> None:
+    titles = ["Ted", "Ted 2", "Godfather, The"]
+    search = TitleSearch(titles, [None] * 3, [1, 2, 9])
+    assert [titles[movie] for movie, _ in search.find("ted")] == ["Ted", "Ted 2"]
+    assert search.find("ted 2")[0] == (1, EXACT)
+    assert search.find("teh godfather") == [(2, TYPOS)]
 
 
 def test_a_year_alone_finds_the_movies_of_that_year() -> None:
