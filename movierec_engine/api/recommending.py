@@ -149,7 +149,7 @@ def of_user(served: LoadedIndex, user_id: int, state: UserState) -> Person:
     user = served.user(user_id) if state.erasure <= served.lineage.newest_erasure else None
     if state is NOTHING_SAID and user is not None:
         return Person(user_id, user, None, {}, frozenset())
-    left_out = state.not_interested | state.ratings.keys()
+    left_out = state.masked
     if user is not None and (served.index.personal[user] or not state.ratings):
         return Person(user_id, user, None, state.ratings, left_out)
     if user is not None:  # without train interactions, so that the live ratings say more

@@ -159,12 +159,22 @@ class UserState:
     """Whether the log could be read; else nothing above but `erasure` is known, which is ERASURE_UNKNOWN in doubt."""
 
     @cached_property
+    def seen(self) -> frozenset[int]:
+        """Movies that the person has rated or watched, any share of them."""
+        return frozenset(self.ratings).union(self.watched)
+
+    @property
+    def dismissed(self) -> frozenset[int]:
+        """Movies that the person does not want to be shown."""
+        return self.not_interested
+
+    @property
     def masked(self) -> frozenset[int]:
-        """Movies that are not to be recommended: rated, watched, or not of interest.
+        """Movies that are not to be recommended: seen or dismissed.
 
         A click and "added to list" leave theirs in: they were looked at, or are meant to be watched.
         """
-        return self.not_interested.union(self.ratings, self.watched)
+        return self.dismissed | self.seen
 
     @property
     def said(self) -> bool:

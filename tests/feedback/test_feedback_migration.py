@@ -1,0 +1,141 @@
+"""Logs of the first release are read on: brought to today's tables in place, whole or not at all, and kept private."""
+
+import hashlib
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, IdempotencyConflict
+from movierec_engine.feedback.schema import APPLICATION_ID, SCHEMA_VERSION
+from movierec_engine.feedback.summary import variant_rates
+
+FIRST_SCHEMA = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = 1;
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, user_id INTEGER NOT NULL,
+    movie_id INTEGER NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('rating', 'click', 'not_interested')),
+    rating REAL CHECK ((rating IS NOT NULL) = (kind = 'rating')), at_ms INTEGER NOT NULL, request_id TEXT NOT NULL,
+    model TEXT NOT NULL, version TEXT NOT NULL, experiment TEXT NOT NULL, variant TEXT NOT NULL
+);
+CREATE INDEX events_of_user ON events (user_id, seq, kind, movie_id, rating);
+CREATE INDEX events_of_kind ON events (kind);
+CREATE TABLE exposures (
+    request_id TEXT PRIMARY KEY, user_id INTEGER NOT NULL, at_ms INTEGER NOT NULL, movie_ids TEXT NOT NULL,
+    model TEXT NOT NULL, version TEXT NOT NULL, experiment TEXT NOT NULL, variant TEXT NOT NULL, teams TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX exposures_of_user ON exposures (user_id);
+CREATE TABLE erasures (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, user_id INTEGER NOT NULL UNIQUE, at_ms INTEGER NOT NULL,
+    through_seq INTEGER NOT NULL
+);
+CREATE TABLE erased_keys (digest BLOB PRIMARY KEY) WITHOUT ROWID;
+PRAGMA journal_mode = WAL;
+"""
+INSERT = (
+    "INSERT INTO events (key, user_id, movie_id, kind, rating, at_ms, request_id, model, version, experiment, variant)"
+)
+
+
+READ = """
+import sys
+from movierec_engine.feedback import FeedbackLog
+print("on", flush=True)
+FeedbackLog(sys.argv[1]).state(1)
+"""
+
+
+def first_release(path: Path, events: int = 3) -> None:
+    """A log as the first release wrote it: ratings of users 1 to `events`, a click, and user 0 erased at the end."""
+    path.parent.mkdir(mode=0o755, exist_ok=True)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript(FIRST_SCHEMA)
+    connection.execute("BEGIN")
+    rows = [(f"k{n}", n, 10, "rating", 4.0, 1000 * n, f"r{n}", "m", "v", "e", "a") for n in range(1, events + 1)]
+    connection.executemany(f"{INSERT} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.execute(f"{INSERT} VALUES ('c', 1, 11, 'click', NULL, 7, 'r1', 'm', 'v', 'e', 'a')")
+    connection.execute(f"{INSERT} VALUES ('gone', 0, 11, 'click', NULL, 7, '', '', '', '', '')")
+    connection.execute("INSERT INTO exposures VALUES ('r1', 1, 5, '[10,11]', 'm', 'v', 'e', 'a', '[]')")
+    connection.execute("DELETE FROM events WHERE user_id = 0")
+    connection.execute("INSERT INTO erasures (user_id, at_ms, through_seq) VALUES (0, 8, ?)", (events + 2,))
+    connection.execute("INSERT INTO erased_keys VALUES (?)", (hashlib.sha256(b"gone").digest(),))
+    connection.execute("COMMIT")
+    connection.close()
+
+
+def test_an_old_log_is_read_on_with_all_that_it_held(tmp_path: Path) -> None:
+    path = tmp_path / "log" / "feedback.db"
+    first_release(path)
+    log = FeedbackLog(path)
+    assert log.state(1).ratings == {10: 4.0} and log.state(1).clicked == {11}
+    assert [(one.seq, one.event.key, one.at_ms) for one in log.events()] == [
+        *((n, f"k{n}", 1000 * n) for n in (1, 2, 3)),
+        (4, "c", 7),
+    ]
+    (row,) = variant_rates(log).to_pylist()
+    assert (row["lists"], row["clicks"], row["likes"]) == (1, 1, 1)
+    assert (log.newest_seq(), log.newest_erasure(), log.state(0).erasure) == (5, 1, 1)
+    assert log.record([FeedbackEvent("k1", 1, 10, "rating", 4.0, "r1")])[0].status == "already recorded"
+    assert log.record([FeedbackEvent("k1", 2, 12, "click")])[0].seq == 6, "places are never used again"
+    with pytest.raises(IdempotencyConflict, match="erased"):
+        log.record([FeedbackEvent("gone", 0, 11, "click")])
+    assert log.record([FeedbackEvent("gone", 2, 11, "click")])[0].status == "recorded"
+    path.write_bytes(b"damaged" * 2000)
+    assert FeedbackLog(path).state_without_log(0).erasure == 1, "the second record was made with the new tables"
+
+
+def test_a_log_is_for_its_owner_alone(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        path = tmp_path / name / "feedback.db"
+        if name == "old":
+            first_release(path)
+            path.chmod(0o644)
+        log = FeedbackLog(path)
+        log.record([FeedbackEvent("x", 5, 10, "click")])
+        log.erase(5)
+        modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()}
+        assert set(modes) == {"feedback.db", "feedback.db-wal", "feedback.db-shm", "erasures.tsv"}
+        assert set(modes.values()) == {0o600}
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        log.close()
+
+
+def test_a_migration_that_is_killed_leaves_one_version_or_the_other(tmp_path: Path) -> None:
+    path, events = tmp_path / "log" / "feedback.db", 20_000
+    first_release(path, events)
+    kept = path.read_bytes()
+    versions = set()
+    for after in (0.0, 0.01, 0.03, 0.06, 0.1, 0.2):
+        for one in path.parent.iterdir():
+            one.unlink()
+        path.write_bytes(kept)
+        process = subprocess.Popen([sys.executable, "-c", READ, str(path)], stdout=subprocess.PIPE)
+        assert process.stdout is not None and process.stdout.readline() == b"on\n"
+        time.sleep(after)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        with sqlite3.connect(path) as connection:
+            ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+            ((count,),) = connection.execute("SELECT count(*) FROM events").fetchall()
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        connection.close()
+        versions.add(version)
+        assert count == events + 1
+        log = FeedbackLog(path)
+        assert (log.count_since(0), log.newest_seq(), log.state(0).erasure) == (events + 1, events + 2, 1)
+        log.close()
+    assert versions <= {1, SCHEMA_VERSION}
+
+
+def test_a_list_from_before_an_erasure_is_not_noted_after_it(tmp_path: Path) -> None:
+    log = FeedbackLog(tmp_path / "feedback.db")
+    waiting = Exposure("early", 1, (10,))
+    erased = log.erase(1)
+    log.expose([waiting, Exposure("late", 1, (10,), at_ms=erased.at_ms + 1), Exposure("other", 2, (10,))])
+    assert log.query("SELECT exposure_id FROM exposures ORDER BY 1") == [("late",), ("other",)]
