@@ -28,6 +28,8 @@ KIND_HUES = {
     "list shown": charts.GREY,
     "click": charts.HUES[1],
     "rating": charts.HUES[2],
+    "watched": charts.HUES[4],
+    "added to list": charts.HUES[5],
     "not interested": charts.HUES[0],
 }
 
@@ -293,7 +295,7 @@ def rates(rows: list[dict[str, Any]], experiment: str) -> charts.Chart:
 def duel(row: Mapping[str, Any]) -> str:
     """What an interleaved duel has found, as a sentence."""
     first, second = row["first"], row["second"]
-    won = f"{first} won {row['first_wins']:,} and {second} {row['second_wins']:,} of {row['lists']:,} interleaved lists"
+    won = f"{first} won {row['first_wins']:,} and {second} {row['second_wins']:,} of {row['occasions']:,} user-days"
     if row["p_value"] is None:
         return f"{won}: nothing can be told yet"
     ahead = first if row["first_wins"] > row["second_wins"] else second
@@ -305,9 +307,9 @@ _OUTCOMES = ("ties", "without clicks")
 
 
 def duel_rows(found: Sequence[Mapping[str, Any]], experiment: str) -> list[dict[str, Any]]:
-    """A row a pair of variants and outcome of their interleaved lists."""
+    """A row a pair of variants and outcome of the users' days on which they were interleaved."""
     return [
-        {"pair": f"{one['first']} and {one['second']}", "outcome": outcome, "lists": count}
+        {"pair": f"{one['first']} and {one['second']}", "outcome": outcome, "occasions": count}
         for one in found
         if one["experiment"] == experiment
         for outcome, count in (
@@ -320,18 +322,18 @@ def duel_rows(found: Sequence[Mapping[str, Any]], experiment: str) -> list[dict[
 
 
 def duels(rows: list[dict[str, Any]], found: Sequence[Mapping[str, Any]], experiment: str) -> charts.Chart:
-    """How the interleaved lists ended."""
+    """How the users' days of interleaved lists ended."""
     own = [one for one in found if one["experiment"] == experiment]
     won = list(dict.fromkeys(row["outcome"] for row in rows if row["outcome"] not in _OUTCOMES))
     domain = [*won, *_OUTCOMES]
     hues = [*(charts.HUES[place % len(charts.HUES)] for place in range(len(won))), charts.QUIET, charts.GREY + "60"]
     shown = [{**row, "place": domain.index(row["outcome"])} for row in rows]
-    subtitle = "a list is won by the variant that brought in more of its clicked movies"
+    subtitle = "a user's day is won by the variant that brought in more of the clicked movies"
     return (
         alt.Chart(charts.data(shown))
         .mark_bar()
         .encode(
-            x=alt.X("lists:Q", title="Interleaved lists", stack="zero"),
+            x=alt.X("occasions:Q", title="Users' days", stack="zero"),
             y=alt.Y("pair:N", title=None, axis=alt.Axis(labelLimit=200, ticks=False, domain=False)),
             color=alt.Color(
                 "outcome:N",
@@ -341,8 +343,8 @@ def duels(rows: list[dict[str, Any]], found: Sequence[Mapping[str, Any]], experi
             order=alt.Order("place:Q"),
             tooltip=[
                 alt.Tooltip("pair:N", title="Between"),
-                alt.Tooltip("outcome:N", title="Lists"),
-                alt.Tooltip("lists:Q", title="How many", format=","),
+                alt.Tooltip("outcome:N", title="Days"),
+                alt.Tooltip("occasions:Q", title="How many", format=","),
             ],
         )
         .properties(

@@ -3,7 +3,8 @@
 from movierec_engine.feedback.erasures import Erasure
 from movierec_engine.feedback.errors import FeedbackError, IdempotencyConflict, InvalidFeedback, LogBusy, UnknownEvent
 from movierec_engine.feedback.events import Exposure, FeedbackEvent, LoggedEvent, Recorded, UserState
-from movierec_engine.feedback.log import FeedbackLog, Intake, log_file
+from movierec_engine.feedback.intake import Intake
+from movierec_engine.feedback.log import FeedbackLog, log_file
 
 __all__ = [
     "Erasure",

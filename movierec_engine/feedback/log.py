@@ -8,11 +8,8 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
 
 from movierec_engine.feedback.database import BUSY_SECONDS, Database, damaged
 from movierec_engine.feedback.erasures import Erasure, ErasureFile
@@ -29,17 +26,7 @@ from movierec_engine.feedback.events import (
     check_not_ahead,
     now_ms,
 )
-
-FEEDBACK_SCHEMA = pa.schema(
-    [
-        ("seq", pa.int64()),
-        ("user_id", pa.int64()),
-        ("movie_id", pa.int64()),
-        ("rating", pa.float32()),
-        ("timestamp", pa.int64()),
-    ]
-)
-ERASURES_SCHEMA = pa.schema([("user_id", pa.int64()), ("through", pa.int64())])
+from movierec_engine.feedback.intake import Intake
 
 _COLUMNS = "user_id, key, movie_id, kind, rating, shown_in, share, timestamp"
 _INSERT = f"""
@@ -65,24 +52,6 @@ _PAGE = 1000
 def log_file(root: Path, data_set: str) -> Path:
     """Where the log of a data set stands in the artifact store's root."""
     return root / "feedback" / data_set / "feedback.db"
-
-
-@dataclass(frozen=True, eq=False)
-class Intake:
-    """What retraining takes from the log, as of one moment.
-
-    ratings: FEEDBACK_SCHEMA, every rating event that was not undone in the log's order, with the second of each. A
-    watched movie is no rating: how much of a movie somebody watched says little of how much they liked it, so that it
-    keeps the movie out of their lists and out of training.
-    erasures: ERASURES_SCHEMA, the second through which a user's ratings are gone.
-    """
-
-    ratings: pa.Table
-    erasures: pa.Table
-    newest_seq: int
-    """Of the rating events, undone ones among them; 0 without any."""
-    newest_erasure: int
-    """Number of the newest erasure; 0 without any."""
 
 
 class FeedbackLog:
@@ -274,7 +243,7 @@ class FeedbackLog:
         with self._database.snapshot() as connection:
             if connection is None:
                 erased = self._remembered()
-                return Intake(FEEDBACK_SCHEMA.empty_table(), _erasure_table(erased), 0, _newest_number(erased))
+                return Intake.of([], erased, 0, _newest_number(erased))
             ratings = connection.execute(
                 "SELECT seq, user_id, movie_id, rating, at_ms / 1000 FROM events "
                 "WHERE kind = 'rating' AND undone_ms IS NULL ORDER BY seq"
@@ -282,7 +251,7 @@ class FeedbackLog:
             ((newest_seq,),) = connection.execute("SELECT coalesce(max(seq), 0) FROM events WHERE kind = 'rating'")
             erased = _erasures(connection)
             newest_erasure = _last_number(connection, "erasures")
-        return Intake(_table(ratings, FEEDBACK_SCHEMA), _erasure_table(erased), newest_seq, newest_erasure)
+        return Intake.of(ratings, erased, newest_seq, newest_erasure)
 
     def query(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
         """All rows of a question that only reads, such as those of the summary; none while there is no log."""
@@ -350,11 +319,6 @@ def _newest_number(erasures: list[Erasure]) -> int:
     return erasures[-1].number if erasures else 0
 
 
-def _erasure_table(erasures: list[Erasure]) -> pa.Table:
-    """ERASURES_SCHEMA."""
-    return _table([(one.user_id, one.at_ms // 1000) for one in erasures], ERASURES_SCHEMA)
-
-
 def _last_number(connection: sqlite3.Connection, table: str) -> int:
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
     return int(row[0]) if row else 0
@@ -362,8 +326,3 @@ def _last_number(connection: sqlite3.Connection, table: str) -> int:
 
 def _digest(user_id: int, key: str) -> bytes:
     return hashlib.sha256(f"{user_id} {key}".encode()).digest()
-
-
-def _table(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
-    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
-    return pa.table([pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema)

@@ -15,7 +15,7 @@ from movierec_engine.config import load_settings
 from movierec_engine.data.config import ColumnNames, DataConfig
 from movierec_engine.data.ratings import MOVIES_SCHEMA, RATINGS_SCHEMA, Movies, Ratings
 from movierec_engine.feedback import FeedbackEvent, FeedbackLog, Intake, log_file
-from movierec_engine.feedback.log import ERASURES_SCHEMA, FEEDBACK_SCHEMA
+from movierec_engine.feedback.intake import ERASURES_SCHEMA, FEEDBACK_SCHEMA
 from movierec_engine.pipeline.backtest import backtest
 from movierec_engine.pipeline.feedback import FeedbackFacts, with_feedback
 from movierec_engine.store import Artifact, ArtifactStore

@@ -1,0 +1,54 @@
+"""What retraining takes from the feedback log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from movierec_engine.feedback.erasures import Erasure
+
+FEEDBACK_SCHEMA = pa.schema(
+    [
+        ("seq", pa.int64()),
+        ("user_id", pa.int64()),
+        ("movie_id", pa.int64()),
+        ("rating", pa.float32()),
+        ("timestamp", pa.int64()),
+    ]
+)
+ERASURES_SCHEMA = pa.schema([("user_id", pa.int64()), ("through", pa.int64())])
+
+
+@dataclass(frozen=True, eq=False)
+class Intake:
+    """What retraining takes from the log, as of one moment.
+
+    ratings: FEEDBACK_SCHEMA, every rating event that was not undone in the log's order, with the second of each. A
+    watched movie is no rating: how much of a movie somebody watched says little of how much they liked it, so that it
+    keeps the movie out of their lists and out of training.
+    erasures: ERASURES_SCHEMA, the second through which a user's ratings are gone.
+    """
+
+    ratings: pa.Table
+    erasures: pa.Table
+    newest_seq: int
+    """Of the rating events, undone ones among them; 0 without any."""
+    newest_erasure: int
+    """Number of the newest erasure; 0 without any."""
+
+    @classmethod
+    def of(
+        cls,
+        ratings: Sequence[tuple[object, ...]],
+        erasures: Sequence[Erasure],
+        newest_seq: int,
+        newest_erasure: int,
+    ) -> "Intake":
+        """From rows of FEEDBACK_SCHEMA, and the newest erasure of each user."""
+        gone = [(one.user_id, one.at_ms // 1000) for one in erasures]
+        return cls(_table(ratings, FEEDBACK_SCHEMA), _table(gone, ERASURES_SCHEMA), newest_seq, newest_erasure)
+
+
+def _table(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    return pa.table([pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema)
