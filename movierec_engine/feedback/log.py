@@ -80,7 +80,8 @@ class FeedbackLog:
             check_not_ahead(event)
         with self._database.writing() as connection:
             now = now_ms()
-            return [_record(connection, event, now) for event in events]
+            ((erased,),) = connection.execute("SELECT EXISTS (SELECT 1 FROM erased_keys)")
+            return [_record(connection, event, now, erased) for event in events]
 
     def undo(self, user_id: int, key: str) -> int:
         """Take one event back, as if it had not been recorded; on disk when this returns.
@@ -288,11 +289,11 @@ class FeedbackLog:
             self._erasures.write(_erasures(connection))
 
 
-def _record(connection: sqlite3.Connection, event: FeedbackEvent, now: int) -> Recorded:
+def _record(connection: sqlite3.Connection, event: FeedbackEvent, now: int, erased: bool) -> Recorded:
+    """erased: whether any key was ever erased, so that this one may have been."""
     known = connection.execute(_KNOWN, (event.user_id, event.key)).fetchone()
     if known is None:
-        digests = _digest(event.user_id, event.key), hashlib.sha256(event.key.encode()).digest()
-        if connection.execute(_ERASED_KEY, (event.user_id, *digests)).fetchone():
+        if erased and _is_erased(connection, event):
             raise _conflict(event, "for feedback that was erased with its user")
         inserted = connection.execute(_INSERT, (event.user_id, event.key, *event.content(), now))
         return Recorded(inserted.lastrowid or 0, "recorded")
@@ -302,6 +303,11 @@ def _record(connection: sqlite3.Connection, event: FeedbackEvent, now: int) -> R
     if undone_ms is not None:
         raise _conflict(event, "for feedback that was undone")
     return Recorded(seq, "already recorded")
+
+
+def _is_erased(connection: sqlite3.Connection, event: FeedbackEvent) -> bool:
+    digests = _digest(event.user_id, event.key), hashlib.sha256(event.key.encode()).digest()
+    return connection.execute(_ERASED_KEY, (event.user_id, *digests)).fetchone() is not None
 
 
 def _conflict(event: FeedbackEvent, what_for: str) -> IdempotencyConflict:

@@ -35,20 +35,23 @@ DUELS_SCHEMA = pa.schema(
     ]
 )
 
-_ANSWERS = """
-placed AS (
-    SELECT e.user_id, e.movie_id, e.kind, e.rating, e.at_ms, e.seq, coalesce(
-        (SELECT exposure_id FROM exposures WHERE exposure_id = e.shown_in AND user_id = e.user_id),
-        (SELECT exposure_id FROM exposures WHERE request_id = e.shown_in AND user_id = e.user_id
-         ORDER BY at_ms DESC, exposure_id LIMIT 1)
-    ) AS exposure_id
-    FROM events AS e WHERE e.shown_in <> '' AND e.undone_ms IS NULL
-),
-answers AS (
-    SELECT p.exposure_id, p.movie_id, p.kind, p.rating, p.at_ms, p.seq
-    FROM placed AS p JOIN exposures AS x ON x.exposure_id = p.exposure_id
-    WHERE EXISTS (SELECT 1 FROM json_each(x.movie_ids) WHERE value = p.movie_id)
-),
+_NEWEST_OF_REQUEST = """
+NOT EXISTS (
+    SELECT 1 FROM exposures WHERE user_id = x.user_id AND request_id = x.request_id
+    AND (at_ms, exposure_id) > (x.at_ms, x.exposure_id)
+) AND NOT EXISTS (SELECT 1 FROM exposures WHERE exposure_id = e.shown_in AND user_id = e.user_id)
+"""
+_ANSWERS = " UNION ALL ".join(
+    f"""
+    SELECT x.exposure_id, e.movie_id, e.kind, e.rating, e.at_ms, e.seq
+    FROM events AS e JOIN exposures AS x ON x.user_id = e.user_id AND x.{name} = e.shown_in
+    WHERE e.shown_in <> '' AND e.undone_ms IS NULL AND {more}
+    AND EXISTS (SELECT 1 FROM json_each(x.movie_ids) WHERE value = e.movie_id)
+    """
+    for name, more in (("exposure_id", "TRUE"), ("request_id", _NEWEST_OF_REQUEST))
+)
+_ANSWERS = f"""
+answers AS ({_ANSWERS}),
 clicks AS (SELECT DISTINCT exposure_id, movie_id FROM answers WHERE kind = 'click')
 """
 _VARIANTS, _VERSIONS = "experiment, variant, model", "model, version"
