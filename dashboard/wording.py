@@ -210,7 +210,8 @@ def served(serving: Serving | None, everything: list[Standing], names: dict[str,
     shown = next((standing for standing in everything if standing.served), None)
     if shown is not None:
         name, since = plain(names[shown.id]), plain(day(serving.since))
-        return f"**{name}** is served now, since {since} UTC; the page Operations says why."
+        form = " refitted on all interactions with the settings measured here," if serving.refitted_model else ""
+        return f"**{name}** is served now,{form} since {since} UTC; the page Operations says why."
     return (
         f"**{plain(serving.model)}** is served now, since {plain(day(serving.since))} UTC; the report of that version "
         f"is not in this table ({plain(serving.trained_model)})."

@@ -15,13 +15,15 @@ import dagster as dg
 from movierec_assets.assets.data import interaction_graph, interactions, raw_movies, raw_ratings, splits
 from movierec_assets.assets.ensemble import hybrid_ensemble
 from movierec_assets.assets.models import evaluation_report, faiss_index, trained_model
+from movierec_assets.assets.release import refitted_release
 from movierec_assets.resources import SettingsResource, partition_slots
 from movierec_assets.step import EngineFailure
 from movierec_engine import pipeline
 from movierec_engine.config import Settings
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.canaries import Finding
-from movierec_engine.pipeline import data_checks, model_checks
+from movierec_engine.pipeline import data_checks, model_checks, refit_checks
+from movierec_engine.pipeline.promotion import best_refitted
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
@@ -38,12 +40,14 @@ class Check:
 
     judge: how grave it is that an artifact fails; an error stops what follows, a warning is for people to look at.
     given: what the examination is told of the run's settings.
+    find: the version to look at where it is not the newest of the kind; None where there is none yet.
     """
 
     kind: str
     examine: Callable[..., Finding]
     judge: Callable[[Artifact], dg.AssetCheckSeverity]
     given: Callable[[Settings], dict[str, Any]] = nothing
+    find: Callable[[ArtifactStore, str], Artifact | None] | None = None
 
     @property
     def name(self) -> str:
@@ -51,7 +55,7 @@ class Check:
 
     def spec(self, asset: dg.AssetsDefinition, after: Sequence[dg.AssetsDefinition]) -> dg.AssetCheckSpec:
         says = " ".join((self.examine.__doc__ or "").split("\n\n")[0].split())
-        blocking = self.judge is not unusual
+        blocking = self.judge not in (unusual, refused)
         return dg.AssetCheckSpec(self.name, asset=asset, description=says, blocking=blocking, additional_deps=after)
 
     def result(
@@ -88,6 +92,11 @@ def unusual(artifact: Artifact) -> dg.AssetCheckSeverity:
     return WARN
 
 
+def refused(artifact: Artifact) -> dg.AssetCheckSeverity:
+    """The gate looks again, and records with its reasons that it is not served."""
+    return ERROR
+
+
 def wrong_unless_approximate(faiss_index: Artifact) -> dg.AssetCheckSeverity:
     """An index of another factory than the default was asked for, knowing that it misses some."""
     return ERROR if model_checks.is_exact(faiss_index) else WARN
@@ -96,6 +105,16 @@ def wrong_unless_approximate(faiss_index: Artifact) -> dg.AssetCheckSeverity:
 def least_recall(settings: Settings) -> dict[str, Any]:
     """The threshold that the gate has, too."""
     return {"min_recall": settings.release.min_recall}
+
+
+def least_agreement(settings: Settings) -> dict[str, Any]:
+    """The threshold that the gate has, too."""
+    return {"min_agreement": settings.release.min_agreement}
+
+
+def most_cost(settings: Settings) -> dict[str, Any]:
+    """The threshold that the gate has, too."""
+    return {"max_refit_cost": settings.release.max_refit_cost}
 
 
 def checks_of(
@@ -125,6 +144,11 @@ def _results(
     shared = settings.shared()
     store = ArtifactStore(shared.paths.artifacts)
     for check in checks:
+        if check.find is not None:
+            found = check.find(store, shared.data.name)
+            artifacts = {"": found} if found else {}
+            yield check.result(store, artifacts, asset.key, shared)
+            continue
         if asset.partitions_def is None:
             slots = {"": pipeline.data_slot(check.kind, shared.data)}
         else:
@@ -151,6 +175,12 @@ REPORT = (
 INDEX = (
     Check("faiss_index", model_checks.index_finds_the_best, wrong_unless_approximate, least_recall),
     Check("faiss_index", model_checks.serving_parity, wrong_unless_approximate),
+)
+REFIT = (
+    Check("faiss_index", model_checks.index_finds_the_best, refused, least_recall, best_refitted),
+    Check("faiss_index", refit_checks.refit_is_finite, refused, find=best_refitted),
+    Check("faiss_index", refit_checks.refit_agrees, refused, least_agreement, best_refitted),
+    Check("faiss_index", refit_checks.refit_costs_alike, refused, most_cost, best_refitted),
 )
 CHECKS = [
     checks_of(
@@ -181,4 +211,5 @@ CHECKS = [
     checks_of(evaluation_report, *REPORT),
     checks_of(faiss_index, *INDEX, after=[evaluation_report]),
     checks_of(hybrid_ensemble, *REPORT, *INDEX),
+    checks_of(refitted_release, *REFIT),
 ]

@@ -4,12 +4,12 @@ import dagster as dg
 
 from movierec_assets.assets.ensemble import hybrid_ensemble
 from movierec_assets.assets.models import leak_canaries
-from movierec_assets.assets.release import leaderboard, serving_release
+from movierec_assets.assets.release import leaderboard, refitted_release, serving_release
 from movierec_assets.assets.studies import backtest, sweep
 
 DATA = ("raw_ratings", "raw_movies", "interactions", "splits", "interaction_graph")
 MODEL = ("trained_model", "evaluation_report", "faiss_index")
-RELEASE = ("leaderboard", "serving_release")
+RELEASE = ("leaderboard", "refitted_release", "serving_release")
 """The assets of the line, by part."""
 
 BESIDE = dg.AssetSelection.assets(leak_canaries, hybrid_ensemble, backtest, sweep)
@@ -23,7 +23,7 @@ everything = dg.define_asset_job(
 
 hybrid = dg.define_asset_job(
     "hybrid",
-    selection=dg.AssetSelection.assets(hybrid_ensemble, leaderboard, serving_release),
+    selection=dg.AssetSelection.assets(hybrid_ensemble, leaderboard, refitted_release, serving_release),
     description="Fuse the trained models of a device, for a partition such as `cpu`, and release the best of all.",
 )
 

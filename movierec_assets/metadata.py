@@ -10,8 +10,8 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from movierec_engine.pipeline.decisions import Decision
-from movierec_engine.store import Artifact
+from movierec_engine.pipeline.decisions import PROMOTED, Decision
+from movierec_engine.store import REFITTED, Artifact, ArtifactStore, measured_index
 from movierec_engine.tracking.mlflow_tracker import run_page
 from movierec_engine.tracking.tracker import flatten
 
@@ -138,6 +138,20 @@ def of_leaderboard(artifact: Artifact) -> Metadata:
     }
 
 
+def of_refit(store: ArtifactStore, index: Artifact | None, decision: Decision) -> Metadata:
+    """What was refitted, from which measured version, at what cost; or why nothing was."""
+    if index is None:
+        why = "release.refit=false" if decision.verdict == PROMOTED else decision.sentence
+        return {"refitted": "none", "why": why}
+    model = store.resolve(index.parents[REFITTED])
+    return {
+        "refitted": index.reference,
+        "measured": index.parents["faiss_index"],
+        **{name: model.facts[name] for name in ("interactions", "epochs", "seconds", "peak_memory_mb")},
+        "recall": index.facts["recall"],
+    }
+
+
 def of_release(index: Artifact, decision: Decision) -> Metadata:
     """What is served from now on, what was decided, why, and the comparisons behind it."""
     columns = ("difference", "low", "high", "p_bootstrap", "p_wilcoxon", "users")
@@ -150,13 +164,19 @@ def of_release(index: Artifact, decision: Decision) -> Metadata:
         }
         for row in decision.evidence.get("comparisons", [])
     ]
+    checks = [
+        {"check": one["name"], "passed": "yes" if one["passed"] else "NO", "finding": one["sentence"]}
+        for one in decision.evidence.get("refit_checks", [])
+    ]
     return {
         "served": index.reference,
+        "measured": measured_index(index),
         "decided": decision.verdict,
         "why": decision.sentence,
         "challenger": decision.challenger or "none",
         "champion before": decision.champion or "none",
         **({"compared": dg.MetadataValue.md(table(rows))} if rows else {}),
+        **({"refit checks": dg.MetadataValue.md(table(checks))} if checks else {}),
         **({"decision": decision.reference} if decision.reference else {}),
     }
 

@@ -35,10 +35,11 @@ def models() -> None:
 def list_models(artifacts: Path, data_set: str, metric: str) -> None:
     """List every trained version in the store, newest last.
 
-    The champion, which is served, has a star. A version that was released before can be rolled back to.
+    The champion, which is served, has a star; where it was refitted on all interactions, the index that answers is
+    named beside the measured version, which vouches for it. A version that was released before can be rolled back to.
     """
     from movierec_engine.pipeline import decisions
-    from movierec_engine.store import ArtifactStore
+    from movierec_engine.store import ArtifactStore, is_refitted
 
     with one_sentence_errors():
         store = ArtifactStore(artifacts)
@@ -58,7 +59,10 @@ def list_models(artifacts: Path, data_set: str, metric: str) -> None:
             for version in store.versions(slot):
                 own = indices.get(version.reference, [])
                 measured = version.facts.get("validation_metrics", {}).get(metric)
-                marks = ["★ served"] if served in own else []
+                marks = []
+                if served in own:
+                    refitted = is_refitted(store.resolve(served))
+                    marks.append(f"★ served, refitted as {served}" if refitted else "★ served")
                 marks += ["pinned"] if pinned and served in own else []
                 marks += ["released before"] if before & set(own) and served not in own else []
                 table.add_row(

@@ -129,11 +129,11 @@ class World:
     def challenge(self, challenger: Artifact | None = None, **settings: Any) -> Decision:
         """The gate's decision on the leaderboard's best, or on a named model."""
         board = pipeline.rank_models(self.store, self.data_set, METRIC)
-        return pipeline.decide_release(self.store, board, ReleaseConfig(**settings), challenger)
+        return pipeline.decide_release(self.store, board, ReleaseConfig(**{"refit": False, **settings}), challenger)
 
     def promote(self, name: str, **options: Any) -> Decision:
         index = manual_release.find_index(self.store, self.data_set, name)
-        return manual_release.promote(self.store, index, ReleaseConfig(), METRIC, **options)
+        return manual_release.promote(self.store, index, ReleaseConfig(refit=False), METRIC, **options)
 
     def roll_back(self, **options: Any) -> Decision:
         return manual_release.roll_back(self.store, self.data_set, ReleaseConfig(), **options)

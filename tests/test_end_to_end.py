@@ -47,7 +47,8 @@ def test_the_api_answers_from_what_dagster_materialized(
             assert movie["year"] == 1950 + number
             assert movie["genres"] == ["Drama", "War"]
     unseen = [m["movie_id"] for m in client.get("/api/recommend?user_id=2&top_k=40").json["recommendations"]]
-    assert len({(2, movie) for movie in unseen} & rated) == split.facts["test"] // 60, "only test items were hidden"
+    assert len(unseen) == 40 - 14
+    assert not {(2, movie) for movie in unseen} & rated, "what answers was refitted on test, too"
 
 
 @pytest.mark.slow

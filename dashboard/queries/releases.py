@@ -18,7 +18,7 @@ from movierec_engine.pipeline.decisions import (
     carried_out,
     pin_of,
 )
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, measured_index
 
 MOST = 500
 """Decisions that are shown, newest first."""
@@ -52,6 +52,9 @@ class Served:
     waiting: int | None
     """Ratings in the feedback log that its training data had not taken in."""
     problem: str = ""
+    measured: str = ""
+    """Reference of the measured index that vouches for it, where it was refitted on all interactions."""
+    refitted_at: str = ""
 
 
 def data_sets(root: Path) -> list[str]:
@@ -100,6 +103,8 @@ def served(root: Path, data: str) -> Served | None:
         if trained and newest_model and newest_model.version > trained.version
         else "",
         waiting=_waiting(root, raw) if raw else None,
+        measured=measured_index(index) if is_refitted(index) else "",
+        refitted_at=index.created_at if is_refitted(index) else "",
     )
 
 

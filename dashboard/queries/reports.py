@@ -17,7 +17,7 @@ from dashboard.queries.store_files import folders, slot_folders, slot_of, wanted
 from movierec_engine.data.table_file import connect
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.reproduce import train_command
-from movierec_engine.store import SERVING, Artifact, ArtifactStore
+from movierec_engine.store import REFITTED, SERVING, Artifact, ArtifactStore
 
 _METRIC = re.compile(r"(.+)@(\d{1,6})")
 
@@ -40,8 +40,9 @@ class Serving:
     index: str
     trained_model: str
     since: str
-
     model: str
+    refitted_model: str = ""
+    """The model that answers where `trained_model` was refitted on all interactions; else "": it answers itself."""
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,9 @@ def _serving(store: ArtifactStore, data: str, notes: list[str]) -> Serving | Non
     try:
         pointer = json.loads(path.read_text(encoding="utf-8"))
         index = store.resolve(pointer["reference"])
-        since = str(pointer.get("since", ""))
-        return Serving(index.reference, str(index.parents["trained_model"]), since, index.slot.model)
+        trained, since = str(index.parents["trained_model"]), str(pointer.get("since", ""))
+        refitted = str(index.parents.get(REFITTED, ""))
+        return Serving(index.reference, trained, since, index.slot.model, refitted)
     except FileNotFoundError:
         return None
     except (StoreError, OSError, ValueError, KeyError, TypeError, AttributeError):

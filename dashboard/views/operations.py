@@ -116,6 +116,11 @@ def _now(served: Served | None, root: Path) -> None:
     else:
         st.caption("Fresh: no newer version of its data or of the model is in the store, and no rating waits.")
     st.caption(f"Index {wording.plain(served.reference)}")
+    if served.measured:
+        st.caption(
+            f"Refitted on all interactions at {wording.plain(wording.day(served.refitted_at))} UTC, with the settings "
+            f"of {wording.plain(served.measured)}, whose metrics vouch for it"
+        )
 
 
 def _age(instant: str) -> str:
@@ -208,7 +213,7 @@ def _evidence(one: Made) -> None:
         table = [
             {"Check": str(check.get("name", "")).replace("_", " "), "": "✓" if check.get("passed") else "✗",
              "Finding": str(check.get("sentence", ""))}
-            for check in found.evidence.get("checks") or []
+            for check in (*(found.evidence.get("checks") or []), *(found.evidence.get("refit_checks") or []))
             if isinstance(check, dict)
         ]  # fmt: skip
         if table:

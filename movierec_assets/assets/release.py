@@ -5,7 +5,7 @@ import dagster as dg
 from movierec_assets import metadata
 from movierec_assets.assets.data import SINGLE_RUN
 from movierec_assets.assets.ensemble import hybrid_ensemble
-from movierec_assets.assets.models import evaluation_report, faiss_index
+from movierec_assets.assets.models import RETRY, TRAINING, evaluation_report, faiss_index
 from movierec_assets.declarative import ON_NEWS
 from movierec_assets.resources import SettingsResource
 from movierec_assets.step import Step
@@ -37,16 +37,39 @@ def leaderboard(context: dg.AssetExecutionContext, settings: SettingsResource) -
 
 @dg.asset(
     group_name=GROUP,
-    kinds={"json"},
+    kinds={"pytorch", "faiss"},
     backfill_policy=SINGLE_RUN,
+    retry_policy=RETRY,
+    pool=TRAINING,
     deps=[leaderboard, faiss_index, hybrid_ensemble],
     automation_condition=ON_NEWS,
 )
+def refitted_release(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
+    """The leaderboard's best trained on all interactions with its measured settings, and indexed, to be served.
+
+    Made where the gate would serve it and `release.refit` is set; else the metadata says why not. The measured version
+    keeps vouching for it: nothing is measured on what it was trained on. Nothing is served before `serving_release`.
+    """
+    with settings.step(context) as step:
+        ranking = step.store.require(Slot("leaderboard", step.settings.data.name))
+        decision, index = pipeline.refit_best(step.store, ranking, step.settings.release, step.origin)
+        step.done(index or ranking, metadata.of_refit(step.store, index, decision))
+        return step.result()
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"json"},
+    backfill_policy=SINGLE_RUN,
+    deps=[refitted_release],
+    automation_condition=ON_NEWS,
+)
 def serving_release(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
-    """The pointer that the API follows: the index of the champion, which the leaderboard's best model has to match.
+    """The pointer that the API follows: the champion's index, which the leaderboard's best model has to match.
 
     The best becomes champion if it is at least as good as the one that is served and as the baselines of
-    `release.above`, by the paired test on validation; else what was served stays, and the metadata says why.
+    `release.above`, by the paired test on validation, and if its refitted version passes its checks; else what was
+    served stays, and the metadata says why.
     """
     with settings.step(context) as step:
         ranking = step.store.require(Slot("leaderboard", data_set := _data_set(step)))

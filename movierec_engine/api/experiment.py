@@ -20,7 +20,7 @@ from movierec_engine.feedback.summary import interleaving_duels, variant_rates
 log = logging.getLogger(__name__)
 
 Answer = dict[str, Any]
-_SEVERAL = ("model", "version", "device", "fingerprint")
+_SEVERAL = ("model", "version", "measured_version", "device", "fingerprint")
 
 
 class Trial:

@@ -6,7 +6,7 @@ from typing import Any
 from movierec_engine.api.errors import ApiError, error_body
 from movierec_engine.api.releases import LoadedIndex, Releases, Snapshot
 from movierec_engine.api.workers import Workers
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.store import REFITTED, Artifact, ArtifactStore, measured_version
 
 _GRAVITY = ("damaged", "empty", "loading", "ok")
 EMPTY = "there is no index to serve yet; run `movierec demo` or `movierec train model=lightgcn`"
@@ -53,10 +53,12 @@ class InferenceService:
         def described(artifact: Artifact) -> dict[str, Any]:
             return {
                 "version": artifact.version,
+                "measured_version": measured_version(artifact),
                 "device": artifact.slot.device,
                 "created_at": artifact.created_at,
                 "fingerprint": artifact.fingerprint,
                 "trained_model": artifact.parents.get("trained_model"),
+                "refitted_model": artifact.parents.get(REFITTED),
                 "metrics": self._metrics(artifact),
                 "runs": {name: artifact.origin.get(name) for name in ("mlflow_run_id", "dagster_run_id")},
                 "index": artifact.facts,
@@ -152,11 +154,12 @@ def _changed(folder: Path) -> int:
 
 
 def about(served: LoadedIndex) -> dict[str, Any]:
-    """What every answer carries: which version it comes from."""
+    """What every answer carries: which version it comes from, and which measured version vouches for that."""
     artifact = served.artifact
     return {
         "model": served.model,
         "version": artifact.version,
+        "measured_version": measured_version(artifact),
         "device": artifact.slot.device,
         "fingerprint": artifact.fingerprint,
     }

@@ -98,12 +98,16 @@ def _placed(store: ArtifactStore, index: Artifact) -> Path | None:
         return None
 
 
-def _ancestors(store: ArtifactStore, artifact: Artifact) -> Iterator[Artifact]:
-    """The parents that can be read, and theirs."""
+def _ancestors(store: ArtifactStore, artifact: Artifact, met: set[str] | None = None) -> Iterator[Artifact]:
+    """The parents that can be read, and theirs, each once."""
+    met = set() if met is None else met
     for reference in artifact.parents.values():
+        if reference in met:
+            continue
+        met.add(reference)
         try:
             parent = store.resolve(reference)
         except StoreError:
             continue
         yield parent
-        yield from _ancestors(store, parent)
+        yield from _ancestors(store, parent, met)

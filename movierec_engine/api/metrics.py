@@ -29,7 +29,7 @@ COUNTERS = {
 GAUGES: dict[str, tuple[str, tuple[str, ...], Literal["livesum", "livemax"]]] = {
     "movierec_served_info": (
         "Workers that answer by default from this version.",
-        ("model", "version", "device", "fingerprint"),
+        ("model", "version", "measured_version", "device", "fingerprint"),
         "livesum",
     ),
     "movierec_refused_versions": ("Versions that a worker refuses to serve, the most of any worker.", (), "livemax"),

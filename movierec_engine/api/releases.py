@@ -20,7 +20,7 @@ from movierec_engine.api.shelf import Shelf
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, measured_index
 
 log = logging.getLogger(__name__)
 
@@ -265,7 +265,8 @@ class Releases:
             if model in now.served or model not in now.newest:
                 return now.served.get(model)
             refused = dict(now.refused)
-            candidates = (now.newest[model], *self.versions(model))
+            measured = (one for one in self.versions(model) if not is_refitted(one))
+            candidates = (now.newest[model], *measured)
             one = next((one for one in (self._load(artifact, refused) for artifact in candidates) if one), None)
             self._asked[model] = self._clock()
             served = now.served if one is None else self._within_bounds({**now.served, model: one})
@@ -313,7 +314,10 @@ class Releases:
         defaults = tuple(sorted(newest.values(), key=lambda artifact: artifact.version, reverse=True))
         try:
             promoted = None if self._follows_latest else self._promoted()
-            defaults = (promoted,) if promoted else defaults
+            if promoted:
+                defaults, model = (promoted,), promoted.slot.model
+                if model in newest and newest[model].reference == measured_index(promoted):
+                    newest[model] = promoted  # refitted, it answers for the model by name too
         except (MovierecError, OSError) as error:
             self._refuse(SERVING, error, refused)
             defaults = self._now.defaults or tuple(earlier_releases(self._store, self._data_set)) or defaults

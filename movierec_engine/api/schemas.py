@@ -34,9 +34,15 @@ _MOVIE = {
     "year": _nullable({"type": "integer"}),
     "genres": _list(_TEXT),
 }
+_MEASURED_VERSION = {
+    **_TEXT,
+    "description": "The version whose metrics vouch for `version`: another one where the model was refitted on all "
+    "interactions before it was served, else the same.",
+}
 _ABOUT = {
     "model": _TEXT,
-    "version": _TEXT,
+    "version": {**_TEXT, "description": "What answers."},
+    "measured_version": _MEASURED_VERSION,
     "device": {**_TEXT, "description": "The kind of device that the model was trained on."},
     "fingerprint": {**_TEXT, "description": "Of the data and protocol; numbers of different ones don't compare."},
 }
@@ -76,10 +82,15 @@ _FACTS = {
 _SHARES = _list(_object(name=_TEXT, share=_NUMBER, everybody=_NUMBER))
 _VERSION = {
     "version": _TEXT,
+    "measured_version": _MEASURED_VERSION,
     "device": _TEXT,
     "created_at": _TEXT,
     "fingerprint": _TEXT,
-    "trained_model": _nullable(_TEXT),
+    "trained_model": {**_nullable(_TEXT), "description": "The model that was measured."},
+    "refitted_model": {
+        **_nullable(_TEXT),
+        "description": "The model that answers where it was refitted on all interactions; else null.",
+    },
     "metrics": {
         **_object(validation=_nullable(_OBJECT), test=_nullable(_OBJECT), report=_nullable(_TEXT)),
         "description": "Of the trained model on the data of this fingerprint; null where it was not measured.",

@@ -1,6 +1,6 @@
 """Train, validation and test: three disjoint parts of the interactions."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -56,6 +56,17 @@ class Split:
 
     def parts(self) -> tuple[Interactions, Interactions, Interactions]:
         return self.train, self.validation, self.test
+
+    def everything(self) -> Interactions:
+        """The interactions of all three parts, train first."""
+        parts = self.parts()
+        return replace(
+            self.train,
+            user=np.concatenate([part.user for part in parts]),
+            item=np.concatenate([part.item for part in parts]),
+            rating=np.concatenate([part.rating for part in parts]),
+            timestamp=np.concatenate([part.timestamp for part in parts]),
+        )
 
     def known(self) -> sparse.csr_matrix:
         """Train and validation items of each user, CSR [n_users, n_items]: the mask of the test, and of serving."""

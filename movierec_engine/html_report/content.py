@@ -29,7 +29,7 @@ from movierec_engine.html_report.ranking import Ranking, rank
 from movierec_engine.html_report.reproduction import machine, reproduction
 from movierec_engine.html_report.segment_values import Segments, read_segments
 from movierec_engine.html_report.segments import segment_section
-from movierec_engine.store import SERVING, ArtifactStore
+from movierec_engine.store import SERVING, Artifact, ArtifactStore
 
 MOST_PARTS = 6
 """Groups that are shown; older ones are named."""
@@ -124,13 +124,13 @@ def _appendix(rankings: Sequence[Ranking]) -> list[Section]:
     ]
 
 
-def _promoted(store: ArtifactStore, data_set: str) -> tuple[str, list[str]]:
-    """The reference of the trained model that is served, or "", and what is wrong with the pointer."""
+def _promoted(store: ArtifactStore, data_set: str) -> tuple[Artifact | None, list[str]]:
+    """The index that is served, if one is, and what is wrong with the pointer."""
     try:
         index = store.pointed(SERVING, data_set)
     except MovierecError as error:
-        return "", [f"What is served cannot be told: {within(store, error)}."]
-    return (str(index.parents.get("trained_model", "")) if index else ""), []
+        return None, [f"What is served cannot be told: {within(store, error)}."]
+    return index, []
 
 
 def _left_out(group: Group, metric: str) -> str:

@@ -6,6 +6,7 @@ from movierec_engine.html_report.ranking import Ranking
 from movierec_engine.html_report.segment_values import Segments
 from movierec_engine.html_report.segments import better_elsewhere, whom
 from movierec_engine.pipeline.promotion import named
+from movierec_engine.store import is_refitted, measured_version
 
 
 def headline(ranking: Ranking) -> str:
@@ -114,9 +115,16 @@ def _served(ranking: Ranking) -> Answer:
     if ranking.served:
         which = "the one" if ranking.served == ranking.chosen else "not the one"
         text = f"The promoted index is of this very model, {which} that validation would choose."
+        if ranking.promoted and is_refitted(ranking.promoted):
+            text += (
+                f" What answers, {ranking.promoted.version}, was refitted on all interactions with its settings; "
+                f"the numbers are those of {measured_version(ranking.promoted)}, which was measured before."
+            )
         return Answer(question, ranking.served, text)
     if ranking.promoted:
         return Answer(
-            question, named(ranking.promoted), "A trained version that is not among the reports of this part."
+            question,
+            named(ranking.promoted.reference),
+            "A trained version that is not among the reports of this part.",
         )
     return Answer(question, "Nothing promoted", "The API answers from the newest index until one is promoted.")

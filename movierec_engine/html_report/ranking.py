@@ -10,7 +10,7 @@ from movierec_engine.html_report import words
 from movierec_engine.html_report.charts import AMONG, BASELINE, BEHIND, BEST
 from movierec_engine.html_report.groups import Group, within
 from movierec_engine.pipeline.reports import Measured, users_of
-from movierec_engine.store import ArtifactStore
+from movierec_engine.store import Artifact, ArtifactStore
 
 FLOOR = "popularity"
 """The model that every other one has to beat."""
@@ -26,8 +26,8 @@ class Ranking:
     reports: dict[str, Measured]
     verdicts: tuple[Verdict, ...]
     """Of all pairs of models whose users can be compared, Holm-corrected together."""
-    promoted: str
-    """The reference of the trained model that is served, "" while none is."""
+    promoted: Artifact | None
+    """The index that is served, None while none is."""
     notes: tuple[str, ...]
     """What could not be compared."""
 
@@ -104,10 +104,11 @@ class Ranking:
     def served(self) -> str:
         """The label of the report whose trained model is promoted, or ""."""
         parents = {name: one.artifact.parents.get("trained_model", "") for name, one in self.reports.items()}
-        return next((name for name, trained in parents.items() if trained and trained == self.promoted), "")
+        served = self.promoted.parents.get("trained_model", "") if self.promoted else ""
+        return next((name for name, trained in parents.items() if trained and trained == served), "")
 
 
-def rank(store: ArtifactStore, group: Group, metric: str, promoted: str = "") -> Ranking | None:
+def rank(store: ArtifactStore, group: Group, metric: str, promoted: Artifact | None = None) -> Ranking | None:
     """The group's models by a metric; None where no report has it. promoted: as in `Ranking`."""
     having = {name: one for name, one in group.reports.items() if metric in one.report.metrics}
     if not having:

@@ -19,7 +19,7 @@ from movierec_engine.pipeline.data import (
 from movierec_engine.pipeline.evaluation import evaluate_model
 from movierec_engine.pipeline.line import is_current, prepare, run
 from movierec_engine.pipeline.members import model_slot
-from movierec_engine.pipeline.promotion import decide_release
+from movierec_engine.pipeline.promotion import decide_release, refit_best
 from movierec_engine.pipeline.release import build_faiss_index, rank_models
 from movierec_engine.pipeline.training import (
     find_trained_model,
@@ -47,6 +47,7 @@ __all__ = [
     "movies_of",
     "prepare",
     "rank_models",
+    "refit_best",
     "run",
     "run_canaries",
     "split_interactions",

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from movierec_engine.errors import StoreError
 from movierec_engine.pipeline.data import Origin
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import REFITTED, SERVING, Artifact, ArtifactStore, Slot, content_key, is_refitted
 from movierec_engine.tracking import registry
 
 KIND = "release_decision"
@@ -110,6 +110,7 @@ def carry_out(store: ArtifactStore, decision: Decision, index: Artifact, details
         "verdict": decision.verdict,
         "sentence": decision.sentence,
         "trained_model": index.parents["trained_model"],
+        **({"refitted_model": index.parents[REFITTED]} if is_refitted(index) else {}),
         **(details or {}),
     }
     store.point(SERVING, index, evidence)
@@ -166,6 +167,17 @@ def rolled_back_from(store: ArtifactStore, data_set: str) -> set[str]:
             out.add(key_of(decision.champion_model))
         if decision.verdict in (PROMOTED, ROLLED_BACK) and decision.challenger_model:
             out.discard(key_of(decision.challenger_model))
+    return out
+
+
+def rolled_back_indices(store: ArtifactStore, data_set: str) -> set[str]:
+    """References of a data set's indices that were rolled back from and not served since."""
+    out: set[str] = set()
+    for decision in decisions(store, data_set):
+        if decision.verdict == ROLLED_BACK:
+            out.add(decision.champion)
+        if decision.verdict in (PROMOTED, ROLLED_BACK):
+            out.discard(decision.served)
     return out
 
 

@@ -21,9 +21,18 @@ from movierec_engine.pipeline.decisions import (
     record,
     releases,
 )
-from movierec_engine.pipeline.promotion import Champion, champion_of, checks_of, named, newest_index, weighed_into
+from movierec_engine.pipeline.promotion import (
+    Champion,
+    answers_for,
+    champion_of,
+    checks_of,
+    named,
+    newest_index,
+    weighed_into,
+)
+from movierec_engine.pipeline.refit import refit_index
 from movierec_engine.pipeline.training import find_trained_model
-from movierec_engine.store import Artifact, ArtifactStore, Slot, parse_reference
+from movierec_engine.store import Artifact, ArtifactStore, Slot, is_refitted, measured_index, parse_reference
 
 INDEX = "faiss_index"
 
@@ -51,7 +60,9 @@ def find_index(store: ArtifactStore, data_set: str, name: str, device: str = "",
             raise StoreError(f"{trained.reference} has no index to serve; materialize {INDEX} of it first")
         return index
     indices = [index for slot in store.slots(INDEX, data_set, model, device) for index in store.versions(slot)]
-    return _only(store, [one for one in indices if _begins(one, version)], version, model)
+    own = [one for one in indices if one.version.startswith(version)]
+    measured = [one for one in indices if not is_refitted(one)]
+    return _only(store, own or [one for one in measured if _begins(one, version)], version, model)
 
 
 def promote(
@@ -67,15 +78,28 @@ def promote(
     """Serve an index because a person says so; how it compares is recorded beside it, and does not decide.
 
     force: serve it though what is served is pinned, or though its recall is low or its model leaks. Nothing serves
-    an index that is missing files or does not match its checksums.
+    an index that is missing files or does not match its checksums. A measured index is refitted first, unless
+    `release.refit=false`; a refitted one is served as it is.
     Raises MovierecError, in one sentence, when it is not promoted.
     """
-    with deciding(store, index.slot.data_set):
-        champion = champion_of(store, index.slot.data_set)
-        if index == champion.index and not champion.damage:
+    model = store.resolve(index.parents["trained_model"])
+    data_set, refits = index.slot.data_set, config.refit and not is_refitted(index)
+    measured_checks: list[dict[str, Any]] = []
+    answers = index
+    if refits:
+        with deciding(store, data_set):
+            champion = champion_of(store, data_set)
+            if champion.index and not champion.damage and answers_for(champion.index, index, config):
+                return _served_already(champion)
+            measured_checks = _check(store, model, index, config, force)
+            if not force:
+                _refuse_if_pinned(store, champion)
+        answers = refit_index(store, index, origin)  # others may decide meanwhile
+    with deciding(store, data_set):
+        champion = champion_of(store, data_set)
+        if answers == champion.index and not champion.damage:
             return _served_already(champion)
-        model = store.resolve(index.parents["trained_model"])
-        checks = _check(store, model, index, config, force)
+        checks = _check(store, model, answers, config, force)
         if not force:
             _refuse_if_pinned(store, champion)
         evidence: dict[str, Any] = {
@@ -83,12 +107,14 @@ def promote(
             "part": "validation",
             "fingerprint": index.fingerprint,
             "forced": force,
-            "checks": checks,
+            **({"checks": measured_checks, "refit_checks": checks} if refits else {"checks": checks}),
         }
         compared = weighed_into(evidence, store, model, champion, config, config.metric or metric)
         lost = [f"next to {row['name']} it {row['sentence']}" for row in compared if not row["passed"]]
-        sentence = f"{named(index.reference)} is promoted by hand" + (f", though {'; '.join(lost)}" if lost else "")
-        return _move(store, PROMOTED, sentence, champion, index, reason, evidence, origin)
+        form = ", refitted on all interactions" if is_refitted(answers) else ""
+        sentence = f"{named(index.reference)} is promoted by hand{form}"
+        sentence += f", though {'; '.join(lost)}" if lost else ""
+        return _move(store, PROMOTED, sentence, champion, answers, reason, evidence, origin)
 
 
 def roll_back(
@@ -155,7 +181,8 @@ def find_kept(store: ArtifactStore, data_set: str, name: str) -> Artifact:
     version = name.rsplit("/", 1)[-1]
     indices = [index for slot in store.slots(INDEX, data_set) for index in store.versions(slot)]
     found = [index for index in indices if _begins(index, version)]
-    return _only(store, found, version, "any model")
+    served = set(releases(store, data_set))  # of a trained model's indices, the one that was served
+    return _only(store, [index for index in found if index.reference in served] or found, version, "any model")
 
 
 def _earlier(store: ArtifactStore, data_set: str, steps: int) -> Artifact:
@@ -207,7 +234,7 @@ def _move(
         by="hand",
         champion=champion.reference,
         served=index.reference,
-        challenger=index.reference,
+        challenger=measured_index(index),
         champion_model=champion.model.reference if champion.model else "",
         challenger_model=index.parents["trained_model"],
         reason=reason,

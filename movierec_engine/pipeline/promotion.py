@@ -13,8 +13,10 @@ The rule, on validation, never on test, by `champion.weigh`:
    model of its kind on its device that was measured on the challenger's data, of the same model settings if there is
    one. If the challenger is that successor, or there is none, the baselines decide; and if not one of those was
    measured there either, the champion stays, as there is nothing to compare with.
-5. Without a champion, or with one that is damaged, 1 to 3 decide. A newer index of the champion's own model needs 1
-   alone.
+5. What is promoted is refitted on all interactions before it is served (`refit.py`), unless `release.refit=false`. The
+   refitted version has checks of its own (`refit_checks.py`); where one fails, the challenger is refused.
+6. Without a champion, or with one that is damaged, 1 to 3 decide. A newer index of the champion's own model needs 1
+   and 5 alone.
 
 A leader is chosen by the same validation users by whom it is then compared, which favours it a little; the test part
 stays out of it, so that what is reported on test is never what was chosen by.
@@ -22,8 +24,8 @@ stays out of it, so that what is reported on test is never what was chosen by.
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -31,8 +33,9 @@ import pyarrow.parquet as pq
 
 from movierec_engine.champion import ReleaseConfig, weigh
 from movierec_engine.errors import MovierecError, StoreError
+from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.evaluation.report import EvaluationReport
-from movierec_engine.pipeline import model_checks
+from movierec_engine.pipeline import model_checks, refit_checks
 from movierec_engine.pipeline.data import Origin
 from movierec_engine.pipeline.decisions import (
     KEPT,
@@ -47,11 +50,21 @@ from movierec_engine.pipeline.decisions import (
     pinned_since,
     record,
     rolled_back_from,
+    rolled_back_indices,
     served_reference,
 )
 from movierec_engine.pipeline.members import TRIAL_OF
+from movierec_engine.pipeline.refit import find_refitted_index, refit_index
 from movierec_engine.pipeline.reports import Measured, users_of
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, parse_reference
+from movierec_engine.store import (
+    SERVING,
+    Artifact,
+    ArtifactStore,
+    Slot,
+    is_refitted,
+    measured_index,
+    parse_reference,
+)
 
 log = logging.getLogger(__name__)
 
@@ -96,46 +109,93 @@ def decide_release(
     challenger: a trained model; by default the leaderboard's best. Nothing is recorded when it is served already.
     """
     config = config or ReleaseConfig()
-    metric = config.metric or leaderboard.facts["metric"]
-    data_set = leaderboard.slot.data_set
-    with deciding(store, data_set):
-        model = challenger or store.resolve(leaderboard.facts["rows"][0]["trained_model"])
-        if model.slot.data_set != data_set:
-            raise StoreError(f"{model.reference} is of another data set than {leaderboard.reference}; rank its own")
-        champion = champion_of(store, data_set)
-        index = newest_index(store, model)
-        if index and not champion.damage and index == champion.index:
-            return _unchanged(champion, model)
-        checks = checks_of(store, model, index, config)
-        evidence: dict[str, Any] = {
-            "metric": metric,
-            "part": "validation",
-            "fingerprint": model.fingerprint,
-            "champion_fingerprint": champion.model.fingerprint if champion.model else "",
-            "champion_damage": champion.damage,
-            "tolerance": config.tolerance,
-            "leaderboard": leaderboard.reference,
-            "checks": [asdict(check) for check in checks],
-        }
-        verdict, sentence = _judge(store, model, champion, checks, config, metric, evidence)
-        decision = Decision(
-            data_set=data_set,
-            verdict=verdict,
-            sentence=sentence,
-            by="gate",
-            champion=champion.reference,
-            served=index.reference if index and verdict == PROMOTED else champion.reference,
-            challenger=index.reference if index else "",
-            champion_model=champion.model.reference if champion.model else "",
-            challenger_model=model.reference,
-            evidence=evidence,
-        )
-        decision = record(store, decision, origin)
-        log.info("%s", decision.sentence)
-        if index and verdict == PROMOTED:
-            rows = [row for row in leaderboard.facts["rows"] if row["trained_model"] == model.reference]
-            carry_out(store, decision, index, {"leaderboard": leaderboard.reference, **(rows[0] if rows else {})})
-        return decision
+    failure = ""
+    while True:
+        with deciding(
+            store, leaderboard.slot.data_set
+        ):  # let go of while refitting, so that people can decide meanwhile
+            decision, index = judge(store, leaderboard, config, challenger)
+            if index is None or decision.verdict != PROMOTED:
+                return _concluded(store, decision, origin)
+            answers = find_refitted_index(store, index) if config.refit else index
+            if answers or failure:
+                if config.refit:
+                    decision = _refitted(store, decision, answers, config, failure)
+                decision = _concluded(store, decision, origin)
+                if answers and decision.verdict == PROMOTED:
+                    _serve(store, decision, answers, leaderboard)
+                return decision
+        try:
+            refit_index(store, index, origin)
+        except MovierecError as error:
+            failure = str(error)
+
+
+def refit_best(
+    store: ArtifactStore, leaderboard: Artifact, config: ReleaseConfig | None = None, origin: Origin | None = None
+) -> tuple[Decision, Artifact | None]:
+    """Refit and index the leaderboard's best where the gate would serve it, so that deciding finds it made.
+
+    Returns what the gate would decide of the measured version, not recorded, and the refitted index, if one is wanted.
+    """
+    config = config or ReleaseConfig()
+    with deciding(store, leaderboard.slot.data_set):
+        decision, index = judge(store, leaderboard, config)
+    wanted = config.refit and index is not None and decision.verdict == PROMOTED
+    return decision, refit_index(store, index, origin) if wanted and index else None
+
+
+def best_refitted(store: ArtifactStore, data_set: str) -> Artifact | None:
+    """The refitted index of the best of a data set's newest leaderboard, if there is one."""
+    leaderboard = store.latest(Slot("leaderboard", data_set))
+    if leaderboard is None:
+        return None
+    index = newest_index(store, store.resolve(leaderboard.facts["rows"][0]["trained_model"]))
+    return find_refitted_index(store, index) if index else None
+
+
+def judge(
+    store: ArtifactStore, leaderboard: Artifact, config: ReleaseConfig, challenger: Artifact | None = None
+) -> tuple[Decision, Artifact | None]:
+    """What the gate decides of a measured version, and its index; nothing is recorded, refitted or served."""
+    metric, data_set = config.metric or leaderboard.facts["metric"], leaderboard.slot.data_set
+    model = challenger or store.resolve(leaderboard.facts["rows"][0]["trained_model"])
+    if model.slot.data_set != data_set:
+        raise StoreError(f"{model.reference} is of another data set than {leaderboard.reference}; rank its own")
+    champion = champion_of(store, data_set)
+    index = newest_index(store, model)
+    if index and champion.index and not champion.damage and answers_for(champion.index, index, config):
+        return _unchanged(champion, model), index
+    checks = checks_of(store, model, index, config)
+    evidence: dict[str, Any] = {
+        "metric": metric,
+        "part": "validation",
+        "fingerprint": model.fingerprint,
+        "champion_fingerprint": champion.model.fingerprint if champion.model else "",
+        "champion_damage": champion.damage,
+        "tolerance": config.tolerance,
+        "leaderboard": leaderboard.reference,
+        "checks": [asdict(check) for check in checks],
+    }
+    verdict, sentence = _judge(store, model, champion, checks, config, metric, evidence)
+    decision = Decision(
+        data_set=data_set,
+        verdict=verdict,
+        sentence=sentence,
+        by="gate",
+        champion=champion.reference,
+        served=index.reference if index and verdict == PROMOTED else champion.reference,
+        challenger=index.reference if index else "",
+        champion_model=champion.model.reference if champion.model else "",
+        challenger_model=model.reference,
+        evidence=evidence,
+    )
+    return decision, index
+
+
+def answers_for(answering: Artifact, index: Artifact, config: ReleaseConfig) -> bool:
+    """Whether what is served is a measured index in the form that is asked for: refitted, or as it was measured."""
+    return measured_index(answering) == index.reference and is_refitted(answering) == config.refit
 
 
 def champion_of(store: ArtifactStore, data_set: str) -> Champion:
@@ -167,9 +227,9 @@ def damage_of(index: Artifact) -> str:
 
 
 def newest_index(store: ArtifactStore, model: Artifact) -> Artifact | None:
-    """The newest index of just this trained model."""
+    """The newest measured index of just this trained model."""
     for index in reversed(store.versions(model.slot.beside("faiss_index"))):
-        if index.parents.get("trained_model") == model.reference:
+        if index.parents.get("trained_model") == model.reference and not is_refitted(index):
             return index
     return None
 
@@ -190,7 +250,9 @@ def checks_of(store: ArtifactStore, model: Artifact, index: Artifact | None, con
     checks.append(Check(lineage.name, lineage.passed, lineage.sentence, forcible=True))
     recall = model_checks.index_finds_the_best(store, index, config.min_recall)
     checks.append(Check(recall.name, recall.passed, recall.sentence, forcible=True))
-    if model_checks.is_exact(index):
+    if is_refitted(index):
+        checks += _checks_of_refit(store, index, config)
+    elif model_checks.is_exact(index):
         checks.append(_parity(store, index))
     for canaries in reversed(store.versions(model.slot.beside("leak_canaries"))):
         if canaries.parents.get("trained_model") == model.reference:
@@ -208,6 +270,21 @@ def _parity(store: ArtifactStore, index: Artifact) -> Check:
     except (MovierecError, OSError, pa.ArrowException) as error:
         return Check("serving_parity", False, f"its report's lists cannot be read ({error})", forcible=True)
     return Check(found.name, found.passed, found.sentence, forcible=True)
+
+
+def _checks_of_refit(store: ArtifactStore, index: Artifact, config: ReleaseConfig) -> Iterator[Check]:
+    """The checks of a refitted index's own; one whose files cannot be read has not passed."""
+    examinations: tuple[tuple[str, Callable[[], Finding], bool], ...] = (
+        ("refit_is_finite", lambda: refit_checks.refit_is_finite(store, index), False),
+        ("refit_agrees", lambda: refit_checks.refit_agrees(store, index, config.min_agreement), True),
+        ("refit_costs_alike", lambda: refit_checks.refit_costs_alike(store, index, config.max_refit_cost), True),
+    )
+    for name, examine, forcible in examinations:
+        try:
+            found = examine()
+            yield Check(name, found.passed, found.sentence, forcible)
+        except (MovierecError, OSError, KeyError) as error:
+            yield Check(name, False, f"what it was made from cannot be read ({error})", forcible)
 
 
 def comparisons_of(
@@ -283,7 +360,7 @@ def _judge(
     if why := _held(store, model, champion):
         return KEPT, f"{stays}: {why}"
     if champion.model == model:
-        return PROMOTED, f"{challenger} is served from a newer index of the same model"
+        return PROMOTED, f"{challenger} is served from another index of the same model"
     compared = weighed_into(evidence, store, model, champion, config, metric)
     if why := _outweighed(model, champion, config, metric, evidence):
         return KEPT, f"{stays}: {why}"
@@ -292,6 +369,43 @@ def _judge(
     if missing := evidence["baselines_missing"]:
         reasons.append(f"{', '.join(missing)} not measured on this data")
     return PROMOTED, f"{challenger} is promoted: {'; '.join(reason for reason in reasons if reason)}"
+
+
+def _refitted(
+    store: ArtifactStore, decision: Decision, answers: Artifact | None, config: ReleaseConfig, failure: str
+) -> Decision:
+    """A promotion with the refitted index that is to answer, whose checks go into the evidence; refused by any of them.
+
+    answers: None, with the failure, where refitting failed.
+    """
+    model = store.resolve(decision.challenger_model)
+    checks = checks_of(store, model, answers, config) if answers else [Check("refit", False, failure)]
+    served = answers.reference if answers else ""
+    evidence = {**decision.evidence, "refit_checks": [asdict(check) for check in checks]}
+    challenger, stays = named(model.reference), f"{named(decision.champion)} stays" if decision.champion else ""
+    kept = replace(decision, served=decision.champion, evidence=evidence)
+    if failed := next((check for check in checks if not check.passed), None):
+        why = f"{challenger}, refitted on all interactions, failed {failed.name}: {failed.sentence}"
+        return replace(kept, verdict=REFUSED, sentence=f"{stays or 'nothing is promoted'}: {why}")
+    if served in rolled_back_indices(store, decision.data_set):
+        why = f"{challenger}, refitted, was rolled back from, so that only a person can promote it again"
+        return replace(kept, verdict=KEPT, sentence=f"{stays}: {why}")
+    sentence = f"{decision.sentence}; it is served refitted on all interactions"
+    return replace(decision, sentence=sentence, served=served, evidence=evidence)
+
+
+def _concluded(store: ArtifactStore, decision: Decision, origin: Origin | None) -> Decision:
+    """A decision as it is recorded; what is served already is not."""
+    if decision.verdict == UNCHANGED:
+        return decision
+    decision = record(store, decision, origin)
+    log.info("%s", decision.sentence)
+    return decision
+
+
+def _serve(store: ArtifactStore, decision: Decision, answers: Artifact, leaderboard: Artifact) -> None:
+    rows = [row for row in leaderboard.facts["rows"] if row["trained_model"] == decision.challenger_model]
+    carry_out(store, decision, answers, {"leaderboard": leaderboard.reference, **(rows[0] if rows else {})})
 
 
 def _held(store: ArtifactStore, model: Artifact, champion: Champion) -> str:

@@ -1,6 +1,7 @@
 """The index of a trained model, and the leaderboard of the models' reports."""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,12 @@ from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.fidelity import decided_on_validation
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import REFITTED, Artifact, ArtifactStore, Slot, content_key
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+    from movierec_engine.retrieval.faiss_index import Enough, RetrievalIndex
 
 INDEX_LAYOUT = 2
 """Goes up when an index gets other files, so that those of older layouts are not taken for current."""
@@ -30,15 +36,12 @@ def build_faiss_index(
     From how many movies on it folds newcomers in is what the newest `fold_in_fidelity` of the model on the same data
     says, else `retrieval.fold_in_from`. Only an index of the newest trained model becomes the slot's newest.
     """
-    from movierec_engine.retrieval.build import build_index
     from movierec_engine.retrieval.faiss_index import Enough
 
     splits = store.resolve(trained_model.parents["splits"]).verify()
-    model = load_model(trained_model.verify().folder)
-    movies = complete_movies(Movies.load(raw_movies.verify().folder), model.items.ids).of(model.items)
     fidelity = _fidelity(store, trained_model)
     enough = None if fidelity is None else Enough(fidelity.facts["enough"], measured=True)
-    index = build_index(model, load_split(splits).known(), movies, config, trained_model.slot.device, enough)
+    index = _index_of(trained_model, load_split(splits).known(), raw_movies, config, enough)
     return store.publish(
         trained_model.slot.beside("faiss_index"),
         index.save,
@@ -55,6 +58,50 @@ def build_faiss_index(
         facts=asdict(index.facts),
         newest=lambda: store.latest(trained_model.slot) == trained_model,
     )
+
+
+def build_refitted_index(
+    store: ArtifactStore, measured_index: Artifact, refitted_model: Artifact, origin: Origin | None = None
+) -> Artifact:
+    """Build the index of a refitted model as the measured one was, to stand for it; never the slot's newest.
+
+    Titles, settings and the number of movies from which on newcomers are folded in are the measured index's; seen
+    items are all that the model was trained on.
+    """
+    from movierec_engine.retrieval.faiss_index import Enough
+
+    named = ("trained_model", "splits", "raw_movies")
+    parents = {name: store.resolve(measured_index.parents[name]) for name in named}
+    facts, config = measured_index.facts, RetrievalConfig(**measured_index.config["retrieval"])
+    enough = Enough(facts["enough"], facts["enough_measured"])
+    seen = load_split(parents["splits"].verify()).everything().matrix()
+    index = _index_of(refitted_model, seen, parents["raw_movies"], config, enough)
+    return store.publish(
+        measured_index.slot,
+        index.save,
+        key=content_key(INDEX_LAYOUT, measured_index.reference, refitted_model.reference),
+        fingerprint=measured_index.fingerprint,
+        config=measured_index.config,
+        parents={**parents, REFITTED: refitted_model, "faiss_index": measured_index},
+        origin={**measured_index.origin, **(origin or {})},
+        facts=asdict(index.facts),
+        newest=False,
+    )
+
+
+def _index_of(
+    model_version: Artifact,
+    seen: "sparse.csr_matrix",
+    raw_movies: Artifact,
+    config: RetrievalConfig,
+    enough: "Enough | None",
+) -> "RetrievalIndex":
+    """The index of a measured or refitted model's files."""
+    from movierec_engine.retrieval.build import build_index
+
+    model = load_model(model_version.verify().folder)
+    movies = complete_movies(Movies.load(raw_movies.verify().folder), model.items.ids).of(model.items)
+    return build_index(model, seen, movies, config, model_version.slot.device, enough)
 
 
 def renew_index(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact | None:

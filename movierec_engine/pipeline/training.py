@@ -149,6 +149,7 @@ def fit(
     tracker: Tracker = NO_TRACKER,
     checkpoint_key: str = "",
     retried: bool = False,
+    epochs: int | None = None,
 ) -> list[dict[str, float]]:
     """Fit a model to train interactions, with progress; returns its history, a row an epoch, empty in closed form.
 
@@ -156,6 +157,7 @@ def fit(
     after each epoch. members: the trained models that it starts from, or is made of. checkpoint_key: hash of everything
     that decides the weights after an epoch, for the checkpoints in `paths.checkpoints`; without one there are none.
     retried: whether to go on from the last of them if it is of this very training, and to start afresh if it is not.
+    epochs: how many of `trainer.max_epochs` are trained at most.
     """
     from movierec_engine.models.base import ClosedFormRecommender
     from movierec_engine.models.ensemble.hybrid import HybridEnsemble
@@ -185,8 +187,8 @@ def fit(
         metrics = {f"validation/{name}": value for name, value in epoch.metrics.items()}
         tracker.log({"train/loss": epoch.loss, "train/seconds": epoch.seconds, **metrics}, epoch.number)
 
-    with EpochProgress(model.name, config.max_epochs, config.early_stopping.metric) as progress:
-        epochs = run_loop(
+    with EpochProgress(model.name, epochs or config.max_epochs, config.early_stopping.metric) as progress:
+        passes = run_loop(
             model,
             train,
             graph(),
@@ -197,8 +199,9 @@ def fit(
             seed=settings.seed,
             callbacks=(lambda epoch: progress.show(epoch.number, epoch.loss, epoch.metrics), track),
             checkpoints=checkpoints if checkpoint_key else None,
+            epochs=epochs,
         )
-    return [{"epoch": e.number, "loss": e.loss, "seconds": e.seconds, **e.metrics} for e in epochs]
+    return [{"epoch": e.number, "loss": e.loss, "seconds": e.seconds, **e.metrics} for e in passes]
 
 
 def train_used(parts: Split, settings: Settings) -> Interactions:

@@ -61,6 +61,11 @@ class EarlyStoppingConfig:
         if self.min_delta < 0:
             raise ConfigError(f"trainer.early_stopping.min_delta={self.min_delta} must be at least 0")
 
+    def improves(self, value: float, best: float | None) -> bool:
+        """Whether a value of the metric is better than the best so far, None before the first."""
+        sign = 1 if self.mode == "max" else -1
+        return best is None or sign * (value - best) > self.min_delta
+
 
 @dataclass(frozen=True)
 class TrainerConfig:

@@ -38,8 +38,7 @@ class EarlyStopping:
     def update(self, epoch: Epoch, network: Network) -> bool:
         """Take in an epoch; True when it is the best so far."""
         value = epoch.metrics[self.config.metric]
-        sign = 1 if self.config.mode == "max" else -1
-        improved = self.best_value is None or sign * (value - self.best_value) > self.config.min_delta
+        improved = self.config.improves(value, self.best_value)
         if improved:
             self.best_epoch, self.best_value = epoch.number, value
             self.best_weights = deepcopy(network.state_dict())

@@ -42,8 +42,12 @@ def train(
     seed: int,
     callbacks: Sequence[Callback] = (),
     checkpoints: Checkpoints | None = None,
+    epochs: int | None = None,
 ) -> list[Epoch]:
     """Fit a model and return its history, one entry an epoch.
+
+    epochs: how many of `trainer.max_epochs` are trained at most, all of them unless given; the learning rate's way
+    stays that of `trainer.max_epochs`.
 
     Negatives and the graph come from the train interactions alone. After each epoch the model is measured on
     validation; at the end the best epoch's weights are restored. Without a validation part it trains for
@@ -63,7 +67,7 @@ def train(
         checkpoints.restore(state)
 
     with explained_out_of_memory(config):
-        for number in range(len(state.history) + 1, config.max_epochs + 1):
+        for number in range(len(state.history) + 1, min(epochs or config.max_epochs, config.max_epochs) + 1):
             if state.stopped:
                 break
             started = time.perf_counter()

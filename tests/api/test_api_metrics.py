@@ -88,7 +88,8 @@ def test_the_server_counts_by_endpoint_and_never_by_a_clients_path(client: Flask
         'movierec_requests_total{endpoint="unmatched",method="other",status="404"}': 1,
     }
     assert found["movierec_swaps_total"] == found["movierec_loaded_models"] == 1
-    served = f'movierec_served_info{{device="cpu",fingerprint="f00d",model="ease",version="{version}"}}'
+    labels = f'device="cpu",fingerprint="f00d",measured_version="{version}",model="ease",version="{version}"'
+    served = f"movierec_served_info{{{labels}}}"
     assert found[served] == 1
     second = publish().version
     client.get("/api/recommend?user_id=1")

@@ -28,7 +28,8 @@ LINE = {
     "backtest": {"raw_ratings", "raw_movies"},
     "sweep": {"splits", "interaction_graph"},
     "leaderboard": {"evaluation_report", "hybrid_ensemble"},
-    "serving_release": {"leaderboard", "faiss_index", "hybrid_ensemble"},
+    "refitted_release": {"leaderboard", "faiss_index", "hybrid_ensemble"},
+    "serving_release": {"refitted_release"},
 }
 """Each asset and what it is made of."""
 
@@ -61,7 +62,7 @@ def test_partitions_are_every_model_on_every_device() -> None:
 
 def test_everything_that_trains_shares_a_pool_so_that_two_trainings_queue() -> None:
     pools = {key.to_user_string(): defs.resolve_asset_graph().get(key).pools for key in map(dg.AssetKey, LINE)}
-    training = ("trained_model", "hybrid_ensemble", "leak_canaries", "backtest", "sweep")
+    training = ("trained_model", "hybrid_ensemble", "leak_canaries", "backtest", "sweep", "refitted_release")
     assert pools == {name: {"training"} if name in training else set() for name in LINE}
 
 

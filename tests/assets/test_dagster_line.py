@@ -9,7 +9,7 @@ import pytest
 from dagster_runs import latest
 
 from movierec_assets.materialize import materialize
-from movierec_engine.store import SERVING, ArtifactStore
+from movierec_engine.store import SERVING, ArtifactStore, is_refitted, measured_index
 from worlds import write_noisy_camps
 
 
@@ -53,6 +53,18 @@ def test_the_whole_line_ends_in_a_served_index_with_its_lineage(line: Line) -> N
     assert served.fingerprint == model.fingerprint == split.fingerprint == report.fingerprint
     runs = {run.run_id for run in line.instance.get_runs()}
     assert {artifact.origin["dagster_run_id"] for artifact in (served, model, split, ratings, report)} <= runs
+
+
+def test_what_is_served_was_refitted_and_both_versions_are_shown(line: Line) -> None:
+    served = line.store.pointed(SERVING, "camps")
+    assert served is not None and is_refitted(served)
+    measured = latest(line.store, "faiss_index", served.slot.model, served.slot.device)
+    assert measured_index(served) == measured.reference
+    refit, release = line.shown("refitted_release"), line.shown("serving_release")
+    assert (refit["refitted"], refit["measured"]) == (served.reference, measured.reference)
+    assert refit["interactions"] == line.store.resolve(served.parents["refitted_model"]).facts["interactions"]
+    assert (release["served"], release["measured"]) == (served.reference, measured.reference)
+    assert "refit_agrees" in str(release["refit checks"])
 
 
 def test_materializations_show_what_was_made(line: Line) -> None:

@@ -1,6 +1,7 @@
 """The checks of the assets: what they look at, and what they stop."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import dagster as dg
 import numpy as np
@@ -12,8 +13,9 @@ from movierec_assets.materialize import materialize
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import MovierecError
-from movierec_engine.pipeline import model_checks
+from movierec_engine.pipeline import decisions, model_checks
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
+from worlds import write_noisy_camps
 
 
 def test_every_data_step_is_checked_with_its_asset(
@@ -80,6 +82,26 @@ def test_a_blocking_check_stops_what_follows_and_the_old_release_stays_served(
     assert store.pointed(SERVING, "camps") == served
     with pytest.raises(MovierecError, match=r"faiss_index fails its check serving_parity: cpu\|ease: the API's code"):
         materialize(["ease"], "cpu", overrides, instance)
+
+
+def test_a_refit_that_fails_its_check_is_shown_and_refused_by_the_gate_with_its_reason(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str], tmp_path: Path
+) -> None:
+    write_noisy_camps(tmp_path / "noisy")
+    overrides = [*(one for one in overrides if "data.dir" not in one), f"data.dir='{tmp_path / 'noisy'}'"]
+    prepare(store, overrides)
+    assert execute(instance, overrides, (*MODEL, *RELEASE), POPULARITY).success
+    served = store.pointed(SERVING, "camps")
+    strict = [*overrides, "release.min_agreement=1.0"]
+    result = execute(instance, strict, (*MODEL, *RELEASE), EASE)
+    assert result.success, "the release records what it found"
+    found = evaluations(result)
+    assert [name for name in ("refit_is_finite", "refit_agrees", "refit_costs_alike") if not found[name].passed] == [
+        "refit_agrees"
+    ]
+    assert store.pointed(SERVING, "camps") == served
+    (refused,) = [one for one in decisions.decisions(store, "camps") if one.verdict == decisions.REFUSED]
+    assert "failed refit_agrees" in refused.sentence
 
 
 def test_the_checks_of_a_range_look_at_each_of_its_partitions_and_name_the_one_that_fails(

@@ -15,6 +15,9 @@ from movierec_assets.resources import SettingsResource
 from movierec_engine.pipeline import decisions
 from movierec_engine.store import ArtifactStore
 
+OVERRIDES = ["data.name=camps", "release.refit=false"]
+"""The world's models have no weights to refit."""
+
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
@@ -33,14 +36,17 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def release(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     return defs.resolve_job_def("everything").execute_in_process(
-        instance=instance, asset_selection=[dg.AssetKey(name) for name in RELEASE], raise_on_error=False
+        instance=instance,
+        asset_selection=[dg.AssetKey(name) for name in RELEASE],
+        run_config={"resources": {"settings": {"config": {"overrides": OVERRIDES}}}},
+        raise_on_error=False,
     )
 
 
 def run(instance: dg.DagsterInstance, job: dg.JobDefinition, op: str, config: dict[str, Any]) -> bool:
     return job.execute_in_process(
         instance=instance,
-        resources={"settings": SettingsResource()},
+        resources={"settings": SettingsResource(overrides=OVERRIDES)},
         run_config={"ops": {op: {"config": config}}},
         raise_on_error=False,
     ).success

@@ -36,6 +36,9 @@ function bound() {
   for (const box of boxes) box.disabled = !box.checked && full;
 }
 
+const versions = ({ version, measured_version: measured }) =>
+  measured === version ? `version ${version}` : `version ${version}, trained on all ratings; measured as ${measured}`;
+
 const about = newest((signal) => user(id, signal));
 
 async function showPerson() {
@@ -140,7 +143,7 @@ function column(model, answer, where = new Map()) {
     for (const [event, on] of [["pointerenter", true], ["focusin", true], ["pointerleave", false], ["focusout", false]]) one.addEventListener(event, mark(on));
     return one;
   });
-  return box(head(badge(answer.source, { needed: answer.needed }), h("small", {}, `version ${answer.version}`)), rows.length ? h("ol", { class: "rows" }, rows) : empty("No movie fits", "Widen the years or take another genre."));
+  return box(head(badge(answer.source, { needed: answer.needed }), h("small", {}, versions(answer))), rows.length ? h("ol", { class: "rows" }, rows) : empty("No movie fits", "Widen the years or take another genre."));
 }
 
 /** The list that feedback answers; outside of an experiment lists have no id of their own. */
