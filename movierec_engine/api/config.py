@@ -33,6 +33,11 @@ class ServingConfig:
     """Threads in each worker."""
     data_set: str = ""
     """The data set whose models answer; empty: the only one that has indices, else that of `data.name`."""
+    drain_seconds: float = 0.0
+    """How long after SIGTERM requests are still taken while `/api/ready` answers 503, so that a load balancer goes
+    elsewhere before the server stops listening."""
+    answer_seconds: float = 30.0
+    """How long an answer may take: longer ones are answered 503, and requests in progress get as long after SIGTERM."""
     follow: str = "promoted"
     """What answers by default: `promoted`, the promoted version, or `latest`, the newest version of any model."""
     follow_seconds: float = 0.5
@@ -77,8 +82,9 @@ class ServingConfig:
             raise ConfigError(f"serving.follow={self.follow!r} must be {' or '.join(FOLLOW)}")
         if not 0 < self.follow_seconds <= 60:
             raise ConfigError(f"serving.follow_seconds={self.follow_seconds} must be above 0 and at most 60")
-        if not self.batch_seconds > 0:
-            raise ConfigError(f"serving.batch_seconds={self.batch_seconds} must be above 0")
+        for name, least in (("drain_seconds", 0), ("answer_seconds", 1), ("batch_seconds", 0.001)):
+            if not least <= getattr(self, name) <= 600:
+                raise ConfigError(f"serving.{name}={getattr(self, name)} must be from {least} to 600")
         for name in ("workers", "trusted_proxies", "rate_limit", "remembered_lists"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"serving.{name}={getattr(self, name)} must be at least 0")
@@ -93,8 +99,5 @@ class ServingConfig:
                 f"serving.models_in_memory={self.models_in_memory} is too few for the experiment, whose models and the "
                 f"default one need {needed}; raise it"
             )
-        for origin in self.cors_origins:
-            if not _ORIGIN.fullmatch(origin):
-                raise ConfigError(
-                    f"serving.cors_origins has {origin!r}, which is no origin such as https://example.org"
-                )
+        if wrong := [origin for origin in self.cors_origins if not _ORIGIN.fullmatch(origin)]:
+            raise ConfigError(f"serving.cors_origins has {wrong[0]!r}, which is no origin such as https://example.org")

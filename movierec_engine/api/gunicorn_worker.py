@@ -1,9 +1,12 @@
 """gunicorn's threaded worker, made patient: a request takes a thread only once it has arrived.
 
 A client that sends slowly waits in the worker's event loop, where it costs nothing, and is sent away after
-`ARRIVAL_SECONDS`. What gunicorn refuses before the application sees it is answered as JSON instead of HTML.
+`ARRIVAL_SECONDS`. What gunicorn refuses before the application sees it is answered as JSON instead of HTML. An answer
+that takes too long is a 503. A worker that is told to end says so in /api/ready, goes on answering for a while, and
+then finishes what is in progress.
 """
 
+import errno
 import json
 import re
 import secrets
@@ -19,20 +22,64 @@ from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
 ARRIVAL_SECONDS = 10.0
-"""How long a request may take to arrive, and to be answered and taken by the client once it is here."""
+"""How long a request may take to arrive, and its answer to be taken by the client."""
 MOST_HEAD_BYTES = 1 << 16
 MOST_BODY_BYTES = 1 << 20
 """A request whose head or body is larger is handed on as it is; it gets refused."""
+
+TOO_LONG = "this took too long to answer; ask for less at once, or ask again later"
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,10})[ \t]*\r\n", re.IGNORECASE)
 _NOT_WAITED_FOR = re.compile(rb"\r\n(transfer-encoding|expect):", re.IGNORECASE)
 
 
+def patient_worker(drain: float, answer: float) -> type["PatientWorker"]:
+    """The worker class of a server that drains for so many seconds, and whose answers may take so many."""
+    return type("PatientWorker", (PatientWorker,), {"drain_seconds": drain, "answer_seconds": answer})
+
+
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
+    drain_seconds = 0.0
+    answer_seconds = 30.0
+    wsgi: Any
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._arriving: dict[Any, tuple[bytearray, float]] = {}  # connection -> its bytes so far, and its deadline
-        self._handled: dict[Any, float] = {}  # connection in a thread -> its deadline
+        self._handled: dict[Any, float] = {}  # socket that a thread reads from or writes to -> its deadline
+        self._computed: dict[Any, float] = {}  # socket whose answer a thread computes -> its deadline
+        self._drained_at = float("inf")
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        self._application = self.wsgi
+        self.wsgi = self._answer_in_time
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGTERM: end, after saying so for `drain_seconds`."""
+        workers = getattr(getattr(self, "_application", None), "extensions", {}).get("movierec", {}).get("workers")
+        if workers is None or not self.drain_seconds:
+            super().handle_exit(sig, frame)
+        elif not workers.draining.is_set():
+            workers.draining.set()
+            self.max_keepalived = 0  # from now on every answer is its connection's last
+            self._drained_at = time.monotonic() + self.drain_seconds
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Never so long that deadlines are missed, which gunicorn's last wait would."""
+        super().wait_for_and_dispatch_events(min(timeout, 1.0 if self.alive else 0.1))
+
+    def _answer_in_time(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """The application's answer, unless the event loop has sent a 503 by now: whoever pops first may send."""
+        client = environ["gunicorn.socket"]
+        patience = ARRIVAL_SECONDS if "HTTP_TRANSFER_ENCODING" in environ else self.answer_seconds
+        self._handled.pop(client, None)
+        self._computed[client] = time.monotonic() + patience
+        answer = self._application(environ, start_response)
+        if self._computed.pop(client, None) is None:
+            raise BrokenPipeError(errno.EPIPE, "its client has been answered 503")
+        self._handled[client] = time.monotonic() + ARRIVAL_SECONDS
+        return answer
 
     def enqueue_req(self, conn: Any) -> None:
         """Called in the event loop when a connection is new or has something to read."""
@@ -58,11 +105,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         self.enqueue_req(conn)
 
     def handle(self, conn: Any) -> Any:
-        self._handled[conn] = time.monotonic() + ARRIVAL_SECONDS
+        self._handled[conn.sock] = time.monotonic() + ARRIVAL_SECONDS
         try:
             return super().handle(conn)
         finally:
-            self._handled.pop(conn, None)
+            self._handled.pop(conn.sock, None)
+            self._computed.pop(conn.sock, None)
 
     def murder_pending(self) -> None:
         """Called at least every second: send away who takes too long."""
@@ -74,14 +122,32 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
                 self.poller.unregister(conn.sock)
                 self.nr_conns -= 1
                 conn.close()
-        for conn, deadline in list(self._handled.items()):
+        for client, deadline in list(self._handled.items()):
             if deadline < now:
-                self._hang_up(conn)
+                self._hang_up(client)
+        for client, deadline in list(self._computed.items()):
+            if deadline < now and self._computed.pop(client, None) is not None:
+                self.log.warning("an answer took more than its %g s; its client was answered 503", self.answer_seconds)
+                self._send_error(client, HTTPStatus.SERVICE_UNAVAILABLE, TOO_LONG)
+                self._hang_up(client)
+        if now >= self._drained_at:
+            self._drained_at = float("inf")
+            self.alive = False
+        if not self.alive:
+            self._close_idle()
 
-    def _hang_up(self, conn: Any) -> None:
+    def _close_idle(self) -> None:
+        """Close the connections that wait for another request, which would hold up the end."""
+        while self.keepalived_conns:
+            conn = self.keepalived_conns.popleft()
+            self.poller.unregister(conn.sock)
+            self.nr_conns -= 1
+            conn.close()
+
+    def _hang_up(self, client: socket.socket) -> None:
         """Let the thread that reads from or writes to a connection find it closed."""
         try:
-            conn.sock.shutdown(socket.SHUT_RDWR)
+            client.shutdown(socket.SHUT_RDWR)
         except OSError:
             self.log.debug("the client left on its own")
 
@@ -94,12 +160,11 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         elif not isinstance(exc, ParseException):
             status = HTTPStatus.INTERNAL_SERVER_ERROR
             self.log.exception("a request failed outside the application")
+        self._send_error(client, status, f"{status.phrase.lower()}; GET / lists the endpoints")
+
+    def _send_error(self, client: socket.socket, status: HTTPStatus, message: str) -> None:
         request_id = secrets.token_hex(8)
-        error = {
-            "code": f"http_{status.value}",
-            "message": f"{status.phrase.lower()}; GET / lists the endpoints",
-            "parameter": None,
-        }
+        error = {"code": f"http_{status.value}", "message": message, "parameter": None}
         body = json.dumps({"error": error, "request_id": request_id})
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"

@@ -3,6 +3,7 @@
 import importlib.util
 import ipaddress
 import logging
+import math
 import os
 import socket
 import tempfile
@@ -78,16 +79,16 @@ def store_to_serve(model_dir: Path, default: Path) -> tuple[Path, str | None]:
 
 def gunicorn_options(serving: ServingConfig) -> dict[str, Any]:
     """gunicorn's settings, by their names."""
-    from movierec_engine.api.gunicorn_worker import PatientWorker
+    from movierec_engine.api.gunicorn_worker import patient_worker
 
     options: dict[str, Any] = {
         "bind": _address(serving),
         "workers": serving.worker_count,
         "threads": serving.threads,
-        "worker_class": PatientWorker,
+        "worker_class": patient_worker(serving.drain_seconds, serving.answer_seconds),
         "preload_app": False,
         "keepalive": 15,
-        "graceful_timeout": 5,
+        "graceful_timeout": math.ceil(serving.drain_seconds + serving.answer_seconds) + 1,
         "loglevel": "warning",
         "proc_name": "movierec",
     }

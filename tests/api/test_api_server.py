@@ -73,12 +73,12 @@ def exchange(port: int, request: bytes) -> bytes:
 
 
 @contextmanager
-def running(store: ArtifactStore, port: int, *flags: str) -> Iterator[None]:
+def running(store: ArtifactStore, port: int, *flags: str) -> Iterator[subprocess.Popen[str]]:
     """`run_server.py` over the store; afterwards it has ended on SIGTERM with 0 and without a stack trace."""
     command = [sys.executable, "run_server.py", "--port", str(port), "--model-dir", str(store.root), *flags]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        yield
+        yield process
     finally:
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=15)
@@ -147,6 +147,56 @@ def test_clients_that_send_slowly_hold_up_nobody(one_worker: int) -> None:
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
     for connection in [*idle, *halfway, *bodiless]:
         connection.close()
+
+
+def test_a_server_that_is_told_to_end_says_so_and_finishes_what_is_in_progress(
+    store: ArtifactStore, publish: Publish
+) -> None:
+    publish()
+    port = free_port()
+    with running(store, port, "--workers", "1", "serving.drain_seconds=2") as process:
+        get(port, "/api/ready")
+        idle = socket.create_connection(("127.0.0.1", port), timeout=5)
+        process.send_signal(signal.SIGTERM)
+        ended = time.monotonic()
+        status = 200
+        while status == 200:
+            assert time.monotonic() < ended + 1.5, "/api/ready says soon that the server ends"
+            try:
+                text(port, "/api/ready")
+            except urllib.error.HTTPError as error:
+                status, body = error.code, json.load(error)
+        assert (status, body["status"]) == (503, "draining")
+        assert get(port, "/api/recommend?user_id=1")["model"] == "ease", "it goes on answering"
+        idle.close()
+        process.wait(8)
+        assert time.monotonic() - ended > 1.9
+
+
+def test_an_answer_that_takes_too_long_is_a_503_with_a_sentence(store: ArtifactStore, publish: Publish) -> None:
+    publish()
+    port = free_port()
+    program = (
+        "import sys, time; from pathlib import Path; import movierec_engine.api.server as server; "
+        "from movierec_engine.api.config import ServingConfig; from movierec_engine.api.movies import MovieService; "
+        "quick = MovieService.movie; "
+        "MovieService.movie = lambda self, movie_id: (time.sleep(movie_id / 10), quick(self, movie_id))[1]; "
+        f"server.serve(Path({str(store.root)!r}), ServingConfig(port={port}, workers=1, answer_seconds=1))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        get(port, "/api/ready")
+        answer = exchange(port, b"GET /api/movie/40 HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"took too long" in answer
+        started = time.monotonic()
+        assert get(port, "/api/recommend?user_id=1")["model"] == "ease"
+        assert time.monotonic() - started < 3
+    finally:
+        process.terminate()
+        _, errors = process.communicate(timeout=15)
+    assert "its client was answered 503" in errors
+    assert "Traceback" not in errors
 
 
 def test_a_folder_of_checkpoints_stands_for_the_artifact_store(
