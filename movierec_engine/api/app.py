@@ -19,6 +19,7 @@ from movierec_engine.api.experiment import Trial
 from movierec_engine.api.inference import InferenceService, about
 from movierec_engine.api.keys import keys_of_environment
 from movierec_engine.api.live_feedback import LiveFeedback
+from movierec_engine.api.logs import access_log
 from movierec_engine.api.metrics import Metrics
 from movierec_engine.api.movies import MovieService
 from movierec_engine.api.openapi import describe
@@ -101,7 +102,8 @@ def create_app(
     register_error_answers(app)
     register_assets(app)
     register(app, endpoints, limits, keys)
-    enveloped = Envelope(app.wsgi_app, metrics, limits.cors_origins)
+    log = access_log(limits.log_format) if watch and limits.access_log else None
+    enveloped = Envelope(app.wsgi_app, metrics, limits.cors_origins, log)
     app.wsgi_app = behind_proxies(enveloped, limits.trusted_proxies, limits.prefix)  # type: ignore[method-assign, assignment]
     app.extensions["movierec"] = {
         "endpoints": endpoints, "releases": releases, "metrics": metrics, "live": live, "workers": workers

@@ -12,6 +12,7 @@ MOST_WORKERS = 4
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus_client lets the workers of one server share their counters; read when it is imported."""
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+LOG_FORMATS = ("text", "json")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 
 
@@ -38,6 +39,10 @@ class ServingConfig:
     elsewhere before the server stops listening."""
     answer_seconds: float = 30.0
     """How long an answer may take: longer ones are answered 503, and requests in progress get as long after SIGTERM."""
+    log_format: str = "text"
+    """Of what is written to stderr: text or json."""
+    access_log: bool = True
+    """Whether a line is written for each request."""
     follow: str = "promoted"
     """What answers by default: `promoted`, the promoted version, or `latest`, the newest version of any model."""
     follow_seconds: float = 0.5
@@ -78,11 +83,12 @@ class ServingConfig:
             raise ConfigError(
                 f"serving.prefix={self.prefix!r} must be a path such as /movies, without a slash at its end"
             )
-        if self.follow not in FOLLOW:
-            raise ConfigError(f"serving.follow={self.follow!r} must be {' or '.join(FOLLOW)}")
+        for name, choices in (("follow", FOLLOW), ("log_format", LOG_FORMATS)):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"serving.{name}={getattr(self, name)!r} must be {' or '.join(choices)}")
         if not 0 < self.follow_seconds <= 60:
             raise ConfigError(f"serving.follow_seconds={self.follow_seconds} must be above 0 and at most 60")
-        for name, least in (("drain_seconds", 0), ("answer_seconds", 1), ("batch_seconds", 0.001)):
+        for name, least in (("drain_seconds", 0), ("answer_seconds", 1), ("batch_seconds", 1e-9)):
             if not least <= getattr(self, name) <= 600:
                 raise ConfigError(f"serving.{name}={getattr(self, name)} must be from {least} to 600")
         for name in ("workers", "trusted_proxies", "rate_limit", "remembered_lists"):
@@ -93,11 +99,14 @@ class ServingConfig:
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ConfigError(f"serving.{name}={getattr(self, name)} must be at least 1")
+        self._require_memory()
+        if wrong := [origin for origin in self.cors_origins if not _ORIGIN.fullmatch(origin)]:
+            raise ConfigError(f"serving.cors_origins has {wrong[0]!r}, which is no origin such as https://example.org")
+
+    def _require_memory(self) -> None:
         needed = len({variant.model for variant in self.experiment.variants}) + 1
         if self.experiment.running and self.models_in_memory < needed:
             raise ConfigError(
                 f"serving.models_in_memory={self.models_in_memory} is too few for the experiment, whose models and the "
                 f"default one need {needed}; raise it"
             )
-        if wrong := [origin for origin in self.cors_origins if not _ORIGIN.fullmatch(origin)]:
-            raise ConfigError(f"serving.cors_origins has {wrong[0]!r}, which is no origin such as https://example.org")

@@ -13,7 +13,9 @@ from movierec_engine.api.metrics import Metrics
 
 REQUEST_ID = "movierec.request_id"
 ENDPOINT = "movierec.endpoint"
-"""Keys of the WSGI environment: the request's id, and the rule that answers it, which the application sets."""
+ANSWERED = "movierec.answered"
+"""Keys of the WSGI environment: the request's id, the rule that answers it, and the model and source of its
+list, which the application sets."""
 
 CORS_METHODS = ("GET", "POST", "PUT", "DELETE")
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -42,10 +44,16 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Envelope:
-    """cors_origins: origins whose pages may read the answers."""
+    """cors_origins: origins whose pages may read the answers. log: called with the environment, status and seconds."""
 
-    def __init__(self, application: Application, metrics: Metrics, cors_origins: Sequence[str] = ()) -> None:
-        self._application, self._metrics, self._origins = application, metrics, frozenset(cors_origins)
+    def __init__(
+        self,
+        application: Application,
+        metrics: Metrics,
+        cors_origins: Sequence[str] = (),
+        log: Callable[[dict[str, Any], int, float], None] | None = None,
+    ) -> None:
+        self._application, self._metrics, self._origins, self._log = application, metrics, frozenset(cors_origins), log
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         started = time.perf_counter()
@@ -56,9 +64,15 @@ class Envelope:
         def start(status: str, headers: Headers, *error: Any) -> Any:
             self._add_headers(headers, request_id, environ.get("HTTP_ORIGIN"))
             seconds = time.perf_counter() - started
+            number = int(status[:3])
             self._metrics.observe_request(
-                environ.get(ENDPOINT, "unmatched"), environ["REQUEST_METHOD"], int(status[:3]), seconds
+                environ.get(ENDPOINT, "unmatched"), environ["REQUEST_METHOD"], number, seconds
             )
+            if ANSWERED in environ:
+                model, source = environ[ANSWERED]
+                self._metrics.observe_list(model, source, seconds)
+            if self._log is not None:
+                self._log(environ, number, seconds)
             return start_response(status, headers, *error)
 
         return self._application(environ, start)

@@ -6,11 +6,13 @@ from typing import Any
 import orjson
 from flask import Response, render_template, request
 
-from movierec_engine.api.envelope import REQUEST_ID
+from movierec_engine.api.envelope import ANSWERED, REQUEST_ID
 
 
 def json_response(body: Mapping[str, Any], status: int = 200) -> Response:
     """An answer of JSON, with the request's id; a NaN or an infinity becomes null."""
+    if "source" in body and "model" in body:
+        request.environ[ANSWERED] = body["model"], body["source"]
     named = {**body, "request_id": request.environ.get(REQUEST_ID, "")}
     return Response(to_json(named), status, content_type="application/json")
 

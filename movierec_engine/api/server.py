@@ -2,7 +2,6 @@
 
 import importlib.util
 import ipaddress
-import logging
 import math
 import os
 import socket
@@ -130,8 +129,9 @@ def _run_waitress(store_root: Path, serving: ServingConfig, device: str, titles:
 
 def _make_app(store_root: Path, serving: ServingConfig, device: str, titles: Movies | None) -> Any:
     from movierec_engine.api.app import create_app  # brings faiss, which must not be in the parent process
+    from movierec_engine.api.logs import set_up_logs
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    set_up_logs(serving.log_format)
     return create_app(store_root, serving, device=device, titles=titles, watch=True)
 
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -76,12 +77,15 @@ def exchange(port: int, request: bytes) -> bytes:
 def running(store: ArtifactStore, port: int, *flags: str) -> Iterator[subprocess.Popen[str]]:
     """`run_server.py` over the store; afterwards it has ended on SIGTERM with 0 and without a stack trace."""
     command = [sys.executable, "run_server.py", "--port", str(port), "--model-dir", str(store.root), *flags]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=15)
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=log, text=True)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(15)
+        log.seek(0)
+        errors = log.read()
     assert process.returncode == 0
     assert "Traceback" not in errors
 
@@ -197,6 +201,29 @@ def test_an_answer_that_takes_too_long_is_a_503_with_a_sentence(store: ArtifactS
         _, errors = process.communicate(timeout=15)
     assert "its client was answered 503" in errors
     assert "Traceback" not in errors
+
+
+def test_each_request_is_a_line_of_json_with_its_id_model_and_source_and_without_its_query(
+    store: ArtifactStore, publish: Publish
+) -> None:
+    publish()
+    port = free_port()
+    command = [sys.executable, "run_server.py", "--port", str(port), "--model-dir", str(store.root), "--workers", "1"]
+    process = subprocess.Popen([*command, "serving.log_format=json"], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        request_id = get(port, "/api/recommend?user_id=1")["request_id"]
+        get(port, "/api/recommend?history=10:5,20:5")
+        counted = metrics(port)
+    finally:
+        process.terminate()
+        _, errors = process.communicate(timeout=15)
+    lines = [json.loads(line) for line in errors.splitlines()]
+    first, second = (line for line in lines if line.get("path") == "/api/recommend")
+    assert (first["request_id"], first["status"], first["method"]) == (request_id, 200, "GET")
+    assert (first["model"], first["source"], second["source"]) == ("ease", "personal", "fold-in")
+    assert "history" not in str(second)
+    assert counted['movierec_lists_total{model="ease",source="personal"}'] == 1
+    assert counted['movierec_list_seconds_count{model="ease"}'] == 2
 
 
 def test_a_folder_of_checkpoints_stands_for_the_artifact_store(
