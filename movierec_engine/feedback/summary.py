@@ -39,17 +39,18 @@ _NEWEST_OF_REQUEST = """
 NOT EXISTS (
     SELECT 1 FROM exposures WHERE user_id = x.user_id AND request_id = x.request_id
     AND (at_ms, exposure_id) > (x.at_ms, x.exposure_id)
-) AND NOT EXISTS (SELECT 1 FROM exposures WHERE exposure_id = e.shown_in AND user_id = e.user_id)
+) AND NOT EXISTS (SELECT 1 FROM exposures WHERE exposure_id = e.shown_in AND user_id = x.user_id)
 """
 _ANSWERS = " UNION ALL ".join(
     f"""
     SELECT x.exposure_id, e.movie_id, e.kind, e.rating, e.at_ms, e.seq
-    FROM events AS e JOIN exposures AS x ON x.user_id = e.user_id AND x.{name} = e.shown_in
+    FROM events AS e NOT INDEXED JOIN exposures AS x ON x.user_id = e.user_id AND x.{name} = e.shown_in
     WHERE e.shown_in <> '' AND e.undone_ms IS NULL AND {more}
     AND EXISTS (SELECT 1 FROM json_each(x.movie_ids) WHERE value = e.movie_id)
     """
     for name, more in (("exposure_id", "TRUE"), ("request_id", _NEWEST_OF_REQUEST))
 )
+"""NOT INDEXED has the events read in the table's order, and x.user_id has the last lookup made for matches alone."""
 _ANSWERS = f"""
 answers AS ({_ANSWERS}),
 clicks AS (SELECT DISTINCT exposure_id, movie_id FROM answers WHERE kind = 'click')
