@@ -32,6 +32,7 @@ from movierec_engine.models.newcomers.lightgcn import LightGCNNewcomers
 from movierec_engine.pipeline.decisions import Decision, carry_out, record
 from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
 from movierec_engine.retrieval.flat import shared_vectors
+from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from movierec_engine.taste_dials import ItemFacts
 from movierec_engine.trials import Trial
@@ -251,7 +252,7 @@ def write_index(store: ArtifactStore, model: str, trained: Artifact, splits: Art
         users=IdMap(np.arange(1, users + 1)),
         items=IdMap(np.arange(1, MOVIES + 1)),
         queries=sparse.csr_matrix(np.random.default_rng(2).normal(size=(users, DIMENSIONS)).astype(np.float32)),
-        seen=history,
+        rated=RatedMovies.of(pa.table({"user_id": user + 1, "movie_id": item + 1, "rating": np.ones(len(user))})),
         history=history,
         known=sparse.csr_matrix((users, 0), dtype=np.float32),
         popularity=popularity,

@@ -37,6 +37,8 @@ from movierec_engine.models.newcomers.lightgcn import LightGCNNewcomers
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
 from movierec_engine.retrieval.flat import is_flat, shared_vectors
+from movierec_engine.retrieval.masks import serving_mask
+from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.taste_dials import ItemFacts
 
 RESULT = Path(__file__).with_name("results") / "retrieval_scale.md"
@@ -150,7 +152,7 @@ def served(index: Any, vectors: Floats, queries: Floats) -> RetrievalIndex:
     n, users = len(vectors), len(queries)
     held = shared_vectors(index) if is_flat(index) else vectors
     history = seen_items(n, users)
-    ids = IdMap(np.arange(n))
+    ids, who = IdMap(np.arange(n)), np.repeat(np.arange(users), SEEN)
     unknown = [pa.nulls(n, field.type) for field in list(MOVIES_SCHEMA)[1:]]
     return RetrievalIndex(
         index=index,
@@ -158,7 +160,7 @@ def served(index: Any, vectors: Floats, queries: Floats) -> RetrievalIndex:
         users=IdMap(np.arange(users)),
         items=ids,
         queries=sparse.csr_matrix(queries),
-        seen=history,
+        rated=RatedMovies.of(pa.table({"user_id": who, "movie_id": history.indices, "rating": history.data})),
         history=history,
         known=sparse.csr_matrix((users, 0), dtype=np.float32),
         popularity=np.zeros(n, dtype=np.float32),
@@ -180,7 +182,8 @@ def seen_items(items: int, users: int) -> sparse.csr_matrix:
 
 
 def recommending(index: RetrievalIndex) -> Answer:
-    return lambda user: index.recommend(user, K)[0]
+    mask = serving_mask(index)
+    return lambda user: index.recommend(user, K, mask(user))[0]
 
 
 def searching(index: Any, queries: Floats) -> Answer:

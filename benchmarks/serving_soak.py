@@ -29,6 +29,7 @@ from rich.console import Console
 from serving import CONNECTIONS, WORKERS, ask_from_outside, free_port, movierec, train
 
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import SERVING, Artifact, ArtifactStore
 
 RESULT = Path(__file__).with_name("results") / "serving_soak.md"
@@ -89,11 +90,12 @@ def soak(store: ArtifactStore, seconds: float, truth_file: Path) -> dict[str, An
 def truth_of(version: Artifact) -> dict[str, Any]:
     """What a version answers, by user."""
     index = RetrievalIndex.load(version.folder)
+    mask = serving_mask(index)
     known = {int(user): place for place, user in enumerate(index.users.ids)}
     return {
         "about": [version.slot.model, version.fingerprint],
         "lists": {
-            user: [int(index.items.ids[item]) for item in index.recommend(known[user], TOP_K)[0]]
+            user: [int(index.items.ids[item]) for item in index.recommend(known[user], TOP_K, mask(known[user]))[0]]
             for user in range(1, USERS + 1)
             if user in known
         },

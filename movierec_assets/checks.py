@@ -175,6 +175,7 @@ REPORT = (
 INDEX = (
     Check("faiss_index", model_checks.index_finds_the_best, wrong_unless_approximate, least_recall),
     Check("faiss_index", model_checks.serving_parity, wrong_unless_approximate),
+    Check("faiss_index", model_checks.nothing_rated_is_served, wrong),
 )
 REFIT = (
     Check("faiss_index", model_checks.index_finds_the_best, refused, least_recall, best_refitted),

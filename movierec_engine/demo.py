@@ -23,6 +23,7 @@ from movierec_engine.config import Settings, load_settings
 from movierec_engine.errors import EmptyDataError, MovierecError
 from movierec_engine.pipeline import interview
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import SERVING, ArtifactStore
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -140,7 +141,7 @@ def show_recommendations(store: ArtifactStore, data_set: str) -> None:
         raise MovierecError(f"nothing of {data_set} was released into {store.root}; run `movierec demo` again")
     index = RetrievalIndex.load(served.verify().folder)
     user = int(index.personal.argmax())
-    items, scores, source = index.recommend(user, 5)
+    items, scores, source = index.recommend(user, 5, serving_mask(index)(user))
     table = Table(title=f"for user {index.users.ids[user]}: {served.reference} ({source})")
     for column in ("movie", "year", "genres", "score"):
         table.add_column(column, justify="right" if column in ("year", "score") else "left")

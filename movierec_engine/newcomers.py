@@ -19,19 +19,17 @@ def recommend(
     history: sparse.csr_matrix,
     k: int,
     enough: int | None,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int64], Floats, str]:
-    """The best items outside a newcomer's history: indices int64 [<=k], scores float32 [<=k], and their source.
+    """The best items for a newcomer: indices int64 [<=k], scores float32 [<=k], and their source.
 
     scorer: of a model, its `newcomers()`. popularity: float32 [n_items], train interactions. history: CSR [1, n_items]
     of ratings where the scorer `uses_ratings`, else of ones. enough: see `source_of`. allowed: bool [n_items], True for
-    the items that may be recommended; None for all. Equal scores go by item index.
+    the items that may be recommended, which those of the history may be too. Equal scores go by item index.
     """
     source = source_of(history, enough)
     scores = scorer.scores(history)[0] if source == FOLD_IN else popularity
-    left = np.ones(len(popularity), dtype=np.bool_) if allowed is None else allowed.copy()
-    left[history.indices] = False
-    items = np.flatnonzero(left)
+    items = np.flatnonzero(allowed)
     return *best(items, scores[items], k), source
 
 

@@ -12,14 +12,20 @@ from numpy.typing import NDArray
 
 from movierec_engine import pipeline
 from movierec_engine.champion import ReleaseConfig
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.ratings import Ratings
+from movierec_engine.data.split import Split
 from movierec_engine.evaluation.report import LISTS_FILE, VALIDATION_USERS_FILE, EvaluationReport
 from movierec_engine.pipeline import manual_release
 from movierec_engine.pipeline.decisions import Decision
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
-from worlds import USERS, small_index
+from worlds import MOVIES, RATED, USERS, interactions_of, small_index
 
 METRIC = "ndcg@10"
+PARTS = ([(0, 3)], [(2, 0)], [(1, 4)])
+"""User and item indices of train, validation and test."""
 OLD, NEW = "0" * 12, "1" * 12
 """Fingerprints of the data before and after it changed."""
 
@@ -34,7 +40,7 @@ def lists_of(index: RetrievalIndex) -> pa.Table:
     rows = [
         {"user_id": user_id, "rank": rank, "movie_id": int(index.items.ids[item])}
         for user, user_id in enumerate(USERS)
-        for rank, item in enumerate(index.recommend(user, 3)[0], start=1)
+        for rank, item in enumerate(index.recommend(user, 3, serving_mask(index)(user))[0], start=1)
     ]
     return pa.Table.from_pylist(rows)
 
@@ -63,9 +69,7 @@ class World:
         """
         users = np.arange(len(values)) + int(fingerprint[0]) * 1000
         measured = {METRIC: float(values.mean())}
-        splits = self.store.find(Slot("splits", self.data_set), fingerprint) or self.store.publish(
-            Slot("splits", self.data_set), lambda folder: None, key=fingerprint, fingerprint=fingerprint
-        )
+        splits = self.store.find(Slot("splits", self.data_set), fingerprint) or self.split(fingerprint)
         table = pa.table({"user_id": users, METRIC: values})
         trained = self.store.publish(
             Slot("trained_model", self.data_set, model, "cpu"),
@@ -113,6 +117,26 @@ class World:
         if index:
             self.index(trained, recall)
         return trained
+
+    def split(self, fingerprint: str) -> Artifact:
+        """The split of RATED, with what it was made from."""
+        users, items = IdMap(np.array(USERS)), IdMap(np.array(MOVIES))
+        train, validation, test = (interactions_of(np.array(pairs), users, items) for pairs in PARTS)
+        raw_ratings = self.store.publish(
+            Slot("raw_ratings", self.data_set), Ratings(RATED).save, key=fingerprint, fingerprint=""
+        )
+        parents = {"raw_ratings": raw_ratings}
+        interactions = self.store.publish(
+            Slot("interactions", self.data_set), lambda folder: None, key=fingerprint, fingerprint="", parents=parents
+        )
+        return self.store.publish(
+            Slot("splits", self.data_set),
+            Split(train, validation, test, "random").save,
+            key=fingerprint,
+            fingerprint=fingerprint,
+            parents={"interactions": interactions},
+            facts={"strategy": "random", "boundaries": {}},
+        )
 
     def index(self, trained: Artifact, recall: float = 1.0) -> Artifact:
         small = small_index(trained.slot.model)

@@ -48,7 +48,7 @@ def test_the_api_answers_from_what_dagster_materialized(
             assert movie["genres"] == ["Drama", "War"]
     unseen = [m["movie_id"] for m in client.get("/api/recommend?user_id=2&top_k=40").json["recommendations"]]
     assert len(unseen) == 40 - 14
-    assert not {(2, movie) for movie in unseen} & rated, "what answers was refitted on test, too"
+    assert not {(2, movie) for movie in unseen} & rated, "what is rated in test is masked too"
 
 
 @pytest.mark.slow

@@ -9,11 +9,12 @@ from scipy import sparse
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
-from movierec_engine.data.ratings import MOVIES_SCHEMA
+from movierec_engine.data.ratings import MOVIES_SCHEMA, RATINGS_SCHEMA
 from movierec_engine.models.newcomers import Basis
 from movierec_engine.models.newcomers.lightgcn import LightGCNNewcomers
 from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
 from movierec_engine.retrieval.flat import shared_vectors
+from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import Artifact
 from movierec_engine.taste_dials import ItemFacts
 
@@ -26,19 +27,21 @@ MOVIES = [10, 20, 30, 40, 2**63 - 1]
 USERS = [1, 7, 9]
 """Likes later items, has seen 50's neighbour 40; likes earlier ones; has no history."""
 
+RATED = pa.table({"user_id": [1, 9], "movie_id": [40, 10], "rating": [4.5, 5.0], "timestamp": [20, 5]}, RATINGS_SCHEMA)
+"""User 1 has rated 40, in train; user 9 has rated 10, in validation."""
+
 ENOUGH = 2
 """Movies from which on a newcomer is folded in: who has movies 30 to 50 (items 2 to 4) likes later items, who has 10 or
 20 earlier ones."""
 
 
 def small_index(model: str = "ease", sign: int = 1) -> RetrievalIndex:
-    """Users 1 and 7 have the queries (sign, 0) and (-sign, 0); user 1 has seen item 3, user 9 has seen item 0.
+    """Users 1 and 7 have the queries (sign, 0) and (-sign, 0); what they have rated is RATED.
 
     A newcomer's score of item i is (i + 1) sign / sqrt(h), summed over the h items of the history, each for or against.
     """
     vectors = np.array([[i + 1, 1] for i in range(5)], dtype=np.float32)
     queries = np.array([[sign, 0], [-sign, 0], [0, 0]], dtype=np.float32)
-    seen = np.array([[0, 0, 0, 1, 0], [0, 0, 0, 0, 0], [1, 0, 0, 0, 0]], dtype=np.float32)
     history = sparse.csr_matrix(np.array([[0, 0, 0, 1, 0], [1, 0, 0, 0, 0], [0] * 5], dtype=np.float32))
     steps = np.array([[sign if i >= 2 else -sign, 0] for i in range(5)], dtype=np.float32)
     similar = np.array([[(i + 1) % 5, (i + 2) % 5, -1] for i in range(5)], dtype=np.int32)
@@ -51,7 +54,7 @@ def small_index(model: str = "ease", sign: int = 1) -> RetrievalIndex:
         users=IdMap(np.array(USERS)),
         items=IdMap(np.array(MOVIES)),
         queries=sparse.csr_matrix(queries),
-        seen=sparse.csr_matrix(seen),
+        rated=RatedMovies.of(RATED),
         history=history,
         known=sparse.csr_matrix((3, 0), dtype=np.float32),
         popularity=np.array([5, 4, 3, 2, 1], dtype=np.float32),

@@ -167,9 +167,12 @@ def examples(found: Catalogue) -> dict[str, int]:
 
 def for_user(found: Catalogue, user_id: int, k: int, dials: TasteDials) -> Answer:
     """The list of a user whom the model was trained with."""
+    from movierec_engine.retrieval.masks import serving_mask
+
     user = found.user(user_id)
     assert user is not None
-    items, scores, source = found.index.recommend(user, _wanted(k, dials))
+    masked = serving_mask(found.index)(user)
+    items, scores, source = found.index.recommend(user, _wanted(k, dials), masked)
     row = found.index.history
     return _answer(found, items, scores, source, row.indices[row.indptr[user] : row.indptr[user + 1]], k, dials)
 
@@ -177,7 +180,7 @@ def for_user(found: Catalogue, user_id: int, k: int, dials: TasteDials) -> Answe
 def for_newcomer(found: Catalogue, ratings: Mapping[int, float], k: int, dials: TasteDials) -> Answer:
     """The list of somebody who has told these movies, movie id -> rating."""
     history = history_of(found, ratings)
-    items, scores, source = found.index.recommend_newcomer(history, _wanted(k, dials))
+    items, scores, source = found.index.recommend_newcomer(history, _wanted(k, dials), history.indices)
     return _answer(found, items, scores, source, history.indices, k, dials)
 
 

@@ -86,7 +86,7 @@ def evaluation_report(
 def faiss_index(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """What the API serves of the newest trained model: item vectors `float32 [items, dimensions]` in a FAISS index.
 
-    With them the users' query vectors, the seen items, similar items, and the recall measured against exact search.
+    With them the users' query vectors, what everybody has rated, similar items, and the recall against exact search.
     """
     with settings.step(context) as step:
         for partition in step.partitions:

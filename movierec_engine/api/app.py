@@ -64,6 +64,7 @@ def create_app(
         follow=limits.follow,
         in_memory=limits.models_in_memory,
         remembered=limits.remembered_lists,
+        repeat=limits.repeat,
         on_change=lambda before, now: _show_change(metrics, before, now),
     )
     app = Flask("movierec_engine.api", static_folder=None)

@@ -52,6 +52,8 @@ class ServingConfig:
     remembered_lists: int = 8192
     """Lists that a worker remembers for each loaded version, of the users who asked last; 0 computes every list. Before
     a version answers, as many are computed ahead as a quarter of a second suffices for."""
+    repeat: bool = False
+    """Whether movies that somebody has seen may be recommended to them again; dismissed ones never are."""
     max_top_k: int = 500
     """Longest list that a request may ask for."""
     max_batch: int = 1000

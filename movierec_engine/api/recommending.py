@@ -2,19 +2,21 @@
 
 Whom a list comes from:
 
-- A user of the training data is answered by the trained model (`personal`). Movies that the user has rated or is not
-  interested in since are left out at once; the taste itself is learned at the next training. A click leaves its movie
-  in: it was looked at, not seen.
-- Somebody else, and everybody after an erasure until a model is trained without what was erased, is folded in from the
-  ratings of the live feedback (`fold-in`); where they are too few, or there are none, popularity answers
-  (`popularity`).
-- An anonymous history is folded in likewise. Of ratings those count that reach the training's `data.rating_threshold`;
-  all rated movies are left out of the list. Movies outside the catalogue add nothing.
+- A user with train interactions is answered by the trained model (`personal`).
+- Somebody else is folded in from all ratings that are known of them, those of the raw data and the live ones
+  (`fold-in`); where they are too few, or there are none, popularity answers (`popularity`). Of ratings those count
+  that reach the training's `data.rating_threshold`; movies outside the catalogue add nothing.
+- Everybody after an erasure, until a model is trained without what was erased, is known by newer feedback alone.
+- An anonymous history is folded in likewise.
+
+No list holds a movie that its person has rated, in the raw data or since, or has dismissed (`Person.masked`). A click
+leaves its movie in: it was looked at, not seen. With `serving.repeat` only what was dismissed is left out.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.experiment import Trial
 from movierec_engine.api.inference import InferenceService, about
-from movierec_engine.api.live_feedback import NOTHING_SAID, LiveFeedback
+from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.releases import Found, LoadedIndex, found
 from movierec_engine.api.requests import BatchRequest, Personal, RecommendRequest
 from movierec_engine.explanation import sentence
@@ -51,17 +53,42 @@ Mask = NDArray[np.bool_]
 class Person:
     """Somebody to recommend to, as far as a version and the log know.
 
-    user: their index where the trained model may be asked, else None.
-    history: CSR [1, n_items], what is folded in, as the model wants it; None where the trained model answers.
-    ratings: movie -> the rating that was given, None for one without; of what is not in the trained model.
-    left_out: movies that may not be shown, beside those that the trained model masks.
+    user: their index where the trained model answers, else None: they are folded in.
+    told: movie -> the rating that was given since, or in an anonymous history; None for one without.
+    masked_since: the movies that may not be shown by what was said since, or told.
+    erased: whether nothing older may be used.
     """
 
+    served: LoadedIndex
     user_id: int | None
     user: int | None
-    history: sparse.csr_matrix | None
-    ratings: Mapping[int, float | None]
-    left_out: frozenset[int]
+    told: Mapping[int, float | None]
+    masked_since: frozenset[int]
+    erased: bool = False
+
+    @cached_property
+    def ratings(self) -> Mapping[int, float | None]:
+        """Movie -> its newest rating, of all that is known: the raw data's and what was told since."""
+        if self.erased or self.user_id is None:
+            return self.told
+        movies, ratings = self.served.index.rated.by(self.user_id)
+        return {**dict(zip(movies.tolist(), ratings.tolist(), strict=True)), **self.told}
+
+    @cached_property
+    def masked(self) -> frozenset[int]:
+        """The movies that may not be shown: those rated, unless `serving.repeat`, and those dismissed."""
+        return self.masked_since if self.served.repeat else self.masked_since.union(self.ratings)
+
+    @cached_property
+    def history(self) -> sparse.csr_matrix:
+        """CSR [1, n_items], what is folded in, as the model wants it."""
+        return _history(self.served, self.ratings)
+
+    def masked_items(self, more: frozenset[int]) -> NDArray[np.integer[Any]]:
+        """The item indices of `masked` and of other movies."""
+        if self.user is not None:
+            return self.served.masked(self.user, _items(self.served, self.masked_since | more))
+        return self.served.shelf.items([*(self.masked | more)])
 
 
 class Recommending:
@@ -103,7 +130,7 @@ class Recommending:
         if request.user_id is None:
             assert request.history is not None
             person = of_history(served, request.history)
-            whom: dict[str, Any] = {"history_used": person.history.nnz if person.history is not None else 0}
+            whom: dict[str, Any] = {"history_used": person.history.nnz}
         else:
             person = self._user(served, request.user_id, request.strict)
             whom = {"user_id": request.user_id}
@@ -113,7 +140,7 @@ class Recommending:
     def _user(self, served: LoadedIndex, user_id: int, strict: bool) -> Person:
         state = self._live.state(served.lineage.data_set, user_id)
         person = of_user(served, user_id, state)
-        if strict and person.user is None and not state.ratings:
+        if strict and person.user is None and not person.ratings:
             raise ApiError(
                 404, f"user {user_id} is not known to {served.model}; leave strict out for popular movies", "user_id"
             )
@@ -127,10 +154,7 @@ class Recommending:
 
         allowed: bool [movies], by place. item_scores: float32 [n_items], of a trained user, where they are known.
         """
-        if item_scores is None and request.plain and person.user is not None and person.history is None:
-            items, scores, source = served.recommend(person.user, request.top_k, _items(served, person.left_out))
-        else:
-            items, scores, source = _chosen(served, person, request, allowed, item_scores)
+        items, scores, source = best_for(served, person, request, allowed, item_scores)
         movies = served.shelf.movies
         shown = [{**movies[item], "score": score} for item, score in zip(items, scores, strict=True)]
         if explain:
@@ -139,28 +163,25 @@ class Recommending:
         if request.new_movies:
             shown = _with_new(served, person, request, source, allowed, item_scores, shown, explain)
         answer: dict[str, Any] = {"source": source, "recommendations": shown}
-        if source == POPULARITY and person.history is not None and person.history.nnz:
+        if source == POPULARITY and person.user is None and person.history.nnz:
             answer["fold_in_from"] = served.index.enough
         return answer
 
 
 def of_user(served: LoadedIndex, user_id: int, state: UserState) -> Person:
     """A user by id. The trained model is asked only if it was trained on data that had heeded the newest erasure."""
-    user = served.user(user_id) if state.erasure <= served.lineage.newest_erasure else None
-    if state is NOTHING_SAID and user is not None:
-        return Person(user_id, user, None, {}, frozenset())
-    left_out = state.masked
-    if user is not None and (served.index.personal[user] or not state.ratings):
-        return Person(user_id, user, None, state.ratings, left_out)
-    if user is not None:  # without train interactions, so that the live ratings say more
-        left_out |= set(served.index.items.ids[_row(served.index.seen, user)].tolist())
-    return Person(user_id, None, _history(served, state.ratings), state.ratings, left_out)
+    erased = state.erasure > served.lineage.newest_erasure
+    user = None if erased else served.user(user_id)
+    if user is not None and not served.index.personal[user]:
+        user = None
+    masked_since = state.not_interested if served.repeat else state.masked
+    return Person(served, user_id, user, state.ratings, masked_since, erased)
 
 
 def of_history(served: LoadedIndex, history: Sequence[tuple[int, float | None]]) -> Person:
     """Somebody who tells a history; of a movie that is named twice the last rating counts."""
     ratings = dict(history)
-    return Person(None, None, _history(served, ratings), ratings, frozenset(ratings))
+    return Person(served, None, None, ratings, frozenset() if served.repeat else frozenset(ratings))
 
 
 def _history(served: LoadedIndex, ratings: Mapping[int, float | None]) -> sparse.csr_matrix:
@@ -181,6 +202,19 @@ def _history(served: LoadedIndex, ratings: Mapping[int, float | None]) -> sparse
     return sparse.csr_matrix((values, items, [0, len(items)]), shape=(1, len(served.index.items)))
 
 
+def best_for(
+    served: LoadedIndex,
+    person: Person,
+    request: Personal,
+    allowed: Mask | None = None,
+    item_scores: NDArray[np.float32] | None = None,
+) -> Found:
+    """The items of a list, before new movies are mixed in. allowed: bool [movies], by place."""
+    if item_scores is None and request.plain and person.user is not None:
+        return served.recommend(person.user, request.top_k, _items(served, person.masked_since))
+    return _chosen(served, person, request, allowed, item_scores)
+
+
 def _chosen(
     served: LoadedIndex,
     person: Person,
@@ -192,13 +226,12 @@ def _chosen(
     index, dials, k = served.index, request.dials, request.top_k
     turned = bool(dials.turned)
     wanted = max(CANDIDATES, 4 * k) if turned else k
-    excluded = np.array([*_items(served, person.left_out.union(request.exclude))], dtype=np.int64)
+    masked = person.masked_items(frozenset(request.exclude))
     of_items = None if allowed is None else allowed[: served.shelf.n_items]
     if person.user is not None:
-        items, scores, source = index.recommend(person.user, wanted, of_items, excluded, item_scores)
+        items, scores, source = index.recommend(person.user, wanted, masked, of_items, item_scores)
     else:
-        assert person.history is not None
-        items, scores, source = index.recommend_newcomer(person.history, wanted, of_items, excluded)
+        items, scores, source = index.recommend_newcomer(person.history, wanted, masked, of_items)
     return found(*(_dialled(served, person, dials, items, scores, k) if turned else (items, scores)), source)
 
 
@@ -208,7 +241,7 @@ def _dialled(
     """The items by the dials, with the model's own scores."""
     if lacking := served.index.item_facts.lacking(dials):
         raise ApiError(422, f"{lacking[0]} needs what is not known of any movie here; set it to 0", lacking[0])
-    history = _row(served.index.history, person.user) if person.user is not None else person.history.indices  # type: ignore[union-attr]
+    history = _row(served.index.history, person.user) if person.user is not None else person.history.indices
     chosen, _ = rerank(items, scores, history, served.index.item_facts, dials, k)
     score_of = dict(zip(items.tolist(), scores, strict=True))
     return chosen, np.array([score_of[item] for item in chosen.tolist()], dtype=np.float32)
@@ -228,7 +261,7 @@ def _with_new(
     else:
         item_scores = served.index.popularity
     scores = new.scores(item_scores)
-    scores[new.rows(person.left_out.union(request.exclude))] = -np.inf
+    scores[new.rows(person.masked.union(request.exclude))] = -np.inf
     if allowed is not None:
         scores[~allowed[served.shelf.places_of_new]] = -np.inf
     best = []
@@ -260,10 +293,7 @@ def _reasons(
         explanations = [Explanation.without_history(score) for score in scores]
     else:
         explanations = index.explanations_of_newcomer(person.history, of_items, of_scores)
-    given: Iterable[tuple[int, float | None]] = person.ratings.items()
-    if person.user is not None and person.user_id is not None:
-        given = [(one.movie_id, one.rating) for one in served.lineage.ratings_of(person.user_id)]
-    pairs = [(served.shelf.item(movie_id), rating) for movie_id, rating in given]
+    pairs = [(served.shelf.item(movie_id), rating) for movie_id, rating in person.ratings.items()]
     ratings = {item: rating for item, rating in pairs if item is not None and rating is not None}
     history = explanations[0].items.tolist() if explanations else []
     titles = {item: movies[item]["title"] for item in history}

@@ -20,6 +20,7 @@ from movierec_engine.api.shelf import Shelf
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.masks import Mask, no_mask, serving_mask
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, measured_index
 
 log = logging.getLogger(__name__)
@@ -52,8 +53,12 @@ class LoadedIndex:
     index: RetrievalIndex
     shelf: Shelf
     lineage: Lineage
+    mask: Mask
+    """What the list of each trained user leaves out: `serving_mask` in serving, unless `repeat`."""
     remembered: int = 0
     """How many short lists are remembered, of the users who asked last."""
+    repeat: bool = False
+    """Whether movies that somebody has seen may be recommended to them again."""
 
     @property
     def model(self) -> str:
@@ -65,15 +70,19 @@ class LoadedIndex:
         place = bisect_left(ids, user_id)
         return place if place < len(ids) and ids[place] == user_id else None
 
-    def recommend(self, user: int, k: int, excluded: frozenset[int] = frozenset()) -> Found:
-        """The index's own recommendations for a user, by its index, without some items; nobody may change them."""
-        if self.remembered and k + len(excluded) <= SHORT_LIST:
+    def recommend(self, user: int, k: int, more: frozenset[int] = frozenset()) -> Found:
+        """A trained user's best items outside the mask and `more`; nobody may change the list."""
+        if self.remembered and k + len(more) <= SHORT_LIST:
             items, scores, source = self._remembered(user)
-            if not excluded:
+            if not more:
                 return items[:k], scores[:k], source
-            kept = [place for place, item in enumerate(items) if item not in excluded][:k]
+            kept = [place for place, item in enumerate(items) if item not in more][:k]
             return [items[place] for place in kept], [scores[place] for place in kept], source
-        return found(*self.index.recommend(user, k, None, np.array([*excluded], dtype=np.int64) if excluded else None))
+        return found(*self.index.recommend(user, k, self.masked(user, more)))
+
+    def masked(self, user: int, more: frozenset[int] = frozenset()) -> NDArray[np.integer[Any]]:
+        """The item indices of a trained user's mask and of `more`."""
+        return np.concatenate([self.mask(user), np.array([*more], dtype=np.int64)]) if more else self.mask(user)
 
     def remembers(self, k: int) -> bool:
         """Whether lists of k are remembered, so that they are mostly there."""
@@ -93,11 +102,11 @@ class LoadedIndex:
 
     @cached_property
     def _remembered(self) -> Callable[[int], Found]:
-        index = self.index  # and not this object, which would then hold itself
+        index, mask = self.index, self.mask  # and not this object, which would then hold itself
 
         @lru_cache(maxsize=self.remembered)
         def recommend(user: int) -> Found:
-            return found(*index.recommend(user, SHORT_LIST))
+            return found(*index.recommend(user, SHORT_LIST, mask(user)))
 
         return recommend
 
@@ -136,6 +145,7 @@ class Releases:
     titles: replaces the titles that the indices carry.
     follow: `promoted`, or `latest` for the newest version of any model.
     in_memory: models that stay loaded, the default one included. remembered: lists of each that are remembered.
+    repeat: whether movies that somebody has seen may be recommended to them again.
     on_change: called with the snapshot before and the one that has taken its place. clock: seconds that only grow.
 
     `watch` follows in the background; without it the store is looked at whenever somebody asks.
@@ -151,6 +161,7 @@ class Releases:
         follow: str = "promoted",
         in_memory: int = 4,
         remembered: int = 0,
+        repeat: bool = False,
         on_change: Callable[[Snapshot, Snapshot], None] = lambda before, now: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -167,7 +178,7 @@ class Releases:
         self._logged: set[tuple[str, str]] = set()
         self._watched = False
         self._looked = threading.Event()
-        self._remembered, self._on_change = remembered, on_change
+        self._remembered, self._repeat, self._on_change = remembered, repeat, on_change
         self._shelves: WeakValueDictionary[tuple[object, ...], Shelf] = WeakValueDictionary()
 
     def watch(self, seconds: float, stop: threading.Event, after: Callable[[], None] = lambda: None) -> None:
@@ -344,7 +355,9 @@ class Releases:
         try:
             index = RetrievalIndex.load(artifact.verify().folder)
             lineage = Lineage.of(self._store, artifact)
-            one = LoadedIndex(artifact, index, self._shelf(index, lineage), lineage, self._remembered)
+            mask = no_mask if self._repeat else serving_mask(index)
+            shelf = self._shelf(index, lineage)
+            one = LoadedIndex(artifact, index, shelf, lineage, mask, self._remembered, self._repeat)
             one.warm(WARMING_SECONDS)
             self._alive[reference] = one
             return one

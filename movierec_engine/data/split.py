@@ -69,7 +69,7 @@ class Split:
         )
 
     def known(self) -> sparse.csr_matrix:
-        """Train and validation items of each user, CSR [n_users, n_items]: the mask of the test, and of serving."""
+        """Train and validation items of each user, CSR [n_users, n_items]: the mask of the test."""
         return (self.train.matrix() + self.validation.matrix()).tocsr()
 
     def validation_heldout(self, movies: Movies | None = None) -> HeldOut:

@@ -154,6 +154,11 @@ def load_split(splits: Artifact) -> Split:
     return Split.load(splits.folder, splits.facts["strategy"], splits.facts["boundaries"])
 
 
+def raw_ratings_of(store: ArtifactStore, splits: Artifact) -> Artifact:
+    """The raw ratings that a split was made from."""
+    return store.resolve(store.resolve(splits.parents["interactions"]).parents["raw_ratings"])
+
+
 _Made = tuple[Callable[[Path], None], dict[str, Any], str]
 """What writes an artifact's files, its facts, and its fingerprint ("" before the split)."""
 

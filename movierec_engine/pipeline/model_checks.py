@@ -4,6 +4,8 @@ Each check takes a store and a version in it.
 """
 
 import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.compute as pc
@@ -11,17 +13,25 @@ import pyarrow.parquet as pq
 
 from movierec_engine.champion import ReleaseConfig
 from movierec_engine.data.interactions import load_id_maps
+from movierec_engine.data.ratings import Ratings
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation import canaries
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.evaluation.report import LISTS_FILE, USERS_FILE, EvaluationReport
-from movierec_engine.pipeline.data import load_split
+from movierec_engine.feedback import UserState
+from movierec_engine.pipeline.data import load_split, raw_ratings_of
 from movierec_engine.pipeline.members import DATA_STEPS, family, strangers
 from movierec_engine.retrieval.config import RetrievalConfig
+from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import SERVING, Artifact, ArtifactStore
 
+if TYPE_CHECKING:
+    from movierec_engine.api.releases import LoadedIndex
+
 PARITY_USERS = 1000
-"""Users whose lists are asked of the API's code."""
+"""Users whose lists are asked of the API's code, to be compared with the evaluated ones."""
+MASKED_USERS = 10_000
+"""People whose lists are searched for what they have rated; drawn at random where there are more."""
 SHARES = ("precision", "recall", "ndcg", "hit_rate", "map", "mrr", "auc", "coverage")
 """Metrics between 0 and 1."""
 
@@ -116,8 +126,9 @@ def index_finds_the_best(
 def serving_parity(store: ArtifactStore, faiss_index: Artifact) -> Finding:
     """For up to 1,000 users, the API's own code answers with the list that was evaluated, id for id.
 
-    The users are drawn at random from the newest report of the model version that the index serves. An index that has
-    no report yet passes. Two movies may change places where their scores are equal up to float32's rounding.
+    It is asked under the mask of evaluation, train and validation, as serving masks more. The users are drawn at random
+    from the newest report of the model version that the index serves. An index that has no report yet passes. Two
+    movies may change places where their scores are equal up to float32's rounding.
     """
     report = report_of(store, store.resolve(faiss_index.parents["trained_model"]))
     if report is None:
@@ -137,6 +148,39 @@ def serving_parity(store: ArtifactStore, faiss_index: Artifact) -> Finding:
         f"the API's code answers {len(different) or 'none'} of {len(users):,} users with another list than evaluated"
         + example,
         {"users": len(users), "different": len(different)},
+    )
+
+
+def nothing_rated_is_served(store: ArtifactStore, faiss_index: Artifact) -> Finding:
+    """No list that the API's own code answers holds a movie that its user has rated, whatever became of the rating.
+
+    Everybody in the raw ratings is asked for, be they in training or not, or 10,000 people at random of more; and for
+    all of them the index must know every rating.
+    """
+    from movierec_engine.api.recommending import best_for, of_user
+    from movierec_engine.api.releases import SHORT_LIST
+    from movierec_engine.api.requests import RecommendRequest
+
+    splits = store.resolve(store.resolve(faiss_index.parents["trained_model"]).parents["splits"])
+    rated = RatedMovies.of(Ratings.load(raw_ratings_of(store, splits).verify().folder).table)
+    served = _served(store, faiss_index)
+    users = np.random.default_rng(0).permutation(rated.users)[:MASKED_USERS].tolist()
+    places = {}
+    for user_id in users:
+        request = RecommendRequest(user_id=user_id, top_k=SHORT_LIST)
+        items, _, _ = best_for(served, of_user(served, user_id, UserState()), request)
+        places[user_id] = len(np.intersect1d(served.index.items.ids[items], rated.by(user_id)[0]))
+    again = sum(places.values())
+    unknown = not rated.same_movies(served.index.rated)
+    example = f", such as of user {max(places, key=places.__getitem__)}" if again else ""
+    lacking = "; the index does not know all that was rated" if unknown else ""
+    return Finding(
+        "nothing_rated_is_served",
+        not (again or unknown),
+        f"{again or 'none'} of the movies that the API's code recommends to {len(users):,} people were rated by them"
+        + example
+        + lacking,
+        {"users": len(users), "rated": again},
     )
 
 
@@ -166,25 +210,34 @@ def evaluated_lists(report: Artifact) -> dict[int, list[int]]:
 def answered_lists(
     store: ArtifactStore, faiss_index: Artifact, users: list[int], k: int
 ) -> dict[int, list[tuple[int, float]]]:
-    """User id -> movie ids and scores as the API answers from an index, be it promoted, the newest, or neither.
+    """User id -> movie ids and scores as the API answers from an index under the mask of evaluation on test.
 
     Of users who have said nothing since the training: what live feedback leaves out is no fault of the index. A few
     more than k of them, so that movies which change places at the end of a list are both there.
 
     Raises StoreError when the API refuses the index.
     """
-    from movierec_engine.api.releases import Releases
+    from movierec_engine.retrieval.masks import evaluation_mask
 
-    releases = Releases(_Promoted(store, faiss_index), data_set=faiss_index.slot.data_set)
-    served = releases.current()
-    if served is None:
-        raise StoreError(f"the API refuses {faiss_index.reference}: {', '.join(releases.snapshot().refused.values())}")
+    splits = store.resolve(store.resolve(faiss_index.parents["trained_model"]).parents["splits"])
+    served = replace(_served(store, faiss_index), mask=evaluation_mask(load_split(splits).known()))
     ids, answers = served.index.items.ids, {}
     for user_id in users:
         user = served.user(user_id)
         items, scores, _ = served.recommend(user, k + _MARGIN) if user is not None else ([], [], "")
         answers[user_id] = list(zip(ids[items].tolist(), scores, strict=True)) if items else []
     return answers
+
+
+def _served(store: ArtifactStore, faiss_index: Artifact) -> "LoadedIndex":
+    """An index as the API loads it, be it promoted, the newest, or neither; StoreError when the API refuses it."""
+    from movierec_engine.api.releases import Releases
+
+    releases = Releases(_Promoted(store, faiss_index), data_set=faiss_index.slot.data_set, remembered=MASKED_USERS)
+    served = releases.current()
+    if served is None:
+        raise StoreError(f"the API refuses {faiss_index.reference}: {', '.join(releases.snapshot().refused.values())}")
+    return served
 
 
 class _Promoted(ArtifactStore):

@@ -3,9 +3,9 @@
 The rule, on validation, never on test, by `champion.weigh`:
 
 1. Only an index that is there, matches its checksums, loads, has a measured recall of `release.min_recall`, answers
-   with the lists that were evaluated (where its search is exact), and whose model passed the newest leak canaries it
-   was put to may be served. Else the challenger is refused. It is looked at anew each time, whatever a run's checks
-   said.
+   with the lists that were evaluated (where its search is exact) and with nothing that its user has rated, and whose
+   model passed the newest leak canaries it was put to may be served. Else the challenger is refused. It is looked at
+   anew each time, whatever a run's checks said.
 2. A pinned champion stays. So does any champion when the challenger was rolled back from: a person has to promote it.
 3. The challenger must be at least as good as each baseline of `release.above` that was measured on the same data.
 4. It must be at least as good as the champion, on the same users. Where the data has changed since (the fingerprints
@@ -253,7 +253,8 @@ def checks_of(store: ArtifactStore, model: Artifact, index: Artifact | None, con
     if is_refitted(index):
         checks += _checks_of_refit(store, index, config)
     elif model_checks.is_exact(index):
-        checks.append(_parity(store, index))
+        checks.append(_found(store, index, model_checks.serving_parity))
+    checks.append(_found(store, index, model_checks.nothing_rated_is_served))
     for canaries in reversed(store.versions(model.slot.beside("leak_canaries"))):
         if canaries.parents.get("trained_model") == model.reference:
             failed = [finding["name"] for finding in canaries.facts["findings"] if not finding["passed"]]
@@ -263,12 +264,12 @@ def checks_of(store: ArtifactStore, model: Artifact, index: Artifact | None, con
     return checks
 
 
-def _parity(store: ArtifactStore, index: Artifact) -> Check:
-    """Whether the API's code answers with the evaluated lists; a report that cannot be read has not passed."""
+def _found(store: ArtifactStore, index: Artifact, examine: Callable[[ArtifactStore, Artifact], Finding]) -> Check:
+    """What a check of the API's answers finds; where what they are held against cannot be read, it has not passed."""
     try:
-        found = model_checks.serving_parity(store, index)
-    except (MovierecError, OSError, pa.ArrowException) as error:
-        return Check("serving_parity", False, f"its report's lists cannot be read ({error})", forcible=True)
+        found = examine(store, index)
+    except (MovierecError, OSError, KeyError, pa.ArrowException) as error:
+        return Check(examine.__name__, False, f"its files cannot be read ({error})", forcible=True)
     return Check(found.name, found.passed, found.sentence, forcible=True)
 
 

@@ -1,7 +1,5 @@
 """Is a refitted version fit to answer in the measured one's place? Each check takes a store and a refitted index."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,12 +38,15 @@ def refit_agrees(
     the split's interactions: those of test are new to the one and trained on by the other.
     """
     from movierec_engine.retrieval.faiss_index import RetrievalIndex
+    from movierec_engine.retrieval.masks import evaluation_mask
 
     measured = store.resolve(measured_index(faiss_index))
-    seen = load_split(store.resolve(measured.parents["splits"]).verify()).everything().matrix()
-    indices = [replace(RetrievalIndex.load(one.verify().folder), seen=seen) for one in (measured, faiss_index)]
+    mask = evaluation_mask(load_split(store.resolve(measured.parents["splits"]).verify()).everything().matrix())
+    indices = [RetrievalIndex.load(one.verify().folder) for one in (measured, faiss_index)]
     users = np.random.default_rng(0).permutation(np.flatnonzero(indices[0].personal))[:AGREEMENT_USERS]
-    shares = [_in_common(*(one.recommend(int(user), AGREEMENT_DEPTH)[0] for one in indices)) for user in users]
+    shares = [
+        _in_common(*(one.recommend(user, AGREEMENT_DEPTH, mask(user))[0] for one in indices)) for user in users.tolist()
+    ]
     agreement = float(np.mean(shares)) if shares else 1.0
     return Finding(
         "refit_agrees",

@@ -6,21 +6,19 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from movierec_engine.data.ratings import Movies
+from movierec_engine.data.ratings import Movies, Ratings
 from movierec_engine.data.readers import complete_movies
 from movierec_engine.errors import StoreError
 from movierec_engine.models.registry import load_model
-from movierec_engine.pipeline.data import Origin, load_split
+from movierec_engine.pipeline.data import Origin, raw_ratings_of
 from movierec_engine.pipeline.fidelity import decided_on_validation
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.store import REFITTED, Artifact, ArtifactStore, Slot, content_key
 
 if TYPE_CHECKING:
-    from scipy import sparse
-
     from movierec_engine.retrieval.faiss_index import Enough, RetrievalIndex
 
-INDEX_LAYOUT = 2
+INDEX_LAYOUT = 3
 """Goes up when an index gets other files, so that those of older layouts are not taken for current."""
 
 
@@ -31,7 +29,7 @@ def build_faiss_index(
     config: RetrievalConfig,
     origin: Origin | None = None,
 ) -> Artifact:
-    """Build the index that serves a trained model: seen items are those of train and validation, as in evaluation.
+    """Build the index that serves a trained model, with all that people have rated in the raw data of it.
 
     From how many movies on it folds newcomers in is what the newest `fold_in_fidelity` of the model on the same data
     says, else `retrieval.fold_in_from`. Only an index of the newest trained model becomes the slot's newest.
@@ -41,7 +39,7 @@ def build_faiss_index(
     splits = store.resolve(trained_model.parents["splits"]).verify()
     fidelity = _fidelity(store, trained_model)
     enough = None if fidelity is None else Enough(fidelity.facts["enough"], measured=True)
-    index = _index_of(trained_model, load_split(splits).known(), raw_movies, config, enough)
+    index = _index_of(store, trained_model, splits, raw_movies, config, enough)
     return store.publish(
         trained_model.slot.beside("faiss_index"),
         index.save,
@@ -65,8 +63,7 @@ def build_refitted_index(
 ) -> Artifact:
     """Build the index of a refitted model as the measured one was, to stand for it; never the slot's newest.
 
-    Titles, settings and the number of movies from which on newcomers are folded in are the measured index's; seen
-    items are all that the model was trained on.
+    Titles, settings and the number of movies from which on newcomers are folded in are the measured index's.
     """
     from movierec_engine.retrieval.faiss_index import Enough
 
@@ -74,8 +71,7 @@ def build_refitted_index(
     parents = {name: store.resolve(measured_index.parents[name]) for name in named}
     facts, config = measured_index.facts, RetrievalConfig(**measured_index.config["retrieval"])
     enough = Enough(facts["enough"], facts["enough_measured"])
-    seen = load_split(parents["splits"].verify()).everything().matrix()
-    index = _index_of(refitted_model, seen, parents["raw_movies"], config, enough)
+    index = _index_of(store, refitted_model, parents["splits"], parents["raw_movies"], config, enough)
     return store.publish(
         measured_index.slot,
         index.save,
@@ -90,18 +86,21 @@ def build_refitted_index(
 
 
 def _index_of(
+    store: ArtifactStore,
     model_version: Artifact,
-    seen: "sparse.csr_matrix",
+    splits: Artifact,
     raw_movies: Artifact,
     config: RetrievalConfig,
     enough: "Enough | None",
 ) -> "RetrievalIndex":
     """The index of a measured or refitted model's files."""
     from movierec_engine.retrieval.build import build_index
+    from movierec_engine.retrieval.rated import RatedMovies
 
     model = load_model(model_version.verify().folder)
     movies = complete_movies(Movies.load(raw_movies.verify().folder), model.items.ids).of(model.items)
-    return build_index(model, seen, movies, config, model_version.slot.device, enough)
+    rated = RatedMovies.of(Ratings.load(raw_ratings_of(store, splits).verify().folder).table)
+    return build_index(model, rated, movies, config, model_version.slot.device, enough)
 
 
 def renew_index(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact | None:

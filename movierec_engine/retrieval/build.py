@@ -16,6 +16,8 @@ from movierec_engine.models.base import Recommender
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.faiss_index import Enough, IndexFacts, RetrievalIndex, build_faiss
 from movierec_engine.retrieval.flat import is_flat, shared_vectors
+from movierec_engine.retrieval.masks import Mask, serving_mask
+from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.taste_dials import ItemFacts
 
 _BLOCK = 1024
@@ -23,7 +25,7 @@ _BLOCK = 1024
 
 def build_index(
     model: Recommender,
-    seen: sparse.csr_matrix,
+    rated: RatedMovies,
     movies: Movies,
     config: RetrievalConfig,
     device: str,
@@ -31,8 +33,8 @@ def build_index(
 ) -> RetrievalIndex:
     """Index a model's item vectors and measure its recall against exact search.
 
-    seen: [n_users, n_items] CSR, the evaluator's mask. movies: a row for each item, in item order. enough: from how
-    many movies on newcomers are folded in; None for what the config assumes.
+    rated: what everybody has rated in the raw data; under its mask the recall is measured. movies: a row for each item,
+    in item order. enough: from how many movies on newcomers are folded in; None for what the config assumes.
     """
     enough = enough or Enough(config.fold_in_from, measured=False)
     started = time.perf_counter()
@@ -48,7 +50,7 @@ def build_index(
         users=model.users,
         items=model.items,
         queries=_in_blocks(model.query_vectors, len(model.users)),
-        seen=seen,
+        rated=rated,
         history=model.history,
         known=_in_blocks(model.known, len(model.users)),
         popularity=model.popularity,
@@ -72,22 +74,24 @@ def build_index(
             enough_measured=enough.measured,
         ),
     )
-    return replace(built, facts=replace(built.facts, recall=measured_recall(built, model, sample, config.recall_k)))
+    recall = measured_recall(built, model, serving_mask(built), sample, config.recall_k)
+    return replace(built, facts=replace(built.facts, recall=recall))
 
 
-def measured_recall(index: RetrievalIndex, model: Recommender, users: NDArray[np.integer], k: int) -> float:
-    """Mean share of each user's k unseen items of highest score that the index recommends.
+def measured_recall(index: RetrievalIndex, model: Recommender, mask: Mask, users: NDArray[np.integer], k: int) -> float:
+    """Mean share of each user's k items of highest score that are not masked which the index recommends.
 
     An item whose score equals the k-th best up to float32 rounding counts as found.
     """
     shares = []
     for user, scores in zip(users, model.score(users), strict=True):
-        scores[index.seen.indices[index.seen.indptr[user] : index.seen.indptr[user + 1]]] = -np.inf
+        masked = mask(int(user))
+        scores[masked] = -np.inf
         finite = np.abs(scores[np.isfinite(scores)])
         wanted = min(k, len(finite))
         if wanted:
             threshold = np.partition(scores, -wanted)[-wanted]
-            found = scores[index.recommend(int(user), wanted)[0]]
+            found = scores[index.recommend(int(user), wanted, masked)[0]]
             shares.append((found >= threshold - 1e-5 * finite.max()).sum() / wanted)
     return float(np.mean(shares)) if shares else 1.0
 

@@ -28,6 +28,7 @@ from movierec_engine.models.pair_scorer import Scorer
 from movierec_engine.newcomers import POPULARITY, best
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
+from movierec_engine.retrieval.rated import RATED_FILE, RatedMovies
 from movierec_engine.taste_dials import ItemFacts
 
 PERSONAL = "personal"
@@ -80,12 +81,12 @@ class IndexFacts:
 
 @dataclass(frozen=True, eq=False)
 class RetrievalIndex:
-    """Item vectors in FAISS, and for each user a query vector and the seen items.
+    """Item vectors in FAISS, a query vector for each user, and what everybody has rated.
 
     index: inner products over n_items vectors of d dimensions; position = item index.
     vectors: float32 [n_items, d], what FAISS indexes: its own memory where it keeps all of it, as `Flat` does.
     queries: float32 [n_users, d], CSR, so that sparse queries (a user's history, for EASE) stay small.
-    seen: [n_users, n_items] CSR, the mask of the evaluator: items of train and validation.
+    rated: what every person of the raw data has rated, also those and of those movies that are not in the index.
     history: float32 [n_users, n_items] CSR, the train interactions, with ratings where the model uses them.
     known: float32 [n_users, e] CSR, what else the explanation of a user's score needs.
     popularity: float32 [n_items], train interactions of each item; ranks for users without a history.
@@ -96,8 +97,9 @@ class RetrievalIndex:
     newcomers: scores people by their history alone, and explains scores.
     scorer: scores the candidates exactly where inner products only approximate the model's scores; else None.
 
-    A recommendation can be narrowed: `allowed`, bool [n_items], is True for the items that may be in it, and `excluded`
-    are items that may not, beside those the person is known to have. It has k items wherever that many are left.
+    No list leaves anything out by itself: `masked`, int [m], are the items that may not be in it; see `masks.py` for
+    which those are. It can be narrowed further: `allowed`, bool [n_items], is True for the items that may be in it. It
+    has k items wherever that many are left.
     """
 
     index: faiss.Index
@@ -105,7 +107,7 @@ class RetrievalIndex:
     users: IdMap
     items: IdMap
     queries: sparse.csr_matrix
-    seen: sparse.csr_matrix
+    rated: RatedMovies
     history: sparse.csr_matrix
     known: sparse.csr_matrix
     popularity: Floats
@@ -150,29 +152,28 @@ class RetrievalIndex:
         self,
         user: int,
         k: int,
+        masked: NDArray[np.integer[Any]],
         allowed: NDArray[np.bool_] | None = None,
-        excluded: NDArray[np.integer[Any]] | None = None,
         scores: Floats | None = None,
     ) -> tuple[NDArray[np.int64], Floats, str]:
-        """The user's best unseen items: item indices int64 [<=k], scores float32, best first, and their source.
+        """The user's best items that are not masked: indices int64 [<=k], scores float32, best first, and their source.
 
         The source is `personal`, or `popularity` for a user without train interactions. Equal scores go by item index.
         scores: the user's, float32 [n_items], where `scores_of` has them already; an exact index goes by them.
         """
-        hidden = (_row(self.seen, user)[0], excluded)
         if not self.personal[user]:
-            items = np.flatnonzero(self._left(allowed, *hidden))
+            items = np.flatnonzero(self._left(allowed, masked))
             return *best(items, self.popularity[items], k), POPULARITY
         if scores is not None and self.exact:
-            return *self._of_scores(scores.copy(), k, allowed, *hidden), PERSONAL
+            return *self._of_scores(scores.copy(), k, masked, allowed), PERSONAL
         query = self._query(user)
         if self.scorer is None:
-            return *self._nearest(query, k, allowed, *hidden), PERSONAL
-        found = np.sort(self._nearest(query, max(CANDIDATES, 4 * k), allowed, *hidden)[0])
+            return *self._nearest(query, k, masked, allowed), PERSONAL
+        found = np.sort(self._nearest(query, max(CANDIDATES, 4 * k), masked, allowed)[0])
         return *best(found, self.scorer.scores(user, found), k), PERSONAL
 
     def scores(self, user: int) -> Floats:
-        """The scores that `recommend` ranks by, float32 [n_items], of seen items too."""
+        """The scores that `recommend` ranks by, float32 [n_items], of masked items too."""
         if not self.personal[user]:
             return self.popularity
         if self.scorer is not None:
@@ -197,26 +198,28 @@ class RetrievalIndex:
         self,
         history: sparse.csr_matrix,
         k: int,
+        masked: NDArray[np.integer[Any]],
         allowed: NDArray[np.bool_] | None = None,
-        excluded: NDArray[np.integer[Any]] | None = None,
     ) -> tuple[NDArray[np.int64], Floats, str]:
-        """The best items outside the history of a person who was not in training, as `recommend` gives them.
+        """The best items for a person known by a history alone that are not masked, as `recommend` gives them.
 
         history: CSR [1, n_items] of ratings where `newcomers.uses_ratings`, else of ones. The source is `fold-in`, or
         `popularity` for a history of fewer than `enough` items.
         """
-        left = self._left(allowed, excluded)
+        left = self._left(allowed, masked)
         return newcomers.recommend(self.newcomers, self.popularity, history, k, self.enough, left)
 
     def most_popular(
         self,
         k: int,
-        excluded: NDArray[np.integer[Any]] | None = None,
-        allowed: NDArray[np.bool_] | None = None,
     ) -> Found:
-        """The most popular items outside `excluded`: item indices int64 [<=k] and their train interactions float32."""
-        items = np.flatnonzero(self._left(allowed, excluded))
-        return best(items, self.popularity[items], k)
+        """The most popular items: item indices int64 [<=k] and their train interactions float32."""
+        return best(np.arange(len(self.items)), self.popularity, k)
+
+    def items_of(self, movie_ids: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """The item indices of those movies that the index has, int64 [<=n]."""
+        items = self.items.index(movie_ids.astype(np.int64))
+        return items[items >= 0]
 
     def similar_to(self, item: int, k: int) -> Found:
         """The items most similar to an item, itself left out: item indices int64 [<=k] and similarities float32."""
@@ -270,7 +273,7 @@ class RetrievalIndex:
         if not is_flat(self.index):
             np.save(folder / VECTORS_FILE, self.vectors)
         np.savez(folder / "id_maps.npz", users=self.users.ids, items=self.items.ids)
-        matrices = {"seen": self.seen, "history": self.history, "known": self.known}
+        matrices = {"history": self.history, "known": self.known}
         if not _equal(self.queries, self.history):
             matrices["queries"] = self.queries
         parts: dict[str, Any] = {}
@@ -285,6 +288,7 @@ class RetrievalIndex:
             similar=self.similar,
             similarity=self.similarity,
         )
+        self.rated.save(folder)
         np.savez(folder / NEWCOMERS_FILE, **dict[str, Any](self.newcomers.arrays()))
         np.savez(
             folder / ITEM_FACTS_FILE,
@@ -303,6 +307,8 @@ class RetrievalIndex:
         """
         if not (folder / NEWCOMERS_FILE).exists():
             raise StoreError(f"{folder}: was built before an index could answer newcomers; materialize it again")
+        if not (folder / RATED_FILE).exists():
+            raise StoreError(f"{folder}: was built before an index knew all that people rated; materialize it again")
         users, items = load_id_maps(folder)
         facts = IndexFacts(**json.loads((folder / "index.json").read_text(encoding="utf-8")))
         index = faiss.read_index(str(folder / "index.faiss"))
@@ -320,7 +326,7 @@ class RetrievalIndex:
             users=users,
             items=items,
             queries=_matrix("queries", arrays, (len(users), facts.dimensions)) if has_queries else history,
-            seen=_matrix("seen", arrays, over_items),
+            rated=RatedMovies(**_arrays(folder / RATED_FILE)),
             history=history,
             known=_matrix("known", arrays, (len(users), int(arrays["known_width"]))),
             **{name: arrays[name] for name in ("popularity", "personal", "similar", "similarity")},
@@ -342,26 +348,24 @@ class RetrievalIndex:
         query[places] = values
         return query
 
-    def _left(self, allowed: NDArray[np.bool_] | None, *excluded: NDArray[np.integer[Any]] | None) -> NDArray[np.bool_]:
-        """bool [n_items], the allowed items without those of any of `excluded`; an array of its own."""
+    def _left(self, allowed: NDArray[np.bool_] | None, masked: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+        """bool [n_items], the allowed items that are not masked; an array of its own."""
         left = np.ones(len(self.items), dtype=np.bool_) if allowed is None else allowed.copy()
-        for items in excluded:
-            if items is not None:
-                left[items] = False
+        left[masked] = False
         return left
 
     def _nearest(
-        self, query: Floats, k: int, allowed: NDArray[np.bool_] | None, *hidden: NDArray[np.integer[Any]] | None
+        self, query: Floats, k: int, masked: NDArray[np.integer[Any]], allowed: NDArray[np.bool_] | None
     ) -> Found:
-        """The k items of the largest inner products, of those allowed and in none of `hidden`; equal ones by index.
+        """The k items of the largest inner products, of those allowed and not masked; equal ones by index.
 
         An exact index ranks all of them, and an approximate one does where few are left. Else it is searched, and once
         more deeper, until k are found and the last of them does not tie with what it may have cut off; where that does
         not come about, its vectors are gone through.
         """
         if self._flat:
-            return self._ranked(query, k, allowed, *hidden)
-        left = self._left(allowed, *hidden)
+            return self._ranked(query, k, masked, allowed)
+        left = self._left(allowed, masked)
         n, count = len(left), int(np.count_nonzero(left))
         if count <= n // NARROW:
             items = np.flatnonzero(left)
@@ -376,27 +380,25 @@ class RetrievalIndex:
             if kept.sum() >= wanted and (found[-1] < 0 or scores[kept][wanted - 1] > scores[-1]):
                 order = np.argsort(found[kept])
                 return best(found[kept][order], scores[kept][order], k)
-        return self._ranked(query, k, allowed, *hidden)
+        return self._ranked(query, k, masked, allowed)
 
     def _ranked(
-        self, query: Floats, k: int, allowed: NDArray[np.bool_] | None, *hidden: NDArray[np.integer[Any]] | None
+        self, query: Floats, k: int, masked: NDArray[np.integer[Any]], allowed: NDArray[np.bool_] | None
     ) -> Found:
         """`_nearest` by all inner products.
 
         What may not be in it gets the score -inf: a mask of what is left costs twice the numpy calls, and at each of
         them a server's other threads go first.
         """
-        return self._of_scores(inner_products(self.vectors, query), k, allowed, *hidden)
+        return self._of_scores(inner_products(self.vectors, query), k, masked, allowed)
 
     def _of_scores(
-        self, scores: Floats, k: int, allowed: NDArray[np.bool_] | None, *hidden: NDArray[np.integer[Any]] | None
+        self, scores: Floats, k: int, masked: NDArray[np.integer[Any]], allowed: NDArray[np.bool_] | None
     ) -> Found:
         """The best of scores [n_items], which are written to."""
         if allowed is not None:
             scores[~allowed] = -np.inf
-        for items in hidden:
-            if items is not None:
-                scores[items] = -np.inf
+        scores[masked] = -np.inf
         return best(np.arange(len(scores)), scores, k)
 
 

@@ -1,6 +1,7 @@
 """A store with indices whose answers can be read off."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from movierec_engine.api.app import create_app
-from movierec_engine.data.ratings import MOVIES_SCHEMA
+from movierec_engine.data.ratings import MOVIES_SCHEMA, RATINGS_SCHEMA
+from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from worlds import Publish, small_index
 
@@ -71,11 +73,12 @@ def publish_line(store: ArtifactStore) -> PublishLine:
             pq.write_table(pa.Table.from_pylist(titles, schema=MOVIES_SCHEMA), folder / "movies.parquet")
 
         def write_ratings(folder: Path) -> None:
-            rows = {"user_id": [1, 1, 7], "movie_id": [40, 60, 10], "rating": [4.5, 2.0, 5.0], "timestamp": [20, 10, 5]}
-            pq.write_table(pa.table(rows), folder / "ratings.parquet")
+            pq.write_table(rated, folder / "ratings.parquet")
 
         line: dict[str, Artifact] = {}
-        index = small_index(model, sign)
+        rows = {"user_id": [1, 1, 7], "movie_id": [40, 60, 10], "rating": [4.5, 2.0, 5.0], "timestamp": [20, 10, 5]}
+        rated = pa.table(rows, schema=RATINGS_SCHEMA)
+        index = replace(small_index(model, sign), rated=RatedMovies.of(rated))
         made("raw_ratings", write=write_ratings, facts={"feedback": {"newest_erasure": newest_erasure}})
         made("raw_movies", write=write_titles)
         made("interactions", ["raw_ratings"], config={"rating_threshold": rating_threshold})

@@ -26,6 +26,7 @@ from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 from movierec_engine.models.gradient import GradientRecommender
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
+from movierec_engine.retrieval.rated import RatedMovies
 from worlds import interactions_of
 
 N = 20
@@ -302,10 +303,10 @@ def test_the_index_recommends_the_evaluators_list_by_public_ids(personal_case: t
     from movierec_engine.data.ratings import MOVIES_SCHEMA
 
     movies = Movies(pa.table(titles, schema=MOVIES_SCHEMA))
-    index = build_index(model, world.train.matrix(), movies, RetrievalConfig(similar_items=5), "cpu")
+    index = build_index(model, RatedMovies.of(world.train.to_table()), movies, RetrievalConfig(similar_items=5), "cpu")
     assert index.facts.recall == 1
     for user in range(N):
-        items, _, source = index.recommend(user, 1)
+        items, _, source = index.recommend(user, 1, world.train.matrix()[[user]].indices)
         assert source == "personal"
         assert index.items.ids[items[0]] == 7 * user + 5
-    assert index.recommend(COLD_USER, 1)[2] == "popularity"
+    assert index.recommend(COLD_USER, 1, np.empty(0, dtype=np.int64))[2] == "popularity"

@@ -23,6 +23,7 @@ from movierec_engine.models.newcomers.linear import LinearNewcomers
 from movierec_engine.pipeline.decisions import Decision, carry_out, record
 from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
 from movierec_engine.retrieval.flat import shared_vectors
+from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from movierec_engine.taste_dials import ItemFacts
 from movierec_engine.trials import Trial
@@ -252,7 +253,7 @@ def _index(store: ArtifactStore, model: str, trained: Artifact, splits: Artifact
         users=IdMap(np.array([1, 2, 3])),
         items=IdMap(np.array([10, 20, 30, 40])),
         queries=history,
-        seen=sparse.csr_matrix(np.array([[1, 1, 0, 0], [1, 0, 0, 0], [0] * 4], dtype=np.float32)),
+        rated=RatedMovies.of(pa.table({"user_id": [1, 1, 2], "movie_id": [10, 20, 10], "rating": [4.0, 3.0, 5.0]})),
         history=history,
         known=sparse.csr_matrix((3, 0), dtype=np.float32),
         popularity=np.array([2, 0, 0, 0], dtype=np.float32),

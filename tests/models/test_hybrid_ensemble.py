@@ -206,6 +206,6 @@ def test_an_ensemble_with_a_member_of_no_vectors_is_served_as_it_was_measured(
     for user in range(0, 60, 7):
         scores = model.score(np.array([user]))[0]
         scores[known[user].indices] = -np.inf
-        _, values, source = index.recommend(user, 5)
+        _, values, source = index.recommend(user, 5, known[user].indices)
         assert source == "personal"
         assert values == pytest.approx(np.sort(scores)[::-1][:5], abs=1e-4)

@@ -27,6 +27,7 @@ from movierec_engine.pipeline.decisions import KEPT, PROMOTED, REFUSED, UNCHANGE
 from movierec_engine.pipeline.refit import epochs_kept, find_refitted_index, refit_index, refit_model
 from movierec_engine.pipeline.retention import prune
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, measured_index
 from movierec_engine.training.config import EarlyStoppingConfig
 from movierec_engine.training.state import EarlyStopping, Epoch
@@ -202,7 +203,7 @@ def test_what_answers_was_trained_on_everything_and_shows_none_of_it(shop: Shop)
     assert index.history.nnz == len(everything)
     known = everything.matrix()
     for user in range(len(index.users)):
-        assert not set(index.recommend(user, 10)[0]) & set(known[user].indices)
+        assert not set(index.recommend(user, 10, serving_mask(index)(user))[0]) & set(known[user].indices)
 
 
 def test_without_refitting_the_measured_version_is_served_and_turning_it_on_refits_it(shop: Shop) -> None:

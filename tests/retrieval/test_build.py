@@ -13,13 +13,14 @@ from movierec_engine.models import GMF, MLP, NCF, Popularity, Recommender
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.faiss_index import CANDIDATES, RetrievalIndex
+from movierec_engine.retrieval.rated import RatedMovies
 from worlds import interactions_of
 
 RNG = np.random.default_rng(3)
 N_USERS, N_ITEMS = 50, 600
 PAIRS = np.array([(u, i) for u in range(N_USERS) for i in RNG.choice(N_ITEMS, 12, replace=False)])
 TRAIN = interactions_of(PAIRS, IdMap(np.arange(N_USERS)), IdMap(np.arange(N_ITEMS)))
-SEEN = TRAIN.matrix()
+SEEN, RATED = TRAIN.matrix(), RatedMovies.of(TRAIN.to_table())
 
 
 def movies() -> Movies:
@@ -41,14 +42,16 @@ def untrained(model: Recommender) -> Recommender:
 def recall_by_hand(index: RetrievalIndex, model: Recommender, k: int) -> float:
     scores = np.where(SEEN.toarray() > 0, -np.inf, model.score(np.arange(N_USERS)))
     best = np.argsort(-scores, axis=1)[:, :k]
-    return float(np.mean([len(set(best[u]) & set(index.recommend(u, k)[0])) / k for u in range(N_USERS)]))
+    return float(
+        np.mean([len(set(best[u]) & set(index.recommend(u, k, SEEN[u].indices)[0])) / k for u in range(N_USERS)])
+    )
 
 
 @pytest.mark.parametrize("factory", ["Flat", "HNSW4", "IVF16,Flat"])
 def test_the_measured_recall_is_the_share_of_the_best_unseen_items_that_are_recommended(factory: str) -> None:
     model = untrained(GMF(GMF.Config(mf_dim=16)))
     config = RetrievalConfig(factory=factory, ef_search=16, nprobe=2, similar_items=5)
-    index = build_index(model, SEEN, movies(), config, "cpu")
+    index = build_index(model, RATED, movies(), config, "cpu")
     expected = recall_by_hand(index, model, 10)
     assert index.facts.recall == pytest.approx(expected, abs=1e-9)
     assert expected == 1 if factory == "Flat" else 0 < expected < 1
@@ -63,7 +66,7 @@ def test_an_index_that_is_searched_deeper_measures_a_higher_recall(
 ) -> None:
     model = untrained(GMF(GMF.Config(mf_dim=16)))
     configs = [RetrievalConfig(factory=factory, similar_items=5, **depth) for depth in (narrow, wide)]
-    low, high = (build_index(model, SEEN, movies(), config, "cpu").facts.recall for config in configs)
+    low, high = (build_index(model, RATED, movies(), config, "cpu").facts.recall for config in configs)
     assert low < 0.95
     assert high >= 0.99
 
@@ -78,19 +81,19 @@ def test_items_that_tie_count_as_found() -> None:
     model = Popularity()
     pairs = np.array([(u, i) for u in range(N_USERS) for i in range(5)])
     model.fit(interactions_of(pairs, TRAIN.users, TRAIN.items))
-    index = build_index(model, SEEN, movies(), RetrievalConfig(similar_items=5), "cpu")
+    index = build_index(model, RATED, movies(), RetrievalConfig(similar_items=5), "cpu")
     assert index.facts.recall == 1, "595 items tie at 0, and any of them is as good as another"
 
 
 @pytest.mark.parametrize("model", [MLP(), NCF()], ids=["mlp", "ncf"])
 def test_candidates_are_ranked_by_the_exact_scores(model: Recommender, tmp_path: Path) -> None:
     untrained(model)
-    build_index(model, SEEN, movies(), RetrievalConfig(similar_items=5), "cpu").save(tmp_path)
+    build_index(model, RATED, movies(), RetrievalConfig(similar_items=5), "cpu").save(tmp_path)
     index = RetrievalIndex.load(tmp_path)
     assert index.facts.recall > 0.99
     scores = model.score(np.arange(N_USERS))
     for user in range(N_USERS):
-        items, found, _ = index.recommend(user, 20)
+        items, found, _ = index.recommend(user, 20, SEEN[user].indices)
         assert not set(items) & set(SEEN[user].indices)
         assert (np.diff(scores[user, items]) <= 1e-6).all()
         assert np.allclose(np.diff(found), np.diff(scores[user, items]), atol=1e-5)
@@ -98,6 +101,6 @@ def test_candidates_are_ranked_by_the_exact_scores(model: Recommender, tmp_path:
 
 def test_more_than_the_usual_candidates_can_be_asked_for() -> None:
     model = untrained(MLP())
-    index = build_index(model, SEEN, movies(), RetrievalConfig(similar_items=5), "cpu")
-    items, _, _ = index.recommend(0, 2 * CANDIDATES)
+    index = build_index(model, RATED, movies(), RetrievalConfig(similar_items=5), "cpu")
+    items, _, _ = index.recommend(0, 2 * CANDIDATES, SEEN[0].indices)
     assert len(items) == len(set(items)) == 2 * CANDIDATES

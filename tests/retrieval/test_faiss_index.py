@@ -11,16 +11,18 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.data.ratings import MOVIES_SCHEMA
+from movierec_engine.data.ratings import MOVIES_SCHEMA, RATINGS_SCHEMA
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.models.newcomers import Basis
 from movierec_engine.models.newcomers.lightgcn import LightGCNNewcomers
 from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
+from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.taste_dials import ItemFacts
 from worlds import MOVIES, small_index
 
 RNG = np.random.default_rng(3)
+NOTHING = np.empty(0, dtype=np.int64)
 VECTORS = RNG.normal(size=(500, 16)).astype(np.float32)
 
 
@@ -35,8 +37,8 @@ def test_a_saved_index_answers_equally(tmp_path: Path) -> None:
     index.save(tmp_path)
     loaded = RetrievalIndex.load(tmp_path)
     for user in range(3):
-        items, scores, source = loaded.recommend(user, 3)
-        expected_items, expected_scores, expected_source = index.recommend(user, 3)
+        items, scores, source = loaded.recommend(user, 3, loaded.history[[1]].indices)
+        expected_items, expected_scores, expected_source = index.recommend(user, 3, index.history[[1]].indices)
         assert np.array_equal(items, expected_items)
         assert np.array_equal(scores, expected_scores)
         assert source == expected_source
@@ -45,9 +47,11 @@ def test_a_saved_index_answers_equally(tmp_path: Path) -> None:
     assert loaded.facts == index.facts
 
 
-def test_seen_items_are_never_recommended_and_do_not_shorten_the_list() -> None:
-    items, _, _ = small_index().recommend(0, 4)
-    assert items.tolist() == [4, 2, 1, 0], "item 3 is seen"
+def test_masked_items_are_never_recommended_and_do_not_shorten_the_list() -> None:
+    items, _, _ = small_index().recommend(0, 4, np.array([3]))
+    assert items.tolist() == [4, 2, 1, 0]
+    items, _, _ = small_index().recommend(0, 4, NOTHING)
+    assert items.tolist() == [4, 3, 2, 1], "nothing is left out by itself, not even the history"
 
 
 def test_equal_scores_go_by_item_index() -> None:
@@ -78,7 +82,7 @@ N, DIMENSIONS = 60, 3
 
 
 def index_of(vectors: np.ndarray, query: np.ndarray, factory: str) -> RetrievalIndex:
-    """An index of [n, d] vectors over one user, who has seen item 0, and another without a history."""
+    """An index of [n, d] vectors over one user, who has item 0, and another without a history."""
     n, dimensions = vectors.shape
     index = build_faiss(vectors, factory)
     history = sparse.csr_matrix(np.eye(2, n, dtype=np.float32) * [[1], [0]])
@@ -91,7 +95,7 @@ def index_of(vectors: np.ndarray, query: np.ndarray, factory: str) -> RetrievalI
         users=IdMap(np.arange(2)),
         items=ids,
         queries=sparse.csr_matrix(np.vstack([query, 0 * query])),
-        seen=history,
+        rated=RatedMovies.of(RATINGS_SCHEMA.empty_table()),
         history=history,
         known=sparse.csr_matrix((2, 0), dtype=np.float32),
         popularity=(np.arange(n) % 4).astype(np.float32),
@@ -121,7 +125,7 @@ VECTOR_LISTS = st.lists(st.tuples(SMALL, SMALL, SMALL), min_size=N, max_size=N)
     factory=st.sampled_from(["Flat", "IVF1,Flat", "HNSW4", "IVF8,Flat"]),
     k=st.integers(1, N + 5),
     allowed=st.none() | st.sets(st.integers(0, N - 1)),
-    excluded=st.none() | st.sets(st.integers(0, N - 1), max_size=10),
+    masked=st.sets(st.integers(0, N - 1), max_size=10),
     history=st.sets(st.integers(0, N - 1), max_size=5),
 )
 def test_a_narrowed_list_is_the_best_of_what_is_left_and_as_long_as_can_be(
@@ -130,36 +134,36 @@ def test_a_narrowed_list_is_the_best_of_what_is_left_and_as_long_as_can_be(
     factory: str,
     k: int,
     allowed: set[int] | None,
-    excluded: set[int] | None,
+    masked: set[int],
     history: set[int],
 ) -> None:
     """`Flat` and `IVF1`, which searches its only cell, are exact; the others find k items, whichever they are."""
     matrix, asked = np.array(vectors, dtype=np.float32), np.array(query, dtype=np.float32)
     index = index_of(matrix, asked, factory)
     mask = None if allowed is None else np.isin(np.arange(N), list(allowed))
-    without = None if excluded is None else np.array(sorted(excluded), dtype=np.int64)
-    left = (set(range(N)) if allowed is None else allowed) - (excluded or set())
+    without = np.array(sorted(masked), dtype=np.int64)
+    left = (set(range(N)) if allowed is None else allowed) - masked
 
-    items, scores, source = index.recommend(0, k, mask, without)
+    items, scores, source = index.recommend(0, k, without, mask)
     assert source == "personal"
     exact = matrix @ asked
     assert scores.tolist() == exact[items].tolist()
-    assert set(items.tolist()) <= left - {0}
-    assert len(set(items.tolist())) == len(items) == min(k, len(left - {0}))
+    assert set(items.tolist()) <= left
+    assert len(set(items.tolist())) == len(items) == min(k, len(left))
     if factory in ("Flat", "IVF1,Flat"):
-        assert items.tolist() == by_brute_force(exact, left - {0}, k)
+        assert items.tolist() == by_brute_force(exact, left, k)
     else:
         assert items.tolist() == by_brute_force(exact, set(items.tolist()), k)
 
-    items, _, source = index.recommend(1, k, mask, without)
+    items, _, source = index.recommend(1, k, without, mask)
     assert (items.tolist(), source) == (by_brute_force(index.popularity, left, k), "popularity")
-    assert index.most_popular(k, without, mask)[0].tolist() == items.tolist()
+    assert index.most_popular(k)[0].tolist() == by_brute_force(index.popularity, set(range(N)), k)
 
     person = history_of(history, N)
-    items, scores, source = index.recommend_newcomer(person, k, mask, without)
+    items, scores, source = index.recommend_newcomer(person, k, without, mask)
     expected = index.newcomers.scores(person)[0] if len(history) >= 2 else index.popularity
     assert source == ("fold-in" if len(history) >= 2 else "popularity")
-    assert items.tolist() == by_brute_force(expected, left - history, k)
+    assert items.tolist() == by_brute_force(expected, left, k)
     assert scores.tolist() == expected[items].tolist()
     assert mask is None or mask.sum() == len(allowed or ()), "the caller's mask stays as it was"
 
@@ -176,9 +180,9 @@ def test_ties_that_reach_beyond_what_faiss_was_asked_for_still_go_by_index(facto
     vectors[:3] = 0.5
     index = index_of(vectors, np.ones(DIMENSIONS, dtype=np.float32), factory)
     for k in (1, 4, 20):
-        assert index.recommend(0, k)[0].tolist() == list(range(3, 3 + k))
+        assert index.recommend(0, k, np.array([0]))[0].tolist() == list(range(3, 3 + k))
     allowed = np.arange(N) % 2 == 1
-    assert index.recommend(0, 4, allowed)[0].tolist() == [3, 5, 7, 9]
+    assert index.recommend(0, 4, NOTHING, allowed)[0].tolist() == [3, 5, 7, 9]
 
 
 def test_equal_vectors_have_equal_products_wherever_they_stand() -> None:
@@ -220,7 +224,7 @@ def test_a_graph_finds_the_largest_inner_products_of_vectors_however_long(graph:
     shares = []
     for query in ASKED:
         exact = SKEWED @ query
-        items, scores, _ = asked_by(graph, query).recommend(0, 50)
+        items, scores, _ = asked_by(graph, query).recommend(0, 50, np.array([0]))
         assert scores == pytest.approx(exact[items], rel=1e-4, abs=1e-4)
         assert (np.diff(scores) <= 0).all()
         shares.append(len(set(items.tolist()) & set(by_brute_force(exact, set(range(1, 2000)), 50))) / 50)
@@ -259,8 +263,8 @@ def test_a_narrowed_list_of_a_graph_is_as_long_as_can_be(
     allowed = np.zeros(2000, dtype=np.bool_)
     allowed[np.argsort(exact)[:count] if worst else rng.permutation(2000)[:count]] = True
     excluded = rng.permutation(2000)[:30]
-    left = set(np.flatnonzero(allowed).tolist()) - set(excluded.tolist()) - {0}
-    items, scores, _ = asked_by(graph, query).recommend(0, k, allowed, excluded)
+    left = set(np.flatnonzero(allowed).tolist()) - set(excluded.tolist())
+    items, scores, _ = asked_by(graph, query).recommend(0, k, excluded, allowed)
     assert set(items.tolist()) <= left
     assert len(set(items.tolist())) == len(items) == min(k, len(left))
     assert scores == pytest.approx(exact[items], rel=1e-4, abs=1e-4)
@@ -276,7 +280,7 @@ def test_a_saved_graph_answers_equally_and_is_searched_as_deeply(graph: Retrieva
         folder.mkdir()
         index.save(folder)
         loaded = RetrievalIndex.load(folder)
-        for one, other in zip(loaded.recommend(0, 30), index.recommend(0, 30), strict=True):
+        for one, other in zip(loaded.recommend(0, 30, NOTHING), index.recommend(0, 30, NOTHING), strict=True):
             assert np.array_equal(one, other)
     assert faiss.downcast_index(loaded.index).hnsw.efSearch == 7
 
@@ -292,7 +296,7 @@ def test_an_index_file_built_before_there_were_settings_still_answers(graph: Ret
     before = faiss.index_factory(16, "HNSW16", faiss.METRIC_INNER_PRODUCT)
     before.add(SKEWED)
     faiss.write_index(before, str(tmp_path / "index.faiss"))
-    items, scores, _ = RetrievalIndex.load(tmp_path).recommend(0, 30)
+    items, scores, _ = RetrievalIndex.load(tmp_path).recommend(0, 30, NOTHING)
     assert len(items) == 30
     assert scores == pytest.approx((SKEWED @ ASKED[0])[items], rel=1e-4, abs=1e-4)
 
@@ -302,13 +306,13 @@ def test_an_index_file_built_before_there_were_settings_still_answers(graph: Ret
 
 def test_a_newcomer_is_folded_in_from_enough_movies_on() -> None:
     index = small_index()
-    items, scores, source = index.recommend_newcomer(history_of({3, 4}, 5), 3)
+    items, scores, source = index.recommend_newcomer(history_of({3, 4}, 5), 3, np.array([3, 4]))
     assert (items.tolist(), source) == ([2, 1, 0], "fold-in")
     assert scores == pytest.approx(2 / np.sqrt(2) * np.array([3, 2, 1]))
-    items, scores, source = index.recommend_newcomer(history_of({3}, 5), 3)
+    items, scores, source = index.recommend_newcomer(history_of({3}, 5), 3, np.array([3]))
     assert (items.tolist(), scores.tolist(), source) == ([0, 1, 2], [5, 4, 3], "popularity")
     never = replace(index, facts=replace(index.facts, enough=None))
-    assert never.recommend_newcomer(history_of({1, 2, 3, 4}, 5), 1)[2] == "popularity"
+    assert never.recommend_newcomer(history_of({1, 2, 3, 4}, 5), 1, NOTHING)[2] == "popularity"
 
 
 def test_an_explanation_is_of_the_answer_that_was_given() -> None:

@@ -19,6 +19,7 @@ from movierec_engine.pipeline.release import renew_index
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.faiss_index import Enough, RetrievalIndex
+from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import ArtifactStore, Slot
 from movierec_engine.taste_dials import ItemFacts
 
@@ -43,7 +44,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         own = home / name
         own.mkdir()
         config = RetrievalConfig(factory=factory, similar_items=5)
-        build_index(model_of(name), SEEN, movies(), config, "cpu", Enough(2, measured=True)).save(own)
+        build_index(
+            model_of(name), RatedMovies.of(TRAIN.to_table()), movies(), config, "cpu", Enough(2, measured=True)
+        ).save(own)
     return home
 
 
@@ -57,7 +60,7 @@ def test_a_newcomer_gets_the_items_that_the_models_fold_in_scores_highest(
 ) -> None:
     model, index = served
     for history in some_histories(model):
-        items, scores, source = index.recommend_newcomer(history, 8)
+        items, scores, source = index.recommend_newcomer(history, 8, history.indices)
         expected = model.fold_in(history)[0]
         expected[history.indices] = -np.inf
         assert source == FOLD_IN
@@ -116,9 +119,10 @@ def test_a_trained_user_gets_the_models_list_however_narrow(served: tuple[Recomm
     allowed = np.arange(N_ITEMS) % 3 == 0
     scores = model.score(np.arange(N_USERS))
     for user in range(0, N_USERS, 9):
-        items, _, _ = index.recommend(user, 6, allowed, np.array([0]))
+        masked = np.array([0, *SEEN[[user]].indices])
+        items, _, _ = index.recommend(user, 6, masked, allowed)
         left = allowed.copy()
-        left[[0, *SEEN[[user]].indices]] = False
+        left[masked] = False
         assert len(items) == min(6, left.sum())
         assert left[items].all()
         best = np.sort(scores[user][left])[::-1][: len(items)]
@@ -150,9 +154,9 @@ from movierec_engine.retrieval.faiss_index import Enough, RetrievalIndex
 for folder in sorted(Path(sys.argv[1]).iterdir()):
     index = RetrievalIndex.load(folder)
     history = sparse.csr_matrix(([1.0, 1.0, 1.0], [2, 4, 7], [0, 3]), (1, len(index.items)), dtype="float32")
-    items, _, source = index.recommend_newcomer(history, 3)
+    items, _, source = index.recommend_newcomer(history, 3, history.indices)
     index.explain_newcomer(history, int(items[0]))
-    index.explain(0, int(index.recommend(0, 3)[0][0]))
+    index.explain(0, int(index.recommend(0, 3, history.indices)[0][0]))
     print(folder.name, len(items), source)
 print([name for name in ("torch", "torch_geometric", "surprise", "mlflow") if name in sys.modules])
 """

@@ -1,0 +1,34 @@
+"""The two masks of a trained user's list.
+
+- Serving leaves out every movie that the user is known to have rated: each row of `raw_ratings`, and what the API adds
+  to it from the live log.
+- Evaluation leaves out what its protocol says, train for validation and train and validation for test, so that the
+  held-out movies can be found.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.retrieval.faiss_index import RetrievalIndex
+
+Mask = Callable[[int], NDArray[np.integer[Any]]]
+"""User index -> the item indices that may not be in the user's list."""
+
+
+def serving_mask(index: RetrievalIndex) -> Mask:
+    """What each user of an index has rated in the raw data."""
+    return lambda user: index.items_of(index.rated.by(int(index.users.ids[user]))[0])
+
+
+def evaluation_mask(known: sparse.csr_matrix) -> Mask:
+    """What a protocol leaves out: the rows of a matrix, CSR [n_users, n_items]."""
+    return lambda user: np.asarray(known.indices[known.indptr[user] : known.indptr[user + 1]])
+
+
+def no_mask(user: int) -> NDArray[np.integer[Any]]:
+    """Nothing is left out, as where movies may be recommended again."""
+    return np.empty(0, dtype=np.int64)
