@@ -41,8 +41,8 @@ class ServingConfig:
     """How long an answer may take: longer ones are answered 503, and requests in progress get as long after SIGTERM."""
     log_format: str = "text"
     """Of what is written to stderr: text or json."""
-    access_log: bool = True
-    """Whether a line is written for each request."""
+    access_log: bool = False
+    """Whether a line is written for each request, which costs it 12 microseconds."""
     follow: str = "promoted"
     """What answers by default: `promoted`, the promoted version, or `latest`, the newest version of any model."""
     follow_seconds: float = 0.5

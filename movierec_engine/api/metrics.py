@@ -19,7 +19,6 @@ METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 COUNTERS = {
     "movierec_requests_total": ("Answers, by endpoint, method and status.", ("endpoint", "method", "status")),
-    "movierec_lists_total": ("Lists for one person, by model and source.", ("model", "source")),
     "movierec_swaps_total": ("How often a worker took over another version for its default answers.", ()),
     "movierec_feedback_events_total": ("Feedback events, by kind and by what became of them.", ("kind", "status")),
     "movierec_feedback_refused_total": ("Feedback events that were not recorded.", ()),
@@ -61,12 +60,12 @@ class Metrics:
         )
         self._list_seconds = Histogram(
             "movierec_list_seconds",
-            "Time from a request's reading to its list for one person, by model.",
-            ("model",),
+            "Time from a request's reading to its list for one person, by model and source.",
+            ("model", "source"),
             buckets=SECONDS,
             registry=own,
         )
-        self._of_lists: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
+        self._of_lists: dict[tuple[str, str], Histogram] = {}
         self._of_answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def count(self, name: str, by: float = 1.0, **labels: str) -> None:
@@ -91,13 +90,11 @@ class Metrics:
         known[1].observe(seconds)
 
     def observe_list(self, model: str, source: str, seconds: float) -> None:
-        """Count a list that was answered."""
+        """Count a list that was answered, and its time."""
         known = self._of_lists.get((model, source))
         if known is None:
-            counter = self._counters["movierec_lists_total"].labels(model, source)
-            known = self._of_lists[model, source] = (counter, self._list_seconds.labels(model))
-        known[0].inc()
-        known[1].observe(seconds)
+            known = self._of_lists[model, source] = self._list_seconds.labels(model, source)
+        known.observe(seconds)
 
     def exposition(self) -> bytes:
         """The numbers of all processes together."""

@@ -3,6 +3,7 @@
 Each worker keeps a small file in a folder that only this server's user can read; who ends, loses it.
 """
 
+import logging
 import os
 import threading
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+
+log = logging.getLogger(__name__)
 
 FOLDER_VARIABLE = "MOVIEREC_WORKERS_FOLDER"
 """Where the files are; set by the server before it starts its workers."""
@@ -35,9 +38,12 @@ class Workers:
         content = orjson.dumps({"status": state["status"], "refused": state["refused"]})
         if content != self._said:
             unfinished = self._folder / f"{os.getpid()}.new"
-            unfinished.write_bytes(content)
-            unfinished.replace(self._folder / f"{os.getpid()}.json")
-            self._said = content
+            try:
+                unfinished.write_bytes(content)
+                unfinished.replace(self._folder / f"{os.getpid()}.json")
+                self._said = content
+            except OSError as error:  # a full disk, or a server that ends; said again after the next look at the store
+                log.warning("the other workers cannot be told how this one is: %s", error)
 
     def others(self) -> list[dict[str, Any]]:
         """What the other workers said last."""

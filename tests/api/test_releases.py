@@ -142,6 +142,15 @@ def test_readiness_is_that_of_all_workers(store: ArtifactStore, publish: Publish
     assert service.readiness()[1] == 503
 
 
+def test_a_worker_that_cannot_tell_the_others_goes_on_and_tells_them_later(tmp_path: Path) -> None:
+    folder = tmp_path / "later"
+    workers, state = Workers(folder, 2), {"status": "ok", "refused": {}}
+    workers.say(state)
+    folder.mkdir()
+    workers.say(state)
+    assert len(list(folder.glob("*.json"))) == 1
+
+
 def test_metrics_measured_again_are_shown(store: ArtifactStore, publish_line) -> None:  # type: ignore[no-untyped-def]
     line = publish_line()
     client = create_app(store.root).test_client()
