@@ -1,6 +1,6 @@
 """What to recommend to a person who was not in training: fold-in where it is worth more than popularity."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,36 +10,79 @@ from movierec_engine.models.newcomers import NewcomerScorer
 
 FOLD_IN, POPULARITY = "fold-in", "popularity"
 
+AGAINST_POPULAR = 0.2
+"""How much dislikes lower what is popular: benchmarks/results/rating_values.md."""
+
 Floats = NDArray[np.float32]
+
+
+class Taste(NamedTuple):
+    """What a newcomer liked and disliked: CSR [1, n_items] each, without common entries.
+
+    Of ratings where the scorer `uses_ratings`, else of ones.
+    """
+
+    liked: sparse.csr_matrix
+    disliked: sparse.csr_matrix
+
+    @property
+    def items(self) -> NDArray[np.integer[Any]]:
+        """All of them, int [h]."""
+        return np.concatenate([self.liked.indices, self.disliked.indices])
 
 
 def recommend(
     scorer: NewcomerScorer,
     popularity: Floats,
-    history: sparse.csr_matrix,
+    taste: Taste,
     k: int,
     enough: int | None,
     allowed: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int64], Floats, str]:
     """The best items for a newcomer: indices int64 [<=k], scores float32 [<=k], and their source.
 
-    scorer: of a model, its `newcomers()`. popularity: float32 [n_items], train interactions. history: CSR [1, n_items]
-    of ratings where the scorer `uses_ratings`, else of ones. enough: see `source_of`. allowed: bool [n_items], True for
-    the items that may be recommended, which those of the history may be too. Equal scores go by item index.
+    scorer: of a model, its `newcomers()`. popularity, enough: see `scores_of`. allowed: bool [n_items], True for the
+    items that may be recommended, which those of the history may be too. Equal scores go by item index.
     """
-    source = source_of(history, enough)
-    scores = scorer.scores(history)[0] if source == FOLD_IN else popularity
+    scores, source = scores_of(scorer, popularity, taste, enough)
     items = np.flatnonzero(allowed)
     return *best(items, scores[items], k), source
 
 
-def source_of(history: sparse.csr_matrix, enough: int | None) -> str:
-    """Whether a history, CSR [1, n_items], is scored by fold-in, or by popularity.
+def scores_of(scorer: NewcomerScorer, popularity: Floats, taste: Taste, enough: int | None) -> tuple[Floats, str]:
+    """The scores of all items for a newcomer, float32 [n_items], and their source.
 
-    enough: the length from which on the model's fold-in is better than popularity, as `evaluation.fidelity.enough`
-    finds it; None where none is. An empty history is always scored by popularity.
+    popularity: float32 [n_items], train interactions. enough: see `source_of`.
     """
-    return FOLD_IN if enough is not None and history.nnz >= max(enough, 1) else POPULARITY
+    source = source_of(taste.liked, enough)
+    if source == FOLD_IN:
+        return scorer.taste_scores(taste.liked, taste.disliked)[0], source
+    return _lowered(scorer, popularity, taste.disliked), source
+
+
+def _lowered(scorer: NewcomerScorer, popularity: Floats, disliked: sparse.csr_matrix) -> Floats:
+    """Popularity, less what the disliked items would raise as likes: float32 [n_items].
+
+        p - AGAINST_POPULAR std(p) (g - mean(g)) / std(g)        g = f(D) - f(nothing), D as likes
+
+    which is in train interactions, as p is. A model that gives everybody the same scores lowers nothing.
+    """
+    if not disliked.nnz:
+        return popularity
+    nothing = sparse.csr_matrix(disliked.shape, dtype=np.float32)
+    as_likes, base = scorer.scores(sparse.vstack([scorer.as_likes(disliked), nothing], format="csr")).astype(np.float64)
+    raised = as_likes - base
+    lowered = popularity - AGAINST_POPULAR * popularity.std() * (raised - raised.mean()) / max(raised.std(), 1e-12)
+    return np.asarray(lowered, dtype=np.float32)
+
+
+def source_of(liked: sparse.csr_matrix, enough: int | None) -> str:
+    """Whether somebody is scored by fold-in, or by popularity: by what they liked, CSR [1, n_items].
+
+    enough: the number from which on the model's fold-in is better than popularity, as `evaluation.fidelity.enough`
+    finds it; None where none is. Who liked nothing is always scored by popularity.
+    """
+    return FOLD_IN if enough is not None and liked.nnz >= max(enough, 1) else POPULARITY
 
 
 def best(items: NDArray[np.integer[Any]], scores: Floats, k: int) -> tuple[NDArray[np.int64], Floats]:

@@ -23,25 +23,27 @@ def why(contributions: dict[int, float]) -> Explanation:
     ],
 )
 def test_the_strongest_reasons_are_named_up_to_three(contributions: dict[int, float], expected: str) -> None:
-    assert sentence(why(contributions), TITLES, None) == expected
+    assert sentence(why(contributions), TITLES, {}, 3.0) == expected
 
 
 @pytest.mark.parametrize(
     ("ratings", "expected"),
     [
-        ({0: 4.0, 1: 5.0, 2: 1.0}, "because you rated Heat and Ronin highly"),
-        ({0: 4.0, 1: 3.5, 2: 5.0}, "because you watched Heat and Ronin"),
+        ({0: 3.0, 1: 5.0, 2: 1.0}, "because you liked Heat and Ronin"),
         ({0: 5.0}, "because you watched Heat and Ronin"),
+        ({0: 2.5, 1: 3.0}, "because you liked Ronin"),
+        ({0: 0.5, 1: 2.5, 2: 5.0}, "because you liked Harry & Sally"),
+        ({0: 0.5, 1: 2.5, 2: 1.0}, "although no single title you watched speaks for it"),
     ],
 )
-def test_high_ratings_are_named_where_all_reasons_have_them(ratings: dict[int, float], expected: str) -> None:
-    assert sentence(why({0: 0.5, 1: 0.4, 2: 0.1}), TITLES, ratings) == expected
+def test_only_likes_are_named(ratings: dict[int, float], expected: str) -> None:
+    assert sentence(why({0: 0.5, 1: 0.4, 2: 0.1}), TITLES, ratings, 3.0) == expected
 
 
 def test_without_a_positive_reason_none_is_made_up() -> None:
     expected = "although no single title you watched speaks for it"
-    assert sentence(why({0: -0.5, 1: 0.0}), TITLES, {0: 5.0}) == expected
+    assert sentence(why({0: -0.5, 1: 0.0}), TITLES, {0: 5.0}, 3.0) == expected
 
 
 def test_a_person_without_a_history_is_told_of_popularity() -> None:
-    assert sentence(Explanation.without_history(12.0), {}, None) == "because it is popular"
+    assert sentence(Explanation.without_history(12.0), {}, {}, 3.0) == "because it is popular"

@@ -35,7 +35,7 @@ ENOUGH = 2
 20 earlier ones."""
 
 
-def small_index(model: str = "ease", sign: int = 1) -> RetrievalIndex:
+def small_index(model: str = "ease", sign: int = 1, liked_from: float = 0.0) -> RetrievalIndex:
     """Users 1 and 7 have the queries (sign, 0) and (-sign, 0); what they have rated is RATED.
 
     A newcomer's score of item i is (i + 1) sign / sqrt(h), summed over the h items of the history, each for or against.
@@ -69,7 +69,7 @@ def small_index(model: str = "ease", sign: int = 1) -> RetrievalIndex:
             embeddings=vectors,
         ),
         newcomers=LightGCNNewcomers(Basis(vectors, history), steps),
-        facts=IndexFacts(model, "cpu", "Flat", 2, 1.0, 10, 2, 0.1, ENOUGH),
+        facts=IndexFacts(model, "cpu", "Flat", 2, 1.0, 10, 2, 0.1, ENOUGH, liked_from=liked_from),
     )
 
 

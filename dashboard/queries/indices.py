@@ -23,8 +23,7 @@ from movierec_engine.taste_dials import TasteDials, rerank
 from movierec_engine.title_search import TitleSearch
 
 if TYPE_CHECKING:
-    from scipy import sparse
-
+    from movierec_engine.newcomers import Taste
     from movierec_engine.retrieval.faiss_index import RetrievalIndex
 
 KIND = "faiss_index"
@@ -179,9 +178,9 @@ def for_user(found: Catalogue, user_id: int, k: int, dials: TasteDials) -> Answe
 
 def for_newcomer(found: Catalogue, ratings: Mapping[int, float], k: int, dials: TasteDials) -> Answer:
     """The list of somebody who has told these movies, movie id -> rating."""
-    history = history_of(found, ratings)
-    items, scores, source = found.index.recommend_newcomer(history, _wanted(k, dials), history.indices)
-    return _answer(found, items, scores, source, history.indices, k, dials)
+    taste = taste_of(found, ratings)
+    items, scores, source = found.index.recommend_newcomer(taste, _wanted(k, dials), taste.items)
+    return _answer(found, items, scores, source, taste.liked.indices, k, dials)
 
 
 def why(
@@ -198,12 +197,12 @@ def why(
         assert user is not None
         made: Explanation = found.index.explain(user, item)
     else:
-        made = found.index.explain_newcomer(history_of(found, told), item)
+        made = found.index.explain_newcomer(taste_of(found, told), item)
     own = {place: rating for movie, rating in ratings.items() if (place := found.item(movie)) is not None}
     titles = dict(enumerate(found.titles))
     parts = zip(made.items.tolist(), made.contributions.tolist(), strict=True)
     return Reason(
-        explanation.sentence(made, titles, own or None),
+        explanation.sentence(made, titles, own, found.index.facts.liked_from),
         made.score,
         made.base,
         made.exact,
@@ -228,16 +227,10 @@ def similar(found: Catalogue, movie_id: int, k: int) -> list[dict[str, Any]]:
     ]
 
 
-def history_of(found: Catalogue, ratings: Mapping[int, float]) -> "sparse.csr_matrix":
-    """CSR [1, n_items], as the model folds it in; movies that the catalogue lacks are left out."""
-    from scipy import sparse
-
+def taste_of(found: Catalogue, ratings: Mapping[int, float]) -> "Taste":
+    """What was liked and disliked; movies that the catalogue lacks are left out."""
     rated = {item: rating for movie, rating in ratings.items() if (item := found.item(movie)) is not None}
-    items = np.array(sorted(rated), dtype=np.int32)
-    values = np.array(
-        [rated[item] if found.index.newcomers.uses_ratings else 1.0 for item in items.tolist()], dtype=np.float32
-    )
-    return sparse.csr_matrix((values, items, [0, len(items)]), shape=(1, len(found.index.items)))
+    return found.index.taste_of(rated)
 
 
 def _served(store: ArtifactStore, data: str) -> Artifact | None:

@@ -33,8 +33,6 @@ class Lineage:
     newest_erasure: int
     """Number of the newest erasure that the training data had taken in; 0 where that cannot be told, so that a model is
     rather not asked about somebody than asked wrongly."""
-    rating_threshold: float
-    """The rating from which on a movie is part of a history."""
     movies: pa.Table
     raw_movies: str
     """Reference of the version that the titles are of."""
@@ -46,12 +44,10 @@ class Lineage:
     def of(cls, store: ArtifactStore, index: Artifact) -> "Lineage":
         ancestors = {artifact.slot.kind: artifact for artifact in _ancestors(store, index)}
         raw, titles = ancestors.get("raw_ratings"), ancestors.get("raw_movies")
-        settings = ancestors["interactions"].config if "interactions" in ancestors else {}
         ratings = raw.folder / RATINGS_FILE if raw else None
         return cls(
             data_set=index.slot.data_set,
             newest_erasure=int(raw.facts.get("feedback", {}).get("newest_erasure", 0)) if raw else 0,
-            rating_threshold=float(settings.get("rating_threshold", 0.0)),
             movies=_titles(titles),
             raw_movies=titles.reference if titles else "",
             ratings_file=ratings if ratings and ratings.is_file() else None,

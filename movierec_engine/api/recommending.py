@@ -4,8 +4,9 @@ Whom a list comes from:
 
 - A user with train interactions is answered by the trained model (`personal`).
 - Somebody else is folded in from all ratings that are known of them, those of the raw data and the live ones
-  (`fold-in`); where they are too few, or there are none, popularity answers (`popularity`). Of ratings those count
-  that reach the training's `data.rating_threshold`; movies outside the catalogue add nothing.
+  (`fold-in`); where they are too few, or there are none, popularity answers (`popularity`). One below the index's
+  `liked_from` counts against what it is like, and is no reason for another; only likes count towards the number from
+  which on somebody is folded in. Movies outside the catalogue add nothing.
 - Everybody after an erasure, until a model is trained without what was erased, is known by newer feedback alone.
 - An anonymous history is folded in likewise.
 
@@ -34,7 +35,7 @@ from movierec_engine.explanation import sentence
 from movierec_engine.feedback import UserState
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.new_movies import mix
-from movierec_engine.newcomers import FOLD_IN, POPULARITY
+from movierec_engine.newcomers import POPULARITY, Taste
 from movierec_engine.retrieval.faiss_index import PERSONAL
 from movierec_engine.taste_dials import TasteDials, rerank
 
@@ -80,9 +81,9 @@ class Person:
         return self.masked_since if self.served.repeat else self.masked_since.union(self.ratings)
 
     @cached_property
-    def history(self) -> sparse.csr_matrix:
-        """CSR [1, n_items], what is folded in, as the model wants it."""
-        return _history(self.served, self.ratings)
+    def taste(self) -> Taste:
+        """What is folded in."""
+        return _taste(self.served, self.ratings)
 
     def masked_items(self, more: frozenset[int]) -> NDArray[np.integer[Any]]:
         """The item indices of `masked` and of other movies."""
@@ -130,7 +131,7 @@ class Recommending:
         if request.user_id is None:
             assert request.history is not None
             person = of_history(served, request.history)
-            whom: dict[str, Any] = {"history_used": person.history.nnz}
+            whom: dict[str, Any] = {"history_used": person.taste.liked.nnz}
         else:
             person = self._user(served, request.user_id, request.strict)
             whom = {"user_id": request.user_id}
@@ -158,12 +159,12 @@ class Recommending:
         movies = served.shelf.movies
         shown = [{**movies[item], "score": score} for item, score in zip(items, scores, strict=True)]
         if explain:
-            reasons = _reasons(served, person, source, items, scores)
+            reasons = _reasons(served, person, items, scores)
             shown = [{**movie, "why": why} for movie, why in zip(shown, reasons, strict=True)]
         if request.new_movies:
             shown = _with_new(served, person, request, source, allowed, item_scores, shown, explain)
         answer: dict[str, Any] = {"source": source, "recommendations": shown}
-        if source == POPULARITY and person.user is None and person.history.nnz:
+        if source == POPULARITY and person.user is None and len(person.taste.items):
             answer["fold_in_from"] = served.index.enough
         return answer
 
@@ -184,22 +185,10 @@ def of_history(served: LoadedIndex, history: Sequence[tuple[int, float | None]])
     return Person(served, None, None, ratings, frozenset() if served.repeat else frozenset(ratings))
 
 
-def _history(served: LoadedIndex, ratings: Mapping[int, float | None]) -> sparse.csr_matrix:
-    """CSR [1, n_items], as the model folds it in; a movie without a rating counts as one of the mean rating."""
-    least = served.lineage.rating_threshold
-    rated = {
-        item: rating
-        for movie_id, rating in ratings.items()
-        if (item := served.shelf.item(movie_id)) is not None and (rating is None or rating >= least)
-    }
-    items = np.array(sorted(rated), dtype=np.int32)
-    values = np.ones(len(items), dtype=np.float32)
-    if served.index.newcomers.uses_ratings:
-        data = served.index.history.data
-        mean = float(data.mean()) if len(data) else 1.0
-        given = [rated[int(item)] for item in items]
-        values = np.array([mean if rating is None else rating for rating in given], dtype=np.float32)
-    return sparse.csr_matrix((values, items, [0, len(items)]), shape=(1, len(served.index.items)))
+def _taste(served: LoadedIndex, ratings: Mapping[int, float | None]) -> Taste:
+    """What was liked and disliked of the catalogue's movies; ratings by public id."""
+    rated = {served.shelf.item(movie_id): rating for movie_id, rating in ratings.items()}
+    return served.index.taste_of({item: rating for item, rating in rated.items() if item is not None})
 
 
 def best_for(
@@ -231,7 +220,7 @@ def _chosen(
     if person.user is not None:
         items, scores, source = index.recommend(person.user, wanted, masked, of_items, item_scores)
     else:
-        items, scores, source = index.recommend_newcomer(person.history, wanted, masked, of_items)
+        items, scores, source = index.recommend_newcomer(person.taste, wanted, masked, of_items)
     return found(*(_dialled(served, person, dials, items, scores, k) if turned else (items, scores)), source)
 
 
@@ -241,8 +230,8 @@ def _dialled(
     """The items by the dials, with the model's own scores."""
     if lacking := served.index.item_facts.lacking(dials):
         raise ApiError(422, f"{lacking[0]} needs what is not known of any movie here; set it to 0", lacking[0])
-    history = _row(served.index.history, person.user) if person.user is not None else person.history.indices
-    chosen, _ = rerank(items, scores, history, served.index.item_facts, dials, k)
+    liked = _row(served.index.history, person.user) if person.user is not None else person.taste.liked.indices
+    chosen, _ = rerank(items, scores, liked, served.index.item_facts, dials, k)
     score_of = dict(zip(items.tolist(), scores, strict=True))
     return chosen, np.array([score_of[item] for item in chosen.tolist()], dtype=np.float32)
 
@@ -256,8 +245,8 @@ def _with_new(
     if source == PERSONAL:
         assert person.user is not None
         item_scores = served.index.scores(person.user) if item_scores is None else item_scores
-    elif source == FOLD_IN:
-        item_scores = served.index.newcomers.scores(person.history)[0]
+    elif person.user is None:
+        item_scores, _ = served.index.newcomer_scores(person.taste)
     else:
         item_scores = served.index.popularity
     scores = new.scores(item_scores)
@@ -282,26 +271,28 @@ def _with_new(
 
 
 def _reasons(
-    served: LoadedIndex, person: Person, source: str, items: Sequence[int], scores: Sequence[float]
+    served: LoadedIndex, person: Person, items: Sequence[int], scores: Sequence[float]
 ) -> list[dict[str, Any]]:
     """Why the items of a list are in it: a sentence each, and what the movies of the history add to the score."""
     index, movies = served.index, served.shelf.movies
     of_items, of_scores = np.array(items, dtype=np.int64), np.array(scores)
     if person.user is not None:
         explanations = index.explanations(person.user, of_items, of_scores)
-    elif source == POPULARITY:
-        explanations = [Explanation.without_history(score) for score in scores]
     else:
-        explanations = index.explanations_of_newcomer(person.history, of_items, of_scores)
+        explanations = index.explanations_of_newcomer(person.taste, of_items, of_scores)
     pairs = [(served.shelf.item(movie_id), rating) for movie_id, rating in person.ratings.items()]
     ratings = {item: rating for item, rating in pairs if item is not None and rating is not None}
     history = explanations[0].items.tolist() if explanations else []
     titles = {item: movies[item]["title"] for item in history}
-    return [_reason(one, titles, ratings, movies) for one in explanations]
+    return [_reason(one, titles, ratings, index.facts.liked_from, movies) for one in explanations]
 
 
 def _reason(
-    explanation: Explanation, titles: Mapping[int, str], ratings: Mapping[int, float], movies: Sequence[dict[str, Any]]
+    explanation: Explanation,
+    titles: Mapping[int, str],
+    ratings: Mapping[int, float],
+    liked_from: float,
+    movies: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """base, the contributions that are shown and `others` add up to the score, to six digits after the point."""
     strongest = zip(explanation.items[:REASONS].tolist(), explanation.contributions[:REASONS].tolist(), strict=True)
@@ -316,7 +307,7 @@ def _reason(
     ]
     others = round(float(explanation.contributions[REASONS:].sum()), 6)
     return {
-        "sentence": sentence(explanation, titles, ratings or None),
+        "sentence": sentence(explanation, titles, ratings, liked_from),
         "exact": explanation.exact,
         "base": round(explanation.score - others - sum(one["contribution"] for one in shown), 6),
         "contributions": shown,

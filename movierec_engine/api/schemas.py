@@ -108,7 +108,7 @@ SCHEMAS: dict[str, Schema] = {
     "Recommendations": _object(
         {
             "user_id": _COUNT,
-            "history_used": {**_COUNT, "description": "Movies of an anonymous history that the model knows."},
+            "history_used": {**_COUNT, "description": "Liked movies of an anonymous history that the model knows."},
             "exposure_id": {
                 **_TEXT,
                 "description": "In an experiment: of this list, for the feedback that answers it.",

@@ -14,6 +14,7 @@ from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions, load_id_maps
+from movierec_engine.data.likes import liked_from
 from movierec_engine.data.ratings import Movies, Ratings
 from movierec_engine.errors import ConfigError, EmptyDataError
 
@@ -45,6 +46,7 @@ class Split:
     boundaries: for global_time and rolling_origin, the first second of validation and of test, and for rolling_origin
         the first second after test; else empty.
     negatives: interactions that stand for the given candidates of a presplit data set, or None.
+    liked_from: the rating from which on an item counts as liked, see `data/likes.py`.
     """
 
     train: Interactions
@@ -53,6 +55,7 @@ class Split:
     strategy: str
     boundaries: dict[str, int] = field(default_factory=dict)
     negatives: Interactions | None = None
+    liked_from: float = 0.0
 
     def parts(self) -> tuple[Interactions, Interactions, Interactions]:
         return self.train, self.validation, self.test
@@ -102,7 +105,7 @@ class Split:
             pq.write_table(self.negatives.to_table(), folder / "negatives.parquet", compression="zstd")
 
     @classmethod
-    def load(cls, folder: Path, strategy: str, boundaries: dict[str, int]) -> "Split":
+    def load(cls, folder: Path, strategy: str, boundaries: dict[str, int], liked_from: float = 0.0) -> "Split":
         users, items = load_id_maps(folder)
         table = pq.read_table(folder / "split.parquet")
         part = table["part"].combine_chunks().dictionary_encode()
@@ -117,6 +120,7 @@ class Split:
             strategy=strategy,
             boundaries=boundaries,
             negatives=Interactions.from_table(pq.read_table(negatives), users, items) if negatives.exists() else None,
+            liked_from=liked_from,
         )
 
 
@@ -150,7 +154,8 @@ def split(interactions: Interactions, config: DataConfig, ratings: Ratings) -> S
                 "empty; use more data, lower the filters or choose another data.split"
             )
     train, validation, test = (interactions.select(part == number) for number in range(3))
-    return Split(train, validation, test, strategy, boundaries, negatives)
+    least = liked_from(ratings.table["rating"].to_numpy(), config.rating_threshold)
+    return Split(train, validation, test, strategy, boundaries, negatives, least)
 
 
 def future_share(split: Split) -> float:

@@ -102,7 +102,7 @@ def split_interactions(
         ratings = Ratings.load(store.resolve(interactions.parents["raw_ratings"]).folder)
         return split(Interactions.load(interactions.verify().folder), config, ratings)
 
-    key = content_key(interactions.key, {name: getattr(config, name) for name in SPLIT_SETTINGS})
+    key = content_key(interactions.key, {name: getattr(config, name) for name in SPLIT_SETTINGS}, "liked_from")
     return publish_split(store, config, key, make, interactions, origin)
 
 
@@ -125,6 +125,7 @@ def publish_split(
             "boundaries": parts.boundaries,
             "future_share": future_share(parts),
             "tied_share": tied_share(parts),
+            "liked_from": parts.liked_from,
             **{name: len(part) for name, part in zip(PARTS, parts.parts(), strict=True)},
             "users": parts.train.n_users,
             "items": parts.train.n_items,
@@ -151,7 +152,8 @@ def build_interaction_graph(
 
 def load_split(splits: Artifact) -> Split:
     """The split that an artifact of kind `splits` holds."""
-    return Split.load(splits.folder, splits.facts["strategy"], splits.facts["boundaries"])
+    facts = splits.facts
+    return Split.load(splits.folder, facts["strategy"], facts["boundaries"], facts["liked_from"])
 
 
 def raw_ratings_of(store: ArtifactStore, splits: Artifact) -> Artifact:

@@ -63,7 +63,7 @@ def build_refitted_index(
 ) -> Artifact:
     """Build the index of a refitted model as the measured one was, to stand for it; never the slot's newest.
 
-    Titles, settings and the number of movies from which on newcomers are folded in are the measured index's.
+    Titles, settings, and from how many movies on newcomers are folded in are the measured index's.
     """
     from movierec_engine.retrieval.faiss_index import Enough
 
@@ -100,7 +100,8 @@ def _index_of(
     model = load_model(model_version.verify().folder)
     movies = complete_movies(Movies.load(raw_movies.verify().folder), model.items.ids).of(model.items)
     rated = RatedMovies.of(Ratings.load(raw_ratings_of(store, splits).verify().folder).table)
-    return build_index(model, rated, movies, config, model_version.slot.device, enough)
+    liked_from = splits.facts["liked_from"]
+    return build_index(model, rated, movies, config, model_version.slot.device, enough, liked_from)
 
 
 def renew_index(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact | None:

@@ -30,11 +30,13 @@ def build_index(
     config: RetrievalConfig,
     device: str,
     enough: Enough | None = None,
+    liked_from: float = 0.0,
 ) -> RetrievalIndex:
     """Index a model's item vectors and measure its recall against exact search.
 
     rated: what everybody has rated in the raw data; under its mask the recall is measured. movies: a row for each item,
     in item order. enough: from how many movies on newcomers are folded in; None for what the config assumes.
+    liked_from: the least rating of a like.
     """
     enough = enough or Enough(config.fold_in_from, measured=False)
     started = time.perf_counter()
@@ -72,6 +74,7 @@ def build_index(
             build_seconds=time.perf_counter() - started,
             enough=enough.movies,
             enough_measured=enough.measured,
+            liked_from=liked_from,
         ),
     )
     recall = measured_recall(built, model, serving_mask(built), sample, config.recall_k)

@@ -4,7 +4,7 @@ Needs faiss, numpy and scipy only; no torch.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.models.newcomers import Basis, NewcomerScorer, newcomers_from_arrays
 from movierec_engine.models.pair_scorer import Scorer
-from movierec_engine.newcomers import POPULARITY, best
+from movierec_engine.newcomers import POPULARITY, Taste, best
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
 from movierec_engine.retrieval.rated import RATED_FILE, RatedMovies
@@ -77,6 +77,8 @@ class IndexFacts:
     """Movies from which on newcomers are folded in, and not answered by popularity; None where no number is enough."""
     enough_measured: bool = False
     """Whether `movierec fidelity` found that number for this model, or it is `retrieval.fold_in_from`."""
+    liked_from: float = 0.0
+    """The rating from which on a movie counts as liked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,18 +198,33 @@ class RetrievalIndex:
 
     def recommend_newcomer(
         self,
-        history: sparse.csr_matrix,
+        taste: Taste,
         k: int,
         masked: NDArray[np.integer[Any]],
         allowed: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.int64], Floats, str]:
         """The best items for a person known by a history alone that are not masked, as `recommend` gives them.
 
-        history: CSR [1, n_items] of ratings where `newcomers.uses_ratings`, else of ones. The source is `fold-in`, or
-        `popularity` for a history of fewer than `enough` items.
+        taste: as `taste_of` makes it. The source is `fold-in`, or `popularity` for fewer than `enough` likes.
         """
         left = self._left(allowed, masked)
-        return newcomers.recommend(self.newcomers, self.popularity, history, k, self.enough, left)
+        return newcomers.recommend(self.newcomers, self.popularity, taste, k, self.enough, left)
+
+    def newcomer_scores(self, taste: Taste) -> tuple[Floats, str]:
+        """The scores that `recommend_newcomer` ranks by, float32 [n_items], and their source."""
+        return newcomers.scores_of(self.newcomers, self.popularity, taste, self.enough)
+
+    def taste_of(self, ratings: Mapping[int, float | None]) -> Taste:
+        """What somebody who gave these ratings liked and disliked.
+
+        ratings: by item index. One of at least `facts.liked_from` is a like, and so is an item without one, which
+        counts as one of the mean rating where the model uses ratings.
+        """
+        mean = float(self.history.data.mean()) if self.newcomers.uses_ratings and self.history.nnz else 1.0
+        least = self.facts.liked_from
+        likes = {item: rating for item, rating in ratings.items() if rating is None or rating >= least}
+        dislikes = {item: rating for item, rating in ratings.items() if item not in likes}
+        return Taste(self._as_row(likes, mean), self._as_row(dislikes, mean))
 
     def most_popular(
         self,
@@ -252,20 +269,18 @@ class RetrievalIndex:
         known[places] = values
         return self.newcomers.explanations(scores, self.history[[user]], items, known)
 
-    def explain_newcomer(self, history: sparse.csr_matrix, item: int) -> Explanation:
+    def explain_newcomer(self, taste: Taste, item: int) -> Explanation:
         """Why `recommend_newcomer` gives an item its score: of popularity, no history is the reason."""
         items = np.array([item])
-        popular = newcomers.source_of(history, self.enough) == POPULARITY
-        scores = self.popularity[items] if popular else self.newcomers.scores(history)[0, items]
-        return self.explanations_of_newcomer(history, items, scores)[0]
+        return self.explanations_of_newcomer(taste, items, self.newcomer_scores(taste)[0][items])[0]
 
     def explanations_of_newcomer(
-        self, history: sparse.csr_matrix, items: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
+        self, taste: Taste, items: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
     ) -> list[Explanation]:
         """Why items [n] have the scores [n] that `recommend_newcomer` gives them, in one pass."""
-        if newcomers.source_of(history, self.enough) == POPULARITY:
+        if newcomers.source_of(taste.liked, self.enough) == POPULARITY:
             return [Explanation.without_history(float(score)) for score in scores]
-        return self.newcomers.explanations(scores, history, items)
+        return self.newcomers.taste_explanations(scores, *taste, items)
 
     def save(self, folder: Path) -> None:
         """Write everything into a folder; nothing is pickled, and no large part is written twice."""
@@ -347,6 +362,15 @@ class RetrievalIndex:
         places, values = _row(self.queries, user)
         query[places] = values
         return query
+
+    def _as_row(self, ratings: Mapping[int, float | None], mean: float) -> sparse.csr_matrix:
+        """CSR [1, n_items]: the ratings where the model uses them, `mean` for None; else ones."""
+        items = np.array(sorted(ratings), dtype=np.int32)
+        values = np.ones(len(items), dtype=np.float32)
+        if self.newcomers.uses_ratings:
+            given = [ratings[item] for item in items.tolist()]
+            values = np.array([mean if rating is None else rating for rating in given], dtype=np.float32)
+        return sparse.csr_matrix((values, items, [0, len(items)]), shape=(1, len(self.items)))
 
     def _left(self, allowed: NDArray[np.bool_] | None, masked: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
         """bool [n_items], the allowed items that are not masked; an array of its own."""

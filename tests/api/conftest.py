@@ -51,7 +51,7 @@ def publish_line(store: ArtifactStore) -> PublishLine:
     """
 
     def publish(
-        model: str = "ease", *, newest_erasure: int = 0, rating_threshold: float = 0.0, sign: int = 1
+        model: str = "ease", *, newest_erasure: int = 0, liked_from: float = 0.0, sign: int = 1
     ) -> dict[str, Artifact]:
         def made(kind: str, parents: Sequence[str] = (), write: Write = lambda folder: None, **more: Any) -> None:
             line[kind] = store.publish(
@@ -78,10 +78,10 @@ def publish_line(store: ArtifactStore) -> PublishLine:
         line: dict[str, Artifact] = {}
         rows = {"user_id": [1, 1, 7], "movie_id": [40, 60, 10], "rating": [4.5, 2.0, 5.0], "timestamp": [20, 10, 5]}
         rated = pa.table(rows, schema=RATINGS_SCHEMA)
-        index = replace(small_index(model, sign), rated=RatedMovies.of(rated))
+        index = replace(small_index(model, sign, liked_from), rated=RatedMovies.of(rated))
         made("raw_ratings", write=write_ratings, facts={"feedback": {"newest_erasure": newest_erasure}})
         made("raw_movies", write=write_titles)
-        made("interactions", ["raw_ratings"], config={"rating_threshold": rating_threshold})
+        made("interactions", ["raw_ratings"])
         made("splits", ["interactions"])
         origin = {"mlflow_run_id": "m1", "dagster_run_id": "d1"}
         made("trained_model", ["splits"], origin=origin)

@@ -97,12 +97,32 @@ def test_a_history_long_enough_is_folded_in_and_a_shorter_one_is_told_how_long(
     assert (body["source"], body["history_used"], "fold_in_from" in body) == ("popularity", 0, False)
 
 
-def test_the_training_threshold_holds_for_a_history_and_all_of_it_is_left_out(
+def test_only_likes_are_enough_for_a_history_and_all_of_it_is_left_out(
     client: FlaskClient, publish_line: PublishLine
 ) -> None:
-    publish_line(rating_threshold=4.0)
+    publish_line(liked_from=4.0)
     body = client.get(f"/api/recommend?history=30:5,{LAST}:4,10:3.5,20:1").json
     assert (body["source"], body["history_used"], movies(body)) == ("fold-in", 2, [40])
+    body = client.get(f"/api/recommend?history=30:3.5,{LAST}:3,10:3.5,20:1").json
+    assert (body["source"], body["fold_in_from"], movies(body)) == ("popularity", 2, [40])
+
+
+def test_the_same_history_hated_gives_another_list_than_liked(client: FlaskClient, publish_line: PublishLine) -> None:
+    publish_line(liked_from=2.75)
+    liked = client.get(f"/api/recommend?history=30:5,{LAST}:5").json
+    hated = client.get(f"/api/recommend?history=30:0.5,{LAST}:0.5").json
+    assert (liked["source"], movies(liked)) == ("fold-in", [40, 20, 10])
+    assert (hated["source"], movies(hated)) == ("popularity", [10, 20, 40])
+
+
+def test_a_disliked_movie_is_no_reason_though_it_has_a_term(client: FlaskClient, publish_line: PublishLine) -> None:
+    """Disliking 10, which early items are like, speaks for the later ones."""
+    publish_line(liked_from=2.75)
+    body = client.get(f"/api/recommend?history=30:5,{LAST}:5,10:1&explain=true").json
+    assert movies(body) == [40, 20]
+    why = body["recommendations"][0]["why"]
+    assert why["sentence"] == 'because you liked Movie & "2" <b> and Movie & "4" <b>'
+    assert next(one for one in why["contributions"] if one["movie_id"] == 10)["contribution"] > 0
 
 
 def test_live_feedback_masks_at_once_and_a_click_does_not(client: FlaskClient, publish: Publish) -> None:
@@ -174,7 +194,7 @@ def test_reasons_are_told_with_titles_and_add_up(client: FlaskClient, publish_li
         assert why["base"] + why["contributions"][0]["contribution"] == pytest.approx(movie["score"])
         assert why["others"] == 0
         assert why["contributions"][0]["rating"] == 4.5
-        assert why["sentence"] == 'because you rated Movie & "3" <b> highly'
+        assert why["sentence"] == 'because you liked Movie & "3" <b>'
     popular = client.get("/api/recommend?user_id=555&explain=true&top_k=1").json
     assert popular["recommendations"][0]["why"]["sentence"] == "because it is popular"
     folded = client.get(f"/api/recommend?history=30,{LAST}&explain=true&top_k=1").json
@@ -205,7 +225,7 @@ def test_base_shown_contributions_and_others_add_up_to_the_score(
 ) -> None:
     explained = Explanation.of(score, np.arange(len(contributions)), contributions, exact)
     catalogue = [{"movie_id": 10 * item, "title": str(item)} for item in range(len(contributions))]
-    why = _reason(explained, {item: str(item) for item in range(len(contributions))}, {}, catalogue)
+    why = _reason(explained, {item: str(item) for item in range(len(contributions))}, {}, 0.0, catalogue)
     shown = [one["contribution"] for one in why["contributions"]]
     assert why["base"] + sum(shown) + why["others"] == pytest.approx(score, abs=1e-6)
     assert shown == pytest.approx(sorted(contributions, reverse=True)[:5], abs=1e-6)

@@ -30,7 +30,7 @@ def test_a_users_lists_come_with_scores_reasons_and_hits(visit: Open, known: Art
     said = text(app)
     assert "**ease** · served now" in said
     assert "1. **Twenty (1991)** :green[✓] :gray[0.5000]" in said
-    assert "because you rated Ten (1990) highly" in said
+    assert "because you liked Ten (1990)" in said
     assert "3. **Forty** :gray[0.1000]" in said
     assert "1 of 3 are in the user's test part" in said
     assert list(app.dataframe[0].value["Movie"]) == ["Ten (1990)"]
@@ -51,7 +51,7 @@ def test_a_newcomer_is_built_from_movies(visit: Open, known: ArtifactStore) -> N
     app.button(key="add 30").click().run()
     assert not app.exception
     assert app.query_params["told"] == "30:5"
-    assert "1. **Forty** :gray[0.6000]  \n:small[because you rated Thirty (1992) highly]" in text(app)
+    assert "1. **Forty** :gray[0.6000]  \n:small[because you liked Thirty (1992)]" in text(app)
     app.multiselect(key="their movies").unselect(30).run()
     assert "told" not in app.query_params
     assert "Nothing is known yet" in text(app)
@@ -78,7 +78,7 @@ def test_a_reason_adds_up_to_the_score(ease: Catalogue) -> None:
     reason = indices.why(ease, None, told, 40, told)
     assert dict(reason.contributions) == pytest.approx({"Twenty (1991)": 0.4, "Ten (1990)": 0.1})
     assert reason.score == pytest.approx(0.5)
-    assert reason.sentence == "because you watched Twenty (1991)"
+    assert reason.sentence == "because you liked Twenty (1991)"
 
 
 def test_similar_movies_stand_beside_each_other(visit: Open, known: ArtifactStore, ease: Catalogue) -> None:

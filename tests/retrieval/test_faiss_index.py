@@ -15,6 +15,7 @@ from movierec_engine.data.ratings import MOVIES_SCHEMA, RATINGS_SCHEMA
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.models.newcomers import Basis
 from movierec_engine.models.newcomers.lightgcn import LightGCNNewcomers
+from movierec_engine.newcomers import Taste
 from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
 from movierec_engine.retrieval.rated import RatedMovies
@@ -159,18 +160,20 @@ def test_a_narrowed_list_is_the_best_of_what_is_left_and_as_long_as_can_be(
     assert (items.tolist(), source) == (by_brute_force(index.popularity, left, k), "popularity")
     assert index.most_popular(k)[0].tolist() == by_brute_force(index.popularity, set(range(N)), k)
 
-    person = history_of(history, N)
+    person = taste_of(history, N)
     items, scores, source = index.recommend_newcomer(person, k, without, mask)
-    expected = index.newcomers.scores(person)[0] if len(history) >= 2 else index.popularity
+    expected = index.newcomers.scores(person.liked)[0] if len(history) >= 2 else index.popularity
     assert source == ("fold-in" if len(history) >= 2 else "popularity")
     assert items.tolist() == by_brute_force(expected, left, k)
     assert scores.tolist() == expected[items].tolist()
     assert mask is None or mask.sum() == len(allowed or ()), "the caller's mask stays as it was"
 
 
-def history_of(items: set[int], n_items: int) -> sparse.csr_matrix:
+def taste_of(items: set[int], n_items: int) -> Taste:
+    """Of somebody who liked these items."""
     ordered = sorted(items)
-    return sparse.csr_matrix((np.ones(len(ordered), np.float32), ordered, [0, len(ordered)]), (1, n_items))
+    liked = sparse.csr_matrix((np.ones(len(ordered), np.float32), ordered, [0, len(ordered)]), (1, n_items))
+    return Taste(liked, sparse.csr_matrix((1, n_items), dtype=np.float32))
 
 
 @pytest.mark.parametrize("factory", ["Flat", "IVF1,Flat", "HNSW16"])
@@ -306,23 +309,23 @@ def test_an_index_file_built_before_there_were_settings_still_answers(graph: Ret
 
 def test_a_newcomer_is_folded_in_from_enough_movies_on() -> None:
     index = small_index()
-    items, scores, source = index.recommend_newcomer(history_of({3, 4}, 5), 3, np.array([3, 4]))
+    items, scores, source = index.recommend_newcomer(taste_of({3, 4}, 5), 3, np.array([3, 4]))
     assert (items.tolist(), source) == ([2, 1, 0], "fold-in")
     assert scores == pytest.approx(2 / np.sqrt(2) * np.array([3, 2, 1]))
-    items, scores, source = index.recommend_newcomer(history_of({3}, 5), 3, np.array([3]))
+    items, scores, source = index.recommend_newcomer(taste_of({3}, 5), 3, np.array([3]))
     assert (items.tolist(), scores.tolist(), source) == ([0, 1, 2], [5, 4, 3], "popularity")
     never = replace(index, facts=replace(index.facts, enough=None))
-    assert never.recommend_newcomer(history_of({1, 2, 3, 4}, 5), 1, NOTHING)[2] == "popularity"
+    assert never.recommend_newcomer(taste_of({1, 2, 3, 4}, 5), 1, NOTHING)[2] == "popularity"
 
 
 def test_an_explanation_is_of_the_answer_that_was_given() -> None:
     index = small_index()
-    why = index.explain_newcomer(history_of({1, 4}, 5), 2)
+    why = index.explain_newcomer(taste_of({1, 4}, 5), 2)
     assert dict(zip(why.items.tolist(), why.contributions.tolist(), strict=True)) == pytest.approx(
         {4: 3 / np.sqrt(2), 1: -3 / np.sqrt(2)}
     )
     assert (why.score, why.exact) == (pytest.approx(0), True)
-    popular = index.explain_newcomer(history_of({4}, 5), 2)
+    popular = index.explain_newcomer(taste_of({4}, 5), 2)
     assert (popular.score, popular.items.tolist()) == (3, [])
     known = index.explain(0, 4)
     assert (known.score, known.items.tolist(), known.contributions.tolist()) == (5, [3], [5])

@@ -8,13 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from families import MAKERS, N_ITEMS, N_USERS, TRAIN, model_of, some_histories
+from scipy import sparse
 
 from movierec_engine import pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
 from movierec_engine.models import Recommender
-from movierec_engine.newcomers import FOLD_IN
+from movierec_engine.newcomers import FOLD_IN, Taste
 from movierec_engine.pipeline.release import renew_index
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
@@ -25,6 +26,7 @@ from movierec_engine.taste_dials import ItemFacts
 
 ROOT = Path(__file__).parents[2]
 SEEN = TRAIN.matrix()
+NOTHING = sparse.csr_matrix((1, N_ITEMS), dtype=np.float32)
 
 
 def movies() -> Movies:
@@ -60,7 +62,7 @@ def test_a_newcomer_gets_the_items_that_the_models_fold_in_scores_highest(
 ) -> None:
     model, index = served
     for history in some_histories(model):
-        items, scores, source = index.recommend_newcomer(history, 8, history.indices)
+        items, scores, source = index.recommend_newcomer(Taste(history, NOTHING), 8, history.indices)
         expected = model.fold_in(history)[0]
         expected[history.indices] = -np.inf
         assert source == FOLD_IN
@@ -85,7 +87,7 @@ def test_the_index_explains_a_trained_users_score_as_the_model_does(served: tupl
 def test_the_index_explains_a_newcomers_score_as_the_model_does(served: tuple[Recommender, RetrievalIndex]) -> None:
     model, index = served
     history = some_histories(model)[[4]]
-    why, found = model.explain_history(history, 5), index.explain_newcomer(history, 5)
+    why, found = model.explain_history(history, 5), index.explain_newcomer(Taste(history, NOTHING), 5)
     assert dict(zip(found.items, found.contributions, strict=True)) == pytest.approx(
         dict(zip(why.items, why.contributions, strict=True)), abs=1e-3
     )
@@ -100,10 +102,10 @@ def test_a_list_is_explained_in_one_pass_as_its_items_are_one_by_one(
     whole = type(index.newcomers).contributions
     monkeypatch.setattr(type(index.newcomers), "contributions", lambda *asked: passes.append(1) or whole(*asked))
     history = some_histories(model)[[4]]
-    one_by_one = [index.explain_newcomer(history, item) for item in items.tolist()]
+    one_by_one = [index.explain_newcomer(Taste(history, NOTHING), item) for item in items.tolist()]
     assert len(passes) in (0, 3)
     scores = np.array([one.score for one in one_by_one])
-    at_once = index.explanations_of_newcomer(history, items, scores)
+    at_once = index.explanations_of_newcomer(Taste(history, NOTHING), items, scores)
     assert len(passes) in (0, 4)
     of_user = [index.explain(7, item) for item in items.tolist()]
     at_once += index.explanations(7, items, np.array([one.score for one in of_user]))
@@ -150,12 +152,14 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from scipy import sparse
+from movierec_engine.newcomers import Taste
 from movierec_engine.retrieval.faiss_index import Enough, RetrievalIndex
 for folder in sorted(Path(sys.argv[1]).iterdir()):
     index = RetrievalIndex.load(folder)
     history = sparse.csr_matrix(([1.0, 1.0, 1.0], [2, 4, 7], [0, 3]), (1, len(index.items)), dtype="float32")
-    items, _, source = index.recommend_newcomer(history, 3, history.indices)
-    index.explain_newcomer(history, int(items[0]))
+    taste = Taste(history, sparse.csr_matrix(history.shape, dtype="float32"))
+    items, _, source = index.recommend_newcomer(taste, 3, history.indices)
+    index.explain_newcomer(taste, int(items[0]))
     index.explain(0, int(index.recommend(0, 3, history.indices)[0][0]))
     print(folder.name, len(items), source)
 print([name for name in ("torch", "torch_geometric", "surprise", "mlflow") if name in sys.modules])

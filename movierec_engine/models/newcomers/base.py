@@ -14,6 +14,9 @@ from movierec_engine.models.explanation import Explanation, effects_of_deletion
 Floats = NDArray[np.float32]
 Indices = NDArray[np.integer[Any]]
 
+AGAINST = 0.5
+"""How much a dislike counts against what it is like, a like counting 1 for it: benchmarks/results/rating_values.md."""
+
 
 @dataclass(frozen=True, eq=False)
 class Basis:
@@ -73,6 +76,56 @@ class NewcomerScorer(ABC):
         scores = self.scores(histories).astype(np.float64)
         return np.asarray(scores[:, items] - scores.mean(axis=1, keepdims=True))
 
+    def taste_scores(self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix) -> Floats:
+        """Scores float32 [n, n_items] of people by what they liked and what they disliked.
+
+            f(L) - AGAINST (f(L u D) - f(L))        f: `scores`; L, D: what is liked and disliked
+
+        What the dislikes would raise as likes goes down. Where f is a sum over the history, dislikes have the weight
+        -AGAINST. Of somebody without likes it says nothing.
+
+        liked, disliked: CSR [n, n_items] without common entries, of ratings where the scorer `uses_ratings`, else ones.
+        """
+        scores = self.scores(liked)
+        rows = np.flatnonzero(np.diff(disliked.indptr))
+        if len(rows):
+            both = self.scores(union(liked[rows], self.as_likes(disliked[rows])))
+            scores[rows] -= np.float32(AGAINST) * (both - scores[rows])
+        return scores
+
+    def taste_contributions(
+        self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix, items: Indices
+    ) -> NDArray[np.float64]:
+        """What each item of `union(liked, disliked)` adds to the taste scores of items: float64 [n, h].
+
+        liked, disliked: CSR [1, n_items], neither of them empty.
+        """
+        both = union(liked, self.as_likes(disliked))
+        amounts = -AGAINST * self.contributions(both, items)
+        amounts[:, np.isin(both.indices, liked.indices)] += (1 + AGAINST) * self.contributions(liked, items)
+        return amounts
+
+    def taste_explanations(
+        self,
+        scores: NDArray[np.floating[Any]],
+        liked: sparse.csr_matrix,
+        disliked: sparse.csr_matrix,
+        items: Indices,
+    ) -> list[Explanation]:
+        """Why items [n] have these taste scores [n]; a dislike's term is seldom above 0, and is no reason to name."""
+        if not disliked.nnz or not liked.nnz or not len(items):
+            return self.explanations(scores, liked, items)
+        history = union(liked, disliked).indices
+        each = zip(scores.tolist(), self.taste_contributions(liked, disliked, items), strict=True)
+        return [Explanation.of(score, history, contributions, self.exact) for score, contributions in each]
+
+    def as_likes(self, disliked: sparse.csr_matrix) -> sparse.csr_matrix:
+        """The same entries as if they were liked: with the highest rating of train where the scorer `uses_ratings`."""
+        likes = ones(disliked)
+        if self.uses_ratings:
+            likes.data *= self.basis.history.data.max()
+        return likes
+
     def contributions(
         self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
     ) -> NDArray[np.float64]:
@@ -121,3 +174,10 @@ def cosines(vectors: Floats, others: Floats) -> Floats:
 def ones(histories: sparse.csr_matrix) -> sparse.csr_matrix:
     """The same entries with 1 for each rating."""
     return sparse.csr_matrix((np.ones_like(histories.data), histories.indices, histories.indptr), histories.shape)
+
+
+def union(one: sparse.csr_matrix, other: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The entries of both, which have none in common: CSR [n, n_items], items ascending, with ratings of 0 kept."""
+    parts = one.tocoo(), other.tocoo()
+    places = tuple(np.concatenate([getattr(part, name) for part in parts]) for name in ("row", "col"))
+    return sparse.csr_matrix((np.concatenate([part.data for part in parts]), places), one.shape)

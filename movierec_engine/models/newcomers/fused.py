@@ -52,6 +52,22 @@ class FusedNewcomers(NewcomerScorer):
     def scores(self, histories: sparse.csr_matrix) -> Floats:
         return fuse(self._member_scores(histories), self._weights_of(histories), self.normalization)
 
+    def taste_scores(self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix) -> Floats:
+        """The members' taste scores, fused as their scores are."""
+        return fuse(self._member_tastes(liked, disliked), self._weights_of(liked), self.normalization)
+
+    def taste_contributions(
+        self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix, items: Indices
+    ) -> NDArray[np.float64]:
+        """The members', each scaled and weighted as its taste scores are; of the fused scores where ranks are added."""
+        if not self.affine:
+            return super().taste_contributions(liked, disliked, items)
+        scale = shift_and_scale(self._member_tastes(liked, disliked), self.normalization)[1][:, 0]
+        factor = (scale * self._weights_of(liked)[0]).astype(np.float64)
+        each = zip(self._of_each(liked), self._of_each(disliked), strict=True)
+        parts = [member.taste_contributions(likes, hates, items) for (member, likes), (_, hates) in each]
+        return np.asarray(np.tensordot(factor, np.stack(parts), axes=1))
+
     def contributions(
         self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
     ) -> NDArray[np.float64]:
@@ -110,6 +126,10 @@ class FusedNewcomers(NewcomerScorer):
 
     def _member_scores(self, histories: sparse.csr_matrix) -> Floats:
         return np.stack([member.scores(seen) for member, seen in self._of_each(histories)])
+
+    def _member_tastes(self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix) -> Floats:
+        each = zip(self._of_each(liked), self._of_each(disliked), strict=True)
+        return np.stack([member.taste_scores(likes, hates) for (member, likes), (_, hates) in each])
 
     def _weights_of(self, histories: sparse.csr_matrix) -> Floats:
         """float32 [n, n_features], by the length of each history."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.models.newcomers.base import Basis, Floats, Indices, NewcomerScorer
+from movierec_engine.models.newcomers.base import Basis, Floats, Indices, NewcomerScorer, union
 
 Doubles = NDArray[np.float64]
 
@@ -133,6 +133,19 @@ class SVDNewcomers(RidgeNewcomers):
     @property
     def uses_ratings(self) -> bool:
         return not self.negatives
+
+    def taste_scores(self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix) -> Floats:
+        """Of ratings: all of them as they are, since the fit knows by itself what a low one says."""
+        if not self.uses_ratings:
+            return super().taste_scores(liked, disliked)
+        return self.scores(union(liked, disliked))
+
+    def taste_contributions(
+        self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix, items: Indices
+    ) -> NDArray[np.float64]:
+        if not self.uses_ratings:
+            return super().taste_contributions(liked, disliked, items)
+        return self.contributions(union(liked, disliked), items)
 
     @property
     def width(self) -> int:
