@@ -34,7 +34,7 @@ from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.split import TEST, TRAIN, VALIDATION, Split, random_parts, user_time_parts
-from movierec_engine.evaluation.comparison import ALPHA, PairedComparison, compare_paired
+from movierec_engine.evaluation.comparison import PairedComparison, compare_paired
 from movierec_engine.evaluation.evaluator import Evaluator
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import publish_split
@@ -100,7 +100,7 @@ def settings_of(name: str, folder: Path) -> Settings:
 
 
 def futures(interactions: Interactions, seed: int) -> Iterator[Future]:
-    newest = user_time_parts(interactions, 0.9, 0.0) == TEST
+    newest = user_time_parts(interactions, 0.9, 0.0, seed) == TEST
     yield future_of("each user's newest tenth", interactions.select(~newest), interactions.select(newest), seed)
     for window in rolling_origin(interactions, WINDOWS, FIRST_SHARE, 0.1):
         since, until = (window.boundaries[name] for name in ("test_from", "test_until"))
@@ -155,8 +155,6 @@ def page(found: dict[str, dict[str, list[Measured]]], names: Sequence[str], seco
             "",
             f"## {kind[0].upper()}{kind[1:]}: {over}",
             "",
-            verdict(by_model),
-            "",
             "| model | users | without | with | difference [95 %] | p | p ranks | s measured | s refit |",
             "|---|---|---|---|---|---|---|---|---|",
             *(row_of(name, windows) for name, windows in by_model.items()),
@@ -168,19 +166,6 @@ def compared_of(windows: Sequence[Measured]) -> PairedComparison:
     """With the refit against without, user by user over all windows."""
     return compare_paired(
         np.concatenate([one.with_refit for one in windows]), np.concatenate([one.without for one in windows])
-    )
-
-
-def verdict(by_model: dict[str, list[Measured]]) -> str:
-    """Which models are better with the refit, and which worse, by both tests."""
-    told = {name: compared_of(windows) for name, windows in by_model.items()}
-    significant = {name: one for name, one in told.items() if max(one.p_bootstrap, one.p_wilcoxon) < ALPHA}
-    better = [name for name, one in significant.items() if one.difference > 0]
-    worse = [name for name, one in significant.items() if one.difference < 0]
-    return (
-        f"By both tests, p < {ALPHA} and not corrected: better with the refit {', '.join(better) or 'none'}; worse "
-        f"{', '.join(worse) or 'none'}. Higher means with it for {sum(one.difference > 0 for one in told.values())} of "
-        f"{len(told)} models."
     )
 
 

@@ -90,8 +90,8 @@ from movierec_engine import demo
 root, port, program = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 demo.STOP_SECONDS = 2
 command = [sys.executable, "-c", program, port, str(root / "pid")]
-demo.servers = lambda ports, artifacts: [demo.Server("api", f"http://127.0.0.1:{port}", "/", command)]
-demo.serve(None, root, {})
+demo.servers = lambda ports, artifacts, data_set: [demo.Server("api", f"http://127.0.0.1:{port}", "/", command)]
+demo.serve(None, root, "camps", {})
 """
 
 
