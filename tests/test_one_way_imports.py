@@ -21,6 +21,7 @@ LAYERS = {
     "title_search": 2,
     "evaluation": 3,
     "explanation": 3,
+    "live_taste": 3,
     "newcomers": 3,
     "champion": 4,
     "interview": 4,

@@ -2,7 +2,8 @@
 
 Whom a list comes from:
 
-- A user with train interactions is answered by the trained model (`personal`).
+- A user with train interactions is answered by the trained model (`personal`), what they have rated since being folded
+  in on top (`live_taste.py`).
 - Somebody else is folded in from all ratings that are known of them, those of the raw data and the live ones
   (`fold-in`); where they are too few, or there are none, popularity answers (`popularity`). One below the index's
   `liked_from` counts against what it is like, and is no reason for another; only likes count towards the number from
@@ -33,6 +34,7 @@ from movierec_engine.api.releases import Found, LoadedIndex, found
 from movierec_engine.api.requests import BatchRequest, Personal, RecommendRequest
 from movierec_engine.explanation import sentence
 from movierec_engine.feedback import UserState
+from movierec_engine.live_taste import LiveTaste
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.new_movies import mix
 from movierec_engine.newcomers import POPULARITY, Taste
@@ -84,6 +86,19 @@ class Person:
     def taste(self) -> Taste:
         """What is folded in."""
         return _taste(self.served, self.ratings)
+
+    @cached_property
+    def live(self) -> LiveTaste:
+        """Of a trained user, the likes that are not in the train history and the dislikes, of what was told since."""
+        if self.user is None or not self.told:
+            return LiveTaste()
+        index, trained = self.served.index, set(_row(self.served.index.history, self.user).tolist())
+        least = index.facts.liked_from
+        rated = {self.served.shelf.item(movie_id): rating for movie_id, rating in self.told.items()}
+        given = sorted((item, rating) for item, rating in rated.items() if item is not None and rating is not None)
+        pairs = [(item, rating, rating if index.newcomers.uses_ratings else 1.0) for item, rating in given]
+        liked = tuple((item, value) for item, rating, value in pairs if rating >= least and item not in trained)
+        return LiveTaste(liked, tuple((item, value) for item, rating, value in pairs if rating < least))
 
     def masked_items(self, more: frozenset[int]) -> NDArray[np.integer[Any]]:
         """The item indices of `masked` and of other movies."""
@@ -164,6 +179,8 @@ class Recommending:
         if request.new_movies:
             shown = _with_new(served, person, request, source, allowed, item_scores, shown, explain)
         answer: dict[str, Any] = {"source": source, "recommendations": shown}
+        if person.live.ratings:
+            answer["live_ratings"] = person.live.ratings
         if source == POPULARITY and person.user is None and len(person.taste.items):
             answer["fold_in_from"] = served.index.enough
         return answer
@@ -199,8 +216,11 @@ def best_for(
     item_scores: NDArray[np.float32] | None = None,
 ) -> Found:
     """The items of a list, before new movies are mixed in. allowed: bool [movies], by place."""
-    if item_scores is None and request.plain and person.user is not None:
-        return served.recommend(person.user, request.top_k, _items(served, person.masked_since))
+    if request.plain and person.user is not None and (person.live.ratings or item_scores is None):
+        more = _items(served, person.masked_since)
+        if person.live.ratings:
+            return served.recommend_live(person.user, person.live, request.top_k, more)
+        return served.recommend(person.user, request.top_k, more)
     return _chosen(served, person, request, allowed, item_scores)
 
 
@@ -217,7 +237,9 @@ def _chosen(
     wanted = max(CANDIDATES, 4 * k) if turned else k
     masked = person.masked_items(frozenset(request.exclude))
     of_items = None if allowed is None else allowed[: served.shelf.n_items]
-    if person.user is not None:
+    if person.user is not None and person.live.ratings:
+        items, scores, source = index.recommend_live(person.user, person.live, wanted, masked, of_items)
+    elif person.user is not None:
         items, scores, source = index.recommend(person.user, wanted, masked, of_items, item_scores)
     else:
         items, scores, source = index.recommend_newcomer(person.taste, wanted, masked, of_items)
@@ -230,8 +252,8 @@ def _dialled(
     """The items by the dials, with the model's own scores."""
     if lacking := served.index.item_facts.lacking(dials):
         raise ApiError(422, f"{lacking[0]} needs what is not known of any movie here; set it to 0", lacking[0])
-    liked = _row(served.index.history, person.user) if person.user is not None else person.taste.liked.indices
-    chosen, _ = rerank(items, scores, liked, served.index.item_facts, dials, k)
+    liked = person.taste.liked if person.user is None else served.index.live_history(person.user, person.live)
+    chosen, _ = rerank(items, scores, liked.indices, served.index.item_facts, dials, k)
     score_of = dict(zip(items.tolist(), scores, strict=True))
     return chosen, np.array([score_of[item] for item in chosen.tolist()], dtype=np.float32)
 
@@ -244,7 +266,10 @@ def _with_new(
     new, movies = served.shelf.new, served.shelf.movies
     if source == PERSONAL:
         assert person.user is not None
-        item_scores = served.index.scores(person.user) if item_scores is None else item_scores
+        if person.live.ratings:
+            item_scores = served.index.live_scores(person.user, person.live)
+        elif item_scores is None:
+            item_scores = served.index.scores(person.user)
     elif person.user is None:
         item_scores, _ = served.index.newcomer_scores(person.taste)
     else:
@@ -276,7 +301,9 @@ def _reasons(
     """Why the items of a list are in it: a sentence each, and what the movies of the history add to the score."""
     index, movies = served.index, served.shelf.movies
     of_items, of_scores = np.array(items, dtype=np.int64), np.array(scores)
-    if person.user is not None:
+    if person.user is not None and person.live.ratings:
+        explanations = index.explanations_live(person.user, person.live, of_items, of_scores)
+    elif person.user is not None:
         explanations = index.explanations(person.user, of_items, of_scores)
     else:
         explanations = index.explanations_of_newcomer(person.taste, of_items, of_scores)

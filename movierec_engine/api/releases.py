@@ -19,6 +19,7 @@ from movierec_engine.api.release_history import earlier_releases
 from movierec_engine.api.shelf import Shelf
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import MovierecError, StoreError
+from movierec_engine.live_taste import LiveTaste
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.retrieval.masks import Mask, no_mask, serving_mask
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, measured_index
@@ -70,6 +71,13 @@ class LoadedIndex:
         place = bisect_left(ids, user_id)
         return place if place < len(ids) and ids[place] == user_id else None
 
+    def recommend_live(self, user: int, live: LiveTaste, k: int, more: frozenset[int]) -> Found:
+        """`recommend` for a user who has rated since; remembered until they say more."""
+        if self.remembered and k <= SHORT_LIST:
+            items, scores, source = self._remembered_live(user, live, more)
+            return items[:k], scores[:k], source
+        return found(*self.index.recommend_live(user, live, k, self.masked(user, more)))
+
     def recommend(self, user: int, k: int, more: frozenset[int] = frozenset()) -> Found:
         """A trained user's best items outside the mask and `more`; nobody may change the list."""
         if self.remembered and k + len(more) <= SHORT_LIST:
@@ -107,6 +115,17 @@ class LoadedIndex:
         @lru_cache(maxsize=self.remembered)
         def recommend(user: int) -> Found:
             return found(*index.recommend(user, SHORT_LIST, mask(user)))
+
+        return recommend
+
+    @cached_property
+    def _remembered_live(self) -> Callable[[int, LiveTaste, frozenset[int]], Found]:
+        index, mask = self.index, self.mask
+
+        @lru_cache(maxsize=self.remembered)
+        def recommend(user: int, live: LiveTaste, more: frozenset[int]) -> Found:
+            masked = np.concatenate([mask(user), np.array([*more], dtype=np.int64)])
+            return found(*index.recommend_live(user, live, SHORT_LIST, masked))
 
         return recommend
 

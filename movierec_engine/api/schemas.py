@@ -57,6 +57,9 @@ _FOLD_IN_FROM = {
         "description": "Movies of a history from which on the model folds in; null where no number is enough.",
     }
 }
+_LIVE_RATINGS = {
+    "live_ratings": {**_COUNT, "description": "Ratings since the training that are folded in; left out where none are."}
+}
 _LIST = {"source": _SOURCE, "recommendations": _list(_ref("RecommendedMovie"))}
 _CONTRIBUTION = _object(movie_id=_COUNT, title=_TEXT, rating=_nullable(_NUMBER), contribution=_NUMBER)
 _WHY = {
@@ -116,13 +119,14 @@ SCHEMAS: dict[str, Schema] = {
             "experiment": _TEXT,
             "variant": {**_nullable(_TEXT), "description": "Null for an interleaved list."},
             **_FOLD_IN_FROM,
+            **_LIVE_RATINGS,
         },
         **_ABOUT,
         **_LIST,
         **_REQUEST,
     ),
     "BatchRecommendations": _object(
-        **_ABOUT, results=_list(_object(_FOLD_IN_FROM, user_id=_COUNT, **_LIST)), **_REQUEST
+        **_ABOUT, results=_list(_object({**_FOLD_IN_FROM, **_LIVE_RATINGS}, user_id=_COUNT, **_LIST)), **_REQUEST
     ),
     "SimilarMovies": _object(
         **_ABOUT,

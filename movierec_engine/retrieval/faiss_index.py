@@ -21,6 +21,7 @@ from movierec_engine import newcomers
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import load_id_maps
 from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.live_taste import LiveTaste, joint_history, live_scores
 from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.models.newcomers import Basis, NewcomerScorer, newcomers_from_arrays
@@ -174,6 +175,26 @@ class RetrievalIndex:
         found = np.sort(self._nearest(query, max(CANDIDATES, 4 * k), masked, allowed)[0])
         return *best(found, self.scorer.scores(user, found), k), PERSONAL
 
+    def recommend_live(
+        self,
+        user: int,
+        live: LiveTaste,
+        k: int,
+        masked: NDArray[np.integer[Any]],
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray[np.int64], Floats, str]:
+        """`recommend` for a user with train interactions who has rated since."""
+        items = np.flatnonzero(self._left(allowed, masked))
+        return *best(items, self.live_scores(user, live)[items], k), PERSONAL
+
+    def live_scores(self, user: int, live: LiveTaste) -> Floats:
+        """The scores that `recommend_live` ranks by, float32 [n_items]."""
+        return live_scores(self.newcomers, self.scores(user), self.history[[user]], live)
+
+    def live_history(self, user: int, live: LiveTaste) -> sparse.csr_matrix:
+        """CSR [1, n_items], the train interactions and what is liked since, without what is disliked since."""
+        return joint_history(self.history[[user]], live)
+
     def scores(self, user: int) -> Floats:
         """The scores that `recommend` ranks by, float32 [n_items], of masked items too."""
         if not self.personal[user]:
@@ -268,6 +289,12 @@ class RetrievalIndex:
         places, values = _row(self.known, user)
         known[places] = values
         return self.newcomers.explanations(scores, self.history[[user]], items, known)
+
+    def explanations_live(
+        self, user: int, live: LiveTaste, items: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
+    ) -> list[Explanation]:
+        """Why items [n] have the scores [n] that `recommend_live` gives them, by the joint history, in one pass."""
+        return self.newcomers.explanations(scores, self.live_history(user, live), items)
 
     def explain_newcomer(self, taste: Taste, item: int) -> Explanation:
         """Why `recommend_newcomer` gives an item its score: of popularity, no history is the reason."""

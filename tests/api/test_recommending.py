@@ -310,3 +310,26 @@ def test_a_batch_that_takes_too_long_is_answered_in_a_sentence(store: ArtifactSt
     refused = hurried.post("/api/batch-recommend", json={"user_ids": [1, 7], "novelty": 1})
     assert refused.status_code == 503
     assert "0 of 2 lists were made" in refused.json["error"]["message"]
+
+
+def test_newer_likes_of_a_known_user_move_the_list_and_are_named_as_reasons_that_add_up(
+    client: FlaskClient, publish: Publish
+) -> None:
+    publish()
+    assert movies(client.get("/api/recommend?user_id=7").json) == MOVIES
+    rate(client, 7, 30, 5)
+    rate(client, 7, LAST, 5)
+    body = client.get("/api/recommend?user_id=7&explain=true").json
+    assert (body["source"], body["live_ratings"]) == ("personal", 2)
+    assert {one["movie_id"] for one in body["recommendations"][0]["why"]["contributions"]} == {10, 30, LAST}
+    for movie in body["recommendations"]:
+        why = movie["why"]
+        added = sum(one["contribution"] for one in why["contributions"])
+        assert why["base"] + added + why["others"] == pytest.approx(movie["score"], abs=1e-5)
+    # trained -(i + 1); fold-in of 10 alone -(i + 1), of 10, 30 and the last (-1 + 1 + 1) (i + 1) / sqrt(3)
+    scores = {movie["movie_id"]: movie["score"] for movie in body["recommendations"]}
+    assert scores[20] == pytest.approx(2 * (-1 + 1 / 3**0.5 + 1), abs=1e-5)
+    assert client.get("/api/recommend?user_id=7").json["recommendations"] == [
+        {name: value for name, value in movie.items() if name != "why"} for movie in body["recommendations"]
+    ]
+    assert movies(client.get("/api/recommend?user_id=7&genres=Drama").json) == movies(body)

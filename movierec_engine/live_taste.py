@@ -1,0 +1,49 @@
+"""The live taste of a trained user: newer ratings folded in on top of what was trained."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.models.newcomers import NewcomerScorer
+
+Floats = NDArray[np.float32]
+
+
+class LiveTaste(NamedTuple):
+    """What a trained user has newly liked and disliked: (item index, rating) pairs by item, ones without ratings."""
+
+    liked: tuple[tuple[int, float], ...] = ()
+    disliked: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def ratings(self) -> int:
+        """How many there are."""
+        return len(self.liked) + len(self.disliked)
+
+
+def live_scores(scorer: NewcomerScorer, trained: Floats, history: sparse.csr_matrix, live: LiveTaste) -> Floats:
+    """Scores float32 [n_items] of a trained user who has rated since.
+
+        trained + f(h') - f(h)        h' = (h without what is disliked) and what is liked
+
+    f is the fold-in scorer and h the train history, so that for a model whose scores are a sum over the history it is
+    the score of the joint history; for the others, what training made of the user beyond the fold-in of h stays.
+
+    trained: float32 [n_items]. history: CSR [1, n_items].
+    """
+    joint = joint_history(history, live)
+    if not joint.nnz:
+        return trained
+    before, now = scorer.scores(sparse.vstack([history, joint], format="csr"))
+    return np.asarray(trained + (now - before), dtype=np.float32)
+
+
+def joint_history(history: sparse.csr_matrix, live: LiveTaste) -> sparse.csr_matrix:
+    """The train history without what is liked or disliked since, and what is liked: CSR [1, n_items]."""
+    kept = ~np.isin(history.indices, [item for item, _ in (*live.liked, *live.disliked)])
+    items = np.array([*history.indices[kept], *(item for item, _ in live.liked)], dtype=np.int32)
+    values = np.array([*history.data[kept], *(value for _, value in live.liked)], dtype=np.float32)
+    order = np.argsort(items, kind="stable")
+    return sparse.csr_matrix((values[order], items[order], [0, len(items)]), shape=history.shape)
