@@ -135,7 +135,7 @@ class World:
             key=fingerprint,
             fingerprint=fingerprint,
             parents={"interactions": interactions},
-            facts={"strategy": "random", "boundaries": {}},
+            facts={"strategy": "random", "boundaries": {}, "liked_from": 0.5},
         )
 
     def index(self, trained: Artifact, recall: float = 1.0) -> Artifact:
