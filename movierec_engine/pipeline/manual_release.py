@@ -25,12 +25,12 @@ from movierec_engine.pipeline.promotion import (
     Champion,
     answers_for,
     champion_of,
-    checks_of,
     named,
     newest_index,
     weighed_into,
 )
 from movierec_engine.pipeline.refit import refit_index
+from movierec_engine.pipeline.release_checks import checks_of
 from movierec_engine.pipeline.training import find_trained_model
 from movierec_engine.store import Artifact, ArtifactStore, Slot, is_refitted, measured_index, parse_reference
 

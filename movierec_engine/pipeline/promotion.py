@@ -24,7 +24,7 @@ stays out of it, so that what is reported on test is never what was chosen by.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -33,9 +33,8 @@ import pyarrow.parquet as pq
 
 from movierec_engine.champion import ReleaseConfig, weigh
 from movierec_engine.errors import MovierecError, StoreError
-from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.evaluation.report import EvaluationReport
-from movierec_engine.pipeline import model_checks, refit_checks
+from movierec_engine.pipeline import model_checks
 from movierec_engine.pipeline.data import Origin
 from movierec_engine.pipeline.decisions import (
     KEPT,
@@ -55,6 +54,7 @@ from movierec_engine.pipeline.decisions import (
 )
 from movierec_engine.pipeline.members import TRIAL_OF
 from movierec_engine.pipeline.refit import find_refitted_index, refit_index
+from movierec_engine.pipeline.release_checks import Check, checks_of, damage_of
 from movierec_engine.pipeline.reports import Measured, users_of
 from movierec_engine.store import (
     SERVING,
@@ -69,17 +69,6 @@ from movierec_engine.store import (
 log = logging.getLogger(__name__)
 
 CHAMPION, SUCCESSOR, BASELINE = "champion", "champion's successor", "baseline"
-
-
-@dataclass(frozen=True)
-class Check:
-    """Something that holds of an index, or does not."""
-
-    name: str
-    passed: bool
-    sentence: str
-    forcible: bool = False
-    """Whether a person may serve the index in spite of it."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +100,7 @@ def decide_release(
     config = config or ReleaseConfig()
     failure = ""
     while True:
-        with deciding(
-            store, leaderboard.slot.data_set
-        ):  # let go of while refitting, so that people can decide meanwhile
+        with deciding(store, leaderboard.slot.data_set):  # let go of while refitting: people may decide meanwhile
             decision, index = judge(store, leaderboard, config, challenger)
             if index is None or decision.verdict != PROMOTED:
                 return _concluded(store, decision, origin)
@@ -215,77 +202,12 @@ def champion_of(store: ArtifactStore, data_set: str) -> Champion:
     return Champion(data_set, index.reference, index, model, damage)
 
 
-def damage_of(index: Artifact) -> str:
-    """Why a server could not answer from an index, or ""."""
-    from movierec_engine.retrieval.faiss_index import RetrievalIndex
-
-    try:
-        RetrievalIndex.load(index.verify().folder)
-    except Exception as error:  # whatever is wrong with the files, as a server sees it
-        return str(error) or type(error).__name__
-    return ""
-
-
 def newest_index(store: ArtifactStore, model: Artifact) -> Artifact | None:
     """The newest measured index of just this trained model."""
     for index in reversed(store.versions(model.slot.beside("faiss_index"))):
         if index.parents.get("trained_model") == model.reference and not is_refitted(index):
             return index
     return None
-
-
-def checks_of(store: ArtifactStore, model: Artifact, index: Artifact | None, config: ReleaseConfig) -> list[Check]:
-    """What must hold of an index before it is served, whatever its model's metrics are; the first that fails last."""
-    if index is None:
-        sentence = f"{model.reference} has no index to serve; materialize {model.slot.beside('faiss_index')} first"
-        return [Check("index_is_there", False, sentence)]
-    checks = [Check("index_is_there", True, f"{index.reference} is the newest index of its model")]
-    damage = damage_of(index)
-    if not damage and index.fingerprint != model.fingerprint:
-        damage = f"{index.reference} has another fingerprint than its model; materialize it again"
-    checks.append(Check("index_is_whole", not damage, damage or "its files match their checksums and load"))
-    if damage:
-        return checks
-    lineage = model_checks.ancestors_saw_the_same(store, model)
-    checks.append(Check(lineage.name, lineage.passed, lineage.sentence, forcible=True))
-    recall = model_checks.index_finds_the_best(store, index, config.min_recall)
-    checks.append(Check(recall.name, recall.passed, recall.sentence, forcible=True))
-    if is_refitted(index):
-        checks += _checks_of_refit(store, index, config)
-    elif model_checks.is_exact(index):
-        checks.append(_found(store, index, model_checks.serving_parity))
-    checks.append(_found(store, index, model_checks.nothing_rated_is_served))
-    for canaries in reversed(store.versions(model.slot.beside("leak_canaries"))):
-        if canaries.parents.get("trained_model") == model.reference:
-            failed = [finding["name"] for finding in canaries.facts["findings"] if not finding["passed"]]
-            sentence = f"{canaries.reference} found {', '.join(failed) or 'no leak'}"
-            checks.append(Check("nothing_leaks", bool(canaries.facts["passed"]), sentence, forcible=True))
-            break
-    return checks
-
-
-def _found(store: ArtifactStore, index: Artifact, examine: Callable[[ArtifactStore, Artifact], Finding]) -> Check:
-    """What a check of the API's answers finds; where what they are held against cannot be read, it has not passed."""
-    try:
-        found = examine(store, index)
-    except (MovierecError, OSError, KeyError, pa.ArrowException) as error:
-        return Check(examine.__name__, False, f"its files cannot be read ({error})", forcible=True)
-    return Check(found.name, found.passed, found.sentence, forcible=True)
-
-
-def _checks_of_refit(store: ArtifactStore, index: Artifact, config: ReleaseConfig) -> Iterator[Check]:
-    """The checks of a refitted index's own; one whose files cannot be read has not passed."""
-    examinations: tuple[tuple[str, Callable[[], Finding], bool], ...] = (
-        ("refit_is_finite", lambda: refit_checks.refit_is_finite(store, index), False),
-        ("refit_agrees", lambda: refit_checks.refit_agrees(store, index, config.min_agreement), True),
-        ("refit_costs_alike", lambda: refit_checks.refit_costs_alike(store, index, config.max_refit_cost), True),
-    )
-    for name, examine, forcible in examinations:
-        try:
-            found = examine()
-            yield Check(name, found.passed, found.sentence, forcible)
-        except (MovierecError, OSError, KeyError) as error:
-            yield Check(name, False, f"what it was made from cannot be read ({error})", forcible)
 
 
 def comparisons_of(
