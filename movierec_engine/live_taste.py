@@ -26,18 +26,19 @@ class LiveTaste(NamedTuple):
 def live_scores(scorer: NewcomerScorer, trained: Floats, history: sparse.csr_matrix, live: LiveTaste) -> Floats:
     """Scores float32 [n_items] of a trained user who has rated since.
 
-        trained + f(h') - f(h)        h' = (h without what is disliked) and what is liked
+        trained + f(h', D) - f(h)        h' = (h without D) and L
 
-    f is the fold-in scorer and h the train history, so that for a model whose scores are a sum over the history it is
-    the score of the joint history; for the others, what training made of the user beyond the fold-in of h stays.
+    f is the fold-in scorer, h the train history, L and D what is liked and disliked since, so that for a model whose
+    scores are a sum over the history it is the score of the joint taste; for the others, what training made of the
+    user beyond the fold-in of h stays. What the dislikes would raise as likes goes down (`taste_scores`).
 
     trained: float32 [n_items]. history: CSR [1, n_items].
     """
     joint = joint_history(history, live)
     if not joint.nnz:
         return trained
-    before, now = scorer.scores(sparse.vstack([history, joint], format="csr"))
-    return np.asarray(trained + (now - before), dtype=np.float32)
+    now = scorer.taste_scores(joint, dislikes(history, live))[0]
+    return np.asarray(trained + (now - scorer.scores(history)[0]), dtype=np.float32)
 
 
 def joint_history(history: sparse.csr_matrix, live: LiveTaste) -> sparse.csr_matrix:
@@ -47,3 +48,10 @@ def joint_history(history: sparse.csr_matrix, live: LiveTaste) -> sparse.csr_mat
     values = np.array([*history.data[kept], *(value for _, value in live.liked)], dtype=np.float32)
     order = np.argsort(items, kind="stable")
     return sparse.csr_matrix((values[order], items[order], [0, len(items)]), shape=history.shape)
+
+
+def dislikes(history: sparse.csr_matrix, live: LiveTaste) -> sparse.csr_matrix:
+    """What is disliked since: CSR [1, n_items], of the train history's shape."""
+    items = np.array([item for item, _ in live.disliked], dtype=np.int32)
+    values = np.array([value for _, value in live.disliked], dtype=np.float32)
+    return sparse.csr_matrix((values, items, [0, len(items)]), shape=history.shape)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from families import MAKERS, TRAIN, model_of
 
-from movierec_engine.live_taste import LiveTaste, joint_history, live_scores
+from movierec_engine.live_taste import LiveTaste, dislikes, joint_history, live_scores
 from movierec_engine.models import EASE, ItemCF
 
 
@@ -36,8 +36,24 @@ def test_of_a_linear_model_it_is_the_score_of_the_joint_history(model: EASE | It
     history = model.history[[7]]
     new = np.setdiff1d(np.arange(history.shape[1]), history.indices)[:2]
     one = value_of(model.newcomers().uses_ratings)
-    live = LiveTaste(tuple((int(item), one) for item in new), ((int(history.indices[0]), one),))
+    hated = int(history.indices[0])
+    live = LiveTaste(tuple((int(item), one) for item in new), ((hated, one),))
     joint = joint_history(history, live)
     assert set(joint.indices) == (set(history.indices) | set(new)) - {history.indices[0]}
     scores = live_scores(model.newcomers(), model.score(np.array([7]))[0], history, live)
-    assert scores == pytest.approx(model.fold_in(joint)[0], abs=1e-3)
+    taste = model.newcomers().taste_scores(joint, dislikes(history, live))[0]
+    assert scores == pytest.approx(taste, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", [name for name in MAKERS if name not in ("popularity", "mlp", "ncf")])
+def test_what_is_like_a_newly_hated_item_stands_lower_than_without_that_rating(name: str) -> None:
+    """mlp and ncf have random weights here, whose layers know no likeness."""
+    model = model_of(name)
+    scorer, history = model.newcomers(), model.history[[3]]
+    trained = model.score(np.array([3]))[0]
+    hated = int(np.setdiff1d(np.arange(history.shape[1]), history.indices)[0])
+    one = value_of(scorer.uses_ratings)
+    as_like = live_scores(scorer, trained, history, LiveTaste(((hated, one),))) - trained
+    as_dislike = live_scores(scorer, trained, history, LiveTaste((), ((hated, 0.5 if scorer.uses_ratings else 1.0),)))
+    raised = np.argsort(-as_like)[:5]
+    assert (as_dislike - trained)[raised].mean() < 0

@@ -60,8 +60,10 @@ class DataConfig:
     """Whether ratings given to the API become ratings, each at its own time (not with layout presplit, whose parts
     are given). People who had their data erased are left out in any case."""
 
-    rating_threshold: float = 0.0
-    """A rating of at least this much is a positive interaction; 0 takes every rating as one."""
+    rating_threshold: float = 3.0
+    """A rating of at least this much is a positive interaction; 0 takes every rating as one. Of MovieLens' .5 to 5
+    stars 3 and more are likes: trained on those alone, models find held-out likes better and list fewer dislikes than
+    trained on all (benchmarks/results/rating_values.md). configs/ sets 0 for other people's files."""
     min_user_interactions: int = 5
     """Users with fewer positives are left out (k-core)."""
     min_item_interactions: int = 5

@@ -21,7 +21,7 @@ from movierec_engine import newcomers
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import load_id_maps
 from movierec_engine.errors import ConfigError, StoreError
-from movierec_engine.live_taste import LiveTaste, joint_history, live_scores
+from movierec_engine.live_taste import LiveTaste, dislikes, joint_history, live_scores
 from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.models.newcomers import Basis, NewcomerScorer, newcomers_from_arrays
@@ -294,7 +294,8 @@ class RetrievalIndex:
         self, user: int, live: LiveTaste, items: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
     ) -> list[Explanation]:
         """Why items [n] have the scores [n] that `recommend_live` gives them, by the joint history, in one pass."""
-        return self.newcomers.explanations(scores, self.live_history(user, live), items)
+        disliked = dislikes(self.history[[user]], live)
+        return self.newcomers.taste_explanations(scores, self.live_history(user, live), disliked, items)
 
     def explain_newcomer(self, taste: Taste, item: int) -> Explanation:
         """Why `recommend_newcomer` gives an item its score: of popularity, no history is the reason."""

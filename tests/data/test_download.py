@@ -40,6 +40,9 @@ class Server(ThreadingHTTPServer):
         self.says_length = True
         self.requests: list[tuple[str, str | None]] = []
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up, as it may, is no news."""
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/"
