@@ -60,7 +60,7 @@ class ServingConfig:
     """Most users in one batch request."""
     max_batch_movies: int = 20_000
     """Most movies in the answer to one batch request: users times top_k."""
-    batch_seconds: float = 8.0
+    batch_seconds: float = 25.0
     """How long one batch request may take; then it is answered 503, before a server's or a proxy's time-out."""
     max_history: int = 1000
     """Most movies in the history of somebody without an account, and in a list of exclusions."""

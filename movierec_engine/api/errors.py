@@ -43,14 +43,20 @@ class ApiError(Exception):
     """An answer other than 200.
 
     status: the HTTP status. message: one sentence. parameter: the name of the parameter at fault, if there is one.
-    headers: of the answer, such as Retry-After.
+    headers: of the answer, such as Retry-After. code: None for the status's own, of CODES.
     """
 
     def __init__(
-        self, status: int, message: str, parameter: str | None = None, headers: dict[str, str] | None = None
+        self,
+        status: int,
+        message: str,
+        parameter: str | None = None,
+        headers: dict[str, str] | None = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.message, self.parameter, self.headers = status, message, parameter, headers or {}
+        self.code = code
 
 
 def register_error_answers(app: Flask) -> None:
@@ -58,7 +64,7 @@ def register_error_answers(app: Flask) -> None:
 
     @app.errorhandler(ApiError)
     def api_error(error: ApiError) -> Response:
-        response = _answer(error.status, error.message, error.parameter)
+        response = _answer(error.status, error.message, error.parameter, error.code)
         response.headers.update(error.headers)
         return response
 
@@ -93,16 +99,16 @@ def register_error_answers(app: Flask) -> None:
         return _answer(500, "the server failed on this request; its log has the details under this request id")
 
 
-def error_body(status: int, message: str, parameter: str | None = None) -> dict[str, object]:
+def error_body(status: int, message: str, parameter: str | None = None, code: str | None = None) -> dict[str, object]:
     """The member `error` of an answer."""
-    return {"code": CODES.get(status, f"http_{status}"), "message": message, "parameter": parameter}
+    return {"code": code or CODES.get(status, f"http_{status}"), "message": message, "parameter": parameter}
 
 
-def _answer(status: int, message: str, parameter: str | None = None) -> Response:
+def _answer(status: int, message: str, parameter: str | None = None, code: str | None = None) -> Response:
     """As JSON; as a page outside of /api for a browser."""
     if not request.path.startswith("/api") and wants_page():
         return _error_page(status, message)
-    return json_response({"error": error_body(status, message, parameter)}, status)
+    return json_response({"error": error_body(status, message, parameter, code)}, status)
 
 
 def _error_page(status: int, message: str) -> Response:

@@ -347,7 +347,7 @@ def _too_much(done: int, wanted: int, seconds: float) -> ApiError:
         f"{done} of {wanted} lists were made in {seconds:g} s, which is as long as a batch may take; ask for fewer "
         "users, a smaller top_k, or without dials and new_movies"
     )
-    return ApiError(503, message, "user_ids")
+    return ApiError(503, message, "user_ids", {"Retry-After": "5"}, "took_too_long")
 
 
 def _allowed(served: LoadedIndex, request: Personal) -> Mask | None:

@@ -4,7 +4,8 @@ import logging
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -270,7 +271,8 @@ class Releases:
     def _default(self, found: Snapshot) -> LoadedIndex | None:
         """What answers by default: what should, or else what did, or else at the start what stands in for it.
 
-        For a promoted version that is the newest earlier release that loads, else the next newest version.
+        That is the version that vouches for a refitted one, else the newest earlier release, else the newest version of
+        another model: the first that loads.
         """
         stays = self._now.served.get(None)
         for artifact in found.defaults:
@@ -279,11 +281,18 @@ class Releases:
                 return one or stays
         if stays is not None and found.refused:
             return stays
-        if self._follows_latest or not found.refused:
+        if self._follows_latest or not found.refused or not self._data_set:
             return None
-        earlier = (one for one in earlier_releases(self._store, self._data_set) if self._is_of_device(one))
-        loads = (self._load(artifact, found.refused) for artifact in earlier)
-        return next((one for one in loads if one), None)
+        candidates = filter(self._is_of_device, self._stand_ins(found))
+        return next((one for artifact in candidates if (one := self._load(artifact, found.refused))), None)
+
+    def _stand_ins(self, found: Snapshot) -> Iterator[Artifact]:
+        """What may answer where what should cannot, best first."""
+        for artifact in found.defaults:
+            with suppress(StoreError):
+                yield self._store.resolve(measured_index(artifact))
+        yield from earlier_releases(self._store, self._data_set)
+        yield from sorted(found.newest.values(), key=lambda artifact: artifact.version, reverse=True)
 
     def _serve(self, model: str) -> LoadedIndex | None:
         """Load a model that is asked for by name and is not in memory, from its newest version that is sound.

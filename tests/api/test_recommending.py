@@ -310,6 +310,8 @@ def test_a_batch_that_takes_too_long_is_answered_in_a_sentence(store: ArtifactSt
     refused = hurried.post("/api/batch-recommend", json={"user_ids": [1, 7], "novelty": 1})
     assert refused.status_code == 503
     assert "0 of 2 lists were made" in refused.json["error"]["message"]
+    assert refused.json["error"]["code"] == "took_too_long"
+    assert int(refused.headers["Retry-After"]) > 0
 
 
 def test_newer_likes_of_a_known_user_move_the_list_and_are_named_as_reasons_that_add_up(

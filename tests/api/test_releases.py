@@ -84,6 +84,17 @@ def test_a_server_that_starts_on_an_unreadable_release_answers_from_the_newest_e
     assert served.artifact == promoted
 
 
+def test_without_an_earlier_release_another_model_answers_rather_than_nobody(
+    store: ArtifactStore, publish: Publish
+) -> None:
+    sound, promoted = publish("als"), publish("ease")
+    decide(store, "promoted", None, promoted)
+    hidden(promoted)
+    served = Releases(store).current()
+    assert served is not None
+    assert served.artifact == sound
+
+
 @pytest.mark.parametrize("in_memory", [1, 2, 4])
 def test_every_model_that_is_asked_for_answers_however_few_stay_in_memory(
     store: ArtifactStore, publish: Publish, in_memory: int

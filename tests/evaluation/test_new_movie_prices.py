@@ -204,7 +204,7 @@ def test_new_movies_are_placed_measured_and_published(trained: Callable[..., Art
 def test_the_command_and_the_report_say_what_was_found(trained: Callable[..., Artifact], tmp_path: Path) -> None:
     trained()
     store = ArtifactStore(tmp_path / "store")
-    assert section_of(store) == []
+    assert section_of(store, "camps") == []
     arguments = ["new-movies", "--artifacts", str(store.root), "--model", "ease", "--folds", "0"]
     result = CliRunner().invoke(cli, arguments, env={"COLUMNS": "80"})
     assert result.exit_code == 0, result.output
@@ -213,7 +213,7 @@ def test_the_command_and_the_report_say_what_was_found(trained: Callable[..., Ar
     assert "Of 43 movies 3 (7%) are new to the model; 2 are placed by genres and year, 1 not." in printed
     assert "was not measured" in printed
     made = store.require(Slot("new_movies", "camps", "ease", "cpu"))
-    (section,) = section_of(store)
+    (section,) = section_of(store, "camps")
     prose, figure, shares, _, places = section.blocks
     assert "2 are placed" in prose.text
     assert "ease: with" in figure.title
@@ -232,7 +232,7 @@ def test_where_no_movie_is_new_the_report_says_so(small_data: list[str], tmp_pat
     published = measure_new_movies(store, model, folds=0)
     assert published.facts["new"] == 0
     assert len({row["ndcg"] for row in share_rows(published)}) == 1, "no share can be given away"
-    (section,) = section_of(store)
+    (section,) = section_of(store, "camps")
     assert section.blocks[-1].text == "No new movie has a place beside popularity, so there is nothing to show."
     assert new_movies_table(published).row_count == len(SHARES)
 
@@ -241,7 +241,7 @@ def test_a_damaged_measurement_is_a_sentence_in_the_report(trained: Callable[...
     store = ArtifactStore(tmp_path / "store")
     made = measure_new_movies(store, trained(), folds=0)
     (made.folder / "shares.parquet").write_bytes(b"")
-    (section,) = section_of(store)
+    (section,) = section_of(store, "camps")
     assert section.blocks[0].text.startswith("New movies cannot be shown:")
     with pytest.raises(MovierecError):
         share_rows(made)
