@@ -116,6 +116,7 @@ def test_whatever_ends_the_demo_ends_its_servers(tmp_path: Path, signals: list[s
     assert not server.is_running()
 
 
+@pytest.mark.slow
 def test_the_demo_works_from_any_folder(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "movierec_engine.cli", "demo", "--no-serve", "--artifacts", "here"]
     command += ["--model", "popularity", "--device", "cpu", "logger.use_mlflow=false", "logger.use_wandb=false"]

@@ -43,6 +43,7 @@ def test_a_half_made_database_is_set_aside_and_made_again(tmp_path: Path) -> Non
     assert len(list(home(tmp_path).glob(f"{DATABASE_FILE}.half-made-*"))) == 1
 
 
+@pytest.mark.slow
 def test_a_refused_database_with_runs_is_never_set_aside(tmp_path: Path) -> None:
     client = open_client(tmp_path)
     run = client.create_run(client.create_experiment("first"))

@@ -69,7 +69,7 @@ def test_a_registry_that_fails_keeps_nothing_from_being_served(
     made = pipeline.run(store, load_settings([*small_data, "model=popularity"]), origin={"mlflow_run_id": "0" * 32})
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    manual_release.promote(store, made["faiss_index"], ReleaseConfig(), "ndcg@10")
+    manual_release.promote(store, made["faiss_index"], ReleaseConfig(refit=False), "ndcg@10")
     assert store.pointed(SERVING, "camps") == made["faiss_index"]
     assert "is not named champion" in warnings.text
 

@@ -161,6 +161,7 @@ def test_a_pickled_program_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_any_moment_is_resumed_to_the_same_weights(small_data: list[str], tmp_path: Path) -> None:
     """The real command line under SIGKILL, at moments spread over the run, each time going on from what was written."""
     overrides = ["model=lightgcn", "trainer.max_epochs=80", "trainer.early_stopping.enabled=false", *small_data]
