@@ -324,7 +324,7 @@ def test_a_server_with_keys_asks_for_one_before_it_shows_a_person(
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("This needs an API key").first).to_be_visible()
     page.reload()
-    page.get_by_label("API key").fill("a-key-of-this-server")
+    page.get_by_role("textbox", name="API key").fill("a-key-of-this-server")
     page.keyboard.press("Enter")
     page.locator('.column[data-model="ease"] [data-movie="20"] star-rating').press("4")
     expect(page.locator("#history .title").first).to_have_text(SHOWN[1])
