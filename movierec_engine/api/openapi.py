@@ -146,7 +146,7 @@ def _responses(endpoint: Endpoint, method: str) -> Described:
         statuses.add(404)
     if "idempotency_key" in known:
         statuses |= {404, 409}
-    if "genres" in known:
+    if {"genres", "kind"} & set(known):
         statuses.add(422)
     schema: Described = {"$ref": f"#/components/schemas/{endpoint.schema}"} if endpoint.schema else {"type": "string"}
     responses: Described = {
