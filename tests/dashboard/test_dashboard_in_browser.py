@@ -5,6 +5,7 @@ small one that is made here.
 """
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -193,6 +194,7 @@ def test_the_main_controls_work_and_stand_in_the_url(
     page.goto(address)
     settled(page, "Leaderboard")
     choose(page, "Metric", "Recall")
+    expect(page).to_have_url(re.compile("metric=recall"))  # the next choice would be made on the page before this one
     choose(page, "k", "20")
     settled(page, "Leaderboard")
     expect(page.get_by_role("heading", name="on Recall@20")).to_be_visible()
