@@ -271,8 +271,8 @@ class Releases:
     def _default(self, found: Snapshot) -> LoadedIndex | None:
         """What answers by default: what should, or else what did, or else at the start what stands in for it.
 
-        That is the version that vouches for a refitted one, else the newest earlier release, else the newest version of
-        another model: the first that loads.
+        That is the version that vouches for a refitted one, else the newest earlier release that loads; nothing that
+        was never released.
         """
         stays = self._now.served.get(None)
         for artifact in found.defaults:
@@ -292,7 +292,6 @@ class Releases:
             with suppress(StoreError):
                 yield self._store.resolve(measured_index(artifact))
         yield from earlier_releases(self._store, self._data_set)
-        yield from sorted(found.newest.values(), key=lambda artifact: artifact.version, reverse=True)
 
     def _serve(self, model: str) -> LoadedIndex | None:
         """Load a model that is asked for by name and is not in memory, from its newest version that is sound.

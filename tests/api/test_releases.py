@@ -16,7 +16,7 @@ from movierec_engine.api.workers import Workers, forget
 from movierec_engine.errors import ConfigError
 from movierec_engine.experiments import ExperimentConfig, Variant
 from movierec_engine.store import Artifact, ArtifactStore, Slot
-from worlds import Publish
+from worlds import Publish, small_index
 
 MODELS = ("als", "bpr", "ease", "gmf", "slim")
 
@@ -84,15 +84,17 @@ def test_a_server_that_starts_on_an_unreadable_release_answers_from_the_newest_e
     assert served.artifact == promoted
 
 
-def test_without_an_earlier_release_another_model_answers_rather_than_nobody(
-    store: ArtifactStore, publish: Publish
-) -> None:
-    sound, promoted = publish("als"), publish("ease")
-    decide(store, "promoted", None, promoted)
-    hidden(promoted)
+def test_the_measured_version_answers_for_its_refit_that_cannot_be_read(store: ArtifactStore, publish: Publish) -> None:
+    publish("als")
+    measured = publish("ease")
+    parents = {"faiss_index": measured, "refitted_model": measured}
+    index = small_index("ease", 1)
+    refit = store.publish(measured.slot, index.save, key="k", fingerprint="f00d", parents=parents, newest=False)
+    decide(store, "promoted", None, refit)
+    hidden(refit)
     served = Releases(store).current()
     assert served is not None
-    assert served.artifact == sound
+    assert served.artifact == measured
 
 
 @pytest.mark.parametrize("in_memory", [1, 2, 4])
