@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-settings.register_profile("no clock", deadline=None)  # a busy machine is no failure
-settings.load_profile("no clock")
+# The same examples on every run, so that a failure can be repeated; and no deadline: a busy machine is no failure.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture
