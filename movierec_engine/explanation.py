@@ -1,6 +1,6 @@
 """A recommendation's reason in words, for the person who gets it."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 
 from movierec_engine.models.explanation import Explanation
 
@@ -23,21 +23,31 @@ def sentence(
     """
     if not len(explanation.items):
         return "because it is popular"
-    disliked = {item for item, rating in ratings.items() if rating < liked_from}
-    reasons = strongest_reasons(explanation, disliked)
+    reasons = strongest_reasons(reasons_to_show(explanation, ratings, liked_from))
     if not reasons:
         return "although no single title you watched speaks for it"
     said = "liked" if all(item in ratings for item in reasons) else "watched"
     return f"because you {said} {in_words([titles[item] for item in reasons])}"
 
 
-def strongest_reasons(explanation: Explanation, disliked: Set[int]) -> list[int]:
-    """The items to name, best first: up to three that raise the score, the later ones at least half as much.
+def reasons_to_show(
+    explanation: Explanation, ratings: Mapping[int, float], liked_from: float
+) -> list[tuple[int, float]]:
+    """The items of the history and what they add, the largest first, without dislikes that raise the score.
 
-    disliked: items that are not named.
+    A dislike raises the score of what is unlike it: true in the sum, and no reason to anybody. One that lowers a score
+    is shown. ratings, liked_from: as of `sentence`.
     """
     pairs = zip(explanation.items.tolist(), explanation.contributions.tolist(), strict=True)
-    raising = [(item, amount) for item, amount in pairs if amount > 0 and item not in disliked][:MOST_TITLES]
+    return [(item, amount) for item, amount in pairs if amount <= 0 or ratings.get(item, liked_from) >= liked_from]
+
+
+def strongest_reasons(reasons: Sequence[tuple[int, float]]) -> list[int]:
+    """The items to name, best first: up to three that raise the score, the later ones at least half as much.
+
+    reasons: items and what they add, the largest first.
+    """
+    raising = [(item, amount) for item, amount in reasons if amount > 0][:MOST_TITLES]
     return [item for item, amount in raising if amount >= LEAST_SHARE * raising[0][1]]
 
 

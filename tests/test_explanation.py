@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from movierec_engine.explanation import sentence
+from movierec_engine.explanation import reasons_to_show, sentence
 from movierec_engine.models.explanation import Explanation
 
 TITLES = {0: "Heat", 1: "Ronin", 2: "Harry & Sally", 3: "Se7en"}
@@ -38,6 +38,12 @@ def test_the_strongest_reasons_are_named_up_to_three(contributions: dict[int, fl
 )
 def test_only_likes_are_named(ratings: dict[int, float], expected: str) -> None:
     assert sentence(why({0: 0.5, 1: 0.4, 2: 0.1}), TITLES, ratings, 3.0) == expected
+
+
+def test_a_dislike_is_shown_only_where_it_lowers_the_score() -> None:
+    made = why({0: 0.5, 1: 0.4, 2: -0.1, 3: 0.0})
+    assert reasons_to_show(made, {0: 4.0, 1: 2.5, 2: 1.0, 3: 1.0}, 3.0) == [(0, 0.5), (3, 0.0), (2, -0.1)]
+    assert reasons_to_show(made, {1: 3.0}, 3.0) == [(0, 0.5), (1, 0.4), (3, 0.0), (2, -0.1)]
 
 
 def test_without_a_positive_reason_none_is_made_up() -> None:

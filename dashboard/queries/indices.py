@@ -110,7 +110,7 @@ class Reason:
     base: float
     exact: bool
     contributions: tuple[tuple[str, float], ...]
-    """Title of a movie of the history and what it adds, the largest first."""
+    """Title of a movie of the history and what it adds, the largest first; no dislike that raises the score."""
 
 
 @dataclass(frozen=True)
@@ -200,13 +200,13 @@ def why(
         made = found.index.explain_newcomer(taste_of(found, told), item)
     own = {place: rating for movie, rating in ratings.items() if (place := found.item(movie)) is not None}
     titles = dict(enumerate(found.titles))
-    parts = zip(made.items.tolist(), made.contributions.tolist(), strict=True)
+    least = found.index.facts.liked_from
     return Reason(
-        explanation.sentence(made, titles, own, found.index.facts.liked_from),
+        explanation.sentence(made, titles, own, least),
         made.score,
         made.base,
         made.exact,
-        tuple((found.titles[place], amount) for place, amount in parts),
+        tuple((found.titles[place], amount) for place, amount in explanation.reasons_to_show(made, own, least)),
     )
 
 

@@ -32,7 +32,7 @@ from movierec_engine.api.inference import InferenceService, about
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.releases import Found, LoadedIndex, found
 from movierec_engine.api.requests import BatchRequest, Personal, RecommendRequest
-from movierec_engine.explanation import sentence
+from movierec_engine.explanation import reasons_to_show, sentence
 from movierec_engine.feedback import UserState
 from movierec_engine.live_taste import LiveTaste
 from movierec_engine.models.explanation import Explanation
@@ -322,7 +322,7 @@ def _reason(
     movies: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """base, the contributions that are shown and `others` add up to the score, to six digits after the point."""
-    strongest = zip(explanation.items[:REASONS].tolist(), explanation.contributions[:REASONS].tolist(), strict=True)
+    strongest = reasons_to_show(explanation, ratings, liked_from)[:REASONS]
     shown = [
         {
             "movie_id": movies[item]["movie_id"],
@@ -332,7 +332,7 @@ def _reason(
         }
         for item, amount in strongest
     ]
-    others = round(float(explanation.contributions[REASONS:].sum()), 6)
+    others = round(float(explanation.contributions.sum()) - sum(amount for _, amount in strongest), 6)
     return {
         "sentence": sentence(explanation, titles, ratings, liked_from),
         "exact": explanation.exact,

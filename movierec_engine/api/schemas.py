@@ -70,8 +70,8 @@ _WHY = {
         contributions=_list(_CONTRIBUTION),
         others={**_NUMBER, "description": "What the movies of the history that are not shown add."},
     ),
-    "description": "With explain=true: the reasons, the strongest contributions first. "
-    "base, contributions and others add up to the score.",
+    "description": "With explain=true: the reasons, the strongest contributions first; a disliked movie "
+    "is among them only where it lowers the score. base, contributions and others add up to the score.",
 }
 _IN_LIST = {
     "why": _WHY,

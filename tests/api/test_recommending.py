@@ -115,14 +115,19 @@ def test_the_same_history_hated_gives_another_list_than_liked(client: FlaskClien
     assert (hated["source"], movies(hated)) == ("popularity", [10, 20, 40])
 
 
-def test_a_disliked_movie_is_no_reason_though_it_has_a_term(client: FlaskClient, publish_line: PublishLine) -> None:
+def test_a_disliked_movie_is_no_reason_and_not_shown_where_it_raises_the_score(
+    client: FlaskClient, publish_line: PublishLine
+) -> None:
     """Disliking 10, which early items are like, speaks for the later ones."""
     publish_line(liked_from=2.75)
     body = client.get(f"/api/recommend?history=30:5,{LAST}:5,10:1&explain=true").json
     assert movies(body) == [40, 20]
     why = body["recommendations"][0]["why"]
     assert why["sentence"] == 'because you liked Movie & "2" <b> and Movie & "4" <b>'
-    assert next(one for one in why["contributions"] if one["movie_id"] == 10)["contribution"] > 0
+    assert {one["movie_id"] for one in why["contributions"]} == {30, LAST}
+    assert why["others"] > 0, "what the dislike adds is in the sum"
+    shown = sum(one["contribution"] for one in why["contributions"])
+    assert why["base"] + shown + why["others"] == pytest.approx(body["recommendations"][0]["score"], abs=1e-6)
 
 
 def test_live_feedback_masks_at_once_and_a_click_does_not(client: FlaskClient, publish: Publish) -> None:
