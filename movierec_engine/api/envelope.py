@@ -14,8 +14,8 @@ from movierec_engine.api.metrics import Metrics
 REQUEST_ID = "movierec.request_id"
 ENDPOINT = "movierec.endpoint"
 ANSWERED = "movierec.answered"
-"""Keys of the WSGI environment: the request's id, the rule that answers it, and the model and source of its
-list, which the application sets."""
+"""Keys of the WSGI environment: the request's id, the rule that answers it, and the model of its lists with the source
+of each, which the application sets."""
 
 CORS_METHODS = ("GET", "POST", "PUT", "DELETE")
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -69,8 +69,8 @@ class Envelope:
                 environ.get(ENDPOINT, "unmatched"), environ["REQUEST_METHOD"], number, seconds
             )
             if ANSWERED in environ:
-                model, source = environ[ANSWERED]
-                self._metrics.observe_list(model, source, seconds)
+                model, sources = environ[ANSWERED]
+                self._metrics.observe_lists(model, sources, seconds)
             if self._log is not None:
                 self._log(environ, number, seconds)
             return start_response(status, headers, *error)

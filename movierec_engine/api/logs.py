@@ -45,7 +45,7 @@ def access_log(log_format: str) -> Callable[[dict[str, Any], int, float], None]:
     """
 
     def write(environ: dict[str, Any], status: int, seconds: float) -> None:
-        model, source = environ.get(ANSWERED, (None, None))
+        model, sources = environ.get(ANSWERED, (None, ()))
         line = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "level": "info",
@@ -57,14 +57,14 @@ def access_log(log_format: str) -> Callable[[dict[str, Any], int, float], None]:
             "status": status,
             "ms": round(seconds * 1e3, 2),
             "model": model,
-            "source": source,
+            "source": "+".join(dict.fromkeys(sources)) or None,
         }
         if log_format == "json":
             content = orjson.dumps(line)
         else:
             content = (
                 f"{line['time']} {line['method']} {line['path']!r} {status} {line['ms']} ms "
-                f"{line['client']} {model or '-'} {source or '-'} {line['request_id']}"
+                f"{line['client']} {model or '-'} {line['source'] or '-'} {line['request_id']}"
             ).encode("ascii", "backslashreplace")
         os.write(STDERR, content + b"\n")
 

@@ -5,6 +5,7 @@ before it starts them; a process alone keeps them in memory. What a worker that 
 """
 
 import os
+from collections.abc import Sequence
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
@@ -60,7 +61,7 @@ class Metrics:
         )
         self._list_seconds = Histogram(
             "movierec_list_seconds",
-            "Time from a request's reading to its list for one person, by model and source.",
+            "Time from a request's reading to its list, by model and source; of a batch an equal part for each list.",
             ("model", "source"),
             buckets=SECONDS,
             registry=own,
@@ -89,12 +90,13 @@ class Metrics:
         known[0].inc()
         known[1].observe(seconds)
 
-    def observe_list(self, model: str, source: str, seconds: float) -> None:
-        """Count a list that was answered, and its time."""
-        known = self._of_lists.get((model, source))
-        if known is None:
-            known = self._of_lists[model, source] = self._list_seconds.labels(model, source)
-        known.observe(seconds)
+    def observe_lists(self, model: str, sources: Sequence[str], seconds: float) -> None:
+        """Count the lists of one answer, and its time in equal parts. sources: of each list."""
+        for source in sources:
+            known = self._of_lists.get((model, source))
+            if known is None:
+                known = self._of_lists[model, source] = self._list_seconds.labels(model, source)
+            known.observe(seconds / len(sources))
 
     def exposition(self) -> bytes:
         """The numbers of all processes together."""

@@ -260,6 +260,7 @@ class Releases:
         before = self._now
         served: dict[str | None, LoadedIndex] = {}
         if default := self._default(found):
+            default.shelf.warm()
             served[None] = default
         for model, one in before.served.items():
             if model is not None and model in found.newest:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,7 @@ from movierec_engine.api.errors import ApiError
 from movierec_engine.api.lineage import Lineage
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
+from movierec_engine.errors import MovierecError
 from movierec_engine.models.newcomers.base import ones
 from movierec_engine.new_movies import Content, Likeness, NewMovies
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
@@ -60,6 +62,12 @@ class Shelf:
             *(titles[movie_id] for movie_id in sorted(titles) if movie_id not in own),
         ]
         self._places = {movie["movie_id"]: place for place, movie in enumerate(self.movies)}
+
+    def warm(self) -> None:
+        """Make what requests would wait for, seconds in all: the search, the genres and the places of new movies."""
+        _ = self.titles, self._genres
+        with suppress(MovierecError):  # whoever asks for new movies is told
+            _ = self.places_of_new
 
     def place(self, movie_id: int) -> int | None:
         return self._places.get(movie_id)

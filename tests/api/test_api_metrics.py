@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from flask.testing import FlaskClient
 
 from movierec_engine.api.metrics import COUNTERS, GAUGES, Metrics
@@ -96,3 +97,13 @@ def test_the_server_counts_by_endpoint_and_never_by_a_clients_path(client: Flask
     found = values(client.get("/metrics").text)
     assert (found[served], found[served.replace(version, second)], found["movierec_swaps_total"]) == (0, 1, 2)
     assert all(f"# TYPE {name} " in client.get("/metrics").text for name in (*COUNTERS, *GAUGES))
+
+
+def test_a_batchs_lists_are_counted_by_source_and_its_time_once(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    client.post("/api/batch-recommend", json={"user_ids": [1, 7, 999, 998]})
+    found = values(client.get("/metrics").text)
+    assert found['movierec_list_seconds_count{model="ease",source="personal"}'] == 2
+    assert found['movierec_list_seconds_count{model="ease",source="popularity"}'] == 2
+    seconds = sum(value for name, value in found.items() if name.startswith("movierec_list_seconds_sum"))
+    assert seconds == pytest.approx(found['movierec_request_seconds_sum{endpoint="/api/batch-recommend"}'])

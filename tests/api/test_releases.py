@@ -121,6 +121,17 @@ def test_every_model_that_is_asked_for_answers_however_few_stay_in_memory(
     assert "slim" in loaded, "the default one stays"
 
 
+def test_what_the_first_requests_would_wait_for_is_made_before_a_version_answers(
+    store: ArtifactStore, publish: Publish
+) -> None:
+    publish()
+    releases = Releases(store)
+    made: set[str] = set()
+    releases._on_change = lambda before, now: made.update(vars(now.served[None].shelf))
+    releases.refresh()
+    assert {"new", "titles", "_genres"} <= made
+
+
 def test_an_index_that_a_request_still_uses_is_not_loaded_again(store: ArtifactStore, publish: Publish) -> None:
     for model in ("als", "bpr", "ease"):
         publish(model)
