@@ -1,7 +1,9 @@
 """A held-out part with the mask that it is ranked under."""
 
 from dataclasses import dataclass
+from typing import Self
 
+import numpy as np
 from scipy import sparse
 
 from movierec_engine.data.catalogue import Catalogue
@@ -26,6 +28,12 @@ class HeldOut:
     catalogue: Catalogue
     candidates: sparse.csr_matrix | None = None
     protocol: str = "full"
+
+    @classmethod
+    def nothing(cls, train: Interactions) -> Self:
+        """An empty part beside train interactions: nothing is measured on it and nothing stops by it."""
+        catalogue = Catalogue.of(train)
+        return cls(train.select(np.zeros(len(train), dtype=np.bool_)), catalogue.train, "train", catalogue)
 
     def __len__(self) -> int:
         return len(self.interactions)

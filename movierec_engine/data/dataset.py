@@ -1,0 +1,151 @@
+"""What a model is fitted to: interactions of users with items, and a held-out part where there is one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from movierec_engine.data.config import DataConfig
+from movierec_engine.data.graph import InteractionGraph, build_graph
+from movierec_engine.data.heldout import HeldOut
+from movierec_engine.data.id_map import IdMap, as_ids
+from movierec_engine.data.interactions import Interactions, k_core
+from movierec_engine.data.ratings import Ratings
+from movierec_engine.data.split import split
+from movierec_engine.errors import DataError, EmptyDataError
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Train interactions, and the validation part by which training stops and an ensemble weighs its members.
+
+    train: what the model learns from.
+    held_out: `validation`, or None where nothing is held out.
+    make_graph: gives the graph of `train`; called once, by models that propagate over it.
+    """
+
+    train: Interactions
+    held_out: HeldOut | None = None
+    make_graph: Callable[[], InteractionGraph] | None = None
+
+    @cached_property
+    def validation(self) -> HeldOut:
+        """The held-out part; an empty one where nothing is held out."""
+        return HeldOut.nothing(self.train) if self.held_out is None else self.held_out
+
+    @cached_property
+    def graph(self) -> InteractionGraph:
+        """The symmetric normalised graph of `train`."""
+        return self.make_graph() if self.make_graph else build_graph(self.train)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        user: str = "user_id",
+        item: str = "movie_id",
+        rating: str = "rating",
+        timestamp: str = "timestamp",
+        rating_threshold: float = 0.0,
+        min_user_interactions: int = 1,
+        min_item_interactions: int = 1,
+    ) -> Self:
+        """The interactions of a frame: pandas, polars, Arrow, or a mapping of column names to columns.
+
+        user, item: the columns with ids, whole numbers or texts.
+        rating: a column of numbers; without it every row is a like of equal strength.
+        timestamp: a column of seconds or of dates and times; without it rows are as old as each other.
+        rating_threshold, min_user_interactions, min_item_interactions: ratings below the threshold are left out, then
+            users and items with fewer interactions than that (k-core).
+
+        Of several rows of the same user and item the newest counts, of equally new ones the last.
+
+            >>> data = Dataset.from_frame({"user_id": ["ann", "ann", "bob"], "movie_id": [7, 3, 7]})
+            >>> data.train.n_users, data.train.n_items, len(data.train)
+            (2, 2, 3)
+
+        Raises DataError for a column that is not there, missing values, and ids that are neither whole numbers nor
+        texts; EmptyDataError when nothing is left.
+        """
+        table = pa.table(dict(frame)) if isinstance(frame, Mapping) else pa.table(frame)
+        users, items = (_ids(table, name, role) for name, role in ((user, "user"), (item, "item")))
+        ratings = _numbers(table, rating, "rating", default=1).astype(np.float32)
+        times = _numbers(table, timestamp, "timestamp", default=0).astype(np.int64)
+        if not len(users):
+            raise EmptyDataError("the frame has no rows, so there is nothing to learn from")
+        user_map, item_map = IdMap.of(users), IdMap.of(items)
+        user_index, item_index = user_map.index(users), item_map.index(items)
+        order = np.lexsort((times, item_index, user_index))
+        pair = user_index[order] * len(item_map) + item_index[order]
+        order = order[np.append(pair[1:] != pair[:-1], True)]
+        interactions = Interactions(
+            user=user_index[order].astype(np.int32),
+            item=item_index[order].astype(np.int32),
+            rating=ratings[order],
+            timestamp=times[order],
+            users=user_map,
+            items=item_map,
+        )
+        liked = interactions.select(interactions.rating >= rating_threshold) if rating_threshold else interactions
+        if not len(liked):
+            raise EmptyDataError(f"no rating reaches rating_threshold={rating_threshold}; lower it")
+        return cls(k_core(liked, min_user_interactions, min_item_interactions))
+
+    def split(
+        self, validation: float = 0.1, test: float = 0.1, strategy: str = "random", seed: int = 42
+    ) -> tuple[Self, HeldOut]:
+        """The same data with shares of it held out, and the test part, to be ranked among what is not known of a user.
+
+        strategy: of `data.split`: `random` shares of each user, `global_time`, `leave_one_out` or `user_time`.
+
+            train, test = data.split()
+            Evaluator().evaluate(EASE().fit(train), test).metrics["ndcg@10"]
+
+        Raises EmptyDataError when train or test would be empty.
+        """
+        share = round(1 - validation - test, 12)
+        config = DataConfig("dataset", split=strategy, train_ratio=share, val_ratio=validation, split_seed=seed)
+        parts = split(self.train, config, Ratings(self.train.to_table()))
+        return type(self)(parts.train, parts.validation_heldout()), parts.test_heldout()
+
+
+def _column(table: pa.Table, name: str, role: str) -> pa.ChunkedArray:
+    if name not in table.column_names:
+        raise DataError(
+            f"the frame has no column {name!r} for the {role}; it has {', '.join(table.column_names) or 'none'}, so "
+            f"name yours: Dataset.from_frame(frame, {role}=...)"
+        )
+    column = table[name]
+    if column.null_count:
+        row = pc.index(pc.is_null(column), True).as_py()
+        raise DataError(f"column {name!r} has no value in row {row} (from 0); fill it or leave the row out")
+    return column
+
+
+def _ids(table: pa.Table, name: str, role: str) -> NDArray[Any]:
+    try:
+        return as_ids(_column(table, name, role))
+    except DataError as error:
+        raise DataError(f"column {name!r}: {error}") from error
+
+
+def _numbers(table: pa.Table, name: str, role: str, default: float) -> NDArray[Any]:
+    """A column of numbers, or of times as seconds since 1970; the default in every row where no column is of that name.
+
+    A column whose name was given has to be there.
+    """
+    if name == role and name not in table.column_names:
+        return np.full(len(table), default)
+    column = _column(table, name, role)
+    if pa.types.is_temporal(column.type):
+        column = pc.cast(pc.cast(column, pa.timestamp("s"), safe=False), pa.int64())
+    values = column.to_numpy()
+    if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+        raise DataError(f"column {name!r} for the {role} must hold finite numbers, and is {column.type}")
+    return np.asarray(values)

@@ -1,0 +1,106 @@
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from movierec_engine.data.dataset import Dataset
+from movierec_engine.errors import DataError, EmptyDataError
+
+COLUMNS = {
+    "user_id": ["eve", "ann", "ann", "bob"],
+    "movie_id": [9, 7, 3, 7],
+    "rating": [4.0, 5.0, 1.0, 3.0],
+    "timestamp": [10, 20, 30, 40],
+}
+
+
+class Capsule:
+    """A frame that can do nothing but hand itself over to Arrow, as those of polars do."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+def rows(data: Dataset) -> list[tuple[Any, ...]]:
+    return [tuple(row.values()) for row in data.train.to_table().to_pylist()]
+
+
+@pytest.mark.parametrize("made", [dict, pa.table, pd.DataFrame, lambda columns: Capsule(pa.table(columns))])
+def test_every_kind_of_frame_gives_the_same_interactions(made: Any) -> None:
+    data = Dataset.from_frame(made(COLUMNS))
+    assert rows(data) == [("ann", 3, 1.0, 30), ("ann", 7, 5.0, 20), ("bob", 7, 3.0, 40), ("eve", 9, 4.0, 10)]
+    assert len(data.validation) == 0
+
+
+def test_columns_are_mapped_by_name_and_others_left_alone() -> None:
+    frame = pd.DataFrame({"customer": [1, 2], "sku": ["b", "a"], "stars": [2, 5], "colour": ["red", "blue"]})
+    data = Dataset.from_frame(frame, user="customer", item="sku", rating="stars")
+    assert rows(data) == [(1, "b", 2.0, 0), (2, "a", 5.0, 0)]
+
+
+def test_without_ratings_and_times_every_row_is_a_like() -> None:
+    assert rows(Dataset.from_frame({"user_id": [1], "movie_id": [2]})) == [(1, 2, 1.0, 0)]
+
+
+def test_of_several_ratings_of_a_movie_the_newest_counts_and_of_equally_new_ones_the_last() -> None:
+    frame = {"user_id": [1] * 5, "movie_id": [2, 2, 2, 3, 3], "rating": [1, 2, 3, 4, 5], "timestamp": [5, 9, 7, 6, 6]}
+    assert rows(Dataset.from_frame(frame)) == [(1, 2, 2.0, 9), (1, 3, 5.0, 6)]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_dates_become_seconds(unit: str) -> None:
+    times = pa.array(np.array(["2001-09-09T01:46:40"], dtype=f"datetime64[{unit}]"))
+    data = Dataset.from_frame(pa.table({"user_id": [1], "movie_id": [2], "timestamp": times}))
+    assert data.train.timestamp.tolist() == [1_000_000_000]
+
+
+def test_low_ratings_go_first_and_then_users_and_items_with_too_few() -> None:
+    frame = {"user_id": [1, 1, 2, 2, 3, 3], "movie_id": [7, 8, 7, 8, 8, 9], "rating": [5, 5, 5, 5, 5, 1]}
+    data = Dataset.from_frame(frame, rating_threshold=2, min_user_interactions=2, min_item_interactions=2)
+    assert [row[:2] for row in rows(data)] == [(1, 7), (1, 8), (2, 7), (2, 8)]
+    with pytest.raises(EmptyDataError, match="no rating reaches rating_threshold=6"):
+        Dataset.from_frame(frame, rating_threshold=6)
+
+
+@pytest.mark.parametrize(
+    ("change", "named", "said"),
+    [
+        (
+            {"movie_id": None},
+            {},
+            r"no column 'movie_id' for the item; it has user_id, .*\(frame, item=\.\.\.\)",
+        ),
+        ({}, {"rating": "stars"}, "no column 'stars' for the rating"),
+        ({"user_id": ["a", None, "b", "c"]}, {}, r"column 'user_id' has no value in row 1"),
+        ({"user_id": [0.5, 1, 2, 3]}, {}, "column 'user_id': ids must be whole numbers"),
+        ({"rating": ["good"] * 4}, {}, "column 'rating' for the rating must hold finite numbers, and is string"),
+        ({"rating": [1.0, float("nan"), 2.0, 3.0]}, {}, "finite numbers"),
+        ({"timestamp": ["2001"] * 4}, {}, "column 'timestamp' for the timestamp must hold finite numbers"),
+    ],
+)
+def test_a_frame_that_cannot_be_used_is_refused_in_one_sentence(
+    change: dict[str, Any], named: dict[str, str], said: str
+) -> None:
+    columns = {name: values for name, values in (COLUMNS | change).items() if values is not None}
+    with pytest.raises(DataError, match=said):
+        Dataset.from_frame(pa.table(columns), **named)
+
+
+def test_an_empty_frame_is_refused() -> None:
+    with pytest.raises(EmptyDataError, match="no rows"):
+        Dataset.from_frame({"user_id": pa.array([], pa.int64()), "movie_id": pa.array([], pa.int64())})
+
+
+def test_a_split_holds_out_shares_of_each_user_and_masks_what_is_known() -> None:
+    pairs = [(user, item) for user in range(5) for item in range(10)]
+    whole = Dataset.from_frame({"user_id": [f"u{u}" for u, _ in pairs], "movie_id": [i for _, i in pairs]})
+    data, test = whole.split(validation=0.2, test=0.1)
+    parts = data.train, data.validation.interactions, test.interactions
+    assert [np.bincount(part.user).tolist() for part in parts] == [[7] * 5, [2] * 5, [1] * 5]
+    assert (sum(part.matrix() for part in parts) != whole.train.matrix()).nnz == 0
+    assert (test.seen != data.train.matrix() + data.validation.interactions.matrix()).nnz == 0
