@@ -9,31 +9,25 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from movierec_engine.api.access import ApiKeys, RateLimit
-from movierec_engine.api.assets import register_assets
+from movierec_engine.api.access import ApiKeys, RateLimit, keys_of_environment
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.endpoints import register
-from movierec_engine.api.envelope import ENDPOINT, Envelope
 from movierec_engine.api.errors import register_error_answers
-from movierec_engine.api.experiment import Trial
-from movierec_engine.api.inference import InferenceService, about
-from movierec_engine.api.keys import keys_of_environment
+from movierec_engine.api.index_reloader import IndexReloader, ServingState
+from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.logs import access_log
 from movierec_engine.api.metrics import Metrics
-from movierec_engine.api.movies import MovieService
+from movierec_engine.api.middleware import ENDPOINT, Envelope, behind_proxies
+from movierec_engine.api.model_service import ModelService, about
+from movierec_engine.api.movie_service import MovieService
 from movierec_engine.api.openapi import describe
-from movierec_engine.api.people import People
-from movierec_engine.api.proxies import behind_proxies
-from movierec_engine.api.reading import MAX_BODY_BYTES
-from movierec_engine.api.recommending import Recommending
-from movierec_engine.api.releases import Releases, Snapshot
-from movierec_engine.api.routes.models import models
-from movierec_engine.api.routes.movies import movies
-from movierec_engine.api.routes.operations import operations
-from movierec_engine.api.routes.pages import pages
-from movierec_engine.api.routes.people import people
-from movierec_engine.api.routes.recommendations import recommendations
+from movierec_engine.api.pages import pages
+from movierec_engine.api.people_service import PeopleService
+from movierec_engine.api.recommendation_service import RecommendationService
+from movierec_engine.api.request_parsing import MAX_BODY_BYTES
+from movierec_engine.api.routes import models, movies, operations, people, recommendations
+from movierec_engine.api.static_files import register_static_files
 from movierec_engine.api.workers import Workers
 from movierec_engine.data.ratings import Movies
 from movierec_engine.store import ArtifactStore
@@ -56,7 +50,7 @@ def create_app(
     metrics = Metrics()
     metrics.show("movierec_workers", 1)
     store = ArtifactStore(store_root)
-    releases = Releases(
+    reloader = IndexReloader(
         store,
         device,
         titles,
@@ -74,16 +68,16 @@ def create_app(
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
     workers = Workers.of_environment(limits.worker_count)
-    service = InferenceService(releases, store, workers)
+    service = ModelService(reloader, store, workers)
     live = LiveFeedback(store, metrics)
-    trial = Trial(limits.experiment, releases, live)
-    recommending, catalogue = Recommending(service, live, trial, limits), MovieService(service)
+    experiment = LiveExperiment(limits.experiment, reloader, live)
+    recommending, catalogue = RecommendationService(service, live, experiment, limits), MovieService(service)
     overview: dict[str, Any] = {}
     topics = [
         recommendations(recommending),
         movies(catalogue),
-        people(People(service, live)),
-        models(service, trial),
+        people(PeopleService(service, live)),
+        models(service, experiment),
     ]
     topics.append(operations(service, live, metrics, cache(lambda: describe(endpoints, limits))))
     topics.append(pages(service, recommending, catalogue, overview))
@@ -101,19 +95,19 @@ def create_app(
     unlimited = frozenset(["static", *(one.name for one in endpoints if not one.limited)])
     _register_beginning(app, RateLimit(limits.rate_limit, limits.rate_burst), unlimited)
     register_error_answers(app)
-    register_assets(app)
+    register_static_files(app)
     register(app, endpoints, limits, keys)
     log = access_log(limits.log_format) if watch and limits.access_log else None
     enveloped = Envelope(app.wsgi_app, metrics, limits.cors_origins, log)
     app.wsgi_app = behind_proxies(enveloped, limits.trusted_proxies, limits.prefix)  # type: ignore[method-assign, assignment]
     app.extensions["movierec"] = {
-        "endpoints": endpoints, "releases": releases, "metrics": metrics, "live": live, "workers": workers
+        "endpoints": endpoints, "reloader": reloader, "metrics": metrics, "live": live, "workers": workers
     }  # fmt: skip
     weakref.finalize(app, live.close)
     if watch:
-        releases.expect_watcher()
+        reloader.expect_watcher()
         workers.say(service.health())  # that it is loading, before it takes its first request
-        _watch(app, releases, limits.follow_seconds, lambda: workers.say(service.health()))
+        _watch(app, reloader, limits.follow_seconds, lambda: workers.say(service.health()))
     return app
 
 
@@ -141,7 +135,7 @@ def _options(app: Flask) -> Response | None:
     return response
 
 
-def _show_change(metrics: Metrics, before: Snapshot, now: Snapshot) -> None:
+def _show_change(metrics: Metrics, before: ServingState, now: ServingState) -> None:
     """Count a swap, and show what is in memory."""
     metrics.show("movierec_loaded_models", len({one.artifact.reference for one in now.served.values()}))
     metrics.show("movierec_refused_versions", len(now.refused))
@@ -154,7 +148,7 @@ def _show_change(metrics: Metrics, before: Snapshot, now: Snapshot) -> None:
             metrics.count("movierec_swaps_total")
 
 
-def _watch(app: Flask, releases: Releases, seconds: float, after: Callable[[], None]) -> None:
+def _watch(app: Flask, reloader: IndexReloader, seconds: float, after: Callable[[], None]) -> None:
     stop = threading.Event()
     weakref.finalize(app, stop.set)
-    threading.Thread(target=releases.watch, args=(seconds, stop, after), name="releases", daemon=True).start()
+    threading.Thread(target=reloader.watch, args=(seconds, stop, after), name="index-reloader", daemon=True).start()

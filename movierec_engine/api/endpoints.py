@@ -7,12 +7,11 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from movierec_engine.api.access import ApiKeys
+from movierec_engine.api.access import OPEN, READ, ApiKeys
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.keys import OPEN, READ
 from movierec_engine.api.parameters import parameters_of
-from movierec_engine.api.reading import read
 from movierec_engine.api.rendering import json_response
+from movierec_engine.api.request_parsing import read
 
 JSON = "application/json"
 Answer = Mapping[str, Any] | Response

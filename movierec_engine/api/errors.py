@@ -5,7 +5,7 @@ from http import HTTPStatus
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from movierec_engine.api.envelope import REQUEST_ID
+from movierec_engine.api.middleware import REQUEST_ID
 from movierec_engine.api.rendering import json_response, page, wants_page
 from movierec_engine.errors import StoreError
 from movierec_engine.feedback import FeedbackError, LogBusy

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from flask import has_request_context, request
 
-from movierec_engine.api.envelope import ANSWERED, REQUEST_ID
+from movierec_engine.api.middleware import ANSWERED, REQUEST_ID
 
 STDERR = 2
 

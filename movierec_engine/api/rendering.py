@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from flask import Response, render_template, request
 
-from movierec_engine.api.envelope import ANSWERED, REQUEST_ID
+from movierec_engine.api.middleware import ANSWERED, REQUEST_ID
 
 
 def json_response(body: Mapping[str, Any], status: int = 200) -> Response:

@@ -3,6 +3,7 @@
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, get_args
 
+from movierec_engine.api.catalogue import Filters
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.parameters import (
@@ -21,7 +22,6 @@ from movierec_engine.api.parameters import (
     parameter,
     unprocessable,
 )
-from movierec_engine.api.shelf import Narrowing
 from movierec_engine.feedback.events import EARLIEST, Kind
 from movierec_engine.taste_dials import DIVERSITY_OVER, TasteDials
 
@@ -64,7 +64,7 @@ class NoParameters:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Narrowed:
+class FilteredRequest:
     """Of a list that can be narrowed; it has top_k movies wherever that many are left."""
 
     top_k: int = _top_k()
@@ -86,13 +86,13 @@ class Narrowed:
     year_to: int | None = parameter(_YEARS, "The latest year; a movie without a known year is left out.", default=None)
 
     @property
-    def narrowed(self) -> bool:
+    def filtered(self) -> bool:
         """Whether genres or years are asked for."""
         return bool(self.genres or self.genres_not) or self.year_from is not None or self.year_to is not None
 
     @property
-    def narrowing(self) -> Narrowing:
-        return Narrowing(self.genres, self.genres_not, self.year_from, self.year_to)
+    def filters(self) -> Filters:
+        return Filters(self.genres, self.genres_not, self.year_from, self.year_to)
 
     def check(self, limits: ServingConfig) -> None:
         if self.year_from is not None and self.year_to is not None and self.year_from > self.year_to:
@@ -100,7 +100,7 @@ class Narrowed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Personal(Narrowed):
+class PersonalRequest(FilteredRequest):
     """Of lists for people, who can turn dials and ask for movies that no model knows."""
 
     diversity: float = _dial("away from movies that are like one in the list.")
@@ -125,13 +125,13 @@ class Personal(Narrowed):
     def plain(self) -> bool:
         """Whether the list is the model's own."""
         return not (
-            self.exclude or self.narrowed or self.diversity or self.novelty
+            self.exclude or self.filtered or self.diversity or self.novelty
             or self.decade_balance or self.genre_balance or self.new_movies
         )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecommendRequest(Personal):
+class RecommendRequest(PersonalRequest):
     user_id: int | None = parameter(Identifier(), "The user's public id; or give a history.", default=None, example=1)
     history: tuple[tuple[int, float | None], ...] | None = parameter(
         ListOf(RatedMovie(), lambda limits: limits.max_history, least=0),
@@ -153,7 +153,7 @@ class RecommendRequest(Personal):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchRequest(Personal):
+class BatchRequest(PersonalRequest):
     user_ids: tuple[int, ...] = parameter(
         ListOf(Identifier(), lambda limits: limits.max_batch), "The users' public ids.", example=[1, 7]
     )
@@ -170,7 +170,7 @@ class BatchRequest(Personal):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimilarRequest(Narrowed):
+class SimilarRequest(FilteredRequest):
     item_id: int = _movie_id()
 
 

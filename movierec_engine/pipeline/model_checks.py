@@ -26,7 +26,7 @@ from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import SERVING, Artifact, ArtifactStore
 
 if TYPE_CHECKING:
-    from movierec_engine.api.releases import LoadedIndex
+    from movierec_engine.api.loaded_index import LoadedIndex
 
 PARITY_USERS = 1000
 """Users whose lists are asked of the API's code, to be compared with the evaluated ones."""
@@ -157,8 +157,9 @@ def nothing_rated_is_served(store: ArtifactStore, faiss_index: Artifact) -> Find
     Everybody in the raw ratings is asked for, be they in training or not, or 10,000 people at random of more; and for
     all of them the index must know every rating.
     """
-    from movierec_engine.api.recommending import best_for, of_user
-    from movierec_engine.api.releases import SHORT_LIST
+    from movierec_engine.api.loaded_index import SHORT_LIST
+    from movierec_engine.api.person import of_user
+    from movierec_engine.api.recommendation_service import best_for
     from movierec_engine.api.requests import RecommendRequest
 
     splits = store.resolve(store.resolve(faiss_index.parents["trained_model"]).parents["splits"])
@@ -231,12 +232,12 @@ def answered_lists(
 
 def _served(store: ArtifactStore, faiss_index: Artifact) -> "LoadedIndex":
     """An index as the API loads it, be it promoted, the newest, or neither; StoreError when the API refuses it."""
-    from movierec_engine.api.releases import Releases
+    from movierec_engine.api.index_reloader import IndexReloader
 
-    releases = Releases(_Promoted(store, faiss_index), data_set=faiss_index.slot.data_set, remembered=MASKED_USERS)
+    releases = IndexReloader(_Promoted(store, faiss_index), data_set=faiss_index.slot.data_set, remembered=MASKED_USERS)
     served = releases.current()
     if served is None:
-        raise StoreError(f"the API refuses {faiss_index.reference}: {', '.join(releases.snapshot().refused.values())}")
+        raise StoreError(f"the API refuses {faiss_index.reference}: {', '.join(releases.state().refused.values())}")
     return served
 
 

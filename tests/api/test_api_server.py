@@ -182,7 +182,8 @@ def test_an_answer_that_takes_too_long_is_a_503_with_a_sentence(store: ArtifactS
     port = free_port()
     program = (
         "import sys, time; from pathlib import Path; import movierec_engine.api.server as server; "
-        "from movierec_engine.api.config import ServingConfig; from movierec_engine.api.movies import MovieService; "
+        "from movierec_engine.api.config import ServingConfig; "
+        "from movierec_engine.api.movie_service import MovieService; "
         "quick = MovieService.movie; "
         "MovieService.movie = lambda self, movie_id: (time.sleep(movie_id / 10), quick(self, movie_id))[1]; "
         f"server.serve(Path({str(store.root)!r}), ServingConfig(port={port}, workers=1, answer_seconds=1))"

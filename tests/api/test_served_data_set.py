@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.releases import Releases
+from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.cli import cli
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from worlds import small_index
@@ -33,13 +33,13 @@ def test_the_chosen_data_set_alone_answers(store: ArtifactStore) -> None:
 
 
 def test_the_only_data_set_is_served_and_stays_when_another_comes(store: ArtifactStore) -> None:
-    releases = Releases(store)
-    assert releases.current() is None
+    reloader = IndexReloader(store)
+    assert reloader.current() is None
     shop = publish(store, "shop")
-    assert releases.current().artifact == shop  # type: ignore[union-attr]
+    assert reloader.current().artifact == shop  # type: ignore[union-attr]
     publish(store, "books")
     newer = publish(store, "shop")
-    assert releases.current().artifact == newer  # type: ignore[union-attr]
+    assert reloader.current().artifact == newer  # type: ignore[union-attr]
 
 
 def test_of_several_data_sets_none_is_guessed(store: ArtifactStore, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 
 from movierec_assets.sensors import sentence_of
-from movierec_engine.api.releases import Releases
+from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.demo import dagster_home, stop
 from movierec_engine.store import SERVING, ArtifactStore, Slot
 
@@ -161,7 +161,7 @@ def test_a_new_user_materializes_breaks_mends_promotes_rolls_back_and_backfills(
     assert "rating 7.5 is outside" in dagster.sentences()
     assert store.pointed(SERVING, "camps") == first
     assert store.latest(Slot("trained_model", "camps", "ease", "cpu")) is None
-    answering = Releases(store).current()
+    answering = IndexReloader(store).current()
     assert answering is not None and answering.artifact == first, "the API goes on"
 
     replaced(ratings, sound)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from release_world import GOOD, METRIC, NEW, NOISE, World
 
-from movierec_engine.api.releases import Releases
+from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.pipeline import decisions, manual_release
 from movierec_engine.pipeline.decisions import KEPT, PROMOTED, REFUSED, UNCHANGED
@@ -146,7 +146,7 @@ def test_with_nothing_to_compare_with_on_new_data_the_champion_stays(ease_served
 
 
 def test_a_damaged_index_is_refused_and_the_api_goes_on_with_the_old_one(ease_served: World) -> None:
-    releases = Releases(ease_served.store)
+    releases = IndexReloader(ease_served.store)
     better = ease_served.train("gmf", GOOD + 0.1)
     index = ease_served.store.require(Slot("faiss_index", "camps", "gmf", "cpu"))
     (index.folder / "index.faiss").write_bytes(b"half")
@@ -378,7 +378,7 @@ def test_the_pointer_names_the_decision_and_is_read_by_the_api(ease_served: Worl
     assert {"reference", "since", "evidence"} == set(pointer)
     decision = ease_served.store.resolve(pointer["evidence"]["decision"])
     assert decision.facts["served"] == pointer["reference"]
-    served = Releases(ease_served.store).current()
+    served = IndexReloader(ease_served.store).current()
     assert served is not None and served.artifact.reference == pointer["reference"]
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movierec_engine import pipeline
-from movierec_engine.api.releases import Releases
+from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.champion import ReleaseConfig
 from movierec_engine.config import Settings, load_settings
 from movierec_engine.data.interactions import Interactions
@@ -189,7 +189,7 @@ def test_the_gate_serves_the_refitted_version_and_names_both(shop: Shop) -> None
     pointer = shop.store.pointer(SERVING, "camps")
     assert pointer is not None
     assert pointer["evidence"]["refitted_model"] == shop.served.parents["refitted_model"]
-    answering = Releases(shop.store).current("ease")
+    answering = IndexReloader(shop.store).current("ease")
     assert answering is not None and answering.artifact == shop.served, "by its name, too"
     assert shop.challenge().verdict == UNCHANGED
     made = len(decisions.decisions(shop.store, "camps"))
@@ -342,7 +342,7 @@ def test_a_kill_at_any_moment_leaves_the_old_release_and_what_was_made_is_used_a
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
     assert subprocess.run(program, env=environment, check=False).returncode == -signal.SIGKILL
     assert shop.store.pointer_file(SERVING, "camps").read_bytes() == pointer
-    served = Releases(shop.store).current()
+    served = IndexReloader(shop.store).current()
     assert served is not None and served.artifact == before
     slot = shop.model("ease").slot.beside("refitted_model")
     made = shop.store.versions(slot)

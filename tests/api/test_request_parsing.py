@@ -24,7 +24,7 @@ from movierec_engine.api.parameters import (
     idempotency_key,
     parameter,
 )
-from movierec_engine.api.reading import read
+from movierec_engine.api.request_parsing import read
 
 LIMITS = ServingConfig()
 KINDS: list[Kind[Any]] = [

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from movierec_engine.api.errors import ApiError, error_body
-from movierec_engine.api.releases import LoadedIndex, Releases, Snapshot
+from movierec_engine.api.index_reloader import IndexReloader, ServingState
+from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.workers import Workers
 from movierec_engine.store import REFITTED, Artifact, ArtifactStore, measured_version
 
@@ -16,11 +17,11 @@ DRAINING = "this server is about to end; ask another one"
 STANDS_IN = "what should answer cannot be read at the moment and is tried again; another version stands in for it"
 
 
-class InferenceService:
-    """The versions that `releases` follows; every other service asks it for the one to answer from."""
+class ModelService:
+    """The versions that `reloader` follows; every other service asks it for the one to answer from."""
 
-    def __init__(self, releases: Releases, store: ArtifactStore, workers: Workers) -> None:
-        self._releases, self.store, self._workers = releases, store, workers
+    def __init__(self, reloader: IndexReloader, store: ArtifactStore, workers: Workers) -> None:
+        self._reloader, self.store, self._workers = reloader, store, workers
         self._measured: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def served(self, model: str | None = None) -> LoadedIndex:
@@ -28,10 +29,10 @@ class InferenceService:
 
         Raises ApiError 404 for a model that has none, and 503 while there is nothing to answer from.
         """
-        served = self._releases.current(model)
+        served = self._reloader.current(model)
         if served is not None:
             return served
-        now = self._releases.snapshot()
+        now = self._reloader.state()
         if model is not None and now.newest and model not in now.newest:
             known = ", ".join(sorted(now.newest))
             raise ApiError(404, f"there is no index of model {model!r}; there are {known}", "model")
@@ -43,11 +44,11 @@ class InferenceService:
 
     def names(self) -> list[str]:
         """The models that can answer, sorted."""
-        return sorted(self._releases.snapshot().newest)
+        return sorted(self._reloader.state().newest)
 
     def models(self) -> dict[str, Any]:
         """Each model's newest version with all its versions, newest first, and which version answers by default."""
-        now = self._releases.snapshot()
+        now = self._reloader.state()
         default = now.served.get(None)
 
         def described(artifact: Artifact) -> dict[str, Any]:
@@ -67,14 +68,14 @@ class InferenceService:
             }
 
         rows = [
-            {"model": model, **described(newest), "versions": [described(v) for v in self._releases.versions(model)]}
+            {"model": model, **described(newest), "versions": [described(v) for v in self._reloader.versions(model)]}
             for model, newest in sorted(now.newest.items())
         ]
         return {"models": rows, "default": None if default is None else about(default)}
 
     def health(self) -> dict[str, Any]:
         """Alive; what is served, and which versions in the store are refused and why."""
-        now = self._releases.snapshot()
+        now = self._reloader.state()
         default = now.served.get(None)
         status = self._status(now)
         return {
@@ -131,15 +132,15 @@ class InferenceService:
             )
         return known[1]
 
-    def _status(self, now: Snapshot) -> str:
+    def _status(self, now: ServingState) -> str:
         if None in now.served:
             return "ok"
-        if not self._releases.looked:
+        if not self._reloader.looked:
             return "loading"
         return "damaged" if now.refused else "empty"
 
     def _empty(self) -> str:
-        device = self._releases.device
+        device = self._reloader.device
         if device == "auto":
             return EMPTY
         return f"there is no index of a model trained on {device}; start the server without --device to serve any"

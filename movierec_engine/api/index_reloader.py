@@ -3,33 +3,27 @@
 import logging
 import threading
 import time
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-import numpy as np
-from numpy.typing import NDArray
-
+from movierec_engine.api.catalogue import MovieCatalogue
 from movierec_engine.api.lineage import Lineage
-from movierec_engine.api.release_history import earlier_releases
-from movierec_engine.api.shelf import Shelf
+from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import MovierecError, StoreError
-from movierec_engine.live_taste import LiveTaste
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
-from movierec_engine.retrieval.masks import Mask, no_mask, serving_mask
+from movierec_engine.retrieval.masks import no_mask, serving_mask
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, measured_index
 
 log = logging.getLogger(__name__)
 
 INDEX = "faiss_index"
-SHORT_LIST = 50
-"""Length of the lists that are remembered; what they do not reach to is computed."""
+_DECISION = "release_decision"
+_ROLLED_BACK = "rolled back"
 WARMING_SECONDS = 0.25
 """Spent on the lists of a version before it answers."""
 FIRST_LOOK_SECONDS = 20
@@ -38,102 +32,9 @@ RETRY_SECONDS = (1.0, 60.0)
 """How long after a version was refused it is tried again: at first, and at most, each wait twice the one before."""
 
 
-Found = tuple[list[int], list[float], str]
-"""Item indices and their scores, best first, and where they come from."""
-
-
-def found(items: NDArray[np.int64], scores: NDArray[np.float32], source: str) -> Found:
-    """Recommendations as plain numbers, the scores rounded to six digits after the point."""
-    return items.tolist(), [round(score, 6) for score in scores.tolist()], source
-
-
 @dataclass(frozen=True)
-class LoadedIndex:
-    """One index version in memory."""
-
-    artifact: Artifact
-    index: RetrievalIndex
-    shelf: Shelf
-    lineage: Lineage
-    mask: Mask
-    """What the list of each trained user leaves out: `serving_mask` in serving, unless `repeat`."""
-    remembered: int = 0
-    """How many short lists are remembered, of the users who asked last."""
-    repeat: bool = False
-    """Whether movies that somebody has seen may be recommended to them again."""
-
-    @property
-    def model(self) -> str:
-        return self.artifact.slot.model
-
-    def user(self, user_id: int) -> int | None:
-        """The user's index. Plain Python finds it sooner than a numpy call, which lets other threads go first."""
-        ids = self._user_ids
-        place = bisect_left(ids, user_id)
-        return place if place < len(ids) and ids[place] == user_id else None
-
-    def recommend_live(self, user: int, live: LiveTaste, k: int, more: frozenset[int]) -> Found:
-        """`recommend` for a user who has rated since; remembered until they say more."""
-        if self.remembered and k <= SHORT_LIST:
-            items, scores, source = self._remembered_live(user, live, more)
-            return items[:k], scores[:k], source
-        return found(*self.index.recommend_live(user, live, k, self.masked(user, more)))
-
-    def recommend(self, user: int, k: int, more: frozenset[int] = frozenset()) -> Found:
-        """A trained user's best items outside the mask and `more`; nobody may change the list."""
-        if self.remembered and k + len(more) <= SHORT_LIST:
-            items, scores, source = self._remembered(user)
-            if not more:
-                return items[:k], scores[:k], source
-            kept = [place for place, item in enumerate(items) if item not in more][:k]
-            return [items[place] for place in kept], [scores[place] for place in kept], source
-        return found(*self.index.recommend(user, k, self.masked(user, more)))
-
-    def masked(self, user: int, more: frozenset[int] = frozenset()) -> NDArray[np.integer[Any]]:
-        """The item indices of a trained user's mask and of `more`."""
-        return np.concatenate([self.mask(user), np.array([*more], dtype=np.int64)]) if more else self.mask(user)
-
-    def remembers(self, k: int) -> bool:
-        """Whether lists of k are remembered, so that they are mostly there."""
-        return self.remembered > 0 and k <= SHORT_LIST
-
-    def warm(self, seconds: float) -> None:
-        """Remember the lists of as many users as there is time for, so that their first request finds them."""
-        until = time.monotonic() + seconds
-        for user in range(min(self.remembered, len(self.index.users))):
-            self._remembered(user)
-            if time.monotonic() > until:
-                return
-
-    @cached_property
-    def _user_ids(self) -> Sequence[int]:
-        return memoryview(self.index.users.ids)  # type: ignore[arg-type]
-
-    @cached_property
-    def _remembered(self) -> Callable[[int], Found]:
-        index, mask = self.index, self.mask  # and not this object, which would then hold itself
-
-        @lru_cache(maxsize=self.remembered)
-        def recommend(user: int) -> Found:
-            return found(*index.recommend(user, SHORT_LIST, mask(user)))
-
-        return recommend
-
-    @cached_property
-    def _remembered_live(self) -> Callable[[int, LiveTaste, frozenset[int]], Found]:
-        index, mask = self.index, self.mask
-
-        @lru_cache(maxsize=self.remembered)
-        def recommend(user: int, live: LiveTaste, more: frozenset[int]) -> Found:
-            masked = np.concatenate([mask(user), np.array([*more], dtype=np.int64)])
-            return found(*index.recommend_live(user, live, SHORT_LIST, masked))
-
-        return recommend
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What is in the store at one moment, and what of it answers. Requests read one snapshot and nothing else.
+class ServingState:
+    """What is in the store at one moment, and what of it answers. Requests read one state and nothing else.
 
     defaults: the versions that should answer by default, best first: the promoted one alone, or each model's newest.
     newest: each model's newest version.
@@ -154,7 +55,7 @@ class Snapshot:
         return default is not None and default.artifact.reference != (wanted[0].reference if wanted else "")
 
 
-class Releases:
+class IndexReloader:
     """Follows the store. A version that cannot be loaded is refused, logged once, and what was served stays.
 
     A refused version is tried again, at growing intervals. Meanwhile a server that has just started answers from the
@@ -166,7 +67,7 @@ class Releases:
     follow: `promoted`, or `latest` for the newest version of any model.
     in_memory: models that stay loaded, the default one included. remembered: lists of each that are remembered.
     repeat: whether movies that somebody has seen may be recommended to them again.
-    on_change: called with the snapshot before and the one that has taken its place. clock: seconds that only grow.
+    on_change: called with the state before and the one that has taken its place. clock: seconds that only grow.
 
     `watch` follows in the background; without it the store is looked at whenever somebody asks.
     """
@@ -182,15 +83,13 @@ class Releases:
         in_memory: int = 4,
         remembered: int = 0,
         repeat: bool = False,
-        on_change: Callable[[Snapshot, Snapshot], None] = lambda before, now: None,
+        on_change: Callable[[ServingState, ServingState], None] = lambda before, now: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._data_set, self.device, self._titles = store, data_set, device, titles
         self._follows_latest, self._in_memory = follow == "latest", in_memory
-        self._now = Snapshot()
-        self._writing = (
-            threading.Lock()
-        )  # held by whoever makes the next snapshot; never by a request that finds its own
+        self._now = ServingState()
+        self._writing = threading.Lock()  # held by whoever makes the next state; never by a request that finds its own
         self._asked: dict[str, float] = {}  # model -> when it was last asked for
         self._clock = clock
         self._retry_wait, self._retry_at = RETRY_SECONDS[0], float("inf")
@@ -199,7 +98,7 @@ class Releases:
         self._watched = False
         self._looked = threading.Event()
         self._remembered, self._repeat, self._on_change = remembered, repeat, on_change
-        self._shelves: WeakValueDictionary[tuple[object, ...], Shelf] = WeakValueDictionary()
+        self._catalogues: WeakValueDictionary[tuple[object, ...], MovieCatalogue] = WeakValueDictionary()
 
     def watch(self, seconds: float, stop: threading.Event, after: Callable[[], None] = lambda: None) -> None:
         """Follow the store until told to stop; run this in a thread of its own. after: called after each look."""
@@ -218,7 +117,7 @@ class Releases:
         """Whether the store has been looked at, so that what there is to serve is loaded."""
         return self._looked.is_set()
 
-    def snapshot(self) -> Snapshot:
+    def state(self) -> ServingState:
         """What is served at this moment."""
         if not self._watched:
             self.refresh()
@@ -255,21 +154,23 @@ class Releases:
             finally:
                 self._looked.set()
 
-    def _swap(self, found: Snapshot) -> None:
+    def _swap(self, found: ServingState) -> None:
         """Load what a look has found, then let it answer."""
         before = self._now
         served: dict[str | None, LoadedIndex] = {}
         if default := self._default(found):
-            default.shelf.warm()
+            default.catalogue.warm()
             served[None] = default
         for model, one in before.served.items():
             if model is not None and model in found.newest:
                 served[model] = self._load(found.newest[model], found.refused) or one
-        self._take(Snapshot(found.signature, found.defaults, found.newest, self._within_bounds(served), found.refused))
+        self._take(
+            ServingState(found.signature, found.defaults, found.newest, self._within_bounds(served), found.refused)
+        )
         if default is not None and default is not before.served.get(None):
             log.info("answering from %s", default.artifact.reference)
 
-    def _default(self, found: Snapshot) -> LoadedIndex | None:
+    def _default(self, found: ServingState) -> LoadedIndex | None:
         """What answers by default: what should, or else what did, or else at the start what stands in for it.
 
         That is the version that vouches for a refitted one, else the newest earlier release that loads; nothing that
@@ -287,7 +188,7 @@ class Releases:
         candidates = filter(self._is_of_device, self._stand_ins(found))
         return next((one for artifact in candidates if (one := self._load(artifact, found.refused))), None)
 
-    def _stand_ins(self, found: Snapshot) -> Iterator[Artifact]:
+    def _stand_ins(self, found: ServingState) -> Iterator[Artifact]:
         """What may answer where what should cannot, best first."""
         for artifact in found.defaults:
             with suppress(StoreError):
@@ -309,17 +210,17 @@ class Releases:
             one = next((one for one in (self._load(artifact, refused) for artifact in candidates) if one), None)
             self._asked[model] = self._clock()
             served = now.served if one is None else self._within_bounds({**now.served, model: one})
-            self._take(Snapshot(now.signature, now.defaults, now.newest, served, refused))
+            self._take(ServingState(now.signature, now.defaults, now.newest, served, refused))
             return one
 
-    def _take(self, snapshot: Snapshot) -> None:
-        """Answer from another snapshot from now on."""
-        before, self._now = self._now, snapshot
-        if not snapshot.refused:
+    def _take(self, state: ServingState) -> None:
+        """Answer from another state from now on."""
+        before, self._now = self._now, state
+        if not state.refused:
             self._retry_at = float("inf")
-        elif before.refused != snapshot.refused or self._retry_at <= self._clock():
+        elif before.refused != state.refused or self._retry_at <= self._clock():
             self._retry_at = self._clock() + self._retry_wait
-        self._on_change(before, snapshot)
+        self._on_change(before, state)
 
     def _within_bounds(self, served: dict[str | None, LoadedIndex]) -> dict[str | None, LoadedIndex]:
         """Without the models asked for longest ago, so that few enough stay in memory; the default one always does."""
@@ -330,7 +231,7 @@ class Releases:
             del served[model]
         return served
 
-    def _look(self) -> Snapshot:
+    def _look(self) -> ServingState:
         """What the store's pointers name now."""
         newest: dict[str, Artifact] = {}
         refused: dict[str, str] = {}
@@ -360,7 +261,7 @@ class Releases:
         except (MovierecError, OSError) as error:
             self._refuse(SERVING, error, refused)
             defaults = self._now.defaults or tuple(earlier_releases(self._store, self._data_set)) or defaults
-        return Snapshot(signature, defaults, newest, {}, refused)
+        return ServingState(signature, defaults, newest, {}, refused)
 
     def _promoted(self) -> Artifact | None:
         """The promoted version, or None while there is none of the devices that are served."""
@@ -384,8 +285,8 @@ class Releases:
             index = RetrievalIndex.load(artifact.verify().folder)
             lineage = Lineage.of(self._store, artifact)
             mask = no_mask if self._repeat else serving_mask(index)
-            shelf = self._shelf(index, lineage)
-            one = LoadedIndex(artifact, index, shelf, lineage, mask, self._remembered, self._repeat)
+            catalogue = self._catalogue_of(index, lineage)
+            one = LoadedIndex(artifact, index, catalogue, lineage, mask, self._remembered, self._repeat)
             one.warm(WARMING_SECONDS)
             self._alive[reference] = one
             return one
@@ -393,13 +294,13 @@ class Releases:
             self._refuse(reference, error, refused)
             return None
 
-    def _shelf(self, index: RetrievalIndex, lineage: Lineage) -> Shelf:
-        """The shelf of an index, shared with those of the same items, train interactions and titles."""
+    def _catalogue_of(self, index: RetrievalIndex, lineage: Lineage) -> MovieCatalogue:
+        """The movies of an index, shared with those of the same items, train interactions and titles."""
         about = (index.items, index.popularity.tobytes(), lineage.raw_movies)
-        shelf = self._shelves.get(about)
-        if shelf is None:
-            shelf = self._shelves[about] = Shelf(index, lineage, self._titles)
-        return shelf
+        catalogue = self._catalogues.get(about)
+        if catalogue is None:
+            catalogue = self._catalogues[about] = MovieCatalogue(index, lineage, self._titles)
+        return catalogue
 
     def _refuse(self, reference: str, error: Exception, refused: dict[str, str]) -> None:
         """Note why a version is not served, without the store's own path, which is nobody's business."""
@@ -432,6 +333,25 @@ class Releases:
             return ("unsettled", *self._store.data_sets(INDEX))
         pointers = (self._store.latest_file(slot) for slot in self._slots())
         return tuple(_stat(path) for path in (self._store.pointer_file(SERVING, self._data_set), *pointers))
+
+
+def earlier_releases(store: ArtifactStore, data_set: str) -> Iterator[Artifact]:
+    """The indices that decisions let answer, the newest first, each once.
+
+    Without those that were rolled back from, since somebody wanted them gone, and those that the store lost.
+    """
+    left: set[str] = set()
+    for decision in reversed(store.versions(Slot(_DECISION, data_set))):
+        served, champion = str(decision.facts.get("served", "")), str(decision.facts.get("champion", ""))
+        if decision.facts.get("verdict") == _ROLLED_BACK:
+            left.add(champion)
+        for reference in (served, champion):
+            if reference and reference not in left:
+                left.add(reference)
+                try:
+                    yield store.resolve(reference)
+                except StoreError:
+                    continue
 
 
 def _stat(path: Path) -> tuple[Any, ...]:

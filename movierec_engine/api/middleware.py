@@ -1,6 +1,6 @@
-"""Around every answer: its request id, the headers that browsers obey, and its count and time.
+"""WSGI middleware: request id, headers, count and time of every answer; the client's address and path behind proxies.
 
-This is WSGI middleware and no hook of Flask's, since a header costs a hundredth there.
+It is no hook of Flask's, since a header costs a hundredth here.
 """
 
 import re
@@ -8,6 +8,8 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from movierec_engine.api.metrics import Metrics
 
@@ -97,3 +99,28 @@ class Envelope:
             if origin in self._origins:
                 headers.append(("Access-Control-Allow-Origin", str(origin)))
                 headers.extend(_CORS_HEADERS)
+
+
+def behind_proxies(application: Application, trusted: int, prefix: str) -> Application:
+    """An application that believes its proxies.
+
+    trusted: how many proxies stand before it. Of each X-Forwarded-For, -Proto, -Host and -Prefix that many values are
+    believed, from the end, and what a client wrote before them is not. prefix: where it is shown, such as `/movies`,
+    whether the proxy hands it on or cuts it off.
+    """
+    if prefix:
+        application = _below(application, prefix)
+    if trusted:
+        application = ProxyFix(application, x_for=trusted, x_proto=trusted, x_host=trusted, x_prefix=trusted)
+    return application
+
+
+def _below(application: Application, prefix: str) -> Application:
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == prefix or path.startswith(f"{prefix}/"):
+            environ["PATH_INFO"] = path[len(prefix) :] or "/"
+        environ["SCRIPT_NAME"] = prefix
+        return application(environ, start_response)
+
+    return answer

@@ -8,10 +8,10 @@ from typing import Any
 from flask import Response
 
 from movierec_engine.api.endpoints import Answer, Topic
-from movierec_engine.api.inference import InferenceService, about
-from movierec_engine.api.movies import MovieService
+from movierec_engine.api.model_service import ModelService, about
+from movierec_engine.api.movie_service import MovieService
 from movierec_engine.api.parameters import Identifier, Text, model_name, parameter
-from movierec_engine.api.recommending import Recommending
+from movierec_engine.api.recommendation_service import RecommendationService
 from movierec_engine.api.rendering import json_response, page, wants_page
 from movierec_engine.api.requests import NoParameters, RecommendRequest, SearchRequest, SimilarRequest
 
@@ -47,7 +47,7 @@ class UserLookup:
 
 
 def pages(
-    service: InferenceService, recommending: Recommending, movies: MovieService, overview: Mapping[str, Any]
+    service: ModelService, recommending: RecommendationService, movies: MovieService, overview: Mapping[str, Any]
 ) -> Topic:
     """overview: the body of `/` for a client that is no browser."""
     topic = Topic("pages")
@@ -62,7 +62,7 @@ def pages(
     def _home() -> Response:
         best = recommending.recommend(RecommendRequest(history=(), top_k=POPULAR))
         popular = [displayed(one) for one in best["recommendations"]]
-        return page("home.html.j2", served=best, genres=service.served().shelf.genre_names, popular=popular)
+        return page("home.html.j2", served=best, genres=service.served().catalogue.genre_names, popular=popular)
 
     @topic.endpoint("/search", SearchPage, content="text/html")
     def search_page(asked: SearchPage) -> Answer:
@@ -103,7 +103,7 @@ def pages(
         return page("user.html.j2", user_id=user_id, served=about(service.served()), **_controls())
 
     def _controls() -> dict[str, Any]:
-        return {"genres": service.served().shelf.genre_names, "models": service.names()}
+        return {"genres": service.served().catalogue.genre_names, "models": service.names()}
 
     return topic
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from flask import request
 
-from movierec_engine.api.envelope import REQUEST_ID
+from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.releases import Releases
+from movierec_engine.api.middleware import REQUEST_ID
 from movierec_engine.experiments import ExperimentConfig
 from movierec_engine.feedback import Exposure
 from movierec_engine.feedback.events import MAX_LIST
@@ -23,11 +23,11 @@ Answer = dict[str, Any]
 _SEVERAL = ("model", "version", "measured_version", "device", "fingerprint")
 
 
-class Trial:
+class LiveExperiment:
     """One experiment on live answers."""
 
-    def __init__(self, config: ExperimentConfig, releases: Releases, live: LiveFeedback) -> None:
-        self.config, self._releases, self._live = config, releases, live
+    def __init__(self, config: ExperimentConfig, reloader: IndexReloader, live: LiveFeedback) -> None:
+        self.config, self._reloader, self._live = config, reloader, live
         self._missing = ""
 
     @property
@@ -41,7 +41,7 @@ class Trial:
         """
         needed = self.config.variants if self._interleaves else (self.config.variant_of(user_id),)
         for variant in needed:
-            if self._releases.current(variant.model) is None:
+            if self._reloader.current(variant.model) is None:
                 self._miss(variant.model)
                 return None
         if self._interleaves:
@@ -49,7 +49,7 @@ class Trial:
             answer, variant_name, teams = self._interleaved(user_id, top_k, first, second)
         else:
             answer, variant_name, teams = of_model(needed[0].model), needed[0].name, ()
-        served = self._releases.current(needed[0].model)
+        served = self._reloader.current(needed[0].model)
         assert served is not None
         shown = tuple(movie["movie_id"] for movie in answer["recommendations"])[:MAX_LIST]
         exposure_id = secrets.token_hex(8)

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from movierec_engine.api.catalogue import add_movie
 from movierec_engine.api.errors import ApiError
-from movierec_engine.api.inference import InferenceService, about
 from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.movies import place_of
-from movierec_engine.api.releases import LoadedIndex
+from movierec_engine.api.loaded_index import LoadedIndex
+from movierec_engine.api.model_service import ModelService, about
+from movierec_engine.api.movie_service import place_of
 from movierec_engine.api.requests import FeedbackRequest, InterviewRequest, UndoRequest, UserRequest
-from movierec_engine.api.shelf import add_movie
 from movierec_engine.data.tiers import ACTIVITY_FROM, activity_tier
 from movierec_engine.feedback import FeedbackEvent, IdempotencyConflict, InvalidFeedback, UnknownEvent, UserState
 from movierec_engine.feedback.events import Kind, check_not_ahead
@@ -29,8 +29,8 @@ CANDIDATES = 100
 _DIVERSE = TasteDials(diversity=0.5)
 
 
-class People:
-    def __init__(self, service: InferenceService, live: LiveFeedback) -> None:
+class PeopleService:
+    def __init__(self, service: ModelService, live: LiveFeedback) -> None:
         self._service, self._live = service, live
 
     def user(self, request: UserRequest) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class People:
             "rated": len(rated),
             "history": history[: request.top_k],
             "feedback": _feedback(served, state),
-            "taste": _taste(served, served.shelf.items(tuple(rated))),
+            "taste": _taste(served, served.catalogue.items(tuple(rated))),
         }
 
     def erase(self, user_id: int) -> dict[str, Any]:
@@ -131,12 +131,14 @@ class People:
         questions: list[dict[str, Any]] = []
         if held is not None:
             rows = pq.read_table(held.folder / QUESTIONS_FILE).to_pylist()
-            places = [(served.shelf.item(row["movie_id"]), row["known_by"]) for row in rows]
-            questions = [{**served.shelf.movies[item], "known_by": share} for item, share in places if item is not None]
+            places = [(served.catalogue.item(row["movie_id"]), row["known_by"]) for row in rows]
+            questions = [
+                {**served.catalogue.movies[item], "known_by": share} for item, share in places if item is not None
+            ]
         if held is None or not questions:
             shares = served.index.item_facts.share
             questions = [
-                {**served.shelf.movies[item], "known_by": float(min(shares[item], 1))}
+                {**served.catalogue.movies[item], "known_by": float(min(shares[item], 1))}
                 for item in _popular(served, request.top_k)
             ]
             source = "popular"
@@ -179,7 +181,7 @@ def _history(served: LoadedIndex, user_id: int, user: int | None) -> list[dict[s
     row = served.index.history[[user]]
     rated = row.data.tolist() if served.index.newcomers.uses_ratings else [None] * row.nnz
     return [
-        {**served.shelf.movies[item], "rating": rating, "timestamp": None}
+        {**served.catalogue.movies[item], "rating": rating, "timestamp": None}
         for item, rating in zip(row.indices.tolist(), rated, strict=True)
     ]
 
@@ -205,8 +207,8 @@ def _taste(served: LoadedIndex, items: NDArray[np.int64]) -> dict[str, list[dict
     genres: Counter[str] = Counter()
     decades: Counter[str] = Counter()
     for item in items.tolist():
-        add_movie(served.shelf.movies[item], 1, genres, decades)
-    of_genres, of_decades = served.shelf.interactions
+        add_movie(served.catalogue.movies[item], 1, genres, decades)
+    of_genres, of_decades = served.catalogue.interactions
     return {"genres": _shares(genres, of_genres), "decades": _shares(decades, of_decades)}
 
 
@@ -228,8 +230,8 @@ def _movies(served: LoadedIndex, movie_ids: Iterable[int]) -> list[dict[str, Any
 
 
 def _movie(served: LoadedIndex, movie_id: int) -> dict[str, Any] | None:
-    place = served.shelf.place(movie_id)
-    return None if place is None else served.shelf.movies[place]
+    place = served.catalogue.place(movie_id)
+    return None if place is None else served.catalogue.movies[place]
 
 
 def _popular(served: LoadedIndex, k: int) -> list[int]:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.api.errors import ApiError
-from movierec_engine.api.inference import InferenceService, about
-from movierec_engine.api.releases import LoadedIndex, found
+from movierec_engine.api.loaded_index import LoadedIndex, ranked_items
+from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.requests import SearchRequest, SimilarRequest
 from movierec_engine.models.newcomers.base import cosines
 
@@ -16,21 +16,21 @@ FOUND = ("exact", "prefix", "words", "typos")
 
 
 class MovieService:
-    def __init__(self, service: InferenceService) -> None:
+    def __init__(self, service: ModelService) -> None:
         self._service = service
 
     def movie(self, movie_id: int) -> dict[str, Any]:
         """A movie that the data set has, whether models know it, and its number of train interactions."""
         served = self._service.served()
         place = place_of(served, movie_id, "movie_id")
-        return {**about(served), "movie": served.shelf.movies[place], **_facts(served, place)}
+        return {**about(served), "movie": served.catalogue.movies[place], **_facts(served, place)}
 
     def search(self, request: SearchRequest) -> dict[str, Any]:
         """Movies by title, with how each was found."""
         served = self._service.served()
         movies = [
-            {**served.shelf.movies[place], "found": FOUND[how], **_facts(served, place)}
-            for place, how in served.shelf.titles.find(request.q, request.top_k)
+            {**served.catalogue.movies[place], "found": FOUND[how], **_facts(served, place)}
+            for place, how in served.catalogue.titles.find(request.q, request.top_k)
         ]
         return {**about(served), "q": request.q, "movies": movies}
 
@@ -41,38 +41,38 @@ class MovieService:
         vectors, with a score of null, as it is on another scale.
         """
         served = self._service.served(request.model)
-        shelf = served.shelf
+        catalogue = served.catalogue
         place = place_of(served, request.item_id, "item_id")
-        left = shelf.allowed(request.narrowing)[: shelf.n_items].copy()
-        left[shelf.items(request.exclude)] = False
-        by = "content" if place >= shelf.n_items else "model"
+        left = catalogue.allowed(request.filters)[: catalogue.n_items].copy()
+        left[catalogue.items(request.exclude)] = False
+        by = "content" if place >= catalogue.n_items else "model"
         if by == "model":
             left[place] = False
-            items, scores = served.index.similar_to(place, shelf.n_items)
+            items, scores = served.index.similar_to(place, catalogue.n_items)
         else:
-            items, scores = shelf.alike(place)
+            items, scores = catalogue.alike(place)
         kept = np.flatnonzero(left[items])[: request.top_k]
-        chosen, values, _ = found(items[kept], scores[kept], "")
+        chosen, values, _ = ranked_items(items[kept], scores[kept], "")
         similar: list[dict[str, Any]] = [
-            {**shelf.movies[item], "score": score} for item, score in zip(chosen, values, strict=True)
+            {**catalogue.movies[item], "score": score} for item, score in zip(chosen, values, strict=True)
         ]
         if by == "model" and len(chosen) < request.top_k:
             left[items] = False
             rest = _by_cosine(served, place, np.flatnonzero(left))[: request.top_k - len(chosen)]
-            similar += [{**shelf.movies[item], "score": None} for item in rest.tolist()]
-        return {**about(served), "movie": shelf.movies[place], "by": by, "similar": similar}
+            similar += [{**catalogue.movies[item], "score": None} for item in rest.tolist()]
+        return {**about(served), "movie": catalogue.movies[place], "by": by, "similar": similar}
 
 
 def place_of(served: LoadedIndex, movie_id: int, parameter: str) -> int:
-    """Where a movie stands on the shelf. Raises ApiError 404 for one that the data set does not have."""
-    place = served.shelf.place(movie_id)
+    """Where a movie stands among all movies. Raises ApiError 404 for one that the data set does not have."""
+    place = served.catalogue.place(movie_id)
     if place is None:
         raise ApiError(404, f"there is no movie {movie_id}; GET /api/search finds movies by title", parameter)
     return place
 
 
 def _facts(served: LoadedIndex, place: int) -> dict[str, Any]:
-    known = place < served.shelf.n_items
+    known = place < served.catalogue.n_items
     return {"in_catalogue": known, "interactions": int(served.index.popularity[place]) if known else 0}
 
 

@@ -10,34 +10,27 @@ Whom a list comes from:
   which on somebody is folded in. Movies outside the catalogue add nothing.
 - Everybody after an erasure, until a model is trained without what was erased, is known by newer feedback alone.
 - An anonymous history is folded in likewise.
-
-No list holds a movie that its person has rated, in the raw data or since, or has dismissed (`Person.masked`). A click
-leaves its movie in: it was looked at, not seen. With `serving.repeat` only what was dismissed is left out.
 """
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import ApiError
-from movierec_engine.api.experiment import Trial
-from movierec_engine.api.inference import InferenceService, about
+from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.releases import Found, LoadedIndex, found
-from movierec_engine.api.requests import BatchRequest, Personal, RecommendRequest
+from movierec_engine.api.loaded_index import LoadedIndex, RankedItems, ranked_items
+from movierec_engine.api.model_service import ModelService, about
+from movierec_engine.api.person import Person, items_of, of_history, of_user
+from movierec_engine.api.requests import BatchRequest, PersonalRequest, RecommendRequest
 from movierec_engine.explanation import reasons_to_show, sentence
-from movierec_engine.feedback import UserState
-from movierec_engine.live_taste import LiveTaste
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.new_movies import mix
-from movierec_engine.newcomers import POPULARITY, Taste
+from movierec_engine.newcomers import POPULARITY
 from movierec_engine.retrieval.faiss_index import PERSONAL
 from movierec_engine.taste_dials import TasteDials, rerank
 
@@ -52,71 +45,20 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, eq=False)
-class Person:
-    """Somebody to recommend to, as far as a version and the log know.
+class RecommendationService:
+    """experiment: the experiment that is running, if one is."""
 
-    user: their index where the trained model answers, else None: they are folded in.
-    told: movie -> the rating that was given since, or in an anonymous history; None for one without.
-    masked_since: the movies that may not be shown by what was said since, or told.
-    erased: whether nothing older may be used.
-    """
-
-    served: LoadedIndex
-    user_id: int | None
-    user: int | None
-    told: Mapping[int, float | None]
-    masked_since: frozenset[int]
-    erased: bool = False
-
-    @cached_property
-    def ratings(self) -> Mapping[int, float | None]:
-        """Movie -> its newest rating, of all that is known: the raw data's and what was told since."""
-        if self.erased or self.user_id is None:
-            return self.told
-        movies, ratings = self.served.index.rated.by(self.user_id)
-        return {**dict(zip(movies.tolist(), ratings.tolist(), strict=True)), **self.told}
-
-    @cached_property
-    def masked(self) -> frozenset[int]:
-        """The movies that may not be shown: those rated, unless `serving.repeat`, and those dismissed."""
-        return self.masked_since if self.served.repeat else self.masked_since.union(self.ratings)
-
-    @cached_property
-    def taste(self) -> Taste:
-        """What is folded in."""
-        return _taste(self.served, self.ratings)
-
-    @cached_property
-    def live(self) -> LiveTaste:
-        """Of a trained user, the likes that are not in the train history and the dislikes, of what was told since."""
-        if self.user is None or not self.told:
-            return LiveTaste()
-        index, trained = self.served.index, set(_row(self.served.index.history, self.user).tolist())
-        least = index.facts.liked_from
-        rated = {self.served.shelf.item(movie_id): rating for movie_id, rating in self.told.items()}
-        given = sorted((item, rating) for item, rating in rated.items() if item is not None and rating is not None)
-        pairs = [(item, rating, rating if index.newcomers.uses_ratings else 1.0) for item, rating in given]
-        liked = tuple((item, value) for item, rating, value in pairs if rating >= least and item not in trained)
-        return LiveTaste(liked, tuple((item, value) for item, rating, value in pairs if rating < least))
-
-    def masked_items(self, more: frozenset[int]) -> NDArray[np.integer[Any]]:
-        """The item indices of `masked` and of other movies."""
-        if self.user is not None:
-            return self.served.masked(self.user, _items(self.served, self.masked_since | more))
-        return self.served.shelf.items([*(self.masked | more)])
-
-
-class Recommending:
-    """trial: the experiment that is running, if one is."""
-
-    def __init__(self, service: InferenceService, live: LiveFeedback, trial: Trial, limits: ServingConfig) -> None:
-        self._service, self._live, self._trial, self._limits = service, live, trial, limits
+    def __init__(
+        self, service: ModelService, live: LiveFeedback, experiment: LiveExperiment, limits: ServingConfig
+    ) -> None:
+        self._service, self._live, self._experiment, self._limits = service, live, experiment, limits
 
     def recommend(self, request: RecommendRequest) -> dict[str, Any]:
         """A list for a user, or for an anonymous history, with what it comes from."""
-        if request.model is None and request.user_id is not None and self._trial.running:
-            answer = self._trial.answer(request.user_id, request.top_k, lambda model: self._of_model(request, model))
+        if request.model is None and request.user_id is not None and self._experiment.running:
+            answer = self._experiment.answer(
+                request.user_id, request.top_k, lambda model: self._of_model(request, model)
+            )
             if answer is not None:
                 return answer
         return self._of_model(request, request.model)
@@ -163,7 +105,7 @@ class Recommending:
         return person
 
     def _list(
-        self, served: LoadedIndex, person: Person, request: Personal, allowed: Mask | None,
+        self, served: LoadedIndex, person: Person, request: PersonalRequest, allowed: Mask | None,
         item_scores: NDArray[np.float32] | None = None, explain: bool = False,
     ) -> dict[str, Any]:  # fmt: skip
         """The members `source` and `recommendations` of an answer.
@@ -171,7 +113,7 @@ class Recommending:
         allowed: bool [movies], by place. item_scores: float32 [n_items], of a trained user, where they are known.
         """
         items, scores, source = best_for(served, person, request, allowed, item_scores)
-        movies = served.shelf.movies
+        movies = served.catalogue.movies
         shown = [{**movies[item], "score": score} for item, score in zip(items, scores, strict=True)]
         if explain:
             reasons = _reasons(served, person, items, scores)
@@ -186,38 +128,16 @@ class Recommending:
         return answer
 
 
-def of_user(served: LoadedIndex, user_id: int, state: UserState) -> Person:
-    """A user by id. The trained model is asked only if it was trained on data that had heeded the newest erasure."""
-    erased = state.erasure > served.lineage.newest_erasure
-    user = None if erased else served.user(user_id)
-    if user is not None and not served.index.personal[user]:
-        user = None
-    masked_since = state.not_interested if served.repeat else state.masked
-    return Person(served, user_id, user, state.ratings, masked_since, erased)
-
-
-def of_history(served: LoadedIndex, history: Sequence[tuple[int, float | None]]) -> Person:
-    """Somebody who tells a history; of a movie that is named twice the last rating counts."""
-    ratings = dict(history)
-    return Person(served, None, None, ratings, frozenset() if served.repeat else frozenset(ratings))
-
-
-def _taste(served: LoadedIndex, ratings: Mapping[int, float | None]) -> Taste:
-    """What was liked and disliked of the catalogue's movies; ratings by public id."""
-    rated = {served.shelf.item(movie_id): rating for movie_id, rating in ratings.items()}
-    return served.index.taste_of({item: rating for item, rating in rated.items() if item is not None})
-
-
 def best_for(
     served: LoadedIndex,
     person: Person,
-    request: Personal,
+    request: PersonalRequest,
     allowed: Mask | None = None,
     item_scores: NDArray[np.float32] | None = None,
-) -> Found:
+) -> RankedItems:
     """The items of a list, before new movies are mixed in. allowed: bool [movies], by place."""
     if request.plain and person.user is not None and (person.live.ratings or item_scores is None):
-        more = _items(served, person.masked_since)
+        more = items_of(served, person.masked_since)
         if person.live.ratings:
             return served.recommend_live(person.user, person.live, request.top_k, more)
         return served.recommend(person.user, request.top_k, more)
@@ -227,23 +147,23 @@ def best_for(
 def _chosen(
     served: LoadedIndex,
     person: Person,
-    request: Personal,
+    request: PersonalRequest,
     allowed: Mask | None,
     item_scores: NDArray[np.float32] | None,
-) -> Found:
+) -> RankedItems:
     """The items of a narrowed, folded-in or re-ranked list. allowed: bool [movies], by place."""
     index, dials, k = served.index, request.dials, request.top_k
     turned = bool(dials.turned)
     wanted = max(CANDIDATES, 4 * k) if turned else k
     masked = person.masked_items(frozenset(request.exclude))
-    of_items = None if allowed is None else allowed[: served.shelf.n_items]
+    of_items = None if allowed is None else allowed[: served.catalogue.n_items]
     if person.user is not None and person.live.ratings:
         items, scores, source = index.recommend_live(person.user, person.live, wanted, masked, of_items)
     elif person.user is not None:
         items, scores, source = index.recommend(person.user, wanted, masked, of_items, item_scores)
     else:
         items, scores, source = index.recommend_newcomer(person.taste, wanted, masked, of_items)
-    return found(*(_dialled(served, person, dials, items, scores, k) if turned else (items, scores)), source)
+    return ranked_items(*(_dialled(served, person, dials, items, scores, k) if turned else (items, scores)), source)
 
 
 def _dialled(
@@ -259,11 +179,11 @@ def _dialled(
 
 
 def _with_new(
-    served: LoadedIndex, person: Person, request: Personal, source: str, allowed: Mask | None,
+    served: LoadedIndex, person: Person, request: PersonalRequest, source: str, allowed: Mask | None,
     item_scores: NDArray[np.float32] | None, shown: list[dict[str, Any]], explain: bool,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """The list with its share of movies that no model knows, scored by what they are like."""
-    new, movies = served.shelf.new, served.shelf.movies
+    new, movies = served.catalogue.new, served.catalogue.movies
     if source == PERSONAL:
         assert person.user is not None
         if person.live.ratings:
@@ -277,10 +197,10 @@ def _with_new(
     scores = new.scores(item_scores)
     scores[new.rows(person.masked.union(request.exclude))] = -np.inf
     if allowed is not None:
-        scores[~allowed[served.shelf.places_of_new]] = -np.inf
+        scores[~allowed[served.catalogue.places_of_new]] = -np.inf
     best = []
     for row in new.best_of(scores, request.top_k).tolist():
-        place = served.shelf.places_of_new[row]
+        place = served.catalogue.places_of_new[row]
         movie = {**movies[place], "score": round(float(scores[row]), 6), "new": True}
         if explain:
             alike = [movies[item]["title"] for item in new.similar_to(row)[0][:3].tolist()]
@@ -299,7 +219,7 @@ def _reasons(
     served: LoadedIndex, person: Person, items: Sequence[int], scores: Sequence[float]
 ) -> list[dict[str, Any]]:
     """Why the items of a list are in it: a sentence each, and what the movies of the history add to the score."""
-    index, movies = served.index, served.shelf.movies
+    index, movies = served.index, served.catalogue.movies
     of_items, of_scores = np.array(items, dtype=np.int64), np.array(scores)
     if person.user is not None and person.live.ratings:
         explanations = index.explanations_live(person.user, person.live, of_items, of_scores)
@@ -307,7 +227,7 @@ def _reasons(
         explanations = index.explanations(person.user, of_items, of_scores)
     else:
         explanations = index.explanations_of_newcomer(person.taste, of_items, of_scores)
-    pairs = [(served.shelf.item(movie_id), rating) for movie_id, rating in person.ratings.items()]
+    pairs = [(served.catalogue.item(movie_id), rating) for movie_id, rating in person.ratings.items()]
     ratings = {item: rating for item, rating in pairs if item is not None and rating is not None}
     history = explanations[0].items.tolist() if explanations else []
     titles = {item: movies[item]["title"] for item in history}
@@ -350,19 +270,6 @@ def _too_much(done: int, wanted: int, seconds: float) -> ApiError:
     return ApiError(503, message, "user_ids", {"Retry-After": "5"}, "took_too_long")
 
 
-def _allowed(served: LoadedIndex, request: Personal) -> Mask | None:
+def _allowed(served: LoadedIndex, request: PersonalRequest) -> Mask | None:
     """bool [movies] by place, or None where all are allowed."""
-    return served.shelf.allowed(request.narrowing) if request.narrowed else None
-
-
-def _items(served: LoadedIndex, movie_ids: frozenset[int]) -> frozenset[int]:
-    """The item indices of those that the catalogue has."""
-    if not movie_ids:
-        return movie_ids
-    found_items = (served.shelf.item(movie_id) for movie_id in movie_ids)
-    return frozenset(item for item in found_items if item is not None)
-
-
-def _row(matrix: sparse.csr_matrix, row: int) -> NDArray[np.integer[Any]]:
-    """The columns of a row."""
-    return np.asarray(matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]])
+    return served.catalogue.allowed(request.filters) if request.filtered else None

@@ -25,7 +25,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Narrowing:
+class Filters:
     """Which movies a list may hold.
 
     genres: one of which a movie must have; genres_not: none of which it may have. A movie whose year is not known is
@@ -38,11 +38,11 @@ class Narrowing:
     year_to: int | None = None
 
 
-class Shelf:
+class MovieCatalogue:
     """movies: movie_id, title, year and genres of each, in item order, then the others by movie_id.
 
     Nobody changes them. A movie's place in it is its item index, as far as it has one. Versions trained on the same
-    data share a shelf.
+    data share one.
     """
 
     def __init__(self, index: RetrievalIndex, lineage: Lineage, preferred: Movies | None = None) -> None:
@@ -87,7 +87,7 @@ class Shelf:
         """The genres of all movies, sorted."""
         return tuple(sorted({genre for movie in self.movies for genre in movie["genres"]}))
 
-    def allowed(self, by: Narrowing) -> Mask:
+    def allowed(self, by: Filters) -> Mask:
         """bool [movies], by place. Raises ApiError 422 for a genre that no movie is of."""
         allowed = np.ones(len(self.movies), dtype=np.bool_)
         if by.genres:
@@ -113,7 +113,7 @@ class Shelf:
         """The movies outside the catalogue that have a place in it: as measured, or else placed now, in seconds."""
         if self._placed is not None:
             return NewMovies.load(self._placed)
-        return NewMovies.of(self._catalogue, self._items, Movies(self._table.sort_by("movie_id")))
+        return NewMovies.of(self._facts_of_items, self._items, Movies(self._table.sort_by("movie_id")))
 
     @cached_property
     def places_of_new(self) -> list[int]:
@@ -125,8 +125,8 @@ class Shelf:
 
         Of equally like ones the more popular comes first.
         """
-        content = Content.of_movies(self._table.slice(place, 1), self._catalogue.genre_names)
-        alike = Likeness.to(Content.of(self._catalogue)).of(content)[0]
+        content = Content.of_movies(self._table.slice(place, 1), self._facts_of_items.genre_names)
+        alike = Likeness.to(Content.of(self._facts_of_items)).of(content)[0]
         order = np.lexsort((-self._popularity, -alike))
         order = order[(alike[order] > 0) & (self._popularity[order] > 0)]
         return order, alike[order].astype(np.float32)
@@ -164,7 +164,7 @@ class Shelf:
         return pa.Table.from_pylist(self.movies, schema=MOVIES_SCHEMA)
 
     @cached_property
-    def _catalogue(self) -> Catalogue:
+    def _facts_of_items(self) -> Catalogue:
         """Of the index, whose facts are of its own titles."""
         names = tuple(sorted({genre for genres in self._own_titles["genres"].to_pylist() for genre in genres}))
         return Catalogue(ones(self._history), self._facts.genres, names, self._facts.year)

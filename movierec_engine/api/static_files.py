@@ -15,16 +15,18 @@ _TYPES = {
 
 
 @dataclass(frozen=True)
-class Asset:
+class StaticFile:
     content: bytes
     content_type: str
     tag: str
 
 
-def register_assets(app: Flask) -> None:
+def register_static_files(app: Flask) -> None:
     """Answer /static/NAME, and give templates `asset(NAME)`, an address that changes with the content."""
     known = {
-        path.name: Asset(path.read_bytes(), _TYPES[path.suffix], hashlib.sha256(path.read_bytes()).hexdigest()[:12])
+        path.name: StaticFile(
+            path.read_bytes(), _TYPES[path.suffix], hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        )
         for path in sorted(FOLDER.iterdir())
         if path.suffix in _TYPES
     }

@@ -10,8 +10,8 @@ import pytest
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.inference import InferenceService
-from movierec_engine.api.releases import Releases
+from movierec_engine.api.index_reloader import IndexReloader
+from movierec_engine.api.model_service import ModelService
 from movierec_engine.api.workers import Workers, forget
 from movierec_engine.errors import ConfigError
 from movierec_engine.experiments import ExperimentConfig, Variant
@@ -41,21 +41,21 @@ def test_a_version_that_could_not_be_read_is_tried_again_at_growing_intervals(
     artifact = publish()
     store.point("serving", artifact, {})
     away = hidden(artifact)
-    releases = Releases(store, clock=lambda: now[0])
+    reloader = IndexReloader(store, clock=lambda: now[0])
     refusals = []
-    releases._refuse = lambda *about: (refusals.append(now[0]), Releases._refuse(releases, *about))  # type: ignore[method-assign,assignment]
+    reloader._refuse = lambda *about: (refusals.append(now[0]), IndexReloader._refuse(reloader, *about))  # type: ignore[method-assign,assignment]
     while now[0] < 300:
-        assert releases.current() is None
+        assert reloader.current() is None
         now[0] += 0.5
     waits = [after - before for before, after in itertools.pairwise(refusals)]
     assert waits[:4] == [1.0, 2.0, 4.0, 8.0]
     assert set(waits[6:]) == {60.0}
     away.rename(artifact.folder / "index.faiss")
     now[0] += 60
-    served = releases.current()
+    served = reloader.current()
     assert served is not None
     assert served.artifact == artifact
-    assert releases.snapshot().refused == {}
+    assert reloader.state().refused == {}
 
 
 def test_a_server_that_starts_on_an_unreadable_release_answers_from_the_newest_earlier_one_not_rolled_back_from(
@@ -69,17 +69,17 @@ def test_a_server_that_starts_on_an_unreadable_release_answers_from_the_newest_e
     decide(store, "promoted", second, promoted)
     away = hidden(promoted)
     now = [0.0]
-    releases = Releases(store, clock=lambda: now[0])
-    served = releases.current()
+    reloader = IndexReloader(store, clock=lambda: now[0])
+    served = reloader.current()
     assert served is not None
     assert served.artifact == second
-    health = InferenceService(releases, store, Workers(None, 1)).health()
+    health = ModelService(reloader, store, Workers(None, 1)).health()
     assert health["status"] == "ok"
     assert "stands in" in health["message"]
     assert str(store.root) not in json.dumps(health)
     away.rename(promoted.folder / "index.faiss")
     now[0] = 2.0
-    served = releases.current()
+    served = reloader.current()
     assert served is not None
     assert served.artifact == promoted
 
@@ -92,7 +92,7 @@ def test_the_measured_version_answers_for_its_refit_that_cannot_be_read(store: A
     refit = store.publish(measured.slot, index.save, key="k", fingerprint="f00d", parents=parents, newest=False)
     decide(store, "promoted", None, refit)
     hidden(refit)
-    served = Releases(store).current()
+    served = IndexReloader(store).current()
     assert served is not None
     assert served.artifact == measured
 
@@ -125,20 +125,20 @@ def test_what_the_first_requests_would_wait_for_is_made_before_a_version_answers
     store: ArtifactStore, publish: Publish
 ) -> None:
     publish()
-    releases = Releases(store)
+    reloader = IndexReloader(store)
     made: set[str] = set()
-    releases._on_change = lambda before, now: made.update(vars(now.served[None].shelf))
-    releases.refresh()
+    reloader._on_change = lambda before, now: made.update(vars(now.served[None].catalogue))
+    reloader.refresh()
     assert {"new", "titles", "_genres"} <= made
 
 
 def test_an_index_that_a_request_still_uses_is_not_loaded_again(store: ArtifactStore, publish: Publish) -> None:
     for model in ("als", "bpr", "ease"):
         publish(model)
-    releases = Releases(store, in_memory=1)
-    used = releases.current("als")
-    releases.current("bpr")
-    assert releases.current("als") is used
+    reloader = IndexReloader(store, in_memory=1)
+    used = reloader.current("als")
+    reloader.current("bpr")
+    assert reloader.current("als") is used
 
 
 def test_fewer_models_in_memory_than_an_experiment_needs_are_refused() -> None:
@@ -151,7 +151,7 @@ def test_fewer_models_in_memory_than_an_experiment_needs_are_refused() -> None:
 def test_readiness_is_that_of_all_workers(store: ArtifactStore, publish: Publish, tmp_path: Path) -> None:
     publish()
     workers = Workers(tmp_path, 2)
-    service = InferenceService(Releases(store), store, workers)
+    service = ModelService(IndexReloader(store), store, workers)
     body, status = service.readiness()
     assert (status, body["status"], body["workers"]) == (503, "loading", {"expected": 2, "ready": 1})
     (tmp_path / "1.json").write_text('{"status": "damaged", "refused": {"faiss_index/x": "torn"}}')

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.recommending import _reason
+from movierec_engine.api.recommendation_service import _reason
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.store import Artifact, ArtifactStore
 from worlds import MOVIES, Publish
@@ -277,7 +277,7 @@ def test_a_remembered_list_is_the_computed_one(store: ArtifactStore, publish: Pu
 def test_the_lists_of_a_version_are_remembered_before_it_answers(store: ArtifactStore, publish: Publish) -> None:
     publish()
     app = create_app(store.root)
-    served = app.extensions["movierec"]["releases"].current()
+    served = app.extensions["movierec"]["reloader"].current()
     before = served._remembered.cache_info()
     assert (before.currsize, before.hits) == (3, 0)
     app.test_client().get(ASK)

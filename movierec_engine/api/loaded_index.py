@@ -1,0 +1,113 @@
+"""One index version in memory: its users' lists, and which of those are remembered."""
+
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierec_engine.api.catalogue import MovieCatalogue
+from movierec_engine.api.lineage import Lineage
+from movierec_engine.live_taste import LiveTaste
+from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.masks import Mask
+from movierec_engine.store import Artifact
+
+SHORT_LIST = 50
+"""Length of the lists that are remembered; what they do not reach to is computed."""
+
+RankedItems = tuple[list[int], list[float], str]
+"""Item indices and their scores, best first, and where they come from."""
+
+
+def ranked_items(items: NDArray[np.int64], scores: NDArray[np.float32], source: str) -> RankedItems:
+    """Recommendations as plain numbers, the scores rounded to six digits after the point."""
+    return items.tolist(), [round(score, 6) for score in scores.tolist()], source
+
+
+@dataclass(frozen=True)
+class LoadedIndex:
+    """One index version in memory."""
+
+    artifact: Artifact
+    index: RetrievalIndex
+    catalogue: MovieCatalogue
+    lineage: Lineage
+    mask: Mask
+    """What the list of each trained user leaves out: `serving_mask` in serving, unless `repeat`."""
+    remembered: int = 0
+    """How many short lists are remembered, of the users who asked last."""
+    repeat: bool = False
+    """Whether movies that somebody has seen may be recommended to them again."""
+
+    @property
+    def model(self) -> str:
+        return self.artifact.slot.model
+
+    def user(self, user_id: int) -> int | None:
+        """The user's index. Plain Python finds it sooner than a numpy call, which lets other threads go first."""
+        ids = self._user_ids
+        place = bisect_left(ids, user_id)
+        return place if place < len(ids) and ids[place] == user_id else None
+
+    def recommend_live(self, user: int, live: LiveTaste, k: int, more: frozenset[int]) -> RankedItems:
+        """`recommend` for a user who has rated since; remembered until they say more."""
+        if self.remembered and k <= SHORT_LIST:
+            items, scores, source = self._remembered_live(user, live, more)
+            return items[:k], scores[:k], source
+        return ranked_items(*self.index.recommend_live(user, live, k, self.masked(user, more)))
+
+    def recommend(self, user: int, k: int, more: frozenset[int] = frozenset()) -> RankedItems:
+        """A trained user's best items outside the mask and `more`; nobody may change the list."""
+        if self.remembered and k + len(more) <= SHORT_LIST:
+            items, scores, source = self._remembered(user)
+            if not more:
+                return items[:k], scores[:k], source
+            kept = [place for place, item in enumerate(items) if item not in more][:k]
+            return [items[place] for place in kept], [scores[place] for place in kept], source
+        return ranked_items(*self.index.recommend(user, k, self.masked(user, more)))
+
+    def masked(self, user: int, more: frozenset[int] = frozenset()) -> NDArray[np.integer[Any]]:
+        """The item indices of a trained user's mask and of `more`."""
+        return np.concatenate([self.mask(user), np.array([*more], dtype=np.int64)]) if more else self.mask(user)
+
+    def remembers(self, k: int) -> bool:
+        """Whether lists of k are remembered, so that they are mostly there."""
+        return self.remembered > 0 and k <= SHORT_LIST
+
+    def warm(self, seconds: float) -> None:
+        """Remember the lists of as many users as there is time for, so that their first request finds them."""
+        until = time.monotonic() + seconds
+        for user in range(min(self.remembered, len(self.index.users))):
+            self._remembered(user)
+            if time.monotonic() > until:
+                return
+
+    @cached_property
+    def _user_ids(self) -> Sequence[int]:
+        return memoryview(self.index.users.ids)  # type: ignore[arg-type]
+
+    @cached_property
+    def _remembered(self) -> Callable[[int], RankedItems]:
+        index, mask = self.index, self.mask  # and not this object, which would then hold itself
+
+        @lru_cache(maxsize=self.remembered)
+        def recommend(user: int) -> RankedItems:
+            return ranked_items(*index.recommend(user, SHORT_LIST, mask(user)))
+
+        return recommend
+
+    @cached_property
+    def _remembered_live(self) -> Callable[[int, LiveTaste, frozenset[int]], RankedItems]:
+        index, mask = self.index, self.mask
+
+        @lru_cache(maxsize=self.remembered)
+        def recommend(user: int, live: LiveTaste, more: frozenset[int]) -> RankedItems:
+            masked = np.concatenate([mask(user), np.array([*more], dtype=np.int64)])
+            return ranked_items(*index.recommend_live(user, live, SHORT_LIST, masked))
+
+        return recommend

@@ -1,0 +1,109 @@
+"""Somebody to recommend to: what is known of them, what is folded in, and which movies they may not be shown.
+
+No list holds a movie that its person has rated, in the raw data or since, or has dismissed (`Person.masked`). A click
+leaves its movie in: it was looked at, not seen. With `serving.repeat` only what was dismissed is left out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.api.loaded_index import LoadedIndex
+from movierec_engine.feedback import UserState
+from movierec_engine.live_taste import LiveTaste
+from movierec_engine.newcomers import Taste
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """Somebody to recommend to, as far as a version and the log know.
+
+    user: their index where the trained model answers, else None: they are folded in.
+    told: movie -> the rating that was given since, or in an anonymous history; None for one without.
+    masked_since: the movies that may not be shown by what was said since, or told.
+    erased: whether nothing older may be used.
+    """
+
+    served: LoadedIndex
+    user_id: int | None
+    user: int | None
+    told: Mapping[int, float | None]
+    masked_since: frozenset[int]
+    erased: bool = False
+
+    @cached_property
+    def ratings(self) -> Mapping[int, float | None]:
+        """Movie -> its newest rating, of all that is known: the raw data's and what was told since."""
+        if self.erased or self.user_id is None:
+            return self.told
+        movies, ratings = self.served.index.rated.by(self.user_id)
+        return {**dict(zip(movies.tolist(), ratings.tolist(), strict=True)), **self.told}
+
+    @cached_property
+    def masked(self) -> frozenset[int]:
+        """The movies that may not be shown: those rated, unless `serving.repeat`, and those dismissed."""
+        return self.masked_since if self.served.repeat else self.masked_since.union(self.ratings)
+
+    @cached_property
+    def taste(self) -> Taste:
+        """What is folded in."""
+        return _taste(self.served, self.ratings)
+
+    @cached_property
+    def live(self) -> LiveTaste:
+        """Of a trained user, the likes that are not in the train history and the dislikes, of what was told since."""
+        if self.user is None or not self.told:
+            return LiveTaste()
+        index, trained = self.served.index, set(_row(self.served.index.history, self.user).tolist())
+        least = index.facts.liked_from
+        rated = {self.served.catalogue.item(movie_id): rating for movie_id, rating in self.told.items()}
+        given = sorted((item, rating) for item, rating in rated.items() if item is not None and rating is not None)
+        pairs = [(item, rating, rating if index.newcomers.uses_ratings else 1.0) for item, rating in given]
+        liked = tuple((item, value) for item, rating, value in pairs if rating >= least and item not in trained)
+        return LiveTaste(liked, tuple((item, value) for item, rating, value in pairs if rating < least))
+
+    def masked_items(self, more: frozenset[int]) -> NDArray[np.integer[Any]]:
+        """The item indices of `masked` and of other movies."""
+        if self.user is not None:
+            return self.served.masked(self.user, items_of(self.served, self.masked_since | more))
+        return self.served.catalogue.items([*(self.masked | more)])
+
+
+def of_user(served: LoadedIndex, user_id: int, state: UserState) -> Person:
+    """A user by id. The trained model is asked only if it was trained on data that had heeded the newest erasure."""
+    erased = state.erasure > served.lineage.newest_erasure
+    user = None if erased else served.user(user_id)
+    if user is not None and not served.index.personal[user]:
+        user = None
+    masked_since = state.not_interested if served.repeat else state.masked
+    return Person(served, user_id, user, state.ratings, masked_since, erased)
+
+
+def of_history(served: LoadedIndex, history: Sequence[tuple[int, float | None]]) -> Person:
+    """Somebody who tells a history; of a movie that is named twice the last rating counts."""
+    ratings = dict(history)
+    return Person(served, None, None, ratings, frozenset() if served.repeat else frozenset(ratings))
+
+
+def _taste(served: LoadedIndex, ratings: Mapping[int, float | None]) -> Taste:
+    """What was liked and disliked of the catalogue's movies; ratings by public id."""
+    rated = {served.catalogue.item(movie_id): rating for movie_id, rating in ratings.items()}
+    return served.index.taste_of({item: rating for item, rating in rated.items() if item is not None})
+
+
+def items_of(served: LoadedIndex, movie_ids: frozenset[int]) -> frozenset[int]:
+    """The item indices of those that the catalogue has."""
+    if not movie_ids:
+        return movie_ids
+    found_items = (served.catalogue.item(movie_id) for movie_id in movie_ids)
+    return frozenset(item for item in found_items if item is not None)
+
+
+def _row(matrix: sparse.csr_matrix, row: int) -> NDArray[np.integer[Any]]:
+    """The columns of a row."""
+    return np.asarray(matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]])

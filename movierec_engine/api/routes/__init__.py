@@ -1,1 +1,0 @@
-"""The endpoints by topic: a typed request in, the service's answer out."""
