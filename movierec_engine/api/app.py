@@ -9,8 +9,8 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from movierec_engine.api.access import ApiKeys, RateLimit, keys_of_environment
-from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.access import ApiKeys, RateLimit
+from movierec_engine.api.config import ServingConfig, keys_of_environment
 from movierec_engine.api.endpoints import register
 from movierec_engine.api.errors import register_error_answers
 from movierec_engine.api.index_reloader import IndexReloader, ServingState

@@ -1,4 +1,4 @@
-"""Settings of the serving group."""
+"""Settings of the serving group, and the API keys that the environment names."""
 
 import os
 import re
@@ -13,6 +13,12 @@ METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus_client lets the workers of one server share their counters; read when it is imported."""
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 LOG_FORMATS = ("text", "json")
+OPEN, READ, WRITE, ADMIN = "open", "read", "write", "admin"
+"""What an endpoint asks of a key: nothing; to see what is known of people and of the operation; to record what people
+do; to erase people."""
+SCOPES = (OPEN, READ, WRITE, ADMIN)
+KEYS_VARIABLE = "MOVIEREC_API_KEYS"
+SHORTEST_KEY = 16
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 
 
@@ -112,3 +118,24 @@ class ServingConfig:
                 f"serving.models_in_memory={self.models_in_memory} is too few for the experiment, whose models and the "
                 f"default one need {needed}; raise it"
             )
+
+
+def keys_of_environment() -> dict[str, str]:
+    """The scope of each key in MOVIEREC_API_KEYS=read=KEY,write=KEY,admin=KEY; one without a scope is an admin's.
+
+    A key of a scope may do what the scopes before it may. While no key is set everything is open, which is why a server
+    does not listen on a public address then unless it is told to.
+
+    Raises ConfigError for a key that is too short or not ASCII.
+    """
+    scopes = {}
+    for entry in filter(None, map(str.strip, os.environ.get(KEYS_VARIABLE, "").split(","))):
+        scope, separator, key = entry.partition("=")
+        scoped = bool(separator) and scope in SCOPES[1:]
+        scopes[key.strip() if scoped else entry] = scope if scoped else ADMIN
+    for key in scopes:
+        if len(key) < SHORTEST_KEY:
+            raise ConfigError(f"{KEYS_VARIABLE} has a key of fewer than {SHORTEST_KEY} characters; use longer ones")
+        if not key.isascii():
+            raise ConfigError(f"{KEYS_VARIABLE} has a key with a character that no HTTP header carries; use ASCII")
+    return scopes

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Flask, Response, request
 
-from movierec_engine.api.access import OPEN, READ, ApiKeys
-from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.access import ApiKeys
+from movierec_engine.api.config import OPEN, READ, ServingConfig
 from movierec_engine.api.parameters import parameters_of
 from movierec_engine.api.rendering import json_response
 from movierec_engine.api.request_parsing import read

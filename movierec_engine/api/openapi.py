@@ -7,8 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from movierec_engine import __version__
-from movierec_engine.api.access import OPEN
-from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.config import OPEN, ServingConfig
 from movierec_engine.api.endpoints import JSON, Endpoint
 from movierec_engine.api.errors import CODES
 from movierec_engine.api.parameters import Parameter, parameters_of

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Response, request
 
-from movierec_engine.api.access import ADMIN, READ, WRITE
+from movierec_engine.api.config import ADMIN, READ, WRITE
 from movierec_engine.api.endpoints import Answer, Topic
 from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.live_feedback import LiveFeedback

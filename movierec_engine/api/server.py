@@ -11,8 +11,7 @@ from typing import Any
 
 from werkzeug.serving import is_running_from_reloader
 
-from movierec_engine.api.access import KEYS_VARIABLE, keys_of_environment
-from movierec_engine.api.config import METRICS_VARIABLE, ServingConfig
+from movierec_engine.api.config import KEYS_VARIABLE, METRICS_VARIABLE, ServingConfig, keys_of_environment
 from movierec_engine.api.workers import FOLDER_VARIABLE, forget
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError, MovierecError

@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from movierec_engine.api.access import READ, SCOPES, ApiKeys, RateLimit, keys_of_environment
+from movierec_engine.api.access import ApiKeys, RateLimit
 from movierec_engine.api.app import create_app
-from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.config import READ, SCOPES, ServingConfig, keys_of_environment
 from movierec_engine.api.endpoints import Answer, Topic, register
 from movierec_engine.api.errors import ApiError, register_error_answers
 from movierec_engine.api.parameters import Identifier, parameter
