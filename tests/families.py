@@ -1,17 +1,21 @@
 """One model of every family that scores newcomers in its own way, on a world small enough to make all of them."""
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 import torch
 from scipy import sparse
 
+from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.graph import build_graph
+from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.models import ALS, EASE, GMF, MLP, NCF, NGCF, SVD, ItemCF, LightGCN, Popularity, Recommender
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble, HybridEnsembleConfig
 from movierec_engine.models.gradient import GradientRecommender
+from worlds import interactions_of
 
 N_USERS, N_ITEMS = 60, 40
 
@@ -47,6 +51,28 @@ def fitted(model: Recommender) -> Recommender:
         for parameter in network.parameters():
             parameter.normal_(0, 0.4)
     model.freeze()
+    return model
+
+
+@cache
+def camps_with_validation() -> tuple[tuple[Recommender, ...], HeldOut]:
+    """Two camps of 60 users with noise: ease, als and popularity trained, and a validation part."""
+    rng = np.random.default_rng(3)
+    users, items = IdMap(np.arange(120)), IdMap(np.arange(60))
+    pairs = np.array([(u, i) for u in range(120) for i in range(60) if rng.random() < (0.5 if u % 2 == i % 2 else 0.1)])
+    held = rng.random(len(pairs)) < 0.15
+    train, validation = (interactions_of(pairs[part], users, items) for part in (~held, held))
+    members = EASE(), ALS(), Popularity()
+    for member in members:
+        member.fit(train)
+    return members, HeldOut(validation, train.matrix(), "train", Catalogue.of(train))
+
+
+def fused(members: Sequence[Recommender], **config: object) -> HybridEnsemble:
+    """An ensemble of equal weights."""
+    names = tuple(member.name for member in members)
+    model = HybridEnsemble(HybridEnsembleConfig(models=names, **config))  # type: ignore[arg-type]
+    model.combine(members)
     return model
 
 

@@ -1,10 +1,10 @@
 """Fusion against sums written out, and weights that are learned on validation and never lose to a member there."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from families import camps_with_validation, fused
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -12,19 +12,14 @@ from scipy.stats import rankdata
 
 from movierec_engine import pipeline
 from movierec_engine.config import load_settings
-from movierec_engine.data.catalogue import Catalogue
-from movierec_engine.data.heldout import HeldOut
-from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError, StoreError
-from movierec_engine.evaluation import Evaluator
-from movierec_engine.models import ALS, EASE, ItemCF, Popularity, Recommender, load_model
+from movierec_engine.models import ItemCF, load_model
 from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.ensemble.fusion import STACKED, fuse, normalised
-from movierec_engine.models.ensemble.hybrid import HybridEnsemble, HybridEnsembleConfig
+from movierec_engine.models.ensemble.hybrid import HybridEnsembleConfig
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.store import ArtifactStore, Slot
-from movierec_engine.training.fusion_weights import candidates_of, learn_weights
-from worlds import interactions_of
+from movierec_engine.training.fusion_weights import learn_weights
 
 SCORES = hnp.arrays(np.float32, (2, 3, 7), elements=st.sampled_from([-2.0, 0.0, 0.5, 1.0, 3.0]))
 
@@ -54,60 +49,10 @@ def test_fusion_adds_with_each_users_own_weights() -> None:
     assert fused.tolist() == [[0, 1], [0.75, 0.25]]
 
 
-def world() -> tuple[list[Recommender], HeldOut]:
-    """Two camps with noise: ease, als and popularity trained, and a validation part."""
-    rng = np.random.default_rng(3)
-    users, items = IdMap(np.arange(120)), IdMap(np.arange(60))
-    pairs = np.array([(u, i) for u in range(120) for i in range(60) if rng.random() < (0.5 if u % 2 == i % 2 else 0.1)])
-    held = rng.random(len(pairs)) < 0.15
-    train, validation = (interactions_of(pairs[part], users, items) for part in (~held, held))
-    members: list[Recommender] = [EASE(), ALS(), Popularity()]
-    for member in members:
-        member.fit(train)  # type: ignore[attr-defined]
-    return members, HeldOut(validation, train.matrix(), "train", Catalogue.of(train))
-
-
-def ensemble(members: list[Recommender], **config: object) -> HybridEnsemble:
-    names = tuple(member.name for member in members)
-    model = HybridEnsemble(HybridEnsembleConfig(models=names, **config))  # type: ignore[arg-type]
-    model.combine(members)
-    return model
-
-
-@pytest.mark.parametrize("method", ["weighted_average", "rrf", "stacking"])
-@pytest.mark.parametrize("normalization", ["z_score", "rank"])
-def test_learned_weights_are_no_worse_on_validation_than_any_member(method: str, normalization: str) -> None:
-    members, validation = world()
-    model = ensemble(members, fusion_method=method, normalization=normalization)
-    weights = learn_weights(model, validation)
-    assert weights.sum(axis=1) == pytest.approx(1)
-    assert (weights >= 0).all()
-    model.combine(members, weights)
-    ndcg = {
-        one.name: Evaluator([10], ("ndcg",)).evaluate(one, validation).metrics["ndcg@10"] for one in (*members, model)
-    }
-    assert ndcg["hybrid_ensemble"] >= max(ndcg[member.name] for member in members) - 1e-6
-    assert weights[:, 2].max() < 0.5, "popularity knows neither camp"
-
-
-def test_a_useless_member_gets_hardly_any_weight_and_a_copy_shares_it() -> None:
-    members, validation = world()
-    weights = learn_weights(ensemble([members[0], members[2]]), validation)
-    assert weights[:, 0].min() > 0.7
-
-
-def test_candidates_are_measured_as_the_evaluator_measures() -> None:
-    members, validation = world()
-    model = ensemble(members)
-    values = candidates_of(model, validation).values(np.full(3, 1 / 3), "ndcg", 10)
-    evaluation = Evaluator([10], ("ndcg",)).evaluate(model, validation)
-    assert values == pytest.approx(evaluation.per_user["ndcg@10"], abs=1e-6)
-
-
 @pytest.mark.parametrize("method", ["weighted_average", "rrf", "stacking"])
 def test_a_saved_ensemble_scores_with_no_other_file(method: str, tmp_path: Path) -> None:
-    members, validation = world()
-    model = ensemble(members, fusion_method=method)
+    members, validation = camps_with_validation()
+    model = fused(members, fusion_method=method)
     model.combine(members, learn_weights(model, validation))
     model.save(tmp_path / "hybrid")
     again = load_model(tmp_path / "hybrid")
@@ -117,8 +62,8 @@ def test_a_saved_ensemble_scores_with_no_other_file(method: str, tmp_path: Path)
 
 
 def test_an_active_user_is_weighed_by_the_weights_of_active_users() -> None:
-    members, _ = world()
-    model = ensemble(members[:2])
+    members, _ = camps_with_validation()
+    model = fused(members[:2])
     alone = np.zeros((4, 2))
     alone[:2, 0] = alone[2:, 1] = 1
     model.combine(members[:2], alone)
@@ -146,15 +91,6 @@ def test_unusable_settings_are_refused(config: dict[str, object]) -> None:
         HybridEnsembleConfig(**config)  # type: ignore[arg-type]
 
 
-def test_weights_need_validation_and_a_metric_of_lists() -> None:
-    members, validation = world()
-    empty = replace(validation, interactions=validation.interactions.select(np.zeros(len(validation), dtype=bool)))
-    with pytest.raises(ConfigError, match="learn_weights=false"):
-        learn_weights(ensemble(members), empty)
-    with pytest.raises(ConfigError, match=r"model\.metric"):
-        learn_weights(ensemble(members, metric="auc"), validation)
-
-
 def test_members_come_from_the_store_or_are_trained_or_named(small_data: list[str], tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path / "store")
     asked = [*small_data, "model=hybrid_ensemble", "model.models=[ease,item_cf]"]
@@ -179,8 +115,8 @@ def test_members_come_from_the_store_or_are_trained_or_named(small_data: list[st
     "config", [{"fusion_method": "rrf"}, {"fusion_method": "stacking"}, {"normalization": "rank"}], ids=str
 )
 def test_a_server_without_torch_scores_sums_of_ranks_exactly(config: dict[str, str], tmp_path: Path) -> None:
-    members, validation = world()
-    model = ensemble(members[:2], **config)
+    members, validation = camps_with_validation()
+    model = fused(members[:2], **config)
     model.combine(members[:2], learn_weights(model, validation))
     scorer = model.pair_scorer()
     assert scorer is not None

@@ -105,6 +105,76 @@ def test_a_run_that_had_stopped_early_stays_stopped(tmp_path: Path) -> None:
     assert_equal(first, again)
 
 
+@pytest.mark.parametrize("resumed_after", [1, 3, 4])
+def test_a_run_that_is_cut_off_past_its_best_epoch_goes_on_to_the_same_end(tmp_path: Path, resumed_after: int) -> None:
+    """Patience goes on from the best epoch, whose weights are restored, not from where the run was resumed."""
+    config = replace(
+        CONFIG,
+        max_epochs=40,
+        learning_rate=0.3,
+        scheduler=SchedulerConfig(),
+        early_stopping=EarlyStoppingConfig(metric="ndcg@5", patience=4),
+    )
+    whole, expected = fit("lightgcn", config=config)
+    best = int(np.argmax([epoch.metrics["ndcg@5"] for epoch in expected])) + 1
+    assert len(expected) == best + 4 < 40
+    checkpoints = Checkpoints(tmp_path, "lightgcn", "a run")
+    with pytest.raises(Killed):
+        fit("lightgcn", checkpoints, config, stop_after=best + resumed_after - 1)
+    resumed, history = fit("lightgcn", replace(checkpoints, resume=True), config)
+    assert [epoch.metrics for epoch in history] == [epoch.metrics for epoch in expected]
+    assert_equal(whole, resumed)
+
+
+def test_a_checkpoint_is_written_when_it_is_due_and_not_before(tmp_path: Path) -> None:
+    """An hour between two: the run leaves the last and the best as it ends, and nothing when it is cut off."""
+    rare = Checkpoints(tmp_path, "lightgcn", "a run", seconds_between=3600)
+    with pytest.raises(Killed):
+        fit("lightgcn", rare, stop_after=3)
+    assert list(tmp_path.iterdir()) == []
+    fit("lightgcn", rare)
+    assert {path.name for path in tmp_path.iterdir()} == {"lightgcn_last.pt", "lightgcn_best.pt"}
+
+
+def test_the_best_checkpoint_of_a_run_that_was_cut_off_is_that_of_the_best_epoch(tmp_path: Path) -> None:
+    config = replace(CONFIG, max_epochs=40, learning_rate=0.3, scheduler=SchedulerConfig())
+    _, history = fit("lightgcn", config=config)
+    values = [epoch.metrics["ndcg@5"] for epoch in history]
+    stop = next(n for n in range(2, len(values)) if values[n] <= max(values[:n])) + 1
+    with pytest.raises(Killed):
+        fit("lightgcn", Checkpoints(tmp_path, "lightgcn", "a run"), config, stop_after=stop)
+    best = LightGCN.load(tmp_path / "lightgcn_best.pt")
+    last = LightGCN.load(tmp_path / "lightgcn_last.pt")
+    assert Evaluator([5]).evaluate(best, VALIDATION).metrics["ndcg@5"] == max(values[:stop])
+    assert Evaluator([5]).evaluate(last, VALIDATION).metrics["ndcg@5"] == values[stop - 1]
+
+
+def test_a_training_of_its_own_goes_on_and_passes_by_what_is_not(tmp_path: Path) -> None:
+    """`resume_own`: the same weights with one epoch to do; another run's checkpoint and a damaged one are left."""
+    own = Checkpoints(tmp_path, "lightgcn", "a run", resume_own=True)
+    with pytest.raises(Killed):
+        fit("lightgcn", own, stop_after=7)
+    seen: list[int] = []
+    model = LightGCN(LightGCN.Config(**MODELS["lightgcn"]))
+    train(
+        model,
+        TRAIN,
+        build_graph(TRAIN),
+        VALIDATION,
+        CONFIG,
+        Evaluator([5]),
+        device="cpu",
+        seed=3,
+        callbacks=(lambda epoch: seen.append(epoch.number),),
+        checkpoints=own,
+    )
+    assert seen == [8]
+    assert_equal(fit("lightgcn")[0], model)
+    assert_equal(fit("lightgcn", replace(own, run="another run"))[0], model)
+    own.last.write_bytes(b"half")
+    assert_equal(fit("lightgcn", own)[0], model)
+
+
 def test_the_best_checkpoint_is_the_model_that_training_returned(tmp_path: Path) -> None:
     model, _ = fit("lightgcn", Checkpoints(tmp_path, "lightgcn", "a run"))
     loaded = LightGCN.load(tmp_path / "lightgcn_best.pt")

@@ -1,4 +1,6 @@
+import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import LightGCN, Popularity
 from movierec_engine.training.config import EarlyStoppingConfig, OptimizerConfig, SchedulerConfig, TrainerConfig
 from movierec_engine.training.state import EarlyStopping, Epoch
-from movierec_engine.training.trainer import batches, learning_rate_factor, train
+from movierec_engine.training.trainer import batches, learning_rate_factor, steps_per_epoch, train
 from worlds import interactions_of
 
 RNG = np.random.default_rng(5)
@@ -97,12 +99,120 @@ def test_a_diverging_loss_says_what_to_lower() -> None:
         fit(NDCG, init_std=1e30)
 
 
-def test_accumulated_batches_make_the_step_of_one_large_batch() -> None:
-    whole, _ = fit(replace(NDCG, batch_size=64), loss_type="bpr")
-    parts, _ = fit(replace(NDCG, batch_size=16, accumulate_grad_batches=4), loss_type="bpr")
-    other, _ = fit(replace(NDCG, batch_size=16), loss_type="bpr")
-    assert np.allclose(whole.item_embeddings, parts.item_embeddings, atol=1e-4)
+@pytest.mark.parametrize(
+    ("size", "parts"),
+    [
+        (64, 4),  # of 200 interactions the last group has one batch, of 8
+        (128, 4),  # the last group has batches of 32, 32 and 8
+    ],
+)
+def test_accumulated_batches_make_the_step_of_one_large_batch(size: int, parts: int) -> None:
+    whole, _ = fit(replace(NDCG, batch_size=size), loss_type="bpr")
+    split, _ = fit(replace(NDCG, batch_size=size // parts, accumulate_grad_batches=parts), loss_type="bpr")
+    other, _ = fit(replace(NDCG, batch_size=size // parts), loss_type="bpr")
+    assert np.allclose(whole.item_embeddings, split.item_embeddings, atol=1e-5)
     assert not np.allclose(whole.item_embeddings, other.item_embeddings, atol=1e-2)
+
+
+def moved_by(config: TrainerConfig, **model: object) -> float:
+    """The largest change of an embedding from where it starts."""
+    start, trained = LightGCN(LightGCN.Config(embedding_dim=8, **model)), fit(config, **model)[0]
+    torch.manual_seed(1)
+    start.build(TRAIN, build_graph(TRAIN), torch.device("cpu"))
+    start.freeze()
+    return float(np.abs(start.item_embeddings - trained.item_embeddings).max())
+
+
+def test_gradients_are_clipped_to_their_largest_norm() -> None:
+    """Adam divides by its gradients' size plus 1e-8, so that only gradients far below that make small steps."""
+    one_epoch = replace(NDCG, max_epochs=1)
+    assert moved_by(one_epoch) > 1e-2
+    assert moved_by(replace(one_epoch, grad_clip=1e-12)) < 1e-4
+    free, clipped = fit(one_epoch)[0], fit(replace(one_epoch, grad_clip=1e6))[0]
+    assert np.array_equal(free.item_embeddings, clipped.item_embeddings), "a norm below the limit is left alone"
+
+
+def test_weight_decay_of_adamw_shrinks_what_no_gradient_touches_and_adams_does_not() -> None:
+    """AdamW multiplies every weight by 1 - rate * decay in a step; Adam adds the decay to the gradient."""
+    decoupled = replace(NDCG, max_epochs=1, weight_decay=0.5, grad_clip=1e-12, optimizer=OptimizerConfig("adamw"))
+    steps = -(-len(TRAIN) // decoupled.batch_size)
+    torch.manual_seed(1)
+    model = LightGCN(LightGCN.Config(embedding_dim=8))
+    before = model.build(TRAIN, build_graph(TRAIN), torch.device("cpu")).embeddings.detach().clone()
+    trained = LightGCN(LightGCN.Config(embedding_dim=8, loss_type="bpr"))
+    run(trained, decoupled)
+    after = trained.network.embeddings.detach()
+    assert torch.allclose(after, before * (1 - decoupled.learning_rate * 0.5) ** steps, atol=1e-4)
+
+
+def test_the_learning_rate_of_the_last_step_follows_the_schedule_to_the_planned_end() -> None:
+    """With a linear decay to 0 over 6 epochs, the rate of epoch e is (6 - e + 1) / 6 of the first one's, and less."""
+    config = replace(NDCG, scheduler=SchedulerConfig("linear"), batch_size=10_000)
+    seen: list[float] = []
+    model = LightGCN(LightGCN.Config(embedding_dim=8))
+    states: list[np.ndarray] = []
+
+    def watch(epoch: Epoch) -> None:
+        seen.append(epoch.number)
+        states.append(model.network.embeddings.detach().numpy().copy())
+
+    history = train(
+        model, TRAIN, build_graph(TRAIN), VALIDATION, config, Evaluator([5]), device="cpu", seed=1, callbacks=(watch,)
+    )
+    assert seen == [epoch.number for epoch in history] == [1, 2, 3, 4, 5, 6], "each is told of once, as it ends"
+    steps = [float(np.abs(after - before).max()) for before, after in pairwise(states)]
+    assert steps[-1] < 0.4 * steps[0]
+
+
+def test_fewer_epochs_than_planned_go_the_same_way() -> None:
+    config = replace(
+        NDCG, scheduler=SchedulerConfig("cosine"), early_stopping=EarlyStoppingConfig(enabled=False), max_epochs=6
+    )
+    whole = fit_for(config, None)
+    assert [len(fit_for(config, epochs)[1]) for epochs in (None, 3, 99)] == [6, 3, 6]
+    assert [one.loss for one in fit_for(config, 3)[1]] == [one.loss for one in whole[1][:3]]
+
+
+def fit_for(config: TrainerConfig, epochs: int | None) -> tuple[LightGCN, list[Epoch]]:
+    model = LightGCN(LightGCN.Config(embedding_dim=8, num_negatives=2))
+    graph, evaluator = build_graph(TRAIN), Evaluator([5])
+    return model, train(model, TRAIN, graph, VALIDATION, config, evaluator, device="cpu", seed=1, epochs=epochs)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_of_its_batches() -> None:
+    """With next to no learning, all batches of whole users have the loss that the starting weights have."""
+    config = replace(NDCG, max_epochs=1, learning_rate=1e-12, batch_size=50, early_stopping=NO_STOPPING)
+    model = LightGCN(LightGCN.Config(embedding_dim=8, l2=0.0))
+    history = run(model, config)
+    users, items = torch.from_numpy(TRAIN.user.astype(int)), torch.from_numpy(TRAIN.item.astype(int))
+    log_softmax = torch.log_softmax(model.network(torch.arange(30), None).detach(), dim=1)
+    assert history[0].loss == pytest.approx(-log_softmax[users, items].mean().item(), abs=0.02)
+    assert history[0].seconds > 0
+
+
+def test_dropout_is_on_in_training_and_off_in_scoring() -> None:
+    """Two trainings that differ in dropout differ in weights, and a trained model scores the same twice."""
+    config = replace(NDCG, max_epochs=1)
+    with_dropout, without = fit(config, dropout=0.5)[0], fit(config)[0]
+    assert not np.allclose(with_dropout.item_embeddings, without.item_embeddings, atol=1e-4)
+    users = np.arange(30)
+    assert np.array_equal(with_dropout.score_known(users), with_dropout.score_known(users))
+
+
+NO_STOPPING = EarlyStoppingConfig(enabled=False)
+
+
+def test_without_early_stopping_the_last_epochs_weights_stay() -> None:
+    config = replace(NDCG, max_epochs=12, learning_rate=0.3, early_stopping=NO_STOPPING)
+    model, history = fit(config)
+    values = [epoch.metrics["ndcg@5"] for epoch in history]
+    assert max(values) > values[-1], "or this shows nothing"
+    assert Evaluator([5]).evaluate(model, VALIDATION).metrics["ndcg@5"] == values[-1]
+
+
+def test_steps_of_an_epoch_count_the_last_batch_and_the_last_group() -> None:
+    config = replace(CONFIG, batch_size=10, accumulate_grad_batches=3)
+    assert [steps_per_epoch(n, config) for n in (1, 10, 30, 31, 60, 61)] == [1, 1, 1, 2, 2, 3]
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
@@ -128,12 +238,12 @@ def test_batches_hold_every_interaction_once_and_users_together_if_asked(size: i
         (SchedulerConfig("linear"), [1, 0.75, 0.5, 0.25, 0]),
         (SchedulerConfig("cosine"), [1, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2, 0]),
         (SchedulerConfig("none", warmup_epochs=1), [1 / 3, 2 / 3, 1, 1, 1]),
-        (SchedulerConfig("linear", warmup_epochs=1), [1 / 3, 2 / 3, 1, 0.5, 0]),
+        (SchedulerConfig("linear", warmup_epochs=1), [1 / 3, 2 / 3, 1, 0.5, 0, 0]),
     ],
 )
 def test_the_learning_rate_follows_the_scheduler(scheduler: SchedulerConfig, expected: list[float]) -> None:
     config = TrainerConfig(max_epochs=2, scheduler=scheduler)
-    assert [learning_rate_factor(step, 2, config) for step in range(5)] == pytest.approx(expected)
+    assert [learning_rate_factor(step, 2, config) for step in range(len(expected))] == pytest.approx(expected)
 
 
 def test_running_out_of_memory_says_which_settings_to_lower() -> None:
@@ -150,32 +260,48 @@ def test_mixed_precision_is_refused_where_it_does_not_exist() -> None:
         fit(replace(NDCG, mixed_precision=True))
 
 
-@pytest.mark.parametrize(("mode", "min_delta", "expected"), [("max", 0.0, 3), ("min", 0.0, 2), ("max", 0.2, 1)])
+@pytest.mark.parametrize(
+    ("mode", "min_delta", "expected"),
+    [("max", 0.0, 3), ("min", 0.0, 2), ("max", 0.25, 1), ("max", 0.125, 1), ("min", 0.125, 2), ("min", 0.25, 1)],
+)
 def test_early_stopping_follows_mode_and_min_delta(mode: str, min_delta: float, expected: int) -> None:
     stopping = EarlyStopping(EarlyStoppingConfig(metric="m", mode=mode, min_delta=min_delta))
     network = LightGCN().build(TRAIN, build_graph(TRAIN), torch.device("cpu"))
-    for number, value in enumerate([0.4, 0.3, 0.5], start=1):
+    for number, value in enumerate([0.5, 0.25, 0.625], start=1):
         stopping.update(Epoch(number, 0.0, 0.0, {"m": value}), network)
     assert stopping.best_epoch == expected
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("name", "refused", "taken"),
     [
-        {"max_epochs": 0},
-        {"batch_size": -1},
-        {"learning_rate": 0.0},
-        {"weight_decay": -0.1},
-        {"grad_clip": -1.0},
-        {"accumulate_grad_batches": 0},
-        {"learning_rate": 1e38},
-        {"learning_rate": float("nan")},
-        {"checkpoint_seconds": -1.0},
+        ("max_epochs", [0], [1]),
+        ("batch_size", [0, -1], [1]),
+        ("accumulate_grad_batches", [0], [1]),
+        ("learning_rate", [0.0, 1000.1, 1e38, math.nan], [1e-9, 1000.0]),
+        ("weight_decay", [-0.1, math.inf], [0.0, 5.0]),
+        ("grad_clip", [-1.0, math.inf], [0.0]),
+        ("checkpoint_seconds", [-1.0, math.inf], [0.0]),
     ],
 )
-def test_values_out_of_range_are_named(settings: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=f"trainer.{next(iter(settings))}="):
-        TrainerConfig(**settings)  # type: ignore[arg-type]
+def test_values_out_of_range_are_named(name: str, refused: list[float], taken: list[float]) -> None:
+    for value in refused:
+        with pytest.raises(ConfigError, match=f"trainer.{name}="):
+            TrainerConfig(**{name: value})  # type: ignore[arg-type]
+    for value in taken:
+        assert getattr(TrainerConfig(**{name: value}), name) == value  # type: ignore[arg-type]
+
+
+def test_settings_of_stopping_and_of_the_schedule_out_of_range_are_named() -> None:
+    wrong = {"mode": "most", "patience": 0, "min_delta": -1e-9}
+    for name, value in wrong.items():
+        with pytest.raises(ConfigError, match=f"trainer.early_stopping.{name}="):
+            EarlyStoppingConfig(**{name: value})  # type: ignore[arg-type]
+    assert EarlyStoppingConfig(patience=1, min_delta=0.0).patience == 1
+    with pytest.raises(ConfigError, match=r"trainer\.scheduler\.name=step is not known"):
+        SchedulerConfig("step")
+    with pytest.raises(ConfigError, match=r"trainer\.scheduler\.warmup_epochs=-1"):
+        SchedulerConfig(warmup_epochs=-1)
 
 
 def test_an_unknown_optimizer_is_named() -> None:
@@ -186,3 +312,5 @@ def test_an_unknown_optimizer_is_named() -> None:
 def test_a_warmup_as_long_as_the_training_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"trainer\.scheduler\.warmup_epochs=5 must be below"):
         TrainerConfig(max_epochs=5, scheduler=SchedulerConfig("linear", warmup_epochs=5))
+    TrainerConfig(max_epochs=5, scheduler=SchedulerConfig("linear", warmup_epochs=4))
+    TrainerConfig(max_epochs=5, scheduler=SchedulerConfig("none", warmup_epochs=9))  # nothing decays
