@@ -24,7 +24,7 @@ from movierec_engine.data.config import DataConfig
 from movierec_engine.data.interactions import Interactions, positives
 from movierec_engine.data.readers import read_ratings
 from movierec_engine.data.split import split
-from movierec_engine.evaluation.metrics import ndcg
+from movierec_engine.evaluation.metrics.accuracy import ndcg
 from movierec_engine.models import ALS, EASE, ItemCF
 from movierec_engine.models.base import ClosedFormRecommender
 from movierec_engine.models.newcomers.base import AGAINST, union

@@ -1,5 +1,6 @@
 """The choices that the pages over evaluation reports share: which reports, by which metric, at which depth."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import streamlit as st
@@ -8,6 +9,7 @@ from dashboard import state, wording
 from dashboard.queries import leaderboard
 from dashboard.queries.leaderboard import Group, Standing
 from dashboard.queries.reports import Snapshot
+from movierec_engine.evaluation.metrics import Metric, metric_title, metrics
 
 ALL = "all"
 
@@ -28,7 +30,7 @@ class Chosen:
     @property
     def title(self) -> str:
         """Such as NDCG@10."""
-        return f"{wording.metric_name(self.metric)}@{self.k}"
+        return f"{metric_title(self.metric)}@{self.k}"
 
     @property
     def column(self) -> str:
@@ -48,10 +50,12 @@ class Chosen:
         return next(one for one in self.standings if self.labels[one.id] == label)
 
 
-def choose_reports(snapshot: Snapshot, *, of_users: bool = False, models: bool = True) -> Chosen | None:
+def choose_reports(
+    snapshot: Snapshot, *, suits: Callable[[Metric], bool] = lambda _: True, models: bool = True
+) -> Chosen | None:
     """Boxes for data set, group, metric, k, device and models; None, with a word, where there is nothing to rank.
 
-    of_users: only metrics that every user has a value of.
+    suits: which of the metrics by which models are ranked can be chosen.
     """
     groups = leaderboard.groups(snapshot)
     columns = st.columns([1.1, 0.7, 1.2, 2.6, 0.9])
@@ -64,15 +68,13 @@ def choose_reports(snapshot: Snapshot, *, of_users: bool = False, models: bool =
             "Comparable reports", "group", list(by_id), lambda key: wording.group_name(by_id[key]), explanation=WHY
         )
     group = by_id[chosen]
-    measured = leaderboard.metrics(snapshot, group)
-    if of_users:
-        measured = {name: depths for name, depths in measured.items() if name != "coverage"}
+    measured = {name: k for name, k in leaderboard.metrics(snapshot, group).items() if suits(metrics()[name])}
     if not measured:
         st.info("The reports of this group hold no ranking metrics.")
         return None
     names = wording.metric_order(list(measured))
     with columns[0]:
-        metric = state.choose("Metric", "metric", names, wording.metric_name, default="ndcg")
+        metric = state.choose("Metric", "metric", names, metric_title, default="ndcg")
     with columns[1]:
         k = int(state.choose("k", "k", [str(value) for value in measured[metric]], default="10"))
     with columns[4]:

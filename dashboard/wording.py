@@ -6,40 +6,13 @@ from collections.abc import Sequence
 from dashboard.queries.leaderboard import BASELINE, Group, Standing
 from dashboard.queries.reports import Serving
 from movierec_engine.evaluation.comparison import Verdict
-
-METRIC_NAMES = {
-    "ndcg": "NDCG",
-    "recall": "Recall",
-    "precision": "Precision",
-    "hit_rate": "Hit rate",
-    "map": "MAP",
-    "mrr": "MRR",
-    "coverage": "Coverage",
-    "auc": "AUC",
-    "serendipity": "Serendipity",
-    "novelty": "Novelty",
-    "average_popularity": "Average popularity",
-    "genre_diversity": "Genre diversity",
-    "embedding_diversity": "Embedding diversity",
-    "gini": "Gini",
-    "list_share": "Share of the lists",
-}
-"""The usual metrics in the order they are shown; others follow under their own names."""
+from movierec_engine.evaluation.metrics import metrics
 
 
 def metric_order(names: list[str]) -> list[str]:
-    known = [name for name in METRIC_NAMES if name in names]
-    return known + [name for name in names if name not in METRIC_NAMES]
-
-
-def metric_name(metric: str) -> str:
-    return METRIC_NAMES.get(metric, metric)
-
-
-def metric_title(metric: str) -> str:
-    """`ndcg@10` as NDCG@10."""
-    name, at, depth = metric.partition("@")
-    return f"{metric_name(name)}{at}{depth}"
+    """Names of metrics in the order that they are shown everywhere; those that are not registered here come last."""
+    known = [name for name in metrics() if name in names]
+    return known + [name for name in names if name not in known]
 
 
 def plain(text: object) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.comparison import ALPHA, DECIMALS, PairedComparison, Values, compare_paired
-from movierec_engine.evaluation.metrics import MORE_IS_BETTER
+from movierec_engine.evaluation.metrics import judges, judging_metrics
 from movierec_engine.models.registry import MODEL_NAMES
 
 
@@ -45,9 +45,9 @@ class ReleaseConfig:
     """How many of the latest releases `movierec models prune` keeps, so that one can roll back to them."""
 
     def __post_init__(self) -> None:
-        if self.metric and self.metric.partition("@")[0] not in MORE_IS_BETTER:
+        if self.metric and not judges(self.metric):
             raise ConfigError(
-                f"release.metric={self.metric}: no model is better by it; choose {', '.join(MORE_IS_BETTER)}, "
+                f"release.metric={self.metric}: no model is better by it; choose {', '.join(judging_metrics())}, "
                 "with a depth such as ndcg@10"
             )
         if unknown := set(self.above) - set(MODEL_NAMES):

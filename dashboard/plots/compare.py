@@ -9,6 +9,7 @@ import numpy as np
 from dashboard import charts, wording
 from dashboard.queries.pairs import Overlap, Values
 from movierec_engine.evaluation.comparison import Verdict
+from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.comparison import SegmentVerdict
 
 _BINS = 40
@@ -62,9 +63,7 @@ def differences(
 
 def metric_rows(verdicts: Mapping[str, Verdict], names: tuple[str, str]) -> list[dict[str, Any]]:
     """Each metric's difference a - b with its 95 % interval."""
-    return [
-        {"what": wording.metric_title(metric), **_difference(verdict, names)} for metric, verdict in verdicts.items()
-    ]
+    return [{"what": metric_title(metric), **_difference(verdict, names)} for metric, verdict in verdicts.items()]
 
 
 def by_metric(rows: list[dict[str, Any]], names: tuple[str, str], models: Mapping[str, str]) -> charts.Chart:

@@ -10,6 +10,7 @@ from dashboard.queries.api_health import Endpoint
 from dashboard.queries.backtests import GROUPS, Backtest
 from dashboard.queries.releases import Made
 from movierec_engine.errors import StoreError
+from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.decisions import KEPT, PIN, PROMOTED, PRUNED, REFUSED, ROLLED_BACK, UNPIN
 from movierec_engine.store import parse_reference
 
@@ -120,7 +121,7 @@ def evidence(rows: list[dict[str, Any]], challenger: str, metric: str, part: str
     head = f"{challenger} holds against everything that it was weighed against"
     if lost:
         head = f"{challenger} does not hold against {wording.listed(lost)}"
-    title = wording.metric_title(metric)
+    title = metric_title(metric)
     subtitle = f"mean difference in {title} on {part}, line: 95 % interval; left of 0: the challenger is worse"
     order = [row["against"] for row in rows]
     base = alt.Chart(charts.data([{**row, "result": "holds" if row["held"] else "does not hold"} for row in rows]))
@@ -160,7 +161,7 @@ def backtest_rows(found: Mapping[str, Backtest], metric: str, users: str) -> lis
 
 def backtest(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str, users: str) -> charts.Chart:
     """Every model's metric by the time that it was tested on."""
-    title = wording.metric_title(metric)
+    title = metric_title(metric)
     wins: dict[str, int] = {}
     for window in dict.fromkeys(row["window"] for row in rows):
         best = max((row for row in rows if row["window"] == window), key=lambda row: row["value"])

@@ -9,6 +9,7 @@ from dashboard import charts, wording
 from dashboard.label_places import label_places
 from dashboard.queries.prices import Curve
 from dashboard.queries.segments import Exposure
+from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.html_report.beyond_accuracy import unbeaten
 
 MEANINGS = {
@@ -359,7 +360,7 @@ def dials(rows: list[dict[str, Any]], name: str, accuracy: str) -> charts.Chart:
     head = f"{name}: what turning a taste dial up costs"
     if lost:
         dear = max(lost, key=lambda dial: lost[dial])
-        share = f"{wording.percent(lost[dear], 0)} of {wording.metric_title(accuracy)}"
+        share = f"{wording.percent(lost[dear], 0)} of {metric_title(accuracy)}"
         head = f"{name}: dearest is {dear.replace('_', ' ')}, which fully turned up costs {share}"
     scale = alt.Scale(domain=order, range=list(charts.HUES[: len(order)]))
     legend = alt.Legend(
@@ -375,12 +376,12 @@ def dials(rows: list[dict[str, Any]], name: str, accuracy: str) -> charts.Chart:
         .mark_line(point=True, strokeWidth=2.2)
         .encode(
             x=alt.X("setting:Q", title="Dial, from 0 (off) to 1"),
-            y=alt.Y("value:Q", title=f"{wording.metric_title(accuracy)} on validation", scale=alt.Scale(zero=False)),
+            y=alt.Y("value:Q", title=f"{metric_title(accuracy)} on validation", scale=alt.Scale(zero=False)),
             color=alt.Color("dial:N", scale=scale, legend=legend),
             tooltip=[
                 alt.Tooltip("dial:N", title="Dial"),
                 alt.Tooltip("setting:Q", title="Setting"),
-                alt.Tooltip("value:Q", title=wording.metric_title(accuracy), format=".4f"),
+                alt.Tooltip("value:Q", title=metric_title(accuracy), format=".4f"),
                 alt.Tooltip("low:Q", title="95 % from", format=".4f"),
                 alt.Tooltip("high:Q", title="95 % to", format=".4f"),
             ],

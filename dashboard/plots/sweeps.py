@@ -8,6 +8,7 @@ import numpy as np
 
 from dashboard import charts, wording
 from dashboard.queries.sweeps import Importance, Sweep, number, searched
+from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.trials import Result
 
 MOST_LINES = 200
@@ -42,7 +43,7 @@ def coordinate_rows(results: Sequence[Result], metric: str) -> tuple[list[dict[s
     rows, ticks = [], []
     for place, (name, values) in enumerate(columns.items()):
         heights, own_ticks = _heights(values)
-        axis = wording.metric_title(metric) if name == metric else short(name)
+        axis = metric_title(metric) if name == metric else short(name)
         ticks += [{"axis": axis, "place": place, "height": height, "text": text} for height, text in own_ticks]
         for rank, (value, height, score) in enumerate(zip(values, heights, scores, strict=True), start=1):
             rows.append(
@@ -68,7 +69,7 @@ def parallel(rows: list[dict[str, Any]], ticks: list[dict[str, Any]], sweep: Swe
     head = f"Best on validation: {values}" if values else "All results have the same settings"
     assert best.validation is not None
     subtitle = (
-        f"{wording.metric_title(sweep.metric)} {best.validation.mean:.4f} on validation; the thick line is the best, "
+        f"{metric_title(sweep.metric)} {best.validation.mean:.4f} on validation; the thick line is the best, "
         "strong lines are good. Each axis goes from its lowest value to its highest"
     )
     if shown < len(scored):
@@ -178,7 +179,7 @@ def progress(rows: list[dict[str, Any]], metric: str) -> charts.Chart:
     )
     base = alt.Chart(charts.data(rows))
     x = alt.X("trial:Q", title="Trial, in the order that they ran", axis=alt.Axis(tickMinStep=1, format="d"))
-    y = alt.Y("score:Q", title=f"{wording.metric_title(metric)} on validation", scale=alt.Scale(zero=False))
+    y = alt.Y("score:Q", title=f"{metric_title(metric)} on validation", scale=alt.Scale(zero=False))
     tooltip = [
         alt.Tooltip("trial:Q", title="Trial"),
         alt.Tooltip("score:Q", title="Reached", format=".4f"),
@@ -186,7 +187,7 @@ def progress(rows: list[dict[str, Any]], metric: str) -> charts.Chart:
     ]
     return alt.layer(
         base.mark_line(interpolate="step-after", color=charts.FIRST, strokeWidth=2.2).encode(
-            x=x, y=alt.Y("best:Q", title=f"{wording.metric_title(metric)} on validation"), tooltip=tooltip
+            x=x, y=alt.Y("best:Q", title=f"{metric_title(metric)} on validation"), tooltip=tooltip
         ),
         base.mark_circle(size=60, color=charts.SECOND, opacity=0.85).encode(x=x, y=y, tooltip=tooltip),
     ).properties(title=charts.title(head, "dots: trials; line: the best so far", 58), height=360)
@@ -222,7 +223,7 @@ def spreads(rows: list[dict[str, Any]], metric: str) -> charts.Chart:
         head = f"The best is not told apart from {wording.counted(near, 'other')} by more than the seeds' deviations"
     order = [row["settings"] for row in rows]
     y = alt.Y("settings:N", sort=order, title=None, axis=alt.Axis(labelLimit=300, ticks=False, domain=False))
-    axis = f"{wording.metric_title(metric)} on validation, mean ± sd over seeds"
+    axis = f"{metric_title(metric)} on validation, mean ± sd over seeds"
     tooltip = [
         alt.Tooltip("settings:N", title="Settings"),
         alt.Tooltip("seeds:Q", title="Seeds"),

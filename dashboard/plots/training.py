@@ -6,6 +6,7 @@ from typing import Any
 import altair as alt
 
 from dashboard import charts, wording
+from movierec_engine.evaluation.metrics import metric_title
 
 MOST_POINTS = 400
 """Epochs drawn of one run; of more, every so many."""
@@ -38,7 +39,7 @@ def curves(
         alt.Tooltip("model:N", title="Run"),
         alt.Tooltip("epoch:Q", title="Epoch"),
         alt.Tooltip("seconds:Q", title="Seconds", format=",.1f"),
-        alt.Tooltip("value:Q", title=wording.metric_title(metric), format=".4f"),
+        alt.Tooltip("value:Q", title=metric_title(metric), format=".4f"),
     ]
     color, dash = charts.model_color(models, charts.model_legend()), charts.model_dash(models, charts.model_legend())
     lines = (
@@ -63,7 +64,7 @@ def best_rows(rows: list[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
 def conclusion(rows: list[dict[str, Any]], metric: str) -> str:
     best = best_rows(rows, metric)
     top = (min if metric == "loss" else max)(best, key=lambda row: row["value"])
-    title = "training loss" if metric == "loss" else f"validation {wording.metric_title(metric)}"
+    title = "training loss" if metric == "loss" else f"validation {metric_title(metric)}"
     reach = "lowest" if metric == "loss" else "highest"
     end = f"{top['value']:.4f} at epoch {top['epoch']} after {wording.duration(top['seconds'])}"
     return f"{top['model']} reaches the {reach} {title}: {end}"
@@ -88,4 +89,4 @@ def resources(
 
 
 def _axis(metric: str) -> str:
-    return "Training loss, mean over the epoch" if metric == "loss" else f"{wording.metric_title(metric)} on validation"
+    return "Training loss, mean over the epoch" if metric == "loss" else f"{metric_title(metric)} on validation"

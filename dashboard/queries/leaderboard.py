@@ -7,10 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from dashboard.queries.reports import Snapshot, ask
-from movierec_engine.evaluation.metrics import ACCURACY
+from movierec_engine.evaluation.metrics import metric_of
 
-RANKED = (*ACCURACY, "coverage")
-"""Metrics by which models are ranked: those of which more is better."""
 BASELINE = "popularity"
 """The model that every other one has to beat."""
 
@@ -78,18 +76,19 @@ def devices(snapshot: Snapshot, group: Group) -> list[str]:
 
 
 def metrics(snapshot: Snapshot, group: Group) -> dict[str, list[int]]:
-    """Metric name -> the k values it was measured at, over all reports of a group."""
+    """Metric name -> the k values it was measured at, over all reports of a group; those by which models are ranked."""
     rows = ask(
         snapshot,
         f"""SELECT metric, list(DISTINCT k ORDER BY k) FROM scores JOIN reports USING (id)
             WHERE {_IN_GROUP} GROUP BY metric ORDER BY metric""",
         *_key(group),
     )
-    return {metric: depths for metric, depths in rows if metric in RANKED}
+    return {metric: depths for metric, depths in rows if (known := metric_of(metric)) and known.direction}
 
 
 def standings(snapshot: Snapshot, group: Group, metric: str, k: int, device: str | None = None) -> list[Standing]:
     """The group's reports, best test score first; ties go to the one that trains faster."""
+    best_first = "ASC" if (known := metric_of(metric)) and known.direction == "lower" else "DESC"
     serving = snapshot.serving[group.data].trained_model if group.data in snapshot.serving else ""
     rows = ask(
         snapshot,
@@ -98,7 +97,7 @@ def standings(snapshot: Snapshot, group: Group, metric: str, k: int, device: str
                    validation, trained_model = ? AS served
             FROM reports LEFT JOIN (FROM scores WHERE metric = ? AND k = ?) USING (id)
             WHERE {_IN_GROUP} AND device = coalesce(?, device)
-            ORDER BY score DESC NULLS LAST, seconds, model, device""",
+            ORDER BY score {best_first} NULLS LAST, seconds, model, device""",
         serving,
         metric,
         k,

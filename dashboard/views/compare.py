@@ -16,7 +16,7 @@ from dashboard.queries.pairs import Overlap, PairedUsers
 from dashboard.queries.parquet import SAMPLE_USERS
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.comparison import Verdict
-from movierec_engine.evaluation.metrics import ACCURACY
+from movierec_engine.evaluation.metrics import Metric, metrics
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.pipeline.comparison import SegmentVerdict
 from movierec_engine.pipeline.reports import Measured
@@ -34,7 +34,7 @@ def page() -> None:
     if snapshot.reports.num_rows == 0:
         shell.no_reports(root, snapshot)
         return
-    chosen = controls.choose_reports(snapshot, of_users=True, models=False)
+    chosen = controls.choose_reports(snapshot, suits=_ranks_users, models=False)
     if chosen is not None:
         if len(chosen.standings) < 2:
             shell.empty(
@@ -80,6 +80,11 @@ def _list(folder: str, movies: Path | None, user: int, k: int) -> list[dict[str,
     return pairs.list_of(Path(folder), movies, user, k)
 
 
+def _ranks_users(metric: Metric) -> bool:
+    """Whether the users' differences by a metric can be drawn with the better model on its own side."""
+    return metric.judges and metric.direction == "higher"
+
+
 def _pair(root: Path, chosen: Chosen) -> None:
     options = list(chosen.models)
     left, right = st.columns(2)
@@ -89,9 +94,10 @@ def _pair(root: Path, chosen: Chosen) -> None:
         others = [name for name in options if name != one]
         other = state.choose("against", "b", others, default=others[0])
     a, b, names = chosen.standing(one), chosen.standing(other), (one, other)
-    metrics = (*(f"{name}@{chosen.k}" for name in ACCURACY if name in chosen.metrics), "auc")
-    users = _users(a.folder, b.folder, metrics)
-    verdicts = _verdicts(a.folder, b.folder, metrics, names)
+    accuracy = [name for metric in metrics().values() if metric.of_accuracy for name in metric.at([chosen.k])]
+    compared = tuple(dict.fromkeys([*accuracy, chosen.column]))
+    users = _users(a.folder, b.folder, compared)
+    verdicts = _verdicts(a.folder, b.folder, compared, names)
     if users is None or chosen.column not in verdicts:
         shell.missing(
             f"The users' own values of {wording.plain(chosen.title)} cannot be read for both; "
@@ -102,7 +108,8 @@ def _pair(root: Path, chosen: Chosen) -> None:
     models = {one: a.model, other: b.model}
     _conclusion(verdicts[chosen.column], users, chosen.title)
     _distributions(chosen, users, verdicts, names, models)
-    _where(root, chosen, (a, b), names, models)
+    if metrics()[chosen.metric].of_hits:
+        _where(root, chosen, (a, b), names, models)
     _examples(root, chosen, users, (a, b), names)
 
 

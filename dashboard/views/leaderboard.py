@@ -17,6 +17,7 @@ from dashboard.queries.reports import Snapshot
 from dashboard.queries.seeds import OverSeeds
 from dashboard.queries.store_files import Signature
 from movierec_engine.evaluation.comparison import LeaderComparison
+from movierec_engine.evaluation.metrics import metric_title
 
 _USUAL = ("recall", "mrr", "coverage")
 """Metrics that stand beside the chosen one by default."""
@@ -50,7 +51,7 @@ def _board(snapshot: Snapshot, over_seeds: list[OverSeeds]) -> None:
     left, right = st.columns([3, 1])
     with left:
         beside = [name for name in everything.metrics if name != everything.metric]
-        more = state.choose_many("Metrics beside it", "metrics", beside, _USUAL, wording.metric_name) if beside else []
+        more = state.choose_many("Metrics beside it", "metrics", beside, _USUAL, metric_title) if beside else []
     with right:
         chosen = _since(everything)
     if not chosen.ranked:
@@ -167,7 +168,7 @@ def _rows(
             chosen.title: scores.get((standing.id, chosen.metric)),
             "95 % interval": _interval(standing),
             "Against the best": _against(chosen.labels[standing.id], verdicts),
-            **{f"{wording.metric_name(name)}@{chosen.k}": scores.get((standing.id, name)) for name in more},
+            **{f"{metric_title(name)}@{chosen.k}": scores.get((standing.id, name)) for name in more},
             "Training (s)": standing.seconds,
             "Memory (MB)": standing.memory_mb,
         }

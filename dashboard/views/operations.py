@@ -16,6 +16,7 @@ from dashboard.queries.checks import Checked
 from dashboard.queries.feedback import Feedback
 from dashboard.queries.releases import Made, Served
 from dashboard.queries.store_files import Signature
+from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.backtest import ALL, WITH_HISTORY
 from movierec_engine.pipeline.decisions import KIND as DECISION_KIND
 
@@ -284,7 +285,7 @@ def _backtests(found: list[Backtest]) -> None:
     own = [one for one in found if one.fingerprint == group]
     metrics = list(dict.fromkeys(row["metric"] for one in own for row in one.measures if "@" in row["metric"]))
     with middle:
-        metric = state.choose("Measured by", "by", metrics, wording.metric_title, default="ndcg@10")
+        metric = state.choose("Measured by", "by", metrics, metric_title, default="ndcg@10")
     with right:
         users = state.choose("Of", "group_of", list(GROUPS), lambda key: GROUPS[key].capitalize(), default=ALL)
     names = [one.model for one in own]

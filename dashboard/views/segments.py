@@ -34,7 +34,7 @@ def page() -> None:
     if snapshot.reports.num_rows == 0:
         shell.no_reports(root, snapshot)
         return
-    everything = controls.choose_reports(snapshot, of_users=True, models=False)
+    everything = controls.choose_reports(snapshot, suits=lambda metric: metric.of_hits, models=False)
     if everything is not None:
         options = [everything.labels[one.id] for one in everything.ranked]
         if not options:

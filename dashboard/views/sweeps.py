@@ -12,6 +12,7 @@ from dashboard.plots import sweeps as plots
 from dashboard.queries import store_files, sweeps
 from dashboard.queries.store_files import Signature
 from dashboard.queries.sweeps import Sweep
+from movierec_engine.evaluation.metrics import metric_title
 
 LISTED = 50
 """Results in the table, best first; the CSV file has all."""
@@ -76,7 +77,7 @@ def _sweep(sweep: Sweep) -> None:
 
 
 def _conclusion(sweep: Sweep) -> None:
-    best, metric = sweep.scored[0], wording.metric_title(sweep.metric)
+    best, metric = sweep.scored[0], metric_title(sweep.metric)
     settings = [f"{plots.short(name)} {plots.shown_value(value)}" for name, value in sweeps.settings(best).items()]
     named = wording.plain(wording.listed(settings)) if settings else "the only settings"
     test = f"; test, by which nothing is chosen, {best.test}" if best.test else ""
@@ -131,7 +132,7 @@ def _best(sweep: Sweep) -> None:
 
 
 def _row(rank: int, sweep: Sweep, place: int) -> dict[str, Any]:
-    result, metric = sweep.scored[place], wording.metric_title(sweep.metric)
+    result, metric = sweep.scored[place], metric_title(sweep.metric)
     seconds = [trial.seconds for trial in result.trials if trial.seconds is not None]
     several = any(len(one.trials) > 1 for one in sweep.scored)
     validation, test = result.validation, result.test

@@ -14,6 +14,7 @@ from dashboard.plots import training as plots
 from dashboard.queries import store_files, training
 from dashboard.queries.store_files import Signature
 from dashboard.queries.training import Progress, Run
+from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.tracking.credentials import without_credentials
 
 LIVE_SECONDS = 2
@@ -70,7 +71,7 @@ def _progress(progress: Progress) -> None:
     state_text = f"epoch {done:,}{limit}" if done else "fitting"
     numbers = [f"loss {last['loss']:.4f}"] if "loss" in last else []
     if progress.metric in last:
-        numbers.append(f"validation {wording.plain(wording.metric_title(progress.metric))} {last[progress.metric]:.4f}")
+        numbers.append(f"validation {wording.plain(metric_title(progress.metric))} {last[progress.metric]:.4f}")
     st.markdown(f":material/play_circle: {name} is running: {', '.join([state_text, *numbers])}, {passed} so far.")
     if progress.max_epochs and done:
         st.progress(min(done / progress.max_epochs, 1.0))
@@ -154,7 +155,7 @@ def _curves(shown: dict[str, Run], models: dict[str, str]) -> None:
 
 
 def _curve_name(metric: str) -> str:
-    return "Training loss" if metric == "loss" else f"Validation {wording.metric_title(metric)}"
+    return "Training loss" if metric == "loss" else f"Validation {metric_title(metric)}"
 
 
 def _resources(shown: dict[str, Run], models: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.split import Split
 from movierec_engine.errors import EmptyDataError, MovierecError
-from movierec_engine.evaluation.metrics import auc, ndcg
+from movierec_engine.evaluation.metrics.accuracy import auc, ndcg
 from movierec_engine.evaluation.ranking import rank_block
 from movierec_engine.models.base import Recommender
 from movierec_engine.new_movies import Content, Floats, Indices, Likeness, neighbours_of, placed_scores

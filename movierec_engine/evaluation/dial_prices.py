@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.data.heldout import HeldOut
-from movierec_engine.evaluation import beyond_accuracy as beyond
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
-from movierec_engine.evaluation.metrics import ndcg
+from movierec_engine.evaluation.metrics.accuracy import ndcg
+from movierec_engine.evaluation.metrics.beyond_accuracy import intra_list_diversity, novelty
 from movierec_engine.evaluation.rankings import Rankings, rank_users
 from movierec_engine.models.base import Recommender
 from movierec_engine.taste_dials import ItemFacts, TasteDials, divergence, rerank
@@ -116,13 +116,13 @@ def _measures(lists: Lists, rankings: Rankings, facts: ItemFacts) -> dict[str, V
     catalogue = rankings.heldout.catalogue
     measures = {
         ACCURACY: ndcg(_relevant(lists, rankings), rankings.relevant, K),
-        BUYS["novelty"]: beyond.novelty(lists, catalogue, K),
-        BUYS["diversity_over_embeddings"]: beyond.intra_list_diversity(lists, catalogue.embeddings, K),
+        BUYS["novelty"]: novelty(lists, catalogue, K),
+        BUYS["diversity_over_embeddings"]: intra_list_diversity(lists, catalogue.embeddings, K),
     }
     if facts.decade_shares.shape[1]:
         measures[BUYS["decade_balance"]] = _divergence(lists, rankings, facts.decade_shares)
     if facts.genre_shares.shape[1]:
-        measures[BUYS["diversity"]] = beyond.intra_list_diversity(lists, catalogue.genres, K)
+        measures[BUYS["diversity"]] = intra_list_diversity(lists, catalogue.genres, K)
         measures[BUYS["genre_balance"]] = _divergence(lists, rankings, facts.genre_shares)
     return measures
 

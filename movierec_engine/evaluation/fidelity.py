@@ -28,7 +28,8 @@ from movierec_engine.data.split import Split
 from movierec_engine.errors import EmptyDataError, MovierecError
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.comparison import ALPHA, PairedComparison, compare_paired, holm
-from movierec_engine.evaluation.metrics import PerUser, ndcg
+from movierec_engine.evaluation.metrics import PerUser
+from movierec_engine.evaluation.metrics.accuracy import ndcg
 from movierec_engine.evaluation.ranking import Scores, rank_block
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
-from movierec_engine.evaluation.metrics import ndcg
+from movierec_engine.evaluation.metrics.accuracy import ndcg
 from movierec_engine.evaluation.rankings import Rankings, rank_users
 from movierec_engine.models.base import Recommender
 from movierec_engine.new_movies import NewMovies, new_places

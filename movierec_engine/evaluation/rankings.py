@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.ranking import RankedBlock, rank_block
@@ -29,7 +30,9 @@ class Rankings:
     row: int64 [m], ascending, the row in `users` of each relevant item. item: int32 [m], the relevant items.
     rank: int32 [m], from 1; 0 where the item is not recommended, or below the depth unless the ranking was deep.
     tied: int32 [m], how many irrelevant items have its score; 0 for all unless the ranking was deep.
-    heldout: what was ranked.
+    heldout: what was ranked. deep: whether every relevant item's rank is known.
+
+    Metrics take what they need from here by the names in `metrics.registry.INPUTS`.
     """
 
     users: NDArray[np.int64]
@@ -39,10 +42,28 @@ class Rankings:
     rank: NDArray[np.int32]
     tied: NDArray[np.int32]
     heldout: HeldOut
+    deep: bool = True
 
     @property
     def depth(self) -> int:
         return int(self.lists.shape[1])
+
+    @property
+    def n_items(self) -> int:
+        return self.heldout.interactions.n_items
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self.heldout.catalogue
+
+    @property
+    def genres(self) -> NDArray[np.float32] | None:
+        """float32 [n_items, n_genres]; None where no genres are known."""
+        return self.catalogue.genres if self.catalogue.genre_names else None
+
+    @property
+    def embeddings(self) -> NDArray[np.float32]:
+        return self.catalogue.embeddings
 
     @cached_property
     def relevant(self) -> NDArray[np.int64]:
@@ -129,6 +150,7 @@ def rank_users(model: Recommender, heldout: HeldOut, depth: int, deep: bool) -> 
         rank=np.concatenate([block.rank for block in blocks]),
         tied=np.concatenate([block.tied for block in blocks]),
         heldout=heldout,
+        deep=deep,
     )
 
 

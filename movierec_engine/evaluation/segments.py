@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.tiers import ACTIVITY_FROM, POPULARITY_UP_TO, activity_tier, popularity_tier
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
-from movierec_engine.evaluation.metrics import ACCURACY
+from movierec_engine.evaluation.metrics import hit_metrics
 from movierec_engine.evaluation.rankings import Rankings
 
 LIST_SHARE = "list_share"
@@ -44,10 +44,10 @@ class Segment:
     items: NDArray[np.bool_] | None = None
 
     def values(self, rankings: Rankings, k: int) -> dict[str, NDArray[np.float64]]:
-        """Every accuracy metric at k of the segment's users, float64 each; `list_share@k` too for segments of items."""
+        """Every metric of hits at k of the segment's users, float64 each; `list_share@k` too for segments of items."""
         relevant = np.bincount(rankings.row[self.relevant], minlength=len(rankings.users))[self.users]
         hits = rankings.hits_among(self.relevant)[self.users]
-        values = {f"{metric}@{k}": of(hits, relevant, k) for metric, of in ACCURACY.items()}
+        values = {f"{name}@{k}": metric(hits=hits, relevant=relevant, k=k) for name, metric in hit_metrics().items()}
         if self.items is not None:
             shown = np.append(self.items, False)[rankings.lists[self.users, :k]]
             values[f"{LIST_SHARE}@{k}"] = shown.sum(axis=1) / k

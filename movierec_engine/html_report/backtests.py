@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from movierec_engine.errors import MovierecError
+from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.html_report import words
 from movierec_engine.html_report.charts import Line, lines
 from movierec_engine.html_report.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
@@ -68,10 +69,10 @@ def _chart(series: dict[str, tuple[float, ...]], windows: list[dict[str, Any]], 
     best = [max(series, key=lambda name: series[name][window]) for window in range(n)]
     leader = max(series, key=best.count)
     title = f"For {users}, {leader} is the best in {best.count(leader)} of {words.counted(n, 'window')}"
-    spoken = f"{words.metric_title(metric)} by window, {users}: " + "; ".join(
+    spoken = f"{metric_title(metric)} by window, {users}: " + "; ".join(
         f"{name} {', '.join(words.score(value) for value in values)}" for name, values in series.items()
     )
-    axis = f"{words.metric_title(metric)}, mean over {users}"
+    axis = f"{metric_title(metric)}, mean over {users}"
     return Figure(title, lines([Line(name, values) for name, values in series.items()], "window", axis, spoken))
 
 
@@ -85,7 +86,7 @@ def _table(models: Windows, windows: list[dict[str, Any]], metric: str) -> Table
         until = words.day(row["test_until"] - 1)
         rows.append(Row(Cell(str(row["window"]), f"{words.day(row['test_from'])} to {until}"), tuple(cells)))
     columns = [Column("Window", "tested on", words=True), Column("Train", "interactions"), Column("Users", "tested")]
-    columns += [Column(name, words.metric_title(metric)) for name in models]
+    columns += [Column(name, metric_title(metric)) for name in models]
     note = "Second line of each model: users with a history alone. ±: half the 95 % interval."
     return Table("The windows", tuple(columns), tuple(rows), note)
 

@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping
 
+from movierec_engine.evaluation.metrics import Metric, metric_title, metrics
 from movierec_engine.html_report import words
 from movierec_engine.html_report.charts import Point, scatter
-from movierec_engine.html_report.definitions import MEANINGS
 from movierec_engine.html_report.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
 from movierec_engine.html_report.ranking import Ranking
 
-_AXES = {
-    "novelty": "novelty@{depth}, bits (right: less known items)",
-    "coverage": "coverage@{depth}, share of the catalogue",
-}
+_AXES = ("novelty", "coverage")
 """What accuracy is drawn against, the first that was measured."""
 
 
@@ -61,7 +58,8 @@ def _trade(ranking: Ranking) -> Figure | None:
         f"{model} {words.score(y)} at {x:.2f}" for model, (x, y) in points.items()
     )
     marks = [Point(model, ranking.role(model), x, y) for model, (x, y) in points.items()]
-    chart = scatter(marks, _AXES[measure].format(depth=ranking.depth), f"{ranking.title} on test", spoken)
+    axis = f"{name}, {metrics()[measure].meaning}"
+    chart = scatter(marks, axis, f"{ranking.title} on test", spoken)
     beaten = [model for model in points if model not in front]
     note = "Up and to the right is better on both."
     if beaten and len(front) > 1:
@@ -71,8 +69,10 @@ def _trade(ranking: Ranking) -> Figure | None:
 
 def _table(ranking: Ranking) -> Table | None:
     rows = []
-    for measure, meaning in MEANINGS.items():
-        name = measure if measure == "auc" else f"{measure}@{ranking.depth}"
+    for metric in metrics().values():
+        if metric.of_hits:
+            continue
+        (name,) = metric.at((ranking.depth,))
         values = [ranking.report(model).metrics.get(name) for model in ranking.names]
         known = [value for value in values if value is not None]
         if known:
@@ -80,10 +80,10 @@ def _table(ranking: Ranking) -> Table | None:
             cells = [
                 Cell("–", spoken="not measured")
                 if value is None
-                else Cell(_shown(measure, value), heat=(value - low) / (high - low) if high > low else 0.0)
+                else Cell(_shown(metric, value), heat=(value - low) / (high - low) if high > low else 0.0)
                 for value in values
             ]
-            rows.append(Row(Cell(words.metric_title(name), meaning), tuple(cells)))
+            rows.append(Row(Cell(metric_title(name), metric.meaning), tuple(cells)))
     if not rows:
         return None
     return Table(
@@ -94,7 +94,7 @@ def _table(ranking: Ranking) -> Table | None:
     )
 
 
-def _shown(measure: str, value: float) -> str:
-    if measure in ("coverage", "average_popularity"):
+def _shown(metric: Metric, value: float) -> str:
+    if metric.unit == "%":
         return words.percent(value)
-    return f"{value:.2f}" if measure == "novelty" else f"{value:.3f}"
+    return f"{value:.2f}" if metric.unit == "bits" else f"{value:.3f}"

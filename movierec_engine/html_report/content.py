@@ -10,7 +10,7 @@ from itertools import islice
 
 from movierec_engine.data.split import split_label
 from movierec_engine.errors import ConfigError, MovierecError, StoreError
-from movierec_engine.evaluation.metrics import MORE_IS_BETTER
+from movierec_engine.evaluation.metrics import judges, judging_metrics, metric_title, metrics
 from movierec_engine.evaluation.protocols import described
 from movierec_engine.html_report import definitions, words
 from movierec_engine.html_report.backtests import backtests
@@ -47,8 +47,8 @@ def gather(store: ArtifactStore, data_set: str, metric: str) -> Page:
     Raises StoreError for a store without reports, and ConfigError for a metric by which no model is better or that no
     report has.
     """
-    if metric.partition("@")[0] not in MORE_IS_BETTER:
-        raise ConfigError(f"no model is better by {metric}; choose {', '.join(MORE_IS_BETTER)}, such as ndcg@10")
+    if not judges(metric):
+        raise ConfigError(f"no model is better by {metric}; choose {', '.join(judging_metrics())}, such as ndcg@10")
     groups, notes = find_groups(store, data_set)
     if not groups:
         what = f" ({'; '.join(notes)})" if notes else ""
@@ -57,14 +57,14 @@ def gather(store: ArtifactStore, data_set: str, metric: str) -> Page:
     rankings = (ranking for group in groups if (ranking := rank(store, group, metric, promoted)))
     shown = list(islice(rankings, MOST_PARTS))
     if not shown:
-        have = sorted(name for name in groups[0].any.metrics if name.partition("@")[0] in MORE_IS_BETTER)
+        have = sorted(name for name in groups[0].any.metrics if judges(name))
         raise ConfigError(f"no report in {store.root} has {metric}; choose from {', '.join(have)}")
     left_out = [_left_out(group, metric) for group in groups if group not in [one.group for one in shown]]
     parts = _parts(shown)
     return Page(
         title=f"{shown[0].leader} leads by {shown[0].title}",
         written_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        metric=words.metric_title(metric),
+        metric=metric_title(metric),
         parts=tuple(parts),
         appendix=(
             *backtests(store, data_set, metric),
@@ -116,9 +116,9 @@ def _sections(ranking: Ranking, segments: Segments, curves: bool) -> list[Sectio
 def _appendix(rankings: Sequence[Ranking]) -> list[Section]:
     """What belongs to the page as a whole."""
     measured = {name.partition("@")[0] for one in rankings for label in one.names for name in one.report(label).metrics}
-    metrics = tuple((words.TITLES[name], meaning) for name, meaning in definitions.METRICS.items() if name in measured)
+    terms = tuple((metric.title, metric.formula) for name, metric in metrics().items() if name in measured)
     return [
-        Section("metrics", "Metrics", "What each number is, with its denominator.", (Terms(metrics),)),
+        Section("metrics", "Metrics", "What each number is, with its denominator.", (Terms(terms),)),
         Section("rules", "Rules", "What holds for every number.", (Terms(definitions.RULES),)),
         machine(),
     ]

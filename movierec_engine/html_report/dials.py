@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.dial_prices import ACCURACY, BUYS, K
+from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.html_report import words
 from movierec_engine.html_report.charts import AMONG, BASELINE, Point, scatter
 from movierec_engine.html_report.document import Block, Cell, Column, Panel, Panels, Prose, Row, Section, Table
@@ -66,7 +67,7 @@ def _by_dial(rows: list[dict[str, Any]]) -> Prices:
 def _panels(model: str, prices: Prices, data: str) -> Panels:
     lost = {dial: own[0.0][ACCURACY]["value"] - own[MIDDLE][ACCURACY]["value"] for dial, own in prices.items()}
     least, most = (_TITLES[choose(lost, key=lost.__getitem__)] for choose in (min, max))
-    metric = words.metric_title(ACCURACY)
+    metric = metric_title(ACCURACY)
     title = f"{model}: of the dials at {MIDDLE:g}, {least} costs the least {metric} and {most} the most"
     note = (
         f"{data}, validation. The square is the model's own order; every point is named by the dial's setting. Axes "
@@ -76,7 +77,7 @@ def _panels(model: str, prices: Prices, data: str) -> Panels:
 
 
 def _panel(model: str, dial: str, own: dict[float, dict[str, dict[str, Any]]]) -> Panel:
-    metric, bought = words.metric_title(ACCURACY), BUYS[dial]
+    metric, bought = metric_title(ACCURACY), BUYS[dial]
     points = [
         Point(f"{setting:g}", AMONG if setting else BASELINE, row[bought]["value"], row[ACCURACY]["value"])
         for setting, row in own.items()
@@ -90,7 +91,7 @@ def _panel(model: str, dial: str, own: dict[float, dict[str, dict[str, Any]]]) -
 
 def _cost(own: dict[float, dict[str, dict[str, Any]]]) -> str:
     """What the middle setting costs, as the end of a sentence."""
-    metric, before, after = words.metric_title(ACCURACY), own[0.0][ACCURACY]["value"], own[MIDDLE][ACCURACY]
+    metric, before, after = metric_title(ACCURACY), own[0.0][ACCURACY]["value"], own[MIDDLE][ACCURACY]
     if after["difference_low"] <= 0 <= after["difference_high"]:
         return f"costs no {metric} that is sure"
     share = after["value"] / before - 1 if before else 1.0
@@ -137,4 +138,4 @@ def _difference(row: dict[str, Any]) -> str:
 def _column(measure: str) -> str:
     """A measure without its depth, which the table's note says; accuracy as elsewhere on the page."""
     name = measure if measure == ACCURACY else measure.partition("@")[0]
-    return words.sentence(words.metric_title(name).replace("_", " "))
+    return words.sentence(metric_title(name).replace("_", " "))

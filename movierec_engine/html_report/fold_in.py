@@ -7,6 +7,7 @@ import numpy as np
 
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.fidelity import FOLD_IN, LEAST_HISTORY, POPULARITY, TRAINED_IN, WHOLE_HISTORY
+from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.html_report import words
 from movierec_engine.html_report.charts import Line, lines
 from movierec_engine.html_report.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
@@ -89,10 +90,10 @@ def _chart(curves: dict[str, Curve]) -> Figure:
     values[POPULARITY] = [any_curve.popularity["value"]] * len(sizes)
     series = [Line(name, tuple(np.interp(known, sizes, own).tolist())) for name, own in values.items()]
     at = words.listed([str(size) for size in sizes])
-    spoken = f"{words.metric_title(METRIC)} on test of newcomers known by {at} movies: " + "; ".join(
+    spoken = f"{metric_title(METRIC)} on test of newcomers known by {at} movies: " + "; ".join(
         f"{name} {', '.join(words.score(value) for value in own)}" for name, own in values.items()
     )
-    axis = f"{words.metric_title(METRIC)} on test, mean over newcomers"
+    axis = f"{metric_title(METRIC)} on test, mean over newcomers"
     return Figure(
         _conclusion(curves),
         lines(series, "movies that the model knows of a newcomer", axis, spoken),
@@ -126,7 +127,7 @@ def _table(curves: dict[str, Curve]) -> Table:
     columns += [Column("All movies", "folded in"), Column("Trained in", "all movies")]
     columns.append(Column("Better from", "movies, on validation"))
     note = (
-        f"{words.metric_title(METRIC)} on test with 95 % intervals, of users with {LEAST_HISTORY} or more train "
+        f"{metric_title(METRIC)} on test with 95 % intervals, of users with {LEAST_HISTORY} or more train "
         "interactions; random choices of their movies are averaged. The same items are masked in every column: all "
         "that train and validation know of the user. "
         "★: significantly better than popularity on test, by both paired tests after Holm's correction over the sizes. "

@@ -1,6 +1,6 @@
 """The leaderboard: every model by the chosen metric with its interval, and what it cost."""
 
-from movierec_engine.evaluation.metrics import ACCURACY
+from movierec_engine.evaluation.metrics import hit_metrics, metric_title
 from movierec_engine.html_report import words
 from movierec_engine.html_report.charts import Dot, dots
 from movierec_engine.html_report.document import Cell, Column, Figure, Prose, Row, Section, Table
@@ -70,10 +70,10 @@ def _table(ranking: Ranking) -> Table:
     measured = ranking.report(ranking.leader).metrics
     others = [
         metric
-        for metric in (f"{name}@{ranking.depth}" for name in ACCURACY)
+        for metric in (f"{name}@{ranking.depth}" for name in hit_metrics())
         if metric != ranking.metric and metric in measured
     ]
-    metrics = [ranking.metric, *sorted(others, key=_order)]
+    metrics = [ranking.metric, *others]
     best = {metric: max(ranking.report(name).metrics.get(metric, 0.0) for name in ranking.names) for metric in metrics}
     rows = []
     for name in ranking.names:
@@ -99,7 +99,7 @@ def _table(ranking: Ranking) -> Table:
         Column("Against the best", words=True),
         Column(ranking.title, "test"),
         Column(ranking.title, "validation"),
-        *(Column(words.metric_title(metric), "test") for metric in metrics[1:]),
+        *(Column(metric_title(metric), "test") for metric in metrics[1:]),
         Column("Training", "and memory"),
     )
     note = (
@@ -115,8 +115,3 @@ def _score(metrics: dict[str, float], intervals: dict[str, tuple[float, float]],
         return Cell("–", spoken="not measured")
     interval = "{:.3f}–{:.3f}".format(*intervals[metric]) if metric in intervals else ""
     return Cell(words.score(metrics[metric]), interval, strong=metrics[metric] == best)
-
-
-def _order(metric: str) -> int:
-    """Place of a metric among the columns: the order in which metrics are named everywhere."""
-    return list(words.TITLES).index(metric.partition("@")[0])

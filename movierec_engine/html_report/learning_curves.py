@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from movierec_engine.errors import MovierecError
+from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.html_report import words
 from movierec_engine.html_report.charts import Line, lines
 from movierec_engine.html_report.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
@@ -68,14 +69,14 @@ def _chart(metric: str, drawn: dict[str, tuple[float, ...]]) -> Figure:
     highest = max(peaks, key=peaks.__getitem__)
     epoch = drawn[highest].index(peaks[highest]) + 1
     title = f"{highest} gets highest, {words.score(peaks[highest])} after {words.counted(epoch, 'epoch')}"
-    spoken = f"{words.metric_title(metric)} on validation by epoch: " + "; ".join(
+    spoken = f"{metric_title(metric)} on validation by epoch: " + "; ".join(
         f"{name} reaches {words.score(peaks[name])} at epoch {values.index(peaks[name]) + 1} of {len(values)}"
         for name, values in drawn.items()
     )
     chart = lines(
         [Line(name, values) for name, values in drawn.items()],
         "epoch",
-        f"{words.metric_title(metric)} on validation, mean over users",
+        f"{metric_title(metric)} on validation, mean over users",
         spoken,
     )
     return Figure(title, chart, "Dot: the highest value of each model.")
@@ -99,7 +100,7 @@ def _table(metric: str, drawn: dict[str, tuple[float, ...]], histories: dict[str
                 ),
             )
         )
-    title = words.metric_title(metric)
+    title = metric_title(metric)
     columns = (
         Column("Model", words=True),
         Column("Epochs"),

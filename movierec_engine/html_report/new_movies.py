@@ -3,6 +3,7 @@
 from typing import Any
 
 from movierec_engine.errors import MovierecError
+from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.html_report import words
 from movierec_engine.html_report.charts import AMONG, BASELINE, Point, scatter
 from movierec_engine.html_report.document import Block, Cell, Column, Figure, Prose, Row, Section, Table, Terms
@@ -54,7 +55,7 @@ def _found(cold: dict[str, Any] | None) -> str:
 
 
 def _figure(model: str, facts: dict[str, Any], rows: list[dict[str, Any]]) -> Figure:
-    metric = words.metric_title(METRIC)
+    metric = metric_title(METRIC)
     points = [
         Point(f"{row['share']:g}", AMONG if row["share"] else BASELINE, 100 * row["new_share"], row["ndcg"])
         for row in rows
@@ -83,7 +84,7 @@ def _table(model: str, facts: dict[str, Any], rows: list[dict[str, Any]]) -> Tab
         Column("Share", "asked for", words=True),
         Column("Of recommendations", "are new movies"),
         Column("New movies seen", "in any list"),
-        Column(words.metric_title(METRIC), "validation"),
+        Column(metric_title(METRIC), "validation"),
     )
     body = []
     for row in rows:

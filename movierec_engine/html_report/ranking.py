@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.comparison import Verdict, compare_all_pairs
-from movierec_engine.evaluation.metrics import ACCURACY
+from movierec_engine.evaluation.metrics import hit_metrics, metric_title
 from movierec_engine.evaluation.report import EvaluationReport
-from movierec_engine.html_report import words
 from movierec_engine.html_report.charts import AMONG, BASELINE, BEHIND, BEST
 from movierec_engine.html_report.groups import Group, within
 from movierec_engine.pipeline.reports import Measured, users_of
@@ -33,7 +32,7 @@ class Ranking:
 
     @property
     def title(self) -> str:
-        return words.metric_title(self.metric)
+        return metric_title(self.metric)
 
     @property
     def names(self) -> list[str]:
@@ -55,7 +54,7 @@ class Ranking:
     @property
     def by_segment(self) -> str:
         """The metric by which segments are shown: the ranking's own where segments have it."""
-        return self.metric if self.metric.partition("@")[0] in ACCURACY else f"ndcg@{self.depth}"
+        return self.metric if self.metric.partition("@")[0] in hit_metrics() else f"ndcg@{self.depth}"
 
     def report(self, name: str) -> EvaluationReport:
         return self.reports[name].report

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.evaluation.tables import p_value
 from movierec_engine.html_report import words
 from movierec_engine.html_report.charts import Dot, dots
@@ -42,7 +43,7 @@ def segment_section(ranking: Ranking, segments: Segments) -> Section:
     blocks += [Prose(note, quiet=True) for note in segments.notes]
     if not segments.segments:
         blocks.append(Prose("There are no measures by kinds of users and items to show.", quiet=True))
-    metric = words.metric_title(ranking.by_segment)
+    metric = metric_title(ranking.by_segment)
     return Section(
         "segments",
         "For whom is it good?",
@@ -98,7 +99,7 @@ def _who_leads(segments: Sequence[SegmentValues]) -> str:
 def _panels(ranking: Ranking, segments: Sequence[SegmentValues], meaning: Callable[[str], str]) -> Iterable[Panel]:
     bounds = [bound for segment in segments for values in segment.values.values() for bound in values]
     scale = Scale.around(bounds, ticks=4, zero=True, tight=True)
-    axis = words.metric_title(ranking.by_segment)
+    axis = metric_title(ranking.by_segment)
     for segment in segments:
         rows = [
             Dot(model, ranking.role(model), value, low, high, f"{value:.3f}")

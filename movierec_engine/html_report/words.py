@@ -1,33 +1,11 @@
-"""How numbers, metrics and kinds of users are put into words."""
+"""How numbers and kinds of users are put into words."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from movierec_engine.data.tiers import ACTIVITY_FROM, POPULARITY_UP_TO
 
-TITLES = {
-    "ndcg": "NDCG",
-    "recall": "Recall",
-    "precision": "Precision",
-    "hit_rate": "Hit rate",
-    "map": "MAP",
-    "mrr": "MRR",
-    "auc": "AUC",
-    "serendipity": "Serendipity",
-    "novelty": "Novelty",
-    "average_popularity": "Average popularity",
-    "genre_diversity": "Genre diversity",
-    "embedding_diversity": "Embedding diversity",
-    "coverage": "Coverage",
-    "gini": "Gini",
-}
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-
-
-def metric_title(metric: str) -> str:
-    """`ndcg@10` as NDCG@10."""
-    name, at, depth = metric.partition("@")
-    return f"{TITLES.get(name, name)}{at}{depth}"
 
 
 def listed(names: Sequence[str], last: str = "and") -> str:

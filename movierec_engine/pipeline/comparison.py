@@ -18,7 +18,7 @@ from movierec_engine.evaluation.comparison import (
     compare_leaderboard,
     correct,
 )
-from movierec_engine.evaluation.metrics import ACCURACY, AUC
+from movierec_engine.evaluation.metrics import hit_metrics, metrics
 from movierec_engine.evaluation.protocols import Protocol, described
 from movierec_engine.evaluation.segments import segments
 from movierec_engine.evaluation.tables import leaderboard_table, verdicts_table
@@ -100,27 +100,28 @@ def board(store: ArtifactStore, measured: Sequence[Measured], metric: str, part:
 
 
 def head_to_head(store: ArtifactStore, a: Measured, b: Measured, k: int, part: str = "test") -> dict[str, Verdict]:
-    """Two reports by every accuracy metric at k, and AUC where both have it, Holm-corrected over the metrics."""
-    metrics = [name for name in (*(f"{metric}@{k}" for metric in ACCURACY), AUC) if _has(a, name) and _has(b, name)]
-    if part == "validation":
-        metrics = [name for name in metrics if name != AUC]
-    if not metrics:
+    """Two reports by every metric of accuracy at k that both have, Holm-corrected over the metrics.
+
+    On validation those of hits alone, which are measured there.
+    """
+    of_part = hit_metrics() if part == "validation" else {n: one for n, one in metrics().items() if one.of_accuracy}
+    names = [name for metric in of_part.values() for name in metric.at((k,)) if _has(a, name) and _has(b, name)]
+    if not names:
         raise ConfigError(f"the reports have no accuracy metric at depth {k}; choose one of evaluation.k_values")
-    values = users_of(store, [a, b], metrics, part)
-    names = labels([a, b])
+    values = users_of(store, [a, b], names, part)
     verdicts = [
-        compare_all_pairs({name: value[metric] for name, value in zip(names, values, strict=True)})[0]
-        for metric in metrics
+        compare_all_pairs({label: value[name] for label, value in zip(labels([a, b]), values, strict=True)})[0]
+        for name in names
     ]
-    return dict(zip(metrics, correct(verdicts), strict=True))
+    return dict(zip(names, correct(verdicts), strict=True))
 
 
 def by_segment(store: ArtifactStore, a: Measured, b: Measured, metric: str) -> list[SegmentVerdict]:
     """Two reports by a metric within every segment of users and of items, Holm-corrected over each kind of segments."""
     name, _, depth = metric.partition("@")
-    if name not in ACCURACY or not depth.isdigit():
+    if name not in hit_metrics() or not depth.isdigit():
         raise ConfigError(
-            f"metric {metric} cannot be taken by segments; choose one of {', '.join(ACCURACY)} at a depth"
+            f"metric {metric} cannot be taken by segments; choose one of {', '.join(hit_metrics())} at a depth"
         )
     comparable([a, b])
     names, heldout = labels([a, b]), heldout_of(store, a)
@@ -155,7 +156,7 @@ def pair_tables(store: ArtifactStore, a: Measured, b: Measured, metric: str, par
         name: (verdict.comparison.users, verdict) for name, verdict in head_to_head(store, a, b, depth, part).items()
     }
     tables = [verdicts_table(f"by metric, {part}", "metric", metrics, (label_a, label_b))]
-    if part == "test" and metric.partition("@")[0] in ACCURACY:
+    if part == "test" and metric.partition("@")[0] in hit_metrics():
         rows = by_segment(store, a, b, metric)
         for kind in dict.fromkeys(row.kind for row in rows):
             of_kind = {row.segment: (row.users, row.verdict) for row in rows if row.kind == kind}

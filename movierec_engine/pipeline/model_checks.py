@@ -17,6 +17,7 @@ from movierec_engine.data.ratings import Ratings
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation import canaries
 from movierec_engine.evaluation.canaries import Finding
+from movierec_engine.evaluation.metrics import metric_of
 from movierec_engine.evaluation.report import LISTS_FILE, USERS_FILE, EvaluationReport
 from movierec_engine.feedback import UserState
 from movierec_engine.pipeline.data import load_split, raw_ratings_of
@@ -32,8 +33,6 @@ PARITY_USERS = 1000
 """Users whose lists are asked of the API's code, to be compared with the evaluated ones."""
 MASKED_USERS = 10_000
 """People whose lists are searched for what they have rated; drawn at random where there are more."""
-SHARES = ("precision", "recall", "ndcg", "hit_rate", "map", "mrr", "auc", "coverage")
-"""Metrics between 0 and 1."""
 
 
 def loss_is_finite(store: ArtifactStore, trained_model: Artifact) -> Finding:
@@ -74,10 +73,10 @@ def ancestors_saw_the_same(store: ArtifactStore, trained_model: Artifact) -> Fin
 
 
 def report_adds_up(store: ArtifactStore, evaluation_report: Artifact) -> Finding:
-    """The means in report.json are those of users.parquet, and every metric that is a share is from 0 to 1."""
+    """The means in report.json are those of users.parquet, and every metric is within its bounds."""
     report = EvaluationReport.load(evaluation_report.folder)
     users = pq.read_table(evaluation_report.folder / USERS_FILE)
-    outside = [name for name, value in report.metrics.items() if _is_share(name) and not 0 <= value <= 1]
+    outside = [name for name, value in report.metrics.items() if not _within_bounds(name, value)]
     other = [
         name
         for name, value in report.metrics.items()
@@ -266,7 +265,8 @@ def first_difference(evaluated: list[int], answered: list[tuple[int, float]]) ->
 
 
 _MARGIN = 20
-_OUTSIDE, _OTHER = "outside 0 to 1", "not the mean of the users'"
+_ROUNDING = 1e-9
+_OUTSIDE, _OTHER = "outside the metric's bounds", "not the mean of the users'"
 
 
 def _history(trained_model: Artifact) -> list[dict[str, float]]:
@@ -276,5 +276,7 @@ def _history(trained_model: Artifact) -> list[dict[str, float]]:
     return rows
 
 
-def _is_share(metric: str) -> bool:
-    return metric.partition("@")[0] in SHARES
+def _within_bounds(name: str, value: float) -> bool:
+    """Whether a metric's value is possible; a metric that is not registered here has no bounds."""
+    low, high = metric.bounds if (metric := metric_of(name)) else (-math.inf, math.inf)
+    return low - _ROUNDING <= value <= high + _ROUNDING

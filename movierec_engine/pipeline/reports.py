@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError, MovierecError, StoreError
-from movierec_engine.evaluation.metrics import MORE_IS_BETTER
+from movierec_engine.evaluation.metrics import judges, judging_metrics
 from movierec_engine.evaluation.protocols import Protocol, described
 from movierec_engine.evaluation.rankings import Rankings
 from movierec_engine.evaluation.report import USERS_FILE, VALIDATION_USERS_FILE, EvaluationReport, load_rankings
@@ -97,9 +97,9 @@ def users_of(
     """
     comparable(measured)
     for metric in metrics:
-        if metric.partition("@")[0] not in MORE_IS_BETTER:
+        if not judges(metric):
             raise ConfigError(
-                f"no model is better by {metric}; choose {', '.join(MORE_IS_BETTER)}, with a depth such as ndcg@10"
+                f"no model is better by {metric}; choose {', '.join(judging_metrics())}, with a depth such as ndcg@10"
             )
     tables = [_users(store, one, part) for one in measured]
     for one, table in zip(measured, tables, strict=True):
@@ -108,7 +108,7 @@ def users_of(
                 f"{one.artifact.reference} was measured on other users than {measured[0].artifact.reference}"
             )
         if missing := [metric for metric in metrics if metric not in table.column_names]:
-            have = [name for name in table.column_names if name.partition("@")[0] in MORE_IS_BETTER]
+            have = [name for name in table.column_names if judges(name)]
             raise MovierecError(
                 f"{one.report.model} has no {missing[0]} of every user on {part}; choose from {', '.join(have)}"
             )

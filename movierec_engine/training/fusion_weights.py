@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.tiers import ACTIVITY_FROM, activity_tier
 from movierec_engine.errors import ConfigError
-from movierec_engine.evaluation.metrics import ACCURACY
+from movierec_engine.evaluation.metrics import hit_metrics
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Candidates:
         rank = (scores[row] >= own[:, None]).sum(axis=1)
         hits = np.zeros((len(scores), k), dtype=np.bool_)
         hits[row[rank <= k], rank[rank <= k] - 1] = True
-        return ACCURACY[metric](hits, self.count, k)
+        return np.asarray(hit_metrics()[metric](hits=hits, relevant=self.count, k=k))
 
     def of_tier(self, tier: int) -> "Candidates":
         """Those of the users of one tier."""
@@ -73,9 +73,9 @@ def learn_weights(model: HybridEnsemble, validation: HeldOut) -> Weights:
     Raises ConfigError without a validation part, and for a metric that is none of a list.
     """
     metric, _, depth = model.config.metric.partition("@")
-    if metric not in ACCURACY or not depth.isdigit() or not int(depth):
+    if metric not in hit_metrics() or not depth.isdigit() or not int(depth):
         raise ConfigError(
-            f"model.metric={model.config.metric} must be one of {', '.join(ACCURACY)} at a depth: ndcg@10"
+            f"model.metric={model.config.metric} must be one of {', '.join(hit_metrics())} at a depth: ndcg@10"
         )
     if not len(validation):
         raise ConfigError("the weights are learned on validation, and the data has none; set model.learn_weights=false")

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.evaluation import beyond_accuracy as beyond
+from movierec_engine.evaluation.metrics import beyond_accuracy as beyond
 from worlds import interactions_of
 
 N_USERS, N_ITEMS = 6, 8
@@ -81,9 +81,10 @@ def test_equal_lists_are_concentrated_and_disjoint_ones_are_even() -> None:
 
 
 def test_a_hit_among_the_users_most_popular_items_is_no_surprise() -> None:
-    row, more_popular = np.array([0, 0, 1]), np.array([0, 5, 4])
-    assert beyond.serendipity(row, more_popular, n_users=3, k=5).tolist() == [1 / 5, 0, 0]
-    assert beyond.serendipity(row, more_popular, n_users=3, k=4).tolist() == [1 / 4, 1 / 4, 0]
+    row, rank, more_popular = np.array([0, 0, 1, 2]), np.array([1, 4, 2, 0]), np.array([0, 5, 4, -1])
+    relevant = np.array([2, 1, 1])
+    assert beyond.serendipity(row, rank, more_popular, relevant, k=5).tolist() == [1 / 5, 0, 0]
+    assert beyond.serendipity(row, rank, more_popular, relevant, k=4).tolist() == [1 / 4, 1 / 4, 0]
 
 
 def test_embeddings_put_items_with_the_same_users_together_and_keep_unknown_ones_at_zero() -> None:

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from movierec_engine.evaluation.metrics import ACCURACY, auc
+from movierec_engine.evaluation.metrics import metrics
+from movierec_engine.evaluation.metrics.accuracy import auc
 
+ACCURACY = {name: metrics()[name] for name in ("precision", "recall", "ndcg", "hit_rate", "map", "mrr")}
 HITS = hnp.arrays(np.bool_, st.tuples(st.integers(1, 5), st.integers(1, 8)))
 
 
@@ -34,7 +36,7 @@ def by_definition(metric: str, hits: list[bool], relevant: int, k: int) -> float
 def test_every_metric_is_its_definition_and_between_0_and_1(hits: np.ndarray, more_relevant: int, k: int) -> None:
     relevant = np.maximum(hits.sum(axis=1) + more_relevant, 1).astype(np.int64)
     for name, metric in ACCURACY.items():
-        values = metric(hits, relevant, k)
+        values = metric(hits=hits, relevant=relevant, k=k)
         expected = [by_definition(name, row.tolist(), int(n), k) for row, n in zip(hits, relevant, strict=True)]
         assert values == pytest.approx(expected), name
         assert ((values >= 0) & (values <= 1 + 1e-12)).all(), name
@@ -45,17 +47,19 @@ def test_a_hit_moved_up_never_lowers_a_metric(hits: np.ndarray) -> None:
     relevant = np.maximum(hits.sum(axis=1), 1).astype(np.int64)
     better = -np.sort(-hits.astype(int), axis=1) > 0
     for metric in ACCURACY.values():
-        assert (metric(better, relevant, 5) >= metric(hits, relevant, 5) - 1e-12).all()
+        assert (metric(hits=better, relevant=relevant, k=5) >= metric(hits=hits, relevant=relevant, k=5) - 1e-12).all()
 
 
 def test_known_answers_of_one_list() -> None:
     hits, relevant = np.array([[False, True, False, True]]), np.array([3])
-    assert ACCURACY["ndcg"](hits, relevant, 4)[0] == pytest.approx(
+    assert ACCURACY["ndcg"](hits=hits, relevant=relevant, k=4)[0] == pytest.approx(
         (1 / math.log2(3) + 1 / math.log2(5)) / (1 + 1 / math.log2(3) + 0.5)
     )
-    assert ACCURACY["map"](hits, relevant, 4)[0] == pytest.approx((1 / 2 + 2 / 4) / 3)
-    assert ACCURACY["mrr"](hits, relevant, 4)[0] == 0.5
-    assert ACCURACY["precision"](hits, relevant, 10)[0] == 0.2, "the denominator is k, not the list's length"
+    assert ACCURACY["map"](hits=hits, relevant=relevant, k=4)[0] == pytest.approx((1 / 2 + 2 / 4) / 3)
+    assert ACCURACY["mrr"](hits=hits, relevant=relevant, k=4)[0] == 0.5
+    assert ACCURACY["precision"](hits=hits, relevant=relevant, k=10)[0] == 0.2, (
+        "the denominator is k, not the list's length"
+    )
 
 
 @given(

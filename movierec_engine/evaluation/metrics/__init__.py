@@ -1,0 +1,38 @@
+"""The metrics: a registered function each, over all users at once.
+
+Users without a recommendation count 0; users without relevant items are left out before. The reported number is the
+mean over users. Adding one: a function with `@register_metric` in this folder, or in any package (see `registry`).
+"""
+
+from movierec_engine.evaluation.metrics import accuracy, beyond_accuracy  # noqa: F401 - registers them
+from movierec_engine.evaluation.metrics.registry import (
+    METRICS_VERSION,
+    Counts,
+    Hits,
+    Lists,
+    Metric,
+    PerUser,
+    hit_metrics,
+    judges,
+    judging_metrics,
+    metric_of,
+    metric_title,
+    metrics,
+    register_metric,
+)
+
+__all__ = [
+    "METRICS_VERSION",
+    "Counts",
+    "Hits",
+    "Lists",
+    "Metric",
+    "PerUser",
+    "hit_metrics",
+    "judges",
+    "judging_metrics",
+    "metric_of",
+    "metric_title",
+    "metrics",
+    "register_metric",
+]
