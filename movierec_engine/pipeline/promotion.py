@@ -124,12 +124,21 @@ def refit_best(
     """Refit and index the leaderboard's best where the gate would serve it, so that deciding finds it made.
 
     Returns what the gate would decide of the measured version, not recorded, and the refitted index, if one is wanted.
+    Where refitting fails, what is served stays: that decision is recorded, and the error goes on.
     """
     config = config or ReleaseConfig()
     with deciding(store, leaderboard.slot.data_set):
         decision, index = judge(store, leaderboard, config)
-    wanted = config.refit and index is not None and decision.verdict == PROMOTED
-    return decision, refit_index(store, index, origin) if wanted and index else None
+    if index is None or not config.refit or decision.verdict != PROMOTED:
+        return decision, None
+    try:
+        return decision, refit_index(store, index, origin)
+    except Exception as error:
+        with deciding(store, leaderboard.slot.data_set):
+            decision, index = judge(store, leaderboard, config)  # anew: people may have decided meanwhile
+            if decision.verdict == PROMOTED:
+                _concluded(store, _refitted(store, decision, None, config, str(error) or type(error).__name__), origin)
+        raise
 
 
 def best_refitted(store: ArtifactStore, data_set: str) -> Artifact | None:

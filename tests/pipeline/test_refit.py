@@ -261,6 +261,23 @@ def test_a_training_that_fails_is_a_refusal_with_its_reason(shop: Shop, monkeypa
     assert "refitted on all interactions, failed refit: gmf: training diverged" in decision.sentence
 
 
+@pytest.mark.parametrize("error", [MovierecError("gmf: training diverged"), RuntimeError("out of memory")])
+def test_a_refit_that_fails_as_a_step_of_its_own_is_recorded_as_a_refusal(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*arguments: object) -> Artifact:
+        raise error
+
+    monkeypatch.setattr(promotion, "refit_index", fails)
+    before, made = shop.served, len(decisions.decisions(shop.store, "camps"))
+    board = pipeline.rank_models(shop.store, "camps", METRIC)
+    with pytest.raises(type(error), match=str(error)):
+        pipeline.refit_best(shop.store, board, ReleaseConfig(above=()), {"dagster_run_id": "run"})
+    (decision,) = decisions.decisions(shop.store, "camps")[made:]
+    assert (decision.verdict, shop.served) == (REFUSED, before)
+    assert decision.sentence.endswith(f"refitted on all interactions, failed refit: {error}")
+
+
 def test_people_decide_while_a_refit_is_made_and_their_pin_holds(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     def pinned_meanwhile(store: ArtifactStore, index: Artifact, origin: object) -> Artifact:
         manual_release.pin(store, "camps", "a demonstration")
