@@ -4,8 +4,11 @@ import importlib.util
 import ipaddress
 import math
 import os
+import shutil
 import socket
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +49,9 @@ def serve(
     if debug:
         _make_app(store_root, serving, device, titles).run(serving.host, serving.port, debug=True)
     elif importlib.util.find_spec("fcntl"):  # which gunicorn needs
-        with tempfile.TemporaryDirectory(prefix="movierec-server-", ignore_cleanup_errors=True) as folder:
+        with shared_folder() as folder:
             for variable in (METRICS_VARIABLE, FOLDER_VARIABLE):
-                os.environ[variable] = str(Path(folder) / variable.lower())
+                os.environ[variable] = str(folder / variable.lower())
                 Path(os.environ[variable]).mkdir()
             _run_gunicorn(store_root, serving, device, titles)
     else:
@@ -73,6 +76,20 @@ def store_to_serve(model_dir: Path, default: Path) -> tuple[Path, str | None]:
     if (default / INDICES).is_dir():
         return default, f"{what}; serving from the artifact store {default} instead"
     raise MovierecError(f"{what}; run `movierec demo` or `movierec train`, then `movierec serve --model-dir artifacts`")
+
+
+@contextmanager
+def shared_folder() -> Iterator[Path]:
+    """A temporary folder for all processes of the server, removed by the one that made it.
+
+    A worker that ends leaves the same block, being forked within it: the others still need the folder.
+    """
+    folder, made_by = Path(tempfile.mkdtemp(prefix="movierec-server-")), os.getpid()
+    try:
+        yield folder
+    finally:
+        if os.getpid() == made_by:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def gunicorn_options(serving: ServingConfig) -> dict[str, Any]:

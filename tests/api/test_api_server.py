@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.server import serve, store_to_serve
+from movierec_engine.api.server import serve, shared_folder, store_to_serve
 from movierec_engine.config import load_serving
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.store import ArtifactStore, Slot
@@ -202,6 +202,39 @@ def test_an_answer_that_takes_too_long_is_a_503_with_a_sentence(store: ArtifactS
         _, errors = process.communicate(timeout=15)
     assert "its client was answered 503" in errors
     assert "Traceback" not in errors
+
+
+FORKS = """
+import os
+from movierec_engine.api.server import shared_folder
+
+with shared_folder() as folder:
+    worker = os.fork()
+    if not worker:
+        raise SystemExit
+    os.waitpid(worker, 0)
+    print(folder.is_dir())
+print(folder.exists())
+"""
+
+
+def test_a_worker_that_ends_leaves_the_folder_that_it_shares_with_the_others() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKS], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
+
+
+def test_a_server_that_is_told_to_end_while_it_starts_ends_with_0(store: ArtifactStore, publish: Publish) -> None:
+    publish()
+    command = [sys.executable, "run_server.py", "--port", str(free_port()), "--model-dir", str(store.root)]
+    process = subprocess.Popen(
+        [*command, "--workers", "2"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("serving")
+    time.sleep(0.3)  # its workers are on their way
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
 
 
 def test_each_request_is_a_line_of_json_with_its_id_model_and_source_and_without_its_query(
