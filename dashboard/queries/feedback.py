@@ -1,6 +1,6 @@
 """What people did with the lists that they were shown: counts by day, and what experiments have found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from dashboard.queries.store_files import Signature, folders, stamp
 from movierec_engine.errors import MovierecError
 from movierec_engine.feedback import FeedbackLog, log_file
 from movierec_engine.feedback.summary import interleaving_duels, variant_rates
+from movierec_engine.store import ArtifactStore, is_refitted
 
 DAYS = 60
 """Days that are shown, up to the newest event."""
@@ -24,6 +25,8 @@ class Feedback:
     """As `variant_rates` has them."""
     duels: tuple[dict[str, Any], ...]
     """As `interleaving_duels` has them."""
+    refitted: dict[str, dict[str, bool]] = field(default_factory=dict)
+    """Experiment -> model -> whether what answered last was refitted on all interactions."""
     problem: str = ""
 
 
@@ -58,8 +61,22 @@ def feedback(root: Path, data: str) -> Feedback:
             {str(kind): int(count) for kind, count in totals.items()},
             tuple(variant_rates(log).to_pylist()),
             tuple(interleaving_duels(log).to_pylist()),
+            _refitted(root, data, log),
         )
     except (MovierecError, OSError, ValueError) as error:
-        return Feedback((), {}, (), (), str(error))
+        return Feedback((), {}, (), (), problem=str(error))
     finally:
         log.close()
+
+
+def _refitted(root: Path, data: str, log: FeedbackLog) -> dict[str, dict[str, bool]]:
+    """As `Feedback.refitted` has it; versions that the store has lost are left out."""
+    store = ArtifactStore(root)
+    versions = {index.version: index for slot in store.slots("faiss_index", data) for index in store.versions(slot)}
+    found: dict[str, dict[str, bool]] = {}
+    newest = log.query("SELECT experiment, model, version, max(at_ms) FROM exposures GROUP BY 1, 2 ORDER BY 1, 2")
+    for experiment, models, answered, _ in newest:  # an interleaved list has two of each, joined by +
+        for model, version in zip(models.split("+"), answered.split("+"), strict=False):
+            if version in versions:
+                found.setdefault(experiment, {})[model] = is_refitted(versions[version])
+    return found

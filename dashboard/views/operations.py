@@ -345,6 +345,13 @@ def _experiments(found: Feedback) -> None:
     duels = plots.duel_rows(found.duels, experiment)
     if duels:
         charts.draw(plots.duels(duels, found.duels, experiment), duels, "experiment-duels")
+    refitted = found.refitted.get(experiment, {})
+    if len({*refitted.values()}) > 1:
+        more, less = ([model for model, own in refitted.items() if own is which] for which in (True, False))
+        st.caption(
+            f"Not like with like: {wording.listed(more)} answers refitted on all interactions, as what is promoted "
+            f"does, {wording.listed(less)} as measured, without the held-out ones."
+        )
 
 
 @st.fragment(run_every=API_SECONDS)

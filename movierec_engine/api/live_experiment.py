@@ -16,6 +16,7 @@ from movierec_engine.experiments import ExperimentConfig
 from movierec_engine.feedback import Exposure
 from movierec_engine.feedback.events import MAX_LIST
 from movierec_engine.feedback.summary import interleaving_duels, variant_rates
+from movierec_engine.store import is_refitted, measured_version
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +72,16 @@ class LiveExperiment:
         return {**answer, **shown_as}
 
     def summary(self, data_set: str) -> dict[str, Any]:
-        """The experiment that is running, and what all on a data set have found so far, with 95 % intervals."""
+        """The experiment that is running, and what all on a data set have found so far, with 95 % intervals.
+
+        Of each running variant: what answers, and whether it was refitted on all interactions. Only what was promoted
+        is, so that another variant learned from less.
+        """
         self._live.flush()
         log = self._live.log(data_set)
+        variants = [{**asdict(one), **self._answering(one.model)} for one in self.config.variants]
         return {
-            "running": asdict(self.config) if self.running else None,
+            "running": {**asdict(self.config), "variants": variants} if self.running else None,
             "rates": variant_rates(log).to_pylist(),
             "duels": interleaving_duels(log).to_pylist(),
         }
@@ -104,6 +110,13 @@ class LiveExperiment:
             shown.append({**movies[owner][movie_id], "team": team or None})
         several = {name: "+".join(dict.fromkeys((first[name], second[name]))) for name in _SEVERAL}
         return {**first, **several, "recommendations": shown}, "", drafted.teams
+
+    def _answering(self, model: str) -> Answer:
+        served = self._reloader.current(model)
+        if served is None:
+            return {"version": None, "measured_version": None, "refitted": None}
+        index = served.artifact
+        return {"version": index.version, "measured_version": measured_version(index), "refitted": is_refitted(index)}
 
     def _miss(self, model: str) -> None:
         if model != self._missing:

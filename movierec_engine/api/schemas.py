@@ -82,6 +82,11 @@ _FACTS = {
     "in_catalogue": {"type": "boolean", "description": "Whether models know the movie."},
     "interactions": {**_COUNT, "description": "How often it is in the training data."},
 }
+_RUNNING = {
+    **_OBJECT,
+    "description": "The experiment's settings; of each variant also the version that answers, the one that was "
+    "measured, and whether it was refitted on all interactions, as only a promoted one is: compare like with like.",
+}
 _SHARES = _list(_object(name=_TEXT, share=_NUMBER, everybody=_NUMBER))
 _VERSION = {
     "version": _TEXT,
@@ -189,7 +194,7 @@ SCHEMAS: dict[str, Schema] = {
         questions=_list(_object(**_MOVIE, known_by={**_NUMBER, "description": "Share of the users who have seen it."})),
         **_REQUEST,
     ),
-    "Experiments": _object(running=_nullable(_OBJECT), rates=_list(_OBJECT), duels=_list(_OBJECT), **_REQUEST),
+    "Experiments": _object(running=_nullable(_RUNNING), rates=_list(_OBJECT), duels=_list(_OBJECT), **_REQUEST),
     "Models": _object(
         models=_list(_object(model=_TEXT, **_VERSION, versions=_list(_object(**_VERSION)))),
         default=_nullable(_object(**_ABOUT)),

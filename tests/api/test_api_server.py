@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.server import serve, shared_folder, store_to_serve
+from movierec_engine.api.server import serve, store_to_serve
 from movierec_engine.config import load_serving
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.store import ArtifactStore, Slot

@@ -74,6 +74,7 @@ def test_two_lists_are_interleaved_with_teams_and_a_click_is_credited(store: Art
     assert client.post("/api/feedback", json=click).status_code == 200
     found = client.get("/api/experiments").json
     assert found["running"]["name"] == "first"
+    assert [one["refitted"] for one in found["running"]["variants"]] == [False, False]
     (duel,) = found["duels"]
     assert (duel["first"], duel["second"], duel["first_wins"], duel["second_wins"]) == ("bold", "calm", 1, 0)
 

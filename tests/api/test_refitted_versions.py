@@ -5,6 +5,9 @@ from collections.abc import Callable
 import pytest
 from flask.testing import FlaskClient
 
+from movierec_engine.api.app import create_app
+from movierec_engine.api.config import ServingConfig
+from movierec_engine.experiments import ExperimentConfig, Variant
 from movierec_engine.store import SERVING, Artifact, ArtifactStore
 from worlds import MOVIES, Publish, small_index
 
@@ -39,6 +42,22 @@ def test_every_answer_names_what_answers_and_what_was_measured(
     assert client.get("/api/recommend?user_id=1&model=ease").json["recommendations"][0]["movie_id"] == 10, "the refit's"
     ready = client.get("/api/health").json["serving"]
     assert (ready["version"], ready["measured_version"]) == (answering.version, measured.version)
+
+
+def test_an_experiment_says_which_of_its_variants_was_refitted(
+    store: ArtifactStore, publish: Publish, refitted: tuple[Artifact, Artifact]
+) -> None:
+    measured, answering = refitted
+    other = publish("lightgcn")
+    config = ExperimentConfig("x", "ab", "", (Variant("a", "ease"), Variant("b", "lightgcn"), Variant("c", "als")))
+    client = create_app(store.root, ServingConfig(experiment=config)).test_client()
+    variants = client.get("/api/experiments").json["running"]["variants"]
+    said = [(one["version"], one["measured_version"], one["refitted"]) for one in variants]
+    assert said == [
+        (answering.version, measured.version, True),
+        (other.version, other.version, False),
+        (None, None, None),
+    ]
 
 
 def test_the_models_list_shows_the_metrics_of_the_measured_version_for_the_refitted_one(

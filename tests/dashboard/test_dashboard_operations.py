@@ -11,7 +11,7 @@ from page_reading import text, titles
 from streamlit.testing.v1 import AppTest
 
 from dashboard.queries import api_health, checks, indices, releases
-from movierec_engine.feedback import log_file
+from movierec_engine.feedback import Exposure, FeedbackLog, log_file
 from movierec_engine.store import ArtifactStore, Slot
 
 Open = Callable[..., AppTest]
@@ -52,6 +52,22 @@ def test_the_backtest_and_the_experiment_are_summed_up(visit: Open, known: Artif
     assert "25 % of the windows' users are new" in text(app), "2 of 8"
     assert "trial: new (ease) has a click in 50.0 % of its lists; not told apart from old (ease)" in shown
     assert any(title.startswith("2 events so far") and "4 lists of experiments" in title for title in shown)
+
+
+def test_an_experiment_between_a_refitted_and_a_measured_version_says_so(visit: Open, damaged: ArtifactStore) -> None:
+    measured, other = (damaged.require(Slot("faiss_index", "tiny", model, "cpu")) for model in ("ease", "popularity"))
+    refitted = damaged.publish(measured.slot.beside("refitted_model"), lambda folder: None, key="r", fingerprint="")
+    parents = {"refitted_model": refitted, "faiss_index": measured}
+    answers = damaged.publish(
+        measured.slot, lambda folder: None, key="r", fingerprint="", parents=parents, newest=False
+    )
+    log = FeedbackLog(log_file(damaged.root, "tiny"))
+    for index, exposure in ((answers, "u1"), (other, "u2")):
+        shown = Exposure(exposure, 1, (10,), model=index.slot.model, version=index.version, experiment="unlike")
+        log.expose([shown])
+    log.close()
+    said = text(visit(damaged, "operations", experiment="unlike"))
+    assert "ease answers refitted on all interactions, as what is promoted does, popularity as measured" in said
 
 
 def test_a_newer_version_and_waiting_ratings_make_it_stale(visit: Open, damaged: ArtifactStore) -> None:
