@@ -67,6 +67,20 @@ class Catalogue:
         place = int(np.searchsorted(ids, user_id))
         return place if place < len(ids) and ids[place] == user_id else None
 
+    def trained_with(self, user_id: int) -> bool:
+        """Whether a user has train interactions; else they are folded in from all their ratings, as the API does."""
+        user = self.user(user_id)
+        return user is not None and bool(self.index.personal[user])
+
+    def rated_by(self, user_id: int) -> dict[int, float]:
+        """Movie id -> rating of everything that somebody has rated in the raw data."""
+        movies, ratings = self.index.rated.by(user_id)
+        return dict(zip(movies.tolist(), ratings.tolist(), strict=True))
+
+    def knows(self, user_id: int) -> bool:
+        """Whether a user is in the data, also outside of what models are trained on."""
+        return self.user(user_id) is not None or len(self.index.rated.by(user_id)[0]) > 0
+
     def movie_id(self, item: int) -> int:
         return int(self.index.items.ids[item])
 
@@ -165,9 +179,11 @@ def examples(found: Catalogue) -> dict[str, int]:
 
 
 def for_user(found: Catalogue, user_id: int, k: int, dials: TasteDials) -> Answer:
-    """The list of a user whom the model was trained with."""
+    """The list of a user, as the API would give it without the live log."""
     from movierec_engine.retrieval.masks import serving_mask
 
+    if not found.trained_with(user_id):
+        return for_newcomer(found, found.rated_by(user_id), k, dials)
     user = found.user(user_id)
     assert user is not None
     masked = serving_mask(found.index)(user)
@@ -192,6 +208,9 @@ def why(
     """
     item = found.item(movie_id)
     assert item is not None
+    if user_id is not None and not found.trained_with(user_id):
+        told = ratings = found.rated_by(user_id)
+        user_id = None
     if user_id is not None:
         user = found.user(user_id)
         assert user is not None

@@ -162,13 +162,15 @@ def _user(found: Catalogue, version: IndexVersion) -> _Person:
         column.button(name, on_click=_set, args=("user", str(user_id)), width="stretch", help=f"User {user_id}")
     columns[4].button("Random", on_click=_random_user, args=(found,), width="stretch")
     user_id = int(text) if text.isdecimal() and len(text) < 19 else -1
-    if found.user(user_id) is None:
+    if not found.knows(user_id):
         ids = found.index.users.ids
         st.warning(
             f"There is no user {wording.plain(text) or 'without an id'} in this data set; {len(ids):,} users have ids "
             f"from {ids[0]} to {ids[-1]}. A typical one is shown."
         )
         user_id = usual.get("Typical", int(ids[0]))
+    if not found.trained_with(user_id):
+        return _Person(user_id, [Rated(movie, rating, "raw") for movie, rating in found.rated_by(user_id).items()])
     return _Person(user_id, _rated(version.split, user_id) if version.split else [])
 
 
@@ -263,7 +265,7 @@ def _answers(loaded: Loaded, person: _Person, k: int, dials: TasteDials) -> dict
         try:
             if person.user_id is None:
                 answers[label] = indices.for_newcomer(found, person.ratings, k, dials)
-            elif found.user(person.user_id) is not None:
+            elif found.knows(person.user_id):
                 answers[label] = indices.for_user(found, person.user_id, k, dials)
             else:
                 shell.notes([f"{label} was not trained with {person.name}; its index is of another split."])
@@ -284,7 +286,7 @@ def _lists(loaded: Loaded, answers: Mapping[str, Answer], person: _Person) -> No
     for column, (label, answer) in zip(columns[1:], answers.items(), strict=False):
         version, found = loaded[label]
         with column:
-            held_out = person.held_out(version)
+            held_out = person.held_out(version) if answer.source == "personal" else set()
             hits = sum(one.movie_id in held_out for one in answer.movies)
             served = " · served now" if version.served else ""
             st.markdown(f"**{wording.plain(label)}**{served}")
@@ -357,7 +359,8 @@ def _history(found: Catalogue, person: _Person) -> None:
         st.caption(text)
         return
     if person.user_id is not None:
-        st.caption("Newest first; the test part is left out.")
+        trained = found.trained_with(person.user_id)
+        st.caption("Newest first; the test part is left out." if trained else "All that is known of them.")
     rows = [{"Movie": found.title(one.movie_id), "★": one.rating} for one in person.known]
     st.dataframe(
         rows,

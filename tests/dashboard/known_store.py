@@ -236,8 +236,14 @@ def _curves(store: ArtifactStore, trained: Artifact) -> None:
     )
 
 
+RATED = {"user_id": [1, 1, 2, 4, 4], "movie_id": [10, 20, 10, 10, 30], "rating": [4.0, 3.0, 5.0, 1.0, 5.0]}
+
+
 def _index(store: ArtifactStore, model: str, trained: Artifact, splits: Artifact) -> Artifact:
-    """User 1 has 10 in train and 20 in validation, user 2 has 10 in train, user 3 has nothing."""
+    """User 1 has 10 in train and 20 in validation, user 2 has 10 in train, user 3 has nothing.
+
+    User 4, whom no model knows, rated 30 and disliked 10.
+    """
     vectors = np.array(VECTORS, dtype=np.float32)
     history = sparse.csr_matrix(np.array([[1, 0, 0, 0], [1, 0, 0, 0], [0] * 4], dtype=np.float32))
     table = {
@@ -253,7 +259,7 @@ def _index(store: ArtifactStore, model: str, trained: Artifact, splits: Artifact
         users=IdMap(np.array([1, 2, 3])),
         items=IdMap(np.array([10, 20, 30, 40])),
         queries=history,
-        rated=RatedMovies.of(pa.table({"user_id": [1, 1, 2], "movie_id": [10, 20, 10], "rating": [4.0, 3.0, 5.0]})),
+        rated=RatedMovies.of(pa.table(RATED)),
         history=history,
         known=sparse.csr_matrix((3, 0), dtype=np.float32),
         popularity=np.array([2, 0, 0, 0], dtype=np.float32),
@@ -268,7 +274,7 @@ def _index(store: ArtifactStore, model: str, trained: Artifact, splits: Artifact
             embeddings=np.array([[1, 0], [0.8, 0.6], [0, 1], [-1, 0]], dtype=np.float32),
         ),
         newcomers=LinearNewcomers(Basis(vectors, history)),
-        facts=IndexFacts(model, "cpu", "Flat", 4, 1.0, 10, 3, 0.1, 1),
+        facts=IndexFacts(model, "cpu", "Flat", 4, 1.0, 10, 3, 0.1, 1, liked_from=2.5),
     )
     recall = 1.0 if model == "ease" else 0.5
     return store.publish(

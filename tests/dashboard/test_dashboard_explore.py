@@ -9,6 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.queries import indices, movie_map
 from dashboard.queries.indices import Catalogue
+from movierec_engine.api.app import create_app
+from movierec_engine.feedback import log_file
 from movierec_engine.store import ArtifactStore
 from movierec_engine.taste_dials import TasteDials
 
@@ -41,6 +43,34 @@ def test_what_a_user_has_seen_is_not_recommended(ease: Catalogue) -> None:
     answer = indices.for_user(ease, 1, 10, OFF)
     assert [one.movie_id for one in answer.movies] == [30, 40]
     assert indices.for_user(ease, 3, 2, OFF).source == "popularity"
+
+
+@pytest.mark.parametrize("user_id", [1, 2, 3, 4])
+def test_the_page_and_the_api_give_everybody_the_same_list(
+    damaged: ArtifactStore, ease: Catalogue, user_id: int
+) -> None:
+    log_file(damaged.root, "tiny").unlink()
+    for dials in (OFF, TasteDials(genre_balance=0.7)):
+        page = indices.for_user(ease, user_id, 3, dials)
+        query = f"user_id={user_id}&top_k=3&genre_balance={dials.genre_balance}&explain=true"
+        answer = create_app(damaged.root).test_client().get(f"/api/recommend?{query}").json
+        assert page.source == answer["source"]
+        listed = [(movie["movie_id"], movie["score"]) for movie in answer["recommendations"]]
+        assert [(one.movie_id, pytest.approx(one.score, abs=1e-6)) for one in page.movies] == listed
+        for movie in answer["recommendations"]:
+            reason = indices.why(ease, user_id, {}, movie["movie_id"], ease.rated_by(user_id))
+            shown = [one["contribution"] for one in movie["why"]["contributions"]]
+            assert [amount for _, amount in reason.contributions] == pytest.approx(shown, abs=1e-6)
+
+
+def test_somebody_outside_of_the_training_is_folded_in(visit: Open, known: ArtifactStore, ease: Catalogue) -> None:
+    """30 adds 0.6 to 40 and 0.1 to 20; 10, which is disliked, takes half of its 0.1 and of its 0.5."""
+    assert indices.for_user(ease, 4, 10, OFF).source == "fold-in"
+    said = text(visit(known, "explore", user="4", explored="ease"))
+    assert "1. **Forty** :gray[0.5500]" in said
+    assert "because you liked Thirty (1992)" in said
+    assert "Folded in: the model was not trained with this person" in said
+    assert "All that is known of them." in said
 
 
 def test_a_newcomer_is_built_from_movies(visit: Open, known: ArtifactStore) -> None:
