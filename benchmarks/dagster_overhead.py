@@ -64,7 +64,7 @@ def plain(store_root: Path, overrides: list[str]) -> dict[str, float]:
         tracker.finish(True)
         pipeline.build_faiss_index(store, model, made["raw_movies"], settings.retrieval)
     ranking = pipeline.rank_models(store, shared.data.name, shared.trainer.early_stopping.metric)
-    pipeline.decide_release(store, ranking, shared.release)
+    release.decide_release(store, ranking, shared.release)
     return {"checks": 0.0}
 
 

@@ -23,19 +23,19 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from movierec_engine import trials
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA
 from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, log_file
-from movierec_engine.models.newcomers import Basis
-from movierec_engine.models.newcomers.lightgcn import LightGCNNewcomers
-from movierec_engine.pipeline.decisions import Decision, carry_out, record
+from movierec_engine.models.fold_in import Basis
+from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
+from movierec_engine.recommending.dials import ItemFacts
+from movierec_engine.release.decisions import Decision, carry_out, record
 from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
 from movierec_engine.retrieval.flat import shared_vectors
 from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import Artifact, ArtifactStore, Slot
-from movierec_engine.taste_dials import ItemFacts
-from movierec_engine.trials import Trial
+from movierec_engine.tuning import trials
+from movierec_engine.tuning.trials import Trial
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).with_name("results") / "dashboard_pages.md"
@@ -266,7 +266,7 @@ def write_index(store: ArtifactStore, model: str, trained: Artifact, splits: Art
             np.maximum(popularity, 1).astype(np.float64) / users,
             vectors[:, :32],
         ),
-        newcomers=LightGCNNewcomers(Basis(vectors, history), vectors),
+        fold_in_scorer=LightGCNFoldIn(Basis(vectors, history), vectors),
         facts=IndexFacts(model, "cpu", "Flat", DIMENSIONS, 1.0, 10, 3, 0.1, 1),
     )
     return store.publish(

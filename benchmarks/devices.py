@@ -133,7 +133,7 @@ def trained(name: str, device: str, train: Interactions) -> tuple[GradientRecomm
         train_epoch(model, train, sampler, config, state)  # ends by reading the loss, for which the device must be done
         seconds.append(time.perf_counter() - started)
     network.cpu()
-    model.freeze()
+    model.export()
     return model, seconds
 
 

@@ -119,7 +119,7 @@ def prepared(name: str, train: Interactions) -> Recommender:
     assert isinstance(model, GradientRecommender)
     torch.manual_seed(0)
     model.build(train, build_graph(train), torch.device("cpu"))
-    model.freeze()
+    model.export()
     return model
 
 

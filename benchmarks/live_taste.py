@@ -23,7 +23,7 @@ from movierec_engine import pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.data.split import Split
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
-from movierec_engine.live_taste import LiveTaste
+from movierec_engine.recommending.live_taste import LiveTaste
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.store import ArtifactStore
 
@@ -45,7 +45,7 @@ def on_top(index: RetrievalIndex, user: int, live: LiveTaste) -> NDArray[np.floa
 
 def fold_in(index: RetrievalIndex, user: int, live: LiveTaste) -> NDArray[np.float32]:
     joint = index.live_history(user, live)
-    return index.newcomers.scores(joint)[0] if joint.nnz else index.scores(user)
+    return index.fold_in_scorer.scores(joint)[0] if joint.nnz else index.scores(user)
 
 
 RULES: dict[str, Rule] = {"without": without, "on top": on_top, "fold-in of all": fold_in}
@@ -125,7 +125,7 @@ def users_of(parts: Split, before: bool) -> Iterator[tuple[int, list[tuple[int, 
 
 def pairs(index: RetrievalIndex, said: list[tuple[int, float]], liked: bool) -> tuple[tuple[int, float], ...]:
     rated = sorted((item, rating) for item, rating in said if (rating >= LIKED_FROM) == liked)
-    return tuple((item, rating if index.newcomers.uses_ratings else 1.0) for item, rating in rated)
+    return tuple((item, rating if index.fold_in_scorer.uses_ratings else 1.0) for item, rating in rated)
 
 
 def ndcg(items: NDArray[np.int64], relevant: set[int]) -> float:

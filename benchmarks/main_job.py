@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from movierec_engine.demo import MODELS
+from movierec_engine.cli.demo import MODELS
 from movierec_engine.models.registry import SINGLE_MODELS
 
 ROOT = Path(__file__).resolve().parents[1]

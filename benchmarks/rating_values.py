@@ -27,8 +27,8 @@ from movierec_engine.data.split import split
 from movierec_engine.evaluation.metrics.accuracy import ndcg
 from movierec_engine.models import ALS, EASE, ItemCF
 from movierec_engine.models.base import ClosedFormRecommender
-from movierec_engine.models.newcomers.base import AGAINST, union
-from movierec_engine.newcomers import AGAINST_POPULAR
+from movierec_engine.models.fold_in.base import AGAINST, union
+from movierec_engine.recommending.fold_in import AGAINST_POPULAR
 
 RESULT = Path(__file__).with_name("results") / "rating_values.md"
 SEEDS = (42, 1)
@@ -115,7 +115,7 @@ def weights(world: World, name: str) -> tuple[list[Measured], list[Measured]]:
     like = world.reaching(DISLIKED)
     model = MODELS[name]()
     model.fit(world.train.select(like))
-    scorer = model.newcomers()
+    scorer = model.fold_in_scorer()
     liked, disliked = (
         part.ratings_matrix() if scorer.uses_ratings else part.matrix()
         for part in (world.train.select(like), world.train.select(~like))

@@ -38,7 +38,7 @@ from movierec_engine.evaluation.comparison import PairedComparison, compare_pair
 from movierec_engine.evaluation.evaluator import Evaluator
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import publish_split
-from movierec_engine.pipeline.refit import refit_model
+from movierec_engine.release.refit import refit_model
 from movierec_engine.store import Artifact, ArtifactStore, content_key
 
 ROOT = Path(__file__).resolve().parents[1]

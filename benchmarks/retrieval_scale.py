@@ -32,14 +32,14 @@ from scipy import sparse
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA
-from movierec_engine.models.newcomers import Basis
-from movierec_engine.models.newcomers.lightgcn import LightGCNNewcomers
+from movierec_engine.models.fold_in import Basis
+from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
+from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
 from movierec_engine.retrieval.flat import is_flat, shared_vectors
 from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.retrieval.rated import RatedMovies
-from movierec_engine.taste_dials import ItemFacts
 
 RESULT = Path(__file__).with_name("results") / "retrieval_scale.md"
 DIMENSIONS, DIRECTIONS, K, QUERIES, SEEN = 64, 16, 100, 1_000, 20
@@ -169,7 +169,7 @@ def served(index: Any, vectors: Floats, queries: Floats) -> RetrievalIndex:
         similarity=np.zeros((n, 1), dtype=np.float32),
         movies=pa.table([ids.ids, *unknown], schema=MOVIES_SCHEMA),
         item_facts=ItemFacts(np.ones((n, 1), np.float32), np.zeros(n, np.int32), np.ones(n), held),
-        newcomers=LightGCNNewcomers(Basis(held, history), held),
+        fold_in_scorer=LightGCNFoldIn(Basis(held, history), held),
         facts=IndexFacts("lightgcn", "cpu", "", DIMENSIONS, 0.0, K, users, 0.0),
     )
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.readers import read_movies
-from movierec_engine.title_search import TitleSearch
+from movierec_engine.recommending.title_search import TitleSearch
 
 RESULT = Path(__file__).with_name("results") / "title_search.md"
 SEARCHES = (

@@ -178,7 +178,7 @@ def movie(page: Page, url: str) -> bytes:
 
 
 def discover(page: Page, url: str) -> bytes:
-    """A newcomer's list after a few ratings, with its reasons."""
+    """A new user's list after a few ratings, with its reasons."""
     page.goto(f"{url}/docs")
     liked = {"twelve monkeys": 5, "alien 1979": 4.5, "blade runner": 5, "fargo": 4, "matrix": 4.5, "brazil": 4.5}
     ratings = [{"movie": _found(page, url, title), "rating": rating} for title, rating in liked.items()]

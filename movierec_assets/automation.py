@@ -14,7 +14,7 @@ from movierec_engine.config import config_dir, nearest, typed
 from movierec_engine.device import DEVICE_KINDS, resolve_device
 from movierec_engine.errors import ConfigError, DeviceError
 from movierec_engine.models.registry import SINGLE_MODELS
-from movierec_engine.pipeline.lapses import FreshnessConfig
+from movierec_engine.release.freshness import FreshnessConfig
 
 STARTED_BY, DEVICE = "movierec/started_by", "movierec/device"
 """Tags of the runs that are started so; dagster.yaml limits how many runs of a device there are at once."""

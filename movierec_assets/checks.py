@@ -22,8 +22,9 @@ from movierec_engine import pipeline
 from movierec_engine.config import Settings
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.canaries import Finding
-from movierec_engine.pipeline import data_checks, model_checks, refit_checks
-from movierec_engine.pipeline.promotion import best_refitted
+from movierec_engine.pipeline import data_checks, model_checks
+from movierec_engine.release import refit_checks
+from movierec_engine.release.promotion import best_refitted
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR

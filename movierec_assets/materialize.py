@@ -23,7 +23,7 @@ from movierec_assets.jobs import DATA, MODEL, RELEASE, everything, hybrid
 from movierec_assets.partitions import partition_key
 from movierec_assets.resources import SettingsResource
 from movierec_assets.step import EngineFailure
-from movierec_engine.console import log_to_console, one_sentence_errors
+from movierec_engine.cli.console import log_to_console, one_sentence_errors
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.registry import SINGLE_MODELS
 

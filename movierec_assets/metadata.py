@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from movierec_engine.pipeline.decisions import PROMOTED, Decision
+from movierec_engine.release.decisions import PROMOTED, Decision
 from movierec_engine.store import REFITTED, Artifact, ArtifactStore, measured_index
 from movierec_engine.tracking.mlflow_tracker import run_page
 from movierec_engine.tracking.tracker import flatten

@@ -13,11 +13,11 @@ from movierec_assets import metadata
 from movierec_assets.resources import SettingsResource
 from movierec_assets.step import EngineFailure
 from movierec_engine.config import Settings
-from movierec_engine.data_sets import choose_data_set, named_data_set
 from movierec_engine.errors import MovierecError
-from movierec_engine.pipeline import manual_release
-from movierec_engine.pipeline.decisions import Decision
-from movierec_engine.pipeline.retention import prune
+from movierec_engine.pipeline.data_sets import choose_data_set, named_data_set
+from movierec_engine.release import manual
+from movierec_engine.release.decisions import Decision
+from movierec_engine.release.retention import prune
 from movierec_engine.store import SERVING, ArtifactStore
 
 REASON = "Why; it is recorded with the decision."
@@ -61,9 +61,9 @@ class Pruning(dg.Config):
 @dg.op(description="Serve a version because a person says so.")
 def promote_version(context: dg.OpExecutionContext, config: Promotion, settings: SettingsResource) -> None:
     with _opened(settings) as (store, shared, data_set):
-        index = manual_release.find_index(store, data_set, config.model, config.device, config.version)
+        index = manual.find_index(store, data_set, config.model, config.device, config.version)
         metric = shared.trainer.early_stopping.metric
-        decision = manual_release.promote(
+        decision = manual.promote(
             store, index, shared.release, metric, force=config.force, reason=config.reason, origin=_origin(context)
         )
         _tell(context, store, decision)
@@ -72,7 +72,7 @@ def promote_version(context: dg.OpExecutionContext, config: Promotion, settings:
 @dg.op(description="Serve again what was served before.")
 def go_back(context: dg.OpExecutionContext, config: Rollback, settings: SettingsResource) -> None:
     with _opened(settings) as (store, shared, data_set):
-        decision = manual_release.roll_back(
+        decision = manual.roll_back(
             store,
             data_set,
             shared.release,
@@ -88,13 +88,13 @@ def go_back(context: dg.OpExecutionContext, config: Rollback, settings: Settings
 @dg.op(description="Keep what is served: the gate leaves it.")
 def pin_served(context: dg.OpExecutionContext, config: Pin, settings: SettingsResource) -> None:
     with _opened(settings) as (store, _, data_set):
-        _tell(context, store, manual_release.pin(store, data_set, config.reason, _origin(context)))
+        _tell(context, store, manual.pin(store, data_set, config.reason, _origin(context)))
 
 
 @dg.op(description="Let the gate replace what is served again.")
 def unpin_served(context: dg.OpExecutionContext, config: Pin, settings: SettingsResource) -> None:
     with _opened(settings) as (store, _, data_set):
-        _tell(context, store, manual_release.unpin(store, data_set, config.reason, _origin(context)))
+        _tell(context, store, manual.unpin(store, data_set, config.reason, _origin(context)))
 
 
 @dg.op(description="Delete old versions that nothing rests on. Run it while nothing is being trained.")

@@ -16,7 +16,7 @@ from movierec_engine.data.input_files import signature
 from movierec_engine.errors import MovierecError
 from movierec_engine.feedback import FeedbackLog, log_file
 from movierec_engine.pipeline.feedback import FeedbackFacts
-from movierec_engine.pipeline.lapses import lapses
+from movierec_engine.release.freshness import stale_reasons
 from movierec_engine.store import ArtifactStore
 
 
@@ -110,19 +110,19 @@ def make_served_model(config: AutomationConfig) -> dg.SensorDefinition:
         job=everything,
         minimum_interval_seconds=config.freshness.seconds,
         default_status=config.sensor_status,
-        description="Tell when what is served has lapsed: by age, data or clicks; train again for the first two.",
+        description="Tell when what is served is stale: by age, data or clicks; train again for the first two.",
     )
     def served_model(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SensorResult | dg.SkipReason:
         try:
             settings = shared_settings(config)
-            found = lapses(ArtifactStore(settings.paths.artifacts), settings.data.name, config.freshness)
+            found = stale_reasons(ArtifactStore(settings.paths.artifacts), settings.data.name, config.freshness)
         except MovierecError as error:
             return dg.SkipReason(str(error))
         told = json.loads(context.cursor or "[]")
         new = [one for one in found if one.key not in told]
         for one in new:
             what = "the models are trained again" if one.retrain else "somebody has to look"
-            alerts.send("what is served has lapsed", f"{one.sentence}; {what}")
+            alerts.send("what is served is stale", f"{one.sentence}; {what}")
         cursor, moment = json.dumps([one.key for one in found]), " ".join(one.key for one in new if one.retrain)
         if not moment:
             return dg.SensorResult(skip_reason=f"{len(found)} lapses, {len(new)} of them new", cursor=cursor)

@@ -17,7 +17,7 @@ from movierec_engine.tracking import make_tracker
 from movierec_engine.tracking.credentials import without_credentials
 from movierec_engine.tracking.mlflow_database import check_database, open_client, tracking_uri
 from movierec_engine.tracking.mlflow_tracker import MlflowTracker, ensure_experiment
-from movierec_engine.tracking.patience import within
+from movierec_engine.tracking.timeout import within
 from movierec_engine.tracking.tracker import NO_TRACKER, PATIENCE_SECONDS, Tracker, Trackers, flatten
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.champion import ReleaseConfig
 from movierec_engine.data.config import DataConfig
 from movierec_engine.device import resolve_device
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.config import EvaluationConfig
+from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.models.registry import model_class
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.tracking.config import LoggerConfig

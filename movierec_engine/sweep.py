@@ -21,14 +21,15 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from movierec_engine import pipeline, trials
+from movierec_engine import pipeline
+from movierec_engine.cli.console import log_to_console, one_sentence_errors, read_env_file
 from movierec_engine.config import Settings, config_dir, explain, load_settings, nearest
-from movierec_engine.console import log_to_console, one_sentence_errors, read_env_file
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.pipeline.members import TRIAL_OF
 from movierec_engine.store import ArtifactStore, content_key
 from movierec_engine.train import train
-from movierec_engine.trials import Trial
+from movierec_engine.tuning import trials
+from movierec_engine.tuning.trials import Trial
 
 if TYPE_CHECKING:
     import optuna

@@ -11,15 +11,16 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from movierec_engine import pipeline, trials
+from movierec_engine import pipeline
+from movierec_engine.cli.console import exit_code, log_to_console, one_sentence_errors, print_error, read_env_file
 from movierec_engine.config import Settings, config_dir, explain, typed_settings
-from movierec_engine.console import exit_code, log_to_console, one_sentence_errors, print_error, read_env_file
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport, report_table
 from movierec_engine.store import Artifact, ArtifactStore
 from movierec_engine.tracking import make_tracker
 from movierec_engine.tracking.tracker import flatten
-from movierec_engine.trials import Trial
+from movierec_engine.tuning import trials
+from movierec_engine.tuning.trials import Trial
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""One model of every family that scores newcomers in its own way, on a world small enough to make all of them."""
+"""One model of every family that scores new users in its own way, on a world small enough to make all of them."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -50,7 +50,7 @@ def fitted(model: Recommender) -> Recommender:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_(0, 0.4)
-    model.freeze()
+    model.export()
     return model
 
 

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from movierec_engine import pipeline
-from movierec_engine.champion import ReleaseConfig
+from movierec_engine import pipeline, release
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.split import Split
+from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.evaluation.report import LISTS_FILE, VALIDATION_USERS_FILE, EvaluationReport
-from movierec_engine.pipeline import manual_release
-from movierec_engine.pipeline.decisions import Decision
+from movierec_engine.release import manual
+from movierec_engine.release.decisions import Decision
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
@@ -153,14 +153,14 @@ class World:
     def challenge(self, challenger: Artifact | None = None, **settings: Any) -> Decision:
         """The gate's decision on the leaderboard's best, or on a named model."""
         board = pipeline.rank_models(self.store, self.data_set, METRIC)
-        return pipeline.decide_release(self.store, board, ReleaseConfig(**{"refit": False, **settings}), challenger)
+        return release.decide_release(self.store, board, ReleaseConfig(**{"refit": False, **settings}), challenger)
 
     def promote(self, name: str, **options: Any) -> Decision:
-        index = manual_release.find_index(self.store, self.data_set, name)
-        return manual_release.promote(self.store, index, ReleaseConfig(refit=False), METRIC, **options)
+        index = manual.find_index(self.store, self.data_set, name)
+        return manual.promote(self.store, index, ReleaseConfig(refit=False), METRIC, **options)
 
     def roll_back(self, **options: Any) -> Decision:
-        return manual_release.roll_back(self.store, self.data_set, ReleaseConfig(), **options)
+        return manual.roll_back(self.store, self.data_set, ReleaseConfig(), **options)
 
     @property
     def served(self) -> str:

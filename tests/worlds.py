@@ -10,13 +10,13 @@ from scipy import sparse
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import MOVIES_SCHEMA, RATINGS_SCHEMA
-from movierec_engine.models.newcomers import Basis
-from movierec_engine.models.newcomers.lightgcn import LightGCNNewcomers
+from movierec_engine.models.fold_in import Basis
+from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
+from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
 from movierec_engine.retrieval.flat import shared_vectors
 from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import Artifact
-from movierec_engine.taste_dials import ItemFacts
 
 Publish = Callable[..., Artifact]
 """`publish("ease", sign=-1, device="cpu")` publishes a `small_index`."""
@@ -31,14 +31,14 @@ RATED = pa.table({"user_id": [1, 9], "movie_id": [40, 10], "rating": [4.5, 5.0],
 """User 1 has rated 40, in train; user 9 has rated 10, in validation."""
 
 ENOUGH = 2
-"""Movies from which on a newcomer is folded in: who has movies 30 to 50 (items 2 to 4) likes later items, who has 10 or
+"""Movies from which on a new user is folded in: who has movies 30 to 50 (items 2 to 4) likes later items, who has 10 or
 20 earlier ones."""
 
 
 def small_index(model: str = "ease", sign: int = 1, liked_from: float = 0.0) -> RetrievalIndex:
     """Users 1 and 7 have the queries (sign, 0) and (-sign, 0); what they have rated is RATED.
 
-    A newcomer's score of item i is (i + 1) sign / sqrt(h), summed over the h items of the history, each for or against.
+    A new user's score of item i is (i + 1) sign / sqrt(h), summed over the h items of the history, each for or against.
     """
     vectors = np.array([[i + 1, 1] for i in range(5)], dtype=np.float32)
     queries = np.array([[sign, 0], [-sign, 0], [0, 0]], dtype=np.float32)
@@ -68,7 +68,7 @@ def small_index(model: str = "ease", sign: int = 1, liked_from: float = 0.0) -> 
             share=np.array([5, 4, 3, 2, 1]) / 5,
             embeddings=vectors,
         ),
-        newcomers=LightGCNNewcomers(Basis(vectors, history), steps),
+        fold_in_scorer=LightGCNFoldIn(Basis(vectors, history), steps),
         facts=IndexFacts(model, "cpu", "Flat", 2, 1.0, 10, 2, 0.1, ENOUGH, liked_from=liked_from),
     )
 

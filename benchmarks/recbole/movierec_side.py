@@ -45,7 +45,7 @@ class MeasuredEvaluator(Evaluator):
         started = time.perf_counter()
         with measured() as self.cost:
             if isinstance(model, GradientRecommender):
-                model.freeze()
+                model.export()
             evaluation = super().evaluate(model, heldout)
         self.spent = time.perf_counter() - started
         return evaluation

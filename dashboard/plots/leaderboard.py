@@ -11,7 +11,7 @@ import altair as alt
 from dashboard import charts, wording
 from dashboard.label_places import label_places
 from dashboard.queries.leaderboard import Standing
-from movierec_engine.html_report.beyond_accuracy import unbeaten
+from movierec_engine.reporting.html.beyond_accuracy import unbeaten
 
 _ROW_HEIGHT = 40
 _LEAST_HEIGHT = 340

@@ -11,7 +11,7 @@ from dashboard.queries.backtests import GROUPS, Backtest
 from dashboard.queries.releases import Made
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.metrics import metric_title
-from movierec_engine.pipeline.decisions import KEPT, PIN, PROMOTED, PRUNED, REFUSED, ROLLED_BACK, UNPIN
+from movierec_engine.release.decisions import KEPT, PIN, PROMOTED, PRUNED, REFUSED, ROLLED_BACK, UNPIN
 from movierec_engine.store import parse_reference
 
 VERDICTS = {

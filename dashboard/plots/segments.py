@@ -1,4 +1,4 @@
-"""For whom models are good, how they use the catalogue, and what newcomers and taste dials cost."""
+"""For whom models are good, how they use the catalogue, and what new users and taste dials cost."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,10 +7,10 @@ import altair as alt
 
 from dashboard import charts, wording
 from dashboard.label_places import label_places
-from dashboard.queries.prices import Curve
 from dashboard.queries.segments import Exposure
+from dashboard.queries.tradeoffs import Curve
 from movierec_engine.evaluation.metrics import metric_title
-from movierec_engine.html_report.beyond_accuracy import unbeaten
+from movierec_engine.reporting.html.beyond_accuracy import unbeaten
 
 MEANINGS = {
     "cold": "no train items to 4",
@@ -285,17 +285,17 @@ def fold_in_rows(curves: Sequence[Curve], labels: Mapping[int, str]) -> list[dic
 
 
 def fold_in(rows: list[dict[str, Any]], models: Mapping[str, str]) -> charts.Chart:
-    """A newcomer's list by how many of their movies are known; the level is the same people trained in."""
+    """A new user's list by how many of their movies are known; the level is the same people trained in."""
     curve = [row for row in rows if row["source"] not in ("trained_in", "popularity")]
     ends = [row for row in rows if row["source"] == "trained_in"]
     base = [row for row in rows if row["source"] == "popularity"]
     largest = max((row["known"] for row in curve), default=1)
     kept = _kept(rows)
     head = (
-        f"Newcomers lose least with {max(kept, key=lambda one: kept[one])}: the whole history told gives "
+        f"New users lose least with {max(kept, key=lambda one: kept[one])}: the whole history told gives "
         f"{wording.percent(max(kept.values()), 0)} of what training on them gives"
         if kept
-        else "How good the lists of newcomers are, by how many of their movies are known"
+        else "How good the lists of new users are, by how many of their movies are known"
     )
     title = charts.title(
         head,

@@ -9,7 +9,7 @@ import numpy as np
 from dashboard import charts, wording
 from dashboard.queries.sweeps import Importance, Sweep, number, searched
 from movierec_engine.evaluation.metrics import metric_title
-from movierec_engine.trials import Result
+from movierec_engine.tuning.trials import Result
 
 MOST_LINES = 200
 """Results that are drawn, the best ones and every so many of the others."""

@@ -1,4 +1,4 @@
-"""What each model would recommend to a user, to a newcomer or beside a movie, and why: asked of the stored indices.
+"""What each model would recommend to a user, to a new user or beside a movie, and why: asked of the stored indices.
 
 The lists are those that the API answers, without a person's live feedback.
 """
@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from dashboard.queries.data import SPLIT_FILE
 from dashboard.queries.parquet import records
 from dashboard.queries.store_files import folders, newest
-from movierec_engine import explanation
 from movierec_engine.errors import StoreError
 from movierec_engine.models.explanation import Explanation
+from movierec_engine.recommending import explanation
+from movierec_engine.recommending.dials import Dials, rerank
+from movierec_engine.recommending.title_search import TitleSearch
 from movierec_engine.store import SERVING, Artifact, ArtifactStore
-from movierec_engine.taste_dials import TasteDials, rerank
-from movierec_engine.title_search import TitleSearch
 
 if TYPE_CHECKING:
-    from movierec_engine.newcomers import Taste
+    from movierec_engine.recommending.fold_in import Taste
     from movierec_engine.retrieval.faiss_index import RetrievalIndex
 
 KIND = "faiss_index"
@@ -178,12 +178,12 @@ def examples(found: Catalogue) -> dict[str, int]:
     return {name: int(found.index.users.ids[order[place]]) for name, place in places.items()}
 
 
-def for_user(found: Catalogue, user_id: int, k: int, dials: TasteDials) -> Answer:
+def for_user(found: Catalogue, user_id: int, k: int, dials: Dials) -> Answer:
     """The list of a user, as the API would give it without the live log."""
     from movierec_engine.retrieval.masks import serving_mask
 
     if not found.trained_with(user_id):
-        return for_newcomer(found, found.rated_by(user_id), k, dials)
+        return for_history(found, found.rated_by(user_id), k, dials)
     user = found.user(user_id)
     assert user is not None
     masked = serving_mask(found.index)(user)
@@ -192,10 +192,10 @@ def for_user(found: Catalogue, user_id: int, k: int, dials: TasteDials) -> Answe
     return _answer(found, items, scores, source, row.indices[row.indptr[user] : row.indptr[user + 1]], k, dials)
 
 
-def for_newcomer(found: Catalogue, ratings: Mapping[int, float], k: int, dials: TasteDials) -> Answer:
+def for_history(found: Catalogue, ratings: Mapping[int, float], k: int, dials: Dials) -> Answer:
     """The list of somebody who has told these movies, movie id -> rating."""
     taste = taste_of(found, ratings)
-    items, scores, source = found.index.recommend_newcomer(taste, _wanted(k, dials), taste.items)
+    items, scores, source = found.index.recommend_for_history(taste, _wanted(k, dials), taste.items)
     return _answer(found, items, scores, source, taste.liked.indices, k, dials)
 
 
@@ -216,7 +216,7 @@ def why(
         assert user is not None
         made: Explanation = found.index.explain(user, item)
     else:
-        made = found.index.explain_newcomer(taste_of(found, told), item)
+        made = found.index.explain_for_history(taste_of(found, told), item)
     own = {place: rating for movie, rating in ratings.items() if (place := found.item(movie)) is not None}
     titles = dict(enumerate(found.titles))
     least = found.index.facts.liked_from
@@ -275,7 +275,7 @@ def _splits_of(store: ArtifactStore, made: Artifact) -> str:
     return store.resolve(str(made.parents.get("trained_model", ""))).parents.get("splits", "")
 
 
-def _wanted(k: int, dials: TasteDials) -> int:
+def _wanted(k: int, dials: Dials) -> int:
     return max(CANDIDATES, 4 * k) if dials.turned else k
 
 
@@ -286,7 +286,7 @@ def _answer(
     source: str,
     history: NDArray[Any],
     k: int,
-    dials: TasteDials,
+    dials: Dials,
 ) -> Answer:
     """The list as plain values, re-ranked where a dial is turned. Raises ConfigError for what dials cannot know."""
     score_of = dict(zip(items.tolist(), scores.tolist(), strict=True))
@@ -321,7 +321,7 @@ def written_history(ratings: Mapping[int, float]) -> str:
 
 DEFAULT_RATING = 5.0
 MOST_TOLD = 50
-"""Movies that a newcomer can tell."""
+"""Movies that a new user can tell."""
 
 
 def in_every(lists: Sequence[Answer]) -> set[int]:

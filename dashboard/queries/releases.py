@@ -10,7 +10,7 @@ from typing import Any
 from dashboard.queries.store_files import folders, slot_folders, slot_of
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.feedback import FeedbackLog, log_file
-from movierec_engine.pipeline.decisions import (
+from movierec_engine.release.decisions import (
     DECISION_FILE,
     KIND,
     PINNED,

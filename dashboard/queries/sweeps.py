@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from dashboard.queries.parquet import records
 from dashboard.queries.store_files import folders, slot_folders, slot_of
-from movierec_engine import trials
 from movierec_engine.errors import StoreError
 from movierec_engine.store import ArtifactStore
-from movierec_engine.trials import Result, Trial
+from movierec_engine.tuning import trials
+from movierec_engine.tuning.trials import Result, Trial
 
 KIND = trials.KIND
 MOST = 100

@@ -15,7 +15,7 @@ from dashboard.queries.indices import Answer, Catalogue, IndexVersion, Rated, Re
 from dashboard.queries.movie_map import MovieMap
 from dashboard.queries.store_files import Signature
 from movierec_engine.errors import ConfigError, StoreError
-from movierec_engine.taste_dials import DIALS, DIVERSITY_OVER, TasteDials
+from movierec_engine.recommending.dials import DIALS, DIVERSITY_OVER, Dials
 
 KINDS = (indices.KIND, "evaluation_report")
 AT_ONCE = 3
@@ -24,7 +24,7 @@ EXPLAINED = 3
 """Places of each list that are explained without being asked."""
 FOUND = 8
 """Movies that a search offers."""
-USER, NEWCOMER = "user", "newcomer"
+USER, NEW_USER = "user", "history"
 GENRES_COLOURED = 6
 _NOTES = {
     "personal": "",
@@ -114,7 +114,7 @@ class _Person:
 
     @property
     def name(self) -> str:
-        return "this newcomer" if self.user_id is None else f"user {self.user_id}"
+        return "this new user" if self.user_id is None else f"user {self.user_id}"
 
 
 def _choose(versions: list[IndexVersion]) -> dict[str, IndexVersion]:
@@ -132,7 +132,7 @@ def _choose(versions: list[IndexVersion]) -> dict[str, IndexVersion]:
     with columns[2]:
         state.choose("Places", "places", ["5", "10", "20"], default="10")
     with columns[3]:
-        kinds = {USER: "A user", NEWCOMER: "A newcomer, from movies"}
+        kinds = {USER: "A user", NEW_USER: "A new user, from movies"}
         state.choose("Lists for", "who", list(kinds), lambda kind: kinds[kind])
     if len(shown) > AT_ONCE:
         st.caption(f"The first {AT_ONCE} of the chosen models are shown.")
@@ -150,7 +150,7 @@ def _loaded(chosen: Mapping[str, IndexVersion]) -> Loaded:
 
 
 def _person(found: Catalogue, version: IndexVersion) -> _Person:
-    return _newcomer(found) if st.session_state["who"] == NEWCOMER else _user(found, version)
+    return _new_user(found) if st.session_state["who"] == NEW_USER else _user(found, version)
 
 
 def _user(found: Catalogue, version: IndexVersion) -> _Person:
@@ -174,7 +174,7 @@ def _user(found: Catalogue, version: IndexVersion) -> _Person:
     return _Person(user_id, _rated(version.split, user_id) if version.split else [])
 
 
-def _newcomer(found: Catalogue) -> _Person:
+def _new_user(found: Catalogue) -> _Person:
     told = {movie: rating for movie, rating in indices.parsed_history(state.given("told")).items() if found.item(movie)
             is not None}  # fmt: skip
     columns = st.columns([2, 0.7, 3.3], vertical_alignment="bottom")
@@ -222,7 +222,7 @@ def _keep_told() -> None:
     state.put("told", indices.written_history({movie: told[movie] for movie in told if movie in kept}))
 
 
-def _dials(found: Catalogue) -> TasteDials:
+def _dials(found: Catalogue) -> Dials:
     """The sliders; those that need what is not known of the movies stay away."""
     facts = found.index.item_facts
     turned = any(state.given(f"dial_{name}") for name in DIALS)
@@ -234,11 +234,11 @@ def _dials(found: Catalogue) -> TasteDials:
                 settings[name] = state.slide(_DIAL_NAMES[name], f"dial_{name}", _DIAL_HELP[name])
         with columns[-1]:
             settings["diversity_over"] = state.choose("Diversity over", "over", DIVERSITY_OVER)
-        dials = TasteDials(**settings)
+        dials = Dials(**settings)
         if lacking := facts.lacking(dials):
             names = wording.listed([_DIAL_NAMES[name].lower() for name in lacking])
             st.caption(f"Nothing is known here that {names} needs, so it stays off.")
-            dials = TasteDials(**{**settings, **dict.fromkeys(lacking, 0.0)})
+            dials = Dials(**{**settings, **dict.fromkeys(lacking, 0.0)})
         st.caption(
             f"Re-ranks the model's best {indices.CANDIDATES}. What it costs is on the page Segments and fairness."
         )
@@ -259,12 +259,12 @@ _DIAL_HELP = {
 }
 
 
-def _answers(loaded: Loaded, person: _Person, k: int, dials: TasteDials) -> dict[str, Answer]:
+def _answers(loaded: Loaded, person: _Person, k: int, dials: Dials) -> dict[str, Answer]:
     answers = {}
     for label, (_, found) in loaded.items():
         try:
             if person.user_id is None:
-                answers[label] = indices.for_newcomer(found, person.ratings, k, dials)
+                answers[label] = indices.for_history(found, person.ratings, k, dials)
             elif found.knows(person.user_id):
                 answers[label] = indices.for_user(found, person.user_id, k, dials)
             else:
@@ -338,9 +338,9 @@ def _note(answer: Answer, found: Catalogue) -> str:
     """Where a list comes from, where it is not the usual."""
     if answer.source != "popularity":
         return _NOTES.get(answer.source, answer.source)
-    enough = found.index.enough
+    enough = found.index.fold_in_min_items
     if enough is None:
-        return f"{_NOTES['popularity']}: no number of movies makes this model's own lists better for newcomers"
+        return f"{_NOTES['popularity']}: no number of movies makes this model's own lists better for new users"
     return f"{_NOTES['popularity']}: this model needs {wording.counted(max(enough, 1), 'movie')} for lists of its own"
 
 

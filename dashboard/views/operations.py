@@ -18,7 +18,7 @@ from dashboard.queries.releases import Made, Served
 from dashboard.queries.store_files import Signature
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.backtest import ALL, WITH_HISTORY
-from movierec_engine.pipeline.decisions import KIND as DECISION_KIND
+from movierec_engine.release.decisions import KIND as DECISION_KIND
 
 API_SECONDS = 5
 """How often the API is asked."""

@@ -8,15 +8,15 @@ import streamlit as st
 from dashboard import charts, controls, shell, state, wording
 from dashboard.controls import Chosen
 from dashboard.plots import segments as plots
-from dashboard.queries import leaderboard, prices, segments, store_files
+from dashboard.queries import leaderboard, segments, store_files, tradeoffs
 from dashboard.queries.data import SPLIT_FILE
-from dashboard.queries.prices import Curve
 from dashboard.queries.reports import Snapshot
 from dashboard.queries.segments import Exposure
 from dashboard.queries.store_files import Signature
+from dashboard.queries.tradeoffs import Curve
 from movierec_engine.errors import StoreError
-from movierec_engine.evaluation.dial_prices import ACCURACY as DIAL_ACCURACY
-from movierec_engine.evaluation.dial_prices import BUYS
+from movierec_engine.evaluation.reranking_tradeoff import ACCURACY as DIAL_ACCURACY
+from movierec_engine.evaluation.reranking_tradeoff import BUYS
 from movierec_engine.store import ArtifactStore
 
 FEW = 30
@@ -28,8 +28,8 @@ MOST_MODELS = 6
 def page() -> None:
     root = store_files.store_root()
     snapshot, _ = shell.newest_reports(root)
-    seen = store_files.signature(root, prices.FOLD_IN_KIND, prices.DIALS_KIND)
-    shell.watch(lambda: store_files.signature(root, prices.FOLD_IN_KIND, prices.DIALS_KIND), seen)
+    seen = store_files.signature(root, tradeoffs.FOLD_IN_KIND, tradeoffs.DIALS_KIND)
+    shell.watch(lambda: store_files.signature(root, tradeoffs.FOLD_IN_KIND, tradeoffs.DIALS_KIND), seen)
     st.title("Segments and fairness")
     if snapshot.reports.num_rows == 0:
         shell.no_reports(root, snapshot)
@@ -44,7 +44,7 @@ def page() -> None:
             chosen = controls.narrowed(everything, state.choose_many("Models", "shown", options, usual))
             _by_kind(chosen)
             _catalogue(root, snapshot, chosen)
-            _newcomers(root, seen, chosen)
+            _new_users(root, seen, chosen)
             _dials(root, seen, chosen)
     shell.notes(snapshot.notes)
 
@@ -66,12 +66,12 @@ def _tier_shares(folder: str, split: str, k: int) -> list[dict[str, Any]]:
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
 def _fold_in(root: str, seen: Signature) -> list[Curve]:
-    return prices.fold_in_curves(Path(root))
+    return tradeoffs.fold_in_curves(Path(root))
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
-def _dial_prices(root: str, seen: Signature) -> list[Curve]:
-    return prices.dial_prices(Path(root))
+def _reranking_tradeoff(root: str, seen: Signature) -> list[Curve]:
+    return tradeoffs.reranking_tradeoff(Path(root))
 
 
 def _by_kind(chosen: Chosen) -> None:
@@ -163,8 +163,8 @@ def _novelty(snapshot: Snapshot, chosen: Chosen) -> None:
     charts.draw(chart, rows, f"novelty-and-{chosen.column}")
 
 
-def _newcomers(root: Path, seen: Signature, chosen: Chosen) -> None:
-    st.subheader("What newcomers get")
+def _new_users(root: Path, seen: Signature, chosen: Chosen) -> None:
+    st.subheader("What new users get")
     models = {one.model for one in chosen.standings}
     everything = _fold_in(str(root), seen)
     curves = [curve for curve in everything if curve.model in models]
@@ -173,7 +173,7 @@ def _newcomers(root: Path, seen: Signature, chosen: Chosen) -> None:
         more = f" There are some of {wording.plain(names)}, which are not chosen." if names else ""
         shell.missing(
             f"Nobody has measured yet how good the lists of people are that these models have not met.{more}",
-            f"movierec fidelity --model {chosen.standings[0].model}",
+            f"movierec strong-generalization --model {chosen.standings[0].model}",
         )
         return
     labels = dict(enumerate(_labels(curves)))
@@ -185,7 +185,7 @@ def _newcomers(root: Path, seen: Signature, chosen: Chosen) -> None:
         shell.notes(
             [
                 f"{wording.listed(old)} was measured on a part of the users held out once, by an older "
-                "program; measure again by movierec fidelity."
+                "program; measure again by movierec strong-generalization."
             ]
         )
 
@@ -193,7 +193,7 @@ def _newcomers(root: Path, seen: Signature, chosen: Chosen) -> None:
 def _dials(root: Path, seen: Signature, chosen: Chosen) -> None:
     st.subheader("What the taste dials cost")
     models = {one.model for one in chosen.standings}
-    curves = [curve for curve in _dial_prices(str(root), seen) if curve.model in models]
+    curves = [curve for curve in _reranking_tradeoff(str(root), seen) if curve.model in models]
     if not curves:
         shell.missing(
             "The price of the dials has not been measured for these models.",

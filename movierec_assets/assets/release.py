@@ -9,9 +9,9 @@ from movierec_assets.assets.models import RETRY, TRAINING, evaluation_report, fa
 from movierec_assets.declarative import ON_NEWS
 from movierec_assets.resources import SettingsResource
 from movierec_assets.step import Step
-from movierec_engine import pipeline
-from movierec_engine.data_sets import choose_data_set, named_data_set
+from movierec_engine import pipeline, release
 from movierec_engine.errors import StoreError
+from movierec_engine.pipeline.data_sets import choose_data_set, named_data_set
 from movierec_engine.store import SERVING, Slot
 
 GROUP = "release"
@@ -52,7 +52,7 @@ def refitted_release(context: dg.AssetExecutionContext, settings: SettingsResour
     """
     with settings.step(context) as step:
         ranking = step.store.require(Slot("leaderboard", step.settings.data.name))
-        decision, index = pipeline.refit_best(step.store, ranking, step.settings.release, step.origin)
+        decision, index = release.refit_best(step.store, ranking, step.settings.release, step.origin)
         step.done(index or ranking, metadata.of_refit(step.store, index, decision))
         return step.result()
 
@@ -73,7 +73,7 @@ def serving_release(context: dg.AssetExecutionContext, settings: SettingsResourc
     """
     with settings.step(context) as step:
         ranking = step.store.require(Slot("leaderboard", data_set := _data_set(step)))
-        decision = pipeline.decide_release(step.store, ranking, step.settings.release, origin=step.origin)
+        decision = release.decide_release(step.store, ranking, step.settings.release, origin=step.origin)
         index = step.store.pointed(SERVING, data_set)
         if index is None:
             raise StoreError(f"nothing of {data_set} is served from {step.store.root}: {decision.sentence}")

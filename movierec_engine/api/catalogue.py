@@ -16,10 +16,10 @@ from movierec_engine.api.lineage import Lineage
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
 from movierec_engine.errors import MovierecError
-from movierec_engine.models.newcomers.base import ones
-from movierec_engine.new_movies import Content, Likeness, NewMovies
+from movierec_engine.models.fold_in.base import ones
+from movierec_engine.recommending.cold_items import ColdItems, Content, Likeness
+from movierec_engine.recommending.title_search import TitleSearch
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
-from movierec_engine.title_search import TitleSearch
 
 Mask = NDArray[np.bool_]
 
@@ -109,11 +109,11 @@ class MovieCatalogue:
         return TitleSearch([movie["title"] for movie in self.movies], years, popularity)
 
     @cached_property
-    def new(self) -> NewMovies:
+    def new(self) -> ColdItems:
         """The movies outside the catalogue that have a place in it: as measured, or else placed now, in seconds."""
         if self._placed is not None:
-            return NewMovies.load(self._placed)
-        return NewMovies.of(self._facts_of_items, self._items, Movies(self._table.sort_by("movie_id")))
+            return ColdItems.load(self._placed)
+        return ColdItems.of(self._facts_of_items, self._items, Movies(self._table.sort_by("movie_id")))
 
     @cached_property
     def places_of_new(self) -> list[int]:

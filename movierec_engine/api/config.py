@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 
 from movierec_engine.errors import ConfigError
-from movierec_engine.experiments import ExperimentConfig
+from movierec_engine.feedback.experiments import ExperimentConfig
 
 FOLLOW = ("promoted", "latest")
 MOST_WORKERS = 4

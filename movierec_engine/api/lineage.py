@@ -82,7 +82,7 @@ def _placed(store: ArtifactStore, index: Artifact) -> Path | None:
     """The newest placement by the same titles for a model of the same data; the model itself has no say in it."""
     found = [
         version
-        for slot in store.slots("new_movies", index.slot.data_set)
+        for slot in store.slots("cold_items", index.slot.data_set)
         for version in store.versions(slot)
         if version.fingerprint == index.fingerprint
         and version.parents.get("raw_movies") == index.parents.get("raw_movies")

@@ -12,9 +12,9 @@ from flask import request
 from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.middleware import REQUEST_ID
-from movierec_engine.experiments import ExperimentConfig
 from movierec_engine.feedback import Exposure
 from movierec_engine.feedback.events import MAX_LIST
+from movierec_engine.feedback.experiments import ExperimentConfig
 from movierec_engine.feedback.summary import interleaving_duels, variant_rates
 from movierec_engine.store import is_refitted, measured_version
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from movierec_engine.api.catalogue import MovieCatalogue
 from movierec_engine.api.lineage import Lineage
-from movierec_engine.live_taste import LiveTaste
+from movierec_engine.recommending.live_taste import LiveTaste
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.retrieval.masks import Mask
 from movierec_engine.store import Artifact

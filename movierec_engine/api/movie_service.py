@@ -9,7 +9,7 @@ from movierec_engine.api.errors import ApiError
 from movierec_engine.api.loaded_index import LoadedIndex, ranked_items
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.requests import SearchRequest, SimilarRequest
-from movierec_engine.models.newcomers.base import cosines
+from movierec_engine.models.fold_in.base import cosines
 
 FOUND = ("exact", "prefix", "words", "typos")
 """How a movie was found by title, by title_search's number."""

@@ -1,4 +1,4 @@
-"""People: what is known of a user, what they say, what a newcomer is asked, and forgetting them."""
+"""People: what is known of a user, what they say, what a new user is asked, and forgetting them."""
 
 import secrets
 from collections import Counter
@@ -19,14 +19,14 @@ from movierec_engine.api.requests import FeedbackRequest, InterviewRequest, Undo
 from movierec_engine.data.tiers import ACTIVITY_FROM, activity_tier
 from movierec_engine.feedback import FeedbackEvent, IdempotencyConflict, InvalidFeedback, UnknownEvent, UserState
 from movierec_engine.feedback.events import Kind, check_not_ahead
+from movierec_engine.recommending.dials import Dials, rerank
 from movierec_engine.store import Artifact
-from movierec_engine.taste_dials import TasteDials, rerank
 
 QUESTIONS_FILE = "questions.parquet"
 TIERS = tuple(ACTIVITY_FROM)
 CANDIDATES = 100
 """Most popular movies among which questions are chosen where no interview was held."""
-_DIVERSE = TasteDials(diversity=0.5)
+_DIVERSE = Dials(diversity=0.5)
 
 
 class PeopleService:
@@ -125,7 +125,7 @@ class PeopleService:
         return {"user_id": request.user_id, "undone": undone}
 
     def interview(self, request: InterviewRequest) -> dict[str, Any]:
-        """What a newcomer is asked about: as measured for this model, else for another one, else popular movies."""
+        """What a new user is asked about: as measured for this model, else for another one, else popular movies."""
         served = self._service.served(request.model)
         held = self._interview(served)
         questions: list[dict[str, Any]] = []
@@ -144,13 +144,13 @@ class PeopleService:
             source = "popular"
         else:
             source = (
-                "interview" if held.slot == served.artifact.slot.beside("interview") else "another model's interview"
+                "interview" if held.slot == served.artifact.slot.beside("elicitation") else "another model's interview"
             )
         return {
             **about(served),
             "source": source,
             "chosen_by": held.reference if held is not None and source != "popular" else None,
-            "fold_in_from": served.index.enough,
+            "fold_in_min_items": served.index.fold_in_min_items,
             "questions": questions[: request.top_k],
         }
 
@@ -159,11 +159,11 @@ class PeopleService:
         store = self._service.store
         held = [
             version
-            for slot in store.slots("interview", served.artifact.slot.data_set)
+            for slot in store.slots("elicitation", served.artifact.slot.data_set)
             for version in store.versions(slot)
             if version.fingerprint == served.artifact.fingerprint
         ]
-        own = [version for version in held if version.slot == served.artifact.slot.beside("interview")]
+        own = [version for version in held if version.slot == served.artifact.slot.beside("elicitation")]
         return max(own or held, key=lambda version: version.version, default=None)
 
 
@@ -179,7 +179,7 @@ def _history(served: LoadedIndex, user_id: int, user: int | None) -> list[dict[s
     if user is None:
         return []
     row = served.index.history[[user]]
-    rated = row.data.tolist() if served.index.newcomers.uses_ratings else [None] * row.nnz
+    rated = row.data.tolist() if served.index.fold_in_scorer.uses_ratings else [None] * row.nnz
     return [
         {**served.catalogue.movies[item], "rating": rating, "timestamp": None}
         for item, rating in zip(row.indices.tolist(), rated, strict=True)

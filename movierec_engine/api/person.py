@@ -15,8 +15,8 @@ from scipy import sparse
 
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.feedback import UserState
-from movierec_engine.live_taste import LiveTaste
-from movierec_engine.newcomers import Taste
+from movierec_engine.recommending.fold_in import Taste
+from movierec_engine.recommending.live_taste import LiveTaste
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class Person:
         least = index.facts.liked_from
         rated = {self.served.catalogue.item(movie_id): rating for movie_id, rating in self.told.items()}
         given = sorted((item, rating) for item, rating in rated.items() if item is not None and rating is not None)
-        pairs = [(item, rating, rating if index.newcomers.uses_ratings else 1.0) for item, rating in given]
+        pairs = [(item, rating, rating if index.fold_in_scorer.uses_ratings else 1.0) for item, rating in given]
         liked = tuple((item, value) for item, rating, value in pairs if rating >= least and item not in trained)
         return LiveTaste(liked, tuple((item, value) for item, rating, value in pairs if rating < least))
 

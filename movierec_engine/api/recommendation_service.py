@@ -27,12 +27,12 @@ from movierec_engine.api.loaded_index import LoadedIndex, RankedItems, ranked_it
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.person import Person, items_of, of_history, of_user
 from movierec_engine.api.requests import BatchRequest, PersonalRequest, RecommendRequest
-from movierec_engine.explanation import reasons_to_show, sentence
 from movierec_engine.models.explanation import Explanation
-from movierec_engine.new_movies import mix
-from movierec_engine.newcomers import POPULARITY
+from movierec_engine.recommending.cold_items import mix
+from movierec_engine.recommending.dials import Dials, rerank
+from movierec_engine.recommending.explanation import reasons_to_show, sentence
+from movierec_engine.recommending.fold_in import POPULARITY
 from movierec_engine.retrieval.faiss_index import PERSONAL
-from movierec_engine.taste_dials import TasteDials, rerank
 
 CANDIDATES = 100
 """The model's best movies among which dials choose, at least; four times the list where that is more."""
@@ -68,7 +68,7 @@ class RecommendationService:
         served, until = self._service.served(request.model), time.monotonic() + self._limits.batch_seconds
         allowed = _allowed(served, request)
         people = [self._user(served, user_id, request.strict) for user_id in request.user_ids]
-        at_once = request.new_movies or (served.index.exact and not (request.plain and served.remembers(request.top_k)))
+        at_once = request.cold_items or (served.index.exact and not (request.plain and served.remembers(request.top_k)))
         results: list[dict[str, Any]] = []
         for start in range(0, len(people), BLOCK):
             block = people[start : start + BLOCK]
@@ -118,13 +118,13 @@ class RecommendationService:
         if explain:
             reasons = _reasons(served, person, items, scores)
             shown = [{**movie, "why": why} for movie, why in zip(shown, reasons, strict=True)]
-        if request.new_movies:
+        if request.cold_items:
             shown = _with_new(served, person, request, source, allowed, item_scores, shown, explain)
         answer: dict[str, Any] = {"source": source, "recommendations": shown}
         if person.live.ratings:
             answer["live_ratings"] = person.live.ratings
         if source == POPULARITY and person.user is None and len(person.taste.items):
-            answer["fold_in_from"] = served.index.enough
+            answer["fold_in_min_items"] = served.index.fold_in_min_items
         return answer
 
 
@@ -162,12 +162,12 @@ def _chosen(
     elif person.user is not None:
         items, scores, source = index.recommend(person.user, wanted, masked, of_items, item_scores)
     else:
-        items, scores, source = index.recommend_newcomer(person.taste, wanted, masked, of_items)
+        items, scores, source = index.recommend_for_history(person.taste, wanted, masked, of_items)
     return ranked_items(*(_dialled(served, person, dials, items, scores, k) if turned else (items, scores)), source)
 
 
 def _dialled(
-    served: LoadedIndex, person: Person, dials: TasteDials, items: Ints, scores: NDArray[np.float32], k: int
+    served: LoadedIndex, person: Person, dials: Dials, items: Ints, scores: NDArray[np.float32], k: int
 ) -> tuple[Ints, NDArray[np.float32]]:
     """The items by the dials, with the model's own scores."""
     if lacking := served.index.item_facts.lacking(dials):
@@ -191,7 +191,7 @@ def _with_new(
         elif item_scores is None:
             item_scores = served.index.scores(person.user)
     elif person.user is None:
-        item_scores, _ = served.index.newcomer_scores(person.taste)
+        item_scores, _ = served.index.history_scores(person.taste)
     else:
         item_scores = served.index.popularity
     scores = new.scores(item_scores)
@@ -212,7 +212,7 @@ def _with_new(
                 "others": 0.0,
             }
         best.append(movie)
-    return mix(shown, best, request.new_movies, request.top_k)
+    return mix(shown, best, request.cold_items, request.top_k)
 
 
 def _reasons(
@@ -226,7 +226,7 @@ def _reasons(
     elif person.user is not None:
         explanations = index.explanations(person.user, of_items, of_scores)
     else:
-        explanations = index.explanations_of_newcomer(person.taste, of_items, of_scores)
+        explanations = index.explanations_for_history(person.taste, of_items, of_scores)
     pairs = [(served.catalogue.item(movie_id), rating) for movie_id, rating in person.ratings.items()]
     ratings = {item: rating for item, rating in pairs if item is not None and rating is not None}
     history = explanations[0].items.tolist() if explanations else []
@@ -265,7 +265,7 @@ def _reason(
 def _too_much(done: int, wanted: int, seconds: float) -> ApiError:
     message = (
         f"{done} of {wanted} lists were made in {seconds:g} s, which is as long as a batch may take; ask for fewer "
-        "users, a smaller top_k, or without dials and new_movies"
+        "users, a smaller top_k, or without dials and cold_items"
     )
     return ApiError(503, message, "user_ids", {"Retry-After": "5"}, "took_too_long")
 

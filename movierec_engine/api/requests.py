@@ -23,7 +23,7 @@ from movierec_engine.api.parameters import (
     unprocessable,
 )
 from movierec_engine.feedback.events import EARLIEST, Kind
-from movierec_engine.taste_dials import DIVERSITY_OVER, TasteDials
+from movierec_engine.recommending.dials import DIVERSITY_OVER, Dials
 
 DEFAULT_TOP_K = 10
 MOST_EXPLAINED = 50
@@ -110,7 +110,7 @@ class PersonalRequest(FilteredRequest):
     diversity_over: str = parameter(
         Choice(DIVERSITY_OVER), "What `diversity` takes movies to be alike in.", default="genres"
     )
-    new_movies: float = parameter(
+    cold_items: float = parameter(
         Number(), "Share of the list that goes to movies that no model knows, by their genres and years.", default=0.0
     )
     strict: bool = parameter(
@@ -118,15 +118,15 @@ class PersonalRequest(FilteredRequest):
     )
 
     @property
-    def dials(self) -> TasteDials:
-        return TasteDials(self.diversity, self.novelty, self.decade_balance, self.genre_balance, self.diversity_over)
+    def dials(self) -> Dials:
+        return Dials(self.diversity, self.novelty, self.decade_balance, self.genre_balance, self.diversity_over)
 
     @property
     def plain(self) -> bool:
         """Whether the list is the model's own."""
         return not (
             self.exclude or self.filtered or self.diversity or self.novelty
-            or self.decade_balance or self.genre_balance or self.new_movies
+            or self.decade_balance or self.genre_balance or self.cold_items
         )  # fmt: skip
 
 

@@ -99,7 +99,7 @@ def people(service: PeopleService) -> Topic:
 
     @topic.endpoint("/api/interview", InterviewRequest, schema="Interview")
     def interview(asked: InterviewRequest) -> Answer:
-        """The movies to ask a newcomer about, whose answers are a history for /api/recommend."""
+        """The movies to ask a new user about, whose answers are a history for /api/recommend."""
         return service.interview(asked)
 
     return topic

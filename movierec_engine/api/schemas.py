@@ -51,8 +51,8 @@ _SOURCE: Schema = {
     "enum": ["personal", "fold-in", "popularity"],
     "description": "What the list comes from.",
 }
-_FOLD_IN_FROM = {
-    "fold_in_from": {
+_FOLD_IN_MIN_ITEMS = {
+    "fold_in_min_items": {
         **_nullable(_COUNT),
         "description": "Movies of a history from which on the model folds in; null where no number is enough.",
     }
@@ -75,7 +75,7 @@ _WHY = {
 }
 _IN_LIST = {
     "why": _WHY,
-    "new": {"type": "boolean", "description": "True for a movie that no model knows, with new_movies above 0."},
+    "new": {"type": "boolean", "description": "True for a movie that no model knows, with cold_items above 0."},
     "team": {**_nullable(_TEXT), "description": "Of an interleaved list: the variant that chose the movie."},
 }
 _FACTS = {
@@ -123,7 +123,7 @@ SCHEMAS: dict[str, Schema] = {
             },
             "experiment": _TEXT,
             "variant": {**_nullable(_TEXT), "description": "Null for an interleaved list."},
-            **_FOLD_IN_FROM,
+            **_FOLD_IN_MIN_ITEMS,
             **_LIVE_RATINGS,
         },
         **_ABOUT,
@@ -131,7 +131,7 @@ SCHEMAS: dict[str, Schema] = {
         **_REQUEST,
     ),
     "BatchRecommendations": _object(
-        **_ABOUT, results=_list(_object({**_FOLD_IN_FROM, **_LIVE_RATINGS}, user_id=_COUNT, **_LIST)), **_REQUEST
+        **_ABOUT, results=_list(_object({**_FOLD_IN_MIN_ITEMS, **_LIVE_RATINGS}, user_id=_COUNT, **_LIST)), **_REQUEST
     ),
     "SimilarMovies": _object(
         **_ABOUT,
@@ -190,7 +190,7 @@ SCHEMAS: dict[str, Schema] = {
         **_ABOUT,
         source={"type": "string", "enum": ["interview", "another model's interview", "popular"]},
         chosen_by={**_nullable(_TEXT), "description": "The artifact that the questions are of."},
-        **_FOLD_IN_FROM,
+        **_FOLD_IN_MIN_ITEMS,
         questions=_list(_object(**_MOVIE, known_by={**_NUMBER, "description": "Share of the users who have seen it."})),
         **_REQUEST,
     ),

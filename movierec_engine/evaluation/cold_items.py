@@ -19,9 +19,9 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.split import Split
 from movierec_engine.errors import EmptyDataError, MovierecError
 from movierec_engine.evaluation.metrics.accuracy import auc, ndcg
-from movierec_engine.evaluation.ranking import rank_block
+from movierec_engine.evaluation.rank_block import rank_block
 from movierec_engine.models.base import Recommender
-from movierec_engine.new_movies import Content, Floats, Indices, Likeness, neighbours_of, placed_scores
+from movierec_engine.recommending.cold_items import Content, Floats, Indices, Likeness, neighbours_of, placed_scores
 
 FOLDS = 5
 K = 10
@@ -68,7 +68,7 @@ def without_items(split: Split, items: NDArray[np.int64]) -> Split:
 
 
 def default_placing(movies: Content, items: Content, popularity: NDArray[np.int64]) -> tuple[Indices, Floats]:
-    """As `NewMovies` places."""
+    """As `ColdItems` places."""
     return neighbours_of(movies, Likeness.to(items), popularity)
 
 

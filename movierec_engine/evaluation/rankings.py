@@ -13,7 +13,7 @@ from scipy import sparse
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.errors import MovierecError
-from movierec_engine.evaluation.ranking import RankedBlock, rank_block
+from movierec_engine.evaluation.rank_block import RankedBlock, rank_block
 from movierec_engine.models.base import Recommender
 
 _BLOCK_BYTES = 8 * 2**20

@@ -1,7 +1,7 @@
 """The contract that every recommender keeps, with no exceptions.
 
 Users and items are indices into the model's own `users` and `items` vocabularies. A user without train interactions,
-and a newcomer with an empty history, is scored by popularity: the same named fallback that serving answers with.
+and a new user with an empty history, is scored by popularity: the same named fallback that serving answers with.
 """
 
 import json
@@ -20,8 +20,8 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import StoreError
 from movierec_engine.models.explanation import Explanation
+from movierec_engine.models.fold_in.base import Basis, FoldInScorer, ones
 from movierec_engine.models.likeness import centred_cosines, most_alike
-from movierec_engine.models.newcomers.base import Basis, NewcomerScorer, ones
 from movierec_engine.models.pair_scorer import Scorer
 
 Floats = NDArray[np.float32]
@@ -57,7 +57,7 @@ class Recommender(ABC):
     def __init__(self, config: Any | None = None) -> None:
         self.config = config if config is not None else self.Config()
 
-    def remember(self, train: Interactions, ratings: bool = False) -> None:
+    def set_history(self, train: Interactions, ratings: bool = False) -> None:
         """Keep what scoring needs of the train interactions, with the ratings' values if asked; every fit begins so."""
         self._set_history(train.users, train.items, train.ratings_matrix() if ratings else train.matrix(), ratings)
 
@@ -77,7 +77,7 @@ class Recommender(ABC):
         histories: CSR [n, n_items] with an entry where the person has interacted; its value is 1, or the rating where
         the model `uses_ratings`, as in `history`. Returns float32 [n, n_items].
         """
-        scores = self.newcomers().scores(histories)
+        scores = self.fold_in_scorer().scores(histories)
         scores[np.diff(histories.indptr) == 0] = self.popularity
         return scores
 
@@ -86,7 +86,7 @@ class Recommender(ABC):
         """`score` for users who have train interactions."""
 
     @abstractmethod
-    def newcomers(self) -> NewcomerScorer:
+    def fold_in_scorer(self) -> FoldInScorer:
         """What scores people by their history alone, and takes scores apart: numpy alone, for serving too."""
 
     def known(self, users: Indices) -> Floats:
@@ -96,7 +96,7 @@ class Recommender(ABC):
     @property
     def exact_contributions(self) -> bool:
         """Whether a score is a sum over the history, whose terms an explanation gives."""
-        return self.newcomers().exact
+        return self.fold_in_scorer().exact
 
     def explain(self, user: int, item: int) -> Explanation:
         """Why a known user's score of an item is what it is; the item may be in the user's history.
@@ -106,15 +106,17 @@ class Recommender(ABC):
         _check_index("user", user, len(self.users))
         _check_index("item", item, len(self.items))
         users = np.array([user])
-        return self.newcomers().explanation(self.score(users)[0, item], self.history[users], item, self.known(users)[0])
+        return self.fold_in_scorer().explanation(
+            self.score(users)[0, item], self.history[users], item, self.known(users)[0]
+        )
 
     def explain_history(self, history: sparse.csr_matrix, item: int) -> Explanation:
-        """Why `fold_in` gives an item its score for the history of a newcomer, CSR [1, n_items].
+        """Why `fold_in` gives an item its score for the history of a new user, CSR [1, n_items].
 
         Raises IndexError for an index outside the vocabulary.
         """
         _check_index("item", item, len(self.items))
-        return self.newcomers().explanation(self.fold_in(history)[0, item], history, item)
+        return self.fold_in_scorer().explanation(self.fold_in(history)[0, item], history, item)
 
     @abstractmethod
     def query_vectors(self, users: Indices) -> Floats:
@@ -128,7 +130,7 @@ class Recommender(ABC):
         """float32 [n_items, d], see `query_vectors`."""
 
     def basis(self) -> Basis:
-        """What an index holds of this model in any case, for its `newcomers`."""
+        """What an index holds of this model in any case, for its `fold_in_scorer`."""
         return Basis(self.item_vectors(), self.history)
 
     def pair_scorer(self) -> Scorer | None:

@@ -48,7 +48,7 @@ class GradientRecommender(Recommender):
         """A freshly initialised network on a device; also remembers the train interactions."""
 
     @abstractmethod
-    def freeze(self) -> None:
+    def export(self) -> None:
         """Make the network, as it is now, what scoring, fold-in and saving see."""
 
     def start_from(self, members: dict[str, Recommender]) -> None:

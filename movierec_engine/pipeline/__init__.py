@@ -17,16 +17,16 @@ from movierec_engine.pipeline.data import (
     split_interactions,
 )
 from movierec_engine.pipeline.evaluation import evaluate_model
-from movierec_engine.pipeline.line import is_current, prepare, run
+from movierec_engine.pipeline.index import build_faiss_index, rank_models
 from movierec_engine.pipeline.members import model_slot
-from movierec_engine.pipeline.promotion import decide_release, refit_best
-from movierec_engine.pipeline.release import build_faiss_index, rank_models
+from movierec_engine.pipeline.runner import is_current, prepare, run
 from movierec_engine.pipeline.training import (
     find_trained_model,
     movies_of,
     train_model,
     trained_model_key,
 )
+from movierec_engine.release.promotion import decide_release, refit_best
 
 __all__ = [
     "FILTER_SETTINGS",

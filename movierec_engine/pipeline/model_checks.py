@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from movierec_engine.champion import ReleaseConfig
 from movierec_engine.data.interactions import load_id_maps
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation import canaries
 from movierec_engine.evaluation.canaries import Finding
+from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.evaluation.metrics import metric_of
 from movierec_engine.evaluation.report import LISTS_FILE, USERS_FILE, EvaluationReport
 from movierec_engine.feedback import UserState

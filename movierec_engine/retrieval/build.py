@@ -13,12 +13,12 @@ from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import Movies
 from movierec_engine.models.base import Recommender
+from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.retrieval.faiss_index import Enough, IndexFacts, RetrievalIndex, build_faiss
+from movierec_engine.retrieval.faiss_index import FoldInMinItems, IndexFacts, RetrievalIndex, build_faiss
 from movierec_engine.retrieval.flat import is_flat, shared_vectors
 from movierec_engine.retrieval.masks import Mask, serving_mask
 from movierec_engine.retrieval.rated import RatedMovies
-from movierec_engine.taste_dials import ItemFacts
 
 _BLOCK = 1024
 
@@ -29,16 +29,16 @@ def build_index(
     movies: Movies,
     config: RetrievalConfig,
     device: str,
-    enough: Enough | None = None,
+    fold_in_min_items: FoldInMinItems | None = None,
     liked_from: float = 0.0,
 ) -> RetrievalIndex:
     """Index a model's item vectors and measure its recall against exact search.
 
     rated: what everybody has rated in the raw data; under its mask the recall is measured. movies: a row for each item,
-    in item order. enough: from how many movies on newcomers are folded in; None for what the config assumes.
+    in item order. fold_in_min_items: from how many movies on new users are folded in; None for what the config assumes.
     liked_from: the least rating of a like.
     """
-    enough = enough or Enough(config.fold_in_from, measured=False)
+    fold_in_min_items = fold_in_min_items or FoldInMinItems(config.fold_in_min_items, measured=False)
     started = time.perf_counter()
     item_vectors = np.ascontiguousarray(model.item_vectors(), dtype=np.float32)
     index = build_faiss(item_vectors, config.factory, config.ef_construction, config.ef_search, config.nprobe)
@@ -61,7 +61,7 @@ def build_index(
         similarity=similarity,
         movies=movies.table,
         item_facts=ItemFacts.of(catalogue),
-        newcomers=model.newcomers(),
+        fold_in_scorer=model.fold_in_scorer(),
         scorer=model.pair_scorer(),
         facts=IndexFacts(
             model=model.name,
@@ -72,8 +72,8 @@ def build_index(
             recall_k=config.recall_k,
             users_sampled=len(sample),
             build_seconds=time.perf_counter() - started,
-            enough=enough.movies,
-            enough_measured=enough.measured,
+            fold_in_min_items=enough.movies,
+            fold_in_min_items_measured=enough.measured,
             liked_from=liked_from,
         ),
     )

@@ -17,26 +17,26 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine import newcomers
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import load_id_maps
 from movierec_engine.errors import ConfigError, StoreError
-from movierec_engine.live_taste import LiveTaste, dislikes, joint_history, live_scores
 from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.explanation import Explanation
-from movierec_engine.models.newcomers import Basis, NewcomerScorer, newcomers_from_arrays
+from movierec_engine.models.fold_in import Basis, FoldInScorer, fold_in_from_arrays
 from movierec_engine.models.pair_scorer import Scorer
-from movierec_engine.newcomers import POPULARITY, Taste, best
+from movierec_engine.recommending import fold_in
+from movierec_engine.recommending.dials import ItemFacts
+from movierec_engine.recommending.fold_in import POPULARITY, Taste, best
+from movierec_engine.recommending.live_taste import LiveTaste, dislikes, joint_history, live_scores
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
 from movierec_engine.retrieval.rated import RATED_FILE, RatedMovies
-from movierec_engine.taste_dials import ItemFacts
 
 PERSONAL = "personal"
 
 VECTORS_FILE = "vectors.npy"
 SCORER_FILE = "scorer.npz"
-NEWCOMERS_FILE = "newcomers.npz"
+FOLD_IN_FILE = "fold_in.npz"
 ITEM_FACTS_FILE = "item_facts.npz"
 
 CANDIDATES = 200
@@ -54,8 +54,8 @@ Found = tuple[NDArray[np.int64], Floats]
 
 
 @dataclass(frozen=True)
-class Enough:
-    """From how many movies on a newcomer is folded in, None where no number is enough; measured, or else assumed."""
+class FoldInMinItems:
+    """From how many movies on a new user is folded in, None where no number is enough; measured, or else assumed."""
 
     movies: int | None
     measured: bool
@@ -74,10 +74,10 @@ class IndexFacts:
     recall_k: int
     users_sampled: int
     build_seconds: float
-    enough: int | None = None
-    """Movies from which on newcomers are folded in, and not answered by popularity; None where no number is enough."""
-    enough_measured: bool = False
-    """Whether `movierec fidelity` found that number for this model, or it is `retrieval.fold_in_from`."""
+    fold_in_min_items: int | None = None
+    """Movies from which on new users are folded in, and not answered by popularity; None where no number is enough."""
+    fold_in_min_items_measured: bool = False
+    """Whether `movierec strong-generalization` found that number for this model, or it is `retrieval.fold_in_min_items`."""
     liked_from: float = 0.0
     """The rating from which on a movie counts as liked."""
 
@@ -97,7 +97,7 @@ class RetrievalIndex:
     similar, similarity: int32 and float32 [n_items, s], most similar items first, -1 where there are no more.
     movies: MOVIES_SCHEMA [n_items], in item order.
     item_facts: what taste dials know of the items.
-    newcomers: scores people by their history alone, and explains scores.
+    fold_in_scorer: scores people by their history alone, and explains scores.
     scorer: scores the candidates exactly where inner products only approximate the model's scores; else None.
 
     No list leaves anything out by itself: `masked`, int [m], are the items that may not be in it; see `masks.py` for
@@ -119,7 +119,7 @@ class RetrievalIndex:
     similarity: Floats
     movies: pa.Table
     item_facts: ItemFacts
-    newcomers: NewcomerScorer
+    fold_in_scorer: FoldInScorer
     facts: IndexFacts
     scorer: Scorer | None = None
 
@@ -147,9 +147,9 @@ class RetrievalIndex:
             _check_finite(name, values)
 
     @property
-    def enough(self) -> int | None:
-        """Movies from which on a newcomer is recommended to by fold-in; below, and where it is None, by popularity."""
-        return self.facts.enough
+    def fold_in_min_items(self) -> int | None:
+        """Movies from which on a new user is recommended to by fold-in; below, and where it is None, by popularity."""
+        return self.facts.fold_in_min_items
 
     def recommend(
         self,
@@ -189,7 +189,7 @@ class RetrievalIndex:
 
     def live_scores(self, user: int, live: LiveTaste) -> Floats:
         """The scores that `recommend_live` ranks by, float32 [n_items]."""
-        return live_scores(self.newcomers, self.scores(user), self.history[[user]], live)
+        return live_scores(self.fold_in_scorer, self.scores(user), self.history[[user]], live)
 
     def live_history(self, user: int, live: LiveTaste) -> sparse.csr_matrix:
         """CSR [1, n_items], the train interactions and what is liked since, without what is disliked since."""
@@ -217,7 +217,7 @@ class RetrievalIndex:
         scores[~self.personal[users]] = self.popularity
         return scores
 
-    def recommend_newcomer(
+    def recommend_for_history(
         self,
         taste: Taste,
         k: int,
@@ -226,14 +226,14 @@ class RetrievalIndex:
     ) -> tuple[NDArray[np.int64], Floats, str]:
         """The best items for a person known by a history alone that are not masked, as `recommend` gives them.
 
-        taste: as `taste_of` makes it. The source is `fold-in`, or `popularity` for fewer than `enough` likes.
+        taste: as `taste_of` makes it. The source is `fold-in`, or `popularity` for fewer than `fold_in_min_items` likes.
         """
         left = self._left(allowed, masked)
-        return newcomers.recommend(self.newcomers, self.popularity, taste, k, self.enough, left)
+        return fold_in.recommend(self.fold_in_scorer, self.popularity, taste, k, self.fold_in_min_items, left)
 
-    def newcomer_scores(self, taste: Taste) -> tuple[Floats, str]:
-        """The scores that `recommend_newcomer` ranks by, float32 [n_items], and their source."""
-        return newcomers.scores_of(self.newcomers, self.popularity, taste, self.enough)
+    def history_scores(self, taste: Taste) -> tuple[Floats, str]:
+        """The scores that `recommend_for_history` ranks by, float32 [n_items], and their source."""
+        return fold_in.scores_of(self.fold_in_scorer, self.popularity, taste, self.fold_in_min_items)
 
     def taste_of(self, ratings: Mapping[int, float | None]) -> Taste:
         """What somebody who gave these ratings liked and disliked.
@@ -241,7 +241,7 @@ class RetrievalIndex:
         ratings: by item index. One of at least `facts.liked_from` is a like, and so is an item without one, which
         counts as one of the mean rating where the model uses ratings.
         """
-        mean = float(self.history.data.mean()) if self.newcomers.uses_ratings and self.history.nnz else 1.0
+        mean = float(self.history.data.mean()) if self.fold_in_scorer.uses_ratings and self.history.nnz else 1.0
         least = self.facts.liked_from
         likes = {item: rating for item, rating in ratings.items() if rating is None or rating >= least}
         dislikes = {item: rating for item, rating in ratings.items() if item not in likes}
@@ -288,27 +288,27 @@ class RetrievalIndex:
         known = np.zeros(self.known.shape[1], dtype=np.float32)
         places, values = _row(self.known, user)
         known[places] = values
-        return self.newcomers.explanations(scores, self.history[[user]], items, known)
+        return self.fold_in_scorer.explanations(scores, self.history[[user]], items, known)
 
     def explanations_live(
         self, user: int, live: LiveTaste, items: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
     ) -> list[Explanation]:
         """Why items [n] have the scores [n] that `recommend_live` gives them, by the joint history, in one pass."""
         disliked = dislikes(self.history[[user]], live)
-        return self.newcomers.taste_explanations(scores, self.live_history(user, live), disliked, items)
+        return self.fold_in_scorer.taste_explanations(scores, self.live_history(user, live), disliked, items)
 
-    def explain_newcomer(self, taste: Taste, item: int) -> Explanation:
-        """Why `recommend_newcomer` gives an item its score: of popularity, no history is the reason."""
+    def explain_for_history(self, taste: Taste, item: int) -> Explanation:
+        """Why `recommend_for_history` gives an item its score: of popularity, no history is the reason."""
         items = np.array([item])
-        return self.explanations_of_newcomer(taste, items, self.newcomer_scores(taste)[0][items])[0]
+        return self.explanations_for_history(taste, items, self.history_scores(taste)[0][items])[0]
 
-    def explanations_of_newcomer(
+    def explanations_for_history(
         self, taste: Taste, items: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
     ) -> list[Explanation]:
-        """Why items [n] have the scores [n] that `recommend_newcomer` gives them, in one pass."""
-        if newcomers.source_of(taste.liked, self.enough) == POPULARITY:
+        """Why items [n] have the scores [n] that `recommend_for_history` gives them, in one pass."""
+        if fold_in.source_of(taste.liked, self.fold_in_min_items) == POPULARITY:
             return [Explanation.without_history(float(score)) for score in scores]
-        return self.newcomers.taste_explanations(scores, *taste, items)
+        return self.fold_in_scorer.taste_explanations(scores, *taste, items)
 
     def save(self, folder: Path) -> None:
         """Write everything into a folder; nothing is pickled, and no large part is written twice."""
@@ -332,7 +332,7 @@ class RetrievalIndex:
             similarity=self.similarity,
         )
         self.rated.save(folder)
-        np.savez(folder / NEWCOMERS_FILE, **dict[str, Any](self.newcomers.arrays()))
+        np.savez(folder / FOLD_IN_FILE, **dict[str, Any](self.fold_in_scorer.arrays()))
         np.savez(
             folder / ITEM_FACTS_FILE,
             **{field.name: getattr(self.item_facts, field.name) for field in fields(ItemFacts)},
@@ -348,8 +348,8 @@ class RetrievalIndex:
 
         Raises StoreError where it is of an older layout, or where its parts do not fit together.
         """
-        if not (folder / NEWCOMERS_FILE).exists():
-            raise StoreError(f"{folder}: was built before an index could answer newcomers; materialize it again")
+        if not (folder / FOLD_IN_FILE).exists():
+            raise StoreError(f"{folder}: was built before an index could answer new users; materialize it again")
         if not (folder / RATED_FILE).exists():
             raise StoreError(f"{folder}: was built before an index knew all that people rated; materialize it again")
         users, items = load_id_maps(folder)
@@ -375,7 +375,7 @@ class RetrievalIndex:
             **{name: arrays[name] for name in ("popularity", "personal", "similar", "similarity")},
             movies=pq.read_table(folder / "movies.parquet"),
             item_facts=ItemFacts(**_arrays(folder / ITEM_FACTS_FILE)),
-            newcomers=newcomers_from_arrays(_arrays(folder / NEWCOMERS_FILE), Basis(vectors, history)),
+            fold_in_scorer=fold_in_from_arrays(_arrays(folder / FOLD_IN_FILE), Basis(vectors, history)),
             facts=facts,
             scorer=scorer,
         )
@@ -395,7 +395,7 @@ class RetrievalIndex:
         """CSR [1, n_items]: the ratings where the model uses them, `mean` for None; else ones."""
         items = np.array(sorted(ratings), dtype=np.int32)
         values = np.ones(len(items), dtype=np.float32)
-        if self.newcomers.uses_ratings:
+        if self.fold_in_scorer.uses_ratings:
             given = [ratings[item] for item in items.tolist()]
             values = np.array([mean if rating is None else rating for rating in given], dtype=np.float32)
         return sparse.csr_matrix((values, items, [0, len(items)]), shape=(1, len(self.items)))

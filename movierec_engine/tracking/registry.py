@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from movierec_engine.store import SERVING, Artifact, ArtifactStore
 from movierec_engine.tracking.credentials import without_credentials
 from movierec_engine.tracking.mlflow_database import open_client
-from movierec_engine.tracking.patience import within
+from movierec_engine.tracking.timeout import within
 from movierec_engine.tracking.tracker import PATIENCE_SECONDS
 
 if TYPE_CHECKING:

@@ -78,7 +78,7 @@ def train(
                     f"{model.name}: training diverged in epoch {number} (mean loss {mean_loss}); "
                     "lower trainer.learning_rate or set trainer.grad_clip"
                 )
-            model.freeze()
+            model.export()
             metrics = evaluator.evaluate(model, validation, deep=False).metrics if len(validation) else {}
             epoch = Epoch(number, mean_loss, time.perf_counter() - started, metrics)
             state.history.append(epoch)
@@ -89,12 +89,12 @@ def train(
                 callback(epoch)
 
     if checkpoints:
-        model.freeze()
+        model.export()
         checkpoints.write_last(model, state)
     if state.stopping:
         network.load_state_dict(state.stopping.best_weights)
     network.cpu()  # where models are scored from here on, so that a loaded one scores equally to the bit
-    model.freeze()
+    model.export()
     if checkpoints:
         checkpoints.write_best(model)
     return state.history

@@ -20,8 +20,8 @@ from flask.testing import FlaskClient
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.experiments import ExperimentConfig, Variant
 from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.feedback.experiments import ExperimentConfig, Variant
 from movierec_engine.store import Artifact, ArtifactStore
 
 ROOT = Path(__file__).parents[2]
@@ -169,7 +169,7 @@ def test_lists_that_wait_are_noted_when_a_process_ends(store: ArtifactStore, log
     end = (
         "import sys; from pathlib import Path; from movierec_engine.api.app import create_app\n"
         "from movierec_engine.api.config import ServingConfig\n"
-        "from movierec_engine.experiments import ExperimentConfig, Variant\n"
+        "from movierec_engine.feedback.experiments import ExperimentConfig, Variant\n"
         "variants = (Variant('a', 'ease'), Variant('b', 'ease'))\n"
         "serving = ServingConfig(experiment=ExperimentConfig('first', 'ab', '', variants))\n"
         "client = create_app(Path(sys.argv[1]), serving).test_client()\n"

@@ -14,7 +14,7 @@ from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.api.model_service import ModelService
 from movierec_engine.api.workers import Workers, forget
 from movierec_engine.errors import ConfigError
-from movierec_engine.experiments import ExperimentConfig, Variant
+from movierec_engine.feedback.experiments import ExperimentConfig, Variant
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from worlds import Publish, small_index
 

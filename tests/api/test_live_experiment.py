@@ -8,8 +8,8 @@ from flask.testing import FlaskClient
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.config import load_serving
-from movierec_engine.experiments import ExperimentConfig, Variant
 from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.feedback.experiments import ExperimentConfig, Variant
 from movierec_engine.store import ArtifactStore
 from worlds import MOVIES, Publish
 

@@ -25,7 +25,7 @@ from movierec_engine.store import SERVING, ArtifactStore, Slot
 MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "mlp", "ncf", "lightgcn", "ngcf", "hybrid_ensemble")
 APPROXIMATE = {"als": "HNSW8", "gmf": "IVF4,Flat"}
 MOVIES = (*range(100, 130), *range(140, 145))
-DIALLED, NARROWED, NEW = "&diversity=0.7", "&genres=War", "&new_movies=0.5"
+DIALLED, NARROWED, NEW = "&diversity=0.7", "&genres=War", "&cold_items=0.5"
 
 
 @pytest.fixture(scope="module", params=[pytest.param(0, marks=pytest.mark.slow), 4])
@@ -45,7 +45,7 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     (folder / "movies.csv").write_text("\n".join(titles) + "\n", encoding="utf-8")
     store = ArtifactStore(folder / "store")
     same = [f"data.dir='{folder}'", "data.name=camps", f"data.rating_threshold={request.param}"]
-    same += ["data.min_user_interactions=3", "data.min_item_interactions=3", "retrieval.fold_in_from=3"]
+    same += ["data.min_user_interactions=3", "data.min_item_interactions=3", "retrieval.fold_in_min_items=3"]
     same += ["trainer.max_epochs=1", "device=cpu", f"paths.checkpoints='{folder / 'checkpoints'}'"]
     for model in MODELS:
         own = [f"model={model}", f"retrieval.factory='{APPROXIMATE.get(model, 'Flat')}'"]

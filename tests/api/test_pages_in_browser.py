@@ -168,7 +168,7 @@ def test_enter_without_a_choice_searches_and_nothing_found_says_so(visit: Open) 
     expect(page.get_by_role("heading", level=1)).to_have_text("Movies like “qqqqqq”")
 
 
-def test_a_newcomers_list_follows_the_ratings_which_stay_in_the_browser(visit: Open) -> None:
+def test_a_new_users_list_follows_the_ratings_which_stay_in_the_browser(visit: Open) -> None:
     """Two of the later movies make a history that likes the later ones; the third is then the best that is left."""
     page = visit("/discover")
     expect(page.locator("#source")).to_have_text("Popular with everyone: rate 2 more and the list becomes yours")
@@ -228,7 +228,7 @@ def test_dials_genres_and_years_narrow_the_list_until_nothing_is_left(visit: Ope
     expect(page.locator(LISTED)).to_have_text(SHOWN)
 
 
-def test_what_is_not_wanted_leaves_the_newcomers_list_until_it_is_undone(visit: Open) -> None:
+def test_what_is_not_wanted_leaves_the_new_users_list_until_it_is_undone(visit: Open) -> None:
     page = visit("/discover")
     page.get_by_role("button", name=f"Not interested in {SHOWN[0]}").click()
     expect(page.locator(LISTED)).to_have_text(SHOWN[1:])

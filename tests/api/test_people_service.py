@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from movierec_engine.api.app import create_app
 from movierec_engine.feedback import FeedbackLog, log_file
-from movierec_engine.pipeline.interview import QUESTIONS_SCHEMA
+from movierec_engine.pipeline.elicitation import QUESTIONS_SCHEMA
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from worlds import MOVIES, Publish
 
@@ -185,12 +185,12 @@ def test_an_erased_user_is_shown_without_what_was_before(client: FlaskClient, pu
     assert client.get("/api/users/555").json["rated"] == 1, "somebody known by feedback alone"
 
 
-def test_a_newcomer_is_asked_what_was_measured_or_else_about_popular_movies(
+def test_a_new_user_is_asked_what_was_measured_or_else_about_popular_movies(
     client: FlaskClient, publish_line: PublishLine, store: ArtifactStore
 ) -> None:
     publish_line("ease")
     body = client.get("/api/interview?top_k=2").json
-    assert (body["source"], body["chosen_by"], body["fold_in_from"]) == ("popular", None, 2)
+    assert (body["source"], body["chosen_by"], body["fold_in_min_items"]) == ("popular", None, 2)
     assert next(one["movie_id"] for one in body["questions"]) == 10 and len(body["questions"]) == 2
 
     def hold(model: str, movie_ids: list[int]) -> Artifact:

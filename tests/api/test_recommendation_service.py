@@ -65,7 +65,7 @@ def test_a_list_holds_what_the_filters_leave_in_the_models_order(
         ("history=10", 422, "history"),
         ("explain=true&top_k=51", 422, "top_k"),
         ("diversity=1.5", 400, "diversity"),
-        ("new_movies=-0.1", 400, "new_movies"),
+        ("cold_items=-0.1", 400, "cold_items"),
         ("exclude=x", 400, "exclude[0]"),
         ("diversity_over=looks", 400, "diversity_over"),
     ],
@@ -92,9 +92,9 @@ def test_a_history_long_enough_is_folded_in_and_a_shorter_one_is_told_how_long(
     body = client.get(f"/api/recommend?history=30,{LAST}:4.5,777").json
     assert (body["source"], body["history_used"], movies(body)) == ("fold-in", 2, [40, 20, 10])
     body = client.post("/api/recommend", json={"history": [{"movie_id": 30}], "top_k": 2}).json
-    assert (body["source"], body["fold_in_from"], movies(body)) == ("popularity", 2, [10, 20])
+    assert (body["source"], body["fold_in_min_items"], movies(body)) == ("popularity", 2, [10, 20])
     body = client.get("/api/recommend?history=").json
-    assert (body["source"], body["history_used"], "fold_in_from" in body) == ("popularity", 0, False)
+    assert (body["source"], body["history_used"], "fold_in_min_items" in body) == ("popularity", 0, False)
 
 
 def test_only_likes_are_enough_for_a_history_and_all_of_it_is_left_out(
@@ -104,7 +104,7 @@ def test_only_likes_are_enough_for_a_history_and_all_of_it_is_left_out(
     body = client.get(f"/api/recommend?history=30:5,{LAST}:4,10:3.5,20:1").json
     assert (body["source"], body["history_used"], movies(body)) == ("fold-in", 2, [40])
     body = client.get(f"/api/recommend?history=30:3.5,{LAST}:3,10:3.5,20:1").json
-    assert (body["source"], body["fold_in_from"], movies(body)) == ("popularity", 2, [40])
+    assert (body["source"], body["fold_in_min_items"], movies(body)) == ("popularity", 2, [40])
 
 
 def test_the_same_history_hated_gives_another_list_than_liked(client: FlaskClient, publish_line: PublishLine) -> None:
@@ -209,15 +209,15 @@ def test_reasons_are_told_with_titles_and_add_up(client: FlaskClient, publish_li
 def test_a_share_of_the_list_goes_to_movies_that_no_model_knows(client: FlaskClient, publish_line: PublishLine) -> None:
     publish_line()
     ask = "/api/recommend?user_id=7"
-    body = client.get(f"{ask}&new_movies=0.5&top_k=2&explain=true").json
+    body = client.get(f"{ask}&cold_items=0.5&top_k=2&explain=true").json
     assert movies(body) == [20, 60]
     new = body["recommendations"][1]
     assert new["new"] is True and "is new and like" in new["why"]["sentence"]
-    assert movies(client.get(f"{ask}&new_movies=0.5&top_k=2&exclude=60").json) == [20, 30]
-    assert movies(client.get(f"{ask}&new_movies=1&genres=War").json) == [60]
+    assert movies(client.get(f"{ask}&cold_items=0.5&top_k=2&exclude=60").json) == [20, 30]
+    assert movies(client.get(f"{ask}&cold_items=1&genres=War").json) == [60]
     rate(client, 7, 60)
-    assert movies(client.get(f"{ask}&new_movies=0.5&top_k=2").json) == [20, 30]
-    assert movies(client.get(f"{ASK}&new_movies=0.5&top_k=2").json) == [LAST, 30], "user 1 has rated 60 in the raw data"
+    assert movies(client.get(f"{ask}&cold_items=0.5&top_k=2").json) == [20, 30]
+    assert movies(client.get(f"{ASK}&cold_items=0.5&top_k=2").json) == [LAST, 30], "user 1 has rated 60 in the raw data"
 
 
 @given(
@@ -295,11 +295,11 @@ def test_titles_that_are_damaged_do_not_keep_an_index_from_answering(
     assert [one["movie_id"] for one in client.get("/api/users/1").json["history"]] == [40]
 
 
-def test_a_batch_with_dials_and_new_movies_is_made_of_the_lists_of_each(
+def test_a_batch_with_dials_and_cold_items_is_made_of_the_lists_of_each(
     client: FlaskClient, publish_line: PublishLine
 ) -> None:
     publish_line()
-    asked = {"top_k": 3, "diversity": 0.5, "new_movies": 0.4, "exclude": [20]}
+    asked = {"top_k": 3, "diversity": 0.5, "cold_items": 0.4, "exclude": [20]}
     batch = client.post("/api/batch-recommend", json={"user_ids": [7, 1, 555], **asked}).json
     for one in batch["results"]:
         alone = client.post("/api/recommend", json={"user_id": one["user_id"], **asked}).json

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.experiments import ExperimentConfig, Variant
+from movierec_engine.feedback.experiments import ExperimentConfig, Variant
 from movierec_engine.store import SERVING, Artifact, ArtifactStore
 from worlds import MOVIES, Publish, small_index
 

@@ -33,7 +33,7 @@ from movierec_engine import pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.errors import ConfigError
 from movierec_engine.feedback import FeedbackEvent, FeedbackLog, log_file
-from movierec_engine.pipeline.lapses import FreshnessConfig
+from movierec_engine.release.freshness import FreshnessConfig
 from movierec_engine.store import ArtifactStore
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-compliant tag keys:DeprecationWarning")  # Dagster's own tags
@@ -223,8 +223,8 @@ def test_an_alert_file_that_cannot_be_written_is_logged_and_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    Alerts(file=str(tmp_path / "file" / "alerts.log")).send("what is served has lapsed", "by age")
-    assert "what is served has lapsed: by age" in caplog.text
+    Alerts(file=str(tmp_path / "file" / "alerts.log")).send("what is served is stale", "by age")
+    assert "what is served is stale: by age" in caplog.text
     assert "the alert cannot be written there (File exists)" in caplog.text
 
 

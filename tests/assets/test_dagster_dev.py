@@ -16,7 +16,7 @@ import pytest
 
 from movierec_assets.sensors import sentence_of
 from movierec_engine.api.index_reloader import IndexReloader
-from movierec_engine.demo import dagster_home, stop
+from movierec_engine.cli.demo import dagster_home, stop
 from movierec_engine.store import SERVING, ArtifactStore, Slot
 
 ROOT = Path(__file__).parents[2]

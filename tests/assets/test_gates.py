@@ -13,7 +13,8 @@ from movierec_assets.materialize import materialize
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import MovierecError
-from movierec_engine.pipeline import decisions, model_checks
+from movierec_engine.pipeline import model_checks
+from movierec_engine.release import decisions
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
 from worlds import write_noisy_camps
 

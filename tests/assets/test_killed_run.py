@@ -23,7 +23,7 @@ from dagster_runs import execute, latest, prepare
 
 from movierec_assets.definitions import defs
 from movierec_assets.partitions import partition_key
-from movierec_engine.demo import dagster_home
+from movierec_engine.cli.demo import dagster_home
 from movierec_engine.models.checkpoint_file import read_checkpoint
 from movierec_engine.store import ArtifactStore, Slot
 

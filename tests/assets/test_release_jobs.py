@@ -12,7 +12,7 @@ from movierec_assets import release_jobs
 from movierec_assets.definitions import defs
 from movierec_assets.jobs import RELEASE
 from movierec_assets.resources import SettingsResource
-from movierec_engine.pipeline import decisions
+from movierec_engine.release import decisions
 from movierec_engine.store import ArtifactStore
 
 OVERRIDES = ["data.name=camps", "release.refit=false"]

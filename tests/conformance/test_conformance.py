@@ -48,7 +48,7 @@ PERSONAL = [(name, device) for name, device in TRAINED_WHERE if name != "popular
 """Models whose answers depend on the user."""
 
 BY_HISTORY_ALONE = ("ease", "item_cf", "als", "lightgcn")
-"""Models whose fold-in is a sum over the history and nothing else, so that a newcomer's explanation has no base."""
+"""Models whose fold-in is a sum over the history and nothing else, so that a new user's explanation has no base."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def checkerboard() -> World:
 
 
 def history_of(*items: int) -> sparse.csr_matrix:
-    """A newcomer's history, CSR [1, n_items]."""
+    """A new user's history, CSR [1, n_items]."""
     return sparse.csr_matrix((np.ones(len(items), dtype=np.float32), items, [0, len(items)]), (1, N + 1))
 
 
@@ -213,7 +213,7 @@ def test_an_explanation_adds_up_to_the_score(case: tuple[World, Recommender]) ->
         assert why.exact == model.exact_contributions
 
 
-def test_a_newcomers_explanation_is_of_the_score_of_fold_in(case: tuple[World, Recommender]) -> None:
+def test_a_new_users_explanation_is_of_the_score_of_fold_in(case: tuple[World, Recommender]) -> None:
     _, model = case
     history = history_of(0, 2, 4, 8)
     why = model.explain_history(history, 6)

@@ -13,20 +13,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import sparse
 
-from movierec_engine import trials
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA
 from movierec_engine.evaluation.segments import SEGMENTS_SCHEMA
 from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, log_file
-from movierec_engine.models.newcomers import Basis
-from movierec_engine.models.newcomers.linear import LinearNewcomers
-from movierec_engine.pipeline.decisions import Decision, carry_out, record
+from movierec_engine.models.fold_in import Basis
+from movierec_engine.models.fold_in.linear import LinearFoldIn
+from movierec_engine.recommending.dials import ItemFacts
+from movierec_engine.release.decisions import Decision, carry_out, record
 from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
 from movierec_engine.retrieval.flat import shared_vectors
 from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import Artifact, ArtifactStore, Slot
-from movierec_engine.taste_dials import ItemFacts
-from movierec_engine.trials import Trial
+from movierec_engine.tuning import trials
+from movierec_engine.tuning.trials import Trial
 
 DAY = 86_400
 START = 946_684_800
@@ -226,13 +226,16 @@ def _curves(store: ArtifactStore, trained: Artifact) -> None:
     parents = {"trained_model": trained}
     _publish(
         store,
-        trained.slot.beside("fold_in_fidelity"),
+        trained.slot.beside("strong_generalization"),
         {"curve.parquet": pa.Table.from_pylist(curve)},
         facts=facts,
         parents=parents,
     )
     _publish(
-        store, trained.slot.beside("dial_prices"), {"prices.parquet": pa.Table.from_pylist(prices)}, parents=parents
+        store,
+        trained.slot.beside("reranking_tradeoff"),
+        {"prices.parquet": pa.Table.from_pylist(prices)},
+        parents=parents,
     )
 
 
@@ -273,7 +276,7 @@ def _index(store: ArtifactStore, model: str, trained: Artifact, splits: Artifact
             share=np.array([2 / 3, 1 / 3, 1 / 3, 1 / 3]),
             embeddings=np.array([[1, 0], [0.8, 0.6], [0, 1], [-1, 0]], dtype=np.float32),
         ),
-        newcomers=LinearNewcomers(Basis(vectors, history)),
+        fold_in_scorer=LinearFoldIn(Basis(vectors, history)),
         facts=IndexFacts(model, "cpu", "Flat", 4, 1.0, 10, 3, 0.1, 1, liked_from=2.5),
     )
     recall = 1.0 if model == "ease" else 0.5

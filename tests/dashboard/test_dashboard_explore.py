@@ -11,11 +11,11 @@ from dashboard.queries import indices, movie_map
 from dashboard.queries.indices import Catalogue
 from movierec_engine.api.app import create_app
 from movierec_engine.feedback import log_file
+from movierec_engine.recommending.dials import Dials
 from movierec_engine.store import ArtifactStore
-from movierec_engine.taste_dials import TasteDials
 
 Open = Callable[..., AppTest]
-OFF = TasteDials()
+OFF = Dials()
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_the_page_and_the_api_give_everybody_the_same_list(
     damaged: ArtifactStore, ease: Catalogue, user_id: int
 ) -> None:
     log_file(damaged.root, "tiny").unlink()
-    for dials in (OFF, TasteDials(genre_balance=0.7)):
+    for dials in (OFF, Dials(genre_balance=0.7)):
         page = indices.for_user(ease, user_id, 3, dials)
         query = f"user_id={user_id}&top_k=3&genre_balance={dials.genre_balance}&explain=true"
         answer = create_app(damaged.root).test_client().get(f"/api/recommend?{query}").json
@@ -73,9 +73,9 @@ def test_somebody_outside_of_the_training_is_folded_in(visit: Open, known: Artif
     assert "All that is known of them." in said
 
 
-def test_a_newcomer_is_built_from_movies(visit: Open, known: ArtifactStore) -> None:
+def test_a_new_user_is_built_from_movies(visit: Open, known: ArtifactStore) -> None:
     """30 adds 0.6 to 40, 0.1 to 20 and nothing to 10."""
-    app = visit(known, "explore", who="newcomer", explored="ease")
+    app = visit(known, "explore", who="history", explored="ease")
     assert "Nothing is known yet" in text(app)
     app.text_input(key="find").set_value("thirti").run()
     app.button(key="add 30").click().run()
@@ -95,10 +95,10 @@ def test_an_unknown_user_is_a_warning(visit: Open, known: ArtifactStore) -> None
 def test_a_dial_turns_the_list_away_from_the_models_order(visit: Open, known: ArtifactStore, ease: Catalogue) -> None:
     """Told the comedy 30: 20 is half a comedy, 10 is none, and of 40 no genre is known."""
     told = {30: 5.0}
-    assert [one.movie_id for one in indices.for_newcomer(ease, told, 2, OFF).movies] == [40, 20]
-    turned = indices.for_newcomer(ease, told, 2, TasteDials(genre_balance=1.0)).movies
+    assert [one.movie_id for one in indices.for_history(ease, told, 2, OFF).movies] == [40, 20]
+    turned = indices.for_history(ease, told, 2, Dials(genre_balance=1.0)).movies
     assert (turned[0].movie_id, turned[0].score) == (20, pytest.approx(0.1))
-    app = visit(known, "explore", who="newcomer", explored="ease", told="30:5", dial_genre_balance="1")
+    app = visit(known, "explore", who="history", explored="ease", told="30:5", dial_genre_balance="1")
     assert app.slider(key="dial_genre_balance").value == 1.0
     assert "1. **Twenty (1991)** :gray[0.1000]" in text(app)
 

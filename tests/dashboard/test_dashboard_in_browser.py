@@ -175,7 +175,7 @@ def test_lists_follow_the_person_and_the_dials(opened: tuple[Page, list[str]], a
     settled(page, "Explore")
     assert "dial_novelty=0.05" in page.url
 
-    choose(page, "Lists for", "A newcomer, from movies")
+    choose(page, "Lists for", "A new user, from movies")
     settled(page, "Explore")
     page.get_by_role("textbox", name="Find a movie").first.fill("toy story")
     page.keyboard.press("Enter")

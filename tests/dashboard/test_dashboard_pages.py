@@ -12,7 +12,7 @@ from page_reading import metrics, text, titles
 from streamlit.testing.v1 import AppTest
 
 from dashboard.plots import data as data_plots
-from dashboard.queries import data, pairs, prices, segments, training
+from dashboard.queries import data, pairs, segments, tradeoffs, training
 from dashboard.views.training import setting_rows
 from movierec_engine.store import ArtifactStore, Slot
 
@@ -173,7 +173,7 @@ def test_fold_in_and_dials_say_what_they_cost(visit: Open, known: ArtifactStore)
 
 def test_curves_that_nobody_measured_name_their_command(visit: Open, known: ArtifactStore) -> None:
     commands = [code.value for code in visit(known, "segments", shown="popularity").code]
-    assert "movierec fidelity --model popularity" in commands
+    assert "movierec strong-generalization --model popularity" in commands
     assert "movierec dials --model popularity" in commands
 
 
@@ -181,9 +181,9 @@ def test_curves_that_lack_a_column_are_left_out(damaged: ArtifactStore) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    (path,) = damaged.root.glob("fold_in_fidelity/*/*/*/*/curve.parquet")
+    (path,) = damaged.root.glob("strong_generalization/*/*/*/*/curve.parquet")
     pq.write_table(pa.table({"something": [1]}), path)
-    assert prices.fold_in_curves(damaged.root) == []
+    assert tradeoffs.fold_in_curves(damaged.root) == []
 
 
 def test_the_data_page_counts_and_says_what_was_dropped(visit: Open, known: ArtifactStore) -> None:

@@ -158,7 +158,7 @@ def test_a_model_that_remembers_train_or_a_share_of_it_is_honest(share: float) -
 
 def test_a_model_that_remembers_test_is_found() -> None:
     model = fitted("ease", SPLIT)
-    model.remember(joined(SPLIT.train, SPLIT.test))
+    model.set_history(joined(SPLIT.train, SPLIT.test))
     finding = memory_is_train(model, SPLIT)
     assert (finding.passed, finding.numbers["foreign"]) == (False, len(SPLIT.test))
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from dashboard.queries import leaderboard, reports
 from movierec_engine import pipeline
-from movierec_engine.cli import cli
+from movierec_engine.cli.main import cli
 from movierec_engine.config import load_settings
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation import Evaluator
@@ -19,8 +19,8 @@ from movierec_engine.evaluation.config import EvaluationConfig
 from movierec_engine.evaluation.metrics import PerUser, metric_title, metrics, register_metric, registry
 from movierec_engine.evaluation.rankings import Rankings
 from movierec_engine.evaluation.report import SEGMENTS_FILE, USERS_FILE, EvaluationReport
-from movierec_engine.html_report import write_report
 from movierec_engine.pipeline.model_checks import report_adds_up
+from movierec_engine.reporting.html import write_report
 from movierec_engine.store import ArtifactStore
 
 OUTSIDE = '''

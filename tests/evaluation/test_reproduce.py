@@ -5,7 +5,7 @@ import shlex
 import pytest
 from click.testing import CliRunner
 
-from movierec_engine.cli import cli
+from movierec_engine.cli.main import cli
 from movierec_engine.evaluation.protocols import Protocol
 from movierec_engine.evaluation.reproduce import compare_command, evaluate_command, train_command
 

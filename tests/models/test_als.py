@@ -66,13 +66,13 @@ def test_an_item_of_the_history_adds_its_share_of_the_solution() -> None:
     Item 2 gets 3/19 (1 + 2); the trained vector .5 gives 1.5, so the rest of that is the base.
     """
     model = ALS(als.ALSConfig(embedding_dim=1, alpha0=0.5, l2=2.0))
-    model.remember(interactions_of(np.array([(0, 0), (0, 1)]), IdMap(np.arange(1)), IdMap(np.arange(3))))
+    model.set_history(interactions_of(np.array([(0, 0), (0, 1)]), IdMap(np.arange(1)), IdMap(np.arange(3))))
     model.item_factors, model.user_factors = np.array([[1], [2], [3]], np.float32), np.array([[0.5]], np.float32)
-    newcomer, trained = model.explain_history(model.history, 2), model.explain(0, 2)
-    for why in (newcomer, trained):
+    folded_in, trained = model.explain_history(model.history, 2), model.explain(0, 2)
+    for why in (folded_in, trained):
         assert why.items.tolist() == [1, 0]
         assert why.contributions == pytest.approx([6 / 19, 3 / 19], rel=1e-5)
-    assert (newcomer.score, newcomer.base) == pytest.approx((9 / 19, 0), abs=1e-6)
+    assert (folded_in.score, folded_in.base) == pytest.approx((9 / 19, 0), abs=1e-6)
     assert (trained.score, trained.base) == pytest.approx((1.5, 1.5 - 9 / 19), rel=1e-5)
     seen = model.explain_history(model.history, 1)
     assert seen.contributions == pytest.approx([4 / 19, 2 / 19], rel=1e-5), "an item speaks for itself, too"

@@ -137,13 +137,13 @@ def test_a_users_scores_sum_the_histories_of_the_users_neighbours(feedback: str)
 
 
 @pytest.mark.parametrize("similarity", WITH_RATINGS)
-def test_a_newcomer_has_the_similarities_of_a_trained_user_with_that_history(similarity: str) -> None:
+def test_a_new_user_has_the_similarities_of_a_trained_user_with_that_history(similarity: str) -> None:
     model = fitted(rated_train(), similarity=similarity, user_based=True, k=N_USERS, min_k=2, feedback="explicit")
     similar = np.maximum(all_similarities(model, rated_train()), 0)
     assert np.allclose(model.fold_in(model.history), similar @ RATINGS, atol=1e-4)
 
 
-def test_a_newcomer_of_an_item_based_model_scores_as_a_trained_user_with_that_history() -> None:
+def test_a_new_user_of_an_item_based_model_scores_as_a_trained_user_with_that_history() -> None:
     model = fitted(rated_train(), feedback="explicit")
     assert np.array_equal(model.fold_in(model.history), model.score(np.arange(N_USERS)))
 
@@ -166,17 +166,17 @@ def test_an_item_of_the_history_adds_its_similarity_times_its_rating(feedback: s
         assert why.base == pytest.approx(0, abs=1e-5)
 
 
-@pytest.mark.parametrize("newcomer", [False, True])
+@pytest.mark.parametrize("new", [False, True])
 @pytest.mark.parametrize("similarity", ["implicit", *WITH_RATINGS])
-def test_a_neighbours_vote_is_split_over_the_items_in_common(similarity: str, newcomer: bool) -> None:
+def test_a_neighbours_vote_is_split_over_the_items_in_common(similarity: str, folded_in: bool) -> None:
     """Nothing is lost in the split; and an item that no voter has is no reason."""
     options = {"feedback": "implicit"} if similarity == "implicit" else {"similarity": similarity}
     model = fitted(rated_train(), user_based=True, k=4, **options)
     for user, item in [(2, 3), (5, 8), (7, 0)]:
         history = model.history[[user]]
-        why = model.explain_history(history, item) if newcomer else model.explain(user, item)
+        why = model.explain_history(history, item) if folded_in else model.explain(user, item)
         assert why.base == pytest.approx(0, abs=1e-4)
-        if not newcomer:
+        if not folded_in:
             voters = model.weights[user].indices
             voters = voters[RATINGS[voters, item] > 0]
             without = (RATINGS[voters][:, why.items] == 0).all(axis=0)
@@ -265,7 +265,7 @@ def test_values_out_of_range_are_refused(settings: dict[str, object]) -> None:
         ItemCFConfig(**settings)  # type: ignore[arg-type]
 
 
-def test_a_newcomers_empty_history_beside_others_is_scored_by_popularity() -> None:
+def test_a_new_users_empty_history_beside_others_is_scored_by_popularity() -> None:
     model = fitted(rated_train(), similarity="pearson_baseline", user_based=True)
     histories = sparse.vstack([model.history[:1], sparse.csr_matrix((1, N_ITEMS), dtype=np.float32)], format="csr")
     assert np.array_equal(model.fold_in(histories)[1], model.popularity)

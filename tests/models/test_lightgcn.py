@@ -78,10 +78,10 @@ def test_each_edge_has_one_number_in_both_directions() -> None:
     assert sorted(numbers.tolist()) == sorted(2 * list(range(len(PAIRS))))
 
 
-def test_a_newcomer_joins_the_graph_as_a_node_without_an_embedding_of_its_own() -> None:
+def test_a_new_user_joins_the_graph_as_a_node_without_an_embedding_of_its_own() -> None:
     model = LightGCN(LightGCN.Config(embedding_dim=4, num_layers=2))
     built = model.build(TRAIN, GRAPH, torch.device("cpu"))
-    model.freeze()
+    model.export()
     layers = [torch.linalg.matrix_power(DENSE, k) @ built.embeddings.detach() for k in range(3)]
     items = [layer[3:].numpy() for layer in layers]
     degree = np.bincount(PAIRS[:, 1])
@@ -102,29 +102,29 @@ def test_an_item_of_the_history_adds_its_last_hop() -> None:
     assert isinstance(built, LightGCNNetwork)
     with torch.no_grad():
         built.embeddings[:, 0] = torch.tensor([1.0, 2, 3, 5, 6, 7])
-    model.freeze()
+    model.export()
     item = (6 + 1 / 2 + 2 / np.sqrt(2)) / 2
-    trained, newcomer = model.explain(2, 1), model.explain_history(model.history[[2]], 1)
-    for why in (trained, newcomer):
+    trained, folded_in = model.explain(2, 1), model.explain_history(model.history[[2]], 1)
+    for why in (trained, folded_in):
         assert why.items.tolist() == [2, 0]
         assert why.contributions == pytest.approx([7 / np.sqrt(2) / 2 * item, 5 / 2 / 2 * item])
     assert trained.base == pytest.approx(3 / 2 * item), "what training made of the user's own vector"
-    assert newcomer.base == pytest.approx(0, abs=1e-5)
+    assert folded_in.base == pytest.approx(0, abs=1e-5)
 
 
 def test_an_explanation_of_a_cosine_survives_saving(tmp_path: Path) -> None:
     model = LightGCN(LightGCN.Config(embedding_dim=4, num_layers=2, cosine=True))
     built = model.build(TRAIN, GRAPH, torch.device("cpu"))
     assert isinstance(built, LightGCNNetwork)
-    model.freeze()
+    model.export()
     model.save(tmp_path)
     loaded = LightGCN.load(tmp_path)
     layers = [(torch.linalg.matrix_power(DENSE, k) @ built.embeddings.detach()).numpy() for k in range(3)]
     length = np.linalg.norm(np.mean(layers, axis=0)[2])
     own = layers[0][2] / 3 @ model.item_embeddings[1] / length
     assert loaded.explain(2, 1).base == pytest.approx(own, rel=1e-4)
-    newcomer = loaded.explain_history(loaded.history[[2]], 1)
-    assert newcomer.contributions.sum() == pytest.approx(newcomer.score, rel=1e-4)
+    folded_in = loaded.explain_history(loaded.history[[2]], 1)
+    assert folded_in.contributions.sum() == pytest.approx(folded_in.score, rel=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""gmf, mlp and ncf: the network against the formula, what ncf starts from, and newcomers."""
+"""gmf, mlp and ncf: the network against the formula, what ncf starts from, and new users."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def built(model: NeuralCF, seed: int = 0) -> NeuralCF:
     with torch.no_grad():
         for parameter in model.network.parameters():
             parameter.normal_(0, 0.5)
-    model.freeze()
+    model.export()
     return model
 
 
@@ -93,7 +93,7 @@ def test_ncf_starts_where_the_weighted_sum_of_gmf_and_mlp_stands() -> None:
     model = NCF(NCF.Config(**SHAPE, alpha=0.3))
     model.start_from(parts)
     model.build(TRAIN, build_graph(TRAIN), torch.device("cpu"))
-    model.freeze()
+    model.export()
     users = np.arange(12)
     expected = 0.3 * parts["gmf"].score_known(users) + 0.7 * parts["mlp"].score_known(users)
     assert np.allclose(model.score_known(users), expected, atol=1e-5)
@@ -130,7 +130,7 @@ def test_folding_in_leaves_the_trained_model_as_it_was() -> None:
     assert all(parameter.requires_grad for parameter in model.network.parameters())
 
 
-def test_a_newcomers_answer_does_not_depend_on_who_else_is_asked_about() -> None:
+def test_a_new_users_answer_does_not_depend_on_who_else_is_asked_about() -> None:
     model = built(NCF(NCF.Config(**SHAPE)))
     assert np.allclose(model.fold_in(model.history)[3], model.fold_in(model.history[3])[0], atol=1e-4)
 

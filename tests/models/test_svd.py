@@ -58,7 +58,7 @@ def test_scores_are_the_unclipped_predictions_of_surprise(biased: bool) -> None:
 
 @pytest.mark.parametrize("biased", [True, False])
 def test_folding_in_minimises_the_objective_of_the_ratings(biased: bool) -> None:
-    """A general-purpose optimiser finds the same scores over a newcomer's factors and bias."""
+    """A general-purpose optimiser finds the same scores over a new user's factors and bias."""
     model = fitted(rated_train(), feedback="explicit", n_factors=3, reg_all=0.1, biased=biased)
     x = model.item_factors.astype(float)
     history, n = np.flatnonzero(RATINGS[4]), np.count_nonzero(RATINGS[4])
@@ -123,7 +123,7 @@ def test_folding_in_at_the_fixed_point_gives_a_trained_users_scores() -> None:
 def test_the_negatives_are_items_without_an_interaction() -> None:
     model = SVD(SVDConfig(negatives=3))
     train = binary_train()
-    model.remember(train)
+    model.set_history(train)
     samples = model.trainset(train)
     assert samples.n_ratings == 4 * len(train)
     assert samples.global_mean == 0.25

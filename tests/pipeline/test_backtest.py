@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from movierec_engine import pipeline
-from movierec_engine.cli import cli
+from movierec_engine.cli.main import cli
 from movierec_engine.config import Settings, load_settings
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.report import EvaluationReport

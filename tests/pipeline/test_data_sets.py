@@ -6,13 +6,14 @@ import pytest
 from click.testing import CliRunner
 from release_world import GOOD, NEW, World
 
-from movierec_engine.champion import ReleaseConfig
-from movierec_engine.cli import cli
+from movierec_engine.cli.main import cli
 from movierec_engine.data.config import DataConfig
-from movierec_engine.data_sets import choose_data_set
 from movierec_engine.errors import ConfigError, StoreError
-from movierec_engine.pipeline import comparison, decisions, manual_release
-from movierec_engine.pipeline.retention import prune
+from movierec_engine.evaluation.gate import ReleaseConfig
+from movierec_engine.pipeline import comparison
+from movierec_engine.pipeline.data_sets import choose_data_set
+from movierec_engine.release import decisions, manual
+from movierec_engine.release.retention import prune
 from movierec_engine.store import SERVING, ArtifactStore, Slot
 
 
@@ -62,14 +63,14 @@ def test_a_challenger_of_another_data_set_is_refused(shop: World, books: World) 
         shop.challenge(other)
     reference = books.index(other).reference
     with pytest.raises(StoreError, match="choose its own by --data books"):
-        manual_release.find_index(shop.store, "shop", reference)
+        manual.find_index(shop.store, "shop", reference)
     with pytest.raises(StoreError, match="choose its own by --data books"):
         shop.roll_back(to=reference)
 
 
 def test_pins_rollbacks_and_pruning_leave_the_other_data_set_alone(shop: World, books: World) -> None:
     books.challenge()
-    manual_release.pin(shop.store, "shop")
+    manual.pin(shop.store, "shop")
     books.train("gmf", GOOD + 0.4, NEW)
     assert books.challenge().verdict == "promoted"
     assert books.roll_back().verdict == "rolled back"

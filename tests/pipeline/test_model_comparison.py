@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from movierec_engine import pipeline
-from movierec_engine.cli import cli
+from movierec_engine.cli.main import cli
 from movierec_engine.config import load_settings
 from movierec_engine.errors import ConfigError, MovierecError, StoreError
 from movierec_engine.evaluation.protocols import Protocol

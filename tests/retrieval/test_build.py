@@ -35,7 +35,7 @@ def untrained(model: Recommender) -> Recommender:
 
     torch.manual_seed(0)
     model.build(TRAIN, None, torch.device("cpu"))  # type: ignore[attr-defined]
-    model.freeze()  # type: ignore[attr-defined]
+    model.export()  # type: ignore[attr-defined]
     return model
 
 

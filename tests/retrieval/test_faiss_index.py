@@ -13,13 +13,13 @@ from scipy import sparse
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA, RATINGS_SCHEMA
 from movierec_engine.errors import ConfigError, StoreError
-from movierec_engine.models.newcomers import Basis
-from movierec_engine.models.newcomers.lightgcn import LightGCNNewcomers
-from movierec_engine.newcomers import Taste
+from movierec_engine.models.fold_in import Basis
+from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
+from movierec_engine.recommending.dials import ItemFacts
+from movierec_engine.recommending.fold_in import Taste
 from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex, build_faiss
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
 from movierec_engine.retrieval.rated import RatedMovies
-from movierec_engine.taste_dials import ItemFacts
 from worlds import MOVIES, small_index
 
 RNG = np.random.default_rng(3)
@@ -105,7 +105,7 @@ def index_of(vectors: np.ndarray, query: np.ndarray, factory: str) -> RetrievalI
         similarity=np.zeros((n, 1), dtype=np.float32),
         movies=pa.table(titles, schema=MOVIES_SCHEMA),
         item_facts=ItemFacts(*(np.ones((n, 1), np.float32), np.zeros(n, np.int32), np.ones(n), vectors)),
-        newcomers=LightGCNNewcomers(Basis(held, history), vectors),
+        fold_in_scorer=LightGCNFoldIn(Basis(held, history), vectors),
         facts=IndexFacts("lightgcn", "cpu", factory, dimensions, 1.0, 10, 1, 0.1, enough=2),
     )
 
@@ -161,8 +161,8 @@ def test_a_narrowed_list_is_the_best_of_what_is_left_and_as_long_as_can_be(
     assert index.most_popular(k)[0].tolist() == by_brute_force(index.popularity, set(range(N)), k)
 
     person = taste_of(history, N)
-    items, scores, source = index.recommend_newcomer(person, k, without, mask)
-    expected = index.newcomers.scores(person.liked)[0] if len(history) >= 2 else index.popularity
+    items, scores, source = index.recommend_for_history(person, k, without, mask)
+    expected = index.fold_in_scorer.scores(person.liked)[0] if len(history) >= 2 else index.popularity
     assert source == ("fold-in" if len(history) >= 2 else "popularity")
     assert items.tolist() == by_brute_force(expected, left, k)
     assert scores.tolist() == expected[items].tolist()
@@ -304,28 +304,28 @@ def test_an_index_file_built_before_there_were_settings_still_answers(graph: Ret
     assert scores == pytest.approx((SKEWED @ ASKED[0])[items], rel=1e-4, abs=1e-4)
 
 
-# --- newcomers and explanations of an index whose answers can be read off ---
+# --- new users and explanations of an index whose answers can be read off ---
 
 
-def test_a_newcomer_is_folded_in_from_enough_movies_on() -> None:
+def test_a_new_user_is_folded_in_from_enough_movies_on() -> None:
     index = small_index()
-    items, scores, source = index.recommend_newcomer(taste_of({3, 4}, 5), 3, np.array([3, 4]))
+    items, scores, source = index.recommend_for_history(taste_of({3, 4}, 5), 3, np.array([3, 4]))
     assert (items.tolist(), source) == ([2, 1, 0], "fold-in")
     assert scores == pytest.approx(2 / np.sqrt(2) * np.array([3, 2, 1]))
-    items, scores, source = index.recommend_newcomer(taste_of({3}, 5), 3, np.array([3]))
+    items, scores, source = index.recommend_for_history(taste_of({3}, 5), 3, np.array([3]))
     assert (items.tolist(), scores.tolist(), source) == ([0, 1, 2], [5, 4, 3], "popularity")
     never = replace(index, facts=replace(index.facts, enough=None))
-    assert never.recommend_newcomer(taste_of({1, 2, 3, 4}, 5), 1, NOTHING)[2] == "popularity"
+    assert never.recommend_for_history(taste_of({1, 2, 3, 4}, 5), 1, NOTHING)[2] == "popularity"
 
 
 def test_an_explanation_is_of_the_answer_that_was_given() -> None:
     index = small_index()
-    why = index.explain_newcomer(taste_of({1, 4}, 5), 2)
+    why = index.explain_for_history(taste_of({1, 4}, 5), 2)
     assert dict(zip(why.items.tolist(), why.contributions.tolist(), strict=True)) == pytest.approx(
         {4: 3 / np.sqrt(2), 1: -3 / np.sqrt(2)}
     )
     assert (why.score, why.exact) == (pytest.approx(0), True)
-    popular = index.explain_newcomer(taste_of({4}, 5), 2)
+    popular = index.explain_for_history(taste_of({4}, 5), 2)
     assert (popular.score, popular.items.tolist()) == (3, [])
     known = index.explain(0, 4)
     assert (known.score, known.items.tolist(), known.contributions.tolist()) == (5, [3], [5])
@@ -346,7 +346,7 @@ def test_vectors_and_queries_that_are_no_numbers_are_refused(value: float, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("file", "array"), [("retrieval.npz", "queries_data"), ("newcomers.npz", "steps"), ("retrieval.npz", "popularity")]
+    ("file", "array"), [("retrieval.npz", "queries_data"), ("fold_in.npz", "steps"), ("retrieval.npz", "popularity")]
 )
 def test_an_array_with_a_nan_is_refused_by_name(file: str, array: str, tmp_path: Path) -> None:
     small_index().save(tmp_path)
@@ -366,8 +366,8 @@ def test_an_index_of_a_diverged_model_is_not_built() -> None:
 
 def test_an_index_of_the_layout_before_is_refused(tmp_path: Path) -> None:
     small_index().save(tmp_path)
-    (tmp_path / "newcomers.npz").unlink()
-    with pytest.raises(StoreError, match="before an index could answer newcomers; materialize it again"):
+    (tmp_path / "fold_in.npz").unlink()
+    with pytest.raises(StoreError, match="before an index could answer new users; materialize it again"):
         RetrievalIndex.load(tmp_path)
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from movierec_engine import pipeline
-from movierec_engine.champion import ReleaseConfig
+from movierec_engine import pipeline, release
 from movierec_engine.config import load_settings
-from movierec_engine.pipeline import manual_release
+from movierec_engine.evaluation.gate import ReleaseConfig
+from movierec_engine.release import manual
 from movierec_engine.store import SERVING, Artifact, ArtifactStore
 from movierec_engine.tracking import registry
 from movierec_engine.tracking.mlflow_database import open_client
@@ -52,12 +52,12 @@ def test_the_alias_follows_what_is_promoted_from_model_to_model_and_registers_it
     def named() -> list[str]:
         return [model.name for model in client.search_registered_models() if "champion" in model.aliases]
 
-    manual_release.promote(store, ease["faiss_index"], ReleaseConfig(), "ndcg@10")
+    manual.promote(store, ease["faiss_index"], ReleaseConfig(), "ndcg@10")
     assert named() == ["camps.ease"]
-    manual_release.promote(store, floor["faiss_index"], ReleaseConfig(), "ndcg@10")
-    manual_release.roll_back(store, "camps", ReleaseConfig())
+    manual.promote(store, floor["faiss_index"], ReleaseConfig(), "ndcg@10")
+    manual.roll_back(store, "camps", ReleaseConfig())
     assert named() == ["camps.ease"]
-    assert pipeline.decide_release(
+    assert release.decide_release(
         store, pipeline.rank_models(store, "camps", "ndcg@10"), challenger=floor["trained_model"]
     )
     assert named() == [f"camps.{store.pointed(SERVING, 'camps').slot.model}"]  # type: ignore[union-attr]
@@ -69,7 +69,7 @@ def test_a_registry_that_fails_keeps_nothing_from_being_served(
     made = pipeline.run(store, load_settings([*small_data, "model=popularity"]), origin={"mlflow_run_id": "0" * 32})
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    manual_release.promote(store, made["faiss_index"], ReleaseConfig(refit=False), "ndcg@10")
+    manual.promote(store, made["faiss_index"], ReleaseConfig(refit=False), "ndcg@10")
     assert store.pointed(SERVING, "camps") == made["faiss_index"]
     assert "is not named champion" in warnings.text
 

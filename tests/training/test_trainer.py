@@ -119,7 +119,7 @@ def moved_by(config: TrainerConfig, **model: object) -> float:
     start, trained = LightGCN(LightGCN.Config(embedding_dim=8, **model)), fit(config, **model)[0]
     torch.manual_seed(1)
     start.build(TRAIN, build_graph(TRAIN), torch.device("cpu"))
-    start.freeze()
+    start.export()
     return float(np.abs(start.item_embeddings - trained.item_embeddings).max())
 
 
@@ -248,7 +248,7 @@ def test_the_learning_rate_follows_the_scheduler(scheduler: SchedulerConfig, exp
 
 def test_running_out_of_memory_says_which_settings_to_lower() -> None:
     class Hungry(LightGCN):
-        def freeze(self) -> None:
+        def export(self) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
     with pytest.raises(MovierecError, match=r"halve trainer\.batch_size \(now 64\) and double trainer\.accumulate"):

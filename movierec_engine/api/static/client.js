@@ -80,7 +80,7 @@ export async function search(q, signal) {
 /** The questions, and from how many ratings on a list is personal. */
 export async function interview() {
   const answer = await ask("/api/interview?top_k=20");
-  return { questions: answer.questions.map(displayed), enough: answer.fold_in_from ?? 0 };
+  return { questions: answer.questions.map(displayed), enough: answer.fold_in_min_items ?? 0 };
 }
 
 /** A user, the history with what was rated live before it, each movie once. */
@@ -98,7 +98,7 @@ export async function recommend(request, signal) {
   const popular = answer.source === "popularity";
   return {
     ...answer,
-    needed: popular && answer.fold_in_from ? Math.max(0, answer.fold_in_from - (answer.history_used ?? 0)) : 0,
+    needed: popular && answer.fold_in_min_items ? Math.max(0, answer.fold_in_min_items - (answer.history_used ?? 0)) : 0,
     recommendations: answer.recommendations.map((movie) => ({ ...displayed(movie), reason: popular ? "" : reason(movie) })),
   };
 }

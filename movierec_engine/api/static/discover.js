@@ -1,4 +1,4 @@
-// The newcomer's page: an interview, and a list that follows each answer.
+// The new user's page: an interview, and a list that follows each answer.
 import { interview, newest, recommend } from "./client.js";
 import { bones, empty, h, settle, share, toast } from "./dom.js";
 import { controls } from "./lists.js";
@@ -132,7 +132,7 @@ refresh();
 try {
   const answer = await interview();
   questions = [...(questions ?? []), ...answer.questions];
-  enough = answer.enough;
+  enough = answer.fold_in_min_items;
   if (shown) showProgress(shown);
 } catch (error) {
   questions ??= [];

@@ -55,7 +55,7 @@ export function row(movie, options = {}) {
   );
 }
 
-/** Where a list comes from, in words. needed: further ratings until a newcomer's list is personal. */
+/** Where a list comes from, in words. needed: further ratings until a new user's list is personal. */
 export function badge(source, { needed = 0, ratings = 0 } = {}) {
   const words = {
     "personal": "Made for this user",

@@ -1,4 +1,4 @@
-// What a newcomer has said, kept in this browser alone: ratings, movies not seen, movies not wanted.
+// What a new user has said, kept in this browser alone: ratings, movies not seen, movies not wanted.
 
 const NAME = "movierec.taste";
 const MOST = 1000;

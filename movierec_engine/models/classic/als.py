@@ -10,7 +10,7 @@ solution of one ridge regression, and the other way round:
 
     w_u = (alpha0 H^T H + sum_{i in I_u} h_i h_i^T + l2 (|I_u| + alpha0 |I|)^nu E)^-1 sum_{i in I_u} h_i
 
-A newcomer is folded in by the same solution.
+A new user is folded in by the same solution.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from scipy import sparse
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
-from movierec_engine.models.newcomers.ridge import ALSNewcomers
+from movierec_engine.models.fold_in.ridge import ALSFoldIn
 
 _BLOCK_FLOATS = 2**24
 """Budget for the gathered vectors of one block of rows, 64 MB."""
@@ -70,7 +70,7 @@ class ALS(ClosedFormRecommender):
     item_factors: Floats
 
     def fit(self, train: Interactions) -> None:
-        self.remember(train)
+        self.set_history(train)
         rng = np.random.default_rng(self.config.seed)
         shape = (train.n_items, self.config.embedding_dim)
         scale = self.config.init_std / np.sqrt(self.config.embedding_dim)
@@ -83,10 +83,10 @@ class ALS(ClosedFormRecommender):
     def score_known(self, users: Indices) -> Floats:
         return np.asarray(self.user_factors[users] @ self.item_factors.T, dtype=np.float32)
 
-    def newcomers(self) -> ALSNewcomers:
+    def fold_in_scorer(self) -> ALSFoldIn:
         """The same solution, in numpy. A trained user's w was solved against the items of the sweep before."""
         config = self.config
-        return ALSNewcomers(self.basis(), config.alpha0, config.l2, config.nu)
+        return ALSFoldIn(self.basis(), config.alpha0, config.l2, config.nu)
 
     def query_vectors(self, users: Indices) -> Floats:
         return self.user_factors[users]

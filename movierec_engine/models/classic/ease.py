@@ -18,8 +18,8 @@ from scipy import linalg
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
-from movierec_engine.models.newcomers import Basis
-from movierec_engine.models.newcomers.linear import LinearNewcomers
+from movierec_engine.models.fold_in import Basis
+from movierec_engine.models.fold_in.linear import LinearFoldIn
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class EASE(ClosedFormRecommender):
 
     def fit(self, train: Interactions) -> None:
         """Solve for B by one Cholesky factorisation; needs about 24 n_items^2 bytes at its peak."""
-        self.remember(train)
+        self.set_history(train)
         log.info("ease: %d items need %.2f GB while fitting", train.n_items, 24 * train.n_items**2 / 1e9)
         gram = (self.history.T @ self.history).toarray().astype(np.float64, order="F")
         gram[np.diag_indices_from(gram)] += self.config.l2
@@ -63,8 +63,8 @@ class EASE(ClosedFormRecommender):
     def score_known(self, users: Indices) -> Floats:
         return np.asarray(self.history[users] @ self.weights, dtype=np.float32)
 
-    def newcomers(self) -> LinearNewcomers:
-        return LinearNewcomers(Basis(self.weights.T, self.history))
+    def fold_in_scorer(self) -> LinearFoldIn:
+        return LinearFoldIn(Basis(self.weights.T, self.history))
 
     def query_vectors(self, users: Indices) -> Floats:
         return np.asarray(self.history[users].toarray(), dtype=np.float32)

@@ -44,11 +44,11 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
 from movierec_engine.models.classic.feedback import check_feedback, learns_from_ratings
-from movierec_engine.models.newcomers import Basis
-from movierec_engine.models.newcomers.linear import LinearNewcomers
+from movierec_engine.models.fold_in import Basis
+from movierec_engine.models.fold_in.linear import LinearFoldIn
 
 if TYPE_CHECKING:
-    from movierec_engine.models.newcomers.user_cf import UserCFNewcomers
+    from movierec_engine.models.fold_in.user_cf import UserCFFoldIn
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class ItemCF(ClosedFormRecommender):
     """weights: float32 CSR [n_items, n_items], row i holds s_ij of the neighbours j of i.
 
     user_based: weights: float32 CSR [n_users, n_users], row u holds s_uv.
-    item_baseline: float64 [n_items], mu + b_i of pearson_baseline, from which a newcomer's baseline follows; else 0.
+    item_baseline: float64 [n_items], mu + b_i of pearson_baseline, from which a new user's baseline follows; else 0.
     """
 
     name = "item_cf"
@@ -136,7 +136,7 @@ class ItemCF(ClosedFormRecommender):
         config = self.config
         ratings = learns_from_ratings(config.feedback, train)
         config.require_ratings(ratings)
-        self.remember(train, ratings=ratings)
+        self.set_history(train, ratings=ratings)
         self.item_baseline = np.zeros(train.n_items)
         if config.similarity == "pearson_baseline":
             self.item_baseline = item_baselines(self.history)
@@ -148,13 +148,13 @@ class ItemCF(ClosedFormRecommender):
             return _dense(self.weights[users] @ self.history)
         return _dense(self.history[users] @ self._weights_by_history)
 
-    def newcomers(self) -> "LinearNewcomers | UserCFNewcomers":
+    def fold_in_scorer(self) -> "LinearFoldIn | UserCFFoldIn":
         if not self.config.user_based:
-            return LinearNewcomers(Basis(self._weights_by_history.T, self.history), self.uses_ratings)
-        from movierec_engine.models.newcomers.user_cf import UserCFNewcomers  # which is made of this module
+            return LinearFoldIn(Basis(self._weights_by_history.T, self.history), self.uses_ratings)
+        from movierec_engine.models.fold_in.user_cf import UserCFFoldIn  # which is made of this module
 
-        vectors = self.history.T  # sparse, of which UserCFNewcomers needs no others
-        return UserCFNewcomers(Basis(vectors, self.history), self.config, self.item_baseline, self.uses_ratings)
+        vectors = self.history.T  # sparse, of which UserCFFoldIn needs no others
+        return UserCFFoldIn(Basis(vectors, self.history), self.config, self.item_baseline, self.uses_ratings)
 
     def known(self, users: Indices) -> Floats:
         """User-based: the similarities to the neighbours, [n, n_users]."""

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
-from movierec_engine.models.newcomers.popularity import PopularityNewcomers
+from movierec_engine.models.fold_in.popularity import PopularityFoldIn
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Popularity(ClosedFormRecommender):
     Config = PopularityConfig
 
     def fit(self, train: Interactions) -> None:
-        self.remember(train)
+        self.set_history(train)
 
     def score_known(self, users: Indices) -> Floats:
         return np.tile(self.popularity, (len(users), 1))
 
-    def newcomers(self) -> PopularityNewcomers:
-        return PopularityNewcomers(self.basis())
+    def fold_in_scorer(self) -> PopularityFoldIn:
+        return PopularityFoldIn(self.basis())
 
     def query_vectors(self, users: Indices) -> Floats:
         return np.ones((len(users), 1), dtype=np.float32)

@@ -14,7 +14,7 @@ Fitted to ratings, it predicts which rating a user would give, not which item a 
 the items without a rating. Implicit feedback has r = 1 everywhere, so there each interaction comes with m `negatives`:
 items that the user has no train interaction with, drawn uniformly, with r = 0.
 
-A newcomer with the items I is folded in by the exact minimum over p_u and b_u, everything else being fixed. The
+A new user with the items I is folded in by the exact minimum over p_u and b_u, everything else being fixed. The
 penalty counts once a rating, so it is n reg_all for n ratings. With x_i = (q_i, 1) and y_i = r_ui - mu - b_i,
 
     (p_u, b_u) = (sum_i w_i x_i x_i^T + n reg_all E)^-1 sum_i w_i x_i y_i
@@ -40,7 +40,7 @@ from movierec_engine.data.negatives import NegativeSampler
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
 from movierec_engine.models.classic.feedback import check_feedback, learns_from_ratings
-from movierec_engine.models.newcomers.ridge import SVDNewcomers
+from movierec_engine.models.fold_in.ridge import SVDFoldIn
 
 if TYPE_CHECKING:
     from surprise import Trainset
@@ -103,7 +103,7 @@ class SVD(ClosedFormRecommender):
         import surprise
 
         config = self.config
-        self.remember(train, ratings=learns_from_ratings(config.feedback, train))
+        self.set_history(train, ratings=learns_from_ratings(config.feedback, train))
         samples = self.trainset(train)
         fitted = surprise.SVD(
             n_factors=config.n_factors,
@@ -145,10 +145,10 @@ class SVD(ClosedFormRecommender):
     def score_known(self, users: Indices) -> Floats:
         return np.asarray(self.user_factors[users] @ self.item_factors.T, dtype=np.float32)
 
-    def newcomers(self) -> SVDNewcomers:
+    def fold_in_scorer(self) -> SVDFoldIn:
         config = self.config
         negatives = 0 if self.uses_ratings else config.negatives
-        return SVDNewcomers(self.basis(), self.mean, config.biased, config.reg_all, negatives)
+        return SVDFoldIn(self.basis(), self.mean, config.biased, config.reg_all, negatives)
 
     def query_vectors(self, users: Indices) -> Floats:
         return self.user_factors[users]

@@ -22,8 +22,8 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices, Recommender
 from movierec_engine.models.ensemble.fused_scorer import FusedScorer, InnerProducts
 from movierec_engine.models.ensemble.fusion import AFFINE, NORMALIZATIONS, STACKED, fuse, normalised, shift_and_scale
-from movierec_engine.models.newcomers.base import Basis, ones
-from movierec_engine.models.newcomers.fused import FusedNewcomers
+from movierec_engine.models.fold_in.base import Basis, ones
+from movierec_engine.models.fold_in.fused import FusedFoldIn
 from movierec_engine.models.pair_scorer import Scorer
 
 _BLOCK = 1024
@@ -115,10 +115,10 @@ class HybridEnsemble(Recommender):
     def score_known(self, users: Indices) -> Floats:
         return fuse(self.member_scores(users), self._weights_of(self.history[users]), self.normalization)
 
-    def newcomers(self) -> FusedNewcomers:
-        each = tuple(member.newcomers() for member in self.members)
+    def fold_in_scorer(self) -> FusedFoldIn:
+        each = tuple(member.fold_in_scorer() for member in self.members)
         basis = Basis(np.zeros((len(self.items), 0), dtype=np.float32), self.history)  # the members have their own
-        return FusedNewcomers(basis, each, self._widths(), self.weights, self.normalization, self.uses_ratings)
+        return FusedFoldIn(basis, each, self._widths(), self.weights, self.normalization, self.uses_ratings)
 
     def known(self, users: Indices) -> Floats:
         """What scales and weighs each member's scores, [n, m], and what the members must know."""
@@ -201,7 +201,7 @@ class HybridEnsemble(Recommender):
     def _widths(self) -> tuple[int, ...]:
         """The lengths of the members' item vectors; asked of their scorers where possible, which make no copy."""
         return tuple(
-            (member.newcomers().basis.vectors if member.exact_vectors else member.item_vectors()).shape[1]
+            (member.fold_in_scorer().basis.vectors if member.exact_vectors else member.item_vectors()).shape[1]
             for member in self.members
         )
 

@@ -23,10 +23,10 @@ from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices
+from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
 from movierec_engine.models.gradient import Network, check_loss, check_ranges, csr_tensor, to_csr_tensor
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
-from movierec_engine.models.newcomers.lightgcn import LightGCNNewcomers
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class LightGCNNetwork(Network):
 
 
 class LightGCN(GraphRecommender):
-    """fold_in_vectors: float32 [n_items, d]; the `steps` of `newcomers/lightgcn.py`.
+    """fold_in_vectors: float32 [n_items, d]; the `steps` of `fold_in/lightgcn.py`.
 
     user_lengths: float32 [n_users]; where scores are cosines, the lengths that the users' final embeddings had.
     """
@@ -129,12 +129,12 @@ class LightGCN(GraphRecommender):
     user_lengths: Floats
 
     def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
-        self.remember(train)
+        self.set_history(train)
         self.network = LightGCNNetwork(graph, self.config, device)
         return self.network
 
     @torch.no_grad()
-    def freeze(self) -> None:
+    def export(self) -> None:
         self.network.eval()
         users, items = self.network.final()
         self.user_embeddings, self.item_embeddings = users.cpu().numpy(), items.cpu().numpy()
@@ -146,8 +146,8 @@ class LightGCN(GraphRecommender):
         total = np.sum(layers[:-1], axis=0) if len(layers) > 1 else np.zeros_like(layers[0])
         self.fold_in_vectors = (total * scale[:, None]).astype(np.float32)
 
-    def newcomers(self) -> LightGCNNewcomers:
-        return LightGCNNewcomers(self.basis(), self.fold_in_vectors, self.config.cosine)
+    def fold_in_scorer(self) -> LightGCNFoldIn:
+        return LightGCNFoldIn(self.basis(), self.fold_in_vectors, self.config.cosine)
 
     def known(self, users: Indices) -> Floats:
         """Where scores are cosines, the lengths [n, 1] that the final embeddings had."""

@@ -25,10 +25,10 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats
 from movierec_engine.models.dropout import dropout
+from movierec_engine.models.fold_in.ngcf import SLOPE, NGCFFoldIn
 from movierec_engine.models.gradient import Network, check_loss, check_ranges, to_csr_tensor
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
-from movierec_engine.models.newcomers.ngcf import SLOPE, NGCFNewcomers
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class NGCFNetwork(Network):
 class NGCF(GraphRecommender):
     """item_layers: float32 [n_items, d + sum of all hidden_dims but the last], what items send in each layer.
 
-    weights: of the layers, by name, for the fold-in of newcomers.
+    weights: of the layers, by name, for the fold-in of new users.
     """
 
     name = "ngcf"
@@ -135,12 +135,12 @@ class NGCF(GraphRecommender):
     weights: dict[str, Floats]
 
     def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
-        self.remember(train)
+        self.set_history(train)
         self.network = NGCFNetwork(graph, self.config, device)
         return self.network
 
     @torch.no_grad()
-    def freeze(self) -> None:
+    def export(self) -> None:
         network = self.network
         network.eval()
         layers = network.propagate()
@@ -150,9 +150,9 @@ class NGCF(GraphRecommender):
         state = network.state_dict()
         self.weights = {name: state[name].cpu().numpy().copy() for name in state if name != "embeddings"}
 
-    def newcomers(self) -> NGCFNewcomers:
+    def fold_in_scorer(self) -> NGCFFoldIn:
         initial = self.user_embeddings[:, : self.config.embedding_dim]
-        return NGCFNewcomers(self.basis(), initial, self.item_layers, self.weights)
+        return NGCFFoldIn(self.basis(), initial, self.item_layers, self.weights)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         weights = {f"weights.{name}": array for name, array in self.weights.items()}

@@ -1,4 +1,4 @@
-"""What gmf, mlp and ncf share: the network scores known users, and a newcomer's vectors are fitted to it."""
+"""What gmf, mlp and ncf share: the network scores known users, and a new user's vectors are fitted to it."""
 
 from abc import abstractmethod
 from typing import Any
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.models.base import Floats, Indices
+from movierec_engine.models.fold_in import Basis
+from movierec_engine.models.fold_in.neural import NeuralFoldIn
 from movierec_engine.models.gradient import GradientRecommender, Network
 from movierec_engine.models.neural.network import NeuralCFNetwork
-from movierec_engine.models.newcomers import Basis
-from movierec_engine.models.newcomers.neural import NeuralNewcomers
 from movierec_engine.models.pair_scorer import PairScorer
 
 LOSSES = ("bce", "bpr", "softmax", "sampled_softmax")
@@ -32,11 +32,11 @@ class NeuralCF(GradientRecommender):
         """A network of this model's architecture, freshly initialised."""
 
     def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
-        self.remember(train)
+        self.set_history(train)
         self.network = self.make_network(train.n_users, train.n_items).to(device)
         return self.network
 
-    def freeze(self) -> None:
+    def export(self) -> None:
         self.network.eval()
         self._directions: Floats | None = None
 
@@ -46,8 +46,8 @@ class NeuralCF(GradientRecommender):
         rows = torch.from_numpy(np.asarray(users, dtype=np.int64)).to(network.gmf_users.device)
         return network.score_all(network.gmf_users[rows], network.mlp_users[rows]).cpu().numpy()
 
-    def newcomers(self) -> NeuralNewcomers:
-        return self.network.newcomers(Basis(self.network.item_embeddings(), self.history))
+    def fold_in_scorer(self) -> NeuralFoldIn:
+        return self.network.fold_in_scorer(Basis(self.network.item_embeddings(), self.history))
 
     def query_vectors(self, users: Indices) -> Floats:
         """The scores' coordinates in the directions of `item_vectors`."""
@@ -84,4 +84,4 @@ class NeuralCF(GradientRecommender):
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
         self.network = self.make_network(len(self.users), len(self.items))
         self.network.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
-        self.freeze()
+        self.export()

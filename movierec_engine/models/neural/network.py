@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from movierec_engine.models.dropout import dropout
+from movierec_engine.models.fold_in import Basis
+from movierec_engine.models.fold_in.neural import NeuralFoldIn
 from movierec_engine.models.gradient import Network
-from movierec_engine.models.newcomers import Basis
-from movierec_engine.models.newcomers.neural import NeuralNewcomers
 from movierec_engine.models.pair_scorer import PairScorer
 
 _BLOCK_FLOATS = 2**20
@@ -131,9 +131,9 @@ class NeuralCFNetwork(Network):
         items = _numpy(self.gmf_items)
         return np.concatenate([items, np.ones((len(items), 1), dtype=np.float32)], axis=1)
 
-    def newcomers(self, basis: Basis) -> NeuralNewcomers:
-        """What folds newcomers into this network."""
-        return NeuralNewcomers(
+    def fold_in_scorer(self, basis: Basis) -> NeuralFoldIn:
+        """What folds new users into this network."""
+        return NeuralFoldIn(
             basis,
             gmf_users=_numpy(self.gmf_users),
             gmf_items=_numpy(self.gmf_items),

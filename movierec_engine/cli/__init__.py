@@ -1,0 +1,1 @@
+"""The command line `movierec`, one file a group of commands."""

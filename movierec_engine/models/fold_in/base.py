@@ -1,0 +1,183 @@
+"""The contract of what scores new users, and takes scores apart."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.models.explanation import Explanation, effects_of_deletion
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.integer[Any]]
+
+AGAINST = 0.5
+"""How much a dislike counts against what it is like, a like counting 1 for it: benchmarks/results/rating_values.md."""
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """What an index holds in any case: shared with the scorer instead of saved twice.
+
+    vectors: float32 [n_items, d], the model's item vectors; CSC where the model has them sparse.
+    history: float32 CSR [n_users, n_items], the train interactions, with ratings where the model uses them.
+    """
+
+    vectors: Any
+    history: sparse.csr_matrix
+
+    @cached_property
+    def popularity(self) -> Floats:
+        """float32 [n_items], train interactions of each item."""
+        return np.bincount(self.history.indices, minlength=self.history.shape[1]).astype(np.float32)
+
+    @cached_property
+    def users_by_item(self) -> sparse.csr_matrix:
+        """float32 CSR [n_items, n_users], the history turned round, so that a new user's neighbours are found fast."""
+        return self.history.T.tocsr()
+
+    @cached_property
+    def activity(self) -> NDArray[np.integer[Any]]:
+        """int [n_users], train interactions of each user."""
+        return np.asarray(np.diff(self.history.indptr))
+
+
+@dataclass(frozen=True, eq=False)
+class FoldInScorer(ABC):
+    """Scores of all items for people known by their history alone, and what each item of a history adds to a score.
+
+    exact: whether a score is a sum over the history, whose terms `contributions` gives.
+    uses_ratings: whether a history holds ratings, or ones.
+    """
+
+    kind: ClassVar[str]
+    exact: ClassVar[bool] = False
+
+    basis: Basis
+
+    @property
+    def uses_ratings(self) -> bool:
+        return False
+
+    @property
+    def known_width(self) -> int:
+        """Length of what `contributions` needs to know of a trained user beside the history."""
+        return 0
+
+    @abstractmethod
+    def scores(self, histories: sparse.csr_matrix) -> Floats:
+        """Scores float32 [n, n_items] for histories, CSR [n, n_items]; of an empty one they say nothing."""
+
+    def leads(self, histories: sparse.csr_matrix, items: Indices) -> NDArray[np.float64]:
+        """What the scores of items [m] exceed their mean over the catalogue by, float64 [n, m], for histories."""
+        scores = self.scores(histories).astype(np.float64)
+        return np.asarray(scores[:, items] - scores.mean(axis=1, keepdims=True))
+
+    def taste_scores(self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix) -> Floats:
+        """Scores float32 [n, n_items] of people by what they liked and what they disliked.
+
+            f(L) - AGAINST (f(L u D) - f(L))        f: `scores`; L, D: what is liked and disliked
+
+        What the dislikes would raise as likes goes down. Where f is a sum over the history, dislikes have the weight
+        -AGAINST. Of somebody without likes it says nothing.
+
+        liked, disliked: CSR [n, n_items] without common entries, of ratings where the scorer `uses_ratings`, else ones.
+        """
+        scores = self.scores(liked)
+        rows = np.flatnonzero(np.diff(disliked.indptr))
+        if len(rows):
+            both = self.scores(union(liked[rows], self.as_likes(disliked[rows])))
+            scores[rows] -= np.float32(AGAINST) * (both - scores[rows])
+        return scores
+
+    def taste_contributions(
+        self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix, items: Indices
+    ) -> NDArray[np.float64]:
+        """What each item of `union(liked, disliked)` adds to the taste scores of items: float64 [n, h].
+
+        liked, disliked: CSR [1, n_items], neither of them empty.
+        """
+        both = union(liked, self.as_likes(disliked))
+        amounts = -AGAINST * self.contributions(both, items)
+        amounts[:, np.isin(both.indices, liked.indices)] += (1 + AGAINST) * self.contributions(liked, items)
+        return amounts
+
+    def taste_explanations(
+        self,
+        scores: NDArray[np.floating[Any]],
+        liked: sparse.csr_matrix,
+        disliked: sparse.csr_matrix,
+        items: Indices,
+    ) -> list[Explanation]:
+        """Why items [n] have these taste scores [n]; a dislike's term is seldom above 0, and is no reason to name."""
+        if not disliked.nnz or not liked.nnz or not len(items):
+            return self.explanations(scores, liked, items)
+        history = union(liked, disliked).indices
+        each = zip(scores.tolist(), self.taste_contributions(liked, disliked, items), strict=True)
+        return [Explanation.of(score, history, contributions, self.exact) for score, contributions in each]
+
+    def as_likes(self, disliked: sparse.csr_matrix) -> sparse.csr_matrix:
+        """The same entries as if they were liked: with the highest rating of train where the scorer `uses_ratings`."""
+        likes = ones(disliked)
+        if self.uses_ratings:
+            likes.data *= self.basis.history.data.max()
+        return likes
+
+    def contributions(
+        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+    ) -> NDArray[np.float64]:
+        """What each item of a history that is not empty, CSR [1, n_items], adds to the scores of items: float64 [n, h].
+
+        known: float32 [known_width], of the trained user whose history it is, as `Recommender.known` has it; None for a
+        new user. Here by deletion, of the closest items where there are many.
+        """
+        return effects_of_deletion(self.leads, history, items, self.closeness(history, items))
+
+    def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
+        """How close each item of a history is to each of the items, float [n, h]: the cosine of the item vectors."""
+        return cosines(self.basis.vectors[items], self.basis.vectors[history.indices])
+
+    def explanations(
+        self, scores: NDArray[np.floating[Any]], history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+    ) -> list[Explanation]:
+        """Why items [n] have these scores [n] for a person with this history, CSR [1, n_items]; one pass for all."""
+        if not history.nnz or not len(items):
+            return [Explanation.without_history(float(score)) for score in scores]
+        each = zip(scores.tolist(), self.contributions(history, items, known), strict=True)
+        return [Explanation.of(score, history.indices, contributions, self.exact) for score, contributions in each]
+
+    def explanation(
+        self, score: float, history: sparse.csr_matrix, item: int, known: Floats | None = None
+    ) -> Explanation:
+        """`explanations` of one item."""
+        return self.explanations(np.array([score]), history, np.array([item]), known)[0]
+
+    @abstractmethod
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The parts by name, to be saved without the basis; `kind` says which class they are of."""
+
+    @classmethod
+    @abstractmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
+        """The scorer whose `arrays` these are. Raises KeyError where one is missing."""
+
+
+def cosines(vectors: Floats, others: Floats) -> Floats:
+    """float32 [m, n], of vectors [m, d] with others [n, d]; 0 for zeros."""
+    lengths = np.linalg.norm(vectors, axis=1)[:, None] * np.linalg.norm(others, axis=1)
+    return np.asarray(vectors @ others.T / np.maximum(lengths, np.float32(1e-12)), dtype=np.float32)
+
+
+def ones(histories: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The same entries with 1 for each rating."""
+    return sparse.csr_matrix((np.ones_like(histories.data), histories.indices, histories.indptr), histories.shape)
+
+
+def union(one: sparse.csr_matrix, other: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The entries of both, which have none in common: CSR [n, n_items], items ascending, with ratings of 0 kept."""
+    parts = one.tocoo(), other.tocoo()
+    places = tuple(np.concatenate([getattr(part, name) for part in parts]) for name in ("row", "col"))
+    return sparse.csr_matrix((np.concatenate([part.data for part in parts]), places), one.shape)

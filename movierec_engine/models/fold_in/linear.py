@@ -1,0 +1,56 @@
+"""New users of models whose scores are a sum over the history: ease, and item_cf by items.
+
+score(i) = sum_{j in history} r_j V_ij        V: the item vectors [n_items, n_items]
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices
+
+
+@dataclass(frozen=True, eq=False)
+class LinearFoldIn(FoldInScorer):
+    """All of it is in the basis."""
+
+    kind: ClassVar[str] = "linear"
+    exact: ClassVar[bool] = True
+
+    ratings: bool = False
+
+    @property
+    def uses_ratings(self) -> bool:
+        return self.ratings
+
+    def scores(self, histories: sparse.csr_matrix) -> Floats:
+        """A model has V by columns, where a sparse product is fast; an index by rows, where a dense one is."""
+        by_history = self.basis.vectors.T
+        if sparse.issparse(by_history):
+            return np.asarray((histories @ by_history).toarray(), dtype=np.float32)
+        rows = histories if by_history.flags.c_contiguous else histories.toarray()
+        return np.asarray(rows @ by_history, dtype=np.float32)
+
+    def contributions(
+        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+    ) -> NDArray[np.float64]:
+        """r_j V_ij of each i and each j in the history."""
+        vectors = self.basis.vectors
+        if sparse.issparse(vectors):
+            weights = vectors[items].toarray()[:, history.indices]
+        else:
+            weights = vectors[np.ix_(items, history.indices)]
+        return np.asarray(history.data * weights, dtype=np.float64)
+
+    def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
+        return self.contributions(history, items)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {"kind": np.array(self.kind), "ratings": np.array(self.ratings)}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
+        return cls(basis, bool(arrays["ratings"]))

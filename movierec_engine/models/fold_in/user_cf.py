@@ -1,0 +1,93 @@
+"""New users of item_cf by users: whose neighbours they are is found by their history.
+
+score(i) = sum_{v in N} s_v r_vi        N: the k trained users most similar to the new user; see `classic/item_cf.py`
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.models.classic.item_cf import ItemCFConfig, compared, similarity_blocks, strongest
+from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices
+
+
+@dataclass(frozen=True, eq=False)
+class UserCFFoldIn(FoldInScorer):
+    """Of a trained user the s_v, [n_users], are `known`. item_baseline: float64 [n_items], of pearson_baseline."""
+
+    kind: ClassVar[str] = "user_cf"
+    exact: ClassVar[bool] = True
+
+    config: ItemCFConfig
+    item_baseline: NDArray[np.float64]
+    ratings: bool
+
+    @property
+    def uses_ratings(self) -> bool:
+        return self.ratings
+
+    @property
+    def known_width(self) -> int:
+        return int(self.basis.history.shape[0])
+
+    def scores(self, histories: sparse.csr_matrix) -> Floats:
+        return np.asarray((self._weights_of(histories) @ self.basis.history).toarray(), dtype=np.float32)
+
+    def contributions(
+        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+    ) -> NDArray[np.float64]:
+        """Each s_v r_vi is split over the items that both have, by their terms in the sum above the fraction of s_v
+        (msd, which has no such sum: equally). Who the neighbours are, and what s_v is divided by, is taken as given.
+        """
+        weights = self._weights_of(history) if known is None else sparse.csr_matrix(known[None])
+        votes = weights.data[:, None] * self.basis.history[weights.indices][:, items].toarray()
+        votes_at_all = votes.any(axis=1)
+        shares = self._shares(history, self.basis.history[weights.indices[votes_at_all]])
+        return np.asarray(votes[votes_at_all].T @ shares, dtype=np.float64)
+
+    def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
+        return self.contributions(history, items)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {
+            "kind": np.array(self.kind),
+            "config": np.array(json.dumps(asdict(self.config))),
+            "item_baseline": self.item_baseline,
+            "ratings": np.array(self.ratings),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
+        config = ItemCFConfig(**json.loads(str(arrays["config"])))
+        return cls(basis, config, arrays["item_baseline"], bool(arrays["ratings"]))
+
+    @cached_property
+    def _trained(self) -> sparse.csr_matrix:
+        return self._compared(self.basis.history)
+
+    def _weights_of(self, histories: sparse.csr_matrix) -> sparse.csr_matrix:
+        """s_v of new users' neighbours by their histories: CSR [n, n_users]."""
+        blocks = similarity_blocks(self._compared(histories), self._trained, self.config, self.ratings)
+        return sparse.vstack([strongest(similar, self.config.k) for _, similar in blocks], format="csr")
+
+    def _shares(self, history: sparse.csr_matrix, others: sparse.csr_matrix) -> NDArray[np.float64]:
+        """The share of each item of a history [h] in its similarity to each of the others [n]: float64 [n, h]."""
+        common = others[:, history.indices].toarray() != 0
+        if self.config.similarity == "msd":
+            terms = common.astype(np.float64)
+        else:
+            theirs = self._compared(others)[:, history.indices].toarray()
+            mine = np.where(common, self._compared(history).data, 0)
+            if self.config.similarity == "pearson":
+                count = common.sum(axis=1, keepdims=True)
+                theirs, mine = (values - values.sum(axis=1, keepdims=True) / count for values in (theirs, mine))
+            terms = np.where(common, mine * theirs, 0)
+        return np.asarray(terms / terms.sum(axis=1, keepdims=True), dtype=np.float64)
+
+    def _compared(self, histories: sparse.csr_matrix) -> sparse.csr_matrix:
+        return compared(histories, self.config, self.item_baseline)

@@ -1,0 +1,233 @@
+"""From a trained model to the new movies beside it: where they stand, and what a share of them costs.
+
+The share is a choice, so it is measured on validation, as is how well items are found by their place.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from movierec_engine.data.heldout import HeldOut
+from movierec_engine.data.ratings import Movies
+from movierec_engine.data.readers import complete_movies
+from movierec_engine.data.split import Split
+from movierec_engine.errors import MovierecError, StoreError
+from movierec_engine.evaluation.bootstrap import bootstrap_intervals
+from movierec_engine.evaluation.cold_items import (
+    FOLDS,
+    Scoring,
+    cold_folds,
+    found,
+    placed,
+    placed_by_popularity,
+    scores_of,
+    without_items,
+)
+from movierec_engine.evaluation.cold_items_tradeoff import SHARES, K, share_tradeoffs
+from movierec_engine.models.registry import load_model
+from movierec_engine.pipeline.canaries import trained_again
+from movierec_engine.pipeline.data import Origin, load_split
+from movierec_engine.pipeline.training import movies_of
+from movierec_engine.recommending.cold_items import NEIGHBOURS, YEARS, ColdItems
+from movierec_engine.store import Artifact, ArtifactStore, content_key
+
+log = logging.getLogger(__name__)
+
+KIND = "cold_items"
+PRICES_FILE = "shares.parquet"
+EXAMPLES_FILE = "examples.parquet"
+EXAMPLES = 8
+"""New movies whose places are shown: those that the most lists would hold."""
+AMONG = 3
+"""Catalogue items that an example is said to stand among."""
+
+_EXAMPLES_SCHEMA = pa.schema([("title", pa.string()), ("lists", pa.int64()), ("among", pa.list_(pa.string()))])
+
+
+@dataclass(frozen=True)
+class Example:
+    """A new movie, in how many lists it stands at the largest share, and the items that it is most like."""
+
+    title: str
+    lists: int
+    among: list[str]
+
+
+def measure_cold_items(
+    store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None, folds: int = FOLDS
+) -> Artifact:
+    """Place the movies that a model does not know, and measure what a share of the lists costs on validation.
+
+    folds: in how many parts the items are held out of training, to measure how well they are found by their place; the
+    model is trained so many times again, and with 0 that is left out, so that the fact `cold_items` is None.
+    Raises MovierecError where there is no validation part or nothing is known of any movie.
+    """
+    started = time.perf_counter()
+    splits = store.resolve(trained_model.parents["splits"]).verify()
+    raw_movies = movies_of(store, trained_model)
+    movies, parts = Movies.load(raw_movies.verify().folder), load_split(splits)
+    if not len(movies.table):
+        raise MovierecError(
+            f"the data set {trained_model.config['data']['name']} has no movies file, so there are no new movies; set "
+            "data.movies_file"
+        )
+    heldout, model = parts.validation_heldout(movies), load_model(trained_model.verify().folder)
+    new = ColdItems.of(heldout.catalogue, model.items, movies)
+    prices = share_tradeoffs(model, heldout, new)
+    cold = _cold_items(store, trained_model, parts, heldout, folds) if folds else None
+
+    def write(folder: Path) -> None:
+        new.save(folder)
+        pq.write_table(pa.Table.from_pylist([asdict(price) for price in prices.prices]), folder / PRICES_FILE)
+        titles = complete_movies(movies, model.items.ids).of(model.items)
+        rows = [asdict(example) for example in _examples(new, prices.times, titles, model.popularity)]
+        pq.write_table(pa.Table.from_pylist(rows, schema=_EXAMPLES_SCHEMA), folder / EXAMPLES_FILE)
+
+    return store.publish(
+        trained_model.slot.beside(KIND),
+        write,
+        key=content_key(trained_model.reference, raw_movies.key, NEIGHBOURS, YEARS, SHARES, K, folds),
+        fingerprint=trained_model.fingerprint,
+        config=trained_model.config,
+        parents={"trained_model": trained_model, "splits": splits, "raw_movies": raw_movies},
+        origin={**trained_model.origin, **(origin or {})},
+        facts={
+            "part": "validation",
+            "data": trained_model.config["data"]["name"],
+            "k": K,
+            "users": prices.users,
+            "movies": len(new) + new.unplaceable + len(model.items),
+            "new": len(new) + new.unplaceable,
+            "placed": len(new),
+            "unplaceable": new.unplaceable,
+            "untrained_items": prices.untrained_items,
+            "untrained_share": prices.untrained_share,
+            "cold_items": cold,
+            "seconds": time.perf_counter() - started,
+        },
+        newest=lambda: store.latest(trained_model.slot) == trained_model,
+    )
+
+
+def share_rows(made: Artifact) -> list[dict[str, Any]]:
+    """A row for each share, as `ShareTradeoff` describes them. Raises StoreError for a file that cannot be read."""
+    return _rows(made.folder / PRICES_FILE)
+
+
+def examples(made: Artifact) -> list[Example]:
+    """The new movies whose places are shown. Raises StoreError for a file that cannot be read."""
+    return [Example(**row) for row in _rows(made.folder / EXAMPLES_FILE)]
+
+
+def summary(facts: dict[str, Any]) -> str:
+    """How many movies are new, in sentences."""
+    untrained = (
+        f" {facts['untrained_items']:,} more are in its catalogue without train interactions: "
+        f"{facts['untrained_share']:.1%} of its recommendations."
+        if facts["untrained_items"]
+        else ""
+    )
+    return (
+        f"Of {facts['movies']:,} movies {facts['new']:,} ({facts['new'] / facts['movies']:.0%}) are new to the model; "
+        f"{facts['placed']:,} are placed by genres and year, {facts['unplaceable']:,} not.{untrained}"
+    )
+
+
+def cold_items_table(made: Artifact) -> Table:
+    """What `measure_cold_items` found, for people."""
+    facts, cold = made.facts, made.facts["cold_items"]
+    how_well = (
+        f"Items that it was trained without are found by their place with an AUC of {cold['auc']:.3f} (95 % "
+        f"{cold['low']:.3f}..{cold['high']:.3f}; {cold['popularity']:.3f} by their neighbours' popularity alone, 0.5 "
+        "at random)."
+        if cold
+        else "How well items are found by their place was not measured."
+    )
+    lines = "\n".join(
+        f"{escape(example.title)} stands among {escape('; '.join(example.among))}." for example in examples(made)
+    )
+    table = Table(
+        title=f"{made.slot.model} on {made.slot.device}: new movies in lists of {facts['k']}, {facts['data']}, "
+        f"{facts['part']}",
+        caption=f"{summary(facts)} {how_well}\n{lines}",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+        pad_edge=False,
+    )
+    for column in ("share", "of all places", "movies shown", "ndcg@10", "- share 0", "95 %"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in share_rows(made):
+        difference = (
+            (f"{row['difference']:+.4f}", f"{row['difference_low']:+.4f} to {row['difference_high']:+.4f}")
+            if row["share"]
+            else ("", "")
+        )
+        shown = (f"{row['share']:g}", f"{row['new_share']:.1%}", f"{row['shown']:,}", f"{row['ndcg']:.4f}")
+        table.add_row(*shown, *difference)
+    return table
+
+
+def _cold_items(
+    store: ArtifactStore, trained_model: Artifact, parts: Split, heldout: HeldOut, folds: int
+) -> dict[str, Any]:
+    """How well items are found by their place that the model was trained without; see `evaluation/cold_items.py`."""
+    held_out = cold_folds(parts.train, folds, trained_model.config["data"]["split_seed"])
+
+    def by_place() -> Iterator[tuple[NDArray[np.int64], Scoring]]:
+        for number, items in enumerate(held_out, start=1):
+            log.info(
+                "new movies: part %d of %d, %s is trained again without %d items",
+                *(number, folds, trained_model.slot.model, len(items)),
+            )
+            model = trained_again(store, trained_model, without_items(parts, items))
+            yield items, placed(scores_of(model), items, heldout.catalogue)
+
+    own = found(by_place(), heldout)
+    floor = found(((items, placed_by_popularity(items, heldout.catalogue)) for items in held_out), heldout)
+    low, high = bootstrap_intervals(own.auc[:, None])[0].tolist()
+    return {
+        "folds": folds,
+        "users": len(own.users),
+        "auc": float(own.auc.mean()),
+        "low": low,
+        "high": high,
+        "ndcg@10": float(own.ndcg.mean()),
+        "popularity": float(floor.auc.mean()),
+    }
+
+
+def _examples(
+    new: ColdItems, times: NDArray[np.int64], items: Movies, popularity: NDArray[np.float32]
+) -> Iterator[Example]:
+    """items: a row for each item, in item order. popularity: [n_items]; of equally like items the popular are named."""
+    for row in np.argsort(-times, kind="stable")[:EXAMPLES]:
+        like, weights = new.similar_to(int(row))
+        among = like[np.lexsort((-popularity[like], -weights))[:AMONG]]
+        yield Example(_titles(new.movies.slice(row, 1))[0], int(times[row]), _titles(items.table.take(among)))
+
+
+def _titles(table: pa.Table) -> list[str]:
+    """`Toy Story (1995)`."""
+    rows = table.select(["title", "year"]).to_pylist()
+    return [f"{row['title']} ({row['year']})" if row["year"] else row["title"] for row in rows]
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{path}: cannot be read ({error}); measure the new movies again") from error
+    return rows

@@ -1,0 +1,123 @@
+"""From a trained model to the movies that a new user is asked about: `interview.py`, on the store."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.markup import escape
+from rich.table import Table
+
+from movierec_engine.data.ratings import Movies
+from movierec_engine.data.readers import complete_movies
+from movierec_engine.evaluation.comparison import compare_paired
+from movierec_engine.evaluation.elicitation import (
+    choose_questions,
+    choosing_panel,
+    measuring_panel,
+    most_popular,
+    quality,
+)
+from movierec_engine.models.registry import load_model
+from movierec_engine.pipeline.data import Origin, load_split
+from movierec_engine.pipeline.training import movies_of
+from movierec_engine.store import Artifact, ArtifactStore, content_key
+
+KIND = "elicitation"
+QUESTIONS_FILE = "questions.parquet"
+QUESTIONS_SCHEMA = pa.schema(
+    [
+        ("movie_id", pa.int64()),
+        ("title", pa.string()),
+        ("year", pa.int32()),
+        ("known_by", pa.float64()),
+        ("value", pa.float64()),
+        ("gain", pa.float64()),
+    ]
+)
+"""A question a row, in the order of asking. known_by: share of the users it was chosen by. value: their mean ndcg@10 on
+validation after the question; gain: what it added."""
+
+_COMPARED = ("users", "difference", "low", "high", "p_bootstrap", "p_wilcoxon", "wins", "ties", "losses")
+
+
+def measure_elicitation(
+    store: ArtifactStore, trained_model: Artifact, questions: int = 5, origin: Origin | None = None
+) -> Artifact:
+    """Choose the movies to ask about, and compare them with the most popular ones on other users' test items.
+
+    The fact `test` has the mean ndcg@10 of those who are asked nothing, about the most popular movies, and about the
+    chosen ones, and `comparison` the paired comparison of the last two.
+    """
+    started = time.perf_counter()
+    splits = store.resolve(trained_model.parents["splits"]).verify()
+    raw_movies = movies_of(store, trained_model)
+    parts, seed = load_split(splits), trained_model.config["data"]["split_seed"]
+    model = load_model(trained_model.verify().folder)
+    chosen = choose_questions(model, parts, questions, seed=seed)
+    sample, others = choosing_panel(model, parts, seed), measuring_panel(model, parts, seed)
+    values = np.array([quality(model, sample, chosen[:asked]).mean() for asked in range(len(chosen) + 1)])
+    movies = complete_movies(Movies.load(raw_movies.verify().folder), parts.train.items.ids)
+    titles = movies.of(parts.train.items).table.take(chosen)
+    columns = {
+        **{name: titles[name] for name in ("movie_id", "title", "year")},
+        "known_by": np.diff(sample.histories[:, chosen].tocsc().indptr) / len(sample.users),
+        "value": values[1:],
+        "gain": np.diff(values),
+    }
+    table = pa.table(columns, schema=QUESTIONS_SCHEMA)
+    asked_about = {"nothing": chosen[:0], "popular": most_popular(model, questions), "chosen": chosen}
+    test = {name: quality(model, others, items) for name, items in asked_about.items()}
+    compared = asdict(compare_paired(test["chosen"], test["popular"]))
+
+    def write(folder: Path) -> None:
+        pq.write_table(table, folder / QUESTIONS_FILE)
+
+    return store.publish(
+        trained_model.slot.beside(KIND),
+        write,
+        key=content_key(trained_model.reference, raw_movies.key, questions),
+        fingerprint=trained_model.fingerprint,
+        config=trained_model.config,
+        parents={"trained_model": trained_model, "splits": splits, "raw_movies": raw_movies},
+        origin={**trained_model.origin, **(origin or {})},
+        facts={
+            "questions": questions,
+            "users": len(sample.users),
+            "validation": {"nothing": float(values[0]), "chosen": float(values[-1])},
+            "test": {name: float(reached.mean()) for name, reached in test.items()},
+            "comparison": {name: compared[name] for name in _COMPARED},
+            "seconds": time.perf_counter() - started,
+        },
+        newest=lambda: store.latest(trained_model.slot) == trained_model,
+    )
+
+
+def elicitation_table(made: Artifact) -> Table:
+    """What `measure_elicitation` found, for people."""
+    facts, compared = made.facts, made.facts["comparison"]
+    rows = pq.read_table(made.folder / QUESTIONS_FILE).to_pylist()
+    found = "" if rows else "No movie is worth asking about: none raises the mean. "
+    table = Table(
+        title=f"{made.slot.model} on {made.slot.device}: what to ask a new user",
+        caption=f"{found}Chosen by ndcg@10 on validation of {facts['users']:,} users, "
+        f"{facts['validation']['nothing']:.4f} where nothing is asked. On test of {compared['users']:,} others: "
+        f"{facts['test']['chosen']:.4f}, against {facts['test']['popular']:.4f} when asked about the "
+        f"{facts['questions']} most popular movies (difference {compared['difference']:+.4f}, 95 % "
+        f"{compared['low']:+.4f}..{compared['high']:+.4f}, bootstrap p {_p(compared['p_bootstrap'])}, Wilcoxon p "
+        f"{_p(compared['p_wilcoxon'])}) and {facts['test']['nothing']:.4f} when asked nothing.",
+        caption_justify="left",
+    )
+    for column in ("", "movie", "year", "known by", "ndcg@10 after it", "gain"):
+        table.add_column(column, justify="left" if column == "movie" else "right", overflow="fold")
+    for number, row in enumerate(rows, start=1):
+        year = str(row["year"] or "")
+        numbers = (f"{row['known_by']:.0%}", f"{row['value']:.4f}", f"{row['gain']:+.4f}")
+        table.add_row(str(number), escape(row["title"]), year, *numbers)
+    return table
+
+
+def _p(value: float) -> str:
+    return "<.001" if value < 0.001 else f"{value:.3f}".lstrip("0")

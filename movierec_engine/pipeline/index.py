@@ -1,0 +1,171 @@
+"""The index of a trained model, and the leaderboard of the models' reports."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from movierec_engine.data.ratings import Movies, Ratings
+from movierec_engine.data.readers import complete_movies
+from movierec_engine.errors import StoreError
+from movierec_engine.models.registry import load_model
+from movierec_engine.pipeline.data import Origin, raw_ratings_of
+from movierec_engine.pipeline.strong_generalization import decided_on_validation
+from movierec_engine.retrieval.config import RetrievalConfig
+from movierec_engine.store import REFITTED, Artifact, ArtifactStore, Slot, content_key
+
+if TYPE_CHECKING:
+    from movierec_engine.retrieval.faiss_index import FoldInMinItems, RetrievalIndex
+
+INDEX_LAYOUT = 3
+"""Goes up when an index gets other files, so that those of older layouts are not taken for current."""
+
+
+def build_faiss_index(
+    store: ArtifactStore,
+    trained_model: Artifact,
+    raw_movies: Artifact,
+    config: RetrievalConfig,
+    origin: Origin | None = None,
+) -> Artifact:
+    """Build the index that serves a trained model, with all that people have rated in the raw data of it.
+
+    From how many movies on it folds new users in is what the newest `strong_generalization` of the model on the same data
+    says, else `retrieval.fold_in_min_items`. Only an index of the newest trained model becomes the slot's newest.
+    """
+    from movierec_engine.retrieval.faiss_index import FoldInMinItems
+
+    splits = store.resolve(trained_model.parents["splits"]).verify()
+    measured = _strong_generalization(store, trained_model)
+    fold_in_min_items = None if measured is None else FoldInMinItems(measured.facts["fold_in_min_items"], measured=True)
+    index = _index_of(store, trained_model, splits, raw_movies, config, fold_in_min_items)
+    return store.publish(
+        trained_model.slot.beside("faiss_index"),
+        index.save,
+        key=index_key(store, trained_model, raw_movies, config),
+        fingerprint=trained_model.fingerprint,
+        config={"retrieval": asdict(config)},
+        parents={
+            **({} if measured is None else {"strong_generalization": measured}),
+            "trained_model": trained_model,
+            "splits": splits,
+            "raw_movies": raw_movies,
+        },
+        origin={**trained_model.origin, **(origin or {})},
+        facts=asdict(index.facts),
+        newest=lambda: store.latest(trained_model.slot) == trained_model,
+    )
+
+
+def build_refitted_index(
+    store: ArtifactStore, measured_index: Artifact, refitted_model: Artifact, origin: Origin | None = None
+) -> Artifact:
+    """Build the index of a refitted model as the measured one was, to stand for it; never the slot's newest.
+
+    Titles, settings, and from how many movies on new users are folded in are the measured index's.
+    """
+    from movierec_engine.retrieval.faiss_index import FoldInMinItems
+
+    named = ("trained_model", "splits", "raw_movies")
+    parents = {name: store.resolve(measured_index.parents[name]) for name in named}
+    facts, config = measured_index.facts, RetrievalConfig(**measured_index.config["retrieval"])
+    fold_in_min_items = FoldInMinItems(facts["fold_in_min_items"], facts["fold_in_min_items_measured"])
+    index = _index_of(store, refitted_model, parents["splits"], parents["raw_movies"], config, fold_in_min_items)
+    return store.publish(
+        measured_index.slot,
+        index.save,
+        key=content_key(INDEX_LAYOUT, measured_index.reference, refitted_model.reference),
+        fingerprint=measured_index.fingerprint,
+        config=measured_index.config,
+        parents={**parents, REFITTED: refitted_model, "faiss_index": measured_index},
+        origin={**measured_index.origin, **(origin or {})},
+        facts=asdict(index.facts),
+        newest=False,
+    )
+
+
+def _index_of(
+    store: ArtifactStore,
+    model_version: Artifact,
+    splits: Artifact,
+    raw_movies: Artifact,
+    config: RetrievalConfig,
+    fold_in_min_items: "FoldInMinItems | None",
+) -> "RetrievalIndex":
+    """The index of a measured or refitted model's files."""
+    from movierec_engine.retrieval.build import build_index
+    from movierec_engine.retrieval.rated import RatedMovies
+
+    model = load_model(model_version.verify().folder)
+    movies = complete_movies(Movies.load(raw_movies.verify().folder), model.items.ids).of(model.items)
+    rated = RatedMovies.of(Ratings.load(raw_ratings_of(store, splits).verify().folder).table)
+    liked_from = splits.facts["liked_from"]
+    return build_index(model, rated, movies, config, model_version.slot.device, fold_in_min_items, liked_from)
+
+
+def renew_index(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact | None:
+    """Build a model's newest index again, so that it knows of the newest measurement; None where it has no index."""
+    index = store.latest(trained_model.slot.beside("faiss_index"))
+    if index is None or index.parents["trained_model"] != trained_model.reference:
+        return None
+    config = RetrievalConfig(**index.config["retrieval"])
+    return build_faiss_index(store, trained_model, store.resolve(index.parents["raw_movies"]), config, origin)
+
+
+def index_key(store: ArtifactStore, trained_model: Artifact, raw_movies: Artifact, config: RetrievalConfig) -> str:
+    """The key of the index that `build_faiss_index` would make."""
+    measured = _strong_generalization(store, trained_model)
+    fold_in_min_items = "not measured" if measured is None else measured.facts["fold_in_min_items"]
+    return content_key(INDEX_LAYOUT, trained_model.reference, raw_movies.key, asdict(config), fold_in_min_items)
+
+
+def rank_models(store: ArtifactStore, data_set: str, metric: str, origin: Origin | None = None) -> Artifact:
+    """Rank the newest report of every model and device of a data set by a validation metric, among equal fingerprints.
+
+    The group of the newest report is ranked; the others are counted. Test metrics stand beside it: choosing by them
+    would make them a second validation.
+
+    Raises StoreError when there is no report, or none that measured the metric on validation.
+    """
+    reports = [store.require(slot) for slot in store.slots("evaluation_report", data_set)]
+    if not reports:
+        raise StoreError(f"no evaluation report of {data_set} in {store.root} yet; train a model first")
+    newest = max(reports, key=lambda report: report.version)
+    comparable = [report for report in reports if report.fingerprint == newest.fingerprint]
+    measured = [report for report in comparable if metric in report.facts["validation_metrics"]]
+    if not measured:
+        raise StoreError(
+            f"no report with fingerprint {newest.fingerprint} has {metric} on validation, by which models are ranked; "
+            "choose a metric of evaluation.metrics and evaluation.k_values, and data with a validation part"
+        )
+    measured.sort(key=lambda report: -report.facts["validation_metrics"][metric])
+    rows = [
+        {
+            "rank": rank,
+            "model": report.slot.model,
+            "device": report.slot.device,
+            "report": report.reference,
+            "trained_model": report.parents["trained_model"],
+            f"validation {metric}": report.facts["validation_metrics"][metric],
+            f"test {metric}": report.facts["metrics"][metric],
+        }
+        for rank, report in enumerate(measured, start=1)
+    ]
+    return store.publish(
+        Slot("leaderboard", data_set),
+        lambda folder: pq.write_table(pa.Table.from_pylist(rows), folder / "leaderboard.parquet"),
+        key=content_key([report.reference for report in measured], metric),
+        fingerprint=newest.fingerprint,
+        origin=origin,
+        facts={"metric": metric, "rows": rows, "other_fingerprints": len(reports) - len(comparable)},
+        newest=lambda: all(store.latest(report.slot) == report for report in measured),
+    )
+
+
+def _strong_generalization(store: ArtifactStore, trained_model: Artifact) -> Artifact | None:
+    """The newest measurement of the model's fold-in on the same data, or None; one that test decided is none."""
+    measured = store.latest(trained_model.slot.beside("strong_generalization"))
+    if measured is None or measured.fingerprint != trained_model.fingerprint:
+        return None
+    return measured if decided_on_validation(measured) else None

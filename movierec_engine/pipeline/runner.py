@@ -1,0 +1,62 @@
+"""Several steps in a row."""
+
+from movierec_engine.config import Settings
+from movierec_engine.data.config import DataConfig
+from movierec_engine.errors import StoreError
+from movierec_engine.pipeline.data import (
+    Origin,
+    build_interaction_graph,
+    data_slot,
+    filter_interactions,
+    ingest_movies,
+    ingest_ratings,
+    split_interactions,
+)
+from movierec_engine.pipeline.evaluation import evaluate_model
+from movierec_engine.pipeline.index import build_faiss_index, index_key
+from movierec_engine.pipeline.members import find_members, model_slot
+from movierec_engine.pipeline.training import train_model, trained_model_key
+from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
+
+
+def prepare(store: ArtifactStore, config: DataConfig, origin: Origin | None = None) -> dict[str, Artifact]:
+    """All data steps, from the raw files to the graph; the artifacts by kind."""
+    raw_ratings = ingest_ratings(store, config, origin)
+    raw_movies = ingest_movies(store, config, origin)
+    interactions = filter_interactions(store, raw_ratings, config, origin)
+    splits = split_interactions(store, interactions, config, origin)
+    graph = build_interaction_graph(store, splits, config, origin)
+    artifacts = (raw_ratings, raw_movies, interactions, splits, graph)
+    return {artifact.slot.kind: artifact for artifact in artifacts}
+
+
+def run(
+    store: ArtifactStore, settings: Settings, tracker: Tracker = NO_TRACKER, origin: Origin | None = None
+) -> dict[str, Artifact]:
+    """Prepare the data, train, evaluate and index one model; the artifacts by kind."""
+    made = prepare(store, settings.data, origin)
+    made["trained_model"] = train_model(store, settings, made["splits"], made["interaction_graph"], tracker, origin)
+    made["evaluation_report"] = evaluate_model(
+        store, made["trained_model"], made["raw_movies"], tracker=tracker, origin=origin
+    )
+    made["faiss_index"] = build_faiss_index(
+        store, made["trained_model"], made["raw_movies"], settings.retrieval, origin
+    )
+    return made
+
+
+def is_current(store: ArtifactStore, settings: Settings, splits: Artifact) -> bool:
+    """Whether the store holds a trained model of just these settings on this split, with its report and its index."""
+    try:
+        model, report, index = (
+            store.require(model_slot(kind, settings)) for kind in ("trained_model", "evaluation_report", "faiss_index")
+        )
+    except StoreError:
+        return False
+    parents = {artifact.parents.get("trained_model") for artifact in (report, index)}
+    movies = store.require(data_slot("raw_movies", settings.data))
+    if index.key != index_key(store, model, movies, settings.retrieval):
+        return False
+    members = {name: member for name, member in find_members(store, settings, splits).items() if member}
+    return model.key == trained_model_key(settings, splits, members) and parents == {model.reference}

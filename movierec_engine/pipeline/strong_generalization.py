@@ -1,0 +1,173 @@
+"""How good a trained model is for people who were not in its training: `evaluation/strong_generalization.py`, on the store."""
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from rich.table import Table
+
+from movierec_engine.data.split import Split
+from movierec_engine.errors import StoreError
+from movierec_engine.evaluation.strong_generalization import (
+    DECIDED_ON,
+    DRAWS,
+    FOLD_IN,
+    FOLDS,
+    LEAST_HISTORY,
+    POPULARITY,
+    REPORTED_ON,
+    TRAINED_IN,
+    WHOLE_HISTORY,
+    Part,
+    curve_table,
+    fold_in_curves,
+    fold_in_min_items,
+    gains,
+    held_out_folds,
+    without,
+)
+from movierec_engine.models.registry import load_model
+from movierec_engine.pipeline.canaries import trained_again
+from movierec_engine.pipeline.data import Origin, load_split
+from movierec_engine.pipeline.training import peak_memory_mb
+from movierec_engine.store import Artifact, ArtifactStore, content_key
+
+if TYPE_CHECKING:
+    from movierec_engine.models.base import Recommender
+
+log = logging.getLogger(__name__)
+
+KIND = "strong_generalization"
+CURVE_FILE = "curve.parquet"
+
+_TITLES = {POPULARITY: "popularity", WHOLE_HISTORY: "their whole train history", TRAINED_IN: "trained on them as well"}
+
+
+def measure_strong_generalization(
+    store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None, folds: int = FOLDS
+) -> Artifact:
+    """Train a model again without the users of each fold, meet them as new users, and measure how they are served.
+
+    Folds and movies are drawn by `data.split_seed`, so that models with other seeds are measured on the same ones. The
+    fact `fold_in_min_items` is the number of movies from which on fold-in is better than popularity on validation, or None, as the
+    fact `decided_on` says; the curves of validation and test are both kept. The artifact is its slot's newest where the
+    model is. `seconds` are of everything, `training_seconds` of all folds' training together, and `peak_memory_mb` is
+    the largest that the process has had.
+    """
+    started = time.perf_counter()
+    splits = store.resolve(trained_model.parents["splits"]).verify()
+    parts, seed = load_split(splits), trained_model.config["data"]["split_seed"]
+    model = load_model(trained_model.verify().folder)
+    held_out, seconds = held_out_folds(parts, folds, seed), [0.0] * folds
+    models_without = _trained_without(store, trained_model, parts, held_out, seconds)
+    curves = {curve.part: curve for curve in fold_in_curves(models_without, model, parts, seed=seed)}
+    table = pa.concat_tables([curve_table(curve) for curve in curves.values()])
+
+    def write(folder: Path) -> None:
+        pq.write_table(table, folder / CURVE_FILE)
+
+    return store.publish(
+        trained_model.slot.beside(KIND),
+        write,
+        key=content_key(trained_model.reference, folds),
+        fingerprint=trained_model.fingerprint,
+        config=trained_model.config,
+        parents={"trained_model": trained_model, "splits": splits},
+        origin={**trained_model.origin, **(origin or {})},
+        facts={
+            "fold_in_min_items": fold_in_min_items(gains(curves[DECIDED_ON])),
+            "decided_on": DECIDED_ON,
+            "users": len(curves[DECIDED_ON].users),
+            "folds": folds,
+            "draws": DRAWS,
+            "seconds": time.perf_counter() - started,
+            "training_seconds": sum(seconds),
+            "peak_memory_mb": peak_memory_mb(),
+        },
+        newest=lambda: store.latest(trained_model.slot) == trained_model,
+    )
+
+
+def curve_rows(made: Artifact, part: Part = REPORTED_ON) -> list[dict[str, Any]]:
+    """The rows of curve.parquet that were measured on a part, as `curve_table` describes them.
+
+    Raises StoreError when the artifact was made before `fold_in_min_items` was decided on validation.
+    """
+    if not decided_on_validation(made):
+        raise StoreError(
+            f"{made.folder}: was measured by an older program, which decided on the test items from how many movies on "
+            f"fold-in is enough; measure it again by movierec strong-generalization --model {made.slot.model} "
+            f"--device {made.slot.device}"
+        )
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(made.folder / CURVE_FILE, filters=[("part", "=", part)]).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{made.folder / CURVE_FILE}: not a readable curve ({error}); measure it again") from error
+    return rows
+
+
+def decided_on_validation(made: Artifact) -> bool:
+    """Whether the fact `fold_in_min_items` of an artifact of this kind comes from validation; older ones took it from test."""
+    return made.facts.get("decided_on") == DECIDED_ON
+
+
+def fold_in_table(made: Artifact) -> Table:
+    """What `measure_strong_generalization` found, for people: the curve on test, and what validation decided."""
+    least, facts = made.facts["fold_in_min_items"], made.facts
+    rows = curve_rows(made)
+    found = (
+        f"From {least} {'movie' if least == 1 else 'movies'} on, fold-in is significantly better than popularity "
+        "(decided on validation)."
+        if least
+        else "There is no size from which on fold-in is significantly better than popularity (decided on validation)."
+    )
+    table = Table(
+        title=f"{made.slot.model} on {made.slot.device}: ndcg@10 on test of {facts['users']:,} people it has not met",
+        caption=f"{found} All people with at least {LEAST_HISTORY} train interactions, held out in {facts['folds']} "
+        f"folds, with {facts['draws']} random choices of their movies averaged. Every row is on test: full ranking, "
+        "the same items masked. p and *: test's own significance, the larger p of bootstrap and Wilcoxon, "
+        f"Holm-corrected over the sizes. {facts['seconds']:,.0f} s, {facts['training_seconds']:,.0f} of them "
+        f"training; {facts['peak_memory_mb']:,.0f} MB at most.",
+        caption_justify="left",
+    )
+    for column in ("the model knows", "ndcg@10", "95 %", "- popularity", "95 % ", "p"):
+        table.add_column(column, justify="left" if column == "the model knows" else "right", no_wrap=True)
+    for row in rows:
+        known = f"{row['size']} of their movies" if row["source"] == FOLD_IN else _TITLES[row["source"]]
+        compared = ("", "", "")
+        if row["source"] == FOLD_IN:
+            p = max(row["p_bootstrap"], row["p_wilcoxon"])
+            compared = (
+                f"{row['gain']:+.4f}",
+                f"{row['gain_low']:+.4f} to {row['gain_high']:+.4f}",
+                f"{p:.4f}{' *' if row['better'] else '  '}",
+            )
+        table.add_row(known, f"{row['value']:.4f}", f"{row['low']:.4f}-{row['high']:.4f}", *compared)
+    return table
+
+
+def _trained_without(
+    store: ArtifactStore,
+    trained_model: Artifact,
+    parts: Split,
+    held_out: list[NDArray[np.int64]],
+    seconds: list[float],
+) -> Iterator[tuple[NDArray[np.int64], "Recommender"]]:
+    """The users of each fold and a model trained without them, with a log line a fold; writes each one's seconds."""
+    name, started = trained_model.slot.model, time.perf_counter()
+    for number, users in enumerate(held_out):
+        passed = f", {time.perf_counter() - started:,.0f} s so far" if number else ""
+        log.info(
+            "strong-generalization: fold %d of %d, %s is trained again without %d users%s",
+            *(number + 1, len(held_out), name, len(users), passed),
+        )
+        before = time.perf_counter()
+        model = trained_again(store, trained_model, without(parts, users))
+        seconds[number] = time.perf_counter() - before
+        yield users, model

@@ -1,0 +1,101 @@
+"""What to recommend to a person who was not in training: fold-in where it is worth more than popularity."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.models.fold_in import FoldInScorer
+
+FOLD_IN, POPULARITY = "fold-in", "popularity"
+
+AGAINST_POPULAR = 0.2
+"""How much dislikes lower what is popular: benchmarks/results/rating_values.md."""
+
+Floats = NDArray[np.float32]
+
+
+class Taste(NamedTuple):
+    """What a new user liked and disliked: CSR [1, n_items] each, without common entries.
+
+    Of ratings where the scorer `uses_ratings`, else of ones.
+    """
+
+    liked: sparse.csr_matrix
+    disliked: sparse.csr_matrix
+
+    @property
+    def items(self) -> NDArray[np.integer[Any]]:
+        """All of them, int [h]."""
+        return np.concatenate([self.liked.indices, self.disliked.indices])
+
+
+def recommend(
+    scorer: FoldInScorer,
+    popularity: Floats,
+    taste: Taste,
+    k: int,
+    fold_in_min_items: int | None,
+    allowed: NDArray[np.bool_],
+) -> tuple[NDArray[np.int64], Floats, str]:
+    """The best items for a new user: indices int64 [<=k], scores float32 [<=k], and their source.
+
+    scorer: of a model, its `fold_in_scorer`. popularity, fold_in_min_items: see `scores_of`. allowed: bool [n_items], True for the
+    items that may be recommended, which those of the history may be too. Equal scores go by item index.
+    """
+    scores, source = scores_of(scorer, popularity, taste, fold_in_min_items)
+    items = np.flatnonzero(allowed)
+    return *best(items, scores[items], k), source
+
+
+def scores_of(
+    scorer: FoldInScorer, popularity: Floats, taste: Taste, fold_in_min_items: int | None
+) -> tuple[Floats, str]:
+    """The scores of all items for a new user, float32 [n_items], and their source.
+
+    popularity: float32 [n_items], train interactions. fold_in_min_items: see `source_of`.
+    """
+    source = source_of(taste.liked, fold_in_min_items)
+    if source == FOLD_IN:
+        return scorer.taste_scores(taste.liked, taste.disliked)[0], source
+    return _lowered(scorer, popularity, taste.disliked), source
+
+
+def _lowered(scorer: FoldInScorer, popularity: Floats, disliked: sparse.csr_matrix) -> Floats:
+    """Popularity, less what the disliked items would raise as likes: float32 [n_items].
+
+        p - AGAINST_POPULAR std(p) (g - mean(g)) / std(g)        g = f(D) - f(nothing), D as likes
+
+    which is in train interactions, as p is. A model that gives everybody the same scores lowers nothing.
+    """
+    if not disliked.nnz:
+        return popularity
+    nothing = sparse.csr_matrix(disliked.shape, dtype=np.float32)
+    as_likes, base = scorer.scores(sparse.vstack([scorer.as_likes(disliked), nothing], format="csr")).astype(np.float64)
+    raised = as_likes - base
+    lowered = popularity - AGAINST_POPULAR * popularity.std() * (raised - raised.mean()) / max(raised.std(), 1e-12)
+    return np.asarray(lowered, dtype=np.float32)
+
+
+def source_of(liked: sparse.csr_matrix, fold_in_min_items: int | None) -> str:
+    """Whether somebody is scored by fold-in, or by popularity: by what they liked, CSR [1, n_items].
+
+    fold_in_min_items: the number from which on the model's fold-in is better than popularity, as `evaluation.fidelity.fold_in_min_items`
+    finds it; None where none is. Who liked nothing is always scored by popularity.
+    """
+    return FOLD_IN if enough is not None and liked.nnz >= max(fold_in_min_items, 1) else POPULARITY
+
+
+def best(items: NDArray[np.integer[Any]], scores: Floats, k: int) -> tuple[NDArray[np.int64], Floats]:
+    """The k items of the highest scores above -inf, best first, equal ones by index, and their scores.
+
+    items: [n], ascending. scores: float32 [n].
+    """
+    if k < len(scores):
+        last = np.partition(scores, len(scores) - k)[len(scores) - k]
+        kept = scores >= last
+        items, scores = items[kept], scores[kept]
+    order = np.argsort(-scores, kind="stable")[:k]
+    order = order[scores[order] > -np.inf]
+    return items[order].astype(np.int64), np.asarray(scores[order], dtype=np.float32)

@@ -1,0 +1,57 @@
+"""The live taste of a trained user: newer ratings folded in on top of what was trained."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.models.fold_in import FoldInScorer
+
+Floats = NDArray[np.float32]
+
+
+class LiveTaste(NamedTuple):
+    """What a trained user has newly liked and disliked: (item index, rating) pairs by item, ones without ratings."""
+
+    liked: tuple[tuple[int, float], ...] = ()
+    disliked: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def ratings(self) -> int:
+        """How many there are."""
+        return len(self.liked) + len(self.disliked)
+
+
+def live_scores(scorer: FoldInScorer, trained: Floats, history: sparse.csr_matrix, live: LiveTaste) -> Floats:
+    """Scores float32 [n_items] of a trained user who has rated since.
+
+        trained + f(h', D) - f(h)        h' = (h without D) and L
+
+    f is the fold-in scorer, h the train history, L and D what is liked and disliked since, so that for a model whose
+    scores are a sum over the history it is the score of the joint taste; for the others, what training made of the
+    user beyond the fold-in of h stays. What the dislikes would raise as likes goes down (`taste_scores`).
+
+    trained: float32 [n_items]. history: CSR [1, n_items].
+    """
+    joint = joint_history(history, live)
+    if not joint.nnz:
+        return trained
+    now = scorer.taste_scores(joint, dislikes(history, live))[0]
+    return np.asarray(trained + (now - scorer.scores(history)[0]), dtype=np.float32)
+
+
+def joint_history(history: sparse.csr_matrix, live: LiveTaste) -> sparse.csr_matrix:
+    """The train history without what is liked or disliked since, and what is liked: CSR [1, n_items]."""
+    kept = ~np.isin(history.indices, [item for item, _ in (*live.liked, *live.disliked)])
+    items = np.array([*history.indices[kept], *(item for item, _ in live.liked)], dtype=np.int32)
+    values = np.array([*history.data[kept], *(value for _, value in live.liked)], dtype=np.float32)
+    order = np.argsort(items, kind="stable")
+    return sparse.csr_matrix((values[order], items[order], [0, len(items)]), shape=history.shape)
+
+
+def dislikes(history: sparse.csr_matrix, live: LiveTaste) -> sparse.csr_matrix:
+    """What is disliked since: CSR [1, n_items], of the train history's shape."""
+    items = np.array([item for item, _ in live.disliked], dtype=np.int32)
+    values = np.array([value for _, value in live.disliked], dtype=np.float32)
+    return sparse.csr_matrix((values, items, [0, len(items)]), shape=history.shape)

@@ -1,0 +1,1 @@
+"""Decides what is served of a data set, and keeps the record of it."""

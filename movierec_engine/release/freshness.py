@@ -1,0 +1,129 @@
+"""Has what is served lapsed: has it grown old, has the data moved on, or do people click and like less of it?"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from movierec_engine.errors import ConfigError
+from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.feedback.summary import version_rates
+from movierec_engine.release.decisions import releases
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, parse_reference
+
+RATES = ("click_rate", "like_rate")
+"""Shares of the lists that were shown with a click, and with a rating of 4 or more."""
+
+
+@dataclass(frozen=True)
+class FreshnessConfig:
+    """When what is served is stale."""
+
+    seconds: int = 600
+    """How often the sensor looks."""
+    max_age_hours: float = 48.0
+    """How old the served model may be, counted from its training; after as long again it is stale once more."""
+    data_age_hours: float = 48.0
+    """How long ago the raw ratings may have been read; Dagster's own mark of freshness."""
+    data_lag_hours: float = 6.0
+    """How long the newest split may be of other data than what is served, before that is a lapse."""
+    min_click_rate: float = 0.0
+    """Least share of the served version's lists that somebody clicks in; 0: any."""
+    min_like_rate: float = 0.0
+    """Least share of its lists in which somebody rates a movie 4 or more; 0: any."""
+    below_previous: bool = True
+    """Whether it counts as a lapse that both rates' intervals lie apart from the previous release's, and below."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_age_hours", "data_age_hours", "data_lag_hours"):
+            if getattr(self, name) < 0.1:
+                raise ConfigError(f"automation.freshness.{name}={getattr(self, name)} must be at least 0.1")
+        for name in ("min_click_rate", "min_like_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"automation.freshness.{name}={getattr(self, name)} must be from 0 to 1")
+
+
+@dataclass(frozen=True)
+class StaleReason:
+    """One way in which what is served is stale."""
+
+    key: str
+    """Equal for as long as it is the same lapse."""
+    sentence: str
+    retrain: bool
+    """Whether training again may mend it; else a person has to look."""
+
+
+def stale_reasons(
+    store: ArtifactStore, data_set: str, config: FreshnessConfig, now: datetime | None = None
+) -> list[StaleReason]:
+    """Every way in which what is served of a data set is stale, none while nothing is served.
+
+    A rate is stale where its whole 95 % interval (Wilson's, over lists) lies below the least that is asked for, or
+    below the whole interval of the release before, which other people saw at another time: few lists show nothing, and
+    a person has to judge. Raises FeedbackError when the log cannot be read, StoreError for a pointer to nothing.
+    """
+    index = store.pointed(SERVING, data_set)
+    if index is None:
+        return []
+    model = store.resolve(index.parents["trained_model"])
+    now = now or datetime.now(UTC)
+    found = [*_of_age(index, model, config, now), *_of_data(store, index, model, config, now)]
+    return [*found, *_of_rates(store, index, model, config)]
+
+
+def _of_age(index: Artifact, model: Artifact, config: FreshnessConfig, now: datetime) -> Iterator[StaleReason]:
+    age, limit = now - datetime.fromisoformat(model.created_at), timedelta(hours=config.max_age_hours)
+    if age > limit:
+        sentence = f"{index.reference} is served, whose model is {age / timedelta(hours=1):.0f} h old"
+        yield StaleReason(
+            f"age:{index.reference}:{age // limit}", f"{sentence}; up to {config.max_age_hours:g} h is fresh", True
+        )
+
+
+def _of_data(
+    store: ArtifactStore, index: Artifact, model: Artifact, config: FreshnessConfig, now: datetime
+) -> Iterator[StaleReason]:
+    splits = store.latest(Slot("splits", model.slot.data_set))
+    if splits is None or splits.fingerprint == model.fingerprint:
+        return
+    lag = now - datetime.fromisoformat(splits.created_at)
+    if lag > timedelta(hours=config.data_lag_hours):
+        reports = (store.latest(slot) for slot in store.slots("evaluation_report", model.slot.data_set))
+        measured = any(report is not None and report.fingerprint == splits.fingerprint for report in reports)
+        kept = "models were measured on it, and `movierec models history` says why none is served"
+        yield StaleReason(
+            f"data:{index.reference}:{splits.fingerprint}",
+            f"{index.reference} is served, and for {lag / timedelta(hours=1):.0f} h {splits.reference} has had other "
+            f"data; {kept if measured else 'no model was measured on it yet'}",
+            retrain=not measured,
+        )
+
+
+def _of_rates(store: ArtifactStore, index: Artifact, model: Artifact, config: FreshnessConfig) -> Iterator[StaleReason]:
+    with closing(FeedbackLog(log_file(store.root, index.slot.data_set))) as log:
+        rates = version_rates(log)
+    now = rates.get(_answering(index.reference))
+    before = next((reference for reference in reversed(releases(store, index.slot.data_set)[:-1])), "")
+    then = rates.get(_answering(before)) if before and config.below_previous else None
+    for rate, least in zip(RATES, (config.min_click_rate, config.min_like_rate), strict=True):
+        if now is None:
+            continue
+        said = f"{index.reference} has {_rate(now, rate)}"
+        if now[f"{rate}_high"] < least:
+            yield StaleReason(f"{rate}:{index.reference}", f"{said}; at least {least:.1%} is asked for", False)
+        elif then is not None and now[f"{rate}_high"] < then[f"{rate}_low"]:
+            sentence = f"{said}; {before}, which was served before, had {_rate(then, rate)}"
+            yield StaleReason(f"{rate}:{index.reference}:{before}", sentence, False)
+
+
+def _answering(reference: str) -> tuple[str, str]:
+    """Model and version as exposures name them."""
+    slot, version = parse_reference(reference)
+    return slot.model, version
+
+
+def _rate(row: dict[str, Any], rate: str) -> str:
+    value, low, high = (row[name] for name in (rate, f"{rate}_low", f"{rate}_high"))
+    return f"a {rate.replace('_', ' ')} of {value:.1%} [{low:.1%}, {high:.1%}] over {row['lists']:,} lists"

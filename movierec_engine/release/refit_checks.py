@@ -1,0 +1,89 @@
+"""Is a refitted version fit to answer in the measured one's place? Each check takes a store and a refitted index."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierec_engine.evaluation.canaries import Finding
+from movierec_engine.evaluation.gate import ReleaseConfig
+from movierec_engine.models.registry import load_model
+from movierec_engine.pipeline.data import load_split
+from movierec_engine.store import REFITTED, Artifact, ArtifactStore, measured_index
+
+AGREEMENT_USERS = 1000
+"""Users whose two lists are compared."""
+AGREEMENT_DEPTH = 10
+SMALL_SECONDS, SMALL_MB = 60.0, 1024.0
+"""What a refit may take in any case: nothing of this size is held against it."""
+
+
+def refit_is_finite(store: ArtifactStore, faiss_index: Artifact) -> Finding:
+    """The refitted model's files match their checksums, and every number in them is finite."""
+    model = load_model(store.resolve(faiss_index.parents[REFITTED]).verify().folder)
+    values = {name: array for name, array in model.arrays().items() if np.issubdtype(array.dtype, np.floating)}
+    wrong = [name for name, array in values.items() if not np.isfinite(array).all()]
+    return Finding(
+        "refit_is_finite",
+        not wrong,
+        f"{', '.join(wrong) or 'none'} of its {len(values)} arrays has a number that is not finite",
+        {"arrays": len(values), "not_finite": len(wrong)},
+    )
+
+
+def refit_agrees(
+    store: ArtifactStore, faiss_index: Artifact, min_agreement: float = ReleaseConfig.min_agreement
+) -> Finding:
+    """The refitted and the measured version have at least `release.min_agreement` of a user's ten best in common.
+
+    The mean over up to 1,000 users drawn at random, whom the measured version knows, is taken. Neither list has any of
+    the split's interactions: those of test are new to the one and trained on by the other.
+    """
+    from movierec_engine.retrieval.faiss_index import RetrievalIndex
+    from movierec_engine.retrieval.masks import evaluation_mask
+
+    measured = store.resolve(measured_index(faiss_index))
+    mask = evaluation_mask(load_split(store.resolve(measured.parents["splits"]).verify()).everything().matrix())
+    indices = [RetrievalIndex.load(one.verify().folder) for one in (measured, faiss_index)]
+    users = np.random.default_rng(0).permutation(np.flatnonzero(indices[0].personal))[:AGREEMENT_USERS]
+    shares = [
+        _in_common(*(one.recommend(user, AGREEMENT_DEPTH, mask(user))[0] for one in indices)) for user in users.tolist()
+    ]
+    agreement = float(np.mean(shares)) if shares else 1.0
+    return Finding(
+        "refit_agrees",
+        agreement >= min_agreement,
+        f"{agreement:.3f} of the {AGREEMENT_DEPTH} best are the measured version's too, over {len(users):,} users; "
+        f"release.min_agreement={min_agreement}",
+        {"agreement": agreement, "users": len(users)},
+    )
+
+
+def refit_costs_alike(
+    store: ArtifactStore, faiss_index: Artifact, max_refit_cost: float = ReleaseConfig.max_refit_cost
+) -> Finding:
+    """Refitting took at most `release.max_refit_cost` times what the measured training did, in time and in memory.
+
+    Up to a minute and up to 1 GB nothing is held against it. Memory is the most that the process has had.
+    """
+    refitted, measured = (store.resolve(faiss_index.parents[kind]).facts for kind in (REFITTED, "trained_model"))
+    seconds, memory = (
+        (refitted[name], measured[name], max(small, max_refit_cost * measured[name]))
+        for name, small in (("seconds", SMALL_SECONDS), ("peak_memory_mb", SMALL_MB))
+    )
+    return Finding(
+        "refit_costs_alike",
+        seconds[0] <= seconds[2] and memory[0] <= memory[2],
+        f"{seconds[0]:.1f} s and {memory[0]:,.0f} MB; the measured training took {seconds[1]:.1f} s and "
+        f"{memory[1]:,.0f} MB; release.max_refit_cost={max_refit_cost:g}",
+        {
+            "seconds": seconds[0],
+            "measured_seconds": seconds[1],
+            "memory_mb": memory[0],
+            "measured_memory_mb": memory[1],
+        },
+    )
+
+
+def _in_common(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
+    """Share of the longer list that both have; 1 where both are empty."""
+    longest = max(len(a), len(b))
+    return len(np.intersect1d(a, b)) / longest if longest else 1.0

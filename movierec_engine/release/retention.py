@@ -1,0 +1,73 @@
+"""Free the store of old versions that nothing rests on."""
+
+from dataclasses import dataclass
+
+from movierec_engine.errors import StoreError
+from movierec_engine.evaluation.gate import ReleaseConfig
+from movierec_engine.pipeline.data import Origin
+from movierec_engine.release.decisions import KIND, PRUNED, Decision, deciding, record, releases, served_reference
+from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.store.retention import removable
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What went, or would go in a dry run."""
+
+    versions: list[Artifact]
+    kept_releases: int
+
+    @property
+    def megabytes(self) -> float:
+        """Size of the files, in MB of 2^20 bytes, without the manifests."""
+        return float(sum(file["size"] for one in self.versions for file in one.files.values())) / 2**20
+
+
+def prune(
+    store: ArtifactStore,
+    data_set: str,
+    keep: int,
+    config: ReleaseConfig,
+    *,
+    dry_run: bool = False,
+    origin: Origin | None = None,
+) -> Pruned:
+    """Delete all but the newest `keep` versions of each slot of a data set, of every kind.
+
+    Never one that LATEST or a pointer (served or pinned) names, one of the last `release.keep_releases` releases, a
+    report or canaries of those, a decision, or anything that a kept version was made from. Newer versions go first, so
+    that a process that is killed leaves none without its parents. What a run that is at work now was started from may
+    go if `keep` newer ones are there: prune between runs.
+    """
+    with deciding(store, data_set):
+        kept = releases(store, data_set)[-config.keep_releases :]
+        gone = removable(store, data_set, keep, _with_reports(store, kept), records=(KIND,))
+        pruned = Pruned(gone, len(kept))
+        if gone and not dry_run:
+            served = served_reference(store, data_set)
+            references = [one.reference for one in gone]
+            sentence = f"{len(gone)} old versions were pruned, {pruned.megabytes:.1f} MB, keeping {keep} of each"
+            evidence = {"pruned": references, "keep": keep, "megabytes": pruned.megabytes, "kept_releases": kept}
+            decision = Decision(data_set, PRUNED, sentence, "hand", champion=served, served=served, evidence=evidence)
+            record(store, decision, origin)
+            for one in gone:
+                store.remove(one)
+        return pruned
+
+
+def _with_reports(store: ArtifactStore, references: list[str]) -> set[str]:
+    """Indices with the reports and canaries of their models, by which they can still be compared and judged."""
+    kept = set(references)
+    for reference in references:
+        try:
+            model = store.resolve(store.resolve(reference).parents["trained_model"])
+        except (StoreError, KeyError):  # gone already
+            continue
+        for kind in ("evaluation_report", "leak_canaries"):
+            of_model = [
+                one
+                for one in store.versions(model.slot.beside(kind))
+                if one.parents.get("trained_model") == model.reference and one.fingerprint == model.fingerprint
+            ]
+            kept |= {one.reference for one in of_model[-1:]}
+    return kept

@@ -1,0 +1,1 @@
+"""The words, numbers and curves that every surface shows."""

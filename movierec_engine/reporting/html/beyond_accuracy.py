@@ -1,0 +1,100 @@
+"""What lists are like apart from being right, and what accuracy costs in novelty."""
+
+from collections.abc import Mapping
+
+from movierec_engine.evaluation.metrics import Metric, metric_title, metrics
+from movierec_engine.reporting.html import words
+from movierec_engine.reporting.html.charts import Point, scatter
+from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
+from movierec_engine.reporting.html.ranking import Ranking
+
+_AXES = ("novelty", "coverage")
+"""What accuracy is drawn against, the first that was measured."""
+
+
+def beyond_accuracy(ranking: Ranking) -> Section:
+    """The trade of accuracy against novelty as a chart, and every measure as a table."""
+    blocks: list[Block] = [block for block in (_trade(ranking), _table(ranking)) if block]
+    if ranking.group.sampled:
+        note = (
+            "Lists hold sampled candidates alone here, so these measures say little about lists that people would see."
+        )
+        blocks.append(Prose(note, quiet=True))
+    return Section(
+        "beyond-accuracy",
+        "Beyond accuracy",
+        "What the lists are like: none of these numbers is better merely because it is higher, they are what accuracy "
+        "is paid with.",
+        tuple(blocks) or (Prose("These reports hold nothing beyond accuracy.", quiet=True),),
+    )
+
+
+def unbeaten(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """The names that no other one is at least equal to in both values, and better in one."""
+    return [
+        name
+        for name, (x, y) in points.items()
+        if not any(x <= u and y <= v and (u, v) != (x, y) for u, v in points.values())
+    ]
+
+
+def _trade(ranking: Ranking) -> Figure | None:
+    for measure in _AXES:
+        name = f"{measure}@{ranking.depth}"
+        having = [model for model in ranking.names if name in ranking.report(model).metrics]
+        if len(having) > 1:
+            break
+    else:
+        return None
+    points = {model: (ranking.report(model).metrics[name], ranking.mean(model)) for model in having}
+    front = unbeaten(points)
+    if len(front) == 1:
+        title = f"{front[0]} has both the highest accuracy and the highest {measure}"
+    elif len(front) == len(points):
+        title = f"Every gain in accuracy here costs {measure}"
+    else:
+        title = f"No model beats {words.listed(front, 'or')} on both accuracy and {measure}"
+    spoken = f"{ranking.title} against {measure}: " + "; ".join(
+        f"{model} {words.score(y)} at {x:.2f}" for model, (x, y) in points.items()
+    )
+    marks = [Point(model, ranking.role(model), x, y) for model, (x, y) in points.items()]
+    axis = f"{name}, {metrics()[measure].meaning}"
+    chart = scatter(marks, axis, f"{ranking.title} on test", spoken)
+    beaten = [model for model in points if model not in front]
+    note = "Up and to the right is better on both."
+    if beaten and len(front) > 1:
+        note += f" Beaten on both by another model: {words.listed(beaten)}."
+    return Figure(title, chart, note)
+
+
+def _table(ranking: Ranking) -> Table | None:
+    rows = []
+    for metric in metrics().values():
+        if metric.of_hits:
+            continue
+        (name,) = metric.at((ranking.depth,))
+        values = [ranking.report(model).metrics.get(name) for model in ranking.names]
+        known = [value for value in values if value is not None]
+        if known:
+            low, high = min(known), max(known)
+            cells = [
+                Cell("–", spoken="not measured")
+                if value is None
+                else Cell(_shown(metric, value), heat=(value - low) / (high - low) if high > low else 0.0)
+                for value in values
+            ]
+            rows.append(Row(Cell(metric_title(name), metric.meaning), tuple(cells)))
+    if not rows:
+        return None
+    return Table(
+        "What the lists are like",
+        (Column("Measure", words=True), *(Column(model) for model in ranking.names)),
+        tuple(rows),
+        "The stronger the shade, the higher within the row. Definitions are at the end of the page.",
+    )
+
+
+def _shown(metric: Metric, value: float) -> str:
+    if metric.unit == "%":
+        return words.percent(value)
+    return f"{value:.2f}" if metric.unit == "bits" else f"{value:.3f}"

@@ -1,0 +1,115 @@
+"""Movies that the models do not know: how many have a place, where it is, and what showing them costs."""
+
+from typing import Any
+
+from movierec_engine.errors import MovierecError
+from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.pipeline.cold_items import KIND, Example, examples, share_rows, summary
+from movierec_engine.reporting.html import words
+from movierec_engine.reporting.html.charts import AMONG, BASELINE, Point, scatter
+from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table, Terms
+from movierec_engine.reporting.html.groups import within
+from movierec_engine.store import ArtifactStore
+
+METRIC = "ndcg@10"
+"""What a share costs, whatever the page is about."""
+
+
+def cold_items(store: ArtifactStore, data_set: str) -> list[Section]:
+    """One section with the charts and the numbers of every model that was measured; none where none was."""
+    blocks: list[Block] = []
+    for slot in store.slots(KIND, data_set):
+        try:
+            made = store.require(slot).verify()
+            name = slot.label
+            blocks += _blocks(name, made.facts, share_rows(made), examples(made))
+        except (MovierecError, OSError, KeyError, TypeError) as error:
+            blocks.append(Prose(f"New movies cannot be shown: {within(store, error)}.", quiet=True))
+    if not blocks:
+        return []
+    lede = (
+        "A movie that a model does not know stands among those that are like it in genres and year, and its score is "
+        "made of theirs. Lists have no new movies unless a share is asked for; how much to ask for is a choice, so its "
+        "price is measured on validation."
+    )
+    return [Section("cold-items", "New movies", lede, tuple(blocks))]
+
+
+def _blocks(model: str, facts: dict[str, Any], rows: list[dict[str, Any]], shown: list[Example]) -> list[Block]:
+    blocks: list[Block] = [Prose(f"{model}: {summary(facts).replace('%', ' %')} {_found(facts['cold_items'])}")]
+    if not facts["placed"]:
+        return [*blocks, Prose(f"No new movie has a place beside {model}, so there is nothing to show.", quiet=True)]
+    where = Prose(f"Where new movies stand beside {model}, those that the most lists would hold:")
+    return [*blocks, _figure(model, facts, rows), _table(model, facts, rows), where, _places(facts, shown)]
+
+
+def _found(cold: dict[str, Any] | None) -> str:
+    """How well items are found by their place, in a sentence."""
+    if cold is None:
+        return "How well movies are found by their place was not measured."
+    return (
+        f"Items that it was trained without, in {words.counted(cold['folds'], 'fold')}, are found by their place with "
+        f"an AUC of {cold['auc']:.3f} ({cold['low']:.3f}–{cold['high']:.3f}), where the popularity of their neighbours "
+        f"alone has {cold['popularity']:.3f} and chance 0.5."
+    )
+
+
+def _figure(model: str, facts: dict[str, Any], rows: list[dict[str, Any]]) -> Figure:
+    metric = metric_title(METRIC)
+    points = [
+        Point(f"{row['share']:g}", AMONG if row["share"] else BASELINE, 100 * row["new_share"], row["ndcg"])
+        for row in rows
+    ]
+    spoken = f"{metric} of {model} against the share of new movies in its recommendations: " + "; ".join(
+        f"{point.x:.1f} %: {words.score(point.y)}" for point in points
+    )
+    least = next((row for row in rows if row["new_share"] > 0), rows[-1])
+    before = rows[0]["ndcg"]
+    cost = words.percent(abs(least["ndcg"] / before - 1) if before else 0.0)
+    seen = words.counted(least["shown"], "new movie")
+    title = (
+        f"{model}: with {words.percent(least['new_share'], 0)} of the recommendations given to new movies, {seen} of "
+        f"{facts['placed']:,} are seen, for at most {cost} of {metric}"
+    )
+    note = (
+        f"{facts['data']}, validation, lists of {facts['k']} of {words.counted(facts['users'], 'user')}. The square is "
+        "the model's own list; every point is named by the share that was asked for. Nobody who is measured is known "
+        "to have a new movie, so it is never a hit: this is the most that a share can cost."
+    )
+    return Figure(title, scatter(points, "new movies, % of the recommendations", metric, spoken), note)
+
+
+def _table(model: str, facts: dict[str, Any], rows: list[dict[str, Any]]) -> Table:
+    columns = (
+        Column("Share", "asked for", words=True),
+        Column("Of recommendations", "are new movies"),
+        Column("New movies seen", "in any list"),
+        Column(metric_title(METRIC), "validation"),
+    )
+    body = []
+    for row in rows:
+        interval = f"{row['difference_low']:+.4f} to {row['difference_high']:+.4f}".replace("-", "−")
+        cells = (
+            Cell(words.percent(row["new_share"])),
+            Cell(f"{row['shown']:,}", words.percent(row["shown"] / facts["placed"])),
+            Cell(words.score(row["ndcg"]), interval if row["share"] else ""),
+        )
+        body.append(Row(Cell(f"{row['share']:g}"), cells))
+    note = (
+        f"Lists of {facts['k']}, new movies evenly between the model's own items. Second line: of those with a place, "
+        "and the 95 % interval of the users' differences from share 0."
+    )
+    return Table(f"New movies beside {model}", columns, tuple(body), note)
+
+
+def _places(facts: dict[str, Any], shown: list[Example]) -> Terms:
+    return Terms(
+        tuple(
+            (
+                example.title,
+                f"stands among {words.listed(example.among)}; {words.counted(example.lists, 'list')} of "
+                f"{facts['users']:,} would hold it at the largest share.",
+            )
+            for example in shown
+        )
+    )

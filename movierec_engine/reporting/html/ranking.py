@@ -1,0 +1,132 @@
+"""A group's models in order of one metric, and what comparing their users says."""
+
+from dataclasses import dataclass
+
+from movierec_engine.errors import MovierecError
+from movierec_engine.evaluation.comparison import Verdict, compare_all_pairs
+from movierec_engine.evaluation.metrics import hit_metrics, metric_title
+from movierec_engine.evaluation.report import EvaluationReport
+from movierec_engine.pipeline.reports import Measured, users_of
+from movierec_engine.reporting.html.charts import AMONG, BASELINE, BEHIND, BEST
+from movierec_engine.reporting.html.groups import Group, within
+from movierec_engine.store import Artifact, ArtifactStore
+
+FLOOR = "popularity"
+"""The model that every other one has to beat."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Reports by label, the highest mean on test first; at least one, and all have the metric."""
+
+    store: ArtifactStore
+    group: Group
+    metric: str
+    reports: dict[str, Measured]
+    verdicts: tuple[Verdict, ...]
+    """Of all pairs of models whose users can be compared, Holm-corrected together."""
+    promoted: Artifact | None
+    """The index that is served, None while none is."""
+    notes: tuple[str, ...]
+    """What could not be compared."""
+
+    @property
+    def title(self) -> str:
+        return metric_title(self.metric)
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.reports)
+
+    @property
+    def leader(self) -> str:
+        return self.names[0]
+
+    @property
+    def depth(self) -> int:
+        """The metric's depth, or for one over all ranks 10, or the greatest that was measured."""
+        _, at, depth = self.metric.partition("@")
+        if at:
+            return int(depth)
+        depths = {int(name.partition("@")[2]) for name in self.report(self.leader).metrics if "@" in name}
+        return 10 if 10 in depths or not depths else max(depths)
+
+    @property
+    def by_segment(self) -> str:
+        """The metric by which segments are shown: the ranking's own where segments have it."""
+        return self.metric if self.metric.partition("@")[0] in hit_metrics() else f"ndcg@{self.depth}"
+
+    def report(self, name: str) -> EvaluationReport:
+        return self.reports[name].report
+
+    def mean(self, name: str) -> float:
+        return self.report(name).metrics[self.metric]
+
+    def interval(self, name: str) -> tuple[float, float]:
+        """The 95 % interval; the mean itself twice where there is none."""
+        low, high = self.report(name).intervals.get(self.metric, (self.mean(name),) * 2)
+        return low, high
+
+    def against_leader(self, name: str) -> Verdict | None:
+        """The leader against another model, where their users can be compared."""
+        return next((one for one in self.verdicts if (one.better, one.worse) == (self.leader, name)), None)
+
+    @property
+    def among_best(self) -> list[str]:
+        """The models that are not significantly worse than the leader, without it."""
+        return [name for name in self.names if (verdict := self.against_leader(name)) and not verdict.significant]
+
+    @property
+    def compared(self) -> bool:
+        """Whether the leader was compared with every other model."""
+        return len(self.names) > 1 and all(self.against_leader(name) for name in self.names[1:])
+
+    def role(self, name: str) -> str:
+        """How charts draw a model."""
+        if name == self.leader:
+            return BEST
+        if name in self.among_best:
+            return AMONG
+        return BASELINE if self.report(name).model == FLOOR else BEHIND
+
+    @property
+    def chosen(self) -> str:
+        """The model with the highest mean on validation, or "" where none was measured there."""
+        measured = {
+            name: one.report.validation_metrics[self.metric]
+            for name, one in self.reports.items()
+            if self.metric in one.report.validation_metrics
+        }
+        return max(measured, key=measured.__getitem__, default="")
+
+    @property
+    def served(self) -> str:
+        """The label of the report whose trained model is promoted, or ""."""
+        parents = {name: one.artifact.parents.get("trained_model", "") for name, one in self.reports.items()}
+        served = self.promoted.parents.get("trained_model", "") if self.promoted else ""
+        return next((name for name, trained in parents.items() if trained and trained == served), "")
+
+
+def rank(store: ArtifactStore, group: Group, metric: str, promoted: Artifact | None = None) -> Ranking | None:
+    """The group's models by a metric; None where no report has it. promoted: as in `Ranking`."""
+    having = {name: one for name, one in group.reports.items() if metric in one.report.metrics}
+    if not having:
+        return None
+    order = sorted(having, key=lambda name: (-having[name].report.metrics[metric], having[name].report.seconds))
+    reports = {name: having[name] for name in order}
+    notes = [f"{name} has no {metric} and is left out." for name in group.reports if name not in having]
+    readable = []
+    for name, one in reports.items():
+        try:
+            users_of(store, [one], [metric])
+            readable.append(name)
+        except MovierecError as error:
+            notes.append(f"{name} is compared with no other model: {within(store, error)}.")
+    verdicts: tuple[Verdict, ...] = ()
+    if len(readable) > 1:
+        try:
+            values = users_of(store, [reports[name] for name in readable], [metric])
+            verdicts = compare_all_pairs({name: value[metric] for name, value in zip(readable, values, strict=True)})
+        except MovierecError as error:
+            notes.append(f"The models are not compared: {within(store, error)}.")
+    return Ranking(store, group, metric, reports, verdicts, promoted, tuple(notes))

@@ -1,0 +1,187 @@
+"""For whom, and of what, each model is good."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.evaluation.tables import p_value
+from movierec_engine.reporting.html import words
+from movierec_engine.reporting.html.charts import Dot, dots
+from movierec_engine.reporting.html.document import Block, Cell, Column, Panel, Panels, Prose, Row, Section, Table
+from movierec_engine.reporting.html.ranking import Ranking
+from movierec_engine.reporting.html.scale import Scale
+from movierec_engine.reporting.html.segment_values import Exceptional, Segments, SegmentValues
+
+FEW = 30
+"""Fewer users than this say little."""
+MOST_EXCEPTIONS = 10
+"""Segments that the table of exceptions lists."""
+
+_KINDS = {
+    "activity": ("activity of users", words.activity),
+    "popularity": ("popularity of items", words.popularity),
+}
+"""Kinds with few segments, which get charts."""
+
+
+def segment_section(ranking: Ranking, segments: Segments) -> Section:
+    """Charts by activity and popularity, tables by genre and decade, and where the leader is not the best."""
+    blocks: list[Block] = []
+    for kind, (title, meaning) in _KINDS.items():
+        if of_kind := segments.of_kind(kind):
+            blocks.append(
+                Panels(
+                    f"By {title}: {_who_leads(of_kind)}",
+                    tuple(_panels(ranking, of_kind, meaning)),
+                    "Same axis in every panel, marks as in the leaderboard; means over the segment's users.",
+                )
+            )
+    if segments.exceptions:
+        blocks.append(_exception_table(ranking, segments.exceptions))
+    for kind in ("genre", "decade"):
+        if of_kind := segments.of_kind(kind):
+            blocks.append(_heat_table(ranking, kind, of_kind))
+    blocks += [Prose(note, quiet=True) for note in segments.notes]
+    if not segments.segments:
+        blocks.append(Prose("There are no measures by kinds of users and items to show.", quiet=True))
+    metric = metric_title(ranking.by_segment)
+    return Section(
+        "segments",
+        "For whom is it good?",
+        f"{metric} by kinds of users and kinds of items. {whom(ranking, segments)}",
+        tuple(blocks),
+    )
+
+
+def whom(ranking: Ranking, segments: Segments) -> str:
+    """For whom the leader is not the best, in one sentence."""
+    if not segments.segments:
+        return "Nothing by kinds of users and items can be read."
+    if len(ranking.names) == 1:
+        return "One model alone cannot be better than another."
+    if not segments.exceptions:
+        return f"{ranking.leader} has the highest mean for every kind of users and items."
+    significant = [one for one in segments.exceptions if one.significant]
+    others = len(segments.exceptions) - len(significant)
+    if not significant:
+        return (
+            f"No other model is significantly better than {ranking.leader} for any kind of users or items, though "
+            f"another has the higher mean in {others} of {len(segments.segments)}."
+        )
+    more = f" In {others} more another model has the higher mean, not significantly." if others else ""
+    return f"{ranking.leader} is not the best everywhere. {better_elsewhere(significant)}{more}"
+
+
+def better_elsewhere(significant: Sequence[Exceptional]) -> str:
+    """Which models are significantly better than the leader, and for whom; at least one."""
+    by_model: dict[str, list[str]] = {}
+    for one in significant:
+        by_model.setdefault(one.segment.best, []).append(words.segment(one.segment.kind, one.segment.name))
+    models = [f"{model} for {words.listed(names)}" for model, names in by_model.items()]
+    return f"Significantly better: {'; '.join(models)}."
+
+
+def _who_leads(segments: Sequence[SegmentValues]) -> str:
+    """`ease leads for rich and moderate, gmf for limited`."""
+    leads: dict[str, list[str]] = {}
+    for segment in segments:
+        leads.setdefault(segment.best, []).append(segment.name)
+    if len(leads) == 1:
+        return f"{next(iter(leads))} leads in each"
+    ordered = sorted(leads.items(), key=lambda lead: -len(lead[1]))
+    if len(segments) <= 4:
+        first, *rest = [(model, f"for {words.listed(names)}") for model, names in ordered]
+    else:
+        first, *rest = [(model, f"in {len(names)}") for model, names in ordered]
+        first = (first[0], f"{first[1]} of {len(segments)}")
+    return ", ".join([f"{first[0]} leads {first[1]}", *(f"{model} {where}" for model, where in rest)])
+
+
+def _panels(ranking: Ranking, segments: Sequence[SegmentValues], meaning: Callable[[str], str]) -> Iterable[Panel]:
+    bounds = [bound for segment in segments for values in segment.values.values() for bound in values]
+    scale = Scale.around(bounds, ticks=4, zero=True, tight=True)
+    axis = metric_title(ranking.by_segment)
+    for segment in segments:
+        rows = [
+            Dot(model, ranking.role(model), value, low, high, f"{value:.3f}")
+            for model, (value, low, high) in segment.values.items()
+        ]
+        spoken = f"{axis} of {words.segment(segment.kind, segment.name)}: " + "; ".join(
+            f"{row.name} {row.shown}, {row.low:.3f} to {row.high:.3f}" for row in rows
+        )
+        yield Panel(
+            words.sentence(segment.name), f"{meaning(segment.name)} · {_whom(segment)}", dots(rows, scale, axis, spoken)
+        )
+
+
+def _exception_table(ranking: Ranking, exceptions: Sequence[Exceptional]) -> Table:
+    rows = []
+    ordered = sorted(exceptions, key=lambda one: (not one.significant, _p(one)))
+    for one in ordered[:MOST_EXCEPTIONS]:
+        segment, leader = one.segment, ranking.leader
+        difference = segment.values[segment.best][0] - segment.values[leader][0]
+        rows.append(
+            Row(
+                Cell(words.sentence(words.segment(segment.kind, segment.name))),
+                (
+                    Cell(segment.best),
+                    Cell(words.score(segment.values[segment.best][0])),
+                    Cell(words.score(segment.values[leader][0])),
+                    Cell(words.signed(difference)),
+                    Cell(p_value(one.verdict) if one.verdict else "–"),
+                    Cell("yes" if one.significant else "no", strong=one.significant),
+                    Cell(f"{segment.users:,}", "few" if segment.users < FEW else ""),
+                    Cell(f"{segment.test_items:,}"),
+                ),
+            )
+        )
+    columns = (
+        Column("Segment", words=True),
+        Column("Highest", words=True),
+        Column("Its mean"),
+        Column(ranking.leader),
+        Column("Ahead by"),
+        Column("p", "Holm-corrected"),
+        Column("Significant", words=True),
+        Column("Users"),
+        Column("Test items"),
+    )
+    note = f"Corrected over the segments of a kind, for each pair of models. Few: under {FEW} users, which say little."
+    if more := len(exceptions) - MOST_EXCEPTIONS:
+        note += f" {words.sentence(words.count(more))} more, of larger p, are not listed." if more > 0 else ""
+    return Table(f"Where {ranking.leader} does not have the highest mean", columns, tuple(rows), note)
+
+
+def _p(one: Exceptional) -> float:
+    return max(one.verdict.p_bootstrap, one.verdict.p_wilcoxon) if one.verdict else 2.0
+
+
+def _heat_table(ranking: Ranking, kind: str, segments: Sequence[SegmentValues]) -> Table:
+    rows = []
+    for segment in segments:
+        top = segment.values[segment.best][0]
+        cells = []
+        for model in ranking.names:
+            if model not in segment.values:
+                cells.append(Cell("–", spoken="not measured"))
+                continue
+            value = segment.values[model][0]
+            cells.append(Cell(f"{value:.3f}", strong=value == top > 0, heat=value / top if top > 0 else 0.0))
+        few = "few users" if segment.users < FEW else ""
+        counts = (Cell(f"{segment.users:,}", few), Cell(f"{segment.test_items:,}"))
+        rows.append(Row(Cell(segment.name), (*cells, *counts)))
+    columns = (
+        Column(words.sentence(kind), words=True),
+        *(Column(model) for model in ranking.names),
+        Column("Users"),
+        Column("Test items"),
+    )
+    note = (
+        "The stronger the shade, the nearer to the row's best model, which is bold. Only the row's own items count as "
+        "relevant."
+    )
+    return Table(f"By {kind}: {_who_leads(segments)}", columns, tuple(rows), note)
+
+
+def _whom(segment: SegmentValues) -> str:
+    few = " (few)" if segment.users < FEW else ""
+    return f"{words.counted(segment.users, 'user')}{few}, {words.counted(segment.test_items, 'test item')}"

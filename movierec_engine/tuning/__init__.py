@@ -1,0 +1,1 @@
+"""Searches a model's best settings, and ranks what was tried."""

@@ -1,0 +1,158 @@
+"""A new user gets fold-in once enough is known, else popularity, and nothing that is not allowed."""
+
+import numpy as np
+import pytest
+from families import MAKERS, N_ITEMS, model_of, some_histories
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.models import EASE, Recommender
+from movierec_engine.models.fold_in.base import union
+from movierec_engine.recommending.fold_in import Taste, recommend, scores_of
+from worlds import interactions_of
+
+ITEMS = 12
+
+
+def camps() -> EASE:
+    """Twelve users in two camps: each has all items of the camp but one."""
+    pairs = [(user, item) for user in range(12) for item in range(ITEMS) if (user + item) % 2 == 0 and user != item]
+    model = EASE()
+    model.fit(interactions_of(np.array(pairs), IdMap(np.arange(12)), IdMap(np.arange(ITEMS))))
+    return model
+
+
+MODEL = camps()
+NOTHING = sparse.csr_matrix((1, ITEMS), dtype=np.float32)
+
+
+def history_of(*items: int) -> sparse.csr_matrix:
+    return sparse.csr_matrix((np.ones(len(items), dtype=np.float32), items, [0, len(items)]), (1, ITEMS))
+
+
+def without(items: set[int]) -> np.ndarray:
+    return ~np.isin(np.arange(ITEMS), list(items))
+
+
+@settings(max_examples=60)
+@given(
+    history=st.sets(st.integers(0, ITEMS - 1)),
+    k=st.integers(1, ITEMS + 2),
+    fold_in_min_items=st.none() | st.integers(0, ITEMS),
+)
+def test_the_source_follows_from_the_length_and_nothing_else_than_is_allowed_is_recommended(
+    history: set[int], k: int, fold_in_min_items: int | None
+) -> None:
+    row = history_of(*sorted(history))
+
+    items, scores, source = recommend(
+        MODEL.fold_in_scorer(), MODEL.popularity, Taste(row, NOTHING), k, fold_in_min_items, without(history)
+    )
+
+    personal = enough is not None and len(history) >= enough and len(history) > 0
+    assert source == ("fold-in" if personal else "popularity")
+    expected = MODEL.fold_in(row)[0] if personal else MODEL.popularity
+    assert scores.tolist() == expected[items].tolist()
+    assert history.isdisjoint(items.tolist())
+    assert len(set(items.tolist())) == len(items) == min(k, ITEMS - len(history))
+    left_out = set(range(ITEMS)) - history - set(items.tolist())
+    assert all(expected[other] <= scores[-1] for other in left_out)
+    assert scores.tolist() == sorted(scores.tolist(), reverse=True)
+
+
+def test_fold_in_finds_the_camp_and_popularity_does_not() -> None:
+    items, _, _ = recommend(MODEL.fold_in_scorer(), MODEL.popularity, Taste(history_of(3), NOTHING), 5, 1, without({3}))
+    assert set(items.tolist()) == {1, 5, 7, 9, 11}
+    items, _, _ = recommend(MODEL.fold_in_scorer(), MODEL.popularity, Taste(history_of(3), NOTHING), 5, 2, without({3}))
+    assert items.tolist() == [0, 1, 2, 4, 5]
+
+
+def test_recommending_leaves_the_model_as_it_was() -> None:
+    before = MODEL.popularity.copy()
+    recommend(MODEL.fold_in_scorer(), MODEL.popularity, Taste(history_of(0, 1), NOTHING), 3, None, without({0, 1}))
+    assert (MODEL.popularity == before).all()
+
+
+# --- dislikes, of every family ---
+
+NO_ITEMS = sparse.csr_matrix((1, N_ITEMS), dtype=np.float32)
+UNMOVED = {
+    "popularity": "scores everybody the same",
+    "user_cf": "a single rating correlates with nobody's",
+    "user_cf baseline": "a single rating correlates with nobody's",
+}
+"""Families in which a single dislike and nothing else leaves popularity as it is."""
+
+
+def places(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The place of each item in the list, from 0."""
+    return np.argsort(np.argsort(-scores, kind="stable"), kind="stable")
+
+
+def disliked(model: Recommender, *items: int) -> sparse.csr_matrix:
+    values = np.full(len(items), 0.5 if model.uses_ratings else 1, dtype=np.float32)
+    return sparse.csr_matrix((values, items, [0, len(items)]), (1, N_ITEMS))
+
+
+def fallen(model: Recommender, likes: sparse.csr_matrix, fold_in_min_items: int | None) -> NDArray[np.float64]:
+    """How many places five items fall on average when a movie is disliked that would raise them most as a like."""
+    scorer = model.fold_in_scorer()
+    moves = []
+    for item in sorted({*range(N_ITEMS)} - {*likes.indices.tolist()}):
+        hate = disliked(model, item)
+        told = sparse.vstack([union(likes, scorer.as_likes(hate)), likes], format="csr")
+        raised = np.subtract(*map(places, scorer.scores(told)))
+        raised[[item, *likes.indices]] = 0
+        near = np.argsort(raised, kind="stable")[:5]
+        without, _ = scores_of(scorer, model.popularity, Taste(likes, NO_ITEMS), fold_in_min_items)
+        hated, _ = scores_of(scorer, model.popularity, Taste(likes, hate), fold_in_min_items)
+        moves.append((places(hated)[near] - places(without)[near]).mean())
+    return np.array(moves)
+
+
+@pytest.mark.parametrize("name", list(MAKERS))
+def test_what_is_like_a_hated_movie_falls(name: str) -> None:
+    """Networks have random weights here, so that not every movie's neighbours are what it raises."""
+    model = model_of(name)
+    for enough in (2, None):
+        moves = np.concatenate([fallen(model, history, fold_in_min_items) for history in some_histories(model)[:4]])
+        if name == "popularity" or (fold_in_min_items is None and name in UNMOVED):
+            assert not moves.any(), UNMOVED[name]
+        else:
+            assert moves.mean() > 0.4
+            assert (moves > 0).mean() > 1.5 * (moves < 0).mean()
+
+
+@pytest.mark.parametrize("name", [name for name in MAKERS if name != "popularity"])
+def test_the_same_movies_hated_give_another_list_than_liked(name: str) -> None:
+    model = model_of(name)
+    scorer, hated = model.fold_in_scorer(), disliked(model, 0, 2, 4, 7)
+    liked = scores_of(scorer, model.popularity, Taste(scorer.as_likes(hated), NO_ITEMS), fold_in_min_items=2)[0]
+    lists = [places(scores) for scores in (liked, scores_of(scorer, model.popularity, Taste(NO_ITEMS, hated), 2)[0])]
+    assert not np.array_equal(*lists)
+
+
+@pytest.mark.parametrize("name", [name for name in MAKERS if model_of(name).exact_contributions])
+def test_the_terms_of_likes_and_dislikes_add_up_to_what_they_move_the_score_by(name: str) -> None:
+    model = model_of(name)
+    scorer, history = model.fold_in_scorer(), some_histories(model)[[0]]
+    free = [item for item in range(N_ITEMS) if item not in history.indices]
+    hated = disliked(model, *free[:3])
+    item = free[5]
+    score = float(scorer.taste_scores(history, hated)[0, item])
+    why = scorer.taste_explanations(np.array([score]), history, hated, np.array([item]))[0]
+    assert sorted(why.items.tolist()) == sorted([*history.indices.tolist(), *free[:3]])
+    assert why.base + why.contributions.sum() == pytest.approx(score)
+    if name in ("ease", "item_cf", "item_cf implicit", "als", "lightgcn"):
+        assert why.base == pytest.approx(0, abs=1e-5), "nothing but the history"
+
+
+def test_people_without_dislikes_get_the_plain_scores() -> None:
+    for name in ("ease", "hybrid", "ncf"):
+        model = model_of(name)
+        histories = some_histories(model)
+        tastes = model.fold_in_scorer().taste_scores(histories, sparse.csr_matrix(histories.shape, dtype=np.float32))
+        assert np.array_equal(tastes, model.fold_in_scorer().scores(histories))
