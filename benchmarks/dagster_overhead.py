@@ -45,7 +45,7 @@ class Measured:
 
 def plain(store_root: Path, overrides: list[str]) -> dict[str, float]:
     """The pipeline's functions, called as they are."""
-    from movierec_engine import pipeline
+    from movierec_engine import pipeline, release
     from movierec_engine.config import load_settings
     from movierec_engine.store import ArtifactStore
     from movierec_engine.tracking import make_tracker

@@ -6,7 +6,8 @@ Trains the models on the bundled data, those named or all, and each that took up
 of the users with long histories, without them, and folds those in with a few of their movies. Their validation items
 decide from how many movies on that is enough, their test items report it. Then looks at how far the draw of those
 movies decides, and chooses the movies of the interview, for ease and als. Writes
-benchmarks/results/strong_generalization.md, anew after each model; all of it takes about a quarter of an hour on one core.
+benchmarks/results/strong_generalization.md, anew after each model; all of it takes about a quarter of an hour on one
+core.
 """
 
 import os
@@ -103,7 +104,8 @@ def page(curves: dict[str, Artifact], slow: list[str]) -> list[str]:
     lines = [
         "# People whom a model was not trained on",
         "",
-        f"`{threads}python benchmarks/strong_generalization.py {' '.join(curves)}`, {datetime.now(UTC):%Y-%m-%d}, Python "
+        f"`{threads}python benchmarks/strong_generalization.py {' '.join(curves)}`, "
+        f"{datetime.now(UTC):%Y-%m-%d}, Python "
         f"{platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in LIBRARIES) + ".",
         "",
         f"Fingerprint {first.fingerprint}; random split per user 80/10/10. All {facts['users']} users with at least "
@@ -121,7 +123,7 @@ def page(curves: dict[str, Artifact], slow: list[str]) -> list[str]:
         "",
         "On test:",
         "",
-        f"| model | {counts} | whole history | trained in | popularity | fold_in_min_items (on validation) | s | of them training "
+        f"| model | {counts} | whole history | trained in | popularity | enough (on validation) | s | of them training "
         "| MB |",
         "|---|" + "---|" * (len(SIZES) + 7),
         *(row_of(name, made) for name, made in curves.items()),

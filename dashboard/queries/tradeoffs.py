@@ -1,4 +1,4 @@
-"""What new users' lists and taste dials cost: the curves that `movierec strong-generalization` and `movierec dials` measured.
+"""The curves that `movierec strong-generalization` and `movierec dials` measured.
 
 Read by the columns that the curves need, so that versions with more or fewer of them still show.
 """

@@ -77,7 +77,7 @@ def sweep(
     trials.parquet has a row for each trial. A sweep that was cut off goes on where it stopped.
     """
     with settings.step(context) as step:
-        from movierec_engine.sweep import search
+        from movierec_engine.tuning.sweep import search
 
         for partition in step.partitions:
             search([*partition.settings.overrides, f"n_trials={config.trials}"])

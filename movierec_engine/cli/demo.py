@@ -26,7 +26,7 @@ from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import SERVING, ArtifactStore
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 """The checkout: workspace.yaml, configs/ and dashboard/ are in it."""
 
 MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "lightgcn", "hybrid_ensemble")

@@ -34,7 +34,7 @@ def train(overrides: tuple[str, ...]) -> None:
     OVERRIDES are settings in Hydra's syntax: model=lightgcn trainer.max_epochs=5 device=cpu. `movierec train --help`
     lists what there is, `--cfg job` shows the resolved settings, `--multirun` sweeps over comma-separated values.
     """
-    from movierec_engine import train as training
+    from movierec_engine.cli import train as training
 
     training.main(list(overrides))
 
@@ -71,7 +71,9 @@ def canaries(artifacts: Path, data_set: str, model: str, device: str | None, ver
 @click.option(
     "--folds", default=5, show_default=True, type=click.IntRange(min=2), help="Parts that the users are held out in."
 )
-def fidelity(artifacts: Path, data_set: str, model: str, device: str | None, version: str | None, folds: int) -> None:
+def strong_generalization(
+    artifacts: Path, data_set: str, model: str, device: str | None, version: str | None, folds: int
+) -> None:
     """Measure how good a trained model is for people whom it was not trained on.
 
     All users with 15 or more train interactions are held out in turn, in folds. For each fold the model is trained
@@ -100,7 +102,7 @@ def fidelity(artifacts: Path, data_set: str, model: str, device: str | None, ver
 @ARTIFACTS
 @trained_model(default="ease")
 @click.option("--questions", default=5, show_default=True, type=click.IntRange(1, 100), help="How many movies at most.")
-def interview(
+def elicitation(
     artifacts: Path, data_set: str, model: str, device: str | None, version: str | None, questions: int
 ) -> None:
     """Choose the movies to ask a new user about: those whose answers tell most.
@@ -117,7 +119,7 @@ def interview(
         made = measure_elicitation(store, trained, questions)
         console = Console()
         console.print(elicitation_table(made))
-        console.print(f"interview: {made.folder}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"elicitation: {made.folder}", soft_wrap=True, highlight=False, markup=False)
 
 
 PROTOCOL = click.option(
@@ -448,7 +450,3 @@ def _trained(store: "ArtifactStore", data_set: str, model: str, device: str | No
 def main() -> None:
     read_env_file()
     cli(prog_name="movierec")
-
-
-if __name__ == "__main__":
-    main()

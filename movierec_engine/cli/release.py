@@ -125,6 +125,7 @@ def challenge(
     code is 1 when the champion stays. `--set release.tolerance=0.002` and other settings of release are for this once.
     """
     from movierec_engine import pipeline
+    from movierec_engine.release import decide_release
     from movierec_engine.release.decisions import PROMOTED, UNCHANGED
     from movierec_engine.store import ArtifactStore
 
@@ -133,7 +134,7 @@ def challenge(
         of = _data_set(store, data_set, settings)
         trained = pipeline.find_trained_model(store, of, name, device or "", version or "") if name else None
         board = pipeline.rank_models(store, of, settings.release.metric or settings.trainer.early_stopping.metric)
-        decision = release.decide_release(store, board, settings.release, trained)
+        decision = decide_release(store, board, settings.release, trained)
         _show(decision)
     if decision.verdict not in (PROMOTED, UNCHANGED):
         sys.exit(1)

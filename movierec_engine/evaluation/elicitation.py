@@ -1,4 +1,4 @@
-"""The interview: which few movies to ask a new user about.
+"""Preference elicitation: which few movies to ask a new user about.
 
 Everyone is asked about the same movies, and folded in from those that they know. The movies are chosen one after the
 other, each as the one that raises the mean ndcg@10 most, given those before it: GreedyExtend of Golbandi, Koren and

@@ -6,7 +6,7 @@ whole history, and against the model that was trained on everybody. In the end e
 been a new user once.
 
 The same scores are measured on both parts: on the validation items, which decide from how many movies on fold-in is
-fold_in_min_items, and on the test items, which only report.
+enough, and on the test items, which only report.
 
 Everything of a part is ranked under the evaluator's mask, the items of train for validation, those of train and
 validation for test, however few of them the model is told of; so the values of a part differ by the scores alone. A

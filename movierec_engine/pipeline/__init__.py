@@ -19,14 +19,13 @@ from movierec_engine.pipeline.data import (
 from movierec_engine.pipeline.evaluation import evaluate_model
 from movierec_engine.pipeline.index import build_faiss_index, rank_models
 from movierec_engine.pipeline.members import model_slot
-from movierec_engine.pipeline.runner import is_current, prepare, run
+from movierec_engine.pipeline.runner import is_current, prepare, run, run_tracked
 from movierec_engine.pipeline.training import (
     find_trained_model,
     movies_of,
     train_model,
     trained_model_key,
 )
-from movierec_engine.release.promotion import decide_release, refit_best
 
 __all__ = [
     "FILTER_SETTINGS",
@@ -35,7 +34,6 @@ __all__ = [
     "build_faiss_index",
     "build_interaction_graph",
     "data_slot",
-    "decide_release",
     "evaluate_model",
     "filter_interactions",
     "find_trained_model",
@@ -47,9 +45,9 @@ __all__ = [
     "movies_of",
     "prepare",
     "rank_models",
-    "refit_best",
     "run",
     "run_canaries",
+    "run_tracked",
     "split_interactions",
     "train_model",
     "trained_model_key",

@@ -1,4 +1,4 @@
-"""From a trained model to the movies that a new user is asked about: `interview.py`, on the store."""
+"""From a trained model to the movies that a new user is asked about: `evaluation/elicitation.py`, on the store."""
 
 import time
 from dataclasses import asdict

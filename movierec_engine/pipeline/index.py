@@ -31,8 +31,8 @@ def build_faiss_index(
 ) -> Artifact:
     """Build the index that serves a trained model, with all that people have rated in the raw data of it.
 
-    From how many movies on it folds new users in is what the newest `strong_generalization` of the model on the same data
-    says, else `retrieval.fold_in_min_items`. Only an index of the newest trained model becomes the slot's newest.
+    From how many movies on it folds new users in is what the newest `strong_generalization` of the model on the same
+    data says, else `retrieval.fold_in_min_items`. Only an index of the newest trained model becomes the slot's newest.
     """
     from movierec_engine.retrieval.faiss_index import FoldInMinItems
 

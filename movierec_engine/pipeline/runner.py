@@ -17,7 +17,8 @@ from movierec_engine.pipeline.index import build_faiss_index, index_key
 from movierec_engine.pipeline.members import find_members, model_slot
 from movierec_engine.pipeline.training import train_model, trained_model_key
 from movierec_engine.store import Artifact, ArtifactStore
-from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
+from movierec_engine.tracking import make_tracker
+from movierec_engine.tracking.tracker import NO_TRACKER, Tracker, flatten
 
 
 def prepare(store: ArtifactStore, config: DataConfig, origin: Origin | None = None) -> dict[str, Artifact]:
@@ -43,6 +44,21 @@ def run(
     made["faiss_index"] = build_faiss_index(
         store, made["trained_model"], made["raw_movies"], settings.retrieval, origin
     )
+    return made
+
+
+def run_tracked(settings: Settings, origin: Origin | None = None) -> dict[str, Artifact]:
+    """Run the pipeline for one model, tracked; the artifacts by kind."""
+    store = ArtifactStore(settings.paths.artifacts)
+    tracker = make_tracker(settings.logger, store.root, settings.experiment_name)
+    tracker.start(settings.run_name, flatten(settings.resolved()))
+    finished = False
+    try:
+        made = run(store, settings, tracker, origin)
+        tracker.outcome(made["trained_model"], made["evaluation_report"])
+        finished = True
+    finally:
+        tracker.finish(finished)
     return made
 
 

@@ -1,4 +1,4 @@
-"""How good a trained model is for people who were not in its training: `evaluation/strong_generalization.py`, on the store."""
+"""Measures a trained model's strong generalization: `evaluation/strong_generalization.py`, on the store."""
 
 import logging
 import time
@@ -55,10 +55,10 @@ def measure_strong_generalization(
     """Train a model again without the users of each fold, meet them as new users, and measure how they are served.
 
     Folds and movies are drawn by `data.split_seed`, so that models with other seeds are measured on the same ones. The
-    fact `fold_in_min_items` is the number of movies from which on fold-in is better than popularity on validation, or None, as the
-    fact `decided_on` says; the curves of validation and test are both kept. The artifact is its slot's newest where the
-    model is. `seconds` are of everything, `training_seconds` of all folds' training together, and `peak_memory_mb` is
-    the largest that the process has had.
+    fact `fold_in_min_items` is the number of movies from which on fold-in is better than popularity on validation, or
+    None, as the fact `decided_on` says; the curves of validation and test are both kept. The artifact is its slot's
+    newest where the model is. `seconds` are of everything, `training_seconds` of all folds' training together, and
+    `peak_memory_mb` is the largest that the process has had.
     """
     started = time.perf_counter()
     splits = store.resolve(trained_model.parents["splits"]).verify()
@@ -113,7 +113,7 @@ def curve_rows(made: Artifact, part: Part = REPORTED_ON) -> list[dict[str, Any]]
 
 
 def decided_on_validation(made: Artifact) -> bool:
-    """Whether the fact `fold_in_min_items` of an artifact of this kind comes from validation; older ones took it from test."""
+    """Whether the fact `fold_in_min_items` comes from validation; older artifacts took it from test."""
     return made.facts.get("decided_on") == DECIDED_ON
 
 

@@ -41,8 +41,8 @@ def recommend(
 ) -> tuple[NDArray[np.int64], Floats, str]:
     """The best items for a new user: indices int64 [<=k], scores float32 [<=k], and their source.
 
-    scorer: of a model, its `fold_in_scorer`. popularity, fold_in_min_items: see `scores_of`. allowed: bool [n_items], True for the
-    items that may be recommended, which those of the history may be too. Equal scores go by item index.
+    scorer: of a model, its `fold_in_scorer`. popularity, fold_in_min_items: see `scores_of`. allowed: bool [n_items],
+    True for the items that may be recommended, which those of the history may be too. Equal scores go by item index.
     """
     scores, source = scores_of(scorer, popularity, taste, fold_in_min_items)
     items = np.flatnonzero(allowed)
@@ -81,10 +81,11 @@ def _lowered(scorer: FoldInScorer, popularity: Floats, disliked: sparse.csr_matr
 def source_of(liked: sparse.csr_matrix, fold_in_min_items: int | None) -> str:
     """Whether somebody is scored by fold-in, or by popularity: by what they liked, CSR [1, n_items].
 
-    fold_in_min_items: the number from which on the model's fold-in is better than popularity, as `evaluation.fidelity.fold_in_min_items`
-    finds it; None where none is. Who liked nothing is always scored by popularity.
+    fold_in_min_items: the number from which on the model's fold-in is better than popularity; None where none is. Who
+    liked nothing is always scored by popularity.
     """
-    return FOLD_IN if enough is not None and liked.nnz >= max(fold_in_min_items, 1) else POPULARITY
+    folded_in = fold_in_min_items is not None and liked.nnz >= max(fold_in_min_items, 1)
+    return FOLD_IN if folded_in else POPULARITY
 
 
 def best(items: NDArray[np.integer[Any]], scores: Floats, k: int) -> tuple[NDArray[np.int64], Floats]:

@@ -1,6 +1,6 @@
 """Champion and challenger: whether the leaderboard's best model takes the place of the one that is served.
 
-The rule, on validation, never on test, by `champion.weigh`:
+The rule, on validation, never on test, by `evaluation/gate.py`:
 
 1. Only an index that is there, matches its checksums, loads, has a measured recall of `release.min_recall`, answers
    with the lists that were evaluated (where its search is exact) and with nothing that its user has rated, and whose

@@ -38,7 +38,7 @@ def build_index(
     in item order. fold_in_min_items: from how many movies on new users are folded in; None for what the config assumes.
     liked_from: the least rating of a like.
     """
-    fold_in_min_items = fold_in_min_items or FoldInMinItems(config.fold_in_min_items, measured=False)
+    least = fold_in_min_items or FoldInMinItems(config.fold_in_min_items, measured=False)
     started = time.perf_counter()
     item_vectors = np.ascontiguousarray(model.item_vectors(), dtype=np.float32)
     index = build_faiss(item_vectors, config.factory, config.ef_construction, config.ef_search, config.nprobe)
@@ -72,8 +72,8 @@ def build_index(
             recall_k=config.recall_k,
             users_sampled=len(sample),
             build_seconds=time.perf_counter() - started,
-            fold_in_min_items=enough.movies,
-            fold_in_min_items_measured=enough.measured,
+            fold_in_min_items=least.items,
+            fold_in_min_items_measured=least.measured,
             liked_from=liked_from,
         ),
     )

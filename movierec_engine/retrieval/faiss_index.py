@@ -57,7 +57,7 @@ Found = tuple[NDArray[np.int64], Floats]
 class FoldInMinItems:
     """From how many movies on a new user is folded in, None where no number is enough; measured, or else assumed."""
 
-    movies: int | None
+    items: int | None
     measured: bool
 
 
@@ -77,7 +77,7 @@ class IndexFacts:
     fold_in_min_items: int | None = None
     """Movies from which on new users are folded in, and not answered by popularity; None where no number is enough."""
     fold_in_min_items_measured: bool = False
-    """Whether `movierec strong-generalization` found that number for this model, or it is `retrieval.fold_in_min_items`."""
+    """Whether `movierec strong-generalization` found that number for this model, or it is the setting's."""
     liked_from: float = 0.0
     """The rating from which on a movie counts as liked."""
 
@@ -226,7 +226,8 @@ class RetrievalIndex:
     ) -> tuple[NDArray[np.int64], Floats, str]:
         """The best items for a person known by a history alone that are not masked, as `recommend` gives them.
 
-        taste: as `taste_of` makes it. The source is `fold-in`, or `popularity` for fewer than `fold_in_min_items` likes.
+        taste: as `taste_of` makes it. The source is `fold-in`, or `popularity` for fewer likes than
+        `fold_in_min_items`.
         """
         left = self._left(allowed, masked)
         return fold_in.recommend(self.fold_in_scorer, self.popularity, taste, k, self.fold_in_min_items, left)

@@ -44,8 +44,13 @@ _EARLIER_LAYOUT = (
     "pointers/*.json",
     "*/LATEST",
     *(f"{kind}/*/*/LATEST" for kind in ("trained_model", "evaluation_report", "faiss_index", "backtest")),
+    "fold_in_fidelity",
+    "interview",
+    "dial_prices",
+    "new_movies",
 )
-"""Files of stores in which models did not say their data set, as `trained_model/<model>/<device>/LATEST`."""
+"""Paths in stores whose models did not say their data set, as `trained_model/<model>/<device>/LATEST`, or whose kinds
+had other names."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +105,8 @@ class ArtifactStore:
         self.root = Path(root).expanduser().absolute()
         if any(next(self.root.glob(pattern), None) for pattern in _EARLIER_LAYOUT):
             raise StoreError(
-                f"{self.root} is a store of an earlier version, whose models do not say their data set; move "
-                "everything in it but feedback/ elsewhere, and materialize again"
+                f"{self.root} is a store of an earlier version, laid out in another way; move everything in it but "
+                "feedback/ elsewhere, and materialize again"
             )
 
     def publish(

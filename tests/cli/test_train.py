@@ -12,7 +12,7 @@ import pytest
 from pytest import CaptureFixture
 
 from movierec_engine import pipeline, release
-from movierec_engine import train as training
+from movierec_engine.cli import train as training
 from movierec_engine.config import load_settings
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError
@@ -62,7 +62,7 @@ def test_overrides_reach_the_model_and_everything_is_written_below_the_artifacts
 def test_the_reference_descriptions_snippet_measures_a_checkpoint_on_the_bundled_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CaptureFixture[str]
 ) -> None:
-    (tmp_path / "data").symlink_to(Path(__file__).parents[1] / "data")
+    (tmp_path / "data").symlink_to(Path(__file__).parents[2] / "data")
     monkeypatch.chdir(tmp_path)
     for name in ("MOVIEREC_ARTIFACTS", "MOVIEREC_CHECKPOINTS"):
         monkeypatch.delenv(name, raising=False)

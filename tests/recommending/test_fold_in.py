@@ -52,7 +52,7 @@ def test_the_source_follows_from_the_length_and_nothing_else_than_is_allowed_is_
         MODEL.fold_in_scorer(), MODEL.popularity, Taste(row, NOTHING), k, fold_in_min_items, without(history)
     )
 
-    personal = enough is not None and len(history) >= enough and len(history) > 0
+    personal = fold_in_min_items is not None and len(history) >= max(fold_in_min_items, 1)
     assert source == ("fold-in" if personal else "popularity")
     expected = MODEL.fold_in(row)[0] if personal else MODEL.popularity
     assert scores.tolist() == expected[items].tolist()
@@ -117,7 +117,7 @@ def fallen(model: Recommender, likes: sparse.csr_matrix, fold_in_min_items: int 
 def test_what_is_like_a_hated_movie_falls(name: str) -> None:
     """Networks have random weights here, so that not every movie's neighbours are what it raises."""
     model = model_of(name)
-    for enough in (2, None):
+    for fold_in_min_items in (2, None):
         moves = np.concatenate([fallen(model, history, fold_in_min_items) for history in some_histories(model)[:4]])
         if name == "popularity" or (fold_in_min_items is None and name in UNMOVED):
             assert not moves.any(), UNMOVED[name]

@@ -11,7 +11,7 @@ from movierec_engine.data.config import DataConfig
 from movierec_engine.data.readers import read_movies
 from movierec_engine.recommending.title_search import EXACT, PREFIX, TYPOS, WORDS, TitleSearch, fold
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 class Bundled:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from movierec_engine import train as training
+from movierec_engine import pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models import load_model
@@ -45,7 +45,7 @@ def train(small_data: list[str], store: Path) -> Train:
 
     def run(*overrides: str) -> dict[str, Artifact]:
         tracked = [*small_data, "logger.use_mlflow=true", "model=popularity", f"paths.artifacts={store}"]
-        return training.train(load_settings([*tracked, *overrides]))
+        return pipeline.run_tracked(load_settings([*tracked, *overrides]))
 
     return run
 

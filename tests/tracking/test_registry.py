@@ -14,7 +14,6 @@ from movierec_engine.store import SERVING, Artifact, ArtifactStore
 from movierec_engine.tracking import registry
 from movierec_engine.tracking.mlflow_database import open_client
 from movierec_engine.tracking.mlflow_tracker import run_page
-from movierec_engine.train import train
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,7 +28,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
 
 def tracked(small_data: list[str], model: str) -> dict[str, Artifact]:
     overrides = [one for one in small_data if one != "logger.use_mlflow=false"]
-    return train(load_settings([*overrides, f"model={model}"]))
+    return pipeline.run_tracked(load_settings([*overrides, f"model={model}"]))
 
 
 def test_the_alias_follows_what_is_promoted_from_model_to_model_and_registers_it_once(

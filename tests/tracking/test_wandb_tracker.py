@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pytest import CaptureFixture
 
-from movierec_engine import train as training
+from movierec_engine.cli import train as training
 from movierec_engine.config import load_settings
 from movierec_engine.store import ArtifactStore
 from movierec_engine.tracking import make_tracker

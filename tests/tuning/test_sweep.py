@@ -11,8 +11,9 @@ import pytest
 import yaml
 from pytest import CaptureFixture
 
-from movierec_engine import sweep
-from movierec_engine import train as training
+from movierec_engine import pipeline, sweep
+from movierec_engine.cli import train as training
+from movierec_engine.cli import tune
 from movierec_engine.config import config_dir, load_settings
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.registry import MODEL_NAMES
@@ -161,8 +162,8 @@ def test_a_job_that_breaks_the_program_stops_neither_the_others_nor_the_table(
             raise ZeroDivisionError("a bug")
         return run(settings)
 
-    run = training.train
-    monkeypatch.setattr(training, "train", broken)
+    run = pipeline.run_tracked
+    monkeypatch.setattr(pipeline, "run_tracked", broken)
     with pytest.raises(ZeroDivisionError):
         multirun("model=popularity", "seed=1,2")
     output = capsys.readouterr().out
@@ -206,7 +207,7 @@ def test_trials_are_versions_of_their_slot_and_never_its_newest(
     """Else `model=ease` would be answered by whatever was tried last, and members and baselines would be trials."""
     store = ArtifactStore(tmp_path / "store")
     settings = load_settings([*small_data, "model=ease", f"paths.artifacts={store.root}"])
-    before = training.train(settings)
+    before = pipeline.run_tracked(settings)
     (tried,) = search("model=ease", "n_trials=1")
     assert store.resolve(tried.report).origin["optuna_study"].startswith("ease-")
     for kind in ("trained_model", "evaluation_report", "faiss_index"):
@@ -323,7 +324,7 @@ def test_without_optuna_a_sentence_says_how_to_install_it(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     with pytest.raises(SystemExit) as stop:
-        sweep.main(["model=ease"])
+        tune.main(["model=ease"])
     assert stop.value.code == 2
     assert 'pip install -e ".[sweeps]"' in capsys.readouterr().err
 

@@ -1,0 +1,216 @@
+"""`python -m movierec_engine.sweep model=lightgcn n_trials=20`: search a model's best settings with Optuna.
+
+The search space is configs/sweep/<model>.yaml, or another one that `space=` names: settings with Hydra's sweeps as
+values, `interval(0.001, 0.1)`, `tag(log, interval(...))`, `range(1, 5)` or `choice(32, 64)`. The same syntax on the
+command line adds a setting or replaces one; a plain value there holds in all trials. Trials are judged by validation,
+and kept in a SQLite database below the artifacts: the same command goes on where a killed one stopped. They are
+versions in the store but never the newest of their model: the best is trained again by the command that is printed.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from movierec_engine import pipeline
+from movierec_engine.config import Settings, config_dir, explain, load_settings, nearest
+from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.pipeline.members import TRIAL_OF
+from movierec_engine.store import ArtifactStore, content_key
+from movierec_engine.tuning import trials
+from movierec_engine.tuning.trials import Trial
+
+if TYPE_CHECKING:
+    import optuna
+
+log = logging.getLogger(__name__)
+
+_STARTUP_TRIALS = 10
+"""Random trials before TPE has something to model."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for."""
+
+    fixed: tuple[str, ...]
+    """Settings that hold in every trial."""
+    space: Mapping[str, Override]
+    """Setting -> the values that are tried."""
+    n_trials: int
+
+
+def search(arguments: Sequence[str]) -> list[Trial]:
+    """Run trials until there are `n_trials`, those of an earlier, equal command included; print the best.
+
+    Raises ConfigError for wrong settings before the first trial. A trial that fails does not stop the others.
+    """
+    request = read_request(arguments)
+    optuna = _optuna()
+    settings = load_settings([*request.fixed, *_first_values(request.space)])
+    store = ArtifactStore(settings.paths.artifacts)
+    stopping = settings.trainer.early_stopping
+    name = study_name(request, settings, pipeline.prepare(store, settings.data)["splits"].fingerprint)
+    home = store.root / "optuna"
+    home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home / f"{name}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise MovierecError(f"{name}: another process is at this sweep; wait for it, or change a setting") from error
+    with lock:
+        study = optuna.create_study(
+            storage=f"sqlite:///{home / 'studies.db'}",
+            study_name=name,
+            direction="maximize" if stopping.mode == "max" else "minimize",
+            load_if_exists=True,
+        )
+        _forget_unfinished(study)
+        # the seed moves on with the trials: a sweep that goes on does not draw its first values again
+        study.sampler = optuna.samplers.TPESampler(
+            seed=settings.seed + len(study.trials), n_startup_trials=_STARTUP_TRIALS
+        )
+        distributions = {key: _distribution(override) for key, override in request.space.items()}
+        while (done := len(_finished(study))) < request.n_trials:
+            asked = study.ask(distributions)
+            values = [f"{key}={value}" for key, value in asked.params.items()]
+            log.info("trial %d of %d: %s", done + 1, request.n_trials, " ".join(values))
+            trial = _run([*request.fixed, *values], name)
+            asked.set_user_attr("trial", json.dumps(asdict(trial)))
+            score = trial.validation.get(stopping.metric)
+            failed = optuna.trial.TrialState.FAIL if score is None else None
+            study.tell(asked, score, state=failed)
+            log.info(
+                "trial %d: %s", done + 1, trial.error or (f"validation {stopping.metric} {score:.4f}" if score else "")
+            )
+        finished = _finished(study)
+    trials.conclude(store, settings.data.name, finished, stopping.metric, stopping.mode, arguments)
+    return finished
+
+
+def read_request(arguments: Sequence[str]) -> Request:
+    """The command line's words, and the search space that they name.
+
+    Raises ConfigError, in one sentence with the nearest valid choice.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(arguments))
+    except HydraException as error:
+        raise ConfigError(explain(error, list(arguments))) from error
+    words = {override.get_key_element(): override for override in parsed}
+    n_trials = words.pop("n_trials").value() if "n_trials" in words else 20
+    if not isinstance(n_trials, int) or n_trials < 1:
+        raise ConfigError(f"n_trials={n_trials} must be a whole number of at least 1")
+    named = words.pop("space", words.get("model"))
+    model = str(named.value()) if named else "lightgcn"
+    file = config_dir() / "sweep" / f"{model}.yaml"
+    if not file.is_file():
+        known = sorted(path.stem for path in file.parent.glob("*.yaml") if not path.stem.startswith("wandb_"))
+        raise ConfigError(f"there is no search space {model!r} in {file.parent}{nearest(model, known)}")
+    space = read_space(file)
+    for key, override in words.items():
+        if override.is_sweep_override():
+            space[key] = override
+        else:
+            space.pop(key, None)
+    if not space:
+        raise ConfigError(f"nothing is left to search; {file} and the command line fix every setting")
+    fixed = [override.input_line or "" for override in words.values() if not override.is_sweep_override()]
+    if "model" not in words:
+        fixed.insert(0, f"model={model}")
+    return Request(tuple(fixed), space, n_trials)
+
+
+def read_space(file: Path) -> dict[str, Override]:
+    """Setting -> sweep, from a YAML file. Raises ConfigError naming the file and the line's setting."""
+    entries: Any = OmegaConf.to_container(OmegaConf.load(file))
+    if not isinstance(entries, dict):
+        raise ConfigError(f"{file}: not a search space; write lines such as model.num_layers: range(1, 5)")
+    space = {}
+    for key, value in entries.items():
+        try:
+            override = OverridesParser.create().parse_override(f"{key}={value}")
+        except HydraException as error:
+            raise ConfigError(f"{file}: {key}: {value!r} is not in Hydra's syntax of sweeps") from error
+        if not override.is_sweep_override():
+            raise ConfigError(f"{file}: {key}: {value!r} is one value; write interval(...), range(...) or choice(...)")
+        space[str(key)] = override
+    return space
+
+
+def study_name(request: Request, settings: Settings, fingerprint: str) -> str:
+    """The same for everything that asks for the same search on the same data, whatever the number of trials."""
+    resolved = settings.resolved()
+    for name in ("overrides", "logger", "paths", "serving", "run_name", "experiment_name"):
+        del resolved[name]
+    for key in request.space:
+        group, _, name = key.partition(".")
+        if isinstance(resolved.get(group), dict):
+            resolved[group].pop(name, None)
+    space = {key: str(override.get_value_string()) for key, override in request.space.items()}
+    return f"{settings.model_name}-{content_key(resolved, space, fingerprint)}"
+
+
+def _run(overrides: list[str], study: str) -> Trial:
+    try:
+        return Trial.of(pipeline.run_tracked(load_settings(overrides), {TRIAL_OF: study})["evaluation_report"])
+    except MovierecError as error:
+        return Trial(tuple(overrides), error=str(error))
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as error:
+        raise ConfigError('a sweep of this kind needs Optuna; run pip install -e ".[sweeps]"') from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _distribution(override: Override) -> Any:
+    """Optuna's counterpart of one of Hydra's sweeps; what is no interval or whole-number range becomes a choice."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    sweep = override.value()
+    logarithmic = isinstance(sweep, IntervalSweep | RangeSweep) and "log" in sweep.tags
+    if isinstance(sweep, IntervalSweep):
+        return FloatDistribution(float(sweep.start or 0), float(sweep.end or 0), log=logarithmic)
+    if isinstance(sweep, RangeSweep) and all(isinstance(end, int) for end in (sweep.start, sweep.stop, sweep.step)):
+        values = range(int(sweep.start or 0), int(sweep.stop or 0), int(sweep.step))
+        return IntDistribution(values[0], values[-1], log=logarithmic, step=values.step)
+    return CategoricalDistribution(list(override.sweep_string_iterator()))
+
+
+def _first_values(space: Mapping[str, Override]) -> list[str]:
+    """One value of each setting, which shows before the first trial whether the settings exist."""
+    values = []
+    for key, override in space.items():
+        sweep = override.value()
+        first = sweep.start if isinstance(sweep, IntervalSweep) else next(iter(override.sweep_string_iterator()))
+        values.append(f"{key}={first}")
+    return values
+
+
+def _finished(study: "optuna.Study") -> list[Trial]:
+    found = []
+    for trial in study.trials:
+        if text := trial.user_attrs.get("trial"):
+            values = json.loads(text)
+            found.append(Trial(**{**values, "overrides": tuple(values["overrides"])}))
+    return found
+
+
+def _forget_unfinished(study: "optuna.Study") -> None:
+    """Let what a killed sweep left running be no trial at all; called only while no other process is at the study."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
