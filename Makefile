@@ -44,6 +44,6 @@ $(INSTALLED): requirements.lock pyproject.toml
 lock:
 	rm -rf build
 	"$(PYTHON)" -m venv build/lock
-	build/lock/bin/python -m pip install --disable-pip-version-check --quiet "setuptools>=77" ".[dev]"
+	build/lock/bin/python -m pip install --disable-pip-version-check --quiet ".[dev]"
 	build/lock/bin/python -m pip freeze --all --exclude movierec --exclude pip | sed 's/+cpu$$//' > requirements.lock
 	rm -rf build

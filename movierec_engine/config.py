@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.data.config import DataConfig
+from movierec_engine.data.config import DataConfig, packaged
 from movierec_engine.device import resolve_device
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.config import EvaluationConfig
@@ -30,6 +30,8 @@ from movierec_engine.training.config import TrainerConfig
 T = TypeVar("T")
 MAX_SEED = 2**32 - 1
 _NAMES_IN_A_SENTENCE = 20
+_OF_CONFIGS = ("config.yaml", "data", "model", "trainer", "release", "serving")
+"""What a folder of settings has."""
 _hydra_lock = threading.Lock()  # Hydra keeps global state; two threads that compose at once break each other
 
 
@@ -74,17 +76,17 @@ class Settings:
 
 
 def config_dir() -> Path:
-    """The configs/ folder: of MOVIEREC_CONFIGS, the working folder, or the checkout that the package is in."""
-    candidates = [Path("configs"), Path(__file__).resolve().parents[1] / "configs"]
+    """The folder of settings: what MOVIEREC_CONFIGS names, else configs/ of the working folder, else the package's own.
+
+    Another project's configs/ in the working folder is not taken for ours: it has other groups. Raises ConfigError
+    where MOVIEREC_CONFIGS names no folder of settings.
+    """
     if named := os.environ.get("MOVIEREC_CONFIGS"):
-        candidates = [Path(named)]
-    for folder in candidates:
-        if (folder / "config.yaml").is_file():
-            return folder.absolute()
-    raise ConfigError(
-        f"no config.yaml in {' or '.join(str(folder) for folder in candidates)}; "
-        "run from the repository or set MOVIEREC_CONFIGS to its configs folder"
-    )
+        if not (Path(named) / "config.yaml").is_file():
+            raise ConfigError(f"MOVIEREC_CONFIGS={named} has no config.yaml; name a copy of configs/, or unset it")
+        return Path(named).absolute()
+    own = Path("configs").absolute()
+    return own if all((own / name).exists() for name in _OF_CONFIGS) else packaged("configs")
 
 
 def load_settings(overrides: list[str]) -> Settings:

@@ -1,5 +1,15 @@
 """The errors a person sees. Each message is one sentence: what was wrong, where, and what to do."""
 
+EXTRAS = {
+    "serve": ("flask", "gunicorn", "jinja2", "orjson", "prometheus_client", "waitress", "werkzeug"),
+    "train": ("duckdb", "jinja2", "surprise", "torch", "torch_geometric"),
+    "tracking": ("mlflow", "wandb"),
+    "sweeps": ("optuna",),
+    "dashboard": ("altair", "duckdb", "streamlit"),
+    "dagster": ("dagster", "dagster_mlflow", "sqlalchemy"),
+}
+"""What pyproject.toml's optional dependencies bring, as it is imported, beyond what is always installed."""
+
 
 class MovierecError(Exception):
     """Base of every error that is the caller's to mend; the command line prints it without a stack trace."""
@@ -27,3 +37,12 @@ class DeviceError(MovierecError):
 
 class LeakError(MovierecError):
     """Training has seen what it is measured on."""
+
+
+class MissingExtraError(MovierecError):
+    """What was asked for needs a part of the package that is not installed."""
+
+    def __init__(self, error: ImportError, extra: str = "") -> None:
+        needed = (error.name or "").split(".")[0]
+        extra = extra or next((extra for extra, modules in EXTRAS.items() if needed in modules), "all")
+        super().__init__(f'{needed} is not installed, which this needs; run pip install "movierec[{extra}]"')

@@ -220,7 +220,7 @@ def _table(shown: dict[str, Run]) -> None:
     where = (
         "MLFLOW_TRACKING_URI"
         if linked
-        else f"the store's own database: `mlflow ui --backend-store-uri sqlite:///{store_files.store_root()}/mlflow/mlflow.db`"
+        else f"the store's own database: `mlflow ui --port 5001 --backend-store-uri sqlite:///{store_files.store_root()}/mlflow/mlflow.db`"
     )
     left.caption(
         f"MLflow: run ids of {where}. Dagster: at {wording.plain(dagster)} (MOVIEREC_DAGSTER_URL names another)."

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 
-from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
 
 errors = Console(stderr=True)
 
@@ -50,6 +50,11 @@ def one_sentence_errors() -> Iterator[None]:
             raise
         print_error(error)
         sys.exit(exit_code(error))
+    except ModuleNotFoundError as error:
+        if full_error or (error.name or "").startswith("movierec"):
+            raise
+        print_error(MissingExtraError(error))
+        sys.exit(1)
     except OSError as error:
         if full_error or not error.strerror or isinstance(error, BrokenPipeError):  # the last is click's to end quietly
             raise

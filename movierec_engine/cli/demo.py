@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
@@ -20,14 +21,12 @@ from rich.table import Table
 
 from movierec_engine import pipeline
 from movierec_engine.config import Settings, load_settings
-from movierec_engine.errors import EmptyDataError, MovierecError
+from movierec_engine.data.config import packaged
+from movierec_engine.errors import EXTRAS, EmptyDataError, MissingExtraError, MovierecError
 from movierec_engine.pipeline import elicitation
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import SERVING, ArtifactStore
-
-PROJECT = Path(__file__).resolve().parents[2]
-"""The checkout: workspace.yaml, configs/ and dashboard/ are in it."""
 
 MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "lightgcn", "hybrid_ensemble")
 """The default: those that train in seconds on the bundled data. mlp, ncf and ngcf take longer, 10 to 25 s each."""
@@ -66,12 +65,13 @@ class Server:
 def run(artifacts: Path, models: Sequence[str], device: str, overrides: Sequence[str], ports: Ports | None) -> None:
     """Materialize what is missing, print one user's recommendations, and serve until Ctrl-C unless `ports` is None.
 
-    Raises MovierecError when a port is in use (before any work), a step fails or a server does not come up.
+    Raises MovierecError when a port is in use or a part of the package is missing (before any work), a step fails or
+    a server does not come up.
     """
+    require_installed()
     if ports:
         require_free(ports)
     artifacts = artifacts.absolute()
-    os.chdir(PROJECT)  # the bundled data is named relative to it
     wanted = [load_settings([*overrides, f"device={device}", f"model={model}"]) for model in models]
     store = ArtifactStore(artifacts)
     environment = {
@@ -112,7 +112,7 @@ def materialize(models: Sequence[str], device: str, overrides: Sequence[str], en
     command = [sys.executable, "-m", "movierec_assets.materialize", "--device", device]
     for model in models:
         command += ["--model", model]
-    code = subprocess.run([*command, *overrides], cwd=PROJECT, env=environment, check=False).returncode
+    code = subprocess.run([*command, *overrides], env=environment, check=False).returncode
     if code:
         raise MovierecError(f"materializing ended with exit code {code}; the lines above say why")
 
@@ -185,7 +185,6 @@ def _started(server: Server, log_file: Path, environment: dict[str, str]) -> sub
     with log_file.open("wb") as log:
         return subprocess.Popen(
             server.command,
-            cwd=PROJECT,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -197,12 +196,12 @@ def _started(server: Server, log_file: Path, environment: dict[str, str]) -> sub
 def servers(ports: Ports, artifacts: Path, data_set: str) -> list[Server]:
     """The three servers, with the commands that a person would type."""
     host = "127.0.0.1"
-    dagster = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", host, "-p", str(ports.dagster)]
-    dashboard = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.address", host]
-    dashboard += ["--server.port", str(ports.dashboard), "--server.headless", "true"]
-    dashboard += ["--browser.gatherUsageStats", "false", "--client.toolbarMode", "minimal"]
-    api = [sys.executable, "run_server.py", "--host", host, "--port", str(ports.api), "--model-dir", str(artifacts)]
-    api += ["--data-set", data_set]
+    dagster = [sys.executable, "-m", "dagster", "dev", "-w", str(packaged("workspace.yaml"))]
+    dagster += ["-h", host, "-p", str(ports.dagster)]
+    dashboard = [sys.executable, "-m", "dashboard", "--server.address", host, "--server.port", str(ports.dashboard)]
+    dashboard += ["--server.headless", "true", "--client.toolbarMode", "minimal"]
+    api = [sys.executable, "-m", "movierec_engine.cli", "serve", "--host", host, "--port", str(ports.api)]
+    api += ["--model-dir", str(artifacts), "--data-set", data_set]
     return [
         Server("dagster", f"http://{host}:{ports.dagster}", "/server_info", dagster),
         Server("dashboard", f"http://{host}:{ports.dashboard}", "/_stcore/health", dashboard),
@@ -236,6 +235,13 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             continue
 
 
+def require_installed() -> None:
+    """Raises MissingExtraError for the first library of the demo's that is not there."""
+    for module in (name for modules in EXTRAS.values() for name in modules):
+        if module not in EXTRAS["sweeps"] and find_spec(module) is None:
+            raise MissingExtraError(ModuleNotFoundError(name=module), "all")
+
+
 def require_free(ports: Ports) -> None:
     """Raises MovierecError naming every port that is in use, with the option that changes it."""
     taken = []
@@ -255,7 +261,7 @@ def dagster_home(artifacts: Path) -> Path:
     home = artifacts / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
-        shutil.copy(PROJECT / "deploy" / "dagster" / "one-machine" / "dagster.yaml", home)
+        shutil.copy(packaged("deploy/dagster/one-machine/dagster.yaml"), home)
     return home
 
 

@@ -449,4 +449,5 @@ def _trained(store: "ArtifactStore", data_set: str, model: str, device: str | No
 
 def main() -> None:
     read_env_file()
-    cli(prog_name="movierec")
+    with one_sentence_errors():
+        cli(prog_name="movierec")

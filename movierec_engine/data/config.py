@@ -2,12 +2,16 @@
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 from movierec_engine.errors import ConfigError
 
 Layout = Literal["auto", "custom", "presplit"]
 SplitStrategy = Literal["random", "global_time", "leave_one_out", "user_time"]
+
+BUNDLED = "data/movielens-small"
+"""The data set that comes with the package, as `dir` names it."""
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
 _OF_THE_STORE = ("latest", "manifest.json")
@@ -32,8 +36,8 @@ class DataConfig:
     """Name of the data set; artifacts of different data sets stand in different folders."""
     layout: str = "auto"
     """`auto` (a MovieLens folder, told apart by its files), `custom` (one file with mapped columns) or `presplit`."""
-    dir: str = "data/movielens-small"
-    """Folder of a MovieLens data set (layout auto)."""
+    dir: str = BUNDLED
+    """Folder of a MovieLens data set (layout auto); data/movielens-small also means the one that the package brings."""
 
     ratings_file: str = ""
     """CSV or Parquet file with the ratings (layout custom)."""
@@ -83,6 +87,12 @@ class DataConfig:
     negative_samples: int = 1
     """Negatives for each positive in the losses that sample: what `model.num_negatives` of lightgcn and ngcf is."""
 
+    @property
+    def folder(self) -> Path:
+        """`dir` below the working folder, or the bundled data set where that is meant and not there."""
+        folder = Path(self.dir)
+        return packaged(BUNDLED) if self.dir == BUNDLED and not folder.exists() else folder
+
     def __post_init__(self) -> None:
         if not _FOLDER_NAME.fullmatch(self.name) or self.name.lower() in _OF_THE_STORE:
             raise ConfigError(
@@ -108,3 +118,10 @@ class DataConfig:
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ConfigError(f"{name}={value} is not known; choose one of {', '.join(choices)}")
+
+
+def packaged(name: str) -> Path:
+    """What stands at the top of the repository, such as configs/: inside an installed package, or in the checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "packaged" / name
+    return installed if installed.exists() else package.parent / name

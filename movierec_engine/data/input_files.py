@@ -17,8 +17,8 @@ def input_files(config: DataConfig) -> list[Path]:
         return [Path(file) for file in named if file]
     if config.layout == "custom":
         return [Path(file) for file in (config.ratings_file, config.movies_file) if file]
-    layout = find_layout(Path(config.dir))
-    return [Path(config.dir) / name for name in (layout.ratings, layout.movies)]
+    layout = find_layout(config.folder)
+    return [config.folder / name for name in (layout.ratings, layout.movies)]
 
 
 def signature(config: DataConfig) -> str:

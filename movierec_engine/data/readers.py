@@ -26,7 +26,7 @@ def read_ratings(config: DataConfig) -> Ratings:
         return read_presplit(config)
     if config.layout == "custom":
         return _read_custom(config)
-    folder = Path(config.dir)
+    folder = config.folder
     return validated_ratings(open_ratings(folder, find_layout(folder)), RATING_COLUMNS, config)
 
 
@@ -37,7 +37,7 @@ def read_movies(config: DataConfig) -> Movies:
     valid (see `validated_movies`).
     """
     if config.layout == "auto":
-        folder = Path(config.dir)
+        folder = config.folder
         return validated_movies(open_movies(folder, find_layout(folder)))
     if not config.movies_file:
         return Movies(MOVIES_SCHEMA.empty_table())

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from movierec_engine.errors import DataError
+
+if TYPE_CHECKING:
+    import duckdb
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 LITERAL_PATH = r"regexp_replace({}, '([*?\[])', '[\1]', 'g')"
@@ -21,8 +23,10 @@ _BLOCK_BYTES = 1 << 20
 _MAX_HEADER = 1 << 16
 
 
-def connect() -> duckdb.DuckDBPyConnection:
+def connect() -> "duckdb.DuckDBPyConnection":
     """An in-memory database that spills, when it must, to a folder of this process alone, which goes with it."""
+    import duckdb  # a server has none
+
     return duckdb.connect(config={"temp_directory": _spill_folder().name})
 
 
@@ -144,6 +148,8 @@ def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, final: bool = Fal
 @contextmanager
 def reading(path: Path, delimiter: str = ",") -> Iterator[None]:
     """Turns what DuckDB or the file system raise while `path` is read into a one-sentence DataError."""
+    import duckdb
+
     try:
         yield
     except duckdb.OutOfMemoryException as error:

@@ -1,8 +1,8 @@
 """From text columns to validated ratings: types, ranges, units of time and repeats."""
 
 import math
+from typing import TYPE_CHECKING
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +11,9 @@ from movierec_engine.data.config import ColumnNames, DataConfig
 from movierec_engine.data.ratings import NEGATIVES_SCHEMA, RATINGS_SCHEMA, Ratings, ValidationReport
 from movierec_engine.data.table_file import TableFile, connect, reading
 from movierec_engine.errors import DataError, EmptyDataError
+
+if TYPE_CHECKING:
+    import duckdb
 
 MAX_ID = 2**63 - 1
 MILLISECONDS_FROM = 10**11
@@ -87,7 +90,7 @@ def whole_number(text: str) -> str:
     return f"CASE WHEN regexp_full_match({text}, '[0-9]+(\\.0+)?') THEN TRY_CAST({text} AS BIGINT) END"
 
 
-def require_rows(database: duckdb.DuckDBPyConnection, file: TableFile, what: str) -> int:
+def require_rows(database: "duckdb.DuckDBPyConnection", file: TableFile, what: str) -> int:
     """How many rows the table `entries` has; raises EmptyDataError when none."""
     rows = _number(database, "SELECT count(*) FROM entries")
     if rows == 0:
@@ -113,7 +116,7 @@ def _rating(file: TableFile, columns: ColumnNames, config: DataConfig) -> str:
 
 
 def _rating_fault(
-    database: duckdb.DuckDBPyConnection, file: TableFile, columns: ColumnNames, config: DataConfig, record: int
+    database: "duckdb.DuckDBPyConnection", file: TableFile, columns: ColumnNames, config: DataConfig, record: int
 ) -> str:
     """Says what is wrong with one record of the table `entries`."""
     sql = f"SELECT user_id, movie_id, timestamp FROM entries WHERE rowid = {record}"
@@ -141,7 +144,7 @@ def _rating_fault(
     )
 
 
-def _refuse_dates(database: duckdb.DuckDBPyConnection, file: TableFile) -> None:
+def _refuse_dates(database: "duckdb.DuckDBPyConnection", file: TableFile) -> None:
     """Raises DataError where all times are dates such as 20170923, which as seconds would be of August 1970."""
     is_date = "try_strptime(timestamp::VARCHAR, '%Y%m%d') IS NOT NULL"
     dates = f"timestamp BETWEEN {_FIRST_DATE} AND {_LAST_DATE} AND {is_date}"
@@ -156,7 +159,7 @@ def _refuse_dates(database: duckdb.DuckDBPyConnection, file: TableFile) -> None:
 _FIRST_DATE, _LAST_DATE = 19000101, 21001231
 
 
-def _milliseconds(database: duckdb.DuckDBPyConnection, file: TableFile) -> int:
+def _milliseconds(database: "duckdb.DuckDBPyConnection", file: TableFile) -> int:
     """How many timestamps are in milliseconds: none or all, or else a DataError names the first that differs."""
     in_milliseconds = f"timestamp >= {MILLISECONDS_FROM}"
     count = _number(database, f"SELECT count(*) FROM entries WHERE {in_milliseconds}")
@@ -178,7 +181,7 @@ def _milliseconds(database: duckdb.DuckDBPyConnection, file: TableFile) -> int:
     return count
 
 
-def _newest_of_each_pair(database: duckdb.DuckDBPyConnection) -> tuple[pa.Table, int, int]:
+def _newest_of_each_pair(database: "duckdb.DuckDBPyConnection") -> tuple[pa.Table, int, int]:
     """The sorted ratings, how many repeated rows and how many older ratings of a pair were dropped."""
     table = database.sql(
         "SELECT user_id, movie_id, rating, timestamp FROM entries ORDER BY user_id, movie_id, timestamp, rowid"
@@ -195,12 +198,12 @@ def _newest_of_each_pair(database: duckdb.DuckDBPyConnection) -> tuple[pa.Table,
     return table.filter(pa.array(np.append(~has_newer, True))), repeats, dropped - repeats
 
 
-def first_record(database: duckdb.DuckDBPyConnection, condition: str) -> int | None:
+def first_record(database: "duckdb.DuckDBPyConnection", condition: str) -> int | None:
     """The first record, counted from 0, of the table `entries` that meets an SQL condition."""
     ((record,),) = database.execute(f"SELECT min(rowid) FROM entries WHERE {condition}").fetchall()
     return record if record is None else int(record)
 
 
-def _number(database: duckdb.DuckDBPyConnection, sql: str) -> int:
+def _number(database: "duckdb.DuckDBPyConnection", sql: str) -> int:
     ((number,),) = database.execute(sql).fetchall()
     return int(number)

@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from movierec_engine.errors import ConfigError
+from movierec_engine.errors import ConfigError, MissingExtraError
 from movierec_engine.models.base import read_description
 
 if TYPE_CHECKING:
@@ -32,12 +32,15 @@ SINGLE_MODELS = tuple(name for name in MODEL_NAMES if name != "hybrid_ensemble")
 def model_class(name: str) -> "type[Recommender]":
     """The class of a model; imports its module only now, since some bring torch with them.
 
-    Raises ConfigError for an unknown name.
+    Raises ConfigError for an unknown name, MissingExtraError where a library that the model needs is not installed.
     """
     if name not in _CLASSES:
         raise ConfigError(f"there is no model {name!r}; choose one of {', '.join(MODEL_NAMES)}")
     module, attribute = _CLASSES[name].split(":")
-    return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+    try:
+        return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error) from error
 
 
 def load_model(folder: Path | str) -> "Recommender":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Thread
 from typing import Any, Protocol
 
+from movierec_engine.errors import MissingExtraError
 from movierec_engine.store import Artifact
 from movierec_engine.tracking.credentials import without_credentials
 
@@ -101,6 +102,8 @@ class _Recorder:
         while call := self._next():
             try:
                 call(self.tracker)
+            except ModuleNotFoundError as error:
+                self._drop(str(MissingExtraError(error)))
             except Exception as error:  # whatever a tracker's library raises, the run goes on
                 self._drop(without_credentials(" ".join(f"{type(error).__name__}: {error}".split()))[:300])
 

@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 
 from movierec_engine import pipeline
 from movierec_engine.config import Settings, config_dir, explain, load_settings, nearest
-from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
 from movierec_engine.pipeline.members import TRIAL_OF
 from movierec_engine.store import ArtifactStore, content_key
 from movierec_engine.tuning import trials
@@ -170,7 +170,7 @@ def _optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise ConfigError('a sweep of this kind needs Optuna; run pip install -e ".[sweeps]"') from error
+        raise MissingExtraError(error) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from movierec_engine import __version__
 from movierec_engine.errors import StoreError
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, replace_file
 
@@ -195,5 +196,5 @@ def test_a_content_key_is_the_same_for_equal_values_in_any_order() -> None:
 def test_the_manifest_names_code_version_and_creation_time(tmp_path: Path) -> None:
     artifact = publish(ArtifactStore(tmp_path))
     manifest = json.loads((artifact.folder / "manifest.json").read_text())
-    assert manifest["code_version"].startswith("0.1.0")
+    assert manifest["code_version"].startswith(__version__)
     assert manifest["created_at"].endswith("+00:00")

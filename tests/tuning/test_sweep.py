@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pytest import CaptureFixture
 
-from movierec_engine import pipeline, sweep
+from movierec_engine import pipeline
 from movierec_engine.cli import train as training
 from movierec_engine.cli import tune
 from movierec_engine.config import config_dir, load_settings
@@ -19,7 +19,7 @@ from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.registry import MODEL_NAMES
 from movierec_engine.pipeline.members import find_members
 from movierec_engine.store import Artifact, ArtifactStore, Slot
-from movierec_engine.tuning import trials
+from movierec_engine.tuning import sweep, trials
 from movierec_engine.tuning.trials import Trial
 
 Multirun = Callable[..., Artifact]
@@ -325,8 +325,8 @@ def test_without_optuna_a_sentence_says_how_to_install_it(
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     with pytest.raises(SystemExit) as stop:
         tune.main(["model=ease"])
-    assert stop.value.code == 2
-    assert 'pip install -e ".[sweeps]"' in capsys.readouterr().err
+    assert stop.value.code == 1
+    assert 'pip install "movierec[sweeps]"' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("file", SPACES, ids=[file.stem for file in SPACES])
