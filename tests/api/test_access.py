@@ -131,6 +131,51 @@ def test_a_client_may_send_a_burst_and_then_its_rate() -> None:
         limit.take("a")
 
 
+def test_however_long_a_client_was_away_it_may_send_no_more_than_a_burst() -> None:
+    now = [0.0]
+    limit = RateLimit(rate=2, burst=3, clock=lambda: now[0])
+    limit.take("a")
+    for away in (0.5, 1000.0):
+        now[0] += away
+        for _ in range(3):
+            limit.take("a")
+        with pytest.raises(ApiError):
+            limit.take("a")
+
+
+def test_a_client_is_told_when_it_may_ask_again_and_then_may() -> None:
+    now = [0.0]
+    limit = RateLimit(rate=0.25, burst=1, clock=lambda: now[0])
+    limit.take("a")
+    now[0] += 1
+    for _ in range(5):  # asking again costs nothing
+        with pytest.raises(ApiError) as caught:
+            limit.take("a")
+    assert caught.value.headers == {"Retry-After": "3"}
+    now[0] += 3
+    limit.take("a")
+
+
+def test_without_a_rate_nobody_is_limited() -> None:
+    limit = RateLimit(rate=0, burst=1)
+    for _ in range(10):
+        limit.take("a")
+
+
+def test_of_too_many_clients_the_one_that_asked_longest_ago_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("movierec_engine.api.access._MOST_CLIENTS", 2)
+    limit = RateLimit(rate=1, burst=1, clock=lambda: 0.0)
+    limit.take("a")
+    limit.take("b")
+    with pytest.raises(ApiError):
+        limit.take("a")
+    limit.take("c")
+    for client in ("a", "c"):
+        with pytest.raises(ApiError):
+            limit.take(client)
+    limit.take("b")
+
+
 def test_a_limited_server_answers_429_except_to_its_operators(store: ArtifactStore) -> None:
     client = create_app(store.root, ServingConfig(rate_limit=0.001, rate_burst=1)).test_client()
     assert client.get("/").status_code == 200

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from movierec_engine.data.config import ColumnNames, DataConfig
 from movierec_engine.data.ratings import MOVIES_SCHEMA, NEGATIVES_SCHEMA, PRESPLIT_SCHEMA, RATINGS_SCHEMA, Movies
 from movierec_engine.data.readers import complete_movies, read_movies, read_ratings
+from movierec_engine.data.table_file import check_text_file, open_table
 from movierec_engine.errors import DataError
 
 RATINGS = "userId,movieId,rating,timestamp\n2,10,3.5,200\n1,20,4.0,101\n1,10,0.5,100\n"
@@ -91,6 +92,31 @@ def test_latin1_titles_in_a_utf8_layout_are_read_and_reported(movies_of: Callabl
     movies = movies_of("10,Misérables (1995),Drama", encoding="latin-1")
     assert rows(movies.table) == [(10, "Misérables", 1995, ["Drama"])]
     assert [Path(file).name for file in movies.report.latin1_files] == ["movies.csv"]
+
+
+@pytest.mark.parametrize(
+    ("end", "latin1"),
+    [
+        ("Café".encode(), False),
+        ("Café".encode("latin-1"), True),
+        ("Café".encode()[:-1], True),  # the first byte of two, and then the file ends
+    ],
+    ids=["utf-8", "latin-1", "cut off"],
+)
+def test_a_text_is_latin1_where_it_is_not_utf8_to_its_last_byte(tmp_path: Path, end: bytes, latin1: bool) -> None:
+    path = tmp_path / "movies.csv"
+    path.write_bytes(b"movieId,title,genres\n1,Plain,Drama\n2,Other,Drama|" + end)
+    assert check_text_file(path) == latin1
+    file = open_table(path, ["movieId", "title", "genres"])
+    assert file.text("genres", 1) == "Drama|" + end.decode("latin-1" if latin1 else "utf-8")
+
+
+def test_a_character_that_lies_across_two_blocks_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "movies.csv"
+    start = b"movieId,title\n1,"
+    for block in (1 << 20, 1 << 21):
+        path.write_bytes(start + b"a" * (block - len(start) - 1) + "é\n".encode())
+        assert not check_text_file(path)
 
 
 def test_a_byte_order_mark_and_windows_line_ends_change_nothing(tmp_path: Path) -> None:

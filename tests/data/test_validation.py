@@ -118,6 +118,15 @@ def test_the_later_row_wins_among_equally_new_ratings(read: Read) -> None:
     assert ratings.table["rating"].to_pylist() == [3.0]
 
 
+def test_the_later_row_wins_in_a_file_that_many_threads_read(tmp_path: Path) -> None:
+    """400,000 ratings of one second: 2,000 pairs over and over, where only the last round is of another rating."""
+    rows = [(user, movie) for user in range(1, 41) for movie in range(1, 51)]
+    earlier = "".join(f"{user},{movie},1.0,5\n" for user, movie in rows) * 199
+    last = "".join(f"{user},{movie},{1 + (user + movie) % 9 / 2},5\n" for user, movie in rows)
+    ratings = read_bytes(tmp_path, f"{HEADER}\n{earlier}{last}".encode())
+    assert ratings.table["rating"].to_pylist() == [1 + (user + movie) % 9 / 2 for user, movie in rows]
+
+
 def test_repeated_rows_and_older_ratings_are_counted_apart(read: Read) -> None:
     report = read("1,10,4.0,5", "1,10,3.0,5", "1,10,4.0,5", "1,11,3.0,5").report
     assert (report.rows_read, report.duplicate_rows, report.duplicate_pairs) == (4, 1, 1)

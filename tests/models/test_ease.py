@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.optimize import minimize
 
 from movierec_engine.data.id_map import IdMap
+from movierec_engine.errors import ConfigError
 from movierec_engine.models import EASE
 from movierec_engine.models.classic.ease import mirror_upper
+from movierec_engine.models.likeness import centred_cosines
 from worlds import interactions_of
 
 PAIRS = np.array([(0, 0), (0, 1), (1, 0), (1, 2), (2, 1), (2, 2), (2, 3), (3, 3), (3, 0)])
@@ -40,6 +43,31 @@ def test_an_item_of_the_history_adds_its_weight() -> None:
     assert seen.items.tolist() == [1, 0]
     assert seen.contributions == pytest.approx([1 / 2, 0]), "an item says nothing for itself"
     assert (unseen.base, seen.base) == pytest.approx((0, 0), abs=1e-6)
+
+
+def test_items_are_alike_that_are_recommended_for_like_histories() -> None:
+    """Two items are compared by what each item of a history adds to their scores: the columns of B."""
+    rng = np.random.default_rng(4)
+    pairs = np.argwhere(rng.random((40, 9)) < np.linspace(0.1, 0.8, 9))
+    train = interactions_of(pairs, IdMap(np.arange(40)), IdMap(np.arange(9)))
+    model = EASE(EASE.Config(l2=3.0))
+    model.fit(train)
+    asymmetry = np.abs(model.weights - model.weights.T).max()
+    assert asymmetry > 0.1, "or rows would do as well"
+    expected = centred_cosines(np.ascontiguousarray(model.weights.T), model.popularity, np.arange(9))
+    assert model.similarities(np.arange(9)) == pytest.approx(expected, abs=1e-6)
+    unit = np.zeros((9, 9), dtype=np.float32)
+    np.fill_diagonal(unit, 1)
+    assert model.fold_in(sparse.csr_matrix(unit)) == pytest.approx(model.weights, abs=1e-6)
+    assert model.query_vectors(np.arange(40)) @ model.item_vectors().T == pytest.approx(
+        train.matrix().toarray() @ model.weights, abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("l2", [0.0, -1.0, float("nan")])
+def test_a_penalty_that_is_none_is_refused(l2: float) -> None:
+    with pytest.raises(ConfigError, match=r"model\.l2="):
+        EASE.Config(l2=l2)
 
 
 @pytest.mark.parametrize("size", [1, 255, 256, 257, 600])

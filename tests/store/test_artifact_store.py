@@ -1,16 +1,19 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
+import socket
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from movierec_engine import __version__
 from movierec_engine.errors import StoreError
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, replace_file
+from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, parse_reference, replace_file
 
 SLOT = Slot("trained_model", "small", "ease", "cpu")
 
@@ -86,6 +89,59 @@ def test_a_killed_writer_leaves_the_old_version_and_the_next_publication_clears_
     assert not list((tmp_path / ".incoming").iterdir())
 
 
+def test_a_writer_that_is_still_at_work_keeps_its_folder_while_others_publish(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    started, go_on = tmp_path / "started", tmp_path / "go on"
+
+    def slow(folder: Path) -> None:
+        write(folder, "slowly")
+        started.write_text("")
+        while not go_on.exists():
+            time.sleep(0.005)
+
+    process = multiprocessing.get_context("fork").Process(
+        target=lambda: store.publish(SLOT, slow, key="slow", fingerprint="f00d"), daemon=True
+    )
+    process.start()
+    while not started.exists() and process.is_alive():
+        time.sleep(0.005)
+    quick = publish(store, "quickly", key="quick")
+    at_work = list((tmp_path / ".incoming").iterdir())
+    go_on.write_text("")
+    process.join()
+    assert (len(at_work), process.exitcode) == (1, 0)
+    late = store.require(SLOT).verify()
+    assert (late.key, (late.folder / "sub" / "data.txt").read_text()) == ("slow", "slowly")
+    assert store.versions(SLOT) == [quick, late]
+
+
+def test_what_other_hosts_and_other_programs_left_is_not_swept(tmp_path: Path) -> None:
+    """Of a process on another host nobody here can tell whether it is alive."""
+    store = ArtifactStore(tmp_path)
+    gone = multiprocessing.get_context("fork").Process(target=lambda: None)
+    gone.start()
+    gone.join()
+    host = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
+    names = {
+        f"elsewhere-{gone.pid}-0a1b2c3d": True,
+        f"{host}-other-0a1b2c3d": True,
+        "note": True,
+        f"{host}-{gone.pid}-0a1b2c3d": False,
+        f"{host}-{os.getpid()}-0a1b2c3d": True,
+    }
+    for name in names:
+        write_into(tmp_path / ".incoming" / name)
+    publish(store)
+    assert {path.name for path in (tmp_path / ".incoming").iterdir()} == {
+        name for name, stays in names.items() if stays
+    }
+
+
+def write_into(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "half").write_text("x")
+
+
 @pytest.mark.parametrize("damage", ["truncate", "change", "delete"])
 def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
     artifact = publish(ArtifactStore(tmp_path))
@@ -108,6 +164,21 @@ def test_an_unreadable_manifest_is_a_store_error_and_left_out_of_the_listing(tmp
     assert store.versions(SLOT) == [good]
 
 
+def test_only_the_named_files_are_verified_and_all_of_them_by_default(tmp_path: Path) -> None:
+    def two(folder: Path) -> None:
+        (folder / "one.txt").write_text("1")
+        (folder / "two.txt").write_text("2")
+
+    artifact = ArtifactStore(tmp_path).publish(SLOT, two, key="k", fingerprint="f00d")
+    (artifact.folder / "two.txt").write_text("3")
+    assert artifact.verify("one.txt") is artifact
+    for names in (("two.txt",), ("one.txt", "two.txt"), ()):
+        with pytest.raises(StoreError, match=r"two\.txt: does not match"):
+            artifact.verify(*names)
+    with pytest.raises(StoreError, match=r"other\.txt: missing from a published version"):
+        artifact.verify("other.txt")
+
+
 def test_a_version_is_found_by_its_key(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     publish(store, key="aaaa")
@@ -115,6 +186,80 @@ def test_a_version_is_found_by_its_key(tmp_path: Path) -> None:
     publish(store, key="bbbb")
     assert store.find(SLOT, "aaaa") == second
     assert store.find(SLOT, "cccc") is None
+    assert store.find(SLOT, "aaa") is None, "the beginning of a key is another one"
+
+
+def test_slots_are_listed_by_kind_data_set_model_and_device(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    wanted = [
+        Slot("trained_model", data_set, model, device)
+        for data_set in ("large", "small")
+        for model in ("als", "ease")
+        for device in ("cpu", "cuda")
+    ]
+    for slot in (*reversed(wanted), Slot("splits", "small"), Slot("trained_model", "tiny")):
+        publish(store, slot=slot)
+    store.publish(Slot("trained_model", "never", "als", "cpu"), str, key="k", fingerprint="", newest=False)
+    everything = list(store.slots("trained_model"))
+    assert sorted(map(str, everything)) == sorted(map(str, [*wanted, Slot("trained_model", "tiny")]))
+    assert [slot for slot in everything if slot.model] == wanted, "in order"
+    for data_set in ("", "small"):
+        for model in ("", "als"):
+            for device in ("", "cuda"):
+                found = list(store.slots("trained_model", data_set, model, device))
+                assert found == [
+                    slot
+                    for slot in everything
+                    if data_set in ("", slot.data_set) and model in ("", slot.model) and device in ("", slot.device)
+                ]
+    assert store.data_sets("trained_model") == ["large", "small", "tiny"]
+    assert store.data_sets("splits") == ["small"]
+
+
+def test_a_pointer_says_what_it_names_since_when_and_why(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    artifact = publish(store)
+    before = datetime.now(UTC).replace(microsecond=0)
+    store.point("serving", artifact, {"why": "test"})
+    content = store.pointer("serving", "small")
+    assert content is not None
+    assert (content["reference"], content["evidence"]) == (artifact.reference, {"why": "test"})
+    assert before <= datetime.fromisoformat(content["since"]) <= datetime.now(UTC)
+    assert store.pointed("serving", "small") == artifact
+    assert store.pointed("serving", "large") is None, "each data set has its own"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "pointers/serving.json",
+        "trained_model/LATEST",
+        *(f"{kind}/ease/cpu/LATEST" for kind in ("trained_model", "evaluation_report", "faiss_index", "backtest")),
+    ],
+)
+def test_a_store_of_the_earlier_layout_is_refused(tmp_path: Path, path: str) -> None:
+    replace_file(tmp_path / path, "x")
+    with pytest.raises(StoreError, match="a store of an earlier version"):
+        ArtifactStore(tmp_path)
+
+
+def test_slots_have_a_model_and_a_device_or_neither() -> None:
+    slot = Slot("trained_model", "small", "ease", "cuda")
+    assert str(slot) == "trained_model/small/ease/cuda"
+    assert slot.beside("faiss_index") == Slot("faiss_index", "small", "ease", "cuda")
+    assert [Slot("trained_model", "small", "ease", device).label for device in ("cpu", "cuda")] == ["ease", "ease/cuda"]
+    assert Slot("splits", "small").parts == ("splits", "small")
+    for model, device in (("ease", ""), ("", "cpu")):
+        with pytest.raises(StoreError):
+            Slot("trained_model", "small", model, device)
+
+
+@pytest.mark.parametrize("reference", ["splits/small", "a/b/c/d", "trained_model/small/ease/cpu/x/y", ""])
+def test_a_reference_has_three_or_five_parts(reference: str) -> None:
+    with pytest.raises(StoreError, match="is not a reference"):
+        parse_reference(reference)
+    assert parse_reference("splits/small/v1") == (Slot("splits", "small"), "v1")
+    assert parse_reference("trained_model/small/ease/cpu/v1") == (SLOT, "v1")
 
 
 def test_a_removed_version_is_gone_and_the_others_are_not(tmp_path: Path) -> None:

@@ -66,6 +66,20 @@ def test_without_the_note_of_the_last_name_the_order_of_a_slot_holds(tmp_path: P
     assert store.latest(MODEL) == second
 
 
+def test_versions_are_named_by_the_millisecond_and_the_next_one_after_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Still(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime(2026, 12, 31, 23, 59, 59, 998_765, tzinfo=UTC)
+
+    monkeypatch.setattr(artifact_store, "datetime", Still)
+    store = ArtifactStore(tmp_path)
+    stamps = [publish(store, slot).version.split("-")[0] for slot in (MODEL, OTHER, MODEL)]
+    assert stamps == ["20261231T235959998Z", "20261231T235959999Z", "20270101T000000000Z"]
+
+
 def test_of_writers_at_once_the_newest_is_the_last_in_order(tmp_path: Path) -> None:
     threads = [threading.Thread(target=lambda: [publish(ArtifactStore(tmp_path)) for _ in range(10)]) for _ in range(4)]
     for thread in threads:

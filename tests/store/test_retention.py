@@ -76,6 +76,22 @@ def test_other_folders_and_other_stores_below_the_root_are_no_versions(tmp_path:
     assert other.versions(Slot("splits", "small")) == windows
 
 
+def test_of_other_data_sets_nothing_goes_and_what_they_rest_on_stays(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    ours = [publish(store) for _ in range(3)]
+    theirs = [publish(store, Slot("trained_model", "large", "ease", "cpu")) for _ in range(3)]
+    publish(store, Slot("faiss_index", "large", "ease", "cpu"), model=ours[0])
+    assert prune(store, keep=1) == [ours[1]]
+    assert store.versions(theirs[0].slot) == theirs
+
+
+def test_hidden_folders_are_passed_by_and_those_after_them_are_not(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+    one, other = publish(store), publish(store, Slot("splits", "small"))
+    replace_file(tmp_path / ".old" / "small" / "LATEST", "x")
+    assert every_version(store) == {SLOT: [one], Slot("splits", "small"): [other]}
+
+
 def test_an_unreadable_pointer_stops_pruning(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     publish(store)
