@@ -331,7 +331,7 @@ def test_pruning_keeps_what_answers_what_vouches_for_it_and_all_that_both_were_m
 
 KILLED = """
 import os, signal, sys
-from movierec_engine import pipeline
+from movierec_engine import pipeline, release
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.store import ArtifactStore, Slot
 

@@ -106,7 +106,7 @@ def index_of(vectors: np.ndarray, query: np.ndarray, factory: str) -> RetrievalI
         movies=pa.table(titles, schema=MOVIES_SCHEMA),
         item_facts=ItemFacts(*(np.ones((n, 1), np.float32), np.zeros(n, np.int32), np.ones(n), vectors)),
         fold_in_scorer=LightGCNFoldIn(Basis(held, history), vectors),
-        facts=IndexFacts("lightgcn", "cpu", factory, dimensions, 1.0, 10, 1, 0.1, enough=2),
+        facts=IndexFacts("lightgcn", "cpu", factory, dimensions, 1.0, 10, 1, 0.1, fold_in_min_items=2),
     )
 
 
@@ -314,7 +314,7 @@ def test_a_new_user_is_folded_in_from_enough_movies_on() -> None:
     assert scores == pytest.approx(2 / np.sqrt(2) * np.array([3, 2, 1]))
     items, scores, source = index.recommend_for_history(taste_of({3}, 5), 3, np.array([3]))
     assert (items.tolist(), scores.tolist(), source) == ([0, 1, 2], [5, 4, 3], "popularity")
-    never = replace(index, facts=replace(index.facts, enough=None))
+    never = replace(index, facts=replace(index.facts, fold_in_min_items=None))
     assert never.recommend_for_history(taste_of({1, 2, 3, 4}, 5), 1, NOTHING)[2] == "popularity"
 
 

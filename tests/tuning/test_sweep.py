@@ -379,7 +379,7 @@ def test_wandbs_sweep_is_judged_by_a_number_that_the_tracker_records(
     monkeypatch.setattr("movierec_engine.tracking.WandbTracker.outcome", lambda self, model, report: None)
     monkeypatch.setattr("movierec_engine.tracking.WandbTracker.finish", lambda self, ok: None)
     overrides = [*small_data, "logger.use_wandb=true", "model=popularity", f"paths.artifacts={tmp_path / 'store'}"]
-    training.train(load_settings(overrides))
+    pipeline.run_tracked(load_settings(overrides))
     assert metric["name"] in recorded
     assert not metric["name"].startswith("test/")
     assert metric["goal"] == "maximize"
