@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import state, wording
 from dashboard.queries import leaderboard
-from dashboard.queries.leaderboard import Group, Standing
+from dashboard.queries.leaderboard import EvaluationSetup, Standing
 from dashboard.queries.reports import Snapshot
 from movierec_engine.evaluation.metrics import Metric, metric_title, metrics
 
@@ -18,8 +18,8 @@ ALL = "all"
 class Chosen:
     """Comparable reports in their order by a metric."""
 
-    group: Group
-    everything: list[Group]
+    group: EvaluationSetup
+    everything: list[EvaluationSetup]
     metric: str
     k: int
     metrics: list[str]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from dashboard.queries.leaderboard import BASELINE, Group, Standing
+from dashboard.queries.leaderboard import BASELINE, EvaluationSetup, Standing
 from dashboard.queries.reports import Serving
 from movierec_engine.evaluation.comparison import Verdict
 from movierec_engine.evaluation.metrics import metrics
@@ -75,11 +75,11 @@ def day(created_at: str) -> str:
     return created_at[:16].replace("T", " ")
 
 
-def ranking(group: Group) -> str:
+def ranking(group: EvaluationSetup) -> str:
     return "sampled ranking" if group.sampled else "full ranking"
 
 
-def group_name(group: Group) -> str:
+def group_name(group: EvaluationSetup) -> str:
     return f"{group.data} · {ranking(group)} · {group.fingerprint}"
 
 

@@ -54,7 +54,7 @@ class FeedbackConfig:
 
 
 @dataclass(frozen=True)
-class SweepConfig:
+class SweepSchedule:
     """When which models' settings are searched."""
 
     cron: str = "0 3 * * 6"
@@ -67,7 +67,7 @@ class SweepConfig:
 
 
 @dataclass(frozen=True)
-class BacktestConfig:
+class BacktestSchedule:
     """When which models are tested on the windows of the past."""
 
     cron: str = "0 3 * * 0"
@@ -90,8 +90,8 @@ class AutomationConfig:
     overrides: tuple[str, ...] = ()
     """Settings of every run that is not given its own, in Hydra's syntax: also of those started by hand."""
     retraining: RetrainingConfig = field(default_factory=RetrainingConfig)
-    sweep: SweepConfig = field(default_factory=SweepConfig)
-    backtest: BacktestConfig = field(default_factory=BacktestConfig)
+    sweep: SweepSchedule = field(default_factory=SweepSchedule)
+    backtest: BacktestSchedule = field(default_factory=BacktestSchedule)
     feedback: FeedbackConfig = field(default_factory=FeedbackConfig)
     freshness: FreshnessConfig = field(default_factory=FreshnessConfig)
     ratings_seconds: int = 60

@@ -25,7 +25,7 @@ from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.pipeline import data_checks, model_checks
 from movierec_engine.release import refit_checks
 from movierec_engine.release.promotion import best_refitted
-from movierec_engine.store import Artifact, ArtifactStore, Slot
+from movierec_engine.store import Artifact, ArtifactStore, Slot, kinds
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
@@ -36,7 +36,7 @@ def nothing(settings: Settings) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Check:
+class ArtifactCheck:
     """What to find out about the newest version of a kind.
 
     judge: how grave it is that an artifact fails; an error stops what follows, a warning is for people to look at.
@@ -119,7 +119,7 @@ def most_cost(settings: Settings) -> dict[str, Any]:
 
 
 def checks_of(
-    asset: dg.AssetsDefinition, *checks: Check, after: Sequence[dg.AssetsDefinition] = ()
+    asset: dg.AssetsDefinition, *checks: ArtifactCheck, after: Sequence[dg.AssetsDefinition] = ()
 ) -> dg.AssetChecksDefinition:
     """The checks of an asset as one step; after: other assets that it has to wait for."""
 
@@ -140,7 +140,7 @@ def _results(
     context: dg.AssetCheckExecutionContext,
     settings: SettingsResource,
     asset: dg.AssetsDefinition,
-    checks: Sequence[Check],
+    checks: Sequence[ArtifactCheck],
 ) -> Iterator[dg.AssetCheckResult]:
     shared = settings.shared()
     store = ArtifactStore(shared.paths.artifacts)
@@ -170,45 +170,45 @@ def _sentences() -> Iterator[None]:
 
 
 REPORT = (
-    Check("evaluation_report", model_checks.report_adds_up, wrong),
-    Check("evaluation_report", model_checks.nothing_seen_is_recommended, wrong),
+    ArtifactCheck(kinds.EVALUATION_REPORT, model_checks.report_adds_up, wrong),
+    ArtifactCheck(kinds.EVALUATION_REPORT, model_checks.nothing_seen_is_recommended, wrong),
 )
 INDEX = (
-    Check("faiss_index", model_checks.index_finds_the_best, wrong_unless_approximate, least_recall),
-    Check("faiss_index", model_checks.serving_parity, wrong_unless_approximate),
-    Check("faiss_index", model_checks.nothing_rated_is_served, wrong),
+    ArtifactCheck(kinds.FAISS_INDEX, model_checks.index_finds_the_best, wrong_unless_approximate, least_recall),
+    ArtifactCheck(kinds.FAISS_INDEX, model_checks.serving_parity, wrong_unless_approximate),
+    ArtifactCheck(kinds.FAISS_INDEX, model_checks.nothing_rated_is_served, wrong),
 )
 REFIT = (
-    Check("faiss_index", model_checks.index_finds_the_best, refused, least_recall, best_refitted),
-    Check("faiss_index", refit_checks.refit_is_finite, refused, find=best_refitted),
-    Check("faiss_index", refit_checks.refit_agrees, refused, least_agreement, best_refitted),
-    Check("faiss_index", refit_checks.refit_costs_alike, refused, most_cost, best_refitted),
+    ArtifactCheck(kinds.FAISS_INDEX, model_checks.index_finds_the_best, refused, least_recall, best_refitted),
+    ArtifactCheck(kinds.FAISS_INDEX, refit_checks.refit_is_finite, refused, find=best_refitted),
+    ArtifactCheck(kinds.FAISS_INDEX, refit_checks.refit_agrees, refused, least_agreement, best_refitted),
+    ArtifactCheck(kinds.FAISS_INDEX, refit_checks.refit_costs_alike, refused, most_cost, best_refitted),
 )
 CHECKS = [
     checks_of(
         raw_ratings,
-        Check("raw_ratings", data_checks.ratings_are_valid, wrong),
-        Check("raw_ratings", data_checks.few_duplicates, unusual),
-        Check("raw_ratings", data_checks.ratings_have_not_drifted, unusual),
-        Check("raw_ratings", data_checks.volume_has_not_jumped, unusual),
+        ArtifactCheck(kinds.RAW_RATINGS, data_checks.ratings_are_valid, wrong),
+        ArtifactCheck(kinds.RAW_RATINGS, data_checks.few_duplicates, unusual),
+        ArtifactCheck(kinds.RAW_RATINGS, data_checks.ratings_have_not_drifted, unusual),
+        ArtifactCheck(kinds.RAW_RATINGS, data_checks.volume_has_not_jumped, unusual),
     ),
     checks_of(
         raw_movies,
-        Check("raw_movies", data_checks.movies_are_valid, wrong),
-        Check("raw_movies", data_checks.movies_have_titles, unusual),
+        ArtifactCheck(kinds.RAW_MOVIES, data_checks.movies_are_valid, wrong),
+        ArtifactCheck(kinds.RAW_MOVIES, data_checks.movies_have_titles, unusual),
     ),
     checks_of(
         interactions,
-        Check("interactions", data_checks.interactions_are_valid, wrong),
-        Check("interactions", data_checks.few_are_dropped, unusual),
+        ArtifactCheck(kinds.INTERACTIONS, data_checks.interactions_are_valid, wrong),
+        ArtifactCheck(kinds.INTERACTIONS, data_checks.few_are_dropped, unusual),
     ),
-    checks_of(splits, Check("splits", data_checks.parts_are_disjoint, wrong)),
-    checks_of(interaction_graph, Check("interaction_graph", data_checks.graph_is_train, wrong)),
+    checks_of(splits, ArtifactCheck(kinds.SPLITS, data_checks.parts_are_disjoint, wrong)),
+    checks_of(interaction_graph, ArtifactCheck(kinds.INTERACTION_GRAPH, data_checks.graph_is_train, wrong)),
     checks_of(
         trained_model,
-        Check("trained_model", model_checks.loss_is_finite, wrong),
-        Check("trained_model", model_checks.loss_falls, unusual),
-        Check("trained_model", model_checks.ancestors_saw_the_same, wrong),
+        ArtifactCheck(kinds.TRAINED_MODEL, model_checks.loss_is_finite, wrong),
+        ArtifactCheck(kinds.TRAINED_MODEL, model_checks.loss_falls, unusual),
+        ArtifactCheck(kinds.TRAINED_MODEL, model_checks.ancestors_saw_the_same, wrong),
     ),
     checks_of(evaluation_report, *REPORT),
     checks_of(faiss_index, *INDEX, after=[evaluation_report]),

@@ -15,6 +15,7 @@ from movierec_assets.resources import SettingsResource
 from movierec_assets.schedules import make_schedules
 from movierec_assets.sensors import make_sensors
 from movierec_assets.tracking import TrackingResource
+from movierec_engine.store import kinds
 
 OWNERS = ["team:recommendations"]
 
@@ -22,7 +23,7 @@ automation = load_automation()
 freshness = {
     name: dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=hours), warn_window=timedelta(hours=0.75 * hours))
     for name, hours in (
-        ("raw_ratings", automation.freshness.data_age_hours),
+        (kinds.RAW_RATINGS, automation.freshness.data_age_hours),
         ("serving_release", automation.freshness.max_age_hours),
     )
 }

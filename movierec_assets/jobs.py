@@ -6,10 +6,11 @@ from movierec_assets.assets.ensemble import hybrid_ensemble
 from movierec_assets.assets.models import leak_canaries
 from movierec_assets.assets.release import leaderboard, refitted_release, serving_release
 from movierec_assets.assets.studies import backtest, sweep
+from movierec_engine.store import kinds
 
-DATA = ("raw_ratings", "raw_movies", "interactions", "splits", "interaction_graph")
-MODEL = ("trained_model", "evaluation_report", "faiss_index")
-RELEASE = ("leaderboard", "refitted_release", "serving_release")
+DATA = kinds.DATA
+MODEL = (kinds.TRAINED_MODEL, kinds.EVALUATION_REPORT, kinds.FAISS_INDEX)
+RELEASE = (kinds.LEADERBOARD, "refitted_release", "serving_release")
 """The assets of the line, by part."""
 
 BESIDE = dg.AssetSelection.assets(leak_canaries, hybrid_ensemble, backtest, sweep)

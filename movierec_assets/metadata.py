@@ -11,7 +11,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from movierec_engine.release.decisions import PROMOTED, Decision
-from movierec_engine.store import REFITTED, Artifact, ArtifactStore, measured_index
+from movierec_engine.store import Artifact, ArtifactStore, kinds, measured_index
 from movierec_engine.tracking.mlflow_tracker import run_page
 from movierec_engine.tracking.tracker import flatten
 
@@ -19,16 +19,16 @@ Metadata = Mapping[str, Any]
 
 
 TABLES = {
-    "raw_ratings": "ratings.parquet",
-    "raw_movies": "movies.parquet",
-    "interactions": "interactions.parquet",
-    "splits": "split.parquet",
-    "trained_model": "history.parquet",
-    "evaluation_report": "users.parquet",
-    "faiss_index": "movies.parquet",
-    "leaderboard": "leaderboard.parquet",
-    "backtest": "metrics.parquet",
-    "sweep": "trials.parquet",
+    kinds.RAW_RATINGS: "ratings.parquet",
+    kinds.RAW_MOVIES: "movies.parquet",
+    kinds.INTERACTIONS: "interactions.parquet",
+    kinds.SPLITS: "split.parquet",
+    kinds.TRAINED_MODEL: "history.parquet",
+    kinds.EVALUATION_REPORT: "users.parquet",
+    kinds.FAISS_INDEX: "movies.parquet",
+    kinds.LEADERBOARD: "leaderboard.parquet",
+    kinds.BACKTEST: "metrics.parquet",
+    kinds.SWEEP: "trials.parquet",
 }
 """The table that shows what an artifact is about, by kind."""
 
@@ -86,7 +86,7 @@ def of_report(artifact: Artifact, metric: str) -> Metadata:
         "protocol": report.protocol,
         "users evaluated": report.counts["users_evaluated"],
         "seconds": report.evaluation_seconds,
-        "trained_model": artifact.parents["trained_model"],
+        kinds.TRAINED_MODEL: artifact.parents[kinds.TRAINED_MODEL],
     }
 
 
@@ -143,10 +143,10 @@ def of_refit(store: ArtifactStore, index: Artifact | None, decision: Decision) -
     if index is None:
         why = "release.refit=false" if decision.verdict == PROMOTED else decision.sentence
         return {"refitted": "none", "why": why}
-    model = store.resolve(index.parents[REFITTED])
+    model = store.resolve(index.parents[kinds.REFITTED_MODEL])
     return {
         "refitted": index.reference,
-        "measured": index.parents["faiss_index"],
+        "measured": index.parents[kinds.FAISS_INDEX],
         **{name: model.facts[name] for name in ("interactions", "epochs", "seconds", "peak_memory_mb")},
         "recall": index.facts["recall"],
     }

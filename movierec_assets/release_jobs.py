@@ -18,7 +18,7 @@ from movierec_engine.pipeline.data_sets import choose_data_set, named_data_set
 from movierec_engine.release import manual
 from movierec_engine.release.decisions import Decision
 from movierec_engine.release.retention import prune
-from movierec_engine.store import SERVING, ArtifactStore
+from movierec_engine.store import SERVING, ArtifactStore, kinds
 
 REASON = "Why; it is recorded with the decision."
 FORCE = "Do it in spite of a pin, of low recall or of a leak."
@@ -143,7 +143,7 @@ def _opened(settings: SettingsResource) -> Iterator[tuple[ArtifactStore, Setting
     try:
         shared = settings.shared()
         store = ArtifactStore(shared.paths.artifacts)
-        yield store, shared, choose_data_set(store, "trained_model", named_data_set(shared), option="data_name")
+        yield store, shared, choose_data_set(store, kinds.TRAINED_MODEL, named_data_set(shared), option="data_name")
     except MovierecError as error:
         raise EngineFailure(error, "") from None
 

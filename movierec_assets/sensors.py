@@ -17,7 +17,7 @@ from movierec_engine.errors import MovierecError
 from movierec_engine.feedback import FeedbackLog, log_file
 from movierec_engine.pipeline.feedback import FeedbackFacts
 from movierec_engine.release.freshness import stale_reasons
-from movierec_engine.store import ArtifactStore
+from movierec_engine.store import ArtifactStore, kinds
 
 
 def make_sensors(config: AutomationConfig) -> list[dg.SensorDefinition]:
@@ -58,7 +58,7 @@ def make_ratings_file(config: AutomationConfig) -> dg.SensorDefinition:
             return dg.SkipReason(str(error))
         if found == context.cursor:
             return dg.SkipReason("the files have not changed")
-        if context.cursor is None and store.latest(pipeline.data_slot("raw_ratings", settings.data)):
+        if context.cursor is None and store.latest(pipeline.data_slot(kinds.RAW_RATINGS, settings.data)):
             return dg.SensorResult(skip_reason="these files have been read already; watching from now on", cursor=found)
         return dg.SensorResult(run_requests=retraining(config, "ratings_file", found), cursor=found)
 
@@ -82,7 +82,7 @@ def make_feedback_events(config: AutomationConfig) -> dg.SensorDefinition:
         try:
             settings = shared_settings(config)
             store = ArtifactStore(settings.paths.artifacts)
-            raw_ratings = store.latest(pipeline.data_slot("raw_ratings", settings.data))
+            raw_ratings = store.latest(pipeline.data_slot(kinds.RAW_RATINGS, settings.data))
             if raw_ratings is None:
                 return dg.SkipReason("nothing is trained yet")
             taken = FeedbackFacts.of(raw_ratings)

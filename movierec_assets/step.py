@@ -11,16 +11,15 @@ from movierec_assets.metadata import Metadata, described
 from movierec_engine import pipeline
 from movierec_engine.config import Settings
 from movierec_engine.errors import ConfigError, MovierecError
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 
 log = logging.getLogger(__name__)
 
 _SPLIT = pipeline.FILTER_SETTINGS + pipeline.SPLIT_SETTINGS
-_DECIDED_BY = {"interactions": pipeline.FILTER_SETTINGS, "splits": _SPLIT, "interaction_graph": _SPLIT}
+_DECIDED_BY = {kinds.INTERACTIONS: pipeline.FILTER_SETTINGS, kinds.SPLITS: _SPLIT, kinds.INTERACTION_GRAPH: _SPLIT}
 """Data settings that decide the content of each data step."""
 
-
-_FOLLOW_FROM_INPUTS = ("raw_ratings", "raw_movies", "interactions", "splits", "interaction_graph", "leaderboard")
+_FOLLOW_FROM_INPUTS = (*kinds.DATA, kinds.LEADERBOARD)
 """Kinds whose content follows from their inputs and settings alone."""
 
 
@@ -93,11 +92,11 @@ class Step:
     def trained_model(self, partition: Partition) -> Artifact:
         """The newest trained model of a partition."""
         settings = partition.settings
-        return self.store.require(pipeline.model_slot("trained_model", settings))
+        return self.store.require(pipeline.model_slot(kinds.TRAINED_MODEL, settings))
 
     def movies_of(self, trained_model: Artifact) -> Artifact:
         """The newest titles of the data set that a model was trained on."""
-        return self.store.require(Slot("raw_movies", trained_model.slot.data_set))
+        return self.store.require(Slot(kinds.RAW_MOVIES, trained_model.slot.data_set))
 
     def done(self, artifact: Artifact, metadata: Metadata, partition: Partition | None = None) -> None:
         """An artifact is published: note what Dagster shows of it, and tell whoever waits."""

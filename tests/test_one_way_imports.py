@@ -1,4 +1,4 @@
-"""The house rules of DESIGN: imports point one way, and heavy libraries are imported only where they are used."""
+"""The house rules of DESIGN: imports point one way, heavy libraries load late, class names are unique."""
 
 import ast
 import subprocess
@@ -82,3 +82,13 @@ def test_loading_imports_nothing_heavy(module: str) -> None:
     program = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.strip() == "[]"
+
+
+def test_no_two_classes_have_one_name() -> None:
+    where: dict[str, list[str]] = {}
+    for package in ("movierec_engine", "movierec_assets", "dashboard"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    where.setdefault(node.name, []).append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not {name: places for name, places in where.items() if len(places) > 1}

@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 
 from dashboard import charts, wording
-from dashboard.queries.indices import Catalogue, Reason
+from dashboard.queries.indices import Reason, SearchableIndex
 from dashboard.queries.movie_map import MovieMap
 
 OTHER = "other"
@@ -18,12 +18,14 @@ SHOWN_PARTS = 12
 """Movies of a history whose parts in a score are drawn."""
 
 
-def genre_names(found: Catalogue) -> list[str]:
+def genre_names(found: SearchableIndex) -> list[str]:
     """All genres, the most frequent first."""
     return [name for name, _ in Counter(genre for own in found.genres for genre in own).most_common()]
 
 
-def map_rows(found: Catalogue, drawn: MovieMap, genres: Sequence[str], extra: Sequence[int]) -> list[dict[str, Any]]:
+def map_rows(
+    found: SearchableIndex, drawn: MovieMap, genres: Sequence[str], extra: Sequence[int]
+) -> list[dict[str, Any]]:
     """One row a movie: title, genres, ratings, x, y, and the last of the chosen genres that it has, the rarest one."""
     items = list(dict.fromkeys([*drawn.items.tolist(), *drawn.highlighted(list(extra))]))
     popularity = found.index.popularity
@@ -58,7 +60,7 @@ def conclusion(drawn: MovieMap, history: Sequence[int], listed: Mapping[str, Seq
 def movie_map(
     rows: list[dict[str, Any]],
     drawn: MovieMap,
-    found: Catalogue,
+    found: SearchableIndex,
     genres: Sequence[str],
     history: Sequence[int],
     listed: Mapping[str, Sequence[int]],
@@ -135,7 +137,7 @@ def movie_map(
 _SHAPES = ("triangle-up", "diamond", "square")
 
 
-def _placed(found: Catalogue, drawn: MovieMap, groups: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
+def _placed(found: SearchableIndex, drawn: MovieMap, groups: Mapping[str, Sequence[int]]) -> list[dict[str, Any]]:
     return [
         {
             "list": name,

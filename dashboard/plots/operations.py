@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 
 from dashboard import charts, wording
-from dashboard.queries.api_health import Endpoint
+from dashboard.queries.api_health import EndpointTraffic
 from dashboard.queries.backtests import GROUPS, Backtest
 from dashboard.queries.releases import Made
 from movierec_engine.errors import StoreError
@@ -355,7 +355,7 @@ def duels(rows: list[dict[str, Any]], found: Sequence[Mapping[str, Any]], experi
     )
 
 
-def endpoint_rows(endpoints: Sequence[Endpoint]) -> list[dict[str, Any]]:
+def endpoint_rows(endpoints: Sequence[EndpointTraffic]) -> list[dict[str, Any]]:
     return [
         {"endpoint": one.endpoint, "measure": name, "milliseconds": value * 1000, "requests": one.requests}
         for one in endpoints

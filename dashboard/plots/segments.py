@@ -7,8 +7,8 @@ import altair as alt
 
 from dashboard import charts, wording
 from dashboard.label_places import label_places
-from dashboard.queries.segments import Exposure
-from dashboard.queries.tradeoffs import Curve
+from dashboard.queries.segments import LorenzCurve
+from dashboard.queries.tradeoffs import TradeoffCurve
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.reporting.html.beyond_accuracy import unbeaten
 
@@ -129,7 +129,7 @@ def heat(rows: list[dict[str, Any]], kind: str, models: Mapping[str, str], metri
     return alt.layer(cells, texts).properties(title=title, height=26 * len(segments) + 150)
 
 
-def lorenz_rows(exposures: Mapping[str, Exposure]) -> list[dict[str, Any]]:
+def lorenz_rows(exposures: Mapping[str, LorenzCurve]) -> list[dict[str, Any]]:
     return [
         {"model": name, "catalogue": float(x), "places": float(y)}
         for name, exposure in exposures.items()
@@ -137,7 +137,7 @@ def lorenz_rows(exposures: Mapping[str, Exposure]) -> list[dict[str, Any]]:
     ]
 
 
-def lorenz(exposures: Mapping[str, Exposure], models: Mapping[str, str], k: int) -> charts.Chart:
+def lorenz(exposures: Mapping[str, LorenzCurve], models: Mapping[str, str], k: int) -> charts.Chart:
     """Concentration of the lists: the further below the diagonal, the fewer movies have all the places."""
     ordered = sorted(exposures, key=lambda name: exposures[name].gini)
     shown = {f"{name}: Gini {exposures[name].gini:.3f}": models[name] for name in ordered}
@@ -156,7 +156,7 @@ def lorenz(exposures: Mapping[str, Exposure], models: Mapping[str, str], k: int)
             strokeDash=charts.model_dash(shown, legend),
             tooltip=[
                 alt.Tooltip("model:N", title="Model"),
-                alt.Tooltip("catalogue:Q", title="Catalogue", format=".1%"),
+                alt.Tooltip("catalogue:Q", title="SearchableIndex", format=".1%"),
                 alt.Tooltip("places:Q", title="Places", format=".1%"),
             ],
         ),
@@ -265,7 +265,7 @@ def novelty(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str, 
     )
 
 
-def fold_in_rows(curves: Sequence[Curve], labels: Mapping[int, str]) -> list[dict[str, Any]]:
+def fold_in_rows(curves: Sequence[TradeoffCurve], labels: Mapping[int, str]) -> list[dict[str, Any]]:
     """A row a model and known movies, and `popularity` at 0; the whole history stands at the right end."""
     rows = []
     for number, curve in enumerate(curves):
@@ -342,7 +342,7 @@ def _kept(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {name: value / trained[name] for name, value in whole.items() if trained.get(name, 0) > 0}
 
 
-def dial_rows(curve: Curve, accuracy: str) -> list[dict[str, Any]]:
+def dial_rows(curve: TradeoffCurve, accuracy: str) -> list[dict[str, Any]]:
     """Accuracy of each dial at each setting."""
     return [
         {name: row[name] for name in ("dial", "setting", "value", "low", "high")}
@@ -390,7 +390,7 @@ def dials(rows: list[dict[str, Any]], name: str, accuracy: str) -> charts.Chart:
     )
 
 
-def bought_rows(curve: Curve, bought: Mapping[str, str]) -> list[dict[str, Any]]:
+def bought_rows(curve: TradeoffCurve, bought: Mapping[str, str]) -> list[dict[str, Any]]:
     """What each dial is for, at each setting: the share by which its own measure has moved from setting 0."""
     values = {(row["dial"], row["setting"], row["measure"]): row["value"] for row in curve.rows}
     rows = []

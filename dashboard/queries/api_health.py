@@ -24,7 +24,7 @@ def address() -> str:
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class EndpointTraffic:
     """Requests to one endpoint since the API's start. seconds: median and 95th percentile, None where unknown."""
 
     endpoint: str
@@ -47,7 +47,7 @@ class Health:
     status: str = ""
     serving: dict[str, Any] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
-    endpoints: tuple[Endpoint, ...] = ()
+    endpoints: tuple[EndpointTraffic, ...] = ()
     workers: int | None = None
     problem: str = ""
 
@@ -107,7 +107,7 @@ def _numbers(url: str) -> dict[str, Any]:
     return {"endpoints": tuple(endpoints(text)), "workers": _gauge(text, "movierec_workers")} if status == 200 else {}
 
 
-def endpoints(exposition: str) -> list[Endpoint]:
+def endpoints(exposition: str) -> list[EndpointTraffic]:
     """Requests and latencies by endpoint, the most asked first, from Prometheus' text format."""
     statuses: dict[str, dict[str, float]] = {}
     buckets: dict[str, list[tuple[float, float]]] = {}
@@ -126,7 +126,7 @@ def endpoints(exposition: str) -> list[Endpoint]:
         total = sum(own.values())
         steps = sorted(buckets.get(endpoint, []))
         found.append(
-            Endpoint(
+            EndpointTraffic(
                 endpoint,
                 int(total),
                 int(sum(count for status, count in own.items() if status >= "500")),

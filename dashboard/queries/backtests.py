@@ -8,8 +8,8 @@ from typing import Any
 from dashboard.queries.parquet import records
 from dashboard.queries.store_files import newest
 from movierec_engine.pipeline.backtest import ALL, METRICS_FILE, WINDOWS_FILE, WITH_HISTORY
+from movierec_engine.store import kinds
 
-KIND = "backtest"
 GROUPS = {ALL: "all users", WITH_HISTORY: "users with a history"}
 
 
@@ -39,7 +39,7 @@ class Backtest:
 def backtests(root: Path) -> list[Backtest]:
     """The newest readable one of every model and device, newest first."""
     found = []
-    for made in sorted(newest(root, KIND), key=lambda one: one.version, reverse=True):
+    for made in sorted(newest(root, kinds.BACKTEST), key=lambda one: one.version, reverse=True):
         windows = records('SELECT * FROM parquet_file(?) ORDER BY "window"', str(made.folder / WINDOWS_FILE))
         measures = records(
             'SELECT "window", users, count, metric, value, low, high FROM parquet_file(?) ORDER BY "window"',

@@ -13,15 +13,14 @@ from dashboard.queries.store_files import newest
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.pipeline import model_checks
-from movierec_engine.store import Artifact, ArtifactStore, parse_reference
+from movierec_engine.store import Artifact, ArtifactStore, kinds, parse_reference
 
-CANARIES = "leak_canaries"
-KINDS = ("trained_model", "evaluation_report", "faiss_index", CANARIES)
+KINDS = (kinds.TRAINED_MODEL, kinds.EVALUATION_REPORT, kinds.FAISS_INDEX, kinds.LEAK_CANARIES)
 _EXAMINED: tuple[tuple[str, Callable[[ArtifactStore, Artifact], Finding]], ...] = (
-    ("trained_model", model_checks.loss_is_finite),
-    ("trained_model", model_checks.loss_falls),
-    ("evaluation_report", model_checks.report_adds_up),
-    ("faiss_index", model_checks.index_finds_the_best),
+    (kinds.TRAINED_MODEL, model_checks.loss_is_finite),
+    (kinds.TRAINED_MODEL, model_checks.loss_falls),
+    (kinds.EVALUATION_REPORT, model_checks.report_adds_up),
+    (kinds.FAISS_INDEX, model_checks.index_finds_the_best),
 )
 
 
@@ -46,14 +45,14 @@ def checks(root: Path, data: str) -> list[Checked]:
     for kind, examine in _EXAMINED:
         for artifact in newest(root, kind, data):
             found.append(_examined(artifact.reference, root, artifact.folder, examine.__name__))
-    for artifact in newest(root, CANARIES, data):
+    for artifact in newest(root, kinds.LEAK_CANARIES, data):
         for finding in artifact.facts.get("findings") or []:
             if isinstance(finding, dict) and "name" in finding:
                 found.append(
                     Checked(
                         artifact.slot.model,
                         artifact.slot.device,
-                        str(artifact.parents.get("trained_model", artifact.reference)),
+                        str(artifact.parents.get(kinds.TRAINED_MODEL, artifact.reference)),
                         str(finding["name"]),
                         bool(finding.get("passed")),
                         str(finding.get("sentence", "")),

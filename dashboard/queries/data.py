@@ -15,7 +15,7 @@ import numpy as np
 from dashboard.queries.parquet import arrays, columns, query, records, rows
 from dashboard.queries.store_files import folders, slot_of
 from movierec_engine.errors import StoreError
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.store import Artifact, ArtifactStore, kinds
 
 RATINGS_FILE, SPLIT_FILE = "ratings.parquet", "split.parquet"
 PER_SLOT = 50
@@ -55,7 +55,7 @@ class Each:
 
 
 @dataclass(frozen=True)
-class Line:
+class DataLineage:
     """A raw version with the newest versions made from it, as far as they are in the store."""
 
     ratings: Artifact
@@ -66,7 +66,9 @@ class Line:
 def data_sets(root: Path) -> list[str]:
     """Names of the data sets that have raw ratings, that of the newest version first."""
     found = [
-        (versions[-1].name, folder.name) for folder in folders(root / "raw_ratings") if (versions := folders(folder))
+        (versions[-1].name, folder.name)
+        for folder in folders(root / kinds.RAW_RATINGS)
+        if (versions := folders(folder))
     ]
     return [name for _, name in sorted(found, reverse=True)]
 
@@ -82,15 +84,19 @@ def versions(root: Path, kind: str, data: str) -> list[Artifact]:
     return found
 
 
-def line_of(root: Path, ratings: Artifact) -> Line:
+def line_of(root: Path, ratings: Artifact) -> DataLineage:
     """What was made from a version of raw ratings: the newest interactions, and the newest split of those."""
     data = ratings.slot.data_set
-    made = [one for one in versions(root, "interactions", data) if one.parents.get("raw_ratings") == ratings.reference]
+    made = [
+        one
+        for one in versions(root, kinds.INTERACTIONS, data)
+        if one.parents.get(kinds.RAW_RATINGS) == ratings.reference
+    ]
     references = {one.reference: one for one in made}
-    for splits in versions(root, "splits", data):
-        if (parent := references.get(str(splits.parents.get("interactions")))) is not None:
-            return Line(ratings, parent, splits)
-    return Line(ratings, made[0] if made else None, None)
+    for splits in versions(root, kinds.SPLITS, data):
+        if (parent := references.get(str(splits.parents.get(kinds.INTERACTIONS)))) is not None:
+            return DataLineage(ratings, parent, splits)
+    return DataLineage(ratings, made[0] if made else None, None)
 
 
 def rating_counts(folder: Path) -> list[tuple[float, int]]:

@@ -8,7 +8,7 @@ from dashboard.queries.store_files import Signature, folders, stamp
 from movierec_engine.errors import MovierecError
 from movierec_engine.feedback import FeedbackLog, log_file
 from movierec_engine.feedback.summary import interleaving_duels, variant_rates
-from movierec_engine.store import ArtifactStore, is_refitted
+from movierec_engine.store import ArtifactStore, is_refitted, kinds
 
 DAYS = 60
 """Days that are shown, up to the newest event."""
@@ -72,7 +72,7 @@ def feedback(root: Path, data: str) -> Feedback:
 def _refitted(root: Path, data: str, log: FeedbackLog) -> dict[str, dict[str, bool]]:
     """As `Feedback.refitted` has it; versions that the store has lost are left out."""
     store = ArtifactStore(root)
-    versions = {index.version: index for slot in store.slots("faiss_index", data) for index in store.versions(slot)}
+    versions = {index.version: index for slot in store.slots(kinds.FAISS_INDEX, data) for index in store.versions(slot)}
     found: dict[str, dict[str, bool]] = {}
     newest = log.query("SELECT experiment, model, version, max(at_ms) FROM exposures GROUP BY 1, 2 ORDER BY 1, 2")
     for experiment, models, answered, _ in newest:  # an interleaved list has two of each, joined by +

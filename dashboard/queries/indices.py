@@ -20,13 +20,12 @@ from movierec_engine.models.explanation import Explanation
 from movierec_engine.recommending import explanation
 from movierec_engine.recommending.dials import Dials, rerank
 from movierec_engine.recommending.title_search import TitleSearch
-from movierec_engine.store import SERVING, Artifact, ArtifactStore
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds
 
 if TYPE_CHECKING:
     from movierec_engine.recommending.fold_in import Taste
     from movierec_engine.retrieval.faiss_index import RetrievalIndex
 
-KIND = "faiss_index"
 CANDIDATES = 100
 """The model's best movies, at least, that taste dials choose from: as many as in the API."""
 
@@ -48,7 +47,7 @@ class IndexVersion:
 
 
 @dataclass(frozen=True, eq=False)
-class Catalogue:
+class SearchableIndex:
     """An index in memory, with a search over its titles."""
 
     index: "RetrievalIndex"
@@ -108,7 +107,7 @@ class Recommended:
 
 
 @dataclass(frozen=True)
-class Answer:
+class RecommendedList:
     """A list, best first, and where it comes from: personal, fold-in or popularity."""
 
     source: str
@@ -140,11 +139,11 @@ def index_versions(root: Path) -> list[IndexVersion]:
     """The promoted index of each data set, then the newest readable one of every other model and device."""
     store = ArtifactStore(root)
     served = [made for folder in folders(root / "pointers") if (made := _served(store, folder.name)) is not None]
-    others = [made for made in newest(root, KIND) if made.slot not in [one.slot for one in served]]
+    others = [made for made in newest(root, kinds.FAISS_INDEX) if made.slot not in [one.slot for one in served]]
     return [_version(store, made, made in served) for made in (*served, *others)]
 
 
-def load(folder: Path) -> Catalogue:
+def load(folder: Path) -> SearchableIndex:
     """The index in a folder. Raises StoreError where it cannot be read, or is of an older layout."""
     from movierec_engine.retrieval.faiss_index import RetrievalIndex
 
@@ -155,7 +154,7 @@ def load(folder: Path) -> Catalogue:
     movies = index.movies.to_pylist()
     titles = tuple(f"{movie['title']} ({movie['year']})" if movie["year"] else movie["title"] for movie in movies)
     search = TitleSearch([movie["title"] for movie in movies], [movie["year"] for movie in movies], index.popularity)
-    return Catalogue(index, titles, tuple(tuple(movie["genres"] or ()) for movie in movies), search)
+    return SearchableIndex(index, titles, tuple(tuple(movie["genres"] or ()) for movie in movies), search)
 
 
 def rated_by(split: str, user_id: int) -> list[Rated]:
@@ -167,7 +166,7 @@ def rated_by(split: str, user_id: int) -> list[Rated]:
     return [Rated(int(row["movie_id"]), float(row["rating"]), str(row["part"])) for row in rows or []]
 
 
-def examples(found: Catalogue) -> dict[str, int]:
+def examples(found: SearchableIndex) -> dict[str, int]:
     """Users to begin with: those with the fewest, a typical number of, and the most train movies."""
     activity = np.diff(found.index.history.indptr)
     trained = np.flatnonzero(activity)
@@ -178,7 +177,7 @@ def examples(found: Catalogue) -> dict[str, int]:
     return {name: int(found.index.users.ids[order[place]]) for name, place in places.items()}
 
 
-def for_user(found: Catalogue, user_id: int, k: int, dials: Dials) -> Answer:
+def for_user(found: SearchableIndex, user_id: int, k: int, dials: Dials) -> RecommendedList:
     """The list of a user, as the API would give it without the live log."""
     from movierec_engine.retrieval.masks import serving_mask
 
@@ -192,7 +191,7 @@ def for_user(found: Catalogue, user_id: int, k: int, dials: Dials) -> Answer:
     return _answer(found, items, scores, source, row.indices[row.indptr[user] : row.indptr[user + 1]], k, dials)
 
 
-def for_history(found: Catalogue, ratings: Mapping[int, float], k: int, dials: Dials) -> Answer:
+def for_history(found: SearchableIndex, ratings: Mapping[int, float], k: int, dials: Dials) -> RecommendedList:
     """The list of somebody who has told these movies, movie id -> rating."""
     taste = taste_of(found, ratings)
     items, scores, source = found.index.recommend_for_history(taste, _wanted(k, dials), taste.items)
@@ -200,7 +199,7 @@ def for_history(found: Catalogue, ratings: Mapping[int, float], k: int, dials: D
 
 
 def why(
-    found: Catalogue, user_id: int | None, told: Mapping[int, float], movie_id: int, ratings: Mapping[int, float]
+    found: SearchableIndex, user_id: int | None, told: Mapping[int, float], movie_id: int, ratings: Mapping[int, float]
 ) -> Reason:
     """Why a movie is in the list of a user, or, where user_id is None, of somebody who told these movies.
 
@@ -229,7 +228,7 @@ def why(
     )
 
 
-def similar(found: Catalogue, movie_id: int, k: int) -> list[dict[str, Any]]:
+def similar(found: SearchableIndex, movie_id: int, k: int) -> list[dict[str, Any]]:
     """The movies most like one: movie_id, title, similarity, and the genres that both have."""
     item = found.item(movie_id)
     if item is None:
@@ -246,7 +245,7 @@ def similar(found: Catalogue, movie_id: int, k: int) -> list[dict[str, Any]]:
     ]
 
 
-def taste_of(found: Catalogue, ratings: Mapping[int, float]) -> "Taste":
+def taste_of(found: SearchableIndex, ratings: Mapping[int, float]) -> "Taste":
     """What was liked and disliked; movies that the catalogue lacks are left out."""
     rated = {item: rating for movie, rating in ratings.items() if (item := found.item(movie)) is not None}
     return found.index.taste_of(rated)
@@ -257,22 +256,22 @@ def _served(store: ArtifactStore, data: str) -> Artifact | None:
         served = store.pointed(SERVING, data)
     except (StoreError, OSError):
         return None
-    return served if served is not None and served.slot.kind == KIND else None
+    return served if served is not None and served.slot.kind == kinds.FAISS_INDEX else None
 
 
 def _version(store: ArtifactStore, made: Artifact, served: bool) -> IndexVersion:
     split, slot = "", made.slot
     with suppress(StoreError, OSError, ValueError, IndexError):
-        splits = store.resolve(str(made.parents.get("splits") or _splits_of(store, made)))
+        splits = store.resolve(str(made.parents.get(kinds.SPLITS) or _splits_of(store, made)))
         split = str(splits.folder / SPLIT_FILE)
-    trained, folder = str(made.parents.get("trained_model", "")), str(made.folder)
+    trained, folder = str(made.parents.get(kinds.TRAINED_MODEL, "")), str(made.folder)
     return IndexVersion(
         made.reference, slot.model, slot.device, made.version, slot.data_set, trained, folder, split, served
     )
 
 
 def _splits_of(store: ArtifactStore, made: Artifact) -> str:
-    return store.resolve(str(made.parents.get("trained_model", ""))).parents.get("splits", "")
+    return store.resolve(str(made.parents.get(kinds.TRAINED_MODEL, ""))).parents.get(kinds.SPLITS, "")
 
 
 def _wanted(k: int, dials: Dials) -> int:
@@ -280,19 +279,19 @@ def _wanted(k: int, dials: Dials) -> int:
 
 
 def _answer(
-    found: Catalogue,
+    found: SearchableIndex,
     items: NDArray[np.int64],
     scores: NDArray[np.float32],
     source: str,
     history: NDArray[Any],
     k: int,
     dials: Dials,
-) -> Answer:
+) -> RecommendedList:
     """The list as plain values, re-ranked where a dial is turned. Raises ConfigError for what dials cannot know."""
     score_of = dict(zip(items.tolist(), scores.tolist(), strict=True))
     if dials.turned:
         items, _ = rerank(items, scores, history, found.index.item_facts, dials, k)
-    return Answer(
+    return RecommendedList(
         source,
         tuple(
             Recommended(rank, found.movie_id(item), found.titles[item], score_of[item])
@@ -324,6 +323,6 @@ MOST_TOLD = 50
 """Movies that a new user can tell."""
 
 
-def in_every(lists: Sequence[Answer]) -> set[int]:
+def in_every(lists: Sequence[RecommendedList]) -> set[int]:
     """The movies that stand in every list."""
     return set.intersection(*({one.movie_id for one in answer.movies} for answer in lists)) if lists else set()

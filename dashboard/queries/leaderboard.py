@@ -14,7 +14,7 @@ BASELINE = "popularity"
 
 
 @dataclass(frozen=True)
-class Group:
+class EvaluationSetup:
     """Reports that may be ranked together: same data, protocol and fingerprint."""
 
     data: str
@@ -60,22 +60,22 @@ class Standing:
         return Path(self.folder) / name
 
 
-def groups(snapshot: Snapshot) -> list[Group]:
+def groups(snapshot: Snapshot) -> list[EvaluationSetup]:
     """Every set of comparable reports, that of the newest report first: the one that the leaderboard asset ranks."""
     rows = ask(
         snapshot,
         """SELECT data, protocol, fingerprint FROM reports
            GROUP BY ALL ORDER BY max(version) DESC""",
     )
-    return [Group(*row) for row in rows]
+    return [EvaluationSetup(*row) for row in rows]
 
 
-def devices(snapshot: Snapshot, group: Group) -> list[str]:
+def devices(snapshot: Snapshot, group: EvaluationSetup) -> list[str]:
     rows = ask(snapshot, f"SELECT DISTINCT device FROM reports WHERE {_IN_GROUP} ORDER BY device", *_key(group))
     return [device for (device,) in rows]
 
 
-def metrics(snapshot: Snapshot, group: Group) -> dict[str, list[int]]:
+def metrics(snapshot: Snapshot, group: EvaluationSetup) -> dict[str, list[int]]:
     """Metric name -> the k values it was measured at, over all reports of a group; those by which models are ranked."""
     rows = ask(
         snapshot,
@@ -86,7 +86,9 @@ def metrics(snapshot: Snapshot, group: Group) -> dict[str, list[int]]:
     return {metric: depths for metric, depths in rows if (known := metric_of(metric)) and known.direction}
 
 
-def standings(snapshot: Snapshot, group: Group, metric: str, k: int, device: str | None = None) -> list[Standing]:
+def standings(
+    snapshot: Snapshot, group: EvaluationSetup, metric: str, k: int, device: str | None = None
+) -> list[Standing]:
     """The group's reports, best test score first; ties go to the one that trains faster."""
     best_first = "ASC" if (known := metric_of(metric)) and known.direction == "lower" else "DESC"
     serving = snapshot.serving[group.data].trained_model if group.data in snapshot.serving else ""
@@ -121,5 +123,5 @@ _IN_GROUP = "data = ? AND protocol = ? AND fingerprint = ?"
 _AT_K = "SELECT id, metric, score FROM scores WHERE k = ?"
 
 
-def _key(group: Group) -> tuple[str, str, str]:
+def _key(group: EvaluationSetup) -> tuple[str, str, str]:
     return group.data, group.protocol, group.fingerprint

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.queries.indices import Catalogue
+from dashboard.queries.indices import SearchableIndex
 
 MOST = 2_000
 """Movies on the map, the most popular ones; a person's own and the recommended ones are added."""
@@ -28,7 +28,7 @@ class MovieMap:
         return [item for item in items if self.known[item]]
 
 
-def movie_map(found: Catalogue) -> MovieMap | None:
+def movie_map(found: SearchableIndex) -> MovieMap | None:
     """Principal components (Pearson 1901) of the unit embeddings, which are the same for all models of a split.
 
     The components are those of the MOST most popular movies; the others are projected on them. None where fewer than

@@ -12,13 +12,12 @@ from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.feedback import FeedbackLog, log_file
 from movierec_engine.release.decisions import (
     DECISION_FILE,
-    KIND,
     PINNED,
     Decision,
     carried_out,
     pin_of,
 )
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, measured_index
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, kinds, measured_index
 
 MOST = 500
 """Decisions that are shown, newest first."""
@@ -59,12 +58,14 @@ class Served:
 
 def data_sets(root: Path) -> list[str]:
     """Names of the data sets that have trained models, or of which something is served."""
-    return sorted({folder.name for place in ("trained_model", "pointers") for folder in folders(root / place)})
+    return sorted({folder.name for place in (kinds.TRAINED_MODEL, "pointers") for folder in folders(root / place)})
 
 
 def decisions(root: Path, data: str) -> tuple[list[Made], list[Path]]:
     """Of a data set's newest MOST decisions the readable ones, newest first, and the folders of the others."""
-    newest = [version for folder in slot_folders(root, KIND, data) for version in folders(folder)[-MOST:]]
+    newest = [
+        version for folder in slot_folders(root, kinds.RELEASE_DECISION, data) for version in folders(folder)[-MOST:]
+    ]
     found = {version: _decision(root, version) for version in newest}
     made = [decision for decision in found.values() if decision is not None]
     done = carried_out(ArtifactStore(root), made)
@@ -85,7 +86,7 @@ def served(root: Path, data: str) -> Served | None:
         index = store.resolve(str(pointer["reference"]))
     except (StoreError, KeyError, OSError, ValueError):
         return _unknown(f"{pointer.get('reference', 'what the pointer names')} is not in the store")
-    trained, raw = (_ancestor(store, index, kind) for kind in ("trained_model", "raw_ratings"))
+    trained, raw = (_ancestor(store, index, kind) for kind in (kinds.TRAINED_MODEL, kinds.RAW_RATINGS))
     newest_model = _latest(store, trained.slot) if trained else None
     newest_data = _latest(store, raw.slot) if raw else None
     model, device = index.slot.model, index.slot.device

@@ -7,7 +7,6 @@ from typing import Any
 from movierec_engine.errors import StoreError
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 
-KIND = "evaluation_report"
 REPORT_FILE = "report.json"
 SCHEMA = 2
 """The report schema that these pages read."""

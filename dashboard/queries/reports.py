@@ -12,18 +12,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from dashboard.queries.report_file import KIND, read_report
+from dashboard.queries.report_file import read_report
 from dashboard.queries.store_files import folders, slot_folders, slot_of, wanted_first
 from movierec_engine.data.table_file import connect
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.reproduce import train_command
-from movierec_engine.store import REFITTED, SERVING, Artifact, ArtifactStore
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds
 
 _METRIC = re.compile(r"(.+)@(\d{1,6})")
 
 _TEXTS = ("id", "model", "device", "version", "data", "protocol", "fingerprint", "created_at", "code_version")
 _REPORTS = pa.schema(
-    [(name, pa.string()) for name in (*_TEXTS, "trained_model", "splits", "raw_movies", "command", "folder")]
+    [
+        (name, pa.string())
+        for name in (*_TEXTS, kinds.TRAINED_MODEL, kinds.SPLITS, kinds.RAW_MOVIES, "command", "folder")
+    ]
     + [(name, pa.float64()) for name in ("seconds", "memory_mb", "evaluation_seconds")]
     + [("users", pa.int64())]
 )
@@ -63,7 +66,7 @@ def load(root: Path) -> Snapshot:
     notes: list[str] = []
     reports: list[dict[str, Any]] = []
     scores: list[dict[str, Any]] = []
-    for folder in slot_folders(root, KIND):
+    for folder in slot_folders(root, kinds.EVALUATION_REPORT):
         found = _newest_report(store, folder, notes)
         if found is not None:
             artifact, report = found
@@ -113,13 +116,13 @@ def _report_row(artifact: Artifact, report: dict[str, Any]) -> dict[str, Any]:
         "id": artifact.reference,
         "version": artifact.version,
         "code_version": artifact.code_version,
-        "trained_model": str(artifact.parents.get("trained_model", "")),
+        kinds.TRAINED_MODEL: str(artifact.parents.get(kinds.TRAINED_MODEL, "")),
         "command": train_command(
             artifact.config, model=artifact.slot.model, device=artifact.slot.device, seed=report.get("seed")
         ),
         "folder": str(artifact.folder),
-        "splits": str(artifact.parents.get("splits", "")),
-        "raw_movies": str(artifact.parents.get("raw_movies", "")),
+        kinds.SPLITS: str(artifact.parents.get(kinds.SPLITS, "")),
+        kinds.RAW_MOVIES: str(artifact.parents.get(kinds.RAW_MOVIES, "")),
         "evaluation_seconds": _seconds(report.get("evaluation_seconds")),
         "seconds": float(report["seconds"]),
         "memory_mb": float(report["peak_memory_mb"]),
@@ -156,8 +159,8 @@ def _serving(store: ArtifactStore, data: str, notes: list[str]) -> Serving | Non
     try:
         pointer = json.loads(path.read_text(encoding="utf-8"))
         index = store.resolve(pointer["reference"])
-        trained, since = str(index.parents["trained_model"]), str(pointer.get("since", ""))
-        refitted = str(index.parents.get(REFITTED, ""))
+        trained, since = str(index.parents[kinds.TRAINED_MODEL]), str(pointer.get("since", ""))
+        refitted = str(index.parents.get(kinds.REFITTED_MODEL, ""))
         return Serving(index.reference, trained, since, index.slot.model, refitted)
     except FileNotFoundError:
         return None

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from dashboard.queries.report_file import KIND, read_report
+from dashboard.queries.report_file import read_report
 from dashboard.queries.store_files import folders, slot_folders, slot_of
 from movierec_engine.errors import StoreError
-from movierec_engine.store import ArtifactStore
+from movierec_engine.store import ArtifactStore, kinds
 
 READ_FOR_SEEDS = 100
 """Versions of each model and device, newest first, among which reports with other seeds are looked for."""
@@ -44,7 +44,7 @@ def over_seeds(root: Path) -> list[OverSeeds]:
     Reads the newest READ_FOR_SEEDS reports of each model and device, each of them once in a process.
     """
     newest: dict[tuple[str, ...], dict[int, _Seeded]] = {}
-    for folder in slot_folders(root, KIND):
+    for folder in slot_folders(root, kinds.EVALUATION_REPORT):
         for version in reversed(folders(folder)[-READ_FOR_SEEDS:]):
             if (found := _seeded(root, version)) is not None:
                 newest.setdefault(found.alike, {}).setdefault(found.seed, found)

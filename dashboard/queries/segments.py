@@ -17,7 +17,7 @@ LORENZ_POINTS = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Exposure:
+class LorenzCurve:
     """How a model's lists share their places among the catalogue's items."""
 
     items: int
@@ -43,7 +43,7 @@ def segment_rows(folders: Mapping[str, Path], metric: str) -> list[dict[str, Any
     return found
 
 
-def exposure(folder: Path, k: int, items: int | None) -> Exposure | None:
+def exposure(folder: Path, k: int, items: int | None) -> LorenzCurve | None:
     """The first k places of every list counted by item; None when the lists cannot be read.
 
     items: size of the catalogue; by default the shown items alone. gini: as the reports have it (Shani and Gunawardana
@@ -61,7 +61,7 @@ def exposure(folder: Path, k: int, items: int | None) -> Exposure | None:
     gini = float((2 * np.arange(1, n + 1) - n - 1) @ every / (n * every.sum()))
     places = np.concatenate([[0.0], np.cumsum(every) / every.sum()])
     drawn = np.unique(np.linspace(0, n, LORENZ_POINTS + 1).round().astype(int))
-    return Exposure(n, len(shown), drawn / n, places[drawn], gini)
+    return LorenzCurve(n, len(shown), drawn / n, places[drawn], gini)
 
 
 def tier_shares(folder: Path, split: Path, k: int) -> list[dict[str, Any]]:

@@ -6,14 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from movierec_engine.errors import StoreError
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, kinds
 
 Signature = tuple[tuple[str, int, int], ...]
-
-DATA_KINDS = ("raw_ratings", "raw_movies", "interactions", "splits")
-"""The steps of a data set."""
-_WITHOUT_MODEL = (*DATA_KINDS, "release_decision", "sweep", "leaderboard")
-"""Kinds that have one slot for a data set; those of all others are for a model on a device."""
 
 _SLOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 _SIGNING = ("manifest.json", "report.json")
@@ -24,13 +19,13 @@ def store_root() -> Path:
     return Path(os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts").expanduser().absolute()
 
 
-def signature(root: Path, *kinds: str) -> Signature:
+def signature(root: Path, *of_kinds: str) -> Signature:
     """Changes whenever a newest version of these kinds is published, removed or repaired, or another index is promoted.
 
     Its cost grows with the number of slots, not of versions.
     """
     parts = [stamp(path / f"{SERVING}.json") for path in folders(root / "pointers")]
-    for kind in kinds or ("evaluation_report",):
+    for kind in of_kinds or (kinds.EVALUATION_REPORT,):
         for folder in slot_folders(root, kind):
             version = folder / latest_name(folder)
             parts += [stamp(path) for path in (folder, folder / "LATEST", *(version / name for name in _SIGNING))]
@@ -58,7 +53,7 @@ def folders(path: Path) -> list[Path]:
 def slot_folders(root: Path, kind: str, data: str = "") -> list[Path]:
     """The folders of a kind's slots, of one data set or of all."""
     sets = [folder for folder in folders(root / kind) if data in ("", folder.name)]
-    if kind in _WITHOUT_MODEL:
+    if kind in kinds.OF_A_DATA_SET:
         return sets
     return [folder for each in sets for model in folders(each) for folder in folders(model)]
 

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from dashboard.queries.parquet import records
 from dashboard.queries.store_files import folders, slot_folders, slot_of
 from movierec_engine.errors import StoreError
-from movierec_engine.store import ArtifactStore
+from movierec_engine.store import ArtifactStore, kinds
 from movierec_engine.tuning import trials
 from movierec_engine.tuning.trials import Result, Trial
 
-KIND = trials.KIND
 MOST = 100
 """Sweeps that can be chosen, newest first."""
 BINS = 4
@@ -67,7 +66,7 @@ class Importance:
 def sweeps(root: Path) -> list[Sweep]:
     """The newest MOST readable sweeps, newest first."""
     found = []
-    for folder in slot_folders(root, KIND):
+    for folder in slot_folders(root, kinds.SWEEP):
         for version in reversed(folders(folder)[-MOST:]):
             if (sweep := _sweep(root, version)) is not None:
                 found.append(sweep)

@@ -9,12 +9,11 @@ from typing import Any
 
 from dashboard.queries.parquet import known, records
 from dashboard.queries.store_files import newest
-
-FOLD_IN_KIND, DIALS_KIND = "strong_generalization", "reranking_tradeoff"
+from movierec_engine.store import kinds
 
 
 @dataclass(frozen=True)
-class Curve:
+class TradeoffCurve:
     """The newest measurement of a model on a device, with its rows; none where its file cannot be read."""
 
     model: str
@@ -24,17 +23,17 @@ class Curve:
     rows: tuple[dict[str, Any], ...]
 
 
-def fold_in_curves(root: Path) -> list[Curve]:
+def fold_in_curves(root: Path) -> list[TradeoffCurve]:
     """Rows on test with source, size, value, low and high; size is None where the model knew everything."""
-    return _curves(root, FOLD_IN_KIND, "curve.parquet", "source, size, value, low, high")
+    return _curves(root, kinds.STRONG_GENERALIZATION, "curve.parquet", "source, size, value, low, high")
 
 
-def reranking_tradeoff(root: Path) -> list[Curve]:
+def reranking_tradeoff(root: Path) -> list[TradeoffCurve]:
     """Rows with dial, setting, measure, value, low and high."""
-    return _curves(root, DIALS_KIND, "prices.parquet", "dial, setting, measure, value, low, high")
+    return _curves(root, kinds.RERANKING_TRADEOFF, "prices.parquet", "dial, setting, measure, value, low, high")
 
 
-def _curves(root: Path, kind: str, file: str, columns: str) -> list[Curve]:
+def _curves(root: Path, kind: str, file: str, columns: str) -> list[TradeoffCurve]:
     found = []
     for made in newest(root, kind):
         path = made.folder / file
@@ -42,5 +41,5 @@ def _curves(root: Path, kind: str, file: str, columns: str) -> list[Curve]:
         rows = records(f"SELECT {columns} FROM parquet_file(?){only}", str(path))
         if rows:
             model, device = made.slot.model, made.slot.device
-            found.append(Curve(model, device, made.fingerprint, made.facts, tuple(rows)))
+            found.append(TradeoffCurve(model, device, made.fingerprint, made.facts, tuple(rows)))
     return found

@@ -12,11 +12,10 @@ import psutil
 from dashboard.queries.parquet import records
 from dashboard.queries.store_files import Signature, folders, slot_folders, slot_of, stamp
 from movierec_engine.errors import StoreError
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.store import Artifact, ArtifactStore, kinds
 from movierec_engine.tracking.progress_file import FOLDER as PROGRESS_FOLDER
 from movierec_engine.tracking.tracker import flatten
 
-KIND = "trained_model"
 HISTORY_FILE = "history.parquet"
 PER_SLOT = 20
 """Runs of each model and device that can be chosen, newest first."""
@@ -72,7 +71,7 @@ def runs(root: Path) -> list[Run]:
     store = ArtifactStore(root)
     found = [
         run
-        for folder in slot_folders(root, KIND)
+        for folder in slot_folders(root, kinds.TRAINED_MODEL)
         for version in reversed(folders(folder)[-PER_SLOT:])
         if (run := _run(store.root, version)) is not None
     ]

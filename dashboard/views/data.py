@@ -10,9 +10,9 @@ from dashboard import charts, shell, state, wording
 from dashboard.downloads import csv_button
 from dashboard.plots import data as plots
 from dashboard.queries import data, store_files
-from dashboard.queries.data import Each, Line
+from dashboard.queries.data import DataLineage, Each
 from dashboard.queries.store_files import Signature
-from movierec_engine.store import Artifact
+from movierec_engine.store import Artifact, kinds
 
 _DROPPED = {
     "rows_read": "rows read",
@@ -31,8 +31,8 @@ _ENTITIES = (("user_id", "users"), ("movie_id", "movies"))
 
 def page() -> None:
     root = store_files.store_root()
-    seen = store_files.signature(root, *store_files.DATA_KINDS)
-    shell.watch(lambda: store_files.signature(root, *store_files.DATA_KINDS), seen)
+    seen = store_files.signature(root, *kinds.DATA)
+    shell.watch(lambda: store_files.signature(root, *kinds.DATA), seen)
     st.title("Data")
     names = _data_sets(str(root), seen)
     if not names:
@@ -70,11 +70,11 @@ def _data_sets(root: str, seen: Signature) -> list[str]:
 
 @st.cache_data(show_spinner=False, max_entries=8)
 def _versions(root: str, name: str, seen: Signature) -> list[Artifact]:
-    return data.versions(Path(root), "raw_ratings", name)
+    return data.versions(Path(root), kinds.RAW_RATINGS, name)
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _line(root: str, name: str, version: str, seen: Signature) -> Line:
+def _line(root: str, name: str, version: str, seen: Signature) -> DataLineage:
     found = next(one for one in _versions(root, name, seen) if one.version == version)
     return data.line_of(Path(root), found)
 
@@ -109,7 +109,7 @@ def _number(one: Artifact | None, name: str) -> str:
     return wording.count(value) if isinstance(value, int | float) else "–"
 
 
-def _facts(line: Line) -> None:
+def _facts(line: DataLineage) -> None:
     boxes = st.columns(6)
     boxes[0].metric("Ratings", _number(line.ratings, "ratings"))
     boxes[1].metric("Users", _number(line.ratings, "users"))
@@ -124,7 +124,7 @@ def _facts(line: Line) -> None:
     boxes[5].metric("Items in the catalogue", _number(line.interactions, "items"), help="Movies left after filtering")
 
 
-def _dropped(line: Line) -> None:
+def _dropped(line: DataLineage) -> None:
     st.subheader("What was dropped, and why")
     found = line.ratings.facts.get("validation")
     found = found if isinstance(found, dict) else {}
@@ -158,7 +158,7 @@ def _share(one: Artifact | None, name: str) -> str:
     return wording.percent(value) if isinstance(value, float) else "–"
 
 
-def _bar(line: Line, found: dict[str, Any]) -> list[dict[str, Any]]:
+def _bar(line: DataLineage, found: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows of the raw file by what became of them."""
     repeated = sum(int(found.get(name) or 0) for name in ("duplicate_rows", "duplicate_pairs"))
     total, kept = (
@@ -197,7 +197,7 @@ def _ratings(folder: Path) -> None:
             charts.draw(plots.activity(bins, tail, hue), bins, f"{tail.of}-by-ratings")
 
 
-def _split(line: Line) -> None:
+def _split(line: DataLineage) -> None:
     st.subheader("How it is split over time")
     if line.splits is None:
         shell.missing("Nothing was split from this version yet; training does it.", "movierec train model=popularity")

@@ -11,13 +11,14 @@ from dashboard import charts, shell, state, wording
 from dashboard.downloads import csv_button
 from dashboard.plots import explore as plots
 from dashboard.queries import indices, leaderboard, movie_map, reports, store_files
-from dashboard.queries.indices import Answer, Catalogue, IndexVersion, Rated, Reason
+from dashboard.queries.indices import IndexVersion, Rated, Reason, RecommendedList, SearchableIndex
 from dashboard.queries.movie_map import MovieMap
 from dashboard.queries.store_files import Signature
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.recommending.dials import DIALS, DIVERSITY_OVER, Dials
+from movierec_engine.store import kinds
 
-KINDS = (indices.KIND, "evaluation_report")
+KINDS = (kinds.FAISS_INDEX, kinds.EVALUATION_REPORT)
 AT_ONCE = 3
 """Models whose lists stand side by side."""
 EXPLAINED = 3
@@ -75,7 +76,7 @@ def _versions(root: str, seen: Signature) -> list[IndexVersion]:
 
 
 @st.cache_resource(show_spinner="Loading an index", max_entries=6)
-def _load(folder: str) -> Catalogue:
+def _load(folder: str) -> SearchableIndex:
     return indices.load(Path(folder))
 
 
@@ -94,7 +95,7 @@ def _layout(folder: str) -> MovieMap | None:
     return movie_map.movie_map(_load(folder))
 
 
-Loaded = dict[str, tuple[IndexVersion, Catalogue]]
+Loaded = dict[str, tuple[IndexVersion, SearchableIndex]]
 """Label -> the index, loaded."""
 
 
@@ -149,11 +150,11 @@ def _loaded(chosen: Mapping[str, IndexVersion]) -> Loaded:
     return found
 
 
-def _person(found: Catalogue, version: IndexVersion) -> _Person:
+def _person(found: SearchableIndex, version: IndexVersion) -> _Person:
     return _new_user(found) if st.session_state["who"] == NEW_USER else _user(found, version)
 
 
-def _user(found: Catalogue, version: IndexVersion) -> _Person:
+def _user(found: SearchableIndex, version: IndexVersion) -> _Person:
     usual = indices.examples(found)
     columns = st.columns([1.6, 1, 1, 1, 1], vertical_alignment="bottom")
     with columns[0]:
@@ -174,7 +175,7 @@ def _user(found: Catalogue, version: IndexVersion) -> _Person:
     return _Person(user_id, _rated(version.split, user_id) if version.split else [])
 
 
-def _new_user(found: Catalogue) -> _Person:
+def _new_user(found: SearchableIndex) -> _Person:
     told = {movie: rating for movie, rating in indices.parsed_history(state.given("told")).items() if found.item(movie)
             is not None}  # fmt: skip
     columns = st.columns([2, 0.7, 3.3], vertical_alignment="bottom")
@@ -206,7 +207,7 @@ def _set(name: str, value: str) -> None:
     st.session_state[name] = value
 
 
-def _random_user(found: Catalogue) -> None:
+def _random_user(found: SearchableIndex) -> None:
     ids = found.index.users.ids
     _set("user", str(int(ids[random.randrange(len(ids))])))
 
@@ -222,7 +223,7 @@ def _keep_told() -> None:
     state.put("told", indices.written_history({movie: told[movie] for movie in told if movie in kept}))
 
 
-def _dials(found: Catalogue) -> Dials:
+def _dials(found: SearchableIndex) -> Dials:
     """The sliders; those that need what is not known of the movies stay away."""
     facts = found.index.item_facts
     turned = any(state.given(f"dial_{name}") for name in DIALS)
@@ -259,7 +260,7 @@ _DIAL_HELP = {
 }
 
 
-def _answers(loaded: Loaded, person: _Person, k: int, dials: Dials) -> dict[str, Answer]:
+def _answers(loaded: Loaded, person: _Person, k: int, dials: Dials) -> dict[str, RecommendedList]:
     answers = {}
     for label, (_, found) in loaded.items():
         try:
@@ -274,7 +275,7 @@ def _answers(loaded: Loaded, person: _Person, k: int, dials: Dials) -> dict[str,
     return answers
 
 
-def _lists(loaded: Loaded, answers: Mapping[str, Answer], person: _Person) -> None:
+def _lists(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Person) -> None:
     head, toggle = st.columns([3, 1], vertical_alignment="bottom")
     head.subheader(f"What {person.name} gets, and why")
     everything = toggle.toggle("Explain every movie", key="explain all", help="Some models take a second for it")
@@ -334,7 +335,7 @@ def _lists(loaded: Loaded, answers: Mapping[str, Answer], person: _Person) -> No
             csv_button(rows, "lists", "Lists (CSV)")
 
 
-def _note(answer: Answer, found: Catalogue) -> str:
+def _note(answer: RecommendedList, found: SearchableIndex) -> str:
     """Where a list comes from, where it is not the usual."""
     if answer.source != "popularity":
         return _NOTES.get(answer.source, answer.source)
@@ -350,7 +351,7 @@ def _reason(version: IndexVersion, person: _Person, movie_id: int) -> Reason:
     )
 
 
-def _history(found: Catalogue, person: _Person) -> None:
+def _history(found: SearchableIndex, person: _Person) -> None:
     st.markdown(f"**{wording.counted(len(person.known), 'movie')} known**")
     if not person.known:
         text = "Nothing is known yet, so everybody gets the most popular movies." if person.user_id is None else (
@@ -371,7 +372,7 @@ def _history(found: Catalogue, person: _Person) -> None:
     )
 
 
-def _score(loaded: Loaded, answers: Mapping[str, Answer], person: _Person) -> None:
+def _score(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Person) -> None:
     """One recommendation taken apart."""
     places = {f"{label}|{one.movie_id}": (label, one) for label, answer in answers.items() for one in answer.movies}
     if not places:
@@ -392,7 +393,7 @@ def _score(loaded: Loaded, answers: Mapping[str, Answer], person: _Person) -> No
         st.info(f"No movie of a history has a say in this score: {wording.plain(reason.sentence)}.")
 
 
-def _map(loaded: Loaded, answers: Mapping[str, Answer], person: _Person) -> None:
+def _map(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Person) -> None:
     st.subheader("A map of the catalogue")
     label = next(iter(loaded))
     version, found = loaded[label]

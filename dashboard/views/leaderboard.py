@@ -12,7 +12,7 @@ from dashboard.controls import Chosen
 from dashboard.downloads import csv_button
 from dashboard.plots import leaderboard as plots
 from dashboard.queries import leaderboard, pairs, seeds, store_files
-from dashboard.queries.leaderboard import Group, Standing
+from dashboard.queries.leaderboard import EvaluationSetup, Standing
 from dashboard.queries.reports import Snapshot
 from dashboard.queries.seeds import OverSeeds
 from dashboard.queries.store_files import Signature
@@ -108,7 +108,7 @@ def _tested(chosen: Chosen, verdicts: LeaderComparison) -> list[str]:
     return sentences
 
 
-def _separation(group: Group, everything: list[Group]) -> None:
+def _separation(group: EvaluationSetup, everything: list[EvaluationSetup]) -> None:
     """Why only one group is ranked, and which others there are."""
     if group.sampled:
         st.warning(

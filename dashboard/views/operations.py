@@ -18,7 +18,7 @@ from dashboard.queries.releases import Made, Served
 from dashboard.queries.store_files import Signature
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.backtest import ALL, WITH_HISTORY
-from movierec_engine.release.decisions import KIND as DECISION_KIND
+from movierec_engine.store import kinds
 
 API_SECONDS = 5
 """How often the API is asked."""
@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 0.3
 """How long the page waits for the API's first answer."""
 _LISTED = 200
 """Decisions in the table, newest first; the CSV file has all."""
-_KINDS = (*checks.KINDS, DECISION_KIND, "raw_ratings")
+_KINDS = (*checks.KINDS, kinds.RELEASE_DECISION, kinds.RAW_RATINGS)
 
 
 def page() -> None:
@@ -39,7 +39,7 @@ def page() -> None:
     _now(_served(str(root), data, seen), root)
     _decisions(*_made(str(root), data, seen))
     _checks(_checked(str(root), data, store_files.signature(root, *checks.KINDS)))
-    _backtests(_tested(str(root), store_files.signature(root, backtests.KIND)))
+    _backtests(_tested(str(root), store_files.signature(root, kinds.BACKTEST)))
     _feedback(root)
     _api()
 
@@ -49,7 +49,7 @@ def _signature(root: Path) -> Signature:
         folder / f"{name}.json" for folder in store_files.folders(root / "pointers") for name in releases.POINTERS
     )
     pointers = map(store_files.stamp, of_each)
-    return (*store_files.signature(root, *_KINDS, backtests.KIND), *pointers, *feedback.signature(root))
+    return (*store_files.signature(root, *_KINDS, kinds.BACKTEST), *pointers, *feedback.signature(root))
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=60)

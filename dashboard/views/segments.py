@@ -11,13 +11,13 @@ from dashboard.plots import segments as plots
 from dashboard.queries import leaderboard, segments, store_files, tradeoffs
 from dashboard.queries.data import SPLIT_FILE
 from dashboard.queries.reports import Snapshot
-from dashboard.queries.segments import Exposure
+from dashboard.queries.segments import LorenzCurve
 from dashboard.queries.store_files import Signature
-from dashboard.queries.tradeoffs import Curve
+from dashboard.queries.tradeoffs import TradeoffCurve
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY as DIAL_ACCURACY
 from movierec_engine.evaluation.reranking_tradeoff import BUYS
-from movierec_engine.store import ArtifactStore
+from movierec_engine.store import ArtifactStore, kinds
 
 FEW = 30
 """Fewer users than this say little."""
@@ -28,8 +28,8 @@ MOST_MODELS = 6
 def page() -> None:
     root = store_files.store_root()
     snapshot, _ = shell.newest_reports(root)
-    seen = store_files.signature(root, tradeoffs.FOLD_IN_KIND, tradeoffs.DIALS_KIND)
-    shell.watch(lambda: store_files.signature(root, tradeoffs.FOLD_IN_KIND, tradeoffs.DIALS_KIND), seen)
+    seen = store_files.signature(root, kinds.STRONG_GENERALIZATION, kinds.RERANKING_TRADEOFF)
+    shell.watch(lambda: store_files.signature(root, kinds.STRONG_GENERALIZATION, kinds.RERANKING_TRADEOFF), seen)
     st.title("Segments and fairness")
     if snapshot.reports.num_rows == 0:
         shell.no_reports(root, snapshot)
@@ -55,7 +55,7 @@ def _segments(folders: dict[str, str], metric: str) -> list[dict[str, Any]]:
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
-def _exposure(folder: str, k: int, items: int | None) -> Exposure | None:
+def _exposure(folder: str, k: int, items: int | None) -> LorenzCurve | None:
     return segments.exposure(Path(folder), k, items)
 
 
@@ -65,12 +65,12 @@ def _tier_shares(folder: str, split: str, k: int) -> list[dict[str, Any]]:
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
-def _fold_in(root: str, seen: Signature) -> list[Curve]:
+def _fold_in(root: str, seen: Signature) -> list[TradeoffCurve]:
     return tradeoffs.fold_in_curves(Path(root))
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
-def _reranking_tradeoff(root: str, seen: Signature) -> list[Curve]:
+def _reranking_tradeoff(root: str, seen: Signature) -> list[TradeoffCurve]:
     return tradeoffs.reranking_tradeoff(Path(root))
 
 
@@ -214,12 +214,12 @@ def _dials(root: Path, seen: Signature, chosen: Chosen) -> None:
     _elsewhere([curve], chosen)
 
 
-def _labels(curves: list[Curve]) -> list[str]:
+def _labels(curves: list[TradeoffCurve]) -> list[str]:
     models = [curve.model for curve in curves]
     return [curve.model if models.count(curve.model) == 1 else f"{curve.model} ({curve.device})" for curve in curves]
 
 
-def _elsewhere(curves: list[Curve], chosen: Chosen) -> None:
+def _elsewhere(curves: list[TradeoffCurve], chosen: Chosen) -> None:
     """Say so where a curve is of another split than the reports above."""
     others = sorted({curve.model for curve in curves if curve.fingerprint != chosen.group.fingerprint})
     if others:

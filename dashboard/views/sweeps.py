@@ -13,6 +13,7 @@ from dashboard.queries import store_files, sweeps
 from dashboard.queries.store_files import Signature
 from dashboard.queries.sweeps import Sweep
 from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.store import kinds
 
 LISTED = 50
 """Results in the table, best first; the CSV file has all."""
@@ -20,8 +21,8 @@ LISTED = 50
 
 def page() -> None:
     root = store_files.store_root()
-    seen = store_files.signature(root, sweeps.KIND)
-    shell.watch(lambda: store_files.signature(root, sweeps.KIND), seen)
+    seen = store_files.signature(root, kinds.SWEEP)
+    shell.watch(lambda: store_files.signature(root, kinds.SWEEP), seen)
     st.title("Sweeps")
     found = _sweeps(str(root), seen)
     if not found:

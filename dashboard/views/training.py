@@ -15,6 +15,7 @@ from dashboard.queries import store_files, training
 from dashboard.queries.store_files import Signature
 from dashboard.queries.training import Progress, Run
 from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.store import kinds
 from movierec_engine.tracking.credentials import without_credentials
 
 LIVE_SECONDS = 2
@@ -24,8 +25,8 @@ USUAL = 6
 
 def page() -> None:
     root = store_files.store_root()
-    seen = store_files.signature(root, training.KIND)
-    shell.watch(lambda: store_files.signature(root, training.KIND), seen)
+    seen = store_files.signature(root, kinds.TRAINED_MODEL)
+    shell.watch(lambda: store_files.signature(root, kinds.TRAINED_MODEL), seen)
     st.title("Training")
     _live(root)
     runs = _runs(str(root), seen)

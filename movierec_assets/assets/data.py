@@ -5,6 +5,7 @@ import dagster as dg
 from movierec_assets import metadata
 from movierec_assets.resources import SettingsResource
 from movierec_engine import pipeline
+from movierec_engine.store import kinds
 
 GROUP = "data"
 SINGLE_RUN = dg.BackfillPolicy.single_run()
@@ -59,7 +60,7 @@ def interactions(context: dg.AssetExecutionContext, settings: SettingsResource) 
     With them two id maps, in whose order the engine numbers users `[n_users]` and items `[n_items]` from 0.
     """
     with settings.step(context) as step:
-        made = pipeline.filter_interactions(step.store, step.parent("raw_ratings"), step.settings.data, step.origin)
+        made = pipeline.filter_interactions(step.store, step.parent(kinds.RAW_RATINGS), step.settings.data, step.origin)
         step.done(made, metadata.facts(made, rows="interactions"))
         return step.result()
 
@@ -77,7 +78,7 @@ def splits(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.
     From here on artifacts carry the fingerprint: numbers with different fingerprints are never compared.
     """
     with settings.step(context) as step:
-        made = pipeline.split_interactions(step.store, step.parent("interactions"), step.settings.data, step.origin)
+        made = pipeline.split_interactions(step.store, step.parent(kinds.INTERACTIONS), step.settings.data, step.origin)
         step.done(made, metadata.facts(made))
         return step.result()
 
@@ -86,6 +87,6 @@ def splits(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.
 def interaction_graph(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """The users and items of train as a graph: its symmetric normalised adjacency, CSR `[users + items] x 2`."""
     with settings.step(context) as step:
-        made = pipeline.build_interaction_graph(step.store, step.parent("splits"), step.settings.data, step.origin)
+        made = pipeline.build_interaction_graph(step.store, step.parent(kinds.SPLITS), step.settings.data, step.origin)
         step.done(made, metadata.facts(made))
         return step.result()

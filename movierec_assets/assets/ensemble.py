@@ -9,6 +9,7 @@ from movierec_assets.partitions import BY_DEVICE
 from movierec_assets.resources import SettingsResource
 from movierec_assets.tracking import TrackingResource
 from movierec_engine import pipeline
+from movierec_engine.store import kinds
 
 MEMBERS = dg.AssetDep(trained_model, partition_mapping=dg.MultiToSingleDimensionPartitionMapping("device"))
 
@@ -30,7 +31,7 @@ def hybrid_ensemble(
     `model.models` names the members; one that is missing is trained, or with `model.missing=error` named.
     """
     with settings.step(context) as step:
-        split, graph, movies = (step.parent(kind) for kind in ("splits", "interaction_graph", "raw_movies"))
+        split, graph, movies = (step.parent(kind) for kind in (kinds.SPLITS, kinds.INTERACTION_GRAPH, kinds.RAW_MOVIES))
         for partition in step.partitions:
             with tracking.training(step, partition) as tracker:
                 model = pipeline.train_model(step.store, partition.settings, split, graph, tracker, step.origin)

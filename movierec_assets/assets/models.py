@@ -10,6 +10,7 @@ from movierec_assets.tracking import TrackingResource
 from movierec_engine import pipeline
 from movierec_engine.errors import LeakError
 from movierec_engine.pipeline.canaries import run_canaries
+from movierec_engine.store import kinds
 
 GROUP = "models"
 TRAINING = "training"
@@ -37,7 +38,7 @@ def trained_model(
     killed goes on from its last checkpoint when it is retried.
     """
     with settings.step(context) as step:
-        split, graph = step.parent("splits"), step.parent("interaction_graph")
+        split, graph = step.parent(kinds.SPLITS), step.parent(kinds.INTERACTION_GRAPH)
         for partition in step.partitions:
             with tracking.training(step, partition) as tracker:
                 made = pipeline.train_model(
@@ -117,5 +118,5 @@ def leak_canaries(context: dg.AssetExecutionContext, settings: SettingsResource)
             step.done(made, metadata.of_canaries(made), partition)
             if not made.facts["passed"]:
                 failed = [one["sentence"] for one in made.facts["findings"] if not one["passed"]]
-                raise LeakError(f"{made.parents['trained_model']} leaks: {'; '.join(failed)}")
+                raise LeakError(f"{made.parents[kinds.TRAINED_MODEL]} leaks: {'; '.join(failed)}")
         return step.result()

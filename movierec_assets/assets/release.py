@@ -12,7 +12,7 @@ from movierec_assets.step import Step
 from movierec_engine import pipeline, release
 from movierec_engine.errors import StoreError
 from movierec_engine.pipeline.data_sets import choose_data_set, named_data_set
-from movierec_engine.store import SERVING, Slot
+from movierec_engine.store import SERVING, Slot, kinds
 
 GROUP = "release"
 
@@ -51,7 +51,7 @@ def refitted_release(context: dg.AssetExecutionContext, settings: SettingsResour
     keeps vouching for it: nothing is measured on what it was trained on. Nothing is served before `serving_release`.
     """
     with settings.step(context) as step:
-        ranking = step.store.require(Slot("leaderboard", step.settings.data.name))
+        ranking = step.store.require(Slot(kinds.LEADERBOARD, step.settings.data.name))
         decision, index = release.refit_best(step.store, ranking, step.settings.release, step.origin)
         step.done(index or ranking, metadata.of_refit(step.store, index, decision))
         return step.result()
@@ -72,7 +72,7 @@ def serving_release(context: dg.AssetExecutionContext, settings: SettingsResourc
     served stays, and the metadata says why.
     """
     with settings.step(context) as step:
-        ranking = step.store.require(Slot("leaderboard", data_set := _data_set(step)))
+        ranking = step.store.require(Slot(kinds.LEADERBOARD, data_set := _data_set(step)))
         decision = release.decide_release(step.store, ranking, step.settings.release, origin=step.origin)
         index = step.store.pointed(SERVING, data_set)
         if index is None:
@@ -83,4 +83,4 @@ def serving_release(context: dg.AssetExecutionContext, settings: SettingsResourc
 
 def _data_set(step: Step) -> str:
     """The data set that the run names, else the only one that was measured, else the usual one."""
-    return choose_data_set(step.store, "evaluation_report", named_data_set(step.settings), option="data_name")
+    return choose_data_set(step.store, kinds.EVALUATION_REPORT, named_data_set(step.settings), option="data_name")

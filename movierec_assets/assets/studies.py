@@ -9,12 +9,12 @@ from movierec_assets.assets.models import RETRY, TRAINING
 from movierec_assets.partitions import MODEL_BY_DEVICE
 from movierec_assets.resources import SettingsResource
 from movierec_engine.pipeline.backtest import backtest as run_backtest
-from movierec_engine.store import Slot
+from movierec_engine.store import Slot, kinds
 
 GROUP = "studies"
 
 
-class BacktestConfig(dg.Config):
+class BacktestRunConfig(dg.Config):
     """How the past is cut into windows."""
 
     windows: int = Field(default=4, ge=1, le=1000, description="How many windows are tested, each on what came next.")
@@ -37,7 +37,7 @@ class BacktestConfig(dg.Config):
     ),
 )  # fmt: skip
 def backtest(
-    context: dg.AssetExecutionContext, settings: SettingsResource, config: BacktestConfig
+    context: dg.AssetExecutionContext, settings: SettingsResource, config: BacktestRunConfig
 ) -> dg.MaterializeResult[None]:
     """Would it have worked? A model trained up to a moment and tested on what came next, window by window.
 
@@ -52,7 +52,7 @@ def backtest(
         return step.result()
 
 
-class SweepConfig(dg.Config):
+class SweepRunConfig(dg.Config):
     """How long is searched."""
 
     trials: int = Field(
@@ -70,7 +70,7 @@ class SweepConfig(dg.Config):
     deps=[splits, interaction_graph],
 )
 def sweep(
-    context: dg.AssetExecutionContext, settings: SettingsResource, config: SweepConfig
+    context: dg.AssetExecutionContext, settings: SettingsResource, config: SweepRunConfig
 ) -> dg.MaterializeResult[None]:
     """A model's best settings, searched with Optuna over configs/sweep/<model>.yaml and judged on validation.
 
@@ -81,6 +81,6 @@ def sweep(
 
         for partition in step.partitions:
             search([*partition.settings.overrides, f"n_trials={config.trials}"])
-            made = step.store.require(Slot("sweep", partition.settings.data.name))
+            made = step.store.require(Slot(kinds.SWEEP, partition.settings.data.name))
             step.done(made, metadata.of_sweep(made), partition)
         return step.result()

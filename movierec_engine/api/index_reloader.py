@@ -17,12 +17,10 @@ from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.retrieval.masks import no_mask, serving_mask
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, measured_index
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, kinds, measured_index
 
 log = logging.getLogger(__name__)
 
-INDEX = "faiss_index"
-_DECISION = "release_decision"
 _ROLLED_BACK = "rolled back"
 WARMING_SECONDS = 0.25
 """Spent on the lists of a version before it answers."""
@@ -238,7 +236,7 @@ class IndexReloader:
         try:
             self._settle()
         except StoreError as error:
-            self._refuse(INDEX, error, refused)
+            self._refuse(kinds.FAISS_INDEX, error, refused)
         signature = self._signature()
         for slot in self._slots():
             model = slot.model
@@ -268,7 +266,7 @@ class IndexReloader:
         promoted = self._store.pointed(SERVING, self._data_set) if self._data_set else None
         if promoted is None:
             return None
-        if promoted.slot.kind != INDEX or not promoted.slot.model:
+        if promoted.slot.kind != kinds.FAISS_INDEX or not promoted.slot.model:
             raise StoreError(f"{promoted.reference} is promoted but is no index to serve; promote a version again")
         return promoted if self._is_of_device(promoted) else None
 
@@ -314,7 +312,7 @@ class IndexReloader:
         """Stay with the only data set that has indices, where none was chosen. Raises StoreError for several."""
         if self._data_set:
             return
-        known = self._store.data_sets(INDEX)
+        known = self._store.data_sets(kinds.FAISS_INDEX)
         if len(known) > 1:
             raise StoreError(
                 f"there are indices of the data sets {', '.join(known)}; choose one by serving.data_set, or --data-set"
@@ -325,12 +323,14 @@ class IndexReloader:
         """The slots of the data set and of the devices that are served."""
         if not self._data_set:
             return []
-        return list(self._store.slots(INDEX, self._data_set, device="" if self.device == "auto" else self.device))
+        return list(
+            self._store.slots(kinds.FAISS_INDEX, self._data_set, device="" if self.device == "auto" else self.device)
+        )
 
     def _signature(self) -> tuple[Any, ...]:
         """Changes whenever a pointer of the store does; a few stat calls."""
         if not self._data_set:
-            return ("unsettled", *self._store.data_sets(INDEX))
+            return ("unsettled", *self._store.data_sets(kinds.FAISS_INDEX))
         pointers = (self._store.latest_file(slot) for slot in self._slots())
         return tuple(_stat(path) for path in (self._store.pointer_file(SERVING, self._data_set), *pointers))
 
@@ -341,7 +341,7 @@ def earlier_releases(store: ArtifactStore, data_set: str) -> Iterator[Artifact]:
     Without those that were rolled back from, since somebody wanted them gone, and those that the store lost.
     """
     left: set[str] = set()
-    for decision in reversed(store.versions(Slot(_DECISION, data_set))):
+    for decision in reversed(store.versions(Slot(kinds.RELEASE_DECISION, data_set))):
         served, champion = str(decision.facts.get("served", "")), str(decision.facts.get("champion", ""))
         if decision.facts.get("verdict") == _ROLLED_BACK:
             left.add(champion)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from movierec_engine.data.ratings import MOVIES_SCHEMA
 from movierec_engine.errors import StoreError
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.store import Artifact, ArtifactStore, kinds
 
 RATINGS_FILE = "ratings.parquet"
 
@@ -43,7 +43,7 @@ class Lineage:
     @classmethod
     def of(cls, store: ArtifactStore, index: Artifact) -> "Lineage":
         ancestors = {artifact.slot.kind: artifact for artifact in _ancestors(store, index)}
-        raw, titles = ancestors.get("raw_ratings"), ancestors.get("raw_movies")
+        raw, titles = ancestors.get(kinds.RAW_RATINGS), ancestors.get(kinds.RAW_MOVIES)
         ratings = raw.folder / RATINGS_FILE if raw else None
         return cls(
             data_set=index.slot.data_set,
@@ -82,10 +82,10 @@ def _placed(store: ArtifactStore, index: Artifact) -> Path | None:
     """The newest placement by the same titles for a model of the same data; the model itself has no say in it."""
     found = [
         version
-        for slot in store.slots("cold_items", index.slot.data_set)
+        for slot in store.slots(kinds.COLD_ITEMS, index.slot.data_set)
         for version in store.versions(slot)
         if version.fingerprint == index.fingerprint
-        and version.parents.get("raw_movies") == index.parents.get("raw_movies")
+        and version.parents.get(kinds.RAW_MOVIES) == index.parents.get(kinds.RAW_MOVIES)
     ]
     newest = max(found, key=lambda version: version.version, default=None)
     try:

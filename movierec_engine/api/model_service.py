@@ -7,7 +7,7 @@ from movierec_engine.api.errors import ApiError, error_body
 from movierec_engine.api.index_reloader import IndexReloader, ServingState
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.workers import Workers
-from movierec_engine.store import REFITTED, Artifact, ArtifactStore, measured_version
+from movierec_engine.store import Artifact, ArtifactStore, kinds, measured_version
 
 _GRAVITY = ("damaged", "empty", "loading", "ok")
 EMPTY = "there is no index to serve yet; run `movierec demo` or `movierec train model=lightgcn`"
@@ -58,8 +58,8 @@ class ModelService:
                 "device": artifact.slot.device,
                 "created_at": artifact.created_at,
                 "fingerprint": artifact.fingerprint,
-                "trained_model": artifact.parents.get("trained_model"),
-                "refitted_model": artifact.parents.get(REFITTED),
+                "trained_model": artifact.parents.get(kinds.TRAINED_MODEL),
+                "refitted_model": artifact.parents.get(kinds.REFITTED_MODEL),
                 "metrics": self._metrics(artifact),
                 "runs": {name: artifact.origin.get(name) for name in ("mlflow_run_id", "dagster_run_id")},
                 "index": artifact.facts,
@@ -112,14 +112,14 @@ class ModelService:
 
         They are of the index's fingerprint, as a model is measured on the data that it was trained for.
         """
-        slot, trained = index.slot.beside("evaluation_report"), index.parents.get("trained_model", "")
+        slot, trained = index.slot.beside(kinds.EVALUATION_REPORT), index.parents.get(kinds.TRAINED_MODEL, "")
         changed = _changed(self.store.latest_file(slot).parent)
         known = self._measured.get(trained)
         if known is None or known[0] != changed:
             reports = [
                 one
                 for one in self.store.versions(slot)
-                if one.parents.get("trained_model") == trained and one.fingerprint == index.fingerprint
+                if one.parents.get(kinds.TRAINED_MODEL) == trained and one.fingerprint == index.fingerprint
             ]
             facts = reports[-1].facts if reports else {}
             known = self._measured[trained] = (

@@ -20,7 +20,7 @@ from movierec_engine.data.tiers import ACTIVITY_FROM, activity_tier
 from movierec_engine.feedback import FeedbackEvent, IdempotencyConflict, InvalidFeedback, UnknownEvent, UserState
 from movierec_engine.feedback.events import Kind, check_not_ahead
 from movierec_engine.recommending.dials import Dials, rerank
-from movierec_engine.store import Artifact
+from movierec_engine.store import Artifact, kinds
 
 QUESTIONS_FILE = "questions.parquet"
 TIERS = tuple(ACTIVITY_FROM)
@@ -144,7 +144,9 @@ class PeopleService:
             source = "popular"
         else:
             source = (
-                "interview" if held.slot == served.artifact.slot.beside("elicitation") else "another model's interview"
+                "interview"
+                if held.slot == served.artifact.slot.beside(kinds.ELICITATION)
+                else "another model's interview"
             )
         return {
             **about(served),
@@ -159,11 +161,11 @@ class PeopleService:
         store = self._service.store
         held = [
             version
-            for slot in store.slots("elicitation", served.artifact.slot.data_set)
+            for slot in store.slots(kinds.ELICITATION, served.artifact.slot.data_set)
             for version in store.versions(slot)
             if version.fingerprint == served.artifact.fingerprint
         ]
-        own = [version for version in held if version.slot == served.artifact.slot.beside("elicitation")]
+        own = [version for version in held if version.slot == served.artifact.slot.beside(kinds.ELICITATION)]
         return max(own or held, key=lambda version: version.version, default=None)
 
 

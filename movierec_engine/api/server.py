@@ -18,9 +18,7 @@ from movierec_engine.api.config import KEYS_VARIABLE, METRICS_VARIABLE, ServingC
 from movierec_engine.api.workers import FOLDER_VARIABLE, forget
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError, MovierecError
-
-INDICES = "faiss_index"
-"""The folder of an artifact store that holds what can be served."""
+from movierec_engine.store import kinds
 
 
 def serve(
@@ -70,10 +68,10 @@ def store_to_serve(model_dir: Path, default: Path) -> tuple[Path, str | None]:
         if model_dir == default:
             return model_dir, None
         raise MovierecError(f"{model_dir} is not there; give the folder of an artifact store, such as {default}")
-    if (model_dir / INDICES).is_dir() or not any(model_dir.glob("*.pt")):
+    if (model_dir / kinds.FAISS_INDEX).is_dir() or not any(model_dir.glob("*.pt")):
         return model_dir, None
     what = f"{model_dir} holds training checkpoints, not indices"
-    if (default / INDICES).is_dir():
+    if (default / kinds.FAISS_INDEX).is_dir():
         return default, f"{what}; serving from the artifact store {default} instead"
     raise MovierecError(f"{what}; run `movierec demo` or `movierec train`, then `movierec serve --model-dir artifacts`")
 

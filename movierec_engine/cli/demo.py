@@ -26,7 +26,7 @@ from movierec_engine.errors import EXTRAS, EmptyDataError, MissingExtraError, Mo
 from movierec_engine.pipeline import elicitation
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.retrieval.masks import serving_mask
-from movierec_engine.store import SERVING, ArtifactStore
+from movierec_engine.store import SERVING, ArtifactStore, kinds
 
 MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "lightgcn", "hybrid_ensemble")
 """The default: those that train in seconds on the bundled data. mlp, ncf and ngcf take longer, 10 to 25 s each."""
@@ -52,7 +52,7 @@ class Ports:
 
 
 @dataclass(frozen=True)
-class Server:
+class DemoServer:
     """One of the demo's servers."""
 
     name: str
@@ -101,7 +101,7 @@ def missing_models(store: ArtifactStore, wanted: Sequence[Settings]) -> list[str
 
     With nothing released yet, every model counts as missing.
     """
-    splits = pipeline.prepare(store, wanted[0].data)["splits"]
+    splits = pipeline.prepare(store, wanted[0].data)[kinds.SPLITS]
     if store.pointed(SERVING, wanted[0].data.name) is None:
         return [settings.model_name for settings in wanted]
     return [settings.model_name for settings in wanted if not pipeline.is_current(store, settings, splits)]
@@ -122,9 +122,9 @@ def choose_questions(store: ArtifactStore, settings: Settings) -> None:
 
     Without it, or where the data has too few people for it, the API asks about popular movies.
     """
-    slot = pipeline.model_slot("trained_model", settings, ELICITATION_MODEL)
-    model, held = store.latest(slot), store.latest(slot.beside(elicitation.KIND))
-    if model is None or (held and held.parents["trained_model"] == model.reference):
+    slot = pipeline.model_slot(kinds.TRAINED_MODEL, settings, ELICITATION_MODEL)
+    model, held = store.latest(slot), store.latest(slot.beside(kinds.ELICITATION))
+    if model is None or (held and held.parents[kinds.TRAINED_MODEL] == model.reference):
         return
     try:
         made = elicitation.measure_elicitation(store, model)
@@ -155,7 +155,7 @@ def serve(ports: Ports, artifacts: Path, data_set: str, environment: dict[str, s
     """Run the three servers until a signal such as Ctrl-C's, a closed terminal, or the death of one; then end all."""
     logs = artifacts / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    running: list[tuple[Server, subprocess.Popen[bytes], Path]] = []
+    running: list[tuple[DemoServer, subprocess.Popen[bytes], Path]] = []
     before = {number: signal.signal(number, _interrupt) for number in ENDING_SIGNALS}
     try:
         for server in servers(ports, artifacts, data_set):
@@ -180,7 +180,7 @@ def serve(ports: Ports, artifacts: Path, data_set: str, environment: dict[str, s
             signal.signal(number, handler)
 
 
-def _started(server: Server, log_file: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def _started(server: DemoServer, log_file: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """A server's process, in a session of its own, so that a terminal's signals do not reach it."""
     with log_file.open("wb") as log:
         return subprocess.Popen(
@@ -193,7 +193,7 @@ def _started(server: Server, log_file: Path, environment: dict[str, str]) -> sub
         )
 
 
-def servers(ports: Ports, artifacts: Path, data_set: str) -> list[Server]:
+def servers(ports: Ports, artifacts: Path, data_set: str) -> list[DemoServer]:
     """The three servers, with the commands that a person would type."""
     host = "127.0.0.1"
     dagster = [sys.executable, "-m", "dagster", "dev", "-w", str(packaged("workspace.yaml"))]
@@ -203,13 +203,13 @@ def servers(ports: Ports, artifacts: Path, data_set: str) -> list[Server]:
     api = [sys.executable, "-m", "movierec_engine.cli", "serve", "--host", host, "--port", str(ports.api)]
     api += ["--model-dir", str(artifacts), "--data-set", data_set]
     return [
-        Server("dagster", f"http://{host}:{ports.dagster}", "/server_info", dagster),
-        Server("dashboard", f"http://{host}:{ports.dashboard}", "/_stcore/health", dashboard),
-        Server("api", f"http://{host}:{ports.api}", "/api/health", api),
+        DemoServer("dagster", f"http://{host}:{ports.dagster}", "/server_info", dagster),
+        DemoServer("dashboard", f"http://{host}:{ports.dashboard}", "/_stcore/health", dashboard),
+        DemoServer("api", f"http://{host}:{ports.api}", "/api/health", api),
     ]
 
 
-def wait_until_ready(server: Server, process: subprocess.Popen[bytes], log_file: Path) -> None:
+def wait_until_ready(server: DemoServer, process: subprocess.Popen[bytes], log_file: Path) -> None:
     """Return once the server answers. Raises MovierecError when it ends or does not answer in time."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:

@@ -12,6 +12,7 @@ from movierec_engine import __version__
 from movierec_engine.cli import release
 from movierec_engine.cli.console import log_to_console, one_sentence_errors, read_env_file
 from movierec_engine.cli.options import ARTIFACTS, DATA, trained_model
+from movierec_engine.store import kinds
 
 if TYPE_CHECKING:
     from movierec_engine.store import Artifact, ArtifactStore
@@ -181,7 +182,7 @@ def compare(
     with one_sentence_errors():
         store = ArtifactStore(artifacts)
         chosen = Protocol.parse(protocol) if protocol else None
-        of = choose_data_set(store, "evaluation_report", data_set)
+        of = choose_data_set(store, kinds.EVALUATION_REPORT, data_set)
         measured = comparison.reports_to_compare(store, of, models, chosen)
         board = comparison.board(store, measured, metric, part)
         console = Console()
@@ -216,7 +217,7 @@ def report(artifacts: Path, data_set: str, metric: str, output: Path) -> None:
 
     with one_sentence_errors():
         store = ArtifactStore(artifacts)
-        path = write_report(store, choose_data_set(store, "evaluation_report", data_set), output, metric)
+        path = write_report(store, choose_data_set(store, kinds.EVALUATION_REPORT, data_set), output, metric)
         Console().print(str(path), soft_wrap=True, highlight=False)
 
 
@@ -401,9 +402,9 @@ def serve(
         if notice:
             Console(stderr=True).print(notice, soft_wrap=True, highlight=False, markup=False)
         artifacts = ArtifactStore(store)
-        if artifacts.data_sets("faiss_index"):
+        if artifacts.data_sets(kinds.FAISS_INDEX):
             named, option = serving.data_set, "serving.data_set or --data-set"
-            serving = replace(serving, data_set=choose_data_set(artifacts, "faiss_index", named, option))
+            serving = replace(serving, data_set=choose_data_set(artifacts, kinds.FAISS_INDEX, named, option))
         run(store, serving, data_dir=data_dir, device=device, debug=debug)
 
 
@@ -443,7 +444,7 @@ def _trained(store: "ArtifactStore", data_set: str, model: str, device: str | No
     from movierec_engine import pipeline
     from movierec_engine.pipeline.data_sets import choose_data_set
 
-    of = choose_data_set(store, "trained_model", data_set)
+    of = choose_data_set(store, kinds.TRAINED_MODEL, data_set)
     return pipeline.find_trained_model(store, of, model, device or "", version or "")
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from movierec_engine.cli.console import one_sentence_errors
 from movierec_engine.cli.options import ARTIFACTS, DATA, FORCE, OVERRIDES, REASON
+from movierec_engine.store import kinds
 
 if TYPE_CHECKING:
     from movierec_engine.config import Settings
@@ -52,10 +53,10 @@ def list_models(artifacts: Path, data_set: str, metric: str) -> None:
         for column in ("age", f"validation {metric}", "seconds", "indices"):
             table.add_column(column, justify="right", overflow="fold")
         table.add_column("")
-        for slot in store.slots("trained_model", of):
+        for slot in store.slots(kinds.TRAINED_MODEL, of):
             indices: dict[str, list[str]] = {}
-            for index in store.versions(slot.beside("faiss_index")):
-                indices.setdefault(index.parents.get("trained_model", ""), []).append(index.reference)
+            for index in store.versions(slot.beside(kinds.FAISS_INDEX)):
+                indices.setdefault(index.parents.get(kinds.TRAINED_MODEL, ""), []).append(index.reference)
             for version in store.versions(slot):
                 own = indices.get(version.reference, [])
                 measured = version.facts.get("validation_metrics", {}).get(metric)
@@ -269,7 +270,7 @@ def _data_set(store: "ArtifactStore", named: str, settings: "Settings | None" = 
     """The data set that --data names, or else `--set data.name=...`, or else the usual one."""
     from movierec_engine.pipeline.data_sets import choose_data_set, named_data_set
 
-    return choose_data_set(store, "trained_model", named or (named_data_set(settings) if settings else ""))
+    return choose_data_set(store, kinds.TRAINED_MODEL, named or (named_data_set(settings) if settings else ""))
 
 
 def _show(decision: "Decision") -> None:

@@ -16,7 +16,7 @@ from movierec_engine.cli.console import exit_code, log_to_console, one_sentence_
 from movierec_engine.config import Settings, config_dir, explain, typed_settings
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport, report_table
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.store import Artifact, ArtifactStore, kinds
 from movierec_engine.tuning import trials
 from movierec_engine.tuning.trials import Trial
 
@@ -43,8 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
         try:
             settings = typed_settings(composed, overrides)
             made = pipeline.run_tracked(settings)
-            show(made["evaluation_report"], settings)
-            swept.append(Trial.of(made["evaluation_report"]))
+            show(made[kinds.EVALUATION_REPORT], settings)
+            swept.append(Trial.of(made[kinds.EVALUATION_REPORT]))
         except MovierecError as error:  # here, before Hydra adds lines of its own
             swept.append(Trial(tuple(overrides), error=str(error)))
             if full_error:

@@ -34,7 +34,7 @@ from movierec_engine.pipeline.data import (
 from movierec_engine.pipeline.evaluation import evaluate_model
 from movierec_engine.pipeline.members import find_members, model_slot
 from movierec_engine.pipeline.training import train_model, trained_model_key
-from movierec_engine.store import Artifact, ArtifactStore, content_key
+from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def backtest(
         pq.write_table(pa.Table.from_pylist(measures), folder / METRICS_FILE)
 
     return store.publish(
-        model_slot("backtest", settings),
+        model_slot(kinds.BACKTEST, settings),
         write,
         key=content_key([row["report"] for row in rows]),
         fingerprint=content_key([row["fingerprint"] for row in rows]),
@@ -138,13 +138,13 @@ def _measured(
     own: ArtifactStore, settings: Settings, splits: Artifact, raw_movies: Artifact, origin: Origin | None
 ) -> Artifact:
     """The report of the model on a window's split, made now unless the store has it already."""
-    slot = model_slot("trained_model", settings)
+    slot = model_slot(kinds.TRAINED_MODEL, settings)
     members = {name: member for name, member in find_members(own, settings, splits).items() if member}
     key = trained_model_key(settings, splits, members)
     with suppress(StoreError):  # a damaged version is made again
         if trained := own.find(slot, key):
-            for report in reversed(own.versions(slot.beside("evaluation_report"))):
-                if report.parents["trained_model"] == trained.verify().reference:
+            for report in reversed(own.versions(slot.beside(kinds.EVALUATION_REPORT))):
+                if report.parents[kinds.TRAINED_MODEL] == trained.verify().reference:
                     EvaluationReport.load(report.verify().folder)
                     return report
     graph = build_interaction_graph(own, splits, settings.data, origin)
@@ -163,7 +163,7 @@ def _window(number: int, part: Split, made: Artifact) -> Window:
         users_without_history=report.counts["users_without_history"],
         seconds=report.seconds,
         fingerprint=report.fingerprint,
-        trained_model=made.parents["trained_model"],
+        trained_model=made.parents[kinds.TRAINED_MODEL],
         report=made.reference,
     )
 

@@ -36,7 +36,7 @@ from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.members import family
 from movierec_engine.pipeline.model_checks import ancestors_saw_the_same
 from movierec_engine.pipeline.training import fit, graph_used, train_used
-from movierec_engine.store import Artifact, ArtifactStore, content_key
+from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 
 if TYPE_CHECKING:
     from movierec_engine.models.base import Recommender
@@ -55,11 +55,11 @@ def run_canaries(store: ArtifactStore, trained_model: Artifact, origin: Origin |
     from movierec_engine.evaluation.evaluator import Evaluator
 
     started = time.perf_counter()
-    splits = store.resolve(trained_model.parents["splits"]).verify()
+    splits = store.resolve(trained_model.parents[kinds.SPLITS]).verify()
     parts = load_split(splits)
     seed, settings = trained_model.config["seed"], settings_of(trained_model)
     used = replace(parts, train=train_used(parts, settings))
-    graph = graph_used(settings, store.resolve(trained_model.parents["interaction_graph"]), used.train)
+    graph = graph_used(settings, store.resolve(trained_model.parents[kinds.INTERACTION_GRAPH]), used.train)
     model, *older = (load_model(one.verify().folder) for one in family(store, trained_model))
     planted, shuffled = plant_future_item(parts, seed), shuffle_train(parts, seed)
     evaluator, ndcg = Evaluator((DEPTH,), ("ndcg",)), f"ndcg@{DEPTH}"
@@ -81,12 +81,12 @@ def run_canaries(store: ArtifactStore, trained_model: Artifact, origin: Origin |
     unordered = ndcg_of_random_order(floor.rankings)
     findings.append(falls_to_the_floor(reached.per_user[ndcg], floor.per_user[ndcg], unordered))
     return store.publish(
-        trained_model.slot.beside("leak_canaries"),
+        trained_model.slot.beside(kinds.LEAK_CANARIES),
         partial(save_findings, findings),
         key=content_key(trained_model.reference),
         fingerprint=trained_model.fingerprint,
         config=trained_model.config,
-        parents={"trained_model": trained_model, "splits": splits},
+        parents={kinds.TRAINED_MODEL: trained_model, kinds.SPLITS: splits},
         origin={**trained_model.origin, **(origin or {})},
         facts={
             "passed": all(finding.passed for finding in findings),
@@ -142,7 +142,7 @@ def save_findings(findings: Sequence[Finding], folder: Path) -> None:
 
 def findings_table(canaries: Artifact) -> Table:
     """The findings of an artifact that `run_canaries` made, for people."""
-    table = Table(title=f"leak canaries of {canaries.parents['trained_model']}", show_lines=True)
+    table = Table(title=f"leak canaries of {canaries.parents[kinds.TRAINED_MODEL]}", show_lines=True)
     for column in ("check", "", "finding"):
         table.add_column(column, overflow="fold")
     for finding in canaries.facts["findings"]:

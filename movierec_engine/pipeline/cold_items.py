@@ -40,11 +40,10 @@ from movierec_engine.pipeline.canaries import trained_again
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import movies_of
 from movierec_engine.recommending.cold_items import NEIGHBOURS, YEARS, ColdItems
-from movierec_engine.store import Artifact, ArtifactStore, content_key
+from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 
 log = logging.getLogger(__name__)
 
-KIND = "cold_items"
 PRICES_FILE = "shares.parquet"
 EXAMPLES_FILE = "examples.parquet"
 EXAMPLES = 8
@@ -74,7 +73,7 @@ def measure_cold_items(
     Raises MovierecError where there is no validation part or nothing is known of any movie.
     """
     started = time.perf_counter()
-    splits = store.resolve(trained_model.parents["splits"]).verify()
+    splits = store.resolve(trained_model.parents[kinds.SPLITS]).verify()
     raw_movies = movies_of(store, trained_model)
     movies, parts = Movies.load(raw_movies.verify().folder), load_split(splits)
     if not len(movies.table):
@@ -95,12 +94,12 @@ def measure_cold_items(
         pq.write_table(pa.Table.from_pylist(rows, schema=_EXAMPLES_SCHEMA), folder / EXAMPLES_FILE)
 
     return store.publish(
-        trained_model.slot.beside(KIND),
+        trained_model.slot.beside(kinds.COLD_ITEMS),
         write,
         key=content_key(trained_model.reference, raw_movies.key, NEIGHBOURS, YEARS, SHARES, K, folds),
         fingerprint=trained_model.fingerprint,
         config=trained_model.config,
-        parents={"trained_model": trained_model, "splits": splits, "raw_movies": raw_movies},
+        parents={kinds.TRAINED_MODEL: trained_model, kinds.SPLITS: splits, kinds.RAW_MOVIES: raw_movies},
         origin={**trained_model.origin, **(origin or {})},
         facts={
             "part": "validation",

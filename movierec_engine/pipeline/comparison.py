@@ -33,7 +33,7 @@ from movierec_engine.pipeline.reports import (
     rankings_of,
     users_of,
 )
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def publish_board(store: ArtifactStore, compared: Board, origin: Origin | None =
     measured = compared.measured
     reports = {name: one.artifact.reference for name, one in measured.items()}
     return store.publish(
-        Slot("comparison", next(iter(measured.values())).artifact.slot.data_set),
+        Slot(kinds.COMPARISON, next(iter(measured.values())).artifact.slot.data_set),
         lambda folder: pq.write_table(pa.Table.from_pylist(rows), folder / "comparison.parquet"),
         key=content_key(sorted(reports.values()), compared.metric, compared.part),
         fingerprint=next(iter(measured.values())).report.fingerprint,

@@ -23,7 +23,7 @@ from movierec_engine.data.split import PARTS, SPLIT_VERSION, Split, future_share
 from movierec_engine.errors import StoreError
 from movierec_engine.feedback import FeedbackLog, log_file
 from movierec_engine.pipeline.feedback import with_feedback
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 
 Origin = Mapping[str, str]
 """Ids of the Dagster and MLflow runs that make an artifact, for its manifest."""
@@ -60,7 +60,9 @@ def ingest_ratings(
     key: list[object] = [*map(_digest, tables)]
     if taken.newest_seq or taken.newest_erasure:  # a version says through which event and erasure it goes
         key += [taken.newest_seq, taken.newest_erasure]
-    return _data_step(store, "raw_ratings", config, content_key(*key), lambda: (ratings.save, facts, ""), {}, origin)
+    return _data_step(
+        store, kinds.RAW_RATINGS, config, content_key(*key), lambda: (ratings.save, facts, ""), {}, origin
+    )
 
 
 def ingest_movies(store: ArtifactStore, config: DataConfig, origin: Origin | None = None) -> Artifact:
@@ -68,7 +70,13 @@ def ingest_movies(store: ArtifactStore, config: DataConfig, origin: Origin | Non
     movies = read_movies(config)
     facts = {"movies": len(movies.table), "validation": movies.report.to_dict()}
     return _data_step(
-        store, "raw_movies", config, content_key(_digest(movies.table)), lambda: (movies.save, facts, ""), {}, origin
+        store,
+        kinds.RAW_MOVIES,
+        config,
+        content_key(_digest(movies.table)),
+        lambda: (movies.save, facts, ""),
+        {},
+        origin,
     )
 
 
@@ -90,7 +98,7 @@ def filter_interactions(
         return interactions.save, facts, ""
 
     key = content_key(raw_ratings.key, {name: getattr(config, name) for name in FILTER_SETTINGS})
-    return _data_step(store, "interactions", config, key, make, {"raw_ratings": raw_ratings}, origin)
+    return _data_step(store, kinds.INTERACTIONS, config, key, make, {kinds.RAW_RATINGS: raw_ratings}, origin)
 
 
 def split_interactions(
@@ -99,7 +107,7 @@ def split_interactions(
     """Divide the interactions into train, validation and test; from here on artifacts carry the fingerprint."""
 
     def make() -> Split:
-        ratings = Ratings.load(store.resolve(interactions.parents["raw_ratings"]).folder)
+        ratings = Ratings.load(store.resolve(interactions.parents[kinds.RAW_RATINGS]).folder)
         return split(Interactions.load(interactions.verify().folder), config, ratings)
 
     key = content_key(interactions.key, {name: getattr(config, name) for name in SPLIT_SETTINGS}, "liked_from")
@@ -133,7 +141,7 @@ def publish_split(
         return parts.save, facts, fingerprint(parts)
 
     key = content_key(key, SPLIT_VERSION, METRICS_VERSION)
-    return _data_step(store, "splits", config, key, made, {"interactions": interactions}, origin)
+    return _data_step(store, kinds.SPLITS, config, key, made, {kinds.INTERACTIONS: interactions}, origin)
 
 
 def build_interaction_graph(
@@ -146,7 +154,7 @@ def build_interaction_graph(
         return graph.save, {"nodes": graph.n_users + graph.n_items, "edges": graph.n_edges}, splits.fingerprint
 
     return _data_step(
-        store, "interaction_graph", config, content_key(splits.key, "graph"), make, {"splits": splits}, origin
+        store, kinds.INTERACTION_GRAPH, config, content_key(splits.key, "graph"), make, {kinds.SPLITS: splits}, origin
     )
 
 
@@ -158,7 +166,7 @@ def load_split(splits: Artifact) -> Split:
 
 def raw_ratings_of(store: ArtifactStore, splits: Artifact) -> Artifact:
     """The raw ratings that a split was made from."""
-    return store.resolve(store.resolve(splits.parents["interactions"]).parents["raw_ratings"])
+    return store.resolve(store.resolve(splits.parents[kinds.INTERACTIONS]).parents[kinds.RAW_RATINGS])
 
 
 _Made = tuple[Callable[[Path], None], dict[str, Any], str]

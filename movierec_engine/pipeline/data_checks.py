@@ -16,7 +16,7 @@ from movierec_engine.data.ratings import MOVIES_SCHEMA, PRESPLIT_SCHEMA, RATINGS
 from movierec_engine.evaluation import canaries
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.pipeline.data import load_split
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.store import Artifact, ArtifactStore, kinds
 
 CLOCK_SECONDS = 24 * 3600
 """How far ahead of this machine's clock a rating's time may be."""
@@ -157,7 +157,7 @@ def parts_are_disjoint(store: ArtifactStore, splits: Artifact) -> Finding:
 
 def graph_is_train(store: ArtifactStore, interaction_graph: Artifact) -> Finding:
     """The edges are the train interactions and no others, weighted by their degrees in train."""
-    splits = store.resolve(interaction_graph.parents["splits"])
+    splits = store.resolve(interaction_graph.parents[kinds.SPLITS])
     return canaries.graph_is_train(InteractionGraph.load(interaction_graph.folder), load_split(splits).train)
 
 

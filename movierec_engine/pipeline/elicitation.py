@@ -23,9 +23,8 @@ from movierec_engine.evaluation.elicitation import (
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import movies_of
-from movierec_engine.store import Artifact, ArtifactStore, content_key
+from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 
-KIND = "elicitation"
 QUESTIONS_FILE = "questions.parquet"
 QUESTIONS_SCHEMA = pa.schema(
     [
@@ -52,7 +51,7 @@ def measure_elicitation(
     chosen ones, and `comparison` the paired comparison of the last two.
     """
     started = time.perf_counter()
-    splits = store.resolve(trained_model.parents["splits"]).verify()
+    splits = store.resolve(trained_model.parents[kinds.SPLITS]).verify()
     raw_movies = movies_of(store, trained_model)
     parts, seed = load_split(splits), trained_model.config["data"]["split_seed"]
     model = load_model(trained_model.verify().folder)
@@ -76,12 +75,12 @@ def measure_elicitation(
         pq.write_table(table, folder / QUESTIONS_FILE)
 
     return store.publish(
-        trained_model.slot.beside(KIND),
+        trained_model.slot.beside(kinds.ELICITATION),
         write,
         key=content_key(trained_model.reference, raw_movies.key, questions),
         fingerprint=trained_model.fingerprint,
         config=trained_model.config,
-        parents={"trained_model": trained_model, "splits": splits, "raw_movies": raw_movies},
+        parents={kinds.TRAINED_MODEL: trained_model, kinds.SPLITS: splits, kinds.RAW_MOVIES: raw_movies},
         origin={**trained_model.origin, **(origin or {})},
         facts={
             "questions": questions,

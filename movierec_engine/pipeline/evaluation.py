@@ -10,7 +10,7 @@ from movierec_engine.evaluation.protocols import Protocol
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import peak_memory_mb
-from movierec_engine.store import Artifact, ArtifactStore, content_key
+from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
 
 
@@ -32,7 +32,7 @@ def evaluate_model(
     from movierec_engine.evaluation.fingerprint import protocol as protocol_of
     from movierec_engine.evaluation.report import EvaluationReport, intervals, save_tables
 
-    splits = store.resolve(trained_model.parents["splits"]).verify()
+    splits = store.resolve(trained_model.parents[kinds.SPLITS]).verify()
     parts = load_split(splits)
     model = load_model(trained_model.verify().folder)
     evaluator = Evaluator(**trained_model.config["evaluation"])
@@ -86,12 +86,12 @@ def evaluate_model(
         save_tables(evaluation, evaluator.config.k_values, folder)
 
     return store.publish(
-        trained_model.slot.beside("evaluation_report"),
+        trained_model.slot.beside(kinds.EVALUATION_REPORT),
         write,
         key=content_key(trained_model.reference, raw_movies.key, heldout.protocol),
         fingerprint=report.fingerprint,
         config=trained_model.config,
-        parents={"trained_model": trained_model, "splits": splits, "raw_movies": raw_movies},
+        parents={kinds.TRAINED_MODEL: trained_model, kinds.SPLITS: splits, kinds.RAW_MOVIES: raw_movies},
         origin={**trained_model.origin, **(origin or {})},
         facts={
             "protocol": report.protocol,

@@ -13,7 +13,7 @@ from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, raw_ratings_of
 from movierec_engine.pipeline.strong_generalization import decided_on_validation
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.store import REFITTED, Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 
 if TYPE_CHECKING:
     from movierec_engine.retrieval.faiss_index import FoldInMinItems, RetrievalIndex
@@ -36,21 +36,21 @@ def build_faiss_index(
     """
     from movierec_engine.retrieval.faiss_index import FoldInMinItems
 
-    splits = store.resolve(trained_model.parents["splits"]).verify()
+    splits = store.resolve(trained_model.parents[kinds.SPLITS]).verify()
     measured = _strong_generalization(store, trained_model)
     fold_in_min_items = None if measured is None else FoldInMinItems(measured.facts["fold_in_min_items"], measured=True)
     index = _index_of(store, trained_model, splits, raw_movies, config, fold_in_min_items)
     return store.publish(
-        trained_model.slot.beside("faiss_index"),
+        trained_model.slot.beside(kinds.FAISS_INDEX),
         index.save,
         key=index_key(store, trained_model, raw_movies, config),
         fingerprint=trained_model.fingerprint,
         config={"retrieval": asdict(config)},
         parents={
-            **({} if measured is None else {"strong_generalization": measured}),
-            "trained_model": trained_model,
-            "splits": splits,
-            "raw_movies": raw_movies,
+            **({} if measured is None else {kinds.STRONG_GENERALIZATION: measured}),
+            kinds.TRAINED_MODEL: trained_model,
+            kinds.SPLITS: splits,
+            kinds.RAW_MOVIES: raw_movies,
         },
         origin={**trained_model.origin, **(origin or {})},
         facts=asdict(index.facts),
@@ -67,18 +67,20 @@ def build_refitted_index(
     """
     from movierec_engine.retrieval.faiss_index import FoldInMinItems
 
-    named = ("trained_model", "splits", "raw_movies")
+    named = (kinds.TRAINED_MODEL, kinds.SPLITS, kinds.RAW_MOVIES)
     parents = {name: store.resolve(measured_index.parents[name]) for name in named}
     facts, config = measured_index.facts, RetrievalConfig(**measured_index.config["retrieval"])
     fold_in_min_items = FoldInMinItems(facts["fold_in_min_items"], facts["fold_in_min_items_measured"])
-    index = _index_of(store, refitted_model, parents["splits"], parents["raw_movies"], config, fold_in_min_items)
+    index = _index_of(
+        store, refitted_model, parents[kinds.SPLITS], parents[kinds.RAW_MOVIES], config, fold_in_min_items
+    )
     return store.publish(
         measured_index.slot,
         index.save,
         key=content_key(INDEX_LAYOUT, measured_index.reference, refitted_model.reference),
         fingerprint=measured_index.fingerprint,
         config=measured_index.config,
-        parents={**parents, REFITTED: refitted_model, "faiss_index": measured_index},
+        parents={**parents, kinds.REFITTED_MODEL: refitted_model, kinds.FAISS_INDEX: measured_index},
         origin={**measured_index.origin, **(origin or {})},
         facts=asdict(index.facts),
         newest=False,
@@ -106,11 +108,11 @@ def _index_of(
 
 def renew_index(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact | None:
     """Build a model's newest index again, so that it knows of the newest measurement; None where it has no index."""
-    index = store.latest(trained_model.slot.beside("faiss_index"))
-    if index is None or index.parents["trained_model"] != trained_model.reference:
+    index = store.latest(trained_model.slot.beside(kinds.FAISS_INDEX))
+    if index is None or index.parents[kinds.TRAINED_MODEL] != trained_model.reference:
         return None
     config = RetrievalConfig(**index.config["retrieval"])
-    return build_faiss_index(store, trained_model, store.resolve(index.parents["raw_movies"]), config, origin)
+    return build_faiss_index(store, trained_model, store.resolve(index.parents[kinds.RAW_MOVIES]), config, origin)
 
 
 def index_key(store: ArtifactStore, trained_model: Artifact, raw_movies: Artifact, config: RetrievalConfig) -> str:
@@ -128,7 +130,7 @@ def rank_models(store: ArtifactStore, data_set: str, metric: str, origin: Origin
 
     Raises StoreError when there is no report, or none that measured the metric on validation.
     """
-    reports = [store.require(slot) for slot in store.slots("evaluation_report", data_set)]
+    reports = [store.require(slot) for slot in store.slots(kinds.EVALUATION_REPORT, data_set)]
     if not reports:
         raise StoreError(f"no evaluation report of {data_set} in {store.root} yet; train a model first")
     newest = max(reports, key=lambda report: report.version)
@@ -146,14 +148,14 @@ def rank_models(store: ArtifactStore, data_set: str, metric: str, origin: Origin
             "model": report.slot.model,
             "device": report.slot.device,
             "report": report.reference,
-            "trained_model": report.parents["trained_model"],
+            kinds.TRAINED_MODEL: report.parents[kinds.TRAINED_MODEL],
             f"validation {metric}": report.facts["validation_metrics"][metric],
             f"test {metric}": report.facts["metrics"][metric],
         }
         for rank, report in enumerate(measured, start=1)
     ]
     return store.publish(
-        Slot("leaderboard", data_set),
+        Slot(kinds.LEADERBOARD, data_set),
         lambda folder: pq.write_table(pa.Table.from_pylist(rows), folder / "leaderboard.parquet"),
         key=content_key([report.reference for report in measured], metric),
         fingerprint=newest.fingerprint,
@@ -165,7 +167,7 @@ def rank_models(store: ArtifactStore, data_set: str, metric: str, origin: Origin
 
 def _strong_generalization(store: ArtifactStore, trained_model: Artifact) -> Artifact | None:
     """The newest measurement of the model's fold-in on the same data, or None; one that test decided is none."""
-    measured = store.latest(trained_model.slot.beside("strong_generalization"))
+    measured = store.latest(trained_model.slot.beside(kinds.STRONG_GENERALIZATION))
     if measured is None or measured.fingerprint != trained_model.fingerprint:
         return None
     return measured if decided_on_validation(measured) else None

@@ -10,7 +10,7 @@ from movierec_engine.config import Settings
 from movierec_engine.device import device_kind
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.models.registry import MODEL_NAMES, model_class
-from movierec_engine.store import Artifact, ArtifactStore, Slot
+from movierec_engine.store import Artifact, ArtifactStore, Slot, kinds
 
 TRIAL_OF = "optuna_study"
 """In an artifact's origin: the sweep that it is a trial of. A trial is a version of its slot but never the newest, and
@@ -20,7 +20,7 @@ PRETRAINED = "pretrained_"
 """Settings of this prefix name a trained model to start from."""
 
 
-DATA_STEPS = ("splits", "interaction_graph")
+DATA_STEPS = (kinds.SPLITS, kinds.INTERACTION_GRAPH)
 """Kinds of a trained model's parents that are no models."""
 
 
@@ -45,7 +45,7 @@ def find_members(store: ArtifactStore, settings: Settings, splits: Artifact) -> 
             found[name] = _newest(store, settings, name, splits)
             continue
         found[name] = member = store.resolve(reference)
-        if (member.slot.kind, member.slot.model) != ("trained_model", name):
+        if (member.slot.kind, member.slot.model) != (kinds.TRAINED_MODEL, name):
             raise ConfigError(f"{setting} names {reference}, which is no trained {name}; name a version of one")
         for stranger, saw in strangers(store, member, splits.reference, settings.data.train_size).items():
             raise ConfigError(
@@ -102,7 +102,7 @@ def _wanted(settings: Settings) -> dict[str, tuple[str, str]]:
 
 def _newest(store: ArtifactStore, settings: Settings, name: str, splits: Artifact) -> Artifact | None:
     shared = shared_settings(settings, name)
-    for one in reversed(store.versions(model_slot("trained_model", settings, name))):
+    for one in reversed(store.versions(model_slot(kinds.TRAINED_MODEL, settings, name))):
         fits = all(_plain(one.config["model"].get(setting)) == value for setting, value in shared.items())
         usable = fits and TRIAL_OF not in one.origin
         if usable and not strangers(store, one, splits.reference, settings.data.train_size):
@@ -111,9 +111,9 @@ def _newest(store: ArtifactStore, settings: Settings, name: str, splits: Artifac
 
 
 def _what_saw(model: Artifact) -> str:
-    if model.slot.kind != "trained_model":
+    if model.slot.kind != kinds.TRAINED_MODEL:
         return f"other parts, being a {model.slot.kind}"
-    return _seen(model.parents.get("splits", "no split"), model.config["data"]["train_size"])
+    return _seen(model.parents.get(kinds.SPLITS, "no split"), model.config["data"]["train_size"])
 
 
 def _seen(splits: str, train_size: float) -> str:

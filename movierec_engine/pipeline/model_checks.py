@@ -24,7 +24,7 @@ from movierec_engine.pipeline.data import load_split, raw_ratings_of
 from movierec_engine.pipeline.members import DATA_STEPS, family, strangers
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.rated import RatedMovies
-from movierec_engine.store import SERVING, Artifact, ArtifactStore
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds
 
 if TYPE_CHECKING:
     from movierec_engine.api.loaded_index import LoadedIndex
@@ -63,7 +63,7 @@ def loss_falls(store: ArtifactStore, trained_model: Artifact) -> Finding:
 def ancestors_saw_the_same(store: ArtifactStore, trained_model: Artifact) -> Finding:
     """Every model that a model started from or is made of saw the train part that it saw itself, and nothing else."""
     others = strangers(
-        store, trained_model, trained_model.parents["splits"], trained_model.config["data"]["train_size"]
+        store, trained_model, trained_model.parents[kinds.SPLITS], trained_model.config["data"]["train_size"]
     )
     try:
         ancestors = len(family(store, trained_model)) - 1
@@ -93,7 +93,7 @@ def report_adds_up(store: ArtifactStore, evaluation_report: Artifact) -> Finding
 def nothing_seen_is_recommended(store: ArtifactStore, evaluation_report: Artifact) -> Finding:
     """No list of the report holds a movie that its user has in train or validation, or holds one twice."""
     lists = pq.read_table(evaluation_report.folder / LISTS_FILE)
-    splits = store.resolve(evaluation_report.parents["splits"])
+    splits = store.resolve(evaluation_report.parents[kinds.SPLITS])
     users, items = load_id_maps(splits.folder)
     user, item = users.index(lists["user_id"].to_numpy()), items.index(lists["movie_id"].to_numpy())
     known = load_split(splits).known()
@@ -129,7 +129,7 @@ def serving_parity(store: ArtifactStore, faiss_index: Artifact) -> Finding:
     from the newest report of the model version that the index serves. An index that has no report yet passes. Two
     movies may change places where their scores are equal up to float32's rounding.
     """
-    report = report_of(store, store.resolve(faiss_index.parents["trained_model"]))
+    report = report_of(store, store.resolve(faiss_index.parents[kinds.TRAINED_MODEL]))
     if report is None:
         return Finding("serving_parity", True, "the model has no report yet, so there are no lists to compare with", {})
     evaluated = evaluated_lists(report)
@@ -161,7 +161,7 @@ def nothing_rated_is_served(store: ArtifactStore, faiss_index: Artifact) -> Find
     from movierec_engine.api.recommendation_service import best_for
     from movierec_engine.api.requests import RecommendRequest
 
-    splits = store.resolve(store.resolve(faiss_index.parents["trained_model"]).parents["splits"])
+    splits = store.resolve(store.resolve(faiss_index.parents[kinds.TRAINED_MODEL]).parents[kinds.SPLITS])
     rated = RatedMovies.of(Ratings.load(raw_ratings_of(store, splits).verify().folder).table)
     served = _served(store, faiss_index)
     users = np.random.default_rng(0).permutation(rated.users)[:MASKED_USERS].tolist()
@@ -191,8 +191,8 @@ def is_exact(faiss_index: Artifact) -> bool:
 
 def report_of(store: ArtifactStore, trained_model: Artifact) -> Artifact | None:
     """The newest report of just this trained model by its split's own protocol, or None."""
-    for report in reversed(store.versions(trained_model.slot.beside("evaluation_report"))):
-        same = report.parents.get("trained_model") == trained_model.reference
+    for report in reversed(store.versions(trained_model.slot.beside(kinds.EVALUATION_REPORT))):
+        same = report.parents.get(kinds.TRAINED_MODEL) == trained_model.reference
         if same and report.fingerprint == trained_model.fingerprint:
             return report
     return None
@@ -219,7 +219,7 @@ def answered_lists(
     """
     from movierec_engine.retrieval.masks import evaluation_mask
 
-    splits = store.resolve(store.resolve(faiss_index.parents["trained_model"]).parents["splits"])
+    splits = store.resolve(store.resolve(faiss_index.parents[kinds.TRAINED_MODEL]).parents[kinds.SPLITS])
     served = replace(_served(store, faiss_index), mask=evaluation_mask(load_split(splits).known()))
     ids, answers = served.index.items.ids, {}
     for user_id in users:

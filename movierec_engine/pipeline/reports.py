@@ -16,7 +16,7 @@ from movierec_engine.evaluation.protocols import Protocol, described
 from movierec_engine.evaluation.rankings import Rankings
 from movierec_engine.evaluation.report import USERS_FILE, VALIDATION_USERS_FILE, EvaluationReport, load_rankings
 from movierec_engine.pipeline.data import load_split
-from movierec_engine.store import Artifact, ArtifactStore, Slot
+from movierec_engine.store import Artifact, ArtifactStore, Slot, kinds
 
 PARTS = ("test", "validation")
 
@@ -32,7 +32,7 @@ class Measured:
 def newest_reports(store: ArtifactStore, data_set: str) -> list[Measured]:
     """The newest readable report of every model, device and fingerprint of a data set, newest first."""
     found: dict[tuple[str, ...], Measured] = {}
-    for slot in store.slots("evaluation_report", data_set):
+    for slot in store.slots(kinds.EVALUATION_REPORT, data_set):
         for artifact in reversed(store.versions(slot)):
             if (key := (slot.model, slot.device, artifact.fingerprint)) not in found:
                 try:
@@ -51,7 +51,7 @@ def find_report(store: ArtifactStore, data_set: str, name: str, protocol: Protoc
     Raises StoreError when there is none, with what to do.
     """
     model, device, version = [*name.strip("/").split("/"), "", ""][:3]
-    slots = list(store.slots("evaluation_report", data_set, model, device))
+    slots = list(store.slots(kinds.EVALUATION_REPORT, data_set, model, device))
     candidates = [artifact for slot in slots for artifact in _versions(store, slot, version, protocol)]
     if not candidates:
         by = f" by protocol {protocol.name}" if protocol else ""
@@ -118,8 +118,8 @@ def users_of(
 def heldout_of(store: ArtifactStore, measured: Measured) -> HeldOut:
     """What a report ranked."""
     parents = measured.artifact.parents
-    movies = Movies.load(store.resolve(parents["raw_movies"]).verify().folder)
-    heldout = load_split(store.resolve(parents["splits"]).verify()).test_heldout(movies)
+    movies = Movies.load(store.resolve(parents[kinds.RAW_MOVIES]).verify().folder)
+    heldout = load_split(store.resolve(parents[kinds.SPLITS]).verify()).test_heldout(movies)
     return Protocol.named(measured.report.protocol).of(heldout)
 
 
@@ -134,13 +134,13 @@ def _versions(store: ArtifactStore, slot: Slot, version: str, protocol: Protocol
         versions = [
             one
             for one in versions
-            if one.version.startswith(version) or one.parents["trained_model"].split("/")[-1].startswith(version)
+            if one.version.startswith(version) or one.parents[kinds.TRAINED_MODEL].split("/")[-1].startswith(version)
         ]
     if protocol:
         return [one for one in versions if one.facts.get("protocol") == protocol.name]
     if version:
         return [
-            one for one in versions if one.fingerprint == store.resolve(one.parents["splits"]).fingerprint
+            one for one in versions if one.fingerprint == store.resolve(one.parents[kinds.SPLITS]).fingerprint
         ] or versions
     latest = store.latest(slot)
     return [latest] if latest else []
@@ -149,7 +149,7 @@ def _versions(store: ArtifactStore, slot: Slot, version: str, protocol: Protocol
 def _users(store: ArtifactStore, measured: Measured, part: str) -> pa.Table:
     artifact, file = measured.artifact, USERS_FILE
     if part == "validation":
-        artifact, file = store.resolve(artifact.parents["trained_model"]), VALIDATION_USERS_FILE
+        artifact, file = store.resolve(artifact.parents[kinds.TRAINED_MODEL]), VALIDATION_USERS_FILE
         if file not in artifact.files:
             raise StoreError(f"{artifact.reference} has no validation measures of every user; train it again")
     try:

@@ -16,7 +16,7 @@ from movierec_engine.data.ratings import Movies
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import movies_of
-from movierec_engine.store import Artifact, ArtifactStore, content_key
+from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 
 PRICES_FILE = "prices.parquet"
 
@@ -29,7 +29,7 @@ def measure_dials(store: ArtifactStore, trained_model: Artifact, origin: Origin 
     """
     from movierec_engine.evaluation.reranking_tradeoff import CANDIDATES, SETTINGS, K, reranking_tradeoff
 
-    splits = store.resolve(trained_model.parents["splits"]).verify()
+    splits = store.resolve(trained_model.parents[kinds.SPLITS]).verify()
     raw_movies = movies_of(store, trained_model)
     heldout = load_split(splits).validation_heldout(Movies.load(raw_movies.verify().folder))
     prices = reranking_tradeoff(load_model(trained_model.verify().folder), heldout)
@@ -38,12 +38,12 @@ def measure_dials(store: ArtifactStore, trained_model: Artifact, origin: Origin 
         pq.write_table(pa.Table.from_pylist([asdict(price) for price in prices]), folder / PRICES_FILE)
 
     return store.publish(
-        trained_model.slot.beside("reranking_tradeoff"),
+        trained_model.slot.beside(kinds.RERANKING_TRADEOFF),
         write,
         key=content_key(trained_model.reference, raw_movies.key, SETTINGS, K, CANDIDATES),
         fingerprint=trained_model.fingerprint,
         config=trained_model.config,
-        parents={"trained_model": trained_model, "splits": splits, "raw_movies": raw_movies},
+        parents={kinds.TRAINED_MODEL: trained_model, kinds.SPLITS: splits, kinds.RAW_MOVIES: raw_movies},
         origin={**trained_model.origin, **(origin or {})},
         facts={"part": "validation", "data": trained_model.config["data"]["name"], "k": K, "candidates": CANDIDATES},
         newest=lambda: store.latest(trained_model.slot) == trained_model,

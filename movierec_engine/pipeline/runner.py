@@ -16,7 +16,7 @@ from movierec_engine.pipeline.evaluation import evaluate_model
 from movierec_engine.pipeline.index import build_faiss_index, index_key
 from movierec_engine.pipeline.members import find_members, model_slot
 from movierec_engine.pipeline.training import train_model, trained_model_key
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.store import Artifact, ArtifactStore, kinds
 from movierec_engine.tracking import make_tracker
 from movierec_engine.tracking.tracker import NO_TRACKER, Tracker, flatten
 
@@ -37,12 +37,14 @@ def run(
 ) -> dict[str, Artifact]:
     """Prepare the data, train, evaluate and index one model; the artifacts by kind."""
     made = prepare(store, settings.data, origin)
-    made["trained_model"] = train_model(store, settings, made["splits"], made["interaction_graph"], tracker, origin)
-    made["evaluation_report"] = evaluate_model(
-        store, made["trained_model"], made["raw_movies"], tracker=tracker, origin=origin
+    made[kinds.TRAINED_MODEL] = train_model(
+        store, settings, made[kinds.SPLITS], made[kinds.INTERACTION_GRAPH], tracker, origin
     )
-    made["faiss_index"] = build_faiss_index(
-        store, made["trained_model"], made["raw_movies"], settings.retrieval, origin
+    made[kinds.EVALUATION_REPORT] = evaluate_model(
+        store, made[kinds.TRAINED_MODEL], made[kinds.RAW_MOVIES], tracker=tracker, origin=origin
+    )
+    made[kinds.FAISS_INDEX] = build_faiss_index(
+        store, made[kinds.TRAINED_MODEL], made[kinds.RAW_MOVIES], settings.retrieval, origin
     )
     return made
 
@@ -55,7 +57,7 @@ def run_tracked(settings: Settings, origin: Origin | None = None) -> dict[str, A
     finished = False
     try:
         made = run(store, settings, tracker, origin)
-        tracker.outcome(made["trained_model"], made["evaluation_report"])
+        tracker.outcome(made[kinds.TRAINED_MODEL], made[kinds.EVALUATION_REPORT])
         finished = True
     finally:
         tracker.finish(finished)
@@ -66,12 +68,13 @@ def is_current(store: ArtifactStore, settings: Settings, splits: Artifact) -> bo
     """Whether the store holds a trained model of just these settings on this split, with its report and its index."""
     try:
         model, report, index = (
-            store.require(model_slot(kind, settings)) for kind in ("trained_model", "evaluation_report", "faiss_index")
+            store.require(model_slot(kind, settings))
+            for kind in (kinds.TRAINED_MODEL, kinds.EVALUATION_REPORT, kinds.FAISS_INDEX)
         )
     except StoreError:
         return False
-    parents = {artifact.parents.get("trained_model") for artifact in (report, index)}
-    movies = store.require(data_slot("raw_movies", settings.data))
+    parents = {artifact.parents.get(kinds.TRAINED_MODEL) for artifact in (report, index)}
+    movies = store.require(data_slot(kinds.RAW_MOVIES, settings.data))
     if index.key != index_key(store, model, movies, settings.retrieval):
         return False
     members = {name: member for name, member in find_members(store, settings, splits).items() if member}

@@ -36,14 +36,13 @@ from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.canaries import trained_again
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import peak_memory_mb
-from movierec_engine.store import Artifact, ArtifactStore, content_key
+from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 
 if TYPE_CHECKING:
     from movierec_engine.models.base import Recommender
 
 log = logging.getLogger(__name__)
 
-KIND = "strong_generalization"
 CURVE_FILE = "curve.parquet"
 
 _TITLES = {POPULARITY: "popularity", WHOLE_HISTORY: "their whole train history", TRAINED_IN: "trained on them as well"}
@@ -61,7 +60,7 @@ def measure_strong_generalization(
     `peak_memory_mb` is the largest that the process has had.
     """
     started = time.perf_counter()
-    splits = store.resolve(trained_model.parents["splits"]).verify()
+    splits = store.resolve(trained_model.parents[kinds.SPLITS]).verify()
     parts, seed = load_split(splits), trained_model.config["data"]["split_seed"]
     model = load_model(trained_model.verify().folder)
     held_out, seconds = held_out_folds(parts, folds, seed), [0.0] * folds
@@ -73,12 +72,12 @@ def measure_strong_generalization(
         pq.write_table(table, folder / CURVE_FILE)
 
     return store.publish(
-        trained_model.slot.beside(KIND),
+        trained_model.slot.beside(kinds.STRONG_GENERALIZATION),
         write,
         key=content_key(trained_model.reference, folds),
         fingerprint=trained_model.fingerprint,
         config=trained_model.config,
-        parents={"trained_model": trained_model, "splits": splits},
+        parents={kinds.TRAINED_MODEL: trained_model, kinds.SPLITS: splits},
         origin={**trained_model.origin, **(origin or {})},
         facts={
             "fold_in_min_items": fold_in_min_items(gains(curves[DECIDED_ON])),

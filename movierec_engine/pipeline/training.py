@@ -22,7 +22,7 @@ from movierec_engine.errors import StoreError
 from movierec_engine.models.registry import SINGLE_MODELS, load_model, model_class
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.members import TRIAL_OF, find_members, model_slot, shared_settings
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 from movierec_engine.tracking.progress import EpochProgress
 from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
 
@@ -41,7 +41,7 @@ def find_trained_model(
 
     Raises StoreError when there is none, or when several versions begin so.
     """
-    slots = list(store.slots("trained_model", data_set, model, device))
+    slots = list(store.slots(kinds.TRAINED_MODEL, data_set, model, device))
     if not slots:
         where = f" on {device}" if device else ""
         raise StoreError(
@@ -59,7 +59,7 @@ def find_trained_model(
 
 def movies_of(store: ArtifactStore, trained_model: Artifact) -> Artifact:
     """The newest titles of the data set that a model was trained on."""
-    return store.require(Slot("raw_movies", trained_model.slot.data_set))
+    return store.require(Slot(kinds.RAW_MOVIES, trained_model.slot.data_set))
 
 
 def train_model(
@@ -78,7 +78,7 @@ def train_model(
     from movierec_engine.evaluation.evaluator import Evaluator
     from movierec_engine.evaluation.report import VALIDATION_USERS_FILE, save_users
 
-    if interaction_graph.parents["splits"] != splits.reference:
+    if interaction_graph.parents[kinds.SPLITS] != splits.reference:
         raise StoreError(f"{interaction_graph.reference} is the graph of another split; materialize it again")
     parts = load_split(splits.verify())
     train = train_used(parts, settings)
@@ -120,12 +120,12 @@ def train_model(
             pq.write_table(pa.Table.from_pylist(history), folder / "history.parquet")
 
     return store.publish(
-        model_slot("trained_model", settings),
+        model_slot(kinds.TRAINED_MODEL, settings),
         write,
         key=key,
         fingerprint=splits.fingerprint,
         config=settings.resolved(),
-        parents={"splits": splits, "interaction_graph": interaction_graph, **members},
+        parents={kinds.SPLITS: splits, kinds.INTERACTION_GRAPH: interaction_graph, **members},
         newest=TRIAL_OF not in (origin or {}),
         origin={**(origin or {}), **tracker.ids()},
         facts={

@@ -10,11 +10,11 @@ from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.pipeline import model_checks
 from movierec_engine.release import refit_checks
-from movierec_engine.store import Artifact, ArtifactStore, is_refitted
+from movierec_engine.store import Artifact, ArtifactStore, is_refitted, kinds
 
 
 @dataclass(frozen=True)
-class Check:
+class ReleaseCheck:
     """Something that holds of an index, or does not."""
 
     name: str
@@ -24,46 +24,50 @@ class Check:
     """Whether a person may serve the index in spite of it."""
 
 
-def checks_of(store: ArtifactStore, model: Artifact, index: Artifact | None, config: ReleaseConfig) -> list[Check]:
+def checks_of(
+    store: ArtifactStore, model: Artifact, index: Artifact | None, config: ReleaseConfig
+) -> list[ReleaseCheck]:
     """What must hold of an index before it is served, whatever its model's metrics are; the first that fails last."""
     if index is None:
-        sentence = f"{model.reference} has no index to serve; materialize {model.slot.beside('faiss_index')} first"
-        return [Check("index_is_there", False, sentence)]
-    checks = [Check("index_is_there", True, f"{index.reference} is the newest index of its model")]
+        sentence = f"{model.reference} has no index to serve; materialize {model.slot.beside(kinds.FAISS_INDEX)} first"
+        return [ReleaseCheck("index_is_there", False, sentence)]
+    checks = [ReleaseCheck("index_is_there", True, f"{index.reference} is the newest index of its model")]
     damage = damage_of(index)
     if not damage and index.fingerprint != model.fingerprint:
         damage = f"{index.reference} has another fingerprint than its model; materialize it again"
-    checks.append(Check("index_is_whole", not damage, damage or "its files match their checksums and load"))
+    checks.append(ReleaseCheck("index_is_whole", not damage, damage or "its files match their checksums and load"))
     if damage:
         return checks
     lineage = model_checks.ancestors_saw_the_same(store, model)
-    checks.append(Check(lineage.name, lineage.passed, lineage.sentence, forcible=True))
+    checks.append(ReleaseCheck(lineage.name, lineage.passed, lineage.sentence, forcible=True))
     recall = model_checks.index_finds_the_best(store, index, config.min_recall)
-    checks.append(Check(recall.name, recall.passed, recall.sentence, forcible=True))
+    checks.append(ReleaseCheck(recall.name, recall.passed, recall.sentence, forcible=True))
     if is_refitted(index):
         checks += _checks_of_refit(store, index, config)
     elif model_checks.is_exact(index):
         checks.append(_found(store, index, model_checks.serving_parity))
     checks.append(_found(store, index, model_checks.nothing_rated_is_served))
-    for canaries in reversed(store.versions(model.slot.beside("leak_canaries"))):
-        if canaries.parents.get("trained_model") == model.reference:
+    for canaries in reversed(store.versions(model.slot.beside(kinds.LEAK_CANARIES))):
+        if canaries.parents.get(kinds.TRAINED_MODEL) == model.reference:
             failed = [finding["name"] for finding in canaries.facts["findings"] if not finding["passed"]]
             sentence = f"{canaries.reference} found {', '.join(failed) or 'no leak'}"
-            checks.append(Check("nothing_leaks", bool(canaries.facts["passed"]), sentence, forcible=True))
+            checks.append(ReleaseCheck("nothing_leaks", bool(canaries.facts["passed"]), sentence, forcible=True))
             break
     return checks
 
 
-def _found(store: ArtifactStore, index: Artifact, examine: Callable[[ArtifactStore, Artifact], Finding]) -> Check:
+def _found(
+    store: ArtifactStore, index: Artifact, examine: Callable[[ArtifactStore, Artifact], Finding]
+) -> ReleaseCheck:
     """What a check of the API's answers finds; where what they are held against cannot be read, it has not passed."""
     try:
         found = examine(store, index)
     except (MovierecError, OSError, KeyError, pa.ArrowException) as error:
-        return Check(examine.__name__, False, f"its files cannot be read ({error})", forcible=True)
-    return Check(found.name, found.passed, found.sentence, forcible=True)
+        return ReleaseCheck(examine.__name__, False, f"its files cannot be read ({error})", forcible=True)
+    return ReleaseCheck(found.name, found.passed, found.sentence, forcible=True)
 
 
-def _checks_of_refit(store: ArtifactStore, index: Artifact, config: ReleaseConfig) -> Iterator[Check]:
+def _checks_of_refit(store: ArtifactStore, index: Artifact, config: ReleaseConfig) -> Iterator[ReleaseCheck]:
     """The checks of a refitted index's own; one whose files cannot be read has not passed."""
     examinations: tuple[tuple[str, Callable[[], Finding], bool], ...] = (
         ("refit_is_finite", lambda: refit_checks.refit_is_finite(store, index), False),
@@ -73,9 +77,9 @@ def _checks_of_refit(store: ArtifactStore, index: Artifact, config: ReleaseConfi
     for name, examine, forcible in examinations:
         try:
             found = examine()
-            yield Check(name, found.passed, found.sentence, forcible)
+            yield ReleaseCheck(name, found.passed, found.sentence, forcible)
         except (MovierecError, OSError, KeyError) as error:
-            yield Check(name, False, f"what it was made from cannot be read ({error})", forcible)
+            yield ReleaseCheck(name, False, f"what it was made from cannot be read ({error})", forcible)
 
 
 def damage_of(index: Artifact) -> str:

@@ -19,10 +19,9 @@ from filelock import FileLock, Timeout
 
 from movierec_engine.errors import StoreError
 from movierec_engine.pipeline.data import Origin
-from movierec_engine.store import REFITTED, SERVING, Artifact, ArtifactStore, Slot, content_key, is_refitted
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, content_key, is_refitted, kinds
 from movierec_engine.tracking import registry
 
-KIND = "release_decision"
 DECISION_FILE = "decision.json"
 PINNED = "pinned"
 """The pointer that names a pinned release. It holds while it names what is served."""
@@ -90,7 +89,7 @@ def record(store: ArtifactStore, decision: Decision, origin: Origin | None) -> D
         (folder / DECISION_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
 
     made = store.publish(
-        Slot(KIND, decision.data_set),
+        Slot(kinds.RELEASE_DECISION, decision.data_set),
         write,
         key=content_key(content),
         fingerprint=str(decision.evidence.get("fingerprint", "")),
@@ -109,8 +108,8 @@ def carry_out(store: ArtifactStore, decision: Decision, index: Artifact, details
         "decision": decision.reference,
         "verdict": decision.verdict,
         "sentence": decision.sentence,
-        "trained_model": index.parents["trained_model"],
-        **({"refitted_model": index.parents[REFITTED]} if is_refitted(index) else {}),
+        kinds.TRAINED_MODEL: index.parents[kinds.TRAINED_MODEL],
+        **({kinds.REFITTED_MODEL: index.parents[kinds.REFITTED_MODEL]} if is_refitted(index) else {}),
         **(details or {}),
     }
     store.point(SERVING, index, evidence)
@@ -122,7 +121,7 @@ def decisions(store: ArtifactStore, data_set: str) -> list[Decision]:
     """Every readable decision about a data set, oldest first."""
     known = {item.name for item in fields(Decision)}
     found = []
-    for made in store.versions(Slot(KIND, data_set)):
+    for made in store.versions(Slot(kinds.RELEASE_DECISION, data_set)):
         try:
             content = json.loads((made.verify(DECISION_FILE).folder / DECISION_FILE).read_text(encoding="utf-8"))
             known_values = {name: value for name, value in content.items() if name in known}

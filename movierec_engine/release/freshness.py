@@ -10,7 +10,7 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.feedback import FeedbackLog, log_file
 from movierec_engine.feedback.summary import version_rates
 from movierec_engine.release.decisions import releases
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, parse_reference
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, kinds, parse_reference
 
 RATES = ("click_rate", "like_rate")
 """Shares of the lists that were shown with a click, and with a rating of 4 or more."""
@@ -67,7 +67,7 @@ def stale_reasons(
     index = store.pointed(SERVING, data_set)
     if index is None:
         return []
-    model = store.resolve(index.parents["trained_model"])
+    model = store.resolve(index.parents[kinds.TRAINED_MODEL])
     now = now or datetime.now(UTC)
     found = [*_of_age(index, model, config, now), *_of_data(store, index, model, config, now)]
     return [*found, *_of_rates(store, index, model, config)]
@@ -85,12 +85,12 @@ def _of_age(index: Artifact, model: Artifact, config: FreshnessConfig, now: date
 def _of_data(
     store: ArtifactStore, index: Artifact, model: Artifact, config: FreshnessConfig, now: datetime
 ) -> Iterator[StaleReason]:
-    splits = store.latest(Slot("splits", model.slot.data_set))
+    splits = store.latest(Slot(kinds.SPLITS, model.slot.data_set))
     if splits is None or splits.fingerprint == model.fingerprint:
         return
     lag = now - datetime.fromisoformat(splits.created_at)
     if lag > timedelta(hours=config.data_lag_hours):
-        reports = (store.latest(slot) for slot in store.slots("evaluation_report", model.slot.data_set))
+        reports = (store.latest(slot) for slot in store.slots(kinds.EVALUATION_REPORT, model.slot.data_set))
         measured = any(report is not None and report.fingerprint == splits.fingerprint for report in reports)
         kept = "models were measured on it, and `movierec models history` says why none is served"
         yield StaleReason(

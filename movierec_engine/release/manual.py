@@ -32,9 +32,7 @@ from movierec_engine.release.promotion import (
     weighed_into,
 )
 from movierec_engine.release.refit import refit_index
-from movierec_engine.store import Artifact, ArtifactStore, Slot, is_refitted, measured_index, parse_reference
-
-INDEX = "faiss_index"
+from movierec_engine.store import Artifact, ArtifactStore, Slot, is_refitted, kinds, measured_index, parse_reference
 
 
 def find_index(store: ArtifactStore, data_set: str, name: str, device: str = "", version: str = "") -> Artifact:
@@ -44,10 +42,10 @@ def find_index(store: ArtifactStore, data_set: str, name: str, device: str = "",
     model, `ease`, `ease/cpu` or `ease/cpu/VERSION`. version: the index's or its trained model's, or the beginning of
     either; without one the newest. Raises StoreError when there is none, or when several begin so.
     """
-    if name.startswith((f"{INDEX}/", "trained_model/")):
+    if name.startswith((f"{kinds.FAISS_INDEX}/", f"{kinds.TRAINED_MODEL}/")):
         slot, named_version = parse_reference(name)
         _require_of(slot, data_set, name)
-        if slot.kind == INDEX:
+        if slot.kind == kinds.FAISS_INDEX:
             return store.get(slot, named_version)
         model, named_device = slot.model, slot.device
     else:
@@ -57,9 +55,11 @@ def find_index(store: ArtifactStore, data_set: str, name: str, device: str = "",
         trained = find_trained_model(store, data_set, model, device)
         index = newest_index(store, trained)
         if index is None:
-            raise StoreError(f"{trained.reference} has no index to serve; materialize {INDEX} of it first")
+            raise StoreError(f"{trained.reference} has no index to serve; materialize {kinds.FAISS_INDEX} of it first")
         return index
-    indices = [index for slot in store.slots(INDEX, data_set, model, device) for index in store.versions(slot)]
+    indices = [
+        index for slot in store.slots(kinds.FAISS_INDEX, data_set, model, device) for index in store.versions(slot)
+    ]
     own = [one for one in indices if one.version.startswith(version)]
     measured = [one for one in indices if not is_refitted(one)]
     return _only(store, own or [one for one in measured if _begins(one, version)], version, model)
@@ -82,7 +82,7 @@ def promote(
     `release.refit=false`; a refitted one is served as it is.
     Raises MovierecError, in one sentence, when it is not promoted.
     """
-    model = store.resolve(index.parents["trained_model"])
+    model = store.resolve(index.parents[kinds.TRAINED_MODEL])
     data_set, refits = index.slot.data_set, config.refit and not is_refitted(index)
     measured_checks: list[dict[str, Any]] = []
     answers = index
@@ -138,7 +138,7 @@ def roll_back(
         index = find_kept(store, data_set, to) if to else _earlier(store, data_set, steps)
         if index == champion.index and not champion.damage:
             return _served_already(champion)
-        model = store.resolve(index.parents["trained_model"])
+        model = store.resolve(index.parents[kinds.TRAINED_MODEL])
         checks = _check(store, model, index, config, force=True)
         if not force:
             _refuse_if_pinned(store, champion)
@@ -175,11 +175,11 @@ def unpin(store: ArtifactStore, data_set: str, reason: str = "", origin: Origin 
 
 def find_kept(store: ArtifactStore, data_set: str, name: str) -> Artifact:
     """An index of a data set by its reference, its version or its trained model's, or the beginning of either."""
-    if name.startswith(f"{INDEX}/"):
+    if name.startswith(f"{kinds.FAISS_INDEX}/"):
         _require_of(parse_reference(name)[0], data_set, name)
         return store.resolve(name)
     version = name.rsplit("/", 1)[-1]
-    indices = [index for slot in store.slots(INDEX, data_set) for index in store.versions(slot)]
+    indices = [index for slot in store.slots(kinds.FAISS_INDEX, data_set) for index in store.versions(slot)]
     found = [index for index in indices if _begins(index, version)]
     served = set(releases(store, data_set))  # of a trained model's indices, the one that was served
     return _only(store, [index for index in found if index.reference in served] or found, version, "any model")
@@ -236,7 +236,7 @@ def _move(
         served=index.reference,
         challenger=measured_index(index),
         champion_model=champion.model.reference if champion.model else "",
-        challenger_model=index.parents["trained_model"],
+        challenger_model=index.parents[kinds.TRAINED_MODEL],
         reason=reason,
         evidence=evidence,
     )
@@ -268,13 +268,13 @@ def _require_of(slot: Slot, data_set: str, name: str) -> None:
 
 
 def _begins(index: Artifact, version: str) -> bool:
-    trained = index.parents.get("trained_model", "").rsplit("/", 1)[-1]
+    trained = index.parents.get(kinds.TRAINED_MODEL, "").rsplit("/", 1)[-1]
     return index.version.startswith(version) or trained.startswith(version)
 
 
 def _only(store: ArtifactStore, found: list[Artifact], version: str, model: str) -> Artifact:
     """The one index that was found; of several of one trained model the newest."""
-    if len({one.parents.get("trained_model") for one in found}) != 1:
+    if len({one.parents.get(kinds.TRAINED_MODEL) for one in found}) != 1:
         raise StoreError(
             f"{len(found) or 'no'} indices of {model} in {store.root} begin with {version!r}; "
             "`movierec models list` shows the versions"

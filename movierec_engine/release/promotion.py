@@ -38,7 +38,7 @@ from movierec_engine.pipeline import model_checks
 from movierec_engine.pipeline.data import Origin
 from movierec_engine.pipeline.members import TRIAL_OF
 from movierec_engine.pipeline.reports import Measured, users_of
-from movierec_engine.release.checks import Check, checks_of, damage_of
+from movierec_engine.release.checks import ReleaseCheck, checks_of, damage_of
 from movierec_engine.release.decisions import (
     KEPT,
     PROMOTED,
@@ -62,6 +62,7 @@ from movierec_engine.store import (
     ArtifactStore,
     Slot,
     is_refitted,
+    kinds,
     measured_index,
     parse_reference,
 )
@@ -143,10 +144,10 @@ def refit_best(
 
 def best_refitted(store: ArtifactStore, data_set: str) -> Artifact | None:
     """The refitted index of the best of a data set's newest leaderboard, if there is one."""
-    leaderboard = store.latest(Slot("leaderboard", data_set))
+    leaderboard = store.latest(Slot(kinds.LEADERBOARD, data_set))
     if leaderboard is None:
         return None
-    index = newest_index(store, store.resolve(leaderboard.facts["rows"][0]["trained_model"]))
+    index = newest_index(store, store.resolve(leaderboard.facts["rows"][0][kinds.TRAINED_MODEL]))
     return find_refitted_index(store, index) if index else None
 
 
@@ -155,7 +156,7 @@ def judge(
 ) -> tuple[Decision, Artifact | None]:
     """What the gate decides of a measured version, and its index; nothing is recorded, refitted or served."""
     metric, data_set = config.metric or leaderboard.facts["metric"], leaderboard.slot.data_set
-    model = challenger or store.resolve(leaderboard.facts["rows"][0]["trained_model"])
+    model = challenger or store.resolve(leaderboard.facts["rows"][0][kinds.TRAINED_MODEL])
     if model.slot.data_set != data_set:
         raise StoreError(f"{model.reference} is of another data set than {leaderboard.reference}; rank its own")
     champion = champion_of(store, data_set)
@@ -205,7 +206,7 @@ def champion_of(store: ArtifactStore, data_set: str) -> Champion:
     damage = damage_of(index)
     model = None
     try:
-        model = store.resolve(index.parents["trained_model"])
+        model = store.resolve(index.parents[kinds.TRAINED_MODEL])
     except (StoreError, KeyError) as error:
         damage = damage or str(error)
     return Champion(data_set, index.reference, index, model, damage)
@@ -213,8 +214,8 @@ def champion_of(store: ArtifactStore, data_set: str) -> Champion:
 
 def newest_index(store: ArtifactStore, model: Artifact) -> Artifact | None:
     """The newest measured index of just this trained model."""
-    for index in reversed(store.versions(model.slot.beside("faiss_index"))):
-        if index.parents.get("trained_model") == model.reference and not is_refitted(index):
+    for index in reversed(store.versions(model.slot.beside(kinds.FAISS_INDEX))):
+        if index.parents.get(kinds.TRAINED_MODEL) == model.reference and not is_refitted(index):
             return index
     return None
 
@@ -232,7 +233,7 @@ def comparisons_of(
             "role": role,
             "model": other.slot.model,
             "device": other.slot.device,
-            "trained_model": other.reference,
+            kinds.TRAINED_MODEL: other.reference,
         }
         try:
             measured = [report_of(store, one) for one in (model, other)]
@@ -256,12 +257,12 @@ def tuning_trials(store: ArtifactStore, data_set: str) -> Counter[str]:
     Comparisons are fair where the numbers are alike: baselines get the same tuning budget.
     """
     spent: Counter[str] = Counter()
-    for sweep in store.versions(Slot("sweep", data_set)):
+    for sweep in store.versions(Slot(kinds.SWEEP, data_set)):
         try:
             spent.update(pq.read_table(sweep.folder / "trials.parquet", columns=["model"])["model"].to_pylist())
         except (OSError, pa.ArrowException):  # damaged; the others still count
             continue
-    for slot in store.slots("evaluation_report", data_set):
+    for slot in store.slots(kinds.EVALUATION_REPORT, data_set):
         spent[slot.model] += sum("wandb_sweep_id" in report.origin for report in store.versions(slot))
     return spent
 
@@ -279,7 +280,7 @@ def _judge(
     store: ArtifactStore,
     model: Artifact,
     champion: Champion,
-    checks: list[Check],
+    checks: list[ReleaseCheck],
     config: ReleaseConfig,
     metric: str,
     evidence: dict[str, Any],
@@ -311,7 +312,7 @@ def _refitted(
     answers: None, with the failure, where refitting failed.
     """
     model = store.resolve(decision.challenger_model)
-    checks = checks_of(store, model, answers, config) if answers else [Check("refit", False, failure)]
+    checks = checks_of(store, model, answers, config) if answers else [ReleaseCheck("refit", False, failure)]
     served = answers.reference if answers else ""
     evidence = {**decision.evidence, "refit_checks": [asdict(check) for check in checks]}
     challenger, stays = named(model.reference), f"{named(decision.champion)} stays" if decision.champion else ""
@@ -336,7 +337,7 @@ def _concluded(store: ArtifactStore, decision: Decision, origin: Origin | None) 
 
 
 def _serve(store: ArtifactStore, decision: Decision, answers: Artifact, leaderboard: Artifact) -> None:
-    rows = [row for row in leaderboard.facts["rows"] if row["trained_model"] == decision.challenger_model]
+    rows = [row for row in leaderboard.facts["rows"] if row[kinds.TRAINED_MODEL] == decision.challenger_model]
     carry_out(store, decision, answers, {"leaderboard": leaderboard.reference, **(rows[0] if rows else {})})
 
 
@@ -420,21 +421,21 @@ def _others(
             continue
         reports = (
             report
-            for slot in store.slots("evaluation_report", model.slot.data_set, name)
+            for slot in store.slots(kinds.EVALUATION_REPORT, model.slot.data_set, name)
             for report in store.versions(slot)
             if report.fingerprint == model.fingerprint and TRIAL_OF not in report.origin
         )
         newest = max(reports, key=lambda report: report.version, default=None)
-        if newest and newest.parents["trained_model"] not in seen:
-            seen.add(newest.parents["trained_model"])
-            yield BASELINE, store.resolve(newest.parents["trained_model"])
+        if newest and newest.parents[kinds.TRAINED_MODEL] not in seen:
+            seen.add(newest.parents[kinds.TRAINED_MODEL])
+            yield BASELINE, store.resolve(newest.parents[kinds.TRAINED_MODEL])
 
 
 def _successors(store: ArtifactStore, champion: Artifact, fingerprint: str) -> list[Artifact]:
     """Models of the champion's kind that were measured on other data; of its own settings first, then the newest."""
     measured = {
-        report.parents["trained_model"]
-        for report in store.versions(champion.slot.beside("evaluation_report"))
+        report.parents[kinds.TRAINED_MODEL]
+        for report in store.versions(champion.slot.beside(kinds.EVALUATION_REPORT))
         if report.fingerprint == fingerprint
     }
     versions = (one for one in store.versions(champion.slot) if TRIAL_OF not in one.origin)

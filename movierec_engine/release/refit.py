@@ -29,7 +29,7 @@ from movierec_engine.pipeline.canaries import settings_of
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.index import build_refitted_index
 from movierec_engine.pipeline.training import fit, peak_memory_mb
-from movierec_engine.store import REFITTED, Artifact, ArtifactStore, content_key, is_refitted, measured_index
+from movierec_engine.store import Artifact, ArtifactStore, content_key, is_refitted, kinds, measured_index
 from movierec_engine.training.config import EarlyStoppingConfig
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def refit_index(store: ArtifactStore, index: Artifact, origin: Origin | None = N
     made = find_refitted_index(store, index)
     if made is not None:
         return made
-    refitted = refit_model(store, store.resolve(index.parents["trained_model"]), origin)
+    refitted = refit_model(store, store.resolve(index.parents[kinds.TRAINED_MODEL]), origin)
     return build_refitted_index(store, index, refitted, origin)
 
 
@@ -57,7 +57,7 @@ def find_refitted_index(store: ArtifactStore, index: Artifact) -> Artifact | Non
     for version in reversed(store.versions(index.slot)):
         if is_refitted(version) and measured_index(version) == index.reference:
             with suppress(StoreError):
-                store.resolve(version.parents[REFITTED]).verify()
+                store.resolve(version.parents[kinds.REFITTED_MODEL]).verify()
                 return version.verify()
     return None
 
@@ -68,7 +68,7 @@ def refit_model(store: ArtifactStore, trained_model: Artifact, origin: Origin | 
     The models that it is made of, or started from, are refitted first. The same seed gives the same weights. Raises
     MovierecError for settings or a device that this machine does not have, and when the training diverges.
     """
-    slot, key = trained_model.slot.beside(REFITTED), content_key("refit", trained_model.reference)
+    slot, key = trained_model.slot.beside(kinds.REFITTED_MODEL), content_key("refit", trained_model.reference)
     with suppress(StoreError):  # a damaged version is made again
         if made := store.find(slot, key):
             return made.verify()
@@ -79,7 +79,7 @@ def refit_model(store: ArtifactStore, trained_model: Artifact, origin: Origin | 
             f"{trained_model.reference} cannot be refitted here: {error}; set release.refit=false to serve it as "
             "measured"
         ) from error
-    splits = store.resolve(trained_model.parents["splits"]).verify()
+    splits = store.resolve(trained_model.parents[kinds.SPLITS]).verify()
     members = {
         name: refit_model(store, store.resolve(reference), origin)
         for name, reference in trained_model.parents.items()
@@ -110,7 +110,7 @@ def refit_model(store: ArtifactStore, trained_model: Artifact, origin: Origin | 
         key=key,
         fingerprint=trained_model.fingerprint,
         config=trained_model.config,
-        parents={"trained_model": trained_model, "splits": splits, **members},
+        parents={kinds.TRAINED_MODEL: trained_model, kinds.SPLITS: splits, **members},
         origin=origin,
         facts={
             "seconds": seconds,

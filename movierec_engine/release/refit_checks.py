@@ -7,7 +7,7 @@ from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import load_split
-from movierec_engine.store import REFITTED, Artifact, ArtifactStore, measured_index
+from movierec_engine.store import Artifact, ArtifactStore, kinds, measured_index
 
 AGREEMENT_USERS = 1000
 """Users whose two lists are compared."""
@@ -18,7 +18,7 @@ SMALL_SECONDS, SMALL_MB = 60.0, 1024.0
 
 def refit_is_finite(store: ArtifactStore, faiss_index: Artifact) -> Finding:
     """The refitted model's files match their checksums, and every number in them is finite."""
-    model = load_model(store.resolve(faiss_index.parents[REFITTED]).verify().folder)
+    model = load_model(store.resolve(faiss_index.parents[kinds.REFITTED_MODEL]).verify().folder)
     values = {name: array for name, array in model.arrays().items() if np.issubdtype(array.dtype, np.floating)}
     wrong = [name for name, array in values.items() if not np.isfinite(array).all()]
     return Finding(
@@ -41,7 +41,7 @@ def refit_agrees(
     from movierec_engine.retrieval.masks import evaluation_mask
 
     measured = store.resolve(measured_index(faiss_index))
-    mask = evaluation_mask(load_split(store.resolve(measured.parents["splits"]).verify()).everything().matrix())
+    mask = evaluation_mask(load_split(store.resolve(measured.parents[kinds.SPLITS]).verify()).everything().matrix())
     indices = [RetrievalIndex.load(one.verify().folder) for one in (measured, faiss_index)]
     users = np.random.default_rng(0).permutation(np.flatnonzero(indices[0].personal))[:AGREEMENT_USERS]
     shares = [
@@ -64,7 +64,9 @@ def refit_costs_alike(
 
     Up to a minute and up to 1 GB nothing is held against it. Memory is the most that the process has had.
     """
-    refitted, measured = (store.resolve(faiss_index.parents[kind]).facts for kind in (REFITTED, "trained_model"))
+    refitted, measured = (
+        store.resolve(faiss_index.parents[kind]).facts for kind in (kinds.REFITTED_MODEL, kinds.TRAINED_MODEL)
+    )
     seconds, memory = (
         (refitted[name], measured[name], max(small, max_refit_cost * measured[name]))
         for name, small in (("seconds", SMALL_SECONDS), ("peak_memory_mb", SMALL_MB))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.pipeline.data import Origin
-from movierec_engine.release.decisions import KIND, PRUNED, Decision, deciding, record, releases, served_reference
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.release.decisions import PRUNED, Decision, deciding, record, releases, served_reference
+from movierec_engine.store import Artifact, ArtifactStore, kinds
 from movierec_engine.store.retention import removable
 
 
@@ -41,7 +41,7 @@ def prune(
     """
     with deciding(store, data_set):
         kept = releases(store, data_set)[-config.keep_releases :]
-        gone = removable(store, data_set, keep, _with_reports(store, kept), records=(KIND,))
+        gone = removable(store, data_set, keep, _with_reports(store, kept), records=(kinds.RELEASE_DECISION,))
         pruned = Pruned(gone, len(kept))
         if gone and not dry_run:
             served = served_reference(store, data_set)
@@ -60,14 +60,14 @@ def _with_reports(store: ArtifactStore, references: list[str]) -> set[str]:
     kept = set(references)
     for reference in references:
         try:
-            model = store.resolve(store.resolve(reference).parents["trained_model"])
+            model = store.resolve(store.resolve(reference).parents[kinds.TRAINED_MODEL])
         except (StoreError, KeyError):  # gone already
             continue
-        for kind in ("evaluation_report", "leak_canaries"):
+        for kind in (kinds.EVALUATION_REPORT, kinds.LEAK_CANARIES):
             of_model = [
                 one
                 for one in store.versions(model.slot.beside(kind))
-                if one.parents.get("trained_model") == model.reference and one.fingerprint == model.fingerprint
+                if one.parents.get(kinds.TRAINED_MODEL) == model.reference and one.fingerprint == model.fingerprint
             ]
             kept |= {one.reference for one in of_model[-1:]}
     return kept

@@ -2,11 +2,10 @@
 
 from movierec_engine.store.artifact_store import SERVING, Artifact, ArtifactStore, content_key
 from movierec_engine.store.files import replace_file
-from movierec_engine.store.refitted import REFITTED, is_refitted, measured_index, measured_version
+from movierec_engine.store.refitted import is_refitted, measured_index, measured_version
 from movierec_engine.store.slot import Slot, parse_reference
 
 __all__ = [
-    "REFITTED",
     "SERVING",
     "Artifact",
     "ArtifactStore",

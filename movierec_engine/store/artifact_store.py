@@ -32,6 +32,7 @@ from filelock import FileLock, Timeout
 
 from movierec_engine import __version__
 from movierec_engine.errors import StoreError
+from movierec_engine.store import kinds
 from movierec_engine.store.files import fsync, replace_file, sha256_of
 from movierec_engine.store.slot import LATEST, MANIFEST, Slot, is_name, parse_reference
 
@@ -43,7 +44,10 @@ _LOCK_SECONDS = 60
 _EARLIER_LAYOUT = (
     "pointers/*.json",
     "*/LATEST",
-    *(f"{kind}/*/*/LATEST" for kind in ("trained_model", "evaluation_report", "faiss_index", "backtest")),
+    *(
+        f"{kind}/*/*/LATEST"
+        for kind in (kinds.TRAINED_MODEL, kinds.EVALUATION_REPORT, kinds.FAISS_INDEX, kinds.BACKTEST)
+    ),
     "fold_in_fidelity",
     "interview",
     "dial_prices",

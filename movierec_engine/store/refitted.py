@@ -4,20 +4,18 @@ A refitted index is a version of its model's slot and never the newest. Its pare
 the `refitted_model` that answers, and the measured `faiss_index` that it stands for.
 """
 
+from movierec_engine.store import kinds
 from movierec_engine.store.artifact_store import Artifact
-
-REFITTED = "refitted_model"
-"""The kind of a model that was trained on all interactions with the settings of a measured one."""
 
 
 def is_refitted(index: Artifact) -> bool:
     """Whether an index answers by a refitted model."""
-    return REFITTED in index.parents
+    return kinds.REFITTED_MODEL in index.parents
 
 
 def measured_index(index: Artifact) -> str:
     """Reference of the measured index that vouches for an index: its own unless it is refitted."""
-    return index.parents["faiss_index"] if is_refitted(index) else index.reference
+    return index.parents[kinds.FAISS_INDEX] if is_refitted(index) else index.reference
 
 
 def measured_version(index: Artifact) -> str:

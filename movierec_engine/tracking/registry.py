@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from movierec_engine.store import SERVING, Artifact, ArtifactStore
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds
 from movierec_engine.tracking.credentials import without_credentials
 from movierec_engine.tracking.mlflow_database import open_client
 from movierec_engine.tracking.timeout import within
@@ -66,7 +66,7 @@ def _follow(store: ArtifactStore, data_set: str) -> str:
     """Name what is served, and what has taken its place by then, until both are the same."""
     named, alias = None, ""
     while (served := store.pointed(SERVING, data_set)) is not None and served != named:
-        trained_model = store.resolve(served.parents["trained_model"])
+        trained_model = store.resolve(served.parents[kinds.TRAINED_MODEL])
         alias = _name(store, trained_model, lambda: store.pointed(SERVING, data_set) == served)
         named = served
     return alias

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from movierec_engine.store import Artifact
+from movierec_engine.store import Artifact, kinds
 from movierec_engine.tracking.config import WandbConfig
 
 _INIT_SECONDS = 20.0
@@ -48,7 +48,7 @@ class WandbTracker:
             self._run.log(dict(metrics), step=step)
 
     def outcome(self, trained_model: Artifact, report: Artifact) -> None:
-        self._run.summary.update({"trained_model": trained_model.reference, "report": report.reference})
+        self._run.summary.update({kinds.TRAINED_MODEL: trained_model.reference, "report": report.reference})
 
     def finish(self, ok: bool) -> None:
         self._run.finish(exit_code=0 if ok else 1)

@@ -24,7 +24,7 @@ from movierec_engine import pipeline
 from movierec_engine.config import Settings, config_dir, explain, load_settings, nearest
 from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
 from movierec_engine.pipeline.members import TRIAL_OF
-from movierec_engine.store import ArtifactStore, content_key
+from movierec_engine.store import ArtifactStore, content_key, kinds
 from movierec_engine.tuning import trials
 from movierec_engine.tuning.trials import Trial
 
@@ -58,7 +58,7 @@ def search(arguments: Sequence[str]) -> list[Trial]:
     settings = load_settings([*request.fixed, *_first_values(request.space)])
     store = ArtifactStore(settings.paths.artifacts)
     stopping = settings.trainer.early_stopping
-    name = study_name(request, settings, pipeline.prepare(store, settings.data)["splits"].fingerprint)
+    name = study_name(request, settings, pipeline.prepare(store, settings.data)[kinds.SPLITS].fingerprint)
     home = store.root / "optuna"
     home.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home / f"{name}.lock", timeout=0)
@@ -161,7 +161,7 @@ def study_name(request: Request, settings: Settings, fingerprint: str) -> str:
 
 def _run(overrides: list[str], study: str) -> Trial:
     try:
-        return Trial.of(pipeline.run_tracked(load_settings(overrides), {TRIAL_OF: study})["evaluation_report"])
+        return Trial.of(pipeline.run_tracked(load_settings(overrides), {TRIAL_OF: study})[kinds.EVALUATION_REPORT])
     except MovierecError as error:
         return Trial(tuple(overrides), error=str(error))
 

@@ -18,9 +18,8 @@ from rich.table import Table
 
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key
+from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 
-KIND = "sweep"
 TRIALS_FILE = "trials.parquet"
 SUMMARY_FILE = "sweep.json"
 _SHOWN = 10
@@ -164,7 +163,7 @@ def conclude(
         pq.write_table(_table_of(trials), folder / TRIALS_FILE)
 
     return store.publish(
-        Slot(KIND, data_set),
+        Slot(kinds.SWEEP, data_set),
         write,
         key=content_key([asdict(trial) for trial in trials]),
         fingerprint=fingerprints.pop() if len(fingerprints) == 1 else "",
@@ -228,7 +227,7 @@ def results_table(results: Sequence[Result], title: str, metric: str) -> Table:
 def of_wandb_sweep(store: ArtifactStore, sweep_id: str) -> list[Trial]:
     """The trials that a W&B agent has run so far, each a process of its own, from their reports in the store."""
     trials = []
-    for slot in store.slots("evaluation_report"):
+    for slot in store.slots(kinds.EVALUATION_REPORT):
         for report in store.versions(slot):
             if report.origin.get("wandb_sweep_id") == sweep_id:
                 try:

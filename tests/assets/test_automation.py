@@ -12,10 +12,10 @@ import pytest
 from movierec_assets.alerts import Alerts
 from movierec_assets.automation import (
     AutomationConfig,
-    BacktestConfig,
+    BacktestSchedule,
     FeedbackConfig,
     RetrainingConfig,
-    SweepConfig,
+    SweepSchedule,
     load_automation,
 )
 from movierec_assets.definitions import defs
@@ -53,7 +53,7 @@ def config(small_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(tmp_path / "store"))
     overrides = tuple(one for one in small_data if not one.startswith("device="))
     retraining = RetrainingConfig(models=("popularity", "ease"), devices=("cpu", "mps"))
-    sweep, backtest = SweepConfig(devices=("cpu",), trials=3), BacktestConfig(devices=("cpu",), windows=2)
+    sweep, backtest = SweepSchedule(devices=("cpu",), trials=3), BacktestSchedule(devices=("cpu",), windows=2)
     feedback = FeedbackConfig(events=3)
     return AutomationConfig(
         overrides=overrides, retraining=retraining, sweep=sweep, backtest=backtest, feedback=feedback

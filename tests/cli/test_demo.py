@@ -61,7 +61,7 @@ def test_only_models_that_the_store_lacks_in_these_settings_are_materialized(
 
 def test_a_server_that_ends_at_its_start_is_named_with_its_log(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"], start_new_session=True)
-    server = demo.Server("api", "http://127.0.0.1:9", "/", [])
+    server = demo.DemoServer("api", "http://127.0.0.1:9", "/", [])
     with pytest.raises(MovierecError, match=r"api ended with exit code 3 at its start; see .*api\.log"):
         demo.wait_until_ready(server, process, tmp_path / "api.log")
 
@@ -91,7 +91,7 @@ from movierec_engine.cli import demo
 root, port, program = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 demo.STOP_SECONDS = 2
 command = [sys.executable, "-c", program, port, str(root / "pid")]
-demo.servers = lambda ports, artifacts, data_set: [demo.Server("api", f"http://127.0.0.1:{port}", "/", command)]
+demo.servers = lambda ports, artifacts, data_set: [demo.DemoServer("api", f"http://127.0.0.1:{port}", "/", command)]
 demo.serve(None, root, "camps", {})
 """
 

@@ -10,7 +10,7 @@ from movierec_engine.cli.main import cli
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.release import decisions
 from movierec_engine.release.retention import prune
-from movierec_engine.store import ArtifactStore, Slot
+from movierec_engine.store import ArtifactStore, Slot, kinds
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_pruning_keeps_the_releases_with_all_that_they_rest_on_and_says_what_is_
         assert len(world.store.versions(Slot(kind, "camps", "ease", "cpu"))) == 2
     pruned = decisions.decisions(world.store, "camps")[-1]
     assert pruned.verdict == "pruned"
-    assert not [one for one in pruned.evidence["pruned"] if one.startswith(decisions.KIND)]
+    assert not [one for one in pruned.evidence["pruned"] if one.startswith(kinds.RELEASE_DECISION)]
     world.roll_back()
     assert world.served == "ease"
     assert prune(world.store, "camps", 1, ReleaseConfig(keep_releases=2)).versions == []

@@ -8,7 +8,7 @@ from page_reading import text, titles
 from streamlit.testing.v1 import AppTest
 
 from dashboard.queries import indices, movie_map
-from dashboard.queries.indices import Catalogue
+from dashboard.queries.indices import SearchableIndex
 from movierec_engine.api.app import create_app
 from movierec_engine.feedback import log_file
 from movierec_engine.recommending.dials import Dials
@@ -19,7 +19,7 @@ OFF = Dials()
 
 
 @pytest.fixture(scope="module")
-def ease(known: ArtifactStore) -> Catalogue:
+def ease(known: ArtifactStore) -> SearchableIndex:
     version = next(one for one in indices.index_versions(known.root) if one.model == "ease")
     assert version.served
     assert version.data == "tiny"
@@ -39,7 +39,7 @@ def test_a_users_lists_come_with_scores_reasons_and_hits(visit: Open, known: Art
     assert "ease recommends Twenty (1991) most of all because of Ten (1990)" in titles(app)
 
 
-def test_what_a_user_has_seen_is_not_recommended(ease: Catalogue) -> None:
+def test_what_a_user_has_seen_is_not_recommended(ease: SearchableIndex) -> None:
     answer = indices.for_user(ease, 1, 10, OFF)
     assert [one.movie_id for one in answer.movies] == [30, 40]
     assert indices.for_user(ease, 3, 2, OFF).source == "popularity"
@@ -47,7 +47,7 @@ def test_what_a_user_has_seen_is_not_recommended(ease: Catalogue) -> None:
 
 @pytest.mark.parametrize("user_id", [1, 2, 3, 4])
 def test_the_page_and_the_api_give_everybody_the_same_list(
-    damaged: ArtifactStore, ease: Catalogue, user_id: int
+    damaged: ArtifactStore, ease: SearchableIndex, user_id: int
 ) -> None:
     log_file(damaged.root, "tiny").unlink()
     for dials in (OFF, Dials(genre_balance=0.7)):
@@ -63,7 +63,9 @@ def test_the_page_and_the_api_give_everybody_the_same_list(
             assert [amount for _, amount in reason.contributions] == pytest.approx(shown, abs=1e-6)
 
 
-def test_somebody_outside_of_the_training_is_folded_in(visit: Open, known: ArtifactStore, ease: Catalogue) -> None:
+def test_somebody_outside_of_the_training_is_folded_in(
+    visit: Open, known: ArtifactStore, ease: SearchableIndex
+) -> None:
     """30 adds 0.6 to 40 and 0.1 to 20; 10, which is disliked, takes half of its 0.1 and of its 0.5."""
     assert indices.for_user(ease, 4, 10, OFF).source == "fold-in"
     said = text(visit(known, "explore", user="4", explored="ease"))
@@ -92,7 +94,9 @@ def test_an_unknown_user_is_a_warning(visit: Open, known: ArtifactStore) -> None
     assert "There is no user 99 in this data set; 3 users have ids from 1 to 3" in text(app)
 
 
-def test_a_dial_turns_the_list_away_from_the_models_order(visit: Open, known: ArtifactStore, ease: Catalogue) -> None:
+def test_a_dial_turns_the_list_away_from_the_models_order(
+    visit: Open, known: ArtifactStore, ease: SearchableIndex
+) -> None:
     """Told the comedy 30: 20 is half a comedy, 10 is none, and of 40 no genre is known."""
     told = {30: 5.0}
     assert [one.movie_id for one in indices.for_history(ease, told, 2, OFF).movies] == [40, 20]
@@ -103,7 +107,7 @@ def test_a_dial_turns_the_list_away_from_the_models_order(visit: Open, known: Ar
     assert "1. **Twenty (1991)** :gray[0.1000]" in text(app)
 
 
-def test_a_reason_adds_up_to_the_score(ease: Catalogue) -> None:
+def test_a_reason_adds_up_to_the_score(ease: SearchableIndex) -> None:
     told = {10: 5.0, 20: 3.0}
     reason = indices.why(ease, None, told, 40, told)
     assert dict(reason.contributions) == pytest.approx({"Twenty (1991)": 0.4, "Ten (1990)": 0.1})
@@ -111,7 +115,7 @@ def test_a_reason_adds_up_to_the_score(ease: Catalogue) -> None:
     assert reason.sentence == "because you liked Twenty (1991)"
 
 
-def test_similar_movies_stand_beside_each_other(visit: Open, known: ArtifactStore, ease: Catalogue) -> None:
+def test_similar_movies_stand_beside_each_other(visit: Open, known: ArtifactStore, ease: SearchableIndex) -> None:
     assert [(row["movie_id"], row["shared"]) for row in indices.similar(ease, 20, 5)] == [
         (10, ["Drama"]),
         (30, ["Comedy"]),
@@ -121,7 +125,7 @@ def test_similar_movies_stand_beside_each_other(visit: Open, known: ArtifactStor
     assert list(tables[-1]["Movie"]) == ["Ten (1990)", "Thirty (1992)"]
 
 
-def test_the_map_shows_the_directions_of_largest_variance(ease: Catalogue) -> None:
+def test_the_map_shows_the_directions_of_largest_variance(ease: SearchableIndex) -> None:
     """Two dimensions of embeddings: nothing is lost, and distances stay."""
     drawn = movie_map.movie_map(ease)
     assert drawn is not None

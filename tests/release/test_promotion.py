@@ -18,7 +18,7 @@ from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.release import decisions, manual
 from movierec_engine.release.decisions import KEPT, PROMOTED, REFUSED, UNCHANGED
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, replace_file
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, kinds, replace_file
 
 TESTS = Path(__file__).parents[1]
 
@@ -363,7 +363,7 @@ def test_a_decision_that_is_killed_before_the_pointer_moves_is_harmless_and_made
 
 def test_the_record_is_kept_as_json_and_survives_a_damaged_entry(ease_served: World) -> None:
     ease_served.promote("popularity")
-    first, second = ease_served.store.versions(Slot(decisions.KIND, "camps"))
+    first, second = ease_served.store.versions(Slot(kinds.RELEASE_DECISION, "camps"))
     content = json.loads((second.folder / "decision.json").read_text())
     assert content["served"] == decisions.served_reference(ease_served.store, "camps")
     assert content["evidence"]["metric"] == METRIC

@@ -18,7 +18,7 @@ from movierec_engine.config import config_dir, load_settings
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.registry import MODEL_NAMES
 from movierec_engine.pipeline.members import find_members
-from movierec_engine.store import Artifact, ArtifactStore, Slot
+from movierec_engine.store import Artifact, ArtifactStore, Slot, kinds
 from movierec_engine.tuning import sweep, trials
 from movierec_engine.tuning.trials import Trial
 
@@ -45,7 +45,7 @@ def multirun(small_data: list[str], tmp_path: Path) -> Multirun:
         except SystemExit as stop:
             stopped = int(stop.code or 0)
         assert stopped == code
-        return store.require(Slot(trials.KIND, "camps"))
+        return store.require(Slot(kinds.SWEEP, "camps"))
 
     return run
 
@@ -198,7 +198,7 @@ def test_a_search_runs_its_trials_and_ends_with_the_table(
     output = capsys.readouterr().out
     best = max(found, key=lambda one: one.validation["ndcg@10"])
     assert best.overrides[-1] in output.split("again: ")[1]
-    assert ArtifactStore(tmp_path / "store").require(Slot(trials.KIND, "camps")).facts["trials"] == 3
+    assert ArtifactStore(tmp_path / "store").require(Slot(kinds.SWEEP, "camps")).facts["trials"] == 3
 
 
 def test_trials_are_versions_of_their_slot_and_never_its_newest(

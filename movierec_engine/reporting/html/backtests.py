@@ -9,10 +9,10 @@ from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.backtest import ALL, METRICS_FILE, WINDOWS_FILE, WITH_HISTORY
 from movierec_engine.reporting.html import words
-from movierec_engine.reporting.html.charts import Line, lines
+from movierec_engine.reporting.html.charts import Series, lines
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
 from movierec_engine.reporting.html.groups import within
-from movierec_engine.store import ArtifactStore
+from movierec_engine.store import ArtifactStore, kinds
 
 Windows = dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]]
 """Model -> its rows of windows.parquet, and those of metrics.parquet by one metric."""
@@ -22,7 +22,7 @@ def backtests(store: ArtifactStore, data_set: str, metric: str) -> list[Section]
     """One section for each set of windows that backtests share; models of other windows are never in one chart."""
     found: dict[str, Windows] = {}
     notes = []
-    for slot in store.slots("backtest", data_set):
+    for slot in store.slots(kinds.BACKTEST, data_set):
         try:
             made = store.require(slot).verify()
             windows = pq.read_table(made.folder / WINDOWS_FILE).to_pylist()
@@ -73,7 +73,7 @@ def _chart(series: dict[str, tuple[float, ...]], windows: list[dict[str, Any]], 
         f"{name} {', '.join(words.score(value) for value in values)}" for name, values in series.items()
     )
     axis = f"{metric_title(metric)}, mean over {users}"
-    return Figure(title, lines([Line(name, values) for name, values in series.items()], "window", axis, spoken))
+    return Figure(title, lines([Series(name, values) for name, values in series.items()], "window", axis, spoken))
 
 
 def _table(models: Windows, windows: list[dict[str, Any]], metric: str) -> Table:

@@ -48,7 +48,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Line:
+class Series:
     """A named series y over x = 1, 2, ..."""
 
     name: str
@@ -56,7 +56,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Split:
+class StackedBar:
     """A named whole in three parts."""
 
     name: str
@@ -86,7 +86,7 @@ def dots(rows: Sequence[Dot], scale: Scale, axis: str, spoken: str) -> Markup:
     return _svg(parts, height, (8, right, _BOTTOM, left), spoken)
 
 
-def splits(rows: Sequence[Split], keys: tuple[str, str, str], axis: str, spoken: str) -> Markup:
+def splits(rows: Sequence[StackedBar], keys: tuple[str, str, str], axis: str, spoken: str) -> Markup:
     """One bar a name, divided into three parts; keys: what the parts are, named above the first bar."""
     height = _ROW * len(rows)
     scale = Scale(0, 100, 25)
@@ -133,7 +133,7 @@ def scatter(points: Sequence[Point], x_axis: str, y_axis: str, spoken: str) -> M
     return _svg(parts, height, (_TOP, 24, _BOTTOM, 52), spoken)
 
 
-def lines(series: Sequence[Line], x_axis: str, y_axis: str, spoken: str) -> Markup:
+def lines(series: Sequence[Series], x_axis: str, y_axis: str, spoken: str) -> Markup:
     """Several lines over 1, 2, ..., each with its name at the right and a dot at its highest value."""
     height = 300
     x_scale = _whole_numbers(max(len(line.y) for line in series))

@@ -4,12 +4,12 @@ from typing import Any
 
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.metrics import metric_title
-from movierec_engine.pipeline.cold_items import KIND, Example, examples, share_rows, summary
+from movierec_engine.pipeline.cold_items import Example, examples, share_rows, summary
 from movierec_engine.reporting.html import words
 from movierec_engine.reporting.html.charts import AMONG, BASELINE, Point, scatter
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table, Terms
 from movierec_engine.reporting.html.groups import within
-from movierec_engine.store import ArtifactStore
+from movierec_engine.store import ArtifactStore, kinds
 
 METRIC = "ndcg@10"
 """What a share costs, whatever the page is about."""
@@ -18,7 +18,7 @@ METRIC = "ndcg@10"
 def cold_items(store: ArtifactStore, data_set: str) -> list[Section]:
     """One section with the charts and the numbers of every model that was measured; none where none was."""
     blocks: list[Block] = []
-    for slot in store.slots(KIND, data_set):
+    for slot in store.slots(kinds.COLD_ITEMS, data_set):
         try:
             made = store.require(slot).verify()
             name = slot.label

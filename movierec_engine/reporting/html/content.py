@@ -19,7 +19,7 @@ from movierec_engine.reporting.html.cold_items import cold_items
 from movierec_engine.reporting.html.dials import dials
 from movierec_engine.reporting.html.document import Page, Part, Section, Terms
 from movierec_engine.reporting.html.fold_in import fold_in
-from movierec_engine.reporting.html.groups import Group, find_groups, within
+from movierec_engine.reporting.html.groups import ComparableReports, find_groups, within
 from movierec_engine.reporting.html.headline import answers, headline
 from movierec_engine.reporting.html.leaderboard import leaderboard
 from movierec_engine.reporting.html.learning_curves import learning_curves
@@ -29,7 +29,7 @@ from movierec_engine.reporting.html.ranking import Ranking, rank
 from movierec_engine.reporting.html.reproduction import machine, reproduction
 from movierec_engine.reporting.html.segment_values import Segments, read_segments
 from movierec_engine.reporting.html.segments import segment_section
-from movierec_engine.store import SERVING, Artifact, ArtifactStore
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds
 
 MOST_PARTS = 6
 """Groups that are shown; older ones are named."""
@@ -81,7 +81,7 @@ def _parts(rankings: Sequence[Ranking]) -> list[Part]:
     parts, drawn = [], set[str]()
     for number, ranking in enumerate(rankings, start=1):
         segments = read_segments(ranking)
-        trained = {one.artifact.parents.get("trained_model", "") for one in ranking.reports.values()}
+        trained = {one.artifact.parents.get(kinds.TRAINED_MODEL, "") for one in ranking.reports.values()}
         report = ranking.report(ranking.leader)
         parts.append(
             Part(
@@ -133,7 +133,7 @@ def _promoted(store: ArtifactStore, data_set: str) -> tuple[Artifact | None, lis
     return index, []
 
 
-def _left_out(group: Group, metric: str) -> str:
+def _left_out(group: ComparableReports, metric: str) -> str:
     report = group.any
     why = "is older than what is shown" if metric in report.metrics else f"has no {metric}"
     models = words.listed(list(group.reports))

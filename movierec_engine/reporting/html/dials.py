@@ -11,9 +11,19 @@ from movierec_engine.evaluation.reranking_tradeoff import ACCURACY, BUYS, K
 from movierec_engine.pipeline.reranking_tradeoff import PRICES_FILE
 from movierec_engine.reporting.html import words
 from movierec_engine.reporting.html.charts import AMONG, BASELINE, Point, scatter
-from movierec_engine.reporting.html.document import Block, Cell, Column, Panel, Panels, Prose, Row, Section, Table
+from movierec_engine.reporting.html.document import (
+    Block,
+    Cell,
+    Column,
+    Prose,
+    Row,
+    Section,
+    SmallChart,
+    SmallCharts,
+    Table,
+)
 from movierec_engine.reporting.html.groups import within
-from movierec_engine.store import ArtifactStore
+from movierec_engine.store import ArtifactStore, kinds
 
 Prices = dict[str, dict[float, dict[str, dict[str, Any]]]]
 """Dial -> setting -> measure -> its row of prices.parquet."""
@@ -40,7 +50,7 @@ _AXES = {
 def dials(store: ArtifactStore, data_set: str) -> list[Section]:
     """One section with the charts and the numbers of every model that has prices; none where none has."""
     blocks: list[Block] = []
-    for slot in store.slots("reranking_tradeoff", data_set):
+    for slot in store.slots(kinds.RERANKING_TRADEOFF, data_set):
         try:
             made = store.require(slot).verify()
             prices = _by_dial(pq.read_table(made.folder / PRICES_FILE).to_pylist())
@@ -64,7 +74,7 @@ def _by_dial(rows: list[dict[str, Any]]) -> Prices:
     return prices
 
 
-def _panels(model: str, prices: Prices, data: str) -> Panels:
+def _panels(model: str, prices: Prices, data: str) -> SmallCharts:
     lost = {dial: own[0.0][ACCURACY]["value"] - own[MIDDLE][ACCURACY]["value"] for dial, own in prices.items()}
     least, most = (_TITLES[choose(lost, key=lost.__getitem__)] for choose in (min, max))
     metric = metric_title(ACCURACY)
@@ -73,10 +83,10 @@ def _panels(model: str, prices: Prices, data: str) -> Panels:
         f"{data}, validation. The square is the model's own order; every point is named by the dial's setting. Axes "
         "differ between panels."
     )
-    return Panels(title, tuple(_panel(model, dial, own) for dial, own in prices.items()), note)
+    return SmallCharts(title, tuple(_panel(model, dial, own) for dial, own in prices.items()), note)
 
 
-def _panel(model: str, dial: str, own: dict[float, dict[str, dict[str, Any]]]) -> Panel:
+def _panel(model: str, dial: str, own: dict[float, dict[str, dict[str, Any]]]) -> SmallChart:
     metric, bought = metric_title(ACCURACY), BUYS[dial]
     points = [
         Point(f"{setting:g}", AMONG if setting else BASELINE, row[bought]["value"], row[ACCURACY]["value"])
@@ -86,7 +96,7 @@ def _panel(model: str, dial: str, own: dict[float, dict[str, dict[str, Any]]]) -
         f"{point.name}: {words.score(point.y)} at {point.x:.3f}" for point in points
     )
     title = f"{words.sentence(_TITLES[dial])} {MIDDLE:g} {_cost(own)} and {_gain(dial, own)}"
-    return Panel(title, "", scatter(points, _AXES[dial], metric, spoken))
+    return SmallChart(title, "", scatter(points, _AXES[dial], metric, spoken))
 
 
 def _cost(own: dict[float, dict[str, dict[str, Any]]]) -> str:

@@ -62,7 +62,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Panel:
+class SmallChart:
     """One of several small charts that share an axis."""
 
     title: str
@@ -71,11 +71,11 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Panels:
+class SmallCharts:
     """Small charts side by side, under the sentence that says what to conclude from them together."""
 
     title: str
-    panels: tuple[Panel, ...]
+    panels: tuple[SmallChart, ...]
     note: str = ""
     kind: ClassVar[str] = "panels"
 
@@ -113,7 +113,7 @@ class Commands:
     kind: ClassVar[str] = "commands"
 
 
-Block = Table | Figure | Panels | Prose | Terms | Commands
+Block = Table | Figure | SmallCharts | Prose | Terms | Commands
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Headline:
     """A question that the reader came with, and the answer in a few words and a sentence."""
 
     question: str
@@ -148,7 +148,7 @@ class Part:
     """What to keep in mind before reading any number; empty where there is nothing."""
     headline: str
     """The conclusion, in one sentence."""
-    answers: tuple[Answer, ...]
+    answers: tuple[Headline, ...]
     sections: tuple[Section, ...]
 
 

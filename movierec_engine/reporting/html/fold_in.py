@@ -14,19 +14,19 @@ from movierec_engine.evaluation.strong_generalization import (
     TRAINED_IN,
     WHOLE_HISTORY,
 )
-from movierec_engine.pipeline.strong_generalization import KIND, curve_rows
+from movierec_engine.pipeline.strong_generalization import curve_rows
 from movierec_engine.reporting.html import words
-from movierec_engine.reporting.html.charts import Line, lines
+from movierec_engine.reporting.html.charts import Series, lines
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
 from movierec_engine.reporting.html.groups import within
-from movierec_engine.store import ArtifactStore
+from movierec_engine.store import ArtifactStore, kinds
 
 METRIC = "ndcg@10"
 """What the curves are of, on test, whatever the page is about."""
 
 
 @dataclass(frozen=True)
-class Curve:
+class MeasuredFoldIn:
     """What was measured of one model.
 
     folds: in how many parts the users were held out.
@@ -49,9 +49,9 @@ class Curve:
 
 def fold_in(store: ArtifactStore, data_set: str) -> list[Section]:
     """One section for each set of people whom models were measured on; unlike ones are never in one chart."""
-    found: dict[tuple[Any, ...], dict[str, Curve]] = {}
+    found: dict[tuple[Any, ...], dict[str, MeasuredFoldIn]] = {}
     notes = []
-    for slot in store.slots(KIND, data_set):
+    for slot in store.slots(kinds.STRONG_GENERALIZATION, data_set):
         try:
             made = store.require(slot).verify()
             rows = curve_rows(made)
@@ -67,15 +67,15 @@ def fold_in(store: ArtifactStore, data_set: str) -> list[Section]:
     return sections
 
 
-def _curve(folds: int, fold_in_min_items: int | None, rows: list[dict[str, Any]]) -> Curve:
+def _curve(folds: int, fold_in_min_items: int | None, rows: list[dict[str, Any]]) -> MeasuredFoldIn:
     by_source = {row["source"]: row for row in rows}
     few = {row["size"]: row for row in rows if row["source"] == FOLD_IN}
-    return Curve(
+    return MeasuredFoldIn(
         folds, fold_in_min_items, few, *(by_source[source] for source in (POPULARITY, WHOLE_HISTORY, TRAINED_IN))
     )
 
 
-def _section(number: int, curves: dict[str, Curve]) -> Section:
+def _section(number: int, curves: dict[str, MeasuredFoldIn]) -> Section:
     any_curve = next(iter(curves.values()))
     users = any_curve.popularity["users"]
     blocks: tuple[Block, ...] = (_chart(curves), _table(curves))
@@ -89,14 +89,14 @@ def _section(number: int, curves: dict[str, Curve]) -> Section:
     )
 
 
-def _chart(curves: dict[str, Curve]) -> Figure:
+def _chart(curves: dict[str, MeasuredFoldIn]) -> Figure:
     """The curves, straight between the sizes that were measured, and popularity as a level."""
     any_curve = next(iter(curves.values()))
     sizes = list(any_curve.few)
     known = np.arange(1, max(sizes) + 1)
     values = {name: [row["value"] for row in curve.few.values()] for name, curve in curves.items()}
     values[POPULARITY] = [any_curve.popularity["value"]] * len(sizes)
-    series = [Line(name, tuple(np.interp(known, sizes, own).tolist())) for name, own in values.items()]
+    series = [Series(name, tuple(np.interp(known, sizes, own).tolist())) for name, own in values.items()]
     at = words.listed([str(size) for size in sizes])
     spoken = f"{metric_title(METRIC)} on test of new users known by {at} movies: " + "; ".join(
         f"{name} {', '.join(words.score(value) for value in own)}" for name, own in values.items()
@@ -109,7 +109,7 @@ def _chart(curves: dict[str, Curve]) -> Figure:
     )
 
 
-def _conclusion(curves: dict[str, Curve]) -> str:
+def _conclusion(curves: dict[str, MeasuredFoldIn]) -> str:
     best = max(curves, key=lambda name: curves[name].best_known)
     size, least = max(curves[best].few), curves[best].fold_in_min_items
     leads = f"With {words.counted(size, 'movie')} of a new user known, {best} is the best on test"
@@ -120,7 +120,7 @@ def _conclusion(curves: dict[str, Curve]) -> str:
     return f"{leads}; on validation it is significantly better than popularity from {words.counted(least, 'movie')} on"
 
 
-def _table(curves: dict[str, Curve]) -> Table:
+def _table(curves: dict[str, MeasuredFoldIn]) -> Table:
     sizes = list(next(iter(curves.values())).few)
     rows = []
     for name, curve in curves.items():

@@ -6,11 +6,11 @@ from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.protocols import FULL
 from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport
 from movierec_engine.pipeline.reports import Measured, labels
-from movierec_engine.store import ArtifactStore, Slot
+from movierec_engine.store import ArtifactStore, Slot, kinds
 
 
 @dataclass(frozen=True)
-class Group:
+class ComparableReports:
     """Reports with the same fingerprint, by label: one of every model and device."""
 
     reports: dict[str, Measured]
@@ -32,14 +32,14 @@ class Group:
         return max(one.artifact.version for one in self.reports.values())
 
 
-def find_groups(store: ArtifactStore, data_set: str) -> tuple[list[Group], list[str]]:
+def find_groups(store: ArtifactStore, data_set: str) -> tuple[list[ComparableReports], list[str]]:
     """Every group of a data set, those that models are ranked by first, then the newest; and what was left out.
 
     Of each model, device and fingerprint the report that LATEST names, or else the newest that can be read.
     """
     chosen: dict[str, list[tuple[Measured, bool]]] = {}
     notes: list[str] = []
-    for slot in store.slots("evaluation_report", data_set):
+    for slot in store.slots(kinds.EVALUATION_REPORT, data_set):
         found, damaged = _readable(store, slot)
         latest = _latest(store, slot)
         for one in found:
@@ -51,7 +51,7 @@ def find_groups(store: ArtifactStore, data_set: str) -> tuple[list[Group], list[
     for members in chosen.values():
         reports = [one for one, _ in members]
         current = any(is_latest for _, is_latest in members)
-        groups.append(Group(dict(zip(labels(reports), reports, strict=True)), current))
+        groups.append(ComparableReports(dict(zip(labels(reports), reports, strict=True)), current))
     return sorted(groups, key=lambda group: (group.current, group.newest), reverse=True), notes
 
 

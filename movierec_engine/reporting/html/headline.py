@@ -2,7 +2,7 @@
 
 from movierec_engine.release.promotion import named
 from movierec_engine.reporting.html import words
-from movierec_engine.reporting.html.document import Answer
+from movierec_engine.reporting.html.document import Headline
 from movierec_engine.reporting.html.ranking import Ranking
 from movierec_engine.reporting.html.segment_values import Segments
 from movierec_engine.reporting.html.segments import better_elsewhere, whom
@@ -30,7 +30,7 @@ def headline(ranking: Ranking) -> str:
     )
 
 
-def answers(ranking: Ranking, segments: Segments) -> tuple[Answer, ...]:
+def answers(ranking: Ranking, segments: Segments) -> tuple[Headline, ...]:
     """The reader's questions, answered."""
     return (
         _better(ranking),
@@ -42,29 +42,29 @@ def answers(ranking: Ranking, segments: Segments) -> tuple[Answer, ...]:
     )
 
 
-def _better(ranking: Ranking) -> Answer:
+def _better(ranking: Ranking) -> Headline:
     low, high = ranking.interval(ranking.leader)
     text = f"{ranking.title} {words.score(ranking.mean(ranking.leader))} on test, 95 % interval {words.span(low, high)}"
     floor = next((name for name in ranking.names if ranking.report(name).model == "popularity"), "")
     if floor and floor != ranking.leader and ranking.mean(floor) > 0:
         text += f"; {ranking.mean(ranking.leader) / ranking.mean(floor):.1f} times popularity"
-    return Answer("Which model is better?", ranking.leader, f"{text}.")
+    return Headline("Which model is better?", ranking.leader, f"{text}.")
 
 
-def _significant(ranking: Ranking) -> Answer:
+def _significant(ranking: Ranking) -> Headline:
     question = "Is it significant?"
     if len(ranking.names) == 1:
-        return Answer(question, "Nothing to compare", "One model alone cannot be better than another.")
+        return Headline(question, "Nothing to compare", "One model alone cannot be better than another.")
     if not ranking.compared:
-        return Answer(question, "Cannot be told", "Not every model's users could be read; the leaderboard says why.")
+        return Headline(question, "Cannot be told", "Not every model's users could be read; the leaderboard says why.")
     if not ranking.among_best:
-        return Answer(
+        return Headline(
             question, "Yes, against all", "Each of the others is significantly worse, corrected for all pairs."
         )
     one = ranking.against_leader(ranking.among_best[0])
     assert one is not None
     paired = one.comparison
-    return Answer(
+    return Headline(
         question,
         f"Not against {words.listed(ranking.among_best)}",
         f"{ranking.leader} minus {one.worse}: {words.signed(paired.difference)}, 95 % interval "
@@ -72,7 +72,7 @@ def _significant(ranking: Ranking) -> Answer:
     )
 
 
-def _whom(ranking: Ranking, segments: Segments) -> Answer:
+def _whom(ranking: Ranking, segments: Segments) -> Headline:
     significant = [one for one in segments.exceptions if one.significant]
     if len(ranking.names) == 1 or not segments.segments:
         answer = "Not known"
@@ -80,14 +80,14 @@ def _whom(ranking: Ranking, segments: Segments) -> Answer:
         answer = f"Beaten for {len(significant)} of {len(segments.segments)} kinds"
     else:
         answer = "For every kind" if not segments.exceptions else "No clear exception"
-    return Answer("For whom?", answer, better_elsewhere(significant) if significant else whom(ranking, segments))
+    return Headline("For whom?", answer, better_elsewhere(significant) if significant else whom(ranking, segments))
 
 
-def _known(ranking: Ranking) -> Answer:
+def _known(ranking: Ranking) -> Headline:
     users = words.counted(ranking.report(ranking.leader).counts["users_evaluated"], "user")
     if len(ranking.names) == 1:
-        return Answer("How do I know?", users, "The mean over these users of the test part.")
-    return Answer(
+        return Headline("How do I know?", users, "The mean over these users of the test part.")
+    return Headline(
         "How do I know?",
         f"{users}, paired",
         "Every model ranked the same items for the same users; a bootstrap and Wilcoxon's test must agree, "
@@ -95,10 +95,10 @@ def _known(ranking: Ranking) -> Answer:
     )
 
 
-def _choice(ranking: Ranking) -> Answer:
+def _choice(ranking: Ranking) -> Headline:
     question, chosen = "What would validation choose?", ranking.chosen
     if not chosen:
-        return Answer(question, "Not measured", f"These reports have no {ranking.title} on validation.")
+        return Headline(question, "Not measured", f"These reports have no {ranking.title} on validation.")
     value = ranking.report(chosen).validation_metrics[ranking.metric]
     text = f"{ranking.title} {words.score(value)} on validation. Models are chosen there; test is only reported"
     if chosen == ranking.leader:
@@ -107,10 +107,10 @@ def _choice(ranking: Ranking) -> Answer:
         text += f", where {chosen} is not significantly worse than {ranking.leader}"
     elif ranking.against_leader(chosen):
         text += f", where {chosen} is significantly worse than {ranking.leader}"
-    return Answer(question, chosen, f"{text}.")
+    return Headline(question, chosen, f"{text}.")
 
 
-def _served(ranking: Ranking) -> Answer:
+def _served(ranking: Ranking) -> Headline:
     question = "What is served now?"
     if ranking.served:
         which = "the one" if ranking.served == ranking.chosen else "not the one"
@@ -120,11 +120,11 @@ def _served(ranking: Ranking) -> Answer:
                 f" What answers, {ranking.promoted.version}, was refitted on all interactions with its settings; "
                 f"the numbers are those of {measured_version(ranking.promoted)}, which was measured before."
             )
-        return Answer(question, ranking.served, text)
+        return Headline(question, ranking.served, text)
     if ranking.promoted:
-        return Answer(
+        return Headline(
             question,
             named(ranking.promoted.reference),
             "A trained version that is not among the reports of this part.",
         )
-    return Answer(question, "Nothing promoted", "The API answers from the newest index until one is promoted.")
+    return Headline(question, "Nothing promoted", "The API answers from the newest index until one is promoted.")

@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.reporting.html import words
-from movierec_engine.reporting.html.charts import Line, lines
+from movierec_engine.reporting.html.charts import Series, lines
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
 from movierec_engine.reporting.html.groups import within
 from movierec_engine.reporting.html.ranking import Ranking
+from movierec_engine.store import kinds
 
 HISTORY_FILE = "history.parquet"
 
@@ -23,7 +24,7 @@ def learning_curves(ranking: Ranking) -> Section:
     closed, notes = [], []
     for name, measured in ranking.reports.items():
         try:
-            trained = ranking.store.resolve(measured.artifact.parents.get("trained_model", ""))
+            trained = ranking.store.resolve(measured.artifact.parents.get(kinds.TRAINED_MODEL, ""))
             if HISTORY_FILE in trained.files:
                 histories[name] = _read(trained.verify(HISTORY_FILE).folder)
             else:
@@ -74,7 +75,7 @@ def _chart(metric: str, drawn: dict[str, tuple[float, ...]]) -> Figure:
         for name, values in drawn.items()
     )
     chart = lines(
-        [Line(name, values) for name, values in drawn.items()],
+        [Series(name, values) for name, values in drawn.items()],
         "epoch",
         f"{metric_title(metric)} on validation, mean over users",
         spoken,

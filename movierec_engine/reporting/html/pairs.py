@@ -3,7 +3,7 @@
 from movierec_engine.evaluation.comparison import Verdict
 from movierec_engine.evaluation.tables import p_value
 from movierec_engine.reporting.html import words
-from movierec_engine.reporting.html.charts import Split, splits
+from movierec_engine.reporting.html.charts import StackedBar, splits
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
 from movierec_engine.reporting.html.ranking import Ranking
 
@@ -28,7 +28,9 @@ def paired_comparison(ranking: Ranking) -> Section:
 
 def _users(ranking: Ranking, verdicts: list[Verdict]) -> Figure:
     nearest = verdicts[0].comparison
-    rows = [Split(one.worse, (one.comparison.wins, one.comparison.ties, one.comparison.losses)) for one in verdicts]
+    rows = [
+        StackedBar(one.worse, (one.comparison.wins, one.comparison.ties, one.comparison.losses)) for one in verdicts
+    ]
     title = (
         f"{ranking.leader} serves {nearest.wins:,} of {nearest.users:,} users better than {verdicts[0].worse} does, "
         f"and {nearest.losses:,} worse"

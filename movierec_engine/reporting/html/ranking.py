@@ -8,8 +8,8 @@ from movierec_engine.evaluation.metrics import hit_metrics, metric_title
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.pipeline.reports import Measured, users_of
 from movierec_engine.reporting.html.charts import AMONG, BASELINE, BEHIND, BEST
-from movierec_engine.reporting.html.groups import Group, within
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.reporting.html.groups import ComparableReports, within
+from movierec_engine.store import Artifact, ArtifactStore, kinds
 
 FLOOR = "popularity"
 """The model that every other one has to beat."""
@@ -20,7 +20,7 @@ class Ranking:
     """Reports by label, the highest mean on test first; at least one, and all have the metric."""
 
     store: ArtifactStore
-    group: Group
+    group: ComparableReports
     metric: str
     reports: dict[str, Measured]
     verdicts: tuple[Verdict, ...]
@@ -102,12 +102,14 @@ class Ranking:
     @property
     def served(self) -> str:
         """The label of the report whose trained model is promoted, or ""."""
-        parents = {name: one.artifact.parents.get("trained_model", "") for name, one in self.reports.items()}
-        served = self.promoted.parents.get("trained_model", "") if self.promoted else ""
+        parents = {name: one.artifact.parents.get(kinds.TRAINED_MODEL, "") for name, one in self.reports.items()}
+        served = self.promoted.parents.get(kinds.TRAINED_MODEL, "") if self.promoted else ""
         return next((name for name, trained in parents.items() if trained and trained == served), "")
 
 
-def rank(store: ArtifactStore, group: Group, metric: str, promoted: Artifact | None = None) -> Ranking | None:
+def rank(
+    store: ArtifactStore, group: ComparableReports, metric: str, promoted: Artifact | None = None
+) -> Ranking | None:
     """The group's models by a metric; None where no report has it. promoted: as in `Ranking`."""
     having = {name: one for name, one in group.reports.items() if metric in one.report.metrics}
     if not having:

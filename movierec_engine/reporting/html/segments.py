@@ -6,7 +6,17 @@ from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.evaluation.tables import p_value
 from movierec_engine.reporting.html import words
 from movierec_engine.reporting.html.charts import Dot, dots
-from movierec_engine.reporting.html.document import Block, Cell, Column, Panel, Panels, Prose, Row, Section, Table
+from movierec_engine.reporting.html.document import (
+    Block,
+    Cell,
+    Column,
+    Prose,
+    Row,
+    Section,
+    SmallChart,
+    SmallCharts,
+    Table,
+)
 from movierec_engine.reporting.html.ranking import Ranking
 from movierec_engine.reporting.html.scale import Scale
 from movierec_engine.reporting.html.segment_values import Exceptional, Segments, SegmentValues
@@ -29,7 +39,7 @@ def segment_section(ranking: Ranking, segments: Segments) -> Section:
     for kind, (title, meaning) in _KINDS.items():
         if of_kind := segments.of_kind(kind):
             blocks.append(
-                Panels(
+                SmallCharts(
                     f"By {title}: {_who_leads(of_kind)}",
                     tuple(_panels(ranking, of_kind, meaning)),
                     "Same axis in every panel, marks as in the leaderboard; means over the segment's users.",
@@ -96,7 +106,7 @@ def _who_leads(segments: Sequence[SegmentValues]) -> str:
     return ", ".join([f"{first[0]} leads {first[1]}", *(f"{model} {where}" for model, where in rest)])
 
 
-def _panels(ranking: Ranking, segments: Sequence[SegmentValues], meaning: Callable[[str], str]) -> Iterable[Panel]:
+def _panels(ranking: Ranking, segments: Sequence[SegmentValues], meaning: Callable[[str], str]) -> Iterable[SmallChart]:
     bounds = [bound for segment in segments for values in segment.values.values() for bound in values]
     scale = Scale.around(bounds, ticks=4, zero=True, tight=True)
     axis = metric_title(ranking.by_segment)
@@ -108,7 +118,7 @@ def _panels(ranking: Ranking, segments: Sequence[SegmentValues], meaning: Callab
         spoken = f"{axis} of {words.segment(segment.kind, segment.name)}: " + "; ".join(
             f"{row.name} {row.shown}, {row.low:.3f} to {row.high:.3f}" for row in rows
         )
-        yield Panel(
+        yield SmallChart(
             words.sentence(segment.name), f"{meaning(segment.name)} · {_whom(segment)}", dots(rows, scale, axis, spoken)
         )
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movierec_engine.reporting.html.beyond_accuracy import unbeaten
-from movierec_engine.reporting.html.charts import Dot, Line, Point, Split, dots, lines, scatter, splits
+from movierec_engine.reporting.html.charts import Dot, Point, Series, StackedBar, dots, lines, scatter, splits
 from movierec_engine.reporting.html.scale import Scale, spread_out
 
 numbers = st.integers(-(10**6), 10**6).map(lambda thousandths: thousandths / 1000)
@@ -63,8 +63,8 @@ def test_unbeaten_are_the_models_that_no_other_one_beats_on_both() -> None:
     [
         dots([Dot("<b>", "best", 0.5, 0.4, 0.6, "0.5")], Scale(0, 1, 0.5), "<i>", '"<u>'),
         scatter([Point("<b>", "among", 1, 2)], "<i>", "<i>", '"<u>'),
-        lines([Line("<b>", (0.1,))], "<i>", "<i>", '"<u>'),
-        splits([Split("<b>", (0, 0, 0))], ("<i>", "<i>", "<i>"), "<i>", '"<u>'),
+        lines([Series("<b>", (0.1,))], "<i>", "<i>", '"<u>'),
+        splits([StackedBar("<b>", (0, 0, 0))], ("<i>", "<i>", "<i>"), "<i>", '"<u>'),
     ],
 )
 def test_names_in_charts_are_text_even_where_there_is_one_value(chart: str) -> None:
