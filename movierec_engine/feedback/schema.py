@@ -1,14 +1,14 @@
 """The log's tables, and how a log of an older release is brought to them in place.
 
 Version 1 took a key once over all people, called an exposure by its request, and had no watched movies, no times of the
-client's and no undoing. Its rows are copied within one transaction: killed at any moment, the file is of one version or
-of the other.
+client's and no undoing: its rows are copied. Version 2 had other indices. All is done within one transaction: killed
+at any moment, the file is of one version or of the other.
 """
 
 import sqlite3
 
 APPLICATION_ID = 0x6D766662
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _EVENTS = (
     """
@@ -28,11 +28,12 @@ _EVENTS = (
     )
     """,
     """
-    CREATE INDEX events_of_user ON events (user_id, movie_id, kind, at_ms, rating, share) WHERE undone_ms IS NULL
+    CREATE INDEX events_of_user ON events
+    (user_id, at_ms / 1000, seq, movie_id, kind, rating, share, at_ms, undone_ms) WHERE undone_ms IS NULL
     """,
-    "CREATE INDEX events_of_kind ON events (kind)",
 )
-"""`timestamp` is what the client said, `at_ms` what counts, `undone_ms` when the event was taken back. `shown_in` is
+"""The index holds a user's state in the order in which it counts, so that no request sorts it or looks into the table.
+`timestamp` is what the client said, `at_ms` what counts, `undone_ms` when the event was taken back. `shown_in` is
 the exposure that the event answers, or the request id of its answer. A later release may add kinds to these tables."""
 
 _EXPOSURES = (
@@ -81,7 +82,19 @@ def create(connection: sqlite3.Connection) -> None:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring version 1 to this one; within a transaction of the caller's."""
+    """Bring an older version to this one; within a transaction of the caller's."""
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    if version == 1:
+        _copy_rows(connection)
+    else:
+        connection.execute("DROP INDEX events_of_kind")
+        connection.execute("DROP INDEX events_of_user")
+        connection.execute(_EVENTS[1])
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _copy_rows(connection: sqlite3.Connection) -> None:
+    """The tables of version 1 as those of today."""
     (last,) = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'events'").fetchone()
     for index in ("events_of_user", "events_of_kind", "exposures_of_user"):
         connection.execute(f"DROP INDEX {index}")
@@ -103,4 +116,3 @@ def migrate(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM sqlite_sequence WHERE name = 'events'")
     if last is not None:  # places are never used again, not even those of erased events
         connection.execute("INSERT INTO sqlite_sequence VALUES ('events', ?)", (last,))
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

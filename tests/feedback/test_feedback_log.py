@@ -253,7 +253,7 @@ def foreign(path: Path) -> None:
         (lambda path: path.write_bytes(b"\xff" * 9000), "damaged"),
         (lambda path: path.write_bytes(b""), "not a feedback log"),
         (foreign, "not a feedback log"),
-        (newer, "has schema 3, and this release knows schema 2"),
+        (newer, f"has schema {SCHEMA_VERSION + 1}, and this release knows schema {SCHEMA_VERSION}"),
         (lambda path: path.mkdir(), "cannot be used"),
         (lambda path: path.with_name("feedback.db-wal").write_bytes(b"changes"), "missing beside feedback.db-wal"),
     ],

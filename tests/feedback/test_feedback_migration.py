@@ -1,4 +1,4 @@
-"""Logs of the first release are read on: brought to today's tables in place, whole or not at all, and kept private."""
+"""Logs of older releases are read on: brought to today's tables in place, whole or not at all, and kept private."""
 
 import hashlib
 import signal
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, IdempotencyConflict
+from movierec_engine.feedback.log import _STATE
 from movierec_engine.feedback.schema import APPLICATION_ID, SCHEMA_VERSION
 from movierec_engine.feedback.summary import variant_rates
 
@@ -38,6 +39,13 @@ CREATE TABLE erasures (
 CREATE TABLE erased_keys (digest BLOB PRIMARY KEY) WITHOUT ROWID;
 PRAGMA journal_mode = WAL;
 """
+SECOND_INDICES = """
+DROP INDEX events_of_user;
+CREATE INDEX events_of_user ON events (user_id, movie_id, kind, at_ms, rating, share) WHERE undone_ms IS NULL;
+CREATE INDEX events_of_kind ON events (kind);
+PRAGMA user_version = 2;
+"""
+"""What the tables of version 2 differ in."""
 INSERT = (
     "INSERT INTO events (key, user_id, movie_id, kind, rating, at_ms, request_id, model, version, experiment, variant)"
 )
@@ -88,6 +96,35 @@ def test_an_old_log_is_read_on_with_all_that_it_held(tmp_path: Path) -> None:
     assert log.record([FeedbackEvent("gone", 2, 11, "click")])[0].status == "recorded"
     path.write_bytes(b"damaged" * 2000)
     assert FeedbackLog(path).state_without_log(0).erasure == 1, "the second record was made with the new tables"
+
+
+def test_a_log_of_the_second_version_gets_todays_indices_and_says_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "log" / "feedback.db"
+    log = FeedbackLog(path)
+    for number in range(30):  # several of one second, and of one movie
+        log.record(
+            [FeedbackEvent(f"k{number}", 1, number % 7, "rating", 1 + number % 9 / 2, timestamp=10**9 - number // 4)]
+        )
+    log.undo(1, "k3")
+    before = log.state(1)
+    log.close()
+    connection = sqlite3.connect(path)
+    connection.executescript(SECOND_INDICES)
+    connection.close()
+    after = FeedbackLog(path)
+    assert (after.state(1), [*after.state(1).ratings]) == (before, [*before.ratings])
+    assert after.query("PRAGMA user_version") == [(SCHEMA_VERSION,)]
+    fresh = FeedbackLog(tmp_path / "fresh" / "feedback.db")
+    fresh.record([FeedbackEvent("x", 1, 1, "click")])
+    schemas = [one.query("SELECT name, sql FROM sqlite_schema ORDER BY name") for one in (after, fresh)]
+    assert schemas[0] == schemas[1]
+
+
+def test_a_users_state_is_read_from_the_index_alone_in_its_order(tmp_path: Path) -> None:
+    log = FeedbackLog(tmp_path / "feedback.db")
+    log.record([FeedbackEvent("x", 1, 1, "click")])
+    plan = [row[-1] for row in log.query(f"EXPLAIN QUERY PLAN {_STATE}", 1)]
+    assert plan == ["SEARCH events USING COVERING INDEX events_of_user (user_id=?)"]
 
 
 def test_a_log_is_for_its_owner_alone(tmp_path: Path) -> None:
