@@ -3,16 +3,16 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from movierec_engine.api.answers import Movie
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.lineage import Lineage
+from movierec_engine.api.requests import Filters
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
 from movierec_engine.errors import MovierecError
@@ -22,20 +22,6 @@ from movierec_engine.recommending.title_search import TitleSearch
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which movies a list may hold.
-
-    genres: one of which a movie must have; genres_not: none of which it may have. A movie whose year is not known is
-    outside every range of years.
-    """
-
-    genres: tuple[str, ...] = ()
-    genres_not: tuple[str, ...] = ()
-    year_from: int | None = None
-    year_to: int | None = None
 
 
 class MovieCatalogue:
@@ -53,11 +39,11 @@ class MovieCatalogue:
         self._facts, self._own_titles = index.item_facts, index.movies
         tables = [table.select(MOVIES_SCHEMA.names).cast(MOVIES_SCHEMA) for table in (index.movies, lineage.movies)]
         own = dict.fromkeys(index.items.ids.tolist())
-        titles: dict[int, dict[str, Any]] = {}
+        titles: dict[int, Movie] = {}
         for table in (*([preferred.table] if preferred else []), *tables):
             for movie in table.to_pylist():
                 titles.setdefault(movie["movie_id"], movie)
-        self.movies: list[dict[str, Any]] = [
+        self.movies: list[Movie] = [
             *(titles[movie_id] for movie_id in own),
             *(titles[movie_id] for movie_id in sorted(titles) if movie_id not in own),
         ]
@@ -170,7 +156,7 @@ class MovieCatalogue:
         return Catalogue(ones(self._history), self._facts.genres, names, self._facts.year)
 
 
-def add_movie(movie: Mapping[str, Any], count: float, genres: Counter[str], decades: Counter[str]) -> None:
+def add_movie(movie: Movie, count: float, genres: Counter[str], decades: Counter[str]) -> None:
     """Count a movie's genres, in equal parts, and its decade, as far as they are known."""
     for genre in movie["genres"]:
         genres[genre] += count / len(movie["genres"])  # type: ignore[assignment]

@@ -1,6 +1,7 @@
 """Endpoints: what each asks, does and answers, in one place for Flask, for OpenAPI and for the docs page."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,9 +10,9 @@ from flask import Flask, Response, request
 
 from movierec_engine.api.access import ApiKeys
 from movierec_engine.api.config import OPEN, READ, ServingConfig
-from movierec_engine.api.parameters import parameters_of
+from movierec_engine.api.parameters import RequestModel
 from movierec_engine.api.rendering import json_response
-from movierec_engine.api.request_parsing import read
+from movierec_engine.api.request_parsing import RequestParser
 
 JSON = "application/json"
 Answer = Mapping[str, Any] | Response
@@ -20,17 +21,15 @@ Answer = Mapping[str, Any] | Response
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One path of the API."""
+    """One path of the API. What it asks and answers are the annotations of its function."""
 
     path: str
     """In Flask's syntax, such as /api/movie/<movie_id>."""
-    asks: type[Any]
-    """A dataclass of `parameter` fields."""
     answer: Callable[[Any], Answer]
     topic: str
     methods: tuple[str, ...] = ("GET",)
-    schema: str | None = None
-    """The name of the answer's schema, of schemas.py; None for what is not JSON."""
+    answers: type[Any] | None = None
+    """The model of the answer, of answers.py, where the function returns a Response of it."""
     content: str = JSON
     scope: str = OPEN
     """The scope of the API key that is asked for where the server has any."""
@@ -44,13 +43,26 @@ class Endpoint:
         return self.answer.__name__
 
     @property
+    def asks(self) -> type[RequestModel]:
+        """The model of its requests."""
+        asked: type[RequestModel] = inspect.get_annotations(self.answer)["asked"]
+        return asked
+
+    @property
+    def schema(self) -> type[Any] | None:
+        """The model of its answers; None for what is not JSON, or described elsewhere."""
+        returned = inspect.get_annotations(self.answer)["return"]
+        return self.answers if returned is Response else returned
+
+    @property
+    def in_path(self) -> tuple[str, ...]:
+        """The parameters that stand in its path."""
+        return tuple(re.findall(r"<(\w+)>", self.path))
+
+    @property
     def summary(self) -> str:
         """The first paragraph of the handler's docstring."""
         return " ".join(inspect.getdoc(self.answer).split("\n\n")[0].split())  # type: ignore[union-attr]
-
-    def example(self) -> dict[str, Any]:
-        """A value as JSON for each parameter that has one."""
-        return {name: one.example for name, one in parameters_of(self.asks).items() if one.example is not None}
 
 
 @dataclass
@@ -59,8 +71,8 @@ class Topic:
 
     topic = Topic("movies")
 
-    @topic.endpoint("/api/movie/<movie_id>", MovieRequest, schema="Movie")
-    def movie(asked: MovieRequest) -> Answer:
+    @topic.endpoint("/api/movie/<movie_id>")
+    def movie(asked: MovieRequest) -> MovieDetails:
         "One sentence for the description."
         return service.movie(asked.movie_id)
     """
@@ -68,11 +80,11 @@ class Topic:
     name: str
     endpoints: list[Endpoint] = field(default_factory=list)
 
-    def endpoint(self, path: str, asks: type[Any], **options: Any) -> Callable[[Callable[[Any], Answer]], Any]:
+    def endpoint(self, path: str, **options: Any) -> Callable[[Callable[[Any], Answer]], Any]:
         """Make a function of a typed request an endpoint; the options are Endpoint's other fields."""
 
         def decorate(answer: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
-            self.endpoints.append(Endpoint(path, asks, answer, self.name, **options))
+            self.endpoints.append(Endpoint(path, answer, self.name, **options))
             return answer
 
         return decorate
@@ -88,10 +100,12 @@ def register(app: Flask, endpoints: Sequence[Endpoint], limits: ServingConfig, k
 
 
 def _view(endpoint: Endpoint, limits: ServingConfig, keys: ApiKeys) -> Callable[..., Response]:
+    parser = RequestParser(endpoint.asks, limits, endpoint.in_path)
+
     def view(**path: str) -> Response:
         asked = request._get_current_object()  # type: ignore[attr-defined]
         keys.require(asked, endpoint.scope)
-        typed = read(endpoint.asks, asked, path, limits)
+        typed = parser.read(asked, path)
         if endpoint.of_people and endpoint.of_people(typed):
             keys.require(asked, READ)
         answer = endpoint.answer(typed)

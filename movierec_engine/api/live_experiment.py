@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import request
 
+from movierec_engine.api.answers import About, Experiments, Recommendations, RecommendedMovie
 from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.middleware import REQUEST_ID
@@ -19,9 +20,6 @@ from movierec_engine.feedback.summary import interleaving_duels, variant_rates
 from movierec_engine.store import is_refitted, measured_version
 
 log = logging.getLogger(__name__)
-
-Answer = dict[str, Any]
-_SEVERAL = ("model", "version", "measured_version", "device", "fingerprint")
 
 
 class LiveExperiment:
@@ -35,7 +33,7 @@ class LiveExperiment:
     def running(self) -> bool:
         return self.config.running
 
-    def answer(self, user_id: int, top_k: int, of_model: Callable[[str], Answer]) -> Answer | None:
+    def answer(self, user_id: int, top_k: int, of_model: Callable[[str], Recommendations]) -> Recommendations | None:
         """A user's answer in the experiment, noted as shown; None, which is logged, without an index of a variant.
 
         of_model: the answer of a model.
@@ -68,10 +66,11 @@ class LiveExperiment:
                 request_id=request.environ[REQUEST_ID],
             ),
         )
-        shown_as = {"exposure_id": exposure_id, "experiment": self.config.name, "variant": variant_name or None}
-        return {**answer, **shown_as}
+        answer["exposure_id"], answer["experiment"] = exposure_id, self.config.name
+        answer["variant"] = variant_name or None
+        return answer
 
-    def summary(self, data_set: str) -> dict[str, Any]:
+    def summary(self, data_set: str) -> Experiments:
         """The experiment that is running, and what all on a data set have found so far, with 95 % intervals.
 
         Of each running variant: what answers, and whether it was refitted on all interactions. Only what was promoted
@@ -91,8 +90,8 @@ class LiveExperiment:
         return self.config.kind == "interleaving"
 
     def _interleaved(
-        self, user_id: int, top_k: int, first: Answer, second: Answer
-    ) -> tuple[Answer, str, tuple[str, ...]]:
+        self, user_id: int, top_k: int, first: Recommendations, second: Recommendations
+    ) -> tuple[Recommendations, str, tuple[str, ...]]:
         """Both answers as one; each movie with the `team` that chose it. The same draft all day."""
         names = [variant.name for variant in self.config.variants]
         lists = {
@@ -104,14 +103,20 @@ class LiveExperiment:
             name: {movie["movie_id"]: movie for movie in answer["recommendations"]}
             for name, answer in zip(names, (first, second), strict=True)
         }
-        shown = []
+        shown: list[RecommendedMovie] = []
         for movie_id, team in zip(drafted.movie_ids, drafted.teams, strict=True):
             owner = team or next(name for name in names if movie_id in movies[name])
             shown.append({**movies[owner][movie_id], "team": team or None})
-        several = {name: "+".join(dict.fromkeys((first[name], second[name]))) for name in _SEVERAL}
+        several: About = {
+            "model": _both(first["model"], second["model"]),
+            "version": _both(first["version"], second["version"]),
+            "measured_version": _both(first["measured_version"], second["measured_version"]),
+            "device": _both(first["device"], second["device"]),
+            "fingerprint": _both(first["fingerprint"], second["fingerprint"]),
+        }
         return {**first, **several, "recommendations": shown}, "", drafted.teams
 
-    def _answering(self, model: str) -> Answer:
+    def _answering(self, model: str) -> dict[str, Any]:
         served = self._reloader.current(model)
         if served is None:
             return {"version": None, "measured_version": None, "refitted": None}
@@ -122,3 +127,7 @@ class LiveExperiment:
         if model != self._missing:
             self._missing = model
             log.error("experiment %s waits: there is no index of %s yet", self.config.name, model)
+
+
+def _both(first: str, second: str) -> str:
+    return first if first == second else f"{first}+{second}"

@@ -9,8 +9,8 @@ meanwhile, which is said to whoever tries.
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any
 
+from movierec_engine.api.answers import LogHealth
 from movierec_engine.api.metrics import Metrics
 from movierec_engine.feedback import (
     Erasure,
@@ -115,7 +115,7 @@ class LiveFeedback:
         for queue in self._queues.values():
             queue.close()
 
-    def health(self, data_set: str) -> dict[str, Any]:
+    def health(self, data_set: str) -> LogHealth:
         """Whether a log can be read and written at this moment: `ok`, `busy`, `unreadable` or `read-only`."""
         feedback = self.log(data_set)
         try:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from movierec_engine.api.answers import About, Models, ModelVersions, ServerHealth, Version, VersionMetrics
 from movierec_engine.api.errors import ApiError, error_body
 from movierec_engine.api.index_reloader import IndexReloader, ServingState
 from movierec_engine.api.loaded_index import LoadedIndex
@@ -22,7 +23,7 @@ class ModelService:
 
     def __init__(self, reloader: IndexReloader, store: ArtifactStore, workers: Workers) -> None:
         self._reloader, self.store, self._workers = reloader, store, workers
-        self._measured: dict[str, tuple[int, dict[str, Any]]] = {}
+        self._measured: dict[str, tuple[int, VersionMetrics]] = {}
 
     def served(self, model: str | None = None) -> LoadedIndex:
         """The version to answer from: the default one, or a model's newest.
@@ -46,12 +47,12 @@ class ModelService:
         """The models that can answer, sorted."""
         return sorted(self._reloader.state().newest)
 
-    def models(self) -> dict[str, Any]:
+    def models(self) -> Models:
         """Each model's newest version with all its versions, newest first, and which version answers by default."""
         now = self._reloader.state()
         default = now.served.get(None)
 
-        def described(artifact: Artifact) -> dict[str, Any]:
+        def described(artifact: Artifact) -> Version:
             return {
                 "version": artifact.version,
                 "measured_version": measured_version(artifact),
@@ -61,19 +62,22 @@ class ModelService:
                 "trained_model": artifact.parents.get(kinds.TRAINED_MODEL),
                 "refitted_model": artifact.parents.get(kinds.REFITTED_MODEL),
                 "metrics": self._metrics(artifact),
-                "runs": {name: artifact.origin.get(name) for name in ("mlflow_run_id", "dagster_run_id")},
+                "runs": {
+                    "mlflow_run_id": artifact.origin.get("mlflow_run_id"),
+                    "dagster_run_id": artifact.origin.get("dagster_run_id"),
+                },
                 "index": artifact.facts,
                 "default": default is not None and default.artifact.reference == artifact.reference,
                 "loaded": any(one.artifact.reference == artifact.reference for one in now.served.values()),
             }
 
-        rows = [
+        rows: list[ModelVersions] = [
             {"model": model, **described(newest), "versions": [described(v) for v in self._reloader.versions(model)]}
             for model, newest in sorted(now.newest.items())
         ]
         return {"models": rows, "default": None if default is None else about(default)}
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> ServerHealth:
         """Alive; what is served, and which versions in the store are refused and why."""
         now = self._reloader.state()
         default = now.served.get(None)
@@ -107,7 +111,7 @@ class ModelService:
     def _message(self, status: str) -> str | None:
         return {"ok": None, "damaged": DAMAGED, "loading": LOADING, "empty": self._empty()}[status]
 
-    def _metrics(self, index: Artifact) -> dict[str, Any]:
+    def _metrics(self, index: Artifact) -> VersionMetrics:
         """The metrics of an index's trained model on validation and test, each None where it was not measured.
 
         They are of the index's fingerprint, as a model is measured on the data that it was trained for.
@@ -154,7 +158,7 @@ def _changed(folder: Path) -> int:
         return 0
 
 
-def about(served: LoadedIndex) -> dict[str, Any]:
+def about(served: LoadedIndex) -> About:
     """What every answer carries: which version it comes from, and which measured version vouches for that."""
     artifact = served.artifact
     return {

@@ -1,17 +1,24 @@
 """Movies: one, those like it, and those by title; in the catalogue and outside of it."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from movierec_engine.api.answers import (
+    FoundMovie,
+    FoundMovies,
+    How,
+    MovieDetails,
+    ScoredMovie,
+    SimilarMovies,
+    TrainingFacts,
+)
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.loaded_index import LoadedIndex, ranked_items
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.requests import SearchRequest, SimilarRequest
 from movierec_engine.models.fold_in.base import cosines
 
-FOUND = ("exact", "prefix", "words", "typos")
+FOUND: tuple[How, ...] = ("exact", "prefix", "words", "typos")
 """How a movie was found by title, by title_search's number."""
 
 
@@ -19,22 +26,22 @@ class MovieService:
     def __init__(self, service: ModelService) -> None:
         self._service = service
 
-    def movie(self, movie_id: int) -> dict[str, Any]:
+    def movie(self, movie_id: int) -> MovieDetails:
         """A movie that the data set has, whether models know it, and its number of train interactions."""
         served = self._service.served()
         place = place_of(served, movie_id, "movie_id")
         return {**about(served), "movie": served.catalogue.movies[place], **_facts(served, place)}
 
-    def search(self, request: SearchRequest) -> dict[str, Any]:
+    def search(self, request: SearchRequest) -> FoundMovies:
         """Movies by title, with how each was found."""
         served = self._service.served()
-        movies = [
+        movies: list[FoundMovie] = [
             {**served.catalogue.movies[place], "found": FOUND[how], **_facts(served, place)}
             for place, how in served.catalogue.titles.find(request.q, request.top_k)
         ]
         return {**about(served), "q": request.q, "movies": movies}
 
-    def similar(self, request: SimilarRequest) -> dict[str, Any]:
+    def similar(self, request: SimilarRequest) -> SimilarMovies:
         """The catalogue's movies most like one: by model and genres, or by genres and years where it is `by` content.
 
         Where the similar ones that the index keeps run out, the others follow by the cosine of the model's item
@@ -43,7 +50,7 @@ class MovieService:
         served = self._service.served(request.model)
         catalogue = served.catalogue
         place = place_of(served, request.item_id, "item_id")
-        left = catalogue.allowed(request.filters)[: catalogue.n_items].copy()
+        left = catalogue.allowed(request)[: catalogue.n_items].copy()
         left[catalogue.items(request.exclude)] = False
         by = "content" if place >= catalogue.n_items else "model"
         if by == "model":
@@ -53,13 +60,13 @@ class MovieService:
             items, scores = catalogue.alike(place)
         kept = np.flatnonzero(left[items])[: request.top_k]
         chosen, values, _ = ranked_items(items[kept], scores[kept], "")
-        similar: list[dict[str, Any]] = [
+        similar: list[ScoredMovie] = [
             {**catalogue.movies[item], "score": score} for item, score in zip(chosen, values, strict=True)
         ]
         if by == "model" and len(chosen) < request.top_k:
             left[items] = False
-            rest = _by_cosine(served, place, np.flatnonzero(left))[: request.top_k - len(chosen)]
-            similar += [{**catalogue.movies[item], "score": None} for item in rest.tolist()]
+            rest: list[int] = _by_cosine(served, place, np.flatnonzero(left)).tolist()
+            similar += [{**catalogue.movies[item], "score": None} for item in rest[: request.top_k - len(chosen)]]
         return {**about(served), "movie": catalogue.movies[place], "by": by, "similar": similar}
 
 
@@ -71,7 +78,7 @@ def place_of(served: LoadedIndex, movie_id: int, parameter: str) -> int:
     return place
 
 
-def _facts(served: LoadedIndex, place: int) -> dict[str, Any]:
+def _facts(served: LoadedIndex, place: int) -> TrainingFacts:
     known = place < served.catalogue.n_items
     return {"in_catalogue": known, "interactions": int(served.index.popularity[place]) if known else 0}
 

@@ -1,24 +1,34 @@
-"""The OpenAPI 3.1 description of endpoints, from the same parameters that read the requests."""
+"""The OpenAPI 3.1 description of endpoints, from the models that read the requests and those of the answers."""
 
 import json
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Container, Iterable
+from typing import Any, Union
 from urllib.parse import urlencode
 
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+
 from movierec_engine import __version__
+from movierec_engine.api.answers import Error
 from movierec_engine.api.config import OPEN, ServingConfig
 from movierec_engine.api.endpoints import JSON, Endpoint
 from movierec_engine.api.errors import CODES
-from movierec_engine.api.parameters import Parameter, parameters_of
+from movierec_engine.api.parameters import schema_of
 from movierec_engine.api.request_parsing import WITH_BODY
-from movierec_engine.api.schemas import SCHEMAS
 
 Described = dict[str, Any]
 
 EXAMPLES_AT = "http://localhost:5000"
 """The server that the examples ask, by default where `movierec serve` listens."""
 
+_OTHER: dict[str, Described] = {
+    JSON: {"type": "object"},
+    "text/html": {"type": "string"},
+    "text/plain": {"type": "string"},
+}
+_SCHEMAS = "#/components/schemas/"
+_REQUEST_ID = {"type": "string", "description": "Also in the header X-Request-ID."}
 _PATH_PARAMETER = re.compile(r"<(\w+)>")
 _MEANINGS = {
     400: "A parameter is malformed, missing or unknown.",
@@ -37,10 +47,13 @@ _MEANINGS = {
 def describe(endpoints: Iterable[Endpoint], limits: ServingConfig) -> Described:
     """The description of an API."""
     paths: Described = {}
+    answers = {Error}
     for endpoint in endpoints:
         methods = paths.setdefault(_PATH_PARAMETER.sub(r"{\1}", endpoint.path), {})
         for method in endpoint.methods:
             methods[method.lower()] = _operation(endpoint, method, limits)
+        if endpoint.schema:
+            answers.add(endpoint.schema)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -51,7 +64,7 @@ def describe(endpoints: Iterable[Endpoint], limits: ServingConfig) -> Described:
         "servers": [{"url": limits.prefix or "/"}],
         "paths": paths,
         "components": {
-            "schemas": SCHEMAS,
+            "schemas": _answer_schemas(answers),
             "securitySchemes": {
                 "key": {
                     "type": "http",
@@ -63,20 +76,19 @@ def describe(endpoints: Iterable[Endpoint], limits: ServingConfig) -> Described:
     }
 
 
-def example_request(endpoint: Endpoint, method: str) -> tuple[str, Described | None]:
+def example_request(endpoint: Endpoint, method: str, limits: ServingConfig) -> tuple[str, Described | None]:
     """A path with query string, and a body, that are answered on the bundled data."""
-    known, values = parameters_of(endpoint.asks), endpoint.example()
-    path = _PATH_PARAMETER.sub(lambda part: str(values[part[1]]), endpoint.path)
-    open_values = {name: value for name, value in values.items() if known[name].where == "query"}
+    parameters = schema_of(endpoint.asks, limits)["properties"]
+    values = {name: one["examples"][0] for name, one in parameters.items() if "examples" in one}
+    path = _PATH_PARAMETER.sub(lambda part: str(values.pop(part[1])), endpoint.path)
     if method in WITH_BODY:
-        return path, open_values
-    query = urlencode({name: _in_query(value) for name, value in open_values.items()}, safe=",:")
+        return path, values
+    query = urlencode({name: _in_query(value) for name, value in values.items()}, safe=",:")
     return f"{path}?{query}" if query else path, None
 
 
-def curl(endpoint: Endpoint, method: str) -> str:
+def _curl(method: str, path: str, body: Described | None) -> str:
     """The example as a command line."""
-    path, body = example_request(endpoint, method)
     url = f'"{EXAMPLES_AT}{path}"'
     if body is None:
         return f"curl {url}" if method == "GET" else f"curl -X {method} {url}"
@@ -84,18 +96,32 @@ def curl(endpoint: Endpoint, method: str) -> str:
 
 
 def _operation(endpoint: Endpoint, method: str, limits: ServingConfig) -> Described:
-    known = parameters_of(endpoint.asks).values()
+    schema = schema_of(endpoint.asks, limits)
+    headers = {one.alias for one in endpoint.asks.model_fields.values() if one.alias}
+    where = {**dict.fromkeys(endpoint.in_path, "path"), **dict.fromkeys(headers, "header")}
+    known, required = schema["properties"], schema.get("required", ())
     in_body = method in WITH_BODY
+    path, example = example_request(endpoint, method, limits)
     operation: Described = {
         "operationId": endpoint.name if len(endpoint.methods) == 1 else f"{method.lower()}_{endpoint.name}",
         "tags": [endpoint.topic],
         "summary": endpoint.summary,
-        "parameters": [_parameter(one, limits) for one in known if not in_body or one.where != "query"],
-        "responses": _responses(endpoint, method),
-        "x-example": curl(endpoint, method),
+        "parameters": [
+            _parameter(name, one, where.get(name, "query"), name in required)
+            for name, one in known.items()
+            if not in_body or name in where
+        ],
+        "responses": _responses(endpoint, method, known),
+        "x-example": _curl(method, path, example),
     }
     if in_body:
-        operation["requestBody"] = _body(endpoint, [one for one in known if one.where == "query"], limits)
+        body = {
+            "type": "object",
+            "properties": {name: one for name, one in known.items() if name not in where},
+            "required": [name for name in required if name not in where],
+            "additionalProperties": False,
+        }
+        operation["requestBody"] = {"required": True, "content": {JSON: {"schema": body, "example": example}}}
     if endpoint.scope != OPEN:
         operation["security"] = [{"key": []}]
     elif endpoint.of_people:
@@ -103,35 +129,17 @@ def _operation(endpoint: Endpoint, method: str, limits: ServingConfig) -> Descri
     return operation
 
 
-def _parameter(one: Parameter, limits: ServingConfig) -> Described:
-    described = {
-        "name": one.shown_name,
-        "in": one.where,
-        "required": one.required,
-        "description": one.meaning,
-        "schema": _schema(one, limits),
-        **one.kind.in_query,
-    }
-    return described if one.example is None else {**described, "example": one.example}
+def _parameter(name: str, schema: Described, where: str, required: bool) -> Described:
+    schema = dict(schema)
+    described = {"name": name, "in": where, "required": required, "description": schema.pop("description")}
+    if examples := schema.pop("examples", None):
+        described["example"] = examples[0]
+    if schema["type"] == "array":
+        described |= {"style": "form", "explode": False}
+    return {**described, "schema": schema}
 
 
-def _body(endpoint: Endpoint, known: list[Parameter], limits: ServingConfig) -> Described:
-    schema = {
-        "type": "object",
-        "properties": {one.name: {**_schema(one, limits), "description": one.meaning} for one in known},
-        "required": [one.name for one in known if one.required],
-        "additionalProperties": False,
-    }
-    return {"required": True, "content": {JSON: {"schema": schema, "example": endpoint.example()}}}
-
-
-def _schema(one: Parameter, limits: ServingConfig) -> Described:
-    schema = one.kind.schema(limits)
-    return schema if one.required or one.default is None else {**schema, "default": one.default}
-
-
-def _responses(endpoint: Endpoint, method: str) -> Described:
-    known = parameters_of(endpoint.asks)
+def _responses(endpoint: Endpoint, method: str, known: Container[str]) -> Described:
     statuses = {400}
     if endpoint.scope != OPEN or endpoint.of_people:
         statuses |= {401, 403}
@@ -141,19 +149,20 @@ def _responses(endpoint: Endpoint, method: str) -> Described:
         statuses |= {413, 415, 422}
     if endpoint.topic != "operations":
         statuses.add(503)
-    if {"model", "movie_id", "item_id", "user_id"} & set(known):
+    if any(name in known for name in ("model", "movie_id", "item_id", "user_id")):
         statuses.add(404)
-    if "idempotency_key" in known:
+    if "Idempotency-Key" in known:
         statuses |= {404, 409}
-    if {"genres", "kind"} & set(known):
+    if any(name in known for name in ("genres", "kind")):
         statuses.add(422)
-    schema: Described = {"$ref": f"#/components/schemas/{endpoint.schema}"} if endpoint.schema else {"type": "string"}
+    other = {"type": "object" if endpoint.content == JSON else "string"}
+    answer = {"$ref": f"{_SCHEMAS}{endpoint.schema.__name__}"} if endpoint.schema else other
     responses: Described = {
-        "200": {"description": "The answer.", "content": {endpoint.content: {"schema": schema}}},
+        "200": {"description": "The answer.", "content": {endpoint.content: {"schema": answer}}},
         **{
             str(status): {
                 "description": f"{_MEANINGS[status]} code: {CODES[status]}",
-                "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
+                "content": {JSON: {"schema": {"$ref": f"{_SCHEMAS}{Error.__name__}"}}},
             }
             for status in sorted(statuses)
         },
@@ -161,9 +170,25 @@ def _responses(endpoint: Endpoint, method: str) -> Described:
     if endpoint.path == "/api/ready":
         responses["503"] = {
             "description": "There is nothing to answer from at the moment.",
-            "content": {JSON: {"schema": schema}},
+            "content": {JSON: {"schema": answer}},
         }
     return responses
+
+
+def _answer_schemas(answers: Iterable[type[Any]]) -> Described:
+    """The schemas of answers, each with the request id that is added to it, and of their parts."""
+    every: Any = Union[tuple(answers)]  # noqa: UP007  (of a tuple)
+    schemas = TypeAdapter(every).json_schema(ref_template=f"{_SCHEMAS}{{model}}", schema_generator=_Untitled)["$defs"]
+    for one in answers:
+        schema = schemas[one.__name__]
+        schema["properties"] = {**schema["properties"], "request_id": _REQUEST_ID}
+        schema["required"] = [*schema["required"], "request_id"]
+    return dict(sorted(schemas.items()))
+
+
+class _Untitled(GenerateJsonSchema):
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
 
 
 def _in_query(value: Any) -> str:

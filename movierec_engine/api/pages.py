@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Response
+from pydantic import Field
 
-from movierec_engine.api.endpoints import Answer, Topic
+from movierec_engine.api.answers import Overview
+from movierec_engine.api.endpoints import Topic
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.movie_service import MovieService
-from movierec_engine.api.parameters import Identifier, Text, model_name, parameter
+from movierec_engine.api.parameters import MovieId, RequestModel, UserId, text
 from movierec_engine.api.recommendation_service import RecommendationService
 from movierec_engine.api.rendering import json_response, page, wants_page
-from movierec_engine.api.requests import NoParameters, RecommendRequest, SearchRequest, SimilarRequest
+from movierec_engine.api.requests import ForModel, NoParameters, RecommendRequest, SearchRequest, SimilarRequest
 
 SIMILAR = 12
 POPULAR = 18
@@ -25,25 +26,17 @@ _ARTICLES = "the|an?|le|la|les|une?|el|los|las|il|lo|gli|der|die|das|de|het|det|
 _INVERTED = re.compile(rf"(?:^|(?<=\())(?P<title>[^()]+), (?P<article>{_ARTICLES})(?=$|\)| \()", re.IGNORECASE)
 
 
-@dataclass(frozen=True, kw_only=True)
-class MoviePage:
-    movie_id: int = parameter(Identifier(), "The movie's public id.", where="path", example=10)
-    model: str | None = parameter(model_name(), "The model that finds similar movies.", default=None)
+class MoviePage(ForModel):
+    movie_id: MovieId = Field(examples=[10])
 
 
-@dataclass(frozen=True, kw_only=True)
-class SearchPage:
-    q: str = parameter(Text(200), "Words of a title, perhaps with a year.", example="heat 1995")
+class SearchPage(RequestModel):
+    q: Annotated[str, text(200)] = Field(examples=["heat 1995"])
+    """Words of a title, perhaps with a year."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class UserPage:
-    user_id: int = parameter(Identifier(0, MAX_SCRIPT_ID), "The user's public id.", where="path", example=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class UserLookup:
-    user_id: int = parameter(Identifier(0, MAX_SCRIPT_ID), "The user's public id.", example=1)
+class UserPage(RequestModel):
+    user_id: Annotated[UserId, Field(le=MAX_SCRIPT_ID)] = Field(examples=[1])
 
 
 def pages(
@@ -52,8 +45,8 @@ def pages(
     """overview: the body of `/` for a client that is no browser."""
     topic = Topic("pages")
 
-    @topic.endpoint("/", NoParameters, schema="Overview")
-    def endpoints(asked: NoParameters) -> Answer:
+    @topic.endpoint("/", answers=Overview)
+    def endpoints(asked: NoParameters) -> Response:
         """The endpoints, and the bounds on what may be asked; for a browser, the page to start from."""
         response = _home() if wants_page() else json_response(overview)
         response.headers["Vary"] = "Accept"
@@ -64,14 +57,14 @@ def pages(
         popular = [displayed(one) for one in best["recommendations"]]
         return page("home.html.j2", served=best, genres=service.served().catalogue.genre_names, popular=popular)
 
-    @topic.endpoint("/search", SearchPage, content="text/html")
-    def search_page(asked: SearchPage) -> Answer:
+    @topic.endpoint("/search", content="text/html")
+    def search_page(asked: SearchPage) -> Response:
         """Movies by title, as a page."""
         found = movies.search(SearchRequest(q=asked.q, top_k=FOUND))
         return page("search.html.j2", served=found, asked=asked.q, movies=[displayed(one) for one in found["movies"]])
 
-    @topic.endpoint("/movies/<movie_id>", MoviePage, content="text/html")
-    def movie_page(asked: MoviePage) -> Answer:
+    @topic.endpoint("/movies/<movie_id>", content="text/html")
+    def movie_page(asked: MoviePage) -> Response:
         """A movie with those like it, as a page."""
         details = movies.movie(asked.movie_id)
         alike = movies.similar(SimilarRequest(item_id=asked.movie_id, top_k=SIMILAR, model=asked.model))
@@ -84,18 +77,18 @@ def pages(
             models=service.names(),
         )
 
-    @topic.endpoint("/discover", NoParameters, content="text/html")
-    def discover_page(asked: NoParameters) -> Answer:
+    @topic.endpoint("/discover", content="text/html")
+    def discover_page(asked: NoParameters) -> Response:
         """The page where somebody without an account rates movies, and the list follows."""
         return page("discover.html.j2", here="discover", served=about(service.served()), **_controls())
 
-    @topic.endpoint("/users/<user_id>", UserPage, content="text/html")
-    def user_page(asked: UserPage) -> Answer:
+    @topic.endpoint("/users/<user_id>", content="text/html")
+    def user_page(asked: UserPage) -> Response:
         """A user's history and taste, and what several models recommend, side by side, as a page."""
         return _user(asked.user_id)
 
-    @topic.endpoint("/users", UserLookup, content="text/html")
-    def user_lookup(asked: UserLookup) -> Answer:
+    @topic.endpoint("/users", content="text/html")
+    def user_lookup(asked: UserPage) -> Response:
         """The page of the user whose number was typed in."""
         return _user(asked.user_id)
 

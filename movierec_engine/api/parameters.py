@@ -1,351 +1,192 @@
-"""What a parameter may be: read strictly from a query string or from JSON, and described for OpenAPI.
+"""What a parameter may be: annotated types from which pydantic reads it, and JSON Schema describes it.
 
-A request is a dataclass whose fields are parameters; the field is the one place that says what is accepted:
+A request is a model whose fields are its parameters; a field is the one place that says what is accepted:
 
-    @dataclass(frozen=True, kw_only=True)
-    class SimilarRequest:
-        item_id: int = parameter(Identifier(), "The movie's public id.", where="path", example=10)
-        top_k: int = parameter(Integer(1, most=lambda limits: limits.max_top_k), "Length of the list.", default=10)
+    class SimilarRequest(RequestModel):
+        item_id: Identifier = Field(examples=[10])
+        \"\"\"The movie's public id.\"\"\"
+        top_k: Annotated[int, Field(strict=True, ge=1), AtMost("max_top_k")] = 10
+        \"\"\"Length of the list.\"\"\"
 """
 
-import math
-import re
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Generic, Literal, NoReturn, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Strict,
+    ValidationInfo,
+)
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.errors import ApiError
 
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-Bound = int | Callable[[ServingConfig], int]
-"""A number, or one that the settings decide."""
-Where = Literal["query", "path", "header"]
-"""Where a parameter stands; `query` is the JSON body of a POST."""
-
+Schema = dict[str, Any]
 MAX_ID = 2**63 - 1
-_DIGITS = re.compile(r"[0-9]{1,19}")
-_NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,17})?")
-_TEXT = r"[^\x00-\x1f\x7f]+"
-_NO_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+NULL = object()
+"""What stands for a JSON null, which fits no parameter: one that is not given is left out."""
+MUST_BE = "x-must-be"
+_SETTING = "x-setting"
+"""Keywords of a schema: what is said to whoever gives something else, where `must_be` can't tell from the rest; and the
+setting that is its bound, which `schema_of` puts there."""
 
 
-class Kind(ABC, Generic[T_co]):
-    """One kind of value. What does not fit is an ApiError that names the parameter."""
+class RequestModel(BaseModel):
+    """A request. A field with an alias is the header of that name.
 
-    @abstractmethod
-    def of_json(self, value: object, name: str, limits: ServingConfig) -> T_co:
-        """The value of a JSON body."""
+    The endpoint's path says which fields stand in it; the others are the query string, or the JSON body.
+    """
 
-    @abstractmethod
-    def schema(self, limits: ServingConfig) -> dict[str, Any]:
-        """JSON Schema of the value."""
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_by_name=True, protected_namespaces=()
+    )
 
-    def of_text(self, text: str, name: str, limits: ServingConfig) -> T_co:
-        """The value of a query string, a path or a header."""
-        return self.of_json(text, name, limits)
 
-    @property
-    def in_query(self) -> dict[str, Any]:
-        """How OpenAPI describes its writing in a query string."""
-        return {}
+def refuse(status: int, parameter: str, message: str) -> NoReturn:
+    """Refuse a request whose parameters do not fit together; for a model's own validators.
+
+    status: 400, or 422 where each is well-formed. parameter: the one at fault, which the message begins with.
+    """
+    raise PydanticCustomError("refused", "{message}", {"status": status, "parameter": parameter, "message": message})
 
 
 @dataclass(frozen=True)
-class Integer(Kind[int]):
-    """A whole number, written in ASCII digits."""
+class AtMost:
+    """A bound that a setting of ServingConfig decides: the largest number, or the most entries of a list.
 
-    least: int = 0
-    most: Bound = MAX_ID
+    It holds where the settings are the context of the validation, as when a client's request is read.
+    """
 
-    def of_text(self, text: str, name: str, limits: ServingConfig) -> int:
-        return self.of_json(int(text) if _DIGITS.fullmatch(text) else text, name, limits)
+    setting: str
 
-    def of_json(self, value: object, name: str, limits: ServingConfig) -> int:
-        most = bound(self.most, limits)
-        if type(value) is not int or not self.least <= value <= most:
-            written = "2^63-1" if most == MAX_ID else str(most)
-            raise ApiError(400, f"{name} must be a whole number from {self.least} to {written}", name)
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
+        return {**handler(schema), _SETTING: self.setting}
+
+    def _check(self, value: Any, info: ValidationInfo) -> Any:
+        if info.context is None:
+            return value
+        most = getattr(info.context, self.setting)
+        if isinstance(value, tuple) and len(value) > most:
+            raise PydanticKnownError("too_long", {"field_type": "Tuple", "max_length": most, "actual_length": None})
+        if isinstance(value, int) and value > most:
+            raise PydanticKnownError("less_than_equal", {"le": most})
         return value
 
-    def schema(self, limits: ServingConfig) -> dict[str, Any]:
-        return {"type": "integer", "minimum": self.least, "maximum": bound(self.most, limits)}
-
-
-class Identifier(Integer):
-    """A public id."""
-
 
 @dataclass(frozen=True)
-class Number(Kind[float]):
-    """A number in plain decimal notation."""
-
-    least: float = 0.0
-    most: float = 1.0
-
-    def of_text(self, text: str, name: str, limits: ServingConfig) -> float:
-        return self.of_json(float(text) if _NUMBER.fullmatch(text) else text, name, limits)
-
-    def of_json(self, value: object, name: str, limits: ServingConfig) -> float:
-        if type(value) not in (int, float) or not self.least <= value <= self.most:  # type: ignore[operator]
-            raise ApiError(400, f"{name} must be a number from {self.least:g} to {self.most:g}", name)
-        return float(value)  # type: ignore[arg-type]
-
-    def schema(self, limits: ServingConfig) -> dict[str, Any]:
-        return {"type": "number", "minimum": self.least, "maximum": self.most}
-
-
-@dataclass(frozen=True)
-class Rating(Kind[float]):
-    """A rating on the MovieLens scale, in half stars."""
-
-    def of_text(self, text: str, name: str, limits: ServingConfig) -> float:
-        return self.of_json(float(text) if _NUMBER.fullmatch(text) else text, name, limits)
-
-    def of_json(self, value: object, name: str, limits: ServingConfig) -> float:
-        stars = float(value) if type(value) in (int, float) and abs(value) <= 5 else math.nan  # type: ignore[arg-type]
-        if not 0.5 <= stars <= 5 or stars * 2 != int(stars * 2):
-            raise ApiError(400, f"{name} must be a rating from 0.5 to 5 in steps of 0.5", name)
-        return stars
-
-    def schema(self, limits: ServingConfig) -> dict[str, Any]:
-        return {"type": "number", "minimum": 0.5, "maximum": 5, "multipleOf": 0.5}
-
-
-@dataclass(frozen=True)
-class Flag(Kind[bool]):
-    """true or false."""
-
-    def of_text(self, text: str, name: str, limits: ServingConfig) -> bool:
-        flags: dict[str, object] = {"true": True, "false": False, "1": True, "0": False}
-        return self.of_json(flags.get(text.lower(), text), name, limits)
-
-    def of_json(self, value: object, name: str, limits: ServingConfig) -> bool:
-        if type(value) is not bool:
-            raise ApiError(400, f"{name} must be true or false", name)
-        return value
-
-    def schema(self, limits: ServingConfig) -> dict[str, Any]:
-        return {"type": "boolean"}
-
-
-@dataclass(frozen=True)
-class Text(Kind[str]):
-    """Text without control characters. pattern: of the whole text; of which `hint` says what it is."""
-
-    longest: int = 200
-    shortest: int = 1
-    pattern: str | None = None
-    hint: str = ""
-
-    def of_json(self, value: object, name: str, limits: ServingConfig) -> str:
-        if not isinstance(value, str):
-            raise ApiError(400, f"{name} must be {self.hint or 'text'}", name)
-        if not self.shortest <= len(value) <= self.longest:
-            raise ApiError(400, f"{name} must have {self.shortest} to {self.longest} characters", name)
-        if _NO_TEXT.search(value):
-            raise ApiError(400, f"{name} must be text without control characters", name)
-        if self.pattern and not re.fullmatch(self.pattern, value):
-            raise ApiError(400, f"{name} must be {self.hint}", name)
-        return value
-
-    def schema(self, limits: ServingConfig) -> dict[str, Any]:
-        described: dict[str, Any] = {"type": "string", "minLength": self.shortest, "maxLength": self.longest}
-        return {**described, "pattern": f"^{self.pattern or _TEXT}$"}
-
-
-def model_name() -> Text:
-    return Text(64, pattern="[A-Za-z0-9._:-]+", hint="a model's name; GET /api/models lists them")
-
-
-def idempotency_key() -> Text:
-    """For `where="header"`; the same key twice is the same event."""
-    return Text(128, pattern="[!-~]+", hint="1 to 128 visible ASCII characters, such as a UUID")
-
-
-@dataclass(frozen=True)
-class Choice(Kind[str]):
+class OneOf:
     """One of a few names."""
 
     options: tuple[str, ...]
 
-    def of_json(self, value: object, name: str, limits: ServingConfig) -> str:
-        if value not in self.options:
-            raise ApiError(400, f"{name} must be one of {', '.join(self.options)}", name)
-        return str(value)
-
-    def schema(self, limits: ServingConfig) -> dict[str, Any]:
-        return {"type": "string", "enum": list(self.options)}
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.literal_schema([*self.options])
 
 
-@dataclass(frozen=True)
-class ListOf(Kind[tuple[T_co, ...]]):
-    """Several values: an array in JSON, separated by commas in a query string."""
-
-    of: Kind[T_co]
-    most: Bound = 1000
-    least: int = 1
-
-    def of_text(self, text: str, name: str, limits: ServingConfig) -> tuple[T_co, ...]:
-        parts = text.split(",", bound(self.most, limits)) if text else []
-        self._count(len(parts), name, limits)
-        return tuple(self.of.of_text(part, f"{name}[{place}]", limits) for place, part in enumerate(parts))
-
-    def of_json(self, value: object, name: str, limits: ServingConfig) -> tuple[T_co, ...]:
-        if not isinstance(value, list):
-            raise ApiError(400, f"{name} must be an array", name)
-        self._count(len(value), name, limits)
-        return tuple(self.of.of_json(part, f"{name}[{place}]", limits) for place, part in enumerate(value))
-
-    def schema(self, limits: ServingConfig) -> dict[str, Any]:
-        return {
-            "type": "array",
-            "items": self.of.schema(limits),
-            "minItems": self.least,
-            "maxItems": bound(self.most, limits),
-        }
-
-    @property
-    def in_query(self) -> dict[str, Any]:
-        return {"style": "form", "explode": False}
-
-    def _count(self, count: int, name: str, limits: ServingConfig) -> None:
-        if count < self.least:
-            raise ApiError(400, f"{name} must have at least {self.least} {_entries(self.least)}", name)
-        if count > (most := bound(self.most, limits)):
-            raise ApiError(422, f"{name} must have at most {most} {_entries(most)}", name)
+def text(longest: int, pattern: str = r"[^\x00-\x1f\x7f]+", must_be: str = "text without control characters") -> Any:
+    """Of a str: how many characters it has at most, the pattern of all of it, and what that is in words."""
+    said: Any = {MUST_BE: must_be}
+    return Field(strict=True, min_length=1, max_length=longest, pattern=f"^{pattern}$", json_schema_extra=said)
 
 
-@dataclass(frozen=True)
-class RatedMovie(Kind[tuple[int, float | None]]):
-    """A movie of a history, with or without a rating: `318` or `318:4.5` in a query string, in JSON 318 or
-    {"movie_id": 318, "rating": 4.5}."""
-
-    def of_text(self, text: str, name: str, limits: ServingConfig) -> tuple[int, float | None]:
-        movie, colon, stars = text.partition(":")
-        return (
-            Identifier().of_text(movie, name, limits),
-            Rating().of_text(stars, f"{name}.rating", limits) if colon else None,
-        )
-
-    def of_json(self, value: object, name: str, limits: ServingConfig) -> tuple[int, float | None]:
-        if not isinstance(value, dict):
-            return Identifier().of_json(value, name, limits), None
-        if not {"movie_id"} <= set(value) <= {"movie_id", "rating"}:
-            raise ApiError(400, f'{name} must be a movie id or an object {{"movie_id": 318, "rating": 4.5}}', name)
-        stars = value.get("rating")
-        return (
-            Identifier().of_json(value["movie_id"], f"{name}.movie_id", limits),
-            None if stars is None else Rating().of_json(stars, f"{name}.rating", limits),
-        )
-
-    def schema(self, limits: ServingConfig) -> dict[str, Any]:
-        rated = {"movie_id": Identifier().schema(limits), "rating": Rating().schema(limits)}
-        rated_movie = {
-            "type": "object",
-            "properties": rated,
-            "required": ["movie_id"],
-            "additionalProperties": False,
-        }
-        return {"oneOf": [Identifier().schema(limits), rated_movie]}
+Identifier = Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+Rating = Annotated[float, Field(strict=True, ge=0.5, le=5, multiple_of=0.5)]
+Year = Annotated[int, Field(strict=True, ge=1800, le=2200)]
+Flag = Annotated[bool, Strict()]
+TopK = Annotated[int, Field(strict=True, ge=1), AtMost("max_top_k")]
+ModelName = Annotated[str, text(64, "[A-Za-z0-9._:-]+", "a model's name; GET /api/models lists them")]
+IdempotencyKey = Annotated[str, text(128, "[!-~]+", "1 to 128 visible ASCII characters, such as a UUID")]
+UserId = Annotated[Identifier, Field(description="The user's public id.")]
+MovieId = Annotated[Identifier, Field(description="The movie's public id.")]
+AnswerId = Annotated[str, text(64, "[A-Za-z0-9._-]+", "an id of an answer")]
+Genres = Annotated[tuple[Annotated[str, text(40)], ...], Field(max_length=20)]
 
 
-@dataclass(frozen=True)
-class ObjectOf(Kind[T]):
-    """A JSON object whose members are the `parameter` fields of a dataclass, which may `check` itself as a request."""
+class RatedMovie(RequestModel):
+    """A movie of a history, with or without a rating."""
 
-    of: type[T]
-
-    def of_json(self, value: object, name: str, limits: ServingConfig) -> T:
-        known = parameters_of(self.of)
-        if not isinstance(value, dict):
-            raise ApiError(400, f"{name} must be an object with {', '.join(known)}", name)
-        for part in value:
-            if part not in known:
-                raise ApiError(400, f"there is no {name}.{part[:64]}; known are {', '.join(known)}", name)
-        for part, one in known.items():
-            if one.required and part not in value:
-                raise ApiError(400, f"{name}.{part} is missing", f"{name}.{part}")
-        made = self.of(
-            **{part: known[part].kind.of_json(item, f"{name}.{part}", limits) for part, item in value.items()}
-        )
-        if (check := getattr(made, "check", None)) is not None:
-            try:
-                check(limits)
-            except ApiError as error:
-                raise ApiError(error.status, f"{name}.{error.message}", f"{name}.{error.parameter}") from error
-        return made
-
-    def schema(self, limits: ServingConfig) -> dict[str, Any]:
-        known = parameters_of(self.of).values()
-        return {
-            "type": "object",
-            "properties": {one.name: {**one.kind.schema(limits), "description": one.meaning} for one in known},
-            "required": [one.name for one in known if one.required],
-            "additionalProperties": False,
-        }
+    movie_id: Identifier
+    rating: Rating | None = None
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a request."""
-
-    name: str
-    kind: Kind[Any]
-    meaning: str
-    required: bool
-    default: Any
-    where: Where
-    example: Any
-    """A value as JSON that is answered on the bundled data; None where an example leaves the parameter out."""
-
-    @property
-    def shown_name(self) -> str:
-        """As a client writes it: a header `Idempotency-Key` is the field idempotency_key."""
-        return self.name.replace("_", "-").title() if self.where == "header" else self.name
+def _rated_movie(given: Any) -> Any:
+    """318, or {"movie_id": 318, "rating": 4.5}, of which a null is no rating."""
+    if isinstance(given, dict):
+        return {name: value for name, value in given.items() if value is not NULL}
+    return given if isinstance(given, RatedMovie) else {"movie_id": given}
 
 
-def parameter(
-    kind: Kind[Any], meaning: str, *, default: Any = MISSING, where: Where = "query", example: Any = None
-) -> Any:
-    """A field of a request's dataclass. Without a default the parameter is required."""
-    metadata = {"kind": kind, "meaning": meaning, "where": where, "example": example}
-    return field(metadata=metadata) if default is MISSING else field(default=default, metadata=metadata)
+History = Annotated[
+    tuple[Annotated[RatedMovie, BeforeValidator(_rated_movie, json_schema_input_type=Identifier | RatedMovie)], ...],
+    AtMost("max_history"),
+]
 
 
-def parameters_of(request: type[Any]) -> Mapping[str, Parameter]:
-    """The parameters of a request's dataclass by name."""
-    known = _known.get(request)
-    if known is None:
-        known = _known[request] = _parameters_of(request)
-    return known
+class _RequestSchema(GenerateJsonSchema):
+    """Without titles, and without null, which stands for what is left out and is never given."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> Schema:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> Schema:
+        described = super().default_schema(schema)
+        return {name: value for name, value in described.items() if (name, value) != ("default", None)}
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
 
 
-_known: dict[type[Any], Mapping[str, Parameter]] = {}
+def schema_of(model: type[RequestModel], limits: ServingConfig) -> Schema:
+    """The JSON Schema of a request, without references, with the bounds that the settings decide."""
+    schema = model.model_json_schema(schema_generator=_RequestSchema)
+    parts = schema.pop("$defs", {})
+
+    def resolved(part: Any) -> Any:
+        if isinstance(part, list):
+            return [resolved(one) for one in part]
+        if not isinstance(part, dict):
+            return part
+        if "$ref" in part:
+            return resolved(parts[part["$ref"].rpartition("/")[2]])
+        known = {name: resolved(value) for name, value in part.items() if name != _SETTING}
+        if isinstance(part.get("description"), str):
+            known["description"] = " ".join(part["description"].split())
+        if _SETTING in part:
+            known["maxItems" if part["type"] == "array" else "maximum"] = getattr(limits, part[_SETTING])
+        return known
+
+    found: Schema = resolved(schema)
+    return found
 
 
-def _parameters_of(request: type[Any]) -> Mapping[str, Parameter]:
-    return {
-        item.name: Parameter(
-            item.name,
-            required=item.default is MISSING,
-            default=None if item.default is MISSING else item.default,
-            **item.metadata,
-        )
-        for item in fields(request)
-    }
-
-
-def bound(value: Bound, limits: ServingConfig) -> int:
-    return value if isinstance(value, int) else value(limits)
-
-
-def unprocessable(message: str, name: str) -> NoReturn:
-    """Refuse a value that is well-formed but not possible together with the others."""
-    raise ApiError(422, message, name)
-
-
-def _entries(count: int) -> str:
-    return "entry" if count == 1 else "entries"
+def must_be(schema: Schema) -> str:
+    """What a value of a schema is, in words that follow `must be`."""
+    if "anyOf" in schema:
+        return " or ".join(map(must_be, schema["anyOf"]))
+    bounds = f"from {schema.get('minimum')} to {schema.get('maximum')}".replace(str(MAX_ID), "2^63-1")
+    match schema["type"]:
+        case "integer":
+            said = f"a whole number {bounds}"
+        case "number" if "multipleOf" in schema:
+            said = f"a rating {bounds} in steps of {schema['multipleOf']}"
+        case "number":
+            said = f"a number {bounds}"
+        case "boolean":
+            said = "true or false"
+        case "array":
+            said = "an array"
+        case "object":
+            said = f"an object with {', '.join(schema['properties'])}"
+        case _:
+            said = schema.get(MUST_BE) or f"one of {', '.join(schema['enum'])}"
+    return said

@@ -3,12 +3,25 @@
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from movierec_engine.api.answers import (
+    Erased,
+    Interview,
+    LiveSaid,
+    Movie,
+    Question,
+    RecordedFeedback,
+    SeenMovie,
+    TasteShare,
+    TasteShares,
+    Undone,
+    User,
+)
 from movierec_engine.api.catalogue import add_movie
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.live_feedback import LiveFeedback
@@ -33,7 +46,7 @@ class PeopleService:
     def __init__(self, service: ModelService, live: LiveFeedback) -> None:
         self._service, self._live = service, live
 
-    def user(self, request: UserRequest) -> dict[str, Any]:
+    def user(self, request: UserRequest) -> User:
         """A user's history with titles, live feedback, and taste beside everybody's.
 
         After an erasure that the version has not heeded, and while it is not known whether there was one, nothing but
@@ -63,13 +76,13 @@ class PeopleService:
             "taste": _taste(served, served.catalogue.items(tuple(rated))),
         }
 
-    def erase(self, user_id: int) -> dict[str, Any]:
+    def erase(self, user_id: int) -> Erased:
         """Erase a user's feedback, and stop personalising at once; the next training leaves out their ratings."""
         served = self._service.served()
         erasure = self._live.erase(served.lineage.data_set, user_id)
         return {"user_id": user_id, "status": "erased", "erasure": erasure.number}
 
-    def record(self, request: FeedbackRequest) -> dict[str, Any]:
+    def record(self, request: FeedbackRequest) -> RecordedFeedback:
         """Record events, all or none, durable before this returns.
 
         Raises ApiError 404 for a movie that the data set does not have, 409 for a key that the user has used for
@@ -107,7 +120,7 @@ class PeopleService:
             "results": [{"key": event.key, "status": made.status} for event, made in zip(events, recorded, strict=True)]
         }
 
-    def undo(self, request: UndoRequest) -> dict[str, Any]:
+    def undo(self, request: UndoRequest) -> Undone:
         """Take feedback back, durable before this returns: one event, or all of a kind that a user said of a movie.
 
         Raises ApiError 404 for what the user never said.
@@ -124,11 +137,11 @@ class PeopleService:
             raise ApiError(404, str(error), "key" if request.key is not None else "movie_id") from error
         return {"user_id": request.user_id, "undone": undone}
 
-    def interview(self, request: InterviewRequest) -> dict[str, Any]:
+    def interview(self, request: InterviewRequest) -> Interview:
         """What a new user is asked about: as measured for this model, else for another one, else popular movies."""
         served = self._service.served(request.model)
         held = self._interview(served)
-        questions: list[dict[str, Any]] = []
+        questions: list[Question] = []
         if held is not None:
             rows = pq.read_table(held.folder / QUESTIONS_FILE).to_pylist()
             places = [(served.catalogue.item(row["movie_id"]), row["known_by"]) for row in rows]
@@ -169,26 +182,26 @@ class PeopleService:
         return max(own or held, key=lambda version: version.version, default=None)
 
 
-def _history(served: LoadedIndex, user_id: int, user: int | None) -> list[dict[str, Any]]:
+def _history(served: LoadedIndex, user_id: int, user: int | None) -> list[SeenMovie]:
     """What a user has rated, newest first: of the raw ratings, or else of the train interactions that the index has."""
     given = served.lineage.ratings_of(user_id)
     if given:
+        movies = [(_movie(served, one.movie_id), one) for one in given]
         return [
-            {**movie, "rating": one.rating, "timestamp": one.timestamp}
-            for one in given
-            if (movie := _movie(served, one.movie_id)) is not None
+            {**movie, "rating": one.rating, "timestamp": one.timestamp} for movie, one in movies if movie is not None
         ]
     if user is None:
         return []
     row = served.index.history[[user]]
+    items: list[int] = row.indices.tolist()
     rated = row.data.tolist() if served.index.fold_in_scorer.uses_ratings else [None] * row.nnz
     return [
         {**served.catalogue.movies[item], "rating": rating, "timestamp": None}
-        for item, rating in zip(row.indices.tolist(), rated, strict=True)
+        for item, rating in zip(items, rated, strict=True)
     ]
 
 
-def _feedback(served: LoadedIndex, state: UserState) -> dict[str, list[dict[str, Any]]]:
+def _feedback(served: LoadedIndex, state: UserState) -> LiveSaid:
     """Live feedback with titles; what was rated or watched last comes first."""
     rated = [(_movie(served, movie_id), rating) for movie_id, rating in reversed(state.ratings.items())]
     watched = [(_movie(served, movie_id), share) for movie_id, share in reversed(state.watched.items())]
@@ -201,7 +214,7 @@ def _feedback(served: LoadedIndex, state: UserState) -> dict[str, list[dict[str,
     }
 
 
-def _taste(served: LoadedIndex, items: NDArray[np.int64]) -> dict[str, list[dict[str, Any]]]:
+def _taste(served: LoadedIndex, items: NDArray[np.int64]) -> TasteShares:
     """Shares of genres and decades in a history beside those in all train interactions, the largest first.
 
     items: int64 [h]. A movie of several genres counts in equal parts; one without any does not count.
@@ -214,9 +227,9 @@ def _taste(served: LoadedIndex, items: NDArray[np.int64]) -> dict[str, list[dict
     return {"genres": _shares(genres, of_genres), "decades": _shares(decades, of_decades)}
 
 
-def _shares(own: Mapping[str, float], everybody: Mapping[str, float]) -> list[dict[str, Any]]:
+def _shares(own: Mapping[str, float], everybody: Mapping[str, float]) -> list[TasteShare]:
     mine, all_of_us = max(sum(own.values()), 1e-12), max(sum(everybody.values()), 1e-12)
-    rows = [
+    rows: list[TasteShare] = [
         {
             "name": name,
             "share": round(own.get(name, 0) / mine, 4),
@@ -227,11 +240,11 @@ def _shares(own: Mapping[str, float], everybody: Mapping[str, float]) -> list[di
     return sorted(rows, key=lambda row: (-row["share"], -row["everybody"], row["name"]))
 
 
-def _movies(served: LoadedIndex, movie_ids: Iterable[int]) -> list[dict[str, Any]]:
+def _movies(served: LoadedIndex, movie_ids: Iterable[int]) -> list[Movie]:
     return [movie for movie_id in sorted(movie_ids) if (movie := _movie(served, movie_id)) is not None]
 
 
-def _movie(served: LoadedIndex, movie_id: int) -> dict[str, Any] | None:
+def _movie(served: LoadedIndex, movie_id: int) -> Movie | None:
     place = served.catalogue.place(movie_id)
     return None if place is None else served.catalogue.movies[place]
 

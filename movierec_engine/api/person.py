@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.api.loaded_index import LoadedIndex
+from movierec_engine.api.parameters import RatedMovie
 from movierec_engine.feedback import UserState
 from movierec_engine.recommending.fold_in import Taste
 from movierec_engine.recommending.live_taste import LiveTaste
@@ -84,9 +85,9 @@ def of_user(served: LoadedIndex, user_id: int, state: UserState) -> Person:
     return Person(served, user_id, user, state.ratings, masked_since, erased)
 
 
-def of_history(served: LoadedIndex, history: Sequence[tuple[int, float | None]]) -> Person:
+def of_history(served: LoadedIndex, history: Sequence[RatedMovie]) -> Person:
     """Somebody who tells a history; of a movie that is named twice the last rating counts."""
-    ratings = dict(history)
+    ratings = {one.movie_id: one.rating for one in history}
     return Person(served, None, None, ratings, frozenset() if served.repeat else frozenset(ratings))
 
 

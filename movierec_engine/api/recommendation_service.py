@@ -14,11 +14,21 @@ Whom a list comes from:
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from movierec_engine.api.answers import (
+    BatchRecommendations,
+    Contribution,
+    Movie,
+    Reasons,
+    Recommendations,
+    RecommendedMovie,
+    ServedList,
+    UserList,
+)
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.live_experiment import LiveExperiment
@@ -53,7 +63,7 @@ class RecommendationService:
     ) -> None:
         self._service, self._live, self._experiment, self._limits = service, live, experiment, limits
 
-    def recommend(self, request: RecommendRequest) -> dict[str, Any]:
+    def recommend(self, request: RecommendRequest) -> Recommendations:
         """A list for a user, or for an anonymous history, with what it comes from."""
         if request.model is None and request.user_id is not None and self._experiment.running:
             answer = self._experiment.answer(
@@ -63,37 +73,34 @@ class RecommendationService:
                 return answer
         return self._of_model(request, request.model)
 
-    def batch(self, request: BatchRequest) -> dict[str, Any]:
+    def batch(self, request: BatchRequest) -> BatchRecommendations:
         """Lists for many users in the order given, all from one version, outside of experiments."""
         served, until = self._service.served(request.model), time.monotonic() + self._limits.batch_seconds
         allowed = _allowed(served, request)
-        people = [self._user(served, user_id, request.strict) for user_id in request.user_ids]
+        people = [(user_id, self._user(served, user_id, request.strict)) for user_id in request.user_ids]
         at_once = request.cold_items or (served.index.exact and not (request.plain and served.remembers(request.top_k)))
-        results: list[dict[str, Any]] = []
+        results: list[UserList] = []
         for start in range(0, len(people), BLOCK):
             block = people[start : start + BLOCK]
-            users = [person.user for person in block if person.user is not None]
+            users = [person.user for _, person in block if person.user is not None]
             scored = dict(zip(users, served.index.scores_of(users), strict=True)) if at_once else {}
-            for person in block:
+            for user_id, person in block:
                 if time.monotonic() > until:
                     raise _too_much(len(results), len(people), self._limits.batch_seconds)
-                listed = self._list(
-                    served, person, request, allowed, None if person.user is None else scored.get(person.user)
-                )
-                results.append({"user_id": person.user_id, **listed})
+                item_scores = None if person.user is None else scored.get(person.user)
+                results.append({"user_id": user_id, **self._list(served, person, request, allowed, item_scores)})
         return {**about(served), "results": results}
 
-    def _of_model(self, request: RecommendRequest, model: str | None) -> dict[str, Any]:
+    def _of_model(self, request: RecommendRequest, model: str | None) -> Recommendations:
         served = self._service.served(model)
         if request.user_id is None:
             assert request.history is not None
             person = of_history(served, request.history)
-            whom: dict[str, Any] = {"history_used": person.taste.liked.nnz}
         else:
             person = self._user(served, request.user_id, request.strict)
-            whom = {"user_id": request.user_id}
         listed = self._list(served, person, request, _allowed(served, request), explain=request.explain)
-        return {**about(served), **whom, **listed}
+        whom = {"history_used": person.taste.liked.nnz} if request.user_id is None else {"user_id": request.user_id}
+        return cast(Recommendations, {**about(served), **whom, **listed})
 
     def _user(self, served: LoadedIndex, user_id: int, strict: bool) -> Person:
         state = self._live.state(served.lineage.data_set, user_id)
@@ -107,20 +114,22 @@ class RecommendationService:
     def _list(
         self, served: LoadedIndex, person: Person, request: PersonalRequest, allowed: Mask | None,
         item_scores: NDArray[np.float32] | None = None, explain: bool = False,
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> ServedList:  # fmt: skip
         """The members `source` and `recommendations` of an answer.
 
         allowed: bool [movies], by place. item_scores: float32 [n_items], of a trained user, where they are known.
         """
         items, scores, source = best_for(served, person, request, allowed, item_scores)
         movies = served.catalogue.movies
-        shown = [{**movies[item], "score": score} for item, score in zip(items, scores, strict=True)]
+        shown = [
+            cast(RecommendedMovie, {**movies[item], "score": score}) for item, score in zip(items, scores, strict=True)
+        ]
         if explain:
-            reasons = _reasons(served, person, items, scores)
-            shown = [{**movie, "why": why} for movie, why in zip(shown, reasons, strict=True)]
+            for movie, why in zip(shown, _reasons(served, person, items, scores), strict=True):
+                movie["why"] = why
         if request.cold_items:
             shown = _with_new(served, person, request, source, allowed, item_scores, shown, explain)
-        answer: dict[str, Any] = {"source": source, "recommendations": shown}
+        answer: ServedList = {"source": source, "recommendations": shown}
         if person.live.ratings:
             answer["live_ratings"] = person.live.ratings
         if source == POPULARITY and person.user is None and len(person.taste.items):
@@ -180,8 +189,8 @@ def _dialled(
 
 def _with_new(
     served: LoadedIndex, person: Person, request: PersonalRequest, source: str, allowed: Mask | None,
-    item_scores: NDArray[np.float32] | None, shown: list[dict[str, Any]], explain: bool,
-) -> list[dict[str, Any]]:  # fmt: skip
+    item_scores: NDArray[np.float32] | None, shown: list[RecommendedMovie], explain: bool,
+) -> list[RecommendedMovie]:  # fmt: skip
     """The list with its share of movies that no model knows, scored by what they are like."""
     new, movies = served.catalogue.new, served.catalogue.movies
     if source == PERSONAL:
@@ -198,16 +207,17 @@ def _with_new(
     scores[new.rows(person.masked.union(request.exclude))] = -np.inf
     if allowed is not None:
         scores[~allowed[served.catalogue.places_of_new]] = -np.inf
-    best = []
+    best: list[RecommendedMovie] = []
     for row in new.best_of(scores, request.top_k).tolist():
         place = served.catalogue.places_of_new[row]
-        movie = {**movies[place], "score": round(float(scores[row]), 6), "new": True}
+        score = round(float(scores[row]), 6)
+        movie = cast(RecommendedMovie, {**movies[place], "score": score, "new": True})
         if explain:
             alike = [movies[item]["title"] for item in new.similar_to(row)[0][:3].tolist()]
             movie["why"] = {
                 "sentence": f"because it is new and like {', '.join(alike)}",
                 "exact": False,
-                "base": movie["score"],
+                "base": score,
                 "contributions": [],
                 "others": 0.0,
             }
@@ -215,9 +225,7 @@ def _with_new(
     return mix(shown, best, request.cold_items, request.top_k)
 
 
-def _reasons(
-    served: LoadedIndex, person: Person, items: Sequence[int], scores: Sequence[float]
-) -> list[dict[str, Any]]:
+def _reasons(served: LoadedIndex, person: Person, items: Sequence[int], scores: Sequence[float]) -> list[Reasons]:
     """Why the items of a list are in it: a sentence each, and what the movies of the history add to the score."""
     index, movies = served.index, served.catalogue.movies
     of_items, of_scores = np.array(items, dtype=np.int64), np.array(scores)
@@ -239,11 +247,11 @@ def _reason(
     titles: Mapping[int, str],
     ratings: Mapping[int, float],
     liked_from: float,
-    movies: Sequence[dict[str, Any]],
-) -> dict[str, Any]:
+    movies: Sequence[Movie],
+) -> Reasons:
     """base, the contributions that are shown and `others` add up to the score, to six digits after the point."""
     strongest = reasons_to_show(explanation, ratings, liked_from)[:REASONS]
-    shown = [
+    shown: list[Contribution] = [
         {
             "movie_id": movies[item]["movie_id"],
             "title": titles[item],
@@ -272,4 +280,4 @@ def _too_much(done: int, wanted: int, seconds: float) -> ApiError:
 
 def _allowed(served: LoadedIndex, request: PersonalRequest) -> Mask | None:
     """bool [movies] by place, or None where all are allowed."""
-    return served.catalogue.allowed(request.filters) if request.filtered else None
+    return served.catalogue.allowed(request) if request.filtered else None

@@ -1,80 +1,142 @@
-"""From a Flask request to a typed one: the query string, the path, headers and the JSON body, strictly."""
+"""From a Flask request to a model of `requests.py`: the query string, the path, headers and the JSON body, strictly."""
 
 import difflib
 import json
-from collections.abc import Collection, Mapping
-from functools import cache
-from typing import Any, NoReturn, TypeVar
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Generic, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
 from flask import Request
+from pydantic import ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import ApiError
-from movierec_engine.api.parameters import Kind, ListOf, Parameter, parameters_of
+from movierec_engine.api.parameters import NULL, RequestModel, Schema, must_be, schema_of
 
-T = TypeVar("T")
+T = TypeVar("T", bound=RequestModel)
 
 MAX_BODY_BYTES = 1 << 20
 MOST_PARAMETERS = 2100
 """Of a query string, in which each entry of a list may be written as a parameter."""
 WITH_BODY = ("POST", "PUT", "PATCH")
 
+_DIGITS = re.compile(r"[0-9]{1,19}")
+_NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,17})?")
+_FLAGS = {"true": True, "false": False, "1": True, "0": False}
 
-def read(kind: type[T], request: Request, path: Mapping[str, str], limits: ServingConfig) -> T:
-    """A request of a dataclass of `parameter` fields; its method `check(limits)`, if it has one, sees it whole.
 
-    path: the parts of the path by parameter. Raises ApiError that names the parameter for all that does not fit.
-    """
-    in_body = request.method in WITH_BODY
-    given = _body(request) if in_body else _query(request)
-    known, outside, required = _apart(kind)  # type: ignore[arg-type]  # every class is hashable
-    values: dict[str, Any] = {}
-    for parameter in outside:
-        if parameter.where == "path":
-            values[parameter.name] = parameter.kind.of_text(path[parameter.name], parameter.name, limits)
-        elif (text := request.headers.get(parameter.shown_name)) is not None:
-            values[parameter.name] = parameter.kind.of_text(text, parameter.shown_name, limits)
-    for name, value in given.items():
-        if name not in known:
-            _refuse_unknown(name, known)
-        if in_body:
-            values[name] = known[name].of_json(value, name, limits)
+class RequestParser(Generic[T]):
+    """Reads the requests of one endpoint. path: the parameters that stand in its path."""
+
+    def __init__(self, model: type[T], limits: ServingConfig, path: Collection[str] = ()) -> None:
+        self._model, self._limits = model, limits
+        self._schema = schema_of(model, limits)
+        self._headers = {one.alias for one in model.model_fields.values() if one.alias}
+        self._from_text = {name: _from_text(part) for name, part in self._schema["properties"].items()}
+        self._lists = {name for name, part in self._schema["properties"].items() if part["type"] == "array"}
+        self._known = [name for name in self._from_text if name not in path and name not in self._headers]
+
+    def read(self, request: Request, path: Mapping[str, str]) -> T:
+        """A request. path: the parts of the path by parameter.
+
+        Raises ApiError that names the parameter for all that does not fit.
+        """
+        values: dict[str, Any] = {name: self._from_text[name](text) for name, text in path.items()}
+        for name in self._headers:
+            if (text := request.headers.get(name)) is not None:
+                values[name] = text
+        if request.method in WITH_BODY:
+            values.update(self._require_known(_body(request)))
         else:
-            values[name] = known[name].of_text(_as_one(name, value, known[name]), name, limits)
-    for parameter in required:
-        if parameter.name not in values:
-            raise ApiError(400, f"{parameter.shown_name} is missing", parameter.shown_name)
-    made = kind(**values)
-    if (check := getattr(made, "check", None)) is not None:
-        check(limits)
-    return made
+            for name, texts in self._require_known(_query(request)).items():
+                if len(texts) > 1 and name not in self._lists:
+                    raise ApiError(400, f"{name!r} is given {len(texts)} times; give it once", name)
+                values[name] = self._from_text[name](",".join(texts))
+        try:
+            return self._model.model_validate(values, context=self._limits)
+        except ValidationError as error:
+            raise self._refusal(error) from error
+
+    def _require_known(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        for name in given:
+            if name not in self._known:
+                close = difflib.get_close_matches(name[:64], self._known, n=1)
+                hints = [f"did you mean {close[0]}?"] if close else []
+                hints.append(f"known are {', '.join(self._known)}" if self._known else "leave it out")
+                raise ApiError(400, f"there is no parameter {name[:64]!r}; {' '.join(hints)}", name[:64])
+        return given
+
+    def _refusal(self, error: ValidationError) -> ApiError:
+        """One sentence of the first thing that is wrong with what was given, or else of what is missing."""
+        errors = error.errors(include_url=False, include_input=False)
+        first = next((one for one in errors if one["type"] != "missing" or len(one["loc"]) > 1), errors[0])
+        kind, place, about = first["type"], first["loc"], first.get("ctx", {})
+        name = _written(place)
+        if kind == "refused":
+            within = f"{name}." if name else ""
+            return ApiError(about["status"], f"{within}{about['message']}", f"{within}{about['parameter']}")
+        if kind == "extra_forbidden":
+            known = ", ".join(_object(_part(self._schema, place[:-1]))["properties"])
+            return ApiError(400, f"there is no {name[:128]}; known are {known}", _written(place[:-1]))
+        schema = _part(self._schema, place)
+        match kind:
+            case "missing":
+                said = "is missing"
+            case "too_short":
+                said = f"must have at least {_entries(schema['minItems'])}"
+            case "too_long":
+                said = f"must have at most {_entries(schema['maxItems'])}"
+            case "string_too_short" | "string_too_long":
+                said = f"must have {schema['minLength']} to {schema['maxLength']} characters"
+            case _:
+                said = f"must be {must_be(schema)}"
+        return ApiError(422 if kind == "too_long" else 400, f"{name} {said}", name)
 
 
-@cache
-def _apart(kind: type[Any]) -> tuple[dict[str, Kind[Any]], list[Parameter], list[Parameter]]:
-    """What a query string or a body may hold, by name; the other parameters; and those that are required."""
-    known = parameters_of(kind).values()
-    return (
-        {one.name: one.kind for one in known if one.where == "query"},
-        [one for one in known if one.where != "query"],
-        [one for one in known if one.required],
-    )
+def _from_text(schema: Schema) -> Callable[[str], Any]:
+    """What reads a value of a schema from a query string or a path; a text that is none stays one, and is refused."""
+    if "anyOf" in schema:
+        return _rated_movie
+    match schema["type"]:
+        case "integer":
+            return lambda text: int(text) if _DIGITS.fullmatch(text) else text
+        case "number":
+            return lambda text: float(text) if _NUMBER.fullmatch(text) else text
+        case "boolean":
+            return lambda text: _FLAGS.get(text.lower(), text)
+        case "array":
+            entry = _from_text(schema["items"])
+            return lambda text: [entry(part) for part in text.split(",")] if text else []
+    return str
 
 
-def _refuse_unknown(name: str, known: Collection[str]) -> NoReturn:
-    close = difflib.get_close_matches(name[:64], known, n=1)
-    hints = [f"did you mean {close[0]}?"] if close else []
-    hints.append(f"known are {', '.join(known)}" if known else "leave it out")
-    raise ApiError(400, f"there is no parameter {name[:64]!r}; {' '.join(hints)}", name[:64])
+def _rated_movie(text: str) -> dict[str, Any]:
+    """`318` or `318:4.5`."""
+    movie, colon, stars = text.partition(":")
+    values: dict[str, Any] = {"movie_id": int(movie) if _DIGITS.fullmatch(movie) else movie}
+    return {**values, "rating": float(stars) if _NUMBER.fullmatch(stars) else stars} if colon else values
 
 
-def _as_one(name: str, values: list[str], kind: Kind[Any]) -> str:
-    """A parameter of a query string, written once, or a list's entries in several: `history=318&history=296,593`."""
-    if len(values) > 1 and not isinstance(kind, ListOf):
-        raise ApiError(400, f"{name!r} is given {len(values)} times; give it once", name)
-    return ",".join(values)
+def _written(place: tuple[int | str, ...]) -> str:
+    """Such as events[0].rating."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+
+
+def _part(schema: Schema, place: tuple[int | str, ...]) -> Schema:
+    """The schema of a part."""
+    for one in place:
+        schema = schema["items"] if isinstance(one, int) else _object(schema)["properties"][one]
+    return schema
+
+
+def _object(schema: Schema) -> Schema:
+    return next((part for part in schema.get("anyOf", ()) if part["type"] == "object"), schema)
+
+
+def _entries(count: int) -> str:
+    return f"{count} entry" if count == 1 else f"{count} entries"
 
 
 def _query(request: Request) -> Mapping[str, list[str]]:
@@ -123,7 +185,7 @@ def _too_large() -> ApiError:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
+    values = {name: NULL if value is None else value for name, value in pairs}
     if len(values) != len(pairs):
         raise ValueError("a key is given twice")
     return values

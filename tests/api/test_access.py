@@ -1,7 +1,5 @@
 """Keys, rates, and what browsers are told."""
 
-from dataclasses import dataclass
-
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -11,7 +9,8 @@ from movierec_engine.api.app import create_app
 from movierec_engine.api.config import READ, SCOPES, ServingConfig, keys_of_environment
 from movierec_engine.api.endpoints import Answer, Topic, register
 from movierec_engine.api.errors import ApiError, register_error_answers
-from movierec_engine.api.parameters import Identifier, parameter
+from movierec_engine.api.parameters import RequestModel, UserId
+from movierec_engine.api.requests import NoParameters
 from movierec_engine.errors import ConfigError
 from movierec_engine.store import ArtifactStore
 from worlds import Publish
@@ -19,14 +18,8 @@ from worlds import Publish
 KEY, OTHER = "correct-horse-battery", "another-key-that-is-long"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Nothing:
-    pass
-
-
-@dataclass(frozen=True, kw_only=True)
-class Somebody:
-    user_id: int | None = parameter(Identifier(), "A user.", default=None)
+class Somebody(RequestModel):
+    user_id: UserId | None = None
 
 
 def guarded(keys: ApiKeys) -> FlaskClient:
@@ -34,14 +27,14 @@ def guarded(keys: ApiKeys) -> FlaskClient:
     app, topic = Flask("test"), Topic("test")
     for scope in SCOPES:
 
-        def answer(asked: Nothing) -> Answer:
+        def answer(asked: NoParameters) -> Answer:
             """Answers."""
             return {"answered": True}
 
         answer.__name__ = scope
-        topic.endpoint(f"/{scope}", Nothing, methods=("POST",), scope=scope)(answer)
+        topic.endpoint(f"/{scope}", methods=("POST",), scope=scope)(answer)
 
-    @topic.endpoint("/list", Somebody, of_people=lambda asked: asked.user_id is not None)
+    @topic.endpoint("/list", of_people=lambda asked: asked.user_id is not None)
     def recommended(asked: Somebody) -> Answer:
         """Answers."""
         return {"answered": True}

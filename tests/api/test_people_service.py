@@ -12,6 +12,7 @@ from movierec_engine.api.app import create_app
 from movierec_engine.feedback import FeedbackLog, log_file
 from movierec_engine.pipeline.elicitation import QUESTIONS_SCHEMA
 from movierec_engine.store import Artifact, ArtifactStore, Slot
+from movierec_engine.store.kinds import ELICITATION
 from worlds import MOVIES, Publish
 
 PublishLine = Callable[..., dict[str, Artifact]]
@@ -200,7 +201,7 @@ def test_a_new_user_is_asked_what_was_measured_or_else_about_popular_movies(
         ]
         table = pa.Table.from_pylist(rows, schema=QUESTIONS_SCHEMA)
         return store.publish(
-            Slot("interview", "camps", model, "cpu"),
+            Slot(ELICITATION, "camps", model, "cpu"),
             lambda folder: pq.write_table(table, folder / "questions.parquet"),
             key="k",
             fingerprint="f00d",

@@ -1,0 +1,300 @@
+"""What the endpoints answer, for the description and for mypy, which holds the services against it; nothing is checked
+while answering. `request_id`, which `json_response` adds to each, is added to each in the description as well."""
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from movierec_engine.api.parameters import OneOf
+from movierec_engine.data.tiers import ACTIVITY_FROM
+
+
+def doc(meaning: str) -> Any:
+    return Field(description=meaning)
+
+
+Count = Annotated[int, Field(ge=0)]
+MeasuredVersion = Annotated[
+    str,
+    doc(
+        "The version whose metrics vouch for `version`: another one where the model was refitted on all "
+        "interactions before it was served, else the same."
+    ),
+]
+Source = Annotated[str, OneOf(("personal", "fold-in", "popularity")), doc("What the list comes from.")]
+FoldInFrom = Annotated[
+    Count | None,
+    doc("Movies of a history from which on the model folds in; null where no number is enough."),
+]
+LiveRatings = Annotated[Count, doc("Ratings since the training that are folded in; left out where none are.")]
+How = Literal["exact", "prefix", "words", "typos"]
+"""How a movie was found by title."""
+
+
+class About(TypedDict):
+    """Which version answers."""
+
+    model: str
+    version: Annotated[str, doc("What answers.")]
+    measured_version: MeasuredVersion
+    device: Annotated[str, doc("The kind of device that the model was trained on.")]
+    fingerprint: Annotated[str, doc("Of the data and protocol; numbers of different ones don't compare.")]
+
+
+class Movie(TypedDict):
+    movie_id: Count
+    title: str
+    year: int | None
+    genres: list[str]
+
+
+class ScoredMovie(Movie):
+    score: float | None
+
+
+class Contribution(TypedDict):
+    movie_id: Count
+    title: str
+    rating: float | None
+    contribution: float
+
+
+class Reasons(TypedDict):
+    """With explain=true: the reasons, the strongest contributions first. base, contributions and others add up to the
+    score."""
+
+    sentence: str
+    exact: Annotated[bool, doc("Whether the contributions are terms of the score.")]
+    base: Annotated[float, doc("What the history does not add.")]
+    contributions: list[Contribution]
+    others: Annotated[float, doc("What the movies of the history that are not shown add.")]
+
+
+class RecommendedMovie(ScoredMovie):
+    why: NotRequired[Reasons]
+    new: NotRequired[Annotated[bool, doc("True for a movie that no model knows, with cold_items above 0.")]]
+    team: NotRequired[Annotated[str | None, doc("Of an interleaved list: the variant that chose the movie.")]]
+
+
+class ServedList(TypedDict):
+    source: Source
+    recommendations: list[RecommendedMovie]
+    fold_in_min_items: NotRequired[FoldInFrom]
+    live_ratings: NotRequired[LiveRatings]
+
+
+class Recommendations(About, ServedList):
+    user_id: NotRequired[Count]
+    history_used: NotRequired[Annotated[Count, doc("Liked movies of an anonymous history that the model knows.")]]
+    exposure_id: NotRequired[Annotated[str, doc("In an experiment: of this list, for the feedback that answers it.")]]
+    experiment: NotRequired[str]
+    variant: NotRequired[Annotated[str | None, doc("Null for an interleaved list.")]]
+
+
+class UserList(ServedList):
+    user_id: Count
+
+
+class BatchRecommendations(About):
+    results: list[UserList]
+
+
+class SimilarMovies(About):
+    movie: Movie
+    by: Annotated[
+        str,
+        OneOf(("model", "content")),
+        doc("model: the model's similarity, and shared genres; content: genres and years."),
+    ]
+    similar: list[ScoredMovie]
+
+
+class TrainingFacts(TypedDict):
+    in_catalogue: Annotated[bool, doc("Whether models know the movie.")]
+    interactions: Annotated[Count, doc("How often it is in the training data.")]
+
+
+class MovieDetails(About, TrainingFacts):
+    movie: Movie
+
+
+class FoundMovie(Movie, TrainingFacts):
+    found: How
+
+
+class FoundMovies(About):
+    q: str
+    movies: list[FoundMovie]
+
+
+class LiveRating(Movie):
+    rating: float
+
+
+class SeenMovie(Movie):
+    rating: float | None
+    timestamp: int | None
+
+
+class WatchedMovie(Movie):
+    share: float | None
+
+
+class LiveSaid(TypedDict):
+    """What a user has said since the training."""
+
+    ratings: list[LiveRating]
+    clicked: list[Movie]
+    not_interested: list[Movie]
+    watched: list[WatchedMovie]
+    added_to_list: list[Movie]
+
+
+class TasteShare(TypedDict):
+    name: str
+    share: float
+    everybody: float
+
+
+class TasteShares(TypedDict):
+    """Shares of genres and decades, beside those of all interactions."""
+
+    genres: list[TasteShare]
+    decades: list[TasteShare]
+
+
+class User(About):
+    user_id: Count
+    known: Annotated[bool, doc("Whether the model was trained on the user.")]
+    erased: Annotated[bool, doc("Whether the model must not be asked about the user any more.")]
+    interactions: Annotated[Count, doc("Of the user in the training data.")]
+    tier: Annotated[str, OneOf(tuple(ACTIVITY_FROM))]
+    mean_rating: float | None
+    rated: Annotated[Count, doc("Movies of the history and the live ratings.")]
+    history: list[SeenMovie]
+    feedback: LiveSaid
+    taste: TasteShares
+
+
+class Erased(TypedDict):
+    user_id: Count
+    status: Literal["erased"]
+    erasure: Count
+
+
+class RecordedEvent(TypedDict):
+    key: str
+    status: Literal["recorded", "already recorded"]
+
+
+class RecordedFeedback(TypedDict):
+    results: list[RecordedEvent]
+
+
+class Undone(TypedDict):
+    user_id: Count
+    undone: Annotated[Count, doc("Events that were taken back; 0 where they had been before.")]
+
+
+class Question(Movie):
+    known_by: Annotated[float, doc("Share of the users who have seen it.")]
+
+
+class Interview(About):
+    source: Annotated[str, OneOf(("interview", "another model's interview", "popular"))]
+    chosen_by: Annotated[str | None, doc("The artifact that the questions are of.")]
+    fold_in_min_items: FoldInFrom
+    questions: list[Question]
+
+
+class Experiments(TypedDict):
+    running: Annotated[
+        dict[str, Any] | None,
+        doc(
+            "The experiment's settings; of each variant also the version that answers, the one that was "
+            "measured, and whether it was refitted on all interactions, as only a promoted one is: compare like with "
+            "like."
+        ),
+    ]
+    rates: list[dict[str, Any]]
+    duels: list[dict[str, Any]]
+
+
+class VersionMetrics(TypedDict):
+    """Of the trained model on the data of this fingerprint; null where it was not measured."""
+
+    validation: dict[str, Any] | None
+    test: dict[str, Any] | None
+    report: str | None
+
+
+class Runs(TypedDict):
+    mlflow_run_id: str | None
+    dagster_run_id: str | None
+
+
+class Version(TypedDict):
+    version: str
+    measured_version: MeasuredVersion
+    device: str
+    created_at: str
+    fingerprint: str
+    trained_model: Annotated[str | None, doc("The model that was measured.")]
+    refitted_model: Annotated[
+        str | None,
+        doc("The model that answers where it was refitted on all interactions; else null."),
+    ]
+    metrics: VersionMetrics
+    runs: Runs
+    index: Annotated[dict[str, Any], doc("What was measured when the index was built.")]
+    default: Annotated[bool, doc("Whether it answers by default.")]
+    loaded: Annotated[bool, doc("Whether it is in the memory of the worker that answered.")]
+
+
+class ModelVersions(Version):
+    model: str
+    versions: list[Version]
+
+
+class Models(TypedDict):
+    models: list[ModelVersions]
+    default: About | None
+
+
+class LogHealth(TypedDict):
+    """Of /api/ready: the feedback log. Lists are answered without it."""
+
+    status: Annotated[str, OneOf(("ok", "busy", "unreadable", "read-only"))]
+    message: str | None
+
+
+class WorkersReady(TypedDict):
+    """Of /api/ready: the workers, and how many have an index to answer from."""
+
+    expected: Count
+    ready: Count
+
+
+class ServerHealth(TypedDict):
+    status: Annotated[str, OneOf(("ok", "loading", "empty", "damaged", "draining"))]
+    message: str | None
+    serving: About | None
+    refused: Annotated[dict[str, str], doc("Version -> why it is not served.")]
+    feedback: NotRequired[LogHealth]
+    workers: NotRequired[WorkersReady]
+
+
+class Overview(TypedDict):
+    endpoints: dict[str, str]
+    at_most: dict[str, Any]
+
+
+class ErrorDetails(TypedDict):
+    code: str
+    message: str
+    parameter: str | None
+
+
+class Error(TypedDict):
+    error: ErrorDetails
