@@ -42,12 +42,16 @@ AREAS = {
     "training": (["movierec_engine/training"], ["tests/training"]),
     "store": (["movierec_engine/store"], ["tests/store"]),
     "feedback": (["movierec_engine/feedback"], ["tests/feedback"]),
+    "recommending": (["movierec_engine/recommending"], ["tests/recommending"]),
+    "release": (["movierec_engine/release"], ["tests/release"]),
     "api": (["movierec_engine/api"], ["tests/api"]),
     "pipeline": (["movierec_engine/pipeline"], ["tests/pipeline"]),
     "assets": (["movierec_assets"], ["tests/assets"]),
     "dashboard queries": (["dashboard/queries"], ["tests/dashboard"]),
 }
 """Name of an area -> its modules, and the tests that mirror them."""
+SKIPPED = "not browser and not killed and not dagster_dev and not two_at_once and not installed_wheel"
+"""Of the tests those that drive other programs for long, which no trace follows."""
 SECONDS = 60.0
 """Of tests that one mistake is given, as measured without it; the quickest are taken first."""
 GRACE = 30.0
@@ -155,7 +159,7 @@ def in_child(copy: Path, request: dict[str, Any]) -> dict[str, Any]:
 def run_tests(copy: Path, request: dict[str, Any], traced: Path) -> int:
     import pytest
 
-    options = ["-q", "-x", "-p", "no:cacheprovider", "--tb=line"]
+    options = ["-q", "-x", "-p", "no:cacheprovider", "--tb=line", "-k", SKIPPED]
     if request["what"] == "trace":
         plugin = Traced(copy, request["modules"])
         before = set(sys.modules)

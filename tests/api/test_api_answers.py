@@ -389,16 +389,16 @@ def test_requests_are_answered_by_the_old_version_while_a_new_one_is_loaded(
 
     def slow_load(folder: Path) -> RetrievalIndex:
         loading.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return load(folder)
 
     monkeypatch.setattr(RetrievalIndex, "load", slow_load)
     new = publish("ease", sign=-1)
-    assert loading.wait(5)
+    assert loading.wait(60)
     for _ in range(20):
         assert client.get("/api/recommend?user_id=1").json["version"] == old.version
     go_on.set()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while client.get("/api/recommend?user_id=1").json["version"] != new.version:
         assert time.monotonic() < deadline
 

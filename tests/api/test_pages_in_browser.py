@@ -43,7 +43,7 @@ pytestmark = [
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        expect.set_options(timeout=10_000)
+        expect.set_options(timeout=60_000)
         yield opened
         opened.close()
 

@@ -113,7 +113,7 @@ def test_whatever_ends_the_demo_ends_its_servers(tmp_path: Path, signals: list[s
         demo_process.send_signal(number)
         time.sleep(0.3)
     demo_process.communicate(timeout=60)
-    psutil.wait_procs([server], timeout=10)
+    psutil.wait_procs([server], timeout=60)
     assert not server.is_running()
 
 

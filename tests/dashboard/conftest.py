@@ -98,7 +98,7 @@ def open_page(store: ArtifactStore) -> Callable[..., AppTest]:
     """The dashboard as a visitor opens it, with query parameters."""
 
     def opened(**parameters: str) -> AppTest:
-        app = AppTest.from_file(APP, default_timeout=30)
+        app = AppTest.from_file(APP, default_timeout=120)
         for name, value in parameters.items():
             app.query_params[name] = value
         app.run()
@@ -128,7 +128,7 @@ def visit(monkeypatch: pytest.MonkeyPatch) -> Open:
     def opened(store: ArtifactStore, page: str, **parameters: str) -> AppTest:
         monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(store.root))
         monkeypatch.setenv("MOVIEREC_API_URL", "http://127.0.0.1:9")
-        app = AppTest.from_file(APP, default_timeout=60)
+        app = AppTest.from_file(APP, default_timeout=120)
         if page != "leaderboard":
             app.switch_page(f"views/{page}.py")
         for name, value in parameters.items():

@@ -221,7 +221,7 @@ def test_the_dashboard_imports_nothing_heavy_from_any_folder(tmp_path: Path, pub
     publish("ease", 0.2)
     program = (
         "import sys; from streamlit.testing.v1 import AppTest;"
-        f"app = AppTest.from_file({str(ROOT / 'dashboard' / 'app.py')!r}, default_timeout=30).run();"
+        f"app = AppTest.from_file({str(ROOT / 'dashboard' / 'app.py')!r}, default_timeout=120).run();"
         "assert not app.exception and len(app.dataframe) == 1;"
         "print([name for name in ('torch', 'mlflow', 'faiss', 'wandb', 'dagster') if name in sys.modules])"
     )

@@ -33,7 +33,7 @@ def acknowledged(process: subprocess.Popen[str]) -> dict[str, int]:
     """Key -> seq of every whole line that a writer got out."""
     assert process.stdout is not None
     lines = process.stdout.read().splitlines(keepends=True)
-    process.wait(timeout=30)
+    process.wait(timeout=60)
     return {line.split()[0]: int(line.split()[1]) for line in lines if line.endswith("\n")}
 
 

@@ -122,7 +122,7 @@ def test_a_database_that_is_locked_from_the_start_costs_seconds_once(
     started = time.perf_counter()
     with locked(store / "mlflow" / "mlflow.db"):
         made = train()
-    assert time.perf_counter() - started < 10
+    assert time.perf_counter() - started < 30
     assert "mlflow_run_id" not in made["trained_model"].origin
     assert [message for message in warnings.messages if "no longer recording" in message] == [
         "MlflowTracker: no longer recording this run (OperationalError: database is locked)"
@@ -141,10 +141,10 @@ def test_a_lock_in_the_middle_of_a_training_holds_up_no_epoch(
         started = time.perf_counter()
         for epoch in range(2, 100):
             tracker.log({"loss": 1.0}, epoch)
-        assert time.perf_counter() - started < 1
+        assert time.perf_counter() - started < 20, "98 epochs that each wait would take longer"
         tracker.log({"best": 2.0})
         tracker.finish(True)
-        assert time.perf_counter() - started < 10
+        assert time.perf_counter() - started < 30
     assert len([message for message in warnings.messages if "no longer recording" in message]) == 1
 
 
@@ -153,7 +153,7 @@ def test_a_damaged_database_is_one_warning(train: Train, store: Path, warnings: 
     database.write_bytes(b"this is no database, whatever its name says" * 100)
     started = time.perf_counter()
     assert train()["evaluation_report"].facts["metrics"]
-    assert time.perf_counter() - started < 10
+    assert time.perf_counter() - started < 30
     assert (
         warnings.messages.count("MlflowTracker: no longer recording this run (DatabaseError: file is not a database)")
         == 1

@@ -62,13 +62,13 @@ def test_numbers_of_the_whole_run_are_recorded_when_log_returns() -> None:
 
 def test_an_epoch_does_not_wait_for_a_slow_tracker() -> None:
     release = threading.Event()
-    notebook = Notebook(lambda what: release.wait(10) if "epoch" in str(what) else None)
+    notebook = Notebook(lambda what: release.wait(60) if "epoch" in str(what) else None)
     tracker = Trackers([notebook])
     tracker.start("run", {})
     started = time.perf_counter()
     for epoch in range(100):
         tracker.log({"loss": 1.0}, epoch)
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 30
     release.set()
     tracker.finish(True)
     assert notebook.notes == ["start", *(f"epoch {number}" for number in range(100)), "finished"]
@@ -105,9 +105,9 @@ def test_a_tracker_that_hangs_is_waited_for_once(
 ) -> None:
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.2)
     release = threading.Event()
-    notebook = Notebook(lambda what: release.wait(10))
+    notebook = Notebook(lambda what: release.wait(60))
     started = time.perf_counter()
     run(Trackers([notebook]), epochs=1000)
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 30
     assert warnings.messages == ["Notebook: no longer recording this run (it did not answer within 0.2 s)"]
     release.set()

@@ -47,7 +47,7 @@ def test_online_without_a_network_is_given_up_soon(
     online.start("run", {})
     online.log({"loss": 1.0}, 1)
     online.finish(True)
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 30
     assert online.ids() == {}
     assert len(warnings.messages) == 1
 
