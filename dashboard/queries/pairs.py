@@ -17,6 +17,7 @@ from movierec_engine.evaluation.comparison import (
     compare_leaderboard,
     correct,
 )
+from movierec_engine.evaluation.metrics import less_is_better
 from movierec_engine.evaluation.report import LISTS_FILE, RELEVANT_FILE, USERS_FILE
 from movierec_engine.pipeline.comparison import SegmentVerdict, by_segment
 from movierec_engine.pipeline.reports import Measured
@@ -83,14 +84,16 @@ def head_to_head(found: PairedUsers, names: tuple[str, str]) -> dict[str, Verdic
     verdicts = {}
     for metric, values in found.a.items():
         try:
-            verdicts[metric] = compare_all_pairs({names[0]: values, names[1]: found.b[metric]})[0]
+            verdicts[metric] = compare_all_pairs(
+                {names[0]: values, names[1]: found.b[metric]}, less_is_better=less_is_better(metric)
+            )[0]
         except MovierecError:
             continue
     return dict(zip(verdicts, correct(list(verdicts.values())), strict=True)) if verdicts else {}
 
 
 def against_best(folders: Mapping[str, Path], metric: str) -> LeaderComparison | None:
-    """The model with the highest mean against each other one, as `movierec compare` does; None when it cannot be told.
+    """The model with the best mean against each other one, as `movierec compare` does; None when it cannot be told.
 
     folders: name -> the report's folder; those without the metric are left out.
     """
@@ -108,7 +111,8 @@ def against_best(folders: Mapping[str, Path], metric: str) -> LeaderComparison |
         f"SELECT {chosen} FROM {joined} WHERE {sampled('f0.user_id', share)}", *(str(file) for file in having.values())
     )
     try:
-        return compare_leaderboard(dict(zip(having, found.values(), strict=True))) if found else None
+        values = dict(zip(having, found.values(), strict=True)) if found else {}
+        return compare_leaderboard(values, less_is_better=less_is_better(metric)) if values else None
     except (MovierecError, ValueError, TypeError):
         return None
 

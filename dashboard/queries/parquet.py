@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -40,10 +41,14 @@ def query(text: str, *values: object) -> list[tuple[Any, ...]] | None:
 
 
 def arrays(text: str, *values: object) -> dict[str, Any] | None:
-    """The columns of a query as NumPy arrays, or None as for `query`."""
+    """The columns of a query as NumPy arrays, fractions that are null as NaN; or None as for `query`."""
     try:
         with _connect() as connection:
-            return dict(connection.execute(text, list(values)).fetchnumpy())
+            found = connection.execute(text, list(values)).fetchnumpy()
+            return {
+                name: np.ma.filled(column, np.nan) if column.dtype.kind == "f" else column
+                for name, column in found.items()
+            }
     except duckdb.Error:
         return None
 

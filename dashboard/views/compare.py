@@ -147,6 +147,7 @@ def _distributions(
 ) -> None:
     left, right = st.columns(2, gap="large")
     difference = np.round(users.a[chosen.column] - users.b[chosen.column], 12)
+    difference = difference[~np.isnan(difference)]
     with left:
         rows = plots.difference_rows(difference, names)
         if rows:
@@ -232,7 +233,7 @@ def _examples(
 def _largest(users: PairedUsers, chosen: Chosen, names: tuple[str, str]) -> list[dict[str, Any]]:
     """The users with the largest differences either way, the largest first."""
     ours, theirs = users.a[chosen.column], users.b[chosen.column]
-    order = np.argsort(-np.abs(ours - theirs), kind="stable")[:EXAMPLES]
+    order = np.argsort(-np.abs(ours - theirs), kind="stable")[: min(EXAMPLES, int((~np.isnan(ours)).sum()))]
     return [
         {
             "User": int(users.user_id[row]),

@@ -20,6 +20,8 @@ class HeldOut:
     catalogue: what is known of items and users from train; the metrics beyond accuracy are relative to it.
     candidates: where given, CSR [n_users, n_items]; each user's relevant items are ranked against only these.
     protocol: the name of what is ranked, `full` or one that begins with `sampled`.
+    disliked: CSR [n_users, n_items], held-out items that the user rated low, relevant ones among them where low ratings
+        are interactions too; None where it is not known.
     """
 
     interactions: Interactions
@@ -28,6 +30,7 @@ class HeldOut:
     catalogue: Catalogue
     candidates: sparse.csr_matrix | None = None
     protocol: str = "full"
+    disliked: sparse.csr_matrix | None = None
 
     @classmethod
     def nothing(cls, train: Interactions) -> Self:

@@ -1,5 +1,6 @@
 """Train, validation and test: three disjoint parts of the interactions."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,9 @@ from scipy import sparse
 
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.config import DataConfig
+from movierec_engine.data.dislikes import held_out_dislikes
 from movierec_engine.data.heldout import HeldOut
+from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions, load_id_maps
 from movierec_engine.data.likes import liked_from
 from movierec_engine.data.ratings import Movies, Ratings
@@ -47,6 +50,8 @@ class Split:
         the first second after test; else empty.
     negatives: interactions that stand for the given candidates of a presplit data set, or None.
     liked_from: the rating from which on an item counts as liked, see `data/likes.py`.
+    dislikes: what users rated below the threshold in the periods of `validation` and `test`, see `data/dislikes.py`;
+        None where it is not known.
     """
 
     train: Interactions
@@ -56,6 +61,7 @@ class Split:
     boundaries: dict[str, int] = field(default_factory=dict)
     negatives: Interactions | None = None
     liked_from: float = 0.0
+    dislikes: dict[str, Interactions] | None = None
 
     def parts(self) -> tuple[Interactions, Interactions, Interactions]:
         return self.train, self.validation, self.test
@@ -75,8 +81,18 @@ class Split:
         """Train and validation items of each user, CSR [n_users, n_items]: the mask of the test."""
         return (self.train.matrix() + self.validation.matrix()).tocsr()
 
+    def disliked(self, part: str) -> sparse.csr_matrix | None:
+        """The held-out items of `validation` or `test` that their users rated below `liked_from`, dislikes included.
+
+        CSR [n_users, n_items]; None where dislikes are not known.
+        """
+        if self.dislikes is None:
+            return None
+        own = self.parts()[PARTS.index(part)]
+        return (own.select(own.rating < self.liked_from).matrix() + self.dislikes[part].matrix()).tocsr()
+
     def validation_heldout(self, movies: Movies | None = None) -> HeldOut:
-        """Validation, ranked among everything that is not in train.
+        """Validation, ranked among what is not in train; without dislikes, so that nothing is chosen by them.
 
         movies: titles of the items, for what depends on genres and years.
         """
@@ -89,39 +105,41 @@ class Split:
         movies: as for validation.
         """
         catalogue = Catalogue.of(self.train, movies)
+        disliked = self.disliked("test")
         if self.negatives is None:
-            return HeldOut(self.test, self.known(), "train+validation", catalogue)
+            return HeldOut(self.test, self.known(), "train+validation", catalogue, disliked=disliked)
         given = self.negatives.matrix()
-        return HeldOut(self.test, self.known(), "train+validation", catalogue, given, "sampled_given")
+        return HeldOut(self.test, self.known(), "train+validation", catalogue, given, "sampled_given", disliked)
 
     def save(self, folder: Path) -> None:
-        tables = [
-            part.to_table().append_column("part", pa.array([name] * len(part), pa.string()))
-            for name, part in zip(PARTS, self.parts(), strict=True)
-        ]
-        pq.write_table(pa.concat_tables(tables), folder / "split.parquet", compression="zstd")
+        _write_parts(dict(zip(PARTS, self.parts(), strict=True)), folder / "split.parquet")
         np.savez(folder / "id_maps.npz", users=self.train.users.ids, items=self.train.items.ids)
         if self.negatives is not None:
             pq.write_table(self.negatives.to_table(), folder / "negatives.parquet", compression="zstd")
+        if self.dislikes is not None:
+            _write_parts(self.dislikes, folder / "dislikes.parquet")
 
     @classmethod
     def load(cls, folder: Path, strategy: str, boundaries: dict[str, int], liked_from: float = 0.0) -> "Split":
         users, items = load_id_maps(folder)
-        table = pq.read_table(folder / "split.parquet")
-        part = table["part"].combine_chunks().dictionary_encode()
-        codes = np.array([PARTS.index(name) for name in part.dictionary.to_pylist()])[part.indices.to_numpy()]
-        everything = Interactions.from_table(table, users, items)
-        negatives = folder / "negatives.parquet"
-        train, validation, test = (everything.select(codes == number) for number in range(3))
+        negatives, dislikes = folder / "negatives.parquet", folder / "dislikes.parquet"
         return cls(
-            train,
-            validation,
-            test,
+            **_read_parts(folder / "split.parquet", PARTS, users, items),
             strategy=strategy,
             boundaries=boundaries,
             negatives=Interactions.from_table(pq.read_table(negatives), users, items) if negatives.exists() else None,
             liked_from=liked_from,
+            dislikes=_read_parts(dislikes, PARTS[1:], users, items) if dislikes.exists() else None,
         )
+
+
+def with_dislikes(parts: Split, ratings: Ratings, config: DataConfig) -> Split:
+    """The same split with what the ratings behind it say of likes and dislikes."""
+    return replace(
+        parts,
+        liked_from=liked_from(ratings.table["rating"].to_numpy(), config.rating_threshold),
+        dislikes=held_out_dislikes(ratings, parts.parts(), parts.strategy, parts.boundaries, config),
+    )
 
 
 def split(interactions: Interactions, config: DataConfig, ratings: Ratings) -> Split:
@@ -154,8 +172,23 @@ def split(interactions: Interactions, config: DataConfig, ratings: Ratings) -> S
                 "empty; use more data, lower the filters or choose another data.split"
             )
     train, validation, test = (interactions.select(part == number) for number in range(3))
-    least = liked_from(ratings.table["rating"].to_numpy(), config.rating_threshold)
-    return Split(train, validation, test, strategy, boundaries, negatives, least)
+    return with_dislikes(Split(train, validation, test, strategy, boundaries, negatives), ratings, config)
+
+
+def _write_parts(parts: Mapping[str, Interactions], path: Path) -> None:
+    tables = [
+        part.to_table().append_column("part", pa.array([name] * len(part), pa.string())) for name, part in parts.items()
+    ]
+    pq.write_table(pa.concat_tables(tables), path, compression="zstd")
+
+
+def _read_parts(path: Path, names: Sequence[str], users: IdMap, items: IdMap) -> dict[str, Interactions]:
+    table = pq.read_table(path)
+    part = table["part"].combine_chunks().dictionary_encode()
+    codes = np.array([names.index(name) for name in part.dictionary.to_pylist()], dtype=np.int64)
+    everything = Interactions.from_table(table, users, items)
+    own = codes[part.indices.to_numpy()]
+    return {name: everything.select(own == number) for number, name in enumerate(names)}
 
 
 def future_share(split: Split) -> float:

@@ -9,8 +9,20 @@ def bootstrap_intervals(
 ) -> NDArray[np.float64]:
     """Percentile bootstrap intervals of the column means (Efron and Tibshirani 1993), resampling users.
 
-    values: float64 [n_users, m]. Returns float64 [m, 2], the low and the high end.
+    values: float64 [n_users, m]; a column's NaN are users of whom it says nothing, and the others are resampled.
+    Returns float64 [m, 2], the low and the high end.
     """
+    partial = np.isnan(values).any(axis=0)
+    if partial.any():
+        ends = np.empty((values.shape[1], 2))
+        for column in np.flatnonzero(partial):
+            having = values[~np.isnan(values[:, column]), column]
+            ends[column] = bootstrap_intervals(having[:, None], seed=seed, resamples=resamples, confidence=confidence)
+        if not partial.all():
+            ends[~partial] = bootstrap_intervals(
+                np.ascontiguousarray(values[:, ~partial]), seed=seed, resamples=resamples, confidence=confidence
+            )
+        return ends
     rng = np.random.default_rng(seed)
     n = len(values)
     means = np.empty((resamples, values.shape[1]))

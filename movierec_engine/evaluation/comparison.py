@@ -37,7 +37,7 @@ class PairedComparison:
     mean_a: float
     mean_b: float
     difference: float
-    """Mean of a - b."""
+    """Mean of a - b, of b - a where less is better: above 0, a is better; and so for all that follows."""
     low: float
     high: float
     """95 % percentile bootstrap interval of the difference, users resampled; not corrected for several comparisons."""
@@ -53,7 +53,7 @@ class PairedComparison:
     wins: int
     ties: int
     losses: int
-    """Users where a > b, a = b and a < b."""
+    """Users for whom a is better, neither is, and b is."""
 
 
 @dataclass(frozen=True)
@@ -89,40 +89,52 @@ class LeaderComparison:
         return bool(self.verdicts) and self.among_best == (self.leader,)
 
 
-def compare_paired(a: Values, b: Values, *, seed: int = 0, resamples: int = RESAMPLES) -> PairedComparison:
+def compare_paired(
+    a: Values, b: Values, *, less_is_better: bool = False, seed: int = 0, resamples: int = RESAMPLES
+) -> PairedComparison:
     """Compare two models user by user.
 
-    a, b: float64 [n_users], the same users in the same order. Raises MovierecError where they are empty, of different
-    lengths or not finite.
+    a, b: float64 [n_users], the same users in the same order; users of whom both are NaN are left out. Raises
+    MovierecError where they are empty, of different lengths or not finite.
     """
-    values = _checked({"a": a, "b": b})
-    return _compare(values, [("a", "b")], seed, resamples)[0]
+    values = _checked({"a": a, "b": b}, less_is_better)
+    return _compare(values, [("a", "b")], less_is_better, seed, resamples)[0]
 
 
 def compare_leaderboard(
-    values: Mapping[str, Values], *, alpha: float = ALPHA, seed: int = 0, resamples: int = RESAMPLES
+    values: Mapping[str, Values],
+    *,
+    less_is_better: bool = False,
+    alpha: float = ALPHA,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> LeaderComparison:
-    """Compare the model with the highest mean, the first named of equals, with each other one.
+    """Compare the model with the best mean, the first named of equals, with each other one.
 
-    values: name to float64 [n_users], the same users in the same order. The correction is over all pairs of models and
+    values: as in `compare_all_pairs`. The correction is over all pairs of models and
     not only over the leader's, because the leader was chosen by these very values: of ten equally good models,
     correcting the leader's nine pairs alone found one worse than it in 12 of 100 simulated boards, all pairs in 4.
     """
-    verdicts = compare_all_pairs(values, alpha=alpha, seed=seed, resamples=resamples)
-    leader = _by_mean(_checked(values))[0]
+    verdicts = compare_all_pairs(values, less_is_better=less_is_better, alpha=alpha, seed=seed, resamples=resamples)
+    leader = _by_mean(_checked(values, less_is_better))[0]
     return LeaderComparison(leader, tuple(verdict for verdict in verdicts if verdict.better == leader))
 
 
 def compare_all_pairs(
-    values: Mapping[str, Values], *, alpha: float = ALPHA, seed: int = 0, resamples: int = RESAMPLES
+    values: Mapping[str, Values],
+    *,
+    less_is_better: bool = False,
+    alpha: float = ALPHA,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> tuple[Verdict, ...]:
-    """Compare each model with every one of a lower mean, in order of mean; Holm over all m (m - 1) / 2 pairs.
+    """Compare each model with every one of a worse mean, the best first; Holm over all m (m - 1) / 2 pairs.
 
-    values: name to float64 [n_users], the same users in the same order.
+    values: name to float64 [n_users], the same users in the same order; users of whom all are NaN are left out.
     """
-    values = _checked(values)
+    values = _checked(values, less_is_better)
     pairs = list(combinations(_by_mean(values), 2))
-    return _verdicts(values, pairs, alpha, seed, resamples)
+    return _verdicts(values, pairs, less_is_better, alpha, seed, resamples)
 
 
 def holm(p_values: Sequence[float] | Values) -> Values:
@@ -156,14 +168,19 @@ def correct(verdicts: Sequence[Verdict], *, alpha: float = ALPHA) -> tuple[Verdi
 
 
 def _verdicts(
-    values: Mapping[str, Values], pairs: list[tuple[str, str]], alpha: float, seed: int, resamples: int
+    values: Mapping[str, Values],
+    pairs: list[tuple[str, str]],
+    less_is_better: bool,
+    alpha: float,
+    seed: int,
+    resamples: int,
 ) -> tuple[Verdict, ...]:
     """The pairs compared and corrected together.
 
     There are at least 4 / alpha resamples a pair: a bootstrap's smallest p value is 2 / (resamples + 1), and after
     correction it has to lie well below alpha for anything to be significant.
     """
-    compared = _compare(values, pairs, seed, max(resamples, math.ceil(4 / alpha) * len(pairs)))
+    compared = _compare(values, pairs, less_is_better, seed, max(resamples, math.ceil(4 / alpha) * len(pairs)))
     return correct(
         [
             Verdict(better, worse, comparison, comparison.p_bootstrap, comparison.p_wilcoxon, significant=False)
@@ -174,17 +191,20 @@ def _verdicts(
 
 
 def _compare(
-    values: Mapping[str, Values], pairs: list[tuple[str, str]], seed: int, resamples: int
+    values: Mapping[str, Values], pairs: list[tuple[str, str]], less_is_better: bool, seed: int, resamples: int
 ) -> list[PairedComparison]:
-    """Each pair of names compared, all on the same resampled users."""
+    """Each pair of names compared, all on the same resampled users; values as `_checked` gives them."""
     if not pairs:
         return []
     differences = np.stack([np.round(values[a] - values[b], DECIMALS) for a, b in pairs], axis=1)
     resampled = _resampled_means(differences, seed, resamples)
-    return [
+    compared = [
         _summary(values[a], values[b], differences[:, column], resampled[:, column])
         for column, (a, b) in enumerate(pairs)
     ]
+    if less_is_better:
+        compared = [replace(one, mean_a=-one.mean_a, mean_b=-one.mean_b) for one in compared]
+    return compared
 
 
 def _resampled_means(differences: Values, seed: int, resamples: int) -> Values:
@@ -257,8 +277,11 @@ def _by_mean(values: Mapping[str, Values]) -> list[str]:
     return sorted(values, key=lambda name: -round(float(values[name].mean()), DECIMALS))
 
 
-def _checked(values: Mapping[str, Values]) -> dict[str, Values]:
-    """The values as float64 [n_users], or a MovierecError that says which of them cannot be compared and why."""
+def _checked(values: Mapping[str, Values], less_is_better: bool) -> dict[str, Values]:
+    """The values as float64 [n] of the users of whom they say something, negative where less is better.
+
+    Raises MovierecError, which says which of them cannot be compared and why.
+    """
     arrays = {name: np.asarray(array, dtype=np.float64) for name, array in values.items()}
     if not arrays:
         raise MovierecError("there is no model to compare; give the values of at least one")
@@ -272,9 +295,13 @@ def _checked(values: Mapping[str, Values]) -> dict[str, Values]:
             raise MovierecError(
                 f"{name} has {len(array)} users and {first} has {expected[0]}; give the same users in the same order"
             )
-        if not np.isfinite(array).all():
-            user = int(np.argmin(np.isfinite(array)))
+    told = ~np.all([np.isnan(array) for array in arrays.values()], axis=0)
+    for name, array in arrays.items():
+        if not (finite := np.isfinite(array) | ~told).all():
+            user = int(np.argmin(finite))
             raise MovierecError(
                 f"{name} has the value {array[user]} at position {user}; leave that user out everywhere"
             )
-    return arrays
+    if not told.any():
+        raise MovierecError(f"{first} has no value of any user; choose another metric")
+    return {name: -array[told] if less_is_better else array[told] for name, array in arrays.items()}

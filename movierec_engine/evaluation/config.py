@@ -28,6 +28,10 @@ class EvaluationConfig:
             object.__setattr__(self, "metrics", tuple(known))
 
     def while_training(self) -> tuple[str, ...]:
-        """The metrics to measure on validation: those of the first ranks alone, where any is asked for."""
-        known = metrics()
-        return tuple(name for name in self.metrics if known[name].of_first_ranks) or self.metrics
+        """The metrics to measure on validation: those of the first ranks alone, where any is asked for.
+
+        Never those of dislikes, which are not known of validation; ndcg where nothing else is asked for.
+        """
+        known = [metrics()[name] for name in self.metrics]
+        cheap = [metric.name for metric in known if metric.of_first_ranks]
+        return tuple(cheap or [metric.name for metric in known if not metric.of_dislikes] or ["ndcg"])

@@ -79,18 +79,19 @@ class Weighed:
         return {**asdict(self.comparison), "passed": self.passed, "sentence": self.sentence}
 
 
-def weigh(challenger: Values, other: Values, tolerance: float = 0.0) -> Weighed:
+def weigh(challenger: Values, other: Values, tolerance: float = 0.0, less_is_better: bool = False) -> Weighed:
     """Whether a challenger is at least as good as another model.
 
     challenger, other: float64 [n_users], the metric of the same users in the same order.
     """
-    compared = compare_paired(challenger, other)
+    compared = compare_paired(challenger, other, less_is_better=less_is_better)
+    worse = "higher" if less_is_better else "lower"
     if round(compared.difference, DECIMALS) < -tolerance:
-        found = "is lower"
+        found = f"is {worse}"
     elif compared.difference < 0 and compared.p_bootstrap < ALPHA:
-        found = "is significantly lower by the bootstrap of the mean"
+        found = f"is significantly {worse} by the bootstrap of the mean"
     elif compared.rank_biserial < 0 and compared.p_wilcoxon < ALPHA:
-        found = "is significantly lower for most users by Wilcoxon's test"
+        found = f"is significantly {worse} for most users by Wilcoxon's test"
     else:
         found = ""
     numbers = (

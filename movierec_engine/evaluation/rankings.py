@@ -83,6 +83,41 @@ class Rankings:
         return hits
 
     @cached_property
+    def _liked(self) -> NDArray[np.bool_] | None:
+        """bool [m], whether the user does not dislike each relevant item; None where dislikes are not known."""
+        disliked = self.heldout.disliked
+        if disliked is None:
+            return None
+        return np.asarray(np.asarray(disliked[self.users[self.row], self.item]).ravel() == 0)
+
+    @cached_property
+    def liked(self) -> NDArray[np.int64] | None:
+        """int64 [n], each user's number of relevant items that the user likes."""
+        return None if self._liked is None else np.bincount(self.row[self._liked], minlength=len(self.users))
+
+    @cached_property
+    def liked_hits(self) -> NDArray[np.bool_] | None:
+        """`hits` of the relevant items that the user likes."""
+        return None if self._liked is None else self.hits_among(self._liked)
+
+    @cached_property
+    def dislikes(self) -> NDArray[np.int64] | None:
+        """int64 [n], each user's number of held-out dislikes, relevant or not."""
+        disliked = self.heldout.disliked
+        return None if disliked is None else np.diff(disliked.indptr).astype(np.int64)[self.users]
+
+    @cached_property
+    def disliked_hits(self) -> NDArray[np.bool_] | None:
+        """bool [n, depth], whether the item at each place of a list is a held-out dislike."""
+        disliked = self.heldout.disliked
+        if disliked is None:
+            return None
+        row, place = np.nonzero(self.lists >= 0)
+        hits = np.zeros(self.lists.shape, dtype=np.bool_)
+        hits[row, place] = np.asarray(disliked[self.users[row], self.lists[row, place]]).ravel() > 0
+        return hits
+
+    @cached_property
     def irrelevant(self) -> NDArray[np.int64]:
         """int64 [n], how many irrelevant items could be recommended to each user."""
         heldout, users = self.heldout, self.users

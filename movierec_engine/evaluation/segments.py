@@ -70,10 +70,14 @@ def segments(rankings: Rankings) -> Iterator[Segment]:
 
 
 def segment_table(rankings: Rankings, k_values: tuple[int, ...]) -> pa.Table:
-    """Every segment's metrics with 95 % intervals over its users: SEGMENTS_SCHEMA, one row a segment and metric."""
+    """Every segment's metrics with 95 % intervals over its users: SEGMENTS_SCHEMA, one row a segment and metric.
+
+    A metric that says nothing of some of its users is left out.
+    """
     rows: list[dict[str, object]] = []
     for segment in segments(rankings):
         values = {name: value for k in k_values for name, value in segment.values(rankings, k).items()}
+        values = {name: value for name, value in values.items() if not np.isnan(value).any()}
         columns = np.column_stack(list(values.values()))
         test_items = int((segment.relevant & segment.users[rankings.row]).sum())
         for metric, mean, (low, high) in zip(values, columns.mean(axis=0), bootstrap_intervals(columns), strict=True):

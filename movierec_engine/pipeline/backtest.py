@@ -19,7 +19,8 @@ from rich.table import Table
 from movierec_engine.config import Settings
 from movierec_engine.data.backtest_windows import rolling_origin
 from movierec_engine.data.interactions import Interactions
-from movierec_engine.data.split import Split
+from movierec_engine.data.ratings import Ratings
+from movierec_engine.data.split import Split, with_dislikes
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.report import USERS_FILE, EvaluationReport
@@ -82,9 +83,10 @@ def backtest(
     raw_movies = ingest_movies(own, data, origin)
     interactions = filter_interactions(own, raw_ratings, data, origin)
     share = data.val_ratio / (data.train_ratio + data.val_ratio)
-    parts = rolling_origin(Interactions.load(interactions.verify().folder), windows, first_train_share, share)
+    cut = rolling_origin(Interactions.load(interactions.verify().folder), windows, first_train_share, share)
+    ratings = Ratings.load(raw_ratings.verify().folder)
     rows, measures = [], []
-    for number, part in enumerate(parts, start=1):
+    for number, part in enumerate((with_dislikes(one, ratings, data) for one in cut), start=1):
         log.info("%s: window %d of %d", settings.model_name, number, windows)
         key = content_key(interactions.key, "rolling_origin", part.boundaries)
         splits = publish_split(own, data, key, _always(part), interactions, origin)
@@ -176,11 +178,15 @@ def _measures(folder: Path) -> Iterator[dict[str, object]]:
     for users, chosen in ((ALL, np.ones(len(table), bool)), (WITH_HISTORY, table["train_items"].to_numpy() > 0)):
         if not chosen.any():
             continue
-        bounds = bootstrap_intervals(values[chosen])
-        for name, mean, (low, high) in zip(names, values[chosen].mean(axis=0), bounds, strict=True):
+        own = values[chosen]
+        told = ~np.isnan(own).all(axis=0)  # metrics that say something of any of these users
+        own = own[:, told]
+        counts, means = (~np.isnan(own)).sum(axis=0), np.nanmean(own, axis=0)
+        of_metrics = zip(np.array(names)[told].tolist(), counts, means, bootstrap_intervals(own), strict=True)
+        for name, count, mean, (low, high) in of_metrics:
             yield {
                 "users": users,
-                "count": int(chosen.sum()),
+                "count": int(count),
                 "metric": name,
                 "value": float(mean),
                 "low": float(low),

@@ -18,7 +18,7 @@ from movierec_engine.evaluation.comparison import (
     compare_leaderboard,
     correct,
 )
-from movierec_engine.evaluation.metrics import hit_metrics, metrics
+from movierec_engine.evaluation.metrics import hit_metrics, less_is_better, metrics
 from movierec_engine.evaluation.protocols import Protocol, described
 from movierec_engine.evaluation.segments import segments
 from movierec_engine.evaluation.tables import leaderboard_table, verdicts_table
@@ -83,7 +83,7 @@ def reports_to_compare(
 
 
 def board(store: ArtifactStore, measured: Sequence[Measured], metric: str, part: str = "test") -> Board:
-    """Every report against the one with the highest mean, Holm-corrected over the reports."""
+    """Every report against the one with the best mean, Holm-corrected over the reports."""
     named = dict(zip(labels(measured), measured, strict=True))
     values = users_of(store, measured, [metric], part)
     of_users = {name: value[metric] for name, value in zip(named, values, strict=True)}
@@ -92,10 +92,10 @@ def board(store: ArtifactStore, measured: Sequence[Measured], metric: str, part:
         named,
         metric,
         part,
-        users=len(values[0][metric]),
-        means={name: float(value.mean()) for name, value in of_users.items()},
+        users=int((~np.isnan(values[0][metric])).sum()),
+        means={name: float(np.nanmean(value)) for name, value in of_users.items()},
         intervals={name: (float(low), float(high)) for name, (low, high) in zip(of_users, bounds, strict=True)},
-        outcome=compare_leaderboard(of_users),
+        outcome=compare_leaderboard(of_users, less_is_better=less_is_better(metric)),
     )
 
 
@@ -110,7 +110,10 @@ def head_to_head(store: ArtifactStore, a: Measured, b: Measured, k: int, part: s
         raise ConfigError(f"the reports have no accuracy metric at depth {k}; choose one of evaluation.k_values")
     values = users_of(store, [a, b], names, part)
     verdicts = [
-        compare_all_pairs({label: value[name] for label, value in zip(labels([a, b]), values, strict=True)})[0]
+        compare_all_pairs(
+            {label: value[name] for label, value in zip(labels([a, b]), values, strict=True)},
+            less_is_better=less_is_better(name),
+        )[0]
         for name in names
     ]
     return dict(zip(names, correct(verdicts), strict=True))
@@ -129,7 +132,7 @@ def by_segment(store: ArtifactStore, a: Measured, b: Measured, metric: str) -> l
     found: dict[str, list[tuple[str, int, Verdict]]] = {}
     for segment in segments(rankings[0]):
         values = {label: segment.values(one, int(depth))[metric] for label, one in zip(names, rankings, strict=True)}
-        verdict = compare_all_pairs(values)[0]
+        verdict = compare_all_pairs(values, less_is_better=less_is_better(metric))[0]
         found.setdefault(segment.kind, []).append((segment.name, int(segment.users.sum()), verdict))
     return [
         SegmentVerdict(kind, segment, users, corrected)

@@ -140,7 +140,7 @@ def publish_split(
         }
         return parts.save, facts, fingerprint(parts)
 
-    key = content_key(key, SPLIT_VERSION, METRICS_VERSION)
+    key = content_key(key, SPLIT_VERSION, METRICS_VERSION, "dislikes")
     return _data_step(store, kinds.SPLITS, config, key, made, {kinds.INTERACTIONS: interactions}, origin)
 
 

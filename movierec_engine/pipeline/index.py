@@ -130,6 +130,8 @@ def rank_models(store: ArtifactStore, data_set: str, metric: str, origin: Origin
 
     Raises StoreError when there is no report, or none that measured the metric on validation.
     """
+    from movierec_engine.evaluation.metrics import less_is_better
+
     reports = [store.require(slot) for slot in store.slots(kinds.EVALUATION_REPORT, data_set)]
     if not reports:
         raise StoreError(f"no evaluation report of {data_set} in {store.root} yet; train a model first")
@@ -141,7 +143,7 @@ def rank_models(store: ArtifactStore, data_set: str, metric: str, origin: Origin
             f"no report with fingerprint {newest.fingerprint} has {metric} on validation, by which models are ranked; "
             "choose a metric of evaluation.metrics and evaluation.k_values, and data with a validation part"
         )
-    measured.sort(key=lambda report: -report.facts["validation_metrics"][metric])
+    measured.sort(key=lambda one: one.facts["validation_metrics"][metric], reverse=not less_is_better(metric))
     rows = [
         {
             "rank": rank,

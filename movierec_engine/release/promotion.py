@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.evaluation.gate import ReleaseConfig, weigh
+from movierec_engine.evaluation.metrics import less_is_better
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.pipeline import model_checks
 from movierec_engine.pipeline.data import Origin
@@ -238,7 +239,11 @@ def comparisons_of(
         try:
             measured = [report_of(store, one) for one in (model, other)]
             a, b = (values[metric] for values in users_of(store, measured, [metric], "validation"))
-            yield {**row, "report": measured[1].artifact.reference, **weigh(a, b, config.tolerance).plain()}
+            yield {
+                **row,
+                "report": measured[1].artifact.reference,
+                **weigh(a, b, config.tolerance, less_is_better(metric)).plain(),
+            }
         except MovierecError as error:
             yield {**row, "passed": False, "sentence": f"cannot be compared ({error})"}
 

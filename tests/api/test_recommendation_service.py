@@ -274,6 +274,21 @@ def test_a_remembered_list_is_the_computed_one(store: ArtifactStore, publish: Pu
         assert movies(client.get("/api/recommend?user_id=7&top_k=3").json) == [10, 30, 40]
 
 
+def test_a_remembered_list_is_as_long_as_asked_for_whatever_is_left_out_of_it(
+    store: ArtifactStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three movies are remembered; where two of them were dismissed since, the list is made anew."""
+    monkeypatch.setattr("movierec_engine.api.loaded_index.SHORT_LIST", 3)
+    publish()
+    client = create_app(store.root, ServingConfig(remembered_lists=8)).test_client()
+    assert movies(client.get("/api/recommend?user_id=7&top_k=3").json) == [10, 20, 30]
+    for number, movie in enumerate((10, 20), start=1):
+        say(client, user_id=7, movie_id=movie, kind="not_interested")
+        for top_k in (1, 2, 3, 4):
+            expected = [one for one in MOVIES if one not in (10, 20)[:number]][:top_k]
+            assert movies(client.get(f"/api/recommend?user_id=7&top_k={top_k}").json) == expected
+
+
 def test_the_lists_of_a_version_are_remembered_before_it_answers(store: ArtifactStore, publish: Publish) -> None:
     publish()
     app = create_app(store.root)

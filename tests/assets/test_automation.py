@@ -33,7 +33,7 @@ from movierec_engine import pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.errors import ConfigError
 from movierec_engine.feedback import FeedbackEvent, FeedbackLog, log_file
-from movierec_engine.release.freshness import FreshnessConfig
+from movierec_engine.release.freshness import FreshnessConfig, StaleReason
 from movierec_engine.store import ArtifactStore
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-compliant tag keys:DeprecationWarning")  # Dagster's own tags
@@ -298,6 +298,32 @@ def test_what_is_served_too_long_is_told_of_once_and_trained_again(
     assert not look(instance, make_served_model(config), found.cursor, alerts).run_requests
 
 
+def test_each_reason_is_told_of_once_while_it_holds_and_again_when_it_comes_back(
+    instance: dg.DagsterInstance, config: AutomationConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What holds is given here, to follow the cursor through its comings and goings."""
+    age, clicks = StaleReason("age:1", "it is old", True), StaleReason("click_rate:1", "few click", False)
+    file = tmp_path / "alerts.log"
+    alerts = {"alerts": Alerts(file=str(file))}
+    cursor, told = None, ""
+    for holding, news, trains in [
+        ([clicks], ["few click; somebody has to look"], False),
+        ([clicks, age], ["it is old; the models are trained again"], True),
+        ([clicks, age], [], False),
+        ([age], [], False),
+        ([clicks, age], ["few click; somebody has to look"], False),
+        ([], [], False),
+        ([age], ["it is old; the models are trained again"], True),
+    ]:
+        monkeypatch.setattr("movierec_assets.sensors.stale_reasons", lambda *_, now=tuple(holding): list(now))
+        found = look(instance, make_served_model(config), cursor, alerts)
+        said = file.read_text().removeprefix(told)
+        assert [line for line in news if line in said] == news
+        assert said.count("what is served is stale") == len(news)
+        assert bool(found.run_requests) == trains
+        cursor, told = found.cursor, told + said
+
+
 def batch(instance: dg.DagsterInstance, config: AutomationConfig, *statuses: dg.DagsterRunStatus) -> None:
     """Runs of a retraining, in the order of its requests."""
     for request, status in zip(retraining(config, "nightly_retraining", "now"), statuses, strict=False):
@@ -351,6 +377,27 @@ def test_a_failed_run_that_is_about_to_be_retried_is_waited_for_and_a_batch_is_f
         (request,) = look(own, make_after_retraining(alone), None).run_requests or []
         assert request.job_name == "everything"
         assert {key.to_user_string() for key in request.asset_selection or []} == set(RELEASE)
+
+
+@pytest.mark.usefixtures("no_accelerator")
+def test_a_retraining_that_was_ended_is_not_ended_again_when_another_one_is(config: AutomationConfig) -> None:
+    with dg.DagsterInstance.ephemeral() as own:
+        sensor, job = make_after_retraining(config), defs.resolve_job_def("everything")
+
+        def run(moment: str, *statuses: dg.DagsterRunStatus) -> None:
+            for request, status in zip(retraining(config, "ratings_file", moment), statuses, strict=True):
+                tags = {**request.tags, "dagster/partition": str(request.partition_key)}
+                own.create_run_for_job(job, status=status, tags=tags)
+
+        run("first", DONE, DONE)
+        cursor = None
+        for expected in (["after:ratings_file:first:cpu"], [], ["after:ratings_file:second:cpu"], []):
+            if expected and cursor:
+                run("second", DONE, FAILED)
+            found = look(own, sensor, cursor)
+            assert [one.run_key for one in found.run_requests or []] == expected
+            cursor = found.cursor
+        assert sorted(json.loads(cursor or "")) == ["ratings_file:first", "ratings_file:second"]
 
 
 def test_leaderboard_and_release_follow_what_is_made_by_hand_and_by_hand_alone(

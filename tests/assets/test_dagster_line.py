@@ -83,7 +83,7 @@ def test_materializations_show_what_was_made(line: Line) -> None:
     [
         ("interactions", None, ["user_id", "movie_id", "rating", "timestamp"]),
         ("splits", None, ["user_id", "movie_id", "rating", "timestamp", "part"]),
-        ("evaluation_report", "cpu|ease", ["user_id", "test_items", "train_items", "ndcg@5"]),
+        ("evaluation_report", "cpu|ease", ["user_id", "test_items", "train_items", "precision@5"]),
         ("trained_model", "cpu|lightgcn", ["epoch", "loss", "seconds"]),
         ("leaderboard", None, ["rank", "model", "device"]),
     ],

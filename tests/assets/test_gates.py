@@ -1,5 +1,6 @@
 """The checks of the assets: what they look at, and what they stop."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,13 @@ import numpy as np
 import pytest
 from dagster_runs import EASE, POPULARITY, evaluations, execute, prepare, span
 
+from movierec_assets import checks
 from movierec_assets.jobs import DATA, MODEL, RELEASE
 from movierec_assets.materialize import materialize
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import MovierecError
+from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.pipeline import model_checks
 from movierec_engine.release import decisions
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
@@ -36,6 +39,74 @@ def test_every_data_step_is_checked_with_its_asset(
         "parts_are_disjoint",
         "graph_is_train",
     }
+
+
+STOPS = {
+    "raw_ratings": {"ratings_are_valid"},
+    "raw_movies": {"movies_are_valid"},
+    "interactions": {"interactions_are_valid"},
+    "splits": {"parts_are_disjoint"},
+    "interaction_graph": {"graph_is_train"},
+    "trained_model": {"loss_is_finite", "ancestors_saw_the_same"},
+    "evaluation_report": {"report_adds_up", "nothing_seen_is_recommended"},
+    "faiss_index": {"index_finds_the_best", "serving_parity", "nothing_rated_is_served"},
+    "hybrid_ensemble": {
+        *("report_adds_up", "nothing_seen_is_recommended"),
+        *("index_finds_the_best", "serving_parity", "nothing_rated_is_served"),
+    },
+    "refitted_release": set(),
+}
+"""Asset -> its checks after which nothing goes on; the others warn, and of refits the gate itself refuses."""
+WARNS = {
+    "raw_ratings": {"few_duplicates", "ratings_have_not_drifted", "volume_has_not_jumped"},
+    "raw_movies": {"movies_have_titles"},
+    "interactions": {"few_are_dropped"},
+    "trained_model": {"loss_falls"},
+    "refitted_release": {"index_finds_the_best", "refit_is_finite", "refit_agrees", "refit_costs_alike"},
+}
+
+
+def test_the_checks_that_find_something_wrong_stop_the_line_and_the_others_warn() -> None:
+    found: dict[tuple[str, bool], set[str]] = {}
+    for spec in (spec for definition in checks.CHECKS for spec in definition.check_specs):
+        found.setdefault((spec.asset_key.to_user_string(), spec.blocking), set()).add(spec.name)
+    assert {asset: found.get((asset, True), set()) for asset in STOPS} == STOPS
+    assert {asset: names for (asset, blocking), names in found.items() if not blocking} == WARNS
+
+
+@pytest.mark.parametrize(
+    ("judge", "factory", "severity"),
+    [
+        (checks.wrong, "Flat", "ERROR"),
+        (checks.unusual, "Flat", "WARN"),
+        (checks.refused, "Flat", "ERROR"),
+        (checks.wrong_unless_approximate, "Flat", "ERROR"),
+        (checks.wrong_unless_approximate, "HNSW32", "WARN"),
+    ],
+)
+def test_a_check_that_fails_is_as_grave_as_it_is_judged(
+    store: ArtifactStore, judge: Callable[[Artifact], dg.AssetCheckSeverity], factory: str, severity: str
+) -> None:
+    """Of two partitions one fails, and stands first in the words."""
+    made = {
+        key: store.publish(
+            Slot("faiss_index", "camps", key, "cpu"), str, key=key, fingerprint="", facts={"factory": factory}
+        )
+        for key in ("als", "ease")
+    }
+
+    def examined(store: ArtifactStore, artifact: Artifact) -> Finding:
+        good = artifact.slot.model == "als"
+        return Finding("examined", good, "it is good" if good else "it is bad", {"number": 1.0})
+
+    check = checks.Check("faiss_index", examined, judge)
+    result = check.result(store, made, dg.AssetKey("faiss_index"), None)  # type: ignore[arg-type]
+    assert (result.passed, result.severity.value) == (False, severity)
+    assert result.description == "ease: it is bad\nals: it is good"
+    assert set(result.metadata) == {"als number", "ease number"}
+    alone = check.result(store, {"als": made["als"]}, dg.AssetKey("faiss_index"), None)  # type: ignore[arg-type]
+    assert alone.passed
+    assert set(alone.metadata) == {"number"}
 
 
 def test_a_graph_with_a_foreign_edge_ends_the_line_before_training(

@@ -1,15 +1,19 @@
 """The page Explore: lists, reasons, dials, similar movies and the map, over a store whose scores are known."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from page_reading import text, titles
+from scipy import sparse
 from streamlit.testing.v1 import AppTest
 
 from dashboard.queries import indices, movie_map
 from dashboard.queries.indices import SearchableIndex
 from movierec_engine.api.app import create_app
+from movierec_engine.data.id_map import IdMap
 from movierec_engine.feedback import log_file
 from movierec_engine.recommending.dials import Dials
 from movierec_engine.store import ArtifactStore
@@ -143,3 +147,89 @@ def test_histories_in_the_url_are_read_as_far_as_they_make_sense(written: str) -
     found = indices.parsed_history(written)
     assert indices.parsed_history(indices.written_history(found)) == found
     assert all(movie >= 0 and 0 <= rating <= 1000 for movie, rating in found.items())
+
+
+def test_movies_are_found_by_title_or_are_the_most_popular_with_equal_ones_in_the_catalogues_order(
+    ease: SearchableIndex,
+) -> None:
+    assert ease.find("", 3) == [10, 20, 30]
+    assert ease.find("", 1) == [10]
+    assert ease.find("thirty", 5) == [30]
+    assert [ease.item(movie) for movie in (10, 40, 15, 99)] == [0, 3, None, None]
+    assert [ease.user(user) for user in (1, 3, 2, 0, 4)] == [0, 2, 1, None, None]
+    assert [ease.title(movie) for movie in (20, 40, 99)] == ["Twenty (1991)", "Forty", "Movie 99"]
+
+
+def test_users_to_begin_with_have_the_fewest_a_typical_number_and_the_most_movies(ease: SearchableIndex) -> None:
+    lengths = [0, 4, 1, 2, 3, 1]
+    history = sparse.csr_matrix([[1.0] * n + [0.0] * (4 - n) for n in lengths])
+    users = IdMap(np.arange(6) * 10)
+    other = replace(ease, index=replace(ease.index, users=users, history=history.astype(np.float32), **padded(users)))
+    assert indices.examples(other) == {"Fewest movies": 20, "Typical": 30, "Most movies": 10}
+    nobody = sparse.csr_matrix((6, 4), dtype=np.float32)
+    assert indices.examples(replace(other, index=replace(other.index, history=nobody))) == {}
+
+
+def padded(users: IdMap) -> dict[str, object]:
+    """What an index knows of each user, for so many of them."""
+    n = len(users)
+    return {
+        "queries": sparse.csr_matrix((n, 4), dtype=np.float32),
+        "known": sparse.csr_matrix((n, 0), dtype=np.float32),
+        "personal": np.ones(n, dtype=bool),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1:5,318:4.5", {1: 5.0, 318: 4.5}),
+        ("7", {7: 5.0}),
+        ("7:,x:3,8:x,9:-1,10:1001,-3:2,11:0,12:1000", {7: 5.0, 11: 0.0, 12: 1000.0}),
+        (f"{2**63 - 1}:1,{2**63}:1", {2**63 - 1: 1.0}),
+        ("", {}),
+        (",".join(f"{movie}:1" for movie in range(60)), dict.fromkeys(range(50), 1.0)),
+    ],
+)
+def test_a_history_is_read_from_the_address_without_what_is_none(text: str, expected: dict[int, float]) -> None:
+    assert indices.parsed_history(text) == expected
+    assert indices.parsed_history(indices.written_history(expected)) == expected
+
+
+def test_movies_in_every_list_are_those_of_all(ease: SearchableIndex) -> None:
+    first, second = indices.for_user(ease, 1, 10, OFF), indices.for_user(ease, 2, 2, OFF)
+    assert [one.rank for one in first.movies] == [1, 2]
+    assert indices.in_every([first, second]) == {30}
+    assert indices.in_every([first]) == {30, 40}
+    assert indices.in_every([]) == set()
+
+
+def test_the_map_has_the_directions_of_most_variance(ease: SearchableIndex) -> None:
+    """Against numpy's singular values of the centred unit vectors; a movie without an embedding has no place."""
+    rng = np.random.default_rng(2)
+    embeddings = rng.normal(size=(60, 5)).astype(np.float32) * [3, 2, 1, 1, 1]
+    embeddings[7] = 0
+    popularity = rng.permutation(60).astype(np.float32)
+    facts = replace(ease.index.item_facts, embeddings=embeddings.astype(np.float32))
+    other = SimpleNamespace(index=SimpleNamespace(item_facts=facts, popularity=popularity))
+    found = movie_map.movie_map(other)  # type: ignore[arg-type]
+    assert found is not None
+    known = np.flatnonzero(embeddings.any(axis=1))
+    assert found.items.tolist() == known.tolist()
+    assert found.highlighted([6, 7, 8]) == [6, 8]
+    units = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+    centred = units - units[known].mean(axis=0)
+    _, singular, axes = np.linalg.svd(centred[known], full_matrices=False)
+    signs = np.sign(axes[np.arange(2), np.abs(axes[:2]).argmax(axis=1)])
+    assert np.allclose(found.place[known], (centred @ (axes[:2] * signs[:, None]).T)[known], atol=1e-4)
+    assert found.explained == pytest.approx((singular[:2] ** 2).sum() / (singular**2).sum(), rel=1e-4)
+
+
+def test_the_map_draws_the_most_popular_movies_alone(ease: SearchableIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(movie_map, "MOST", 3)
+    found = movie_map.movie_map(ease)
+    assert found is not None
+    assert found.items.tolist() == [0, 1, 2]
+    assert len(found.place) == 4, "the others have their places"
+    monkeypatch.setattr(movie_map, "MOST", 2)
+    assert movie_map.movie_map(ease) is None, "two movies span no plane"

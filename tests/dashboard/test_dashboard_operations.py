@@ -3,6 +3,8 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from page_reading import text, titles
 from streamlit.testing.v1 import AppTest
 
-from dashboard.queries import api_health, checks, indices, releases
+from dashboard.queries import api_health, backtests, checks, indices, releases
 from movierec_engine.feedback import Exposure, FeedbackLog, log_file
 from movierec_engine.store import ArtifactStore, Slot
 
@@ -179,3 +181,47 @@ def test_a_store_of_the_earlier_layout_is_a_sentence_and_no_page(visit: Open, tm
     app = visit(store, "leaderboard")
     assert "materialize again" in app.error[0].value
     assert not app.title
+
+
+def test_a_backtests_rows_are_of_the_metric_and_the_users_that_are_asked_for(known: ArtifactStore) -> None:
+    (found,) = backtests.backtests(known.root)
+    rows = found.values("ndcg@10", "all")
+    assert [(row["window"], row["users"], row["value"], row["from"]) for row in rows] == [
+        (1, "all", 0.4, "2000-04-10"),
+        (2, "all", 0.3, "2000-07-19"),
+    ]
+    assert found.values("ndcg@10", "with_history")[0]["users"] == "with_history"
+    assert found.values("recall@10", "all") == found.values("ndcg@10", "nobody") == []
+    lost = replace(found, windows=found.windows[:1])
+    assert [row["window"] for row in lost.values("ndcg@10", "all")] == [1], "a window that is not described is left out"
+    assert backtests.day(1e30) == "?"
+
+
+def test_checks_that_are_looked_at_again_are_no_leak_canaries(known: ArtifactStore) -> None:
+    found = checks.checks(known.root, "tiny")
+    assert found
+    assert not any(one.leak for one in found)
+    failed = {(one.model, one.name) for one in found if not one.passed}
+    assert ("popularity", "index_finds_the_best") in failed
+    assert ("ease", "index_finds_the_best") not in failed
+
+
+def test_an_age_is_in_days_whatever_the_zone() -> None:
+    day_ago = datetime.now(UTC) - timedelta(days=1)
+    for instant in (day_ago.isoformat(), day_ago.replace(tzinfo=None).isoformat()):
+        assert releases.age_days(instant) == pytest.approx(1, abs=0.01)
+    assert releases.age_days((datetime.now(UTC) + timedelta(hours=1)).isoformat()) == 0.0
+    assert releases.age_days("long ago") is None
+
+
+def test_what_is_served_is_told_with_its_origins_and_what_is_newer(known: ArtifactStore) -> None:
+    found = releases.served(known.root, "tiny")
+    assert found is not None
+    assert (found.model, found.device, found.data, found.problem) == ("ease", "cpu", "tiny", "")
+    assert found.trained_at and found.data_at and found.since
+    assert (found.newer_data, found.newer_model, found.pin, found.measured) == ("", "", "", "")
+    assert releases.served(known.root, "nothing") is None
+    made, damaged = releases.decisions(known.root, "tiny")
+    assert [(one.decision.verdict, one.carried_out) for one in made] == [("kept", True), ("promoted", True)]
+    assert damaged == []
+    assert releases.data_sets(known.root) == ["tiny"]

@@ -4,7 +4,7 @@ Users without a recommendation count 0; users without relevant items are left ou
 mean over users. Adding one: a function with `@register_metric` in this folder, or in any package (see `registry`).
 """
 
-from movierec_engine.evaluation.metrics import accuracy, beyond_accuracy  # noqa: F401 - registers them
+from movierec_engine.evaluation.metrics import accuracy, beyond_accuracy, likes  # noqa: F401 - registers them
 from movierec_engine.evaluation.metrics.registry import (
     METRICS_VERSION,
     Counts,
@@ -15,6 +15,7 @@ from movierec_engine.evaluation.metrics.registry import (
     hit_metrics,
     judges,
     judging_metrics,
+    less_is_better,
     metric_of,
     metric_title,
     metrics,
@@ -31,6 +32,7 @@ __all__ = [
     "hit_metrics",
     "judges",
     "judging_metrics",
+    "less_is_better",
     "metric_of",
     "metric_title",
     "metrics",

@@ -11,6 +11,18 @@ from numpy.typing import NDArray
 from movierec_engine.evaluation.metrics.registry import Counts, Hits, PerUser, register_metric
 
 
+@register_metric(title="Precision", formula="hits in the first k / k, even where fewer items are shown or relevant")
+def precision(hits: Hits, k: int) -> PerUser:
+    """|hits in the first k| / k; the denominator is k even when fewer items were recommended or are relevant."""
+    return np.asarray(hits[:, :k].sum(axis=1) / k)
+
+
+@register_metric(title="Recall", formula="hits in the first k / the user's relevant items")
+def recall(hits: Hits, relevant: Counts, k: int) -> PerUser:
+    """|hits in the first k| / |relevant items|; at most k / |relevant| where more than k items are relevant."""
+    return np.asarray(hits[:, :k].sum(axis=1) / relevant)
+
+
 @register_metric(
     title="NDCG",
     formula="hits in the first k, each divided by log2(rank + 1), over the same sum of an ideal list, which has "
@@ -22,18 +34,6 @@ def ndcg(hits: Hits, relevant: Counts, k: int) -> PerUser:
     ideal = np.cumsum(discount)[np.minimum(relevant, k) - 1]
     shown = hits[:, :k]
     return np.asarray(shown @ discount[: shown.shape[1]] / ideal)
-
-
-@register_metric(title="Recall", formula="hits in the first k / the user's relevant items")
-def recall(hits: Hits, relevant: Counts, k: int) -> PerUser:
-    """|hits in the first k| / |relevant items|; at most k / |relevant| where more than k items are relevant."""
-    return np.asarray(hits[:, :k].sum(axis=1) / relevant)
-
-
-@register_metric(title="Precision", formula="hits in the first k / k, even where fewer items are shown or relevant")
-def precision(hits: Hits, k: int) -> PerUser:
-    """|hits in the first k| / k; the denominator is k even when fewer items were recommended or are relevant."""
-    return np.asarray(hits[:, :k].sum(axis=1) / k)
 
 
 @register_metric(title="Hit rate", formula="1 for a user with any hit in the first k, else 0")

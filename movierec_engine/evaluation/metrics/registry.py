@@ -44,6 +44,11 @@ INPUTS = {
     "k": "int, the depth; a metric that does not ask for it is of the whole ranking",
     "hits": "bool [n, depth], whether the item at each rank is relevant; among equal scores relevant items stand last",
     "relevant": "int64 [n], each user's number of relevant items, at least 1",
+    "liked_hits": "hits of the relevant items that the user likes alone; metrics of it are left out where dislikes are "
+    "not known, and so for the next three",
+    "liked": "int64 [n], each user's number of relevant items that the user likes",
+    "disliked_hits": "bool [n, depth], whether the item at each place of a list is a held-out dislike",
+    "dislikes": "int64 [n], each user's number of held-out dislikes",
     "lists": "int32 [n, depth], the recommended items, -1 where a list has ended",
     "n_items": "int, the size of the catalogue",
     "catalogue": "what train knows of items and users: popularity, activity, years",
@@ -60,6 +65,7 @@ INPUTS = {
 
 _OF_HITS = {"hits", "relevant", "k"}
 _OF_FIRST_RANKS = _OF_HITS | {"lists", "n_items"}
+_OF_DISLIKES = {"liked_hits", "liked", "disliked_hits", "dislikes"}
 _OF_RANKS = _OF_HITS | {"row", "item", "rank", "tied", "irrelevant"}
 
 
@@ -96,6 +102,11 @@ class Metric:
     def of_first_ranks(self) -> bool:
         """Whether it follows from the first ranks alone, and is cheap enough to be measured after every epoch."""
         return set(self.needs) <= _OF_FIRST_RANKS
+
+    @property
+    def of_dislikes(self) -> bool:
+        """Whether it needs to know dislikes, which test alone has."""
+        return bool(_OF_DISLIKES & set(self.needs))
 
     @property
     def of_accuracy(self) -> bool:
@@ -199,6 +210,12 @@ def judging_metrics() -> dict[str, Metric]:
 def metric_of(reported: str) -> Metric | None:
     """The metric of a reported name, such as `ndcg@10`; None for one that is not registered here."""
     return metrics().get(reported.partition("@")[0])
+
+
+def less_is_better(reported: str) -> bool:
+    """Whether lower values of a reported name are the better ones."""
+    metric = metric_of(reported)
+    return metric is not None and metric.direction == "lower"
 
 
 def judges(reported: str) -> bool:

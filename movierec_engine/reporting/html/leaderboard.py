@@ -1,6 +1,6 @@
 """The leaderboard: every model by the chosen metric with its interval, and what it cost."""
 
-from movierec_engine.evaluation.metrics import hit_metrics, metric_title
+from movierec_engine.evaluation.metrics import hit_metrics, less_is_better, metric_title
 from movierec_engine.reporting.html import words
 from movierec_engine.reporting.html.charts import Dot, dots
 from movierec_engine.reporting.html.document import Cell, Column, Figure, Prose, Row, Section, Table
@@ -74,7 +74,7 @@ def _table(ranking: Ranking) -> Table:
         if metric != ranking.metric and metric in measured
     ]
     metrics = [ranking.metric, *others]
-    best = {metric: max(ranking.report(name).metrics.get(metric, 0.0) for name in ranking.names) for metric in metrics}
+    best = {metric: _best(ranking, metric) for metric in metrics}
     rows = []
     for name in ranking.names:
         report = ranking.report(name)
@@ -103,11 +103,16 @@ def _table(ranking: Ranking) -> Table:
         Column("Training", "and memory"),
     )
     note = (
-        f"Below each mean its 95 % interval; bold: the highest of the column. The marks are about {ranking.title} "
+        f"Below each mean its 95 % interval; bold: the best of the column. The marks are about {ranking.title} "
         "alone: ★ significantly better than every other, ≈ not significantly worse than the best. Memory: the largest "
         "resident memory of the process that trained and evaluated."
     )
     return Table(f"Models by {ranking.title}", columns, tuple(rows), note)
+
+
+def _best(ranking: Ranking, metric: str) -> float:
+    values = [ranking.report(name).metrics[metric] for name in ranking.names if metric in ranking.report(name).metrics]
+    return min(values) if less_is_better(metric) else max(values)
 
 
 def _score(metrics: dict[str, float], intervals: dict[str, tuple[float, float]], metric: str, best: float) -> Cell:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.comparison import Verdict, compare_all_pairs
-from movierec_engine.evaluation.metrics import hit_metrics, metric_title
+from movierec_engine.evaluation.metrics import hit_metrics, less_is_better, metric_title
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.pipeline.reports import Measured, users_of
 from movierec_engine.reporting.html.charts import AMONG, BASELINE, BEHIND, BEST
@@ -17,7 +17,7 @@ FLOOR = "popularity"
 
 @dataclass(frozen=True)
 class Ranking:
-    """Reports by label, the highest mean on test first; at least one, and all have the metric."""
+    """Reports by label, the best mean on test first; at least one, and all have the metric."""
 
     store: ArtifactStore
     group: ComparableReports
@@ -91,13 +91,14 @@ class Ranking:
 
     @property
     def chosen(self) -> str:
-        """The model with the highest mean on validation, or "" where none was measured there."""
+        """The model with the best mean on validation, or "" where none was measured there."""
         measured = {
             name: one.report.validation_metrics[self.metric]
             for name, one in self.reports.items()
             if self.metric in one.report.validation_metrics
         }
-        return max(measured, key=measured.__getitem__, default="")
+        best = min if less_is_better(self.metric) else max
+        return best(measured, key=measured.__getitem__, default="")
 
     @property
     def served(self) -> str:
@@ -114,7 +115,8 @@ def rank(
     having = {name: one for name, one in group.reports.items() if metric in one.report.metrics}
     if not having:
         return None
-    order = sorted(having, key=lambda name: (-having[name].report.metrics[metric], having[name].report.seconds))
+    sign = 1 if less_is_better(metric) else -1
+    order = sorted(having, key=lambda name: (sign * having[name].report.metrics[metric], having[name].report.seconds))
     reports = {name: having[name] for name in order}
     notes = [f"{name} has no {metric} and is left out." for name in group.reports if name not in having]
     readable = []
@@ -128,7 +130,10 @@ def rank(
     if len(readable) > 1:
         try:
             values = users_of(store, [reports[name] for name in readable], [metric])
-            verdicts = compare_all_pairs({name: value[metric] for name, value in zip(readable, values, strict=True)})
+            verdicts = compare_all_pairs(
+                {name: value[metric] for name, value in zip(readable, values, strict=True)},
+                less_is_better=less_is_better(metric),
+            )
         except MovierecError as error:
             notes.append(f"The models are not compared: {within(store, error)}.")
     return Ranking(store, group, metric, reports, verdicts, promoted, tuple(notes))

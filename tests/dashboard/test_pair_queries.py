@@ -1,0 +1,136 @@
+"""Two models over the same users: differences, tests and overlap, from files written by hand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dashboard.queries import pairs, parquet, segments
+from dashboard.queries.pairs import PairedUsers
+from movierec_engine.evaluation.comparison import compare_all_pairs, holm
+
+
+def report(
+    folder: Path, users: Sequence[int], lists: Sequence[tuple[int, int, int]] = (), **metrics: list[float]
+) -> Path:
+    folder.mkdir()
+    named = {name.replace("_at_", "@"): values for name, values in metrics.items()}
+    pq.write_table(
+        pa.table({"user_id": list(users), "train_items": [9] * len(users), **named}), folder / "users.parquet"
+    )
+    columns = zip(*lists, strict=True) if lists else ([], [], [])
+    table = dict(zip(("user_id", "rank", "movie_id"), map(list, columns), strict=True))
+    pq.write_table(pa.table(table), folder / "lists.parquet")
+    return folder
+
+
+def test_users_are_paired_by_id_whatever_the_order_of_the_files(tmp_path: Path) -> None:
+    a = report(tmp_path / "a", [3, 1, 2, 8], ndcg_at_10=[0.3, 0.1, 0.2, 0.8], recall_at_10=[1.0] * 4)
+    b = report(tmp_path / "b", [1, 2, 9, 3], ndcg_at_10=[0.4, 0.5, 0.9, 0.6])
+    found = pairs.paired_users(a, b, ["ndcg@10", "recall@10"])
+    assert found is not None
+    assert found.user_id.tolist() == [1, 2, 3]
+    assert {name: values.tolist() for name, values in found.a.items()} == {"ndcg@10": [0.1, 0.2, 0.3]}
+    assert found.b["ndcg@10"].tolist() == [0.4, 0.5, 0.6]
+    assert found.train_items is not None and found.train_items.tolist() == [9, 9, 9]
+    assert pairs.paired_users(a, b, ["recall@10"]) is None
+    assert pairs.paired_users(a, tmp_path / "nowhere", ["ndcg@10"]) is None
+
+
+def test_verdicts_over_several_metrics_are_holm_corrected() -> None:
+    """Each metric alone would be called significant; over four of them none may be."""
+    rng = np.random.default_rng(0)
+    base = rng.random(60)
+    shifts = {f"m{number}": base + 0.09 + rng.normal(0, 0.3, 60) for number in range(40)}
+    chosen = {
+        name: values
+        for name, values in shifts.items()
+        if 0.02 < compare_all_pairs({"a": values, "b": base})[0].p_wilcoxon < 0.05
+        and 0.02 < compare_all_pairs({"a": values, "b": base})[0].p_bootstrap < 0.05
+    }
+    assert len(chosen) > 2, "or this shows nothing"
+    found = PairedUsers(60, np.arange(60), None, chosen, dict.fromkeys(chosen, base))
+    verdicts = pairs.head_to_head(found, ("new", "old"))
+    assert list(verdicts) == list(chosen)
+    alone = {name: compare_all_pairs({"new": values, "old": base})[0] for name, values in chosen.items()}
+    assert all(one.significant for one in alone.values())
+    assert not any(one.significant for one in verdicts.values())
+    for kind in ("p_bootstrap", "p_wilcoxon"):
+        expected = holm([getattr(one, kind) for one in alone.values()])
+        assert [getattr(one, kind) for one in verdicts.values()] == pytest.approx(expected.tolist())
+    assert {(one.better, one.worse) for one in verdicts.values()} == {("new", "old")}
+    broken = PairedUsers(60, np.arange(60), None, {"nan": base * np.nan, **chosen}, {"nan": base, **found.b})
+    assert list(pairs.head_to_head(broken, ("new", "old"))) == list(chosen), "what cannot be compared is left out"
+    assert pairs.head_to_head(PairedUsers(0, np.arange(0), None, {}, {}), ("a", "b")) == {}
+
+
+def test_overlap_is_of_the_first_places_alone(tmp_path: Path) -> None:
+    """User 1 shares 1 of 2 places, of three movies in either list; user 2 shares both; user 3 is in one report."""
+    a = report(tmp_path / "a", [1, 2, 3], [(1, 1, 10), (1, 2, 20), (1, 3, 30), (2, 1, 10), (2, 2, 20), (3, 1, 7)])
+    b = report(tmp_path / "b", [1, 2], [(1, 1, 30), (1, 2, 20), (1, 3, 10), (2, 1, 20), (2, 2, 10)])
+    found = pairs.overlap(a, b, 2)
+    assert found is not None
+    assert found.users == 3
+    assert sorted(found.jaccard.tolist()) == pytest.approx([0, 1 / 3, 1])
+    assert sorted(found.shared.tolist()) == [0, 0.5, 1]
+    assert pairs.overlap(a, tmp_path / "nowhere", 2) is None
+
+
+def test_a_list_is_shown_with_titles_and_hits(tmp_path: Path) -> None:
+    folder = report(tmp_path / "a", [1, 2], [(1, 2, 20), (1, 1, 10), (1, 3, 30), (2, 1, 40)])
+    pq.write_table(pa.table({"user_id": [1, 2], "movie_id": [20, 10]}), folder / "relevant.parquet")
+    pq.write_table(pa.table({"movie_id": [10, 30], "title": ["Ten", "Thirty"]}), tmp_path / "movies.parquet")
+    rows = [{"rank": 1, "movie_id": 10, "title": "Ten", "hit": False}]
+    rows += [{"rank": 2, "movie_id": 20, "title": "Movie 20", "hit": True}]
+    assert pairs.list_of(folder, tmp_path / "movies.parquet", 1, 2) == rows
+    assert [row["title"] for row in pairs.list_of(folder, None, 1, 2)] == ["Movie 10", "Movie 20"]
+    assert pairs.list_of(folder, None, 9, 2) == []
+
+
+@pytest.mark.parametrize(("users", "share"), [(0, 1), (10, 1), (11, 2), (20, 2), (21, 3)])
+def test_of_more_users_than_are_looked_at_one_in_so_many_is(users: int, share: int) -> None:
+    assert parquet.one_in(users, 10) == share
+
+
+def test_a_sample_is_the_same_users_in_every_file() -> None:
+    assert parquet.sampled("user_id", 1) == "true"
+    query = "SELECT list(i ORDER BY i) FROM (SELECT unnest(range(3000)) AS i) WHERE " + parquet.sampled("i", 3)
+    (((first,),), ((second,),)) = parquet.query(query), parquet.query(query)
+    assert first == second
+    assert 800 < len(first) < 1200
+    assert parquet.quoted('a "b"') == '"a ""b"""'
+    assert parquet.query("SELECT * FROM parquet_file('/nowhere')") is None
+
+
+def test_exposure_is_the_lorenz_curve_of_the_first_places(tmp_path: Path) -> None:
+    """Places 1, 1 and 2 of a catalogue of 4: Gini (2 sum i x_i - (n + 1) sum x) / (n sum x) = (26 - 20) / 16."""
+    folder = report(tmp_path / "a", [1], [(1, 1, 10), (2, 1, 10), (3, 1, 20), (4, 1, 30), (4, 2, 40)])
+    found = segments.exposure(folder, 1, 4)
+    assert found is not None
+    assert (found.items, found.shown, found.gini) == (4, 3, pytest.approx(6 / 16))
+    assert found.catalogue.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert found.places.tolist() == [0, 0, 0.25, 0.5, 1]
+    assert segments.exposure(folder, 1, None) is not None
+    assert segments.exposure(folder, 1, None).items == 3  # type: ignore[union-attr]
+    assert segments.exposure(tmp_path / "nowhere", 1, 4) is None
+
+
+def test_tiers_are_those_in_which_the_train_rows_of_more_popular_movies_end(tmp_path: Path) -> None:
+    """Ten train rows: 10 has 5, 20 has 3 and 30 has 2; before them 0, .5 and .8 of the rows, and 40 has none."""
+    movies = [10] * 5 + [20] * 3 + [30] * 2 + [40] * 9
+    parts = ["train"] * 10 + ["test"] * 9
+    pq.write_table(pa.table({"movie_id": movies, "part": parts}), tmp_path / "split.parquet")
+    lists = [(1, 1, 10), (2, 1, 20), (3, 1, 30), (4, 1, 40), (5, 1, 10), (5, 2, 40)]
+    folder = report(tmp_path / "a", [1], lists)
+    found = {row["segment"]: row["value"] for row in segments.tier_shares(folder, tmp_path / "split.parquet", 1)}
+    assert sum(found.values()) == pytest.approx(1)
+    bounds = segments.POPULARITY_UP_TO
+    before = {10: 0.0, 20: 0.5, 30: 0.8, 40: 1.0}
+    expected = dict.fromkeys(bounds, 0.0)
+    for movie in (10, 20, 30, 40, 10):
+        name = next((name for name, bound in bounds.items() if before[movie] < bound), list(bounds)[-1])
+        expected[name] += 1 / 5
+    assert found == pytest.approx(expected)
