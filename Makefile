@@ -1,7 +1,8 @@
 # make demo            set everything up, materialize the models, run Dagster's UI, the dashboard and the API
 # make demo SERVE=0    stop after materializing
 # make test            set everything up and run the fast tests
-# make test-slow       the slow tests          make lint    ruff and mypy          make lock    renew the lock file
+# make test-slow       the slow tests          make lint    ruff and mypy
+# make lock            renew the lock file     make configs write configs/ from the dataclasses of the settings
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
@@ -12,7 +13,7 @@ DASHBOARD_PORT ?= 8501
 API_PORT ?= 5000
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint lock
+.PHONY: demo test test-slow lint lock configs
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -30,6 +31,9 @@ lint: $(INSTALLED)
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
+
+configs: $(INSTALLED)
+	$(RUN) configs/write.py
 
 # Exactly what the lock file names, then this checkout itself.
 $(INSTALLED): requirements.lock pyproject.toml

@@ -29,7 +29,9 @@ class RetrainingConfig:
     """When which models are trained again, from the raw files to the release."""
 
     cron: str = "0 2 * * *"
+    """When, in cron's five fields: nightly at two."""
     models: tuple[str, ...] = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "lightgcn")
+    """The models that are trained again, each in a run of its own."""
     devices: tuple[str, ...] = EVERY_DEVICE
     """Those of them that are on the machine are used."""
     hybrid: bool = True
@@ -58,9 +60,13 @@ class SweepSchedule:
     """When which models' settings are searched."""
 
     cron: str = "0 3 * * 6"
+    """When, in cron's five fields: on Saturdays at three."""
     models: tuple[str, ...] = ("lightgcn",)
+    """The models whose search spaces, configs/sweep/MODEL.yaml, are searched."""
     devices: tuple[str, ...] = EVERY_DEVICE
+    """Those of them that are on the machine are used."""
     trials: int = 20
+    """Trials of each search."""
 
     def __post_init__(self) -> None:
         check_names("automation.sweep", self.models, self.devices)
@@ -71,9 +77,13 @@ class BacktestSchedule:
     """When which models are tested on the windows of the past."""
 
     cron: str = "0 3 * * 0"
+    """When, in cron's five fields: on Sundays at three."""
     models: tuple[str, ...] = ("ease", "lightgcn")
+    """The models that are tested."""
     devices: tuple[str, ...] = EVERY_DEVICE
+    """Those of them that are on the machine are used."""
     windows: int = 4
+    """Tests, each on what came after what it trains on."""
 
     def __post_init__(self) -> None:
         check_names("automation.backtest", self.models, self.devices)

@@ -35,6 +35,18 @@ _OF_CONFIGS = ("config.yaml", "data", "model", "trainer", "release", "serving")
 _hydra_lock = threading.Lock()  # Hydra keeps global state; two threads that compose at once break each other
 
 
+GROUPS = {
+    "data": DataConfig,
+    "trainer": TrainerConfig,
+    "evaluation": EvaluationConfig,
+    "retrieval": RetrievalConfig,
+    "release": ReleaseConfig,
+    "serving": ServingConfig,
+    "logger": LoggerConfig,
+}
+"""The groups of settings beside `model`, whose settings are its model's own. Each default's home is its dataclass."""
+
+
 @dataclass(frozen=True)
 class PathsConfig:
     """Where things are written."""
@@ -61,10 +73,13 @@ class Settings:
     logger: LoggerConfig
     paths: PathsConfig
     device: str
-    """A device of this machine; `auto` is already resolved."""
+    """Where to train: auto, cpu, cuda, cuda:N or mps; an error where it isn't there. Here `auto` is resolved."""
     seed: int
+    """Seed of initialisation, batches and negatives; the split has `data.split_seed`."""
     experiment_name: str
+    """The experiment that MLflow puts the run under."""
     run_name: str
+    """What trackers call the run; without one <model>-<device>-<seed>."""
     overrides: list[str] = field(default_factory=list)
     """What was asked for on top of the defaults, in Hydra's syntax."""
 
@@ -146,22 +161,13 @@ def typed_settings(composed: DictConfig, overrides: list[str]) -> Settings:
     model = dict(values.pop("model"))
     name = model.pop("name")
     model.pop("type", None)  # the family; for people who read the YAML
-    groups = {
-        "data": DataConfig,
-        "trainer": TrainerConfig,
-        "evaluation": EvaluationConfig,
-        "retrieval": RetrievalConfig,
-        "release": ReleaseConfig,
-        "serving": ServingConfig,
-        "logger": LoggerConfig,
-        "paths": PathsConfig,
-    }
     device = resolve_device(str(values.pop("device")))
     seed = _convert(int, values.pop("seed"), "seed")
     return Settings(
         model_name=name,
         model=typed(model_class(name).Config, model, "model"),
-        **{group: typed(kind, values.pop(group, {}), group) for group, kind in groups.items()},
+        **{group: typed(kind, values.pop(group, {}), group) for group, kind in GROUPS.items()},
+        paths=typed(PathsConfig, values.pop("paths", {}), "paths"),
         device=device,
         seed=seed,
         experiment_name=str(values.pop("experiment_name")),

@@ -27,7 +27,9 @@ class ServingConfig:
     """How the API listens, what it answers from, and what it accepts."""
 
     host: str = "127.0.0.1"
+    """The address to listen on; 0.0.0.0 for all, where others can reach the server."""
     port: int = 5000
+    """The TCP port to listen on."""
     public_without_keys: bool = False
     """Whether to listen on an address that others can reach though MOVIEREC_API_KEYS names no key."""
     trusted_proxies: int = 0

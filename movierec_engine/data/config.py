@@ -23,9 +23,14 @@ class ColumnNames:
     """The names that a custom file gives to the four columns; an empty name says that the file has no such column."""
 
     user: str = "user"
+    """The column of the users' ids."""
     item: str = "item"
+    """The column of the items' ids."""
     rating: str = "rating"
+    """The column of the ratings. Without one, or where the file has none called rating, every row is a like."""
     timestamp: str = "timestamp"
+    """The column of the times, in seconds or milliseconds since 1970. Without one, or where the file has none called
+    timestamp, nothing is split by time."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """Ratings and movies of a configured data set, read and validated."""
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 
-from movierec_engine.data.config import DataConfig
+from movierec_engine.data.config import ColumnNames, DataConfig
 from movierec_engine.data.movielens import MOVIE_COLUMNS, RATING_COLUMNS, find_layout, open_movies, open_ratings
 from movierec_engine.data.movies import complete_movies, validated_movies
 from movierec_engine.data.presplit import read_presplit
@@ -12,6 +14,8 @@ from movierec_engine.data.validation import validated_ratings
 from movierec_engine.errors import DataError
 
 __all__ = ["complete_movies", "read_movies", "read_ratings"]
+
+log = logging.getLogger(__name__)
 
 
 def read_ratings(config: DataConfig) -> Ratings:
@@ -50,5 +54,13 @@ def _read_custom(config: DataConfig) -> Ratings:
         raise DataError(f"{config.name}: data.ratings_file is not set; layout custom needs it")
     if not columns.user or not columns.item:
         raise DataError(f"{config.name}: data.columns.user and data.columns.item must name columns; set both")
-    required = [name for name in (columns.user, columns.item, columns.rating, columns.timestamp) if name]
-    return validated_ratings(open_table(Path(config.ratings_file), required), columns, config)
+    usual = ColumnNames()
+    named = {role: str(getattr(columns, role)) for role in ("rating", "timestamp")}
+    optional = [name for role, name in named.items() if name == getattr(usual, role)]  # which nobody said is there
+    required = [columns.user, columns.item, *(name for name in named.values() if name and name not in optional)]
+    file = open_table(Path(config.ratings_file), required, optional)
+    for role, name in named.items():
+        if name in optional and name not in file.columns:
+            log.warning("%s has no column %s; if it is called otherwise, set data.columns.%s", file.path, name, role)
+    there = {role: name if name in file.columns else "" for role, name in named.items()}
+    return validated_ratings(file, replace(columns, **there), config)

@@ -18,9 +18,11 @@ class WandbConfig:
     """Weights & Biases."""
 
     project: str = "movie-rec"
+    """The project that the run belongs to."""
     mode: str = "offline"
     """`offline` writes below the artifacts; `online` also needs WANDB_API_KEY in the environment."""
     tags: tuple[str, ...] = ()
+    """Labels of the run, to find it by."""
 
     def __post_init__(self) -> None:
         if self.mode not in ("offline", "online"):
@@ -33,7 +35,8 @@ class LoggerConfig:
 
     use_mlflow: bool = True
     """MLflow, in a SQLite database below the artifacts unless MLFLOW_TRACKING_URI names a server."""
-    use_wandb: bool = False
+    use_wandb: bool = True
+    """Weights & Biases, below the artifacts unless `wandb.mode` is online."""
     mlflow: MlflowConfig = field(default_factory=MlflowConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)
 

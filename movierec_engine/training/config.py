@@ -44,6 +44,7 @@ class EarlyStoppingConfig:
     """When to stop, and which epoch's weights to keep."""
 
     enabled: bool = True
+    """Whether to stop early, and to keep the best epoch's weights; else all of trainer.max_epochs are trained."""
     patience: int = 10
     """Epochs without an improvement before training stops."""
     metric: str = "ndcg@10"
@@ -72,12 +73,15 @@ class TrainerConfig:
     """The training loop's settings."""
 
     max_epochs: int = 100
+    """Most passes over the train interactions; early stopping may end sooner."""
     learning_rate: float = 0.01
+    """Step size of the optimizer, before a scheduler lowers it."""
     batch_size: int = 8192
     """Train interactions in a batch. The loss `softmax` takes whole users at a time, until there are this many."""
     accumulate_grad_batches: int = 1
     """Batches whose gradients make one step: the step of a batch that is so much larger, in less memory."""
     weight_decay: float = 0.0
+    """The optimizer's own penalty of all weights, beside the model's `l2`; 0 for none."""
     grad_clip: float = 0.0
     """Largest norm of a step's gradient; 0 leaves it as it is."""
     mixed_precision: bool = False

@@ -260,6 +260,23 @@ def test_absent_ratings_read_as_the_maximum_and_absent_timestamps_as_zero(tmp_pa
     assert rows(read_ratings(config).table) == [(1, 4, 5.0, 0), (2, 3, 5.0, 0)]
 
 
+def test_a_custom_file_of_users_and_items_alone_is_implicit_feedback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path / "likes.csv", "uid,film\n2,3\n1,4\n")
+    config = DataConfig(layout="custom", ratings_file=str(path), columns=ColumnNames("uid", "film"))
+    assert rows(read_ratings(config).table) == [(1, 4, 5.0, 0), (2, 3, 5.0, 0)]
+    assert "no column rating; if it is called otherwise, set data.columns.rating" in caplog.text
+
+
+@pytest.mark.parametrize("role", ["rating", "timestamp"])
+def test_a_column_that_was_named_has_to_be_there(tmp_path: Path, role: str) -> None:
+    path = write(tmp_path / "likes.csv", "user,item\n2,3\n")
+    columns = ColumnNames(**{role: "mine"})
+    with pytest.raises(DataError, match="column 'mine' is missing"):
+        read_ratings(DataConfig(layout="custom", ratings_file=str(path), columns=columns))
+
+
 def test_parquet_timestamps_of_a_date_type_become_seconds(tmp_path: Path) -> None:
     moment = pa.array([86_400_000], pa.timestamp("ms"))
     pq.write_table(pa.table({"user": [1], "item": [2], "rating": [3.5], "timestamp": moment}), tmp_path / "x.parquet")

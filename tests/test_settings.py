@@ -1,0 +1,60 @@
+"""Settings: each default has one home, the dataclass, and each setting an explanation beside it."""
+
+import runpy
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from movierec_assets.automation import AutomationConfig, load_automation
+from movierec_engine.cli.settings_help import settings_help, settings_of
+from movierec_engine.config import GROUPS, PathsConfig, known_keys, load_settings
+from movierec_engine.models.registry import MODEL_NAMES, model_class
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_files_of_the_groups_are_what_their_dataclasses_say() -> None:
+    written = runpy.run_path(str(ROOT / "configs" / "write.py"))["texts"]()
+    differing = [path.name for path, text in written.items() if path.read_text(encoding="utf-8") != text]
+    assert differing == [], "run python configs/write.py"
+    by_hand = {"config.yaml", "data/custom.yaml", "data/presplit.yaml", "automation/demo.yaml"}
+    folder = ROOT / "configs"
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*.yaml") if path.parent.name != "sweep"} == {
+        *by_hand, *(str(path.relative_to(folder)) for path in written)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_what_hydra_composes_is_the_defaults_of_the_dataclasses(model: str) -> None:
+    settings = load_settings([f"model={model}", "device=cpu"])
+    assert settings.model == model_class(model).Config()
+    for group, kind in {**GROUPS, "paths": PathsConfig}.items():
+        assert getattr(settings, group) == kind(), group
+
+
+def test_what_dagster_does_by_itself_is_the_defaults_of_its_dataclass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MOVIEREC_AUTOMATION", raising=False)
+    assert load_automation() == AutomationConfig()
+
+
+def test_a_file_of_ones_own_changes_only_what_it_must() -> None:
+    usual, own = (
+        asdict(load_settings([*overrides, "device=cpu"]).data)
+        for overrides in ([], ["data=custom", "data.ratings_file=mine.csv"])
+    )
+    assert {name for name in usual if usual[name] != own[name]} == {
+        "name", "layout", "dir", "ratings_file", "rating_threshold"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_every_setting_is_explained_and_can_be_given(model: str) -> None:
+    settings = list(settings_help(model))
+    assert [setting.key for setting in settings if not setting.meaning.endswith((".", ")"))] == []
+    keys = set(known_keys([f"model={model}", "data=custom"])) | set(known_keys(["data=presplit"]))
+    assert {setting.key for setting in settings} <= keys
+
+
+def test_every_setting_of_the_automation_is_explained() -> None:
+    assert [setting.key for setting in settings_of(AutomationConfig, "automation") if not setting.meaning] == []
