@@ -149,6 +149,19 @@ def test_a_file_name_with_glob_characters_is_not_its_neighbour(tmp_path: Path, s
     assert rows(read_ratings(config).table) == [(1, 10, 3.5, 100)]
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".CSV", ".tsv", ".TSV", ".parquet", ".PARQUET", ".pq", ".txt"])
+def test_the_kind_of_a_table_is_told_by_its_suffix_in_any_case(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"table{suffix}"
+    if suffix.lower() in (".parquet", ".pq"):
+        pq.write_table(pa.table({"a": [1], "b": ["x"]}), path)
+    else:
+        between = "\t" if suffix.lower() == ".tsv" else ","
+        path.write_text(f"a{between}b\n1{between}x\n")
+    file = open_table(path, ["a", "b"])
+    assert [file.text(name, 0) for name in ("a", "b")] == ["1", "x"]
+    assert file.place(0) == ("row 1" if suffix.lower() in (".parquet", ".pq") else "line 2")
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_a_folder_name_is_no_column(tmp_path: Path, suffix: str) -> None:
     folder = tmp_path / "user=99" / "rating=1"

@@ -36,6 +36,11 @@ def keys(part: Interactions) -> set[tuple[int, int]]:
     return set(zip(part.users.ids[part.user].tolist(), part.items.ids[part.item].tolist(), strict=True))
 
 
+def pairs_of(part: Interactions) -> tuple[np.ndarray, np.ndarray]:
+    """The public ids of each row."""
+    return part.users.ids[part.user], part.items.ids[part.item]
+
+
 @given(ROWS, st.sampled_from(["random", "global_time", "leave_one_out", "user_time"]))
 def test_the_parts_are_disjoint_and_together_everything(rows: dict[tuple[int, int], int], strategy: str) -> None:
     try:
@@ -236,6 +241,16 @@ def test_a_saved_split_comes_back(tmp_path: Path) -> None:
     loaded = Split.load(tmp_path, parts.strategy, parts.boundaries)
     assert [keys(part) for part in loaded.parts()] == [keys(part) for part in parts.parts()]
     assert loaded.train.users == parts.train.users
+    for part, other in zip(loaded.parts(), parts.parts(), strict=True):
+        for column in ("rating", "timestamp"):
+            assert getattr(part, column).tolist() == getattr(other, column).tolist()
+    assert (loaded.strategy, loaded.boundaries, loaded.negatives) == ("global_time", parts.boundaries, None)
+    everything = parts.everything()
+    assert len(everything) == 40
+    assert keys(everything) == set(rows)
+    assert [rows[pair] for pair in zip(*(ids.tolist() for ids in pairs_of(everything)), strict=True)] == (
+        everything.timestamp.tolist()
+    )
 
 
 def test_the_mask_of_the_test_is_train_and_validation_and_that_of_validation_is_train() -> None:
@@ -252,3 +267,6 @@ def test_a_subsample_is_of_the_asked_size_and_from_train() -> None:
     half = subsample(train, 0.5, seed=3)
     assert len(half) == len(train) // 2
     assert keys(half) < keys(train)
+    assert subsample(train, 1, seed=3) is train
+    assert len(subsample(train, 1e-9, seed=3)) == 1, "never none"
+    assert keys(subsample(train, 0.5, seed=4)) != keys(half) == keys(subsample(train, 0.5, seed=3))

@@ -157,11 +157,12 @@ def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"kind": "trained_model"}', "\x00"])
 def test_an_unreadable_manifest_is_a_store_error_and_left_out_of_the_listing(tmp_path: Path, text: str) -> None:
     store = ArtifactStore(tmp_path)
-    good, bad = publish(store), publish(store)
+    first, bad, last = (publish(store) for _ in range(3))
     (bad.folder / "manifest.json").write_text(text)
+    assert store.versions(SLOT) == [first, last]
+    store.set_latest(bad)
     with pytest.raises(StoreError, match="manifest"):
         store.latest(SLOT)
-    assert store.versions(SLOT) == [good]
 
 
 def test_only_the_named_files_are_verified_and_all_of_them_by_default(tmp_path: Path) -> None:
