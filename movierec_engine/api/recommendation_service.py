@@ -14,6 +14,7 @@ Whom a list comes from:
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -235,26 +236,21 @@ def _reasons(served: LoadedIndex, person: Person, items: Sequence[int], scores: 
         explanations = index.explanations(person.user, of_items, of_scores)
     else:
         explanations = index.explanations_for_history(person.taste, of_items, of_scores)
-    pairs = [(served.catalogue.item(movie_id), rating) for movie_id, rating in person.ratings.items()]
-    ratings = {item: rating for item, rating in pairs if item is not None and rating is not None}
     history = explanations[0].items.tolist() if explanations else []
-    titles = {item: movies[item]["title"] for item in history}
-    return [_reason(one, titles, ratings, index.facts.liked_from, movies) for one in explanations]
+    given = ((item, person.ratings.get(movies[item]["movie_id"])) for item in history)
+    ratings = {item: rating for item, rating in given if rating is not None}
+    return [_reason(one, ratings, index.facts.liked_from, movies) for one in explanations]
 
 
 def _reason(
-    explanation: Explanation,
-    titles: Mapping[int, str],
-    ratings: Mapping[int, float],
-    liked_from: float,
-    movies: Sequence[Movie],
+    explanation: Explanation, ratings: Mapping[int, float], liked_from: float, movies: Sequence[Movie]
 ) -> Reasons:
     """base, the contributions that are shown and `others` add up to the score, to six digits after the point."""
-    strongest = reasons_to_show(explanation, ratings, liked_from)[:REASONS]
+    strongest = [*islice(reasons_to_show(explanation, ratings, liked_from), REASONS)]
     shown: list[Contribution] = [
         {
             "movie_id": movies[item]["movie_id"],
-            "title": titles[item],
+            "title": movies[item]["title"],
             "rating": ratings.get(item),
             "contribution": round(amount, 6),
         }
@@ -262,7 +258,7 @@ def _reason(
     ]
     others = round(float(explanation.contributions.sum()) - sum(amount for _, amount in strongest), 6)
     return {
-        "sentence": sentence(explanation, titles, ratings, liked_from),
+        "sentence": sentence(explanation, {item: movies[item]["title"] for item, _ in strongest}, ratings, liked_from),
         "exact": explanation.exact,
         "base": round(explanation.score - others - sum(one["contribution"] for one in shown), 6),
         "contributions": shown,

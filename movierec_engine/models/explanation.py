@@ -49,7 +49,7 @@ class Explanation:
 
 
 def effects_of_deletion(
-    leads: Callable[[sparse.csr_matrix, NDArray[Any]], NDArray[np.float64]],
+    leads: Callable[[sparse.csr_matrix, NDArray[np.int64], NDArray[Any]], NDArray[np.float64]],
     history: sparse.csr_matrix,
     items: NDArray[Any],
     closeness: NDArray[Any],
@@ -57,16 +57,16 @@ def effects_of_deletion(
     """lead(history) - lead(history without j) of each item and each j of the history, float64 [n, h].
 
     lead: what an item's score by fold-in exceeds the mean over the catalogue by; `leads` gives those of items [n] for
-    histories. The mean must go: losses that compare the items of one person leave the level of that person's scores
-    free, and a deletion moves it for all items alike. An empty history has the lead 0; popularity, which scores it, is
-    on another scale.
+    the history and for it without each of the entries at m places, float64 [1 + m, n]. The mean must go: losses that
+    compare the items of one person leave the level of that person's scores free, and a deletion moves it for all items
+    alike. An empty history has the lead 0; popularity, which scores it, is on another scale.
 
     history: CSR [1, n_items], not empty. All deletions for all items are one call. Of a longer history only
     `MOST_DELETIONS` items are deleted, those of the largest `closeness`, float [n, h], to each item in turn; the others
     count 0.
     """
     deleted = _closest(closeness)
-    found = leads(sparse.vstack([history, _without_each(history, deleted)], format="csr"), items)
+    found = leads(history, deleted, items)
     if history.nnz == 1:
         found[1] = 0
     effects = np.zeros((len(items), history.nnz))
@@ -79,14 +79,17 @@ def _closest(closeness: NDArray[Any]) -> NDArray[np.int64]:
     h = closeness.shape[1]
     if h <= MOST_DELETIONS:
         return np.arange(h)
-    in_turn = np.argsort(-closeness, axis=1, kind="stable")[:, :MOST_DELETIONS].T.ravel()
+    closest = np.sort(np.argpartition(-closeness, MOST_DELETIONS, axis=1)[:, :MOST_DELETIONS], axis=1)
+    order = np.argsort(-np.take_along_axis(closeness, closest, axis=1), axis=1, kind="stable")
+    in_turn = np.take_along_axis(closest, order, axis=1).T.ravel()
     _, first = np.unique(in_turn, return_index=True)
     return np.asarray(in_turn[np.sort(first)[:MOST_DELETIONS]], dtype=np.int64)
 
 
-def _without_each(history: sparse.csr_matrix, deleted: NDArray[np.integer[Any]]) -> sparse.csr_matrix:
-    """The history, CSR [1, n_items], once without each of the entries at the places `deleted` [m]: CSR [m, n_items]."""
+def with_deletions(history: sparse.csr_matrix, deleted: NDArray[np.integer[Any]]) -> sparse.csr_matrix:
+    """A history, CSR [1, n_items], and it without each of the entries at the places `deleted` [m]: CSR [1 + m, ...]."""
     n, h = len(deleted), history.nnz
     kept = np.arange(h) != deleted[:, None]
     columns, values = (np.broadcast_to(part, (n, h))[kept] for part in (history.indices, history.data))
-    return sparse.csr_matrix((values, columns, np.arange(n + 1) * (h - 1)), (n, history.shape[1]))
+    without = sparse.csr_matrix((values, columns, np.arange(n + 1) * (h - 1)), (n, history.shape[1]))
+    return sparse.vstack([history, without], format="csr")

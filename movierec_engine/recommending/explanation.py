@@ -1,6 +1,7 @@
 """A recommendation's reason in words, for the person who gets it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from movierec_engine.models.explanation import Explanation
 
@@ -32,22 +33,23 @@ def sentence(
 
 def reasons_to_show(
     explanation: Explanation, ratings: Mapping[int, float], liked_from: float
-) -> list[tuple[int, float]]:
+) -> Iterator[tuple[int, float]]:
     """The items of the history and what they add, the largest first, without dislikes that raise the score.
 
     A dislike raises the score of what is unlike it: true in the sum, and no reason to anybody. One that lowers a score
     is shown. ratings, liked_from: as of `sentence`.
     """
-    pairs = zip(explanation.items.tolist(), explanation.contributions.tolist(), strict=True)
-    return [(item, amount) for item, amount in pairs if amount <= 0 or ratings.get(item, liked_from) >= liked_from]
+    for item, amount in zip(map(int, explanation.items), map(float, explanation.contributions), strict=True):
+        if amount <= 0 or ratings.get(item, liked_from) >= liked_from:
+            yield item, amount
 
 
-def strongest_reasons(reasons: Sequence[tuple[int, float]]) -> list[int]:
+def strongest_reasons(reasons: Iterable[tuple[int, float]]) -> list[int]:
     """The items to name, best first: up to three that raise the score, the later ones at least half as much.
 
     reasons: items and what they add, the largest first.
     """
-    raising = [(item, amount) for item, amount in reasons if amount > 0][:MOST_TITLES]
+    raising = [(item, amount) for item, amount in islice(reasons, MOST_TITLES) if amount > 0]
     return [item for item, amount in raising if amount >= LEAST_SHARE * raising[0][1]]
 
 

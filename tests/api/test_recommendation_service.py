@@ -230,7 +230,7 @@ def test_base_shown_contributions_and_others_add_up_to_the_score(
 ) -> None:
     explained = Explanation.of(score, np.arange(len(contributions)), contributions, exact)
     catalogue = [{"movie_id": 10 * item, "title": str(item)} for item in range(len(contributions))]
-    why = _reason(explained, {item: str(item) for item in range(len(contributions))}, {}, 0.0, catalogue)
+    why = _reason(explained, {}, 0.0, catalogue)
     shown = [one["contribution"] for one in why["contributions"]]
     assert why["base"] + sum(shown) + why["others"] == pytest.approx(score, abs=1e-6)
     assert shown == pytest.approx(sorted(contributions, reverse=True)[:5], abs=1e-6)

@@ -14,9 +14,9 @@ from torch.nn import functional
 from movierec_engine.models import ALS, NGCF, Recommender
 from movierec_engine.models.ensemble.fusion import normalised
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
-from movierec_engine.models.explanation import effects_of_deletion
-from movierec_engine.models.fold_in import Basis, FoldInScorer, fold_in_from_arrays
-from movierec_engine.models.fold_in.neighbours import NEIGHBOURS, neighbour_weights
+from movierec_engine.models.explanation import effects_of_deletion, with_deletions
+from movierec_engine.models.fold_in import Basis, FoldInScorer, fold_in_from_arrays, neural
+from movierec_engine.models.fold_in.neighbours import NEIGHBOURS, neighbour_weights, neighbour_weights_without
 from movierec_engine.models.fold_in.neural import LEARNING_RATE, STEPS, NeuralFoldIn, _candidates
 
 
@@ -154,21 +154,50 @@ def test_a_new_user_of_an_ensemble_gets_its_members_scores_by_the_weights_of_the
         assert np.allclose(model.fold_in(history)[0], model.weights[tier] @ each, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["gmf", "mlp", "ncf"])
+@pytest.mark.parametrize("negatives", [12, N_ITEMS])
+def test_what_is_left_out_is_a_negative_only_where_all_unseen_items_are(
+    name: str, negatives: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each item left out by hand: folded in again, where a sample does not hold all items against one without it."""
+    model = model_of(name)
+    history, some = some_histories(model)[[0]], np.array([7, 3])
+    sample, scorer = np.random.default_rng(0).permutation(N_ITEMS)[:negatives], model.fold_in_scorer()
+
+    def lead(items: np.ndarray, without: int) -> np.ndarray:
+        kept = sample if negatives == N_ITEMS else sample[sample != without]
+        monkeypatch.setattr(neural, "_sample", lambda n_items: kept)
+        one = sparse.csr_matrix((np.ones(len(items), np.float32), items, [0, len(items)]), (1, N_ITEMS))
+        scores = scorer.scores(one)[0].astype(np.float64)
+        return scores[some] - scores.mean()
+
+    own = history.indices
+    expected = np.stack([lead(own, -1) - lead(own[own != item], item) for item in own], axis=1)
+    monkeypatch.setattr(neural, "_sample", lambda n_items: sample)
+    assert np.allclose(scorer.contributions(history, some), expected, atol=1e-5)
+
+
 def test_deletions_are_done_by_the_scorer_itself() -> None:
+    model = model_of("ngcf")
+    history, seven = some_histories(model)[[0]], np.array([7])
+    vectors = model.item_vectors()
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def leads(history: sparse.csr_matrix, deleted: np.ndarray, items: np.ndarray) -> np.ndarray:
+        scores = model.fold_in(with_deletions(history, deleted)).astype(np.float64)
+        return scores[:, items] - scores.mean(axis=1, keepdims=True)
+
+    expected = effects_of_deletion(leads, history, seven, (unit[history.indices] @ unit[7])[None])
+    assert np.allclose(model.fold_in_scorer().contributions(history, seven), expected, atol=1e-6)
+
+
+def test_the_closeness_of_neural_models_is_that_of_all_their_embeddings() -> None:
     model = model_of("mlp")
     history = some_histories(model)[[0]]
     embeddings = model.network.mlp_items.detach().numpy()  # type: ignore[attr-defined]
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-    similar = unit[history.indices] @ unit[7]
-
-    def leads(histories: sparse.csr_matrix, items: np.ndarray) -> np.ndarray:
-        scores = model.fold_in(histories).astype(np.float64)
-        return scores[:, items] - scores.mean(axis=1, keepdims=True)
-
-    seven = np.array([7])
-    expected = effects_of_deletion(leads, history, seven, similar[None])
-    assert np.allclose(model.fold_in_scorer().contributions(history, seven), expected, atol=1e-6)
-    assert np.allclose(model.fold_in_scorer().closeness(history, seven), similar, atol=1e-6)
+    found = model.fold_in_scorer().closeness(history, np.array([7]))
+    assert np.allclose(found, unit[history.indices] @ unit[7], atol=1e-6)
 
 
 def test_neighbours_are_the_trained_users_of_the_largest_cosine() -> None:
@@ -179,3 +208,10 @@ def test_neighbours_are_the_trained_users_of_the_largest_cosine() -> None:
         cosine = dense @ dense[person] / np.sqrt(dense.sum(axis=1))
         kept = np.where(cosine >= np.sort(cosine)[-NEIGHBOURS], cosine, 0)
         assert np.allclose(found[person], kept / kept.sum(), atol=1e-6)
+
+
+def test_neighbours_without_an_item_are_those_of_the_history_without_it() -> None:
+    basis, history = Basis(None, TRAIN.matrix()), TRAIN.matrix()[[2]]
+    deleted = np.arange(history.nnz)[::-1]
+    found = neighbour_weights_without(basis, history, deleted)
+    assert np.array_equal(found, neighbour_weights(basis, with_deletions(history, deleted)))

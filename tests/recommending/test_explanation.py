@@ -42,8 +42,8 @@ def test_only_likes_are_named(ratings: dict[int, float], expected: str) -> None:
 
 def test_a_dislike_is_shown_only_where_it_lowers_the_score() -> None:
     made = why({0: 0.5, 1: 0.4, 2: -0.1, 3: 0.0})
-    assert reasons_to_show(made, {0: 4.0, 1: 2.5, 2: 1.0, 3: 1.0}, 3.0) == [(0, 0.5), (3, 0.0), (2, -0.1)]
-    assert reasons_to_show(made, {1: 3.0}, 3.0) == [(0, 0.5), (1, 0.4), (3, 0.0), (2, -0.1)]
+    assert [*reasons_to_show(made, {0: 4.0, 1: 2.5, 2: 1.0, 3: 1.0}, 3.0)] == [(0, 0.5), (3, 0.0), (2, -0.1)]
+    assert [*reasons_to_show(made, {1: 3.0}, 3.0)] == [(0, 0.5), (1, 0.4), (3, 0.0), (2, -0.1)]
 
 
 def test_without_a_positive_reason_none_is_made_up() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.models.explanation import Explanation, effects_of_deletion
+from movierec_engine.models.explanation import Explanation, effects_of_deletion, with_deletions
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.integer[Any]]
@@ -71,9 +71,12 @@ class FoldInScorer(ABC):
     def scores(self, histories: sparse.csr_matrix) -> Floats:
         """Scores float32 [n, n_items] for histories, CSR [n, n_items]; of an empty one they say nothing."""
 
-    def leads(self, histories: sparse.csr_matrix, items: Indices) -> NDArray[np.float64]:
-        """What the scores of items [m] exceed their mean over the catalogue by, float64 [n, m], for histories."""
-        scores = self.scores(histories).astype(np.float64)
+    def leads(self, history: sparse.csr_matrix, deleted: NDArray[np.int64], items: Indices) -> NDArray[np.float64]:
+        """What the scores of items [n] exceed their mean over the catalogue by: float64 [1 + m, n].
+
+        Of a history, CSR [1, n_items], and of it without each of the entries at the places `deleted` [m].
+        """
+        scores = self.scores(with_deletions(history, deleted)).astype(np.float64)
         return np.asarray(scores[:, items] - scores.mean(axis=1, keepdims=True))
 
     def taste_scores(self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix) -> Floats:

@@ -13,7 +13,7 @@ and goes through relu and the layers back to p'.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices, cosines
-from movierec_engine.models.fold_in.neighbours import neighbour_weights
+from movierec_engine.models.fold_in.neighbours import neighbour_weights, neighbour_weights_without
 
 STEPS = 20
 LEARNING_RATE = 0.02
@@ -59,12 +59,14 @@ class NeuralFoldIn(FoldInScorer):
         blocks = [histories[start : start + _BLOCK] for start in range(0, histories.shape[0], _BLOCK)]
         return np.concatenate([self._of_vectors(*self._fitted(block)) for block in blocks])
 
-    def leads(self, histories: sparse.csr_matrix, items: Indices) -> NDArray[np.float64]:
+    def leads(self, history: sparse.csr_matrix, deleted: NDArray[np.int64], items: Indices) -> NDArray[np.float64]:
         """Without layers the mean over the catalogue is the score of the mean item."""
+        gmf, mlp = self._fitted_without(history, deleted)
         if self.layers:
-            return super().leads(histories, items)
-        queries = (self._fitted(histories)[0] * self._h[0]).astype(np.float64)
-        return np.asarray(queries @ (self.gmf_items[items] - self.gmf_items.mean(axis=0, dtype=np.float64)).T)
+            scores = self._of_vectors(gmf, mlp).astype(np.float64)
+            return np.asarray(scores[:, items] - scores.mean(axis=1, keepdims=True))
+        queries = (gmf * self._h[0]).astype(np.float64)
+        return np.asarray(queries @ (self.gmf_items[items] - self._mean_item).T)
 
     def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
         """The cosine of the items' embeddings q and q'."""
@@ -102,6 +104,11 @@ class NeuralFoldIn(FoldInScorer):
         return self.output[:width], self.output[width:]
 
     @cached_property
+    def _mean_item(self) -> NDArray[np.float64]:
+        """The mean of q over the catalogue, [a]."""
+        return np.asarray(self.gmf_items.mean(axis=0, dtype=np.float64))
+
+    @cached_property
     def _item_part(self) -> Floats:
         """W_1i q' + b_1, float32 [n_items, first hidden]."""
         if not self.layers:
@@ -111,20 +118,32 @@ class NeuralFoldIn(FoldInScorer):
 
     def _fitted(self, histories: sparse.csr_matrix) -> tuple[Floats, Floats]:
         """p float32 [n, a] and p' [n, b] of histories, CSR [n, n_items]."""
-        items, present, outside = _candidates(histories)
-        weight = present / np.maximum(present.sum(axis=1, keepdims=True), 1).astype(np.float32)
-        weights = neighbour_weights(self.basis, histories)
+        return self._descended(neighbour_weights(self.basis, histories), *_candidates(histories))
+
+    def _fitted_without(self, history: sparse.csr_matrix, deleted: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """p and p' of a history, CSR [1, n_items], and of it without each of the places `deleted` [m]: [1 + m, ...]."""
+        weights = neighbour_weights_without(self.basis, history, deleted)
+        return self._descended(weights, *_candidates_without(history, deleted))
+
+    def _descended(
+        self, weights: Floats, items: NDArray[np.int64], present: NDArray[np.bool_], outside: NDArray[np.bool_]
+    ) -> tuple[Floats, Floats]:
+        """p and p' after the steps. weights: of the neighbours that they start from. The rest: of `_candidates`."""
+        weight = present / -np.maximum(present.sum(axis=1, keepdims=True), 1).astype(np.float32)
         gmf, mlp = weights @ self.gmf_users, weights @ self.mlp_users
         vectors, parts = self.gmf_items[items], self._item_part[items]
         h_gmf, _ = self._h
-        adam = _Adam(gmf, mlp)
+        penalty = self.l2 * h_gmf**2
+        adam = _Adam(gmf, mlp) if self.layers else _Adam(gmf)
         for _ in range(STEPS):
-            scores, hidden = self._forward(gmf, mlp, vectors, parts)
-            slopes = _slopes(scores, weight, outside)
+            slopes, hidden = self._forward(gmf, mlp, vectors, parts)
+            _to_slopes(slopes, weight, outside)
             pulled = slopes @ vectors if items.ndim == 1 else (slopes[:, None] @ vectors)[:, 0]
-            of_gmf = pulled * h_gmf + self.l2 * h_gmf**2 * gmf
-            of_mlp = self._backward(slopes, hidden) + self.l2_mlp * mlp
-            adam.step(of_gmf, of_mlp)
+            of_gmf = pulled * h_gmf + penalty * gmf
+            if self.layers:
+                adam.step(of_gmf, self._backward(slopes, hidden) + self.l2_mlp * mlp)
+            else:
+                adam.step(of_gmf)
         return gmf, mlp
 
     def _forward(self, gmf: Floats, mlp: Floats, vectors: Floats, parts: Floats) -> tuple[Floats, list[Floats]]:
@@ -146,10 +165,8 @@ class NeuralFoldIn(FoldInScorer):
             hidden.append(np.maximum(hidden[-1] @ weight.T + bias, 0))
         return np.asarray(scores + hidden[-1] @ h_mlp, dtype=np.float32), hidden
 
-    def _backward(self, slopes: Floats, hidden: list[Floats]) -> Floats | float:
+    def _backward(self, slopes: Floats, hidden: list[Floats]) -> Floats:
         """The gradient with respect to p', [n, b], from that with respect to the scores, [n, m]."""
-        if not hidden:
-            return 0.0
         gradient = slopes[:, :, None] * self._h[1] * (hidden[-1] > 0)
         for (weight, _), below in zip(self.layers[:0:-1], hidden[-2::-1], strict=True):
             gradient = (gradient @ weight) * (below > 0)
@@ -184,7 +201,7 @@ class _Adam:
         self._first, self._second = ([np.zeros_like(value) for value in values] for _ in range(2))
         self._steps = 0
 
-    def step(self, *gradients: Floats | float) -> None:
+    def step(self, *gradients: Floats) -> None:
         self._steps += 1
         rate = np.float32(LEARNING_RATE / (1 - 0.9**self._steps))
         correction = np.float32(np.sqrt(1 - 0.999**self._steps))
@@ -195,40 +212,67 @@ class _Adam:
             self._values[n][...] -= rate * self._first[n] / scale
 
 
-def _slopes(scores: Floats, weight: Floats, outside: NDArray[np.bool_]) -> Floats:
-    """The gradient of the loss with respect to the scores, [n, longest + m].
+def _to_slopes(scores: Floats, weight: Floats, outside: NDArray[np.bool_]) -> None:
+    """Put the gradient of the loss with respect to the scores, [n, longest + m], in their place.
 
-    weight: [n, longest], 1 over the length of the history where an item is in it, else 0.
+    weight: [n, longest], -1 over the length of the history where an item is in it, else 0.
     """
     width = weight.shape[1]
     against = np.where(outside, scores[:, width:], np.float32(-np.inf))
     most = against.max(axis=1, keepdims=True)
     shares = np.exp(against - most)
     total = shares.sum(axis=1, keepdims=True)
-    pull = scores[:, :width] - (most + np.log(total))
+    pull = scores[:, :width]
+    pull -= most + np.log(total)
     with np.errstate(over="ignore"):  # an item far ahead of the sample pulls no more: 1 / infinity
         np.exp(pull, out=pull)  # and not scipy's expit, which takes five times as long
     pull += 1
     np.divide(weight, pull, out=pull)
-    return np.concatenate([-pull, pull.sum(axis=1, keepdims=True) * shares / total], axis=1)
+    np.multiply(shares, -pull.sum(axis=1, keepdims=True) / total, out=scores[:, width:])
 
 
 def _candidates(histories: sparse.csr_matrix) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
     """Items int64 [n, longest + m]: each history, padded, then the same sample; and which of each count.
 
-    Histories that are much the same, as one and its deletions are, share one row of items, int64 [all + m].
+    A history alone has one row of items, int64 [all + m].
     """
+    if histories.shape[0] == 1:
+        return _candidates_without(histories, np.empty(0, dtype=np.int64))
     length = np.diff(histories.indptr)
-    n, longest, catalogue = len(length), int(length.max(initial=0)), histories.shape[1]
-    sample = np.random.default_rng(0).permutation(catalogue)[:NEGATIVES]
-    outside = histories[:, sample].toarray() == 0
-    outside[~outside.any(axis=1)] = True  # who has seen the whole sample is at least not left with nothing
-    every = np.unique(histories.indices)
-    if len(every) <= 2 * longest:
-        present = np.zeros((n, len(every)), dtype=np.bool_)
-        present[np.repeat(np.arange(n), length), np.searchsorted(every, histories.indices)] = True
-        return np.concatenate([every, sample]), present, outside
+    n, longest = len(length), int(length.max(initial=0))
+    sample = _sample(histories.shape[1])
+    outside = _or_all(histories[:, sample].toarray() == 0)
     present = np.arange(longest) < length[:, None]
     positives = np.zeros((n, longest), dtype=np.int64)
     positives[present] = histories.indices
     return np.concatenate([positives, np.tile(sample, (n, 1))], axis=1), present, outside
+
+
+def _candidates_without(
+    history: sparse.csr_matrix, deleted: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """`_candidates` of a history, CSR [1, n_items], and of it without each of the places `deleted` [m].
+
+    They share one row of items, int64 [h + 200]; which of them count is bool [1 + m, h] and [1 + m, 200], or [1, 200].
+    The sample stands for all unseen items, so what is left out joins it only where it is all of them: else the few that
+    it happens to hold would be counted many times over, and be every list's reasons.
+    """
+    sample = _sample(history.shape[1])
+    present = np.ones((1 + len(deleted), history.nnz), dtype=np.bool_)
+    present[np.arange(1, 1 + len(deleted)), deleted] = False
+    outside = ~np.isin(sample, history.indices)[None]
+    if len(sample) == history.shape[1]:
+        outside = np.concatenate([outside, outside | (sample == history.indices[deleted][:, None])])
+    return np.concatenate([history.indices, sample]), present, _or_all(outside)
+
+
+@cache
+def _sample(n_items: int) -> NDArray[np.int64]:
+    """The items that histories are compared with: always the same ones."""
+    return np.random.default_rng(0).permutation(n_items)[:NEGATIVES]
+
+
+def _or_all(outside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Who has seen the whole sample is at least not left with nothing."""
+    outside[~outside.any(axis=1)] = True
+    return outside
