@@ -232,7 +232,9 @@ def unpin(artifacts: Path, data_set: str, reason: str) -> None:
 @models.command()
 @ARTIFACTS
 @DATA
-@click.option("--keep", required=True, type=click.IntRange(1), help="How many of the newest versions of each to keep.")
+@click.option(
+    "--keep", default=5, show_default=True, type=click.IntRange(1), help="How many of the newest versions of each stay."
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @OVERRIDES
 def prune(artifacts: Path, data_set: str, keep: int, dry_run: bool, overrides: tuple[str, ...]) -> None:

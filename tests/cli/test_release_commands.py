@@ -76,7 +76,6 @@ def test_promote_rollback_pin_and_history_say_what_they_did(world: World) -> Non
         (["challenge", "nope"], 1),
         (["challenge", "--set", "release.tolernce=1"], 2),
         (["prune", "--keep", "0"], 2),
-        (["prune"], 2),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(world: World, arguments: list[str], code: int) -> None:
