@@ -18,8 +18,8 @@ OPEN, READ, WRITE, ADMIN = "open", "read", "write", "admin"
 do; to erase people."""
 SCOPES = (OPEN, READ, WRITE, ADMIN)
 KEYS_VARIABLE = "MOVIEREC_API_KEYS"
-"""Names the environment variable with the API's keys, SCOPE=KEY by commas: read=KEY,write=KEY,admin=KEY. A key has ASCII
-characters alone, 16 at least, and no comma; there may be any number of a scope. A client sends one as
+"""Names the environment variable with the API's keys, SCOPE=KEY by commas: read=KEY,write=KEY,admin=KEY. A key has 16
+characters or more, ASCII alone, and no comma; there may be any number of a scope. A client sends one as
 `Authorization: Bearer KEY`."""
 SHORTEST_KEY = 16
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")

@@ -4,6 +4,10 @@ A client that sends slowly waits in the worker's event loop, where it costs noth
 `ARRIVAL_SECONDS`. What gunicorn refuses before the application sees it is answered as JSON instead of HTML. An answer
 that takes too long is a 503. A worker that is told to end says so in /api/ready, goes on answering for a while, and
 then finishes what is in progress.
+
+gunicorn's own threaded worker does none of that: as many slow clients as there are threads stop it from answering, and
+the tests of those four fail with it. The methods that are overridden are no public interface, so pyproject.toml caps
+gunicorn's version; read this file beside `gunicorn/workers/gthread.py` before raising the cap.
 """
 
 import errno
