@@ -167,7 +167,8 @@ def paired(verdict: Verdict) -> str:
 
 def as_good_for_less(leader: Standing, as_good: Sequence[Standing], names: dict[str, str]) -> str:
     """The quickest to train of the models that cannot be told from the leader, if in less than half of its time."""
-    quickest = min(as_good, key=lambda standing: standing.seconds, default=leader)
+    trained = [standing for standing in as_good if standing.seconds]  # given lists were not trained here
+    quickest = min(trained, key=lambda standing: standing.seconds, default=leader)
     if quickest.seconds >= leader.seconds / 2:
         return ""
     return (

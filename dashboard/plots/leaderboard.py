@@ -35,7 +35,12 @@ class Cost:
 
 COSTS = {
     "training": Cost(
-        "Training time", "Training time, seconds", 0.001, lambda one: one.seconds, wording.duration, "train longer"
+        "Training time",
+        "Training time, seconds",
+        0.001,
+        lambda one: one.seconds or None,
+        wording.duration,
+        "train longer",
     ),
     "memory": Cost(
         "Peak memory", "Peak memory of the run, MB", 1.0, lambda one: one.memory_mb, wording.memory, "need more memory"

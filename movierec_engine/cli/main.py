@@ -12,6 +12,7 @@ from movierec_engine import __version__
 from movierec_engine.cli import release
 from movierec_engine.cli.console import log_to_console, one_sentence_errors, read_env_file
 from movierec_engine.cli.options import ARTIFACTS, DATA, trained_model
+from movierec_engine.errors import ConfigError
 from movierec_engine.store import kinds
 
 if TYPE_CHECKING:
@@ -133,11 +134,25 @@ PROTOCOL = click.option(
 @cli.command()
 @ARTIFACTS
 @PROTOCOL
-@trained_model()
+@trained_model(default="")
+@click.option(
+    "--lists",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Lists that another system made: CSV or Parquet with user_id, movie_id, and rank or score.",
+)
+@click.option("--name", default="", help="What the report of the lists is called.", show_default="the file's name")
 def evaluate(
-    artifacts: Path, protocol: str | None, data_set: str, model: str, device: str | None, version: str | None
+    artifacts: Path,
+    protocol: str | None,
+    data_set: str,
+    model: str,
+    device: str | None,
+    version: str | None,
+    lists: Path | None,
+    name: str,
 ) -> None:
-    """Measure a trained model on test, and write its report to the store.
+    """Measure a trained model, or lists that another system made, on test, and write the report to the store.
 
     The report holds every metric with its 95 % interval, each user's own metrics, the rank of every test item, the
     lists, and the metrics by kinds of users and items. `movierec compare` compares reports.
@@ -145,14 +160,20 @@ def evaluate(
     from movierec_engine import pipeline
     from movierec_engine.evaluation.protocols import Protocol
     from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport, report_table
+    from movierec_engine.pipeline.data_sets import choose_data_set
     from movierec_engine.store import ArtifactStore
 
     with one_sentence_errors():
         store = ArtifactStore(artifacts)
         chosen = Protocol.parse(protocol) if protocol else None
-        trained = _trained(store, data_set, model, device, version)
-        movies = pipeline.movies_of(store, trained)
-        made = pipeline.evaluate_model(store, trained, movies, chosen)
+        if (lists is None) == (not model):
+            raise ConfigError("give the model to measure by --model, or lists that another system made by --lists")
+        if lists is not None:
+            of = choose_data_set(store, kinds.SPLITS, data_set)
+            made = pipeline.evaluate_lists(store, of, lists, name or lists.stem, chosen)
+        else:
+            trained = _trained(store, data_set, model, device, version)
+            made = pipeline.evaluate_model(store, trained, pipeline.movies_of(store, trained), chosen)
         console = Console()
         console.print(report_table(EvaluationReport.load(made.folder)))
         console.print(f"report: {made.folder / REPORT_FILE}", soft_wrap=True, highlight=False, markup=False)

@@ -35,7 +35,7 @@ def trained_model(default: str | None = None) -> Callable[[F], F]:
             "--model",
             required=default is None,
             default=default,
-            show_default=default is not None,
+            show_default=bool(default),
             help="The model, such as lightgcn.",
         ),
         click.option(

@@ -1,6 +1,8 @@
 """Measures a model on a held-out part."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +10,9 @@ from rich.console import Console
 
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.evaluation.config import EvaluationConfig
+from movierec_engine.evaluation.given_lists import GivenLists
 from movierec_engine.evaluation.metrics import metrics as registered
-from movierec_engine.evaluation.rankings import Rankings, rank_users
+from movierec_engine.evaluation.rankings import Ranked, Rankings, rank_users
 from movierec_engine.evaluation.tables import metrics_table
 from movierec_engine.models.base import Recommender
 
@@ -55,18 +58,34 @@ class Evaluator:
         """Full ranking of the catalogue, or of the candidates, without what the user has seen.
 
         Users without relevant items are left out and counted; users whom the model recommends nothing count 0. A depth
-        beyond the catalogue keeps its denominator. A metric is left out where the data lacks what it
-        needs, such as genres.
+        beyond the catalogue keeps its denominator. A metric is left out where the data lacks what it needs.
         deep: whether the rankings are to hold every relevant item's rank, even if no metric needs it.
 
         Raises MovierecError when the part is empty, and for a model that was trained on other vocabularies, scores too
         few items, or returns NaN or +inf.
         """
-        known = [registered()[name] for name in self.config.metrics]
-        rankings = rank_users(model, heldout, max(self.config.k_values), deep or any(metric.deep for metric in known))
+        deep = deep or any(registered()[name].deep for name in self.config.metrics)
+        return self._measured(rank_users(model, heldout, max(self.config.k_values), deep), model)
+
+    def evaluate_lists(self, lists: Any, heldout: HeldOut) -> Evaluation:
+        """The same of lists that another system made, such as
+
+            Evaluator().evaluate_lists("lists.csv", data.test_data)
+
+        lists: `GivenLists`, or a frame or the path of a CSV or Parquet file, as those of `GivenLists` are. What a list
+        holds of the mask is left out, and the rest moves up; users without a list count 0. Metrics that need ranks
+        beyond the lists, such as auc, are left out. Raises DataError for lists that cannot be used.
+        """
+        if not isinstance(lists, GivenLists):
+            read = GivenLists.read if isinstance(lists, str | Path) else GivenLists.of
+            lists = read(lists, heldout)
+        return self._measured(rank_users(lists, heldout, max(self.config.k_values), deep=False), lists)
+
+    def _measured(self, rankings: Rankings, model: Ranked) -> Evaluation:
+        """Every metric of rankings; one is left out where they or the data lack what it needs."""
         per_user: dict[str, NDArray[np.float64]] = {}
         means: dict[str, float] = {}
-        for metric in known:
+        for metric in (registered()[name] for name in self.config.metrics):
             for name, k in zip(metric.at(self.config.k_values), self.config.k_values, strict=False):
                 value = metric.of(rankings, k)
                 if isinstance(value, float):
@@ -78,7 +97,7 @@ class Evaluator:
             metrics=means,
             per_user=per_user,
             rankings=rankings,
-            users_without_test_items=heldout.interactions.n_users - len(rankings.users),
+            users_without_test_items=rankings.heldout.interactions.n_users - len(rankings.users),
             users_without_history=int((history[rankings.users] == 0).sum()),
         )
 

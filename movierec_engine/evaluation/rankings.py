@@ -13,8 +13,11 @@ from scipy import sparse
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.errors import MovierecError
+from movierec_engine.evaluation.given_lists import GivenLists
 from movierec_engine.evaluation.rank_block import RankedBlock, rank_block
 from movierec_engine.models.base import Recommender
+
+Ranked = Recommender | GivenLists
 
 _BLOCK_BYTES = 8 * 2**20
 """Budget for one block of scores; one is made while others are ranked, each beside a sorted copy."""
@@ -157,7 +160,7 @@ class Rankings:
         return more
 
 
-def rank_users(model: Recommender, heldout: HeldOut, depth: int, deep: bool) -> Rankings:
+def rank_users(model: Ranked, heldout: HeldOut, depth: int, deep: bool) -> Rankings:
     """Rank the catalogue, or the candidates, for every user with relevant items, without what the user has seen.
 
     depth: length of the lists, cut to the catalogue. deep: whether ranks below the depth are wanted too.
@@ -190,7 +193,7 @@ def rank_users(model: Recommender, heldout: HeldOut, depth: int, deep: bool) -> 
 
 
 def _ranked_blocks(
-    model: Recommender,
+    model: Ranked,
     heldout: HeldOut,
     users: NDArray[np.int64],
     relevant: sparse.csr_matrix,

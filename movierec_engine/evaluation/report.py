@@ -56,7 +56,7 @@ class EvaluationReport:
     """What models are chosen by; empty where the data has no validation part."""
     counts: dict[str, int]
     seconds: float
-    """Training time."""
+    """Training time; 0 where nothing was trained here."""
     evaluation_seconds: float
     peak_memory_mb: float
     """Largest resident memory of the process that trained and evaluated, up to the end of evaluation."""
@@ -159,9 +159,13 @@ def report_table(report: EvaluationReport) -> Table:
     title = (
         f"{report.model} on {report.device}: test, {described(report.protocol)}, "
         f"{report.counts['users_evaluated']:,} users, split {split_label(report.split['strategy'])}, "
-        f"fingerprint {report.fingerprint}, {report.seconds:.1f} s"
+        f"fingerprint {report.fingerprint}" + (f", {report.seconds:.1f} s" if report.seconds else "")
     )
     table = metrics_table(title, report.metrics, report.intervals)
+    notes = []
     if tied := report.split.get("tied_share"):
-        table.caption = f"{tied:.1%} of the test items were chosen by data.split_seed from ratings of equal times."
+        notes.append(f"{tied:.1%} of the test items were chosen by data.split_seed from ratings of equal times.")
+    if unknown := report.counts.get("unknown_rows"):
+        notes.append(f"{unknown:,} rows of the lists are of users or movies that the data does not have.")
+    table.caption = "\n".join(notes) or None
     return table

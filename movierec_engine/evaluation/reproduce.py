@@ -8,11 +8,13 @@ from movierec_engine.evaluation.protocols import Protocol
 
 
 def train_command(config: Mapping[str, Any], **own: object) -> str:
-    """The command that trains with the overrides of a resolved configuration.
+    """The command that trains with the overrides of a resolved configuration, or that measures given lists.
 
     own: settings that stand first, in place of the overrides of their names: model, device, seed. Overrides of
     `paths`, which only say where to write, are left out.
     """
+    if lists := config.get("lists"):
+        return shlex.join(["movierec", "evaluate", "--lists", str(lists), "--name", str(own["model"])])
     overrides = config.get("overrides")
     words = [str(word) for word in overrides] if isinstance(overrides, list) else []
     kept = [word for word in words if (name := _name(word)) not in own and not name.startswith("paths.")]

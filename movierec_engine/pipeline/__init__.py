@@ -16,7 +16,7 @@ from movierec_engine.pipeline.data import (
     load_split,
     split_interactions,
 )
-from movierec_engine.pipeline.evaluation import evaluate_model
+from movierec_engine.pipeline.evaluation import evaluate_lists, evaluate_model
 from movierec_engine.pipeline.index import build_faiss_index, rank_models
 from movierec_engine.pipeline.members import model_slot
 from movierec_engine.pipeline.runner import is_current, prepare, run, run_tracked
@@ -34,6 +34,7 @@ __all__ = [
     "build_faiss_index",
     "build_interaction_graph",
     "data_slot",
+    "evaluate_lists",
     "evaluate_model",
     "filter_interactions",
     "find_trained_model",

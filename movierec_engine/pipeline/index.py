@@ -132,7 +132,8 @@ def rank_models(store: ArtifactStore, data_set: str, metric: str, origin: Origin
     """
     from movierec_engine.evaluation.metrics import less_is_better
 
-    reports = [store.require(slot) for slot in store.slots(kinds.EVALUATION_REPORT, data_set)]
+    every = [store.require(slot) for slot in store.slots(kinds.EVALUATION_REPORT, data_set)]
+    reports = [report for report in every if kinds.TRAINED_MODEL in report.parents]  # and none of given lists
     if not reports:
         raise StoreError(f"no evaluation report of {data_set} in {store.root} yet; train a model first")
     newest = max(reports, key=lambda report: report.version)

@@ -134,7 +134,8 @@ def _versions(store: ArtifactStore, slot: Slot, version: str, protocol: Protocol
         versions = [
             one
             for one in versions
-            if one.version.startswith(version) or one.parents[kinds.TRAINED_MODEL].split("/")[-1].startswith(version)
+            if one.version.startswith(version)
+            or one.parents.get(kinds.TRAINED_MODEL, "").split("/")[-1].startswith(version)
         ]
     if protocol:
         return [one for one in versions if one.facts.get("protocol") == protocol.name]
@@ -149,6 +150,8 @@ def _versions(store: ArtifactStore, slot: Slot, version: str, protocol: Protocol
 def _users(store: ArtifactStore, measured: Measured, part: str) -> pa.Table:
     artifact, file = measured.artifact, USERS_FILE
     if part == "validation":
+        if kinds.TRAINED_MODEL not in artifact.parents:
+            raise StoreError(f"{artifact.reference} is of given lists, which are measured on test alone")
         artifact, file = store.resolve(artifact.parents[kinds.TRAINED_MODEL]), VALIDATION_USERS_FILE
         if file not in artifact.files:
             raise StoreError(f"{artifact.reference} has no validation measures of every user; train it again")

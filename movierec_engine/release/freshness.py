@@ -91,7 +91,8 @@ def _of_data(
     lag = now - datetime.fromisoformat(splits.created_at)
     if lag > timedelta(hours=config.data_lag_hours):
         reports = (store.latest(slot) for slot in store.slots(kinds.EVALUATION_REPORT, model.slot.data_set))
-        measured = any(report is not None and report.fingerprint == splits.fingerprint for report in reports)
+        models = (report for report in reports if report is not None and kinds.TRAINED_MODEL in report.parents)
+        measured = any(report.fingerprint == splits.fingerprint for report in models)
         kept = "models were measured on it, and `movierec models history` says why none is served"
         yield StaleReason(
             f"data:{index.reference}:{splits.fingerprint}",

@@ -90,7 +90,9 @@ def _table(ranking: Ranking) -> Table:
                     if validation is None
                     else Cell(words.score(validation), strong=name == ranking.chosen),
                     *scores[1:],
-                    Cell(f"{report.seconds:,.1f} s", f"{report.peak_memory_mb:,.0f} MB"),
+                    Cell(f"{report.seconds:,.1f} s", f"{report.peak_memory_mb:,.0f} MB")
+                    if report.seconds
+                    else Cell("–", spoken="not trained here"),
                 ),
             )
         )

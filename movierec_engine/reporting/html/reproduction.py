@@ -19,6 +19,7 @@ from movierec_engine.reporting.html.document import (
     Terms,
 )
 from movierec_engine.reporting.html.ranking import Ranking
+from movierec_engine.store import kinds
 
 _PACKAGES = {"movierec": "movierec", "torch": "torch", "numpy": "numpy", "faiss": "faiss-cpu"}
 
@@ -66,11 +67,14 @@ def _commands(ranking: Ranking) -> Iterator[Command]:
         report, artifact = ranking.report(name), ranking.reports[name].artifact
         own = {"model": artifact.slot.model, "device": report.device, "seed": report.seed}
         train.append(train_command(artifact.config, **own))
+        if kinds.TRAINED_MODEL not in artifact.parents:  # given lists
+            continue
         evaluate.append(
             evaluate_command(report.data, report.model, report.device, _stamp(report.model_version), report.protocol)
         )
     yield Command("Train and evaluate every model again", tuple(train))
-    yield Command("Evaluate the models that are in the store again", tuple(evaluate))
+    if evaluate:
+        yield Command("Evaluate the models that are in the store again", tuple(evaluate))
     if len(ranking.names) > 1:
         protocol, data = ranking.report(ranking.leader).protocol, ranking.report(ranking.leader).data
         reports = [_reference(ranking, name) for name in ranking.names]
