@@ -25,6 +25,7 @@ from rich.console import Console
 from movierec_engine import pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.data.catalogue import Catalogue
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.ratings import Movies
 from movierec_engine.data.split import Split
@@ -80,8 +81,8 @@ class World:
 
     def _trained(self, name: str, parts: Split) -> Floats:
         model = model_class(name)()
-        model.fit(parts.train)  # type: ignore[attr-defined]
-        return model.score(np.arange(parts.train.n_users))
+        model.fit(Dataset(parts.train))
+        return model.score_users(np.arange(parts.train.n_users))
 
     def by_place(self, name: str, placing: Placing, catalogue: Catalogue | None = None) -> Iterator[Any]:
         for items, scores in zip(self.folds, self.scores[name], strict=True):
@@ -220,7 +221,7 @@ def time_lines(folder: Path) -> list[str]:
         of_parts = []
         for items in cold_folds(parts.train, FOLDS, seed=42):
             model = model_class("ease")()
-            model.fit(without_items(parts, items).train)  # type: ignore[attr-defined]
+            model.fit(Dataset(without_items(parts, items).train))
             of_parts.append((items, placed(model.score, items, heldout.catalogue)))
         measured = found(of_parts, heldout)
         past = heldout.catalogue.activity[measured.users] > 0

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from movierec_engine.models.registry import SINGLE_MODELS
+from movierec_engine.models.registry import single_models
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).with_name("results") / "dagster_overhead.md"
@@ -54,7 +54,7 @@ def plain(store_root: Path, overrides: list[str]) -> dict[str, float]:
     store = ArtifactStore(store_root)
     shared = load_settings([*overrides, "model=popularity", "device=cpu"])
     made = pipeline.prepare(store, shared.data)
-    for name in SINGLE_MODELS:
+    for name in single_models():
         settings = load_settings([*overrides, f"model={name}", "device=cpu"])
         tracker = make_tracker(settings.logger, store.root, settings.experiment_name)
         tracker.start(settings.run_name, flatten(settings.resolved()))
@@ -75,7 +75,7 @@ def dagster(store_root: Path, overrides: list[str]) -> dict[str, float]:
     from movierec_assets.definitions import defs
     from movierec_assets.partitions import partition_key
 
-    ends = [partition_key("cpu", SINGLE_MODELS[end]) for end in (0, -1)]
+    ends = [partition_key("cpu", single_models()[end]) for end in (0, -1)]
     with dg.DagsterInstance.get() as instance:
         result = defs.resolve_job_def("everything").execute_in_process(
             instance=instance,
@@ -135,7 +135,7 @@ def page(rounds: list[dict[str, Measured]], loads: list[float]) -> str:
         f"{platform.python_version()}, {libraries}; load average at the start of each process "
         f"{min(loads):.1f} to {max(loads):.1f}.",
         "",
-        f"All {len(SINGLE_MODELS)} single models on the bundled data with their default settings: data, training, "
+        f"All {len(single_models())} single models on the bundled data with their default settings: data, training, "
         "report and index of each, leaderboard and release. Once as one run of the job `everything` for a range of "
         "partitions, in process; once as plain calls of the same functions. Whole processes, taking turns.",
         "",

@@ -254,7 +254,7 @@ def write_index(store: ArtifactStore, model: str, trained: Artifact, splits: Art
         queries=sparse.csr_matrix(np.random.default_rng(2).normal(size=(users, DIMENSIONS)).astype(np.float32)),
         rated=RatedMovies.of(pa.table({"user_id": user + 1, "movie_id": item + 1, "rating": np.ones(len(user))})),
         history=history,
-        known=sparse.csr_matrix((users, 0), dtype=np.float32),
+        explanation_inputs=sparse.csr_matrix((users, 0), dtype=np.float32),
         popularity=popularity,
         personal=np.ones(users, dtype=np.bool_),
         similar=similar,

@@ -30,7 +30,7 @@ from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.negatives import NegativeSampler
 from movierec_engine.evaluation import Evaluator
-from movierec_engine.models import SINGLE_MODELS, model_class
+from movierec_engine.models import model_class, single_models
 from movierec_engine.models.gradient import GradientRecommender
 from movierec_engine.training.trainer import start, steps_per_epoch, train_epoch
 
@@ -79,7 +79,7 @@ def main() -> None:
             "|---|---|---|---|---|---|---|",
         ]
         console.print("\n".join(lines[-4:]))
-        for name in SINGLE_MODELS:
+        for name in single_models():
             if issubclass(model_class(name), GradientRecommender):
                 for row in rows(name, devices, interactions):
                     console.print(row)
@@ -110,7 +110,7 @@ def course(name: str, device: str, interactions: Interactions) -> Course:
         seconds[0],
         statistics.median(seconds[1:]),
         Evaluator([10], ("ndcg",)).evaluate(model, part).metrics["ndcg@10"],
-        np.array_equal(model.score(users), again.score(users)),
+        np.array_equal(model.score_users(users), again.score_users(users)),
     )
 
 

@@ -26,7 +26,7 @@ from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.config import load_settings
 from movierec_engine.errors import MovierecError
-from movierec_engine.models.registry import MODEL_NAMES
+from movierec_engine.models.registry import model_names
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.store import Artifact, ArtifactStore
 
@@ -43,7 +43,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         store = ArtifactStore(asked.store or Path(temporary))
-        indices = {name: indexed(store, name) for name in (*reversed(MODEL_NAMES),) if name != "popularity"}
+        indices = {name: indexed(store, name) for name in (*reversed(model_names()),) if name != "popularity"}
         client = create_app(store.root, ServingConfig(remembered_lists=0, models_in_memory=len(indices))).test_client()
         lines = [
             "# What explain=true costs",

@@ -23,12 +23,13 @@ from recbole.pairs_file import read_pairs
 from rich.console import Console
 
 from movierec_engine.data.catalogue import Catalogue
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.evaluation.rankings import _BLOCK_BYTES
-from movierec_engine.models import SINGLE_MODELS, Recommender, model_class
+from movierec_engine.models import Recommender, model_class, single_models
 from movierec_engine.models.base import ClosedFormRecommender
 from movierec_engine.models.gradient import GradientRecommender
 
@@ -65,7 +66,7 @@ def main() -> None:
             "|---|---|---|---|---|---|",
         ]
         console.print("\n".join(lines[-6:]))
-        for name in SINGLE_MODELS:
+        for name in single_models():
             lines.append(row(name, train, part))
             console.print(lines[-1])
     RESULT.write_text("\n".join([*lines, ""]), encoding="utf-8")
@@ -97,7 +98,7 @@ def scores_and_their_top(model: Recommender, users: np.ndarray) -> None:
     """The bare cost: every user's scores, in blocks as the evaluator takes them, and the 20 highest."""
     rows = _BLOCK_BYTES // (4 * len(model.items))
     for start in range(0, len(users), rows):
-        torch.topk(torch.from_numpy(model.score(users[start : start + rows])), 20, dim=1)
+        torch.topk(torch.from_numpy(model.score_users(users[start : start + rows])), 20, dim=1)
 
 
 def with_catalogue(train: Interactions, heldout: Interactions) -> tuple[HeldOut, float]:
@@ -114,7 +115,7 @@ def prepared(name: str, train: Interactions) -> Recommender:
     """The model, fitted if it has a closed form and else as it is initialised."""
     model = model_class(name)()
     if isinstance(model, ClosedFormRecommender):
-        model.fit(train)
+        model.fit(Dataset(train))
         return model
     assert isinstance(model, GradientRecommender)
     torch.manual_seed(0)

@@ -31,7 +31,8 @@ from surprise import Reader, Trainset
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
-from movierec_engine.models.classic.item_cf import SIMILARITIES, ItemCF, ItemCFConfig, similarity_blocks
+from movierec_engine.models.classic.item_cf import ItemCF
+from movierec_engine.models.classic.neighbourhood import SIMILARITIES, ItemCFConfig, similarity_blocks
 
 T = TypeVar("T")
 
@@ -78,7 +79,9 @@ def theirs(trainset: Trainset, name: str, shrinkage: float) -> Callable[[], np.n
 def ours(train: Interactions, name: str, shrinkage: float) -> Iterator[np.ndarray]:
     """Our similarities, a block of rows at a time."""
     config = ItemCFConfig(similarity=name, shrinkage=shrinkage, feedback="explicit")
-    rows = ItemCF(config).comparable(train)
+    model = ItemCF(config)
+    model.set_history(train, ratings=True)
+    rows = model.comparable()
     for _, block in similarity_blocks(rows, rows, config, ratings=True):
         yield block
 

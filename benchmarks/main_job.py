@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from movierec_engine.cli.demo import MODELS
-from movierec_engine.models.registry import SINGLE_MODELS
+from movierec_engine.models.registry import single_models
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).with_name("results") / "main_job.md"
@@ -62,7 +62,7 @@ def main() -> None:
         demo = [sys.executable, "-m", "movierec_engine.cli", "demo", "--no-serve", "--device", "cpu"]
         first, _ = timed(demo, environment)
         second, _ = timed(demo, environment)
-        others = [name for name in SINGLE_MODELS if name not in MODELS]
+        others = [name for name in single_models() if name not in MODELS]
         rest, _ = timed([*demo, *(word for name in others for word in ("--model", name))], environment)
         load = definitions_seconds(environment)
         measured = reports(store)

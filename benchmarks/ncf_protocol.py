@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from movierec_engine.data.catalogue import Catalogue
-from movierec_engine.data.graph import build_graph
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
@@ -32,10 +32,9 @@ from movierec_engine.data.negatives import NegativeSampler
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.evaluation.evaluator import Evaluation
 from movierec_engine.models import Recommender, model_class
-from movierec_engine.models.base import ClosedFormRecommender
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
-from movierec_engine.models.gradient import GradientRecommender
-from movierec_engine.training.fusion_weights import learn_weights
+from movierec_engine.models.fitting import Fitting
+from movierec_engine.training.config import EarlyStoppingConfig, TrainerConfig
 
 RESULTS = Path(__file__).with_name("results") / "ncf_protocol"
 PAGE = RESULTS.with_suffix(".md")
@@ -174,13 +173,10 @@ def measure(name: str, world: World) -> None:
 def validate(name: str, candidate: Candidate, world: World) -> dict[str, Any]:
     started = time.perf_counter()
     model = model_class(name)(model_class(name).Config(**plain(candidate.model)))
+    members = member_models(model, world, "validation")
+    epochs = fit(model, candidate, Dataset(world.train, world.validation), members)
     if isinstance(model, HybridEnsemble):
-        model.combine([kept_model(member, world, "validation") for member in model.config.models])
-        model.combine(model.members, learn_weights(model, world.validation))
         model.save(weights_folder(name, "validation"))
-        epochs = 0
-    else:
-        epochs = fit(model, candidate, world.train, world.validation, member_models(candidate, world, "validation"))
     return {
         "candidate": asdict(candidate),
         **rounded(EVALUATOR.evaluate(model, world.validation)),
@@ -197,13 +193,13 @@ def test(name: str, best: dict[str, Any], world: World) -> dict[str, Any]:
         trainer = {**candidate.trainer, "max_epochs": best["epochs"]}
         candidate = Candidate(candidate.model, trainer)
     model = model_class(name)(model_class(name).Config(**plain(candidate.model)))
-    if isinstance(model, HybridEnsemble):
-        members = {stage: [kept_model(one, world, stage) for one in model.config.models] for stage in STAGES}
-        model.combine(members["validation"])
-        model.combine(members["test"], learn_weights(model, world.validation))
+    members = member_models(model, world, "test")
+    if isinstance(model, HybridEnsemble):  # whose weights are learned on validation
+        learned = HybridEnsemble(model.config).start_from(member_models(model, world, "validation"))
+        learned.fit(Dataset(world.train, world.validation))
+        model.combine([*members.values()], learned.weights)
     else:
-        nothing = replace(world.test, interactions=world.whole.select(np.zeros(len(world.whole), dtype=bool)))
-        fit(model, candidate, world.whole, nothing, member_models(candidate, world, "test"))
+        fit(model, candidate, Dataset(world.whole), members)
     model.save(weights_folder(name, "test"))
     return {
         "candidate": best["candidate"],
@@ -225,11 +221,10 @@ def ncf_candidates() -> list[Candidate]:
     ]
 
 
-def member_models(candidate: Candidate, world: World, stage: str) -> dict[str, Recommender]:
-    """The best gmf and mlp of the same stage, where a candidate starts from them; trained anew if not kept."""
-    if not candidate.model.get("pretrained_gmf"):
-        return {}
-    return {name: kept_model(name, world, stage) for name in ("gmf", "mlp")}
+def member_models(model: Recommender, world: World, stage: str) -> dict[str, Recommender]:
+    """The best models of the same stage that a model starts from or fuses; trained anew if not kept."""
+    pretrained = ("gmf", "mlp") if getattr(model.config, "pretrained_gmf", "") else ()
+    return {name: kept_model(name, world, stage) for name in getattr(model.config, "models", pretrained)}
 
 
 def kept_model(name: str, world: World, stage: str) -> Recommender:
@@ -241,28 +236,18 @@ def kept_model(name: str, world: World, stage: str) -> Recommender:
         again = Candidate(best["candidate"]["model"], trainer)
         model = model_class(name)(model_class(name).Config(**plain(again.model)))
         train = world.train if stage == "validation" else world.whole
-        nothing = replace(world.test, interactions=train.select(np.zeros(len(train), dtype=bool)))
-        fit(model, again, train, nothing, {})
+        fit(model, again, Dataset(train), {})
         model.save(folder)
     return model_class(name).load(folder)
 
 
-def fit(
-    model: Recommender, candidate: Candidate, train: Interactions, held: HeldOut, members: dict[str, Recommender]
-) -> int:
-    """Train; the number of the best epoch on `held`, or of the last without one, and 0 for a closed form."""
-    if isinstance(model, ClosedFormRecommender):
-        model.fit(train)
+def fit(model: Recommender, candidate: Candidate, data: Dataset, members: dict[str, Recommender]) -> int:
+    """Train; the number of the best epoch on validation, or of the last without one, and 0 without epochs."""
+    trainer = TrainerConfig(**candidate.trainer, early_stopping=EarlyStoppingConfig(patience=PATIENCE, metric=NDCG))
+    model.start_from(members).fit(data, Fitting(trainer, seed=SEED, evaluator=EVALUATOR))
+    if not model.epochs:
         return 0
-    from movierec_engine.training.config import EarlyStoppingConfig, TrainerConfig
-    from movierec_engine.training.trainer import train as fit_by_gradient
-
-    assert isinstance(model, GradientRecommender)
-    if members:
-        model.start_from(members)
-    config = TrainerConfig(**candidate.trainer, early_stopping=EarlyStoppingConfig(patience=PATIENCE, metric=NDCG))
-    history = fit_by_gradient(model, train, build_graph(train), held, config, EVALUATOR, device="cpu", seed=SEED)
-    return max(history, key=lambda epoch: epoch.metrics[NDCG]).number if len(held) else len(history)
+    return max(model.epochs, key=lambda e: e.metrics[NDCG]).number if len(data.validation) else len(model.epochs)
 
 
 def read_world(folder: Path) -> World:

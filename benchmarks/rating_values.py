@@ -21,6 +21,7 @@ from bundled_data import FOLDER
 from scipy import sparse
 
 from movierec_engine.data.config import DataConfig
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.interactions import Interactions, positives
 from movierec_engine.data.readers import read_ratings
 from movierec_engine.data.split import split
@@ -105,8 +106,8 @@ def thresholds(world: World, name: str) -> list[Measured]:
     rows = []
     for threshold in THRESHOLDS:
         model = MODELS[name]()
-        model.fit(world.train.select(world.reaching(threshold)))
-        rows.append(world.measure(model.score(everybody), everybody))
+        model.fit(Dataset(world.train.select(world.reaching(threshold))))
+        rows.append(world.measure(model.score_users(everybody), everybody))
     return rows
 
 
@@ -114,7 +115,7 @@ def weights(world: World, name: str) -> tuple[list[Measured], list[Measured]]:
     """What dislikes weigh in fold-in by likes, and in the popularity of who is known by dislikes alone."""
     like = world.reaching(DISLIKED)
     model = MODELS[name]()
-    model.fit(world.train.select(like))
+    model.fit(Dataset(world.train.select(like)))
     scorer = model.fold_in_scorer()
     liked, disliked = (
         part.ratings_matrix() if scorer.uses_ratings else part.matrix()

@@ -162,7 +162,7 @@ def served(index: Any, vectors: Floats, queries: Floats) -> RetrievalIndex:
         queries=sparse.csr_matrix(queries),
         rated=RatedMovies.of(pa.table({"user_id": who, "movie_id": history.indices, "rating": history.data})),
         history=history,
-        known=sparse.csr_matrix((users, 0), dtype=np.float32),
+        explanation_inputs=sparse.csr_matrix((users, 0), dtype=np.float32),
         popularity=np.zeros(n, dtype=np.float32),
         personal=np.ones(users, dtype=np.bool_),
         similar=np.full((n, 1), -1, dtype=np.int32),

@@ -35,12 +35,12 @@ from movierec_engine.errors import MovierecError
 from movierec_engine.models import HybridEnsemble, Recommender, load_model
 from movierec_engine.models.ensemble.fusion import normalised
 from movierec_engine.models.likeness import GENRE_WEIGHT, centred_cosines
-from movierec_engine.models.registry import SINGLE_MODELS
+from movierec_engine.models.registry import single_models
 from movierec_engine.retrieval.build import train_of
 from movierec_engine.store import ArtifactStore
 
 RESULT = Path(__file__).with_name("results") / "similarity.md"
-MODELS = (*SINGLE_MODELS, "hybrid_ensemble")
+MODELS = (*single_models(), "hybrid_ensemble")
 LENGTH = 10
 LIKED = 4.0
 LEAST_LIKERS = 5
@@ -276,7 +276,7 @@ def list_lines(load: Callable[[str], Recommender], movies: Movies) -> list[str]:
         model = load(name)
         genres = Catalogue.of(train_of(model), movies).genres
         items = model.items.index(np.array(list(LOOKED_AT)))
-        made = {"now": model.similar_items(items, 8, genres)[0]}
+        made = {"now": model.most_similar(items, 8, genres)[0]}
         if name in ("hybrid_ensemble", "ease", "item_cf"):
             made = {BEFORE: best(before(model), items)[:, :8], **made}
         lines += ["", f"### {name}", "", "| movie | by | similar movies |", "|---|---|---|"]

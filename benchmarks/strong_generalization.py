@@ -46,7 +46,7 @@ from movierec_engine.evaluation.strong_generalization import (
     held_out_folds,
     without,
 )
-from movierec_engine.models.registry import MODEL_NAMES, load_model
+from movierec_engine.models.registry import load_model, model_names
 from movierec_engine.pipeline.canaries import trained_again
 from movierec_engine.pipeline.data import load_split
 from movierec_engine.pipeline.elicitation import QUESTIONS_FILE, measure_elicitation
@@ -56,7 +56,7 @@ from movierec_engine.store import Artifact, ArtifactStore
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).with_name("results") / "strong_generalization.md"
 LIBRARIES = ("torch", "numpy", "scipy")
-MODELS = tuple(name for name in MODEL_NAMES if name != "popularity")
+MODELS = tuple(name for name in model_names() if name != "popularity")
 ELICITATION_MODELS = ("ease", "als")
 """Models of the interview, and of the other draws."""
 REPEATS = 8

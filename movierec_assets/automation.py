@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from movierec_engine.config import config_dir, nearest, typed
 from movierec_engine.device import DEVICE_KINDS, resolve_device
 from movierec_engine.errors import ConfigError, DeviceError
-from movierec_engine.models.registry import SINGLE_MODELS
+from movierec_engine.models.registry import single_models
 from movierec_engine.release.freshness import FreshnessConfig
 
 STARTED_BY, DEVICE = "movierec/started_by", "movierec/device"
@@ -137,7 +137,7 @@ def load_automation() -> AutomationConfig:
 
 def check_names(where: str, models: tuple[str, ...], devices: tuple[str, ...]) -> None:
     """Raises ConfigError naming the first model or device that there is not."""
-    for setting, wanted, known in (("models", models, SINGLE_MODELS), ("devices", devices, DEVICE_KINDS)):
+    for setting, wanted, known in (("models", models, single_models()), ("devices", devices, DEVICE_KINDS)):
         for name in wanted:
             if name not in known:
                 raise ConfigError(f"{where}.{setting}: there is no {name!r} here{nearest(name, known)}")

@@ -25,7 +25,7 @@ from movierec_assets.resources import SettingsResource
 from movierec_assets.step import EngineFailure
 from movierec_engine.cli.console import log_to_console, one_sentence_errors
 from movierec_engine.errors import ConfigError, MovierecError
-from movierec_engine.models.registry import SINGLE_MODELS
+from movierec_engine.models.registry import single_models
 
 
 def materialize(models: Sequence[str], device: str, overrides: Sequence[str], instance: dg.DagsterInstance) -> None:
@@ -39,10 +39,10 @@ def materialize(models: Sequence[str], device: str, overrides: Sequence[str], in
         settings.of(device, model)
     _run(DATA, overrides, instance)
     for model in models:
-        if model in SINGLE_MODELS:
+        if model in single_models():
             _run(MODEL, overrides, instance, partition_key(device, model))
     for model in models:
-        if model not in SINGLE_MODELS:
+        if model not in single_models():
             _run((model,), overrides, instance, device, hybrid.name)
     _run(RELEASE, overrides, instance)
 

@@ -3,13 +3,13 @@
 import dagster as dg
 
 from movierec_engine.device import DEVICE_KINDS
-from movierec_engine.models.registry import SINGLE_MODELS
+from movierec_engine.models.registry import single_models
 
 ENSEMBLE = "hybrid_ensemble"
 """The model, and the asset, whose partitions are devices alone."""
 BY_DEVICE = dg.StaticPartitionsDefinition(DEVICE_KINDS)
 MODEL_BY_DEVICE = dg.MultiPartitionsDefinition(
-    {"device": BY_DEVICE, "model": dg.StaticPartitionsDefinition(SINGLE_MODELS)}
+    {"device": BY_DEVICE, "model": dg.StaticPartitionsDefinition(single_models())}
 )
 
 

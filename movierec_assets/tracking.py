@@ -18,7 +18,7 @@ from movierec_engine.tracking.credentials import without_credentials
 from movierec_engine.tracking.mlflow_database import check_database, open_client, tracking_uri
 from movierec_engine.tracking.mlflow_tracker import MlflowTracker, ensure_experiment
 from movierec_engine.tracking.timeout import within
-from movierec_engine.tracking.tracker import NO_TRACKER, PATIENCE_SECONDS, Tracker, Trackers, flatten
+from movierec_engine.tracking.tracker import NO_TRACKER, TIMEOUT_SECONDS, Tracker, Trackers, flatten
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -69,7 +69,7 @@ class TrackingResource(dg.ConfigurableResource[Any]):
         failed = any(step.status is not None and step.status.name == "FAILURE" for step in steps)
         parent, self._parent = self._parent, None
         try:
-            within(PATIENCE_SECONDS, partial(_end_run, self._root, parent, "FAILED" if failed else "FINISHED"))
+            within(TIMEOUT_SECONDS, partial(_end_run, self._root, parent, "FAILED" if failed else "FINISHED"))
         except Exception as error:
             if context.log:
                 context.log.warning(without_credentials(f"MLflow: the run of the Dagster run is not ended ({error})"))
@@ -79,7 +79,7 @@ class TrackingResource(dg.ConfigurableResource[Any]):
         if self._parent is None:
             self._root = step.store.root
             try:
-                self._parent = within(PATIENCE_SECONDS, partial(_start_run, step))
+                self._parent = within(TIMEOUT_SECONDS, partial(_start_run, step))
             except Exception as error:
                 step.context.log.warning(without_credentials(f"MLflow: no run for the Dagster run ({error})"))
                 self._parent = ""

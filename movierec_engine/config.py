@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -22,7 +23,7 @@ from movierec_engine.device import resolve_device
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.config import EvaluationConfig
 from movierec_engine.evaluation.gate import ReleaseConfig
-from movierec_engine.models.registry import model_class
+from movierec_engine.models.registry import model_class, outside_models
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.tracking.config import LoggerConfig
 from movierec_engine.training.config import TrainerConfig
@@ -110,13 +111,27 @@ def load_settings(overrides: list[str]) -> Settings:
     Raises ConfigError, in one sentence with the nearest valid choice, for what is no setting or no value of one.
     """
     try:
-        with _hydra_lock:
-            GlobalHydra.instance().clear()
-            with initialize_config_dir(config_dir=str(config_dir())):
-                composed = compose("config", overrides=overrides)
+        composed = _composed(overrides)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(explain(error, overrides)) from error
     return typed_settings(composed, overrides)
+
+
+def _composed(overrides: Sequence[str]) -> DictConfig:
+    offer_outside_models(overrides)
+    with _hydra_lock:
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(config_dir=str(config_dir())):
+            return compose("config", overrides=list(overrides))
+
+
+def offer_outside_models(overrides: Iterable[str]) -> None:
+    """Let `model=NAME` choose a model from outside that has no YAML in configs/model/: its settings' defaults."""
+    wanted = {value for override in overrides for value in override.partition("=")[2].split(",")}
+    for name in outside_models():
+        if name in wanted and not (config_dir() / "model" / f"{name}.yaml").exists():
+            defaults = asdict(model_class(name).Config())
+            ConfigStore.instance().store(name, {"name": name, **defaults}, group="model", provider="movierec")
 
 
 def load_serving(overrides: list[str]) -> ServingConfig:
@@ -129,10 +144,7 @@ def load_serving(overrides: list[str]) -> ServingConfig:
         if key != "serving" and not key.startswith("serving."):
             raise ConfigError(f"{override!r} is no setting of the server; use settings such as serving.follow=latest")
     try:
-        with _hydra_lock:
-            GlobalHydra.instance().clear()
-            with initialize_config_dir(config_dir=str(config_dir())):
-                composed = compose("config", overrides=overrides)
+        composed = _composed(overrides)
         return typed(ServingConfig, OmegaConf.to_container(composed.serving, resolve=True), "serving")
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(explain(error, overrides)) from error
@@ -140,10 +152,7 @@ def load_serving(overrides: list[str]) -> ServingConfig:
 
 def usual_data_set() -> str:
     """The name of the data set of configs/, which a run has that is given no other."""
-    with _hydra_lock:
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(config_dir=str(config_dir())):
-            return str(compose("config").data.name)
+    return str(_composed(()).data.name)
 
 
 def typed_settings(composed: DictConfig, overrides: list[str]) -> Settings:
@@ -211,7 +220,7 @@ def explain(error: Exception, overrides: list[str]) -> str:
     chosen: list[list[str]] = []
     for override in overrides:
         key, _, value = override.partition("=")
-        options = sorted(path.stem for path in (config_dir() / key).glob("*.yaml")) if key.isidentifier() else []
+        options = _choices(key) if key.isidentifier() else []
         if options and not set(value.split(",")) <= set(options):
             wrong = next(choice for choice in value.split(",") if choice not in options)
             return f"there is no {key} {wrong!r}{nearest(wrong, options)}"
@@ -227,13 +236,15 @@ def explain(error: Exception, overrides: list[str]) -> str:
     return " ".join(str(error).split())
 
 
+def _choices(group: str) -> list[str]:
+    """What may be chosen for a group of configs/, such as `model`."""
+    outside = outside_models() if group == "model" else ()
+    return sorted({*(path.stem for path in (config_dir() / group).glob("*.yaml")), *outside})
+
+
 def known_keys(groups: Sequence[str] = ()) -> list[str]:
     """Every setting's dotted name, under the given choices of groups such as `model=ncf`, and the groups' own names."""
-    with _hydra_lock:
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(config_dir=str(config_dir())):
-            composed = compose("config", overrides=list(groups))
-    return _leaves(OmegaConf.to_container(composed, resolve=False), "")
+    return _leaves(OmegaConf.to_container(_composed(groups), resolve=False), "")
 
 
 def _leaves(values: Any, prefix: str) -> list[str]:

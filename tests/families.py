@@ -8,6 +8,7 @@ import torch
 from scipy import sparse
 
 from movierec_engine.data.catalogue import Catalogue
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
@@ -43,8 +44,7 @@ TRAIN = ratings()
 def fitted(model: Recommender) -> Recommender:
     """A closed-form model trained, a network with random weights that are large enough to tell items apart."""
     if not isinstance(model, GradientRecommender):
-        model.fit(TRAIN)  # type: ignore[attr-defined]
-        return model
+        return model.fit(Dataset(TRAIN))
     torch.manual_seed(0)
     network = model.build(TRAIN, build_graph(TRAIN), torch.device("cpu"))
     with torch.no_grad():
@@ -64,7 +64,7 @@ def camps_with_validation() -> tuple[tuple[Recommender, ...], HeldOut]:
     train, validation = (interactions_of(pairs[part], users, items) for part in (~held, held))
     members = EASE(), ALS(), Popularity()
     for member in members:
-        member.fit(train)
+        member.fit(Dataset(train))
     return members, HeldOut(validation, train.matrix(), "train", Catalogue.of(train))
 
 

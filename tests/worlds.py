@@ -56,7 +56,7 @@ def small_index(model: str = "ease", sign: int = 1, liked_from: float = 0.0) -> 
         queries=sparse.csr_matrix(queries),
         rated=RatedMovies.of(RATED),
         history=history,
-        known=sparse.csr_matrix((3, 0), dtype=np.float32),
+        explanation_inputs=sparse.csr_matrix((3, 0), dtype=np.float32),
         popularity=np.array([5, 4, 3, 2, 1], dtype=np.float32),
         personal=np.array([True, True, False]),
         similar=similar,

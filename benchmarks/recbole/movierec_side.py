@@ -19,16 +19,16 @@ import torch
 from measuring import Cost, measured, report
 
 from movierec_engine.config import load_settings
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.split import Split
 from movierec_engine.evaluation.evaluator import Evaluation, Evaluator
-from movierec_engine.models.base import ClosedFormRecommender, Recommender
+from movierec_engine.models.base import Recommender
+from movierec_engine.models.fitting import Epoch, Fitting
 from movierec_engine.models.gradient import GradientRecommender
 from movierec_engine.models.registry import model_class
 from movierec_engine.training.config import EarlyStoppingConfig
-from movierec_engine.training.state import Epoch
-from movierec_engine.training.trainer import train
 
 
 class MeasuredEvaluator(Evaluator):
@@ -88,25 +88,14 @@ def main(job: dict[str, Any]) -> None:
     def after(epoch: Epoch) -> None:
         tell(epoch.number, epoch.seconds - evaluator.spent, epoch.metrics["ndcg@10"])
 
-    if isinstance(model, ClosedFormRecommender):
-        started = time.perf_counter()
-        model.fit(parts.train)
+    trainer = replace(settings.trainer, max_epochs=job["epochs"], early_stopping=EarlyStoppingConfig(enabled=False))
+    fitting = Fitting(trainer, seed=settings.seed, evaluator=evaluator, on_epoch=after)
+    data = Dataset(positives, validation, lambda: graph)
+    started = time.perf_counter()
+    model.fit(data, fitting)
+    if not model.epochs:
         seconds = time.perf_counter() - started
         tell(1, seconds, evaluator.evaluate(model, validation).metrics["ndcg@10"])
-        return
-    assert isinstance(model, GradientRecommender)
-    config = replace(settings.trainer, max_epochs=job["epochs"], early_stopping=EarlyStoppingConfig(enabled=False))
-    train(
-        model,
-        positives,
-        graph,
-        validation,
-        config,
-        evaluator,
-        device="cpu",
-        seed=settings.seed,
-        callbacks=[after],
-    )
 
 
 if __name__ == "__main__":

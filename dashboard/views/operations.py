@@ -22,7 +22,7 @@ from movierec_engine.store import kinds
 
 API_SECONDS = 5
 """How often the API is asked."""
-PATIENCE_SECONDS = 0.3
+TIMEOUT_SECONDS = 0.3
 """How long the page waits for the API's first answer."""
 _LISTED = 200
 """Decisions in the table, newest first; the CSV file has all."""
@@ -359,7 +359,7 @@ def _api() -> None:
     """How the API is, drawn anew as it is asked again in the background."""
     st.subheader("Does the API answer?")
     url = api_health.address()
-    found = _asking(url).latest(PATIENCE_SECONDS)
+    found = _asking(url).latest(TIMEOUT_SECONDS)
     if found is None:
         st.info(f"Asking {url} …")
     elif found.problem:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from movierec_engine import pipeline
 from movierec_engine.cli.console import exit_code, log_to_console, one_sentence_errors, print_error, read_env_file
-from movierec_engine.config import Settings, config_dir, explain, typed_settings
+from movierec_engine.config import Settings, config_dir, explain, offer_outside_models, typed_settings
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport, report_table
 from movierec_engine.store import Artifact, ArtifactStore, kinds
@@ -31,8 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     sys.argv = [sys.argv[0], *arguments]
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    failures: list[MovierecError] = []
-    swept: list[Trial] = []
+    failures, swept = list[MovierecError](), list[Trial]()
     sweep: list[DictConfig] = []  # the settings of the first job of a sweep
 
     def task(composed: DictConfig) -> None:
@@ -58,6 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     with one_sentence_errors():
         if any(word.startswith("sweep=") for word in arguments):  # Hydra's help lists configs/sweep/ as a group
             raise ConfigError("sweep=... is no setting of a training; run python -m movierec_engine.sweep model=...")
+        offer_outside_models(arguments)
         command = hydra.main(config_path=str(config_dir()), config_name="config")(task)
         os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra's errors reach us instead of being printed by Hydra
         try:

@@ -101,7 +101,7 @@ def _best(model: Recommender, rankings: Rankings, new: ColdItems) -> NDArray[np.
     n = int(new_places(K, len(new), SHARES[-1], K).sum())
     best = np.full((len(rankings.users), n), -1, dtype=np.int64)
     for start in range(0, len(rankings.users), _BLOCK):
-        scores = model.score(rankings.users[start : start + _BLOCK])
+        scores = model.score_users(rankings.users[start : start + _BLOCK])
         for row, own in enumerate(scores, start=start):
             rows = new.best(own, n)
             best[row, : len(rows)] = rows

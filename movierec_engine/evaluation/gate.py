@@ -16,7 +16,7 @@ from typing import Any
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.comparison import ALPHA, DECIMALS, PairedComparison, Values, compare_paired
 from movierec_engine.evaluation.metrics import judges, judging_metrics
-from movierec_engine.models.registry import MODEL_NAMES
+from movierec_engine.models.registry import model_names
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ class ReleaseConfig:
                 f"release.metric={self.metric}: no model is better by it; choose {', '.join(judging_metrics())}, "
                 "with a depth such as ndcg@10"
             )
-        if unknown := set(self.above) - set(MODEL_NAMES):
+        if unknown := set(self.above) - set(model_names()):
             raise ConfigError(
                 f"release.above={list(self.above)}: there is no model {sorted(unknown)[0]!r}; "
-                f"choose from {', '.join(MODEL_NAMES)}"
+                f"choose from {', '.join(model_names())}"
             )
         if self.tolerance < 0:
             raise ConfigError(f"release.tolerance={self.tolerance} must be at least 0")

@@ -84,7 +84,7 @@ class GivenLists:
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
 
-    def score(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
+    def score_users(self, users: NDArray[np.int64]) -> NDArray[np.float32]:
         """float32 [n, n_items]: minus the place of each listed item, -inf for all others."""
         own = self.places[users]
         scores = np.full(own.shape, -np.inf, dtype=np.float32)

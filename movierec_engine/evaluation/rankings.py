@@ -216,7 +216,7 @@ def _ranked_blocks(
         ahead: deque[Future[RankedBlock]] = deque()
         for start in range(0, len(users), rows):
             block = users[start : start + rows]
-            scores = np.ascontiguousarray(model.score(block))
+            scores = np.ascontiguousarray(model.score_users(block))
             if scores.shape != (len(block), relevant.shape[1]):
                 raise MovierecError(
                     f"{model.name} returned scores of shape {scores.shape} for {len(block)} users and "

@@ -89,7 +89,7 @@ def _candidates(model: Recommender, rankings: Rankings) -> Iterator[tuple[Lists,
     candidates[rankings.row[ranked], rankings.rank[ranked] - 1] = rankings.item[ranked]
     others = (rankings.lists >= 0) & ~_relevant(rankings.lists, rankings)
     for start in range(0, len(rankings.users), _BLOCK):
-        scores = model.score(rankings.users[start : start + _BLOCK])
+        scores = model.score_users(rankings.users[start : start + _BLOCK])
         for row, of_user in enumerate(scores, start=start):
             between = rankings.lists[row, others[row]]
             items = candidates[row]

@@ -1,27 +1,38 @@
-"""The contract that every recommender keeps, with no exceptions.
+"""The interface that every recommender keeps, with no exceptions.
 
-Users and items are indices into the model's own `users` and `items` vocabularies. A user without train interactions,
-and a new user with an empty history, is scored by popularity: the same named fallback that serving answers with.
+From outside, people and items are public ids, as the data has them:
+
+    model = EASE().fit(Dataset.from_frame(frame))
+    model.recommend([17, 42], k=10)
+
+Evaluation, retrieval and serving use the methods by index into the model's `users` and `items`, which stand after
+those. A user without train interactions, and a person with an empty history, is scored by popularity: the same named
+fallback that serving answers with.
 """
 
 import json
 from abc import ABC, abstractmethod
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from scipy import sparse
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
-from movierec_engine.errors import StoreError
+from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.models.explanation import Explanation
+from movierec_engine.models.fitting import Epoch, Fitting
 from movierec_engine.models.fold_in.base import Basis, FoldInScorer, ones
 from movierec_engine.models.likeness import centred_cosines, most_alike
+from movierec_engine.models.lists import Histories, best_items, histories_by_index, known_index
 from movierec_engine.models.pair_scorer import Scorer
 
 Floats = NDArray[np.float32]
@@ -40,28 +51,136 @@ class Recommender(ABC):
     history: float32 CSR [n_users, n_items], its train interactions: 1, or the rating where `uses_ratings`.
     popularity: float32 [n_items], train interactions of each item.
     uses_ratings: whether it learned from the ratings' values, or only from which interactions there are.
+    epochs: what each pass over the data did, of models that are trained in passes.
     exact_vectors: whether scores are the inner products of `query_vectors` and `item_vectors`. Where not, those only
         find candidates, which `pair_scorer` then scores exactly.
+    personal: whether different people get different scores.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[Any]]
     exact_vectors: ClassVar[bool] = True
+    personal: ClassVar[bool] = True
 
     users: IdMap
     items: IdMap
     history: sparse.csr_matrix
     popularity: Floats
     uses_ratings: bool
+    epochs: tuple[Epoch, ...] = ()
 
-    def __init__(self, config: Any | None = None) -> None:
-        self.config = config if config is not None else self.Config()
+    def __init__(self, config: Any | None = None, **settings: Any) -> None:
+        """config: the hyper-parameters, or some of them by name: `EASE(l2=500)`; the others have their defaults."""
+        self.config = config if config is not None else self.Config(**settings)
 
-    def set_history(self, train: Interactions, ratings: bool = False) -> None:
-        """Keep what scoring needs of the train interactions, with the ratings' values if asked; every fit begins so."""
-        self._set_history(train.users, train.items, train.ratings_matrix() if ratings else train.matrix(), ratings)
+    @abstractmethod
+    def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
+        """Learn from a data set; returns the model itself.
 
-    def score(self, users: Indices) -> Floats:
+            LightGCN().fit(data, Fitting(TrainerConfig(max_epochs=20), device="cuda"))
+
+        fitting: device, seed and the training loop's settings; the defaults unless given.
+        """
+
+    def start_from(self, members: "Mapping[str, Recommender]") -> Self:
+        """Name the fitted models, by name, that the next `fit` starts from or fuses; returns the model itself.
+
+        Raises ConfigError for a model that takes no others, or not these.
+        """
+        if members:
+            raise ConfigError(f"{self.name} starts from no other models, and was given {', '.join(members)}")
+        return self
+
+    def fit_like(self, measured: Path, data: Dataset, fitting: Fitting | None = None) -> Self:
+        """`fit`, taking over what a saved model of the same settings learned on validation that `data` lacks."""
+        return self.fit(data, fitting)
+
+    def recommend(
+        self, users: ArrayLike, k: int = 10, exclude_seen: bool = True, candidates: ArrayLike | None = None
+    ) -> pa.Table:
+        """The k best items of each user: an Arrow table, which `.to_pandas()` and `polars.from_arrow` take over.
+
+            model.recommend([17, 42], k=10).to_pandas()
+
+        users: one id or several. exclude_seen: leave out what the user has interacted with in train. candidates: the
+        ids of the items that may be listed; all of them unless given.
+
+        Columns user_id, movie_id, rank (int32, from 1) and score (float32), users in the order asked, best items first.
+        Raises DataError for an id that the model was not fitted to; `recommend_for` takes the histories of such people.
+        """
+        index = known_index(users, self.users, "user", "recommend_for takes the histories of others")
+        seen = self.history[index] if exclude_seen else None
+        return best_items(
+            self.users.ids[index],
+            lambda block: self.score_users(index[block]),
+            seen,
+            self._item_index(candidates),
+            self.items,
+            k,
+        )
+
+    def recommend_for(
+        self, histories: Histories, k: int = 10, exclude_seen: bool = True, candidates: ArrayLike | None = None
+    ) -> pa.Table:
+        """The k best items of people who were not in train, from what they have interacted with (fold-in).
+
+            model.recommend_for({"ann": [7, 3], "bob": [9]}, k=10)
+
+        histories: each person's item ids, or ratings by item, by the person's id or in any order. Ratings count where
+        the model `uses_ratings`; an item without one is a like. Items that the model was not fitted to are left out.
+        exclude_seen, candidates: as for `recommend`, whose columns these are; without ids user_id counts from 0.
+        """
+        like = float(self.history.data.max()) if self.uses_ratings else 1.0
+        people, matrix = histories_by_index(histories, self.items, like, self.uses_ratings)
+        seen = matrix if exclude_seen else None
+        return best_items(
+            people, lambda block: self.fold_in(matrix[block]), seen, self._item_index(candidates), self.items, k
+        )
+
+    def similar_items(self, items: ArrayLike, k: int = 10) -> pa.Table:
+        """The k items most like each of the given ones, itself left out, by what the model knows of them.
+
+            model.similar_items([7], k=5)
+
+        items: one id or several. Columns movie_id, similar_id, rank (int32, from 1) and similarity (float32, at most
+        1). Raises DataError for an id that the model was not fitted to.
+        """
+        index = self._item_index(items)
+        similar, similarity = self.most_similar(index, k)
+        n, k = similar.shape
+        return pa.table(
+            {
+                "movie_id": np.repeat(self.items.ids[index], k),
+                "similar_id": self.items.ids[similar.ravel()],
+                "rank": np.tile(np.arange(1, k + 1, dtype=np.int32), n),
+                "similarity": similarity.ravel(),
+            }
+        )
+
+    def explain(self, user: Any, item: Any) -> Explanation:
+        """Why a user's score of an item is what it is, by the items of the user's history; the item may be one of them.
+
+            why = model.explain(17, 7)
+            dict(zip(why.items, why.contributions))
+
+        The explanation's items are ids. Raises DataError for an id that the model was not fitted to.
+        """
+        row = known_index(user, self.users, "user", "explain_history takes a history")[0]
+        why = self.explain_user(int(row), int(self._item_index(item)[0]))
+        return replace(why, items=self.items.ids[why.items])
+
+    def score(self, users: ArrayLike, items: ArrayLike | None = None) -> Floats:
+        """Scores of items for users: float32 [n_users, n_items], in the order asked; all of `items.ids` unless given.
+
+            model.score([17, 42], [7, 3, 9])
+
+        Higher is better, -inf is never recommended. Raises DataError for an id that the model was not fitted to.
+        """
+        index = known_index(users, self.users, "user", "recommend_for takes the histories of others")
+        scores = self.score_users(index)
+        return scores if items is None else scores[:, self._item_index(items)]
+
+    def score_users(self, users: Indices) -> Floats:
         """Scores of all items for known users.
 
         users: [n] indices. Returns float32 [n, n_items]; higher is better, -inf is never recommended.
@@ -83,14 +202,14 @@ class Recommender(ABC):
 
     @abstractmethod
     def score_known(self, users: Indices) -> Floats:
-        """`score` for users who have train interactions."""
+        """`score_users` for users who have train interactions."""
 
     @abstractmethod
     def fold_in_scorer(self) -> FoldInScorer:
-        """What scores people by their history alone, and takes scores apart: numpy alone, for serving too."""
+        """The model's fold-in scorer: scores and explanations from a history, in numpy, shared with serving."""
 
-    def known(self, users: Indices) -> Floats:
-        """float32 [n, known_width], what the explanation of a trained user's score needs beside the history."""
+    def explanation_inputs(self, users: Indices) -> Floats:
+        """Numbers of each trained user that explanations need beside the history: float32 [n, n_explanation_inputs]."""
         return np.zeros((len(users), 0), dtype=np.float32)
 
     @property
@@ -98,7 +217,7 @@ class Recommender(ABC):
         """Whether a score is a sum over the history, whose terms an explanation gives."""
         return self.fold_in_scorer().exact
 
-    def explain(self, user: int, item: int) -> Explanation:
+    def explain_user(self, user: int, item: int) -> Explanation:
         """Why a known user's score of an item is what it is; the item may be in the user's history.
 
         Raises IndexError for an index outside the vocabularies.
@@ -106,9 +225,8 @@ class Recommender(ABC):
         _check_index("user", user, len(self.users))
         _check_index("item", item, len(self.items))
         users = np.array([user])
-        return self.fold_in_scorer().explanation(
-            self.score(users)[0, item], self.history[users], item, self.known(users)[0]
-        )
+        score, inputs = self.score_users(users)[0, item], self.explanation_inputs(users)[0]
+        return self.fold_in_scorer().explanation(score, self.history[users], item, inputs)
 
     def explain_history(self, history: sparse.csr_matrix, item: int) -> Explanation:
         """Why `fold_in` gives an item its score for the history of a new user, CSR [1, n_items].
@@ -149,7 +267,7 @@ class Recommender(ABC):
         """How similar every item is to the given ones: float32 [n, n_items], from -1 to 1; s of `likeness.py`."""
         return centred_cosines(self.similarity_vectors(), self.popularity, np.asarray(items))
 
-    def similar_items(self, items: Indices, k: int, genres: Floats | None = None) -> tuple[NDArray[np.int32], Floats]:
+    def most_similar(self, items: Indices, k: int, genres: Floats | None = None) -> tuple[NDArray[np.int32], Floats]:
         """The k items most like each of the given ones: indices int32 [n, k] and likeness float32 [n, k], best first.
 
         genres: float32 [n_items, n_genres], 1 where an item is of a genre; with them likeness goes by genres too, else
@@ -168,8 +286,8 @@ class Recommender(ABC):
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything that a saved model holds beside its description: vocabularies, history and `tensors`."""
         arrays = {
-            "ids.users": self.users.ids,
-            "ids.items": self.items.ids,
+            "ids.users": self.users.packed(),
+            "ids.items": self.items.packed(),
             "history.indptr": self.history.indptr,
             "history.indices": self.history.indices,
             **{f"model.{name}": array for name, array in self.tensors().items()},
@@ -209,28 +327,46 @@ class Recommender(ABC):
                 )
             config = {name: tuple(v) if isinstance(v, list) else v for name, v in description["config"].items()}
             model = cls(cls.Config(**config))
-            users, items = IdMap(arrays["ids.users"]), IdMap(arrays["ids.items"])
+            users, items = IdMap.unpacked(arrays["ids.users"]), IdMap.unpacked(arrays["ids.items"])
             indices, indptr = arrays["history.indices"], arrays["history.indptr"]
             ratings = arrays.get("history.ratings")
             values = np.ones(len(indices), dtype=np.float32) if ratings is None else ratings
             history = sparse.csr_matrix((values, indices, indptr), (len(users), len(items)))
-            model._set_history(users, items, history, ratings is not None)
+            model._keep_history(users, items, history, ratings is not None)
             model.restore({name[6:]: array for name, array in arrays.items() if name.startswith("model.")})
         except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             raise StoreError(f"{path}: not a readable {cls.name} model ({error}); train it again") from error
         return model
 
-    def _set_history(self, users: IdMap, items: IdMap, history: sparse.csr_matrix, uses_ratings: bool) -> None:
+    def set_history(self, train: Interactions, ratings: bool = False) -> None:
+        """Keep what scoring needs of the train interactions, with the ratings' values if asked; every fit begins so."""
+        self._keep_history(train.users, train.items, train.ratings_matrix() if ratings else train.matrix(), ratings)
+
+    def _keep_history(self, users: IdMap, items: IdMap, history: sparse.csr_matrix, uses_ratings: bool) -> None:
         self.users, self.items, self.history, self.uses_ratings = users, items, history, uses_ratings
         self.popularity = np.bincount(history.indices, minlength=len(items)).astype(np.float32)
+
+    def _item_index(self, items: ArrayLike | None) -> Any:
+        if items is None:
+            return None
+        return known_index(items, self.items, "item", "leave it out")
 
 
 class ClosedFormRecommender(Recommender):
     """A model whose parameters follow from the train interactions directly, with no training loop."""
 
+    def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
+        self.set_history(data.train, ratings=self.learns_from_ratings(data.train))
+        self.learn(data.train)
+        return self
+
     @abstractmethod
-    def fit(self, train: Interactions) -> None:
-        """Learn from train interactions."""
+    def learn(self, train: Interactions) -> None:
+        """Find the parameters; `history`, `users` and `items` are those of `train` already."""
+
+    def learns_from_ratings(self, train: Interactions) -> bool:
+        """Whether the values of ratings count, which `history` then holds."""
+        return False
 
 
 def _check_index(what: str, index: int, n: int) -> None:

@@ -1,59 +1,76 @@
-"""The contract of models that the training loop fits by gradient descent."""
+"""Models that the training loop fits by gradient descent."""
 
 import warnings
-from abc import abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
 from scipy import sparse
-from torch import Tensor, nn
+from torch import Tensor
 
-from movierec_engine.data.graph import InteractionGraph
-from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.errors import ConfigError
+from movierec_engine.evaluation.evaluator import Evaluator
 from movierec_engine.models.base import Recommender
+from movierec_engine.models.fitting import Fitting
+from movierec_engine.training.checkpoint import Checkpoints
+from movierec_engine.training.trainable import Trainable
+from movierec_engine.training.trainer import train
 
 
-class Network(nn.Module):
-    """What is trained: scores of user-item pairs as a differentiable function."""
+class GradientRecommender(Trainable):
+    """A model whose parameters `training/trainer.py` fits.
 
-    def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
-        """Scores float32 [b, m] of users int64 [b] with items int64 [b, m], or with all items where `items` is None."""
-        raise TypeError(f"{type(self).__name__} does not score pairs")
-
-    def penalty(self, users: Tensor, items: Tensor) -> Tensor:
-        """The regularisation term of a batch, a scalar already weighted; users int64 [b], items int64 [b, m]."""
-        return users.new_zeros((), dtype=torch.float32)
-
-
-class GradientRecommender(Recommender):
-    """A model whose parameters the training loop fits.
-
-    Its config has `loss_type`, one of `losses`, and `num_negatives`, drawn for each positive by the losses that sample.
-
-    losses: the values that `model.loss_type` may take.
     members: name of each model that training can start from, as `model.pretrained_<name>` says -> the settings that
         both must have in common.
-    network: the module in training.
     """
 
-    losses: ClassVar[tuple[str, ...]]
     members: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    network: Network
+    _start: Mapping[str, Recommender] = {}
 
-    @abstractmethod
-    def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
-        """A freshly initialised network on a device; also remembers the train interactions."""
+    def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
+        """Train on `data.train`, stop by `data.validation` where there is one, and keep the best epoch's weights."""
+        how = fitting or Fitting()
+        self._require_members()
+        epochs = train(
+            self,
+            data.train,
+            data.graph,
+            data.validation,
+            how.trainer,
+            how.evaluator or Evaluator(),
+            device=how.device,
+            seed=how.seed,
+            callbacks=(how.on_epoch,) if how.on_epoch else (),
+            checkpoints=Checkpoints.of(how, self.name),
+            epochs=how.epochs,
+        )
+        self.epochs = tuple(epochs)
+        return self
 
-    @abstractmethod
-    def export(self) -> None:
-        """Make the network, as it is now, what scoring, fold-in and saving see."""
+    def start_from(self, members: Mapping[str, Recommender]) -> Self:
+        """Initialise the next `fit` from fitted models, which must have the settings of `self.members` in common."""
+        for name, member in members.items():
+            if name not in self.members:
+                return super().start_from(members)
+            for setting in self.members[name]:
+                theirs, ours = (getattr(config, setting) for config in (member.config, self.config))
+                if theirs != ours:
+                    raise ConfigError(
+                        f"model.pretrained_{name} has {setting}={theirs} and this {self.name} {ours}; train one of "
+                        "them again"
+                    )
+        self._start = members
+        return self
 
-    def start_from(self, members: dict[str, Recommender]) -> None:
-        """Take trained models to initialise the next `build` from, by their names in `members`."""
-        raise ConfigError(f"{self.name} cannot start from trained models")
+    def _require_members(self) -> None:
+        """Raises ConfigError where the settings ask for a model to start from, and `start_from` was given none."""
+        for name in self.members:
+            if getattr(self.config, f"pretrained_{name}", "") and name not in self._start:
+                raise ConfigError(
+                    f"{self.name} is to start from a trained {name}; give it: {self.name}.start_from({{{name!r}: ...}})"
+                )
 
 
 def check_loss(name: str, loss_type: str, losses: tuple[str, ...], num_negatives: int) -> None:

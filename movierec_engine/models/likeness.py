@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from movierec_engine.models.lists import largest
+
 GENRE_WEIGHT = 0.5
 _BLOCK = 1024
 _LEAST_SQUARE = 1e-6
@@ -59,22 +61,9 @@ def most_alike(similarities: Any, genres: Floats | None, items: Indices, k: int)
         if unit is not None:
             alike = (alike + np.float32(GENRE_WEIGHT) * (unit[rows] @ unit.T)) / np.float32(1 + GENRE_WEIGHT)
         alike[np.arange(len(rows)), rows] = -np.inf
-        found[start : start + _BLOCK] = best = _largest(alike, k)
+        found[start : start + _BLOCK] = best = largest(alike, k)
         values[start : start + _BLOCK] = np.take_along_axis(alike, best, axis=1)
     return found, values
-
-
-def _largest(values: Floats, k: int) -> NDArray[np.int64]:
-    """The columns of each row's k largest values, largest first, equal ones by column: int64 [n, k]."""
-    n = values.shape[1]
-    if k == 0:
-        return np.empty((len(values), 0), dtype=np.int64)
-    least = np.partition(values, n - k, axis=1)[:, n - k] if k < n else values.min(axis=1)
-    columns = np.empty((len(values), k), dtype=np.int64)
-    for row, (own, last) in enumerate(zip(values, least, strict=True)):
-        able = np.flatnonzero(own >= last)
-        columns[row] = able[np.argsort(-own[able], kind="stable")[:k]]
-    return columns
 
 
 def _squares(vectors: Floats) -> Floats:

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from movierec_engine.config import Settings, typed_settings
-from movierec_engine.data.graph import build_graph
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.split import Split
 from movierec_engine.evaluation.canaries import (
     DEPTH,
@@ -31,7 +31,7 @@ from movierec_engine.evaluation.canaries import (
 from movierec_engine.evaluation.protocols import Protocol
 from movierec_engine.evaluation.rankings import rank_users
 from movierec_engine.models.classic.popularity import Popularity
-from movierec_engine.models.registry import MODEL_NAMES, load_model, model_class
+from movierec_engine.models.registry import load_model, model_class, model_names
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.members import family
 from movierec_engine.pipeline.model_checks import ancestors_saw_the_same
@@ -64,8 +64,7 @@ def run_canaries(store: ArtifactStore, trained_model: Artifact, origin: Origin |
     planted, shuffled = plant_future_item(parts, seed), shuffle_train(parts, seed)
     evaluator, ndcg = Evaluator((DEPTH,), ("ndcg",)), f"ndcg@{DEPTH}"
     test = Protocol("full").of(parts.test_heldout())
-    popularity = Popularity()
-    popularity.fit(parts.train)
+    popularity = Popularity().fit(Dataset(parts.train))
     findings = [
         parts_are_disjoint(parts),
         graph_is_train(graph, used.train),
@@ -104,18 +103,15 @@ def trained_again(store: ArtifactStore, trained_model: Artifact, parts: Split) -
 
     Nothing is tracked, and there are no checkpoints.
     """
-    from movierec_engine.evaluation.evaluator import Evaluator
-
     settings = settings_of(trained_model)
     members = {
         name: trained_again(store, store.resolve(reference), parts)
         for name, reference in trained_model.parents.items()
-        if name in MODEL_NAMES
+        if name in model_names()
     }
     model = model_class(settings.model_name)(settings.model)
     train = train_used(parts, settings)
-    evaluator = Evaluator(settings.evaluation.k_values, settings.evaluation.while_training())
-    fit(model, settings, train, partial(build_graph, train), parts.validation_heldout(), evaluator, members=members)
+    fit(model, settings, Dataset(train, parts.validation_heldout()), members=members)
     return model
 
 

@@ -11,7 +11,7 @@ from movierec_engine.data.ratings import Movies
 from movierec_engine.data.split import PARTS, Split, future_share, tied_share
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.protocols import Protocol
-from movierec_engine.models.registry import MODEL_NAMES, load_model
+from movierec_engine.models.registry import load_model, model_names
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import peak_memory_mb
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
@@ -105,7 +105,7 @@ def evaluate_lists(
     from movierec_engine.evaluation.given_lists import GivenLists
     from movierec_engine.evaluation.report import EvaluationReport, save_tables
 
-    if name in MODEL_NAMES:
+    if name in model_names():
         raise ConfigError(f"{name} is the name of a model; give the lists another one")
     slot = Slot(kinds.EVALUATION_REPORT, data_set, name, LISTS)
     splits = store.require(Slot(kinds.SPLITS, data_set)).verify()

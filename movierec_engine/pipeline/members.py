@@ -9,7 +9,7 @@ from typing import Any
 from movierec_engine.config import Settings
 from movierec_engine.device import device_kind
 from movierec_engine.errors import ConfigError, StoreError
-from movierec_engine.models.registry import MODEL_NAMES, model_class
+from movierec_engine.models.registry import model_class, model_names
 from movierec_engine.store import Artifact, ArtifactStore, Slot, kinds
 
 TRIAL_OF = "optuna_study"
@@ -88,13 +88,13 @@ def strangers(store: ArtifactStore, model: Artifact, splits: str, train_size: fl
 def _wanted(settings: Settings) -> dict[str, tuple[str, str]]:
     """Name of each member -> the setting that names it, and the reference to a version, or "" for the newest."""
     wanted = {}
-    for name in MODEL_NAMES:
+    for name in model_names():
         if value := getattr(settings.model, PRETRAINED + name, ""):
             wanted[name] = f"model.{PRETRAINED}{name}", "" if value == "latest" else value
     for entry in getattr(settings.model, "models", ()):
         name, *version = entry.split("/")
-        if name not in MODEL_NAMES or name == settings.model_name:
-            choices = ", ".join(one for one in MODEL_NAMES if one != settings.model_name)
+        if name not in model_names() or name == settings.model_name:
+            choices = ", ".join(one for one in model_names() if one != settings.model_name)
             raise ConfigError(f"model.models: {entry!r} is no model to combine; choose from {choices}")
         wanted[name] = "model.models", f"trained_model/{settings.data.name}/{entry}" if version else ""
     return wanted

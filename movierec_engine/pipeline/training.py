@@ -4,22 +4,22 @@ import logging
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from movierec_engine.config import Settings, load_settings
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import InteractionGraph, build_graph
-from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.split import Split, subsample
 from movierec_engine.errors import StoreError
-from movierec_engine.models.registry import SINGLE_MODELS, load_model, model_class
+from movierec_engine.models.registry import load_model, model_class, single_models
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.members import TRIAL_OF, find_members, model_slot, shared_settings
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
@@ -27,7 +27,6 @@ from movierec_engine.tracking.progress import EpochProgress
 from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
 
 if TYPE_CHECKING:
-    from movierec_engine.evaluation.evaluator import Evaluator
     from movierec_engine.models.base import Recommender
 
 
@@ -95,10 +94,7 @@ def train_model(
     history = fit(
         model,
         settings,
-        train,
-        partial(graph_used, settings, interaction_graph, train),
-        validation,
-        evaluator,
+        Dataset(train, validation, partial(graph_used, settings, interaction_graph, train)),
         members={name: load_model(member.verify().folder) for name, member in members.items()},
         tracker=tracker,
         checkpoint_key=trained_model_key(_without_length(settings), splits, members),
@@ -106,7 +102,7 @@ def train_model(
     )
     # of a resumed training the epochs before the interruption count too
     seconds = max(time.perf_counter() - started, sum(epoch["seconds"] for epoch in history))
-    if settings.model_name not in SINGLE_MODELS:  # an ensemble costs what its members cost
+    if settings.model_name not in single_models():  # an ensemble costs what its members cost
         seconds += sum(member.facts["seconds"] for member in members.values())
     evaluation = evaluator.evaluate(model, validation) if len(validation) else None
     validation_metrics = evaluation.metrics if evaluation else {}
@@ -138,70 +134,50 @@ def train_model(
 
 
 def fit(
-    model: Any,
+    model: "Recommender",
     settings: Settings,
-    train: Interactions,
-    graph: Callable[[], InteractionGraph],
-    validation: HeldOut,
-    evaluator: "Evaluator",
+    data: Dataset,
     *,
     members: "Mapping[str, Recommender]",
     tracker: Tracker = NO_TRACKER,
     checkpoint_key: str = "",
     retried: bool = False,
+    measured: Artifact | None = None,
     epochs: int | None = None,
 ) -> list[dict[str, float]]:
-    """Fit a model to train interactions, with progress; returns its history, a row an epoch, empty in closed form.
+    """Fit a model with progress; returns its history, a row an epoch, empty where it is not trained in passes.
 
-    graph: makes the graph of `train`. Only a model that is trained by gradient asks for it, and looks at `validation`
-    after each epoch. members: the trained models that it starts from, or is made of. checkpoint_key: hash of everything
-    that decides the weights after an epoch, for the checkpoints in `paths.checkpoints`; without one there are none.
-    retried: whether to go on from the last of them if it is of this very training, and to start afresh if it is not.
-    epochs: how many of `trainer.max_epochs` are trained at most.
+    members: the trained models that it starts from, or is made of. checkpoint_key: hash of everything that decides the
+    weights after an epoch, for the checkpoints in `paths.checkpoints`; without one there are none. retried: whether to
+    go on from the last of them if it is of this very training, and to start afresh if it is not. measured: the trained
+    model whose refit this is. epochs: how many of `trainer.max_epochs` are trained at most.
     """
-    from movierec_engine.models.base import ClosedFormRecommender
-    from movierec_engine.models.ensemble.hybrid import HybridEnsemble
+    from movierec_engine.evaluation.evaluator import Evaluator
+    from movierec_engine.models.fitting import CheckpointFolder, Epoch, Fitting
 
-    if isinstance(model, HybridEnsemble):
-        from movierec_engine.training.fusion_weights import learn_weights
+    trainer = settings.trainer
+    with EpochProgress(model.name, epochs or trainer.max_epochs, trainer.early_stopping.metric) as progress:
 
-        model.combine(list(members.values()))
-        if model.config.learn_weights:
-            model.combine(model.members, learn_weights(model, validation))
-        return []
-    if isinstance(model, ClosedFormRecommender):
-        model.fit(train)
-        return []
-    from movierec_engine.training.checkpoint import Checkpoints
-    from movierec_engine.training.state import Epoch
-    from movierec_engine.training.trainer import train as run_loop
+        def report(epoch: Epoch) -> None:
+            progress.show(epoch.number, epoch.loss, epoch.metrics)
+            metrics = {f"validation/{name}": value for name, value in epoch.metrics.items()}
+            tracker.log({"train/loss": epoch.loss, "train/seconds": epoch.seconds, **metrics}, epoch.number)
 
-    config, folder = settings.trainer, Path(settings.paths.checkpoints)
-    checkpoints = Checkpoints(
-        folder, settings.model_name, checkpoint_key, config.resume, config.checkpoint_seconds, retried
-    )
-    if members:
-        model.start_from(dict(members))
-
-    def track(epoch: Epoch) -> None:
-        metrics = {f"validation/{name}": value for name, value in epoch.metrics.items()}
-        tracker.log({"train/loss": epoch.loss, "train/seconds": epoch.seconds, **metrics}, epoch.number)
-
-    with EpochProgress(model.name, epochs or config.max_epochs, config.early_stopping.metric) as progress:
-        passes = run_loop(
-            model,
-            train,
-            graph(),
-            validation,
-            config,
-            evaluator,
-            device=settings.device,
-            seed=settings.seed,
-            callbacks=(lambda epoch: progress.show(epoch.number, epoch.loss, epoch.metrics), track),
-            checkpoints=checkpoints if checkpoint_key else None,
-            epochs=epochs,
+        fitting = Fitting(
+            trainer,
+            settings.device,
+            settings.seed,
+            epochs,
+            Evaluator(settings.evaluation.k_values, settings.evaluation.while_training()),
+            report,
+            CheckpointFolder(Path(settings.paths.checkpoints), checkpoint_key, retried) if checkpoint_key else None,
         )
-    return [{"epoch": e.number, "loss": e.loss, "seconds": e.seconds, **e.metrics} for e in passes]
+        model.start_from(members)
+        if measured:
+            model.fit_like(measured.verify().folder, data, fitting)
+        else:
+            model.fit(data, fitting)
+    return [{"epoch": e.number, "loss": e.loss, "seconds": e.seconds, **e.metrics} for e in model.epochs]
 
 
 def train_used(parts: Split, settings: Settings) -> Interactions:

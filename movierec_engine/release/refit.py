@@ -9,22 +9,18 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from movierec_engine.config import Settings
-from movierec_engine.data.catalogue import Catalogue
-from movierec_engine.data.graph import build_graph
-from movierec_engine.data.heldout import HeldOut
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.split import subsample
 from movierec_engine.errors import ConfigError, DeviceError, MovierecError, StoreError
-from movierec_engine.models.registry import MODEL_NAMES, SINGLE_MODELS, load_model, model_class
+from movierec_engine.models.registry import load_model, model_class, model_names, single_models
 from movierec_engine.pipeline.canaries import settings_of
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.index import build_refitted_index
@@ -83,7 +79,7 @@ def refit_model(store: ArtifactStore, trained_model: Artifact, origin: Origin | 
     members = {
         name: refit_model(store, store.resolve(reference), origin)
         for name, reference in trained_model.parents.items()
-        if name in MODEL_NAMES
+        if name in model_names()
     }
     data = settings.data
     everything = subsample(load_split(splits).everything(), data.train_size, data.split_seed)
@@ -96,7 +92,7 @@ def refit_model(store: ArtifactStore, trained_model: Artifact, origin: Origin | 
         {name: load_model(member.verify().folder) for name, member in members.items()},
     )
     seconds = time.perf_counter() - started
-    if settings.model_name not in SINGLE_MODELS:  # an ensemble costs what its members cost
+    if settings.model_name not in single_models():  # an ensemble costs what its members cost
         seconds += sum(member.facts["seconds"] for member in members.values())
 
     def write(folder: Path) -> None:
@@ -125,35 +121,12 @@ def refitted(
     trained_model: Artifact, settings: Settings, everything: Interactions, members: "dict[str, Recommender]"
 ) -> "tuple[Recommender, list[dict[str, float]]]":
     """A model trained on interactions as the measured one was, for as many epochs as it kept; and its history."""
-    from movierec_engine.evaluation.evaluator import Evaluator
-    from movierec_engine.models.ensemble.hybrid import HybridEnsemble
-
     model = model_class(settings.model_name)(settings.model)
-    if isinstance(model, HybridEnsemble):
-        measured: Any = load_model(trained_model.verify().folder)
-        model.combine(list(members.values()), measured.weights)
-        return model, []
-    epochs = None  # a closed form has none
+    epochs = None  # of a model that is not trained in passes
     if HISTORY_FILE in trained_model.files:
         rows = pq.read_table(trained_model.verify(HISTORY_FILE).folder / HISTORY_FILE).to_pylist()
         epochs = epochs_kept(rows, settings.trainer.early_stopping)
-    history = fit(
-        model,
-        settings,
-        everything,
-        partial(build_graph, everything),
-        nothing_held_out(everything),
-        Evaluator(settings.evaluation.k_values, settings.evaluation.while_training()),
-        members=members,
-        epochs=epochs,
-    )
-    return model, history
-
-
-def nothing_held_out(everything: Interactions) -> HeldOut:
-    """An empty validation part: the training loop looks at nothing and stops by nothing."""
-    nothing = everything.select(np.zeros(len(everything), dtype=np.bool_))
-    return HeldOut(nothing, everything.matrix(), "all", Catalogue.of(everything))
+    return model, fit(model, settings, Dataset(everything), members=members, measured=trained_model, epochs=epochs)
 
 
 def epochs_kept(history: Sequence[Mapping[str, float]], stopping: EarlyStoppingConfig) -> int:

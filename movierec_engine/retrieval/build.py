@@ -45,7 +45,7 @@ def build_index(
     personal = np.diff(model.history.indptr) > 0
     sample = np.random.default_rng(0).permutation(np.flatnonzero(personal))[:_BLOCK]
     catalogue = Catalogue.of(train_of(model), movies)
-    similar, similarity = model.similar_items(np.arange(len(model.items)), config.similar_items, catalogue.genres)
+    similar, similarity = model.most_similar(np.arange(len(model.items)), config.similar_items, catalogue.genres)
     built = RetrievalIndex(
         index=index,
         vectors=shared_vectors(index) if is_flat(index) else item_vectors,
@@ -54,7 +54,7 @@ def build_index(
         queries=_in_blocks(model.query_vectors, len(model.users)),
         rated=rated,
         history=model.history,
-        known=_in_blocks(model.known, len(model.users)),
+        explanation_inputs=_in_blocks(model.explanation_inputs, len(model.users)),
         popularity=model.popularity,
         personal=personal,
         similar=similar,
@@ -87,7 +87,7 @@ def measured_recall(index: RetrievalIndex, model: Recommender, mask: Mask, users
     An item whose score equals the k-th best up to float32 rounding counts as found.
     """
     shares = []
-    for user, scores in zip(users, model.score(users), strict=True):
+    for user, scores in zip(users, model.score_users(users), strict=True):
         masked = mask(int(user))
         scores[masked] = -np.inf
         finite = np.abs(scores[np.isfinite(scores)])

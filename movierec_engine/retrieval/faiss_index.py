@@ -24,6 +24,7 @@ from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.models.fold_in import Basis, FoldInScorer, fold_in_from_arrays
 from movierec_engine.models.pair_scorer import Scorer
+from movierec_engine.models.registry import import_outside_models
 from movierec_engine.recommending import fold_in
 from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.recommending.fold_in import POPULARITY, Taste, best
@@ -91,7 +92,7 @@ class RetrievalIndex:
     queries: float32 [n_users, d], CSR, so that sparse queries (a user's history, for EASE) stay small.
     rated: what every person of the raw data has rated, also those and of those movies that are not in the index.
     history: float32 [n_users, n_items] CSR, the train interactions, with ratings where the model uses them.
-    known: float32 [n_users, e] CSR, what else the explanation of a user's score needs.
+    explanation_inputs: float32 CSR [n_users, e], what explanations of a user's scores need beside the history.
     popularity: float32 [n_items], train interactions of each item; ranks for users without a history.
     personal: bool [n_users], False for users without a train interaction, who get popularity.
     similar, similarity: int32 and float32 [n_items, s], most similar items first, -1 where there are no more.
@@ -112,7 +113,7 @@ class RetrievalIndex:
     queries: sparse.csr_matrix
     rated: RatedMovies
     history: sparse.csr_matrix
-    known: sparse.csr_matrix
+    explanation_inputs: sparse.csr_matrix
     popularity: Floats
     personal: NDArray[np.bool_]
     similar: NDArray[np.int32]
@@ -286,10 +287,10 @@ class RetrievalIndex:
         """Why items [n] have the scores [n] that `recommend` gives them, in one pass."""
         if not self.personal[user]:
             return [Explanation.without_history(float(score)) for score in scores]
-        known = np.zeros(self.known.shape[1], dtype=np.float32)
-        places, values = _row(self.known, user)
-        known[places] = values
-        return self.fold_in_scorer.explanations(scores, self.history[[user]], items, known)
+        inputs = np.zeros(self.explanation_inputs.shape[1], dtype=np.float32)
+        places, values = _row(self.explanation_inputs, user)
+        inputs[places] = values
+        return self.fold_in_scorer.explanations(scores, self.history[[user]], items, inputs)
 
     def explanations_live(
         self, user: int, live: LiveTaste, items: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
@@ -317,7 +318,7 @@ class RetrievalIndex:
         if not is_flat(self.index):
             np.save(folder / VECTORS_FILE, self.vectors)
         np.savez(folder / "id_maps.npz", users=self.users.ids, items=self.items.ids)
-        matrices = {"history": self.history, "known": self.known}
+        matrices = {"history": self.history, "explanation_inputs": self.explanation_inputs}
         if not _equal(self.queries, self.history):
             matrices["queries"] = self.queries
         parts: dict[str, Any] = {}
@@ -326,7 +327,7 @@ class RetrievalIndex:
         np.savez(
             folder / "retrieval.npz",
             **parts,
-            known_width=np.array(self.known.shape[1]),
+            n_explanation_inputs=np.array(self.explanation_inputs.shape[1]),
             popularity=self.popularity,
             personal=self.personal,
             similar=self.similar,
@@ -364,6 +365,7 @@ class RetrievalIndex:
         over_items = (len(users), len(items))
         history = _matrix("history", arrays, over_items)
         has_queries = "queries_indptr" in arrays
+        import_outside_models()  # the fold-in scorer may be of one
         return cls(
             index=index,
             vectors=vectors,
@@ -372,7 +374,7 @@ class RetrievalIndex:
             queries=_matrix("queries", arrays, (len(users), facts.dimensions)) if has_queries else history,
             rated=RatedMovies(**_arrays(folder / RATED_FILE)),
             history=history,
-            known=_matrix("known", arrays, (len(users), int(arrays["known_width"]))),
+            explanation_inputs=_matrix("explanation_inputs", arrays, (len(users), int(arrays["n_explanation_inputs"]))),
             **{name: arrays[name] for name in ("popularity", "personal", "similar", "similarity")},
             movies=pq.read_table(folder / "movies.parquet"),
             item_facts=ItemFacts(**_arrays(folder / ITEM_FACTS_FILE)),

@@ -10,6 +10,7 @@ from movierec_engine.store import Artifact
 from movierec_engine.tracking.config import MlflowConfig
 from movierec_engine.tracking.credentials import without_credentials
 from movierec_engine.tracking.mlflow_database import check_database, home, one_at_a_time, open_client, tracking_uri
+from movierec_engine.tracking.registry import register
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -64,8 +65,6 @@ class MlflowTracker:
         for made in (trained_model, report):
             client.set_tag(self._run_id, made.slot.kind, made.reference)
         if self._config.register:
-            from movierec_engine.tracking.registry import register
-
             register(client, trained_model, self._run_id)
 
     def finish(self, ok: bool) -> None:

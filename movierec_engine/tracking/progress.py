@@ -12,7 +12,10 @@ log = logging.getLogger(__name__)
 
 
 class EpochProgress:
-    """A bar with epoch, loss, metric and time left on a terminal; a log line an epoch elsewhere."""
+    """A bar with epoch, loss, metric and time left on a terminal, and a log line an epoch elsewhere.
+
+    Until the first epoch ends, and for a model without epochs, the bar only moves.
+    """
 
     def __init__(self, name: str, max_epochs: int, metric: str, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
@@ -25,7 +28,7 @@ class EpochProgress:
             TimeRemainingColumn(),
             console=self._console,
         )
-        self._task = self._progress.add_task(name, total=max_epochs, state="")
+        self._task = self._progress.add_task(name, total=None, state="")  # a closed form has no epochs
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -44,6 +47,6 @@ class EpochProgress:
         if self._metric in metrics:
             state += f", {self._metric} {metrics[self._metric]:.4f}"
         if self._console.is_terminal:
-            self._progress.update(self._task, completed=number, state=state)
+            self._progress.update(self._task, completed=number, total=self._max_epochs, state=state)
         else:
             log.info("%s: epoch %d of at most %d, %s", self._name, number, self._max_epochs, state)

@@ -9,7 +9,7 @@ from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds
 from movierec_engine.tracking.credentials import without_credentials
 from movierec_engine.tracking.mlflow_database import open_client
 from movierec_engine.tracking.timeout import within
-from movierec_engine.tracking.tracker import PATIENCE_SECONDS
+from movierec_engine.tracking.tracker import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,7 +27,7 @@ def follow(store: ArtifactStore, data_set: str) -> str:
     so that the alias never stays on what was served before.
     """
     try:
-        return within(PATIENCE_SECONDS, partial(_follow, store, data_set))
+        return within(TIMEOUT_SECONDS, partial(_follow, store, data_set))
     except Exception as error:  # whatever MLflow raises, the release goes on
         why = without_credentials(" ".join(str(error).split()))
         log.warning("MLflow: what is served of %s is not named %s (%s)", data_set, CHAMPION, why)

@@ -12,7 +12,7 @@ from movierec_engine.tracking.credentials import without_credentials
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 """How long a run waits for a tracker: at its start, for numbers of the whole run, and at its end."""
 
 
@@ -38,7 +38,7 @@ class Tracker(Protocol):
 class Trackers:
     """Several trackers as one, each in a thread of its own: none stops a training run, and epochs wait for none.
 
-    A tracker that fails, or keeps a run waiting for longer than PATIENCE_SECONDS, is dropped with one warning.
+    A tracker that fails, or keeps a run waiting for longer than TIMEOUT_SECONDS, is dropped with one warning.
     """
 
     def __init__(self, trackers: Sequence[Tracker] = ()) -> None:
@@ -65,7 +65,7 @@ class Trackers:
             recorder.tell(call)
         if wait:
             for recorder in self._recorders:
-                recorder.settle(PATIENCE_SECONDS)
+                recorder.settle(TIMEOUT_SECONDS)
 
 
 NO_TRACKER = Trackers()

@@ -5,14 +5,15 @@ import logging
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.models.base import CHECKPOINT_SUFFIX, Recommender
 from movierec_engine.models.checkpoint_file import CheckpointFile, read_checkpoint, write_checkpoint
-from movierec_engine.training.state import Epoch, TrainingState
+from movierec_engine.models.fitting import Epoch, Fitting
+from movierec_engine.training.state import TrainingState
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,14 @@ class Checkpoints:
     resume_own: bool = False
     _started: float = field(default_factory=time.monotonic)
     _written: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, fitting: Fitting, model: str) -> Self | None:
+        """The checkpoints of a fitting, or None where it wants none."""
+        if (place := fitting.checkpoints) is None:
+            return None
+        trainer = fitting.trainer
+        return cls(place.folder, model, place.run, trainer.resume, trainer.checkpoint_seconds, place.resume_own)
 
     @property
     def last(self) -> Path:

@@ -8,22 +8,9 @@ import numpy as np
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from movierec_engine.models.gradient import Network
+from movierec_engine.models.fitting import Epoch
 from movierec_engine.training.config import EarlyStoppingConfig
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass over the train interactions did."""
-
-    number: int
-    """Counts from 1."""
-    loss: float
-    """Mean over the batches."""
-    seconds: float
-    """Of training and validation together."""
-    metrics: dict[str, float]
-    """Validation metrics, empty without a validation part."""
+from movierec_engine.training.trainable import Network
 
 
 @dataclass

@@ -17,12 +17,12 @@ from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.negatives import NegativeSampler
 from movierec_engine.errors import ConfigError, MovierecError
-from movierec_engine.evaluation.evaluator import Evaluator
-from movierec_engine.models.gradient import GradientRecommender, Network
+from movierec_engine.models.fitting import Epoch, Measures
 from movierec_engine.training import losses
 from movierec_engine.training.checkpoint import Checkpoints
 from movierec_engine.training.config import TrainerConfig
-from movierec_engine.training.state import EarlyStopping, Epoch, TrainingState
+from movierec_engine.training.state import EarlyStopping, TrainingState
+from movierec_engine.training.trainable import Network, Trainable
 
 SAMPLING_LOSSES = {"bpr": losses.bpr, "bce": losses.bce, "sampled_softmax": losses.sampled_softmax}
 
@@ -31,12 +31,12 @@ Callback = Callable[[Epoch], None]
 
 
 def train(
-    model: GradientRecommender,
+    model: Trainable,
     interactions: Interactions,
     graph: InteractionGraph,
     validation: HeldOut,
     config: TrainerConfig,
-    evaluator: Evaluator,
+    evaluator: Measures,
     *,
     device: str,
     seed: int,
@@ -101,7 +101,7 @@ def train(
 
 
 def train_epoch(
-    model: GradientRecommender,
+    model: Trainable,
     interactions: Interactions,
     sampler: NegativeSampler,
     config: TrainerConfig,
@@ -128,7 +128,7 @@ def train_epoch(
 
 
 def batch_loss(
-    model: GradientRecommender, users: Tensor, positives: Tensor, sampler: NegativeSampler, device: torch.device
+    model: Trainable, users: Tensor, positives: Tensor, sampler: NegativeSampler, device: torch.device
 ) -> Tensor:
     """The loss of `model.loss_type` on a batch, with the model's own penalty; users, positives: int64 [b] on the CPU.
 
@@ -211,7 +211,7 @@ def learning_rate_factor(step: int, steps_per_epoch: int, config: TrainerConfig)
     return 1 - done if config.scheduler.name == "linear" else (1 + math.cos(math.pi * done)) / 2
 
 
-def check_settings(config: TrainerConfig, evaluator: Evaluator, validation: HeldOut, device: str) -> None:
+def check_settings(config: TrainerConfig, evaluator: Measures, validation: HeldOut, device: str) -> None:
     """Raises ConfigError for settings that do not go with the machine or the metrics."""
     metric = config.early_stopping.metric
     if config.early_stopping.enabled and len(validation) and metric not in evaluator.metric_names:

@@ -11,7 +11,7 @@ from dagster._core.instance.config import dagster_instance_config
 from movierec_assets.definitions import defs
 from movierec_assets.jobs import DATA, MODEL, RELEASE
 from movierec_engine.config import load_settings
-from movierec_engine.models import SINGLE_MODELS
+from movierec_engine.models import single_models
 
 ROOT = Path(__file__).parents[2]
 LINE = {
@@ -56,7 +56,7 @@ def test_partitions_are_every_model_on_every_device() -> None:
     partitions = defs.resolve_asset_graph().get(dg.AssetKey("trained_model")).partitions_def
     assert partitions is not None
     assert set(partitions.get_partition_keys()) == {
-        f"{device}|{model}" for device in ("cpu", "cuda", "mps") for model in SINGLE_MODELS
+        f"{device}|{model}" for device in ("cpu", "cuda", "mps") for model in single_models()
     }
 
 

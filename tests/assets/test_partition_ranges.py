@@ -4,7 +4,7 @@ import dagster as dg
 from dagster_runs import evaluations, execute, latest, prepare, sentence, span
 
 from movierec_assets.jobs import MODEL
-from movierec_engine.models import SINGLE_MODELS
+from movierec_engine.models import single_models
 from movierec_engine.store import ArtifactStore
 
 
@@ -16,13 +16,13 @@ def test_a_range_of_partitions_is_one_run(
         instance,
         [*overrides, "trainer.max_epochs=1"],
         MODEL,
-        tags=span(f"cpu|{SINGLE_MODELS[0]}", f"cpu|{SINGLE_MODELS[-1]}"),
+        tags=span(f"cpu|{single_models()[0]}", f"cpu|{single_models()[-1]}"),
     )
     assert result.success
     made = instance.get_materialized_partitions(dg.AssetKey("faiss_index"))
-    assert made == {f"cpu|{model}" for model in SINGLE_MODELS}
+    assert made == {f"cpu|{model}" for model in single_models()}
     assert {(slot.model, slot.device) for slot in store.slots("faiss_index")} == {
-        (model, "cpu") for model in SINGLE_MODELS
+        (model, "cpu") for model in single_models()
     }
 
 
@@ -62,7 +62,7 @@ def test_partitions_done_before_another_fails_are_recorded(
     result = execute(instance, failing, MODEL, tags=span("cpu|popularity", "cpu|lightgcn"))
     assert "ndcg@99 is not measured" in sentence(result)
     model = dg.AssetKey("trained_model")
-    before = SINGLE_MODELS[: SINGLE_MODELS.index("gmf")]  # which is the first that is trained by epochs
+    before = single_models()[: single_models().index("gmf")]  # which is the first that is trained by epochs
     assert instance.get_materialized_partitions(model) == {f"cpu|{name}" for name in before}
     for event in result.asset_materializations_for_node("trained_model"):
         version = latest(store, "trained_model", str(event.partition).removeprefix("cpu|"), "cpu").version

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from movierec_engine import pipeline
 from movierec_engine.cli.main import cli
 from movierec_engine.config import Settings, load_settings
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.models import EASE
 from movierec_engine.pipeline.canaries import settings_of
@@ -90,7 +91,7 @@ def test_the_command_tells_honest_models_from_leaks_by_its_exit_code(
     honest = trained(store, load_settings([*small_data, "model=ease"]))
     parts = pipeline.load_split(store.resolve(honest.parents["splits"]))
     leaky = EASE()
-    leaky.fit(joined(parts.train, parts.test))
+    leaky.fit(Dataset(joined(parts.train, parts.test)))
     parents = {kind: store.resolve(reference) for kind, reference in honest.parents.items()}
     store.publish(honest.slot, leaky.save, key="0" * 12, fingerprint="", config=honest.config, parents=parents)
 

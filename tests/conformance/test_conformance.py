@@ -13,20 +13,20 @@ from devices import ACCELERATORS
 from scipy import sparse
 
 from movierec_engine.data.catalogue import Catalogue
-from movierec_engine.data.graph import build_graph
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation import Evaluator
-from movierec_engine.models import MODEL_NAMES, Recommender, load_model, model_class
-from movierec_engine.models.base import ClosedFormRecommender
-from movierec_engine.models.ensemble.hybrid import HybridEnsemble
+from movierec_engine.models import Recommender, load_model, model_class, model_names
+from movierec_engine.models.fitting import Fitting
 from movierec_engine.models.gradient import GradientRecommender
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.rated import RatedMovies
+from movierec_engine.training.config import TrainerConfig
 from worlds import interactions_of
 
 N = 20
@@ -34,18 +34,20 @@ COLD_USER, COLD_ITEM = N, N
 """One user and one item more, known by id but without train interactions."""
 
 TRAINED_WHERE = [
-    *((name, "cpu") for name in MODEL_NAMES),
+    *((name, "cpu") for name in model_names()),
     *(
         (name, device)
-        for name in MODEL_NAMES
+        for name in model_names()
         for device in ACCELERATORS
         if issubclass(model_class(name), GradientRecommender)
     ),
 ]
 """Models and devices: every model on the CPU, and those that train on an accelerator also on each that is here."""
 
-PERSONAL = [(name, device) for name, device in TRAINED_WHERE if name != "popularity"]
-"""Models whose answers depend on the user."""
+PERSONAL = [(name, device) for name, device in TRAINED_WHERE if model_class(name).personal]
+
+SETTINGS = {"hybrid_ensemble": {"models": ("ease", "als", "item_cf"), "learn_weights": False}}
+"""Of models that can't be fitted here by their defaults."""
 
 BY_HISTORY_ALONE = ("ease", "item_cf", "als", "lightgcn")
 """Models whose fold-in is a sum over the history and nothing else, so that a new user's explanation has no base."""
@@ -74,20 +76,8 @@ def history_of(*items: int) -> sparse.csr_matrix:
 
 
 def fitted(name: str, train: Interactions, device: str = "cpu") -> Recommender:
-    model = model_class(name)()
-    if isinstance(model, HybridEnsemble):
-        model.combine([fitted(member, train) for member in ("ease", "als", "item_cf")])
-        return model
-    if isinstance(model, ClosedFormRecommender):
-        model.fit(train)
-        return model
-    from movierec_engine.training.config import TrainerConfig
-    from movierec_engine.training.trainer import train as fit_by_gradient
-
-    empty = HeldOut(train.select(np.zeros(len(train), dtype=bool)), train.matrix(), "train", Catalogue.of(train))
-    config = TrainerConfig(max_epochs=40, learning_rate=0.02, batch_size=64)
-    fit_by_gradient(model, train, build_graph(train), empty, config, Evaluator(), device=device, seed=1)
-    return model
+    fitting = Fitting(TrainerConfig(max_epochs=40, learning_rate=0.02, batch_size=64), device, seed=1)
+    return model_class(name)(**SETTINGS.get(name, {})).fit(Dataset(train), fitting)
 
 
 @pytest.fixture(scope="module", params=TRAINED_WHERE, ids="-".join)
@@ -111,18 +101,18 @@ def test_the_withheld_item_is_recommended_first(personal_case: tuple[World, Reco
 def test_scores_are_float32_of_the_asked_users_and_all_items(case: tuple[World, Recommender]) -> None:
     _, model = case
     users = np.array([4, 0, 4])
-    scores = model.score(users)
+    scores = model.score_users(users)
     assert scores.dtype == np.float32
     assert scores.shape == (3, N + 1)
     assert np.allclose(scores[0], scores[2], atol=1e-5)
-    assert np.allclose(scores[1], model.score(np.array([0]))[0], atol=1e-6)
+    assert np.allclose(scores[1], model.score_users(np.array([0]))[0], atol=1e-6)
 
 
 def test_scores_are_the_inner_products_of_the_vectors(case: tuple[World, Recommender]) -> None:
     _, model = case
     users = np.arange(N)
     products = model.query_vectors(users) @ model.item_vectors().T
-    assert np.allclose(products, model.score(users), atol=1e-5 if model.exact_vectors else 0.05)
+    assert np.allclose(products, model.score_users(users), atol=1e-5 if model.exact_vectors else 0.05)
 
 
 def test_evaluation_never_holds_more_scores_than_its_budget(
@@ -130,14 +120,14 @@ def test_evaluation_never_holds_more_scores_than_its_budget(
 ) -> None:
     world, model = case
     asked = []
-    score = model.score
+    score = model.score_users
     untied = np.random.default_rng(0).random(N + 1, dtype=np.float32) / 1000  # a block's size decides the last bits
 
     def spied(users: np.ndarray) -> np.ndarray:
         asked.append(len(users))
         return score(users) + untied
 
-    monkeypatch.setattr(model, "score", spied)
+    monkeypatch.setattr(model, "score_users", spied)
     whole = Evaluator(k_values=[3]).evaluate(model, world.heldout)
     asked.clear()
     monkeypatch.setattr("movierec_engine.evaluation.rankings._BLOCK_BYTES", 4 * (N + 1) * 3)
@@ -154,7 +144,7 @@ def test_a_pair_is_scored_for_serving_as_the_model_scores_it(case: tuple[World, 
     if scorer:
         items = np.array([3, 0, N, 7])
         for user in range(N):
-            difference = scorer.scores(user, items) - model.score(np.array([user]))[0, items]
+            difference = scorer.scores(user, items) - model.score_users(np.array([user]))[0, items]
             assert np.ptp(difference) < 1e-4, "equal up to a constant that does not change the order"
 
 
@@ -163,7 +153,7 @@ def test_a_saved_model_scores_equally_to_the_bit(case: tuple[World, Recommender]
     model.save(tmp_path)
     loaded = load_model(tmp_path)
     users = np.arange(N + 1)
-    assert np.array_equal(loaded.score(users), model.score(users))
+    assert np.array_equal(loaded.score_users(users), model.score_users(users))
     assert np.array_equal(loaded.fold_in(model.history), model.fold_in(model.history))
     assert loaded.config == model.config
     assert loaded.users == model.users
@@ -182,13 +172,13 @@ def test_a_truncated_model_file_is_refused_by_name(case: tuple[World, Recommende
 def test_a_user_without_history_is_scored_by_popularity(case: tuple[World, Recommender]) -> None:
     world, model = case
     counts = np.bincount(world.train.item, minlength=N + 1)
-    assert np.array_equal(model.score(np.array([COLD_USER]))[0], counts)
+    assert np.array_equal(model.score_users(np.array([COLD_USER]))[0], counts)
     assert np.array_equal(model.fold_in(sparse.csr_matrix((1, N + 1), dtype=np.float32))[0], counts)
 
 
 def test_an_item_without_interactions_has_a_finite_score(case: tuple[World, Recommender]) -> None:
     _, model = case
-    assert np.isfinite(model.score(np.arange(N))[:, COLD_ITEM]).all()
+    assert np.isfinite(model.score_users(np.arange(N))[:, COLD_ITEM]).all()
 
 
 def test_fold_in_of_a_trained_users_history_recommends_what_the_user_gets(
@@ -202,12 +192,12 @@ def test_fold_in_of_a_trained_users_history_recommends_what_the_user_gets(
 
 def test_an_explanation_adds_up_to_the_score(case: tuple[World, Recommender]) -> None:
     world, model = case
-    scores, seen = model.score(np.arange(N)), world.train.matrix()
+    scores, seen = model.score_users(np.arange(N)), world.train.matrix()
     for user, item in [(0, 0), (3, 3), (3, 6), (4, 2), (5, COLD_ITEM)]:  # user 4 has seen item 2
-        why = model.explain(user, item)
+        why = model.explain_user(user, item)
         assert why.score == pytest.approx(scores[user, item], abs=1e-5)
         assert why.base + why.contributions.sum() == pytest.approx(why.score, rel=1e-4, abs=1e-6)
-        assert sorted(why.items) == ([] if model.name == "popularity" else seen[user].indices.tolist())
+        assert sorted(why.items) == (seen[user].indices.tolist() if model.personal else [])
         assert why.items.dtype == np.int32
         assert (np.diff(why.contributions) <= 0).all()
         assert why.exact == model.exact_contributions
@@ -231,7 +221,7 @@ def test_without_the_strongest_reason_the_item_falls_back(personal_case: tuple[W
     world, model = personal_case
     seen, explained = world.train.matrix(), 0
     for user in range(N):
-        why = model.explain(user, user)
+        why = model.explain_user(user, user)
         if why.contributions[0] > 0:
             explained += 1
             without = history_of(*(item for item in seen[user].indices if item != why.items[0]))
@@ -261,7 +251,7 @@ def test_the_only_item_of_a_history_is_the_reason(personal_case: tuple[World, Re
 
 def test_a_score_without_a_history_is_all_base(case: tuple[World, Recommender]) -> None:
     _, model = case
-    for why in (model.explain(COLD_USER, 3), model.explain_history(history_of(), 3)):
+    for why in (model.explain_user(COLD_USER, 3), model.explain_history(history_of(), 3)):
         assert (why.score, why.base, why.exact) == (model.popularity[3], model.popularity[3], True)
         assert len(why.items) == len(why.contributions) == 0
 
@@ -269,7 +259,7 @@ def test_a_score_without_a_history_is_all_base(case: tuple[World, Recommender]) 
 def test_a_loaded_model_explains_as_the_saved_one(case: tuple[World, Recommender], tmp_path: Path) -> None:
     _, model = case
     model.save(tmp_path)
-    before, after = model.explain(3, 3), load_model(tmp_path).explain(3, 3)
+    before, after = model.explain_user(3, 3), load_model(tmp_path).explain_user(3, 3)
     assert np.array_equal(before.items, after.items)
     assert np.array_equal(before.contributions, after.contributions)
     assert (before.score, before.base) == (after.score, after.base)
@@ -279,7 +269,7 @@ def test_indices_outside_the_vocabularies_are_refused(case: tuple[World, Recomme
     _, model = case
     for user, item, named in [(N + 1, 0, f"user {N + 1}"), (-1, 0, "user -1"), (0, N + 1, f"item {N + 1}")]:
         with pytest.raises(IndexError, match=f"there is no {named}; the model knows {N + 1}"):
-            model.explain(user, item)
+            model.explain_user(user, item)
     with pytest.raises(IndexError, match="there is no item -1"):
         model.explain_history(history_of(2), -1)
 
@@ -287,7 +277,7 @@ def test_indices_outside_the_vocabularies_are_refused(case: tuple[World, Recomme
 def test_similar_items_share_their_parity(personal_case: tuple[World, Recommender]) -> None:
     _, model = personal_case
     items = np.arange(N)
-    similar, scores = model.similar_items(items, 5)
+    similar, scores = model.most_similar(items, 5)
     assert similar.shape == scores.shape == (N, 5)
     assert (similar % 2 == items[:, None] % 2).all()
     assert (similar != items[:, None]).all()

@@ -264,7 +264,7 @@ def _index(store: ArtifactStore, model: str, trained: Artifact, splits: Artifact
         queries=history,
         rated=RatedMovies.of(pa.table(RATED)),
         history=history,
-        known=sparse.csr_matrix((3, 0), dtype=np.float32),
+        explanation_inputs=sparse.csr_matrix((3, 0), dtype=np.float32),
         popularity=np.array([2, 0, 0, 0], dtype=np.float32),
         personal=np.array([model == "ease", model == "ease", False]),
         similar=np.array([[1, 2], [0, 2], [3, -1], [2, -1]], dtype=np.int32),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from movierec_engine.data.config import DataConfig
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions, positives
@@ -29,7 +30,8 @@ from movierec_engine.evaluation.canaries import (
 )
 from movierec_engine.evaluation.rankings import Rankings, rank_users
 from movierec_engine.models import Popularity, Recommender, model_class
-from movierec_engine.models.base import ClosedFormRecommender
+from movierec_engine.models.fitting import Fitting
+from movierec_engine.training.config import TrainerConfig
 from worlds import interactions_of
 
 HONEST = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "lightgcn")
@@ -68,17 +70,9 @@ def joined(one: Interactions, other: Interactions) -> Interactions:
 
 def fitted(name: str, parts: Split) -> Recommender:
     """A model fitted to the train part, by gradient for a few epochs."""
-    model = model_class(name)()
-    if isinstance(model, ClosedFormRecommender):
-        model.fit(parts.train)
-        return model
-    from movierec_engine.training.config import TrainerConfig
-    from movierec_engine.training.trainer import train
-
-    config = TrainerConfig(max_epochs=30, batch_size=1024, learning_rate=0.02)
-    graph, validation = build_graph(parts.train), parts.validation_heldout()
-    train(model, parts.train, graph, validation, config, Evaluator((10,), ("ndcg",)), device="cpu", seed=1)
-    return model
+    trainer = TrainerConfig(max_epochs=30, batch_size=1024, learning_rate=0.02)
+    fitting = Fitting(trainer, seed=1, evaluator=Evaluator((10,), ("ndcg",)))
+    return model_class(name)().fit(Dataset(parts.train, parts.validation_heldout()), fitting)
 
 
 def planted_finding(model: Recommender, planted: Planted) -> Finding:
@@ -289,7 +283,7 @@ def test_a_random_order_has_the_mean_of_random_orders() -> None:
             return rng.random((len(users), len(self.items)), dtype=np.float32)
 
     rng, model = np.random.default_rng(0), Random()
-    model.fit(SPLIT.train)
+    model.fit(Dataset(SPLIT.train))
     evaluations = [Evaluator((DEPTH,), ("ndcg",)).evaluate(model, SPLIT.test_heldout()) for _ in range(60)]
     means = [evaluation.metrics[f"ndcg@{DEPTH}"] for evaluation in evaluations]
     expected = ndcg_of_random_order(evaluations[0].rankings).mean()

@@ -37,7 +37,7 @@ class Fixed(Popularity):
         self.users, self.items, self.history = USERS, ITEMS, heldout.catalogue.train
         self.fixed = scores.astype(np.float32)
 
-    def score(self, users: np.ndarray) -> np.ndarray:
+    def score_users(self, users: np.ndarray) -> np.ndarray:
         return self.fixed[users].copy()
 
 
@@ -195,7 +195,7 @@ def test_cold_items_are_placed_measured_and_published(trained: Callable[..., Art
     assert cold["popularity"] < 0.65
     new = ColdItems.load(made.folder)
     user = np.flatnonzero(load_model(newer.folder).history[:, 0].toarray())[0]  # has the comedy 100
-    scores = load_model(newer.folder).score(np.array([user]))[0]
+    scores = load_model(newer.folder).score_users(np.array([user]))[0]
     assert new.movies["movie_id"].to_pylist()[new.best(scores, 1)[0]] == 900
     measure_cold_items(store, older, folds=0)
     assert store.require(Slot("cold_items", "camps", "ease", "cpu")) == made, "only the newest model's are the newest"

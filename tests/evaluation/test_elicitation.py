@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from movierec_engine import pipeline
 from movierec_engine.cli.main import cli
 from movierec_engine.config import load_settings
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.split import Split
 from movierec_engine.errors import EmptyDataError
@@ -52,7 +53,7 @@ SPLIT = camps()
 
 def ease(split: Split) -> EASE:
     model = EASE()
-    model.fit(split.train)
+    model.fit(Dataset(split.train))
     return model
 
 
@@ -132,7 +133,7 @@ def test_who_knows_none_of_the_questions_is_answered_by_popularity() -> None:
 
 def test_a_model_that_answers_everybody_alike_has_nothing_to_ask() -> None:
     model = Popularity()
-    model.fit(SPLIT.train)
+    model.fit(Dataset(SPLIT.train))
     assert choose_questions(model, SPLIT).tolist() == []
 
 

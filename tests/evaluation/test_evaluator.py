@@ -3,6 +3,7 @@ import pytest
 from scipy import sparse
 
 from movierec_engine.data.catalogue import Catalogue
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError, MovierecError
@@ -19,10 +20,10 @@ class Fixed(Popularity):
 
     def __init__(self, scores: np.ndarray) -> None:
         super().__init__()
-        self.fit(TRAIN)
+        self.fit(Dataset(TRAIN))
         self.fixed = scores.astype(np.float32)
 
-    def score(self, users: np.ndarray) -> np.ndarray:
+    def score_users(self, users: np.ndarray) -> np.ndarray:
         return self.fixed[users].copy()
 
 

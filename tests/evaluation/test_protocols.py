@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.split import Split
 from movierec_engine.errors import ConfigError
@@ -61,7 +62,7 @@ def test_sampled_candidates_are_neither_seen_nor_relevant_and_as_many_as_asked()
 def test_more_negatives_than_there_are_is_full_ranking() -> None:
     split = world()
     model = Popularity()
-    model.fit(split.train)
+    model.fit(Dataset(split.train))
     full = Evaluator([5]).evaluate(model, split.test_heldout())
     all_of_them = Evaluator([5]).evaluate(model, Protocol.parse("uniform:999").of(split.test_heldout()))
     assert all_of_them.metrics == full.metrics

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from movierec_engine.data.catalogue import Catalogue
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import MovierecError
@@ -27,10 +28,10 @@ class Fixed(Popularity):
 
     def __init__(self, scores: np.ndarray, train: np.ndarray) -> None:
         super().__init__()
-        self.fit(interactions_of(np.argwhere(train), USERS, ITEMS))
+        self.fit(Dataset(interactions_of(np.argwhere(train), USERS, ITEMS)))
         self.fixed = scores.astype(np.float32)
 
-    def score(self, users: np.ndarray) -> np.ndarray:
+    def score_users(self, users: np.ndarray) -> np.ndarray:
         return self.fixed[users].copy()
 
 

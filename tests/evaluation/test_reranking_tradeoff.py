@@ -35,7 +35,7 @@ class Fixed(Popularity):
         self.users, self.items, self.history = USERS, ITEMS, heldout.catalogue.train
         self.fixed = scores.astype(np.float32)
 
-    def score(self, users: np.ndarray) -> np.ndarray:
+    def score_users(self, users: np.ndarray) -> np.ndarray:
         return self.fixed[users].copy()
 
 

@@ -15,6 +15,7 @@ from scipy import sparse
 from movierec_engine import pipeline
 from movierec_engine.cli.main import cli
 from movierec_engine.config import load_settings
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.split import Split
 from movierec_engine.errors import EmptyDataError, MovierecError, StoreError
@@ -60,7 +61,7 @@ HELD_OUT = held_out_folds(SPLIT, 4, seed=1)
 
 def ease(split: Split) -> EASE:
     model = EASE()
-    model.fit(split.train)
+    model.fit(Dataset(split.train))
     return model
 
 
@@ -85,7 +86,7 @@ def test_trained_in_and_popularity_are_what_the_evaluator_measures() -> None:
     evaluator = Evaluator((10,), ("ndcg",))
     for users in HELD_OUT:
         popularity = Popularity()
-        popularity.fit(without(SPLIT, users).train)
+        popularity.fit(Dataset(without(SPLIT, users).train))
         for curve, heldout in zip(curves, (SPLIT.validation_heldout(), SPLIT.test_heldout()), strict=True):
             for one, values in ((trained_in, curve.trained_in), (popularity, curve.popularity)):
                 evaluation = evaluator.evaluate(one, heldout)

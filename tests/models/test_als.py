@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
@@ -35,7 +36,7 @@ def test_each_half_sweep_minimises_the_papers_objective(nu: float) -> None:
     train = small_train()
     config = als.ALSConfig(embedding_dim=3, alpha0=0.3, l2=0.05, nu=nu, epochs=4)
     model = ALS(config)
-    model.fit(train)
+    model.fit(Dataset(train))
     x, users = train.matrix().toarray().astype(float), model.user_factors.astype(float)
     found = minimize(lambda items: objective(config, x, users, items.reshape(7, 3)), np.zeros(21), tol=1e-12).x
     assert np.allclose(model.item_factors, found.reshape(7, 3), atol=2e-4)
@@ -48,7 +49,7 @@ def test_more_sweeps_never_raise_the_objective() -> None:
     for epochs in (1, 2, 4, 8, 16):
         config = als.ALSConfig(embedding_dim=3, epochs=epochs)
         model = ALS(config)
-        model.fit(train)
+        model.fit(Dataset(train))
         values.append(objective(config, x, model.user_factors.astype(float), model.item_factors.astype(float)))
     assert all(later <= earlier + 1e-5 for earlier, later in pairwise(values))
 
@@ -56,8 +57,8 @@ def test_more_sweeps_never_raise_the_objective() -> None:
 def test_folding_in_a_trained_users_history_is_one_more_half_sweep() -> None:
     train = small_train()
     model = ALS(als.ALSConfig(embedding_dim=3, epochs=60))
-    model.fit(train)
-    assert np.allclose(model.fold_in(train.matrix()), model.score(np.arange(9)), atol=1e-3), "at the fixed point"
+    model.fit(Dataset(train))
+    assert np.allclose(model.fold_in(train.matrix()), model.score_users(np.arange(9)), atol=1e-3), "at the fixed point"
 
 
 def test_an_item_of_the_history_adds_its_share_of_the_solution() -> None:
@@ -68,7 +69,7 @@ def test_an_item_of_the_history_adds_its_share_of_the_solution() -> None:
     model = ALS(als.ALSConfig(embedding_dim=1, alpha0=0.5, l2=2.0))
     model.set_history(interactions_of(np.array([(0, 0), (0, 1)]), IdMap(np.arange(1)), IdMap(np.arange(3))))
     model.item_factors, model.user_factors = np.array([[1], [2], [3]], np.float32), np.array([[0.5]], np.float32)
-    folded_in, trained = model.explain_history(model.history, 2), model.explain(0, 2)
+    folded_in, trained = model.explain_history(model.history, 2), model.explain_user(0, 2)
     for why in (folded_in, trained):
         assert why.items.tolist() == [1, 0]
         assert why.contributions == pytest.approx([6 / 19, 3 / 19], rel=1e-5)
@@ -81,16 +82,16 @@ def test_an_item_of_the_history_adds_its_share_of_the_solution() -> None:
 def test_small_blocks_give_the_same_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
     train = small_train()
     whole, blocks = ALS(als.ALSConfig(embedding_dim=4)), ALS(als.ALSConfig(embedding_dim=4))
-    whole.fit(train)
+    whole.fit(Dataset(train))
     monkeypatch.setattr(als, "_BLOCK_FLOATS", 1)
-    blocks.fit(train)
+    blocks.fit(Dataset(train))
     assert np.allclose(whole.item_factors, blocks.item_factors, atol=1e-5)
 
 
 def test_the_same_seed_gives_the_same_vectors_to_the_bit() -> None:
     first, same, other = (ALS(als.ALSConfig(embedding_dim=4, seed=seed)) for seed in (1, 1, 2))
     for model in (first, same, other):
-        model.fit(small_train())
+        model.fit(Dataset(small_train()))
     assert np.array_equal(first.item_factors, same.item_factors)
     assert not np.array_equal(first.item_factors, other.item_factors)
 

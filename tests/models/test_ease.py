@@ -3,6 +3,7 @@ import pytest
 from scipy import sparse
 from scipy.optimize import minimize
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError
 from movierec_engine.models import EASE
@@ -27,7 +28,7 @@ def test_the_weights_minimise_the_papers_objective() -> None:
     expected = np.zeros((4, 4))
     expected[free] = minimize(objective, np.zeros(12), tol=1e-12).x
     model = EASE(EASE.Config(l2=l2))
-    model.fit(TRAIN)
+    model.fit(Dataset(TRAIN))
     assert np.allclose(model.weights, expected, atol=1e-4)
     assert (np.diag(model.weights) == 0).all()
 
@@ -36,8 +37,8 @@ def test_an_item_of_the_history_adds_its_weight() -> None:
     """By hand: X^T X + I = [[3, 1], [1, 2]], P = [[2, -1], [-1, 3]] / 5, so B_01 = 1/3 and B_10 = 1/2."""
     train = interactions_of(np.array([(0, 0), (0, 1), (1, 0)]), IdMap(np.arange(2)), IdMap(np.arange(2)))
     model = EASE(EASE.Config(l2=1.0))
-    model.fit(train)
-    unseen, seen = model.explain(1, 1), model.explain(0, 0)
+    model.fit(Dataset(train))
+    unseen, seen = model.explain_user(1, 1), model.explain_user(0, 0)
     assert unseen.items.tolist() == [0]
     assert unseen.contributions == pytest.approx([1 / 3])
     assert seen.items.tolist() == [1, 0]
@@ -51,7 +52,7 @@ def test_items_are_alike_that_are_recommended_for_like_histories() -> None:
     pairs = np.argwhere(rng.random((40, 9)) < np.linspace(0.1, 0.8, 9))
     train = interactions_of(pairs, IdMap(np.arange(40)), IdMap(np.arange(9)))
     model = EASE(EASE.Config(l2=3.0))
-    model.fit(train)
+    model.fit(Dataset(train))
     asymmetry = np.abs(model.weights - model.weights.T).max()
     assert asymmetry > 0.1, "or rows would do as well"
     expected = centred_cosines(np.ascontiguousarray(model.weights.T), model.popularity, np.arange(9))

@@ -46,7 +46,7 @@ def test_a_scorer_from_its_arrays_scores_and_explains_as_the_models_own(model: R
 
 
 def test_what_is_known_of_trained_users_is_as_wide_as_the_scorer_says(model: Recommender) -> None:
-    assert model.known(np.arange(5)).shape == (5, model.fold_in_scorer().known_width)
+    assert model.explanation_inputs(np.arange(5)).shape == (5, model.fold_in_scorer().n_explanation_inputs)
 
 
 def test_an_empty_history_spoils_nobody_elses_scores(model: Recommender) -> None:

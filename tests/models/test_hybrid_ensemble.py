@@ -16,10 +16,10 @@ from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.models import ItemCF, load_model
 from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.ensemble.fusion import STACKED, fuse, normalised
+from movierec_engine.models.ensemble.fusion_weights import learn_weights
 from movierec_engine.models.ensemble.hybrid import HybridEnsembleConfig
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.store import ArtifactStore, Slot
-from movierec_engine.training.fusion_weights import learn_weights
 
 SCORES = hnp.arrays(np.float32, (2, 3, 7), elements=st.sampled_from([-2.0, 0.0, 0.5, 1.0, 3.0]))
 
@@ -57,7 +57,7 @@ def test_a_saved_ensemble_scores_with_no_other_file(method: str, tmp_path: Path)
     model.save(tmp_path / "hybrid")
     again = load_model(tmp_path / "hybrid")
     users = np.arange(120)
-    assert np.array_equal(again.score(users), model.score(users))
+    assert np.array_equal(again.score_users(users), model.score_users(users))
     assert again.exact_vectors == (method == "weighted_average")
 
 
@@ -69,9 +69,9 @@ def test_an_active_user_is_weighed_by_the_weights_of_active_users() -> None:
     model.combine(members[:2], alone)
     activity = np.diff(model.history.indptr)
     for user in (int(np.argmin(activity)), int(np.argmax(activity))):
-        own = normalised(np.stack([m.score(np.array([user])) for m in members[:2]]), "z_score")
+        own = normalised(np.stack([m.score_users(np.array([user])) for m in members[:2]]), "z_score")
         expected = own[0] if activity[user] < 20 else own[1]
-        assert model.score(np.array([user])) == pytest.approx(expected, abs=1e-5)
+        assert model.score_users(np.array([user])) == pytest.approx(expected, abs=1e-5)
     assert activity.min() < 20 <= activity.max(), "both kinds of users were there"
 
 
@@ -125,7 +125,7 @@ def test_a_server_without_torch_scores_sums_of_ranks_exactly(config: dict[str, s
         again = scorer_from_arrays(dict(arrays), model.item_vectors())
     items = np.array([5, 0, 59])
     for user in (0, 1, 77):
-        assert again.scores(user, items) == pytest.approx(model.score(np.array([user]))[0, items], abs=2e-3)
+        assert again.scores(user, items) == pytest.approx(model.score_users(np.array([user]))[0, items], abs=2e-3)
 
 
 def test_an_ensemble_with_a_member_of_no_vectors_is_served_as_it_was_measured(
@@ -140,7 +140,7 @@ def test_an_ensemble_with_a_member_of_no_vectors_is_served_as_it_was_measured(
     index = RetrievalIndex.load(made["faiss_index"].folder)
     model, known = load_model(made["trained_model"].folder), pipeline.load_split(made["splits"]).known()
     for user in range(0, 60, 7):
-        scores = model.score(np.array([user]))[0]
+        scores = model.score_users(np.array([user]))[0]
         scores[known[user].indices] = -np.inf
         _, values, source = index.recommend(user, 5, known[user].indices)
         assert source == "personal"

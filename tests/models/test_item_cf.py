@@ -4,11 +4,13 @@ import surprise
 from scipy import sparse
 from surprise import Reader
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
-from movierec_engine.models.classic import item_cf
-from movierec_engine.models.classic.item_cf import ItemCF, ItemCFConfig, item_baselines, similarity_blocks, strongest
+from movierec_engine.models.classic import neighbourhood
+from movierec_engine.models.classic.item_cf import ItemCF
+from movierec_engine.models.classic.neighbourhood import ItemCFConfig, item_baselines, similarity_blocks, strongest
 from worlds import interactions_of
 
 N_USERS, N_ITEMS = 30, 12
@@ -37,7 +39,7 @@ def binary_train() -> Interactions:
 
 def fitted(train: Interactions, **settings: object) -> ItemCF:
     model = ItemCF(ItemCFConfig(**settings))  # type: ignore[arg-type]
-    model.fit(train)
+    model.fit(Dataset(train))
     return model
 
 
@@ -55,7 +57,8 @@ def surprise_similarities(name: str, user_based: bool, shrinkage: float, min_sup
 
 def all_similarities(model: ItemCF, train: Interactions) -> np.ndarray:
     """Of all pairs, before the strongest are kept; the diagonal is the formula's."""
-    rows = model.comparable(train)
+    model.set_history(train, model.learns_from_ratings(train))
+    rows = model.comparable()
     return np.concatenate([block for _, block in similarity_blocks(rows, rows, model.config, model.uses_ratings)])
 
 
@@ -118,7 +121,7 @@ def test_the_implicit_cosine_counts_common_users_over_all_users(alpha: float) ->
 @pytest.mark.parametrize("feedback", ["implicit", "explicit"])
 def test_an_items_score_sums_its_kept_neighbours_in_the_history(feedback: str) -> None:
     model = fitted(rated_train(), k=3, feedback=feedback)
-    similar, scores = all_similarities(model, rated_train()), model.score(np.arange(N_USERS))
+    similar, scores = all_similarities(model, rated_train()), model.score_users(np.arange(N_USERS))
     values = RATINGS if feedback == "explicit" else (RATINGS > 0)
     for i in range(N_ITEMS):
         neighbours = sorted((j for j in range(N_ITEMS) if j != i), key=lambda j: (-similar[i, j], j))[:3]
@@ -129,7 +132,7 @@ def test_an_items_score_sums_its_kept_neighbours_in_the_history(feedback: str) -
 @pytest.mark.parametrize("feedback", ["implicit", "explicit"])
 def test_a_users_scores_sum_the_histories_of_the_users_neighbours(feedback: str) -> None:
     model = fitted(rated_train(), k=3, feedback=feedback, user_based=True)
-    similar, scores = all_similarities(model, rated_train()), model.score(np.arange(N_USERS))
+    similar, scores = all_similarities(model, rated_train()), model.score_users(np.arange(N_USERS))
     values = RATINGS if feedback == "explicit" else (RATINGS > 0)
     for u in range(N_USERS):
         neighbours = sorted((v for v in range(N_USERS) if v != u), key=lambda v: (-similar[u, v], v))[:3]
@@ -145,7 +148,7 @@ def test_a_new_user_has_the_similarities_of_a_trained_user_with_that_history(sim
 
 def test_a_new_user_of_an_item_based_model_scores_as_a_trained_user_with_that_history() -> None:
     model = fitted(rated_train(), feedback="explicit")
-    assert np.array_equal(model.fold_in(model.history), model.score(np.arange(N_USERS)))
+    assert np.array_equal(model.fold_in(model.history), model.score_users(np.arange(N_USERS)))
 
 
 @pytest.mark.parametrize("similarity", WITH_RATINGS)
@@ -153,7 +156,7 @@ def test_a_new_user_of_an_item_based_model_scores_as_a_trained_user_with_that_hi
 def test_scores_are_the_inner_products_of_the_vectors(similarity: str, user_based: bool) -> None:
     model = fitted(rated_train(), similarity=similarity, user_based=user_based, k=4, shrinkage=5.0)
     users = np.arange(N_USERS)
-    assert np.allclose(model.query_vectors(users) @ model.item_vectors().T, model.score(users), atol=1e-5)
+    assert np.allclose(model.query_vectors(users) @ model.item_vectors().T, model.score_users(users), atol=1e-5)
 
 
 @pytest.mark.parametrize("feedback", ["implicit", "explicit"])
@@ -161,12 +164,12 @@ def test_an_item_of_the_history_adds_its_similarity_times_its_rating(feedback: s
     model = fitted(rated_train(), k=3, feedback=feedback)
     similar, values = model.weights.toarray(), RATINGS if feedback == "explicit" else (RATINGS > 0)
     for user, item in [(2, 1), (5, 8)]:
-        why = model.explain(user, item)
+        why = model.explain_user(user, item)
         assert why.contributions == pytest.approx(similar[item, why.items] * values[user, why.items], abs=1e-6)
         assert why.base == pytest.approx(0, abs=1e-5)
 
 
-@pytest.mark.parametrize("new", [False, True])
+@pytest.mark.parametrize("folded_in", [False, True])
 @pytest.mark.parametrize("similarity", ["implicit", *WITH_RATINGS])
 def test_a_neighbours_vote_is_split_over_the_items_in_common(similarity: str, folded_in: bool) -> None:
     """Nothing is lost in the split; and an item that no voter has is no reason."""
@@ -174,7 +177,7 @@ def test_a_neighbours_vote_is_split_over_the_items_in_common(similarity: str, fo
     model = fitted(rated_train(), user_based=True, k=4, **options)
     for user, item in [(2, 3), (5, 8), (7, 0)]:
         history = model.history[[user]]
-        why = model.explain_history(history, item) if folded_in else model.explain(user, item)
+        why = model.explain_history(history, item) if folded_in else model.explain_user(user, item)
         assert why.base == pytest.approx(0, abs=1e-4)
         if not folded_in:
             voters = model.weights[user].indices
@@ -189,7 +192,7 @@ def test_the_split_of_a_vote_by_hand() -> None:
     The similarity is (1 * 4 + 2 * 1) / sqrt(5 * 17), so that item 0 has two thirds of the vote and item 1 one.
     """
     model = fitted(rated_train(np.array([[1, 2, 0], [4, 1, 5]])), user_based=True, feedback="explicit", shrinkage=0.0)
-    why = model.explain(0, 2)
+    why = model.explain_user(0, 2)
     vote = 6 / np.sqrt(85) * 5
     assert why.items.tolist() == [0, 1]
     assert why.contributions == pytest.approx([vote * 2 / 3, vote / 3], rel=1e-5)
@@ -212,7 +215,7 @@ def test_ties_for_the_last_neighbour_go_to_the_lower_index() -> None:
 def test_small_blocks_give_the_same_weights(user_based: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"similarity": "pearson_baseline", "k": 4, "user_based": user_based}
     whole = fitted(rated_train(), **settings)
-    monkeypatch.setattr(item_cf, "_BLOCK_PAIRS", 1)
+    monkeypatch.setattr(neighbourhood, "_BLOCK_PAIRS", 1)
     blocks = fitted(rated_train(), **settings)
     assert np.array_equal(whole.weights.toarray(), blocks.weights.toarray())
     assert np.array_equal(whole.fold_in(whole.history), blocks.fold_in(blocks.history))
@@ -223,7 +226,7 @@ def test_a_model_of_ratings_comes_back_from_its_folder(user_based: bool, tmp_pat
     model = fitted(rated_train(), similarity="pearson_baseline", user_based=user_based)
     model.save(tmp_path)
     loaded = ItemCF.load(tmp_path)
-    assert np.array_equal(loaded.score(np.arange(N_USERS)), model.score(np.arange(N_USERS)))
+    assert np.array_equal(loaded.score_users(np.arange(N_USERS)), model.score_users(np.arange(N_USERS)))
     assert np.array_equal(loaded.fold_in(model.history), model.fold_in(model.history))
 
 

@@ -104,7 +104,7 @@ def test_an_item_of_the_history_adds_its_last_hop() -> None:
         built.embeddings[:, 0] = torch.tensor([1.0, 2, 3, 5, 6, 7])
     model.export()
     item = (6 + 1 / 2 + 2 / np.sqrt(2)) / 2
-    trained, folded_in = model.explain(2, 1), model.explain_history(model.history[[2]], 1)
+    trained, folded_in = model.explain_user(2, 1), model.explain_history(model.history[[2]], 1)
     for why in (trained, folded_in):
         assert why.items.tolist() == [2, 0]
         assert why.contributions == pytest.approx([7 / np.sqrt(2) / 2 * item, 5 / 2 / 2 * item])
@@ -122,7 +122,7 @@ def test_an_explanation_of_a_cosine_survives_saving(tmp_path: Path) -> None:
     layers = [(torch.linalg.matrix_power(DENSE, k) @ built.embeddings.detach()).numpy() for k in range(3)]
     length = np.linalg.norm(np.mean(layers, axis=0)[2])
     own = layers[0][2] / 3 @ model.item_embeddings[1] / length
-    assert loaded.explain(2, 1).base == pytest.approx(own, rel=1e-4)
+    assert loaded.explain_user(2, 1).base == pytest.approx(own, rel=1e-4)
     folded_in = loaded.explain_history(loaded.history[[2]], 1)
     assert folded_in.contributions.sum() == pytest.approx(folded_in.score, rel=1e-4)
 

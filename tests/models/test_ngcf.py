@@ -57,7 +57,7 @@ def test_final_embeddings_and_scores_are_those_of_the_papers_equations() -> None
     model.export()
     assert np.allclose(model.user_embeddings, expected[:3], atol=1e-5)
     assert np.allclose(model.item_embeddings, expected[3:], atol=1e-5)
-    assert np.allclose(model.score(np.arange(3)), expected[:3] @ expected[3:].T, atol=1e-5)
+    assert np.allclose(model.score_users(np.arange(3)), expected[:3] @ expected[3:].T, atol=1e-5)
     users, items = torch.tensor([2, 0]), torch.tensor([[1, 0], [2, 2]])
     network.eval()
     assert np.allclose(network(users, None).detach(), (expected[:3] @ expected[3:].T)[[2, 0]], atol=1e-5)
@@ -69,7 +69,7 @@ def test_the_temperature_divides_the_scores_of_training_alone() -> None:
     network.eval()
     model.export()
     users = torch.arange(3)
-    assert np.allclose(network(users, None).detach() * 0.5, model.score(np.arange(3)), atol=1e-5)
+    assert np.allclose(network(users, None).detach() * 0.5, model.score_users(np.arange(3)), atol=1e-5)
 
 
 def test_what_items_send_is_every_layer_but_the_last() -> None:

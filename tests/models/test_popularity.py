@@ -1,5 +1,6 @@
 import numpy as np
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.models import Popularity
 from worlds import interactions_of
@@ -8,5 +9,5 @@ from worlds import interactions_of
 def test_items_are_scored_by_their_train_interactions() -> None:
     train = interactions_of(np.array([(0, 1), (1, 1), (1, 2)]), IdMap(np.arange(2)), IdMap(np.arange(3)))
     model = Popularity()
-    model.fit(train)
-    assert model.score(np.array([0, 1])).tolist() == [[0, 2, 1], [0, 2, 1]]
+    model.fit(Dataset(train))
+    assert model.score_users(np.array([0, 1])).tolist() == [[0, 2, 1], [0, 2, 1]]

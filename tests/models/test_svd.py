@@ -4,6 +4,7 @@ import surprise
 from scipy.optimize import minimize
 from surprise import Reader
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError, MovierecError
@@ -34,7 +35,7 @@ def binary_train() -> Interactions:
 
 def fitted(train: Interactions, **settings: object) -> SVD:
     model = SVD(SVDConfig(**settings))  # type: ignore[arg-type]
-    model.fit(train)
+    model.fit(Dataset(train))
     return model
 
 
@@ -46,7 +47,7 @@ def test_scores_are_the_unclipped_predictions_of_surprise(biased: bool) -> None:
     settings = {"n_factors": 5, "n_epochs": 30, "lr_all": 0.01, "reg_all": 0.03, "biased": biased}
     theirs = surprise.SVD(random_state=11, **settings).fit(trainset)
     ours = fitted(rated_train(), feedback="explicit", seed=11, **settings)
-    scores = ours.score(np.arange(N_USERS))
+    scores = ours.score_users(np.arange(N_USERS))
     for u in range(N_USERS):
         for i in range(N_ITEMS - 1):
             assert scores[u, i] == pytest.approx(theirs.predict(u, i, clip=False).est, abs=1e-5)
@@ -101,7 +102,7 @@ def test_an_item_adds_what_its_rating_says_beyond_mean_and_bias(biased: bool) ->
         as_predicted.data[as_predicted.indices == item] = predicted[item]
         assert why.score - model.fold_in(as_predicted)[0, 0] == pytest.approx(contribution, abs=1e-5)
     assert why.base == pytest.approx(predicted[0], abs=1e-5), "mu + b_i"
-    trained = model.explain(4, 0)
+    trained = model.explain_user(4, 0)
     assert np.array_equal(trained.contributions, why.contributions)
     assert trained.base - why.base == pytest.approx(trained.score - why.score, abs=1e-5)
 
@@ -117,7 +118,7 @@ def test_on_implicit_feedback_the_pull_of_what_was_not_chosen_is_the_base() -> N
 def test_folding_in_at_the_fixed_point_gives_a_trained_users_scores() -> None:
     settings = {"n_factors": 3, "n_epochs": 4000, "lr_all": 0.01, "reg_all": 0.1}
     model = fitted(rated_train(), feedback="explicit", **settings)
-    assert np.allclose(model.fold_in(model.history), model.score(np.arange(N_USERS)), atol=0.05)
+    assert np.allclose(model.fold_in(model.history), model.score_users(np.arange(N_USERS)), atol=0.05)
 
 
 def test_the_negatives_are_items_without_an_interaction() -> None:
@@ -145,7 +146,7 @@ def test_a_model_of_ratings_comes_back_from_its_folder(tmp_path) -> None:  # typ
     assert model.uses_ratings
     model.save(tmp_path)
     loaded = SVD.load(tmp_path)
-    assert np.array_equal(loaded.score(np.arange(N_USERS)), model.score(np.arange(N_USERS)))
+    assert np.array_equal(loaded.score_users(np.arange(N_USERS)), model.score_users(np.arange(N_USERS)))
     assert np.array_equal(loaded.fold_in(model.history), model.fold_in(model.history))
 
 

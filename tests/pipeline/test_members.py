@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from movierec_engine.config import Settings, load_settings
 from movierec_engine.errors import ConfigError, MovierecError, StoreError
-from movierec_engine.models.registry import MODEL_NAMES, model_class
+from movierec_engine.models.registry import model_class, model_names
 from movierec_engine.pipeline.members import TRIAL_OF, find_members, strangers
 from movierec_engine.pipeline.model_checks import ancestors_saw_the_same
 from movierec_engine.store import Artifact, ArtifactStore, Slot
@@ -113,7 +113,7 @@ def test_whatever_a_setting_names_has_seen_the_same_or_is_refused(
 def test_the_settings_that_name_a_model_are_those_that_the_property_is_of() -> None:
     """A new text setting of a model must be put on one side or the other."""
     texts = set()
-    for name in MODEL_NAMES:
+    for name in model_names():
         config = model_class(name).Config
         hints = get_type_hints(config)
         texts |= {(name, one.name) for one in fields(config) if hints[one.name] in (str, tuple[str, ...])}

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import sparse
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.models import EASE, Recommender
 from movierec_engine.models.fold_in.base import union
@@ -21,7 +22,7 @@ def camps() -> EASE:
     """Twelve users in two camps: each has all items of the camp but one."""
     pairs = [(user, item) for user in range(12) for item in range(ITEMS) if (user + item) % 2 == 0 and user != item]
     model = EASE()
-    model.fit(interactions_of(np.array(pairs), IdMap(np.arange(12)), IdMap(np.arange(ITEMS))))
+    model.fit(Dataset(interactions_of(np.array(pairs), IdMap(np.arange(12)), IdMap(np.arange(ITEMS)))))
     return model
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from families import MAKERS, TRAIN, model_of
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.models import EASE, ItemCF
 from movierec_engine.recommending.live_taste import LiveTaste, dislikes, joint_history, live_scores
 
@@ -15,7 +16,7 @@ def value_of(uses_ratings: bool) -> float:
 @pytest.mark.parametrize("name", list(MAKERS))
 def test_nothing_newer_leaves_the_scores_as_trained(name: str) -> None:
     model = model_of(name)
-    trained, history = model.score(np.array([3]))[0], model.history[[3]]
+    trained, history = model.score_users(np.array([3]))[0], model.history[[3]]
     assert live_scores(model.fold_in_scorer(), trained, history, LiveTaste()) == pytest.approx(trained, abs=1e-4)
 
 
@@ -25,14 +26,14 @@ def test_newer_likes_change_the_scores_and_stay_finite(name: str) -> None:
     history = model.history[[3]]
     new = np.setdiff1d(np.arange(history.shape[1]), history.indices)[:4]
     live = LiveTaste(tuple((int(item), value_of(model.fold_in_scorer().uses_ratings)) for item in new))
-    trained = model.score(np.array([3]))[0]
+    trained = model.score_users(np.array([3]))[0]
     scores = live_scores(model.fold_in_scorer(), trained, history, live)
     assert np.isfinite(scores).all() and not np.allclose(scores, trained)
 
 
 @pytest.mark.parametrize("model", [EASE(), ItemCF()])
 def test_of_a_linear_model_it_is_the_score_of_the_joint_history(model: EASE | ItemCF) -> None:
-    model.fit(TRAIN)
+    model.fit(Dataset(TRAIN))
     history = model.history[[7]]
     new = np.setdiff1d(np.arange(history.shape[1]), history.indices)[:2]
     one = value_of(model.fold_in_scorer().uses_ratings)
@@ -40,7 +41,7 @@ def test_of_a_linear_model_it_is_the_score_of_the_joint_history(model: EASE | It
     live = LiveTaste(tuple((int(item), one) for item in new), ((hated, one),))
     joint = joint_history(history, live)
     assert set(joint.indices) == (set(history.indices) | set(new)) - {history.indices[0]}
-    scores = live_scores(model.fold_in_scorer(), model.score(np.array([7]))[0], history, live)
+    scores = live_scores(model.fold_in_scorer(), model.score_users(np.array([7]))[0], history, live)
     taste = model.fold_in_scorer().taste_scores(joint, dislikes(history, live))[0]
     assert scores == pytest.approx(taste, abs=1e-3)
 
@@ -50,7 +51,7 @@ def test_what_is_like_a_newly_hated_item_stands_lower_than_without_that_rating(n
     """mlp and ncf have random weights here, whose layers know no likeness."""
     model = model_of(name)
     scorer, history = model.fold_in_scorer(), model.history[[3]]
-    trained = model.score(np.array([3]))[0]
+    trained = model.score_users(np.array([3]))[0]
     hated = int(np.setdiff1d(np.arange(history.shape[1]), history.indices)[0])
     one = value_of(scorer.uses_ratings)
     as_like = live_scores(scorer, trained, history, LiveTaste(((hated, one),))) - trained

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from movierec_engine import pipeline, release
 from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.config import Settings, load_settings
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.split import Split
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.gate import ReleaseConfig
+from movierec_engine.models.fitting import Epoch
 from movierec_engine.models.registry import load_model, model_class
 from movierec_engine.release import decisions, manual, promotion, refit_checks
 from movierec_engine.release.decisions import KEPT, PROMOTED, REFUSED, UNCHANGED, Decision
@@ -30,7 +32,7 @@ from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, measured_index
 from movierec_engine.training.config import EarlyStoppingConfig
-from movierec_engine.training.state import EarlyStopping, Epoch
+from movierec_engine.training.state import EarlyStopping
 from worlds import write_noisy_camps
 
 TESTS = Path(__file__).parents[1]
@@ -113,11 +115,13 @@ def test_a_refitted_model_is_what_its_settings_give_on_all_interactions(shop: Sh
     made = refit_model(shop.store, shop.model("ease"))
     refitted = load_model(made.folder)
     expected = model_class("ease")(load_model(shop.model("ease").folder).config)
-    expected.fit(everything)
+    expected.fit(Dataset(everything))
     assert made.facts["interactions"] == len(ratings)
     users = np.arange(len(refitted.users))
-    assert np.allclose(refitted.score(users), expected.score(users), atol=1e-5)
-    assert not np.allclose(refitted.score(users), load_model(shop.model("ease").folder).score(users), atol=1e-2)
+    assert np.allclose(refitted.score_users(users), expected.score_users(users), atol=1e-5)
+    assert not np.allclose(
+        refitted.score_users(users), load_model(shop.model("ease").folder).score_users(users), atol=1e-2
+    )
 
 
 def test_gradient_models_are_trained_for_the_epochs_that_were_kept_without_looking_at_validation(shop: Shop) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
 from movierec_engine.errors import ConfigError
@@ -40,7 +41,7 @@ def untrained(model: Recommender) -> Recommender:
 
 
 def recall_by_hand(index: RetrievalIndex, model: Recommender, k: int) -> float:
-    scores = np.where(SEEN.toarray() > 0, -np.inf, model.score(np.arange(N_USERS)))
+    scores = np.where(SEEN.toarray() > 0, -np.inf, model.score_users(np.arange(N_USERS)))
     best = np.argsort(-scores, axis=1)[:, :k]
     return float(
         np.mean([len(set(best[u]) & set(index.recommend(u, k, SEEN[u].indices)[0])) / k for u in range(N_USERS)])
@@ -80,7 +81,7 @@ def test_a_search_of_nothing_is_refused_by_name(name: str) -> None:
 def test_items_that_tie_count_as_found() -> None:
     model = Popularity()
     pairs = np.array([(u, i) for u in range(N_USERS) for i in range(5)])
-    model.fit(interactions_of(pairs, TRAIN.users, TRAIN.items))
+    model.fit(Dataset(interactions_of(pairs, TRAIN.users, TRAIN.items)))
     index = build_index(model, RATED, movies(), RetrievalConfig(similar_items=5), "cpu")
     assert index.facts.recall == 1, "595 items tie at 0, and any of them is as good as another"
 
@@ -91,7 +92,7 @@ def test_candidates_are_ranked_by_the_exact_scores(model: Recommender, tmp_path:
     build_index(model, RATED, movies(), RetrievalConfig(similar_items=5), "cpu").save(tmp_path)
     index = RetrievalIndex.load(tmp_path)
     assert index.facts.recall > 0.99
-    scores = model.score(np.arange(N_USERS))
+    scores = model.score_users(np.arange(N_USERS))
     for user in range(N_USERS):
         items, found, _ = index.recommend(user, 20, SEEN[user].indices)
         assert not set(items) & set(SEEN[user].indices)

@@ -98,7 +98,7 @@ def index_of(vectors: np.ndarray, query: np.ndarray, factory: str) -> RetrievalI
         queries=sparse.csr_matrix(np.vstack([query, 0 * query])),
         rated=RatedMovies.of(RATINGS_SCHEMA.empty_table()),
         history=history,
-        known=sparse.csr_matrix((2, 0), dtype=np.float32),
+        explanation_inputs=sparse.csr_matrix((2, 0), dtype=np.float32),
         popularity=(np.arange(n) % 4).astype(np.float32),
         personal=np.array([True, False]),
         similar=np.full((n, 1), -1, dtype=np.int32),

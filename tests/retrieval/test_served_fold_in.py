@@ -74,7 +74,7 @@ def test_the_index_explains_a_trained_users_score_as_the_model_does(served: tupl
     model, index = served
     for user in (0, 7, 31):
         for item in (2, 9):
-            why, found = model.explain(user, item), index.explain(user, item)
+            why, found = model.explain_user(user, item), index.explain(user, item)
             assert found.exact == why.exact
             assert dict(zip(found.items, found.contributions, strict=True)) == pytest.approx(
                 dict(zip(why.items, why.contributions, strict=True)), abs=2e-3
@@ -119,7 +119,7 @@ def test_a_list_is_explained_in_one_pass_as_its_items_are_one_by_one(
 def test_a_trained_user_gets_the_models_list_however_narrow(served: tuple[Recommender, RetrievalIndex]) -> None:
     model, index = served
     allowed = np.arange(N_ITEMS) % 3 == 0
-    scores = model.score(np.arange(N_USERS))
+    scores = model.score_users(np.arange(N_USERS))
     for user in range(0, N_USERS, 9):
         masked = np.array([0, *SEEN[[user]].indices])
         items, _, _ = index.recommend(user, 6, masked, allowed)

@@ -136,7 +136,7 @@ def test_a_lock_in_the_middle_of_a_training_holds_up_no_epoch(
     tracker.start("run", {})
     tracker.log({"loss": 1.0}, 1)
     tracker.log({"best": 1.0})
-    monkeypatch.setattr("movierec_engine.tracking.tracker.PATIENCE_SECONDS", 1)
+    monkeypatch.setattr("movierec_engine.tracking.tracker.TIMEOUT_SECONDS", 1)
     with locked(store / "mlflow" / "mlflow.db"):
         started = time.perf_counter()
         for epoch in range(2, 100):

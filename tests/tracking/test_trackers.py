@@ -103,7 +103,7 @@ def test_a_dropped_tracker_gives_no_ids() -> None:
 def test_a_tracker_that_hangs_is_waited_for_once(
     monkeypatch: pytest.MonkeyPatch, warnings: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.2)
     release = threading.Event()
     notebook = Notebook(lambda what: release.wait(60))
     started = time.perf_counter()

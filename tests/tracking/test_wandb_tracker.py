@@ -41,7 +41,7 @@ def test_online_without_a_network_is_given_up_soon(
 ) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("movierec_engine.tracking.tracker.PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr("movierec_engine.tracking.tracker.TIMEOUT_SECONDS", 1.0)
     online = tracker(tmp_path, "online")
     started = time.perf_counter()
     online.start("run", {})

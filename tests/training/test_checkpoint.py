@@ -17,10 +17,10 @@ from movierec_engine.data.graph import build_graph
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import LightGCN, model_class
+from movierec_engine.models.fitting import Epoch
 from movierec_engine.models.gradient import GradientRecommender
 from movierec_engine.training.checkpoint import Checkpoints
 from movierec_engine.training.config import EarlyStoppingConfig, SchedulerConfig, TrainerConfig
-from movierec_engine.training.state import Epoch
 from movierec_engine.training.trainer import train
 
 CONFIG = TrainerConfig(

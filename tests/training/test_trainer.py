@@ -8,14 +8,16 @@ import torch
 from devices import DEVICES
 
 from movierec_engine.data.catalogue import Catalogue
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import LightGCN, Popularity
+from movierec_engine.models.fitting import Epoch
 from movierec_engine.training.config import EarlyStoppingConfig, OptimizerConfig, SchedulerConfig, TrainerConfig
-from movierec_engine.training.state import EarlyStopping, Epoch
+from movierec_engine.training.state import EarlyStopping
 from movierec_engine.training.trainer import batches, learning_rate_factor, steps_per_epoch, train
 from worlds import interactions_of
 
@@ -66,7 +68,7 @@ def test_the_loss_falls_and_the_popularity_floor_is_cleared(
     _, history = fit(config, device=device, loss_type=loss_type, cosine=cosine, temperature=temperature, l2=1e-3)
     assert history[-1].loss < history[0].loss
     popularity = Popularity()
-    popularity.fit(TRAIN)
+    popularity.fit(Dataset(TRAIN))
     floor = Evaluator([5]).evaluate(popularity, VALIDATION).metrics["ndcg@5"]
     assert max(epoch.metrics["ndcg@5"] for epoch in history) > 1.3 * floor
 

@@ -16,7 +16,7 @@ from movierec_engine.cli import train as training
 from movierec_engine.cli import tune
 from movierec_engine.config import config_dir, load_settings
 from movierec_engine.errors import ConfigError, MovierecError
-from movierec_engine.models.registry import MODEL_NAMES
+from movierec_engine.models.registry import model_names
 from movierec_engine.pipeline.members import find_members
 from movierec_engine.store import Artifact, ArtifactStore, Slot, kinds
 from movierec_engine.tuning import sweep, trials
@@ -332,7 +332,7 @@ def test_without_optuna_a_sentence_says_how_to_install_it(
 @pytest.mark.parametrize("file", SPACES, ids=[file.stem for file in SPACES])
 def test_every_search_space_is_of_settings_that_exist(file: Path) -> None:
     pytest.importorskip("optuna")
-    assert file.stem in MODEL_NAMES
+    assert file.stem in model_names()
     space = sweep.read_space(file)
     load_settings([f"model={file.stem}", *sweep._first_values(space)])
     for override in space.values():

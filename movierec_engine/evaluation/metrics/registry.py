@@ -7,7 +7,7 @@
 The names of its parameters say what a metric needs, as those of a Dagster asset do; INPUTS has all that there are.
 Tables, the report, the dashboard, the checks and the trackers take titles, formulas, directions and bounds from here. A
 metric of another package is found by an entry point of the group `movierec.metrics`, whose object is the registered
-function or a module that registers some.
+function or a module that registers some; one in a file of its own by the environment variable MOVIEREC_PLUGINS.
 """
 
 import inspect
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.models.plugins import load_plugins
 
 if TYPE_CHECKING:
     from movierec_engine.evaluation.rankings import Rankings
@@ -193,6 +194,7 @@ def metrics() -> dict[str, Metric]:
 
     Raises ConfigError for an entry point that cannot be loaded or registers nothing.
     """
+    load_plugins()
     _load_entry_points()
     return dict(_registered)
 

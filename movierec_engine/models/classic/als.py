@@ -69,8 +69,7 @@ class ALS(ClosedFormRecommender):
     user_factors: Floats
     item_factors: Floats
 
-    def fit(self, train: Interactions) -> None:
-        self.set_history(train)
+    def learn(self, train: Interactions) -> None:
         rng = np.random.default_rng(self.config.seed)
         shape = (train.n_items, self.config.embedding_dim)
         scale = self.config.init_std / np.sqrt(self.config.embedding_dim)

@@ -9,17 +9,14 @@ X: the binary user-item matrix of train [n_users, n_items].
 
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
-from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
-from movierec_engine.models.fold_in import Basis
-from movierec_engine.models.fold_in.linear import LinearFoldIn
+from movierec_engine.models.base import Floats
+from movierec_engine.models.classic.linear import LinearRecommender
 
 log = logging.getLogger(__name__)
 
@@ -38,17 +35,14 @@ class EASEConfig:
             raise ConfigError(f"model.l2={self.l2} must be above 0")
 
 
-class EASE(ClosedFormRecommender):
+class EASE(LinearRecommender):
     """weights: float32 [n_items, n_items], B above, zero diagonal."""
 
     name = "ease"
     Config = EASEConfig
 
-    weights: Floats
-
-    def fit(self, train: Interactions) -> None:
+    def learn(self, train: Interactions) -> None:
         """Solve for B by one Cholesky factorisation; needs about 24 n_items^2 bytes at its peak."""
-        self.set_history(train)
         log.info("ease: %d items need %.2f GB while fitting", train.n_items, 24 * train.n_items**2 / 1e9)
         gram = (self.history.T @ self.history).toarray().astype(np.float64, order="F")
         gram[np.diag_indices_from(gram)] += self.config.l2
@@ -59,27 +53,6 @@ class EASE(ClosedFormRecommender):
         weights /= -np.diag(precision).astype(np.float32)
         np.fill_diagonal(weights, 0)
         self.weights = weights
-
-    def score_known(self, users: Indices) -> Floats:
-        return np.asarray(self.history[users] @ self.weights, dtype=np.float32)
-
-    def fold_in_scorer(self) -> LinearFoldIn:
-        return LinearFoldIn(Basis(self.weights.T, self.history))
-
-    def query_vectors(self, users: Indices) -> Floats:
-        return np.asarray(self.history[users].toarray(), dtype=np.float32)
-
-    def item_vectors(self) -> Floats:
-        return np.ascontiguousarray(self.weights.T)
-
-    def similarity_vectors(self) -> Floats:
-        return self.weights.T
-
-    def tensors(self) -> dict[str, NDArray[Any]]:
-        return {"weights": self.weights}
-
-    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
-        self.weights = tensors["weights"]
 
 
 def mirror_upper(matrix: Floats) -> None:

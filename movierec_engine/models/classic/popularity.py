@@ -26,8 +26,10 @@ class Popularity(ClosedFormRecommender):
     name = "popularity"
     Config = PopularityConfig
 
-    def fit(self, train: Interactions) -> None:
-        self.set_history(train)
+    personal = False
+
+    def learn(self, train: Interactions) -> None:
+        """There is nothing to find: `popularity` is counted of every model's train interactions."""
 
     def score_known(self, users: Indices) -> Floats:
         return np.tile(self.popularity, (len(users), 1))

@@ -95,7 +95,7 @@ class SVD(ClosedFormRecommender):
     item_factors: Floats
     mean: float
 
-    def fit(self, train: Interactions) -> None:
+    def learn(self, train: Interactions) -> None:
         """Fit by `surprise.SVD`, one sample after the other: no threads, so the seed decides the result to the bit.
 
         Raises MovierecError when the descent diverges.
@@ -103,7 +103,6 @@ class SVD(ClosedFormRecommender):
         import surprise
 
         config = self.config
-        self.set_history(train, ratings=learns_from_ratings(config.feedback, train))
         samples = self.trainset(train)
         fitted = surprise.SVD(
             n_factors=config.n_factors,
@@ -122,6 +121,9 @@ class SVD(ClosedFormRecommender):
         ones, item_bias = np.ones((train.n_items, 1)), fitted.bi[:, None]
         self.item_factors = np.hstack([fitted.qi * met, ones, item_bias * met]).astype(np.float32)
         self.user_factors = self._with_biases(fitted.pu, fitted.bu)
+
+    def learns_from_ratings(self, train: Interactions) -> bool:
+        return learns_from_ratings(self.config.feedback, train)
 
     def trainset(self, train: Interactions) -> "Trainset":
         """The samples as Surprise wants them. Inner ids are our indices; users and items without any are not in it."""

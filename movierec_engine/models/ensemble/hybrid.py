@@ -4,27 +4,32 @@
 
 tier(u): how many train interactions the user has (cold, limited, moderate, rich). x_f: a member's scores, normalised
 for the user as in `fusion.py`; stacking has two features a member. The weights are learned on validation by
-`training/fusion_weights.py`, or equal. Reciprocal rank fusion is Cormack et al. 2009; adding normalised scores is
+`fusion_weights.py`, or equal. Reciprocal rank fusion is Cormack et al. 2009; adding normalised scores is
 CombSUM (Fox and Shaw 1994).
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.tiers import ACTIVITY_FROM, activity_tier
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices, Recommender
 from movierec_engine.models.ensemble.fused_scorer import FusedScorer, InnerProducts
 from movierec_engine.models.ensemble.fusion import AFFINE, NORMALIZATIONS, STACKED, fuse, normalised, shift_and_scale
+from movierec_engine.models.ensemble.fusion_weights import learn_weights
+from movierec_engine.models.fitting import Fitting
 from movierec_engine.models.fold_in.base import Basis, ones
 from movierec_engine.models.fold_in.fused import FusedFoldIn
 from movierec_engine.models.pair_scorer import Scorer
+from movierec_engine.models.registry import model_class
 
 _BLOCK = 1024
 FUSION_METHODS = ("weighted_average", "rrf", "stacking")
@@ -70,6 +75,31 @@ class HybridEnsemble(Recommender):
 
     members: Sequence[Recommender]
     weights: Floats
+    _start: tuple[Recommender, ...] = ()
+
+    def start_from(self, members: Mapping[str, Recommender]) -> Self:
+        """The fitted members that the next `fit` fuses, in this order."""
+        self._start = tuple(members.values())
+        return self
+
+    def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
+        """Fuse the members, fitted first unless `start_from` named them; the weights are learned on `data.validation`.
+
+        Raises ConfigError where there are weights to learn and no validation part.
+        """
+        self.combine(self._start or self._fit_members(data, fitting))
+        if self.config.learn_weights:
+            self.combine(self.members, learn_weights(self, data.validation))
+        return self
+
+    def fit_like(self, measured: Path, data: Dataset, fitting: Fitting | None = None) -> Self:
+        """Fuse the members with the weights of a saved ensemble of the same kinds of members."""
+        self.combine(self._start or self._fit_members(data, fitting), type(self).load(measured).weights)
+        return self
+
+    def _fit_members(self, data: Dataset, fitting: Fitting | None) -> list[Recommender]:
+        quiet = replace(fitting or Fitting(), on_epoch=None, checkpoints=None)
+        return [model_class(entry.partition("/")[0])().fit(data, quiet) for entry in self.config.models]
 
     def combine(self, members: Sequence[Recommender], weights: NDArray[np.floating[Any]] | None = None) -> None:
         """Fuse trained members, all over the same users and items; equal weights [tiers, n_features] unless given.
@@ -83,7 +113,7 @@ class HybridEnsemble(Recommender):
                     f"{first.name} and {other.name} were trained on other users or items; train both anew"
                 )
         rating = next((member for member in members if member.uses_ratings), first)
-        self._set_history(rating.users, rating.items, rating.history, rating.uses_ratings)
+        self._keep_history(rating.users, rating.items, rating.history, rating.uses_ratings)
         self.members = tuple(members)
         equal = np.full((len(ACTIVITY_FROM), self.n_features), 1 / self.n_features)
         self.weights = np.asarray(equal if weights is None else weights, dtype=np.float32)
@@ -120,12 +150,12 @@ class HybridEnsemble(Recommender):
         basis = Basis(np.zeros((len(self.items), 0), dtype=np.float32), self.history)  # the members have their own
         return FusedFoldIn(basis, each, self._widths(), self.weights, self.normalization, self.uses_ratings)
 
-    def known(self, users: Indices) -> Floats:
-        """What scales and weighs each member's scores, [n, m], and what the members must know."""
+    def explanation_inputs(self, users: Indices) -> Floats:
+        """Per-user scale times weight of each member's scores, [n, m], then the members' own inputs."""
         if not self._affine:
-            return super().known(users)
+            return super().explanation_inputs(users)
         factor, _ = self._factors(users)
-        return np.concatenate([factor.T, *(member.known(users) for member in self.members)], axis=1)
+        return np.concatenate([factor.T, *(member.explanation_inputs(users) for member in self.members)], axis=1)
 
     def query_vectors(self, users: Indices) -> Floats:
         """The members' query vectors one after the other, each scaled and weighted, and the constant of each user.
@@ -184,7 +214,7 @@ class HybridEnsemble(Recommender):
             kind = model_class(described["name"])
             member = kind(kind.Config(**config))
             history = self.history if described["uses_ratings"] else ones(self.history)
-            member._set_history(self.users, self.items, history, described["uses_ratings"])
+            member._keep_history(self.users, self.items, history, described["uses_ratings"])
             prefix = f"{number}."
             member.restore({name.removeprefix(prefix): a for name, a in tensors.items() if name.startswith(prefix)})
             members.append(member)

@@ -1,5 +1,6 @@
 """Scores of people who were not in training, and why: numpy and scipy alone, so that a server needs no torch."""
 
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -24,7 +25,20 @@ _CLASSES = {
 
 
 def fold_in_from_arrays(arrays: dict[str, NDArray[Any]], basis: Basis) -> FoldInScorer:
-    """The scorer whose `arrays` these are, over the basis that it had. Raises KeyError where one is missing."""
-    module, name = _CLASSES[str(arrays["kind"])].split(":")
-    kind: type[FoldInScorer] = getattr(import_module(f"movierec_engine.models.fold_in.{module}"), name)
-    return kind.from_arrays(arrays, basis)
+    """The scorer whose `arrays` these are, over the basis that it had: of this package, or of one that is imported.
+
+    Raises KeyError where an array is missing, and for a kind that is not known.
+    """
+    kind = str(arrays["kind"])
+    if kind in _CLASSES:
+        module, name = _CLASSES[kind].split(":")
+        found: type[FoldInScorer] = getattr(import_module(f"movierec_engine.models.fold_in.{module}"), name)
+    else:
+        found = {getattr(one, "kind", ""): one for one in _subclasses(FoldInScorer)}[kind]
+    return found.from_arrays(arrays, basis)
+
+
+def _subclasses(of: type[Any]) -> Iterator[type[FoldInScorer]]:
+    for found in of.__subclasses__():
+        yield found
+        yield from _subclasses(found)

@@ -63,7 +63,7 @@ class FoldInScorer(ABC):
         return False
 
     @property
-    def known_width(self) -> int:
+    def n_explanation_inputs(self) -> int:
         """Length of what `contributions` needs to know of a trained user beside the history."""
         return 0
 
@@ -130,12 +130,12 @@ class FoldInScorer(ABC):
         return likes
 
     def contributions(
-        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+        self, history: sparse.csr_matrix, items: Indices, inputs: Floats | None = None
     ) -> NDArray[np.float64]:
         """What each item of a history that is not empty, CSR [1, n_items], adds to the scores of items: float64 [n, h].
 
-        known: float32 [known_width], of the trained user whose history it is, as `Recommender.known` has it; None for a
-        new user. Here by deletion, of the closest items where there are many.
+        inputs: float32 [n_explanation_inputs], the row of `Recommender.explanation_inputs` of the trained user whose
+        history it is; None for a new user. Here by deletion, of the closest items where there are many.
         """
         return effects_of_deletion(self.leads, history, items, self.closeness(history, items))
 
@@ -144,19 +144,23 @@ class FoldInScorer(ABC):
         return cosines(self.basis.vectors[items], self.basis.vectors[history.indices])
 
     def explanations(
-        self, scores: NDArray[np.floating[Any]], history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+        self,
+        scores: NDArray[np.floating[Any]],
+        history: sparse.csr_matrix,
+        items: Indices,
+        inputs: Floats | None = None,
     ) -> list[Explanation]:
         """Why items [n] have these scores [n] for a person with this history, CSR [1, n_items]; one pass for all."""
         if not history.nnz or not len(items):
             return [Explanation.without_history(float(score)) for score in scores]
-        each = zip(scores.tolist(), self.contributions(history, items, known), strict=True)
+        each = zip(scores.tolist(), self.contributions(history, items, inputs), strict=True)
         return [Explanation.of(score, history.indices, contributions, self.exact) for score, contributions in each]
 
     def explanation(
-        self, score: float, history: sparse.csr_matrix, item: int, known: Floats | None = None
+        self, score: float, history: sparse.csr_matrix, item: int, inputs: Floats | None = None
     ) -> Explanation:
         """`explanations` of one item."""
-        return self.explanations(np.array([score]), history, np.array([item]), known)[0]
+        return self.explanations(np.array([score]), history, np.array([item]), inputs)[0]
 
     @abstractmethod
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -45,9 +45,9 @@ class FusedFoldIn(FoldInScorer):
         return self.ratings
 
     @property
-    def known_width(self) -> int:
+    def n_explanation_inputs(self) -> int:
         """A factor for each member, then what each member must know."""
-        return len(self.members) + sum(member.known_width for member in self.members) if self.affine else 0
+        return len(self.members) + sum(member.n_explanation_inputs for member in self.members) if self.affine else 0
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:
         return fuse(self._member_scores(histories), self._weights_of(histories), self.normalization)
@@ -69,20 +69,20 @@ class FusedFoldIn(FoldInScorer):
         return np.asarray(np.tensordot(factor, np.stack(parts), axes=1))
 
     def contributions(
-        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+        self, history: sparse.csr_matrix, items: Indices, inputs: Floats | None = None
     ) -> NDArray[np.float64]:
         """The members' contributions, each scaled and weighted as its scores are; by deletion where ranks are added."""
         if not self.affine:
-            return super().contributions(history, items, known)
+            return super().contributions(history, items, inputs)
         m = len(self.members)
         rests: list[Floats | None] = [None] * m
-        if known is None:
+        if inputs is None:
             scale = shift_and_scale(self._member_scores(history), self.normalization)[1][:, 0]
             factor = scale * self._weights_of(history)[0]
         else:
-            ends = list(accumulate((member.known_width for member in self.members), initial=m))
-            factor = known[:m]
-            rests = [known[start:end] for start, end in pairwise(ends)]
+            ends = list(accumulate((member.n_explanation_inputs for member in self.members), initial=m))
+            factor = inputs[:m]
+            rests = [inputs[start:end] for start, end in pairwise(ends)]
         parts = [
             member.contributions(seen, items, rest)
             for (member, seen), rest in zip(self._of_each(history), rests, strict=True)

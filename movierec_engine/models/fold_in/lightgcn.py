@@ -20,7 +20,7 @@ class LightGCNFoldIn(FoldInScorer):
     """The item vectors are e_i.
 
     steps: float32 [n_items, d]; what an interaction with an item adds to a new user's embedding, up to the 1 / sqrt(h).
-    cosine: whether e is brought to unit length; then the length of a trained user's is what must be `known`.
+    cosine: whether e is brought to unit length; then the length of a trained user's is the input of explanations.
     """
 
     kind: ClassVar[str] = "lightgcn"
@@ -30,7 +30,7 @@ class LightGCNFoldIn(FoldInScorer):
     cosine: bool = False
 
     @property
-    def known_width(self) -> int:
+    def n_explanation_inputs(self) -> int:
         return int(self.cosine)
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:
@@ -41,7 +41,7 @@ class LightGCNFoldIn(FoldInScorer):
         return np.asarray(queries.astype(np.float32) @ self.basis.vectors.T, dtype=np.float32)
 
     def contributions(
-        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+        self, history: sparse.csr_matrix, items: Indices, inputs: Floats | None = None
     ) -> NDArray[np.float64]:
         """<f_j, e_i> / sqrt(h) of each item i and each of the h items j in the history, f being `steps`.
 
@@ -52,7 +52,7 @@ class LightGCNFoldIn(FoldInScorer):
         contributions = np.asarray(self.basis.vectors[items] @ shares.T, dtype=np.float64)
         if not self.cosine:
             return contributions
-        length = np.linalg.norm(shares.sum(axis=0)) if known is None else known[0]
+        length = np.linalg.norm(shares.sum(axis=0)) if inputs is None else inputs[0]
         return np.asarray(contributions / np.maximum(length, 1e-12), dtype=np.float64)
 
     def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:

@@ -35,7 +35,7 @@ class LinearFoldIn(FoldInScorer):
         return np.asarray(rows @ by_history, dtype=np.float32)
 
     def contributions(
-        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+        self, history: sparse.csr_matrix, items: Indices, inputs: Floats | None = None
     ) -> NDArray[np.float64]:
         """r_j V_ij of each i and each j in the history."""
         vectors = self.basis.vectors

@@ -22,12 +22,16 @@ class PopularityFoldIn(FoldInScorer):
         return np.tile(self.basis.popularity, (histories.shape[0], 1))
 
     def contributions(
-        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+        self, history: sparse.csr_matrix, items: Indices, inputs: Floats | None = None
     ) -> NDArray[np.float64]:
         return np.zeros((len(items), history.nnz))
 
     def explanations(
-        self, scores: NDArray[np.floating[Any]], history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+        self,
+        scores: NDArray[np.floating[Any]],
+        history: sparse.csr_matrix,
+        items: Indices,
+        inputs: Floats | None = None,
     ) -> list[Explanation]:
         return [Explanation.without_history(float(score)) for score in scores]
 

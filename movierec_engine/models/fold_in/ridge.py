@@ -51,7 +51,7 @@ class RidgeFoldIn(FoldInScorer):
         return self.of_solutions(np.array(solved).reshape(len(solved), self.width))
 
     def contributions(
-        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+        self, history: sparse.csr_matrix, items: Indices, inputs: Floats | None = None
     ) -> NDArray[np.float64]:
         """x_i^T M^-1 x_j y_j of each i and each j in the history.
 

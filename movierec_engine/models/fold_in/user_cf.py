@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.models.classic.item_cf import ItemCFConfig, compared, similarity_blocks, strongest
+from movierec_engine.models.classic.neighbourhood import ItemCFConfig, compared, similarity_blocks, strongest
 from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices
 
 
 @dataclass(frozen=True, eq=False)
 class UserCFFoldIn(FoldInScorer):
-    """Of a trained user the s_v, [n_users], are `known`. item_baseline: float64 [n_items], of pearson_baseline."""
+    """Of a trained user the s_v, [n_users], are the `explanation_inputs`.
+
+    item_baseline: float64 [n_items], of pearson_baseline.
+    """
 
     kind: ClassVar[str] = "user_cf"
     exact: ClassVar[bool] = True
@@ -32,19 +35,19 @@ class UserCFFoldIn(FoldInScorer):
         return self.ratings
 
     @property
-    def known_width(self) -> int:
+    def n_explanation_inputs(self) -> int:
         return int(self.basis.history.shape[0])
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:
         return np.asarray((self._weights_of(histories) @ self.basis.history).toarray(), dtype=np.float32)
 
     def contributions(
-        self, history: sparse.csr_matrix, items: Indices, known: Floats | None = None
+        self, history: sparse.csr_matrix, items: Indices, inputs: Floats | None = None
     ) -> NDArray[np.float64]:
         """Each s_v r_vi is split over the items that both have, by their terms in the sum above the fraction of s_v
         (msd, which has no such sum: equally). Who the neighbours are, and what s_v is divided by, is taken as given.
         """
-        weights = self._weights_of(history) if known is None else sparse.csr_matrix(known[None])
+        weights = self._weights_of(history) if inputs is None else sparse.csr_matrix(inputs[None])
         votes = weights.data[:, None] * self.basis.history[weights.indices][:, items].toarray()
         votes_at_all = votes.any(axis=1)
         shares = self._shares(history, self.basis.history[weights.indices[votes_at_all]])

@@ -24,9 +24,10 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices
 from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
-from movierec_engine.models.gradient import Network, check_loss, check_ranges, csr_tensor, to_csr_tensor
+from movierec_engine.models.gradient import check_loss, check_ranges, csr_tensor, to_csr_tensor
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
+from movierec_engine.training.trainable import Network
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,9 @@ class LightGCN(GraphRecommender):
     def fold_in_scorer(self) -> LightGCNFoldIn:
         return LightGCNFoldIn(self.basis(), self.fold_in_vectors, self.config.cosine)
 
-    def known(self, users: Indices) -> Floats:
+    def explanation_inputs(self, users: Indices) -> Floats:
         """Where scores are cosines, the lengths [n, 1] that the final embeddings had."""
-        return self.user_lengths[users][:, None] if self.config.cosine else super().known(users)
+        return self.user_lengths[users][:, None] if self.config.cosine else super().explanation_inputs(users)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         lengths = {"user_lengths": self.user_lengths} if self.config.cosine else {}

@@ -26,9 +26,10 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats
 from movierec_engine.models.dropout import dropout
 from movierec_engine.models.fold_in.ngcf import SLOPE, NGCFFoldIn
-from movierec_engine.models.gradient import Network, check_loss, check_ranges, to_csr_tensor
+from movierec_engine.models.gradient import check_loss, check_ranges, to_csr_tensor
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
+from movierec_engine.training.trainable import Network
 
 
 @dataclass(frozen=True)

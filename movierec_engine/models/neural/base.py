@@ -12,9 +12,10 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.models.base import Floats, Indices
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.neural import NeuralFoldIn
-from movierec_engine.models.gradient import GradientRecommender, Network
+from movierec_engine.models.gradient import GradientRecommender
 from movierec_engine.models.neural.network import NeuralCFNetwork
 from movierec_engine.models.pair_scorer import PairScorer
+from movierec_engine.training.trainable import Network
 
 LOSSES = ("bce", "bpr", "softmax", "sampled_softmax")
 _SAMPLE = 1024

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 
 from movierec_engine.errors import ConfigError
-from movierec_engine.models.base import Recommender
 from movierec_engine.models.gradient import check_loss, check_ranges
 from movierec_engine.models.neural.base import LOSSES, NeuralCF
 from movierec_engine.models.neural.gmf import GMF
@@ -68,19 +67,6 @@ class NCF(NeuralCF):
     exact_vectors = False
     members = {"gmf": ("mf_dim",), "mlp": ("mlp_layers",)}  # noqa: RUF012 - a constant
 
-    _start: dict[str, Recommender] | None = None
-
-    def start_from(self, members: dict[str, Recommender]) -> None:
-        """Raises ConfigError when a member is of other widths than this model."""
-        for name, shared in self.members.items():
-            for setting in shared:
-                theirs, ours = (getattr(config, setting) for config in (members[name].config, self.config))
-                if theirs != ours:
-                    raise ConfigError(
-                        f"model.pretrained_{name} has {setting}={theirs} and this ncf {ours}; train one of them again"
-                    )
-        self._start = members
-
     def make_network(self, n_users: int, n_items: int) -> NeuralCFNetwork:
         config = self.config
         network = NeuralCFNetwork(
@@ -101,7 +87,7 @@ class NCF(NeuralCF):
                     "model.pretrained_gmf and model.pretrained_mlp must be trained on the same data as ncf"
                 )
             _take_over(network, gmf.network, mlp.network, config.alpha)
-            self._start = None
+            self._start = {}
         return network
 
 

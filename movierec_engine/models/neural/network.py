@@ -19,8 +19,8 @@ from torch.nn import functional
 from movierec_engine.models.dropout import dropout
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.neural import NeuralFoldIn
-from movierec_engine.models.gradient import Network
 from movierec_engine.models.pair_scorer import PairScorer
+from movierec_engine.training.trainable import Network
 
 _BLOCK_FLOATS = 2**20
 """Budget of a block's hidden layer when a whole catalogue is scored, 4 MB: about what a processor's cache holds."""

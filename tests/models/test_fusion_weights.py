@@ -11,9 +11,9 @@ from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.tiers import activity_tier
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation import Evaluator
+from movierec_engine.models.ensemble import fusion_weights
+from movierec_engine.models.ensemble.fusion_weights import RIDGE, SHRINKAGE, Candidates, candidates_of, learn_weights
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
-from movierec_engine.training import fusion_weights
-from movierec_engine.training.fusion_weights import RIDGE, SHRINKAGE, Candidates, candidates_of, learn_weights
 
 
 @pytest.mark.parametrize("method", ["weighted_average", "rrf", "stacking"])

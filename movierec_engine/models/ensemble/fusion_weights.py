@@ -13,16 +13,19 @@ validation users to learn from and the other half to measure on, it reached .217
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from movierec_engine.data.heldout import HeldOut
+from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.tiers import ACTIVITY_FROM, activity_tier
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.metrics import hit_metrics
-from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,23 @@ SHRINKAGE = 4.0
 _BLOCK_BYTES = 64 * 2**20
 
 Weights = NDArray[np.float64]
+
+
+class Ensemble(Protocol):
+    """What the weights of are learned: a `HybridEnsemble` whose members are set."""
+
+    config: Any
+    items: IdMap
+    history: sparse.csr_matrix
+    members: Sequence[Any]
+
+    @property
+    def feature_names(self) -> list[str]: ...
+
+    @property
+    def n_features(self) -> int: ...
+
+    def normalised_scores(self, users: NDArray[np.integer[Any]]) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +87,7 @@ class Candidates:
         return Candidates(self.features[own], self.relevant[own], self.there[own], self.count[own], self.tier[own])
 
 
-def learn_weights(model: HybridEnsemble, validation: HeldOut) -> Weights:
+def learn_weights(model: Ensemble, validation: HeldOut) -> Weights:
     """Weights float64 [tiers, f] of the features that the model adds, f as `model.n_features`; rows sum to 1.
 
     Raises ConfigError without a validation part, and for a metric that is none of a list.
@@ -97,7 +117,7 @@ def learn_weights(model: HybridEnsemble, validation: HeldOut) -> Weights:
     return weights
 
 
-def candidates_of(model: HybridEnsemble, validation: HeldOut) -> Candidates:
+def candidates_of(model: Ensemble, validation: HeldOut) -> Candidates:
     """The best unseen items of each member, for every user of validation with a history.
 
     Relevant items beyond those are left out: no ensemble of these members would put them at the top, and beside

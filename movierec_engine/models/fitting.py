@@ -1,0 +1,65 @@
+"""How a model is fitted, beside the data and its own config: device, seed, and the settings of the training loop."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from movierec_engine.data.heldout import HeldOut
+from movierec_engine.training.config import TrainerConfig
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the train interactions did."""
+
+    number: int
+    """Counts from 1."""
+    loss: float
+    """Mean over the batches."""
+    seconds: float
+    """Of training and validation together."""
+    metrics: dict[str, float]
+    """Validation metrics, empty without a validation part."""
+
+
+class Measures(Protocol):
+    """What measures a model on validation after each epoch: an `evaluation.Evaluator`."""
+
+    @property
+    def metric_names(self) -> list[str]: ...
+
+    def evaluate(self, model: Any, heldout: HeldOut, deep: bool = True) -> Any:
+        """Has `metrics`, name -> mean over the users."""
+        ...
+
+
+@dataclass(frozen=True)
+class CheckpointFolder:
+    """Where the training loop leaves checkpoints, and whose they are."""
+
+    folder: Path
+    run: str
+    """Hash of everything that decides the weights after an epoch; a checkpoint of another run is refused."""
+    resume_own: bool = False
+    """Go on from a checkpoint of this run, and pass by one of another, or a damaged one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitting:
+    """How a model is fitted. Models in closed form, whose seed is in their config, read none of it."""
+
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    """Settings of the training loop."""
+    device: str = "cpu"
+    """Where networks train: `cpu`, `cuda`, `cuda:N` or `mps`. A fitted model is on the CPU."""
+    seed: int = 42
+    """Of initialisation, batches and negatives."""
+    epochs: int | None = None
+    """Passes at most, all of `trainer.max_epochs` unless given; the learning rate's way stays that of all."""
+    evaluator: Measures | None = None
+    """Measures the model on validation after each epoch; an `Evaluator` with its defaults unless given."""
+    on_epoch: Callable[[Epoch], None] | None = None
+    """Is told of each epoch as it ends."""
+    checkpoints: CheckpointFolder | None = None
+    """None: no checkpoints are written."""

@@ -1,0 +1,128 @@
+"""From scores by index to recommendations by public id."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from movierec_engine.data.id_map import IdMap, Ids, as_ids
+from movierec_engine.errors import DataError, MovierecError
+
+Floats = NDArray[np.float32]
+Histories = Mapping[Any, "History"] | Sequence["History"]
+"""By the person's id, or in any order: the items that each person has, or their ratings by item."""
+History = Iterable[Any] | Mapping[Any, float]
+
+_BLOCK_BYTES = 8 * 2**20
+"""Budget for the scores of one block of people."""
+
+
+def known_index(ids: ArrayLike, vocabulary: IdMap, what: str, instead: str) -> NDArray[np.int64]:
+    """Indices int64 [n] of one id or several. Raises DataError for an id that is not in the vocabulary."""
+    wanted = np.atleast_1d(as_ids(ids))
+    index = vocabulary.index(wanted)
+    if (index < 0).any():
+        unknown = wanted[index < 0]
+        others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise DataError(
+            f"{what} {unknown[0]}{others}: not among the {len(vocabulary):,} {what}s that the model was fitted to; "
+            f"{instead}"
+        )
+    return index
+
+
+def best_items(
+    people: Ids,
+    scores: Callable[[slice], Floats],
+    seen: sparse.csr_matrix | None,
+    candidates: NDArray[np.int64] | None,
+    items: IdMap,
+    k: int,
+) -> pa.Table:
+    """The k best items of each person: columns user_id, movie_id, rank from 1 and score, the best first.
+
+    people: [n], what stands in user_id. scores: float32 [b, n_items] of a block of people, -inf for what is never
+    recommended; it may be written to. seen: CSR [n, n_items], what is left out for each person. candidates: the items
+    that may be listed. Equal scores go by item index; a list ends where nothing is left.
+    """
+    if k < 1:
+        raise DataError(f"k={k} must be at least 1")
+    parts = [_best_of_block(scores(block), block, seen, candidates, k) for block in _blocks(len(people), len(items))]
+    row, item, score = (np.concatenate(part) for part in zip(*parts, strict=True)) if parts else ([], [], [])
+    row = np.asarray(row, dtype=np.int64)
+    place = np.arange(len(row)) - np.searchsorted(row, row) + 1
+    return pa.table(
+        {
+            "user_id": people[row],
+            "movie_id": items.ids[np.asarray(item, dtype=np.int64)],
+            "rank": place.astype(np.int32),
+            "score": np.asarray(score, dtype=np.float32),
+        }
+    )
+
+
+def largest(values: Floats, k: int) -> NDArray[np.int64]:
+    """The columns of each row's k largest values, largest first, equal ones by column: int64 [n, k]."""
+    n = values.shape[1]
+    if k == 0:
+        return np.empty((len(values), 0), dtype=np.int64)
+    least = np.partition(values, n - k, axis=1)[:, n - k] if k < n else values.min(axis=1)
+    columns = np.empty((len(values), k), dtype=np.int64)
+    for row, (own, last) in enumerate(zip(values, least, strict=True)):
+        able = np.flatnonzero(own >= last)
+        columns[row] = able[np.argsort(-own[able], kind="stable")[:k]]
+    return columns
+
+
+def histories_by_index(histories: Histories, items: IdMap, like: float, ratings: bool) -> tuple[Ids, sparse.csr_matrix]:
+    """The people's ids [n], 0 to n - 1 where none are given, and their histories: float32 CSR [n, n_items].
+
+    like: the value of an item without a rating. ratings: whether given ratings are the values, or `like` as well.
+    Items outside the vocabulary are left out: the model knows nothing of them.
+    """
+    by_person = histories if isinstance(histories, Mapping) else dict(enumerate(histories))
+    rows, columns, values = [], [], []
+    for row, history in enumerate(by_person.values()):
+        rated = history if isinstance(history, Mapping) else dict.fromkeys(as_ids(history).tolist(), like)  # type: ignore[arg-type]
+        index = items.index(list(rated))
+        there = index >= 0
+        columns.append(index[there])
+        rows.append(np.full(int(there.sum()), row))
+        given = np.array([*rated.values()], dtype=np.float32)[there]
+        values.append(given if ratings else np.full(len(given), like, dtype=np.float32))
+    shape = (len(by_person), len(items))
+    if not by_person:
+        return np.empty(0, dtype=np.int64), sparse.csr_matrix(shape, dtype=np.float32)
+    places = np.concatenate(rows), np.concatenate(columns)
+    matrix = sparse.csr_matrix((np.concatenate(values), places), shape)
+    matrix.sort_indices()
+    return as_ids(list(by_person)), matrix
+
+
+def _blocks(n: int, n_items: int) -> Iterator[slice]:
+    rows = max(1, _BLOCK_BYTES // (4 * n_items))
+    return (slice(start, min(start + rows, n)) for start in range(0, n, rows))
+
+
+def _best_of_block(
+    scores: Floats, block: slice, seen: sparse.csr_matrix | None, candidates: NDArray[np.int64] | None, k: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+    """Rows, items and scores of the lists of a block, [m] each; rows count over all people."""
+    if not (scores < np.inf).all():  # NaN is not below it either
+        raise MovierecError(
+            "the model returned NaN or infinite scores: its training diverged; lower the learning rate and fit it again"
+        )
+    if seen is not None:
+        own = seen[block]
+        scores[np.repeat(np.arange(len(scores)), np.diff(own.indptr)), own.indices] = -np.inf
+    if candidates is not None:
+        left_out = np.ones(scores.shape[1], dtype=np.bool_)
+        left_out[candidates] = False
+        scores[:, left_out] = -np.inf
+    best = largest(scores, min(k, scores.shape[1]))
+    values = np.take_along_axis(scores, best, axis=1)
+    row, place = np.nonzero(values > -np.inf)
+    return row + block.start, best[row, place], values[row, place]

@@ -1,0 +1,44 @@
+"""What the training loop trains: a network, and the recommender that it belongs to."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from movierec_engine.data.graph import InteractionGraph
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.models.base import Recommender
+
+
+class Network(nn.Module):
+    """What is trained: scores of user-item pairs as a differentiable function."""
+
+    def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
+        """Scores float32 [b, m] of users int64 [b] with items int64 [b, m], or with all items where `items` is None."""
+        raise TypeError(f"{type(self).__name__} does not score pairs")
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor:
+        """The regularisation term of a batch, a scalar already weighted; users int64 [b], items int64 [b, m]."""
+        return users.new_zeros((), dtype=torch.float32)
+
+
+class Trainable(Recommender):
+    """A recommender whose parameters the training loop fits.
+
+    Its config has `loss_type`, one of `losses`, and `num_negatives`, drawn for each positive by the losses that sample.
+
+    losses: the values that `model.loss_type` may take.
+    network: the module in training.
+    """
+
+    losses: ClassVar[tuple[str, ...]]
+    network: Network
+
+    @abstractmethod
+    def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
+        """A freshly initialised network on a device; also keeps the train interactions as `history`."""
+
+    @abstractmethod
+    def export(self) -> None:
+        """Make the network, as it is now, what scoring, fold-in and saving see."""

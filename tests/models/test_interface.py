@@ -1,0 +1,173 @@
+"""What everybody outside sees of a model: by public ids, and the same of every model."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from movierec_engine.data.dataset import Dataset
+from movierec_engine.errors import ConfigError, DataError, MovierecError
+from movierec_engine.evaluation import Evaluator
+from movierec_engine.models import Recommender, load_model, model_class, model_names
+from movierec_engine.models.fitting import Epoch, Fitting
+from movierec_engine.training.config import TrainerConfig
+
+N_USERS, N_ITEMS = 24, 16
+QUICK = Fitting(TrainerConfig(max_epochs=3, batch_size=64, learning_rate=0.02), seed=1)
+SETTINGS: dict[str, dict[str, Any]] = {
+    "als": {"embedding_dim": 4},
+    "svd": {"n_factors": 4, "n_epochs": 3},
+    "hybrid_ensemble": {"models": ("ease", "popularity")},
+}
+
+
+def camps() -> pd.DataFrame:
+    """Noisy camps of people and films by parity; ids are texts for people and numbers for films."""
+    rng = np.random.default_rng(4)
+    pairs = [(u, i) for u in range(N_USERS) for i in range(N_ITEMS) if rng.random() < (0.7 if (u + i) % 2 else 0.2)]
+    users, items = zip(*pairs, strict=True)
+    ratings = rng.integers(2, 11, len(pairs)) / 2
+    return pd.DataFrame({"user_id": [f"u{u:02}" for u in users], "movie_id": np.array(items) * 10, "rating": ratings})
+
+
+DATA, TEST = Dataset.from_frame(camps()).split(validation=0.2, test=0.2)
+
+
+@pytest.fixture(scope="module", params=model_names())
+def model(request: pytest.FixtureRequest) -> Recommender:
+    return model_class(request.param)(**SETTINGS.get(request.param, {})).fit(DATA, QUICK)
+
+
+def lists(table: pa.Table) -> dict[Any, list[Any]]:
+    return table.to_pandas().groupby("user_id", sort=False)["movie_id"].apply(list).to_dict()
+
+
+def seen(user: str) -> set[int]:
+    table = DATA.train.to_table().to_pandas()
+    return set(table.loc[table["user_id"] == user, "movie_id"])
+
+
+def test_recommendations_are_the_best_of_the_scores_without_what_was_seen(model: Recommender) -> None:
+    users = ["u07", "u00", "u13"]
+    table = model.recommend(users, k=5)
+    assert table.column_names == ["user_id", "movie_id", "rank", "score"]
+    scores = model.score(users)
+    for row, user in enumerate(users):
+        own = table.filter(pa.compute.equal(table["user_id"], user)).to_pydict()
+        allowed = [i for i in range(len(model.items)) if model.items.ids[i] not in seen(user)]
+        best = sorted(allowed, key=lambda i: (-scores[row, i], i))[:5]
+        assert own["movie_id"] == model.items.ids[best].tolist()
+        assert own["rank"] == [1, 2, 3, 4, 5]
+        assert own["score"] == pytest.approx(scores[row, best], abs=1e-6)
+    assert list(lists(table)) == users
+
+
+def test_the_lists_are_those_that_are_evaluated(model: Recommender) -> None:
+    evaluation = Evaluator([5]).evaluate(model, DATA.validation)
+    users = model.users.ids[evaluation.users]
+    listed = lists(model.recommend(users, k=5))
+    for user, items in zip(users, evaluation.rankings.lists, strict=True):
+        assert listed[user] == model.items.ids[items[items >= 0]].tolist()
+
+
+def test_only_candidates_are_listed_and_on_request_what_was_seen_as_well(model: Recommender) -> None:
+    user, candidates = "u03", [150, 20, 70, 30]
+    everything = lists(model.recommend(user, k=99, exclude_seen=False))[user]
+    assert sorted(everything) == model.items.ids.tolist()
+    chosen = lists(model.recommend(user, k=99, exclude_seen=False, candidates=candidates))[user]
+    assert chosen == [item for item in everything if item in candidates]
+    unseen = lists(model.recommend(user, k=99, candidates=candidates)).get(user, [])
+    assert unseen == [item for item in chosen if item not in seen(user)]
+
+
+def test_a_history_is_recommended_for_as_fold_in_scores_it(model: Recommender) -> None:
+    histories = {"new": [10, 30, 50], "other": {20: 4.5, 40: 5.0}, "nobody": []}
+    listed = lists(model.recommend_for(histories, k=N_ITEMS))
+    assert list(listed) == list(histories)
+    for person, items in histories.items():
+        assert not set(listed[person]) & set(items)
+    popular = np.argsort(-model.popularity, kind="stable")
+    assert listed["nobody"] == model.items.ids[popular].tolist()
+    assert lists(model.recommend_for([[10, 30, 50]], k=N_ITEMS)) == {0: listed["new"]}
+    assert lists(model.recommend_for([[10, 30, 50, 999]], k=N_ITEMS)) == {0: listed["new"]}, "999 says nothing"
+
+
+def test_similar_items_are_named_by_their_ids(model: Recommender) -> None:
+    table = model.similar_items([30, 20], k=3)
+    assert table.column_names == ["movie_id", "similar_id", "rank", "similarity"]
+    assert table["movie_id"].to_pylist() == [30] * 3 + [20] * 3
+    assert table["rank"].to_pylist() == [1, 2, 3] * 2
+    index, _ = model.most_similar(model.items.index([30, 20]), 3)
+    assert table["similar_id"].to_pylist() == model.items.ids[index].ravel().tolist()
+
+
+def test_an_explanation_names_the_items_of_the_history_by_their_ids(model: Recommender) -> None:
+    why = model.explain("u05", 40)
+    assert why.score == pytest.approx(model.score("u05", 40)[0, 0], abs=1e-5)
+    assert set(why.items.tolist()) == (seen("u05") if model.personal else set())
+
+
+def test_a_saved_model_answers_by_the_same_ids(model: Recommender, tmp_path: Any) -> None:
+    model.save(tmp_path)
+    loaded = load_model(tmp_path)
+    assert loaded.recommend(["u01", "u02"], k=4).equals(model.recommend(["u01", "u02"], k=4))
+
+
+def test_fit_tells_of_its_epochs_where_there_are_any() -> None:
+    told: list[Epoch] = []
+    fitting = Fitting(QUICK.trainer, seed=1, on_epoch=told.append)
+    network, closed = (model_class(name)().fit(DATA, fitting) for name in ("gmf", "ease"))
+    assert [epoch.number for epoch in network.epochs] == [1, 2, 3]
+    assert network.epochs == tuple(told)
+    assert network.epochs[0].metrics["ndcg@10"] > 0
+    assert closed.epochs == ()
+
+
+def test_settings_are_given_by_name_or_as_a_config() -> None:
+    EASE = model_class("ease")
+    assert EASE(l2=5.0).config == EASE(EASE.Config(l2=5.0)).config
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda model: model.recommend(["u01", "zoe"]), "user zoe: not among the 24 users .*recommend_for takes"),
+        (lambda model: model.recommend([17]), "the ids are texts such as u00, not whole numbers such as 17"),
+        (lambda model: model.recommend("u01", candidates=[10, 5, 6]), "item 5 and 1 more: not among the 16 items"),
+        (lambda model: model.recommend("u01", k=0), "k=0 must be at least 1"),
+        (lambda model: model.similar_items([5]), "item 5: not among"),
+        (lambda model: model.explain("u01", 5), "item 5: not among"),
+        (lambda model: model.score("u01", [10, 5]), "item 5: not among"),
+    ],
+)
+def test_an_id_that_the_model_was_not_fitted_to_is_named(ask: Any, said: str) -> None:
+    popularity = model_class("popularity")().fit(DATA)
+    with pytest.raises(DataError, match=said):
+        ask(popularity)
+
+
+def test_a_model_that_returns_nan_recommends_nothing() -> None:
+    broken = model_class("ease")().fit(DATA)
+    broken.weights[:] = np.nan
+    with pytest.raises(MovierecError, match="NaN or infinite scores"):
+        broken.recommend("u01")
+
+
+def test_members_are_given_to_those_that_take_them() -> None:
+    ease, popularity = (model_class(name)().fit(DATA) for name in ("ease", "popularity"))
+    ensemble = model_class("hybrid_ensemble")(models=("ease", "popularity"), learn_weights=False)
+    given = ensemble.start_from({"ease": ease, "popularity": popularity}).fit(DATA)
+    assert given.members == (ease, popularity)
+    with pytest.raises(ConfigError, match="als starts from no other models, and was given ease"):
+        model_class("als")().start_from({"ease": ease})
+    with pytest.raises(ConfigError, match="ncf starts from no other models"):
+        model_class("ncf")().start_from({"ease": ease})
+    with pytest.raises(ConfigError, match="ncf is to start from a trained gmf"):
+        model_class("ncf")(pretrained_gmf="latest", pretrained_mlp="latest").fit(DATA)
+
+
+def test_an_ensemble_needs_validation_to_learn_its_weights() -> None:
+    with pytest.raises(ConfigError, match="learned on validation"):
+        model_class("hybrid_ensemble")(models=("ease", "popularity")).fit(Dataset(DATA.train))
