@@ -10,7 +10,7 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # Streamlit puts this file's folder there, wherever it is started from
     sys.path.insert(0, ROOT)
 
-from dashboard import wording  # noqa: E402
+from dashboard import shell  # noqa: E402
 from dashboard.queries.store_files import store_root  # noqa: E402
 from dashboard.views import compare, data, explore, leaderboard, operations, segments, sweeps, training  # noqa: E402
 from movierec_engine.errors import StoreError  # noqa: E402
@@ -22,7 +22,7 @@ st.set_page_config(page_title="movierec", page_icon=":material/leaderboard:", la
 try:
     ArtifactStore(store_root())
 except StoreError as error:  # of an earlier layout
-    st.error(wording.plain(error), icon=":material/warning:")
+    st.error(shell.plain(error), icon=":material/warning:")
     st.stop()
 pages = [
     st.Page(leaderboard.page, title="Leaderboard", icon=":material/leaderboard:", default=True),

@@ -7,7 +7,7 @@ import altair as alt
 import streamlit as st
 
 from dashboard.downloads import csv_button
-from dashboard.queries.leaderboard import BASELINE
+from movierec_engine.reporting.conclusions import BASELINE
 
 HUES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#C98A00", "#3FA0D8")
 """Okabe and Ito's vermillion, blue, green and purple, with their orange and sky blue darkened: each about 3 to 1 or

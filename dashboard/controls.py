@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from dashboard import state, wording
+from dashboard import state
 from dashboard.queries import leaderboard
 from dashboard.queries.leaderboard import EvaluationSetup, Standing
 from dashboard.queries.reports import Snapshot
@@ -53,7 +53,7 @@ class Chosen:
 def choose_reports(
     snapshot: Snapshot, *, suits: Callable[[Metric], bool] = lambda _: True, models: bool = True
 ) -> Chosen | None:
-    """Boxes for data set, group, metric, k, device and models; None, with a word, where there is nothing to rank.
+    """Boxes for data set, set-up, metric, k, device and models; None, with a word, where there is nothing to rank.
 
     suits: which of the metrics by which models are ranked can be chosen.
     """
@@ -64,15 +64,13 @@ def choose_reports(
         data = state.choose("Data set", "data", [ALL, *sets], lambda name: "All data sets" if name == ALL else name)
     by_id = {group.id: group for group in groups if data in (ALL, group.data)}
     with columns[3]:
-        chosen = state.choose(
-            "Comparable reports", "group", list(by_id), lambda key: wording.group_name(by_id[key]), explanation=WHY
-        )
+        chosen = state.choose("Evaluation set-up", "group", list(by_id), lambda key: by_id[key].name, explanation=WHY)
     group = by_id[chosen]
     measured = {name: k for name, k in leaderboard.metrics(snapshot, group).items() if suits(metrics()[name])}
     if not measured:
-        st.info("The reports of this group hold no ranking metrics.")
+        st.info("The reports of this set-up hold no ranking metrics.")
         return None
-    names = wording.metric_order(list(measured))
+    names = [name for name in metrics() if name in measured]
     with columns[0]:
         metric = state.choose("Metric", "metric", names, metric_title, default="ndcg")
     with columns[1]:
@@ -81,7 +79,7 @@ def choose_reports(
         options = [ALL, *leaderboard.devices(snapshot, group)]
         device = state.choose("Device", "device", options, lambda name: "All devices" if name == ALL else name)
     standings = leaderboard.standings(snapshot, group, metric, k, None if device == ALL else device)
-    labels = wording.labels(standings)
+    labels = leaderboard.labels(standings)
     found = Chosen(group, groups, metric, k, names, standings, labels)
     return narrowed(found, _models(found)) if models else found
 

@@ -1,16 +1,21 @@
 """What every page has: it draws itself anew when the store changes, and says which command fills it."""
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import streamlit as st
 
-from dashboard import wording
 from dashboard.queries import reports, store_files
 from dashboard.queries.reports import Snapshot
 from dashboard.queries.store_files import Signature
 
 REFRESH_SECONDS = 5
+
+
+def plain(text: object) -> str:
+    """Text that Markdown shows as it is, with no markup, link, formula, icon or HTML."""
+    return re.sub(r"([^\w\s/(),;=%+'–·-]|_)", r"\\\1", " ".join(str(text).split()))
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
@@ -37,7 +42,7 @@ def empty(title: str, text: str, command: str, root: Path) -> None:
     st.subheader(title)
     st.markdown(text)
     st.code(command, language="bash")
-    st.caption(f"Store: {wording.plain(root)} (set MOVIEREC_ARTIFACTS to read another)")
+    st.caption(f"Store: {plain(root)} (set MOVIEREC_ARTIFACTS to read another)")
 
 
 def missing(text: str, command: str) -> None:
@@ -58,4 +63,4 @@ def no_reports(root: Path, snapshot: Snapshot) -> None:
 
 def notes(texts: Iterable[str]) -> None:
     for text in texts:
-        st.warning(wording.plain(text), icon=":material/warning:")
+        st.warning(plain(text), icon=":material/warning:")

@@ -3,7 +3,6 @@
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from movierec_engine.release.decisions import PROMOTED, Decision
+from movierec_engine.reporting import numbers
 from movierec_engine.store import Artifact, ArtifactStore, kinds, measured_index
 from movierec_engine.tracking.mlflow_tracker import run_page
 from movierec_engine.tracking.tracker import flatten
@@ -98,12 +98,12 @@ def of_backtest(artifact: Artifact, metric: str) -> Metadata:
     rows = [
         {
             "window": row["window"],
-            "tested from": f"{datetime.fromtimestamp(row['test_from'], UTC):%Y-%m-%d}",
-            "until": f"{datetime.fromtimestamp(row['test_until'] - 1, UTC):%Y-%m-%d}",
+            "tested from": numbers.day(row["test_from"]),
+            "until": numbers.day(row["test_until"] - 1),
             "train": row["train"],
             "users": row["users"],
             "new users": row["users_without_history"],
-            metric: "{value:.4f} [{low:.4f}, {high:.4f}]".format(**by_window[row["window"]]),
+            metric: _with_interval(**{name: by_window[row["window"]][name] for name in ("value", "low", "high")}),
         }
         for row in windows
     ]
@@ -154,12 +154,15 @@ def of_refit(store: ArtifactStore, index: Artifact | None, decision: Decision) -
 
 def of_release(index: Artifact, decision: Decision) -> Metadata:
     """What is served from now on, what was decided, why, and the comparisons behind it."""
-    columns = ("difference", "low", "high", "p_bootstrap", "p_wilcoxon", "users")
     rows = [
         {
             "next to": row["name"],
             "at least as good": "yes" if row["passed"] else "NO",
-            **{name: row.get(name, "") for name in columns},
+            "difference": numbers.signed(row.get("difference")),
+            "95 % interval": numbers.signed_interval(row.get("low"), row.get("high")),
+            "p bootstrap": numbers.p_value(row.get("p_bootstrap")),
+            "p Wilcoxon": numbers.p_value(row.get("p_wilcoxon")),
+            "users": row.get("users", ""),
             "tuning trials": decision.evidence["tuning_trials"].get(row["model"], 0),
         }
         for row in decision.evidence.get("comparisons", [])
@@ -193,17 +196,21 @@ def metrics_table(metrics: Mapping[str, float], intervals: Mapping[str, Sequence
     rows: dict[str, dict[str, str]] = {}
     for name, value in metrics.items():
         metric, _, depth = name.partition("@")
-        spread = " [{:.4f}, {:.4f}]".format(*intervals[name]) if name in intervals else ""
         label = metric if depth else f"{metric} (all ranks)"
         row = rows.setdefault(label, {"metric": label, **{f"@{k}": "" for k in depths}})
-        row[f"@{depth or depths[0]}"] = f"{value:.4f}{spread}"
+        known = name in intervals
+        row[f"@{depth or depths[0]}"] = _with_interval(value, *intervals[name]) if known else numbers.score(value)
     return table(list(rows.values()))
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    return f"{numbers.score(value)} {numbers.interval(low, high)}"
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows with the same columns as a Markdown table."""
     lines = [list(rows[0]), ["---"] * len(rows[0])]
-    lines += [[f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()] for row in rows]
+    lines += [[numbers.score(one) if isinstance(one, float) else str(one) for one in row.values()] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -224,7 +231,7 @@ def learning_curve(history: Sequence[Mapping[str, float]], metric: str) -> str:
             for i, value in enumerate(values)
         ]
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        label = f"{column}: {values[0]:.4f} at epoch 1, {values[-1]:.4f} at epoch {len(values)}"
+        label = f"{column}: {numbers.score(values[0])} at epoch 1, {numbers.score(values[-1])} at epoch {len(values)}"
         drawn.append(
             f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
             f'<text x="{left + number * width / 2:.0f}" y="{top - 10}" fill="{colour}">{label}</text>'

@@ -35,6 +35,7 @@ LAYERS = {
     "pipeline": 8,
     "release": 9,
     "reporting": 10,
+    "reporting.numbers": 0,
     "tuning": 9,
     "cli": 11,
     "train": 12,
@@ -43,7 +44,8 @@ LAYERS = {
 """Parts of the engine; a part imports only from lower layers, and of its own layer only from its own package.
 
 What `models` is to everybody else lies below evaluation and the training loop; the models that are trained by the loop,
-or weigh others by evaluation, lie above them.
+or weigh others by evaluation, lie above them. How numbers are written lies below everything, since every part words
+sentences.
 """
 
 HEAVY = ("torch", "torch_geometric", "mlflow", "surprise", "faiss", "dagster_mlflow", "wandb", "streamlit")
@@ -76,7 +78,7 @@ def test_engine_modules_import_downwards_only(path: Path) -> None:
     own = part(".".join(path.relative_to(ROOT).with_suffix("").parts))
     if own == "__init__":  # the engine's face, of which the next test is
         return
-    for module in imported_modules(path):
+    for module in imported_modules(path) - {"movierec_engine.reporting"}:  # the package has nothing but its modules
         assert module.startswith("movierec_engine"), f"{path} imports {module}"
         other = part(module)
         if other in LAYERS and other != own:

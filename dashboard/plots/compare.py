@@ -6,16 +6,17 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from dashboard import charts, wording
+from dashboard import charts
 from dashboard.queries.pairs import Overlap, Values
 from movierec_engine.evaluation.comparison import Verdict
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.comparison import SegmentVerdict
+from movierec_engine.reporting import numbers
 
 _BINS = 40
 _EDGE = 0.98
 """Share of the users that the histogram's bins reach to; the outermost bins hold the others."""
-NEITHER = "no difference that can be told"
+NEITHER = "not statistically significant"
 
 
 def difference_rows(difference: Values, names: tuple[str, str]) -> list[dict[str, Any]]:
@@ -42,7 +43,7 @@ def differences(
     if verdict.better != names[0]:
         head = f"{names[1]} is better for {found.wins:,} users, {names[0]} for {found.losses:,}"
     title = charts.title(
-        head, f"{wording.percent(same, 0)} of the users have the same {metric} with both, not drawn", 58
+        head, f"{numbers.percent(same, 0)} of the users have the same {metric} with both, not drawn", 58
     )
     base = alt.Chart(charts.data(rows))
     bars = base.mark_rect().encode(
@@ -75,7 +76,7 @@ def by_metric(rows: list[dict[str, Any]], names: tuple[str, str], models: Mappin
                 head = f"{name} is significantly better by every metric"
             break
     else:
-        head = "Each is better by some metrics" if told else f"By no metric can {names[0]} and {names[1]} be told apart"
+        head = "Each is better by some metrics" if told else f"{names[0]} and {names[1]} are tied by every metric"
     title = charts.title(head, "dot: mean difference; line: 95 % interval; hollow: not significant (Holm)", 58)
     return _forest(rows, names, models, "what", "Difference").properties(title=title, height=420)
 
@@ -89,7 +90,7 @@ def segment_rows(verdicts: Sequence[SegmentVerdict], names: tuple[str, str]) -> 
 
 
 def mean_rows(rows: Sequence[Mapping[str, Any]], names: tuple[str, str]) -> list[dict[str, Any]]:
-    """The same from two models' means, where the users are too many: told apart if their intervals do not overlap."""
+    """The same from two models' means, where the users are too many: significant if their intervals do not overlap."""
     values: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     for row in rows:
         values.setdefault((row["kind"], row["segment"]), {})[row["model"]] = row
@@ -120,7 +121,7 @@ def by_segment(
     own = [row for row in rows if row["kind"] == kind]
     won = {name: [row["what"] for row in own if row["better"] == name] for name in names}
     parts = [
-        f"{name} is significantly better for {wording.listed(those) if len(those) < 4 else len(those)}"
+        f"{name} is significantly better for {numbers.listed(those) if len(those) < 4 else len(those)}"
         for name, those in won.items()
         if those
     ]
@@ -141,7 +142,7 @@ def overlaps(rows: list[dict[str, Any]], overlap: Overlap, names: tuple[str, str
     shared = float(overlap.shared.mean())
     head = f"Their lists share {shared * k:.1f} of {k} movies on average"
     subtitle = (
-        f"overlap@{k} {wording.percent(shared)}, mean Jaccard {overlap.jaccard.mean():.3f}; further right: more alike"
+        f"overlap@{k} {numbers.percent(shared)}, mean Jaccard {overlap.jaccard.mean():.3f}; further right: more alike"
     )
     if len(overlap.jaccard) < overlap.users:
         subtitle += f". Over a sample of {len(overlap.jaccard):,} of the {overlap.users:,} users"

@@ -5,8 +5,9 @@ from typing import Any
 
 import altair as alt
 
-from dashboard import charts, wording
+from dashboard import charts
 from dashboard.queries.data import PARTS, Lorenz
+from movierec_engine.reporting import numbers
 
 PART_HUES = {"train": charts.HUES[1], "validation": charts.HUES[4], "test": charts.HUES[0], "ratings": charts.HUES[1]}
 
@@ -20,7 +21,7 @@ def ratings(rows: list[dict[str, Any]]) -> charts.Chart:
     top = max(rows, key=lambda row: row["ratings"])
     mean = sum(float(row["rating"]) * row["share"] for row in rows)
     title = charts.title(
-        f"Most ratings are {top['rating']} ({wording.percent(top['share'], 0)}); the mean is {mean:.2f}", "", 58
+        f"Most ratings are {top['rating']} ({numbers.percent(top['share'], 0)}); the mean is {mean:.2f}", "", 58
     )
     return (
         alt.Chart(charts.data(rows))
@@ -51,7 +52,7 @@ def tail_rows(tails: Sequence[Lorenz]) -> list[dict[str, Any]]:
 def long_tails(tails: Sequence[Lorenz]) -> charts.Chart:
     """Share of the ratings that the most active users, and the most popular movies, have."""
     head = "; ".join(
-        f"the top 10 % of the {tail.of} have {wording.percent(tail.first(0.1), 0)} of the ratings" for tail in tails
+        f"the top 10 % of the {tail.of} have {numbers.percent(tail.first(0.1), 0)} of the ratings" for tail in tails
     )
     percent = alt.Axis(format=".0%")
     hues = alt.Scale(domain=[tail.of for tail in tails], range=[charts.HUES[1], charts.HUES[0]][: len(tails)])
@@ -82,7 +83,7 @@ def activity(rows: list[dict[str, Any]], tail: Lorenz, hue: str) -> charts.Chart
         {**row, "bin": f"{row['from']}" if row["from"] == row["to"] else f"{row['from']:,}–{row['to']:,}"}
         for row in rows
     ]
-    head = f"Half of the {tail.of} have at most {wording.count(tail.median)} ratings, the top one {tail.largest:,}"
+    head = f"Half of the {tail.of} have at most {numbers.count(tail.median)} ratings, the top one {tail.largest:,}"
     return (
         alt.Chart(charts.data(shown))
         .mark_bar(color=hue)
@@ -146,7 +147,7 @@ _UNITS: dict[str, Any] = {
 def shares(rows: list[dict[str, Any]], total: int) -> charts.Chart:
     """What became of the raw rows, as one bar."""
     kept = next((row["rows"] for row in rows if row["what"] == "train"), 0)
-    head = f"{wording.percent(kept / total, 0)} of the rows that were read are in train"
+    head = f"{numbers.percent(kept / total, 0)} of the rows that were read are in train"
     order = [row["what"] for row in rows]
     hues = {**PART_HUES, "filtered out": charts.GREY, "repeated": charts.HUES[3], "kept": charts.HUES[1]}
     return (

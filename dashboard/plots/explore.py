@@ -7,9 +7,10 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from dashboard import charts, wording
+from dashboard import charts
 from dashboard.queries.indices import Reason, SearchableIndex
 from dashboard.queries.movie_map import MovieMap
+from movierec_engine.reporting import numbers
 
 OTHER = "other"
 _FEW_RINGS = 150
@@ -54,7 +55,7 @@ def conclusion(drawn: MovieMap, history: Sequence[int], listed: Mapping[str, Seq
         placed = drawn.highlighted(list(items))
         near = sum(float(np.linalg.norm(drawn.place[item] - centre)) < middle for item in placed)
         parts.append(f"{near} of {len(placed)} from {model}")
-    return f"Near this person's own movies lie {wording.listed(parts)}"
+    return f"Near this person's own movies lie {numbers.listed(parts)}"
 
 
 def movie_map(
@@ -67,7 +68,7 @@ def movie_map(
     models: Mapping[str, str],
 ) -> charts.Chart:
     """Genres coloured; rings are the history, large filled marks the lists."""
-    share = wording.percent(drawn.explained, 0)
+    share = numbers.percent(drawn.explained, 0)
     total = len(found.titles)
     shown = f"the {len(drawn.items):,} most popular of {total:,} movies" if len(drawn.items) < total else "all movies"
     title = charts.title(

@@ -8,10 +8,12 @@ from typing import Any
 
 import altair as alt
 
-from dashboard import charts, wording
+from dashboard import charts
 from dashboard.label_places import label_places
 from dashboard.queries.leaderboard import Standing
-from movierec_engine.reporting.html.beyond_accuracy import unbeaten
+from movierec_engine.reporting import numbers
+from movierec_engine.reporting.conclusions import BASELINE, Outcome, chart_title
+from movierec_engine.reporting.front import front_sentence, pareto_front
 
 _ROW_HEIGHT = 40
 _LEAST_HEIGHT = 340
@@ -29,29 +31,19 @@ class Cost:
     least: float
     of: Callable[[Standing], float | None]
     shown: Callable[[float], str]
-    verb: str
-    """`EASE ... more than another that does no worse`."""
 
 
 COSTS = {
     "training": Cost(
-        "Training time",
-        "Training time, seconds",
-        0.001,
-        lambda one: one.seconds or None,
-        wording.duration,
-        "train longer",
+        "Training time", "Training time, seconds", 0.001, lambda one: one.seconds or None, numbers.duration
     ),
-    "memory": Cost(
-        "Peak memory", "Peak memory of the run, MB", 1.0, lambda one: one.memory_mb, wording.memory, "need more memory"
-    ),
+    "memory": Cost("Peak memory", "Peak memory of the run, MB", 1.0, lambda one: one.memory_mb, numbers.memory),
     "evaluation": Cost(
         "Ranking time per user",
         "Evaluation time per test user, milliseconds",
         0.0001,
         lambda one: 1000 * one.evaluation_seconds / one.users if one.evaluation_seconds and one.users else None,
         lambda milliseconds: f"{milliseconds:.3g} ms",
-        "take longer to rank",
     ),
 }
 """What the reports know. No report holds the API's latency; the time to rank a test user is the nearest to it."""
@@ -61,19 +53,19 @@ def interval_rows(ranked: list[Standing], names: dict[str, str]) -> list[dict[st
     return [_row(standing, ranked[0], names) for standing in ranked]
 
 
-def intervals(ranked: list[Standing], names: dict[str, str], metric: str) -> charts.Chart:
+def intervals(ranked: list[Standing], names: dict[str, str], found: Outcome) -> charts.Chart:
     """One row a model: its test score as a dot, the 95 % interval as a line."""
     order = [names[standing.id] for standing in ranked]
     row = alt.Y("model:N", sort=order, title=None, axis=alt.Axis(labelLimit=180, ticks=False, domain=False))
     base = alt.Chart(charts.data(interval_rows(ranked, names)))
     tooltip = [
         alt.Tooltip("model:N", title="Model"),
-        alt.Tooltip("shown:N", title=metric),
+        alt.Tooltip("shown:N", title=found.title),
         alt.Tooltip("interval:N", title="95 % interval"),
     ]
     color = charts.model_color(_models(ranked, names))
     lines = base.mark_rule(strokeWidth=3, strokeCap="round", opacity=0.65).encode(
-        x=alt.X("low:Q", title=f"{metric} on test, mean over users", scale=alt.Scale(zero=False, nice=True)),
+        x=alt.X("low:Q", title=f"{found.title} on test, mean over users", scale=alt.Scale(zero=False, nice=True)),
         x2="high:Q",
         y=row,
         color=color,
@@ -87,7 +79,7 @@ def intervals(ranked: list[Standing], names: dict[str, str], metric: str) -> cha
         tooltip=tooltip,
     )
     subtitle = "dot: mean over test users; line: 95 % interval; diamond: best; square: baseline"
-    title = charts.title(_interval_conclusion(ranked, names, metric), subtitle)
+    title = charts.title(chart_title(found), subtitle)
     return alt.layer(lines, dots).properties(title=title, height=_height(ranked))
 
 
@@ -100,10 +92,10 @@ def cost_rows(ranked: list[Standing], names: dict[str, str], cost: Cost) -> list
 
 
 def quality_and_cost(ranked: list[Standing], names: dict[str, str], metric: str, cost: Cost) -> charts.Chart:
-    """Quality against a cost, one point a model; up and to the left is better, and the line joins the unbeaten."""
+    """Quality against a cost, one point a model; up and to the left is better, and the line joins the front."""
     rows = cost_rows(ranked, names, cost)
-    unbeaten_models = front(rows)
-    ahead = sorted((row for row in rows if row["model"] in unbeaten_models), key=lambda row: row["cost"])
+    on_front = front(rows)
+    ahead = sorted((row for row in rows if row["model"] in on_front), key=lambda row: row["cost"])
     domain, heights = _decades(rows), _span([row[end] for row in rows for end in ("low", "high")])
     x = alt.X(
         "cost:Q",
@@ -132,8 +124,8 @@ def quality_and_cost(ranked: list[Standing], names: dict[str, str], metric: str,
         x=x, y=y, color=color, shape=_shape(), tooltip=tooltip
     )
     title = charts.title(
-        _cost_conclusion(rows, ahead, cost),
-        "up and to the left is better; dashed: the front that no model beats on both; line: 95 % interval",
+        front_sentence([row["model"] for row in ahead], len(rows), "cost-quality"),
+        "up and to the left is better; dashed: the front, which no model dominates; line: 95 % interval",
     )
     texts = _texts(rows, domain, heights, x, y, color)
     return alt.layer(steps, lines, points, *texts).properties(title=title, height=_height(ranked))
@@ -181,7 +173,7 @@ def _texts(
 
 def front(rows: list[dict[str, Any]]) -> list[str]:
     """Models that no other one beats on both quality and cost."""
-    return unbeaten({row["model"]: (-row["cost"], row["score"]) for row in rows})
+    return pareto_front({row["model"]: (-row["cost"], row["score"]) for row in rows})
 
 
 def _models(ranked: list[Standing], names: dict[str, str]) -> dict[str, str]:
@@ -207,46 +199,18 @@ def _span(values: list[float]) -> tuple[float, float]:
 
 def _row(standing: Standing, leader: Standing, names: dict[str, str]) -> dict[str, Any]:
     known = standing.low is not None and standing.high is not None
-    role = "best" if standing.score == leader.score else wording.role(standing)
+    role = "best" if standing.score == leader.score else ("baseline" if standing.model == BASELINE else "other")
     return {
         "model": names[standing.id],
         "role": role,
         "score": standing.score,
         "low": standing.low if known else standing.score,
         "high": standing.high if known else standing.score,
-        "shown": wording.score(standing.score),
-        "interval": f"{wording.score(standing.low)} to {wording.score(standing.high)}" if known else "none",
+        "shown": numbers.score(standing.score),
+        "interval": numbers.interval(standing.low, standing.high),
     }
 
 
 def _shape() -> alt.Shape:
     scale = alt.Scale(domain=["best", "other", "baseline"], range=["diamond", "circle", "square"])
     return alt.Shape("role:N", scale=scale, legend=None)
-
-
-def _interval_conclusion(ranked: list[Standing], names: dict[str, str], metric: str) -> str:
-    leader, second = ranked[0], wording.runner_up(ranked)
-    if second is None:
-        return f"{names[leader.id]} is alone in this group"
-    other = names[second.id]
-    if leader.score == second.score:
-        return f"{names[leader.id]} and {other} tie on {metric}"
-    return {
-        True: f"{names[leader.id]} is ahead on {metric}, but its interval overlaps {other}'s",
-        False: f"{names[leader.id]} is clearly ahead of {other} on {metric}: their intervals do not overlap",
-        None: f"{names[leader.id]} is ahead of {other} on {metric}, which has no intervals",
-    }[wording.overlap(leader, second)]
-
-
-def _cost_conclusion(rows: list[dict[str, Any]], ahead: list[dict[str, Any]], cost: Cost) -> str:
-    if len(rows) == 1:
-        return f"{rows[0]['model']}: {cost.name.lower()} {rows[0]['costs']}"
-    if len(ahead) == len(rows):
-        return f"Every model here buys its quality with {cost.name.lower()}"
-    names = [row["model"] for row in ahead]
-    if len(names) == 1:
-        return f"{names[0]} is both the best and the cheapest by {cost.name.lower()}"
-    beaten = len(rows) - len(ahead)
-    listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) <= 4 else f"{len(names)} models"
-    verb = cost.verb if beaten > 1 else cost.verb.replace(" ", "s ", 1)
-    return f"Worth their cost: {listed}; {beaten} of {len(rows)} {verb} than another that does no worse"

@@ -1,17 +1,18 @@
-"""What was decided about releases and why, whether models keep their worth, and what people and the API say."""
+"""What was decided about releases and why, whether models keep their quality, and what people and the API say."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
-from dashboard import charts, wording
+from dashboard import charts
 from dashboard.queries.api_health import EndpointTraffic
 from dashboard.queries.backtests import GROUPS, Backtest
 from dashboard.queries.releases import Made
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.release.decisions import KEPT, PIN, PROMOTED, PRUNED, REFUSED, ROLLED_BACK, UNPIN
+from movierec_engine.reporting import numbers
 from movierec_engine.store import parse_reference
 
 VERDICTS = {
@@ -65,8 +66,8 @@ def decisions(rows: list[dict[str, Any]]) -> charts.Chart:
     moved = [row for row in rows if row["verdict"] in (PROMOTED, ROLLED_BACK)]
     stopped = sum(row["verdict"] in (KEPT, REFUSED) for row in rows)
     head = (
-        f"{wording.counted(len(rows), 'decision')}: {len(moved)} changed what is served, "
-        f"{wording.counted(stopped, 'challenger')} did not get through"
+        f"{numbers.counted(len(rows), 'decision')}: {len(moved)} changed what is served, "
+        f"{numbers.counted(stopped, 'challenger')} did not get through"
     )
     present = [verdict for verdict in VERDICTS if any(row["verdict"] == verdict for row in rows)]
     other = sorted({row["verdict"] for row in rows} - set(present))
@@ -120,7 +121,7 @@ def evidence(rows: list[dict[str, Any]], challenger: str, metric: str, part: str
     lost = [row["against"] for row in rows if not row["held"]]
     head = f"{challenger} holds against everything that it was weighed against"
     if lost:
-        head = f"{challenger} does not hold against {wording.listed(lost)}"
+        head = f"{challenger} does not hold against {numbers.listed(lost)}"
     title = metric_title(metric)
     subtitle = f"mean difference in {title} on {part}, line: 95 % interval; left of 0: the challenger is worse"
     order = [row["against"] for row in rows]
@@ -204,9 +205,9 @@ def by_day(rows: list[dict[str, Any]], totals: Mapping[str, int]) -> charts.Char
     kinds += sorted({row["kind"] for row in rows} - set(kinds))
     busiest = max(dict.fromkeys(row["day"] for row in rows), key=lambda day: _on(rows, day))
     said = sum(count for kind, count in totals.items() if kind != "list shown")
-    head = f"{wording.counted(said, 'event')} so far; the busiest day was {busiest}"
+    head = f"{numbers.counted(said, 'event')} so far; the busiest day was {busiest}"
     if totals.get("list shown"):
-        head += f"; {wording.counted(totals['list shown'], 'list')} of experiments were shown"
+        head += f"; {numbers.counted(totals['list shown'], 'list')} of experiments were shown"
     hues = [KIND_HUES.get(kind, charts.HUES[3]) for kind in kinds]
     return (
         alt.Chart(charts.data(rows))
@@ -259,7 +260,7 @@ def rate_rows(rates: Sequence[Mapping[str, Any]], experiment: str) -> list[dict[
 
 def rates(rows: list[dict[str, Any]], experiment: str) -> charts.Chart:
     clicks = sorted((row for row in rows if row["rate"] == "with a click"), key=lambda row: -row["value"])
-    head = f"{experiment}: {clicks[0]['variant']} has a click in {wording.percent(clicks[0]['value'])} of its lists"
+    head = f"{experiment}: {clicks[0]['variant']} has a click in {numbers.percent(clicks[0]['value'])} of its lists"
     if len(clicks) > 1:
         apart = clicks[0]["low"] > clicks[1]["high"]
         head += f"; {'more than' if apart else 'not told apart from'} {clicks[1]['variant']}"
@@ -298,10 +299,10 @@ def duel(row: Mapping[str, Any]) -> str:
     first, second = row["first"], row["second"]
     won = f"{first} won {row['first_wins']:,} and {second} {row['second_wins']:,} of {row['occasions']:,} user-days"
     if row["p_value"] is None:
-        return f"{won}: nothing can be told yet"
+        return f"{won}: too few to test"
     ahead = first if row["first_wins"] > row["second_wins"] else second
-    told = f"{ahead} is preferred" if row["p_value"] < 0.05 else "no preference can be told"
-    return f"{won}: {told} ({wording.p_value(row['p_value'])}, sign test)"
+    told = f"{ahead} is preferred" if row["p_value"] < 0.05 else "the preference is not statistically significant"
+    return f"{won}: {told} ({numbers.p_equals(row['p_value'])}, sign test)"
 
 
 _OUTCOMES = ("ties", "without clicks")

@@ -5,22 +5,13 @@ from typing import Any
 
 import altair as alt
 
-from dashboard import charts, wording
+from dashboard import charts
 from dashboard.label_places import label_places
 from dashboard.queries.segments import LorenzCurve
 from dashboard.queries.tradeoffs import TradeoffCurve
 from movierec_engine.evaluation.metrics import metric_title
-from movierec_engine.reporting.html.beyond_accuracy import unbeaten
-
-MEANINGS = {
-    "cold": "no train items to 4",
-    "limited": "5 to 19 train items",
-    "moderate": "20 to 99",
-    "rich": "100 or more",
-    "head": "first half of all ratings",
-    "mid": "next 30 %",
-    "tail": "last 20 %",
-}
+from movierec_engine.reporting import numbers, words
+from movierec_engine.reporting.front import front_sentence, pareto_front
 
 
 def leaders(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -32,27 +23,14 @@ def leaders(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return {segment: row["model"] for segment, row in best.items()}
 
 
-def who_leads(rows: Sequence[Mapping[str, Any]]) -> str:
-    found = leaders(rows)
-    models = list(dict.fromkeys(found.values()))
-    if not models:
-        return "no model has a hit"
-    if len(models) == 1:
-        return f"{models[0]} leads in each" if len(found) > 1 else f"{models[0]} leads"
-    counts = {model: [segment for segment, own in found.items() if own == model] for model in models}
-    ordered = sorted(counts.items(), key=lambda item: -len(item[1]))
-    parts = [f"{model} for {wording.listed(own) if len(own) < 4 else len(own)}" for model, own in ordered]
-    return f"who leads differs: {', '.join(parts)}"
-
-
 def tiers(rows: list[dict[str, Any]], kind: str, models: Mapping[str, str], metric: str) -> charts.Chart:
     """Dots with intervals: a group of rows for each segment, a row a model."""
     segments = list(dict.fromkeys(row["segment"] for row in rows))
     users = {row["segment"]: row["users"] for row in rows}
     shown = [{**row, "group": f"{row['segment']} ({users[row['segment']]:,} users)"} for row in rows]
     order = [f"{segment} ({users[segment]:,} users)" for segment in segments]
-    subtitle = "; ".join(f"{one}: {MEANINGS[one]}" for one in segments if one in MEANINGS)
-    title = charts.title(f"By {kind}: {who_leads(rows)}", f"{subtitle}. Line: 95 % interval", 58)
+    subtitle = "; ".join(f"{one}: {words.tier(kind, one)}" for one in segments)
+    title = charts.title(f"By {kind}: {words.who_leads(leaders(rows))}", f"{subtitle}. Line: 95 % interval", 58)
     base = alt.Chart(charts.data(shown))
     y = alt.Y("group:N", sort=order, title=None, axis=alt.Axis(labelLimit=170, ticks=False, domain=False))
     offset = alt.YOffset("model:N", sort=list(models))
@@ -103,7 +81,7 @@ def heat(rows: list[dict[str, Any]], kind: str, models: Mapping[str, str], metri
     if kind == "decade":
         segments = sorted(segments)
     title = charts.title(
-        f"By {kind}: {who_leads(rows)}",
+        f"By {kind}: {words.who_leads(leaders(rows))}",
         f"mean {metric} over users with such items in test; ★ and the strongest shade: best of its row",
         charts.WIDE,
     )
@@ -156,14 +134,14 @@ def lorenz(exposures: Mapping[str, LorenzCurve], models: Mapping[str, str], k: i
             strokeDash=charts.model_dash(shown, legend),
             tooltip=[
                 alt.Tooltip("model:N", title="Model"),
-                alt.Tooltip("catalogue:Q", title="SearchableIndex", format=".1%"),
+                alt.Tooltip("catalogue:Q", title="Catalogue", format=".1%"),
                 alt.Tooltip("places:Q", title="Places", format=".1%"),
             ],
         ),
     )
     first = exposures[ordered[0]]
     head = f"{ordered[0]} spreads its lists most evenly: "
-    head += f"{wording.percent(first.shown / first.items, 0)} of the catalogue is shown"
+    head += f"{numbers.percent(first.shown / first.items, 0)} of the catalogue is shown"
     return chart.properties(title=charts.title(head, "dashed: every movie shown equally often", 58), height=460)
 
 
@@ -172,14 +150,14 @@ def list_shares(rows: list[dict[str, Any]], models: Mapping[str, str], k: int) -
     tail = {row["model"]: row["value"] for row in rows if row["segment"] == "tail"}
     most = max(tail, key=lambda name: tail[name]) if tail else ""
     head = (
-        f"{most} shows most of the long tail: {wording.percent(tail[most])} of the places"
+        f"{most} shows most of the long tail: {numbers.percent(tail[most])} of the places"
         if tail
         else "What the lists show"
     )
     tiers_of = ["head", "mid", "tail"]
     title = charts.title(
         head,
-        "; ".join(f"{one}: {MEANINGS[one]}" for one in tiers_of),
+        "; ".join(f"{one}: {words.popularity(one)}" for one in tiers_of),
         charts.WIDE,
     )
     shown = [{**row, "place": tiers_of.index(row["segment"])} for row in rows if row["segment"] in tiers_of]
@@ -216,13 +194,8 @@ _PLOT = (470.0, 250.0)
 
 def novelty(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str, other: str) -> charts.Chart:
     """Accuracy against novelty: up and to the right is better on both."""
-    front = unbeaten({row["model"]: (row["novelty"], row["score"]) for row in rows})
-    if len(front) == 1:
-        head = f"{front[0]} has both the highest accuracy and the highest novelty"
-    elif len(front) == len(rows):
-        head = "Every gain in accuracy here costs novelty"
-    else:
-        head = f"No model beats {wording.listed(front).replace(' and ', ' or ')} on both accuracy and novelty"
+    front = pareto_front({row["model"]: (row["novelty"], row["score"]) for row in rows})
+    head = front_sentence(front, len(rows), "accuracy-novelty")
     spans = [_span([row[name] for row in rows]) for name in ("novelty", "score")]
     (left, right), (low, high) = spans
     points = [
@@ -293,7 +266,7 @@ def fold_in(rows: list[dict[str, Any]], models: Mapping[str, str]) -> charts.Cha
     kept = _kept(rows)
     head = (
         f"New users lose least with {max(kept, key=lambda one: kept[one])}: the whole history told gives "
-        f"{wording.percent(max(kept.values()), 0)} of what training on them gives"
+        f"{numbers.percent(max(kept.values()), 0)} of what training on them gives"
         if kept
         else "How good the lists of new users are, by how many of their movies are known"
     )
@@ -360,7 +333,7 @@ def dials(rows: list[dict[str, Any]], name: str, accuracy: str) -> charts.Chart:
     head = f"{name}: what turning a taste dial up costs"
     if lost:
         dear = max(lost, key=lambda dial: lost[dial])
-        share = f"{wording.percent(lost[dear], 0)} of {metric_title(accuracy)}"
+        share = f"{numbers.percent(lost[dear], 0)} of {metric_title(accuracy)}"
         head = f"{name}: dearest is {dear.replace('_', ' ')}, which fully turned up costs {share}"
     scale = alt.Scale(domain=order, range=list(charts.HUES[: len(order)]))
     legend = alt.Legend(

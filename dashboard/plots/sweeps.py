@@ -6,9 +6,10 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from dashboard import charts, wording
+from dashboard import charts
 from dashboard.queries.sweeps import Importance, Sweep, number, searched
 from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.reporting import numbers
 from movierec_engine.tuning.trials import Result
 
 MOST_LINES = 200
@@ -63,7 +64,7 @@ def parallel(rows: list[dict[str, Any]], ticks: list[dict[str, Any]], sweep: Swe
     """A line a result through its values; the best one thick."""
     scored = sweep.scored
     best = scored[0]
-    values = wording.listed(
+    values = numbers.listed(
         [f"{short(name)} {shown_value(column[0])}" for name, column in searched(scored).items()][:5]
     )
     head = f"Best on validation: {values}" if values else "All results have the same settings"
@@ -130,7 +131,7 @@ def importance_rows(found: Sequence[Importance]) -> list[dict[str, Any]]:
 
 def importance(rows: list[dict[str, Any]], results: int) -> charts.Chart:
     top = rows[0]
-    head = f"{short(top['setting'])} matters most: {wording.percent(top['share'], 0)} of the differences between trials"
+    head = f"{short(top['setting'])} matters most: {numbers.percent(top['share'], 0)} of the differences between trials"
     if top["share"] < 0.1:
         head = "No setting alone explains the differences between the trials"
     subtitle = (
@@ -220,7 +221,7 @@ def spreads(rows: list[dict[str, Any]], metric: str) -> charts.Chart:
     near = sum(row["high"] >= first["low"] for row in rows[1:])
     head = f"{first['settings']} is more than a deviation ahead of all others"
     if near:
-        head = f"The best is not told apart from {wording.counted(near, 'other')} by more than the seeds' deviations"
+        head = f"The best is not told apart from {numbers.counted(near, 'other')} by more than the seeds' deviations"
     order = [row["settings"] for row in rows]
     y = alt.Y("settings:N", sort=order, title=None, axis=alt.Axis(labelLimit=300, ticks=False, domain=False))
     axis = f"{metric_title(metric)} on validation, mean ± sd over seeds"

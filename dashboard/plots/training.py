@@ -5,8 +5,9 @@ from typing import Any
 
 import altair as alt
 
-from dashboard import charts, wording
+from dashboard import charts
 from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.reporting import numbers
 
 MOST_POINTS = 400
 """Epochs drawn of one run; of more, every so many."""
@@ -66,7 +67,7 @@ def conclusion(rows: list[dict[str, Any]], metric: str) -> str:
     top = (min if metric == "loss" else max)(best, key=lambda row: row["value"])
     title = "training loss" if metric == "loss" else f"validation {metric_title(metric)}"
     reach = "lowest" if metric == "loss" else "highest"
-    end = f"{top['value']:.4f} at epoch {top['epoch']} after {wording.duration(top['seconds'])}"
+    end = f"{top['value']:.4f} at epoch {top['epoch']} after {numbers.duration(top['seconds'])}"
     return f"{top['model']} reaches the {reach} {title}: {end}"
 
 

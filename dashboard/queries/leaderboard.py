@@ -1,5 +1,6 @@
 """Which reports may be ranked together, and in which order they then stand."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from dashboard.queries.reports import Snapshot, ask
+from movierec_engine.evaluation.comparison import LeaderComparison
 from movierec_engine.evaluation.metrics import metric_of
-
-BASELINE = "popularity"
-"""The model that every other one has to beat."""
+from movierec_engine.reporting.conclusions import Outcome
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,11 @@ class EvaluationSetup:
     @property
     def sampled(self) -> bool:
         return self.protocol != "full"
+
+    @property
+    def name(self) -> str:
+        """For people, such as `ml-1m · full ranking · 0123456789ab`."""
+        return f"{self.data} · {'sampled' if self.sampled else 'full'} ranking · {self.fingerprint}"
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,21 @@ class Standing:
     def file(self, name: str) -> Path:
         """One of the report's files."""
         return Path(self.folder) / name
+
+
+def labels(standings: Sequence[Standing]) -> dict[str, str]:
+    """Report id -> the model's name, with its device where the model alone would be ambiguous."""
+    names = [one.model for one in standings]
+    return {one.id: one.model if names.count(one.model) == 1 else f"{one.model} ({one.device})" for one in standings}
+
+
+def outcome(
+    ranked: Sequence[Standing], names: Mapping[str, str], metric: str, tested: LeaderComparison | None
+) -> Outcome:
+    """What the standings show. ranked: those with a score, the best first. tested: the paired tests, if there are."""
+    verdicts = tested.verdicts if tested is not None and tested.leader == names[ranked[0].id] else ()
+    means = {names[one.id]: one.score for one in ranked if one.score is not None}
+    return Outcome(metric, means, {verdict.worse: verdict for verdict in verdicts})
 
 
 def groups(snapshot: Snapshot) -> list[EvaluationSetup]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from dashboard import charts, controls, shell, state, wording
+from dashboard import charts, controls, shell, state
 from dashboard.controls import Chosen
 from dashboard.downloads import csv_button
 from dashboard.plots import compare as plots
@@ -20,6 +20,8 @@ from movierec_engine.evaluation.metrics import Metric, metrics
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.pipeline.comparison import SegmentVerdict
 from movierec_engine.pipeline.reports import Measured
+from movierec_engine.reporting import numbers
+from movierec_engine.reporting.conclusions import corrected_p
 from movierec_engine.store import ArtifactStore
 
 EXAMPLES = 12
@@ -39,7 +41,7 @@ def page() -> None:
         if len(chosen.standings) < 2:
             shell.empty(
                 "There is only one model here",
-                "A comparison needs two reports of the same group; choose another group or device, or train another.",
+                "A comparison needs two reports of the same set-up; choose another set-up or device, or train another.",
                 "movierec train model=ease",
                 root,
             )
@@ -100,8 +102,7 @@ def _pair(root: Path, chosen: Chosen) -> None:
     verdicts = _verdicts(a.folder, b.folder, compared, names)
     if users is None or chosen.column not in verdicts:
         shell.missing(
-            f"The users' own values of {wording.plain(chosen.title)} cannot be read for both; "
-            "evaluate the models again.",
+            f"The users' own values of {shell.plain(chosen.title)} cannot be read for both; evaluate the models again.",
             f"movierec evaluate --model {a.model}\nmovierec evaluate --model {b.model}",
         )
         return
@@ -115,24 +116,28 @@ def _pair(root: Path, chosen: Chosen) -> None:
 
 def _conclusion(verdict: Verdict, users: PairedUsers, title: str) -> None:
     found = verdict.comparison
-    better, worse = wording.plain(verdict.better), wording.plain(verdict.worse)
-    told = "significantly better than" if verdict.significant else "ahead of"
-    end = "" if verdict.significant else ", but no difference can be told"
-    st.markdown(f"#### **{better}** is {told} {worse} on {wording.plain(title)}{end}.")
-    p = max(verdict.p_bootstrap, verdict.p_wilcoxon)
+    better, worse = shell.plain(verdict.better), shell.plain(verdict.worse)
+    told = "significantly better than" if verdict.significant else "statistically tied with"
+    st.markdown(f"#### **{better}** is {told} {worse} on {shell.plain(title)}.")
     boxes = st.columns(5)
-    span = f"95 % interval {found.low:+.4f} to {found.high:+.4f}"
-    boxes[0].metric("Mean difference", f"{found.difference:+.4f}", help=span)
+    span = f"95 % interval {numbers.signed_interval(found.low, found.high)}"
+    boxes[0].metric("Mean difference", numbers.signed(found.difference), help=span)
     boxes[1].metric("Win / tie / loss", f"{found.wins:,} / {found.ties:,} / {found.losses:,}", help="Users")
-    boxes[2].metric("Effect size", f"{found.effect_size:.3f}", help="Cohen's d: mean / deviation of the differences")
-    boxes[3].metric("Rank-biserial", f"{found.rank_biserial:.3f}", help="From -1, all users worse, to 1, all better")
+    boxes[2].metric(
+        "Effect size", numbers.signed(found.effect_size, 2), help="Cohen's d: mean / deviation of the differences"
+    )
+    boxes[3].metric(
+        "Rank-biserial", numbers.signed(found.rank_biserial, 2), help="From -1, all users worse, to 1, all better"
+    )
     boxes[4].metric(
         "Corrected p",
-        wording.p_value(p).removeprefix("p ").removeprefix("= "),
+        numbers.p_value(corrected_p(verdict)),
         help="The larger of bootstrap and Wilcoxon",
     )
     size = "negligible" if abs(found.effect_size) < 0.2 else "small" if abs(found.effect_size) < 0.5 else "clear"
-    text = f"{span}, {found.users:,} users; the effect is {size}. p is Holm-corrected over the metrics below."
+    text = (
+        f"{shell.plain(span)}, {found.users:,} users; the effect is {size}. p is Holm-corrected over the metrics below."
+    )
     if users.sampled:
         text = f"{text} Over a sample of {len(users.user_id):,} of the {users.users:,} users."
     st.caption(text)
@@ -154,7 +159,7 @@ def _distributions(
             chart = plots.differences(rows, verdicts[chosen.column], names, chosen.title, models)
             charts.draw(chart, rows, f"differences-{chosen.column}")
         else:
-            st.info(f"All users have the same {wording.plain(chosen.title)} with both models.")
+            st.info(f"All users have the same {shell.plain(chosen.title)} with both models.")
     with right:
         metric_rows = plots.metric_rows(verdicts, names)
         charts.draw(plots.by_metric(metric_rows, names, models), metric_rows, "differences-by-metric")
@@ -178,7 +183,7 @@ def _where(
         )
     if not rows:
         shell.missing(
-            "These reports have no measures by kinds of users and items; evaluate the models again.",
+            "These reports have no metrics by segments of users and items; evaluate the models again.",
             f"movierec evaluate --model {a.model}\nmovierec evaluate --model {b.model}",
         )
         return
@@ -208,7 +213,7 @@ def _examples(
             charts.draw(plots.overlaps(rows, overlap, names, chosen.k), rows, f"overlap-at-{chosen.k}")
     examples = _largest(users, chosen, names)
     with right:
-        st.markdown(f"**The {len(examples)} largest differences in {wording.plain(chosen.title)}**")
+        st.markdown(f"**The {len(examples)} largest differences in {shell.plain(chosen.title)}**")
         st.dataframe(
             examples,
             hide_index=True,
@@ -224,7 +229,7 @@ def _examples(
     for column, standing, name in zip(columns, both, names, strict=True):
         rows = _list(standing.folder, movies, user, chosen.k)
         hits = sum(row["hit"] for row in rows)
-        column.markdown(f"**{wording.plain(name)}** for user {user}: {wording.counted(hits, 'hit')} in {len(rows)}")
+        column.markdown(f"**{shell.plain(name)}** for user {user}: {numbers.counted(hits, 'hit')} in {len(rows)}")
         shown = [{"Rank": r["rank"], "Movie": r["title"], "In the test part": "✓" if r["hit"] else ""} for r in rows]
         if shown:
             column.dataframe(shown, hide_index=True, width="stretch", height="content")

@@ -6,12 +6,13 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, shell, state, wording
+from dashboard import charts, shell, state
 from dashboard.downloads import csv_button
 from dashboard.plots import data as plots
 from dashboard.queries import data, store_files
 from dashboard.queries.data import DataLineage, Each
 from dashboard.queries.store_files import Signature
+from movierec_engine.reporting import numbers
 from movierec_engine.store import Artifact, kinds
 
 _DROPPED = {
@@ -101,12 +102,12 @@ def _spans(folder: str) -> list[dict[str, Any]]:
 
 def _version_name(one: Artifact, versions: list[Artifact]) -> str:
     newest = ", newest" if one.version == versions[0].version else ""
-    return f"{wording.day(one.created_at)} UTC, {_number(one, 'ratings')} ratings{newest} ({one.version[-4:]})"
+    return f"{numbers.minute(one.created_at)}, {_number(one, 'ratings')} ratings{newest} ({one.version[-4:]})"
 
 
 def _number(one: Artifact | None, name: str) -> str:
     value = one.facts.get(name) if one else None
-    return wording.count(value) if isinstance(value, int | float) else "–"
+    return numbers.count(value) if isinstance(value, int | float) else "–"
 
 
 def _facts(line: DataLineage) -> None:
@@ -116,10 +117,10 @@ def _facts(line: DataLineage) -> None:
     boxes[2].metric("Movies", _number(line.ratings, "movies"))
     facts = line.ratings.facts
     cells = facts.get("users", 0) * facts.get("movies", 0)
-    share = wording.percent(facts["ratings"] / cells, 2) if cells and "ratings" in facts else "–"
+    share = numbers.percent(facts["ratings"] / cells, 2) if cells and "ratings" in facts else "–"
     boxes[3].metric("Matrix density", share, help="Ratings / (users × movies), before filtering")
     kept = line.interactions.facts.get("density") if line.interactions else None
-    dense = wording.percent(kept, 2) if isinstance(kept, float) else "–"
+    dense = numbers.percent(kept, 2) if isinstance(kept, float) else "–"
     boxes[4].metric("After filtering", dense, help="Density of what is trained and tested on")
     boxes[5].metric("Items in the catalogue", _number(line.interactions, "items"), help="Movies left after filtering")
 
@@ -144,7 +145,7 @@ def _dropped(line: DataLineage) -> None:
     config = line.interactions.config if line.interactions else {}
     if config:
         st.caption(
-            wording.plain(
+            shell.plain(
                 f"Filtered out: ratings under {config.get('rating_threshold', 0)}, and users with fewer than "
                 f"{config.get('min_user_interactions', 0)} or movies with fewer than "
                 f"{config.get('min_item_interactions', 0)} of what is left (k-core), "
@@ -155,7 +156,7 @@ def _dropped(line: DataLineage) -> None:
 
 def _share(one: Artifact | None, name: str) -> str:
     value = one.facts.get(name) if one else None
-    return wording.percent(value) if isinstance(value, float) else "–"
+    return numbers.percent(value) if isinstance(value, float) else "–"
 
 
 def _bar(line: DataLineage, found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -223,7 +224,7 @@ def _split(line: DataLineage) -> None:
         {
             "Part": row["part"],
             "Rows": row["rows"],
-            "Share": wording.percent(row["rows"] / total),
+            "Share": numbers.percent(row["rows"] / total),
             "Users": row["users"],
             "Movies": row["movies"],
             "First": row["first"],
@@ -242,11 +243,11 @@ def _split_head(splits: Artifact | None) -> str:
         return ""
     strategy = str(splits.facts.get("strategy", "unknown"))
     future, tied = splits.facts.get("future_share"), splits.facts.get("tied_share")
-    by_ties = f". {wording.percent(tied, 0)} of the test part was chosen at random from equal times" if tied else ""
+    by_ties = f". {numbers.percent(tied, 0)} of the test part was chosen at random from equal times" if tied else ""
     if isinstance(future, int | float):
         if future > 0.01:
             return (
-                f"Split by {strategy}: {wording.percent(future, 0)} of the test part is older than the newest of "
+                f"Split by {strategy}: {numbers.percent(future, 0)} of the test part is older than the newest of "
                 f"train, so it also asks about the past{by_ties}"
             )
         return f"Split by {strategy}: the test part is later than train, as it is in service{by_ties}"
@@ -271,7 +272,7 @@ def _drift(versions: list[Artifact]) -> None:
         return
     rows = [
         {
-            "made": f"{wording.day(one.created_at)} ({one.version[-4:]})",
+            "made": f"{numbers.minute(one.created_at)} ({one.version[-4:]})",
             **{name: one.facts.get(name, 0) for name in ("ratings", "users", "movies")},
         }
         for one in reversed(versions)

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, shell, state, wording
+from dashboard import charts, shell, state
 from dashboard.downloads import csv_button
 from dashboard.plots import explore as plots
 from dashboard.queries import indices, leaderboard, movie_map, reports, store_files
@@ -16,6 +16,7 @@ from dashboard.queries.movie_map import MovieMap
 from dashboard.queries.store_files import Signature
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.recommending.dials import DIALS, DIVERSITY_OVER, Dials
+from movierec_engine.reporting import numbers
 from movierec_engine.store import kinds
 
 KINDS = (kinds.FAISS_INDEX, kinds.EVALUATION_REPORT)
@@ -166,7 +167,7 @@ def _user(found: SearchableIndex, version: IndexVersion) -> _Person:
     if not found.knows(user_id):
         ids = found.index.users.ids
         st.warning(
-            f"There is no user {wording.plain(text) or 'without an id'} in this data set; {len(ids):,} users have ids "
+            f"There is no user {shell.plain(text) or 'without an id'} in this data set; {len(ids):,} users have ids "
             f"from {ids[0]} to {ids[-1]}. A typical one is shown."
         )
         user_id = usual.get("Typical", int(ids[0]))
@@ -192,12 +193,12 @@ def _new_user(found: SearchableIndex) -> _Person:
     )
     offered = [movie for movie in found.find(text, FOUND + len(told)) if movie not in told][:FOUND]
     if text and not offered:
-        st.caption(f"No movie is called anything like {wording.plain(text)}.")
+        st.caption(f"No movie is called anything like {shell.plain(text)}.")
     boxes = st.columns(4)
     for place, movie in enumerate(offered):
         name = found.title(movie)
         boxes[place % 4].button(
-            f"＋ {wording.plain(name)}", key=f"add {movie}", on_click=_tell, args=(movie, rating), width="stretch"
+            f"＋ {shell.plain(name)}", key=f"add {movie}", on_click=_tell, args=(movie, rating), width="stretch"
         )
     state.put("told", indices.written_history(told))
     return _Person(None, [Rated(movie, told[movie], "told") for movie in kept])
@@ -237,7 +238,7 @@ def _dials(found: SearchableIndex) -> Dials:
             settings["diversity_over"] = state.choose("Diversity over", "over", DIVERSITY_OVER)
         dials = Dials(**settings)
         if lacking := facts.lacking(dials):
-            names = wording.listed([_DIAL_NAMES[name].lower() for name in lacking])
+            names = numbers.listed([_DIAL_NAMES[name].lower() for name in lacking])
             st.caption(f"Nothing is known here that {names} needs, so it stays off.")
             dials = Dials(**{**settings, **dict.fromkeys(lacking, 0.0)})
         st.caption(
@@ -290,7 +291,7 @@ def _lists(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
             held_out = person.held_out(version) if answer.source == "personal" else set()
             hits = sum(one.movie_id in held_out for one in answer.movies)
             served = " · served now" if version.served else ""
-            st.markdown(f"**{wording.plain(label)}**{served}")
+            st.markdown(f"**{shell.plain(label)}**{served}")
             notes = [note] if (note := _note(answer, found)) else []
             if held_out:
                 notes.append(f"{hits} of {len(answer.movies)} are in the user's test part")
@@ -300,11 +301,11 @@ def _lists(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
             for one in answer.movies:
                 marks = " :green[✓]" if one.movie_id in held_out else ""
                 marks += " :gray[◆]" if one.movie_id in common else ""
-                line = f"{one.rank}\\. **{wording.plain(one.title)}**{marks} :gray[{one.score:#.4g}]"
+                line = f"{one.rank}\\. **{shell.plain(one.title)}**{marks} :gray[{one.score:#.4g}]"
                 sentence = ""
                 if everything or one.rank <= EXPLAINED:
                     sentence = _reason(version, person, one.movie_id).sentence
-                    line += f"  \n:small[{wording.plain(sentence)}]"
+                    line += f"  \n:small[{shell.plain(sentence)}]"
                 lines.append(line)
                 rows.append(
                     {
@@ -325,7 +326,7 @@ def _lists(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
     if any(row["in_test"] for row in rows):
         legend += " ✓: the user did watch it, in the test part."
     if common:
-        legend += f" ◆: in every list here ({wording.counted(len(common), 'movie')})."
+        legend += f" ◆: in every list here ({numbers.counted(len(common), 'movie')})."
     if not everything:
         legend += f" The first {EXPLAINED} of each list are explained."
     left, right = st.columns([6, 1], vertical_alignment="center")
@@ -342,7 +343,7 @@ def _note(answer: RecommendedList, found: SearchableIndex) -> str:
     enough = found.index.fold_in_min_items
     if enough is None:
         return f"{_NOTES['popularity']}: no number of movies makes this model's own lists better for new users"
-    return f"{_NOTES['popularity']}: this model needs {wording.counted(max(enough, 1), 'movie')} for lists of its own"
+    return f"{_NOTES['popularity']}: this model needs {numbers.counted(max(enough, 1), 'movie')} for lists of its own"
 
 
 def _reason(version: IndexVersion, person: _Person, movie_id: int) -> Reason:
@@ -352,7 +353,7 @@ def _reason(version: IndexVersion, person: _Person, movie_id: int) -> Reason:
 
 
 def _history(found: SearchableIndex, person: _Person) -> None:
-    st.markdown(f"**{wording.counted(len(person.known), 'movie')} known**")
+    st.markdown(f"**{numbers.counted(len(person.known), 'movie')} known**")
     if not person.known:
         text = "Nothing is known yet, so everybody gets the most popular movies." if person.user_id is None else (
             "What this user has rated cannot be read."
@@ -390,7 +391,7 @@ def _score(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
     if rows:
         charts.draw(plots.reasons(rows, reason, label, movie.title), rows, "one-score")
     else:
-        st.info(f"No movie of a history has a say in this score: {wording.plain(reason.sentence)}.")
+        st.info(f"No movie of a history has a say in this score: {shell.plain(reason.sentence)}.")
 
 
 def _map(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Person) -> None:
@@ -428,7 +429,7 @@ def _similar(loaded: Loaded, k: int) -> None:
     if wanted.isdecimal() and len(wanted) < 19 and found.item(int(wanted)) is not None and not text:
         options = list(dict.fromkeys([int(wanted), *options]))
     if not options:
-        st.caption(f"No movie is called anything like {wording.plain(text)}.")
+        st.caption(f"No movie is called anything like {shell.plain(text)}.")
         return
     with right:
         movie = int(state.choose("Movie", "movie", list(map(str, options)), lambda key: found.title(int(key))))
@@ -439,7 +440,7 @@ def _similar(loaded: Loaded, k: int) -> None:
             for row in indices.similar(own, movie, k)
         ]
         with column:
-            st.markdown(f"**{wording.plain(label)}**: most like {wording.plain(found.title(movie))}")
+            st.markdown(f"**{shell.plain(label)}**: most like {shell.plain(found.title(movie))}")
             if rows:
                 st.dataframe(
                     rows,

@@ -7,17 +7,19 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, controls, shell, state, wording
+from dashboard import charts, controls, shell, state
 from dashboard.controls import Chosen
 from dashboard.downloads import csv_button
 from dashboard.plots import leaderboard as plots
 from dashboard.queries import leaderboard, pairs, seeds, store_files
 from dashboard.queries.leaderboard import EvaluationSetup, Standing
-from dashboard.queries.reports import Snapshot
+from dashboard.queries.reports import Serving, Snapshot
 from dashboard.queries.seeds import OverSeeds
 from dashboard.queries.store_files import Signature
 from movierec_engine.evaluation.comparison import LeaderComparison
 from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.reporting import conclusions, numbers
+from movierec_engine.reporting.conclusions import Outcome
 
 _USUAL = ("recall", "mrr", "coverage")
 """Metrics that stand beside the chosen one by default."""
@@ -51,18 +53,19 @@ def _board(snapshot: Snapshot, over_seeds: list[OverSeeds]) -> None:
     left, right = st.columns([3, 1])
     with left:
         beside = [name for name in everything.metrics if name != everything.metric]
-        more = state.choose_many("Metrics beside it", "metrics", beside, _USUAL, metric_title) if beside else []
+        more = state.choose_many("Extra columns", "metrics", beside, _USUAL, metric_title) if beside else []
     with right:
         chosen = _since(everything)
     if not chosen.ranked:
-        st.info(f"No report here holds {wording.plain(chosen.title)}; choose another metric or k, or an earlier date.")
+        st.info(f"No report here holds {shell.plain(chosen.title)}; choose another metric or k, or an earlier date.")
         return
     verdicts = _against_best({chosen.labels[one.id]: one.folder for one in chosen.ranked}, chosen.column)
-    _conclusion(snapshot, chosen, verdicts)
+    found = leaderboard.outcome(chosen.ranked, chosen.labels, chosen.column, verdicts)
+    _conclusion(snapshot, chosen, found, verdicts)
     _separation(chosen.group, chosen.everything)
-    _table(snapshot, chosen, more, verdicts)
+    _table(snapshot, chosen, more, found)
     _seeds(chosen, over_seeds)
-    _charts(chosen)
+    _charts(chosen, found)
     _reproduce(chosen)
 
 
@@ -81,41 +84,49 @@ def _since(chosen: Chosen) -> Chosen:
     return controls.narrowed(chosen, kept)
 
 
-def _conclusion(snapshot: Snapshot, chosen: Chosen, verdicts: LeaderComparison | None) -> None:
+def _conclusion(snapshot: Snapshot, chosen: Chosen, found: Outcome, verdicts: LeaderComparison | None) -> None:
     """What to ship, and why; the paired tests are those of the table."""
-    ranked, labels, title = chosen.ranked, chosen.labels, chosen.title
-    st.markdown(f"#### {wording.headline(ranked, labels, title)}")
-    sentences = [
-        wording.choice(ranked, labels, title),
-        wording.served(snapshot.serving.get(chosen.group.data), chosen.standings, labels),
+    st.markdown(f"#### {shell.plain(conclusions.headline(found))}")
+    labels = chosen.labels
+    validation = {labels[one.id]: one.validation for one in chosen.ranked if one.validation is not None}
+    sentences = [conclusions.paired(verdict) for verdict in list(found.verdicts.values())[:1]]
+    if verdicts is not None and verdicts.verdicts and verdicts.verdicts[0].comparison.users < chosen.ranked[0].users:
+        sentences.append(f"Tests are over a sample of about {numbers.count(pairs.SAMPLE_FOR_ALL)} of the users.")
+    if above := conclusions.above_baseline(found):
+        sentences.append(f"{found.leader} against the baseline: {above}.")
+    elif conclusions.BASELINE not in {one.model for one in chosen.ranked}:
+        sentences.append(f"No {conclusions.BASELINE} baseline has been measured here.")
+    sentences += [
+        conclusions.cheaper_tie(found, {labels[one.id]: one.seconds for one in chosen.ranked}),
+        conclusions.validation_pick(found, validation),
+        _served(snapshot.serving.get(chosen.group.data), chosen),
     ]
-    if verdicts is not None:
-        sentences = [*_tested(chosen, verdicts), *sentences]
-    st.markdown("  \n".join(sentences))
+    st.markdown("  \n".join(shell.plain(sentence) for sentence in sentences if sentence))
 
 
-def _tested(chosen: Chosen, verdicts: LeaderComparison) -> list[str]:
-    """What the paired tests say of the first two, and of those that are as good as the first."""
-    ranked, labels = chosen.ranked, chosen.labels
-    first_two = {labels[standing.id] for standing in ranked[:2]}
-    found = [verdict for verdict in verdicts.verdicts if {verdict.better, verdict.worse} == first_two]
-    sentences = [wording.paired(verdict) for verdict in found]
-    if found and found[0].comparison.users < ranked[0].users:
-        sentences.append(f"Tests are over a sample of about {pairs.SAMPLE_FOR_ALL:,} of the users.")
-    if labels[ranked[0].id] == verdicts.leader:
-        as_good = [standing for standing in ranked[1:] if labels[standing.id] in verdicts.among_best]
-        sentences += filter(None, [wording.as_good_for_less(ranked[0], as_good, labels)])
-    return sentences
+def _served(serving: Serving | None, chosen: Chosen) -> str:
+    """What answers now, and whether its report is among those shown."""
+    if serving is None:
+        return f"Nothing is promoted. {conclusions.NOTHING_PROMOTED}"
+    shown = next((standing for standing in chosen.standings if standing.served), None)
+    since = numbers.minute(serving.since)
+    if shown is not None:
+        form = ", refitted on all interactions with the settings measured here," if serving.refitted_model else ""
+        return f"{chosen.labels[shown.id]} is served now{form} since {since}; the page Operations says why."
+    return (
+        f"{serving.model} is served now, since {since}; the report of that version is not in this table "
+        f"({serving.trained_model})."
+    )
 
 
 def _separation(group: EvaluationSetup, everything: list[EvaluationSetup]) -> None:
     """Why only one group is ranked, and which others there are."""
     if group.sampled:
         st.warning(
-            f"*sampled* protocol ({wording.plain(group.protocol)}): each test item is ranked against a few sampled "
+            f"*sampled* protocol ({shell.plain(group.protocol)}): each test item is ranked against a few sampled "
             "ones, so these scores are far above those of a full ranking and say less."
         )
-    others = [wording.plain(wording.group_name(other)) for other in everything if other.id != group.id]
+    others = [shell.plain(other.name) for other in everything if other.id != group.id]
     if others:
         listed = "; ".join(others[:5]) + (f"; and {len(others) - 5} more" if len(others) > 5 else "")
         st.caption(
@@ -124,8 +135,8 @@ def _separation(group: EvaluationSetup, everything: list[EvaluationSetup]) -> No
         )
 
 
-def _table(snapshot: Snapshot, chosen: Chosen, more: list[str], verdicts: LeaderComparison | None) -> None:
-    rows = _rows(snapshot, chosen, more, verdicts)
+def _table(snapshot: Snapshot, chosen: Chosen, more: list[str], found: Outcome) -> None:
+    rows = _rows(snapshot, chosen, more, found)
     scores = [name for name in rows[0] if "@" in name]
     st.dataframe(
         _styled(rows, scores),
@@ -141,9 +152,9 @@ def _table(snapshot: Snapshot, chosen: Chosen, more: list[str], verdicts: Leader
     left, right = st.columns([6, 1], vertical_alignment="center")
     left.caption(
         "★ best of its column. *Champion*: what the API answers from. *Against the best*: user by user, Wilcoxon and "
-        "bootstrap, Holm-corrected over all pairs of models; *as good* means that no difference can be told, – that "
-        "the users' own scores cannot be read. Click a column's head to sort. Test scores are means over users; "
-        "training and memory are those of the run."
+        "bootstrap, Holm-corrected over all pairs of models; *tied* means not statistically significant, *not "
+        "compared* that the users' own scores cannot be read. Click a column's head to sort. Test scores are means "
+        "over users; training and memory are those of the run."
     )
     with right:
         csv_button(
@@ -153,9 +164,7 @@ def _table(snapshot: Snapshot, chosen: Chosen, more: list[str], verdicts: Leader
         )
 
 
-def _rows(
-    snapshot: Snapshot, chosen: Chosen, more: list[str], verdicts: LeaderComparison | None
-) -> list[dict[str, Any]]:
+def _rows(snapshot: Snapshot, chosen: Chosen, more: list[str], found: Outcome) -> list[dict[str, Any]]:
     """The table with plain numbers, as the CSV has it; the chosen metric and its validation stand first."""
     scores = leaderboard.scores_at(snapshot, chosen.k)
     several = len({standing.device for standing in chosen.standings}) > 1
@@ -166,33 +175,14 @@ def _rows(
             "Status": "champion" if standing.served else "",
             f"Validation {chosen.title}": standing.validation,
             chosen.title: scores.get((standing.id, chosen.metric)),
-            "95 % interval": _interval(standing),
-            "Against the best": _against(chosen.labels[standing.id], verdicts),
+            "95 % interval": numbers.interval(standing.low, standing.high),
+            "Against the best": conclusions.against_leader(found, chosen.labels[standing.id]),
             **{f"{metric_title(name)}@{chosen.k}": scores.get((standing.id, name)) for name in more},
             "Training (s)": standing.seconds,
             "Memory (MB)": standing.memory_mb,
         }
         for standing in chosen.standings
     ]
-
-
-def _interval(standing: Standing) -> str:
-    if standing.low is None or standing.high is None:
-        return "–"
-    return f"{standing.low:.3f}–{standing.high:.3f}"
-
-
-def _against(label: str, found: LeaderComparison | None) -> str:
-    """What the paired tests say of a model beside the one with the highest mean."""
-    if found is None:
-        return "–"
-    if label == found.leader:
-        return "best"
-    verdict = next((one for one in found.verdicts if one.worse == label), None)
-    if verdict is None:
-        return "–"
-    p = wording.larger_p(verdict)
-    return f"worse, {p}" if verdict.significant else f"as good, {p}"
 
 
 def _provenance(standing: Standing) -> dict[str, Any]:
@@ -210,8 +200,8 @@ def _provenance(standing: Standing) -> dict[str, Any]:
 def _styled(rows: list[dict[str, Any]], score_columns: list[str]) -> Any:
     """The table as shown: four decimals, the best of each column starred and tinted, costs with units."""
     frame = leaderboard.frame(rows).astype(dict.fromkeys(score_columns, "float64"))
-    style = frame.style.format(wording.duration, subset=["Training (s)"])
-    style = style.format(wording.memory, subset=["Memory (MB)"])
+    style = frame.style.format(numbers.duration, subset=["Training (s)"])
+    style = style.format(numbers.memory, subset=["Memory (MB)"])
     for column in score_columns:
         best = frame[column].max()
         style = style.format(lambda value, best=best: _starred(value, best), subset=[column])
@@ -225,16 +215,16 @@ _CHAMPION = "background-color: rgba(0, 158, 115, 0.22); font-weight: bold"
 
 def _starred(value: float, best: float) -> str:
     if math.isnan(value):
-        return "–"
-    return f"★ {value:.4f}" if value == best else f"{value:.4f}"
+        return numbers.NONE
+    return f"★ {numbers.score(value)}" if value == best else numbers.score(value)
 
 
 def _seeds(chosen: Chosen, over_seeds: list[OverSeeds]) -> None:
     """How much the shown scores owe to the seed, where a shown report has siblings with other seeds."""
     lines = [
-        f"**{wording.plain(chosen.labels[standing.id])}** over {len(summary.seeds)} seeds "
-        f"({', '.join(map(str, summary.seeds))}): {wording.plain(chosen.title)} {spread.mean:.4f} ± {spread.sd:.4f} "
-        "on test, mean ± standard deviation."
+        f"**{shell.plain(chosen.labels[standing.id])}** over {len(summary.seeds)} seeds "
+        f"({', '.join(map(str, summary.seeds))}): {shell.plain(chosen.title)} "
+        f"{numbers.mean_and_sd(spread.mean, spread.sd)} on test, mean ± standard deviation."
         for standing in chosen.standings
         for summary in over_seeds
         if standing.id in summary.reports and (spread := summary.test.get(chosen.column))
@@ -243,10 +233,10 @@ def _seeds(chosen: Chosen, over_seeds: list[OverSeeds]) -> None:
         st.markdown("  \n".join(lines))
 
 
-def _charts(chosen: Chosen) -> None:
+def _charts(chosen: Chosen, found: Outcome) -> None:
     left, right = st.columns(2, gap="large")
     with left:
-        chart = plots.intervals(chosen.ranked, chosen.labels, chosen.title)
+        chart = plots.intervals(chosen.ranked, chosen.labels, found)
         charts.draw(chart, plots.interval_rows(chosen.ranked, chosen.labels), f"scores-{chosen.column}")
     with right:
         known = {
@@ -265,13 +255,13 @@ def _charts(chosen: Chosen) -> None:
 def _reproduce(chosen: Chosen) -> None:
     with st.expander("How to reproduce each row"):
         for standing in chosen.standings:
-            st.markdown(f"**{wording.plain(chosen.labels[standing.id])}** on {wording.plain(standing.device)}")
+            st.markdown(f"**{shell.plain(chosen.labels[standing.id])}** on {shell.plain(standing.device)}")
             st.code(standing.command, language="bash", wrap_lines=True)
             facts = {
                 "fingerprint": standing.fingerprint,
                 "version": standing.version,
-                "created at": f"{wording.day(standing.created_at)} UTC",
+                "created at": f"{numbers.minute(standing.created_at)}",
                 "code version": standing.code_version,
                 "test users": f"{standing.users:,}",
             }
-            st.caption(" · ".join(f"{name} {wording.plain(value)}" for name, value in facts.items()))
+            st.caption(" · ".join(f"{name} {shell.plain(value)}" for name, value in facts.items()))

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, shell, state, wording
+from dashboard import charts, shell, state
 from dashboard.downloads import csv_button
 from dashboard.plots import operations as plots
 from dashboard.queries import api_health, backtests, checks, feedback, releases, store_files
@@ -18,6 +18,7 @@ from dashboard.queries.releases import Made, Served
 from dashboard.queries.store_files import Signature
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.backtest import ALL, WITH_HISTORY
+from movierec_engine.reporting import numbers
 from movierec_engine.store import kinds
 
 API_SECONDS = 5
@@ -92,12 +93,12 @@ def _now(served: Served | None, root: Path) -> None:
         )
         return
     if served.problem:
-        shell.notes([f"What is served cannot be told: {served.problem}; `movierec models rollback` serves another."])
+        shell.notes([f"What is served is not known: {served.problem}; `movierec models rollback` serves another."])
         return
-    pinned = f", {wording.plain(served.pin)}" if served.pin else ""
+    pinned = f", {shell.plain(served.pin)}" if served.pin else ""
     st.markdown(
-        f"#### **{wording.plain(served.model)}** ({wording.plain(served.device)}) is served since "
-        f"{wording.plain(wording.day(served.since))} UTC{pinned}."
+        f"#### **{shell.plain(served.model)}** ({shell.plain(served.device)}) is served since "
+        f"{shell.plain(numbers.minute(served.since))}{pinned}."
     )
     boxes = st.columns(4)
     boxes[0].metric("Served for", _age(served.since), help=served.reference)
@@ -107,33 +108,31 @@ def _now(served: Served | None, root: Path) -> None:
     boxes[3].metric("Ratings not trained on", waiting, help="In the feedback log since the training data was read")
     stale = []
     if served.newer_data:
-        stale.append(f"its data set was read again at {wording.day(served.newer_data)} UTC")
+        stale.append(f"its data set was read again at {numbers.minute(served.newer_data)}")
     if served.newer_model:
-        stale.append(f"a newer version of the model was trained at {wording.day(served.newer_model)} UTC")
+        stale.append(f"a newer version of the model was trained at {numbers.minute(served.newer_model)}")
     if served.waiting:
-        stale.append(f"{wording.counted(served.waiting, 'rating')} came in since")
+        stale.append(f"{numbers.counted(served.waiting, 'rating')} came in since")
     if stale:
-        st.warning(f"Not the freshest: {wording.plain(wording.listed(stale))}.", icon=":material/schedule:")
+        st.warning(f"Not the freshest: {shell.plain(numbers.listed(stale))}.", icon=":material/schedule:")
     else:
         st.caption("Fresh: no newer version of its data or of the model is in the store, and no rating waits.")
-    st.caption(f"Index {wording.plain(served.reference)}")
+    st.caption(f"Index {shell.plain(served.reference)}")
     if served.measured:
         st.caption(
-            f"Refitted on all interactions at {wording.plain(wording.day(served.refitted_at))} UTC, with the settings "
-            f"of {wording.plain(served.measured)}, whose metrics vouch for it"
+            f"Refitted on all interactions at {shell.plain(numbers.minute(served.refitted_at))}, with the settings "
+            f"of {shell.plain(served.measured)}, whose metrics vouch for it"
         )
 
 
 def _age(instant: str) -> str:
     days = releases.age_days(instant)
-    if days is None:
-        return "–"
-    return wording.duration(days * 86_400) if days < 2 else f"{days:,.0f} days"
+    return numbers.NONE if days is None else numbers.duration(days * 86_400)
 
 
 def _ago(instant: str) -> str:
     age = _age(instant)
-    return age if age == "–" else f"{age} ago"
+    return age if age == numbers.NONE else f"{age} ago"
 
 
 def _decisions(made: list[Made], unreadable: list[Path]) -> None:
@@ -141,7 +140,7 @@ def _decisions(made: list[Made], unreadable: list[Path]) -> None:
     if unreadable:
         shell.notes(
             [
-                f"{wording.counted(len(unreadable), 'decision')} cannot be read and "
+                f"{numbers.counted(len(unreadable), 'decision')} cannot be read and "
                 f"{'is' if len(unreadable) == 1 else 'are'} left out, the newest of them {unreadable[-1]}."
             ]
         )
@@ -188,13 +187,13 @@ def _decisions(made: list[Made], unreadable: list[Path]) -> None:
 def _decision_name(one: Made) -> str:
     found = one.decision
     about = plots.name_of(found.challenger or found.champion)
-    return f"{wording.day(found.at)} {found.verdict}: {about} ({found.reference[-4:]})"
+    return f"{numbers.minute(found.at)} {found.verdict}: {about} ({found.reference[-4:]})"
 
 
 def _evidence(one: Made) -> None:
     found = one.decision
-    st.markdown(f"**{wording.plain(found.verdict.capitalize())}** by {wording.plain(found.by)}: "
-                f"{wording.plain(found.sentence)}.")  # fmt: skip
+    st.markdown(f"**{shell.plain(found.verdict.capitalize())}** by {shell.plain(found.by)}: "
+                f"{shell.plain(found.sentence)}.")  # fmt: skip
     if not one.carried_out:
         shell.notes(["This decision was recorded, but what is served did not change: it was interrupted."])
     left, right = st.columns([1.3, 1], gap="large")
@@ -209,7 +208,7 @@ def _evidence(one: Made) -> None:
             st.info("Nothing was compared for this decision.")
         for row in rows:
             if row not in drawn:
-                st.caption(wording.plain(f"{row['against']}: {row['sentence']}"))
+                st.caption(shell.plain(f"{row['against']}: {row['sentence']}"))
     with right:
         table = [
             {"Check": str(check.get("name", "")).replace("_", " "), "": "✓" if check.get("passed") else "✗",
@@ -223,7 +222,7 @@ def _evidence(one: Made) -> None:
                 f"**{failed} of {len(table)} checks failed**" if failed else f"**All {len(table)} checks passed**"
             )
             for row in table:
-                st.markdown(f"{row['']} **{wording.plain(row['Check'])}**: :small[{wording.plain(row['Finding'])}]")
+                st.markdown(f"{row['']} **{shell.plain(row['Check'])}**: :small[{shell.plain(row['Finding'])}]")
         else:
             st.info("No checks were made for this decision.")
         if found.evidence.get("forced"):
@@ -240,7 +239,7 @@ def _checks(found: list[Checked]) -> None:
         st.markdown(f"**{len(failed)} of {len(found)} checks fail:**")
         for one in failed[:20]:
             name = f"{one.model} ({one.device}), {one.name.replace('_', ' ')}"
-            st.markdown(f"✗ {wording.plain(name)}: {wording.plain(one.sentence)}")
+            st.markdown(f"✗ {shell.plain(name)}: {shell.plain(one.sentence)}")
     else:
         st.markdown(f"**All {len(found)} checks pass.**")
     names = list(dict.fromkeys(one.name for one in found))
@@ -262,16 +261,14 @@ def _checks(found: list[Checked]) -> None:
     without = [row["Model"] for key, row in table.items() if key not in canaries]
     text = "–: not looked at, or there is no such file. Leak canaries train a model twice again."
     if without:
-        text += (
-            f" None were run for {wording.plain(wording.listed(without))}: `movierec canaries --model {without[0]}`."
-        )
+        text += f" None were run for {shell.plain(numbers.listed(without))}: `movierec canaries --model {without[0]}`."
     left.caption(text)
     with right:
         csv_button([vars(one) for one in found], "checks", "Table (CSV)")
 
 
 def _backtests(found: list[Backtest]) -> None:
-    st.subheader("Do models keep their worth over time?")
+    st.subheader("Do models keep their quality over time?")
     if not found:
         shell.missing(
             "No backtest yet: it trains a model up to a moment, tests it on what came next, and moves on.",
@@ -299,7 +296,7 @@ def _backtests(found: list[Backtest]) -> None:
     windows = own[0].windows
     new = sum(row["users_without_history"] for row in windows) / max(sum(row["users"] for row in windows), 1)
     st.caption(
-        f"{wording.percent(new, 0)} of the windows' users are new to the model and are answered by popularity; "
+        f"{numbers.percent(new, 0)} of the windows' users are new to the model and are answered by popularity; "
         f"“{GROUPS[WITH_HISTORY]}” leaves them out. Only models over the same windows are drawn together."
     )
 
@@ -349,8 +346,8 @@ def _experiments(found: Feedback) -> None:
     if len({*refitted.values()}) > 1:
         more, less = ([model for model, own in refitted.items() if own is which] for which in (True, False))
         st.caption(
-            f"Not like with like: {wording.listed(more)} answers refitted on all interactions, as what is promoted "
-            f"does, {wording.listed(less)} as measured, without the held-out ones."
+            f"Not like with like: {numbers.listed(more)} answers refitted on all interactions, as what is promoted "
+            f"does, {numbers.listed(less)} as measured, without the held-out ones."
         )
 
 
@@ -364,7 +361,7 @@ def _api() -> None:
         st.info(f"Asking {url} …")
     elif found.problem:
         shell.missing(
-            f"Nobody answers at {wording.plain(url)} ({wording.plain(found.problem)}). MOVIEREC_API_URL names another "
+            f"Nobody answers at {shell.plain(url)} ({shell.plain(found.problem)}). MOVIEREC_API_URL names another "
             "address.",
             "movierec serve",
         )
@@ -373,9 +370,9 @@ def _api() -> None:
 
 
 def _health(found: Health, url: str) -> None:
-    state_text = "is ready" if found.ready else f"is not ready ({wording.plain(found.status) or 'no reason given'})"
-    serving = f" and answers from **{wording.plain(found.serving.get('model', '?'))}**" if found.serving else ""
-    st.markdown(f"**The API at {wording.plain(url)} {state_text}**{serving}.")
+    state_text = "is ready" if found.ready else f"is not ready ({shell.plain(found.status) or 'no reason given'})"
+    serving = f" and answers from **{shell.plain(found.serving.get('model', '?'))}**" if found.serving else ""
+    st.markdown(f"**The API at {shell.plain(url)} {state_text}**{serving}.")
     requests = sum(one.requests for one in found.endpoints)
     errors = sum(one.errors for one in found.endpoints)
     boxes = st.columns(4)
@@ -388,4 +385,4 @@ def _health(found: Health, url: str) -> None:
     rows = plots.endpoint_rows(found.endpoints)
     if rows:
         charts.draw(plots.latencies(rows), rows, "latencies")
-    st.caption(f"Asked {wording.duration(max(time.time() - found.asked_at, 0.001))} ago, every {API_SECONDS} s.")
+    st.caption(f"Asked {numbers.duration(max(time.time() - found.asked_at, 0.001))} ago, every {API_SECONDS} s.")

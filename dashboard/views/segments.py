@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, controls, shell, state, wording
+from dashboard import charts, controls, shell, state
 from dashboard.controls import Chosen
 from dashboard.plots import segments as plots
 from dashboard.queries import leaderboard, segments, store_files, tradeoffs
@@ -17,6 +17,7 @@ from dashboard.queries.tradeoffs import TradeoffCurve
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY as DIAL_ACCURACY
 from movierec_engine.evaluation.reranking_tradeoff import BUYS
+from movierec_engine.reporting import numbers
 from movierec_engine.store import ArtifactStore, kinds
 
 FEW = 30
@@ -38,7 +39,7 @@ def page() -> None:
     if everything is not None:
         options = [everything.labels[one.id] for one in everything.ranked]
         if not options:
-            st.info(f"No report here holds {wording.plain(everything.title)}; choose another metric or k.")
+            st.info(f"No report here holds {shell.plain(everything.title)}; choose another metric or k.")
         else:
             usual = options if len(options) <= MOST_MODELS else [*options[: MOST_MODELS - 1], options[-1]]
             chosen = controls.narrowed(everything, state.choose_many("Models", "shown", options, usual))
@@ -75,12 +76,12 @@ def _reranking_tradeoff(root: str, seen: Signature) -> list[TradeoffCurve]:
 
 
 def _by_kind(chosen: Chosen) -> None:
-    st.subheader("For whom, and of what, each is good")
+    st.subheader("Which users and items each model serves best")
     folders = {chosen.labels[one.id]: one.folder for one in chosen.standings}
     rows = _segments(folders, chosen.column)
     if not rows:
         shell.missing(
-            "These reports have no readable measures by kinds of users and items.",
+            "These reports have no readable metrics by segments of users and items.",
             f"movierec evaluate --model {chosen.standings[0].model}",
         )
         return
@@ -90,8 +91,8 @@ def _by_kind(chosen: Chosen) -> None:
         "segment's own movies count as relevant."
     )
     if few:
-        text += f" Under {FEW} users, which say little: {wording.listed(few)}."
-    st.caption(wording.plain(text))
+        text += f" Under {FEW} users, which say little: {numbers.listed(few)}."
+    st.caption(shell.plain(text))
     columns = st.columns(2, gap="large")
     for column, kind in zip(columns, ("activity", "popularity"), strict=True):
         if own := [row for row in rows if row["kind"] == kind]:
@@ -135,7 +136,7 @@ def _catalogue(root: Path, snapshot: Snapshot, chosen: Chosen) -> None:
         charts.draw(plots.list_shares(shares, chosen.models, chosen.k), shares, f"list-shares-at-{chosen.k}")
     else:
         shell.missing(
-            "What is head and tail of the catalogue cannot be told: the lists or their split cannot be read.",
+            "Head and tail of the catalogue are not known: the lists or their split cannot be read.",
             f"movierec evaluate --model {chosen.standings[0].model}",
         )
 
@@ -169,10 +170,10 @@ def _new_users(root: Path, seen: Signature, chosen: Chosen) -> None:
     everything = _fold_in(str(root), seen)
     curves = [curve for curve in everything if curve.model in models]
     if not curves:
-        names = wording.listed(sorted({curve.model for curve in everything}))
-        more = f" There are some of {wording.plain(names)}, which are not chosen." if names else ""
+        names = numbers.listed(sorted({curve.model for curve in everything}))
+        more = f" There are some of {shell.plain(names)}, which are not chosen." if names else ""
         shell.missing(
-            f"Nobody has measured yet how good the lists of people are that these models have not met.{more}",
+            f"How good the lists of new users are has not been measured for these models.{more}",
             f"movierec strong-generalization --model {chosen.standings[0].model}",
         )
         return
@@ -184,7 +185,7 @@ def _new_users(root: Path, seen: Signature, chosen: Chosen) -> None:
     if old:
         shell.notes(
             [
-                f"{wording.listed(old)} was measured on a part of the users held out once, by an older "
+                f"{numbers.listed(old)} was measured on a part of the users held out once, by an older "
                 "program; measure again by movierec strong-generalization."
             ]
         )
@@ -223,4 +224,4 @@ def _elsewhere(curves: list[TradeoffCurve], chosen: Chosen) -> None:
     """Say so where a curve is of another split than the reports above."""
     others = sorted({curve.model for curve in curves if curve.fingerprint != chosen.group.fingerprint})
     if others:
-        st.caption(f"Measured on another split than the reports above: {wording.plain(wording.listed(others))}.")
+        st.caption(f"Measured on another split than the reports above: {shell.plain(numbers.listed(others))}.")

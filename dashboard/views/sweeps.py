@@ -6,13 +6,14 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, shell, state, wording
+from dashboard import charts, shell, state
 from dashboard.downloads import csv_button
 from dashboard.plots import sweeps as plots
 from dashboard.queries import store_files, sweeps
 from dashboard.queries.store_files import Signature
 from dashboard.queries.sweeps import Sweep
 from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.reporting import numbers
 from movierec_engine.store import kinds
 
 LISTED = 50
@@ -46,8 +47,8 @@ def _sweeps(root: str, seen: Signature) -> list[Sweep]:
 
 
 def _name(sweep: Sweep) -> str:
-    models = wording.listed(sweep.models) if sweep.models else "nothing"
-    return f"{wording.day(sweep.created_at)} UTC: {models}, {wording.counted(len(sweep.trials), 'trial')}"
+    models = numbers.listed(sweep.models) if sweep.models else "nothing"
+    return f"{numbers.minute(sweep.created_at)}: {models}, {numbers.counted(len(sweep.trials), 'trial')}"
 
 
 def _sweep(sweep: Sweep) -> None:
@@ -80,21 +81,21 @@ def _sweep(sweep: Sweep) -> None:
 def _conclusion(sweep: Sweep) -> None:
     best, metric = sweep.scored[0], metric_title(sweep.metric)
     settings = [f"{plots.short(name)} {plots.shown_value(value)}" for name, value in sweeps.settings(best).items()]
-    named = wording.plain(wording.listed(settings)) if settings else "the only settings"
+    named = shell.plain(numbers.listed(settings)) if settings else "the only settings"
     test = f"; test, by which nothing is chosen, {best.test}" if best.test else ""
-    st.markdown(f"#### Best on validation: **{named}** with {wording.plain(metric)} {best.validation}{test}.")
+    st.markdown(f"#### Best on validation: **{named}** with {shell.plain(metric)} {best.validation}{test}.")
     boxes = st.columns(4)
     boxes[0].metric("Trials", f"{len(sweep.trials):,}")
     boxes[1].metric("Failed", f"{len(sweep.failed):,}")
     boxes[2].metric("Settings tried", f"{len(sweep.scored):,}", help="Trials that differ in the seed alone are one")
     spent = sum(trial.seconds or 0.0 for trial in sweep.trials)
-    boxes[3].metric("Training time", wording.duration(spent))
+    boxes[3].metric("Training time", numbers.duration(spent))
     asked = shlex.join(sweep.asked)
-    st.caption(f"Asked for: {wording.plain(asked)}. Trials are judged by validation {wording.plain(metric)}.")
+    st.caption(f"Asked for: {shell.plain(asked)}. Trials are judged by validation {shell.plain(metric)}.")
     others = len({one.fingerprint for one in sweep.results}) - 1
     if others:
         st.caption(
-            f"{wording.counted(others, 'other fingerprint')} in this sweep: those trials are of other data or another "
+            f"{numbers.counted(others, 'other fingerprint')} in this sweep: those trials are of other data or another "
             "protocol, and are not compared with these."
         )
 

@@ -8,13 +8,14 @@ from typing import Any
 import pyarrow as pa
 import streamlit as st
 
-from dashboard import charts, shell, state, wording
+from dashboard import charts, shell, state
 from dashboard.downloads import csv_button
 from dashboard.plots import training as plots
 from dashboard.queries import store_files, training
 from dashboard.queries.store_files import Signature
 from dashboard.queries.training import Progress, Run
 from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.reporting import numbers
 from movierec_engine.store import kinds
 from movierec_engine.tracking.credentials import without_credentials
 
@@ -62,18 +63,20 @@ def _live(root: Path) -> None:
 def _progress(progress: Progress) -> None:
     done = int(progress.epochs[-1]["epoch"]) if progress.epochs else 0
     last = progress.epochs[-1] if progress.epochs else {}
-    name = f"**{wording.plain(progress.name)}** ({wording.plain(progress.model)} on {wording.plain(progress.device)})"
-    passed = wording.duration((time.time() if progress.state == "running" else progress.changed) - progress.started)
+    name = f"**{shell.plain(progress.name)}** ({shell.plain(progress.model)} on {shell.plain(progress.device)})"
+    passed = numbers.duration((time.time() if progress.state == "running" else progress.changed) - progress.started)
     if progress.state != "running":
         end = "failed" if progress.state == "failed" else "stopped before it was finished"
-        st.warning(f"{name} {end} after {passed} and {wording.counted(done, 'epoch')}.", icon=":material/error:")
+        st.warning(f"{name} {end} after {passed} and {numbers.counted(done, 'epoch')}.", icon=":material/error:")
         return
     limit = f" of at most {progress.max_epochs:,}" if progress.max_epochs else ""
     state_text = f"epoch {done:,}{limit}" if done else "fitting"
-    numbers = [f"loss {last['loss']:.4f}"] if "loss" in last else []
+    reached = [f"loss {numbers.score(last['loss'])}"] if "loss" in last else []
     if progress.metric in last:
-        numbers.append(f"validation {wording.plain(metric_title(progress.metric))} {last[progress.metric]:.4f}")
-    st.markdown(f":material/play_circle: {name} is running: {', '.join([state_text, *numbers])}, {passed} so far.")
+        reached.append(
+            f"validation {shell.plain(metric_title(progress.metric))} {numbers.score(last[progress.metric])}"
+        )
+    st.markdown(f":material/play_circle: {name} is running: {', '.join([state_text, *reached])}, {passed} so far.")
     if progress.max_epochs and done:
         st.progress(min(done / progress.max_epochs, 1.0))
     rows = plots.curve_rows({progress.name: list(progress.epochs)}, progress.metric)
@@ -108,7 +111,7 @@ def _labels(runs: list[Run]) -> list[str]:
     for run in runs:
         name = f"{run.model} ({run.device})" if several else run.model
         if name in labels:
-            name = f"{name} {wording.day(run.created_at)}"
+            name = f"{name} {numbers.minute(run.created_at)}"
         if name in labels:
             name = f"{name} {run.version[-4:]}"
         labels.append(name)
@@ -137,7 +140,7 @@ def _curves(shown: dict[str, Run], models: dict[str, str]) -> None:
             metric = state.choose("Curve", "curve", metrics, _curve_name, default="ndcg@10")
         with right:
             names = {"epoch": "by epoch", "seconds": "by training time"}
-            along = state.choose("Drawn", "along", list(names), lambda name: names[name])
+            along = state.choose("X axis", "along", list(names), lambda name: names[name])
         rows = plots.curve_rows(histories, metric)
         if rows:
             title = charts.title(plots.conclusion(rows, metric), "diamond: the best epoch of each run", charts.WIDE)
@@ -150,9 +153,9 @@ def _curves(shown: dict[str, Run], models: dict[str, str]) -> None:
             "movierec train model=lightgcn",
         )
     if closed and histories:
-        st.caption(f"Fitted in one go, without epochs to draw: {wording.plain(wording.listed(closed))}.")
+        st.caption(f"Fitted in one go, without epochs to draw: {shell.plain(numbers.listed(closed))}.")
     if unreadable:
-        shell.notes([f"The learning curve of {wording.listed(unreadable)} cannot be read; train it again."])
+        shell.notes([f"The learning curve of {numbers.listed(unreadable)} cannot be read; train it again."])
 
 
 def _curve_name(metric: str) -> str:
@@ -165,9 +168,9 @@ def _resources(shown: dict[str, Run], models: dict[str, str]) -> None:
         {
             "model": label,
             "seconds": run.seconds,
-            "seconds shown": wording.duration(run.seconds),
+            "seconds shown": numbers.duration(run.seconds),
             "memory": run.memory_mb,
-            "memory shown": wording.memory(run.memory_mb),
+            "memory shown": numbers.memory(run.memory_mb),
         }
         for label, run in shown.items()
         if run.seconds is not None and run.memory_mb is not None
@@ -194,7 +197,7 @@ def _table(shown: dict[str, Run]) -> None:
         {
             "Run": label,
             "Device": run.device,
-            "Made": f"{wording.day(run.created_at)} UTC",
+            "Made": f"{numbers.minute(run.created_at)}",
             "Data": run.data,
             "Fingerprint": run.fingerprint,
             "Epochs": run.epochs,
@@ -224,7 +227,7 @@ def _table(shown: dict[str, Run]) -> None:
         else f"the store's own database: `mlflow ui --port 5001 --backend-store-uri sqlite:///{store_files.store_root()}/mlflow/mlflow.db`"
     )
     left.caption(
-        f"MLflow: run ids of {where}. Dagster: at {wording.plain(dagster)} (MOVIEREC_DAGSTER_URL names another)."
+        f"MLflow: run ids of {where}. Dagster: at {shell.plain(dagster)} (MOVIEREC_DAGSTER_URL names another)."
     )
     with right:
         csv_button(table, "runs", "Table (CSV)")

@@ -26,6 +26,7 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.split import Split
 from movierec_engine.evaluation.rankings import Rankings
 from movierec_engine.models.base import Recommender
+from movierec_engine.reporting.numbers import p_equals, score
 
 DEPTH = 10
 """Length of the lists that both trained canaries look at."""
@@ -209,7 +210,7 @@ def future_item_stays_unknown(rankings: Rankings, planted: Planted) -> Finding:
         "future_item_stays_unknown",
         p >= CHANCE and recommended <= max(blanks) + BLANK_MARGIN * n,
         f"an item that only test has stands at rank {of_holders:.0f} (median) for the {n_holders} users who will have "
-        f"it and {of_others:.0f} for the {n - n_holders} others (p = {p:.2g}), and in the first {DEPTH} of "
+        f"it and {of_others:.0f} for the {n - n_holders} others ({p_equals(p)}), and in the first {DEPTH} of "
         f"{recommended} users; an item that nobody has, in those of up to {max(blanks)}",
         {
             "users": n,
@@ -254,12 +255,12 @@ def falls_to_the_floor(
     low = float(above.mean() - student.ppf(1 - CHANCE, max(n - 1, 1)) * error)
     reached, allowed = float(shuffled.mean()), float(floor.mean() * (1 + FLOOR_MARGIN))
     of = "popularity" if floor is popularity else "a random order"
-    excess = "" if low <= 0 else f"; beyond chance it is at least {low:.4f} above that"
+    excess = "" if low <= 0 else f"; beyond chance it is at least {score(low)} above that"
     return Finding(
         "falls_to_the_floor",
         low <= 0,
-        f"trained on shuffled preferences it reaches ndcg@{DEPTH} {reached:.4f}, where {of} has {floor.mean():.4f} and "
-        f"{allowed:.4f} is allowed{excess}",
+        f"trained on shuffled preferences it reaches ndcg@{DEPTH} {score(reached)}, where {of} has "
+        f"{score(floor.mean())} and {score(allowed)} is allowed{excess}",
         {
             "users": n,
             "shuffled": reached,

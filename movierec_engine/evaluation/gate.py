@@ -17,6 +17,7 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.comparison import ALPHA, DECIMALS, PairedComparison, Values, compare_paired
 from movierec_engine.evaluation.metrics import judges, judging_metrics
 from movierec_engine.models.registry import model_names
+from movierec_engine.reporting import numbers
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,10 @@ def weigh(challenger: Values, other: Values, tolerance: float = 0.0, less_is_bet
         found = f"is significantly {worse} for most users by Wilcoxon's test"
     else:
         found = ""
-    numbers = (
-        f"{compared.mean_a:.4f} against {compared.mean_b:.4f}, difference {compared.difference:+.4f} "
-        f"[{compared.low:+.4f}, {compared.high:+.4f}], p {compared.p_bootstrap:.3f} and {compared.p_wilcoxon:.3f}, "
-        f"{compared.users:,} users"
+    evidence = (
+        f"{numbers.score(compared.mean_a)} against {numbers.score(compared.mean_b)}, difference "
+        f"{numbers.signed(compared.difference)} {numbers.signed_interval(compared.low, compared.high)}, "
+        f"{numbers.p_equals(compared.p_bootstrap)} by the bootstrap and {numbers.p_equals(compared.p_wilcoxon)} by "
+        f"Wilcoxon, {numbers.counted(compared.users, 'user')}"
     )
-    return Weighed(compared, not found, f"{found or 'is at least as good'} ({numbers})")
+    return Weighed(compared, not found, f"{found or 'is at least as good'} ({evidence})")

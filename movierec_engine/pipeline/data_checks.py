@@ -16,6 +16,7 @@ from movierec_engine.data.ratings import MOVIES_SCHEMA, PRESPLIT_SCHEMA, RATINGS
 from movierec_engine.evaluation import canaries
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.pipeline.data import load_split
+from movierec_engine.reporting.numbers import percent
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 
 CLOCK_SECONDS = 24 * 3600
@@ -57,9 +58,8 @@ def few_duplicates(store: ArtifactStore, raw_ratings: Artifact) -> Finding:
     report = raw_ratings.facts["validation"]
     dropped = report["duplicate_rows"] + report["duplicate_pairs"]
     share = dropped / max(report["rows_read"], 1)
-    sentence = (
-        f"{dropped:,} of {report['rows_read']:,} rows repeat another, {share:.1%}; up to {DUPLICATES:.0%} is usual"
-    )
+    repeated = f"{dropped:,} of {report['rows_read']:,} rows repeat another"
+    sentence = f"{repeated}, {percent(share)}; up to {percent(DUPLICATES, 0)} is usual"
     return Finding("few_duplicates", share <= DUPLICATES, sentence, {"dropped": dropped, "dropped_share": share})
 
 
@@ -78,8 +78,8 @@ def ratings_have_not_drifted(store: ArtifactStore, raw_ratings: Artifact) -> Fin
     return Finding(
         "ratings_have_not_drifted",
         distance <= DRIFT,
-        f"{distance:.1%} of the ratings would have to be others to be distributed as in {before.version} "
-        f"(mean {means[0]:.2f}, before {means[1]:.2f}); up to {DRIFT:.0%} is usual",
+        f"{percent(distance)} of the ratings would have to be others to be distributed as in {before.version} "
+        f"(mean {means[0]:.2f}, before {means[1]:.2f}); up to {percent(DRIFT, 0)} is usual",
         {"total_variation": distance, "mean": means[0], "mean_before": means[1]},
     )
 
@@ -115,7 +115,7 @@ def movies_have_titles(store: ArtifactStore, raw_movies: Artifact) -> Finding:
     """Few movies are named after their ids for want of a title."""
     count, without = raw_movies.facts["movies"], raw_movies.facts["validation"]["movies_without_title"]
     share = without / max(count, 1)
-    sentence = f"{without:,} of {count:,} movies have no title, {share:.1%}; up to {UNTITLED:.0%} is usual"
+    sentence = f"{without:,} of {count:,} movies have no title, {percent(share)}; up to {percent(UNTITLED, 0)} is usual"
     return Finding("movies_have_titles", share <= UNTITLED, sentence, {"without_title": without, "share": share})
 
 
@@ -146,7 +146,9 @@ def interactions_are_valid(store: ArtifactStore, interactions: Artifact) -> Find
 def few_are_dropped(store: ArtifactStore, interactions: Artifact) -> Finding:
     """The rating threshold and the k-core leave most ratings."""
     share = interactions.facts["dropped_share"]
-    sentence = f"the threshold and the k-core drop {share:.1%} of the ratings; up to {DROPPED:.0%} is usual"
+    sentence = (
+        f"the threshold and the k-core drop {percent(share)} of the ratings; up to {percent(DROPPED, 0)} is usual"
+    )
     return Finding("few_are_dropped", share <= DROPPED, sentence, {"dropped_share": share})
 
 

@@ -22,6 +22,7 @@ from movierec_engine.evaluation.report import LISTS_FILE, USERS_FILE, Evaluation
 from movierec_engine.feedback import UserState
 from movierec_engine.pipeline.data import load_split, raw_ratings_of
 from movierec_engine.pipeline.members import DATA_STEPS, family, strangers
+from movierec_engine.reporting import numbers
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds
@@ -55,7 +56,8 @@ def loss_falls(store: ArtifactStore, trained_model: Artifact) -> Finding:
     return Finding(
         "loss_falls",
         lowest < losses[0],
-        f"loss {losses[0]:.4f} in the first of {len(losses)} epochs, {lowest:.4f} at its lowest, {losses[-1]:.4f} last",
+        f"loss {numbers.score(losses[0])} in the first of {len(losses)} epochs, {numbers.score(lowest)} at its lowest, "
+        f"{numbers.score(losses[-1])} last",
         {"epochs": len(losses), "first": losses[0], "lowest": lowest, "last": losses[-1]},
     )
 
@@ -116,7 +118,7 @@ def index_finds_the_best(
     return Finding(
         "index_finds_the_best",
         facts["recall"] >= min_recall,
-        f"{facts['factory']}: recall@{facts['recall_k']} is {facts['recall']:.4f} of exact search, over "
+        f"{facts['factory']}: recall@{facts['recall_k']} is {numbers.score(facts['recall'])} of exact search, over "
         f"{facts['users_sampled']:,} users; release.min_recall={min_recall}",
         {"recall": facts["recall"], "users": facts["users_sampled"]},
     )
@@ -137,15 +139,17 @@ def serving_parity(store: ArtifactStore, faiss_index: Artifact) -> Finding:
     answered = answered_lists(store, faiss_index, users, max(map(len, evaluated.values()), default=1))
     ranks = {user: first_difference(evaluated[user], answered[user]) for user in users}
     different = [user for user in users if ranks[user]]
-    example = ""
+    sentence = f"served lists equal evaluated lists for all {numbers.counted(len(users), 'user')}"
     if different:
         user, rank = different[0], ranks[different[0]]
-        example = f", such as user {user} from rank {rank} on"
+        sentence = (
+            f"served lists differ from evaluated lists for {len(different):,} of "
+            f"{numbers.counted(len(users), 'user')}, such as user {user} from rank {rank} on"
+        )
     return Finding(
         "serving_parity",
         not different,
-        f"the API's code answers {len(different) or 'none'} of {len(users):,} users with another list than evaluated"
-        + example,
+        sentence,
         {"users": len(users), "different": len(different)},
     )
 
@@ -177,7 +181,7 @@ def nothing_rated_is_served(store: ArtifactStore, faiss_index: Artifact) -> Find
     return Finding(
         "nothing_rated_is_served",
         not (again or unknown),
-        f"{again or 'none'} of the movies that the API's code recommends to {len(users):,} people were rated by them"
+        f"{again or 'none'} of the movies served to {numbers.counted(len(users), 'user')} were rated by them"
         + example
         + lacking,
         {"users": len(users), "rated": again},

@@ -10,6 +10,7 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.feedback import FeedbackLog, log_file
 from movierec_engine.feedback.summary import version_rates
 from movierec_engine.release.decisions import releases
+from movierec_engine.reporting import numbers
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, kinds, parse_reference
 
 RATES = ("click_rate", "like_rate")
@@ -76,9 +77,11 @@ def stale_reasons(
 def _of_age(index: Artifact, model: Artifact, config: FreshnessConfig, now: datetime) -> Iterator[StaleReason]:
     age, limit = now - datetime.fromisoformat(model.created_at), timedelta(hours=config.max_age_hours)
     if age > limit:
-        sentence = f"{index.reference} is served, whose model is {age / timedelta(hours=1):.0f} h old"
+        sentence = f"{index.reference} is served, whose model is {numbers.duration(age.total_seconds())} old"
         yield StaleReason(
-            f"age:{index.reference}:{age // limit}", f"{sentence}; up to {config.max_age_hours:g} h is fresh", True
+            f"age:{index.reference}:{age // limit}",
+            f"{sentence}; up to {numbers.duration(3600 * config.max_age_hours)} is fresh",
+            True,
         )
 
 
@@ -96,8 +99,8 @@ def _of_data(
         kept = "models were measured on it, and `movierec models history` says why none is served"
         yield StaleReason(
             f"data:{index.reference}:{splits.fingerprint}",
-            f"{index.reference} is served, and for {lag / timedelta(hours=1):.0f} h {splits.reference} has had other "
-            f"data; {kept if measured else 'no model was measured on it yet'}",
+            f"{index.reference} is served, and for {numbers.duration(lag.total_seconds())} {splits.reference} has "
+            f"had other data; {kept if measured else 'no model was measured on it yet'}",
             retrain=not measured,
         )
 
@@ -113,7 +116,9 @@ def _of_rates(store: ArtifactStore, index: Artifact, model: Artifact, config: Fr
             continue
         said = f"{index.reference} has {_rate(now, rate)}"
         if now[f"{rate}_high"] < least:
-            yield StaleReason(f"{rate}:{index.reference}", f"{said}; at least {least:.1%} is asked for", False)
+            yield StaleReason(
+                f"{rate}:{index.reference}", f"{said}; at least {numbers.percent(least)} is asked for", False
+            )
         elif then is not None and now[f"{rate}_high"] < then[f"{rate}_low"]:
             sentence = f"{said}; {before}, which was served before, had {_rate(then, rate)}"
             yield StaleReason(f"{rate}:{index.reference}:{before}", sentence, False)
@@ -127,4 +132,5 @@ def _answering(reference: str) -> tuple[str, str]:
 
 def _rate(row: dict[str, Any], rate: str) -> str:
     value, low, high = (row[name] for name in (rate, f"{rate}_low", f"{rate}_high"))
-    return f"a {rate.replace('_', ' ')} of {value:.1%} [{low:.1%}, {high:.1%}] over {row['lists']:,} lists"
+    interval = numbers.percent_interval(low, high)
+    return f"a {rate.replace('_', ' ')} of {numbers.percent(value)} {interval} over {row['lists']:,} lists"

@@ -7,6 +7,7 @@ from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import load_split
+from movierec_engine.reporting import numbers
 from movierec_engine.store import Artifact, ArtifactStore, kinds, measured_index
 
 AGREEMENT_USERS = 1000
@@ -51,8 +52,8 @@ def refit_agrees(
     return Finding(
         "refit_agrees",
         agreement >= min_agreement,
-        f"{agreement:.3f} of the {AGREEMENT_DEPTH} best are the measured version's too, over {len(users):,} users; "
-        f"release.min_agreement={min_agreement}",
+        f"{numbers.score(agreement, 3)} of the {AGREEMENT_DEPTH} best are the measured version's too, over "
+        f"{numbers.counted(len(users), 'user')}; release.min_agreement={min_agreement}",
         {"agreement": agreement, "users": len(users)},
     )
 
@@ -74,8 +75,8 @@ def refit_costs_alike(
     return Finding(
         "refit_costs_alike",
         seconds[0] <= seconds[2] and memory[0] <= memory[2],
-        f"{seconds[0]:.1f} s and {memory[0]:,.0f} MB; the measured training took {seconds[1]:.1f} s and "
-        f"{memory[1]:,.0f} MB; release.max_refit_cost={max_refit_cost:g}",
+        f"{numbers.duration(seconds[0])} and {numbers.memory(memory[0])}; the measured training took "
+        f"{numbers.duration(seconds[1])} and {numbers.memory(memory[1])}; release.max_refit_cost={max_refit_cost:g}",
         {
             "seconds": seconds[0],
             "measured_seconds": seconds[1],

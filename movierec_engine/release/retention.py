@@ -6,6 +6,7 @@ from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.pipeline.data import Origin
 from movierec_engine.release.decisions import PRUNED, Decision, deciding, record, releases, served_reference
+from movierec_engine.reporting.numbers import memory
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 from movierec_engine.store.retention import removable
 
@@ -46,7 +47,7 @@ def prune(
         if gone and not dry_run:
             served = served_reference(store, data_set)
             references = [one.reference for one in gone]
-            sentence = f"{len(gone)} old versions were pruned, {pruned.megabytes:.1f} MB, keeping {keep} of each"
+            sentence = f"{len(gone)} old versions were pruned, {memory(pruned.megabytes)}, keeping {keep} of each"
             evidence = {"pruned": references, "keep": keep, "megabytes": pruned.megabytes, "kept_releases": kept}
             decision = Decision(data_set, PRUNED, sentence, "hand", champion=served, served=served, evidence=evidence)
             record(store, decision, origin)

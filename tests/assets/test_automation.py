@@ -294,7 +294,7 @@ def test_what_is_served_too_long_is_told_of_once_and_trained_again(
     assert not (tmp_path / "alerts.log").exists()
     found = look(instance, make_served_model(config), None, alerts)
     assert [request.partition_key for request in found.run_requests or []] == ["cpu|popularity", "cpu|ease"]
-    assert "whose model is 50 h old" in (tmp_path / "alerts.log").read_text()
+    assert "whose model is 50 h 00 min old" in (tmp_path / "alerts.log").read_text()
     assert not look(instance, make_served_model(config), found.cursor, alerts).run_requests
 
 

@@ -54,7 +54,7 @@ def test_an_old_model_lapses_and_once_more_after_as_long_again(world: World) -> 
     assert found(world, 47) == []
     (first,) = found(world, 49)
     assert first.retrain
-    assert "whose model is 49 h old; up to 48 h is fresh" in first.sentence
+    assert "whose model is 49 h 00 min old; up to 48 h 00 min is fresh" in first.sentence
     assert found(world, 95) == [StaleReason(first.key, found(world, 95)[0].sentence, True)], "the same one"
     assert found(world, 97)[0].key != first.key
 
@@ -77,7 +77,7 @@ def test_a_click_rate_lapses_only_if_its_whole_interval_lies_below_the_least(wor
     assert found(world, min_click_rate=0.11) == []
     (lapse,) = found(world, min_click_rate=0.112)
     assert not lapse.retrain
-    assert "a click rate of 5.0% [2.2%, 11.2%] over 100 lists; at least 11.2% is asked for" in lapse.sentence
+    assert "a click rate of 5.0 % [2.2 %, 11.2 %] over 100 lists; at least 11.2 % is asked for" in lapse.sentence
     assert [one.key.partition(":")[0] for one in found(world, min_like_rate=0.5)] == ["like_rate"]
 
 
@@ -85,7 +85,7 @@ def test_a_rate_far_below_the_previous_releases_is_told_of(world: World, log: Fe
     shown(log, index_of(world, "popularity"), 200, 60, liked=20)
     shown(log, index_of(world, "ease"), 200, 20, liked=20)
     (lapse,) = found(world)
-    assert "had a click rate of 30.0%" in lapse.sentence
+    assert "had a click rate of 30.0 %" in lapse.sentence
     assert found(world, below_previous=False) == []
 
 

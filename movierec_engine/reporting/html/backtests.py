@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.backtest import ALL, METRICS_FILE, WINDOWS_FILE, WITH_HISTORY
-from movierec_engine.reporting.html import words
+from movierec_engine.reporting import numbers
 from movierec_engine.reporting.html.charts import Series, lines
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
 from movierec_engine.reporting.html.groups import within
@@ -53,7 +53,7 @@ def _section(number: int, models: Windows, metric: str) -> Section:
         f"backtest-{number}",
         "Backtest over time" if number == 1 else f"Backtest over time, windows {number}",
         "Each window tests models that were trained on what came before it; "
-        f"{words.percent(new, 0)} of its users are new and are answered by popularity.",
+        f"{numbers.percent(new, 0)} of its users are new and are answered by popularity.",
         tuple(blocks),
     )
 
@@ -68,9 +68,9 @@ def _chart(series: dict[str, tuple[float, ...]], windows: list[dict[str, Any]], 
     n = len(windows)
     best = [max(series, key=lambda name: series[name][window]) for window in range(n)]
     leader = max(series, key=best.count)
-    title = f"For {users}, {leader} is the best in {best.count(leader)} of {words.counted(n, 'window')}"
+    title = f"For {users}, {leader} is the best in {best.count(leader)} of {numbers.counted(n, 'window')}"
     spoken = f"{metric_title(metric)} by window, {users}: " + "; ".join(
-        f"{name} {', '.join(words.score(value) for value in values)}" for name, values in series.items()
+        f"{name} {', '.join(numbers.score(value) for value in values)}" for name, values in series.items()
     )
     axis = f"{metric_title(metric)}, mean over {users}"
     return Figure(title, lines([Series(name, values) for name, values in series.items()], "window", axis, spoken))
@@ -83,15 +83,15 @@ def _table(models: Windows, windows: list[dict[str, Any]], metric: str) -> Table
         for _, measures in models.values():
             own = {one["users"]: one for one in measures if one["window"] == row["window"]}
             cells.append(Cell(_with_interval(own.get(ALL)), _with_interval(own.get(WITH_HISTORY))))
-        until = words.day(row["test_until"] - 1)
-        rows.append(Row(Cell(str(row["window"]), f"{words.day(row['test_from'])} to {until}"), tuple(cells)))
+        until = numbers.day(row["test_until"] - 1)
+        rows.append(Row(Cell(str(row["window"]), f"{numbers.day(row['test_from'])} to {until}"), tuple(cells)))
     columns = [Column("Window", "tested on", words=True), Column("Train", "interactions"), Column("Users", "tested")]
     columns += [Column(name, metric_title(metric)) for name in models]
-    note = "Second line of each model: users with a history alone. ±: half the 95 % interval."
+    note = "Second line of each model: users with a history alone. In brackets: the 95 % interval."
     return Table("The windows", tuple(columns), tuple(rows), note)
 
 
 def _with_interval(measure: dict[str, Any] | None) -> str:
     if measure is None:
-        return "–"
-    return f"{words.score(measure['value'])} ± {words.score((measure['high'] - measure['low']) / 2)}"
+        return numbers.NONE
+    return f"{numbers.score(measure['value'])} {numbers.interval(measure['low'], measure['high'])}"

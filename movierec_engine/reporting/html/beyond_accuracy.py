@@ -1,9 +1,8 @@
 """What lists are like apart from being right, and what accuracy costs in novelty."""
 
-from collections.abc import Mapping
-
 from movierec_engine.evaluation.metrics import Metric, metric_title, metrics
-from movierec_engine.reporting.html import words
+from movierec_engine.reporting import numbers
+from movierec_engine.reporting.front import front_sentence, pareto_front
 from movierec_engine.reporting.html.charts import Point, scatter
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
 from movierec_engine.reporting.html.ranking import Ranking
@@ -29,15 +28,6 @@ def beyond_accuracy(ranking: Ranking) -> Section:
     )
 
 
-def unbeaten(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """The names that no other one is at least equal to in both values, and better in one."""
-    return [
-        name
-        for name, (x, y) in points.items()
-        if not any(x <= u and y <= v and (u, v) != (x, y) for u, v in points.values())
-    ]
-
-
 def _trade(ranking: Ranking) -> Figure | None:
     for measure in _AXES:
         name = f"{measure}@{ranking.depth}"
@@ -47,15 +37,10 @@ def _trade(ranking: Ranking) -> Figure | None:
     else:
         return None
     points = {model: (ranking.report(model).metrics[name], ranking.mean(model)) for model in having}
-    front = unbeaten(points)
-    if len(front) == 1:
-        title = f"{front[0]} has both the highest accuracy and the highest {measure}"
-    elif len(front) == len(points):
-        title = f"Every gain in accuracy here costs {measure}"
-    else:
-        title = f"No model beats {words.listed(front, 'or')} on both accuracy and {measure}"
+    front = pareto_front(points)
+    title = front_sentence(front, len(points), f"accuracy-{measure}")
     spoken = f"{ranking.title} against {measure}: " + "; ".join(
-        f"{model} {words.score(y)} at {x:.2f}" for model, (x, y) in points.items()
+        f"{model} {numbers.score(y)} at {x:.2f}" for model, (x, y) in points.items()
     )
     marks = [Point(model, ranking.role(model), x, y) for model, (x, y) in points.items()]
     axis = f"{name}, {metrics()[measure].meaning}"
@@ -63,7 +48,7 @@ def _trade(ranking: Ranking) -> Figure | None:
     beaten = [model for model in points if model not in front]
     note = "Up and to the right is better on both."
     if beaten and len(front) > 1:
-        note += f" Beaten on both by another model: {words.listed(beaten)}."
+        note += f" Dominated: {numbers.listed(beaten)}."
     return Figure(title, chart, note)
 
 
@@ -96,5 +81,5 @@ def _table(ranking: Ranking) -> Table | None:
 
 def _shown(metric: Metric, value: float) -> str:
     if metric.unit == "%":
-        return words.percent(value)
+        return numbers.percent(value)
     return f"{value:.2f}" if metric.unit == "bits" else f"{value:.3f}"

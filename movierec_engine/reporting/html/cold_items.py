@@ -5,7 +5,7 @@ from typing import Any
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.cold_items import Example, examples, share_rows, summary
-from movierec_engine.reporting.html import words
+from movierec_engine.reporting import numbers
 from movierec_engine.reporting.html.charts import AMONG, BASELINE, Point, scatter
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table, Terms
 from movierec_engine.reporting.html.groups import within
@@ -48,9 +48,9 @@ def _found(cold: dict[str, Any] | None) -> str:
     if cold is None:
         return "How well movies are found by their place was not measured."
     return (
-        f"Items that it was trained without, in {words.counted(cold['folds'], 'fold')}, are found by their place with "
-        f"an AUC of {cold['auc']:.3f} ({cold['low']:.3f}–{cold['high']:.3f}), where the popularity of their neighbours "
-        f"alone has {cold['popularity']:.3f} and chance 0.5."
+        f"Items that it was trained without, in {numbers.counted(cold['folds'], 'fold')}, are found by their place "
+        f"with an AUC of {numbers.score(cold['auc'], 3)} {numbers.interval(cold['low'], cold['high'], 3)}; their "
+        f"neighbours' popularity alone has {numbers.score(cold['popularity'], 3)} and chance 0.5."
     )
 
 
@@ -61,20 +61,20 @@ def _figure(model: str, facts: dict[str, Any], rows: list[dict[str, Any]]) -> Fi
         for row in rows
     ]
     spoken = f"{metric} of {model} against the share of new movies in its recommendations: " + "; ".join(
-        f"{point.x:.1f} %: {words.score(point.y)}" for point in points
+        f"{point.x:.1f} %: {numbers.score(point.y)}" for point in points
     )
     least = next((row for row in rows if row["new_share"] > 0), rows[-1])
     before = rows[0]["ndcg"]
-    cost = words.percent(abs(least["ndcg"] / before - 1) if before else 0.0)
-    seen = words.counted(least["shown"], "new movie")
+    cost = numbers.percent(abs(least["ndcg"] / before - 1) if before else 0.0)
+    seen = numbers.counted(least["shown"], "new movie")
     title = (
-        f"{model}: with {words.percent(least['new_share'], 0)} of the recommendations given to new movies, {seen} of "
+        f"{model}: with {numbers.percent(least['new_share'], 0)} of the recommendations given to new movies, {seen} of "
         f"{facts['placed']:,} are seen, for at most {cost} of {metric}"
     )
     note = (
-        f"{facts['data']}, validation, lists of {facts['k']} of {words.counted(facts['users'], 'user')}. The square is "
-        "the model's own list; every point is named by the share that was asked for. Nobody who is measured is known "
-        "to have a new movie, so it is never a hit: this is the most that a share can cost."
+        f"{facts['data']}, validation, lists of {facts['k']} of {numbers.counted(facts['users'], 'user')}. The square "
+        "is the model's own list; every point is named by the share that was asked for. Nobody who is measured is "
+        "known to have a new movie, so it is never a hit: this is the most that a share can cost."
     )
     return Figure(title, scatter(points, "new movies, % of the recommendations", metric, spoken), note)
 
@@ -88,11 +88,11 @@ def _table(model: str, facts: dict[str, Any], rows: list[dict[str, Any]]) -> Tab
     )
     body = []
     for row in rows:
-        interval = f"{row['difference_low']:+.4f} to {row['difference_high']:+.4f}".replace("-", "−")
+        interval = numbers.signed_interval(row["difference_low"], row["difference_high"])
         cells = (
-            Cell(words.percent(row["new_share"])),
-            Cell(f"{row['shown']:,}", words.percent(row["shown"] / facts["placed"])),
-            Cell(words.score(row["ndcg"]), interval if row["share"] else ""),
+            Cell(numbers.percent(row["new_share"])),
+            Cell(f"{row['shown']:,}", numbers.percent(row["shown"] / facts["placed"])),
+            Cell(numbers.score(row["ndcg"]), interval if row["share"] else ""),
         )
         body.append(Row(Cell(f"{row['share']:g}"), cells))
     note = (
@@ -107,7 +107,7 @@ def _places(facts: dict[str, Any], shown: list[Example]) -> Terms:
         tuple(
             (
                 example.title,
-                f"stands among {words.listed(example.among)}; {words.counted(example.lists, 'list')} of "
+                f"stands among {numbers.listed(example.among)}; {numbers.counted(example.lists, 'list')} of "
                 f"{facts['users']:,} would hold it at the largest share.",
             )
             for example in shown

@@ -12,7 +12,7 @@ from movierec_engine.data.split import split_label
 from movierec_engine.errors import ConfigError, MovierecError, StoreError
 from movierec_engine.evaluation.metrics import judges, judging_metrics, metric_title, metrics
 from movierec_engine.evaluation.protocols import described
-from movierec_engine.reporting.html import definitions, words
+from movierec_engine.reporting import conclusions, numbers
 from movierec_engine.reporting.html.backtests import backtests
 from movierec_engine.reporting.html.beyond_accuracy import beyond_accuracy
 from movierec_engine.reporting.html.cold_items import cold_items
@@ -20,10 +20,10 @@ from movierec_engine.reporting.html.dials import dials
 from movierec_engine.reporting.html.document import Page, Part, Section, Terms
 from movierec_engine.reporting.html.fold_in import fold_in
 from movierec_engine.reporting.html.groups import ComparableReports, find_groups, within
-from movierec_engine.reporting.html.headline import answers, headline
+from movierec_engine.reporting.html.headline import answers
 from movierec_engine.reporting.html.leaderboard import leaderboard
 from movierec_engine.reporting.html.learning_curves import learning_curves
-from movierec_engine.reporting.html.measurement import measurement
+from movierec_engine.reporting.html.measurement import RULES, measurement
 from movierec_engine.reporting.html.pairs import paired_comparison
 from movierec_engine.reporting.html.ranking import Ranking, rank
 from movierec_engine.reporting.html.reproduction import machine, reproduction
@@ -89,9 +89,9 @@ def _parts(rankings: Sequence[Ranking]) -> list[Part]:
                 title=f"{report.data}, {split_label(report.split['strategy'])} split",
                 badge="sampled" if ranking.group.sampled else "full ranking",
                 facts=f"{described(report.protocol)} · "
-                f"{words.counted(report.counts['users_evaluated'], 'user')} · fingerprint {report.fingerprint}",
+                f"{numbers.counted(report.counts['users_evaluated'], 'user')} · fingerprint {report.fingerprint}",
                 caution=_SAMPLED if ranking.group.sampled else "",
-                headline=headline(ranking),
+                headline=conclusions.headline(ranking.outcome),
                 answers=answers(ranking, segments),
                 sections=tuple(_sections(ranking, segments, curves=not trained <= drawn)),
             )
@@ -119,7 +119,7 @@ def _appendix(rankings: Sequence[Ranking]) -> list[Section]:
     terms = tuple((metric.title, metric.formula) for name, metric in metrics().items() if name in measured)
     return [
         Section("metrics", "Metrics", "What each number is, with its denominator.", (Terms(terms),)),
-        Section("rules", "Rules", "What holds for every number.", (Terms(definitions.RULES),)),
+        Section("rules", "Rules", "What holds for every number.", (Terms(RULES),)),
         machine(),
     ]
 
@@ -129,12 +129,12 @@ def _promoted(store: ArtifactStore, data_set: str) -> tuple[Artifact | None, lis
     try:
         index = store.pointed(SERVING, data_set)
     except MovierecError as error:
-        return None, [f"What is served cannot be told: {within(store, error)}."]
+        return None, [f"What is served is not known: {within(store, error)}."]
     return index, []
 
 
 def _left_out(group: ComparableReports, metric: str) -> str:
     report = group.any
     why = "is older than what is shown" if metric in report.metrics else f"has no {metric}"
-    models = words.listed(list(group.reports))
+    models = numbers.listed(list(group.reports))
     return f"Fingerprint {group.any.fingerprint} ({report.data}, {described(report.protocol)}: {models}) {why}."

@@ -9,7 +9,7 @@ from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY, BUYS, K
 from movierec_engine.pipeline.reranking_tradeoff import PRICES_FILE
-from movierec_engine.reporting.html import words
+from movierec_engine.reporting import numbers, words
 from movierec_engine.reporting.html.charts import AMONG, BASELINE, Point, scatter
 from movierec_engine.reporting.html.document import (
     Block,
@@ -62,7 +62,7 @@ def dials(store: ArtifactStore, data_set: str) -> list[Section]:
         return []
     lede = (
         "A person may turn the list away from the model's own order. Each dial alone, on validation: how far to turn "
-        "one is a choice, and test is only reported."
+        "one is picked on validation; test only confirms."
     )
     return [Section("dials", "What taste dials cost", lede, tuple(blocks))]
 
@@ -93,7 +93,7 @@ def _panel(model: str, dial: str, own: dict[float, dict[str, dict[str, Any]]]) -
         for setting, row in own.items()
     ]
     spoken = f"{metric} of {model} against {_AXES[dial]}, by {_TITLES[dial]}: " + "; ".join(
-        f"{point.name}: {words.score(point.y)} at {point.x:.3f}" for point in points
+        f"{point.name}: {numbers.score(point.y)} at {point.x:.3f}" for point in points
     )
     title = f"{words.sentence(_TITLES[dial])} {MIDDLE:g} {_cost(own)} and {_gain(dial, own)}"
     return SmallChart(title, "", scatter(points, _AXES[dial], metric, spoken))
@@ -103,15 +103,15 @@ def _cost(own: dict[float, dict[str, dict[str, Any]]]) -> str:
     """What the middle setting costs, as the end of a sentence."""
     metric, before, after = metric_title(ACCURACY), own[0.0][ACCURACY]["value"], own[MIDDLE][ACCURACY]
     if after["difference_low"] <= 0 <= after["difference_high"]:
-        return f"costs no {metric} that is sure"
+        return f"has no significant cost in {metric}"
     share = after["value"] / before - 1 if before else 1.0
-    return f"{'costs' if share < 0 else 'adds'} {words.percent(abs(share))} of {metric}"
+    return f"{'costs' if share < 0 else 'adds'} {numbers.percent(abs(share))} of {metric}"
 
 
 def _gain(dial: str, own: dict[float, dict[str, dict[str, Any]]]) -> str:
     """What the middle setting buys."""
     before, after = (own[setting][BUYS[dial]]["value"] for setting in (0.0, MIDDLE))
-    more, share = after > before, words.percent(abs(after / before - 1) if before else 0.0, 0)
+    more, share = after > before, numbers.percent(abs(after / before - 1) if before else 0.0, 0)
     if dial == "novelty":
         return f"shows movies {abs(after - before):.2f} bits {'less' if more else 'better'} known"
     if dial.endswith("balance"):
@@ -138,11 +138,11 @@ def _table(model: str, prices: Prices) -> Table:
 
 
 def _value(row: dict[str, Any]) -> str:
-    return words.score(row["value"]) if row["measure"] == ACCURACY else f"{row['value']:.3f}"
+    return numbers.score(row["value"]) if row["measure"] == ACCURACY else f"{row['value']:.3f}"
 
 
 def _difference(row: dict[str, Any]) -> str:
-    return f"{row['difference_low']:+.3f} to {row['difference_high']:+.3f}".replace("-", "−")
+    return numbers.signed_interval(row["difference_low"], row["difference_high"], 3)
 
 
 def _column(measure: str) -> str:

@@ -15,7 +15,7 @@ from movierec_engine.evaluation.strong_generalization import (
     WHOLE_HISTORY,
 )
 from movierec_engine.pipeline.strong_generalization import curve_rows
-from movierec_engine.reporting.html import words
+from movierec_engine.reporting import numbers
 from movierec_engine.reporting.html.charts import Series, lines
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
 from movierec_engine.reporting.html.groups import within
@@ -82,7 +82,7 @@ def _section(number: int, curves: dict[str, MeasuredFoldIn]) -> Section:
     return Section(
         f"fold-in-{number}",
         "New users" if number == 1 else f"New users, group {number}",
-        f"{words.counted(users, 'user')} were held out in turn, in {words.counted(any_curve.folds, 'fold')}: each "
+        f"{numbers.counted(users, 'user')} were held out in turn, in {numbers.counted(any_curve.folds, 'fold')}: each "
         "model was trained again without those of a fold, and then met them with some movies of their own. The values "
         "are of their test items; from how many movies on fold-in is used was decided on their validation items.",
         blocks,
@@ -97,9 +97,9 @@ def _chart(curves: dict[str, MeasuredFoldIn]) -> Figure:
     values = {name: [row["value"] for row in curve.few.values()] for name, curve in curves.items()}
     values[POPULARITY] = [any_curve.popularity["value"]] * len(sizes)
     series = [Series(name, tuple(np.interp(known, sizes, own).tolist())) for name, own in values.items()]
-    at = words.listed([str(size) for size in sizes])
+    at = numbers.listed([str(size) for size in sizes])
     spoken = f"{metric_title(METRIC)} on test of new users known by {at} movies: " + "; ".join(
-        f"{name} {', '.join(words.score(value) for value in own)}" for name, own in values.items()
+        f"{name} {', '.join(numbers.score(value) for value in own)}" for name, own in values.items()
     )
     axis = f"{metric_title(METRIC)} on test, mean over new users"
     return Figure(
@@ -112,12 +112,14 @@ def _chart(curves: dict[str, MeasuredFoldIn]) -> Figure:
 def _conclusion(curves: dict[str, MeasuredFoldIn]) -> str:
     best = max(curves, key=lambda name: curves[name].best_known)
     size, least = max(curves[best].few), curves[best].fold_in_min_items
-    leads = f"With {words.counted(size, 'movie')} of a new user known, {best} is the best on test"
+    leads = f"With {numbers.counted(size, 'movie')} of a new user known, {best} is the best on test"
     if len(curves) == 1:
-        leads = f"{best} was measured with up to {words.counted(size, 'movie')} of a new user known"
+        leads = f"{best} was measured with up to {numbers.counted(size, 'movie')} of a new user known"
     if least is None:
         return f"{leads}; on validation there is no size from which on it is significantly better than popularity"
-    return f"{leads}; on validation it is significantly better than popularity from {words.counted(least, 'movie')} on"
+    return (
+        f"{leads}; on validation it is significantly better than popularity from {numbers.counted(least, 'movie')} on"
+    )
 
 
 def _table(curves: dict[str, MeasuredFoldIn]) -> Table:
@@ -126,7 +128,10 @@ def _table(curves: dict[str, MeasuredFoldIn]) -> Table:
     for name, curve in curves.items():
         measured = (curve.popularity, *curve.few.values(), curve.whole_history, curve.trained_in)
         cells = [
-            Cell(f"{words.score(row['value'])}{' ★' if row['better'] else ''}", words.span(row["low"], row["high"]))
+            Cell(
+                f"{numbers.score(row['value'])}{' ★' if row['better'] else ''}",
+                numbers.interval(row["low"], row["high"]),
+            )
             for row in measured
         ]
         rows.append(
@@ -136,7 +141,7 @@ def _table(curves: dict[str, MeasuredFoldIn]) -> Table:
             )
         )
     columns = [Column("Model", words=True), Column("Popularity", "nothing known")]
-    columns += [Column(words.counted(size, "movie"), "folded in") for size in sizes]
+    columns += [Column(numbers.counted(size, "movie"), "folded in") for size in sizes]
     columns += [Column("All movies", "folded in"), Column("Trained in", "all movies")]
     columns.append(Column("Better from", "movies, on validation"))
     note = (

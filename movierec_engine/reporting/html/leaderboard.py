@@ -1,14 +1,14 @@
 """The leaderboard: every model by the chosen metric with its interval, and what it cost."""
 
 from movierec_engine.evaluation.metrics import hit_metrics, less_is_better, metric_title
-from movierec_engine.reporting.html import words
+from movierec_engine.reporting import conclusions, numbers, words
 from movierec_engine.reporting.html.charts import Dot, dots
 from movierec_engine.reporting.html.document import Cell, Column, Figure, Prose, Row, Section, Table
 from movierec_engine.reporting.html.ranking import Ranking
 from movierec_engine.reporting.html.scale import Scale
 
 _SHAPES = (
-    "Diamond: the highest mean; filled circle: not significantly worse; hollow circle: significantly worse, or not "
+    "Diamond: the highest mean; filled circle: statistically tied; hollow circle: significantly worse, or not "
     "compared; square: popularity, the floor. Line: 95 % interval over users. Intervals that overlap do not make a "
     "difference insignificant: the models are compared on the same users, below."
 )
@@ -16,8 +16,8 @@ _SHAPES = (
 
 def leaderboard(ranking: Ranking) -> Section:
     """The models in order, as a chart and as a table."""
-    users = words.counted(ranking.report(ranking.leader).counts["users_evaluated"], "user")
-    models = words.sentence(words.count(len(ranking.names))) + (" model" if len(ranking.names) == 1 else " models")
+    users = numbers.counted(ranking.report(ranking.leader).counts["users_evaluated"], "user")
+    models = words.sentence(words.spelled(len(ranking.names))) + (" model" if len(ranking.names) == 1 else " models")
     return Section(
         "leaderboard",
         "Leaderboard",
@@ -26,44 +26,17 @@ def leaderboard(ranking: Ranking) -> Section:
     )
 
 
-def verdict(ranking: Ranking, name: str) -> str:
-    """What comparing users says about a model, as the leaderboard marks it."""
-    if name == ranking.leader:
-        if not ranking.compared:
-            return "highest"
-        return "≈ among best" if ranking.among_best else "★ alone best"
-    found = ranking.against_leader(name)
-    if found is None:
-        return "not compared"
-    return "worse" if found.significant else "≈ among best"
-
-
-def conclusion(ranking: Ranking) -> str:
-    """What the chart shows."""
-    leader, others = ranking.leader, ranking.names[1:]
-    if not others:
-        return f"{leader} is alone in this group"
-    if not ranking.compared:
-        return f"{leader} has the highest mean"
-    if not ranking.among_best:
-        return f"{leader} is significantly better than every other model"
-    if len(ranking.among_best) == len(others) and len(others) > 1:
-        return f"{leader} is ahead, but none of the others is significantly worse"
-    verb = "is" if len(ranking.among_best) == 1 else "are"
-    return f"{leader} is ahead, but {words.listed(ranking.among_best)} {verb} not significantly worse"
-
-
 def _chart(ranking: Ranking) -> Figure:
     rows = [
-        Dot(name, ranking.role(name), ranking.mean(name), *ranking.interval(name), words.score(ranking.mean(name)))
+        Dot(name, ranking.role(name), ranking.mean(name), *ranking.interval(name), numbers.score(ranking.mean(name)))
         for name in ranking.names
     ]
     spoken = f"{ranking.title} on test with 95 % intervals: " + "; ".join(
-        f"{row.name} {row.shown}, {words.span(row.low, row.high)}" for row in rows
+        f"{row.name} {row.shown}, {numbers.interval(row.low, row.high)}" for row in rows
     )
     scale = Scale.around([bound for row in rows for bound in (row.low, row.high)], ticks=5)
     axis = f"{ranking.title} on test, mean over users"
-    return Figure(conclusion(ranking), dots(rows, scale, axis, spoken), _SHAPES)
+    return Figure(conclusions.chart_title(ranking.outcome), dots(rows, scale, axis, spoken), _SHAPES)
 
 
 def _table(ranking: Ranking) -> Table:
@@ -84,13 +57,13 @@ def _table(ranking: Ranking) -> Table:
             Row(
                 Cell(name),
                 (
-                    Cell(verdict(ranking, name)),
+                    Cell(conclusions.against_leader(ranking.outcome, name)),
                     scores[0],
                     Cell("–", spoken="not measured")
                     if validation is None
-                    else Cell(words.score(validation), strong=name == ranking.chosen),
+                    else Cell(numbers.score(validation), strong=name == ranking.chosen),
                     *scores[1:],
-                    Cell(f"{report.seconds:,.1f} s", f"{report.peak_memory_mb:,.0f} MB")
+                    Cell(numbers.duration(report.seconds), numbers.memory(report.peak_memory_mb))
                     if report.seconds
                     else Cell("–", spoken="not trained here"),
                 ),
@@ -105,8 +78,8 @@ def _table(ranking: Ranking) -> Table:
         Column("Training", "and memory"),
     )
     note = (
-        f"Below each mean its 95 % interval; bold: the best of the column. The marks are about {ranking.title} "
-        "alone: ★ significantly better than every other, ≈ not significantly worse than the best. Memory: the largest "
+        f"Below each mean its 95 % interval; bold: the best of the column. The comparison is by {ranking.title} "
+        "alone: tied means that the paired tests find no significant difference to the best. Memory: the largest "
         "resident memory of the process that trained and evaluated."
     )
     return Table(f"Models by {ranking.title}", columns, tuple(rows), note)
@@ -120,5 +93,5 @@ def _best(ranking: Ranking, metric: str) -> float:
 def _score(metrics: dict[str, float], intervals: dict[str, tuple[float, float]], metric: str, best: float) -> Cell:
     if metric not in metrics:
         return Cell("–", spoken="not measured")
-    interval = "{:.3f}–{:.3f}".format(*intervals[metric]) if metric in intervals else ""
-    return Cell(words.score(metrics[metric]), interval, strong=metrics[metric] == best)
+    interval = numbers.interval(*intervals[metric]) if metric in intervals else ""
+    return Cell(numbers.score(metrics[metric]), interval, strong=metrics[metric] == best)

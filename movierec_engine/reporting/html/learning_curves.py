@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.metrics import metric_title
-from movierec_engine.reporting.html import words
+from movierec_engine.reporting import numbers
 from movierec_engine.reporting.html.charts import Series, lines
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
 from movierec_engine.reporting.html.groups import within
@@ -40,7 +40,7 @@ def learning_curves(ranking: Ranking) -> Section:
     elif histories:
         notes.append(f"No model was measured by {ranking.metric} after each epoch.")
     if closed:
-        notes.append(f"Fitted in one go, without epochs to draw: {words.listed(closed)}.")
+        notes.append(f"Fitted in one go, without epochs to draw: {numbers.listed(closed)}.")
     blocks += [Prose(note, quiet=True) for note in notes]
     return Section(
         "learning-curves",
@@ -69,9 +69,9 @@ def _chart(metric: str, drawn: dict[str, tuple[float, ...]]) -> Figure:
     peaks = {name: max(values) for name, values in drawn.items()}
     highest = max(peaks, key=peaks.__getitem__)
     epoch = drawn[highest].index(peaks[highest]) + 1
-    title = f"{highest} gets highest, {words.score(peaks[highest])} after {words.counted(epoch, 'epoch')}"
+    title = f"{highest} gets highest, {numbers.score(peaks[highest])} after {numbers.counted(epoch, 'epoch')}"
     spoken = f"{metric_title(metric)} on validation by epoch: " + "; ".join(
-        f"{name} reaches {words.score(peaks[name])} at epoch {values.index(peaks[name]) + 1} of {len(values)}"
+        f"{name} reaches {numbers.score(peaks[name])} at epoch {values.index(peaks[name]) + 1} of {len(values)}"
         for name, values in drawn.items()
     )
     chart = lines(
@@ -94,8 +94,8 @@ def _table(metric: str, drawn: dict[str, tuple[float, ...]], histories: dict[str
                 (
                     Cell(f"{len(values):,}"),
                     Cell(f"{values.index(max(values)) + 1:,}"),
-                    Cell(words.score(max(values))),
-                    Cell(words.score(values[-1])),
+                    Cell(numbers.score(max(values))),
+                    Cell(numbers.score(values[-1])),
                     Cell(f"{loss[0]:.3f} → {loss[-1]:.3f}" if loss else "–"),
                     Cell(f"{sum(seconds) / len(seconds):.2f}" if seconds else "–"),
                 ),

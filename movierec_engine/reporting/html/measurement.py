@@ -3,9 +3,37 @@
 from movierec_engine.data.split import LEAKY, split_label
 from movierec_engine.evaluation.protocols import described
 from movierec_engine.evaluation.report import EvaluationReport
-from movierec_engine.reporting.html import definitions, words
+from movierec_engine.reporting import numbers, words
 from movierec_engine.reporting.html.document import Section, Terms
 from movierec_engine.reporting.html.ranking import Ranking
+
+_SPLITS = {
+    "random": "each user's interactions are shuffled and cut into train, validation and test; time plays no part",
+    "user_time": "of each user's interactions the newest are test and those before them validation",
+    "leave_one_out": "each user's newest interaction is test and the one before it validation",
+    "global_time": "one moment for all users: what came after it is test, what came shortly before it validation",
+    "rolling_origin": "one window of a backtest: train ends at a moment, and test is what came next",
+    "given": "the parts came with the data",
+}
+"""How a strategy divides the interactions."""
+
+RULES = (
+    ("Relevant", "every test interaction of a user; what the user has in the mask is never ranked"),
+    ("Ties", "count against the model, and in auc a half: of items with equal scores the relevant ones stand last"),
+    ("Users", "the mean is over users with test items; a user without recommendations counts 0"),
+    ("95 % interval", "percentile bootstrap of the mean, users drawn with replacement"),
+    (
+        "Significant",
+        "the bootstrap of the mean difference and Wilcoxon's signed ranks, both over the same users and both "
+        "Holm-corrected over all pairs of models, have p below .05 and favour the same model",
+    ),
+    ("p", "the larger of the two corrected p values"),
+    (
+        "Effect size",
+        "mean of the users' differences / their standard deviation (Cohen's d_z): .2 small, .5 medium, .8 large",
+    ),
+)
+"""Rules that hold for every number, by name."""
 
 _BY_TIME = ("global_time", "rolling_origin")
 """Strategies that divide all users at one moment."""
@@ -16,7 +44,7 @@ def measurement(ranking: Ranking) -> Section:
     report = ranking.report(ranking.leader)
     terms = (
         ("Data set", f"{report.data}: {_counts(report)}"),
-        ("Split", f"{split_label(report.split['strategy'])}: {definitions.split_words(report.split['strategy'])}."),
+        ("Split", f"{split_label(report.split['strategy'])}: {_split_words(report.split['strategy'])}."),
         ("Looking ahead", _future(report)),
         *([("Ties in time", _ties(report))] if report.split["strategy"] in LEAKY else []),
         ("Interactions", _parts(report)),
@@ -37,16 +65,16 @@ def measurement(ranking: Ranking) -> Section:
 
 def _protocol(report: EvaluationReport, sampled: bool) -> str:
     ranked = "only these and the relevant items are ranked" if sampled else "the whole catalogue is ranked"
-    known = words.listed(report.mask.split("+"))
+    known = numbers.listed(report.mask.split("+"))
     return f"{described(report.protocol)}: {ranked} for each user, without what the user has in {known}."
 
 
 def _counts(report: EvaluationReport) -> str:
     interactions = sum(count for name, count in report.counts.items() if name.endswith("_interactions"))
     return (
-        f"{words.counted(report.counts.get('users', 0), 'user')}, "
-        f"{words.counted(report.counts.get('items', 0), 'item')} and "
-        f"{words.counted(interactions, 'interaction')} after filtering."
+        f"{numbers.counted(report.counts.get('users', 0), 'user')}, "
+        f"{numbers.counted(report.counts.get('items', 0), 'item')} and "
+        f"{numbers.counted(interactions, 'interaction')} after filtering."
     )
 
 
@@ -54,7 +82,8 @@ def _parts(report: EvaluationReport) -> str:
     counts = {name: report.counts.get(f"{name}_interactions", 0) for name in ("train", "validation", "test")}
     total = max(sum(counts.values()), 1)
     return (
-        words.sentence(words.listed([f"{name} {n:,} ({words.percent(n / total)})" for name, n in counts.items()])) + "."
+        words.sentence(numbers.listed([f"{name} {n:,} ({numbers.percent(n / total)})" for name, n in counts.items()]))
+        + "."
     )
 
 
@@ -66,7 +95,7 @@ def _future(report: EvaluationReport) -> str:
         sure = "" if report.split["strategy"] in _BY_TIME else ", as far as the timestamps tell"
         return f"No test interaction happened before the newest train interaction{sure}."
     return (
-        f"{words.percent(share)} of the test interactions happened before the newest train interaction, so models "
+        f"{numbers.percent(share)} of the test interactions happened before the newest train interaction, so models "
         "could learn from what came later; a running system cannot, and its numbers are likely to be lower."
     )
 
@@ -76,8 +105,8 @@ def _ties(report: EvaluationReport) -> str:
     if share is None:
         return "Not measured."
     return (
-        f"{words.percent(share)} of the test interactions have the same time as another of their user's outside test; "
-        "which of those is test was decided by data.split_seed."
+        f"{numbers.percent(share)} of the test interactions have the same time as another of their user's outside "
+        "test; which of those is test was decided by data.split_seed."
     )
 
 
@@ -89,3 +118,9 @@ def _users(report: EvaluationReport) -> str:
         f"{counts.get('users_evaluated', 0):,} evaluated; {left_out:,} without test items, left out; {without:,} of "
         "the evaluated without train interactions, answered by popularity."
     )
+
+
+def _split_words(strategy: str) -> str:
+    """How a split was made and, where it looks ahead, that it does."""
+    made = _SPLITS.get(strategy, strategy)
+    return f"{made}; leaky: {LEAKY[strategy]}" if strategy in LEAKY else made

@@ -1,8 +1,7 @@
 """Models compared user by user: the leader against each other one, and every pair."""
 
 from movierec_engine.evaluation.comparison import Verdict
-from movierec_engine.evaluation.tables import p_value
-from movierec_engine.reporting.html import words
+from movierec_engine.reporting import conclusions, numbers
 from movierec_engine.reporting.html.charts import StackedBar, splits
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
 from movierec_engine.reporting.html.ranking import Ranking
@@ -36,7 +35,7 @@ def _users(ranking: Ranking, verdicts: list[Verdict]) -> Figure:
         f"and {nearest.losses:,} worse"
     )
     spoken = f"Users whom {ranking.leader} serves better, equally well and worse: " + "; ".join(
-        f"against {row.name} {words.listed([f'{part:,}' for part in row.parts])}" for row in rows
+        f"against {row.name} {numbers.listed([f'{part:,}' for part in row.parts])}" for row in rows
     )
     keys = (f"{ranking.leader} better", "equal", f"{ranking.leader} worse")
     return Figure(
@@ -64,9 +63,12 @@ def _table(ranking: Ranking, verdicts: list[Verdict]) -> Table:
             Row(
                 Cell(one.worse),
                 (
-                    Cell(words.signed(paired.difference), f"{words.signed(paired.low)} to {words.signed(paired.high)}"),
-                    Cell(p_value(one)),
-                    Cell(f"{paired.effect_size:+.2f}".replace("-", "−")),
+                    Cell(
+                        numbers.signed(paired.difference),
+                        numbers.signed_interval(paired.low, paired.high),
+                    ),
+                    Cell(numbers.p_value(conclusions.corrected_p(one))),
+                    Cell(numbers.signed(paired.effect_size, 2)),
                     Cell(f"{paired.wins:,}"),
                     Cell(f"{paired.ties:,}"),
                     Cell(f"{paired.losses:,}"),
@@ -74,7 +76,7 @@ def _table(ranking: Ranking, verdicts: list[Verdict]) -> Table:
                 ),
             )
         )
-    note = f"Corrected over {words.counted(len(ranking.verdicts), 'pair')} of models; intervals are not corrected."
+    note = f"Corrected over {numbers.counted(len(ranking.verdicts), 'pair')} of models; intervals are not corrected."
     return Table(f"{ranking.leader} against each other model, {ranking.title} on test", columns, tuple(rows), note)
 
 
@@ -84,10 +86,10 @@ def _matrix(ranking: Ranking) -> Table:
     rows = tuple(Row(Cell(row), tuple(_cell(found, row, column) for column in names)) for row in names)
     significant = sum(one.significant for one in ranking.verdicts)
     return Table(
-        f"{significant:,} of {words.counted(len(ranking.verdicts), 'pair')} differ significantly",
+        f"{significant:,} of {numbers.counted(len(ranking.verdicts), 'pair')} differ significantly",
         (Column("Row minus column", words=True), *(Column(name) for name in names)),
         rows,
-        "▲: the row's model is significantly better; ▼: significantly worse; ≈: they cannot be told apart.",
+        "▲: the row's model is significantly better; ▼: significantly worse; ≈: statistically tied.",
     )
 
 
@@ -96,7 +98,7 @@ def _cell(found: dict[tuple[str, str], Verdict], row: str, column: str) -> Cell:
         return Cell("", spoken="the same model")
     better = (row, column) in found
     one = found[row, column] if better else found[column, row]
-    difference = words.signed(one.comparison.difference if better else -one.comparison.difference)
+    difference = numbers.signed(one.comparison.difference if better else -one.comparison.difference)
     if not one.significant:
         return Cell("≈", difference, heat=0.0, spoken="not significantly different")
     if better:

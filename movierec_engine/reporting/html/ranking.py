@@ -7,12 +7,11 @@ from movierec_engine.evaluation.comparison import Verdict, compare_all_pairs
 from movierec_engine.evaluation.metrics import hit_metrics, less_is_better, metric_title
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.pipeline.reports import Measured, users_of
+from movierec_engine.reporting import conclusions
+from movierec_engine.reporting.conclusions import Outcome
 from movierec_engine.reporting.html.charts import AMONG, BASELINE, BEHIND, BEST
 from movierec_engine.reporting.html.groups import ComparableReports, within
 from movierec_engine.store import Artifact, ArtifactStore, kinds
-
-FLOOR = "popularity"
-"""The model that every other one has to beat."""
 
 
 @dataclass(frozen=True)
@@ -72,33 +71,37 @@ class Ranking:
         return next((one for one in self.verdicts if (one.better, one.worse) == (self.leader, name)), None)
 
     @property
-    def among_best(self) -> list[str]:
-        """The models that are not significantly worse than the leader, without it."""
-        return [name for name in self.names if (verdict := self.against_leader(name)) and not verdict.significant]
+    def outcome(self) -> Outcome:
+        """What the ranking shows, as every surface words it."""
+        against = {name: found for name in self.names if (found := self.against_leader(name))}
+        return Outcome(self.metric, {name: self.mean(name) for name in self.names}, against)
 
     @property
-    def compared(self) -> bool:
-        """Whether the leader was compared with every other model."""
-        return len(self.names) > 1 and all(self.against_leader(name) for name in self.names[1:])
+    def tied(self) -> list[str]:
+        """The other models that are not significantly worse than the leader."""
+        return self.outcome.tied
 
     def role(self, name: str) -> str:
         """How charts draw a model."""
         if name == self.leader:
             return BEST
-        if name in self.among_best:
+        if name in self.tied:
             return AMONG
-        return BASELINE if self.report(name).model == FLOOR else BEHIND
+        return BASELINE if self.report(name).model == conclusions.BASELINE else BEHIND
 
     @property
-    def chosen(self) -> str:
-        """The model with the best mean on validation, or "" where none was measured there."""
-        measured = {
+    def validation(self) -> dict[str, float]:
+        """Name -> mean on validation, of the models that were measured there."""
+        return {
             name: one.report.validation_metrics[self.metric]
             for name, one in self.reports.items()
             if self.metric in one.report.validation_metrics
         }
-        best = min if less_is_better(self.metric) else max
-        return best(measured, key=measured.__getitem__, default="")
+
+    @property
+    def chosen(self) -> str:
+        """The model that validation picks, or "" where none was measured there."""
+        return conclusions.picked(self.outcome, self.validation)
 
     @property
     def served(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from movierec_engine.evaluation.reproduce import compare_command, evaluate_command, train_command
-from movierec_engine.reporting.html import words
+from movierec_engine.reporting import numbers
 from movierec_engine.reporting.html.document import (
     Block,
     Cell,
@@ -30,7 +30,7 @@ def reproduction(ranking: Ranking) -> Section:
     dirty = [name for name in ranking.names if ranking.reports[name].artifact.code_version.endswith("-dirty")]
     if dirty:
         note = "From code with changes that were not committed, which the commit alone does not hold"
-        blocks.insert(1, Prose(f"{note}: {words.listed(dirty)}.", quiet=True))
+        blocks.insert(1, Prose(f"{note}: {numbers.listed(dirty)}.", quiet=True))
     return Section(
         "reproduction",
         "How to reproduce every number",
@@ -56,7 +56,7 @@ def _origins(ranking: Ranking) -> Table:
     for name in ranking.names:
         report, artifact = ranking.report(name), ranking.reports[name].artifact
         cells = (str(report.seed), report.device, artifact.code_version, report.model_version, report.fingerprint)
-        rows.append(Row(Cell(name), tuple(map(Cell, (*cells, words.moment(report.created_at))))))
+        rows.append(Row(Cell(name), tuple(map(Cell, (*cells, numbers.minute(report.created_at))))))
     named = ("Model", "Seed", "Device", "Code", "Model version", "Fingerprint", "Measured")
     return Table("Where each model came from", tuple(Column(name, words=True) for name in named), tuple(rows))
 

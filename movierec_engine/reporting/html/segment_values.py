@@ -1,4 +1,4 @@
-"""Every model's values by kinds of users and items, and where the leader is not the best."""
+"""Every model's values by segments of users and items, and where the leader is not the best."""
 
 from dataclasses import dataclass, field
 
@@ -39,7 +39,7 @@ class Exceptional:
 
     segment: SegmentValues
     verdict: Verdict | None
-    """That model against the leader, Holm-corrected over the segments of the kind; None where it cannot be told."""
+    """That model against the leader, Holm-corrected over the segments of a kind; None where not comparable."""
 
     @property
     def significant(self) -> bool:
@@ -96,8 +96,7 @@ def _exceptions(
                     verdicts[model, row.kind, row.segment] = row.verdict
         except MovierecError as error:
             notes.append(
-                f"Whether {model} is significantly better than {leader} anywhere cannot be told: "
-                f"{within(ranking.store, error)}."
+                f"Where {model} is significantly better than {leader} is not known: {within(ranking.store, error)}."
             )
     return (
         tuple(Exceptional(one, verdicts.get((one.best, one.kind, one.name))) for one in behind),

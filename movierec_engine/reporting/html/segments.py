@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from movierec_engine.evaluation.metrics import metric_title
-from movierec_engine.evaluation.tables import p_value
-from movierec_engine.reporting.html import words
+from movierec_engine.reporting import conclusions, numbers, words
 from movierec_engine.reporting.html.charts import Dot, dots
 from movierec_engine.reporting.html.document import (
     Block,
@@ -52,12 +51,12 @@ def segment_section(ranking: Ranking, segments: Segments) -> Section:
             blocks.append(_heat_table(ranking, kind, of_kind))
     blocks += [Prose(note, quiet=True) for note in segments.notes]
     if not segments.segments:
-        blocks.append(Prose("There are no measures by kinds of users and items to show.", quiet=True))
+        blocks.append(Prose("There are no metrics by segments of users and items to show.", quiet=True))
     metric = metric_title(ranking.by_segment)
     return Section(
         "segments",
-        "For whom is it good?",
-        f"{metric} by kinds of users and kinds of items. {whom(ranking, segments)}",
+        "Which users and items each model serves best",
+        f"{metric} by segments of users and of items. {whom(ranking, segments)}",
         tuple(blocks),
     )
 
@@ -65,20 +64,20 @@ def segment_section(ranking: Ranking, segments: Segments) -> Section:
 def whom(ranking: Ranking, segments: Segments) -> str:
     """For whom the leader is not the best, in one sentence."""
     if not segments.segments:
-        return "Nothing by kinds of users and items can be read."
+        return "No metrics by segments can be read."
     if len(ranking.names) == 1:
         return "One model alone cannot be better than another."
     if not segments.exceptions:
-        return f"{ranking.leader} has the highest mean for every kind of users and items."
+        return f"{ranking.leader} has the highest mean in every segment of users and items."
     significant = [one for one in segments.exceptions if one.significant]
     others = len(segments.exceptions) - len(significant)
     if not significant:
         return (
-            f"No other model is significantly better than {ranking.leader} for any kind of users or items, though "
+            f"No other model is significantly better than {ranking.leader} in any segment of users or items, though "
             f"another has the higher mean in {others} of {len(segments.segments)}."
         )
     more = f" In {others} more another model has the higher mean, not significantly." if others else ""
-    return f"{ranking.leader} is not the best everywhere. {better_elsewhere(significant)}{more}"
+    return f"No single winner. {better_elsewhere(significant)}{more}"
 
 
 def better_elsewhere(significant: Sequence[Exceptional]) -> str:
@@ -86,24 +85,12 @@ def better_elsewhere(significant: Sequence[Exceptional]) -> str:
     by_model: dict[str, list[str]] = {}
     for one in significant:
         by_model.setdefault(one.segment.best, []).append(words.segment(one.segment.kind, one.segment.name))
-    models = [f"{model} for {words.listed(names)}" for model, names in by_model.items()]
+    models = [f"{model} for {numbers.listed(names)}" for model, names in by_model.items()]
     return f"Significantly better: {'; '.join(models)}."
 
 
 def _who_leads(segments: Sequence[SegmentValues]) -> str:
-    """`ease leads for rich and moderate, gmf for limited`."""
-    leads: dict[str, list[str]] = {}
-    for segment in segments:
-        leads.setdefault(segment.best, []).append(segment.name)
-    if len(leads) == 1:
-        return f"{next(iter(leads))} leads in each"
-    ordered = sorted(leads.items(), key=lambda lead: -len(lead[1]))
-    if len(segments) <= 4:
-        first, *rest = [(model, f"for {words.listed(names)}") for model, names in ordered]
-    else:
-        first, *rest = [(model, f"in {len(names)}") for model, names in ordered]
-        first = (first[0], f"{first[1]} of {len(segments)}")
-    return ", ".join([f"{first[0]} leads {first[1]}", *(f"{model} {where}" for model, where in rest)])
+    return words.who_leads({one.name: one.best for one in segments if one.values[one.best][0] > 0})
 
 
 def _panels(ranking: Ranking, segments: Sequence[SegmentValues], meaning: Callable[[str], str]) -> Iterable[SmallChart]:
@@ -116,7 +103,7 @@ def _panels(ranking: Ranking, segments: Sequence[SegmentValues], meaning: Callab
             for model, (value, low, high) in segment.values.items()
         ]
         spoken = f"{axis} of {words.segment(segment.kind, segment.name)}: " + "; ".join(
-            f"{row.name} {row.shown}, {row.low:.3f} to {row.high:.3f}" for row in rows
+            f"{row.name} {row.shown}, {numbers.interval(row.low, row.high, 3)}" for row in rows
         )
         yield SmallChart(
             words.sentence(segment.name), f"{meaning(segment.name)} · {_whom(segment)}", dots(rows, scale, axis, spoken)
@@ -134,10 +121,10 @@ def _exception_table(ranking: Ranking, exceptions: Sequence[Exceptional]) -> Tab
                 Cell(words.sentence(words.segment(segment.kind, segment.name))),
                 (
                     Cell(segment.best),
-                    Cell(words.score(segment.values[segment.best][0])),
-                    Cell(words.score(segment.values[leader][0])),
-                    Cell(words.signed(difference)),
-                    Cell(p_value(one.verdict) if one.verdict else "–"),
+                    Cell(numbers.score(segment.values[segment.best][0])),
+                    Cell(numbers.score(segment.values[leader][0])),
+                    Cell(numbers.signed(difference)),
+                    Cell(numbers.p_value(_p(one) if one.verdict else None)),
                     Cell("yes" if one.significant else "no", strong=one.significant),
                     Cell(f"{segment.users:,}", "few" if segment.users < FEW else ""),
                     Cell(f"{segment.test_items:,}"),
@@ -157,12 +144,12 @@ def _exception_table(ranking: Ranking, exceptions: Sequence[Exceptional]) -> Tab
     )
     note = f"Corrected over the segments of a kind, for each pair of models. Few: under {FEW} users, which say little."
     if more := len(exceptions) - MOST_EXCEPTIONS:
-        note += f" {words.sentence(words.count(more))} more, of larger p, are not listed." if more > 0 else ""
+        note += f" {words.sentence(words.spelled(more))} more, of larger p, are not listed." if more > 0 else ""
     return Table(f"Where {ranking.leader} does not have the highest mean", columns, tuple(rows), note)
 
 
 def _p(one: Exceptional) -> float:
-    return max(one.verdict.p_bootstrap, one.verdict.p_wilcoxon) if one.verdict else 2.0
+    return conclusions.corrected_p(one.verdict) if one.verdict else 2.0
 
 
 def _heat_table(ranking: Ranking, kind: str, segments: Sequence[SegmentValues]) -> Table:
@@ -194,4 +181,4 @@ def _heat_table(ranking: Ranking, kind: str, segments: Sequence[SegmentValues]) 
 
 def _whom(segment: SegmentValues) -> str:
     few = " (few)" if segment.users < FEW else ""
-    return f"{words.counted(segment.users, 'user')}{few}, {words.counted(segment.test_items, 'test item')}"
+    return f"{numbers.counted(segment.users, 'user')}{few}, {numbers.counted(segment.test_items, 'test item')}"

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movierec_engine.reporting.html.beyond_accuracy import unbeaten
 from movierec_engine.reporting.html.charts import Dot, Point, Series, StackedBar, dots, lines, scatter, splits
 from movierec_engine.reporting.html.scale import Scale, spread_out
 
@@ -50,12 +49,6 @@ def test_names_keep_apart_and_in_order(places: list[float]) -> None:
 
 def test_names_that_are_apart_stay_where_they_are() -> None:
     assert spread_out([10, 100, 50], 15) == [10, 100, 50]
-
-
-def test_unbeaten_are_the_models_that_no_other_one_beats_on_both() -> None:
-    points = {"a": (1.0, 3.0), "b": (2.0, 2.0), "c": (1.0, 2.0), "d": (3.0, 1.0), "e": (0.0, 0.0)}
-
-    assert unbeaten(points) == ["a", "b", "d"]
 
 
 @pytest.mark.parametrize(

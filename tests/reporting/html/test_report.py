@@ -47,7 +47,7 @@ def test_a_cell_of_the_leaderboard_is_the_reports_number(
     cell = ParsedPage(page).table("Models by NDCG@10").cell(model, title)
 
     low, high = report.intervals[metric]
-    assert cell == f"{report.metrics[metric]:.4f} {low:.3f}–{high:.3f}"
+    assert cell == f"{report.metrics[metric]:.4f} [{low:.4f}, {high:.4f}]"
 
 
 def test_the_validation_column_is_the_reports_number(measured: ArtifactStore, page: str) -> None:
@@ -191,7 +191,7 @@ def test_a_missing_history_and_a_broken_pointer_are_sentences(store: ArtifactSto
     words = written(store).words()
 
     assert "The history of lightgcn cannot be shown:" in words
-    assert "What is served cannot be told:" in words
+    assert "What is served is not known:" in words
 
 
 def test_what_is_served_is_named(store: ArtifactStore) -> None:

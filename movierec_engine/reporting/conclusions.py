@@ -1,0 +1,155 @@
+"""What several models measured by one metric show: who leads, who is tied, what validation picks, what costs less.
+
+Plain sentences for every surface. Two models are statistically tied where the paired tests find no significant
+difference between them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from movierec_engine.evaluation.comparison import Verdict
+from movierec_engine.evaluation.metrics import less_is_better, metric_title
+from movierec_engine.reporting import numbers, words
+
+BASELINE = "popularity"
+"""The model that every other one has to beat."""
+NOTHING_PROMOTED = "The API answers from the newest index until one is promoted."
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Models by their mean on test, best first, and the leader's paired comparison with each of the others."""
+
+    metric: str
+    """As it is reported, such as ndcg@10."""
+    means: Mapping[str, float]
+    """Name -> mean on test; at least one."""
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    """Name of another model -> the leader against it; missing where the users' own values cannot be compared."""
+
+    @property
+    def title(self) -> str:
+        """The metric as people read it, such as NDCG@10."""
+        return metric_title(self.metric)
+
+    @property
+    def leader(self) -> str:
+        return next(iter(self.means))
+
+    @property
+    def others(self) -> list[str]:
+        return [name for name in self.means if name != self.leader]
+
+    @property
+    def compared(self) -> bool:
+        """Whether the leader was compared with every other model."""
+        return bool(self.others) and all(name in self.verdicts for name in self.others)
+
+    @property
+    def tied(self) -> list[str]:
+        """The other models that are not significantly worse than the leader, in order of mean."""
+        return [name for name in self.others if name in self.verdicts and not self.verdicts[name].significant]
+
+
+def corrected_p(verdict: Verdict) -> float:
+    """The larger of the two tests' Holm-corrected p values: the one that decides."""
+    return max(verdict.p_bootstrap, verdict.p_wilcoxon)
+
+
+def headline(found: Outcome) -> str:
+    """The conclusion in one sentence."""
+    value = f"{found.title} {numbers.score(found.means[found.leader])} on test"
+    if not found.others:
+        return f"{found.leader} is the only model measured here, with {value}."
+    field_of = f"{words.spelled(len(found.means))} models"
+    if not found.compared:
+        return f"{found.leader} has the best mean of {field_of}, {value}; whether that is significant is not known."
+    if not found.tied:
+        return f"{found.leader} is the best of {field_of}, with {value}, significantly ahead of every other."
+    return f"{found.leader} leads {field_of} with {value}, {_tied_with(found)}."
+
+
+def chart_title(found: Outcome) -> str:
+    """The same as a chart's title, without the numbers."""
+    if not found.others:
+        return f"{found.leader} is the only model here"
+    if not found.compared:
+        return f"{found.leader} has the best mean"
+    if not found.tied:
+        return f"{found.leader} is significantly better than every other model"
+    return f"{found.leader} is ahead, {_tied_with(found)}"
+
+
+def above_baseline(found: Outcome) -> str:
+    """How far the leader is above the baseline, or "" where there is nothing to say: `2.2 times popularity`."""
+    base = found.means.get(BASELINE, 0.0)
+    if found.leader == BASELINE or base <= 0:
+        return ""
+    far = numbers.relative(found.means[found.leader], base)
+    return f"{far} {BASELINE}" if far.endswith("times") else f"{far} against {BASELINE}"
+
+
+def paired(verdict: Verdict) -> str:
+    """What the same users say about two models."""
+    one = verdict.comparison
+    conclusion = "significant" if verdict.significant else "not statistically significant"
+    return (
+        f"User by user, {verdict.better} scores {numbers.signed(one.difference)} against {verdict.worse} over the same "
+        f"{numbers.counted(one.users, 'user')} (95 % interval {numbers.signed_interval(one.low, one.high)}; "
+        f"{numbers.p_equals(corrected_p(verdict))}, corrected for all pairs of models): {conclusion}."
+    )
+
+
+def against_leader(found: Outcome, name: str) -> str:
+    """A model's mark in a table: `best`, `tied best`, `tied (p = .35)`, `worse (p < .001)` or `not compared`."""
+    if name == found.leader:
+        return "tied best" if found.tied else "best" if found.compared else "best mean"
+    verdict = found.verdicts.get(name)
+    if verdict is None:
+        return "not compared"
+    return f"{'worse' if verdict.significant else 'tied'} ({numbers.p_equals(corrected_p(verdict))})"
+
+
+def picked(found: Outcome, validation: Mapping[str, float]) -> str:
+    """The model with the best mean on validation, or "" where none was measured there."""
+    best = min if less_is_better(found.metric) else max
+    return best(validation, key=validation.__getitem__, default="")
+
+
+def validation_pick(found: Outcome, validation: Mapping[str, float]) -> str:
+    """Which model validation picks, and whether test confirms it.
+
+    validation: name -> mean on validation, of the models that were measured there.
+    """
+    if not validation:
+        return f"These reports have no {found.title} on validation, so nothing can be picked."
+    pick = picked(found, validation)
+    text = f"Pick on validation; test only confirms. Validation picks {pick} ({found.title} "
+    text += numbers.score(validation[pick])
+    if not found.others:
+        return f"{text})."
+    if pick == found.leader:
+        return f"{text}), and test confirms it."
+    if pick not in found.verdicts:
+        return f"{text}); on test {found.leader} is ahead."
+    told = "significantly worse than" if found.verdicts[pick].significant else "statistically tied with"
+    return f"{text}), which on test is {told} {found.leader}."
+
+
+def cheaper_tie(found: Outcome, seconds: Mapping[str, float]) -> str:
+    """The tied model that trains fastest, if in less than half of the leader's time; else "". seconds: of training."""
+    trained = [name for name in found.tied if seconds[name]]  # given lists were not trained here
+    quickest = min(trained, key=lambda name: seconds[name], default=found.leader)
+    if seconds[quickest] >= seconds[found.leader] / 2:
+        return ""
+    return (
+        f"If cost matters: {quickest} is statistically tied with {found.leader} and trains in "
+        f"{numbers.duration(seconds[quickest])} instead of {numbers.duration(seconds[found.leader])}."
+    )
+
+
+def _tied_with(found: Outcome) -> str:
+    if len(found.tied) == len(found.others) > 1:
+        return "but all of them are statistically tied"
+    p = f" ({numbers.p_equals(corrected_p(found.verdicts[found.tied[0]]))})" if len(found.tied) == 1 else ""
+    return f"statistically tied with {numbers.listed(found.tied)}{p}"

@@ -1,0 +1,75 @@
+"""Words that every surface has in common: small numbers in letters, segments, and sentences' capitals."""
+
+from collections.abc import Mapping
+
+from movierec_engine.data.tiers import ACTIVITY_FROM, POPULARITY_UP_TO
+from movierec_engine.reporting.numbers import count, listed, percent
+
+_COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+def spelled(number: int) -> str:
+    """A number of things, in letters up to twelve."""
+    return _COUNTS[number] if number < len(_COUNTS) else count(number)
+
+
+def sentence(text: str) -> str:
+    """With a capital at the beginning."""
+    return text[:1].upper() + text[1:]
+
+
+def segment(kind: str, name: str) -> str:
+    """A segment's name within a sentence."""
+    if kind == "activity":
+        return f"users with {activity(name)}"
+    if kind == "popularity":
+        return {"head": "the most popular items", "mid": "items of middling popularity"}.get(
+            name, "the least popular items"
+        )
+    return {"genre": f"{name} movies", "decade": f"movies of the {name}"}.get(kind, name)
+
+
+def activity(name: str) -> str:
+    """What a tier of users by activity holds, in train interactions."""
+    names, starts = list(ACTIVITY_FROM), list(ACTIVITY_FROM.values())
+    if name not in names:
+        return name
+    place = names.index(name)
+    if place + 1 == len(names):
+        return f"{starts[place]} or more train interactions"
+    return f"{starts[place]} to {starts[place + 1] - 1} train interactions"
+
+
+def popularity(name: str) -> str:
+    """What a tier of items by popularity holds."""
+    names, ends = list(POPULARITY_UP_TO), list(POPULARITY_UP_TO.values())
+    if name not in names:
+        return name
+    place = names.index(name)
+    if place == 0:
+        return f"the most popular items, with the first {percent(ends[0], 0)} of train interactions"
+    return f"the items with the next {percent(ends[place] - ends[place - 1], 0)} of train interactions"
+
+
+def tier(kind: str, name: str) -> str:
+    """What a tier of users by activity or of items by popularity holds; "" for segments of another kind."""
+    return {"activity": activity, "popularity": popularity}[kind](name) if kind in ("activity", "popularity") else ""
+
+
+def who_leads(best: Mapping[str, str]) -> str:
+    """Which model has the highest mean where: `no single winner: ease for rich and moderate, gmf for limited`.
+
+    best: segment -> model; segments in which nobody has a hit are left out.
+    """
+    if not best:
+        return "no model has a hit"
+    leads: dict[str, list[str]] = {}
+    for segment, model in best.items():
+        leads.setdefault(model, []).append(segment)
+    if len(leads) == 1:
+        return f"{next(iter(leads))} leads{' in each' if len(best) > 1 else ''}"
+    ordered = sorted(leads.items(), key=lambda lead: -len(lead[1]))
+    if len(best) <= 4:
+        return "no single winner: " + ", ".join(f"{model} for {listed(names)}" for model, names in ordered)
+    (first, most), *rest = ((model, len(names)) for model, names in ordered)
+    return f"no single winner: {first} in {most} of {len(best)}" + "".join(f", {model} in {n}" for model, n in rest)
