@@ -17,7 +17,7 @@ from movierec_engine.evaluation.metrics.accuracy import ndcg
 from movierec_engine.evaluation.metrics.beyond_accuracy import intra_list_diversity, novelty
 from movierec_engine.evaluation.rankings import Rankings, rank_users
 from movierec_engine.models.base import Recommender
-from movierec_engine.recommending.dials import Dials, ItemFacts, divergence, rerank
+from movierec_engine.recommending.dials import Dials, ItemFacts, divergence, rerank_all
 
 K = 10
 """Length of the lists that are measured."""
@@ -104,10 +104,12 @@ def _lists(
     """int32 [n_users, K], -1 where a list has ended."""
     seen = rankings.heldout.seen[rankings.users]
     lists = np.full((len(rankings.users), K), -1, dtype=np.int32)
-    for row, (items, scores) in enumerate(candidates):
-        history = seen.indices[seen.indptr[row] : seen.indptr[row + 1]]
-        shown, _ = rerank(items, scores, history, facts, dials, K)
-        lists[row, : len(shown)] = shown
+    histories = np.split(seen.indices, seen.indptr[1:-1])
+    for start in range(0, len(candidates), _BLOCK):
+        items, scores = zip(*candidates[start : start + _BLOCK], strict=True)
+        together = rerank_all(items, scores, histories[start : start + _BLOCK], facts, dials, K)
+        for row, (shown, _) in enumerate(together, start=start):
+            lists[row, : len(shown)] = shown
     return lists
 
 

@@ -26,7 +26,7 @@ the known candidates that are left. Equal values go by the model's order. numpy 
 a fraction of a millisecond a dial.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, Self
@@ -160,32 +160,47 @@ def rerank(
 
     Raises ConfigError where a dial is turned that nothing is known for.
     """
+    return rerank_all([items], [scores], [history], facts, dials, k)[0]
+
+
+def rerank_all(
+    items: Sequence[Indices],
+    scores: Sequence[NDArray[np.floating[Any]]],
+    histories: Sequence[Indices],
+    facts: ItemFacts,
+    dials: Dials,
+    k: int,
+) -> list[tuple[NDArray[np.int64], Floats]]:
+    """`rerank` of several people's candidates at once, with the same dials for all."""
     if lacking := facts.lacking(dials):
         raise ConfigError(f"{lacking[0]} needs what is not known of any movie here; set it to 0")
-    candidates = items.astype(np.int64)
-    relevance = _scaled(scores)
     turned = dials.turned
-    if not turned:
-        return candidates[:k], relevance[:k]
+    if not turned or not items:
+        each = zip(items, scores, strict=True)
+        return [(own.astype(np.int64)[:k], _scaled(of, np.ones(len(of), dtype=np.bool_))[:k]) for own, of in each]
+    length = np.array([len(own) for own in items])
+    left = np.arange(length.max()) < length[:, None]
+    candidates, relevance = np.zeros(left.shape, dtype=np.int64), np.zeros(left.shape)
+    candidates[left], relevance[left] = np.concatenate(items), np.concatenate(scores)
     model_share = float(np.prod([1 - setting for setting in turned.values()]))
     parts = [
-        ((1 - model_share) * setting / sum(turned.values()), _term(dial, candidates, history, facts, dials))
+        ((1 - model_share) * setting / sum(turned.values()), _term(dial, candidates, left, histories, facts, dials))
         for dial, setting in turned.items()
     ]
-    of_model = model_share * relevance
-    left = np.ones(len(candidates), dtype=np.bool_)
-    taken, values = [], []
-    for _ in range(min(k, len(candidates))):
+    of_model = np.where(left, model_share * _scaled(relevance, left), -np.inf)
+    steps, first = min(k, left.shape[1]), np.arange(len(items)) * left.shape[1]
+    taken, values = np.zeros((len(items), steps), dtype=np.int64), np.zeros((len(items), steps))
+    for step in range(steps):
         value = of_model.copy()
         for weight, term in parts:
             value += weight * _neutral_where_unknown(term, left)
-        best = int(value.round(DECIMALS).argmax())
-        taken.append(best)
-        values.append(value[best])
-        of_model[best], left[best] = -np.inf, False
+        best = first + value.round(DECIMALS).argmax(axis=1)
+        taken[:, step], values[:, step] = candidates.ravel()[best], value.ravel()[best]
+        of_model.ravel()[best], left.ravel()[best] = -np.inf, False
         for _, term in parts:
             term.take(best)
-    return candidates[taken], np.array(values, dtype=np.float64)
+    ends = np.minimum(length, steps)
+    return [(own[:end], of[:end]) for own, of, end in zip(taken, values, ends, strict=True)]
 
 
 def divergence(own: Floats, shown: Floats) -> Floats:
@@ -199,106 +214,125 @@ def divergence(own: Floats, shown: Floats) -> Floats:
 
 
 class _Term(Protocol):
-    """One dial's part of a request.
+    """One dial's part of b people's requests.
 
-    worth: float64 [n], what each candidate is worth to the dial after those that were taken. unknown: int64 [m], the
-    candidates of which it knows nothing, whose worth means nothing.
+    worth: float64 [b, n], what each candidate is worth to the dial after those that were taken. unknown: bool [b, n],
+    the candidates of which it knows nothing, whose worth means nothing; None where there are none.
     """
 
     worth: Floats
-    unknown: NDArray[np.int64]
+    unknown: NDArray[np.bool_] | None
 
-    def take(self, place: int) -> None:
-        """The candidate at this place stands in the list from now on."""
+    def take(self, places: NDArray[np.int64]) -> None:
+        """A candidate of each person stands in their list from now on. places: int64 [b], in all b x n of them."""
 
 
 class _Unlike:
-    """MMR's term, with the mean. units: float64 [n, d], unit vectors of the candidates."""
+    """MMR's term, with the mean. units: float64 [b, n, d], unit vectors of the candidates."""
 
     def __init__(self, units: Floats) -> None:
-        self.worth: Floats = np.ones(len(units))
-        self.unknown: NDArray[np.int64] = np.flatnonzero(~units.any(axis=1))
-        self._unlike = 1 - units @ units.T
-        self._length = 0
+        self.worth: Floats = np.ones(units.shape[:2])
+        self.unknown = _none_or(~np.asarray(units.any(axis=2)))
+        self._units, self._length = units, 0
 
-    def take(self, place: int) -> None:
+    def take(self, places: NDArray[np.int64]) -> None:
         self._length += 1
-        self.worth += (self._unlike[place] - self.worth) / self._length
+        taken = _of_places(self._units, places)
+        self.worth += (1 - (self._units @ taken[:, :, None])[:, :, 0] - self.worth) / self._length
 
 
 class _LittleKnown:
-    """Self-information, which no item taken changes. information: float64 [n]."""
+    """Self-information, which no item taken changes. information: float64 [b, n], of the candidates."""
 
-    def __init__(self, information: Floats) -> None:
-        self.worth = _scaled(information)
-        self.unknown: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+    def __init__(self, information: Floats, candidates: NDArray[np.bool_]) -> None:
+        self.worth = _scaled(information, candidates)
+        self.unknown: NDArray[np.bool_] | None = None
 
-    def take(self, place: int) -> None:
+    def take(self, places: NDArray[np.int64]) -> None:
         pass
 
 
 class _Balance:
-    """Steck's calibration. own: float64 [g], shares in the history; shares: float64 [n, g], of the candidates.
+    """Steck's calibration. own: float64 [b, g], shares in the histories; shares: float64 [b, n, g], of the candidates.
 
     The divergence is written out here: what does not differ between the candidates is not computed for each.
     """
 
     def __init__(self, own: Floats, shares: Floats) -> None:
-        self.unknown: NDArray[np.int64] = np.flatnonzero(~shares.any(axis=1))
-        self._own, self._shares = own[own > 0], (1 - SMOOTHING) * shares[:, own > 0]
-        self._best = 1 - float(self._own @ np.log(self._own)) / _WORST
-        self._total = np.zeros(len(self._own))
-        self._length = 0
-        self._reached = 0.0  # the list's length times its calibration
+        self._known = np.asarray(shares.any(axis=2))
+        self.unknown = _none_or(~self._known)
+        somebodys = own.any(axis=0)  # what is in no history counts nothing
+        own = own[:, somebodys]
+        self._own, self._shares = own, (1 - SMOOTHING) * shares[:, :, somebodys]
+        self._best = 1 - np.vecdot(own, np.log(np.maximum(own, _TINY))) / _WORST
+        self._total, self._length = np.zeros_like(own), np.zeros(len(own))
+        self._reached = np.zeros(len(own))  # each list's length times its calibration
         self.worth = self._added()
 
-    def take(self, place: int) -> None:
-        if place not in self.unknown:
-            self._reached += float(self.worth[place])
-            self._total += self._shares[place]
-            self._length += 1
-            self.worth = self._added()
+    def take(self, places: NDArray[np.int64]) -> None:
+        known = self._known.ravel()[places]
+        self._reached += known * self.worth.ravel()[places]
+        self._total += _of_places(self._shares, places)  # zeros where nothing is known
+        self._length += known
+        self.worth = self._added()
 
     def _added(self) -> Floats:
         """n f(L + i) - (n - 1) f(L) of every candidate i."""
         n = self._length + 1
-        mixed = self._shares + (self._total + n * SMOOTHING * self._own)
-        mixed /= n
-        worth = np.log(mixed, out=mixed) @ self._own
-        worth *= n / _WORST
-        worth += n * self._best - self._reached
+        mixed = self._shares + (self._total + n[:, None] * SMOOTHING * self._own)[:, None]
+        mixed /= n[:, None, None]
+        np.maximum(mixed, _TINY, out=mixed)
+        worth = (np.log(mixed, out=mixed) @ self._own[:, :, None])[:, :, 0]
+        worth *= (n / _WORST)[:, None]
+        worth += (n * self._best - self._reached)[:, None]
         return np.asarray(worth)
 
 
-def _term(dial: str, items: NDArray[np.int64], history: Indices, facts: ItemFacts, dials: Dials) -> _Term:
+def _term(
+    dial: str,
+    items: NDArray[np.int64],
+    candidates: NDArray[np.bool_],
+    histories: Sequence[Indices],
+    facts: ItemFacts,
+    dials: Dials,
+) -> _Term:
+    """items: int64 [b, n]. candidates: bool [b, n], False beyond each person's."""
     if dial == "diversity":
         units = facts.unit_genres if dials.diversity_over == "genres" else facts.unit_embeddings
         return _Unlike(units[items])
     if dial == "novelty":
-        return _LittleKnown(facts.information[items])
+        return _LittleKnown(facts.information[items], candidates)
     shares = facts.genre_shares if dial == "genre_balance" else facts.decade_shares
-    total = shares[history].sum(axis=0)
-    return _Balance(total / max(float(total.sum()), 1.0), shares[items])
+    total = np.stack([shares[history].sum(axis=0) for history in histories])
+    return _Balance(total / np.maximum(total.sum(axis=1, keepdims=True), 1.0), shares[items])
 
 
 def _neutral_where_unknown(term: _Term, left: NDArray[np.bool_]) -> Floats:
-    """A term's worth, float64 [n], with the mean of the known candidates that are left where it is not known."""
-    if not len(term.unknown):
+    """A term's worth, float64 [b, n], with the mean of the known candidates that are left where it is not known."""
+    if term.unknown is None:
         return term.worth
-    known = left.copy()
-    known[term.unknown] = False
-    worth = term.worth.copy()
-    worth[term.unknown] = worth[known].sum() / max(int(known.sum()), 1)
-    return worth
+    known = left & ~term.unknown
+    mean = np.where(known, term.worth, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.where(term.unknown, mean[:, None], term.worth)
 
 
-def _scaled(values: NDArray[np.floating[Any]]) -> Floats:
-    """Values scaled to 0..1, float64 [n]; zeros where all are equal."""
-    scaled = values.astype(np.float64)
-    if not len(scaled):
-        return scaled
-    low, high = scaled.min(), scaled.max()
-    return np.asarray((scaled - low) / (high - low) if high > low else np.zeros(len(scaled)))
+def _of_places(values: Floats, places: NDArray[np.int64]) -> Floats:
+    """The vectors of float64 [b, n, d] at places among all b x n: float64 [b, d]."""
+    b, n, d = values.shape
+    return np.asarray(values.reshape(b * n, d)[places])
+
+
+def _none_or(unknown: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    return unknown if unknown.any() else None
+
+
+def _scaled(values: NDArray[np.floating[Any]], candidates: NDArray[np.bool_]) -> Floats:
+    """Rows scaled to 0..1 over their candidates, float64 [..., n]; zeros where all are equal."""
+    wide = values.astype(np.float64)
+    low = np.where(candidates, wide, np.inf).min(axis=-1, keepdims=True, initial=np.inf)
+    high = np.where(candidates, wide, -np.inf).max(axis=-1, keepdims=True, initial=-np.inf)
+    spread = high > low
+    return np.asarray(np.where(spread, (wide - np.where(spread, low, 0)) / np.where(spread, high - low, 1), 0.0))
 
 
 def _unit(vectors: NDArray[np.float32]) -> Floats:

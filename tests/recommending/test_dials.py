@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError
-from movierec_engine.recommending.dials import DIALS, SMOOTHING, Dials, ItemFacts, divergence, rerank
+from movierec_engine.recommending.dials import DIALS, SMOOTHING, Dials, ItemFacts, divergence, rerank, rerank_all
 from worlds import interactions_of
 
 N_ITEMS = 12
@@ -138,6 +138,21 @@ def test_every_item_has_the_highest_value_of_those_left(
         assert expected[item] >= max(expected[other] for other in left) - 1e-9
         left.remove(item)
         so_far.append(item)
+
+
+@given(requests(), st.lists(st.tuples(st.permutations(range(N_ITEMS)), st.integers(0, 8)), max_size=4))
+def test_people_together_get_the_lists_that_each_gets_alone(
+    request: tuple[np.ndarray, np.ndarray, np.ndarray, ItemFacts, Dials, int], others: list[tuple[list[int], int]]
+) -> None:
+    items, scores, history, facts, dials, k = request
+    people = [(items, scores, history)]
+    people += [(np.array(own[:n], dtype=np.int64), falling(n), np.array(own[-n:])) for own, n in others]
+    together = rerank_all(*map(list, zip(*people, strict=True)), facts, dials, k)  # type: ignore[arg-type]
+    assert len(together) == len(people)
+    for person, (shown, values) in zip(people, together, strict=True):
+        alone, of_alone = rerank(*person, facts, dials, k)
+        assert shown.tolist() == alone.tolist()
+        assert values == pytest.approx(of_alone, abs=1e-12)
 
 
 @given(requests())
