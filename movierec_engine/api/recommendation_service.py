@@ -40,7 +40,7 @@ from movierec_engine.api.person import Person, items_of, of_history, of_user
 from movierec_engine.api.requests import BatchRequest, PersonalRequest, RecommendRequest
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.recommending.cold_items import mix
-from movierec_engine.recommending.dials import Dials, rerank
+from movierec_engine.recommending.dials import rerank_all
 from movierec_engine.recommending.explanation import reasons_to_show, sentence
 from movierec_engine.recommending.fold_in import POPULARITY
 from movierec_engine.retrieval.faiss_index import PERSONAL
@@ -52,7 +52,8 @@ REASONS = 5
 BLOCK = 64
 """Users of a batch whose scores of all items are computed at once."""
 
-Ints = NDArray[np.int64]
+Found = tuple[NDArray[np.int64], NDArray[np.float32], str]
+"""Items and their scores, best first, and where they come from."""
 Mask = NDArray[np.bool_]
 
 
@@ -85,11 +86,21 @@ class RecommendationService:
             block = people[start : start + BLOCK]
             users = [person.user for _, person in block if person.user is not None]
             scored = dict(zip(users, served.index.scores_of(users), strict=True)) if at_once else {}
-            for user_id, person in block:
+            of_each = [None if person.user is None else scored.get(person.user) for _, person in block]
+            found: list[Found] = []
+            ranked: list[RankedItems] = []
+            for (_, person), item_scores in zip(block, of_each, strict=True):
                 if time.monotonic() > until:
-                    raise _too_much(len(results), len(people), self._limits.batch_seconds)
-                item_scores = None if person.user is None else scored.get(person.user)
-                results.append({"user_id": user_id, **self._list(served, person, request, allowed, item_scores)})
+                    raise _too_much(len(results) + len(ranked), len(people), self._limits.batch_seconds)
+                if request.dials.turned:
+                    found.append(_found(served, person, request, allowed, item_scores))
+                else:
+                    ranked.append(best_for(served, person, request, allowed, item_scores))
+            if found:
+                ranked = _dialled(served, [person for _, person in block], request, found)
+            for (user_id, person), item_scores, best in zip(block, of_each, ranked, strict=True):
+                listed = self._list(served, person, request, best, allowed, item_scores)
+                results.append({"user_id": user_id, **listed})
         return {**about(served), "results": results}
 
     def _of_model(self, request: RecommendRequest, model: str | None) -> Recommendations:
@@ -99,7 +110,9 @@ class RecommendationService:
             person = of_history(served, request.history)
         else:
             person = self._user(served, request.user_id, request.strict)
-        listed = self._list(served, person, request, _allowed(served, request), explain=request.explain)
+        allowed = _allowed(served, request)
+        best = best_for(served, person, request, allowed)
+        listed = self._list(served, person, request, best, allowed, explain=request.explain)
         whom = {"history_used": person.taste.liked.nnz} if request.user_id is None else {"user_id": request.user_id}
         return cast(Recommendations, {**about(served), **whom, **listed})
 
@@ -113,14 +126,15 @@ class RecommendationService:
         return person
 
     def _list(
-        self, served: LoadedIndex, person: Person, request: PersonalRequest, allowed: Mask | None,
+        self, served: LoadedIndex, person: Person, request: PersonalRequest, best: RankedItems, allowed: Mask | None,
         item_scores: NDArray[np.float32] | None = None, explain: bool = False,
     ) -> ServedList:  # fmt: skip
         """The members `source` and `recommendations` of an answer.
 
-        allowed: bool [movies], by place. item_scores: float32 [n_items], of a trained user, where they are known.
+        best: the items of the list, before new movies are mixed in. allowed: bool [movies], by place.
+        item_scores: float32 [n_items], of a trained user, where they are known.
         """
-        items, scores, source = best_for(served, person, request, allowed, item_scores)
+        items, scores, source = best
         movies = served.catalogue.movies
         shown = [
             cast(RecommendedMovie, {**movies[item], "score": score}) for item, score in zip(items, scores, strict=True)
@@ -151,41 +165,49 @@ def best_for(
         if person.live.ratings:
             return served.recommend_live(person.user, person.live, request.top_k, more)
         return served.recommend(person.user, request.top_k, more)
-    return _chosen(served, person, request, allowed, item_scores)
+    found = _found(served, person, request, allowed, item_scores)
+    return _dialled(served, [person], request, [found])[0] if request.dials.turned else ranked_items(*found)
 
 
-def _chosen(
+def _found(
     served: LoadedIndex,
     person: Person,
     request: PersonalRequest,
     allowed: Mask | None,
     item_scores: NDArray[np.float32] | None,
-) -> RankedItems:
-    """The items of a narrowed, folded-in or re-ranked list. allowed: bool [movies], by place."""
-    index, dials, k = served.index, request.dials, request.top_k
-    turned = bool(dials.turned)
-    wanted = max(CANDIDATES, 4 * k) if turned else k
+) -> Found:
+    """The items of a narrowed or folded-in list, or those among which dials choose.
+
+    allowed: bool [movies], by place.
+    """
+    index = served.index
+    wanted = max(CANDIDATES, 4 * request.top_k) if request.dials.turned else request.top_k
     masked = person.masked_items(frozenset(request.exclude))
     of_items = None if allowed is None else allowed[: served.catalogue.n_items]
     if person.user is not None and person.live.ratings:
-        items, scores, source = index.recommend_live(person.user, person.live, wanted, masked, of_items)
-    elif person.user is not None:
-        items, scores, source = index.recommend(person.user, wanted, masked, of_items, item_scores)
-    else:
-        items, scores, source = index.recommend_for_history(person.taste, wanted, masked, of_items)
-    return ranked_items(*(_dialled(served, person, dials, items, scores, k) if turned else (items, scores)), source)
+        return index.recommend_live(person.user, person.live, wanted, masked, of_items)
+    if person.user is not None:
+        return index.recommend(person.user, wanted, masked, of_items, item_scores)
+    return index.recommend_for_history(person.taste, wanted, masked, of_items)
 
 
 def _dialled(
-    served: LoadedIndex, person: Person, dials: Dials, items: Ints, scores: NDArray[np.float32], k: int
-) -> tuple[Ints, NDArray[np.float32]]:
-    """The items by the dials, with the model's own scores."""
-    if lacking := served.index.item_facts.lacking(dials):
+    served: LoadedIndex, people: Sequence[Person], request: PersonalRequest, found: Sequence[Found]
+) -> list[RankedItems]:
+    """What was found for each of several people by the dials, with the model's own scores."""
+    index, dials = served.index, request.dials
+    if lacking := index.item_facts.lacking(dials):
         raise ApiError(422, f"{lacking[0]} needs what is not known of any movie here; set it to 0", lacking[0])
-    liked = person.taste.liked if person.user is None else served.index.live_history(person.user, person.live)
-    chosen, _ = rerank(items, scores, liked.indices, served.index.item_facts, dials, k)
-    score_of = dict(zip(items.tolist(), scores, strict=True))
-    return chosen, np.array([score_of[item] for item in chosen.tolist()], dtype=np.float32)
+    liked = [one.taste.liked if one.user is None else index.live_history(one.user, one.live) for one in people]
+    items, scores, sources = zip(*found, strict=True)
+    together = rerank_all(items, scores, [one.indices for one in liked], index.item_facts, dials, request.top_k)
+    ranked = []
+    for (chosen, _), of_items, of_scores, source in zip(together, items, scores, sources, strict=True):
+        score_of = dict(zip(of_items.tolist(), of_scores, strict=True))
+        ranked.append(
+            ranked_items(chosen, np.array([score_of[item] for item in chosen.tolist()], dtype=np.float32), source)
+        )
+    return ranked
 
 
 def _with_new(
