@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from camps import camps_settings, write_camps
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from pytest import CaptureFixture
 
@@ -42,8 +43,16 @@ def key(word: str) -> str:
     return word.partition("=")[0]
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all commands: the data are read once, and each command adds its reports."""
+    folder = tmp_path_factory.mktemp("commands")
+    write_camps(folder / "movies in camps")
+    return folder
+
+
 @pytest.fixture
-def run(small_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(home: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command line with tiny settings appended, except for what it sets itself; returns its exit code."""
     for name in ("MLFLOW_TRACKING_URI", "WANDB_API_KEY", "HYDRA_FULL_ERROR"):
         monkeypatch.delenv(name, raising=False)
@@ -52,7 +61,7 @@ def run(small_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         words = shlex.split(command)
         assert words[: len(PROGRAM)] == PROGRAM
         typed = cut(words[len(PROGRAM) :])
-        tiny = [*small_data, f"paths.artifacts={tmp_path / 'store'}"]
+        tiny = [*camps_settings(home / "movies in camps", home / "checkpoints"), f"paths.artifacts={home / 'store'}"]
         tiny = [word for word in tiny if key(word) not in map(key, typed)]
         try:
             training.main([*typed, *tiny, "trainer.max_epochs=1"])
@@ -79,7 +88,8 @@ def jobs(command: str) -> int:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=[command.removeprefix(RUN) for command in COMMANDS])
-def test_the_command_runs(command: str, run: Run, tmp_path: Path, capsys: CaptureFixture[str]) -> None:
+def test_the_command_runs(command: str, run: Run, home: Path, capsys: CaptureFixture[str]) -> None:
+    before = reports(home / "store")
     code = run(command)
     output = capsys.readouterr()
     device = next((word.partition("=")[2] for word in shlex.split(command) if word.startswith("device=")), "cpu")
@@ -92,13 +102,13 @@ def test_the_command_runs(command: str, run: Run, tmp_path: Path, capsys: Captur
     assert code == 0, output.err
     if "--cfg" in command:
         assert "name: lightgcn" in output.out
-        assert reports(tmp_path / "store") == 0
+        assert reports(home / "store") == before
         return
-    assert reports(tmp_path / "store") == jobs(command)
+    assert reports(home / "store") - before == jobs(command)
     assert ("best trials by validation ndcg@10" in output.out) == ("--multirun" in command)
     if "logger.use_mlflow=true" in command:
-        assert (tmp_path / "store" / "mlflow" / "mlflow.db").is_file()
-        assert list((tmp_path / "store" / "wandb").glob("offline-run-*"))
+        assert (home / "store" / "mlflow" / "mlflow.db").is_file()
+        assert list((home / "store" / "wandb").glob("offline-run-*"))
     assert "no longer recording" not in output.err
 
 

@@ -185,6 +185,19 @@ def test_a_planted_split_by_time_stays_one() -> None:
     assert parts_are_disjoint(plant_future_item(TIMED, seed=0).split).passed
 
 
+def test_an_item_that_is_not_recommended_at_all_stands_last() -> None:
+    """Its holders are not shown it and the others have it at rank 5: no leak, and the other way round it is one."""
+    rankings = rank_users(fitted("popularity", PLANTED.split), PLANTED.heldout(), DEPTH, deep=True)
+    holds = np.isin(rankings.users, PLANTED.holders)
+    nowhere = np.zeros(rankings.lists.shape, dtype=np.int32)
+    honest = replace(rankings, rank=np.where(holds, 0, 5).astype(np.int32), lists=nowhere)
+    finding = future_item_stays_unknown(honest, PLANTED)
+    assert finding.passed
+    assert finding.numbers["rank_of_holders"] == len(PLANTED.heldout().interactions.items)
+    leaking = replace(honest, rank=np.where(holds, 5, 0).astype(np.int32))
+    assert not future_item_stays_unknown(leaking, PLANTED).passed
+
+
 @pytest.mark.parametrize("name", HONEST)
 def test_an_honest_model_does_not_find_the_planted_item(name: str) -> None:
     assert planted_finding(fitted(name, PLANTED.split), PLANTED).passed

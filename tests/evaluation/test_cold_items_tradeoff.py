@@ -66,7 +66,12 @@ def cold_items(n_items: int = N_ITEMS) -> ColdItems:
     return ColdItems(None, neighbours, weights, nearest, nearest.astype(np.float32), 0)
 
 
-def test_prices_are_those_of_the_mixed_lists(heldout: HeldOut, model: Fixed) -> None:
+@pytest.mark.parametrize("block", [7, 512])
+def test_prices_are_those_of_the_mixed_lists(
+    heldout: HeldOut, model: Fixed, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With users in blocks, too."""
+    monkeypatch.setattr("movierec_engine.evaluation.cold_items_tradeoff._BLOCK", block)
     measured = share_tradeoffs(model, heldout, cold_items())
     relevant = heldout.interactions.matrix().toarray() > 0
     for share, price in zip(SHARES, measured.prices, strict=True):
@@ -135,7 +140,10 @@ def test_a_model_trained_without_items_knows_nothing_of_them(heldout: HeldOut) -
     assert len(without.train) == len(train) - np.isin(train.item, items).sum()
 
 
-def test_auc_and_ndcg_are_of_the_cold_items_that_the_user_does_not_have(heldout: HeldOut, model: Fixed) -> None:
+def test_auc_and_ndcg_are_of_the_cold_items_that_the_user_does_not_have(
+    heldout: HeldOut, model: Fixed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("movierec_engine.evaluation.cold_items._BLOCK", 7)
     parts = [np.arange(0, 20), np.arange(20, 50)]
     measured = found(
         ((items, lambda users, items=items: model.fixed[np.ix_(users, items)]) for items in parts), heldout
