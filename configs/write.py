@@ -18,7 +18,7 @@ from movierec_assets.automation import AutomationConfig
 from movierec_engine.cli.settings_help import meanings
 from movierec_engine.config import GROUPS
 from movierec_engine.data.config import DataConfig
-from movierec_engine.models.registry import model_class, model_names
+from movierec_engine.models.registry import OWN_MODELS, model_class
 
 FOLDER = Path(__file__).parent
 FILES = {"data": "movielens", "logger": "wandb_mlflow"}
@@ -46,7 +46,7 @@ def texts() -> dict[Path, str]:
     for group, kind in GROUPS.items():
         shown = [name for name in meanings(kind) if kind is not DataConfig or name not in OF_OTHER_LAYOUTS]
         found[FOLDER / group / f"{FILES.get(group, 'default')}.yaml"] = _file(kind, _lines(kind, shown))
-    for name in model_names():
+    for name in OWN_MODELS:
         kind = model_class(name).Config
         family = kind.__module__.split(".")[-2]
         own = {field: follows for (model, field), follows in FOLLOWS.items() if model == name}

@@ -131,7 +131,8 @@ def offer_outside_models(overrides: Iterable[str]) -> None:
     for name in outside_models():
         if name in wanted and not (config_dir() / "model" / f"{name}.yaml").exists():
             defaults = asdict(model_class(name).Config())
-            ConfigStore.instance().store(name, {"name": name, **defaults}, group="model", provider="movierec")
+            defaults |= {"seed": "${seed}"} if "seed" in defaults else {}
+            ConfigStore.instance().store(name, {"name": name, **defaults}, group="model", replace=True)
 
 
 def load_serving(overrides: list[str]) -> ServingConfig:

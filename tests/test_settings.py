@@ -9,7 +9,7 @@ import pytest
 from movierec_assets.automation import AutomationConfig, load_automation
 from movierec_engine.cli.settings_help import settings_help, settings_of
 from movierec_engine.config import GROUPS, PathsConfig, known_keys, load_settings
-from movierec_engine.models.registry import model_class, model_names
+from movierec_engine.models.registry import OWN_MODELS, model_class
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,7 +25,7 @@ def test_the_files_of_the_groups_are_what_their_dataclasses_say() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("model", model_names())
+@pytest.mark.parametrize("model", OWN_MODELS)
 def test_what_hydra_composes_is_the_defaults_of_the_dataclasses(model: str) -> None:
     settings = load_settings([f"model={model}", "device=cpu"])
     assert settings.model == model_class(model).Config()
@@ -48,7 +48,7 @@ def test_a_file_of_ones_own_changes_only_what_it_must() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("model", model_names())
+@pytest.mark.parametrize("model", OWN_MODELS)
 def test_every_setting_is_explained_and_can_be_given(model: str) -> None:
     settings = list(settings_help(model))
     assert [setting.key for setting in settings if not setting.meaning.endswith((".", ")"))] == []

@@ -9,6 +9,7 @@ of its own is registered there, and the environment variable MOVIEREC_PLUGINS na
 """
 
 import re
+import sys
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -130,6 +131,7 @@ def _loaded(point: EntryPoint) -> type[Recommender]:
     return model
 
 
-def _home(model: type[Recommender]) -> str:
-    """Where a class is from; a file that is loaded again registers the same one again."""
-    return f"{model.__module__}.{model.__qualname__}"
+def _home(model: type[Recommender]) -> tuple[str, str]:
+    """Where a class is from: a file that is run as a plugin and imported as a module has the same one twice."""
+    file = getattr(sys.modules.get(model.__module__), "__file__", None)
+    return (str(Path(file).absolute()) if file else model.__module__, model.__qualname__)

@@ -4,6 +4,7 @@ Even users interact with even items and odd users with odd items, all but one wi
 The right recommendation is the withheld item, since everything else of the same parity is seen.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,15 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation import Evaluator
-from movierec_engine.models import Recommender, load_model, model_class, model_names
+from movierec_engine.models import (
+    Popularity,
+    Recommender,
+    load_model,
+    model_class,
+    model_names,
+    register_model,
+    registry,
+)
 from movierec_engine.models.fitting import Fitting
 from movierec_engine.models.gradient import GradientRecommender
 from movierec_engine.retrieval.build import build_index
@@ -33,8 +42,15 @@ N = 20
 COLD_USER, COLD_ITEM = N, N
 """One user and one item more, known by id but without train interactions."""
 
+
+class Favourites(Popularity):
+    """Popularity from outside and under another name: nothing here may go by a name."""
+
+    name = "favourites"
+
+
 TRAINED_WHERE = [
-    *((name, "cpu") for name in model_names()),
+    *((name, "cpu") for name in (*model_names(), Favourites.name)),
     *(
         (name, device)
         for name in model_names()
@@ -44,7 +60,8 @@ TRAINED_WHERE = [
 ]
 """Models and devices: every model on the CPU, and those that train on an accelerator also on each that is here."""
 
-PERSONAL = [(name, device) for name, device in TRAINED_WHERE if model_class(name).personal]
+NOT_PERSONAL = {Favourites.name, *(name for name in model_names() if not model_class(name).personal)}
+PERSONAL = [(name, device) for name, device in TRAINED_WHERE if name not in NOT_PERSONAL]
 
 SETTINGS = {"hybrid_ensemble": {"models": ("ease", "als", "item_cf"), "learn_weights": False}}
 """Of models that can't be fitted here by their defaults."""
@@ -78,6 +95,14 @@ def history_of(*items: int) -> sparse.csr_matrix:
 def fitted(name: str, train: Interactions, device: str = "cpu") -> Recommender:
     fitting = Fitting(TrainerConfig(max_epochs=40, learning_rate=0.02, batch_size=64), device, seed=1)
     return model_class(name)(**SETTINGS.get(name, {})).fit(Dataset(train), fitting)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def favourites() -> Iterator[None]:
+    """For as long as this suite runs."""
+    register_model(Favourites)
+    yield
+    del registry._registered[Favourites.name]
 
 
 @pytest.fixture(scope="module", params=TRAINED_WHERE, ids="-".join)
