@@ -14,7 +14,7 @@ from rich.console import Console
 from movierec_engine import pipeline
 from movierec_engine.cli.console import exit_code, log_to_console, one_sentence_errors, print_error, read_env_file
 from movierec_engine.config import Settings, config_dir, explain, offer_outside_models, typed_settings
-from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
 from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport, report_table
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 from movierec_engine.tuning import trials
@@ -44,12 +44,13 @@ def main(arguments: list[str] | None = None) -> None:
             made = pipeline.run_tracked(settings)
             show(made[kinds.EVALUATION_REPORT], settings)
             swept.append(Trial.of(made[kinds.EVALUATION_REPORT]))
-        except MovierecError as error:  # here, before Hydra adds lines of its own
-            swept.append(Trial(tuple(overrides), error=str(error)))
+        except (MovierecError, ModuleNotFoundError) as error:  # here, before Hydra adds lines of its own
+            told = MissingExtraError(error) if isinstance(error, ModuleNotFoundError) else error
+            swept.append(Trial(tuple(overrides), error=str(told)))
             if full_error:
                 raise
-            print_error(error)
-            failures.append(error)
+            print_error(told)
+            failures.append(told)
         except Exception as error:  # not the user's to mend: Hydra shows it when the other jobs are through
             swept.append(Trial(tuple(overrides), error=f"{type(error).__name__}: {error}"))
             raise
@@ -72,8 +73,9 @@ def main(arguments: list[str] | None = None) -> None:
             if sweep:
                 stopping = sweep[0].trainer.early_stopping
                 store = ArtifactStore(sweep[0].paths.artifacts)
-                data_set = str(sweep[0].data.name)
-                trials.conclude(store, data_set, swept, str(stopping.metric), str(stopping.mode), arguments)
+                trials.conclude(
+                    store, str(sweep[0].data.name), swept, str(stopping.metric), str(stopping.mode), arguments
+                )
     if failures:
         sys.exit(exit_code(failures[0]))
 
