@@ -1,4 +1,4 @@
-"""What all charts share: colours, titles, axes and downloads; legible on light and on dark, and to the colour-blind."""
+"""Colours, titles, axes and downloads of all charts; legible on light and on dark, and to the colour-blind."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -72,7 +72,7 @@ def data(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
 
 
 def title(conclusion: str, subtitle: str = "", width: int = 62) -> alt.TitleParams:
-    """What to conclude from a chart, and below it how to read it; width: characters a line."""
+    """A chart's title: the conclusion, and below it how to read it; width: characters a line."""
     return alt.TitleParams(
         text=lines(conclusion, width),
         subtitle=lines(subtitle, round(width * 1.25)) if subtitle else [],

@@ -1,4 +1,4 @@
-"""Where the names of points in a chart stand, so that none covers another or a point."""
+"""Placing of point labels in a chart, so that none covers another or a point."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

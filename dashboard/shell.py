@@ -1,4 +1,4 @@
-"""What every page has: it draws itself anew when the store changes, and says which command fills it."""
+"""The shell of every page: it draws itself anew when the store changes, and says which command fills it."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -38,7 +38,7 @@ def _load(root: str, seen: Signature) -> Snapshot:
 
 
 def empty(title: str, text: str, command: str, root: Path) -> None:
-    """In place of a page, or of a chart, that has nothing to show: the command that fills it."""
+    """Show the command that fills a page, or a chart, that has nothing to show."""
     st.subheader(title)
     st.markdown(text)
     st.code(command, language="bash")
@@ -46,7 +46,7 @@ def empty(title: str, text: str, command: str, root: Path) -> None:
 
 
 def missing(text: str, command: str) -> None:
-    """In place of one chart: why it is not there, and the command that makes it."""
+    """Show, in place of one chart, why it is not there, and the command that makes it."""
     st.info(text, icon=":material/info:")
     st.code(command, language="bash")
 

@@ -1,4 +1,4 @@
-"""What a visitor has chosen: in the URL, so that a view can be shared, and kept from page to page."""
+"""The visitor's choices: in the URL, so that a view can be shared, and kept from page to page."""
 
 from collections.abc import Callable, Sequence
 
@@ -77,7 +77,7 @@ def slide(label: str, name: str, explanation: str | None = None) -> float:
 
 
 def given(name: str) -> str:
-    """What the URL, or the page before this one, has under a name; "" when nothing."""
+    """Read a choice from the URL, or from the page before this one; "" when there is none."""
     return str(st.query_params.get(name) or st.session_state.get(_kept(name)) or "")
 
 

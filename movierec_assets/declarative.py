@@ -1,4 +1,4 @@
-"""When leaderboard and release follow by themselves: Dagster's declarative automation."""
+"""Declarative automation: leaderboard and release follow by themselves."""
 
 import dagster as dg
 

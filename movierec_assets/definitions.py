@@ -1,4 +1,4 @@
-"""Everything that Dagster loads: `dagster dev -w workspace.yaml`."""
+"""The Dagster definitions, loaded by `dagster dev -w workspace.yaml`."""
 
 import os
 from datetime import timedelta

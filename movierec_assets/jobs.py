@@ -1,4 +1,4 @@
-"""What is run together: the line, and what stands beside it."""
+"""Jobs: the selections of assets that are run together."""
 
 import dagster as dg
 

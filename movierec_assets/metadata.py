@@ -1,4 +1,4 @@
-"""What Dagster's pages show of an artifact: numbers, tables and a picture."""
+"""Materialization metadata: the numbers, tables and pictures that Dagster shows of an artifact."""
 
 import json
 from base64 import b64encode
@@ -34,7 +34,7 @@ TABLES = {
 
 
 def described(artifact: Artifact) -> dict[str, Any]:
-    """What every artifact has: version, fingerprint, the folder of its files, its columns, its MLflow run if any."""
+    """Metadata of any artifact: version, fingerprint, the folder of its files, its columns, its MLflow run if any."""
     table, run_id = TABLES.get(artifact.slot.kind, ""), artifact.origin.get("mlflow_run_id", "")
     page = run_page(run_id) if run_id else ""
     return {
@@ -115,13 +115,13 @@ def of_backtest(artifact: Artifact, metric: str) -> Metadata:
 
 
 def of_sweep(artifact: Artifact) -> Metadata:
-    """How many trials there were, and the command that repeats the best."""
+    """Number of trials, and the command that repeats the best."""
     facts = artifact.facts
     return {"dagster/row_count": facts["trials"], "failed": facts["failed"], "best": facts["best"] or "none"}
 
 
 def of_canaries(artifact: Artifact) -> Metadata:
-    """What every check found, as a table."""
+    """Table of what every check found."""
     rows = [
         {"check": one["name"], "passed": "yes" if one["passed"] else "NO", "finding": one["sentence"]}
         for one in artifact.facts["findings"]
@@ -139,7 +139,7 @@ def of_leaderboard(artifact: Artifact) -> Metadata:
 
 
 def of_refit(store: ArtifactStore, index: Artifact | None, decision: Decision) -> Metadata:
-    """What was refitted, from which measured version, at what cost; or why nothing was."""
+    """The refitted version, its measured version and its cost; or why nothing was refitted."""
     if index is None:
         why = "release.refit=false" if decision.verdict == PROMOTED else decision.sentence
         return {"refitted": "none", "why": why}
@@ -153,7 +153,7 @@ def of_refit(store: ArtifactStore, index: Artifact | None, decision: Decision) -
 
 
 def of_release(index: Artifact, decision: Decision) -> Metadata:
-    """What is served from now on, what was decided, why, and the comparisons behind it."""
+    """The served index, the decision, its reason, and the comparisons behind it."""
     rows = [
         {
             "next to": row["name"],

@@ -1,4 +1,4 @@
-"""What a person decides about what is served, as jobs: promote, roll back, pin, unpin and prune.
+"""Jobs by which a person changes what is served: promote, roll back, pin, unpin and prune.
 
 They do what `movierec models` does, and show on the asset serving_release what is served from then on.
 """
@@ -25,7 +25,7 @@ FORCE = "Do it in spite of a pin, of low recall or of a leak."
 
 
 class Promotion(dg.Config):
-    """Which version to serve."""
+    """Run config of promoting: the version to serve."""
 
     model: str = Field(
         description="A model such as `ease`, or a reference such as faiss_index/DATA_SET/ease/cpu/VERSION."
@@ -37,7 +37,7 @@ class Promotion(dg.Config):
 
 
 class Rollback(dg.Config):
-    """How far to go back, or to which version."""
+    """Run config of rolling back: how far, or to which version."""
 
     to: str = Field(default="", description="A version in the store, or the beginning of one; empty: by steps.")
     steps: int = Field(default=1, ge=1, description="How many releases to go back.")
@@ -46,13 +46,13 @@ class Rollback(dg.Config):
 
 
 class Pin(dg.Config):
-    """Why what is served is pinned, or no longer."""
+    """Run config of pinning and unpinning: the reason."""
 
     reason: str = Field(default="", description=REASON)
 
 
 class Pruning(dg.Config):
-    """What to keep."""
+    """Run config of pruning: what to keep."""
 
     keep: int = Field(default=5, ge=1, description="How many of the newest versions of each model and step to keep.")
     dry_run: bool = Field(default=False, description="Only log what would go.")

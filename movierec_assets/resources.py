@@ -1,4 +1,4 @@
-"""What the assets of a run share: its settings."""
+"""The settings resource that the assets of a run share."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

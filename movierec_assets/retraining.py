@@ -91,7 +91,7 @@ def retrainings(instance: dg.DagsterInstance) -> dict[str, list[dg.DagsterRun]]:
 
 
 def has_ended(runs: Sequence[dg.DagsterRun]) -> bool:
-    """Whether all runs of a retraining were started and have ended, and none is about to be tried again."""
+    """True once all runs of a retraining were started and have ended, and none is about to be tried again."""
     return len(runs) >= int(runs[0].tags[BATCH_SIZE]) and all(
         run.is_finished and run.tags.get("dagster/will_retry") != "true" for run in runs
     )

@@ -1,4 +1,4 @@
-"""What runs by the clock: retraining by night, a sweep and a backtest by the week."""
+"""Schedules: retraining by night, a sweep and a backtest by the week."""
 
 import dagster as dg
 

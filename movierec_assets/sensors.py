@@ -1,4 +1,4 @@
-"""What runs because something has happened: new ratings or feedback, a lapse, the end of a retraining, a failure."""
+"""Sensors: new ratings or feedback, a stale model, the end of a retraining, a failure."""
 
 import json
 from contextlib import closing
@@ -157,7 +157,7 @@ def shared_settings(config: AutomationConfig) -> Settings:
 
 
 def sentence_of(event: dg.DagsterEvent) -> str:
-    """What a failed step says: the engine's sentence, or the error's last line."""
+    """The message of a failed step: the engine's sentence, or the error's last line."""
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return f"{event.step_key}: {data.user_failure_data.description}"

@@ -1,4 +1,4 @@
-"""What every asset's body works with: the store, the typed settings, and the partitions that the run is for."""
+"""A step: the store, the typed settings and the partitions that an asset's body works with."""
 
 import logging
 import time
@@ -24,7 +24,7 @@ _FOLLOW_FROM_INPUTS = (*kinds.DATA, kinds.LEADERBOARD)
 
 
 def data_version(artifact: Artifact) -> str:
-    """What Dagster tells by whether something downstream is stale.
+    """The data version, by which Dagster tells whether something downstream is stale.
 
     Where the content follows from the inputs alone it is the content key, a hash of the inputs' keys and of the
     settings: made again from equal data, or after damage, the version's name is another but nothing downstream has to
@@ -115,7 +115,7 @@ class Step:
 
     @property
     def retried(self) -> bool:
-        """Whether this is another attempt at a step, or at a run, that was cut off or failed."""
+        """True for another attempt at a step, or at a run, that was cut off or failed."""
         if self.context.retry_number:
             return True
         before = self.context.instance.get_run_by_id(self.parent_run_id) if self.parent_run_id else None

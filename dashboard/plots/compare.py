@@ -39,9 +39,9 @@ def differences(
 ) -> charts.Chart:
     found = verdict.comparison
     same = found.ties / found.users
-    head = f"{names[0]} is better for {found.wins:,} users, {names[1]} for {found.losses:,}"
+    head = f"{names[0]} is better for {numbers.counted(found.wins, 'user')}, {names[1]} for {found.losses:,}"
     if verdict.better != names[0]:
-        head = f"{names[1]} is better for {found.wins:,} users, {names[0]} for {found.losses:,}"
+        head = f"{names[1]} is better for {numbers.counted(found.wins, 'user')}, {names[0]} for {found.losses:,}"
     title = charts.title(
         head, f"{numbers.percent(same, 0)} of the users have the same {metric} with both, not drawn", 58
     )

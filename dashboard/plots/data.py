@@ -1,4 +1,4 @@
-"""What a data set looks like."""
+"""Charts of a data set: ratings, users, movies, time, split and versions."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -145,7 +145,7 @@ _UNITS: dict[str, Any] = {
 
 
 def shares(rows: list[dict[str, Any]], total: int) -> charts.Chart:
-    """What became of the raw rows, as one bar."""
+    """One bar of the raw rows: kept, dropped and repaired."""
     kept = next((row["rows"] for row in rows if row["what"] == "train"), 0)
     head = f"{numbers.percent(kept / total, 0)} of the rows that were read are in train"
     order = [row["what"] for row in rows]
@@ -169,7 +169,7 @@ def shares(rows: list[dict[str, Any]], total: int) -> charts.Chart:
 
 
 def versions(rows: list[dict[str, Any]]) -> charts.Chart:
-    """How the data set grew from version to version."""
+    """Chart of the data set's growth from version to version."""
     first, last = rows[0], rows[-1]
     change = last["ratings"] - first["ratings"]
     head = (

@@ -1,4 +1,4 @@
-"""What was decided about releases and why, whether models keep their quality, and what people and the API say."""
+"""Charts of operations: release decisions, backtests, feedback, experiments and the API."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -106,7 +106,7 @@ def decisions(rows: list[dict[str, Any]]) -> charts.Chart:
 
 
 def evidence_rows(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a challenger was weighed against: name, difference with its interval, whether it held."""
+    """Rows of a challenger's comparisons: name, difference with its interval, whether it passed."""
     rows = []
     for one in evidence.get("comparisons") or []:
         if isinstance(one, dict):
@@ -295,7 +295,7 @@ def rates(rows: list[dict[str, Any]], experiment: str) -> charts.Chart:
 
 
 def duel(row: Mapping[str, Any]) -> str:
-    """What an interleaved duel has found, as a sentence."""
+    """The result of an interleaving experiment, as a sentence."""
     first, second = row["first"], row["second"]
     won = f"{first} won {row['first_wins']:,} and {second} {row['second_wins']:,} of {row['occasions']:,} user-days"
     if row["p_value"] is None:

@@ -1,4 +1,4 @@
-"""For whom models are good, how they use the catalogue, and what new users and taste dials cost."""
+"""Charts of segments, of the use of the catalogue, of new users and of taste dials."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,8 +27,8 @@ def tiers(rows: list[dict[str, Any]], kind: str, models: Mapping[str, str], metr
     """Dots with intervals: a group of rows for each segment, a row a model."""
     segments = list(dict.fromkeys(row["segment"] for row in rows))
     users = {row["segment"]: row["users"] for row in rows}
-    shown = [{**row, "group": f"{row['segment']} ({users[row['segment']]:,} users)"} for row in rows]
-    order = [f"{segment} ({users[segment]:,} users)" for segment in segments]
+    shown = [{**row, "group": f"{row['segment']} ({numbers.counted(users[row['segment']], 'user')})"} for row in rows]
+    order = [f"{segment} ({numbers.counted(users[segment], 'user')})" for segment in segments]
     subtitle = "; ".join(f"{one}: {words.tier(kind, one)}" for one in segments)
     title = charts.title(f"By {kind}: {words.who_leads(leaders(rows))}", f"{subtitle}. Line: 95 % interval", 58)
     base = alt.Chart(charts.data(shown))
@@ -146,7 +146,7 @@ def lorenz(exposures: Mapping[str, LorenzCurve], models: Mapping[str, str], k: i
 
 
 def list_shares(rows: list[dict[str, Any]], models: Mapping[str, str], k: int) -> charts.Chart:
-    """What the lists are made of: head, mid and tail of the catalogue, stacked."""
+    """Stacked bars of the lists' head, mid and tail items."""
     tail = {row["model"]: row["value"] for row in rows if row["segment"] == "tail"}
     most = max(tail, key=lambda name: tail[name]) if tail else ""
     head = (
@@ -325,7 +325,7 @@ def dial_rows(curve: TradeoffCurve, accuracy: str) -> list[dict[str, Any]]:
 
 
 def dials(rows: list[dict[str, Any]], name: str, accuracy: str) -> charts.Chart:
-    """What turning each dial up costs in accuracy."""
+    """Lines of accuracy by the setting of each dial."""
     order = list(dict.fromkeys(row["dial"] for row in rows))
     at_zero = {row["dial"]: row["value"] for row in rows if row["setting"] == 0}
     at_most = {row["dial"]: row["value"] for row in rows if row["setting"] == max(one["setting"] for one in rows)}

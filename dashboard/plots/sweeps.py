@@ -1,4 +1,4 @@
-"""Which settings of a sweep matter, and which trials were best."""
+"""Charts of a sweep: its best trials and the importance of settings."""
 
 from collections.abc import Sequence
 from typing import Any

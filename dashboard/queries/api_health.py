@@ -1,4 +1,4 @@
-"""How the API is: what its own endpoints say, asked of it in the background, so that no page waits for it."""
+"""Health of the API: its own endpoints, asked in the background, so that no page waits for it."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 def address() -> str:
-    """Where the API is: MOVIEREC_API_URL, without a user and a password, else port 5000 of this machine."""
+    """The API's address: MOVIEREC_API_URL, without a user and a password, else port 5000 of this machine."""
     return without_credentials(os.environ.get("MOVIEREC_API_URL") or "http://127.0.0.1:5000").rstrip("/")
 
 
@@ -40,7 +40,7 @@ class EndpointTraffic:
 
 @dataclass(frozen=True)
 class Health:
-    """What the API said, or why it said nothing."""
+    """The API's answer, or why there is none."""
 
     asked_at: float
     ready: bool = False

@@ -1,4 +1,4 @@
-"""Whether the newest versions of each model are fit to be served: what the store tells, looked at again here.
+"""Checks of the newest versions of each model, made again from what the store holds.
 
 The leak canaries were run by whoever published them; the other checks are those that Dagster runs with the assets, done
 again over the same files, as far as they take no longer than reading them.

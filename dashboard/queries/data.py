@@ -1,4 +1,4 @@
-"""What a data set looks like, what was dropped of it, how it was split, and how its versions differ.
+"""Queries over a data set: its ratings, what was dropped, its split, and the differences of its versions.
 
 Every answer is aggregated in DuckDB; no row of the data leaves it. A version never changes, so that the pages may keep
 the answers, and what two charts need is asked for once.
@@ -85,7 +85,7 @@ def versions(root: Path, kind: str, data: str) -> list[Artifact]:
 
 
 def line_of(root: Path, ratings: Artifact) -> DataLineage:
-    """What was made from a version of raw ratings: the newest interactions, and the newest split of those."""
+    """The lineage of a version of raw ratings: the newest interactions made from it, and their newest split."""
     data = ratings.slot.data_set
     made = [
         one
@@ -113,7 +113,7 @@ def rating_counts(folder: Path) -> list[tuple[float, int]]:
 
 
 def ratings_of_each(folder: Path, column: str) -> Each | None:
-    """How many ratings each user (column user_id) or movie (movie_id) has; None when there are none to read."""
+    """Count the ratings of each user (column user_id) or movie (movie_id); None when there are none to read."""
     found = arrays(
         f"SELECT {column} AS id, count(*) AS ratings FROM parquet_file(?) GROUP BY id", str(folder / RATINGS_FILE)
     )

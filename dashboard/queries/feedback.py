@@ -1,4 +1,4 @@
-"""What people did with the lists that they were shown: counts by day, and what experiments have found."""
+"""Queries over the feedback log: counts by day, and results of experiments."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +42,7 @@ def signature(root: Path) -> Signature:
 
 
 def feedback(root: Path, data: str) -> Feedback:
-    """What a log holds; where it cannot be read, nothing and the reason."""
+    """The summary of a log; where it cannot be read, nothing and the reason."""
     log = FeedbackLog(log_file(root, data))
     try:
         rows = log.query(

@@ -1,4 +1,4 @@
-"""What each model would recommend to a user, to a new user or beside a movie, and why: asked of the stored indices.
+"""Recommendations and explanations of the stored indices: for a user, a new user, or beside a movie.
 
 The lists are those that the API answers, without a person's live feedback.
 """
@@ -67,7 +67,7 @@ class SearchableIndex:
         return place if place < len(ids) and ids[place] == user_id else None
 
     def trained_with(self, user_id: int) -> bool:
-        """Whether a user has train interactions; else they are folded in from all their ratings, as the API does."""
+        """True for a user with train interactions; others are folded in from all their ratings, as the API does."""
         user = self.user(user_id)
         return user is not None and bool(self.index.personal[user])
 
@@ -77,7 +77,7 @@ class SearchableIndex:
         return dict(zip(movies.tolist(), ratings.tolist(), strict=True))
 
     def knows(self, user_id: int) -> bool:
-        """Whether a user is in the data, also outside of what models are trained on."""
+        """True for a user who is in the data, also outside of what models are trained on."""
         return self.user(user_id) is not None or len(self.index.rated.by(user_id)[0]) > 0
 
     def movie_id(self, item: int) -> int:
@@ -116,7 +116,7 @@ class RecommendedList:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a movie has its score for a person."""
+    """The explanation of a movie's score for a person."""
 
     sentence: str
     score: float
@@ -158,7 +158,7 @@ def load(folder: Path) -> SearchableIndex:
 
 
 def rated_by(split: str, user_id: int) -> list[Rated]:
-    """What a user has rated, newest first; none where the split cannot be read."""
+    """Movies that a user has rated, newest first; none where the split cannot be read."""
     rows = records(
         "SELECT movie_id, rating, part FROM parquet_file(?) WHERE user_id = ? ORDER BY timestamp DESC, movie_id",
         *(split, user_id),
@@ -201,7 +201,7 @@ def for_history(found: SearchableIndex, ratings: Mapping[int, float], k: int, di
 def why(
     found: SearchableIndex, user_id: int | None, told: Mapping[int, float], movie_id: int, ratings: Mapping[int, float]
 ) -> Reason:
-    """Why a movie is in the list of a user, or, where user_id is None, of somebody who told these movies.
+    """Explain a movie's score in a user's list, or, where user_id is None, of a new user with these movies.
 
     ratings: the person's own, movie id -> rating, as far as they are known.
     """
@@ -246,7 +246,7 @@ def similar(found: SearchableIndex, movie_id: int, k: int) -> list[dict[str, Any
 
 
 def taste_of(found: SearchableIndex, ratings: Mapping[int, float]) -> "Taste":
-    """What was liked and disliked; movies that the catalogue lacks are left out."""
+    """Liked and disliked items; movies that the catalogue lacks are left out."""
     rated = {item: rating for movie, rating in ratings.items() if (item := found.item(movie)) is not None}
     return found.index.taste_of(rated)
 

@@ -1,4 +1,4 @@
-"""Which reports may be ranked together, and in which order they then stand."""
+"""Evaluation set-ups, the sets of reports that may be ranked together, and their order by a metric."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

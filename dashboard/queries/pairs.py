@@ -47,7 +47,7 @@ class PairedUsers:
 
 @dataclass(frozen=True, eq=False)
 class Overlap:
-    """How alike two models' lists are, of each looked-at user: float64 [n] each."""
+    """Overlap of two models' lists by user: float64 [n] each."""
 
     users: int
     """How many there are; more than n where a sample stands for them."""
@@ -126,7 +126,7 @@ def segments_won(store: ArtifactStore, a: Measured, b: Measured, metric: str) ->
 
 
 def overlap(a: Path, b: Path, k: int) -> Overlap | None:
-    """How alike the first k places of two reports' lists are; None when the files cannot tell."""
+    """Overlap of the first k places of two reports' lists; None when the files cannot tell."""
     total = rows(a / USERS_FILE) or rows(a / LISTS_FILE) // max(k, 1)
     share = one_in(total)
     found = arrays(

@@ -24,7 +24,7 @@ def columns(path: Path) -> list[str]:
 
 
 def rows(path: Path) -> int:
-    """How many rows a file has; 0 when it cannot be read."""
+    """Count the rows of a file; 0 when it cannot be read."""
     try:
         return int(pq.read_metadata(path).num_rows)
     except (OSError, pa.ArrowException):
@@ -85,7 +85,7 @@ def quoted(name: str) -> str:
 
 
 def one_in(users: int, most: int = SAMPLE_USERS) -> int:
-    """Of how many users one is looked at, so that about `most` are."""
+    """The sampling step: one of so many users is looked at, so that about `most` are."""
     return -(-users // most) if users > most else 1
 
 
@@ -95,6 +95,6 @@ def sampled(column: str, share: int) -> str:
 
 
 def known(names: Sequence[str], *paths: Path) -> list[str]:
-    """Those of the names that are columns of every file."""
+    """Filter the names by what are columns of every file."""
     have = [set(columns(path)) for path in paths]
     return [name for name in names if all(name in own for own in have)]

@@ -1,4 +1,4 @@
-"""What is served, since when and how fresh it is, and what was decided about it."""
+"""Queries about releases: what is served, its freshness, and the decisions about it."""
 
 import json
 from dataclasses import dataclass, fields
@@ -34,7 +34,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Served:
-    """What the pointer names; texts are empty, and numbers None, where it cannot be told."""
+    """The served index, which the pointer names; texts are empty, and numbers None, where they are not known."""
 
     reference: str
     model: str
@@ -62,7 +62,7 @@ def data_sets(root: Path) -> list[str]:
 
 
 def decisions(root: Path, data: str) -> tuple[list[Made], list[Path]]:
-    """Of a data set's newest MOST decisions the readable ones, newest first, and the folders of the others."""
+    """Read a data set's newest MOST decisions, newest first; and the folders of those that cannot be read."""
     newest = [
         version for folder in slot_folders(root, kinds.RELEASE_DECISION, data) for version in folders(folder)[-MOST:]
     ]
@@ -74,7 +74,7 @@ def decisions(root: Path, data: str) -> tuple[list[Made], list[Path]]:
 
 
 def served(root: Path, data: str) -> Served | None:
-    """What is promoted of a data set; None while nothing is."""
+    """The promoted index of a data set; None while nothing is."""
     store = ArtifactStore(root)
     try:
         pointer = store.pointer(SERVING, data)

@@ -38,7 +38,7 @@ _SCORES = pa.schema(
 
 @dataclass(frozen=True)
 class Serving:
-    """What the API answers from: the promoted index, and the trained model that it was built from."""
+    """The promoted index that the API answers from, and the trained model that it was built from."""
 
     index: str
     trained_model: str

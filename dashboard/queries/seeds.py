@@ -1,4 +1,4 @@
-"""What changes with nothing but the seed."""
+"""Spread of metrics over seeds, with all else equal."""
 
 import json
 import statistics
@@ -39,7 +39,7 @@ class OverSeeds:
 
 
 def over_seeds(root: Path) -> list[OverSeeds]:
-    """What changes with nothing but the seed, for every model, device and configuration that has several seeds.
+    """Summarize metrics over seeds, for every model, device and configuration that has several.
 
     Reads the newest READ_FOR_SEEDS reports of each model and device, each of them once in a process.
     """

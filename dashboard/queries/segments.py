@@ -1,4 +1,4 @@
-"""For whom and of what models are good, and how evenly their lists use the catalogue."""
+"""Queries over segments, and over how evenly lists use the catalogue."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ LORENZ_POINTS = 200
 
 @dataclass(frozen=True, eq=False)
 class LorenzCurve:
-    """How a model's lists share their places among the catalogue's items."""
+    """The Lorenz curve of a model's lists over the catalogue's items."""
 
     items: int
     """The catalogue, items that nobody is shown included."""

@@ -1,4 +1,4 @@
-"""Where things stand in the artifact store, and what changes when something new lands in it."""
+"""Folders of the artifact store, and a signature that changes when something new lands in it."""
 
 import os
 import re

@@ -53,7 +53,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Importance:
-    """How much of the differences between trials lies between the values of one setting."""
+    """Importance of one setting: the share of the trials' differences that lies between its values."""
 
     setting: str
     share: float

@@ -1,4 +1,4 @@
-"""From files to train, validation and test."""
+"""Data: reading files, validation, id maps, k-core, splits and the graph."""
 
 from typing import Any
 

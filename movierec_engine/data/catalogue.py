@@ -1,4 +1,4 @@
-"""What is known of the items and of the users' activity apart from any model."""
+"""The catalogue: genres and years of the items, and their train interactions."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -35,7 +35,7 @@ class ColumnNames:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Everything that decides what a model is trained and tested on."""
+    """Settings of the data: source, filters and split."""
 
     name: str = "movielens-small"
     """Name of the data set; artifacts of different data sets stand in different folders."""

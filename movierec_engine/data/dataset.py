@@ -1,4 +1,4 @@
-"""What a model is fitted to: interactions of users with items, and a held-out part where there is one."""
+"""The data set that a model is fitted to: interactions of users with items, and a held-out part if there is one."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

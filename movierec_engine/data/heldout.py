@@ -12,7 +12,7 @@ from movierec_engine.data.interactions import Interactions
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What a model is asked to find, among what.
+    """A held-out part: the relevant items of each user, the mask, and the candidates.
 
     interactions: the relevant items of each user.
     seen: CSR [n_users, n_items], items that are left out of every ranking; what is already known of the user.

@@ -1,4 +1,4 @@
-"""Which files a data set is read from, and whether they have changed."""
+"""A data set's input files, and the digest that tells whether they have changed."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which ratings say that somebody likes an item."""
+"""The like threshold: the rating from which on an item counts as liked."""
 
 from typing import Any
 

@@ -21,7 +21,7 @@ NEGATIVES_SCHEMA = pa.schema([("user_id", pa.int64()), ("movie_id", pa.int64())]
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """What validation read, dropped and repaired."""
+    """Counts of the rows that validation read, dropped and repaired."""
 
     rows_read: int = 0
     duplicate_rows: int = 0

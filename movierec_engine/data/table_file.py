@@ -64,7 +64,7 @@ class TableFile:
         return str(text or "")[:60]
 
     def place(self, record: int) -> str:
-        """Where a record, counted from 0, stands: `line 12` of a text file, `row 12` of a Parquet file."""
+        """Name a record's place, counted from 0: `line 12` of a text file, `row 12` of a Parquet file."""
         return f"row {record + 1}" if self.is_parquet else f"line {self._line(record)}"
 
     def _line(self, record: int) -> int:
@@ -122,7 +122,7 @@ def check_file(path: Path, *, missing_hint: str = "") -> None:
 
 
 def check_text_file(path: Path, *, missing_hint: str = "") -> bool:
-    """Whether the text must be read as Latin-1, because it is not UTF-8.
+    """True where the text must be read as Latin-1, because it is not UTF-8.
 
     Raises DataError when there is no such file, when it is empty, and when it holds NUL bytes and so is no text.
     """

@@ -1,4 +1,4 @@
-"""From text columns to validated ratings: types, ranges, units of time and repeats."""
+"""Validation of ratings: types, ranges, units of time and repeats of text columns."""
 
 import math
 from typing import TYPE_CHECKING
@@ -91,7 +91,7 @@ def whole_number(text: str) -> str:
 
 
 def require_rows(database: "duckdb.DuckDBPyConnection", file: TableFile, what: str) -> int:
-    """How many rows the table `entries` has; raises EmptyDataError when none."""
+    """Count the rows of the table `entries`; raises EmptyDataError when there are none."""
     rows = _number(database, "SELECT count(*) FROM entries")
     if rows == 0:
         raise EmptyDataError(f"{file.path}: the file has no {what}; replace it with one that has")

@@ -44,7 +44,7 @@ _BY_TIME = ("global_time", "rolling_origin")
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found.
+    """The result of a check: whether it passed, a sentence and its numbers.
 
     sentence: what was found, for people. numbers: what it was decided by.
     """

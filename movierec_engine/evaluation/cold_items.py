@@ -1,4 +1,4 @@
-"""How well movies that a model was trained without are found by their place among the others.
+"""Cold items: the AUC of movies that a model was trained without, placed by their neighbours in content.
 
 Items of the catalogue are taken out of training, a random part at a time, and placed by their genres and years as new
 movies are. Each user with one of them in the held-out part has the part's items ranked, without those that the mask

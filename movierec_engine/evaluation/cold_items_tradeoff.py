@@ -1,4 +1,4 @@
-"""What it costs to give a share of every list to new movies, and how many of them are seen then.
+"""The cold-items trade-off: accuracy lost, and new movies seen, by the share of every list that they get.
 
 The lists are the evaluator's, of the users with held-out items. New movies displace what stands at the end of them and
 are never hits, since nobody who is measured is known to have them: what a share is seen to cost is the most that it can

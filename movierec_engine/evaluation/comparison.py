@@ -1,4 +1,4 @@
-"""Is one model better than another, or did these users happen to favour it? Paired tests over the same users.
+"""Paired significance tests of models over the same users, Holm-corrected over all pairs.
 
 Two tests look at the differences a - b of the users. The bootstrap tests their mean, which is the number reported;
 Wilcoxon's signed ranks look at the users' differences in order of size, where no single user weighs much. A difference

@@ -8,7 +8,7 @@ from movierec_engine.evaluation.metrics import metrics
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """Which metrics are reported, and at which depths."""
+    """Settings of evaluation: the metrics that are reported, and their depths."""
 
     k_values: tuple[int, ...] = (5, 10, 20)
     """Depths of the recommendation list."""

@@ -19,7 +19,7 @@ from movierec_engine.models.base import Recommender
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What a model reached on a held-out part.
+    """A model's metrics on a held-out part.
 
     metrics: name such as `ndcg@10` -> mean over the evaluated users; coverage and gini are over all of them together.
     per_user: name -> float64 [n], for the users of `rankings`; coverage and gini have no value of a single user. NaN

@@ -1,4 +1,4 @@
-"""When a challenger may take the champion's place: the settings of the release group, and the rule itself.
+"""The release gate's rule: when a challenger may take the champion's place, and its settings.
 
 A challenger is at least as good as another model when, over the same validation users,
 
@@ -22,7 +22,7 @@ from movierec_engine.reporting import numbers
 
 @dataclass(frozen=True)
 class ReleaseConfig:
-    """What a model must show before it is served."""
+    """Settings of the release gate: what a model must show before it is served."""
 
     metric: str = ""
     """What challenger and champion are compared by, on validation; empty: what the leaderboard ranks by, which is
@@ -81,7 +81,7 @@ class Weighed:
 
 
 def weigh(challenger: Values, other: Values, tolerance: float = 0.0, less_is_better: bool = False) -> Weighed:
-    """Whether a challenger is at least as good as another model.
+    """Compare a challenger with another model: it passes where it is at least as good.
 
     challenger, other: float64 [n_users], the metric of the same users in the same order.
     """

@@ -1,4 +1,4 @@
-"""What relevant items are ranked against: the whole catalogue, or a sample that makes every metric look better.
+"""Ranking protocols: relevant items against the whole catalogue, or against a sample, which raises every metric.
 
 Sampled metrics are not only higher, they can order models differently (Krichene and Rendle 2020). They are there to be
 compared with published numbers, are always named `sampled...`, have fingerprints of their own, and are never ranked
@@ -23,7 +23,7 @@ _SAMPLED = re.compile(r"(uniform|popularity):([0-9]{1,7})(?::([0-9]{1,9}))?")
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a held-out part is ranked.
+    """A ranking protocol of a held-out part.
 
     kind: `full`; `given`, against the candidates that came with the data; `uniform` or `popularity`, against
     `negatives` items drawn for each user with `seed`, uniformly or in proportion to train interactions, from those

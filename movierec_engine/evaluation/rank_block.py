@@ -1,4 +1,4 @@
-"""From scores to rankings: the list of every user, and where the relevant items stand in the whole ranking.
+"""Ranking of a block of users: scores to top-k lists, and to the ranks of all relevant items.
 
 numpy sorts a row of scores about as fast as the top of it is found, so the ranks of all relevant items cost little more
 than the lists.

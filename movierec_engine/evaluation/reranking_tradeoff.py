@@ -1,4 +1,4 @@
-"""What the taste dials cost and what they buy: each dial alone, turned up step by step, on a held-out part.
+"""The re-ranking trade-off: accuracy and beyond-accuracy by the setting of each taste dial, on a held-out part.
 
 The candidates are the model's best ones for each user under the mask, in the order that the evaluator ranks them: among
 equal scores the relevant ones stand last. A dial at 0 therefore has the evaluator's own ndcg to the last digit. Every

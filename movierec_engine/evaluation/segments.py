@@ -1,4 +1,4 @@
-"""For whom, and of what, a model is good: the metrics by kinds of users and kinds of items.
+"""Metrics by segment: users by activity, and items by popularity, genre and decade.
 
 A segment of users has the means over its users. A segment of items counts only its own items as relevant: hits, the
 number of relevant items and the ideal list are of those alone, over the users who have any; the ranking is the whole

@@ -1,4 +1,4 @@
-"""How good fold-in is, and from how many movies on it is worth more than popularity.
+"""Strong generalization (Liang et al. 2018): fold-in of held-out users by number of known items, against popularity.
 
 Users are held out in turn, fold by fold: a model is trained without those of a fold, and meets them as new users with a
 few movies of their own train history. How well it then finds their other items is set against popularity, against their

@@ -1,4 +1,4 @@
-"""What people say about their recommendations: an append-only log, durable before it answers, and its summary."""
+"""Feedback of people on their recommendations: an append-only log, durable before it answers, and its summary."""
 
 from movierec_engine.feedback.erasures import Erasure
 from movierec_engine.feedback.errors import FeedbackError, IdempotencyConflict, InvalidFeedback, LogBusy, UnknownEvent

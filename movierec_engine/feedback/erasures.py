@@ -20,7 +20,7 @@ _WRITTEN = re.compile(rb"[0-9\t\n]*")
 
 @dataclass(frozen=True)
 class Erasure:
-    """That everything of a person up to a moment is gone, and stays gone."""
+    """An erasure: everything of a person up to a moment is gone, and stays gone."""
 
     number: int
     """From 1, in the order of erasures over all people."""

@@ -1,4 +1,4 @@
-"""What can go wrong with feedback: the log itself, a value in an event, or a key that is used twice."""
+"""Errors of feedback: the log itself, a value in an event, or a key that is used twice."""
 
 from movierec_engine.errors import MovierecError
 

@@ -139,7 +139,7 @@ class Exposure:
 
 @dataclass(frozen=True)
 class UserState:
-    """What one person's feedback says now, without what was undone.
+    """The current state of one person's feedback, without what was undone.
 
     Of several ratings of a movie, and several times that it was watched, the one of the latest second counts, of equals
     the one that was recorded last.
@@ -178,7 +178,7 @@ class UserState:
 
     @property
     def said(self) -> bool:
-        """Whether there is any feedback."""
+        """True where there is any feedback."""
         return bool(self.masked or self.clicked or self.added_to_list)
 
 

@@ -1,4 +1,4 @@
-"""What retraining takes from the feedback log."""
+"""The feedback log's intake into training: ratings and erasures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ ERASURES_SCHEMA = pa.schema([("user_id", pa.int64()), ("through", pa.int64())])
 
 @dataclass(frozen=True, eq=False)
 class Intake:
-    """What retraining takes from the log, as of one moment.
+    """Ratings and erasures that training takes from the log, as of one moment.
 
     ratings: FEEDBACK_SCHEMA, every rating event that was not undone in the log's order, with the second of each. A
     watched movie is no rating: how much of a movie somebody watched says little of how much they liked it, so that it
@@ -44,7 +44,7 @@ class Intake:
         newest_seq: int,
         newest_erasure: int,
     ) -> "Intake":
-        """From rows of FEEDBACK_SCHEMA, and the newest erasure of each user."""
+        """The intake of rows of FEEDBACK_SCHEMA, and the newest erasure of each user."""
         gone = [(one.user_id, one.at_ms // 1000) for one in erasures]
         return cls(_table(ratings, FEEDBACK_SCHEMA), _table(gone, ERASURES_SCHEMA), newest_seq, newest_erasure)
 

@@ -50,7 +50,7 @@ _PAGE = 1000
 
 
 def log_file(root: Path, data_set: str) -> Path:
-    """Where the log of a data set stands in the artifact store's root."""
+    """Path of a data set's log in the artifact store's root."""
     return root / "feedback" / data_set / "feedback.db"
 
 
@@ -162,7 +162,7 @@ class FeedbackLog:
         return erasure
 
     def state(self, user_id: int) -> UserState:
-        """What the user's feedback says now, for every request to ask: a look into two indices."""
+        """Look up the user's current feedback, for every request: a look into two indices."""
         check_identifier("user_id", user_id)
         with self._database.reading() as connection:
             if connection is None:
@@ -192,7 +192,7 @@ class FeedbackLog:
         )
 
     def state_without_log(self, user_id: int) -> UserState:
-        """What is known of a user while the log cannot be read: whether they were erased, and no feedback."""
+        """A user's state while the log cannot be read: whether they were erased, and no feedback."""
         try:
             newest = self._erasures.newest()
         except OSError:
@@ -203,7 +203,7 @@ class FeedbackLog:
 
     @property
     def begun(self) -> bool:
-        """Whether there is a log, or a record of the erasures of one."""
+        """True where there is a log, or a record of the erasures of one."""
         return self.path.exists() or self._erasures.begun
 
     def newest_seq(self) -> int:
@@ -217,7 +217,7 @@ class FeedbackLog:
             return _last_number(connection, "erasures") if connection else _newest_number(self._remembered())
 
     def count_since(self, seq: int, kind: Kind | None = None) -> int:
-        """How many events, of one kind or of all, come after a place in the log; undone ones do not count."""
+        """Count the events, of one kind or of all, after a place in the log; undone ones do not count."""
         with self._database.reading() as connection:
             if connection is None:
                 return 0
@@ -240,7 +240,7 @@ class FeedbackLog:
             after = rows[-1][0]
 
     def intake(self) -> Intake:
-        """What retraining takes in."""
+        """Read what training takes in: ratings and erasures."""
         with self._database.snapshot() as connection:
             if connection is None:
                 erased = self._remembered()

@@ -1,4 +1,4 @@
-"""What an experiment has found so far, from exposures and the feedback that answers them.
+"""Results of experiments: click and like rates and interleaving wins, from exposures and their feedback.
 
 An event answers a list when it names the list's exposure, or the request whose answer held it (the newest one, should
 the client have given several answers one request id), and is of the list's user and one of its movies. Feedback that
@@ -107,7 +107,7 @@ def version_rates(log: FeedbackLog) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def interleaving_duels(log: FeedbackLog) -> pa.Table:
-    """Which variant wins the interleaved lists, by experiment and pair of variants: DUELS_SCHEMA, one row each.
+    """Count the wins of interleaved lists, by experiment and pair of variants: DUELS_SCHEMA, one row each.
 
     An occasion is a user's day (UTC), over which all lists are of one draft, so that occasions, and not lists, are
     independent. It is won by the variant whose movies were clicked more often, over all its lists; `ties` had as many

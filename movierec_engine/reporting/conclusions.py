@@ -1,4 +1,4 @@
-"""What several models measured by one metric show: who leads, who is tied, what validation picks, what costs less.
+"""Conclusions about several models by one metric: who leads, who is tied, what validation picks, what costs less.
 
 Plain sentences for every surface. Two models are statistically tied where the paired tests find no significant
 difference between them.

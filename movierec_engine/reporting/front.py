@@ -29,7 +29,8 @@ def front_sentence(front: Sequence[str], models: int, values: str) -> str:
     if len(front) == 1 and dominated:
         return f"{front[0]} dominates every other model: it is alone on the {values} front"
     if not dominated:
-        return f"{'The model is' if models == 1 else f'All {models} models are'} on the {values} front"
+        everybody = {1: "The model is", 2: "Both models are"}.get(models, f"All {models} models are")
+        return f"{everybody} on the {values} front"
     on_front = listed(front) if len(front) <= _NAMED else f"{len(front)} models"
     verb = "is" if dominated == 1 else "are"
     return f"{on_front} are on the {values} front; {dominated} {verb} dominated"

@@ -7,7 +7,7 @@ from movierec_engine.errors import ConfigError
 
 @dataclass(frozen=True)
 class RetrievalConfig:
-    """How the FAISS index is built and measured."""
+    """Settings of the FAISS index: how it is built and measured."""
 
     factory: str = "Flat"
     """FAISS index factory string over inner products: `Flat` is exact, `HNSW32` or `IVF64,Flat` are approximate."""

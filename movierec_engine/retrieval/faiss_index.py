@@ -56,7 +56,7 @@ Found = tuple[NDArray[np.int64], Floats]
 
 @dataclass(frozen=True)
 class FoldInMinItems:
-    """From how many movies on a new user is folded in, None where no number is enough; measured, or else assumed."""
+    """Number of movies from which on a new user is folded in, None where none is enough; measured, or assumed."""
 
     items: int | None
     measured: bool
@@ -64,7 +64,7 @@ class FoldInMinItems:
 
 @dataclass(frozen=True)
 class IndexFacts:
-    """What was measured when the index was built."""
+    """Measurements of an index from when it was built."""
 
     model: str
     device: str
@@ -238,7 +238,7 @@ class RetrievalIndex:
         return fold_in.scores_of(self.fold_in_scorer, self.popularity, taste, self.fold_in_min_items)
 
     def taste_of(self, ratings: Mapping[int, float | None]) -> Taste:
-        """What somebody who gave these ratings liked and disliked.
+        """Liked and disliked items of somebody who gave these ratings.
 
         ratings: by item index. One of at least `facts.liked_from` is a like, and so is an item without one, which
         counts as one of the mean rating where the model uses ratings.
@@ -267,7 +267,7 @@ class RetrievalIndex:
         return self.similar[item][kept][:k].astype(np.int64), self.similarity[item][kept][:k]
 
     def explain(self, user: int, item: int) -> Explanation:
-        """Why `recommend` gives a user's item its score, by the user's train interactions.
+        """Explain the score that `recommend` gives a user's item, by the user's train interactions.
 
         The score and the base may differ from the model's by a constant that is the same for all items, where it scores
         by `scorer`.
@@ -284,7 +284,7 @@ class RetrievalIndex:
     def explanations(
         self, user: int, items: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
     ) -> list[Explanation]:
-        """Why items [n] have the scores [n] that `recommend` gives them, in one pass."""
+        """Explain the scores [n] that `recommend` gives items [n], in one pass."""
         if not self.personal[user]:
             return [Explanation.without_history(float(score)) for score in scores]
         inputs = np.zeros(self.explanation_inputs.shape[1], dtype=np.float32)
@@ -295,19 +295,19 @@ class RetrievalIndex:
     def explanations_live(
         self, user: int, live: LiveTaste, items: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
     ) -> list[Explanation]:
-        """Why items [n] have the scores [n] that `recommend_live` gives them, by the joint history, in one pass."""
+        """Explain the scores [n] that `recommend_live` gives items [n], by the joint history, in one pass."""
         disliked = dislikes(self.history[[user]], live)
         return self.fold_in_scorer.taste_explanations(scores, self.live_history(user, live), disliked, items)
 
     def explain_for_history(self, taste: Taste, item: int) -> Explanation:
-        """Why `recommend_for_history` gives an item its score: of popularity, no history is the reason."""
+        """Explain the score that `recommend_for_history` gives an item: of popularity, no history is the reason."""
         items = np.array([item])
         return self.explanations_for_history(taste, items, self.history_scores(taste)[0][items])[0]
 
     def explanations_for_history(
         self, taste: Taste, items: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]]
     ) -> list[Explanation]:
-        """Why items [n] have the scores [n] that `recommend_for_history` gives them, in one pass."""
+        """Explain the scores [n] that `recommend_for_history` gives items [n], in one pass."""
         if fold_in.source_of(taste.liked, self.fold_in_min_items) == POPULARITY:
             return [Explanation.without_history(float(score)) for score in scores]
         return self.fold_in_scorer.taste_explanations(scores, *taste, items)

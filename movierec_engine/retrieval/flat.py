@@ -10,7 +10,7 @@ Floats = NDArray[np.float32]
 
 
 class _Memory:
-    """A flat index's vectors to numpy, whose view keeps this, and with it the index, alive."""
+    """A numpy view of a flat index's vectors; holds a reference so that FAISS's memory outlives it."""
 
     def __init__(self, index: faiss.Index) -> None:
         flat: Any = faiss.downcast_index(index)
@@ -20,7 +20,7 @@ class _Memory:
 
 
 def is_flat(index: faiss.Index) -> bool:
-    """Whether an index holds the vectors as they are, one after the other, and searches all of them."""
+    """True for an index that holds the vectors as they are, one after the other, and searches all of them."""
     return isinstance(faiss.downcast_index(index), faiss.IndexFlat)
 
 

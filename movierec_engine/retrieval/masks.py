@@ -20,15 +20,15 @@ Mask = Callable[[int], NDArray[np.integer[Any]]]
 
 
 def serving_mask(index: RetrievalIndex) -> Mask:
-    """What each user of an index has rated in the raw data."""
+    """The serving mask: every movie that a user of an index has rated in the raw data."""
     return lambda user: index.items_of(index.rated.by(int(index.users.ids[user]))[0])
 
 
 def evaluation_mask(known: sparse.csr_matrix) -> Mask:
-    """What a protocol leaves out: the rows of a matrix, CSR [n_users, n_items]."""
+    """The evaluation mask of a protocol: the rows of a matrix, CSR [n_users, n_items]."""
     return lambda user: np.asarray(known.indices[known.indptr[user] : known.indptr[user + 1]])
 
 
 def no_mask(user: int) -> NDArray[np.integer[Any]]:
-    """Nothing is left out, as where movies may be recommended again."""
+    """The empty mask, for where movies may be recommended again."""
     return np.empty(0, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What every person is known to have rated, whatever became of the rating in training."""
+"""All ratings of all people, whatever became of them in training: the basis of the serving mask."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class RatedMovies:
         return self.movies[own], self.ratings[own]
 
     def same_movies(self, other: "RatedMovies") -> bool:
-        """Whether both know of the same people and the same movies of each."""
+        """True where both know of the same people and the same movies of each."""
         return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in ("users", "starts", "movies"))
 
     def save(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What answers for what: a refitted index answers, and the measured index that it was made from vouches for it.
+"""Refitted indices: the measured index and version that each of them stands for.
 
 A refitted index is a version of its model's slot and never the newest. Its parents name the measured `trained_model`,
 the `refitted_model` that answers, and the measured `faiss_index` that it stands for.
@@ -9,7 +9,7 @@ from movierec_engine.store.artifact_store import Artifact
 
 
 def is_refitted(index: Artifact) -> bool:
-    """Whether an index answers by a refitted model."""
+    """True for an index of a refitted model."""
     return kinds.REFITTED_MODEL in index.parents
 
 

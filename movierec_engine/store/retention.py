@@ -1,4 +1,4 @@
-"""Which versions may be deleted: the old ones that nothing rests on."""
+"""Retention: the old versions that nothing rests on, and that may be deleted."""
 
 import json
 from collections.abc import Collection, Iterable

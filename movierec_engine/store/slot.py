@@ -11,13 +11,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can be part of a slot, or a version."""
+    """True for a text that can be part of a slot, or a version."""
     return bool(_NAME.fullmatch(text)) and text not in (LATEST, MANIFEST)
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where the versions of one thing of a data set stand: `splits/ml-1m`, or `trained_model/ml-1m/lightgcn/cpu`."""
+    """The folder of one artifact's versions: `splits/ml-1m`, or `trained_model/ml-1m/lightgcn/cpu`."""
 
     kind: str
     data_set: str

@@ -31,7 +31,7 @@ class WandbConfig:
 
 @dataclass(frozen=True)
 class LoggerConfig:
-    """Which trackers record a run."""
+    """Settings of the trackers that record a run."""
 
     use_mlflow: bool = True
     """MLflow, in a SQLite database below the artifacts unless MLFLOW_TRACKING_URI names a server."""

@@ -1,4 +1,4 @@
-"""How far a run is, as a small JSON file below the artifacts, for whoever looks on while it trains."""
+"""Progress of a training run, as a small JSON file below the artifacts that the dashboard reads."""
 
 import json
 import os

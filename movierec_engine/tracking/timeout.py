@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:
-    """What `call` returns or raises, from a thread of its own; a TimeoutError if it takes longer.
+    """Run `call` in a thread of its own, and return or raise what it does; a TimeoutError if it takes longer.
 
     A thread that hangs is left behind, and does not keep the process from ending.
     """

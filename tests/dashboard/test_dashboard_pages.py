@@ -61,9 +61,9 @@ def test_two_models_are_compared_user_by_user(visit: Open, known: ArtifactStore)
     app = visit(known, "compare", a="ease", b="popularity")
     assert metrics(app)["Mean difference"] == "+0.1667"
     assert metrics(app)["Win / tie / loss"] == "1 / 1 / 1"
-    assert metrics(app)["Effect size"] == "0.440"
+    assert metrics(app)["Effect size"] == "+0.44"
     assert "**ease** is statistically tied with popularity on NDCG@2" in text(app)
-    assert "ease is better for 1 users, popularity for 1" in titles(app)
+    assert "ease is better for 1 user, popularity for 1" in titles(app)
 
 
 def test_the_lists_of_two_models_are_laid_over_each_other(visit: Open, known: ArtifactStore) -> None:
@@ -149,7 +149,7 @@ def test_segments_say_for_whom_each_is_good(visit: Open, known: ArtifactStore) -
     shown = titles(visit(known, "segments"))
     assert "By activity: ease leads" in shown
     assert "By genre: popularity leads" in shown
-    assert "ease has both the highest accuracy and the highest novelty" in shown
+    assert "ease dominates every other model: it is alone on the accuracy-novelty front" in shown
 
 
 def test_concentration_is_that_of_the_lists(visit: Open, known: ArtifactStore) -> None:

@@ -121,7 +121,8 @@ def test_a_front_is_found_whatever_the_order() -> None:
     ("front", "models", "sentence"),
     [
         (["a"], 1, "The model is on the cost-quality front"),
-        (["a", "b"], 2, "All 2 models are on the cost-quality front"),
+        (["a", "b"], 2, "Both models are on the cost-quality front"),
+        (["a", "b", "c"], 3, "All 3 models are on the cost-quality front"),
         (["a"], 3, "a dominates every other model: it is alone on the cost-quality front"),
         (["a", "b"], 3, "a and b are on the cost-quality front; 1 is dominated"),
         (["a", "b", "c", "d", "e"], 8, "5 models are on the cost-quality front; 3 are dominated"),

@@ -1,4 +1,4 @@
-"""How well relevant items are found.
+"""Accuracy metrics: relevant items in a list, and their ranks.
 
 Definitions follow Järvelin and Kekäläinen 2002 (ndcg) and Manning, Raghavan and Schütze 2008, chapter 8 (the others).
 Inputs as in `registry.INPUTS`; ties count against the model, in auc a half. A list that is shorter than the depth has

@@ -1,4 +1,4 @@
-"""What lists are like apart from being right.
+"""Beyond-accuracy metrics: coverage, novelty, diversity and their kind.
 
 Values are relative to the train interactions alone; inputs as in `registry.INPUTS`. But for serendipity, none of these
 is better merely because it is higher: they say at what price accuracy comes.

@@ -1,4 +1,4 @@
-"""Whether the models would have worked: the newest backtest of each, window by window."""
+"""The section on backtests: the newest of each model, window by window."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What lists are like apart from being right, and what accuracy costs in novelty."""
+"""The section on beyond-accuracy metrics, and the accuracy-novelty front."""
 
 from movierec_engine.evaluation.metrics import Metric, metric_title, metrics
 from movierec_engine.reporting import numbers

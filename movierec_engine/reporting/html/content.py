@@ -1,4 +1,4 @@
-"""From the artifact store to what the page says, in words and charts.
+"""The report's content: reads the artifact store and puts the sections together.
 
 A section is one function from a ranking to a `Section`, in a file of its own; its place on the page is its place in
 `_sections`, or in `_appendix` where it belongs to no group of reports.
@@ -42,7 +42,7 @@ _SAMPLED = (
 
 
 def gather(store: ArtifactStore, data_set: str, metric: str) -> Page:
-    """Everything that the page says of a data set.
+    """Gather the page of a data set.
 
     Raises StoreError for a store without reports, and ConfigError for a metric by which no model is better or that no
     report has.

@@ -1,4 +1,4 @@
-"""What the taste dials cost in accuracy and what they buy: the newest prices of each model."""
+"""The section on the re-ranking trade-off of each model's taste dials: accuracy lost and what it buys."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a page is made of: a section is a title, one sentence that says what it shows, and blocks in reading order.
+"""The report's document model: a section is a title, one sentence that says what it shows, and blocks.
 
 Blocks hold text and numbers in words; how they look is the template's alone. `kind` names the template's macro.
 """

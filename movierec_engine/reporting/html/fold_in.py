@@ -1,4 +1,4 @@
-"""Whether people whom a model was not trained on are better served by it than by popularity, by how much it knows."""
+"""Fold-in against popularity by number of known items."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ METRIC = "ndcg@10"
 
 @dataclass(frozen=True)
 class MeasuredFoldIn:
-    """What was measured of one model.
+    """The fold-in measurement of one model.
 
     folds: in how many parts the users were held out.
     fold_in_min_items: the size from which on fold-in is significantly better than popularity on validation, or None.

@@ -1,4 +1,4 @@
-"""Which reports of the store may be shown together: those of one fingerprint, and so of one protocol."""
+"""Groups of comparable reports: those of one fingerprint, and so of one protocol."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The conclusion of a part: which model is better, is it significant, for whom, and how do I know."""
+"""The answers at the top of a part: which model is better, is it significant, for whom, and how do I know."""
 
 from movierec_engine.release.promotion import named
 from movierec_engine.reporting import conclusions, numbers

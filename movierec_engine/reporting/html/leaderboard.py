@@ -93,5 +93,5 @@ def _best(ranking: Ranking, metric: str) -> float:
 def _score(metrics: dict[str, float], intervals: dict[str, tuple[float, float]], metric: str, best: float) -> Cell:
     if metric not in metrics:
         return Cell("–", spoken="not measured")
-    interval = numbers.interval(*intervals[metric]) if metric in intervals else ""
+    interval = numbers.interval(*intervals[metric], 3) if metric in intervals else ""
     return Cell(numbers.score(metrics[metric]), interval, strong=metrics[metric] == best)

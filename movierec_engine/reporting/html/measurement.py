@@ -1,4 +1,4 @@
-"""What was measured: the data, how it was divided, and what was ranked against what."""
+"""The section on the evaluation set-up: data, split, protocol and the rules of every number."""
 
 from movierec_engine.data.split import LEAKY, split_label
 from movierec_engine.evaluation.protocols import described

@@ -1,4 +1,4 @@
-"""For whom, and of what, each model is good."""
+"""The section on segments: which users and items each model serves best."""
 
 from collections.abc import Callable, Iterable, Sequence
 

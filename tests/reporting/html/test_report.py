@@ -47,7 +47,7 @@ def test_a_cell_of_the_leaderboard_is_the_reports_number(
     cell = ParsedPage(page).table("Models by NDCG@10").cell(model, title)
 
     low, high = report.intervals[metric]
-    assert cell == f"{report.metrics[metric]:.4f} [{low:.4f}, {high:.4f}]"
+    assert cell == f"{report.metrics[metric]:.4f} [{low:.3f}, {high:.3f}]"
 
 
 def test_the_validation_column_is_the_reports_number(measured: ArtifactStore, page: str) -> None:
