@@ -20,13 +20,15 @@ import numpy as np
 from bundled_data import FOLDER
 from scipy import sparse
 
+from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.dataset import Dataset
+from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions, positives
 from movierec_engine.data.readers import read_ratings
 from movierec_engine.data.split import split
-from movierec_engine.evaluation.metrics.accuracy import ndcg
-from movierec_engine.models import ALS, EASE, ItemCF
+from movierec_engine.evaluation import Evaluator
+from movierec_engine.models import ALS, EASE, SVD, ItemCF
 from movierec_engine.models.base import ClosedFormRecommender
 from movierec_engine.models.fold_in.base import AGAINST, union
 from movierec_engine.recommending.fold_in import AGAINST_POPULAR
@@ -46,10 +48,11 @@ MODELS: dict[str, Callable[[], ClosedFormRecommender]] = {
     "ease": EASE,
     "als": ALS,
     "item_cf": lambda: ItemCF(ItemCF.Config(feedback="implicit")),
+    "svd": SVD,
 }
 
 Measured = tuple[float, float, float]
-"""ndcg@10 of the liked items, ndcg@10 of all, and the share of places that are disliked items."""
+"""liked_ndcg@10, ndcg@10, and disliked@10."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,27 +81,28 @@ class World:
         return np.asarray(self.train.matrix().toarray() > 0)
 
     @cached_property
-    def wanted(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """bool [n_users, n_items]: the liked, all, and the disliked items of validation."""
-        rating = self.validation.rating
-        kinds = (rating >= LIKED, rating >= 0, rating < DISLIKED)
-        return tuple(self.validation.select(kind).matrix().toarray() > 0 for kind in kinds)  # type: ignore[return-value]
+    def catalogue(self) -> Catalogue:
+        return Catalogue.of(self.train)
+
+    def heldout(self, users: np.ndarray, liked_from: float) -> HeldOut:
+        """Validation of some users; what they rated below `liked_from` is disliked."""
+        own = self.validation.select(np.isin(self.validation.user, users))
+        low = own.select(own.rating < liked_from).matrix()
+        return HeldOut(own, self.catalogue.train, "train", self.catalogue, disliked=low)
 
     def measure(self, scores: np.ndarray, users: np.ndarray) -> Measured:
         """scores: [n, n_items] of the users [n]. Who has no such items does not count."""
         scores = np.where(self.seen[users], -np.inf, scores)
         best = np.sort(np.argpartition(-scores, DEPTH, axis=1)[:, :DEPTH], axis=1)
         order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
-        top = np.take_along_axis(best, order, axis=1)
-        liked, every, disliked = (kind[users] for kind in self.wanted)
-
-        def found(kind: np.ndarray) -> float:
-            count = kind.sum(axis=1)
-            hits = np.take_along_axis(kind, top, axis=1)[count > 0]
-            return float(ndcg(hits, count[count > 0], DEPTH).mean())
-
-        listed = np.take_along_axis(disliked, top, axis=1)[disliked.any(axis=1)]
-        return found(liked), found(every), float(listed.mean())
+        lists = {
+            "user": np.repeat(self.train.users.ids[users], DEPTH),
+            "item": self.train.items.ids[np.take_along_axis(best, order, axis=1)].ravel(),
+            "rank": np.tile(np.arange(1, DEPTH + 1), len(users)),
+        }
+        found = Evaluator([DEPTH], ["liked_ndcg", "ndcg"]).evaluate_lists(lists, self.heldout(users, LIKED)).metrics
+        low = Evaluator([DEPTH], ["disliked"]).evaluate_lists(lists, self.heldout(users, DISLIKED)).metrics
+        return found[f"liked_ndcg@{DEPTH}"], found[f"ndcg@{DEPTH}"], low[f"disliked@{DEPTH}"]
 
 
 def thresholds(world: World, name: str) -> list[Measured]:
@@ -169,8 +173,9 @@ def page(trained: dict[str, np.ndarray], folded: dict[str, np.ndarray], popular:
         "",
         f"Bundled data, random split per user 80/10/10 of all ratings, means of the split seeds {SEEDS[0]} and "
         f"{SEEDS[1]}, validation alone; all rows rank the same users and items, train being masked. Liked: "
-        f"ndcg@10 of the held-out items rated at least {LIKED:g}; all: of all held-out items, whatever their rating; "
-        f"disliked: places of the first ten with held-out items rated below {DISLIKED:g}, of users who have any.",
+        f"liked_ndcg@10, of the held-out items rated at least {LIKED:g}; all: ndcg@10, of all held-out items, whatever "
+        f"their rating; disliked: disliked@10, places with held-out items rated below {DISLIKED:g}, of users who have "
+        "any.",
         "",
         "## Which ratings are trained on",
         "",
