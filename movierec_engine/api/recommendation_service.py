@@ -15,7 +15,7 @@ Whom a list comes from:
 import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,9 +136,8 @@ class RecommendationService:
         """
         items, scores, source = best
         movies = served.catalogue.movies
-        shown = [
-            cast(RecommendedMovie, {**movies[item], "score": score}) for item, score in zip(items, scores, strict=True)
-        ]
+        scored: Any = [{**movies[item], "score": score} for item, score in zip(items, scores, strict=True)]
+        shown: list[RecommendedMovie] = scored
         if explain:
             for movie, why in zip(shown, _reasons(served, person, items, scores), strict=True):
                 movie["why"] = why

@@ -8,7 +8,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
 from flask import Request
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from movierec_engine.api.config import ServingConfig
@@ -31,7 +31,8 @@ class RequestParser(Generic[T]):
     """Reads the requests of one endpoint. path: the parameters that stand in its path."""
 
     def __init__(self, model: type[T], limits: ServingConfig, path: Collection[str] = ()) -> None:
-        self._model, self._limits = model, limits
+        self._validate: Callable[..., T] = TypeAdapter(model).validator.validate_python
+        self._limits = limits
         self._schema = schema_of(model, limits)
         self._headers = {one.alias for one in model.model_fields.values() if one.alias}
         self._from_text = {name: _from_text(part) for name, part in self._schema["properties"].items()}
@@ -55,7 +56,7 @@ class RequestParser(Generic[T]):
                     raise ApiError(400, f"{name!r} is given {len(texts)} times; give it once", name)
                 values[name] = self._from_text[name](",".join(texts))
         try:
-            return self._model.model_validate(values, context=self._limits)
+            return self._validate(values, context=self._limits)
         except ValidationError as error:
             raise self._refusal(error) from error
 

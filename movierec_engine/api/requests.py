@@ -76,7 +76,7 @@ class Filters(RequestModel):
     def filtered(self) -> bool:
         """Whether any filter is set."""
         given = self.model_fields_set & _FILTERS
-        return any(getattr(self, name) not in ((), None) for name in given)
+        return bool(given) and any(getattr(self, name) not in ((), None) for name in given)
 
     @model_validator(mode="after")
     def _check_years(self) -> Self:
