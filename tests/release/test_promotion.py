@@ -404,7 +404,7 @@ def test_an_index_that_answers_otherwise_than_evaluated_is_refused_with_evidence
     assert ease_served.served == "ease"
     failed = [check["name"] for check in decision.evidence["checks"] if not check["passed"]]
     assert failed == ["serving_parity"]
-    assert "answers 2 of 3 users with another list" in decision.sentence
+    assert "served lists differ from evaluated lists for 2 of 3 users" in decision.sentence
     with pytest.raises(StoreError, match=r"failed serving_parity: .*; force serves it all the same"):
         ease_served.promote("gmf")
     assert ease_served.promote("gmf", force=True).verdict == PROMOTED
