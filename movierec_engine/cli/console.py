@@ -1,4 +1,4 @@
-"""How the command line speaks: log lines on standard error, one sentence for an error, tables for results."""
+"""How the command line speaks: log lines on standard error, one sentence for an error, and the exit code."""
 
 import logging
 import os
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 from dotenv import load_dotenv
 from rich.console import Console
 from rich.logging import RichHandler
@@ -40,11 +41,13 @@ def one_sentence_errors() -> Iterator[None]:
     """Print an error that is the user's to mend as one sentence and exit: 2 for a wrong setting, 1 for anything else.
 
     What the file system refuses is the user's to mend too: a folder without rights, a file in its place, a full disk.
-    With HYDRA_FULL_ERROR=1 in the environment the stack trace is shown instead.
+    Ctrl-C ends with 130; a reader that has gone, such as `head`, ends the command quietly. With HYDRA_FULL_ERROR=1 in
+    the environment the stack trace is shown instead.
     """
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
         yield
+        sys.stdout.flush()
     except MovierecError as error:
         if full_error:
             raise
@@ -55,22 +58,34 @@ def one_sentence_errors() -> Iterator[None]:
             raise
         print_error(MissingExtraError(error))
         sys.exit(1)
+    except click.UsageError as error:
+        where = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
+        print_error(f"{_sentence(error)}{where}")
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        print_error(_sentence(error))
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
+        sys.exit(141)
     except OSError as error:
-        if full_error or not error.strerror or isinstance(error, BrokenPipeError):  # the last is click's to end quietly
+        if full_error or not error.strerror:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        print_error(
-            MovierecError(f"{where}{error.strerror}; mend that, or choose another folder by MOVIEREC_ARTIFACTS")
-        )
+        print_error(f"{where}{error.strerror}; mend that, or choose another folder by MOVIEREC_ARTIFACTS")
         sys.exit(1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         errors.print("stopped")
         sys.exit(130)
 
 
-def print_error(error: MovierecError) -> None:
+def print_error(error: MovierecError | str) -> None:
     errors.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False, emoji=False)
 
 
 def exit_code(error: MovierecError) -> int:
     return 2 if isinstance(error, ConfigError) else 1
+
+
+def _sentence(error: click.ClickException) -> str:
+    return " ".join(error.format_message().split()).rstrip(".")

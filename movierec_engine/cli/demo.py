@@ -16,10 +16,9 @@ from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from movierec_engine import pipeline
+from movierec_engine.cli.tables import ResultTable, TableColumn, print_tables
 from movierec_engine.config import Settings, load_settings
 from movierec_engine.data.config import packaged
 from movierec_engine.errors import EXTRAS, EmptyDataError, MissingExtraError, MovierecError
@@ -142,13 +141,18 @@ def show_recommendations(store: ArtifactStore, data_set: str) -> None:
     index = RetrievalIndex.load(served.verify().folder)
     user = int(index.personal.argmax())
     items, scores, source = index.recommend(user, 5, serving_mask(index)(user))
-    table = Table(title=f"for user {index.users.ids[user]}: {served.reference} ({source})")
-    for column in ("movie", "year", "genres", "score"):
-        table.add_column(column, justify="right" if column in ("year", "score") else "left")
-    for movie, score in zip(index.movies.take(items).to_pylist(), scores, strict=True):
-        genres = ", ".join(movie["genres"])
-        table.add_row(escape(movie["title"]), str(movie["year"] or ""), escape(genres), f"{score:.3f}")
-    console.print(table)
+    movies = index.movies.take(items).to_pylist()
+    table = ResultTable(
+        f"for user {index.users.ids[user]}: {served.reference} ({source})",
+        [
+            TableColumn("movie", lambda row: row["title"], left=True, wraps=True),
+            TableColumn("year", lambda row: str(row["year"] or "")),
+            TableColumn("genres", lambda row: ", ".join(row["genres"]), left=True, wraps=True, sheds=1),
+            TableColumn("score", lambda row: f"{row['score']:.3f}"),
+        ],
+        [{**movie, "score": float(score)} for movie, score in zip(movies, scores, strict=True)],
+    )
+    print_tables([table])
 
 
 def serve(ports: Ports, artifacts: Path, data_set: str, environment: dict[str, str]) -> None:

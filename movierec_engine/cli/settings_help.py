@@ -68,3 +68,10 @@ def meanings(kind: type) -> dict[str, str]:
                 if isinstance(text, ast.Constant) and isinstance(text.value, str):
                     found[statement.target.id] = " ".join(text.value.split())
     return found
+
+
+def in_hydras_syntax(value: Any) -> str:
+    """A default as one would give it on the command line."""
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(in_hydras_syntax, value))}]"
+    return str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)

@@ -1,90 +1,173 @@
-"""`python -m movierec_engine.train model=lightgcn trainer.max_epochs=5`: prepare, train, evaluate, index one model."""
+"""Commands that train: one model, a search for its best settings, and a rehearsal over time."""
 
-import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
+import click
 
-from movierec_engine import pipeline
-from movierec_engine.cli.console import exit_code, log_to_console, one_sentence_errors, print_error, read_env_file
-from movierec_engine.config import Settings, config_dir, explain, offer_outside_models, typed_settings
-from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
-from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport, report_table
-from movierec_engine.store import Artifact, ArtifactStore, kinds
-from movierec_engine.tuning import trials
-from movierec_engine.tuning.trials import Trial
+from movierec_engine.cli.console import log_to_console, one_sentence_errors, read_env_file
+from movierec_engine.cli.options import ARTIFACTS, FORMAT, Verb, run_settings
+from movierec_engine.cli.tables import Format, print_line, print_tables
+from movierec_engine.errors import ConfigError
+
+WORDS = click.argument("words", metavar="[MODEL] [KEY=VALUE]...", nargs=-1)
+MODEL = click.option("--model", default="", show_default="lightgcn", help="MODEL by another grammar.")
+DEVICE = click.option("--device", default="", show_default="auto", help="auto, cpu, cuda, cuda:N or mps.")
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """The command line: Hydra's overrides, `--multirun`, `--cfg job` and `--help`.
+class Train(Verb):
+    """`movierec train`, whose help lists the settings of the model that is named."""
 
-    In a sweep a job that fails does not stop the others; at its end stands a table of the best, and the exit code tells
-    of the first failure.
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["words"] = list(args)
+        return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from movierec_engine.cli.settings_help import in_hydras_syntax, settings_help
+        from movierec_engine.models.registry import model_names
+
+        super().format_epilog(ctx, formatter)
+        words = [word.removeprefix("--").removeprefix("model=") for word in ctx.meta["words"]]
+        model = next((word for word in words if word in model_names()), "lightgcn")
+        with formatter.section("Models"):
+            formatter.write_text(", ".join(model_names()))
+        with formatter.section(f"Settings, with the defaults of {model}"):
+            rows = [(f"{one.key}={in_hydras_syntax(one.default)}", one.meaning) for one in settings_help(model)]
+            formatter.write_dl(rows, col_max=44)
+
+
+@click.command(
+    cls=Train,
+    settings=True,
+    examples=[
+        "train ease",
+        "train lightgcn model.embedding_dim=128 trainer.max_epochs=5 device=cpu",
+        "train ease --help                                   # the settings of ease",
+        "train ease data.split=global_time --format json",
+        "train ease --cfg job                                # show the settings, train nothing",
+        "train --multirun model=ease,als seed=1,2,3          # every combination",
+    ],
+)
+@WORDS
+@MODEL
+@DEVICE
+@FORMAT
+@click.option("--multirun", "-m", is_flag=True, help="Train every combination of comma-separated values.")
+@click.option("--cfg", "-c", type=click.Choice(["job", "hydra", "all"]), help="Show the settings, train nothing.")
+@click.option("--package", "-p", help="Of --cfg: this group alone, such as trainer.")
+@click.option("--resolve", is_flag=True, help="Of --cfg: with references between settings resolved.")
+def train(
+    words: tuple[str, ...],
+    model: str,
+    device: str,
+    form: Format,
+    multirun: bool,
+    cfg: str | None,
+    package: str | None,
+    resolve: bool,
+) -> None:
+    """Prepare the data, train, evaluate and index one model.
+
+    KEY=VALUE are settings in Hydra's syntax; those that there are, with their defaults, stand below.
     """
+    from movierec_engine.cli import hydra_job
+
+    if any(word.startswith("sweep=") for word in words):  # configs/sweep/ is a group in Hydra's eyes
+        raise ConfigError("sweep=... is no setting of a training; run movierec tune MODEL")
+    options = ["--multirun"] * multirun + ["--resolve"] * resolve
+    options += ["--cfg", cfg] if cfg else []
+    options += ["--package", package] if package else []
+    hydra_job.run([*options, *run_settings(words, model, device)], form)
+
+
+@click.command(
+    cls=Verb,
+    settings=True,
+    examples=[
+        "tune lightgcn",
+        "tune ease n_trials=50 data.split=global_time",
+        "tune als 'model.l2=tag(log, interval(0.001, 1))' model.factors=64",
+    ],
+)
+@WORDS
+@MODEL
+@DEVICE
+@click.option("--n-trials", default=20, show_default=True, type=click.IntRange(1), help="How many trials.")
+@click.option("--space", default="", show_default="the model's name", help="A search space of configs/sweep/.")
+@FORMAT
+def tune(words: tuple[str, ...], model: str, device: str, n_trials: int, space: str, form: Format) -> None:
+    """Search a model's best settings with Optuna, by validation.
+
+    The search space is configs/sweep/MODEL.yaml, with Hydra's sweeps as values: interval(0.001, 0.1), tag(log,
+    interval(...)), range(1, 5) or choice(32, 64). The same syntax as KEY=VALUE adds a setting or replaces one; a plain
+    value there holds in all trials. The same command goes on where a killed one stopped. Trials are versions in the
+    store but never the newest of their model: the best is trained again by the command that is printed.
+    """
+    from movierec_engine.cli.result_tables import sweep_table
+    from movierec_engine.tuning.sweep import search
+
+    named = [f"n_trials={n_trials}", *([f"space={space}"] if space else [])]
+    print_tables([sweep_table(search([*run_settings(words, model, device), *named]))], form)
+
+
+@click.command(
+    cls=Verb,
+    settings=True,
+    examples=["backtest ease", "backtest ease windows=6 metric=recall@20 model.l2=500"],
+)
+@ARTIFACTS
+@WORDS
+@MODEL
+@DEVICE
+@click.option("--windows", default=4, show_default=True, type=click.IntRange(1, 1000), help="How many tests.")
+@click.option(
+    "--first-train-share",
+    default=0.5,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="The oldest share of the interactions, which the first window trains on.",
+)
+@click.option("--metric", default="ndcg@10", show_default=True, help="What to print.")
+@FORMAT
+def backtest(
+    artifacts: Path,
+    words: tuple[str, ...],
+    model: str,
+    device: str,
+    windows: int,
+    first_train_share: float,
+    metric: str,
+    form: Format,
+) -> None:
+    """Train up to a moment, test on what came next, move on and train again.
+
+    KEY=VALUE are settings as of `movierec train`. Each window tests on equally many interactions. What an interrupted
+    backtest has finished is not made again. The models of the windows are never served.
+    """
+    from movierec_engine.cli.result_tables import backtest_table
+    from movierec_engine.config import load_settings
+    from movierec_engine.pipeline.backtest import backtest as run
+    from movierec_engine.store import ArtifactStore
+
+    settings = load_settings(run_settings(words, model, device))
+    made = run(ArtifactStore(artifacts), settings, windows, first_train_share)
+    print_tables([backtest_table(made, metric)], form)
+    print_line(f"backtest: {made.folder}", form)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """`python -m movierec_engine.train`."""
+    _main(train, "python -m movierec_engine.train", arguments)
+
+
+def tune_main(arguments: Sequence[str] | None = None) -> None:
+    """`python -m movierec_engine.sweep`."""
+    _main(tune, "python -m movierec_engine.sweep", arguments)
+
+
+def _main(command: Verb, name: str, arguments: Sequence[str] | None) -> None:
     read_env_file()
-    arguments = sys.argv[1:] if arguments is None else arguments
-    sys.argv = [sys.argv[0], *arguments]
-    full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    failures, swept = list[MovierecError](), list[Trial]()
-    sweep: list[DictConfig] = []  # the settings of the first job of a sweep
-
-    def task(composed: DictConfig) -> None:
-        log_to_console()
-        overrides = list(HydraConfig.get().overrides.task)
-        if HydraConfig.get().mode == RunMode.MULTIRUN and not sweep:
-            sweep.append(composed)
-        try:
-            settings = typed_settings(composed, overrides)
-            made = pipeline.run_tracked(settings)
-            show(made[kinds.EVALUATION_REPORT], settings)
-            swept.append(Trial.of(made[kinds.EVALUATION_REPORT]))
-        except (MovierecError, ModuleNotFoundError) as error:  # here, before Hydra adds lines of its own
-            told = MissingExtraError(error) if isinstance(error, ModuleNotFoundError) else error
-            swept.append(Trial(tuple(overrides), error=str(told)))
-            if full_error:
-                raise
-            print_error(told)
-            failures.append(told)
-        except Exception as error:  # not the user's to mend: Hydra shows it when the other jobs are through
-            swept.append(Trial(tuple(overrides), error=f"{type(error).__name__}: {error}"))
-            raise
-
+    log_to_console()
     with one_sentence_errors():
-        if any(word.startswith("sweep=") for word in arguments):  # Hydra's help lists configs/sweep/ as a group
-            raise ConfigError("sweep=... is no setting of a training; run python -m movierec_engine.sweep model=...")
-        offer_outside_models(arguments)
-        command = hydra.main(config_path=str(config_dir()), config_name="config")(task)
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra's errors reach us instead of being printed by Hydra
-        try:
-            command()
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
-            if full_error:
-                raise
-            raise ConfigError(explain(error, [word for word in arguments if "=" in word])) from error
-        finally:
-            if not full_error:
-                del os.environ["HYDRA_FULL_ERROR"]
-            if sweep:
-                stopping = sweep[0].trainer.early_stopping
-                store = ArtifactStore(sweep[0].paths.artifacts)
-                trials.conclude(
-                    store, str(sweep[0].data.name), swept, str(stopping.metric), str(stopping.mode), arguments
-                )
-    if failures:
-        sys.exit(exit_code(failures[0]))
-
-
-def show(report: Artifact, settings: Settings) -> None:
-    """Print what a run reached, and where its report is; in a sweep of W&B's also the best trials so far."""
-    console = Console()
-    console.print(report_table(EvaluationReport.load(report.folder)))
-    if sweep_id := report.origin.get("wandb_sweep_id"):
-        store, stopping = ArtifactStore(settings.paths.artifacts), settings.trainer.early_stopping
-        trials.show(store, trials.of_wandb_sweep(store, sweep_id), stopping.metric, stopping.mode)
-    console.print(f"report: {report.folder / REPORT_FILE}", soft_wrap=True, highlight=False, markup=False)
+        command.main(list(sys.argv[1:] if arguments is None else arguments), name, standalone_mode=False)

@@ -6,14 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.evaluation.config import EvaluationConfig
 from movierec_engine.evaluation.given_lists import GivenLists
 from movierec_engine.evaluation.metrics import metrics as registered
 from movierec_engine.evaluation.rankings import Ranked, Rankings, rank_users
-from movierec_engine.evaluation.tables import metrics_table
 from movierec_engine.models.base import Recommender
 
 
@@ -101,6 +99,9 @@ class Evaluator:
             users_without_history=int((history[rankings.users] == 0).sum()),
         )
 
-    def print_results(self, evaluation: Evaluation, console: Console | None = None) -> None:
-        """A table for people: metrics in rows, depths in columns."""
-        (console or Console()).print(metrics_table(f"{len(evaluation.users):,} users", evaluation.metrics))
+    def print_results(self, evaluation: Evaluation) -> None:
+        """Print the metrics, one a line."""
+        print(f"{len(evaluation.users):,} users")
+        width = max(map(len, evaluation.metrics), default=0)
+        for name, value in evaluation.metrics.items():
+            print(f"{name:{width}}  {value:.4f}")

@@ -13,17 +13,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.table import Table
 
 from movierec_engine.data.heldout import HeldOut
-from movierec_engine.data.split import split_label
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.evaluator import Evaluation
-from movierec_engine.evaluation.protocols import described
 from movierec_engine.evaluation.rankings import Rankings
 from movierec_engine.evaluation.segments import segment_table
-from movierec_engine.evaluation.tables import metrics_table
 
 REPORT_FILE = "report.json"
 USERS_FILE = "users.parquet"
@@ -152,20 +148,3 @@ def load_rankings(folder: Path, heldout: HeldOut) -> Rankings:
     except (OSError, KeyError, pa.ArrowException, MovierecError) as error:
         raise StoreError(f"{folder}: its rankings cannot be read ({error}); evaluate the model again") from error
     return Rankings(evaluated, shown, row, item.astype(np.int32), rank, tied, heldout)
-
-
-def report_table(report: EvaluationReport) -> Table:
-    """A report's test metrics with their intervals."""
-    title = (
-        f"{report.model} on {report.device}: test, {described(report.protocol)}, "
-        f"{report.counts['users_evaluated']:,} users, split {split_label(report.split['strategy'])}, "
-        f"fingerprint {report.fingerprint}" + (f", {report.seconds:.1f} s" if report.seconds else "")
-    )
-    table = metrics_table(title, report.metrics, report.intervals)
-    notes = []
-    if tied := report.split.get("tied_share"):
-        notes.append(f"{tied:.1%} of the test items were chosen by data.split_seed from ratings of equal times.")
-    if unknown := report.counts.get("unknown_rows"):
-        notes.append(f"{unknown:,} rows of the lists are of users or movies that the data does not have.")
-    table.caption = "\n".join(notes) or None
-    return table

@@ -8,13 +8,11 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.table import Table
 
 from movierec_engine.config import Settings
 from movierec_engine.data.backtest_windows import rolling_origin
@@ -109,29 +107,6 @@ def backtest(
     )
 
 
-def backtest_table(made: Artifact, metric: str) -> Table:
-    """A backtest for people: a window a row, by one metric."""
-    windows = pq.read_table(made.folder / WINDOWS_FILE).to_pylist()
-    measures = pq.read_table(made.folder / METRICS_FILE).to_pylist()
-    table = Table(
-        title=f"{made.slot.model} on {made.slot.device}: backtest of {metric}, {made.facts['data']}, full ranking",
-        caption="Each window tests a model that was trained on what came before it, on equally many interactions. "
-        "New users have no history, and are answered by popularity.",
-        caption_justify="left",
-    )
-    for column in ("", "tested on", "train", "users", "new", "all users", "with history"):
-        table.add_column(column, justify="left" if column == "tested on" else "right", no_wrap=True)
-    for row in windows:
-        of_row = {one["users"]: one for one in measures if one["window"] == row["window"] and one["metric"] == metric}
-        table.add_row(
-            str(row["window"]),
-            f"{_day(row['test_from'])} to\n{_day(row['test_until'] - 1)}",
-            *(f"{row[name]:,}" for name in ("train", "users", "users_without_history")),
-            *(_with_interval(of_row.get(users)) for users in (ALL, WITH_HISTORY)),
-        )
-    return table
-
-
 def _always(part: Split) -> Callable[[], Split]:
     return lambda: part
 
@@ -192,13 +167,3 @@ def _measures(folder: Path) -> Iterator[dict[str, object]]:
                 "low": float(low),
                 "high": float(high),
             }
-
-
-def _with_interval(measure: dict[str, float] | None) -> str:
-    if measure is None:
-        return "-"
-    return f"{measure['value']:.4f} [dim]± {(measure['high'] - measure['low']) / 2:.4f}[/]"
-
-
-def _day(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).date().isoformat()

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
-from rich.markup import escape
-from rich.table import Table
 
 from movierec_engine.config import Settings, typed_settings
 from movierec_engine.data.dataset import Dataset
@@ -134,14 +132,3 @@ def save_findings(findings: Sequence[Finding], folder: Path) -> None:
     """Write the findings as JSON, numbers included."""
     rows = [asdict(finding) for finding in findings]
     (folder / FINDINGS_FILE).write_text(json.dumps(rows, indent=1), encoding="utf-8")
-
-
-def findings_table(canaries: Artifact) -> Table:
-    """The findings of an artifact that `run_canaries` made, for people."""
-    table = Table(title=f"leak canaries of {canaries.parents[kinds.TRAINED_MODEL]}", show_lines=True)
-    for column in ("check", "", "finding"):
-        table.add_column(column, overflow="fold")
-    for finding in canaries.facts["findings"]:
-        mark = "[green]pass[/]" if finding["passed"] else "[bold red]FAIL[/]"
-        table.add_row(finding["name"].replace("_", " "), mark, escape(finding["sentence"]))
-    return table

@@ -14,9 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from rich.box import SIMPLE_HEAD
-from rich.markup import escape
-from rich.table import Table
 
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.ratings import Movies
@@ -141,42 +138,6 @@ def summary(facts: dict[str, Any]) -> str:
         f"Of {facts['movies']:,} movies {facts['new']:,} ({facts['new'] / facts['movies']:.0%}) are new to the model; "
         f"{facts['placed']:,} are placed by genres and year, {facts['unplaceable']:,} not.{untrained}"
     )
-
-
-def cold_items_table(made: Artifact) -> Table:
-    """What `measure_cold_items` found, for people."""
-    facts, cold = made.facts, made.facts["cold_items"]
-    how_well = (
-        f"Items that it was trained without are found by their place with an AUC of {cold['auc']:.3f} (95 % "
-        f"{cold['low']:.3f}..{cold['high']:.3f}; {cold['popularity']:.3f} by their neighbours' popularity alone, 0.5 "
-        "at random)."
-        if cold
-        else "How well items are found by their place was not measured."
-    )
-    lines = "\n".join(
-        f"{escape(example.title)} stands among {escape('; '.join(example.among))}." for example in examples(made)
-    )
-    table = Table(
-        title=f"{made.slot.model} on {made.slot.device}: new movies in lists of {facts['k']}, {facts['data']}, "
-        f"{facts['part']}",
-        caption=f"{summary(facts)} {how_well}\n{lines}",
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-        pad_edge=False,
-    )
-    for column in ("share", "of all places", "movies shown", "ndcg@10", "- share 0", "95 %"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in share_rows(made):
-        difference = (
-            (f"{row['difference']:+.4f}", f"{row['difference_low']:+.4f} to {row['difference_high']:+.4f}")
-            if row["share"]
-            else ("", "")
-        )
-        shown = (f"{row['share']:g}", f"{row['new_share']:.1%}", f"{row['shown']:,}", f"{row['ndcg']:.4f}")
-        table.add_row(*shown, *difference)
-    return table
 
 
 def _cold_items(

@@ -6,9 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.table import Table
 
-from movierec_engine.data.split import split_label
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.comparison import (
@@ -19,9 +17,8 @@ from movierec_engine.evaluation.comparison import (
     correct,
 )
 from movierec_engine.evaluation.metrics import hit_metrics, less_is_better, metrics
-from movierec_engine.evaluation.protocols import Protocol, described
+from movierec_engine.evaluation.protocols import Protocol
 from movierec_engine.evaluation.segments import segments
-from movierec_engine.evaluation.tables import leaderboard_table, verdicts_table
 from movierec_engine.pipeline.data import Origin
 from movierec_engine.pipeline.reports import (
     Measured,
@@ -139,32 +136,6 @@ def by_segment(store: ArtifactStore, a: Measured, b: Measured, metric: str) -> l
         for kind, rows in found.items()
         for (segment, users, _), corrected in zip(rows, correct([verdict for *_, verdict in rows]), strict=True)
     ]
-
-
-def board_table(compared: Board) -> Table:
-    """A board for people."""
-    first = next(iter(compared.measured.values())).report
-    title = (
-        f"{compared.metric} on {compared.part}: {first.data}, {described(first.protocol)}, "
-        f"split {split_label(first.split['strategy'])}, {compared.users:,} users, fingerprint {first.fingerprint}"
-    )
-    return leaderboard_table(title, compared.outcome, compared.intervals, compared.means)
-
-
-def pair_tables(store: ArtifactStore, a: Measured, b: Measured, metric: str, part: str) -> list[Table]:
-    """Two reports for people: by every accuracy metric, and on test by every kind of users and of items."""
-    label_a, label_b = labels([a, b])
-    depth = int(metric.partition("@")[2] or 10)
-    metrics = {
-        name: (verdict.comparison.users, verdict) for name, verdict in head_to_head(store, a, b, depth, part).items()
-    }
-    tables = [verdicts_table(f"by metric, {part}", "metric", metrics, (label_a, label_b))]
-    if part == "test" and metric.partition("@")[0] in hit_metrics():
-        rows = by_segment(store, a, b, metric)
-        for kind in dict.fromkeys(row.kind for row in rows):
-            of_kind = {row.segment: (row.users, row.verdict) for row in rows if row.kind == kind}
-            tables.append(verdicts_table(f"{metric} by {kind}", kind, of_kind, (label_a, label_b)))
-    return tables
 
 
 def publish_board(store: ArtifactStore, compared: Board, origin: Origin | None = None) -> Artifact:

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.markup import escape
-from rich.table import Table
 
 from movierec_engine.data.ratings import Movies
 from movierec_engine.data.readers import complete_movies
@@ -92,31 +90,3 @@ def measure_elicitation(
         },
         newest=lambda: store.latest(trained_model.slot) == trained_model,
     )
-
-
-def elicitation_table(made: Artifact) -> Table:
-    """What `measure_elicitation` found, for people."""
-    facts, compared = made.facts, made.facts["comparison"]
-    rows = pq.read_table(made.folder / QUESTIONS_FILE).to_pylist()
-    found = "" if rows else "No movie is worth asking about: none raises the mean. "
-    table = Table(
-        title=f"{made.slot.model} on {made.slot.device}: what to ask a new user",
-        caption=f"{found}Chosen by ndcg@10 on validation of {facts['users']:,} users, "
-        f"{facts['validation']['nothing']:.4f} where nothing is asked. On test of {compared['users']:,} others: "
-        f"{facts['test']['chosen']:.4f}, against {facts['test']['popular']:.4f} when asked about the "
-        f"{facts['questions']} most popular movies (difference {compared['difference']:+.4f}, 95 % "
-        f"{compared['low']:+.4f}..{compared['high']:+.4f}, bootstrap p {_p(compared['p_bootstrap'])}, Wilcoxon p "
-        f"{_p(compared['p_wilcoxon'])}) and {facts['test']['nothing']:.4f} when asked nothing.",
-        caption_justify="left",
-    )
-    for column in ("", "movie", "year", "known by", "ndcg@10 after it", "gain"):
-        table.add_column(column, justify="left" if column == "movie" else "right", overflow="fold")
-    for number, row in enumerate(rows, start=1):
-        year = str(row["year"] or "")
-        numbers = (f"{row['known_by']:.0%}", f"{row['value']:.4f}", f"{row['gain']:+.4f}")
-        table.add_row(str(number), escape(row["title"]), year, *numbers)
-    return table
-
-
-def _p(value: float) -> str:
-    return "<.001" if value < 0.001 else f"{value:.3f}".lstrip("0")

@@ -5,12 +5,9 @@ Measured on validation and never on test: how far to turn a dial is a choice, an
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from movierec_engine.data.ratings import Movies
 from movierec_engine.models.registry import load_model
@@ -48,37 +45,3 @@ def measure_dials(store: ArtifactStore, trained_model: Artifact, origin: Origin 
         facts={"part": "validation", "data": trained_model.config["data"]["name"], "k": K, "candidates": CANDIDATES},
         newest=lambda: store.latest(trained_model.slot) == trained_model,
     )
-
-
-def dials_table(made: Artifact) -> Table:
-    """The prices for people: a dial's setting a row, a measure a column."""
-    rows = pq.read_table(made.folder / PRICES_FILE).to_pylist()
-    measures = list(dict.fromkeys(row["measure"] for row in rows))
-    table = Table(
-        title=f"{made.slot.model} on {made.slot.device}: what taste dials cost, {made.facts['data']}, validation",
-        caption=f"Lists of {made.facts['k']}, each dial alone over the model's best {made.facts['candidates']}. "
-        "A divergence is from the shares in each user's history: lower is nearer.\n"
-        "*: the 95 % interval of the users' differences from setting 0 does not hold 0.",
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-        pad_edge=False,
-    )
-    for column in ("dial", "", *(measure.partition("@")[0].replace("_", "\n") for measure in measures)):
-        table.add_column(column, justify="left" if column == "dial" else "right", no_wrap=True)
-    of_dial: dict[str, dict[float, dict[str, dict[str, Any]]]] = {}
-    for row in rows:
-        of_dial.setdefault(row["dial"], {}).setdefault(row["setting"], {})[row["measure"]] = row
-    for dial, settings in of_dial.items():
-        name = iter(dial.split("_"))  # a word a line, beside its settings
-        for setting, own in settings.items():
-            table.add_row(next(name, ""), f"{setting:g}", *(_shown(own[measure]) for measure in measures))
-        table.add_section()
-    return table
-
-
-def _shown(row: dict[str, Any]) -> str:
-    sure = row["difference_low"] > 0 or row["difference_high"] < 0
-    decimals = 4 if row["measure"].startswith("ndcg") else 3
-    return f"{row['value']:.{decimals}f}{'*' if sure else ' '}"

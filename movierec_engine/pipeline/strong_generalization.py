@@ -10,20 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from rich.table import Table
 
 from movierec_engine.data.split import Split
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.strong_generalization import (
     DECIDED_ON,
     DRAWS,
-    FOLD_IN,
     FOLDS,
-    LEAST_HISTORY,
-    POPULARITY,
     REPORTED_ON,
-    TRAINED_IN,
-    WHOLE_HISTORY,
     Part,
     curve_table,
     fold_in_curves,
@@ -44,8 +38,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CURVE_FILE = "curve.parquet"
-
-_TITLES = {POPULARITY: "popularity", WHOLE_HISTORY: "their whole train history", TRAINED_IN: "trained on them as well"}
 
 
 def measure_strong_generalization(
@@ -114,41 +106,6 @@ def curve_rows(made: Artifact, part: Part = REPORTED_ON) -> list[dict[str, Any]]
 def decided_on_validation(made: Artifact) -> bool:
     """Whether the fact `fold_in_min_items` comes from validation; older artifacts took it from test."""
     return made.facts.get("decided_on") == DECIDED_ON
-
-
-def fold_in_table(made: Artifact) -> Table:
-    """What `measure_strong_generalization` found, for people: the curve on test, and what validation decided."""
-    least, facts = made.facts["fold_in_min_items"], made.facts
-    rows = curve_rows(made)
-    found = (
-        f"From {least} {'movie' if least == 1 else 'movies'} on, fold-in is significantly better than popularity "
-        "(decided on validation)."
-        if least
-        else "There is no size from which on fold-in is significantly better than popularity (decided on validation)."
-    )
-    table = Table(
-        title=f"{made.slot.model} on {made.slot.device}: ndcg@10 on test of {facts['users']:,} people it has not met",
-        caption=f"{found} All people with at least {LEAST_HISTORY} train interactions, held out in {facts['folds']} "
-        f"folds, with {facts['draws']} random choices of their movies averaged. Every row is on test: full ranking, "
-        "the same items masked. p and *: test's own significance, the larger p of bootstrap and Wilcoxon, "
-        f"Holm-corrected over the sizes. {facts['seconds']:,.0f} s, {facts['training_seconds']:,.0f} of them "
-        f"training; {facts['peak_memory_mb']:,.0f} MB at most.",
-        caption_justify="left",
-    )
-    for column in ("the model knows", "ndcg@10", "95 %", "- popularity", "95 % ", "p"):
-        table.add_column(column, justify="left" if column == "the model knows" else "right", no_wrap=True)
-    for row in rows:
-        known = f"{row['size']} of their movies" if row["source"] == FOLD_IN else _TITLES[row["source"]]
-        compared = ("", "", "")
-        if row["source"] == FOLD_IN:
-            p = max(row["p_bootstrap"], row["p_wilcoxon"])
-            compared = (
-                f"{row['gain']:+.4f}",
-                f"{row['gain_low']:+.4f} to {row['gain_high']:+.4f}",
-                f"{p:.4f}{' *' if row['better'] else '  '}",
-            )
-        table.add_row(known, f"{row['value']:.4f}", f"{row['low']:.4f}-{row['high']:.4f}", *compared)
-    return table
 
 
 def _trained_without(

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from movierec_engine.config import Settings, load_settings
+from movierec_engine.config import Settings, load_settings, nearest
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.split import Split, subsample
 from movierec_engine.errors import StoreError
-from movierec_engine.models.registry import load_model, model_class, single_models
+from movierec_engine.models.registry import load_model, model_class, model_names, single_models
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.members import TRIAL_OF, find_members, model_slot, shared_settings
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
@@ -43,9 +43,8 @@ def find_trained_model(
     slots = list(store.slots(kinds.TRAINED_MODEL, data_set, model, device))
     if not slots:
         where = f" on {device}" if device else ""
-        raise StoreError(
-            f"no {model}{where} is trained on {data_set} in {store.root} yet; `movierec train model={model}` does"
-        )
+        hint = f"; `movierec train {model}` does" if model in model_names() else nearest(model, model_names())
+        raise StoreError(f"no {model}{where} is trained on {data_set} in {store.root} yet{hint}")
     if not version:
         return max((store.require(slot) for slot in slots), key=lambda one: one.version)
     found = [one for slot in slots for one in store.versions(slot) if one.version.startswith(version)]

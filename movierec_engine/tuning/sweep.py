@@ -1,10 +1,7 @@
-"""`python -m movierec_engine.sweep model=lightgcn n_trials=20`: search a model's best settings with Optuna.
+"""Searches a model's best settings with Optuna, over a search space of configs/sweep/.
 
-The search space is configs/sweep/<model>.yaml, or another one that `space=` names: settings with Hydra's sweeps as
-values, `interval(0.001, 0.1)`, `tag(log, interval(...))`, `range(1, 5)` or `choice(32, 64)`. The same syntax on the
-command line adds a setting or replaces one; a plain value there holds in all trials. Trials are judged by validation,
-and kept in a SQLite database below the artifacts: the same command goes on where a killed one stopped. They are
-versions in the store but never the newest of their model: the best is trained again by the command that is printed.
+Trials are judged by validation, and kept in a SQLite database below the artifacts: the same command goes on where a
+killed one stopped. They are versions in the store but never the newest of their model.
 """
 
 import json
@@ -25,8 +22,7 @@ from movierec_engine.config import Settings, config_dir, explain, load_settings,
 from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
 from movierec_engine.pipeline.members import TRIAL_OF
 from movierec_engine.store import ArtifactStore, content_key, kinds
-from movierec_engine.tuning import trials
-from movierec_engine.tuning.trials import Trial
+from movierec_engine.tuning.trials import SweepTrials, Trial, publish
 
 if TYPE_CHECKING:
     import optuna
@@ -48,8 +44,8 @@ class Request:
     n_trials: int
 
 
-def search(arguments: Sequence[str]) -> list[Trial]:
-    """Run trials until there are `n_trials`, those of an earlier, equal command included; print the best.
+def search(arguments: Sequence[str]) -> SweepTrials:
+    """Run trials until there are `n_trials`, those of an earlier, equal command included.
 
     Raises ConfigError for wrong settings before the first trial. A trial that fails does not stop the others.
     """
@@ -92,8 +88,9 @@ def search(arguments: Sequence[str]) -> list[Trial]:
                 "trial %d: %s", done + 1, trial.error or (f"validation {stopping.metric} {score:.4f}" if score else "")
             )
         finished = _finished(study)
-    trials.conclude(store, settings.data.name, finished, stopping.metric, stopping.mode, arguments)
-    return finished
+    swept = SweepTrials(tuple(finished), stopping.metric, stopping.mode)
+    publish(store, settings.data.name, swept, arguments)
+    return swept
 
 
 def read_request(arguments: Sequence[str]) -> Request:

@@ -4,27 +4,20 @@ artifact of kind `sweep`."""
 import json
 import shlex
 import statistics
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from movierec_engine.errors import StoreError
-from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport
+from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 
 TRIALS_FILE = "trials.parquet"
 SUMMARY_FILE = "sweep.json"
-_SHOWN = 10
-_WIDTH = 160
-"""Columns of a table that goes into a file or a pipe."""
 
 
 @dataclass(frozen=True)
@@ -142,17 +135,37 @@ def rank(trials: Sequence[Trial], metric: str, mode: str) -> list[Result]:
     )
 
 
-def conclude(
-    store: ArtifactStore, data_set: str, trials: Sequence[Trial], metric: str, mode: str, asked: Sequence[str]
-) -> Artifact:
-    """Print the table of a sweep's best trials, and publish all of them; asked: the sweep's own command line."""
-    results = rank(trials, metric, mode)
-    show(store, trials, metric, mode)
-    failed = [trial for trial in trials if trial.error]
+@dataclass(frozen=True)
+class SweepTrials:
+    """The trials of one search or multirun, and what they are ranked by."""
+
+    trials: tuple[Trial, ...]
+    metric: str
+    """A validation metric, such as ndcg@10."""
+    mode: str
+    """max or min."""
+
+    @property
+    def results(self) -> list[Result]:
+        return rank(self.trials, self.metric, self.mode)
+
+    @property
+    def failed(self) -> list[Trial]:
+        return [trial for trial in self.trials if trial.error]
+
+    def differing(self, trial: Trial) -> list[str]:
+        """The settings of a trial that not all of the sweep's trials share."""
+        shared = set.intersection(*(set(other.overrides) for other in self.trials))
+        return [word for word in trial.overrides if word not in shared]
+
+
+def publish(store: ArtifactStore, data_set: str, sweep: SweepTrials, asked: Sequence[str]) -> Artifact:
+    """Keep a sweep's trials in the store; asked: the sweep's own command line."""
+    results, failed = sweep.results, sweep.failed
     fingerprints = {result.fingerprint for result in results}
     summary = {
-        "metric": metric,
-        "mode": mode,
+        "metric": sweep.metric,
+        "mode": sweep.mode,
         "asked": list(asked),
         "results": [_plain(result) for result in results],
         "failed": [{"overrides": list(trial.overrides), "error": trial.error} for trial in failed],
@@ -160,68 +173,22 @@ def conclude(
 
     def write(folder: Path) -> None:
         (folder / SUMMARY_FILE).write_text(json.dumps(summary, indent=1), encoding="utf-8")
-        pq.write_table(_table_of(trials), folder / TRIALS_FILE)
+        pq.write_table(_table_of(sweep.trials), folder / TRIALS_FILE)
 
     return store.publish(
         Slot(kinds.SWEEP, data_set),
         write,
-        key=content_key([asdict(trial) for trial in trials]),
+        key=content_key([asdict(trial) for trial in sweep.trials]),
         fingerprint=fingerprints.pop() if len(fingerprints) == 1 else "",
         config={"overrides": list(asked)},
         facts={
-            "metric": metric,
-            "mode": mode,
-            "trials": len(trials),
+            "metric": sweep.metric,
+            "mode": sweep.mode,
+            "trials": len(sweep.trials),
             "failed": len(failed),
             "best": results[0].command if results else "",
         },
     )
-
-
-def show(store: ArtifactStore, trials: Sequence[Trial], metric: str, mode: str) -> None:
-    """Print a table of the best trials for each fingerprint, the failed ones, and the command of the best."""
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
-    results = rank(trials, metric, mode)
-    for fingerprint in dict.fromkeys(result.fingerprint for result in results):
-        comparable = [result for result in results if result.fingerprint == fingerprint]
-        console.print(
-            results_table(comparable, f"best trials by validation {metric}, fingerprint {fingerprint}", metric)
-        )
-        if len(comparable) > _SHOWN:
-            console.print(f"and {len(comparable) - _SHOWN} more")
-        console.print(f"again: {comparable[0].command}", soft_wrap=True, highlight=False, markup=False)
-    for trial in trials:
-        if trial.error:
-            settings = " ".join(_differing(trial, trials)) or "the only trial"
-            console.print(f"[bold red]failed:[/] {escape(settings)}: {escape(trial.error)}", soft_wrap=True)
-    if results:
-        console.print(f"reports: {store.root}/<report>/{REPORT_FILE}", soft_wrap=True, highlight=False, markup=False)
-
-
-def results_table(results: Sequence[Result], title: str, metric: str) -> Table:
-    """The first results; test stands beside validation, dimmed, since nothing is chosen by it."""
-    seeds = any(len(result.trials) > 1 for result in results)
-    table = Table(title=title)
-    table.add_column("rank", justify="right")
-    table.add_column("settings", overflow="fold")
-    table.add_column(f"validation {metric}", justify="right")
-    table.add_column("test, not chosen by", justify="right", style="dim")
-    if seeds:
-        table.add_column("seeds", justify="right")
-    table.add_column("seconds", justify="right")
-    table.add_column("report", overflow="fold")
-    for number, result in enumerate(results[:_SHOWN], start=1):
-        spent = Score.over([trial.seconds for trial in result.trials if trial.seconds is not None])
-        table.add_row(
-            str(number),
-            escape(" ".join(result.differing) or "-"),
-            "-" if result.validation is None else str(result.validation),
-            "-" if result.test is None else str(result.test),
-            *([str(len(result.trials))] if seeds else []),
-            "-" if spent is None else f"{spent.mean:.1f}",
-            "\n".join(trial.report for trial in result.trials),
-        )
-    return table
 
 
 def of_wandb_sweep(store: ArtifactStore, sweep_id: str) -> list[Trial]:
@@ -235,11 +202,6 @@ def of_wandb_sweep(store: ArtifactStore, sweep_id: str) -> list[Trial]:
                 except StoreError:  # damaged; the others still count
                     continue
     return trials
-
-
-def _differing(trial: Trial, trials: Iterable[Trial]) -> list[str]:
-    shared = set.intersection(*(set(other.overrides) for other in trials))
-    return [word for word in trial.overrides if word not in shared]
 
 
 def _plain(result: Result) -> dict[str, Any]:

@@ -41,7 +41,6 @@ def joined(one: Interactions, other: Interactions) -> Interactions:
 
 
 def invoke(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch, *options: str) -> Result:
-    monkeypatch.setattr("movierec_engine.cli.main.log_to_console", lambda: None)
     return CliRunner().invoke(cli, ["canaries", "--artifacts", str(store.root), *options], env={"COLUMNS": "160"})
 
 

@@ -12,9 +12,7 @@ from movierec_engine.config import load_settings
 from movierec_engine.store import ArtifactStore
 
 
-@pytest.mark.parametrize(
-    "command", [[], ["demo"], ["serve"], ["data"], ["data", "fetch"], ["models"], ["models", "list"]]
-)
+@pytest.mark.parametrize("command", [[], *([name] for name in cli.commands), ["data", "fetch"], ["models", "list"]])
 def test_every_command_explains_itself(command: list[str]) -> None:
     result = CliRunner().invoke(cli, [*command, "--help"])
     assert result.exit_code == 0
@@ -27,8 +25,8 @@ def test_models_list_marks_the_served_version(small_data: list[str], tmp_path: P
         pipeline.run(store, load_settings([*small_data, f"model={model}"]))
     release.decide_release(store, pipeline.rank_models(store, "camps", "ndcg@10"))
     result = CliRunner().invoke(cli, ["models", "list", "--artifacts", str(store.root)], env={"COLUMNS": "200"})
-    (served,) = [line for line in result.output.splitlines() if "served" in line]
-    assert " ease " in served
+    (served,) = [line for line in result.output.splitlines() if "★ served" in line]
+    assert served.startswith("ease ")
 
 
 def test_an_unknown_data_set_is_one_sentence() -> None:

@@ -23,7 +23,7 @@ def world(tmp_path: Path) -> World:
 
 def models(world: World, *arguments: str) -> Result:
     if arguments[0] in ("challenge", "promote"):  # the world's models have no weights to refit
-        arguments = (*arguments, "--set", "release.refit=false")
+        arguments = (*arguments, "release.refit=false")
     return CliRunner().invoke(cli, ["models", *arguments, "--artifacts", str(world.store.root)], env={"COLUMNS": "220"})
 
 
@@ -36,7 +36,7 @@ def test_a_challenge_promotes_keeps_and_tells_the_difference_by_its_exit_code(wo
     assert kept.exit_code == 1
     assert "LOSES" in kept.output
     assert "ease on cpu stays" in kept.output
-    assert models(world, "challenge", "popularity", "--set", "release.above=[]").exit_code == 1
+    assert models(world, "challenge", "popularity", "release.above=[]").exit_code == 1
     assert world.served == "ease"
 
 
@@ -52,16 +52,16 @@ def test_promote_rollback_pin_and_history_say_what_they_did(world: World) -> Non
     assert refused.stderr.startswith("error: ") and "pinned" in refused.stderr
     listed = models(world, "list").output
     (row,) = [line for line in listed.splitlines() if "★ served, pinned" in line]
-    assert " popularity " in row
+    assert row.startswith("popularity ")
     (row,) = [line for line in listed.splitlines() if "released before" in line]
-    assert " ease " in row
+    assert row.startswith("ease ")
     assert models(world, "unpin").exit_code == 0
     assert models(world, "rollback").exit_code == 0
     assert world.served == "ease"
     history = models(world, "history").output
     for word in ("promoted", "pinned", "unpinned", "rolled back", "reason: for a [test]"):
         assert word in history
-    assert "pinned" not in models(world, "history", "--last", "1").output
+    assert "pinned" not in models(world, "history", "last=1").output
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,9 @@ def test_promote_rollback_pin_and_history_say_what_they_did(world: World) -> Non
         (["pin"], 1),
         (["unpin"], 1),
         (["challenge", "nope"], 1),
-        (["challenge", "--set", "release.tolernce=1"], 2),
+        (["challenge", "release.tolernce=1"], 2),
         (["prune", "--keep", "0"], 2),
+        (["prune", "kep=3"], 2),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(world: World, arguments: list[str], code: int) -> None:
@@ -97,10 +98,10 @@ def test_pruning_keeps_the_releases_with_all_that_they_rest_on_and_says_what_is_
     for gain in (0.01, 0.02, 0.03, 0.04):
         world.train("ease", GOOD + gain, key=f"k{gain}")
         world.challenge()
-    dry = models(world, "prune", "--keep", "1", "--dry-run", "--set", "release.keep_releases=2")
+    dry = models(world, "prune", "--keep", "1", "--dry-run", "release.keep_releases=2")
     assert dry.exit_code == 0, dry.output
     assert len(world.store.versions(Slot("trained_model", "camps", "ease", "cpu"))) == 5
-    wet = models(world, "prune", "--keep", "1", "--set", "release.keep_releases=2")
+    wet = models(world, "prune", "--keep", "1", "release.keep_releases=2")
     assert "MB, were deleted; the last 2 releases are kept" in wet.output
     assert wet.output.replace("were", "would be") == dry.output
     for kind in ("trained_model", "evaluation_report", "faiss_index"):

@@ -215,7 +215,7 @@ def test_presplit_files_are_ranked_against_their_own_negatives(tmp_path: Path, c
         (["--multirun", "model=ease,lightgnc"], "there is no model 'lightgnc'; did you mean lightgcn?"),
         (["--multirun", "trainer.lerning_rate=1,2"], "trainer.lerning_rate is not a setting; did you mean trainer.lea"),
         (["--multirun", "model.embedding_dim=interval(1,5)"], "BasicSweeper does not support sweep type"),
-        (["sweep=lightgcn"], "sweep=... is no setting of a training; run python -m movierec_engine.sweep model=..."),
+        (["sweep=lightgcn"], "sweep=... is no setting of a training; run movierec tune MODEL"),
         (["trainer.learning_rate=1e38"], "trainer.learning_rate=1e+38 must be"),
         (["trainer.learning_rate=nan"], "trainer.learning_rate=nan must be"),
         (["trainer.learning_rate=inf"], "trainer.learning_rate=inf must be"),

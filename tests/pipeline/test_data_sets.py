@@ -105,7 +105,7 @@ def test_the_commands_take_a_data_set_and_name_the_choices(shop: World, books: W
 
     code, said = ask("models", "challenge")
     assert code == 1 and "books, shop; choose one by --data NAME" in said
-    code, said = ask("models", "challenge", "--set", "data.name=books", "--set", "release.refit=false")
+    code, said = ask("models", "challenge", "data.name=books", "release.refit=false")
     assert code == 0 and "promoted" in said
     code, said = ask("models", "history", "--data", "shop")
     assert code == 0 and "decisions about shop" in said

@@ -80,6 +80,6 @@ def test_lists_are_ranked_by_no_leaderboard_and_take_no_models_place(
 def test_a_model_or_lists_are_measured_and_not_both(store: ArtifactStore, tmp_path: Path) -> None:
     path = tmp_path / "lists.csv"
     path.write_text("user,item,rank\n1,2,1\n")
-    for arguments in ([], ["--model", "ease", "--lists", str(path)]):
+    for arguments, said in (([], "name a model to measure"), (["--model", "ease", "--lists", str(path)], "not both")):
         result = evaluated(store, *arguments)
-        assert result.exit_code == 2 and "by --model, or lists" in result.output
+        assert result.exit_code == 2 and said in result.output

@@ -13,14 +13,14 @@ from pytest import CaptureFixture
 
 from movierec_engine import pipeline
 from movierec_engine.cli import train as training
-from movierec_engine.cli import tune
+from movierec_engine.cli.result_tables import sweep_table
 from movierec_engine.config import config_dir, load_settings
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.registry import model_names
 from movierec_engine.pipeline.members import find_members
 from movierec_engine.store import Artifact, ArtifactStore, Slot, kinds
 from movierec_engine.tuning import sweep, trials
-from movierec_engine.tuning.trials import Trial
+from movierec_engine.tuning.trials import SweepTrials, Trial
 
 Multirun = Callable[..., Artifact]
 
@@ -82,13 +82,10 @@ def test_results_without_the_metric_stand_last_and_failed_trials_in_no_result() 
     assert [result.differing for result in trials.rank(swept, "ndcg@10", "max")] == [("a=2",), ("a=1",)]
 
 
-def test_different_fingerprints_are_not_ranked_against_each_other(tmp_path: Path, capsys: CaptureFixture[str]) -> None:
+def test_different_fingerprints_are_not_ranked_against_each_other() -> None:
     swept = [trial(0.1, "a=1"), trial(0.9, "a=2", fingerprint="g"), trial(0.2, "a=3")]
-    trials.show(ArtifactStore(tmp_path), swept, "ndcg@10", "max")
-    first, second = capsys.readouterr().out.split("fingerprint g")
-    assert "a=2" not in first
-    assert first.index("a=3") < first.index("a=1")
-    assert "a=2" in second
+    ranked = [(result.fingerprint, *result.differing) for result in SweepTrials(tuple(swept), "ndcg@10", "max").results]
+    assert ranked == [("f", "a=3"), ("f", "a=1"), ("g", "a=2")]
 
 
 # ------------------------------------------------------------------------------------------------------------ multirun
@@ -179,7 +176,7 @@ def search(small_data: list[str], tmp_path: Path) -> Callable[..., list[Trial]]:
     pytest.importorskip("optuna")
 
     def run(*arguments: str, store: str = "store") -> list[Trial]:
-        return sweep.search([*arguments, *small_data, f"paths.artifacts={tmp_path / store}"])
+        return list(sweep.search([*arguments, *small_data, f"paths.artifacts={tmp_path / store}"]).trials)
 
     return run
 
@@ -189,16 +186,19 @@ def settings_of(found: list[Trial]) -> list[str]:
 
 
 def test_a_search_runs_its_trials_and_ends_with_the_table(
-    search: Callable[..., list[Trial]], capsys: CaptureFixture[str], tmp_path: Path
+    small_data: list[str], capsys: CaptureFixture[str], tmp_path: Path
 ) -> None:
-    found = search("model=ease", "n_trials=3")
-    assert len(found) == 3
-    for one in found:
-        assert 1 <= float(one.overrides[-1].removeprefix("model.l2=")) <= 10000
+    pytest.importorskip("optuna")
+    training.tune_main(["ease", "n_trials=3", *small_data, f"paths.artifacts={tmp_path / 'store'}"])
     output = capsys.readouterr().out
-    best = max(found, key=lambda one: one.validation["ndcg@10"])
-    assert best.overrides[-1] in output.split("again: ")[1]
-    assert ArtifactStore(tmp_path / "store").require(Slot(kinds.SWEEP, "camps")).facts["trials"] == 3
+    assert "best trials by validation ndcg@10" in output
+    published = ArtifactStore(tmp_path / "store").require(Slot(kinds.SWEEP, "camps"))
+    rows = pq.read_table(published.folder / trials.TRIALS_FILE).to_pylist()
+    assert len(rows) == published.facts["trials"] == 3
+    for row in rows:
+        assert 1 <= float(row["overrides"][-1].removeprefix("model.l2=")) <= 10000
+    best = max(rows, key=lambda row: row["validation ndcg@10"])
+    assert best["overrides"][-1] in output.split("again: ")[1]
 
 
 def test_trials_are_versions_of_their_slot_and_never_its_newest(
@@ -255,12 +255,11 @@ def test_another_setting_is_another_search(search: Callable[..., list[Trial]]) -
     assert len(search("model=ease", "n_trials=1", "model.l2=interval(1,2)")) == 1
 
 
-def test_a_trial_that_fails_is_listed_and_the_search_goes_on(
-    search: Callable[..., list[Trial]], capsys: CaptureFixture[str]
-) -> None:
+def test_a_trial_that_fails_is_listed_and_the_search_goes_on(search: Callable[..., list[Trial]]) -> None:
     found = search("model=ease", "n_trials=4", "model.l2=choice(10,-1)")
     assert {bool(one.error) for one in found} == {True, False}
-    assert "failed: model.l2=-1: model.l2=-1.0 must be" in capsys.readouterr().out
+    (failed,) = {line for line in sweep_table(SweepTrials(tuple(found), "ndcg@10", "max")).lines if "failed" in line}
+    assert failed.startswith("failed: model.l2=-1: model.l2=-1.0 must be")
 
 
 def test_a_second_process_at_the_same_search_is_told_to_wait(
@@ -324,7 +323,7 @@ def test_without_optuna_a_sentence_says_how_to_install_it(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "optuna", None)
     with pytest.raises(SystemExit) as stop:
-        tune.main(["model=ease"])
+        training.tune_main(["model=ease"])
     assert stop.value.code == 1
     assert 'pip install "movierec[sweeps]"' in capsys.readouterr().err
 
