@@ -99,7 +99,7 @@ def test_a_check_that_fails_is_as_grave_as_it_is_judged(
         good = artifact.slot.model == "als"
         return Finding("examined", good, "it is good" if good else "it is bad", {"number": 1.0})
 
-    check = checks.Check("faiss_index", examined, judge)
+    check = checks.ArtifactCheck("faiss_index", examined, judge)
     result = check.result(store, made, dg.AssetKey("faiss_index"), None)  # type: ignore[arg-type]
     assert (result.passed, result.severity.value) == (False, severity)
     assert result.description == "ease: it is bad\nals: it is good"
