@@ -3,6 +3,7 @@
 # make test            set everything up and run the fast tests
 # make test-slow       the slow tests          make lint    ruff and mypy
 # make lock            renew the lock file     make configs write configs/ from the dataclasses of the settings
+# make docs            the documentation as a site in site/
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
@@ -13,7 +14,7 @@ DASHBOARD_PORT ?= 8501
 API_PORT ?= 5000
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-slow lint lock configs
+.PHONY: demo test test-slow lint lock configs docs
 .DELETE_ON_ERROR:
 
 demo: $(INSTALLED)
@@ -31,6 +32,10 @@ lint: $(INSTALLED)
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
+
+# The documentation as a site in site/; a broken link is an error.
+docs: $(INSTALLED)
+	$(RUN) -m mkdocs build --strict --quiet
 
 configs: $(INSTALLED)
 	$(RUN) configs/write.py

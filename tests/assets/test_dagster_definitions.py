@@ -80,7 +80,7 @@ def test_selection_strings_and_hydra_work_in_one_process() -> None:
     assert load_settings(["model=ease", "device=cpu"]).model_name == "ease"
 
 
-@pytest.mark.parametrize("document", ["README.md", "deploy/dagster/README.md"])
+@pytest.mark.parametrize("document", ["docs/guides/operate.md", "deploy/dagster/README.md"])
 def test_the_commands_that_are_shown_select_assets_of_one_kind_of_partitions(document: str) -> None:
     """Dagster refuses a partition for assets that do not share it, such as `*`."""
     text = (ROOT / document).read_text(encoding="utf-8").replace("\\\n", " ")

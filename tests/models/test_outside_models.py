@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -58,14 +57,15 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str, value: s
 
 
 def test_the_tutorials_model_is_tried_in_python_and_trained_by_the_command_line(
-    tmp_path: Path, movielens_folder: Path, small_data: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small_data: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written, tried = re.findall(r"```python\n(.*?)```", TUTORIAL.read_text(encoding="utf-8"), re.DOTALL)
+    written, tried = re.findall(
+        r"```python(?: title=[^\n]*)?\n(.*?)```", TUTORIAL.read_text(encoding="utf-8"), re.DOTALL
+    )
     (tmp_path / "my_model.py").write_text(written, encoding="utf-8")
     monkeypatch.setenv("MOVIEREC_PLUGINS", str(tmp_path / "my_model.py"))
     monkeypatch.syspath_prepend(tmp_path)
-    frame = pd.read_csv(movielens_folder / "ratings.csv").rename(columns={"userId": "user_id", "movieId": "movie_id"})
-    exec(tried, {"frame": frame})
+    exec(tried, {})
 
     store = ArtifactStore(tmp_path / "store")
     train.main(["model=random_walk", "model.alpha=1.2", f"paths.artifacts='{store.root}'", *small_data])
