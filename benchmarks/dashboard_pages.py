@@ -314,7 +314,7 @@ def sweep(store: ArtifactStore) -> None:
         )
         for _ in range(TRIALS)
     ]
-    trials.conclude(store, "large", tried, "ndcg@10", "max", ["model=ease"])
+    trials.publish(store, "large", trials.SweepTrials(tuple(tried), "ndcg@10", "max"), ["model=ease"])
 
 
 def say(store: ArtifactStore, users: int) -> None:

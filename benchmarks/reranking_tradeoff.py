@@ -22,12 +22,14 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from movierec_engine import pipeline
+from movierec_engine.cli.result_tables import dials_table
+from movierec_engine.cli.tables import print_tables
 from movierec_engine.config import load_settings
 from movierec_engine.data.ratings import Movies
 from movierec_engine.evaluation.rankings import rank_users
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY, BUYS, CANDIDATES, SETTINGS
 from movierec_engine.models import load_model
-from movierec_engine.pipeline.reranking_tradeoff import PRICES_FILE, dials_table, measure_dials
+from movierec_engine.pipeline.reranking_tradeoff import PRICES_FILE, measure_dials
 from movierec_engine.recommending.dials import DIALS, Dials, ItemFacts, rerank
 from movierec_engine.store import Artifact, ArtifactStore
 
@@ -124,7 +126,7 @@ def main() -> None:
         store = ArtifactStore(Path(folder) / "store")
         for name in MODELS:
             prices = measure_dials(store, trained(store, name))
-            console.print(dials_table(prices))
+            print_tables([dials_table(prices)])
             lines += price_lines(name, pq.read_table(prices.folder / PRICES_FILE).to_pylist())
         lines += [
             "",

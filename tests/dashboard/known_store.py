@@ -332,7 +332,8 @@ def _sweep(store: ArtifactStore) -> None:
         for seed, value in enumerate(values, start=1)
     ]
     failed = Trial(("model=ease", "model.l2=-1", "seed=1"), error="l2 must be positive")
-    trials.conclude(store, "tiny", [*tried, failed], "ndcg@10", "max", ["model=ease", "model.l2=1,10,100", "seed=1,2"])
+    swept = trials.SweepTrials((*tried, failed), "ndcg@10", "max")
+    trials.publish(store, "tiny", swept, ["model=ease", "model.l2=1,10,100", "seed=1,2"])
 
 
 def _backtest(store: ArtifactStore) -> None:

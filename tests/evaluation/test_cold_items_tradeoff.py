@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from movierec_engine import pipeline
 from movierec_engine.cli.main import cli
+from movierec_engine.cli.result_tables import cold_items_table
 from movierec_engine.config import load_settings
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.heldout import HeldOut
@@ -19,7 +20,7 @@ from movierec_engine.evaluation import Evaluator
 from movierec_engine.evaluation.cold_items import cold_folds, found, placed, without_items
 from movierec_engine.evaluation.cold_items_tradeoff import SHARES, share_tradeoffs
 from movierec_engine.models import Popularity, load_model
-from movierec_engine.pipeline.cold_items import cold_items_table, examples, measure_cold_items, share_rows
+from movierec_engine.pipeline.cold_items import examples, measure_cold_items, share_rows
 from movierec_engine.recommending.cold_items import ColdItems, mix
 from movierec_engine.reporting.html.cold_items import cold_items as section_of
 from movierec_engine.store import Artifact, ArtifactStore, Slot
@@ -242,7 +243,7 @@ def test_where_no_movie_is_new_the_report_says_so(small_data: list[str], tmp_pat
     assert len({row["ndcg"] for row in share_rows(published)}) == 1, "no share can be given away"
     (section,) = section_of(store, "camps")
     assert section.blocks[-1].text == "No new movie has a place beside popularity, so there is nothing to show."
-    assert cold_items_table(published).row_count == len(SHARES)
+    assert len(cold_items_table(published).rows) == len(SHARES)
 
 
 def test_a_damaged_measurement_is_a_sentence_in_the_report(trained: Callable[..., Artifact], tmp_path: Path) -> None:

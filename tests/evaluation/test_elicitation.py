@@ -148,11 +148,11 @@ def test_the_command_publishes_the_questions_and_compares_them(small_data: list[
     made = pipeline.prepare(store, settings.data)
     trained = pipeline.train_model(store, settings, made["splits"], made["interaction_graph"])
 
-    arguments = ["interview", "--artifacts", str(store.root), "--questions", "2"]
+    arguments = ["elicitation", "--artifacts", str(store.root), "--questions", "2"]
     result = CliRunner().invoke(cli, arguments, env={"COLUMNS": "160"})
 
     assert result.exit_code == 0, result.output
-    found = store.require(Slot("interview", "camps", "ease", "cpu")).verify()
+    found = store.require(Slot("elicitation", "camps", "ease", "cpu")).verify()
     assert found.parents["trained_model"] == trained.reference
     rows = pq.read_table(found.folder / "questions.parquet").to_pylist()
     assert 1 <= len(rows) <= 2
@@ -185,10 +185,10 @@ def test_the_command_says_so_where_there_is_nothing_to_ask(small_data: list[str]
     made = pipeline.prepare(store, settings.data)
     pipeline.train_model(store, settings, made["splits"], made["interaction_graph"])
 
-    result = CliRunner().invoke(cli, ["interview", "--artifacts", str(store.root), "--model", "popularity"])
+    result = CliRunner().invoke(cli, ["elicitation", "--artifacts", str(store.root), "--model", "popularity"])
 
     assert result.exit_code == 0, result.output
     assert "No movie is worth asking about" in " ".join(result.output.split())
-    found = store.require(Slot("interview", "camps", "popularity", "cpu")).verify()
+    found = store.require(Slot("elicitation", "camps", "popularity", "cpu")).verify()
     assert pq.read_table(found.folder / "questions.parquet").num_rows == 0
     assert found.facts["test"]["chosen"] == found.facts["test"]["nothing"]

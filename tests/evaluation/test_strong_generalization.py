@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine import pipeline
+from movierec_engine.cli import result_tables
 from movierec_engine.cli.main import cli
 from movierec_engine.config import load_settings
 from movierec_engine.data.dataset import Dataset
@@ -36,7 +37,7 @@ from movierec_engine.evaluation.strong_generalization import (
 )
 from movierec_engine.models import EASE
 from movierec_engine.models.classic.popularity import Popularity
-from movierec_engine.pipeline.strong_generalization import curve_rows, fold_in_table, measure_strong_generalization
+from movierec_engine.pipeline.strong_generalization import curve_rows, measure_strong_generalization
 from movierec_engine.store import ArtifactStore, Slot
 from worlds import interactions_of
 
@@ -384,7 +385,7 @@ def test_a_curve_that_test_decided_asks_to_be_measured_again(tmp_path: Path, fac
         fingerprint="f" * 12,
         facts={"fold_in_min_items": None, "users": 67, **facts},
     )
-    for shown in (fold_in_table, curve_rows):
+    for shown in (result_tables.fold_in_table, curve_rows):
         with pytest.raises(
             StoreError, match=r"decided on the test.*movierec strong-generalization --model als --device cpu"
         ):
@@ -404,7 +405,6 @@ def test_a_damaged_curve_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_the_command_prints_the_curve(long_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("movierec_engine.cli.main.log_to_console", lambda: None)
     store, settings = ArtifactStore(tmp_path / "store"), load_settings([*long_data, "model=ease"])
     arguments = ["strong-generalization", "--artifacts", str(store.root), "--model", "ease"]
     missing = CliRunner().invoke(cli, arguments)
