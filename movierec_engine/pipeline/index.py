@@ -12,14 +12,11 @@ from movierec_engine.errors import StoreError
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, raw_ratings_of
 from movierec_engine.pipeline.strong_generalization import decided_on_validation
-from movierec_engine.retrieval.config import RetrievalConfig
+from movierec_engine.retrieval.config import INDEX_LAYOUT, RetrievalConfig
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 
 if TYPE_CHECKING:
     from movierec_engine.retrieval.faiss_index import FoldInMinItems, RetrievalIndex
-
-INDEX_LAYOUT = 3
-"""Goes up when an index gets other files, so that those of older layouts are not taken for current."""
 
 
 def build_faiss_index(

@@ -1,8 +1,11 @@
-"""Settings of the retrieval group."""
+"""Settings of the retrieval group, and the layout of an index's files."""
 
 from dataclasses import dataclass
 
 from movierec_engine.errors import ConfigError
+
+INDEX_LAYOUT = 4
+"""Goes up when an index gets other files: an index of another layout is made anew, and refused where it is read."""
 
 
 @dataclass(frozen=True)

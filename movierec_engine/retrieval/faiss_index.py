@@ -29,7 +29,7 @@ from movierec_engine.recommending import fold_in
 from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.recommending.fold_in import POPULARITY, Taste, best
 from movierec_engine.recommending.live_taste import LiveTaste, dislikes, joint_history, live_scores
-from movierec_engine.retrieval.config import RetrievalConfig
+from movierec_engine.retrieval.config import INDEX_LAYOUT, RetrievalConfig
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
 from movierec_engine.retrieval.rated import RATED_FILE, RatedMovies
 
@@ -342,7 +342,8 @@ class RetrievalIndex:
         if self.scorer is not None:
             np.savez(folder / SCORER_FILE, **dict[str, Any](self.scorer.arrays()))
         pq.write_table(self.movies, folder / "movies.parquet", compression="zstd")
-        (folder / "index.json").write_text(json.dumps(asdict(self.facts), indent=1), encoding="utf-8")
+        described = {"layout": INDEX_LAYOUT, **asdict(self.facts)}
+        (folder / "index.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "RetrievalIndex":
@@ -350,12 +351,11 @@ class RetrievalIndex:
 
         Raises StoreError where it is of an older layout, or where its parts do not fit together.
         """
-        if not (folder / FOLD_IN_FILE).exists():
-            raise StoreError(f"{folder}: was built before an index could answer new users; materialize it again")
-        if not (folder / RATED_FILE).exists():
-            raise StoreError(f"{folder}: was built before an index knew all that people rated; materialize it again")
+        described = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        if described.pop("layout", None) != INDEX_LAYOUT:
+            raise StoreError(f"{folder}: was built by a version of Movierec with other files; materialize it again")
+        facts = IndexFacts(**described)
         users, items = load_id_maps(folder)
-        facts = IndexFacts(**json.loads((folder / "index.json").read_text(encoding="utf-8")))
         index = faiss.read_index(str(folder / "index.faiss"))
         vectors = shared_vectors(index) if is_flat(index) else np.load(folder / VECTORS_FILE, allow_pickle=False)
         scorer = None

@@ -1,4 +1,5 @@
 import gc
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -364,10 +365,12 @@ def test_an_index_of_a_diverged_model_is_not_built() -> None:
         replace(index, queries=index.queries * np.float32(np.nan))
 
 
-def test_an_index_of_the_layout_before_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layout", ['"layout": 3,', ""])
+def test_an_index_of_another_layout_is_refused(tmp_path: Path, layout: str) -> None:
     small_index().save(tmp_path)
-    (tmp_path / "fold_in.npz").unlink()
-    with pytest.raises(StoreError, match="before an index could answer new users; materialize it again"):
+    file = tmp_path / "index.json"
+    file.write_text(re.sub(r'"layout": \d+,', layout, file.read_text(encoding="utf-8")), encoding="utf-8")
+    with pytest.raises(StoreError, match="by a version of Movierec with other files; materialize it again"):
         RetrievalIndex.load(tmp_path)
 
 
