@@ -222,7 +222,7 @@ def time_lines(folder: Path) -> list[str]:
         for items in cold_folds(parts.train, FOLDS, seed=42):
             model = model_class("ease")()
             model.fit(Dataset(without_items(parts, items).train))
-            of_parts.append((items, placed(model.score, items, heldout.catalogue)))
+            of_parts.append((items, placed(model.score_users, items, heldout.catalogue)))
         measured = found(of_parts, heldout)
         past = heldout.catalogue.activity[measured.users] > 0
         for who, chosen in (("all", np.ones_like(past)), ("with train interactions", past)):

@@ -156,7 +156,7 @@ def plant_future_item(split: Split, seed: int) -> Planted:
 
     Each holder rates it as highly as anything in test, at the end of time. Items are named by their indices here, as
     the public ids may leave no room above them; the new ones follow the old, the planted one last, so that a tie is
-    decided for the blanks. Test is ranked in full, without given candidates.
+    decided for the blanks. Test is ranked in full, without given candidates and dislikes.
     """
     users = np.unique(split.test.user)
     holders = np.sort(np.random.default_rng(seed).choice(users, (len(users) + 1) // 2, replace=False))
@@ -173,7 +173,7 @@ def plant_future_item(split: Split, seed: int) -> Planted:
         timestamp=np.append(test.timestamp, np.full(n, latest)),
     )
     return Planted(
-        replace(split, train=train, validation=validation, test=planted, negatives=None),
+        replace(split, train=train, validation=validation, test=planted, negatives=None, dislikes=None),
         item,
         holders.astype(np.int64),
         np.arange(first, item),

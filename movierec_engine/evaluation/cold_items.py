@@ -90,7 +90,7 @@ def placed_by_popularity(cold: NDArray[np.int64], catalogue: Catalogue, placing:
 
 def scores_of(model: Recommender) -> Scoring:
     """A model's scores of all items."""
-    return model.score
+    return model.score_users
 
 
 def found(of_parts: Iterable[tuple[NDArray[np.int64], Scoring]], heldout: HeldOut) -> Found:

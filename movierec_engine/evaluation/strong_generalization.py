@@ -290,7 +290,7 @@ def _values(
         makers: list[list[Callable[[], Scores]]] = [
             [partial(model.fold_in, histories[block]) for histories in drawn] for drawn in told
         ]
-        makers += [[partial(model_with.score, block)], [partial(np.tile, model.popularity, (len(block), 1))]]
+        makers += [[partial(model_with.score_users, block)], [partial(np.tile, model.popularity, (len(block), 1))]]
         for column, averaged in enumerate(makers):
             reached = [_ndcg_of_parts(scores(), parts) for scores in averaged]
             values[start : start + step, :, column] = np.mean(reached, axis=0)

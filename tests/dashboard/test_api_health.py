@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from dashboard.queries import api_health
-from dashboard.queries.api_health import Asking, Endpoint, endpoints, quantile
+from dashboard.queries.api_health import Asking, EndpointTraffic, endpoints, quantile
 
 METRICS = """# HELP movierec_requests_total Requests
 movierec_requests_total{endpoint="/a",status="200"} 6.0
@@ -30,8 +30,8 @@ movierec_workers_broken many
 def test_requests_are_counted_by_endpoint_and_kind_of_answer_the_most_asked_first() -> None:
     """Of /a half of ten requests lies 1/4 of the way from 2 to 10 s; 95 % are beyond the last bound, 10 s."""
     assert endpoints(METRICS) == [
-        Endpoint("/b", 30, 0, 0, None, None, None),
-        Endpoint("/a", 10, errors=1, refused=2, mean=0.5, median=4.0, p95=10.0),
+        EndpointTraffic("/b", 30, 0, 0, None, None, None),
+        EndpointTraffic("/a", 10, errors=1, refused=2, mean=0.5, median=4.0, p95=10.0),
     ]
 
 
