@@ -36,6 +36,7 @@ LAYERS = {
     "release": 9,
     "reporting": 10,
     "reporting.numbers": 0,
+    "reporting.progress": 0,
     "tuning": 9,
     "cli": 11,
     "train": 12,

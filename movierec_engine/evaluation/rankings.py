@@ -16,6 +16,7 @@ from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.given_lists import GivenLists
 from movierec_engine.evaluation.rank_block import RankedBlock, rank_block
 from movierec_engine.models.base import Recommender
+from movierec_engine.reporting.progress import advance
 
 Ranked = Recommender | GivenLists
 
@@ -215,6 +216,7 @@ def _ranked_blocks(
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
         ahead: deque[Future[RankedBlock]] = deque()
         for start in range(0, len(users), rows):
+            advance(start, len(users), "users")
             block = users[start : start + rows]
             scores = np.ascontiguousarray(model.score_users(block))
             if scores.shape != (len(block), relevant.shape[1]):

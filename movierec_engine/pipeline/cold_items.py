@@ -37,6 +37,7 @@ from movierec_engine.pipeline.canaries import trained_again
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import movies_of
 from movierec_engine.recommending.cold_items import NEIGHBOURS, YEARS, ColdItems
+from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Example:
     among: list[str]
 
 
+@step("placing cold items")
 def measure_cold_items(
     store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None, folds: int = FOLDS
 ) -> Artifact:

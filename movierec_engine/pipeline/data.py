@@ -23,6 +23,7 @@ from movierec_engine.data.split import PARTS, SPLIT_VERSION, Split, future_share
 from movierec_engine.errors import StoreError
 from movierec_engine.feedback import FeedbackLog, log_file
 from movierec_engine.pipeline.feedback import with_feedback
+from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 
 Origin = Mapping[str, str]
@@ -40,6 +41,7 @@ def data_slot(kind: str, config: DataConfig) -> Slot:
     return Slot(kind, config.name)
 
 
+@step("reading the ratings")
 def ingest_ratings(
     store: ArtifactStore, config: DataConfig, origin: Origin | None = None, *, feedback_root: Path | None = None
 ) -> Artifact:
@@ -80,6 +82,7 @@ def ingest_movies(store: ArtifactStore, config: DataConfig, origin: Origin | Non
     )
 
 
+@step("filtering the interactions")
 def filter_interactions(
     store: ArtifactStore, raw_ratings: Artifact, config: DataConfig, origin: Origin | None = None
 ) -> Artifact:
@@ -101,6 +104,7 @@ def filter_interactions(
     return _data_step(store, kinds.INTERACTIONS, config, key, make, {kinds.RAW_RATINGS: raw_ratings}, origin)
 
 
+@step("splitting the interactions")
 def split_interactions(
     store: ArtifactStore, interactions: Artifact, config: DataConfig, origin: Origin | None = None
 ) -> Artifact:
@@ -144,6 +148,7 @@ def publish_split(
     return _data_step(store, kinds.SPLITS, config, key, made, {kinds.INTERACTIONS: interactions}, origin)
 
 
+@step("building the graph")
 def build_interaction_graph(
     store: ArtifactStore, splits: Artifact, config: DataConfig, origin: Origin | None = None
 ) -> Artifact:

@@ -21,6 +21,7 @@ from movierec_engine.evaluation.elicitation import (
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import movies_of
+from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 
 QUESTIONS_FILE = "questions.parquet"
@@ -40,6 +41,7 @@ validation after the question; gain: what it added."""
 _COMPARED = ("users", "difference", "low", "high", "p_bootstrap", "p_wilcoxon", "wins", "ties", "losses")
 
 
+@step("choosing the movies to ask about")
 def measure_elicitation(
     store: ArtifactStore, trained_model: Artifact, questions: int = 5, origin: Origin | None = None
 ) -> Artifact:

@@ -14,6 +14,7 @@ from movierec_engine.evaluation.protocols import Protocol
 from movierec_engine.models.registry import load_model, model_names
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import peak_memory_mb
+from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
 
@@ -24,6 +25,7 @@ LISTS = "lists"
 """What stands for the device in the slot of a report of lists, and for the settings in its manifest."""
 
 
+@step("evaluating")
 def evaluate_model(
     store: ArtifactStore,
     trained_model: Artifact,

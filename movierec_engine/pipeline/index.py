@@ -12,6 +12,7 @@ from movierec_engine.errors import StoreError
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, raw_ratings_of
 from movierec_engine.pipeline.strong_generalization import decided_on_validation
+from movierec_engine.reporting.progress import step
 from movierec_engine.retrieval.config import INDEX_LAYOUT, RetrievalConfig
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from movierec_engine.retrieval.faiss_index import FoldInMinItems, RetrievalIndex
 
 
+@step("building the index")
 def build_faiss_index(
     store: ArtifactStore,
     trained_model: Artifact,

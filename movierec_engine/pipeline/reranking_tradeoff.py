@@ -13,11 +13,13 @@ from movierec_engine.data.ratings import Movies
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import movies_of
+from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 
 PRICES_FILE = "prices.parquet"
 
 
+@step("measuring the dials")
 def measure_dials(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact:
     """Measure every dial at every setting on the validation part of the split that the model was trained on.
 

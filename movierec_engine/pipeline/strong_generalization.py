@@ -30,6 +30,7 @@ from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.canaries import trained_again
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import peak_memory_mb
+from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 CURVE_FILE = "curve.parquet"
 
 
+@step("measuring strong generalization")
 def measure_strong_generalization(
     store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None, folds: int = FOLDS
 ) -> Artifact:

@@ -22,6 +22,7 @@ from movierec_engine.errors import StoreError
 from movierec_engine.models.registry import load_model, model_class, model_names, single_models
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.members import TRIAL_OF, find_members, model_slot, shared_settings
+from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 from movierec_engine.tracking.progress import EpochProgress
 from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
@@ -60,6 +61,7 @@ def movies_of(store: ArtifactStore, trained_model: Artifact) -> Artifact:
     return store.require(Slot(kinds.RAW_MOVIES, trained_model.slot.data_set))
 
 
+@step("training")
 def train_model(
     store: ArtifactStore,
     settings: Settings,

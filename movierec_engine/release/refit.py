@@ -25,6 +25,7 @@ from movierec_engine.pipeline.canaries import settings_of
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.index import build_refitted_index
 from movierec_engine.pipeline.training import fit, peak_memory_mb
+from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, content_key, is_refitted, kinds, measured_index
 from movierec_engine.training.config import EarlyStoppingConfig
 
@@ -58,6 +59,7 @@ def find_refitted_index(store: ArtifactStore, index: Artifact) -> Artifact | Non
     return None
 
 
+@step("refitting on all interactions")
 def refit_model(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact:
     """A measured model's settings trained on all interactions of its split; the store's version is used again.
 

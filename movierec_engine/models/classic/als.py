@@ -26,6 +26,7 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
 from movierec_engine.models.fold_in.ridge import ALSFoldIn
+from movierec_engine.reporting.progress import advance
 
 _BLOCK_FLOATS = 2**24
 """Budget for the gathered vectors of one block of rows, 64 MB."""
@@ -75,7 +76,8 @@ class ALS(ClosedFormRecommender):
         scale = self.config.init_std / np.sqrt(self.config.embedding_dim)
         self.item_factors = (scale * rng.standard_normal(shape)).astype(np.float32)
         by_item = self.history.T.tocsr()
-        for _ in range(self.config.epochs):
+        for epoch in range(self.config.epochs):
+            advance(epoch, self.config.epochs, "sweeps")
             self.user_factors = self._solve(self.history, self.item_factors)
             self.item_factors = self._solve(by_item, self.user_factors)
 
