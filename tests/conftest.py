@@ -1,5 +1,7 @@
 """Small worlds in which the right answer is known."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,16 @@ def patient_with_trackers() -> None:
 
     tracker.PATIENCE_SECONDS = registry.PATIENCE_SECONDS = 600.0
     wandb_tracker._INIT_SECONDS = 300
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """What a command sets up of the log, with a handler that writes to its own standard error, ends with the test."""
+    log = logging.getLogger("movierec_engine")
+    handlers, level, propagate = list(log.handlers), log.level, log.propagate
+    yield
+    log.handlers, log.propagate = handlers, propagate
+    log.setLevel(level)
 
 
 @pytest.fixture

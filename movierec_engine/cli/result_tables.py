@@ -176,7 +176,7 @@ def _pair_table(title: str, of: str, found: Mapping[str, tuple[int, Verdict]], n
 def findings_table(made: Artifact) -> ResultTable:
     """The findings of the leak canaries."""
     return ResultTable(
-        f"leak canaries of {made.parents['trained_model']}",
+        f"leak canaries of {made.parents[kinds.TRAINED_MODEL]}",
         [
             TableColumn("check", lambda row: row["name"].replace("_", " "), left=True),
             TableColumn(

@@ -175,7 +175,7 @@ def padded(users: IdMap) -> dict[str, object]:
     n = len(users)
     return {
         "queries": sparse.csr_matrix((n, 4), dtype=np.float32),
-        "known": sparse.csr_matrix((n, 0), dtype=np.float32),
+        "explanation_inputs": sparse.csr_matrix((n, 0), dtype=np.float32),
         "personal": np.ones(n, dtype=bool),
     }
 

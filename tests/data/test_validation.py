@@ -320,6 +320,6 @@ def test_a_bad_id_in_parquet_is_named_with_its_row(tmp_path: Path, bad: float | 
 
 def test_a_missing_parquet_column_is_named(tmp_path: Path) -> None:
     path = tmp_path / "ratings.parquet"
-    pq.write_table(pa.table({"user": [1], "item": [1]}), path)
-    with pytest.raises(DataError, match="column 'rating' is missing"):
+    pq.write_table(pa.table({"user": [1], "rating": [1.0]}), path)
+    with pytest.raises(DataError, match="column 'item' is missing"):
         read_ratings(custom(path))

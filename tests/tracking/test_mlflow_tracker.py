@@ -99,7 +99,7 @@ def test_a_run_that_fails_ends_as_failed(train: Train, store: Path, monkeypatch:
     def fail(*arguments: object) -> None:
         raise MovierecError("diverged")
 
-    monkeypatch.setattr("movierec_engine.pipeline.run", fail)
+    monkeypatch.setattr("movierec_engine.pipeline.runner.run", fail)
     with pytest.raises(MovierecError, match="diverged"):
         train()
     client = open_client(store)
