@@ -26,7 +26,7 @@ from movierec_engine.store import ArtifactStore
 ROOT = Path(__file__).parents[1]
 NOT_SERVING = ("torch", "mlflow", "wandb", "dagster", "streamlit")
 """What a server has no use for."""
-MOST_MEGABYTES = 430
+MOST_MEGABYTES = 450
 """Of what a server installs, before Python adds its bytecode: 157 of Arrow, 114 of SciPy, 57 of NumPy, 66 of FAISS."""
 
 

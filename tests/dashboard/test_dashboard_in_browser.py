@@ -197,7 +197,7 @@ def test_the_main_controls_work_and_stand_in_the_url(
     expect(page).to_have_url(re.compile("metric=recall"))  # the next choice would be made on the page before this one
     choose(page, "k", "20")
     settled(page, "Leaderboard")
-    expect(page.get_by_role("heading", name="on Recall@20")).to_be_visible()
+    expect(page.get_by_role("heading", name="with Recall@20")).to_be_visible()
     assert "metric=recall" in page.url
     assert "k=20" in page.url
 

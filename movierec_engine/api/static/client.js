@@ -80,7 +80,7 @@ export async function search(q, signal) {
 /** The questions, and from how many ratings on a list is personal. */
 export async function interview() {
   const answer = await ask("/api/interview?top_k=20");
-  return { questions: answer.questions.map(displayed), enough: answer.fold_in_min_items ?? 0 };
+  return { questions: answer.questions.map(displayed), foldInMinItems: answer.fold_in_min_items ?? 0 };
 }
 
 /** A user, the history with what was rated live before it, each movie once. */

@@ -12,7 +12,7 @@ const [asked, rated, results, source, progress, forget] = ["interview", "ratings
 
 let questions = null;
 let before = new Set();
-let enough = 0;
+let foldInMinItems = 0;
 let shown = null;
 
 const rate = (movie) => (value) => {
@@ -43,7 +43,7 @@ function showRatings() {
 }
 
 function showProgress({ source: from, needed, history_used: used = 0 }) {
-  const missing = from === "popularity" ? needed || Math.max(0, enough - used) : 0;
+  const missing = from === "popularity" ? needed || Math.max(0, foldInMinItems - used) : 0;
   progress.hidden = !missing;
   progress.setAttribute("aria-valuemax", used + missing);
   progress.setAttribute("aria-valuenow", used);
@@ -132,7 +132,7 @@ refresh();
 try {
   const answer = await interview();
   questions = [...(questions ?? []), ...answer.questions];
-  enough = answer.fold_in_min_items;
+  foldInMinItems = answer.foldInMinItems;
   if (shown) showProgress(shown);
 } catch (error) {
   questions ??= [];
