@@ -59,10 +59,10 @@ def search(arguments: Sequence[str]) -> SweepTrials:
     home.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home / f"{name}.lock", timeout=0)
     try:
-        lock.acquire()
+        held = lock.acquire()
     except Timeout as error:
         raise MovierecError(f"{name}: another process is at this sweep; wait for it, or change a setting") from error
-    with lock:
+    with held:
         study = optuna.create_study(
             storage=f"sqlite:///{home / 'studies.db'}",
             study_name=name,

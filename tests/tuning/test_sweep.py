@@ -249,6 +249,21 @@ def test_a_killed_search_goes_on_where_it_stopped(
     assert settings_of(search("model=ease", "n_trials=4")) == found, "nothing is left to do"
 
 
+def test_a_search_that_failed_leaves_its_lock_free(
+    search: Callable[..., list[Trial]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its end, not by the collection of garbage: the error that is held here holds every frame of the search."""
+
+    def interrupted(overrides: list[str], study: str) -> Trial:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as held:
+        patch.setattr(sweep, "_run", interrupted)
+        search("model=ease", "n_trials=1")
+    assert len(search("model=ease", "n_trials=1")) == 1
+    assert held.value is not None
+
+
 def test_another_setting_is_another_search(search: Callable[..., list[Trial]]) -> None:
     search("model=ease", "n_trials=1")
     assert len(search("model=ease", "n_trials=1", "data.split=leave_one_out")) == 1
