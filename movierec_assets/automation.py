@@ -1,6 +1,7 @@
-"""Settings of what Dagster does by itself: configs/automation/<MOVIEREC_AUTOMATION>.yaml on top of default.yaml.
+"""What Dagster does by itself: its settings, and the condition under which leaderboard and release follow.
 
-They are no part of a training's settings, and so of no key or manifest.
+The settings are configs/automation/<MOVIEREC_AUTOMATION>.yaml on top of default.yaml. They are no part of a training's
+settings, and so of no key or manifest.
 """
 
 import os
@@ -153,3 +154,23 @@ def on_this_machine(devices: tuple[str, ...]) -> list[str]:
             continue
         found.append(device)
     return found
+
+
+_NEWS = dg.AutomationCondition.any_deps_match(
+    (
+        dg.AutomationCondition.newly_updated()
+        & ~dg.AutomationCondition.executed_with_root_target()
+        & ~dg.AutomationCondition.all_new_updates_have_run_tags(tag_keys={BATCH})
+    )
+    | dg.AutomationCondition.will_be_requested()
+).with_label("something before it was made that nobody sees to")
+
+ON_NEWS = (
+    _NEWS.since_last_handled() & ~dg.AutomationCondition.in_progress() & ~dg.AutomationCondition.any_deps_in_progress()
+).with_label("once nothing before it is being made any more")
+"""Once for all that was made before it, however many partitions, and not while some of them are still being made.
+
+Not for runs that make it themselves, such as those of the job `everything`; nor for those of a retraining, which the
+sensor `after_retraining` follows with one release of all its models. Unlike `AutomationCondition.eager()` it does not
+wait for the partitions that nobody ever makes, such as those of devices that are not on the machine.
+"""

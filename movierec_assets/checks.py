@@ -13,8 +13,7 @@ from typing import Any
 import dagster as dg
 
 from movierec_assets.assets.data import interaction_graph, interactions, raw_movies, raw_ratings, splits
-from movierec_assets.assets.ensemble import hybrid_ensemble
-from movierec_assets.assets.models import evaluation_report, faiss_index, trained_model
+from movierec_assets.assets.models import evaluation_report, faiss_index, hybrid_ensemble, trained_model
 from movierec_assets.assets.release import refitted_release
 from movierec_assets.resources import SettingsResource, partition_slots
 from movierec_assets.step import EngineFailure

@@ -5,13 +5,12 @@ from datetime import timedelta
 
 import dagster as dg
 
-from movierec_assets.alerts import Alerts
-from movierec_assets.assets import data, ensemble, models, release, studies
+from movierec_assets.assets import data, models, release, studies
 from movierec_assets.automation import load_automation
 from movierec_assets.checks import CHECKS
 from movierec_assets.jobs import JOBS
 from movierec_assets.release_jobs import release_jobs
-from movierec_assets.resources import SettingsResource
+from movierec_assets.resources import Alerts, SettingsResource
 from movierec_assets.schedules import make_schedules
 from movierec_assets.sensors import make_sensors
 from movierec_assets.tracking import TrackingResource
@@ -35,7 +34,7 @@ defs = dg.Definitions(
                 owners=OWNERS, freshness_policy=freshness.get(spec.key.to_user_string())
             )
         )
-        for asset in dg.load_assets_from_modules([data, models, ensemble, studies, release])
+        for asset in dg.load_assets_from_modules([data, models, studies, release])
         if isinstance(asset, dg.AssetsDefinition)
     ],
     resources={

@@ -2,8 +2,7 @@
 
 import dagster as dg
 
-from movierec_assets.assets.ensemble import hybrid_ensemble
-from movierec_assets.assets.models import leak_canaries
+from movierec_assets.assets.models import hybrid_ensemble, leak_canaries
 from movierec_assets.assets.release import leaderboard, refitted_release, serving_release
 from movierec_assets.assets.studies import backtest, sweep
 from movierec_engine.store import kinds

@@ -14,7 +14,7 @@ from movierec_assets.resources import SettingsResource
 from movierec_assets.step import EngineFailure
 from movierec_engine.config import Settings
 from movierec_engine.errors import MovierecError
-from movierec_engine.pipeline.data_sets import choose_data_set, named_data_set
+from movierec_engine.pipeline.data import choose_data_set, named_data_set
 from movierec_engine.release import manual
 from movierec_engine.release.decisions import Decision
 from movierec_engine.release.retention import prune

@@ -14,10 +14,9 @@ from pydantic import PrivateAttr
 from movierec_assets.step import Partition, Step
 from movierec_engine.store import Artifact
 from movierec_engine.tracking import make_tracker
-from movierec_engine.tracking.credentials import without_credentials
 from movierec_engine.tracking.mlflow_database import check_database, open_client, tracking_uri
 from movierec_engine.tracking.mlflow_tracker import MlflowTracker, ensure_experiment
-from movierec_engine.tracking.timeout import within
+from movierec_engine.tracking.server import within, without_credentials
 from movierec_engine.tracking.tracker import NO_TRACKER, TIMEOUT_SECONDS, Tracker, Trackers, flatten
 
 if TYPE_CHECKING:

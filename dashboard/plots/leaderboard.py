@@ -12,8 +12,7 @@ from dashboard import charts
 from dashboard.label_places import label_places
 from dashboard.queries.leaderboard import Standing
 from movierec_engine.reporting import numbers
-from movierec_engine.reporting.conclusions import BASELINE, Outcome, chart_title
-from movierec_engine.reporting.front import front_sentence, pareto_front
+from movierec_engine.reporting.conclusions import BASELINE, Outcome, chart_title, front_sentence, pareto_front
 
 _ROW_HEIGHT = 40
 _LEAST_HEIGHT = 340

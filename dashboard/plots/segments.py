@@ -7,11 +7,10 @@ import altair as alt
 
 from dashboard import charts
 from dashboard.label_places import label_places
-from dashboard.queries.segments import LorenzCurve
-from dashboard.queries.tradeoffs import TradeoffCurve
+from dashboard.queries.segments import LorenzCurve, TradeoffCurve
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.reporting import numbers, words
-from movierec_engine.reporting.front import front_sentence, pareto_front
+from movierec_engine.reporting.conclusions import front_sentence, pareto_front
 
 
 def leaders(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
 
-from movierec_engine.tracking.credentials import without_credentials
+from movierec_engine.tracking.server import without_credentials
 
 TIMEOUT_SECONDS = 1.5
 MOST_BYTES = 2_000_000

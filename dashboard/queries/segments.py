@@ -1,4 +1,4 @@
-"""Queries over segments, and over how evenly lists use the catalogue."""
+"""Queries over segments, over how evenly lists use the catalogue, and over measured trade-off curves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.queries.parquet import arrays, records
-from movierec_engine.data.tiers import POPULARITY_UP_TO
+from dashboard.queries.parquet import arrays, known, records
+from dashboard.queries.store_files import newest
+from movierec_engine.data.catalogue import POPULARITY_UP_TO
 from movierec_engine.evaluation.report import LISTS_FILE, SEGMENTS_FILE
+from movierec_engine.store import kinds
 
 LORENZ_POINTS = 200
 """Points that a Lorenz curve is drawn with."""
@@ -67,8 +69,8 @@ def exposure(folder: Path, k: int, items: int | None) -> LorenzCurve | None:
 def tier_shares(folder: Path, split: Path, k: int) -> list[dict[str, Any]]:
     """Head's, mid's and tail's share of all first k places; none when the lists or the split cannot be read.
 
-    split: split.parquet, whose train rows make the tiers as `movierec_engine.data.tiers` has them: a movie belongs to
-    the tier in which the train rows of the more popular ones end. Movies without train rows are tail.
+    split: split.parquet, whose train rows make the tiers as `popularity_tier` has them: a movie belongs to the tier in
+    which the train rows of the more popular ones end. Movies without train rows are tail.
     """
     bounds = list(POPULARITY_UP_TO.values())
     found = arrays(
@@ -88,3 +90,37 @@ def tier_shares(folder: Path, split: Path, k: int) -> list[dict[str, Any]]:
         {"segment": name, "value": float(own / places.sum())}
         for name, own in zip(POPULARITY_UP_TO, places, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class TradeoffCurve:
+    """The newest curve of a model on a device that `movierec strong-generalization` or `movierec dials` measured."""
+
+    model: str
+    device: str
+    fingerprint: str
+    facts: dict[str, Any]
+    rows: tuple[dict[str, Any], ...]
+
+
+def fold_in_curves(root: Path) -> list[TradeoffCurve]:
+    """Rows on test with source, size, value, low and high; size is None where the model knew everything."""
+    return _curves(root, kinds.STRONG_GENERALIZATION, "curve.parquet", "source, size, value, low, high")
+
+
+def reranking_tradeoff(root: Path) -> list[TradeoffCurve]:
+    """Rows with dial, setting, measure, value, low and high."""
+    return _curves(root, kinds.RERANKING_TRADEOFF, "prices.parquet", "dial, setting, measure, value, low, high")
+
+
+def _curves(root: Path, kind: str, file: str, columns: str) -> list[TradeoffCurve]:
+    """Those whose files have the columns that are needed; versions with more of them still show."""
+    found = []
+    for made in newest(root, kind):
+        path = made.folder / file
+        only = " WHERE part = 'test'" if known(["part"], path) else ""
+        rows = records(f"SELECT {columns} FROM parquet_file(?){only}", str(path))
+        if rows:
+            model, device = made.slot.model, made.slot.device
+            found.append(TradeoffCurve(model, device, made.fingerprint, made.facts, tuple(rows)))
+    return found

@@ -8,12 +8,11 @@ import streamlit as st
 from dashboard import charts, controls, shell, state
 from dashboard.controls import Chosen
 from dashboard.plots import segments as plots
-from dashboard.queries import leaderboard, segments, store_files, tradeoffs
+from dashboard.queries import leaderboard, segments, store_files
 from dashboard.queries.data import SPLIT_FILE
 from dashboard.queries.reports import Snapshot
-from dashboard.queries.segments import LorenzCurve
+from dashboard.queries.segments import LorenzCurve, TradeoffCurve
 from dashboard.queries.store_files import Signature
-from dashboard.queries.tradeoffs import TradeoffCurve
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY as DIAL_ACCURACY
 from movierec_engine.evaluation.reranking_tradeoff import BUYS
@@ -67,12 +66,12 @@ def _tier_shares(folder: str, split: str, k: int) -> list[dict[str, Any]]:
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
 def _fold_in(root: str, seen: Signature) -> list[TradeoffCurve]:
-    return tradeoffs.fold_in_curves(Path(root))
+    return segments.fold_in_curves(Path(root))
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
 def _reranking_tradeoff(root: str, seen: Signature) -> list[TradeoffCurve]:
-    return tradeoffs.reranking_tradeoff(Path(root))
+    return segments.reranking_tradeoff(Path(root))
 
 
 def _by_kind(chosen: Chosen) -> None:

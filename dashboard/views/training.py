@@ -17,7 +17,7 @@ from dashboard.queries.training import Progress, Run
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.reporting import numbers
 from movierec_engine.store import kinds
-from movierec_engine.tracking.credentials import without_credentials
+from movierec_engine.tracking.server import without_credentials
 
 LIVE_SECONDS = 2
 USUAL = 6

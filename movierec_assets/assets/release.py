@@ -4,14 +4,13 @@ import dagster as dg
 
 from movierec_assets import metadata
 from movierec_assets.assets.data import SINGLE_RUN
-from movierec_assets.assets.ensemble import hybrid_ensemble
-from movierec_assets.assets.models import RETRY, TRAINING, evaluation_report, faiss_index
-from movierec_assets.declarative import ON_NEWS
+from movierec_assets.assets.models import RETRY, TRAINING, evaluation_report, faiss_index, hybrid_ensemble
+from movierec_assets.automation import ON_NEWS
 from movierec_assets.resources import SettingsResource
 from movierec_assets.step import Step
 from movierec_engine import pipeline, release
 from movierec_engine.errors import StoreError
-from movierec_engine.pipeline.data_sets import choose_data_set, named_data_set
+from movierec_engine.pipeline.data import choose_data_set, named_data_set
 from movierec_engine.store import SERVING, Slot, kinds
 
 GROUP = "release"

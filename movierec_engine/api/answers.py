@@ -7,7 +7,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from movierec_engine.api.parameters import OneOf
-from movierec_engine.data.tiers import ACTIVITY_FROM
+from movierec_engine.data.catalogue import ACTIVITY_FROM
 
 
 def doc(meaning: str) -> Any:

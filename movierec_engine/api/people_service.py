@@ -29,7 +29,7 @@ from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.movie_service import place_of
 from movierec_engine.api.requests import FeedbackRequest, InterviewRequest, UndoRequest, UserRequest
-from movierec_engine.data.tiers import ACTIVITY_FROM, activity_tier
+from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
 from movierec_engine.feedback import FeedbackEvent, IdempotencyConflict, InvalidFeedback, UnknownEvent, UserState
 from movierec_engine.feedback.events import Kind, check_not_ahead
 from movierec_engine.recommending.dials import Dials, rerank

@@ -49,7 +49,7 @@ def evaluate(
     from movierec_engine.cli.result_tables import report_table
     from movierec_engine.evaluation.protocols import Protocol
     from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport
-    from movierec_engine.pipeline.data_sets import choose_data_set
+    from movierec_engine.pipeline.data import choose_data_set
     from movierec_engine.store import ArtifactStore
 
     store = ArtifactStore(artifacts)
@@ -108,7 +108,7 @@ def compare(
     from movierec_engine.cli.result_tables import board_table, pair_tables
     from movierec_engine.evaluation.protocols import Protocol
     from movierec_engine.pipeline import comparison
-    from movierec_engine.pipeline.data_sets import choose_data_set
+    from movierec_engine.pipeline.data import choose_data_set
     from movierec_engine.store import ArtifactStore
 
     store = ArtifactStore(artifacts)
@@ -139,7 +139,7 @@ def report(artifacts: Path, data_set: str, metric: str, output: Path) -> None:
     The page needs nothing beside it: open it from disk, print it or send it. It shows the newest report of every model,
     those that may be compared together.
     """
-    from movierec_engine.pipeline.data_sets import choose_data_set
+    from movierec_engine.pipeline.data import choose_data_set
     from movierec_engine.reporting.html import write_report
     from movierec_engine.store import ArtifactStore
 

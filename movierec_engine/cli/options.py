@@ -119,7 +119,7 @@ class ModelChoice:
     def find(self, store: "ArtifactStore") -> "Artifact":
         """The trained model. Raises StoreError where there is none, ConfigError where none is named."""
         from movierec_engine import pipeline
-        from movierec_engine.pipeline.data_sets import choose_data_set
+        from movierec_engine.pipeline.data import choose_data_set
 
         of = choose_data_set(store, kinds.TRAINED_MODEL, self.data_set)
         if not self.model:

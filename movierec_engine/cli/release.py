@@ -249,7 +249,7 @@ def _settings(overrides: tuple[str, ...]) -> "Settings":
 
 def _data_set(store: "ArtifactStore", named: str, settings: "Settings | None" = None) -> str:
     """The data set that --data names, or else data.name=..., or else the usual one."""
-    from movierec_engine.pipeline.data_sets import choose_data_set, named_data_set
+    from movierec_engine.pipeline.data import choose_data_set, named_data_set
 
     return choose_data_set(store, kinds.TRAINED_MODEL, named or (named_data_set(settings) if settings else ""))
 

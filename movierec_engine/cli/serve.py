@@ -66,7 +66,7 @@ def serve(
     from movierec_engine.api.server import serve as run
     from movierec_engine.api.server import store_to_serve
     from movierec_engine.config import load_serving
-    from movierec_engine.pipeline.data_sets import choose_data_set
+    from movierec_engine.pipeline.data import choose_data_set
     from movierec_engine.store import ArtifactStore
 
     configured = load_serving(list(settings))

@@ -1,7 +1,8 @@
-"""The catalogue: genres and years of the items, and their train interactions."""
+"""The catalogue: genres and years of the items, their train interactions, and tiers by popularity and activity."""
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -12,6 +13,10 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import Movies
 
 EMBEDDING_DIM = 32
+ACTIVITY_FROM = {"cold": 0, "limited": 5, "moderate": 20, "rich": 100}
+"""Tiers of users by train interactions: from this number on."""
+POPULARITY_UP_TO = {"head": 0.5, "mid": 0.8, "tail": 1.0}
+"""Tiers of items, most popular first: up to this share of the train interactions (long tail: Anderson 2006)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,3 +89,22 @@ class Catalogue:
         embeddings = (vectors.T * values).astype(np.float32)
         embeddings[self.popularity == 0] = 0
         return np.asarray(embeddings)
+
+
+def activity_tier(activity: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Positions in ACTIVITY_FROM, by numbers of train interactions; any shape."""
+    return np.searchsorted(list(ACTIVITY_FROM.values()), activity, side="right") - 1
+
+
+def popularity_tier(catalogue: Catalogue) -> NDArray[np.int64]:
+    """Positions in POPULARITY_UP_TO, int64 [n_items].
+
+    Items in order of popularity: one belongs to the tier in which the interactions of the items before it end, so that
+    the most popular item is always head. Items without interactions are tail.
+    """
+    order = np.argsort(catalogue.popularity_rank)
+    count = catalogue.popularity[order]
+    before = (np.cumsum(count) - count) / max(count.sum(), 1)
+    tier = np.empty(len(order), dtype=np.int64)
+    tier[order] = np.searchsorted(list(POPULARITY_UP_TO.values()), before, side="right")
+    return np.asarray(np.minimum(tier, len(POPULARITY_UP_TO) - 1))

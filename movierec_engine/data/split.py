@@ -13,11 +13,10 @@ from scipy import sparse
 
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.config import DataConfig
-from movierec_engine.data.dislikes import held_out_dislikes
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions, load_id_maps
-from movierec_engine.data.likes import liked_from
+from movierec_engine.data.likes import held_out_dislikes, liked_from
 from movierec_engine.data.ratings import Movies, Ratings
 from movierec_engine.errors import ConfigError, EmptyDataError
 
@@ -50,7 +49,7 @@ class Split:
         the first second after test; else empty.
     negatives: interactions that stand for the given candidates of a presplit data set, or None.
     liked_from: the rating from which on an item counts as liked, see `data/likes.py`.
-    dislikes: what users rated below the threshold in the periods of `validation` and `test`, see `data/dislikes.py`;
+    dislikes: what users rated below the threshold in the periods of `validation` and `test`, see `data/likes.py`;
         None where it is not known.
     """
 

@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from movierec_engine.data.catalogue import Catalogue
-from movierec_engine.data.tiers import ACTIVITY_FROM, POPULARITY_UP_TO, activity_tier, popularity_tier
+from movierec_engine.data.catalogue import ACTIVITY_FROM, POPULARITY_UP_TO, Catalogue, activity_tier, popularity_tier
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.metrics import hit_metrics
 from movierec_engine.evaluation.rankings import Rankings

@@ -1,10 +1,11 @@
-"""Conclusions about several models by one metric: who leads, who is tied, what validation picks, what costs less.
+"""Conclusions about several models by one metric: who leads, who is tied, what validation picks, what costs less,
+and the Pareto front of quality and cost.
 
 Plain sentences for every surface. Two models are statistically tied where the paired tests find no significant
 difference between them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from movierec_engine.evaluation.comparison import Verdict
@@ -13,6 +14,8 @@ from movierec_engine.reporting import numbers, words
 
 BASELINE = "popularity"
 """The model that every other one has to beat."""
+_NAMED = 4
+"""More models than this on a front are counted and not named."""
 NOTHING_PROMOTED = "The API answers from the newest index until one is promoted."
 
 
@@ -153,3 +156,31 @@ def _tied_with(found: Outcome) -> str:
         return "but all of them are statistically tied"
     p = f" ({numbers.p_equals(corrected_p(found.verdicts[found.tied[0]]))})" if len(found.tied) == 1 else ""
     return f"statistically tied with {numbers.listed(found.tied)}{p}"
+
+
+def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
+    """The names that no other one dominates: at least equal in both values, and better in one.
+
+    points: name -> two values of which more is better; of a cost, its negative.
+    """
+    return [
+        name
+        for name, (x, y) in points.items()
+        if not any(x <= u and y <= v and (u, v) != (x, y) for u, v in points.values())
+    ]
+
+
+def front_sentence(front: Sequence[str], models: int, values: str) -> str:
+    """Who is on a front, and how many are dominated.
+
+    front: names of the models on it, at least one. models: how many there are. values: such as `cost-quality`.
+    """
+    dominated = models - len(front)
+    if len(front) == 1 and dominated:
+        return f"{front[0]} dominates every other model: it is alone on the {values} front"
+    if not dominated:
+        everybody = {1: "The model is", 2: "Both models are"}.get(models, f"All {models} models are")
+        return f"{everybody} on the {values} front"
+    on_front = numbers.listed(front) if len(front) <= _NAMED else f"{len(front)} models"
+    verb = "is" if dominated == 1 else "are"
+    return f"{on_front} are on the {values} front; {dominated} {verb} dominated"

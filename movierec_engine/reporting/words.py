@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from movierec_engine.data.tiers import ACTIVITY_FROM, POPULARITY_UP_TO
+from movierec_engine.data.catalogue import ACTIVITY_FROM, POPULARITY_UP_TO
 from movierec_engine.reporting.numbers import count, listed, percent
 
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")

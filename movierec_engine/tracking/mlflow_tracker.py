@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from movierec_engine.store import Artifact
 from movierec_engine.tracking.config import MlflowConfig
-from movierec_engine.tracking.credentials import without_credentials
 from movierec_engine.tracking.mlflow_database import check_database, home, one_at_a_time, open_client, tracking_uri
 from movierec_engine.tracking.registry import register
+from movierec_engine.tracking.server import without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,9 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds
-from movierec_engine.tracking.credentials import without_credentials
 from movierec_engine.tracking.mlflow_database import open_client
-from movierec_engine.tracking.timeout import within
+from movierec_engine.tracking.server import within, without_credentials
 from movierec_engine.tracking.tracker import TIMEOUT_SECONDS
 
 if TYPE_CHECKING:

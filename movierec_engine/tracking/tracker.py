@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from movierec_engine.errors import MissingExtraError
 from movierec_engine.store import Artifact
-from movierec_engine.tracking.credentials import without_credentials
+from movierec_engine.tracking.server import without_credentials
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from movierec_assets.alerts import Alerts
 from movierec_assets.automation import (
     AutomationConfig,
     BacktestSchedule,
@@ -20,6 +19,7 @@ from movierec_assets.automation import (
 )
 from movierec_assets.definitions import defs
 from movierec_assets.jobs import DATA, MODEL, RELEASE
+from movierec_assets.resources import Alerts
 from movierec_assets.retraining import make_after_retraining, retraining
 from movierec_assets.schedules import make_schedules
 from movierec_assets.sensors import (

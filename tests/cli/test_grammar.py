@@ -139,7 +139,7 @@ def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     def interrupted(*arguments: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("movierec_engine.pipeline.data_sets.choose_data_set", interrupted)
+    monkeypatch.setattr("movierec_engine.pipeline.data.choose_data_set", interrupted)
     result = CliRunner().invoke(cli, ["models", "list", "--artifacts", str(tmp_path)])
     assert (result.exit_code, result.stderr.strip()) == (130, "stopped")
 

@@ -12,7 +12,7 @@ from page_reading import metrics, text, titles
 from streamlit.testing.v1 import AppTest
 
 from dashboard.plots import data as data_plots
-from dashboard.queries import data, pairs, segments, tradeoffs, training
+from dashboard.queries import data, pairs, segments, training
 from dashboard.views.training import setting_rows
 from movierec_engine.store import ArtifactStore, Slot
 
@@ -183,7 +183,7 @@ def test_curves_that_lack_a_column_are_left_out(damaged: ArtifactStore) -> None:
 
     (path,) = damaged.root.glob("strong_generalization/*/*/*/*/curve.parquet")
     pq.write_table(pa.table({"something": [1]}), path)
-    assert tradeoffs.fold_in_curves(damaged.root) == []
+    assert segments.fold_in_curves(damaged.root) == []
 
 
 def test_the_data_page_counts_and_says_what_was_dropped(visit: Open, known: ArtifactStore) -> None:

@@ -5,10 +5,9 @@ import pyarrow as pa
 import pytest
 from scipy import sparse
 
-from movierec_engine.data.catalogue import EMBEDDING_DIM, Catalogue
+from movierec_engine.data.catalogue import EMBEDDING_DIM, Catalogue, activity_tier, popularity_tier
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
-from movierec_engine.data.tiers import activity_tier, popularity_tier
 from worlds import interactions_of
 
 PAIRS = np.array([(0, 2), (0, 0), (1, 2), (2, 2), (2, 0), (2, 1)])

@@ -4,11 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from movierec_engine.data.catalogue import Catalogue
+from movierec_engine.data.catalogue import Catalogue, activity_tier, popularity_tier
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
-from movierec_engine.data.tiers import activity_tier, popularity_tier
 from movierec_engine.evaluation.rankings import Rankings
 from movierec_engine.evaluation.segments import segment_table, segments
 from worlds import interactions_of

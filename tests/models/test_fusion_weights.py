@@ -7,8 +7,8 @@ import pytest
 from families import camps_with_validation, fused
 from scipy.optimize import minimize
 
+from movierec_engine.data.catalogue import activity_tier
 from movierec_engine.data.heldout import HeldOut
-from movierec_engine.data.tiers import activity_tier
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models.ensemble import fusion_weights

@@ -11,7 +11,7 @@ from movierec_engine.data.config import DataConfig
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.pipeline import comparison
-from movierec_engine.pipeline.data_sets import choose_data_set
+from movierec_engine.pipeline.data import choose_data_set
 from movierec_engine.release import decisions, manual
 from movierec_engine.release.retention import prune
 from movierec_engine.store import SERVING, ArtifactStore, Slot

@@ -7,8 +7,7 @@ import pytest
 from movierec_engine.evaluation.comparison import PairedComparison, Verdict
 from movierec_engine.evaluation.metrics import metrics
 from movierec_engine.reporting import conclusions, words
-from movierec_engine.reporting.conclusions import Outcome
-from movierec_engine.reporting.front import front_sentence, pareto_front
+from movierec_engine.reporting.conclusions import Outcome, front_sentence, pareto_front
 
 
 def verdict(other: str, p: float) -> Verdict:

@@ -1,7 +1,7 @@
 """What of a list its user likes, and what the user dislikes.
 
 A held-out item is liked if its rating reaches `data.rating_threshold`, or the middle of the scale where that leaves
-nothing out (`data/likes.py`); all others are dislikes, whether they count as interactions or not (`data/dislikes.py`).
+nothing out; all others are dislikes, whether they count as interactions or not (`data/likes.py`).
 Both are left out where the data has no dislikes known, and on validation, by which models are chosen.
 """
 

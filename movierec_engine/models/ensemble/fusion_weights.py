@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.data.tiers import ACTIVITY_FROM, activity_tier
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.metrics import hit_metrics
 

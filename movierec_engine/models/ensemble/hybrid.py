@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
 from movierec_engine.data.dataset import Dataset
-from movierec_engine.data.tiers import ACTIVITY_FROM, activity_tier
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices, Recommender
 from movierec_engine.models.ensemble.fused_scorer import FusedScorer, InnerProducts

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.data.tiers import activity_tier
+from movierec_engine.data.catalogue import activity_tier
 from movierec_engine.models.ensemble.fusion import AFFINE, fuse, shift_and_scale
 from movierec_engine.models.fold_in import fold_in_from_arrays
 from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices, ones

@@ -2,7 +2,7 @@
 
 from movierec_engine.evaluation.metrics import Metric, metric_title, metrics
 from movierec_engine.reporting import numbers
-from movierec_engine.reporting.front import front_sentence, pareto_front
+from movierec_engine.reporting.conclusions import front_sentence, pareto_front
 from movierec_engine.reporting.html.charts import Point, scatter
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
 from movierec_engine.reporting.html.ranking import Ranking

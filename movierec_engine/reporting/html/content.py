@@ -27,8 +27,7 @@ from movierec_engine.reporting.html.measurement import RULES, measurement
 from movierec_engine.reporting.html.pairs import paired_comparison
 from movierec_engine.reporting.html.ranking import Ranking, rank
 from movierec_engine.reporting.html.reproduction import machine, reproduction
-from movierec_engine.reporting.html.segment_values import Segments, read_segments
-from movierec_engine.reporting.html.segments import segment_section
+from movierec_engine.reporting.html.segments import Segments, read_segments, segment_section
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds
 
 MOST_PARTS = 6

@@ -4,8 +4,7 @@ from movierec_engine.release.promotion import named
 from movierec_engine.reporting import conclusions, numbers
 from movierec_engine.reporting.html.document import Headline
 from movierec_engine.reporting.html.ranking import Ranking
-from movierec_engine.reporting.html.segment_values import Segments
-from movierec_engine.reporting.html.segments import better_elsewhere, whom
+from movierec_engine.reporting.html.segments import Segments, better_elsewhere, whom
 from movierec_engine.store import is_refitted, measured_version
 
 

@@ -1,11 +1,18 @@
-"""Waiting for what may hang, such as a tracking server, no longer than one is willing to."""
+"""A tracking server's address without its credentials, and calls to it that end within a time."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Thread
 from typing import TypeVar
 
 T = TypeVar("T")
+_USER_INFORMATION = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s?#]*@")
+
+
+def without_credentials(text: str) -> str:
+    """A text whose addresses lack their user information: `https://user:password@host` becomes `https://host`."""
+    return _USER_INFORMATION.sub(r"\1", text)
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:

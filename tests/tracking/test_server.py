@@ -7,8 +7,8 @@ import pytest
 from dashboard.queries import api_health
 from movierec_engine.tracking import make_tracker
 from movierec_engine.tracking.config import LoggerConfig
-from movierec_engine.tracking.credentials import without_credentials
 from movierec_engine.tracking.mlflow_tracker import run_page
+from movierec_engine.tracking.server import without_credentials
 
 SECRET = "hunter2"
 
