@@ -8,20 +8,19 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 
 from movierec_engine import pipeline
-from movierec_engine.config import Settings, config_dir, explain, load_settings, nearest
+from movierec_engine.config import Settings, explain, load_settings
 from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
 from movierec_engine.pipeline.members import TRIAL_OF
 from movierec_engine.store import ArtifactStore, content_key, kinds
+from movierec_engine.tuning.space import distributions, first_values, space_of
 from movierec_engine.tuning.trials import SweepTrials, Trial, publish
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def search(arguments: Sequence[str]) -> SweepTrials:
     """
     request = read_request(arguments)
     optuna = _optuna()
-    settings = load_settings([*request.fixed, *_first_values(request.space)])
+    settings = load_settings([*request.fixed, *first_values(request.space)])
     store = ArtifactStore(settings.paths.artifacts)
     stopping = settings.trainer.early_stopping
     name = study_name(request, settings, pipeline.prepare(store, settings.data)[kinds.SPLITS].fingerprint)
@@ -74,9 +73,9 @@ def search(arguments: Sequence[str]) -> SweepTrials:
         study.sampler = optuna.samplers.TPESampler(
             seed=settings.seed + len(study.trials), n_startup_trials=_STARTUP_TRIALS
         )
-        distributions = {key: _distribution(override) for key, override in request.space.items()}
+        searched = distributions(request.space)
         while (done := len(_finished(study))) < request.n_trials:
-            asked = study.ask(distributions)
+            asked = study.ask(searched)
             values = [f"{key}={value}" for key, value in asked.params.items()]
             log.info("trial %d of %d: %s", done + 1, request.n_trials, " ".join(values))
             trial = _run([*request.fixed, *values], name)
@@ -108,39 +107,20 @@ def read_request(arguments: Sequence[str]) -> Request:
         raise ConfigError(f"n_trials={n_trials} must be a whole number of at least 1")
     named = words.pop("space", words.get("model"))
     model = str(named.value()) if named else "lightgcn"
-    file = config_dir() / "sweep" / f"{model}.yaml"
-    if not file.is_file():
-        known = sorted(path.stem for path in file.parent.glob("*.yaml") if not path.stem.startswith("wandb_"))
-        raise ConfigError(f"there is no search space {model!r} in {file.parent}{nearest(model, known)}")
-    space = read_space(file)
+    space = space_of(model)
     for key, override in words.items():
         if override.is_sweep_override():
             space[key] = override
         else:
             space.pop(key, None)
     if not space:
-        raise ConfigError(f"nothing is left to search; {file} and the command line fix every setting")
+        raise ConfigError(
+            f"nothing is left to search; configs/sweep/{model}.yaml and the command line fix every setting"
+        )
     fixed = [override.input_line or "" for override in words.values() if not override.is_sweep_override()]
     if "model" not in words:
         fixed.insert(0, f"model={model}")
     return Request(tuple(fixed), space, n_trials)
-
-
-def read_space(file: Path) -> dict[str, Override]:
-    """Setting -> sweep, from a YAML file. Raises ConfigError naming the file and the line's setting."""
-    entries: Any = OmegaConf.to_container(OmegaConf.load(file))
-    if not isinstance(entries, dict):
-        raise ConfigError(f"{file}: not a search space; write lines such as model.num_layers: range(1, 5)")
-    space = {}
-    for key, value in entries.items():
-        try:
-            override = OverridesParser.create().parse_override(f"{key}={value}")
-        except HydraException as error:
-            raise ConfigError(f"{file}: {key}: {value!r} is not in Hydra's syntax of sweeps") from error
-        if not override.is_sweep_override():
-            raise ConfigError(f"{file}: {key}: {value!r} is one value; write interval(...), range(...) or choice(...)")
-        space[str(key)] = override
-    return space
 
 
 def study_name(request: Request, settings: Settings, fingerprint: str) -> str:
@@ -170,30 +150,6 @@ def _optuna() -> Any:
         raise MissingExtraError(error) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
-
-
-def _distribution(override: Override) -> Any:
-    """Optuna's counterpart of one of Hydra's sweeps; what is no interval or whole-number range becomes a choice."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    sweep = override.value()
-    logarithmic = isinstance(sweep, IntervalSweep | RangeSweep) and "log" in sweep.tags
-    if isinstance(sweep, IntervalSweep):
-        return FloatDistribution(float(sweep.start or 0), float(sweep.end or 0), log=logarithmic)
-    if isinstance(sweep, RangeSweep) and all(isinstance(end, int) for end in (sweep.start, sweep.stop, sweep.step)):
-        values = range(int(sweep.start or 0), int(sweep.stop or 0), int(sweep.step))
-        return IntDistribution(values[0], values[-1], log=logarithmic, step=values.step)
-    return CategoricalDistribution(list(override.sweep_string_iterator()))
-
-
-def _first_values(space: Mapping[str, Override]) -> list[str]:
-    """One value of each setting, which shows before the first trial whether the settings exist."""
-    values = []
-    for key, override in space.items():
-        sweep = override.value()
-        first = sweep.start if isinstance(sweep, IntervalSweep) else next(iter(override.sweep_string_iterator()))
-        values.append(f"{key}={first}")
-    return values
 
 
 def _finished(study: "optuna.Study") -> list[Trial]:

@@ -19,6 +19,7 @@ from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.registry import model_names
 from movierec_engine.pipeline.members import find_members
 from movierec_engine.store import Artifact, ArtifactStore, Slot, kinds
+from movierec_engine.tuning import space as space_module
 from movierec_engine.tuning import sweep, trials
 from movierec_engine.tuning.trials import SweepTrials, Trial
 
@@ -312,8 +313,8 @@ def test_a_plain_value_fixes_a_setting_and_a_sweep_adds_one() -> None:
 def test_hydras_sweeps_have_their_counterparts(value: str, expected: str) -> None:
     pytest.importorskip("optuna")
     (word,) = shlex.split(f"a={value}")
-    override = sweep.read_request(["model=ease", word]).space["a"]
-    assert str(sweep._distribution(override)) == expected
+    space = sweep.read_request(["model=ease", word]).space
+    assert str(space_module.distributions(space)["a"]) == expected
 
 
 @pytest.mark.parametrize(
@@ -347,10 +348,9 @@ def test_without_optuna_a_sentence_says_how_to_install_it(
 def test_every_search_space_is_of_settings_that_exist(file: Path) -> None:
     pytest.importorskip("optuna")
     assert file.stem in model_names()
-    space = sweep.read_space(file)
-    load_settings([f"model={file.stem}", *sweep._first_values(space)])
-    for override in space.values():
-        sweep._distribution(override)
+    space = space_module.read_space(file)
+    load_settings([f"model={file.stem}", *space_module.first_values(space)])
+    assert space_module.distributions(space).keys() == space.keys()
 
 
 # --------------------------------------------------------------------------------------------------------------- W & B
