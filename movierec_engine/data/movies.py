@@ -4,33 +4,33 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from movierec_engine.data.id_kinds import IdKinds
+from movierec_engine.data.id_map import Ids, as_ids
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies, ValidationReport
 from movierec_engine.data.table_file import TableFile, connect, reading
-from movierec_engine.data.validation import first_record, id_fault, require_rows, whole_number
-from movierec_engine.errors import DataError
+from movierec_engine.data.validation import NUMBERS, bad_id, first_record, require_rows
 
 NO_GENRES = "(no genres listed)"
 _YEAR = r"\(\s*([0-9]{4})\s*(?:[-–]\s*(?:[0-9]{4})?\s*)?\)$"
 """The year at the end of a title; of `(2007-2008)` and `(1995-)` the first."""
 
 
-def validated_movies(file: TableFile) -> Movies:
+def validated_movies(file: TableFile, kinds: IdKinds = NUMBERS) -> Movies:
     """The movies of a file with columns movieId, title and genres, sorted by movie_id.
 
     `Toy Story (1995)` becomes the title `Toy Story` and the year 1995; a title without a year keeps a null year. An
     empty title becomes `Movie <id>`. Genres are separated by `|`. Of several rows of a movie the first is kept.
 
-    Raises DataError, naming the first bad line, for an id that is not a whole number from 0 to 2^63-1, and
-    EmptyDataError when there are no rows.
+    Raises BadIdError, naming the first bad line, for an id that is not of its kind, and EmptyDataError when there are
+    no rows.
     """
     title, genres = file.columns["title"], file.columns["genres"]
     with reading(file.path, file.delimiter), connect() as database:
         database.execute(
             f"""
             CREATE TEMP TABLE entries AS SELECT
-                {whole_number(file.columns["movieId"])} AS movie_id,
+                {kinds.item_id(file.columns["movieId"])} AS movie_id,
                 coalesce({title}, '') AS full_title,
                 coalesce({genres}, '') AS genres
             FROM {file.relation}
@@ -38,7 +38,7 @@ def validated_movies(file: TableFile) -> Movies:
         )
         rows = require_rows(database, file, "entries")
         if (record := first_record(database, "movie_id IS NULL")) is not None:
-            raise DataError(id_fault(file, "movieId", record))
+            raise bad_id(file, "movieId", record, kinds.item)
         table = database.sql(
             """
             SELECT
@@ -61,17 +61,20 @@ def validated_movies(file: TableFile) -> Movies:
         movies_without_title=int(np.count_nonzero(table["untitled"].to_numpy())),
         latin1_files=(str(file.path),) if file.latin1 else (),
     )
-    return Movies(table.drop_columns("untitled").cast(MOVIES_SCHEMA), report)
+    return Movies(table.drop_columns("untitled").cast(kinds.schema(MOVIES_SCHEMA)), report)
 
 
-def complete_movies(movies: Movies, movie_ids: NDArray[np.int64]) -> Movies:
+def complete_movies(movies: Movies, movie_ids: Ids) -> Movies:
     """The movies, and a row with the title `Movie <id>`, no year and no genres for each id that lacks one.
 
-    movie_ids: int64 [n] of rated movies, repeats allowed. The added rows count in `report.movies_without_title`.
+    movie_ids: int64 or texts [n] of rated movies, repeats allowed, of the type of the movies' ids where there are any.
+    The added rows count in `report.movies_without_title`.
     """
-    missing = np.setdiff1d(movie_ids, movies.table["movie_id"].to_numpy())
+    wanted = as_ids(movie_ids)
+    missing = np.setdiff1d(wanted, as_ids(movies.table["movie_id"]))
     if not len(missing):
         return movies
+    schema = IdKinds(item="text" if wanted.dtype.kind == "U" else "number").schema(MOVIES_SCHEMA)
     placeholders = pa.table(
         {
             "movie_id": missing,
@@ -79,8 +82,8 @@ def complete_movies(movies: Movies, movie_ids: NDArray[np.int64]) -> Movies:
             "year": pa.nulls(len(missing), pa.int32()),
             "genres": pa.array([[]] * len(missing), pa.list_(pa.string())),
         },
-        schema=MOVIES_SCHEMA,
+        schema=schema,
     )
-    table = pa.concat_tables([movies.table, placeholders]).sort_by("movie_id").combine_chunks()
+    table = pa.concat_tables([movies.table.cast(schema), placeholders]).sort_by("movie_id").combine_chunks()
     untitled = movies.report.movies_without_title + len(missing)
     return Movies(table, replace(movies.report, movies_without_title=untitled))

@@ -1,69 +1,62 @@
 """A data set that somebody else split: files for train, test and, if given, validation and negatives."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from movierec_engine.data.config import ColumnNames, DataConfig
+from movierec_engine.data.id_kinds import IdColumns, IdKinds, read_typed
+from movierec_engine.data.mapped_files import open_negatives, open_ratings_files, title_ids
 from movierec_engine.data.ratings import NEGATIVES_SCHEMA, PRESPLIT_SCHEMA, Ratings, ValidationReport
-from movierec_engine.data.table_file import TableFile, connect, open_table
-from movierec_engine.data.validation import validated_pairs, validated_ratings
+from movierec_engine.data.table_file import TableFile, connect
+from movierec_engine.data.validation import same_pair_follows, validated_pairs, validated_ratings
 from movierec_engine.errors import DataError
-
-_COLUMNS = ColumnNames()
 
 
 def read_presplit(config: DataConfig) -> Ratings:
     """The parts of a presplit data set in one table of PRESPLIT_SCHEMA, sorted by user_id, movie_id.
 
-    Within a part a repeated pair is handled as in any ratings file. A negative that is a positive of the same user in
-    any part is dropped, because no ranking of it against the test item would mean anything; the report counts those.
+    All files together decide whether ids are numbers or texts. Within a part a repeated pair is handled as in any
+    ratings file. A negative that is a positive of the same user in any part is dropped, because no ranking of it
+    against the test item would mean anything; the report counts those.
 
     Raises DataError when train_file or test_file is not given, when a file is malformed, and when a (user, item) pair
     stands in two parts.
     """
-    files = {"train": config.train_file, "validation": config.valid_file, "test": config.test_file}
-    parts = {part: _read_part(part, path, config) for part, path in files.items() if path or part != "validation"}
+    parts, negatives = open_ratings_files(config), open_negatives(config)
+    ids = [IdColumns(file, columns.user, columns.item) for file, columns in parts.values()]
+    ids += [IdColumns(negatives, config.columns.user, config.columns.item)] if negatives else []
+    return read_typed(ids, lambda kinds: _read(parts, negatives, config, kinds), title_ids(config))
+
+
+def _read(
+    files: dict[str, tuple[TableFile, ColumnNames]], negatives: TableFile | None, config: DataConfig, kinds: IdKinds
+) -> Ratings:
+    parts = {part: validated_ratings(file, columns, config, kinds) for part, (file, columns) in files.items()}
     table = pa.concat_tables(
         ratings.table.append_column("part", pa.repeat(part, len(ratings.table))) for part, ratings in parts.items()
     )
-    table = table.sort_by([("user_id", "ascending"), ("movie_id", "ascending")]).combine_chunks().cast(PRESPLIT_SCHEMA)
-    _refuse_overlap(table, files)
+    table = table.sort_by([("user_id", "ascending"), ("movie_id", "ascending")]).combine_chunks()
+    table = table.cast(kinds.schema(PRESPLIT_SCHEMA))
+    _refuse_overlap(table, {part: str(file.path) for part, (file, _) in files.items()})
     report = _summed([ratings.report for ratings in parts.values()])
-    if not config.negatives_file:
+    if negatives is None:
         return Ratings(table, report)
-    pairs, rows = validated_pairs(_open(config.negatives_file), _COLUMNS)
-    negatives = _without_positives(pairs, table)
-    return Ratings(table, replace(report, negatives_dropped=rows - len(negatives)), negatives)
-
-
-def _read_part(part: str, path: str, config: DataConfig) -> Ratings:
-    if not path:
-        raise DataError(f"{config.name}: data.{part}_file is not set; layout presplit needs train_file and test_file")
-    file = _open(path)
-    columns = replace(
-        _COLUMNS,
-        rating=_COLUMNS.rating if _COLUMNS.rating in file.columns else "",
-        timestamp=_COLUMNS.timestamp if _COLUMNS.timestamp in file.columns else "",
-    )
-    return validated_ratings(file, columns, config)
-
-
-def _open(path: str) -> TableFile:
-    return open_table(Path(path), (_COLUMNS.user, _COLUMNS.item), (_COLUMNS.rating, _COLUMNS.timestamp))
+    pairs, rows = validated_pairs(negatives, config.columns, kinds)
+    kept = _without_positives(pairs, table)
+    return Ratings(table, replace(report, negatives_dropped=rows - len(kept)), kept)
 
 
 def _refuse_overlap(table: pa.Table, files: dict[str, str]) -> None:
     """Raises DataError when two neighbours of the sorted table are the same pair: they stem from two parts."""
-    user, movie = table["user_id"].to_numpy(), table["movie_id"].to_numpy()
-    twice = np.flatnonzero((user[1:] == user[:-1]) & (movie[1:] == movie[:-1]))
+    twice = np.flatnonzero(same_pair_follows(table))
     if len(twice):
         row = int(twice[0])
         first, second = (files[part.as_py()] for part in table["part"][row : row + 2])
+        user, movie = (table[name][row].as_py() for name in ("user_id", "movie_id"))
         raise DataError(
-            f"user {user[row]} and item {movie[row]} stand both in {first} and in {second} ({len(twice)} such pairs); "
+            f"user {user} and item {movie} stand both in {first} and in {second} ({len(twice)} such pairs); "
             "leave each pair in one part only"
         )
 
@@ -73,7 +66,7 @@ def _without_positives(negatives: pa.Table, positives: pa.Table) -> pa.Table:
         database.register("negatives", negatives)
         database.register("positives", positives.select(NEGATIVES_SCHEMA.names))
         kept = database.sql("FROM negatives ANTI JOIN positives USING (user_id, movie_id) ORDER BY ALL")
-        return kept.to_arrow_table().cast(NEGATIVES_SCHEMA)
+        return kept.to_arrow_table().cast(negatives.schema)
 
 
 def _summed(reports: list[ValidationReport]) -> ValidationReport:

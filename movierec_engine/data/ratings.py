@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.id_map import IdMap, as_ids
 
 RATINGS_SCHEMA = pa.schema(
     [("user_id", pa.int64()), ("movie_id", pa.int64()), ("rating", pa.float32()), ("timestamp", pa.int64())]
@@ -49,8 +49,8 @@ class Ratings:
     """Validated ratings: one row for each (user, movie), timestamps in seconds.
 
     table: columns of RATINGS_SCHEMA, sorted by user_id then movie_id; a presplit data set has PRESPLIT_SCHEMA, whose
-    `part` is train, validation or test.
-    negatives: NEGATIVES_SCHEMA, the given candidates of a presplit data set, or None.
+    `part` is train, validation or test. user_id and movie_id are int64 or string, each as the files have them.
+    negatives: NEGATIVES_SCHEMA, with ids of the same types, the given candidates of a presplit data set, or None.
     """
 
     table: pa.Table
@@ -77,14 +77,17 @@ class Ratings:
 
 @dataclass(frozen=True, eq=False)
 class Movies:
-    """Titles, years and genres: columns of MOVIES_SCHEMA, sorted by movie_id; a year that is not known is null."""
+    """Titles, years and genres: columns of MOVIES_SCHEMA, sorted by movie_id; a year that is not known is null.
+
+    movie_id is int64 or string, as that of the ratings is.
+    """
 
     table: pa.Table
     report: ValidationReport = field(default_factory=ValidationReport)
 
     def of(self, items: IdMap) -> "Movies":
         """One row for each item, in the items' order; every item must have a row."""
-        rows = IdMap(self.table["movie_id"].to_numpy()).index(items.ids)
+        rows = IdMap(as_ids(self.table["movie_id"])).index(items.ids)
         if (rows < 0).any():
             raise ValueError(f"movie {items.ids[int(np.argmin(rows))]} has no row; complete the movies first")
         return Movies(self.table.take(rows), self.report)

@@ -41,7 +41,7 @@ class TableFile:
 
     relation: SQL of the table. columns: SQL by column name; each gives trimmed text, or null for an empty field.
     header_lines: lines before the first record. quoted: a field in double quotes may hold delimiters and line breaks.
-    latin1: the text is not UTF-8, as it should be, and is read as Latin-1.
+    latin1: the text is not UTF-8, as it should be, and is read as Latin-1. integers: columns stored as whole numbers.
     """
 
     path: Path
@@ -51,6 +51,7 @@ class TableFile:
     header_lines: int = 0
     quoted: bool = True
     latin1: bool = False
+    integers: frozenset[str] = frozenset()
 
     @property
     def is_parquet(self) -> bool:
@@ -204,7 +205,8 @@ def _open_parquet(path: Path, required: Sequence[str], optional: Sequence[str]) 
         identifier = '"' + name.replace('"', '""') + '"'
         seconds = f"epoch({identifier})" if types[name].startswith(("TIMESTAMP", "DATE")) else identifier
         columns[name] = _clean(f"CAST({seconds} AS VARCHAR)")
-    return TableFile(path, relation, columns)
+    integers = frozenset(name for name in columns if types[name].endswith(("INT", "INTEGER")))
+    return TableFile(path, relation, columns, integers=integers)
 
 
 def _clean(column: str) -> str:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from movierec_engine.data.config import ColumnNames, DataConfig
+from movierec_engine.data.id_kinds import MAX_ID, BadIdError, IdKind, IdKinds
 from movierec_engine.data.ratings import NEGATIVES_SCHEMA, RATINGS_SCHEMA, Ratings, ValidationReport
 from movierec_engine.data.table_file import TableFile, connect, reading
 from movierec_engine.errors import DataError, EmptyDataError
@@ -15,28 +17,29 @@ from movierec_engine.errors import DataError, EmptyDataError
 if TYPE_CHECKING:
     import duckdb
 
-MAX_ID = 2**63 - 1
+NUMBERS = IdKinds()
 MILLISECONDS_FROM = 10**11
 """As seconds this is the year 5138, as milliseconds March 1973."""
 
 
-def validated_ratings(file: TableFile, columns: ColumnNames, config: DataConfig) -> Ratings:
+def validated_ratings(file: TableFile, columns: ColumnNames, config: DataConfig, kinds: IdKinds = NUMBERS) -> Ratings:
     """The ratings of one file, sorted by user_id, movie_id, with one row for each pair.
 
     An absent rating column reads as `rating_max`, an absent timestamp column as 0. Rows that repeat another are
     dropped; of several ratings of a movie by a user the newest is kept, and of equally new ones the later row.
     Timestamps in milliseconds (all of them at least 1e11) become seconds.
 
-    Raises DataError, naming the first bad line, for an id that is not a whole number from 0 to 2^63-1, a rating that
-    is not a number or out of range, a timestamp that is not a whole number of seconds from 0, for seconds mixed with
-    milliseconds, and for dates written as 20170923. Raises EmptyDataError when there are no rows.
+    Raises BadIdError, naming the first bad line, for an id that is not of its kind: a whole number from 0 to 2^63-1, or
+    a text. Raises DataError for a rating that is not a number or out of range, a timestamp that is not a whole number
+    of seconds from 0, for seconds mixed with milliseconds, and for dates written as 20170923; EmptyDataError when there
+    are no rows.
     """
     with reading(file.path, file.delimiter), connect() as database:
         database.execute(
             f"""
             CREATE TEMP TABLE entries AS SELECT
-                {whole_number(file.columns[columns.user])} AS user_id,
-                {whole_number(file.columns[columns.item])} AS movie_id,
+                {kinds.user_id(file.columns[columns.user])} AS user_id,
+                {kinds.item_id(file.columns[columns.item])} AS movie_id,
                 {_rating(file, columns, config)}::FLOAT AS rating,
                 {whole_number(file.columns[columns.timestamp]) if columns.timestamp else "0::BIGINT"} AS timestamp
             FROM {file.relation}
@@ -45,7 +48,7 @@ def validated_ratings(file: TableFile, columns: ColumnNames, config: DataConfig)
         rows = require_rows(database, file, "ratings")
         bad = "user_id IS NULL OR movie_id IS NULL OR rating IS NULL OR timestamp IS NULL"
         if (record := first_record(database, bad)) is not None:
-            raise DataError(_rating_fault(database, file, columns, config, record))
+            raise _rating_fault(database, file, columns, config, kinds, record)
         _refuse_dates(database, file)
         milliseconds = _milliseconds(database, file)
         table, duplicate_rows, duplicate_pairs = _newest_of_each_pair(database)
@@ -59,35 +62,35 @@ def validated_ratings(file: TableFile, columns: ColumnNames, config: DataConfig)
         millisecond_timestamps=milliseconds,
         latin1_files=(str(file.path),) if file.latin1 else (),
     )
-    return Ratings(table.cast(RATINGS_SCHEMA), report)
+    return Ratings(table.cast(kinds.schema(RATINGS_SCHEMA)), report)
 
 
-def validated_pairs(file: TableFile, columns: ColumnNames) -> tuple[pa.Table, int]:
+def validated_pairs(file: TableFile, columns: ColumnNames, kinds: IdKinds = NUMBERS) -> tuple[pa.Table, int]:
     """The distinct (user, item) pairs of a file as NEGATIVES_SCHEMA, sorted, and how many rows it has.
 
-    Raises DataError, naming the first bad line, for an id that is not a whole number from 0 to 2^63-1, and
-    EmptyDataError when there are no rows.
+    Raises BadIdError, naming the first bad line, for an id that is not of its kind, and EmptyDataError when there are
+    no rows.
     """
     with reading(file.path, file.delimiter), connect() as database:
         database.execute(
             f"""
             CREATE TEMP TABLE entries AS SELECT
-                {whole_number(file.columns[columns.user])} AS user_id,
-                {whole_number(file.columns[columns.item])} AS movie_id
+                {kinds.user_id(file.columns[columns.user])} AS user_id,
+                {kinds.item_id(file.columns[columns.item])} AS movie_id
             FROM {file.relation}
             """
         )
         rows = require_rows(database, file, "rows")
-        for column, name in (("user_id", columns.user), ("movie_id", columns.item)):
+        for column, name, kind in (("user_id", columns.user, kinds.user), ("movie_id", columns.item, kinds.item)):
             if (record := first_record(database, f"{column} IS NULL")) is not None:
-                raise DataError(id_fault(file, name, record))
+                raise bad_id(file, name, record, kind)
         pairs = database.sql("SELECT DISTINCT user_id, movie_id FROM entries ORDER BY ALL").to_arrow_table()
-    return pairs.cast(NEGATIVES_SCHEMA), rows
+    return pairs.cast(kinds.schema(NEGATIVES_SCHEMA)), rows
 
 
 def whole_number(text: str) -> str:
     """SQL for a whole number from 0 to 2^63-1, written as `12` or `12.0`; null for any other text."""
-    return f"CASE WHEN regexp_full_match({text}, '[0-9]+(\\.0+)?') THEN TRY_CAST({text} AS BIGINT) END"
+    return NUMBERS.user_id(text)
 
 
 def require_rows(database: "duckdb.DuckDBPyConnection", file: TableFile, what: str) -> int:
@@ -98,12 +101,13 @@ def require_rows(database: "duckdb.DuckDBPyConnection", file: TableFile, what: s
     return rows
 
 
-def id_fault(file: TableFile, name: str, record: int) -> str:
-    """Says what is wrong with an id: `record` counts from 0."""
-    return (
-        f"{file.path}: {file.place(record)}: {name} {file.text(name, record)!r} is not a whole number "
-        f"from 0 to {MAX_ID}; correct the file"
-    )
+def bad_id(file: TableFile, name: str, record: int, kind: IdKind) -> BadIdError:
+    """The error that says what is wrong with an id: `record` counts from 0."""
+    where = f"{file.path}: {file.place(record)}"
+    if kind == "text":
+        return BadIdError(f"{where}: {name} is empty; correct the file")
+    text = file.text(name, record)
+    return BadIdError(f"{where}: {name} {text!r} is not a whole number from 0 to {MAX_ID}; correct the file")
 
 
 def _rating(file: TableFile, columns: ColumnNames, config: DataConfig) -> str:
@@ -116,29 +120,36 @@ def _rating(file: TableFile, columns: ColumnNames, config: DataConfig) -> str:
 
 
 def _rating_fault(
-    database: "duckdb.DuckDBPyConnection", file: TableFile, columns: ColumnNames, config: DataConfig, record: int
-) -> str:
-    """Says what is wrong with one record of the table `entries`."""
+    database: "duckdb.DuckDBPyConnection",
+    file: TableFile,
+    columns: ColumnNames,
+    config: DataConfig,
+    kinds: IdKinds,
+    record: int,
+) -> DataError:
+    """The error that says what is wrong with one record of the table `entries`."""
     sql = f"SELECT user_id, movie_id, timestamp FROM entries WHERE rowid = {record}"
     ((user, movie, timestamp),) = database.execute(sql).fetchall()
     if user is None:
-        return id_fault(file, columns.user, record)
+        return bad_id(file, columns.user, record, kinds.user)
     if movie is None:
-        return id_fault(file, columns.item, record)
+        return bad_id(file, columns.item, record, kinds.item)
     where = f"{file.path}: {file.place(record)}"
     if timestamp is None:
         text = file.text(columns.timestamp, record)
-        return f"{where}: {columns.timestamp} {text!r} is not a whole number of seconds since 1970; correct the file"
+        return DataError(
+            f"{where}: {columns.timestamp} {text!r} is not a whole number of seconds since 1970; correct the file"
+        )
     text = file.text(columns.rating, record)
     try:
         rating = float(text)
     except ValueError:
         rating = math.nan
     if not math.isfinite(rating):
-        return f"{where}: {columns.rating} {text!r} is not a number; correct the file"
+        return DataError(f"{where}: {columns.rating} {text!r} is not a number; correct the file")
     setting = "rating_max" if rating > config.rating_max else "rating_min"
     scale = " (MovieLens scale)" if (config.rating_min, config.rating_max) == (0.5, 5.0) else ""
-    return (
+    return DataError(
         f"{where}: {columns.rating} {text} is outside {config.rating_min}-{config.rating_max}{scale}; "
         f"fix the file or set data.{setting}"
     )
@@ -186,9 +197,8 @@ def _newest_of_each_pair(database: "duckdb.DuckDBPyConnection") -> tuple[pa.Tabl
     table = database.sql(
         "SELECT user_id, movie_id, rating, timestamp FROM entries ORDER BY user_id, movie_id, timestamp, rowid"
     ).to_arrow_table()
-    user, movie = table["user_id"].to_numpy(), table["movie_id"].to_numpy()
-    has_newer = (user[1:] == user[:-1]) & (movie[1:] == movie[:-1])
-    dropped = int(has_newer.sum())
+    has_newer = same_pair_follows(table)
+    dropped = int(np.count_nonzero(has_newer))
     if dropped == 0:
         return table, 0, 0
     distinct = _number(
@@ -196,6 +206,13 @@ def _newest_of_each_pair(database: "duckdb.DuckDBPyConnection") -> tuple[pa.Tabl
     )
     repeats = len(table) - distinct
     return table.filter(pa.array(np.append(~has_newer, True))), repeats, dropped - repeats
+
+
+def same_pair_follows(table: pa.Table) -> NDArray[np.bool_]:
+    """bool [n - 1] of a sorted table of n rows: whether the next row is of the same user and movie."""
+    before, after = table.slice(0, len(table) - 1), table.slice(1)
+    same = pc.and_(*(pc.equal(before[name], after[name]) for name in ("user_id", "movie_id")))
+    return np.asarray(same.to_numpy())
 
 
 def first_record(database: "duckdb.DuckDBPyConnection", condition: str) -> int | None:

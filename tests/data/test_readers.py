@@ -411,3 +411,84 @@ def test_a_bad_negative_is_named_with_its_line(presplit: DataConfig) -> None:
     write(Path(presplit.negatives_file), "user,item\n1,40\n1,-3\n")
     with pytest.raises(DataError, match=r"negatives\.csv: line 3: item '-3' is not a whole number"):
         read_ratings(presplit)
+
+
+# --- ids that are texts
+
+
+def test_an_id_column_is_text_where_one_of_its_ids_is_no_number(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", "user,item,rating,timestamp\n2,0330281747,3,5\n10,033028174X,4,5\n")
+    table = read_ratings(DataConfig(layout="custom", ratings_file=str(path))).table
+    assert table.schema.field("user_id").type == pa.int64()
+    assert table.schema.field("movie_id").type == pa.string()
+    assert rows(table) == [(2, "0330281747", 3.0, 5), (10, "033028174X", 4.0, 5)]
+
+
+@pytest.mark.parametrize("ids", [["0501", "501"], ["7", "99999999999999999999"], ["b0a1-4", "ann"], ["1", "nan", "é"]])
+def test_ids_that_are_texts_stay_as_they_are_written(tmp_path: Path, ids: list[str]) -> None:
+    path = write(tmp_path / "x.csv", "user,item\n" + "".join(f"{one},1\n" for one in ids))
+    table = read_ratings(DataConfig(layout="custom", ratings_file=str(path))).table
+    assert table["user_id"].to_pylist() == sorted(ids)
+    assert table["movie_id"].to_pylist() == [1] * len(ids)
+
+
+def test_a_text_far_down_a_file_makes_texts_of_all_ids(tmp_path: Path) -> None:
+    lines = "".join(f"{n},1\n" for n in range(20_000))
+    path = write(tmp_path / "x.csv", f"user,item\n{lines}last,1\n")
+    users = read_ratings(DataConfig(layout="custom", ratings_file=str(path))).table["user_id"].to_pylist()
+    assert set(users) == {"last", *map(str, range(20_000))}
+
+
+@pytest.mark.parametrize("name", ["train", "valid", "test", "negatives"])
+def test_one_text_in_any_part_makes_texts_of_the_ids_of_all(presplit: DataConfig, name: str) -> None:
+    with Path(getattr(presplit, f"{name}_file")).open("a") as file:
+        file.write("2,B07,5,9\n" if name in ("train", "valid") else "2,B07\n")
+    ratings = read_ratings(presplit)
+    assert ratings.negatives is not None
+    for table in (ratings.table, ratings.negatives):
+        assert table.schema.field("user_id").type == pa.int64()
+        assert table.schema.field("movie_id").type == pa.string()
+    assert "B07" in {*ratings.table["movie_id"].to_pylist(), *ratings.negatives["movie_id"].to_pylist()}
+
+
+@pytest.mark.parametrize("text", ["ratings", "titles"])
+def test_titles_have_ids_of_the_type_of_the_ratings(tmp_path: Path, text: str) -> None:
+    ratings = write(tmp_path / "r.csv", f"user,item\n1,{'a1' if text == 'ratings' else '1'}\n1,2\n")
+    movies = write(tmp_path / "t.csv", f"movieId,title,genres\n{'a1' if text == 'titles' else '1'},One,X\n2,Two,Y\n")
+    config = DataConfig(layout="custom", ratings_file=str(ratings), movies_file=str(movies))
+    of_ratings, of_movies = read_ratings(config).table, read_movies(config)
+    assert of_ratings.schema.field("movie_id").type == of_movies.table.schema.field("movie_id").type == pa.string()
+    complete = complete_movies(of_movies, of_ratings["movie_id"].to_numpy())
+    assert set(of_ratings["movie_id"].to_pylist()) <= set(complete.table["movie_id"].to_pylist())
+
+
+def test_titles_of_texts_alone_are_placeholders() -> None:
+    movies = complete_movies(read_movies(DataConfig(layout="custom")), np.array(["b", "a", "b"]))
+    assert rows(movies.table) == [("a", "Movie a", None, []), ("b", "Movie b", None, [])]
+
+
+def test_presplit_files_have_their_own_column_names(tmp_path: Path) -> None:
+    train = write(tmp_path / "a.csv", "uid,film,stars\nann,1,4\nbob,1,2\n")
+    test = write(tmp_path / "b.csv", "uid,film\nann,2\n")
+    config = DataConfig(
+        layout="presplit",
+        train_file=str(train),
+        test_file=str(test),
+        columns=ColumnNames("uid", "film", "stars", ""),
+    )
+    assert rows(read_ratings(config).table) == [
+        ("ann", 1, 4.0, 0, "train"),
+        ("ann", 2, 5.0, 0, "test"),
+        ("bob", 1, 2.0, 0, "train"),
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_an_empty_id_among_texts_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"x{suffix}"
+    if suffix == ".csv":
+        write(path, "user,item\nann,1\n,2\n")
+    else:
+        pq.write_table(pa.table({"user": ["ann", None], "item": [1, 2]}), path)
+    with pytest.raises(DataError, match=rf"x{suffix}: (line 3|row 2): user is empty"):
+        read_ratings(DataConfig(layout="custom", ratings_file=str(path)))

@@ -1,0 +1,122 @@
+"""Whether a data set's ids are numbers or texts: told from all of its files, users and items apart."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import pyarrow as pa
+
+from movierec_engine.data.table_file import TableFile, connect, reading
+from movierec_engine.errors import DataError
+
+IdKind = Literal["number", "text"]
+MAX_ID = 2**63 - 1
+ARROW_TYPES: dict[IdKind, pa.DataType] = {"number": pa.int64(), "text": pa.string()}
+_HEAD_ROWS = 10_000
+_CANONICAL = r"(0|[1-9][0-9]*)(\.0+)?"
+_ANY_SPELLING = r"[0-9]+(\.0+)?"
+_NUMBER_OR_MISSING = r"(?i)[+-]?[0-9]*\.?[0-9]+(e[+-]?[0-9]+)?|[+-]?inf(inity)?|nan|null|none|n/?a|<na>|\\n"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class IdKinds:
+    """How ids are read: as int64 or as text.
+
+    canonical: `0501` and `7` beyond 64 bits are no numbers, so that no two ids that differ in the file become one.
+    """
+
+    user: IdKind = "number"
+    item: IdKind = "number"
+    canonical: bool = False
+
+    def user_id(self, text: str) -> str:
+        """SQL for a user's id; null for what is none."""
+        return self._id(self.user, text)
+
+    def item_id(self, text: str) -> str:
+        """SQL for an item's id; null for what is none."""
+        return self._id(self.item, text)
+
+    def _id(self, kind: IdKind, text: str) -> str:
+        if kind == "text":
+            return text
+        pattern = _CANONICAL if self.canonical else _ANY_SPELLING
+        return f"CASE WHEN regexp_full_match({text}, '{pattern}') THEN TRY_CAST({text} AS BIGINT) END"
+
+    def schema(self, numbers: pa.Schema) -> pa.Schema:
+        """A schema of the data with numbers as ids, with ids of these kinds."""
+        for column, kind in (("user_id", self.user), ("movie_id", self.item)):
+            if (at := numbers.get_field_index(column)) >= 0:
+                numbers = numbers.set(at, pa.field(column, ARROW_TYPES[kind]))
+        return numbers
+
+
+class BadIdError(DataError):
+    """An id that is not of the kind that is expected; the sentence names its line."""
+
+
+@dataclass(frozen=True)
+class IdColumns:
+    """The columns of one file that hold ids; "" where it has none of users or of items."""
+
+    file: TableFile
+    user: str = ""
+    item: str = ""
+
+
+def read_typed(files: Sequence[IdColumns], read: Callable[[IdKinds], T], others: Sequence[IdColumns] = ()) -> T:
+    """What `read` makes of the files, for the kinds of ids that these and `others` hold.
+
+    Of the files the heads decide first; where `read` raises BadIdError for an id further down, all ids are looked at
+    and the files read again.
+    """
+    heads = [kinds_of_ids(files, _HEAD_ROWS), kinds_of_ids(others)]
+    kinds = IdKinds(_joint(one.user for one in heads), _joint(one.item for one in heads), canonical=True)
+    try:
+        return read(kinds)
+    except BadIdError:
+        exact = kinds_of_ids([*files, *others])
+        if exact == kinds:
+            raise
+    return read(exact)
+
+
+def kinds_of_ids(files: Sequence[IdColumns], rows: int = 0) -> IdKinds:
+    """Number where every id of all files is a whole number from 0 to 2^63-1 as one writes it, text otherwise.
+
+    Fractions, negative numbers and words for a missing value among nothing but numbers make no texts of them: reading
+    refuses those. rows: look at so many rows of each file alone.
+    """
+    return IdKinds(
+        user=_kind(((one.file, one.user) for one in files if one.user), rows),
+        item=_kind(((one.file, one.item) for one in files if one.item), rows),
+        canonical=True,
+    )
+
+
+def _kind(columns: Iterable[tuple[TableFile, str]], rows: int) -> IdKind:
+    return _joint("text" if _has_texts(file, name, rows) else "number" for file, name in columns)
+
+
+def _joint(kinds: Iterable[IdKind]) -> IdKind:
+    return "text" if "text" in kinds else "number"
+
+
+def _has_texts(file: TableFile, name: str, rows: int) -> bool:
+    """Whether a column has an id that is neither a number nor stands for a missing one: a word, `0501`, 20 digits."""
+    if name in file.integers:
+        return False
+    relation = f"(FROM {file.relation} LIMIT {rows})" if rows else file.relation
+    number = IdKinds(canonical=True).user_id("id")
+    with reading(file.path, file.delimiter), connect() as database:
+        found = database.execute(
+            f"""
+            SELECT 1 FROM (SELECT {file.columns[name]} AS id FROM {relation})
+            WHERE ({number}) IS NULL AND (
+                regexp_full_match(id, '[0-9]+') OR NOT regexp_full_match(id, '{_NUMBER_OR_MISSING}')
+            )
+            LIMIT 1
+            """
+        ).fetchone()
+    return found is not None
