@@ -45,6 +45,10 @@ class DeviceError(MovierecError):
     """The requested device is not on this machine."""
 
 
+class TooLargeError(MovierecError):
+    """The work needs more memory than there is."""
+
+
 class LeakError(MovierecError):
     """Training has seen what it is measured on."""
 

@@ -5,13 +5,13 @@ import sys
 import click
 
 from movierec_engine import __version__
-from movierec_engine.cli import judge, release, serve, start, train
+from movierec_engine.cli import estimate, judge, release, serve, start, train
 from movierec_engine.cli.console import log_to_console, read_env_file
 from movierec_engine.cli.options import CommandGroup
 
 SECTIONS: dict[str, list[click.Command]] = {
     "Start": [start.demo, start.data],
-    "Train": [train.train, train.tune, train.backtest],
+    "Train": [estimate.estimate, train.train, train.tune, train.backtest],
     "Judge": [
         judge.evaluate,
         judge.compare,

@@ -28,12 +28,14 @@ from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.models.fitting import Epoch, Fitting
 from movierec_engine.models.fold_in.base import Basis, FoldInScorer, ones
 from movierec_engine.models.likeness import centred_cosines, most_alike
 from movierec_engine.models.lists import Histories, best_items, histories_by_index, known_index
 from movierec_engine.models.pair_scorer import Scorer
+from movierec_engine.training.config import TrainerConfig
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.integer[Any]]
@@ -81,6 +83,13 @@ class Recommender(ABC):
 
         fitting: device, seed and the training loop's settings; the defaults unless given.
         """
+
+    def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost | None:
+        """What this model costs on data of a size, by which work that cannot succeed is refused before it starts.
+
+        None where it is not known, and nothing is refused then.
+        """
+        return None
 
     def start_from(self, members: "Mapping[str, Recommender]") -> Self:
         """Name the fitted models, by name, that the next `fit` starts from or fuses; returns the model itself.

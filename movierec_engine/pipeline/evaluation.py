@@ -13,6 +13,7 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.protocols import Protocol
 from movierec_engine.models.registry import load_model, model_names
 from movierec_engine.pipeline.data import Origin, load_split
+from movierec_engine.pipeline.preflight import EVALUATION, DataCounts, require_memory_for
 from movierec_engine.pipeline.training import peak_memory_mb
 from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
@@ -43,8 +44,9 @@ def evaluate_model(
     from movierec_engine.evaluation.fingerprint import protocol as protocol_of
     from movierec_engine.evaluation.report import EvaluationReport, save_tables
 
-    splits = store.resolve(trained_model.parents[kinds.SPLITS]).verify()
-    parts = load_split(splits)
+    splits = store.resolve(trained_model.parents[kinds.SPLITS])
+    require_memory_for(EVALUATION, trained_model, DataCounts.of(splits))
+    parts = load_split(splits.verify())
     model = load_model(trained_model.verify().folder)
     evaluator = Evaluator(**trained_model.config["evaluation"])
     heldout = parts.test_heldout(Movies.load(raw_movies.verify().folder))

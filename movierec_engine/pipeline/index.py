@@ -11,6 +11,7 @@ from movierec_engine.data.readers import complete_movies
 from movierec_engine.errors import StoreError
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import Origin, raw_ratings_of
+from movierec_engine.pipeline.preflight import INDEX, DataCounts, require_memory_for
 from movierec_engine.pipeline.strong_generalization import decided_on_validation
 from movierec_engine.reporting.progress import step
 from movierec_engine.retrieval.config import INDEX_LAYOUT, RetrievalConfig
@@ -98,6 +99,7 @@ def _index_of(
     from movierec_engine.retrieval.build import build_index
     from movierec_engine.retrieval.rated import RatedMovies
 
+    require_memory_for(INDEX, model_version, DataCounts.of(splits))
     model = load_model(model_version.verify().folder)
     movies = complete_movies(Movies.load(raw_movies.verify().folder), model.items.ids).of(model.items)
     rated = RatedMovies.of(Ratings.load(raw_ratings_of(store, splits).verify().folder).table)

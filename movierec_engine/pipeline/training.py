@@ -22,6 +22,7 @@ from movierec_engine.errors import StoreError
 from movierec_engine.models.registry import load_model, model_class, model_names, single_models
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.members import TRIAL_OF, find_members, model_slot, shared_settings
+from movierec_engine.pipeline.preflight import FIT, DataCounts, require_memory
 from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 from movierec_engine.tracking.progress import EpochProgress
@@ -74,12 +75,15 @@ def train_model(
     """Train a model on the train part, and measure it on validation, by which models are chosen.
 
     retried: an attempt before this one was cut off; where it left a checkpoint, training goes on from there.
+
+    Raises TooLargeError, before anything else, for a model that needs more memory than there is.
     """
     from movierec_engine.evaluation.evaluator import Evaluator
     from movierec_engine.evaluation.report import VALIDATION_USERS_FILE, save_users
 
     if interaction_graph.parents[kinds.SPLITS] != splits.reference:
         raise StoreError(f"{interaction_graph.reference} is the graph of another split; materialize it again")
+    require_memory(FIT, settings, DataCounts.of(splits, settings.data.train_size))
     parts = load_split(splits.verify())
     train = train_used(parts, settings)
     evaluator = Evaluator(settings.evaluation.k_values, settings.evaluation.while_training())

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from movierec_engine.models.registry import load_model, model_class, model_names
 from movierec_engine.pipeline.canaries import settings_of
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.index import build_refitted_index
+from movierec_engine.pipeline.preflight import FIT, DataCounts, require_memory
 from movierec_engine.pipeline.training import fit, peak_memory_mb
 from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, content_key, is_refitted, kinds, measured_index
@@ -78,6 +80,8 @@ def refit_model(store: ArtifactStore, trained_model: Artifact, origin: Origin | 
             "measured"
         ) from error
     splits = store.resolve(trained_model.parents[kinds.SPLITS]).verify()
+    counts = DataCounts.of(splits)
+    require_memory(FIT, settings, replace(counts, train=round(settings.data.train_size * counts.interactions)))
     members = {
         name: refit_model(store, store.resolve(reference), origin)
         for name, reference in trained_model.parents.items()

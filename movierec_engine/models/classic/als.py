@@ -25,8 +25,10 @@ from scipy import sparse
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
+from movierec_engine.models.cost import FLOPS, DataSize, ModelCost, factor_cost
 from movierec_engine.models.fold_in.ridge import ALSFoldIn
 from movierec_engine.reporting.progress import advance
+from movierec_engine.training.config import TrainerConfig
 
 _BLOCK_FLOATS = 2**24
 """Budget for the gathered vectors of one block of rows, 64 MB."""
@@ -80,6 +82,13 @@ class ALS(ClosedFormRecommender):
             advance(epoch, self.config.epochs, "sweeps")
             self.user_factors = self._solve(self.history, self.item_factors)
             self.item_factors = self._solve(by_item, self.user_factors)
+
+    def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
+        """The history by item, both sides' vectors twice, and a block's gathered vectors and systems."""
+        width, rows = self.config.embedding_dim, size.n_users + size.n_items
+        fit = 16.0 * size.n_train + 8.0 * rows * width + 8 * 4.0 * _BLOCK_FLOATS
+        sweep = (4.0 * size.n_train * width**2 + rows * width**3 / 3) / FLOPS
+        return factor_cost(size, width, fit, 4 * self.config.epochs * sweep, "set a smaller model.embedding_dim")
 
     def score_known(self, users: Indices) -> Floats:
         return np.asarray(self.user_factors[users] @ self.item_factors.T, dtype=np.float32)

@@ -7,7 +7,6 @@
 X: the binary user-item matrix of train [n_users, n_items].
 """
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +16,8 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats
 from movierec_engine.models.classic.linear import LinearRecommender
-
-log = logging.getLogger(__name__)
+from movierec_engine.models.cost import FLOPS, DataSize, ModelCost, item_weights_cost
+from movierec_engine.training.config import TrainerConfig
 
 _BLOCK = 256
 
@@ -41,9 +40,14 @@ class EASE(LinearRecommender):
     name = "ease"
     Config = EASEConfig
 
+    def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
+        """The square of the items in double precision three times over, and n^3 operations."""
+        n = float(size.n_items)
+        weights = 4 * n**2
+        return item_weights_cost(size, weights, 2 * size.per_user * n, 24 * n**2, n**3 / FLOPS, "train als instead")
+
     def learn(self, train: Interactions) -> None:
         """Solve for B by one Cholesky factorisation; needs about 24 n_items^2 bytes at its peak."""
-        log.info("ease: %d items need %.2f GB while fitting", train.n_items, 24 * train.n_items**2 / 1e9)
         gram = (self.history.T @ self.history).toarray().astype(np.float64, order="F")
         gram[np.diag_indices_from(gram)] += self.config.l2
         factor, _ = linalg.lapack.dpotrf(gram, lower=True, overwrite_a=True)

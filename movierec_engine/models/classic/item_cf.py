@@ -27,9 +27,11 @@ from movierec_engine.models.classic.neighbourhood import (
     similarity_blocks,
     strongest,
 )
+from movierec_engine.models.cost import RANDOM_READS, DataSize, ModelCost, item_weights_cost
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.linear import LinearFoldIn
 from movierec_engine.models.fold_in.user_cf import UserCFFoldIn
+from movierec_engine.training.config import TrainerConfig
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,15 @@ class ItemCF(ClosedFormRecommender):
 
     weights: sparse.csr_matrix
     item_baseline: NDArray[np.float64]
+
+    def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
+        """The kept weights, and the pairs of two items of a user (user-based: two users of an item), each met once."""
+        rows, others = (size.n_users, size.n_items) if self.config.user_based else (size.n_items, size.n_users)
+        weights = 8.0 * rows * min(self.config.k, rows)
+        fit = 2 * weights + 40.0 * size.n_train + 1e8
+        seconds = (float(size.n_train) ** 2 / max(others, 1) * 3 + float(rows) ** 2) / RANDOM_READS
+        per_user = 2 * size.per_user * self.config.k
+        return item_weights_cost(size, weights, per_user, fit, seconds, "train als instead")
 
     def learn(self, train: Interactions) -> None:
         """Compare all pairs in blocks, so that the peak is the kept weights and about 100 MB for a million ratings."""

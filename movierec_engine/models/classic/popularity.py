@@ -12,7 +12,9 @@ from scipy import sparse
 
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
+from movierec_engine.models.cost import DataSize, ModelCost, factor_cost
 from movierec_engine.models.fold_in.popularity import PopularityFoldIn
+from movierec_engine.training.config import TrainerConfig
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,9 @@ class Popularity(ClosedFormRecommender):
 
     def learn(self, train: Interactions) -> None:
         """There is nothing to find: `popularity` is counted of every model's train interactions."""
+
+    def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
+        return factor_cost(size, 1, fit_bytes=0, seconds=0)
 
     def score_known(self, users: Indices) -> Floats:
         return np.tile(self.popularity, (len(users), 1))

@@ -40,7 +40,9 @@ from movierec_engine.data.negatives import NegativeSampler
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
 from movierec_engine.models.classic.feedback import check_feedback, learns_from_ratings
+from movierec_engine.models.cost import DataSize, ModelCost, factor_cost
 from movierec_engine.models.fold_in.ridge import SVDFoldIn
+from movierec_engine.training.config import TrainerConfig
 
 if TYPE_CHECKING:
     from surprise import Trainset
@@ -94,6 +96,14 @@ class SVD(ClosedFormRecommender):
     user_factors: Floats
     item_factors: Floats
     mean: float
+
+    def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
+        """118 bytes a sample, in Surprise's tuples; both sides' vectors in double precision."""
+        config = self.config
+        samples = float(size.n_train * (1 + (config.negatives if config.feedback == "implicit" else 0)))
+        fit = 118 * samples + 24.0 * (size.n_users + size.n_items) * config.n_factors
+        seconds = samples * config.n_epochs * config.n_factors * 4e-9
+        return factor_cost(size, config.n_factors + 2, fit, seconds, "train als instead")
 
     def learn(self, train: Interactions) -> None:
         """Fit by `surprise.SVD`, one sample after the other: no threads, so the seed decides the result to the bit.

@@ -22,6 +22,7 @@ from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices, Recommender
+from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.ensemble.fused_scorer import FusedScorer, InnerProducts
 from movierec_engine.models.ensemble.fusion import AFFINE, NORMALIZATIONS, STACKED, fuse, normalised, shift_and_scale
 from movierec_engine.models.ensemble.fusion_weights import learn_weights
@@ -30,6 +31,7 @@ from movierec_engine.models.fold_in.base import Basis, ones
 from movierec_engine.models.fold_in.fused import FusedFoldIn
 from movierec_engine.models.pair_scorer import Scorer
 from movierec_engine.models.registry import model_class
+from movierec_engine.training.config import TrainerConfig
 
 _BLOCK = 1024
 FUSION_METHODS = ("weighted_average", "rrf", "stacking")
@@ -76,6 +78,25 @@ class HybridEnsemble(Recommender):
     members: Sequence[Recommender]
     weights: Floats
     _start: tuple[Recommender, ...] = ()
+
+    def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost | None:
+        """That of the members, which are fitted one after the other and scored together; of their default settings."""
+        members = []
+        for entry in self.config.models:
+            kind = model_class(entry.partition("/")[0])
+            cost = kind().cost(size, trainer)
+            if cost is None:
+                return None
+            members.append(cost)
+        return ModelCost(
+            fit_bytes=max(cost.fit_bytes for cost in members) + sum(cost.model_bytes for cost in members),
+            seconds=sum(cost.seconds for cost in members),
+            model_bytes=sum(cost.model_bytes for cost in members),
+            index_bytes=3 * sum(cost.index_bytes for cost in members),  # the joined vectors beside the members' own
+            score_operations=sum(cost.score_operations for cost in members) + 10.0 * len(members) * size.n_items,
+            instead="name other models in model.models, without "
+            + max(zip(members, self.config.models, strict=True), key=lambda one: one[0].fit_bytes)[1],
+        )
 
     def start_from(self, members: Mapping[str, Recommender]) -> Self:
         """The fitted members that the next `fit` fuses, in this order."""

@@ -23,10 +23,12 @@ from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices
+from movierec_engine.models.cost import DataSize, ModelCost, descent_cost
 from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
 from movierec_engine.models.gradient import check_loss, check_ranges, csr_tensor, to_csr_tensor
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
+from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.trainable import Network
 
 
@@ -128,6 +130,20 @@ class LightGCN(GraphRecommender):
     network: LightGCNNetwork
     fold_in_vectors: Floats
     user_lengths: Floats
+
+    def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
+        """Each step propagates the embeddings of all nodes over both directions of every edge, forward and back."""
+        config = self.config
+        nodes = float(size.n_users + size.n_items) * config.embedding_dim
+        return descent_cost(
+            size,
+            trainer,
+            loss_type=config.loss_type,
+            negatives=config.num_negatives,
+            width=config.embedding_dim,
+            step_floats=3 * (config.num_layers + 1) * nodes + 12.0 * size.n_train,
+            step_operations=20.0 * config.num_layers * size.n_train * config.embedding_dim,
+        )
 
     def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
         self.set_history(train)

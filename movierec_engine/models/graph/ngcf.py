@@ -24,11 +24,13 @@ from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats
+from movierec_engine.models.cost import DataSize, ModelCost, descent_cost
 from movierec_engine.models.dropout import dropout
 from movierec_engine.models.fold_in.ngcf import SLOPE, NGCFFoldIn
 from movierec_engine.models.gradient import check_loss, check_ranges, to_csr_tensor
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
+from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.trainable import Network
 
 
@@ -134,6 +136,21 @@ class NGCF(GraphRecommender):
     network: NGCFNetwork
     item_layers: Floats
     weights: dict[str, Floats]
+
+    def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
+        """Each step propagates the layers of all nodes over both directions of every edge, and through two matrices."""
+        config = self.config
+        nodes = float(size.n_users + size.n_items)
+        widths = (config.embedding_dim, *config.hidden_dims)
+        return descent_cost(
+            size,
+            trainer,
+            loss_type=config.loss_type,
+            negatives=config.num_negatives,
+            width=sum(widths),
+            step_floats=8 * nodes * sum(widths) + 12.0 * size.n_train,
+            step_operations=sum(20.0 * size.n_train * a + 4 * nodes * a * b for a, b in pairwise(widths)),
+        )
 
     def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
         self.set_history(train)

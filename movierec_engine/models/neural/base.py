@@ -1,6 +1,7 @@
 """What gmf, mlp and ncf share: the network scores known users, and a new user's vectors are fitted to it."""
 
 from abc import abstractmethod
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from numpy.typing import NDArray
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.models.base import Floats, Indices
+from movierec_engine.models.cost import DataSize, ModelCost, descent_cost
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.neural import NeuralFoldIn
 from movierec_engine.models.gradient import GradientRecommender
 from movierec_engine.models.neural.network import NeuralCFNetwork
 from movierec_engine.models.pair_scorer import PairScorer
+from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.trainable import Network
 
 LOSSES = ("bce", "bpr", "softmax", "sampled_softmax")
@@ -31,6 +34,20 @@ class NeuralCF(GradientRecommender):
     @abstractmethod
     def make_network(self, n_users: int, n_items: int) -> NeuralCFNetwork:
         """A network of this model's architecture, freshly initialised."""
+
+    def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
+        """The hidden layers of every pair of a batch are kept for the gradient."""
+        config = self.config
+        layers = tuple(getattr(config, "mlp_layers", ()))
+        return descent_cost(
+            size,
+            trainer,
+            loss_type=config.loss_type,
+            negatives=config.num_negatives,
+            width=getattr(config, "mf_dim", 0) + (layers[0] // 2 if layers else 0),
+            pair_floats=2.0 * sum(layers[1:]),
+            pair_operations=sum(2.0 * a * b for a, b in pairwise(layers[1:])),
+        )
 
     def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
         self.set_history(train)

@@ -1,0 +1,88 @@
+"""`movierec estimate`: what each model needs on the configured data, before anything is trained."""
+
+import click
+
+from movierec_engine.cli.options import FORMAT, Verb, run_settings, settings_among
+from movierec_engine.cli.tables import Format, ResultTable, Row, TableColumn, print_tables
+from movierec_engine.pipeline.memory import memory_budget
+from movierec_engine.pipeline.preflight import STEPS, DataCounts, Estimate, counts_in_store, estimates
+from movierec_engine.reporting import numbers
+
+
+@click.command(
+    cls=Verb,
+    settings=True,
+    examples=[
+        "estimate",
+        "estimate ease als",
+        "estimate lightgcn model.embedding_dim=128",
+        "estimate data=custom data.ratings_file=my.csv --format json",
+    ],
+)
+@click.argument("words", metavar="[MODEL]... [KEY=VALUE]...", nargs=-1)
+@FORMAT
+def estimate(words: tuple[str, ...], form: Format) -> None:
+    """Say what each model's fit, evaluation and index will need of memory and time.
+
+    All models, or those that are named, on the configured data, which is read, filtered and split unless the store has
+    that already. KEY=VALUE are settings as of `movierec train`. What does not fit is refused by every command too.
+    """
+    from movierec_engine.config import load_settings
+    from movierec_engine.models.registry import model_names
+    from movierec_engine.pipeline import prepare
+    from movierec_engine.store import ArtifactStore, kinds
+
+    names, others = settings_among(words)
+    each = [load_settings(run_settings((name, *others))) for name in names or model_names()]
+    store = ArtifactStore(each[0].paths.artifacts)
+    counts = counts_in_store(store, each[0]) or DataCounts.of(
+        prepare(store, each[0].data)[kinds.SPLITS], each[0].data.train_size
+    )
+    print_tables([estimate_table([one for settings in each for one in estimates(settings, counts)], counts)], form)
+
+
+def estimate_table(found: list[Estimate], counts: DataCounts) -> ResultTable:
+    """A model a row for people, and a model and step a row for programs."""
+    budget = memory_budget()
+    rows = [
+        {
+            "model": one.model,
+            "step": one.step,
+            "bytes": one.n_bytes,
+            "seconds": one.seconds,
+            "available_bytes": budget,
+            "fits": one.fits(budget),
+            "instead": one.instead if one.fits(budget) is False else "",
+        }
+        for one in found
+    ]
+    shown: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        shown.setdefault(str(row["model"]), {})[str(row["step"])] = row
+    return ResultTable(
+        f"{counts.users:,} users, {counts.items:,} items, {counts.train:,} train interactions; "
+        f"{numbers.size(budget)} of memory to use",
+        [
+            TableColumn("model", lambda row: str(row[STEPS[0]]["model"]), left=True),
+            *(column for step in STEPS for column in _columns(step)),
+            TableColumn("", _verdict, left=True, wraps=True, style=lambda row: "red"),
+        ],
+        rows,
+        [
+            "Memory is of the whole process at its peak; the time of a fit is that of all its epochs, which early "
+            "stopping may cut short.",
+        ],
+        shown=list(shown.values()),
+    )
+
+
+def _columns(step: str) -> list[TableColumn]:
+    return [
+        TableColumn(step, lambda row: numbers.size(row[step]["bytes"])),
+        TableColumn("time", lambda row: numbers.duration(row[step]["seconds"]), sheds=1 + STEPS.index(step)),
+    ]
+
+
+def _verdict(row: Row) -> str:
+    """What to do where a step is too much for this machine."""
+    return next((f"too much: {row[step]['instead']}" for step in STEPS if row[step]["fits"] is False), "")

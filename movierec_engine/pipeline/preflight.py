@@ -1,0 +1,126 @@
+"""The preflight: what a fit, an evaluation and an index will need, and the refusal of what cannot succeed.
+
+The models say what they cost themselves (`models/cost.py`); here stands what the data takes in each step. Both are held
+against what was measured by benchmarks/size_ladder.py.
+"""
+
+from dataclasses import asdict, dataclass
+
+from movierec_engine.config import Settings, typed
+from movierec_engine.errors import TooLargeError
+from movierec_engine.models.base import Recommender
+from movierec_engine.models.cost import FLOPS, DataSize
+from movierec_engine.models.registry import model_class
+from movierec_engine.pipeline.data import data_slot
+from movierec_engine.pipeline.memory import memory_budget
+from movierec_engine.reporting import numbers
+from movierec_engine.store import Artifact, ArtifactStore, kinds
+from movierec_engine.training.config import TrainerConfig
+
+STEPS = FIT, EVALUATION, INDEX = "fit", "evaluation", "index"
+
+_PROGRAM = 400e6
+"""Bytes of Python and the libraries that are loaded."""
+_ROW = {FIT: 100.0, EVALUATION: 100.0, INDEX: 100.0}
+"""Bytes of an interaction at a step's peak: the parts of the split as they are read, and the matrices made of them."""
+_USER = {FIT: 400.0, EVALUATION: 1500.0, INDEX: 200.0}
+"""Bytes of a user: lists, metrics by user and depth, and their tables."""
+_ITEM = {FIT: 1000.0, EVALUATION: 1000.0, INDEX: 3000.0}
+"""Bytes of an item: embeddings, genres, titles; similar items."""
+_BLOCKS = 200e6
+"""Bytes of the blocks of scores that are ranked at once."""
+_RANKED = 1.5e-9
+"""Seconds to rank one score."""
+
+
+@dataclass(frozen=True)
+class DataCounts:
+    """How much data a model of a split is trained and measured on."""
+
+    users: int
+    items: int
+    train: int
+    interactions: int
+    """Of all parts."""
+
+    @classmethod
+    def of(cls, splits: Artifact, train_size: float = 1.0) -> "DataCounts":
+        """Those of a split, or of a share of its train part."""
+        facts = splits.facts
+        everything = facts["train"] + facts["validation"] + facts["test"]
+        return cls(facts["users"], facts["items"], round(train_size * facts["train"]), everything)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What one step of one model needs; None where the model does not say."""
+
+    model: str
+    step: str
+    n_bytes: float | None
+    """Memory of the whole process at its peak."""
+    seconds: float | None
+    instead: str = ""
+    """What to do where it is too much."""
+
+    def fits(self, budget: float) -> bool | None:
+        """Whether it fits into so many bytes; None where that is not known."""
+        return None if self.n_bytes is None else self.n_bytes <= budget
+
+
+def estimates(settings: Settings, counts: DataCounts) -> list[Estimate]:
+    """What the fit, the evaluation and the index of the settings' model need on so much data."""
+    model = model_class(settings.model_name)(settings.model)
+    on_cpu = settings.device == "cpu"
+    return [_estimate(model, step, settings.trainer, counts, on_cpu) for step in STEPS]
+
+
+def require_memory(step: str, settings: Settings, counts: DataCounts) -> None:
+    """Raises TooLargeError for a step of the settings' model that needs more memory than this process may have."""
+    _refuse_too_large(estimates(settings, counts)[STEPS.index(step)], counts)
+
+
+def require_memory_for(step: str, trained_model: Artifact, counts: DataCounts) -> None:
+    """The same of a step with a trained model."""
+    described = dict(trained_model.config["model"])
+    described.pop("type", None)
+    kind = model_class(described.pop("name"))
+    model = kind(typed(kind.Config, described, "model"))
+    trainer = typed(TrainerConfig, trained_model.config["trainer"], "trainer")
+    _refuse_too_large(_estimate(model, step, trainer, counts), counts)
+
+
+def _refuse_too_large(estimate: Estimate, counts: DataCounts) -> None:
+    budget = memory_budget()
+    if estimate.fits(budget) is False:
+        raise TooLargeError(
+            f"the {estimate.step} of {estimate.model} needs about {numbers.size(estimate.n_bytes)} for "
+            f"{counts.users:,} users, {counts.items:,} items and {counts.train:,} train interactions, and "
+            f"{numbers.size(budget)} are left here; {estimate.instead or 'set a smaller data.train_size'}"
+        )
+
+
+def counts_in_store(store: ArtifactStore, settings: Settings) -> DataCounts | None:
+    """The counts of the newest split that was made with these data settings; None where there is none."""
+    splits = store.latest(data_slot(kinds.SPLITS, settings.data))
+    wanted = {**asdict(settings.data), "train_size": None}
+    if splits is None or {**splits.config, "train_size": None} != wanted:
+        return None
+    return DataCounts.of(splits, settings.data.train_size)
+
+
+def _estimate(
+    model: Recommender, step: str, trainer: TrainerConfig, counts: DataCounts, on_cpu: bool = True
+) -> Estimate:
+    cost = model.cost(DataSize(counts.users, counts.items, counts.train), trainer)
+    if cost is None or (step == FIT and not on_cpu and hasattr(model.config, "loss_type")):  # in the device's memory
+        return Estimate(model.name, step, None, None)
+    pairs = float(counts.users) * counts.items
+    ranking = counts.users * cost.score_operations / FLOPS + pairs * _RANKED
+    of_model, seconds = {
+        FIT: (max(cost.fit_bytes, cost.model_bytes + _BLOCKS), cost.seconds),
+        EVALUATION: (cost.model_bytes + _BLOCKS, ranking),
+        INDEX: (cost.model_bytes + cost.index_bytes + _BLOCKS, counts.items * cost.score_operations / FLOPS),
+    }[step]
+    data = _ROW[step] * counts.interactions + _USER[step] * counts.users + _ITEM[step] * counts.items
+    return Estimate(model.name, step, _PROGRAM + data + of_model, seconds, cost.instead)

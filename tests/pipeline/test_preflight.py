@@ -1,0 +1,82 @@
+"""What a model needs is known before it is trained, and what cannot succeed is refused before anything is written."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from movierec_engine import pipeline
+from movierec_engine.cli.main import cli
+from movierec_engine.config import load_settings
+from movierec_engine.errors import TooLargeError
+from movierec_engine.models.cost import DataSize
+from movierec_engine.models.registry import model_class, model_names
+from movierec_engine.pipeline.preflight import FIT, STEPS, DataCounts, estimates, require_memory
+from movierec_engine.store import ArtifactStore, kinds
+from movierec_engine.training.config import TrainerConfig
+
+ML_25M = DataCounts(users=162_500, items=59_047, train=19_400_000, interactions=24_000_000)
+TOO_WIDE = "model.embedding_dim=2000000000"
+
+
+def test_every_model_of_the_package_says_what_it_needs() -> None:
+    for name in model_names():
+        small, large = (
+            model_class(name)().cost(size, TrainerConfig())
+            for size in (DataSize(1_000, 1_000, 20_000), DataSize(10_000, 10_000, 400_000))
+        )
+        assert small is not None and large is not None
+        for amount in ("fit_bytes", "seconds", "model_bytes", "index_bytes", "score_operations"):
+            assert getattr(small, amount) <= getattr(large, amount), (name, amount)
+
+
+def test_ease_over_59047_items_is_refused_on_a_machine_of_24_gb_and_als_is_not() -> None:
+    needs = {name: estimates(load_settings([f"model={name}"]), ML_25M)[0] for name in ("ease", "als")}
+    assert needs["ease"].fits(24 * 2**30) is False
+    assert needs["als"].fits(24 * 2**30) is True
+    assert needs["ease"].instead == "train als instead"
+
+
+def test_a_model_from_outside_that_says_nothing_is_not_refused() -> None:
+    from movierec_engine.models.base import Recommender
+
+    class Silent(model_class("popularity")):  # type: ignore[misc]
+        cost = Recommender.cost
+
+    assert Silent().cost(DataSize(10, 10, 10), TrainerConfig()) is None
+
+
+def test_what_needs_more_memory_than_there_is_says_what_to_change() -> None:
+    with pytest.raises(TooLargeError, match=r"the fit of als needs about .* TB .*; set a smaller model.embedding_dim"):
+        require_memory(FIT, load_settings(["model=als", TOO_WIDE]), ML_25M)
+
+
+def test_a_refused_training_exits_with_1_and_writes_no_model(small_data: list[str], tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "store")
+    run = [*small_data, f"paths.artifacts={store.root}", "model=als", TOO_WIDE]
+    with pytest.raises(TooLargeError):
+        pipeline.run_tracked(load_settings(run))
+    assert not list(store.slots(kinds.TRAINED_MODEL))
+
+
+def estimated(words: list[str]) -> Result:
+    return CliRunner().invoke(cli, ["estimate", *words], env={"COLUMNS": "200"})
+
+
+def test_the_command_has_a_row_a_model_and_step_before_and_after_the_data_are_prepared(
+    small_data: list[str], tmp_path: Path
+) -> None:
+    settings = [word for word in small_data if not word.startswith("model")]
+    settings.append(f"paths.artifacts={tmp_path / 'store'}")
+    first, second = (estimated([*settings, "--format", "json"]) for _ in range(2))
+    rows = json.loads(first.stdout)
+    assert [(row["model"], row["step"]) for row in rows] == [(name, step) for name in model_names() for step in STEPS]
+    assert all(row["fits"] for row in rows)
+    assert [row["bytes"] for row in json.loads(second.stdout)] == [row["bytes"] for row in rows]
+
+
+def test_the_command_says_what_to_do_about_a_model_that_does_not_fit(small_data: list[str], tmp_path: Path) -> None:
+    shown = estimated(["als", TOO_WIDE, *small_data, f"paths.artifacts={tmp_path / 'store'}"])
+    assert shown.exit_code == 0
+    assert "too much: set a smaller model.embedding_dim" in " ".join(shown.stdout.split())
