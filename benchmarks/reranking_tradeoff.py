@@ -22,14 +22,14 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from movierec_engine import pipeline
-from movierec_engine.cli.result_tables import dials_table
+from movierec_engine.cli.study_tables import dials_table
 from movierec_engine.cli.tables import print_tables
 from movierec_engine.config import load_settings
 from movierec_engine.data.ratings import Movies
 from movierec_engine.evaluation.rankings import rank_users
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY, BUYS, CANDIDATES, SETTINGS
 from movierec_engine.models import load_model
-from movierec_engine.pipeline.reranking_tradeoff import PRICES_FILE, measure_dials
+from movierec_engine.pipeline.reranking_tradeoff import TRADEOFF_FILE, measure_dials
 from movierec_engine.recommending.dials import DIALS, Dials, ItemFacts, rerank
 from movierec_engine.store import Artifact, ArtifactStore
 
@@ -63,7 +63,7 @@ def trained(store: ArtifactStore, name: str) -> Artifact:
     return pipeline.train_model(store, settings, made["splits"], made["interaction_graph"])
 
 
-def price_lines(name: str, rows: Sequence[dict[str, Any]]) -> list[str]:
+def tradeoff_lines(name: str, rows: Sequence[dict[str, Any]]) -> list[str]:
     """A row for each dial and setting: every measure, and the interval of what accuracy loses."""
     measures = [ACCURACY, *BUYS.values()]
     lines = [
@@ -125,9 +125,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = ArtifactStore(Path(folder) / "store")
         for name in MODELS:
-            prices = measure_dials(store, trained(store, name))
-            print_tables([dials_table(prices)])
-            lines += price_lines(name, pq.read_table(prices.folder / PRICES_FILE).to_pylist())
+            curve = measure_dials(store, trained(store, name))
+            print_tables([dials_table(curve)])
+            lines += tradeoff_lines(name, pq.read_table(curve.folder / TRADEOFF_FILE).to_pylist())
         lines += [
             "",
             "## Time a request",

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
+from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.release.decisions import PROMOTED, Decision
 from movierec_engine.reporting import numbers
 from movierec_engine.store import Artifact, ArtifactStore, kinds, measured_index
@@ -103,7 +104,9 @@ def of_backtest(artifact: Artifact, metric: str) -> Metadata:
             "train": row["train"],
             "users": row["users"],
             "new users": row["users_without_history"],
-            metric: _with_interval(**{name: by_window[row["window"]][name] for name in ("value", "low", "high")}),
+            metric_title(metric): _with_interval(
+                **{name: by_window[row["window"]][name] for name in ("value", "low", "high")}
+            ),
         }
         for row in windows
     ]
@@ -133,7 +136,9 @@ def of_leaderboard(artifact: Artifact) -> Metadata:
     """The ranking as a table."""
     return {
         "dagster/row_count": len(artifact.facts["rows"]),
-        "ranking": dg.MetadataValue.md(table(artifact.facts["rows"])),
+        "ranking": dg.MetadataValue.md(
+            table([{metric_title(name): value for name, value in row.items()} for row in artifact.facts["rows"]])
+        ),
         "reports with another fingerprint": artifact.facts["other_fingerprints"],
     }
 
@@ -196,7 +201,7 @@ def metrics_table(metrics: Mapping[str, float], intervals: Mapping[str, Sequence
     rows: dict[str, dict[str, str]] = {}
     for name, value in metrics.items():
         metric, _, depth = name.partition("@")
-        label = metric if depth else f"{metric} (all ranks)"
+        label = metric_title(metric) if depth else f"{metric_title(metric)} (all ranks)"
         row = rows.setdefault(label, {"metric": label, **{f"@{k}": "" for k in depths}})
         known = name in intervals
         row[f"@{depth or depths[0]}"] = _with_interval(value, *intervals[name]) if known else numbers.score(value)
@@ -231,7 +236,8 @@ def learning_curve(history: Sequence[Mapping[str, float]], metric: str) -> str:
             for i, value in enumerate(values)
         ]
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        label = f"{column}: {numbers.score(values[0])} at epoch 1, {numbers.score(values[-1])} at epoch {len(values)}"
+        first, last = numbers.score(values[0]), numbers.score(values[-1])
+        label = f"{metric_title(column)}: {first} at epoch 1, {last} at epoch {len(values)}"
         drawn.append(
             f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>'
             f'<text x="{left + number * width / 2:.0f}" y="{top - 10}" fill="{colour}">{label}</text>'

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -107,16 +106,6 @@ def served(root: Path, data: str) -> Served | None:
         measured=measured_index(index) if is_refitted(index) else "",
         refitted_at=index.created_at if is_refitted(index) else "",
     )
-
-
-def age_days(instant: str) -> float | None:
-    """Days since an ISO instant."""
-    try:
-        then = datetime.fromisoformat(instant)
-    except ValueError:
-        return None
-    then = then if then.tzinfo else then.replace(tzinfo=UTC)
-    return max((datetime.now(UTC) - then).total_seconds(), 0.0) / 86_400
 
 
 @lru_cache(maxsize=2_000)

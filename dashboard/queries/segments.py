@@ -110,7 +110,7 @@ def fold_in_curves(root: Path) -> list[TradeoffCurve]:
 
 def reranking_tradeoff(root: Path) -> list[TradeoffCurve]:
     """Rows with dial, setting, measure, value, low and high."""
-    return _curves(root, kinds.RERANKING_TRADEOFF, "prices.parquet", "dial, setting, measure, value, low, high")
+    return _curves(root, kinds.RERANKING_TRADEOFF, "tradeoff.parquet", "dial, setting, measure, value, low, high")
 
 
 def _curves(root: Path, kind: str, file: str, columns: str) -> list[TradeoffCurve]:

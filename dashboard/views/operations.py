@@ -101,10 +101,10 @@ def _now(served: Served | None, root: Path) -> None:
         f"{shell.plain(numbers.minute(served.since))}{pinned}."
     )
     boxes = st.columns(4)
-    boxes[0].metric("Served for", _age(served.since), help=served.reference)
+    boxes[0].metric("Served for", numbers.age(served.since), help=served.reference)
     boxes[1].metric("Model trained", _ago(served.trained_at), help=f"{served.trained_at} UTC")
     boxes[2].metric("Data read", _ago(served.data_at), help=f"{served.data}, {served.data_at} UTC")
-    waiting = "–" if served.waiting is None else f"{served.waiting:,}"
+    waiting = numbers.count(served.waiting)
     boxes[3].metric("Ratings not trained on", waiting, help="In the feedback log since the training data was read")
     stale = []
     if served.newer_data:
@@ -125,13 +125,8 @@ def _now(served: Served | None, root: Path) -> None:
         )
 
 
-def _age(instant: str) -> str:
-    days = releases.age_days(instant)
-    return numbers.NONE if days is None else numbers.duration(days * 86_400)
-
-
 def _ago(instant: str) -> str:
-    age = _age(instant)
+    age = numbers.age(instant)
     return age if age == numbers.NONE else f"{age} ago"
 
 
@@ -248,7 +243,7 @@ def _checks(found: list[Checked]) -> None:
         row = table.setdefault((one.model, one.device), {"Model": one.model, "Device": one.device})
         row[one.name.replace("_", " ")] = "✓" if one.passed else "✗ fails"
     columns = [name.replace("_", " ") for name in names]
-    rows = [{**row, **{name: row.get(name, "–") for name in columns}} for row in table.values()]
+    rows = [{**row, **{name: row.get(name, numbers.NONE) for name in columns}} for row in table.values()]
     st.dataframe(
         rows,
         hide_index=True,
@@ -379,7 +374,7 @@ def _health(found: Health, url: str) -> None:
     boxes[0].metric("Requests", f"{requests:,}", help="Since its start, /metrics itself included")
     boxes[1].metric("Server errors", f"{errors:,}", help="Answers of status 500 or more")
     boxes[2].metric("Refused requests", f"{sum(one.refused for one in found.endpoints):,}", help="Status 400 to 499")
-    boxes[3].metric("Workers", "–" if found.workers is None else f"{found.workers:,}")
+    boxes[3].metric("Workers", numbers.count(found.workers))
     for reference, why in list(found.refused.items())[:10]:
         shell.notes([f"It refuses {reference}: {why}"])
     rows = plots.endpoint_rows(found.endpoints)

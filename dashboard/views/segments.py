@@ -196,7 +196,7 @@ def _dials(root: Path, seen: Signature, chosen: Chosen) -> None:
     curves = [curve for curve in _reranking_tradeoff(str(root), seen) if curve.model in models]
     if not curves:
         shell.missing(
-            "The price of the dials has not been measured for these models.",
+            "The trade-off of the dials has not been measured for these models.",
             f"movierec dials --model {chosen.standings[0].model}",
         )
         return
@@ -207,7 +207,7 @@ def _dials(root: Path, seen: Signature, chosen: Chosen) -> None:
     left, right = st.columns(2, gap="large")
     if rows:
         with left:
-            charts.draw(plots.dials(rows, name, DIAL_ACCURACY), rows, "dial-prices")
+            charts.draw(plots.dials(rows, name, DIAL_ACCURACY), rows, "dial-tradeoff")
     if bought:
         with right:
             charts.draw(plots.dials_buy(bought, list(dict.fromkeys(row["dial"] for row in rows))), bought, "dial-gains")

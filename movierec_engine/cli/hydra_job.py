@@ -12,8 +12,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from movierec_engine import pipeline
+from movierec_engine.cli.comparison_tables import report_table
 from movierec_engine.cli.console import exit_code, log_to_console, print_error
-from movierec_engine.cli.result_tables import report_table, sweep_table
+from movierec_engine.cli.study_tables import sweep_table
 from movierec_engine.cli.tables import Format, print_line, print_tables
 from movierec_engine.config import Settings, config_dir, explain, offer_outside_models, typed_settings
 from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError

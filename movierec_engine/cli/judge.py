@@ -46,7 +46,7 @@ def evaluate(
     lists, and the metrics by kinds of users and items. `movierec compare` compares reports.
     """
     from movierec_engine import pipeline
-    from movierec_engine.cli.result_tables import report_table
+    from movierec_engine.cli.comparison_tables import report_table
     from movierec_engine.evaluation.protocols import Protocol
     from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport
     from movierec_engine.pipeline.data import choose_data_set
@@ -105,7 +105,7 @@ def compare(
     models are also compared by every metric and by segments. The users are paired: each one's difference is looked at,
     by a bootstrap of the mean and by Wilcoxon's test, Holm-corrected.
     """
-    from movierec_engine.cli.result_tables import board_table, pair_tables
+    from movierec_engine.cli.comparison_tables import board_table, pair_tables
     from movierec_engine.evaluation.protocols import Protocol
     from movierec_engine.pipeline import comparison
     from movierec_engine.pipeline.data import choose_data_set
@@ -159,7 +159,7 @@ def canaries(artifacts: Path, form: Format, chosen: ModelChoice) -> None:
     code is 1 when a check fails.
     """
     from movierec_engine import pipeline
-    from movierec_engine.cli.result_tables import findings_table
+    from movierec_engine.cli.study_tables import findings_table
     from movierec_engine.store import ArtifactStore
 
     store = ArtifactStore(artifacts)
@@ -185,7 +185,7 @@ def strong_generalization(artifacts: Path, form: Format, chosen: ModelChoice, fo
     on that is better than popularity is decided on their validation items; the table shows their test items. Both
     curves are written to the store, and the model's index is built again with that number.
     """
-    from movierec_engine.cli.result_tables import fold_in_table
+    from movierec_engine.cli.study_tables import fold_in_table
     from movierec_engine.pipeline.index import renew_index
     from movierec_engine.pipeline.strong_generalization import measure_strong_generalization
     from movierec_engine.store import ArtifactStore
@@ -211,7 +211,7 @@ def elicitation(artifacts: Path, form: Format, chosen: ModelChoice, questions: i
     They are chosen by the validation items of some users, and compared with the most popular movies on the test items
     of the others.
     """
-    from movierec_engine.cli.result_tables import elicitation_table
+    from movierec_engine.cli.study_tables import elicitation_table
     from movierec_engine.pipeline.elicitation import measure_elicitation
     from movierec_engine.store import ArtifactStore
 
@@ -231,14 +231,14 @@ def dials(artifacts: Path, form: Format, chosen: ModelChoice) -> None:
     Diversity, novelty and the balances of decades and genres are turned from 0 to 1, one at a time. How far to turn
     them is a choice, so they are measured on validation; test stays untouched.
     """
-    from movierec_engine.cli.result_tables import dials_table
+    from movierec_engine.cli.study_tables import dials_table
     from movierec_engine.pipeline.reranking_tradeoff import measure_dials
     from movierec_engine.store import ArtifactStore
 
     store = ArtifactStore(artifacts)
     made = measure_dials(store, chosen.find(store))
     print_tables([dials_table(made)], form)
-    print_line(f"prices: {made.folder}", form)
+    print_line(f"trade-off: {made.folder}", form)
 
 
 @click.command(cls=Verb, examples=["cold-items ease", "cold-items ease folds=0"])
@@ -256,9 +256,9 @@ def cold_items(artifacts: Path, form: Format, chosen: ModelChoice, folds: int) -
     """Place the movies that a trained model does not know, and measure what a share of the lists costs.
 
     New movies stand among those that are like them in genres and year. A list has none unless a share is asked for; the
-    price is measured on validation. For each fold the model is trained again without its items.
+    cost is measured on validation. For each fold the model is trained again without its items.
     """
-    from movierec_engine.cli.result_tables import cold_items_table
+    from movierec_engine.cli.study_tables import cold_items_table
     from movierec_engine.pipeline.cold_items import measure_cold_items
     from movierec_engine.store import ArtifactStore
 

@@ -52,7 +52,7 @@ def list_models(artifacts: Path, data_set: str, form: Format, metric: str) -> No
     The champion, which is served, has a star; where it was refitted on all interactions, the index that answers is
     named below the measured versions, which vouch for it. A version that was released before can be rolled back to.
     """
-    from movierec_engine.cli.result_tables import models_table
+    from movierec_engine.cli.release_tables import models_table
     from movierec_engine.store import ArtifactStore
 
     store = ArtifactStore(artifacts)
@@ -66,7 +66,7 @@ def list_models(artifacts: Path, data_set: str, form: Format, metric: str) -> No
 @click.option("--last", default=20, show_default=True, type=click.IntRange(1), help="How many decisions.")
 def history(artifacts: Path, data_set: str, form: Format, last: int) -> None:
     """Show what was decided about what is served, by whom and why, newest last."""
-    from movierec_engine.cli.result_tables import history_table
+    from movierec_engine.cli.release_tables import history_table
     from movierec_engine.store import ArtifactStore
 
     store = ArtifactStore(artifacts)
@@ -255,6 +255,6 @@ def _data_set(store: "ArtifactStore", named: str, settings: "Settings | None" = 
 
 
 def _show(decision: "Decision", form: Format) -> None:
-    from movierec_engine.cli.result_tables import decision_table
+    from movierec_engine.cli.release_tables import decision_table
 
     print_tables([decision_table(decision)], form)

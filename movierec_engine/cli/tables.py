@@ -17,6 +17,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 Row = Mapping[str, Any]
+CellText = Callable[[Row], str]
 Format = Literal["table", "json", "csv"]
 
 _WRAPPED = 24
@@ -28,7 +29,7 @@ class TableColumn:
     """One column of a table for people."""
 
     header: str
-    text: Callable[[Row], str]
+    text: CellText
     """A row's cell, with as many digits as people need."""
     sheds: int = 0
     """Where the table is too wide, columns go in this order, 1 first; 0 stays."""
@@ -61,6 +62,11 @@ class ResultTable:
     """The rows for people, where those are not `rows`."""
     sections: str = ""
     """A key of the shown rows; where its value changes, a line is left free."""
+
+
+def cell(*keys: str, form: Callable[..., str] = str) -> CellText:
+    """What `form`, such as a function of `reporting.numbers`, makes of a row's values; None where the row lacks one."""
+    return lambda row: form(*(row.get(key) for key in keys))
 
 
 def print_tables(tables: Sequence[ResultTable], form: Format = "table", file: TextIO | None = None) -> None:

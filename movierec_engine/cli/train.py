@@ -104,7 +104,7 @@ def tune(words: tuple[str, ...], model: str, device: str, n_trials: int, space: 
     value there holds in all trials. The same command goes on where a killed one stopped. Trials are versions in the
     store but never the newest of their model: the best is trained again by the command that is printed.
     """
-    from movierec_engine.cli.result_tables import sweep_table
+    from movierec_engine.cli.study_tables import sweep_table
     from movierec_engine.tuning.sweep import search
 
     named = [f"n_trials={n_trials}", *([f"space={space}"] if space else [])]
@@ -145,7 +145,7 @@ def backtest(
     KEY=VALUE are settings as of `movierec train`. Each window tests on equally many interactions. What an interrupted
     backtest has finished is not made again. The models of the windows are never served.
     """
-    from movierec_engine.cli.result_tables import backtest_table
+    from movierec_engine.cli.study_tables import backtest_table
     from movierec_engine.config import load_settings
     from movierec_engine.pipeline.backtest import backtest as run
     from movierec_engine.store import ArtifactStore

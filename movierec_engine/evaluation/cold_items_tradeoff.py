@@ -46,14 +46,14 @@ class ShareTradeoff:
 
 @dataclass(frozen=True, eq=False)
 class ColdItemsTradeoff:
-    """prices: one for each of SHARES. users: how many lists there are.
+    """tradeoffs: one for each of SHARES. users: how many lists there are.
 
     times: int64 [n_new], in how many lists each new movie stands at the largest share.
     untrained_items: items of the catalogue without train interactions; untrained_share: of the recommendations at share
     0, how many are such.
     """
 
-    prices: tuple[ShareTradeoff, ...]
+    tradeoffs: tuple[ShareTradeoff, ...]
     users: int
     times: NDArray[np.int64]
     untrained_items: int
@@ -73,14 +73,14 @@ def share_tradeoffs(model: Recommender, heldout: HeldOut, new: ColdItems) -> Col
     measured = [_measured(rankings, length, (best >= 0).sum(axis=1), share) for share in SHARES]
     values = np.array([accuracy for accuracy, _ in measured])
     bounds = bootstrap_intervals(np.concatenate([values, values - values[0]]).T).reshape(2, len(SHARES), 2)
-    prices = []
+    tradeoffs = []
     for number, (share, (accuracy, count)) in enumerate(zip(SHARES, measured, strict=True)):
         shown = best[np.arange(best.shape[1]) < count[:, None]]
         total = count.sum() + np.minimum(K - count, length).sum()
         (low, high), (difference_low, difference_high) = bounds[:, number].tolist()
         difference = float((accuracy - values[0]).mean())
         new_share = float(count.sum() / max(total, 1))
-        prices.append(
+        tradeoffs.append(
             ShareTradeoff(
                 *(share, float(accuracy.mean()), low, high, difference, difference_low, difference_high, new_share),
                 shown=len(np.unique(shown)),
@@ -88,7 +88,7 @@ def share_tradeoffs(model: Recommender, heldout: HeldOut, new: ColdItems) -> Col
         )
     untrained = heldout.catalogue.popularity == 0
     return ColdItemsTradeoff(
-        prices=tuple(prices),
+        tradeoffs=tuple(tradeoffs),
         users=len(rankings.users),
         times=np.bincount(shown, minlength=len(new)),
         untrained_items=int(untrained.sum()),

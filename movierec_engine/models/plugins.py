@@ -2,14 +2,15 @@
 
 import os
 import sys
+from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from threading import RLock
+from typing import Any
 
 from movierec_engine.errors import ConfigError
 
 PLUGINS = "MOVIEREC_PLUGINS"
-
 
 _loaded: set[Path] = set()
 _lock = RLock()
@@ -30,6 +31,12 @@ def load_plugins() -> None:
                 except BaseException:
                     _loaded.discard(path)
                     raise
+
+
+def home_of(registered: type | Callable[..., Any]) -> tuple[str, str]:
+    """The file and name of a class or function, which are one for a file that is run as a plugin and imported too."""
+    file = getattr(sys.modules.get(registered.__module__), "__file__", None)
+    return (str(Path(file).absolute()) if file else registered.__module__, registered.__qualname__)
 
 
 def _run(path: Path) -> None:

@@ -9,7 +9,6 @@ of its own is registered there, and the environment variable MOVIEREC_PLUGINS na
 """
 
 import re
-import sys
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -18,7 +17,7 @@ from typing import TypeVar
 
 from movierec_engine.errors import ConfigError, MissingExtraError
 from movierec_engine.models.base import Recommender, read_description
-from movierec_engine.models.plugins import load_plugins
+from movierec_engine.models.plugins import home_of, load_plugins
 
 M = TypeVar("M", bound=type[Recommender])
 
@@ -52,7 +51,7 @@ def register_model(model: M) -> M:
     name = getattr(model, "name", "")
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{model.__name__}.name={name!r} must be up to 50 lower-case letters, digits and _")
-    if name in OWN_MODELS or name in _entry_points() or _home(_registered.get(name, model)) != _home(model):
+    if name in OWN_MODELS or name in _entry_points() or home_of(_registered.get(name, model)) != home_of(model):
         raise ConfigError(f"there is a model {name!r} already; give {model.__name__} another name")
     _registered[name] = model
     return model
@@ -129,9 +128,3 @@ def _loaded(point: EntryPoint) -> type[Recommender]:
     if not (isinstance(model, type) and issubclass(model, Recommender) and model.name == point.name):
         raise ConfigError(f"the entry point {point.name} = {point.value} must be a model whose name is {point.name!r}")
     return model
-
-
-def _home(model: type[Recommender]) -> tuple[str, str]:
-    """Where a class is from: a file that is run as a plugin and imported as a module has the same one twice."""
-    file = getattr(sys.modules.get(model.__module__), "__file__", None)
-    return (str(Path(file).absolute()) if file else model.__module__, model.__qualname__)

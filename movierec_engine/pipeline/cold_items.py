@@ -42,7 +42,7 @@ from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 
 log = logging.getLogger(__name__)
 
-PRICES_FILE = "shares.parquet"
+SHARES_FILE = "shares.parquet"
 EXAMPLES_FILE = "examples.parquet"
 EXAMPLES = 8
 """New movies whose places are shown: those that the most lists would hold."""
@@ -82,14 +82,14 @@ def measure_cold_items(
         )
     heldout, model = parts.validation_heldout(movies), load_model(trained_model.verify().folder)
     new = ColdItems.of(heldout.catalogue, model.items, movies)
-    prices = share_tradeoffs(model, heldout, new)
+    measured = share_tradeoffs(model, heldout, new)
     cold = _cold_items(store, trained_model, parts, heldout, folds) if folds else None
 
     def write(folder: Path) -> None:
         new.save(folder)
-        pq.write_table(pa.Table.from_pylist([asdict(price) for price in prices.prices]), folder / PRICES_FILE)
+        pq.write_table(pa.Table.from_pylist([asdict(one) for one in measured.tradeoffs]), folder / SHARES_FILE)
         titles = complete_movies(movies, model.items.ids).of(model.items)
-        rows = [asdict(example) for example in _examples(new, prices.times, titles, model.popularity)]
+        rows = [asdict(example) for example in _examples(new, measured.times, titles, model.popularity)]
         pq.write_table(pa.Table.from_pylist(rows, schema=_EXAMPLES_SCHEMA), folder / EXAMPLES_FILE)
 
     return store.publish(
@@ -104,13 +104,13 @@ def measure_cold_items(
             "part": "validation",
             "data": trained_model.config["data"]["name"],
             "k": K,
-            "users": prices.users,
+            "users": measured.users,
             "movies": len(new) + new.unplaceable + len(model.items),
             "new": len(new) + new.unplaceable,
             "placed": len(new),
             "unplaceable": new.unplaceable,
-            "untrained_items": prices.untrained_items,
-            "untrained_share": prices.untrained_share,
+            "untrained_items": measured.untrained_items,
+            "untrained_share": measured.untrained_share,
             "cold_items": cold,
             "seconds": time.perf_counter() - started,
         },
@@ -120,7 +120,7 @@ def measure_cold_items(
 
 def share_rows(made: Artifact) -> list[dict[str, Any]]:
     """A row for each share, as `ShareTradeoff` describes them. Raises StoreError for a file that cannot be read."""
-    return _rows(made.folder / PRICES_FILE)
+    return _rows(made.folder / SHARES_FILE)
 
 
 def examples(made: Artifact) -> list[Example]:

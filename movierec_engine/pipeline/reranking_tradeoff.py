@@ -1,4 +1,4 @@
-"""From a trained model to what the taste dials cost it.
+"""The re-ranking trade-off of a trained model's taste dials, measured and published.
 
 Measured on validation and never on test: how far to turn a dial is a choice, and test is only reported.
 """
@@ -16,25 +16,25 @@ from movierec_engine.pipeline.training import movies_of
 from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 
-PRICES_FILE = "prices.parquet"
+TRADEOFF_FILE = "tradeoff.parquet"
 
 
 @step("measuring the dials")
 def measure_dials(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact:
     """Measure every dial at every setting on the validation part of the split that the model was trained on.
 
-    prices.parquet has a row for each dial, setting and measure. Only prices of the newest trained model become the
-    slot's newest. Raises MovierecError where there is no validation part.
+    tradeoff.parquet has a row for each dial, setting and measure. Only the curve of the newest trained model
+    becomes the slot's newest. Raises MovierecError where there is no validation part.
     """
     from movierec_engine.evaluation.reranking_tradeoff import CANDIDATES, SETTINGS, K, reranking_tradeoff
 
     splits = store.resolve(trained_model.parents[kinds.SPLITS]).verify()
     raw_movies = movies_of(store, trained_model)
     heldout = load_split(splits).validation_heldout(Movies.load(raw_movies.verify().folder))
-    prices = reranking_tradeoff(load_model(trained_model.verify().folder), heldout)
+    curve = reranking_tradeoff(load_model(trained_model.verify().folder), heldout)
 
     def write(folder: Path) -> None:
-        pq.write_table(pa.Table.from_pylist([asdict(price) for price in prices]), folder / PRICES_FILE)
+        pq.write_table(pa.Table.from_pylist([asdict(row) for row in curve]), folder / TRADEOFF_FILE)
 
     return store.publish(
         trained_model.slot.beside(kinds.RERANKING_TRADEOFF),

@@ -126,6 +126,16 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def age(instant: str) -> str:
+    """How long ago an ISO instant was, taken for UTC where it names no zone; a dash for what is none."""
+    try:
+        then = datetime.fromisoformat(instant)
+    except ValueError:
+        return NONE
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    return duration(max((datetime.now(UTC) - then).total_seconds(), 0.001))
+
+
 def listed(names: Sequence[str], last: str = "and") -> str:
     """Names in a sentence: `a, b and c`."""
     return f" {last} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from movierec_engine.data.catalogue import ACTIVITY_FROM, POPULARITY_UP_TO
+from movierec_engine.evaluation.metrics import metric_of, metric_title
 from movierec_engine.reporting.numbers import count, listed, percent
 
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -54,6 +55,14 @@ def popularity(name: str) -> str:
 def tier(kind: str, name: str) -> str:
     """What a tier of users by activity or of items by popularity holds; "" for segments of another kind."""
     return {"activity": activity, "popularity": popularity}[kind](name) if kind in ("activity", "popularity") else ""
+
+
+def measure(reported: str) -> str:
+    """A measure's title: `genre_divergence@10` as `Genre divergence@10`, and a registered metric's own."""
+    if metric_of(reported):
+        return metric_title(reported)
+    name, at, depth = reported.partition("@")
+    return f"{sentence(name.replace('_', ' '))}{at}{depth}"
 
 
 def who_leads(best: Mapping[str, str]) -> str:

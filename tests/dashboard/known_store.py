@@ -216,7 +216,7 @@ def _curves(store: ArtifactStore, trained: Artifact) -> None:
             ("trained_in", None, 0.2 + others),
         )
     ]
-    prices = [
+    tradeoff = [
         {"dial": dial, "setting": setting, "measure": measure, "value": value, "low": value, "high": value}
         for dial, bought in (("diversity", "genre_diversity@10"), ("novelty", "novelty@10"))
         for setting, loss in ((0.0, 0.0), (1.0, 0.05 if dial == "diversity" else 0.1))
@@ -234,7 +234,7 @@ def _curves(store: ArtifactStore, trained: Artifact) -> None:
     _publish(
         store,
         trained.slot.beside("reranking_tradeoff"),
-        {"prices.parquet": pa.Table.from_pylist(prices)},
+        {"tradeoff.parquet": pa.Table.from_pylist(tradeoff)},
         parents=parents,
     )
 

@@ -4,7 +4,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -204,14 +203,6 @@ def test_checks_that_are_looked_at_again_are_no_leak_canaries(known: ArtifactSto
     failed = {(one.model, one.name) for one in found if not one.passed}
     assert ("popularity", "index_finds_the_best") in failed
     assert ("ease", "index_finds_the_best") not in failed
-
-
-def test_an_age_is_in_days_whatever_the_zone() -> None:
-    day_ago = datetime.now(UTC) - timedelta(days=1)
-    for instant in (day_ago.isoformat(), day_ago.replace(tzinfo=None).isoformat()):
-        assert releases.age_days(instant) == pytest.approx(1, abs=0.01)
-    assert releases.age_days((datetime.now(UTC) + timedelta(hours=1)).isoformat()) == 0.0
-    assert releases.age_days("long ago") is None
 
 
 def test_what_is_served_is_told_with_its_origins_and_what_is_newer(known: ArtifactStore) -> None:

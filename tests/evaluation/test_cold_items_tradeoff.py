@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from movierec_engine import pipeline
 from movierec_engine.cli.main import cli
-from movierec_engine.cli.result_tables import cold_items_table
+from movierec_engine.cli.study_tables import cold_items_table
 from movierec_engine.config import load_settings
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.heldout import HeldOut
@@ -68,14 +68,14 @@ def cold_items(n_items: int = N_ITEMS) -> ColdItems:
 
 
 @pytest.mark.parametrize("block", [7, 512])
-def test_prices_are_those_of_the_mixed_lists(
+def test_tradeoffs_are_those_of_the_mixed_lists(
     heldout: HeldOut, model: Fixed, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With users in blocks, too."""
     monkeypatch.setattr("movierec_engine.evaluation.cold_items_tradeoff._BLOCK", block)
     measured = share_tradeoffs(model, heldout, cold_items())
     relevant = heldout.interactions.matrix().toarray() > 0
-    for share, price in zip(SHARES, measured.prices, strict=True):
+    for share, one in zip(SHARES, measured.tradeoffs, strict=True):
         values, seen, new_ones, places = [], set(), 0, 0
         for user in np.flatnonzero(relevant.any(axis=1)):
             able = np.flatnonzero(heldout.seen[[user]].toarray()[0] == 0)
@@ -92,17 +92,17 @@ def test_prices_are_those_of_the_mixed_lists(
             seen |= {movie for movie in shown if isinstance(movie, str)}
             new_ones += sum(isinstance(movie, str) for movie in shown)
             places += len(shown)
-        assert price.ndcg == pytest.approx(np.mean(values))
-        assert (price.share, price.shown) == (share, len(seen))
-        assert price.new_share == pytest.approx(new_ones / places)
-        assert price.low <= price.ndcg <= price.high
-        assert price.difference == pytest.approx(price.ndcg - measured.prices[0].ndcg)
-    assert (measured.times > 0).sum() == measured.prices[-1].shown
+        assert one.ndcg == pytest.approx(np.mean(values))
+        assert (one.share, one.shown) == (share, len(seen))
+        assert one.new_share == pytest.approx(new_ones / places)
+        assert one.low <= one.ndcg <= one.high
+        assert one.difference == pytest.approx(one.ndcg - measured.tradeoffs[0].ndcg)
+    assert (measured.times > 0).sum() == measured.tradeoffs[-1].shown
 
 
 def test_share_0_has_the_evaluators_own_numbers(heldout: HeldOut) -> None:
     tied = Fixed(heldout, np.random.default_rng(3).integers(0, 3, (N_USERS, N_ITEMS)))
-    (first, *_) = share_tradeoffs(tied, heldout, cold_items()).prices
+    (first, *_) = share_tradeoffs(tied, heldout, cold_items()).tradeoffs
     assert first.ndcg == Evaluator([10]).evaluate(tied, heldout).metrics["ndcg@10"]
     assert (first.new_share, first.shown, first.difference_low, first.difference_high) == (0, 0, 0, 0)
 

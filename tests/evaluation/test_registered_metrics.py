@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ from movierec_engine.config import load_settings
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.evaluation.config import EvaluationConfig
-from movierec_engine.evaluation.metrics import PerUser, metric_title, metrics, register_metric, registry
+from movierec_engine.evaluation.metrics import Hits, PerUser, metric_title, metrics, register_metric, registry
 from movierec_engine.evaluation.rankings import Rankings
 from movierec_engine.evaluation.report import SEGMENTS_FILE, USERS_FILE, EvaluationReport
+from movierec_engine.models import plugins
 from movierec_engine.pipeline.model_checks import report_adds_up
 from movierec_engine.reporting.html import write_report
 from movierec_engine.store import ArtifactStore
@@ -91,6 +93,29 @@ def test_a_metric_from_another_package_works_on_every_surface(
     fame = [one.score or 0 for one in leaderboard.standings(snapshot, group, "fame", 10)]
     assert fame[0] < fame[1], "the lower one stands first"
     assert metric_title("fame@10") == "Fame@10"
+
+
+def test_a_file_of_metrics_that_is_named_as_a_plugin_and_imported_as_well_registers_each_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugins, "_loaded", set())
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("first", "later"):
+        (tmp_path / f"{name}_metrics.py").write_text(
+            OUTSIDE.replace("fame", f"{name}_fame").replace("first_hit", f"{name}_one")
+        )
+    monkeypatch.setenv("MOVIEREC_PLUGINS", f"{tmp_path / 'first_metrics.py'}:{tmp_path / 'later_metrics.py'}")
+    import_module("first_metrics")
+    before = len(metrics())
+    import_module("later_metrics")
+    assert len(metrics()) == before and {"first_fame", "first_one", "later_fame", "later_one"} <= set(metrics())
+    with pytest.raises(
+        ConfigError, match=r"metric first_fame is registered by .*_metrics.first_fame and by .*; rename one"
+    ):
+
+        @register_metric(title="Another", formula="another", name="first_fame")
+        def another(hits: Hits) -> PerUser:
+            return hits[:, 0].astype(float)
 
 
 def test_a_metric_of_hits_is_taken_by_kinds_of_users_and_items_as_well(tmp_path: Path, small_data: list[str]) -> None:

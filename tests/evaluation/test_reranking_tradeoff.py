@@ -1,4 +1,4 @@
-"""The prices of the dials: at 0 the evaluator's own numbers, elsewhere the measures of the re-ranked lists."""
+"""The trade-off of the dials: at 0 the evaluator's own numbers, elsewhere the measures of the re-ranked lists."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -19,7 +19,7 @@ from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY, BUYS, SETTINGS, DialTradeoff, reranking_tradeoff
 from movierec_engine.models import Popularity, Recommender
-from movierec_engine.pipeline.reranking_tradeoff import PRICES_FILE, measure_dials
+from movierec_engine.pipeline.reranking_tradeoff import TRADEOFF_FILE, measure_dials
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from worlds import interactions_of
 
@@ -116,14 +116,14 @@ def trained(small_data: list[str], tmp_path: Path) -> Callable[..., Artifact]:
     return train
 
 
-def test_prices_are_of_validation_and_only_those_of_the_newest_model_are_the_newest(
+def test_tradeoffs_are_of_validation_and_only_those_of_the_newest_model_are_the_newest(
     trained: Callable[..., Artifact], tmp_path: Path
 ) -> None:
     store = ArtifactStore(tmp_path / "store")
     older = trained()
     newer = trained("model.l2=50")
     made = measure_dials(store, newer)
-    rows = pq.read_table(made.folder / PRICES_FILE).to_pylist()
+    rows = pq.read_table(made.folder / TRADEOFF_FILE).to_pylist()
     assert rows[0]["dial"] == "diversity"
     accuracy = {row["value"] for row in rows if row["measure"] == ACCURACY and row["setting"] == 0}
     assert accuracy == {newer.facts["validation_metrics"][ACCURACY]}
@@ -137,7 +137,7 @@ def test_the_command_prints_every_dial(trained: Callable[..., Artifact], tmp_pat
     arguments = ["dials", "--artifacts", str(tmp_path / "store"), "--model", "ease"]
     result = CliRunner().invoke(cli, [*arguments, "--version", model.version], env={"COLUMNS": "80"})
     assert result.exit_code == 0, result.output
-    assert "what taste dials cost, camps, validation" in result.output
+    assert "trade-off of taste dials, camps, validation" in result.output
     for word in ("diversity", "embeddings", "novelty", "decade", "genre", "balance", "0.75"):
         assert word in result.output
     assert "…" not in result.output
@@ -156,7 +156,7 @@ def test_a_model_that_is_not_there_is_one_sentence(
     assert result.output.count("\n") == 1
 
 
-def test_without_validation_there_is_nothing_to_price(heldout: HeldOut) -> None:
+def test_without_validation_there_is_nothing_to_measure(heldout: HeldOut) -> None:
     nothing = interactions_of(np.empty((0, 2), dtype=np.int64), USERS, ITEMS)
     empty = HeldOut(nothing, heldout.seen, heldout.mask, heldout.catalogue)
     with pytest.raises(MovierecError, match="held-out part is empty"):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine import pipeline
-from movierec_engine.cli import result_tables
+from movierec_engine.cli import study_tables
 from movierec_engine.cli.main import cli
 from movierec_engine.config import load_settings
 from movierec_engine.data.dataset import Dataset
@@ -385,7 +385,7 @@ def test_a_curve_that_test_decided_asks_to_be_measured_again(tmp_path: Path, fac
         fingerprint="f" * 12,
         facts={"fold_in_min_items": None, "users": 67, **facts},
     )
-    for shown in (result_tables.fold_in_table, curve_rows):
+    for shown in (study_tables.fold_in_table, curve_rows):
         with pytest.raises(
             StoreError, match=r"decided on the test.*movierec strong-generalization --model als --device cpu"
         ):

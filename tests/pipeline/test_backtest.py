@@ -87,7 +87,7 @@ def test_the_command_prints_a_window_a_row(small_data: list[str], tmp_path: Path
     arguments = ["backtest", "--artifacts", str(tmp_path / "store"), "--windows", "3", "model=popularity", *small_data]
     result = CliRunner().invoke(cli, arguments, env={"COLUMNS": "160"})
     assert result.exit_code == 0, result.output
-    assert "backtest of ndcg@10" in result.output
+    assert "backtest of NDCG@10" in result.output
     assert sum("2001-09-09 to" in line for line in result.output.splitlines()) == 3
     wrong = CliRunner().invoke(cli, ["backtest", "--artifacts", str(tmp_path), "model=nope"])
     assert wrong.exit_code == 2

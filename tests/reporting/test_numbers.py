@@ -1,6 +1,7 @@
 """How numbers are written: one function a form, used by every surface."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -66,3 +67,12 @@ def test_a_number_is_written_in_one_way(form: Callable[..., str], given: tuple[o
 
 def test_significance_at_five_percent_can_be_read_off_a_written_p_value() -> None:
     assert [numbers.p_value(p) for p in (0.0494, 0.0506)] == [".049", ".051"]
+
+
+def test_an_age_is_how_long_ago_an_instant_was_whatever_its_zone() -> None:
+    day_ago = datetime.now(UTC) - timedelta(days=1)
+    assert [numbers.age(day_ago.isoformat()), numbers.age(day_ago.replace(tzinfo=None).isoformat())] == [
+        "24 h 00 min"
+    ] * 2
+    assert numbers.age((datetime.now(UTC) + timedelta(hours=1)).isoformat()) == "1 ms"
+    assert numbers.age("long ago") == "–"

@@ -13,7 +13,7 @@ from pytest import CaptureFixture
 
 from movierec_engine import pipeline
 from movierec_engine.cli import train as training
-from movierec_engine.cli.result_tables import sweep_table
+from movierec_engine.cli.study_tables import sweep_table
 from movierec_engine.config import config_dir, load_settings
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.registry import model_names
@@ -97,7 +97,7 @@ def test_a_multirun_ends_with_a_table_and_the_command_of_the_best(
 ) -> None:
     published = multirun("model=ease", "model.l2=10,100000")
     output = capsys.readouterr().out
-    assert "best trials by validation ndcg@10" in output
+    assert "best trials by validation NDCG@10" in output
     (command,) = [line for line in output.splitlines() if line.startswith("again: ")]
     words = shlex.split(command.removeprefix("again: "))
     assert words[:3] == ["python", "-m", "movierec_engine.train"]
@@ -192,7 +192,7 @@ def test_a_search_runs_its_trials_and_ends_with_the_table(
     pytest.importorskip("optuna")
     training.tune_main(["ease", "n_trials=3", *small_data, f"paths.artifacts={tmp_path / 'store'}"])
     output = capsys.readouterr().out
-    assert "best trials by validation ndcg@10" in output
+    assert "best trials by validation NDCG@10" in output
     published = ArtifactStore(tmp_path / "store").require(Slot(kinds.SWEEP, "camps"))
     rows = pq.read_table(published.folder / trials.TRIALS_FILE).to_pylist()
     assert len(rows) == published.facts["trials"] == 3

@@ -1,7 +1,7 @@
 """Beyond-accuracy metrics: coverage, novelty, diversity and their kind.
 
 Values are relative to the train interactions alone; inputs as in `registry.INPUTS`. But for serendipity, none of these
-is better merely because it is higher: they say at what price accuracy comes.
+is better merely because it is higher: they say what accuracy costs.
 """
 
 import numpy as np

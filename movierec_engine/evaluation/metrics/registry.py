@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.errors import ConfigError, MovierecError
-from movierec_engine.models.plugins import load_plugins
+from movierec_engine.models.plugins import home_of, load_plugins
 
 if TYPE_CHECKING:
     from movierec_engine.evaluation.rankings import Rankings
@@ -179,10 +179,11 @@ def register_metric(
             raise ConfigError(
                 f"metric {metric.name} asks for {unknown[0]!r}, which there is not; choose from {', '.join(INPUTS)}"
             )
-        if (taken := _registered.get(metric.name)) and _home(taken.function) != _home(function):
-            raise ConfigError(
-                f"metric {metric.name} is registered by {_home(taken.function)} and by {_home(function)}; rename one"
+        if (taken := _registered.get(metric.name)) and home_of(taken.function) != home_of(function):
+            one, other = (
+                f"{registered.__module__}.{registered.__qualname__}" for registered in (taken.function, function)
             )
+            raise ConfigError(f"metric {metric.name} is registered by {one} and by {other}; rename one")
         _registered[metric.name] = metric
         return function
 
@@ -233,11 +234,6 @@ def metric_title(reported: str) -> str:
 
 
 _registered: dict[str, Metric] = {}
-
-
-def _home(function: Callable[..., Any]) -> str:
-    """Where a function is from; a module that is loaded again registers the same metrics again."""
-    return f"{function.__module__}.{function.__qualname__}"
 
 
 @cache

@@ -30,7 +30,7 @@ def cold_items(store: ArtifactStore, data_set: str) -> list[Section]:
     lede = (
         "A movie that a model does not know stands among those that are like it in genres and year, and its score is "
         "made of theirs. Lists have no new movies unless a share is asked for; how much to ask for is a choice, so its "
-        "price is measured on validation."
+        "cost is measured on validation."
     )
     return [Section("cold-items", "New movies", lede, tuple(blocks))]
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY, BUYS, K
-from movierec_engine.pipeline.reranking_tradeoff import PRICES_FILE
+from movierec_engine.pipeline.reranking_tradeoff import TRADEOFF_FILE
 from movierec_engine.reporting import numbers, words
 from movierec_engine.reporting.html.charts import AMONG, BASELINE, Point, scatter
 from movierec_engine.reporting.html.document import (
@@ -25,8 +25,8 @@ from movierec_engine.reporting.html.document import (
 from movierec_engine.reporting.html.groups import within
 from movierec_engine.store import ArtifactStore, kinds
 
-Prices = dict[str, dict[float, dict[str, dict[str, Any]]]]
-"""Dial -> setting -> measure -> its row of prices.parquet."""
+Tradeoffs = dict[str, dict[float, dict[str, dict[str, Any]]]]
+"""Dial -> setting -> measure -> its row of tradeoff.parquet."""
 
 MIDDLE = 0.5
 """The setting that conclusions are about."""
@@ -48,16 +48,16 @@ _AXES = {
 
 
 def dials(store: ArtifactStore, data_set: str) -> list[Section]:
-    """One section with the charts and the numbers of every model that has prices; none where none has."""
+    """One section with the charts and the numbers of every model that was measured; none where none was."""
     blocks: list[Block] = []
     for slot in store.slots(kinds.RERANKING_TRADEOFF, data_set):
         try:
             made = store.require(slot).verify()
-            prices = _by_dial(pq.read_table(made.folder / PRICES_FILE).to_pylist())
+            tradeoffs = _by_dial(pq.read_table(made.folder / TRADEOFF_FILE).to_pylist())
             name = slot.label
-            blocks += [_panels(name, prices, str(made.facts["data"])), _table(name, prices)]
+            blocks += [_panels(name, tradeoffs, str(made.facts["data"])), _table(name, tradeoffs)]
         except (MovierecError, OSError, KeyError, pa.ArrowException) as error:
-            blocks.append(Prose(f"Prices of taste dials cannot be shown: {within(store, error)}.", quiet=True))
+            blocks.append(Prose(f"The trade-off of taste dials cannot be shown: {within(store, error)}.", quiet=True))
     if not blocks:
         return []
     lede = (
@@ -67,15 +67,15 @@ def dials(store: ArtifactStore, data_set: str) -> list[Section]:
     return [Section("dials", "What taste dials cost", lede, tuple(blocks))]
 
 
-def _by_dial(rows: list[dict[str, Any]]) -> Prices:
-    prices: Prices = {}
+def _by_dial(rows: list[dict[str, Any]]) -> Tradeoffs:
+    tradeoffs: Tradeoffs = {}
     for row in rows:
-        prices.setdefault(row["dial"], {}).setdefault(row["setting"], {})[row["measure"]] = row
-    return prices
+        tradeoffs.setdefault(row["dial"], {}).setdefault(row["setting"], {})[row["measure"]] = row
+    return tradeoffs
 
 
-def _panels(model: str, prices: Prices, data: str) -> SmallCharts:
-    lost = {dial: own[0.0][ACCURACY]["value"] - own[MIDDLE][ACCURACY]["value"] for dial, own in prices.items()}
+def _panels(model: str, tradeoffs: Tradeoffs, data: str) -> SmallCharts:
+    lost = {dial: own[0.0][ACCURACY]["value"] - own[MIDDLE][ACCURACY]["value"] for dial, own in tradeoffs.items()}
     least, most = (_TITLES[choose(lost, key=lost.__getitem__)] for choose in (min, max))
     metric = metric_title(ACCURACY)
     title = f"{model}: of the dials at {MIDDLE:g}, {least} costs the least {metric} and {most} the most"
@@ -83,7 +83,7 @@ def _panels(model: str, prices: Prices, data: str) -> SmallCharts:
         f"{data}, validation. The square is the model's own order; every point is named by the dial's setting. Axes "
         "differ between panels."
     )
-    return SmallCharts(title, tuple(_panel(model, dial, own) for dial, own in prices.items()), note)
+    return SmallCharts(title, tuple(_panel(model, dial, own) for dial, own in tradeoffs.items()), note)
 
 
 def _panel(model: str, dial: str, own: dict[float, dict[str, dict[str, Any]]]) -> SmallChart:
@@ -121,11 +121,11 @@ def _gain(dial: str, own: dict[float, dict[str, dict[str, Any]]]) -> str:
     return f"makes lists {share} {'more' if more else 'less'} unlike in {kind}"
 
 
-def _table(model: str, prices: Prices) -> Table:
+def _table(model: str, tradeoffs: Tradeoffs) -> Table:
     """A dial's setting a row, a measure a column."""
-    measures = [name for name in (ACCURACY, *BUYS.values()) if name in next(iter(prices.values()))[0.0]]
+    measures = [name for name in (ACCURACY, *BUYS.values()) if name in next(iter(tradeoffs.values()))[0.0]]
     rows = []
-    for dial, own in prices.items():
+    for dial, own in tradeoffs.items():
         for setting, row in own.items():
             cells = [Cell(_value(row[name]), "" if setting == 0 else _difference(row[name])) for name in measures]
             rows.append(Row(Cell(f"{words.sentence(_TITLES[dial])} {setting:g}"), tuple(cells)))

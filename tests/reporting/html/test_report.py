@@ -395,7 +395,7 @@ def test_a_curve_that_test_decided_is_a_sentence_that_says_how_to_measure_again(
     assert not page.problems
 
 
-def test_the_prices_of_the_dials_are_those_of_the_file(store: ArtifactStore) -> None:
+def test_the_tradeoffs_of_the_dials_are_those_of_the_file(store: ArtifactStore) -> None:
     made = measure_dials(store, store.require(Slot("trained_model", "camps", "ease", "cpu")))
     page = written(store)
     assert not page.problems
@@ -403,7 +403,7 @@ def test_the_prices_of_the_dials_are_those_of_the_file(store: ArtifactStore) -> 
     assert re.search(r"Decade balance 0.5 costs .* and brings the decades \d+ % nearer to the user's own", page.words())
     table = next(found for found in page.tables if found.caption == "Taste dials of ease")
     shown = {cells[0]: dict(zip(table.rows[0], cells, strict=True)) for cells in table.rows[1:]}
-    for row in pq.read_table(made.folder / "prices.parquet").to_pylist():
+    for row in pq.read_table(made.folder / "tradeoff.parquet").to_pylist():
         cells = shown[f"{row['dial'].replace('_', ' ').capitalize()} {row['setting']:g}"]
         if row["measure"] == "ndcg@10":
             assert cells["NDCG@10"].startswith(f"{row['value']:.4f}")
@@ -411,7 +411,7 @@ def test_the_prices_of_the_dials_are_those_of_the_file(store: ArtifactStore) -> 
             assert cells["Decade divergence"].startswith(f"{row['value']:.3f}")
 
 
-def test_damaged_prices_are_a_sentence(store: ArtifactStore) -> None:
+def test_damaged_tradeoffs_are_a_sentence(store: ArtifactStore) -> None:
     made = measure_dials(store, store.require(Slot("trained_model", "camps", "ease", "cpu")))
-    (made.folder / "prices.parquet").write_bytes(b"half")
-    assert "Prices of taste dials cannot be shown" in written(store).words()
+    (made.folder / "tradeoff.parquet").write_bytes(b"half")
+    assert "The trade-off of taste dials cannot be shown" in written(store).words()
