@@ -7,9 +7,10 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.queries import leaderboard
-from dashboard.queries.leaderboard import EvaluationSetup, Standing
+from dashboard.queries.leaderboard import Standing
 from dashboard.queries.reports import Snapshot
 from movierec_engine.evaluation.metrics import Metric, metric_title, metrics
+from movierec_engine.reporting.comparable import EvaluationSetup
 
 ALL = "all"
 

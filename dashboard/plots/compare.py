@@ -9,7 +9,7 @@ import numpy as np
 from dashboard import charts
 from dashboard.queries.pairs import Overlap, Values
 from movierec_engine.evaluation.comparison import Verdict
-from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.evaluation.metrics import less_is_better, metric_title
 from movierec_engine.pipeline.comparison import SegmentVerdict
 from movierec_engine.reporting import numbers
 
@@ -20,7 +20,7 @@ NEITHER = "not statistically significant"
 
 
 def difference_rows(difference: Values, names: tuple[str, str]) -> list[dict[str, Any]]:
-    """Users by their difference a - b, in bins of one width; those without a difference are left out."""
+    """Users by how much better a is than b, in bins of one width; those without a difference are left out."""
     moved = difference[difference != 0]
     if not len(moved):
         return []
@@ -35,8 +35,14 @@ def difference_rows(difference: Values, names: tuple[str, str]) -> list[dict[str
 
 
 def differences(
-    rows: list[dict[str, Any]], verdict: Verdict, names: tuple[str, str], metric: str, models: Mapping[str, str]
+    rows: list[dict[str, Any]],
+    verdict: Verdict,
+    names: tuple[str, str],
+    metric: str,
+    models: Mapping[str, str],
+    lower: bool = False,
 ) -> charts.Chart:
+    """Histogram of `difference_rows`. lower: lower values of the metric are the better ones."""
     found = verdict.comparison
     same = found.ties / found.users
     head = f"{names[0]} is better for {numbers.counted(found.wins, 'user')}, {names[1]} for {found.losses:,}"
@@ -46,8 +52,10 @@ def differences(
         head, f"{numbers.percent(same, 0)} of the users have the same {metric} with both, not drawn", 58
     )
     base = alt.Chart(charts.data(rows))
+    first, second = reversed(names) if lower else names
+    direction = "lower is better, " if lower else ""
     bars = base.mark_rect().encode(
-        x=alt.X("from:Q", title=f"{metric} of {names[0]} minus {metric} of {names[1]}, per user"),
+        x=alt.X("from:Q", title=f"{metric} of {first} minus {metric} of {second}, {direction}per user"),
         x2="to:Q",
         y=alt.Y("users:Q", title="Users"),
         y2=alt.datum(0),
@@ -63,8 +71,14 @@ def differences(
 
 
 def metric_rows(verdicts: Mapping[str, Verdict], names: tuple[str, str]) -> list[dict[str, Any]]:
-    """Each metric's difference a - b with its 95 % interval."""
-    return [{"what": metric_title(metric), **_difference(verdict, names)} for metric, verdict in verdicts.items()]
+    """By how much a is better than b by each metric, with its 95 % interval."""
+    return [
+        {
+            "what": f"{metric_title(metric)}{' (lower is better)' if less_is_better(metric) else ''}",
+            **_difference(verdict, names),
+        }
+        for metric, verdict in verdicts.items()
+    ]
 
 
 def by_metric(rows: list[dict[str, Any]], names: tuple[str, str], models: Mapping[str, str]) -> charts.Chart:
@@ -82,22 +96,25 @@ def by_metric(rows: list[dict[str, Any]], names: tuple[str, str], models: Mappin
 
 
 def segment_rows(verdicts: Sequence[SegmentVerdict], names: tuple[str, str]) -> list[dict[str, Any]]:
-    """Each segment's difference a - b with its 95 % interval."""
+    """By how much a is better than b in each segment, with its 95 % interval."""
     return [
         {"kind": one.kind, "what": one.segment, "users": one.users, **_difference(one.verdict, names)}
         for one in verdicts
     ]
 
 
-def mean_rows(rows: Sequence[Mapping[str, Any]], names: tuple[str, str]) -> list[dict[str, Any]]:
-    """The same from two models' means, where the users are too many: significant if their intervals do not overlap."""
+def mean_rows(rows: Sequence[Mapping[str, Any]], names: tuple[str, str], lower: bool = False) -> list[dict[str, Any]]:
+    """The same from two models' means, where the users are too many: significant if their intervals do not overlap.
+
+    lower: lower values of the metric are the better ones.
+    """
     values: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     for row in rows:
         values.setdefault((row["kind"], row["segment"]), {})[row["model"]] = row
     found = []
     for (kind, segment), own in values.items():
         if set(names) <= set(own):
-            a, b = own[names[0]], own[names[1]]
+            a, b = (_turned(own[name]) if lower else own[name] for name in names)
             better = names[0] if a["low"] > b["high"] else names[1] if b["low"] > a["high"] else NEITHER
             difference = a["value"] - b["value"]
             found.append(
@@ -126,7 +143,7 @@ def by_segment(
         if those
     ]
     head = f"By {kind}: {'; '.join(parts)}" if parts else f"By {kind}: neither is significantly better"
-    title = charts.title(head, f"mean {metric} of {names[0]} minus {names[1]}", 58)
+    title = charts.title(head, f"mean {metric}, right of 0 where {names[0]} is better", 58)
     chart = _forest(own, names, models, "what", f"Difference in {metric}")
     return chart.properties(title=title, height=30 * len(own) + 220)
 
@@ -158,6 +175,11 @@ def overlaps(rows: list[dict[str, Any]], overlap: Overlap, names: tuple[str, str
             alt.Tooltip("users:Q", title="Users", format=","),
         ],
     ).properties(title=charts.title(head, subtitle, 58), height=400)
+
+
+def _turned(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A segment's mean and interval with their signs turned, so that higher is better."""
+    return {**row, "value": -row["value"], "low": -row["high"], "high": -row["low"]}
 
 
 def _difference(verdict: Verdict, names: tuple[str, str]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Evaluation set-ups, the sets of reports that may be ranked together, and their order by a metric."""
+"""Reports of an evaluation set-up in their order by a metric."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +11,8 @@ import pyarrow as pa
 from dashboard.queries.reports import Snapshot, ask
 from movierec_engine.evaluation.comparison import LeaderComparison
 from movierec_engine.evaluation.metrics import metric_of
+from movierec_engine.reporting.comparable import EvaluationSetup, by_setup
 from movierec_engine.reporting.conclusions import Outcome
-
-
-@dataclass(frozen=True)
-class EvaluationSetup:
-    """Reports that may be ranked together: same data, protocol and fingerprint."""
-
-    data: str
-    protocol: str
-    fingerprint: str
-
-    @property
-    def id(self) -> str:
-        return f"{self.data}/{self.protocol}/{self.fingerprint}"
-
-    @property
-    def sampled(self) -> bool:
-        return self.protocol != "full"
-
-    @property
-    def name(self) -> str:
-        """For people, such as `ml-1m · full ranking · 0123456789ab`."""
-        return f"{self.data} · {'sampled' if self.sampled else 'full'} ranking · {self.fingerprint}"
 
 
 @dataclass(frozen=True)
@@ -82,12 +62,12 @@ def outcome(
 
 def groups(snapshot: Snapshot) -> list[EvaluationSetup]:
     """Every set of comparable reports, that of the newest report first: the one that the leaderboard asset ranks."""
-    rows = ask(
-        snapshot,
-        """SELECT data, protocol, fingerprint FROM reports
-           GROUP BY ALL ORDER BY max(version) DESC""",
+    rows = snapshot.reports.select(["data", "protocol", "fingerprint", "version"]).to_pylist()
+    return list(
+        by_setup(
+            rows, lambda row: EvaluationSetup(row["data"], row["protocol"], row["fingerprint"]), itemgetter("version")
+        )
     )
-    return [EvaluationSetup(*row) for row in rows]
 
 
 def devices(snapshot: Snapshot, group: EvaluationSetup) -> list[str]:

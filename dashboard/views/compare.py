@@ -16,7 +16,7 @@ from dashboard.queries.pairs import Overlap, PairedUsers
 from dashboard.queries.parquet import SAMPLE_USERS
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.comparison import Verdict
-from movierec_engine.evaluation.metrics import Metric, metrics
+from movierec_engine.evaluation.metrics import less_is_better, metrics
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.pipeline.comparison import SegmentVerdict
 from movierec_engine.pipeline.reports import Measured
@@ -36,7 +36,7 @@ def page() -> None:
     if snapshot.reports.num_rows == 0:
         shell.no_reports(root, snapshot)
         return
-    chosen = controls.choose_reports(snapshot, suits=_ranks_users, models=False)
+    chosen = controls.choose_reports(snapshot, suits=lambda metric: metric.judges, models=False)
     if chosen is not None:
         if len(chosen.standings) < 2:
             shell.empty(
@@ -82,11 +82,6 @@ def _list(folder: str, movies: Path | None, user: int, k: int) -> list[dict[str,
     return pairs.list_of(Path(folder), movies, user, k)
 
 
-def _ranks_users(metric: Metric) -> bool:
-    """Whether the users' differences by a metric can be drawn with the better model on its own side."""
-    return metric.judges and metric.direction == "higher"
-
-
 def _pair(root: Path, chosen: Chosen) -> None:
     options = list(chosen.models)
     left, right = st.columns(2)
@@ -107,21 +102,23 @@ def _pair(root: Path, chosen: Chosen) -> None:
         )
         return
     models = {one: a.model, other: b.model}
-    _conclusion(verdicts[chosen.column], users, chosen.title)
+    _conclusion(verdicts[chosen.column], users, chosen)
     _distributions(chosen, users, verdicts, names, models)
     if metrics()[chosen.metric].of_hits:
         _where(root, chosen, (a, b), names, models)
     _examples(root, chosen, users, (a, b), names)
 
 
-def _conclusion(verdict: Verdict, users: PairedUsers, title: str) -> None:
+def _conclusion(verdict: Verdict, users: PairedUsers, chosen: Chosen) -> None:
     found = verdict.comparison
     better, worse = shell.plain(verdict.better), shell.plain(verdict.worse)
     told = "significantly better than" if verdict.significant else "statistically tied with"
-    st.markdown(f"#### **{better}** is {told} {worse} on {shell.plain(title)}.")
+    lower = less_is_better(chosen.column)
+    direction = ", where lower is better" if lower else ""
+    st.markdown(f"#### **{better}** is {told} {worse} on {shell.plain(chosen.title)}{direction}.")
     boxes = st.columns(5)
     span = f"95 % interval {numbers.signed_interval(found.low, found.high)}"
-    boxes[0].metric("Mean difference", numbers.signed(found.difference), help=span)
+    boxes[0].metric("Lower by" if lower else "Mean difference", numbers.signed(found.difference), help=span)
     boxes[1].metric("Win / tie / loss", f"{found.wins:,} / {found.ties:,} / {found.losses:,}", help="Users")
     boxes[2].metric(
         "Effect size", numbers.signed(found.effect_size, 2), help="Cohen's d: mean / deviation of the differences"
@@ -151,12 +148,13 @@ def _distributions(
     models: dict[str, str],
 ) -> None:
     left, right = st.columns(2, gap="large")
+    lower = less_is_better(chosen.column)
     difference = np.round(users.a[chosen.column] - users.b[chosen.column], 12)
     difference = difference[~np.isnan(difference)]
     with left:
-        rows = plots.difference_rows(difference, names)
+        rows = plots.difference_rows(-difference if lower else difference, names)
         if rows:
-            chart = plots.differences(rows, verdicts[chosen.column], names, chosen.title, models)
+            chart = plots.differences(rows, verdicts[chosen.column], names, chosen.title, models, lower)
             charts.draw(chart, rows, f"differences-{chosen.column}")
         else:
             st.info(f"All users have the same {shell.plain(chosen.title)} with both models.")
@@ -176,7 +174,7 @@ def _where(
         note = "Tested user by user, Holm-corrected over the segments of a kind."
     if not rows:
         folders = {name: Path(one.folder) for name, one in zip(names, both, strict=True)}
-        rows = plots.mean_rows(segments.segment_rows(folders, chosen.column), names)
+        rows = plots.mean_rows(segments.segment_rows(folders, chosen.column), names, less_is_better(chosen.column))
         note = (
             "From the means of each segment: there are too many users to test each here, so a difference counts where "
             "the models' 95 % intervals do not overlap, and the lines are cautious."

@@ -12,13 +12,14 @@ from dashboard.controls import Chosen
 from dashboard.downloads import csv_button
 from dashboard.plots import leaderboard as plots
 from dashboard.queries import leaderboard, pairs, seeds, store_files
-from dashboard.queries.leaderboard import EvaluationSetup, Standing
+from dashboard.queries.leaderboard import Standing
 from dashboard.queries.reports import Serving, Snapshot
 from dashboard.queries.seeds import OverSeeds
 from dashboard.queries.store_files import Signature
 from movierec_engine.evaluation.comparison import LeaderComparison
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.reporting import conclusions, numbers
+from movierec_engine.reporting.comparable import EvaluationSetup
 from movierec_engine.reporting.conclusions import Outcome
 
 _USUAL = ("recall", "mrr", "coverage")

@@ -113,9 +113,11 @@ def decision_table(decision: Decision) -> ResultTable:
             style=lambda row: "green" if row["passed"] else "bold red",
         ),
     ]
-    title = f"{named(decision.challenger_model)}, validation {metric_title(decision.evidence['metric'])}"
+    title = ""
+    if compared:
+        title = f"{named(decision.challenger_model)}, validation {metric_title(decision.evidence['metric'])}"
     return ResultTable(
-        title if compared else "",
+        title,
         passed if compared else [],
         [{**_flat(decision), "comparisons": compared}],
         shown=compared,

@@ -40,6 +40,7 @@ RATINGS = {
     "timestamp": [START + DAY * day for day in (0, 1, 2, 0, 3, 40)],
 }
 NDCG = {"ease": [0.9, 0.5, 0.5], "popularity": [0.3, 0.5, 0.6]}
+DISLIKED = {"ease": [0.0, 0.0, 0.5], "popularity": [0.5, 0.0, 0.5]}
 LISTS = {"ease": [(10, 20), (20, 30), (30, 40)], "popularity": [(10, 20), (10, 20), (10, 20)]}
 """Of users 1, 2 and 3."""
 VECTORS = [[0.0, 0.0, 0.0, 0.0], [0.5, 0.0, 0.1, 0.0], [0.3, 0.2, 0.0, 0.1], [0.1, 0.4, 0.6, 0.0]]
@@ -155,13 +156,17 @@ def _report(store: ArtifactStore, model: str, trained: Artifact, splits: Artifac
         "seconds": 6.0,
         "peak_memory_mb": 512.0,
         "evaluation_seconds": 0.3,
-        "metrics": {"ndcg@2": mean, "novelty@2": 3.0 if model == "ease" else 1.0},
+        "metrics": {
+            "ndcg@2": mean,
+            "novelty@2": 3.0 if model == "ease" else 1.0,
+            "disliked@2": sum(DISLIKED[model]) / 3,
+        },
         "intervals": {"ndcg@2": [mean - 0.1, mean + 0.1]},
         "validation_metrics": {"ndcg@2": mean},
         "counts": {"users_evaluated": 3},
         "schema": 2,
     }
-    users = {"user_id": [1, 2, 3], "train_items": [2, 1, 1], "ndcg@2": NDCG[model]}
+    users = {"user_id": [1, 2, 3], "train_items": [2, 1, 1], "ndcg@2": NDCG[model], "disliked@2": DISLIKED[model]}
     lists = [(user, rank + 1, movie) for user, own in enumerate(LISTS[model], 1) for rank, movie in enumerate(own)]
     columns = dict(zip(("user_id", "rank", "movie_id"), zip(*lists, strict=True), strict=True))
     segments = [

@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from page_reading import metrics, text, titles
 from streamlit.testing.v1 import AppTest
 
+from dashboard.plots import compare as plots
 from dashboard.plots import data as data_plots
 from dashboard.queries import data, pairs, segments, training
 from dashboard.views.training import setting_rows
@@ -64,6 +66,24 @@ def test_two_models_are_compared_user_by_user(visit: Open, known: ArtifactStore)
     assert metrics(app)["Effect size"] == "+0.44"
     assert "**ease** is statistically tied with popularity on NDCG@2" in text(app)
     assert "ease is better for 1 user, popularity for 1" in titles(app)
+
+
+def test_two_models_are_compared_by_a_metric_of_which_less_is_better(visit: Open, known: ArtifactStore) -> None:
+    """Disliked 0, 0, 0.5 of ease and 0.5, 0, 0.5 of popularity: ease is lower, and so better, for one user."""
+    app = visit(known, "compare", a="popularity", b="ease", metric="disliked")
+    assert metrics(app)["Lower by"] == "+0.1667"
+    assert metrics(app)["Win / tie / loss"] == "1 / 2 / 0"
+    assert "**ease** is statistically tied with popularity on Disliked@2, where lower is better" in text(app)
+    assert "ease is better for 1 user, popularity for 0" in titles(app)
+    drawn = plots.difference_rows(-np.array([0.5, 0, 0]), ("popularity", "ease"))
+    assert [row["better"] for row in drawn if row["users"]] == ["ease"]
+    genre = {"kind": "genre", "segment": "Drama", "users": 3}
+    means = [
+        {**genre, "model": model, "value": value, "low": value - 0.01, "high": value + 0.01}
+        for model, value in (("popularity", 0.5), ("ease", 0.1))
+    ]
+    (row,) = plots.mean_rows(means, ("popularity", "ease"), lower=True)
+    assert (row["better"], row["ahead"]) == ("ease", "ease") and row["high"] < 0
 
 
 def test_the_lists_of_two_models_are_laid_over_each_other(visit: Open, known: ArtifactStore) -> None:

@@ -9,9 +9,9 @@ from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.backtest import ALL, METRICS_FILE, WINDOWS_FILE, WITH_HISTORY
 from movierec_engine.reporting import numbers
+from movierec_engine.reporting.comparable import within
 from movierec_engine.reporting.html.charts import Series, lines
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
-from movierec_engine.reporting.html.groups import within
 from movierec_engine.store import ArtifactStore, kinds
 
 Windows = dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]]

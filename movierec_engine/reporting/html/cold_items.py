@@ -6,9 +6,9 @@ from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.cold_items import Example, examples, share_rows, summary
 from movierec_engine.reporting import numbers
+from movierec_engine.reporting.comparable import within
 from movierec_engine.reporting.html.charts import AMONG, BASELINE, Point, scatter
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table, Terms
-from movierec_engine.reporting.html.groups import within
 from movierec_engine.store import ArtifactStore, kinds
 
 METRIC = "ndcg@10"

@@ -13,13 +13,13 @@ from movierec_engine.errors import ConfigError, MovierecError, StoreError
 from movierec_engine.evaluation.metrics import judges, judging_metrics, metric_title, metrics
 from movierec_engine.evaluation.protocols import described
 from movierec_engine.reporting import conclusions, numbers
+from movierec_engine.reporting.comparable import ComparableReports, find_groups, within
 from movierec_engine.reporting.html.backtests import backtests
 from movierec_engine.reporting.html.beyond_accuracy import beyond_accuracy
 from movierec_engine.reporting.html.cold_items import cold_items
 from movierec_engine.reporting.html.dials import dials
 from movierec_engine.reporting.html.document import Page, Part, Section, Terms
 from movierec_engine.reporting.html.fold_in import fold_in
-from movierec_engine.reporting.html.groups import ComparableReports, find_groups, within
 from movierec_engine.reporting.html.headline import answers
 from movierec_engine.reporting.html.leaderboard import leaderboard
 from movierec_engine.reporting.html.learning_curves import learning_curves

@@ -10,6 +10,7 @@ from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY, BUYS, K
 from movierec_engine.pipeline.reranking_tradeoff import TRADEOFF_FILE
 from movierec_engine.reporting import numbers, words
+from movierec_engine.reporting.comparable import within
 from movierec_engine.reporting.html.charts import AMONG, BASELINE, Point, scatter
 from movierec_engine.reporting.html.document import (
     Block,
@@ -22,7 +23,6 @@ from movierec_engine.reporting.html.document import (
     SmallCharts,
     Table,
 )
-from movierec_engine.reporting.html.groups import within
 from movierec_engine.store import ArtifactStore, kinds
 
 Tradeoffs = dict[str, dict[float, dict[str, dict[str, Any]]]]

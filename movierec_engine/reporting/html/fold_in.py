@@ -16,9 +16,9 @@ from movierec_engine.evaluation.strong_generalization import (
 )
 from movierec_engine.pipeline.strong_generalization import curve_rows
 from movierec_engine.reporting import numbers
+from movierec_engine.reporting.comparable import within
 from movierec_engine.reporting.html.charts import Series, lines
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
-from movierec_engine.reporting.html.groups import within
 from movierec_engine.store import ArtifactStore, kinds
 
 METRIC = "ndcg@10"

@@ -8,9 +8,9 @@ from movierec_engine.evaluation.metrics import hit_metrics, less_is_better, metr
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.pipeline.reports import Measured, users_of
 from movierec_engine.reporting import conclusions
+from movierec_engine.reporting.comparable import ComparableReports, within
 from movierec_engine.reporting.conclusions import Outcome
 from movierec_engine.reporting.html.charts import AMONG, BASELINE, BEHIND, BEST
-from movierec_engine.reporting.html.groups import ComparableReports, within
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 
 

@@ -14,6 +14,7 @@ from movierec_engine.evaluation.report import SEGMENTS_FILE
 from movierec_engine.pipeline.comparison import by_segment
 from movierec_engine.pipeline.reports import labels
 from movierec_engine.reporting import conclusions, numbers, words
+from movierec_engine.reporting.comparable import within
 from movierec_engine.reporting.html.charts import Dot, dots
 from movierec_engine.reporting.html.document import (
     Block,
@@ -26,7 +27,6 @@ from movierec_engine.reporting.html.document import (
     SmallCharts,
     Table,
 )
-from movierec_engine.reporting.html.groups import within
 from movierec_engine.reporting.html.ranking import Ranking
 from movierec_engine.reporting.html.scale import Scale
 

@@ -1,6 +1,8 @@
-"""Groups of comparable reports: those of one fingerprint, and so of one protocol."""
+"""Comparable reports: which may be ranked together, and in which order their groups are shown, on every surface."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.protocols import FULL
@@ -8,14 +10,37 @@ from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport
 from movierec_engine.pipeline.reports import Measured, labels
 from movierec_engine.store import ArtifactStore, Slot, kinds
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class EvaluationSetup:
+    """An evaluation set-up: reports of the same data, protocol and fingerprint may be ranked together."""
+
+    data: str
+    protocol: str
+    fingerprint: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.data}/{self.protocol}/{self.fingerprint}"
+
+    @property
+    def sampled(self) -> bool:
+        return self.protocol != FULL
+
+    @property
+    def name(self) -> str:
+        """For people, such as `ml-1m · full ranking · 0123456789ab`."""
+        return f"{self.data} · {'sampled' if self.sampled else 'full'} ranking · {self.fingerprint}"
+
 
 @dataclass(frozen=True)
 class ComparableReports:
-    """Reports with the same fingerprint, by label: one of every model and device."""
+    """Reports with the same set-up, by label: one of every model and device."""
 
+    setup: EvaluationSetup
     reports: dict[str, Measured]
-    current: bool
-    """Whether models are ranked by any of them: it is what LATEST names."""
 
     @property
     def any(self) -> EvaluationReport:
@@ -24,35 +49,43 @@ class ComparableReports:
 
     @property
     def sampled(self) -> bool:
-        return self.any.protocol != FULL
+        return self.setup.sampled
 
-    @property
-    def newest(self) -> str:
-        """The newest report's version."""
-        return max(one.artifact.version for one in self.reports.values())
+
+def by_setup(
+    reports: Iterable[T], setup: Callable[[T], EvaluationSetup], newness: Callable[[T], Any]
+) -> dict[EvaluationSetup, list[T]]:
+    """Reports by their set-up, the set-up of the newest report first: the one that the leaderboard ranks by."""
+    groups: dict[EvaluationSetup, list[T]] = {}
+    for one in reports:
+        groups.setdefault(setup(one), []).append(one)
+    return dict(sorted(groups.items(), key=lambda group: max(map(newness, group[1])), reverse=True))
 
 
 def find_groups(store: ArtifactStore, data_set: str) -> tuple[list[ComparableReports], list[str]]:
-    """Every group of a data set, those that models are ranked by first, then the newest; and what was left out.
+    """Every group of a data set, those with reports that LATEST names first, then the newest; and what was left out.
 
     Of each model, device and fingerprint the report that LATEST names, or else the newest that can be read.
     """
-    chosen: dict[str, list[tuple[Measured, bool]]] = {}
+    chosen: list[tuple[Measured, bool]] = []
     notes: list[str] = []
     for slot in store.slots(kinds.EVALUATION_REPORT, data_set):
         found, damaged = _readable(store, slot)
         latest = _latest(store, slot)
-        for one in found:
-            chosen.setdefault(one.report.fingerprint, []).append((one, one.artifact.version == latest))
+        chosen += [(one, one.artifact.version == latest) for one in found]
         if damaged:
             more = f" ({len(damaged)} versions of {slot} were left out)" if len(damaged) > 1 else " (left out)"
             notes.append(f"{damaged[0]}{more}.")
-    groups = []
-    for members in chosen.values():
+    groups = by_setup(
+        chosen,
+        lambda one: EvaluationSetup(data_set, one[0].report.protocol, one[0].report.fingerprint),
+        newness=lambda one: (one[1], one[0].artifact.version),
+    )
+    found_groups = []
+    for setup, members in groups.items():
         reports = [one for one, _ in members]
-        current = any(is_latest for _, is_latest in members)
-        groups.append(ComparableReports(dict(zip(labels(reports), reports, strict=True)), current))
-    return sorted(groups, key=lambda group: (group.current, group.newest), reverse=True), notes
+        found_groups.append(ComparableReports(setup, dict(zip(labels(reports), reports, strict=True))))
+    return found_groups, notes
 
 
 def within(store: ArtifactStore, error: Exception) -> str:
