@@ -62,7 +62,7 @@ console = Console(highlight=False)
 
 
 class World:
-    """What is measured on: a split, its folds of items, and every model's scores of each fold.
+    """The data of the measurement: a split, its folds of items, and every model's scores of each fold.
 
     scores: for each model float32 [n_users, n_items] a fold, of the model trained without the fold's items, and one of
     the model trained with all.
@@ -173,7 +173,7 @@ def grid_lines(world: World, name: str, heldout: HeldOut) -> list[str]:
 
 
 def share_lines(store: ArtifactStore, name: str) -> list[str]:
-    """What `movierec cold-items` says of a model, without training it again for every fold."""
+    """Lines of the trade-off by share, as `movierec cold-items` measures it without training again for every fold."""
     made = measure_cold_items(
         store, pipeline.find_trained_model(store, store.data_sets("trained_model")[0], name), folds=0
     )
@@ -211,7 +211,7 @@ def trained_in(store: ArtifactStore, name: str, *overrides: str) -> tuple[dict[s
 
 
 def time_lines(folder: Path) -> list[str]:
-    """How well items are found where validation is later than train, of the same user or of all, as new movies are."""
+    """Lines of the quality where validation is later than train, of the same user or of all, as new movies are."""
     lines = ["| ease, split | users | AUC [95 %] | ndcg@10 [95 %] |", "|---|---|---|---|"]
     for strategy in ("user_time", "global_time"):
         made, _ = trained_in(ArtifactStore(folder / strategy), "ease", f"data.split={strategy}")

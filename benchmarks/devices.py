@@ -43,7 +43,7 @@ console = Console(highlight=False)
 
 @dataclass(frozen=True)
 class Course:
-    """What one training did."""
+    """Results of one training."""
 
     first_seconds: float
     seconds: float
@@ -138,7 +138,7 @@ def trained(name: str, device: str, train: Interactions) -> tuple[GradientRecomm
 
 
 def processor() -> str:
-    """What the table's machine is."""
+    """The processor of this machine."""
     accelerator = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{os.cpu_count()} cores ({platform.machine()}){accelerator}"
 

@@ -67,7 +67,7 @@ def trainset_of(ratings: sparse.csr_matrix) -> tuple[Trainset, np.ndarray]:
 
 
 def theirs(trainset: Trainset, name: str, shrinkage: float) -> Callable[[], np.ndarray]:
-    """What computes Surprise's similarities, [n_items, n_items] in its order."""
+    """A function that computes Surprise's similarities, [n_items, n_items] in its order."""
     algorithm = surprise.AlgoBase(sim_options={"name": name, "user_based": False, "shrinkage": shrinkage})
     algorithm.fit(trainset)
     if name == "pearson_baseline":

@@ -81,7 +81,7 @@ class Mistake:
 
     @property
     def name(self) -> str:
-        """What it is, wherever in its file it has moved."""
+        """A name that stays when the mistake's line moves in its file."""
         return f"{self.path} {self.function or 'module'}: `{_short(self.before)}` -> `{_short(self.after)}`"
 
     def applied(self, source: str) -> str:
@@ -96,7 +96,7 @@ def mistakes(path: str, source: str) -> list[Mistake]:
 
 
 def compiles(source: str) -> bool:
-    """Whether a text is a Python module."""
+    """True if a text is a Python module."""
     try:
         with warnings.catch_warnings(action="ignore"):
             compile(source, "mistake", "exec")
@@ -165,7 +165,7 @@ class _Finder(ast.NodeVisitor):
             self.visit(node.value)
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
-        """What is said to people is not looked at."""
+        """Texts for people are left out."""
 
     def visit_Raise(self, node: ast.Raise) -> None:
         """Nor are errors."""
@@ -294,7 +294,7 @@ class _Finder(ast.NodeVisitor):
                 self.visit(keyword.value)
 
     def _other_function(self, node: ast.Call, name: str) -> None:
-        """What could be called instead by mistake."""
+        """Another function that could be called by mistake."""
         if name not in NAMES:
             return
         if isinstance(node.func, ast.Attribute):

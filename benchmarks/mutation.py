@@ -1,4 +1,4 @@
-"""Which share of subtle mistakes the tests catch: makes them one at a time and runs the tests that mirror the module.
+"""Share of subtle mistakes that the tests catch: makes them one at a time and runs the tests that mirror the module.
 
     python benchmarks/mutation.py --areas training store --sample 40
 
@@ -213,7 +213,7 @@ class Worker:
         return dict(json.loads(self.process.stdout.readline()))
 
     def trace(self, folders: list[str], tests: list[str]) -> dict[str, Any]:
-        """What every test of the paths calls; the libraries that they load are loaded for later runs."""
+        """Functions that every test of the paths calls; the libraries that they load are loaded for later runs."""
         self.ask("trace", modules=folders, paths=tests, limit=7200)
         found = dict(json.loads((self.copy / ".traced.json").read_text()))
         self.load(found["modules"])

@@ -327,7 +327,7 @@ def rounded(evaluation: Evaluation) -> dict[str, float]:
 
 
 def weights_folder(name: str, stage: str) -> Path:
-    """Where trained models are kept between runs, out of the repository's sight."""
+    """The folder of trained models between runs, outside the repository."""
     return Path(__file__).with_name(".environments") / "ncf_protocol" / stage / name
 
 

@@ -116,7 +116,7 @@ def thresholds(world: World, name: str) -> list[Measured]:
 
 
 def weights(world: World, name: str) -> tuple[list[Measured], list[Measured]]:
-    """What dislikes weigh in fold-in by likes, and in the popularity of who is known by dislikes alone."""
+    """Weights of dislikes in fold-in by likes, and in popularity for people known by dislikes alone."""
     like = world.reaching(DISLIKED)
     model = MODELS[name]()
     model.fit(Dataset(world.train.select(like)))

@@ -53,7 +53,7 @@ console = Console(highlight=False)
 
 @dataclass(frozen=True, eq=False)
 class Future:
-    """What is known at a moment, and what comes next."""
+    """The data before a moment, and the interactions after it."""
 
     kind: str
     past: Split

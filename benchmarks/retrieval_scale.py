@@ -109,7 +109,7 @@ def uniform(items: int) -> tuple[Floats, Floats]:
 
 
 def exactly(vectors: Floats, queries: Floats) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """What exact search recommends to each user, int64 [QUERIES, K], and its times as `timed` gives them."""
+    """Recommendations of exact search to each user, int64 [QUERIES, K], and its times as `timed` gives them."""
     return timed(recommending(served(build_faiss(vectors, "Flat"), vectors, queries)))
 
 
@@ -148,7 +148,7 @@ def of_equal_lengths(vectors: Floats) -> Floats:
 
 
 def served(index: Any, vectors: Floats, queries: Floats) -> RetrievalIndex:
-    """What a server would hold of the vectors; every user has seen SEEN items, drawn by chance."""
+    """The index that a server would hold of the vectors; every user has seen SEEN items, drawn by chance."""
     n, users = len(vectors), len(queries)
     held = shared_vectors(index) if is_flat(index) else vectors
     history = seen_items(n, users)
@@ -200,7 +200,7 @@ def searching(index: Any, queries: Floats) -> Answer:
 
 
 def timed(answer: Answer) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """What each user gets, int64 [QUERIES, K], and its milliseconds float64 [QUERIES, 2]: clock and thread."""
+    """Lists of each user, int64 [QUERIES, K], and their milliseconds float64 [QUERIES, 2]: clock and thread."""
     faiss.omp_set_num_threads(1)
     found, times = [], []
     for user in range(QUERIES):

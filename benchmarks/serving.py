@@ -95,7 +95,7 @@ def measure(store: Path) -> dict[str, Any]:
 
 
 def cpu_seconds(server: subprocess.Popen[bytes]) -> float:
-    """What a server's workers have computed so far."""
+    """CPU seconds of a server's workers so far."""
     return sum(sum(child.cpu_times()[:2]) for child in psutil.Process(server.pid).children())
 
 

@@ -183,7 +183,7 @@ def wait_for_workers(server: subprocess.Popen[bytes], killed: int) -> None:
 
 
 def judged(store: Path, senders: Senders) -> dict[str, Any]:
-    """What the log holds against what was sent and acknowledged."""
+    """Comparison of the log with the events that were sent and acknowledged."""
     (path,) = (store / "feedback").glob("*/feedback.db")
     log = FeedbackLog(path)
     log.check()

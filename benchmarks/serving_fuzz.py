@@ -102,7 +102,7 @@ def by_description(app: Any, examples: int) -> tuple[dict[str, Counter[int]], li
 
 
 def asker(operation: Any, examples: int, counted: Counter[int]) -> Callable[[], None]:
-    """What asks one operation with examples, counts the statuses and raises what is wrong with an answer."""
+    """A function that asks one operation with examples, counts the statuses and raises what is wrong with an answer."""
     valid, invalid = operation.as_strategy(), operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
 
     @settings(

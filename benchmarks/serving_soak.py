@@ -88,7 +88,7 @@ def soak(store: ArtifactStore, seconds: float, truth_file: Path) -> dict[str, An
 
 
 def truth_of(version: Artifact) -> dict[str, Any]:
-    """What a version answers, by user."""
+    """A version's answers, by user."""
     index = RetrievalIndex.load(version.folder)
     mask = serving_mask(index)
     known = {int(user): place for place, user in enumerate(index.users.ids)}

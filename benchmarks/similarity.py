@@ -124,7 +124,7 @@ def centred(model: Recommender, vectors: Any) -> Matrix:
 
 
 def before(model: Recommender) -> Matrix:
-    """What the index held until now: B, the neighbours' weights, popularity, cosines, and the mean of z-scores."""
+    """Similarities of earlier indices: B, the neighbours' weights, popularity, cosines, and the mean of z-scores."""
     if isinstance(model, HybridEnsemble):
         return np.asarray(normalised(np.stack([before(one) for one in model.members]), "z_score").mean(axis=0))
     if model.name == "ease":

@@ -53,7 +53,7 @@ def dashboard_explore(page: Page, url: str) -> bytes:
 
 
 def dashboard_operations(page: Page, url: str) -> bytes:
-    """What is served and why, checks, backtest, feedback and the API."""
+    """The operations page: the served version, checks, backtest, feedback and the API."""
     return _dashboard_page(page, url, "operations", "Operations")
 
 

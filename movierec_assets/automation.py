@@ -1,4 +1,4 @@
-"""What Dagster does by itself: its settings, and the condition under which leaderboard and release follow.
+"""Automation: its settings, and the condition under which leaderboard and release follow by themselves.
 
 The settings are configs/automation/<MOVIEREC_AUTOMATION>.yaml on top of default.yaml. They are no part of a training's
 settings, and so of no key or manifest.
@@ -27,7 +27,7 @@ EVERY_DEVICE = tuple(DEVICE_KINDS)
 
 @dataclass(frozen=True)
 class RetrainingConfig:
-    """When which models are trained again, from the raw files to the release."""
+    """Settings of scheduled retraining, from the raw files to the release."""
 
     cron: str = "0 2 * * *"
     """When, in cron's five fields: nightly at two."""
@@ -44,7 +44,7 @@ class RetrainingConfig:
 
 @dataclass(frozen=True)
 class FeedbackConfig:
-    """When feedback starts a retraining."""
+    """Settings of retraining by feedback."""
 
     events: int = 100
     """So many ratings in the API's log that were not taken in yet; an erasure starts one whatever their number."""
@@ -58,7 +58,7 @@ class FeedbackConfig:
 
 @dataclass(frozen=True)
 class SweepSchedule:
-    """When which models' settings are searched."""
+    """Settings of scheduled sweeps."""
 
     cron: str = "0 3 * * 6"
     """When, in cron's five fields: on Saturdays at three."""
@@ -75,7 +75,7 @@ class SweepSchedule:
 
 @dataclass(frozen=True)
 class BacktestSchedule:
-    """When which models are tested on the windows of the past."""
+    """Settings of scheduled backtests."""
 
     cron: str = "0 3 * * 0"
     """When, in cron's five fields: on Sundays at three."""

@@ -36,7 +36,7 @@ def nothing(settings: Settings) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ArtifactCheck:
-    """What to find out about the newest version of a kind.
+    """A check of the newest version of a kind.
 
     judge: how grave it is that an artifact fails; an error stops what follows, a warning is for people to look at.
     given: what the examination is told of the run's settings.
@@ -83,7 +83,7 @@ class ArtifactCheck:
 
 
 def wrong(artifact: Artifact) -> dg.AssetCheckSeverity:
-    """What follows would be wrong."""
+    """The severity of a finding that would make the steps after it wrong."""
     return ERROR
 
 

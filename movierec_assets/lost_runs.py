@@ -24,7 +24,7 @@ def note_process(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
 
 
 def is_lost(run: dg.DagsterRun, started: float) -> bool:
-    """Whether the run was in a process of this machine that is gone; its number may be another process's by now."""
+    """True if the run was in a process of this machine that is gone; its number may be another process's by now."""
     host, pid, run_id = run.tags.get(PROCESS, "::").rsplit(":", 2)
     if run_id != run.run_id or host != socket.gethostname():
         return False

@@ -74,7 +74,7 @@ def _run(
 
 
 def _failed_checks(instance: dg.DagsterInstance, run_id: str) -> Iterator[str]:
-    """What the checks found that stopped a run."""
+    """The findings of the checks that stopped a run."""
     for record in instance.all_logs(run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         check = record.get_dagster_event().asset_check_evaluation_data
         if not check.passed and check.severity is dg.AssetCheckSeverity.ERROR:

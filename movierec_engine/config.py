@@ -50,7 +50,7 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class PathsConfig:
-    """Where things are written."""
+    """Folders that runs write to."""
 
     artifacts: str = "artifacts"
     """The artifact store; everything that a run leaves for others is below it."""
@@ -238,7 +238,7 @@ def explain(error: Exception, overrides: list[str]) -> str:
 
 
 def _choices(group: str) -> list[str]:
-    """What may be chosen for a group of configs/, such as `model`."""
+    """The choices of a group of configs/, such as `model`."""
     outside = outside_models() if group == "model" else ()
     return sorted({*(path.stem for path in (config_dir() / group).glob("*.yaml")), *outside})
 

@@ -1,4 +1,4 @@
-"""Which device a computation runs on."""
+"""Devices: the one that a computation runs on, and its kind."""
 
 from movierec_engine.errors import DeviceError
 

@@ -54,7 +54,7 @@ class LeakError(MovierecError):
 
 
 class MissingExtraError(MovierecError):
-    """What was asked for needs a part of the package that is not installed."""
+    """An optional part of the package is needed and not installed."""
 
     def __init__(self, error: ImportError, extra: str = "") -> None:
         needed = (error.name or "").split(".")[0]

@@ -1,4 +1,4 @@
-"""What both sides measure in the same way: wall time and memory of an evaluation, and how they report to the parent.
+"""Measurements of both sides: wall time and memory of an evaluation, and their report to the parent.
 
 Uses the standard library alone, since the two sides run in different environments.
 """

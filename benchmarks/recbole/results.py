@@ -1,4 +1,4 @@
-"""What the runs reported, as JSON and as tables."""
+"""Results of the runs, as JSON and as tables."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from pairs import PAIRS, SAME_STEP, THEIR_STEP, Pair
 
 @dataclass
 class Run:
-    """What one process reported. ready: its first line; epochs: one entry each; error: why it failed, else empty."""
+    """The report of one process. ready: its first line; epochs: one entry each; error: why it failed, else empty."""
 
     side: str
     ready: dict[str, Any] = field(default_factory=dict)

@@ -71,7 +71,7 @@ def differences(
 
 
 def metric_rows(verdicts: Mapping[str, Verdict], names: tuple[str, str]) -> list[dict[str, Any]]:
-    """By how much a is better than b by each metric, with its 95 % interval."""
+    """Rows of each metric with the advantage of a over b and its 95 % interval."""
     return [
         {
             "what": f"{metric_title(metric)}{' (lower is better)' if less_is_better(metric) else ''}",
@@ -96,7 +96,7 @@ def by_metric(rows: list[dict[str, Any]], names: tuple[str, str], models: Mappin
 
 
 def segment_rows(verdicts: Sequence[SegmentVerdict], names: tuple[str, str]) -> list[dict[str, Any]]:
-    """By how much a is better than b in each segment, with its 95 % interval."""
+    """Rows of each segment with the advantage of a over b and its 95 % interval."""
     return [
         {"kind": one.kind, "what": one.segment, "users": one.users, **_difference(one.verdict, names)}
         for one in verdicts

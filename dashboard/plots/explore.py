@@ -44,7 +44,7 @@ def map_rows(
 
 
 def conclusion(drawn: MovieMap, history: Sequence[int], listed: Mapping[str, Sequence[int]]) -> str:
-    """Where the lists lie: how many of their movies are nearer to the history's centre than half of the map is."""
+    """Sentence on where the lists lie: the movies nearer to the history's centre than half of the map is."""
     own = drawn.highlighted(list(history))
     if not own or not listed:
         return "Movies that the same people watch lie close together"
@@ -156,7 +156,7 @@ def _placed(found: SearchableIndex, drawn: MovieMap, groups: Mapping[str, Sequen
 
 
 def reason_rows(reason: Reason) -> list[dict[str, Any]]:
-    """What the strongest movies of the history add to a score, or take from it."""
+    """Contributions of the history's strongest movies to a score, negative ones included."""
     strongest = sorted(reason.contributions, key=lambda part: -abs(part[1]))[:SHOWN_PARTS]
     return [{"movie": title, "adds": amount} for title, amount in sorted(strongest, key=lambda part: -part[1])]
 

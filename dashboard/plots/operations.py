@@ -324,7 +324,7 @@ def duel_rows(found: Sequence[Mapping[str, Any]], experiment: str) -> list[dict[
 
 
 def duels(rows: list[dict[str, Any]], found: Sequence[Mapping[str, Any]], experiment: str) -> charts.Chart:
-    """How the users' days of interleaved lists ended."""
+    """Chart of the users' days of interleaved lists by their winner."""
     own = [one for one in found if one["experiment"] == experiment]
     won = list(dict.fromkeys(row["outcome"] for row in rows if row["outcome"] not in _OUTCOMES))
     domain = [*won, *_OUTCOMES]

@@ -363,7 +363,7 @@ def dials(rows: list[dict[str, Any]], name: str, accuracy: str) -> charts.Chart:
 
 
 def bought_rows(curve: TradeoffCurve, bought: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What each dial is for, at each setting: the share by which its own measure has moved from setting 0."""
+    """Rows of each dial and setting with the share by which its own measure has moved from setting 0."""
     values = {(row["dial"], row["setting"], row["measure"]): row["value"] for row in curve.rows}
     rows = []
     for dial, measure in bought.items():

@@ -54,7 +54,7 @@ def labels(standings: Sequence[Standing]) -> dict[str, str]:
 def outcome(
     ranked: Sequence[Standing], names: Mapping[str, str], metric: str, tested: LeaderComparison | None
 ) -> Outcome:
-    """What the standings show. ranked: those with a score, the best first. tested: the paired tests, if there are."""
+    """The outcome of standings. ranked: those with a score, the best first. tested: the paired tests, if there are."""
     verdicts = tested.verdicts if tested is not None and tested.leader == names[ranked[0].id] else ()
     means = {names[one.id]: one.score for one in ranked if one.score is not None}
     return Outcome(metric, means, {verdict.worse: verdict for verdict in verdicts})

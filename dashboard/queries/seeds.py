@@ -68,7 +68,7 @@ def over_seeds(root: Path) -> list[OverSeeds]:
 
 @dataclass(frozen=True)
 class _Seeded:
-    """What a comparison over seeds needs of one report."""
+    """The part of a report that a comparison over seeds needs."""
 
     id: str
     alike: tuple[str, str, str, str]

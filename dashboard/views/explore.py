@@ -67,7 +67,7 @@ def page() -> None:
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
 def _versions(root: str, seen: Signature) -> list[IndexVersion]:
-    """What is served first, then by the leaderboard's order."""
+    """Versions, the served one first, then in the leaderboard's order."""
     found = indices.index_versions(Path(root))
     snapshot = reports.load(Path(root))
     groups = leaderboard.groups(snapshot)
@@ -101,7 +101,7 @@ Loaded = dict[str, tuple[IndexVersion, SearchableIndex]]
 
 
 class _Person:
-    """Whom the lists are for: a user by id, or somebody who has told movies."""
+    """The person whom the lists are for: a user by id, or somebody who has named movies."""
 
     def __init__(self, user_id: int | None, rated: Sequence[Rated]) -> None:
         self.user_id = user_id
@@ -337,7 +337,7 @@ def _lists(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
 
 
 def _note(answer: RecommendedList, found: SearchableIndex) -> str:
-    """Where a list comes from, where it is not the usual."""
+    """Note on a list's source, where it is not the usual one."""
     if answer.source != "popularity":
         return _NOTES.get(answer.source, answer.source)
     enough = found.index.fold_in_min_items

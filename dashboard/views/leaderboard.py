@@ -86,7 +86,7 @@ def _since(chosen: Chosen) -> Chosen:
 
 
 def _conclusion(snapshot: Snapshot, chosen: Chosen, found: Outcome, verdicts: LeaderComparison | None) -> None:
-    """What to ship, and why; the paired tests are those of the table."""
+    """The conclusion: the model to ship and the reason; the paired tests are those of the table."""
     st.markdown(f"#### {shell.plain(conclusions.headline(found))}")
     labels = chosen.labels
     validation = {labels[one.id]: one.validation for one in chosen.ranked if one.validation is not None}
@@ -106,7 +106,7 @@ def _conclusion(snapshot: Snapshot, chosen: Chosen, found: Outcome, verdicts: Le
 
 
 def _served(serving: Serving | None, chosen: Chosen) -> str:
-    """What answers now, and whether its report is among those shown."""
+    """The model that answers now, and whether its report is among those shown."""
     if serving is None:
         return f"Nothing is promoted. {conclusions.NOTHING_PROMOTED}"
     shown = next((standing for standing in chosen.standings if standing.served), None)
@@ -121,7 +121,7 @@ def _served(serving: Serving | None, chosen: Chosen) -> str:
 
 
 def _separation(group: EvaluationSetup, everything: list[EvaluationSetup]) -> None:
-    """Why only one group is ranked, and which others there are."""
+    """The reason why only one group is ranked, and the other groups."""
     if group.sampled:
         st.warning(
             f"*sampled* protocol ({shell.plain(group.protocol)}): each test item is ranked against a few sampled "
@@ -187,7 +187,7 @@ def _rows(snapshot: Snapshot, chosen: Chosen, more: list[str], found: Outcome) -
 
 
 def _provenance(standing: Standing) -> dict[str, Any]:
-    """What lets a saved table be traced: the interval of the chosen metric, and where the numbers are from."""
+    """Provenance of a saved table: the interval of the chosen metric, and the reports that the numbers are from."""
     return {
         "95 % from": standing.low,
         "95 % to": standing.high,
@@ -221,7 +221,7 @@ def _starred(value: float, best: float) -> str:
 
 
 def _seeds(chosen: Chosen, over_seeds: list[OverSeeds]) -> None:
-    """How much the shown scores owe to the seed, where a shown report has siblings with other seeds."""
+    """Spread of the shown scores over seeds, where a shown report has siblings with other seeds."""
     lines = [
         f"**{shell.plain(chosen.labels[standing.id])}** over {len(summary.seeds)} seeds "
         f"({', '.join(map(str, summary.seeds))}): {shell.plain(chosen.title)} "

@@ -348,7 +348,7 @@ def _experiments(found: Feedback) -> None:
 
 @st.fragment(run_every=API_SECONDS)
 def _api() -> None:
-    """How the API is, drawn anew as it is asked again in the background."""
+    """The API's health, drawn anew as it is asked again in the background."""
     st.subheader("Does the API answer?")
     url = api_health.address()
     found = _asking(url).latest(TIMEOUT_SECONDS)

@@ -88,7 +88,7 @@ def evaluation_report(
     metadata=columns(movie_id="int64", title="text", year="int", genres="list of text"),
 )
 def faiss_index(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
-    """What the API serves of the newest trained model: item vectors `float32 [items, dimensions]` in a FAISS index.
+    """The index that the API answers from: the newest model's item vectors `float32 [items, dimensions]` in FAISS.
 
     With them the users' query vectors, what everybody has rated, similar items, and the recall against exact search.
     """
@@ -111,7 +111,7 @@ def faiss_index(context: dg.AssetExecutionContext, settings: SettingsResource) -
     deps=[trained_model],
 )
 def leak_canaries(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
-    """Whether anything leaks from test into the newest trained model: six checks, two of which train it again.
+    """Leak canaries of the newest trained model: six checks of leaks from test, two of which train it again.
 
     Fails, once the findings are recorded, when a check fails. Not in the job `everything`, as it trains twice.
     """

@@ -1,4 +1,4 @@
-"""Which model is best, and which is served."""
+"""The leaderboard, and the release of its best model."""
 
 import dagster as dg
 

@@ -1,4 +1,4 @@
-"""What is found out beside the line, in jobs of their own: backtests and sweeps, by device and model."""
+"""Studies in jobs of their own: backtests and sweeps, by device and model."""
 
 import dagster as dg
 from pydantic import Field
@@ -15,7 +15,7 @@ GROUP = "studies"
 
 
 class BacktestRunConfig(dg.Config):
-    """How the past is cut into windows."""
+    """Run settings of a backtest: the windows that the past is cut into."""
 
     windows: int = Field(default=4, ge=1, le=1000, description="How many windows are tested, each on what came next.")
     first_train_share: float = Field(
@@ -53,7 +53,7 @@ def backtest(
 
 
 class SweepRunConfig(dg.Config):
-    """How long is searched."""
+    """Run settings of a sweep: the number of trials."""
 
     trials: int = Field(
         default=20, ge=1, le=10000, description="Trials in all, those of an earlier, equal sweep included."

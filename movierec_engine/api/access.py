@@ -1,4 +1,4 @@
-"""Who may ask what, and how often: the scopes of API keys, and a rate limit for each client."""
+"""Access control: the scopes of API keys, and a rate limit for each client."""
 
 import hmac
 import math

@@ -1,5 +1,5 @@
-"""What the endpoints answer, for the description and for mypy, which holds the services against it; nothing is checked
-while answering. `request_id`, which `json_response` adds to each, is added to each in the description as well."""
+"""Types of the endpoints' answers, for the description and for mypy, which holds the services against them; nothing is
+checked while answering. `request_id`, which `json_response` adds to each, is added to each in the description as well."""
 
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -33,7 +33,7 @@ How = Literal["exact", "prefix", "words", "typos"]
 
 
 class About(TypedDict):
-    """Which version answers."""
+    """The version that answers."""
 
     model: str
     version: Annotated[str, doc("What answers.")]
@@ -142,7 +142,7 @@ class WatchedMovie(Movie):
 
 
 class LiveSaid(TypedDict):
-    """What a user has said since the training."""
+    """A user's feedback since the training."""
 
     ratings: list[LiveRating]
     clicked: list[Movie]

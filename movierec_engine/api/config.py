@@ -27,7 +27,7 @@ _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 
 @dataclass(frozen=True)
 class ServingConfig:
-    """How the API listens, what it answers from, and what it accepts."""
+    """Settings of the API: its address, the versions that it answers from, and the requests that it accepts."""
 
     host: str = "127.0.0.1"
     """The address to listen on; 0.0.0.0 for all, where others can reach the server."""

@@ -112,7 +112,7 @@ def _answer(status: int, message: str, parameter: str | None = None, code: str |
 
 
 def _error_page(status: int, message: str) -> Response:
-    """What an error says, without what its end tells a program to do."""
+    """The page of an error: its sentence without the advice for programs at its end."""
     title, hint = PAGES.get(status, PAGES[500])
     said = message.split("; GET /", maxsplit=1)[0]
     said = hint if said.lower() == HTTPStatus(status).phrase.lower() else f"{said[:1].upper()}{said[1:]}."

@@ -181,7 +181,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
 
 def has_arrived(buffer: bytes | bytearray) -> bool:
-    """Whether these bytes hold a whole request, or one that must not be waited for."""
+    """True if these bytes hold a whole request, or one that must not be waited for."""
     end = buffer.find(b"\r\n\r\n")
     if end < 0:
         return len(buffer) > MOST_HEAD_BYTES

@@ -1,4 +1,4 @@
-"""Which index versions are served: noticed and loaded in the background, swapped as one."""
+"""Reloading of indices: new versions are noticed and loaded in the background, and swapped as one."""
 
 import logging
 import threading
@@ -32,7 +32,7 @@ RETRY_SECONDS = (1.0, 60.0)
 
 @dataclass(frozen=True)
 class ServingState:
-    """What is in the store at one moment, and what of it answers. Requests read one state and nothing else.
+    """The store's versions at one moment, and those that answer. Requests read one state and nothing else.
 
     defaults: the versions that should answer by default, best first: the promoted one alone, or each model's newest.
     newest: each model's newest version.
@@ -48,7 +48,7 @@ class ServingState:
 
     @property
     def stands_in(self) -> bool:
-        """Whether another version answers by default than the one that should."""
+        """True if another version answers by default than the one that should."""
         default, wanted = self.served.get(None), self.defaults[:1]
         return default is not None and default.artifact.reference != (wanted[0].reference if wanted else "")
 
@@ -112,11 +112,11 @@ class IndexReloader:
 
     @property
     def looked(self) -> bool:
-        """Whether the store has been looked at, so that what there is to serve is loaded."""
+        """True if the store has been looked at, so that what there is to serve is loaded."""
         return self._looked.is_set()
 
     def state(self) -> ServingState:
-        """What is served at this moment."""
+        """The versions that are served at this moment."""
         if not self._watched:
             self.refresh()
         return self._now
@@ -169,7 +169,7 @@ class IndexReloader:
             log.info("answering from %s", default.artifact.reference)
 
     def _default(self, found: ServingState) -> LoadedIndex | None:
-        """What answers by default: what should, or else what did, or else at the start what stands in for it.
+        """The version that answers by default: the one that should, else the one that did, else a stand-in.
 
         That is the version that vouches for a refitted one, else the newest earlier release that loads; nothing that
         was never released.
@@ -187,7 +187,7 @@ class IndexReloader:
         return next((one for artifact in candidates if (one := self._load(artifact, found.refused))), None)
 
     def _stand_ins(self, found: ServingState) -> Iterator[Artifact]:
-        """What may answer where what should cannot, best first."""
+        """Versions that may answer in place of one that cannot, best first."""
         for artifact in found.defaults:
             with suppress(StoreError):
                 yield self._store.resolve(measured_index(artifact))
@@ -230,7 +230,7 @@ class IndexReloader:
         return served
 
     def _look(self) -> ServingState:
-        """What the store's pointers name now."""
+        """The versions that the store's pointers name now."""
         newest: dict[str, Artifact] = {}
         refused: dict[str, str] = {}
         try:

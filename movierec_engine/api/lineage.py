@@ -1,4 +1,4 @@
-"""What an index was made from, as far as answers need it: read from the parents' manifests when it is loaded."""
+"""Lineage of an index, as far as answers need it: read from the parents' manifests when it is loaded."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class Lineage:
         )
 
     def ratings_of(self, user_id: int) -> list[GivenRating]:
-        """What a user has rated in the data that the index was trained from, newest first; empty where it is gone."""
+        """A user's ratings in the data that the index was trained from, newest first; empty where it is gone."""
         if self.ratings_file is None:
             return []
         try:

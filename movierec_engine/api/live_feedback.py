@@ -54,7 +54,7 @@ class LiveFeedback:
         return known
 
     def state(self, data_set: str, user_id: int) -> UserState:
-        """What a user's feedback says now; raises nothing, and `known` says whether the log could be read.
+        """A user's feedback as of now; raises nothing, and `known` says whether the log could be read.
 
         Where nobody has said anything yet that costs one look at a folder.
         """
@@ -116,7 +116,7 @@ class LiveFeedback:
             queue.close()
 
     def health(self, data_set: str) -> LogHealth:
-        """Whether a log can be read and written at this moment: `ok`, `busy`, `unreadable` or `read-only`."""
+        """The state of a log at this moment: `ok`, `busy`, `unreadable` or `read-only`."""
         feedback = self.log(data_set)
         try:
             state = feedback.state(0) if feedback.begun else NOTHING_SAID

@@ -76,7 +76,7 @@ class LoadedIndex:
         return np.concatenate([self.mask(user), np.array([*more], dtype=np.int64)]) if more else self.mask(user)
 
     def remembers(self, k: int) -> bool:
-        """Whether lists of k are remembered, so that they are mostly there."""
+        """True if lists of k are remembered, so that they are mostly there."""
         return self.remembered > 0 and k <= SHORT_LIST
 
     def warm(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""What the server writes to stderr: a line for each request, and what goes wrong, as text or as JSON."""
+"""The server's log on stderr: a line for each request and for each error, as text or as JSON."""
 
 import logging
 import os
@@ -38,7 +38,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def access_log(log_format: str) -> Callable[[dict[str, Any], int, float], None]:
-    """What writes a request's line, given its WSGI environment, the status and the seconds that it took.
+    """A function that writes a request's line, given its WSGI environment, the status and the seconds that it took.
 
     The path is written without its query string, which may hold a person's history; nor are headers and bodies.
     One system call a line and no `logging`, which would cost a request several times as much.

@@ -43,7 +43,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """What one application counts."""
+    """Counters of one application."""
 
     def __init__(self) -> None:
         own = self._registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""Which version answers, and what there is to say about the versions."""
+"""The models that answer: the version for each request, and descriptions of all versions."""
 
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,7 @@ class ModelService:
 
 
 def _changed(folder: Path) -> int:
-    """When a version was last put into a folder or taken out of it, in nanoseconds; 0 where there is no folder."""
+    """Time of the last version put into a folder or taken out of it, in nanoseconds; 0 where there is no folder."""
     try:
         return folder.stat().st_mtime_ns
     except OSError:
@@ -159,7 +159,7 @@ def _changed(folder: Path) -> int:
 
 
 def about(served: LoadedIndex) -> About:
-    """What every answer carries: which version it comes from, and which measured version vouches for that."""
+    """Fields of every answer: the version that it comes from, and the measured version that vouches for that."""
     artifact = served.artifact
     return {
         "model": served.model,

@@ -71,7 +71,7 @@ class MovieService:
 
 
 def place_of(served: LoadedIndex, movie_id: int, parameter: str) -> int:
-    """Where a movie stands among all movies. Raises ApiError 404 for one that the data set does not have."""
+    """A movie's position among all movies. Raises ApiError 404 for one that the data set does not have."""
     place = served.catalogue.place(movie_id)
     if place is None:
         raise ApiError(404, f"there is no movie {movie_id}; GET /api/search finds movies by title", parameter)

@@ -1,4 +1,4 @@
-"""What a parameter may be: annotated types from which pydantic reads it, and JSON Schema describes it.
+"""Types of parameters: annotated types by which pydantic reads them and JSON Schema describes them.
 
 A request is a model whose fields are its parameters; a field is the one place that says what is accepted:
 
@@ -170,7 +170,7 @@ def schema_of(model: type[RequestModel], limits: ServingConfig) -> Schema:
 
 
 def must_be(schema: Schema) -> str:
-    """What a value of a schema is, in words that follow `must be`."""
+    """A schema's permitted values, in words that follow `must be`."""
     if "anyOf" in schema:
         return " or ".join(map(must_be, schema["anyOf"]))
     bounds = f"from {schema.get('minimum')} to {schema.get('maximum')}".replace(str(MAX_ID), "2^63-1")

@@ -138,7 +138,7 @@ class PeopleService:
         return {"user_id": request.user_id, "undone": undone}
 
     def interview(self, request: InterviewRequest) -> Interview:
-        """What a new user is asked about: as measured for this model, else for another one, else popular movies."""
+        """The movies to ask a new user about: as measured for this model, else for another one, else popular movies."""
         served = self._service.served(request.model)
         held = self._interview(served)
         questions: list[Question] = []
@@ -183,7 +183,7 @@ class PeopleService:
 
 
 def _history(served: LoadedIndex, user_id: int, user: int | None) -> list[SeenMovie]:
-    """What a user has rated, newest first: of the raw ratings, or else of the train interactions that the index has."""
+    """A user's ratings, newest first: the raw ones, or else the train interactions that the index has."""
     given = served.lineage.ratings_of(user_id)
     if given:
         movies = [(_movie(served, one.movie_id), one) for one in given]

@@ -52,7 +52,7 @@ class Person:
 
     @cached_property
     def taste(self) -> Taste:
-        """What is folded in."""
+        """The likes and dislikes that are folded in."""
         return _taste(self.served, self.ratings)
 
     @cached_property
@@ -92,7 +92,7 @@ def of_history(served: LoadedIndex, history: Sequence[RatedMovie]) -> Person:
 
 
 def _taste(served: LoadedIndex, ratings: Mapping[int, float | None]) -> Taste:
-    """What was liked and disliked of the catalogue's movies; ratings by public id."""
+    """The likes and dislikes among the catalogue's movies; ratings by public id."""
     rated = {served.catalogue.item(movie_id): rating for movie_id, rating in ratings.items()}
     return served.index.taste_of({item: rating for item, rating in rated.items() if item is not None})
 

@@ -193,7 +193,7 @@ def _found(
 def _dialled(
     served: LoadedIndex, people: Sequence[Person], request: PersonalRequest, found: Sequence[Found]
 ) -> list[RankedItems]:
-    """What was found for each of several people by the dials, with the model's own scores."""
+    """Lists of several people by the dials, with the model's own scores."""
     index, dials = served.index, request.dials
     if lacking := index.item_facts.lacking(dials):
         raise ApiError(422, f"{lacking[0]} needs what is not known of any movie here; set it to 0", lacking[0])
@@ -248,7 +248,7 @@ def _with_new(
 
 
 def _reasons(served: LoadedIndex, person: Person, items: Sequence[int], scores: Sequence[float]) -> list[Reasons]:
-    """Why the items of a list are in it: a sentence each, and what the movies of the history add to the score."""
+    """Explanations of a list's items: a sentence each, and the contributions of the history's movies to the score."""
     index, movies = served.index, served.catalogue.movies
     of_items, of_scores = np.array(items, dtype=np.int64), np.array(scores)
     if person.user is not None and person.live.ratings:

@@ -23,7 +23,7 @@ def page(template: str, status: int = 200, **context: Any) -> Response:
 
 
 def wants_page() -> bool:
-    """Whether the request comes from a browser's address bar or a link: it takes HTML rather than JSON."""
+    """True if the request comes from a browser's address bar or a link: it takes HTML rather than JSON."""
     accepted = request.accept_mimetypes
     return accepted["text/html"] > accepted["application/json"]
 

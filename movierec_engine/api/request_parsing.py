@@ -97,7 +97,7 @@ class RequestParser(Generic[T]):
 
 
 def _from_text(schema: Schema) -> Callable[[str], Any]:
-    """What reads a value of a schema from a query string or a path; a text that is none stays one, and is refused."""
+    """A reader of a schema's values from a query string or a path; a text that is none stays one, and is refused."""
     if "anyOf" in schema:
         return _rated_movie
     match schema["type"]:

@@ -1,4 +1,4 @@
-"""What a client may ask: a model an endpoint, whose fields say what is accepted and what the description says of it."""
+"""Requests of clients: a model an endpoint, whose fields give its types, limits and description."""
 
 from typing import Annotated, Self, get_args
 
@@ -58,7 +58,7 @@ class ForModel(RequestModel):
 
 
 class Filters(RequestModel):
-    """Which movies a list may hold; it has top_k of them wherever that many are left.
+    """Filters of a list's movies; the list has top_k of them wherever that many are left.
 
     A filter is a field here, and a line in `MovieCatalogue.allowed`.
     """
@@ -74,7 +74,7 @@ class Filters(RequestModel):
 
     @property
     def filtered(self) -> bool:
-        """Whether any filter is set."""
+        """True if any filter is set."""
         given = self.model_fields_set & _FILTERS
         return bool(given) and any(getattr(self, name) not in ((), None) for name in given)
 
@@ -121,7 +121,7 @@ class PersonalRequest(ListRequest):
 
     @property
     def plain(self) -> bool:
-        """Whether the list is the model's own."""
+        """True if the list is the model's own."""
         turned = self.diversity or self.novelty or self.decade_balance or self.genre_balance
         return not (turned or self.exclude or self.filtered or self.cold_items)
 

@@ -142,12 +142,12 @@ def operations(
 
     @topic.endpoint("/api/health", limited=False)
     def health(asked: NoParameters) -> ServerHealth:
-        """Whether the server lives, and what it serves: always 200 while it does."""
+        """Liveness of the server, and the version that it serves: always 200 while it lives."""
         return service.health()
 
     @topic.endpoint("/api/ready", limited=False, answers=ServerHealth)
     def ready(asked: NoParameters) -> Response:
-        """Whether there is an index to answer from (200, else 503), what is refused, and how the feedback log is."""
+        """Readiness: 200 with an index to answer from, else 503; refused versions, and the feedback log's state."""
         body, status = service.readiness()
         if status == 200:
             body["feedback"] = live.health(service.served().lineage.data_set)

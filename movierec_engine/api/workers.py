@@ -1,4 +1,4 @@
-"""What the workers of one server tell one another: how each is, so that any of them can speak for all.
+"""Messages between the workers of one server: each one's state, so that any of them can speak for all.
 
 Each worker keeps a small file in a folder that only this server's user can read; who ends, loses it.
 """
@@ -46,7 +46,7 @@ class Workers:
                 log.warning("the other workers cannot be told how this one is: %s", error)
 
     def others(self) -> list[dict[str, Any]]:
-        """What the other workers said last."""
+        """The last messages of the other workers."""
         if self._folder is None:
             return []
         found = []

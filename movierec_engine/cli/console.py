@@ -1,4 +1,4 @@
-"""How the command line speaks: log lines on standard error, one sentence for an error, and the exit code."""
+"""The command line's messages: log lines on standard error, one sentence for an error, and the exit code."""
 
 import logging
 import os

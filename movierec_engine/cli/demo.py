@@ -43,7 +43,7 @@ console = Console(highlight=False)
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the three servers listen, all on 127.0.0.1."""
+    """The ports of the three servers, all on 127.0.0.1."""
 
     dagster: int
     dashboard: int

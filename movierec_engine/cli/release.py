@@ -241,7 +241,7 @@ def prune(artifacts: Path, data_set: str, keep: int, dry_run: bool, words: tuple
 
 
 def _settings(overrides: tuple[str, ...]) -> "Settings":
-    """What is no model's own; popularity stands for any model, since it needs no torch."""
+    """Settings that are no model's own; popularity stands for any model, since it needs no torch."""
     from movierec_engine.config import load_settings
 
     return load_settings([*overrides, "model=popularity", "device=cpu"])

@@ -1,4 +1,4 @@
-"""What can be set: each setting's name, default and meaning, read from the dataclasses, which are their one home."""
+"""Help on settings: each one's name, default and meaning, read from the dataclasses, which are their one home."""
 
 import ast
 import inspect

@@ -65,7 +65,7 @@ class ResultTable:
 
 
 def cell(*keys: str, form: Callable[..., str] = str) -> CellText:
-    """What `form`, such as a function of `reporting.numbers`, makes of a row's values; None where the row lacks one."""
+    """A row's values as `form`, a function of `reporting.numbers`, writes them; None where the row lacks one."""
     return lambda row: form(*(row.get(key) for key in keys))
 
 

@@ -127,7 +127,7 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def packaged(name: str) -> Path:
-    """What stands at the top of the repository, such as configs/: inside an installed package, or in the checkout."""
+    """A folder at the top of the repository, such as configs/: inside an installed package, or in the checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "packaged" / name
     return installed if installed.exists() else package.parent / name

@@ -138,7 +138,7 @@ def _download(url: str, part: Path, progress: Progress, most: int) -> None:
 def _copy(
     response: IO[bytes], file: IO[bytes], progress: Progress, description: str, have: int, total: int | None, most: int
 ) -> bool:
-    """Whether all of a response fitted into `most` bytes of the file."""
+    """True if all of a response fitted into `most` bytes of the file."""
     task = progress.add_task(description, total=total, completed=have)
     while block := response.read(_BLOCK_BYTES):
         if file.tell() + len(block) > most:

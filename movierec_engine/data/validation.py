@@ -171,7 +171,7 @@ _FIRST_DATE, _LAST_DATE = 19000101, 21001231
 
 
 def _milliseconds(database: "duckdb.DuckDBPyConnection", file: TableFile) -> int:
-    """How many timestamps are in milliseconds: none or all, or else a DataError names the first that differs."""
+    """The number of timestamps in milliseconds: none or all, or else a DataError names the first that differs."""
     in_milliseconds = f"timestamp >= {MILLISECONDS_FROM}"
     count = _number(database, f"SELECT count(*) FROM entries WHERE {in_milliseconds}")
     if count == 0:

@@ -37,7 +37,7 @@ Placing = Callable[[Content, Content, NDArray[np.int64]], tuple[Indices, Floats]
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """How well each of n users' held-out items are found among the items of their parts.
+    """Ranking quality of n users' held-out items among the items of their parts.
 
     users: int64 [n], ascending. auc: float64 [n], share of the pairs of a held-out and another item of the same part
     that are in the right order. ndcg: float64 [n], ndcg@10, the mean over the parts where the user has a held-out item.

@@ -85,7 +85,7 @@ class LeaderComparison:
 
     @property
     def alone(self) -> bool:
-        """Whether there are others and the leader is significantly better than each of them."""
+        """True if there are others and the leader is significantly better than each of them."""
         return bool(self.verdicts) and self.among_best == (self.leader,)
 
 

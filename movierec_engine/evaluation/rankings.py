@@ -147,7 +147,7 @@ class Rankings:
         users, own = self.users[having], place[self.item[found]]
 
         def among(matrix: sparse.csr_matrix) -> NDArray[np.int64]:
-            """How many items in its user's row of a matrix are more popular than each found one."""
+            """Number of more popular items in the user's row of a matrix, for each found item."""
             keys = np.sort(_places(matrix) - matrix.indices + place[matrix.indices])
             return np.asarray(np.searchsorted(keys, row * len(place) + own) - matrix.indptr[row])
 
@@ -232,6 +232,6 @@ def _ranked_blocks(
 
 
 def _places(matrix: sparse.csr_matrix) -> NDArray[np.int64]:
-    """Where the stored entries of a matrix stand in it, flattened: int64 [nnz]."""
+    """Flattened positions of a matrix's stored entries: int64 [nnz]."""
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     return np.asarray(row * matrix.shape[1] + matrix.indices)

@@ -130,7 +130,7 @@ def _measures(lists: Lists, rankings: Rankings, facts: ItemFacts) -> dict[str, V
 
 
 def _relevant(lists: Lists, rankings: Rankings) -> NDArray[np.bool_]:
-    """Whether each item of the lists is relevant to its user: bool [n_users, depth]."""
+    """Relevance of each item of the lists to its user: bool [n_users, depth]."""
     n_items = rankings.heldout.catalogue.n_items
     places = np.arange(len(lists))[:, None] * n_items + lists
     return np.isin(places, rankings.row * n_items + rankings.item) & (lists >= 0)

@@ -40,7 +40,7 @@ class ErasureFile:
 
     @property
     def begun(self) -> bool:
-        """Whether there is a file, or was one that this process has read."""
+        """True if there is a file, or was one that this process has read."""
         return self._stamp is not None or self.path.exists()
 
     def newest(self) -> dict[int, Erasure] | None:

@@ -70,7 +70,7 @@ class FeedbackEvent:
         _text("shown_in", self.shown_in)
 
     def content(self) -> tuple[object, ...]:
-        """What the client said of the movie, by which a repetition is told from a conflict."""
+        """The client's values, by which a repetition is told from a conflict."""
         return self.movie_id, self.kind, self.rating, self.shown_in, self.share, self.timestamp
 
 

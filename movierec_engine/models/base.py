@@ -167,7 +167,7 @@ class Recommender(ABC):
         )
 
     def explain(self, user: Any, item: Any) -> Explanation:
-        """Why a user's score of an item is what it is, by the items of the user's history; the item may be one of them.
+        """Explanation of a user's score of an item by the items of the user's history; the item may be one of them.
 
             why = model.explain(17, 7)
             dict(zip(why.items, why.contributions))
@@ -223,11 +223,11 @@ class Recommender(ABC):
 
     @property
     def exact_contributions(self) -> bool:
-        """Whether a score is a sum over the history, whose terms an explanation gives."""
+        """True if a score is a sum over the history, whose terms an explanation gives."""
         return self.fold_in_scorer().exact
 
     def explain_user(self, user: int, item: int) -> Explanation:
-        """Why a known user's score of an item is what it is; the item may be in the user's history.
+        """Explanation of a known user's score of an item; the item may be in the user's history.
 
         Raises IndexError for an index outside the vocabularies.
         """
@@ -238,7 +238,7 @@ class Recommender(ABC):
         return self.fold_in_scorer().explanation(score, self.history[users], item, inputs)
 
     def explain_history(self, history: sparse.csr_matrix, item: int) -> Explanation:
-        """Why `fold_in` gives an item its score for the history of a new user, CSR [1, n_items].
+        """Explanation of an item's fold-in score for the history of a new user, CSR [1, n_items].
 
         Raises IndexError for an index outside the vocabulary.
         """
@@ -257,7 +257,7 @@ class Recommender(ABC):
         """float32 [n_items, d], see `query_vectors`."""
 
     def basis(self) -> Basis:
-        """What an index holds of this model in any case, for its `fold_in_scorer`."""
+        """The arrays of this model that every index holds, for its `fold_in_scorer`."""
         return Basis(self.item_vectors(), self.history)
 
     def pair_scorer(self) -> Scorer | None:
@@ -265,15 +265,15 @@ class Recommender(ABC):
         return None
 
     def users_by_item(self) -> sparse.csr_matrix:
-        """Who has each item in train: ones, float32 CSR [n_items, n_users]."""
+        """The users of each item in train: ones, float32 CSR [n_items, n_users]."""
         return ones(self.history).T.tocsr()
 
     def similarity_vectors(self) -> Any:
-        """What items are compared by: float32 [n_items, d], dense or sparse; the item vectors here."""
+        """Vectors by which items are compared: float32 [n_items, d], dense or sparse; the item vectors here."""
         return self.item_vectors()
 
     def similarities(self, items: Indices) -> Floats:
-        """How similar every item is to the given ones: float32 [n, n_items], from -1 to 1; s of `likeness.py`."""
+        """Similarities of every item to the given ones: float32 [n, n_items], from -1 to 1; s of `likeness.py`."""
         return centred_cosines(self.similarity_vectors(), self.popularity, np.asarray(items))
 
     def most_similar(self, items: Indices, k: int, genres: Floats | None = None) -> tuple[NDArray[np.int32], Floats]:
@@ -374,7 +374,7 @@ class ClosedFormRecommender(Recommender):
         """Find the parameters; `history`, `users` and `items` are those of `train` already."""
 
     def learns_from_ratings(self, train: Interactions) -> bool:
-        """Whether the values of ratings count, which `history` then holds."""
+        """True if the values of ratings count, which `history` then holds."""
         return False
 
 

@@ -1,4 +1,4 @@
-"""Why an item has its score: what each item of the person's history adds to it.
+"""Explanations of scores: the contribution of each item of the person's history.
 
 Scores that are a sum over the history are taken apart into its terms (Hu, Koren and Volinsky 2008, "Collaborative
 Filtering for Implicit Feedback Datasets", section 5, do so for a factor model). Any other score is explained by

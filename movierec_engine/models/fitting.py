@@ -1,4 +1,4 @@
-"""How a model is fitted, beside the data and its own config: device, seed, and the settings of the training loop."""
+"""Settings of a fit beside the data and the model's own config: device, seed, and those of the training loop."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from movierec_engine.training.config import TrainerConfig
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the train interactions did."""
+    """Results of one pass over the train interactions."""
 
     number: int
     """Counts from 1."""
@@ -24,7 +24,7 @@ class Epoch:
 
 
 class Measures(Protocol):
-    """What measures a model on validation after each epoch: an `evaluation.Evaluator`."""
+    """The part of an `evaluation.Evaluator` that measures a model on validation after each epoch."""
 
     @property
     def metric_names(self) -> list[str]: ...
@@ -36,7 +36,7 @@ class Measures(Protocol):
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """Where the training loop leaves checkpoints, and whose they are."""
+    """The folder of a training loop's checkpoints, and the run that they belong to."""
 
     folder: Path
     run: str
@@ -47,7 +47,7 @@ class CheckpointFolder:
 
 @dataclass(frozen=True, eq=False)
 class Fitting:
-    """How a model is fitted. Models in closed form, whose seed is in their config, read none of it."""
+    """Settings of a fit. Models in closed form, whose seed is in their config, read none of it."""
 
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     """Settings of the training loop."""

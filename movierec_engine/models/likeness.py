@@ -1,4 +1,4 @@
-"""How alike items are: by what a model knows of them, and by the genres they share.
+"""Similarity of items: by a model's vectors, and by the genres that they share.
 
     s(i, j) = cos(v_i - m, v_j - m),    m = sum_i n_i v_i / sum_i n_i,    n_i: train interactions of i
 

@@ -10,7 +10,7 @@ Floats = NDArray[np.float32]
 
 
 class Scorer(Protocol):
-    """What scores single pairs exactly where a model's score is no inner product."""
+    """A scorer of single pairs for models whose score is no inner product."""
 
     def scores(self, user: int, items: NDArray[np.integer[Any]]) -> Floats:
         """Scores float32 [n] of items int [n] for one user."""

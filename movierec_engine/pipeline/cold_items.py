@@ -129,7 +129,7 @@ def examples(made: Artifact) -> list[Example]:
 
 
 def summary(facts: dict[str, Any]) -> str:
-    """How many movies are new, in sentences."""
+    """Sentences on the number of new movies."""
     untrained = (
         f" {facts['untrained_items']:,} more are in its catalogue without train interactions: "
         f"{facts['untrained_share']:.1%} of its recommendations."
@@ -145,7 +145,7 @@ def summary(facts: dict[str, Any]) -> str:
 def _cold_items(
     store: ArtifactStore, trained_model: Artifact, parts: Split, heldout: HeldOut, folds: int
 ) -> dict[str, Any]:
-    """How well items are found by their place that the model was trained without; see `evaluation/cold_items.py`."""
+    """Ranking quality, by their place, of items that the model was trained without; see `evaluation/cold_items.py`."""
     held_out = cold_folds(parts.train, folds, trained_model.config["data"]["split_seed"])
 
     def by_place() -> Iterator[tuple[NDArray[np.int64], Scoring]]:

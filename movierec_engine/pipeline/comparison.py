@@ -1,4 +1,4 @@
-"""Which model is better, is it significant, and for whom: from the reports in the store, without the models."""
+"""Comparison of models, with its significance, over all users and by segments: from the reports, without the models."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -38,7 +38,7 @@ SPLIT_SETTINGS = ("split", "split_seed", "train_ratio", "val_ratio")
 
 
 def data_slot(kind: str, config: DataConfig) -> Slot:
-    """Where a data step's versions stand: `<kind>/<data set>`."""
+    """The slot of a data step's versions: `<kind>/<data set>`."""
     return Slot(kind, config.name)
 
 

@@ -184,7 +184,7 @@ _KINDS = ("user", "item")
 
 
 def _schema_fault(table: pa.Table, schema: pa.Schema, nullable: tuple[str, ...] = ()) -> str:
-    """What is wrong with a table's columns, or `` where nothing is."""
+    """The fault in a table's columns, or `` where there is none."""
     if not table.schema.equals(schema):
         return f"the columns are {', '.join(f'{one.name} {one.type}' for one in table.schema)}"
     return ", ".join(

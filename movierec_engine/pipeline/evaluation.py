@@ -153,7 +153,7 @@ def evaluate_lists(
 
 
 def _measured(parts: Split, evaluation: "Evaluation", data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a report says of the data and of the numbers; data: the data group of the settings."""
+    """A report's facts on the data and the numbers; data: the data group of the settings."""
     from movierec_engine.evaluation.fingerprint import fingerprint
     from movierec_engine.evaluation.report import intervals
 

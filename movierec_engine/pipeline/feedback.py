@@ -18,7 +18,7 @@ from movierec_engine.store import Artifact
 
 @dataclass(frozen=True)
 class FeedbackFacts:
-    """What became of the log; `events` = `taken_in` + `superseded` + `unknown_movies` + `out_of_range`."""
+    """Counts of the log's events; `events` = `taken_in` + `superseded` + `unknown_movies` + `out_of_range`."""
 
     events: int = 0
     """Rating events in the log that were not undone."""

@@ -25,7 +25,7 @@ DATA_STEPS = (kinds.SPLITS, kinds.INTERACTION_GRAPH)
 
 
 def model_slot(kind: str, settings: Settings, model: str = "") -> Slot:
-    """Where a model step's versions stand: `<kind>/<data set>/<model>/<device>`; by default those of the settings."""
+    """The slot of a model step's versions: `<kind>/<data set>/<model>/<device>`; by default those of the settings."""
     return Slot(kind, settings.data.name, model or settings.model_name, device_kind(settings.device))
 
 

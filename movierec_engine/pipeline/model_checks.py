@@ -189,7 +189,7 @@ def nothing_rated_is_served(store: ArtifactStore, faiss_index: Artifact) -> Find
 
 
 def is_exact(faiss_index: Artifact) -> bool:
-    """Whether it is of the default factory; one of another misses some on purpose, so that its lists differ."""
+    """True if it is of the default factory; one of another misses some on purpose, so that its lists differ."""
     return bool(faiss_index.facts["factory"] == RetrievalConfig.factory)
 
 
@@ -281,6 +281,6 @@ def _history(trained_model: Artifact) -> list[dict[str, float]]:
 
 
 def _within_bounds(name: str, value: float) -> bool:
-    """Whether a metric's value is possible; a metric that is not registered here has no bounds."""
+    """True if a metric's value is possible; a metric that is not registered here has no bounds."""
     low, high = metric.bounds if (metric := metric_of(name)) else (-math.inf, math.inf)
     return low - _ROUNDING <= value <= high + _ROUNDING

@@ -116,7 +116,7 @@ def users_of(
 
 
 def heldout_of(store: ArtifactStore, measured: Measured) -> HeldOut:
-    """What a report ranked."""
+    """The held-out part that a report ranked."""
     parents = measured.artifact.parents
     movies = Movies.load(store.resolve(parents[kinds.RAW_MOVIES]).verify().folder)
     heldout = load_split(store.resolve(parents[kinds.SPLITS]).verify()).test_heldout(movies)

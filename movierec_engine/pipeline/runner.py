@@ -65,7 +65,7 @@ def run_tracked(settings: Settings, origin: Origin | None = None) -> dict[str, A
 
 
 def is_current(store: ArtifactStore, settings: Settings, splits: Artifact) -> bool:
-    """Whether the store holds a trained model of just these settings on this split, with its report and its index."""
+    """True if the store holds a trained model of just these settings on this split, with its report and its index."""
     try:
         model, report, index = (
             store.require(model_slot(kind, settings))

@@ -106,7 +106,7 @@ def curve_rows(made: Artifact, part: Part = REPORTED_ON) -> list[dict[str, Any]]
 
 
 def decided_on_validation(made: Artifact) -> bool:
-    """Whether the fact `fold_in_min_items` comes from validation; older artifacts took it from test."""
+    """True if the fact `fold_in_min_items` comes from validation; older artifacts took it from test."""
     return made.facts.get("decided_on") == DECIDED_ON
 
 

@@ -59,7 +59,7 @@ _Alike = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """What movies are compared by.
+    """Contents of movies, by which they are compared.
 
     genres: float32 [n, n_genres], 1 where a movie is of a genre. year: int32 [n], 0 where it is not known.
     """
@@ -263,7 +263,7 @@ class ColdItems:
 
 
 def new_places(n_items: int, n_new: int, share: float, k: int) -> NDArray[np.bool_]:
-    """Which places of a list of k go to new movies: bool [length].
+    """The places of a list of k that go to new movies: bool [length].
 
     n_items, n_new: how many a model has to recommend, and how many new movies there are. round(share k) places, half up
     and at most n_new, go to new movies; the others to the model's items as long as there are any, so that the list may

@@ -55,7 +55,7 @@ _WORST = -np.log(SMOOTHING)
 
 @dataclass(frozen=True)
 class Dials:
-    """How far a list may leave the model's order, and for what; each dial from 0, not at all, to 1.
+    """Taste dials: re-ranking of a list away from the model's order; each from 0, not at all, to 1.
 
     Raises ConfigError for a setting outside that.
     """
@@ -95,7 +95,7 @@ class Dials:
 
 @dataclass(frozen=True, eq=False)
 class ItemFacts:
-    """What dials know of the items, apart from any model and any person.
+    """Facts on the items that dials need, apart from any model and any person.
 
     genres: float32 [n_items, n_genres], 1 where an item is of a genre. year: int32 [n_items], 0 where it is not known.
     share: float64 [n_items], share of the users who have the item in train, above 0.

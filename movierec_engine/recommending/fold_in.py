@@ -1,4 +1,4 @@
-"""What to recommend to a person who was not in training: fold-in where it is worth more than popularity."""
+"""Recommendations for a person who was not in training: by fold-in where it beats popularity, else by popularity."""
 
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 
 
 class Taste(NamedTuple):
-    """What a new user liked and disliked: CSR [1, n_items] each, without common entries.
+    """Likes and dislikes of a new user: CSR [1, n_items] each, without common entries.
 
     Of ratings where the scorer `uses_ratings`, else of ones.
     """
@@ -79,7 +79,7 @@ def _lowered(scorer: FoldInScorer, popularity: Floats, disliked: sparse.csr_matr
 
 
 def source_of(liked: sparse.csr_matrix, fold_in_min_items: int | None) -> str:
-    """Whether somebody is scored by fold-in, or by popularity: by what they liked, CSR [1, n_items].
+    """The source of somebody's scores, fold-in or popularity, by their likes, CSR [1, n_items].
 
     fold_in_min_items: the number from which on the model's fold-in is better than popularity; None where none is. Who
     liked nothing is always scored by popularity.

@@ -12,14 +12,14 @@ Floats = NDArray[np.float32]
 
 
 class LiveTaste(NamedTuple):
-    """What a trained user has newly liked and disliked: (item index, rating) pairs by item, ones without ratings."""
+    """New likes and dislikes of a trained user: (item index, rating) pairs by item, ones without ratings."""
 
     liked: tuple[tuple[int, float], ...] = ()
     disliked: tuple[tuple[int, float], ...] = ()
 
     @property
     def ratings(self) -> int:
-        """How many there are."""
+        """Number of new ratings."""
         return len(self.liked) + len(self.disliked)
 
 
@@ -51,7 +51,7 @@ def joint_history(history: sparse.csr_matrix, live: LiveTaste) -> sparse.csr_mat
 
 
 def dislikes(history: sparse.csr_matrix, live: LiveTaste) -> sparse.csr_matrix:
-    """What is disliked since: CSR [1, n_items], of the train history's shape."""
+    """Dislikes since the training: CSR [1, n_items], of the train history's shape."""
     items = np.array([item for item, _ in live.disliked], dtype=np.int32)
     values = np.array([value for _, value in live.disliked], dtype=np.float32)
     return sparse.csr_matrix((values, items, [0, len(items)]), shape=history.shape)

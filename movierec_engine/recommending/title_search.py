@@ -290,7 +290,7 @@ def _article_spelling() -> "_Spelling":
 
 
 def _nearly_article(word: str) -> bool:
-    """Whether a word is an article of three letters or more but for one letter, or two swapped."""
+    """True if a word is an article of three letters or more but for one letter, or two swapped."""
     return len(_article_spelling().near(word)[0]) > 0
 
 

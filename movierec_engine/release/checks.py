@@ -1,4 +1,4 @@
-"""What must hold of an index before it is served, whatever the metrics of its model are."""
+"""Checks of an index before it is served, whatever the metrics of its model are."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class ReleaseCheck:
 def checks_of(
     store: ArtifactStore, model: Artifact, index: Artifact | None, config: ReleaseConfig
 ) -> list[ReleaseCheck]:
-    """What must hold of an index before it is served, whatever its model's metrics are; the first that fails last."""
+    """Checks of an index before it is served, whatever its model's metrics are; the first that fails last."""
     if index is None:
         sentence = f"{model.reference} has no index to serve; materialize {model.slot.beside(kinds.FAISS_INDEX)} first"
         return [ReleaseCheck("index_is_there", False, sentence)]
@@ -59,7 +59,7 @@ def checks_of(
 def _found(
     store: ArtifactStore, index: Artifact, examine: Callable[[ArtifactStore, Artifact], Finding]
 ) -> ReleaseCheck:
-    """What a check of the API's answers finds; where what they are held against cannot be read, it has not passed."""
+    """The finding of a check of the API's answers; without readable lists to hold them against, it has not passed."""
     try:
         found = examine(store, index)
     except (MovierecError, OSError, KeyError, pa.ArrowException) as error:
@@ -83,7 +83,7 @@ def _checks_of_refit(store: ArtifactStore, index: Artifact, config: ReleaseConfi
 
 
 def damage_of(index: Artifact) -> str:
-    """Why a server could not answer from an index, or ""."""
+    """The damage that keeps a server from answering from an index, or ""."""
     from movierec_engine.retrieval.faiss_index import RetrievalIndex
 
     try:

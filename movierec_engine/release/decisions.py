@@ -132,8 +132,9 @@ def decisions(store: ArtifactStore, data_set: str) -> list[Decision]:
 
 
 def carried_out(store: ArtifactStore, made: list[Decision]) -> list[bool]:
-    """Whether each of all decisions about a data set, oldest first, was carried out: whether the pointers, as the next
-    one or whoever looks now found them, stand as it would have them.
+    """True for each decision about a data set, all of them, oldest first, that was carried out.
+
+    The pointers, as the next decision or whoever looks now found them, stand as it would have them.
 
     One that was not was interrupted between its record and the pointers.
     """
@@ -186,7 +187,7 @@ def key_of(reference: str) -> str:
 
 
 def served_reference(store: ArtifactStore, data_set: str) -> str:
-    """What the pointer names, be it still there or not; "" while it names nothing that can be read."""
+    """The reference that the pointer names, be it still there or not; "" while it names nothing that can be read."""
     return _pointers(store, data_set)[0]
 
 
@@ -213,7 +214,7 @@ _Pointers = tuple[str, str, str]
 
 
 def _pointers(store: ArtifactStore, data_set: str) -> _Pointers:
-    """How a data set's pointers stand now, what cannot be read as if it was not there."""
+    """A data set's pointers as they stand now, an unreadable one as if it was not there."""
     serving = _content(store, SERVING, data_set)
     try:
         pin = pin_of(store, data_set)
@@ -230,7 +231,7 @@ def _pointers(store: ArtifactStore, data_set: str) -> _Pointers:
 
 
 def _decided(decision: Decision) -> _Pointers:
-    """How the pointers stand once a decision is carried out."""
+    """The pointers once a decision is carried out."""
     if decision.verdict in (PROMOTED, ROLLED_BACK):
         return decision.served, decision.reference, ""
     pins = {PIN: decision.reference, UNPIN: ""}
@@ -238,7 +239,7 @@ def _decided(decision: Decision) -> _Pointers:
 
 
 def _found_after(store: ArtifactStore, made: list[Decision]) -> list[_Pointers]:
-    """How the pointers stood once each decision was over, as the next one found them, or as they stand now."""
+    """The pointers after each decision, as the next one found them, or as they stand now."""
     if not made:
         return []
     found = [(decision.champion, decision.moved_by, decision.pinned_by) for decision in made[1:]]

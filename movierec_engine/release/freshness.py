@@ -19,7 +19,7 @@ RATES = ("click_rate", "like_rate")
 
 @dataclass(frozen=True)
 class FreshnessConfig:
-    """When what is served is stale."""
+    """Limits beyond which the served model is stale."""
 
     seconds: int = 600
     """How often the sensor looks."""

@@ -1,4 +1,4 @@
-"""What a person decides about what is served: promote, roll back, pin and unpin. Each is recorded as the gate's are."""
+"""Manual releases: promote, roll back, pin and unpin. Each decision is recorded as the gate's are."""
 
 from dataclasses import asdict
 from typing import Any
@@ -186,7 +186,7 @@ def find_kept(store: ArtifactStore, data_set: str, name: str) -> Artifact:
 
 
 def _earlier(store: ArtifactStore, data_set: str, steps: int) -> Artifact:
-    """What was served `steps` releases ago, not counting those that are gone from the store."""
+    """The release of `steps` releases ago, not counting those that are gone from the store."""
     kept = []
     for reference in reversed(releases(store, data_set)[:-1]):
         try:

@@ -75,7 +75,7 @@ CHAMPION, SUCCESSOR, BASELINE = "champion", "champion's successor", "baseline"
 
 @dataclass(frozen=True)
 class Champion:
-    """What is served of a data set: its index and model; without them, why they cannot be told or used."""
+    """The champion of a data set: its index and model; without them, the reason why they cannot be told or used."""
 
     data_set: str
     reference: str = ""
@@ -155,7 +155,7 @@ def best_refitted(store: ArtifactStore, data_set: str) -> Artifact | None:
 def judge(
     store: ArtifactStore, leaderboard: Artifact, config: ReleaseConfig, challenger: Artifact | None = None
 ) -> tuple[Decision, Artifact | None]:
-    """What the gate decides of a measured version, and its index; nothing is recorded, refitted or served."""
+    """The gate's decision on a measured version, and its index; nothing is recorded, refitted or served."""
     metric, data_set = config.metric or leaderboard.facts["metric"], leaderboard.slot.data_set
     model = challenger or store.resolve(leaderboard.facts["rows"][0][kinds.TRAINED_MODEL])
     if model.slot.data_set != data_set:
@@ -192,12 +192,12 @@ def judge(
 
 
 def answers_for(answering: Artifact, index: Artifact, config: ReleaseConfig) -> bool:
-    """Whether what is served is a measured index in the form that is asked for: refitted, or as it was measured."""
+    """True if the served index is a measured one in the form that is asked for: refitted, or as it was measured."""
     return measured_index(answering) == index.reference and is_refitted(answering) == config.refit
 
 
 def champion_of(store: ArtifactStore, data_set: str) -> Champion:
-    """What a data set's pointer names, and whether a server that starts now could still answer from it."""
+    """The champion that a data set's pointer names, and whether a server that starts now could still answer from it."""
     try:
         index = store.pointed(SERVING, data_set)
     except StoreError as error:
@@ -257,7 +257,7 @@ def report_of(store: ArtifactStore, model: Artifact) -> Measured:
 
 
 def tuning_trials(store: ArtifactStore, data_set: str) -> Counter[str]:
-    """How many trials of a data set's sweeps were spent on each model; a model that is not there has its defaults.
+    """Number of trials of a data set's sweeps by model; a model that is not there has its defaults.
 
     Comparisons are fair where the numbers are alike: baselines get the same tuning budget.
     """
@@ -347,7 +347,7 @@ def _serve(store: ArtifactStore, decision: Decision, answers: Artifact, leaderbo
 
 
 def _held(store: ArtifactStore, model: Artifact, champion: Champion) -> str:
-    """Why the champion stays whatever the challenger is worth, or ""."""
+    """The reason why the champion stays whatever the challenger is worth, or ""."""
     pin = pin_of(store, model.slot.data_set)
     if pin and not champion.damage:
         return f"it is {pinned_since(pin)}; unpin it first"
@@ -359,7 +359,7 @@ def _held(store: ArtifactStore, model: Artifact, champion: Champion) -> str:
 def _outweighed(
     model: Artifact, champion: Champion, config: ReleaseConfig, metric: str, evidence: dict[str, Any]
 ) -> str:
-    """Why the challenger is not at least as good as what it has to match, or ""."""
+    """The reason why the challenger is not at least as good as those that it has to match, or ""."""
     compared, missing, before = evidence["comparisons"], evidence["baselines_missing"], champion.model
     if missing and config.require_above:
         return f"{missing[0]} was not measured on the challenger's data, and release.require_above is set"
@@ -392,7 +392,7 @@ def weighed_into(
 
 
 def _occasion(champion: Champion, model: Artifact, compared: list[dict[str, Any]]) -> str:
-    """What is not a comparison and yet part of the reason."""
+    """The part of the reason that is no comparison."""
     before = champion.model
     if champion.damage:
         return f"what was served cannot be used ({champion.damage})"

@@ -13,7 +13,7 @@ from movierec_engine.store.retention import removable
 
 @dataclass(frozen=True)
 class Pruned:
-    """What went, or would go in a dry run."""
+    """Versions that were deleted, or would be in a dry run."""
 
     versions: list[Artifact]
     kept_releases: int

@@ -45,7 +45,7 @@ class Outcome:
 
     @property
     def compared(self) -> bool:
-        """Whether the leader was compared with every other model."""
+        """True if the leader was compared with every other model."""
         return bool(self.others) and all(name in self.verdicts for name in self.others)
 
     @property
@@ -84,7 +84,7 @@ def chart_title(found: Outcome) -> str:
 
 
 def above_baseline(found: Outcome) -> str:
-    """How far the leader is above the baseline, or "" where there is nothing to say: `2.2 times popularity`."""
+    """The leader's distance from the baseline, or "" where there is nothing to say: `2.2 times popularity`."""
     base = found.means.get(BASELINE, 0.0)
     if found.leader == BASELINE or base <= 0:
         return ""
@@ -93,7 +93,7 @@ def above_baseline(found: Outcome) -> str:
 
 
 def paired(verdict: Verdict) -> str:
-    """What the same users say about two models."""
+    """The paired comparison of two models over the same users, in a sentence."""
     one = verdict.comparison
     conclusion = "significant" if verdict.significant else "not statistically significant"
     return (
@@ -120,7 +120,7 @@ def picked(found: Outcome, validation: Mapping[str, float]) -> str:
 
 
 def validation_pick(found: Outcome, validation: Mapping[str, float]) -> str:
-    """Which model validation picks, and whether test confirms it.
+    """The model that validation picks, and whether test confirms it.
 
     validation: name -> mean on validation, of the models that were measured there.
     """
@@ -171,7 +171,7 @@ def pareto_front(points: Mapping[str, tuple[float, float]]) -> list[str]:
 
 
 def front_sentence(front: Sequence[str], models: int, values: str) -> str:
-    """Who is on a front, and how many are dominated.
+    """Sentence on the models on a front, and the number of dominated ones.
 
     front: names of the models on it, at least one. models: how many there are. values: such as `cost-quality`.
     """

@@ -1,4 +1,4 @@
-"""How every surface writes a number: scores, intervals, p values, durations, sizes, counts and shares.
+"""Number formats of every surface: scores, intervals, p values, durations, sizes, counts and shares.
 
 Plain functions from numbers to text that import nothing of the engine, so that any part of it may word a sentence.
 A value that is None is written as a dash.
@@ -88,7 +88,7 @@ def memory(megabytes: float | None) -> str:
 
 
 def count(number: float | None) -> str:
-    """How many there are: `671`, `90,072`, `20.0 M`."""
+    """A count: `671`, `90,072`, `20.0 M`."""
     if number is None:
         return NONE
     return f"{number:,.0f}" if number < 1e7 else f"{number / 1e6:,.1f} M"
@@ -105,7 +105,7 @@ def percent_interval(low: float | None, high: float | None, decimals: int = 1) -
 
 
 def relative(value: float, base: float) -> str:
-    """How far a value is from another: `+10.3 %`, or `2.2 times` where percents get unwieldy."""
+    """A value relative to another: `+10.3 %`, or `2.2 times` where percents get unwieldy."""
     if base <= 0:
         return "from zero"
     return f"{value / base:.1f} times" if value / base >= 2 else f"{100 * (value / base - 1):+.1f} %"
@@ -127,7 +127,7 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 
 def age(instant: str) -> str:
-    """How long ago an ISO instant was, taken for UTC where it names no zone; a dash for what is none."""
+    """Time since an ISO instant, taken for UTC where it names no zone; a dash for what is none."""
     try:
         then = datetime.fromisoformat(instant)
     except ValueError:

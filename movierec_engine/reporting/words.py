@@ -31,7 +31,7 @@ def segment(kind: str, name: str) -> str:
 
 
 def activity(name: str) -> str:
-    """What a tier of users by activity holds, in train interactions."""
+    """Description of a tier of users by activity, in train interactions."""
     names, starts = list(ACTIVITY_FROM), list(ACTIVITY_FROM.values())
     if name not in names:
         return name
@@ -42,7 +42,7 @@ def activity(name: str) -> str:
 
 
 def popularity(name: str) -> str:
-    """What a tier of items by popularity holds."""
+    """Description of a tier of items by popularity."""
     names, ends = list(POPULARITY_UP_TO), list(POPULARITY_UP_TO.values())
     if name not in names:
         return name
@@ -53,7 +53,7 @@ def popularity(name: str) -> str:
 
 
 def tier(kind: str, name: str) -> str:
-    """What a tier of users by activity or of items by popularity holds; "" for segments of another kind."""
+    """Description of a tier of users by activity or of items by popularity; "" for segments of another kind."""
     return {"activity": activity, "popularity": popularity}[kind](name) if kind in ("activity", "popularity") else ""
 
 
@@ -66,7 +66,7 @@ def measure(reported: str) -> str:
 
 
 def who_leads(best: Mapping[str, str]) -> str:
-    """Which model has the highest mean where: `no single winner: ease for rich and moderate, gmf for limited`.
+    """The models with the highest mean by segment: `no single winner: ease for rich and moderate, gmf for limited`.
 
     best: segment -> model; segments in which nobody has a hit are left out.
     """

@@ -100,7 +100,7 @@ def measured_recall(index: RetrievalIndex, model: Recommender, mask: Mask, users
 
 
 def _in_blocks(make: Callable[[NDArray[np.integer[Any]]], NDArray[np.float32]], n_users: int) -> sparse.csr_matrix:
-    """What is made of all users, CSR [n_users, d], made in blocks."""
+    """A function's result for all users, CSR [n_users, d], made in blocks."""
     users = np.arange(n_users)
     blocks = [sparse.csr_matrix(make(users[start : start + _BLOCK])) for start in range(0, n_users, _BLOCK)]
     return sparse.vstack(blocks, format="csr")

@@ -206,7 +206,7 @@ class RetrievalIndex:
 
     @property
     def exact(self) -> bool:
-        """Whether lists go by all scores: FAISS has the vectors as they are, whose inner products are the scores."""
+        """True if lists go by all scores: FAISS has the vectors as they are, whose inner products are the scores."""
         return self._flat and self.scorer is None
 
     def scores_of(self, users: Sequence[int]) -> Floats:
@@ -516,7 +516,7 @@ def _matrix(name: str, arrays: dict[str, NDArray[Any]], shape: tuple[int, int]) 
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """What a file of arrays holds. Raises StoreError where a number in it is none."""
+    """The arrays of a file. Raises StoreError where a number in it is none."""
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     for name, values in arrays.items():

@@ -93,7 +93,7 @@ def _make(database: Path) -> None:
 
 
 def _half_made(database: Path) -> bool:
-    """Whether a database holds no run and lacks some of MLflow's tables or migrations.
+    """True if a database holds no run and lacks some of MLflow's tables or migrations.
 
     One that cannot be read, or that another program has locked, is left to say so when it is opened.
     """

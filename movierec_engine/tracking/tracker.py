@@ -32,7 +32,7 @@ class Tracker(Protocol):
         """End the run as finished or failed."""
 
     def ids(self) -> dict[str, str]:
-        """What finds the run again, such as its mlflow_run_id; kept in the manifests of what the run made."""
+        """Ids that find the run again, such as its mlflow_run_id; kept in the manifests of what the run made."""
 
 
 class Trackers:

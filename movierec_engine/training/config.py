@@ -25,7 +25,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class SchedulerConfig:
-    """How the learning rate moves during training."""
+    """Settings of the learning rate's schedule."""
 
     name: str = "none"
     """`none`, or from trainer.learning_rate down to 0 at trainer.max_epochs: `linear`, or `cosine` (half a wave)."""
@@ -41,7 +41,7 @@ class SchedulerConfig:
 
 @dataclass(frozen=True)
 class EarlyStoppingConfig:
-    """When to stop, and which epoch's weights to keep."""
+    """Settings of early stopping, and of the epoch whose weights are kept."""
 
     enabled: bool = True
     """Whether to stop early, and to keep the best epoch's weights; else all of trainer.max_epochs are trained."""
@@ -63,7 +63,7 @@ class EarlyStoppingConfig:
             raise ConfigError(f"trainer.early_stopping.min_delta={self.min_delta} must be at least 0")
 
     def improves(self, value: float, best: float | None) -> bool:
-        """Whether a value of the metric is better than the best so far, None before the first."""
+        """True if a value of the metric is better than the best so far, None before the first."""
         sign = 1 if self.mode == "max" else -1
         return best is None or sign * (value - best) > self.min_delta
 

@@ -1,4 +1,4 @@
-"""What a training run consists of between two epochs: everything that the next epoch depends on."""
+"""The state of a training run between two epochs: everything that the next epoch depends on."""
 
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class EarlyStopping:
         return improved
 
     def exhausted(self, epochs: int) -> bool:
-        """Whether patience has run out after so many epochs."""
+        """True if patience has run out after so many epochs."""
         return epochs - self.best_epoch >= self.config.patience
 
 

@@ -1,4 +1,4 @@
-"""What the training loop trains: a network, and the recommender that it belongs to."""
+"""Trainable models: a network, and the recommender that it belongs to."""
 
 from abc import abstractmethod
 from typing import ClassVar
@@ -12,7 +12,7 @@ from movierec_engine.models.base import Recommender
 
 
 class Network(nn.Module):
-    """What is trained: scores of user-item pairs as a differentiable function."""
+    """A network in training: scores of user-item pairs as a differentiable function."""
 
     def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
         """Scores float32 [b, m] of users int64 [b] with items int64 [b, m], or with all items where `items` is None."""

@@ -201,7 +201,7 @@ def steps_per_epoch(interactions: int, config: TrainerConfig) -> int:
 
 
 def learning_rate_factor(step: int, steps_per_epoch: int, config: TrainerConfig) -> float:
-    """What the learning rate is multiplied by in a step, counted from 0."""
+    """The factor of the learning rate in a step, counted from 0."""
     warmup = config.scheduler.warmup_epochs * steps_per_epoch
     if step < warmup:
         return (step + 1) / (warmup + 1)

@@ -34,7 +34,7 @@ _STARTUP_TRIALS = 10
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for."""
+    """A search as the command line asks for it."""
 
     fixed: tuple[str, ...]
     """Settings that hold in every trial."""

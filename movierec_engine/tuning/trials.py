@@ -1,4 +1,4 @@
-"""What a sweep leaves behind: its trials ranked by validation, over seeds where they have several, as a table and as an
+"""Trials of a sweep, ranked by validation, over seeds where they have several, as a table and as an
 artifact of kind `sweep`."""
 
 import json

@@ -138,7 +138,7 @@ def intra_list_diversity(lists: Lists, vectors: NDArray[np.float32], k: int) -> 
 
 
 def _exposure(lists: Lists, n_items: int, k: int) -> NDArray[np.int64]:
-    """How many lists show each item among their first k: int64 [n_items]."""
+    """Number of lists that show each item among their first k: int64 [n_items]."""
     return np.bincount(lists[:, :k].ravel() + 1, minlength=n_items + 1)[1:]
 
 

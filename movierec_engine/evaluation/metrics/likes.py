@@ -1,4 +1,4 @@
-"""What of a list its user likes, and what the user dislikes.
+"""Metrics of liked and of disliked items in a list.
 
 A held-out item is liked if its rating reaches `data.rating_threshold`, or the middle of the scale where that leaves
 nothing out; all others are dislikes, whether they count as interactions or not (`data/likes.py`).

@@ -96,32 +96,32 @@ class Metric:
 
     @property
     def of_hits(self) -> bool:
-        """Whether it follows from hits and numbers of relevant items, so that it can be taken of some items alone."""
+        """True if it follows from hits and numbers of relevant items, so that it can be taken of some items alone."""
         return self.per_user and set(self.needs) <= _OF_HITS
 
     @property
     def of_first_ranks(self) -> bool:
-        """Whether it follows from the first ranks alone, and is cheap enough to be measured after every epoch."""
+        """True if it follows from the first ranks alone, and is cheap enough to be measured after every epoch."""
         return set(self.needs) <= _OF_FIRST_RANKS
 
     @property
     def of_dislikes(self) -> bool:
-        """Whether it needs to know dislikes, which test alone has."""
+        """True if it needs to know dislikes, which test alone has."""
         return bool(_OF_DISLIKES & set(self.needs))
 
     @property
     def of_accuracy(self) -> bool:
-        """Whether it says how well relevant items are found, and nothing else."""
+        """True if it says how well relevant items are found, and nothing else."""
         return self.judges and set(self.needs) <= _OF_RANKS
 
     @property
     def deep(self) -> bool:
-        """Whether it needs every relevant item's rank, not only those in the lists."""
+        """True if it needs every relevant item's rank, not only those in the lists."""
         return "tied" in self.needs
 
     @property
     def judges(self) -> bool:
-        """Whether one model may be called better than another by it, user by user."""
+        """True if one model may be called better than another by it, user by user."""
         return self.per_user and bool(self.direction)
 
     def at(self, k_values: Sequence[int]) -> list[str]:
@@ -216,13 +216,13 @@ def metric_of(reported: str) -> Metric | None:
 
 
 def less_is_better(reported: str) -> bool:
-    """Whether lower values of a reported name are the better ones."""
+    """True if lower values of a reported name are the better ones."""
     metric = metric_of(reported)
     return metric is not None and metric.direction == "lower"
 
 
 def judges(reported: str) -> bool:
-    """Whether models may be compared user by user by a reported name."""
+    """True if models may be compared user by user by a reported name."""
     return reported.partition("@")[0] in judging_metrics()
 
 

@@ -1,4 +1,4 @@
-"""Whether a model learns from the values of ratings, or only from which interactions there are."""
+"""The setting `model.feedback`: learning from the values of ratings, or from the interactions alone."""
 
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
@@ -13,7 +13,7 @@ def check_feedback(feedback: str) -> None:
 
 
 def learns_from_ratings(feedback: str, train: Interactions) -> bool:
-    """Whether the values of ratings count: `explicit`, or `auto` where they differ.
+    """True if the values of ratings count: `explicit`, or `auto` where they differ.
 
     Raises ConfigError when they are to count and are all equal.
     """

@@ -76,7 +76,7 @@ class ItemCF(ClosedFormRecommender):
         return ratings
 
     def comparable(self) -> sparse.csr_matrix:
-        """What is compared of the history: items in rows, or users if they are the neighbours; float64 CSR."""
+        """The history whose rows are compared: items, or users if they are the neighbours; float64 CSR."""
         config = self.config
         self.item_baseline = np.zeros(len(self.items))
         if config.similarity == "pearson_baseline":
@@ -110,7 +110,7 @@ class ItemCF(ClosedFormRecommender):
         return np.ascontiguousarray(_dense(vectors))
 
     def similarity_vectors(self) -> sparse.csr_matrix:
-        """Who has each item, [n_items, n_users]: the neighbours' weights are few, and favour the popular ones."""
+        """The users of each item, [n_items, n_users]: the neighbours' weights are few, and favour the popular ones."""
         return self.users_by_item()
 
     def tensors(self) -> dict[str, NDArray[Any]]:

@@ -103,7 +103,7 @@ def compared(
 def similarity_blocks(
     rows: sparse.csr_matrix, others: sparse.csr_matrix, config: ItemCFConfig, ratings: bool
 ) -> Iterator[tuple[int, Floats]]:
-    """How similar rows, CSR [n, d], are to others, CSR [m, d]: blocks float32 [b, m], each with its first row's number.
+    """Similarities of rows, CSR [n, d], to others, CSR [m, d]: blocks float32 [b, m], each with its first row's number.
 
     ratings: whether the values are ratings (or what baselines leave of them), to be compared over common columns.
     """

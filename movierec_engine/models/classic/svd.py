@@ -169,7 +169,7 @@ class SVD(ClosedFormRecommender):
         return self.item_factors
 
     def similarity_vectors(self) -> sparse.csr_matrix:
-        """Who has each item, [n_items, n_users]: q, which predicts ratings, says little of what an item is like."""
+        """The users of each item, [n_items, n_users]: q predicts ratings and says little of what an item is like."""
         return self.users_by_item()
 
     def tensors(self) -> dict[str, NDArray[Any]]:

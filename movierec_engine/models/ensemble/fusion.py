@@ -1,4 +1,4 @@
-"""How the scores of several models become one: made comparable for each user, then added; numpy alone.
+"""Fusion of several models' scores: normalised for each user, then added; numpy alone.
 
 scores: float32 [m, n, n_items], of m models for n users. weights: float32 [n, f], each user's own; f is m, or 2 m where
 a normalisation gives two features a model.
@@ -44,7 +44,7 @@ def normalised(scores: Floats, normalization: str) -> Floats:
 
 
 def shift_and_scale(scores: Floats, normalization: str) -> tuple[Floats, Floats]:
-    """What an affine normalisation subtracts from each user's scores, and then multiplies with: float32 [m, n] each."""
+    """Shift and scale of an affine normalisation of each user's scores: float32 [m, n] each."""
     if normalization == "z_score":
         shift, spread = scores.mean(axis=2, dtype=np.float64), scores.std(axis=2, dtype=np.float64)
     else:

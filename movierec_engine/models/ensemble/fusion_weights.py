@@ -40,7 +40,7 @@ Weights = NDArray[np.float64]
 
 
 class Ensemble(Protocol):
-    """What the weights of are learned: a `HybridEnsemble` whose members are set."""
+    """The ensemble whose weights are learned: a `HybridEnsemble` whose members are set."""
 
     config: Any
     items: IdMap
@@ -58,7 +58,7 @@ class Ensemble(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """What the weights are learned from: n users who have relevant items, and up to c candidates of each.
+    """Examples for learning weights: n users who have relevant items, and up to c candidates of each.
 
     features: float32 [n, c, f], what the ensemble adds; relevant: bool [n, c]; there: bool [n, c], False where a user
     has fewer candidates. count: int64 [n], relevant items, also those that are no candidates. tier: int64 [n].

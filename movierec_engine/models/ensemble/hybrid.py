@@ -40,7 +40,7 @@ MISSING = ("train", "error")
 
 @dataclass(frozen=True)
 class HybridEnsembleConfig:
-    """Which models are fused, and how."""
+    """Settings of the ensemble: its members, and how their scores are fused."""
 
     models: tuple[str, ...] = ("ease", "als", "gmf", "lightgcn")
     """Members: a name takes the newest version of the split and device, `ease/cpu/VERSION` just that one."""
@@ -147,7 +147,7 @@ class HybridEnsemble(Recommender):
 
     @property
     def feature_names(self) -> list[str]:
-        """What the columns of `weights` are of."""
+        """Names of the columns of `weights`."""
         names = [member.name for member in self.members]
         return [*names, *(f"{name} rank" for name in names)] if self.normalization == STACKED else names
 
@@ -257,7 +257,7 @@ class HybridEnsemble(Recommender):
         )
 
     def _factors(self, users: Indices) -> tuple[Floats, Floats]:
-        """What the members' scores are multiplied with, once a shift is subtracted: float32 [m, n] each."""
+        """Shift and factor of the members' scores, subtracted and then multiplied: float32 [m, n] each."""
         affine = self.normalization if self._affine else "z_score"
         shift, scale = shift_and_scale(self.member_scores(users), affine)
         weights = self._weights_of(self.history[users])

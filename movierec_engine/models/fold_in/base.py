@@ -20,7 +20,7 @@ AGAINST = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """What an index holds in any case: shared with the scorer instead of saved twice.
+    """Arrays that every index holds: shared with the scorer instead of saved twice.
 
     vectors: float32 [n_items, d], the model's item vectors; CSC where the model has them sparse.
     history: float32 CSR [n_users, n_items], the train interactions, with ratings where the model uses them.
@@ -72,7 +72,7 @@ class FoldInScorer(ABC):
         """Scores float32 [n, n_items] for histories, CSR [n, n_items]; of an empty one they say nothing."""
 
     def leads(self, history: sparse.csr_matrix, deleted: NDArray[np.int64], items: Indices) -> NDArray[np.float64]:
-        """What the scores of items [n] exceed their mean over the catalogue by: float64 [1 + m, n].
+        """Scores of items [n] above their mean over the catalogue: float64 [1 + m, n].
 
         Of a history, CSR [1, n_items], and of it without each of the entries at the places `deleted` [m].
         """
@@ -99,7 +99,7 @@ class FoldInScorer(ABC):
     def taste_contributions(
         self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix, items: Indices
     ) -> NDArray[np.float64]:
-        """What each item of `union(liked, disliked)` adds to the taste scores of items: float64 [n, h].
+        """Contributions of each item of `union(liked, disliked)` to the taste scores of items: float64 [n, h].
 
         liked, disliked: CSR [1, n_items], neither of them empty.
         """
@@ -115,7 +115,7 @@ class FoldInScorer(ABC):
         disliked: sparse.csr_matrix,
         items: Indices,
     ) -> list[Explanation]:
-        """Why items [n] have these taste scores [n]; a dislike's term is seldom above 0, and is no reason to name."""
+        """Explanations of items' taste scores [n]; a dislike's term is seldom above 0, and is no reason to name."""
         if not disliked.nnz or not liked.nnz or not len(items):
             return self.explanations(scores, liked, items)
         history = union(liked, disliked).indices
@@ -132,7 +132,7 @@ class FoldInScorer(ABC):
     def contributions(
         self, history: sparse.csr_matrix, items: Indices, inputs: Floats | None = None
     ) -> NDArray[np.float64]:
-        """What each item of a history that is not empty, CSR [1, n_items], adds to the scores of items: float64 [n, h].
+        """Contributions of the items of a history, CSR [1, n_items], not empty, to the scores of items: float64 [n, h].
 
         inputs: float32 [n_explanation_inputs], the row of `Recommender.explanation_inputs` of the trained user whose
         history it is; None for a new user. Here by deletion, of the closest items where there are many.
@@ -140,7 +140,7 @@ class FoldInScorer(ABC):
         return effects_of_deletion(self.leads, history, items, self.closeness(history, items))
 
     def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
-        """How close each item of a history is to each of the items, float [n, h]: the cosine of the item vectors."""
+        """Closeness of each item of a history to each of the items, float [n, h]: the cosine of the item vectors."""
         return cosines(self.basis.vectors[items], self.basis.vectors[history.indices])
 
     def explanations(
@@ -150,7 +150,7 @@ class FoldInScorer(ABC):
         items: Indices,
         inputs: Floats | None = None,
     ) -> list[Explanation]:
-        """Why items [n] have these scores [n] for a person with this history, CSR [1, n_items]; one pass for all."""
+        """Explanations of items' scores [n] for a person with this history, CSR [1, n_items]; one pass for all."""
         if not history.nnz or not len(items):
             return [Explanation.without_history(float(score)) for score in scores]
         each = zip(scores.tolist(), self.contributions(history, items, inputs), strict=True)

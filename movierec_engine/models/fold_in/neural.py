@@ -273,6 +273,6 @@ def _sample(n_items: int) -> NDArray[np.int64]:
 
 
 def _or_all(outside: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Who has seen the whole sample is at least not left with nothing."""
+    """All items of the sample for a person who has seen all of it."""
     outside[~outside.any(axis=1)] = True
     return outside

@@ -1,4 +1,4 @@
-"""What lightgcn and ngcf share: after propagation a score is the inner product of two final embeddings."""
+"""Base of lightgcn and ngcf: after propagation a score is the inner product of two final embeddings."""
 
 from typing import Any
 

@@ -167,7 +167,7 @@ class LightGCN(GraphRecommender):
         return LightGCNFoldIn(self.basis(), self.fold_in_vectors, self.config.cosine)
 
     def explanation_inputs(self, users: Indices) -> Floats:
-        """Where scores are cosines, the lengths [n, 1] that the final embeddings had."""
+        """The lengths [n, 1] that the final embeddings had, for scores that are cosines."""
         return self.user_lengths[users][:, None] if self.config.cosine else super().explanation_inputs(users)
 
     def tensors(self) -> dict[str, NDArray[Any]]:

@@ -117,7 +117,7 @@ class NGCFNetwork(Network):
         return self.config.l2 / 2 * functional.embedding(nodes, self.embeddings).square().sum() / len(users)
 
     def _sent(self, vectors: Tensor) -> Tensor:
-        """What the nodes send: all of it, or with node dropout what the nodes that are left send, scaled up."""
+        """Messages of the nodes: of all of them, or with node dropout of those that are left, scaled up."""
         if not (self.training and self.config.dropout):
             return vectors
         kept = torch.rand(len(vectors), 1, device=vectors.device) >= self.config.dropout

@@ -1,4 +1,4 @@
-"""What gmf, mlp and ncf share: the network scores known users, and a new user's vectors are fitted to it."""
+"""Base of gmf, mlp and ncf: the network scores known users, and a new user's vectors are fitted to it."""
 
 from abc import abstractmethod
 from itertools import pairwise

@@ -113,7 +113,7 @@ class NeuralCFNetwork(Network):
 
     @torch.no_grad()
     def pair_scorer(self) -> PairScorer:
-        """What this network scores, up to the constant c."""
+        """This network's scorer of pairs, up to the constant c."""
         width = self.gmf_users.shape[1]
         user_part, item_part = self._first_layer(self.mlp_users, self.mlp_items)
         return PairScorer(
@@ -132,7 +132,7 @@ class NeuralCFNetwork(Network):
         return np.concatenate([items, np.ones((len(items), 1), dtype=np.float32)], axis=1)
 
     def fold_in_scorer(self, basis: Basis) -> NeuralFoldIn:
-        """What folds new users into this network."""
+        """The fold-in scorer of this network."""
         return NeuralFoldIn(
             basis,
             gmf_users=_numpy(self.gmf_users),

@@ -44,7 +44,7 @@ def _blocks(model: str, facts: dict[str, Any], rows: list[dict[str, Any]], shown
 
 
 def _found(cold: dict[str, Any] | None) -> str:
-    """How well items are found by their place, in a sentence."""
+    """Sentence on the ranking quality of items by their place."""
     if cold is None:
         return "How well movies are found by their place was not measured."
     return (

@@ -113,7 +113,7 @@ def _sections(ranking: Ranking, segments: Segments, curves: bool) -> list[Sectio
 
 
 def _appendix(rankings: Sequence[Ranking]) -> list[Section]:
-    """What belongs to the page as a whole."""
+    """Sections that belong to the page as a whole."""
     measured = {name.partition("@")[0] for one in rankings for label in one.names for name in one.report(label).metrics}
     terms = tuple((metric.title, metric.formula) for name, metric in metrics().items() if name in measured)
     return [

@@ -100,7 +100,7 @@ def _panel(model: str, dial: str, own: dict[float, dict[str, dict[str, Any]]]) -
 
 
 def _cost(own: dict[float, dict[str, dict[str, Any]]]) -> str:
-    """What the middle setting costs, as the end of a sentence."""
+    """Accuracy lost at the middle setting, as the end of a sentence."""
     metric, before, after = metric_title(ACCURACY), own[0.0][ACCURACY]["value"], own[MIDDLE][ACCURACY]
     if after["difference_low"] <= 0 <= after["difference_high"]:
         return f"has no significant cost in {metric}"
@@ -109,7 +109,7 @@ def _cost(own: dict[float, dict[str, dict[str, Any]]]) -> str:
 
 
 def _gain(dial: str, own: dict[float, dict[str, dict[str, Any]]]) -> str:
-    """What the middle setting buys."""
+    """The dial's own measure at the middle setting, against setting 0."""
     before, after = (own[setting][BUYS[dial]]["value"] for setting in (0.0, MIDDLE))
     more, share = after > before, numbers.percent(abs(after / before - 1) if before else 0.0, 0)
     if dial == "novelty":

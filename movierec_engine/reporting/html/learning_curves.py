@@ -1,4 +1,4 @@
-"""How the models that are trained by gradient came to what they know."""
+"""The section on the learning curves of models that are trained by gradient."""
 
 from pathlib import Path
 from typing import Any

@@ -40,7 +40,7 @@ _BY_TIME = ("global_time", "rolling_origin")
 
 
 def measurement(ranking: Ranking) -> Section:
-    """What all the group's reports have in common."""
+    """The section on how the group's reports were measured: what they have in common."""
     report = ranking.report(ranking.leader)
     terms = (
         ("Data set", f"{report.data}: {_counts(report)}"),
@@ -121,6 +121,6 @@ def _users(report: EvaluationReport) -> str:
 
 
 def _split_words(strategy: str) -> str:
-    """How a split was made and, where it looks ahead, that it does."""
+    """Sentence on how a split was made, with a warning where it looks ahead."""
     made = _SPLITS.get(strategy, strategy)
     return f"{made}; leaky: {LEAKY[strategy]}" if strategy in LEAKY else made

@@ -72,7 +72,7 @@ class Ranking:
 
     @property
     def outcome(self) -> Outcome:
-        """What the ranking shows, as every surface words it."""
+        """The ranking's outcome, as every surface words it."""
         against = {name: found for name in self.names if (found := self.against_leader(name))}
         return Outcome(self.metric, {name: self.mean(name) for name in self.names}, against)
 
@@ -82,7 +82,7 @@ class Ranking:
         return self.outcome.tied
 
     def role(self, name: str) -> str:
-        """How charts draw a model."""
+        """A model's role in charts."""
         if name == self.leader:
             return BEST
         if name in self.tied:

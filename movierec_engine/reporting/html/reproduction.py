@@ -1,4 +1,4 @@
-"""How to make every number of the page again."""
+"""The section on making every number of the page again."""
 
 import platform
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _PACKAGES = {"movierec": "movierec", "torch": "torch", "numpy": "numpy", "faiss"
 
 
 def reproduction(ranking: Ranking) -> Section:
-    """Where each model came from, and the commands that make it and every table again."""
+    """The origin of each model, and the commands that make it and every table again."""
     blocks: list[Block] = [_origins(ranking), Commands(tuple(_commands(ranking)))]
     dirty = [name for name in ranking.names if ranking.reports[name].artifact.code_version.endswith("-dirty")]
     if dirty:

@@ -160,7 +160,7 @@ def segment_section(ranking: Ranking, segments: Segments) -> Section:
 
 
 def whom(ranking: Ranking, segments: Segments) -> str:
-    """For whom the leader is not the best, in one sentence."""
+    """Sentence on the segments in which the leader is not the best."""
     if not segments.segments:
         return "No metrics by segments can be read."
     if len(ranking.names) == 1:
@@ -179,7 +179,7 @@ def whom(ranking: Ranking, segments: Segments) -> str:
 
 
 def better_elsewhere(significant: Sequence[Exceptional]) -> str:
-    """Which models are significantly better than the leader, and for whom; at least one."""
+    """Sentence on the models that are significantly better than the leader, and their segments; at least one."""
     by_model: dict[str, list[str]] = {}
     for one in significant:
         by_model.setdefault(one.segment.best, []).append(words.segment(one.segment.kind, one.segment.name))
