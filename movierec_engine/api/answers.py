@@ -1,5 +1,6 @@
-"""Types of the endpoints' answers, for the description and for mypy, which holds the services against them; nothing is
-checked while answering. `request_id`, which `json_response` adds to each, is added to each in the description as well."""
+"""Types of the endpoints' answers, for the description and for mypy, which holds the services against them.
+
+Nothing is checked while answering. `request_id`, which `json_response` adds to each, is in each description as well."""
 
 from typing import Annotated, Any, Literal, NotRequired
 
