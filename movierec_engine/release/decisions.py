@@ -134,7 +134,8 @@ def decisions(store: ArtifactStore, data_set: str) -> list[Decision]:
 def carried_out(store: ArtifactStore, made: list[Decision]) -> list[bool]:
     """True for each decision about a data set, all of them, oldest first, that was carried out.
 
-    The pointers, as the next decision or whoever looks now found them, stand as it would have them. One that was not was interrupted between its record and the pointers.
+    The pointers, as the next decision or whoever looks now found them, stand as it would have them. One that was not
+    carried out was interrupted between its record and the pointers.
     """
     return [_decided(decision) == found for decision, found in zip(made, _found_after(store, made), strict=True)]
 
