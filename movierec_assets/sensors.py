@@ -103,14 +103,14 @@ def make_feedback_events(config: AutomationConfig) -> dg.SensorDefinition:
 
 
 def make_served_model(config: AutomationConfig) -> dg.SensorDefinition:
-    """Looks at what is served; the cursor keeps the lapses that were told of."""
+    """Watches the freshness of the served model; the cursor keeps the reasons that were told of."""
 
     @dg.sensor(
         name="served_model",
         job=everything,
         minimum_interval_seconds=config.freshness.seconds,
         default_status=config.sensor_status,
-        description="Tell when what is served is stale: by age, data or clicks; train again for the first two.",
+        description="Tell when the served model is stale: by age, data or clicks; train again for the first two.",
     )
     def served_model(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SensorResult | dg.SkipReason:
         try:
@@ -122,10 +122,12 @@ def make_served_model(config: AutomationConfig) -> dg.SensorDefinition:
         new = [one for one in found if one.key not in told]
         for one in new:
             what = "the models are trained again" if one.retrain else "somebody has to look"
-            alerts.send("what is served is stale", f"{one.sentence}; {what}")
+            alerts.send("the served model is stale", f"{one.sentence}; {what}")
         cursor, moment = json.dumps([one.key for one in found]), " ".join(one.key for one in new if one.retrain)
         if not moment:
-            return dg.SensorResult(skip_reason=f"{len(found)} lapses, {len(new)} of them new", cursor=cursor)
+            return dg.SensorResult(
+                skip_reason=f"{len(found)} reasons why the served model is stale, {len(new)} of them new", cursor=cursor
+            )
         return dg.SensorResult(retraining(config, "served_model", moment), cursor=cursor)
 
     return served_model

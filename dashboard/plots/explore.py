@@ -164,9 +164,9 @@ def reason_rows(reason: Reason) -> list[dict[str, Any]]:
 def reasons(rows: list[dict[str, Any]], reason: Reason, model: str, movie: str) -> charts.Chart:
     first = rows[0]
     how = (
-        f"terms of the score's own sum; what is not of the history adds {reason.base:+.3g}"
+        f"exact terms of the score; the part that does not depend on the history adds {reason.base:+.3g}"
         if reason.exact
-        else "how far the movie falls back when one of the history is left out; such effects overlap"
+        else "score lost if that movie were removed from the history; such effects overlap"
     )
     head = f"{model} recommends {movie} most of all because of {first['movie']}"
     if first["adds"] <= 0:

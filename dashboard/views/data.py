@@ -146,10 +146,10 @@ def _dropped(line: DataLineage) -> None:
     if config:
         st.caption(
             shell.plain(
-                f"Filtered out: ratings under {config.get('rating_threshold', 0)}, and users with fewer than "
-                f"{config.get('min_user_interactions', 0)} or movies with fewer than "
-                f"{config.get('min_item_interactions', 0)} of what is left (k-core), "
-                f"{_share(line.interactions, 'dropped_share')} of all."
+                f"Kept: ratings of at least {config.get('rating_threshold', 0)}, of users with at least "
+                f"{config.get('min_user_interactions', 0)} and movies with at least "
+                f"{config.get('min_item_interactions', 0)} of them (k-core). "
+                f"{_share(line.interactions, 'dropped_share')} of all ratings were filtered out."
             )
         )
 
@@ -243,14 +243,14 @@ def _split_head(splits: Artifact | None) -> str:
         return ""
     strategy = str(splits.facts.get("strategy", "unknown"))
     future, tied = splits.facts.get("future_share"), splits.facts.get("tied_share")
-    by_ties = f". {numbers.percent(tied, 0)} of the test part was chosen at random from equal times" if tied else ""
+    by_ties = f". {numbers.percent(tied, 0)} of the test part is a random choice among equal times" if tied else ""
     if isinstance(future, int | float):
         if future > 0.01:
             return (
-                f"Split by {strategy}: {numbers.percent(future, 0)} of the test part is older than the newest of "
-                f"train, so it also asks about the past{by_ties}"
+                f"Split by {strategy}: training data contains ratings made after {numbers.percent(future, 0)} of the "
+                f"test ratings (optimistic){by_ties}"
             )
-        return f"Split by {strategy}: the test part is later than train, as it is in service{by_ties}"
+        return f"Split by {strategy}: the test ratings were made after those of train, as in service{by_ties}"
     return f"Split by {strategy}{by_ties}"
 
 

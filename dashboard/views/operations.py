@@ -356,7 +356,7 @@ def _api() -> None:
         st.info(f"Asking {url} …")
     elif found.problem:
         shell.missing(
-            f"Nobody answers at {shell.plain(url)} ({shell.plain(found.problem)}). MOVIEREC_API_URL names another "
+            f"The API is not running at {shell.plain(url)} ({shell.plain(found.problem)}). MOVIEREC_API_URL names another "
             "address.",
             "movierec serve",
         )

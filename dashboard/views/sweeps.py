@@ -128,7 +128,7 @@ def _best(sweep: Sweep) -> None:
     text = "± sd: sample deviation over the seeds." if any(row["Seeds"] > 1 for row in rows) else "One seed each."
     if len(rows) > LISTED:
         text += f" The best {LISTED} of {len(rows)}."
-    left.caption(f"{text} Models are chosen by validation; test stands beside it and chooses nothing.")
+    left.caption(f"{text} Pick on validation; test only confirms.")
     with right:
         csv_button(rows, "trials", "Table (CSV)")
 

@@ -76,7 +76,7 @@ class Split:
             timestamp=np.concatenate([part.timestamp for part in parts]),
         )
 
-    def known(self) -> sparse.csr_matrix:
+    def train_and_validation(self) -> sparse.csr_matrix:
         """Train and validation items of each user, CSR [n_users, n_items]: the mask of the test."""
         return (self.train.matrix() + self.validation.matrix()).tocsr()
 
@@ -106,9 +106,11 @@ class Split:
         catalogue = Catalogue.of(self.train, movies)
         disliked = self.disliked("test")
         if self.negatives is None:
-            return HeldOut(self.test, self.known(), "train+validation", catalogue, disliked=disliked)
+            return HeldOut(self.test, self.train_and_validation(), "train+validation", catalogue, disliked=disliked)
         given = self.negatives.matrix()
-        return HeldOut(self.test, self.known(), "train+validation", catalogue, given, "sampled_given", disliked)
+        return HeldOut(
+            self.test, self.train_and_validation(), "train+validation", catalogue, given, "sampled_given", disliked
+        )
 
     def save(self, folder: Path) -> None:
         _write_parts(dict(zip(PARTS, self.parts(), strict=True)), folder / "split.parquet")

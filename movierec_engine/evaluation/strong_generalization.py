@@ -168,7 +168,7 @@ def fold_in_curves(
         turn = _random_turns(train, rng)
         for size, drawn in zip(sizes, told, strict=False):
             drawn.append(entries(train, turn < size))
-    measured = ((split.train.matrix(), split.validation.matrix()), (split.known(), split.test.matrix()))
+    measured = ((split.train.matrix(), split.validation.matrix()), (split.train_and_validation(), split.test.matrix()))
     folds = [(users, _values(model, model_with, users, told, measured)) for users, model in models_without]
     users, values = (np.concatenate(found) for found in zip(*folds, strict=True))
     order = np.argsort(users)

@@ -98,7 +98,7 @@ def nothing_seen_is_recommended(store: ArtifactStore, evaluation_report: Artifac
     splits = store.resolve(evaluation_report.parents[kinds.SPLITS])
     users, items = load_id_maps(splits.folder)
     user, item = users.index(lists["user_id"].to_numpy()), items.index(lists["movie_id"].to_numpy())
-    known = load_split(splits).known()
+    known = load_split(splits).train_and_validation()
     seen = int(np.count_nonzero(np.asarray(known[user, item])))
     pairs = user.astype(np.int64) * len(items) + item
     twice = len(pairs) - len(np.unique(pairs))
@@ -224,7 +224,7 @@ def answered_lists(
     from movierec_engine.retrieval.masks import evaluation_mask
 
     splits = store.resolve(store.resolve(faiss_index.parents[kinds.TRAINED_MODEL]).parents[kinds.SPLITS])
-    served = replace(_served(store, faiss_index), mask=evaluation_mask(load_split(splits).known()))
+    served = replace(_served(store, faiss_index), mask=evaluation_mask(load_split(splits).train_and_validation()))
     ids, answers = served.index.items.ids, {}
     for user_id in users:
         user = served.user(user_id)

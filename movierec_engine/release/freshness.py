@@ -1,4 +1,4 @@
-"""Has what is served lapsed: has it grown old, has the data moved on, or do people click and like less of it?"""
+"""Freshness of the served model: its age, newer data, falling click and like rates."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,13 +28,13 @@ class FreshnessConfig:
     data_age_hours: float = 48.0
     """How long ago the raw ratings may have been read; Dagster's own mark of freshness."""
     data_lag_hours: float = 6.0
-    """How long the newest split may be of other data than what is served, before that is a lapse."""
+    """How long the newest split may be of other data than the served model before the model counts as stale."""
     min_click_rate: float = 0.0
     """Least share of the served version's lists that somebody clicks in; 0: any."""
     min_like_rate: float = 0.0
     """Least share of its lists in which somebody rates a movie 4 or more; 0: any."""
     below_previous: bool = True
-    """Whether it counts as a lapse that both rates' intervals lie apart from the previous release's, and below."""
+    """Whether a rate whose interval lies below the previous release's interval counts as stale."""
 
     def __post_init__(self) -> None:
         for name in ("max_age_hours", "data_age_hours", "data_lag_hours"):
@@ -47,10 +47,10 @@ class FreshnessConfig:
 
 @dataclass(frozen=True)
 class StaleReason:
-    """One way in which what is served is stale."""
+    """A reason why the served model is stale."""
 
     key: str
-    """Equal for as long as it is the same lapse."""
+    """Equal for as long as the reason is the same."""
     sentence: str
     retrain: bool
     """Whether training again may mend it; else a person has to look."""
@@ -59,7 +59,7 @@ class StaleReason:
 def stale_reasons(
     store: ArtifactStore, data_set: str, config: FreshnessConfig, now: datetime | None = None
 ) -> list[StaleReason]:
-    """Every way in which what is served of a data set is stale, none while nothing is served.
+    """Every reason why the served model of a data set is stale; none while nothing is served.
 
     A rate is stale where its whole 95 % interval (Wilson's, over lists) lies below the least that is asked for, or
     below the whole interval of the release before, which other people saw at another time: few lists show nothing, and

@@ -223,8 +223,8 @@ def test_an_alert_file_that_cannot_be_written_is_logged_and_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    Alerts(file=str(tmp_path / "file" / "alerts.log")).send("what is served is stale", "by age")
-    assert "what is served is stale: by age" in caplog.text
+    Alerts(file=str(tmp_path / "file" / "alerts.log")).send("the served model is stale", "by age")
+    assert "the served model is stale: by age" in caplog.text
     assert "the alert cannot be written there (File exists)" in caplog.text
 
 
@@ -319,7 +319,7 @@ def test_each_reason_is_told_of_once_while_it_holds_and_again_when_it_comes_back
         found = look(instance, make_served_model(config), cursor, alerts)
         said = file.read_text().removeprefix(told)
         assert [line for line in news if line in said] == news
-        assert said.count("what is served is stale") == len(news)
+        assert said.count("the served model is stale") == len(news)
         assert bool(found.run_requests) == trains
         cursor, told = found.cursor, told + said
 

@@ -41,7 +41,7 @@ def test_what_is_served_comes_with_its_freshness_and_the_decisions(visit: Open, 
     assert "popularity does not hold against champion ease" in titles(app)
     assert list(app.dataframe[0].value["Verdict"]) == ["kept", "promoted"]
     assert "All 1 checks passed" in said
-    assert "Nobody answers at http://127.0.0.1:9" in said
+    assert "The API is not running at http://127.0.0.1:9" in said
     first = releases.decisions(known.root, "tiny")[0][-1].decision.reference.rsplit("/", 1)[-1]
     assert "Nothing was compared for this decision." in text(visit(known, "operations", decision=first))
 

@@ -169,7 +169,10 @@ def test_values_are_means_over_random_choices_of_the_movies(monkeypatch: pytest.
     assert not (three[0] == three[1]).all()
     assert not (three[1] == three[2]).all()
     curves = fold_in_curves([(users, scoring_next(users))], ease(SPLIT), SPLIT, sizes=(1,), draws=3)
-    masks, parts = (SPLIT.train.matrix(), SPLIT.known()), (SPLIT.validation.matrix(), SPLIT.test.matrix())
+    masks, parts = (
+        (SPLIT.train.matrix(), SPLIT.train_and_validation()),
+        (SPLIT.validation.matrix(), SPLIT.test.matrix()),
+    )
     for curve, seen, relevant in zip(curves, masks, parts, strict=True):
         each = [ndcg_of_scores(np.roll(one, 2, axis=1), seen[users], relevant[users]) for one in three]
         assert curve.fold_in[:, 0].tolist() == pytest.approx(np.mean(each, axis=0).tolist())

@@ -1,4 +1,4 @@
-"""Whether what is served is stale, with a clock and a log of feedback whose answers are known."""
+"""Freshness of the served model, with a clock and a log of feedback whose answers are known."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,12 +45,12 @@ def shown(log: FeedbackLog, index: Artifact, lists: int, clicked: int, liked: in
     log.record([*clicks, *(FeedbackEvent(f"r{name}{n}", 1, 10, "rating", 5.0, f"{name}{n}") for n in range(liked))])
 
 
-def test_nothing_has_lapsed_just_after_a_release_or_without_one(world: World, tmp_path: Path) -> None:
+def test_nothing_is_stale_just_after_a_release_or_without_one(world: World, tmp_path: Path) -> None:
     assert found(world) == []
     assert stale_reasons(ArtifactStore(tmp_path / "empty"), "camps", FreshnessConfig()) == []
 
 
-def test_an_old_model_lapses_and_once_more_after_as_long_again(world: World) -> None:
+def test_an_old_model_is_stale_and_once_more_after_as_long_again(world: World) -> None:
     assert found(world, 47) == []
     (first,) = found(world, 49)
     assert first.retrain
@@ -59,33 +59,33 @@ def test_an_old_model_lapses_and_once_more_after_as_long_again(world: World) -> 
     assert found(world, 97)[0].key != first.key
 
 
-def test_other_data_lapse_after_a_while_and_are_trained_on_unless_that_was_done(world: World) -> None:
+def test_other_data_make_it_stale_after_a_while_and_are_trained_on_unless_that_was_done(world: World) -> None:
     world.store.publish(Slot("splits", "camps"), lambda folder: None, key="new", fingerprint=NEW)
     assert found(world, 5) == []
-    (lapse,) = found(world, 7)
-    assert lapse.retrain
-    assert "no model was measured on it yet" in lapse.sentence
+    (stale,) = found(world, 7)
+    assert stale.retrain
+    assert "no model was measured on it yet" in stale.sentence
     world.train("popularity", GOOD - 0.2, NEW)
     (kept,) = found(world, 7)
     assert not kept.retrain, "the gate has looked at it, and kept what is served"
-    assert kept.key == lapse.key
+    assert kept.key == stale.key
 
 
-def test_a_click_rate_lapses_only_if_its_whole_interval_lies_below_the_least(world: World, log: FeedbackLog) -> None:
+def test_a_click_rate_is_stale_only_if_its_whole_interval_lies_below_the_least(world: World, log: FeedbackLog) -> None:
     """Wilson's interval of 5 of 100 is .0215 to .1118, and of 50 of 1,000 .0381 to .0653."""
     shown(log, index_of(world, "ease"), 100, 5)
     assert found(world, min_click_rate=0.11) == []
-    (lapse,) = found(world, min_click_rate=0.112)
-    assert not lapse.retrain
-    assert "a click rate of 5.0 % [2.2 %, 11.2 %] over 100 lists; at least 11.2 % is asked for" in lapse.sentence
+    (stale,) = found(world, min_click_rate=0.112)
+    assert not stale.retrain
+    assert "a click rate of 5.0 % [2.2 %, 11.2 %] over 100 lists; at least 11.2 % is asked for" in stale.sentence
     assert [one.key.partition(":")[0] for one in found(world, min_like_rate=0.5)] == ["like_rate"]
 
 
 def test_a_rate_far_below_the_previous_releases_is_told_of(world: World, log: FeedbackLog) -> None:
     shown(log, index_of(world, "popularity"), 200, 60, liked=20)
     shown(log, index_of(world, "ease"), 200, 20, liked=20)
-    (lapse,) = found(world)
-    assert "had a click rate of 30.0 %" in lapse.sentence
+    (stale,) = found(world)
+    assert "had a click rate of 30.0 %" in stale.sentence
     assert found(world, below_previous=False) == []
 
 
