@@ -108,7 +108,7 @@ class AutomationConfig:
     ratings_seconds: int = 60
     """How often the sensor looks at the ratings file."""
     alerts_file: str = ""
-    """The log file of alerts about failed runs and stale models; without one it is logs/alerts.log below the artifacts."""
+    """The log file of alerts about failed runs and stale models; by default logs/alerts.log below the artifacts."""
 
     @property
     def schedule_status(self) -> dg.DefaultScheduleStatus:

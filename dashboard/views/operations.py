@@ -356,8 +356,8 @@ def _api() -> None:
         st.info(f"Asking {url} …")
     elif found.problem:
         shell.missing(
-            f"The API is not running at {shell.plain(url)} ({shell.plain(found.problem)}). MOVIEREC_API_URL names another "
-            "address.",
+            f"The API is not running at {shell.plain(url)} ({shell.plain(found.problem)}). MOVIEREC_API_URL names "
+            "another address.",
             "movierec serve",
         )
     else:
