@@ -47,6 +47,8 @@ AREAS = {
     "api": (["movierec_engine/api"], ["tests/api"]),
     "pipeline": (["movierec_engine/pipeline"], ["tests/pipeline"]),
     "assets": (["movierec_assets"], ["tests/assets"]),
+    "retrieval": (["movierec_engine/retrieval"], ["tests/retrieval"]),
+    "tuning": (["movierec_engine/tuning"], ["tests/tuning"]),
     "dashboard queries": (["dashboard/queries"], ["tests/dashboard"]),
 }
 """Name of an area -> its modules, and the tests that mirror them."""
@@ -171,7 +173,8 @@ def run_tests(copy: Path, request: dict[str, Any], traced: Path) -> int:
         modules = [name for name, file in zip(loaded, origin, strict=True) if not file.startswith(str(copy))]
         traced.write_text(json.dumps({"tests": plugin.tests, "modules": modules}))
         return status
-    return int(pytest.main([*options, *request["paths"]], plugins=[Chosen(request["tests"])]))
+    chosen = [Chosen(request["tests"])] if request["tests"] else []
+    return int(pytest.main([*options, *request["paths"]], plugins=chosen))
 
 
 class Worker:
@@ -222,15 +225,15 @@ class Worker:
     def load(self, modules: list[str]) -> None:
         self.ask("load", modules=modules)
 
-    def outcome(self, mistake: Mistake, tests: list[str], seconds: float) -> str:
-        """`caught`, `hung` or `lived`."""
+    def outcome(self, mistake: Mistake, tests: list[str], seconds: float, paths: list[str] | None = None) -> str:
+        """`caught`, `hung` or `lived` by the named tests, or with none named by all of the paths."""
         path = self.copy / mistake.path
         source = path.read_text(encoding="utf-8")
         path.write_text(mistake.applied(source), encoding="utf-8")
         self.edits += 1
         os.utime(path, (self.edits, self.edits))  # compiled anew, also when the size is the same
         try:
-            files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+            files = paths or list(dict.fromkeys(test.partition("::")[0] for test in tests))
             status = self.ask("run", tests=tests, paths=files, limit=3 * seconds + GRACE)["status"]
         finally:
             path.write_text(source, encoding="utf-8")

@@ -45,14 +45,14 @@ def get(port: int, path: str, host: str = "127.0.0.1") -> dict[str, object]:
             time.sleep(0.05)
 
 
-def text(port: int, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as response:
+def text(port: int, path: str, host: str = "127.0.0.1") -> str:
+    with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=20) as response:
         body: bytes = response.read()
         return body.decode()
 
 
-def metrics(port: int) -> dict[str, float]:
-    lines = [line.rpartition(" ") for line in text(port, "/metrics").splitlines() if line[0] != "#"]
+def metrics(port: int, host: str = "127.0.0.1") -> dict[str, float]:
+    lines = [line.rpartition(" ") for line in text(port, "/metrics", host).splitlines() if line[0] != "#"]
     return {series: float(value) for series, _, value in lines}
 
 
@@ -90,9 +90,7 @@ def running(store: ArtifactStore, port: int, *flags: str) -> Iterator[subprocess
     assert "Traceback" not in errors
 
 
-def test_a_promotion_is_taken_over_within_two_seconds_without_a_failed_or_mixed_answer(
-    store: ArtifactStore, publish: Publish
-) -> None:
+def test_a_promotion_is_taken_over_without_a_failed_or_mixed_answer(store: ArtifactStore, publish: Publish) -> None:
     first, second = publish(), publish(sign=-1)
     best = {first.version: MOVIES[4], second.version: 10}
     store.point("serving", first, {})
@@ -100,21 +98,16 @@ def test_a_promotion_is_taken_over_within_two_seconds_without_a_failed_or_mixed_
     with running(store, port, "--workers", "2"):
         assert get(port, "/api/ready")["status"] == "ok"
         wait_for(port, "movierec_swaps_total", 2)  # one worker may answer well before the other has its first version
-        took = []
         for swaps, wanted in ((4, second), (6, first)):
             store.point("serving", wanted, {})
-            promoted = last_of_the_old = time.monotonic()
+            promoted = time.monotonic()
             while metrics(port)["movierec_swaps_total"] < swaps:  # until both workers have it
                 assert time.monotonic() < promoted + 60
                 for _ in range(20):
                     body = get(port, "/api/recommend?user_id=1&top_k=1")
                     assert body["recommendations"][0]["movie_id"] == best[str(body["version"])]  # type: ignore[index]
-                    if body["version"] != wanted.version:
-                        last_of_the_old = time.monotonic()
             for _ in range(20):
                 assert get(port, "/api/recommend?user_id=1&top_k=1")["version"] == wanted.version
-            took.append(last_of_the_old - promoted)
-        assert min(took) < 2, "also on a busy machine one of two is in time"
         counted = metrics(port)
         assert counted["movierec_workers"] == 2
         assert counted["movierec_swaps_total"] == 6
@@ -154,38 +147,63 @@ def test_clients_that_send_slowly_hold_up_nobody(one_worker: int) -> None:
         connection.close()
 
 
-def test_a_server_that_is_told_to_end_says_so_and_finishes_what_is_in_progress(
+LOOPBACK = "::1" if socket.has_ipv6 and Path("/proc/net/if_inet6").exists() else "127.0.0.1"
+
+
+def test_a_server_logs_its_requests_in_json_and_when_told_to_end_says_so_and_finishes_what_is_in_progress(
     store: ArtifactStore, publish: Publish
 ) -> None:
-    publish()
-    port = free_port()
-    with running(store, port, "--workers", "1", "serving.drain_seconds=2") as process:
-        get(port, "/api/ready")
-        idle = socket.create_connection(("127.0.0.1", port), timeout=30)
+    """On an IPv6 address, where there are any; of a request there are its id, model and source, and not its query."""
+    version, port, host = publish().version, free_port(), f"[{LOOPBACK}]" if ":" in LOOPBACK else LOOPBACK
+    command = [sys.executable, "run_server.py", "--port", str(port), "--model-dir", str(store.root), "--workers", "1"]
+    settings = ["serving.drain_seconds=5", "serving.access_log=true", "serving.log_format=json"]
+    process = subprocess.Popen([*command, "--host", LOOPBACK, *settings], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        answer = get(port, "/api/recommend?user_id=1", host)
+        assert answer["version"] == version
+        get(port, "/api/recommend?history=10:5,20:5", host)
+        counted = metrics(port, host)
+        idle = socket.create_connection((LOOPBACK, port), timeout=30)
         process.send_signal(signal.SIGTERM)
         ended = time.monotonic()
         status = 200
         while status == 200:  # a server that ends without having said so answers nothing, which is an error
             try:
-                text(port, "/api/ready")
+                text(port, "/api/ready", host)
             except urllib.error.HTTPError as error:
                 status, body = error.code, json.load(error)
         assert (status, body["status"]) == (503, "draining")
-        assert get(port, "/api/recommend?user_id=1")["model"] == "ease", "it goes on answering"
+        assert get(port, "/api/recommend?user_id=1", host)["model"] == "ease", "it goes on answering"
         idle.close()
-        process.wait(60)
-        assert time.monotonic() - ended > 1.9
+    finally:
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert time.monotonic() - ended > 4.9
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in errors.splitlines()]
+    first, second, _ = (line for line in lines if line.get("path") == "/api/recommend")
+    assert (first["request_id"], first["status"], first["method"]) == (answer["request_id"], 200, "GET")
+    assert (first["model"], first["source"], second["source"]) == ("ease", "personal", "fold-in")
+    assert "history" not in str(second)
+    assert counted['movierec_list_seconds_count{model="ease",source="personal"}'] == 1
+    assert counted['movierec_list_seconds_count{model="ease",source="fold-in"}'] == 1
 
 
-def test_an_answer_that_takes_too_long_is_a_503_with_a_sentence(store: ArtifactStore, publish: Publish) -> None:
+def test_an_answer_that_takes_too_long_is_a_503_with_a_sentence(
+    store: ArtifactStore, publish: Publish, tmp_path: Path
+) -> None:
+    """Movie 40 is answered once there is a file; till then others are."""
     publish()
-    port = free_port()
+    port, go_on = free_port(), tmp_path / "go on"
     program = (
-        "import sys, time; from pathlib import Path; import movierec_engine.api.server as server; "
-        "from movierec_engine.api.config import ServingConfig; "
-        "from movierec_engine.api.movie_service import MovieService; "
-        "quick = MovieService.movie; "
-        "MovieService.movie = lambda self, movie_id: (time.sleep(movie_id / 10), quick(self, movie_id))[1]; "
+        "import sys, time; from pathlib import Path; import movierec_engine.api.server as server\n"
+        "from movierec_engine.api.config import ServingConfig\n"
+        "from movierec_engine.api.movie_service import MovieService\n"
+        "quick = MovieService.movie\n"
+        "def slow(self, movie_id):\n"
+        f"    while movie_id == 40 and not Path({str(go_on)!r}).exists(): time.sleep(0.05)\n"
+        "    return quick(self, movie_id)\n"
+        "MovieService.movie = slow\n"
         f"server.serve(Path({str(store.root)!r}), ServingConfig(port={port}, workers=1, answer_seconds=1))"
     )
     process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True)
@@ -194,9 +212,8 @@ def test_an_answer_that_takes_too_long_is_a_503_with_a_sentence(store: ArtifactS
         answer = exchange(port, b"GET /api/movie/40 HTTP/1.1\r\nHost: a\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 503")
         assert b"took too long" in answer
-        started = time.monotonic()
         assert get(port, "/api/recommend?user_id=1")["model"] == "ease"
-        assert time.monotonic() - started < 3
+        go_on.touch()
     finally:
         process.terminate()
         _, errors = process.communicate(timeout=60)
@@ -235,30 +252,6 @@ def test_a_server_that_is_told_to_end_while_it_starts_ends_with_0(store: Artifac
     process.terminate()
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (0, "")
-
-
-def test_each_request_is_a_line_of_json_with_its_id_model_and_source_and_without_its_query(
-    store: ArtifactStore, publish: Publish
-) -> None:
-    publish()
-    port = free_port()
-    command = [sys.executable, "run_server.py", "--port", str(port), "--model-dir", str(store.root), "--workers", "1"]
-    logged = ["serving.access_log=true", "serving.log_format=json"]
-    process = subprocess.Popen([*command, *logged], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    try:
-        request_id = get(port, "/api/recommend?user_id=1")["request_id"]
-        get(port, "/api/recommend?history=10:5,20:5")
-        counted = metrics(port)
-    finally:
-        process.terminate()
-        _, errors = process.communicate(timeout=60)
-    lines = [json.loads(line) for line in errors.splitlines()]
-    first, second = (line for line in lines if line.get("path") == "/api/recommend")
-    assert (first["request_id"], first["status"], first["method"]) == (request_id, 200, "GET")
-    assert (first["model"], first["source"], second["source"]) == ("ease", "personal", "fold-in")
-    assert "history" not in str(second)
-    assert counted['movierec_list_seconds_count{model="ease",source="personal"}'] == 1
-    assert counted['movierec_list_seconds_count{model="ease",source="fold-in"}'] == 1
 
 
 def test_a_folder_of_checkpoints_stands_for_the_artifact_store(
@@ -312,19 +305,12 @@ def test_requests_that_are_not_http_are_answered_in_json(one_worker: int) -> Non
         assert set(json.loads(body)["error"]) == {"code", "message", "parameter"}
 
 
+@pytest.mark.slow
 def test_debug_mode_answers_although_its_reloader_starts_it_twice(store: ArtifactStore, publish: Publish) -> None:
     version = publish().version
     port = free_port()
     with running(store, port, "--debug"):
         assert get(port, "/api/recommend?user_id=1")["version"] == version
-
-
-@pytest.mark.skipif(not socket.has_ipv6 or not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
-def test_an_ipv6_address_is_listened_on(store: ArtifactStore, publish: Publish) -> None:
-    version = publish().version
-    port = free_port()
-    with running(store, port, "--host", "::1", "--workers", "1"):
-        assert get(port, "/api/recommend?user_id=1", host="[::1]")["version"] == version
 
 
 def test_answering_imports_no_torch(store: ArtifactStore, publish: Publish) -> None:
@@ -340,15 +326,14 @@ def test_answering_imports_no_torch(store: ArtifactStore, publish: Publish) -> N
 
 
 def test_a_port_in_use_is_named(store: ArtifactStore) -> None:
-    store.root.mkdir()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        command = [sys.executable, "run_server.py", "--port", str(port), "--model-dir", str(store.root)]
-        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith(f"error: cannot listen on 127.0.0.1:{port}")
+        with pytest.raises(
+            MovierecError, match=rf"cannot listen on 127\.0\.0\.1:{port} \(.*; choose another --host or"
+        ):
+            serve(store.root, ServingConfig(port=port))
 
 
 def test_a_public_address_needs_keys_or_an_explicit_word(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:

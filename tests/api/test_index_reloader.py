@@ -121,6 +121,26 @@ def test_every_model_that_is_asked_for_answers_however_few_stay_in_memory(
     assert "slim" in loaded, "the default one stays"
 
 
+def test_the_store_is_looked_at_as_often_as_it_is_said_until_told_to_stop(
+    store: ArtifactStore, publish: Publish
+) -> None:
+    first, second = publish(), publish(sign=-1)
+    store.point("serving", first, {})
+    reloader, served, waited = IndexReloader(store), [], []
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout)
+            store.point("serving", second, {})
+            return len(waited) == 2
+
+    reloader.expect_watcher()
+    reloader.watch(0.25, Stop(), lambda: served.append(reloader.current()))
+    assert waited == [0.25, 0.25]
+    assert [one.artifact for one in served if one] == [first, second]
+    assert ServingConfig().follow_seconds <= 1, "a promotion is taken over within two seconds"
+
+
 def test_what_the_first_requests_would_wait_for_is_made_before_a_version_answers(
     store: ArtifactStore, publish: Publish
 ) -> None:

@@ -216,7 +216,14 @@ def test_a_failed_run_is_told_of_with_its_sentence(
     told = (tmp_path / "told" / "alerts.log").read_text()
     assert "everything failed" in told
     assert "raw_ratings: trainer.batch_size=-1 must be at least 1" in told
-    assert result.run_id in told
+    assert result.run_id in told and "retried" not in told
+    instance.add_run_tags(result.run_id, {"dagster/will_retry": "true", "dagster/partition": "cpu|ease"})
+    again = dg.build_run_status_sensor_context(
+        "failed_runs", failure, instance, instance.get_run_by_id(result.run_id), resources={"alerts": alerts}
+    )
+    sensor(again.for_run_failure())
+    said = (tmp_path / "told" / "alerts.log").read_text().removeprefix(told)
+    assert "everything cpu|ease failed" in said and "which is retried" in said
 
 
 def test_an_alert_file_that_cannot_be_written_is_logged_and_stops_nothing(
@@ -261,6 +268,22 @@ def test_enough_new_ratings_start_one_retraining_and_no_second(
     )
     pipeline.ingest_ratings(store, data)
     assert not look(instance, sensor, first.cursor).run_requests
+
+
+@pytest.mark.parametrize("setting", ["data.feedback=false", "data.layout=presplit"])
+def test_ratings_that_no_training_takes_in_start_none_and_an_erasure_does(
+    instance: dg.DagsterInstance, config: AutomationConfig, tmp_path: Path, setting: str
+) -> None:
+    store = ArtifactStore(tmp_path / "store")
+    pipeline.ingest_ratings(store, load_settings([*config.overrides, "device=cpu", "model=ease"]).data)
+    sensor = make_feedback_events(replace(config, overrides=(*config.overrides, setting)))
+    log = FeedbackLog(log_file(store.root, "camps"))
+    rated(log, 1, 2, 3, 4)
+    assert not look(instance, sensor, None).run_requests
+    log.erase(1)
+    found = look(instance, sensor, None)
+    assert len(found.run_requests or []) == 2
+    assert json.loads(found.cursor or "") == [4, 1]
 
 
 def test_an_erasure_alone_starts_a_retraining(
@@ -447,3 +470,8 @@ def test_what_is_served_and_what_it_rests_on_have_freshness_policies() -> None:
     graph = defs.resolve_asset_graph()
     with_policy = {key.to_user_string() for key in graph.get_all_asset_keys() if graph.get(key).freshness_policy}
     assert with_policy == {"raw_ratings", "serving_release"}
+    hours = FreshnessConfig()
+    for name, within in (("raw_ratings", hours.data_age_hours), ("serving_release", hours.max_age_hours)):
+        policy = graph.get(dg.AssetKey(name)).freshness_policy
+        assert policy.fail_window.to_timedelta() == timedelta(hours=within)
+        assert policy.warn_window.to_timedelta() == timedelta(hours=0.75 * within)

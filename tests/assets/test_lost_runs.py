@@ -61,6 +61,10 @@ def test_a_number_that_another_process_has_by_now_is_no_sign_of_life(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = started(instance, f"{socket.gethostname()}:{os.getpid()}:SELF")
-    monkeypatch.setattr("psutil.Process.create_time", lambda self: 32503680000.0)  # in the year 3000
+    began = instance.get_run_records(dg.RunsFilter([run.run_id]))[0].start_time or 0
+    monkeypatch.setattr("psutil.Process.create_time", lambda self: began + 30)
+    look(instance)
+    assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTED, "clocks may disagree by so much"
+    monkeypatch.setattr("psutil.Process.create_time", lambda self: began + 90)
     look(instance)
     assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE

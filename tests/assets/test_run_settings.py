@@ -12,16 +12,21 @@ from movierec_assets.jobs import DATA, MODEL
 from movierec_assets.materialize import materialize
 from movierec_assets.partitions import partition_key
 from movierec_assets.resources import SettingsResource
+from movierec_engine.config import load_settings
 from movierec_engine.errors import ConfigError, DeviceError
 from movierec_engine.store import ArtifactStore
 
 
 def test_settings_that_people_change_most_are_fields_and_asking_twice_is_refused(overrides: list[str]) -> None:
     settings = SettingsResource(
-        seed=7, max_epochs=3, split="leave_one_out", data_dir="it's here", overrides=overrides[:1]
-    )
+        seed=7, max_epochs=3, split="leave_one_out", data_dir="it's here", overrides=overrides[:1],
+        learning_rate=0.25, data_name="mine",
+    )  # fmt: skip
     made = settings.of("cpu", "gmf")
     assert (made.seed, made.trainer.max_epochs, made.data.split, made.data.dir) == (7, 3, "leave_one_out", "it's here")
+    assert (made.trainer.learning_rate, made.data.name, made.model_name, made.device) == (0.25, "mine", "gmf", "cpu")
+    asked = Path(load_settings(overrides[:1]).paths.checkpoints)
+    assert Path(made.paths.checkpoints) == asked / "cpu", "two devices may train the same model at once"
     with pytest.raises(ConfigError, match=r"seed=7 and override 'seed=8' are the same setting"):
         SettingsResource(seed=7, overrides=["seed=8"]).shared()
     with pytest.raises(ConfigError, match=r"data.split=globl_time is not known"):

@@ -11,8 +11,9 @@ import pytest
 from page_reading import text, titles
 from streamlit.testing.v1 import AppTest
 
-from dashboard.queries import api_health, backtests, checks, indices, releases
-from movierec_engine.feedback import Exposure, FeedbackLog, log_file
+from dashboard.queries import api_health, backtests, checks, feedback, indices, releases
+from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, log_file
+from movierec_engine.release.manual import pin
 from movierec_engine.store import ArtifactStore, Slot
 
 Open = Callable[..., AppTest]
@@ -203,6 +204,77 @@ def test_checks_that_are_looked_at_again_are_no_leak_canaries(known: ArtifactSto
     failed = {(one.model, one.name) for one in found if not one.passed}
     assert ("popularity", "index_finds_the_best") in failed
     assert ("ease", "index_finds_the_best") not in failed
+
+
+def test_a_leak_that_was_found_stands_among_the_checks_and_what_cannot_be_examined_has_not_passed(
+    damaged: ArtifactStore,
+) -> None:
+    model = damaged.require(Slot("trained_model", "tiny", "ease", "cpu"))
+    findings = [
+        {"name": "graph_is_train", "passed": True, "sentence": "it is"},
+        {"name": "memory_is_train", "passed": False, "sentence": "it is not"},
+        "nonsense",
+    ]
+    damaged.publish(
+        model.slot.beside("leak_canaries"), lambda folder: None, key="k", fingerprint="", facts={"findings": findings},
+        parents={"trained_model": model},
+    )  # fmt: skip
+    (damaged.require(Slot("evaluation_report", "tiny", "ease", "cpu")).folder / "users.parquet").unlink()
+    found = checks.checks(damaged.root, "tiny")
+    leaks = [(one.of, one.name, one.passed, one.sentence) for one in found if one.leak]
+    assert leaks == [
+        (model.reference, "graph_is_train", True, "it is"), (model.reference, "memory_is_train", False, "it is not")
+    ]  # fmt: skip
+    (report,) = [one for one in found if (one.model, one.name) == ("ease", "report_adds_up")]
+    assert not report.passed and "the evaluation report cannot be examined" in report.sentence
+
+
+def test_what_was_said_is_counted_by_day_without_what_was_undone(tmp_path: Path) -> None:
+    day, newest = 86_400, 20_000
+    log = FeedbackLog(log_file(tmp_path, "tiny"))
+    when = (newest, newest, newest - feedback.DAYS + 1, newest - feedback.DAYS)
+    log.record(
+        [
+            FeedbackEvent(str(number), 1, 10 + number, "not_interested", timestamp=at * day)
+            for number, at in enumerate(when)
+        ]
+    )
+    log.record([FeedbackEvent("undone", 1, 99, "click", timestamp=newest * day)])
+    log.undo(1, "undone")
+    log.expose([Exposure("shown", 1, (10,), at_ms=newest * day * 1000)])
+    log.close()
+    found = feedback.feedback(tmp_path, "tiny")
+    assert found.problem == ""
+    assert found.totals == {"not interested": 4, "list shown": 1}
+    assert found.by_day == (
+        {"day": "2024-08-06", "kind": "not interested", "events": 1},
+        {"day": "2024-10-04", "kind": "list shown", "events": 1},
+        {"day": "2024-10-04", "kind": "not interested", "events": 2},
+    )
+    assert feedback.data_sets(tmp_path) == ["tiny"]
+
+
+def test_a_pin_newer_versions_and_waiting_ratings_are_told(damaged: ArtifactStore) -> None:
+    pin(damaged, "tiny", "for the holidays")
+    log = FeedbackLog(log_file(damaged.root, "tiny"))
+    log.record([FeedbackEvent(f"r{n}", 9, 10 + n, "rating", rating=4.0) for n in range(3)])
+    taken = log.newest_seq() - 2
+    log.close()
+    served = damaged.pointed("serving", "tiny")
+    assert served is not None
+    raw = damaged.require(Slot("raw_ratings", "tiny"))
+    manifest = raw.folder / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["facts"]["feedback"] = {"newest_seq": taken}
+    manifest.write_text(json.dumps(content))
+    found = releases.served(damaged.root, "tiny")
+    assert found is not None
+    assert found.waiting == 2
+    assert found.pin.startswith("pinned since ") and found.pin.endswith("UTC: for the holidays")
+    newer = damaged.publish(Slot("trained_model", "tiny", "ease", "cpu"), lambda folder: None, key="n", fingerprint="")
+    found = releases.served(damaged.root, "tiny")
+    assert found is not None
+    assert (found.newer_model, found.newer_data) == (newer.created_at, "")
 
 
 def test_what_is_served_is_told_with_its_origins_and_what_is_newer(known: ArtifactStore) -> None:

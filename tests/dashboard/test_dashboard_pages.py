@@ -31,23 +31,26 @@ def test_an_empty_store_says_which_command_fills_it(visit: Open, tmp_path: Path,
     assert "movierec train" in commands
 
 
-@pytest.mark.parametrize("page", ["leaderboard", *PAGES])
-@pytest.mark.parametrize(
-    "harm",
-    [
-        shutil.rmtree,
-        lambda folder: [path.unlink() for path in folder.iterdir() if path.name != "manifest.json"],
-        lambda folder: [path.write_bytes(path.read_bytes()[:20]) for path in folder.glob("*.parquet")],
-        lambda folder: (folder / "manifest.json").write_text("{"),
-        lambda folder: (folder.parent / "LATEST").write_text("20990101T000000000Z-gone-0000"),
-    ],
-    ids=["gone", "half deleted", "truncated", "no manifest", "pointer to nothing"],
+FOUND_BY_ITS_MANIFEST = (
+    shutil.rmtree,
+    lambda folder: (folder / "manifest.json").write_text("{"),
+    lambda folder: (folder.parent / "LATEST").write_text("20990101T000000000Z-gone-0000"),
 )
+FILES = (
+    lambda folder: [path.unlink() for path in folder.iterdir() if path.name != "manifest.json"],
+    lambda folder: [path.write_bytes(path.read_bytes()[:20]) for path in folder.glob("*.parquet")],
+)
+
+
+@pytest.mark.parametrize("page", ["leaderboard", *PAGES])
+@pytest.mark.parametrize("harms", [FOUND_BY_ITS_MANIFEST, FILES], ids=["not found", "without its files"])
 def test_no_damage_breaks_a_page(
-    visit: Open, damaged: ArtifactStore, page: str, harm: Callable[[Path], object]
+    visit: Open, damaged: ArtifactStore, page: str, harms: tuple[Callable[[Path], object], ...]
 ) -> None:
-    for manifest in sorted(damaged.root.rglob("manifest.json")):
-        harm(manifest.parent)
+    """Each artifact has one of the damages in turn, the pages beginning with another one each."""
+    first = ["leaderboard", *PAGES].index(page)
+    for place, manifest in enumerate(sorted(damaged.root.rglob("manifest.json")), start=first):
+        harms[place % len(harms)](manifest.parent)
     visit(damaged, page)
 
 
@@ -163,6 +166,15 @@ def test_a_run_in_progress_shows(visit: Open, damaged: ArtifactStore) -> None:
     )
     path.write_text("{")
     assert training.in_progress(damaged.root) == []
+
+    def states(**changes: object) -> list[str]:
+        path.write_text(json.dumps(progress | changes))
+        return [one.state for one in training.in_progress(damaged.root)]
+
+    assert states(pid=2**30, host="elsewhere") == ["running"], "of another machine nobody knows"
+    assert states(state="failed") == ["failed"]
+    assert states(state="failed", changed=time.time() - 3700) == states(pid=2**30, changed=time.time() - 3700) == []
+    assert states(changed=time.time() - 3700) == ["running"]
 
 
 def test_segments_say_for_whom_each_is_good(visit: Open, known: ArtifactStore) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from dashboard.plots.leaderboard import COSTS, cost_rows, front, quality_and_cost
 from dashboard.queries import leaderboard, pairs, reports, seeds, store_files
+from movierec_engine.evaluation.metrics import metrics
 from movierec_engine.store import Artifact, ArtifactStore
 
 Publish = Callable[..., Artifact]
@@ -140,6 +141,36 @@ def test_reports_without_the_metric_stand_last(store: ArtifactStore, publish: Pu
     snapshot = reports.load(store.root)
     ranked = leaderboard.standings(snapshot, leaderboard.groups(snapshot)[0], "ndcg", 10)
     assert [(standing.model, standing.score) for standing in ranked] == [("ease", 0.2), ("lightgcn", None)]
+
+
+def test_of_equal_scores_the_one_that_trains_faster_is_first_and_less_may_be_better(
+    store: ArtifactStore, publish: Publish, serve: Callable[[Artifact], None]
+) -> None:
+    def gap(value: float) -> dict[str, object]:
+        return {"metrics": {"ndcg@10": 0.2, "disliked@10": value}, "intervals": {"disliked@10": [0.0, value]}}
+
+    publish("ease", 0.2, seconds=5.0, **gap(0.1))
+    publish("als", 0.2, seconds=2.0, **gap(0.3))
+    serve(publish("svd", 0.2, seconds=9.0, device="cuda", **gap(0.2)))
+    snapshot = reports.load(store.root)
+    (group,) = leaderboard.groups(snapshot)
+    ranked = leaderboard.standings(snapshot, group, "ndcg", 10)
+    assert [(one.model, one.served) for one in ranked] == [("als", False), ("ease", False), ("svd", True)]
+    assert (ranked[0].validation, ranked[0].low) == (pytest.approx(0.3), None)
+    assert [one.model for one in leaderboard.standings(snapshot, group, "ndcg", 10, "cuda")] == ["svd"]
+    assert leaderboard.devices(snapshot, group) == ["cpu", "cuda"]
+    assert leaderboard.scores_at(snapshot, 10)[ranked[0].id, "ndcg"] == 0.2
+    assert metrics()["disliked"].direction == "lower"
+    ordered = leaderboard.standings(snapshot, group, "disliked", 10)
+    assert [(one.model, one.score, one.high) for one in ordered] == [
+        ("ease", 0.1, 0.1), ("svd", 0.2, 0.2), ("als", 0.3, 0.3)
+    ]  # fmt: skip
+
+
+def test_metrics_that_rank_no_model_are_none_of_the_leaderboards(store: ArtifactStore, publish: Publish) -> None:
+    publish("ease", 0.2, metrics={"ndcg@5": 0.1, "ndcg@10": 0.2, "average_popularity@10": 3.0})
+    snapshot = reports.load(store.root)
+    assert leaderboard.metrics(snapshot, leaderboard.groups(snapshot)[0]) == {"ndcg": [5, 10]}
 
 
 def test_the_paired_difference_is_that_of_the_same_users(publish: Publish, tmp_path: Path) -> None:

@@ -162,6 +162,17 @@ def test_after_an_erasure_a_late_repetition_stays_out_and_new_feedback_counts(lo
     assert len(log.intake().erasures) == 1
 
 
+def test_a_line_that_a_killed_writer_left_unfinished_spoils_no_other(log: FeedbackLog) -> None:
+    log.erase(7)
+    record = log.path.with_name("erasures.tsv")
+    with record.open("ab") as file:
+        file.write(b"2\t8")
+    log.erase(9)
+    lines = record.read_bytes().split(b"\n")
+    assert (lines[1], lines[2].split(b"\t")[:2], lines[3:]) == (b"2\t8", [b"2", b"9"], [b""])
+    assert {user: log.state_without_log(user).erasure for user in (7, 8, 9)} == {7: 1, 8: 0, 9: 2}
+
+
 def test_a_person_without_feedback_can_be_erased(log: FeedbackLog) -> None:
     assert log.erase(2**63 - 1).through_seq == 0
     assert log.intake().erasures["user_id"].to_pylist() == [2**63 - 1]
@@ -176,11 +187,13 @@ def test_a_person_without_feedback_can_be_erased(log: FeedbackLog) -> None:
         ("kind", ["like", "", None, 3, "x" * 10**6]),
         ("rating", [float("nan"), float("inf"), None, "4", True, 10**400]),
         ("shown_in", ["x" * 201, "a\nb", None]),
-        ("timestamp", [0, 20170923, -1, 1.5e9, True, "1"]),
+        ("timestamp", [0, 20170923, 31_535_999, -1, 1.5e9, True, "1"]),
+        ("share", [-0.01, 1.01, float("nan"), "1", True, 10**400]),
     ],
 )
 def test_what_no_log_takes_is_refused_by_name(field: str, values: list[Any]) -> None:
-    good = {"key": "a", "user_id": 1, "movie_id": 1, "kind": "rating", "rating": 3.0}
+    of_kind = {"kind": "watched"} if field == "share" else {"kind": "rating", "rating": 3.0}
+    good = {"key": "a", "user_id": 1, "movie_id": 1, **of_kind}
     for value in values:
         with pytest.raises(InvalidFeedback) as refused:
             FeedbackEvent(**{**good, field: value})  # type: ignore[arg-type]
@@ -192,6 +205,11 @@ def test_what_no_log_takes_is_refused_by_name(field: str, values: list[Any]) -> 
 def test_a_click_has_no_rating_and_a_draft_names_every_movie() -> None:
     with pytest.raises(InvalidFeedback, match="rating does not belong to a click"):
         FeedbackEvent("a", 1, 1, "click", 3.0)
+    for kind, value in (("click", None), ("rating", 3.0)):
+        with pytest.raises(InvalidFeedback, match=f"share does not belong to a {kind}"):
+            FeedbackEvent("a", 1, 1, kind, value, share=0.5)  # type: ignore[arg-type]
+    assert [FeedbackEvent("a", 1, 1, "watched", share=share).share for share in (0, 1, None)] == [0, 1, None]
+    assert FeedbackEvent("a", 1, 1, "click", timestamp=31_536_000).timestamp == 31_536_000, "1971"
     with pytest.raises(InvalidFeedback, match="teams has 1 names for 2 movies"):
         Exposure("r", 1, (1, 2), teams=("a",))
     with pytest.raises(InvalidFeedback, match="movie_ids"):

@@ -42,6 +42,26 @@ def test_each_half_sweep_minimises_the_papers_objective(nu: float) -> None:
     assert np.allclose(model.item_factors, found.reshape(7, 3), atol=2e-4)
 
 
+def test_the_fit_is_so_many_sweeps_from_small_random_vectors() -> None:
+    """Users against items, then items against users, each row's ridge regression written out."""
+    x = small_train().matrix().toarray().astype(float)
+    config = als.ALSConfig(embedding_dim=3, alpha0=0.3, l2=0.05, nu=0.5, epochs=2, init_std=0.5, seed=4)
+
+    def solved(rows: np.ndarray, fixed: np.ndarray) -> np.ndarray:
+        strength = config.l2 * (rows.sum(axis=1) + config.alpha0 * rows.shape[1]) ** config.nu
+        own = [np.linalg.inv(fixed[row > 0].T @ fixed[row > 0] + config.alpha0 * fixed.T @ fixed + s * np.eye(3))
+               for row, s in zip(rows, strength, strict=True)]  # fmt: skip
+        return np.stack([inverse @ fixed.T @ row for inverse, row in zip(own, rows, strict=True)])
+
+    items = 0.5 / np.sqrt(3) * np.random.default_rng(4).standard_normal((7, 3))
+    for _ in range(2):
+        users = solved(x, items)
+        items = solved(x.T, users)
+    model = ALS(config).fit(Dataset(small_train()))
+    assert np.allclose(model.user_factors, users, atol=1e-4)
+    assert np.allclose(model.item_factors, items, atol=1e-4)
+
+
 def test_more_sweeps_never_raise_the_objective() -> None:
     train = small_train()
     x = train.matrix().toarray().astype(float)

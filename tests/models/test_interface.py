@@ -1,18 +1,22 @@
 """What everybody outside sees of a model: by public ids, and the same of every model."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from scipy import sparse
 
 from movierec_engine.data.dataset import Dataset
-from movierec_engine.errors import ConfigError, DataError, MovierecError
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.errors import ConfigError, DataError, MovierecError, StoreError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import Recommender, load_model, model_class, model_names
 from movierec_engine.models.fitting import Epoch, Fitting
 from movierec_engine.training.config import TrainerConfig
+from worlds import interactions_of
 
 N_USERS, N_ITEMS = 24, 16
 QUICK = Fitting(TrainerConfig(max_epochs=3, batch_size=64, learning_rate=0.02), seed=1)
@@ -62,6 +66,16 @@ def test_recommendations_are_the_best_of_the_scores_without_what_was_seen(model:
         assert own["rank"] == [1, 2, 3, 4, 5]
         assert own["score"] == pytest.approx(scores[row, best], abs=1e-6)
     assert list(lists(table)) == users
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("movierec_engine.models.lists._BLOCK_BYTES", 2 * 4 * N_ITEMS)  # two people at once
+        in_blocks = model.recommend(users, k=5)
+    assert in_blocks.select(["user_id", "movie_id", "rank"]).equals(table.select(["user_id", "movie_id", "rank"]))
+
+
+def test_a_user_without_train_interactions_gets_what_is_popular() -> None:
+    train = interactions_of(np.array([(0, 1), (0, 2), (1, 2)]), IdMap(np.arange(3)), IdMap(np.arange(4)))
+    model = model_class("ease")().fit(Dataset(train))
+    assert lists(model.recommend([2], k=9)) == {2: [2, 1, 0, 3]}
 
 
 def test_the_lists_are_those_that_are_evaluated(model: Recommender) -> None:
@@ -88,10 +102,21 @@ def test_a_history_is_recommended_for_as_fold_in_scores_it(model: Recommender) -
     assert list(listed) == list(histories)
     for person, items in histories.items():
         assert not set(listed[person]) & set(items)
+    value = model.history.data.max() if model.uses_ratings else 1
+    by_hand = np.zeros((2, N_ITEMS), dtype=np.float32)
+    by_hand[0, [1, 3, 5]] = value  # no ratings: likes
+    by_hand[1, [2, 4]] = (4.5, 5.0) if model.uses_ratings else 1
+    scores = model.fold_in(sparse.csr_matrix(by_hand))
+    table = model.recommend_for(histories, k=N_ITEMS).to_pandas()
+    for row, person in enumerate(("new", "other")):
+        own = table[table["user_id"] == person]
+        assert own["score"].to_numpy() == pytest.approx(scores[row, own["movie_id"] // 10], abs=1e-4)
     popular = np.argsort(-model.popularity, kind="stable")
     assert listed["nobody"] == model.items.ids[popular].tolist()
     assert lists(model.recommend_for([[10, 30, 50]], k=N_ITEMS)) == {0: listed["new"]}
     assert lists(model.recommend_for([[10, 30, 50, 999]], k=N_ITEMS)) == {0: listed["new"]}, "999 says nothing"
+    again = lists(model.recommend_for([[10, 30, 50]], k=N_ITEMS, exclude_seen=False))
+    assert sorted(again[0]) == model.items.ids.tolist()
 
 
 def test_similar_items_are_named_by_their_ids(model: Recommender) -> None:
@@ -101,6 +126,7 @@ def test_similar_items_are_named_by_their_ids(model: Recommender) -> None:
     assert table["rank"].to_pylist() == [1, 2, 3] * 2
     index, _ = model.most_similar(model.items.index([30, 20]), 3)
     assert table["similar_id"].to_pylist() == model.items.ids[index].ravel().tolist()
+    assert sorted(model.similar_items(30, k=99)["similar_id"].to_pylist()) == [i for i in model.items.ids if i != 30]
 
 
 def test_an_explanation_names_the_items_of_the_history_by_their_ids(model: Recommender) -> None:
@@ -123,6 +149,10 @@ def test_fit_tells_of_its_epochs_where_there_are_any() -> None:
     assert network.epochs == tuple(told)
     assert network.epochs[0].metrics["ndcg@10"] > 0
     assert closed.epochs == ()
+    other = model_class("gmf")().fit(DATA, replace(fitting, seed=2, epochs=2, evaluator=Evaluator([10], ("ndcg",))))
+    assert [epoch.number for epoch in other.epochs] == [1, 2]
+    assert list(other.epochs[0].metrics) == ["ndcg@10"]
+    assert other.epochs[0].loss != network.epochs[0].loss, "another seed"
 
 
 def test_settings_are_given_by_name_or_as_a_config() -> None:
@@ -148,11 +178,18 @@ def test_an_id_that_the_model_was_not_fitted_to_is_named(ask: Any, said: str) ->
         ask(popularity)
 
 
-def test_a_model_that_returns_nan_recommends_nothing() -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_model_that_returns_nan_or_infinity_recommends_nothing(value: float) -> None:
     broken = model_class("ease")().fit(DATA)
-    broken.weights[:] = np.nan
+    broken.weights[:] = value
     with pytest.raises(MovierecError, match="NaN or infinite scores"):
         broken.recommend("u01")
+
+
+def test_a_saved_model_is_loaded_by_its_own_class_alone(tmp_path: Any) -> None:
+    model_class("ease")().fit(DATA).save(tmp_path)
+    with pytest.raises(StoreError, match="holds a ease model, not als; load it by its own class"):
+        model_class("als").load(tmp_path)
 
 
 def test_members_are_given_to_those_that_take_them() -> None:

@@ -102,10 +102,11 @@ def test_baselines_are_those_of_surprise() -> None:
 
 def test_equal_ratings_correlate_with_nothing_whatever_their_rounding() -> None:
     ratings = np.where(RATINGS > 0, RATINGS, 0)
-    ratings[:, 0] = 3.7
-    model = fitted(rated_train(ratings), similarity="pearson", k=N_ITEMS)
-    assert model.weights[0].nnz == 0
-    assert np.isfinite(all_similarities(model, rated_train(ratings))).all()
+    for equal in (0.1, 0.7, 1.1, 2.3, 3.7, 4.9):
+        ratings[:, 0] = equal
+        model = fitted(rated_train(ratings), similarity="pearson", k=N_ITEMS)
+        assert model.weights[0].nnz == 0
+        assert np.isfinite(all_similarities(model, rated_train(ratings))).all()
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 0.6])
@@ -209,6 +210,8 @@ def test_ties_for_the_last_neighbour_go_to_the_lower_index() -> None:
     similar = np.array([[0.5, 0.9, 0.5, 0.5], [0.0, -0.1, 0.2, 0.0], [0.3, 0.3, 0.3, 0.3]], dtype=np.float32)
     expected = [[0.5, 0.9, 0, 0], [0, 0, 0.2, 0], [0.3, 0.3, 0, 0]]
     assert np.array_equal(strongest(similar, 2).toarray(), np.array(expected, dtype=np.float32))
+    assert np.diff(strongest(similar, 3).indptr).tolist() == [3, 1, 3], "all but one"
+    assert np.diff(strongest(similar, 4).indptr).tolist() == [4, 1, 4]
 
 
 @pytest.mark.parametrize("user_based", [False, True])

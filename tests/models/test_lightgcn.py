@@ -62,6 +62,20 @@ def test_scores_of_pairs_are_those_of_the_whole_catalogue() -> None:
     built = network()
     users, items = torch.tensor([2, 0]), torch.tensor([[1, 0], [2, 2]])
     assert torch.allclose(built(users, items), built(users, None).gather(1, items), atol=1e-6)
+    halved = network(temperature=2.0)
+    assert torch.allclose(halved(users, None), built(users, None) / 2)
+    assert torch.allclose(halved(users, items), built(users, items) / 2)
+
+
+def test_the_penalty_is_of_the_batchs_initial_embeddings_as_often_as_they_stand_in_it() -> None:
+    built = network(l2=0.3)
+    users, items = torch.tensor([2, 0]), torch.tensor([[1, 0], [1, 2]])
+    squares = built.embeddings.detach()[[2, 0, 3 + 1, 3 + 0, 3 + 1, 3 + 2]].square().sum().item()
+    assert built.penalty(users, items).item() == pytest.approx(0.3 / 2 * squares / 2, rel=1e-5)
+
+
+def test_embeddings_start_as_wide_as_said() -> None:
+    assert network(init_std=0.2).embeddings.std().item() == pytest.approx(2 * network().embeddings.std().item())
 
 
 def test_dropped_edges_are_dropped_in_both_directions() -> None:
@@ -71,6 +85,15 @@ def test_dropped_edges_are_dropped_in_both_directions() -> None:
     kept = thinned != 0
     assert torch.allclose(thinned[kept], 2 * DENSE[kept])
     assert not torch.equal(kept, DENSE != 0)
+    share = torch.stack([network(dropout=0.9)._thinned().to_dense() != 0 for _ in range(3)]).sum() / (3 * 10)
+    assert share < 0.5, "the share is of what is left out"
+    model = LightGCN(LightGCN.Config(embedding_dim=4, dropout=0.9))
+    trained = model.build(TRAIN, GRAPH, torch.device("cpu"))
+    assert isinstance(trained, LightGCNNetwork)
+    trained.train()
+    model.export()
+    whole = torch.stack([torch.linalg.matrix_power(DENSE, k) @ trained.embeddings for k in range(4)]).mean(dim=0)
+    assert np.allclose(model.user_embeddings, whole.detach()[:3], atol=1e-6), "nothing is left out of what scores"
 
 
 def test_each_edge_has_one_number_in_both_directions() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
+from movierec_engine.models import likeness
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 from movierec_engine.models.likeness import GENRE_WEIGHT, centred_cosines, most_alike
 
@@ -45,11 +46,15 @@ def test_what_all_items_share_does_not_make_them_alike() -> None:
 
 @given(hnp.arrays(np.float32, (7, 7), elements=st.sampled_from([-0.5, 0.0, 0.25, 1.0])), st.integers(0, 6))
 def test_the_best_k_are_those_of_a_whole_stable_sort(similarities: np.ndarray, k: int) -> None:
-    found, values = most_alike(lambda rows: similarities[rows].copy(), None, np.arange(7), k)
-    for item in range(7):
+    """In blocks of two items, asked for in any order."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(likeness, "_BLOCK", 2)
+        items = np.array([5, 0, 6, 3, 1])
+        found, values = most_alike(lambda rows: similarities[rows].copy(), None, items, k)
+    for place, item in enumerate(items):
         others = sorted((other for other in range(7) if other != item), key=lambda other: -similarities[item, other])
-        assert found[item].tolist() == others[:k]
-        assert values[item].tolist() == similarities[item, others[:k]].tolist()
+        assert found[place].tolist() == others[:k]
+        assert values[place].tolist() == similarities[item, others[:k]].tolist()
 
 
 def test_shared_genres_count_beside_the_similarity() -> None:

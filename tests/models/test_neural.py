@@ -12,6 +12,7 @@ from movierec_engine.data.graph import build_graph
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError
 from movierec_engine.models import GMF, MLP, NCF
+from movierec_engine.models.dropout import dropout
 from movierec_engine.models.neural.base import NeuralCF
 from movierec_engine.store import ArtifactStore
 from worlds import interactions_of
@@ -88,6 +89,64 @@ def test_the_penalty_does_not_fall_when_scale_moves_from_an_embedding_to_h() -> 
     assert before == pytest.approx(0.1 / 2 * products.item() / 3, rel=1e-5)
 
 
+def test_each_penalty_is_of_its_own_parts_weights_and_embeddings() -> None:
+    """l2 of the GMF part's embeddings; l2_mlp of the MLP's embeddings, a batch's mean, and of its weights."""
+    users, items = torch.arange(3), torch.arange(6).reshape(3, 2)
+    for settings, of_gmf, of_mlp in (({"l2": 0.1, "l2_mlp": 0.0}, 0.1, 0.0), ({"l2": 0.0, "l2_mlp": 0.2}, 0.0, 0.2)):
+        network = built(NCF(NCF.Config(**SHAPE, **settings))).network
+        h_gmf, h_mlp = network.output.weight[0, :4], network.output.weight[0, 4:]
+        gmf = (h_gmf * network.gmf_users[users]).square().sum() + network.gmf_items[items].square().sum()
+        mlp = network.mlp_users[users].square().sum() + network.mlp_items[items].square().sum()
+        weights = sum(layer.weight.square().sum() for layer in network.hidden) + h_mlp.square().sum()
+        expected = of_gmf / 2 * gmf / 3 + of_mlp / 2 * (mlp / 3 + weights)
+        assert network.penalty(users, items).item() == pytest.approx(expected.item(), rel=1e-5)
+    alone = built(MLP(MLP.Config(mlp_layers=(6, 5, 3), l2=0.2))).network
+    assert (alone.l2, alone.l2_mlp) == (0.0, 0.2)
+
+
+@pytest.mark.parametrize("kind", [NCF, MLP])
+def test_dropout_thins_out_every_hidden_layer_in_training_alone(
+    kind: type[NeuralCF], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thinned = []
+
+    def spied(values: torch.Tensor, share: float, training: bool) -> torch.Tensor:
+        if training:
+            thinned.append((values.shape[-1], share))
+        return dropout(values, share, training)
+
+    monkeypatch.setattr("movierec_engine.models.neural.network.dropout", spied)
+    shape = SHAPE if kind is NCF else {"mlp_layers": SHAPE["mlp_layers"]}
+    model = built(kind(kind.Config(**shape, dropout=0.5)))
+    users = torch.arange(12)
+    whole = model.network(users, None)
+    model.network.train()
+    assert not torch.equal(model.network(users, None), whole)
+    assert thinned == [(5, 0.5), (3, 0.5)]
+    model.export()
+    assert torch.equal(model.network(users, None), whole), "nothing is left out of what scores"
+
+
+def test_the_directions_of_candidates_are_orthonormal_and_found_anew_after_training() -> None:
+    model = built(MLP(MLP.Config(mlp_layers=(6, 5, 3))))
+    before = model.item_vectors()
+    assert np.allclose(before.T @ before, np.eye(before.shape[1]), atol=1e-3)
+    with torch.no_grad():
+        model.network.mlp_items.normal_(0, 0.5)
+    model.export()
+    products = model.query_vectors(np.arange(12)) @ model.item_vectors().T
+    assert np.allclose(products, model.score_known(np.arange(12)), atol=1e-3)
+    gmf = built(GMF(GMF.Config(mf_dim=4)))
+    products = gmf.query_vectors(np.arange(12)) @ gmf.item_vectors().T
+    assert np.allclose(products, gmf.score_known(np.arange(12)), atol=1e-5), "with the constant"
+
+
+def test_without_a_gmf_part_items_are_alike_that_the_same_people_have() -> None:
+    alone, joined = built(MLP(MLP.Config(mlp_layers=(6, 5, 3)))), built(NCF(NCF.Config(**SHAPE)))
+    assert np.array_equal(alone.similarity_vectors().toarray(), TRAIN.matrix().T.toarray())
+    assert joined.similarity_vectors().shape == (9, 4 + 3)
+
+
 def test_ncf_starts_where_the_weighted_sum_of_gmf_and_mlp_stands() -> None:
     parts = members()
     model = NCF(NCF.Config(**SHAPE, alpha=0.3))
@@ -107,11 +166,17 @@ def test_members_of_other_widths_or_other_data_are_refused() -> None:
     elsewhere = interactions_of(np.array([(0, 0), (1, 1)]), IdMap(np.arange(2)), IdMap(np.arange(2)))
     with pytest.raises(ConfigError, match="must be trained on the same data"):
         model.build(elsewhere, build_graph(elsewhere), torch.device("cpu"))
+    other_items = interactions_of(np.argwhere(TRAIN.matrix().toarray()), TRAIN.users, IdMap(np.arange(9) + 1))
+    with pytest.raises(ConfigError, match="must be trained on the same data"):
+        model.build(other_items, build_graph(other_items), torch.device("cpu"))
 
 
 def test_one_member_without_the_other_is_refused() -> None:
     with pytest.raises(ConfigError, match="go together"):
         NCF.Config(pretrained_gmf="latest")
+    for alpha in (0.0, 1.0):
+        with pytest.raises(ConfigError, match=r"model\.alpha"):
+            NCF.Config(alpha=alpha)
 
 
 @pytest.mark.parametrize("layers", [(), (64,), (7, 4), (8, 0)])

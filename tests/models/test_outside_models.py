@@ -130,6 +130,7 @@ def test_an_entry_point_that_is_no_model_is_refused_in_one_sentence(
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
+        (FAVOURITES.format(decorator="@register_model").replace('"favourites"', f'"{"a" * 51}"'), "up to 50"),
         ("1 / 0", "cannot be loaded: ZeroDivisionError"),
         (None, "which is no Python file"),
         (FAVOURITES.format(decorator="@register_model").replace('"favourites"', '"ease"'), "a model 'ease' already"),
@@ -144,6 +145,25 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_sentence(
     monkeypatch.setenv("MOVIEREC_PLUGINS", str(tmp_path / "mine.py"))
     with pytest.raises(ConfigError, match=sentence):
         model_class("favourites")
+
+
+def test_an_entry_point_by_a_name_of_this_package_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, monkeypatch, FAVOURITES.format(decorator=""), "outside_models:Favourites")
+    points = tmp_path / "outside-1.0.dist-info" / "entry_points.txt"
+    points.write_text(points.read_text().replace("favourites =", "ease ="))
+    with pytest.raises(ConfigError, match="the entry point ease = outside_models:Favourites must have another name"):
+        single_models()
+
+
+def test_every_model_but_the_ensemble_stands_alone() -> None:
+    assert single_models() == (
+        "popularity", "item_cf", "svd", "ease", "als", "gmf", "mlp", "ncf", "ngcf", "lightgcn"
+    )  # fmt: skip
+    longest = type("Longest", (model_class("popularity"),), {"name": "a" * 50})
+    assert registry.register_model(longest) is longest
+    taken = type("Other", (model_class("popularity"),), {"name": "a" * 50})
+    with pytest.raises(ConfigError, match="give Other another name"):
+        registry.register_model(taken)
 
 
 def test_a_model_that_nobody_registered_is_named_with_those_that_there_are() -> None:

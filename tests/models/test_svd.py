@@ -126,6 +126,9 @@ def test_the_negatives_are_items_without_an_interaction() -> None:
     train = binary_train()
     model.set_history(train)
     samples = model.trainset(train)
+    other = SVD(SVDConfig(negatives=3, seed=7))
+    other.set_history(train)
+    assert other.trainset(train).ur != samples.ur, "the seed decides which are drawn"
     assert samples.n_ratings == 4 * len(train)
     assert samples.global_mean == 0.25
     for user, pairs in samples.ur.items():

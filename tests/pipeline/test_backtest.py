@@ -27,6 +27,9 @@ def test_every_window_is_trained_on_its_past_and_tested_on_what_came_next(settin
     windows = pq.read_table(made.folder / "windows.parquet").to_pylist()
     assert [row["test"] for row in windows] == [105] * 4
     assert [row["train"] + row["validation"] for row in windows] == [420, 525, 630, 735]
+    assert [row["validation"] / (row["train"] + row["validation"]) for row in windows] == pytest.approx(
+        [0.1 / 0.9] * 4, abs=0.005
+    )
     assert all(row["validation_from"] < row["test_from"] < row["test_until"] for row in windows)
     assert [row["test_until"] for row in windows[:-1]] == [row["test_from"] for row in windows[1:]]
     assert len({row["fingerprint"] for row in windows}) == 4
@@ -41,6 +44,7 @@ def test_every_window_is_trained_on_its_past_and_tested_on_what_came_next(settin
         [EvaluationReport.load(own.resolve(row["report"]).folder).metrics["recall@10"] for row in windows]
     )
     assert [row["count"] for row in of_all] == [row["users"] for row in windows]
+    assert all(row["low"] <= row["value"] <= row["high"] for row in measures)
     with_history = [row for row in measures if row["users"] == "with_history" and row["metric"] == "recall@10"]
     without = {row["window"]: row["users"] - row["users_without_history"] for row in windows}
     assert {row["window"]: row["count"] for row in with_history} == {w: n for w, n in without.items() if n}

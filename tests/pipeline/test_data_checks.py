@@ -1,7 +1,9 @@
 """Checks of the data steps, on what a store holds after something went wrong."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +13,12 @@ from hypothesis import strategies as st
 
 from movierec_engine import pipeline
 from movierec_engine.data.config import DataConfig
-from movierec_engine.data.ratings import RATINGS_SCHEMA, Ratings
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.ratings import MOVIES_SCHEMA, RATINGS_SCHEMA, Movies, Ratings
+from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.pipeline import data_checks
 from movierec_engine.store import Artifact, ArtifactStore, Slot
+from worlds import interactions_of
 
 VALUES = st.lists(st.sampled_from([0.5, 1.0, 3.0, 4.5, 5.0]), min_size=1, max_size=30)
 
@@ -113,6 +118,62 @@ def test_drift_and_volume_compare_with_the_version_before_of_other_content(store
 def test_volume_may_shrink_by_a_tenth_and_double(store: ArtifactStore, count: int, usual: bool) -> None:
     ratings(store, "one", rating=[4.0] * 10)
     assert data_checks.volume_has_not_jumped(store, ratings(store, "two", rating=[4.0] * count)).passed is usual
+
+
+def with_facts(artifact: Artifact, **facts: Any) -> Artifact:
+    return replace(artifact, facts={**artifact.facts, **facts})
+
+
+@pytest.mark.parametrize(("more", "usual"), [(0, True), (1, False)])
+def test_what_is_usual_ends_just_where_it_is_said_to(store: ArtifactStore, more: int, usual: bool) -> None:
+    """5 % of repeats, 1 % of movies without a title, half of the ratings dropped, a tenth of them moved."""
+    made = ratings(store, "one", rating=[4.0] * 10)
+    report = {"rows_read": 1000, "duplicate_rows": 20, "duplicate_pairs": 30 + more}
+    assert data_checks.few_duplicates(store, with_facts(made, validation=report)).passed is usual
+    untitled = {"movies": 100, "validation": {"movies_without_title": 1 + more}}
+    assert data_checks.movies_have_titles(store, with_facts(made, **untitled)).passed is usual
+    assert data_checks.few_are_dropped(store, with_facts(made, dropped_share=0.5 + more / 1000)).passed is usual
+    moved = ratings(store, "two", rating=[5.0] * (1 + more) + [4.0] * (9 - more))
+    assert data_checks.ratings_have_not_drifted(store, moved).passed is usual
+
+
+def test_the_bounds_of_ratings_and_of_the_clock_are_valid_themselves(store: ArtifactStore) -> None:
+    at_the_bounds = ratings(store, "one", rating=[0.5, 5.0], timestamp=[0, time.time() + 23 * 3600])
+    assert data_checks.ratings_are_valid(store, at_the_bounds).passed
+    late = ratings(store, "two", timestamp=[1, 2, time.time() + 25 * 3600])
+    assert data_checks.ratings_are_valid(store, late).numbers["impossible_times"] == 1
+
+
+def test_a_movie_that_is_there_twice_or_has_a_negative_id_is_counted(store: ArtifactStore) -> None:
+    rows = [{"movie_id": movie, "title": "t", "year": None, "genres": []} for movie in (1, 2, 2, 2, -1)]
+    table = pa.Table.from_pylist(rows, schema=MOVIES_SCHEMA)
+    made = store.publish(Slot("raw_movies", "camps"), Movies(table).save, key="k", fingerprint="")
+    found = data_checks.movies_are_valid(store, made)
+    assert not found.passed
+    assert found.numbers == {"movies": 5, "duplicate_movies": 2, "negative_ids": 1}
+
+
+def test_interactions_that_are_doubled_or_too_few_are_counted(store: ArtifactStore) -> None:
+    """User 0 has items 0 and 1 and item 1 once more, user 1 has item 0 alone; two of each are asked for."""
+    pairs = np.array([(0, 0), (0, 1), (0, 1), (1, 0)])
+
+    def checked(pairs: np.ndarray, **config: Any) -> Finding:
+        made = interactions_of(pairs, IdMap(np.arange(2)), IdMap(np.arange(2)))
+        asked = {"min_user_interactions": 2, "min_item_interactions": 3, "layout": "auto", **config}
+        where = Slot("interactions", "camps")
+        return data_checks.interactions_are_valid(
+            store, store.publish(where, made.save, key="k", fingerprint="", config=asked)
+        )
+
+    found = checked(pairs)
+    assert not found.passed
+    assert found.numbers == {
+        "interactions": 4, "duplicate_pairs": 1, "users_with_too_few": 1, "items_with_too_few": 2
+    }  # fmt: skip
+    assert checked(pairs, min_user_interactions=1, min_item_interactions=2).numbers["duplicate_pairs"] == 1
+    once = pairs[[0, 1, 3]]
+    assert checked(once, min_user_interactions=1, min_item_interactions=1).passed
+    assert checked(once, layout="presplit").passed, "such data are taken as they come"
 
 
 @given(VALUES, VALUES)

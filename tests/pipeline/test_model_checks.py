@@ -1,6 +1,7 @@
 """Checks of a model's artifacts, after something between training and serving went wrong."""
 
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,25 +10,39 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from camps import camps_settings, write_camps
 
 from movierec_engine import pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.evaluation.report import LISTS_FILE, REPORT_FILE, USERS_FILE
 from movierec_engine.pipeline import model_checks
-from movierec_engine.store import Artifact, ArtifactStore, Slot
+from movierec_engine.store import Artifact, ArtifactStore, Slot, kinds
 
 Made = dict[str, Artifact]
+MODEL = (kinds.TRAINED_MODEL, kinds.EVALUATION_REPORT, kinds.FAISS_INDEX)
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of ease on the camps, from the data to the index; nobody changes it."""
+    home = tmp_path_factory.mktemp("line")
+    write_camps(home / "movies")
+    settings = camps_settings(home / "movies", home / "checkpoints")
+    pipeline.run(ArtifactStore(home / "store"), load_settings([*settings, "model=ease"]))
+    return home
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(tmp_path / "store")
+def store(line: Path, tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore(Path(shutil.copytree(line / "store", tmp_path / "store", symlinks=True)))
 
 
 @pytest.fixture
-def made(store: ArtifactStore, small_data: list[str]) -> Made:
-    """ease on the camps, from the data to the index."""
-    return pipeline.run(store, load_settings([*small_data, "model=ease"]))
+def made(store: ArtifactStore) -> Made:
+    """The newest of each kind."""
+    return {
+        kind: store.require(next(iter(store.slots(kind)))) for kind in (*kinds.DATA, *MODEL)
+    }  # fmt: skip
 
 
 def with_history(store: ArtifactStore, *losses: float | None, **facts: object) -> Artifact:
@@ -88,10 +103,12 @@ def test_a_user_who_is_counted_twice_is_found(store: ArtifactStore, made: Made) 
     assert model_checks.report_adds_up(store, made["evaluation_report"]).numbers["twice"] == 1
 
 
-def test_a_recommended_movie_that_its_user_has_in_train_is_found(store: ArtifactStore, made: Made) -> None:
-    parts = pipeline.load_split(made["splits"])
-    user = int(parts.train.users.ids[parts.train.user[0]])
-    movie = int(parts.train.items.ids[parts.train.item[0]])
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_a_recommended_movie_that_its_user_has_before_test_is_found(
+    store: ArtifactStore, made: Made, part: str
+) -> None:
+    known = getattr(pipeline.load_split(made["splits"]), part)
+    user, movie = int(known.users.ids[known.user[0]]), int(known.items.ids[known.item[0]])
 
     def leaking(lists: pa.Table) -> pa.Table:
         first = pc.and_(pc.equal(lists["user_id"], user), pc.equal(lists["rank"], 1))
@@ -128,9 +145,10 @@ def test_parity_names_a_user_who_gets_another_list(store: ArtifactStore, made: M
 
 
 def test_parity_compares_with_a_report_of_the_same_model_version_alone(
-    store: ArtifactStore, made: Made, small_data: list[str]
+    store: ArtifactStore, made: Made, line: Path
 ) -> None:
-    settings = load_settings([*small_data, "model=ease", "model.l2=1"])
+    camps = camps_settings(line / "movies", line / "checkpoints")
+    settings = load_settings([*camps, "model=ease", "model.l2=1"])
     model = pipeline.train_model(store, settings, made["splits"], made["interaction_graph"])
     index = pipeline.build_faiss_index(store, model, made["raw_movies"], settings.retrieval)
     found = model_checks.serving_parity(store, index)

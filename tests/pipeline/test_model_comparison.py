@@ -12,6 +12,7 @@ from movierec_engine import pipeline
 from movierec_engine.cli.main import cli
 from movierec_engine.config import load_settings
 from movierec_engine.errors import ConfigError, MovierecError, StoreError
+from movierec_engine.evaluation.comparison import compare_all_pairs, holm
 from movierec_engine.evaluation.protocols import Protocol
 from movierec_engine.evaluation.report import LISTS_FILE, RELEVANT_FILE, EvaluationReport
 from movierec_engine.evaluation.segments import segment_table
@@ -129,6 +130,49 @@ def test_segments_of_two_models_have_the_differences_of_their_tables(store: Arti
         better, worse = row.verdict.better, row.verdict.worse
         key = (row.kind, row.segment)
         assert row.verdict.comparison.difference == pytest.approx(values[better][key] - values[worse][key], abs=1e-9)
+
+
+def test_verdicts_are_corrected_over_the_metrics_and_within_each_kind_of_segments(store: ArtifactStore) -> None:
+    a, b = (reports.find_report(store, "camps", name) for name in ("ease", "item_cf"))
+    verdicts = comparison.head_to_head(store, a, b, 10)
+    alone = {}
+    for name in verdicts:
+        values = [one[name] for one in reports.users_of(store, [a, b], [name])]
+        alone[name] = compare_all_pairs(dict(zip(("ease", "item_cf"), values, strict=True)))[0]
+    assert len(alone) > 3
+    for kind in ("p_bootstrap", "p_wilcoxon"):
+        expected = holm([getattr(one, kind) for one in alone.values()])
+        assert [getattr(one, kind) for one in verdicts.values()] == pytest.approx(expected.tolist())
+    rows = comparison.by_segment(store, a, b, "ndcg@10")
+    for kind in {row.kind for row in rows}:
+        own = [row.verdict for row in rows if row.kind == kind]
+        raw = [one.comparison.p_wilcoxon for one in own]
+        assert [one.p_wilcoxon for one in own] == pytest.approx(holm(raw).tolist())
+
+
+def test_the_leaderboard_is_by_validation_the_best_first_with_test_beside_it(store: ArtifactStore) -> None:
+    for metric in ("ndcg@10", "recall@5"):
+        made = pipeline.rank_models(store, "camps", metric)
+        rows = made.facts["rows"]
+        facts = [store.resolve(row["report"]).facts for row in rows]
+        values = [one["validation_metrics"][metric] for one in facts]
+        assert values == sorted(values, reverse=True)
+        assert [row["rank"] for row in rows] == [1, 2, 3]
+        assert [row[f"validation {metric}"] for row in rows] == values
+        assert [row[f"test {metric}"] for row in rows] == [one["metrics"][metric] for one in facts]
+        assert pq.read_table(made.folder / "leaderboard.parquet").to_pylist() == rows
+    with pytest.raises(StoreError, match="has ndcg@99 on validation"):
+        pipeline.rank_models(store, "camps", "ndcg@99")
+
+
+def test_reports_of_one_model_are_told_apart_by_device_and_version(store: ArtifactStore) -> None:
+    ease, popularity = (reports.find_report(store, "camps", name) for name in ("ease", "popularity"))
+    on_cuda = replace(ease, report=replace(ease.report, device="cuda"))
+    older = replace(ease, report=replace(ease.report, model_version="older"))
+    assert reports.labels([ease, popularity]) == ["ease", "popularity"]
+    assert reports.labels([ease, on_cuda, popularity]) == ["ease/cpu", "ease/cuda", "popularity"]
+    version = f"ease/cpu/{ease.report.model_version}"
+    assert reports.labels([ease, older, on_cuda]) == [version, "ease/cpu/older", "ease/cuda"]
 
 
 @pytest.mark.parametrize("metric", ["gini@10", "ndcg", "ndgc@10", "average_popularity@10", "ndcg@7"])
