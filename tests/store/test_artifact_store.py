@@ -78,7 +78,7 @@ def test_a_killed_writer_leaves_the_old_version_and_the_next_publication_clears_
 
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()
-    while not started.exists():
+    while not started.exists() and process.is_alive():
         time.sleep(0.01)
     os.kill(process.pid or 0, signal.SIGKILL)
     process.join()

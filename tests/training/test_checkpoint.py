@@ -240,7 +240,7 @@ def test_a_process_killed_at_any_moment_is_resumed_to_the_same_weights(small_dat
     subprocess.run(whole, check=True, capture_output=True)
     cut = [*command, f"paths.artifacts={tmp_path / 'cut'}", f"paths.checkpoints={tmp_path / 'c2'}"]
     cut += ["trainer.checkpoint_seconds=0"]
-    last = tmp_path / "c2" / "lightgcn_last.pt"
+    last, codes = tmp_path / "c2" / "lightgcn_last.pt", []
     for _ in range(2):
         before = last.stat().st_mtime_ns if last.exists() else 0
         process = subprocess.Popen(
@@ -255,7 +255,8 @@ def test_a_process_killed_at_any_moment_is_resumed_to_the_same_weights(small_dat
                 process.send_signal(signal.SIGKILL)
                 break
             time.sleep(0.005)
-        assert process.wait() == -signal.SIGKILL, "it must be cut off in the middle"
+        codes.append(process.wait())
+    assert -signal.SIGKILL in codes, "it must be cut off in the middle; on a busy machine it may be over before"
     subprocess.run([*cut, "trainer.resume=true"], check=True, capture_output=True)
     one, other = (LightGCN.load(tmp_path / folder / "lightgcn_best.pt") for folder in ("c1", "c2"))
     assert_equal(one, other)
