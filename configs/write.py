@@ -17,14 +17,11 @@ from typing import Any, get_type_hints
 from movierec_assets.automation import AutomationConfig
 from movierec_engine.cli.settings_help import meanings
 from movierec_engine.config import GROUPS
-from movierec_engine.data.config import DataConfig
 from movierec_engine.models.registry import OWN_MODELS, model_class
 
 FOLDER = Path(__file__).parent
 FILES = {"data": "movielens", "logger": "wandb_mlflow"}
 """The group's file with the defaults, where that isn't default.yaml."""
-OF_OTHER_LAYOUTS = ("ratings_file", "movies_file", "columns", "train_file", "valid_file", "test_file", "negatives_file")
-"""Settings of the data group that a MovieLens folder has no use for; custom.yaml and presplit.yaml have them."""
 FOLLOWS = {
     ("als", "seed"): "${seed}",
     ("svd", "seed"): "${seed}",
@@ -44,8 +41,7 @@ def texts() -> dict[Path, str]:
     """Each written file, and what it holds."""
     found = {}
     for group, kind in GROUPS.items():
-        shown = [name for name in meanings(kind) if kind is not DataConfig or name not in OF_OTHER_LAYOUTS]
-        found[FOLDER / group / f"{FILES.get(group, 'default')}.yaml"] = _file(kind, _lines(kind, shown))
+        found[FOLDER / group / f"{FILES.get(group, 'default')}.yaml"] = _file(kind, _lines(kind))
     for name in OWN_MODELS:
         kind = model_class(name).Config
         family = kind.__module__.split(".")[-2]

@@ -110,11 +110,21 @@ def load_settings(overrides: list[str]) -> Settings:
 
     Raises ConfigError, in one sentence with the nearest valid choice, for what is no setting or no value of one.
     """
+    overrides = with_data_group(overrides)
     try:
         composed = _composed(overrides)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(explain(error, overrides)) from error
     return typed_settings(composed, overrides)
+
+
+def with_data_group(overrides: Sequence[str]) -> list[str]:
+    """The overrides, with the group of settings that a file of ratings implies: `data=custom` or `data=presplit`."""
+    keys = {override.partition("=")[0].lstrip("+") for override in overrides}
+    for setting, group in (("data.ratings_file", "custom"), ("data.train_file", "presplit")):
+        if setting in keys and "data" not in keys:
+            return [f"data={group}", *overrides]
+    return list(overrides)
 
 
 def _composed(overrides: Sequence[str]) -> DictConfig:

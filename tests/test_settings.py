@@ -44,7 +44,7 @@ def test_a_file_of_ones_own_changes_only_what_it_must() -> None:
         for overrides in ([], ["data=custom", "data.ratings_file=mine.csv"])
     )
     assert {name for name in usual if usual[name] != own[name]} == {
-        "name", "layout", "dir", "ratings_file", "rating_threshold"
+        "name", "layout", "dir", "ratings_file", "rating_min", "rating_max", "rating_threshold"
     }  # fmt: skip
 
 

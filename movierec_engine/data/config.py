@@ -20,17 +20,61 @@ _OF_THE_STORE = ("latest", "manifest.json")
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """The names that a custom file gives to the four columns; an empty name says that the file has no such column."""
+    """The names that files of one's own give to their columns; those of a file without header are column1, column2, ...
+
+    Where a file has no column of a name that stands here by default, usual names of the field are looked for.
+    """
 
     user: str = "user"
-    """The column of the users' ids."""
+    """The column of the users' ids; by default also userId, User-ID, uid, visitorid, reviewer and the like."""
     item: str = "item"
-    """The column of the items' ids."""
+    """The column of the items' ids; by default also movieId, ISBN, artistID, venue_id, asin and the like."""
     rating: str = "rating"
-    """The column of the ratings. Without one, or where the file has none called rating, every row is a like."""
+    """The column of ratings or counts; by default also score, stars, weight, plays and the like. Without one every row
+    is a like; empty says that the file has none."""
     timestamp: str = "timestamp"
-    """The column of the times, in seconds or milliseconds since 1970. Without one, or where the file has none called
-    timestamp, nothing is split by time."""
+    """The column of times, as numbers since 1970 or as dates; by default also time, date, created_at and the like.
+    Without one nothing is split by time; empty says that the file has none."""
+    id: str = "id"
+    """The column of `movies_file` with the items' ids; by default also the name of the item's column in the ratings,
+    and the usual ones."""
+    title: str = "title"
+    """The column of `movies_file` with titles; by default also name, Book-Title, movie_title and the like."""
+    genres: str = "genres"
+    """The column of `movies_file` with genres; by default also genre, categories, tags and the like."""
+    year: str = "year"
+    """The column of `movies_file` with years; by default also release_year, Year-Of-Publication and the like; without
+    one the year at the end of a title, `Heat (1995)`."""
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """How text files of ratings are written, where that cannot be told from the files or is told wrongly."""
+
+    delimiter: str = ""
+    """What stands between fields: a character, `::`, or one of `tab`, `comma`, `semicolon`, `pipe`, `space`; empty:
+    told from the file."""
+    header: str = "auto"
+    """`yes` where the first line names the columns, `no` where it holds data; `auto`: told from the file."""
+    rows: str = "auto"
+    """`pairs` where a line is a user and an item, `lists` where it is a user and all of the user's items, separated by
+    spaces; `auto`: told from the file."""
+    encoding: str = ""
+    """`utf-8`, `utf-16`, `latin-1` or `cp1252`; empty: told from the file."""
+    decimal: str = ""
+    """`.` or `,` in ratings such as 3.5; empty: told from the file."""
+    times: str = ""
+    """`seconds`, `milliseconds`, `microseconds` or `nanoseconds` since 1970, or a date's format such as
+    `%d/%m/%Y %H:%M`; empty: told from the file."""
+    bad_rows: str = "refuse"
+    """`drop` leaves out rows that cannot be read and counts them; `refuse` stops at the first."""
+
+    def __post_init__(self) -> None:
+        _one_of("data.format.header", self.header, ("auto", "yes", "no"))
+        _one_of("data.format.rows", self.rows, ("auto", "pairs", "lists"))
+        _one_of("data.format.encoding", self.encoding, ("", "utf-8", "utf-16", "latin-1", "cp1252"))
+        _one_of("data.format.decimal", self.decimal, ("", ".", ","))
+        _one_of("data.format.bad_rows", self.bad_rows, ("refuse", "drop"))
 
 
 @dataclass(frozen=True)
@@ -40,19 +84,30 @@ class DataConfig:
     name: str = "movielens-small"
     """Name of the data set; artifacts of different data sets stand in different folders."""
     layout: str = "auto"
-    """`auto` (a MovieLens folder, told apart by its files), `custom` (one file with mapped columns) or `presplit`."""
+    """`custom` (ratings of one's own), `presplit` (split by somebody else) or `auto`: by which files are given, and a
+    MovieLens folder, told apart by its files, where none is."""
     dir: str = BUNDLED
     """Folder of a MovieLens data set (layout auto); data/movielens-small also means the one that the package brings."""
 
     ratings_file: str = ""
-    """CSV or Parquet file with the ratings (layout custom)."""
+    """Ratings (layout custom): a text file of any delimiter, packed or not, a Parquet file, a folder or pattern of such
+    files (`ratings/*.parquet`), or an address that begins with `s3://` or `https://`."""
     movies_file: str = ""
-    """Optional `movieId,title,genres` CSV with the titles (layouts custom and presplit)."""
+    """Optional file with titles, genres and years, of any form that `ratings_file` may have (layouts custom and
+    presplit)."""
+    genres_separator: str = ""
+    """What stands between the genres of an item in `movies_file`; empty: `|`, or what the file seems to have."""
     columns: ColumnNames = field(default_factory=ColumnNames)
-    """Column names of `ratings_file` (layout custom)."""
+    """Column names of these files (layouts custom and presplit)."""
+    format: FileFormat = field(default_factory=FileFormat)
+    """How the ratings' files are written (layouts custom and presplit)."""
+    item_noun: str = "movie"
+    """What one item is called, in the singular: book, song, place."""
+    item_nouns: str = ""
+    """What several are called; empty: `item_noun` with an s."""
 
     train_file: str = ""
-    """CSV or Parquet with columns user,item and optionally rating,timestamp (layout presplit)."""
+    """Like `ratings_file`: what to train on (layout presplit)."""
     valid_file: str = ""
     """Like `train_file`; without it nothing is held out for early stopping."""
     test_file: str = ""
@@ -61,7 +116,7 @@ class DataConfig:
     """Optional user,item rows: the candidates that each user's test items are ranked against."""
 
     rating_min: float = 0.5
-    """Smallest valid rating."""
+    """Smallest valid rating; `rating_min` and `rating_max` both 0: the smallest and the largest of the data."""
     rating_max: float = 5.0
     """Largest valid rating."""
 
@@ -94,6 +149,16 @@ class DataConfig:
     """Negatives for each positive in the losses that sample: what `model.num_negatives` of lightgcn and ngcf is."""
 
     @property
+    def scale_is_set(self) -> bool:
+        """Whether ratings have a range that they must be in, rather than one that they tell."""
+        return bool(self.rating_min or self.rating_max)
+
+    @property
+    def nouns(self) -> tuple[str, str]:
+        """What one item and what several are called."""
+        return self.item_noun, self.item_nouns or f"{self.item_noun}s"
+
+    @property
     def folder(self) -> Path:
         """`dir` below the working folder, or the bundled data set where that is meant and not there."""
         folder = Path(self.dir)
@@ -106,6 +171,10 @@ class DataConfig:
                 f"digits, '.', '_' and '-', and not {' or '.join(_OF_THE_STORE)}"
             )
         _one_of("data.layout", self.layout, get_args(Layout))
+        if self.layout == "auto" and (self.ratings_file or self.train_file):
+            object.__setattr__(self, "layout", "custom" if self.ratings_file else "presplit")
+        if not self.item_noun.strip():
+            raise ConfigError("data.item_noun is empty; say what an item is called, such as book")
         _one_of("data.split", self.split, get_args(SplitStrategy))
         if not 0 < self.train_ratio < 1 or not 0 <= self.val_ratio < 1 or self.train_ratio + self.val_ratio >= 1:
             raise ConfigError(
@@ -114,7 +183,7 @@ class DataConfig:
             )
         if not 0 < self.train_size <= 1:
             raise ConfigError(f"data.train_size={self.train_size} must be above 0 and at most 1")
-        if self.rating_min >= self.rating_max:
+        if self.scale_is_set and self.rating_min >= self.rating_max:
             raise ConfigError(f"data.rating_min={self.rating_min} must be below data.rating_max={self.rating_max}")
         for name in ("min_user_interactions", "min_item_interactions", "negative_samples"):
             if getattr(self, name) < 1:

@@ -65,13 +65,19 @@ class IdColumns:
     item: str = ""
 
 
-def read_typed(files: Sequence[IdColumns], read: Callable[[IdKinds], T], others: Sequence[IdColumns] = ()) -> T:
+def read_typed(
+    files: Sequence[IdColumns],
+    read: Callable[[IdKinds], T],
+    others: Sequence[IdColumns] = (),
+    *,
+    bad_ids_are_said: bool = True,
+) -> T:
     """What `read` makes of the files, for the kinds of ids that these and `others` hold.
 
     Of the files the heads decide first; where `read` raises BadIdError for an id further down, all ids are looked at
-    and the files read again.
+    and the files read again. bad_ids_are_said: `read` raises it, rather than dropping the row.
     """
-    heads = [kinds_of_ids(files, _HEAD_ROWS), kinds_of_ids(others)]
+    heads = [kinds_of_ids(files, _HEAD_ROWS if bad_ids_are_said else 0), kinds_of_ids(others)]
     kinds = IdKinds(_joint(one.user for one in heads), _joint(one.item for one in heads), canonical=True)
     try:
         return read(kinds)

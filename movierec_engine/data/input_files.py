@@ -2,23 +2,26 @@
 
 from pathlib import Path
 
+from movierec_engine.data.any_file import local_files
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.movielens import find_layout
+from movierec_engine.data.remote_files import is_address
 from movierec_engine.errors import DataError
 
 
 def input_files(config: DataConfig) -> list[Path]:
-    """The files that ratings, movies and negatives are read from, as far as they are given.
+    """The files that ratings, movies and negatives are read from, as far as they are given and on this machine.
 
-    Raises DataError when a MovieLens folder is none.
+    Raises DataError when a MovieLens folder is none, and when a file, folder or pattern names none.
     """
     if config.layout == "presplit":
         named = [config.train_file, config.valid_file, config.test_file, config.negatives_file, config.movies_file]
-        return [Path(file) for file in named if file]
-    if config.layout == "custom":
-        return [Path(file) for file in (config.ratings_file, config.movies_file) if file]
-    layout = find_layout(config.folder)
-    return [config.folder / name for name in (layout.ratings, layout.movies)]
+    elif config.layout == "custom":
+        named = [config.ratings_file, config.movies_file]
+    else:
+        layout = find_layout(config.folder)
+        return [config.folder / name for name in (layout.ratings, layout.movies)]
+    return [path for location in named if location and not is_address(location) for path in local_files(location)]
 
 
 def signature(config: DataConfig) -> str:

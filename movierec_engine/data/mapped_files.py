@@ -1,78 +1,225 @@
-"""Files of other people with mapped columns: ratings in one file or split, negatives, and titles."""
+"""Files of one's own: ratings in one file or split, negatives and titles, with their columns found."""
 
 import logging
-from dataclasses import replace
-from pathlib import Path
+import re
+from dataclasses import dataclass, fields, replace
 
-from movierec_engine.data.config import ColumnNames, DataConfig
+from movierec_engine.data.any_file import head_of, open_any
+from movierec_engine.data.column_roles import by_place, find_column
+from movierec_engine.data.config import ColumnNames, DataConfig, FileFormat
 from movierec_engine.data.id_kinds import IdColumns
-from movierec_engine.data.movielens import MOVIE_COLUMNS
-from movierec_engine.data.table_file import TableFile, open_table
+from movierec_engine.data.table_file import TableFile
+from movierec_engine.data.times import TimeForm, time_form
 from movierec_engine.errors import DataError
 
 log = logging.getLogger(__name__)
 
+_USUAL = ColumnNames()
 
-def open_ratings_files(config: DataConfig) -> dict[str, tuple[TableFile, ColumnNames]]:
-    """The files of ratings and the columns that each has; by part, which of layout custom is "".
 
-    Raises DataError when a file is not given or unreadable, or lacks a column.
+@dataclass(frozen=True)
+class RatingsFile:
+    """A file of ratings that was opened: which column is what, and how its values are written.
+
+    columns: "" for ratings or times that the file lacks. times: how they are written; None: as in MovieLens.
+    decimal: what stands before the fraction of a rating.
+    """
+
+    file: TableFile
+    columns: ColumnNames
+    times: TimeForm | None = None
+    decimal: str = "."
+
+    @property
+    def ids(self) -> IdColumns:
+        return IdColumns(self.file, self.columns.user, self.columns.item)
+
+    def __str__(self) -> str:
+        """How the file is read, in words."""
+        form = str(self.file.form) if self.file.form else "Parquet"
+        plain = self.file.plain
+        if plain:
+            packed = f" unpacked from {plain.packing}" if plain.packing else ""
+            form = f"{plain.encoding.upper()} text{packed}, {form}"
+        roles = [f"{role} = {name}" for role in ("user", "item") if (name := getattr(self.columns, role))]
+        roles.append(f"rating = {self.columns.rating}" if self.columns.rating else "no ratings")
+        times = f" ({self.times})" if self.times else ""
+        roles.append(f"time = {self.columns.timestamp}{times}" if self.columns.timestamp else "no times")
+        return f"{form}; {', '.join(roles)}"
+
+
+@dataclass(frozen=True)
+class MappedFiles:
+    """The files of a data set that are not of MovieLens' layouts; each with the ids that it holds.
+
+    ratings: by part, which of layout custom is "". negatives, titles: None where there are none.
+    """
+
+    ratings: dict[str, RatingsFile]
+    negatives: IdColumns | None = None
+    titles: "TitlesFile | None" = None
+
+    def ids(self) -> list[IdColumns]:
+        """The ids of ratings and negatives."""
+        found = [one.ids for one in self.ratings.values()]
+        return [*found, self.negatives] if self.negatives else found
+
+    def title_ids(self) -> list[IdColumns]:
+        return [self.titles.ids] if self.titles else []
+
+
+@dataclass(frozen=True)
+class TitlesFile:
+    """A file of titles that was opened: which column is what; "" for what it lacks."""
+
+    file: TableFile
+    columns: ColumnNames
+
+    @property
+    def ids(self) -> IdColumns:
+        return IdColumns(self.file, item=self.columns.id)
+
+
+def open_files(config: DataConfig) -> MappedFiles:
+    """The files that the settings of layout custom or presplit name.
+
+    Raises DataError when a file is not given or unreadable, lacks a column, or leaves open how it is to be read.
     """
     if config.layout == "presplit":
-        files = {"train": config.train_file, "validation": config.valid_file, "test": config.test_file}
-        return {part: _open_part(part, path, config) for part, path in files.items() if path or part != "validation"}
-    if not config.ratings_file:
-        raise DataError(f"{config.name}: data.ratings_file is not set; layout custom needs it")
-    opened = _open_ratings(config.ratings_file, config)
-    for role in ("rating", "timestamp"):
-        wanted = getattr(config.columns, role)
-        if wanted and not getattr(opened[1], role):
-            log.warning(
-                "%s has no column %s; if it is called otherwise, set data.columns.%s", opened[0].path, wanted, role
-            )
-    return {"": opened}
+        named = {"train": config.train_file, "validation": config.valid_file, "test": config.test_file}
+        ratings = {part: _open_part(part, path, config) for part, path in named.items() if path or part != "validation"}
+    else:
+        if not config.ratings_file:
+            raise DataError(f"{config.name}: data.ratings_file is not set; layout custom needs it")
+        ratings = {"": open_ratings(config.ratings_file, config)}
+    negatives = None
+    if config.layout == "presplit" and config.negatives_file:
+        negatives = open_ratings(config.negatives_file, config, ids_alone=True).ids
+    return MappedFiles(ratings, negatives, open_titles(config, ratings[next(iter(ratings))].columns.item))
 
 
-def open_negatives(config: DataConfig) -> TableFile | None:
-    """The file of given negatives, with the columns of users and items; None where there is none."""
-    if config.layout != "presplit" or not config.negatives_file:
-        return None
-    return open_table(Path(config.negatives_file), (config.columns.user, config.columns.item))
+def open_ratings(
+    location: str, config: DataConfig, *, may_lack_ratings: bool = False, ids_alone: bool = False
+) -> RatingsFile:
+    """A file of ratings; ratings and times may be absent unless settings name their columns.
 
-
-def open_titles(config: DataConfig) -> TableFile | None:
-    """The file of titles, with the columns MOVIE_COLUMNS; None where there is none."""
-    return open_table(Path(config.movies_file), MOVIE_COLUMNS) if config.movies_file else None
-
-
-def id_columns(config: DataConfig) -> list[IdColumns]:
-    """The columns of ids of the files of ratings and negatives."""
-    found = [IdColumns(file, columns.user, columns.item) for file, columns in open_ratings_files(config).values()]
-    negatives = open_negatives(config)
-    return [*found, IdColumns(negatives, config.columns.user, config.columns.item)] if negatives else found
-
-
-def title_ids(config: DataConfig) -> list[IdColumns]:
-    """The column of ids of the file of titles, if there is one."""
-    titles = open_titles(config)
-    return [IdColumns(titles, item=MOVIE_COLUMNS[0])] if titles else []
-
-
-def _open_part(part: str, path: str, config: DataConfig) -> tuple[TableFile, ColumnNames]:
-    if not path:
-        raise DataError(f"{config.name}: data.{part}_file is not set; layout presplit needs train_file and test_file")
-    return _open_ratings(path, config, may_lack_ratings=part != "train")
-
-
-def _open_ratings(path: str, config: DataConfig, may_lack_ratings: bool = False) -> tuple[TableFile, ColumnNames]:
-    """A file, and its columns: "" for ratings and times that it lacks, which are required where they were named."""
+    Raises DataError as `open_files` does.
+    """
     columns = config.columns
     if not columns.user or not columns.item:
         raise DataError(f"{config.name}: data.columns.user and data.columns.item must name columns; set both")
-    usual = ColumnNames()
-    named = {role: str(getattr(columns, role)) for role in ("rating", "timestamp")}
-    optional = [name for role, name in named.items() if may_lack_ratings or name == getattr(usual, role)]
-    required = [columns.user, columns.item, *(name for name in named.values() if name and name not in optional)]
-    file = open_table(Path(path), required, optional)
-    there = {role: name if name in file.columns else "" for role, name in named.items()}
-    return file, replace(columns, **there)
+    named = [getattr(columns, one.name) for one in fields(columns)]
+    file = open_any(location, config.format, named)
+    where = str(file.path)
+    form = file.form
+    told = {role: getattr(columns, role) for role in ("user", "item", "rating", "timestamp")}
+    if form and not form.header and not form.lists and len(form.names) > 1:
+        if all(told[role] == getattr(_USUAL, role) for role in ("user", "item")):
+            heads = list(zip(*form.head, strict=True))
+            chosen = [role for role in ("rating", "timestamp") if told[role] != getattr(_USUAL, role)]
+            placed = by_place(heads, where, chosen)
+            told |= {role: form.names[placed[role]] if role in placed else "" for role in told if role not in chosen}
+    elif form and form.lists:
+        told = {"user": "column1", "item": "column2", "rating": "", "timestamp": ""}
+    found = {}
+    for role, name in told.items():
+        if ids_alone and role in ("rating", "timestamp"):
+            found[role] = ""
+            continue
+        usual = getattr(_USUAL, role) == name
+        found[role] = find_column(role, name, list(file.columns), where) if usual else name
+        optional = role in ("rating", "timestamp") and (usual or not name or may_lack_ratings)
+        if found[role] not in file.columns:
+            if not optional:
+                raise DataError(_missing(file, role, name))
+            found[role] = ""
+    _refuse_repeated(file, [name for name in found.values() if name])
+    return _with_forms(file, replace(columns, **found), config.format)
+
+
+def open_titles(config: DataConfig, item: str = "item") -> TitlesFile | None:
+    """The file of titles; None where there is none.
+
+    item: the column of items in the ratings, a name that the file's own column of ids often has.
+    """
+    if not config.movies_file:
+        return None
+    columns = config.columns
+    format_ = FileFormat(bad_rows=config.format.bad_rows)
+    file = open_any(config.movies_file, format_, [columns.id, item, columns.title])
+    where, names = str(file.path), list(file.columns)
+    found = {}
+    if columns.id != _USUAL.id or columns.id in names:
+        found["id"] = columns.id
+    else:
+        found["id"] = item if item in names else find_column("item", columns.item, names, where, "id")
+    if not file.form or file.form.header:
+        for role in ("title", "genres", "year"):
+            name = getattr(columns, role)
+            rest = [one for one in names if one != found["id"]]
+            found[role] = find_column(role, name, rest, where) if name == getattr(_USUAL, role) else name
+    else:
+        found = {"id": names[0], "title": names[1] if len(names) > 1 else "", "genres": "", "year": ""}
+    for role, name in found.items():
+        if (name or role == "id") and name not in names:
+            raise DataError(_missing(file, role, name or columns.id))
+    return TitlesFile(file, replace(columns, **found))
+
+
+def _open_part(part: str, path: str, config: DataConfig) -> RatingsFile:
+    if not path:
+        raise DataError(f"{config.name}: data.{part}_file is not set; layout presplit needs train_file and test_file")
+    return open_ratings(path, config, may_lack_ratings=part != "train")
+
+
+def _with_forms(file: TableFile, columns: ColumnNames, given: FileFormat) -> RatingsFile:
+    """With how ratings and times are written, by the file's first rows."""
+    times, decimal = TimeForm(), given.decimal or "."
+    where = str(file.path)
+    if columns.timestamp in file.moments:
+        times = TimeForm("microseconds", 10**6)
+    elif columns.timestamp:
+        times = time_form(head_of(file, columns.timestamp), given.times, where)
+    if columns.rating and not given.decimal:
+        decimal = _decimal(head_of(file, columns.rating), where)
+    return RatingsFile(file, columns, times, decimal)
+
+
+def _decimal(texts: list[str], where: str) -> str:
+    with_comma = [text for text in texts if re.fullmatch(r"[+-]?\d+,\d+", text)]
+    if not with_comma or any("." in text for text in texts):
+        return "."
+    if all(re.fullmatch(r"[+-]?\d{1,3},\d{3}", text) for text in with_comma):
+        raise DataError(
+            f"{where}: whether {with_comma[0]} is a fraction or a number of thousands cannot be told; "
+            "set data.format.decimal=, for a fraction, or take the commas out"
+        )
+    return ","
+
+
+def _missing(file: TableFile, role: str, name: str) -> str:
+    shown = ", ".join(file.columns)[:200]
+    advice = f"; its header must name columns separated by {file.delimiter!r}" if file.form else ""
+    return f"{file.path}: column {name!r} is missing among the columns {shown!r}{advice}; set data.columns.{role}"
+
+
+def _refuse_repeated(file: TableFile, names: list[str]) -> None:
+    header = file.form.names if file.form else tuple(file.columns)
+    for name in names:
+        if header.count(name) > 1:
+            raise DataError(f"{file.path}: column {name!r} stands more than once in the header; rename or remove one")
+    for role in names:
+        if names.count(role) > 1:
+            raise DataError(f"{file.path}: column {role!r} is named for two things; name two by data.columns")
+
+
+def warn_of_missing(opened: RatingsFile, columns: ColumnNames) -> None:
+    """Say which columns a file with a header lacks, as far as nobody said that it does."""
+    if opened.file.form and not opened.file.form.header:
+        return
+    for role in ("rating", "timestamp"):
+        wanted = getattr(columns, role)
+        if wanted and not getattr(opened.columns, role):
+            log.warning(
+                "%s has no column %s; if it is called otherwise, set data.columns.%s", opened.file.path, wanted, role
+            )

@@ -10,6 +10,7 @@ from movierec_engine.errors import DataError
 
 RATING_COLUMNS = ColumnNames(user="userId", item="movieId", rating="rating", timestamp="timestamp")
 MOVIE_COLUMNS = ("movieId", "title", "genres")
+TITLE_COLUMNS = ColumnNames(id="movieId", title="title", genres="genres", year="")
 GENRES_100K = (
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",
     "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",

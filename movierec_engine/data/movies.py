@@ -5,63 +5,93 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from movierec_engine.data.any_file import head_of
+from movierec_engine.data.config import DataConfig
 from movierec_engine.data.id_kinds import IdKinds
 from movierec_engine.data.id_map import Ids, as_ids
+from movierec_engine.data.mapped_files import TitlesFile
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies, ValidationReport
-from movierec_engine.data.table_file import TableFile, connect, reading
-from movierec_engine.data.validation import NUMBERS, bad_id, first_record, require_rows
+from movierec_engine.data.table_file import connect, reading
+from movierec_engine.data.validation import NUMBERS, bad_id, drop_bad_rows, first_record, require_rows
 
 NO_GENRES = "(no genres listed)"
 _YEAR = r"\(\s*([0-9]{4})\s*(?:[-–]\s*(?:[0-9]{4})?\s*)?\)$"
 """The year at the end of a title; of `(2007-2008)` and `(1995-)` the first."""
+_SEPARATORS = ("|", ";", ",")
+"""What stands between genres, by whichever of these most genres have, the first of equals."""
 
 
-def validated_movies(file: TableFile, kinds: IdKinds = NUMBERS) -> Movies:
-    """The movies of a file with columns movieId, title and genres, sorted by movie_id.
+def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NUMBERS) -> Movies:
+    """The movies of a file of titles, sorted by movie_id.
 
-    `Toy Story (1995)` becomes the title `Toy Story` and the year 1995; a title without a year keeps a null year. An
-    empty title becomes `Movie <id>`. Genres are separated by `|`. Of several rows of a movie the first is kept.
+    `Toy Story (1995)` becomes the title `Toy Story` and the year 1995; a title without a year keeps a null year, unless
+    a column of years has it. An empty title becomes `Movie <id>`. Of several rows of a movie the first is kept.
 
     Raises BadIdError, naming the first bad line, for an id that is not of its kind, and EmptyDataError when there are
     no rows.
     """
-    title, genres = file.columns["title"], file.columns["genres"]
+    file, columns = opened.file, opened.columns
+    title, genres, year = (
+        f"coalesce({file.columns[name]}, '')" if name else "''"
+        for name in (columns.title, columns.genres, columns.year)
+    )
     with reading(file.path, file.delimiter), connect() as database:
         database.execute(
             f"""
             CREATE TEMP TABLE entries AS SELECT
-                {kinds.item_id(file.columns["movieId"])} AS movie_id,
-                coalesce({title}, '') AS full_title,
-                coalesce({genres}, '') AS genres
+                {kinds.item_id(file.columns[columns.id])} AS movie_id,
+                {title} AS full_title,
+                {genres} AS genres,
+                TRY_CAST(nullif(regexp_extract({year}, '^([0-9]{{4}})([-./].*)?$', 1), '') AS INTEGER) AS given_year
             FROM {file.relation}
             """
         )
+        dropped = drop_bad_rows(database, file, "movie_id IS NULL") if config.format.bad_rows == "drop" else 0
         rows = require_rows(database, file, "entries")
         if (record := first_record(database, "movie_id IS NULL")) is not None:
-            raise bad_id(file, "movieId", record, kinds.item)
+            raise bad_id(file, columns.id, record, kinds.item)
         table = database.sql(
             """
             SELECT
                 movie_id,
-                CASE WHEN full_title = '' THEN 'Movie ' || movie_id
+                CASE WHEN full_title = '' THEN $noun || ' ' || movie_id
                      WHEN bare_title = '' THEN full_title ELSE bare_title END AS title,
-                TRY_CAST(nullif(regexp_extract(full_title, $year, 1), '') AS INTEGER) AS year,
-                list_filter(list_transform(string_split(genres, '|'), lambda genre: trim(genre)),
+                coalesce(nullif(given_year, 0),
+                         TRY_CAST(nullif(regexp_extract(full_title, $year, 1), '') AS INTEGER)) AS year,
+                list_filter(list_transform(string_split(genres, $separator), lambda genre: trim(genre)),
                             lambda genre: genre <> '' AND genre <> $no_genres) AS genres,
                 full_title = '' AS untitled
             FROM (SELECT *, trim(regexp_replace(full_title, $year, '')) AS bare_title, rowid AS record FROM entries)
             QUALIFY row_number() OVER (PARTITION BY movie_id ORDER BY record) = 1
             ORDER BY movie_id
             """,
-            params={"year": _YEAR, "no_genres": NO_GENRES},
+            params={
+                "year": _YEAR,
+                "no_genres": NO_GENRES,
+                "noun": config.item_noun.capitalize(),
+                "separator": config.genres_separator or _separator(opened, config),
+            },
         ).to_arrow_table()
     report = ValidationReport(
-        rows_read=rows,
+        rows_read=rows + dropped,
+        bad_rows=dropped,
         duplicate_movies=rows - len(table),
         movies_without_title=int(np.count_nonzero(table["untitled"].to_numpy())),
         latin1_files=(str(file.path),) if file.latin1 else (),
     )
     return Movies(table.drop_columns("untitled").cast(kinds.schema(MOVIES_SCHEMA)), report)
+
+
+def _separator(opened: TitlesFile, config: DataConfig) -> str:
+    """What stands between the genres of a file: of RecBole's a space, of MovieLens' a pipe sign."""
+    name = opened.columns.genres
+    if config.layout == "auto" or not name:
+        return "|"
+    if name.endswith(":token_seq"):
+        return " "
+    texts = head_of(opened.file, name)
+    counts = {sign: sum(sign in text for text in texts) for sign in _SEPARATORS}
+    return max(counts, key=lambda sign: counts[sign])
 
 
 def complete_movies(movies: Movies, movie_ids: Ids) -> Movies:

@@ -1,17 +1,21 @@
 """A data set that somebody else split: files for train, test and, if given, validation and negatives."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from movierec_engine.data.config import ColumnNames, DataConfig
-from movierec_engine.data.id_kinds import IdColumns, IdKinds, read_typed
-from movierec_engine.data.mapped_files import open_negatives, open_ratings_files, title_ids
+from movierec_engine.data.config import DataConfig
+from movierec_engine.data.id_kinds import IdKinds, read_typed
+from movierec_engine.data.mapped_files import MappedFiles, open_files
 from movierec_engine.data.ratings import NEGATIVES_SCHEMA, PRESPLIT_SCHEMA, Ratings, ValidationReport
-from movierec_engine.data.table_file import TableFile, connect
+from movierec_engine.data.table_file import connect
 from movierec_engine.data.validation import same_pair_follows, validated_pairs, validated_ratings
 from movierec_engine.errors import DataError
+
+log = logging.getLogger(__name__)
 
 
 def read_presplit(config: DataConfig) -> Ratings:
@@ -24,28 +28,41 @@ def read_presplit(config: DataConfig) -> Ratings:
     Raises DataError when train_file or test_file is not given, when a file is malformed, and when a (user, item) pair
     stands in two parts.
     """
-    parts, negatives = open_ratings_files(config), open_negatives(config)
-    ids = [IdColumns(file, columns.user, columns.item) for file, columns in parts.values()]
-    ids += [IdColumns(negatives, config.columns.user, config.columns.item)] if negatives else []
-    return read_typed(ids, lambda kinds: _read(parts, negatives, config, kinds), title_ids(config))
+    files = open_files(config)
+    ratings = read_typed(
+        files.ids(),
+        lambda kinds: _read(files, config, kinds),
+        files.title_ids(),
+        bad_ids_are_said=config.format.bad_rows == "refuse",
+    )
+    train = files.ratings["train"]
+    log.info("%s is read as %s; with the other parts: %s", train.file.path, train, ratings)
+    return ratings
 
 
-def _read(
-    files: dict[str, tuple[TableFile, ColumnNames]], negatives: TableFile | None, config: DataConfig, kinds: IdKinds
-) -> Ratings:
-    parts = {part: validated_ratings(file, columns, config, kinds) for part, (file, columns) in files.items()}
+def _read(files: MappedFiles, config: DataConfig, kinds: IdKinds) -> Ratings:
+    parts: dict[str, Ratings] = {}
+    rated_first = sorted(files.ratings.items(), key=lambda one: not one[1].columns.rating)
+    for part, one in rated_first:
+        most = max((_largest(ratings) for ratings in parts.values()), default=1.0)
+        parts[part] = validated_ratings(one, config, kinds, absent=most)
+    parts = {part: parts[part] for part in files.ratings}
     table = pa.concat_tables(
         ratings.table.append_column("part", pa.repeat(part, len(ratings.table))) for part, ratings in parts.items()
     )
     table = table.sort_by([("user_id", "ascending"), ("movie_id", "ascending")]).combine_chunks()
     table = table.cast(kinds.schema(PRESPLIT_SCHEMA))
-    _refuse_overlap(table, {part: str(file.path) for part, (file, _) in files.items()})
+    _refuse_overlap(table, {part: str(one.file.path) for part, one in files.ratings.items()})
     report = _summed([ratings.report for ratings in parts.values()])
-    if negatives is None:
+    if files.negatives is None:
         return Ratings(table, report)
-    pairs, rows = validated_pairs(negatives, config.columns, kinds)
+    pairs, rows = validated_pairs(files.negatives, kinds)
     kept = _without_positives(pairs, table)
     return Ratings(table, replace(report, negatives_dropped=rows - len(kept)), kept)
+
+
+def _largest(ratings: Ratings) -> float:
+    return float(pc.max(ratings.table["rating"]).as_py())
 
 
 def _refuse_overlap(table: pa.Table, files: dict[str, str]) -> None:
@@ -74,6 +91,7 @@ def _summed(reports: list[ValidationReport]) -> ValidationReport:
         rows_read=sum(report.rows_read for report in reports),
         duplicate_rows=sum(report.duplicate_rows for report in reports),
         duplicate_pairs=sum(report.duplicate_pairs for report in reports),
+        bad_rows=sum(report.bad_rows for report in reports),
         millisecond_timestamps=sum(report.millisecond_timestamps for report in reports),
         latin1_files=tuple(path for report in reports for path in report.latin1_files),
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from movierec_engine.data.id_map import IdMap, as_ids
@@ -16,6 +17,7 @@ PRESPLIT_SCHEMA = RATINGS_SCHEMA.append(pa.field("part", pa.string()))
 MOVIES_SCHEMA = pa.schema(
     [("movie_id", pa.int64()), ("title", pa.string()), ("year", pa.int32()), ("genres", pa.list_(pa.string()))]
 )
+_IDS = ("user_id", "movie_id")
 NEGATIVES_SCHEMA = pa.schema([("user_id", pa.int64()), ("movie_id", pa.int64())])
 
 
@@ -30,6 +32,8 @@ class ValidationReport:
     """Further ratings of the same movie by the same user; the newest is kept."""
     millisecond_timestamps: int = 0
     """Timestamps given in milliseconds, turned into seconds."""
+    bad_rows: int = 0
+    """Rows that could not be read and were left out, as `data.format.bad_rows=drop` allows."""
     latin1_files: tuple[str, ...] = ()
     """Files that were not UTF-8 and were read as Latin-1."""
     movies_without_title: int = 0
@@ -56,6 +60,20 @@ class Ratings:
     table: pa.Table
     report: ValidationReport = field(default_factory=ValidationReport)
     negatives: pa.Table | None = None
+
+    def __str__(self) -> str:
+        """The types of the ids, the scale, and what was left out, in words."""
+        kinds = ["texts" if pa.types.is_string(self.table[name].type) else "numbers" for name in _IDS]
+        low, high = self.scale()
+        dropped = (
+            f"; {self.report.bad_rows:,} rows that could not be read were left out" if self.report.bad_rows else ""
+        )
+        return f"users are {kinds[0]}, items are {kinds[1]}; ratings from {low:g} to {high:g}{dropped}"
+
+    def scale(self) -> tuple[float, float]:
+        """The smallest and the largest rating."""
+        ends = pc.min_max(self.table["rating"])
+        return float(ends["min"].as_py()), float(ends["max"].as_py())
 
     @property
     def presplit(self) -> bool:

@@ -1,15 +1,19 @@
 """Ratings and movies of a configured data set, read and validated."""
 
+import logging
+
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.id_kinds import kinds_of_ids, read_typed
-from movierec_engine.data.mapped_files import id_columns, open_ratings_files, open_titles, title_ids
-from movierec_engine.data.movielens import RATING_COLUMNS, find_layout, open_movies, open_ratings
+from movierec_engine.data.mapped_files import RatingsFile, TitlesFile, open_files, open_titles, warn_of_missing
+from movierec_engine.data.movielens import RATING_COLUMNS, TITLE_COLUMNS, find_layout, open_movies, open_ratings
 from movierec_engine.data.movies import complete_movies, validated_movies
 from movierec_engine.data.presplit import read_presplit
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies, Ratings
 from movierec_engine.data.validation import validated_ratings
 
 __all__ = ["complete_movies", "read_movies", "read_ratings"]
+
+log = logging.getLogger(__name__)
 
 
 def read_ratings(config: DataConfig) -> Ratings:
@@ -24,12 +28,9 @@ def read_ratings(config: DataConfig) -> Ratings:
     if config.layout == "presplit":
         return read_presplit(config)
     if config.layout == "custom":
-        file, columns = open_ratings_files(config)[""]
-        return read_typed(
-            id_columns(config), lambda kinds: validated_ratings(file, columns, config, kinds), title_ids(config)
-        )
+        return _read_custom(config)
     folder = config.folder
-    return validated_ratings(open_ratings(folder, find_layout(folder)), RATING_COLUMNS, config)
+    return validated_ratings(RatingsFile(open_ratings(folder, find_layout(folder)), RATING_COLUMNS), config)
 
 
 def read_movies(config: DataConfig) -> Movies:
@@ -42,9 +43,27 @@ def read_movies(config: DataConfig) -> Movies:
     """
     if config.layout == "auto":
         folder = config.folder
-        return validated_movies(open_movies(folder, find_layout(folder)))
-    file = open_titles(config)
-    if file is None:
+        return validated_movies(TitlesFile(open_movies(folder, find_layout(folder)), TITLE_COLUMNS), config)
+    if not config.movies_file:
         return Movies(MOVIES_SCHEMA.empty_table())
-    of_ratings = id_columns(config) if config.ratings_file or config.train_file else []
-    return validated_movies(file, kinds_of_ids([*title_ids(config), *of_ratings]))
+    if not (config.ratings_file or config.train_file):
+        titles = open_titles(config)
+        assert titles is not None
+        return validated_movies(titles, config, kinds_of_ids([titles.ids]))
+    files = open_files(config)
+    assert files.titles is not None
+    return validated_movies(files.titles, config, kinds_of_ids([*files.title_ids(), *files.ids()]))
+
+
+def _read_custom(config: DataConfig) -> Ratings:
+    files = open_files(config)
+    opened = files.ratings[""]
+    warn_of_missing(opened, config.columns)
+    ratings = read_typed(
+        files.ids(),
+        lambda kinds: validated_ratings(opened, config, kinds),
+        files.title_ids(),
+        bad_ids_are_said=config.format.bad_rows == "refuse",
+    )
+    log.info("%s is read as %s; %s", opened.file.path, opened, ratings)
+    return ratings

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from movierec_engine.data.text_form import PlainText, TextForm
 from movierec_engine.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,7 +28,12 @@ def connect() -> "duckdb.DuckDBPyConnection":
     """An in-memory database that spills, when it must, to a folder of this process alone, which goes with it."""
     import duckdb  # a server has none
 
-    return duckdb.connect(config={"temp_directory": _spill_folder().name})
+    return duckdb.connect(config={"temp_directory": str(spill_folder())})
+
+
+def spill_folder() -> Path:
+    """A folder of this process alone, for what does not fit into memory and for unpacked files."""
+    return Path(_spill_folder().name)
 
 
 @cache
@@ -42,6 +48,8 @@ class TableFile:
     relation: SQL of the table. columns: SQL by column name; each gives trimmed text, or null for an empty field.
     header_lines: lines before the first record. quoted: a field in double quotes may hold delimiters and line breaks.
     latin1: the text is not UTF-8, as it should be, and is read as Latin-1. integers: columns stored as whole numbers.
+    moments: columns stored as moments, which are microseconds here. plain: where the text lies, unpacked and recoded;
+    form: how it is written; of a text whose form was told. parts: the files of a table of several.
     """
 
     path: Path
@@ -52,6 +60,10 @@ class TableFile:
     quoted: bool = True
     latin1: bool = False
     integers: frozenset[str] = frozenset()
+    moments: frozenset[str] = frozenset()
+    plain: PlainText | None = None
+    form: TextForm | None = None
+    parts: tuple["TableFile", ...] = ()
 
     @property
     def is_parquet(self) -> bool:
@@ -65,7 +77,16 @@ class TableFile:
         return str(text or "")[:60]
 
     def place(self, record: int) -> str:
-        """Name a record's place, counted from 0: `line 12` of a text file, `row 12` of a Parquet file."""
+        """Name a record's place, counted from 0: `line 12` of a text file, `row 12` of a Parquet file.
+
+        Of several files also the file's name.
+        """
+        for part in self.parts:
+            with connect() as database:
+                ((rows,),) = database.execute(f"SELECT count(*) FROM {part.relation}").fetchall()
+            if record < rows:
+                return f"{part.path.name}: {part.place(record)}"
+            record -= rows
         return f"row {record + 1}" if self.is_parquet else f"line {self._line(record)}"
 
     def _line(self, record: int) -> int:
@@ -73,10 +94,14 @@ class TableFile:
         within_quotes = False
         left = self.header_lines + record
         number = 0
-        with self.path.open(encoding="latin-1") as lines:
+        with (self.plain.path if self.plain else self.path).open(encoding="latin-1") as lines:
             for line in lines:
                 number += 1
-                if line != "\n" and not within_quotes:
+                if self.form and self.form.lists:
+                    left -= max(len(line.split()) - 1, 0)
+                    if left < 0:
+                        break
+                elif line != "\n" and not within_quotes:
                     if left == 0:
                         break
                     left -= 1
@@ -92,7 +117,9 @@ def open_table(
     Raises DataError when the file cannot be read or lacks a required column.
     """
     if path.suffix.lower() in PARQUET_SUFFIXES:
-        return _open_parquet(path, required, optional)
+        file = open_parquet(path)
+        named = _named_columns(path, list(file.columns), required, optional, "")
+        return replace(file, columns={name: file.columns[name] for name in named})
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     latin1 = check_text_file(path, missing_hint=missing_hint)
     header = _header(path, delimiter, latin1)
@@ -194,19 +221,56 @@ def _text_table(
     return TableFile(path, relation, texts, delimiter, header_lines, quoted, latin1)
 
 
-def _open_parquet(path: Path, required: Sequence[str], optional: Sequence[str]) -> TableFile:
+def text_relation(path: Path, plain: PlainText, form: TextForm, *, drop_bad_rows: bool) -> TableFile:
+    """A text of a form that was told, with all of its columns."""
+    literal, encoding = _literal(plain.path), "latin-1" if plain.latin1 else "utf-8"
+    more = ", ignore_errors=true, store_rejects=true" if drop_bad_rows else ""
+    if form.lists:
+        lines = (
+            f"read_csv({literal}, hive_partitioning=false, columns={{line: 'VARCHAR'}}, auto_detect=false, "
+            f"header=false, delim='\x01', quote='', escape='', encoding='{encoding}'{more})"
+        )
+        fields = f"SELECT string_split_regex(trim(line), '[ ]+') AS fields FROM {lines}"
+        relation = f"(SELECT fields[1] AS c0, unnest(fields[2:]) AS c1 FROM ({fields}))"
+    else:
+        types = ", ".join(f"c{place}: 'VARCHAR'" for place in range(len(form.names)))
+        relation = (
+            f"read_csv({literal}, hive_partitioning=false, columns={{{types}}}, auto_detect=false, header=false, "
+            f"skip={int(form.header)}, delim={sql_text(form.delimiter)}, quote={sql_text(form.quote)}, "
+            f"escape={sql_text(form.escape)}, encoding='{encoding}'{more})"
+        )
+    columns = {name: _clean(f"c{place}") for place, name in enumerate(form.names)}
+    return TableFile(
+        path=path,
+        relation=relation,
+        columns=columns,
+        delimiter=form.delimiter,
+        header_lines=int(form.header),
+        quoted=bool(form.quote),
+        latin1=plain.latin1 or plain.encoding == "cp1252",
+        plain=plain,
+        form=form,
+    )
+
+
+def open_parquet(path: Path) -> TableFile:
+    """A Parquet file with all of its columns; raises DataError when it is none."""
     check_file(path)
     relation = f"read_parquet({_literal(path)}, hive_partitioning=false)"
     with reading(path), connect() as database:
         described = database.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     types = {name: kind for name, kind, *_ in described}
     columns = {}
-    for name in _named_columns(path, list(types), required, optional, ""):
-        identifier = '"' + name.replace('"', '""') + '"'
-        seconds = f"epoch({identifier})" if types[name].startswith(("TIMESTAMP", "DATE")) else identifier
-        columns[name] = _clean(f"CAST({seconds} AS VARCHAR)")
+    for name, kind in types.items():
+        value = '"' + name.replace('"', '""') + '"'
+        if kind.startswith(("TIMESTAMP", "DATE")):
+            value = f"epoch_us({value})"
+        elif kind.endswith("[]"):
+            value = f"array_to_string({value}, '|')"
+        columns[name] = _clean(f"CAST({value} AS VARCHAR)")
+    moments = frozenset(name for name in columns if types[name].startswith(("TIMESTAMP", "DATE")))
     integers = frozenset(name for name in columns if types[name].endswith(("INT", "INTEGER")))
-    return TableFile(path, relation, columns, integers=integers)
+    return TableFile(path, relation, columns, integers=integers, moments=moments)
 
 
 def _clean(column: str) -> str:

@@ -8,10 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from movierec_engine.data.config import ColumnNames, DataConfig
-from movierec_engine.data.id_kinds import MAX_ID, BadIdError, IdKind, IdKinds
+from movierec_engine.data.config import DataConfig
+from movierec_engine.data.id_kinds import MAX_ID, BadIdError, IdColumns, IdKind, IdKinds
+from movierec_engine.data.mapped_files import RatingsFile
 from movierec_engine.data.ratings import NEGATIVES_SCHEMA, RATINGS_SCHEMA, Ratings, ValidationReport
 from movierec_engine.data.table_file import TableFile, connect, reading
+from movierec_engine.data.times import UNITS, TimeForm, unit_limits
 from movierec_engine.errors import DataError, EmptyDataError
 
 if TYPE_CHECKING:
@@ -22,10 +24,13 @@ MILLISECONDS_FROM = 10**11
 """As seconds this is the year 5138, as milliseconds March 1973."""
 
 
-def validated_ratings(file: TableFile, columns: ColumnNames, config: DataConfig, kinds: IdKinds = NUMBERS) -> Ratings:
+def validated_ratings(
+    opened: RatingsFile, config: DataConfig, kinds: IdKinds = NUMBERS, absent: float = 1.0
+) -> Ratings:
     """The ratings of one file, sorted by user_id, movie_id, with one row for each pair.
 
-    An absent rating column reads as `rating_max`, an absent timestamp column as 0. Rows that repeat another are
+    An absent rating column reads as `rating_max`, or as `absent` where that is told from the data; an absent timestamp
+    column reads as 0. Rows that repeat another are
     dropped; of several ratings of a movie by a user the newest is kept, and of equally new ones the later row.
     Timestamps in milliseconds (all of them at least 1e11) become seconds.
 
@@ -34,43 +39,54 @@ def validated_ratings(file: TableFile, columns: ColumnNames, config: DataConfig,
     of seconds from 0, for seconds mixed with milliseconds, and for dates written as 20170923; EmptyDataError when there
     are no rows.
     """
+    file, columns, times = opened.file, opened.columns, opened.times or TimeForm(told=True)
+    time = times.sql(file.columns[columns.timestamp]) if columns.timestamp else "0::BIGINT"
     with reading(file.path, file.delimiter), connect() as database:
         database.execute(
             f"""
             CREATE TEMP TABLE entries AS SELECT
                 {kinds.user_id(file.columns[columns.user])} AS user_id,
                 {kinds.item_id(file.columns[columns.item])} AS movie_id,
-                {_rating(file, columns, config)}::FLOAT AS rating,
-                {whole_number(file.columns[columns.timestamp]) if columns.timestamp else "0::BIGINT"} AS timestamp
+                {_rating(opened, config, absent)}::FLOAT AS rating,
+                {time} AS timestamp
             FROM {file.relation}
             """
         )
-        rows = require_rows(database, file, "ratings")
         bad = "user_id IS NULL OR movie_id IS NULL OR rating IS NULL OR timestamp IS NULL"
+        dropped = drop_bad_rows(database, file, bad) if config.format.bad_rows == "drop" else 0
+        rows = require_rows(database, file, "ratings")
         if (record := first_record(database, bad)) is not None:
-            raise _rating_fault(database, file, columns, config, kinds, record)
-        _refuse_dates(database, file)
-        milliseconds = _milliseconds(database, file)
+            raise _rating_fault(database, opened, config, kinds, record)
+        milliseconds = 0
+        per_second = times.per_second
+        if times.told and times.written in ("seconds", "milliseconds") and not times.fractions:
+            _refuse_dates(database, file)
+            milliseconds = _milliseconds(database, file, larger_is_known=opened.times is not None)
+            per_second = 1000 if milliseconds else 1
+        elif times.told:
+            _refuse_other_units(database, file, times)
         table, duplicate_rows, duplicate_pairs = _newest_of_each_pair(database)
-    if milliseconds:
-        seconds = pc.divide(table["timestamp"], 1000)
+    if per_second > 1:
+        seconds = pc.divide(table["timestamp"], per_second)
         table = table.set_column(table.schema.get_field_index("timestamp"), "timestamp", seconds)
     report = ValidationReport(
-        rows_read=rows,
+        rows_read=rows + dropped,
         duplicate_rows=duplicate_rows,
         duplicate_pairs=duplicate_pairs,
+        bad_rows=dropped,
         millisecond_timestamps=milliseconds,
         latin1_files=(str(file.path),) if file.latin1 else (),
     )
     return Ratings(table.cast(kinds.schema(RATINGS_SCHEMA)), report)
 
 
-def validated_pairs(file: TableFile, columns: ColumnNames, kinds: IdKinds = NUMBERS) -> tuple[pa.Table, int]:
+def validated_pairs(columns: IdColumns, kinds: IdKinds = NUMBERS) -> tuple[pa.Table, int]:
     """The distinct (user, item) pairs of a file as NEGATIVES_SCHEMA, sorted, and how many rows it has.
 
     Raises BadIdError, naming the first bad line, for an id that is not of its kind, and EmptyDataError when there are
     no rows.
     """
+    file = columns.file
     with reading(file.path, file.delimiter), connect() as database:
         database.execute(
             f"""
@@ -88,9 +104,20 @@ def validated_pairs(file: TableFile, columns: ColumnNames, kinds: IdKinds = NUMB
     return pairs.cast(kinds.schema(NEGATIVES_SCHEMA)), rows
 
 
-def whole_number(text: str) -> str:
-    """SQL for a whole number from 0 to 2^63-1, written as `12` or `12.0`; null for any other text."""
-    return NUMBERS.user_id(text)
+def drop_bad_rows(database: "duckdb.DuckDBPyConnection", file: TableFile, bad: str) -> int:
+    """Drop rows of the table `entries` that meet a condition, and count them and those that could not be split."""
+    count = _number(database, f"SELECT count(*) FROM entries WHERE {bad}")
+    if count:
+        database.execute(f"CREATE OR REPLACE TEMP TABLE entries AS FROM entries WHERE NOT ({bad})")
+    if file.plain or file.parts:
+        count += _number(database, "SELECT count(*) FROM (SELECT DISTINCT file_id, line FROM reject_errors)")
+    kept = _number(database, "SELECT count(*) FROM entries")
+    if count > kept:
+        raise DataError(
+            f"{file.path}: {count:,} of {count + kept:,} rows cannot be read, too many to drop; say by data.format and "
+            "data.columns how the file is written, or correct it"
+        )
+    return count
 
 
 def require_rows(database: "duckdb.DuckDBPyConnection", file: TableFile, what: str) -> int:
@@ -110,24 +137,25 @@ def bad_id(file: TableFile, name: str, record: int, kind: IdKind) -> BadIdError:
     return BadIdError(f"{where}: {name} {text!r} is not a whole number from 0 to {MAX_ID}; correct the file")
 
 
-def _rating(file: TableFile, columns: ColumnNames, config: DataConfig) -> str:
+def _rating(opened: RatingsFile, config: DataConfig, absent: float) -> str:
     """SQL for the rating as a number in range; null for any other text. NaN counts as larger than every number."""
-    if not columns.rating:
-        return f"'{float(config.rating_max)}'"
-    number = f"TRY_CAST({file.columns[columns.rating]} AS DOUBLE)"
+    if not opened.columns.rating:
+        return f"'{float(config.rating_max if config.scale_is_set else absent)}'"
+    text = opened.file.columns[opened.columns.rating]
+    number = (
+        f"TRY_CAST({text} AS DOUBLE)" if opened.decimal == "." else f"TRY_CAST(replace({text}, ',', '.') AS DOUBLE)"
+    )
+    if not config.scale_is_set:
+        return f"CASE WHEN isfinite({number}) THEN {number} END"
     low, high = (f"'{float(limit)}'::DOUBLE" for limit in (config.rating_min, config.rating_max))
     return f"CASE WHEN {number} BETWEEN {low} AND {high} THEN {number} END"
 
 
 def _rating_fault(
-    database: "duckdb.DuckDBPyConnection",
-    file: TableFile,
-    columns: ColumnNames,
-    config: DataConfig,
-    kinds: IdKinds,
-    record: int,
+    database: "duckdb.DuckDBPyConnection", opened: RatingsFile, config: DataConfig, kinds: IdKinds, record: int
 ) -> DataError:
     """The error that says what is wrong with one record of the table `entries`."""
+    file, columns = opened.file, opened.columns
     sql = f"SELECT user_id, movie_id, timestamp FROM entries WHERE rowid = {record}"
     ((user, movie, timestamp),) = database.execute(sql).fetchall()
     if user is None:
@@ -137,12 +165,17 @@ def _rating_fault(
     where = f"{file.path}: {file.place(record)}"
     if timestamp is None:
         text = file.text(columns.timestamp, record)
+        if opened.times and (opened.times.written not in UNITS or opened.times.fractions):
+            return DataError(
+                f"{where}: {columns.timestamp} {text!r} is not a time since 1970 as those before it, {opened.times}; "
+                "correct the file or set data.format.times"
+            )
         return DataError(
             f"{where}: {columns.timestamp} {text!r} is not a whole number of seconds since 1970; correct the file"
         )
     text = file.text(columns.rating, record)
     try:
-        rating = float(text)
+        rating = float(text.replace(",", ".") if opened.decimal == "," else text)
     except ValueError:
         rating = math.nan
     if not math.isfinite(rating):
@@ -170,7 +203,7 @@ def _refuse_dates(database: "duckdb.DuckDBPyConnection", file: TableFile) -> Non
 _FIRST_DATE, _LAST_DATE = 19000101, 21001231
 
 
-def _milliseconds(database: "duckdb.DuckDBPyConnection", file: TableFile) -> int:
+def _milliseconds(database: "duckdb.DuckDBPyConnection", file: TableFile, *, larger_is_known: bool) -> int:
     """The number of timestamps in milliseconds: none or all, or else a DataError names the first that differs."""
     in_milliseconds = f"timestamp >= {MILLISECONDS_FROM}"
     count = _number(database, f"SELECT count(*) FROM entries WHERE {in_milliseconds}")
@@ -185,11 +218,32 @@ def _milliseconds(database: "duckdb.DuckDBPyConnection", file: TableFile) -> int
             "use one unit in the whole file"
         )
     if (record := first_record(database, f"timestamp >= {MILLISECONDS_FROM * 1000}")) is not None:
+        if larger_is_known:
+            raise DataError(
+                f"{file.path}: {file.place(record)}: the timestamp is not in milliseconds but those before it are; "
+                "use one unit in the whole file"
+            )
         raise DataError(
             f"{file.path}: {file.place(record)}: the timestamp is neither in seconds nor in milliseconds since 1970; "
             "convert it to seconds"
         )
+    kept = _number(database, "SELECT count(*) FROM entries")
+    if count > kept:
+        raise DataError(
+            f"{file.path}: {count:,} of {count + kept:,} rows cannot be read, too many to drop; say by data.format and "
+            "data.columns how the file is written, or correct it"
+        )
     return count
+
+
+def _refuse_other_units(database: "duckdb.DuckDBPyConnection", file: TableFile, times: TimeForm) -> None:
+    """Raises DataError for the first time that is not in the unit of the first of the file."""
+    low, high = (limit * times.per_second / UNITS[times.written] for limit in unit_limits(times.written))
+    if (record := first_record(database, f"NOT (timestamp >= {low} AND timestamp < {high})")) is not None:
+        raise DataError(
+            f"{file.path}: {file.place(record)}: the timestamp is not in {times.written} but those before it are; "
+            "use one unit in the whole file"
+        )
 
 
 def _newest_of_each_pair(database: "duckdb.DuckDBPyConnection") -> tuple[pa.Table, int, int]:

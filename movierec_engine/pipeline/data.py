@@ -96,7 +96,7 @@ def ingest_ratings(
 def ingest_movies(store: ArtifactStore, config: DataConfig, origin: Origin | None = None) -> Artifact:
     """Read the titles, years and genres."""
     movies = read_movies(config)
-    facts = {"movies": len(movies.table), "validation": movies.report.to_dict()}
+    facts = {"movies": len(movies.table), "nouns": list(config.nouns), "validation": movies.report.to_dict()}
     return _data_step(
         store,
         kinds.RAW_MOVIES,

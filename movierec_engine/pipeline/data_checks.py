@@ -42,9 +42,12 @@ def ratings_are_valid(store: ArtifactStore, raw_ratings: Artifact) -> Finding:
         user, movie = table["user_id"].to_numpy(), table["movie_id"].to_numpy()
         rating, timestamp = table["rating"].to_numpy(), table["timestamp"].to_numpy()
         order = np.lexsort((movie, user))
+        low, high = config["rating_min"], config["rating_max"]
+        if not low and not high:  # the scale was told from the data
+            low, high = -np.inf, np.inf
         same = (np.diff(user[order]) == 0) & (np.diff(movie[order]) == 0)
         numbers |= {
-            "out_of_range": int((~((rating >= config["rating_min"]) & (rating <= config["rating_max"]))).sum()),
+            "out_of_range": int((~((rating >= low) & (rating <= high))).sum()),
             "duplicate_pairs": int(same.sum()),
             "negative_ids": int(((user < 0) | (movie < 0)).sum()),
             "impossible_times": int(((timestamp < 0) | (timestamp > time.time() + CLOCK_SECONDS)).sum()),

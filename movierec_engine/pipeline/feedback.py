@@ -71,7 +71,7 @@ def with_feedback(
         database.execute(
             "CREATE TEMP TABLE placed AS SELECT log.*, movie_id IN (FROM known) AS is_known, "
             "rating BETWEEN ?::FLOAT AND ?::FLOAT AS in_range FROM log",
-            [config.rating_min, config.rating_max],
+            [config.rating_min, config.rating_max] if config.scale_is_set else list(ratings.scale()),
         )
         database.execute(
             """

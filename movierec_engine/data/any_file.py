@@ -1,0 +1,113 @@
+"""Opens whatever holds a table: text of any form, Parquet, folders and patterns of such files, and addresses."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from movierec_engine.data.config import FileFormat
+from movierec_engine.data.remote_files import copied, is_address
+from movierec_engine.data.table_file import (
+    PARQUET_SUFFIXES,
+    TableFile,
+    check_file,
+    connect,
+    open_parquet,
+    reading,
+    spill_folder,
+    text_relation,
+)
+from movierec_engine.data.text_form import HEAD_LINES, plain_text, text_form
+from movierec_engine.errors import DataError
+
+_TABLE_SUFFIXES = (
+    ".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".item", *PARQUET_SUFFIXES, ".gz", ".zst", ".bz2", ".xz", ".zip",
+)  # fmt: skip
+_PATTERN = frozenset("*?[")
+
+
+def open_any(location: str, given: FileFormat, named: Sequence[str] = (), *, missing_hint: str = "") -> TableFile:
+    """The table of a file, of all files in a folder, of those that a pattern names, or at an address.
+
+    given: what settings say of text files. named: columns that settings name, by which a header is known.
+    Raises DataError when there is no such file, when it is unreadable, and when how it is written cannot be told.
+    """
+    paths = local_files(location, missing_hint)
+    files = [_open(path, given, named) for path in paths]
+    if is_address(location):
+        files = [replace(file, path=Path(location)) for file in files]
+    return files[0] if len(files) == 1 else _joined(location, files)
+
+
+def local_files(location: str, missing_hint: str = "") -> list[Path]:
+    """The files that a path, a folder, a pattern or an address names, in the order of their names."""
+    if is_address(location):
+        return copied(location, spill_folder())
+    path = Path(location)
+    if path.is_dir():
+        found = sorted(
+            one
+            for one in path.rglob("*")
+            if one.is_file() and one.suffix.lower() in _TABLE_SUFFIXES and not _is_hidden(one.relative_to(path))
+        )
+        if location and found:
+            return found
+    elif not path.exists() and _PATTERN & set(location):
+        anchor = Path(path.anchor)
+        if found := sorted(one for one in anchor.glob(str(path.relative_to(anchor))) if one.is_file()):
+            return found
+        raise DataError(f"{location}: no file is of this pattern; check the path in the data settings")
+    check_file(path, missing_hint=missing_hint)
+    return [path]
+
+
+def head_of(file: TableFile, name: str) -> list[str]:
+    """The first values of a column, without empty ones; of a table of many files those of each."""
+    with reading(file.path, file.delimiter), connect() as database:
+        rows = database.execute(f"SELECT {file.columns[name]} FROM {file.relation} LIMIT {HEAD_LINES}").fetchall()
+    return [str(value) for (value,) in rows if value is not None]
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(("_", ".")) for part in path.parts)
+
+
+def _open(path: Path, given: FileFormat, named: Sequence[str]) -> TableFile:
+    check_file(path)
+    with path.open("rb") as file:
+        is_parquet = path.suffix.lower() in PARQUET_SUFFIXES or file.read(4) == b"PAR1"
+    if is_parquet:
+        return open_parquet(path)
+    with reading(path):
+        plain = plain_text(path, given.encoding, spill_folder())
+        form = text_form(path, plain, given, named)
+    return text_relation(path, plain, form, drop_bad_rows=given.bad_rows == "drop")
+
+
+def _joined(location: str, files: list[TableFile]) -> TableFile:
+    """One table of the rows of several files, which must have the same columns."""
+    first = files[0]
+    for file in files[1:]:
+        if list(file.columns) != list(first.columns):
+            raise DataError(
+                f"{file.path}: its columns are {', '.join(file.columns)[:100]!r}, but those of {first.path} are "
+                f"{', '.join(first.columns)[:100]!r}; give files of one kind"
+            )
+    aliases = {name: f"c{place}" for place, name in enumerate(first.columns)}
+    parts = [
+        f"(SELECT {', '.join(f'{sql} AS {aliases[name]}' for name, sql in file.columns.items())} FROM {file.relation})"
+        for file in files
+    ]
+    relation = f"({' UNION ALL '.join(f'FROM {part}' for part in parts)})"
+    columns = {name: f"nullif({alias}, '')" for name, alias in aliases.items()}
+    shared = [name for name in columns if all(name in file.integers for file in files)]
+    moments = [name for name in columns if all(name in file.moments for file in files)]
+    return replace(
+        first,
+        path=Path(location),
+        relation=relation,
+        columns=columns,
+        integers=frozenset(shared),
+        moments=frozenset(moments),
+        latin1=any(file.latin1 for file in files),
+        parts=tuple(files),
+    )

@@ -1,0 +1,383 @@
+"""Files as people publish them: read without settings, or refused with the setting that says how."""
+
+import bz2
+import gzip
+import lzma
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from movierec_engine.config import load_settings
+from movierec_engine.data.config import ColumnNames, DataConfig, FileFormat
+from movierec_engine.data.ratings import Ratings
+from movierec_engine.data.readers import read_movies, read_ratings
+from movierec_engine.errors import ConfigError, DataError
+
+TOLD: dict[str, Any] = {"rating_min": 0.0, "rating_max": 0.0}
+"""The scale as the group `custom` has it: told from the data."""
+Read = Callable[..., Ratings]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Reads the ratings of a file with the given content."""
+
+    def reading(content: str | bytes, name: str = "x.csv", encoding: str = "utf-8", **given: Any) -> Ratings:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))
+        return read_ratings(DataConfig(ratings_file=str(path), **{**TOLD, **given}))
+
+    return reading
+
+
+def rows(table: pa.Table) -> list[tuple[object, ...]]:
+    return [tuple(row.values()) for row in table.to_pylist()]
+
+
+PUBLISHED = {
+    "filmtrust": ("ratings.txt", "1 1 2\n1 2 4\n2 1 3.5\n", [(1, 1, 2.0, 0), (1, 2, 4.0, 0), (2, 1, 3.5, 0)]),
+    "book-crossing": (
+        "BX-Book-Ratings.csv",
+        '"User-ID";"ISBN";"Book-Rating"\r\n"276725";"034545104X";"0"\r\n"276762";"\\"0670894605\\"";"5"\r\n'
+        '"276762";"3;44 \xe9";"10"\r\n',
+        [(276725, "034545104X", 0.0, 0), (276762, '"0670894605"', 5.0, 0), (276762, "3;44 \xe9", 10.0, 0)],
+    ),
+    "lastfm": (
+        "user_artists.dat",
+        "userID\tartistID\tweight\n2\t51\t13883\n2\t52\t11690\n",
+        [(2, 51, 13883.0, 0), (2, 52, 11690.0, 0)],
+    ),
+    "restaurants": (
+        "rating_final.csv",
+        "userID,placeID,rating,food_rating,service_rating\nU1077,135085,2,2,2\nU1068,135085,1,1,2\n",
+        [("U1068", 135085, 1.0, 0), ("U1077", 135085, 2.0, 0)],
+    ),
+    "foursquare": (
+        "dataset_TSMC2014_NYC.txt",
+        "470\t49bbd6c0\t4bf58dd8\tArts & Crafts\t40.7198\t-74.0026\t-240\tTue Apr 03 18:00:09 +0000 2012\n"
+        "979\t4a43c0ae\t4bf58dd8\tCaf\xe9\t40.6068\t-74.0442\t-240\tTue Apr 03 18:00:25 +0000 2012\n",
+        [(470, "49bbd6c0", 1.0, 1333476009), (979, "4a43c0ae", 1.0, 1333476025)],
+    ),
+    "gowalla": ("train.txt", "0 0 1 2\n1 4 5\n2 1 \n3\n", [(0, 0), (0, 1), (0, 2), (1, 4), (1, 5), (2, 1)]),
+    "recbole": (
+        "ml.inter",
+        "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t0501\t3\t881250949.0\n1\t7\t4\t881250950.5\n",
+        [(1, "0501", 3.0, 881250949), (1, "7", 4.0, 881250950)],
+    ),
+    "amazon": (
+        "reviews.csv",
+        "reviewerID,asin,overall,reviewTime\nA1,0001,5,\"09 13, 2009\"\n",
+        [("A1", "0001", 5.0, 1252800000)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_data_set_is_read_by_the_name_of_its_file_alone(tmp_path: Path, name: str) -> None:
+    file, content, expected = PUBLISHED[name]
+    (tmp_path / file).write_bytes(content.encode("latin-1"))
+    config = load_settings([f"data.ratings_file={tmp_path / file}", "device=cpu"]).data
+    assert [row[: len(expected[0])] for row in rows(read_ratings(config).table)] == expected
+
+
+def test_a_published_split_needs_no_layout(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("0 1 2\n1 2 3 4\n")
+    (tmp_path / "test.txt").write_text("0 3\n1 1 5\n")
+    files = [f"data.{part}_file={tmp_path / part}.txt" for part in ("train", "test")]
+    ratings = read_ratings(load_settings([*files, "data.format.rows=lists", "device=cpu"]).data)
+    assert ratings.presplit
+    assert len(ratings.table) == 8
+
+
+def test_what_was_decided_is_said_in_one_line(read: Read, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "movierec_engine"):
+        read("User-ID;ISBN;Book-Rating\n1;0501;0\n2;7;10\n")
+    (line,) = [record.message for record in caplog.records if "is read as" in record.message]
+    assert line.endswith(
+        "x.csv is read as UTF-8 text, fields separated by semicolon, with a header; user = User-ID, item = ISBN, "
+        "rating = Book-Rating, no times; users are numbers, items are texts; ratings from 0 to 10"
+    )
+
+
+# --- packing and encoding
+
+PLAIN = "user,item,rating\n\xe9ric,1,3\nbob,2,4\n"
+
+
+@pytest.mark.parametrize("packing", ["gz", "bz2", "xz", "zst", "zip"])
+def test_a_packed_file_is_unpacked_whatever_it_is_called(read: Read, tmp_path: Path, packing: str) -> None:
+    content = PLAIN.encode()
+    if packing == "zip":
+        with zipfile.ZipFile(tmp_path / "z", "w") as archive:
+            archive.writestr("inside.csv", content)
+        packed = (tmp_path / "z").read_bytes()
+    elif packing == "zst":
+        packed = pa.compress(content, codec="zstd", asbytes=True)
+    else:
+        packed = {"gz": gzip, "bz2": bz2, "xz": lzma}[packing].compress(content)  # type: ignore[attr-defined]
+    assert rows(read(packed, "ratings.data").table) == [("bob", 2, 4.0, 0), ("\xe9ric", 1, 3.0, 0)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1", "cp1252"])
+def test_the_encoding_is_told_from_the_bytes(read: Read, encoding: str) -> None:
+    name = "\u20acric" if encoding == "cp1252" else "\xe9ric"
+    assert rows(read(PLAIN.replace("\xe9ric", name), encoding=encoding).table)[1][0] == name
+
+
+@pytest.mark.parametrize("damage", [b"\x1f\x8b\x08\x00broken", b"PK\x03\x04broken", b"\x28\xb5\x2f\xfdbroken"])
+def test_a_damaged_archive_is_refused(read: Read, damage: bytes) -> None:
+    with pytest.raises(DataError, match=r"x\.csv: cannot be unpacked"):
+        read(damage)
+
+
+# --- what cannot be told
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        ("kunde,artikel\nann,b07\nbob,b08\n", "data.format.header=yes or data.format.header=no"),
+        ("user,item,rating,time\n1,2,3,03/04/2012\n", "data.format.times"),
+        ("user,item,rating,time\n1,2,3,2012\n", "are years"),
+        ("user;item;rating\n1;2;352,698\n", "data.format.decimal"),
+        ("user,artist,track\n1,2,3\n", "data.columns.item=artist"),
+        ("user,item,stars,plays\n1,2,3,4\n", "data.columns.rating=stars"),
+        ("1,2,3,5,7\n2,3,4,5,6\n", "data.columns.rating=column3"),
+        ("1,2010-10-17T01:48:53Z,39.7,-104.9,88c\n", "column2 of a file without header holds times"),
+        ("0 1 2 3 4\n1 2 3 4 5\n", "data.format.rows"),
+        ("nothing\nhere\n", "data.format.delimiter"),
+        ("a,b,rating\n1,2,3\n", r"column 'user' is missing .* set data\.columns\.user"),
+        ("user,item,rating,time\n1,2,3,2012-04-03\n1,3,3,soon\n", r"line 3: time 'soon' is not a time"),
+        ("user,item,rating,time\n1,2,3,1960-04-03\n", r"line 2: time '1960-04-03' is not a time since 1970"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_with_the_setting_that_says_it(read: Read, content: str, remedy: str) -> None:
+    with pytest.raises(DataError, match=remedy) as error:
+        read(content)
+    assert "\n" not in str(error.value)
+
+
+def test_settings_say_what_cannot_be_told(read: Read) -> None:
+    table = read(
+        "ann|b07|1,5|03/04/2012\n",
+        format=FileFormat(header="no", times="%d/%m/%Y", decimal=","),
+        columns=ColumnNames("column1", "column2", "column3", "column4"),
+    ).table
+    assert rows(table) == [("ann", "b07", 1.5, 1333411200)]
+
+
+def test_bad_settings_of_the_format_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"data\.format\.header=maybe is not known"):
+        FileFormat(header="maybe")
+
+
+# --- bad rows
+
+
+def test_bad_rows_are_refused_with_their_line_or_dropped_and_counted(read: Read) -> None:
+    content = "user;item;rating\n1;2;3\n1;3;4;5\n;4;4\n2;5;bad\n2;b7;2\n3;2;1\n"
+    with pytest.raises(DataError, match=r"[Ll]ine 3: 4 field"):
+        read(content)
+    ratings = read(content, format=FileFormat(bad_rows="drop"))
+    assert rows(ratings.table) == [(1, "2", 3.0, 0), (2, "b7", 2.0, 0), (3, "2", 1.0, 0)]
+    assert (ratings.report.bad_rows, ratings.report.rows_read) == (3, 6)
+
+
+def test_a_bad_line_of_a_list_is_named(read: Read) -> None:
+    with pytest.raises(DataError, match=r"line 2: column2 '-5' is not a whole number"):
+        read("0 1 2\n1 4 -5 6\n", format=FileFormat(rows="lists"))
+
+
+# --- times
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("1333476009", 1333476009),
+        ("1333476009.75", 1333476009),
+        ("1.333476009E9", 1333476009),
+        ("1333476009750", 1333476009),
+        ("1333476009750000", 1333476009),
+        ("1333476009750000000", 1333476009),
+        ("2012-04-03", 1333411200),
+        ("2012-04-03T18:00:09Z", 1333476009),
+        ("2012-04-03 20:00:09.5+02:00", 1333476009),
+        ("2012-04-03T20:00:09+0200", 1333476009),
+        ("2012-04-03 18:00:09 UTC", 1333476009),
+        ("20120403", 1333411200),
+        ("20120403180009", 1333476009),
+        ("201204031800", 1333476000),
+        ("Tue Apr 03 20:00:09 +0200 2012", 1333476009),
+        ("25/04/2012 18:00", 1335376800),
+        ("25.04.2012", 1335312000),
+        ("2012/04/03", 1333411200),
+    ],
+)
+def test_times_are_understood_as_they_are_written(read: Read, written: str, seconds: int) -> None:
+    table = read(f'user;item;rating;time\n1;2;3;"{written}"\n').table
+    assert table["timestamp"].to_pylist() == [seconds]
+
+
+def test_the_newer_of_two_times_within_a_second_wins(read: Read) -> None:
+    table = read("user,item,rating,time\n1,2,3,1333476009.75\n1,2,4,1333476009.5\n").table
+    assert rows(table) == [(1, 2, 3.0, 1333476009)]
+
+
+def test_a_unit_that_changes_is_refused(read: Read) -> None:
+    with pytest.raises(DataError, match=r"line 3: the timestamp is not in microseconds"):
+        read("user,item,rating,time\n1,2,3,1333476009750000\n1,3,4,1333476009750000000\n")
+
+
+# --- scales
+
+
+def test_the_scale_is_told_from_the_data_unless_it_is_set(read: Read) -> None:
+    content = "user,item,plays\n1,2,352698\n2,2,-1.5\n"
+    assert read(content).scale() == (-1.5, 352698)
+    with pytest.raises(DataError, match=r"plays 352698 is outside 1\.0-5\.0; fix the file or set data\.rating_max"):
+        read(content, rating_min=1.0, rating_max=5.0)
+
+
+def test_a_file_of_which_most_rows_are_bad_is_not_read(read: Read) -> None:
+    with pytest.raises(DataError, match="2 of 3 rows cannot be read, too many to drop"):
+        read("user,item,rating\n1,2,x\n1,3,y\n2,3,1\n", format=FileFormat(bad_rows="drop"))
+
+
+# --- many files
+
+
+def test_a_folder_and_a_pattern_of_files_are_one_table(tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    (folder / "_SUCCESS").write_text("")
+    for number in range(3):
+        pq.write_table(pa.table({"user": [f"u{number}"], "item": [number]}), folder / f"part-{number}.parquet")
+    for location in (folder, folder / "*.parquet"):
+        table = read_ratings(DataConfig(ratings_file=str(location), **TOLD)).table
+        assert [row[:2] for row in rows(table)] == [("u0", 0), ("u1", 1), ("u2", 2)]
+    with pytest.raises(DataError, match="no file is of this pattern"):
+        read_ratings(DataConfig(ratings_file=str(folder / "*.csv")))
+
+
+def test_a_bad_line_of_one_of_many_files_is_named_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user,item,rating\n1,2,3\n1,3,4\n")
+    (tmp_path / "b.csv").write_text("user,item,rating\n2,2,3\n2,3,x\n")
+    with pytest.raises(DataError, match=r"\*\.csv: b\.csv: line 3: rating 'x' is not a number"):
+        read_ratings(DataConfig(ratings_file=str(tmp_path / "*.csv"), **TOLD))
+
+
+def test_files_of_other_columns_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user,item,rating\n1,2,3\n")
+    (tmp_path / "b.csv").write_text("user,item\n2,2\n")
+    with pytest.raises(DataError, match=r"b\.csv: its columns are 'user, item'"):
+        read_ratings(DataConfig(ratings_file=str(tmp_path / "*.csv"), **TOLD))
+
+
+# --- titles
+
+
+def titles(folder: Path, content: str, **given: Any) -> list[tuple[object, ...]]:
+    (folder / "titles").write_text(content)
+    return rows(read_movies(DataConfig(movies_file=str(folder / "titles"), layout="custom", **given)).table)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("id\tname\turl\n51\tDuran \"D\" Duran\thttp://x\n", [(51, 'Duran "D" Duran', None, [])]),
+        (
+            "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
+            "1\tToy Story\t1995\tAnimation Comedy\n",
+            [(1, "Toy Story", 1995, ["Animation", "Comedy"])],
+        ),
+        (
+            '"ISBN";"Book-Title";"Book-Author";"Year-Of-Publication"\n'
+            '"0195153448";"Classical; Mythology";"Morford";"2002"\n',
+            [("0195153448", "Classical; Mythology", 2002, [])],
+        ),
+        ("business_id,name,categories\nb1,Deli,\"Food, Coffee\"\n", [("b1", "Deli", None, ["Food", "Coffee"])]),
+    ],
+)  # fmt: skip
+def test_titles_genres_and_years_are_found_by_usual_names(
+    tmp_path: Path, content: str, expected: list[tuple[object, ...]]
+) -> None:
+    assert titles(tmp_path, content) == expected
+
+
+def test_titles_are_mapped_and_their_genres_split_as_settings_say(tmp_path: Path) -> None:
+    columns = ColumnNames(id="nr", title="heading", genres="kinds", year="made")
+    content = "nr,heading,kinds,made\n1,One,a/b,1999-05-01\n2,,c,\n"
+    assert titles(tmp_path, content, columns=columns, genres_separator="/", item_noun="book") == [
+        (1, "One", 1999, ["a", "b"]),
+        (2, "Book 2", None, ["c"]),
+    ]
+
+
+# --- any dialect
+
+_names = st.text(
+    st.characters(codec="latin-1", exclude_categories=("C", "Z"), exclude_characters='"\\,;|\t:'),
+    min_size=1,
+    max_size=8,
+)
+_tables = st.lists(
+    st.tuples(
+        st.one_of(st.integers(0, 10**6).map(str), _names),
+        st.one_of(st.integers(0, 10**6).map(lambda n: f"{n:07}"), st.uuids().map(str)),
+        st.integers(-100, 1000).map(lambda quarters: quarters / 4),
+        st.integers(10**8, 4 * 10**9),
+    ),
+    min_size=2,
+    max_size=12,
+    unique_by=lambda row: row[:2],
+)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    _tables,
+    st.sampled_from(["\t", ";", "|", ",", "::"]),
+    st.booleans(),
+    st.sampled_from(["utf-8", "utf-8-sig", "latin-1", "utf-16"]),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_table_written_in_any_dialect_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    table: list[tuple[str, str, float, int]],
+    delimiter: str,
+    quoted: bool,
+    encoding: str,
+    comma: bool,
+    iso: bool,
+    packed: bool,
+) -> None:
+    quoted = quoted and delimiter != "::"
+    comma = comma and delimiter in "\t;|"
+
+    def field(value: str) -> str:
+        return f'"{value}"' if quoted else value
+
+    lines = [delimiter.join(map(field, ("userId", "item_id", "rating", "timestamp")))]
+    for user, item, rating, time in table:
+        written = f"{rating:.2f}".replace(".", ",") if comma else str(rating)
+        moment = datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S") if iso else str(time)
+        lines.append(delimiter.join(map(field, (user, item, written, moment))))
+    content = ("\n".join(lines) + "\n").encode(encoding)
+    path = tmp_path_factory.mktemp("dialect") / "table"
+    path.write_bytes(gzip.compress(content, mtime=0) if packed else content)
+    read = read_ratings(DataConfig(ratings_file=str(path), **TOLD)).table
+    users = [user for user, *_ in table]
+    numbers = all(user == "0" or (user.isascii() and user.isdecimal() and user[0] != "0") for user in users)
+    kind = int if numbers else str
+    assert rows(read) == sorted((kind(user), *rest) for user, *rest in table)
