@@ -28,10 +28,10 @@ from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
-from movierec_engine.data.negatives import NegativeSampler
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import model_class, single_models
 from movierec_engine.models.gradient import GradientRecommender
+from movierec_engine.training.objective import Objective
 from movierec_engine.training.trainer import start, steps_per_epoch, train_epoch
 
 RESULT = Path(__file__).with_name("results") / "devices.md"
@@ -123,14 +123,14 @@ def trained(name: str, device: str, train: Interactions) -> tuple[GradientRecomm
     rng = np.random.default_rng(SEED)
     config = replace(settings.trainer, max_epochs=EPOCHS)
     network = model.build(train, build_graph(train), torch.device(device))
-    sampler = NegativeSampler(train, rng)
+    objective = Objective(model, train, rng)
     nothing = HeldOut(train.select(np.zeros(len(train), dtype=bool)), train.matrix(), "train", Catalogue.of(train))
     state = start(network, config, rng, nothing, device, steps_per_epoch(len(train), config))
     seconds = []
     for _ in range(EPOCHS):
         started = time.perf_counter()
         network.train()
-        train_epoch(model, train, sampler, config, state)  # ends by reading the loss, for which the device must be done
+        train_epoch(objective, train, config, state)  # ends by reading the loss, for which the device must be done
         seconds.append(time.perf_counter() - started)
     network.cpu()
     model.export()

@@ -31,9 +31,9 @@ from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
-from movierec_engine.data.negatives import NegativeSampler
 from movierec_engine.models.graph.lightgcn import LightGCN, LightGCNConfig, LightGCNNetwork
 from movierec_engine.training.config import EarlyStoppingConfig, TrainerConfig
+from movierec_engine.training.objective import Objective
 from movierec_engine.training.trainer import start, train_epoch
 
 RESULT = Path(__file__).with_name("results") / "propagation.md"
@@ -112,8 +112,8 @@ def training_step(model: LightGCN, interactions: Interactions) -> Callable[[], o
     nothing = interactions.select(np.zeros(len(interactions), dtype=np.bool_))
     validation = HeldOut(nothing, interactions.matrix(), "train", Catalogue.of(interactions))
     state = start(model.network, config, np.random.default_rng(0), validation, "cpu", steps=1)
-    sampler = NegativeSampler(interactions, state.rng)
-    return lambda: train_epoch(model, batch, sampler, config, state)
+    objective = Objective(model, interactions, state.rng)
+    return lambda: train_epoch(objective, batch, config, state)
 
 
 def interleaved(runs: dict[str, Callable[[], object]], repetitions: int) -> dict[str, list[float]]:

@@ -60,7 +60,7 @@ def main(job: dict[str, Any]) -> None:
     graph = build_graph(parts.train)
     positives = parts.train
     if job["steps"]:  # the graph stays whole, so that a step costs what it costs in a full epoch
-        count = min(len(positives), job["steps"] * settings.trainer.batch_size)
+        count = min(len(positives), job["steps"] * settings.trainer.batch_of(len(positives)))
         positives = positives.select(np.random.default_rng(settings.seed).choice(len(positives), count, replace=False))
     evaluator = MeasuredEvaluator((10,), ("ndcg",))
     validation = parts.validation_heldout()

@@ -1,6 +1,6 @@
 """A held-out part with the mask that it is ranked under."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -37,6 +37,15 @@ class HeldOut:
         """An empty part beside train interactions: nothing is measured on it and nothing stops by it."""
         catalogue = Catalogue.of(train)
         return cls(train.select(np.zeros(len(train), dtype=np.bool_)), catalogue.train, "train", catalogue)
+
+    def sampled(self, users: int, seed: int) -> "HeldOut":
+        """The same of so many of its users alone, drawn uniformly; all of it where it has no more."""
+        held = np.unique(self.interactions.user)
+        if len(held) <= users:
+            return self
+        chosen = np.zeros(self.interactions.n_users, dtype=np.bool_)
+        chosen[np.random.default_rng(seed).choice(held, users, replace=False)] = True
+        return replace(self, interactions=self.interactions.select(chosen[self.interactions.user]))
 
     def __len__(self) -> int:
         return len(self.interactions)

@@ -73,12 +73,14 @@ class GradientRecommender(Trainable):
                 )
 
 
-def check_loss(name: str, loss_type: str, losses: tuple[str, ...], num_negatives: int) -> None:
+def check_loss(name: str, loss_type: str, losses: tuple[str, ...], num_negatives: int, sampled_items: int) -> None:
     """Raises ConfigError when a model does not know a loss, or a loss that samples has nothing to sample."""
     if loss_type not in losses:
         raise ConfigError(f"model.loss_type={loss_type} is not a loss of {name}; choose one of {', '.join(losses)}")
     if num_negatives < 1:
         raise ConfigError(f"model.num_negatives={num_negatives} must be at least 1")
+    if sampled_items < 1:
+        raise ConfigError(f"model.sampled_items={sampled_items} must be at least 1")
 
 
 def check_ranges(positive: dict[str, float], shares: dict[str, float], at_least_0: dict[str, float]) -> None:

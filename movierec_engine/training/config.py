@@ -7,6 +7,8 @@ from movierec_engine.errors import ConfigError
 
 Mode = Literal["max", "min"]
 LARGEST_LEARNING_RATE = 1000
+LEAST_BATCH, MOST_STEPS = 8192, 100
+"""Of an epoch whose batches go by the data's size."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class EarlyStoppingConfig:
     """Epochs without an improvement before training stops."""
     metric: str = "ndcg@10"
     """A validation metric; the best epoch's weights are restored at the end."""
+    users: int = 10_000
+    """Users of validation who are measured after an epoch, the same sample each time; all where there are no more."""
     mode: str = "max"
     """Whether `max` or `min` of the metric is best."""
     min_delta: float = 0.0
@@ -59,6 +63,8 @@ class EarlyStoppingConfig:
             raise ConfigError(f"trainer.early_stopping.mode={self.mode} is not known; choose max or min")
         if self.patience < 1:
             raise ConfigError(f"trainer.early_stopping.patience={self.patience} must be at least 1")
+        if self.users < 1:
+            raise ConfigError(f"trainer.early_stopping.users={self.users} must be at least 1")
         if self.min_delta < 0:
             raise ConfigError(f"trainer.early_stopping.min_delta={self.min_delta} must be at least 0")
 
@@ -76,8 +82,9 @@ class TrainerConfig:
     """Most passes over the train interactions; early stopping may end sooner."""
     learning_rate: float = 0.01
     """Step size of the optimizer, before a scheduler lowers it."""
-    batch_size: int = 8192
-    """Train interactions in a batch. The loss `softmax` takes whole users at a time, until there are this many."""
+    batch_size: int = 0
+    """Train interactions in a batch; 0: 8,192, or a hundredth of all where that is more, so that an epoch has at most a
+    hundred steps. The losses `softmax` and `sampled_softmax` take whole users at a time, until there are this many."""
     accumulate_grad_batches: int = 1
     """Batches whose gradients make one step: the step of a batch that is so much larger, in less memory."""
     weight_decay: float = 0.0
@@ -95,7 +102,9 @@ class TrainerConfig:
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
 
     def __post_init__(self) -> None:
-        for name in ("max_epochs", "batch_size", "accumulate_grad_batches"):
+        if self.batch_size < 0:
+            raise ConfigError(f"trainer.batch_size={self.batch_size} must be at least 1, or 0 to go by the data's size")
+        for name in ("max_epochs", "accumulate_grad_batches"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"trainer.{name}={getattr(self, name)} must be at least 1")
         if not 0 < self.learning_rate <= LARGEST_LEARNING_RATE:
@@ -110,3 +119,7 @@ class TrainerConfig:
                 f"trainer.scheduler.warmup_epochs={self.scheduler.warmup_epochs} must be below "
                 f"trainer.max_epochs={self.max_epochs}, or nothing is left to decay in"
             )
+
+    def batch_of(self, interactions: int) -> int:
+        """Interactions in a batch of so many train interactions."""
+        return self.batch_size or max(LEAST_BATCH, -(-interactions // MOST_STEPS))

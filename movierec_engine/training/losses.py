@@ -17,14 +17,6 @@ def bce(scores: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(scores, labels)
 
 
-def sampled_softmax(scores: Tensor) -> Tensor:
-    """Cross-entropy of the positive against its negatives: mean of -log(exp s_0 / sum_j exp s_j).
-
-    With uniform negatives this ranks as `softmax` does in the limit of many (Wu et al. 2024).
-    """
-    return -functional.log_softmax(scores, dim=1)[:, 0].mean()
-
-
 def softmax(scores: Tensor, rows: Tensor, positives: Tensor) -> Tensor:
     """Cross-entropy over the whole catalogue: mean over pairs of -log softmax(s_row)_positive.
 
@@ -32,3 +24,12 @@ def softmax(scores: Tensor, rows: Tensor, positives: Tensor) -> Tensor:
     serves all of the user's pairs (the multinomial likelihood of Liang et al. 2018).
     """
     return -functional.log_softmax(scores, dim=1)[rows, positives].mean()
+
+
+def sampled_softmax(scores: Tensor, log_inclusion: Tensor, rows: Tensor, positives: Tensor) -> Tensor:
+    """`softmax` over a sample of the catalogue: mean over pairs of -log(exp s_0 / sum_j exp(s_j) / pi_j).
+
+    scores: float32 [u, m] with the sampled items; log_inclusion: float32 [m], log pi_j, the probability that an item
+    is in the sample, 0 for every positive; rows, positives: int64 [b], each pair's row and column.
+    """
+    return softmax(scores - log_inclusion, rows, positives)

@@ -15,18 +15,29 @@ class Network(nn.Module):
     """A network in training: scores of user-item pairs as a differentiable function."""
 
     def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
-        """Scores float32 [b, m] of users int64 [b] with items int64 [b, m], or with all items where `items` is None."""
+        """Scores float32 [b, m] of users int64 [b] with items.
+
+        items: int64 [b, m], each user's own; int64 [m], the same for all; or None, all of the catalogue.
+        """
         raise TypeError(f"{type(self).__name__} does not score pairs")
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor:
         """The regularisation term of a batch, a scalar already weighted; users int64 [b], items int64 [b, m]."""
         return users.new_zeros((), dtype=torch.float32)
 
+    def floats_per_score(self, gathered: bool) -> int:
+        """Floats that training keeps for one score, about: of own items whose vectors are gathered, or of shared ones.
+
+        The trainer computes a large batch in pieces by it.
+        """
+        return 1
+
 
 class Trainable(Recommender):
     """A recommender whose parameters the training loop fits.
 
-    Its config has `loss_type`, one of `losses`, and `num_negatives`, drawn for each positive by the losses that sample.
+    Its config has `loss_type`, one of `losses`, `num_negatives`, drawn for each positive by `bpr` and `bce`, and
+    `sampled_items`, drawn for a batch by `sampled_softmax`.
 
     losses: the values that `model.loss_type` may take.
     network: the module in training.

@@ -1,30 +1,30 @@
 """The one training loop."""
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim.lr_scheduler import LambdaLR
 
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
-from movierec_engine.data.negatives import NegativeSampler
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.fitting import Epoch, Measures
-from movierec_engine.training import losses
+from movierec_engine.reporting.progress import advance
+from movierec_engine.training.batches import batches, grouped, pieces
 from movierec_engine.training.checkpoint import Checkpoints
 from movierec_engine.training.config import TrainerConfig
+from movierec_engine.training.objective import Objective
 from movierec_engine.training.state import EarlyStopping, TrainingState
 from movierec_engine.training.trainable import Network, Trainable
 
-SAMPLING_LOSSES = {"bpr": losses.bpr, "bce": losses.bce, "sampled_softmax": losses.sampled_softmax}
+log = logging.getLogger(__name__)
 
 Callback = Callable[[Epoch], None]
 """Is told of each epoch as it ends; watches the loop, never changes it."""
@@ -50,9 +50,9 @@ def train(
     stays that of `trainer.max_epochs`.
 
     Negatives and the graph come from the train interactions alone. After each epoch the model is measured on
-    validation; at the end the best epoch's weights are restored. Without a validation part it trains for
-    `trainer.max_epochs`. The same seed, device and thread count give the same weights to the bit, with or without an
-    interruption between two checkpoints.
+    validation, or on a sample of its users where they are many; at the end the best epoch's weights are restored.
+    Without a validation part it trains for `trainer.max_epochs`. The same seed, device and thread count give the same
+    weights to the bit, with or without an interruption between two checkpoints.
 
     Raises ConfigError for settings that do not go with the machine or the metrics, and MovierecError when the loss
     diverges or memory runs out.
@@ -61,18 +61,19 @@ def train(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     network = model.build(interactions, graph, torch.device(device))
-    sampler = NegativeSampler(interactions, rng)
+    validation = validation_sample(model.name, validation, config, seed)
+    objective = Objective(model, interactions, rng)
     state = start(network, config, rng, validation, device, steps_per_epoch(len(interactions), config))
     if checkpoints:
         checkpoints.restore(state)
 
-    with explained_out_of_memory(config):
+    with explained_out_of_memory(config, len(interactions)):
         for number in range(len(state.history) + 1, min(epochs or config.max_epochs, config.max_epochs) + 1):
             if state.stopped:
                 break
             started = time.perf_counter()
             network.train()
-            mean_loss = train_epoch(model, interactions, sampler, config, state)
+            mean_loss = train_epoch(objective, interactions, config, state)
             if not math.isfinite(mean_loss):
                 raise MovierecError(
                     f"{model.name}: training diverged in epoch {number} (mean loss {mean_loss}); "
@@ -100,77 +101,26 @@ def train(
     return state.history
 
 
-def train_epoch(
-    model: Trainable,
-    interactions: Interactions,
-    sampler: NegativeSampler,
-    config: TrainerConfig,
-    state: TrainingState,
-) -> float:
+def train_epoch(objective: Objective, interactions: Interactions, config: TrainerConfig, state: TrainingState) -> float:
     """One pass over the train interactions; the mean loss of its batches."""
-    batch_losses = []
-    whole_users = model.config.loss_type == "softmax"
-    for group in grouped(
-        batches(interactions, config.batch_size, state.rng, whole_users), config.accumulate_grad_batches
-    ):
+    size = config.batch_of(len(interactions))
+    rows, whole_users = objective.rows(size), objective.whole_users
+    piece_losses, done = [], 0
+    for group in grouped(batches(interactions, size, state.rng, whole_users), config.accumulate_grad_batches):
         state.optimizer.zero_grad()
         total = sum(len(users) for users, _ in group)
-        for users, positives in group:
+        for piece in (piece for batch in group for piece in pieces(batch, rows, whole_users)):
             with torch.autocast(state.device.type, torch.bfloat16, enabled=config.mixed_precision):
-                loss = batch_loss(model, users, positives, sampler, state.device)
-            (loss * (len(users) / total)).backward()  # type: ignore[no-untyped-call]
-            batch_losses.append(loss.detach())
+                loss = objective.loss(piece, state.device)
+            (loss * (len(piece[0]) / total)).backward()  # type: ignore[no-untyped-call]
+            piece_losses.append(loss.detach())
         if config.grad_clip:
             clip_grad_norm_(state.network.parameters(), config.grad_clip)
         state.optimizer.step()
         state.scheduler.step()
-    return float(torch.stack(batch_losses).mean())
-
-
-def batch_loss(
-    model: Trainable, users: Tensor, positives: Tensor, sampler: NegativeSampler, device: torch.device
-) -> Tensor:
-    """The loss of `model.loss_type` on a batch, with the model's own penalty; users, positives: int64 [b] on the CPU.
-
-    Everything is drawn and sorted on the CPU and nothing is read back, so that an accelerator works on one batch while
-    the next is prepared.
-    """
-    network, loss_type = model.network, model.config.loss_type
-    if loss_type == "softmax":
-        distinct, rows = torch.unique(users, return_inverse=True)
-        distinct, rows, users, positives = (moved(part, device) for part in (distinct, rows, users, positives))
-        loss = losses.softmax(network(distinct, None), rows, positives)
-        return loss + network.penalty(users, positives[:, None])
-    negatives = torch.from_numpy(sampler.sample(users.numpy(), model.config.num_negatives))
-    users, items = moved(users, device), moved(torch.cat([positives[:, None], negatives], dim=1), device)
-    return SAMPLING_LOSSES[loss_type](network(users, items)) + network.penalty(users, items)
-
-
-def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on a device; to CUDA from pinned memory, which waits for nothing that is queued there."""
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
-
-
-def batches(
-    interactions: Interactions, size: int, rng: np.random.Generator, whole_users: bool
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """All interactions once in random order: users and items, int64 [b] each.
-
-    b is `size` but for the last batch. With `whole_users` the users come in random order, each with all interactions in
-    the batch that the first of them falls into.
-    """
-    if whole_users:
-        place = rng.permutation(interactions.n_users)[interactions.user]
-        order = np.argsort(place, kind="stable")
-        count = np.bincount(place)
-        number = (np.cumsum(count) - count) // size
-        sizes = [int(n) for n in np.bincount(number, weights=count) if n]
-    else:
-        order = rng.permutation(len(interactions))
-        sizes = [size] * (len(order) // size) + ([len(order) % size] if len(order) % size else [])
-    users = torch.from_numpy(interactions.user[order].astype(np.int64))
-    items = torch.from_numpy(interactions.item[order].astype(np.int64))
-    yield from zip(torch.split(users, sizes), torch.split(items, sizes), strict=True)
+        done += total
+        advance(done, len(interactions), f"interactions of epoch {len(state.history) + 1}")
+    return float(torch.stack(piece_losses).mean())
 
 
 def start(
@@ -197,7 +147,8 @@ def start(
 
 def steps_per_epoch(interactions: int, config: TrainerConfig) -> int:
     """Optimizer steps in an epoch; about, where batches take whole users."""
-    return math.ceil(math.ceil(interactions / config.batch_size) / config.accumulate_grad_batches)
+    batches = math.ceil(interactions / config.batch_of(interactions))
+    return math.ceil(batches / config.accumulate_grad_batches)
 
 
 def learning_rate_factor(step: int, steps_per_epoch: int, config: TrainerConfig) -> float:
@@ -209,6 +160,19 @@ def learning_rate_factor(step: int, steps_per_epoch: int, config: TrainerConfig)
         return 1.0
     done = min(1.0, (step - warmup) / (config.max_epochs * steps_per_epoch - warmup))
     return 1 - done if config.scheduler.name == "linear" else (1 + math.cos(math.pi * done)) / 2
+
+
+def validation_sample(model: str, validation: HeldOut, config: TrainerConfig, seed: int) -> HeldOut:
+    """What is measured after each epoch; says so where it is a sample."""
+    sample = validation.sampled(config.early_stopping.users, seed)
+    if len(sample) < len(validation):
+        log.info(
+            "%s: after each epoch a fixed sample of %s of the validation users is measured "
+            "(trainer.early_stopping.users)",
+            model,
+            f"{config.early_stopping.users:,}",
+        )
+    return sample
 
 
 def check_settings(config: TrainerConfig, evaluator: Measures, validation: HeldOut, device: str) -> None:
@@ -223,19 +187,13 @@ def check_settings(config: TrainerConfig, evaluator: Measures, validation: HeldO
 
 
 @contextmanager
-def explained_out_of_memory(config: TrainerConfig) -> Iterator[None]:
+def explained_out_of_memory(config: TrainerConfig, interactions: int) -> Iterator[None]:
     """Raises MovierecError that says which settings to lower when an accelerator's memory runs out."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise MovierecError(
-            f"the device ran out of memory; halve trainer.batch_size (now {config.batch_size}) and double "
+            f"the device ran out of memory; halve trainer.batch_size (now {config.batch_of(interactions)}) and double "
             f"trainer.accumulate_grad_batches (now {config.accumulate_grad_batches}) to keep the same steps, "
             "or lower the model's dimensions"
         ) from error
-
-
-def grouped(batches: Iterator[tuple[Tensor, Tensor]], size: int) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """The batches in lists of so many; the last may be shorter."""
-    while group := list(islice(batches, size)):
-        yield group

@@ -53,14 +53,14 @@ def by_the_formula(model: NeuralCF, user: int, item: int) -> float:
     return network.output(torch.cat([gmf, hidden])).item()
 
 
-@pytest.mark.parametrize("loss_type", ["bce", "bpr", "softmax", "sampled_softmax"])
+@pytest.mark.parametrize("loss_type", ["auto", "softmax", "sampled_softmax", "bce", "bpr"])
 def test_every_loss_is_accepted(loss_type: str) -> None:
     assert NCF.Config(loss_type=loss_type).loss_type == loss_type
 
 
 def test_an_unknown_loss_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
-        ConfigError, match=r"model\.loss_type=hinge is not a loss of ncf; choose one of bce, bpr, softmax"
+        ConfigError, match=r"model\.loss_type=hinge is not a loss of ncf; choose one of auto, softmax, sampled_softmax"
     ):
         NCF.Config(loss_type="hinge")
 

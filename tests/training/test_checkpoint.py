@@ -32,7 +32,13 @@ CONFIG = TrainerConfig(
 )
 MODELS = {
     "lightgcn": {"embedding_dim": 8, "loss_type": "bpr", "dropout": 0.2},
-    "ngcf": {"embedding_dim": 8, "hidden_dims": (8, 8), "loss_type": "softmax", "dropout": 0.1},
+    "ngcf": {
+        "embedding_dim": 8,
+        "hidden_dims": (8, 8),
+        "loss_type": "sampled_softmax",
+        "sampled_items": 4,
+        "dropout": 0.1,
+    },
     "ncf": {"mf_dim": 4, "mlp_layers": (8, 4), "dropout": 0.3, "loss_type": "bce"},
 }
 

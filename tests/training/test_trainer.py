@@ -18,7 +18,7 @@ from movierec_engine.models import LightGCN, Popularity
 from movierec_engine.models.fitting import Epoch
 from movierec_engine.training.config import EarlyStoppingConfig, OptimizerConfig, SchedulerConfig, TrainerConfig
 from movierec_engine.training.state import EarlyStopping
-from movierec_engine.training.trainer import batches, learning_rate_factor, steps_per_epoch, train
+from movierec_engine.training.trainer import learning_rate_factor, steps_per_epoch, train
 from worlds import interactions_of
 
 RNG = np.random.default_rng(5)
@@ -217,20 +217,22 @@ def test_steps_of_an_epoch_count_the_last_batch_and_the_last_group() -> None:
     assert [steps_per_epoch(n, config) for n in (1, 10, 30, 31, 60, 61)] == [1, 1, 1, 2, 2, 3]
 
 
-@pytest.mark.parametrize("size", [1, 7, 64, 10_000])
-@pytest.mark.parametrize("whole_users", [False, True])
-def test_batches_hold_every_interaction_once_and_users_together_if_asked(size: int, whole_users: bool) -> None:
-    taken = [
-        np.stack([users.numpy(), items.numpy()], axis=1)
-        for users, items in batches(TRAIN, size, np.random.default_rng(0), whole_users)
-    ]
-    assert sorted(map(tuple, np.concatenate(taken))) == sorted(zip(TRAIN.user, TRAIN.item, strict=True))
-    if whole_users:
-        seen = [set(batch[:, 0]) for batch in taken]
-        assert sum(map(len, seen)) == len(set.union(*seen)), "no user is split over two batches"
-        assert len(taken) <= -(-len(TRAIN) // size)
-    else:
-        assert {len(batch) for batch in taken[:-1]} <= {size}
+def test_a_batch_grows_with_the_data_so_that_an_epoch_has_at_most_a_hundred_steps() -> None:
+    assert [TrainerConfig().batch_of(n) for n in (1, 819_200, 819_201, 20_000_000)] == [8192, 8192, 8193, 200_000]
+    assert max(steps_per_epoch(n, TrainerConfig()) for n in (819_200, 819_201, 999_999, 20_000_001)) == 100
+    assert TrainerConfig(batch_size=512).batch_of(20_000_000) == 512
+
+
+def test_a_fixed_sample_of_many_validation_users_is_measured_after_each_epoch(caplog: pytest.LogCaptureFixture) -> None:
+    config = replace(NDCG, max_epochs=2, early_stopping=EarlyStoppingConfig(metric="ndcg@5", users=7))
+    with caplog.at_level("INFO", "movierec_engine"):
+        model, history = fit(config)
+    sample = VALIDATION.sampled(7, seed=1)
+    assert len(np.unique(sample.interactions.user)) == 7
+    best = max(epoch.metrics["ndcg@5"] for epoch in history)
+    assert Evaluator([5]).evaluate(model, sample).metrics["ndcg@5"] == best
+    assert "a fixed sample of 7 of the validation users is measured" in caplog.text
+    assert VALIDATION.sampled(30, seed=1) is VALIDATION
 
 
 @pytest.mark.parametrize(
@@ -278,7 +280,7 @@ def test_early_stopping_follows_mode_and_min_delta(mode: str, min_delta: float, 
     ("name", "refused", "taken"),
     [
         ("max_epochs", [0], [1]),
-        ("batch_size", [0, -1], [1]),
+        ("batch_size", [-1], [0, 1]),
         ("accumulate_grad_batches", [0], [1]),
         ("learning_rate", [0.0, 1000.1, 1e38, math.nan], [1e-9, 1000.0]),
         ("weight_decay", [-0.1, math.inf], [0.0, 5.0]),

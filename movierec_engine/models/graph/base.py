@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from movierec_engine.models.base import Floats, Indices
 from movierec_engine.models.gradient import GradientRecommender
 
-LOSSES = ("bpr", "bce", "softmax", "sampled_softmax")
+LOSSES = ("auto", "softmax", "sampled_softmax", "bpr", "bce")
 
 
 class GraphRecommender(GradientRecommender):

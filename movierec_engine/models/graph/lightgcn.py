@@ -42,10 +42,12 @@ class LightGCNConfig:
     """Propagation steps K (the paper's 3)."""
     dropout: float = 0.0
     """Share of the edges left out in each training step (the paper uses none)."""
-    loss_type: str = "softmax"
-    """`softmax` over all items, `sampled_softmax`, `bce`, or `bpr` as in the paper."""
+    loss_type: str = "auto"
+    """`auto`: `softmax` over all items up to 20,000, `sampled_softmax` above; `bce`, or `bpr` as in the paper."""
     num_negatives: int = 1
-    """Negatives drawn for each positive by the losses that sample (the paper's 1)."""
+    """Negatives drawn for each positive by `bpr` and `bce` (the paper's 1)."""
+    sampled_items: int = 2048
+    """Items drawn for a batch by `sampled_softmax`, beside the batch's own."""
     cosine: bool = False
     """Score by the cosine of the final embeddings instead of their inner product (the paper's)."""
     temperature: float = 1.0
@@ -56,7 +58,7 @@ class LightGCNConfig:
     """Standard deviation of the initial embeddings (the authors' code)."""
 
     def __post_init__(self) -> None:
-        check_loss("lightgcn", self.loss_type, LOSSES, self.num_negatives)
+        check_loss("lightgcn", self.loss_type, LOSSES, self.num_negatives, self.sampled_items)
         check_ranges(
             {"temperature": self.temperature, "init_std": self.init_std}, {"dropout": self.dropout}, {"l2": self.l2}
         )
@@ -80,7 +82,8 @@ class LightGCNNetwork(Network):
         nodes = graph.n_users + graph.n_items
         self.embeddings = nn.Parameter(torch.randn(nodes, config.embedding_dim).mul_(config.init_std))
         self.register_buffer("adjacency", to_csr_tensor(graph.adjacency), persistent=False)
-        self.register_buffer("edge", torch.from_numpy(undirected_edge(graph.adjacency)), persistent=False)
+        edge = undirected_edge(graph.adjacency) if config.dropout else np.zeros(0, dtype=np.int64)
+        self.register_buffer("edge", torch.from_numpy(edge), persistent=False)
         self.conv = SymmetricLGConv()
         self.to(device)
 
@@ -94,7 +97,11 @@ class LightGCNNetwork(Network):
 
     def final(self) -> tuple[Tensor, Tensor]:
         """Final user and item embeddings; of unit length where scores are cosines."""
-        mean = torch.stack(self.propagate()).mean(dim=0)
+        return self.joined(self.propagate())
+
+    def joined(self, layers: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Final embeddings of propagated ones."""
+        mean = torch.stack(layers).mean(dim=0)
         if self.config.cosine:
             mean = functional.normalize(mean, dim=1)
         return mean[: self.n_users], mean[self.n_users :]
@@ -104,11 +111,16 @@ class LightGCNNetwork(Network):
         queries = functional.embedding(users, user_vectors)
         if items is None:
             return queries @ item_vectors.T / self.config.temperature
+        if items.dim() == 1:
+            return queries @ functional.embedding(items, item_vectors).T / self.config.temperature
         return (queries[:, None] * functional.embedding(items, item_vectors)).sum(dim=2) / self.config.temperature
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor:
         nodes = torch.cat([users, (items + self.n_users).flatten()])
         return self.config.l2 / 2 * functional.embedding(nodes, self.embeddings).square().sum() / len(users)
+
+    def floats_per_score(self, gathered: bool) -> int:
+        return self.config.embedding_dim if gathered else 1
 
     def _thinned(self) -> Tensor:
         """The adjacency with both directions of some edges left out and the others scaled up."""
@@ -153,9 +165,9 @@ class LightGCN(GraphRecommender):
     @torch.no_grad()
     def export(self) -> None:
         self.network.eval()
-        users, items = self.network.final()
-        self.user_embeddings, self.item_embeddings = users.cpu().numpy(), items.cpu().numpy()
         propagated = self.network.propagate()
+        users, items = self.network.joined(propagated)
+        self.user_embeddings, self.item_embeddings = users.cpu().numpy(), items.cpu().numpy()
         of_users = torch.stack([layer[: self.network.n_users] for layer in propagated])
         self.user_lengths = of_users.mean(dim=0).norm(dim=1).cpu().numpy()
         layers = [layer[self.network.n_users :].cpu().numpy() for layer in propagated]

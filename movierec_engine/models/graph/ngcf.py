@@ -46,10 +46,12 @@ class NGCFConfig:
     """Share of the nodes whose messages are left out in each training step (node dropout)."""
     message_dropout: float = 0.1
     """Share of each layer's outputs left out in training (the paper's 0.1)."""
-    loss_type: str = "softmax"
-    """`softmax` over all items, `sampled_softmax`, `bce`, or `bpr` as in the paper."""
+    loss_type: str = "auto"
+    """`auto`: `softmax` over all items up to 20,000, `sampled_softmax` above; `bce`, or `bpr` as in the paper."""
     num_negatives: int = 1
-    """Negatives drawn for each positive by the losses that sample (the paper's 1)."""
+    """Negatives drawn for each positive by `bpr` and `bce` (the paper's 1)."""
+    sampled_items: int = 2048
+    """Items drawn for a batch by `sampled_softmax`, beside the batch's own."""
     temperature: float = 1.0
     """Divides the scores in training."""
     l2: float = 0.2
@@ -58,7 +60,7 @@ class NGCFConfig:
     """Standard deviation of the initial embeddings."""
 
     def __post_init__(self) -> None:
-        check_loss("ngcf", self.loss_type, LOSSES, self.num_negatives)
+        check_loss("ngcf", self.loss_type, LOSSES, self.num_negatives, self.sampled_items)
         check_ranges(
             {"temperature": self.temperature, "init_std": self.init_std},
             {"dropout": self.dropout, "message_dropout": self.message_dropout},
@@ -110,11 +112,16 @@ class NGCFNetwork(Network):
         queries = functional.embedding(users, user_vectors) / self.config.temperature
         if items is None:
             return queries @ item_vectors.T
+        if items.dim() == 1:
+            return queries @ functional.embedding(items, item_vectors).T
         return (queries[:, None] * functional.embedding(items, item_vectors)).sum(dim=2)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor:
         nodes = torch.cat([users, (items + self.n_users).flatten()])
         return self.config.l2 / 2 * functional.embedding(nodes, self.embeddings).square().sum() / len(users)
+
+    def floats_per_score(self, gathered: bool) -> int:
+        return self.config.embedding_dim + sum(self.config.hidden_dims) if gathered else 1
 
     def _sent(self, vectors: Tensor) -> Tensor:
         """Messages of the nodes: of all of them, or with node dropout of those that are left, scaled up."""

@@ -20,7 +20,7 @@ from movierec_engine.models.pair_scorer import PairScorer
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.trainable import Network
 
-LOSSES = ("bce", "bpr", "softmax", "sampled_softmax")
+LOSSES = ("auto", "softmax", "sampled_softmax", "bce", "bpr")
 _SAMPLE = 1024
 """Users whose scores the candidate vectors are fitted to."""
 

@@ -24,17 +24,19 @@ class GMFConfig:
 
     mf_dim: int = 64
     """Length of an embedding."""
-    loss_type: str = "softmax"
-    """`softmax` over all items, `sampled_softmax`, `bce` as in the paper, or `bpr`."""
+    loss_type: str = "auto"
+    """`auto`: `softmax` over all items up to 20,000, `sampled_softmax` above; `bce` as in the paper, or `bpr`."""
     num_negatives: int = 4
-    """Negatives drawn for each positive by the losses that sample."""
+    """Negatives drawn for each positive by `bce` and `bpr`."""
+    sampled_items: int = 2048
+    """Items drawn for a batch by `sampled_softmax`, beside the batch's own."""
     l2: float = 0.2
     """Weight of the squared norms of h * p_u and q_i, the mean over a batch."""
     init_std: float = 0.1
     """Standard deviation of the initial embeddings (the paper uses 0.01)."""
 
     def __post_init__(self) -> None:
-        check_loss("gmf", self.loss_type, LOSSES, self.num_negatives)
+        check_loss("gmf", self.loss_type, LOSSES, self.num_negatives, self.sampled_items)
         check_ranges({"init_std": self.init_std}, {}, {"l2": self.l2})
         if self.mf_dim < 1:
             raise ConfigError(f"model.mf_dim={self.mf_dim} must be at least 1")

@@ -68,12 +68,13 @@ class NeuralCFNetwork(Network):
         return self.scores(gmf, mlp, items)
 
     def scores(self, gmf: Tensor, mlp: Tensor, items: Tensor | None) -> Tensor:
-        """Scores of users by their vectors p float32 [b, mf_dim] and p' [b, half] instead of by index."""
+        """`forward` of users by their vectors p float32 [b, mf_dim] and p' [b, half] instead of by index."""
         scores: Tensor = self.output.bias
         if self.gmf_users.shape[1]:
             query = gmf * self.output.weight[0, : self.gmf_users.shape[1]]
-            if items is None:
-                scores = scores + query @ self.gmf_items.T
+            if items is None or items.dim() == 1:
+                vectors = self.gmf_items if items is None else functional.embedding(items, self.gmf_items)
+                scores = scores + query @ vectors.T
             else:
                 scores = scores + (query[:, None] * functional.embedding(items, self.gmf_items)).sum(dim=2)
         if self.hidden:
@@ -99,6 +100,10 @@ class NeuralCFNetwork(Network):
                 squares = squares + weight.square().sum()
             total = total + self.l2_mlp / 2 * squares
         return total
+
+    def floats_per_score(self, gathered: bool) -> int:
+        hidden = sum(layer.out_features for layer in self.hidden)
+        return hidden + (self.gmf_users.shape[1] + self.mlp_users.shape[1] if gathered else 1)
 
     @torch.no_grad()
     def score_all(self, gmf: Tensor, mlp: Tensor) -> Tensor:

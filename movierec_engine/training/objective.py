@@ -1,0 +1,92 @@
+"""What a training step lowers: a model's loss on a batch, with what the loss samples."""
+
+import logging
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.negatives import NegativeSampler
+from movierec_engine.training import losses
+from movierec_engine.training.batches import Batch
+from movierec_engine.training.sampled_items import ItemSampler
+from movierec_engine.training.trainable import Trainable
+
+log = logging.getLogger(__name__)
+
+PIECE_FLOATS = 2**27
+"""Most floats of scores and hidden layers that a piece of a batch keeps for its backward pass: 512 MB."""
+LARGEST_FULL_SOFTMAX = 20_000
+"""Items up to which `loss_type=auto` takes the full softmax; measured by benchmarks/sampled_softmax.py."""
+
+_PAIRWISE = {"bpr": losses.bpr, "bce": losses.bce}
+
+
+class Objective:
+    """The loss of `model.loss_type`, with the model's own penalty.
+
+    loss_type: what `auto` stands for on these interactions, or the model's own.
+    whole_users: whether a batch has to hold a user's interactions together.
+    """
+
+    def __init__(self, model: Trainable, interactions: Interactions, rng: np.random.Generator) -> None:
+        self._model, self._n_items = model, interactions.n_items
+        self.loss_type = model.config.loss_type
+        if self.loss_type == "auto":
+            self.loss_type = "softmax" if self._n_items <= LARGEST_FULL_SOFTMAX else "sampled_softmax"
+            log.info("%s: loss_type=auto is %s over %s items", model.name, self.loss_type, f"{self._n_items:,}")
+        self.whole_users = self.loss_type not in _PAIRWISE
+        if self.loss_type == "sampled_softmax":
+            popularity = np.bincount(interactions.item, minlength=self._n_items)
+            self._items = ItemSampler(popularity, model.config.sampled_items, rng)
+        elif not self.whole_users:
+            self._negatives = NegativeSampler(interactions, rng)
+
+    def rows(self, batch_size: int) -> int:
+        """How many users (whole ones) or interactions of a batch PIECE_FLOATS allow at a time, at least 1."""
+        config = self._model.config
+        if self.loss_type == "softmax":
+            columns = self._n_items
+        elif self.loss_type == "sampled_softmax":
+            columns = min(self._n_items, config.sampled_items + batch_size)
+        else:
+            columns = 2 + config.num_negatives  # the user, the positive and its negatives
+        return max(1, PIECE_FLOATS // (columns * self._model.network.floats_per_score(gathered=not self.whole_users)))
+
+    def loss(self, batch: Batch, device: torch.device) -> Tensor:
+        """Mean over the interactions of a batch, which is on the CPU.
+
+        Everything is drawn and sorted on the CPU and nothing is read back, so that an accelerator works on one batch
+        while the next is prepared.
+        """
+        users, positives = batch
+        if self.loss_type == "softmax":
+            return self._softmax(users, positives, device)
+        if self.loss_type == "sampled_softmax":
+            return self._sampled_softmax(users, positives, device)
+        negatives = torch.from_numpy(self._negatives.sample(users.numpy(), self._model.config.num_negatives))
+        users, items = _moved(users, device), _moved(torch.cat([positives[:, None], negatives], dim=1), device)
+        network = self._model.network
+        return _PAIRWISE[self.loss_type](network(users, items)) + network.penalty(users, items)
+
+    def _softmax(self, users: Tensor, positives: Tensor, device: torch.device) -> Tensor:
+        distinct, rows = torch.unique(users, return_inverse=True)
+        distinct, rows, users, positives = (_moved(part, device) for part in (distinct, rows, users, positives))
+        network = self._model.network
+        return losses.softmax(network(distinct, None), rows, positives) + network.penalty(users, positives[:, None])
+
+    def _sampled_softmax(self, users: Tensor, positives: Tensor, device: torch.device) -> Tensor:
+        distinct, rows = torch.unique(users, return_inverse=True)
+        drawn, log_inclusion = (torch.from_numpy(part) for part in self._items.sample(positives.numpy()))
+        places = torch.searchsorted(drawn, positives)
+        parts = (distinct, rows, users, positives, drawn, log_inclusion, places)
+        distinct, rows, users, positives, drawn, log_inclusion, places = (_moved(part, device) for part in parts)
+        network = self._model.network
+        loss = losses.sampled_softmax(network(distinct, drawn), log_inclusion, rows, places)
+        return loss + network.penalty(users, positives[:, None])
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on a device; to CUDA from pinned memory, which waits for nothing that is queued there."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
