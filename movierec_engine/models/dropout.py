@@ -18,5 +18,6 @@ def dropout(values: Tensor, share: float, training: bool) -> Tensor:
         return functional.dropout(values, share, training)
     draws = torch.empty((values.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
     dropped = round(share * _LEVELS) - _LEVELS // 2
-    kept = draws.view(torch.int16)[: values.numel()].view(values.shape) >= dropped
-    return values * (kept / (1 - share))
+    draws_of_values = draws.view(torch.int16)[: values.numel()].view(values.shape)
+    kept = torch.ge(draws_of_values, dropped, out=torch.empty(values.shape))  # as floats at once, not from bools
+    return values * kept.div_(1 - share)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor
+from torch.nn import functional
 
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.errors import ConfigError
@@ -94,6 +95,16 @@ def check_ranges(positive: dict[str, float], shares: dict[str, float], at_least_
     for name, value in at_least_0.items():
         if not value >= 0:
             raise ConfigError(f"model.{name}={value} must be at least 0")
+
+
+def rows_of(table: Tensor, index: Tensor) -> Tensor:
+    """Rows of a table [n, d] by index int64 [...]: [..., d], with a gradient that adds in a fixed order.
+
+    On a CPU that of `index_select` takes half as long as that of an embedding; on CUDA only the latter has that order.
+    """
+    if table.device.type != "cpu":
+        return functional.embedding(index, table)
+    return table.index_select(0, index.flatten()).view(*index.shape, table.shape[1])
 
 
 def to_csr_tensor(matrix: sparse.csr_matrix) -> Tensor:

@@ -25,7 +25,7 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices
 from movierec_engine.models.cost import DataSize, ModelCost, descent_cost
 from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
-from movierec_engine.models.gradient import check_loss, check_ranges, csr_tensor, to_csr_tensor
+from movierec_engine.models.gradient import check_loss, check_ranges, csr_tensor, rows_of, to_csr_tensor
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
 from movierec_engine.training.config import TrainerConfig
@@ -108,16 +108,16 @@ class LightGCNNetwork(Network):
 
     def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
         user_vectors, item_vectors = self.final()
-        queries = functional.embedding(users, user_vectors)
+        queries = rows_of(user_vectors, users)
         if items is None:
             return queries @ item_vectors.T / self.config.temperature
         if items.dim() == 1:
-            return queries @ functional.embedding(items, item_vectors).T / self.config.temperature
-        return (queries[:, None] * functional.embedding(items, item_vectors)).sum(dim=2) / self.config.temperature
+            return queries @ rows_of(item_vectors, items).T / self.config.temperature
+        return (queries[:, None] * rows_of(item_vectors, items)).sum(dim=2) / self.config.temperature
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor:
         nodes = torch.cat([users, (items + self.n_users).flatten()])
-        return self.config.l2 / 2 * functional.embedding(nodes, self.embeddings).square().sum() / len(users)
+        return self.config.l2 / 2 * rows_of(self.embeddings, nodes).square().sum() / len(users)
 
     def floats_per_score(self, gathered: bool) -> int:
         return self.config.embedding_dim if gathered else 1

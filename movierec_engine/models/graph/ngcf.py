@@ -27,7 +27,7 @@ from movierec_engine.models.base import Floats
 from movierec_engine.models.cost import DataSize, ModelCost, descent_cost
 from movierec_engine.models.dropout import dropout
 from movierec_engine.models.fold_in.ngcf import SLOPE, NGCFFoldIn
-from movierec_engine.models.gradient import check_loss, check_ranges, to_csr_tensor
+from movierec_engine.models.gradient import check_loss, check_ranges, rows_of, to_csr_tensor
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
 from movierec_engine.training.config import TrainerConfig
@@ -109,16 +109,16 @@ class NGCFNetwork(Network):
 
     def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
         user_vectors, item_vectors = self.final()
-        queries = functional.embedding(users, user_vectors) / self.config.temperature
+        queries = rows_of(user_vectors, users) / self.config.temperature
         if items is None:
             return queries @ item_vectors.T
         if items.dim() == 1:
-            return queries @ functional.embedding(items, item_vectors).T
-        return (queries[:, None] * functional.embedding(items, item_vectors)).sum(dim=2)
+            return queries @ rows_of(item_vectors, items).T
+        return (queries[:, None] * rows_of(item_vectors, items)).sum(dim=2)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor:
         nodes = torch.cat([users, (items + self.n_users).flatten()])
-        return self.config.l2 / 2 * functional.embedding(nodes, self.embeddings).square().sum() / len(users)
+        return self.config.l2 / 2 * rows_of(self.embeddings, nodes).square().sum() / len(users)
 
     def floats_per_score(self, gathered: bool) -> int:
         return self.config.embedding_dim + sum(self.config.hidden_dims) if gathered else 1

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from movierec_engine.models.dropout import dropout
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.neural import NeuralFoldIn
+from movierec_engine.models.gradient import rows_of
 from movierec_engine.models.pair_scorer import PairScorer
 from movierec_engine.training.trainable import Network
 
@@ -64,7 +64,7 @@ class NeuralCFNetwork(Network):
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
     def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
-        gmf, mlp = functional.embedding(users, self.gmf_users), functional.embedding(users, self.mlp_users)
+        gmf, mlp = rows_of(self.gmf_users, users), rows_of(self.mlp_users, users)
         return self.scores(gmf, mlp, items)
 
     def scores(self, gmf: Tensor, mlp: Tensor, items: Tensor | None) -> Tensor:
@@ -73,12 +73,12 @@ class NeuralCFNetwork(Network):
         if self.gmf_users.shape[1]:
             query = gmf * self.output.weight[0, : self.gmf_users.shape[1]]
             if items is None or items.dim() == 1:
-                vectors = self.gmf_items if items is None else functional.embedding(items, self.gmf_items)
+                vectors = self.gmf_items if items is None else rows_of(self.gmf_items, items)
                 scores = scores + query @ vectors.T
             else:
-                scores = scores + (query[:, None] * functional.embedding(items, self.gmf_items)).sum(dim=2)
+                scores = scores + (query[:, None] * rows_of(self.gmf_items, items)).sum(dim=2)
         if self.hidden:
-            vectors = self.mlp_items if items is None else functional.embedding(items, self.mlp_items)
+            vectors = self.mlp_items if items is None else rows_of(self.mlp_items, items)
             scores = scores + self._mlp(*self._first_layer(mlp, vectors))
         return scores
 
@@ -90,12 +90,12 @@ class NeuralCFNetwork(Network):
         total = super().penalty(users, items)
         width = self.gmf_users.shape[1]
         if self.l2:
-            scaled = functional.embedding(users, self.gmf_users) * self.output.weight[0, :width]
-            items_squared = functional.embedding(items, self.gmf_items).square().sum()
+            scaled = rows_of(self.gmf_users, users) * self.output.weight[0, :width]
+            items_squared = rows_of(self.gmf_items, items).square().sum()
             total = total + self.l2 / 2 * (scaled.square().sum() + items_squared) / len(users)
         if self.l2_mlp:
-            squares = functional.embedding(users, self.mlp_users).square().sum()
-            squares = (squares + functional.embedding(items, self.mlp_items).square().sum()) / len(users)
+            squares = rows_of(self.mlp_users, users).square().sum()
+            squares = (squares + rows_of(self.mlp_items, items).square().sum()) / len(users)
             for weight in (*(layer.weight for layer in self.hidden), self.output.weight[0, width:]):
                 squares = squares + weight.square().sum()
             total = total + self.l2_mlp / 2 * squares
