@@ -34,7 +34,7 @@ from movierec_engine.data.readers import read_movies, read_ratings
 from movierec_engine.errors import MovierecError
 from movierec_engine.models import HybridEnsemble, Recommender, load_model
 from movierec_engine.models.ensemble.fusion import normalised
-from movierec_engine.models.likeness import GENRE_WEIGHT, centred_cosines
+from movierec_engine.models.likeness import GENRE_WEIGHT, CentredCosines
 from movierec_engine.models.registry import single_models
 from movierec_engine.retrieval.build import train_of
 from movierec_engine.store import ArtifactStore
@@ -120,7 +120,7 @@ def cosine(vectors: NDArray[Any]) -> Matrix:
 
 
 def centred(model: Recommender, vectors: Any) -> Matrix:
-    return centred_cosines(vectors, model.popularity, np.arange(len(model.items)))
+    return CentredCosines(vectors, model.popularity)(np.arange(len(model.items)))
 
 
 def before(model: Recommender) -> Matrix:
@@ -170,7 +170,7 @@ def of_ease(model: Recommender) -> Iterator[tuple[str, Matrix]]:
 
 
 def of_members(model: HybridEnsemble) -> Iterator[tuple[str, Matrix]]:
-    each = np.stack([member.similarities(np.arange(len(model.items))) for member in model.members])
+    each = np.stack([member.similarity()(np.arange(len(model.items))) for member in model.members])
     yield "members' centred cosines: mean", each.mean(axis=0)
     yield "members' centred cosines: mean of z-scores", normalised(each, "z_score").mean(axis=0)
     yield "members' centred cosines: mean of ranks", normalised(each, "rrf").mean(axis=0)
@@ -190,7 +190,7 @@ def candidates(model: Recommender, genres: Matrix) -> Iterator[tuple[str, Matrix
             yield "centred cosine of its vectors", centred(model, own_vectors(model))
         if model.name == "ease":
             yield from of_ease(model)
-    similar = model.similarities(np.arange(len(model.items)))
+    similar = model.similarity()(np.arange(len(model.items)))
     shared = cosine(genres)
     for weight in (0.25, 0.5, 1.0):
         yield f"centred cosine and {weight:g} genres", similar + np.float32(weight) * shared

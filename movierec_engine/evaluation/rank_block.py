@@ -1,7 +1,7 @@
 """Ranking of a block of users: scores to top-k lists, and to the ranks of all relevant items.
 
-numpy sorts a row of scores about as fast as the top of it is found, so the ranks of all relevant items cost little more
-than the lists.
+The rank of a relevant item is a count of scores. Of few relevant items each is compared with all scores; of many the
+scores are sorted once, which numpy does in about the time of ten comparisons, and the counts are looked up.
 """
 
 from functools import partial
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.errors import MovierecError
+from movierec_engine.models.lists import largest
 
 Scores = NDArray[np.float32]
 LOWEST = np.finfo(np.float32).min
@@ -46,26 +47,25 @@ def rank_block(scores: Scores, relevant: sparse.csr_matrix, depth: int, deep: bo
 
     Raises MovierecError for NaN and +inf.
     """
-    n_items = scores.shape[1]
-    shown = min(depth, n_items)
-    whole = deep and relevant.nnz > _FEW * len(scores)
-    ascending = np.sort(scores, axis=1) if whole else np.partition(scores, n_items - shown, axis=1)
-    lowest = ascending[:, n_items - shown].copy()  # the lowest score of the list
-    if not (ascending[:, n_items - shown :] < np.inf).all():  # NaN and +inf come last
+    if not (scores.max(axis=1) < np.inf).all():  # NaN is the largest of its row
         raise MovierecError(
             "the model returned NaN or infinite scores: its training diverged; lower trainer.learning_rate "
             "or set trainer.grad_clip, and train it again"
         )
+    shown = min(depth, scores.shape[1])
+    best = largest(scores, shown)
+    listed = np.take_along_axis(scores, best, axis=1)
     lists = np.full((len(scores), depth), -1, dtype=np.int32)
-    lists[:, :shown] = _best(scores, lowest, shown)
+    lists[:, :shown] = np.where(listed >= LOWEST, best, -1)
 
     user = np.repeat(np.arange(len(scores)), np.diff(relevant.indptr))
     score = scores[user, relevant.indices]
-    ranked = score >= (LOWEST if deep else np.maximum(lowest, LOWEST)[user])
+    ranked = score >= (LOWEST if deep else np.maximum(listed[:, -1], LOWEST)[user])
     ranks, tied = np.zeros((2, len(user)), dtype=np.int32)
     if ranked.any():
         user, score = user[ranked], score[ranked]
-        count = partial(_count_in_sorted, ascending) if whole else partial(_count_at_least, scores)
+        many = deep and len(user) > _FEW * len(scores)
+        count = partial(_count_in_sorted, np.sort(scores, axis=1)) if many else partial(_count_at_least, scores)
         at_least, (after, equal) = count(user, score), _relevant_in_its_tie(user, score)
         ranks[ranked] = at_least - after
         if deep:
@@ -75,25 +75,6 @@ def rank_block(scores: Scores, relevant: sparse.csr_matrix, depth: int, deep: bo
     if not deep:
         ranks[ranks > depth] = 0
     return RankedBlock(ranks, tied, lists)
-
-
-def _best(scores: Scores, lowest: Scores, depth: int) -> NDArray[np.int32]:
-    """The best items int32 [b, depth] with -1 at the end; lowest: float32 [b], the depth-th highest score."""
-    b, n_items = scores.shape
-    floor = np.maximum(lowest, LOWEST)
-    row, item = np.divmod(np.flatnonzero(scores >= floor[:, None]), n_items)
-    score = scores[row, item]
-    at_edge = score == floor[row]  # of more of these than have room, those of the lowest index stay
-    room = depth - np.bincount(row[~at_edge], minlength=b)
-    edge = np.cumsum(at_edge)
-    before_row = np.append(0, edge)[np.searchsorted(row, np.arange(b))]
-    kept = ~at_edge | (edge - before_row[row] <= room[row])
-    row, item, score = row[kept], item[kept], score[kept]
-    place = np.arange(len(row)) - np.searchsorted(row, row)
-    values = np.full((b, depth), -np.inf, dtype=np.float32)
-    items = np.full((b, depth), -1, dtype=np.int32)
-    values[row, place], items[row, place] = score, item
-    return np.take_along_axis(items, np.argsort(-values, axis=1, kind="stable"), axis=1)
 
 
 def _count_in_sorted(ascending: Scores, user: NDArray[np.int64], score: Scores) -> NDArray[np.int64]:

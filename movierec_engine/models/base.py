@@ -32,7 +32,7 @@ from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.models.fitting import Epoch, Fitting
 from movierec_engine.models.fold_in.base import Basis, FoldInScorer, ones
-from movierec_engine.models.likeness import centred_cosines, most_alike
+from movierec_engine.models.likeness import EXACT_ITEMS, CentredCosines, Similarity, most_alike, nearly_most_alike
 from movierec_engine.models.lists import Histories, best_items, histories_by_index, known_index
 from movierec_engine.models.pair_scorer import Scorer
 from movierec_engine.training.config import TrainerConfig
@@ -272,9 +272,9 @@ class Recommender(ABC):
         """Vectors by which items are compared: float32 [n_items, d], dense or sparse; the item vectors here."""
         return self.item_vectors()
 
-    def similarities(self, items: Indices) -> Floats:
-        """Similarities of every item to the given ones: float32 [n, n_items], from -1 to 1; s of `likeness.py`."""
-        return centred_cosines(self.similarity_vectors(), self.popularity, np.asarray(items))
+    def similarity(self) -> Similarity:
+        """Similarities of items, from -1 to 1: s of `likeness.py`."""
+        return CentredCosines(self.similarity_vectors(), self.popularity)
 
     def most_similar(self, items: Indices, k: int, genres: Floats | None = None) -> tuple[NDArray[np.int32], Floats]:
         """The k items most like each of the given ones: indices int32 [n, k] and likeness float32 [n, k], best first.
@@ -282,7 +282,19 @@ class Recommender(ABC):
         genres: float32 [n_items, n_genres], 1 where an item is of a genre; with them likeness goes by genres too, else
         it is the similarity. Equal ones go by item index; k is cut to the number of other items.
         """
-        return most_alike(self.similarities, genres, np.asarray(items), min(k, len(self.items) - 1))
+        return most_alike(self.similarity(), genres, np.asarray(items), min(k, len(self.items) - 1))
+
+    def all_most_similar(self, k: int, genres: Floats | None = None) -> tuple[NDArray[np.int32], Floats, bool]:
+        """`most_similar` of every item, and whether it is exact.
+
+        Above EXACT_ITEMS items a search that finds nearly all of them takes its place, where the vectors are short.
+        Items that it did not find are -1.
+        """
+        n, similarity = len(self.items), self.similarity()
+        unit = similarity.unit() if n > EXACT_ITEMS else None
+        if unit is None:
+            return *most_alike(similarity, genres, np.arange(n), min(k, n - 1)), True
+        return *nearly_most_alike(unit, genres, min(k, n - 1)), False
 
     @abstractmethod
     def tensors(self) -> dict[str, NDArray[Any]]:

@@ -18,6 +18,8 @@ History = Iterable[Any] | Mapping[Any, float]
 
 _BLOCK_BYTES = 8 * 2**20
 """Budget for the scores of one block of people."""
+_SPARE = 8
+"""Times as many groups, and candidates, as places: enough that a group seldom has two of the largest."""
 
 
 def known_index(ids: ArrayLike, vocabulary: IdMap, what: str, instead: str) -> NDArray[np.int64]:
@@ -65,16 +67,41 @@ def best_items(
 
 
 def largest(values: Floats, k: int) -> NDArray[np.int64]:
-    """The columns of each row's k largest values, largest first, equal ones by column: int64 [n, k]."""
-    n = values.shape[1]
-    if k == 0:
-        return np.empty((len(values), 0), dtype=np.int64)
-    least = np.partition(values, n - k, axis=1)[:, n - k] if k < n else values.min(axis=1)
-    columns = np.empty((len(values), k), dtype=np.int64)
-    for row, (own, last) in enumerate(zip(values, least, strict=True)):
-        able = np.flatnonzero(own >= last)
-        columns[row] = able[np.argsort(-own[able], kind="stable")[:k]]
-    return columns
+    """The columns of each row's k largest values, largest first, equal ones by column: int64 [n, k].
+
+    Nothing is sorted but what may be among them: all values that reach a lower bound of the k-th largest. Values are
+    numbers or -inf.
+    """
+    rows = len(values)
+    if not k:
+        return np.empty((rows, 0), dtype=np.int64)
+    bound = _kth_largest_at_least(values, k)
+    flat = np.flatnonzero(values >= bound[:, None])
+    crowded = len(flat) > _SPARE * k * rows
+    if crowded:  # many tie with the bound
+        bound = np.partition(values, values.shape[1] - k, axis=1)[:, values.shape[1] - k]
+        flat = np.flatnonzero(values >= bound[:, None])
+    row, column = np.divmod(flat, values.shape[1])
+    value = values[row, column]
+    if crowded:  # of those that tie for the last places, those of the lowest columns stay
+        tied = value == bound[row]
+        room = k - np.bincount(row[~tied], minlength=rows)
+        before = np.cumsum(tied) - tied
+        first = before[np.searchsorted(row, np.arange(rows))]
+        kept = ~tied | (before - first[row] < room[row])
+        row, column, value = row[kept], column[kept], value[kept]
+    order = np.lexsort((-value, row))
+    start = np.searchsorted(row, np.arange(rows))
+    return np.asarray(column[order][start[:, None] + np.arange(k)])
+
+
+def _kth_largest_at_least(values: Floats, k: int) -> Floats:
+    """A lower bound of each row's k-th largest value, float32 [n]: the k-th largest of the maxima of groups."""
+    rows, n = values.shape
+    groups = n // max(1, n // (_SPARE * k))
+    height = n // groups
+    maxima = values[:, : height * groups].reshape(rows, height, groups).max(axis=1)
+    return np.asarray(np.partition(maxima, groups - k, axis=1)[:, groups - k])
 
 
 def histories_by_index(histories: Histories, items: IdMap, like: float, ratings: bool) -> tuple[Ids, sparse.csr_matrix]:

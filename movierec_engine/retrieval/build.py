@@ -21,6 +21,8 @@ from movierec_engine.retrieval.masks import Mask, serving_mask
 from movierec_engine.retrieval.rated import RatedMovies
 
 _BLOCK = 1024
+_SIMILAR_SAMPLE = 256
+"""Items whose most similar ones are compared with the exact ones, where the search was not exact."""
 
 
 def build_index(
@@ -45,7 +47,7 @@ def build_index(
     personal = np.diff(model.history.indptr) > 0
     sample = np.random.default_rng(0).permutation(np.flatnonzero(personal))[:_BLOCK]
     catalogue = Catalogue.of(train_of(model), movies)
-    similar, similarity = model.most_similar(np.arange(len(model.items)), config.similar_items, catalogue.genres)
+    similar, similarity, exact = model.all_most_similar(config.similar_items, catalogue.genres)
     built = RetrievalIndex(
         index=index,
         vectors=shared_vectors(index) if is_flat(index) else item_vectors,
@@ -71,6 +73,7 @@ def build_index(
             recall=0.0,
             recall_k=config.recall_k,
             users_sampled=len(sample),
+            similar_recall=1.0 if exact else _similar_recall(model, similar, catalogue.genres),
             build_seconds=time.perf_counter() - started,
             fold_in_min_items=least.items,
             fold_in_min_items_measured=least.measured,
@@ -97,6 +100,14 @@ def measured_recall(index: RetrievalIndex, model: Recommender, mask: Mask, users
             found = scores[index.recommend(int(user), wanted, masked)[0]]
             shares.append((found >= threshold - 1e-5 * finite.max()).sum() / wanted)
     return float(np.mean(shares)) if shares else 1.0
+
+
+def _similar_recall(model: Recommender, similar: NDArray[np.int32], genres: NDArray[np.float32]) -> float:
+    """Mean share of the most similar items of sampled ones that a search which is not exact has found."""
+    sample = np.random.default_rng(0).permutation(len(similar))[:_SIMILAR_SAMPLE]
+    exact = model.most_similar(sample, similar.shape[1], genres)[0]
+    shares = [np.isin(own, found).mean() for own, found in zip(exact, similar[sample], strict=True)]
+    return float(np.mean(shares))
 
 
 def _in_blocks(make: Callable[[NDArray[np.integer[Any]]], NDArray[np.float32]], n_users: int) -> sparse.csr_matrix:

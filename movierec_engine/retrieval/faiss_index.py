@@ -75,6 +75,8 @@ class IndexFacts:
     recall_k: int
     users_sampled: int
     build_seconds: float
+    similar_recall: float = 1.0
+    """Mean share of the most similar items that are kept, over sampled items; below 1 only in large catalogues."""
     fold_in_min_items: int | None = None
     """Movies from which on new users are folded in, and not answered by popularity; None where no number is enough."""
     fold_in_min_items_measured: bool = False

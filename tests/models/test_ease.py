@@ -8,7 +8,7 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError
 from movierec_engine.models import EASE
 from movierec_engine.models.classic.ease import mirror_upper
-from movierec_engine.models.likeness import centred_cosines
+from movierec_engine.models.likeness import CentredCosines
 from worlds import interactions_of
 
 PAIRS = np.array([(0, 0), (0, 1), (1, 0), (1, 2), (2, 1), (2, 2), (2, 3), (3, 3), (3, 0)])
@@ -55,8 +55,8 @@ def test_items_are_alike_that_are_recommended_for_like_histories() -> None:
     model.fit(Dataset(train))
     asymmetry = np.abs(model.weights - model.weights.T).max()
     assert asymmetry > 0.1, "or rows would do as well"
-    expected = centred_cosines(np.ascontiguousarray(model.weights.T), model.popularity, np.arange(9))
-    assert model.similarities(np.arange(9)) == pytest.approx(expected, abs=1e-6)
+    expected = CentredCosines(np.ascontiguousarray(model.weights.T), model.popularity)(np.arange(9))
+    assert model.similarity()(np.arange(9)) == pytest.approx(expected, abs=1e-6)
     unit = np.zeros((9, 9), dtype=np.float32)
     np.fill_diagonal(unit, 1)
     assert model.fold_in(sparse.csr_matrix(unit)) == pytest.approx(model.weights, abs=1e-6)

@@ -239,7 +239,7 @@ def test_similar_items_share_users_beyond_what_popularity_brings(user_based: boo
     columns = (RATINGS > 0).T.astype(np.float64)
     columns -= model.popularity @ columns / model.popularity.sum()
     columns /= np.linalg.norm(columns, axis=1, keepdims=True)
-    assert np.allclose(model.similarities(np.array([3, 1])), (columns @ columns.T)[[3, 1]], atol=1e-5)
+    assert np.allclose(model.similarity()(np.array([3, 1])), (columns @ columns.T)[[3, 1]], atol=1e-5)
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "pearson"])

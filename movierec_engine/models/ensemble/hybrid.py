@@ -29,6 +29,7 @@ from movierec_engine.models.ensemble.fusion_weights import learn_weights
 from movierec_engine.models.fitting import Fitting
 from movierec_engine.models.fold_in.base import Basis, ones
 from movierec_engine.models.fold_in.fused import FusedFoldIn
+from movierec_engine.models.likeness import Similarity
 from movierec_engine.models.pair_scorer import Scorer
 from movierec_engine.models.registry import model_class
 from movierec_engine.training.config import TrainerConfig
@@ -67,6 +68,25 @@ class HybridEnsembleConfig:
                 raise ConfigError(f"model.{name}={getattr(self, name)} is not known; choose {', '.join(choices)}")
         if self.fusion_method == "stacking" and not self.learn_weights:
             raise ConfigError("model.fusion_method=stacking learns its weights; leave model.learn_weights=true")
+
+
+class MeanSimilarity:
+    """The mean over the members of their similarities."""
+
+    def __init__(self, members: Sequence[Similarity]) -> None:
+        self.members = members
+
+    def __call__(self, items: Indices) -> Floats:
+        total = self.members[0](items)
+        for member in self.members[1:]:
+            total += member(items)
+        return total / np.float32(len(self.members))
+
+    def unit(self) -> Floats | None:
+        parts = [unit for member in self.members if (unit := member.unit()) is not None]
+        if len(parts) < len(self.members):
+            return None
+        return np.concatenate(parts, axis=1) / np.float32(np.sqrt(len(parts)))
 
 
 class HybridEnsemble(Recommender):
@@ -209,12 +229,8 @@ class HybridEnsemble(Recommender):
         weights, widths = self._weights_of(self.history), self._widths()
         return FusedScorer(weights, self.normalization, tuple(members), widths, len(self.items))
 
-    def similarities(self, items: Indices) -> Floats:
-        """The mean over the members of their similarities."""
-        total = np.zeros((len(items), len(self.items)), dtype=np.float32)
-        for member in self.members:
-            total += member.similarities(items)
-        return total / np.float32(len(self.members))
+    def similarity(self) -> "MeanSimilarity":
+        return MeanSimilarity([member.similarity() for member in self.members])
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         described = [{**member.description(), "uses_ratings": member.uses_ratings} for member in self.members]

@@ -1,0 +1,305 @@
+"""Measure how the cost of every station grows with the data: 0.1, 1, 5, 25 and 100 million ratings.
+
+    python benchmarks/size_ladder.py --sizes 0.1 1
+    python benchmarks/size_ladder.py --sizes 25 --models popularity als --memory-gb 8
+
+The data is the bundled data in several copies (benchmarks/expanded_data.py). Each station runs in a process of its own:
+ingest, filter, split and graph; for each model its fit, evaluation on test and index; then a cold start, from the
+files to the first answer, and 1,000 more answers. Seconds and CPU are of the station's own function with its libraries
+loaded, files read and written included; memory is the process' highest resident memory. A model that is trained in
+passes makes two of them. What the program's own preflight refuses, or expects to take longer than --minutes, is left
+out with the reason.
+
+A cell that benchmarks/results/size_ladder.json has already is not measured again (--again STATION does that), so that
+the ladder can be climbed in parts. Writes benchmarks/results/size_ladder.md after each cell. Linux only.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import expanded_data
+import numpy as np
+
+from movierec_engine import pipeline
+from movierec_engine.config import Settings, load_settings
+from movierec_engine.models.registry import single_models
+from movierec_engine.pipeline.data import data_slot
+from movierec_engine.pipeline.preflight import STEPS, counts_in_store, estimates
+from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.masks import serving_mask
+from movierec_engine.store import Artifact, ArtifactStore, kinds
+
+RESULT = Path(__file__).with_name("results") / "size_ladder.md"
+DATA_STATIONS = ("ingest", "filter", "split", "graph")
+MODEL_STATIONS = ("fit", "evaluation", "index", "cold start", "answers")
+ANSWERS = 1_000
+PASSES = 2
+
+Cell = dict[str, Any]
+Work = Callable[[], Cell]
+Cells = dict[str, dict[str, Cell]]
+"""Millions of ratings as text -> station, such as `split` or `als: fit` -> what was measured."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", nargs="+", default=["0.1", "1"], help="millions of ratings")
+    parser.add_argument("--models", nargs="+", help="all of them unless given")
+    parser.add_argument("--folder", type=Path, default=Path("size_ladder"), help="of the data and the stores; GBs")
+    parser.add_argument("--memory-gb", type=float, default=float("inf"), help="skip what is expected to need more")
+    parser.add_argument("--minutes", type=float, default=10.0, help="skip fits that are expected to take longer")
+    parser.add_argument("--again", nargs="+", default=[], help="stations to measure again, such as index")
+    parser.add_argument("--station", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.station:
+        print(json.dumps(measured(asked.station, asked.folder)))
+        return
+    cells: Cells = json.loads(RESULT.with_suffix(".json").read_text()) if RESULT.with_suffix(".json").exists() else {}
+    for size in asked.sizes:
+        folder = asked.folder / size
+        if not (folder / expanded_data.MOVIES).exists():
+            expanded_data.write(folder, round(float(size) * 1e6))
+        stations = [*DATA_STATIONS]
+        stations += [f"{model}: {name}" for model in asked.models or single_models() for name in MODEL_STATIONS]
+        for station in stations:
+            done = cells.setdefault(size, {})
+            if station in done and station.partition(": ")[2] not in asked.again and station not in asked.again:
+                continue
+            done[station] = expected(station, folder) | own_process(station, folder, asked)
+            print(size, station, done[station], flush=True)
+            RESULT.with_suffix(".json").write_text(json.dumps(cells, indent=1), encoding="utf-8")
+            RESULT.write_text(page(cells), encoding="utf-8")
+
+
+def own_process(station: str, folder: Path, asked: argparse.Namespace) -> Cell:
+    """What a process measured of a station, or why there is nothing to measure."""
+    estimate = expected(station, folder)
+    if estimate.get("expected_gb", 0) > asked.memory_gb:
+        return {"left_out": f"needs about {estimate['expected_gb']:.0f} GB"}
+    if estimate.get("expected_seconds", 0) > 60 * asked.minutes and station.endswith("fit"):
+        return {"left_out": f"takes about {estimate['expected_seconds'] / 60:.0f} minutes"}
+    command = [sys.executable, __file__, "--station", station, "--folder", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return {"left_out": (done.stderr.strip().splitlines() or ["killed"])[-1][-200:]}
+    cell: Cell = json.loads(done.stdout.splitlines()[-1])
+    return cell
+
+
+def expected(station: str, folder: Path) -> Cell:
+    """The program's own estimate of a fit, an evaluation or an index, once the data is split."""
+    model, _, step = station.partition(": ")
+    if step not in STEPS:
+        return {}
+    settings = settings_of(folder, model)
+    counts = counts_in_store(ArtifactStore(settings.paths.artifacts), settings)
+    if counts is None:
+        return {}
+    (found,) = (one for one in estimates(settings, counts) if one.step == step)
+    known = found.n_bytes is not None
+    return {"expected_gb": found.n_bytes / 1e9, "expected_seconds": found.seconds} if known else {}
+
+
+def settings_of(folder: Path, model: str = "popularity") -> Settings:
+    return load_settings(
+        [
+            f"model={model}",
+            "data=custom",
+            "data.name=ladder",
+            f"data.ratings_file={folder / expanded_data.RATINGS}",
+            f"data.movies_file={folder / expanded_data.MOVIES}",
+            f"trainer.max_epochs={PASSES}",
+            f"paths.artifacts={folder / 'store'}",
+            f"paths.checkpoints={folder / 'checkpoints'}",
+            "device=cpu",
+            "logger.use_mlflow=false",
+            "logger.use_wandb=false",
+        ]
+    )
+
+
+def measured(station: str, folder: Path) -> Cell:
+    """Run a station in this process: seconds, CPU and memory, and what it says of itself."""
+    for library in (
+        "torch",
+        "faiss",
+        "duckdb",
+        "movierec_engine.evaluation.evaluator",
+        "movierec_engine.retrieval.build",
+    ):
+        import_module(library)
+    model, _, name = station.rpartition(": ")
+    settings = settings_of(folder, model or "popularity")
+    work = STATIONS[name](ArtifactStore(settings.paths.artifacts), settings)
+    wall, cpu = time.perf_counter(), time.process_time()
+    said = work()
+    return {
+        "seconds": time.perf_counter() - wall,
+        "cpu": time.process_time() - cpu,
+        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+        **said,
+    }
+
+
+def ingest(store: ArtifactStore, settings: Settings) -> Work:
+    def work() -> Cell:
+        facts = pipeline.ingest_ratings(store, settings.data).facts
+        pipeline.ingest_movies(store, settings.data)
+        return {name: facts[name] for name in ("ratings", "users", "movies")}
+
+    return work
+
+
+def data_step(make: Callable[..., Artifact], kind: str) -> Callable[..., Work]:
+    """A step from one data artifact to the next."""
+
+    def station(store: ArtifactStore, settings: Settings) -> Work:
+        before = store.require(data_slot(kind, settings.data))
+        return lambda: {name: make(store, before, settings.data).facts.get(name) for name in ("interactions", "train")}
+
+    return station
+
+
+def fit(store: ArtifactStore, settings: Settings) -> Work:
+    splits, graph = (store.require(data_slot(kind, settings.data)) for kind in (kinds.SPLITS, kinds.INTERACTION_GRAPH))
+
+    def work() -> Cell:
+        facts = pipeline.train_model(store, settings, splits, graph).facts
+        return {"fit_seconds": facts["seconds"], "epochs": facts["epochs"]}
+
+    return work
+
+
+def evaluation(store: ArtifactStore, settings: Settings) -> Work:
+    model, movies = trained(store, settings)
+    return lambda: {"ndcg@10": pipeline.evaluate_model(store, model, movies).facts["metrics"]["ndcg@10"]}
+
+
+def index(store: ArtifactStore, settings: Settings) -> Work:
+    model, movies = trained(store, settings)
+
+    def work() -> Cell:
+        facts = pipeline.build_faiss_index(store, model, movies, settings.retrieval).facts
+        return {"recall": facts["recall"], "similar_recall": facts.get("similar_recall")}
+
+    return work
+
+
+def cold_start(store: ArtifactStore, settings: Settings) -> Work:
+    """From the files to the first answer."""
+    made = store.require(pipeline.model_slot(kinds.FAISS_INDEX, settings))
+
+    def work() -> Cell:
+        answered(RetrievalIndex.load(made.verify().folder), [0])
+        return {}
+
+    return work
+
+
+def answers(store: ArtifactStore, settings: Settings) -> Work:
+    served = RetrievalIndex.load(store.require(pipeline.model_slot(kinds.FAISS_INDEX, settings)).folder)
+    users = np.random.default_rng(0).integers(len(served.users), size=ANSWERS)
+    return lambda: answered(served, users.tolist())
+
+
+def answered(served: RetrievalIndex, users: Sequence[int]) -> Cell:
+    mask = serving_mask(served)
+    for user in users:
+        served.recommend(user, 10, mask(user))
+    return {}
+
+
+def trained(store: ArtifactStore, settings: Settings) -> tuple[Artifact, Artifact]:
+    """The newest trained model of the settings, and the titles."""
+    model = store.require(pipeline.model_slot(kinds.TRAINED_MODEL, settings))
+    return model, pipeline.movies_of(store, model)
+
+
+STATIONS: dict[str, Callable[[ArtifactStore, Settings], Work]] = {
+    "ingest": ingest,
+    "filter": data_step(pipeline.filter_interactions, kinds.RAW_RATINGS),
+    "split": data_step(pipeline.split_interactions, kinds.INTERACTIONS),
+    "graph": data_step(pipeline.build_interaction_graph, kinds.SPLITS),
+    "fit": fit,
+    "evaluation": evaluation,
+    "index": index,
+    "cold start": cold_start,
+    "answers": answers,
+}
+
+
+def page(cells: Cells) -> str:
+    """The results as Markdown: a table of each quantity, a size a column, with the slope."""
+    sizes = sorted(cells, key=float)
+    stations = list(dict.fromkeys(station for size in sizes for station in cells[size]))
+    grown = [f"{size} M: {counted(cells[size].get('ingest', {}))}" for size in sizes]
+    head = [
+        "# How costs grow with the data",
+        "",
+        "`python benchmarks/size_ladder.py`, "
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores. " + "; ".join(grown) + ".",
+        "",
+    ]
+    how = " ".join((__doc__ or "").split("\n\n")[2].splitlines())
+    lines = [
+        *head,
+        how,
+        "",
+        "The slope is of log CPU against log size, between the two largest sizes; n log n has about 1.1.",
+        "",
+    ]
+    lines += ["## Seconds of CPU", "", *table(stations, sizes, cells, lambda cell: f"{cell['cpu']:.1f}", "cpu")]
+    lines += ["", "## Seconds by the clock", "", *table(stations, sizes, cells, lambda cell: f"{cell['seconds']:.1f}")]
+    lines += ["", "## Peak memory, GB, and the estimate", "", *table(stations, sizes, cells, with_estimate, "peak_gb")]
+    return "\n".join([*lines, ""])
+
+
+def counted(cell: Cell) -> str:
+    if "ratings" not in cell:
+        return "not ingested"
+    return f"{cell['ratings']:,} ratings of {cell['users']:,} users and {cell['movies']:,} items"
+
+
+def with_estimate(cell: Cell) -> str:
+    known = "expected_gb" in cell
+    return f"{cell['peak_gb']:.2f}" + (f" ({cell['expected_gb'] / cell['peak_gb'] - 1:+.0%})" if known else "")
+
+
+def table(
+    stations: Sequence[str], sizes: Sequence[str], cells: Cells, text: Callable[[Cell], str], slope_of: str = ""
+) -> list[str]:
+    lines = [f"| station | {' | '.join(f'{size} M' for size in sizes)} |" + (" slope |" if slope_of else "")]
+    lines.append("|---|" + "---|" * (len(sizes) + bool(slope_of)))
+    for station in stations:
+        row = [cells[size].get(station, {}) for size in sizes]
+        texts = [text(cell) if "cpu" in cell else cell.get("left_out", "") for cell in row]
+        if slope_of:
+            texts.append(
+                slope(
+                    [(float(size), cell[slope_of]) for size, cell in zip(sizes, row, strict=True) if slope_of in cell]
+                )
+            )
+        lines.append(f"| {station} | {' | '.join(texts)} |")
+    return lines
+
+
+def slope(points: Sequence[tuple[float, float]]) -> str:
+    """Of the last two points (size, amount), of their logarithms."""
+    if len(points) < 2:
+        return ""
+    (n, a), (m, b) = points[-2:]
+    return f"{np.log(max(b, 1e-3) / max(a, 1e-3)) / np.log(m / n):.2f}"
+
+
+if __name__ == "__main__":
+    main()
