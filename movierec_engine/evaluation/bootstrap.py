@@ -3,6 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+_AT_ONCE = 16
+"""Resamples whose means are one matrix product."""
+
 
 def bootstrap_intervals(
     values: NDArray[np.float64], *, seed: int = 0, resamples: int = 1000, confidence: float = 0.95
@@ -26,8 +29,9 @@ def bootstrap_intervals(
     rng = np.random.default_rng(seed)
     n = len(values)
     means = np.empty((resamples, values.shape[1]))
-    for row in range(resamples):
-        weights = np.bincount(rng.integers(n, size=n), minlength=n)
-        means[row] = weights @ values / n
+    for start in range(0, resamples, _AT_ONCE):
+        drawn = [rng.integers(n, size=n) for _ in range(min(_AT_ONCE, resamples - start))]
+        weights = np.stack([np.bincount(users, minlength=n) for users in drawn]).astype(np.float64)
+        means[start : start + len(drawn)] = weights @ values / n
     tail = (1 - confidence) / 2
     return np.quantile(means, [tail, 1 - tail], axis=0).T

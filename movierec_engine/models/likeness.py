@@ -96,7 +96,8 @@ def most_alike(
         rows = np.asarray(items[start : start + _BLOCK])
         alike = similarities(rows)
         if unit is not None:
-            alike = (alike + np.float32(GENRE_WEIGHT) * (unit[rows] @ unit.T)) / np.float32(1 + GENRE_WEIGHT)
+            alike += np.float32(GENRE_WEIGHT) * (unit[rows] @ unit.T)
+            alike /= np.float32(1 + GENRE_WEIGHT)
         alike[np.arange(len(rows)), rows] = -np.inf
         found[start : start + len(rows)] = best = largest(alike, k)
         values[start : start + len(rows)] = np.take_along_axis(alike, best, axis=1)

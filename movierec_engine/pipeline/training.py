@@ -83,6 +83,7 @@ def train_model(
 
     if interaction_graph.parents[kinds.SPLITS] != splits.reference:
         raise StoreError(f"{interaction_graph.reference} is the graph of another split; materialize it again")
+    named = find_members(store, settings, splits)
     require_memory(FIT, settings, DataCounts.of(splits, settings.data.train_size))
     parts = load_split(splits.verify())
     train = train_used(parts, settings)
@@ -91,7 +92,7 @@ def train_model(
     model = model_class(settings.model_name)(settings.model)
     members = {
         name: member or _train_member(store, settings, name, splits, interaction_graph, origin)
-        for name, member in find_members(store, settings, splits).items()
+        for name, member in named.items()
     }
     key = trained_model_key(settings, splits, members)
 

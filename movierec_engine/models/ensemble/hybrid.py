@@ -103,8 +103,8 @@ class HybridEnsemble(Recommender):
         """That of the members, which are fitted one after the other and scored together; of their default settings."""
         members = []
         for entry in self.config.models:
-            kind = model_class(entry.partition("/")[0])
-            cost = kind().cost(size, trainer)
+            name = entry.partition("/")[0]
+            cost = None if name == self.name else model_class(name)().cost(size, trainer)
             if cost is None:
                 return None
             members.append(cost)
