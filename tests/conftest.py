@@ -14,12 +14,13 @@ settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def patient_with_trackers() -> None:
+def patient_with_trackers() -> Iterator[None]:
     """A busy machine is no tracker that hangs."""
-    from movierec_engine.tracking import registry, tracker, wandb_tracker
-
-    tracker.PATIENCE_SECONDS = registry.PATIENCE_SECONDS = 600.0
-    wandb_tracker._INIT_SECONDS = 300
+    with pytest.MonkeyPatch.context() as patch:  # which fails where a name is no longer there
+        patch.setattr("movierec_engine.tracking.tracker.TIMEOUT_SECONDS", 600.0)
+        patch.setattr("movierec_engine.tracking.registry.TIMEOUT_SECONDS", 600.0)
+        patch.setattr("movierec_engine.tracking.wandb_tracker._INIT_SECONDS", 300.0)
+        yield
 
 
 @pytest.fixture(autouse=True)

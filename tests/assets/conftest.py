@@ -9,6 +9,14 @@ import pytest
 from movierec_engine.store import ArtifactStore
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patient_with_mlflow() -> Iterator[None]:
+    """A busy machine is no MLflow that hangs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("movierec_assets.tracking.TIMEOUT_SECONDS", 600.0)
+        yield
+
+
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as instance:
