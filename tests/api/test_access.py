@@ -61,7 +61,7 @@ def test_a_request_without_a_key_of_ours_is_told_what_it_needs(monkeypatch: pyte
             assert f"scope {scope}" in response.json["error"]["message"]
             assert response.headers["WWW-Authenticate"].startswith("Bearer")
             assert KEY not in response.text
-    for headers in ({"Authorization": f"Bearer {KEY}"}, {"X-API-Key": OTHER}):
+    for headers in ({"Authorization": f"Bearer {KEY}"}, {"Authorization": f"bearer  {KEY}"}, {"X-API-Key": OTHER}):
         assert client.post("/admin", json={}, headers=headers).status_code == 200, "no scope: an admin's"
 
 
@@ -97,6 +97,15 @@ def test_with_keys_nothing_of_people_and_of_the_operation_is_open(
     assert client.post("/api/batch-recommend", json={"user_ids": [1]}).status_code == 401
     for path in ("/", "/docs", "/api/health", "/api/ready", "/api/recommend?history=10", "/api/movie/10"):
         assert client.get(path).status_code == 200, path
+
+
+def test_a_key_of_sixteen_characters_is_long_enough_and_what_names_no_scope_is_an_admins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MOVIEREC_API_KEYS", "read=0123456789abcdef, 0123456789ABCDEF ,open=0123456789a")
+    assert keys_of_environment() == {
+        "0123456789abcdef": READ, "0123456789ABCDEF": "admin", "open=0123456789a": "admin"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("key", "why"), [("hunter2", "fewer than 16"), ("schl\u00fcssel-der-lang-ist", "use ASCII")])
@@ -193,6 +202,7 @@ def test_other_origins_may_not_read_unless_allowed(store: ArtifactStore) -> None
     assert preflight.status_code == 204
     assert preflight.headers["Allow"] == "GET, HEAD, POST, OPTIONS"
     assert "Content-Type" in preflight.headers["Access-Control-Allow-Headers"]
+    assert answer.headers["Access-Control-Expose-Headers"] == "X-Request-ID, Retry-After"
     assert allowed.options("/nothing").status_code == 404
 
 
@@ -201,8 +211,10 @@ def test_every_answer_has_security_headers(client: FlaskClient) -> None:
         headers = client.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
-        assert headers["Cache-Control"]
+        assert headers["Cache-Control"] == ("no-cache" if path.startswith("/static") else "no-store")
         assert headers["X-Request-ID"]
+    for name, value in (("X-Frame-Options", "DENY"), ("Referrer-Policy", "no-referrer")):
+        assert client.get("/docs").headers[name] == value
 
 
 @pytest.mark.parametrize(
@@ -216,6 +228,12 @@ def test_every_answer_has_security_headers(client: FlaskClient) -> None:
         {"trusted_proxies": -1},
         {"prefix": "movies"},
         {"prefix": "/movies/"},
+        {"port": 0},
+        {"port": 65536},
+        {"follow_seconds": 60.5},
+        {"rate_burst": 0},
+        {"answer_seconds": 0.5},
+        {"drain_seconds": 601.0},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, object]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from movierec_engine.api.metrics import COUNTERS, GAUGES, Metrics
+from movierec_engine.store import ArtifactStore
 from worlds import Publish
 
 WORKER = """
@@ -97,6 +98,23 @@ def test_the_server_counts_by_endpoint_and_never_by_a_clients_path(client: Flask
     found = values(client.get("/metrics").text)
     assert (found[served], found[served.replace(version, second)], found["movierec_swaps_total"]) == (0, 1, 2)
     assert all(f"# TYPE {name} " in client.get("/metrics").text for name in (*COUNTERS, *GAUGES))
+
+
+def test_what_people_say_is_counted_by_kind_and_by_what_became_of_it(
+    client: FlaskClient, publish: Publish, store: ArtifactStore
+) -> None:
+    publish()
+    said = [{"user_id": 1, "movie_id": movie, "kind": "click", "key": str(movie)} for movie in (10, 20, 30)]
+    for _ in range(2):
+        client.post("/api/feedback", json={"events": said})
+    client.post("/api/feedback", json={"user_id": 1, "movie_id": 10, "kind": "click"})
+    client.delete("/api/feedback?user_id=1&movie_id=10&kind=click")
+    client.post("/api/feedback", json={"events": [{**one, "movie_id": 40} for one in said]})
+    found = values(client.get("/metrics").text)
+    assert found['movierec_feedback_events_total{kind="click",status="recorded"}'] == 4
+    assert found['movierec_feedback_events_total{kind="click",status="already recorded"}'] == 3
+    assert found["movierec_feedback_undone_total"] == 2
+    assert found["movierec_feedback_refused_total"] == 3
 
 
 def test_a_batchs_lists_are_counted_by_source_and_its_time_once(client: FlaskClient, publish: Publish) -> None:

@@ -4,8 +4,11 @@ import itertools
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from movierec_engine.api.app import create_app
@@ -150,6 +153,46 @@ def test_what_the_first_requests_would_wait_for_is_made_before_a_version_answers
     reloader._on_change = lambda before, now: made.update(vars(now.served[None].catalogue))
     reloader.refresh()
     assert {"new", "titles", "_genres"} <= made
+
+
+def test_the_settings_of_serving_reach_what_answers(store: ArtifactStore, publish: Publish) -> None:
+    publish("als")
+    publish("ease")
+    serving = ServingConfig(remembered_lists=7, repeat=True, follow="latest")
+    served = create_app(store.root, serving).extensions["movierec"]["reloader"].current()
+    assert (served.model, served.remembered, served.repeat) == ("ease", 7, True)
+    usual = create_app(store.root).extensions["movierec"]["reloader"].current()
+    assert (usual.remembered, usual.repeat) == (ServingConfig().remembered_lists, False)
+
+
+def test_movies_are_shared_by_versions_of_the_same_titles_alone(store: ArtifactStore, publish_line) -> None:  # type: ignore[no-untyped-def]
+    line, reloader = publish_line(), IndexReloader(store)
+    first = reloader.current()
+    again = {name: line[name] for name in ("trained_model", "splits", "raw_movies")}
+    index = small_index("ease")
+
+    def published(**parents: Artifact) -> Artifact:
+        return store.publish(line["faiss_index"].slot, index.save, key="k", fingerprint="f00d", parents=again | parents)
+
+    published()
+    second = reloader.current()
+    assert first and second and second is not first
+    assert second.catalogue is first.catalogue
+    table = pq.read_table(line["raw_movies"].folder / "movies.parquet")
+    titles = pa.array([f"new {title}" for title in table["title"].to_pylist()])
+    renamed = table.set_column(table.schema.get_field_index("title"), "title", titles)
+    raw_movies = store.publish(
+        line["raw_movies"].slot, lambda folder: pq.write_table(renamed, folder / "movies.parquet"),
+        key="other", fingerprint="f00d",
+    )  # fmt: skip
+    published(raw_movies=raw_movies)
+    third = reloader.current()
+    assert third
+    assert [movie["title"] for movie in third.catalogue.movies if movie["movie_id"] == 60] == ["new Love and Peace"]
+    index = replace(index, popularity=index.popularity[::-1].copy())
+    published(raw_movies=raw_movies)
+    fourth = reloader.current()
+    assert fourth and fourth.catalogue is not third.catalogue, "of other interactions"
 
 
 def test_an_index_that_a_request_still_uses_is_not_loaded_again(store: ArtifactStore, publish: Publish) -> None:

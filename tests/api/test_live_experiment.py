@@ -1,5 +1,6 @@
 """Experiments on live answers: who sees which variant, and what is noted of it."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -79,6 +80,29 @@ def test_two_lists_are_interleaved_with_teams_and_a_click_is_credited(store: Art
     assert (duel["first"], duel["second"], duel["first_wins"], duel["second_wins"]) == ("bold", "calm", 1, 0)
 
 
+def test_a_draft_is_the_same_all_day_and_another_one_on_another_day(
+    store: ArtifactStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish("ease")
+    publish("lightgcn", sign=-1)
+    client, days = running(store, "interleaving"), {}
+    for day in range(1, 13):
+        for hour in (0, 23):
+            moment = datetime(2026, 11, day, hour, 59, tzinfo=UTC)
+            clock = type("Clock", (), {"now": staticmethod(lambda zone, moment=moment: moment.astimezone(zone))})
+            monkeypatch.setattr("movierec_engine.api.live_experiment.datetime", clock)
+            shown = client.get("/api/recommend?user_id=1&top_k=4").json["recommendations"]
+            days.setdefault(day, set()).add(tuple((one["movie_id"], one["team"]) for one in shown))
+    assert {len(drafts) for drafts in days.values()} == {1}
+    assert len(set.union(*days.values())) > 1
+
+
+def test_without_an_experiment_none_is_running(client: FlaskClient, publish: Publish) -> None:
+    publish("ease")
+    assert client.get("/api/experiments").json["running"] is None
+    assert "experiment" not in client.get("/api/recommend?user_id=1").json
+
+
 def test_two_users_of_one_request_id_have_a_list_each_and_clicks_name_it(
     store: ArtifactStore, publish: Publish
 ) -> None:
@@ -97,10 +121,15 @@ def test_two_users_of_one_request_id_have_a_list_each_and_clicks_name_it(
     assert sum(row["clicks"] for row in rates) == 1, "the other user's click is of no list of theirs"
 
 
-def test_a_variant_without_an_index_leaves_the_answers_to_the_default(store: ArtifactStore, publish: Publish) -> None:
+def test_a_variant_without_an_index_leaves_the_answers_to_the_default_and_is_logged_once(
+    store: ArtifactStore, publish: Publish, caplog: pytest.LogCaptureFixture
+) -> None:
     publish("ease")
-    body = running(store, "interleaving").get("/api/recommend?user_id=1").json
-    assert (body["model"], "experiment" in body) == ("ease", False)
+    client = running(store, "interleaving")
+    for _ in range(3):
+        body = client.get("/api/recommend?user_id=1").json
+        assert (body["model"], "experiment" in body) == ("ease", False)
+    assert caplog.text.count("experiment first waits: there is no index of lightgcn yet") == 1
 
 
 def test_rates_have_intervals(store: ArtifactStore, publish: Publish) -> None:

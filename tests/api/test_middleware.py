@@ -25,6 +25,13 @@ def test_the_rate_of_each_client_behind_a_trusted_proxy_is_its_own(store: Artifa
     assert client.get("/", headers=forged).status_code == 429
 
 
+def test_of_two_trusted_proxies_the_first_says_whose_request_it_is(store: ArtifactStore) -> None:
+    client = limited(store, 2)
+    for client_address in ("203.0.113.1", "203.0.113.2"):
+        said = {"X-Forwarded-For": f"{client_address}, 10.0.0.1"}
+        assert [client.get("/", headers=said).status_code for _ in range(2)] == [200, 429]
+
+
 def test_without_trusted_proxies_nobody_is_believed(store: ArtifactStore) -> None:
     client = limited(store, 0)
     assert client.get("/", headers={"X-Forwarded-For": "203.0.113.1"}).status_code == 200
@@ -43,6 +50,7 @@ def test_every_address_on_a_page_stands_below_the_prefix(store: ArtifactStore, p
         for address in addresses:
             assert client.get(address.partition("#")[0]).status_code != 404, address
     assert client.get(f"{asked}/api/openapi.json").json["servers"] == [{"url": "/movies"}]
+    assert client.get("/moviesapi/health").status_code == 404, "which is not below it"
 
 
 def test_a_trusted_proxy_may_say_the_prefix(store: ArtifactStore, publish: Publish) -> None:

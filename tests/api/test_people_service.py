@@ -174,6 +174,16 @@ def test_a_user_is_shown_with_history_feedback_and_taste(client: FlaskClient, pu
     assert client.get("/api/users/555").status_code == 404
 
 
+def test_what_was_said_last_comes_first(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    for movie, rating in ((10, 3.0), (30, 5.0), (20, 4.0), (10, 1.0)):
+        client.post("/api/feedback", json={**RATING, "movie_id": movie, "rating": rating})
+        client.post("/api/feedback", json={"user_id": 1, "movie_id": movie, "kind": "watched", "share": rating / 10})
+    said = client.get("/api/users/1").json["feedback"]
+    assert [(one["movie_id"], one["rating"]) for one in said["ratings"]] == [(10, 1.0), (20, 4.0), (30, 5.0)]
+    assert [(one["movie_id"], one["share"]) for one in said["watched"]] == [(10, 0.1), (20, 0.4), (30, 0.5)]
+
+
 def test_an_erased_user_is_shown_without_what_was_before(client: FlaskClient, publish_line: PublishLine) -> None:
     publish_line()
     client.post("/api/feedback", json=RATING)
@@ -194,7 +204,7 @@ def test_a_new_user_is_asked_what_was_measured_or_else_about_popular_movies(
     assert (body["source"], body["chosen_by"], body["fold_in_min_items"]) == ("popular", None, 2)
     assert next(one["movie_id"] for one in body["questions"]) == 10 and len(body["questions"]) == 2
 
-    def hold(model: str, movie_ids: list[int]) -> Artifact:
+    def hold(model: str, movie_ids: list[int], fingerprint: str = "f00d") -> Artifact:
         rows = [
             {"movie_id": one, "title": "", "year": None, "known_by": 0.3, "value": 0.1, "gain": 0.1}
             for one in movie_ids
@@ -204,7 +214,7 @@ def test_a_new_user_is_asked_what_was_measured_or_else_about_popular_movies(
             Slot(ELICITATION, "camps", model, "cpu"),
             lambda folder: pq.write_table(table, folder / "questions.parquet"),
             key="k",
-            fingerprint="f00d",
+            fingerprint=fingerprint,
         )
 
     other = hold("als", [30, 99])
@@ -212,8 +222,11 @@ def test_a_new_user_is_asked_what_was_measured_or_else_about_popular_movies(
     assert (body["source"], body["chosen_by"]) == ("another model's interview", other.reference)
     assert [one["movie_id"] for one in body["questions"]] == [30], "what is not in the catalogue is not asked"
     hold("ease", [20, 10])
+    hold("als", [40])
+    hold("ease", [40], "another fingerprint")
     body = client.get("/api/interview").json
     assert (body["source"], [one["movie_id"] for one in body["questions"]]) == ("interview", [20, 10])
+    assert [one["movie_id"] for one in client.get("/api/interview?top_k=1").json["questions"]] == [20]
 
 
 def test_movies_that_no_model_knows_are_shown_found_and_have_similar_ones(
@@ -239,6 +252,10 @@ def test_similar_movies_are_narrowed_and_filled(client: FlaskClient, publish: Pu
     assert [one["movie_id"] for one in body["similar"]] == [40, 30]
     body = client.get(f"/api/similar/{MOVIES[4]}?exclude=10&top_k=1").json
     assert [one["movie_id"] for one in body["similar"]] == [20]
+    filled = client.get(f"/api/similar/{MOVIES[4]}?top_k=3").json["similar"]
+    assert [one["movie_id"] for one in filled] == [10, 20, 40], "two that the index keeps, then the nearest vector"
+    assert [one["score"] is None for one in filled] == [False, False, True]
+    assert len(client.get("/api/search?q=movie&top_k=2").json["movies"]) == 2
 
 
 def test_models_come_with_their_metrics_and_runs(client: FlaskClient, publish_line: PublishLine) -> None:

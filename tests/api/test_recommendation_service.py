@@ -259,6 +259,15 @@ def test_a_list_has_top_k_movies_wherever_that_many_are_left(
     assert not set(movies(body)) & (excluded | seen)
 
 
+@pytest.mark.parametrize("user_id", [0, 2, 8, 10])
+def test_a_number_beside_those_of_users_is_nobodys(client: FlaskClient, publish: Publish, user_id: int) -> None:
+    publish()
+    assert client.get(f"/api/recommend?user_id={user_id}").json["source"] == "popularity"
+    assert client.get(f"/api/recommend?user_id={user_id}&strict=true").status_code == 404
+    asked = {"user_ids": [1, user_id], "strict": True}
+    assert client.post("/api/batch-recommend", json=asked).status_code == 404
+
+
 def test_a_remembered_list_is_the_computed_one(store: ArtifactStore, publish: Publish) -> None:
     publish()
     remembering, computing = (
@@ -287,6 +296,9 @@ def test_a_remembered_list_is_as_long_as_asked_for_whatever_is_left_out_of_it(
         for top_k in (1, 2, 3, 4):
             expected = [one for one in MOVIES if one not in (10, 20)[:number]][:top_k]
             assert movies(client.get(f"/api/recommend?user_id=7&top_k={top_k}").json) == expected
+    rate(client, 1, 30)
+    for top_k in (1, 2, 3, 4):
+        assert len(movies(client.get(f"{ASK}&top_k={top_k}").json)) == min(top_k, 3), "of 10, 20 and the last"
 
 
 def test_the_lists_of_a_version_are_remembered_before_it_answers(store: ArtifactStore, publish: Publish) -> None:

@@ -36,7 +36,7 @@ def test_settings_that_people_change_most_are_fields_and_asking_twice_is_refused
 @given(st.text(st.characters(exclude_categories=("Cs", "Cc"))))
 @example("a\\")
 @example("it\\'s ${oc.env:HOME} \\${x}")
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_a_field_reaches_the_settings_as_it_was_typed(text: str) -> None:
     assert SettingsResource(data_dir=text).shared().data.dir == text
 

@@ -24,14 +24,17 @@ Run = Callable[[str], int]
 
 
 def cut(words: list[str]) -> list[str]:
-    """The words with fewer values to sweep: every model, since each has keys of its own; of the first two other lists
-    the first two values; of later lists the first one."""
+    """The words with fewer values to sweep: every model, since each has keys of its own, and of what follows the first
+    value; else of the first two lists the first two values, of later ones the first one."""
     lists_cut = 0
     kept = []
     for word in words:
         override = OverridesParser.create().parse_override(word) if "=" in word else None
-        if override is None or not override.is_sweep_override() or word == EVERY_MODEL:
+        if override is None or not override.is_sweep_override():
             kept.append(word)
+        elif word == EVERY_MODEL:
+            kept.append(word)
+            lists_cut = 2
         else:
             values = list(override.sweep_string_iterator())[: 2 if lists_cut < 2 else 1]
             kept.append(f"{override.get_key_element()}={','.join(values)}")
@@ -115,7 +118,7 @@ def test_the_command_runs(command: str, run: Run, home: Path, capsys: CaptureFix
 def test_a_grid_is_cut_to_two_values_of_its_first_two_lists() -> None:
     grid = ["--multirun", "model=ncf", "a=1,2,3", "b=[64,32],[32],[16]", "c=0.1,0.2"]
     assert cut(grid) == ["--multirun", "model=ncf", "a=1,2", "b=[64,32],[32]", "c=0.1"]
-    assert cut([EVERY_MODEL, "seed=42,123,456"]) == [EVERY_MODEL, "seed=42,123"]
+    assert cut([EVERY_MODEL, "seed=42,123,456"]) == [EVERY_MODEL, "seed=42"]
 
 
 def test_the_file_holds_every_kind_of_command() -> None:

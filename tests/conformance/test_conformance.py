@@ -6,6 +6,7 @@ The right recommendation is the withheld item, since everything else of the same
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -92,9 +93,12 @@ def history_of(*items: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((np.ones(len(items), dtype=np.float32), items, [0, len(items)]), (1, N + 1))
 
 
-def fitted(name: str, train: Interactions, device: str = "cpu") -> Recommender:
+@cache
+def fitted(name: str, device: str = "cpu") -> tuple[World, Recommender]:
+    """The world and a model of it, which no test changes."""
+    world = checkerboard()
     fitting = Fitting(TrainerConfig(max_epochs=40, learning_rate=0.02, batch_size=64), device, seed=1)
-    return model_class(name)(**SETTINGS.get(name, {})).fit(Dataset(train), fitting)
+    return world, model_class(name)(**SETTINGS.get(name, {})).fit(Dataset(world.train), fitting)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -107,14 +111,12 @@ def favourites() -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=TRAINED_WHERE, ids="-".join)
 def case(request: pytest.FixtureRequest) -> tuple[World, Recommender]:
-    world, (name, device) = checkerboard(), request.param
-    return world, fitted(name, world.train, device)
+    return fitted(*request.param)
 
 
 @pytest.fixture(scope="module", params=PERSONAL, ids="-".join)
 def personal_case(request: pytest.FixtureRequest) -> tuple[World, Recommender]:
-    world, (name, device) = checkerboard(), request.param
-    return world, fitted(name, world.train, device)
+    return fitted(*request.param)
 
 
 def test_the_withheld_item_is_recommended_first(personal_case: tuple[World, Recommender]) -> None:
