@@ -16,7 +16,7 @@ from movierec_engine.reporting import numbers
         "estimate",
         "estimate ease als",
         "estimate lightgcn model.embedding_dim=128",
-        "estimate data=custom data.ratings_file=my.csv --format json",
+        "estimate data.ratings_file=my.csv --format json",
     ],
 )
 @click.argument("words", metavar="[MODEL]... [KEY=VALUE]...", nargs=-1)

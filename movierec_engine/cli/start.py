@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from movierec_engine.cli.options import ARTIFACTS, CommandGroup, Verb
+from movierec_engine.cli.options import ARTIFACTS, FORMAT, CommandGroup, Verb
+from movierec_engine.cli.tables import Format, ResultTable, TableColumn, cell, print_tables
 
 
 @click.command(
@@ -45,7 +46,7 @@ def demo(
 
 @click.group(cls=CommandGroup)
 def data() -> None:
-    """Download data sets: `movierec data fetch ml-1m`."""
+    """Look into data sets and download them: `movierec data describe ratings.csv`, `movierec data fetch ml-1m`."""
 
 
 @data.command(examples=["data fetch ml-1m", "data fetch ml-25m dir=/data"])
@@ -68,3 +69,34 @@ def fetch(name: str, directory: Path) -> None:
 
     folder = fetch_archive(name, directory)
     print(f"{folder}\ntrain on it: movierec train data.name={name} data.dir={folder}")
+
+
+@data.command(
+    settings=True,
+    examples=[
+        "data describe ratings.csv",
+        "data describe 'ratings/*.parquet' data.columns.user=uid",
+        "data describe visits.txt.gz data.format.delimiter=tab --format json",
+    ],
+)
+@click.argument("file")
+@click.argument("words", metavar="[KEY=VALUE]...", nargs=-1)
+@FORMAT
+def describe(file: str, words: tuple[str, ...], form: Format) -> None:
+    """Say how a file of ratings would be read, what is in it, and the command that trains on it.
+
+    FILE is a text file of any form, packed or not, a Parquet file, a folder or pattern of such files, an address, or a
+    MovieLens folder. KEY=VALUE are settings of the data where something cannot be told or is told wrongly.
+    """
+    from movierec_engine.config import load_settings
+    from movierec_engine.data.description import describe as facts_of
+    from movierec_engine.data.movielens import LAYOUTS
+
+    is_movielens = any(layout.is_in(Path(file)) for layout in LAYOUTS)
+    quoted = file.replace("\\", "\\\\").replace("'", "\\'")
+    config = load_settings([f"data.{'dir' if is_movielens else 'ratings_file'}='{quoted}'", *words, "device=cpu"]).data
+    facts = facts_of(config)
+    rows = [{"about": one.about, "value": one.value, "text": one.text} for one in facts]
+    shown = [TableColumn("", cell("about"), left=True), TableColumn("", cell("text"), left=True, wraps=True)]
+    (*others, last) = rows
+    print_tables([ResultTable(str(file), shown, rows, lines=[f"train on it: {last['text']}"], shown=others)], form)

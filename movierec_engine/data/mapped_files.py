@@ -34,18 +34,21 @@ class RatingsFile:
     def ids(self) -> IdColumns:
         return IdColumns(self.file, self.columns.user, self.columns.item)
 
+    @property
+    def form(self) -> str:
+        """How the file is written, in words."""
+        if not self.file.plain:
+            return "Parquet" if self.file.is_parquet else "text"
+        packed = f" unpacked from {self.file.plain.packing}" if self.file.plain.packing else ""
+        return f"{self.file.plain.encoding.upper()} text{packed}, {self.file.form}"
+
     def __str__(self) -> str:
         """How the file is read, in words."""
-        form = str(self.file.form) if self.file.form else "Parquet"
-        plain = self.file.plain
-        if plain:
-            packed = f" unpacked from {plain.packing}" if plain.packing else ""
-            form = f"{plain.encoding.upper()} text{packed}, {form}"
         roles = [f"{role} = {name}" for role in ("user", "item") if (name := getattr(self.columns, role))]
         roles.append(f"rating = {self.columns.rating}" if self.columns.rating else "no ratings")
         times = f" ({self.times})" if self.times else ""
         roles.append(f"time = {self.columns.timestamp}{times}" if self.columns.timestamp else "no times")
-        return f"{form}; {', '.join(roles)}"
+        return f"{self.form}; {', '.join(roles)}"
 
 
 @dataclass(frozen=True)

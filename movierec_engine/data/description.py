@@ -1,0 +1,144 @@
+"""What a file of ratings holds, before anything is trained on it."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from movierec_engine.data.config import DataConfig
+from movierec_engine.data.interactions import positives
+from movierec_engine.data.mapped_files import RatingsFile, open_ratings
+from movierec_engine.data.movielens import RATING_COLUMNS, find_layout
+from movierec_engine.data.movielens import open_ratings as open_movielens
+from movierec_engine.data.ratings import Ratings
+from movierec_engine.data.readers import read_ratings
+from movierec_engine.errors import EmptyDataError
+from movierec_engine.reporting.numbers import percent
+
+_MOST_VALUES = 12
+"""Up to so many different ratings each is counted; of more, quartiles are told."""
+_EARLY = 10**8
+"""Times that all are before March 1973 are hardly seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that is known of a file: what it is about, the value for programs, and the words for people."""
+
+    about: str
+    value: Any
+    text: str
+
+
+def describe(config: DataConfig) -> list[Fact]:
+    """What the reader sees in the ratings of a data set: form, columns, ids, counts, scale, times, what filters leave.
+
+    Raises DataError as `read_ratings` does, with the setting that says what cannot be told.
+    """
+    if config.layout == "custom":
+        opened = open_ratings(config.ratings_file, config)
+    else:
+        opened = RatingsFile(open_movielens(config.folder, find_layout(config.folder)), RATING_COLUMNS)
+    ratings = read_ratings(config)
+    return [
+        Fact("file", str(opened.file.path), str(opened.file.path)),
+        *_columns(opened, ratings),
+        *_counts(ratings),
+        *_values(ratings, opened),
+        *_times(ratings, opened),
+        _after_filters(ratings, config),
+        Fact("train on it", command(config), command(config)),
+    ]
+
+
+def command(config: DataConfig) -> str:
+    """The command that trains on a data set."""
+    if config.layout != "custom":
+        return f"movierec train als data.name={config.folder.resolve().name} data.dir={shlex.quote(config.dir)}"
+    name = "".join(sign if sign.isalnum() and sign.isascii() else "-" for sign in Path(config.ratings_file).stem)
+    named = f" data.name={name.strip('-')[:40]}" if name.strip("-") and config.name == "custom" else ""
+    file = config.ratings_file
+    given = f"data.ratings_file={file}" if re.fullmatch(r"[\w./-]+", file) else f"\"data.ratings_file='{file}'\""
+    return f"movierec train als{named} {given}"
+
+
+def _columns(opened: RatingsFile, ratings: Ratings) -> Iterator[Fact]:
+    yield Fact("form", opened.form, opened.form)
+    of_columns = opened.columns
+    for role, name, column in (("user", of_columns.user, "user_id"), ("item", of_columns.item, "movie_id")):
+        ids = ratings.table[column]
+        kind = "texts" if pa.types.is_string(ids.type) else "numbers"
+        examples = ", ".join(map(str, pc.unique(ids.slice(0, 1000)).to_pylist()[:3]))
+        yield Fact(f"{role} column", name, f"{name}: {kind} such as {examples}")
+    yield Fact("rating column", of_columns.rating, of_columns.rating or "none: every row is a like")
+    written = f", {opened.times}" if opened.times and of_columns.timestamp else ""
+    yield Fact(
+        "time column", of_columns.timestamp, f"{of_columns.timestamp}{written}" if of_columns.timestamp else "none"
+    )
+    used = {of_columns.user, of_columns.item, of_columns.rating, of_columns.timestamp}
+    others = [name for name in opened.file.columns if name not in used]
+    yield Fact("other columns", others, ", ".join(others) or "none")
+
+
+def _counts(ratings: Ratings) -> Iterator[Fact]:
+    report, table = ratings.report, ratings.table
+    users, items = (pc.count_distinct(table[name]).as_py() for name in ("user_id", "movie_id"))
+    yield Fact("rows", report.rows_read, f"{report.rows_read:,}")
+    yield Fact("unreadable rows", report.bad_rows, f"{report.bad_rows:,} left out")
+    yield Fact("repeated rows", report.duplicate_rows, f"{report.duplicate_rows:,}")
+    repeated = f"{report.duplicate_pairs:,} further rows of a pair of user and item; the newest counts"
+    yield Fact("repeated pairs", report.duplicate_pairs, repeated)
+    yield Fact("users", users, f"{users:,}")
+    yield Fact("items", items, f"{items:,}")
+    density = len(table) / (users * items)
+    yield Fact("density", density, f"{percent(density, 3)} of all pairs of user and item")
+
+
+def _values(ratings: Ratings, opened: RatingsFile) -> Iterator[Fact]:
+    if not opened.columns.rating:
+        return
+    column = ratings.table["rating"]
+    low, high = ratings.scale()
+    yield Fact("scale", [low, high], f"{low:g} to {high:g}")
+    counted = pc.value_counts(column).flatten()
+    if len(counted[0]) > _MOST_VALUES:
+        quartiles = pc.quantile(column, q=[0.25, 0.5, 0.75]).to_pylist()
+        shown = "quartiles {:g}, {:g} and {:g}".format(*quartiles)
+        yield Fact("distribution", quartiles, shown)
+        return
+    shares = {
+        float(value): count / len(column) for value, count in zip(*(one.to_pylist() for one in counted), strict=True)
+    }
+    ordered = dict(sorted(shares.items()))
+    yield Fact("distribution", ordered, ", ".join(f"{value:g}: {percent(share)}" for value, share in ordered.items()))
+
+
+def _times(ratings: Ratings, opened: RatingsFile) -> Iterator[Fact]:
+    if not opened.columns.timestamp:
+        return
+    ends = pc.min_max(ratings.table["timestamp"])
+    first, last = (datetime.fromtimestamp(ends[end].as_py(), UTC).isoformat(sep=" ") for end in ("min", "max"))
+    doubt = ""
+    if ends["max"].as_py() < _EARLY:
+        doubt = '; if these are not seconds since 1970, set data.columns.timestamp=""'
+    yield Fact("times", [first, last], f"{first[:19]} to {last[:19]} UTC{doubt}")
+
+
+def _after_filters(ratings: Ratings, config: DataConfig) -> Fact:
+    asked = (
+        f"ratings from {config.rating_threshold:g} on, users with {config.min_user_interactions} and items with "
+        f"{config.min_item_interactions} of them"
+    )
+    try:
+        left = positives(ratings, config)
+    except EmptyDataError:
+        return Fact("after filters", [0, 0, 0], f"nothing ({asked})")
+    counts = [len(left), left.n_users, left.n_items]
+    shown = "{:,} interactions of {:,} users with {:,} items".format(*counts)
+    return Fact("after filters", counts, f"{shown} ({asked})")

@@ -1,0 +1,41 @@
+"""`movierec data describe`: what it says of a file, and that its command reads the same."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from movierec_engine.cli.start import data
+from movierec_engine.data.config import DataConfig
+from movierec_engine.data.description import describe
+
+
+@pytest.fixture
+def plays(tmp_path: Path) -> Path:
+    path = tmp_path / "artist plays.tsv"
+    lines = ["userID\tartistID\tweight\ttime\tcountry", "2\t0051\t10\t2012-04-03\tde", "2\t0052\t20\t2012-04-04\tde"]
+    path.write_text("\n".join([*lines, "3\t0051\t10\t2012-04-05\tfr", "3\t0051\t10\t2012-04-05\tfr", ""]))
+    return path
+
+
+def test_it_says_form_columns_counts_scale_times_and_what_filters_leave(plays: Path) -> None:
+    config = DataConfig(ratings_file=str(plays), rating_min=0, rating_max=0, rating_threshold=0)
+    facts = {fact.about: fact.value for fact in describe(config)}
+    assert facts["form"] == "UTF-8 text, fields separated by tab, with a header"
+    assert [facts[f"{role} column"] for role in ("user", "item", "rating", "time")] == [
+        "userID", "artistID", "weight", "time"
+    ]  # fmt: skip
+    assert facts["other columns"] == ["country"]
+    assert [facts[name] for name in ("rows", "repeated rows", "users", "items", "density")] == [4, 1, 2, 2, 0.75]
+    assert facts["scale"] == [10.0, 20.0]
+    assert facts["distribution"] == {10.0: pytest.approx(2 / 3), 20.0: pytest.approx(1 / 3)}
+    assert facts["times"] == ["2012-04-03 00:00:00+00:00", "2012-04-05 00:00:00+00:00"]
+    assert facts["after filters"] == [0, 0, 0]
+
+
+def test_the_command_prints_facts_and_how_to_train(plays: Path) -> None:
+    result = CliRunner().invoke(data, ["describe", str(plays), "data.min_user_interactions=1", "--format", "json"])
+    rows = {row["about"]: row for row in json.loads(result.stdout)}
+    assert rows["item column"]["text"] == "artistID: texts such as 0051, 0052"
+    assert rows["train on it"]["text"] == f"movierec train als data.name=artist-plays \"data.ratings_file='{plays}'\""
