@@ -17,7 +17,7 @@ LAYERS = {
     "store": 1,
     "data": 1,
     "training.config": 1,
-    "feedback": 1,
+    "feedback": 2,
     "device": 1,
     "models": 2,
     "recommending": 3,

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from dashboard.queries.data import SPLIT_FILE
 from dashboard.queries.parquet import records
 from dashboard.queries.store_files import folders, newest
-from movierec_engine.errors import StoreError
+from movierec_engine.data.id_map import IdMap, PublicId
+from movierec_engine.data.written_ids import escaped, parsed_id, split, unescaped
+from movierec_engine.errors import DataError, StoreError
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.recommending import explanation
 from movierec_engine.recommending.dials import Dials, rerank
@@ -56,41 +58,45 @@ class SearchableIndex:
     genres: tuple[tuple[str, ...], ...]
     search: TitleSearch
 
-    def item(self, movie_id: int) -> int | None:
-        ids = self.index.items.ids
-        place = int(np.searchsorted(ids, movie_id))
-        return place if place < len(ids) and ids[place] == movie_id else None
+    def item(self, movie_id: PublicId) -> int | None:
+        return self.index.items.place(movie_id)
 
-    def user(self, user_id: int) -> int | None:
-        ids = self.index.users.ids
-        place = int(np.searchsorted(ids, user_id))
-        return place if place < len(ids) and ids[place] == user_id else None
+    def user(self, user_id: PublicId) -> int | None:
+        return self.index.users.place(user_id)
 
-    def trained_with(self, user_id: int) -> bool:
+    def written(self, ids: IdMap, text: str) -> PublicId | None:
+        """The id that somebody has typed in; None for what cannot be one here."""
+        try:
+            return parsed_id(text, ids.are_texts)
+        except DataError:
+            return None
+
+    def trained_with(self, user_id: PublicId) -> bool:
         """True for a user with train interactions; others are folded in from all their ratings, as the API does."""
         user = self.user(user_id)
         return user is not None and bool(self.index.personal[user])
 
-    def rated_by(self, user_id: int) -> dict[int, float]:
+    def rated_by(self, user_id: PublicId) -> dict[PublicId, float]:
         """Movie id -> rating of everything that somebody has rated in the raw data."""
         movies, ratings = self.index.rated.by(user_id)
         return dict(zip(movies.tolist(), ratings.tolist(), strict=True))
 
-    def knows(self, user_id: int) -> bool:
+    def knows(self, user_id: PublicId) -> bool:
         """True for a user who is in the data, also outside of what models are trained on."""
         return self.user(user_id) is not None or len(self.index.rated.by(user_id)[0]) > 0
 
-    def movie_id(self, item: int) -> int:
-        return int(self.index.items.ids[item])
+    def movie_id(self, item: int) -> PublicId:
+        public_id: PublicId = self.index.items.ids[item].item()
+        return public_id
 
-    def find(self, text: str, k: int) -> list[int]:
+    def find(self, text: str, k: int) -> list[PublicId]:
         """The movie ids that a search finds, best first; the most popular ones for no search."""
         if not text:
             order = np.argsort(-self.index.popularity, kind="stable")[:k]
             return [self.movie_id(int(item)) for item in order]
         return [self.movie_id(item) for item, _ in self.search.find(text, k)]
 
-    def title(self, movie_id: int) -> str:
+    def title(self, movie_id: PublicId) -> str:
         item = self.item(movie_id)
         return f"Movie {movie_id}" if item is None else self.titles[item]
 
@@ -100,7 +106,7 @@ class Recommended:
     """One place of a list."""
 
     rank: int
-    movie_id: int
+    movie_id: PublicId
     title: str
     score: float
     """The model's own: scores of different models are on different scales."""
@@ -130,7 +136,7 @@ class Reason:
 class Rated:
     """A movie that a user has rated, and in which part of the split."""
 
-    movie_id: int
+    movie_id: PublicId
     rating: float
     part: str
 
@@ -157,16 +163,16 @@ def load(folder: Path) -> SearchableIndex:
     return SearchableIndex(index, titles, tuple(tuple(movie["genres"] or ()) for movie in movies), search)
 
 
-def rated_by(split: str, user_id: int) -> list[Rated]:
+def rated_by(split: str, user_id: PublicId) -> list[Rated]:
     """Movies that a user has rated, newest first; none where the split cannot be read."""
     rows = records(
         "SELECT movie_id, rating, part FROM parquet_file(?) WHERE user_id = ? ORDER BY timestamp DESC, movie_id",
         *(split, user_id),
     )
-    return [Rated(int(row["movie_id"]), float(row["rating"]), str(row["part"])) for row in rows or []]
+    return [Rated(row["movie_id"], float(row["rating"]), str(row["part"])) for row in rows or []]
 
 
-def examples(found: SearchableIndex) -> dict[str, int]:
+def examples(found: SearchableIndex) -> dict[str, PublicId]:
     """Users to begin with: those with the fewest, a typical number of, and the most train movies."""
     activity = np.diff(found.index.history.indptr)
     trained = np.flatnonzero(activity)
@@ -174,10 +180,10 @@ def examples(found: SearchableIndex) -> dict[str, int]:
         return {}
     order = trained[np.argsort(activity[trained], kind="stable")]
     places = {"Fewest movies": 0, "Typical": len(order) // 2, "Most movies": len(order) - 1}
-    return {name: int(found.index.users.ids[order[place]]) for name, place in places.items()}
+    return {name: found.index.users.ids[order[place]].item() for name, place in places.items()}
 
 
-def for_user(found: SearchableIndex, user_id: int, k: int, dials: Dials) -> RecommendedList:
+def for_user(found: SearchableIndex, user_id: PublicId, k: int, dials: Dials) -> RecommendedList:
     """The list of a user, as the API would give it without the live log."""
     from movierec_engine.retrieval.masks import serving_mask
 
@@ -191,7 +197,7 @@ def for_user(found: SearchableIndex, user_id: int, k: int, dials: Dials) -> Reco
     return _answer(found, items, scores, source, row.indices[row.indptr[user] : row.indptr[user + 1]], k, dials)
 
 
-def for_history(found: SearchableIndex, ratings: Mapping[int, float], k: int, dials: Dials) -> RecommendedList:
+def for_history(found: SearchableIndex, ratings: Mapping[PublicId, float], k: int, dials: Dials) -> RecommendedList:
     """The list of somebody who has told these movies, movie id -> rating."""
     taste = taste_of(found, ratings)
     items, scores, source = found.index.recommend_for_history(taste, _wanted(k, dials), taste.items)
@@ -199,7 +205,11 @@ def for_history(found: SearchableIndex, ratings: Mapping[int, float], k: int, di
 
 
 def why(
-    found: SearchableIndex, user_id: int | None, told: Mapping[int, float], movie_id: int, ratings: Mapping[int, float]
+    found: SearchableIndex,
+    user_id: PublicId | None,
+    told: Mapping[PublicId, float],
+    movie_id: PublicId,
+    ratings: Mapping[PublicId, float],
 ) -> Reason:
     """Explain a movie's score in a user's list, or, where user_id is None, of a new user with these movies.
 
@@ -228,7 +238,7 @@ def why(
     )
 
 
-def similar(found: SearchableIndex, movie_id: int, k: int) -> list[dict[str, Any]]:
+def similar(found: SearchableIndex, movie_id: PublicId, k: int) -> list[dict[str, Any]]:
     """The movies most like one: movie_id, title, similarity, and the genres that both have."""
     item = found.item(movie_id)
     if item is None:
@@ -245,7 +255,7 @@ def similar(found: SearchableIndex, movie_id: int, k: int) -> list[dict[str, Any
     ]
 
 
-def taste_of(found: SearchableIndex, ratings: Mapping[int, float]) -> "Taste":
+def taste_of(found: SearchableIndex, ratings: Mapping[PublicId, float]) -> "Taste":
     """Liked and disliked items; movies that the catalogue lacks are left out."""
     rated = {item: rating for movie, rating in ratings.items() if (item := found.item(movie)) is not None}
     return found.index.taste_of(rated)
@@ -300,22 +310,23 @@ def _answer(
     )
 
 
-def parsed_history(text: str) -> dict[int, float]:
-    """Movie id -> rating, from a text such as `1:5,318:4.5`; what is no such pair is left out."""
+def parsed_history(text: str, texts: bool) -> dict[PublicId, float]:
+    """Movie id -> rating, from a text such as `1:5,318:4.5`; what is no such pair is left out.
+
+    texts: whether the movies' ids are texts.
+    """
     found = {}
-    for word in text.split(",")[:MOST_TOLD]:
-        movie, _, rating = word.partition(":")
-        try:
-            value = float(rating or DEFAULT_RATING)
-            if 0 <= value <= 1000 and 0 <= int(movie) < 2**63:
-                found[int(movie)] = value
-        except ValueError:
-            continue
+    for word in split(text, ",")[:MOST_TOLD]:
+        movie, *rating = split(word, ":", 1)
+        with suppress(ValueError, DataError):
+            value = float(rating[0] if rating else DEFAULT_RATING)
+            if movie and 0 <= value <= 1000:
+                found[parsed_id(unescaped(movie), texts)] = value
     return found
 
 
-def written_history(ratings: Mapping[int, float]) -> str:
-    return ",".join(f"{movie}:{rating:g}" for movie, rating in ratings.items())
+def written_history(ratings: Mapping[PublicId, float]) -> str:
+    return ",".join(f"{escaped(movie)}:{rating:g}" for movie, rating in ratings.items())
 
 
 DEFAULT_RATING = 5.0
@@ -323,6 +334,6 @@ MOST_TOLD = 50
 """Movies that a new user can tell."""
 
 
-def in_every(lists: Sequence[RecommendedList]) -> set[int]:
+def in_every(lists: Sequence[RecommendedList]) -> set[PublicId]:
     """The movies that stand in every list."""
     return set.intersection(*({one.movie_id for one in answer.movies} for answer in lists)) if lists else set()

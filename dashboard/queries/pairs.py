@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.queries.parquet import arrays, known, one_in, quoted, records, rows, sampled
+from movierec_engine.data.id_map import Ids, PublicId, as_ids
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.comparison import (
     LeaderComparison,
@@ -35,7 +36,7 @@ class PairedUsers:
 
     users: int
     """How many there are; more than n where a sample stands for them."""
-    user_id: NDArray[np.int64]
+    user_id: Ids
     train_items: NDArray[np.int64] | None
     a: dict[str, Values]
     b: dict[str, Values]
@@ -76,7 +77,7 @@ def paired_users(a: Path, b: Path, metrics: Sequence[str]) -> PairedUsers | None
     ours = dict(zip(names, (np.asarray(value, dtype=np.float64) for value in values[2::2]), strict=True))
     theirs = dict(zip(names, (np.asarray(value, dtype=np.float64) for value in values[3::2]), strict=True))
     known_train = None if train == "NULL" else np.asarray(values[1], dtype=np.int64)
-    return PairedUsers(total, np.asarray(values[0], dtype=np.int64), known_train, ours, theirs)
+    return PairedUsers(total, as_ids(values[0]), known_train, ours, theirs)
 
 
 def head_to_head(found: PairedUsers, names: tuple[str, str]) -> dict[str, Verdict]:
@@ -144,16 +145,18 @@ def overlap(a: Path, b: Path, k: int) -> Overlap | None:
     return Overlap(len(jaccard) if share == 1 else total, jaccard, shared)
 
 
-def list_of(folder: Path, movies: Path | None, user: int, k: int) -> list[dict[str, Any]]:
+def list_of(folder: Path, movies: Path | None, user: PublicId, k: int) -> list[dict[str, Any]]:
     """The first k places of a user's list: rank, movie_id, title and whether it was in the test part."""
     titles = "SELECT movie_id, title FROM parquet_file(?)"
     if movies is None:
-        titles = "SELECT NULL::BIGINT AS movie_id, ?::VARCHAR AS title"
+        titles = "SELECT NULL AS movie_id, ?::VARCHAR AS title"
     found = records(
         f"""WITH shown AS (SELECT rank, movie_id FROM parquet_file(?) WHERE user_id = ? AND rank <= ?),
                  hit AS (SELECT DISTINCT movie_id FROM parquet_file(?) WHERE user_id = ?)
-            SELECT rank, movie_id, coalesce(title, 'Movie ' || movie_id) AS title, hit.movie_id IS NOT NULL AS hit
-            FROM shown LEFT JOIN hit USING (movie_id) LEFT JOIN ({titles}) USING (movie_id) ORDER BY rank""",
+            SELECT rank, shown.movie_id, coalesce(title, 'Movie ' || shown.movie_id) AS title,
+                   hit.movie_id IS NOT NULL AS hit
+            FROM shown LEFT JOIN hit USING (movie_id)
+            LEFT JOIN ({titles}) AS titles ON titles.movie_id::VARCHAR = shown.movie_id::VARCHAR ORDER BY rank""",
         *(str(folder / LISTS_FILE), user, k, str(folder / RELEVANT_FILE), user, str(movies or "")),
     )
     return found or []

@@ -14,6 +14,7 @@ from dashboard.queries import pairs, segments, store_files
 from dashboard.queries.leaderboard import Standing
 from dashboard.queries.pairs import Overlap, PairedUsers
 from dashboard.queries.parquet import SAMPLE_USERS
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.comparison import Verdict
 from movierec_engine.evaluation.metrics import less_is_better, metrics
@@ -78,7 +79,7 @@ def _segments(root: str, a: str, b: str, metric: str) -> list[SegmentVerdict]:
 
 
 @st.cache_data(show_spinner=False, max_entries=256, ttl=600)
-def _list(folder: str, movies: Path | None, user: int, k: int) -> list[dict[str, Any]]:
+def _list(folder: str, movies: Path | None, user: PublicId, k: int) -> list[dict[str, Any]]:
     return pairs.list_of(Path(folder), movies, user, k)
 
 
@@ -239,7 +240,7 @@ def _largest(users: PairedUsers, chosen: Chosen, names: tuple[str, str]) -> list
     order = np.argsort(-np.abs(ours - theirs), kind="stable")[: min(EXAMPLES, int((~np.isnan(ours)).sum()))]
     return [
         {
-            "User": int(users.user_id[row]),
+            "User": users.user_id[row].item(),
             **({"Train items": int(users.train_items[row])} if users.train_items is not None else {}),
             names[0]: round(float(ours[row]), 4),
             names[1]: round(float(theirs[row]), 4),
@@ -249,10 +250,11 @@ def _largest(users: PairedUsers, chosen: Chosen, names: tuple[str, str]) -> list
     ]
 
 
-def _user(users: PairedUsers, examples: list[str]) -> int:
+def _user(users: PairedUsers, examples: list[str]) -> PublicId:
     """The user whose lists are shown: one of the examples, or whom the URL names."""
     wanted = state.given("user")
-    known = set(map(str, users.user_id.tolist()))
+    known = {str(user): user for user in users.user_id.tolist()}
     options = examples if wanted in examples or wanted not in known else [wanted, *examples]
     chosen = state.choose("User", "user", options, lambda user: f"User {user}")
-    return int(chosen)
+    user: PublicId = known[chosen]
+    return user

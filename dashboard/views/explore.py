@@ -14,6 +14,7 @@ from dashboard.queries import indices, leaderboard, movie_map, reports, store_fi
 from dashboard.queries.indices import IndexVersion, Rated, Reason, RecommendedList, SearchableIndex
 from dashboard.queries.movie_map import MovieMap
 from dashboard.queries.store_files import Signature
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.recommending.dials import DIALS, DIVERSITY_OVER, Dials
 from movierec_engine.reporting import numbers
@@ -82,12 +83,18 @@ def _load(folder: str) -> SearchableIndex:
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
-def _rated(split: str, user_id: int) -> list[Rated]:
+def _rated(split: str, user_id: PublicId) -> list[Rated]:
     return indices.rated_by(split, user_id)
 
 
 @st.cache_data(show_spinner=False, max_entries=2_000, ttl=600)
-def _why(folder: str, user_id: int | None, told: dict[int, float], movie_id: int, ratings: dict[int, float]) -> Reason:
+def _why(
+    folder: str,
+    user_id: PublicId | None,
+    told: dict[PublicId, float],
+    movie_id: PublicId,
+    ratings: dict[PublicId, float],
+) -> Reason:
     return indices.why(_load(folder), user_id, told, movie_id, ratings)
 
 
@@ -103,12 +110,12 @@ Loaded = dict[str, tuple[IndexVersion, SearchableIndex]]
 class _Person:
     """The person whom the lists are for: a user by id, or somebody who has named movies."""
 
-    def __init__(self, user_id: int | None, rated: Sequence[Rated]) -> None:
+    def __init__(self, user_id: PublicId | None, rated: Sequence[Rated]) -> None:
         self.user_id = user_id
         self.known = [one for one in rated if one.part != "test"]
         self.ratings = {one.movie_id: one.rating for one in self.known}
 
-    def held_out(self, version: IndexVersion) -> set[int]:
+    def held_out(self, version: IndexVersion) -> set[PublicId]:
         """The movies that the split of an index keeps for the test."""
         if self.user_id is None or not version.split:
             return set()
@@ -163,22 +170,24 @@ def _user(found: SearchableIndex, version: IndexVersion) -> _Person:
     for column, (name, user_id) in zip(columns[1:], usual.items(), strict=False):
         column.button(name, on_click=_set, args=("user", str(user_id)), width="stretch", help=f"User {user_id}")
     columns[4].button("Random", on_click=_random_user, args=(found,), width="stretch")
-    user_id = int(text) if text.isdecimal() and len(text) < 19 else -1
-    if not found.knows(user_id):
+    typed = found.written(found.index.users, text)
+    user_id = usual.get("Typical", found.index.users.ids[0].item()) if typed is None else typed
+    if typed is None or not found.knows(typed):
         ids = found.index.users.ids
         st.warning(
             f"There is no user {shell.plain(text) or 'without an id'} in this data set; {len(ids):,} users have ids "
             f"from {ids[0]} to {ids[-1]}. A typical one is shown."
         )
-        user_id = usual.get("Typical", int(ids[0]))
+        user_id = usual.get("Typical", ids[0].item())
     if not found.trained_with(user_id):
         return _Person(user_id, [Rated(movie, rating, "raw") for movie, rating in found.rated_by(user_id).items()])
     return _Person(user_id, _rated(version.split, user_id) if version.split else [])
 
 
 def _new_user(found: SearchableIndex) -> _Person:
-    told = {movie: rating for movie, rating in indices.parsed_history(state.given("told")).items() if found.item(movie)
-            is not None}  # fmt: skip
+    texts = found.index.items.are_texts
+    given = indices.parsed_history(state.given("told"), texts)
+    told = {movie: rating for movie, rating in given.items() if found.item(movie) is not None}
     columns = st.columns([2, 0.7, 3.3], vertical_alignment="bottom")
     text = columns[0].text_input("Find a movie", key="find", placeholder="such as heat 1995", max_chars=80)
     rating = columns[1].selectbox("rated", [5.0, 4.5, 4.0, 3.5, 3.0, 2.5, 2.0, 1.5, 1.0, 0.5], key="rated")
@@ -190,6 +199,7 @@ def _new_user(found: SearchableIndex) -> _Person:
         format_func=lambda movie: f"{found.title(movie)} · {told[movie]:g}",
         placeholder="None yet: add some below",
         on_change=_keep_told,
+        args=(texts,),
     )
     offered = [movie for movie in found.find(text, FOUND + len(told)) if movie not in told][:FOUND]
     if text and not offered:
@@ -198,7 +208,7 @@ def _new_user(found: SearchableIndex) -> _Person:
     for place, movie in enumerate(offered):
         name = found.title(movie)
         boxes[place % 4].button(
-            f"＋ {shell.plain(name)}", key=f"add {movie}", on_click=_tell, args=(movie, rating), width="stretch"
+            f"＋ {shell.plain(name)}", key=f"add {movie}", on_click=_tell, args=(movie, rating, texts), width="stretch"
         )
     state.put("told", indices.written_history(told))
     return _Person(None, [Rated(movie, told[movie], "told") for movie in kept])
@@ -210,17 +220,17 @@ def _set(name: str, value: str) -> None:
 
 def _random_user(found: SearchableIndex) -> None:
     ids = found.index.users.ids
-    _set("user", str(int(ids[random.randrange(len(ids))])))
+    _set("user", str(ids[random.randrange(len(ids))]))
 
 
-def _tell(movie: int, rating: float) -> None:
-    told = indices.parsed_history(state.given("told"))
+def _tell(movie: PublicId, rating: float, texts: bool) -> None:
+    told = indices.parsed_history(state.given("told"), texts)
     state.put("told", indices.written_history({**told, movie: rating}))
 
 
-def _keep_told() -> None:
+def _keep_told(texts: bool) -> None:
     kept = st.session_state["their movies"]
-    told = indices.parsed_history(state.given("told"))
+    told = indices.parsed_history(state.given("told"), texts)
     state.put("told", indices.written_history({movie: told[movie] for movie in told if movie in kept}))
 
 
@@ -346,7 +356,7 @@ def _note(answer: RecommendedList, found: SearchableIndex) -> str:
     return f"{_NOTES['popularity']}: this model needs {numbers.counted(max(enough, 1), 'movie')} for lists of its own"
 
 
-def _reason(version: IndexVersion, person: _Person, movie_id: int) -> Reason:
+def _reason(version: IndexVersion, person: _Person, movie_id: PublicId) -> Reason:
     return _why(
         version.folder, person.user_id, {} if person.user_id is not None else person.ratings, movie_id, person.ratings
     )
@@ -425,14 +435,15 @@ def _similar(loaded: Loaded, k: int) -> None:
     with left:
         text = state.write("Find a movie", "like", placeholder="such as toy story")
     options = found.find(text, 10)
-    wanted = state.given("movie")
-    if wanted.isdecimal() and len(wanted) < 19 and found.item(int(wanted)) is not None and not text:
-        options = list(dict.fromkeys([int(wanted), *options]))
+    wanted = found.written(found.index.items, state.given("movie"))
+    if wanted is not None and found.item(wanted) is not None and not text:
+        options = list(dict.fromkeys([wanted, *options]))
     if not options:
         st.caption(f"No movie is called anything like {shell.plain(text)}.")
         return
     with right:
-        movie = int(state.choose("Movie", "movie", list(map(str, options)), lambda key: found.title(int(key))))
+        named = {str(option): option for option in options}
+        movie = named[state.choose("Movie", "movie", list(named), lambda key: found.title(named[key]))]
     columns = st.columns(len(loaded), gap="medium")
     for column, (label, (_, own)) in zip(columns, loaded.items(), strict=True):
         rows = [

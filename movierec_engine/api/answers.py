@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from movierec_engine.api.known_ids import MovieIdentifier, UserIdentifier
 from movierec_engine.api.parameters import OneOf
 from movierec_engine.data.catalogue import ACTIVITY_FROM
 
@@ -44,7 +45,7 @@ class About(TypedDict):
 
 
 class Movie(TypedDict):
-    movie_id: Count
+    movie_id: MovieIdentifier
     title: str
     year: int | None
     genres: list[str]
@@ -55,7 +56,7 @@ class ScoredMovie(Movie):
 
 
 class Contribution(TypedDict):
-    movie_id: Count
+    movie_id: MovieIdentifier
     title: str
     rating: float | None
     contribution: float
@@ -86,7 +87,7 @@ class ServedList(TypedDict):
 
 
 class Recommendations(About, ServedList):
-    user_id: NotRequired[Count]
+    user_id: NotRequired[UserIdentifier]
     history_used: NotRequired[Annotated[Count, doc("Liked movies of an anonymous history that the model knows.")]]
     exposure_id: NotRequired[Annotated[str, doc("In an experiment: of this list, for the feedback that answers it.")]]
     experiment: NotRequired[str]
@@ -94,7 +95,7 @@ class Recommendations(About, ServedList):
 
 
 class UserList(ServedList):
-    user_id: Count
+    user_id: UserIdentifier
 
 
 class BatchRecommendations(About):
@@ -166,7 +167,7 @@ class TasteShares(TypedDict):
 
 
 class User(About):
-    user_id: Count
+    user_id: UserIdentifier
     known: Annotated[bool, doc("Whether the model was trained on the user.")]
     erased: Annotated[bool, doc("Whether the model must not be asked about the user any more.")]
     interactions: Annotated[Count, doc("Of the user in the training data.")]
@@ -179,7 +180,7 @@ class User(About):
 
 
 class Erased(TypedDict):
-    user_id: Count
+    user_id: UserIdentifier
     status: Literal["erased"]
     erasure: Count
 
@@ -194,7 +195,7 @@ class RecordedFeedback(TypedDict):
 
 
 class Undone(TypedDict):
-    user_id: Count
+    user_id: UserIdentifier
     undone: Annotated[Count, doc("Events that were taken back; 0 where they had been before.")]
 
 

@@ -3,9 +3,10 @@
 import threading
 import weakref
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask, Response, request
 
@@ -64,6 +65,7 @@ def create_app(
     app = Flask("movierec_engine.api", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # a doubled slash is a 404 instead of an HTML page that redirects
+    app.jinja_env.filters["in_path"] = lambda public_id: quote(str(public_id), safe="")
     app.jinja_env.autoescape = True  # also of templates that are not named .html
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
@@ -73,13 +75,14 @@ def create_app(
     experiment = LiveExperiment(limits.experiment, reloader, live)
     recommending, catalogue = RecommendationService(service, live, experiment, limits), MovieService(service)
     overview: dict[str, Any] = {}
+    described = lru_cache(maxsize=1)(lambda ids: describe(endpoints, limits, ids))
     topics = [
         recommendations(recommending),
         movies(catalogue),
         people(PeopleService(service, live)),
         models(service, experiment),
     ]
-    topics.append(operations(service, live, metrics, cache(lambda: describe(endpoints, limits))))
+    topics.append(operations(service, live, metrics, lambda: described(service.ids())))
     topics.append(pages(service, recommending, catalogue, overview))
     endpoints = [endpoint for topic in topics for endpoint in topic.endpoints]
     overview |= {
@@ -96,7 +99,7 @@ def create_app(
     _register_beginning(app, RateLimit(limits.rate_limit, limits.rate_burst), unlimited)
     register_error_answers(app)
     register_static_files(app)
-    register(app, endpoints, limits, keys)
+    register(app, endpoints, limits, keys, service.ids)
     log = access_log(limits.log_format) if watch and limits.access_log else None
     enveloped = Envelope(app.wsgi_app, metrics, limits.cors_origins, log)
     app.wsgi_app = behind_proxies(enveloped, limits.trusted_proxies, limits.prefix)  # type: ignore[method-assign, assignment]

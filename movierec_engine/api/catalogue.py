@@ -14,7 +14,8 @@ from movierec_engine.api.errors import ApiError
 from movierec_engine.api.lineage import Lineage
 from movierec_engine.api.requests import Filters
 from movierec_engine.data.catalogue import Catalogue
-from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
+from movierec_engine.data.id_map import PublicId
+from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies, with_ids_of
 from movierec_engine.errors import MovierecError
 from movierec_engine.models.fold_in.base import ones
 from movierec_engine.recommending.cold_items import ColdItems, Content, Likeness
@@ -37,9 +38,11 @@ class MovieCatalogue:
         self._items, self._history, self._popularity = index.items, index.history, index.popularity
         self._placed = lineage.placed
         self._facts, self._own_titles = index.item_facts, index.movies
-        tables = [table.select(MOVIES_SCHEMA.names).cast(MOVIES_SCHEMA) for table in (index.movies, lineage.movies)]
+        self._schema = with_ids_of(index.movies.schema, MOVIES_SCHEMA)
+        known = (index.movies, lineage.movies if len(lineage.movies) else self._schema.empty_table())
+        tables = [table.select(MOVIES_SCHEMA.names).cast(self._schema) for table in known]
         own = dict.fromkeys(index.items.ids.tolist())
-        titles: dict[int, Movie] = {}
+        titles: dict[PublicId, Movie] = {}
         for table in (*([preferred.table] if preferred else []), *tables):
             for movie in table.to_pylist():
                 titles.setdefault(movie["movie_id"], movie)
@@ -55,15 +58,15 @@ class MovieCatalogue:
         with suppress(MovierecError):  # whoever asks for new movies is told
             _ = self.places_of_new
 
-    def place(self, movie_id: int) -> int | None:
+    def place(self, movie_id: PublicId) -> int | None:
         return self._places.get(movie_id)
 
-    def item(self, movie_id: int) -> int | None:
+    def item(self, movie_id: PublicId) -> int | None:
         """The item index of a movie, None where the catalogue lacks it."""
         place = self._places.get(movie_id)
         return place if place is not None and place < self.n_items else None
 
-    def items(self, movie_ids: Sequence[int]) -> NDArray[np.int64]:
+    def items(self, movie_ids: Sequence[PublicId]) -> NDArray[np.int64]:
         """The item indices of those that the catalogue has, int64 [<=n]."""
         found = (self._places.get(movie_id, self.n_items) for movie_id in movie_ids)
         return np.array([place for place in found if place < self.n_items], dtype=np.int64)
@@ -147,7 +150,7 @@ class MovieCatalogue:
 
     @cached_property
     def _table(self) -> pa.Table:
-        return pa.Table.from_pylist(self.movies, schema=MOVIES_SCHEMA)
+        return pa.Table.from_pylist(self.movies, schema=self._schema)
 
     @cached_property
     def _facts_of_items(self) -> Catalogue:

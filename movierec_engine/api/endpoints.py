@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask, Response, request
+from werkzeug.routing import BaseConverter
 
 from movierec_engine.api.access import ApiKeys
 from movierec_engine.api.config import OPEN, READ, ServingConfig
+from movierec_engine.api.known_ids import KnownIds
 from movierec_engine.api.parameters import RequestModel
 from movierec_engine.api.rendering import json_response
 from movierec_engine.api.request_parsing import RequestParser
@@ -90,17 +92,35 @@ class Topic:
         return decorate
 
 
-def register(app: Flask, endpoints: Sequence[Endpoint], limits: ServingConfig, keys: ApiKeys) -> None:
-    """Let an application answer endpoints: check the key, read the request, call, render."""
+def register(
+    app: Flask,
+    endpoints: Sequence[Endpoint],
+    limits: ServingConfig,
+    keys: ApiKeys,
+    ids: Callable[[], KnownIds | None] = KnownIds,
+) -> None:
+    """Let an application answer endpoints: check the key, read the request, call, render.
+
+    ids: asks for the ids of the data set that is served at the moment; numbers unless given.
+    """
+    app.url_map.converters["default"] = _InPath
     for endpoint in endpoints:
         app.add_url_rule(
-            endpoint.path, endpoint.name, _view(endpoint, limits, keys), methods=endpoint.methods,
+            endpoint.path, endpoint.name, _view(endpoint, limits, keys, ids), methods=endpoint.methods,
             provide_automatic_options=False,
         )  # fmt: skip
 
 
-def _view(endpoint: Endpoint, limits: ServingConfig, keys: ApiKeys) -> Callable[..., Response]:
-    parser = RequestParser(endpoint.asks, limits, endpoint.in_path)
+class _InPath(BaseConverter):
+    """A parameter at the end of a path, which may hold slashes, as ids may; fixed paths come first."""
+
+    regex, weight, part_isolating = ".+", 200, False
+
+
+def _view(
+    endpoint: Endpoint, limits: ServingConfig, keys: ApiKeys, ids: Callable[[], KnownIds | None]
+) -> Callable[..., Response]:
+    parser = RequestParser(endpoint.asks, limits, endpoint.in_path, ids)
 
     def view(**path: str) -> Response:
         asked = request._get_current_object()  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.ratings import MOVIES_SCHEMA
 from movierec_engine.errors import StoreError
 from movierec_engine.store import Artifact, ArtifactStore, kinds
@@ -16,7 +17,7 @@ RATINGS_FILE = "ratings.parquet"
 
 
 class GivenRating(NamedTuple):
-    movie_id: int
+    movie_id: PublicId
     rating: float
     timestamp: int
     """In seconds since 1970."""
@@ -54,7 +55,7 @@ class Lineage:
             placed=_placed(store, index),
         )
 
-    def ratings_of(self, user_id: int) -> list[GivenRating]:
+    def ratings_of(self, user_id: PublicId) -> list[GivenRating]:
         """A user's ratings in the data that the index was trained from, newest first; empty where it is gone."""
         if self.ratings_file is None:
             return []

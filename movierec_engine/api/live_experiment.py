@@ -13,6 +13,7 @@ from movierec_engine.api.answers import About, Experiments, Recommendations, Rec
 from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.middleware import REQUEST_ID
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback import Exposure
 from movierec_engine.feedback.events import MAX_LIST
 from movierec_engine.feedback.experiments import ExperimentConfig
@@ -33,7 +34,9 @@ class LiveExperiment:
     def running(self) -> bool:
         return self.config.running
 
-    def answer(self, user_id: int, top_k: int, of_model: Callable[[str], Recommendations]) -> Recommendations | None:
+    def answer(
+        self, user_id: PublicId, top_k: int, of_model: Callable[[str], Recommendations]
+    ) -> Recommendations | None:
         """A user's answer in the experiment, noted as shown; None, which is logged, without an index of a variant.
 
         of_model: the answer of a model.
@@ -90,7 +93,7 @@ class LiveExperiment:
         return self.config.kind == "interleaving"
 
     def _interleaved(
-        self, user_id: int, top_k: int, first: Recommendations, second: Recommendations
+        self, user_id: PublicId, top_k: int, first: Recommendations, second: Recommendations
     ) -> tuple[Recommendations, str, tuple[str, ...]]:
         """Both answers as one; each movie with the `team` that chose it. The same draft all day."""
         names = [variant.name for variant in self.config.variants]

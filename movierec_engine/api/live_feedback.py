@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from movierec_engine.api.answers import LogHealth
 from movierec_engine.api.metrics import Metrics
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback import (
     Erasure,
     Exposure,
@@ -53,7 +54,7 @@ class LiveFeedback:
             known = self._logs[data_set] = FeedbackLog(log_file(self._root, data_set), READING_SECONDS)
         return known
 
-    def state(self, data_set: str, user_id: int) -> UserState:
+    def state(self, data_set: str, user_id: PublicId) -> UserState:
         """A user's feedback as of now; raises nothing, and `known` says whether the log could be read.
 
         Where nobody has said anything yet that costs one look at a folder.
@@ -86,15 +87,15 @@ class LiveFeedback:
             self._metrics.count("movierec_feedback_events_total", kind=event.kind, status=made.status)
         return recorded
 
-    def undo(self, data_set: str, user_id: int, key: str) -> int:
+    def undo(self, data_set: str, user_id: PublicId, key: str) -> int:
         """Take one event back."""
         return self._count_undone(self.log(data_set).undo(user_id, key))
 
-    def undo_all(self, data_set: str, user_id: int, movie_id: int, kind: Kind) -> int:
+    def undo_all(self, data_set: str, user_id: PublicId, movie_id: PublicId, kind: Kind) -> int:
         """Take back whatever of one kind a user said of a movie."""
         return self._count_undone(self.log(data_set).undo_all(user_id, movie_id, kind))
 
-    def erase(self, data_set: str, user_id: int) -> Erasure:
+    def erase(self, data_set: str, user_id: PublicId) -> Erasure:
         """Erase a user's feedback."""
         return self.log(data_set).erase(user_id)
 

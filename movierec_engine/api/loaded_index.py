@@ -1,8 +1,7 @@
 """One index version in memory: its users' lists, and which of those are remembered."""
 
 import time
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -11,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.api.catalogue import MovieCatalogue
+from movierec_engine.api.known_ids import KnownIds
 from movierec_engine.api.lineage import Lineage
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.recommending.live_taste import LiveTaste
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.retrieval.masks import Mask
@@ -48,11 +49,17 @@ class LoadedIndex:
     def model(self) -> str:
         return self.artifact.slot.model
 
-    def user(self, user_id: int) -> int | None:
-        """The user's index. Plain Python finds it sooner than a numpy call, which lets other threads go first."""
-        ids = self._user_ids
-        place = bisect_left(ids, user_id)
-        return place if place < len(ids) and ids[place] == user_id else None
+    @cached_property
+    def known_ids(self) -> KnownIds:
+        """Of what kind the ids are; where they are texts, with the first user's and the most popular item's."""
+        users, items = self.index.users, self.index.items
+        user = users.ids[0].item() if users.are_texts else KnownIds.user
+        popular = int(np.argmax(self.index.popularity))
+        return KnownIds(user, items.ids[popular].item() if items.are_texts else KnownIds.movie)
+
+    def user(self, user_id: PublicId) -> int | None:
+        """The user's index."""
+        return self.index.users.place(user_id)
 
     def recommend_live(self, user: int, live: LiveTaste, k: int, more: frozenset[int]) -> RankedItems:
         """`recommend` for a user who has rated since; remembered until they say more."""
@@ -86,10 +93,6 @@ class LoadedIndex:
             self._remembered(user)
             if time.monotonic() > until:
                 return
-
-    @cached_property
-    def _user_ids(self) -> Sequence[int]:
-        return memoryview(self.index.users.ids)  # type: ignore[arg-type]
 
     @cached_property
     def _remembered(self) -> Callable[[int], RankedItems]:

@@ -6,6 +6,7 @@ from typing import Any
 from movierec_engine.api.answers import About, Models, ModelVersions, ServerHealth, Version, VersionMetrics
 from movierec_engine.api.errors import ApiError, error_body
 from movierec_engine.api.index_reloader import IndexReloader, ServingState
+from movierec_engine.api.known_ids import KnownIds
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.workers import Workers
 from movierec_engine.store import Artifact, ArtifactStore, kinds, measured_version
@@ -42,6 +43,11 @@ class ModelService:
         raise ApiError(
             503, LOADING if status == "loading" else DAMAGED if now.refused else self._empty(), headers=retry
         )
+
+    def ids(self) -> KnownIds | None:
+        """The ids of the data set that is served; None while there is none."""
+        served = self._reloader.current()
+        return None if served is None else served.known_ids
 
     def names(self) -> list[str]:
         """The models that can answer, sorted."""

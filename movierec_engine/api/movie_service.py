@@ -16,6 +16,7 @@ from movierec_engine.api.errors import ApiError
 from movierec_engine.api.loaded_index import LoadedIndex, ranked_items
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.requests import SearchRequest, SimilarRequest
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.models.fold_in.base import cosines
 
 FOUND: tuple[How, ...] = ("exact", "prefix", "words", "typos")
@@ -26,7 +27,7 @@ class MovieService:
     def __init__(self, service: ModelService) -> None:
         self._service = service
 
-    def movie(self, movie_id: int) -> MovieDetails:
+    def movie(self, movie_id: PublicId) -> MovieDetails:
         """A movie that the data set has, whether models know it, and its number of train interactions."""
         served = self._service.served()
         place = place_of(served, movie_id, "movie_id")
@@ -70,7 +71,7 @@ class MovieService:
         return {**about(served), "movie": catalogue.movies[place], "by": by, "similar": similar}
 
 
-def place_of(served: LoadedIndex, movie_id: int, parameter: str) -> int:
+def place_of(served: LoadedIndex, movie_id: PublicId, parameter: str) -> int:
     """A movie's position among all movies. Raises ApiError 404 for one that the data set does not have."""
     place = served.catalogue.place(movie_id)
     if place is None:

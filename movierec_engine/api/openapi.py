@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Container, Iterable
 from typing import Any, Union
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
@@ -14,6 +14,7 @@ from movierec_engine.api.answers import Error
 from movierec_engine.api.config import OPEN, ServingConfig
 from movierec_engine.api.endpoints import JSON, Endpoint
 from movierec_engine.api.errors import CODES
+from movierec_engine.api.known_ids import KnownIds, with_ids
 from movierec_engine.api.parameters import schema_of
 from movierec_engine.api.request_parsing import WITH_BODY
 
@@ -44,14 +45,14 @@ _MEANINGS = {
 }
 
 
-def describe(endpoints: Iterable[Endpoint], limits: ServingConfig) -> Described:
-    """The description of an API."""
+def describe(endpoints: Iterable[Endpoint], limits: ServingConfig, ids: KnownIds | None = None) -> Described:
+    """The description of an API, with the ids of the data set that it serves, where it serves one."""
     paths: Described = {}
     answers = {Error}
     for endpoint in endpoints:
         methods = paths.setdefault(_PATH_PARAMETER.sub(r"{\1}", endpoint.path), {})
         for method in endpoint.methods:
-            methods[method.lower()] = _operation(endpoint, method, limits)
+            methods[method.lower()] = _operation(endpoint, method, limits, ids)
         if endpoint.schema:
             answers.add(endpoint.schema)
     return {
@@ -64,7 +65,7 @@ def describe(endpoints: Iterable[Endpoint], limits: ServingConfig) -> Described:
         "servers": [{"url": limits.prefix or "/"}],
         "paths": paths,
         "components": {
-            "schemas": _answer_schemas(answers),
+            "schemas": with_ids(_answer_schemas(answers), ids),
             "securitySchemes": {
                 "key": {
                     "type": "http",
@@ -76,11 +77,13 @@ def describe(endpoints: Iterable[Endpoint], limits: ServingConfig) -> Described:
     }
 
 
-def example_request(endpoint: Endpoint, method: str, limits: ServingConfig) -> tuple[str, Described | None]:
-    """A path with query string, and a body, that are answered on the bundled data."""
-    parameters = schema_of(endpoint.asks, limits)["properties"]
+def example_request(
+    endpoint: Endpoint, method: str, limits: ServingConfig, ids: KnownIds | None = None
+) -> tuple[str, Described | None]:
+    """A path with query string, and a body, that are answered on the bundled data, or by ids of the served data."""
+    parameters = schema_of(endpoint.asks, limits, ids)["properties"]
     values = {name: one["examples"][0] for name, one in parameters.items() if "examples" in one}
-    path = _PATH_PARAMETER.sub(lambda part: str(values.pop(part[1])), endpoint.path)
+    path = _PATH_PARAMETER.sub(lambda part: quote(str(values.pop(part[1])), safe=""), endpoint.path)
     if method in WITH_BODY:
         return path, values
     query = urlencode({name: _in_query(value) for name, value in values.items()}, safe=",:")
@@ -95,13 +98,13 @@ def _curl(method: str, path: str, body: Described | None) -> str:
     return f"curl -X {method} {url} -H \"Content-Type: application/json\" -d '{json.dumps(body)}'"
 
 
-def _operation(endpoint: Endpoint, method: str, limits: ServingConfig) -> Described:
-    schema = schema_of(endpoint.asks, limits)
+def _operation(endpoint: Endpoint, method: str, limits: ServingConfig, ids: KnownIds | None) -> Described:
+    schema = schema_of(endpoint.asks, limits, ids)
     headers = {one.alias for one in endpoint.asks.model_fields.values() if one.alias}
     where = {**dict.fromkeys(endpoint.in_path, "path"), **dict.fromkeys(headers, "header")}
     known, required = schema["properties"], schema.get("required", ())
     in_body = method in WITH_BODY
-    path, example = example_request(endpoint, method, limits)
+    path, example = example_request(endpoint, method, limits, ids)
     operation: Described = {
         "operationId": endpoint.name if len(endpoint.methods) == 1 else f"{method.lower()}_{endpoint.name}",
         "tags": [endpoint.topic],
@@ -134,7 +137,7 @@ def _parameter(name: str, schema: Described, where: str, required: bool) -> Desc
     described = {"name": name, "in": where, "required": required, "description": schema.pop("description")}
     if examples := schema.pop("examples", None):
         described["example"] = examples[0]
-    if schema["type"] == "array":
+    if schema.get("type") == "array":
         described |= {"style": "form", "explode": False}
     return {**described, "schema": schema}
 

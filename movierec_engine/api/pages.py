@@ -9,18 +9,18 @@ from pydantic import Field
 
 from movierec_engine.api.answers import Overview
 from movierec_engine.api.endpoints import Topic
+from movierec_engine.api.known_ids import MovieId, UserId
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.movie_service import MovieService
-from movierec_engine.api.parameters import MovieId, RequestModel, UserId, text
+from movierec_engine.api.parameters import RequestModel, text
 from movierec_engine.api.recommendation_service import RecommendationService
 from movierec_engine.api.rendering import json_response, page, wants_page
 from movierec_engine.api.requests import ForModel, NoParameters, RecommendRequest, SearchRequest, SimilarRequest
+from movierec_engine.data.id_map import PublicId
 
 SIMILAR = 12
 POPULAR = 18
 FOUND = 30
-MAX_SCRIPT_ID = 2**53 - 1
-"""Of whole numbers, the largest that a script tells from its neighbours."""
 
 _ARTICLES = "the|an?|le|la|les|une?|el|los|las|il|lo|gli|der|die|das|de|het|det|den|os?|as|l'"
 _INVERTED = re.compile(rf"(?:^|(?<=\())(?P<title>[^()]+), (?P<article>{_ARTICLES})(?=$|\)| \()", re.IGNORECASE)
@@ -36,7 +36,7 @@ class SearchPage(RequestModel):
 
 
 class UserPage(RequestModel):
-    user_id: Annotated[UserId, Field(le=MAX_SCRIPT_ID)] = Field(examples=[1])
+    user_id: UserId = Field(examples=[1])
 
 
 def pages(
@@ -55,7 +55,13 @@ def pages(
     def _home() -> Response:
         best = recommending.recommend(RecommendRequest(history=(), top_k=POPULAR))
         popular = [displayed(one) for one in best["recommendations"]]
-        return page("home.html.j2", served=best, genres=service.served().catalogue.genre_names, popular=popular)
+        return page(
+            "home.html.j2",
+            served=best,
+            genres=service.served().catalogue.genre_names,
+            popular=popular,
+            ids=service.ids(),
+        )
 
     @topic.endpoint("/search", content="text/html")
     def search_page(asked: SearchPage) -> Response:
@@ -89,10 +95,10 @@ def pages(
 
     @topic.endpoint("/users", content="text/html")
     def user_lookup(asked: UserPage) -> Response:
-        """The page of the user whose number was typed in."""
+        """The page of the user whose id was typed in."""
         return _user(asked.user_id)
 
-    def _user(user_id: int) -> Response:
+    def _user(user_id: PublicId) -> Response:
         return page("user.html.j2", user_id=user_id, served=about(service.served()), **_controls())
 
     def _controls() -> dict[str, Any]:

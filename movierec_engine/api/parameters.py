@@ -3,8 +3,7 @@
 A request is a model whose fields are its parameters; a field is the one place that says what is accepted:
 
     class SimilarRequest(RequestModel):
-        item_id: Identifier = Field(examples=[10])
-        \"\"\"The movie's public id.\"\"\"
+        item_id: MovieId = Field(examples=[10])
         top_k: Annotated[int, Field(strict=True, ge=1), AtMost("max_top_k")] = 10
         \"\"\"Length of the list.\"\"\"
 """
@@ -26,15 +25,12 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
 from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.known_ids import MAX_ID, MUST_BE, KnownIds, MovieIdentifier, Schema, with_ids
 
-Schema = dict[str, Any]
-MAX_ID = 2**63 - 1
 NULL = object()
 """What stands for a JSON null, which fits no parameter: one that is not given is left out."""
-MUST_BE = "x-must-be"
 _SETTING = "x-setting"
-"""Keywords of a schema: what is said to whoever gives something else, where `must_be` can't tell from the rest; and the
-setting that is its bound, which `schema_of` puts there."""
+"""Keyword of a schema: the setting that is its bound, which `schema_of` puts there."""
 
 
 class RequestModel(BaseModel):
@@ -60,7 +56,7 @@ def refuse(status: int, parameter: str, message: str) -> NoReturn:
 class AtMost:
     """A bound that a setting of ServingConfig decides: the largest number, or the most entries of a list.
 
-    It holds where the settings are the context of the validation, as when a client's request is read.
+    It holds where the validation has a context, as when a client's request is read.
     """
 
     setting: str
@@ -74,7 +70,7 @@ class AtMost:
     def _check(self, value: Any, info: ValidationInfo) -> Any:
         if info.context is None:
             return value
-        most = getattr(info.context, self.setting)
+        most = getattr(info.context.limits, self.setting)
         if isinstance(value, tuple) and len(value) > most:
             raise PydanticKnownError("too_long", {"field_type": "Tuple", "max_length": most, "actual_length": None})
         if isinstance(value, int) and value > most:
@@ -98,7 +94,6 @@ def text(longest: int, pattern: str = r"[^\x00-\x1f\x7f]+", must_be: str = "text
     return Field(strict=True, min_length=1, max_length=longest, pattern=f"^{pattern}$", json_schema_extra=said)
 
 
-Identifier = Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 Rating = Annotated[float, Field(strict=True, ge=0.5, le=5, multiple_of=0.5)]
 Year = Annotated[int, Field(strict=True, ge=1800, le=2200)]
@@ -106,8 +101,6 @@ Flag = Annotated[bool, Strict()]
 TopK = Annotated[int, Field(strict=True, ge=1), AtMost("max_top_k")]
 ModelName = Annotated[str, text(64, "[A-Za-z0-9._:-]+", "a model's name; GET /api/models lists them")]
 IdempotencyKey = Annotated[str, text(128, "[!-~]+", "1 to 128 visible ASCII characters, such as a UUID")]
-UserId = Annotated[Identifier, Field(description="The user's public id.")]
-MovieId = Annotated[Identifier, Field(description="The movie's public id.")]
 AnswerId = Annotated[str, text(64, "[A-Za-z0-9._-]+", "an id of an answer")]
 Genres = Annotated[tuple[Annotated[str, text(40)], ...], Field(max_length=20)]
 
@@ -115,7 +108,7 @@ Genres = Annotated[tuple[Annotated[str, text(40)], ...], Field(max_length=20)]
 class RatedMovie(RequestModel):
     """A movie of a history, with or without a rating."""
 
-    movie_id: Identifier
+    movie_id: MovieIdentifier
     rating: Rating | None = None
 
 
@@ -126,10 +119,8 @@ def _rated_movie(given: Any) -> Any:
     return given if isinstance(given, RatedMovie) else {"movie_id": given}
 
 
-History = Annotated[
-    tuple[Annotated[RatedMovie, BeforeValidator(_rated_movie, json_schema_input_type=Identifier | RatedMovie)], ...],
-    AtMost("max_history"),
-]
+_Seen = Annotated[RatedMovie, BeforeValidator(_rated_movie, json_schema_input_type=MovieIdentifier | RatedMovie)]
+History = Annotated[tuple[_Seen, ...], AtMost("max_history")]
 
 
 class _RequestSchema(GenerateJsonSchema):
@@ -146,8 +137,11 @@ class _RequestSchema(GenerateJsonSchema):
         return False
 
 
-def schema_of(model: type[RequestModel], limits: ServingConfig) -> Schema:
-    """The JSON Schema of a request, without references, with the bounds that the settings decide."""
+def schema_of(model: type[RequestModel], limits: ServingConfig, ids: KnownIds | None) -> Schema:
+    """The JSON Schema of a request, without references, with the bounds that the settings decide.
+
+    ids: those of the data set; None for either kind.
+    """
     schema = model.model_json_schema(schema_generator=_RequestSchema)
     parts = schema.pop("$defs", {})
 
@@ -162,10 +156,10 @@ def schema_of(model: type[RequestModel], limits: ServingConfig) -> Schema:
         if isinstance(part.get("description"), str):
             known["description"] = " ".join(part["description"].split())
         if _SETTING in part:
-            known["maxItems" if part["type"] == "array" else "maximum"] = getattr(limits, part[_SETTING])
+            known["maxItems" if part.get("type") == "array" else "maximum"] = getattr(limits, part[_SETTING])
         return known
 
-    found: Schema = resolved(schema)
+    found: Schema = with_ids(resolved(schema), ids)
     return found
 
 

@@ -30,6 +30,7 @@ from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.movie_service import place_of
 from movierec_engine.api.requests import FeedbackRequest, InterviewRequest, UndoRequest, UserRequest
 from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback import FeedbackEvent, IdempotencyConflict, InvalidFeedback, UnknownEvent, UserState
 from movierec_engine.feedback.events import Kind, check_not_ahead
 from movierec_engine.recommending.dials import Dials, rerank
@@ -76,7 +77,7 @@ class PeopleService:
             "taste": _taste(served, served.catalogue.items(tuple(rated))),
         }
 
-    def erase(self, user_id: int) -> Erased:
+    def erase(self, user_id: PublicId) -> Erased:
         """Erase a user's feedback, and stop personalising at once; the next training leaves out their ratings."""
         served = self._service.served()
         erasure = self._live.erase(served.lineage.data_set, user_id)
@@ -182,7 +183,7 @@ class PeopleService:
         return max(own or held, key=lambda version: version.version, default=None)
 
 
-def _history(served: LoadedIndex, user_id: int, user: int | None) -> list[SeenMovie]:
+def _history(served: LoadedIndex, user_id: PublicId, user: int | None) -> list[SeenMovie]:
     """A user's ratings, newest first: the raw ones, or else the train interactions that the index has."""
     given = served.lineage.ratings_of(user_id)
     if given:
@@ -240,11 +241,16 @@ def _shares(own: Mapping[str, float], everybody: Mapping[str, float]) -> list[Ta
     return sorted(rows, key=lambda row: (-row["share"], -row["everybody"], row["name"]))
 
 
-def _movies(served: LoadedIndex, movie_ids: Iterable[int]) -> list[Movie]:
-    return [movie for movie_id in sorted(movie_ids) if (movie := _movie(served, movie_id)) is not None]
+def _movies(served: LoadedIndex, movie_ids: Iterable[PublicId]) -> list[Movie]:
+    return [movie for movie_id in sorted(movie_ids, key=_by_type) if (movie := _movie(served, movie_id)) is not None]
 
 
-def _movie(served: LoadedIndex, movie_id: int) -> Movie | None:
+def _by_type(public_id: PublicId) -> tuple[bool, PublicId]:
+    """Numbers before texts, which a log may hold beside them of when its data set was another one."""
+    return isinstance(public_id, str), public_id
+
+
+def _movie(served: LoadedIndex, movie_id: PublicId) -> Movie | None:
     place = served.catalogue.place(movie_id)
     return None if place is None else served.catalogue.movies[place]
 

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.parameters import RatedMovie
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback import UserState
 from movierec_engine.recommending.fold_in import Taste
 from movierec_engine.recommending.live_taste import LiveTaste
@@ -31,14 +32,14 @@ class Person:
     """
 
     served: LoadedIndex
-    user_id: int | None
+    user_id: PublicId | None
     user: int | None
-    told: Mapping[int, float | None]
-    masked_since: frozenset[int]
+    told: Mapping[PublicId, float | None]
+    masked_since: frozenset[PublicId]
     erased: bool = False
 
     @cached_property
-    def ratings(self) -> Mapping[int, float | None]:
+    def ratings(self) -> Mapping[PublicId, float | None]:
         """Movie -> its newest rating, of all that is known: the raw data's and what was told since."""
         if self.erased or self.user_id is None:
             return self.told
@@ -46,7 +47,7 @@ class Person:
         return {**dict(zip(movies.tolist(), ratings.tolist(), strict=True)), **self.told}
 
     @cached_property
-    def masked(self) -> frozenset[int]:
+    def masked(self) -> frozenset[PublicId]:
         """The movies that may not be shown: those rated, unless `serving.repeat`, and those dismissed."""
         return self.masked_since if self.served.repeat else self.masked_since.union(self.ratings)
 
@@ -68,14 +69,14 @@ class Person:
         liked = tuple((item, value) for item, rating, value in pairs if rating >= least and item not in trained)
         return LiveTaste(liked, tuple((item, value) for item, rating, value in pairs if rating < least))
 
-    def masked_items(self, more: frozenset[int]) -> NDArray[np.integer[Any]]:
+    def masked_items(self, more: frozenset[PublicId]) -> NDArray[np.integer[Any]]:
         """The item indices of `masked` and of other movies."""
         if self.user is not None:
             return self.served.masked(self.user, items_of(self.served, self.masked_since | more))
         return self.served.catalogue.items([*(self.masked | more)])
 
 
-def of_user(served: LoadedIndex, user_id: int, state: UserState) -> Person:
+def of_user(served: LoadedIndex, user_id: PublicId, state: UserState) -> Person:
     """A user by id. The trained model is asked only if it was trained on data that had heeded the newest erasure."""
     erased = state.erasure > served.lineage.newest_erasure
     user = None if erased else served.user(user_id)
@@ -91,16 +92,16 @@ def of_history(served: LoadedIndex, history: Sequence[RatedMovie]) -> Person:
     return Person(served, None, None, ratings, frozenset() if served.repeat else frozenset(ratings))
 
 
-def _taste(served: LoadedIndex, ratings: Mapping[int, float | None]) -> Taste:
+def _taste(served: LoadedIndex, ratings: Mapping[PublicId, float | None]) -> Taste:
     """The likes and dislikes among the catalogue's movies; ratings by public id."""
     rated = {served.catalogue.item(movie_id): rating for movie_id, rating in ratings.items()}
     return served.index.taste_of({item: rating for item, rating in rated.items() if item is not None})
 
 
-def items_of(served: LoadedIndex, movie_ids: frozenset[int]) -> frozenset[int]:
+def items_of(served: LoadedIndex, movie_ids: frozenset[PublicId]) -> frozenset[int]:
     """The item indices of those that the catalogue has."""
     if not movie_ids:
-        return movie_ids
+        return frozenset()
     found_items = (served.catalogue.item(movie_id) for movie_id in movie_ids)
     return frozenset(item for item in found_items if item is not None)
 

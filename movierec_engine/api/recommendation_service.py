@@ -38,6 +38,7 @@ from movierec_engine.api.loaded_index import LoadedIndex, RankedItems, ranked_it
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.person import Person, items_of, of_history, of_user
 from movierec_engine.api.requests import BatchRequest, PersonalRequest, RecommendRequest
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.recommending.cold_items import mix
 from movierec_engine.recommending.dials import rerank_all
@@ -116,7 +117,7 @@ class RecommendationService:
         whom = {"history_used": person.taste.liked.nnz} if request.user_id is None else {"user_id": request.user_id}
         return cast(Recommendations, {**about(served), **whom, **listed})
 
-    def _user(self, served: LoadedIndex, user_id: int, strict: bool) -> Person:
+    def _user(self, served: LoadedIndex, user_id: PublicId, strict: bool) -> Person:
         state = self._live.state(served.lineage.data_set, user_id)
         person = of_user(served, user_id, state)
         if strict and person.user is None and not person.ratings:

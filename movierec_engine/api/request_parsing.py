@@ -13,7 +13,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import ApiError
-from movierec_engine.api.parameters import NULL, RequestModel, Schema, must_be, schema_of
+from movierec_engine.api.known_ids import Context, KnownIds, Schema
+from movierec_engine.api.parameters import NULL, RequestModel, must_be, schema_of
+from movierec_engine.data.written_ids import split, unescaped
 
 T = TypeVar("T", bound=RequestModel)
 
@@ -28,15 +30,25 @@ _FLAGS = {"true": True, "false": False, "1": True, "0": False}
 
 
 class RequestParser(Generic[T]):
-    """Reads the requests of one endpoint. path: the parameters that stand in its path."""
+    """Reads the requests of one endpoint.
 
-    def __init__(self, model: type[T], limits: ServingConfig, path: Collection[str] = ()) -> None:
+    path: the parameters that stand in its path. ids: asks for the ids of the data set that is served at the moment.
+    """
+
+    def __init__(
+        self,
+        model: type[T],
+        limits: ServingConfig,
+        path: Collection[str] = (),
+        ids: Callable[[], KnownIds | None] = KnownIds,
+    ) -> None:
         self._validate: Callable[..., T] = TypeAdapter(model).validator.validate_python
-        self._limits = limits
-        self._schema = schema_of(model, limits)
+        self._model, self._limits = model, limits
+        self._schema = schema_of(model, limits, None)
+        self._ids = _no_ids if self._schema == schema_of(model, limits, KnownIds()) else ids
         self._headers = {one.alias for one in model.model_fields.values() if one.alias}
         self._from_text = {name: _from_text(part) for name, part in self._schema["properties"].items()}
-        self._lists = {name for name, part in self._schema["properties"].items() if part["type"] == "array"}
+        self._lists = {name for name, part in self._schema["properties"].items() if part.get("type") == "array"}
         self._known = [name for name in self._from_text if name not in path and name not in self._headers]
 
     def read(self, request: Request, path: Mapping[str, str]) -> T:
@@ -44,6 +56,7 @@ class RequestParser(Generic[T]):
 
         Raises ApiError that names the parameter for all that does not fit.
         """
+        ids = self._ids()
         values: dict[str, Any] = {name: self._from_text[name](text) for name, text in path.items()}
         for name in self._headers:
             if (text := request.headers.get(name)) is not None:
@@ -56,9 +69,9 @@ class RequestParser(Generic[T]):
                     raise ApiError(400, f"{name!r} is given {len(texts)} times; give it once", name)
                 values[name] = self._from_text[name](",".join(texts))
         try:
-            return self._validate(values, context=self._limits)
+            return self._validate(values, context=Context(self._limits, ids))
         except ValidationError as error:
-            raise self._refusal(error) from error
+            raise self._refusal(error, ids) from error
 
     def _require_known(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         for name in given:
@@ -69,8 +82,9 @@ class RequestParser(Generic[T]):
                 raise ApiError(400, f"there is no parameter {name[:64]!r}; {' '.join(hints)}", name[:64])
         return given
 
-    def _refusal(self, error: ValidationError) -> ApiError:
+    def _refusal(self, error: ValidationError, ids: KnownIds | None) -> ApiError:
         """One sentence of the first thing that is wrong with what was given, or else of what is missing."""
+        whole = schema_of(self._model, self._limits, ids)
         errors = error.errors(include_url=False, include_input=False)
         first = next((one for one in errors if one["type"] != "missing" or len(one["loc"]) > 1), errors[0])
         kind, place, about = first["type"], first["loc"], first.get("ctx", {})
@@ -79,9 +93,9 @@ class RequestParser(Generic[T]):
             within = f"{name}." if name else ""
             return ApiError(about["status"], f"{within}{about['message']}", f"{within}{about['parameter']}")
         if kind == "extra_forbidden":
-            known = ", ".join(_object(_part(self._schema, place[:-1]))["properties"])
+            known = ", ".join(_object(_part(whole, place[:-1]))["properties"])
             return ApiError(400, f"there is no {name[:128]}; known are {known}", _written(place[:-1]))
-        schema = _part(self._schema, place)
+        schema = _part(whole, place)
         match kind:
             case "missing":
                 said = "is missing"
@@ -96,10 +110,14 @@ class RequestParser(Generic[T]):
         return ApiError(422 if kind == "too_long" else 400, f"{name} {said}", name)
 
 
+def _no_ids() -> None:
+    """Of requests that name nobody and nothing, so that they do not wait for an index."""
+
+
 def _from_text(schema: Schema) -> Callable[[str], Any]:
     """A reader of a schema's values from a query string or a path; a text that is none stays one, and is refused."""
     if "anyOf" in schema:
-        return _rated_movie
+        return _rated_movie if "object" in (part.get("type") for part in schema["anyOf"]) else str
     match schema["type"]:
         case "integer":
             return lambda text: int(text) if _DIGITS.fullmatch(text) else text
@@ -109,15 +127,16 @@ def _from_text(schema: Schema) -> Callable[[str], Any]:
             return lambda text: _FLAGS.get(text.lower(), text)
         case "array":
             entry = _from_text(schema["items"])
-            return lambda text: [entry(part) for part in text.split(",")] if text else []
+            entry = unescaped if entry is str else entry
+            return lambda text: [entry(part) for part in split(text, ",")] if text else []
     return str
 
 
 def _rated_movie(text: str) -> dict[str, Any]:
     """`318` or `318:4.5`."""
-    movie, colon, stars = text.partition(":")
-    values: dict[str, Any] = {"movie_id": int(movie) if _DIGITS.fullmatch(movie) else movie}
-    return {**values, "rating": float(stars) if _NUMBER.fullmatch(stars) else stars} if colon else values
+    movie, *rating = split(text, ":", 1)
+    values: dict[str, Any] = {"movie_id": unescaped(movie)}
+    return {**values, "rating": float(rating[0]) if _NUMBER.fullmatch(rating[0]) else rating[0]} if rating else values
 
 
 def _written(place: tuple[int | str, ...]) -> str:
@@ -133,7 +152,7 @@ def _part(schema: Schema, place: tuple[int | str, ...]) -> Schema:
 
 
 def _object(schema: Schema) -> Schema:
-    return next((part for part in schema.get("anyOf", ()) if part["type"] == "object"), schema)
+    return next((part for part in schema.get("anyOf", ()) if part.get("type") == "object"), schema)
 
 
 def _entries(count: int) -> str:

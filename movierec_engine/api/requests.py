@@ -4,23 +4,20 @@ from typing import Annotated, Self, get_args
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
+from movierec_engine.api.known_ids import MAX_ID, MovieId, MovieIdentifier, UserId, UserIdentifier
 from movierec_engine.api.parameters import (
-    MAX_ID,
     AnswerId,
     AtMost,
     Flag,
     Genres,
     History,
     IdempotencyKey,
-    Identifier,
     ModelName,
-    MovieId,
     OneOf,
     Rating,
     RequestModel,
     Share,
     TopK,
-    UserId,
     Year,
     refuse,
     text,
@@ -43,7 +40,7 @@ EventKind = Annotated[
         "movie that was rated, watched or dismissed is recommended no more."
     ),
 ]
-_Movies = Annotated[tuple[Identifier, ...], AtMost("max_history")]
+_Movies = Annotated[tuple[MovieIdentifier, ...], AtMost("max_history")]
 
 
 class NoParameters(RequestModel):
@@ -127,10 +124,11 @@ class PersonalRequest(ListRequest):
 
 
 class RecommendRequest(PersonalRequest):
-    user_id: Identifier | None = Field(default=None, examples=[1])
+    user_id: UserIdentifier | None = Field(default=None, examples=[1])
     """The user's public id; or give a history."""
     history: History | None = None
-    """What somebody without an account has seen: movie ids such as 318, or with a rating, 318:4.5."""
+    """What somebody without an account has seen: movie ids such as 318, or with a rating, 318:4.5. In a query string a
+    backslash stands before a comma, colon or backslash of an id."""
     explain: Flag = Field(
         default=False, description=f"Whether each movie comes with its reasons; at most {MOST_EXPLAINED} movies then."
     )
@@ -147,18 +145,18 @@ class RecommendRequest(PersonalRequest):
 
 
 class BatchRequest(PersonalRequest):
-    user_ids: Annotated[tuple[Identifier, ...], Field(min_length=1), AtMost("max_batch")] = Field(examples=[[1, 7]])
+    user_ids: Annotated[tuple[UserIdentifier, ...], Field(min_length=1), AtMost("max_batch")] = Field(examples=[[1, 7]])
     """The users' public ids."""
 
     @model_validator(mode="after")
     def _check_size(self, info: ValidationInfo) -> Self:
         movies = len(self.user_ids) * self.top_k
-        if info.context is not None and movies > info.context.max_batch_movies:
+        if info.context is not None and movies > info.context.limits.max_batch_movies:
             refuse(
                 422,
                 "user_ids",
                 f"{len(self.user_ids)} users times top_k {self.top_k} are {movies} movies, at most "
-                f"{info.context.max_batch_movies} are answered; ask for fewer users or a smaller top_k",
+                f"{info.context.limits.max_batch_movies} are answered; ask for fewer users or a smaller top_k",
             )
         return self
 
@@ -265,7 +263,7 @@ class UndoRequest(RequestModel):
     user_id: UserId = Field(examples=[1])
     key: IdempotencyKey | None = None
     """The key of the event that is taken back; or give movie_id and kind."""
-    movie_id: Identifier | None = Field(default=None, examples=[10])
+    movie_id: MovieIdentifier | None = Field(default=None, examples=[10])
     """The movie of which everything of `kind` is taken back."""
     kind: EventKind | None = Field(default=None, examples=["rating"])
 

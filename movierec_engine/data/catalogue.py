@@ -39,8 +39,8 @@ class Catalogue:
         n_items = train.n_items
         if movies is None or not len(movies.table):
             return cls(train.matrix(), np.zeros((n_items, 0), np.float32), (), np.zeros(n_items, np.int32))
-        table = movies.table.filter(np.isin(movies.table["movie_id"].to_numpy(), train.items.ids))
-        item = train.items.index(table["movie_id"].to_numpy())
+        table = movies.table.filter(train.items.index(movies.table["movie_id"]) >= 0)
+        item = train.items.index(table["movie_id"])
         year = np.zeros(n_items, dtype=np.int32)
         year[item] = table["year"].fill_null(0).to_numpy()
         lists = table["genres"].combine_chunks()

@@ -1,19 +1,28 @@
 """The only mapping between public ids and matrix indices."""
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from movierec_engine.errors import DataError
 
 Ids = NDArray[Any]
-"""int64 [n], or texts of any length, `<U` [n]."""
+"""int64 [n], or texts, `<U` [n]."""
+PublicId = int | str
+"""The id of one user or item: a whole number or a text, the same for all of a data set."""
 
+LONGEST_ID = 256
+"""Characters of a text id at most; all texts of a map take up the room of its longest."""
 _SEPARATOR = "\0"
+_DELETE = 0x7F
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +42,14 @@ class IdMap:
         ids = np.ascontiguousarray(as_ids(self.ids))
         if len(ids) > 1 and not (ids[1:] > ids[:-1]).all():
             raise ValueError("an IdMap needs strictly increasing ids; build it with IdMap.of")
-        if ids.dtype.kind == "U" and any(_SEPARATOR in text for text in ids):
-            raise DataError("an id holds a zero character; take it out")
+        _check_texts(ids)
         ids.setflags(write=False)
         object.__setattr__(self, "ids", ids)
 
     @classmethod
     def of(cls, ids: ArrayLike) -> Self:
         """The map of all distinct ids. Raises DataError for what is neither whole numbers nor texts."""
-        return cls(np.unique(as_ids(ids)))
+        return cls(np.unique(as_ids(pc.unique(ids) if _are_arrow_texts(ids) else ids)))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -61,6 +69,8 @@ class IdMap:
 
         Raises DataError for ids of another type than the map's: the number 17 is not the text "17".
         """
+        if _are_arrow_texts(ids):
+            return self._index_of_texts(ids)
         wanted = as_ids(ids)
         if not len(self.ids) or not wanted.size:
             return np.full(wanted.shape, -1, dtype=np.int64)
@@ -69,6 +79,38 @@ class IdMap:
             raise DataError(f"the ids are {ours} such as {self.ids[0]}, not {theirs} such as {wanted.flat[0]}")
         position = np.minimum(np.searchsorted(self.ids, wanted), len(self.ids) - 1)
         return np.where(self.ids[position] == wanted, position, -1)
+
+    def _index_of_texts(self, texts: Any) -> NDArray[np.int64]:
+        """Of an Arrow column, whose texts are looked up once each."""
+        column = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+        encoded = column.dictionary_encode()
+        if encoded.null_count:
+            raise DataError("an id is missing; fill it or leave its row out")
+        return np.asarray(self.index(as_ids(encoded.dictionary))[encoded.indices.to_numpy()], dtype=np.int64)
+
+    def place(self, public_id: PublicId) -> int | None:
+        """The index of one id, None for an id that is not in the map, of whatever type.
+
+        Plain Python finds it sooner than a numpy call, which lets a server's other threads go first.
+        """
+        if isinstance(public_id, str) is not self.are_texts:
+            return None
+        ids = self._sorted
+        place = bisect_left(ids, public_id)
+        return place if place < len(ids) and ids[place] == public_id else None
+
+    @cached_property
+    def _sorted(self) -> Sequence[Any]:
+        return self.ids.tolist() if self.are_texts else memoryview(self.ids)  # type: ignore[arg-type]
+
+    def column(self, index: NDArray[np.integer[Any]]) -> Any:
+        """The ids at indices [n], as a column of an Arrow table: int64, or an Arrow array of strings."""
+        return pa.array(self.ids, pa.string()).take(pa.array(index)) if self.are_texts else self.ids[index]
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """Of a column of such ids."""
+        return pa.string() if self.are_texts else pa.int64()
 
     def packed(self) -> NDArray[Any]:
         """The ids as one array of numbers, for files that hold no texts: int64 [n], or uint8 with the texts' UTF-8."""
@@ -82,6 +124,27 @@ class IdMap:
         if packed.dtype != np.uint8:
             return cls(packed)
         return cls(np.array(packed.tobytes().decode().split(_SEPARATOR)[:-1], dtype=np.str_))
+
+
+def _are_arrow_texts(values: Any) -> bool:
+    return isinstance(values, pa.Array | pa.ChunkedArray) and (
+        pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    )
+
+
+def _check_texts(ids: Ids) -> None:
+    """Raises DataError for text ids that are empty, too long, or hold control characters."""
+    if ids.dtype.kind != "U" or not len(ids):
+        return
+    longest = ids.dtype.itemsize // 4
+    if longest > LONGEST_ID and (long := ids[np.char.str_len(ids) > LONGEST_ID]).size:
+        raise DataError(f"the id {long[0][:40]!r}... has more than {LONGEST_ID} characters; shorten it")
+    if not longest or not ids[0]:
+        raise DataError("an id is an empty text; fill it or leave its row out")
+    codes = ids.view(np.uint32).reshape(len(ids), longest)
+    padding = np.arange(longest) >= np.char.str_len(ids)[:, None]
+    if (wrong := (((codes < ord(" ")) | (codes == _DELETE)) & ~padding).any(axis=1)).any():
+        raise DataError(f"the id {str(ids[wrong][0])!r} holds a control character; take it out")
 
 
 def as_ids(values: ArrayLike) -> Ids:

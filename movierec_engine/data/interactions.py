@@ -1,5 +1,6 @@
 """Positive interactions: ratings after the threshold and the k-core filter, as contiguous indices."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from movierec_engine.data.config import DataConfig
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.errors import EmptyDataError
+
+ID_MAPS_FILE = "id_maps.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +76,8 @@ class Interactions:
         """Columns user_id, movie_id, rating, timestamp with public ids."""
         return pa.table(
             {
-                "user_id": self.users.ids[self.user],
-                "movie_id": self.items.ids[self.item],
+                "user_id": self.users.column(self.user),
+                "movie_id": self.items.column(self.item),
                 "rating": self.rating,
                 "timestamp": self.timestamp,
             }
@@ -84,8 +87,8 @@ class Interactions:
     def from_table(cls, table: pa.Table, users: IdMap, items: IdMap) -> "Interactions":
         """The reverse of `to_table`; every id must be in the vocabularies."""
         return cls(
-            user=users.index(table["user_id"].to_numpy()).astype(np.int32),
-            item=items.index(table["movie_id"].to_numpy()).astype(np.int32),
+            user=users.index(table["user_id"]).astype(np.int32),
+            item=items.index(table["movie_id"]).astype(np.int32),
             rating=table["rating"].to_numpy().astype(np.float32),
             timestamp=table["timestamp"].to_numpy().astype(np.int64),
             users=users,
@@ -94,7 +97,7 @@ class Interactions:
 
     def save(self, folder: Path) -> None:
         pq.write_table(self.to_table(), folder / "interactions.parquet", compression="zstd")
-        np.savez(folder / "id_maps.npz", users=self.users.ids, items=self.items.ids)
+        save_id_maps(folder, self.users, self.items)
 
     @classmethod
     def load(cls, folder: Path) -> "Interactions":
@@ -102,10 +105,15 @@ class Interactions:
         return cls.from_table(pq.read_table(folder / "interactions.parquet"), users, items)
 
 
+def save_id_maps(folder: Path, users: IdMap, items: IdMap) -> None:
+    """Write the user and the item vocabulary of an artifact to `id_maps.npz`."""
+    np.savez(folder / ID_MAPS_FILE, users=users.packed(), items=items.packed())
+
+
 def load_id_maps(folder: Path) -> tuple[IdMap, IdMap]:
-    """The user and the item vocabulary that an artifact carries in `id_maps.npz`."""
-    with np.load(folder / "id_maps.npz", allow_pickle=False) as arrays:
-        return IdMap(arrays["users"]), IdMap(arrays["items"])
+    """What `save_id_maps` wrote."""
+    with np.load(folder / ID_MAPS_FILE, allow_pickle=False) as arrays:
+        return IdMap.unpacked(arrays["users"]), IdMap.unpacked(arrays["items"])
 
 
 def positives(ratings: Ratings, config: DataConfig) -> Interactions:
@@ -117,8 +125,7 @@ def positives(ratings: Ratings, config: DataConfig) -> Interactions:
     Raises EmptyDataError, with the thresholds, when nothing is left.
     """
     tables = [ratings.table] if ratings.negatives is None else [ratings.table, ratings.negatives]
-    users = IdMap.of(np.concatenate([table["user_id"].to_numpy() for table in tables]))
-    items = IdMap.of(np.concatenate([table["movie_id"].to_numpy() for table in tables]))
+    users, items = (_every_id(tables, name) for name in ("user_id", "movie_id"))
     everything = Interactions.from_table(ratings.table, users, items)
     if ratings.presplit:
         return everything
@@ -128,6 +135,10 @@ def positives(ratings: Ratings, config: DataConfig) -> Interactions:
             f"{config.name}: no rating reaches data.rating_threshold={config.rating_threshold}; lower the threshold"
         )
     return k_core(liked, config.min_user_interactions, config.min_item_interactions)
+
+
+def _every_id(tables: Sequence[pa.Table], name: str) -> IdMap:
+    return IdMap.of(pa.chunked_array([chunk for table in tables for chunk in table[name].chunks], tables[0][name].type))
 
 
 def k_core(interactions: Interactions, min_user: int, min_item: int) -> Interactions:
@@ -153,6 +164,12 @@ def k_core(interactions: Interactions, min_user: int, min_item: int) -> Interact
 
 def _compact(interactions: Interactions) -> Interactions:
     """The same interactions over vocabularies of only those users and items that occur."""
-    users = IdMap.of(interactions.users.ids[interactions.user])
-    items = IdMap.of(interactions.items.ids[interactions.item])
-    return Interactions.from_table(interactions.to_table(), users, items)
+    user_kept, user = np.unique(interactions.user, return_inverse=True)
+    item_kept, item = np.unique(interactions.item, return_inverse=True)
+    return replace(
+        interactions,
+        user=user.astype(np.int32),
+        item=item.astype(np.int32),
+        users=IdMap(interactions.users.ids[user_kept]),
+        items=IdMap(interactions.items.ids[item_kept]),
+    )

@@ -19,6 +19,15 @@ MOVIES_SCHEMA = pa.schema(
 )
 _IDS = ("user_id", "movie_id")
 NEGATIVES_SCHEMA = pa.schema([("user_id", pa.int64()), ("movie_id", pa.int64())])
+"""Of whole numbers; where ids are texts `with_ids_of` has their columns as strings."""
+
+
+def with_ids_of(like: pa.Schema, schema: pa.Schema) -> pa.Schema:
+    """A schema with its columns of ids of the types that they have in another one, as far as that has them."""
+    for name in ("user_id", "movie_id"):
+        if name in schema.names and name in like.names:
+            schema = schema.set(schema.get_field_index(name), pa.field(name, like.field(name).type))
+    return schema
 
 
 @dataclass(frozen=True)

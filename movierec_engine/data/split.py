@@ -15,7 +15,7 @@ from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.data.interactions import Interactions, load_id_maps
+from movierec_engine.data.interactions import Interactions, load_id_maps, save_id_maps
 from movierec_engine.data.likes import held_out_dislikes, liked_from
 from movierec_engine.data.ratings import Movies, Ratings
 from movierec_engine.errors import ConfigError, EmptyDataError
@@ -114,7 +114,7 @@ class Split:
 
     def save(self, folder: Path) -> None:
         _write_parts(dict(zip(PARTS, self.parts(), strict=True)), folder / "split.parquet")
-        np.savez(folder / "id_maps.npz", users=self.train.users.ids, items=self.train.items.ids)
+        save_id_maps(folder, self.train.users, self.train.items)
         if self.negatives is not None:
             pq.write_table(self.negatives.to_table(), folder / "negatives.parquet", compression="zstd")
         if self.dislikes is not None:

@@ -23,8 +23,8 @@ def fingerprint(split: Split, ranked: str = "") -> str:
     """
     ranked = ranked or protocol(split)
     digest = hashlib.sha256(f"{ranked}/metrics {METRICS_VERSION}".encode())
-    digest.update(split.train.users.ids.tobytes())
-    digest.update(split.train.items.ids.tobytes())
+    digest.update(split.train.users.packed().tobytes())
+    digest.update(split.train.items.packed().tobytes())
     sets = [*zip(PARTS, split.parts(), strict=True)]
     if split.negatives is not None and ranked == GIVEN:
         sets.append(("negatives", split.negatives))

@@ -76,7 +76,12 @@ class GivenLists:
         """
         path = Path(path)
         try:
-            table = pq.read_table(path) if path.suffix.lower() in PARQUET_SUFFIXES else pa_csv.read_csv(path)
+            if path.suffix.lower() in PARQUET_SUFFIXES:
+                table = pq.read_table(path)
+            else:
+                ids = ((heldout.interactions.users, USER), (heldout.interactions.items, ITEM))
+                types = {name: of.arrow_type for of, names in ids for name in names}
+                table = pa_csv.read_csv(path, convert_options=pa_csv.ConvertOptions(column_types=types))
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{path}: cannot be read as a table ({error}); give a CSV or Parquet file") from error
         try:

@@ -92,18 +92,17 @@ def save_tables(evaluation: Evaluation, k_values: tuple[int, ...], folder: Path)
     """Write users.parquet, relevant.parquet, lists.parquet and segments.parquet."""
     rankings = evaluation.rankings
     users, items = rankings.heldout.interactions.users, rankings.heldout.interactions.items
-    user_id = users.ids[rankings.users]
     relevant = {
-        "user_id": user_id[rankings.row],
-        "movie_id": items.ids[rankings.item],
+        "user_id": users.column(rankings.users[rankings.row]),
+        "movie_id": items.column(rankings.item),
         "rank": rankings.rank,
         "tied": rankings.tied,
     }
     row, place = np.nonzero(rankings.lists >= 0)
     lists = {
-        "user_id": user_id[row],
+        "user_id": users.column(rankings.users[row]),
         "rank": (place + 1).astype(np.int32),
-        "movie_id": items.ids[rankings.lists[row, place]],
+        "movie_id": items.column(rankings.lists[row, place]),
     }
     save_users(evaluation, folder / USERS_FILE)
     pq.write_table(pa.table(relevant), folder / RELEVANT_FILE, compression="zstd")
@@ -118,7 +117,7 @@ def save_users(evaluation: Evaluation, path: Path) -> None:
     """
     rankings = evaluation.rankings
     columns = {
-        "user_id": rankings.heldout.interactions.users.ids[rankings.users],
+        "user_id": rankings.heldout.interactions.users.column(rankings.users),
         "test_items": rankings.relevant,
         "train_items": rankings.heldout.catalogue.activity[rankings.users],
         **{name: pa.array(values, from_pandas=True) for name, values in evaluation.per_user.items()},
@@ -137,13 +136,13 @@ def load_rankings(folder: Path, heldout: HeldOut) -> Rankings:
     row, item = np.repeat(np.arange(len(evaluated)), np.diff(relevant.indptr)[evaluated]), relevant.indices
     try:
         ranks, lists = pq.read_table(folder / RELEVANT_FILE), pq.read_table(folder / LISTS_FILE)
-        same = np.array_equal(ranks["user_id"], users.ids[evaluated[row]])
-        if not same or not np.array_equal(ranks["movie_id"], items.ids[item]):
+        same = np.array_equal(users.index(ranks["user_id"]), evaluated[row])
+        if not same or not np.array_equal(items.index(ranks["movie_id"]), item):
             raise StoreError("they are of another held-out part")
         place = lists["rank"].to_numpy()
         shown = np.full((len(evaluated), place.max(initial=1)), -1, dtype=np.int32)
-        of_user = np.searchsorted(evaluated, users.index(lists["user_id"].to_numpy()))
-        shown[of_user, place - 1] = items.index(lists["movie_id"].to_numpy())
+        of_user = np.searchsorted(evaluated, users.index(lists["user_id"]))
+        shown[of_user, place - 1] = items.index(lists["movie_id"])
         rank, tied = ranks["rank"].to_numpy(), ranks["tied"].to_numpy()
     except (OSError, KeyError, pa.ArrowException, MovierecError) as error:
         raise StoreError(f"{folder}: its rankings cannot be read ({error}); evaluate the model again") from error

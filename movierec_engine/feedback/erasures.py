@@ -1,4 +1,5 @@
 """A second record of who was erased, beside the log: `erasures.tsv`, a line `number<TAB>user_id<TAB>at_ms` for each.
+A user id that is a text is written as in JSON, in ASCII: `3<TAB>"B00X"<TAB>1700000000000`.
 
 It answers two questions when the log itself cannot: whether a model may still be asked about somebody while the log is
 damaged, locked or gone, and whose past stays out of training after a broken log was moved away. A line is on disk
@@ -6,6 +7,7 @@ before its erasure is committed, so that nobody who was told "erased" is missing
 errs on the careful side.
 """
 
+import json
 import os
 import re
 import secrets
@@ -14,8 +16,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from movierec_engine.data.id_map import PublicId
+
 FILE_MODE = 0o600
-_WRITTEN = re.compile(rb"[0-9\t\n]*")
+_LINE = re.compile(rb'[0-9]*\t?([0-9]*|"[ -~]*)\t?[0-9]*')
+"""A line, of which a killed writer may have left the end out."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Erasure:
 
     number: int
     """From 1, in the order of erasures over all people."""
-    user_id: int
+    user_id: PublicId
     at_ms: int
     through_seq: int = 0
     """The newest event of the log, of anybody, at that moment; 0 where only this file remembers it."""
@@ -36,14 +41,14 @@ class ErasureFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._stamp: tuple[int, int, int] | None = None
-        self._newest: dict[int, Erasure] = {}
+        self._newest: dict[PublicId, Erasure] = {}
 
     @property
     def begun(self) -> bool:
         """True if there is a file, or was one that this process has read."""
         return self._stamp is not None or self.path.exists()
 
-    def newest(self) -> dict[int, Erasure] | None:
+    def newest(self) -> dict[PublicId, Erasure] | None:
         """User -> their newest erasure, in the order of the numbers; None where there is no file and never was.
 
         Raises OSError when the file is there and cannot be read, or holds what was never written.
@@ -83,17 +88,17 @@ class ErasureFile:
 
 
 def _line(erasure: Erasure) -> bytes:
-    return f"{erasure.number}\t{erasure.user_id}\t{erasure.at_ms}\n".encode()
+    return f"{erasure.number}\t{json.dumps(erasure.user_id)}\t{erasure.at_ms}\n".encode()
 
 
-def _parsed(content: bytes) -> dict[int, Erasure]:
+def _parsed(content: bytes) -> dict[PublicId, Erasure]:
     """The newest of each user; a line that a killed writer left unfinished was never acknowledged and is left out."""
-    if not _WRITTEN.fullmatch(content):
+    if not all(map(_LINE.fullmatch, content.split(b"\n"))):
         raise OSError("the record of erasures is damaged")
     by_number: dict[int, Erasure] = {}
     for line in content.splitlines(keepends=True):
         with suppress(ValueError):
-            number, user_id, at_ms = map(int, line.split(b"\t"))
+            number, user_id, at_ms = (json.loads(part) for part in line.split(b"\t"))
             if line.endswith(b"\n"):  # of two by one number the first was cut off, so that its number was free
                 by_number[number] = Erasure(number, user_id, at_ms)
     return {one.user_id: one for _, one in sorted(by_number.items())}

@@ -1,12 +1,14 @@
 """The values that go into the log and come out of it. What can be built, and is not of the future, can be recorded."""
 
 import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, get_args
 
+from movierec_engine.data.id_map import LONGEST_ID, PublicId
 from movierec_engine.feedback.errors import InvalidFeedback
 
 Kind = Literal["rating", "watched", "added_to_list", "click", "not_interested"]
@@ -37,8 +39,8 @@ class FeedbackEvent:
 
     key: str
     """Idempotency key, chosen by the client: of one user the same key is recorded once, however often it is sent."""
-    user_id: int
-    movie_id: int
+    user_id: PublicId
+    movie_id: PublicId
     kind: Kind
     rating: float | None = None
     """Of a rating, any finite number: what its scale is, the data set says."""
@@ -106,8 +108,8 @@ class Exposure:
 
     exposure_id: str
     """The server's own name of the list; each is kept once."""
-    user_id: int
-    movie_ids: tuple[int, ...]
+    user_id: PublicId
+    movie_ids: tuple[PublicId, ...]
     model: str = ""
     version: str = ""
     experiment: str = ""
@@ -145,31 +147,31 @@ class UserState:
     the one that was recorded last.
     """
 
-    ratings: dict[int, float] = field(default_factory=dict)
+    ratings: dict[PublicId, float] = field(default_factory=dict)
     """Movie -> its newest rating, the most recently rated last."""
-    clicked: frozenset[int] = frozenset()
-    not_interested: frozenset[int] = frozenset()
+    clicked: frozenset[PublicId] = frozenset()
+    not_interested: frozenset[PublicId] = frozenset()
     erasure: int = 0
     """Number of the person's newest erasure, 0 without one: what was trained on data that took in an older erasure
     must not be asked about this person. The feedback above was given after it."""
-    watched: dict[int, float | None] = field(default_factory=dict)
+    watched: dict[PublicId, float | None] = field(default_factory=dict)
     """Movie -> share that was watched, None where that is not known; the most recently watched last."""
-    added_to_list: frozenset[int] = frozenset()
+    added_to_list: frozenset[PublicId] = frozenset()
     known: bool = True
     """Whether the log could be read; else nothing above but `erasure` is known, which is ERASURE_UNKNOWN in doubt."""
 
     @cached_property
-    def seen(self) -> frozenset[int]:
+    def seen(self) -> frozenset[PublicId]:
         """Movies that the person has rated or watched, any share of them."""
         return frozenset(self.ratings).union(self.watched)
 
     @property
-    def dismissed(self) -> frozenset[int]:
+    def dismissed(self) -> frozenset[PublicId]:
         """Movies that the person does not want to be shown."""
         return self.not_interested
 
     @property
-    def masked(self) -> frozenset[int]:
+    def masked(self) -> frozenset[PublicId]:
         """Movies that are not to be recommended: seen or dismissed.
 
         A click and "added to list" leave theirs in: they were looked at, or are meant to be watched.
@@ -182,13 +184,20 @@ class UserState:
         return bool(self.masked or self.clicked or self.added_to_list)
 
 
+_NOT_IN_IDS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+
 ERASURE_UNKNOWN = MAX_ID
 """A number above every erasure's: no model has heeded it, so that none is asked about this person."""
 
 
 def check_identifier(name: str, value: object) -> None:
-    """Raises InvalidFeedback unless the value is a whole number from 0 to 2^63-1."""
-    if type(value) is not int or not 0 <= value <= MAX_ID:
+    """Raises InvalidFeedback unless the value is a whole number from 0 to 2^63-1, or a text that an id may be."""
+    if isinstance(value, str):
+        if not value or len(value) > LONGEST_ID or _NOT_IN_IDS.search(value):
+            raise InvalidFeedback(
+                name, f"{_shown(value)} is not a text of 1 to {LONGEST_ID} characters without control characters"
+            )
+    elif type(value) is not int or not 0 <= value <= MAX_ID:
         raise InvalidFeedback(name, f"{_shown(value)} is not a whole number from 0 to 2^63-1; correct it")
 
 

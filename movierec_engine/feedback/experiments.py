@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal, get_args
 
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.errors import ConfigError
 
 ExperimentKind = Literal["ab", "interleaving"]
@@ -82,7 +83,7 @@ class ExperimentConfig:
     def running(self) -> bool:
         return bool(self.name)
 
-    def variant_of(self, user_id: int) -> Variant:
+    def variant_of(self, user_id: PublicId) -> Variant:
         """The variant that a user belongs to, always the same one (kind ab)."""
         place = self._hash(user_id) / 2**64
         total = math.fsum(variant.weight for variant in self.variants)
@@ -90,7 +91,7 @@ class ExperimentConfig:
         return next((one for one, end in zip(self.variants, ends, strict=True) if place < end), self.variants[-1])
 
     def interleave(
-        self, lists: Mapping[str, Sequence[int]], user_id: int, occasion: str, length: int
+        self, lists: Mapping[str, Sequence[PublicId]], user_id: PublicId, occasion: str, length: int
     ) -> "InterleavedList":
         """The two variants' lists as one; the same user on the same occasion, such as a day, gets the same draft.
 
@@ -110,13 +111,13 @@ class ExperimentConfig:
 class InterleavedList:
     """One list out of two."""
 
-    movie_ids: tuple[int, ...]
+    movie_ids: tuple[PublicId, ...]
     teams: tuple[str, ...]
     """The variant that contributed each movie, NOBODY where it is credited to none."""
 
 
 def team_draft(
-    first: Sequence[int], second: Sequence[int], length: int, seed: int, teams: tuple[str, str]
+    first: Sequence[PublicId], second: Sequence[PublicId], length: int, seed: int, teams: tuple[str, str]
 ) -> InterleavedList:
     """Draft a list as two captains choose their teams (algorithm 2 of Radlinski, Kurup and Joachims).
 
@@ -126,9 +127,9 @@ def team_draft(
     """
     coin = random.Random(seed)
     sizes = [0, 0]
-    chosen: dict[int, str] = {}
+    chosen: dict[PublicId, str] = {}
     left = (_left(first, chosen), _left(second, chosen))
-    offers: list[int | None] = [next(left[0], None), next(left[1], None)]
+    offers: list[PublicId | None] = [next(left[0], None), next(left[1], None)]
     while len(chosen) < length and None not in offers:
         turn = int(coin.random() < 0.5) if sizes[0] == sizes[1] else int(sizes[1] < sizes[0])
         movie = offers[turn]
@@ -143,6 +144,6 @@ def team_draft(
     return InterleavedList(tuple(chosen), tuple(chosen.values()))
 
 
-def _left(movies: Sequence[int], chosen: Mapping[int, str]) -> Iterator[int]:
+def _left(movies: Sequence[PublicId], chosen: Mapping[PublicId, str]) -> Iterator[PublicId]:
     """The movies in their order, without those that are chosen by the time they come up."""
     return (movie for movie in movies if movie not in chosen)

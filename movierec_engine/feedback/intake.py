@@ -1,6 +1,6 @@
 """The feedback log's intake into training: ratings and erasures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -17,6 +17,8 @@ FEEDBACK_SCHEMA = pa.schema(
     ]
 )
 ERASURES_SCHEMA = pa.schema([("user_id", pa.int64()), ("through", pa.int64())])
+"""Of whole numbers; where ids are texts their columns are strings."""
+_TYPES = {pa.int64(): int, pa.string(): str}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,9 @@ class Intake:
     """Of the rating events, undone ones among them; 0 without any."""
     newest_erasure: int
     """Number of the newest erasure; 0 without any."""
+    of_other_ids: int = 0
+    """Rating events that are left out, as their ids are texts where the data set's are numbers, or the other way round:
+    they were given when the data set was another one."""
 
     @classmethod
     def of(
@@ -43,12 +48,22 @@ class Intake:
         erasures: Sequence[Erasure],
         newest_seq: int,
         newest_erasure: int,
+        user_type: pa.DataType,
+        movie_type: pa.DataType,
     ) -> "Intake":
-        """The intake of rows of FEEDBACK_SCHEMA, and the newest erasure of each user."""
-        gone = [(one.user_id, one.at_ms // 1000) for one in erasures]
-        return cls(_table(ratings, FEEDBACK_SCHEMA), _table(gone, ERASURES_SCHEMA), newest_seq, newest_erasure)
+        """The intake of rows of FEEDBACK_SCHEMA, and the newest erasure of each user.
+
+        user_type, movie_type: of the data set's ids, int64 or string.
+        """
+        user, movie = _TYPES[user_type], _TYPES[movie_type]
+        own = [row for row in ratings if isinstance(row[1], user) and isinstance(row[2], movie)]
+        gone = [(one.user_id, one.at_ms // 1000) for one in erasures if isinstance(one.user_id, user)]
+        types = {"user_id": user_type, "movie_id": movie_type}
+        tables = _table(own, FEEDBACK_SCHEMA, types), _table(gone, ERASURES_SCHEMA, types)
+        return cls(*tables, newest_seq, newest_erasure, len(ratings) - len(own))
 
 
-def _table(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.Table:
+def _table(rows: Sequence[tuple[object, ...]], schema: pa.Schema, types: Mapping[str, pa.DataType]) -> pa.Table:
+    schema = pa.schema([(field.name, types.get(field.name, field.type)) for field in schema])
     columns = zip(*rows, strict=True) if rows else [()] * len(schema)
     return pa.table([pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema)

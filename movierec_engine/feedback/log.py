@@ -11,6 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback.database import BUSY_SECONDS, Database, damaged
 from movierec_engine.feedback.erasures import Erasure, ErasureFile
 from movierec_engine.feedback.errors import IdempotencyConflict, UnknownEvent
@@ -83,21 +86,21 @@ class FeedbackLog:
             ((erased,),) = connection.execute("SELECT EXISTS (SELECT 1 FROM erased_keys)")
             return [_record(connection, event, now, erased) for event in events]
 
-    def undo(self, user_id: int, key: str) -> int:
+    def undo(self, user_id: PublicId, key: str) -> int:
         """Take one event back, as if it had not been recorded; on disk when this returns.
 
         How many are taken back: 1, or 0 where it was already. Raises UnknownEvent where the user has no such key.
         """
         return self._undo("key = ?", user_id, key)
 
-    def undo_all(self, user_id: int, movie_id: int, kind: Kind) -> int:
+    def undo_all(self, user_id: PublicId, movie_id: PublicId, kind: Kind) -> int:
         """Take back whatever of one kind a user said of a movie, such as that it is not of interest.
 
         How many events are taken back. Raises UnknownEvent where there never was any.
         """
         return self._undo("movie_id = ? AND kind = ?", user_id, movie_id, kind)
 
-    def _undo(self, which: str, user_id: int, *of: object) -> int:
+    def _undo(self, which: str, user_id: PublicId, *of: object) -> int:
         check_identifier("user_id", user_id)
         with self._database.writing() as connection:
             undone = connection.execute(
@@ -135,7 +138,7 @@ class FeedbackLog:
         with self._database.writing(durable=False) as connection:
             connection.executemany(_EXPOSE, rows)
 
-    def erase(self, user_id: int) -> Erasure:
+    def erase(self, user_id: PublicId) -> Erasure:
         """Delete the user's events and exposures, and remember that this was done; on disk when this returns.
 
         What is deleted is overwritten in the file. The file of recent changes (-wal) is cut too, unless it stays in use
@@ -161,7 +164,7 @@ class FeedbackLog:
         self._database.forget_changes()
         return erasure
 
-    def state(self, user_id: int) -> UserState:
+    def state(self, user_id: PublicId) -> UserState:
         """Look up the user's current feedback, for every request: a look into two indices."""
         check_identifier("user_id", user_id)
         with self._database.reading() as connection:
@@ -170,9 +173,9 @@ class FeedbackLog:
                 return UserState(erasure=erasure.number if erasure else 0)
             rows = connection.execute(_STATE, (user_id,)).fetchall()
             erased = connection.execute("SELECT number FROM erasures WHERE user_id = ?", (user_id,)).fetchone()
-        ratings: dict[int, float] = {}
-        watched: dict[int, float | None] = {}
-        of_kind: dict[str, set[int]] = {"click": set(), "not_interested": set(), "added_to_list": set()}
+        ratings: dict[PublicId, float] = {}
+        watched: dict[PublicId, float | None] = {}
+        of_kind: dict[str, set[PublicId]] = {"click": set(), "not_interested": set(), "added_to_list": set()}
         for kind, movie_id, rating, share in rows:
             if kind == "rating":
                 ratings.pop(movie_id, None)
@@ -191,7 +194,7 @@ class FeedbackLog:
             frozenset(of_kind["added_to_list"]),
         )
 
-    def state_without_log(self, user_id: int) -> UserState:
+    def state_without_log(self, user_id: PublicId) -> UserState:
         """A user's state while the log cannot be read: whether they were erased, and no feedback."""
         try:
             newest = self._erasures.newest()
@@ -239,12 +242,13 @@ class FeedbackLog:
                 return
             after = rows[-1][0]
 
-    def intake(self) -> Intake:
-        """Read what training takes in: ratings and erasures."""
+    def intake(self, user_type: pa.DataType | None = None, movie_type: pa.DataType | None = None) -> Intake:
+        """Read what training takes in: ratings and erasures, by ids of the data set's types, int64 unless given."""
+        types = user_type or pa.int64(), movie_type or pa.int64()
         with self._database.snapshot() as connection:
             if connection is None:
                 erased = self._remembered()
-                return Intake.of([], erased, 0, _newest_number(erased))
+                return Intake.of([], erased, 0, _newest_number(erased), *types)
             ratings = connection.execute(
                 "SELECT seq, user_id, movie_id, rating, at_ms / 1000 FROM events "
                 "WHERE kind = 'rating' AND undone_ms IS NULL ORDER BY seq"
@@ -252,7 +256,7 @@ class FeedbackLog:
             ((newest_seq,),) = connection.execute("SELECT coalesce(max(seq), 0) FROM events WHERE kind = 'rating'")
             erased = _erasures(connection)
             newest_erasure = _last_number(connection, "erasures")
-        return Intake.of(ratings, erased, newest_seq, newest_erasure)
+        return Intake.of(ratings, erased, newest_seq, newest_erasure, *types)
 
     def query(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
         """All rows of a question that only reads, such as those of the summary; none while there is no log."""
@@ -330,5 +334,6 @@ def _last_number(connection: sqlite3.Connection, table: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _digest(user_id: int, key: str) -> bytes:
-    return hashlib.sha256(f"{user_id} {key}".encode()).digest()
+def _digest(user_id: PublicId, key: str) -> bytes:
+    person = json.dumps(user_id) if isinstance(user_id, str) else user_id
+    return hashlib.sha256(f"{person} {key}".encode()).digest()

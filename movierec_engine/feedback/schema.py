@@ -1,22 +1,23 @@
 """The log's tables, and how a log of an older release is brought to them in place.
 
 Version 1 took a key once over all people, called an exposure by its request, and had no watched movies, no times of the
-client's and no undoing: its rows are copied. Version 2 had other indices. All is done within one transaction: killed
-at any moment, the file is of one version or of the other.
+client's and no undoing. Version 2 had other indices. Up to version 3 ids were whole numbers alone: SQLite would have
+made the number 17 of the text "17". Rows of an older version are copied into tables of this one, all within one
+transaction: killed at any moment, the file is of one version or of the other.
 """
 
 import sqlite3
 
 APPLICATION_ID = 0x6D766662
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _EVENTS = (
     """
     CREATE TABLE events (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        user_id INTEGER NOT NULL,
+        user_id NOT NULL,
         key TEXT NOT NULL,
-        movie_id INTEGER NOT NULL,
+        movie_id NOT NULL,
         kind TEXT NOT NULL,
         rating REAL CHECK ((rating IS NOT NULL) = (kind = 'rating')),
         share REAL CHECK (share IS NULL OR kind = 'watched'),
@@ -34,13 +35,14 @@ _EVENTS = (
 )
 """The index holds a user's state in the order in which it counts, so that no request sorts it or looks into the table.
 `timestamp` is what the client said, `at_ms` what counts, `undone_ms` when the event was taken back. `shown_in` is
-the exposure that the event answers, or the request id of its answer. A later release may add kinds to these tables."""
+the exposure that the event answers, or the request id of its answer. A later release may add kinds to these tables.
+Ids have no type of the column's: a whole number stays one and a text stays one, as the data set has them."""
 
 _EXPOSURES = (
     """
     CREATE TABLE exposures (
         exposure_id TEXT PRIMARY KEY,
-        user_id INTEGER NOT NULL,
+        user_id NOT NULL,
         at_ms INTEGER NOT NULL,
         movie_ids TEXT NOT NULL,
         model TEXT NOT NULL,
@@ -59,7 +61,7 @@ _ERASURES = (
     """
     CREATE TABLE erasures (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
-        user_id INTEGER NOT NULL UNIQUE,
+        user_id NOT NULL UNIQUE,
         at_ms INTEGER NOT NULL,
         through_seq INTEGER NOT NULL
     )
@@ -82,37 +84,28 @@ def create(connection: sqlite3.Connection) -> None:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring an older version to this one; within a transaction of the caller's."""
+    """Bring an older version to this one by copying its rows; within a transaction of the caller's."""
     ((version,),) = connection.execute("PRAGMA user_version").fetchall()
-    if version == 1:
-        _copy_rows(connection)
-    else:
-        connection.execute("DROP INDEX events_of_kind")
-        connection.execute("DROP INDEX events_of_user")
-        connection.execute(_EVENTS[1])
+    last = dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
+    made = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").fetchall()
+    for (index,) in made:
+        connection.execute(f"DROP INDEX {index}")
+    for table, (statement, *indices) in _TABLES.items():
+        connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
+        connection.execute(statement)
+        columns = _OF_VERSION_1.get(table, "*") if version == 1 else "*"
+        connection.execute(f"INSERT INTO {table} SELECT {columns} FROM old_{table}")
+        connection.execute(f"DROP TABLE old_{table}")
+        for index in indices:
+            connection.execute(index)
+    connection.execute("DELETE FROM sqlite_sequence")  # places are never used again, not even those of erased events
+    connection.executemany("INSERT INTO sqlite_sequence VALUES (?, ?)", last.items())
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def _copy_rows(connection: sqlite3.Connection) -> None:
-    """The tables of version 1 as those of today."""
-    (last,) = connection.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = 'events'").fetchone()
-    for index in ("events_of_user", "events_of_kind", "exposures_of_user"):
-        connection.execute(f"DROP INDEX {index}")
-    for table, statements in (("events", _EVENTS), ("exposures", _EXPOSURES)):
-        connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
-        connection.execute(statements[0])
-    connection.execute(
-        "INSERT INTO events SELECT seq, user_id, key, movie_id, kind, rating, NULL, at_ms, NULL, request_id, NULL "
-        "FROM old_events ORDER BY seq"
-    )
-    connection.execute(
-        "INSERT INTO exposures SELECT request_id, user_id, at_ms, movie_ids, model, version, experiment, variant, "
-        "teams, request_id FROM old_exposures"
-    )
-    for table, statements in (("events", _EVENTS), ("exposures", _EXPOSURES)):
-        connection.execute(f"DROP TABLE old_{table}")
-        for statement in statements[1:]:
-            connection.execute(statement)
-    connection.execute("DELETE FROM sqlite_sequence WHERE name = 'events'")
-    if last is not None:  # places are never used again, not even those of erased events
-        connection.execute("INSERT INTO sqlite_sequence VALUES ('events', ?)", (last,))
+_TABLES = {"events": _EVENTS, "exposures": _EXPOSURES, "erasures": _ERASURES[:1]}
+"""The table and its indices, of those that hold ids."""
+_OF_VERSION_1 = {
+    "events": "seq, user_id, key, movie_id, kind, rating, NULL, at_ms, NULL, request_id, NULL",
+    "exposures": "request_id, user_id, at_ms, movie_ids, model, version, experiment, variant, teams, request_id",
+}

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback.log import FeedbackLog
 
 CONFIDENCE = 0.95
@@ -117,10 +118,10 @@ def interleaving_duels(log: FeedbackLog) -> pa.Table:
     from scipy.stats import binomtest
 
     Pair = tuple[str, frozenset[str]]
-    shown: dict[Pair, Counter[tuple[int, int]]] = {}
+    shown: dict[Pair, Counter[tuple[PublicId, int]]] = {}
     for experiment, names, user, day, lists in log.query(_DRAFTED):
         shown.setdefault((experiment, frozenset(json.loads(names))), Counter())[user, day] += lists
-    clicks: dict[Pair, dict[tuple[int, int], Counter[str]]] = {}
+    clicks: dict[Pair, dict[tuple[PublicId, int], Counter[str]]] = {}
     for experiment, names, user, day, team, count in log.query(_CREDITED):
         of_pair = clicks.setdefault((experiment, frozenset(json.loads(names))), {})
         of_pair.setdefault((user, day), Counter())[team] += count
@@ -128,7 +129,7 @@ def interleaving_duels(log: FeedbackLog) -> pa.Table:
     for experiment in dict.fromkeys(experiment for experiment, _ in shown):
         drafted = [names for one, names in shown if one == experiment]
         for first, second in combinations(sorted(frozenset().union(*drafted)), 2):
-            lists, clicked = Counter[tuple[int, int]](), dict[tuple[int, int], Counter[str]]()
+            lists, clicked = Counter[tuple[PublicId, int]](), dict[tuple[PublicId, int], Counter[str]]()
             for names in (names for names in drafted if names <= {first, second}):
                 lists.update(shown[experiment, names])
                 for occasion, of_team in clicks.get((experiment, names), {}).items():

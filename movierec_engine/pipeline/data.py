@@ -11,12 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from movierec_engine.config import Settings, usual_data_set
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.graph import build_graph
+from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions, positives
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.readers import read_movies, read_ratings
@@ -75,13 +75,15 @@ def ingest_ratings(
 
     feedback_root: the store in which feedback is logged, where it is not this one.
     """
-    feedback = FeedbackLog(log_file(feedback_root or store.root, config.name)).intake()
-    ratings, taken = with_feedback(read_ratings(config), feedback, lambda: read_movies(config), config)
+    ratings = read_ratings(config)
+    types = (ratings.table.schema.field(name).type for name in ("user_id", "movie_id"))
+    feedback = FeedbackLog(log_file(feedback_root or store.root, config.name)).intake(*types)
+    ratings, taken = with_feedback(ratings, feedback, lambda: read_movies(config), config)
     tables = [ratings.table] if ratings.negatives is None else [ratings.table, ratings.negatives]
     facts = {
         "ratings": len(ratings.table),
-        "users": len(np.unique(ratings.table["user_id"].to_numpy())),
-        "movies": len(np.unique(ratings.table["movie_id"].to_numpy())),
+        "users": len(IdMap.of(ratings.table["user_id"])),
+        "movies": len(IdMap.of(ratings.table["movie_id"])),
         "validation": ratings.report.to_dict(),
         "feedback": asdict(taken),
     }

@@ -11,8 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from movierec_engine.data.graph import InteractionGraph
+from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
-from movierec_engine.data.ratings import MOVIES_SCHEMA, PRESPLIT_SCHEMA, RATINGS_SCHEMA, Movies, Ratings
+from movierec_engine.data.ratings import MOVIES_SCHEMA, PRESPLIT_SCHEMA, RATINGS_SCHEMA, Movies, Ratings, with_ids_of
 from movierec_engine.evaluation import canaries
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.pipeline.data import load_split
@@ -39,7 +40,7 @@ def ratings_are_valid(store: ArtifactStore, raw_ratings: Artifact) -> Finding:
     wrong = _schema_fault(table, PRESPLIT_SCHEMA if "part" in table.column_names else RATINGS_SCHEMA)
     numbers: dict[str, float] = {"ratings": len(table)}
     if not wrong:
-        user, movie = table["user_id"].to_numpy(), table["movie_id"].to_numpy()
+        user, movie = (IdMap.of(table[name]).index(table[name]) for name in ("user_id", "movie_id"))
         rating, timestamp = table["rating"].to_numpy(), table["timestamp"].to_numpy()
         order = np.lexsort((movie, user))
         low, high = config["rating_min"], config["rating_max"]
@@ -49,7 +50,7 @@ def ratings_are_valid(store: ArtifactStore, raw_ratings: Artifact) -> Finding:
         numbers |= {
             "out_of_range": int((~((rating >= low) & (rating <= high))).sum()),
             "duplicate_pairs": int(same.sum()),
-            "negative_ids": int(((user < 0) | (movie < 0)).sum()),
+            "negative_ids": _negative(table, "user_id", "movie_id"),
             "impossible_times": int(((timestamp < 0) | (timestamp > time.time() + CLOCK_SECONDS)).sum()),
         }
         wrong = _counted(numbers, "out_of_range", "duplicate_pairs", "negative_ids", "impossible_times")
@@ -108,8 +109,8 @@ def movies_are_valid(store: ArtifactStore, raw_movies: Artifact) -> Finding:
     wrong = _schema_fault(table, MOVIES_SCHEMA, nullable=("year",))
     numbers: dict[str, float] = {"movies": len(table)}
     if not wrong:
-        ids = table["movie_id"].to_numpy()
-        numbers |= {"duplicate_movies": len(ids) - len(np.unique(ids)), "negative_ids": int((ids < 0).sum())}
+        duplicates = len(table) - len(IdMap.of(table["movie_id"]))
+        numbers |= {"duplicate_movies": duplicates, "negative_ids": _negative(table, "movie_id")}
         wrong = _counted(numbers, "duplicate_movies", "negative_ids")
     return Finding("movies_are_valid", not wrong, f"{len(table):,} movies: {wrong or 'all valid'}", numbers)
 
@@ -187,14 +188,23 @@ _KINDS = ("user", "item")
 
 
 def _schema_fault(table: pa.Table, schema: pa.Schema, nullable: tuple[str, ...] = ()) -> str:
-    """The fault in a table's columns, or `` where there is none."""
-    if not table.schema.equals(schema):
+    """The fault in a table's columns, or `` where there is none; ids are numbers, or texts."""
+    types = [table.schema.field(name).type for name in ("user_id", "movie_id") if name in table.column_names]
+    if not all(kind in (pa.int64(), pa.string()) for kind in types) or not table.schema.equals(
+        with_ids_of(table.schema, schema)
+    ):
         return f"the columns are {', '.join(f'{one.name} {one.type}' for one in table.schema)}"
     return ", ".join(
         f"{table[name].null_count:,} without {name}"
         for name in schema.names
         if name not in nullable and table[name].null_count
     )
+
+
+def _negative(table: pa.Table, *names: str) -> int:
+    """How many rows have an id below 0, where ids are numbers."""
+    numbers = [table[name].to_numpy() for name in names if table.schema.field(name).type == pa.int64()]
+    return int((np.min(numbers, axis=0) < 0).sum()) if numbers else 0
 
 
 def _counted(numbers: dict[str, float], *names: str) -> str:

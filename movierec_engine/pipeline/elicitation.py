@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from movierec_engine.data.ratings import Movies
+from movierec_engine.data.ratings import Movies, with_ids_of
 from movierec_engine.data.readers import complete_movies
 from movierec_engine.evaluation.comparison import compare_paired
 from movierec_engine.evaluation.elicitation import (
@@ -66,7 +66,7 @@ def measure_elicitation(
         "value": values[1:],
         "gain": np.diff(values),
     }
-    table = pa.table(columns, schema=QUESTIONS_SCHEMA)
+    table = pa.table(columns, schema=with_ids_of(titles.schema, QUESTIONS_SCHEMA))
     asked_about = {"nothing": chosen[:0], "popular": most_popular(model, questions), "chosen": chosen}
     test = {name: quality(model, others, items) for name, items in asked_about.items()}
     compared = asdict(compare_paired(test["chosen"], test["popular"]))

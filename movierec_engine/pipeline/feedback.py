@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from movierec_engine.data.config import DataConfig
-from movierec_engine.data.ratings import NEGATIVES_SCHEMA, RATINGS_SCHEMA, Movies, Ratings
+from movierec_engine.data.ratings import Movies, Ratings
 from movierec_engine.data.table_file import connect
 from movierec_engine.feedback import Intake
 from movierec_engine.store import Artifact
@@ -27,7 +27,8 @@ class FeedbackFacts:
     superseded: int = 0
     """Events of which the same person rated the same movie later, in the log or in the files."""
     unknown_movies: int = 0
-    """Events about movies that have neither a title nor a rating in the files: nobody can have been shown them."""
+    """Events about movies that have neither a title nor a rating in the files, or by ids of another type than theirs:
+    nobody can have been shown them."""
     out_of_range: int = 0
     """Events below data.rating_min or above data.rating_max."""
     replaced: int = 0
@@ -61,12 +62,12 @@ def with_feedback(
     if len(intake.erasures):
         ratings, erased = _without_erased(ratings, intake.erasures)
         facts = replace(facts, erased_users=len(intake.erasures), erased_ratings=erased)
-    if not config.feedback or ratings.presplit or not len(intake.ratings):
+    if not config.feedback or ratings.presplit or not len(intake.ratings) + intake.of_other_ids:
         return ratings, facts
     with connect() as database:
         database.register("file", ratings.table)
         database.register("log", intake.ratings)
-        database.register("titles", movies().table.select(["movie_id"]))
+        database.register("titles", _of_type(movies().table.select(["movie_id"]), ratings.table))
         database.execute("CREATE TEMP TABLE known AS SELECT movie_id FROM titles UNION SELECT movie_id FROM file")
         database.execute(
             "CREATE TEMP TABLE placed AS SELECT log.*, movie_id IN (FROM known) AS is_known, "
@@ -97,8 +98,9 @@ def with_feedback(
             UNION ALL SELECT user_id, movie_id, rating, timestamp FROM taken ORDER BY user_id, movie_id
             """
         ).to_arrow_table()
-    events = len(intake.ratings)
-    return replace(ratings, table=merged.cast(RATINGS_SCHEMA)), replace(
+    events = len(intake.ratings) + intake.of_other_ids
+    unknown += intake.of_other_ids
+    return replace(ratings, table=merged.cast(ratings.table.schema)), replace(
         facts,
         events=events,
         taken_in=taken,
@@ -108,6 +110,11 @@ def with_feedback(
         replaced=replaced,
         newest_seq=intake.newest_seq,
     )
+
+
+def _of_type(titles: pa.Table, ratings: pa.Table) -> pa.Table:
+    """The titles' ids by the type of the ratings' ids; none where there are no titles, whatever their type."""
+    return titles if len(titles) else titles.cast(pa.schema([ratings.schema.field("movie_id")]))
 
 
 def _without_erased(ratings: Ratings, erasures: pa.Table) -> tuple[Ratings, int]:
@@ -132,5 +139,5 @@ def _without_erased(ratings: Ratings, erasures: pa.Table) -> tuple[Ratings, int]
                 OR user_id IN (SELECT user_id FROM kept) ORDER BY user_id, movie_id
                 """
             ).to_arrow_table()
-            negatives = negatives.cast(NEGATIVES_SCHEMA)
+            negatives = negatives.cast(ratings.table.select(["user_id", "movie_id"]).schema)
     return replace(ratings, table=kept.cast(ratings.table.schema), negatives=negatives), len(ratings.table) - len(kept)

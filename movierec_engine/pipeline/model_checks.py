@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.interactions import load_id_maps
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.errors import StoreError
@@ -97,7 +98,7 @@ def nothing_seen_is_recommended(store: ArtifactStore, evaluation_report: Artifac
     lists = pq.read_table(evaluation_report.folder / LISTS_FILE)
     splits = store.resolve(evaluation_report.parents[kinds.SPLITS])
     users, items = load_id_maps(splits.folder)
-    user, item = users.index(lists["user_id"].to_numpy()), items.index(lists["movie_id"].to_numpy())
+    user, item = users.index(lists["user_id"]), items.index(lists["movie_id"])
     known = load_split(splits).train_and_validation()
     seen = int(np.count_nonzero(np.asarray(known[user, item])))
     pairs = user.astype(np.int64) * len(items) + item
@@ -168,7 +169,7 @@ def nothing_rated_is_served(store: ArtifactStore, faiss_index: Artifact) -> Find
     splits = store.resolve(store.resolve(faiss_index.parents[kinds.TRAINED_MODEL]).parents[kinds.SPLITS])
     rated = RatedMovies.of(Ratings.load(raw_ratings_of(store, splits).verify().folder).table)
     served = _served(store, faiss_index)
-    users = np.random.default_rng(0).permutation(rated.users)[:MASKED_USERS].tolist()
+    users = np.random.default_rng(0).permutation(rated.users.ids)[:MASKED_USERS].tolist()
     places = {}
     for user_id in users:
         request = RecommendRequest(user_id=user_id, top_k=SHORT_LIST)
@@ -202,18 +203,18 @@ def report_of(store: ArtifactStore, trained_model: Artifact) -> Artifact | None:
     return None
 
 
-def evaluated_lists(report: Artifact) -> dict[int, list[int]]:
+def evaluated_lists(report: Artifact) -> dict[PublicId, list[PublicId]]:
     """User id -> the movie ids of the evaluated list, best first."""
     table = pq.read_table(report.folder / LISTS_FILE).sort_by([("user_id", "ascending"), ("rank", "ascending")])
-    lists: dict[int, list[int]] = {}
+    lists: dict[PublicId, list[PublicId]] = {}
     for user, movie in zip(table["user_id"].to_pylist(), table["movie_id"].to_pylist(), strict=True):
         lists.setdefault(user, []).append(movie)
     return lists
 
 
 def answered_lists(
-    store: ArtifactStore, faiss_index: Artifact, users: list[int], k: int
-) -> dict[int, list[tuple[int, float]]]:
+    store: ArtifactStore, faiss_index: Artifact, users: list[PublicId], k: int
+) -> dict[PublicId, list[tuple[PublicId, float]]]:
     """User id -> movie ids and scores as the API answers from an index under the mask of evaluation on test.
 
     Of users who have said nothing since the training: what live feedback leaves out is no fault of the index. A few
@@ -255,7 +256,7 @@ class _Promoted(ArtifactStore):
         return self._index if name == SERVING else super().pointed(name, data_set)
 
 
-def first_difference(evaluated: list[int], answered: list[tuple[int, float]]) -> int:
+def first_difference(evaluated: list[PublicId], answered: list[tuple[PublicId, float]]) -> int:
     """The first rank at which an answer is not the evaluated list, ties aside; 0 where there is none."""
     scores = dict(answered)
     rounding = 1e-5 * max((abs(score) for score in scores.values()), default=0.0)

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.data.catalogue import Catalogue
-from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.id_map import IdMap, PublicId, as_ids
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError, StoreError
 
@@ -167,7 +167,7 @@ class ColdItems:
 
         catalogue: of the items, with their genres and years. movies: all that the data set has, items among them.
         """
-        new = movies.table.filter(~np.isin(movies.table["movie_id"].to_numpy(), items.ids))
+        new = movies.table.filter(items.index(movies.table["movie_id"]) < 0)
         content, likeness = Content.of_movies(new, catalogue.genre_names), Likeness.to(Content.of(catalogue))
         neighbours, weights = neighbours_of(content, likeness, catalogue.popularity, k)
         placed = np.flatnonzero(neighbours[:, 0] >= 0) if k else np.empty(0, dtype=np.int64)
@@ -195,7 +195,7 @@ class ColdItems:
     @cached_property
     def ids(self) -> IdMap:
         """From public ids to rows of `movies`."""
-        return IdMap(self.movies["movie_id"].to_numpy())
+        return IdMap(as_ids(self.movies["movie_id"]))
 
     @cached_property
     def _matrix(self) -> sparse.csr_matrix:
@@ -228,10 +228,10 @@ class ColdItems:
         order = able[np.argsort(-scores[able], kind="stable")][:n]
         return (len(scores) - 1 - order).astype(np.int32)
 
-    def rows(self, movie_ids: Iterable[int]) -> NDArray[np.int64]:
+    def rows(self, movie_ids: Iterable[PublicId]) -> NDArray[np.int64]:
         """The rows of those movies that are new ones, int64 [<= n]."""
-        rows = self.ids.index(np.array([*movie_ids], dtype=np.int64))
-        return np.asarray(rows[rows >= 0], dtype=np.int64)
+        rows = map(self.ids.place, movie_ids)
+        return np.array([row for row in rows if row is not None], dtype=np.int64)
 
     def similar_to(self, row: int) -> tuple[Indices, Floats]:
         """The catalogue items that a new movie stands among, most alike first, and their weights."""

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.data.id_map import IdMap
-from movierec_engine.data.interactions import load_id_maps
+from movierec_engine.data.id_map import IdMap, Ids, as_ids
+from movierec_engine.data.interactions import load_id_maps, save_id_maps
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.explanation import Explanation
@@ -31,7 +31,7 @@ from movierec_engine.recommending.fold_in import POPULARITY, Taste, best
 from movierec_engine.recommending.live_taste import LiveTaste, dislikes, joint_history, live_scores
 from movierec_engine.retrieval.config import INDEX_LAYOUT, RetrievalConfig
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
-from movierec_engine.retrieval.rated import RATED_FILE, RatedMovies
+from movierec_engine.retrieval.rated import RatedMovies
 
 PERSONAL = "personal"
 
@@ -144,7 +144,7 @@ class RetrievalIndex:
             )
         if self.vectors.shape[1] != self.index.d or self.history.shape != (len(self.users), len(self.items)):
             raise StoreError("item vectors or train interactions do not fit the index; build it again")
-        if not np.array_equal(self.movies["movie_id"].to_numpy(), self.items.ids):
+        if not np.array_equal(as_ids(self.movies["movie_id"]), self.items.ids):
             raise StoreError("movies are not in the order of the items; build the index again")
         for name, values in (("item vectors", self.vectors), ("queries", self.queries.data)):
             _check_finite(name, values)
@@ -258,9 +258,9 @@ class RetrievalIndex:
         """The most popular items: item indices int64 [<=k] and their train interactions float32."""
         return best(np.arange(len(self.items)), self.popularity, k)
 
-    def items_of(self, movie_ids: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    def items_of(self, movie_ids: Ids) -> NDArray[np.int64]:
         """The item indices of those movies that the index has, int64 [<=n]."""
-        items = self.items.index(movie_ids.astype(np.int64))
+        items = self.items.index(movie_ids)
         return items[items >= 0]
 
     def similar_to(self, item: int, k: int) -> Found:
@@ -319,7 +319,7 @@ class RetrievalIndex:
         faiss.write_index(self.index, str(folder / "index.faiss"))
         if not is_flat(self.index):
             np.save(folder / VECTORS_FILE, self.vectors)
-        np.savez(folder / "id_maps.npz", users=self.users.ids, items=self.items.ids)
+        save_id_maps(folder, self.users, self.items)
         matrices = {"history": self.history, "explanation_inputs": self.explanation_inputs}
         if not _equal(self.queries, self.history):
             matrices["queries"] = self.queries
@@ -374,7 +374,7 @@ class RetrievalIndex:
             users=users,
             items=items,
             queries=_matrix("queries", arrays, (len(users), facts.dimensions)) if has_queries else history,
-            rated=RatedMovies(**_arrays(folder / RATED_FILE)),
+            rated=RatedMovies.load(folder),
             history=history,
             explanation_inputs=_matrix("explanation_inputs", arrays, (len(users), int(arrays["n_explanation_inputs"]))),
             **{name: arrays[name] for name in ("popularity", "personal", "similar", "similarity")},

@@ -21,7 +21,7 @@ Mask = Callable[[int], NDArray[np.integer[Any]]]
 
 def serving_mask(index: RetrievalIndex) -> Mask:
     """The serving mask: every movie that a user of an index has rated in the raw data."""
-    return lambda user: index.items_of(index.rated.by(int(index.users.ids[user]))[0])
+    return lambda user: index.items_of(index.rated.by(index.users.ids[user].item())[0])
 
 
 def evaluation_mask(known: sparse.csr_matrix) -> Mask:

@@ -1,61 +1,69 @@
 """All ratings of all people, whatever became of them in training: the basis of the serving mask."""
 
-from bisect import bisect_left
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from movierec_engine.data.id_map import IdMap, Ids, PublicId
+
 RATED_FILE = "rated.npz"
+_COLUMNS = ("starts", "movies", "ratings")
 
 
 @dataclass(frozen=True, eq=False)
 class RatedMovies:
     """Every row of `raw_ratings` by person: of each part of the split, below the threshold, and outside the core.
 
-    users: int64 [people], their public ids, ascending.
+    users: the people.
     starts: int64 [people + 1]; what the person at p has rated stands from starts[p] to starts[p + 1].
-    movies: int32, or int64 where ids need it, [ratings]: public ids, each person's ascending.
+    movies: int32, or int64 where ids need it, [ratings]: public ids, each person's ascending; where ids are texts,
+        their places in `texts`.
     ratings: float32 [ratings].
+    texts: all movies where their ids are texts, else None.
     """
 
-    users: NDArray[np.int64]
+    users: IdMap
     starts: NDArray[np.int64]
     movies: NDArray[np.integer[Any]]
     ratings: NDArray[np.float32]
+    texts: IdMap | None = None
 
     @classmethod
-    def of(cls, ratings: pa.Table) -> "RatedMovies":
+    def of(cls, ratings: pa.Table) -> Self:
         """From a table with the columns user_id, movie_id and rating, one row a pair."""
-        user, movie, rating = (ratings[name].to_numpy() for name in ("user_id", "movie_id", "rating"))
+        users, movies = IdMap.of(ratings["user_id"]), IdMap.of(ratings["movie_id"])
+        user, movie = users.index(ratings["user_id"]), movies.index(ratings["movie_id"])
         order = np.lexsort((movie, user))
-        users, first = np.unique(user[order], return_index=True)
-        narrow = np.int32 if movie.max(initial=0) <= np.iinfo(np.int32).max else np.int64
-        starts = np.append(first, len(user)).astype(np.int64)
-        return cls(users.astype(np.int64), starts, movie[order].astype(narrow), rating[order].astype(np.float32))
+        starts = np.append(0, np.cumsum(np.bincount(user, minlength=len(users)))).astype(np.int64)
+        narrow = np.int32 if movies.are_texts or movies.ids.max(initial=0) <= np.iinfo(np.int32).max else np.int64
+        rated: NDArray[np.integer[Any]] = (movie if movies.are_texts else movies.ids[movie])[order].astype(narrow)
+        rating = ratings["rating"].to_numpy()[order].astype(np.float32)
+        return cls(users, starts, rated, rating, movies if movies.are_texts else None)
 
-    def by(self, user_id: int) -> tuple[NDArray[np.integer[Any]], NDArray[np.float32]]:
+    def by(self, user_id: PublicId) -> tuple[Ids, NDArray[np.float32]]:
         """A person's movies [n], ascending public ids, and their ratings float32 [n]; empty for a stranger."""
-        ids = self._user_ids
-        place = bisect_left(ids, user_id)
-        if place == len(ids) or ids[place] != user_id:
-            return self.movies[:0], self.ratings[:0]
-        own = slice(int(self.starts[place]), int(self.starts[place + 1]))
-        return self.movies[own], self.ratings[own]
+        place = self.users.place(user_id)
+        own = slice(0, 0) if place is None else slice(int(self.starts[place]), int(self.starts[place + 1]))
+        return self.movies[own] if self.texts is None else self.texts.ids[self.movies[own]], self.ratings[own]
 
     def same_movies(self, other: "RatedMovies") -> bool:
         """True where both know of the same people and the same movies of each."""
-        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in ("users", "starts", "movies"))
+        return (self.users, self.texts) == (other.users, other.texts) and all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in ("starts", "movies")
+        )
 
     def save(self, folder: Path) -> None:
-        np.savez(folder / RATED_FILE, users=self.users, starts=self.starts, movies=self.movies, ratings=self.ratings)
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in _COLUMNS}
+        if self.texts is not None:
+            arrays["texts"] = self.texts.packed()
+        np.savez(folder / RATED_FILE, users=self.users.packed(), **arrays)
 
-    @cached_property
-    def _user_ids(self) -> Sequence[int]:
-        """In plain Python, which finds one of them sooner than a numpy call."""
-        return memoryview(self.users)  # type: ignore[arg-type]
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        with np.load(folder / RATED_FILE, allow_pickle=False) as arrays:
+            texts = IdMap.unpacked(arrays["texts"]) if "texts" in arrays else None
+            return cls(IdMap.unpacked(arrays["users"]), **{name: arrays[name] for name in _COLUMNS}, texts=texts)

@@ -9,7 +9,8 @@ from movierec_engine.api.app import create_app
 from movierec_engine.api.config import READ, SCOPES, ServingConfig, keys_of_environment
 from movierec_engine.api.endpoints import Answer, Topic, register
 from movierec_engine.api.errors import ApiError, register_error_answers
-from movierec_engine.api.parameters import RequestModel, UserId
+from movierec_engine.api.known_ids import UserId
+from movierec_engine.api.parameters import RequestModel
 from movierec_engine.api.requests import NoParameters
 from movierec_engine.errors import ConfigError
 from movierec_engine.store import ArtifactStore

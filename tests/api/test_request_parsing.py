@@ -11,12 +11,12 @@ from pydantic import Field
 
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import ApiError
+from movierec_engine.api.known_ids import MovieIdentifier
 from movierec_engine.api.parameters import (
     AtMost,
     Flag,
     History,
     IdempotencyKey,
-    Identifier,
     OneOf,
     RatedMovie,
     Rating,
@@ -33,14 +33,14 @@ APP = Flask("test")
 
 class Everything(RequestModel):
     number: TopK = 1
-    id: Identifier = 0
+    id: MovieIdentifier = 0
     share: Share = 0.0
     stars: Rating = 5.0
     flag: Flag = False
     words: Annotated[str, text(5)] = "heat"
     key: IdempotencyKey = "k"
     name: Annotated[str, OneOf(("a", "b"))] = "a"
-    ids: Annotated[tuple[Identifier, ...], Field(min_length=1), AtMost("max_history")] = (1,)
+    ids: Annotated[tuple[MovieIdentifier, ...], Field(min_length=1), AtMost("max_history")] = (1,)
     history: History = ()
 
 
@@ -192,7 +192,7 @@ def test_whatever_is_given_is_read_or_is_an_api_error(name: str, value: object, 
 
 
 class Event(RequestModel):
-    movie_id: Identifier
+    movie_id: MovieIdentifier
     stars: Rating
     event_key: IdempotencyKey | None = Field(None, alias="Event-Key")
 

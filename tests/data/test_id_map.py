@@ -11,7 +11,7 @@ from movierec_engine.data.id_map import IdMap, as_ids
 from movierec_engine.errors import DataError
 
 IDS = st.lists(st.integers(0, 2**63 - 1), max_size=30)
-TEXTS = st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8), max_size=30)
+TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8), max_size=30)
 
 
 @given(IDS | TEXTS)

@@ -38,12 +38,19 @@ async function answered(path, { headers, ...options }, secret) {
   }
   let body = null;
   try {
-    body = await answer.json();
+    body = read(await answer.text());
   } catch (error) {
     if (error.name === "AbortError") throw error;
   }
   if (!answer.ok || body === null) throw new Refusal(answer.status, asSentence(body?.error?.message ?? "the server gave no answer that can be read"));
   return body;
+}
+
+const LARGE_ID = /"((?:user|movie)_id)":(\d{16,})(?=[,}\]])/g;
+
+/** JSON whose ids are texts: a number of more than 53 bits would become another one, and the API takes 17 as "17". */
+function read(text) {
+  return JSON.parse(text.replace(LARGE_ID, '"$1":"$2"'), (name, value) => (name === "movie_id" || name === "user_id" ? String(value) : value));
 }
 
 function post(path, body, { headers = {}, ...options } = {}) {
@@ -85,7 +92,7 @@ export async function interview() {
 
 /** A user, the history with what was rated live before it, each movie once. */
 export async function user(id, signal) {
-  const answer = await ask(`/api/users/${id}?top_k=60`, { signal });
+  const answer = await ask(`/api/users/${encodeURIComponent(id)}?top_k=60`, { signal });
   const live = answer.feedback.ratings.map((movie) => ({ ...movie, live: true }));
   const newer = new Set(live.map((movie) => movie.movie_id));
   const history = [...live, ...answer.history.filter((movie) => !newer.has(movie.movie_id))];

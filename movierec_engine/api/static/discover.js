@@ -107,7 +107,7 @@ combobox(document.querySelector(".search.inline"), askAbout);
 function askAbout(movie) {
   if (taste.ratingOf(movie.movie_id)) {
     document.getElementById("rated").open = true;
-    document.querySelector(`#ratings [data-movie="${movie.movie_id}"] star-rating`)?.focus();
+    document.querySelector(`#ratings [data-movie="${CSS.escape(movie.movie_id)}"] star-rating`)?.focus();
     return;
   }
   questions = [movie, ...(questions ?? []).filter((one) => one.movie_id !== movie.movie_id)];

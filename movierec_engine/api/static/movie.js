@@ -7,7 +7,7 @@ const place = document.getElementById("movie");
 const stars = place.querySelector("star-rating");
 const rated = document.getElementById("rated");
 const movie = {
-  movie_id: Number(place.dataset.movie),
+  movie_id: place.dataset.movie,
   title: place.dataset.title,
   year: Number(place.dataset.year) || null,
   genres: place.dataset.genres.split("|").filter(Boolean),

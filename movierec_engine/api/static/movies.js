@@ -3,7 +3,7 @@ import { cross, h, ROOT } from "./dom.js";
 import "./poster.js";
 import "./stars.js";
 
-export const address = (movie) => `${ROOT}/movies/${movie.movie_id}`;
+export const address = (movie) => `${ROOT}/movies/${encodeURIComponent(movie.movie_id)}`;
 
 export const named = (movie) => (movie.year ? `${movie.title} (${movie.year})` : movie.title);
 

@@ -3,16 +3,19 @@
 const NAME = "movierec.taste";
 const MOST = 1000;
 
-const whole = (value) => Number.isSafeInteger(value) && value >= 0;
-const isRating = (one) => whole(one?.movie?.movie_id) && typeof one.movie.title === "string" && one.rating >= 0.5 && one.rating <= 5 && Number.isInteger(one.rating * 2);
+const isId = (value) => typeof value === "string" && value.length > 0 && value.length <= 256;
+/** An id, which was kept as a number once. */
+const asId = (value) => (Number.isSafeInteger(value) && value >= 0 ? String(value) : value);
+const readId = (name, value) => (name === "movie_id" ? asId(value) : value);
+const isRating = (one) => isId(one?.movie?.movie_id) && typeof one.movie.title === "string" && one.rating >= 0.5 && one.rating <= 5 && Number.isInteger(one.rating * 2);
 
 function load() {
   try {
-    const kept = JSON.parse(localStorage.getItem(NAME)) ?? {};
+    const kept = JSON.parse(localStorage.getItem(NAME), readId) ?? {};
     return {
       ratings: Array.isArray(kept.ratings) ? kept.ratings.filter(isRating).slice(-MOST) : [],
-      unseen: Array.isArray(kept.unseen) ? kept.unseen.filter(whole) : [],
-      unwanted: Array.isArray(kept.unwanted) ? kept.unwanted.filter(whole).slice(-MOST) : [],
+      unseen: Array.isArray(kept.unseen) ? kept.unseen.map(asId).filter(isId) : [],
+      unwanted: Array.isArray(kept.unwanted) ? kept.unwanted.map(asId).filter(isId).slice(-MOST) : [],
     };
   } catch {
     return { ratings: [], unseen: [], unwanted: [] };

@@ -8,7 +8,7 @@ const MOST = 3;
 const LENGTH = matchMedia("(min-width: 56rem)").matches ? 10 : 6;
 const KEPT = "movierec.models";
 const person = document.getElementById("person");
-const id = Number(person.dataset.user);
+const id = person.dataset.user;
 const [summary, tasteBox, historyBox, columns, overlap] = ["summary", "taste", "history", "columns", "overlap"].map((name) => document.getElementById(name));
 const boxes = [...document.querySelectorAll("#models input")];
 let lists = new Map();
@@ -50,7 +50,7 @@ async function showPerson() {
   } catch (error) {
     summary.textContent = error.status === 404 ? "Nothing is known yet." : "";
     tasteBox.replaceChildren(h("p", { class: "quiet" }, "Unknown as yet."));
-    historyBox.replaceChildren(error.status === 404 ? empty("Nobody by this number yet", "The lists below are popular movies. Rate one and this user has a history.") : empty("The history could not be loaded", error.message));
+    historyBox.replaceChildren(error.status === 404 ? empty("Nobody by this id yet", "The lists below are popular movies. Rate one and this user has a history.") : empty("The history could not be loaded", error.message));
   }
 }
 
@@ -139,7 +139,7 @@ function column(model, answer, where = new Map()) {
       onRate: (value) => value && tell({ movie_id: movie.movie_id, kind: "rating", rating: value, ...shownIn(answer) }, `${value} of 5 for ${movie.title}`),
       onDismiss: () => tell({ movie_id: movie.movie_id, kind: "not_interested", ...shownIn(answer) }, `${movie.title} will not be recommended to this user`),
     });
-    const mark = (on) => () => { for (const other of columns.querySelectorAll(`.row[data-movie="${movie.movie_id}"]`)) other.classList.toggle("same", on && others.length > 0); };
+    const mark = (on) => () => { for (const other of columns.querySelectorAll(`.row[data-movie="${CSS.escape(movie.movie_id)}"]`)) other.classList.toggle("same", on && others.length > 0); };
     for (const [event, on] of [["pointerenter", true], ["focusin", true], ["pointerleave", false], ["focusout", false]]) one.addEventListener(event, mark(on));
     return one;
   });

@@ -1,0 +1,106 @@
+"""The ids of users and movies: whole numbers or texts, as the data set that is served has them.
+
+A client of a data set of numbers may write the number 17 as the text "17" too; a text is always a text, so that 0501
+stays another id than 501. A request is read, and its ids described, by what is known of the served data set.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from movierec_engine.api.config import ServingConfig
+from movierec_engine.data.id_map import LONGEST_ID, PublicId
+
+Schema = dict[str, Any]
+MAX_ID = 2**63 - 1
+MUST_BE = "x-must-be"
+"""Keyword of a schema: what is said to whoever gives something else, where `must_be` can't tell from the rest."""
+
+_DIGITS = re.compile(r"[0-9]{1,19}")
+_TEXT = rf"[^\x00-\x1f\x7f]{{1,{LONGEST_ID}}}"
+_ID_TEXT = re.compile(_TEXT.replace("]", r"\ud800-\udfff]", 1))
+_ID_OF = "x-id-of"
+_NUMBER: Schema = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
+
+Of = Literal["user", "movie"]
+
+
+@dataclass(frozen=True)
+class KnownIds:
+    """Of a data set, an id of each kind: an example of it, and a text where the ids are."""
+
+    user: PublicId = 1
+    movie: PublicId = 10
+
+    def schema(self, of: Of) -> Schema:
+        """JSON Schema of an id."""
+        return _text_schema(example) if isinstance(example := getattr(self, of), str) else dict(_NUMBER)
+
+    def read(self, of: Of, given: object) -> PublicId | None:
+        """An id as the data set has it; None for what is none."""
+        if isinstance(getattr(self, of), str):
+            return given if isinstance(given, str) and _ID_TEXT.fullmatch(given) else None
+        if isinstance(given, str) and _DIGITS.fullmatch(given):
+            given = int(given)
+        return given if type(given) is int and 0 <= given <= MAX_ID else None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What requests are read by: the server's bounds, and the ids of the data set that it serves, if it has one yet."""
+
+    limits: ServingConfig
+    ids: KnownIds | None
+
+
+@dataclass(frozen=True)
+class IdOf:
+    """An id of the data set. Without a context, as in the server's own requests, what is given is an id already."""
+
+    of: Of
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        anything = core_schema.any_schema()
+        return core_schema.with_info_plain_validator_function(self._read, json_schema_input_schema=anything)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
+        return {**handler(schema), _ID_OF: self.of}
+
+    def _read(self, given: Any, info: core_schema.ValidationInfo[Any]) -> PublicId:
+        known = KnownIds("", "") if isinstance(given, str) else KnownIds()
+        if info.context is not None and info.context.ids is not None:
+            known = info.context.ids
+        if (read := known.read(self.of, given)) is None:
+            raise PydanticCustomError("public_id", "no id of the data set")
+        return read
+
+
+UserIdentifier = Annotated[PublicId, IdOf("user")]
+MovieIdentifier = Annotated[PublicId, IdOf("movie")]
+UserId = Annotated[UserIdentifier, Field(description="The user's public id.")]
+MovieId = Annotated[MovieIdentifier, Field(description="The movie's public id.")]
+
+
+def with_ids(schema: Any, ids: KnownIds | None) -> Any:
+    """A JSON Schema with its ids described as a data set has them, or as either where there is none."""
+    if isinstance(schema, list):
+        return [with_ids(one, ids) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    described = {name: with_ids(part, ids) for name, part in schema.items() if name != _ID_OF}
+    of = schema.get(_ID_OF) or schema.get("items", {}).get(_ID_OF)
+    example = getattr(ids, of) if ids and of else None
+    if isinstance(example, str) and "examples" in described:
+        described["examples"] = [example if _ID_OF in schema else [example]]
+    if _ID_OF not in schema:
+        return described
+    return {**(ids.schema(schema[_ID_OF]) if ids else {"anyOf": [dict(_NUMBER), _text_schema()]}), **described}
+
+
+def _text_schema(example: str = "") -> Schema:
+    such = f", such as {example!r}" if example else ""
+    said = f"a text of 1 to {LONGEST_ID} characters{such}"
+    return {"type": "string", "minLength": 1, "maxLength": LONGEST_ID, "pattern": r"^[^\x00-\x1f\x7f]+$", MUST_BE: said}
