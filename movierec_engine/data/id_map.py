@@ -9,7 +9,6 @@ from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
 from movierec_engine.errors import DataError
@@ -49,7 +48,7 @@ class IdMap:
     @classmethod
     def of(cls, ids: ArrayLike) -> Self:
         """The map of all distinct ids. Raises DataError for what is neither whole numbers nor texts."""
-        return cls(np.unique(as_ids(pc.unique(ids) if _are_arrow_texts(ids) else ids)))
+        return cls(np.unique(as_ids(ids.unique() if _are_arrow_texts(ids) else ids)))
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -182,7 +182,7 @@ def test_a_person_without_feedback_can_be_erased(log: FeedbackLog) -> None:
     ("field", "values"),
     [
         ("key", ["", "x" * 201, "a\x00b", "\ud800", None, 7, b"a"]),
-        ("user_id", [-1, 2**63, 10**5000, True, 1.0, "1", None]),
+        ("user_id", [-1, 2**63, 10**5000, True, 1.0, "", "x" * 257, "a\nb", "\ud800", None]),
         ("movie_id", [-1, 2**63, None]),
         ("kind", ["like", "", None, 3, "x" * 10**6]),
         ("rating", [float("nan"), float("inf"), None, "4", True, 10**400]),
