@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 from uuid import UUID
 
 import numpy as np
@@ -125,7 +125,7 @@ class IdMap:
         return cls(np.array(packed.tobytes().decode().split(_SEPARATOR)[:-1], dtype=np.str_))
 
 
-def _are_arrow_texts(values: Any) -> bool:
+def _are_arrow_texts(values: Any) -> TypeGuard[pa.Array | pa.ChunkedArray]:
     return isinstance(values, pa.Array | pa.ChunkedArray) and (
         pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
     )

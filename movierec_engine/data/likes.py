@@ -74,9 +74,7 @@ def held_out_dislikes(
 def _below(ratings: Ratings, train: Interactions, threshold: float) -> Interactions:
     """The ratings below a threshold, of users and items that train has."""
     table = ratings.table.filter(pc.less(ratings.table["rating"], threshold))
-    known = [
-        of.index(table[name]) >= 0 for of, name in ((train.users, "user_id"), (train.items, "movie_id"))
-    ]
+    known = [of.index(table[name]) >= 0 for of, name in ((train.users, "user_id"), (train.items, "movie_id"))]
     return Interactions.from_table(table.filter(pa.array(known[0] & known[1])), train.users, train.items)
 
 
