@@ -1,6 +1,7 @@
 """Small worlds in which the right answer is known: interactions, and an index whose answers can be read off."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,26 @@ def small_index(model: str = "ease", sign: int = 1, liked_from: float = 0.0) -> 
         ),
         fold_in_scorer=LightGCNFoldIn(Basis(vectors, history), steps),
         facts=IndexFacts(model, "cpu", "Flat", 2, 1.0, 10, 2, 0.1, ENOUGH, liked_from=liked_from),
+    )
+
+
+TEXT_USERS = {1: "u:1,a/b", 7: "ünï 100%", 9: "17"}
+TEXT_MOVIES = {10: "0501", 20: "/B/0,0:X", 30: "..a\\b", 40: "ß %2F", 2**63 - 1: "x" * 256}
+"""Texts that are ids in the place of USERS and MOVIES: they hold what paths and query strings write otherwise."""
+
+
+def text_index() -> RetrievalIndex:
+    """`small_index` with texts as ids, users and items each in another order."""
+    index = small_index()
+    users, items = sorted(USERS, key=TEXT_USERS.__getitem__), sorted(MOVIES, key=TEXT_MOVIES.__getitem__)
+    titles = index.movies.drop_columns("movie_id")
+    rated = {"user_id": [TEXT_USERS[1], TEXT_USERS[9]], "movie_id": [TEXT_MOVIES[40], TEXT_MOVIES[10]]}
+    return replace(
+        index,
+        users=IdMap.of([TEXT_USERS[one] for one in users]),
+        items=IdMap.of([TEXT_MOVIES[one] for one in items]),
+        movies=titles.add_column(0, "movie_id", pa.array([TEXT_MOVIES[one] for one in items])),
+        rated=RatedMovies.of(pa.table({**rated, "rating": [4.5, 5.0], "timestamp": [20, 5]})),
     )
 
 

@@ -11,7 +11,8 @@ GROUP = "data"
 SINGLE_RUN = dg.BackfillPolicy.single_run()
 
 
-TABLE_OF_POSITIVES = {"user_id": "int64", "movie_id": "int64", "rating": "float", "timestamp": "int64, seconds"}
+IDS = {"user_id": "int64 or string", "movie_id": "int64 or string"}
+TABLE_OF_POSITIVES = {**IDS, "rating": "float", "timestamp": "int64, seconds"}
 
 
 def columns(**types: str) -> dict[str, dg.TableSchema]:
@@ -23,7 +24,7 @@ def columns(**types: str) -> dict[str, dg.TableSchema]:
     group_name=GROUP,
     kinds={"csv", "parquet"},
     backfill_policy=SINGLE_RUN,
-    metadata=columns(user_id="int64", movie_id="int64", rating="float32", timestamp="int64, seconds"),
+    metadata=columns(**IDS, rating="float32", timestamp="int64, seconds"),
 )
 def raw_ratings(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """Validated ratings: one row for each user and movie, as `user_id, movie_id, rating, timestamp`."""
@@ -37,7 +38,7 @@ def raw_ratings(context: dg.AssetExecutionContext, settings: SettingsResource) -
     group_name=GROUP,
     kinds={"csv", "parquet"},
     backfill_policy=SINGLE_RUN,
-    metadata=columns(movie_id="int64", title="text", year="int", genres="list of text"),
+    metadata=columns(movie_id=IDS["movie_id"], title="text", year="int", genres="list of text"),
 )
 def raw_movies(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """Titles, years and genres of the movies, as `movie_id, title, year, genres`."""

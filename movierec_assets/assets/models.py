@@ -57,7 +57,7 @@ def trained_model(
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=SINGLE_RUN,
     deps=[trained_model, raw_movies],
-    metadata=columns(user_id="int64", test_items="int64", train_items="int64", **{"metric@k": "double"}),
+    metadata=columns(user_id="int64 or string", test_items="int64", train_items="int64", **{"metric@k": "double"}),
 )
 def evaluation_report(
     context: dg.AssetExecutionContext, settings: SettingsResource, tracking: TrackingResource
@@ -85,7 +85,7 @@ def evaluation_report(
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=SINGLE_RUN,
     deps=[trained_model, raw_movies],
-    metadata=columns(movie_id="int64", title="text", year="int", genres="list of text"),
+    metadata=columns(movie_id="int64 or string", title="text", year="int", genres="list of text"),
 )
 def faiss_index(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """The index that the API answers from: the newest model's item vectors `float32 [items, dimensions]` in FAISS.

@@ -1,5 +1,6 @@
 """The real server, under gunicorn, as a user starts it."""
 
+import html
 import json
 import signal
 import socket
@@ -12,6 +13,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -20,7 +23,7 @@ from movierec_engine.api.server import serve, store_to_serve
 from movierec_engine.config import load_serving
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.store import ArtifactStore, Slot
-from worlds import MOVIES, Publish, small_index
+from worlds import MOVIES, TEXT_MOVIES, TEXT_USERS, Publish, small_index, text_index
 
 ROOT = Path(__file__).parents[2]
 
@@ -112,6 +115,41 @@ def test_a_promotion_is_taken_over_without_a_failed_or_mixed_answer(store: Artif
         assert counted["movierec_workers"] == 2
         assert counted["movierec_swaps_total"] == 6
         assert counted['movierec_requests_total{endpoint="/api/recommend",method="GET",status="200"}'] > 50
+
+
+def test_the_server_answers_by_ids_that_are_texts_wherever_one_may_stand(store: ArtifactStore) -> None:
+    store.publish(Slot("faiss_index", "camps", "ease", "cpu"), text_index().save, key="k", fingerprint="f00d")
+    port = free_port()
+
+    def answer(path: str, method: str = "GET", body: object = None) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"} if data else {}
+        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=20) as response:
+            found: dict[str, Any] = json.load(response)
+            return found
+
+    with running(store, port, "--workers", "1"):
+        assert get(port, "/api/ready")["status"] == "ok"
+        for user in TEXT_USERS.values():
+            in_path = quote(user, safe="")
+            assert answer(f"/api/recommend?user_id={in_path}")["user_id"] == user
+            assert answer("/api/batch-recommend", "POST", {"user_ids": [user]})["results"][0]["user_id"] == user
+            assert answer(f"/api/users/{in_path}")["user_id"] == user
+            assert f"User {html.escape(user)}" in text(port, f"/users/{in_path}")
+        for movie in TEXT_MOVIES.values():
+            in_path = quote(movie, safe="")
+            assert answer(f"/api/movie/{in_path}")["movie"]["movie_id"] == movie
+            assert answer(f"/api/similar/{in_path}")["movie"]["movie_id"] == movie
+            assert f'data-movie="{html.escape(movie)}"' in text(port, f"/movies/{in_path}")
+            said = {"user_id": TEXT_USERS[7], "movie_id": movie, "kind": "not_interested"}
+            assert answer("/api/feedback", "POST", said)["results"][0]["status"] == "recorded"
+            asked = urlencode(said)
+            assert answer(f"/api/feedback?{asked}", "DELETE")["undone"] == 1
+        assert answer(f"/api/users/{quote(TEXT_USERS[1], safe='')}", "DELETE")["user_id"] == TEXT_USERS[1]
+        assert (
+            answer("/api/openapi.json")["components"]["schemas"]["Movie"]["properties"]["movie_id"]["type"] == "string"
+        )
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.endpoints import Endpoint
 from movierec_engine.api.openapi import example_request
-from worlds import Publish
+from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.store import ArtifactStore, Slot
+from worlds import Publish, small_index, text_index
 
 OPENAPI_PARTS = {"openapi", "info", "paths", "components"}
 
@@ -44,12 +46,16 @@ def test_the_description_is_valid_openapi(client: FlaskClient) -> None:
     OpenAPIV31SpecValidator(described(client)).validate()
 
 
-def test_every_example_is_answered_and_its_answer_fits_the_schema(client: FlaskClient, publish: Publish) -> None:
-    publish()
+@pytest.mark.parametrize("index", [small_index(), text_index()], ids=["numbers", "texts"])
+def test_every_example_is_answered_and_its_answer_fits_the_schema(
+    client: FlaskClient, store: ArtifactStore, index: RetrievalIndex
+) -> None:
+    store.publish(Slot("faiss_index", "camps", "ease", "cpu"), index.save, key="k", fingerprint="f00d")
+    served = client.application.extensions["movierec"]["reloader"].current()
     components = described(client)["components"]
     for endpoint in endpoints(client):
         for method in endpoint.methods:
-            path, body = example_request(endpoint, method, ServingConfig())
+            path, body = example_request(endpoint, method, ServingConfig(), served.known_ids)
             response = client.open(path, method=method, json=body)
             assert response.status_code == 200, (path, response.text)
             assert response.mimetype == endpoint.content
