@@ -15,6 +15,7 @@ from movierec_engine.api.config import ServingConfig, keys_of_environment
 from movierec_engine.api.endpoints import register
 from movierec_engine.api.errors import register_error_answers
 from movierec_engine.api.index_reloader import IndexReloader, ServingState
+from movierec_engine.api.lineage import MOVIES
 from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.logs import access_log
@@ -68,6 +69,13 @@ def create_app(
     app.jinja_env.filters["in_path"] = lambda public_id: quote(str(public_id), safe="")
     app.jinja_env.autoescape = True  # also of templates that are not named .html
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+    @app.context_processor
+    def words() -> dict[str, str]:
+        """What pages call one of the items, and several."""
+        served = reloader.state().served.get(None)
+        noun, nouns = served.lineage.nouns if served else MOVIES
+        return {"noun": noun, "nouns": nouns}
 
     workers = Workers.of_environment(limits.worker_count)
     service = ModelService(reloader, store, workers)

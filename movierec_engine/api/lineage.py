@@ -13,6 +13,7 @@ from movierec_engine.data.ratings import MOVIES_SCHEMA
 from movierec_engine.errors import StoreError
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 
+MOVIES = ("movie", "movies")
 RATINGS_FILE = "ratings.parquet"
 
 
@@ -38,6 +39,8 @@ class Lineage:
     raw_movies: str
     """Reference of the version that the titles are of."""
     ratings_file: Path | None
+    nouns: tuple[str, str]
+    """What the data set calls one of its items, and several."""
     placed: Path | None
     """Where the movies that no model knows were placed among this catalogue, if anybody has done it."""
 
@@ -52,6 +55,7 @@ class Lineage:
             movies=_titles(titles),
             raw_movies=titles.reference if titles else "",
             ratings_file=ratings if ratings and ratings.is_file() else None,
+            nouns=nouns_of(titles),
             placed=_placed(store, index),
         )
 
@@ -67,6 +71,12 @@ class Lineage:
         return sorted(
             map(GivenRating._make, zip(*columns, strict=True)), key=lambda one: (-one.timestamp, one.movie_id)
         )
+
+
+def nouns_of(raw_movies: Artifact | None) -> tuple[str, str]:
+    """What a data set calls one of its items, and several, as its titles say; movies where they say nothing."""
+    noun, nouns = raw_movies.facts.get("nouns", MOVIES) if raw_movies else MOVIES
+    return noun, nouns
 
 
 def _titles(raw_movies: Artifact | None) -> pa.Table:

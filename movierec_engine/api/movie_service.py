@@ -75,7 +75,9 @@ def place_of(served: LoadedIndex, movie_id: PublicId, parameter: str) -> int:
     """A movie's position among all movies. Raises ApiError 404 for one that the data set does not have."""
     place = served.catalogue.place(movie_id)
     if place is None:
-        raise ApiError(404, f"there is no movie {movie_id}; GET /api/search finds movies by title", parameter)
+        raise ApiError(
+            404, f"there is no {served.lineage.nouns[0]} {movie_id}; GET /api/search finds movies by title", parameter
+        )
     return place
 
 

@@ -194,7 +194,7 @@ def test_other_origins_may_not_read_unless_allowed(store: ArtifactStore) -> None
     allowed = create_app(store.root, ServingConfig(cors_origins=("https://shop.example",))).test_client()
     headers = {"Origin": "https://shop.example"}
     assert "Access-Control-Allow-Origin" not in closed.get("/", headers=headers).headers
-    answer = allowed.get("/api/movie/x", headers=headers)
+    answer = allowed.get("/api/recommend", headers=headers)
     assert answer.status_code == 400, "errors can be read as well"
     assert answer.headers["Access-Control-Allow-Origin"] == "https://shop.example"
     assert "Origin" in answer.headers["Vary"]

@@ -1,6 +1,6 @@
 // The new user's page: an interview, and a list that follows each answer.
 import { interview, newest, recommend } from "./client.js";
-import { bones, empty, h, settle, share, toast } from "./dom.js";
+import { bones, empty, h, NOUN, settle, share, toast } from "./dom.js";
 import { controls } from "./lists.js";
 import { badge, card, row } from "./movies.js";
 import { combobox } from "./searching.js";
@@ -28,7 +28,7 @@ function showInterview() {
     one.querySelector(".deeds").append(h("button", { type: "button", class: "text-button", "aria-label": `Not seen: ${movie.title}`, onclick: () => taste.notSeen(movie.movie_id) }, "Not seen"));
     return one;
   });
-  asked.replaceChildren(rows.length ? h("ol", { class: "rows" }, rows) : h("p", { class: "quiet" }, questions.length ? "That was all. Anything else you have seen helps too:" : "Start with any movie that you have seen:"));
+  asked.replaceChildren(rows.length ? h("ol", { class: "rows" }, rows) : h("p", { class: "quiet" }, questions.length ? "That was all. Anything else you have seen helps too:" : `Start with any ${NOUN} that you have seen:`));
 }
 
 function showRatings() {
@@ -38,7 +38,7 @@ function showRatings() {
   rated.replaceChildren(
     all.length
       ? h("ul", { class: "rows" }, all.map(({ movie, rating }) => row(movie, { rating, onRate: (value) => taste.rate(movie, value), onDismiss: () => taste.rate(movie, 0), dismissLabel: "Remove the rating of" })))
-      : h("p", { class: "quiet" }, "None yet. Rate a movie above, or one in the list."),
+      : h("p", { class: "quiet" }, `None yet. Rate a ${NOUN} above, or one in the list.`),
   );
 }
 
@@ -71,7 +71,7 @@ async function refresh() {
 
 function showList(movies) {
   if (!movies.length) {
-    results.replaceChildren(empty("No movie fits", "Widen the years, take another genre, or reset the dials."));
+    results.replaceChildren(empty(`No ${NOUN} fits`, "Widen the years, take another genre, or reset the dials."));
     return;
   }
   const cards = movies.map((movie) =>

@@ -2,6 +2,10 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
+const { noun = "movie", nouns = "movies" } = document.documentElement.dataset;
+/** What the data set calls one of its items, and several. */
+export const [NOUN, NOUNS] = [noun, nouns];
+
 /** The path below which a proxy shows this server, or "". */
 export const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 

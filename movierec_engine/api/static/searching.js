@@ -1,6 +1,6 @@
 // Search as you type, as a combobox: arrows choose, Enter takes, Escape closes.
 import { newest, search } from "./client.js";
-import { h, settle } from "./dom.js";
+import { h, NOUN, NOUNS, settle } from "./dom.js";
 import { about, address, poster } from "./movies.js";
 
 /** root: a .search with an input and a .suggestions. pick(movie): what happens with a chosen movie. */
@@ -54,7 +54,7 @@ export function combobox(root, pick) {
       active = -1;
       input.removeAttribute("aria-activedescendant");
       open(movies.length ? list() : h("p", {}, "No title like “", h("bdi", {}, text), "”. Try fewer letters, or another word."));
-      status.textContent = movies.length ? `${movies.length} movies found` : "No movie found";
+      status.textContent = movies.length ? `${movies.length} ${NOUNS} found` : `No ${NOUN} found`;
     } catch (error) {
       movies = [];
       open(h("p", { role: "alert" }, error.message));
@@ -69,7 +69,7 @@ export function combobox(root, pick) {
         poster(movie),
         h("span", {}, h("b", { dir: "auto" }, movie.title), h("small", {}, about(movie, 3))),
       );
-    return h("ul", { role: "listbox", id: `${id}-list`, "aria-label": "Movies" }, movies.map(option));
+    return h("ul", { role: "listbox", id: `${id}-list`, "aria-label": NOUNS[0].toUpperCase() + NOUNS.slice(1) }, movies.map(option));
   }
 
   input.addEventListener("input", () => {

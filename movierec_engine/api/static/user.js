@@ -1,6 +1,6 @@
 // A user's page: history, taste, and what several models recommend, side by side.
 import { feedback, newest, recommend, user } from "./client.js";
-import { bones, empty, h, plural, settle, share, toast } from "./dom.js";
+import { bones, empty, h, NOUN, NOUNS, plural, settle, share, toast } from "./dom.js";
 import { controls } from "./lists.js";
 import { badge, card, row } from "./movies.js";
 
@@ -50,13 +50,13 @@ async function showPerson() {
   } catch (error) {
     summary.textContent = error.status === 404 ? "Nothing is known yet." : "";
     tasteBox.replaceChildren(h("p", { class: "quiet" }, "Unknown as yet."));
-    historyBox.replaceChildren(error.status === 404 ? empty("Nobody by this id yet", "The lists below are popular movies. Rate one and this user has a history.") : empty("The history could not be loaded", error.message));
+    historyBox.replaceChildren(error.status === 404 ? empty("Nobody by this id yet", `The lists below are popular ${NOUNS}. Rate one and this user has a history.`) : empty("The history could not be loaded", error.message));
   }
 }
 
 function showHistory({ history, rated, mean_rating: mean }) {
   summary.textContent = history.length
-    ? [plural(rated || history.length, "movie"), mean && `${Math.round(mean * 10) / 10} stars on average`].filter(Boolean).join(", ")
+    ? [plural(rated || history.length, NOUN, NOUNS), mean && `${Math.round(mean * 10) / 10} stars on average`].filter(Boolean).join(", ")
     : "No history yet: the lists are what is popular.";
   historyBox.replaceChildren(
     history.length
@@ -65,7 +65,7 @@ function showHistory({ history, rated, mean_rating: mean }) {
           if (movie.rating) one.append(h("star-rating", { value: movie.rating, "read-only": true }));
           return one;
         }))
-      : empty("Nothing watched yet", "Rate a movie in a list below and it appears here."),
+      : empty("Nothing watched yet", `Rate a ${NOUN} in a list below and it appears here.`),
   );
 }
 
@@ -119,7 +119,7 @@ function draw() {
   }
   columns.replaceChildren(...[...lists].map(([model, answer]) => column(model, answer, where)));
   const common = [...where.values()].filter((models) => models.length > 1).length;
-  overlap.textContent = lists.size > 1 ? `${plural(common, "movie")} of ${where.size} ${common === 1 ? "is" : "are"} in more than one list.` : "";
+  overlap.textContent = lists.size > 1 ? `${plural(common, NOUN, NOUNS)} of ${where.size} ${common === 1 ? "is" : "are"} in more than one list.` : "";
   if (place) columns.querySelectorAll(`.column[data-model="${CSS.escape(place[0])}"] .row`)[place[1]]?.querySelector(place[2])?.focus({ preventScroll: true });
 }
 
@@ -143,7 +143,7 @@ function column(model, answer, where = new Map()) {
     for (const [event, on] of [["pointerenter", true], ["focusin", true], ["pointerleave", false], ["focusout", false]]) one.addEventListener(event, mark(on));
     return one;
   });
-  return box(head(badge(answer.source, { needed: answer.needed }), h("small", {}, versions(answer))), rows.length ? h("ol", { class: "rows" }, rows) : empty("No movie fits", "Widen the years or take another genre."));
+  return box(head(badge(answer.source, { needed: answer.needed }), h("small", {}, versions(answer))), rows.length ? h("ol", { class: "rows" }, rows) : empty(`No ${NOUN} fits`, "Widen the years or take another genre."));
 }
 
 /** The list that feedback answers; outside of an experiment lists have no id of their own. */
