@@ -275,8 +275,8 @@ def test_a_users_rating_is_sent_once_under_a_key_and_every_list_follows(visit: O
     page.get_by_role("button", name=f"Not interested in {SHOWN[2]}").first.click()
     expect(page.locator('.column [data-movie="30"]')).to_have_count(0)
     rating, dismissal = (one.post_data_json for one in sent)
-    assert (rating["user_id"], rating["movie_id"], rating["kind"], rating["rating"]) == (7, 20, "rating", 4)
-    assert (dismissal["movie_id"], dismissal["kind"]) == (30, "not_interested")
+    assert (rating["user_id"], rating["movie_id"], rating["kind"], rating["rating"]) == ("7", "20", "rating", 4)
+    assert (dismissal["movie_id"], dismissal["kind"]) == ("30", "not_interested")
     keys = [one.headers["idempotency-key"] for one in sent]
     assert len(set(keys)) == 2
     assert all(len(key) == 32 for key in keys)
