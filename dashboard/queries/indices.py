@@ -319,7 +319,7 @@ def parsed_history(text: str, texts: bool) -> dict[PublicId, float]:
     for word in split(text, ",")[:MOST_TOLD]:
         movie, *rating = split(word, ":", 1)
         with suppress(ValueError, DataError):
-            value = float(rating[0] if rating else DEFAULT_RATING)
+            value = float("".join(rating) or DEFAULT_RATING)
             if movie and 0 <= value <= 1000:
                 found[parsed_id(unescaped(movie), texts)] = value
     return found

@@ -44,6 +44,7 @@ class RequestParser(Generic[T]):
     ) -> None:
         self._validate: Callable[..., T] = TypeAdapter(model).validator.validate_python
         self._model, self._limits = model, limits
+        self._context = Context(limits, None)
         self._schema = schema_of(model, limits, None)
         self._ids = _no_ids if self._schema == schema_of(model, limits, KnownIds()) else ids
         self._headers = {one.alias for one in model.model_fields.values() if one.alias}
@@ -69,9 +70,16 @@ class RequestParser(Generic[T]):
                     raise ApiError(400, f"{name!r} is given {len(texts)} times; give it once", name)
                 values[name] = self._from_text[name](",".join(texts))
         try:
-            return self._validate(values, context=Context(self._limits, ids))
+            return self._validate(values, context=self._context_of(ids))
         except ValidationError as error:
             raise self._refusal(error, ids) from error
+
+    def _context_of(self, ids: KnownIds | None) -> Context:
+        """The context of the last request, as long as the same data set is served."""
+        context = self._context
+        if context.ids is not ids:
+            context = self._context = Context(self._limits, ids)
+        return context
 
     def _require_known(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         for name in given:

@@ -21,6 +21,7 @@ PublicId = int | str
 LONGEST_ID = 256
 """Characters of a text id at most; all texts of a map take up the room of its longest."""
 _SEPARATOR = "\0"
+_ARROW = (pa.Array, pa.ChunkedArray)
 _DELETE = 0x7F
 
 
@@ -126,9 +127,7 @@ class IdMap:
 
 
 def _are_arrow_texts(values: Any) -> TypeGuard[pa.Array | pa.ChunkedArray]:
-    return isinstance(values, pa.Array | pa.ChunkedArray) and (
-        pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
-    )
+    return isinstance(values, _ARROW) and (pa.types.is_string(values.type) or pa.types.is_large_string(values.type))
 
 
 def _check_texts(ids: Ids) -> None:
@@ -152,7 +151,7 @@ def as_ids(values: ArrayLike) -> Ids:
     No number is rounded or wrapped round. Raises DataError for anything else, such as fractions, missing values, or
     numbers beside texts.
     """
-    if isinstance(values, pa.Array | pa.ChunkedArray):
+    if isinstance(values, _ARROW):
         values = values.to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.to_numpy()
     given: NDArray[Any] = np.asarray(values)
     if given.dtype.kind == "U" and isinstance(values, list | tuple):

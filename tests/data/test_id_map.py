@@ -108,6 +108,25 @@ def test_ids_of_other_types_are_refused_and_never_rounded(ids: object, named: st
         IdMap.of(ids)  # type: ignore[arg-type]
 
 
-def test_a_zero_character_in_an_id_is_refused() -> None:
-    with pytest.raises(DataError, match="zero character"):
-        IdMap.of(["a\0b"])
+@pytest.mark.parametrize(
+    ("text", "said"), [("a\0b", "control"), ("a\nb", "control"), ("\x7f", "control"), ("", "empty"), ("x" * 257, "256")]
+)
+def test_a_text_that_no_path_or_line_can_hold_is_refused_as_an_id(text: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        IdMap.of(["fine", text])
+    assert len(IdMap.of(["x" * 256, "fine"])) == 2
+
+
+@given(IDS | TEXTS)
+def test_a_column_of_arrow_is_looked_up_as_a_list_is(ids: list[int] | list[str]) -> None:
+    known = IdMap.of(ids[::2])
+    column = pa.chunked_array([ids[:3], ids[3:]], type=known.arrow_type if ids else pa.int64())
+    index = known.index(column)
+    assert index.tolist() == known.index(ids).tolist()
+    assert [known.place(one) for one in ids] == [None if i < 0 else i for i in index.tolist()]
+    assert pa.array(known.column(index[index >= 0]), known.arrow_type).to_pylist() == [i for i in ids if i in ids[::2]]
+
+
+def test_a_number_is_at_no_place_among_texts_nor_a_text_among_numbers() -> None:
+    assert IdMap.of(["17"]).place(17) is None
+    assert IdMap.of([17]).place("17") is None
