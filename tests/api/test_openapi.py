@@ -110,7 +110,11 @@ def test_a_parameter_is_described_by_the_bounds_that_it_is_read_with(client: Fla
     [
         ("get_recommend", "top_k", "whole number from 1 to 500; 10 if left out"),
         ("get_recommend", "diversity", "number from 0 to 1; 0 if left out"),
-        ("get_recommend", "exclude", "0 to 1000 of: whole number or text, as the ids of the data are; none if left out"),
+        (
+            "get_recommend",
+            "exclude",
+            "0 to 1000 of: whole number or text, as the ids of the data are; none if left out",
+        ),
         ("get_recommend", "history", "0 to 1000 of: movie id, or object with movie_id and rating"),
         ("feedback", "rating", "number from 0.5 to 5"),
         (

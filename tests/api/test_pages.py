@@ -150,7 +150,7 @@ def test_a_users_page_offers_every_model_and_knows_the_default_one(hostile: Flas
         ("/movies/10?model=nothing", 404, "There is no such page"),
         ("/movies/ten", 400, "That address does not fit"),
         ("/search", 400, "That address does not fit"),
-        (f"/users/{2**53}", 400, "That address does not fit"),
+        (f"/users/{2**63}", 400, "That address does not fit"),
         ("/static/nothing.js", 404, "There is no such page"),
     ],
 )
