@@ -61,7 +61,12 @@ def local_files(location: str, missing_hint: str = "") -> list[Path]:
 
 
 def head_of(file: TableFile, name: str) -> list[str]:
-    """The first values of a column, without empty ones; of a table of many files those of each."""
+    """The first values of a column, without empty ones; of a table of several files those of the first."""
+    if file.parts:
+        return head_of(file.parts[0], name)
+    if file.form:
+        place = file.form.names.index(name)
+        return [value for row in file.form.head if (value := row[place].strip())]
     with reading(file.path, file.delimiter), connect() as database:
         rows = database.execute(f"SELECT {file.columns[name]} FROM {file.relation} LIMIT {HEAD_LINES}").fetchall()
     return [str(value) for (value,) in rows if value is not None]

@@ -100,10 +100,11 @@ def by_place(columns: Sequence[Sequence[str]], where: str, chosen: Sequence[str]
         roles["timestamp"] = 3
     numeric = [place for place in range(2, len(columns)) if what[place] in ("number", "fraction")]
     unused = [f"column{place + 1}" for place in numeric if place not in roles.values()]
-    if "rating" in roles and unused and "rating" not in chosen:
+    may_be = [*(["column3"] if "rating" in roles else []), *unused]
+    if may_be != ["column3"] and (may_be[:1] == ["column3"] or what[2:3] == ["time"]) and "rating" not in chosen:
         raise DataError(
-            f"{where}: the rating may be column3 or {' or '.join(unused)} of this file without header; "
-            "choose by data.columns.rating=column3"
+            f"{where}: the rating may be {' or '.join(may_be)} of this file without header; "
+            f'choose by data.columns.rating={may_be[0]}, or say that there is none by data.columns.rating=""'
         )
     return roles
 

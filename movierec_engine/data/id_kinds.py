@@ -1,18 +1,19 @@
 """Whether a data set's ids are numbers or texts: told from all of its files, users and items apart."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import pyarrow as pa
 
+from movierec_engine.data.any_file import head_of
 from movierec_engine.data.table_file import TableFile, connect, reading
 from movierec_engine.errors import DataError
 
 IdKind = Literal["number", "text"]
 MAX_ID = 2**63 - 1
 ARROW_TYPES: dict[IdKind, pa.DataType] = {"number": pa.int64(), "text": pa.string()}
-_HEAD_ROWS = 10_000
 _CANONICAL = r"(0|[1-9][0-9]*)(\.0+)?"
 _ANY_SPELLING = r"[0-9]+(\.0+)?"
 _NUMBER_OR_MISSING = r"(?i)[+-]?[0-9]*\.?[0-9]+(e[+-]?[0-9]+)?|[+-]?inf(inity)?|nan|null|none|n/?a|<na>|\\n"
@@ -77,7 +78,7 @@ def read_typed(
     Of the files the heads decide first; where `read` raises BadIdError for an id further down, all ids are looked at
     and the files read again. bad_ids_are_said: `read` raises it, rather than dropping the row.
     """
-    heads = [kinds_of_ids(files, _HEAD_ROWS if bad_ids_are_said else 0), kinds_of_ids(others)]
+    heads = [kinds_of_ids(files, heads_alone=bad_ids_are_said), kinds_of_ids(others)]
     kinds = IdKinds(_joint(one.user for one in heads), _joint(one.item for one in heads), canonical=True)
     try:
         return read(kinds)
@@ -88,37 +89,48 @@ def read_typed(
     return read(exact)
 
 
-def kinds_of_ids(files: Sequence[IdColumns], rows: int = 0) -> IdKinds:
+def kinds_of_ids(files: Sequence[IdColumns], *, heads_alone: bool = False) -> IdKinds:
     """Number where every id of all files is a whole number from 0 to 2^63-1 as one writes it, text otherwise.
 
     Fractions, negative numbers and words for a missing value among nothing but numbers make no texts of them: reading
-    refuses those. rows: look at so many rows of each file alone.
+    refuses those. heads_alone: look at the first rows of each file alone.
     """
     return IdKinds(
-        user=_kind(((one.file, one.user) for one in files if one.user), rows),
-        item=_kind(((one.file, one.item) for one in files if one.item), rows),
+        user=_kind(((one.file, one.user) for one in files if one.user), heads_alone),
+        item=_kind(((one.file, one.item) for one in files if one.item), heads_alone),
         canonical=True,
     )
 
 
-def _kind(columns: Iterable[tuple[TableFile, str]], rows: int) -> IdKind:
-    return _joint("text" if _has_texts(file, name, rows) else "number" for file, name in columns)
+def _kind(columns: Iterable[tuple[TableFile, str]], heads_alone: bool) -> IdKind:
+    has_texts = _head_has_texts if heads_alone else _has_texts
+    return _joint("text" if has_texts(file, name) else "number" for file, name in columns)
 
 
 def _joint(kinds: Iterable[IdKind]) -> IdKind:
     return "text" if "text" in kinds else "number"
 
 
-def _has_texts(file: TableFile, name: str, rows: int) -> bool:
+def _head_has_texts(file: TableFile, name: str) -> bool:
+    return any(
+        not _is_number(text) and (text.isdecimal() or not re.fullmatch(_NUMBER_OR_MISSING, text))
+        for text in head_of(file, name)
+    )
+
+
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch(_CANONICAL, text)) and int(text.partition(".")[0]) <= MAX_ID
+
+
+def _has_texts(file: TableFile, name: str) -> bool:
     """Whether a column has an id that is neither a number nor stands for a missing one: a word, `0501`, 20 digits."""
     if name in file.integers:
         return False
-    relation = f"(FROM {file.relation} LIMIT {rows})" if rows else file.relation
     number = IdKinds(canonical=True).user_id("id")
     with reading(file.path, file.delimiter), connect() as database:
         found = database.execute(
             f"""
-            SELECT 1 FROM (SELECT {file.columns[name]} AS id FROM {relation})
+            SELECT 1 FROM (SELECT {file.columns[name]} AS id FROM {file.relation})
             WHERE ({number}) IS NULL AND (
                 regexp_full_match(id, '[0-9]+') OR NOT regexp_full_match(id, '{_NUMBER_OR_MISSING}')
             )

@@ -61,13 +61,10 @@ class TableFile:
     latin1: bool = False
     integers: frozenset[str] = frozenset()
     moments: frozenset[str] = frozenset()
+    is_parquet: bool = False
     plain: PlainText | None = None
     form: TextForm | None = None
     parts: tuple["TableFile", ...] = ()
-
-    @property
-    def is_parquet(self) -> bool:
-        return self.path.suffix.lower() in PARQUET_SUFFIXES
 
     def text(self, name: str, record: int) -> str:
         """The text of one field of record number `record`, counted from 0; at most 60 characters, for a message."""
@@ -270,7 +267,7 @@ def open_parquet(path: Path) -> TableFile:
         columns[name] = _clean(f"CAST({value} AS VARCHAR)")
     moments = frozenset(name for name in columns if types[name].startswith(("TIMESTAMP", "DATE")))
     integers = frozenset(name for name in columns if types[name].endswith(("INT", "INTEGER")))
-    return TableFile(path, relation, columns, integers=integers, moments=moments)
+    return TableFile(path, relation, columns, integers=integers, moments=moments, is_parquet=True)
 
 
 def _clean(column: str) -> str:

@@ -154,6 +154,8 @@ def test_a_damaged_archive_is_refused(read: Read, damage: bytes) -> None:
         ("1,2010-10-17T01:48:53Z,39.7,-104.9,88c\n", "column2 of a file without header holds times"),
         ("0 1 2 3 4\n1 2 3 4 5\n", "data.format.rows"),
         ("nothing\nhere\n", "data.format.delimiter"),
+        ('{"user_id": "a", "stars": 4}\n', "holds JSON"),
+        ("1,2,1333476009,4\n", "data.columns.rating=column4"),
         ("a,b,rating\n1,2,3\n", r"column 'user' is missing .* set data\.columns\.user"),
         ("user,item,rating,time\n1,2,3,2012-04-03\n1,3,3,soon\n", r"line 3: time 'soon' is not a time"),
         ("user,item,rating,time\n1,2,3,1960-04-03\n", r"line 2: time '1960-04-03' is not a time since 1970"),

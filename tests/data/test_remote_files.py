@@ -1,0 +1,55 @@
+"""Files at addresses are copied once and read like others."""
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from movierec_engine.data.config import DataConfig
+from movierec_engine.data.readers import read_ratings
+from movierec_engine.errors import DataError
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """Of a server of the files in `tmp_path`."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("name", ["likes.csv", "likes.parquet"])
+def test_a_file_at_an_address_is_read(tmp_path: Path, address: str, name: str) -> None:
+    if name.endswith(".csv"):
+        (tmp_path / name).write_text("user;item\nann;1\n")
+    else:
+        pq.write_table(pa.table({"user": ["ann"], "item": [1]}), tmp_path / name)
+    table = read_ratings(DataConfig(ratings_file=f"{address}/{name}?version=1")).table
+    assert [(row["user_id"], row["movie_id"]) for row in table.to_pylist()] == [("ann", 1)]
+
+
+@pytest.mark.parametrize("made", ["{}/nothing.csv", "http://127.0.0.1:1/x.csv", "https://"])
+def test_an_address_that_cannot_be_read_is_one_sentence(address: str, made: str) -> None:
+    with pytest.raises(DataError, match=r"cannot be read .* check the address, the network") as error:
+        read_ratings(DataConfig(ratings_file=made.format(address)))
+    assert "\n" not in str(error.value)
+
+
+def test_a_bad_line_at_an_address_is_named_with_the_address(tmp_path: Path, address: str) -> None:
+    (tmp_path / "x.csv").write_text("user,item,rating\n1,2,x\n")
+    with pytest.raises(DataError, match=r"x\.csv: line 2: rating 'x' is not a number"):
+        read_ratings(DataConfig(ratings_file=f"{address}/x.csv"))
