@@ -159,7 +159,8 @@ def overlaps(rows: list[dict[str, Any]], overlap: Overlap, names: tuple[str, str
     shared = float(overlap.shared.mean())
     head = f"Their lists share {shared * k:.1f} of {k} movies on average"
     subtitle = (
-        f"overlap@{k} {numbers.percent(shared)}, mean Jaccard {overlap.jaccard.mean():.3f}; further right: more alike"
+        f"overlap@{k} {numbers.percent(shared)}, mean Jaccard {numbers.score(overlap.jaccard.mean(), 3)}; "
+        "further right: more alike"
     )
     if len(overlap.jaccard) < overlap.users:
         subtitle += f". Over a sample of {len(overlap.jaccard):,} of the {overlap.users:,} users"

@@ -203,7 +203,7 @@ def drifted(rows: list[dict[str, Any]], index: float) -> charts.Chart:
     """Shares of the ratings in two versions, side by side."""
     size = "no drift to speak of" if index < 0.1 else "a moderate drift" if index < 0.25 else "a large drift"
     title = charts.title(
-        f"The ratings show {size}: stability index {index:.3f}", "under 0.1 little, over 0.25 large", 58
+        f"The ratings show {size}: stability index {numbers.score(index, 3)}", "under 0.1 little, over 0.25 large", 58
     )
     order = list(dict.fromkeys(row["version"] for row in rows))
     return (

@@ -171,7 +171,7 @@ def backtest(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str,
     top = max(wins, key=lambda name: wins[name])
     own = sorted((row for row in rows if row["model"] == top), key=lambda row: row["window"])
     lowest, highest = min(own, key=lambda row: row["value"]), max(own, key=lambda row: row["value"])
-    span = f"{lowest['value']:.3f} to {highest['value']:.3f} over the windows"
+    span = f"{numbers.score(lowest['value'], 3)} to {numbers.score(highest['value'], 3)} over the windows"
     head = f"{top} has the highest {title} in {wins[top]} of {windows} windows: {span}"
     if len(models) == 1:
         head = f"{top}: {title} of {span}"

@@ -72,7 +72,7 @@ def heat(rows: list[dict[str, Any]], kind: str, models: Mapping[str, str], metri
         {
             **row,
             "share": row["value"] / best[row["segment"]] if best[row["segment"]] > 0 else 0.0,
-            "text": f"{row['value']:.3f}{' ★' if row['value'] == best[row['segment']] > 0 else ''}",
+            "text": f"{numbers.score(row['value'], 3)}{' ★' if row['value'] == best[row['segment']] > 0 else ''}",
         }
         for row in rows
     ]
@@ -117,7 +117,7 @@ def lorenz_rows(exposures: Mapping[str, LorenzCurve]) -> list[dict[str, Any]]:
 def lorenz(exposures: Mapping[str, LorenzCurve], models: Mapping[str, str], k: int) -> charts.Chart:
     """Concentration of the lists: the further below the diagonal, the fewer movies have all the places."""
     ordered = sorted(exposures, key=lambda name: exposures[name].gini)
-    shown = {f"{name}: Gini {exposures[name].gini:.3f}": models[name] for name in ordered}
+    shown = {f"{name}: Gini {numbers.score(exposures[name].gini, 3)}": models[name] for name in ordered}
     names = dict(zip(ordered, shown, strict=True))
     rows = [{**row, "model": names[row["model"]]} for row in lorenz_rows(exposures)]
     even = alt.Chart(charts.data([{"x": 0, "y": 0}, {"x": 1, "y": 1}]))
@@ -329,11 +329,11 @@ def dials(rows: list[dict[str, Any]], name: str, accuracy: str) -> charts.Chart:
     at_zero = {row["dial"]: row["value"] for row in rows if row["setting"] == 0}
     at_most = {row["dial"]: row["value"] for row in rows if row["setting"] == max(one["setting"] for one in rows)}
     lost = {dial: 1 - at_most[dial] / at_zero[dial] for dial in order if at_zero.get(dial) and dial in at_most}
-    head = f"{name}: what turning a taste dial up costs"
+    head = f"{name}: accuracy by the setting of each taste dial"
     if lost:
         dear = max(lost, key=lambda dial: lost[dial])
         share = f"{numbers.percent(lost[dear], 0)} of {metric_title(accuracy)}"
-        head = f"{name}: dearest is {dear.replace('_', ' ')}, which fully turned up costs {share}"
+        head = f"{name}: {words.dial(dear)}, fully turned up, costs most: {share}"
     scale = alt.Scale(domain=order, range=list(charts.HUES[: len(order)]))
     legend = alt.Legend(
         title=None,
@@ -385,14 +385,14 @@ def dials_buy(rows: list[dict[str, Any]], order: Sequence[str]) -> charts.Chart:
         labelExpr="replace(datum.label, /_/g, ' ')",
     )
     furthest = max(rows, key=lambda row: abs(row["change"]))
-    dial = furthest["dial"].replace("_", " ")
-    head = f"What it buys: {dial} moves its own measure furthest, by {furthest['change']:+.0%}"
+    change = f"{furthest['change']:+.0%}".replace("%", " %")
+    head = f"{words.sentence(words.dial(furthest['dial']))} changes its own measure most, by {change}"
     return (
         alt.Chart(charts.data(rows))
         .mark_line(point=True, strokeWidth=2.2)
         .encode(
             x=alt.X("setting:Q", title="Dial, from 0 (off) to 1"),
-            y=alt.Y("change:Q", title="Change of what the dial is for", axis=alt.Axis(format="+.0%")),
+            y=alt.Y("change:Q", title="Change of the dial's own measure", axis=alt.Axis(format="+.0%")),
             color=alt.Color("dial:N", scale=scale, legend=legend),
             tooltip=[
                 alt.Tooltip("dial:N", title="Dial"),
@@ -401,9 +401,7 @@ def dials_buy(rows: list[dict[str, Any]], order: Sequence[str]) -> charts.Chart:
                 alt.Tooltip("change:Q", title="Change", format="+.1%"),
             ],
         )
-        .properties(
-            title=charts.title(head, "balance dials lower a divergence, so down is what they are for", 58), height=360
-        )
+        .properties(title=charts.title(head, "balance dials lower a divergence: down is better", 58), height=360)
     )
 
 

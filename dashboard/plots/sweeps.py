@@ -70,8 +70,8 @@ def parallel(rows: list[dict[str, Any]], ticks: list[dict[str, Any]], sweep: Swe
     head = f"Best on validation: {values}" if values else "All results have the same settings"
     assert best.validation is not None
     subtitle = (
-        f"{metric_title(sweep.metric)} {best.validation.mean:.4f} on validation; the thick line is the best, "
-        "strong lines are good. Each axis goes from its lowest value to its highest"
+        f"{metric_title(sweep.metric)} {numbers.score(best.validation.mean)} on validation; the thick line is the "
+        "best, strong lines are good. Each axis goes from its lowest value to its highest"
     )
     if shown < len(scored):
         subtitle += f". {shown} of {len(scored)} results are drawn"

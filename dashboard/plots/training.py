@@ -67,7 +67,7 @@ def conclusion(rows: list[dict[str, Any]], metric: str) -> str:
     top = (min if metric == "loss" else max)(best, key=lambda row: row["value"])
     title = "training loss" if metric == "loss" else f"validation {metric_title(metric)}"
     reach = "lowest" if metric == "loss" else "highest"
-    end = f"{top['value']:.4f} at epoch {top['epoch']} after {numbers.duration(top['seconds'])}"
+    end = f"{numbers.score(top['value'])} at epoch {top['epoch']} after {numbers.duration(top['seconds'])}"
     return f"{top['model']} reaches the {reach} {title}: {end}"
 
 

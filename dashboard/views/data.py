@@ -107,7 +107,7 @@ def _version_name(one: Artifact, versions: list[Artifact]) -> str:
 
 def _number(one: Artifact | None, name: str) -> str:
     value = one.facts.get(name) if one else None
-    return numbers.count(value) if isinstance(value, int | float) else "–"
+    return numbers.count(value) if isinstance(value, int | float) else numbers.NONE
 
 
 def _facts(line: DataLineage) -> None:
@@ -117,10 +117,10 @@ def _facts(line: DataLineage) -> None:
     boxes[2].metric("Movies", _number(line.ratings, "movies"))
     facts = line.ratings.facts
     cells = facts.get("users", 0) * facts.get("movies", 0)
-    share = numbers.percent(facts["ratings"] / cells, 2) if cells and "ratings" in facts else "–"
+    share = numbers.percent(facts["ratings"] / cells, 2) if cells and "ratings" in facts else numbers.NONE
     boxes[3].metric("Matrix density", share, help="Ratings / (users × movies), before filtering")
     kept = line.interactions.facts.get("density") if line.interactions else None
-    dense = numbers.percent(kept, 2) if isinstance(kept, float) else "–"
+    dense = numbers.percent(kept, 2) if isinstance(kept, float) else numbers.NONE
     boxes[4].metric("After filtering", dense, help="Density of what is trained and tested on")
     boxes[5].metric("Items in the catalogue", _number(line.interactions, "items"), help="Movies left after filtering")
 
@@ -156,7 +156,7 @@ def _dropped(line: DataLineage) -> None:
 
 def _share(one: Artifact | None, name: str) -> str:
     value = one.facts.get(name) if one else None
-    return numbers.percent(value) if isinstance(value, float) else "–"
+    return numbers.percent(value) if isinstance(value, float) else numbers.NONE
 
 
 def _bar(line: DataLineage, found: dict[str, Any]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from dashboard.queries.store_files import Signature
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.recommending.dials import DIALS, DIVERSITY_OVER, Dials
-from movierec_engine.reporting import numbers
+from movierec_engine.reporting import numbers, words
 from movierec_engine.store import kinds
 
 KINDS = (kinds.FAISS_INDEX, kinds.EVALUATION_REPORT)
@@ -243,12 +243,12 @@ def _dials(found: SearchableIndex) -> Dials:
         settings: dict[str, Any] = {}
         for column, name in zip(columns, DIALS, strict=False):
             with column:
-                settings[name] = state.slide(_DIAL_NAMES[name], f"dial_{name}", _DIAL_HELP[name])
+                settings[name] = state.slide(words.sentence(words.dial(name)), f"dial_{name}", _DIAL_HELP[name])
         with columns[-1]:
             settings["diversity_over"] = state.choose("Diversity over", "over", DIVERSITY_OVER)
         dials = Dials(**settings)
         if lacking := facts.lacking(dials):
-            names = numbers.listed([_DIAL_NAMES[name].lower() for name in lacking])
+            names = numbers.listed([words.dial(name) for name in lacking])
             st.caption(f"Nothing is known here that {names} needs, so it stays off.")
             dials = Dials(**{**settings, **dict.fromkeys(lacking, 0.0)})
         st.caption(
@@ -257,12 +257,6 @@ def _dials(found: SearchableIndex) -> Dials:
     return dials
 
 
-_DIAL_NAMES = {
-    "diversity": "Diversity",
-    "novelty": "Novelty",
-    "decade_balance": "Decade balance",
-    "genre_balance": "Genre balance",
-}
 _DIAL_HELP = {
     "diversity": "Away from movies that are like one that stands in the list already",
     "novelty": "Towards movies that few people have seen",

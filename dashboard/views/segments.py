@@ -191,7 +191,7 @@ def _new_users(root: Path, seen: Signature, chosen: Chosen) -> None:
 
 
 def _dials(root: Path, seen: Signature, chosen: Chosen) -> None:
-    st.subheader("What the taste dials cost")
+    st.subheader("Trade-off of the taste dials")
     models = {one.model for one in chosen.standings}
     curves = [curve for curve in _reranking_tradeoff(str(root), seen) if curve.model in models]
     if not curves:

@@ -18,11 +18,12 @@ from types import FrameType
 from rich.console import Console
 
 from movierec_engine import pipeline
-from movierec_engine.cli.tables import ResultTable, TableColumn, print_tables
+from movierec_engine.cli.tables import ResultTable, TableColumn, cell, print_tables
 from movierec_engine.config import Settings, load_settings
 from movierec_engine.data.config import packaged
 from movierec_engine.errors import EXTRAS, EmptyDataError, MissingExtraError, MovierecError
 from movierec_engine.pipeline import elicitation
+from movierec_engine.reporting import numbers
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import SERVING, ArtifactStore, kinds
@@ -148,7 +149,7 @@ def show_recommendations(store: ArtifactStore, data_set: str) -> None:
             TableColumn("movie", lambda row: row["title"], left=True, wraps=True),
             TableColumn("year", lambda row: str(row["year"] or "")),
             TableColumn("genres", lambda row: ", ".join(row["genres"]), left=True, wraps=True, sheds=1),
-            TableColumn("score", lambda row: f"{row['score']:.3f}"),
+            TableColumn("score", cell("score", form=numbers.score)),
         ],
         [{**movie, "score": float(score)} for movie, score in zip(movies, scores, strict=True)],
     )

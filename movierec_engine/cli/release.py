@@ -227,6 +227,7 @@ def prune(artifacts: Path, data_set: str, keep: int, dry_run: bool, words: tuple
     or anything that a kept version was made from. Prune while nothing is being trained.
     """
     from movierec_engine.release.retention import prune as run
+    from movierec_engine.reporting import numbers
     from movierec_engine.store import ArtifactStore
 
     store, settings = ArtifactStore(artifacts), _settings(words)
@@ -235,7 +236,7 @@ def prune(artifacts: Path, data_set: str, keep: int, dry_run: bool, words: tuple
         print(version.reference)
     done = "would be" if dry_run else "were"
     print(
-        f"{len(pruned.versions)} versions, {pruned.megabytes:.1f} MB, {done} deleted; the last "
+        f"{len(pruned.versions)} versions, {numbers.memory(pruned.megabytes)}, {done} deleted; the last "
         f"{pruned.kept_releases} releases are kept"
     )
 

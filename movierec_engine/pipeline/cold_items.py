@@ -37,6 +37,7 @@ from movierec_engine.pipeline.canaries import trained_again
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.training import movies_of
 from movierec_engine.recommending.cold_items import NEIGHBOURS, YEARS, ColdItems
+from movierec_engine.reporting import numbers
 from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
 
@@ -132,13 +133,14 @@ def summary(facts: dict[str, Any]) -> str:
     """Sentences on the number of new movies."""
     untrained = (
         f" {facts['untrained_items']:,} more are in its catalogue without train interactions: "
-        f"{facts['untrained_share']:.1%} of its recommendations."
+        f"{numbers.percent(facts['untrained_share'])} of its recommendations."
         if facts["untrained_items"]
         else ""
     )
+    share = numbers.percent(facts["new"] / facts["movies"], 0)
     return (
-        f"Of {facts['movies']:,} movies {facts['new']:,} ({facts['new'] / facts['movies']:.0%}) are new to the model; "
-        f"{facts['placed']:,} are placed by genres and year, {facts['unplaceable']:,} not.{untrained}"
+        f"Of {facts['movies']:,} movies {facts['new']:,} ({share}) are new to "
+        f"the model; {facts['placed']:,} are placed by genres and year, {facts['unplaceable']:,} not.{untrained}"
     )
 
 

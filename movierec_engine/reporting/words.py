@@ -57,6 +57,11 @@ def tier(kind: str, name: str) -> str:
     return {"activity": activity, "popularity": popularity}[kind](name) if kind in ("activity", "popularity") else ""
 
 
+def dial(name: str) -> str:
+    """A taste dial within a sentence: `decade balance`."""
+    return name.replace("_", " ")
+
+
 def measure(reported: str) -> str:
     """A measure's title: `genre_divergence@10` as `Genre divergence@10`, and a registered metric's own."""
     if metric_of(reported):

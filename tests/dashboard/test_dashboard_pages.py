@@ -199,8 +199,8 @@ def test_fold_in_and_dials_say_what_they_cost(visit: Open, known: ArtifactStore)
     """0.18 of 0.2 is 90 %; novelty loses 0.1 of 0.2."""
     shown = titles(visit(known, "segments"))
     assert any("the whole history told gives 90 % of what training on them gives" in title for title in shown)
-    assert "ease: dearest is novelty, which fully turned up costs 50 % of NDCG@10" in shown
-    assert "What it buys: novelty moves its own measure furthest, by +10%" in shown
+    assert "ease: novelty, fully turned up, costs most: 50 % of NDCG@10" in shown
+    assert "Novelty changes its own measure most, by +10 %" in shown
 
 
 def test_curves_that_nobody_measured_name_their_command(visit: Open, known: ArtifactStore) -> None:
@@ -225,12 +225,12 @@ def test_the_data_page_counts_and_says_what_was_dropped(visit: Open, known: Arti
     assert numbers["Matrix density"] == "66.67 %"
     dropped = app.dataframe[0].value
     assert list(dropped["Count"]) == [2]
-    assert "Filtered out: ratings under 2.0, and users with fewer than 1 or movies with fewer than 1" in text(app)
+    assert "Kept: ratings of at least 2.0, of users with at least 1 and movies with at least 1 of them" in text(app)
     shown = titles(app)
     assert "25 % of the rows that were read are in train" in shown, "2 of 8"
     assert "Most ratings are 4 (50 %); the mean is 3.33" in shown
     assert "Half of the users have at most 2 ratings, the top one 3" in shown
-    assert "Split by global_time: the test part is later than train, as it is in service" in shown
+    assert "Split by global_time: the test ratings were made after those of train, as in service" in shown
     parts = app.dataframe[1].value
     assert list(parts["Part"]) == ["train", "validation", "test"]
     assert list(parts["First"]) == ["2000-01-01", "2000-01-02", "2000-01-04"]

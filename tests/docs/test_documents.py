@@ -4,23 +4,61 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from movierec_engine import pipeline
+from movierec_engine.config import load_settings
+from movierec_engine.store import ArtifactStore
+
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^( *)```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 RUNS = re.compile(r"^ *```(bash|python)", re.MULTILINE)
+README, PRODUCTION = ROOT / "README.md", ROOT / "docs" / "tutorials" / "production.md"
 PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if RUNS.search(page.read_text(encoding="utf-8")))
+FRAME = (
+    "import pandas as pd\nframe = pd.DataFrame({'user': [17, 17, 42], 'item': [1, 2, 1], 'rating': [5.0, 4.0, 4.5]})\n"
+)
+IN_THE_README = {
+    "make demo ": "# make demo",
+    "make test ": "# make test",
+    "from movierec_engine import EASE": f"{FRAME}from movierec_engine import EASE",
+    "train model=lightgcn ": "train model=lightgcn trainer.max_epochs=1 ",
+    "n_trials=20": "n_trials=1",
+    "movierec serve ": "movierec serve --port $PORT & ",
+    "localhost:5000": "localhost:$PORT",
+    'curl "': 'curl -s --retry 60 --retry-all-errors --retry-delay 1 --fail "',
+}
+"""What the README says -> what is run of it: shorter trainings, and a port of the test's own."""
+SERVICE = """
+set -eu
+{environment}
+{start} &
+api=http://127.0.0.1:$PORT
+curl -s --retry 60 --retry-all-errors --retry-delay 1 --fail $api/api/ready
+curl -s --fail -X POST $api/api/feedback -H "Authorization: Bearer CHANGE-ME-TO-WRITE" \\
+    -H "Content-Type: application/json" -d '{{"user_id": 1, "movie_id": 1, "kind": "rating", "rating": 4.5}}'
+curl -s --fail -X DELETE $api/api/users/2 -H "Authorization: Bearer CHANGE-ME-TO-ERASE"
+{backup}
+kill %1
+wait %1
+"""
 
 
 def script(page: Path) -> str:
     """A page as one shell script: `bash` and `python` blocks run, blocks with a title are files, others are left."""
-    lines = ["set -eu"]
-    for indent, language, title, body in FENCE.findall(page.read_text(encoding="utf-8")):
+    lines, written = ["set -eu"], page.read_text(encoding="utf-8")
+    for said, instead in IN_THE_README.items() if page == README else ():
+        assert said in written, said
+        written = written.replace(said, instead)
+    for indent, language, title, body in FENCE.findall(written):
         text = re.sub(rf"^{indent}", "", body, flags=re.MULTILINE)
         if title:
             lines.append(f"cat > {shlex.quote(title)} <<'END-OF-FILE'\n{text}END-OF-FILE")
@@ -31,19 +69,21 @@ def script(page: Path) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT / "docs")))
-def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+def run(commands: str, folder: Path) -> None:
+    """Run a shell script in a new folder with a space in its name; what it leaves running ends with it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MOVIEREC_", "DAGSTER_"))}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    environment["COLUMNS"] = "200"
-    output = tmp_path / "output.txt"
-    folder = tmp_path / "a folder with a space"
-    folder.mkdir()
+    environment |= {"COLUMNS": "200", "PORT": str(free_port())}
+    output = folder.parent / "output.txt"
+    folder.mkdir(exist_ok=True)
     with output.open("wb") as written:
-        command = ["bash", "-c", script(page)]
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=written, stderr=written, start_new_session=True
+            ["bash", "-c", commands],
+            cwd=folder,
+            env=environment,
+            stdout=written,
+            stderr=written,
+            start_new_session=True,
         )
         try:
             code = process.wait(timeout=900)
@@ -51,6 +91,46 @@ def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # servers that the page left running
     assert code == 0, output.read_text(encoding="utf-8", errors="replace")[-4000:]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    run(script(page), tmp_path / "a folder with a space")
+
+
+@pytest.mark.slow
+def test_the_service_of_the_production_page_starts_and_its_backup_can_be_read(
+    tmp_path: Path, small_data: list[str]
+) -> None:
+    folder, text = tmp_path / "a folder with a space", PRODUCTION.read_text(encoding="utf-8")
+    settings = load_settings([*small_data, "model=popularity", "data.name=movielens-small"])
+    pipeline.run(ArtifactStore(folder / "artifacts"), settings)
+    variables, unit = re.findall(r"```ini\n(.*?)```", text, re.DOTALL)
+    (start,) = re.findall(r"ExecStart=/srv/movierec/venv/bin/(.*?[^\\])\n", unit, re.DOTALL)
+    (backup,) = (block for block in re.findall(r"```text\n(.*?)```", text, re.DOTALL) if "feedback.db" in block)
+    environment = re.sub(
+        r"^(\w+)=(.*)$", r'export \1="\2"', variables.replace("/srv/movierec", "$PWD"), flags=re.MULTILINE
+    )
+    start = start.replace("--port 5000", "--port $PORT")
+    run(SERVICE.format(environment=environment, start=start, backup=backup), folder)
+    with contextlib.closing(sqlite3.connect(folder / "backup.db")) as log:
+        assert log.execute("SELECT user_id, movie_id FROM events").fetchall() == [(1, 1)]
+    assert (folder / "erasures.tsv").read_text(encoding="utf-8").split("\t")[1] == "2"
+    if analyze := shutil.which("systemd-analyze"):
+        (tmp_path / "api.service").write_text(
+            unit.replace("/srv/movierec/venv/bin/movierec", "/bin/true"), encoding="utf-8"
+        )
+        found = subprocess.run(
+            [analyze, "verify", tmp_path / "api.service"], capture_output=True, text=True, check=False
+        )
+        assert found.returncode == 0, found.stderr
 
 
 @pytest.mark.slow

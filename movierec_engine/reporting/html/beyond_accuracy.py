@@ -40,7 +40,7 @@ def _trade(ranking: Ranking) -> Figure | None:
     front = pareto_front(points)
     title = front_sentence(front, len(points), f"accuracy-{measure}")
     spoken = f"{ranking.title} against {measure}: " + "; ".join(
-        f"{model} {numbers.score(y)} at {x:.2f}" for model, (x, y) in points.items()
+        f"{model} {numbers.score(y)} at {numbers.score(x, 2)}" for model, (x, y) in points.items()
     )
     marks = [Point(model, ranking.role(model), x, y) for model, (x, y) in points.items()]
     axis = f"{name}, {metrics()[measure].meaning}"
@@ -82,4 +82,4 @@ def _table(ranking: Ranking) -> Table | None:
 def _shown(metric: Metric, value: float) -> str:
     if metric.unit == "%":
         return numbers.percent(value)
-    return f"{value:.2f}" if metric.unit == "bits" else f"{value:.3f}"
+    return numbers.score(value, 2) if metric.unit == "bits" else numbers.score(value, 3)

@@ -31,13 +31,6 @@ Tradeoffs = dict[str, dict[float, dict[str, dict[str, Any]]]]
 MIDDLE = 0.5
 """The setting that conclusions are about."""
 
-_TITLES = {
-    "diversity": "diversity",
-    "diversity_over_embeddings": "diversity over embeddings",
-    "novelty": "novelty",
-    "decade_balance": "decade balance",
-    "genre_balance": "genre balance",
-}
 _AXES = {
     "diversity": "how unlike in genre (right: more)",
     "diversity_over_embeddings": "how unlike in who watches (right: more)",
@@ -76,7 +69,7 @@ def _by_dial(rows: list[dict[str, Any]]) -> Tradeoffs:
 
 def _panels(model: str, tradeoffs: Tradeoffs, data: str) -> SmallCharts:
     lost = {dial: own[0.0][ACCURACY]["value"] - own[MIDDLE][ACCURACY]["value"] for dial, own in tradeoffs.items()}
-    least, most = (_TITLES[choose(lost, key=lost.__getitem__)] for choose in (min, max))
+    least, most = (words.dial(choose(lost, key=lost.__getitem__)) for choose in (min, max))
     metric = metric_title(ACCURACY)
     title = f"{model}: of the dials at {MIDDLE:g}, {least} costs the least {metric} and {most} the most"
     note = (
@@ -92,10 +85,10 @@ def _panel(model: str, dial: str, own: dict[float, dict[str, dict[str, Any]]]) -
         Point(f"{setting:g}", AMONG if setting else BASELINE, row[bought]["value"], row[ACCURACY]["value"])
         for setting, row in own.items()
     ]
-    spoken = f"{metric} of {model} against {_AXES[dial]}, by {_TITLES[dial]}: " + "; ".join(
-        f"{point.name}: {numbers.score(point.y)} at {point.x:.3f}" for point in points
+    spoken = f"{metric} of {model} against {_AXES[dial]}, by {words.dial(dial)}: " + "; ".join(
+        f"{point.name}: {numbers.score(point.y)} at {numbers.score(point.x, 3)}" for point in points
     )
-    title = f"{words.sentence(_TITLES[dial])} {MIDDLE:g} {_cost(own)} and {_gain(dial, own)}"
+    title = f"{words.sentence(words.dial(dial))} {MIDDLE:g} {_cost(own)} and {_gain(dial, own)}"
     return SmallChart(title, "", scatter(points, _AXES[dial], metric, spoken))
 
 
@@ -128,7 +121,7 @@ def _table(model: str, tradeoffs: Tradeoffs) -> Table:
     for dial, own in tradeoffs.items():
         for setting, row in own.items():
             cells = [Cell(_value(row[name]), "" if setting == 0 else _difference(row[name])) for name in measures]
-            rows.append(Row(Cell(f"{words.sentence(_TITLES[dial])} {setting:g}"), tuple(cells)))
+            rows.append(Row(Cell(f"{words.sentence(words.dial(dial))} {setting:g}"), tuple(cells)))
     columns = (Column("Dial", "and its setting", words=True), *(Column(_column(name)) for name in measures))
     note = (
         f"Lists of {K}. Second line: 95 % interval of the users' differences from the dial at 0. A divergence is from "
@@ -138,7 +131,7 @@ def _table(model: str, tradeoffs: Tradeoffs) -> Table:
 
 
 def _value(row: dict[str, Any]) -> str:
-    return numbers.score(row["value"]) if row["measure"] == ACCURACY else f"{row['value']:.3f}"
+    return numbers.score(row["value"]) if row["measure"] == ACCURACY else numbers.score(row["value"], 3)
 
 
 def _difference(row: dict[str, Any]) -> str:

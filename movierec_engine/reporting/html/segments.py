@@ -197,7 +197,7 @@ def _panels(ranking: Ranking, segments: Sequence[SegmentValues], meaning: Callab
     axis = metric_title(ranking.by_segment)
     for segment in segments:
         rows = [
-            Dot(model, ranking.role(model), value, low, high, f"{value:.3f}")
+            Dot(model, ranking.role(model), value, low, high, numbers.score(value, 3))
             for model, (value, low, high) in segment.values.items()
         ]
         spoken = f"{axis} of {words.segment(segment.kind, segment.name)}: " + "; ".join(
@@ -260,7 +260,7 @@ def _heat_table(ranking: Ranking, kind: str, segments: Sequence[SegmentValues]) 
                 cells.append(Cell("–", spoken="not measured"))
                 continue
             value = segment.values[model][0]
-            cells.append(Cell(f"{value:.3f}", strong=value == top > 0, heat=value / top if top > 0 else 0.0))
+            cells.append(Cell(numbers.score(value, 3), strong=value == top > 0, heat=value / top if top > 0 else 0.0))
         few = "few users" if segment.users < FEW else ""
         counts = (Cell(f"{segment.users:,}", few), Cell(f"{segment.test_items:,}"))
         rows.append(Row(Cell(segment.name), (*cells, *counts)))
