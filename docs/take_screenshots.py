@@ -48,7 +48,7 @@ def dashboard_compare(page: Page, url: str) -> bytes:
 
 
 def dashboard_explore(page: Page, url: str) -> bytes:
-    """A user's lists by two models with their reasons, one score taken apart, and the map of the catalogue."""
+    """A user's lists by two models with their reasons, the explanation of one score, and the map of the catalogue."""
     return _dashboard_page(page, url, "explore", "Explore")
 
 

@@ -163,11 +163,11 @@ _NEWS = dg.AutomationCondition.any_deps_match(
         & ~dg.AutomationCondition.all_new_updates_have_run_tags(tag_keys={BATCH})
     )
     | dg.AutomationCondition.will_be_requested()
-).with_label("something before it was made that nobody sees to")
+).with_label("a new version upstream that no other run follows")
 
 ON_NEWS = (
     _NEWS.since_last_handled() & ~dg.AutomationCondition.in_progress() & ~dg.AutomationCondition.any_deps_in_progress()
-).with_label("once nothing before it is being made any more")
+).with_label("once nothing upstream is in progress")
 """Once for all that was made before it, however many partitions, and not while some of them are still being made.
 
 Not for runs that make it themselves, such as those of the job `everything`; nor for those of a retraining, which the

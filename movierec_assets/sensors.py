@@ -121,7 +121,7 @@ def make_served_model(config: AutomationConfig) -> dg.SensorDefinition:
         told = json.loads(context.cursor or "[]")
         new = [one for one in found if one.key not in told]
         for one in new:
-            what = "the models are trained again" if one.retrain else "somebody has to look"
+            what = "the models are trained again" if one.retrain else "a person has to look"
             alerts.send("the served model is stale", f"{one.sentence}; {what}")
         cursor, moment = json.dumps([one.key for one in found]), " ".join(one.key for one in new if one.retrain)
         if not moment:

@@ -257,27 +257,27 @@ def fold_in_rows(curves: Sequence[TradeoffCurve], labels: Mapping[int, str]) -> 
 
 
 def fold_in(rows: list[dict[str, Any]], models: Mapping[str, str]) -> charts.Chart:
-    """A new user's list by how many of their movies are known; the level is the same people trained in."""
+    """Fold-in quality by the length of the history; the level is the same people trained in."""
     curve = [row for row in rows if row["source"] not in ("trained_in", "popularity")]
     ends = [row for row in rows if row["source"] == "trained_in"]
     base = [row for row in rows if row["source"] == "popularity"]
     largest = max((row["known"] for row in curve), default=1)
     kept = _kept(rows)
     head = (
-        f"New users lose least with {max(kept, key=lambda one: kept[one])}: the whole history told gives "
-        f"{numbers.percent(max(kept.values()), 0)} of what training on them gives"
+        f"New users lose least with {max(kept, key=lambda one: kept[one])}: fold-in of the whole history gives "
+        f"{numbers.percent(max(kept.values()), 0)} of the quality of training on them"
         if kept
-        else "How good the lists of new users are, by how many of their movies are known"
+        else "Quality of new users' lists by the length of their history"
     )
     title = charts.title(
         head,
-        "line: told so many movies (the last point: all); dashed level: trained on them as well; dotted: popularity",
+        "line: fold-in by history length (last point: all movies); dashed: trained on them as well; dotted: popularity",
         charts.WIDE,
     )
     color = charts.model_color(models, charts.model_legend())
     x = alt.X(
         "known:Q",
-        title="Movies that the model is told of (log scale, at the right end all)",
+        title="Movies in the history (log scale, at the right end all)",
         scale=alt.Scale(type="log", base=2, nice=False, domain=[0.9, largest * 1.1]),
         axis=alt.Axis(values=sorted({row["known"] for row in curve}), format="d"),
     )

@@ -79,7 +79,7 @@ def parallel(rows: list[dict[str, Any]], ticks: list[dict[str, Any]], sweep: Swe
     x = alt.X(
         "axis:N",
         sort=axes,
-        title="Setting, and what it reached",
+        title="Setting and result",
         axis=alt.Axis(labelAngle=0, grid=True, domain=False, labelLimit=140, labelFontSize=12),
         scale=alt.Scale(padding=0.4),
     )
@@ -221,7 +221,7 @@ def spreads(rows: list[dict[str, Any]], metric: str) -> charts.Chart:
     near = sum(row["high"] >= first["low"] for row in rows[1:])
     head = f"{first['settings']} is more than a deviation ahead of all others"
     if near:
-        head = f"The best is not told apart from {numbers.counted(near, 'other')} by more than the seeds' deviations"
+        head = f"The best is within the seeds' deviations of {numbers.counted(near, 'other')}"
     order = [row["settings"] for row in rows]
     y = alt.Y("settings:N", sort=order, title=None, axis=alt.Axis(labelLimit=300, ticks=False, domain=False))
     axis = f"{metric_title(metric)} on validation, mean ± sd over seeds"

@@ -11,6 +11,7 @@ import pyarrow as pa
 from dashboard.queries.reports import Snapshot, ask
 from movierec_engine.evaluation.comparison import LeaderComparison
 from movierec_engine.evaluation.metrics import metric_of
+from movierec_engine.reporting import words
 from movierec_engine.reporting.comparable import EvaluationSetup, by_setup
 from movierec_engine.reporting.conclusions import Outcome
 
@@ -47,8 +48,8 @@ class Standing:
 
 def labels(standings: Sequence[Standing]) -> dict[str, str]:
     """Report id -> the model's name, with its device where the model alone would be ambiguous."""
-    names = [one.model for one in standings]
-    return {one.id: one.model if names.count(one.model) == 1 else f"{one.model} ({one.device})" for one in standings}
+    names = words.model_labels([(one.model, one.device) for one in standings])
+    return dict(zip((one.id for one in standings), names, strict=True))
 
 
 def outcome(

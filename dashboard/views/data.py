@@ -121,7 +121,7 @@ def _facts(line: DataLineage) -> None:
     boxes[3].metric("Matrix density", share, help="Ratings / (users × movies), before filtering")
     kept = line.interactions.facts.get("density") if line.interactions else None
     dense = numbers.percent(kept, 2) if isinstance(kept, float) else numbers.NONE
-    boxes[4].metric("After filtering", dense, help="Density of what is trained and tested on")
+    boxes[4].metric("After filtering", dense, help="Density of the filtered data")
     boxes[5].metric("Items in the catalogue", _number(line.interactions, "items"), help="Movies left after filtering")
 
 

@@ -382,7 +382,7 @@ def _score(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
     places = {f"{label}|{one.movie_id}": (label, one) for label, answer in answers.items() for one in answer.movies}
     if not places:
         return
-    st.subheader("One score taken apart")
+    st.subheader("Explanation of one score")
     chosen = state.choose(
         "Recommendation",
         "why",

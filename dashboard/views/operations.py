@@ -93,7 +93,7 @@ def _now(served: Served | None, root: Path) -> None:
         )
         return
     if served.problem:
-        shell.notes([f"What is served is not known: {served.problem}; `movierec models rollback` serves another."])
+        shell.notes([f"The served version is not known: {served.problem}; `movierec models rollback` serves another."])
         return
     pinned = f", {shell.plain(served.pin)}" if served.pin else ""
     st.markdown(
@@ -131,7 +131,7 @@ def _ago(instant: str) -> str:
 
 
 def _decisions(made: list[Made], unreadable: list[Path]) -> None:
-    st.subheader("What was decided, and on which evidence")
+    st.subheader("Decisions and their evidence")
     if unreadable:
         shell.notes(
             [
@@ -297,11 +297,11 @@ def _backtests(found: list[Backtest]) -> None:
 
 
 def _feedback(root: Path) -> None:
-    st.subheader("What people say and do")
+    st.subheader("Feedback")
     sets = feedback.data_sets(root)
     if not sets:
         shell.missing(
-            "Nobody has given feedback yet. The API takes it in:",
+            "No feedback yet. The API records it:",
             f"curl -X POST {api_health.address()}/api/feedback -H 'Content-Type: application/json' \\\n"
             '  -d \'{"user_id": 1, "movie_id": 318, "kind": "rating", "rating": 5}\'',
         )
@@ -341,8 +341,8 @@ def _experiments(found: Feedback) -> None:
     if len({*refitted.values()}) > 1:
         more, less = ([model for model, own in refitted.items() if own is which] for which in (True, False))
         st.caption(
-            f"Not like with like: {numbers.listed(more)} answers refitted on all interactions, as what is promoted "
-            f"does, {numbers.listed(less)} as measured, without the held-out ones."
+            f"Not comparable: {numbers.listed(more)} answers refitted on all interactions, as promoted versions do, "
+            f"{numbers.listed(less)} as measured, without the held-out ones."
         )
 
 

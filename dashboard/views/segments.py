@@ -16,7 +16,7 @@ from dashboard.queries.store_files import Signature
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY as DIAL_ACCURACY
 from movierec_engine.evaluation.reranking_tradeoff import BUYS
-from movierec_engine.reporting import numbers
+from movierec_engine.reporting import numbers, words
 from movierec_engine.store import ArtifactStore, kinds
 
 FEW = 30
@@ -176,7 +176,7 @@ def _new_users(root: Path, seen: Signature, chosen: Chosen) -> None:
             f"movierec strong-generalization --model {chosen.standings[0].model}",
         )
         return
-    labels = dict(enumerate(_labels(curves)))
+    labels = dict(enumerate(words.model_labels([(curve.model, curve.device) for curve in curves])))
     rows = plots.fold_in_rows(curves, labels)
     charts.draw(plots.fold_in(rows, {labels[n]: curve.model for n, curve in enumerate(curves)}), rows, "fold-in")
     _elsewhere(curves, chosen)
@@ -200,7 +200,7 @@ def _dials(root: Path, seen: Signature, chosen: Chosen) -> None:
             f"movierec dials --model {chosen.standings[0].model}",
         )
         return
-    labels = _labels(curves)
+    labels = words.model_labels([(curve.model, curve.device) for curve in curves])
     name = state.choose("Model of the dials", "dials", labels) if len(labels) > 1 else labels[0]
     curve = curves[labels.index(name)]
     rows, bought = plots.dial_rows(curve, DIAL_ACCURACY), plots.bought_rows(curve, BUYS)
@@ -212,11 +212,6 @@ def _dials(root: Path, seen: Signature, chosen: Chosen) -> None:
         with right:
             charts.draw(plots.dials_buy(bought, list(dict.fromkeys(row["dial"] for row in rows))), bought, "dial-gains")
     _elsewhere([curve], chosen)
-
-
-def _labels(curves: list[TradeoffCurve]) -> list[str]:
-    models = [curve.model for curve in curves]
-    return [curve.model if models.count(curve.model) == 1 else f"{curve.model} ({curve.device})" for curve in curves]
 
 
 def _elsewhere(curves: list[TradeoffCurve], chosen: Chosen) -> None:

@@ -54,7 +54,7 @@ def _name(sweep: Sweep) -> str:
 def _sweep(sweep: Sweep) -> None:
     scored = sweep.scored
     if not scored:
-        shell.notes(["No trial of this sweep has reached anything; the reasons stand below."])
+        shell.notes(["No trial of this sweep has finished; the reasons are below."])
         _failed(sweep)
         return
     _conclusion(sweep)

@@ -16,7 +16,7 @@ EMPTY = "there is no index to serve yet; run `movierec demo` or `movierec train 
 DAMAGED = "the index to serve is damaged or its pointer is; GET /api/ready says which, and why"
 LOADING = "the index is being loaded; ask again in a moment"
 DRAINING = "this server is about to end; ask another one"
-STANDS_IN = "what should answer cannot be read at the moment and is tried again; another version stands in for it"
+STANDS_IN = "the version that should answer cannot be read now and is tried again; another one answers in its place"
 
 
 class ModelService:

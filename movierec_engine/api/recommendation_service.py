@@ -197,7 +197,7 @@ def _dialled(
     """Lists of several people by the dials, with the model's own scores."""
     index, dials = served.index, request.dials
     if lacking := index.item_facts.lacking(dials):
-        raise ApiError(422, f"{lacking[0]} needs what is not known of any movie here; set it to 0", lacking[0])
+        raise ApiError(422, f"{lacking[0]} needs facts that are known of no movie here; set it to 0", lacking[0])
     liked = [one.taste.liked if one.user is None else index.live_history(one.user, one.live) for one in people]
     items, scores, sources = zip(*found, strict=True)
     together = rerank_all(items, scores, [one.indices for one in liked], index.item_facts, dials, request.top_k)

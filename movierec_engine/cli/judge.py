@@ -250,7 +250,7 @@ def dials(artifacts: Path, form: Format, chosen: ModelChoice) -> None:
     default=5,
     show_default=True,
     type=click.IntRange(min=0),
-    help="Parts that items are held out in, to measure how well they are found by their place; 0 measures none.",
+    help="Parts that items are held out in, to measure how well cold items are ranked; 0 measures none.",
 )
 def cold_items(artifacts: Path, form: Format, chosen: ModelChoice, folds: int) -> None:
     """Place the movies that a trained model does not know, and measure what a share of the lists costs.

@@ -190,18 +190,18 @@ def cold_items_table(made: Artifact) -> ResultTable:
     """Accuracy by the share of cold items in the lists, the movies they stand among, and how well that finds them."""
     facts, cold = made.facts, made.facts["cold_items"]
     how_well = (
-        f"Items that it was trained without are found by their place with an AUC of "
+        f"Items that it was trained without are ranked, by their neighbours' scores, with an AUC of "
         f"{numbers.score(cold['auc'], 3)} (95 % {numbers.interval(cold['low'], cold['high'], 3)}; "
         f"{numbers.score(cold['popularity'], 3)} by their neighbours' popularity alone, 0.5 at random)."
         if cold
-        else "How well items are found by their place was not measured."
+        else "How well cold items are ranked was not measured."
     )
     return ResultTable(
         f"{made.slot.model} on {made.slot.device}: new movies in lists of {facts['k']}, {facts['data']}, "
         f"{facts['part']}",
         [
             TableColumn("share", lambda row: f"{row['share']:g}"),
-            TableColumn("of all places", cell("new_share", form=numbers.percent)),
+            TableColumn("of recommendations", cell("new_share", form=numbers.percent)),
             TableColumn("movies shown", cell("shown", form=numbers.count), sheds=1),
             TableColumn("NDCG@10", cell("ndcg", form=numbers.score)),
             TableColumn("- share 0", lambda row: numbers.signed(row["difference"]) if row["share"] else ""),
@@ -216,7 +216,7 @@ def cold_items_table(made: Artifact) -> ResultTable:
         cold_items.share_rows(made),
         [
             f"{cold_items.summary(facts)} {how_well}",
-            *(f"{one.title} stands among {'; '.join(one.among)}." for one in cold_items.examples(made)),
+            *(f"{one.title} is scored by its neighbours: {'; '.join(one.among)}." for one in cold_items.examples(made)),
         ],
     )
 

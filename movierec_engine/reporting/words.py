@@ -1,6 +1,6 @@
 """Words that every surface has in common: small numbers in letters, segments, and sentences' capitals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from movierec_engine.data.catalogue import ACTIVITY_FROM, POPULARITY_UP_TO
 from movierec_engine.evaluation.metrics import metric_of, metric_title
@@ -55,6 +55,12 @@ def popularity(name: str) -> str:
 def tier(kind: str, name: str) -> str:
     """Description of a tier of users by activity or of items by popularity; "" for segments of another kind."""
     return {"activity": activity, "popularity": popularity}[kind](name) if kind in ("activity", "popularity") else ""
+
+
+def model_labels(slots: Sequence[tuple[str, str]]) -> list[str]:
+    """Names of models on their devices: `ease`, and `ease/cpu` where several have that model."""
+    names = [model for model, _ in slots]
+    return [model if names.count(model) == 1 else f"{model}/{device}" for model, device in slots]
 
 
 def dial(name: str) -> str:

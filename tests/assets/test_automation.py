@@ -330,11 +330,11 @@ def test_each_reason_is_told_of_once_while_it_holds_and_again_when_it_comes_back
     alerts = {"alerts": Alerts(file=str(file))}
     cursor, told = None, ""
     for holding, news, trains in [
-        ([clicks], ["few click; somebody has to look"], False),
+        ([clicks], ["few click; a person has to look"], False),
         ([clicks, age], ["it is old; the models are trained again"], True),
         ([clicks, age], [], False),
         ([age], [], False),
-        ([clicks, age], ["few click; somebody has to look"], False),
+        ([clicks, age], ["few click; a person has to look"], False),
         ([], [], False),
         ([age], ["it is old; the models are trained again"], True),
     ]:

@@ -160,7 +160,7 @@ def test_a_device_can_be_singled_out(open_page: Open, publish: Publish) -> None:
     publish("ease", 0.2)
     publish("ease", 0.3, device="cuda")
     app = open_page()
-    assert "ease (cuda) is the best of two models" in text(app)
+    assert "ease/cuda is the best of two models" in text(app)
     app.selectbox(key="device").select("cpu").run()
     assert list(app.dataframe[0].value["Device"]) == ["cpu"]
 

@@ -198,7 +198,7 @@ def test_concentration_is_that_of_the_lists(visit: Open, known: ArtifactStore) -
 def test_fold_in_and_dials_say_what_they_cost(visit: Open, known: ArtifactStore) -> None:
     """0.18 of 0.2 is 90 %; novelty loses 0.1 of 0.2."""
     shown = titles(visit(known, "segments"))
-    assert any("the whole history told gives 90 % of what training on them gives" in title for title in shown)
+    assert any("fold-in of the whole history gives 90 % of the quality of training on them" in title for title in shown)
     assert "ease: novelty, fully turned up, costs most: 50 % of NDCG@10" in shown
     assert "Novelty changes its own measure most, by +10 %" in shown
 

@@ -1,4 +1,4 @@
-"""What new movies cost, and how well items are found by their place, on worlds where it can be worked out."""
+"""What new movies cost, and how well cold items are ranked, on worlds where it can be worked out."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -219,7 +219,7 @@ def test_the_command_and_the_report_say_what_was_found(trained: Callable[..., Ar
     assert result.exit_code == 0, result.output
     assert "…" not in result.output
     printed = " ".join(result.output.split())
-    assert "Of 43 movies 3 (7%) are new to the model; 2 are placed by genres and year, 1 not." in printed
+    assert "Of 43 movies 3 (7 %) are new to the model; 2 are placed by genres and year, 1 not." in printed
     assert "was not measured" in printed
     made = store.require(Slot("cold_items", "camps", "ease", "cpu"))
     (section,) = section_of(store, "camps")
@@ -229,7 +229,7 @@ def test_the_command_and_the_report_say_what_was_found(trained: Callable[..., Ar
     assert [row.header.text for row in shares.rows] == ["0", "0.1", "0.2", "0.3"]
     assert [row.cells[2].text for row in shares.rows] == [f"{row['ndcg']:.4f}" for row in share_rows(made)]
     among = dict(places.terms)
-    assert among["New comedy (1960)"].startswith("stands among Film 10 (1960), ")
+    assert among["New comedy (1960)"].startswith("scored by Film 10 (1960), ")
     assert [example.title for example in examples(made)] == list(among)
 
 

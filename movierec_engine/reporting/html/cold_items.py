@@ -28,8 +28,8 @@ def cold_items(store: ArtifactStore, data_set: str) -> list[Section]:
     if not blocks:
         return []
     lede = (
-        "A movie that a model does not know stands among those that are like it in genres and year, and its score is "
-        "made of theirs. Lists have no new movies unless a share is asked for; how much to ask for is a choice, so its "
+        "A movie that a model does not know is scored by its neighbours, the known movies most like it in genres and "
+        "year. Lists have no new movies unless a share is asked for; how much to ask for is a choice, so its "
         "cost is measured on validation."
     )
     return [Section("cold-items", "New movies", lede, tuple(blocks))]
@@ -38,19 +38,19 @@ def cold_items(store: ArtifactStore, data_set: str) -> list[Section]:
 def _blocks(model: str, facts: dict[str, Any], rows: list[dict[str, Any]], shown: list[Example]) -> list[Block]:
     blocks: list[Block] = [Prose(f"{model}: {summary(facts).replace('%', ' %')} {_found(facts['cold_items'])}")]
     if not facts["placed"]:
-        return [*blocks, Prose(f"No new movie has a place beside {model}, so there is nothing to show.", quiet=True)]
-    where = Prose(f"Where new movies stand beside {model}, those that the most lists would hold:")
+        return [*blocks, Prose(f"No new movie has neighbours in {model}, so there is nothing to show.", quiet=True)]
+    where = Prose(f"Neighbours of the new movies that the most lists of {model} would hold:")
     return [*blocks, _figure(model, facts, rows), _table(model, facts, rows), where, _places(facts, shown)]
 
 
 def _found(cold: dict[str, Any] | None) -> str:
-    """Sentence on the ranking quality of items by their place."""
+    """Sentence on the ranking quality of cold items."""
     if cold is None:
-        return "How well movies are found by their place was not measured."
+        return "How well cold items are ranked was not measured."
     return (
-        f"Items that it was trained without, in {numbers.counted(cold['folds'], 'fold')}, are found by their place "
-        f"with an AUC of {numbers.score(cold['auc'], 3)} {numbers.interval(cold['low'], cold['high'], 3)}; their "
-        f"neighbours' popularity alone has {numbers.score(cold['popularity'], 3)} and chance 0.5."
+        f"Items that it was trained without, in {numbers.counted(cold['folds'], 'fold')}, are ranked by their "
+        f"neighbours' scores with an AUC of {numbers.score(cold['auc'], 3)} "
+        f"{numbers.interval(cold['low'], cold['high'], 3)}; their neighbours' popularity alone has {numbers.score(cold['popularity'], 3)} and chance 0.5."
     )
 
 
@@ -73,8 +73,8 @@ def _figure(model: str, facts: dict[str, Any], rows: list[dict[str, Any]]) -> Fi
     )
     note = (
         f"{facts['data']}, validation, lists of {facts['k']} of {numbers.counted(facts['users'], 'user')}. The square "
-        "is the model's own list; every point is named by the share that was asked for. Nobody who is measured is "
-        "known to have a new movie, so it is never a hit: this is the most that a share can cost."
+        "is the model's own list; every point is named by the share that was asked for. No user has a "
+        "new movie in validation, so none is ever a hit: the cost shown is an upper bound."
     )
     return Figure(title, scatter(points, "new movies, % of the recommendations", metric, spoken), note)
 
@@ -96,10 +96,10 @@ def _table(model: str, facts: dict[str, Any], rows: list[dict[str, Any]]) -> Tab
         )
         body.append(Row(Cell(f"{row['share']:g}"), cells))
     note = (
-        f"Lists of {facts['k']}, new movies evenly between the model's own items. Second line: of those with a place, "
-        "and the 95 % interval of the users' differences from share 0."
+        f"Lists of {facts['k']}, new movies evenly between the model's own items. Second line: of those with "
+        "neighbours, and the 95 % interval of the users' differences from share 0."
     )
-    return Table(f"New movies beside {model}", columns, tuple(body), note)
+    return Table(f"New movies in the lists of {model}", columns, tuple(body), note)
 
 
 def _places(facts: dict[str, Any], shown: list[Example]) -> Terms:
@@ -107,7 +107,7 @@ def _places(facts: dict[str, Any], shown: list[Example]) -> Terms:
         tuple(
             (
                 example.title,
-                f"stands among {numbers.listed(example.among)}; {numbers.counted(example.lists, 'list')} of "
+                f"scored by {numbers.listed(example.among)}; {numbers.counted(example.lists, 'list')} of "
                 f"{facts['users']:,} would hold it at the largest share.",
             )
             for example in shown

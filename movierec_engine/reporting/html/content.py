@@ -128,7 +128,7 @@ def _promoted(store: ArtifactStore, data_set: str) -> tuple[Artifact | None, lis
     try:
         index = store.pointed(SERVING, data_set)
     except MovierecError as error:
-        return None, [f"What is served is not known: {within(store, error)}."]
+        return None, [f"The served version is not known: {within(store, error)}."]
     return index, []
 
 

@@ -191,7 +191,7 @@ def test_a_missing_history_and_a_broken_pointer_are_sentences(store: ArtifactSto
     words = written(store).words()
 
     assert "The history of lightgcn cannot be shown:" in words
-    assert "What is served is not known:" in words
+    assert "The served version is not known:" in words
 
 
 def test_what_is_served_is_named(store: ArtifactStore) -> None:
