@@ -50,7 +50,8 @@ def _found(cold: dict[str, Any] | None) -> str:
     return (
         f"Items that it was trained without, in {numbers.counted(cold['folds'], 'fold')}, are ranked by their "
         f"neighbours' scores with an AUC of {numbers.score(cold['auc'], 3)} "
-        f"{numbers.interval(cold['low'], cold['high'], 3)}; their neighbours' popularity alone has {numbers.score(cold['popularity'], 3)} and chance 0.5."
+        f"{numbers.interval(cold['low'], cold['high'], 3)}; their neighbours' popularity alone has "
+        f"{numbers.score(cold['popularity'], 3)} and chance 0.5."
     )
 
 
