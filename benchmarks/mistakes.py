@@ -63,7 +63,7 @@ DROPPED_KEYWORDS = {
 """Keywords that a call often works without."""
 MODULES = ("np", "torch", "math", "pc", "pa", "functional")
 SILENT = {"log", "logger", "logging", "warnings", "print", "suppress", "super"}
-"""What a call begins with whose absence changes no answer."""
+"""Beginnings of calls whose absence changes no answer."""
 
 
 @dataclass(frozen=True)

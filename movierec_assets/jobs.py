@@ -13,7 +13,7 @@ RELEASE = (kinds.LEADERBOARD, "refitted_release", "serving_release")
 """The assets of the line, by part."""
 
 BESIDE = dg.AssetSelection.assets(leak_canaries, hybrid_ensemble, backtest, sweep)
-"""What the job `everything` leaves out: it costs as much as training again, or has other partitions."""
+"""Assets that the job `everything` leaves out: they cost as much as training again, or have other partitions."""
 
 everything = dg.define_asset_job(
     "everything",

@@ -12,7 +12,7 @@ from movierec_assets.jobs import DATA, MODEL, RELEASE, everything, hybrid
 from movierec_assets.partitions import partition_key
 
 RETRAININGS = ("nightly_retraining", "ratings_file", "feedback_events", "served_model")
-"""What starts a retraining, as its runs' tag `movierec/started_by` says."""
+"""The names of what starts a retraining, as in the runs' tag `movierec/started_by`."""
 REMEMBERED = timedelta(days=3)
 """For how long a retraining is waited for."""
 

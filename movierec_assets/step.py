@@ -63,7 +63,7 @@ class Step:
         self.context = context
         self.store = store
         self.settings = settings
-        """What is the same in all partitions: data, trainer, evaluation, retrieval, logger and paths."""
+        """Settings that are the same in all partitions: data, trainer, evaluation, retrieval, logger and paths."""
         self.partitions = partitions
         self.origin = {"dagster_run_id": context.run.run_id}
         self._made: dict[str, tuple[Artifact, Metadata]] = {}

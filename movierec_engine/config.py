@@ -32,7 +32,7 @@ T = TypeVar("T")
 MAX_SEED = 2**32 - 1
 _NAMES_IN_A_SENTENCE = 20
 _OF_CONFIGS = ("config.yaml", "data", "model", "trainer", "release", "serving")
-"""What a folder of settings has."""
+"""The names in a folder of settings."""
 _hydra_lock = threading.Lock()  # Hydra keeps global state; two threads that compose at once break each other
 
 
@@ -80,9 +80,9 @@ class Settings:
     experiment_name: str
     """The experiment that MLflow puts the run under."""
     run_name: str
-    """What trackers call the run; without one <model>-<device>-<seed>."""
+    """The run's name in trackers; without one <model>-<device>-<seed>."""
     overrides: list[str] = field(default_factory=list)
-    """What was asked for on top of the defaults, in Hydra's syntax."""
+    """Settings on top of the defaults, in Hydra's syntax."""
 
     def resolved(self) -> dict[str, Any]:
         """All values as plain JSON-able data, for manifests and trackers."""

@@ -18,7 +18,7 @@ EXTRAS = {
     "dashboard": ("altair", "duckdb", "streamlit"),
     "dagster": ("dagster", "dagster_mlflow", "sqlalchemy"),
 }
-"""What pyproject.toml's optional dependencies bring, as it is imported, beyond what is always installed."""
+"""Modules of pyproject.toml's optional dependencies, beyond those that are always installed."""
 
 
 class MovierecError(Exception):

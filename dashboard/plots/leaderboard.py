@@ -45,7 +45,7 @@ COSTS = {
         lambda milliseconds: f"{milliseconds:.3g} ms",
     ),
 }
-"""What the reports know. No report holds the API's latency; the time to rank a test user is the nearest to it."""
+"""The costs in the reports. No report holds the API's latency; the time to rank a test user is the nearest to it."""
 
 
 def interval_rows(ranked: list[Standing], names: dict[str, str]) -> list[dict[str, Any]]:

@@ -68,4 +68,4 @@ _CHECKS = {
     **dict.fromkeys(("seconds", "peak_memory_mb"), _is_number),
     "intervals": _are_intervals,
 }
-"""What the pages need of a report, and whether it can be used."""
+"""Checks of the fields that the pages need of a report."""

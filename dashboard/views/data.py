@@ -25,7 +25,7 @@ _DROPPED = {
     "duplicate_movies": "further rows of a movie: the first was kept",
     "negatives_dropped": "given negatives that repeat another or are positives: dropped",
 }
-"""What validation counts, in words."""
+"""The counts of validation, in words."""
 _ENTITIES = (("user_id", "users"), ("movie_id", "movies"))
 """Columns of the ratings, and what they name."""
 

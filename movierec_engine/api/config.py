@@ -55,7 +55,7 @@ class ServingConfig:
     access_log: bool = False
     """Whether a line is written for each request, which costs it 12 microseconds."""
     follow: str = "promoted"
-    """What answers by default: `promoted`, the promoted version, or `latest`, the newest version of any model."""
+    """The version that answers by default: `promoted`, or `latest`, the newest version of any model."""
     follow_seconds: float = 0.5
     """How often the store is looked at for a new version."""
     models_in_memory: int = 4

@@ -39,7 +39,7 @@ class LoadedIndex:
     catalogue: MovieCatalogue
     lineage: Lineage
     mask: Mask
-    """What the list of each trained user leaves out: `serving_mask` in serving, unless `repeat`."""
+    """The mask of each trained user's list: `serving_mask` in serving, unless `repeat`."""
     remembered: int = 0
     """How many short lists are remembered, of the users who asked last."""
     repeat: bool = False

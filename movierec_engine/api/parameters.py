@@ -28,7 +28,7 @@ from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.known_ids import MAX_ID, MUST_BE, KnownIds, MovieIdentifier, Schema, with_ids
 
 NULL = object()
-"""What stands for a JSON null, which fits no parameter: one that is not given is left out."""
+"""The value of a JSON null, which fits no parameter: one that is not given is left out."""
 _SETTING = "x-setting"
 """Keyword of a schema: the setting that is its bound, which `schema_of` puts there."""
 

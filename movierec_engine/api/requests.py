@@ -106,7 +106,7 @@ class PersonalRequest(ListRequest):
     genre_balance: Share = 0.0
     """From 0, the model's own order, to 1: towards the shares of genres in the person's history."""
     diversity_over: Annotated[str, OneOf(DIVERSITY_OVER)] = "genres"
-    """What `diversity` takes movies to be alike in."""
+    """The similarity of movies for `diversity`: by genres or embeddings."""
     cold_items: Share = 0.0
     """Share of the list that goes to movies that no model knows, by their genres and years."""
     strict: Flag = Field(default=False, examples=[False])
@@ -127,7 +127,7 @@ class RecommendRequest(PersonalRequest):
     user_id: UserIdentifier | None = Field(default=None, examples=[1])
     """The user's public id; or give a history."""
     history: History | None = None
-    """What somebody without an account has seen: movie ids such as 318, or with a rating, 318:4.5. In a query string a
+    """The history of a person without an account: movie ids such as 318, or with a rating, 318:4.5. In a query string a
     backslash stands before a comma, colon or backslash of an id."""
     explain: Flag = Field(
         default=False, description=f"Whether each movie comes with its reasons; at most {MOST_EXPLAINED} movies then."

@@ -36,7 +36,7 @@ ELICITATION_MODEL = "ease"
 
 READY_SECONDS = 90
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-"""What ends the servers; started in the background, a process may ignore some of them unless it asks for them."""
+"""Signals that end the servers; started in the background, a process may ignore some unless it asks for them."""
 STOP_SECONDS = 10
 
 console = Console(highlight=False)

@@ -24,7 +24,7 @@ class Setting:
     default: Any
     """A plain value: a number, text, true or false, or a list."""
     meaning: str
-    """What it does, in one line."""
+    """Its meaning, in one line."""
 
 
 def settings_help(model: str = "lightgcn") -> Iterator[Setting]:

@@ -57,7 +57,7 @@ class ResultTable:
     notes: Sequence[str] = ()
     """Sentences below the table, wrapped."""
     lines: Sequence[str] = ()
-    """What stands below those as it is: commands, paths, sentences that programs look for."""
+    """Lines below those, not wrapped: commands, paths, sentences that programs look for."""
     shown: Sequence[Row] | None = None
     """The rows for people, where those are not `rows`."""
     sections: str = ""

@@ -304,7 +304,7 @@ _SENTENCES = {
     "arquet": "this is not a complete Parquet file; write or download it again",
     "magic bytes": "this is not a complete Parquet file; write or download it again",
 }
-"""What to say about a DuckDB error, by a part of its message."""
+"""Sentences for DuckDB errors, by a part of their message."""
 
 
 def _explained(message: str, delimiter: str) -> str:

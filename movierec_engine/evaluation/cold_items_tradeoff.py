@@ -30,7 +30,7 @@ class ShareTradeoff:
     """One setting of the share, over the lists of all measured users."""
 
     share: float
-    """What was asked for."""
+    """The share that was asked for."""
     ndcg: float
     low: float
     high: float

@@ -31,7 +31,7 @@ SAMPLE = 400
 _BLOCK_CELLS = 2**22
 """Scores that are in memory together, at least one person's."""
 _LEAST_GAIN = 1e-9
-"""What the sum of the gains must exceed; less is rounding."""
+"""Least sum of the gains; less is rounding."""
 
 
 @dataclass(frozen=True, eq=False)

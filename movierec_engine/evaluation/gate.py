@@ -25,7 +25,7 @@ class ReleaseConfig:
     """Settings of the release gate: what a model must show before it is served."""
 
     metric: str = ""
-    """What challenger and champion are compared by, on validation; empty: what the leaderboard ranks by, which is
+    """The metric that challenger and champion are compared by, on validation; empty: the leaderboard's, which is
     `trainer.early_stopping.metric`."""
     above: tuple[str, ...] = ("popularity", "ease", "als")
     """Baselines that a challenger must be at least as good as, of those that were measured on the same data."""

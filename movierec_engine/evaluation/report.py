@@ -49,7 +49,7 @@ class EvaluationReport:
     intervals: dict[str, tuple[float, float]]
     """95 % bootstrap intervals over users; coverage, which no user has alone, has none."""
     validation_metrics: dict[str, float]
-    """What models are chosen by; empty where the data has no validation part."""
+    """Metrics by which models are chosen; empty where the data has no validation part."""
     counts: dict[str, int]
     seconds: float
     """Training time; 0 where nothing was trained here."""

@@ -33,7 +33,7 @@ BUYS = {
     "decade_balance": f"decade_divergence@{K}",
     "genre_balance": f"genre_divergence@{K}",
 }
-"""What each dial is for. A divergence is from the shares in the user's history, so that lower is nearer to them."""
+"""The own measure of each dial. A divergence is from the shares in the user's history: lower is nearer to them."""
 
 _BLOCK = 512
 """Users whose scores are in memory together."""

@@ -21,7 +21,7 @@ from movierec_engine.errors import ConfigError
 
 ExperimentKind = Literal["ab", "interleaving"]
 NOBODY = ""
-"""Who contributed a movie that fills an interleaved list up after a variant's list ended: it is credited to none."""
+"""The source of movies that fill an interleaved list after a variant's list ended: they are credited to none."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -31,7 +31,7 @@ class Variant:
     """One of the models that are compared."""
 
     name: str = ""
-    """What exposures and summaries call it."""
+    """Its name in exposures and summaries."""
     model: str = ""
     """The model whose newest index answers."""
     weight: float = 1.0
@@ -43,7 +43,7 @@ class ExperimentConfig:
     """An experiment, or none while the name is empty."""
 
     name: str = ""
-    """What exposures and summaries call it; another name assigns the users anew."""
+    """Its name in exposures and summaries; another name assigns the users anew."""
     kind: str = "ab"
     """`ab` (a user sees one variant's lists, always the same one's) or `interleaving` (lists drafted from two)."""
     salt: str = ""

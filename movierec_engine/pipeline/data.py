@@ -203,7 +203,7 @@ def raw_ratings_of(store: ArtifactStore, splits: Artifact) -> Artifact:
 
 
 _Made = tuple[Callable[[Path], None], dict[str, Any], str]
-"""What writes an artifact's files, its facts, and its fingerprint ("" before the split)."""
+"""A function that writes an artifact's files, its facts, and its fingerprint ("" before the split)."""
 
 
 def _data_step(

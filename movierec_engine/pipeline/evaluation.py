@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from movierec_engine.evaluation.evaluator import Evaluation
 
 LISTS = "lists"
-"""What stands for the device in the slot of a report of lists, and for the settings in its manifest."""
+"""The device in the slot of a report of given lists, and the settings in its manifest."""
 
 
 @step("evaluating")

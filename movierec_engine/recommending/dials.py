@@ -69,7 +69,7 @@ class Dials:
     genre_balance: float = 0.0
     """Towards the shares of genres in the person's history."""
     diversity_over: str = "genres"
-    """What items are alike in: `genres` or `embeddings`."""
+    """The similarity of items: by `genres` or `embeddings`."""
 
     def __post_init__(self) -> None:
         for dial in DIALS:

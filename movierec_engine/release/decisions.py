@@ -40,7 +40,7 @@ class Decision:
     """promoted, kept (the champion holds), refused (the challenger failed a check), unchanged (it is served already and
     nothing was recorded), rolled back, pinned, unpinned or pruned."""
     sentence: str
-    """What was decided and why."""
+    """The decision and its reason."""
     by: str
     """`gate` for the automatic comparison, else `hand`."""
     champion: str = ""
@@ -53,10 +53,10 @@ class Decision:
     challenger_model: str = ""
     """The trained models of both."""
     reason: str = ""
-    """What a person gave as the reason."""
+    """The reason that a person gave."""
     evidence: dict[str, Any] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
-    """Who or what decided: dagster_run_id, or user."""
+    """The origin of the decision: dagster_run_id, or user."""
     moved_by: str = ""
     """The decision that let the pointer name the champion; filled in when it is recorded, as all that follows."""
     pinned_by: str = ""
@@ -209,7 +209,7 @@ def pinned_since(pin: dict[str, Any]) -> str:
 
 
 _Pointers = tuple[str, str, str]
-"""What is served, the decision that let it be, and the decision by which that is pinned; "" where there is none."""
+"""The served index, the decision behind it, and the decision by which it is pinned; "" where there is none."""
 
 
 def _pointers(store: ArtifactStore, data_set: str) -> _Pointers:

@@ -14,7 +14,7 @@ AGREEMENT_USERS = 1000
 """Users whose two lists are compared."""
 AGREEMENT_DEPTH = 10
 SMALL_SECONDS, SMALL_MB = 60.0, 1024.0
-"""What a refit may take in any case: nothing of this size is held against it."""
+"""Time and memory that a refit may take in any case."""
 
 
 def refit_is_finite(store: ArtifactStore, faiss_index: Artifact) -> Finding:

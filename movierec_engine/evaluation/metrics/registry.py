@@ -62,7 +62,7 @@ INPUTS = {
     "irrelevant": "int64 [n], how many irrelevant items could be recommended to each user",
     "more_popular": "int64 [m], how many more popular items could be recommended to its user; -1 in no list",
 }
-"""What a metric may ask for by the name of a parameter: attributes of `Rankings` of n evaluated users, and k."""
+"""Inputs that a metric may ask for by the name of a parameter: attributes of `Rankings` of n evaluated users, and k."""
 
 _OF_HITS = {"hits", "relevant", "k"}
 _OF_FIRST_RANKS = _OF_HITS | {"lists", "n_items"}

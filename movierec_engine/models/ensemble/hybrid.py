@@ -54,7 +54,7 @@ class HybridEnsembleConfig:
     metric: str = "ndcg@10"
     """By this no member alone may be better than the learned weights on validation; else it gets all the weight."""
     missing: str = "train"
-    """What to do about a member that the store lacks: `train` it with its default settings, or `error`."""
+    """Handling of a member that the store lacks: `train` it with its default settings, or `error`."""
 
     def __post_init__(self) -> None:
         if len(self.models) < 2 or len(set(self.models)) < len(self.models):

@@ -8,7 +8,7 @@ from movierec_engine.reporting.html.document import Block, Cell, Column, Figure,
 from movierec_engine.reporting.html.ranking import Ranking
 
 _AXES = ("novelty", "coverage")
-"""What accuracy is drawn against, the first that was measured."""
+"""Measures that accuracy is drawn against, the first that was measured."""
 
 
 def beyond_accuracy(ranking: Ranking) -> Section:

@@ -12,7 +12,7 @@ from movierec_engine.reporting.html.document import Block, Cell, Column, Figure,
 from movierec_engine.store import ArtifactStore, kinds
 
 METRIC = "ndcg@10"
-"""What a share costs, whatever the page is about."""
+"""The metric that a share costs, whatever the page is about."""
 
 
 def cold_items(store: ArtifactStore, data_set: str) -> list[Section]:

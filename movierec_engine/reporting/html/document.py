@@ -20,7 +20,7 @@ class Cell:
     heat: float | None = None
     """Shade of the cell, 0 to 1; the number itself is in the text."""
     spoken: str = ""
-    """What a screen reader says instead of a text that is a sign."""
+    """Text for screen readers in place of a sign."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Part:
     """`full ranking`, or `sampled`."""
     facts: str
     caution: str
-    """What to keep in mind before reading any number; empty where there is nothing."""
+    """A caution before any number is read; empty where there is none."""
     headline: str
     """The conclusion, in one sentence."""
     answers: tuple[Headline, ...]

@@ -22,7 +22,7 @@ from movierec_engine.reporting.html.document import Block, Cell, Column, Figure,
 from movierec_engine.store import ArtifactStore, kinds
 
 METRIC = "ndcg@10"
-"""What the curves are of, on test, whatever the page is about."""
+"""The metric of the curves, on test, whatever the page is about."""
 
 
 @dataclass(frozen=True)

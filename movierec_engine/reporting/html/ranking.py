@@ -27,7 +27,7 @@ class Ranking:
     promoted: Artifact | None
     """The index that is served, None while none is."""
     notes: tuple[str, ...]
-    """What could not be compared."""
+    """Sentences on reports that could not be compared."""
 
     @property
     def title(self) -> str:
