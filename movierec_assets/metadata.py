@@ -10,11 +10,15 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.evaluation.report import USERS_FILE
+from movierec_engine.pipeline.backtest import METRICS_FILE, WINDOWS_FILE
+from movierec_engine.pipeline.training import HISTORY_FILE
 from movierec_engine.release.decisions import PROMOTED, Decision
 from movierec_engine.reporting import numbers
 from movierec_engine.store import Artifact, ArtifactStore, kinds, measured_index
 from movierec_engine.tracking.mlflow_tracker import run_page
 from movierec_engine.tracking.tracker import flatten
+from movierec_engine.tuning.trials import TRIALS_FILE
 
 Metadata = Mapping[str, Any]
 
@@ -24,12 +28,12 @@ TABLES = {
     kinds.RAW_MOVIES: "movies.parquet",
     kinds.INTERACTIONS: "interactions.parquet",
     kinds.SPLITS: "split.parquet",
-    kinds.TRAINED_MODEL: "history.parquet",
-    kinds.EVALUATION_REPORT: "users.parquet",
+    kinds.TRAINED_MODEL: HISTORY_FILE,
+    kinds.EVALUATION_REPORT: USERS_FILE,
     kinds.FAISS_INDEX: "movies.parquet",
     kinds.LEADERBOARD: "leaderboard.parquet",
-    kinds.BACKTEST: "metrics.parquet",
-    kinds.SWEEP: "trials.parquet",
+    kinds.BACKTEST: METRICS_FILE,
+    kinds.SWEEP: TRIALS_FILE,
 }
 """The table that shows what an artifact is about, by kind."""
 
@@ -70,8 +74,8 @@ def of_trained_model(artifact: Artifact, metric: str) -> Metadata:
         **{name: artifact.facts[name] for name in ("seconds", "epochs", "peak_memory_mb")},
         **at_depth(artifact.facts["validation_metrics"], metric, "validation "),
     }
-    if "history.parquet" in artifact.files:
-        history = pq.read_table(artifact.folder / "history.parquet").to_pylist()
+    if HISTORY_FILE in artifact.files:
+        history = pq.read_table(artifact.folder / HISTORY_FILE).to_pylist()
         shown["learning curve"] = dg.MetadataValue.md(learning_curve(history, metric))
     return shown
 
@@ -93,8 +97,8 @@ def of_report(artifact: Artifact, metric: str) -> Metadata:
 
 def of_backtest(artifact: Artifact, metric: str) -> Metadata:
     """The metric of every window with its interval, as a table, and its mean over the windows."""
-    windows = pq.read_table(artifact.folder / "windows.parquet").to_pylist()
-    measures = pq.read_table(artifact.folder / "metrics.parquet").to_pylist()
+    windows = pq.read_table(artifact.folder / WINDOWS_FILE).to_pylist()
+    measures = pq.read_table(artifact.folder / METRICS_FILE).to_pylist()
     by_window = {one["window"]: one for one in measures if one["metric"] == metric and one["users"] == "all"}
     rows = [
         {

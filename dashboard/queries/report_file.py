@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from movierec_engine.errors import StoreError
+from movierec_engine.evaluation.report import REPORT_FILE, SCHEMA
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 
-REPORT_FILE = "report.json"
-SCHEMA = 2
-"""The report schema that these pages read."""
 _LARGEST = 1e15
 """No number of a report is larger, or negative."""
 

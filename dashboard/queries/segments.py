@@ -12,6 +12,8 @@ from dashboard.queries.parquet import arrays, known, records
 from dashboard.queries.store_files import newest
 from movierec_engine.data.catalogue import POPULARITY_UP_TO
 from movierec_engine.evaluation.report import LISTS_FILE, SEGMENTS_FILE
+from movierec_engine.pipeline.reranking_tradeoff import TRADEOFF_FILE
+from movierec_engine.pipeline.strong_generalization import CURVE_FILE
 from movierec_engine.store import kinds
 
 LORENZ_POINTS = 200
@@ -105,12 +107,12 @@ class TradeoffCurve:
 
 def fold_in_curves(root: Path) -> list[TradeoffCurve]:
     """Rows on test with source, size, value, low and high; size is None where the model knew everything."""
-    return _curves(root, kinds.STRONG_GENERALIZATION, "curve.parquet", "source, size, value, low, high")
+    return _curves(root, kinds.STRONG_GENERALIZATION, CURVE_FILE, "source, size, value, low, high")
 
 
 def reranking_tradeoff(root: Path) -> list[TradeoffCurve]:
     """Rows with dial, setting, measure, value, low and high."""
-    return _curves(root, kinds.RERANKING_TRADEOFF, "tradeoff.parquet", "dial, setting, measure, value, low, high")
+    return _curves(root, kinds.RERANKING_TRADEOFF, TRADEOFF_FILE, "dial, setting, measure, value, low, high")
 
 
 def _curves(root: Path, kind: str, file: str, columns: str) -> list[TradeoffCurve]:

@@ -12,11 +12,11 @@ import psutil
 from dashboard.queries.parquet import records
 from dashboard.queries.store_files import Signature, folders, slot_folders, slot_of, stamp
 from movierec_engine.errors import StoreError
+from movierec_engine.pipeline.training import HISTORY_FILE
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 from movierec_engine.tracking.progress_file import FOLDER as PROGRESS_FOLDER
 from movierec_engine.tracking.tracker import flatten
 
-HISTORY_FILE = "history.parquet"
 PER_SLOT = 20
 """Runs of each model and device that can be chosen, newest first."""
 _ASIDE = ("overrides", "paths", "logger", "serving", "experiment_name", "run_name")

@@ -23,6 +23,7 @@ from movierec_engine.evaluation.report import LISTS_FILE, USERS_FILE, Evaluation
 from movierec_engine.feedback import UserState
 from movierec_engine.pipeline.data import load_split, raw_ratings_of
 from movierec_engine.pipeline.members import DATA_STEPS, family, strangers
+from movierec_engine.pipeline.training import HISTORY_FILE
 from movierec_engine.reporting import numbers
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.rated import RatedMovies
@@ -275,9 +276,9 @@ _OUTSIDE, _OTHER = "outside the metric's bounds", "not the mean of the users'"
 
 
 def _history(trained_model: Artifact) -> list[dict[str, float]]:
-    if "history.parquet" not in trained_model.files:
+    if HISTORY_FILE not in trained_model.files:
         return []
-    rows: list[dict[str, float]] = pq.read_table(trained_model.folder / "history.parquet").to_pylist()
+    rows: list[dict[str, float]] = pq.read_table(trained_model.folder / HISTORY_FILE).to_pylist()
     return rows
 
 

@@ -31,8 +31,10 @@ from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
 if TYPE_CHECKING:
     from movierec_engine.models.base import Recommender
 
-
 log = logging.getLogger(__name__)
+
+HISTORY_FILE = "history.parquet"
+"""The learning curve of a model that is trained by epochs: epoch, loss, seconds and the validation metrics."""
 
 
 def find_trained_model(
@@ -119,7 +121,7 @@ def train_model(
         if evaluation:
             save_users(evaluation, folder / VALIDATION_USERS_FILE)
         if history:
-            pq.write_table(pa.Table.from_pylist(history), folder / "history.parquet")
+            pq.write_table(pa.Table.from_pylist(history), folder / HISTORY_FILE)
 
     return store.publish(
         model_slot(kinds.TRAINED_MODEL, settings),

@@ -26,7 +26,7 @@ from movierec_engine.pipeline.canaries import settings_of
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.index import build_refitted_index
 from movierec_engine.pipeline.preflight import FIT, DataCounts, require_memory
-from movierec_engine.pipeline.training import fit, peak_memory_mb
+from movierec_engine.pipeline.training import HISTORY_FILE, fit, peak_memory_mb
 from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, content_key, is_refitted, kinds, measured_index
 from movierec_engine.training.config import EarlyStoppingConfig
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from movierec_engine.models.base import Recommender
 
 log = logging.getLogger(__name__)
-
-HISTORY_FILE = "history.parquet"
 
 
 def refit_index(store: ArtifactStore, index: Artifact, origin: Origin | None = None) -> Artifact:

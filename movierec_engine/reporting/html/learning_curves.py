@@ -8,14 +8,13 @@ import pyarrow.parquet as pq
 
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.pipeline.training import HISTORY_FILE
 from movierec_engine.reporting import numbers
 from movierec_engine.reporting.comparable import within
 from movierec_engine.reporting.html.charts import Series, lines
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
 from movierec_engine.reporting.html.ranking import Ranking
 from movierec_engine.store import kinds
-
-HISTORY_FILE = "history.parquet"
 
 
 def learning_curves(ranking: Ranking) -> Section:
