@@ -24,7 +24,7 @@ RUNS = re.compile(r"^ *```(bash|python)", re.MULTILINE)
 README, PRODUCTION = ROOT / "README.md", ROOT / "docs" / "tutorials" / "production.md"
 PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if RUNS.search(page.read_text(encoding="utf-8")))
 FRAME = (
-    "import pandas as pd\nframe = pd.DataFrame({'user': [17, 17, 42], 'item': [1, 2, 1], 'rating': [5.0, 4.0, 4.5]})\n"
+    "import pandas as pd\nframe = pd.DataFrame({'user_id': [17, 17, 42], 'movie_id': [1, 2, 1]})\n"
 )
 IN_THE_README = {
     "make demo ": "# make demo",
