@@ -148,7 +148,7 @@ def offer_outside_models(overrides: Iterable[str]) -> None:
 def load_serving(overrides: list[str]) -> ServingConfig:
     """The serving group alone, from configs/ and overrides such as `serving.follow=latest`; imports no model.
 
-    Raises ConfigError for what is no setting of the group or no value of one.
+    Raises ConfigError for an unknown setting or an invalid value.
     """
     for override in overrides:
         key = override.partition("=")[0].lstrip("+~")

@@ -114,7 +114,7 @@ class ItemFacts:
         return cls(catalogue.genres, catalogue.year, share, catalogue.embeddings)
 
     def lacking(self, dials: Dials) -> list[str]:
-        """The dials that are turned and need what is not known of any item."""
+        """Active dials whose item facts are missing."""
         genres, embeddings = self.genres.shape[1], self.embeddings.shape[1]
         columns = {
             "diversity": genres if dials.diversity_over == "genres" else embeddings,

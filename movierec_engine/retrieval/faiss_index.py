@@ -44,7 +44,7 @@ CANDIDATES = 200
 """Unseen items that are scored exactly for a user, at least, where the inner products are approximations."""
 
 NARROW = 8
-"""An approximate index is not searched where at most one item in so many is left: those are ranked exactly instead."""
+"""Filters that keep at most one item in so many are answered exactly, without searching an approximate index."""
 
 DEEPER = 4
 """Times as deep as at first an approximate index is searched once more, before its vectors are gone through."""

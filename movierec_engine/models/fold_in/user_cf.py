@@ -1,4 +1,4 @@
-"""New users of item_cf by users: whose neighbours they are is found by their history.
+"""User-based fold-in: neighbours are found by the similarity of histories.
 
 score(i) = sum_{v in N} s_v r_vi        N: the k trained users most similar to the new user; see `classic/item_cf.py`
 """

@@ -206,7 +206,7 @@ def _text(words: str, dx: str, y: float, classes: str) -> Markup:
 
 
 def _mark(role: str, x: float, y: float) -> Markup:
-    """A shape centred at a place; no path takes a percentage, so that one stands in an <svg> of its own."""
+    """A shape centred at a position, in a nested <svg>: path coordinates can't be percentages."""
     if role in (AMONG, BEHIND):
         return Markup('<circle class="mark {}" cx="{}" cy="{:g}" r="5.5"/>').format(role, _percent(x), y)
     shape = "M0-8 8 0 0 8-8 0z" if role == BEST else "M-5-5H5V5H-5z"
