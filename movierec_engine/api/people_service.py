@@ -1,4 +1,4 @@
-"""People: what is known of a user, what they say, what a new user is asked, and forgetting them."""
+"""People: a user's history, feedback, the questions for new users, and erasure."""
 
 import secrets
 from collections import Counter

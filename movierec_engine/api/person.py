@@ -1,4 +1,4 @@
-"""Somebody to recommend to: what is known of them, what is folded in, and which movies they may not be shown.
+"""A person to recommend to: their history, the ratings that are folded in, and the movies that are masked.
 
 No list holds a movie that its person has rated, in the raw data or since, or has dismissed (`Person.masked`). A click
 leaves its movie in: it was looked at, not seen. With `serving.repeat` only what was dismissed is left out.

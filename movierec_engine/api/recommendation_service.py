@@ -1,4 +1,4 @@
-"""Recommendations: for users whom the model was trained on, for those known by feedback alone, and for passers-by.
+"""Recommendations: for trained users, for users known by feedback alone, and for histories without a user.
 
 Whom a list comes from:
 

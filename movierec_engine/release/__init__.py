@@ -1,4 +1,4 @@
-"""Decides what is served of a data set, and keeps the record of it."""
+"""Releases: the decision which version of a data set's models is served, and its record."""
 
 from movierec_engine.release.promotion import decide_release, refit_best
 

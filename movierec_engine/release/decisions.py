@@ -1,4 +1,4 @@
-"""The record of what was decided about what is served of a data set, and which versions were served before.
+"""The record of release decisions of a data set, and of the versions that were served before.
 
 A decision is an artifact of kind `release_decision`; decision.json has all of it, the manifest's facts all but the
 evidence. It is written before the pointers `serving` and `pinned` move, which then name it. A process that is killed in

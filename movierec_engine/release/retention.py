@@ -1,4 +1,4 @@
-"""Free the store of old versions that nothing rests on."""
+"""Pruning: old versions that nothing depends on are deleted from the store."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Says where a long step is: a log line once it takes a while, and one every few seconds from then on."""
+"""Progress of long steps: a log line once a step takes a while, and one every few seconds from then on."""
 
 import logging
 import threading

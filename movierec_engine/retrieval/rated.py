@@ -1,4 +1,4 @@
-"""All ratings of all people, whatever became of them in training: the basis of the serving mask."""
+"""All ratings of all people, trained on or not: the basis of the serving mask."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Retention: the old versions that nothing rests on, and that may be deleted."""
+"""Retention: the old versions that nothing depends on, and that may be deleted."""
 
 import json
 from collections.abc import Collection, Iterable

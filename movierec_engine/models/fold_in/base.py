@@ -1,4 +1,4 @@
-"""The contract of what scores new users, and takes scores apart."""
+"""The interface of fold-in scorers: scores of new users, and their explanations."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

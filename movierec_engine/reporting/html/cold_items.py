@@ -1,4 +1,4 @@
-"""Movies that the models do not know: how many have a place, where it is, and what showing them costs."""
+"""The section on cold items: their number, their neighbours, and the accuracy that showing them costs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""From values to places on an axis."""
+"""Scales of axes: from values to positions."""
 
 import math
 from collections.abc import Iterable
