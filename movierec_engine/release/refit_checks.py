@@ -1,4 +1,4 @@
-"""Checks of a refitted version before it answers in the measured one's place; each takes a store and a refitted index."""
+"""Checks of a refitted version before it answers in the measured one's place; each takes a store and its index."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -23,9 +23,7 @@ FENCE = re.compile(r"^( *)```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^\1```$", re.MU
 RUNS = re.compile(r"^ *```(bash|python)", re.MULTILINE)
 README, PRODUCTION = ROOT / "README.md", ROOT / "docs" / "tutorials" / "production.md"
 PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if RUNS.search(page.read_text(encoding="utf-8")))
-FRAME = (
-    "import pandas as pd\nframe = pd.DataFrame({'user_id': [17, 17, 42], 'movie_id': [1, 2, 1]})\n"
-)
+FRAME = "import pandas as pd\nframe = pd.DataFrame({'user_id': [17, 17, 42], 'movie_id': [1, 2, 1]})\n"
 IN_THE_README = {
     "make demo ": "# make demo",
     "make test ": "# make test",
