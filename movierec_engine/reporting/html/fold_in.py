@@ -143,13 +143,13 @@ def _table(curves: dict[str, MeasuredFoldIn]) -> Table:
     columns = [Column("Model", words=True), Column("Popularity", "nothing known")]
     columns += [Column(numbers.counted(size, "movie"), "folded in") for size in sizes]
     columns += [Column("All movies", "folded in"), Column("Trained in", "all movies")]
-    columns.append(Column("Better from", "movies, on validation"))
+    columns.append(Column("Folds in from", "movies, on validation"))
     note = (
         f"{metric_title(METRIC)} on test with 95 % intervals, of users with {LEAST_HISTORY} or more train "
         "interactions; random choices of their movies are averaged. The same items are masked in every column: all "
         "that train and validation know of the user. "
         "★: significantly better than popularity on test, by both paired tests after Holm's correction over the sizes. "
-        "Better from: the least size from which on every measured size is, by the same tests on the validation items, "
-        "so that nothing is decided on test."
+        "Folds in from: the least size from which on every measured size is, by the same tests on the validation "
+        "items, so that nothing is decided on test."
     )
     return Table("New users by model", tuple(columns), tuple(rows), note)

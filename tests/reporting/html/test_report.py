@@ -340,7 +340,7 @@ def test_new_users_have_the_curves_numbers_and_a_conclusion(store: ArtifactStore
     assert table.cell("ease", "10 movies folded in").startswith("0.4000")
     assert table.cell("lightgcn", "1 movie folded in").startswith("0.1800")
     assert table.cell("ease", "Popularity nothing known").startswith("0.2000")
-    assert [table.cell(model, "Better from movies, on validation") for model in ("ease", "lightgcn")] == [
+    assert [table.cell(model, "Folds in from movies, on validation") for model in ("ease", "lightgcn")] == [
         "3",
         "no size",
     ]
