@@ -242,7 +242,7 @@ def test_where_no_movie_is_new_the_report_says_so(small_data: list[str], tmp_pat
     assert published.facts["new"] == 0
     assert len({row["ndcg"] for row in share_rows(published)}) == 1, "no share can be given away"
     (section,) = section_of(store, "camps")
-    assert section.blocks[-1].text == "No new movie has a place beside popularity, so there is nothing to show."
+    assert section.blocks[-1].text == "No new movie has neighbours in popularity, so there is nothing to show."
     assert len(cold_items_table(published).rows) == len(SHARES)
 
 
