@@ -42,7 +42,7 @@ set -eu
 api=http://127.0.0.1:$PORT
 curl -s --retry 60 --retry-all-errors --retry-delay 1 --fail $api/api/ready
 curl -s --fail -X POST $api/api/feedback -H "Authorization: Bearer CHANGE-ME-TO-WRITE" \\
-    -H "Content-Type: application/json" -d '{{"user_id": 1, "movie_id": 1, "kind": "rating", "rating": 4.5}}'
+    -H "Content-Type: application/json" -d '{{"user_id": 1, "movie_id": 102, "kind": "rating", "rating": 4.5}}'
 curl -s --fail -X DELETE $api/api/users/2 -H "Authorization: Bearer CHANGE-ME-TO-ERASE"
 {backup}
 kill %1
@@ -119,7 +119,7 @@ def test_the_service_of_the_production_page_starts_and_its_backup_can_be_read(
     start = start.replace("--port 5000", "--port $PORT")
     run(SERVICE.format(environment=environment, start=start, backup=backup), folder)
     with contextlib.closing(sqlite3.connect(folder / "backup.db")) as log:
-        assert log.execute("SELECT user_id, movie_id FROM events").fetchall() == [(1, 1)]
+        assert log.execute("SELECT user_id, movie_id FROM events").fetchall() == [(1, 102)]
     assert (folder / "erasures.tsv").read_text(encoding="utf-8").split("\t")[1] == "2"
     if analyze := shutil.which("systemd-analyze"):
         (tmp_path / "api.service").write_text(
