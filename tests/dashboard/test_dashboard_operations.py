@@ -69,7 +69,7 @@ def test_an_experiment_between_a_refitted_and_a_measured_version_says_so(visit: 
         log.expose([shown])
     log.close()
     said = text(visit(damaged, "operations", experiment="unlike"))
-    assert "ease answers refitted on all interactions, as what is promoted does, popularity as measured" in said
+    assert "ease answers refitted on all interactions, as promoted versions do, popularity as measured" in said
 
 
 def test_a_newer_version_and_waiting_ratings_make_it_stale(visit: Open, damaged: ArtifactStore) -> None:
