@@ -282,7 +282,7 @@ def interactions(
 
 
 def held_out(train: Interactions, share: float) -> NDArray[np.bool_]:
-    """Which rows are validation: the share of each user's, and at least one of users with three or more."""
+    """The rows of validation: the share of each user's, and at least one of users with three or more."""
     shuffle = np.random.default_rng(SEED).permutation(len(train))
     order = shuffle[np.argsort(train.user[shuffle], kind="stable")]
     count = np.bincount(train.user, minlength=train.n_users)

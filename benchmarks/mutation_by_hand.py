@@ -1,4 +1,4 @@
-"""Which of the subtle mistakes that people thought up the tests catch; `mutation.py` draws its own.
+"""Share of subtle mistakes, thought up by people, that the tests catch; `mutation.py` draws its own.
 
     python benchmarks/mutation_by_hand.py --match models/classic
 

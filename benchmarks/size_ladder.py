@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def own_process(station: str, folder: Path, asked: argparse.Namespace) -> Cell:
-    """What a process measured of a station, or why there is nothing to measure."""
+    """The measurements of a station in a process, or the reason why there are none."""
     estimate = expected(station, folder)
     if estimate.get("expected_gb", 0) > asked.memory_gb:
         return {"left_out": f"needs about {estimate['expected_gb']:.0f} GB"}

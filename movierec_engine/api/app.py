@@ -72,7 +72,7 @@ def create_app(
 
     @app.context_processor
     def words() -> dict[str, str]:
-        """What pages call one of the items, and several."""
+        """Names of one item and of several on the pages."""
         served = reloader.state().served.get(None)
         noun, nouns = served.lineage.nouns if served else MOVIES
         return {"noun": noun, "nouns": nouns}

@@ -50,7 +50,7 @@ class KnownIds:
 
 @dataclass(frozen=True)
 class Context:
-    """What requests are read by: the server's bounds, and the ids of the data set that it serves, if it has one yet."""
+    """Context of parsing a request: the server's bounds, and the ids of the data set that it serves, if it has one."""
 
     limits: ServingConfig
     ids: KnownIds | None

@@ -74,7 +74,7 @@ class Lineage:
 
 
 def nouns_of(raw_movies: Artifact | None) -> tuple[str, str]:
-    """What a data set calls one of its items, and several, as its titles say; movies where they say nothing."""
+    """Names of one item and of several in a data set, as its titles say; movies where they say nothing."""
     noun, nouns = raw_movies.facts.get("nouns", MOVIES) if raw_movies else MOVIES
     return noun, nouns
 

@@ -84,5 +84,5 @@ def _columns(step: str) -> list[TableColumn]:
 
 
 def _verdict(row: Row) -> str:
-    """What to do where a step is too much for this machine."""
+    """The advice where a step is too much for this machine."""
     return next((f"too much: {row[step]['instead']}" for step in STEPS if row[step]["fits"] is False), "")

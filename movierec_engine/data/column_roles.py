@@ -1,4 +1,4 @@
-"""Which column of somebody else's file is what: by the usual names of the field, or without header by their place."""
+"""Roles of columns in files of other systems: by the usual names of the field, or without header by position."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -73,7 +73,7 @@ def find_column(role: str, wanted: str, names: Sequence[str], where: str, settin
 
 
 def is_known(name: str) -> bool:
-    """Whether a text is a usual name of users, items, ratings or times, as in a header."""
+    """True if a text is a usual name of users, items, ratings or times, as in a header."""
     plain = re.sub(r"[^a-z0-9]", "", bare_name(name).lower())
     return any(plain in group for role in ("user", "item", "rating", "timestamp") for group in USUAL_NAMES[role])
 
@@ -110,7 +110,7 @@ def by_place(columns: Sequence[Sequence[str]], where: str, chosen: Sequence[str]
 
 
 def _content(values: Sequence[str]) -> str:
-    """What a column without name seems to hold: `time`, whole `number`s, `fraction`s or `text`."""
+    """The likely content of a column without name: `time`, whole `number`s, `fraction`s or `text`."""
     given = [value.strip() for value in values if value.strip()]
     if given and all(re.fullmatch(r"[+-]?\d+([.,]0+)?", value) for value in given):
         numbers = [abs(float(value.replace(",", "."))) for value in given]

@@ -49,7 +49,7 @@ class ColumnNames:
 
 @dataclass(frozen=True)
 class FileFormat:
-    """How text files of ratings are written, where that cannot be told from the files or is told wrongly."""
+    """Settings of the form of ratings files, where it cannot be detected or is detected wrongly."""
 
     delimiter: str = ""
     """What stands between fields: a character, `::`, or one of `tab`, `comma`, `semicolon`, `pipe`, `space`; empty:
@@ -150,12 +150,12 @@ class DataConfig:
 
     @property
     def scale_is_set(self) -> bool:
-        """Whether ratings have a range that they must be in, rather than one that they tell."""
+        """True if ratings have a range that they must be in, rather than one that they tell."""
         return bool(self.rating_min or self.rating_max)
 
     @property
     def nouns(self) -> tuple[str, str]:
-        """What one item and what several are called."""
+        """Names of one item and of several."""
         return self.item_noun, self.item_nouns or f"{self.item_noun}s"
 
     @property

@@ -1,4 +1,4 @@
-"""What a file of ratings holds, before anything is trained on it."""
+"""Description of a file of ratings, before anything is trained on it."""
 
 import re
 import shlex
@@ -37,7 +37,7 @@ class Fact:
 
 
 def describe(config: DataConfig) -> list[Fact]:
-    """What the reader sees in the ratings of a data set: form, columns, ids, counts, scale, times, what filters leave.
+    """Describe a data set's ratings as they are read: form, columns, ids, counts, scale, times, rows after the filters.
 
     Raises DataError as `read_ratings` does, with the setting that says what cannot be told.
     """

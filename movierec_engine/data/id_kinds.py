@@ -1,4 +1,4 @@
-"""Whether a data set's ids are numbers or texts: told from all of its files, users and items apart."""
+"""Kinds of a data set's ids, numbers or texts: detected from all of its files, users and items apart."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class IdKinds:
-    """How ids are read: as int64 or as text.
+    """The kinds of ids: int64 or text.
 
     canonical: `0501` and `7` beyond 64 bits are no numbers, so that no two ids that differ in the file become one.
     """
@@ -73,7 +73,7 @@ def read_typed(
     *,
     bad_ids_are_said: bool = True,
 ) -> T:
-    """What `read` makes of the files, for the kinds of ids that these and `others` hold.
+    """The result of `read` on the files, for the kinds of ids that these and `others` hold.
 
     Of the files the heads decide first; where `read` raises BadIdError for an id further down, all ids are looked at
     and the files read again. bad_ids_are_said: `read` raises it, rather than dropping the row.
@@ -123,7 +123,7 @@ def _is_number(text: str) -> bool:
 
 
 def _has_texts(file: TableFile, name: str) -> bool:
-    """Whether a column has an id that is neither a number nor stands for a missing one: a word, `0501`, 20 digits."""
+    """True if a column has an id that is neither a number nor stands for a missing one: a word, `0501`, 20 digits."""
     if name in file.integers:
         return False
     number = IdKinds(canonical=True).user_id("id")

@@ -111,7 +111,7 @@ def save_id_maps(folder: Path, users: IdMap, items: IdMap) -> None:
 
 
 def load_id_maps(folder: Path) -> tuple[IdMap, IdMap]:
-    """What `save_id_maps` wrote."""
+    """Read the id maps that `save_id_maps` wrote."""
     with np.load(folder / ID_MAPS_FILE, allow_pickle=False) as arrays:
         return IdMap.unpacked(arrays["users"]), IdMap.unpacked(arrays["items"])
 

@@ -36,14 +36,14 @@ class RatingsFile:
 
     @property
     def form(self) -> str:
-        """How the file is written, in words."""
+        """The file's form, in words."""
         if not self.file.plain:
             return "Parquet" if self.file.is_parquet else "text"
         packed = f" unpacked from {self.file.plain.packing}" if self.file.plain.packing else ""
         return f"{self.file.plain.encoding.upper()} text{packed}, {self.file.form}"
 
     def __str__(self) -> str:
-        """How the file is read, in words."""
+        """The way in which the file is read, in words."""
         roles = [f"{role} = {name}" for role in ("user", "item") if (name := getattr(self.columns, role))]
         roles.append(f"rating = {self.columns.rating}" if self.columns.rating else "no ratings")
         times = f" ({self.times})" if self.times else ""

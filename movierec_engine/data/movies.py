@@ -83,7 +83,7 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
 
 
 def _separator(opened: TitlesFile, config: DataConfig) -> str:
-    """What stands between the genres of a file: of RecBole's a space, of MovieLens' a pipe sign."""
+    """The separator of genres in a file: a space in RecBole's, a pipe sign in MovieLens'."""
     name = opened.columns.genres
     if config.layout == "auto" or not name:
         return "|"

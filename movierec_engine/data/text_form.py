@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"[+-]?\d*[.,]?\d+(e[+-]?\d+)?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class TextForm:
-    """How the rows of a text stand in it.
+    """The form of a text's rows.
 
     names: of the columns; column1, column2, ... where no header says them. quote: `"` or nothing. escape: what stands
     before a quote within quotes. lists: a line is a user and the user's items. head: its first rows, without header.
@@ -67,7 +67,7 @@ class PlainText:
 
     @property
     def latin1(self) -> bool:
-        """Whether the text is to be read as Latin-1 rather than UTF-8."""
+        """True if the text is to be read as Latin-1 rather than UTF-8."""
         return self.encoding == "latin-1"
 
     def head(self) -> list[str]:
@@ -188,7 +188,7 @@ def _recoded(plain: Path, path: Path, encoding: str, folder: Path) -> Path:
 
 
 def text_form(path: Path, plain: PlainText, given: FileFormat, named: Sequence[str] = ()) -> TextForm:
-    """How the rows of a text stand in it.
+    """The form of a text's rows.
 
     named: columns that settings name, by which a header is known. Raises DataError where that cannot be told, naming
     the setting that says it.
@@ -230,7 +230,7 @@ def split_lines(lines: Sequence[str], delimiter: str, quote: str, escape: str) -
 
 
 def _delimiter(path: Path, lines: Sequence[str], escape: str) -> str:
-    """What splits the lines into equally many fields; of several such the one that gives the most."""
+    """The delimiter that splits the lines into equally many fields; of several such the one that gives the most."""
     best: tuple[tuple[bool, int], str] | None = None
     for sign in DELIMITERS.values():
         quote = '"' if _is_quoted(lines, sign) else ""
@@ -251,7 +251,7 @@ def _delimiter(path: Path, lines: Sequence[str], escape: str) -> str:
 
 
 def _is_quoted(lines: Sequence[str], delimiter: str) -> bool:
-    """Whether fields stand in quotes. Between tabs, spaces and colons a quote is otherwise a character like others."""
+    """True if fields stand in quotes. Between tabs, spaces and colons a quote is otherwise a character like others."""
     if delimiter in (",", ";", "|"):
         return True
     opened = [field for line in lines for field in line.split(delimiter) if field.startswith('"')]
@@ -280,7 +280,7 @@ def _has_header(path: Path, rows: Sequence[Sequence[str]], given: str, named: Se
 
 
 def _are_lists(path: Path, lines: Sequence[str]) -> bool:
-    """Whether each line is a user and that user's items: whole numbers, not equally many on each line."""
+    """True if each line is a user and that user's items: whole numbers, not equally many on each line."""
     fields = [line.split() for line in lines]
     if not all(field.isdecimal() for row in fields for field in row) or any("\t" in line for line in lines):
         return False

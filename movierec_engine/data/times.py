@@ -24,7 +24,7 @@ _FRACTION = r"\d*\.\d+|\d+(\.\d*)?[eE]\+?\d+"
 
 @dataclass(frozen=True)
 class TimeForm:
-    """How the times of a file are written.
+    """The form of a file's times.
 
     written: a unit of UNITS, `iso`, or a format of strptime. per_second: of the numbers that `sql` gives. told: the
     unit is told by how large the first numbers are, so that all have to be of that size.
@@ -58,7 +58,7 @@ class TimeForm:
 
 
 def time_form(texts: Sequence[str], given: str, where: str) -> TimeForm:
-    """How times are written, of which the first of a file are given; where they differ, how most of them are.
+    """The form of times, from the first ones of a file; where they differ, the form of most.
 
     given: `data.format.times`. Raises DataError where several forms fit, naming the setting.
     """
@@ -127,7 +127,7 @@ def _years(texts: Sequence[str]) -> bool:
 
 
 def _fits(written: str, texts: Sequence[str]) -> bool:
-    """Whether DuckDB reads every text by a format."""
+    """True if DuckDB reads every text by a format."""
     import duckdb  # a server has none
 
     with duckdb.connect() as database:

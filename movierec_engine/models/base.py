@@ -85,7 +85,7 @@ class Recommender(ABC):
         """
 
     def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost | None:
-        """What this model costs on data of a size, by which work that cannot succeed is refused before it starts.
+        """Cost of this model on data of a size, by which work that cannot succeed is refused before it starts.
 
         None where it is not known, and nothing is refused then.
         """

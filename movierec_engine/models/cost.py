@@ -1,4 +1,4 @@
-"""What a model costs, estimated before any work starts: memory and time of its fit, its evaluation and its index.
+"""Costs of a model, estimated before any work starts: memory and time of its fit, its evaluation and its index.
 
 The estimates are of this program's own arrays, in bytes, beside what the data takes by itself. Seconds are of two cores
 of the machine that wrote benchmarks/results/size_ladder.md, where both stand beside what was measured.
@@ -17,7 +17,7 @@ RANDOM_READS = 2e8
 
 @dataclass(frozen=True)
 class DataSize:
-    """How much a model is fitted to."""
+    """Size of the data that a model is fitted to."""
 
     n_users: int
     n_items: int
@@ -32,7 +32,7 @@ class DataSize:
 
 @dataclass(frozen=True)
 class ModelCost:
-    """What one model costs on data of one size."""
+    """Cost of one model on data of one size."""
 
     fit_bytes: float
     """Memory of `fit` at its peak, beside the data and the history."""

@@ -36,7 +36,7 @@ Indices = NDArray[np.integer[Any]]
 
 
 class Similarity(Protocol):
-    """How similar given items are to all."""
+    """Similarities of given items to all."""
 
     def __call__(self, items: Indices) -> Floats:
         """float32 [n, n_items], from -1 to 1; an array of its own."""

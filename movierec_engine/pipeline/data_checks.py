@@ -202,7 +202,7 @@ def _schema_fault(table: pa.Table, schema: pa.Schema, nullable: tuple[str, ...] 
 
 
 def _negative(table: pa.Table, *names: str) -> int:
-    """How many rows have an id below 0, where ids are numbers."""
+    """Number of rows with an id below 0, where ids are numbers."""
     numbers = [table[name].to_numpy() for name in names if table.schema.field(name).type == pa.int64()]
     return int((np.min(numbers, axis=0) < 0).sum()) if numbers else 0
 

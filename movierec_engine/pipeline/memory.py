@@ -58,7 +58,7 @@ def _upwards(root: Path, path: str) -> Iterator[Path]:
 
 
 def _room(folder: Path, limit: str, usage: str, reclaimable: str) -> int | None:
-    """What a group's limit leaves; None where it has none."""
+    """Memory that a group's limit leaves; None where it has none."""
     try:
         most = int((folder / limit).read_text(encoding="utf-8"))
         used = int((folder / usage).read_text(encoding="utf-8"))

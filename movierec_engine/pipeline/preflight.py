@@ -35,7 +35,7 @@ _RANKED = 1.5e-9
 
 @dataclass(frozen=True)
 class DataCounts:
-    """How much data a model of a split is trained and measured on."""
+    """Amount of data that a model of a split is trained and measured on."""
 
     users: int
     items: int
@@ -53,7 +53,7 @@ class DataCounts:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one step of one model needs; None where the model does not say."""
+    """Memory and time of one step of one model; None where the model does not say."""
 
     model: str
     step: str
@@ -64,12 +64,12 @@ class Estimate:
     """What to do where it is too much."""
 
     def fits(self, budget: float) -> bool | None:
-        """Whether it fits into so many bytes; None where that is not known."""
+        """True if it fits into so many bytes; None where that is not known."""
         return None if self.n_bytes is None else self.n_bytes <= budget
 
 
 def estimates(settings: Settings, counts: DataCounts) -> list[Estimate]:
-    """What the fit, the evaluation and the index of the settings' model need on so much data."""
+    """Estimates of the fit, the evaluation and the index of the settings' model on so much data."""
     model = model_class(settings.model_name)(settings.model)
     on_cpu = settings.device == "cpu"
     return [_estimate(model, step, settings.trainer, counts, on_cpu) for step in STEPS]

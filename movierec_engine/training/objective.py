@@ -1,4 +1,4 @@
-"""What a training step lowers: a model's loss on a batch, with what the loss samples."""
+"""The objective of a training step: a model's loss on a batch, with the items that it samples."""
 
 import logging
 
@@ -44,7 +44,7 @@ class Objective:
             self._negatives = NegativeSampler(interactions, rng)
 
     def rows(self, batch_size: int) -> int:
-        """How many users (whole ones) or interactions of a batch PIECE_FLOATS allow at a time, at least 1."""
+        """Number of users (whole ones) or interactions of a batch that PIECE_FLOATS allow at a time, at least 1."""
         config = self._model.config
         if self.loss_type == "softmax":
             columns = self._n_items

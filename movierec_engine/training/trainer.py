@@ -163,7 +163,7 @@ def learning_rate_factor(step: int, steps_per_epoch: int, config: TrainerConfig)
 
 
 def validation_sample(model: str, validation: HeldOut, config: TrainerConfig, seed: int) -> HeldOut:
-    """What is measured after each epoch; says so where it is a sample."""
+    """The part of validation that is measured after each epoch; says so where it is a sample."""
     sample = validation.sampled(config.early_stopping.users, seed)
     if len(sample) < len(validation):
         log.info(
