@@ -1,18 +1,22 @@
 """Measure what a full-ranking evaluation of every model costs beside the bare cost of its scores and their top 20.
 
     python benchmarks/full_ranking.py --interactions train.parquet
+    python benchmarks/full_ranking.py --made 162500 59047
 
 The Parquet file has the integer columns `user` and `item`. Every user is ranked over the whole catalogue, with all
 metrics at 5, 10 and 20, of lists and of whole rankings; a tenth of the rows is held out at random, or one row of each
 user. The bare cost is `model.score` of the same blocks of users and `torch.topk` of the scores, with no mask, no ties
 and no metric. Both run in turn in one process; the ratio is of their medians. Genres are drawn at random: what they are
 does not change what they cost. Nor does what a network scores change what scoring costs, so gmf, mlp, ncf, ngcf and
-lightgcn are taken as they are initialised. Linux only. Writes benchmarks/results/full_ranking.md.
+lightgcn are taken as they are initialised. --made ranks made-up users over so many items by a factor model of 64
+dimensions instead, whose bare cost is the matrix product and its top 20. Linux only. Writes the sections of
+benchmarks/results/full_ranking.md that it has measured.
 """
 
 import argparse
 import os
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,73 +24,130 @@ import numpy as np
 import torch
 from recbole.measuring import measured
 from recbole.pairs_file import read_pairs
-from rich.console import Console
 
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.heldout import HeldOut
+from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.evaluation.rankings import _BLOCK_BYTES
 from movierec_engine.models import Recommender, model_class, single_models
 from movierec_engine.models.base import ClosedFormRecommender
+from movierec_engine.models.classic.als import ALS
 from movierec_engine.models.gradient import GradientRecommender
 
 RESULT = Path(__file__).with_name("results") / "full_ranking.md"
 
 
 ROUNDS = 7
+Make = Callable[[str, Interactions], Recommender]
+"""A model by its name, over train interactions."""
+TITLE = "# What a full-ranking evaluation costs\n\n`python benchmarks/full_ranking.py --interactions FILE`, or `--made`"
+HEADER = (
+    "| model | bare: scores and top 20, s | all metrics, s | ratio | MB above the level before | fit, s |",
+    "|---|---|---|---|---|---|",
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--interactions", type=Path, required=True, help="Parquet with the columns user and item")
-    everything = read_pairs(parser.parse_args().interactions)
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--interactions", type=Path, help="Parquet with the columns user and item")
+    asked.add_argument("--made", type=int, nargs=2, metavar=("USERS", "ITEMS"), help="make up data of this size")
+    given = parser.parse_args()
+    for title, lines in large_catalogue(*given.made) if given.made else of_every_model(given.interactions):
+        write_section(title, lines)
+
+
+def of_every_model(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """The sections on a file's interactions: title and lines."""
+    everything = read_pairs(path)
     rng = np.random.default_rng(0)
     shuffled = rng.permutation(len(everything))
     one_each = np.isin(np.arange(len(everything)), shuffled[np.unique(everything.user[shuffled], return_index=True)[1]])
-    console = Console(highlight=False)
-    lines = ["# What a full-ranking evaluation costs", "", "`python benchmarks/full_ranking.py --interactions FILE`"]
     for title, held in (
         ("A tenth of the interactions held out", rng.random(len(everything)) < 0.1),
         ("One interaction of each user held out", one_each),
     ):
         train, heldout = everything.select(~held), everything.select(held)
         part, prepared_in = with_catalogue(train, heldout)
-        lines += [
-            "",
-            f"## {title}",
-            "",
-            f"{len(np.unique(heldout.user))} users, {len(heldout)} test items, {train.n_items} items, "
-            f"{len(train)} train interactions, {os.cpu_count()} cores, default settings; medians of {ROUNDS} rounds. "
-            f"What is the same for all models (the catalogue's embeddings) took {prepared_in:.2f} s more, once.",
-            "",
-            "| model | bare: scores and top 20, s | all metrics, s | ratio | MB above the level before | fit, s |",
-            "|---|---|---|---|---|---|",
-        ]
-        console.print("\n".join(lines[-6:]))
-        for name in single_models():
-            lines.append(row(name, train, part))
-            console.print(lines[-1])
-    RESULT.write_text("\n".join([*lines, ""]), encoding="utf-8")
+        head = (
+            f"{described(train, heldout)}, default settings; medians of {ROUNDS} rounds. "
+            f"What is the same for all models (the catalogue's embeddings) took {prepared_in:.2f} s more, once."
+        )
+        rows = [row(name, prepared, train, part) for name in single_models()]
+        yield title, [head, "", *HEADER, *rows]
 
 
-def row(name: str, train: Interactions, part: HeldOut) -> str:
+def large_catalogue(n_users: int, n_items: int) -> Iterator[tuple[str, list[str]]]:
+    """The section on a factor model over made-up interactions, 100 a user, popularity by Zipf."""
+    rng = np.random.default_rng(0)
+    user = np.repeat(np.arange(n_users, dtype=np.int32), 100)
+    item = (n_items ** rng.random(len(user))).astype(np.int32) - 1
+    once = np.unique(user.astype(np.int64) * n_items + item, return_index=True)[1]
+    zeros = np.zeros(len(once), dtype=np.int64)
+    maps = IdMap(np.arange(n_users)), IdMap(np.arange(n_items))
+    everything = Interactions(user[once], item[once], np.ones(len(once), dtype=np.float32), zeros, *maps)
+    held = rng.random(len(everything)) < 0.1
+    train, heldout = everything.select(~held), everything.select(held)
+    part, prepared_in = with_catalogue(train, heldout)
+    head = (
+        f"{described(train, heldout)}, 64 dimensions; one round, CPU seconds. What is the same for all models took "
+        f"{prepared_in:.1f} s more."
+    )
+    yield "A factor model over a large catalogue", [head, "", *HEADER, row("als", random_factors, train, part, 1)]
+
+
+def random_factors(name: str, train: Interactions) -> Recommender:
+    """A factor model as it is before it has learned: what its vectors are does not change what ranking costs."""
+    model = ALS()
+    model.set_history(train)
+    rng = np.random.default_rng(0)
+    model.user_factors, model.item_factors = (
+        rng.standard_normal((n, model.config.embedding_dim), dtype=np.float32) for n in (train.n_users, train.n_items)
+    )
+    return model
+
+
+def described(train: Interactions, heldout: Interactions) -> str:
+    return (
+        f"{len(np.unique(heldout.user))} users, {len(heldout)} test items, {train.n_items} items, "
+        f"{len(train)} train interactions, {os.cpu_count()} cores"
+    )
+
+
+def write_section(title: str, lines: list[str]) -> None:
+    """Put a section into the results in the place of the one of its title, or at the end."""
+    text = RESULT.read_text(encoding="utf-8") if RESULT.exists() else TITLE
+    head, *others = text.strip().split("\n\n## ")
+    sections = {one.partition("\n")[0]: one for one in others} | {title: "\n".join([title, "", *lines])}
+    RESULT.write_text("\n\n## ".join([head, *sections.values()]) + "\n", encoding="utf-8")
+
+
+def row(
+    name: str,
+    make: Callable[[str, Interactions], Recommender],
+    train: Interactions,
+    part: HeldOut,
+    rounds: int = ROUNDS,
+) -> str:
     """One line of the table."""
     with measured() as fitting:
-        model = prepared(name, train)
+        model = make(name, train)
     evaluator, users = Evaluator([5, 10, 20]), np.unique(part.interactions.user).astype(np.int64)
+    clock = time.perf_counter if rounds > 1 else time.process_time
     with measured() as first:
         evaluator.evaluate(model, part)
     bare, whole = [], []
-    for _ in range(ROUNDS):
-        started = time.perf_counter()
+    for _ in range(rounds):
+        started = clock()
         scores_and_their_top(model, users)
-        bare.append(time.perf_counter() - started)
-        started = time.perf_counter()
+        bare.append(clock() - started)
+        started = clock()
         evaluator.evaluate(model, part)
-        whole.append(time.perf_counter() - started)
+        whole.append(clock() - started)
     ratio = np.median(whole) / np.median(bare)
     fitted = f"{fitting.seconds:.1f}" if isinstance(model, ClosedFormRecommender) else "-"
     return (

@@ -4,10 +4,7 @@ The estimates are of this program's own arrays, in bytes, beside what the data t
 of the machine that wrote benchmarks/results/size_ladder.md, where both stand beside what was measured.
 """
 
-import math
 from dataclasses import dataclass
-
-from movierec_engine.training.config import TrainerConfig
 
 FLOPS = 4e10
 """Floating-point operations a second of large matrix products."""
@@ -77,32 +74,3 @@ def item_weights_cost(
         score_operations=per_user,
         instead=instead,
     )
-
-
-def descent_cost(
-    size: DataSize,
-    trainer: TrainerConfig,
-    *,
-    loss_type: str,
-    negatives: int,
-    width: int,
-    pair_floats: float = 0,
-    pair_operations: float = 0,
-    step_floats: float = 0,
-    step_operations: float = 0,
-) -> ModelCost:
-    """The cost of a model of embeddings [n_users + n_items, width] that the training loop fits, all epochs of it.
-
-    pair_floats, pair_operations: of the layers above the embeddings, for one user with one item.
-    step_floats, step_operations: of what each step computes beside its pairs, such as propagation over the graph.
-    """
-    parameters = float(size.n_users + size.n_items) * width
-    whole_users = min(size.n_users, math.ceil(trainer.batch_size / max(size.per_user, 1)))
-    sampled = loss_type != "softmax"
-    pairs = trainer.batch_size * (1.0 + negatives) if sampled else float(whole_users) * size.n_items
-    pair_floats += 3 * width if sampled else 3  # gathered vectors, or scores, their softmax and its gradient
-    operations = 3 * (pairs * (2 * width + pair_operations) + step_operations) + 20 * parameters
-    steps = trainer.max_epochs * math.ceil(size.n_train / trainer.batch_size)
-    fit = 4 * (6 * parameters + pairs * pair_floats + step_floats)  # gradient, two moments, the best epoch's, a copy
-    instead = "set a smaller trainer.batch_size" if sampled else "set model.loss_type=sampled_softmax"
-    return factor_cost(size, width, fit, steps * operations / FLOPS, instead)

@@ -1,8 +1,9 @@
 """Models that the training loop fits by gradient descent."""
 
+import math
 import warnings
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -14,8 +15,11 @@ from movierec_engine.data.dataset import Dataset
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.evaluator import Evaluator
 from movierec_engine.models.base import Recommender
+from movierec_engine.models.cost import FLOPS, DataSize, ModelCost, factor_cost
 from movierec_engine.models.fitting import Fitting
 from movierec_engine.training.checkpoint import Checkpoints
+from movierec_engine.training.config import TrainerConfig
+from movierec_engine.training.objective import LARGEST_FULL_SOFTMAX, PIECE_FLOATS
 from movierec_engine.training.trainable import Trainable
 from movierec_engine.training.trainer import train
 
@@ -72,6 +76,40 @@ class GradientRecommender(Trainable):
                 raise ConfigError(
                     f"{self.name} is to start from a trained {name}; give it: {self.name}.start_from({{{name!r}: ...}})"
                 )
+
+
+def descent_cost(
+    size: DataSize,
+    trainer: TrainerConfig,
+    config: Any,
+    *,
+    width: int,
+    pair_floats: float = 0,
+    pair_operations: float = 0,
+    step_floats: float = 0,
+    step_operations: float = 0,
+) -> ModelCost:
+    """The cost of a model of embeddings [n_users + n_items, width] that the training loop fits, all epochs of it.
+
+    config: the model's own. pair_floats, pair_operations: of the layers above the embeddings, for one user with one
+    item. step_floats, step_operations: of what each step computes beside its pairs, such as propagation over the graph.
+    """
+    parameters = float(size.n_users + size.n_items) * width
+    batch = min(trainer.batch_of(size.n_train), size.n_train)
+    loss = config.loss_type
+    if loss == "auto":
+        loss = "softmax" if size.n_items <= LARGEST_FULL_SOFTMAX else "sampled_softmax"
+    users = min(size.n_users, math.ceil(batch / max(size.per_user, 1)))
+    if loss == "softmax":
+        pairs, each = float(users) * size.n_items, 3 + pair_floats
+    elif loss == "sampled_softmax":
+        pairs, each = float(users) * min(size.n_items, config.sampled_items + batch), 3 + pair_floats
+    else:
+        pairs, each = batch * (1.0 + config.num_negatives), 3 * width + pair_floats
+    operations = 3 * (pairs * (2 * width + pair_operations) + step_operations) + 20 * parameters
+    steps = trainer.max_epochs * math.ceil(size.n_train / max(batch, 1))
+    fit = 4 * (6 * parameters + min(pairs * each, PIECE_FLOATS) + step_floats)  # gradient, two moments, best, a copy
+    return factor_cost(size, width, fit, steps * operations / FLOPS, "train als instead")
 
 
 def check_loss(name: str, loss_type: str, losses: tuple[str, ...], num_negatives: int, sampled_items: int) -> None:

@@ -19,15 +19,15 @@ from movierec_engine.training.config import TrainerConfig
 
 STEPS = FIT, EVALUATION, INDEX = "fit", "evaluation", "index"
 
-_PROGRAM = 400e6
+_PROGRAM = 440e6
 """Bytes of Python and the libraries that are loaded."""
-_ROW = {FIT: 100.0, EVALUATION: 100.0, INDEX: 100.0}
+_ROW = {FIT: 130.0, EVALUATION: 150.0, INDEX: 190.0}
 """Bytes of an interaction at a step's peak: the parts of the split as they are read, and the matrices made of them."""
 _USER = {FIT: 400.0, EVALUATION: 1500.0, INDEX: 200.0}
 """Bytes of a user: lists, metrics by user and depth, and their tables."""
 _ITEM = {FIT: 1000.0, EVALUATION: 1000.0, INDEX: 3000.0}
 """Bytes of an item: embeddings, genres, titles; similar items."""
-_BLOCKS = 200e6
+_BLOCKS = 30e6
 """Bytes of the blocks of scores that are ranked at once."""
 _RANKED = 1.5e-9
 """Seconds to rank one score."""

@@ -23,9 +23,9 @@ from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices
-from movierec_engine.models.cost import DataSize, ModelCost, descent_cost
+from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
-from movierec_engine.models.gradient import check_loss, check_ranges, csr_tensor, rows_of, to_csr_tensor
+from movierec_engine.models.gradient import check_loss, check_ranges, csr_tensor, descent_cost, rows_of, to_csr_tensor
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
 from movierec_engine.training.config import TrainerConfig
@@ -150,8 +150,7 @@ class LightGCN(GraphRecommender):
         return descent_cost(
             size,
             trainer,
-            loss_type=config.loss_type,
-            negatives=config.num_negatives,
+            config,
             width=config.embedding_dim,
             step_floats=3 * (config.num_layers + 1) * nodes + 12.0 * size.n_train,
             step_operations=20.0 * config.num_layers * size.n_train * config.embedding_dim,

@@ -24,10 +24,10 @@ from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats
-from movierec_engine.models.cost import DataSize, ModelCost, descent_cost
+from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.dropout import dropout
 from movierec_engine.models.fold_in.ngcf import SLOPE, NGCFFoldIn
-from movierec_engine.models.gradient import check_loss, check_ranges, rows_of, to_csr_tensor
+from movierec_engine.models.gradient import check_loss, check_ranges, descent_cost, rows_of, to_csr_tensor
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
 from movierec_engine.training.config import TrainerConfig
@@ -152,8 +152,7 @@ class NGCF(GraphRecommender):
         return descent_cost(
             size,
             trainer,
-            loss_type=config.loss_type,
-            negatives=config.num_negatives,
+            config,
             width=sum(widths),
             step_floats=8 * nodes * sum(widths) + 12.0 * size.n_train,
             step_operations=sum(20.0 * size.n_train * a + 4 * nodes * a * b for a, b in pairwise(widths)),

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.models.base import Floats, Indices
-from movierec_engine.models.cost import DataSize, ModelCost, descent_cost
+from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.neural import NeuralFoldIn
-from movierec_engine.models.gradient import GradientRecommender
+from movierec_engine.models.gradient import GradientRecommender, descent_cost
 from movierec_engine.models.neural.network import NeuralCFNetwork
 from movierec_engine.models.pair_scorer import PairScorer
 from movierec_engine.training.config import TrainerConfig
@@ -42,8 +42,7 @@ class NeuralCF(GradientRecommender):
         return descent_cost(
             size,
             trainer,
-            loss_type=config.loss_type,
-            negatives=config.num_negatives,
+            config,
             width=getattr(config, "mf_dim", 0) + (layers[0] // 2 if layers else 0),
             pair_floats=2.0 * sum(layers[1:]),
             pair_operations=sum(2.0 * a * b for a, b in pairwise(layers[1:])),
