@@ -114,7 +114,7 @@ def test_the_demo_serves_all_three_and_ends_on_ctrl_c(small_data: list[str], tmp
         assert all(f"{port} (for {name}" in taken.stderr for name, port in ports.items())
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=40)
+        process.wait(timeout=120)
         process.stdout.close()
     for port in ports.values():
         with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=2):

@@ -3,10 +3,12 @@
 import runpy
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from movierec_assets.automation import AutomationConfig, load_automation
+from movierec_engine import config
 from movierec_engine.cli.settings_help import settings_help, settings_of
 from movierec_engine.config import GROUPS, PathsConfig, known_keys, load_settings
 from movierec_engine.models.registry import OWN_MODELS, model_class
@@ -58,3 +60,18 @@ def test_every_setting_is_explained_and_can_be_given(model: str) -> None:
 
 def test_every_setting_of_the_automation_is_explained() -> None:
     assert [setting.key for setting in settings_of(AutomationConfig, "automation") if not setting.meaning] == []
+
+
+def test_threads_compose_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra keeps what it composes in one place of the process."""
+    kept, compose = [], config.compose
+
+    def composed(*of: Any, **named: Any) -> Any:
+        kept.append(config._hydra_lock.locked())
+        return compose(*of, **named)
+
+    monkeypatch.setattr(config, "compose", composed)
+    load_settings(["model=popularity", "device=cpu"])
+    config.load_serving([])
+    assert kept == [True, True]
+    assert not config._hydra_lock.locked()

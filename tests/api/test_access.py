@@ -1,5 +1,7 @@
 """Keys, rates, and what browsers are told."""
 
+from collections import OrderedDict
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -117,6 +119,25 @@ def test_a_key_that_cannot_be_used_is_refused_without_being_shown(
     with pytest.raises(ConfigError, match=why) as caught:
         keys_of_environment()
     assert key not in str(caught.value)
+
+
+def test_two_threads_do_not_take_one_token_twice() -> None:
+    limit = RateLimit(rate=2, burst=3, clock=lambda: 0.0)
+    kept = []
+
+    class Buckets(OrderedDict[str, tuple[float, float]]):
+        def __setitem__(self, *bucket: object) -> None:
+            kept.append(limit._lock.locked())
+            super().__setitem__(*bucket)  # type: ignore[arg-type]
+
+        def pop(self, *asked: object) -> tuple[float, float]:  # type: ignore[override]
+            kept.append(limit._lock.locked())
+            return super().pop(*asked)  # type: ignore[arg-type, no-any-return]
+
+    limit._buckets = Buckets()
+    limit.take("a")
+    assert kept == [True, True]
+    assert not limit._lock.locked()
 
 
 def test_a_client_may_send_a_burst_and_then_its_rate() -> None:

@@ -36,7 +36,7 @@ def free_port() -> int:
 
 
 def get(port: int, path: str, host: str = "127.0.0.1") -> dict[str, object]:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while True:
         try:
             with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=20) as response:
@@ -60,7 +60,7 @@ def metrics(port: int, host: str = "127.0.0.1") -> dict[str, float]:
 
 
 def wait_for(port: int, series: str, value: float) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while metrics(port).get(series) != value:
         assert time.monotonic() < deadline, f"{series} did not become {value}"
         time.sleep(0.05)

@@ -59,7 +59,7 @@ def daemon(home: Path) -> Iterator[None]:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def soon(look: Callable[[], T | None], seconds: float = 120) -> T:
+def soon(look: Callable[[], T | None], seconds: float = 300) -> T:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if (found := look()) is not None:
@@ -101,7 +101,7 @@ def test_a_run_that_is_killed_is_retried_and_goes_on_from_its_last_checkpoint(
         soon(lambda: checkpoint if checkpoint.exists() else None)
         worker = soon(lambda: worker_of(run.run_id))
         worker.kill()
-        worker.wait(10)
+        worker.wait(60)
         before = [epoch["seconds"] for epoch in read_checkpoint(checkpoint).training["history"]]
         assert ArtifactStore(tmp_path / "store").latest(Slot("trained_model", "camps", "lightgcn", "cpu")) is None
         retry = soon(lambda: next((one for one in instance.get_runs() if one.parent_run_id == run.run_id), None))

@@ -54,14 +54,42 @@ def test_a_tolerance_lets_noise_pass_and_not_what_every_user_loses() -> None:
     [
         "release.metric=gini@10",
         "release.above=[popularty]",
-        "release.tolerance=-0.1",
+        "release.tolerance=-1e-9",
         "release.min_recall=1.5",
+        "release.min_recall=-0.01",
+        "release.min_agreement=1.01",
+        "release.max_refit_cost=0.99",
+        "release.max_refit_cost=.nan",
         "release.keep_releases=0",
     ],
 )
 def test_wrong_settings_are_refused_by_name(override: str) -> None:
     with pytest.raises(ConfigError, match=override.partition("=")[0]):
         load_settings(["model=popularity", "device=cpu", override])
+
+
+def test_the_ends_of_each_range_are_taken() -> None:
+    for end in (0.0, 1.0):
+        assert ReleaseConfig(min_recall=end, min_agreement=end).min_recall == end
+    assert ReleaseConfig(max_refit_cost=1.0, keep_releases=1, tolerance=0.0, above=()).keep_releases == 1
+
+
+def test_where_less_is_better_the_lower_mean_passes_and_a_higher_one_is_named() -> None:
+    assert weigh(GOOD - 0.01, GOOD, less_is_better=True).passed
+    weighed = weigh(GOOD + 0.01, GOOD, less_is_better=True)
+    assert not weighed.passed
+    assert weighed.sentence.startswith("is higher ("), "and shows the means as they are"
+    assert weighed.comparison.mean_a > weighed.comparison.mean_b
+    assert weighed.comparison.difference == pytest.approx(-0.01)
+
+
+def test_a_loss_of_just_the_tolerance_is_within_it() -> None:
+    """0.5 against 0.75 and the other way round, so that no test finds one of the two worse."""
+    other = np.array([0.5, 0.75, 0.5, 0.75])
+    challenger = np.array([0.75, 0.5, 0.5, 0.5])  # a quarter up and two quarters down: 1/16 lower
+    assert weigh(challenger, other, tolerance=0.0625).passed
+    assert not weigh(challenger, other, tolerance=0.0624).passed
+    assert weigh(challenger, other, tolerance=0.0625).plain()["passed"] is True
 
 
 def test_the_settings_of_the_group_have_the_defaults_of_the_dataclass() -> None:

@@ -71,6 +71,16 @@ def test_everybody_belongs_to_one_variant(user: int, weights: list[float]) -> No
     assert ExperimentConfig("e", variants=variants).variant_of(user) in variants
 
 
+@pytest.mark.parametrize(("hashed", "expected"), [(0, "a"), (2**63 - 2**11, "a"), (2**63, "b"), (2**64 - 1, "b")])
+def test_the_variants_share_the_hashes_in_their_order(
+    hashed: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The largest hash, which rounds to one, is the last variant's."""
+    monkeypatch.setattr(ExperimentConfig, "_hash", lambda *of: hashed)
+    chosen = ExperimentConfig("e", variants=(Variant("a", "m", 3.0), Variant("b", "m", 3.0))).variant_of(1)
+    assert chosen.name == expected
+
+
 @given(rankings, rankings, st.integers(0, 20), st.integers(0, 2**64 - 1))
 def test_a_draft_follows_the_rules(first: list[int], second: list[int], length: int, seed: int) -> None:
     """Every pick is its captain's best one left, teams stay within one of each other, and nothing is there twice."""

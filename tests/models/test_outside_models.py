@@ -4,8 +4,10 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -169,3 +171,24 @@ def test_every_model_but_the_ensemble_stands_alone() -> None:
 def test_a_model_that_nobody_registered_is_named_with_those_that_there_are() -> None:
     with pytest.raises(ConfigError, match="there is no model 'favourites'; choose one of popularity, item_cf"):
         model_class("favourites")
+
+
+def test_a_thread_waits_until_another_has_loaded_the_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would ask for a model that is not registered yet."""
+    moments = SimpleNamespace(started=threading.Event(), go_on=threading.Event(), runs=[])
+    monkeypatch.setitem(sys.modules, "moments", moments)  # type: ignore[arg-type]
+    (tmp_path / "slow.py").write_text(
+        "import moments\nmoments.runs.append(1)\nmoments.started.set()\nassert moments.go_on.wait(60)\n"
+    )
+    monkeypatch.setenv("MOVIEREC_PLUGINS", str(tmp_path / "slow.py"))
+    first, second = (threading.Thread(target=plugins.load_plugins, daemon=True) for _ in range(2))
+    first.start()
+    assert moments.started.wait(60)
+    second.start()
+    second.join(0.1)
+    waits = second.is_alive()
+    moments.go_on.set()
+    for thread in (first, second):
+        thread.join(60)
+        assert not thread.is_alive()
+    assert (waits, moments.runs) == (True, [1])

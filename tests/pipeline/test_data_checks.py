@@ -127,14 +127,18 @@ def with_facts(artifact: Artifact, **facts: Any) -> Artifact:
 @pytest.mark.parametrize(("more", "usual"), [(0, True), (1, False)])
 def test_what_is_usual_ends_just_where_it_is_said_to(store: ArtifactStore, more: int, usual: bool) -> None:
     """5 % of repeats, 1 % of movies without a title, half of the ratings dropped, a tenth of them moved."""
-    made = ratings(store, "one", rating=[4.0] * 10)
+    made = ratings(store, "one", rating=[1.0, 1.0] + [4.0] * 8)
     report = {"rows_read": 1000, "duplicate_rows": 20, "duplicate_pairs": 30 + more}
     assert data_checks.few_duplicates(store, with_facts(made, validation=report)).passed is usual
     untitled = {"movies": 100, "validation": {"movies_without_title": 1 + more}}
     assert data_checks.movies_have_titles(store, with_facts(made, **untitled)).passed is usual
     assert data_checks.few_are_dropped(store, with_facts(made, dropped_share=0.5 + more / 1000)).passed is usual
-    moved = ratings(store, "two", rating=[5.0] * (1 + more) + [4.0] * (9 - more))
-    assert data_checks.ratings_have_not_drifted(store, moved).passed is usual
+    moved = data_checks.ratings_have_not_drifted(
+        store, ratings(store, "two", rating=[1.0] * (1 - more) + [5.0] * (1 + more) + [4.0] * 8)
+    )
+    assert moved.passed is usual
+    assert moved.numbers["total_variation"] == 0.1 * (1 + more), "just so, without a rounding"
+    assert "up to 10 % is usual" in moved.sentence
 
 
 def test_the_bounds_of_ratings_and_of_the_clock_are_valid_themselves(store: ArtifactStore) -> None:

@@ -1,12 +1,18 @@
 """Decisions with a clock that goes back, and decisions that were cut off before their pointers moved."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
-from release_world import GOOD, World
+from release_world import GOOD, METRIC, World
 
+from movierec_engine import pipeline, release
+from movierec_engine.errors import StoreError
+from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.release import decisions, manual
 from movierec_engine.release.decisions import KEPT, PROMOTED
+from movierec_engine.release.promotion import refit_best
+from movierec_engine.release.retention import prune
 from movierec_engine.store import ArtifactStore, artifact_store
 
 
@@ -56,6 +62,30 @@ def test_a_clock_that_goes_back_does_not_undo_a_rollback(world: World, monkeypat
     assert done(world) == [True, True, True]
     assert [reference.split("/")[2] for reference in decisions.releases(world.store, "camps")] == ["ease"]
     assert (world.challenge().verdict, world.served) == (KEPT, "ease")
+
+
+def test_nobody_decides_while_somebody_else_does(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = pipeline.rank_models(world.store, "camps", METRIC)
+    before = done(world), world.served
+    commands: dict[str, Callable[[], object]] = {
+        "challenge": lambda: release.decide_release(world.store, board, ReleaseConfig(refit=False)),
+        "refit": lambda: refit_best(world.store, board, ReleaseConfig()),
+        "promote": lambda: world.promote("ease"),
+        "roll back": lambda: world.roll_back(reason="people complain"),
+        "pin": lambda: manual.pin(world.store, "camps"),
+        "unpin": lambda: manual.unpin(world.store, "camps"),
+        "prune": lambda: prune(world.store, "camps", 1, ReleaseConfig()),
+    }
+    manual.pin(world.store, "camps")
+    monkeypatch.setattr(decisions, "_LOCK_SECONDS", 0.01)
+    with decisions.deciding(world.store, "camps"):
+        for command in commands.values():
+            with pytest.raises(StoreError, match="another process has been deciding"):
+                command()
+    assert (done(world)[:-1], world.served) == before
+    commands["unpin"]()
+    commands["roll back"]()
+    assert world.served == "ease"
 
 
 def test_a_pin_that_was_cut_off_holds_nothing_and_is_told_apart(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,15 @@ import pytest
 
 from movierec_engine import __version__
 from movierec_engine.errors import StoreError
-from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, parse_reference, replace_file
+from movierec_engine.store import (
+    Artifact,
+    ArtifactStore,
+    Slot,
+    artifact_store,
+    content_key,
+    parse_reference,
+    replace_file,
+)
 
 SLOT = Slot("trained_model", "small", "ease", "cpu")
 
@@ -87,6 +95,20 @@ def test_a_killed_writer_leaves_the_old_version_and_the_next_publication_clears_
     new = publish(store, "new")
     assert store.latest(SLOT) == new
     assert not list((tmp_path / ".incoming").iterdir())
+
+
+def test_versions_get_their_names_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever holds the lock too long is named, and what was to be published leaves nothing."""
+    store = ArtifactStore(tmp_path)
+    old = publish(store)
+    monkeypatch.setattr(artifact_store, "_LOCK_SECONDS", 0.01)
+    with store._publishing():
+        for change in (lambda: publish(store, "new", key="bbbb"), lambda: store.set_latest(old)):
+            with pytest.raises(StoreError, match=r"lock: another process has held it for 0\.01 s"):
+                change()
+    assert store.versions(SLOT) == [old]
+    assert not list((tmp_path / ".incoming").iterdir())
+    assert publish(store, "new", key="bbbb").version > old.version
 
 
 def test_a_writer_that_is_still_at_work_keeps_its_folder_while_others_publish(tmp_path: Path) -> None:

@@ -17,9 +17,25 @@ def test_batches_hold_every_interaction_once_and_users_together_if_asked(size: i
     if whole_users:
         seen = [set(batch[:, 0]) for batch in taken]
         assert sum(map(len, seen)) == len(set.union(*seen)), "no user is split over two batches"
-        assert len(taken) <= -(-len(TRAIN) // size)
+        sizes = np.array([len(batch) for batch in taken])
+        starts = np.cumsum(sizes) - sizes
+        before_last = sizes - [int((batch[:, 0] == batch[-1, 0]).sum()) for batch in taken]
+        parts = starts // size
+        assert (np.diff(parts) > 0).all(), "a user who starts in the same part of the data shares its batch"
+        assert ((starts + before_last) // size == parts).all(), "and nobody else does"
     else:
-        assert {len(batch) for batch in taken[:-1]} <= {size}
+        assert [len(batch) for batch in taken[:-1]] == [size] * (-(-len(TRAIN) // size) - 1)
+
+
+@pytest.mark.parametrize("whole_users", [False, True])
+def test_each_seed_and_each_pass_has_its_own_order_of_batches(whole_users: bool) -> None:
+    rng = np.random.default_rng(0)
+    passes = [next(batches(TRAIN, 10_000, one, whole_users)) for one in (rng, rng, np.random.default_rng(1))]
+    again = next(batches(TRAIN, 10_000, np.random.default_rng(0), whole_users))
+    assert all(torch.equal(one, other) for one, other in zip(passes[0], again, strict=True))
+    for users, _ in passes:
+        assert not torch.equal(users, torch.sort(users).values)
+    assert not any(torch.equal(passes[0][0], users) for users, _ in passes[1:])
 
 
 @pytest.mark.parametrize("rows", [1, 3, 100])

@@ -27,6 +27,19 @@ def test_a_count_of_the_catalogue_takes_all_of_it() -> None:
         assert not log_inclusion.any()
 
 
+def test_items_without_an_interaction_are_drawn_too_and_popular_ones_by_the_root_of_their_count() -> None:
+    popularity = np.array([99, 24, 3, *[0] * 97])
+    items, log_inclusion = ItemSampler(popularity, 4, np.random.default_rng(0)).sample(np.arange(0))
+    chances = {item: float(np.exp(value)) for item, value in zip(items, log_inclusion, strict=True)}
+    expected = inclusion_probabilities(np.sqrt(popularity + 1.0), 4)
+    assert chances == pytest.approx({item: expected[item] for item in items})
+    assert len(items) == 4
+    draws = [ItemSampler(popularity, 4, np.random.default_rng(seed)).sample(np.arange(0))[0] for seed in range(400)]
+    assert np.mean([99 in one for one in draws]) == pytest.approx(expected[99], abs=0.03)
+    assert max(one.max() for one in draws) == 99
+    assert len({tuple(one) for one in draws}) > 20, "each seed draws others"
+
+
 def test_the_weighted_sum_over_the_sample_is_on_average_that_over_the_catalogue() -> None:
     """Of any positive numbers; the batch's own items weigh 1."""
     values = RNG.exponential(size=40)

@@ -16,9 +16,10 @@ from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import LightGCN, Popularity
 from movierec_engine.models.fitting import Epoch
+from movierec_engine.training import trainer
 from movierec_engine.training.config import EarlyStoppingConfig, OptimizerConfig, SchedulerConfig, TrainerConfig
 from movierec_engine.training.state import EarlyStopping
-from movierec_engine.training.trainer import learning_rate_factor, steps_per_epoch, train
+from movierec_engine.training.trainer import learning_rate_factor, start, steps_per_epoch, train
 from worlds import interactions_of
 
 RNG = np.random.default_rng(5)
@@ -145,6 +146,38 @@ def test_weight_decay_of_adamw_shrinks_what_no_gradient_touches_and_adams_does_n
     run(trained, decoupled)
     after = trained.network.embeddings.detach()
     assert torch.allclose(after, before * (1 - decoupled.learning_rate * 0.5) ** steps, atol=1e-4)
+
+
+def test_the_optimizer_takes_its_settings_and_the_rate_of_its_schedule() -> None:
+    config = replace(
+        NDCG,
+        max_epochs=2,
+        weight_decay=0.25,
+        optimizer=OptimizerConfig("adamw", betas=(0.5, 0.75)),
+        scheduler=SchedulerConfig("linear"),
+    )
+    network = LightGCN().build(TRAIN, build_graph(TRAIN), torch.device("cpu"))
+    state = start(network, config, np.random.default_rng(0), VALIDATION, "cpu", 4)
+    assert isinstance(state.optimizer, torch.optim.AdamW)
+    (group,) = state.optimizer.param_groups
+    assert (group["betas"], group["weight_decay"]) == ((0.5, 0.75), 0.25)
+    rates = []
+    for _ in range(8):
+        rates.append(group["lr"])
+        state.optimizer.step()
+        state.scheduler.step()
+    assert rates == pytest.approx([0.02 * (1 - step / 8) for step in range(8)])
+    assert state.stopping is not None
+    assert start(network, replace(config, early_stopping=NO_STOPPING), state.rng, VALIDATION, "cpu", 4).stopping is None
+
+
+def test_an_epoch_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int, str]] = []
+    monkeypatch.setattr(trainer, "advance", lambda *place: told.append(place))
+    fit(replace(NDCG, max_epochs=2, batch_size=64, accumulate_grad_batches=2), loss_type="bpr")
+    steps = [128, len(TRAIN)]
+    assert 128 < len(TRAIN) <= 256
+    assert told == [(done, len(TRAIN), f"interactions of epoch {epoch}") for epoch in (1, 2) for done in steps]
 
 
 def test_the_learning_rate_of_the_last_step_follows_the_schedule_to_the_planned_end() -> None:
@@ -297,11 +330,11 @@ def test_values_out_of_range_are_named(name: str, refused: list[float], taken: l
 
 
 def test_settings_of_stopping_and_of_the_schedule_out_of_range_are_named() -> None:
-    wrong = {"mode": "most", "patience": 0, "min_delta": -1e-9}
+    wrong = {"mode": "most", "patience": 0, "users": 0, "min_delta": -1e-9}
     for name, value in wrong.items():
         with pytest.raises(ConfigError, match=f"trainer.early_stopping.{name}="):
             EarlyStoppingConfig(**{name: value})  # type: ignore[arg-type]
-    assert EarlyStoppingConfig(patience=1, min_delta=0.0).patience == 1
+    assert EarlyStoppingConfig(patience=1, users=1, min_delta=0.0).patience == 1
     with pytest.raises(ConfigError, match=r"trainer\.scheduler\.name=step is not known"):
         SchedulerConfig("step")
     with pytest.raises(ConfigError, match=r"trainer\.scheduler\.warmup_epochs=-1"):
