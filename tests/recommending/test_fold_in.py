@@ -71,6 +71,18 @@ def test_fold_in_finds_the_camp_and_popularity_does_not() -> None:
     assert items.tolist() == [0, 1, 2, 4, 5]
 
 
+def test_dislikes_lower_popularity_by_a_fifth_of_its_spread_for_each_of_theirs() -> None:
+    """The formula, by hand: what the disliked ones would raise as likes, in standard deviations."""
+    hated = history_of(2, 7)
+    popularity = np.arange(ITEMS, dtype=np.float32) ** 2
+    scores, source = scores_of(MODEL.fold_in_scorer(), popularity, Taste(NOTHING, hated), 1)
+    raised = MODEL.fold_in(hated)[0] - MODEL.fold_in(NOTHING)[0]
+    expected = popularity - 0.2 * popularity.std() * (raised - raised.mean()) / raised.std()
+    assert np.abs(expected - popularity).max() > 1, "or this shows nothing"
+    assert source == "popularity"
+    assert scores == pytest.approx(expected, abs=0.01)
+
+
 def test_recommending_leaves_the_model_as_it_was() -> None:
     before = MODEL.popularity.copy()
     recommend(MODEL.fold_in_scorer(), MODEL.popularity, Taste(history_of(0, 1), NOTHING), 3, None, without({0, 1}))

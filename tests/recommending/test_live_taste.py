@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from families import MAKERS, TRAIN, model_of
+from scipy import sparse
 
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.models import EASE, ItemCF
@@ -11,6 +12,15 @@ from movierec_engine.recommending.live_taste import LiveTaste, dislikes, joint_h
 
 def value_of(uses_ratings: bool) -> float:
     return 5.0 if uses_ratings else 1.0
+
+
+def test_what_is_rated_since_takes_the_place_of_what_was_trained() -> None:
+    history = sparse.csr_matrix((np.array([3.0, 4, 4.5], np.float32), [1, 4, 6], [0, 3]), (1, 9))
+    live = LiveTaste(((4, 5.0), (2, 3.5)), ((6, 1.0),))
+    joint, hated = joint_history(history, live), dislikes(history, live)
+    assert (joint.indices.tolist(), joint.data.tolist(), joint.shape) == ([1, 2, 4], [3.0, 3.5, 5.0], (1, 9))
+    assert (hated.indices.tolist(), hated.data.tolist(), hated.shape) == ([6], [1.0], (1, 9))
+    assert (live.ratings, history.indices.tolist()) == (3, [1, 4, 6])
 
 
 @pytest.mark.parametrize("name", list(MAKERS))
