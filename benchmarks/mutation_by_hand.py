@@ -12,6 +12,7 @@ import json
 import tempfile
 import time
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,18 +97,22 @@ def report(results: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
     yield "# Subtle mistakes thought up by hand that the tests catch"
     yield ""
     yield "Written by `python benchmarks/mutation_by_hand.py` from mutation_by_hand.toml. The tests that mirror the"
-    yield "module run on each mistake. At first: what they caught when the mistake was thought up."
+    yield "module run on each mistake. Listed: how many there are, of modules that no run has come to as well. At"
+    yield "first: what the tests caught when the mistake was thought up."
     yield ""
-    yield "| area | mistakes | caught at first | caught | score |"
-    yield "|---|---|---|---|---|"
-    rows = {area: [] for area in AREAS}
-    for path, outcomes in results.items():
-        rows[next(area for area, (folders, _) in AREAS.items() if path.startswith(tuple(folders)))] += outcomes
+    yield "| area | listed | tried | caught at first | caught | score |"
+    yield "|---|---|---|---|---|---|"
+    rows, listed = {area: [] for area in AREAS}, Counter[str]()
+    for path, entry in tomllib.loads(LIST.read_text(encoding="utf-8")).items():
+        area = next(area for area, (folders, _) in AREAS.items() if path.startswith(tuple(folders)))
+        rows[area] += results.get(path, [])
+        listed.update({area: len(entry["mistakes"]), "all": len(entry["mistakes"])})
     for area, outcomes in [*rows.items(), ("all", [one for found in rows.values() for one in found])]:
         if outcomes:
             caught = sum(one["outcome"] != "lived" for one in outcomes)
             first = sum(not one["lived"] for one in outcomes)
-            yield f"| {area} | {len(outcomes)} | {first} | {caught} | {100 * caught / len(outcomes):.0f} % |"
+            score = f"{100 * caught / len(outcomes):.0f} %"
+            yield f"| {area} | {listed[area]} | {len(outcomes)} | {first} | {caught} | {score} |"
     left = [one for outcomes in results.values() for one in outcomes if one["outcome"] == "lived"]
     if left:
         yield ""
