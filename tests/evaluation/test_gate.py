@@ -41,6 +41,17 @@ def test_a_mean_that_few_users_carry_while_the_others_lose_is_not_good_enough() 
     assert "lower for most users" in weighed.sentence
 
 
+def test_a_mean_that_some_users_spoil_while_most_gain_is_not_good_enough_within_the_tolerance_either() -> None:
+    gain = np.full(100, 0.01)
+    gain[:28] = -0.05
+    other = np.full(100, 0.1)
+    weighed = weigh(other + gain, other, tolerance=0.01)
+    assert weighed.comparison.difference == pytest.approx(-0.0068)
+    assert weighed.comparison.rank_biserial > 0
+    assert not weighed.passed
+    assert "is significantly lower by the bootstrap of the mean" in weighed.sentence
+
+
 def test_a_tolerance_lets_noise_pass_and_not_what_every_user_loses() -> None:
     assert not weigh(GOOD + NOISE - 1e-4, GOOD).passed
     assert weigh(GOOD + NOISE - 1e-4, GOOD, tolerance=0.001).passed
