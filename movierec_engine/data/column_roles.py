@@ -33,7 +33,7 @@ USUAL_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "timestamp": (
         ("timestamp", "unixreviewtime", "unixtime", "ts", "time", "datetime", "date", "createdat", "reviewtime",
-         "ratedat", "reviewdate", "ratingdate", "eventtime", "utctime", "utc", "at", "created", "dateadded"),
+         "ratedat", "reviewdate", "ratingdate", "eventtime", "utctime", "utc", "at", "created", "dateadded", "when"),
     ),
     "title": (
         ("title", "name", *(f"{noun}{word}" for word in ("title", "name") for noun in ITEM_NOUNS)),
@@ -43,7 +43,6 @@ USUAL_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
     "year": (("year", "releaseyear", "yearofpublication", "publicationyear", "yearpublished", "yearreleased"),),
 }  # fmt: skip
 """Role -> groups of names that mean one thing, without case, hyphens and underscores; of a group the first counts."""
-_REQUIRED = ("user", "item")
 
 
 def bare_name(name: str) -> str:
@@ -73,9 +72,9 @@ def find_column(role: str, wanted: str, names: Sequence[str], where: str, settin
 
 
 def is_known(name: str) -> bool:
-    """True if a text is a usual name of users, items, ratings or times, as in a header."""
+    """True if a text is a usual name of a column, as in a header."""
     plain = re.sub(r"[^a-z0-9]", "", bare_name(name).lower())
-    return any(plain in group for role in ("user", "item", "rating", "timestamp") for group in USUAL_NAMES[role])
+    return any(plain in group for groups in USUAL_NAMES.values() for group in groups)
 
 
 def by_place(columns: Sequence[Sequence[str]], where: str, chosen: Sequence[str] = ()) -> dict[str, int]:

@@ -125,9 +125,9 @@ class DataConfig:
     are given). People who had their data erased are left out in any case."""
 
     rating_threshold: float = 3.0
-    """A rating of at least this much is a positive interaction; 0 takes every rating as one. Of MovieLens' .5 to 5
-    stars 3 and more are likes: trained on those alone, models find held-out likes better and list fewer dislikes than
-    trained on all, but svd, which learns from how ratings differ and finds fewer of both
+    """A rating of at least this much is a positive interaction; 0 takes every one that is not negative. Of MovieLens'
+    .5 to 5 stars 3 and more are likes: trained on those alone, models find held-out likes better and list fewer
+    dislikes than trained on all, but svd, which learns from how ratings differ and finds fewer of both
     (benchmarks/results/rating_values.md). configs/ sets 0 for other people's files."""
     min_user_interactions: int = 5
     """Users with fewer positives are left out (k-core)."""

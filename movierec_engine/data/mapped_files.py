@@ -162,7 +162,8 @@ def open_titles(config: DataConfig, item: str = "item") -> TitlesFile | None:
             rest = [one for one in names if one != found["id"]]
             found[role] = find_column(role, name, rest, where) if name == getattr(_USUAL, role) else name
     else:
-        found = {"id": names[0], "title": names[1] if len(names) > 1 else "", "genres": "", "year": ""}
+        title, genres = (names[place] if len(names) in lengths else "" for place, lengths in ((1, (2, 3)), (2, (3,))))
+        found = {"id": names[0], "title": title, "genres": genres, "year": ""}
     for role, name in found.items():
         if (name or role == "id") and name not in names:
             raise DataError(_missing(file, role, name or columns.id))

@@ -22,6 +22,7 @@ from movierec_engine.data.config import FileFormat
 from movierec_engine.errors import DataError
 
 DELIMITERS = {"tab": "\t", "semicolon": ";", "pipe": "|", "comma": ",", "space": " ", "colons": "::"}
+_SELDOM_WITHIN = ("\t", "::")
 HEAD_LINES = 1000
 _HEAD_CHARACTERS = 1 << 18
 _BLOCK_BYTES = 1 << 20
@@ -230,15 +231,16 @@ def split_lines(lines: Sequence[str], delimiter: str, quote: str, escape: str) -
 
 
 def _delimiter(path: Path, lines: Sequence[str], escape: str) -> str:
-    """The delimiter that splits the lines into equally many fields; of several such the one that gives the most."""
-    best: tuple[tuple[bool, int], str] | None = None
+    """The delimiter that splits the lines into equally many fields; of several such one that seldom stands in a field,
+    or else the one that gives the most."""
+    best: tuple[tuple[bool, bool, int], str] | None = None
     for sign in DELIMITERS.values():
         quote = '"' if _is_quoted(lines, sign) else ""
         counts = Counter(len(row) for row in split_lines(lines, sign, quote, escape))
         width, agreeing = counts.most_common(1)[0]
         share = agreeing / counts.total()
         if width > 1 and share > 0.5:
-            score = (share > 0.9, width if sign != " " else 2)
+            score = (share > 0.9, sign in _SELDOM_WITHIN, width if sign != " " else 2)
             if best is None or score > best[0]:
                 best = (score, sign)
     if best is None:
@@ -264,7 +266,7 @@ def _has_header(path: Path, rows: Sequence[Sequence[str]], given: str, named: Se
     first, others = [field.strip() for field in rows[0]], rows[1:]
     if any(_NUMBER.fullmatch(field) for field in first):
         return False
-    if any(field in named or is_known(field) for field in first):
+    if len([field for field in first if field in named or is_known(field)]) > 1:
         return True
     for place in range(len(first)):
         values = [row[place].strip() for row in others if len(row) == len(first)]

@@ -153,6 +153,7 @@ def test_a_damaged_archive_is_refused(read: Read, damage: bytes) -> None:
         ("1,2,3,5,7\n2,3,4,5,6\n", "data.columns.rating=column3"),
         ("1,2010-10-17T01:48:53Z,39.7,-104.9,88c\n", "column2 of a file without header holds times"),
         ("0 1 2 3 4\n1 2 3 4 5\n", "data.format.rows"),
+        ("ann,news\nbob,sports\n", "data.format.header=yes or data.format.header=no"),
         ("nothing\nhere\n", "data.format.delimiter"),
         ('{"user_id": "a", "stars": 4}\n', "holds JSON"),
         ("1,2,1333476009,4\n", "data.columns.rating=column4"),
@@ -306,6 +307,7 @@ def titles(folder: Path, content: str, **given: Any) -> list[tuple[object, ...]]
             '"0195153448";"Classical; Mythology";"Morford";"2002"\n',
             [("0195153448", "Classical; Mythology", 2002, [])],
         ),
+        ("1::Heat (1995)::Crime|Drama\n", [(1, "Heat", 1995, ["Crime", "Drama"])]),
         ("business_id,name,categories\nb1,Deli,\"Food, Coffee\"\n", [("b1", "Deli", None, ["Food", "Coffee"])]),
     ],
 )  # fmt: skip
