@@ -16,6 +16,7 @@ from dashboard.queries.data import SPLIT_FILE
 from dashboard.queries.parquet import records
 from dashboard.queries.store_files import folders, newest
 from movierec_engine.data.id_map import IdMap, PublicId
+from movierec_engine.data.nouns import MOVIES, Nouns, nouns_of_titles
 from movierec_engine.data.written_ids import escaped, parsed_id, split, unescaped
 from movierec_engine.errors import DataError, StoreError
 from movierec_engine.models.explanation import Explanation
@@ -46,6 +47,8 @@ class IndexVersion:
     split: str
     """The file of the split that it was trained on, "" where it is gone."""
     served: bool
+    nouns: Nouns = MOVIES
+    """What the data set calls one item, and several."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,9 +277,12 @@ def _version(store: ArtifactStore, made: Artifact, served: bool) -> IndexVersion
     with suppress(StoreError, OSError, ValueError, IndexError):
         splits = store.resolve(str(made.parents.get(kinds.SPLITS) or _splits_of(store, made)))
         split = str(splits.folder / SPLIT_FILE)
+    nouns = MOVIES
+    with suppress(StoreError, OSError, ValueError, IndexError):
+        nouns = nouns_of_titles(store.resolve(made.parents.get(kinds.RAW_MOVIES, "")).facts)
     trained, folder = str(made.parents.get(kinds.TRAINED_MODEL, "")), str(made.folder)
     return IndexVersion(
-        made.reference, slot.model, slot.device, made.version, slot.data_set, trained, folder, split, served
+        made.reference, slot.model, slot.device, made.version, slot.data_set, trained, folder, split, served, nouns
     )
 
 

@@ -15,6 +15,7 @@ from dashboard.queries.indices import IndexVersion, Rated, Reason, RecommendedLi
 from dashboard.queries.movie_map import MovieMap
 from dashboard.queries.store_files import Signature
 from movierec_engine.data.id_map import PublicId
+from movierec_engine.data.nouns import MOVIES, called
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.recommending.dials import DIALS, DIVERSITY_OVER, Dials
 from movierec_engine.reporting import numbers, words
@@ -34,6 +35,14 @@ _NOTES = {
     "fold-in": "folded in: the model was not trained with this person",
     "popularity": "the most popular",
 }
+
+
+_NOUNS = "nouns of the data set"
+
+
+def _say(text: str) -> str:
+    """A text about movies in the words of the data set that is explored."""
+    return called(text, st.session_state.get(_NOUNS, MOVIES))
 
 
 def page() -> None:
@@ -56,6 +65,7 @@ def page() -> None:
         shell.notes(["None of the chosen indices can be read; train these models again."])
         return
     k = int(st.session_state["places"])
+    st.session_state[_NOUNS] = next(iter(loaded.values()))[0].nouns
     first = next(iter(loaded.values()))[1]
     person = _person(first, next(iter(loaded.values()))[0])
     dials = _dials(first)
@@ -141,7 +151,7 @@ def _choose(versions: list[IndexVersion]) -> dict[str, IndexVersion]:
     with columns[2]:
         state.choose("Places", "places", ["5", "10", "20"], default="10")
     with columns[3]:
-        kinds = {USER: "A user", NEW_USER: "A new user, from movies"}
+        kinds = {USER: "A user", NEW_USER: _say("A new user, from movies")}
         state.choose("Lists for", "who", list(kinds), lambda kind: kinds[kind])
     if len(shown) > AT_ONCE:
         st.caption(f"The first {AT_ONCE} of the chosen models are shown.")
@@ -189,11 +199,11 @@ def _new_user(found: SearchableIndex) -> _Person:
     given = indices.parsed_history(state.given("told"), texts)
     told = {movie: rating for movie, rating in given.items() if found.item(movie) is not None}
     columns = st.columns([2, 0.7, 3.3], vertical_alignment="bottom")
-    text = columns[0].text_input("Find a movie", key="find", placeholder="such as heat 1995", max_chars=80)
+    text = columns[0].text_input(_say("Find a movie"), key="find", placeholder="such as heat 1995", max_chars=80)
     rating = columns[1].selectbox("rated", [5.0, 4.5, 4.0, 3.5, 3.0, 2.5, 2.0, 1.5, 1.0, 0.5], key="rated")
     st.session_state["their movies"] = list(told)
     kept = columns[2].multiselect(
-        "Their movies",
+        _say("Their movies"),
         list(told),
         key="their movies",
         format_func=lambda movie: f"{found.title(movie)} · {told[movie]:g}",
@@ -203,7 +213,7 @@ def _new_user(found: SearchableIndex) -> _Person:
     )
     offered = [movie for movie in found.find(text, FOUND + len(told)) if movie not in told][:FOUND]
     if text and not offered:
-        st.caption(f"No movie is called anything like {shell.plain(text)}.")
+        st.caption(f"{_say('No movie')} is called anything like {shell.plain(text)}.")
     boxes = st.columns(4)
     for place, movie in enumerate(offered):
         name = found.title(movie)
@@ -283,7 +293,7 @@ def _answers(loaded: Loaded, person: _Person, k: int, dials: Dials) -> dict[str,
 def _lists(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Person) -> None:
     head, toggle = st.columns([3, 1], vertical_alignment="bottom")
     head.subheader(f"What {person.name} gets, and why")
-    everything = toggle.toggle("Explain every movie", key="explain all", help="Some models take a second for it")
+    everything = toggle.toggle(_say("Explain every movie"), key="explain all", help="Some models take a second for it")
     columns = st.columns([1.15, *[1.5] * max(len(answers), 1)], gap="medium")
     with columns[0]:
         _history(next(iter(loaded.values()))[1], person)
@@ -330,7 +340,7 @@ def _lists(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
     if any(row["in_test"] for row in rows):
         legend += " ✓: the user did watch it, in the test part."
     if common:
-        legend += f" ◆: in every list here ({numbers.counted(len(common), 'movie')})."
+        legend += f" ◆: in every list here ({_say(numbers.counted(len(common), 'movie'))})."
     if not everything:
         legend += f" The first {EXPLAINED} of each list are explained."
     left, right = st.columns([6, 1], vertical_alignment="center")
@@ -346,8 +356,11 @@ def _note(answer: RecommendedList, found: SearchableIndex) -> str:
         return _NOTES.get(answer.source, answer.source)
     enough = found.index.fold_in_min_items
     if enough is None:
-        return f"{_NOTES['popularity']}: no number of movies makes this model's own lists better for new users"
-    return f"{_NOTES['popularity']}: this model needs {numbers.counted(max(enough, 1), 'movie')} for lists of its own"
+        return (
+            f"{_NOTES['popularity']}: no number of {_say('movies')} makes this model's own lists better for new users"
+        )
+    least = _say(numbers.counted(max(enough, 1), "movie"))
+    return f"{_NOTES['popularity']}: this model needs {least} for lists of its own"
 
 
 def _reason(version: IndexVersion, person: _Person, movie_id: PublicId) -> Reason:
@@ -357,9 +370,9 @@ def _reason(version: IndexVersion, person: _Person, movie_id: PublicId) -> Reaso
 
 
 def _history(found: SearchableIndex, person: _Person) -> None:
-    st.markdown(f"**{numbers.counted(len(person.known), 'movie')} known**")
+    st.markdown(f"**{_say(numbers.counted(len(person.known), 'movie'))} known**")
     if not person.known:
-        text = "Nothing is known yet, so everybody gets the most popular movies." if person.user_id is None else (
+        text = _say("Nothing is known yet, so everybody gets the most popular movies.") if person.user_id is None else (
             "What this user has rated cannot be read."
         )  # fmt: skip
         st.caption(text)
@@ -367,7 +380,7 @@ def _history(found: SearchableIndex, person: _Person) -> None:
     if person.user_id is not None:
         trained = found.trained_with(person.user_id)
         st.caption("Newest first; the test part is left out." if trained else "All that is known of them.")
-    rows = [{"Movie": found.title(one.movie_id), "★": one.rating} for one in person.known]
+    rows = [{_say("Movie"): found.title(one.movie_id), "★": one.rating} for one in person.known]
     st.dataframe(
         rows,
         hide_index=True,
@@ -395,7 +408,7 @@ def _score(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
     if rows:
         charts.draw(plots.reasons(rows, reason, label, movie.title), rows, "one-score")
     else:
-        st.info(f"No movie of a history has a say in this score: {shell.plain(reason.sentence)}.")
+        st.info(f"{_say('No movie')} of a history has a say in this score: {shell.plain(reason.sentence)}.")
 
 
 def _map(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Person) -> None:
@@ -404,7 +417,7 @@ def _map(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Person
     version, found = loaded[label]
     drawn = _layout(version.folder)
     if drawn is None:
-        shell.missing("No embeddings of these movies are known, so there is no map.", "movierec train model=ease")
+        shell.missing(_say("No embeddings of these movies are known, so there is no map."), "movierec train model=ease")
         return
     names = plots.genre_names(found)
     genres = state.choose_many("Genres coloured", "genres", names, names[:GENRES_COLOURED])[:GENRES_COLOURED]
@@ -423,25 +436,25 @@ def _map(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Person
 
 
 def _similar(loaded: Loaded, k: int) -> None:
-    st.subheader("Movies like one")
+    st.subheader(_say("Movies like one"))
     found = next(iter(loaded.values()))[1]
     left, right = st.columns(2)
     with left:
-        text = state.write("Find a movie", "like", placeholder="such as toy story")
+        text = state.write(_say("Find a movie"), "like", placeholder="such as toy story")
     options = found.find(text, 10)
     wanted = found.written(found.index.items, state.given("movie"))
     if wanted is not None and found.item(wanted) is not None and not text:
         options = list(dict.fromkeys([wanted, *options]))
     if not options:
-        st.caption(f"No movie is called anything like {shell.plain(text)}.")
+        st.caption(f"{_say('No movie')} is called anything like {shell.plain(text)}.")
         return
     with right:
         named = {str(option): option for option in options}
-        movie = named[state.choose("Movie", "movie", list(named), lambda key: found.title(named[key]))]
+        movie = named[state.choose(_say("Movie"), "movie", list(named), lambda key: found.title(named[key]))]
     columns = st.columns(len(loaded), gap="medium")
     for column, (label, (_, own)) in zip(columns, loaded.items(), strict=True):
         rows = [
-            {"Movie": row["title"], "Similarity": row["similarity"], "Genres of both": ", ".join(row["shared"])}
+            {_say("Movie"): row["title"], "Similarity": row["similarity"], "Genres of both": ", ".join(row["shared"])}
             for row in indices.similar(own, movie, k)
         ]
         with column:
@@ -456,4 +469,4 @@ def _similar(loaded: Loaded, k: int) -> None:
                 )
                 csv_button(rows, f"like-{movie}-{label}", "Table (CSV)")
             else:
-                st.caption("This model knows of no movie like it.")
+                st.caption(_say("This model knows of no movie like it."))

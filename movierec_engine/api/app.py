@@ -15,7 +15,6 @@ from movierec_engine.api.config import ServingConfig, keys_of_environment
 from movierec_engine.api.endpoints import register
 from movierec_engine.api.errors import register_error_answers
 from movierec_engine.api.index_reloader import IndexReloader, ServingState
-from movierec_engine.api.lineage import MOVIES
 from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.logs import access_log
@@ -31,6 +30,7 @@ from movierec_engine.api.request_parsing import MAX_BODY_BYTES
 from movierec_engine.api.routes import models, movies, operations, people, recommendations
 from movierec_engine.api.static_files import register_static_files
 from movierec_engine.api.workers import Workers
+from movierec_engine.data.nouns import MOVIES
 from movierec_engine.data.ratings import Movies
 from movierec_engine.store import ArtifactStore
 

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from movierec_engine.data.id_map import PublicId
+from movierec_engine.data.nouns import MOVIES, Nouns, nouns_of_titles
 from movierec_engine.data.ratings import MOVIES_SCHEMA
 from movierec_engine.errors import StoreError
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 
-MOVIES = ("movie", "movies")
 RATINGS_FILE = "ratings.parquet"
 
 
@@ -39,7 +39,7 @@ class Lineage:
     raw_movies: str
     """Reference of the version that the titles are of."""
     ratings_file: Path | None
-    nouns: tuple[str, str]
+    nouns: Nouns
     """What the data set calls one of its items, and several."""
     placed: Path | None
     """Where the movies that no model knows were placed among this catalogue, if anybody has done it."""
@@ -55,7 +55,7 @@ class Lineage:
             movies=_titles(titles),
             raw_movies=titles.reference if titles else "",
             ratings_file=ratings if ratings and ratings.is_file() else None,
-            nouns=nouns_of(titles),
+            nouns=nouns_of_titles(titles.facts) if titles else MOVIES,
             placed=_placed(store, index),
         )
 
@@ -71,12 +71,6 @@ class Lineage:
         return sorted(
             map(GivenRating._make, zip(*columns, strict=True)), key=lambda one: (-one.timestamp, one.movie_id)
         )
-
-
-def nouns_of(raw_movies: Artifact | None) -> tuple[str, str]:
-    """Names of one item and of several in a data set, as its titles say; movies where they say nothing."""
-    noun, nouns = raw_movies.facts.get("nouns", MOVIES) if raw_movies else MOVIES
-    return noun, nouns
 
 
 def _titles(raw_movies: Artifact | None) -> pa.Table:

@@ -39,6 +39,7 @@ from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.person import Person, items_of, of_history, of_user
 from movierec_engine.api.requests import BatchRequest, PersonalRequest, RecommendRequest
 from movierec_engine.data.id_map import PublicId
+from movierec_engine.data.nouns import called
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.recommending.cold_items import mix
 from movierec_engine.recommending.dials import rerank_all
@@ -121,8 +122,9 @@ class RecommendationService:
         state = self._live.state(served.lineage.data_set, user_id)
         person = of_user(served, user_id, state)
         if strict and person.user is None and not person.ratings:
+            popular = called("popular movies", served.lineage.nouns)
             raise ApiError(
-                404, f"user {user_id} is not known to {served.model}; leave strict out for popular movies", "user_id"
+                404, f"user {user_id} is not known to {served.model}; leave strict out for {popular}", "user_id"
             )
         return person
 
@@ -197,7 +199,8 @@ def _dialled(
     """Lists of several people by the dials, with the model's own scores."""
     index, dials = served.index, request.dials
     if lacking := index.item_facts.lacking(dials):
-        raise ApiError(422, f"{lacking[0]} needs facts that are known of no movie here; set it to 0", lacking[0])
+        needed = called("needs facts that are known of no movie here", served.lineage.nouns)
+        raise ApiError(422, f"{lacking[0]} {needed}; set it to 0", lacking[0])
     liked = [one.taste.liked if one.user is None else index.live_history(one.user, one.live) for one in people]
     items, scores, sources = zip(*found, strict=True)
     together = rerank_all(items, scores, [one.indices for one in liked], index.item_facts, dials, request.top_k)

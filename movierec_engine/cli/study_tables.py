@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from movierec_engine.cli.tables import ResultTable, Row, TableColumn, cell
+from movierec_engine.data.nouns import nouns_of_config
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY
 from movierec_engine.evaluation.strong_generalization import FOLD_IN, LEAST_HISTORY, POPULARITY, TRAINED_IN
@@ -52,7 +53,7 @@ def fold_in_table(made: Artifact) -> ResultTable:
         [
             TableColumn(
                 "the model knows",
-                lambda row: known.get(row["source"], f"{row['size']} of their movies"),
+                lambda row: known.get(row["source"], f"{row['size']} of their {nouns_of_config(made.config)[1]}"),
                 left=True,
             ),
             TableColumn("NDCG@10", cell("value", form=numbers.score)),
@@ -82,7 +83,7 @@ def fold_in_table(made: Artifact) -> ResultTable:
             f"Holm-corrected over the sizes. It took {numbers.duration(facts['seconds'])}, of which training "
             f"{numbers.duration(facts['training_seconds'])}, and {numbers.memory(facts['peak_memory_mb'])} at most."
         ],
-    )
+    ).called(nouns_of_config(made.config))
 
 
 def elicitation_table(made: Artifact) -> ResultTable:
@@ -111,7 +112,7 @@ def elicitation_table(made: Artifact) -> ResultTable:
             f"{numbers.p_equals(compared['p_bootstrap'])}, Wilcoxon {numbers.p_equals(compared['p_wilcoxon'])}) and "
             f"{numbers.score(facts['test']['nothing'])} when asked nothing."
         ],
-    )
+    ).called(nouns_of_config(made.config))
 
 
 def backtest_table(made: Artifact, metric: str) -> ResultTable:
@@ -218,7 +219,7 @@ def cold_items_table(made: Artifact) -> ResultTable:
             f"{cold_items.summary(facts)} {how_well}",
             *(f"{one.title} is scored by its neighbours: {'; '.join(one.among)}." for one in cold_items.examples(made)),
         ],
-    )
+    ).called(nouns_of_config(made.config))
 
 
 def sweep_table(sweep: SweepTrials) -> ResultTable:

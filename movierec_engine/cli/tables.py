@@ -7,7 +7,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -15,6 +15,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
+
+from movierec_engine.data.nouns import Nouns, called
 
 Row = Mapping[str, Any]
 CellText = Callable[[Row], str]
@@ -62,6 +64,12 @@ class ResultTable:
     """The rows for people, where those are not `rows`."""
     sections: str = ""
     """A key of the shown rows; where its value changes, a line is left free."""
+
+    def called(self, nouns: Nouns) -> "ResultTable":
+        """The same table in a data set's own words for movies: in the title, the headers and the notes."""
+        columns = [replace(column, header=called(column.header, nouns)) for column in self.columns]
+        notes = [called(note, nouns) for note in self.notes]
+        return replace(self, title=called(self.title, nouns), columns=columns, notes=notes)
 
 
 def cell(*keys: str, form: Callable[..., str] = str) -> CellText:

@@ -18,6 +18,7 @@ from movierec_engine.data.config import DataConfig
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions, positives
+from movierec_engine.data.nouns import MOVIES
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.readers import read_movies, read_ratings
 from movierec_engine.data.split import PARTS, SPLIT_VERSION, Split, future_share, split, tied_share
@@ -98,12 +99,13 @@ def ingest_ratings(
 def ingest_movies(store: ArtifactStore, config: DataConfig, origin: Origin | None = None) -> Artifact:
     """Read the titles, years and genres."""
     movies = read_movies(config)
+    other_words = () if config.nouns == MOVIES else config.nouns
     facts = {"movies": len(movies.table), "nouns": list(config.nouns), "validation": movies.report.to_dict()}
     return _data_step(
         store,
         kinds.RAW_MOVIES,
         config,
-        content_key(_digest(movies.table)),
+        content_key(_digest(movies.table), *other_words),
         lambda: (movies.save, facts, ""),
         {},
         origin,

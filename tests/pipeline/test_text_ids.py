@@ -14,7 +14,9 @@ from flask.testing import FlaskClient
 
 from movierec_engine import pipeline
 from movierec_engine.api.app import create_app
+from movierec_engine.cli.study_tables import elicitation_table
 from movierec_engine.config import Settings, load_settings
+from movierec_engine.data.nouns import called
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.evaluation.report import EvaluationReport, load_rankings
 from movierec_engine.pipeline import data_checks, model_checks
@@ -44,7 +46,7 @@ def write(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> N
 class Line:
     """Everything that is made of the ratings of two camps, for movies and users of these names."""
 
-    def __init__(self, folder: Path, user: Name, movie: Name) -> None:
+    def __init__(self, folder: Path, user: Name, movie: Name, *settings: str) -> None:
         self.user, self.movie = user, movie
         folder.mkdir()
         rng = np.random.default_rng(7)
@@ -62,7 +64,7 @@ class Line:
         self.settings: Settings = load_settings([
             "data=custom", "data.name=camps", f"data.ratings_file={folder / 'ratings.csv'}",
             f"data.movies_file={folder / 'movies.csv'}", "data.split=global_time", "model=ease",
-            f"paths.artifacts={folder / 'store'}",
+            f"paths.artifacts={folder / 'store'}", *settings,
         ])  # fmt: skip
         self.store = ArtifactStore(folder / "store")
         self.made: dict[str, Artifact] = pipeline.run(self.store, self.settings)
@@ -119,7 +121,12 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> Line:
 
 @pytest.fixture(scope="module", params=[in_order, shuffled])
 def texts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Line:
-    return Line(tmp_path_factory.mktemp("ids") / "texts", lambda user: f"u{request.param(user)}", request.param)
+    return Line(
+        tmp_path_factory.mktemp("ids") / "texts",
+        lambda user: f"u{request.param(user)}",
+        request.param,
+        "data.item_noun=book",
+    )
 
 
 def test_every_check_of_the_line_passes(texts: Line) -> None:
@@ -159,7 +166,7 @@ def test_the_metrics_are_those_of_the_numbers(numbers: Line, texts: Line) -> Non
         lambda line: line.ask("/api/search?q=film+102"),
         lambda line: line.ask("/api/recommend", user_id=line.user(3), exclude=[line.movie(104)], cold_items=0.3),
         lambda line: line.ask("/api/recommend", history=[{"movie_id": line.movie(n), "rating": 5} for n in MOVIES[:6]]),
-        lambda line: line.ask("/api/batch-recommend", user_ids=[line.user(one) for one in USERS[:9]], top_k=3),
+        lambda line: line.ask("/api/batch-recommend", user_ids=[line.user(one) for one in USERS[9:18]], top_k=3),
     ],
     ids=["user", "page", "similar", "cold", "search", "narrowed", "history", "batch"],
 )  # fmt: skip
@@ -196,3 +203,15 @@ def test_an_id_of_the_other_kind_is_refused_with_an_example(numbers: Line, texts
         refused = line.client.post("/api/recommend", json={"user_id": wrong})
         assert refused.status_code == 400
         assert kind in refused.get_json()["error"]["message"]
+
+
+def test_a_catalogue_of_books_says_so_on_its_pages_in_its_errors_and_tables(numbers: Line, texts: Line) -> None:
+    home = texts.client.get("/", headers={"Accept": "text/html"}).text
+    assert "Rate a few books" in home
+    assert 'data-nouns="books"' in home
+    assert "ovies</" not in home
+    assert texts.client.get("/api/movie/none").get_json()["error"]["message"].startswith("there is no book none")
+    assert "Rate a few movies" in numbers.client.get("/", headers={"Accept": "text/html"}).text
+    table = elicitation_table(measure_elicitation(texts.store, texts.made[kinds.TRAINED_MODEL], questions=1))
+    assert "book" in [column.header for column in table.columns]
+    assert called("Movies like this movie: movie_id=7", ("mouse", "mice")) == "Mice like this mouse: movie_id=7"

@@ -1,0 +1,35 @@
+"""What a data set calls its items: movies, or what `data.item_noun` says, such as books."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+Nouns = tuple[str, str]
+"""One item, and several."""
+MOVIES: Nouns = ("movie", "movies")
+_MOVIE = re.compile(r"\b([Mm])ovie(s?)\b")
+
+
+def nouns_of_titles(facts: Mapping[str, Any]) -> Nouns:
+    """The nouns in the facts of `raw_movies`; movies in those of an older program."""
+    one, several = facts.get("nouns", MOVIES)
+    return one, several
+
+
+def nouns_of_config(config: Mapping[str, Any]) -> Nouns:
+    """The nouns in the configuration of an artifact of a model; movies in that of an older program."""
+    data = config.get("data", {})
+    one = data.get("item_noun", MOVIES[0])
+    return one, data.get("item_nouns") or f"{one}s"
+
+
+def called(text: str, nouns: Nouns) -> str:
+    """A text about movies in a data set's own words: "Movies like one" as "Books like one"."""
+    if nouns == MOVIES:
+        return text
+
+    def word(found: re.Match[str]) -> str:
+        noun = nouns[1 if found[2] else 0]
+        return noun if found[1] == "m" else f"{noun[:1].upper()}{noun[1:]}"
+
+    return _MOVIE.sub(word, text)
