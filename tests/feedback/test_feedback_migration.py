@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, IdempotencyConflict
@@ -176,3 +177,37 @@ def test_a_list_from_before_an_erasure_is_not_noted_after_it(tmp_path: Path) -> 
     erased = log.erase(1)
     log.expose([waiting, Exposure("late", 1, (10,), at_ms=erased.at_ms + 1), Exposure("other", 2, (10,))])
     assert log.query("SELECT exposure_id FROM exposures ORDER BY 1") == [("late",), ("other",)]
+
+
+THIRD_COLUMNS = """
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = replace(sql, 'user_id NOT', 'user_id INTEGER NOT');
+UPDATE sqlite_schema SET sql = replace(sql, 'movie_id NOT', 'movie_id INTEGER NOT');
+PRAGMA user_version = 3;
+"""
+"""What the tables of version 3 differ in: SQLite makes the number 17 of the text "17" there."""
+
+
+def test_a_log_of_the_third_version_takes_texts_from_now_on_and_keeps_its_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "log" / "feedback.db"
+    log = FeedbackLog(path)
+    log.record([FeedbackEvent("a", 17, 501, "click"), FeedbackEvent("b", 3, 4, "rating", 2.5)])
+    log.expose([Exposure("e", 17, (501, 4))])
+    log.erase(3)
+    log.close()
+    connection = sqlite3.connect(path)
+    connection.executescript(THIRD_COLUMNS)
+    connection.close()
+    after = FeedbackLog(path)
+    after.record([FeedbackEvent("a", "17", "0501", "click", shown_in="f")])
+    after.expose([Exposure("f", "17", ("501", "0501"))])
+    assert (after.state(17).clicked, after.state("17").clicked) == ({501}, {"0501"})
+    assert [one.seq for one in after.events()] == [1, 3], "places are never used again"
+    assert (after.state(3).erasure, after.newest_erasure()) == (1, 1)
+    assert sorted((row["lists"], row["clicks"]) for row in variant_rates(after).to_pylist()) == [(2, 1)]
+    after.erase("17")
+    assert (after.state("17").erasure, after.state(17).clicked) == (2, {501})
+    assert FeedbackLog(path).state_without_log("17").erasure == 2
+    assert after.intake(pa.string(), pa.string()).erasures.to_pylist() == [
+        {"user_id": "17", "through": after.intake(pa.string()).erasures["through"][0].as_py()}
+    ]
