@@ -267,7 +267,7 @@ def write_index(store: ArtifactStore, model: str, trained: Artifact, splits: Art
             vectors[:, :32],
         ),
         fold_in_scorer=LightGCNFoldIn(Basis(vectors, history), vectors),
-        facts=IndexFacts(model, "cpu", "Flat", DIMENSIONS, 1.0, 10, 3, 0.1, 1),
+        facts=IndexFacts(model, "cpu", "Flat", DIMENSIONS, 1.0, 10, 3, 0.1, fold_in_min_items=1),
     )
     return store.publish(
         Slot("faiss_index", "large", model, "cpu"),

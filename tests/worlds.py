@@ -70,7 +70,7 @@ def small_index(model: str = "ease", sign: int = 1, liked_from: float = 0.0) -> 
             embeddings=vectors,
         ),
         fold_in_scorer=LightGCNFoldIn(Basis(vectors, history), steps),
-        facts=IndexFacts(model, "cpu", "Flat", 2, 1.0, 10, 2, 0.1, ENOUGH, liked_from=liked_from),
+        facts=IndexFacts(model, "cpu", "Flat", 2, 1.0, 10, 2, 0.1, fold_in_min_items=ENOUGH, liked_from=liked_from),
     )
 
 

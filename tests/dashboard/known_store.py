@@ -282,7 +282,7 @@ def _index(store: ArtifactStore, model: str, trained: Artifact, splits: Artifact
             embeddings=np.array([[1, 0], [0.8, 0.6], [0, 1], [-1, 0]], dtype=np.float32),
         ),
         fold_in_scorer=LinearFoldIn(Basis(vectors, history)),
-        facts=IndexFacts(model, "cpu", "Flat", 4, 1.0, 10, 3, 0.1, 1, liked_from=2.5),
+        facts=IndexFacts(model, "cpu", "Flat", 4, 1.0, 10, 3, 0.1, fold_in_min_items=1, liked_from=2.5),
     )
     recall = 1.0 if model == "ease" else 0.5
     return store.publish(
