@@ -69,6 +69,7 @@ PAIRS = {
             "model.dropout=0.1",
             "model.loss_type=bce",
             "model.l2=0",
+            "model.l2_mlp=0",  # RecBole's has no penalty
             "model.init_std=0.01",
             f"trainer.batch_size={BATCH // 2}",
         ),

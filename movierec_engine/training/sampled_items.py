@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TAIL = 0.5
-"""Power of an item's train count in its probability of being drawn; measured by benchmarks/sampled_softmax.py."""
+"""Power of a train count in the probability of being drawn; 0 and 1 do as well (benchmarks/sampled_softmax.py)."""
 
 
 class ItemSampler:
