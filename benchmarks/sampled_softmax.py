@@ -47,7 +47,7 @@ QUALITY: list[Row] = [
 ]
 LARGE = made_up_data.Shape(1_500, 25_000, 0.002)
 LARGE_QUALITY: list[Row] = [("gmf", "sampled_softmax", 2048, 0.5), ("gmf", "softmax", 0, 0.0)]
-CATALOGUES = (5_000, 10_000, 20_000, 40_000, 80_000)
+CATALOGUES = (5_000, 10_000, 20_000)
 TITLES = {
     "quality": "What is learnt on the bundled data",
     "large": "What is learnt on a large catalogue",
