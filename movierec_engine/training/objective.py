@@ -18,7 +18,10 @@ log = logging.getLogger(__name__)
 PIECE_FLOATS = 2**27
 """Most floats of scores and hidden layers that a piece of a batch keeps for its backward pass: 512 MB."""
 LARGEST_FULL_SOFTMAX = 20_000
-"""Items up to which `loss_type=auto` takes the full softmax; measured by benchmarks/sampled_softmax.py."""
+"""Items up to which `loss_type=auto` takes the full softmax, whose step then costs up to five times a sampled one's.
+
+A choice for accuracy: sampled steps are cheaper from 10,000 items on (benchmarks/results/sampled_softmax.md).
+"""
 
 _PAIRWISE = {"bpr": losses.bpr, "bce": losses.bce}
 
