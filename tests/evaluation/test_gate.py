@@ -70,7 +70,7 @@ def test_a_tolerance_lets_noise_pass_and_not_what_every_user_loses() -> None:
         "release.min_recall=-0.01",
         "release.min_agreement=1.01",
         "release.max_refit_cost=0.99",
-        "release.max_refit_cost=.nan",
+        "release.max_refit_cost=nan",
         "release.keep_releases=0",
     ],
 )

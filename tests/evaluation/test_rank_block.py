@@ -98,3 +98,10 @@ def test_scores_that_cannot_be_ranked_are_an_error(bad: float) -> None:
     scores[1, 3] = bad
     with pytest.raises(MovierecError, match="NaN or infinite"):
         rank_block(scores, csr(np.zeros((2, 5))), 2)
+
+
+def test_the_lowest_number_is_recommended_last_and_minus_infinity_never() -> None:
+    scores = np.array([[np.finfo(np.float32).min, -np.inf, 1]], dtype=np.float32)
+    for deep in (False, True):
+        ranks, _, lists = rank_block(scores.copy(), csr(np.array([[1.0, 1.0, 0.0]])), 3, deep)
+        assert (ranks.tolist(), lists.tolist()) == ([2, 0], [[2, 0, -1]])
