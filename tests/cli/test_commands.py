@@ -108,7 +108,7 @@ def test_the_command_runs(command: str, run: Run, home: Path, capsys: CaptureFix
         assert reports(home / "store") == before
         return
     assert reports(home / "store") - before == jobs(command)
-    assert ("best trials by validation ndcg@10" in output.out) == ("--multirun" in command)
+    assert ("best trials by validation NDCG@10" in output.out) == ("--multirun" in command)
     if "logger.use_mlflow=true" in command:
         assert (home / "store" / "mlflow" / "mlflow.db").is_file()
         assert list((home / "store" / "wandb").glob("offline-run-*"))
