@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any, TypeVar, get_type_hints
 
 from hydra import compose, initialize_config_dir
@@ -271,6 +272,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     """A plain value as the given type; an integer serves as a float, nothing else is guessed."""
     if is_dataclass(kind):
         return typed(kind, value, where)  # type: ignore[arg-type]
+    if isinstance(kind, UnionType):  # a type or None
+        return None if value is None else _convert(kind.__args__[0], value, where)
     if getattr(kind, "__origin__", None) is tuple:
         if not isinstance(value, list | tuple):
             raise ConfigError(f"{where}={value!r} must be a list such as [{_example(kind.__args__[0])}]")

@@ -1,7 +1,9 @@
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.optimize import minimize
 
 from movierec_engine.data.dataset import Dataset
@@ -9,7 +11,7 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models import ALS
-from movierec_engine.models.classic import als
+from movierec_engine.models.classic import als, least_squares
 from worlds import interactions_of
 
 RNG = np.random.default_rng(2)
@@ -34,7 +36,7 @@ def objective(config: als.ALSConfig, x: np.ndarray, users: np.ndarray, items: np
 def test_each_half_sweep_minimises_the_papers_objective(nu: float) -> None:
     """A general-purpose optimiser, started elsewhere, finds the same item vectors for the user vectors given."""
     train = small_train()
-    config = als.ALSConfig(embedding_dim=3, alpha0=0.3, l2=0.05, nu=nu, epochs=4)
+    config = als.ALSConfig(embedding_dim=3, alpha0=0.3, l2=0.05, nu=nu, epochs=4, steps=8)
     model = ALS(config)
     model.fit(Dataset(train))
     x, users = train.matrix().toarray().astype(float), model.user_factors.astype(float)
@@ -67,7 +69,7 @@ def test_more_sweeps_never_raise_the_objective() -> None:
     x = train.matrix().toarray().astype(float)
     values = []
     for epochs in (1, 2, 4, 8, 16):
-        config = als.ALSConfig(embedding_dim=3, epochs=epochs)
+        config = als.ALSConfig(embedding_dim=3, alpha0=0.4, l2=0.01, epochs=epochs)
         model = ALS(config)
         model.fit(Dataset(train))
         values.append(objective(config, x, model.user_factors.astype(float), model.item_factors.astype(float)))
@@ -103,9 +105,80 @@ def test_small_blocks_give_the_same_vectors(monkeypatch: pytest.MonkeyPatch) -> 
     train = small_train()
     whole, blocks = ALS(als.ALSConfig(embedding_dim=4)), ALS(als.ALSConfig(embedding_dim=4))
     whole.fit(Dataset(train))
-    monkeypatch.setattr(als, "_BLOCK_FLOATS", 1)
+    monkeypatch.setattr(least_squares, "_BLOCK_FLOATS", 1)
     blocks.fit(Dataset(train))
-    assert np.allclose(whole.item_factors, blocks.item_factors, atol=1e-5)
+    scores, expected = (model.score_users(np.arange(9)) for model in (blocks, whole))
+    assert np.allclose(scores, expected, atol=1e-5)
+    monkeypatch.setattr(least_squares, "_BLOCK_FLOATS", 2**20)
+    monkeypatch.setattr(least_squares, "_BLOCK_PAIRS", 5)
+    blocks.fit(Dataset(train))
+    assert np.allclose(blocks.score_users(np.arange(9)), expected, atol=1e-5)
+
+
+def test_conjugate_gradients_find_the_solution_of_each_rows_system() -> None:
+    rng = np.random.default_rng(1)
+    rows = sparse.csr_matrix((rng.random((12, 30)) < np.linspace(0, 0.9, 12)[:, None]).astype(np.float32))
+    strength, alpha0 = rng.uniform(0.5, 2, 12), 0.2
+    fixed, start = least_squares.eigenbasis(*(rng.normal(size=(n, 6)).astype(np.float32) for n in (30, 12)))
+    exact = [
+        np.linalg.solve(alpha0 * fixed.T @ fixed + own.T @ own + strength[u] * np.eye(6), own.sum(axis=0))
+        for u, own in enumerate(fixed[rows.indices[begin:end]] for begin, end in pairwise(rows.indptr))
+    ]
+    many, few, one = (least_squares.solve_rows(rows, fixed, start, alpha0, strength, steps) for steps in (8, 3, 1))
+    assert many == pytest.approx(np.array(exact), abs=1e-4)
+    assert not many[0].any() or np.abs(many[0]).max() < 1e-6, "a row without entries"
+    errors = [np.linalg.norm(found - exact) for found in (start, one, few)]
+    assert errors[1] < 0.5 * errors[0]
+    assert errors[2] < 0.1 * errors[0]
+
+
+def test_turning_to_the_eigenbasis_changes_no_inner_product() -> None:
+    fixed, start = (np.random.default_rng(n).normal(size=(n, 4)).astype(np.float32) for n in (9, 7))
+    turned, other = least_squares.eigenbasis(fixed, start)
+    gram = turned.T @ turned
+    assert turned @ other.T == pytest.approx(fixed @ start.T, abs=1e-5)
+    assert gram == pytest.approx(np.diag(np.diag(gram)), abs=1e-4)
+
+
+def test_weight_and_regularisation_follow_the_data_unless_they_are_given(tmp_path: Path) -> None:
+    """By hand: 7 items and 9 users, and so 63 pairs."""
+    train = small_train()
+    density = len(train) / 63
+    l2 = 0.2 * ((len(train) / 9) ** -0.5 + (len(train) / 7) ** -0.5)
+    relative = ALS(relative_alpha0=3.0, relative_l2=0.2, embedding_dim=4)
+    absolute = ALS(alpha0=3 * density, l2=l2, embedding_dim=4)
+    for model in (relative, absolute):
+        model.fit(Dataset(train))
+        assert model.alpha0 == pytest.approx(3 * density)
+        assert model.l2 == pytest.approx(l2)
+        scorer = model.fold_in_scorer()
+        assert (scorer.alpha0, scorer.l2) == (model.alpha0, model.l2)
+    everybody = np.arange(9)
+    assert relative.score_users(everybody) == pytest.approx(absolute.score_users(everybody), abs=1e-5)
+    relative.save(tmp_path)
+    loaded = ALS.load(tmp_path)
+    assert (loaded.alpha0, loaded.l2) == (relative.alpha0, relative.l2)
+
+
+def groups_of_items() -> Interactions:
+    """400 users and 4,000 items in 40 groups; each user has 10 items, all of one group: a density of .25 %."""
+    rng = np.random.default_rng(0)
+    pairs = [(user, user % 40 + 40 * item) for user in range(400) for item in rng.choice(100, 10, replace=False)]
+    return interactions_of(np.array(pairs), IdMap(np.arange(400)), IdMap(np.arange(4000)))
+
+
+def test_the_defaults_recommend_from_a_users_group_in_a_large_catalogue() -> None:
+    model = ALS().fit(Dataset(groups_of_items()))
+    best = np.argsort(-model.score_users(np.arange(400)), axis=1)[:, :10]
+    assert (best % 40 == np.arange(400)[:, None] % 40).mean() > 0.95
+
+
+def test_vectors_that_end_at_0_are_said_in_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    ALS(alpha0=0.4, l2=0.012, epochs=4).fit(Dataset(groups_of_items()))
+    assert [record.message for record in caplog.records if "as good as 0" in record.message]
+    caplog.clear()
+    ALS(epochs=4).fit(Dataset(groups_of_items()))
+    assert not caplog.records
 
 
 def test_the_same_seed_gives_the_same_vectors_to_the_bit() -> None:
@@ -116,7 +189,10 @@ def test_the_same_seed_gives_the_same_vectors_to_the_bit() -> None:
     assert not np.array_equal(first.item_factors, other.item_factors)
 
 
-@pytest.mark.parametrize("settings", [{"embedding_dim": 0}, {"epochs": 0}, {"alpha0": 0.0}, {"l2": -1.0}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"embedding_dim": 0}, {"epochs": 0}, {"alpha0": 0.0}, {"l2": -1.0}, {"steps": 0}, {"relative_alpha0": 0.0}],
+)
 def test_values_out_of_range_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="model"):
         als.ALSConfig(**settings)  # type: ignore[arg-type]

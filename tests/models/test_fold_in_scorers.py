@@ -12,10 +12,12 @@ from scipy import sparse
 from torch.nn import functional
 
 from movierec_engine.models import ALS, NGCF, Recommender
+from movierec_engine.models.classic.least_squares import eigenbasis, solve_rows
 from movierec_engine.models.ensemble.fusion import normalised
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 from movierec_engine.models.explanation import effects_of_deletion, with_deletions
 from movierec_engine.models.fold_in import Basis, FoldInScorer, fold_in_from_arrays, neural
+from movierec_engine.models.fold_in.linear import LinearFoldIn
 from movierec_engine.models.fold_in.neighbours import NEIGHBOURS, neighbour_weights, neighbour_weights_without
 from movierec_engine.models.fold_in.neural import LEARNING_RATE, STEPS, NeuralFoldIn, _candidates
 
@@ -116,8 +118,11 @@ def test_the_gradient_lowers_what_it_says_it_lowers() -> None:
 def test_a_new_user_of_als_is_solved_as_a_trained_user_is() -> None:
     model, histories = model_of("als"), some_histories(model_of("als"))
     assert isinstance(model, ALS)
-    solved = model._solve(histories, model.item_factors)
-    assert np.allclose(model.fold_in(histories), solved @ model.item_factors.T, atol=1e-4)
+    items, start = eigenbasis(
+        model.item_factors, np.zeros((histories.shape[0], model.config.embedding_dim), np.float32)
+    )
+    solved = solve_rows(histories, items, start, model.alpha0, model._strength(histories), steps=50)
+    assert np.allclose(model.fold_in(histories), solved @ items.T, atol=1e-4)
 
 
 def test_a_new_user_of_ngcf_goes_through_the_networks_layers() -> None:
@@ -215,3 +220,22 @@ def test_neighbours_without_an_item_are_those_of_the_history_without_it() -> Non
     deleted = np.arange(history.nnz)[::-1]
     found = neighbour_weights_without(basis, history, deleted)
     assert np.array_equal(found, neighbour_weights(basis, with_deletions(history, deleted)))
+
+
+def test_a_linear_models_scores_are_the_same_from_an_index_and_from_the_model() -> None:
+    """An index has the item vectors by rows and reads only the columns of what is in the histories."""
+    rng = np.random.default_rng(6)
+    histories = sparse.csr_matrix((5, 400), dtype=np.float32).tolil()
+    histories[[0, 1, 1, 3], [7, 7, 399, 0]] = [1, 0.5, 4, 3]
+    histories, vectors = histories.tocsr(), rng.normal(size=(400, 400)).astype(np.float32)
+    of_model, of_index, of_sparse = (
+        LinearFoldIn(Basis(layout(vectors), histories)).scores(histories)
+        for layout in (np.asfortranarray, np.ascontiguousarray, sparse.csc_matrix)
+    )
+    expected = histories.toarray() @ vectors.T
+    for found in (of_model, of_index, of_sparse):
+        assert found == pytest.approx(expected, abs=1e-5)
+    everything = sparse.csr_matrix(np.ones((1, 400), np.float32))
+    assert LinearFoldIn(Basis(vectors, everything)).scores(everything)[0] == pytest.approx(
+        vectors.sum(axis=1), abs=1e-4
+    )

@@ -8,6 +8,7 @@ from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.models.classic import svd
 from movierec_engine.models.classic.svd import SVD, SVDConfig
 from worlds import interactions_of
 
@@ -125,15 +126,25 @@ def test_the_negatives_are_items_without_an_interaction() -> None:
     model = SVD(SVDConfig(negatives=3))
     train = binary_train()
     model.set_history(train)
-    samples = model.trainset(train)
+    samples = model.samples(train)
     other = SVD(SVDConfig(negatives=3, seed=7))
     other.set_history(train)
-    assert other.trainset(train).ur != samples.ur, "the seed decides which are drawn"
-    assert samples.n_ratings == 4 * len(train)
+    assert list(other.samples(train).all_ratings()) != list(samples.all_ratings()), "the seed decides which are drawn"
+    assert len(list(samples.all_ratings())) == 4 * len(train)
     assert samples.global_mean == 0.25
-    for user, pairs in samples.ur.items():
-        assert {item for item, rating in pairs if rating == 1} == set(np.flatnonzero(RATINGS[user]))
-        assert all(RATINGS[user, item] == 0 for item, rating in pairs if rating == 0)
+    for user in range(N_USERS):
+        own = [(item, value) for of, item, value in samples.all_ratings() if of == user]
+        assert {item for item, value in own if value == 1} == set(np.flatnonzero(RATINGS[user]))
+        assert all(RATINGS[user, item] == 0 for item, value in own if value == 0)
+
+
+@pytest.mark.parametrize("feedback", ["explicit", "implicit"])
+def test_samples_read_a_few_at_a_time_are_the_same(feedback: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = SVD(SVDConfig(feedback=feedback, negatives=3))
+    model.set_history(rated_train(), ratings=feedback == "explicit")
+    whole = list(model.samples(rated_train()).all_ratings())
+    monkeypatch.setattr(svd, "_AT_ONCE", 5)
+    assert list(model.samples(rated_train()).all_ratings()) == whole
 
 
 @pytest.mark.parametrize("feedback", ["explicit", "implicit"])

@@ -28,8 +28,10 @@ z_i^T (...)^-1 w_j x_j y_j with z_i = x_i, (...) being the matrix that is invert
 Items that the fit never met have b_i = 0 and q_i = 0, as in Surprise's predictions.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +46,37 @@ from movierec_engine.models.cost import DataSize, ModelCost, factor_cost
 from movierec_engine.models.fold_in.ridge import SVDFoldIn
 from movierec_engine.training.config import TrainerConfig
 
-if TYPE_CHECKING:
-    from surprise import Trainset
+_AT_ONCE = 2**16
+"""Samples that are Python objects, and interactions that negatives are drawn for, at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """What `surprise.SVD` asks of a trainset, over arrays: a tuple a sample, as a `surprise.Trainset` holds them, is
+    118 bytes, and these are 8.
+
+    indptr: int [n_users + 1], where each user's samples begin. item: int32 [n]. value: float32 [n].
+    """
+
+    indptr: NDArray[np.integer[Any]]
+    item: NDArray[np.int32]
+    value: NDArray[np.float32]
+    n_items: int
+
+    @property
+    def n_users(self) -> int:
+        return len(self.indptr) - 1
+
+    @cached_property
+    def global_mean(self) -> float:
+        return float(self.value.mean(dtype=np.float64))
+
+    def all_ratings(self) -> Iterator[tuple[int, int, float]]:
+        """User, item and value of every sample, user by user."""
+        for start in range(0, len(self.item), _AT_ONCE):
+            places = slice(start, start + _AT_ONCE)
+            user = np.searchsorted(self.indptr, np.arange(start, start + len(self.item[places])), side="right") - 1
+            yield from zip(user.tolist(), self.item[places].tolist(), self.value[places].tolist(), strict=True)
 
 
 @dataclass(frozen=True)
@@ -98,10 +129,10 @@ class SVD(ClosedFormRecommender):
     mean: float
 
     def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
-        """118 bytes a sample, in Surprise's tuples; both sides' vectors in double precision."""
+        """An item and a value for each sample, and both once more while negatives are mixed in; double precision."""
         config = self.config
         samples = float(size.n_train * (1 + (config.negatives if config.feedback == "implicit" else 0)))
-        fit = 118 * samples + 24.0 * (size.n_users + size.n_items) * config.n_factors
+        fit = 16 * samples + 24.0 * (size.n_users + size.n_items) * config.n_factors
         seconds = samples * config.n_epochs * config.n_factors * 4e-9
         return factor_cost(size, config.n_factors + 2, fit, seconds, "train als instead")
 
@@ -113,7 +144,7 @@ class SVD(ClosedFormRecommender):
         import surprise
 
         config = self.config
-        samples = self.trainset(train)
+        samples = self.samples(train)
         fitted = surprise.SVD(
             n_factors=config.n_factors,
             n_epochs=config.n_epochs,
@@ -125,9 +156,9 @@ class SVD(ClosedFormRecommender):
         ).fit(samples)
         if not (np.isfinite(fitted.pu).all() and np.isfinite(fitted.qi).all()):
             raise MovierecError(f"svd diverged at model.lr_all={config.lr_all}; lower it")
-        self.mean = float(samples.global_mean) if config.biased else 0.0
+        self.mean = samples.global_mean if config.biased else 0.0
         met = np.zeros((train.n_items, 1))
-        met[list(samples.ir)] = 1
+        met[samples.item] = 1
         ones, item_bias = np.ones((train.n_items, 1)), fitted.bi[:, None]
         self.item_factors = np.hstack([fitted.qi * met, ones, item_bias * met]).astype(np.float32)
         self.user_factors = self._with_biases(fitted.pu, fitted.bu)
@@ -135,24 +166,19 @@ class SVD(ClosedFormRecommender):
     def learns_from_ratings(self, train: Interactions) -> bool:
         return learns_from_ratings(self.config.feedback, train)
 
-    def trainset(self, train: Interactions) -> "Trainset":
-        """The samples as Surprise wants them. Inner ids are our indices; users and items without any are not in it."""
-        from surprise import Trainset
-
-        item, rating, indptr = self.history.indices, self.history.data, self.history.indptr
+    def samples(self, train: Interactions) -> Samples:
+        """The ratings, or on implicit feedback each interaction and its negatives; users and items are our indices."""
+        item, value, indptr = self.history.indices, self.history.data, self.history.indptr
         if not self.uses_ratings:
             count = self.config.negatives
             user = np.repeat(np.arange(train.n_users), np.diff(indptr))
-            drawn = NegativeSampler(train, np.random.default_rng(self.config.seed)).sample(user, count)
-            rating = np.hstack([np.ones((len(user), 1)), np.zeros(drawn.shape)]).ravel()
+            sampler = NegativeSampler(train, np.random.default_rng(self.config.seed))
+            blocks = np.split(user, range(_AT_ONCE, len(user), _AT_ONCE))
+            drawn = np.concatenate([sampler.sample(block, count).astype(np.int32) for block in blocks])
             item = np.hstack([item[:, None], drawn]).ravel()
-            indptr = indptr * (1 + count)
-        samples = list(zip(item.tolist(), rating.tolist(), strict=True))
-        by_user = {u: samples[indptr[u] : indptr[u + 1]] for u in np.flatnonzero(np.diff(indptr)).tolist()}
-        by_item: dict[int, list[Any]] = {i: [] for i in np.unique(item).tolist()}  # SVD only asks whether i is in it
-        scale = (float(rating.min()), float(rating.max()))
-        users, items = ({i: i for i in range(n)} for n in (train.n_users, train.n_items))
-        return Trainset(by_user, by_item, train.n_users, train.n_items, len(samples), scale, users, items)
+            value = np.tile(np.eye(1, 1 + count, dtype=np.float32)[0], len(user))
+            indptr = indptr.astype(np.int64) * (1 + count)
+        return Samples(indptr, item, value, train.n_items)
 
     def score_known(self, users: Indices) -> Floats:
         return np.asarray(self.user_factors[users] @ self.item_factors.T, dtype=np.float32)

@@ -12,6 +12,9 @@ from scipy import sparse
 
 from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices
 
+_WHOLE_ROWS = 32
+"""A number read on its own takes about as long as this many in a row."""
+
 
 @dataclass(frozen=True, eq=False)
 class LinearFoldIn(FoldInScorer):
@@ -27,12 +30,19 @@ class LinearFoldIn(FoldInScorer):
         return self.ratings
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:
-        """A model has V by columns, where a sparse product is fast; an index by rows, where a dense one is."""
-        by_history = self.basis.vectors.T
-        if sparse.issparse(by_history):
-            return np.asarray((histories @ by_history).toarray(), dtype=np.float32)
-        rows = histories if by_history.flags.c_contiguous else histories.toarray()
-        return np.asarray(rows @ by_history, dtype=np.float32)
+        """A model has V by columns, where a sparse product is fast; an index by rows, where a dense one of the items
+        that the histories hold is: their columns of V are all that is read.
+        """
+        vectors = self.basis.vectors
+        if sparse.issparse(vectors):
+            return np.asarray((histories @ vectors.T).toarray(), dtype=np.float32)
+        if vectors.flags.f_contiguous:
+            return np.asarray(histories @ vectors.T, dtype=np.float32)
+        held = np.unique(histories.indices)
+        if len(held) * _WHOLE_ROWS > len(vectors):
+            return np.asarray(histories.toarray() @ vectors.T, dtype=np.float32)
+        columns = np.take(vectors, held, axis=1, mode="clip")  # clip: numpy looks for wrong indices at twice the time
+        return np.asarray(histories[:, held].toarray() @ columns.T, dtype=np.float32)
 
     def contributions(
         self, history: sparse.csr_matrix, items: Indices, inputs: Floats | None = None
