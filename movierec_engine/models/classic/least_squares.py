@@ -75,7 +75,8 @@ class _Block:
 
     def products(self, w: Tensor) -> Tensor:
         """<h_i, w_u> of every entry, [nnz], for w [b, d]."""
-        return torch.sparse.sampled_addmm(self.pattern, w, self.vectors.T, beta=0.0).values()
+        products: Tensor = torch.sparse.sampled_addmm(self.pattern, w, self.vectors.T, beta=0.0).values()
+        return products
 
     def sums(self, weights: Tensor) -> Tensor:
         """sum_{i in I_u} weight_ui h_i, [b, d], for weights [nnz]."""
