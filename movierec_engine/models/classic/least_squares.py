@@ -8,14 +8,14 @@ Filtering"). The vectors are turned into the eigenvectors of H^T H first, which 
 diagonal, and the diagonal of a system is near the system, so that few steps preconditioned by it are enough.
 """
 
+import warnings
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 from torch.nn import functional
-
-from movierec_engine.models.gradient import csr_tensor
 
 Floats = NDArray[np.float32]
 
@@ -71,7 +71,9 @@ class _Block:
         self.starts = torch.from_numpy(rows.indptr[first : last + 1] - begin)
         size = (last - first, len(vectors))
         ones = torch.ones(len(self.items))
-        self.pattern = csr_tensor(self.starts, self.items, ones, size)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+            self.pattern = torch.sparse_csr_tensor(self.starts, self.items, ones, size, check_invariants=False)
 
     def products(self, w: Tensor) -> Tensor:
         """<h_i, w_u> of every entry, [nnz], for w [b, d]."""
