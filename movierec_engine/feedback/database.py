@@ -40,7 +40,8 @@ class Database:
     """Connections to one file, which several processes and threads use at once.
 
     reading_seconds: how long a reader waits while another process keeps the file to itself; readers do not wait for
-    writers. prepare: called within the first transaction of a new or migrated file.
+    writers. prepare: called within the first transaction of a new or migrated file, and of one that is opened and not
+    `prepared`, such as a copy from before.
     """
 
     def __init__(
@@ -48,9 +49,10 @@ class Database:
         path: Path,
         reading_seconds: float,
         prepare: Callable[[sqlite3.Connection], None] = lambda connection: None,
+        prepared: Callable[[sqlite3.Connection], bool] = lambda connection: True,
     ) -> None:
         self.path = path.absolute()
-        self._reading_seconds, self._prepare = reading_seconds, prepare
+        self._reading_seconds, self._prepare, self._prepared = reading_seconds, prepare, prepared
         self._local = threading.local()
         self._abandoned: list[sqlite3.Connection] = []
         self._held_since = self._found_held = -math.inf
@@ -176,11 +178,12 @@ class Database:
                 f"{self.path}: has schema {version}, and this release knows schema {SCHEMA_VERSION}; "
                 "use the release that wrote it"
             )
-        if version < SCHEMA_VERSION:
+        if version < SCHEMA_VERSION or not self._prepared(connection):
             self._make_private()
             with self._transaction(connection, self._reading_seconds):
-                if _version(connection) < SCHEMA_VERSION:  # nobody else has done it meanwhile
+                if migrates := _version(connection) < SCHEMA_VERSION:  # nobody else has done it meanwhile
                     migrate(connection)
+                if migrates or not self._prepared(connection):
                     self._prepare(connection)
 
     def _make_private(self) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class FeedbackLog:
     """
 
     def __init__(self, path: Path | str, reading_seconds: float = BUSY_SECONDS) -> None:
-        self._database = Database(Path(path), reading_seconds, self._join_erasures)
+        self._database = Database(Path(path), reading_seconds, self._join_erasures, self._has_all_erasures)
         self.path = self._database.path
         self._erasures = ErasureFile(self.path.with_name("erasures.tsv"))
 
@@ -146,12 +147,8 @@ class FeedbackLog:
         """
         check_identifier("user_id", user_id)
         with self._database.writing() as connection:
-            keys = connection.execute("SELECT key FROM events WHERE user_id = ?", (user_id,)).fetchall()
-            digests = [(_digest(user_id, key),) for (key,) in keys]
-            connection.executemany("INSERT OR IGNORE INTO erased_keys VALUES (?)", digests)
-            for table in ("events", "exposures", "erasures"):
-                connection.execute(f"DELETE FROM {table} WHERE user_id = ?", (user_id,))
             now, through = now_ms(), _last_number(connection, "events")
+            _delete(connection, user_id)
             number = connection.execute(
                 "INSERT INTO erasures (user_id, at_ms, through_seq) VALUES (?, ?, ?)", (user_id, now, through)
             ).lastrowid
@@ -285,12 +282,33 @@ class FeedbackLog:
         """The newest erasure of each user as the second record has them, in order."""
         return sorted((self._erasures.newest() or {}).values(), key=lambda one: one.number)
 
+    def _has_all_erasures(self, connection: sqlite3.Connection) -> bool:
+        """False for a log that is older than its second record: a backup that was put back."""
+        with suppress(OSError):
+            return _newest_number(self._remembered()) <= _last_number(connection, "erasures")
+        return True
+
     def _join_erasures(self, connection: sqlite3.Connection) -> None:
-        """Give a new log the erasures that a lost one had, and an old one its second record."""
-        rows = [(one.number, one.user_id, one.at_ms, one.through_seq) for one in self._remembered()]
-        connection.executemany("INSERT OR IGNORE INTO erasures VALUES (?, ?, ?, ?)", rows)
+        """Erase in a log what its second record alone knows of, and give an old log that record."""
+        last = _last_number(connection, "erasures")
+        for one in self._remembered():
+            if one.number > last:
+                _delete(connection, one.user_id, one.at_ms)
+                row = one.number, one.user_id, one.at_ms, one.through_seq
+                connection.execute("INSERT OR REPLACE INTO erasures VALUES (?, ?, ?, ?)", row)
         if not self._erasures.path.exists():
             self._erasures.write(_erasures(connection))
+
+
+def _delete(connection: sqlite3.Connection, user_id: PublicId, through_ms: int | None = None) -> None:
+    """Delete a user's events, exposures and older erasure, all or up to a moment; digests of their keys stay."""
+    until = " AND at_ms <= ?" if through_ms is not None else ""
+    of_user = (user_id,) if through_ms is None else (user_id, through_ms)
+    keys = connection.execute(f"SELECT key FROM events WHERE user_id = ?{until}", of_user).fetchall()
+    digests = [(_digest(user_id, key),) for (key,) in keys]
+    connection.executemany("INSERT OR IGNORE INTO erased_keys VALUES (?)", digests)
+    for table in ("events", "exposures", "erasures"):
+        connection.execute(f"DELETE FROM {table} WHERE user_id = ?{until}", of_user)
 
 
 def _record(connection: sqlite3.Connection, event: FeedbackEvent, now: int, erased: bool) -> Recorded:

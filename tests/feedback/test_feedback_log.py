@@ -173,6 +173,32 @@ def test_a_line_that_a_killed_writer_left_unfinished_spoils_no_other(log: Feedba
     assert {user: log.state_without_log(user).erasure for user in (7, 8, 9)} == {7: 1, 8: 0, 9: 2}
 
 
+def test_a_backup_that_is_put_back_brings_nobody_back_who_was_erased_since(log: FeedbackLog) -> None:
+    log.erase(5)
+    log.record([rating("a"), rating("b", movie=11), rating("kept", user=2)])
+    log.close()
+    backup = log.path.with_name("backup.db")
+    with sqlite3.connect(log.path) as source, sqlite3.connect(backup) as copy:
+        source.backup(copy)
+    log.erase(1)
+    log.close()
+    for ending in ("-wal", "-shm"):
+        log.path.with_name(log.path.name + ending).unlink(missing_ok=True)
+    backup.replace(log.path)
+    restored = FeedbackLog(log.path)
+    assert restored.intake().ratings["user_id"].to_pylist() == [2]
+    assert {user: restored.state(user) for user in (1, 2, 5)} == {
+        1: UserState(erasure=2),
+        2: UserState({10: 4.0}),
+        5: UserState(erasure=1),
+    }
+    with pytest.raises(IdempotencyConflict, match="erased with its user"):
+        restored.record([rating("a")])
+    assert restored.record([rating("c")])[0].status == "recorded"
+    assert FeedbackLog(log.path).state(1) == UserState({10: 4.0}, erasure=2), "what is told since stays"
+    assert restored.erase(2).number == 3
+
+
 def test_a_person_without_feedback_can_be_erased(log: FeedbackLog) -> None:
     assert log.erase(2**63 - 1).through_seq == 0
     assert log.intake().erasures["user_id"].to_pylist() == [2**63 - 1]
