@@ -75,6 +75,6 @@ def _copy(database: "duckdb.DuckDBPyConnection", address: str, folder: Path) -> 
 
 
 def _place(address: str, folder: Path) -> Path:
-    """Where a copy stands: under the file's own name, by which Parquet files are known."""
+    """The path of a copy, under the file's own name, by which Parquet files are known."""
     name = address.partition("?")[0].rstrip("/").rpartition("/")[2] or "file"
     return Path(tempfile.mkdtemp(dir=folder)) / name
