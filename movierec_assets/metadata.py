@@ -122,9 +122,10 @@ def of_backtest(artifact: Artifact, metric: str) -> Metadata:
 
 
 def of_sweep(artifact: Artifact) -> Metadata:
-    """Number of trials, and the command that repeats the best."""
+    """Number of trials, the command that repeats the best, and its gain over the default where that was measured."""
     facts = artifact.facts
-    return {"dagster/row_count": facts["trials"], "failed": facts["failed"], "best": facts["best"] or "none"}
+    gain = {"gain": facts["gain"]} if facts["gain"] else {}
+    return {"dagster/row_count": facts["trials"], "failed": facts["failed"], "best": facts["best"] or "none", **gain}
 
 
 def of_canaries(artifact: Artifact) -> Metadata:

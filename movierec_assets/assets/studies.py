@@ -55,6 +55,12 @@ def backtest(
 class SweepRunConfig(dg.Config):
     """Run settings of a sweep: the number of trials."""
 
+    minutes: float = Field(
+        default=0,
+        ge=0,
+        description="Time in all, that of an earlier, equal sweep included; 0: as many trials as are named, each a "
+        "version in the store with its report.",
+    )
     trials: int = Field(
         default=20, ge=1, le=10000, description="Trials in all, those of an earlier, equal sweep included."
     )
@@ -74,13 +80,19 @@ def sweep(
 ) -> dg.MaterializeResult[None]:
     """A model's best settings, searched with Optuna over configs/sweep/<model>.yaml and judged on validation.
 
+    With minutes, trials go by shares of the users and are pruned, and the winner is measured against the default.
     trials.parquet has a row for each trial. A sweep that was cut off goes on where it stopped.
     """
     with settings.step(context) as step:
         from movierec_engine.tuning.sweep import search
+        from movierec_engine.tuning.timed_sweep import search_timed
 
         for partition in step.partitions:
-            search([*partition.settings.overrides, f"n_trials={config.trials}"])
+            asked = list(partition.settings.overrides)
+            if config.minutes:
+                search_timed([partition.settings.model_name], asked, config.minutes)
+            else:
+                search([*asked, f"n_trials={config.trials}"])
             made = step.store.require(Slot(kinds.SWEEP, partition.settings.data.name))
             step.done(made, metadata.of_sweep(made), partition)
         return step.result()

@@ -222,12 +222,23 @@ def cold_items_table(made: Artifact) -> ResultTable:
     ).called(nouns_of_config(made.config))
 
 
+_TESTED = TableColumn(
+    "test, not chosen by",
+    cell("test", "test_sd", form=numbers.mean_and_sd),
+    style=lambda row: "dim",
+    sheds=2,
+)
+_REPORTS = TableColumn("report", lambda row: "\n".join(row["reports"]), left=True, sheds=1)
+"""Columns of sweeps whose trials have a report of their own."""
+
+
 def sweep_table(sweep: SweepTrials) -> ResultTable:
     """The best trials of a sweep; unlike fingerprints stand one after the other and are not ranked together."""
     rows, again = list[dict[str, Any]](), list[str]()
     for fingerprint in dict.fromkeys(result.fingerprint for result in sweep.results):
         comparable = [result for result in sweep.results if result.fingerprint == fingerprint]
-        again.append(f"again: {comparable[0].command}")
+        if not again or not sweep.gain:  # else what follows was measured on fewer users
+            again.append(f"again: {comparable[0].command}")
         for rank, result in enumerate(comparable, start=1):
             spent = [trial.seconds for trial in result.trials if trial.seconds is not None]
             rows.append(
@@ -248,7 +259,9 @@ def sweep_table(sweep: SweepTrials) -> ResultTable:
         {"settings": " ".join(sweep.differing(trial)) or "the only trial", "error": trial.error}
         for trial in sweep.failed
     ]
-    several = len(again) > 1
+    several = len({row["fingerprint"] for row in rows}) > 1
+    usual = "default" if sweep.gain else numbers.NONE
+    tested = any(row["test"] is not None for row in rows)
     shown = [row for row in rows if row["rank"] <= _BEST]
     more = len(rows) - len(shown)
     return ResultTable(
@@ -256,20 +269,15 @@ def sweep_table(sweep: SweepTrials) -> ResultTable:
         [
             *([TableColumn("fingerprint", cell("fingerprint"), left=True)] if several else []),
             TableColumn("rank", cell("rank")),
-            TableColumn("settings", lambda row: row["settings"] or numbers.NONE, left=True, wraps=True),
+            TableColumn("settings", lambda row: row["settings"] or usual, left=True, wraps=True),
             TableColumn(
                 f"validation {metric_title(sweep.metric)}",
                 cell("validation", "validation_sd", form=numbers.mean_and_sd),
             ),
-            TableColumn(
-                "test, not chosen by",
-                cell("test", "test_sd", form=numbers.mean_and_sd),
-                style=lambda row: "dim",
-                sheds=2,
-            ),
+            *([_TESTED] if tested else []),
             TableColumn("seeds", lambda row: str(len(row["seeds"])), sheds=4),
             TableColumn("trained in", cell("seconds", form=numbers.duration), sheds=3),
-            TableColumn("report", lambda row: "\n".join(row["reports"]), left=True, sheds=1),
+            *([_REPORTS] if tested else []),
         ]
         if rows
         else [],
@@ -277,7 +285,7 @@ def sweep_table(sweep: SweepTrials) -> ResultTable:
         [f"and {more} more"] if more else [],
         shown=shown,
         sections="fingerprint",
-        lines=[*again, *(f"failed: {row['settings']}: {row['error']}" for row in failed)],
+        lines=[*filter(None, [sweep.gain]), *again, *(f"failed: {row['settings']}: {row['error']}" for row in failed)],
     )
 
 

@@ -23,6 +23,10 @@ class Epoch:
     """Validation metrics, empty without a validation part."""
 
 
+class StopTraining(Exception):
+    """Raised by `Fitting.on_epoch` to end the training with this epoch, as if patience had run out."""
+
+
 class Measures(Protocol):
     """The part of an `evaluation.Evaluator` that measures a model on validation after each epoch."""
 
@@ -60,6 +64,6 @@ class Fitting:
     evaluator: Measures | None = None
     """Measures the model on validation after each epoch; an `Evaluator` with its defaults unless given."""
     on_epoch: Callable[[Epoch], None] | None = None
-    """Is told of each epoch as it ends."""
+    """Is told of each epoch as it ends; may raise StopTraining."""
     checkpoints: CheckpointFolder | None = None
     """None: no checkpoints are written."""

@@ -92,10 +92,7 @@ def train_model(
     evaluator = Evaluator(settings.evaluation.k_values, settings.evaluation.while_training())
     validation = parts.validation_heldout()
     model = model_class(settings.model_name)(settings.model)
-    members = {
-        name: member or _train_member(store, settings, name, splits, interaction_graph, origin)
-        for name, member in named.items()
-    }
+    members = members_of(store, settings, named, splits, interaction_graph, origin)
     key = trained_model_key(settings, splits, members)
 
     started = time.perf_counter()
@@ -213,6 +210,24 @@ def trained_model_key(settings: Settings, splits: Artifact, members: Mapping[str
         settings.seed,
         {name: member.reference for name, member in (members or {}).items()},
     )
+
+
+def members_of(
+    store: ArtifactStore,
+    settings: Settings,
+    named: Mapping[str, Artifact | None],
+    splits: Artifact,
+    interaction_graph: Artifact,
+    origin: Origin | None = None,
+) -> dict[str, Artifact]:
+    """The trained models that a model starts from or is made of, by name; what the store lacks is trained first.
+
+    named: as of `find_members`. Raises StoreError for a missing one where `model.missing=error`.
+    """
+    return {
+        name: member or _train_member(store, settings, name, splits, interaction_graph, origin)
+        for name, member in named.items()
+    }
 
 
 def _train_member(

@@ -1,6 +1,7 @@
 """Progress of long steps: a log line once a step takes a while, and one every few seconds from then on."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -46,7 +47,29 @@ def step(name: str) -> Iterator[None]:
         _on.reset(token)
 
 
+class TimeIsUp(Exception):
+    """A step has gone on beyond its time."""
+
+
+_until: ContextVar[float] = ContextVar("until", default=math.inf)
+
+
+@contextmanager
+def until(moment: float) -> Iterator[None]:
+    """Let the steps within raise TimeIsUp from where they next say how far they are, after a moment of `monotonic`."""
+    token = _until.set(moment)
+    try:
+        yield
+    finally:
+        _until.reset(token)
+
+
 def advance(done: int, total: int, unit: str) -> None:
-    """Say how far the step that is on has come, `120 of 671 users`; nothing where none is on."""
+    """Say how far the step that is on has come, `120 of 671 users`; nothing where none is on.
+
+    Raises TimeIsUp where `until` says so.
+    """
+    if time.monotonic() > _until.get():
+        raise TimeIsUp
     if running := _on.get():
         running.place = f": {done:,} of {total:,} {unit}"

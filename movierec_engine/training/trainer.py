@@ -15,7 +15,7 @@ from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError, MovierecError
-from movierec_engine.models.fitting import Epoch, Measures
+from movierec_engine.models.fitting import Epoch, Measures, StopTraining
 from movierec_engine.reporting.progress import advance
 from movierec_engine.training.batches import batches, grouped, pieces
 from movierec_engine.training.checkpoint import Checkpoints
@@ -27,7 +27,7 @@ from movierec_engine.training.trainable import Network, Trainable
 log = logging.getLogger(__name__)
 
 Callback = Callable[[Epoch], None]
-"""Is told of each epoch as it ends; watches the loop, never changes it."""
+"""Is told of each epoch as it ends; may raise StopTraining, and changes nothing else of the loop."""
 
 
 def train(
@@ -86,8 +86,11 @@ def train(
             improved = state.stopping is None or state.stopping.update(epoch, network)
             if checkpoints:
                 checkpoints.epoch_ended(model, state, improved)
-            for callback in callbacks:
-                callback(epoch)
+            try:
+                for callback in callbacks:
+                    callback(epoch)
+            except StopTraining:
+                break
 
     if checkpoints:
         model.export()

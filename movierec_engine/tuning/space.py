@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from movierec_engine.config import config_dir, nearest
+from movierec_engine.config import Settings, config_dir, nearest
 from movierec_engine.errors import ConfigError
 
 Space = dict[str, Override]
@@ -68,3 +68,23 @@ def first_values(space: Mapping[str, Override]) -> list[str]:
         first = sweep.start if isinstance(sweep, IntervalSweep) else next(iter(override.sweep_string_iterator()))
         values.append(f"{key}={first}")
     return values
+
+
+def as_parameters(settings: Settings, searched: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The values that settings have of what is searched, as Optuna names them; None where one is not in the space."""
+    from optuna.distributions import CategoricalDistribution
+    from optuna.trial import create_trial
+
+    parameters: dict[str, Any] = {}
+    for key, distribution in searched.items():
+        value: Any = settings
+        for name in key.split("."):
+            value = getattr(value, name)
+        if isinstance(distribution, CategoricalDistribution):
+            value = str(list(value)).replace(" ", "") if isinstance(value, tuple) else str(value)
+        parameters[key] = value
+    try:
+        create_trial(params=parameters, distributions=dict(searched), value=0.0)
+    except ValueError:
+        return None
+    return parameters

@@ -144,6 +144,8 @@ class SweepTrials:
     """A validation metric, such as ndcg@10."""
     mode: str
     """max or min."""
+    gain: str = ""
+    """What a search within a time found against the default settings, in a sentence."""
 
     @property
     def results(self) -> list[Result]:
@@ -168,6 +170,7 @@ def publish(store: ArtifactStore, data_set: str, sweep: SweepTrials, asked: Sequ
         "mode": sweep.mode,
         "asked": list(asked),
         "results": [_plain(result) for result in results],
+        "gain": sweep.gain,
         "failed": [{"overrides": list(trial.overrides), "error": trial.error} for trial in failed],
     }
 
@@ -187,6 +190,7 @@ def publish(store: ArtifactStore, data_set: str, sweep: SweepTrials, asked: Sequ
             "trials": len(sweep.trials),
             "failed": len(failed),
             "best": results[0].command if results else "",
+            "gain": sweep.gain,
         },
     )
 

@@ -21,6 +21,7 @@ from movierec_engine.pipeline.members import find_members
 from movierec_engine.store import Artifact, ArtifactStore, Slot, kinds
 from movierec_engine.tuning import space as space_module
 from movierec_engine.tuning import sweep, trials
+from movierec_engine.tuning.request import read_request
 from movierec_engine.tuning.trials import SweepTrials, Trial
 
 Multirun = Callable[..., Artifact]
@@ -290,9 +291,7 @@ def test_a_second_process_at_the_same_search_is_told_to_wait(
 
 
 def test_a_plain_value_fixes_a_setting_and_a_sweep_adds_one() -> None:
-    request = sweep.read_request(
-        ["model=lightgcn", "model.num_layers=2", "model.dropout=interval(0,0.3)", "n_trials=7"]
-    )
+    request = read_request(["model=lightgcn", "model.num_layers=2", "model.dropout=interval(0,0.3)", "n_trials=7"])
     assert request.n_trials == 7
     assert request.fixed == ("model=lightgcn", "model.num_layers=2")
     assert "model.dropout" in request.space
@@ -313,7 +312,7 @@ def test_a_plain_value_fixes_a_setting_and_a_sweep_adds_one() -> None:
 def test_hydras_sweeps_have_their_counterparts(value: str, expected: str) -> None:
     pytest.importorskip("optuna")
     (word,) = shlex.split(f"a={value}")
-    space = sweep.read_request(["model=ease", word]).space
+    space = read_request(["model=ease", word]).space
     assert str(space_module.distributions(space)["a"]) == expected
 
 
