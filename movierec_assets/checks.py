@@ -207,6 +207,7 @@ CHECKS = [
         trained_model,
         ArtifactCheck(kinds.TRAINED_MODEL, model_checks.loss_is_finite, wrong),
         ArtifactCheck(kinds.TRAINED_MODEL, model_checks.loss_falls, unusual),
+        ArtifactCheck(kinds.TRAINED_MODEL, model_checks.reaches_popularity, unusual),
         ArtifactCheck(kinds.TRAINED_MODEL, model_checks.ancestors_saw_the_same, wrong),
     ),
     checks_of(evaluation_report, *REPORT),

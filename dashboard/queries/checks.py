@@ -19,6 +19,7 @@ KINDS = (kinds.TRAINED_MODEL, kinds.EVALUATION_REPORT, kinds.FAISS_INDEX, kinds.
 _EXAMINED: tuple[tuple[str, Callable[[ArtifactStore, Artifact], Finding]], ...] = (
     (kinds.TRAINED_MODEL, model_checks.loss_is_finite),
     (kinds.TRAINED_MODEL, model_checks.loss_falls),
+    (kinds.TRAINED_MODEL, model_checks.reaches_popularity),
     (kinds.EVALUATION_REPORT, model_checks.report_adds_up),
     (kinds.FAISS_INDEX, model_checks.index_finds_the_best),
 )

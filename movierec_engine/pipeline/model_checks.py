@@ -23,6 +23,7 @@ from movierec_engine.evaluation.report import LISTS_FILE, USERS_FILE, Evaluation
 from movierec_engine.feedback import UserState
 from movierec_engine.pipeline.data import load_split, raw_ratings_of
 from movierec_engine.pipeline.members import DATA_STEPS, family, strangers
+from movierec_engine.pipeline.popularity_floor import FACT, below_popularity
 from movierec_engine.pipeline.training import HISTORY_FILE
 from movierec_engine.reporting import numbers
 from movierec_engine.retrieval.config import RetrievalConfig
@@ -61,6 +62,18 @@ def loss_falls(store: ArtifactStore, trained_model: Artifact) -> Finding:
         f"loss {numbers.score(losses[0])} in the first of {len(losses)} epochs, {numbers.score(lowest)} at its lowest, "
         f"{numbers.score(losses[-1])} last",
         {"epochs": len(losses), "first": losses[0], "lowest": lowest, "last": losses[-1]},
+    )
+
+
+def reaches_popularity(store: ArtifactStore, trained_model: Artifact) -> Finding:
+    """On validation the model is no worse than popularity, by the metric that it is chosen by."""
+    told = below_popularity(trained_model)
+    floor = trained_model.facts.get(FACT, {})
+    return Finding(
+        "reaches_popularity",
+        not told,
+        told or ("popularity is no better on validation" if floor else "not measured on validation"),
+        {f"popularity {metric}": value for metric, value in floor.items()},
     )
 
 

@@ -22,6 +22,7 @@ from movierec_engine.errors import StoreError
 from movierec_engine.models.registry import load_model, model_class, model_names, single_models
 from movierec_engine.pipeline.data import Origin, load_split
 from movierec_engine.pipeline.members import TRIAL_OF, find_members, model_slot, shared_settings
+from movierec_engine.pipeline.popularity_floor import FACT, below_popularity, popularity_floor
 from movierec_engine.pipeline.preflight import FIT, DataCounts, require_memory
 from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
@@ -112,6 +113,12 @@ def train_model(
     evaluation = evaluator.evaluate(model, validation) if len(validation) else None
     validation_metrics = evaluation.metrics if evaluation else {}
     tracker.log({f"best/validation/{name}": value for name, value in validation_metrics.items()})
+    metric = settings.trainer.early_stopping.metric
+    floor = (
+        popularity_floor(store, splits, Dataset(parts.train, validation), metric)
+        if metric in validation_metrics
+        else {}
+    )
 
     def write(folder: Path) -> None:
         model.save(folder)
@@ -120,7 +127,7 @@ def train_model(
         if history:
             pq.write_table(pa.Table.from_pylist(history), folder / HISTORY_FILE)
 
-    return store.publish(
+    made = store.publish(
         model_slot(kinds.TRAINED_MODEL, settings),
         write,
         key=key,
@@ -133,9 +140,13 @@ def train_model(
             "seconds": seconds,
             "epochs": len(history),
             "validation_metrics": validation_metrics,
+            FACT: floor,
             "peak_memory_mb": peak_memory_mb(),
         },
     )
+    if told := below_popularity(made):
+        log.warning("%s", told)
+    return made
 
 
 def fit(

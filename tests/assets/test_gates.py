@@ -61,7 +61,7 @@ WARNS = {
     "raw_ratings": {"few_duplicates", "ratings_have_not_drifted", "volume_has_not_jumped"},
     "raw_movies": {"movies_have_titles"},
     "interactions": {"few_are_dropped"},
-    "trained_model": {"loss_falls"},
+    "trained_model": {"loss_falls", "reaches_popularity"},
     "refitted_release": {"index_finds_the_best", "refit_is_finite", "refit_agrees", "refit_costs_alike"},
 }
 

@@ -66,6 +66,7 @@ def test_all_checks_pass_on_what_the_line_makes(store: ArtifactStore, made: Made
     found = [
         model_checks.loss_is_finite(store, made["trained_model"]),
         model_checks.loss_falls(store, made["trained_model"]),
+        model_checks.reaches_popularity(store, made["trained_model"]),
         model_checks.report_adds_up(store, made["evaluation_report"]),
         model_checks.nothing_seen_is_recommended(store, made["evaluation_report"]),
         model_checks.index_finds_the_best(store, made["faiss_index"]),
@@ -88,6 +89,26 @@ def test_a_loss_falls_if_it_was_ever_below_the_first(
     store: ArtifactStore, losses: tuple[float, ...], falls: bool
 ) -> None:
     assert model_checks.loss_falls(store, with_history(store, *losses)).passed is falls
+
+
+def test_a_model_below_popularity_is_told_what_to_do_and_a_warning_in_training_says_the_same(
+    store: ArtifactStore, made: Made, line: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A penalty of 1e30 leaves als no vectors, whose ties count against it."""
+    settings = camps_settings(line / "movies", line / "checkpoints")
+    data = made["splits"], made["interaction_graph"]
+    floor = pipeline.train_model(store, load_settings([*settings, "model=popularity"]), *data)
+    hopeless = pipeline.train_model(store, load_settings([*settings, "model=als", "model.l2=1e30"]), *data)
+    metric = "ndcg@10"
+    for one in (made["trained_model"], floor, hopeless):
+        assert one.facts["popularity"] == {metric: floor.facts["validation_metrics"][metric]}
+    found = model_checks.reaches_popularity(store, hopeless)
+    assert not found.passed
+    assert found.sentence.startswith("als is worse than popularity on validation (ndcg@10 0.")
+    assert found.sentence.endswith("find better settings with `movierec tune als --minutes 10`")
+    assert [record.getMessage() for record in caplog.records if "popularity" in record.getMessage()] == [found.sentence]
+    assert model_checks.reaches_popularity(store, floor).passed
+    assert model_checks.reaches_popularity(store, with_history(store, 1.0)).passed, "nothing is known of one of before"
 
 
 def test_a_mean_that_is_not_its_users_is_found(store: ArtifactStore, made: Made) -> None:

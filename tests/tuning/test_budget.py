@@ -207,7 +207,7 @@ def test_the_command_shares_its_minutes_and_ends_with_the_gain_and_the_best_comm
     for model in ("ease", "item_cf"):
         assert f"\n{model}: " in output
         assert f"again: python -m movierec_engine.train model={model}" in output
-    assert "test" not in output
+    assert "test, not chosen by" not in output
     swept = store.versions(Slot(kinds.SWEEP, "camps"))
     assert [one.facts["trials"] for one in swept] == [2, 2]
     assert all("default" in one.facts["gain"] for one in swept)
