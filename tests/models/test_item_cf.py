@@ -109,13 +109,16 @@ def test_equal_ratings_correlate_with_nothing_whatever_their_rounding() -> None:
         assert np.isfinite(all_similarities(model, rated_train(ratings))).all()
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.5, 0.6])
-def test_the_implicit_cosine_counts_common_users_over_all_users(alpha: float) -> None:
-    model = fitted(binary_train(), k=N_ITEMS, alpha=alpha)
+@pytest.mark.parametrize(("alpha", "shrinkage"), [(0.0, 0.0), (0.5, 0.0), (0.6, 0.0), (0.6, 5.0)])
+def test_the_implicit_cosine_counts_common_users_over_all_users(alpha: float, shrinkage: float) -> None:
+    """And is multiplied by n / (n + shrinkage) of the n common users."""
+    model = fitted(binary_train(), k=N_ITEMS, alpha=alpha, implicit_shrinkage=shrinkage)
     users_of = [set(np.flatnonzero(RATINGS[:, i])) for i in range(N_ITEMS)]
     for i in range(N_ITEMS):
         for j in range(N_ITEMS):
-            expected = len(users_of[i] & users_of[j]) / (len(users_of[i]) ** (1 - alpha) * len(users_of[j]) ** alpha)
+            common = len(users_of[i] & users_of[j])
+            expected = common / (len(users_of[i]) ** (1 - alpha) * len(users_of[j]) ** alpha)
+            expected *= common / max(1, common + shrinkage)
             assert model.weights[i, j] == pytest.approx(expected if i != j else 0, abs=1e-6)
 
 
@@ -206,6 +209,13 @@ def test_a_similarity_of_fewer_than_min_k_common_users_does_not_count() -> None:
     assert np.array_equal(kept, (common >= 5) & ~np.eye(N_ITEMS, dtype=bool))
 
 
+def test_unless_k_says_otherwise_items_have_200_neighbours_on_implicit_feedback_and_50_else() -> None:
+    assert ItemCFConfig().neighbours(ratings=False) == 200
+    assert ItemCFConfig().neighbours(ratings=True) == 50
+    assert ItemCFConfig(user_based=True).neighbours(ratings=False) == 50
+    assert ItemCFConfig(k=7).neighbours(ratings=False) == 7
+
+
 def test_ties_for_the_last_neighbour_go_to_the_lower_index() -> None:
     similar = np.array([[0.5, 0.9, 0.5, 0.5], [0.0, -0.1, 0.2, 0.0], [0.3, 0.3, 0.3, 0.3]], dtype=np.float32)
     expected = [[0.5, 0.9, 0, 0], [0, 0, 0.2, 0], [0.3, 0.3, 0, 0]]
@@ -264,7 +274,15 @@ def test_explicit_feedback_needs_ratings_that_differ() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"similarity": "jaccard"}, {"feedback": "x"}, {"k": 0}, {"min_k": 0}, {"shrinkage": -1.0}, {"alpha": 1.5}],
+    [
+        {"similarity": "jaccard"},
+        {"feedback": "x"},
+        {"k": -1},
+        {"min_k": 0},
+        {"shrinkage": -1.0},
+        {"implicit_shrinkage": -1.0},
+        {"alpha": 1.5},
+    ],
 )
 def test_values_out_of_range_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=f"model.{next(iter(settings))}="):

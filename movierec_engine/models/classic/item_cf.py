@@ -52,22 +52,22 @@ class ItemCF(ClosedFormRecommender):
     def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
         """The kept weights, and the pairs of two items of a user (user-based: two users of an item), each met once."""
         rows, others = (size.n_users, size.n_items) if self.config.user_based else (size.n_items, size.n_users)
-        weights = 8.0 * rows * min(self.config.k, rows)
+        weights = 8.0 * rows * min(self.config.neighbours(ratings=False), rows)
         fit = 2 * weights + 40.0 * size.n_train + 1e8
         seconds = (float(size.n_train) ** 2 / max(others, 1) * 3 + float(rows) ** 2) / RANDOM_READS
-        per_user = 2 * size.per_user * self.config.k
+        per_user = 2 * size.per_user * self.config.neighbours(ratings=False)
         return item_weights_cost(size, weights, per_user, fit, seconds, "train als instead")
 
     def learn(self, train: Interactions) -> None:
         """Compare all pairs in blocks, so that the peak is the kept weights and about 100 MB for a million ratings."""
         rows = self.comparable()
-        n, kept = rows.shape[0], min(self.config.k, rows.shape[0])
+        n, kept = rows.shape[0], min(self.config.neighbours(self.uses_ratings), rows.shape[0])
         what = "users" if self.config.user_based else "items"
         log.info("item_cf: %d %s need up to %.2f GB for %d neighbours each", n, what, 8e-9 * n * kept, kept)
         blocks = []
         for start, similar in similarity_blocks(rows, rows, self.config, self.uses_ratings):
             similar[np.arange(len(similar)), start + np.arange(len(similar))] = 0
-            blocks.append(strongest(similar, self.config.k))
+            blocks.append(strongest(similar, kept))
         self._set_weights(sparse.vstack(blocks, format="csr"))
 
     def learns_from_ratings(self, train: Interactions) -> bool:

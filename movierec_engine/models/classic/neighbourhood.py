@@ -12,9 +12,9 @@ Each is then multiplied by n / (n + shrinkage), and pearson_baseline by (n-1) / 
 single common user makes any two items equal. All four follow from the products B^T B, R^T B, (R^2)^T B and R^T R of the
 sparse rating matrix R and its pattern B, which one sparse product of blocks yields together.
 
-On implicit feedback every r is 1, so over U_ij alone every cosine would be 1. There it is over all users, which leaves
-nothing to shrink, in the asymmetric form of Aiolli 2013, "Efficient Top-N Recommendation for Very Large Scale Binary
-Rated Datasets":
+On implicit feedback every r is 1, so over U_ij alone every cosine would be 1. There it is over all users, in the
+asymmetric form of Aiolli 2013, "Efficient Top-N Recommendation for Very Large Scale Binary Rated Datasets", and then
+multiplied by n / (n + implicit_shrinkage): where items have few users, one that two of them share says little.
 
     cosine            |U_ij| / (|U_i|^(1-alpha) |U_j|^alpha)        of the scored i with j of the history
 
@@ -50,13 +50,16 @@ class ItemCFConfig:
 
     similarity: str = "cosine"
     """`cosine`, `msd`, `pearson` or `pearson_baseline`, as above; the last three need ratings."""
-    k: int = 50
-    """Neighbours kept for each item (user-based: user), at most."""
+    k: int = 0
+    """Neighbours kept for each item (user-based: user), at most; 0: 200 for items on implicit feedback, else 50."""
     min_k: int = 1
     """Common users (user-based: items) that a similarity needs to count. Surprise calls this `min_support`; its own
     `min_k`, the neighbours that a prediction needs, would make the score other than linear in the history."""
     shrinkage: float = 100.0
     """Pulls similarities of ratings that few common users support to 0; in users (Surprise's 100). 0 does nothing."""
+    implicit_shrinkage: float = 5.0
+    """The same for implicit feedback, which needs less: chosen on validation of data of several densities
+    (benchmarks/results/defaults.md)."""
     alpha: float = 0.6
     """How much the cosine of implicit feedback discounts popular items of the history against popular scored ones."""
     user_based: bool = False
@@ -71,14 +74,19 @@ class ItemCFConfig:
                 f"model.similarity={self.similarity} is not known; choose one of {', '.join(SIMILARITIES)}"
             )
         check_feedback(self.feedback)
-        if self.k < 1 or self.min_k < 1:
-            raise ConfigError(f"model.k={self.k} and model.min_k={self.min_k} must be at least 1")
-        if not self.shrinkage >= 0:
-            raise ConfigError(f"model.shrinkage={self.shrinkage} must not be below 0")
+        if self.k < 0 or self.min_k < 1:
+            raise ConfigError(f"model.k={self.k} must be at least 0, and model.min_k={self.min_k} at least 1")
+        for name in ("shrinkage", "implicit_shrinkage"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"model.{name}={getattr(self, name)} must not be below 0")
         if not 0 <= self.alpha <= 1:
             raise ConfigError(f"model.alpha={self.alpha} must be from 0 to 1")
         if self.feedback == "implicit":
             self.require_ratings(False)
+
+    def neighbours(self, ratings: bool) -> int:
+        """How many neighbours are kept, on ratings or on implicit feedback."""
+        return self.k or (50 if ratings or self.user_based else 200)
 
     def require_ratings(self, ratings: bool) -> None:
         """Raises ConfigError when the similarity compares ratings and there are none to compare."""
@@ -151,9 +159,8 @@ def _similarity(
         below = np.sqrt(spread * _spread(common, sums[:, 0, 2], sums[:, 0, 1]))
     else:
         above, below = sums[:, 1, 1], np.sqrt(sums[:, 2, 0] * sums[:, 0, 2])
-    if ratings:
-        support = common - 1 if config.similarity == "pearson_baseline" else common
-        above, below = above * support, below * (support + config.shrinkage)
+    support = common - 1 if ratings and config.similarity == "pearson_baseline" else common
+    above, below = above * support, below * (support + (config.shrinkage if ratings else config.implicit_shrinkage))
     counts = (common >= config.min_k) & (below > 0)
     return np.divide(above, below, out=np.zeros(len(common)), where=counts)
 

@@ -76,7 +76,8 @@ class UserCFFoldIn(FoldInScorer):
     def _weights_of(self, histories: sparse.csr_matrix) -> sparse.csr_matrix:
         """s_v of new users' neighbours by their histories: CSR [n, n_users]."""
         blocks = similarity_blocks(self._compared(histories), self._trained, self.config, self.ratings)
-        return sparse.vstack([strongest(similar, self.config.k) for _, similar in blocks], format="csr")
+        k = self.config.neighbours(self.ratings)
+        return sparse.vstack([strongest(similar, k) for _, similar in blocks], format="csr")
 
     def _shares(self, history: sparse.csr_matrix, others: sparse.csr_matrix) -> NDArray[np.float64]:
         """The share of each item of a history [h] in its similarity to each of the others [n]: float64 [n, h]."""
