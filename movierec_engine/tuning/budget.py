@@ -24,7 +24,8 @@ from movierec_engine.evaluation.comparison import PairedComparison, compare_pair
 from movierec_engine.models.base import Recommender
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.members import find_members
-from movierec_engine.pipeline.training import members_of
+from movierec_engine.pipeline.preflight import FIT, DataCounts, require_memory
+from movierec_engine.pipeline.training import members_of, train_used
 from movierec_engine.reporting import numbers
 from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, kinds
@@ -136,7 +137,8 @@ class _Search:
                 f"{settings.data.name} has no validation part to choose settings by; set data.val_ratio above 0, or "
                 "data.valid_file"
             )
-        self.whole = Dataset(parts.train, parts.validation_heldout())
+        self.whole = Dataset(train_used(parts, settings), parts.validation_heldout())
+        self.counts = DataCounts.of(self.splits, settings.data.train_size)
         # members are trained on all users, so that what is made of them is measured on all users alone
         fused = bool(find_members(store, settings, self.splits))
         self.shares = (1.0,) if fused else shares(self.whole.train.n_users)
@@ -246,6 +248,7 @@ class _Search:
         log.info("%s, trial %d on %s, %s left: %s", model, number, words(share), left, " ".join(values) or "default")
         try:
             settings = load_settings([*self.request.fixed, *values])
+            require_memory(FIT, settings, self.counts)  # of all users: what could not be confirmed is not tried
             with step(f"{model}, trial {number}"):
                 made = measure(settings, self.data(share), end, self.members(settings), *([keep] if keep else []))
         except MovierecError as error:

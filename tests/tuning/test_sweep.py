@@ -344,12 +344,15 @@ def test_without_optuna_a_sentence_says_how_to_install_it(
 
 
 @pytest.mark.parametrize("file", SPACES, ids=[file.stem for file in SPACES])
-def test_every_search_space_is_of_settings_that_exist(file: Path) -> None:
+def test_every_search_space_is_of_settings_that_exist_and_holds_the_defaults(file: Path) -> None:
     pytest.importorskip("optuna")
     assert file.stem in model_names()
     space = space_module.read_space(file)
     load_settings([f"model={file.stem}", *space_module.first_values(space)])
-    assert space_module.distributions(space).keys() == space.keys()
+    searched = space_module.distributions(space)
+    assert searched.keys() == space.keys()
+    default = space_module.as_parameters(load_settings([f"model={file.stem}", "device=cpu"]), searched)
+    assert default is not None, "the default settings are in the space, so that a search learns from them"
 
 
 # --------------------------------------------------------------------------------------------------------------- W & B
