@@ -27,7 +27,7 @@ def test_a_backtest_is_an_asset_that_shows_its_windows(
     assert latest(store, "backtest", "popularity", "cpu").facts["windows"] == 2
 
 
-def test_a_sweep_is_an_asset_whose_trials_are_counted(
+def test_a_sweep_is_an_asset_that_takes_minutes_and_shows_its_trials_and_gain(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
 ) -> None:
     result = defs.resolve_job_def("sweeps").execute_in_process(
@@ -35,11 +35,14 @@ def test_a_sweep_is_an_asset_whose_trials_are_counted(
         partition_key=EASE,
         run_config={
             "resources": {"settings": {"config": {"overrides": overrides}}},
-            "ops": {"sweep": {"config": {"trials": 2}}},
+            "ops": {"sweep": {"config": {"minutes": 60, "trials": 2}}},
         },
     )
     assert result.success
     assert latest(store, "sweep").facts["trials"] == 2
+    (event,) = result.get_asset_materialization_events()
+    shown = event.step_materialization_data.materialization.metadata
+    assert str(shown["gain"].value).startswith("ease: ")
 
 
 def test_the_canaries_of_a_partition_are_recorded(
