@@ -29,7 +29,7 @@ from movierec_engine.pipeline.training import members_of, train_used
 from movierec_engine.reporting import numbers
 from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, kinds
-from movierec_engine.tuning.measure import Measured, measure
+from movierec_engine.tuning.measure import Measurement, measure
 from movierec_engine.tuning.request import Request, study_name
 from movierec_engine.tuning.space import as_parameters, distributions, first_values
 from movierec_engine.tuning.study import import_optuna, open_study, study_folder
@@ -45,12 +45,12 @@ FIRST_RUNG = 3
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a trial reached on each share of the users that it was measured on, or why it was not."""
+class TimedTrial:
+    """A trial of a timed search: what it reached on each share of the users, or why it did not."""
 
     values: tuple[str, ...]
     """The searched settings, `model.l2=200`; none: the default."""
-    measured: Mapping[float, Measured] = field(default_factory=dict)
+    measured: Mapping[float, Measurement] = field(default_factory=dict)
     note: str = ""
     """Why there is no more: its error, `stopped after epoch 3`, `out of time`."""
 
@@ -63,7 +63,7 @@ class Tuned:
     """Of the default."""
     fingerprint: str
     fixed: tuple[str, ...]
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[TimedTrial, ...]
     share: float
     """Of the users, that the winner was chosen on."""
     seconds: float
@@ -73,11 +73,11 @@ class Tuned:
         return self.settings.trainer.early_stopping.metric
 
     @property
-    def default(self) -> Outcome:
+    def default(self) -> TimedTrial:
         return self.outcomes[0]
 
     @cached_property
-    def winner(self) -> Outcome:
+    def winner(self) -> TimedTrial:
         """The best of what was measured on the most users; the default where none is better."""
         sign = 1 if self.settings.trainer.early_stopping.mode == "max" else -1
         there = [one for one in self.outcomes if self.share in one.measured]
@@ -192,7 +192,7 @@ class _Search:
         before = [self.started + (self.seconds - last) * (place + 1) / (n - 1) for place in range(n - 1)]
         return [*before, self.end]
 
-    def default(self, share: float, end: float) -> Measured | None:
+    def default(self, share: float, end: float) -> Measurement | None:
         """The default on a share of the users; its place among the trials is 0."""
         return self.load(0, share) or self.fit(0, (), share, end)
 
@@ -242,7 +242,7 @@ class _Search:
                 self.fit(number, self.values(number), upper, self.end if must else end)
         return any(self.load(number, upper) for number in best)
 
-    def fit(self, number: int, values: Sequence[str], share: float, end: float, keep: Any = None) -> Measured | None:
+    def fit(self, number: int, values: Sequence[str], share: float, end: float, keep: Any = None) -> Measurement | None:
         """Measure one trial and keep it; None where it failed or the time was up before it said anything."""
         model, left = self.settings.model_name, numbers.duration(max(0.0, self.end - time.monotonic()))
         log.info("%s, trial %d on %s, %s left: %s", model, number, words(share), left, " ".join(values) or "default")
@@ -294,14 +294,14 @@ class _Search:
     def file(self, number: int, share: float) -> Path:
         return self.folder / f"{number}-{round(1 / share)}.npz"
 
-    def load(self, number: int, share: float) -> Measured | None:
+    def load(self, number: int, share: float) -> Measurement | None:
         file = self.file(number, share)
-        return Measured.load(file) if file.is_file() else None
+        return Measurement.load(file) if file.is_file() else None
 
-    def outcomes(self) -> tuple[Outcome, ...]:
+    def outcomes(self) -> tuple[TimedTrial, ...]:
         found = []
         for number in self.numbers():
             measured = {share: made for share in self.shares if (made := self.load(number, share))}
             note = self.study.trials[number - 1].user_attrs.get("note", "") if number else ""
-            found.append(Outcome(self.values(number), measured, note))
+            found.append(TimedTrial(self.values(number), measured, note))
         return tuple(found)

@@ -21,7 +21,7 @@ Keep = Callable[[int, float], bool]
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class Measurement:
     """What a trial reached on validation."""
 
     per_user: NDArray[np.float64]
@@ -46,7 +46,7 @@ class Measured:
         partial.replace(path)
 
     @classmethod
-    def load(cls, path: Path) -> "Measured":
+    def load(cls, path: Path) -> "Measurement":
         with np.load(path, allow_pickle=False) as kept:
             return cls(kept["per_user"], float(kept["seconds"]), int(kept["epochs"]), str(kept["note"]))
 
@@ -57,7 +57,7 @@ def measure(
     deadline: float,
     members: Mapping[str, Recommender] | None = None,
     keep: Keep = lambda epoch, best: True,
-) -> Measured | None:
+) -> Measurement | None:
     """Fit a model and measure it on validation by `trainer.early_stopping.metric`; None when the time is up before.
 
     deadline: a moment of `time.monotonic`. A model that is trained by epochs ends with the one after which another
@@ -84,4 +84,4 @@ def measure(
     except TimeIsUp:
         return None
     per_user = evaluator.evaluate(model, data.validation).per_user[stopping.metric]
-    return Measured(per_user, time.monotonic() - started, len(model.epochs), stopped)
+    return Measurement(per_user, time.monotonic() - started, len(model.epochs), stopped)

@@ -19,8 +19,8 @@ from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.fitting import Epoch
 from movierec_engine.store import ArtifactStore, Slot, kinds
 from movierec_engine.tuning import budget, measure, trials, users
-from movierec_engine.tuning.budget import Outcome, Tuned, tune
-from movierec_engine.tuning.measure import Measured
+from movierec_engine.tuning.budget import TimedTrial, Tuned, tune
+from movierec_engine.tuning.measure import Measurement
 from movierec_engine.tuning.request import read_request
 from movierec_engine.tuning.timed_sweep import gain_of, nothing_to_tune, trials_of
 
@@ -45,7 +45,7 @@ def three_levels(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(users, "LEAST_USERS", 6)
     fitted: list[int] = []
 
-    def counted(settings: Any, data: Dataset, *others: Any) -> Measured | None:
+    def counted(settings: Any, data: Dataset, *others: Any) -> Measurement | None:
         fitted.append(data.train.n_users)
         return run(settings, data, *others)
 
@@ -87,7 +87,7 @@ def test_a_time_too_short_for_all_users_chooses_on_fewer_and_says_so(
 def test_an_equal_search_goes_on_where_a_killed_one_stopped(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[int] = []
 
-    def killed(self: Any, number: int, *others: Any) -> Measured | None:
+    def killed(self: Any, number: int, *others: Any) -> Measurement | None:
         ran.append(number)
         if len(ran) == 3:
             raise KeyboardInterrupt
@@ -172,13 +172,13 @@ def test_a_closed_form_that_runs_over_is_given_up(small_data: list[str], data: D
 
 
 def test_what_is_measured_comes_back_from_its_file(tmp_path: Path) -> None:
-    made = Measured(np.array([0.5, 1.0]), 2.5, 3, "stopped after epoch 3")
+    made = Measurement(np.array([0.5, 1.0]), 2.5, 3, "stopped after epoch 3")
     made.save(tmp_path / "0-1.npz")
-    assert asdict_of(Measured.load(tmp_path / "0-1.npz")) == asdict_of(made)
+    assert asdict_of(Measurement.load(tmp_path / "0-1.npz")) == asdict_of(made)
     assert [file.name for file in tmp_path.iterdir()] == ["0-1.npz"]
 
 
-def asdict_of(made: Measured) -> dict[str, Any]:
+def asdict_of(made: Measurement) -> dict[str, Any]:
     return {**vars(made), "per_user": made.per_user.tolist()}
 
 
@@ -231,7 +231,7 @@ def test_without_validation_or_time_a_sentence_says_what_to_do(search: Search, m
 
 
 def test_the_first_of_equals_wins() -> None:
-    made = Measured(np.array([0.5, 0.7]), 1.0, 0)
-    outcomes = (Outcome((), {1.0: made}), Outcome(("model.l2=1",), {1.0: made}))
+    made = Measurement(np.array([0.5, 0.7]), 1.0, 0)
+    outcomes = (TimedTrial((), {1.0: made}), TimedTrial(("model.l2=1",), {1.0: made}))
     tuned = Tuned(load_settings(["model=ease", "device=cpu"]), "f", ("model=ease",), outcomes, 1.0, 1.0)
     assert tuned.winner is tuned.default
