@@ -53,16 +53,20 @@ def backtest(
 
 
 class SweepRunConfig(dg.Config):
-    """Run settings of a sweep: the number of trials."""
+    """Run settings of a sweep: its time, or the number of trials."""
 
     minutes: float = Field(
         default=0,
         ge=0,
-        description="Time in all, that of an earlier, equal sweep included; 0: as many trials as are named, each a "
+        description="Time in all, that of an earlier, equal sweep included; 0: by number of trials, each a "
         "version in the store with its report.",
     )
-    trials: int = Field(
-        default=20, ge=1, le=10000, description="Trials in all, those of an earlier, equal sweep included."
+    trials: int | None = Field(
+        default=None,
+        ge=1,
+        le=10000,
+        description="Trials in all, those of an earlier, equal sweep included; by default 20, or as many as the "
+        "minutes allow.",
     )
 
 
@@ -88,11 +92,11 @@ def sweep(
         from movierec_engine.tuning.timed_sweep import search_timed
 
         for partition in step.partitions:
-            asked = list(partition.settings.overrides)
+            asked = list(partition.settings.overrides) + [f"n_trials={config.trials}"] * (config.trials is not None)
             if config.minutes:
                 search_timed([partition.settings.model_name], asked, config.minutes)
             else:
-                search([*asked, f"n_trials={config.trials}"])
+                search(asked)
             made = step.store.require(Slot(kinds.SWEEP, partition.settings.data.name))
             step.done(made, metadata.of_sweep(made), partition)
         return step.result()
