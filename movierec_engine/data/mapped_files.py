@@ -93,7 +93,7 @@ def open_files(config: DataConfig) -> MappedFiles:
         ratings = {part: _open_part(part, path, config) for part, path in named.items() if path or part != "validation"}
     else:
         if not config.ratings_file:
-            raise DataError(f"{config.name}: data.ratings_file is not set; layout custom needs it")
+            raise DataError("data.ratings_file is not set; add data.ratings_file=..., the file to read")
         ratings = {"": open_ratings(config.ratings_file, config)}
     negatives = None
     if config.layout == "presplit" and config.negatives_file:
@@ -172,7 +172,9 @@ def open_titles(config: DataConfig, item: str = "item") -> TitlesFile | None:
 
 def _open_part(part: str, path: str, config: DataConfig) -> RatingsFile:
     if not path:
-        raise DataError(f"{config.name}: data.{part}_file is not set; layout presplit needs train_file and test_file")
+        raise DataError(
+            f"data.{part}_file is not set; add data.{part}_file=...: layout presplit reads a train and a test file"
+        )
     return open_ratings(path, config, may_lack_ratings=part != "train")
 
 

@@ -75,7 +75,7 @@ def test_materializations_show_what_was_made(line: Line) -> None:
     assert shown["test ndcg@10"] == saved["metrics"]["ndcg@10"]
     assert shown["fingerprint"] == saved["fingerprint"]
     assert shown["folder"] == str(made.folder)
-    assert "| ndcg |" in str(shown["test metrics"])
+    assert "| NDCG |" in str(shown["test metrics"])
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_a_sweep_says_what_was_best_and_how_to_repeat_it(visit: Open, known: Art
     assert list(table["± sd"]) == pytest.approx([0.0707] * 3, abs=1e-4)
     assert "movierec_engine.train --multirun model=ease model.l2=10 seed=1,2" in app.code[0].value
     assert list(app.dataframe[1].value["Why"]) == ["l2 must be positive"]
-    assert "told apart from 1 other" in " ".join(titles(app)), "0.35 - 0.0707 is under 0.25 + 0.0707"
+    assert "within the seeds' deviations of 1 other" in " ".join(titles(app)), "0.35 - 0.0707 is under 0.25 + 0.0707"
 
 
 def test_importance_is_the_share_of_variance_between_values_corrected_for_chance() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from movierec_engine.retrieval.rated import RATED_FILE, RatedMovies
+from movierec_engine.retrieval.rated import RatedMovies
 
 WIDE = 2**31
 """The smallest id that needs more than 32 bits."""
@@ -67,7 +67,6 @@ def test_the_same_movies_of_the_same_people_are_the_same_whatever_the_ratings() 
 def test_what_is_saved_is_all_that_there_is(tmp_path: Path) -> None:
     one = rated(*ROWS)
     one.save(tmp_path)
-    with np.load(tmp_path / RATED_FILE) as arrays:
-        again = RatedMovies(**arrays)
+    again = RatedMovies.load(tmp_path)
     assert again.same_movies(one)
     assert np.array_equal(again.ratings, one.ratings)
