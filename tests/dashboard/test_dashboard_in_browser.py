@@ -219,7 +219,7 @@ def test_the_main_controls_work_and_stand_in_the_url(
     settled(page, "Segments and fairness")
     page.get_by_role("link", name="Data", exact=True).click()
     settled(page, "Data")
-    expect(page.get_by_text("Filtered out: ratings under")).to_be_visible()
+    expect(page.get_by_text("Kept: ratings of at least")).to_be_visible()
     assert wrong == []
 
 

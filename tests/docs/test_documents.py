@@ -29,7 +29,7 @@ IN_THE_README = {
     "make test ": "# make test",
     "from movierec_engine import EASE": f"{FRAME}from movierec_engine import EASE",
     "train model=lightgcn ": "train model=lightgcn trainer.max_epochs=1 ",
-    "n_trials=20": "n_trials=1",
+    "--minutes 10 ": "--minutes 0.3 ",
     "movierec serve ": "movierec serve --port $PORT & ",
     "localhost:5000": "localhost:$PORT",
     'curl "': 'curl -s --retry 60 --retry-all-errors --retry-delay 1 --fail "',
