@@ -256,7 +256,8 @@ def page(cells: Cells) -> str:
         how,
         "",
         "The slope is of log CPU against log size, between the two largest sizes that were measured; n log n has about "
-        "1.1. An empty cell was not measured. Beside the peak stands how far the preflight's estimate is from it; what "
+        "1.1. An empty cell was not measured. A cell that is there is kept, so that cells may be of different runs and "
+        "commits. Beside the peak stands how far the preflight's estimate is from it; what "
         "it takes for a row, a user and an item was set by popularity's cells up to 5 M, so that these do not "
         f"test it. Load average when this was written: {os.getloadavg()[0]:.1f}.",
         "",
