@@ -1,21 +1,19 @@
-"""Files at addresses: copied here once, from `https://` by Python and from `s3://` by DuckDB's httpfs."""
+"""Files at addresses: copied here once, from `https://` by Python and from `s3://` by Arrow."""
 
 import http.client
 import os
 import re
 import shutil
 import tempfile
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 from movierec_engine.errors import DataError
 
-if TYPE_CHECKING:
-    import duckdb
-
 _ADDRESS = re.compile(r"(s3|https?)://", re.IGNORECASE)
+_WILDCARD = re.compile(r"[*?[]")
 _TIMEOUT_SECONDS = 30
 
 
@@ -30,18 +28,12 @@ def copied(address: str, folder: Path) -> list[Path]:
     Credentials for `s3://` are those of the environment (AWS_ACCESS_KEY_ID and so on, a profile, the machine's role); a
     store other than Amazon's is named by AWS_ENDPOINT_URL. Raises DataError where the address cannot be read.
     """
-    import duckdb  # a server has none
-
     try:
         if not address.lower().startswith("s3://"):
             return [_downloaded(address, folder)]
-        with duckdb.connect() as database:
-            _prepare(database)
-            found = database.execute("SELECT file FROM glob(?) ORDER BY file", [address]).fetchall()
-            names = [name for (name,) in found] if set("*?[") & set(address) else [address]
-            paths = [_copy(database, name, folder) for name in names]
-    except (duckdb.Error, OSError, http.client.HTTPException, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        paths = _of_bucket(address[len("s3://") :], folder)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(
             f"{address}: cannot be read ({reason}); check the address, the network and, for s3, the AWS_* variables"
         ) from error
@@ -57,21 +49,31 @@ def _downloaded(address: str, folder: Path) -> Path:
     return path
 
 
-def _prepare(database: "duckdb.DuckDBPyConnection") -> None:
-    database.execute("INSTALL httpfs; LOAD httpfs; INSTALL aws; LOAD aws")
-    options = "TYPE s3, PROVIDER credential_chain"
-    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
-        scheme, _, host = endpoint.rpartition("://")
-        host = host.rstrip("/").replace("'", "''")
-        options += f", ENDPOINT '{host}', URL_STYLE 'path', USE_SSL {'false' if scheme == 'http' else 'true'}"
-    database.execute(f"CREATE SECRET ({options})")
+def _of_bucket(key: str, folder: Path) -> list[Path]:
+    """Copies of the file `bucket/key`, or of all files that match it where it is a pattern."""
+    from pyarrow import fs  # takes a while to load, and is seldom needed
+
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        store = fs.S3FileSystem(endpoint_override=endpoint)
+    else:
+        store, key = fs.FileSystem.from_uri(f"s3://{key}")  # which looks up the bucket's region
+    names = [key]
+    if plain := _WILDCARD.search(key):
+        above = fs.FileSelector(key[: plain.start()].rpartition("/")[0], recursive=True)
+        names = sorted(one.path for one in store.get_file_info(above) if one.is_file and _matches(one.path, key))
+    paths = []
+    for name in names:
+        paths.append(_place(name, folder))
+        with store.open_input_stream(name) as source, paths[-1].open("wb") as file:
+            shutil.copyfileobj(source, file)
+    return paths
 
 
-def _copy(database: "duckdb.DuckDBPyConnection", address: str, folder: Path) -> Path:
-    path = _place(address, folder)
-    quoted = str(path).replace("'", "''")
-    database.execute(f"COPY (SELECT content FROM read_blob(?)) TO '{quoted}' (FORMAT blob)", [address])
-    return path
+def _matches(path: str, pattern: str) -> bool:
+    """Whether each part between slashes matches the pattern's."""
+    parts, patterns = path.split("/"), pattern.split("/")
+    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
 
 
 def _place(address: str, folder: Path) -> Path:

@@ -12,6 +12,7 @@ import pytest
 
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.readers import read_ratings
+from movierec_engine.data.remote_files import _matches
 from movierec_engine.errors import DataError
 
 
@@ -53,3 +54,31 @@ def test_a_bad_line_at_an_address_is_named_with_the_address(tmp_path: Path, addr
     (tmp_path / "x.csv").write_text("user,item,rating\n1,2,x\n")
     with pytest.raises(DataError, match=r"x\.csv: line 2: rating 'x' is not a number"):
         read_ratings(DataConfig(ratings_file=f"{address}/x.csv"))
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is asked for as the bucket `likes`: its server answers an object's reading as S3 does."""
+    settings = {"ENDPOINT_URL": address, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "us-east-1"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    (tmp_path / "likes").mkdir()
+    return tmp_path / "likes"
+
+
+def test_an_object_of_a_bucket_is_read(bucket: Path) -> None:
+    (bucket / "x.csv").write_text("user,item\nann,1\n")
+    table = read_ratings(DataConfig(ratings_file="s3://likes/x.csv")).table
+    assert [(row["user_id"], row["movie_id"]) for row in table.to_pylist()] == [("ann", 1)]
+
+
+def test_an_object_that_is_not_there_is_one_sentence(bucket: Path) -> None:
+    with pytest.raises(DataError, match=r"s3://likes/y\.csv: cannot be read .* for s3, the AWS_\* variables") as error:
+        read_ratings(DataConfig(ratings_file="s3://likes/y.csv"))
+    assert "\n" not in str(error.value)
+
+
+def test_a_pattern_matches_between_slashes() -> None:
+    names = ["b/r/a.csv", "b/r/b.csv", "b/r/c.txt", "b/r/deep/d.csv"]
+    assert [name for name in names if _matches(name, "b/r/*.csv")] == names[:2]
+    assert [name for name in names if _matches(name, "b/*/*/[d-f].csv")] == names[3:]
