@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import faiss
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -12,10 +13,11 @@ from scipy import sparse
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import Movies
+from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Recommender
 from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.retrieval.faiss_index import FoldInMinItems, IndexFacts, RetrievalIndex, build_faiss
+from movierec_engine.retrieval.faiss_index import FoldInMinItems, IndexFacts, RetrievalIndex
 from movierec_engine.retrieval.flat import is_flat, shared_vectors
 from movierec_engine.retrieval.masks import Mask, serving_mask
 from movierec_engine.retrieval.rated import RatedMovies
@@ -82,6 +84,39 @@ def build_index(
     )
     recall = measured_recall(built, model, serving_mask(built), sample, config.recall_k)
     return replace(built, facts=replace(built.facts, recall=recall))
+
+
+def build_faiss(
+    item_vectors: NDArray[np.float32],
+    factory: str,
+    ef_construction: int = RetrievalConfig.ef_construction,
+    ef_search: int = RetrievalConfig.ef_search,
+    nprobe: int = RetrievalConfig.nprobe,
+) -> faiss.Index:
+    """A trained FAISS index of float32 [n_items, d] vectors under the inner product.
+
+    An HNSW graph keeps as many links of an item as it has room for. By default FAISS drops those to an item that is
+    nearer to one already linked, which under inner products cuts off many that are wanted, so that recall stays low
+    however deep the search: benchmarks/results/retrieval_scale.md has both.
+
+    Raises ConfigError when FAISS does not know the factory string or cannot train it on this many items.
+    """
+    try:
+        index = faiss.index_factory(item_vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+        own: Any = faiss.downcast_index(index)
+        if hasattr(own, "hnsw"):
+            own.keep_max_size_level0 = True
+            own.hnsw.efConstruction, own.hnsw.efSearch = ef_construction, ef_search
+        elif hasattr(own, "nprobe"):
+            own.nprobe = nprobe
+        index.train(item_vectors)
+        index.add(item_vectors)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"retrieval.factory={factory!r} does not work for {len(item_vectors)} items of {item_vectors.shape[1]} "
+            "dimensions; use 'Flat', or another FAISS factory string such as 'HNSW32' or 'IVF64,Flat'"
+        ) from error
+    return index
 
 
 def measured_recall(index: RetrievalIndex, model: Recommender, mask: Mask, users: NDArray[np.integer], k: int) -> float:

@@ -19,7 +19,7 @@ from scipy import sparse
 
 from movierec_engine.data.id_map import IdMap, Ids, as_ids
 from movierec_engine.data.interactions import load_id_maps, save_id_maps
-from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.errors import StoreError
 from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.models.fold_in import Basis, FoldInScorer, fold_in_from_arrays
@@ -29,7 +29,7 @@ from movierec_engine.recommending import fold_in
 from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.recommending.fold_in import POPULARITY, Taste, best
 from movierec_engine.recommending.live_taste import LiveTaste, dislikes, joint_history, live_scores
-from movierec_engine.retrieval.config import INDEX_LAYOUT, RetrievalConfig
+from movierec_engine.retrieval.config import INDEX_LAYOUT
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
 from movierec_engine.retrieval.rated import RatedMovies
 
@@ -457,39 +457,6 @@ class RetrievalIndex:
             scores[~allowed] = -np.inf
         scores[masked] = -np.inf
         return best(np.arange(len(scores)), scores, k)
-
-
-def build_faiss(
-    item_vectors: Floats,
-    factory: str,
-    ef_construction: int = RetrievalConfig.ef_construction,
-    ef_search: int = RetrievalConfig.ef_search,
-    nprobe: int = RetrievalConfig.nprobe,
-) -> faiss.Index:
-    """A trained FAISS index of float32 [n_items, d] vectors under the inner product.
-
-    An HNSW graph keeps as many links of an item as it has room for. By default FAISS drops those to an item that is
-    nearer to one already linked, which under inner products cuts off many that are wanted, so that recall stays low
-    however deep the search: benchmarks/results/retrieval_scale.md has both.
-
-    Raises ConfigError when FAISS does not know the factory string or cannot train it on this many items.
-    """
-    try:
-        index = faiss.index_factory(item_vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
-        own: Any = faiss.downcast_index(index)
-        if hasattr(own, "hnsw"):
-            own.keep_max_size_level0 = True
-            own.hnsw.efConstruction, own.hnsw.efSearch = ef_construction, ef_search
-        elif hasattr(own, "nprobe"):
-            own.nprobe = nprobe
-        index.train(item_vectors)
-        index.add(item_vectors)
-    except RuntimeError as error:
-        raise ConfigError(
-            f"retrieval.factory={factory!r} does not work for {len(item_vectors)} items of {item_vectors.shape[1]} "
-            "dimensions; use 'Flat', or another FAISS factory string such as 'HNSW32' or 'IVF64,Flat'"
-        ) from error
-    return index
 
 
 def _row(matrix: sparse.csr_matrix, row: int) -> tuple[NDArray[np.integer[Any]], Floats]:
