@@ -32,9 +32,10 @@ def open_any(location: str, given: FileFormat, named: Sequence[str] = (), *, mis
     Raises DataError when there is no such file, when it is unreadable, and when how it is written cannot be told.
     """
     paths = local_files(location, missing_hint)
-    files = [_open(path, given, named) for path in paths]
-    if is_address(location):
-        files = [replace(file, path=Path(location)) for file in files]
+    if not is_address(location):
+        files = [_open(path, given, named) for path in paths]
+    else:
+        files = [replace(_open_copy(path, location, given, named), location=location) for path in paths]
     return files[0] if len(files) == 1 else _joined(location, files)
 
 
@@ -67,7 +68,7 @@ def head_of(file: TableFile, name: str) -> list[str]:
     if file.form:
         place = file.form.names.index(name)
         return [value for row in file.form.head if (value := row[place].strip())]
-    with reading(file.path, file.delimiter), connect() as database:
+    with reading(file.name, file.delimiter), connect() as database:
         rows = database.execute(f"SELECT {file.columns[name]} FROM {file.relation} LIMIT {HEAD_LINES}").fetchall()
     return [str(value) for (value,) in rows if value is not None]
 
@@ -88,13 +89,21 @@ def _open(path: Path, given: FileFormat, named: Sequence[str]) -> TableFile:
     return text_relation(path, plain, form, drop_bad_rows=given.bad_rows == "drop")
 
 
+def _open_copy(path: Path, address: str, given: FileFormat, named: Sequence[str]) -> TableFile:
+    """A copy of what lies at an address, by which an error names it."""
+    try:
+        return _open(path, given, named)
+    except DataError as error:
+        raise DataError(str(error).replace(str(path), address)) from error
+
+
 def _joined(location: str, files: list[TableFile]) -> TableFile:
     """One table of the rows of several files, which must have the same columns."""
     first = files[0]
     for file in files[1:]:
         if list(file.columns) != list(first.columns):
             raise DataError(
-                f"{file.path}: its columns are {', '.join(file.columns)[:100]!r}, but those of {first.path} are "
+                f"{file.name}: its columns are {', '.join(file.columns)[:100]!r}, but those of {first.name} are "
                 f"{', '.join(first.columns)[:100]!r}; give files of one kind"
             )
     aliases = {name: f"c{place}" for place, name in enumerate(first.columns)}
@@ -108,7 +117,7 @@ def _joined(location: str, files: list[TableFile]) -> TableFile:
     moments = [name for name in columns if all(name in file.moments for file in files)]
     return replace(
         first,
-        path=Path(location),
+        location=location,
         relation=relation,
         columns=columns,
         integers=frozenset(shared),

@@ -47,7 +47,7 @@ def describe(config: DataConfig) -> list[Fact]:
         opened = RatingsFile(open_movielens(config.folder, find_layout(config.folder)), RATING_COLUMNS)
     ratings = read_ratings(config)
     return [
-        Fact("file", str(opened.file.path), str(opened.file.path)),
+        Fact("file", opened.file.name, opened.file.name),
         *_columns(opened, ratings),
         *_counts(ratings),
         *_values(ratings, opened),

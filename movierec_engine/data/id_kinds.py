@@ -127,7 +127,7 @@ def _has_texts(file: TableFile, name: str) -> bool:
     if name in file.integers:
         return False
     number = IdKinds(canonical=True).user_id("id")
-    with reading(file.path, file.delimiter), connect() as database:
+    with reading(file.name, file.delimiter), connect() as database:
         found = database.execute(
             f"""
             SELECT 1 FROM (SELECT {file.columns[name]} AS id FROM {file.relation})

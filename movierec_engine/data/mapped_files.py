@@ -113,7 +113,7 @@ def open_ratings(
         raise DataError(f"{config.name}: data.columns.user and data.columns.item must name columns; set both")
     named = [getattr(columns, one.name) for one in fields(columns)]
     file = open_any(location, config.format, named)
-    where = str(file.path)
+    where = file.name
     form = file.form
     told = {role: getattr(columns, role) for role in ("user", "item", "rating", "timestamp")}
     if form and not form.header and not form.lists and len(form.names) > 1:
@@ -150,7 +150,7 @@ def open_titles(config: DataConfig, item: str = "item") -> TitlesFile | None:
     columns = config.columns
     format_ = FileFormat(bad_rows=config.format.bad_rows)
     file = open_any(config.movies_file, format_, [columns.id, item, columns.title])
-    where, names = str(file.path), list(file.columns)
+    where, names = file.name, list(file.columns)
     found = {}
     if columns.id != _USUAL.id or columns.id in names:
         found["id"] = columns.id
@@ -181,7 +181,7 @@ def _open_part(part: str, path: str, config: DataConfig) -> RatingsFile:
 def _with_forms(file: TableFile, columns: ColumnNames, given: FileFormat) -> RatingsFile:
     """With how ratings and times are written, by the file's first rows."""
     times, decimal = TimeForm(), given.decimal or "."
-    where = str(file.path)
+    where = file.name
     if columns.timestamp in file.moments:
         times = TimeForm("microseconds", 10**6)
     elif columns.timestamp:
@@ -206,17 +206,17 @@ def _decimal(texts: list[str], where: str) -> str:
 def _missing(file: TableFile, role: str, name: str) -> str:
     shown = ", ".join(file.columns)[:200]
     advice = f"; its header must name columns separated by {file.delimiter!r}" if file.form else ""
-    return f"{file.path}: column {name!r} is missing among the columns {shown!r}{advice}; set data.columns.{role}"
+    return f"{file.name}: column {name!r} is missing among the columns {shown!r}{advice}; set data.columns.{role}"
 
 
 def _refuse_repeated(file: TableFile, names: list[str]) -> None:
     header = file.form.names if file.form else tuple(file.columns)
     for name in names:
         if header.count(name) > 1:
-            raise DataError(f"{file.path}: column {name!r} stands more than once in the header; rename or remove one")
+            raise DataError(f"{file.name}: column {name!r} stands more than once in the header; rename or remove one")
     for role in names:
         if names.count(role) > 1:
-            raise DataError(f"{file.path}: column {role!r} is named for two things; name two by data.columns")
+            raise DataError(f"{file.name}: column {role!r} is named for two things; name two by data.columns")
 
 
 def warn_of_missing(opened: RatingsFile, columns: ColumnNames) -> None:
@@ -227,5 +227,5 @@ def warn_of_missing(opened: RatingsFile, columns: ColumnNames) -> None:
         wanted = getattr(columns, role)
         if wanted and not getattr(opened.columns, role):
             log.warning(
-                "%s has no column %s; if it is called otherwise, set data.columns.%s", opened.file.path, wanted, role
+                "%s has no column %s; if it is called otherwise, set data.columns.%s", opened.file.name, wanted, role
             )

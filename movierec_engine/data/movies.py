@@ -35,7 +35,7 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
         f"coalesce({file.columns[name]}, '')" if name else "''"
         for name in (columns.title, columns.genres, columns.year)
     )
-    with reading(file.path, file.delimiter), connect() as database:
+    with reading(file.name, file.delimiter), connect() as database:
         database.execute(
             f"""
             CREATE TEMP TABLE entries AS SELECT
@@ -77,7 +77,7 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
         bad_rows=dropped,
         duplicate_movies=rows - len(table),
         movies_without_title=int(np.count_nonzero(table["untitled"].to_numpy())),
-        latin1_files=(str(file.path),) if file.latin1 else (),
+        latin1_files=(file.name,) if file.latin1 else (),
     )
     return Movies(table.drop_columns("untitled").cast(kinds.schema(MOVIES_SCHEMA)), report)
 

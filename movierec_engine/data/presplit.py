@@ -36,7 +36,7 @@ def read_presplit(config: DataConfig) -> Ratings:
         bad_ids_are_said=config.format.bad_rows == "refuse",
     )
     train = files.ratings["train"]
-    log.info("%s is read as %s; with the other parts: %s", train.file.path, train, ratings)
+    log.info("%s is read as %s; with the other parts: %s", train.file.name, train, ratings)
     return ratings
 
 
@@ -52,7 +52,7 @@ def _read(files: MappedFiles, config: DataConfig, kinds: IdKinds) -> Ratings:
     )
     table = table.sort_by([("user_id", "ascending"), ("movie_id", "ascending")]).combine_chunks()
     table = table.cast(kinds.schema(PRESPLIT_SCHEMA))
-    _refuse_overlap(table, {part: str(one.file.path) for part, one in files.ratings.items()})
+    _refuse_overlap(table, {part: one.file.name for part, one in files.ratings.items()})
     report = _summed([ratings.report for ratings in parts.values()])
     if files.negatives is None:
         return Ratings(table, report)

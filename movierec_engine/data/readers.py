@@ -65,5 +65,5 @@ def _read_custom(config: DataConfig) -> Ratings:
         files.title_ids(),
         bad_ids_are_said=config.format.bad_rows == "refuse",
     )
-    log.info("%s is read as %s; %s", opened.file.path, opened, ratings)
+    log.info("%s is read as %s; %s", opened.file.name, opened, ratings)
     return ratings

@@ -49,7 +49,8 @@ class TableFile:
     header_lines: lines before the first record. quoted: a field in double quotes may hold delimiters and line breaks.
     latin1: the text is not UTF-8, as it should be, and is read as Latin-1. integers: columns stored as whole numbers.
     moments: columns stored as moments, which are microseconds here. plain: where the text lies, unpacked and recoded;
-    form: how it is written; of a text whose form was told. parts: the files of a table of several.
+    form: how it is written; of a text whose form was told. parts: the files of a table of several. location: what it
+    was opened by, where that is not its path: a folder, a pattern or an address.
     """
 
     path: Path
@@ -65,6 +66,12 @@ class TableFile:
     plain: PlainText | None = None
     form: TextForm | None = None
     parts: tuple["TableFile", ...] = ()
+    location: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people know it by, for messages."""
+        return self.location or str(self.path)
 
     def text(self, name: str, record: int) -> str:
         """The text of one field of record number `record`, counted from 0; at most 60 characters, for a message."""
@@ -171,7 +178,7 @@ def _decodes(decoder: codecs.IncrementalDecoder, block: bytes, final: bool = Fal
 
 
 @contextmanager
-def reading(path: Path, delimiter: str = ",") -> Iterator[None]:
+def reading(path: Path | str, delimiter: str = ",") -> Iterator[None]:
     """Turns what DuckDB or the file system raise while `path` is read into a one-sentence DataError."""
     import duckdb
 

@@ -41,7 +41,7 @@ def validated_ratings(
     """
     file, columns, times = opened.file, opened.columns, opened.times or TimeForm(told=True)
     time = times.sql(file.columns[columns.timestamp]) if columns.timestamp else "0::BIGINT"
-    with reading(file.path, file.delimiter), connect() as database:
+    with reading(file.name, file.delimiter), connect() as database:
         database.execute(
             f"""
             CREATE TEMP TABLE entries AS SELECT
@@ -75,7 +75,7 @@ def validated_ratings(
         duplicate_pairs=duplicate_pairs,
         bad_rows=dropped,
         millisecond_timestamps=milliseconds,
-        latin1_files=(str(file.path),) if file.latin1 else (),
+        latin1_files=(file.name,) if file.latin1 else (),
     )
     return Ratings(table.cast(kinds.schema(RATINGS_SCHEMA)), report)
 
@@ -87,7 +87,7 @@ def validated_pairs(columns: IdColumns, kinds: IdKinds = NUMBERS) -> tuple[pa.Ta
     no rows.
     """
     file = columns.file
-    with reading(file.path, file.delimiter), connect() as database:
+    with reading(file.name, file.delimiter), connect() as database:
         database.execute(
             f"""
             CREATE TEMP TABLE entries AS SELECT
@@ -114,7 +114,7 @@ def drop_bad_rows(database: "duckdb.DuckDBPyConnection", file: TableFile, bad: s
     kept = _number(database, "SELECT count(*) FROM entries")
     if count > kept:
         raise DataError(
-            f"{file.path}: {count:,} of {count + kept:,} rows cannot be read, too many to drop; say by data.format and "
+            f"{file.name}: {count:,} of {count + kept:,} rows cannot be read, too many to drop; say by data.format and "
             "data.columns how the file is written, or correct it"
         )
     return count
@@ -124,13 +124,13 @@ def require_rows(database: "duckdb.DuckDBPyConnection", file: TableFile, what: s
     """Count the rows of the table `entries`; raises EmptyDataError when there are none."""
     rows = _number(database, "SELECT count(*) FROM entries")
     if rows == 0:
-        raise EmptyDataError(f"{file.path}: the file has no {what}; replace it with one that has")
+        raise EmptyDataError(f"{file.name}: the file has no {what}; replace it with one that has")
     return rows
 
 
 def bad_id(file: TableFile, name: str, record: int, kind: IdKind) -> BadIdError:
     """The error that says what is wrong with an id: `record` counts from 0."""
-    where = f"{file.path}: {file.place(record)}"
+    where = f"{file.name}: {file.place(record)}"
     if kind == "text":
         return BadIdError(f"{where}: {name} is empty; correct the file")
     text = file.text(name, record)
@@ -162,7 +162,7 @@ def _rating_fault(
         return bad_id(file, columns.user, record, kinds.user)
     if movie is None:
         return bad_id(file, columns.item, record, kinds.item)
-    where = f"{file.path}: {file.place(record)}"
+    where = f"{file.name}: {file.place(record)}"
     if timestamp is None:
         text = file.text(columns.timestamp, record)
         if opened.times and (opened.times.written not in UNITS or opened.times.fractions):
@@ -195,7 +195,7 @@ def _refuse_dates(database: "duckdb.DuckDBPyConnection", file: TableFile) -> Non
     if first_record(database, f"NOT ({dates})") is None:
         ((date,),) = database.execute("SELECT timestamp FROM entries WHERE rowid = 0").fetchall()
         raise DataError(
-            f"{file.path}: {file.place(0)}: the timestamp {date} is a date written as year, month and day; "
+            f"{file.name}: {file.place(0)}: the timestamp {date} is a date written as year, month and day; "
             "convert the times to seconds since 1970"
         )
 
@@ -214,23 +214,23 @@ def _milliseconds(database: "duckdb.DuckDBPyConnection", file: TableFile, *, lar
         first_is_seconds = _number(database, "SELECT timestamp FROM entries WHERE rowid = 0") < MILLISECONDS_FROM
         unit, others = ("milliseconds", "seconds") if first_is_seconds else ("seconds", "milliseconds")
         raise DataError(
-            f"{file.path}: {file.place(record)}: the timestamp is in {unit} but those before it are in {others}; "
+            f"{file.name}: {file.place(record)}: the timestamp is in {unit} but those before it are in {others}; "
             "use one unit in the whole file"
         )
     if (record := first_record(database, f"timestamp >= {MILLISECONDS_FROM * 1000}")) is not None:
         if larger_is_known:
             raise DataError(
-                f"{file.path}: {file.place(record)}: the timestamp is not in milliseconds but those before it are; "
+                f"{file.name}: {file.place(record)}: the timestamp is not in milliseconds but those before it are; "
                 "use one unit in the whole file"
             )
         raise DataError(
-            f"{file.path}: {file.place(record)}: the timestamp is neither in seconds nor in milliseconds since 1970; "
+            f"{file.name}: {file.place(record)}: the timestamp is neither in seconds nor in milliseconds since 1970; "
             "convert it to seconds"
         )
     kept = _number(database, "SELECT count(*) FROM entries")
     if count > kept:
         raise DataError(
-            f"{file.path}: {count:,} of {count + kept:,} rows cannot be read, too many to drop; say by data.format and "
+            f"{file.name}: {count:,} of {count + kept:,} rows cannot be read, too many to drop; say by data.format and "
             "data.columns how the file is written, or correct it"
         )
     return count
@@ -241,7 +241,7 @@ def _refuse_other_units(database: "duckdb.DuckDBPyConnection", file: TableFile, 
     low, high = (limit * times.per_second / UNITS[times.written] for limit in unit_limits(times.written))
     if (record := first_record(database, f"NOT (timestamp >= {low} AND timestamp < {high})")) is not None:
         raise DataError(
-            f"{file.path}: {file.place(record)}: the timestamp is not in {times.written} but those before it are; "
+            f"{file.name}: {file.place(record)}: the timestamp is not in {times.written} but those before it are; "
             "use one unit in the whole file"
         )
 

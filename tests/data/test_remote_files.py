@@ -52,8 +52,15 @@ def test_an_address_that_cannot_be_read_is_one_sentence(address: str, made: str)
 
 def test_a_bad_line_at_an_address_is_named_with_the_address(tmp_path: Path, address: str) -> None:
     (tmp_path / "x.csv").write_text("user,item,rating\n1,2,x\n")
-    with pytest.raises(DataError, match=r"x\.csv: line 2: rating 'x' is not a number"):
+    with pytest.raises(DataError, match=rf"^{address}/x\.csv: line 2: rating 'x' is not a number"):
         read_ratings(DataConfig(ratings_file=f"{address}/x.csv"))
+
+
+def test_what_lies_at_an_address_and_is_no_table_is_named_with_the_address(tmp_path: Path, address: str) -> None:
+    for name, content in {"empty.csv": b"", "nul.csv": b"a,b\n\0\0\n", "half.parquet": b"PAR1"}.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=f"^{address}/{name}: "):
+            read_ratings(DataConfig(ratings_file=f"{address}/{name}"))
 
 
 @pytest.fixture
