@@ -5,15 +5,22 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from urllib.request import urlopen
+from typing import TYPE_CHECKING
+from urllib.request import Request, urlopen
 
 from movierec_engine.errors import DataError
 
+if TYPE_CHECKING:
+    from pyarrow import fs
+
 _ADDRESS = re.compile(r"(s3|https?)://", re.IGNORECASE)
 _WILDCARD = re.compile(r"[*?[]")
+_S3 = "s3://"
 _TIMEOUT_SECONDS = 30
 
 
@@ -28,18 +35,39 @@ def copied(address: str, folder: Path) -> list[Path]:
     Credentials for `s3://` are those of the environment (AWS_ACCESS_KEY_ID and so on, a profile, the machine's role); a
     store other than Amazon's is named by AWS_ENDPOINT_URL. Raises DataError where the address cannot be read.
     """
+    with _reading(address):
+        return _of_bucket(address, folder) if _is_bucket(address) else [_downloaded(address, folder)]
+
+
+def version_at(address: str) -> str:
+    """What tells one state of the files at an address from another, without reading them.
+
+    Their times and sizes in a bucket; of `https://` the ETag, time and size that the server tells, if any.
+    Raises DataError where the address cannot be read.
+    """
+    with _reading(address):
+        if _is_bucket(address):
+            _, files = _in_bucket(address)
+            return " ".join(f"{file.mtime_ns}:{file.size}" for file in files)
+        with urlopen(Request(address, method="HEAD"), timeout=_TIMEOUT_SECONDS) as response:
+            told = (response.headers.get(name, "") for name in ("ETag", "Last-Modified", "Content-Length"))
+            return ":".join(told).replace(" ", "")
+
+
+@contextmanager
+def _reading(address: str) -> Iterator[None]:
+    """Turns what the network raises into a one-sentence DataError."""
     try:
-        if not address.lower().startswith("s3://"):
-            return [_downloaded(address, folder)]
-        paths = _of_bucket(address[len("s3://") :], folder)
+        yield
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(
             f"{address}: cannot be read ({reason}); check the address, the network and, for s3, the AWS_* variables"
         ) from error
-    if not paths:
-        raise DataError(f"{address}: no file is of this pattern; check the address in the data settings")
-    return paths
+
+
+def _is_bucket(address: str) -> bool:
+    return address.lower().startswith(_S3)
 
 
 def _downloaded(address: str, folder: Path) -> Path:
@@ -49,25 +77,37 @@ def _downloaded(address: str, folder: Path) -> Path:
     return path
 
 
-def _of_bucket(key: str, folder: Path) -> list[Path]:
-    """Copies of the file `bucket/key`, or of all files that match it where it is a pattern."""
+def _of_bucket(address: str, folder: Path) -> list[Path]:
+    """Copies of an object, or of all objects that match a pattern."""
+    store, found = _in_bucket(address)
+    paths = []
+    for one in found:
+        paths.append(_place(one.path, folder))
+        with store.open_input_stream(one.path) as source, paths[-1].open("wb") as file:
+            shutil.copyfileobj(source, file)
+    return paths
+
+
+def _in_bucket(address: str) -> tuple["fs.FileSystem", list["fs.FileInfo"]]:
+    """The object that an address names, or all that match its pattern; at least one."""
     from pyarrow import fs  # takes a while to load, and is seldom needed
 
+    key = address[len(_S3) :]
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
         store = fs.S3FileSystem(endpoint_override=endpoint)
     else:
-        store, key = fs.FileSystem.from_uri(f"s3://{key}")  # which looks up the bucket's region
-    names = [key]
-    if plain := _WILDCARD.search(key):
-        above = fs.FileSelector(key[: plain.start()].rpartition("/")[0], recursive=True)
-        names = sorted(one.path for one in store.get_file_info(above) if one.is_file and _matches(one.path, key))
-    paths = []
-    for name in names:
-        paths.append(_place(name, folder))
-        with store.open_input_stream(name) as source, paths[-1].open("wb") as file:
-            shutil.copyfileobj(source, file)
-    return paths
+        store, key = fs.FileSystem.from_uri(f"{_S3}{key}")  # which looks up the bucket's region
+    if not (plain := _WILDCARD.search(key)):
+        found = store.get_file_info([key])
+        if not found[0].is_file:
+            raise FileNotFoundError("there is no such object")
+        return store, found
+    above = fs.FileSelector(key[: plain.start()].rpartition("/")[0], recursive=True)
+    found = [one for one in store.get_file_info(above) if one.is_file and _matches(one.path, key)]
+    if not found:
+        raise DataError(f"{address}: no file is of this pattern; check the address in the data settings")
+    return store, sorted(found, key=lambda one: one.path)
 
 
 def _matches(path: str, pattern: str) -> bool:

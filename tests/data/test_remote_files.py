@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from movierec_engine.data.config import DataConfig
+from movierec_engine.data.input_files import signature
 from movierec_engine.data.readers import read_ratings
 from movierec_engine.data.remote_files import _matches
 from movierec_engine.errors import DataError
@@ -25,7 +26,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 def address(tmp_path: Path) -> Iterator[str]:
     """Of a server of the files in `tmp_path`."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(tmp_path)))
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -66,7 +67,13 @@ def test_what_lies_at_an_address_and_is_no_table_is_named_with_the_address(tmp_p
 @pytest.fixture
 def bucket(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that is asked for as the bucket `likes`: its server answers an object's reading as S3 does."""
-    settings = {"ENDPOINT_URL": address, "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "REGION": "us-east-1"}
+    settings = {
+        "ENDPOINT_URL": address,
+        "ACCESS_KEY_ID": "a",
+        "SECRET_ACCESS_KEY": "b",
+        "REGION": "us-east-1",
+        "EC2_METADATA_DISABLED": "true",
+    }
     for name, value in settings.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     (tmp_path / "likes").mkdir()
@@ -83,6 +90,21 @@ def test_an_object_that_is_not_there_is_one_sentence(bucket: Path) -> None:
     with pytest.raises(DataError, match=r"s3://likes/y\.csv: cannot be read .* for s3, the AWS_\* variables") as error:
         read_ratings(DataConfig(ratings_file="s3://likes/y.csv"))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("scheme", ["http", "s3"])
+def test_what_lies_at_an_address_has_another_signature_once_it_is_another(
+    bucket: Path, address: str, scheme: str
+) -> None:
+    config = DataConfig(ratings_file=f"{address}/likes/x.csv" if scheme == "http" else "s3://likes/x.csv")
+    (bucket / "x.csv").write_text("user,item\nann,1\n")
+    before = signature(config)
+    assert signature(config) == before
+    (bucket / "x.csv").write_text("user,item\nann,12\n")
+    assert signature(config) != before
+    (bucket / "x.csv").unlink()
+    with pytest.raises(DataError, match=r"x\.csv: cannot be read"):
+        signature(config)
 
 
 def test_a_pattern_matches_between_slashes() -> None:
