@@ -98,6 +98,7 @@ def _conclusion(snapshot: Snapshot, chosen: Chosen, found: Outcome, verdicts: Le
     elif conclusions.BASELINE not in {one.model for one in chosen.ranked}:
         sentences.append(f"No {conclusions.BASELINE} baseline has been measured here.")
     sentences += [
+        conclusions.below_baseline(found),
         conclusions.cheaper_tie(found, {labels[one.id]: one.seconds for one in chosen.ranked}),
         conclusions.validation_pick(found, validation),
         _served(snapshot.serving.get(chosen.group.data), chosen),

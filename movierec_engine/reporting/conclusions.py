@@ -92,6 +92,22 @@ def above_baseline(found: Outcome) -> str:
     return f"{far} {BASELINE}" if far.endswith("times") else f"{far} against {BASELINE}"
 
 
+def below_baseline(found: Outcome) -> str:
+    """Sentence on the models that the baseline, which knows nothing of anybody, is better than; "" without any."""
+    base = found.means.get(BASELINE)
+    if base is None:
+        return ""
+    lower = less_is_better(found.metric)
+    below = [name for name, mean in found.means.items() if (mean > base if lower else mean < base)]
+    if not below:
+        return ""
+    verb = "is" if len(below) == 1 else "are"
+    return (
+        f"{numbers.listed(below)} {verb} worse than {BASELINE}, which recommends the same to everybody; "
+        f"`movierec tune {below[-1].partition('/')[0]} --minutes 10` finds better settings."
+    )
+
+
 def paired(verdict: Verdict) -> str:
     """The paired comparison of two models over the same users, in a sentence."""
     one = verdict.comparison

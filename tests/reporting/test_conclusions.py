@@ -110,6 +110,17 @@ def test_the_leader_is_put_beside_the_baseline() -> None:
     assert conclusions.above_baseline(Outcome("ndcg@10", {"popularity": 0.1, "ease": 0.05})) == ""
 
 
+def test_models_that_popularity_is_better_than_are_named_with_what_to_do() -> None:
+    means = {"ease": 0.3, "popularity": 0.1, "svd/cpu": 0.05}
+    assert conclusions.below_baseline(Outcome("ndcg@10", means)) == (
+        "svd/cpu is worse than popularity, which recommends the same to everybody; "
+        "`movierec tune svd --minutes 10` finds better settings."
+    )
+    assert conclusions.below_baseline(Outcome("disliked@10", means)).startswith("ease is worse than popularity")
+    assert conclusions.below_baseline(Outcome("ndcg@10", {"ease": 0.1, "popularity": 0.1})) == ""
+    assert conclusions.below_baseline(Outcome("ndcg@10", {"ease": 0.1})) == ""
+
+
 def test_a_front_is_found_whatever_the_order() -> None:
     points = {"a": (3.0, 1.0), "b": (2.0, 2.0), "same as b": (2.0, 2.0), "c": (1.0, 3.0), "below b": (2.0, 1.5)}
     for order in permutations(points):

@@ -25,7 +25,8 @@ def _better(ranking: Ranking) -> Headline:
     text += numbers.interval(*ranking.interval(ranking.leader))
     if above := conclusions.above_baseline(ranking.outcome):
         text += f"; {above}"
-    return Headline("Which model is better?", ranking.leader, f"{text}.")
+    below = conclusions.below_baseline(ranking.outcome)
+    return Headline("Which model is better?", ranking.leader, f"{text}. {below}".rstrip())
 
 
 def _significant(ranking: Ranking) -> Headline:
