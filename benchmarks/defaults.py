@@ -43,7 +43,8 @@ from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions, positives
 from movierec_engine.data.readers import read_ratings
-from movierec_engine.data.split import Split, leave_one_out_parts, random_parts, split
+from movierec_engine.data.split import Split, split
+from movierec_engine.data.split_strategies import leave_one_out_parts, random_parts
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import Recommender, model_class

@@ -33,7 +33,8 @@ from movierec_engine.data.backtest_windows import rolling_origin
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
-from movierec_engine.data.split import TEST, TRAIN, VALIDATION, Split, random_parts, user_time_parts
+from movierec_engine.data.split import Split
+from movierec_engine.data.split_strategies import TEST, TRAIN, VALIDATION, random_parts, user_time_parts
 from movierec_engine.evaluation.comparison import PairedComparison, compare_paired
 from movierec_engine.evaluation.evaluator import Evaluator
 from movierec_engine.models.registry import load_model

@@ -45,7 +45,7 @@ class SettingsResource(dg.ConfigurableResource[Any]):
     )
     split: str | None = Field(
         default=None,
-        description="random, global_time, leave_one_out or user_time (data.split); changes the fingerprint.",
+        description="random, global_time, leave_one_out, user_time or users (data.split); changes the fingerprint.",
     )
     max_epochs: int | None = Field(
         default=None, description="At most so many epochs (trainer.max_epochs), for models that are trained by epochs."

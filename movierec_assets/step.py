@@ -15,12 +15,18 @@ from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, ki
 
 log = logging.getLogger(__name__)
 
-_SPLIT = pipeline.FILTER_SETTINGS + pipeline.SPLIT_SETTINGS
-_DECIDED_BY = {kinds.INTERACTIONS: pipeline.FILTER_SETTINGS, kinds.SPLITS: _SPLIT, kinds.INTERACTION_GRAPH: _SPLIT}
-"""Data settings that decide the content of each data step."""
 
 _FOLLOW_FROM_INPUTS = (*kinds.DATA, kinds.LEADERBOARD)
 """Kinds whose content follows from their inputs and settings alone."""
+
+
+def _decided_by(kind: str, strategy: str) -> tuple[str, ...]:
+    """The data settings that decide the content of a data step, by the strategy of its split."""
+    if kind == kinds.INTERACTIONS:
+        return pipeline.FILTER_SETTINGS
+    if kind in (kinds.SPLITS, kinds.INTERACTION_GRAPH):
+        return (*pipeline.FILTER_SETTINGS, *pipeline.split_settings(strategy))
+    return ()
 
 
 def data_version(artifact: Artifact) -> str:
@@ -80,7 +86,7 @@ class Step:
         Raises StoreError when there is none, and ConfigError when the newest was made with others.
         """
         artifact = self.store.require(pipeline.data_slot(kind, self.settings.data))
-        for name in _DECIDED_BY.get(kind, ()):
+        for name in _decided_by(kind, self.settings.data.split):
             wanted = getattr(self.settings.data, name)
             if artifact.config[name] != wanted:
                 raise ConfigError(

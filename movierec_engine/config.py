@@ -184,10 +184,12 @@ def typed_settings(composed: DictConfig, overrides: list[str]) -> Settings:
     model.pop("type", None)  # the family; for people who read the YAML
     device = resolve_device(str(values.pop("device")))
     seed = _convert(int, values.pop("seed"), "seed")
+    groups: dict[str, Any] = {group: typed(kind, values.pop(group, {}), group) for group, kind in GROUPS.items()}
+    groups["evaluation"] = groups["evaluation"].of_split(groups["data"].split)
     return Settings(
         model_name=name,
         model=typed(model_class(name).Config, model, "model"),
-        **{group: typed(kind, values.pop(group, {}), group) for group, kind in GROUPS.items()},
+        **groups,
         paths=typed(PathsConfig, values.pop("paths", {}), "paths"),
         device=device,
         seed=seed,

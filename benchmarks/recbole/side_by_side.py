@@ -33,7 +33,8 @@ from results import Result, Run, page, write
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from movierec_engine.data.split import TEST, TRAIN, VALIDATION, Split, random_parts
+from movierec_engine.data.split import Split
+from movierec_engine.data.split_strategies import TEST, TRAIN, VALIDATION, random_parts
 
 HERE = Path(__file__).resolve().parent
 REQUIREMENTS = ("recbole==1.2.1", "torch==2.13.0", "numpy<2", "scipy<1.12", "pandas<2.2")

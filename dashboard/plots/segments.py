@@ -297,9 +297,15 @@ def fold_in(rows: list[dict[str, Any]], models: Mapping[str, str]) -> charts.Cha
         alt.Chart(charts.data(curve))
         .mark_line(point=True, strokeWidth=2.2)
         .encode(x=x, y=y, color=color, tooltip=tooltip),
-        alt.Chart(charts.data(ends))
-        .mark_rule(strokeDash=[6, 3], strokeWidth=1.5)
-        .encode(y=y, color=color, tooltip=tooltip),
+        *(
+            [
+                alt.Chart(charts.data(ends))
+                .mark_rule(strokeDash=[6, 3], strokeWidth=1.5)
+                .encode(y=y, color=color, tooltip=tooltip)
+            ]
+            if ends
+            else []
+        ),
         alt.Chart(charts.data(base[:1]))
         .mark_rule(strokeDash=[2, 3], color=charts.GREY, strokeWidth=1.5)
         .encode(y=y, tooltip=tooltip),

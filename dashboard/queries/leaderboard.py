@@ -63,12 +63,9 @@ def outcome(
 
 def groups(snapshot: Snapshot) -> list[EvaluationSetup]:
     """Every set of comparable reports, that of the newest report first: the one that the leaderboard asset ranks."""
-    rows = snapshot.reports.select(["data", "protocol", "fingerprint", "version"]).to_pylist()
-    return list(
-        by_setup(
-            rows, lambda row: EvaluationSetup(row["data"], row["protocol"], row["fingerprint"]), itemgetter("version")
-        )
-    )
+    names = ["data", "protocol", "fingerprint", "strategy"]
+    rows = snapshot.reports.select([*names, "version"]).to_pylist()
+    return list(by_setup(rows, lambda row: EvaluationSetup(*(row[name] for name in names)), itemgetter("version")))
 
 
 def devices(snapshot: Snapshot, group: EvaluationSetup) -> list[str]:

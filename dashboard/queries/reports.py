@@ -21,7 +21,18 @@ from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds
 
 _METRIC = re.compile(r"(.+)@(\d{1,6})")
 
-_TEXTS = ("id", "model", "device", "version", "data", "protocol", "fingerprint", "created_at", "code_version")
+_TEXTS = (
+    "id",
+    "model",
+    "device",
+    "version",
+    "data",
+    "protocol",
+    "fingerprint",
+    "created_at",
+    "code_version",
+    "strategy",
+)
 _REPORTS = pa.schema(
     [
         (name, pa.string())
@@ -116,6 +127,7 @@ def _report_row(artifact: Artifact, report: dict[str, Any]) -> dict[str, Any]:
         "id": artifact.reference,
         "version": artifact.version,
         "code_version": artifact.code_version,
+        "strategy": str(split.get("strategy", "")) if isinstance(split := report.get("split"), dict) else "",
         kinds.TRAINED_MODEL: str(artifact.parents.get(kinds.TRAINED_MODEL, "")),
         "command": train_command(
             artifact.config, model=artifact.slot.model, device=artifact.slot.device, seed=report.get("seed")

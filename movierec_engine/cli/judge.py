@@ -182,8 +182,9 @@ def strong_generalization(artifacts: Path, form: Format, chosen: ModelChoice, fo
 
     All users with 15 or more train interactions are held out in turn, in folds. For each fold the model is trained
     again without its users, who then come as new users with one, three, five and ten of their own movies. From how many
-    on that is better than popularity is decided on their validation items; the table shows their test items. Both
-    curves are written to the store, and the model's index is built again with that number.
+    on that is better than popularity is decided on their validation items; the table shows their test items. Of a model
+    trained with data.split=users nothing is trained again: its held-out users are the new ones, and there are no folds.
+    Both curves are written to the store, and the model's index is built again with that number.
     """
     from movierec_engine.cli.study_tables import fold_in_table
     from movierec_engine.pipeline.index import renew_index

@@ -47,7 +47,12 @@ def fold_in_table(made: Artifact) -> ResultTable:
         if least
         else "There is no size from which on fold-in is significantly better than popularity (decided on validation)."
     )
-    known = {POPULARITY: "popularity", WHOLE: "their whole train history", TRAINED_IN: "trained on them as well"}
+    held_out = (
+        f"All people with at least {LEAST_HISTORY} train interactions, held out in {facts['folds']} folds"
+        if facts["folds"]
+        else f"The test users of data.split=users of whom at least {LEAST_HISTORY} interactions can be folded in"
+    )
+    known = {POPULARITY: "popularity", WHOLE: "their whole history", TRAINED_IN: "trained on them as well"}
     return ResultTable(
         f"{made.slot.model} on {made.slot.device}: NDCG@10 on test of {facts['users']:,} people it has not met",
         [
@@ -77,10 +82,9 @@ def fold_in_table(made: Artifact) -> ResultTable:
         ],
         strong_generalization.curve_rows(made),
         [
-            f"{found} All people with at least {LEAST_HISTORY} train interactions, held out in {facts['folds']} folds, "
-            f"with {facts['draws']} random choices of their movies averaged. Every row is on test: full ranking, the "
-            "same items masked. p and *: test's own significance, the larger p of bootstrap and Wilcoxon, "
-            f"Holm-corrected over the sizes. It took {numbers.duration(facts['seconds'])}, of which training "
+            f"{found} {held_out}, with {facts['draws']} random choices of their movies averaged. Every row is on test: "
+            "full ranking, the same items masked. p and *: test's own significance, the larger p of bootstrap and "
+            f"Wilcoxon, Holm-corrected over the sizes. It took {numbers.duration(facts['seconds'])}, of which training "
             f"{numbers.duration(facts['training_seconds'])}, and {numbers.memory(facts['peak_memory_mb'])} at most."
         ],
     ).called(nouns_of_config(made.config))

@@ -8,7 +8,10 @@ from typing import Literal, get_args
 from movierec_engine.errors import ConfigError
 
 Layout = Literal["auto", "custom", "presplit"]
-SplitStrategy = Literal["random", "global_time", "leave_one_out", "user_time"]
+SplitStrategy = Literal["random", "global_time", "leave_one_out", "user_time", "users"]
+
+USERS = "users"
+"""The strategy that holds out whole users, for strong generalization: what is measured is fold-in."""
 
 BUNDLED = "data/movielens-small"
 """The data set that comes with the package, as `dir` names it."""
@@ -135,14 +138,19 @@ class DataConfig:
     """Items with fewer positives are left out (k-core)."""
 
     split: str = "random"
-    """`random` per user, `global_time` at one moment for all, `leave_one_out` (the newest of each user), or `user_time`
-    (the newest shares of each user; leaky: train of one user holds interactions later than another user's test)."""
+    """`random` per user, `global_time` at one moment for all, `leave_one_out` (the newest of each user), `user_time`
+    (the newest shares of each user; leaky: train of one user holds interactions later than another user's test), or
+    `users`: whole users are held out, to measure how people are served whom the model has never seen."""
     split_seed: int = 42
-    """Seed of the random split; apart from `seed`, so that runs with other seeds are compared on the same split."""
+    """Seed of what a split draws at random; apart from `seed`, so that runs with other seeds are compared on the same
+    split."""
     train_ratio: float = 0.8
-    """Share of the interactions in train: of each user's in `random` and `user_time`, of all in `global_time`."""
+    """Share of the interactions in train: of each user's in `random` and `user_time`, of all in `global_time`; the
+    share of the users in `users`."""
     val_ratio: float = 0.1
-    """Share of the interactions in validation; test gets the rest."""
+    """Share of the interactions, or of the users, in validation; test gets the rest."""
+    fold_in_ratio: float = 0.8
+    """Of `users`: the share of a held-out user's interactions that the model is told of; the rest is to be found."""
     train_size: float = 1.0
     """Share of the train interactions to train on, for quick tries; evaluation is unchanged."""
     negative_samples: int = 1
@@ -180,6 +188,16 @@ class DataConfig:
             raise ConfigError(
                 f"data.train_ratio={self.train_ratio} and data.val_ratio={self.val_ratio} leave nothing for test; "
                 "choose shares above 0 that sum to less than 1"
+            )
+        if not 0 < self.fold_in_ratio < 1:
+            raise ConfigError(
+                f"data.fold_in_ratio={self.fold_in_ratio} leaves nothing to fold in or nothing to find; choose a share "
+                "between 0 and 1"
+            )
+        if self.layout == "presplit" and self.split == USERS:
+            raise ConfigError(
+                "data.split=users divides the users itself, and these data come with their parts (layout presplit); "
+                "give all ratings as data.ratings_file, or leave data.split as it is"
             )
         if not 0 < self.train_size <= 1:
             raise ConfigError(f"data.train_size={self.train_size} must be above 0 and at most 1")

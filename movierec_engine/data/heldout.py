@@ -1,9 +1,11 @@
 """A held-out part with the mask that it is ranked under."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.data.catalogue import Catalogue
@@ -22,6 +24,8 @@ class HeldOut:
     protocol: the name of what is ranked, `full` or one that begins with `sampled`.
     disliked: CSR [n_users, n_items], held-out items that the user rated low, relevant ones among them where low ratings
         are interactions too; None where it is not known.
+    fold_in: the histories of its users where they are people whom no model was trained on, and who are to be folded in;
+        None where they were trained on.
     """
 
     interactions: Interactions
@@ -31,6 +35,28 @@ class HeldOut:
     candidates: sparse.csr_matrix | None = None
     protocol: str = "full"
     disliked: sparse.csr_matrix | None = None
+    fold_in: Interactions | None = None
+
+    @cached_property
+    def activity(self) -> NDArray[np.int64]:
+        """int64 [n_users], how many interactions of each user a model is told of: in train, or folded in."""
+        if self.fold_in is None:
+            return self.catalogue.activity
+        return np.bincount(self.fold_in.user, minlength=self.fold_in.n_users)
+
+    def histories(self, ratings: bool) -> sparse.csr_matrix:
+        """The histories to fold in, CSR [n_users, n_items], of ratings or of ones."""
+        return self._rated_histories if ratings else self._plain_histories
+
+    @cached_property
+    def _rated_histories(self) -> sparse.csr_matrix:
+        assert self.fold_in is not None
+        return self.fold_in.ratings_matrix()
+
+    @cached_property
+    def _plain_histories(self) -> sparse.csr_matrix:
+        assert self.fold_in is not None
+        return self.fold_in.matrix()
 
     @classmethod
     def nothing(cls, train: Interactions) -> Self:

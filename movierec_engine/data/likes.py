@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from movierec_engine.data.config import DataConfig
+from movierec_engine.data.config import USERS, DataConfig
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import Ratings
 
@@ -49,14 +49,20 @@ def held_out_dislikes(
 
     parts: train, validation and test; strategy, boundaries: as in `Split`. Where parts are cut at a moment, so are
     dislikes; where each user's newest interactions are held out, so is what the user disliked from the oldest of those
-    on; in a random split each dislike is drawn by the ratios, with a generator of its own. None where the parts hold
-    low ratings themselves.
+    on; in a random split, and of users who are held out as a whole, each dislike is drawn by the ratios, with a
+    generator of its own. None where the parts hold low ratings themselves.
     """
     train, *held = parts
     low = _below(ratings, train, config.rating_threshold)
     if any((part.rating < config.rating_threshold).any() for part in parts):
         low = low.select(np.zeros(len(low), dtype=np.bool_))
     time: NDArray[np.int64 | np.float64] = low.timestamp
+    if strategy == USERS:
+        drawn = np.random.default_rng([config.split_seed, 1]).random(len(low)) >= config.fold_in_ratio
+        return {
+            name: low.select(drawn & np.isin(low.user, part.user))
+            for name, part in zip(("validation", "test"), held, strict=True)
+        }
     if strategy == "random":
         time = np.random.default_rng([config.split_seed, 1]).random(len(low))
         since = [np.full(len(low), config.train_ratio), np.full(len(low), config.train_ratio + config.val_ratio)]

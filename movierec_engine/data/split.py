@@ -1,8 +1,7 @@
-"""Train, validation and test: three disjoint parts of the interactions."""
+"""Train, validation and test: disjoint parts of the interactions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +11,24 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.data.catalogue import Catalogue
-from movierec_engine.data.config import DataConfig
+from movierec_engine.data.config import USERS, DataConfig
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions, load_id_maps, save_id_maps
 from movierec_engine.data.likes import held_out_dislikes, liked_from
 from movierec_engine.data.ratings import Movies, Ratings
+from movierec_engine.data.split_strategies import (
+    FOLD_IN,
+    PARTS,
+    TEST,
+    TRAIN,
+    global_time_parts,
+    held_out_user_parts,
+    leave_one_out_parts,
+    random_parts,
+    user_time_parts,
+)
 from movierec_engine.errors import ConfigError, EmptyDataError
-
-TRAIN, VALIDATION, TEST = 0, 1, 2
-PARTS = ("train", "validation", "test")
-"""The part with number p is PARTS[p]."""
 
 _AHEAD = "train of one user holds interactions later than another user's test"
 LEAKY = {"user_time": _AHEAD, "leave_one_out": _AHEAD}
@@ -30,20 +36,22 @@ LEAKY = {"user_time": _AHEAD, "leave_one_out": _AHEAD}
 all; `future_share` measures it for any split."""
 
 
+_LABELS = {USERS: "users (people never seen)", **{name: f"{name} (leaky)" for name in LEAKY}}
+
 SPLIT_VERSION = 2
 """Raised when the same settings divide the same interactions otherwise than before, so that no older split is used."""
 
 
 def split_label(strategy: str) -> str:
-    """A strategy as reports call it: `user_time (leaky)`."""
-    return f"{strategy} (leaky)" if strategy in LEAKY else strategy
+    """A strategy as reports call it: `user_time (leaky)`, `users (people never seen)`."""
+    return _LABELS.get(strategy, strategy)
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """Three parts over the same vocabularies, pairwise disjoint as (user, item) pairs.
 
-    strategy: `random`, `global_time`, `leave_one_out`, `user_time`, `given` for a presplit data set, or
+    strategy: `random`, `global_time`, `leave_one_out`, `user_time`, `users`, `given` for a presplit data set, or
         `rolling_origin` for a backtest window (`data/backtest_windows.py`).
     boundaries: for global_time and rolling_origin, the first second of validation and of test, and for rolling_origin
         the first second after test; else empty.
@@ -51,6 +59,7 @@ class Split:
     liked_from: the rating from which on an item counts as liked, see `data/likes.py`.
     dislikes: what users rated below the threshold in the periods of `validation` and `test`, see `data/likes.py`;
         None where it is not known.
+    fold_in: of strategy `users`, the histories of the held-out users, none of whom is in train; else None.
     """
 
     train: Interactions
@@ -61,13 +70,19 @@ class Split:
     negatives: Interactions | None = None
     liked_from: float = 0.0
     dislikes: dict[str, Interactions] | None = None
+    fold_in: Interactions | None = None
 
     def parts(self) -> tuple[Interactions, Interactions, Interactions]:
         return self.train, self.validation, self.test
 
+    def named(self) -> dict[str, Interactions]:
+        """All interactions by part: train, validation, test, and where there is one the held-out users' fold_in."""
+        named = dict(zip(PARTS, self.parts(), strict=True))
+        return named if self.fold_in is None else {**named, FOLD_IN: self.fold_in}
+
     def everything(self) -> Interactions:
-        """The interactions of all three parts, train first."""
-        parts = self.parts()
+        """The interactions of all parts, train first."""
+        parts = self.named().values()
         return replace(
             self.train,
             user=np.concatenate([part.user for part in parts]),
@@ -76,9 +91,13 @@ class Split:
             timestamp=np.concatenate([part.timestamp for part in parts]),
         )
 
-    def train_and_validation(self) -> sparse.csr_matrix:
-        """Train and validation items of each user, CSR [n_users, n_items]: the mask of the test."""
-        return (self.train.matrix() + self.validation.matrix()).tocsr()
+    def known_before_test(self) -> sparse.csr_matrix:
+        """What is known of each user before test, CSR [n_users, n_items]: the mask of the test.
+
+        Train and validation items; of users who are held out as a whole, their histories.
+        """
+        other = self.validation if self.fold_in is None else self.fold_in
+        return (self.train.matrix() + other.matrix()).tocsr()
 
     def disliked(self, part: str) -> sparse.csr_matrix | None:
         """The held-out items of `validation` or `test` that their users rated below `liked_from`, dislikes included.
@@ -96,6 +115,8 @@ class Split:
         movies: titles of the items, for what depends on genres and years.
         """
         catalogue = Catalogue.of(self.train, movies)
+        if self.fold_in is not None:
+            return _of_held_out_users(self.validation, self.fold_in, catalogue)
         return HeldOut(self.validation, catalogue.train, "train", catalogue)
 
     def test_heldout(self, movies: Movies | None = None) -> HeldOut:
@@ -103,17 +124,16 @@ class Split:
 
         movies: as for validation.
         """
-        catalogue = Catalogue.of(self.train, movies)
-        disliked = self.disliked("test")
+        catalogue, disliked = Catalogue.of(self.train, movies), self.disliked("test")
+        if self.fold_in is not None:
+            return _of_held_out_users(self.test, self.fold_in, catalogue, disliked)
+        seen, mask = self.known_before_test(), "train+validation"
         if self.negatives is None:
-            return HeldOut(self.test, self.train_and_validation(), "train+validation", catalogue, disliked=disliked)
-        given = self.negatives.matrix()
-        return HeldOut(
-            self.test, self.train_and_validation(), "train+validation", catalogue, given, "sampled_given", disliked
-        )
+            return HeldOut(self.test, seen, mask, catalogue, disliked=disliked)
+        return HeldOut(self.test, seen, mask, catalogue, self.negatives.matrix(), "sampled_given", disliked)
 
     def save(self, folder: Path) -> None:
-        _write_parts(dict(zip(PARTS, self.parts(), strict=True)), folder / "split.parquet")
+        _write_parts(self.named(), folder / "split.parquet")
         save_id_maps(folder, self.train.users, self.train.items)
         if self.negatives is not None:
             pq.write_table(self.negatives.to_table(), folder / "negatives.parquet", compression="zstd")
@@ -124,8 +144,9 @@ class Split:
     def load(cls, folder: Path, strategy: str, boundaries: dict[str, int], liked_from: float = 0.0) -> "Split":
         users, items = load_id_maps(folder)
         negatives, dislikes = folder / "negatives.parquet", folder / "dislikes.parquet"
+        names = (*PARTS, FOLD_IN) if strategy == USERS else PARTS
         return cls(
-            **_read_parts(folder / "split.parquet", PARTS, users, items),
+            **_read_parts(folder / "split.parquet", names, users, items),
             strategy=strategy,
             boundaries=boundaries,
             negatives=Interactions.from_table(pq.read_table(negatives), users, items) if negatives.exists() else None,
@@ -152,7 +173,7 @@ def split(interactions: Interactions, config: DataConfig, ratings: Ratings) -> S
     boundaries: dict[str, int] = {}
     negatives = None
     strategy = config.split
-    if not ratings.presplit and strategy != "random":
+    if not ratings.presplit and strategy not in ("random", USERS):
         _require_times(interactions, config)
     if ratings.presplit:
         strategy = "given"
@@ -164,6 +185,10 @@ def split(interactions: Interactions, config: DataConfig, ratings: Ratings) -> S
         part, boundaries = global_time_parts(interactions, config.train_ratio, config.val_ratio)
     elif config.split == "user_time":
         part = user_time_parts(interactions, config.train_ratio, config.val_ratio, config.split_seed)
+    elif config.split == USERS:
+        part = held_out_user_parts(
+            interactions, config.train_ratio, config.val_ratio, config.fold_in_ratio, config.split_seed
+        )
     else:
         part = leave_one_out_parts(interactions, config.split_seed)
     for number in (TRAIN, TEST):
@@ -172,8 +197,31 @@ def split(interactions: Interactions, config: DataConfig, ratings: Ratings) -> S
                 f"{config.name}: the {strategy} split of {len(interactions)} interactions leaves {PARTS[number]} "
                 "empty; use more data, lower the filters or choose another data.split"
             )
-    train, validation, test = (interactions.select(part == number) for number in range(3))
-    return with_dislikes(Split(train, validation, test, strategy, boundaries, negatives), ratings, config)
+    train, validation, test, histories = (interactions.select(part == number) for number in range(4))
+    fold_in = histories if strategy == USERS else None
+    made = Split(train, validation, test, strategy, boundaries, negatives, fold_in=fold_in)
+    return with_dislikes(made, ratings, config)
+
+
+def _of_held_out_users(
+    part: Interactions, fold_in: Interactions, catalogue: Catalogue, disliked: sparse.csr_matrix | None = None
+) -> HeldOut:
+    """Validation or test of users who are held out as a whole, with the histories of these users alone."""
+    histories = fold_in.select(np.isin(fold_in.user, part.user))
+    return HeldOut(part, histories.matrix(), "the folded-in history", catalogue, disliked=disliked, fold_in=histories)
+
+
+def user_counts(split: Split) -> dict[str, int]:
+    """Users by part where whole users are held out, else nothing.
+
+    `left_out_users` are held out but in neither validation nor test: fewer than two of their items are in train.
+    """
+    if split.fold_in is None:
+        return {}
+    train, validation, test, histories = (np.unique(part.user) for part in (*split.parts(), split.fold_in))
+    left_out = np.setdiff1d(histories, np.concatenate([validation, test]))
+    counts = {"train": train, "validation": validation, "test": test, "left_out": left_out}
+    return {f"{name}_users": len(users) for name, users in counts.items()}
 
 
 def _write_parts(parts: Mapping[str, Interactions], path: Path) -> None:
@@ -224,54 +272,6 @@ def subsample(train: Interactions, share: float, seed: int) -> Interactions:
     return train.select(np.sort(np.random.default_rng(seed).choice(len(train), size, replace=False)))
 
 
-def random_parts(interactions: Interactions, train_ratio: float, val_ratio: float, seed: int) -> NDArray[np.int8]:
-    """Part numbers int8 [n]: each user's interactions, shuffled, cut at the two ratios (`_cut_each_user`)."""
-    shuffle = np.random.default_rng(seed).permutation(len(interactions))
-    order = shuffle[np.argsort(interactions.user[shuffle], kind="stable")]
-    return _cut_each_user(interactions.user, order, train_ratio, val_ratio)
-
-
-def user_time_parts(interactions: Interactions, train_ratio: float, val_ratio: float, seed: int) -> NDArray[np.int8]:
-    """Part numbers int8 [n]: each user's interactions in order of time, cut at the two ratios (`_cut_each_user`).
-
-    A user's newest are test, those before them validation; of equal times a random one is the newer. Within a user
-    nothing in train is later than test, across users it is: see LEAKY.
-    """
-    return _cut_each_user(interactions.user, _newest_first(interactions, seed), train_ratio, val_ratio)
-
-
-def global_time_parts(
-    interactions: Interactions, train_ratio: float, val_ratio: float
-) -> tuple[NDArray[np.int8], dict[str, int]]:
-    """Part numbers int8 [n] and the boundaries: one moment for all users, so that nothing in train is later than test.
-
-    Validation starts at the `train_ratio` quantile of the timestamps, test at `train_ratio + val_ratio`; interactions
-    at exactly a boundary's second belong to the later part.
-    """
-    ordered = np.sort(interactions.timestamp)
-    n = len(ordered)
-    train, validation = _exact(train_ratio), _exact(val_ratio)
-    validation_from = int(ordered[min(int(n * train), n - 1)])
-    test_from = int(ordered[min(int(n * (train + validation)), n - 1)])
-    part = np.full(n, TRAIN, dtype=np.int8)
-    part[interactions.timestamp >= validation_from] = VALIDATION
-    part[interactions.timestamp >= test_from] = TEST
-    return part, {"validation_from": validation_from, "test_from": test_from}
-
-
-def leave_one_out_parts(interactions: Interactions, seed: int) -> NDArray[np.int8]:
-    """Part numbers int8 [n]: each user's newest interaction is test, the one before it validation.
-
-    Of equal times a random one is the newer. A user with two interactions has no validation, a user with one stays in
-    train.
-    """
-    position, count = _position_within_user(interactions.user, _newest_first(interactions, seed))
-    part = np.full(len(interactions), TRAIN, dtype=np.int8)
-    part[(position == 0) & (count >= 2)] = TEST
-    part[(position == 1) & (count >= 3)] = VALIDATION
-    return part
-
-
 def _require_times(interactions: Interactions, config: DataConfig) -> None:
     """Raises ConfigError when every time is the same, or every time of each user for strategies that go by users."""
     by_user = config.split in LEAKY
@@ -284,58 +284,6 @@ def _require_times(interactions: Interactions, config: DataConfig) -> None:
             f"{config.name}: data.split={config.split} goes by time, but {whose} are all of one time; "
             "set data.columns.timestamp to the column of times, or data.split=random"
         )
-
-
-def _newest_first(interactions: Interactions, seed: int) -> NDArray[np.int64]:
-    """int64 [n]: the rows by user, each user's newest first, those of equal times in random order."""
-    shuffle = np.random.default_rng(seed).permutation(len(interactions))
-    order = np.lexsort((shuffle, -interactions.timestamp, interactions.user))
-    return np.asarray(order, dtype=np.int64)
-
-
-def _cut_each_user(
-    user: NDArray[np.int32], order: NDArray[np.int64], train_ratio: float, val_ratio: float
-) -> NDArray[np.int8]:
-    """Part numbers int8 [n]: of each user's rows in `order` (sorted by user) the first are test, the next validation.
-
-    Test, then validation, get their rounded shares, and at least one interaction each from users with three or more;
-    train keeps at least one, and users with fewer than three stay whole in train.
-    """
-    position, count = _position_within_user(user, order)
-    enough = count >= 3
-    validation = _exact(val_ratio)
-    test = 1 - _exact(train_ratio) - validation
-    n_test = np.where(enough, np.maximum(1, _rounded(count, test)), 0)
-    n_test = np.minimum(n_test, np.maximum(count - 2, 0))
-    n_validation = np.where(enough & (validation > 0), np.maximum(1, _rounded(count, validation)), 0)
-    n_validation = np.minimum(n_validation, np.maximum(count - n_test - 1, 0))
-    part = np.full(len(user), TRAIN, dtype=np.int8)
-    part[position < n_test + n_validation] = VALIDATION
-    part[position < n_test] = TEST
-    return part
-
-
-def _exact(ratio: float) -> Fraction:
-    """The decimal fraction that a ratio is written as: 1 - .8 - .1 is .1 in these, and less in floats."""
-    return Fraction(str(ratio)).limit_denominator(10**9)
-
-
-def _rounded(count: NDArray[np.int64], share: Fraction) -> NDArray[np.int64]:
-    """count * share, rounded to the nearest whole number and halves to the even one, without error: int64 [n]."""
-    whole, rest = np.divmod(count * share.numerator, share.denominator)
-    up = (2 * rest > share.denominator) | ((2 * rest == share.denominator) & (whole % 2 == 1))
-    return np.asarray(whole + up)
-
-
-def _position_within_user(
-    user: NDArray[np.int32], order: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each row its place among its user's rows in `order` (sorted by user), and how many rows its user has."""
-    count = np.bincount(user)
-    start = np.cumsum(count) - count
-    position = np.empty(len(user), dtype=np.int64)
-    position[order] = np.arange(len(user)) - start[user[order]]
-    return position, count[user]
 
 
 def _given_parts(ratings: Ratings) -> NDArray[np.int8]:

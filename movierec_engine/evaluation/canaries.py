@@ -78,19 +78,37 @@ class Planted:
 
 
 def parts_are_disjoint(split: Split) -> Finding:
-    """No (user, item) pair is in two parts, and where one moment divides the parts, nothing is after its own end."""
-    pairs = [part.user.astype(np.int64) * part.n_items + part.item for part in split.parts()]
+    """No (user, item) pair is in two parts, and no person is where they may not be.
+
+    Where one moment divides the parts, nothing is after its own end. Where whole users are held out, no user of
+    validation or test has anything in train, and none is in both.
+    """
+    pairs = [part.user.astype(np.int64) * part.n_items + part.item for part in split.named().values()]
     shared = sum(len(np.intersect1d(one, other)) for one, other in combinations(pairs, 2))
     late_train = late_validation = 0
     if split.strategy in _BY_TIME:
         late_train = int((split.train.timestamp >= split.boundaries["validation_from"]).sum())
         late_validation = int((split.validation.timestamp >= split.boundaries["test_from"]).sum())
-    in_time = f"; {late_train} of train and {late_validation} of validation are later than their part may be"
+    shared_users = 0
+    if split.fold_in is not None:
+        trained, validated, tested = (np.unique(part.user) for part in split.parts())
+        held_out = np.unique(np.concatenate([split.fold_in.user, validated, tested]))
+        shared_users = len(np.intersect1d(trained, held_out)) + len(np.intersect1d(validated, tested))
+    sentence = f"{shared or 'no'} pairs of user and item are in two parts"
+    if split.strategy in _BY_TIME:
+        sentence += f"; {late_train} of train and {late_validation} of validation are later than their part may be"
+    if split.fold_in is not None:
+        sentence += f"; {shared_users or 'none'} of the held-out users are in train or in both other parts"
     return Finding(
         "parts_are_disjoint",
-        not (shared or late_train or late_validation),
-        f"{shared or 'no'} pairs of user and item are in two parts" + (in_time if split.strategy in _BY_TIME else ""),
-        {"shared_pairs": shared, "late_train": late_train, "late_validation": late_validation},
+        not (shared or late_train or late_validation or shared_users),
+        sentence,
+        {
+            "shared_pairs": shared,
+            "late_train": late_train,
+            "late_validation": late_validation,
+            "shared_users": shared_users,
+        },
     )
 
 
@@ -162,10 +180,11 @@ def plant_future_item(split: Split, seed: int) -> Planted:
     holders = np.sort(np.random.default_rng(seed).choice(users, (len(users) + 1) // 2, replace=False))
     first = split.train.n_items
     items = IdMap(np.arange(first + BLANKS + 1))
-    train, validation, test = (replace(part, items=items) for part in split.parts())
+    parts = {name: replace(part, items=items) for name, part in split.named().items()}
+    test = parts["test"]
     n, item = len(holders), first + BLANKS
     latest = max(part.timestamp.max() for part in split.parts() if len(part))
-    planted = replace(
+    parts["test"] = replace(
         test,
         user=np.concatenate([test.user, holders]),
         item=np.append(test.item, np.full(n, item, dtype=np.int32)),
@@ -173,7 +192,15 @@ def plant_future_item(split: Split, seed: int) -> Planted:
         timestamp=np.append(test.timestamp, np.full(n, latest)),
     )
     return Planted(
-        replace(split, train=train, validation=validation, test=planted, negatives=None, dislikes=None),
+        replace(
+            split,
+            train=parts["train"],
+            validation=parts["validation"],
+            test=parts["test"],
+            fold_in=parts.get("fold_in"),
+            negatives=None,
+            dislikes=None,
+        ),
         item,
         holders.astype(np.int64),
         np.arange(first, item),

@@ -20,6 +20,7 @@ from movierec_engine.data.split import Split
 from movierec_engine.errors import EmptyDataError, MovierecError
 from movierec_engine.evaluation.metrics.accuracy import auc, ndcg
 from movierec_engine.evaluation.rank_block import rank_block
+from movierec_engine.evaluation.rankings import heldout_scores
 from movierec_engine.models.base import Recommender
 from movierec_engine.recommending.cold_items import Content, Floats, Indices, Likeness, neighbours_of, placed_scores
 
@@ -62,9 +63,9 @@ def cold_folds(train: Interactions, folds: int, seed: int) -> list[NDArray[np.in
 
 
 def without_items(split: Split, items: NDArray[np.int64]) -> Split:
-    """The same split without what train and validation know of some items; vocabularies and test stay."""
-    train, validation = (part.select(~np.isin(part.item, items)) for part in (split.train, split.validation))
-    return replace(split, train=train, validation=validation)
+    """The same split without what train, validation and histories know of some items; vocabularies and test stay."""
+    left = {name: part.select(~np.isin(part.item, items)) for name, part in split.named().items()}
+    return replace(split, train=left["train"], validation=left["validation"], fold_in=left.get("fold_in"))
 
 
 def default_placing(movies: Content, items: Content, popularity: NDArray[np.int64]) -> tuple[Indices, Floats]:
@@ -88,9 +89,9 @@ def placed_by_popularity(cold: NDArray[np.int64], catalogue: Catalogue, placing:
     return placed(lambda users: np.tile(popularity, (len(users), 1)), cold, catalogue, placing)
 
 
-def scores_of(model: Recommender) -> Scoring:
-    """A model's scores of all items."""
-    return model.score_users
+def scores_of(model: Recommender, heldout: HeldOut) -> Scoring:
+    """A model's scores of all items for users of a held-out part."""
+    return lambda users: heldout_scores(model, heldout, users)
 
 
 def found(of_parts: Iterable[tuple[NDArray[np.int64], Scoring]], heldout: HeldOut) -> Found:

@@ -14,7 +14,7 @@ from movierec_engine.data.heldout import HeldOut
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.metrics.accuracy import ndcg
-from movierec_engine.evaluation.rankings import Rankings, rank_users
+from movierec_engine.evaluation.rankings import Rankings, heldout_scores, rank_users
 from movierec_engine.models.base import Recommender
 from movierec_engine.recommending.cold_items import ColdItems, new_places
 
@@ -101,7 +101,7 @@ def _best(model: Recommender, rankings: Rankings, new: ColdItems) -> NDArray[np.
     n = int(new_places(K, len(new), SHARES[-1], K).sum())
     best = np.full((len(rankings.users), n), -1, dtype=np.int64)
     for start in range(0, len(rankings.users), _BLOCK):
-        scores = model.score_users(rankings.users[start : start + _BLOCK])
+        scores = heldout_scores(model, rankings.heldout, rankings.users[start : start + _BLOCK])
         for row, own in enumerate(scores, start=start):
             rows = new.best(own, n)
             best[row, : len(rows)] = rows

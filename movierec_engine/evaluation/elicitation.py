@@ -60,7 +60,7 @@ def choosing_panel(model: Recommender, split: Split, seed: int) -> Panel:
 def measuring_panel(model: Recommender, split: Split, seed: int) -> Panel:
     """Every user with train and test items who is not in `choosing_panel`, to find their test items."""
     users = np.setdiff1d(_with_items(split.train, split.test), _sample(split, seed))
-    return _panel(model, split, users, split.train_and_validation(), split.test)
+    return _panel(model, split, users, split.known_before_test(), split.test)
 
 
 def choose_questions(

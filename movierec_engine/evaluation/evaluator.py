@@ -90,7 +90,7 @@ class Evaluator:
                     means[name] = value
                 elif value is not None and len(having := value[~np.isnan(value)]):
                     per_user[name], means[name] = value, float(having.mean())
-        history = np.diff(model.history.indptr)
+        history = np.diff(model.history.indptr) if rankings.heldout.fold_in is None else rankings.heldout.activity
         return Evaluation(
             metrics=means,
             per_user=per_user,

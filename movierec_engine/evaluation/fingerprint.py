@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from movierec_engine.data.split import PARTS, Split
+from movierec_engine.data.split import Split
 from movierec_engine.evaluation.metrics import METRICS_VERSION
 from movierec_engine.evaluation.protocols import FULL, GIVEN
 
@@ -15,17 +15,17 @@ def protocol(split: Split) -> str:
 
 
 def fingerprint(split: Split, ranked: str = "") -> str:
-    """12 hex digits over the content of the three parts, the catalogue, the candidates, the protocol, and the metrics.
+    """12 hex digits over the content of the parts, the catalogue, the candidates, the protocol, and the metrics.
 
     ranked: the protocol's name, the split's own by default. Data, filter and split settings are in the fingerprint by
     what they did: the same parts have the same fingerprint. The mask is train at validation, train and validation at
-    test, and so follows from the parts.
+    test, what is folded in of held-out users, and so follows from the parts.
     """
     ranked = ranked or protocol(split)
     digest = hashlib.sha256(f"{ranked}/metrics {METRICS_VERSION}".encode())
     digest.update(split.train.users.packed().tobytes())
     digest.update(split.train.items.packed().tobytes())
-    sets = [*zip(PARTS, split.parts(), strict=True)]
+    sets = [*split.named().items()]
     if split.negatives is not None and ranked == GIVEN:
         sets.append(("negatives", split.negatives))
     for name, interactions in sets:

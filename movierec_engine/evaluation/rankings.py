@@ -15,7 +15,7 @@ from movierec_engine.data.heldout import HeldOut
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.given_lists import GivenLists
 from movierec_engine.evaluation.rank_block import RankedBlock, rank_block
-from movierec_engine.models.base import Recommender
+from movierec_engine.models.base import Floats, Recommender
 from movierec_engine.reporting.progress import advance
 
 Ranked = Recommender | GivenLists
@@ -193,6 +193,20 @@ def rank_users(model: Ranked, heldout: HeldOut, depth: int, deep: bool) -> Ranki
     )
 
 
+def heldout_scores(model: Ranked, heldout: HeldOut, users: NDArray[np.int64]) -> Floats:
+    """Scores of all items for users of a held-out part, float32 [n, n_items]: folded in where nothing trained on them.
+
+    Raises MovierecError for a model that was trained on users whom it should meet for the first time.
+    """
+    if heldout.fold_in is None or isinstance(model, GivenLists):
+        return model.score_users(users)
+    if met := int((np.diff(model.history.indptr)[users] > 0).sum()):
+        raise MovierecError(
+            f"{model.name} was trained on {met} of {len(users)} users who are to be new to it; train it without them"
+        )
+    return model.fold_in(heldout.histories(model.uses_ratings)[users])
+
+
 def _ranked_blocks(
     model: Ranked,
     heldout: HeldOut,
@@ -218,7 +232,7 @@ def _ranked_blocks(
         for start in range(0, len(users), rows):
             advance(start, len(users), "users")
             block = users[start : start + rows]
-            scores = np.ascontiguousarray(model.score_users(block))
+            scores = np.ascontiguousarray(heldout_scores(model, heldout, block))
             if scores.shape != (len(block), relevant.shape[1]):
                 raise MovierecError(
                     f"{model.name} returned scores of shape {scores.shape} for {len(block)} users and "

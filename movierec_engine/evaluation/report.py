@@ -113,13 +113,13 @@ def save_tables(evaluation: Evaluation, k_values: tuple[int, ...], folder: Path)
 def save_users(evaluation: Evaluation, path: Path) -> None:
     """user_id, test_items, train_items and one column a metric, one row for each evaluated user in ascending order.
 
-    A metric that says nothing of a user is null there.
+    Where the user is folded in, train_items are the items of the history. A metric that says nothing of a user is null.
     """
     rankings = evaluation.rankings
     columns = {
         "user_id": rankings.heldout.interactions.users.column(rankings.users),
         "test_items": rankings.relevant,
-        "train_items": rankings.heldout.catalogue.activity[rankings.users],
+        "train_items": rankings.heldout.activity[rankings.users],
         **{name: pa.array(values, from_pandas=True) for name, values in evaluation.per_user.items()},
     }
     pq.write_table(pa.table(columns), path, compression="zstd")

@@ -15,7 +15,7 @@ from movierec_engine.data.heldout import HeldOut
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.metrics.accuracy import ndcg
 from movierec_engine.evaluation.metrics.beyond_accuracy import intra_list_diversity, novelty
-from movierec_engine.evaluation.rankings import Rankings, rank_users
+from movierec_engine.evaluation.rankings import Rankings, heldout_scores, rank_users
 from movierec_engine.models.base import Recommender
 from movierec_engine.recommending.dials import Dials, ItemFacts, divergence, rerank_all
 
@@ -89,7 +89,7 @@ def _candidates(model: Recommender, rankings: Rankings) -> Iterator[tuple[Lists,
     candidates[rankings.row[ranked], rankings.rank[ranked] - 1] = rankings.item[ranked]
     others = (rankings.lists >= 0) & ~_relevant(rankings.lists, rankings)
     for start in range(0, len(rankings.users), _BLOCK):
-        scores = model.score_users(rankings.users[start : start + _BLOCK])
+        scores = heldout_scores(model, rankings.heldout, rankings.users[start : start + _BLOCK])
         for row, of_user in enumerate(scores, start=start):
             between = rankings.lists[row, others[row]]
             items = candidates[row]

@@ -57,7 +57,7 @@ def segments(rankings: Rankings) -> Iterator[Segment]:
     """Every segment that has users; the same ones for every model that is evaluated on the same held-out part."""
     catalogue = rankings.heldout.catalogue
     everything = np.ones(len(rankings.row), dtype=np.bool_)
-    tier = activity_tier(catalogue.activity[rankings.users])
+    tier = activity_tier(rankings.heldout.activity[rankings.users])
     for position, name in enumerate(ACTIVITY_FROM):
         if (tier == position).any():
             yield Segment("activity", name, tier == position, everything)

@@ -1,17 +1,17 @@
 """Strong generalization (Liang et al. 2018): fold-in of held-out users by number of known items, against popularity.
 
-Users are held out in turn, fold by fold: a model is trained without those of a fold, and meets them as new users with a
-few movies of their own train history. How well it then finds their other items is set against popularity, against their
-whole history, and against the model that was trained on everybody. In the end every user with a history long enough has
-been a new user once.
+Where the split holds out whole users (`data.split=users`), the model at hand has never seen them: each part has users
+of its own, who come with a few movies of their history. In any other split the model is trained on everybody, so users
+are held out in turn, fold by fold: it is trained again without those of a fold, and meets them as new users with a few
+movies of their own train history. In the end every user with a history long enough has been a new user once, and can be
+set against the model that was trained on them as well.
 
-The same scores are measured on both parts: on the validation items, which decide from how many movies on fold-in is
-enough, and on the test items, which only report.
+How well the model finds their other items is set against popularity and against their whole history: on the validation
+items, which decide from how many movies on fold-in is enough, and on the test items, which only report.
 
-Everything of a part is ranked under the evaluator's mask, the items of train for validation, those of train and
-validation for test, however few of them the model is told of; so the values of a part differ by the scores alone. A
-real new user's list would also hold movies that these users are known to have, which is why the values say which answer
-is better, and not how good the first visit is.
+Everything of a part is ranked under the evaluator's mask, however few of its items the model is told of; so the values
+of a part differ by the scores alone. A real new user's list would also hold movies that these users are known to have,
+which is why the values say which answer is better, and not how good the first visit is.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.data.split import Split
+from movierec_engine.data.split_strategies import places_in_random_order
 from movierec_engine.errors import EmptyDataError, MovierecError
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.comparison import ALPHA, PairedComparison, compare_paired, holm
@@ -45,7 +46,7 @@ DRAWS = 4
 """Random choices of each new user's movies, whose values are averaged: which ones they happen to be moved the means of
 all bundled users by .004, about half of their standard error, and with it the size that is enough."""
 LEAST_HISTORY = 15
-"""Train interactions of an eligible user, at least: more than any of `SIZES`."""
+"""Known interactions of an eligible user, at least: more than any of `SIZES`."""
 _BLOCK_CELLS = 2**22
 """Scores that are in memory together, at least one user's: 16 MiB."""
 
@@ -82,9 +83,9 @@ class FoldInCurve:
     """ndcg@10 of n held-out users on a part of the split, by what the model knew of them.
 
     part: whose items were to be found. users: int64 [n], ascending. sizes: in ascending order.
-    fold_in: float64 [n, len(sizes)], known by so many of their own train movies; means over random choices of those.
-    whole_history, trained_in: float64 [n], folded in with all of them, and trained on.
-    popularity: float64 [n], not known at all.
+    fold_in: float64 [n, len(sizes)], known by so many of their own movies; means over random choices of those.
+    whole_history: float64 [n], folded in with all of them. popularity: float64 [n], not known at all.
+    trained_in: float64 [n], trained on; None where the split holds them out, so that no model is.
     """
 
     part: Part
@@ -92,7 +93,7 @@ class FoldInCurve:
     sizes: tuple[int, ...]
     fold_in: PerUser
     whole_history: PerUser
-    trained_in: PerUser
+    trained_in: PerUser | None
     popularity: PerUser
 
 
@@ -161,19 +162,37 @@ def fold_in_curves(
 
     Raises MovierecError when a model has met the users of its fold.
     """
-    train = split.train.ratings_matrix() if model_with.uses_ratings else split.train.matrix()
-    sizes, rng = tuple(sorted(sizes)), np.random.default_rng(seed)
-    told: list[list[sparse.csr_matrix]] = [*([] for _ in sizes), [train]]
-    for _ in range(draws):
-        turn = _random_turns(train, rng)
-        for size, drawn in zip(sizes, told, strict=False):
-            drawn.append(entries(train, turn < size))
-    measured = ((split.train.matrix(), split.validation.matrix()), (split.train_and_validation(), split.test.matrix()))
-    folds = [(users, _values(model, model_with, users, told, measured)) for users, model in models_without]
+    sizes = tuple(sorted(sizes))
+    told = _told(split.train.ratings_matrix() if model_with.uses_ratings else split.train.matrix(), sizes, draws, seed)
+    measured = ((split.train.matrix(), split.validation.matrix()), (split.known_before_test(), split.test.matrix()))
+    folds = [(users, _values(model, users, told, measured, model_with)) for users, model in models_without]
     users, values = (np.concatenate(found) for found in zip(*folds, strict=True))
     order = np.argsort(users)
     validation, test = np.moveaxis(values[order], 1, 0)
     return _curve("validation", users[order], sizes, validation), _curve("test", users[order], sizes, test)
+
+
+def held_out_curves(
+    model: "Recommender", split: Split, sizes: Sequence[int] = SIZES, draws: int = DRAWS, seed: int = 0
+) -> tuple[FoldInCurve, FoldInCurve]:
+    """The same of a split that holds out whole users, whom the model trained on it has never seen.
+
+    Each part has users of its own, those of whom at least `LEAST_HISTORY` interactions can be folded in; nobody is
+    trained in. Raises EmptyDataError where a part has none, MovierecError when the model has met them.
+    """
+    assert split.fold_in is not None
+    sizes, seen = tuple(sorted(sizes)), split.fold_in.matrix()
+    told = _told(split.fold_in.ratings_matrix() if model.uses_ratings else seen, sizes, draws, seed)
+    curves = []
+    for part, own in ((DECIDED_ON, split.validation), (REPORTED_ON, split.test)):
+        users = np.unique(own.user[np.diff(seen.indptr)[own.user] >= LEAST_HISTORY]).astype(np.int64)
+        if not len(users):
+            raise EmptyDataError(
+                f"no {part} user has {LEAST_HISTORY} interactions to fold in, so fold-in cannot be measured by their "
+                "number; use data with longer histories, or hold out more users by data.train_ratio and data.val_ratio"
+            )
+        curves.append(_curve(part, users, sizes, _values(model, users, told, [(seen, own.matrix())])[:, 0]))
+    return curves[0], curves[1]
 
 
 def gains(curve: FoldInCurve) -> tuple[Gain, ...]:
@@ -213,23 +232,25 @@ def curve_table(curve: FoldInCurve) -> pa.Table:
     mean difference to popularity, with its own interval and both corrected p values; it is null but for the sizes.
     """
     found = gains(curve)
-    names = [POPULARITY, *[FOLD_IN] * len(found), WHOLE_HISTORY, TRAINED_IN]
-    values = np.column_stack([curve.popularity, curve.fold_in, curve.whole_history, curve.trained_in])
+    trained_in = [] if curve.trained_in is None else [curve.trained_in]
+    names = [POPULARITY, *[FOLD_IN] * len(found), WHOLE_HISTORY, *[TRAINED_IN] * len(trained_in)]
+    values = np.column_stack([curve.popularity, curve.fold_in, curve.whole_history, *trained_in])
+    rest: list[None] = [None] * (1 + len(trained_in))
     bounds = bootstrap_intervals(values)
     columns = {
         "part": [curve.part] * len(names),
-        "size": [0, *curve.sizes, None, None],
+        "size": [0, *curve.sizes, *rest],
         "source": names,
         "value": values.mean(axis=0),
         "low": bounds[:, 0],
         "high": bounds[:, 1],
         "users": [len(curve.users)] * len(names),
-        "gain": [None, *(one.comparison.difference for one in found), None, None],
-        "gain_low": [None, *(one.comparison.low for one in found), None, None],
-        "gain_high": [None, *(one.comparison.high for one in found), None, None],
-        "p_bootstrap": [None, *(one.p_bootstrap for one in found), None, None],
-        "p_wilcoxon": [None, *(one.p_wilcoxon for one in found), None, None],
-        "better": [None, *(one.better for one in found), None, None],
+        "gain": [None, *(one.comparison.difference for one in found), *rest],
+        "gain_low": [None, *(one.comparison.low for one in found), *rest],
+        "gain_high": [None, *(one.comparison.high for one in found), *rest],
+        "p_bootstrap": [None, *(one.p_bootstrap for one in found), *rest],
+        "p_wilcoxon": [None, *(one.p_wilcoxon for one in found), *rest],
+        "better": [None, *(one.better for one in found), *rest],
     }
     return pa.table(columns, schema=CURVE_SCHEMA)
 
@@ -256,33 +277,46 @@ def entries(matrix: sparse.csr_matrix, kept: NDArray[np.bool_]) -> sparse.csr_ma
 
 
 def _curve(part: Part, users: NDArray[np.int64], sizes: tuple[int, ...], values: PerUser) -> FoldInCurve:
-    """The curve of a part's values, float64 [n, len(sizes) + 3], in the order of `_values`."""
+    """The curve of a part's values, float64 [n, len(sizes) + 2 or 3], in the order of `_values`."""
+    n = len(sizes)
     return FoldInCurve(
         part=part,
         users=users,
         sizes=sizes,
-        fold_in=values[:, :-3],
-        whole_history=values[:, -3],
-        trained_in=values[:, -2],
-        popularity=values[:, -1],
+        fold_in=values[:, :n],
+        whole_history=values[:, n],
+        popularity=values[:, n + 1],
+        trained_in=values[:, n + 2] if values.shape[1] > n + 2 else None,
     )
+
+
+def _told(histories: sparse.csr_matrix, sizes: Sequence[int], draws: int, seed: int) -> list[list[sparse.csr_matrix]]:
+    """What a model is told of each user, CSR [n_users, n_items]: for each size so many random choices, then all."""
+    told: list[list[sparse.csr_matrix]] = [*([] for _ in sizes), [histories]]
+    row, rng = np.repeat(np.arange(histories.shape[0]), np.diff(histories.indptr)), np.random.default_rng(seed)
+    for _ in range(draws):
+        place = places_in_random_order(row, rng)
+        for size, drawn in zip(sizes, told, strict=False):
+            drawn.append(entries(histories, place < size))
+    return told
 
 
 def _values(
     model: "Recommender",
-    model_with: "Recommender",
     users: NDArray[np.int64],
     told: Sequence[Sequence[sparse.csr_matrix]],
     measured: Sequence[tuple[sparse.csr_matrix, sparse.csr_matrix]],
+    model_with: "Recommender | None" = None,
 ) -> PerUser:
-    """ndcg@10 of a fold's users: float64 [n, len(measured), len(told) + 2], the last two trained in and by popularity.
+    """ndcg@10 of held-out users: float64 [n, len(measured), len(told) + 1 or 2], by popularity and trained in last.
 
-    model: trained without them. told: histories whose values are averaged. measured: the items of each part that are
-    not ranked, among them those of the part before, and the relevant ones. Matrices are CSR [n_users, n_items].
+    model: trained without them. model_with: trained on them as well. told: histories whose values are averaged.
+    measured: the items of each part that are not ranked, among them those of the part before, and the relevant ones.
+    Matrices are CSR [n_users, n_items].
     """
     if model.history[users].nnz:
         raise MovierecError(f"{model.name} was trained on users that it should not know; train it without them")
-    values = np.empty((len(users), len(measured), len(told) + 2))
+    values = np.empty((len(users), len(measured), len(told) + 1 + (model_with is not None)))
     step = max(1, _BLOCK_CELLS // model.history.shape[1])
     for start in range(0, len(users), step):
         block = users[start : start + step]
@@ -290,7 +324,8 @@ def _values(
         makers: list[list[Callable[[], Scores]]] = [
             [partial(model.fold_in, histories[block]) for histories in drawn] for drawn in told
         ]
-        makers += [[partial(model_with.score_users, block)], [partial(np.tile, model.popularity, (len(block), 1))]]
+        makers += [[partial(np.tile, model.popularity, (len(block), 1))]]
+        makers += [] if model_with is None else [[partial(model_with.score_users, block)]]
         for column, averaged in enumerate(makers):
             reached = [_ndcg_of_parts(scores(), parts) for scores in averaged]
             values[start : start + step, :, column] = np.mean(reached, axis=0)
@@ -300,12 +335,3 @@ def _values(
 def _ndcg_of_parts(scores: Scores, parts: Sequence[tuple[sparse.csr_matrix, sparse.csr_matrix]]) -> PerUser:
     """float64 [n, len(parts)] of scores that one part after the other masks further, as `ndcg_of_scores` does."""
     return np.column_stack([ndcg_of_scores(scores, seen, relevant) for seen, relevant in parts])
-
-
-def _random_turns(matrix: sparse.csr_matrix, rng: np.random.Generator) -> NDArray[np.int64]:
-    """int64 [nnz]: the place of each stored entry in a random order of its row, from 0."""
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    order = np.lexsort((rng.random(matrix.nnz), row))
-    turn = np.empty(matrix.nnz, dtype=np.int64)
-    turn[order] = np.arange(matrix.nnz) - matrix.indptr[row]
-    return turn

@@ -46,13 +46,15 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 def register_model(model: M) -> M:
     """Make a model class known by its `name`, on every surface; a class decorator.
 
-    Raises ConfigError for a name that is taken, or can't be a folder's and a setting's.
+    Raises ConfigError for a name that is taken, or can't be a folder's and a setting's, and for a model that lacks a
+    method, such as the one by which people are folded in whom it has never seen.
     """
     name = getattr(model, "name", "")
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{model.__name__}.name={name!r} must be up to 50 lower-case letters, digits and _")
     if name in OWN_MODELS or name in _entry_points() or home_of(_registered.get(name, model)) != home_of(model):
         raise ConfigError(f"there is a model {name!r} already; give {model.__name__} another name")
+    _require_methods(model)
     _registered[name] = model
     return model
 
@@ -127,4 +129,10 @@ def _loaded(point: EntryPoint) -> type[Recommender]:
         ) from error
     if not (isinstance(model, type) and issubclass(model, Recommender) and model.name == point.name):
         raise ConfigError(f"the entry point {point.name} = {point.value} must be a model whose name is {point.name!r}")
+    _require_methods(model)
     return model
+
+
+def _require_methods(model: type[Recommender]) -> None:
+    if lacking := sorted(getattr(model, "__abstractmethods__", ())):
+        raise ConfigError(f"the model {model.name} lacks {', '.join(lacking)}, which every model has; write it")

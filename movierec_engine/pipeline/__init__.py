@@ -15,6 +15,7 @@ from movierec_engine.pipeline.data import (
     ingest_ratings,
     load_split,
     split_interactions,
+    split_settings,
 )
 from movierec_engine.pipeline.evaluation import evaluate_lists, evaluate_model
 from movierec_engine.pipeline.index import build_faiss_index, rank_models
@@ -50,6 +51,7 @@ __all__ = [
     "run_canaries",
     "run_tracked",
     "split_interactions",
+    "split_settings",
     "train_model",
     "trained_model_key",
 ]

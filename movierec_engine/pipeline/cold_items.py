@@ -157,7 +157,7 @@ def _cold_items(
                 *(number, folds, trained_model.slot.model, len(items)),
             )
             model = trained_again(store, trained_model, without_items(parts, items))
-            yield items, placed(scores_of(model), items, heldout.catalogue)
+            yield items, placed(scores_of(model, heldout), items, heldout.catalogue)
 
     own = found(by_place(), heldout)
     floor = found(((items, placed_by_popularity(items, heldout.catalogue)) for items in held_out), heldout)

@@ -5,6 +5,7 @@ being made twice.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -14,19 +15,28 @@ from typing import Any
 import pyarrow as pa
 
 from movierec_engine.config import Settings, usual_data_set
-from movierec_engine.data.config import DataConfig
+from movierec_engine.data.config import USERS, DataConfig
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions, positives
 from movierec_engine.data.nouns import MOVIES
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.readers import read_movies, read_ratings
-from movierec_engine.data.split import PARTS, SPLIT_VERSION, Split, future_share, split, tied_share
+from movierec_engine.data.split import (
+    SPLIT_VERSION,
+    Split,
+    future_share,
+    split,
+    tied_share,
+    user_counts,
+)
 from movierec_engine.errors import StoreError
 from movierec_engine.feedback import FeedbackLog, log_file
 from movierec_engine.pipeline.feedback import with_feedback
 from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
+
+log = logging.getLogger(__name__)
 
 Origin = Mapping[str, str]
 """Ids of the Dagster and MLflow runs that make an artifact, for its manifest."""
@@ -35,7 +45,12 @@ Origin = Mapping[str, str]
 FILTER_SETTINGS = ("rating_threshold", "min_user_interactions", "min_item_interactions")
 
 
-SPLIT_SETTINGS = ("split", "split_seed", "train_ratio", "val_ratio")
+SPLIT_SETTINGS = ("split", "split_seed", "train_ratio", "val_ratio", "fold_in_ratio")
+
+
+def split_settings(strategy: str) -> tuple[str, ...]:
+    """The names of SPLIT_SETTINGS that decide a split of a strategy."""
+    return SPLIT_SETTINGS if strategy == USERS else SPLIT_SETTINGS[:-1]
 
 
 def data_slot(kind: str, config: DataConfig) -> Slot:
@@ -144,7 +159,9 @@ def split_interactions(
         ratings = Ratings.load(store.resolve(interactions.parents[kinds.RAW_RATINGS]).folder)
         return split(Interactions.load(interactions.verify().folder), config, ratings)
 
-    key = content_key(interactions.key, {name: getattr(config, name) for name in SPLIT_SETTINGS}, "liked_from")
+    key = content_key(
+        interactions.key, {name: getattr(config, name) for name in split_settings(config.split)}, "liked_from"
+    )
     return publish_split(store, config, key, make, interactions, origin)
 
 
@@ -168,10 +185,16 @@ def publish_split(
             "future_share": future_share(parts),
             "tied_share": tied_share(parts),
             "liked_from": parts.liked_from,
-            **{name: len(part) for name, part in zip(PARTS, parts.parts(), strict=True)},
+            **{name: len(part) for name, part in parts.named().items()},
             "users": parts.train.n_users,
             "items": parts.train.n_items,
+            **(people := user_counts(parts)),
         }
+        if left_out := people.get("left_out_users"):
+            log.warning(
+                "%s: %s of the held-out users were left out, as fewer than two of their items are in train",
+                *(config.name, f"{left_out:,}"),
+            )
         return parts.save, facts, fingerprint(parts)
 
     key = content_key(key, SPLIT_VERSION, METRICS_VERSION, "dislikes")

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from movierec_engine.data.ratings import Movies
-from movierec_engine.data.split import PARTS, Split, future_share, tied_share
+from movierec_engine.data.split import Split, future_share, tied_share, user_counts
 from movierec_engine.errors import ConfigError
+from movierec_engine.evaluation.config import EvaluationConfig
 from movierec_engine.evaluation.protocols import Protocol
 from movierec_engine.models.registry import load_model, model_names
-from movierec_engine.pipeline.data import Origin, load_split
+from movierec_engine.pipeline.data import Origin, load_split, split_settings
 from movierec_engine.pipeline.preflight import EVALUATION, DataCounts, require_memory_for
 from movierec_engine.pipeline.training import peak_memory_mb
 from movierec_engine.reporting.progress import step
@@ -119,7 +120,8 @@ def evaluate_lists(
     own = heldout.protocol
     if protocol is not None:
         heldout = protocol.of(heldout)
-    evaluator, started = Evaluator(), time.perf_counter()
+    depths = EvaluationConfig().of_split(parts.strategy).k_values
+    evaluator, started = Evaluator(depths), time.perf_counter()
     lists = GivenLists.read(path, heldout, name)
     evaluation = evaluator.evaluate_lists(lists, heldout)
     report = EvaluationReport(
@@ -172,13 +174,14 @@ def _measured(parts: Split, evaluation: "Evaluation", data: Mapping[str, Any]) -
             "users_without_test_items": evaluation.users_without_test_items,
             "users_without_history": evaluation.users_without_history,
             "items": parts.train.n_items,
-            **{f"{name}_interactions": len(part) for name, part in zip(PARTS, parts.parts(), strict=True)},
+            **user_counts(parts),
+            **{f"{name}_interactions": len(part) for name, part in parts.named().items()},
         },
         "split": {
             "strategy": parts.strategy,
             "boundaries": parts.boundaries,
             "future_share": future_share(parts),
             "tied_share": tied_share(parts),
-            **{name: data[name] for name in ("train_ratio", "val_ratio", "split_seed")},
+            **{name: data[name] for name in split_settings(parts.strategy) if name != "split"},
         },
     }

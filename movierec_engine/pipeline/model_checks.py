@@ -4,15 +4,17 @@ Each check takes a store and a version in it.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from scipy import sparse
 
 from movierec_engine.data.id_map import PublicId
-from movierec_engine.data.interactions import load_id_maps
+from movierec_engine.data.interactions import Interactions, load_id_maps
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation import canaries
@@ -31,7 +33,7 @@ from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds
 
 if TYPE_CHECKING:
-    from movierec_engine.api.loaded_index import LoadedIndex
+    from movierec_engine.api.loaded_index import LoadedIndex, RankedItems
 
 PARITY_USERS = 1000
 """Users whose lists are asked of the API's code, to be compared with the evaluated ones."""
@@ -113,7 +115,7 @@ def nothing_seen_is_recommended(store: ArtifactStore, evaluation_report: Artifac
     splits = store.resolve(evaluation_report.parents[kinds.SPLITS])
     users, items = load_id_maps(splits.folder)
     user, item = users.index(lists["user_id"]), items.index(lists["movie_id"])
-    known = load_split(splits).train_and_validation()
+    known = load_split(splits).known_before_test()
     seen = int(np.count_nonzero(np.asarray(known[user, item])))
     pairs = user.astype(np.int64) * len(items) + item
     twice = len(pairs) - len(np.unique(pairs))
@@ -142,7 +144,8 @@ def index_finds_the_best(
 def serving_parity(store: ArtifactStore, faiss_index: Artifact) -> Finding:
     """For up to 1,000 users, the API's own code answers with the list that was evaluated, id for id.
 
-    It is asked under the mask of evaluation, train and validation, as serving masks more. The users are drawn at random
+    It is asked under the mask of evaluation, as serving masks more, and of held-out users with the history that was
+    folded in. The users are drawn at random
     from the newest report of the model version that the index serves. An index that has no report yet passes. Two
     movies may change places where their scores are equal up to float32's rounding.
     """
@@ -231,21 +234,40 @@ def answered_lists(
 ) -> dict[PublicId, list[tuple[PublicId, float]]]:
     """User id -> movie ids and scores as the API answers from an index under the mask of evaluation on test.
 
-    Of users who have said nothing since the training: what live feedback leaves out is no fault of the index. A few
-    more than k of them, so that movies which change places at the end of a list are both there.
+    Of users who have said nothing since the training: what live feedback leaves out is no fault of the index. Where
+    whole users are held out, they are folded in as in the evaluation, from however few movies. A few more than k
+    movies, so that those which change places at the end of a list are both there.
 
     Raises StoreError when the API refuses the index.
     """
     from movierec_engine.retrieval.masks import evaluation_mask
 
-    splits = store.resolve(store.resolve(faiss_index.parents[kinds.TRAINED_MODEL]).parents[kinds.SPLITS])
-    served = replace(_served(store, faiss_index), mask=evaluation_mask(load_split(splits).train_and_validation()))
+    parts = load_split(store.resolve(store.resolve(faiss_index.parents[kinds.TRAINED_MODEL]).parents[kinds.SPLITS]))
+    served = replace(_served(store, faiss_index), mask=evaluation_mask(parts.known_before_test()))
+    answer = _folded_in(served, parts.fold_in) if parts.fold_in is not None else served.recommend
     ids, answers = served.index.items.ids, {}
     for user_id in users:
         user = served.user(user_id)
-        items, scores, _ = served.recommend(user, k + _MARGIN) if user is not None else ([], [], "")
+        items, scores, _ = answer(user, k + _MARGIN) if user is not None else ([], [], "")
         answers[user_id] = list(zip(ids[items].tolist(), scores, strict=True)) if items else []
     return answers
+
+
+def _folded_in(served: "LoadedIndex", fold_in: Interactions) -> Callable[[int, int], "RankedItems"]:
+    """Answers a user index and a k with the best items of a history that is folded in, the mask's left out."""
+    from movierec_engine.api.loaded_index import ranked_items
+    from movierec_engine.recommending.fold_in import Taste, recommend
+
+    scorer, popularity = served.index.fold_in_scorer, served.index.popularity
+    histories = fold_in.ratings_matrix() if scorer.uses_ratings else fold_in.matrix()
+    nothing = sparse.csr_matrix((1, fold_in.n_items), dtype=np.float32)
+
+    def answer(user: int, k: int) -> "RankedItems":
+        allowed = np.ones(fold_in.n_items, dtype=np.bool_)
+        allowed[served.mask(user)] = False
+        return ranked_items(*recommend(scorer, popularity, Taste(histories[[user]], nothing), k, 1, allowed))
+
+    return answer
 
 
 def _served(store: ArtifactStore, faiss_index: Artifact) -> "LoadedIndex":

@@ -23,6 +23,7 @@ from movierec_engine.evaluation.strong_generalization import (
     fold_in_curves,
     fold_in_min_items,
     gains,
+    held_out_curves,
     held_out_folds,
     without,
 )
@@ -47,6 +48,7 @@ def measure_strong_generalization(
 ) -> Artifact:
     """Train a model again without the users of each fold, meet them as new users, and measure how they are served.
 
+    Where the split holds out whole users, they are met as they are: nothing is trained, and the fact `folds` is 0.
     Folds and movies are drawn by `data.split_seed`, so that models with other seeds are measured on the same ones. The
     fact `fold_in_min_items` is the number of movies from which on fold-in is better than popularity on validation, or
     None, as the fact `decided_on` says; the curves of validation and test are both kept. The artifact is its slot's
@@ -57,9 +59,14 @@ def measure_strong_generalization(
     splits = store.resolve(trained_model.parents[kinds.SPLITS]).verify()
     parts, seed = load_split(splits), trained_model.config["data"]["split_seed"]
     model = load_model(trained_model.verify().folder)
-    held_out, seconds = held_out_folds(parts, folds, seed), [0.0] * folds
-    models_without = _trained_without(store, trained_model, parts, held_out, seconds)
-    curves = {curve.part: curve for curve in fold_in_curves(models_without, model, parts, seed=seed)}
+    folds = 0 if parts.fold_in is not None else folds
+    seconds = [0.0] * folds
+    if parts.fold_in is not None:
+        measured = held_out_curves(model, parts, seed=seed)
+    else:
+        models_without = _trained_without(store, trained_model, parts, held_out_folds(parts, folds, seed), seconds)
+        measured = fold_in_curves(models_without, model, parts, seed=seed)
+    curves = {curve.part: curve for curve in measured}
     table = pa.concat_tables([curve_table(curve) for curve in curves.values()])
 
     def write(folder: Path) -> None:
@@ -76,7 +83,7 @@ def measure_strong_generalization(
         facts={
             "fold_in_min_items": fold_in_min_items(gains(curves[DECIDED_ON])),
             "decided_on": DECIDED_ON,
-            "users": len(curves[DECIDED_ON].users),
+            "users": len(curves[REPORTED_ON].users),
             "folds": folds,
             "draws": DRAWS,
             "seconds": time.perf_counter() - started,

@@ -1,9 +1,10 @@
 """Comparable reports: which may be ranked together, and in which order their groups are shown, on every surface."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from movierec_engine.data.config import USERS
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.protocols import FULL
 from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport
@@ -20,6 +21,8 @@ class EvaluationSetup:
     data: str
     protocol: str
     fingerprint: str
+    strategy: str = field(default="", compare=False)
+    """Of the split, whose parts the fingerprint tells apart."""
 
     @property
     def id(self) -> str:
@@ -32,7 +35,8 @@ class EvaluationSetup:
     @property
     def name(self) -> str:
         """For people, such as `ml-1m · full ranking · 0123456789ab`."""
-        return f"{self.data} · {'sampled' if self.sampled else 'full'} ranking · {self.fingerprint}"
+        people = ["people never seen"] if self.strategy == USERS else []
+        return " · ".join([self.data, *people, f"{'sampled' if self.sampled else 'full'} ranking", self.fingerprint])
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def find_groups(store: ArtifactStore, data_set: str) -> tuple[list[ComparableRep
             notes.append(f"{damaged[0]}{more}.")
     groups = by_setup(
         chosen,
-        lambda one: EvaluationSetup(data_set, one[0].report.protocol, one[0].report.fingerprint),
+        lambda one: _setup(data_set, one[0].report),
         newness=lambda one: (one[1], one[0].artifact.version),
     )
     found_groups = []
@@ -86,6 +90,10 @@ def find_groups(store: ArtifactStore, data_set: str) -> tuple[list[ComparableRep
         reports = [one for one, _ in members]
         found_groups.append(ComparableReports(setup, dict(zip(labels(reports), reports, strict=True))))
     return found_groups, notes
+
+
+def _setup(data_set: str, report: EvaluationReport) -> EvaluationSetup:
+    return EvaluationSetup(data_set, report.protocol, report.fingerprint, str(report.split.get("strategy", "")))
 
 
 def within(store: ArtifactStore, error: Exception) -> str:

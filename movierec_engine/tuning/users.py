@@ -39,8 +39,11 @@ def share_of(data: Dataset, share: float, seed: int) -> Dataset:
     users[drawn] = True
     items = np.bincount(train.item[users[train.user]], minlength=train.n_items) > 0
     kept, validation = (_among(part, users, items) for part in (train, data.validation.interactions))
-    catalogue = Catalogue.of(kept)
-    return Dataset(kept, HeldOut(validation, catalogue.train, "train", catalogue))
+    catalogue, fold_in = Catalogue.of(kept), data.validation.fold_in
+    if fold_in is None:
+        return Dataset(kept, HeldOut(validation, catalogue.train, "train", catalogue))
+    known = _among(fold_in, users, items)
+    return Dataset(kept, HeldOut(validation, known.matrix(), data.validation.mask, catalogue, fold_in=known))
 
 
 def words(share: float) -> str:

@@ -12,7 +12,8 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions, positives
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.readers import read_ratings
-from movierec_engine.data.split import Split, global_time_parts, random_parts, split
+from movierec_engine.data.split import Split, split
+from movierec_engine.data.split_strategies import global_time_parts, random_parts
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.evaluation.canaries import (
     BLANKS,

@@ -118,7 +118,7 @@ def test_the_choice_is_measured_on_other_users() -> None:
     assert not np.isin(sample.users, others.users).any()
     assert len(sample.users) == len(others.users) == 20
     assert (others.relevant != split.test.matrix()[others.users]).nnz == 0
-    assert (others.seen != split.train_and_validation()[others.users]).nnz == 0
+    assert (others.seen != split.known_before_test()[others.users]).nnz == 0
     assert not np.array_equal(choosing_panel(ease(split), split, 2).users, sample.users)
 
 

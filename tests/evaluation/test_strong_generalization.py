@@ -170,7 +170,7 @@ def test_values_are_means_over_random_choices_of_the_movies(monkeypatch: pytest.
     assert not (three[1] == three[2]).all()
     curves = fold_in_curves([(users, scoring_next(users))], ease(SPLIT), SPLIT, sizes=(1,), draws=3)
     masks, parts = (
-        (SPLIT.train.matrix(), SPLIT.train_and_validation()),
+        (SPLIT.train.matrix(), SPLIT.known_before_test()),
         (SPLIT.validation.matrix(), SPLIT.test.matrix()),
     )
     for curve, seen, relevant in zip(curves, masks, parts, strict=True):

@@ -138,7 +138,7 @@ def test_an_ensemble_with_a_member_of_no_vectors_is_served_as_it_was_measured(
     made = pipeline.run(store, load_settings([*quick, "model=hybrid_ensemble", "model.models=[ncf,item_cf]"]))
     assert made["faiss_index"].facts["recall"] == 1
     index = RetrievalIndex.load(made["faiss_index"].folder)
-    model, known = load_model(made["trained_model"].folder), pipeline.load_split(made["splits"]).train_and_validation()
+    model, known = load_model(made["trained_model"].folder), pipeline.load_split(made["splits"]).known_before_test()
     for user in range(0, 60, 7):
         scores = model.score_users(np.array([user]))[0]
         scores[known[user].indices] = -np.inf

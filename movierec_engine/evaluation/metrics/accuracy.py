@@ -23,6 +23,12 @@ def recall(hits: Hits, relevant: Counts, k: int) -> PerUser:
     return np.asarray(hits[:, :k].sum(axis=1) / relevant)
 
 
+@register_metric(title="Capped recall", formula="hits in the first k / min(k, the user's relevant items)")
+def capped_recall(hits: Hits, relevant: Counts, k: int) -> PerUser:
+    """|hits in the first k| / min(k, |relevant items|), so that an ideal list has 1: Recall@k of Liang et al. 2018."""
+    return np.asarray(hits[:, :k].sum(axis=1) / np.minimum(relevant, k))
+
+
 @register_metric(
     title="NDCG",
     formula="hits in the first k, each divided by log2(rank + 1), over the same sum of an ideal list, which has "

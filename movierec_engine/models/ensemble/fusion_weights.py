@@ -45,6 +45,7 @@ class Ensemble(Protocol):
     config: Any
     items: IdMap
     history: sparse.csr_matrix
+    uses_ratings: bool
     members: Sequence[Any]
 
     @property
@@ -54,6 +55,8 @@ class Ensemble(Protocol):
     def n_features(self) -> int: ...
 
     def normalised_scores(self, users: NDArray[np.integer[Any]]) -> NDArray[np.float32]: ...
+
+    def normalised_fold_in(self, histories: sparse.csr_matrix) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,13 +121,14 @@ def learn_weights(model: Ensemble, validation: HeldOut) -> Weights:
 
 
 def candidates_of(model: Ensemble, validation: HeldOut) -> Candidates:
-    """The best unseen items of each member, for every user of validation with a history.
+    """The best unseen items of each member, for every user of validation with a history; folded in where it is to be.
 
     Relevant items beyond those are left out: no ensemble of these members would put them at the top, and beside
     candidates that all stand high they would teach that low scores are good.
     """
     relevant = validation.interactions.matrix()
-    activity = np.diff(model.history.indptr)
+    histories = model.history if validation.fold_in is None else validation.histories(model.uses_ratings)
+    activity = np.diff(histories.indptr)
     users = np.flatnonzero((np.diff(relevant.indptr) > 0) & (activity > 0)).astype(np.int64)
     m, n_items = len(model.members), len(model.items)
     best = min(CANDIDATES, n_items)
@@ -133,7 +137,9 @@ def candidates_of(model: Ensemble, validation: HeldOut) -> Candidates:
     rows = max(1, _BLOCK_BYTES // (4 * m * n_items))
     for start in range(0, len(users), rows):
         block = users[start : start + rows]
-        scores = model.normalised_scores(block)
+        scores = (
+            model.normalised_scores(block) if validation.fold_in is None else model.normalised_fold_in(histories[block])
+        )
         wanted = relevant[block].toarray() > 0
         seen = validation.seen[block].toarray() > 0
         hidden = np.where(seen, -np.inf, scores)

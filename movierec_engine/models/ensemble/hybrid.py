@@ -183,6 +183,10 @@ class HybridEnsemble(Recommender):
         """float32 [n_features, n, n_items], comparable between members: what the weights are of."""
         return normalised(self.member_scores(users), self.normalization)
 
+    def normalised_fold_in(self, histories: sparse.csr_matrix) -> Floats:
+        """The same of people who were not in training, by their histories, CSR [n, n_items]."""
+        return normalised(self.fold_in_scorer().member_scores(histories), self.normalization)
+
     def score_known(self, users: Indices) -> Floats:
         return fuse(self.member_scores(users), self._weights_of(self.history[users]), self.normalization)
 

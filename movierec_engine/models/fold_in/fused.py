@@ -50,7 +50,7 @@ class FusedFoldIn(FoldInScorer):
         return len(self.members) + sum(member.n_explanation_inputs for member in self.members) if self.affine else 0
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:
-        return fuse(self._member_scores(histories), self._weights_of(histories), self.normalization)
+        return fuse(self.member_scores(histories), self._weights_of(histories), self.normalization)
 
     def taste_scores(self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix) -> Floats:
         """The members' taste scores, fused as their scores are."""
@@ -77,7 +77,7 @@ class FusedFoldIn(FoldInScorer):
         m = len(self.members)
         rests: list[Floats | None] = [None] * m
         if inputs is None:
-            scale = shift_and_scale(self._member_scores(history), self.normalization)[1][:, 0]
+            scale = shift_and_scale(self.member_scores(history), self.normalization)[1][:, 0]
             factor = scale * self._weights_of(history)[0]
         else:
             ends = list(accumulate((member.n_explanation_inputs for member in self.members), initial=m))
@@ -124,7 +124,8 @@ class FusedFoldIn(FoldInScorer):
         normalization, ratings = str(arrays["normalization"]), bool(arrays["ratings"])
         return cls(basis, tuple(members), widths, arrays["weights"], normalization, ratings)
 
-    def _member_scores(self, histories: sparse.csr_matrix) -> Floats:
+    def member_scores(self, histories: sparse.csr_matrix) -> Floats:
+        """Scores float32 [m, n, n_items], as the members give them."""
         return np.stack([member.scores(seen) for member, seen in self._of_each(histories)])
 
     def _member_tastes(self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix) -> Floats:

@@ -29,9 +29,10 @@ METRIC = "ndcg@10"
 class MeasuredFoldIn:
     """The fold-in measurement of one model.
 
-    folds: in how many parts the users were held out.
+    folds: in how many parts the users were held out in turn; 0 where the split holds them out.
     fold_in_min_items: the size from which on fold-in is significantly better than popularity on validation, or None.
-    few: the row of curve.parquet on test of each size, ascending. popularity, whole_history, trained_in: the others.
+    few: the row of curve.parquet on test of each size, ascending. popularity, whole_history: the others, and
+        trained_in, which there is with folds alone.
     """
 
     folds: int
@@ -39,7 +40,7 @@ class MeasuredFoldIn:
     few: dict[int, dict[str, Any]]
     popularity: dict[str, Any]
     whole_history: dict[str, Any]
-    trained_in: dict[str, Any]
+    trained_in: dict[str, Any] | None
 
     @property
     def best_known(self) -> float:
@@ -70,23 +71,24 @@ def fold_in(store: ArtifactStore, data_set: str) -> list[Section]:
 def _curve(folds: int, fold_in_min_items: int | None, rows: list[dict[str, Any]]) -> MeasuredFoldIn:
     by_source = {row["source"]: row for row in rows}
     few = {row["size"]: row for row in rows if row["source"] == FOLD_IN}
-    return MeasuredFoldIn(
-        folds, fold_in_min_items, few, *(by_source[source] for source in (POPULARITY, WHOLE_HISTORY, TRAINED_IN))
-    )
+    ends = by_source[POPULARITY], by_source[WHOLE_HISTORY], by_source[TRAINED_IN] if folds else None
+    return MeasuredFoldIn(folds, fold_in_min_items, few, *ends)
 
 
 def _section(number: int, curves: dict[str, MeasuredFoldIn]) -> Section:
     any_curve = next(iter(curves.values()))
     users = any_curve.popularity["users"]
     blocks: tuple[Block, ...] = (_chart(curves), _table(curves))
-    return Section(
-        f"fold-in-{number}",
-        "New users" if number == 1 else f"New users, group {number}",
-        f"{numbers.counted(users, 'user')} were held out in turn, in {numbers.counted(any_curve.folds, 'fold')}: each "
-        "model was trained again without those of a fold, and then met them with some movies of their own. The values "
-        "are of their test items; from how many movies on fold-in is used was decided on their validation items.",
-        blocks,
+    people, decided = numbers.counted(users, "user"), "from how many movies on fold-in is used was decided on"
+    held_out = (
+        f"{people} were held out in turn, in {numbers.counted(any_curve.folds, 'fold')}: each model was trained again "
+        "without those of a fold, and then met them with some movies of their own. The values are of their test items; "
+        f"{decided} their validation items."
+        if any_curve.folds
+        else f"{people} are held out by the split: no model was trained on them, and each meets them with some movies "
+        f"of their own. The values are of their test items; {decided} the validation users, who are others."
     )
+    return Section(f"fold-in-{number}", "New users" if number == 1 else f"New users, group {number}", held_out, blocks)
 
 
 def _chart(curves: dict[str, MeasuredFoldIn]) -> Figure:
@@ -126,7 +128,8 @@ def _table(curves: dict[str, MeasuredFoldIn]) -> Table:
     sizes = list(next(iter(curves.values())).few)
     rows = []
     for name, curve in curves.items():
-        measured = (curve.popularity, *curve.few.values(), curve.whole_history, curve.trained_in)
+        measured = [curve.popularity, *curve.few.values(), curve.whole_history]
+        measured += [curve.trained_in] if curve.trained_in else []
         cells = [
             Cell(
                 f"{numbers.score(row['value'])}{' ★' if row['better'] else ''}",
@@ -142,12 +145,13 @@ def _table(curves: dict[str, MeasuredFoldIn]) -> Table:
         )
     columns = [Column("Model", words=True), Column("Popularity", "nothing known")]
     columns += [Column(numbers.counted(size, "movie"), "folded in") for size in sizes]
-    columns += [Column("All movies", "folded in"), Column("Trained in", "all movies")]
+    columns.append(Column("All movies", "folded in"))
+    columns += [Column("Trained in", "all movies")] if any(curve.trained_in for curve in curves.values()) else []
     columns.append(Column("Folds in from", "movies, on validation"))
     note = (
-        f"{metric_title(METRIC)} on test with 95 % intervals, of users with {LEAST_HISTORY} or more train "
-        "interactions; random choices of their movies are averaged. The same items are masked in every column: all "
-        "that train and validation know of the user. "
+        f"{metric_title(METRIC)} on test with 95 % intervals, of users of whom {LEAST_HISTORY} or more "
+        "interactions are known; random choices of their movies are averaged. The same items are masked in every "
+        "column: all that is known of the user before test. "
         "★: significantly better than popularity on test, by both paired tests after Holm's correction over the sizes. "
         "Folds in from: the least size from which on every measured size is, by the same tests on the validation "
         "items, so that nothing is decided on test."

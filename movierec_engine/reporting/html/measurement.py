@@ -1,5 +1,6 @@
 """The section on the evaluation set-up: data, split, protocol and the rules of every number."""
 
+from movierec_engine.data.config import USERS
 from movierec_engine.data.split import LEAKY, split_label
 from movierec_engine.evaluation.protocols import described
 from movierec_engine.evaluation.report import EvaluationReport
@@ -13,6 +14,8 @@ _SPLITS = {
     "leave_one_out": "each user's newest interaction is test and the one before it validation",
     "global_time": "one moment for all users: what came after it is test, what came shortly before it validation",
     "rolling_origin": "one window of a backtest: train ends at a moment, and test is what came next",
+    "users": "whole users are held out, whom no model has seen: it is told of a part of what each has, and has to find "
+    "the rest",
     "given": "the parts came with the data",
 }
 """How a strategy divides the interactions."""
@@ -79,7 +82,9 @@ def _counts(report: EvaluationReport) -> str:
 
 
 def _parts(report: EvaluationReport) -> str:
-    counts = {name: report.counts.get(f"{name}_interactions", 0) for name in ("train", "validation", "test")}
+    parts = (("train", "train"), ("fold_in", "folded in"), ("validation", "validation"), ("test", "test"))
+    of = ((title, report.counts.get(f"{name}_interactions")) for name, title in parts)
+    counts = {name: count for name, count in of if count is not None}
     total = max(sum(counts.values()), 1)
     return (
         words.sentence(numbers.listed([f"{name} {n:,} ({numbers.percent(n / total)})" for name, n in counts.items()]))
@@ -112,6 +117,12 @@ def _ties(report: EvaluationReport) -> str:
 
 def _users(report: EvaluationReport) -> str:
     counts = report.counts
+    if report.split["strategy"] == USERS:
+        return (
+            f"{counts['users_evaluated']:,} evaluated, of whom no model has seen anything; "
+            f"{counts['train_users']:,} are trained on, {counts['validation_users']:,} are for validation, and "
+            f"{counts['left_out_users']:,} were left out, as fewer than two of their items are in train."
+        )
     left_out = counts.get("users_without_test_items", 0)
     without = counts.get("users_without_history", 0)
     return (
