@@ -65,7 +65,7 @@ def test_every_metric_says_what_it_is_and_asks_for_what_rankings_have() -> None:
     for metric in metrics().values():
         assert metric.title and metric.formula and metric.bounds[0] < metric.bounds[1]
     own = {name: one for name, one in metrics().items() if one.function.__module__.startswith("movierec_engine.")}
-    of_hits = {"precision", "recall", "ndcg", "hit_rate", "map", "mrr"}
+    of_hits = {"precision", "recall", "capped_recall", "ndcg", "hit_rate", "map", "mrr"}
     dislikes = {"liked_ndcg", "disliked"}
     assert {name for name, one in own.items() if one.of_hits} == of_hits
     assert {name for name, one in own.items() if one.of_accuracy} == of_hits | {"auc"}

@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> ArtifactStore:
 def test_each_setting_of_the_filter_and_of_the_split_makes_another_version(
     store: ArtifactStore, small_data: list[str]
 ) -> None:
-    assert set(OTHER) == {*pipeline.FILTER_SETTINGS, *pipeline.SPLIT_SETTINGS}
+    assert {*OTHER, "fold_in_ratio"} == {*pipeline.FILTER_SETTINGS, *pipeline.SPLIT_SETTINGS}
     config = load_settings([*small_data, "model=ease"]).data
     raw = pipeline.ingest_ratings(store, config)
 
@@ -48,6 +48,9 @@ def test_each_setting_of_the_filter_and_of_the_split_makes_another_version(
         filtered, split = prepared(**{name: value})
         assert (filtered != interactions) == (name in pipeline.FILTER_SETTINGS), name
         assert split.key != splits.key, name
+    assert prepared(fold_in_ratio=0.5) == (interactions, splits), "which decides nothing of a random split"
+    folded, fewer = (prepared(split="users", fold_in_ratio=ratio)[1] for ratio in (0.8, 0.5))
+    assert folded.key != fewer.key and folded.fingerprint != fewer.fingerprint
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,28 @@ def test_parity_names_a_user_who_gets_another_list(store: ArtifactStore, made: M
     assert "such as user" in found.sentence
 
 
+def test_held_out_users_are_served_with_the_lists_that_were_evaluated(line: Path, tmp_path: Path) -> None:
+    """The store has a split of another kind already; what is newest is that of whole users."""
+    store = ArtifactStore(Path(shutil.copytree(line / "store", tmp_path / "store", symlinks=True)))
+    camps = camps_settings(line / "movies", line / "checkpoints")
+    settings = load_settings([*camps, "model=ease", "data.split=users", "data.train_ratio=0.5", "data.val_ratio=0.25"])
+    made = pipeline.run(store, settings)
+    found = [
+        model_checks.serving_parity(store, made["faiss_index"]),
+        model_checks.nothing_seen_is_recommended(store, made["evaluation_report"]),
+        model_checks.nothing_rated_is_served(store, made["faiss_index"]),
+        model_checks.report_adds_up(store, made["evaluation_report"]),
+        model_checks.reaches_popularity(store, made["trained_model"]),
+    ]
+    assert [one.sentence for one in found if not one.passed] == []
+    assert found[0].numbers == {"users": 15, "different": 0}
+    metrics = made["evaluation_report"].facts["metrics"]
+    assert {"capped_recall@20", "capped_recall@50", "ndcg@100", "ndcg@10"} <= set(metrics)
+    assert pipeline.is_current(store, settings, made["splits"])
+    board = pipeline.rank_models(store, "camps", "ndcg@10")
+    assert [row["report"] for row in board.facts["rows"]] == [made["evaluation_report"].reference]
+
+
 def test_parity_compares_with_a_report_of_the_same_model_version_alone(
     store: ArtifactStore, made: Made, line: Path
 ) -> None:
