@@ -88,7 +88,7 @@ def _in_unit(unit: str, texts: Sequence[str], told: bool = False) -> TimeForm:
 
 
 def _of_dates(texts: Sequence[str], where: str) -> TimeForm:
-    fitting = [one for one in FORMATS if _fits(one, texts)]
+    fitting = _fitting(FORMATS, texts)
     if len(fitting) > 1:
         raise DataError(
             f"{where}: the time {texts[0]!r} may be written as {' or '.join(fitting)}; "
@@ -101,7 +101,7 @@ def _of_numbers(texts: Sequence[str], where: str) -> TimeForm:
     numbers = [float(text) for text in texts]
     least, most = min(numbers), max(numbers)
     for digits, written in _DIGITS.items():
-        if all(len(text) == digits for text in texts) and _fits(written, texts) and _years(texts):
+        if all(len(text) == digits for text in texts) and _fitting([written], texts) and _years(texts):
             return TimeForm(written, 10**6)
     if least >= 1900 and most <= 2100:
         raise DataError(
@@ -126,11 +126,13 @@ def _years(texts: Sequence[str]) -> bool:
     return all("1900" <= text[:4] <= "2100" for text in texts)
 
 
-def _fits(written: str, texts: Sequence[str]) -> bool:
-    """True if DuckDB reads every text by a format."""
+def _fitting(formats: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """The formats by each of which DuckDB reads every text."""
     import duckdb  # a server has none
 
-    with duckdb.connect() as database:
-        sql = "SELECT bool_and(try_strptime(text, $written) IS NOT NULL) FROM (SELECT unnest($texts) AS text)"
-        ((fits,),) = database.execute(sql, {"written": written, "texts": list(texts)}).fetchall()
-    return bool(fits)
+    sql = "SELECT bool_and(try_strptime(text, $written) IS NOT NULL) FROM (SELECT unnest($texts) AS text)"
+    with duckdb.connect() as database:  # one for all: opening it takes longer than asking it
+        fits = [
+            database.execute(sql, {"written": one, "texts": list(texts)}).fetchall() == [(True,)] for one in formats
+        ]
+    return [one for one, fit in zip(formats, fits, strict=True) if fit]
