@@ -30,8 +30,9 @@ def bootstrap_intervals(
     n = len(values)
     means = np.empty((resamples, values.shape[1]))
     for start in range(0, resamples, _AT_ONCE):
-        drawn = [rng.integers(n, size=n) for _ in range(min(_AT_ONCE, resamples - start))]
-        weights = np.stack([np.bincount(users, minlength=n) for users in drawn]).astype(np.float64)
-        means[start : start + len(drawn)] = weights @ values / n
+        rows = min(_AT_ONCE, resamples - start)
+        drawn = rng.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+        means[start : start + rows] = weights @ values / n
     tail = (1 - confidence) / 2
     return np.quantile(means, [tail, 1 - tail], axis=0).T

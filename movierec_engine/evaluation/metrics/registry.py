@@ -14,7 +14,7 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -89,7 +89,7 @@ class Metric:
     unit: Unit
     per_user: bool
 
-    @property
+    @cached_property
     def needs(self) -> tuple[str, ...]:
         """Names of INPUTS."""
         return tuple(inspect.signature(self.function).parameters)
