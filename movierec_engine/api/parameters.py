@@ -9,6 +9,7 @@ A request is a model whose fields are its parameters; a field is the one place t
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, NoReturn
 
 from pydantic import (
@@ -137,12 +138,18 @@ class _RequestSchema(GenerateJsonSchema):
         return False
 
 
+@cache
+def _described(model: type[RequestModel]) -> Schema:
+    """What pydantic says of a request, which nobody changes; made once, as an application asks for it several times."""
+    return model.model_json_schema(schema_generator=_RequestSchema)
+
+
 def schema_of(model: type[RequestModel], limits: ServingConfig, ids: KnownIds | None) -> Schema:
     """The JSON Schema of a request, without references, with the bounds that the settings decide.
 
     ids: those of the data set; None for either kind.
     """
-    schema = model.model_json_schema(schema_generator=_RequestSchema)
+    schema = dict(_described(model))
     parts = schema.pop("$defs", {})
 
     def resolved(part: Any) -> Any:
