@@ -14,6 +14,9 @@ DASHBOARD_PORT ?= 8501
 API_PORT ?= 5000
 INSTALLED := $(VENV)/.installed
 
+# Bytecode is kept, as the tests start many processes that would each compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-slow lint lock configs docs
 .DELETE_ON_ERROR:
 
