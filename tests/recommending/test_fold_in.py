@@ -113,16 +113,18 @@ def disliked(model: Recommender, *items: int) -> sparse.csr_matrix:
 def fallen(model: Recommender, likes: sparse.csr_matrix, fold_in_min_items: int | None) -> NDArray[np.float64]:
     """How many places five items fall on average when a movie is disliked that would raise them most as a like."""
     scorer = model.fold_in_scorer()
+    others = sorted({*range(N_ITEMS)} - {*likes.indices.tolist()})
+    hates = [disliked(model, item) for item in others]
+    told = sparse.vstack([likes, *(union(likes, scorer.as_likes(hate)) for hate in hates)], format="csr")
+    before, *after = map(places, scorer.scores(told))
+    without = places(scores_of(scorer, model.popularity, Taste(likes, NO_ITEMS), fold_in_min_items)[0])
     moves = []
-    for item in sorted({*range(N_ITEMS)} - {*likes.indices.tolist()}):
-        hate = disliked(model, item)
-        told = sparse.vstack([union(likes, scorer.as_likes(hate)), likes], format="csr")
-        raised = np.subtract(*map(places, scorer.scores(told)))
+    for item, hate, then in zip(others, hates, after, strict=True):
+        raised = then - before
         raised[[item, *likes.indices]] = 0
         near = np.argsort(raised, kind="stable")[:5]
-        without, _ = scores_of(scorer, model.popularity, Taste(likes, NO_ITEMS), fold_in_min_items)
-        hated, _ = scores_of(scorer, model.popularity, Taste(likes, hate), fold_in_min_items)
-        moves.append((places(hated)[near] - places(without)[near]).mean())
+        hated = places(scores_of(scorer, model.popularity, Taste(likes, hate), fold_in_min_items)[0])
+        moves.append((hated[near] - without[near]).mean())
     return np.array(moves)
 
 
