@@ -31,8 +31,14 @@ def bootstrap_intervals(
     means = np.empty((resamples, values.shape[1]))
     for start in range(0, resamples, _AT_ONCE):
         rows = min(_AT_ONCE, resamples - start)
-        drawn = rng.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+        weights = times_drawn(rng, n, rows).astype(np.float64)
         means[start : start + rows] = weights @ values / n
     tail = (1 - confidence) / 2
     return np.quantile(means, [tail, 1 - tail], axis=0).T
+
+
+def times_drawn(rng: np.random.Generator, n: int, rows: int) -> NDArray[np.int64]:
+    """How often each of n users is there when n are drawn with replacement, again and again: int64 [rows, n]."""
+    drawn = rng.integers(n, size=(rows, n))
+    drawn += n * np.arange(rows)[:, None]
+    return np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.errors import MovierecError
+from movierec_engine.evaluation.bootstrap import times_drawn
 
 Values = NDArray[np.float64]
 
@@ -26,7 +27,7 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 DECIMALS = 12
 COUNTS_AT_ONCE = 2**21
-"""Cells of the count matrix of a bootstrap that are in memory together, 16 MiB; at least one resample."""
+"""Cells of a bootstrap's matrices, of who is drawn and how often, that are in memory together: 16 MiB each."""
 
 
 @dataclass(frozen=True)
@@ -219,8 +220,7 @@ def _resampled_means(differences: Values, seed: int, resamples: int) -> Values:
     step = max(1, COUNTS_AT_ONCE // n)
     for start in range(0, resamples, step):
         rows = range(start, min(start + step, resamples))
-        counts = np.stack([np.bincount(rng.integers(n, size=n), minlength=n) for _ in rows])
-        means[start : rows.stop] = counts @ differences / n
+        means[start : rows.stop] = times_drawn(rng, n, len(rows)) @ differences / n
     return np.round(means, DECIMALS)
 
 
