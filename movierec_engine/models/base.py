@@ -256,6 +256,10 @@ class Recommender(ABC):
     def item_vectors(self) -> Floats:
         """float32 [n_items, d], see `query_vectors`."""
 
+    def sparse_item_vectors(self) -> Any:
+        """`item_vectors` as a sparse matrix, CSC, which indices of large catalogues hold; None where they are dense."""
+        return None
+
     def basis(self) -> Basis:
         """The arrays of this model that every index holds, for its `fold_in_scorer`."""
         return Basis(self.item_vectors(), self.history)

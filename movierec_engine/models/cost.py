@@ -10,6 +10,8 @@ FLOPS = 4e10
 """Floating-point operations a second of large matrix products."""
 RANDOM_READS = 2e8
 """Numbers a second that are gathered or scattered one by one."""
+DENSE_ITEMS = 20_000
+"""Up to so many items, weights between all pairs of them are held and searched as a dense matrix, of 1.6 GB."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,15 @@ def item_weights_cost(
 ) -> ModelCost:
     """The cost of a model whose scores are a person's items times weights between items.
 
-    weights_bytes: of the weights. per_user: operations of one user's scores. Its item vectors are the dense weights.
+    weights_bytes: of the weights. per_user: operations of one user's scores. Its item vectors are the dense weights, up
+    to DENSE_ITEMS.
     """
-    square = 4.0 * size.n_items**2
+    vectors = 4.0 * size.n_items**2 if size.n_items <= DENSE_ITEMS else weights_bytes
     return ModelCost(
         fit_bytes=fit_bytes,
         seconds=seconds,
         model_bytes=weights_bytes,
-        index_bytes=2 * square,
+        index_bytes=2 * vectors,
         score_operations=per_user,
         instead=instead,
     )

@@ -15,9 +15,10 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Recommender
+from movierec_engine.models.cost import DENSE_ITEMS
 from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.retrieval.faiss_index import FoldInMinItems, IndexFacts, RetrievalIndex
+from movierec_engine.retrieval.faiss_index import SPARSE, FoldInMinItems, IndexFacts, RetrievalIndex
 from movierec_engine.retrieval.flat import is_flat, shared_vectors
 from movierec_engine.retrieval.masks import Mask, serving_mask
 from movierec_engine.retrieval.rated import RatedMovies
@@ -44,15 +45,14 @@ def build_index(
     """
     least = fold_in_min_items or FoldInMinItems(config.fold_in_min_items, measured=False)
     started = time.perf_counter()
-    item_vectors = np.ascontiguousarray(model.item_vectors(), dtype=np.float32)
-    index = build_faiss(item_vectors, config.factory, config.ef_construction, config.ef_search, config.nprobe)
+    index, vectors = _searchable(model, config)
     personal = np.diff(model.history.indptr) > 0
     sample = np.random.default_rng(0).permutation(np.flatnonzero(personal))[:_BLOCK]
     catalogue = Catalogue.of(train_of(model), movies)
     similar, similarity, exact = model.all_most_similar(config.similar_items, catalogue.genres)
     built = RetrievalIndex(
         index=index,
-        vectors=shared_vectors(index) if is_flat(index) else item_vectors,
+        vectors=vectors,
         users=model.users,
         items=model.items,
         queries=_in_blocks(model.query_vectors, len(model.users)),
@@ -70,8 +70,8 @@ def build_index(
         facts=IndexFacts(
             model=model.name,
             device=device,
-            factory=config.factory,
-            dimensions=item_vectors.shape[1],
+            factory=SPARSE if index is None else config.factory,
+            dimensions=vectors.shape[1],
             recall=0.0,
             recall_k=config.recall_k,
             users_sampled=len(sample),
@@ -84,6 +84,16 @@ def build_index(
     )
     recall = measured_recall(built, model, serving_mask(built), sample, config.recall_k)
     return replace(built, facts=replace(built.facts, recall=recall))
+
+
+def _searchable(model: Recommender, config: RetrievalConfig) -> tuple[faiss.Index | None, Any]:
+    """The FAISS index of a model and its item vectors; of many items with sparse vectors those alone."""
+    vectors = model.sparse_item_vectors() if len(model.items) > DENSE_ITEMS else None
+    if vectors is not None:
+        return None, vectors
+    vectors = np.ascontiguousarray(model.item_vectors(), dtype=np.float32)
+    index = build_faiss(vectors, config.factory, config.ef_construction, config.ef_search, config.nprobe)
+    return index, shared_vectors(index) if is_flat(index) else vectors
 
 
 def build_faiss(

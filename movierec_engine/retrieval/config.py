@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from movierec_engine.errors import ConfigError
 
-INDEX_LAYOUT = 4
+INDEX_LAYOUT = 5
 """Goes up when an index gets other files: an index of another layout is made anew, and refused where it is read."""
 
 
@@ -13,7 +13,8 @@ class RetrievalConfig:
     """Settings of the FAISS index: how it is built and measured."""
 
     factory: str = "Flat"
-    """FAISS index factory string over inner products: `Flat` is exact, `HNSW32` or `IVF64,Flat` are approximate."""
+    """FAISS index factory string over inner products: `Flat` is exact, `HNSW32` or `IVF64,Flat` are approximate. Sparse
+    vectors of more than 20,000 items (ease, item_cf) are searched exactly without FAISS."""
     ef_construction: int = 100
     """HNSW alone: candidates that are looked at for each item's neighbours when the graph is built."""
     ef_search: int = 200

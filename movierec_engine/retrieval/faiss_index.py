@@ -35,7 +35,12 @@ from movierec_engine.retrieval.rated import RatedMovies
 
 PERSONAL = "personal"
 
+SPARSE = "sparse"
+"""What stands for the factory of an index without FAISS, whose vectors are sparse."""
+
+FAISS_FILE = "index.faiss"
 VECTORS_FILE = "vectors.npy"
+SPARSE_FILE = "vectors.npz"
 SCORER_FILE = "scorer.npz"
 FOLD_IN_FILE = "fold_in.npz"
 ITEM_FACTS_FILE = "item_facts.npz"
@@ -89,8 +94,9 @@ class IndexFacts:
 class RetrievalIndex:
     """Item vectors in FAISS, a query vector for each user, and what everybody has rated.
 
-    index: inner products over n_items vectors of d dimensions; position = item index.
-    vectors: float32 [n_items, d], what FAISS indexes: its own memory where it keeps all of it, as `Flat` does.
+    index: inner products over n_items vectors of d dimensions; position = item index. None where they are sparse.
+    vectors: float32 [n_items, d], what FAISS indexes: its own memory where it keeps all of it, as `Flat` does; CSC
+        where they are sparse.
     queries: float32 [n_users, d], CSR, so that sparse queries (a user's history, for EASE) stay small.
     rated: what every person of the raw data has rated, also those and of those movies that are not in the index.
     history: float32 [n_users, n_items] CSR, the train interactions, with ratings where the model uses them.
@@ -108,8 +114,8 @@ class RetrievalIndex:
     has k items wherever that many are left.
     """
 
-    index: faiss.Index
-    vectors: Floats
+    index: faiss.Index | None
+    vectors: Any
     users: IdMap
     items: IdMap
     queries: sparse.csr_matrix
@@ -128,8 +134,8 @@ class RetrievalIndex:
 
     def __post_init__(self) -> None:
         rows = {
-            "the FAISS index": self.index.ntotal,
-            "vectors": len(self.vectors),
+            "the FAISS index": self.vectors.shape[0] if self.index is None else self.index.ntotal,
+            "vectors": self.vectors.shape[0],
             "movies": len(self.movies),
             "popularity": len(self.popularity),
             "similar items": len(self.similar),
@@ -138,15 +144,15 @@ class RetrievalIndex:
         for name, count in rows.items():
             if count != len(self.items):
                 raise StoreError(f"{name} has {count} rows for {len(self.items)} items; build the index again")
-        if self.index.d != self.queries.shape[1] or not len(self.personal) == self.queries.shape[0] == len(self.users):
-            raise StoreError(
-                f"queries do not fit {len(self.users)} users and {self.index.d} dimensions; build it again"
-            )
-        if self.vectors.shape[1] != self.index.d or self.history.shape != (len(self.users), len(self.items)):
+        d = self.vectors.shape[1] if self.index is None else self.index.d
+        if d != self.queries.shape[1] or not len(self.personal) == self.queries.shape[0] == len(self.users):
+            raise StoreError(f"queries do not fit {len(self.users)} users and {d} dimensions; build it again")
+        if self.vectors.shape[1] != d or self.history.shape != (len(self.users), len(self.items)):
             raise StoreError("item vectors or train interactions do not fit the index; build it again")
         if not np.array_equal(as_ids(self.movies["movie_id"]), self.items.ids):
             raise StoreError("movies are not in the order of the items; build the index again")
-        for name, values in (("item vectors", self.vectors), ("queries", self.queries.data)):
+        held = self.vectors.data if self.index is None else self.vectors
+        for name, values in (("item vectors", held), ("queries", self.queries.data)):
             _check_finite(name, values)
 
     @property
@@ -208,7 +214,7 @@ class RetrievalIndex:
 
     @property
     def exact(self) -> bool:
-        """True if lists go by all scores: FAISS has the vectors as they are, whose inner products are the scores."""
+        """True if lists go by all scores: the inner products of the vectors as they are."""
         return self._flat and self.scorer is None
 
     def scores_of(self, users: Sequence[int]) -> Floats:
@@ -216,7 +222,10 @@ class RetrievalIndex:
         if self.scorer is not None:
             each = [self.scores(user) for user in users]
             return np.stack(each) if each else np.empty((0, len(self.items)), dtype=np.float32)
-        scores = np.asarray(self.queries[users].toarray() @ self.vectors.T, dtype=np.float32)
+        if self.index is None:
+            scores = np.asarray((self.queries[users] @ self.vectors.T).toarray(), dtype=np.float32)
+        else:
+            scores = np.asarray(self.queries[users].toarray() @ self.vectors.T, dtype=np.float32)
         scores[~self.personal[users]] = self.popularity
         return scores
 
@@ -278,7 +287,8 @@ class RetrievalIndex:
         if not self.personal[user]:
             scores = self.popularity[items]
         elif self.scorer is None:
-            scores = self.vectors[items] @ self._query(user)
+            query = self._query(user)
+            scores = inner_products(self.vectors, query)[items] if self.index is None else self.vectors[items] @ query
         else:
             scores = self.scorer.scores(user, items)
         return self.explanations(user, items, scores)[0]
@@ -316,9 +326,12 @@ class RetrievalIndex:
 
     def save(self, folder: Path) -> None:
         """Write everything into a folder; nothing is pickled, and no large part is written twice."""
-        faiss.write_index(self.index, str(folder / "index.faiss"))
-        if not is_flat(self.index):
-            np.save(folder / VECTORS_FILE, self.vectors)
+        if self.index is None:
+            np.savez(folder / SPARSE_FILE, **dict[str, Any](_parts("vectors", self.vectors.T)))
+        else:
+            faiss.write_index(self.index, str(folder / FAISS_FILE))
+            if not is_flat(self.index):
+                np.save(folder / VECTORS_FILE, self.vectors)
         save_id_maps(folder, self.users, self.items)
         matrices = {"history": self.history, "explanation_inputs": self.explanation_inputs}
         if not _equal(self.queries, self.history):
@@ -358,8 +371,7 @@ class RetrievalIndex:
             raise StoreError(f"{folder}: was built by a version of Movierec with other files; materialize it again")
         facts = IndexFacts(**described)
         users, items = load_id_maps(folder)
-        index = faiss.read_index(str(folder / "index.faiss"))
-        vectors = shared_vectors(index) if is_flat(index) else np.load(folder / VECTORS_FILE, allow_pickle=False)
+        index, vectors = _read_vectors(folder, facts, len(items))
         scorer = None
         if (folder / SCORER_FILE).exists():
             scorer = scorer_from_arrays(_arrays(folder / SCORER_FILE), vectors)
@@ -387,7 +399,7 @@ class RetrievalIndex:
 
     @cached_property
     def _flat(self) -> bool:
-        return is_flat(self.index)
+        return self.index is None or is_flat(self.index)
 
     def _query(self, user: int) -> Floats:
         """float32 [d]."""
@@ -420,7 +432,7 @@ class RetrievalIndex:
         more deeper, until k are found and the last of them does not tie with what it may have cut off; where that does
         not come about, its vectors are gone through.
         """
-        if self._flat:
+        if self.index is None or self._flat:
             return self._ranked(query, k, masked, allowed)
         left = self._left(allowed, masked)
         n, count = len(left), int(np.count_nonzero(left))
@@ -457,6 +469,14 @@ class RetrievalIndex:
             scores[~allowed] = -np.inf
         scores[masked] = -np.inf
         return best(np.arange(len(scores)), scores, k)
+
+
+def _read_vectors(folder: Path, facts: IndexFacts, n_items: int) -> tuple[faiss.Index | None, Any]:
+    """The FAISS index and the item vectors of a saved index."""
+    if facts.factory == SPARSE:
+        return None, _matrix("vectors", _arrays(folder / SPARSE_FILE), (facts.dimensions, n_items)).T
+    index = faiss.read_index(str(folder / FAISS_FILE))
+    return index, shared_vectors(index) if is_flat(index) else np.load(folder / VECTORS_FILE, allow_pickle=False)
 
 
 def _row(matrix: sparse.csr_matrix, row: int) -> tuple[NDArray[np.integer[Any]], Floats]:

@@ -1,10 +1,11 @@
-"""Exact inner products over the memory of a FAISS index, without a second copy of its vectors."""
+"""Exact inner products: over the memory of a FAISS index, without a second copy of its vectors, or of sparse ones."""
 
 from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 Floats = NDArray[np.float32]
 
@@ -29,8 +30,13 @@ def shared_vectors(index: faiss.Index) -> Floats:
     return np.asarray(_Memory(index))
 
 
-def inner_products(vectors: Floats, query: Floats) -> Floats:
-    """float32 [n], of vectors [n, d] with a query [d]; equal vectors have equal products, wherever they stand."""
+def inner_products(vectors: Any, query: Floats) -> Floats:
+    """float32 [n], of vectors [n, d] with a query [d]; equal vectors have equal products, wherever they stand.
+
+    Sparse vectors are CSC: what is read of them is the columns where the query is not 0.
+    """
+    if sparse.issparse(vectors):
+        return np.asarray((sparse.csr_matrix(query) @ vectors.T).toarray()[0], dtype=np.float32)
     products: NDArray[Any] = np.empty(len(vectors), dtype=np.float32)
     pointers = (faiss.swig_ptr(array) for array in (products, query, np.ascontiguousarray(vectors)))
     library: Any = faiss  # whose stubs lack it

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -63,6 +65,34 @@ def test_items_are_alike_that_are_recommended_for_like_histories() -> None:
     assert model.query_vectors(np.arange(40)) @ model.item_vectors().T == pytest.approx(
         train.matrix().toarray() @ model.weights, abs=1e-5
     )
+
+
+def test_the_default_penalty_grows_with_the_root_of_an_items_mean_interactions() -> None:
+    """Nine interactions of four items: 40 sqrt(9 / 4) = 60."""
+    assert EASE().fit(Dataset(TRAIN)).l2 == pytest.approx(60)
+    assert EASE(l2=7.0).fit(Dataset(TRAIN)).l2 == 7
+
+
+def test_items_have_neighbours_in_large_catalogues_or_where_they_are_asked_for() -> None:
+    default, three = EASE.Config(), EASE.Config(neighbours=3)
+    assert [default.neighbours_of(n) for n in (4, 20_000, 20_001, 59_047)] == [None, None, 100, 100]
+    assert [three.neighbours_of(n) for n in (4, 5, 59_047)] == [None, 3, 3]
+    with pytest.raises(ConfigError, match=r"model\.neighbours=1"):
+        EASE.Config(neighbours=1)
+
+
+def test_sparse_weights_score_explain_and_compare_as_the_same_weights_do_dense(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    train = interactions_of(np.argwhere(rng.random((40, 15)) < 0.4), IdMap(np.arange(40)), IdMap(np.arange(15)))
+    model = EASE(l2=3.0, neighbours=4).fit(Dataset(train))
+    dense = EASE(l2=3.0).fit(Dataset(train))
+    dense.weights = model.weights.toarray()
+    model.save(tmp_path)
+    for one in (model, EASE.load(tmp_path)):
+        assert one.score_users(np.arange(40)) == pytest.approx(dense.score_users(np.arange(40)), abs=1e-6)
+        assert one.fold_in(train.matrix()[:3]) == pytest.approx(dense.fold_in(train.matrix()[:3]), abs=1e-6)
+        assert one.explain_user(2, 5).contributions == pytest.approx(dense.explain_user(2, 5).contributions, abs=1e-6)
+        assert np.array_equal(one.most_similar(np.arange(15), 3)[0], dense.most_similar(np.arange(15), 3)[0])
 
 
 @pytest.mark.parametrize("l2", [0.0, -1.0, float("nan")])

@@ -31,11 +31,13 @@ def test_every_model_of_the_package_says_what_it_needs() -> None:
             assert getattr(small, amount) <= getattr(large, amount), (name, amount)
 
 
-def test_ease_over_59047_items_is_refused_on_a_machine_of_24_gb_and_als_is_not() -> None:
-    needs = {name: estimates(load_settings([f"model={name}"]), ML_25M)[0] for name in ("ease", "als")}
-    assert needs["ease"].fits(24 * 2**30) is False
-    assert needs["als"].fits(24 * 2**30) is True
-    assert needs["ease"].instead == "train als instead"
+def test_ease_over_59047_items_fits_into_8_gb_by_neighbours_and_not_into_24_gb_by_all_items() -> None:
+    by_neighbours, by_all_items = (
+        estimates(load_settings(["model=ease", *words]), ML_25M) for words in ([], ["model.neighbours=59046"])
+    )
+    assert all(step.fits(8 * 2**30) for step in by_neighbours)
+    assert by_all_items[0].fits(24 * 2**30) is False
+    assert by_all_items[0].instead == "set model.neighbours=100"
 
 
 def test_a_model_from_outside_that_says_nothing_is_not_refused() -> None:

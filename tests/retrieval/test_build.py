@@ -10,7 +10,8 @@ from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
 from movierec_engine.errors import ConfigError
-from movierec_engine.models import GMF, MLP, NCF, Popularity, Recommender
+from movierec_engine.models import EASE, GMF, MLP, NCF, ItemCF, Popularity, Recommender
+from movierec_engine.models.fold_in.base import cosines
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.faiss_index import CANDIDATES, RetrievalIndex
@@ -105,3 +106,28 @@ def test_more_than_the_usual_candidates_can_be_asked_for() -> None:
     index = build_index(model, RATED, movies(), RetrievalConfig(similar_items=5), "cpu")
     items, _, _ = index.recommend(0, 2 * CANDIDATES, SEEN[0].indices)
     assert len(items) == len(set(items)) == 2 * CANDIDATES
+
+
+@pytest.mark.parametrize(
+    "model", [EASE(neighbours=20), ItemCF(), ItemCF(user_based=True)], ids=["ease", "items", "users"]
+)
+def test_an_index_of_sparse_vectors_answers_as_one_of_dense_vectors(
+    model: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.fit(Dataset(TRAIN))
+    dense = build_index(model, RATED, movies(), RetrievalConfig(similar_items=5), "cpu")
+    monkeypatch.setattr("movierec_engine.retrieval.build.DENSE_ITEMS", N_ITEMS - 1)
+    build_index(model, RATED, movies(), RetrievalConfig(factory="HNSW4", similar_items=5), "cpu").save(tmp_path)
+    index = RetrievalIndex.load(tmp_path)
+    assert (index.index, index.facts.factory, index.facts.recall) == (None, "sparse", 1.0)
+    taste = index.taste_of(dict.fromkeys([1, 5, 7, 11, 20]))
+    for user in (0, 7):
+        assert index.scores(user) == pytest.approx(dense.scores(user), abs=1e-5)
+        one, other = index.explain(user, 3), dense.explain(user, 3)
+        assert one.score == pytest.approx(other.score, abs=1e-5)
+        assert one.contributions == pytest.approx(other.contributions, abs=1e-5)
+    assert index.scores_of([3, 0]) == pytest.approx(dense.scores_of([3, 0]), abs=1e-5)
+    assert index.history_scores(taste)[0] == pytest.approx(dense.history_scores(taste)[0], abs=1e-5)
+    assert cosines(index.vectors[[1]], index.vectors[[2, 3]]) == pytest.approx(
+        cosines(dense.vectors[[1]], dense.vectors[[2, 3]]), abs=1e-5
+    )

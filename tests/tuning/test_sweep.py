@@ -198,7 +198,7 @@ def test_a_search_runs_its_trials_and_ends_with_the_table(
     rows = pq.read_table(published.folder / trials.TRIALS_FILE).to_pylist()
     assert len(rows) == published.facts["trials"] == 3
     for row in rows:
-        assert 1 <= float(row["overrides"][-1].removeprefix("model.l2=")) <= 10000
+        assert 2 <= float(row["overrides"][-1].removeprefix("model.relative_l2=")) <= 500
     best = max(rows, key=lambda row: row["validation ndcg@10"])
     assert best["overrides"][-1] in output.split("again: ")[1]
 
@@ -269,14 +269,14 @@ def test_a_search_that_failed_leaves_its_lock_free(
 def test_another_setting_is_another_search(search: Callable[..., list[Trial]]) -> None:
     search("model=ease", "n_trials=1")
     assert len(search("model=ease", "n_trials=1", "data.split=leave_one_out")) == 1
-    assert len(search("model=ease", "n_trials=1", "model.l2=interval(1,2)")) == 1
+    assert len(search("model=ease", "n_trials=1", "model.relative_l2=interval(1,2)")) == 1
 
 
 def test_a_trial_that_fails_is_listed_and_the_search_goes_on(search: Callable[..., list[Trial]]) -> None:
-    found = search("model=ease", "n_trials=4", "model.l2=choice(10,-1)")
+    found = search("model=ease", "n_trials=4", "model.relative_l2=choice(10,-1)")
     assert {bool(one.error) for one in found} == {True, False}
     (failed,) = {line for line in sweep_table(SweepTrials(tuple(found), "ndcg@10", "max")).lines if "failed" in line}
-    assert failed.startswith("failed: model.l2=-1: model.l2=-1.0 must be")
+    assert failed.startswith("failed: model.relative_l2=-1: model.relative_l2=-1.0 must be")
 
 
 def test_a_second_process_at_the_same_search_is_told_to_wait(
@@ -322,7 +322,7 @@ def test_hydras_sweeps_have_their_counterparts(value: str, expected: str) -> Non
         (["model=lightgnc"], "there is no search space 'lightgnc' in .*; did you mean lightgcn"),
         (["model=ease", "n_trials=0"], "n_trials=0 must be a whole number of at least 1"),
         (["model=ease", "n_trials=many"], "n_trials=many must be a whole number"),
-        (["model=ease", "model.l2=1"], "nothing is left to search"),
+        (["model=ease", "model.relative_l2=1"], "nothing is left to search"),
         (["model=ease", "model.l3=interval(0,1)"], "model.l3 is not a setting"),
         (["model=ease", "trainer.max_epochs=none"], "trainer.max_epochs='none' must be a whole number"),
     ],

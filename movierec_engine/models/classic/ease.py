@@ -5,6 +5,10 @@
     P = (X^T X + l2 I)^-1,    B_ij = -P_ij / P_jj for i != j,    scores = X B
 
 X: the binary user-item matrix of train [n_users, n_items].
+
+The penalty has to follow the data: by default l2 = relative_l2 * sqrt(|X| / n_items), of the mean interactions of an
+item. The Cholesky factorisation takes n_items^2 memory and n_items^3 time, so the columns of B for large catalogues are
+each solved for over the item's nearest neighbours alone (`neighbour_regression.py`).
 """
 
 from dataclasses import dataclass
@@ -16,47 +20,80 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats
 from movierec_engine.models.classic.linear import LinearRecommender
-from movierec_engine.models.cost import FLOPS, DataSize, ModelCost, item_weights_cost
+from movierec_engine.models.classic.neighbour_regression import neighbour_weights, neighbours_cost
+from movierec_engine.models.cost import DENSE_ITEMS, FLOPS, DataSize, ModelCost, item_weights_cost
 from movierec_engine.training.config import TrainerConfig
 
 _BLOCK = 256
+_NEIGHBOURS = 100
+"""Of an item, in catalogues above DENSE_ITEMS."""
 
 
 @dataclass(frozen=True)
 class EASEConfig:
     """Hyper-parameters of EASE."""
 
-    l2: float = 300.0
-    """Strength of the ridge penalty, in interactions; larger data wants more (the paper uses 200 to 1000)."""
+    relative_l2: float = 40.0
+    """Strength of the ridge penalty: l2 = relative_l2 * sqrt(mean interactions of an item); chosen on validation of
+    data of several densities (benchmarks/results/defaults.md)."""
+    l2: float | None = None
+    """Strength of the ridge penalty, in interactions, whatever the data (the paper uses 200 to 1000); null: by
+    relative_l2."""
+    neighbours: int | None = None
+    """Items that an item's weights are of, at most, those most similar to it; null: all of them up to 20,000 items in
+    the catalogue, 100 above."""
 
     def __post_init__(self) -> None:
-        if not self.l2 > 0:
-            raise ConfigError(f"model.l2={self.l2} must be above 0")
+        for name in ("relative_l2", "l2"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"model.{name}={value} must be above 0")
+        if self.neighbours is not None and self.neighbours < 2:
+            raise ConfigError(f"model.neighbours={self.neighbours} must be at least 2")
+
+    def neighbours_of(self, n_items: int) -> int | None:
+        """The neighbours that each item has in a catalogue; None where they are all the others."""
+        neighbours = self.neighbours or (n_items if n_items <= DENSE_ITEMS else _NEIGHBOURS)
+        return neighbours if neighbours < n_items - 1 else None
 
 
 class EASE(LinearRecommender):
-    """weights: float32 [n_items, n_items], B above, zero diagonal."""
+    """weights: float32 [n_items, n_items], B above, zero diagonal; CSR where items have neighbours."""
 
     name = "ease"
     Config = EASEConfig
 
     def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
-        """The square of the items in double precision three times over, and n^3 operations."""
-        n = float(size.n_items)
-        weights = 4 * n**2
-        return item_weights_cost(size, weights, 2 * size.per_user * n, 24 * n**2, n**3 / FLOPS, "train als instead")
+        """The square of the items in double precision three times over, and n^3 operations; or of their neighbours."""
+        n, k = float(size.n_items), self.config.neighbours_of(size.n_items)
+        if k is None:
+            fit, seconds, instead = 24 * n**2, n**3 / FLOPS, f"set model.neighbours={_NEIGHBOURS}"
+            return item_weights_cost(size, 4 * n**2, 2 * size.per_user * n, fit, seconds, instead)
+        fit, seconds = neighbours_cost(size, k)
+        return item_weights_cost(size, 8 * n * k, 2 * size.per_user * k, fit, seconds, "train als instead")
+
+    @property
+    def l2(self) -> float:
+        """Strength of the penalty: the config's, or what relative_l2 is for train of this density."""
+        if self.config.l2 is not None:
+            return float(self.config.l2)
+        return float(self.config.relative_l2 * np.sqrt(self.history.nnz / self.history.shape[1]))
 
     def learn(self, train: Interactions) -> None:
-        """Solve for B by one Cholesky factorisation; needs about 24 n_items^2 bytes at its peak."""
+        k = self.config.neighbours_of(train.n_items)
+        self.weights = self._dense_weights() if k is None else neighbour_weights(self.history, self.l2, k)
+
+    def _dense_weights(self) -> Floats:
+        """B by one Cholesky factorisation; needs about 24 n_items^2 bytes at its peak."""
         gram = (self.history.T @ self.history).toarray().astype(np.float64, order="F")
-        gram[np.diag_indices_from(gram)] += self.config.l2
+        gram[np.diag_indices_from(gram)] += self.l2
         factor, _ = linalg.lapack.dpotrf(gram, lower=True, overwrite_a=True)
         precision, _ = linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
-        weights = precision.T.astype(np.float32)  # whose upper triangle is that of P
+        weights: Floats = precision.T.astype(np.float32)  # whose upper triangle is that of P
         mirror_upper(weights)
         weights /= -np.diag(precision).astype(np.float32)
         np.fill_diagonal(weights, 0)
-        self.weights = weights
+        return weights
 
 
 def mirror_upper(matrix: Floats) -> None:

@@ -109,6 +109,9 @@ class ItemCF(ClosedFormRecommender):
         log.info("item_cf: item vectors [%d, %d] take %.2f GB", *vectors.shape, 4e-9 * np.prod(vectors.shape))
         return np.ascontiguousarray(_dense(vectors))
 
+    def sparse_item_vectors(self) -> sparse.csc_matrix:
+        return self.history.T if self.config.user_based else self._weights_by_history.T
+
     def similarity_vectors(self) -> sparse.csr_matrix:
         """The users of each item, [n_items, n_users]: the neighbours' weights are few, and favour the popular ones."""
         return self.users_by_item()

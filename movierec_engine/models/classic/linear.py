@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
 from movierec_engine.models.fold_in import Basis
@@ -18,13 +19,14 @@ from movierec_engine.models.fold_in.linear import LinearFoldIn
 class LinearRecommender(ClosedFormRecommender):
     """A model whose `learn` only sets `weights`.
 
-    weights: float32 [n_items, n_items], W above: in row j what having item j adds to the score of each item.
+    weights: float32 [n_items, n_items], dense or CSR, W above: in row j what having item j adds to the score of each
+    item.
     """
 
-    weights: Floats
+    weights: Any
 
     def score_known(self, users: Indices) -> Floats:
-        return np.asarray(self.history[users] @ self.weights, dtype=np.float32)
+        return dense(self.history[users] @ self.weights)
 
     def fold_in_scorer(self) -> LinearFoldIn:
         return LinearFoldIn(Basis(self.weights.T, self.history))
@@ -33,13 +35,28 @@ class LinearRecommender(ClosedFormRecommender):
         return np.asarray(self.history[users].toarray(), dtype=np.float32)
 
     def item_vectors(self) -> Floats:
-        return np.ascontiguousarray(self.weights.T)
+        return np.ascontiguousarray(dense(self.weights.T))
 
-    def similarity_vectors(self) -> Floats:
-        return self.weights.T
+    def sparse_item_vectors(self) -> sparse.csc_matrix | None:
+        return self.weights.T if sparse.issparse(self.weights) else None
+
+    def similarity_vectors(self) -> Any:
+        return self.weights.T.tocsr() if sparse.issparse(self.weights) else self.weights.T
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        return {"weights": self.weights}
+        weights = self.weights
+        if sparse.issparse(weights):
+            return {"data": weights.data, "indices": weights.indices, "indptr": weights.indptr}
+        return {"weights": weights}
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
-        self.weights = tensors["weights"]
+        if "weights" in tensors:
+            self.weights = tensors["weights"]
+        else:
+            n = len(self.items)
+            self.weights = sparse.csr_matrix((tensors["data"], tensors["indices"], tensors["indptr"]), (n, n))
+
+
+def dense(matrix: Any) -> Floats:
+    """A matrix, dense or sparse, as float32."""
+    return np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix, dtype=np.float32)

@@ -49,8 +49,8 @@ class LinearFoldIn(FoldInScorer):
     ) -> NDArray[np.float64]:
         """r_j V_ij of each i and each j in the history."""
         vectors = self.basis.vectors
-        if sparse.issparse(vectors):
-            weights = vectors[items].toarray()[:, history.indices]
+        if sparse.issparse(vectors):  # by columns
+            weights = vectors.T[history.indices][:, items].T.toarray()
         else:
             weights = vectors[np.ix_(items, history.indices)]
         return np.asarray(history.data * weights, dtype=np.float64)
