@@ -75,7 +75,7 @@ def test_the_default_penalty_grows_with_the_root_of_an_items_mean_interactions()
 
 def test_items_have_neighbours_in_large_catalogues_or_where_they_are_asked_for() -> None:
     default, three = EASE.Config(), EASE.Config(neighbours=3)
-    assert [default.neighbours_of(n) for n in (4, 20_000, 20_001, 59_047)] == [None, None, 100, 100]
+    assert [default.neighbours_of(n) for n in (4, 20_000, 20_001, 59_047)] == [None, None, 200, 200]
     assert [three.neighbours_of(n) for n in (4, 5, 59_047)] == [None, 3, 3]
     with pytest.raises(ConfigError, match=r"model\.neighbours=1"):
         EASE.Config(neighbours=1)

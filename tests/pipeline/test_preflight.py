@@ -37,7 +37,7 @@ def test_ease_over_59047_items_fits_into_8_gb_by_neighbours_and_not_into_24_gb_b
     )
     assert all(step.fits(8 * 2**30) for step in by_neighbours)
     assert by_all_items[0].fits(24 * 2**30) is False
-    assert by_all_items[0].instead == "set model.neighbours=100"
+    assert by_all_items[0].instead == "set model.neighbours=200"
 
 
 def test_a_model_from_outside_that_says_nothing_is_not_refused() -> None:

@@ -25,7 +25,7 @@ from movierec_engine.models.cost import DENSE_ITEMS, FLOPS, DataSize, ModelCost,
 from movierec_engine.training.config import TrainerConfig
 
 _BLOCK = 256
-_NEIGHBOURS = 100
+_NEIGHBOURS = 200
 """Of an item, in catalogues above DENSE_ITEMS."""
 
 
@@ -41,7 +41,7 @@ class EASEConfig:
     relative_l2."""
     neighbours: int | None = None
     """Items that an item's weights are of, at most, those most similar to it; null: all of them up to 20,000 items in
-    the catalogue, 100 above."""
+    the catalogue, 200 above."""
 
     def __post_init__(self) -> None:
         for name in ("relative_l2", "l2"):
