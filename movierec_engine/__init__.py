@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from movierec_engine.models.neural.gmf import GMF
     from movierec_engine.models.neural.mlp import MLP
     from movierec_engine.models.neural.ncf import NCF
+    from movierec_engine.models.neural.recvae import RecVAE
     from movierec_engine.models.registry import load_model, register_model
     from movierec_engine.training.config import TrainerConfig
 
@@ -48,6 +49,7 @@ __all__ = [
     "ItemCF",
     "LightGCN",
     "Popularity",
+    "RecVAE",
     "Recommender",
     "TrainerConfig",
     "load_model",

@@ -13,7 +13,20 @@ from movierec_engine.data.graph import build_graph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
-from movierec_engine.models import ALS, EASE, GMF, MLP, NCF, NGCF, SVD, ItemCF, LightGCN, Popularity, Recommender
+from movierec_engine.models import (
+    ALS,
+    EASE,
+    GMF,
+    MLP,
+    NCF,
+    NGCF,
+    SVD,
+    ItemCF,
+    LightGCN,
+    Popularity,
+    Recommender,
+    RecVAE,
+)
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble, HybridEnsembleConfig
 from movierec_engine.models.gradient import GradientRecommender
 from worlds import interactions_of
@@ -103,7 +116,11 @@ MAKERS = {
     "gmf": lambda: fitted(GMF(GMF.Config(mf_dim=6))),
     "mlp": lambda: fitted(MLP(MLP.Config(mlp_layers=(8, 6, 4)))),
     "ncf": lambda: fitted(NCF(NCF.Config(mf_dim=4, mlp_layers=(8, 6, 4)))),
-    "hybrid": lambda: ensemble("ease", "als", "gmf", "lightgcn"),
+    "recvae": lambda: fitted(RecVAE(hidden_dim=7, latent_dim=5, num_layers=3)),
+    "mult-vae": lambda: fitted(
+        RecVAE(hidden_dim=7, latent_dim=5, num_layers=1, activation="tanh", decoder_dim=6, prior="normal")
+    ),
+    "hybrid": lambda: ensemble("ease", "als", "gmf", "lightgcn", "recvae"),
     "hybrid of sums": lambda: ensemble("user_cf", "lightgcn cosine", "ease", normalization="min_max"),
     "hybrid of ranks": lambda: ensemble("svd", "mlp", "item_cf implicit", fusion_method="rrf"),
     "hybrid stacked": lambda: ensemble("ncf", "als", fusion_method="stacking"),

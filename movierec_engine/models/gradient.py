@@ -86,15 +86,21 @@ def descent_cost(
     width: int,
     pair_floats: float = 0,
     pair_operations: float = 0,
+    user_floats: float = 0,
+    user_operations: float = 0,
     step_floats: float = 0,
     step_operations: float = 0,
+    parameters: float | None = None,
 ) -> ModelCost:
-    """The cost of a model of embeddings [n_users + n_items, width] that the training loop fits, all epochs of it.
+    """The cost of a model with vectors [n_users, width] and [n_items, width] that the training loop fits, all epochs.
 
-    config: the model's own. pair_floats, pair_operations: of the layers above the embeddings, for one user with one
-    item. step_floats, step_operations: of what each step computes beside its pairs, such as propagation over the graph.
+    config: the model's own. pair_floats, pair_operations: of the layers above the vectors, for one user with one item.
+    user_floats, user_operations: of the layers that each user of a batch goes through, such as an encoder of histories.
+    step_floats, step_operations: of what each step computes beside its pairs, such as propagation over the graph.
+    parameters: how many are trained; the vectors' own, unless given.
     """
-    parameters = float(size.n_users + size.n_items) * width
+    if parameters is None:
+        parameters = float(size.n_users + size.n_items) * width
     batch = min(trainer.batch_of(size.n_train), size.n_train)
     loss = config.loss_type
     if loss == "auto":
@@ -106,10 +112,11 @@ def descent_cost(
         pairs, each = float(users) * min(size.n_items, config.sampled_items + batch), 3 + pair_floats
     else:
         pairs, each = batch * (1.0 + config.num_negatives), 3 * width + pair_floats
-    operations = 3 * (pairs * (2 * width + pair_operations) + step_operations) + 20 * parameters
+    operations = 3 * (pairs * (2 * width + pair_operations) + users * user_operations + step_operations)
     steps = trainer.max_epochs * math.ceil(size.n_train / max(batch, 1))
-    fit = 4 * (6 * parameters + min(pairs * each, PIECE_FLOATS) + step_floats)  # gradient, two moments, best, a copy
-    return factor_cost(size, width, fit, steps * operations / FLOPS, "train als instead")
+    kept = min(pairs * each, PIECE_FLOATS) + users * user_floats + step_floats
+    fit = 4 * (6 * parameters + kept)  # gradient, two moments, best, a copy
+    return factor_cost(size, width, fit, steps * (operations + 20 * parameters) / FLOPS, "train als instead")
 
 
 def check_loss(name: str, loss_type: str, losses: tuple[str, ...], num_negatives: int, sampled_items: int) -> None:

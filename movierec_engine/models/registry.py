@@ -32,6 +32,7 @@ OWN_MODELS = {
     "gmf": "movierec_engine.models.neural.gmf:GMF",
     "mlp": "movierec_engine.models.neural.mlp:MLP",
     "ncf": "movierec_engine.models.neural.ncf:NCF",
+    "recvae": "movierec_engine.models.neural.recvae:RecVAE",
     "ngcf": "movierec_engine.models.graph.ngcf:NGCF",
     "lightgcn": "movierec_engine.models.graph.lightgcn:LightGCN",
     "hybrid_ensemble": "movierec_engine.models.ensemble.hybrid:HybridEnsemble",

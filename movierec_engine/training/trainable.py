@@ -14,6 +14,12 @@ from movierec_engine.models.base import Recommender
 class Network(nn.Module):
     """A network in training: scores of user-item pairs as a differentiable function."""
 
+    def start_epoch(self, number: int) -> None:
+        """Make ready for an epoch, counted from 1: a network may train its parts in turn, by `requires_grad`.
+
+        What it does follows from the number and the weights alone, so that a resumed run goes on in the same way.
+        """
+
     def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
         """Scores float32 [b, m] of users int64 [b] with items.
 
@@ -22,7 +28,10 @@ class Network(nn.Module):
         raise TypeError(f"{type(self).__name__} does not score pairs")
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor:
-        """The regularisation term of a batch, a scalar already weighted; users int64 [b], items int64 [b, m]."""
+        """The regularisation term of a batch, a scalar already weighted; users int64 [b], items int64 [b, m].
+
+        The batch is the one whose scores `forward` has just given, and whose draws the term may be of.
+        """
         return users.new_zeros((), dtype=torch.float32)
 
     def floats_per_score(self, gathered: bool) -> int:
@@ -36,8 +45,8 @@ class Network(nn.Module):
 class Trainable(Recommender):
     """A recommender whose parameters the training loop fits.
 
-    Its config has `loss_type`, one of `losses`, `num_negatives`, drawn for each positive by `bpr` and `bce`, and
-    `sampled_items`, drawn for a batch by `sampled_softmax`.
+    Its config has `loss_type`, one of `losses`; `sampled_items`, drawn for a batch by `sampled_softmax`; and where
+    `bpr` or `bce` are among its losses `num_negatives`, which they draw for each positive.
 
     losses: the values that `model.loss_type` may take.
     network: the module in training.

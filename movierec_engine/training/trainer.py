@@ -73,6 +73,7 @@ def train(
                 break
             started = time.perf_counter()
             network.train()
+            network.start_epoch(number)
             mean_loss = train_epoch(objective, interactions, config, state)
             if not math.isfinite(mean_loss):
                 raise MovierecError(

@@ -22,7 +22,20 @@ from movierec_engine.feedback import log_file
 from movierec_engine.pipeline import model_checks
 from movierec_engine.store import SERVING, ArtifactStore, Slot
 
-MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "mlp", "ncf", "lightgcn", "ngcf", "hybrid_ensemble")
+MODELS = (
+    "popularity",
+    "item_cf",
+    "svd",
+    "ease",
+    "als",
+    "gmf",
+    "mlp",
+    "ncf",
+    "recvae",
+    "lightgcn",
+    "ngcf",
+    "hybrid_ensemble",
+)
 APPROXIMATE = {"als": "HNSW8", "gmf": "IVF4,Flat"}
 MOVIES = (*range(100, 130), *range(140, 145))
 DIALLED, NARROWED, NEW = "&diversity=0.7", "&genres=War", "&cold_items=0.5"

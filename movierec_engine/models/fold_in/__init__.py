@@ -19,6 +19,7 @@ _CLASSES = {
     "lightgcn": "lightgcn:LightGCNFoldIn",
     "ngcf": "ngcf:NGCFFoldIn",
     "neural": "neural:NeuralFoldIn",
+    "recvae": "recvae:RecVAEFoldIn",
     "fused": "fused:FusedFoldIn",
 }
 """By `FoldInScorer.kind`."""
