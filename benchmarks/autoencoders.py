@@ -39,7 +39,7 @@ from movierec_engine.evaluation import Evaluator
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.comparison import ALPHA, compare_paired
 from movierec_engine.models import model_class
-from movierec_engine.models.fitting import Fitting
+from movierec_engine.models.fitting import Epoch, Fitting, StopTraining
 from movierec_engine.reporting import numbers
 
 RESULTS = Path(__file__).with_name("results") / "autoencoders"
@@ -91,7 +91,7 @@ WORLDS = {
         "Bundled data, a random tenth of each user", lambda folder: bundled(), DataConfig("bundled"), ("ndcg@10",)
     ),
 }
-SETTINGS: dict[tuple[str, str], str] = {}
+SETTINGS: dict[tuple[str, str], str] = {("ml1m", "recvae"): "trainer.learning_rate=0.003"}
 """World and model -> settings beside the defaults."""
 WHY = ""
 
@@ -101,12 +101,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="folder of ml1m_sequences")
     parser.add_argument("--worlds", nargs="*", choices=WORLDS, default=list(WORLDS))
     parser.add_argument("--models", nargs="*", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="train no model for longer")
     parser.add_argument("--page", action="store_true", help="only write the page")
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     for world in arguments.worlds if not arguments.page else ():
         for name in arguments.models:
-            measure(world, name, arguments.folder)
+            measure(world, name, arguments.folder, arguments.seconds)
     PAGE.write_text("\n".join(page()) + "\n", encoding="utf-8")
     console.print(f"wrote {PAGE}")
 
@@ -117,7 +118,7 @@ def parts_of(world: str, folder: Path | None) -> Split:
     return split(interactions, WORLDS[world].config, Ratings(interactions.to_table()))
 
 
-def measure(world: str, name: str, folder: Path | None) -> None:
+def measure(world: str, name: str, folder: Path | None, seconds: float) -> None:
     """Train a model and write down what it reaches on validation, and each test user's metrics."""
     metrics, parts = WORLDS[world].metrics, parts_of(world, folder)
     model_name, everywhere = MODELS[name]
@@ -125,12 +126,17 @@ def measure(world: str, name: str, folder: Path | None) -> None:
     stop_by = f"trainer.early_stopping.metric={metrics[0]}"
     settings = load_settings([f"model={model_name}", "device=cpu", stop_by, *words])
     started, used = time.perf_counter(), time.process_time()
+
+    def stop_in_time(_: Epoch) -> None:
+        if time.perf_counter() - started > seconds:
+            raise StopTraining
+
     model = model_class(model_name)(settings.model)
     model.fit(
         Dataset(parts.train, parts.validation_heldout()),
-        Fitting(settings.trainer, settings.device, settings.seed, evaluator=EVALUATOR),
+        Fitting(settings.trainer, settings.device, settings.seed, evaluator=EVALUATOR, on_epoch=stop_in_time),
     )
-    seconds, used = time.perf_counter() - started, time.process_time() - used
+    took, used = time.perf_counter() - started, time.process_time() - used
     reached = EVALUATOR.evaluate(model, parts.validation_heldout(), deep=False).metrics
     found = EVALUATOR.evaluate(model, parts.test_heldout(), deep=False)
     record = {
@@ -138,11 +144,11 @@ def measure(world: str, name: str, folder: Path | None) -> None:
         "validation": {metric: reached[metric] for metric in metrics},
         "test": {metric: [round(float(value), 6) for value in found.per_user[metric]] for metric in metrics},
         "epochs": len(model.epochs),
-        "seconds": round(seconds, 1),
+        "seconds": round(took, 1),
         "cpu_seconds": round(used, 1),
     }
     file_of(world, name).write_text(json.dumps(record) + "\n", encoding="utf-8")
-    console.print(f"{world} {name}: {record['validation']}, {seconds:.0f} s", markup=False, soft_wrap=True)
+    console.print(f"{world} {name}: {record['validation']}, {took:.0f} s", markup=False, soft_wrap=True)
 
 
 def file_of(world: str, name: str) -> Path:

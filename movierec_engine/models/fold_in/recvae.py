@@ -77,9 +77,9 @@ class RecVAEFoldIn(FoldInScorer):
         return np.asarray(self.basis.vectors.mean(axis=0, dtype=np.float64))
 
     def _encoded(self, histories: sparse.csr_matrix) -> Floats:
-        lengths = np.sqrt(np.asarray(histories.multiply(histories).sum(axis=1), dtype=np.float32).reshape(-1, 1))
-        inputs = np.asarray(histories @ self.weights["encoder.table"], dtype=np.float32)
-        return self._above(inputs / np.maximum(lengths, np.float32(1e-6)))
+        lengths = np.sqrt(np.asarray(histories.multiply(histories).sum(axis=1))).reshape(-1, 1)
+        inputs = (histories @ self.weights["encoder.table"]) / np.maximum(lengths, 1e-6)
+        return self._above(np.asarray(inputs, dtype=np.float32))
 
     def _above(self, inputs: Floats) -> Floats:
         """`queries` of T^T x, float32 [n, h]."""
