@@ -49,6 +49,7 @@ AREAS = {
     "assets": (["movierec_assets"], ["tests/assets"]),
     "retrieval": (["movierec_engine/retrieval"], ["tests/retrieval"]),
     "tuning": (["movierec_engine/tuning"], ["tests/tuning"]),
+    "tracking": (["movierec_engine/tracking"], ["tests/tracking"]),
     "dashboard queries": (["dashboard/queries"], ["tests/dashboard"]),
 }
 """Name of an area -> its modules, and the tests that mirror them."""
