@@ -94,17 +94,20 @@ def measure(modules: Modules, scratch: Path) -> Iterator[tuple[str, dict[str, An
     """Module and the outcome of one of its mistakes."""
     worker = Worker(scratch, 0)
     worker.load(LIBRARIES)
-    clean: dict[tuple[str, ...], int] = {}
+    clean = set[tuple[str, ...]]()
     try:
         for path, (tests, chosen) in modules.items():
-            if tuple(tests) not in clean:
-                clean[tuple(tests)] = worker.ask("run", tests=[], paths=tests, limit=LIMIT)["status"]
-            if clean[tuple(tests)] != 0:
-                print(f"{path}: its tests fail without any mistake, so it is passed over", flush=True)
-                continue
             for mistake, lived in chosen:
                 begun = time.monotonic()
                 outcome = worker.outcome(mistake, [], LIMIT / 3, paths=tests)
+                if outcome != "lived" and tuple(tests) not in clean:
+                    status = worker.ask("run", tests=[], paths=tests, limit=LIMIT)["status"]
+                    if status != 0:
+                        print(
+                            f"{path}: its tests fail without any mistake ({status}), so it is passed over", flush=True
+                        )
+                        break
+                clean.add(tuple(tests))
                 print(f"{outcome} ({time.monotonic() - begun:.0f} s) line {mistake.line}, {mistake.name}", flush=True)
                 yield path, {"name": mistake.name, "line": mistake.line, "outcome": outcome, "lived": lived}
     finally:

@@ -227,12 +227,6 @@ def _milliseconds(database: "duckdb.DuckDBPyConnection", file: TableFile, *, lar
             f"{file.name}: {file.place(record)}: the timestamp is neither in seconds nor in milliseconds since 1970; "
             "convert it to seconds"
         )
-    kept = _number(database, "SELECT count(*) FROM entries")
-    if count > kept:
-        raise DataError(
-            f"{file.name}: {count:,} of {count + kept:,} rows cannot be read, too many to drop; say by data.format and "
-            "data.columns how the file is written, or correct it"
-        )
     return count
 
 

@@ -37,6 +37,8 @@ def test_each_window_trains_on_everything_before_it_and_tests_on_itself_alone() 
     assert first.boundaries == {"validation_from": 8, "test_from": 10, "test_until": 15}
     assert second.boundaries == {"validation_from": 12, "test_from": 15, "test_until": 20}
     assert first.strategy == "rolling_origin"
+    (rounded,) = rolling_origin(at(list(range(20))), windows=1, first_train_share=0.5, val_ratio=0.16)
+    assert rows(rounded.validation) == [8, 9], "1.6 of 10"
 
 
 def test_the_interactions_of_one_second_belong_together_to_the_later_part() -> None:

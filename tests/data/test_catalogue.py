@@ -71,6 +71,7 @@ def test_an_item_is_of_the_tier_in_which_the_interactions_before_it_end() -> Non
     """Of 20: before them 0, 10, 15, 16, 19 and 20, that is 0, .5, .75, .8, .95 and 1."""
     assert popularity_tier(catalogue([10, 5, 1, 3, 1, 0])).tolist() == [0, 1, 2, 1, 2, 2]
     assert popularity_tier(catalogue([0, 7])).tolist() == [2, 0], "the most popular is always head"
+    assert popularity_tier(catalogue([4, 3, 2, 1])).tolist() == [0, 0, 1, 2], "before them 0, .4, .7 and .9"
 
 
 def test_users_are_of_the_tier_that_begins_at_or_below_their_activity() -> None:

@@ -50,6 +50,7 @@ def test_without_ratings_and_times_every_row_is_a_like() -> None:
 def test_of_several_ratings_of_a_movie_the_newest_counts_and_of_equally_new_ones_the_last() -> None:
     frame = {"user_id": [1] * 5, "movie_id": [2, 2, 2, 3, 3], "rating": [1, 2, 3, 4, 5], "timestamp": [5, 9, 7, 6, 6]}
     assert rows(Dataset.from_frame(frame)) == [(1, 2, 2.0, 9), (1, 3, 5.0, 6)]
+    assert len(Dataset.from_frame({"user_id": [1, 1, 1, 2], "movie_id": [7, 8, 9, 7]}).train) == 4, "none is repeated"
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
@@ -61,8 +62,10 @@ def test_dates_become_seconds(unit: str) -> None:
 
 def test_low_ratings_go_first_and_then_users_and_items_with_too_few() -> None:
     frame = {"user_id": [1, 1, 2, 2, 3, 3], "movie_id": [7, 8, 7, 8, 8, 9], "rating": [5, 5, 5, 5, 5, 1]}
-    data = Dataset.from_frame(frame, rating_threshold=2, min_user_interactions=2, min_item_interactions=2)
+    data = Dataset.from_frame(frame, rating_threshold=5, min_user_interactions=2, min_item_interactions=2)
     assert [row[:2] for row in rows(data)] == [(1, 7), (1, 8), (2, 7), (2, 8)]
+    data = Dataset.from_frame(frame, rating_threshold=5, min_item_interactions=3)
+    assert [row[:2] for row in rows(data)] == [(1, 8), (2, 8), (3, 8)]
     with pytest.raises(EmptyDataError, match="no rating reaches rating_threshold=6"):
         Dataset.from_frame(frame, rating_threshold=6)
 
@@ -104,3 +107,5 @@ def test_a_split_holds_out_shares_of_each_user_and_masks_what_is_known() -> None
     assert [np.bincount(part.user).tolist() for part in parts] == [[7] * 5, [2] * 5, [1] * 5]
     assert (sum(part.matrix() for part in parts) != whole.train.matrix()).nnz == 0
     assert (test.seen != data.train.matrix() + data.validation.interactions.matrix()).nnz == 0
+    again, other = (whole.split(validation=0.2, test=0.1, seed=seed)[1].interactions.matrix() for seed in (42, 43))
+    assert (test.interactions.matrix() != again).nnz == 0 < (again != other).nnz

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.interactions import Interactions, positives
+from movierec_engine.data.likes import held_out_dislikes
 from movierec_engine.data.ratings import RATINGS_SCHEMA, Ratings
 from movierec_engine.data.split import Split, split
 from movierec_engine.errors import ConfigError, EmptyDataError
@@ -79,9 +80,13 @@ def test_a_dislike_is_held_out_from_the_moment_on_that_its_users_likes_are(
     for (user, movie), (rating, time) in rows.items():
         if rating >= 3 or user not in parts.train.users.ids or movie not in parts.train.items.ids:
             continue
-        of_user = parts.test.timestamp[parts.test.users.ids[parts.test.user] == user].tolist()
-        test_from = parts.boundaries["test_from"] if parts.boundaries else min(of_user, default=10**9)
+        validation_from, test_from = (
+            parts.boundaries.get(f"{name}_from")
+            or min(part.timestamp[part.users.ids[part.user] == user].tolist(), default=10**9)
+            for name, part in (("validation", parts.validation), ("test", parts.test))
+        )
         assert ((user, movie) in pairs_of(parts.dislikes["test"])) == (time >= test_from)
+        assert ((user, movie) in pairs_of(parts.dislikes["validation"])) == (validation_from <= time < test_from)
 
 
 def test_in_a_random_split_dislikes_are_drawn_by_the_ratios_and_always_the_same() -> None:
@@ -93,6 +98,17 @@ def test_in_a_random_split_dislikes_are_drawn_by_the_ratios_and_always_the_same(
     assert len(parts.dislikes["validation"]) / low == pytest.approx(0.2, abs=0.05)
     assert len(parts.dislikes["test"]) / low == pytest.approx(0.3, abs=0.05)
     assert all(pairs_of(parts.dislikes[name]) == pairs_of(again.dislikes[name]) for name in parts.dislikes)
+    config = DataConfig(rating_threshold=3.0, train_ratio=0.5, val_ratio=0.2, split_seed=43)
+    other = held_out_dislikes(ratings_of(rows), parts.parts(), "random", {}, config)
+    assert pairs_of(other["test"]) != pairs_of(parts.dislikes["test"]), "data.split_seed draws them"
+
+
+def test_dislikes_after_a_window_of_the_past_are_in_none_of_its_parts() -> None:
+    rows = {(1, m): (5.0 if m % 2 else 1.0, m) for m in range(1, 11)} | {(2, m): (5.0, 1) for m in range(2, 11, 2)}
+    parts = split_of(rows, "random")
+    boundaries = {"validation_from": 3, "test_from": 5, "test_until": 8}
+    found = held_out_dislikes(ratings_of(rows), parts.parts(), "rolling_origin", boundaries, DataConfig())
+    assert [pairs_of(found[name]) for name in ("validation", "test")] == [{(1, 4)}, {(1, 6)}]
 
 
 @given(ROWS, st.sampled_from(STRATEGIES))

@@ -23,6 +23,7 @@ def test_the_graph_has_the_given_edges_and_no_other() -> None:
     graph = build_graph(interactions_of(PAIRS, USERS, ITEMS))
     assert graph.n_edges == len(PAIRS)
     assert graph.adjacency[2].nnz == 0, "a user without interactions has no edge"
+    assert build_graph(interactions_of(PAIRS, USERS, IdMap(np.arange(3)))).adjacency.shape == (6, 6), "nor has an item"
 
 
 def test_a_saved_graph_comes_back(tmp_path: Path) -> None:

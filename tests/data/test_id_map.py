@@ -28,8 +28,9 @@ def test_unknown_ids_have_index_minus_one(both: tuple[list[int], list[int]]) -> 
 
 
 def test_unsorted_ids_are_refused() -> None:
-    with pytest.raises(ValueError, match="increasing"):
-        IdMap(np.array([2, 1]))
+    for ids in ([2, 1], [1, 1]):
+        with pytest.raises(ValueError, match="increasing"):
+            IdMap(np.array(ids))
 
 
 def test_the_ids_cannot_be_changed() -> None:
@@ -114,7 +115,9 @@ def test_ids_of_other_types_are_refused_and_never_rounded(ids: object, named: st
 def test_a_text_that_no_path_or_line_can_hold_is_refused_as_an_id(text: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
         IdMap.of(["fine", text])
-    assert len(IdMap.of(["x" * 256, "fine"])) == 2
+    assert len(IdMap.of(["x" * 256, "fine one"])) == 2
+    with pytest.raises(DataError, match="an id is missing"):
+        IdMap.of(["fine"]).index(pa.array(["fine", None]))
 
 
 @given(IDS | TEXTS)

@@ -70,6 +70,7 @@ def test_presplit_data_is_not_filtered_and_its_negatives_join_the_vocabulary() -
     kept = positives(Ratings(table, negatives=negatives), DataConfig(rating_threshold=4.0))
     assert pairs(kept) == {(1, 7), (2, 8)}
     assert kept.items.ids.tolist() == [7, 8, 99]
+    assert pairs(positives(Ratings(table), DataConfig(rating_threshold=4.0))) == {(1, 7), (2, 8)}
 
 
 def test_saved_interactions_come_back(tmp_path: Path) -> None:
@@ -88,6 +89,13 @@ def test_a_repeated_pair_counts_once_in_the_matrix() -> None:
     id_map = IdMap(np.array([4]))
     doubled = Interactions(one, one, np.ones(2, np.float32), np.zeros(2, np.int64), id_map, id_map)
     assert doubled.matrix().toarray().tolist() == [[1.0]]
+
+
+def test_of_a_repeated_pair_the_last_rating_counts() -> None:
+    user, item = (np.array(index, dtype=np.int32) for index in ([1, 0, 1, 1], [1, 2, 1, 0]))
+    users, items = IdMap(np.arange(2)), IdMap(np.arange(3))
+    rated = Interactions(user, item, np.array([2, 3, 4, 5], np.float32), np.zeros(4, np.int64), users, items)
+    assert rated.ratings_matrix().toarray().tolist() == [[0, 0, 3], [5, 4, 0]]
 
 
 def test_k_core_of_an_already_dense_block_changes_nothing() -> None:

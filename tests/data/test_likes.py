@@ -17,8 +17,9 @@ STARS = np.array([0.5, 1, 2, 3, 3.5, 4, 4, 5])
         (np.ones(5), 1.0),
         (np.array([0.0, 0, 0, 1]), 0.5),
         (np.array([1.0] * 30 + [2] * 10 + [700]), 1.0),
+        (np.array([1.0] * 9 + [9]), 5.0),
     ],
-    ids=["half stars", "stars", "one to ten", "all equal", "thumbs", "counts"],
+    ids=["half stars", "stars", "one to ten", "all equal", "thumbs", "counts", "just a tenth"],
 )
 def test_likes_begin_at_the_middle_of_a_scale_and_everywhere_in_counts(ratings: np.ndarray, expected: float) -> None:
     assert liked_from(ratings, 0.0) == expected

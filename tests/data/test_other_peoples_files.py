@@ -19,6 +19,7 @@ from movierec_engine.config import load_settings
 from movierec_engine.data.config import ColumnNames, DataConfig, FileFormat
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.readers import read_movies, read_ratings
+from movierec_engine.data.text_form import plain_text
 from movierec_engine.errors import ConfigError, DataError
 
 TOLD: dict[str, Any] = {"rating_min": 0.0, "rating_max": 0.0}
@@ -66,6 +67,13 @@ PUBLISHED = {
         "979\t4a43c0ae\t4bf58dd8\tCaf\xe9\t40.6068\t-74.0442\t-240\tTue Apr 03 18:00:25 +0000 2012\n",
         [(470, "49bbd6c0", 1.0, 1333476009), (979, "4a43c0ae", 1.0, 1333476025)],
     ),
+    "ratings four to a line": (
+        "ratings.txt", "1 2 5 978300760\n2 2 3 978300761\n", [(1, 2, 5.0, 978300760), (2, 2, 3.0, 978300761)]
+    ),
+    "check-ins": (
+        "checkins.txt", "1,2,1333476009\n2,2,1333476025\n", [(1, 2, 1.0, 1333476009), (2, 2, 1.0, 1333476025)]
+    ),
+    "several names of one thing": ("x.csv", "userhash,uid,item\nx,1,7\ny,2,7\n", [(1, 7, 1.0, 0), (2, 7, 1.0, 0)]),
     "gowalla": ("train.txt", "0 0 1 2\n1 4 5\n2 1 \n3\n", [(0, 0), (0, 1), (0, 2), (1, 4), (1, 5), (2, 1)]),
     "recbole": (
         "ml.inter",
@@ -124,12 +132,27 @@ def test_a_packed_file_is_unpacked_whatever_it_is_called(read: Read, tmp_path: P
     else:
         packed = {"gz": gzip, "bz2": bz2, "xz": lzma}[packing].compress(content)  # type: ignore[attr-defined]
     assert rows(read(packed, "ratings.data").table) == [("bob", 2, 4.0, 0), ("\xe9ric", 1, 3.0, 0)]
+    if packing == "zip":
+        with zipfile.ZipFile(tmp_path / "z", "a") as archive:
+            archive.writestr("other.csv", content)
+        with pytest.raises(DataError, match="the archive holds 2 files, not one"):
+            read((tmp_path / "z").read_bytes())
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1", "cp1252"])
 def test_the_encoding_is_told_from_the_bytes(read: Read, encoding: str) -> None:
     name = "\u20acric" if encoding == "cp1252" else "\xe9ric"
     assert rows(read(PLAIN.replace("\xe9ric", name), encoding=encoding).table)[1][0] == name
+
+
+def test_a_text_that_ends_within_a_character_is_no_utf8(read: Read) -> None:
+    assert rows(read(b"user,item\nann,caf\xc3").table)[0][1] == "caf\xc3"
+
+
+def test_of_a_file_of_long_lines_whole_ones_alone_are_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    path.write_text("a" * 200_000 + "\n" + "b" * 200_000 + "\n")
+    assert plain_text(path, "", tmp_path).head() == ["a" * 200_000]
 
 
 @pytest.mark.parametrize("damage", [b"\x1f\x8b\x08\x00broken", b"PK\x03\x04broken", b"\x28\xb5\x2f\xfdbroken"])
@@ -150,7 +173,7 @@ def test_a_damaged_archive_is_refused(read: Read, damage: bytes) -> None:
         ("user;item;rating\n1;2;352,698\n", "data.format.decimal"),
         ("user,artist,track\n1,2,3\n", "data.columns.item=artist"),
         ("user,item,stars,plays\n1,2,3,4\n", "data.columns.rating=stars"),
-        ("1,2,3,5,7\n2,3,4,5,6\n", "data.columns.rating=column3"),
+        ("1,2,3,5,7\n2,3,4,5,6\n", r"may be column3 or column4 or column5 .* data\.columns\.rating=column3"),
         ("1,2010-10-17T01:48:53Z,39.7,-104.9,88c\n", "column2 of a file without header holds times"),
         ("0 1 2 3 4\n1 2 3 4 5\n", "data.format.rows"),
         ("ann,news\nbob,sports\n", "data.format.header=yes or data.format.header=no"),
@@ -158,7 +181,12 @@ def test_a_damaged_archive_is_refused(read: Read, damage: bytes) -> None:
         ('{"user_id": "a", "stars": 4}\n', "holds JSON"),
         ("1,2,1333476009,4\n", "data.columns.rating=column4"),
         ("a,b,rating\n1,2,3\n", r"column 'user' is missing .* set data\.columns\.user"),
-        ("user,item,rating,time\n1,2,3,2012-04-03\n1,3,3,soon\n", r"line 3: time 'soon' is not a time"),
+        (
+            "user,item,rating,time\n1,2,3,2012-04-03\n1,3,3,soon\n1,4,3,2012-04-05\n",
+            r"line 3: time 'soon' is not a time",
+        ),
+        ("user,item,item\n1,2,3\n", "column 'item' stands more than once"),
+        ("user;item;rating\n1;2;1,5\n1;3;2.5\n", r"line 2: rating '1,5' is not a number"),
         ("user,item,rating,time\n1,2,3,1960-04-03\n", r"line 2: time '1960-04-03' is not a time since 1970"),
     ],
 )
@@ -175,6 +203,10 @@ def test_settings_say_what_cannot_be_told(read: Read) -> None:
         columns=ColumnNames("column1", "column2", "column3", "column4"),
     ).table
     assert rows(table) == [("ann", "b07", 1.5, 1333411200)]
+    named = ColumnNames("kunde", "artikel")
+    assert rows(read("kunde,artikel\nann,b07\n", columns=named).table) == [("ann", "b07", 1.0, 0)], "a header by them"
+    with pytest.raises(DataError, match="'user' is named for two things"):
+        read("user,item\n1,2\n", columns=ColumnNames("user", "user"))
 
 
 def test_bad_settings_of_the_format_are_refused() -> None:
@@ -206,6 +238,9 @@ def test_a_bad_line_of_a_list_is_named(read: Read) -> None:
     ("written", "seconds"),
     [
         ("1333476009", 1333476009),
+        ("99999999999", 99999999999),
+        ("100000000000", 100000000),
+        ("30120403", 30120403),
         ("1333476009.75", 1333476009),
         ("1.333476009E9", 1333476009),
         ("1333476009750", 1333476009),
@@ -236,8 +271,9 @@ def test_the_newer_of_two_times_within_a_second_wins(read: Read) -> None:
 
 
 def test_a_unit_that_changes_is_refused(read: Read) -> None:
-    with pytest.raises(DataError, match=r"line 3: the timestamp is not in microseconds"):
-        read("user,item,rating,time\n1,2,3,1333476009750000\n1,3,4,1333476009750000000\n")
+    for other in (1333476009750000000, 10**17):
+        with pytest.raises(DataError, match=r"line 3: the timestamp is not in microseconds"):
+            read(f"user,item,rating,time\n1,2,3,1333476009750000\n1,3,4,{other}\n")
 
 
 # --- scales
@@ -259,8 +295,8 @@ def test_a_file_of_which_most_rows_are_bad_is_not_read(read: Read) -> None:
 
 
 def test_a_folder_and_a_pattern_of_files_are_one_table(tmp_path: Path) -> None:
-    folder = tmp_path / "parts"
-    folder.mkdir()
+    folder = tmp_path / ".made" / "parts"
+    folder.mkdir(parents=True)
     (folder / "_SUCCESS").write_text("")
     for number in range(3):
         pq.write_table(pa.table({"user": [f"u{number}"], "item": [number]}), folder / f"part-{number}.parquet")
@@ -273,16 +309,28 @@ def test_a_folder_and_a_pattern_of_files_are_one_table(tmp_path: Path) -> None:
 
 def test_a_bad_line_of_one_of_many_files_is_named_with_its_file(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("user,item,rating\n1,2,3\n1,3,4\n")
-    (tmp_path / "b.csv").write_text("user,item,rating\n2,2,3\n2,3,x\n")
-    with pytest.raises(DataError, match=r"\*\.csv: b\.csv: line 3: rating 'x' is not a number"):
-        read_ratings(DataConfig(ratings_file=str(tmp_path / "*.csv"), **TOLD))
+    for lines, line in (("2,2,3\n2,3,x\n", 3), ("2,2,x\n", 2)):
+        (tmp_path / "b.csv").write_text(f"user,item,rating\n{lines}")
+        with pytest.raises(DataError, match=rf"\*\.csv: b\.csv: line {line}: rating 'x' is not a number"):
+            read_ratings(DataConfig(ratings_file=str(tmp_path / "*.csv"), **TOLD))
+    (tmp_path / "b.csv").write_text("user,item,rating\n2,caf\xe9,3\n", encoding="latin-1")
+    read = read_ratings(DataConfig(ratings_file=str(tmp_path / "*.csv"), **TOLD))
+    assert read.report.latin1_files == (str(tmp_path / "*.csv"),)
+
+
+def test_numbers_in_one_part_and_texts_in_another_are_texts(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"user": [1], "item": [7]}), tmp_path / "0.parquet")
+    pq.write_table(pa.table({"user": [2], "item": ["b07"]}), tmp_path / "1.data")
+    table = read_ratings(DataConfig(ratings_file=str(tmp_path), **TOLD)).table
+    assert [row[:2] for row in rows(table)] == [(1, "7"), (2, "b07")]
 
 
 def test_files_of_other_columns_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("user,item,rating\n1,2,3\n")
-    (tmp_path / "b.csv").write_text("user,item\n2,2\n")
-    with pytest.raises(DataError, match=r"b\.csv: its columns are 'user, item'"):
-        read_ratings(DataConfig(ratings_file=str(tmp_path / "*.csv"), **TOLD))
+    for header, line in (("user,item", "2,2"), ("item,user,rating", "2,2,2")):
+        (tmp_path / "b.csv").write_text(f"{header}\n{line}\n")
+        with pytest.raises(DataError, match=rf"b\.csv: its columns are '{header.replace(',', ', ')}'"):
+            read_ratings(DataConfig(ratings_file=str(tmp_path / "*.csv"), **TOLD))
 
 
 # --- titles
@@ -309,6 +357,10 @@ def titles(folder: Path, content: str, **given: Any) -> list[tuple[object, ...]]
         ),
         ("1::Heat (1995)::Crime|Drama\n", [(1, "Heat", 1995, ["Crime", "Drama"])]),
         ("business_id,name,categories\nb1,Deli,\"Food, Coffee\"\n", [("b1", "Deli", None, ["Food", "Coffee"])]),
+        (
+            "id,name,genres\n1,A,\"x,y\"\n2,B,\"x,z\"\n3,C,a|b\n",
+            [(1, "A", None, ["x", "y"]), (2, "B", None, ["x", "z"]), (3, "C", None, ["a|b"])],
+        ),
     ],
 )  # fmt: skip
 def test_titles_genres_and_years_are_found_by_usual_names(

@@ -386,6 +386,14 @@ def test_validation_and_negatives_may_be_left_out(presplit: DataConfig) -> None:
 def test_a_train_file_is_required(presplit: DataConfig) -> None:
     with pytest.raises(DataError, match=r"data\.train_file is not set"):
         read_ratings(replace(presplit, train_file=""))
+    with pytest.raises(DataError, match=r"train\.csv: column 'stars' is missing"):
+        read_ratings(replace(presplit, columns=ColumnNames(rating="stars")))
+
+
+def test_where_no_scale_is_set_a_part_without_ratings_has_the_best_of_the_others(presplit: DataConfig) -> None:
+    write(Path(presplit.valid_file), "user,item,rating,timestamp\n1,20,2,2\n")
+    table = read_ratings(replace(presplit, rating_min=0, rating_max=0)).table
+    assert [row[2] for row in rows(table) if row[4] == "test"] == [5.0, 5.0]
 
 
 def test_a_test_file_is_required(presplit: DataConfig) -> None:
@@ -400,10 +408,11 @@ def test_a_pair_in_two_parts_is_refused_with_both_files(presplit: DataConfig) ->
 
 
 def test_a_negative_that_is_a_positive_of_its_user_or_repeated_is_dropped_and_counted(presplit: DataConfig) -> None:
-    write(Path(presplit.negatives_file), "user,item\n1,10\n1,30\n2,40\n2,40\n1,40\n")
+    write(Path(presplit.test_file), "user,item\n1,30\n2,31\n")
+    write(Path(presplit.negatives_file), "user,item\n1,10\n1,30\n2,40\n2,40\n1,40\n2,30\n")
     ratings = read_ratings(presplit)
     assert ratings.negatives is not None
-    assert rows(ratings.negatives) == [(1, 40), (2, 40)]
+    assert rows(ratings.negatives) == [(1, 40), (2, 30), (2, 40)], "a positive of another user is a negative"
     assert ratings.report.negatives_dropped == 3
 
 

@@ -124,6 +124,7 @@ def test_the_random_split_gives_each_user_the_rounded_shares() -> None:
         (150, (0.86, 0.07), [130, 10, 10]),  # 10.5, where .07 * 150 is 10.500000000000002
         (200, (0.6, 0.3), [120, 60, 20]),
         (3, (0.1, 0.1), [1, 1, 1]),
+        (3, (0.1, 0.8), [1, 1, 1]),
     ],
 )
 @pytest.mark.parametrize("strategy", ["random", "user_time"])
@@ -232,6 +233,9 @@ def test_given_parts_are_taken_as_they_are_with_their_negatives() -> None:
     assert keys(parts.test) == {(1, 2)}
     assert parts.negatives is not None
     assert keys(parts.negatives) == {(1, 3)}
+    heldout = parts.test_heldout()
+    assert heldout.protocol == "sampled_given" and heldout.candidates is not None
+    assert (heldout.candidates != parts.negatives.matrix()).nnz == 0
 
 
 def test_a_saved_split_comes_back(tmp_path: Path) -> None:
@@ -265,8 +269,9 @@ def test_a_subsample_is_of_the_asked_size_and_from_train() -> None:
     rows = {(user, item): item for user in range(1, 5) for item in range(1, 11)}
     train = split(*prepared(rows)).train
     half = subsample(train, 0.5, seed=3)
-    assert len(half) == len(train) // 2
+    assert len(half) == len(keys(half)) == len(train) // 2
     assert keys(half) < keys(train)
+    assert len(subsample(train, 0.3, seed=3)) == 10, "9.6 of 32"
     assert subsample(train, 1, seed=3) is train
     assert len(subsample(train, 1e-9, seed=3)) == 1, "never none"
     assert keys(subsample(train, 0.5, seed=4)) != keys(half) == keys(subsample(train, 0.5, seed=3))

@@ -70,6 +70,8 @@ def test_a_rating_out_of_range_is_refused_with_line_scale_and_setting(tmp_path: 
 def test_a_rating_below_the_range_names_the_other_setting(read: Read) -> None:
     with pytest.raises(DataError, match=r"rating 0 is outside .*set data\.rating_min"):
         read("1,10,0,5")
+    with pytest.raises(DataError, match=r"rating 5\.0001 is outside"):
+        read("1,9,5,5", "1,10,5.0001,5")
 
 
 def test_the_rating_scale_can_be_set(tmp_path: Path, read: Read) -> None:
