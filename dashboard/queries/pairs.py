@@ -77,7 +77,8 @@ def paired_users(a: Path, b: Path, metrics: Sequence[str]) -> PairedUsers | None
     ours = dict(zip(names, (np.asarray(value, dtype=np.float64) for value in values[2::2]), strict=True))
     theirs = dict(zip(names, (np.asarray(value, dtype=np.float64) for value in values[3::2]), strict=True))
     known_train = None if train == "NULL" else np.asarray(values[1], dtype=np.int64)
-    return PairedUsers(total, as_ids(values[0]), known_train, ours, theirs)
+    of_both = len(values[0]) if one_in(total) == 1 else total
+    return PairedUsers(of_both, as_ids(values[0]), known_train, ours, theirs)
 
 
 def head_to_head(found: PairedUsers, names: tuple[str, str]) -> dict[str, Verdict]:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -50,9 +51,11 @@ def test_of_no_requests_there_is_no_quantile() -> None:
 class Answers(BaseHTTPRequestHandler):
     ready = 200
     asked = 0
+    key: str | None = None
 
     def do_GET(self) -> None:
         type(self).asked += 1
+        type(self).key = self.headers["Authorization"]
         ready = self.path == "/api/ready"
         said = '{"status": "ok", "serving": {"model": "ease"}, "refused": {"als": "old"}}'
         self.send_response(self.ready if ready else 200)
@@ -72,8 +75,10 @@ def url() -> Iterator[str]:
     server.server_close()
 
 
-def test_what_the_api_says_of_itself_is_told(url: str) -> None:
+def test_what_the_api_says_of_itself_is_told(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVIEREC_API_KEY", "k1")
     health = api_health.ask(url)
+    assert Answers.key == "Bearer k1"
     assert (health.ready, health.status, health.problem) == (True, "ok", "")
     assert (health.serving, health.refused, health.workers) == ({"model": "ease"}, {"als": "old"}, 3)
     assert [one.endpoint for one in health.endpoints] == ["/b", "/a"]
@@ -84,12 +89,14 @@ def test_what_the_api_says_of_itself_is_told(url: str) -> None:
 
 
 def test_an_answer_is_asked_for_again_when_it_is_old_and_not_before(url: str) -> None:
-    fresh, old = Asking(url, seconds=3600), Asking(url, seconds=0)
+    fresh, old = Asking(url, seconds=3600), Asking(url, seconds=60)
     first = fresh.latest(30)
     assert first is not None
     assert fresh.latest(30) is first
     assert Answers.asked == 2, "once, of two addresses"
     one = old.latest(30)
+    assert one is not None
+    one = old._answer = replace(one, asked_at=time.time() - 61)
     until = time.monotonic() + 30
     while old.latest(0) is one and time.monotonic() < until:
         time.sleep(0.01)

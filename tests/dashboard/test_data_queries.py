@@ -59,6 +59,8 @@ def test_a_long_tail_says_what_share_of_the_ratings_the_most_active_have() -> No
         {"from": 8, "to": 15, "count": 1},
     ]
     assert data.long_tail(Each(np.arange(2), np.array([4, 9])), "users")[1][0]["from"] == 4, "no empty bins before"
+    many, _ = data.long_tail(Each(np.arange(150), np.ones(150, dtype=int)), "users")
+    assert (len(many.share), many.share[1]) == (101, 2 / 150), "a hundredth, rounded up"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +118,9 @@ def test_arrivals_are_who_is_new_and_who_is_gone() -> None:
     assert data.arrivals(old, new, "users") == {"new users": 3, "gone users": 1}
 
 
-def test_a_data_sets_line_is_of_the_newest_that_was_made_from_a_version(tmp_path: Path) -> None:
+def test_a_data_sets_line_is_of_the_newest_that_was_made_from_a_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = ArtifactStore(tmp_path)
 
     def made(kind: str, **parents: Artifact) -> Artifact:
@@ -133,5 +137,11 @@ def test_a_data_sets_line_is_of_the_newest_that_was_made_from_a_version(tmp_path
     assert data.line_of(tmp_path, first) == data.DataLineage(first, old, splits)
     store.publish(Slot("raw_ratings", "large"), lambda folder: None, key="k", fingerprint="")
     assert data.data_sets(tmp_path) == ["large", "small"], "that of the newest version first"
+    third = made("raw_ratings")
+    assert data.data_sets(tmp_path) == ["small", "large"]
+    with monkeypatch.context() as patch:
+        patch.setattr(data, "PER_SLOT", 1)
+        assert data.versions(tmp_path, "raw_ratings", "small") == [third]
+    (third.folder / "manifest.json").unlink()
     (second.folder / "manifest.json").write_text("half")
     assert data.versions(tmp_path, "raw_ratings", "small") == [first]

@@ -11,6 +11,7 @@ import pytest
 from dashboard.queries import pairs, parquet, segments
 from dashboard.queries.pairs import PairedUsers
 from movierec_engine.evaluation.comparison import compare_all_pairs, holm
+from movierec_engine.store import ArtifactStore, Slot
 
 
 def report(
@@ -33,6 +34,7 @@ def test_users_are_paired_by_id_whatever_the_order_of_the_files(tmp_path: Path) 
     found = pairs.paired_users(a, b, ["ndcg@10", "recall@10"])
     assert found is not None
     assert found.user_id.tolist() == [1, 2, 3]
+    assert (found.users, found.sampled) == (3, False)
     assert {name: values.tolist() for name, values in found.a.items()} == {"ndcg@10": [0.1, 0.2, 0.3]}
     assert found.b["ndcg@10"].tolist() == [0.4, 0.5, 0.6]
     assert found.train_items is not None and found.train_items.tolist() == [9, 9, 9]
@@ -67,6 +69,16 @@ def test_verdicts_over_several_metrics_are_holm_corrected() -> None:
     assert pairs.head_to_head(PairedUsers(0, np.arange(0), None, {}, {}), ("a", "b")) == {}
 
 
+def test_of_a_metric_of_which_less_is_better_the_lower_one_is_better(tmp_path: Path) -> None:
+    low, high = [0.001 * user for user in range(30)], [0.1 + 0.001 * user for user in range(30)]
+    values = PairedUsers(30, np.arange(30), None, {"disliked@10": np.array(high)}, {"disliked@10": np.array(low)})
+    verdict = pairs.head_to_head(values, ("new", "old"))["disliked@10"]
+    assert (verdict.better, verdict.significant) == ("old", True)
+    folders = {name: report(tmp_path / name, range(30), disliked_at_10=own) for name, own in (("a", high), ("b", low))}
+    found = pairs.against_best(folders, "disliked@10")
+    assert found is not None and (found.leader, found.verdicts[0].worse) == ("b", "a")
+
+
 def test_overlap_is_of_the_first_places_alone(tmp_path: Path) -> None:
     """User 1 shares 1 of 2 places, of three movies in either list; user 2 shares both; user 3 is in one report."""
     a = report(tmp_path / "a", [1, 2, 3], [(1, 1, 10), (1, 2, 20), (1, 3, 30), (2, 1, 10), (2, 2, 20), (3, 1, 7)])
@@ -96,13 +108,22 @@ def test_of_more_users_than_are_looked_at_one_in_so_many_is(users: int, share: i
 
 
 def test_a_sample_is_the_same_users_in_every_file() -> None:
-    assert parquet.sampled("user_id", 1) == "true"
+    assert parquet.sampled("user_id", 1) == "true" != parquet.sampled("user_id", 2)
+    assert np.isnan(parquet.arrays("SELECT NULL::DOUBLE AS x UNION ALL SELECT 1.0")["x"]).sum() == 1  # type: ignore[index]
     query = "SELECT list(i ORDER BY i) FROM (SELECT unnest(range(3000)) AS i) WHERE " + parquet.sampled("i", 3)
     (((first,),), ((second,),)) = parquet.query(query), parquet.query(query)
     assert first == second
     assert 800 < len(first) < 1200
     assert parquet.quoted('a "b"') == '"a ""b"""'
     assert parquet.query("SELECT * FROM parquet_file('/nowhere')") is None
+
+
+def test_segments_stand_in_the_files_order_and_curves_are_of_test_alone(known: ArtifactStore) -> None:
+    folder = known.require(Slot("evaluation_report", "tiny", "ease", "cpu")).folder
+    found = segments.segment_rows({"ease": folder}, "ndcg@2")
+    assert [row["kind"] for row in found] == ["activity", "popularity", "genre", "decade"]
+    (curve,) = segments.fold_in_curves(known.root)
+    assert [row["value"] for row in curve.rows] == [0.1, 0.12, 0.16, 0.18, 0.2], "those of validation are .3 more"
 
 
 def test_exposure_is_the_lorenz_curve_of_the_first_places(tmp_path: Path) -> None:

@@ -34,9 +34,10 @@ def test_a_slot_of_which_nothing_can_be_read_is_passed_by(tmp_path: Path) -> Non
 
 def test_slots_are_of_a_data_set_or_of_a_model_and_device(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
-    ours, theirs = publish(store), publish(store, data="large")
+    ours, theirs, longer = publish(store), publish(store, data="large"), publish(store, data="smaller")
     splits = store.publish(Slot("splits", "small"), lambda folder: None, key="k", fingerprint="")
-    assert store_files.slot_folders(tmp_path, "faiss_index") == [theirs.folder.parent, ours.folder.parent]
+    found = store_files.slot_folders(tmp_path, "faiss_index")
+    assert found == [one.folder.parent for one in (theirs, ours, longer)]
     assert store_files.slot_folders(tmp_path, "faiss_index", "small") == [ours.folder.parent]
     assert store_files.slot_folders(tmp_path, "splits") == [splits.folder.parent]
     assert store_files.slot_of(tmp_path, ours.folder.parent) == ours.slot

@@ -15,6 +15,8 @@ from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.recommending.cold_items import (
     ARRAYS_FILE,
     MOVIES_FILE,
+    NEAREST,
+    NEIGHBOURS,
     YEARS,
     ColdItems,
     Content,
@@ -129,6 +131,17 @@ def test_the_cold_items_most_like_an_item_are_found_from_it_too(new: ColdItems) 
     assert nearness == pytest.approx([1, cosine, 6 / 16 * np.exp(-5 / YEARS)], abs=1e-6), (
         "6 of 16 pairs share their genre"
     )
+    rows, nearness = new.like(2)
+    assert rows.tolist() == [1, 2]
+    of_pairs = (10 + 6 * np.exp(-10 / YEARS)) / 16
+    assert nearness == pytest.approx([of_pairs, 6 / 16 * np.exp(-5 / YEARS)], abs=1e-6), "of one no year is known"
+
+
+def test_which_of_equally_like_items_are_neighbours_does_not_follow_their_popularity() -> None:
+    content = Content(np.ones((40, 1), dtype=np.float32), np.full(40, 2000, dtype=np.int32))
+    found, _ = neighbours_of(content.take(np.array([0])), Likeness.to(content), np.arange(1, 41), 20)
+    assert 5 < (found[0] >= 20).sum() < 15, "half of them are of the more popular half"
+    assert (NEIGHBOURS, YEARS, NEAREST) == (50, 5.0, 20), "as validation chose them"
 
 
 @given(st.integers(1, 12), st.integers(0, 2**32 - 1))

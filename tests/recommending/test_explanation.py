@@ -20,6 +20,7 @@ def why(contributions: dict[int, float]) -> Explanation:
         ({0: 0.5, 1: 0.3, 2: 0.4}, "because you watched Heat, Harry & Sally and Ronin"),
         ({0: 0.5, 1: 0.5, 2: 0.5, 3: 0.5}, "because you watched Heat, Ronin and Harry & Sally"),
         ({0: 0.5, 1: 0.2, 2: -0.5}, "because you watched Heat"),
+        ({0: 0.5, 1: 0.25, 2: 0.24}, "because you watched Heat and Ronin"),
     ],
 )
 def test_the_strongest_reasons_are_named_up_to_three(contributions: dict[int, float], expected: str) -> None:

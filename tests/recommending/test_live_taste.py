@@ -45,7 +45,7 @@ def test_newer_likes_change_the_scores_and_stay_finite(name: str) -> None:
 def test_of_a_linear_model_it_is_the_score_of_the_joint_history(model: EASE | ItemCF) -> None:
     model.fit(Dataset(TRAIN))
     history = model.history[[7]]
-    new = np.setdiff1d(np.arange(history.shape[1]), history.indices)[:2]
+    new = np.setdiff1d(np.arange(history.shape[1]), history.indices)[:1]  # as many as are taken away
     one = value_of(model.fold_in_scorer().uses_ratings)
     hated = int(history.indices[0])
     live = LiveTaste(tuple((int(item), one) for item in new), ((hated, one),))

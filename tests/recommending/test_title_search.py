@@ -94,6 +94,22 @@ def test_movies_found_better_come_first_and_then_the_more_popular() -> None:
     assert search.find("haat", 10)[0][1] == TYPOS
 
 
+def test_a_whole_title_stands_before_the_beginning_of_one_of_the_year_that_is_asked_for() -> None:
+    search = TitleSearch(["Heat 1995", "Heat Wave", "Heat"], [None, 1995, 1986], [1, 9, 8])
+    assert search.find("heat 1995") == [(0, EXACT), (1, PREFIX)]
+    assert search.find("1986 heat")[0] == (2, EXACT), "a year may stand first"
+
+
+def test_short_words_may_differ_in_fewer_letters_and_each_word_has_to_be_near() -> None:
+    search = TitleSearch(["Rocky", "Heat", "Dark City", "Dark Water"], [1896, None, None, None], [1, 1, 9, 1])
+    assert search.find("rocxx") == [], "two of five letters"
+    assert search.find("het") == [(1, TYPOS)]
+    assert search.find("drak watre") == [(3, TYPOS)]
+    assert search.find("1896") == [(0, WORDS)]
+    assert search.find("water dar") == [(3, WORDS)], "in any order, the last unfinished"
+    assert (fold("The"), fold("Part IX")) == (["the"], ["part", "9"])
+
+
 def test_digits_and_words_of_a_number_find_both_films(bundled: Bundled) -> None:
     for text in ("oceans 11", "ocean's eleven"):
         found = [(bundled.years[movie], how) for movie, how in bundled.search.find(text, 2)]

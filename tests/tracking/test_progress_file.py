@@ -23,6 +23,7 @@ def test_a_run_shows_its_epochs_and_then_goes(tmp_path: Path, monkeypatch: pytes
     progress = ProgressFile(tmp_path)
     progress.start("gmf-cpu-1", PARAMS)
     progress.log({"train/loss": 0.5, "train/seconds": 2.0, "validation/ndcg@10": 0.1}, 1)
+    progress.log({"test/ndcg@10": 0.2})
     (shown,) = files(tmp_path)
     assert shown["epochs"] == [{"epoch": 1, "loss": 0.5, "seconds": 2.0, "ndcg@10": 0.1}]
     assert (shown["model"], shown["max_epochs"], shown["state"]) == ("gmf", 3, "running")
@@ -36,10 +37,13 @@ def test_quick_epochs_are_written_together(tmp_path: Path) -> None:
     for epoch in range(1, 1000):
         progress.log({"train/loss": 0.5}, epoch)
     assert files(tmp_path)[0]["epochs"] == []
+    progress._written -= 1
+    progress.log({"train/loss": 0.5}, 1000)
+    assert len(files(tmp_path)[0]["epochs"]) == 1000  # type: ignore[arg-type]
     progress.finish(False)
     (left,) = files(tmp_path)
     assert left["state"] == "failed"
-    assert len(left["epochs"]) == 999  # type: ignore[arg-type]
+    assert len(left["epochs"]) == 1000  # type: ignore[arg-type]
 
 
 def test_what_a_dead_run_left_is_swept_by_the_next(tmp_path: Path) -> None:
@@ -47,8 +51,10 @@ def test_what_a_dead_run_left_is_swept_by_the_next(tmp_path: Path) -> None:
     left.start("killed", PARAMS)
     (path,) = (tmp_path / "progress").glob("*.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"pid": 2**30}))
+    elsewhere = json.loads(path.read_text()) | {"host": "elsewhere", "name": "elsewhere"}
+    path.with_name("1-elsewhere.json").write_text(json.dumps(elsewhere))
     ProgressFile(tmp_path).start("next", PARAMS)
-    assert [one["name"] for one in files(tmp_path)] == ["next"]
+    assert {one["name"] for one in files(tmp_path)} == {"next", "elsewhere"}, "of another machine nobody knows"
 
 
 def test_a_store_that_cannot_be_written_stops_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """Addresses never show the password that they carry."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from dashboard.queries import api_health
 from movierec_engine.tracking import make_tracker
 from movierec_engine.tracking.config import LoggerConfig
 from movierec_engine.tracking.mlflow_tracker import run_page
-from movierec_engine.tracking.server import without_credentials
+from movierec_engine.tracking.server import within, without_credentials
 
 SECRET = "hunter2"
 
@@ -28,6 +29,17 @@ SECRET = "hunter2"
 )
 def test_user_and_password_are_left_out(text: str, shown: str) -> None:
     assert without_credentials(text) == shown
+
+
+def test_what_a_call_raises_is_raised_whatever_it_is() -> None:
+    def ends(error: BaseException) -> None:
+        raise error
+
+    with pytest.raises(SystemExit):
+        within(30, partial(ends, SystemExit()))
+    with pytest.raises(TimeoutError, match="their own"):
+        within(30, partial(ends, TimeoutError("their own")))
+    assert within(30, lambda: 3) == 3
 
 
 def test_links_to_runs_and_the_addresses_on_pages_have_none(monkeypatch: pytest.MonkeyPatch) -> None:

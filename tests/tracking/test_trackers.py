@@ -100,6 +100,10 @@ def test_a_dropped_tracker_gives_no_ids() -> None:
     assert Trackers([Notebook()]).ids() == {"notebook": "1"}
 
 
+def test_nested_settings_are_dotted_names() -> None:
+    assert module.flatten({"a": {"b": 1, "c": {"d": [2]}}, "e": 3}) == {"a.b": 1, "a.c.d": [2], "e": 3}
+
+
 def test_a_tracker_that_hangs_is_waited_for_once(
     monkeypatch: pytest.MonkeyPatch, warnings: pytest.LogCaptureFixture
 ) -> None:

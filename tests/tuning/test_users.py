@@ -30,7 +30,7 @@ def pairs(part: object) -> set[tuple[int, int]]:
 
 
 @pytest.mark.parametrize(
-    ("users", "expected"), [(670, [1]), (5999, [1]), (6040, [1 / 3, 1]), (162_500, [1 / 81, 1 / 27, 1 / 9, 1 / 3, 1])]
+    ("users", "expected"), [(670, [1]), (5999, [1]), (6000, [1 / 3, 1]), (162_500, [1 / 81, 1 / 27, 1 / 9, 1 / 3, 1])]
 )
 def test_no_share_has_fewer_than_two_thousand_users(users: int, expected: list[float]) -> None:
     assert shares(users) == pytest.approx(tuple(expected))
@@ -53,8 +53,15 @@ def test_a_larger_share_holds_the_smaller_one(data: Dataset) -> None:
     small, large = (share_of(data, share, seed=1) for share in (1 / 9, 1 / 3))
     assert pairs(small.train) < pairs(large.train) < pairs(data.train)
     assert share_of(data, 1.0, seed=1) is data
+    assert pairs(share_of(data, 1 / 9, seed=2).train) != pairs(small.train)
+    assert share_of(data, 0.0055, seed=1).train.n_users == 2, "1.65 of 300"
 
 
 def test_a_fit_is_expected_to_grow_as_the_interactions_or_the_cube_of_the_items(data: Dataset) -> None:
     small = share_of(data, 1 / 3, seed=1)
     assert growth(small, data) == pytest.approx(max(3, (40 / small.train.n_items) ** 3))
+    two, four = (
+        Dataset(interactions_of(np.array([(0, i) for i in range(n)]), IdMap(np.arange(1)), IdMap(np.arange(n))))
+        for n in (2, 4)
+    )
+    assert growth(two, four) == 8, "of twice the items"
