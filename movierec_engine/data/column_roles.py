@@ -100,7 +100,8 @@ def by_place(columns: Sequence[Sequence[str]], where: str, chosen: Sequence[str]
     numeric = [place for place in range(2, len(columns)) if what[place] in ("number", "fraction")]
     unused = [f"column{place + 1}" for place in numeric if place not in roles.values()]
     may_be = [*(["column3"] if "rating" in roles else []), *unused]
-    if may_be and may_be != ["column3"] and (may_be[:1] == ["column3"] or what[2:3] == ["time"]) and "rating" not in chosen:
+    doubtful = may_be not in ([], ["column3"]) and (may_be[0] == "column3" or what[2] == "time")
+    if doubtful and "rating" not in chosen:
         raise DataError(
             f"{where}: the rating may be {' or '.join(may_be)} of this file without header; "
             f'choose by data.columns.rating={may_be[0]}, or say that there is none by data.columns.rating=""'
