@@ -40,7 +40,7 @@ from movierec_engine.tuning.trials import Trial
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).with_name("results") / "dashboard_pages.md"
-MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "mlp", "ncf", "ngcf", "lightgcn")
+MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gf_cf", "gmf", "mlp", "ncf", "ngcf", "lightgcn")
 MOVIES, LENGTH, TEST_ITEMS = 20_000, 20, 5
 PAGES = ("leaderboard", "compare", "training", "segments", "explore", "data", "sweeps", "operations")
 DIMENSIONS = 64

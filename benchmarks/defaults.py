@@ -65,6 +65,7 @@ MODELS = {
     "svd": "svd",
     "ease": "ease",
     "als": "als",
+    "gf_cf": "gf_cf",
     "gmf": "gmf",
     "mlp": "mlp",
     "ncf": "ncf",

@@ -31,7 +31,7 @@ class RetrainingConfig:
 
     cron: str = "0 2 * * *"
     """When, in cron's five fields: nightly at two."""
-    models: tuple[str, ...] = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "lightgcn")
+    models: tuple[str, ...] = ("popularity", "item_cf", "svd", "ease", "als", "gf_cf", "gmf", "lightgcn")
     """The models that are trained again, each in a run of its own."""
     devices: tuple[str, ...] = EVERY_DEVICE
     """Those of them that are on the machine are used."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from movierec_engine.models.base import ClosedFormRecommender, Recommender
     from movierec_engine.models.classic.als import ALS
     from movierec_engine.models.classic.ease import EASE
+    from movierec_engine.models.classic.gf_cf import GFCF
     from movierec_engine.models.classic.item_cf import ItemCF
     from movierec_engine.models.classic.popularity import Popularity
     from movierec_engine.models.classic.svd import SVD
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ALS",
     "EASE",
+    "GFCF",
     "GMF",
     "MLP",
     "NCF",

@@ -16,6 +16,7 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.models import (
     ALS,
     EASE,
+    GFCF,
     GMF,
     MLP,
     NCF,
@@ -107,6 +108,7 @@ MAKERS = {
     "user_cf baseline": lambda: fitted(ItemCF(ItemCF.Config(user_based=True, similarity="pearson_baseline"))),
     "user_cf implicit": lambda: fitted(ItemCF(ItemCF.Config(user_based=True, feedback="implicit"))),
     "als": lambda: fitted(ALS(ALS.Config(embedding_dim=8, epochs=4))),
+    "gf_cf": lambda: fitted(GFCF(GFCF.Config(n_factors=8, neighbours=12))),
     "svd": lambda: fitted(SVD(SVD.Config(n_factors=6, n_epochs=5))),
     "svd implicit": lambda: fitted(SVD(SVD.Config(n_factors=6, n_epochs=5, feedback="implicit"))),
     "svd unbiased": lambda: fitted(SVD(SVD.Config(n_factors=6, n_epochs=5, biased=False))),
@@ -122,7 +124,7 @@ MAKERS = {
     ),
     "hybrid": lambda: ensemble("ease", "als", "gmf", "lightgcn", "recvae"),
     "hybrid of sums": lambda: ensemble("user_cf", "lightgcn cosine", "ease", normalization="min_max"),
-    "hybrid of ranks": lambda: ensemble("svd", "mlp", "item_cf implicit", fusion_method="rrf"),
+    "hybrid of ranks": lambda: ensemble("svd", "mlp", "gf_cf", "item_cf implicit", fusion_method="rrf"),
     "hybrid stacked": lambda: ensemble("ncf", "als", fusion_method="stacking"),
 }
 

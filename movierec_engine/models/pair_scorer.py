@@ -1,16 +1,24 @@
-"""Exact scores of single pairs for models whose score is no inner product; numpy alone, for servers without torch."""
+"""Exact scores for models whose score is no inner product; numpy and scipy alone, for servers without torch."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from movierec_engine.models.fold_in.base import FoldInScorer
 
 Floats = NDArray[np.float32]
 
 
 class Scorer(Protocol):
-    """A scorer of single pairs for models whose score is no inner product."""
+    """A scorer for models whose score is no inner product.
+
+    whole: whether one item costs as much as all, so that a list may as well be the best of all items; where not, only
+        candidates are scored.
+    """
+
+    whole: ClassVar[bool]
 
     def scores(self, user: int, items: NDArray[np.integer[Any]]) -> Floats:
         """Scores float32 [n] of items int [n] for one user."""
@@ -30,6 +38,8 @@ class PairScorer:
     weights, biases: of the hidden layers after the first, float32 [out, in] and [out].
     output: float32 [last hidden].
     """
+
+    whole: ClassVar[bool] = False
 
     gmf_users: Floats
     gmf_items: Floats
@@ -62,3 +72,23 @@ class PairScorer:
             weights=tuple(arrays[f"weight{n}"] for n in range(layers)),
             biases=tuple(arrays[f"bias{n}"] for n in range(layers)),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class HistoryScorer:
+    """Scores of models whose trained users score as new people of the same histories do.
+
+    fold_in: the model's, whose basis has the histories; an index holds it in any case, so that it is not saved twice.
+    """
+
+    whole: ClassVar[bool] = True
+
+    fold_in: FoldInScorer
+
+    def scores(self, user: int, items: NDArray[np.integer[Any]]) -> Floats:
+        """Scores float32 [n] of items int [n] for one user."""
+        return np.asarray(self.fold_in.scores(self.fold_in.basis.history[[user]])[0, items])
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Only which kind it is."""
+        return {"by_history": np.array(True)}

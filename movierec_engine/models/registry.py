@@ -29,6 +29,7 @@ OWN_MODELS = {
     "svd": "movierec_engine.models.classic.svd:SVD",
     "ease": "movierec_engine.models.classic.ease:EASE",
     "als": "movierec_engine.models.classic.als:ALS",
+    "gf_cf": "movierec_engine.models.classic.gf_cf:GFCF",
     "gmf": "movierec_engine.models.neural.gmf:GMF",
     "mlp": "movierec_engine.models.neural.mlp:MLP",
     "ncf": "movierec_engine.models.neural.ncf:NCF",

@@ -181,6 +181,8 @@ class RetrievalIndex:
         query = self._query(user)
         if self.scorer is None:
             return *self._nearest(query, k, masked, allowed), PERSONAL
+        if self.exact:
+            return *self._of_scores(self.scores(user), k, masked, allowed), PERSONAL
         found = np.sort(self._nearest(query, max(CANDIDATES, 4 * k), masked, allowed)[0])
         return *best(found, self.scorer.scores(user, found), k), PERSONAL
 
@@ -214,8 +216,8 @@ class RetrievalIndex:
 
     @property
     def exact(self) -> bool:
-        """True if lists go by all scores: the inner products of the vectors as they are."""
-        return self._flat and self.scorer is None
+        """True if lists go by all scores: the inner products of the vectors as they are, or a scorer's of all items."""
+        return self._flat and (self.scorer is None or self.scorer.whole)
 
     def scores_of(self, users: Sequence[int]) -> Floats:
         """`scores` of several users, float32 [n, n_items], in one product where scores are inner products."""
@@ -372,14 +374,15 @@ class RetrievalIndex:
         facts = IndexFacts(**described)
         users, items = load_id_maps(folder)
         index, vectors = _read_vectors(folder, facts, len(items))
-        scorer = None
-        if (folder / SCORER_FILE).exists():
-            scorer = scorer_from_arrays(_arrays(folder / SCORER_FILE), vectors)
         arrays = _arrays(folder / "retrieval.npz")
         over_items = (len(users), len(items))
         history = _matrix("history", arrays, over_items)
         has_queries = "queries_indptr" in arrays
         import_outside_models()  # the fold-in scorer may be of one
+        fold_in_scorer = fold_in_from_arrays(_arrays(folder / FOLD_IN_FILE), Basis(vectors, history))
+        scorer = None
+        if (folder / SCORER_FILE).exists():
+            scorer = scorer_from_arrays(_arrays(folder / SCORER_FILE), vectors, fold_in_scorer)
         return cls(
             index=index,
             vectors=vectors,
@@ -392,7 +395,7 @@ class RetrievalIndex:
             **{name: arrays[name] for name in ("popularity", "personal", "similar", "similarity")},
             movies=pq.read_table(folder / "movies.parquet"),
             item_facts=ItemFacts(**_arrays(folder / ITEM_FACTS_FILE)),
-            fold_in_scorer=fold_in_from_arrays(_arrays(folder / FOLD_IN_FILE), Basis(vectors, history)),
+            fold_in_scorer=fold_in_scorer,
             facts=facts,
             scorer=scorer,
         )

@@ -28,6 +28,7 @@ MODELS = (
     "svd",
     "ease",
     "als",
+    "gf_cf",
     "gmf",
     "mlp",
     "ncf",

@@ -67,7 +67,7 @@ PERSONAL = [(name, device) for name, device in TRAINED_WHERE if name not in NOT_
 SETTINGS = {"hybrid_ensemble": {"models": ("ease", "als", "item_cf"), "learn_weights": False}}
 """Of models that can't be fitted here by their defaults."""
 
-BY_HISTORY_ALONE = ("ease", "item_cf", "als", "lightgcn")
+BY_HISTORY_ALONE = ("ease", "item_cf", "als", "gf_cf", "lightgcn")
 """Models whose fold-in is a sum over the history and nothing else, so that a new user's explanation has no base."""
 
 

@@ -35,7 +35,7 @@ from movierec_engine.models.fitting import Fitting
 from movierec_engine.training.config import TrainerConfig
 from worlds import interactions_of
 
-HONEST = ("popularity", "item_cf", "svd", "ease", "als", "gmf", "lightgcn")
+HONEST = ("popularity", "item_cf", "svd", "ease", "als", "gf_cf", "gmf", "lightgcn")
 
 
 def camps() -> Interactions:

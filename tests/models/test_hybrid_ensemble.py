@@ -122,7 +122,7 @@ def test_a_server_without_torch_scores_sums_of_ranks_exactly(config: dict[str, s
     assert scorer is not None
     np.savez(tmp_path / "scorer.npz", **scorer.arrays())
     with np.load(tmp_path / "scorer.npz", allow_pickle=False) as arrays:
-        again = scorer_from_arrays(dict(arrays), model.item_vectors())
+        again = scorer_from_arrays(dict(arrays), model.item_vectors(), model.fold_in_scorer())
     items = np.array([5, 0, 59])
     for user in (0, 1, 77):
         assert again.scores(user, items) == pytest.approx(model.score_users(np.array([user]))[0, items], abs=2e-3)

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.models.ensemble.fusion import fuse
-from movierec_engine.models.pair_scorer import Floats, PairScorer, Scorer
+from movierec_engine.models.fold_in.base import FoldInScorer
+from movierec_engine.models.fold_in.fused import FusedFoldIn
+from movierec_engine.models.pair_scorer import Floats, HistoryScorer, PairScorer, Scorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +20,8 @@ class InnerProducts:
 
     items: float32 [n_items, d], of the item vectors that an index holds in any case, so that they are not saved twice.
     """
+
+    whole: ClassVar[bool] = True
 
     queries: sparse.csr_matrix
     items: Floats
@@ -44,6 +48,8 @@ class FusedScorer:
 
     A user's scores are normalised over the whole catalogue, so that all of it is scored whatever is asked.
     """
+
+    whole: ClassVar[bool] = True
 
     weights: Floats
     normalization: str
@@ -73,8 +79,8 @@ class FusedScorer:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]], vectors: Floats) -> "FusedScorer":
-        """The scorer whose `arrays` these are, with the ensemble's item vectors, float32 [n_items, d].
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], vectors: Floats, fold_in: FusedFoldIn) -> "FusedScorer":
+        """The scorer whose `arrays` these are, with the ensemble's item vectors, float32 [n_items, d], and fold-in.
 
         Raises KeyError where one is missing.
         """
@@ -83,14 +89,19 @@ class FusedScorer:
         for number, (start, end) in enumerate(pairwise([0, *ends])):
             prefix = f"{number}."
             own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-            inner = "queries_data" in own
-            members.append(
-                InnerProducts.from_arrays(own, vectors[:, start:end]) if inner else PairScorer.from_arrays(own)
-            )
+            if "queries_data" in own:
+                members.append(InnerProducts.from_arrays(own, vectors[:, start:end]))
+            else:
+                members.append(scorer_from_arrays(own, vectors[:, start:end], fold_in.members[number]))
         normalization, n_items = str(arrays["normalization"]), int(arrays["n_items"])
         return cls(arrays["weights"], normalization, tuple(members), (*arrays["widths"].tolist(),), n_items)
 
 
-def scorer_from_arrays(arrays: dict[str, NDArray[Any]], vectors: Floats) -> Scorer:
-    """The scorer whose `arrays` these are, of either kind, with the model's item vectors, float32 [n_items, d]."""
-    return FusedScorer.from_arrays(arrays, vectors) if "normalization" in arrays else PairScorer.from_arrays(arrays)
+def scorer_from_arrays(arrays: dict[str, NDArray[Any]], vectors: Floats, fold_in: FoldInScorer) -> Scorer:
+    """The scorer whose `arrays` these are, of any kind.
+
+    vectors: float32 [n_items, d], the model's item vectors. fold_in: its fold-in scorer.
+    """
+    if isinstance(fold_in, FusedFoldIn):
+        return FusedScorer.from_arrays(arrays, vectors, fold_in)
+    return HistoryScorer(fold_in) if "by_history" in arrays else PairScorer.from_arrays(arrays)

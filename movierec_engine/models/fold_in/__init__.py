@@ -16,6 +16,7 @@ _CLASSES = {
     "user_cf": "user_cf:UserCFFoldIn",
     "als": "ridge:ALSFoldIn",
     "svd": "ridge:SVDFoldIn",
+    "graph_filter": "graph_filter:GraphFilterFoldIn",
     "lightgcn": "lightgcn:LightGCNFoldIn",
     "ngcf": "ngcf:NGCFFoldIn",
     "neural": "neural:NeuralFoldIn",

@@ -1,0 +1,60 @@
+"""New users of gf_cf: the response of its filter to a history.
+
+score(i) = sum_{j in history} W_ji + <d_j v_j diag(h), v_i>    W: weights; v: the item vectors; d: scale; h: response
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices
+
+
+@dataclass(frozen=True, eq=False)
+class GraphFilterFoldIn(FoldInScorer):
+    """weights: float32 CSR [n_items, n_items], a row an item of the history. scale: float32 [n_items].
+
+    response: float32 [d], of the directions that the item vectors are in.
+    """
+
+    kind: ClassVar[str] = "graph_filter"
+    exact: ClassVar[bool] = True
+
+    weights: sparse.csr_matrix
+    scale: Floats
+    response: Floats
+
+    @cached_property
+    def steps(self) -> Floats:
+        """What an item of a history adds to a person's query vector, float32 [n_items, d]."""
+        return np.asarray(self.basis.vectors * self.scale[:, None] * self.response, dtype=np.float32)
+
+    def scores(self, histories: sparse.csr_matrix) -> Floats:
+        scores = np.asarray(histories @ self.steps, dtype=np.float32) @ self.basis.vectors.T
+        scores += (histories @ self.weights).toarray()
+        return np.asarray(scores, dtype=np.float32)
+
+    def contributions(
+        self, history: sparse.csr_matrix, items: Indices, inputs: Floats | None = None
+    ) -> NDArray[np.float64]:
+        """The terms of the score of each item i, one for each j in the history."""
+        near = self.weights[history.indices][:, items].toarray().T
+        far = self.basis.vectors[items] @ self.steps[history.indices].T
+        return np.asarray(history.data * (near + far), dtype=np.float64)
+
+    def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
+        return self.contributions(history, items)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        weights = {f"weights_{part}": getattr(self.weights, part) for part in ("data", "indices", "indptr")}
+        return {"kind": np.array(self.kind), "scale": self.scale, "response": self.response, **weights}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
+        parts = tuple(arrays[f"weights_{part}"] for part in ("data", "indices", "indptr"))
+        n = len(arrays["scale"])
+        return cls(basis, sparse.csr_matrix(parts, (n, n)), arrays["scale"], arrays["response"])
