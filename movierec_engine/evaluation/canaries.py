@@ -17,7 +17,6 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.stats import t as student
 
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.heldout import HeldOut
@@ -275,6 +274,8 @@ def falls_to_the_floor(
     1 - `CHANCE` of the users' differences lies above 0. The margin is for what is no preference: an active user, who
     has seen what is popular, is left with other items than a new one, and training stops at a lucky epoch.
     """
+    from scipy.stats import t as student  # slow to load
+
     floor = max(popularity, unordered, key=np.mean)
     above = shuffled - floor * (1 + FLOOR_MARGIN)
     n = len(above)
