@@ -24,13 +24,13 @@ demo: $(INSTALLED)
 	@$(RUN) -m movierec_engine.cli demo $(if $(filter 0,$(SERVE)),--no-serve,--dagster-port $(DAGSTER_PORT) \
 		--dashboard-port $(DASHBOARD_PORT) --api-port $(API_PORT))
 
-# A process a core, each with one thread: more threads than cores slow one another down. A file's tests stay in one
-# process, so that what they share is made once.
+# A process a core, each with one thread: more threads than cores slow one another down. Each starts with half of the
+# tests in their order, so that what a file's tests share is made once, and who is done takes over from who is not.
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses=8 --dist loadfile
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses=8 --dist worksteal
 
 test-slow: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -m slow -n auto --maxprocesses=2 --dist loadfile
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -m slow -n auto --maxprocesses=2 --dist worksteal
 
 lint: $(INSTALLED)
 	$(RUN) -m ruff check

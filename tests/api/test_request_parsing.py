@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import pytest
 from flask import Flask, request
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
@@ -181,6 +181,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=40)  # of each name
 @given(value=JSON, written=st.text())
 def test_whatever_is_given_is_read_or_is_an_api_error(name: str, value: object, written: str) -> None:
     for read, given_value in ((of_json, value), (of_query, written)):

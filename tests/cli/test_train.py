@@ -276,7 +276,8 @@ def test_a_full_error_is_asked_for_by_the_environment(
 
 
 def test_a_full_error_shows_the_trace_of_a_wrong_name(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "movierec_engine.train", "trainer.lerning_rate=1", f"paths.artifacts={tmp_path}"]
+    command = [sys.executable, "-m", "movierec_engine.train", "model=ease", "trainer.lerning_rate=1"]
+    command.append(f"paths.artifacts={tmp_path}")
     for full in ("0", "1"):
         environment = {**os.environ, "HYDRA_FULL_ERROR": full}
         result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
