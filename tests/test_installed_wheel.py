@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ports import free_port
 
 from movierec_engine.errors import EXTRAS
 from movierec_engine.store import ArtifactStore
@@ -126,9 +126,7 @@ def _run(*command: Path | str, cwd: Path | None = None) -> str:
 def _server(movierec: Path, folder: Path) -> Iterator[str]:
     """The address of `movierec serve` in a folder, once it is ready."""
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHONPATH", "MOVIEREC_"))}
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     process = subprocess.Popen([movierec, "serve", "--port", str(port), "--workers", "1"], cwd=folder, env=outside)
     try:

@@ -49,7 +49,10 @@ or weigh others by evaluation, lie above them. How numbers are written lies belo
 sentences.
 """
 
-HEAVY = ("torch", "torch_geometric", "mlflow", "surprise", "faiss", "dagster_mlflow", "wandb", "streamlit", "scipy.stats")
+HEAVY = (
+    *("torch", "torch_geometric", "mlflow", "surprise", "faiss", "dagster_mlflow", "wandb", "streamlit"),
+    "scipy.stats",
+)
 
 
 def imported_modules(path: Path) -> set[str]:

@@ -1,7 +1,6 @@
 """The platform as a new user meets it: a real `dagster dev`, asked through GraphQL as its pages do."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from ports import free_port
 
 from movierec_assets.sensors import sentence_of
 from movierec_engine.api.index_reloader import IndexReloader
@@ -113,9 +113,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
 @pytest.fixture
 def dagster(store: ArtifactStore, small_data: list[str]) -> Iterator[Dagster]:
     """`dagster dev` with the settings for one machine, which is ended with all that it started, whatever happens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
     log = store.root / "dev.log"
     with log.open("wb") as output:

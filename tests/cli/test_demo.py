@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ports import free_port
 
 from movierec_engine import pipeline, release
 from movierec_engine.cli import demo
@@ -89,7 +90,7 @@ import sys
 from pathlib import Path
 from movierec_engine.cli import demo
 root, port, program = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-demo.STOP_SECONDS = 2
+demo.STOP_SECONDS = 0.5
 command = [sys.executable, "-c", program, port, str(root / "pid")]
 demo.servers = lambda ports, artifacts, data_set: [demo.DemoServer("api", f"http://127.0.0.1:{port}", "/", command)]
 demo.serve(None, root, "camps", {})
@@ -101,9 +102,7 @@ demo.serve(None, root, "camps", {})
 )
 def test_whatever_ends_the_demo_ends_its_servers(tmp_path: Path, signals: list[signal.Signals]) -> None:
     """Also where a server ignores the polite signal, and the person is impatient."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-c", SERVE, str(tmp_path), str(port), STUBBORN]
     demo_process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert demo_process.stdout is not None

@@ -20,6 +20,8 @@ from movierec_engine.tracking.config import LoggerConfig
 from movierec_engine.tracking.mlflow_database import open_client, tracking_uri
 
 Train = Callable[..., dict[str, Artifact]]
+PATIENCE = 300
+"""Seconds that a busy machine may take, and which one that waits every time would exceed."""
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +124,7 @@ def test_a_database_that_is_locked_from_the_start_costs_seconds_once(
     started = time.perf_counter()
     with locked(store / "mlflow" / "mlflow.db"):
         made = train()
-    assert time.perf_counter() - started < 30
+    assert time.perf_counter() - started < PATIENCE
     assert "mlflow_run_id" not in made["trained_model"].origin
     assert [message for message in warnings.messages if "no longer recording" in message] == [
         "MlflowTracker: no longer recording this run (OperationalError: database is locked)"
@@ -139,12 +141,12 @@ def test_a_lock_in_the_middle_of_a_training_holds_up_no_epoch(
     monkeypatch.setattr("movierec_engine.tracking.tracker.TIMEOUT_SECONDS", 1)
     with locked(store / "mlflow" / "mlflow.db"):
         started = time.perf_counter()
-        for epoch in range(2, 100):
+        for epoch in range(2, 1000):
             tracker.log({"loss": 1.0}, epoch)
-        assert time.perf_counter() - started < 20, "98 epochs that each wait would take longer"
+        assert time.perf_counter() - started < PATIENCE, "998 epochs that each wait would take longer"
         tracker.log({"best": 2.0})
         tracker.finish(True)
-        assert time.perf_counter() - started < 30
+        assert time.perf_counter() - started < PATIENCE
     assert len([message for message in warnings.messages if "no longer recording" in message]) == 1
 
 
@@ -153,7 +155,7 @@ def test_a_damaged_database_is_one_warning(train: Train, store: Path, warnings: 
     database.write_bytes(b"this is no database, whatever its name says" * 100)
     started = time.perf_counter()
     assert train()["evaluation_report"].facts["metrics"]
-    assert time.perf_counter() - started < 30
+    assert time.perf_counter() - started < PATIENCE
     assert (
         warnings.messages.count("MlflowTracker: no longer recording this run (DatabaseError: file is not a database)")
         == 1
