@@ -65,6 +65,7 @@ class IndexReloader:
     follow: `promoted`, or `latest` for the newest version of any model.
     in_memory: models that stay loaded, the default one included. remembered: lists of each that are remembered.
     repeat: whether movies that somebody has seen may be recommended to them again.
+    warm: whether an index answers by default only once nothing is left to be made that a request would wait for.
     on_change: called with the state before and the one that has taken its place. clock: seconds that only grow.
 
     `watch` follows in the background; without it the store is looked at whenever somebody asks.
@@ -81,6 +82,7 @@ class IndexReloader:
         in_memory: int = 4,
         remembered: int = 0,
         repeat: bool = False,
+        warm: bool = True,
         on_change: Callable[[ServingState, ServingState], None] = lambda before, now: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -95,7 +97,7 @@ class IndexReloader:
         self._logged: set[tuple[str, str]] = set()
         self._watched = False
         self._looked = threading.Event()
-        self._remembered, self._repeat, self._on_change = remembered, repeat, on_change
+        self._remembered, self._repeat, self._warm, self._on_change = remembered, repeat, warm, on_change
         self._catalogues: WeakValueDictionary[tuple[object, ...], MovieCatalogue] = WeakValueDictionary()
 
     def watch(self, seconds: float, stop: threading.Event, after: Callable[[], None] = lambda: None) -> None:
@@ -157,7 +159,8 @@ class IndexReloader:
         before = self._now
         served: dict[str | None, LoadedIndex] = {}
         if default := self._default(found):
-            default.catalogue.warm()
+            if self._warm:
+                default.catalogue.warm()
             served[None] = default
         for model, one in before.served.items():
             if model is not None and model in found.newest:

@@ -271,10 +271,14 @@ def _folded_in(served: "LoadedIndex", fold_in: Interactions) -> Callable[[int, i
 
 
 def _served(store: ArtifactStore, faiss_index: Artifact) -> "LoadedIndex":
-    """An index as the API loads it, be it promoted, the newest, or neither; StoreError when the API refuses it."""
+    """An index as the API loads it, be it promoted, the newest, or neither; StoreError when the API refuses it.
+
+    Without the search and the places of new movies, which take seconds to make and which no check asks for.
+    """
     from movierec_engine.api.index_reloader import IndexReloader
 
-    releases = IndexReloader(_Promoted(store, faiss_index), data_set=faiss_index.slot.data_set, remembered=MASKED_USERS)
+    promoted, data_set = _Promoted(store, faiss_index), faiss_index.slot.data_set
+    releases = IndexReloader(promoted, data_set=data_set, remembered=MASKED_USERS, warm=False)
     served = releases.current()
     if served is None:
         raise StoreError(f"the API refuses {faiss_index.reference}: {', '.join(releases.state().refused.values())}")
