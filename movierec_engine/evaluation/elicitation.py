@@ -7,8 +7,9 @@ Lempel 2010, "On Bootstrapping Recommender Systems", with the ranking of new mov
 So a movie is chosen if many know it and if knowing it tells one person from another. That everybody knows a movie tells
 nothing, and a movie that few know helps few.
 
-The people are users whom the model was trained on, as their train history is what answers for them. What is looked for
-is not in train: validation items while choosing, test items of other users when the choice is measured.
+The people are users whom the model was trained on, as their train history is what answers for them; where the split
+holds out whole users, it is those, with the histories that are folded in. What is looked for is not in train:
+validation items while choosing, test items of other users when the choice is measured.
 """
 
 from collections.abc import Sequence
@@ -54,12 +55,12 @@ def choosing_panel(model: Recommender, split: Split, seed: int) -> Panel:
     Raises EmptyDataError when there are fewer than two such users.
     """
     users = _sample(split, seed)
-    return _panel(model, split, users, split.train.matrix(), split.validation)
+    return _panel(model, split, users, _known(split).matrix(), split.validation)
 
 
 def measuring_panel(model: Recommender, split: Split, seed: int) -> Panel:
     """Every user with train and test items who is not in `choosing_panel`, to find their test items."""
-    users = np.setdiff1d(_with_items(split.train, split.test), _sample(split, seed))
+    users = np.setdiff1d(_with_items(_known(split), split.test), _sample(split, seed))
     return _panel(model, split, users, split.known_before_test(), split.test)
 
 
@@ -120,12 +121,17 @@ def _ndcg(model: Recommender, answers: sparse.csr_matrix, panel: Panel, person: 
 def _panel(
     model: Recommender, split: Split, users: NDArray[np.int64], seen: sparse.csr_matrix, wanted: Interactions
 ) -> Panel:
-    train = split.train.ratings_matrix() if model.uses_ratings else split.train.matrix()
-    return Panel(users, train[users], seen[users], wanted.matrix()[users])
+    histories = _known(split).ratings_matrix() if model.uses_ratings else _known(split).matrix()
+    return Panel(users, histories[users], seen[users], wanted.matrix()[users])
+
+
+def _known(split: Split) -> Interactions:
+    """What answers for the people who are asked."""
+    return split.train if split.fold_in is None else split.fold_in
 
 
 def _sample(split: Split, seed: int) -> NDArray[np.int64]:
-    able = _with_items(split.train, split.validation)
+    able = _with_items(_known(split), split.validation)
     if len(able) < 2:
         raise EmptyDataError(
             "fewer than two users have train and validation items, so questions cannot be chosen; "

@@ -7,6 +7,7 @@ against what was measured by benchmarks/size_ladder.py.
 from dataclasses import asdict, dataclass
 
 from movierec_engine.config import Settings, typed
+from movierec_engine.data.split_strategies import FOLD_IN, PARTS
 from movierec_engine.errors import TooLargeError
 from movierec_engine.models.base import Recommender
 from movierec_engine.models.cost import FLOPS, DataSize
@@ -47,7 +48,7 @@ class DataCounts:
     def of(cls, splits: Artifact, train_size: float = 1.0) -> "DataCounts":
         """Those of a split, or of a share of its train part."""
         facts = splits.facts
-        everything = facts["train"] + facts["validation"] + facts["test"]
+        everything = sum(facts.get(name, 0) for name in (*PARTS, FOLD_IN))
         return cls(facts["users"], facts["items"], round(train_size * facts["train"]), everything)
 
 

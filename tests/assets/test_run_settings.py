@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster_runs import EASE, POPULARITY, execute, prepare, sentence
+from dagster_runs import EASE, POPULARITY, evaluations, execute, latest, prepare, sentence
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -86,6 +86,18 @@ def test_other_data_settings_than_the_splits_were_made_with_are_refused(
     prepare(store, overrides)
     result = execute(instance, [*overrides, "data.split=leave_one_out"], MODEL, EASE)
     assert "was made with data.split=random" in sentence(result)
+
+
+def test_whole_users_are_held_out_where_a_run_asks_for_it(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    prepare(store, overrides)  # of another split, which is the newest no more
+    users = [*overrides, "data.split=users", "data.train_ratio=0.5", "data.val_ratio=0.25"]
+    prepare(store, users)
+    result = execute(instance, users, MODEL, EASE)
+    assert result.success
+    assert [name for name, found in evaluations(result).items() if not found.passed] == []
+    assert latest(store, "evaluation_report", "ease", "cpu").facts["metrics"]["ndcg@100"] > 0
 
 
 def test_artifacts_that_cannot_be_written_are_named_by_the_first_step(

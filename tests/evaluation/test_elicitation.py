@@ -122,6 +122,19 @@ def test_the_choice_is_measured_on_other_users() -> None:
     assert not np.array_equal(choosing_panel(ease(split), split, 2).users, sample.users)
 
 
+def test_where_whole_users_are_held_out_they_are_asked() -> None:
+    """Validation users choose by what is folded in of them, and test users measure the choice."""
+    split, kept = noise(seed=2), np.arange(40) < 20
+    train, histories = (split.train.select(kept[split.train.user] == first) for first in (True, False))
+    validation = split.validation.select((split.validation.user >= 20) & (split.validation.user < 30))
+    held_out = Split(train, validation, split.test.select(split.test.user >= 30), "users", fold_in=histories)
+    sample, others = choosing_panel(ease(held_out), held_out, 1), measuring_panel(ease(held_out), held_out, 1)
+    assert set(sample.users) < set(range(20, 30)) and others.users.tolist() == list(range(30, 40))
+    for panel in (sample, others):
+        assert (panel.histories != histories.matrix()[panel.users]).nnz == 0
+        assert (panel.seen != panel.histories).nnz == 0
+
+
 def test_who_knows_none_of_the_questions_is_answered_by_popularity() -> None:
     model = ease(SPLIT)
     panel = measuring_panel(model, SPLIT, 0)

@@ -31,6 +31,7 @@ from movierec_engine.evaluation.strong_generalization import (
     fold_in_curves,
     fold_in_min_items,
     gains,
+    held_out_curves,
     held_out_folds,
     ndcg_of_scores,
     without,
@@ -38,6 +39,7 @@ from movierec_engine.evaluation.strong_generalization import (
 from movierec_engine.models import EASE
 from movierec_engine.models.classic.popularity import Popularity
 from movierec_engine.pipeline.strong_generalization import curve_rows, measure_strong_generalization
+from movierec_engine.reporting.html.fold_in import fold_in
 from movierec_engine.store import ArtifactStore, Slot
 from worlds import interactions_of
 
@@ -427,3 +429,53 @@ def test_the_command_prints_the_curve(long_data: list[str], tmp_path: Path, monk
 
 def test_the_command_takes_as_many_folds_as_the_engine() -> None:
     assert next(one.default for one in cli.commands["strong-generalization"].params if one.name == "folds") == FOLDS
+
+
+def held_out_camps() -> Split:
+    """The camps, of whom users 0 to 39 are trained on, 40 to 59 are for validation and the rest for test."""
+    train, later = (SPLIT.train.select((SPLIT.train.user < 40) == first) for first in (True, False))
+    validation = SPLIT.test.select((SPLIT.test.user >= 40) & (SPLIT.test.user < 60))
+    return Split(train, validation, SPLIT.test.select(SPLIT.test.user >= 60), "users", fold_in=later)
+
+
+def test_held_out_users_are_met_as_they_are_and_nothing_is_trained_again() -> None:
+    split = held_out_camps()
+    curves = held_out_curves(ease(split), split)
+    for curve, first in zip(curves, (40, 60), strict=True):
+        assert curve.users.tolist() == list(range(first, first + 20))
+        assert curve.fold_in.shape == (20, len(SIZES)) and curve.trained_in is None
+        assert fold_in_min_items(gains(curve)) == 1
+        assert [row["source"] for row in curve_table(curve).to_pylist()][-1] == "whole_history"
+
+
+def test_the_whole_history_of_held_out_users_is_what_the_evaluator_measures() -> None:
+    split = held_out_camps()
+    model, popularity = ease(split), Popularity().fit(Dataset(split.train))
+    for curve, heldout in zip(
+        held_out_curves(model, split), (split.validation_heldout(), split.test_heldout()), strict=True
+    ):
+        for one, values in ((model, curve.whole_history), (popularity, curve.popularity)):
+            assert values.tolist() == Evaluator((10,), ("ndcg",)).evaluate(one, heldout).per_user[NDCG].tolist()
+
+
+def test_held_out_users_with_short_histories_have_no_curve() -> None:
+    split = held_out_camps()
+    assert split.fold_in is not None
+    short = replace(split, fold_in=split.fold_in.select((split.fold_in.user < 60) | (split.fold_in.item < 20)))
+    with pytest.raises(EmptyDataError, match=r"^no test user has 15 interactions to fold in.*data\.val_ratio"):
+        held_out_curves(ease(split), short)
+
+
+def test_the_command_trains_nothing_again_where_whole_users_are_held_out(long_data: list[str], tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "store")
+    settings = load_settings([*long_data, "model=ease", "data.split=users", "data.train_ratio=0.5"])
+    made = pipeline.prepare(store, settings.data)
+    pipeline.train_model(store, settings, made["splits"], made["interaction_graph"])
+    arguments = ["strong-generalization", "--artifacts", str(store.root), "--model", "ease"]
+    result = CliRunner().invoke(cli, arguments, env={"COLUMNS": "160"})
+    assert result.exit_code == 0, result.output
+    assert "The test users of data.split=users" in " ".join(result.output.split())
+    (found,) = store.versions(Slot("strong_generalization", "camps", "ease", "cpu"))
+    assert (found.facts["folds"], found.facts["training_seconds"]) == (0, 0)
+    (section,) = fold_in(store, "camps")
+    assert "are held out by the split" in section.lede
