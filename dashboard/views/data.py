@@ -12,6 +12,7 @@ from dashboard.plots import data as plots
 from dashboard.queries import data, store_files
 from dashboard.queries.data import DataLineage, Each
 from dashboard.queries.store_files import Signature
+from movierec_engine.data.split import split_label
 from movierec_engine.reporting import numbers
 from movierec_engine.store import Artifact, kinds
 
@@ -241,7 +242,7 @@ def _split(line: DataLineage) -> None:
 def _split_head(splits: Artifact | None) -> str:
     if splits is None:
         return ""
-    strategy = str(splits.facts.get("strategy", "unknown"))
+    strategy = split_label(str(splits.facts.get("strategy", "unknown")))
     future, tied = splits.facts.get("future_share"), splits.facts.get("tied_share")
     by_ties = f". {numbers.percent(tied, 0)} of the test part is a random choice among equal times" if tied else ""
     if isinstance(future, int | float):
