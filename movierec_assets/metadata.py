@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
+from movierec_engine.data.split import split_label
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.evaluation.report import USERS_FILE
 from movierec_engine.pipeline.backtest import METRICS_FILE, WINDOWS_FILE
@@ -89,6 +90,7 @@ def of_report(artifact: Artifact, metric: str) -> Metadata:
         **at_depth(report.metrics, metric, "test "),
         "test metrics": dg.MetadataValue.md(metrics_table(report.metrics, report.intervals)),
         "protocol": report.protocol,
+        "split": split_label(report.split["strategy"]),
         "users evaluated": report.counts["users_evaluated"],
         "seconds": report.evaluation_seconds,
         kinds.TRAINED_MODEL: artifact.parents[kinds.TRAINED_MODEL],

@@ -145,3 +145,9 @@ def test_a_saved_split_is_the_same(tmp_path: Path) -> None:
     assert fingerprint(loaded) == fingerprint(parts)
     assert pairs(loaded.fold_in) == pairs(parts.fold_in)
     assert pairs(loaded.everything()) == set(full(50, 10))
+
+
+def test_in_python_the_shares_of_a_split_by_users_are_of_the_users() -> None:
+    train, test = Dataset.from_frame(parted(full(50, 10)).everything().to_table()).split(0.2, 0.4, strategy="users")
+    assert [len(np.unique(part.user)) for part in (train.train, train.validation.interactions)] == [20, 10]
+    assert len(np.unique(test.interactions.user)) == 20 and test.fold_in is not None
