@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.ratings import Movies
+from movierec_engine.data.split import split_label
 from movierec_engine.errors import ConfigError, MovierecError, StoreError
 from movierec_engine.evaluation.metrics import judges, judging_metrics
 from movierec_engine.evaluation.protocols import Protocol, described
@@ -80,10 +81,14 @@ def comparable(measured: Sequence[Measured]) -> None:
     for other in (one.report for one in measured[1:]):
         if other.fingerprint != first.fingerprint:
             raise MovierecError(
-                f"{first.model} ({described(first.protocol)}, fingerprint {first.fingerprint}) and {other.model} "
-                f"({described(other.protocol)}, fingerprint {other.fingerprint}) were measured on different data, "
-                "splits or protocols and are not comparable; train and evaluate both on the same"
+                f"{_with_setup(first)} and {_with_setup(other)} were measured on different data, splits or protocols "
+                "and are not comparable; train and evaluate both on the same"
             )
+
+
+def _with_setup(report: EvaluationReport) -> str:
+    strategy = split_label(str(report.split.get("strategy", "")))
+    return f"{report.model} ({described(report.protocol)}, split {strategy}, fingerprint {report.fingerprint})"
 
 
 def users_of(
