@@ -155,7 +155,7 @@ def page(curves: dict[str, Artifact], slow: list[str]) -> list[str]:
 def row_of(name: str, made: Artifact) -> str:
     facts = made.facts
     cost = f"{facts['seconds']:.0f} | {facts['training_seconds']:.0f} | {facts['peak_memory_mb']:.0f}"
-    return f"| {name} | {values_of(made, REPORTED_ON)} | {facts['enough'] or 'none'} | {cost} |"
+    return f"| {name} | {values_of(made, REPORTED_ON)} | {facts['fold_in_min_items'] or 'none'} | {cost} |"
 
 
 def values_of(made: Artifact, part: Part) -> str:
