@@ -40,7 +40,7 @@ def findings_table(made: Artifact) -> ResultTable:
 
 def fold_in_table(made: Artifact) -> ResultTable:
     """Strong generalization: the curve on test, and what validation decided."""
-    least, facts = made.facts["fold_in_min_items"], made.facts
+    rows, least, facts = strong_generalization.curve_rows(made), made.facts["fold_in_min_items"], made.facts
     found = (
         f"From {numbers.counted(least, 'movie')} on, fold-in is significantly better than popularity "
         "(decided on validation)."
@@ -80,7 +80,7 @@ def fold_in_table(made: Artifact) -> ResultTable:
                 ),
             ),
         ],
-        strong_generalization.curve_rows(made),
+        rows,
         [
             f"{found} {held_out}, with {facts['draws']} random choices of their movies averaged. Every row is on test: "
             "full ranking, the same items masked. p and *: test's own significance, the larger p of bootstrap and "
