@@ -37,8 +37,12 @@ from movierec_engine.tuning.users import share_of
 from worlds import interactions_of
 
 EVALUATOR = Evaluator((5, 20), ("ndcg", "recall", "capped_recall"))
-MODELS = ("item_cf", "user_cf", "svd", "ease", "als", "gmf", "lightgcn", "hybrid_ensemble")
-SETTINGS = {"user_cf": {"user_based": True}, "hybrid_ensemble": {"models": ("ease", "als")}}
+MODELS = ("item_cf", "user_cf", "svd", "ease", "als", "gmf", "lightgcn", "recvae", "hybrid_ensemble")
+SETTINGS = {
+    "user_cf": {"user_based": True},
+    "recvae": {"hidden_dim": 32, "latent_dim": 16, "num_layers": 2},
+    "hybrid_ensemble": {"models": ("ease", "als")},
+}
 
 
 def camps() -> Split:
@@ -58,7 +62,7 @@ SPLIT = camps()
 
 
 def fitted(name: str, parts: Split = SPLIT, **settings: object) -> Recommender:
-    trainer = TrainerConfig(max_epochs=20, batch_size=1024, learning_rate=0.02)
+    trainer = TrainerConfig(max_epochs=8, batch_size=1024, learning_rate=0.02)
     fitting = Fitting(trainer, seed=1, evaluator=Evaluator((10,), ("ndcg",)))
     model = model_class("item_cf" if name == "user_cf" else name)(**{**SETTINGS.get(name, {}), **settings})
     return model.fit(Dataset(parts.train, parts.validation_heldout()), fitting)
