@@ -45,7 +45,7 @@ def test_scores_are_the_unclipped_predictions_of_surprise(biased: bool) -> None:
     """Surprise reads the ratings by its own way in, where item 8 is unknown."""
     rows = [(int(u), int(i), float(RATINGS[u, i]), None) for u, i in np.argwhere(RATINGS > 0)]
     trainset = surprise.Dataset(Reader(rating_scale=(0.5, 5))).construct_trainset(rows)
-    settings = {"n_factors": 5, "n_epochs": 30, "lr_all": 0.01, "reg_all": 0.03, "biased": biased}
+    settings = {"n_factors": 5, "n_epochs": 30, "lr_all": 0.01, "reg_all": 0.03, "init_std_dev": 0.1, "biased": biased}
     theirs = surprise.SVD(random_state=11, **settings).fit(trainset)
     ours = fitted(rated_train(), feedback="explicit", seed=11, **settings)
     scores = ours.score_users(np.arange(N_USERS))
@@ -175,8 +175,19 @@ def test_explicit_feedback_needs_ratings_that_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"n_factors": 0}, {"n_epochs": 0}, {"lr_all": 0.0}, {"reg_all": -0.1}, {"negatives": 0}]
+    "settings",
+    [{"n_factors": 0}, {"n_epochs": 0}, {"lr_all": 0.0}, {"relative_lr": 0.0}, {"reg_all": -0.1}, {"negatives": 0}],
 )
 def test_values_out_of_range_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=f"model.{next(iter(settings))}="):
         SVDConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_users_of_few_interactions_learn_faster_by_default() -> None:
+    """The rates are as 1 / sqrt(interactions of a user): .18 / 2 for four of each, and half of that for sixteen."""
+    rates = []
+    for each in (4, 16):
+        pairs = np.array([(user, item) for user in range(3) for item in range(each)])
+        train = interactions_of(pairs, IdMap(np.arange(3)), IdMap(np.arange(20)))
+        rates.append(SVD(n_epochs=1).fit(Dataset(train)).lr_all)
+    assert rates == pytest.approx([0.09, 0.045])

@@ -87,14 +87,18 @@ class SVDConfig:
     """Length of the vectors p and q (Surprise's 100)."""
     n_epochs: int = 20
     """Passes over the ratings (Surprise's 20)."""
-    lr_all: float = 0.02
-    """Learning rate of all parameters; Surprise has 0.005, for ratings."""
+    relative_lr: float = 0.18
+    """Learning rate of all parameters against how often a user's are updated: lr_all = relative_lr / sqrt(mean
+    interactions of a user)."""
+    lr_all: float | None = None
+    """Learning rate of all parameters, whatever the data (Surprise has 0.005, for ratings); null: by relative_lr."""
     reg_all: float = 0.02
     """Regularisation of all parameters, once a rating (Surprise's 0.02)."""
     biased: bool = True
     """Whether there are mu, b_u and b_i."""
-    init_std_dev: float = 0.1
-    """Standard deviation of the initial vectors (Surprise's 0.1)."""
+    init_std_dev: float = 0.05
+    """Standard deviation of the initial vectors. Surprise has 0.1, which few interactions do not unlearn: by it sparse
+    data is ranked worse than by popularity."""
     feedback: str = "auto"
     """`explicit`: fit the ratings; `implicit`: fit which interactions there are, which ranks far better; `auto`:
     explicit where the ratings differ at all."""
@@ -107,9 +111,10 @@ class SVDConfig:
         for name in ("n_factors", "n_epochs", "negatives"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name}={getattr(self, name)} must be at least 1")
-        for name in ("lr_all", "reg_all", "init_std_dev"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"model.{name}={getattr(self, name)} must be above 0")
+        for name in ("relative_lr", "lr_all", "reg_all", "init_std_dev"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"model.{name}={value} must be above 0")
         check_feedback(self.feedback)
 
 
@@ -150,18 +155,25 @@ class SVD(ClosedFormRecommender):
             n_epochs=config.n_epochs,
             biased=config.biased,
             init_std_dev=config.init_std_dev,
-            lr_all=config.lr_all,
+            lr_all=self.lr_all,
             reg_all=config.reg_all,
             random_state=config.seed,
         ).fit(samples)
         if not (np.isfinite(fitted.pu).all() and np.isfinite(fitted.qi).all()):
-            raise MovierecError(f"svd diverged at model.lr_all={config.lr_all}; lower it")
+            raise MovierecError(f"svd diverged at model.lr_all={self.lr_all:g}; lower it")
         self.mean = samples.global_mean if config.biased else 0.0
         met = np.zeros((train.n_items, 1))
         met[samples.item] = 1
         ones, item_bias = np.ones((train.n_items, 1)), fitted.bi[:, None]
         self.item_factors = np.hstack([fitted.qi * met, ones, item_bias * met]).astype(np.float32)
         self.user_factors = self._with_biases(fitted.pu, fitted.bu)
+
+    @property
+    def lr_all(self) -> float:
+        """Learning rate: the config's, or what relative_lr is for train of so many interactions a user."""
+        if self.config.lr_all is not None:
+            return float(self.config.lr_all)
+        return float(self.config.relative_lr / np.sqrt(max(self.history.nnz, 1) / self.history.shape[0]))
 
     def learns_from_ratings(self, train: Interactions) -> bool:
         return learns_from_ratings(self.config.feedback, train)
