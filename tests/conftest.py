@@ -1,12 +1,15 @@
 """Small worlds in which the right answer is known."""
 
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from camps import camps_settings, write_camps
 from hypothesis import settings
+
+from movierec_engine.tracking.mlflow_database import open_client
 
 # The same examples on every run, so that a failure can be repeated; and no deadline: a busy machine is no failure.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -31,6 +34,26 @@ def log_as_before() -> Iterator[None]:
     yield
     log.handlers, log.propagate = handlers, propagate
     log.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables, which take seconds to make."""
+    root = tmp_path_factory.mktemp("template")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        open_client(root)
+    return root / "mlflow" / "mlflow.db"
+
+
+@pytest.fixture
+def mlflow_store(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder `store`, with that database."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    database = tmp_path / "store" / "mlflow" / "mlflow.db"
+    database.parent.mkdir(parents=True)
+    shutil.copy(empty_database, database)
+    return tmp_path / "store"
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
-"""What `python -m movierec_assets.materialize` refuses: a DAGSTER_HOME of no use, a model or a device that is none."""
+"""`python -m movierec_assets.materialize`: what it refuses, and two of them started in the same moment."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 from movierec_assets.materialize import materialize, open_instance
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.store import ArtifactStore
+from movierec_engine.tracking.mlflow_database import open_client
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("named", [None, "", "relative", "/no/such/folder"])
@@ -90,3 +94,22 @@ def test_the_command_ends_with_one_line(tmp_path: Path, monkeypatch: pytest.Monk
     assert ended.returncode == 2
     assert ended.stderr.startswith("error: DAGSTER_HOME= is not")
     assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_two_partitions_started_at_once_set_up_one_sound_mlflow_database(small_data: list[str], tmp_path: Path) -> None:
+    skipped = ("device=", "paths.", "logger.use_mlflow")
+    overrides = [one for one in small_data if not one.startswith(skipped)]
+    environment = {**os.environ, "MOVIEREC_ARTIFACTS": str(tmp_path / "store"), "DAGSTER_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "movierec_assets.materialize", *overrides, "--model"]
+    started = [
+        subprocess.Popen([*command, model], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+        for model in ("popularity", "ease")
+    ]
+    told = [process.communicate()[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], told
+    client = open_client(tmp_path / "store")
+    experiment = client.get_experiment_by_name("movierec")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.info.status for run in runs) == ["FINISHED"] * 4

@@ -3,6 +3,7 @@
 import os
 
 import dagster as dg
+import pytest
 from dagster_runs import execute, latest, prepare, span
 
 from movierec_assets.jobs import MODEL
@@ -10,6 +11,7 @@ from movierec_assets.partitions import partition_key
 from movierec_engine.store import ArtifactStore
 
 
+@pytest.mark.usefixtures("mlflow_store")
 def test_mlflow_holds_one_ended_run_for_each_dagster_run_and_one_in_it_for_each_model(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
 ) -> None:

@@ -96,16 +96,15 @@ def test_resuming_the_command_line_says_where_it_goes_on(
     assert "gmf_last.pt was made with other settings or data" in capsys.readouterr().err
 
 
-def test_the_trackers_record_the_run(small_data: list[str], tmp_path: Path) -> None:
+def test_the_trackers_record_the_run(small_data: list[str], mlflow_store: Path) -> None:
     from mlflow import MlflowClient
 
     from movierec_engine.tracking.mlflow_database import tracking_uri
 
-    store = tmp_path / "store"
     overrides = [item for item in small_data if not item.startswith("logger.")]
-    training.main(["model=lightgcn", "trainer.max_epochs=3", f"paths.artifacts={store}", *overrides])
-    trained = ArtifactStore(store).require(Slot("trained_model", "camps", "lightgcn", "cpu"))
-    client = MlflowClient(tracking_uri(store))
+    training.main(["model=lightgcn", "trainer.max_epochs=3", f"paths.artifacts={mlflow_store}", *overrides])
+    trained = ArtifactStore(mlflow_store).require(Slot("trained_model", "camps", "lightgcn", "cpu"))
+    client = MlflowClient(tracking_uri(mlflow_store))
     run = client.get_run(trained.origin["mlflow_run_id"])
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "lightgcn-cpu-42"
@@ -115,7 +114,7 @@ def test_the_trackers_record_the_run(small_data: list[str], tmp_path: Path) -> N
     )
     losses = client.get_metric_history(run.info.run_id, "train/loss")
     assert [metric.step for metric in losses] == [1, 2, 3]
-    assert list((store / "wandb").glob(f"offline-run-*{trained.origin['wandb_run_id']}"))
+    assert list((mlflow_store / "wandb").glob(f"offline-run-*{trained.origin['wandb_run_id']}"))
 
 
 def test_a_tracker_that_fails_does_not_stop_the_training(

@@ -1,7 +1,6 @@
 """MLflow on its embedded database: what a run leaves there, and what happens when the database cannot be used."""
 
 import json
-import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -24,21 +23,9 @@ PATIENCE = 300
 """Seconds that a busy machine may take, and which one that waits every time would exceed."""
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables, which take seconds to make."""
-    root = tmp_path_factory.mktemp("template")
-    open_client(root)
-    return root / "mlflow" / "mlflow.db"
-
-
 @pytest.fixture
-def store(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    database = tmp_path / "store" / "mlflow" / "mlflow.db"
-    database.parent.mkdir(parents=True)
-    shutil.copy(empty_database, database)
-    return tmp_path / "store"
+def store(mlflow_store: Path) -> Path:
+    return mlflow_store
 
 
 @pytest.fixture

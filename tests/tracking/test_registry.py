@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
-    monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(tmp_path / "store"))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return ArtifactStore(tmp_path / "store")
+def store(mlflow_store: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
+    monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(mlflow_store))
+    return ArtifactStore(mlflow_store)
 
 
 def tracked(small_data: list[str], model: str) -> dict[str, Artifact]:
