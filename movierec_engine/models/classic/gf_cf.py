@@ -16,7 +16,8 @@ noise alone gives G, so that the same settings hold for data of any density:
 
 m_u, m_i: mean interactions of a user and of an item. The K strongest directions stand as short vectors. What the others
 add, G - V_K diag(s) V_K^T, is kept where the entries of G are largest, a few for each item. GF-CF as published has no
-shrinkage and no sharpening, p = 0 for the linear filter and 1/2 for the ideal one.
+shrinkage and no sharpening, p = 0 for the linear filter and 1/2 for the ideal one; benchmarks/results/graph_filters.md
+compares them, and leaves out one part at a time.
 """
 
 from dataclasses import dataclass
@@ -54,9 +55,9 @@ class GFCFConfig:
     exponent: float = 0.25
     """Exponent p of an item's interactions: the larger, the less a popular item of the history counts and the more a
     popular one is recommended."""
-    sharpening: float = 0.3
+    sharpening: float = 0.25
     """Strength t of sharpening, relative to the noise in the data; 0 leaves it out."""
-    alpha: float = 1.0
+    alpha: float = 0.7
     """Weight a of the ideal low-pass filter, relative to the noise in the data (the paper's 0.3 is absolute); 0 leaves
     it out."""
     n_factors: int = 256
@@ -187,7 +188,7 @@ def strongest_directions(graph: sparse.csr_matrix, k: int) -> tuple[Floats, Floa
             vectors = graph.T @ vectors / np.sqrt(np.maximum(values, 1e-12))
     else:
         start = np.ones(small, dtype=np.float32)  # else it is drawn at random
-        _, singular, rows = svds(graph, k, v0=start, return_singular_vectors="vh")
+        _, singular, rows = svds(graph, k, tol=1e-3, v0=start, return_singular_vectors="vh")
         values, vectors = singular**2, rows.T
     order = np.argsort(-values, kind="stable")
     order = order[values[order] > 1e-5 * values.max(initial=0)]
