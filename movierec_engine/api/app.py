@@ -127,12 +127,13 @@ def _register_beginning(app: Flask, rate: RateLimit, unlimited: frozenset[str]) 
 
     @app.before_request
     def begin() -> Response | None:
-        rule = request.url_rule
+        asked = request._get_current_object()  # type: ignore[attr-defined]
+        rule = asked.url_rule
         if rule is not None:
-            request.environ[ENDPOINT] = rule.rule
-        if request.endpoint not in unlimited:
-            rate.take(request.remote_addr or "")
-        return _options(app) if request.method == "OPTIONS" else None
+            asked.environ[ENDPOINT] = rule.rule
+        if asked.endpoint not in unlimited:
+            rate.take(asked.remote_addr or "")
+        return _options(app) if asked.method == "OPTIONS" else None
 
 
 def _options(app: Flask) -> Response | None:

@@ -70,9 +70,11 @@ class IdOf:
         return {**handler(schema), _ID_OF: self.of}
 
     def _read(self, given: Any, info: core_schema.ValidationInfo[Any]) -> PublicId:
-        known = KnownIds("", "") if isinstance(given, str) else KnownIds()
-        if info.context is not None and info.context.ids is not None:
-            known = info.context.ids
+        context = info.context
+        if context is not None and context.ids is not None:
+            known = context.ids
+        else:
+            known = KnownIds("", "") if isinstance(given, str) else KnownIds()
         if (read := known.read(self.of, given)) is None:
             raise PydanticCustomError("public_id", "no id of the data set")
         return read

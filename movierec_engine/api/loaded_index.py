@@ -26,8 +26,11 @@ RankedItems = tuple[list[int], list[float], str]
 
 
 def ranked_items(items: NDArray[np.int64], scores: NDArray[np.float32], source: str) -> RankedItems:
-    """Recommendations as plain numbers, the scores rounded to six digits after the point."""
-    return items.tolist(), [round(score, 6) for score in scores.tolist()], source
+    """Recommendations as plain numbers, the scores rounded to six digits after the point.
+
+    Of a float32 a million times as much is exact in float64, so that numpy rounds as Python does.
+    """
+    return items.tolist(), scores.astype(np.float64).round(6).tolist(), source
 
 
 @dataclass(frozen=True)

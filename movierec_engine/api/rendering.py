@@ -11,9 +11,10 @@ from movierec_engine.api.middleware import ANSWERED, REQUEST_ID
 
 def json_response(body: Mapping[str, Any], status: int = 200) -> Response:
     """An answer of JSON, with the request's id; a NaN or an infinity becomes null."""
+    environ = request.environ
     if "model" in body and (lists := [body] if "source" in body else body.get("results")):
-        request.environ[ANSWERED] = body["model"], [one["source"] for one in lists]
-    named = {**body, "request_id": request.environ.get(REQUEST_ID, "")}
+        environ[ANSWERED] = body["model"], [one["source"] for one in lists]
+    named = {**body, "request_id": environ.get(REQUEST_ID, "")}
     return Response(to_json(named), status, content_type="application/json")
 
 

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Generic, NoReturn, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from flask import Request
 from pydantic import TypeAdapter, ValidationError
@@ -171,17 +171,22 @@ def _query(request: Request) -> Mapping[str, list[str]]:
     text: str = request.environ.get("QUERY_STRING", "")
     if not text:
         return {}
+    values: dict[str, list[str]] = {}
     try:
         if not text.isascii():
             raise ValueError("raw bytes, where a client should have written %XX")
-        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
+        if text.count("&") >= MOST_PARAMETERS:
+            raise ValueError("too many parameters")
+        escaped = "%" in text or "+" in text
+        for pair in filter(None, text.split("&")):
+            name, _, value = pair.partition("=")
+            if escaped:
+                name, value = unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")
+            values.setdefault(name, []).append(value)
     except ValueError as error:
         raise ApiError(
             400, f"the query string is not percent-encoded UTF-8 of at most {MOST_PARAMETERS} parameters"
         ) from error
-    values: dict[str, list[str]] = {}
-    for name, text in pairs:
-        values.setdefault(name, []).append(text)
     return values
 
 

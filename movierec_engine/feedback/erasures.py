@@ -46,7 +46,7 @@ class ErasureFile:
     @property
     def begun(self) -> bool:
         """True if there is a file, or was one that this process has read."""
-        return self._stamp is not None or self.path.exists()
+        return self._stamp is not None or os.access(self.path, os.F_OK)
 
     def newest(self) -> dict[PublicId, Erasure] | None:
         """User -> their newest erasure, in the order of the numbers; None where there is no file and never was.

@@ -13,6 +13,10 @@ FOLD_IN, POPULARITY = "fold-in", "popularity"
 AGAINST_POPULAR = 0.2
 """How much dislikes lower what is popular: benchmarks/results/rating_values.md."""
 
+_LOWEST = np.finfo(np.float32).min
+_GROUP = 16
+"""Scores of which the maximum alone is looked at first."""
+
 Floats = NDArray[np.float32]
 
 
@@ -93,10 +97,24 @@ def best(items: NDArray[np.integer[Any]], scores: Floats, k: int) -> tuple[NDArr
 
     items: [n], ascending. scores: float32 [n].
     """
-    if k < len(scores):
-        last = np.partition(scores, len(scores) - k)[len(scores) - k]
-        kept = scores >= last
-        items, scores = items[kept], scores[kept]
-    order = np.argsort(-scores, kind="stable")[:k]
-    order = order[scores[order] > -np.inf]
-    return items[order].astype(np.int64), np.asarray(scores[order], dtype=np.float32)
+    places = highest(scores, k)
+    return items[places].astype(np.int64), np.asarray(scores[places], dtype=np.float32)
+
+
+def highest(scores: Floats, k: int) -> NDArray[np.int64]:
+    """The places of the k highest scores above -inf, best first, equal ones by place: int64 [<=k], of float32 [n]."""
+    (places,) = (scores >= max(_at_most_the_last(scores, k), _LOWEST)).nonzero()
+    order = (-scores[places]).argsort(kind="stable")[:k]
+    return places[order]
+
+
+def _at_most_the_last(scores: Floats, k: int) -> np.float32:
+    """A bound from below of the k-th highest score, and seldom far from it.
+
+    At least k scores are as high as the k-th highest of the groups' maxima, which in large catalogues is found in a
+    tenth of the time of the k-th highest score itself.
+    """
+    groups = len(scores) // _GROUP
+    if groups > k:
+        scores = np.maximum.reduce(scores[: groups * _GROUP].reshape(_GROUP, groups))
+    return np.partition(scores, -k)[-k] if k < len(scores) else _LOWEST

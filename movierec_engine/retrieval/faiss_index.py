@@ -27,7 +27,7 @@ from movierec_engine.models.pair_scorer import Scorer
 from movierec_engine.models.registry import import_outside_models
 from movierec_engine.recommending import fold_in
 from movierec_engine.recommending.dials import ItemFacts
-from movierec_engine.recommending.fold_in import POPULARITY, Taste, best
+from movierec_engine.recommending.fold_in import POPULARITY, Taste, best, highest
 from movierec_engine.recommending.live_taste import LiveTaste, dislikes, joint_history, live_scores
 from movierec_engine.retrieval.config import INDEX_LAYOUT
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
@@ -301,9 +301,7 @@ class RetrievalIndex:
         """Explain the scores [n] that `recommend` gives items [n], in one pass."""
         if not self.personal[user]:
             return [Explanation.without_history(float(score)) for score in scores]
-        inputs = np.zeros(self.explanation_inputs.shape[1], dtype=np.float32)
-        places, values = _row(self.explanation_inputs, user)
-        inputs[places] = values
+        inputs = _dense_row(self.explanation_inputs, user)
         return self.fold_in_scorer.explanations(scores, self.history[[user]], items, inputs)
 
     def explanations_live(
@@ -406,10 +404,7 @@ class RetrievalIndex:
 
     def _query(self, user: int) -> Floats:
         """float32 [d]."""
-        query = np.zeros(self.queries.shape[1], dtype=np.float32)
-        places, values = _row(self.queries, user)
-        query[places] = values
-        return query
+        return _dense_row(self.queries, user)
 
     def _as_row(self, ratings: Mapping[int, float | None], mean: float) -> sparse.csr_matrix:
         """CSR [1, n_items]: the ratings where the model uses them, `mean` for None; else ones."""
@@ -471,7 +466,8 @@ class RetrievalIndex:
         if allowed is not None:
             scores[~allowed] = -np.inf
         scores[masked] = -np.inf
-        return best(np.arange(len(scores)), scores, k)
+        places = highest(scores, k)
+        return places, scores[places]
 
 
 def _read_vectors(folder: Path, facts: IndexFacts, n_items: int) -> tuple[faiss.Index | None, Any]:
@@ -482,10 +478,15 @@ def _read_vectors(folder: Path, facts: IndexFacts, n_items: int) -> tuple[faiss.
     return index, shared_vectors(index) if is_flat(index) else np.load(folder / VECTORS_FILE, allow_pickle=False)
 
 
-def _row(matrix: sparse.csr_matrix, row: int) -> tuple[NDArray[np.integer[Any]], Floats]:
-    """Columns and values of a row."""
+def _dense_row(matrix: sparse.csr_matrix, row: int) -> Floats:
+    """float32 [d]; of a row without zeros, its values themselves."""
     start, end = matrix.indptr[row], matrix.indptr[row + 1]
-    return matrix.indices[start:end], matrix.data[start:end]
+    values: Floats = matrix.data[start:end]
+    if len(values) == matrix.shape[1]:
+        return values
+    dense = np.zeros(matrix.shape[1], dtype=np.float32)
+    dense[matrix.indices[start:end]] = values
+    return dense
 
 
 def _equal(one: sparse.csr_matrix, other: sparse.csr_matrix) -> bool:

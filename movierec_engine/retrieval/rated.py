@@ -50,6 +50,19 @@ class RatedMovies:
         own = slice(0, 0) if place is None else slice(int(self.starts[place]), int(self.starts[place + 1]))
         return self.movies[own] if self.texts is None else self.texts.ids[self.movies[own]], self.ratings[own]
 
+    def within(
+        self, users: IdMap, items: IdMap
+    ) -> tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]], NDArray[np.int32]]:
+        """The items that users have rated, where other maps than these say which there are: starts, ends and items.
+
+        Those of user u stand from starts[u] to ends[u] in items, int32 [<= ratings]: item indices, ascending.
+        """
+        item = items.index(self.movies) if self.texts is None else items.index(self.texts.ids)[self.movies]
+        before = np.append(0, np.cumsum(item >= 0))  # of each rating, how many there are before it
+        place = self.users.index(users.ids)
+        starts, ends = (np.where(place < 0, 0, before[self.starts[place + one]]) for one in (0, 1))
+        return starts, ends, item[item >= 0].astype(np.int32)
+
     def same_movies(self, other: "RatedMovies") -> bool:
         """True where both know of the same people and the same movies of each."""
         return (self.users, self.texts) == (other.users, other.texts) and all(

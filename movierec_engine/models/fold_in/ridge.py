@@ -102,7 +102,7 @@ class ALSFoldIn(RidgeFoldIn):
     def system(self, items: NDArray[np.integer[Any]], own: Doubles, left: Doubles) -> tuple[Doubles, Doubles]:
         matrix = self._gram + own.T @ own
         strength = self.l2 * (len(items) + self.alpha0 * len(self.basis.vectors)) ** self.nu
-        matrix[np.diag_indices_from(matrix)] += strength
+        matrix.flat[:: len(matrix) + 1] += strength
         return matrix, own.sum(axis=0)
 
     def of_solutions(self, solved: Doubles) -> Floats:
@@ -171,7 +171,7 @@ class SVDFoldIn(RidgeFoldIn):
             weight = self.negatives * n / max(1, len(self.basis.vectors) - n)
             matrix += weight * (gram - matrix)
             target -= weight * (pull - own.T @ self._base(items))
-        matrix[np.diag_indices_from(matrix)] += n * (1 + self.negatives) * self.reg_all
+        matrix.flat[:: len(matrix) + 1] += n * (1 + self.negatives) * self.reg_all
         return matrix, target
 
     def of_solutions(self, solved: Doubles) -> Floats:
