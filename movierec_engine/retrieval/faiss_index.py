@@ -408,12 +408,19 @@ class RetrievalIndex:
 
     def _as_row(self, ratings: Mapping[int, float | None], mean: float) -> sparse.csr_matrix:
         """CSR [1, n_items]: the ratings where the model uses them, `mean` for None; else ones."""
+        if not ratings:
+            return self._nothing
         items = np.array(sorted(ratings), dtype=np.int32)
         values = np.ones(len(items), dtype=np.float32)
         if self.fold_in_scorer.uses_ratings:
             given = [ratings[item] for item in items.tolist()]
             values = np.array([mean if rating is None else rating for rating in given], dtype=np.float32)
         return sparse.csr_matrix((values, items, [0, len(items)]), shape=(1, len(self.items)))
+
+    @cached_property
+    def _nothing(self) -> sparse.csr_matrix:
+        """CSR [1, n_items] without entries."""
+        return sparse.csr_matrix((1, len(self.items)), dtype=np.float32)
 
     def _left(self, allowed: NDArray[np.bool_] | None, masked: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
         """bool [n_items], the allowed items that are not masked; an array of its own."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.loaded_index import ranked_items
 from movierec_engine.api.recommendation_service import _reason
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.store import Artifact, ArtifactStore
@@ -367,3 +368,9 @@ def test_newer_likes_of_a_known_user_move_the_list_and_are_named_as_reasons_that
         {name: value for name, value in movie.items() if name != "why"} for movie in body["recommendations"]
     ]
     assert movies(client.get("/api/recommend?user_id=7&genres=Drama").json) == movies(body)
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
+def test_scores_are_rounded_as_python_rounds_them(scores: list[float]) -> None:
+    given = np.array(scores, dtype=np.float32)
+    assert ranked_items(np.arange(len(scores)), given, "personal")[1] == [round(one, 6) for one in given.tolist()]

@@ -241,3 +241,29 @@ def test_a_list_has_as_many_entries_as_it_may_however_it_is_written() -> None:
     for query in ("&".join(f"history={n}" for n in range(4)), "history=0,1&history=2,3"):
         with pytest.raises(ApiError, match="at most 3 entries"):
             of_query(query)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("words=heat", "heat"),
+        ("words=a+b", "a b"),
+        ("words=a%20b", "a b"),
+        ("words=1%2B1", "1+1"),
+        ("words=%C3%A9", "é"),
+        ("%77ords=x", "x"),
+        ("words=a=b", "a=b"),
+        ("words=a%26b", "a&b"),
+        ("&&words=x&", "x"),
+        ("words=a;b", "a;b"),
+    ],
+)
+def test_a_query_string_is_decoded_as_forms_are(query: str, words: str) -> None:
+    assert of_query(query).words == words
+
+
+@pytest.mark.parametrize("query", ["words=%FF", "words=%C3", "%ED%A0%80=1", "&".join(["history=1"] * 2101)])
+def test_a_query_string_that_is_no_utf8_or_has_too_many_parameters_is_refused_whole(query: str) -> None:
+    with pytest.raises(ApiError, match="percent-encoded UTF-8 of at most 2100 parameters") as caught:
+        of_query(query)
+    assert (caught.value.status, caught.value.parameter) == (400, None)

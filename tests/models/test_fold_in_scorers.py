@@ -16,7 +16,7 @@ from movierec_engine.models.classic.least_squares import eigenbasis, solve_rows
 from movierec_engine.models.ensemble.fusion import normalised
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 from movierec_engine.models.explanation import effects_of_deletion, with_deletions
-from movierec_engine.models.fold_in import Basis, FoldInScorer, fold_in_from_arrays, neural
+from movierec_engine.models.fold_in import Basis, FoldInScorer, fold_in_from_arrays, linear, neural
 from movierec_engine.models.fold_in.linear import LinearFoldIn
 from movierec_engine.models.fold_in.neighbours import NEIGHBOURS, neighbour_weights, neighbour_weights_without
 from movierec_engine.models.fold_in.neural import LEARNING_RATE, STEPS, NeuralFoldIn, _candidates
@@ -222,8 +222,14 @@ def test_neighbours_without_an_item_are_those_of_the_history_without_it() -> Non
     assert np.array_equal(found, neighbour_weights(basis, with_deletions(history, deleted)))
 
 
-def test_a_linear_models_scores_are_the_same_from_an_index_and_from_the_model() -> None:
-    """An index has the item vectors by rows and reads only the columns of what is in the histories."""
+@pytest.mark.parametrize("copied", [0, 1e6])
+def test_a_linear_models_scores_are_the_same_from_an_index_and_from_the_model(
+    copied: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index has the item vectors by rows: a small one has a copy by columns, a large one reads only the columns of
+    what is in the histories.
+    """
+    monkeypatch.setattr(linear, "_COPIED_BYTES", copied)
     rng = np.random.default_rng(6)
     histories = sparse.csr_matrix((5, 400), dtype=np.float32).tolil()
     histories[[0, 1, 1, 3], [7, 7, 399, 0]] = [1, 0.5, 4, 3]

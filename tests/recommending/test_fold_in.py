@@ -72,6 +72,22 @@ def test_of_equal_scores_the_first_items_are_best_and_what_is_never_recommended_
     assert best(np.arange(120), scores, 120)[0].tolist() == [*range(1, 120, 3), *range(0, 120, 3)]
 
 
+@settings(max_examples=200)
+@given(
+    scores=st.lists(st.sampled_from([-np.inf, -3.0, 0.0, 0.5, 2.0]) | st.floats(-9, 9, width=32), max_size=300),
+    k=st.integers(1, 40),
+)
+def test_the_best_are_those_of_a_full_sort_with_ties_by_index_and_without_what_is_masked(
+    scores: list[float], k: int
+) -> None:
+    items = np.arange(len(scores)) * 3
+    found, their_scores = best(items, np.array(scores, dtype=np.float32), k)
+    by_score = sorted(range(len(scores)), key=lambda place: -scores[place])
+    expected = [place for place in by_score[:k] if scores[place] > -np.inf]
+    assert found.tolist() == [3 * place for place in expected]
+    assert their_scores.tolist() == [scores[place] for place in expected]
+
+
 def test_fold_in_finds_the_camp_and_popularity_does_not() -> None:
     items, _, _ = recommend(MODEL.fold_in_scorer(), MODEL.popularity, Taste(history_of(3), NOTHING), 5, 1, without({3}))
     assert set(items.tolist()) == {1, 5, 7, 9, 11}

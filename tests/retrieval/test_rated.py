@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from movierec_engine.data.id_map import IdMap
 from movierec_engine.retrieval.rated import RatedMovies
 
 WIDE = 2**31
@@ -53,6 +54,20 @@ def test_ids_are_as_narrow_as_they_can_be(movie: int, width: type) -> None:
     found = rated((1, movie, 4.0))
     assert found.movies.dtype == width
     assert found.by(1)[0].tolist() == [movie]
+
+
+def test_the_rated_items_of_other_maps_are_found_by_user_and_by_item() -> None:
+    """Users 2, 3 and 7, of whom 3 has rated nothing; items 10, 20, 30 and 40: 5 and 25 are none of them."""
+    starts, ends, items = rated(*ROWS).within(IdMap(np.array([2, 3, 7])), IdMap(np.array([10, 20, 30, 40])))
+    found = [items[start:end].tolist() for start, end in zip(starts, ends, strict=True)]
+    assert found == [[1], [], [0, 1, 2]]
+
+
+def test_rated_items_are_found_where_ids_are_texts() -> None:
+    rows = {"user_id": ["u", "u", "v"], "movie_id": ["d", "b", "c"], "rating": [1.0, 2.0, 3.0]}
+    starts, ends, items = RatedMovies.of(pa.table(rows)).within(IdMap.of(["u", "v", "w"]), IdMap.of(["a", "b", "d"]))
+    found = [items[start:end].tolist() for start, end in zip(starts, ends, strict=True)]
+    assert found == [[1, 2], [], []]
 
 
 def test_the_same_movies_of_the_same_people_are_the_same_whatever_the_ratings() -> None:
