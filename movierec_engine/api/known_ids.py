@@ -70,7 +70,7 @@ class IdOf:
         return {**handler(schema), _ID_OF: self.of}
 
     def _read(self, given: Any, info: core_schema.ValidationInfo[Any]) -> PublicId:
-        context = info.context
+        context: Context | None = info.context
         if context is not None and context.ids is not None:
             known = context.ids
         else:
