@@ -191,7 +191,7 @@ def page() -> list[str]:
         "",
     ]
     for data in DATA:
-        names = [name for name in model_names() if any(file_of(data, name, seed).exists() for seed in DATA[data][0])]
+        names = [name for name in model_names() if all(file_of(data, name, seed).exists() for seed in DATA[data][0])]
         if names:
             lines += table(data, names)
     return lines
