@@ -118,7 +118,7 @@ MAKERS = {
     "gmf": lambda: fitted(GMF(GMF.Config(mf_dim=6))),
     "mlp": lambda: fitted(MLP(MLP.Config(mlp_layers=(8, 6, 4)))),
     "ncf": lambda: fitted(NCF(NCF.Config(mf_dim=4, mlp_layers=(8, 6, 4)))),
-    "recvae": lambda: fitted(RecVAE(hidden_dim=7, latent_dim=5, num_layers=3)),
+    "recvae": lambda: fitted(RecVAE(hidden_dim=12, latent_dim=10, num_layers=2)),
     "mult-vae": lambda: fitted(
         RecVAE(hidden_dim=7, latent_dim=5, num_layers=1, activation="tanh", decoder_dim=6, prior="normal")
     ),
