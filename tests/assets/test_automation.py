@@ -113,8 +113,13 @@ def test_the_week_has_a_sweep_and_a_backtest_with_their_own_settings(
     _, weekly_sweep, weekly_backtest = make_schedules(config)
     (sweep,) = tick(instance, weekly_sweep)
     assert sweep.run_config["ops"]["sweep"]["config"] == {"trials": 3}
+    assert sweep.run_key == "weekly_sweep:2026-03-01T02:00+00:00:cpu|lightgcn"
     backtests = tick(instance, weekly_backtest)
+    assert [request.run_key for request in backtests] == [
+        f"weekly_backtest:2026-03-01T02:00+00:00:cpu|{model}" for model in ("ease", "lightgcn")
+    ]
     assert [request.partition_key for request in backtests] == ["cpu|ease", "cpu|lightgcn"]
+    assert backtests[0].run_config["ops"]["backtest"]["config"] == {"windows": 2}
     dg.validate_run_config(defs.resolve_job_def("sweeps"), sweep.run_config)
     dg.validate_run_config(defs.resolve_job_def("backtests"), backtests[0].run_config)
 
@@ -128,10 +133,11 @@ def test_schedules_and_sensors_are_off_unless_the_demo_turns_them_on(monkeypatch
 
 
 def test_cron_and_time_zone_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    nightly, _, _ = make_schedules(
-        AutomationConfig(time_zone="Europe/Berlin", retraining=RetrainingConfig(cron="30 4 * * 1-5"))
-    )
-    assert (nightly.cron_schedule, nightly.execution_timezone) == ("30 4 * * 1-5", "Europe/Berlin")
+    crons = ["30 4 * * 1-5", "0 1 * * 2", "0 2 * * 3"]
+    kinds = {"retraining": RetrainingConfig, "sweep": SweepSchedule, "backtest": BacktestSchedule}
+    groups = {name: kind(cron=cron) for (name, kind), cron in zip(kinds.items(), crons, strict=True)}
+    made = make_schedules(AutomationConfig(time_zone="Europe/Berlin", **groups))  # type: ignore[arg-type]
+    assert [(one.cron_schedule, one.execution_timezone) for one in made] == [(cron, "Europe/Berlin") for cron in crons]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +181,7 @@ def test_a_new_or_changed_ratings_file_starts_training_and_one_that_is_known_doe
 
 
 def test_data_that_were_read_before_the_sensor_was_turned_on_start_nothing(
-    instance: dg.DagsterInstance, config: AutomationConfig, tmp_path: Path
+    instance: dg.DagsterInstance, config: AutomationConfig, tmp_path: Path, movielens_folder: Path
 ) -> None:
     settings = load_settings([*config.overrides, "device=cpu", "model=ease"])
     pipeline.ingest_ratings(ArtifactStore(tmp_path / "store"), settings.data)
@@ -183,6 +189,9 @@ def test_data_that_were_read_before_the_sensor_was_turned_on_start_nothing(
     found = look(instance, sensor, None)
     assert not found.run_requests
     assert found.cursor
+    with (movielens_folder / "ratings.csv").open("a") as file:
+        file.write("1,139,4.0,1000000000\n")
+    assert len(look(instance, sensor, found.cursor).run_requests or []) == 2, "which have changed since"
 
 
 def test_a_ratings_file_that_is_missing_for_a_moment_is_waited_for(
@@ -380,6 +389,8 @@ def test_the_hybrid_and_one_release_follow_when_the_last_run_of_a_retraining_has
     with dg.DagsterInstance.ephemeral() as own:
         batch(own, config, *statuses)
         assert after(own, config) == ([("hybrid", "cpu")] if followed else [])
+        alone = replace(config, retraining=replace(config.retraining, hybrid=False))
+        assert after(own, alone) == ([("everything", None)] if followed else [])
 
 
 @pytest.mark.usefixtures("no_accelerator")

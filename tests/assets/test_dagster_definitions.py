@@ -66,6 +66,13 @@ def test_everything_that_trains_shares_a_pool_so_that_two_trainings_queue() -> N
     assert pools == {name: {"training"} if name in training else set() for name in LINE}
 
 
+def test_what_trains_is_tried_again_twice_after_waiting_longer_each_time() -> None:
+    policies = {asset.key.to_user_string(): asset.op.retry_policy for asset in defs.assets if hasattr(asset, "op")}
+    expected = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
+    retried = ("trained_model", "hybrid_ensemble", "backtest", "sweep", "refitted_release")
+    assert policies == {name: expected if name in retried else None for name in LINE}
+
+
 @pytest.mark.parametrize("name", ["one-machine", "team", "cluster"])
 def test_every_example_of_an_instance_has_settings_that_dagster_knows(name: str) -> None:
     settings, _ = dagster_instance_config(str(ROOT / "deploy" / "dagster" / name))

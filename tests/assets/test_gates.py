@@ -12,6 +12,7 @@ from dagster_runs import EASE, POPULARITY, evaluations, execute, prepare, span
 from movierec_assets import checks
 from movierec_assets.jobs import DATA, MODEL, RELEASE
 from movierec_assets.materialize import materialize
+from movierec_engine.config import load_settings
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import MovierecError
@@ -72,6 +73,19 @@ def test_the_checks_that_find_something_wrong_stop_the_line_and_the_others_warn(
         found.setdefault((spec.asset_key.to_user_string(), spec.blocking), set()).add(spec.name)
     assert {asset: found.get((asset, True), set()) for asset in STOPS} == STOPS
     assert {asset: names for (asset, blocking), names in found.items() if not blocking} == WARNS
+    specs = [spec for definition in checks.CHECKS for spec in definition.check_specs]
+    parity = next(one for one in specs if (one.asset_key.path, one.name) == (["faiss_index"], "serving_parity"))
+    assert [one.asset_key.path for one in parity.additional_deps] == [["evaluation_report"]], "whose lists it looks at"
+
+
+def test_a_check_has_the_gates_thresholds_of_the_run() -> None:
+    release = {"min_recall": 0.5, "min_agreement": 0.25, "max_refit_cost": 7.0}
+    settings = load_settings(["device=cpu", *(f"release.{name}={value}" for name, value in release.items())])
+    told: dict[str, object] = {}
+    for check in (*checks.INDEX, *checks.REFIT):
+        told |= check.given(settings)
+    assert told == release
+    assert [len(one.given(settings)) for one in checks.REFIT] == [1, 0, 1, 1]
 
 
 @pytest.mark.parametrize(

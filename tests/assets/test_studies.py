@@ -17,7 +17,7 @@ def test_a_backtest_is_an_asset_that_shows_its_windows(
         partition_key=POPULARITY,
         run_config={
             "resources": {"settings": {"config": {"overrides": overrides}}},
-            "ops": {"backtest": {"config": {"windows": 2}}},
+            "ops": {"backtest": {"config": {"windows": 2, "first_train_share": 0.4}}},
         },
     )
     assert result.success

@@ -24,7 +24,9 @@ OFF = Dials()
 
 @pytest.fixture(scope="module")
 def ease(known: ArtifactStore) -> SearchableIndex:
-    version = next(one for one in indices.index_versions(known.root) if one.model == "ease")
+    versions = indices.index_versions(known.root)
+    assert [(one.model, one.served) for one in versions] == [("ease", True), ("popularity", False)]
+    version = versions[0]
     assert version.served
     assert version.data == "tiny"
     return indices.load(known.root / "/".join(version.id.split("/")))
@@ -47,6 +49,7 @@ def test_what_a_user_has_seen_is_not_recommended(ease: SearchableIndex) -> None:
     answer = indices.for_user(ease, 1, 10, OFF)
     assert [one.movie_id for one in answer.movies] == [30, 40]
     assert indices.for_user(ease, 3, 2, OFF).source == "popularity"
+    assert [ease.trained_with(user) for user in (1, 3, 4)] == [True, False, False]
 
 
 @pytest.mark.parametrize("user_id", [1, 2, 3, 4])
@@ -134,6 +137,7 @@ def test_the_map_shows_the_directions_of_largest_variance(ease: SearchableIndex)
     drawn = movie_map.movie_map(ease)
     assert drawn is not None
     assert drawn.explained == pytest.approx(1.0)
+    assert drawn.place[drawn.items].mean(axis=0) == pytest.approx([0, 0], abs=1e-6)
     units = ease.index.item_facts.unit_embeddings
     for one, other in ((0, 1), (0, 3), (1, 2)):
         assert np.linalg.norm(drawn.place[one] - drawn.place[other]) == pytest.approx(

@@ -64,8 +64,9 @@ def test_an_experiment_between_a_refitted_and_a_measured_version_says_so(visit: 
         measured.slot, lambda folder: None, key="r", fingerprint="", parents=parents, newest=False
     )
     log = FeedbackLog(log_file(damaged.root, "tiny"))
-    for index, exposure in ((answers, "u1"), (other, "u2")):
-        shown = Exposure(exposure, 1, (10,), model=index.slot.model, version=index.version, experiment="unlike")
+    for index, exposure, at in ((answers, "u1", 20), (other, "u2", 20), (measured, "u3", 10)):
+        model, version = index.slot.model, index.version
+        shown = Exposure(exposure, 1, (10,), model=model, version=version, experiment="unlike", at_ms=at)
         log.expose([shown])
     log.close()
     said = text(visit(damaged, "operations", experiment="unlike"))
@@ -252,6 +253,7 @@ def test_what_was_said_is_counted_by_day_without_what_was_undone(tmp_path: Path)
         {"day": "2024-10-04", "kind": "not interested", "events": 2},
     )
     assert feedback.data_sets(tmp_path) == ["tiny"]
+    assert [path.rpartition("-")[2] for path, _, _ in feedback.signature(tmp_path)][1:] == ["wal"]
 
 
 def test_a_pin_newer_versions_and_waiting_ratings_are_told(damaged: ArtifactStore) -> None:
@@ -277,13 +279,18 @@ def test_a_pin_newer_versions_and_waiting_ratings_are_told(damaged: ArtifactStor
     assert (found.newer_model, found.newer_data) == (newer.created_at, "")
 
 
-def test_what_is_served_is_told_with_its_origins_and_what_is_newer(known: ArtifactStore) -> None:
+def test_what_is_served_is_told_with_its_origins_and_what_is_newer(
+    known: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = releases.served(known.root, "tiny")
     assert found is not None
     assert (found.model, found.device, found.data, found.problem) == ("ease", "cpu", "tiny", "")
     assert found.trained_at and found.data_at and found.since
     assert (found.newer_data, found.newer_model, found.pin, found.measured) == ("", "", "", "")
     assert releases.served(known.root, "nothing") is None
+    with monkeypatch.context() as patch:
+        patch.setattr(releases, "MOST", 1)
+        assert [one.decision.verdict for one in releases.decisions(known.root, "tiny")[0]] == ["kept"], "the newest"
     made, damaged = releases.decisions(known.root, "tiny")
     assert [(one.decision.verdict, one.carried_out) for one in made] == [("kept", True), ("promoted", True)]
     assert damaged == []

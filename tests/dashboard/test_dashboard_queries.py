@@ -36,6 +36,11 @@ def test_without_a_readable_latest_the_newest_readable_report_is_read(store: Art
     snapshot = reports.load(store.root)
     assert snapshot.reports.column("version").to_pylist() == [old.version]
     assert f"version {old.version} is shown instead" in snapshot.notes[0]
+    newest = publish("ease", 0.3)
+    (newest.folder / "report.json").unlink()
+    (note,) = reports.load(store.root).notes
+    assert note.startswith(f"{newest.slot}/{newest.version}/report.json is missing")
+    assert note.endswith(f"version {old.version} is shown instead (1 older damaged versions were skipped too).")
 
 
 @pytest.mark.parametrize(
@@ -50,6 +55,7 @@ def test_without_a_readable_latest_the_newest_readable_report_is_read(store: Art
         (lambda folder: change(folder, "schema", 1), "has schema 1, this dashboard reads 2"),
         (lambda folder: change(folder, "seconds", None), "lacks 'seconds', so an older program wrote it"),
         (lambda folder: change(folder, "seconds", -1), "has an unusable 'seconds'"),
+        (lambda folder: change(folder, "seconds", True), "has an unusable 'seconds'"),
         (lambda folder: change(folder, "seconds", 10**400), "has an unusable 'seconds'"),
         (lambda folder: change(folder, "counts", {"users_evaluated": 2**70}), "has an unusable 'counts'"),
         (lambda folder: change(folder, "data", "\ud800"), "has an unusable 'data'"),
@@ -133,6 +139,11 @@ def test_groups_hold_one_fingerprint_and_protocol_each(store: ArtifactStore, pub
     found = [group.id for group in leaderboard.groups(reports.load(store.root))]
     newest_first = ["small/sampled_given/ffffffffffff", "small/full/000000000000", "small/full/ffffffffffff"]
     assert found == newest_first
+    snapshot = reports.load(store.root)
+    assert [
+        {one.model for one in leaderboard.standings(snapshot, group, "ndcg", 10)}
+        for group in leaderboard.groups(snapshot)
+    ] == [{"random"}, {"popularity"}, {"ease", "lightgcn"}]
 
 
 def test_reports_without_the_metric_stand_last(store: ArtifactStore, publish: Publish) -> None:
@@ -229,7 +240,8 @@ def test_a_seed_that_the_model_repeats_in_its_settings_does_not_keep_seeds_apart
     store: ArtifactStore, publish: Publish
 ) -> None:
     for seed in (1, 2):
-        publish("als", 0.1, seed=seed, config={"model": {"name": "als", "seed": seed}})
+        trainer = {"max_epochs": 5, "resume": seed == 2, "checkpoint_seconds": seed}
+        publish("als", 0.1, seed=seed, config={"model": {"name": "als", "seed": seed}, "trainer": trainer})
     assert len(seeds.over_seeds(store.root)) == 1
 
 

@@ -90,6 +90,7 @@ def test_a_number_of_many_values_is_binned_and_one_that_never_moves_the_metric_h
     trials = [tried(0.1 * (number // 2), rate=10.0**number) for number in range(8)]
     (rate,) = sweeps.importances(ranked(*trials), "max")
     assert (rate.share, rate.values) == (1.0, 8)
+    assert rate.direction == pytest.approx(0.976, abs=0.001), "of ranks, with ties in pairs: sqrt(20 / 21)"
     (flat,) = sweeps.importances(ranked(*(tried(0.5, rate=number) for number in range(3))), "max")
     assert (flat.share, flat.direction) == (0.0, None)
     (two,) = sweeps.importances(ranked(tried(0.1, rate=1), tried(0.2, rate=2)), "max")

@@ -1,5 +1,6 @@
 """Reading ratings and movies: the layouts, custom files and presplit files."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from movierec_engine.data.config import ColumnNames, DataConfig
+from movierec_engine.data.input_files import signature
 from movierec_engine.data.ratings import MOVIES_SCHEMA, NEGATIVES_SCHEMA, PRESPLIT_SCHEMA, RATINGS_SCHEMA, Movies
 from movierec_engine.data.readers import complete_movies, read_movies, read_ratings
 from movierec_engine.data.table_file import check_text_file, open_table
@@ -368,6 +370,16 @@ def test_presplit_parts_are_kept_apart_in_one_sorted_table(presplit: DataConfig)
         (2, 30, 5.0, 0, "test"),
     ]
     assert ratings.report.rows_read == 6
+
+
+def test_a_change_of_any_file_of_a_presplit_data_set_is_seen(presplit: DataConfig) -> None:
+    names = ("train", "valid", "test", "negatives")
+    seen = {signature(presplit)}
+    for name in names:
+        path = Path(getattr(presplit, f"{name}_file"))
+        os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+        seen.add(signature(presplit))
+    assert len(seen) == 5
 
 
 def test_presplit_negatives_are_sorted_pairs(presplit: DataConfig) -> None:

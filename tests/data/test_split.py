@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,8 @@ def test_the_tied_share_counts_the_test_that_the_seed_chose_from_equal_times() -
     tied = {(1, 1): 1, (1, 2): 5, (1, 3): 5}
     clear = {(2, 1): 1, (2, 2): 5, (2, 3): 6} | {(3, 1): 7, (3, 2): 6, (3, 3): 6}
     assert tied_share(split(*prepared(tied | clear, split="leave_one_out"))) == pytest.approx(1 / 3)
+    given = replace(split(*prepared(tied, split="leave_one_out")), strategy="given")
+    assert tied_share(given) == 0, "a test that somebody else chose"
     assert tied_share(split(*prepared(clear, split="leave_one_out"))) == 0, "two before test may be equal"
     for strategy in ("random", "global_time"):
         assert tied_share(split(*prepared(tied | clear, split=strategy))) == 0

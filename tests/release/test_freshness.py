@@ -1,5 +1,6 @@
 """Freshness of the served model, with a clock and a log of feedback whose answers are known."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -45,6 +46,14 @@ def shown(log: FeedbackLog, index: Artifact, lists: int, clicked: int, liked: in
     log.record([*clicks, *(FeedbackEvent(f"r{name}{n}", 1, 10, "rating", 5.0, f"{name}{n}") for n in range(liked))])
 
 
+def trained_hours_ago(world: World, hours: float) -> None:
+    """Let the manifest of the served model say so."""
+    manifest = world.store.require(Slot("trained_model", "camps", "ease", "cpu")).folder / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["created_at"] = (datetime.now(UTC) - timedelta(hours=hours)).isoformat()
+    manifest.write_text(json.dumps(content))
+
+
 def test_nothing_is_stale_just_after_a_release_or_without_one(world: World, tmp_path: Path) -> None:
     assert found(world) == []
     assert stale_reasons(ArtifactStore(tmp_path / "empty"), "camps", FreshnessConfig()) == []
@@ -57,11 +66,16 @@ def test_an_old_model_is_stale_and_once_more_after_as_long_again(world: World) -
     assert "whose model is 49 h 00 min old; up to 48 h 00 min is fresh" in first.sentence
     assert found(world, 95) == [StaleReason(first.key, found(world, 95)[0].sentence, True)], "the same one"
     assert found(world, 97)[0].key != first.key
+    trained_hours_ago(world, 49)
+    (old,) = found(world)
+    assert old.key == first.key, "counted from its training, not from its index"
 
 
 def test_other_data_make_it_stale_after_a_while_and_are_trained_on_unless_that_was_done(world: World) -> None:
     world.store.publish(Slot("splits", "camps"), lambda folder: None, key="new", fingerprint=NEW)
     assert found(world, 5) == []
+    trained_hours_ago(world, 20)
+    assert found(world, 5) == [], "counted from the split"
     (stale,) = found(world, 7)
     assert stale.retrain
     assert "no model was measured on it yet" in stale.sentence
@@ -101,7 +115,10 @@ def test_few_lists_show_nothing_and_those_of_other_versions_do_not_count(world: 
 
 @pytest.mark.parametrize(
     ("setting", "sentence"),
-    [({"max_age_hours": 0.0}, "max_age_hours=0.0 must be at least"), ({"min_click_rate": 2.0}, "must be from 0 to 1")],
+    [
+        ({"max_age_hours": 0.09}, "max_age_hours=0.09 must be at least"),
+        ({"min_click_rate": 2.0}, "must be from 0 to 1"),
+    ],
 )
 def test_wrong_limits_are_one_sentence(setting: dict[str, float], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):

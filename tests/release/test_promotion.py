@@ -106,6 +106,9 @@ def test_a_baseline_that_was_not_measured_is_named_and_stops_nothing_unless_aske
     assert decision.verdict == PROMOTED
     assert decision.evidence["baselines_missing"] == ["popularity", "als"]
     assert "popularity, als not measured" in decision.sentence
+    world.train("popularity", GOOD - 0.1)
+    strict = world.challenge(world.train("gmf", GOOD), require_above=True)
+    assert (strict.verdict, strict.evidence["baselines_missing"]) == (KEPT, ["als"])
 
 
 def test_after_the_data_changed_the_retrained_champion_stands_in_for_the_champion(ease_served: World) -> None:
@@ -213,7 +216,12 @@ def test_a_damaged_champion_gives_way_to_what_passes_the_baselines(ease_served: 
     if damage == "pointer":
         replace_file(ease_served.store.pointer_file(SERVING, "camps"), "{")
     else:
+        manual.pin(ease_served.store, "camps", "holds nothing that cannot answer")
         (index.folder / "index.faiss").write_bytes(b"half")
+        with pytest.raises(StoreError, match="checksum"):
+            ease_served.roll_back(to=index.version)
+    with pytest.raises(StoreError, match="there is nothing to pin"):
+        manual.pin(ease_served.store, "camps")
     decision = ease_served.challenge(ease_served.train("gmf", GOOD), above=("popularity",))
     assert decision.verdict == PROMOTED
     assert decision.evidence["champion_damage"]
@@ -285,7 +293,16 @@ def test_a_person_may_promote_again_what_was_rolled_back_from(ease_served: World
     ease_served.promote("popularity")
     ease_served.roll_back()
     ease_served.promote("popularity")
-    assert decisions.rolled_back_from(ease_served.store, "camps") == set()
+    store = ease_served.store
+    assert decisions.rolled_back_from(store, "camps") == set()
+    popularity = decisions.served_reference(store, "camps")
+    ease = ease_served.roll_back().served
+    assert decisions.rolled_back_indices(store, "camps") == {popularity}
+    ease_served.roll_back(to=popularity)
+    assert decisions.rolled_back_indices(store, "camps") == {ease}
+    assert decisions.rolled_back_from(store, "camps") == {
+        decisions.key_of(store.resolve(ease).parents["trained_model"])
+    }
 
 
 def test_there_is_an_end_to_rolling_back(ease_served: World) -> None:
@@ -368,7 +385,9 @@ def test_the_record_is_kept_as_json_and_survives_a_damaged_entry(ease_served: Wo
     assert content["served"] == decisions.served_reference(ease_served.store, "camps")
     assert content["evidence"]["metric"] == METRIC
     assert second.facts["sentence"] == content["sentence"]
-    (first.folder / "decision.json").write_text("{")
+    assert second.fingerprint == content["evidence"]["fingerprint"] != ""
+    damage = json.loads((first.folder / "decision.json").read_text()) | {"sentence": "something else"}
+    (first.folder / "decision.json").write_text(json.dumps(damage))
     assert [one.reference for one in decisions.decisions(ease_served.store, "camps")] == [second.reference]
 
 
@@ -389,6 +408,9 @@ def test_an_index_is_found_by_every_name_that_people_give_it(ease_served: World)
     for name in ("ease", "ease/cpu", f"ease/cpu/{version}", f"ease/cpu/{index.version}", model, index.reference):
         assert manual.find_index(ease_served.store, "camps", name) == index
     assert manual.find_index(ease_served.store, "camps", "ease", "cpu", version[:-2]) == index
+    newer = ease_served.index(ease_served.store.resolve(model))
+    assert manual.find_index(ease_served.store, "camps", model) == newer
+    assert manual.find_kept(ease_served.store, "camps", version) == index, "which was served"
     for name in ("nope", "ease/cuda", "ease/cpu/1999", "faiss_index/camps/ease/cpu/1999"):
         with pytest.raises(StoreError):
             manual.find_index(ease_served.store, "camps", name)
@@ -407,8 +429,10 @@ def test_an_index_that_answers_otherwise_than_evaluated_is_refused_with_evidence
     assert "served lists differ from evaluated lists for 2 of 3 users" in decision.sentence
     with pytest.raises(StoreError, match=r"failed serving_parity: .*; force serves it all the same"):
         ease_served.promote("gmf")
-    assert ease_served.promote("gmf", force=True).verdict == PROMOTED
+    forced = ease_served.promote("gmf", force=True)
+    assert (forced.verdict, forced.evidence["forced"]) == (PROMOTED, True)
     assert ease_served.roll_back().verdict == decisions.ROLLED_BACK
+    assert ease_served.roll_back(to=forced.served).verdict == decisions.ROLLED_BACK, "it was served before"
 
 
 def test_an_older_model_is_compared_with_its_own_report(ease_served: World) -> None:

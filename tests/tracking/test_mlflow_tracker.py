@@ -59,6 +59,9 @@ def test_a_run_keeps_its_report_and_settings_and_registers_nothing_unasked(train
     assert report["metrics"] == made["evaluation_report"].facts["metrics"]
     assert json.loads((files / "config.json").read_text())["seed"] == 42
     assert run.data.metrics["test/ndcg_at_10"] == pytest.approx(report["metrics"]["ndcg@10"])
+    (noted,) = client.get_metric_history(run.info.run_id, "test/ndcg_at_10")
+    assert abs(noted.timestamp / 1000 - time.time()) < 600, "in milliseconds"
+    assert run.data.params["paths.artifacts"] == str(store), "not cut off"
     assert client.search_registered_models() == []
     assert not (files / "model").exists()
 
@@ -135,6 +138,9 @@ def test_a_lock_in_the_middle_of_a_training_holds_up_no_epoch(
         tracker.finish(True)
         assert time.perf_counter() - started < PATIENCE
     assert len([message for message in warnings.messages if "no longer recording" in message]) == 1
+    client = open_client(store)
+    (run,) = client.search_runs([client.get_experiment_by_name("test").experiment_id])  # type: ignore[union-attr]
+    assert client.get_metric_history(run.info.run_id, "loss")[0].step == 1
 
 
 def test_a_damaged_database_is_one_warning(train: Train, store: Path, warnings: pytest.LogCaptureFixture) -> None:

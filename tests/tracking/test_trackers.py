@@ -80,12 +80,12 @@ def test_a_failing_tracker_is_dropped_with_one_warning_and_the_others_go_on(
 ) -> None:
     def fail(what: object) -> None:
         if what == where:
-            raise OSError("no\nnetwork")
+            raise OSError("no\nnetwork to https://me:secret@host")
 
     broken, notebook = Notebook(fail), Notebook()
     tracker = Trackers([broken, notebook])
     run(tracker)
-    assert warnings.messages == ["Notebook: no longer recording this run (OSError: no network)"]
+    assert warnings.messages == ["Notebook: no longer recording this run (OSError: no network to https://host)"]
     assert broken.notes == EVERYTHING[: EVERYTHING.index(where)], "nothing is recorded after the failure"
     assert notebook.notes == EVERYTHING
 

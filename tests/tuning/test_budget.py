@@ -16,6 +16,7 @@ from movierec_engine.cli import train as training
 from movierec_engine.config import load_settings
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.evaluation.comparison import compare_paired
 from movierec_engine.models.fitting import Epoch
 from movierec_engine.store import ArtifactStore, Slot, kinds
 from movierec_engine.tuning import budget, measure, trials, users
@@ -159,6 +160,9 @@ def test_a_pruned_trial_ends_with_its_epoch_and_keeps_the_best_until_then(small_
     assert (made.epochs, made.note, made.pruned) == (3, "stopped after epoch 3", True)
     assert [epoch for epoch, _ in told] == [1, 2, 3]
     assert made.value == pytest.approx(told[-1][1])
+    assert [best for _, best in told] == sorted(best for _, best in told)
+    other = measure.measure(gmf(small_data, "seed=1"), data, time.monotonic() + HOUR, keep=lambda epoch, best: False)
+    assert other is not None and other.value != pytest.approx(told[0][1])
 
 
 def test_an_epoch_that_would_be_too_late_is_not_begun(small_data: list[str], data: Dataset) -> None:
@@ -173,6 +177,7 @@ def test_a_closed_form_that_runs_over_is_given_up(small_data: list[str], data: D
 
 def test_what_is_measured_comes_back_from_its_file(tmp_path: Path) -> None:
     made = Measurement(np.array([0.5, 1.0]), 2.5, 3, "stopped after epoch 3")
+    assert Measurement(np.array([0.5, np.nan, 1.0]), 2.5, 3).value == 0.75, "of users of whom it is known"
     made.save(tmp_path / "0-1.npz")
     assert asdict_of(Measurement.load(tmp_path / "0-1.npz")) == asdict_of(made)
     assert [file.name for file in tmp_path.iterdir()] == ["0-1.npz"]
@@ -235,3 +240,12 @@ def test_the_first_of_equals_wins() -> None:
     outcomes = (TimedTrial((), {1.0: made}), TimedTrial(("model.l2=1",), {1.0: made}))
     tuned = Tuned(load_settings(["model=ease", "device=cpu"]), "f", ("model=ease",), outcomes, 1.0, 1.0)
     assert tuned.winner is tuned.default
+
+
+def test_where_less_is_better_the_lowest_wins() -> None:
+    low, high = (Measurement(np.linspace(0, 0.1, 30) + more, 1.0, 0) for more in (0, 0.5))
+    outcomes = (TimedTrial((), {1.0: high}), TimedTrial(("model.l2=1",), {1.0: low}))
+    least = load_settings(["model=ease", "device=cpu", "trainer.early_stopping.mode=min"])
+    tuned = Tuned(least, "f", ("model=ease",), outcomes, 1.0, 1.0)
+    assert tuned.winner is outcomes[1]
+    assert tuned.gain == compare_paired(low.per_user, high.per_user, less_is_better=True)

@@ -58,8 +58,8 @@ def multirun(small_data: list[str], tmp_path: Path) -> Multirun:
 def test_trials_are_ranked_by_validation_whatever_the_test_says() -> None:
     ranked = trials.rank([trial(0.1, "a=1", test=0.9), trial(0.3, "a=2", test=0.1)], "ndcg@10", "max")
     assert [result.differing for result in ranked] == [("a=2",), ("a=1",)]
-    ranked = trials.rank([trial(0.1, "a=1"), trial(0.3, "a=2")], "ndcg@10", "min")
-    assert [result.differing for result in ranked] == [("a=1",), ("a=2",)]
+    ranked = trials.rank([trial(0.1, "a=1", "seed=1"), trial(0.3, "a=2", "seed=2")], "ndcg@10", "min")
+    assert [result.differing for result in ranked] == [("a=1", "seed=1"), ("a=2", "seed=2")]
 
 
 def test_trials_that_differ_in_the_seed_alone_are_one_result_with_mean_and_deviation() -> None:
@@ -295,6 +295,8 @@ def test_a_plain_value_fixes_a_setting_and_a_sweep_adds_one() -> None:
     assert request.n_trials == 7
     assert request.fixed == ("model=lightgcn", "model.num_layers=2")
     assert "model.dropout" in request.space
+    numbers = [read_request(["model=ease"], timed=timed).n_trials for timed in (False, True)]
+    assert numbers == [20, 1000], "as many as it can within a time"
     assert "model.num_layers" not in request.space
 
 
