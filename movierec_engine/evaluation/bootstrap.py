@@ -1,8 +1,13 @@
 """Uncertainty of a mean over users."""
 
+from statistics import NormalDist
+
 import numpy as np
 from numpy.typing import NDArray
 
+LARGE = 20_000
+"""Users from whom on the ends are the normal ones: what resampling would add, the skewness of the mean, is then less
+than the noise of 1,000 resamples."""
 _AT_ONCE = 16
 """Resamples whose means are one matrix product."""
 
@@ -11,6 +16,9 @@ def bootstrap_intervals(
     values: NDArray[np.float64], *, seed: int = 0, resamples: int = 1000, confidence: float = 0.95
 ) -> NDArray[np.float64]:
     """Percentile bootstrap intervals of the column means (Efron and Tibshirani 1993), resampling users.
+
+    Of LARGE users and more they are mean +- z s / sqrt(n), to which those converge, at a cost that does not grow with
+    the resamples.
 
     values: float64 [n_users, m]; a column's NaN are users of whom it says nothing, and the others are resampled.
     Returns float64 [m, 2], the low and the high end.
@@ -26,8 +34,11 @@ def bootstrap_intervals(
                 np.ascontiguousarray(values[:, ~partial]), seed=seed, resamples=resamples, confidence=confidence
             )
         return ends
-    rng = np.random.default_rng(seed)
     n = len(values)
+    if n >= LARGE:
+        half = NormalDist().inv_cdf((1 + confidence) / 2) * values.std(axis=0) / np.sqrt(n)
+        return np.stack([values.mean(axis=0) - half, values.mean(axis=0) + half], axis=1)
+    rng = np.random.default_rng(seed)
     means = np.empty((resamples, values.shape[1]))
     for start in range(0, resamples, _AT_ONCE):
         rows = min(_AT_ONCE, resamples - start)

@@ -42,14 +42,18 @@ class Segment:
     relevant: NDArray[np.bool_]
     items: NDArray[np.bool_] | None = None
 
-    def values(self, rankings: Rankings, k: int) -> dict[str, NDArray[np.float64]]:
-        """Every metric of hits at k of the segment's users, float64 each; `list_share@k` too for segments of items."""
+    def values(self, rankings: Rankings, k_values: tuple[int, ...]) -> dict[str, NDArray[np.float64]]:
+        """Every metric of hits at each k, float64 of the segment's users; `list_share@k` too for segments of items."""
         relevant = np.bincount(rankings.row[self.relevant], minlength=len(rankings.users))[self.users]
         hits = rankings.hits_among(self.relevant)[self.users]
-        values = {f"{name}@{k}": metric(hits=hits, relevant=relevant, k=k) for name, metric in hit_metrics().items()}
-        if self.items is not None:
-            shown = np.append(self.items, False)[rankings.lists[self.users, :k]]
-            values[f"{LIST_SHARE}@{k}"] = shown.sum(axis=1) / k
+        shown = None if self.items is None else np.append(self.items, False)[rankings.lists[self.users]]
+        values = {}
+        for k in k_values:
+            values |= {
+                f"{name}@{k}": metric(hits=hits, relevant=relevant, k=k) for name, metric in hit_metrics().items()
+            }
+            if shown is not None:
+                values[f"{LIST_SHARE}@{k}"] = shown[:, :k].sum(axis=1) / k
         return values
 
 
@@ -75,7 +79,7 @@ def segment_table(rankings: Rankings, k_values: tuple[int, ...]) -> pa.Table:
     """
     rows: list[dict[str, object]] = []
     for segment in segments(rankings):
-        values = {name: value for k in k_values for name, value in segment.values(rankings, k).items()}
+        values = segment.values(rankings, k_values)
         values = {name: value for name, value in values.items() if not np.isnan(value).any()}
         columns = np.column_stack(list(values.values()))
         test_items = int((segment.relevant & segment.users[rankings.row]).sum())

@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 
+from movierec_engine.evaluation import bootstrap
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 
 
@@ -21,3 +23,11 @@ def test_about_95_of_100_intervals_hold_the_true_mean() -> None:
     bounds = bootstrap_intervals(samples, resamples=500)
     share = ((bounds[:, 0] <= 1) & (bounds[:, 1] >= 1)).mean()
     assert 0.9 <= share <= 0.99
+
+
+def test_resampling_agrees_with_the_interval_of_many_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(2).exponential(1.0, size=(bootstrap.LARGE, 1))
+    of_many = bootstrap_intervals(values)[0]
+    monkeypatch.setattr(bootstrap, "LARGE", len(values) + 1)
+    resampled = bootstrap_intervals(values, resamples=400)[0]
+    assert np.abs(of_many - resampled).max() < 0.1 * np.ptp(of_many)

@@ -85,7 +85,7 @@ def test_decades_and_popularity_tiers_are_segments_of_items() -> None:
 def test_every_user_is_in_one_segment_by_activity_and_the_whole_is_their_mean() -> None:
     own = [segment for segment in segments(rankings()) if segment.kind == "activity"]
     assert sum(segment.users.sum() for segment in own) == 3
-    values = np.concatenate([segment.values(rankings(), 2)["recall@2"] for segment in own])
+    values = np.concatenate([segment.values(rankings(), (2,))["recall@2"] for segment in own])
     assert values.mean() == pytest.approx((1 + 1 + 0) / 3)
 
 
