@@ -114,11 +114,12 @@ def train_model(
     validation_metrics = evaluation.metrics if evaluation else {}
     tracker.log({f"best/validation/{name}": value for name, value in validation_metrics.items()})
     metric = settings.trainer.early_stopping.metric
-    floor = (
-        popularity_floor(store, splits, Dataset(parts.train, validation), metric)
-        if metric in validation_metrics
-        else {}
-    )
+    if metric not in validation_metrics:
+        floor = {}
+    elif model.name == "popularity" and train is parts.train:  # the floor itself
+        floor = {metric: validation_metrics[metric]}
+    else:
+        floor = popularity_floor(store, splits, Dataset(parts.train, validation), metric)
 
     def write(folder: Path) -> None:
         model.save(folder)
