@@ -4,7 +4,7 @@ import click
 
 from movierec_engine.cli.options import FORMAT, Verb, run_settings, settings_among
 from movierec_engine.cli.tables import Format, ResultTable, Row, TableColumn, print_tables
-from movierec_engine.pipeline.memory import memory_budget
+from movierec_engine.models.memory import memory_budget
 from movierec_engine.pipeline.preflight import STEPS, DataCounts, Estimate, counts_in_store, estimates
 from movierec_engine.reporting import numbers
 

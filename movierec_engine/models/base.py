@@ -28,7 +28,7 @@ from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError, StoreError
-from movierec_engine.models.cost import DataSize, ModelCost
+from movierec_engine.models.cost import DataSize, ModelCost, require_fit_memory
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.models.fitting import Epoch, Fitting
 from movierec_engine.models.fold_in.base import Basis, FoldInScorer, ones
@@ -82,6 +82,8 @@ class Recommender(ABC):
             LightGCN().fit(data, Fitting(TrainerConfig(max_epochs=20), device="cuda"))
 
         fitting: device, seed and the training loop's settings; the defaults unless given.
+
+        Raises TooLargeError, before it starts, where it needs more memory than there is.
         """
 
     def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost | None:
@@ -381,6 +383,8 @@ class ClosedFormRecommender(Recommender):
     """A model whose parameters follow from the train interactions directly, with no training loop."""
 
     def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
+        size = DataSize.of(data.train)
+        require_fit_memory(self.name, self.cost(size, (fitting or Fitting()).trainer), size)
         self.set_history(data.train, ratings=self.learns_from_ratings(data.train))
         self.learn(data.train)
         return self

@@ -6,6 +6,11 @@ of the machine that wrote benchmarks/results/size_ladder.md, where both stand be
 
 from dataclasses import dataclass
 
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.errors import TooLargeError
+from movierec_engine.models.memory import memory_left
+from movierec_engine.reporting import numbers
+
 FLOPS = 4e10
 """Floating-point operations a second of large matrix products."""
 RANDOM_READS = 2e8
@@ -22,6 +27,10 @@ class DataSize:
     n_items: int
     n_train: int
     """Train interactions."""
+
+    @classmethod
+    def of(cls, train: Interactions) -> "DataSize":
+        return cls(train.n_users, train.n_items, len(train))
 
     @property
     def per_user(self) -> float:
@@ -47,6 +56,22 @@ class ModelCost:
     """What to do where that is too much: `train als instead`, `set model.loss_type=sampled_softmax`."""
 
 
+def require_fit_memory(model: str, cost: ModelCost | None, size: DataSize) -> None:
+    """Raises TooLargeError for a fit that needs more memory than this process may still take; None costs nothing."""
+    left = memory_left()
+    if cost and cost.fit_bytes > left:
+        raise too_large(f"the fit of {model}", cost.fit_bytes, size, left, cost.instead)
+
+
+def too_large(work: str, needed: float, size: DataSize, left: float, instead: str) -> TooLargeError:
+    """The error that refuses work which needs so many bytes, of which fewer are left."""
+    return TooLargeError(
+        f"{work} needs about {numbers.size(needed)} for {size.n_users:,} users, {size.n_items:,} items and "
+        f"{size.n_train:,} train interactions, and {numbers.size(left)} are left here; "
+        f"{instead or 'set a smaller data.train_size'}"
+    )
+
+
 def factor_cost(size: DataSize, width: int, fit_bytes: float, seconds: float, instead: str = "") -> ModelCost:
     """The cost of a model whose scores are inner products of vectors [n_users, width] and [n_items, width]."""
     users, items = 4.0 * size.n_users * width, 4.0 * size.n_items * width
@@ -61,19 +86,19 @@ def factor_cost(size: DataSize, width: int, fit_bytes: float, seconds: float, in
 
 
 def item_weights_cost(
-    size: DataSize, weights_bytes: float, per_user: float, fit_bytes: float, seconds: float, instead: str
+    size: DataSize, width: int, weights_bytes: float, per_user: float, fit_bytes: float, seconds: float, instead: str
 ) -> ModelCost:
-    """The cost of a model whose scores are a person's items times weights between items.
+    """The cost of a model whose scores are weights between items, or between users, times what people have.
 
-    weights_bytes: of the weights. per_user: operations of one user's scores. Its item vectors are the dense weights, up
-    to DENSE_ITEMS.
+    width: length of its item vectors, items or users; they are dense up to DENSE_ITEMS. weights_bytes: of the weights.
+    per_user: operations of one user's scores.
     """
-    vectors = 4.0 * size.n_items**2 if size.n_items <= DENSE_ITEMS else weights_bytes
+    vectors = 4.0 * size.n_items * width if size.n_items <= DENSE_ITEMS else weights_bytes
     return ModelCost(
         fit_bytes=fit_bytes,
         seconds=seconds,
         model_bytes=weights_bytes,
-        index_bytes=2 * vectors,
+        index_bytes=2 * vectors + 4e3 * width,  # FAISS's and ours, and the queries of a thousand users at a time
         score_operations=per_user,
         instead=instead,
     )

@@ -15,7 +15,7 @@ from movierec_engine.data.dataset import Dataset
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.evaluator import Evaluator
 from movierec_engine.models.base import Recommender
-from movierec_engine.models.cost import FLOPS, DataSize, ModelCost, factor_cost
+from movierec_engine.models.cost import FLOPS, DataSize, ModelCost, factor_cost, require_fit_memory
 from movierec_engine.models.fitting import Fitting
 from movierec_engine.training.checkpoint import Checkpoints
 from movierec_engine.training.config import TrainerConfig
@@ -38,6 +38,9 @@ class GradientRecommender(Trainable):
         """Train on `data.train`, stop by `data.validation` where there is one, and keep the best epoch's weights."""
         how = fitting or Fitting()
         self._require_members()
+        if how.device == "cpu":  # the memory of others is their own
+            size = DataSize.of(data.train)
+            require_fit_memory(self.name, self.cost(size, how.trainer), size)
         epochs = train(
             self,
             data.train,

@@ -11,17 +11,18 @@ _V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 
 
 def memory_budget() -> int:
-    """Bytes that this process may hold in all, what it holds already included.
+    """Bytes that this process may hold in all, what it holds already included."""
+    return int(psutil.Process().memory_info().rss) + memory_left()
+
+
+def memory_left() -> int:
+    """Bytes that this process may still take.
 
     That is the memory which the machine has available or, where that is less, what the nearest limit of a control group
     (cgroup v1 or v2) leaves.
     """
-    own = int(psutil.Process().memory_info().rss)
-    left = [
-        int(psutil.virtual_memory().available),
-        *control_group_room(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")),
-    ]
-    return own + min(left)
+    groups = control_group_room(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+    return min([int(psutil.virtual_memory().available), *groups])
 
 
 def control_group_room(membership: Path, mount: Path) -> list[int]:

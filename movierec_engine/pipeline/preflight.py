@@ -8,13 +8,11 @@ from dataclasses import asdict, dataclass
 
 from movierec_engine.config import Settings, typed
 from movierec_engine.data.split_strategies import FOLD_IN, PARTS
-from movierec_engine.errors import TooLargeError
 from movierec_engine.models.base import Recommender
-from movierec_engine.models.cost import FLOPS, DataSize
+from movierec_engine.models.cost import FLOPS, DataSize, too_large
+from movierec_engine.models.memory import memory_budget
 from movierec_engine.models.registry import model_class
 from movierec_engine.pipeline.data import data_slot
-from movierec_engine.pipeline.memory import memory_budget
-from movierec_engine.reporting import numbers
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 from movierec_engine.training.config import TrainerConfig
 
@@ -43,6 +41,10 @@ class DataCounts:
     train: int
     interactions: int
     """Of all parts."""
+
+    @property
+    def size(self) -> DataSize:
+        return DataSize(self.users, self.items, self.train)
 
     @classmethod
     def of(cls, splits: Artifact, train_size: float = 1.0) -> "DataCounts":
@@ -93,12 +95,9 @@ def require_memory_for(step: str, trained_model: Artifact, counts: DataCounts) -
 
 def _refuse_too_large(estimate: Estimate, counts: DataCounts) -> None:
     budget = memory_budget()
-    if estimate.fits(budget) is False:
-        raise TooLargeError(
-            f"the {estimate.step} of {estimate.model} needs about {numbers.size(estimate.n_bytes)} for "
-            f"{counts.users:,} users, {counts.items:,} items and {counts.train:,} train interactions, and "
-            f"{numbers.size(budget)} are left here; {estimate.instead or 'set a smaller data.train_size'}"
-        )
+    if estimate.n_bytes is not None and estimate.n_bytes > budget:
+        work = f"the {estimate.step} of {estimate.model}"
+        raise too_large(work, estimate.n_bytes, counts.size, budget, estimate.instead)
 
 
 def counts_in_store(store: ArtifactStore, settings: Settings) -> DataCounts | None:
@@ -113,7 +112,7 @@ def counts_in_store(store: ArtifactStore, settings: Settings) -> DataCounts | No
 def _estimate(
     model: Recommender, step: str, trainer: TrainerConfig, counts: DataCounts, on_cpu: bool = True
 ) -> Estimate:
-    cost = model.cost(DataSize(counts.users, counts.items, counts.train), trainer)
+    cost = model.cost(counts.size, trainer)
     if cost is None or (step == FIT and not on_cpu and hasattr(model.config, "loss_type")):  # in the device's memory
         return Estimate(model.name, step, None, None)
     pairs = float(counts.users) * counts.items

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.errors import ConfigError, DataError, MovierecError, StoreError
+from movierec_engine.errors import ConfigError, DataError, MovierecError, StoreError, TooLargeError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import Recommender, load_model, model_class, model_names
 from movierec_engine.models.fitting import Epoch, Fitting
@@ -208,3 +208,10 @@ def test_members_are_given_to_those_that_take_them() -> None:
 def test_an_ensemble_needs_validation_to_learn_its_weights() -> None:
     with pytest.raises(ConfigError, match="learned on validation"):
         model_class("hybrid_ensemble")(models=("ease", "popularity")).fit(Dataset(DATA.train))
+
+
+def test_a_fit_that_needs_more_memory_than_there_is_is_refused_before_it_starts() -> None:
+    items = np.arange(200_000)
+    data = Dataset.from_frame({"user_id": items // 1000, "movie_id": items})
+    with pytest.raises(TooLargeError, match=r"the fit of ease needs about .* are left here; set model.neighbours="):
+        model_class("ease")(neighbours=199_999).fit(data)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from movierec_engine.pipeline.memory import control_group_room, memory_budget
+from movierec_engine.models.memory import control_group_room, memory_budget
 
 GB = 2**30
 

@@ -56,7 +56,7 @@ class ItemCF(ClosedFormRecommender):
         fit = 2 * weights + 40.0 * size.n_train + 1e8
         seconds = (float(size.n_train) ** 2 / max(others, 1) * 3 + float(rows) ** 2) / RANDOM_READS
         per_user = 2 * size.per_user * self.config.neighbours(ratings=False)
-        return item_weights_cost(size, weights, per_user, fit, seconds, "train als instead")
+        return item_weights_cost(size, rows, weights, per_user, fit, seconds, "train als instead")
 
     def learn(self, train: Interactions) -> None:
         """Compare all pairs in blocks, so that the peak is the kept weights and about 100 MB for a million ratings."""
