@@ -138,16 +138,20 @@ def row(
         model = make(name, train)
     evaluator, users = Evaluator([5, 10, 20]), np.unique(part.interactions.user).astype(np.int64)
     clock = time.perf_counter if rounds > 1 else time.process_time
+
+    def seconds(work: Callable[[], object]) -> float:
+        started = clock()
+        work()
+        return clock() - started
+
     with measured() as first:
-        evaluator.evaluate(model, part)
-    bare, whole = [], []
+        bare, whole = [], [seconds(lambda: evaluator.evaluate(model, part))]
+    if rounds > 1:  # the first is not counted: it warms up
+        whole.clear()
     for _ in range(rounds):
-        started = clock()
-        scores_and_their_top(model, users)
-        bare.append(clock() - started)
-        started = clock()
-        evaluator.evaluate(model, part)
-        whole.append(clock() - started)
+        bare.append(seconds(lambda: scores_and_their_top(model, users)))
+        if rounds > 1:
+            whole.append(seconds(lambda: evaluator.evaluate(model, part)))
     ratio = np.median(whole) / np.median(bare)
     fitted = f"{fitting.seconds:.1f}" if isinstance(model, ClosedFormRecommender) else "-"
     return (
