@@ -1,19 +1,21 @@
 """Measure a sweep of als against one of the package implicit's conjugate gradients, and what both rank.
 
     pip install implicit
-    python benchmarks/als_sweep.py --interactions train.parquet
+    python benchmarks/als_sweep.py --interactions train.parquet --name "MovieLens 1M"
+    python benchmarks/als_sweep.py --interactions large.parquet --name "25 million" --repetitions 1
 
 The Parquet file has the integer columns `user` and `item`. Both have the same vectors' length, sweeps and a single
 thread, and are timed in turn, in seconds of the processor, so that what else runs on the machine counts little. The
-ndcg@10 is on a tenth of each user's interactions held out; implicit's strengths are the same as ours in its own terms
-(its confidence weighs observed pairs, ours the unobserved), but it has no regularisation by frequency. Writes
-benchmarks/results/als_sweep.md.
+ndcg@10 is on a tenth of the interactions held out, of at most 10,000 users. implicit's weight of an unobserved pair is
+ours in its own terms (its confidence weighs observed pairs). It has no regularisation by frequency, and its own is a
+multiple of our mean one, the best of .1, .3, 1 and 3 on another tenth held out, at the smallest of the dimensions.
+Writes the sections of benchmarks/results/als_sweep.md that it has measured.
 """
 
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,54 +26,106 @@ from recbole.pairs_file import read_pairs
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.dataset import Dataset
+from movierec_engine.data.heldout import HeldOut
+from movierec_engine.data.interactions import Interactions
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import ALS
 
 RESULT = Path(__file__).with_name("results") / "als_sweep.md"
-DIMENSIONS, SWEEPS, REPETITIONS = (64, 256), 4, 3
-NDCG = "ndcg@10"
+TITLE = "# A sweep of als against implicit's\n\n`python benchmarks/als_sweep.py --interactions FILE --name NAME`"
+MULTIPLES, USERS = (0.1, 0.3, 1, 3), 10_000
+PARTS = (0, 0.8), (0.8, 0.1), (0.9, 0.1)
+HEADER = (
+    "| dimensions | als, CPU seconds a sweep | implicit | ratio | als ndcg@10 | implicit ndcg@10 |",
+    "|---|---|---|---|---|---|",
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--interactions", type=Path, required=True, help="Parquet with the columns user and item")
-    data, held_out = Dataset(read_pairs(parser.parse_args().interactions)).split(validation=0, test=0.1)
+    parser.add_argument("--name", required=True, help="of the data, the section's title")
+    parser.add_argument("--dimensions", type=int, nargs="+", default=[64, 256])
+    parser.add_argument("--sweeps", type=int, default=8)
+    parser.add_argument("--repetitions", type=int, default=3)
+    asked = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    for dimensions in DIMENSIONS:
-        model = ALS(embedding_dim=dimensions, epochs=SWEEPS).fit(data)
-        peer = AlternatingLeastSquares(
-            factors=dimensions,
-            alpha=1 / model.alpha0,
-            regularization=model.l2 * float(np.diff(model.history.indptr).mean()) / model.alpha0,
-            iterations=SWEEPS,
-            num_threads=1,
-            random_state=42,
-        )
-        seconds: dict[str, list[float]] = {"als": [], "implicit": []}
-        with threadpool_limits(1):
-            for _ in range(REPETITIONS):
-                seconds["als"].append(timed(lambda model=model: model.fit(data)))
-                seconds["implicit"].append(
-                    timed(lambda peer=peer, model=model: peer.fit(model.history, show_progress=False))
-                )
-        ours = Evaluator([10], ("ndcg",)).evaluate(model, held_out).metrics[NDCG]
-        model.user_factors, model.item_factors = np.asarray(peer.user_factors), np.asarray(peer.item_factors)
-        theirs = Evaluator([10], ("ndcg",)).evaluate(model, held_out).metrics[NDCG]
-        sweep = {name: statistics.median(each) / SWEEPS for name, each in seconds.items()}
-        rows.append(
-            f"| {dimensions} | {sweep['als']:.2f} | {sweep['implicit']:.2f} | {sweep['als'] / sweep['implicit']:.2f} "
-            f"| {ours:.4f} | {theirs:.4f} |"
-        )
-    size = f"{len(data.train)} interactions of {data.train.n_users} users with {data.train.n_items} items"
-    text = (
-        "# A sweep of als against implicit's\n\n"
-        f"`python benchmarks/als_sweep.py --interactions FILE`: {size}, implicit {version('implicit')} by conjugate "
-        f"gradients, float32, one thread, {SWEEPS} sweeps, medians of {REPETITIONS} interleaved repetitions.\n\n"
-        "| dimensions | als, CPU seconds a sweep | implicit | ratio | als ndcg@10 | implicit ndcg@10 |\n"
-        "|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    with threadpool_limits(1):
+        data, test = held_out(read_pairs(asked.interactions))
+        multiple = best_multiple(data, min(asked.dimensions), asked.sweeps)
+        rows = [row(data, test, multiple, size, asked.sweeps, asked.repetitions) for size in asked.dimensions]
+    head = (
+        f"{len(data.train):,} interactions of {data.train.n_users:,} users with {data.train.n_items:,} items, implicit "
+        f"{version('implicit')} by conjugate gradients with {multiple} times our mean regularisation, float32, one "
+        f"thread, {asked.sweeps} sweeps, medians of {asked.repetitions} interleaved repetitions."
     )
+    write_section(asked.name, [head, "", *HEADER, *rows])
+
+
+def held_out(everything: Interactions) -> tuple[Dataset, HeldOut]:
+    """Train and validation, and test: a tenth of the interactions in each part that is held out."""
+    drawn = np.random.default_rng(0).random(len(everything))
+    train, validation, test = (everything.select((low <= drawn) & (drawn < low + size)) for low, size in PARTS)
+    catalogue = Catalogue.of(train)
+    parts = (HeldOut(part, catalogue.train, "train", catalogue) for part in (validation, test))
+    return Dataset(train, next(parts)), next(parts)
+
+
+def row(data: Dataset, test: HeldOut, multiple: float, dimensions: int, sweeps: int, repetitions: int) -> str:
+    """One line of the table."""
+    model = ALS(embedding_dim=dimensions, epochs=sweeps)
+    model.set_history(data.train)
+    other = peer(model, multiple)
+    ours, theirs = [], []
+    for _ in range(repetitions):
+        ours.append(timed(lambda: model.learn(data.train)) / sweeps)
+        theirs.append(timed(lambda: other.fit(model.history, show_progress=False)) / sweeps)
+    a, b = statistics.median(ours), statistics.median(theirs)
+    own = ndcg(model, test)
+    model.user_factors, model.item_factors = np.asarray(other.user_factors), np.asarray(other.item_factors)
+    return f"| {dimensions} | {a:.2f} | {b:.2f} | {a / b:.2f} | {own:.4f} | {ndcg(model, test):.4f} |"
+
+
+def peer(model: ALS, multiple: float) -> AlternatingLeastSquares:
+    """The package's model with our strengths in its terms."""
+    users, items = model.history.shape
+    rows = model.history.nnz / users, model.history.nnz / items
+    mean = model.l2 * sum(n + model.alpha0 * m for n, m in zip(rows, (items, users), strict=True)) / 2
+    return AlternatingLeastSquares(
+        factors=model.config.embedding_dim,
+        alpha=1 / model.alpha0,
+        regularization=multiple * mean / model.alpha0,
+        iterations=model.config.epochs,
+        num_threads=1,
+        random_state=42,
+    )
+
+
+def best_multiple(data: Dataset, dimensions: int, sweeps: int) -> float:
+    """The multiple of our mean regularisation with which the package ranks validation best."""
+    model = ALS(embedding_dim=dimensions, epochs=sweeps)
+    model.set_history(data.train)
+    reached = {}
+    for multiple in MULTIPLES:
+        other = peer(model, multiple)
+        other.fit(model.history, show_progress=False)
+        model.user_factors, model.item_factors = np.asarray(other.user_factors), np.asarray(other.item_factors)
+        reached[multiple] = ndcg(model, data.validation)
+    return max(reached, key=reached.__getitem__)
+
+
+def ndcg(model: ALS, part: HeldOut) -> float:
+    return Evaluator([10], ("ndcg",)).evaluate(model, part.sampled(USERS, seed=0), deep=False).metrics["ndcg@10"]
+
+
+def write_section(title: str, lines: Iterable[str]) -> None:
+    """Put a section into the results in the place of the one of its title, or at the end."""
+    text = RESULT.read_text(encoding="utf-8") if RESULT.exists() else TITLE
+    head, *others = text.strip().split("\n\n## ")
+    sections = {one.partition("\n")[0]: one for one in others} | {title: "\n".join([title, "", *lines])}
+    text = "\n\n## ".join([head, *sections.values()]) + "\n"
     RESULT.write_text(text, encoding="utf-8")
     Console(highlight=False).print(text)
 

@@ -10,7 +10,7 @@ loaded, files read and written included; memory is the process' highest resident
 passes makes two of them. What the program's own preflight refuses, or expects to take longer than --minutes, is left
 out with the reason.
 
-A cell that benchmarks/results/size_ladder.json has already is not measured again (--again STATION does that), so that
+What benchmarks/results/size_ladder.json has measured already is not measured again (--again STATION does that), so that
 the ladder can be climbed in parts. Writes benchmarks/results/size_ladder.md after each cell. Linux only.
 """
 
@@ -73,7 +73,7 @@ def main() -> None:
         stations += [f"{model}: {name}" for model in asked.models or single_models() for name in MODEL_STATIONS]
         for station in stations:
             done = cells.setdefault(size, {})
-            if station in done and station.partition(": ")[2] not in asked.again and station not in asked.again:
+            if "cpu" in done.get(station, {}) and not {station, station.partition(": ")[2]} & set(asked.again):
                 continue
             done[station] = expected(station, folder) | own_process(station, folder, asked)
             print(size, station, done[station], flush=True)

@@ -12,7 +12,9 @@ from movierec_engine.data.interactions import Interactions
 def read_pairs(path: Path) -> Interactions:
     """The distinct pairs of the file as interactions over the ids that occur."""
     table = pq.read_table(path, columns=["user", "item"])
-    pairs = np.unique(np.stack([table[name].to_numpy() for name in ("user", "item")], axis=1).astype(np.int64), axis=0)
+    pairs = np.stack([table[name].to_numpy() for name in ("user", "item")], axis=1).astype(np.int64)
+    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    pairs = pairs[np.append(True, (pairs[1:] != pairs[:-1]).any(axis=1))]
     users, items = (IdMap.of(column) for column in pairs.T)
     return Interactions(
         user=users.index(pairs[:, 0]).astype(np.int32),
