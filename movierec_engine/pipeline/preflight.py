@@ -103,8 +103,10 @@ def _refuse_too_large(estimate: Estimate, counts: DataCounts) -> None:
 def counts_in_store(store: ArtifactStore, settings: Settings) -> DataCounts | None:
     """The counts of the newest split that was made with these data settings; None where there is none."""
     splits = store.latest(data_slot(kinds.SPLITS, settings.data))
-    wanted = {**asdict(settings.data), "train_size": None}
-    if splits is None or {**splits.config, "train_size": None} != wanted:
+    if splits is None:
+        return None
+    wanted = {**asdict(settings.data), "train_size": splits.config["train_size"]}
+    if wanted | splits.config != wanted:  # a setting that is newer than the split is not compared
         return None
     return DataCounts.of(splits, settings.data.train_size)
 
