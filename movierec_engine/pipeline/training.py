@@ -110,7 +110,7 @@ def train_model(
     seconds = max(time.perf_counter() - started, sum(epoch["seconds"] for epoch in history))
     if settings.model_name not in single_models():  # an ensemble costs what its members cost
         seconds += sum(member.facts["seconds"] for member in members.values())
-    evaluation = evaluator.evaluate(model, validation) if len(validation) else None
+    evaluation = evaluator.evaluate(model, validation, deep=False) if len(validation) else None
     validation_metrics = evaluation.metrics if evaluation else {}
     tracker.log({f"best/validation/{name}": value for name, value in validation_metrics.items()})
     metric = settings.trainer.early_stopping.metric
