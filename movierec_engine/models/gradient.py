@@ -23,6 +23,9 @@ from movierec_engine.training.objective import LARGEST_FULL_SOFTMAX, PIECE_FLOAT
 from movierec_engine.training.trainable import Trainable
 from movierec_engine.training.trainer import train
 
+_LOOP = 150e6
+"""Bytes of what PyTorch loads for its optimizers, and of an evaluation's blocks between two epochs."""
+
 
 class GradientRecommender(Trainable):
     """A model whose parameters `training/trainer.py` fits.
@@ -118,7 +121,7 @@ def descent_cost(
     operations = 3 * (pairs * (2 * width + pair_operations) + users * user_operations + step_operations)
     steps = trainer.max_epochs * math.ceil(size.n_train / max(batch, 1))
     kept = min(pairs * each, PIECE_FLOATS) + users * user_floats + step_floats
-    fit = 4 * (6 * parameters + kept)  # gradient, two moments, best, a copy
+    fit = _LOOP + 4 * (6 * parameters + kept)  # gradient, two moments, best, a copy
     return factor_cost(size, width, fit, steps * (operations + 20 * parameters) / FLOPS, "train als instead")
 
 
