@@ -47,7 +47,7 @@ class Segment:
         relevant = np.bincount(rankings.row[self.relevant], minlength=len(rankings.users))[self.users]
         hits = rankings.hits_among(self.relevant)[self.users]
         shown = None if self.items is None else np.append(self.items, False)[rankings.lists[self.users]]
-        values = {}
+        values: dict[str, NDArray[np.float64]] = {}
         for k in k_values:
             values |= {
                 f"{name}@{k}": metric(hits=hits, relevant=relevant, k=k) for name, metric in hit_metrics().items()

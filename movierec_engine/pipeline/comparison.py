@@ -128,7 +128,7 @@ def by_segment(store: ArtifactStore, a: Measured, b: Measured, metric: str) -> l
     rankings = [rankings_of(one, heldout) for one in (a, b)]
     found: dict[str, list[tuple[str, int, Verdict]]] = {}
     for segment in segments(rankings[0]):
-        values = {label: segment.values(one, int(depth))[metric] for label, one in zip(names, rankings, strict=True)}
+        values = {label: segment.values(one, (int(depth),))[metric] for label, one in zip(names, rankings, strict=True)}
         verdict = compare_all_pairs(values, less_is_better=less_is_better(metric))[0]
         found.setdefault(segment.kind, []).append((segment.name, int(segment.users.sum()), verdict))
     return [
