@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.data.catalogue import Catalogue
@@ -28,6 +29,7 @@ from movierec_engine.models import (
     Recommender,
     RecVAE,
 )
+from movierec_engine.models.ensemble.fusion_weights import candidates_of, learn_weights
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble, HybridEnsembleConfig
 from movierec_engine.models.gradient import GradientRecommender
 from worlds import interactions_of
@@ -88,6 +90,11 @@ def fused(members: Sequence[Recommender], **config: object) -> HybridEnsemble:
     model = HybridEnsemble(HybridEnsembleConfig(models=names, **config))  # type: ignore[arg-type]
     model.combine(members)
     return model
+
+
+def learned(model: HybridEnsemble, validation: HeldOut) -> NDArray[np.float64]:
+    """The weights of an ensemble that raise what validation likes."""
+    return learn_weights(candidates_of(model, validation), "ndcg", 10)
 
 
 def ensemble(*members: str, **config: object) -> HybridEnsemble:

@@ -54,6 +54,7 @@ class Recommender(ABC):
     popularity: float32 [n_items], train interactions of each item.
     uses_ratings: whether it learned from the ratings' values, or only from which interactions there are.
     epochs: what each pass over the data did, of models that are trained in passes.
+    left_out: names of the models of `start_from` that it did not take.
     exact_vectors: whether scores are the inner products of `query_vectors` and `item_vectors`. Where not, those only
         find candidates, which `pair_scorer` then scores exactly.
     personal: whether different people get different scores.
@@ -70,6 +71,7 @@ class Recommender(ABC):
     popularity: Floats
     uses_ratings: bool
     epochs: tuple[Epoch, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def __init__(self, config: Any | None = None, **settings: Any) -> None:
         """config: the hyper-parameters, or some of them by name: `EASE(l2=500)`; the others have their defaults."""
@@ -100,6 +102,10 @@ class Recommender(ABC):
         """
         if members:
             raise ConfigError(f"{self.name} starts from no other models, and was given {', '.join(members)}")
+        return self
+
+    def as_validated(self) -> "Recommender":
+        """What validation measures of a fitted model: itself, or, where it learned from validation, a fair stand-in."""
         return self
 
     def fit_like(self, measured: Path, data: Dataset, fitting: Fitting | None = None) -> Self:

@@ -9,7 +9,8 @@ from typing import Any
 from movierec_engine.config import Settings
 from movierec_engine.device import device_kind
 from movierec_engine.errors import ConfigError, StoreError
-from movierec_engine.models.registry import model_class, model_names
+from movierec_engine.models.ensemble.hybrid import STARTERS
+from movierec_engine.models.registry import model_class, model_names, single_models
 from movierec_engine.store import Artifact, ArtifactStore, Slot, kinds
 
 TRIAL_OF = "optuna_study"
@@ -36,10 +37,15 @@ def find_members(store: ArtifactStore, settings: Settings, splits: Artifact) -> 
     and share of it, has the widths that the model takes over, and is no trial of a sweep. A reference to a version
     takes that one.
 
+    An ensemble that names none may be made of everything that is trained on the split, and of those to start with.
+
     Raises ConfigError for a name that is no model to combine, and for a version that is not of the named model or saw
     another split, share of train, or anything else; StoreError for a version that is not in the store.
     """
     found = dict[str, Artifact | None]()
+    if getattr(settings.model, "models", None) == ():
+        newest = {name: _newest(store, settings, name, splits) for name in single_models()}
+        return {name: newest[name] for name in (*STARTERS, *newest) if newest[name] or name in STARTERS}
     for name, (setting, reference) in _wanted(settings).items():
         if not reference:
             found[name] = _newest(store, settings, name, splits)

@@ -108,9 +108,10 @@ def train_model(
     )
     # of a resumed training the epochs before the interruption count too
     seconds = max(time.perf_counter() - started, sum(epoch["seconds"] for epoch in history))
+    members = {name: member for name, member in members.items() if name not in model.left_out}
     if settings.model_name not in single_models():  # an ensemble costs what its members cost
         seconds += sum(member.facts["seconds"] for member in members.values())
-    evaluation = evaluator.evaluate(model, validation, deep=False) if len(validation) else None
+    evaluation = evaluator.evaluate(model.as_validated(), validation, deep=False) if len(validation) else None
     validation_metrics = evaluation.metrics if evaluation else {}
     tracker.log({f"best/validation/{name}": value for name, value in validation_metrics.items()})
     metric = settings.trainer.early_stopping.metric

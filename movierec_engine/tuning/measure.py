@@ -83,5 +83,5 @@ def measure(
             model.fit(data, fitting)
     except TimeIsUp:
         return None
-    per_user = evaluator.evaluate(model, data.validation, deep=False).per_user[stopping.metric]
+    per_user = evaluator.evaluate(model.as_validated(), data.validation, deep=False).per_user[stopping.metric]
     return Measurement(per_user, time.monotonic() - started, len(model.epochs), stopped)

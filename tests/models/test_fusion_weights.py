@@ -4,16 +4,28 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from families import camps_with_validation, fused
+from families import TRAIN, camps_with_validation, fused, learned
 from scipy.optimize import minimize
 
 from movierec_engine.data.catalogue import activity_tier
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models.ensemble import fusion_weights
-from movierec_engine.models.ensemble.fusion_weights import RIDGE, SHRINKAGE, Candidates, candidates_of, learn_weights
+from movierec_engine.models.ensemble.fusion_weights import (
+    FOLDS,
+    RIDGE,
+    SHRINKAGE,
+    Candidates,
+    candidates_of,
+    cross_fitted,
+    folds_of,
+    learn_weights,
+    shared_weights,
+)
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
+from movierec_engine.models.ensemble.member_selection import select_members
 
 
 @pytest.mark.parametrize("method", ["weighted_average", "rrf", "stacking"])
@@ -21,7 +33,7 @@ from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 def test_learned_weights_are_no_worse_on_validation_than_any_member(method: str, normalization: str) -> None:
     members, validation = camps_with_validation()
     model = fused(members, fusion_method=method, normalization=normalization)
-    weights = learn_weights(model, validation)
+    weights = learned(model, validation)
     assert weights.sum(axis=1) == pytest.approx(1)
     assert (weights >= 0).all()
     model.combine(members, weights)
@@ -34,7 +46,7 @@ def test_learned_weights_are_no_worse_on_validation_than_any_member(method: str,
 
 def test_a_useless_member_gets_hardly_any_weight_and_a_copy_shares_it() -> None:
     members, validation = camps_with_validation()
-    weights = learn_weights(fused([members[0], members[2]]), validation)
+    weights = learned(fused([members[0], members[2]]), validation)
     assert weights[:, 0].min() > 0.7
 
 
@@ -50,9 +62,9 @@ def test_weights_need_validation_and_a_metric_of_lists() -> None:
     members, validation = camps_with_validation()
     empty = replace(validation, interactions=validation.interactions.select(np.zeros(len(validation), dtype=bool)))
     with pytest.raises(ConfigError, match="learn_weights=false"):
-        learn_weights(fused(members), empty)
+        fused(members).start_from({str(one): one for one in members}).fit(Dataset(TRAIN, empty))
     with pytest.raises(ConfigError, match=r"model\.metric"):
-        learn_weights(fused(members, metric="auc"), validation)
+        fused(members, metric="auc").start_from({str(one): one for one in members}).fit(Dataset(TRAIN, validation))
 
 
 def test_a_metric_by_candidates_counts_ties_against_the_ensemble_and_relevant_items_that_are_none() -> None:
@@ -64,12 +76,13 @@ def test_a_metric_by_candidates_counts_ties_against_the_ensemble_and_relevant_it
         there=np.array([[True, True, True, True], [True, True, False, False]]),
         count=np.array([1, 3]),
         tier=np.array([0, 3]),
+        fold=np.array([4, 1]),
     )
     recall = [candidates.values(np.array([1.0]), "recall", k).tolist() for k in (1, 2, 3)]
     assert recall == [[0, pytest.approx(1 / 3)], [0, pytest.approx(2 / 3)], [1, pytest.approx(2 / 3)]]
     assert candidates.values(np.array([[-1.0], [1.0]]), "recall", 3).tolist() == [1, pytest.approx(2 / 3)]
     assert candidates.values(np.array([[-1.0], [1.0]]), "recall", 2).tolist() == [0, pytest.approx(2 / 3)]
-    alone = candidates.of_tier(3)
+    alone = candidates.of(candidates.tier == 3)
     assert (alone.count.tolist(), alone.tier.tolist(), alone.features.shape) == ([3], [3], (1, 4, 1))
 
 
@@ -129,11 +142,11 @@ def test_the_weights_are_those_of_the_highest_penalised_likelihood_for_all_and_f
     model = fused(members[:2])
     candidates = candidates_of(model, validation)
     shared = highest(candidates, np.zeros(2), RIDGE)
-    found = learn_weights(model, validation)
+    found = learned(model, validation)
     tiers = sorted(set(candidates.tier.tolist()))
     assert len(tiers) > 1
     for tier in range(4):
-        own = candidates.of_tier(tier)
+        own = candidates.of(candidates.tier == tier)
         expected = highest(own, shared, SHRINKAGE / len(own.count)) if len(own.count) else shared
         assert found[tier] == pytest.approx(expected / expected.sum(), abs=2e-3)
 
@@ -150,7 +163,7 @@ def test_a_member_that_says_the_opposite_gets_no_weight_rather_than_a_negative_o
     members, validation = camps_with_validation()
     model = Reversed(fused(members[:2]).config)
     model.combine(members[:2])
-    weights = learn_weights(model, validation)
+    weights = learned(model, validation)
     assert weights.min() >= 0
     assert weights[:, 0].min() > 0.7
 
@@ -164,7 +177,7 @@ def test_users_without_relevant_candidates_teach_nothing(monkeypatch: pytest.Mon
     having = np.flatnonzero(candidates.relevant.any(axis=1))
     assert 0 < len(having) < len(candidates.count)
     hopeless = worst_of(model, validation)
-    assert learn_weights(model, hopeless) == pytest.approx(0.5), "nothing to learn from: equal weights"
+    assert learned(model, hopeless) == pytest.approx(0.5), "nothing to learn from: equal weights"
 
 
 def worst_of(model: HybridEnsemble, validation: HeldOut) -> HeldOut:
@@ -174,3 +187,64 @@ def worst_of(model: HybridEnsemble, validation: HeldOut) -> HeldOut:
     first = scores.argmax(axis=2)
     kept = ~(first[:, matrix.user] == matrix.item).any(axis=0)
     return replace(validation, interactions=matrix.select(kept))
+
+
+def test_a_history_is_in_the_same_fold_whoever_has_it_and_folds_are_about_as_large() -> None:
+    _, validation = camps_with_validation()
+    history = validation.seen
+    folds = folds_of(history)
+    assert np.bincount(folds, minlength=FOLDS).min() > 120 / FOLDS / 3
+    turned = np.random.default_rng(1).permutation(120)
+    assert folds_of(history[turned] * 4.5).tolist() == folds[turned].tolist()
+
+
+def test_a_folds_weights_are_those_that_the_other_users_teach() -> None:
+    members, validation = camps_with_validation()
+    candidates = candidates_of(fused(members[:2]), validation)
+    found = cross_fitted(candidates, shared_weights)
+    assert found.shape == (FOLDS, 2)
+    for fold in range(FOLDS):
+        assert np.array_equal(found[fold], shared_weights(candidates.of(candidates.fold != fold)))
+    alone = candidates.of(candidates.fold == 2)
+    assert cross_fitted(alone, shared_weights)[2] == pytest.approx(shared_weights(alone)), "no others to learn from"
+
+
+@pytest.mark.parametrize("fold_in", [False, True])
+def test_validation_measures_each_user_by_the_weights_of_the_others(fold_in: bool) -> None:
+    members, validation = camps_with_validation()
+    model = fused(members).start_from({one.name: one for one in members}).fit(Dataset(TRAIN, validation))
+    users = np.arange(0, 120, 7)
+    histories = model.history[users]
+    stand_in = model.as_validated()
+    scores = stand_in.fold_in(histories) if fold_in else stand_in.score_users(users)
+    candidates = candidates_of(model, validation)
+    for place, user in enumerate(users):
+        fold = int(folds_of(model.history[[user]])[0])
+        model.combine(members, learn_weights(candidates.of(candidates.fold != fold), "ndcg", 10))
+        expected = model.fold_in(histories[[place]]) if fold_in else model.score_users(np.array([user]))
+        assert scores[[place]] == pytest.approx(expected, abs=1e-4)
+
+
+def test_members_are_the_fewest_that_are_not_significantly_worse_than_the_best_on_the_path() -> None:
+    """A good one, one that knows the rest, a copy of the first, and one that knows nothing."""
+    rng = np.random.default_rng(0)
+    users, items = 400, 30
+    relevant = np.zeros((users, items), dtype=bool)
+    relevant[:, 0] = True
+    half = rng.random(users) < 0.5
+    noise = rng.normal(size=(users, items, 4)) * 0.7
+    noise[half, 0, 0] += 4
+    noise[~half, 0, 1] += 3.5
+    noise[:, :, 2] = noise[:, :, 0]
+    candidates = Candidates(
+        features=noise.astype(np.float32),
+        relevant=relevant,
+        there=np.ones((users, items), dtype=bool),
+        count=np.ones(users, dtype=np.int64),
+        tier=np.zeros(users, dtype=np.int64),
+        fold=np.arange(users) % FOLDS,
+    )
+    chosen = select_members(candidates, ["good", "other", "copy", "noise"], "ndcg", 10)
+    assert len(chosen) == 2 and 1 in chosen and 3 not in chosen
+    stacked = replace(candidates, features=np.concatenate([candidates.features, candidates.features], axis=2))
+    assert select_members(stacked, ["good", "other", "copy", "noise"], "ndcg", 10) == chosen

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from families import camps_with_validation, fused
+from families import camps_with_validation, fused, learned
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -16,7 +16,6 @@ from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.models import ItemCF, load_model
 from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.ensemble.fusion import STACKED, fuse, normalised
-from movierec_engine.models.ensemble.fusion_weights import learn_weights
 from movierec_engine.models.ensemble.hybrid import HybridEnsembleConfig
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.store import ArtifactStore, Slot
@@ -53,7 +52,7 @@ def test_fusion_adds_with_each_users_own_weights() -> None:
 def test_a_saved_ensemble_scores_with_no_other_file(method: str, tmp_path: Path) -> None:
     members, validation = camps_with_validation()
     model = fused(members, fusion_method=method)
-    model.combine(members, learn_weights(model, validation))
+    model.combine(members, learned(model, validation))
     model.save(tmp_path / "hybrid")
     again = load_model(tmp_path / "hybrid")
     users = np.arange(120)
@@ -117,7 +116,7 @@ def test_members_come_from_the_store_or_are_trained_or_named(small_data: list[st
 def test_a_server_without_torch_scores_sums_of_ranks_exactly(config: dict[str, str], tmp_path: Path) -> None:
     members, validation = camps_with_validation()
     model = fused(members[:2], **config)
-    model.combine(members[:2], learn_weights(model, validation))
+    model.combine(members[:2], learned(model, validation))
     scorer = model.pair_scorer()
     assert scorer is not None
     np.savez(tmp_path / "scorer.npz", **scorer.arrays())

@@ -4,13 +4,15 @@
 
 tier(u): how many train interactions the user has (cold, limited, moderate, rich). x_f: a member's scores, normalised
 for the user as in `fusion.py`; stacking has two features a member. The weights are learned on validation by
-`fusion_weights.py`, or equal. Reciprocal rank fusion is Cormack et al. 2009; adding normalised scores is
-CombSUM (Fox and Shaw 1994).
+`fusion_weights.py`, or equal; the members are named, or chosen by `member_selection.py`. Reciprocal rank fusion is
+Cormack et al. 2009; adding normalised scores is CombSUM (Fox and Shaw 1994).
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,12 +22,15 @@ from scipy import sparse
 
 from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
 from movierec_engine.data.dataset import Dataset
+from movierec_engine.data.heldout import HeldOut
 from movierec_engine.errors import ConfigError
+from movierec_engine.evaluation.metrics import hit_metrics
 from movierec_engine.models.base import Floats, Indices, Recommender
 from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.ensemble.fused_scorer import FusedScorer, InnerProducts
 from movierec_engine.models.ensemble.fusion import AFFINE, NORMALIZATIONS, STACKED, fuse, normalised, shift_and_scale
-from movierec_engine.models.ensemble.fusion_weights import learn_weights
+from movierec_engine.models.ensemble.fusion_weights import candidates_of, cross_fitted, folds_of, learn_weights
+from movierec_engine.models.ensemble.member_selection import select_members
 from movierec_engine.models.fitting import Fitting
 from movierec_engine.models.fold_in.base import Basis, ones
 from movierec_engine.models.fold_in.fused import FusedFoldIn
@@ -34,7 +39,11 @@ from movierec_engine.models.pair_scorer import Scorer
 from movierec_engine.models.registry import model_class
 from movierec_engine.training.config import TrainerConfig
 
+log = logging.getLogger(__name__)
+
 _BLOCK = 1024
+STARTERS = ("ease", "als", "gmf", "lightgcn")
+"""Candidates that are trained where they are not yet; everything else that is trained on the split is one too."""
 FUSION_METHODS = ("weighted_average", "rrf", "stacking")
 MISSING = ("train", "error")
 
@@ -43,8 +52,9 @@ MISSING = ("train", "error")
 class HybridEnsembleConfig:
     """Settings of the ensemble: its members, and how their scores are fused."""
 
-    models: tuple[str, ...] = ("ease", "als", "gmf", "lightgcn")
-    """Members: a name takes the newest version of the split and device, `ease/cpu/VERSION` just that one."""
+    models: tuple[str, ...] = ()
+    """Members: a name takes the newest version of the split and device, `ease/cpu/VERSION` just that one.
+    Empty: chosen on validation among ease, als, gmf, lightgcn and everything else that is trained on the split."""
     fusion_method: str = "weighted_average"
     """`weighted_average` of normalised scores, `rrf` (of reciprocal ranks), or `stacking` of both."""
     normalization: str = "z_score"
@@ -57,7 +67,7 @@ class HybridEnsembleConfig:
     """Handling of a member that the store lacks: `train` it with its default settings, or `error`."""
 
     def __post_init__(self) -> None:
-        if len(self.models) < 2 or len(set(self.models)) < len(self.models):
+        if len(self.models) == 1 or len(set(self.models)) < len(self.models):
             raise ConfigError(f"model.models={list(self.models)} must name two or more different models")
         for name, choices in (
             ("fusion_method", FUSION_METHODS),
@@ -97,12 +107,14 @@ class HybridEnsemble(Recommender):
 
     members: Sequence[Recommender]
     weights: Floats
+    fold_weights: Floats
+    """float32 [folds, tiers, n_features], for each fold's users, learned on the others; only after learning."""
     _start: tuple[Recommender, ...] = ()
 
     def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost | None:
         """That of the members, which are fitted one after the other and scored together; of their default settings."""
         members = []
-        for entry in self.config.models:
+        for entry in self._named:
             name = entry.partition("/")[0]
             cost = None if name == self.name else model_class(name)().cost(size, trainer)
             if cost is None:
@@ -115,7 +127,7 @@ class HybridEnsemble(Recommender):
             index_bytes=3 * sum(cost.index_bytes for cost in members),  # the joined vectors beside the members' own
             score_operations=sum(cost.score_operations for cost in members) + 10.0 * len(members) * size.n_items,
             instead="name other models in model.models, without "
-            + max(zip(members, self.config.models, strict=True), key=lambda one: one[0].fit_bytes)[1],
+            + max(zip(members, self._named, strict=True), key=lambda one: one[0].fit_bytes)[1],
         )
 
     def start_from(self, members: Mapping[str, Recommender]) -> Self:
@@ -126,21 +138,53 @@ class HybridEnsemble(Recommender):
     def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
         """Fuse the members, fitted first unless `start_from` named them; the weights are learned on `data.validation`.
 
-        Raises ConfigError where there are weights to learn and no validation part.
+        Raises ConfigError where there are weights to learn and no validation part, and for a metric of no lists.
         """
-        self.combine(self._start or self._fit_members(data, fitting))
+        self.combine(self._start or self._fit_members(self._named, data, fitting))
         if self.config.learn_weights:
-            self.combine(self.members, learn_weights(self, data.validation))
+            self._learn(data.validation)
         return self
+
+    def _learn(self, validation: HeldOut) -> None:
+        """Choose the members where none are named, and learn their weights."""
+        metric, _, depth = self.config.metric.partition("@")
+        if metric not in hit_metrics() or not depth.isdigit() or not int(depth):
+            raise ConfigError(
+                f"model.metric={self.config.metric} must be one of {', '.join(hit_metrics())} at a depth: ndcg@10"
+            )
+        learn = partial(learn_weights, metric=metric, k=int(depth))
+        candidates = candidates_of(self, validation)
+        if not self.config.models:
+            names = [member.name for member in self.members]
+            chosen = select_members(candidates, names, metric, int(depth))
+            columns = [place + start for start in range(0, self.n_features, len(names)) for place in chosen]
+            candidates = candidates.of_features(columns)
+            self.left_out = tuple(name for place, name in enumerate(names) if place not in chosen)
+            self.combine([self.members[place] for place in chosen])
+        self.combine(self.members, learn(candidates))
+        self.fold_weights = cross_fitted(candidates, learn).astype(np.float32)
+        for tier, row in zip(ACTIVITY_FROM, self.weights, strict=True):
+            shares = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(self.feature_names, row, strict=True))
+            log.info("hybrid weights, %s users: %s", tier, shares)
 
     def fit_like(self, measured: Path, data: Dataset, fitting: Fitting | None = None) -> Self:
         """Fuse the members with the weights of a saved ensemble of the same kinds of members."""
-        self.combine(self._start or self._fit_members(data, fitting), type(self).load(measured).weights)
+        saved = type(self).load(measured)
+        names = [member.name for member in saved.members]
+        self.combine(self._start or self._fit_members(names, data, fitting), saved.weights)
         return self
 
-    def _fit_members(self, data: Dataset, fitting: Fitting | None) -> list[Recommender]:
+    def as_validated(self) -> "Recommender":
+        """The same with cross-fitted weights, if they were learned now."""
+        return CrossFitted(self) if hasattr(self, "fold_weights") else self
+
+    @property
+    def _named(self) -> tuple[str, ...]:
+        return self.config.models or STARTERS
+
+    def _fit_members(self, entries: Sequence[str], data: Dataset, fitting: Fitting | None) -> list[Recommender]:
         quiet = replace(fitting or Fitting(), on_epoch=None, checkpoints=None)
-        return [model_class(entry.partition("/")[0])().fit(data, quiet) for entry in self.config.models]
+        return [model_class(entry.partition("/")[0])().fit(data, quiet) for entry in entries]
 
     def combine(self, members: Sequence[Recommender], weights: NDArray[np.floating[Any]] | None = None) -> None:
         """Fuse trained members, all over the same users and items; equal weights [tiers, n_features] unless given.
@@ -282,3 +326,20 @@ class HybridEnsemble(Recommender):
         shift, scale = shift_and_scale(self.member_scores(users), affine)
         weights = self._weights_of(self.history[users])
         return weights.reshape(len(users), -1, len(self.members)).sum(axis=1).T * scale, shift
+
+
+class CrossFitted(HybridEnsemble):
+    """An ensemble as validation may measure it: each user is scored by weights that were learned on other users."""
+
+    def __init__(self, learned: HybridEnsemble) -> None:
+        super().__init__(learned.config)
+        self.fold_weights = learned.fold_weights
+        self.combine(learned.members, learned.weights)
+
+    def fold_in(self, histories: sparse.csr_matrix) -> Floats:
+        scores = fuse(self.fold_in_scorer().member_scores(histories), self._weights_of(histories), self.normalization)
+        scores[np.diff(histories.indptr) == 0] = self.popularity
+        return scores
+
+    def _weights_of(self, histories: sparse.csr_matrix) -> Floats:
+        return self.fold_weights[folds_of(histories), activity_tier(np.diff(histories.indptr))]
