@@ -13,6 +13,7 @@ from movierec_engine.data.split import split_label
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.evaluation.report import USERS_FILE
 from movierec_engine.pipeline.backtest import METRICS_FILE, WINDOWS_FILE
+from movierec_engine.pipeline.member_costs import MEMBERS
 from movierec_engine.pipeline.training import HISTORY_FILE
 from movierec_engine.release.decisions import PROMOTED, Decision
 from movierec_engine.reporting import numbers
@@ -75,6 +76,18 @@ def of_trained_model(artifact: Artifact, metric: str) -> Metadata:
         **{name: artifact.facts[name] for name in ("seconds", "epochs", "peak_memory_mb")},
         **at_depth(artifact.facts["validation_metrics"], metric, "validation "),
     }
+    if members := artifact.facts.get(MEMBERS):
+        rows = [
+            {
+                "member": name,
+                "weight": f"{one['weight']:.2f}",
+                "trained in": numbers.duration(one["seconds"]),
+                "ms a list": f"{one['milliseconds']:.2g}",
+                "numbers an item": int(one["item_numbers"]),
+            }
+            for name, one in members.items()
+        ]
+        shown["members"] = dg.MetadataValue.md(table(rows))
     if HISTORY_FILE in artifact.files:
         history = pq.read_table(artifact.folder / HISTORY_FILE).to_pylist()
         shown["learning curve"] = dg.MetadataValue.md(learning_curve(history, metric))

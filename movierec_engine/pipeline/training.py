@@ -19,8 +19,10 @@ from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.split import Split, subsample
 from movierec_engine.errors import StoreError
+from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 from movierec_engine.models.registry import load_model, model_class, model_names, single_models
 from movierec_engine.pipeline.data import Origin, load_split
+from movierec_engine.pipeline.member_costs import MEMBERS, member_costs
 from movierec_engine.pipeline.members import TRIAL_OF, find_members, model_slot, shared_settings
 from movierec_engine.pipeline.popularity_floor import FACT, below_popularity, popularity_floor
 from movierec_engine.pipeline.preflight import FIT, DataCounts, require_memory
@@ -111,7 +113,12 @@ def train_model(
     members = {name: member for name, member in members.items() if name not in model.left_out}
     if settings.model_name not in single_models():  # an ensemble costs what its members cost
         seconds += sum(member.facts["seconds"] for member in members.values())
+<<<<<<< HEAD
     evaluation = evaluator.evaluate(model.as_validated(), validation, deep=False) if len(validation) else None
+=======
+    costs = {MEMBERS: member_costs(model, members)} if isinstance(model, HybridEnsemble) else {}
+    evaluation = evaluator.evaluate(model.as_validated(), validation) if len(validation) else None
+>>>>>>> 9929ea4 (Show what each member of an ensemble costs, and measure what fusion gains)
     validation_metrics = evaluation.metrics if evaluation else {}
     tracker.log({f"best/validation/{name}": value for name, value in validation_metrics.items()})
     metric = settings.trainer.early_stopping.metric
@@ -143,6 +150,7 @@ def train_model(
             "epochs": len(history),
             "validation_metrics": validation_metrics,
             FACT: floor,
+            **costs,
             "peak_memory_mb": peak_memory_mb(),
         },
     )

@@ -232,12 +232,12 @@ class HybridEnsemble(Recommender):
         return normalised(self.fold_in_scorer().member_scores(histories), self.normalization)
 
     def score_known(self, users: Indices) -> Floats:
-        return fuse(self.member_scores(users), self._weights_of(self.history[users]), self.normalization)
+        return fuse(self.member_scores(users), self.weights_of(self.history[users]), self.normalization)
 
     def fold_in_scorer(self) -> FusedFoldIn:
         each = tuple(member.fold_in_scorer() for member in self.members)
         basis = Basis(np.zeros((len(self.items), 0), dtype=np.float32), self.history)  # the members have their own
-        return FusedFoldIn(basis, each, self._widths(), self.weights, self.normalization, self.uses_ratings)
+        return FusedFoldIn(basis, each, self.widths(), self.weights, self.normalization, self.uses_ratings)
 
     def explanation_inputs(self, users: Indices) -> Floats:
         """Per-user scale times weight of each member's scores, [n, m], then the members' own inputs."""
@@ -274,7 +274,7 @@ class HybridEnsemble(Recommender):
                     member.item_vectors(),
                 )
             )
-        weights, widths = self._weights_of(self.history), self._widths()
+        weights, widths = self.weights_of(self.history), self.widths()
         return FusedScorer(weights, self.normalization, tuple(members), widths, len(self.items))
 
     def similarity(self) -> "MeanSimilarity":
@@ -309,11 +309,11 @@ class HybridEnsemble(Recommender):
     def _affine(self) -> bool:
         return self.normalization in AFFINE
 
-    def _weights_of(self, histories: sparse.csr_matrix) -> Floats:
+    def weights_of(self, histories: sparse.csr_matrix) -> Floats:
         """float32 [n, n_features], by the length of each history."""
         return self.weights[activity_tier(np.diff(histories.indptr))]
 
-    def _widths(self) -> tuple[int, ...]:
+    def widths(self) -> tuple[int, ...]:
         """The lengths of the members' item vectors; asked of their scorers where possible, which make no copy."""
         return tuple(
             (member.fold_in_scorer().basis.vectors if member.exact_vectors else member.item_vectors()).shape[1]
@@ -324,7 +324,7 @@ class HybridEnsemble(Recommender):
         """Shift and factor of the members' scores, subtracted and then multiplied: float32 [m, n] each."""
         affine = self.normalization if self._affine else "z_score"
         shift, scale = shift_and_scale(self.member_scores(users), affine)
-        weights = self._weights_of(self.history[users])
+        weights = self.weights_of(self.history[users])
         return weights.reshape(len(users), -1, len(self.members)).sum(axis=1).T * scale, shift
 
 
@@ -337,9 +337,9 @@ class CrossFitted(HybridEnsemble):
         self.combine(learned.members, learned.weights)
 
     def fold_in(self, histories: sparse.csr_matrix) -> Floats:
-        scores = fuse(self.fold_in_scorer().member_scores(histories), self._weights_of(histories), self.normalization)
+        scores = fuse(self.fold_in_scorer().member_scores(histories), self.weights_of(histories), self.normalization)
         scores[np.diff(histories.indptr) == 0] = self.popularity
         return scores
 
-    def _weights_of(self, histories: sparse.csr_matrix) -> Floats:
+    def weights_of(self, histories: sparse.csr_matrix) -> Floats:
         return self.fold_weights[folds_of(histories), activity_tier(np.diff(histories.indptr))]
