@@ -113,12 +113,8 @@ def train_model(
     members = {name: member for name, member in members.items() if name not in model.left_out}
     if settings.model_name not in single_models():  # an ensemble costs what its members cost
         seconds += sum(member.facts["seconds"] for member in members.values())
-<<<<<<< HEAD
-    evaluation = evaluator.evaluate(model.as_validated(), validation, deep=False) if len(validation) else None
-=======
     costs = {MEMBERS: member_costs(model, members)} if isinstance(model, HybridEnsemble) else {}
-    evaluation = evaluator.evaluate(model.as_validated(), validation) if len(validation) else None
->>>>>>> 9929ea4 (Show what each member of an ensemble costs, and measure what fusion gains)
+    evaluation = evaluator.evaluate(model.as_validated(), validation, deep=False) if len(validation) else None
     validation_metrics = evaluation.metrics if evaluation else {}
     tracker.log({f"best/validation/{name}": value for name, value in validation_metrics.items()})
     metric = settings.trainer.early_stopping.metric
