@@ -155,8 +155,8 @@ def page(cells: dict) -> str:
         )
     lines += [
         "",
-        "Training, the gate and the leaderboard take the cross-fitted value. Half as many users stop a training here as",
-        "usually do, so that the favour of a usual training is smaller.",
+        "Training, the gate and the leaderboard take the cross-fitted value. Half as many users stop a training here",
+        "as usually do, so that the favour of a usual training is smaller.",
         "",
         "## Test, all models",
         "",
