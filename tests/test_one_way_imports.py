@@ -29,6 +29,7 @@ LAYERS = {
     "models.neural": 6,
     "models.ensemble.hybrid": 6,
     "models.ensemble.fusion_weights": 6,
+    "models.ensemble.member_selection": 6,
     "tracking": 5,
     "api": 6,
     "config": 7,

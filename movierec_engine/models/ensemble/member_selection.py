@@ -1,16 +1,17 @@
 """Chooses the members of an ensemble: greedy forward selection on validation (Caruana et al. 2004).
 
 The best model alone comes first; then the one is added, again and again, with which the cross-fitted ensemble is best.
-Of the ensembles on this path the smallest one is taken that is not significantly worse than the best: every member is
-trained, kept, and scored in each answer.
+Of the ensembles on this path the smallest one is taken that is within one standard error of the best (Breiman et al.
+1984), users paired: every member is trained, kept, and scored in each answer. Asking only that it not be significantly
+worse took two of seven members on the bundled data, which were no better on validation than the best one alone.
 """
 
 import logging
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from movierec_engine.evaluation.comparison import ALPHA, Values, compare_paired
 from movierec_engine.models.ensemble.fusion_weights import Candidates, cross_fitted, shared_weights
 from movierec_engine.reporting import numbers
 from movierec_engine.reporting.progress import advance
@@ -29,7 +30,7 @@ def select_members(candidates: Candidates, names: Sequence[str], metric: str, k:
     """
     n = len(names)
     path: list[int] = []
-    values: list[Values] = []
+    values: list[NDArray[np.float64]] = []
     while len(path) < n:
         advance(len(path), n, "members")
         tried = {
@@ -44,7 +45,7 @@ def select_members(candidates: Candidates, names: Sequence[str], metric: str, k:
     enough = next(size for size in range(n) if size == best or not _worse(values[size], values[best]))
     chosen = path[: max(enough + 1, LEAST)]
     log.info(
-        "%s are enough: not significantly worse than the %d with the best value, %s",
+        "%s are enough: within a standard error of the %d with the best value, %s",
         numbers.listed([names[one] for one in chosen]),
         best + 1,
         _mean(values[best]),
@@ -52,7 +53,9 @@ def select_members(candidates: Candidates, names: Sequence[str], metric: str, k:
     return chosen
 
 
-def _cross_fitted_values(candidates: Candidates, members: Sequence[int], n: int, metric: str, k: int) -> Values:
+def _cross_fitted_values(
+    candidates: Candidates, members: Sequence[int], n: int, metric: str, k: int
+) -> NDArray[np.float64]:
     """The metric of every user, float64 [n_users], by weights that were learned on the users of the other folds."""
     columns = [place for place in range(candidates.features.shape[2]) if place % n in members]
     own = candidates.of_features(columns)
@@ -60,11 +63,11 @@ def _cross_fitted_values(candidates: Candidates, members: Sequence[int], n: int,
     return own.values(weights[own.fold], metric, k)
 
 
-def _worse(smaller: Values, best: Values) -> bool:
-    """Whether both paired tests find it significantly worse, uncorrected: a doubt speaks for the larger ensemble."""
-    found = compare_paired(smaller, best)
-    return found.difference < 0 and max(found.p_bootstrap, found.p_wilcoxon) < ALPHA
+def _worse(smaller: NDArray[np.float64], best: NDArray[np.float64]) -> bool:
+    """Whether it is worse by more than one standard error of the mean of the users' differences."""
+    difference = best - smaller
+    return float(difference.mean()) > float(difference.std(ddof=1)) / np.sqrt(len(difference))
 
 
-def _mean(values: Values) -> str:
+def _mean(values: NDArray[np.float64]) -> str:
     return numbers.score(float(values.mean()))
