@@ -66,7 +66,7 @@ def _cross_fitted_values(
 def _worse(smaller: NDArray[np.float64], best: NDArray[np.float64]) -> bool:
     """Whether it is worse by more than one standard error of the mean of the users' differences."""
     difference = best - smaller
-    return float(difference.mean()) > float(difference.std(ddof=1)) / np.sqrt(len(difference))
+    return bool(difference.mean() > difference.std(ddof=1) / np.sqrt(len(difference)))
 
 
 def _mean(values: NDArray[np.float64]) -> str:
