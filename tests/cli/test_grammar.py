@@ -140,7 +140,11 @@ def test_ctrl_c_ends_with_130(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr("movierec_engine.pipeline.data.choose_data_set", interrupted)
-    result = CliRunner().invoke(cli, ["models", "list", "--artifacts", str(tmp_path)])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job ignores
+    try:
+        result = CliRunner().invoke(cli, ["models", "list", "--artifacts", str(tmp_path)])
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (result.exit_code, result.stderr.strip()) == (130, "stopped")
 
 

@@ -248,3 +248,5 @@ def test_members_are_the_fewest_that_are_within_a_standard_error_of_the_best_on_
     assert len(chosen) == 2 and 1 in chosen and 3 not in chosen
     stacked = replace(candidates, features=np.concatenate([candidates.features, candidates.features], axis=2))
     assert select_members(stacked, ["good", "other", "copy", "noise"], "ndcg", 10) == chosen
+    nobody = candidates.of(np.zeros(users, dtype=bool))
+    assert select_members(nobody, ["good", "other", "copy", "noise"], "ndcg", 10) == [0, 1, 2, 3]

@@ -18,7 +18,10 @@ from movierec_engine.store import Artifact, ArtifactStore, Slot
 
 SHARES = (1.0, 0.5)
 NAMES_A_MODEL = {("ncf", "pretrained_gmf"), ("ncf", "pretrained_mlp"), ("hybrid_ensemble", "models")}
-CHOICES = {"loss_type", "fusion_method", "normalization", "metric", "missing", "similarity", "feedback"}
+CHOICES = {
+    *("loss_type", "fusion_method", "normalization", "metric", "missing"),
+    *("similarity", "feedback", "activation", "prior"),
+}
 """Text settings of models that choose among words, and name no model."""
 
 

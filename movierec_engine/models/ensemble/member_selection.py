@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.models.ensemble.fusion_weights import Candidates, cross_fitted, shared_weights
+from movierec_engine.models.ensemble.fusion_weights import FOLDS, Candidates, cross_fitted, shared_weights
 from movierec_engine.reporting import numbers
 from movierec_engine.reporting.progress import advance
 
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 LEAST = 2
 """Fewer members are no ensemble."""
+PATIENCE = 2
+"""Additions in a row that make nothing better, after which no more are tried."""
 
 
 def select_members(candidates: Candidates, names: Sequence[str], metric: str, k: int) -> list[int]:
@@ -29,9 +31,11 @@ def select_members(candidates: Candidates, names: Sequence[str], metric: str, k:
     by weights that are the same for all users.
     """
     n = len(names)
+    if not len(candidates.count):  # nobody to choose by
+        return list(range(n))
     path: list[int] = []
     values: list[NDArray[np.float64]] = []
-    while len(path) < n:
+    while len(path) < n and len(values) - 1 - _best(values) < PATIENCE:
         advance(len(path), n, "members")
         tried = {
             place: _cross_fitted_values(candidates, [*path, place], n, metric, k)
@@ -41,8 +45,8 @@ def select_members(candidates: Candidates, names: Sequence[str], metric: str, k:
         path.append(max(tried, key=lambda place: float(tried[place].mean())))
         values.append(tried[path[-1]])
         log.info("members %s: validation %s@%d %s", ", ".join(names[one] for one in path), metric, k, _mean(values[-1]))
-    best = max(range(n), key=lambda size: float(values[size].mean()))
-    enough = next(size for size in range(n) if size == best or not _worse(values[size], values[best]))
+    best = _best(values)
+    enough = next(size for size in range(len(path)) if size == best or not _worse(values[size], values[best]))
     chosen = path[: max(enough + 1, LEAST)]
     log.info(
         "%s are enough: within a standard error of the %d with the best value, %s",
@@ -59,8 +63,13 @@ def _cross_fitted_values(
     """The metric of every user, float64 [n_users], by weights that were learned on the users of the other folds."""
     columns = [place for place in range(candidates.features.shape[2]) if place % n in members]
     own = candidates.of_features(columns)
-    weights = cross_fitted(own, shared_weights) if len(columns) > 1 else np.ones((int(own.fold.max()) + 1, 1))
+    weights = cross_fitted(own, shared_weights) if len(columns) > 1 else np.ones((FOLDS, 1))
     return own.values(weights[own.fold], metric, k)
+
+
+def _best(values: Sequence[NDArray[np.float64]]) -> int:
+    """The place of the highest mean, the first of equals; -1 of none."""
+    return max(range(len(values)), key=lambda place: float(values[place].mean()), default=-1)
 
 
 def _worse(smaller: NDArray[np.float64], best: NDArray[np.float64]) -> bool:
