@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 _BLOCK = 1024
 STARTERS = ("ease", "als", "gmf", "lightgcn")
-"""Candidates that are trained where they are not yet; everything else that is trained on the split is one too."""
+"""Members that differ in kind. Where members are chosen these are candidates that are trained if they are not yet."""
 FUSION_METHODS = ("weighted_average", "rrf", "stacking")
 MISSING = ("train", "error")
 
@@ -52,9 +52,9 @@ MISSING = ("train", "error")
 class HybridEnsembleConfig:
     """Settings of the ensemble: its members, and how their scores are fused."""
 
-    models: tuple[str, ...] = ()
-    """Members: a name takes the newest version of the split and device, `ease/cpu/VERSION` just that one.
-    Empty: chosen on validation among ease, als, gmf, lightgcn and everything else that is trained on the split."""
+    models: tuple[str, ...] = STARTERS
+    """Members: a name takes the newest version of the split and device, `ease/cpu/VERSION` just that one. `[]`: the
+    fewest that serve, chosen on validation among the default ones and everything else that is trained on the split."""
     fusion_method: str = "weighted_average"
     """`weighted_average` of normalised scores, `rrf` (of reciprocal ranks), or `stacking` of both."""
     normalization: str = "z_score"
