@@ -157,7 +157,7 @@ def page(cells: dict) -> str:
         "",
         "The default members, ease, als, gmf and lightgcn, of which none is chosen:",
         "",
-        "| split seed | validation, cross-fitted: default, chosen | test | difference from EASE | p: bootstrap, Wilcoxon |",
+        "| split seed | cross-fitted: default, chosen | test | difference from EASE | p: bootstrap, Wilcoxon |",
         "|---|---|---|---|---|",
         *default_rows(cells),
         "",
