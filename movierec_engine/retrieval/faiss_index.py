@@ -29,6 +29,7 @@ from movierec_engine.recommending import fold_in
 from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.recommending.fold_in import POPULARITY, Taste, best, highest
 from movierec_engine.recommending.live_taste import LiveTaste, dislikes, joint_history, live_scores
+from movierec_engine.retrieval.array_files import check_finite, equal, matrix_of, matrix_parts, read_arrays
 from movierec_engine.retrieval.config import INDEX_LAYOUT
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
 from movierec_engine.retrieval.rated import RatedMovies
@@ -153,7 +154,7 @@ class RetrievalIndex:
             raise StoreError("movies are not in the order of the items; build the index again")
         held = self.vectors.data if self.index is None else self.vectors
         for name, values in (("item vectors", held), ("queries", self.queries.data)):
-            _check_finite(name, values)
+            check_finite(name, values)
 
     @property
     def fold_in_min_items(self) -> int | None:
@@ -327,18 +328,18 @@ class RetrievalIndex:
     def save(self, folder: Path) -> None:
         """Write everything into a folder; nothing is pickled, and no large part is written twice."""
         if self.index is None:
-            np.savez(folder / SPARSE_FILE, **dict[str, Any](_parts("vectors", self.vectors.T)))
+            np.savez(folder / SPARSE_FILE, **dict[str, Any](matrix_parts("vectors", self.vectors.T)))
         else:
             faiss.write_index(self.index, str(folder / FAISS_FILE))
             if not is_flat(self.index):
                 np.save(folder / VECTORS_FILE, self.vectors)
         save_id_maps(folder, self.users, self.items)
         matrices = {"history": self.history, "explanation_inputs": self.explanation_inputs}
-        if not _equal(self.queries, self.history):
+        if not equal(self.queries, self.history):
             matrices["queries"] = self.queries
         parts: dict[str, Any] = {}
         for name, matrix in matrices.items():
-            parts |= _parts(name, matrix)
+            parts |= matrix_parts(name, matrix)
         np.savez(
             folder / "retrieval.npz",
             **parts,
@@ -372,27 +373,29 @@ class RetrievalIndex:
         facts = IndexFacts(**described)
         users, items = load_id_maps(folder)
         index, vectors = _read_vectors(folder, facts, len(items))
-        arrays = _arrays(folder / "retrieval.npz")
+        arrays = read_arrays(folder / "retrieval.npz")
         over_items = (len(users), len(items))
-        history = _matrix("history", arrays, over_items)
+        history = matrix_of("history", arrays, over_items)
         has_queries = "queries_indptr" in arrays
         import_outside_models()  # the fold-in scorer may be of one
-        fold_in_scorer = fold_in_from_arrays(_arrays(folder / FOLD_IN_FILE), Basis(vectors, history))
+        fold_in_scorer = fold_in_from_arrays(read_arrays(folder / FOLD_IN_FILE), Basis(vectors, history))
         scorer = None
         if (folder / SCORER_FILE).exists():
-            scorer = scorer_from_arrays(_arrays(folder / SCORER_FILE), vectors, fold_in_scorer)
+            scorer = scorer_from_arrays(read_arrays(folder / SCORER_FILE), vectors, fold_in_scorer)
         return cls(
             index=index,
             vectors=vectors,
             users=users,
             items=items,
-            queries=_matrix("queries", arrays, (len(users), facts.dimensions)) if has_queries else history,
+            queries=matrix_of("queries", arrays, (len(users), facts.dimensions)) if has_queries else history,
             rated=RatedMovies.load(folder),
             history=history,
-            explanation_inputs=_matrix("explanation_inputs", arrays, (len(users), int(arrays["n_explanation_inputs"]))),
+            explanation_inputs=matrix_of(
+                "explanation_inputs", arrays, (len(users), int(arrays["n_explanation_inputs"]))
+            ),
             **{name: arrays[name] for name in ("popularity", "personal", "similar", "similarity")},
             movies=pq.read_table(folder / "movies.parquet"),
-            item_facts=ItemFacts(**_arrays(folder / ITEM_FACTS_FILE)),
+            item_facts=ItemFacts(**read_arrays(folder / ITEM_FACTS_FILE)),
             fold_in_scorer=fold_in_scorer,
             facts=facts,
             scorer=scorer,
@@ -480,7 +483,7 @@ class RetrievalIndex:
 def _read_vectors(folder: Path, facts: IndexFacts, n_items: int) -> tuple[faiss.Index | None, Any]:
     """The FAISS index and the item vectors of a saved index."""
     if facts.factory == SPARSE:
-        return None, _matrix("vectors", _arrays(folder / SPARSE_FILE), (facts.dimensions, n_items)).T
+        return None, matrix_of("vectors", read_arrays(folder / SPARSE_FILE), (facts.dimensions, n_items)).T
     index = faiss.read_index(str(folder / FAISS_FILE))
     return index, shared_vectors(index) if is_flat(index) else np.load(folder / VECTORS_FILE, allow_pickle=False)
 
@@ -494,37 +497,3 @@ def _dense_row(matrix: sparse.csr_matrix, row: int) -> Floats:
     dense = np.zeros(matrix.shape[1], dtype=np.float32)
     dense[matrix.indices[start:end]] = values
     return dense
-
-
-def _equal(one: sparse.csr_matrix, other: sparse.csr_matrix) -> bool:
-    return one.shape == other.shape and all(
-        np.array_equal(getattr(one, part), getattr(other, part)) for part in ("indptr", "indices", "data")
-    )
-
-
-def _parts(name: str, matrix: sparse.csr_matrix) -> dict[str, NDArray[Any]]:
-    """A CSR matrix's arrays; without the values where they are all 1."""
-    parts = {f"{name}_indptr": matrix.indptr, f"{name}_indices": matrix.indices}
-    return parts if (matrix.data == 1).all() else {**parts, f"{name}_data": matrix.data}
-
-
-def _matrix(name: str, arrays: dict[str, NDArray[Any]], shape: tuple[int, int]) -> sparse.csr_matrix:
-    indices = arrays[f"{name}_indices"]
-    values = arrays.get(f"{name}_data")
-    data = np.ones(len(indices), dtype=np.float32) if values is None else values
-    return sparse.csr_matrix((data, indices, arrays[f"{name}_indptr"]), shape=shape)
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a file. Raises StoreError where a number in it is none."""
-    with np.load(path, allow_pickle=False) as file:
-        arrays = dict(file)
-    for name, values in arrays.items():
-        if values.dtype.kind == "f":
-            _check_finite(f"{path}: {name}", values)
-    return arrays
-
-
-def _check_finite(name: str, values: NDArray[np.floating[Any]]) -> None:
-    if values.size and not (np.isfinite(values.min()) and np.isfinite(values.max())):
-        raise StoreError(f"{name} has a NaN or an infinity; train the model and build its index again")
