@@ -40,6 +40,16 @@ def test_ease_over_59047_items_fits_into_8_gb_by_neighbours_and_not_into_24_gb_b
     assert by_all_items[0].instead == "set model.neighbours=200"
 
 
+def test_an_ensemble_with_ease_over_59047_items_is_refused_since_it_joins_dense_vectors() -> None:
+    room = 24 * 2**30
+    fit, *others = estimates(load_settings(["model=hybrid_ensemble"]), ML_25M)
+    assert fit.fits(room)
+    (refused,) = (step for step in others if step.fits(room) is False)
+    assert refused.instead.endswith("without ease")
+    without = estimates(load_settings(["model=hybrid_ensemble", "model.models=[als,gmf,lightgcn]"]), ML_25M)
+    assert all(step.fits(room) for step in without)
+
+
 def test_a_model_from_outside_that_says_nothing_is_not_refused() -> None:
     from movierec_engine.models.base import Recommender
 

@@ -26,7 +26,8 @@ from movierec_engine.data.heldout import HeldOut
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.metrics import hit_metrics
 from movierec_engine.models.base import Floats, Indices, Recommender
-from movierec_engine.models.cost import DataSize, ModelCost
+from movierec_engine.models.classic.linear import LinearRecommender
+from movierec_engine.models.cost import DENSE_ITEMS, DataSize, ModelCost
 from movierec_engine.models.ensemble.fused_scorer import FusedScorer, InnerProducts
 from movierec_engine.models.ensemble.fusion import AFFINE, NORMALIZATIONS, STACKED, fuse, normalised, shift_and_scale
 from movierec_engine.models.ensemble.fusion_weights import candidates_of, cross_fitted, folds_of, learn_weights
@@ -107,7 +108,7 @@ class HybridEnsemble(Recommender):
 
     members: Sequence[Recommender]
     weights: Floats
-    fold_weights: Floats
+    fold_weights: Floats | None = None
     """float32 [folds, tiers, n_features], for each fold's users, learned on the others; only after learning."""
     _start: tuple[Recommender, ...] = ()
 
@@ -119,6 +120,9 @@ class HybridEnsemble(Recommender):
             cost = None if name == self.name else model_class(name)().cost(size, trainer)
             if cost is None:
                 return None
+            if issubclass(model_class(name), LinearRecommender) and size.n_items > DENSE_ITEMS:
+                dense = 4.0 * size.n_items**2  # sparse in an index of its own, and not beside the others' vectors
+                cost = replace(cost, index_bytes=cost.index_bytes + dense)
             members.append(cost)
         return ModelCost(
             fit_bytes=max(cost.fit_bytes for cost in members) + sum(cost.model_bytes for cost in members),
@@ -127,7 +131,7 @@ class HybridEnsemble(Recommender):
             index_bytes=3 * sum(cost.index_bytes for cost in members),  # the joined vectors beside the members' own
             score_operations=sum(cost.score_operations for cost in members) + 10.0 * len(members) * size.n_items,
             instead="name other models in model.models, without "
-            + max(zip(members, self._named, strict=True), key=lambda one: one[0].fit_bytes)[1],
+            + max(zip(members, self._named, strict=True), key=lambda one: max(one[0].fit_bytes, one[0].index_bytes))[1],
         )
 
     def start_from(self, members: Mapping[str, Recommender]) -> Self:
@@ -176,7 +180,7 @@ class HybridEnsemble(Recommender):
 
     def as_validated(self) -> "Recommender":
         """The same with cross-fitted weights, if they were learned now."""
-        return CrossFitted(self) if hasattr(self, "fold_weights") else self
+        return self if self.fold_weights is None else CrossFitted(self, self.fold_weights)
 
     @property
     def _named(self) -> tuple[str, ...]:
@@ -331,9 +335,9 @@ class HybridEnsemble(Recommender):
 class CrossFitted(HybridEnsemble):
     """An ensemble as validation may measure it: each user is scored by weights that were learned on other users."""
 
-    def __init__(self, learned: HybridEnsemble) -> None:
+    def __init__(self, learned: HybridEnsemble, fold_weights: Floats) -> None:
         super().__init__(learned.config)
-        self.fold_weights = learned.fold_weights
+        self._of_folds = fold_weights
         self.combine(learned.members, learned.weights)
 
     def fold_in(self, histories: sparse.csr_matrix) -> Floats:
@@ -342,4 +346,4 @@ class CrossFitted(HybridEnsemble):
         return scores
 
     def weights_of(self, histories: sparse.csr_matrix) -> Floats:
-        return self.fold_weights[folds_of(histories), activity_tier(np.diff(histories.indptr))]
+        return self._of_folds[folds_of(histories), activity_tier(np.diff(histories.indptr))]

@@ -2,8 +2,8 @@
 
 The best model alone comes first; then the one is added, again and again, with which the cross-fitted ensemble is best.
 Of the ensembles on this path the smallest one is taken that is within one standard error of the best (Breiman et al.
-1984), users paired: every member is trained, kept, and scored in each answer. Asking only that it not be significantly
-worse took two of seven members on the bundled data, which were no better on validation than the best one alone.
+1984), users paired: every member is trained, kept, and scored in each answer. On data of a few hundred users that is
+little to choose by: benchmarks/results/fusion.md compares the choice with members that are only different in kind.
 """
 
 import logging
