@@ -168,7 +168,7 @@ class IndexReloader:
         self._take(
             ServingState(found.signature, found.defaults, found.newest, self._within_bounds(served), found.refused)
         )
-        if default is not None and default is not before.served.get(None):
+        if self._watched and default is not None and default is not before.served.get(None):  # in a server
             log.info("answering from %s", default.artifact.reference)
 
     def _default(self, found: ServingState) -> LoadedIndex | None:
