@@ -80,7 +80,7 @@ def ours(train: Interactions, name: str, shrinkage: float) -> Iterator[np.ndarra
     """Our similarities, a block of rows at a time."""
     config = ItemCFConfig(similarity=name, shrinkage=shrinkage, feedback="explicit")
     model = ItemCF(config)
-    model.set_history(train, ratings=True)
+    model.set_history(train, "ratings")
     rows = model.comparable()
     for _, block in similarity_blocks(rows, rows, config, ratings=True):
         yield block

@@ -122,8 +122,7 @@ def weights(world: World, name: str) -> tuple[list[Measured], list[Measured]]:
     model.fit(Dataset(world.train.select(like)))
     scorer = model.fold_in_scorer()
     liked, disliked = (
-        part.ratings_matrix() if scorer.uses_ratings else part.matrix()
-        for part in (world.train.select(like), world.train.select(~like))
+        part.history(scorer.history_values) for part in (world.train.select(like), world.train.select(~like))
     )
     having = np.flatnonzero(np.diff(disliked.indptr) > 0)
     both = np.flatnonzero((np.diff(liked.indptr) > 0) & (np.diff(disliked.indptr) > 0))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.data.catalogue import Catalogue
-from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.interactions import HistoryValues, Interactions
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +44,17 @@ class HeldOut:
             return self.catalogue.activity
         return np.bincount(self.fold_in.user, minlength=self.fold_in.n_users)
 
-    def histories(self, ratings: bool) -> sparse.csr_matrix:
-        """The histories to fold in, CSR [n_users, n_items], of ratings or of ones."""
-        return self._rated_histories if ratings else self._plain_histories
+    def histories(self, values: HistoryValues) -> sparse.csr_matrix:
+        """The histories to fold in, CSR [n_users, n_items], with these entries."""
+        assert self.fold_in is not None
+        if values not in self._histories:
+            self._histories[values] = self.fold_in.history(values)
+        return self._histories[values]
 
     @cached_property
-    def _rated_histories(self) -> sparse.csr_matrix:
-        assert self.fold_in is not None
-        return self.fold_in.ratings_matrix()
-
-    @cached_property
-    def _plain_histories(self) -> sparse.csr_matrix:
-        assert self.fold_in is not None
-        return self.fold_in.matrix()
+    def _histories(self) -> dict[HistoryValues, sparse.csr_matrix]:
+        """Those that were asked for, by their values."""
+        return {}
 
     @classmethod
     def nothing(cls, train: Interactions) -> Self:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,9 @@ from movierec_engine.data.ratings import Ratings
 from movierec_engine.errors import EmptyDataError
 
 ID_MAPS_FILE = "id_maps.npz"
+
+HistoryValues = Literal["ones", "ratings", "places"]
+"""What an entry of a history holds: 1, the rating, or the place in the order of time, from 1 for the oldest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +76,37 @@ class Interactions:
         matrix.sort_indices()
         return matrix
 
+    def places_matrix(self) -> sparse.csr_matrix:
+        """Like `matrix`, but every entry is its place in the user's order (`by_time`), from 1 for the oldest.
+
+        A repeated pair has the last of its places, and leaves gaps at the others. Places are exact up to 2^24.
+        """
+        order = self.by_time()
+        count = np.bincount(self.user, minlength=self.n_users)
+        place = np.arange(1, len(self) + 1) - np.repeat(np.cumsum(count) - count, count)
+        user, item = self.user[order], self.item[order]
+        newest = np.unique((user.astype(np.int64) * self.n_items + item)[::-1], return_index=True)[1]
+        kept = len(self) - 1 - newest
+        values = (place[kept].astype(np.float32), (user[kept], item[kept]))
+        matrix = sparse.csr_matrix(values, shape=(self.n_users, self.n_items))
+        matrix.sort_indices()
+        return matrix
+
+    def history(self, values: HistoryValues) -> sparse.csr_matrix:
+        """The user-item matrix with these entries: `matrix`, `ratings_matrix` or `places_matrix`."""
+        if values == "ones":
+            return self.matrix()
+        return self.ratings_matrix() if values == "ratings" else self.places_matrix()
+
+    def by_time(self) -> NDArray[np.int64]:
+        """The rows by user, each user's oldest first: int64 [n].
+
+        Rows of one user at equal times go by a pseudo-random number of user and item, the same in every run: the order
+        in a file may tell what was liked more, and is not one of time.
+        """
+        drawn = _mixed(self.user.astype(np.uint64) * np.uint64(self.n_items) + self.item.astype(np.uint64))
+        return np.asarray(np.lexsort((drawn, self.timestamp, self.user)), dtype=np.int64)
+
     def to_table(self) -> pa.Table:
         """Columns user_id, movie_id, rating, timestamp with public ids."""
         return pa.table(
@@ -103,6 +138,14 @@ class Interactions:
     def load(cls, folder: Path) -> "Interactions":
         users, items = load_id_maps(folder)
         return cls.from_table(pq.read_table(folder / "interactions.parquet"), users, items)
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A pseudo-random number of each, all different: uint64 [n], by SplitMix64 (Steele et al. 2014)."""
+    mixed = values + np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(31))
 
 
 def save_id_maps(folder: Path, users: IdMap, items: IdMap) -> None:

@@ -121,7 +121,7 @@ def _ndcg(model: Recommender, answers: sparse.csr_matrix, panel: Panel, person: 
 def _panel(
     model: Recommender, split: Split, users: NDArray[np.int64], seen: sparse.csr_matrix, wanted: Interactions
 ) -> Panel:
-    histories = _known(split).ratings_matrix() if model.uses_ratings else _known(split).matrix()
+    histories = _known(split).history(model.history_values)
     return Panel(users, histories[users], seen[users], wanted.matrix()[users])
 
 

@@ -204,7 +204,7 @@ def heldout_scores(model: Ranked, heldout: HeldOut, users: NDArray[np.int64]) ->
         raise MovierecError(
             f"{model.name} was trained on {met} of {len(users)} users who are to be new to it; train it without them"
         )
-    return model.fold_in(heldout.histories(model.uses_ratings)[users])
+    return model.fold_in(heldout.histories(model.history_values)[users])
 
 
 def _ranked_blocks(

@@ -163,7 +163,7 @@ def fold_in_curves(
     Raises MovierecError when a model has met the users of its fold.
     """
     sizes = tuple(sorted(sizes))
-    told = _told(split.train.ratings_matrix() if model_with.uses_ratings else split.train.matrix(), sizes, draws, seed)
+    told = _told(split.train.history(model_with.history_values), sizes, draws, seed)
     measured = ((split.train.matrix(), split.validation.matrix()), (split.known_before_test(), split.test.matrix()))
     folds = [(users, _values(model, users, told, measured, model_with)) for users, model in models_without]
     users, values = (np.concatenate(found) for found in zip(*folds, strict=True))
@@ -182,7 +182,7 @@ def held_out_curves(
     """
     assert split.fold_in is not None
     sizes, seen = tuple(sorted(sizes)), split.fold_in.matrix()
-    told = _told(split.fold_in.ratings_matrix() if model.uses_ratings else seen, sizes, draws, seed)
+    told = _told(split.fold_in.history(model.history_values), sizes, draws, seed)
     curves = []
     for part, own in ((DECIDED_ON, split.validation), (REPORTED_ON, split.test)):
         users = np.unique(own.user[np.diff(seen.indptr)[own.user] >= LEAST_HISTORY]).astype(np.int64)

@@ -26,7 +26,7 @@ from scipy import sparse
 
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.interactions import HistoryValues, Interactions
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.models.cost import DataSize, ModelCost, require_fit_memory
 from movierec_engine.models.explanation import Explanation
@@ -43,6 +43,7 @@ Indices = NDArray[np.integer[Any]]
 WEIGHTS_FILE = "model.safetensors"
 MODEL_FILE = "model.json"
 CHECKPOINT_SUFFIX = ".pt"
+_NOT_ONES: tuple[HistoryValues, ...] = ("ratings", "places")
 
 
 class Recommender(ABC):
@@ -50,9 +51,10 @@ class Recommender(ABC):
 
     config: the model's own dataclass of hyper-parameters.
     users, items: the vocabularies of the interactions it was trained on.
-    history: float32 CSR [n_users, n_items], its train interactions: 1, or the rating where `uses_ratings`.
+    history: float32 CSR [n_users, n_items], its train interactions, with `history_values` for entries.
     popularity: float32 [n_items], train interactions of each item.
-    uses_ratings: whether it learned from the ratings' values, or only from which interactions there are.
+    history_values: what it learned from beside which interactions there are: nothing (`ones`), the ratings' values
+        (`ratings`), or the order in time (`places`).
     epochs: what each pass over the data did, of models that are trained in passes.
     left_out: names of the models of `start_from` that it did not take.
     exact_vectors: whether scores are the inner products of `query_vectors` and `item_vectors`. Where not, those only
@@ -69,13 +71,18 @@ class Recommender(ABC):
     items: IdMap
     history: sparse.csr_matrix
     popularity: Floats
-    uses_ratings: bool
+    history_values: HistoryValues
     epochs: tuple[Epoch, ...] = ()
     left_out: tuple[str, ...] = ()
 
     def __init__(self, config: Any | None = None, **settings: Any) -> None:
         """config: the hyper-parameters, or some of them by name: `EASE(l2=500)`; the others have their defaults."""
         self.config = config if config is not None else self.Config(**settings)
+
+    @property
+    def uses_ratings(self) -> bool:
+        """Whether it learned from the values of ratings."""
+        return self.history_values == "ratings"
 
     @abstractmethod
     def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
@@ -144,11 +151,12 @@ class Recommender(ABC):
             model.recommend_for({"ann": [7, 3], "bob": [9]}, k=10)
 
         histories: each person's item ids, or ratings by item, by the person's id or in any order. Ratings count where
-        the model `uses_ratings`; an item without one is a like. Items that the model was not fitted to are left out.
+        the model learned from them, and an item without one is a like; the order of a list, oldest first, where it
+        learned from that. Items that the model was not fitted to are left out.
         exclude_seen, candidates: as for `recommend`, whose columns these are; without ids user_id counts from 0.
         """
         like = float(self.history.data.max()) if self.uses_ratings else 1.0
-        people, matrix = histories_by_index(histories, self.items, like, self.uses_ratings)
+        people, matrix = histories_by_index(histories, self.items, like, self.history_values)
         seen = matrix if exclude_seen else None
         return best_items(
             people, lambda block: self.fold_in(matrix[block]), seen, self._item_index(candidates), self.items, k
@@ -210,8 +218,8 @@ class Recommender(ABC):
     def fold_in(self, histories: sparse.csr_matrix) -> Floats:
         """Scores of all items for people who were not in training, from their interactions alone.
 
-        histories: CSR [n, n_items] with an entry where the person has interacted; its value is 1, or the rating where
-        the model `uses_ratings`, as in `history`. Returns float32 [n, n_items].
+        histories: CSR [n, n_items] with an entry where the person has interacted, with the model's `history_values`, as
+        in `history`; of places only their order counts. Returns float32 [n, n_items].
         """
         scores = self.fold_in_scorer().scores(histories)
         scores[np.diff(histories.indptr) == 0] = self.popularity
@@ -325,8 +333,8 @@ class Recommender(ABC):
             "history.indices": self.history.indices,
             **{f"model.{name}": array for name, array in self.tensors().items()},
         }
-        if self.uses_ratings:
-            arrays["history.ratings"] = self.history.data
+        if self.history_values != "ones":
+            arrays[f"history.{self.history_values}"] = self.history.data
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
     def description(self) -> dict[str, Any]:
@@ -362,21 +370,21 @@ class Recommender(ABC):
             model = cls(cls.Config(**config))
             users, items = IdMap.unpacked(arrays["ids.users"]), IdMap.unpacked(arrays["ids.items"])
             indices, indptr = arrays["history.indices"], arrays["history.indptr"]
-            ratings = arrays.get("history.ratings")
-            values = np.ones(len(indices), dtype=np.float32) if ratings is None else ratings
-            history = sparse.csr_matrix((values, indices, indptr), (len(users), len(items)))
-            model._keep_history(users, items, history, ratings is not None)
+            values: HistoryValues = next((kind for kind in _NOT_ONES if f"history.{kind}" in arrays), "ones")
+            entries = np.ones(len(indices), dtype=np.float32) if values == "ones" else arrays[f"history.{values}"]
+            history = sparse.csr_matrix((entries, indices, indptr), (len(users), len(items)))
+            model._keep_history(users, items, history, values)
             model.restore({name[6:]: array for name, array in arrays.items() if name.startswith("model.")})
         except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             raise StoreError(f"{path}: not a readable {cls.name} model ({error}); train it again") from error
         return model
 
-    def set_history(self, train: Interactions, ratings: bool = False) -> None:
-        """Keep what scoring needs of the train interactions, with the ratings' values if asked; every fit begins so."""
-        self._keep_history(train.users, train.items, train.ratings_matrix() if ratings else train.matrix(), ratings)
+    def set_history(self, train: Interactions, values: HistoryValues = "ones") -> None:
+        """Keep what scoring needs of the train interactions, with these values; every fit begins so."""
+        self._keep_history(train.users, train.items, train.history(values), values)
 
-    def _keep_history(self, users: IdMap, items: IdMap, history: sparse.csr_matrix, uses_ratings: bool) -> None:
-        self.users, self.items, self.history, self.uses_ratings = users, items, history, uses_ratings
+    def _keep_history(self, users: IdMap, items: IdMap, history: sparse.csr_matrix, values: HistoryValues) -> None:
+        self.users, self.items, self.history, self.history_values = users, items, history, values
         self.popularity = np.bincount(history.indices, minlength=len(items)).astype(np.float32)
 
     def _item_index(self, items: ArrayLike | None) -> Any:
@@ -391,7 +399,7 @@ class ClosedFormRecommender(Recommender):
     def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
         size = DataSize.of(data.train)
         require_fit_memory(self.name, self.cost(size, (fitting or Fitting()).trainer), size)
-        self.set_history(data.train, ratings=self.learns_from_ratings(data.train))
+        self.set_history(data.train, self.learns_from(data.train))
         self.learn(data.train)
         return self
 
@@ -399,9 +407,9 @@ class ClosedFormRecommender(Recommender):
     def learn(self, train: Interactions) -> None:
         """Find the parameters; `history`, `users` and `items` are those of `train` already."""
 
-    def learns_from_ratings(self, train: Interactions) -> bool:
-        """True if the values of ratings count, which `history` then holds."""
-        return False
+    def learns_from(self, train: Interactions) -> HistoryValues:
+        """What counts beside which interactions there are, which `history` then holds."""
+        return "ones"
 
 
 def _check_index(what: str, index: int, n: int) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from movierec_engine.data.id_map import IdMap, Ids, as_ids
+from movierec_engine.data.interactions import HistoryValues
 from movierec_engine.errors import DataError, MovierecError
 
 Floats = NDArray[np.float32]
@@ -104,29 +105,44 @@ def _kth_largest_at_least(values: Floats, k: int) -> Floats:
     return np.asarray(np.partition(maxima, groups - k, axis=1)[:, groups - k])
 
 
-def histories_by_index(histories: Histories, items: IdMap, like: float, ratings: bool) -> tuple[Ids, sparse.csr_matrix]:
+def histories_by_index(
+    histories: Histories, items: IdMap, like: float, values: HistoryValues
+) -> tuple[Ids, sparse.csr_matrix]:
     """The people's ids [n], 0 to n - 1 where none are given, and their histories: float32 CSR [n, n_items].
 
-    like: the value of an item without a rating. ratings: whether given ratings are the values, or `like` as well.
-    Items outside the vocabulary are left out: the model knows nothing of them.
+    like: the rating of an item without one. values: what the entries are; places follow the order that is given, the
+    oldest first, where an item that is named twice has its last. Items outside the vocabulary are left out: the model
+    knows nothing of them.
     """
     by_person = histories if isinstance(histories, Mapping) else dict(enumerate(histories))
-    rows, columns, values = [], [], []
+    rows, columns, entries = [], [], []
     for row, history in enumerate(by_person.values()):
-        rated = history if isinstance(history, Mapping) else dict.fromkeys(as_ids(history).tolist(), like)  # type: ignore[arg-type]
+        rated = history if isinstance(history, Mapping) else dict.fromkeys(_newest_last(as_ids(history)), like)  # type: ignore[arg-type]
         index = items.index(list(rated))
         there = index >= 0
         columns.append(index[there])
         rows.append(np.full(int(there.sum()), row))
-        given = np.array([*rated.values()], dtype=np.float32)[there]
-        values.append(given if ratings else np.full(len(given), like, dtype=np.float32))
+        entries.append(_entries(rated, values)[there])
     shape = (len(by_person), len(items))
     if not by_person:
         return np.empty(0, dtype=np.int64), sparse.csr_matrix(shape, dtype=np.float32)
     places = np.concatenate(rows), np.concatenate(columns)
-    matrix = sparse.csr_matrix((np.concatenate(values), places), shape)
+    matrix = sparse.csr_matrix((np.concatenate(entries), places), shape)
     matrix.sort_indices()
     return as_ids(list(by_person)), matrix
+
+
+def _newest_last(ids: Ids) -> list[Any]:
+    """The ids without repeats, each at its last place."""
+    return [*dict.fromkeys(reversed(ids.tolist()))][::-1]
+
+
+def _entries(rated: Mapping[Any, float], values: HistoryValues) -> Floats:
+    """float32 [h]."""
+    if values == "ones":
+        return np.ones(len(rated), dtype=np.float32)
+    given = np.fromiter(rated.values(), np.float32, len(rated))
+    return given if values == "ratings" else np.arange(1, len(rated) + 1, dtype=np.float32)
 
 
 def _blocks(n: int, n_items: int) -> Iterator[slice]:

@@ -259,7 +259,7 @@ def _folded_in(served: "LoadedIndex", fold_in: Interactions) -> Callable[[int, i
     from movierec_engine.recommending.fold_in import Taste, recommend
 
     scorer, popularity = served.index.fold_in_scorer, served.index.popularity
-    histories = fold_in.ratings_matrix() if scorer.uses_ratings else fold_in.matrix()
+    histories = fold_in.history(scorer.history_values)
     nothing = sparse.csr_matrix((1, fold_in.n_items), dtype=np.float32)
 
     def answer(user: int, k: int) -> "RankedItems":

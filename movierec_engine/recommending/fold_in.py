@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 class Taste(NamedTuple):
     """Likes and dislikes of a new user: CSR [1, n_items] each, without common entries.
 
-    Of ratings where the scorer `uses_ratings`, else of ones.
+    With the scorer's `history_values`.
     """
 
     liked: sparse.csr_matrix

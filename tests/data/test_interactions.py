@@ -104,3 +104,36 @@ def test_k_core_of_an_already_dense_block_changes_nothing() -> None:
         DataConfig(min_user_interactions=1, min_item_interactions=1),
     )
     assert pairs(k_core(block, 3, 3)) == pairs(block)
+
+
+def timed(rows: list[tuple[int, int, int]]) -> Interactions:
+    """Rows of user, item and time."""
+    user, item, time = np.array(rows).T
+    return Interactions(
+        user=user.astype(np.int32),
+        item=item.astype(np.int32),
+        rating=np.ones(len(rows), dtype=np.float32),
+        timestamp=time.astype(np.int64),
+        users=IdMap(np.arange(user.max() + 1)),
+        items=IdMap(np.arange(item.max() + 1)),
+    )
+
+
+def test_places_count_each_users_items_from_the_oldest() -> None:
+    history = timed([(0, 2, 30), (2, 0, 7), (0, 1, 10), (0, 0, 20), (2, 2, 5)]).history("places")
+    assert history.toarray().tolist() == [[2, 1, 3], [0, 0, 0], [2, 0, 1]]
+    assert history.has_sorted_indices
+
+
+def test_an_item_that_is_met_again_moves_to_its_last_place() -> None:
+    history = timed([(0, 0, 1), (0, 1, 2), (0, 0, 3)]).history("places")
+    assert history.toarray().tolist() == [[3, 2]]
+
+
+def test_equal_times_are_ordered_without_regard_to_the_order_in_the_file() -> None:
+    rows = [(0, item, 5) for item in range(50)]
+    one, other = timed(rows), timed(rows[::-1])
+    assert (one.history("places") != other.history("places")).nnz == 0
+    order = one.item[one.by_time()]
+    assert sorted(order.tolist()) == list(range(50))
+    assert abs(np.corrcoef(order, np.arange(50))[0, 1]) < 0.4

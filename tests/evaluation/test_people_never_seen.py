@@ -78,7 +78,7 @@ class Oracle(Popularity):
     """Knows by a person's history what they have in test."""
 
     def fold_in(self, histories: sparse.csr_matrix) -> NDArray[np.float32]:
-        known, wanted = SPLIT.test_heldout().histories(ratings=False), SPLIT.test.matrix()
+        known, wanted = SPLIT.test_heldout().histories("ones"), SPLIT.test.matrix()
         of = {known[[user]].indices.tobytes(): user for user in np.unique(SPLIT.test.user)}
         return np.asarray(wanted[[of[row.indices.tobytes()] for row in histories]].toarray())
 

@@ -133,7 +133,7 @@ def told(
     """The histories that a model is asked about, one matrix [n, n_items] a size, and then the whole."""
     model, model_with = ease(without(split, users)), ease(split)
     asked: list[NDArray[np.float32]] = []
-    model_with.uses_ratings = ratings
+    model_with.history_values = "ratings" if ratings else "ones"
 
     def fold_in(histories: sparse.csr_matrix) -> NDArray[np.float32]:
         asked.append(histories.toarray())

@@ -36,7 +36,7 @@ def test_a_scorer_from_its_arrays_scores_and_explains_as_the_models_own(model: R
     scores = scorer.scores(histories)
     assert scores.dtype == np.float32
     assert np.allclose(scores, model.fold_in(histories), atol=1e-4)
-    assert scorer.uses_ratings == model.uses_ratings
+    assert scorer.history_values == model.history_values
     assert scorer.exact == model.exact_contributions
     for person in range(4):
         history = histories[[person]]

@@ -57,7 +57,7 @@ def surprise_similarities(name: str, user_based: bool, shrinkage: float, min_sup
 
 def all_similarities(model: ItemCF, train: Interactions) -> np.ndarray:
     """Of all pairs, before the strongest are kept; the diagonal is the formula's."""
-    model.set_history(train, model.learns_from_ratings(train))
+    model.set_history(train, model.learns_from(train))
     rows = model.comparable()
     return np.concatenate([block for _, block in similarity_blocks(rows, rows, model.config, model.uses_ratings)])
 
@@ -255,8 +255,8 @@ def test_similar_items_share_users_beyond_what_popularity_brings(user_based: boo
 @pytest.mark.parametrize("similarity", ["cosine", "pearson"])
 def test_ratings_are_used_where_they_exist(similarity: str) -> None:
     assert fitted(rated_train(), similarity=similarity).uses_ratings
-    assert not fitted(binary_train(), similarity="cosine").uses_ratings
-    assert not fitted(rated_train(), similarity="cosine", feedback="implicit").uses_ratings
+    assert fitted(binary_train(), similarity="cosine").history_values == "ones"
+    assert fitted(rated_train(), similarity="cosine", feedback="implicit").history_values == "ones"
 
 
 @pytest.mark.parametrize("similarity", ["msd", "pearson", "pearson_baseline"])

@@ -141,7 +141,7 @@ def test_the_negatives_are_items_without_an_interaction() -> None:
 @pytest.mark.parametrize("feedback", ["explicit", "implicit"])
 def test_samples_read_a_few_at_a_time_are_the_same(feedback: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = SVD(SVDConfig(feedback=feedback, negatives=3))
-    model.set_history(rated_train(), ratings=feedback == "explicit")
+    model.set_history(rated_train(), "ratings" if feedback == "explicit" else "ones")
     whole = list(model.samples(rated_train()).all_ratings())
     monkeypatch.setattr(svd, "_AT_ONCE", 5)
     assert list(model.samples(rated_train()).all_ratings()) == whole

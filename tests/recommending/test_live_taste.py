@@ -7,11 +7,12 @@ from scipy import sparse
 
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.models import EASE, ItemCF
+from movierec_engine.models.fold_in.base import FoldInScorer
 from movierec_engine.recommending.live_taste import LiveTaste, dislikes, joint_history, live_scores
 
 
-def value_of(uses_ratings: bool) -> float:
-    return 5.0 if uses_ratings else 1.0
+def value_of(scorer: FoldInScorer) -> float:
+    return 5.0 if scorer.uses_ratings else 1.0
 
 
 def test_what_is_rated_since_takes_the_place_of_what_was_trained() -> None:
@@ -35,7 +36,7 @@ def test_newer_likes_change_the_scores_and_stay_finite(name: str) -> None:
     model = model_of(name)
     history = model.history[[3]]
     new = np.setdiff1d(np.arange(history.shape[1]), history.indices)[:4]
-    live = LiveTaste(tuple((int(item), value_of(model.fold_in_scorer().uses_ratings)) for item in new))
+    live = LiveTaste(tuple((int(item), value_of(model.fold_in_scorer())) for item in new))
     trained = model.score_users(np.array([3]))[0]
     scores = live_scores(model.fold_in_scorer(), trained, history, live)
     assert np.isfinite(scores).all() and not np.allclose(scores, trained)
@@ -46,7 +47,7 @@ def test_of_a_linear_model_it_is_the_score_of_the_joint_history(model: EASE | It
     model.fit(Dataset(TRAIN))
     history = model.history[[7]]
     new = np.setdiff1d(np.arange(history.shape[1]), history.indices)[:1]  # as many as are taken away
-    one = value_of(model.fold_in_scorer().uses_ratings)
+    one = value_of(model.fold_in_scorer())
     hated = int(history.indices[0])
     live = LiveTaste(tuple((int(item), one) for item in new), ((hated, one),))
     joint = joint_history(history, live)
@@ -63,7 +64,7 @@ def test_what_is_like_a_newly_hated_item_stands_lower_than_without_that_rating(n
     scorer, history = model.fold_in_scorer(), model.history[[3]]
     trained = model.score_users(np.array([3]))[0]
     hated = int(np.setdiff1d(np.arange(history.shape[1]), history.indices)[0])
-    one = value_of(scorer.uses_ratings)
+    one = value_of(scorer)
     as_like = live_scores(scorer, trained, history, LiveTaste(((hated, one),))) - trained
     as_dislike = live_scores(scorer, trained, history, LiveTaste((), ((hated, 0.5 if scorer.uses_ratings else 1.0),)))
     raised = np.argsort(-as_like)[:5]

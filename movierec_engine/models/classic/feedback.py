@@ -1,6 +1,6 @@
 """The setting `model.feedback`: learning from the values of ratings, or from the interactions alone."""
 
-from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.interactions import HistoryValues, Interactions
 from movierec_engine.errors import ConfigError
 
 FEEDBACK = ("auto", "explicit", "implicit")
@@ -12,12 +12,12 @@ def check_feedback(feedback: str) -> None:
         raise ConfigError(f"model.feedback={feedback} is not known; choose one of {', '.join(FEEDBACK)}")
 
 
-def learns_from_ratings(feedback: str, train: Interactions) -> bool:
-    """True if the values of ratings count: `explicit`, or `auto` where they differ.
+def learns_from(feedback: str, train: Interactions) -> HistoryValues:
+    """`ratings` if their values count: on `explicit`, or on `auto` where they differ; else `ones`.
 
     Raises ConfigError when they are to count and are all equal.
     """
     differ = bool(len(train)) and bool((train.rating != train.rating[0]).any())
     if feedback == "explicit" and not differ:
         raise ConfigError("model.feedback=explicit needs ratings, and those of train are all equal; set it to auto")
-    return differ and feedback != "implicit"
+    return "ratings" if differ and feedback != "implicit" else "ones"

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.interactions import HistoryValues, Interactions
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
-from movierec_engine.models.classic.feedback import learns_from_ratings
+from movierec_engine.models.classic.feedback import learns_from
 from movierec_engine.models.classic.neighbourhood import (
     ItemCFConfig,
     compared,
@@ -70,10 +70,10 @@ class ItemCF(ClosedFormRecommender):
             blocks.append(strongest(similar, kept))
         self._set_weights(sparse.vstack(blocks, format="csr"))
 
-    def learns_from_ratings(self, train: Interactions) -> bool:
-        ratings = learns_from_ratings(self.config.feedback, train)
-        self.config.require_ratings(ratings)
-        return ratings
+    def learns_from(self, train: Interactions) -> HistoryValues:
+        values = learns_from(self.config.feedback, train)
+        self.config.require_ratings(values == "ratings")
+        return values
 
     def comparable(self) -> sparse.csr_matrix:
         """The history whose rows are compared: items, or users if they are the neighbours; float64 CSR."""

@@ -37,11 +37,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.interactions import HistoryValues, Interactions
 from movierec_engine.data.negatives import NegativeSampler
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
-from movierec_engine.models.classic.feedback import check_feedback, learns_from_ratings
+from movierec_engine.models.classic.feedback import check_feedback, learns_from
 from movierec_engine.models.cost import DataSize, ModelCost, factor_cost
 from movierec_engine.models.fold_in.ridge import SVDFoldIn
 from movierec_engine.training.config import TrainerConfig
@@ -175,13 +175,13 @@ class SVD(ClosedFormRecommender):
             return float(self.config.lr_all)
         return float(self.config.relative_lr / np.sqrt(max(self.history.nnz, 1) / self.history.shape[0]))
 
-    def learns_from_ratings(self, train: Interactions) -> bool:
-        return learns_from_ratings(self.config.feedback, train)
+    def learns_from(self, train: Interactions) -> HistoryValues:
+        return learns_from(self.config.feedback, train)
 
     def samples(self, train: Interactions) -> Samples:
         """The ratings, or on implicit feedback each interaction and its negatives; users and items are our indices."""
         item, value, indptr = self.history.indices, self.history.data, self.history.indptr
-        if not self.uses_ratings:
+        if self.history_values == "ones":
             count = self.config.negatives
             user = np.repeat(np.arange(train.n_users), np.diff(indptr))
             sampler = NegativeSampler(train, np.random.default_rng(self.config.seed))

@@ -26,6 +26,7 @@ from scipy import sparse
 from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
+from movierec_engine.data.interactions import HistoryValues
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.metrics import hit_metrics
 
@@ -48,7 +49,7 @@ class Ensemble(Protocol):
     config: Any
     items: IdMap
     history: sparse.csr_matrix
-    uses_ratings: bool
+    history_values: HistoryValues
     members: Sequence[Any]
 
     @property
@@ -146,7 +147,7 @@ def candidates_of(model: Ensemble, validation: HeldOut) -> Candidates:
         raise ConfigError("the weights are learned on validation, and the data has none; set model.learn_weights=false")
     validation = validation.sampled(LEARNED_FROM, 0)
     relevant = validation.interactions.matrix()
-    histories = model.history if validation.fold_in is None else validation.histories(model.uses_ratings)
+    histories = model.history if validation.fold_in is None else validation.histories(model.history_values)
     activity = np.diff(histories.indptr)
     users = np.flatnonzero((np.diff(relevant.indptr) > 0) & (activity > 0)).astype(np.int64)
     m, n_items = len(model.members), len(model.items)

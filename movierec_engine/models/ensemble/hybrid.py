@@ -43,6 +43,7 @@ from movierec_engine.training.config import TrainerConfig
 log = logging.getLogger(__name__)
 
 _BLOCK = 1024
+_IN_WORDS = {"ratings": "the values of ratings", "places": "the order in time"}
 STARTERS = ("ease", "als", "gmf", "lightgcn")
 """Members that differ in kind. Where members are chosen these are candidates that are trained if they are not yet."""
 FUSION_METHODS = ("weighted_average", "rrf", "stacking")
@@ -193,7 +194,7 @@ class HybridEnsemble(Recommender):
     def combine(self, members: Sequence[Recommender], weights: NDArray[np.floating[Any]] | None = None) -> None:
         """Fuse trained members, all over the same users and items; equal weights [tiers, n_features] unless given.
 
-        Raises ConfigError for members of different vocabularies.
+        Raises ConfigError for members of different vocabularies, and for one of ratings beside one of order.
         """
         first = members[0]
         for other in members[1:]:
@@ -201,8 +202,14 @@ class HybridEnsemble(Recommender):
                 raise ConfigError(
                     f"{first.name} and {other.name} were trained on other users or items; train both anew"
                 )
-        rating = next((member for member in members if member.uses_ratings), first)
-        self._keep_history(rating.users, rating.items, rating.history, rating.uses_ratings)
+        richest = next((member for member in members if member.history_values != "ones"), first)
+        for other in members:
+            if other.history_values not in ("ones", richest.history_values):
+                raise ConfigError(
+                    f"{richest.name} learned from {_IN_WORDS[richest.history_values]} and {other.name} from "
+                    f"{_IN_WORDS[other.history_values]}, and an ensemble keeps one of them; leave one of the two out"
+                )
+        self._keep_history(richest.users, richest.items, richest.history, richest.history_values)
         self.members = tuple(members)
         equal = np.full((len(ACTIVITY_FROM), self.n_features), 1 / self.n_features)
         self.weights = np.asarray(equal if weights is None else weights, dtype=np.float32)
@@ -241,7 +248,7 @@ class HybridEnsemble(Recommender):
     def fold_in_scorer(self) -> FusedFoldIn:
         each = tuple(member.fold_in_scorer() for member in self.members)
         basis = Basis(np.zeros((len(self.items), 0), dtype=np.float32), self.history)  # the members have their own
-        return FusedFoldIn(basis, each, self.widths(), self.weights, self.normalization, self.uses_ratings)
+        return FusedFoldIn(basis, each, self.widths(), self.weights, self.normalization, self.history_values)
 
     def explanation_inputs(self, users: Indices) -> Floats:
         """Per-user scale times weight of each member's scores, [n, m], then the members' own inputs."""
@@ -285,7 +292,7 @@ class HybridEnsemble(Recommender):
         return MeanSimilarity([member.similarity() for member in self.members])
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        described = [{**member.description(), "uses_ratings": member.uses_ratings} for member in self.members]
+        described = [{**member.description(), "history_values": member.history_values} for member in self.members]
         tensors: dict[str, NDArray[Any]] = {
             "weights": self.weights,
             "members": np.frombuffer(json.dumps(described).encode(), dtype=np.uint8),
@@ -302,8 +309,9 @@ class HybridEnsemble(Recommender):
             config = {name: tuple(v) if isinstance(v, list) else v for name, v in described["config"].items()}
             kind = model_class(described["name"])
             member = kind(kind.Config(**config))
-            history = self.history if described["uses_ratings"] else ones(self.history)
-            member._keep_history(self.users, self.items, history, described["uses_ratings"])
+            values = described["history_values"]
+            history = ones(self.history) if values == "ones" else self.history
+            member._keep_history(self.users, self.items, history, values)
             prefix = f"{number}."
             member.restore({name.removeprefix(prefix): a for name, a in tensors.items() if name.startswith(prefix)})
             members.append(member)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import norm as sparse_norm
 
+from movierec_engine.data.interactions import HistoryValues
 from movierec_engine.models.explanation import Explanation, effects_of_deletion, with_deletions
 
 Floats = NDArray[np.float32]
@@ -24,7 +25,7 @@ class Basis:
     """Arrays that every index holds: shared with the scorer instead of saved twice.
 
     vectors: float32 [n_items, d], the model's item vectors; CSC where the model has them sparse.
-    history: float32 CSR [n_users, n_items], the train interactions, with ratings where the model uses them.
+    history: float32 CSR [n_users, n_items], the train interactions, with the model's `history_values`.
     """
 
     vectors: Any
@@ -51,7 +52,7 @@ class FoldInScorer(ABC):
     """Scores of all items for people known by their history alone, and what each item of a history adds to a score.
 
     exact: whether a score is a sum over the history, whose terms `contributions` gives.
-    uses_ratings: whether a history holds ratings, or ones.
+    history_values: what a history holds: ones, ratings or places in the order of time.
     """
 
     kind: ClassVar[str]
@@ -60,8 +61,12 @@ class FoldInScorer(ABC):
     basis: Basis
 
     @property
+    def history_values(self) -> HistoryValues:
+        return "ones"
+
+    @property
     def uses_ratings(self) -> bool:
-        return False
+        return self.history_values == "ratings"
 
     @property
     def n_explanation_inputs(self) -> int:
@@ -88,7 +93,7 @@ class FoldInScorer(ABC):
         What the dislikes would raise as likes goes down. Where f is a sum over the history, dislikes have the weight
         -AGAINST. Of somebody without likes it says nothing.
 
-        liked, disliked: CSR [n, n_items] without common entries, of ratings where the scorer `uses_ratings`, else ones.
+        liked, disliked: CSR [n, n_items] without common entries, with `history_values`.
         """
         scores = self.scores(liked)
         rows = np.flatnonzero(np.diff(disliked.indptr))
@@ -124,7 +129,7 @@ class FoldInScorer(ABC):
         return [Explanation.of(score, history, contributions, self.exact) for score, contributions in each]
 
     def as_likes(self, disliked: sparse.csr_matrix) -> sparse.csr_matrix:
-        """The same entries as if they were liked: with the highest rating of train where the scorer `uses_ratings`."""
+        """The same entries as if they were liked: of ratings with the highest of train."""
         likes = ones(disliked)
         if self.uses_ratings:
             likes.data *= self.basis.history.data.max()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.data.catalogue import activity_tier
+from movierec_engine.data.interactions import HistoryValues
 from movierec_engine.models.ensemble.fusion import AFFINE, fuse, shift_and_scale
 from movierec_engine.models.fold_in import fold_in_from_arrays
 from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices, ones
@@ -21,7 +22,7 @@ class FusedFoldIn(FoldInScorer):
 
     members: of the models. widths: the lengths of their vectors.
     weights: float32 [tiers, n_features], of each kind of person by activity. normalization: of `fusion.py`.
-    ratings: whether a history holds ratings; members that use none get ones.
+    history_values: what a history holds; members that learned from neither ratings nor order get ones.
     """
 
     kind: ClassVar[str] = "fused"
@@ -30,7 +31,7 @@ class FusedFoldIn(FoldInScorer):
     widths: tuple[int, ...]
     weights: Floats
     normalization: str
-    ratings: bool
+    values: HistoryValues
 
     @property
     def exact(self) -> bool:  # type: ignore[override]
@@ -41,8 +42,8 @@ class FusedFoldIn(FoldInScorer):
         return self.normalization in AFFINE
 
     @property
-    def uses_ratings(self) -> bool:
-        return self.ratings
+    def history_values(self) -> HistoryValues:
+        return self.values
 
     @property
     def n_explanation_inputs(self) -> int:
@@ -106,7 +107,7 @@ class FusedFoldIn(FoldInScorer):
             "widths": np.array(self.widths),
             "weights": self.weights,
             "normalization": np.array(self.normalization),
-            "ratings": np.array(self.ratings),
+            "values": np.array(self.values),
             **members,
         }
 
@@ -120,9 +121,11 @@ class FusedFoldIn(FoldInScorer):
             own = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
             vectors = basis.vectors[:, start : start + widths[number]]
             member = fold_in_from_arrays(own, Basis(vectors, basis.history))
-            members.append(member if member.uses_ratings else fold_in_from_arrays(own, Basis(vectors, plain.history)))
-        normalization, ratings = str(arrays["normalization"]), bool(arrays["ratings"])
-        return cls(basis, tuple(members), widths, arrays["weights"], normalization, ratings)
+            if member.history_values == "ones":
+                member = fold_in_from_arrays(own, Basis(vectors, plain.history))
+            members.append(member)
+        normalization, values = str(arrays["normalization"]), str(arrays["values"])
+        return cls(basis, tuple(members), widths, arrays["weights"], normalization, values)  # type: ignore[arg-type]
 
     def member_scores(self, histories: sparse.csr_matrix) -> Floats:
         """Scores float32 [m, n, n_items], as the members give them."""
@@ -137,6 +140,6 @@ class FusedFoldIn(FoldInScorer):
         return self.weights[activity_tier(np.diff(histories.indptr))]
 
     def _of_each(self, histories: sparse.csr_matrix) -> Iterator[tuple[FoldInScorer, sparse.csr_matrix]]:
-        """Every member with the histories as it takes them: ratings, or ones."""
-        plain = ones(histories) if self.ratings else histories
-        return ((member, histories if member.uses_ratings else plain) for member in self.members)
+        """Every member with the histories as it takes them: of the ensemble's values, or of ones."""
+        plain = histories if self.values == "ones" else ones(histories)
+        return ((member, plain if member.history_values == "ones" else histories) for member in self.members)

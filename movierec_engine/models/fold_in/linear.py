@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from movierec_engine.data.interactions import HistoryValues
 from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices
 
 _COPIED_BYTES = 64e6
@@ -29,8 +30,8 @@ class LinearFoldIn(FoldInScorer):
     ratings: bool = False
 
     @property
-    def uses_ratings(self) -> bool:
-        return self.ratings
+    def history_values(self) -> HistoryValues:
+        return "ratings" if self.ratings else "ones"
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:
         """A model has V by columns, where a sparse product is fast, and an index a copy of it where V is small; else by

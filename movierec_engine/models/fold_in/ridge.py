@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from movierec_engine.data.interactions import HistoryValues
 from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices, union
 
 Doubles = NDArray[np.float64]
@@ -131,19 +132,19 @@ class SVDFoldIn(RidgeFoldIn):
     negatives: int
 
     @property
-    def uses_ratings(self) -> bool:
-        return not self.negatives
+    def history_values(self) -> HistoryValues:
+        return "ones" if self.negatives else "ratings"
 
     def taste_scores(self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix) -> Floats:
         """Of ratings: all of them as they are, since the fit knows by itself what a low one says."""
-        if not self.uses_ratings:
+        if self.negatives:
             return super().taste_scores(liked, disliked)
         return self.scores(union(liked, disliked))
 
     def taste_contributions(
         self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix, items: Indices
     ) -> NDArray[np.float64]:
-        if not self.uses_ratings:
+        if self.negatives:
             return super().taste_contributions(liked, disliked, items)
         return self.contributions(union(liked, disliked), items)
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from movierec_engine.data.interactions import HistoryValues
 from movierec_engine.models.classic.neighbourhood import ItemCFConfig, compared, similarity_blocks, strongest
 from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices
 
@@ -31,8 +32,8 @@ class UserCFFoldIn(FoldInScorer):
     ratings: bool
 
     @property
-    def uses_ratings(self) -> bool:
-        return self.ratings
+    def history_values(self) -> HistoryValues:
+        return "ratings" if self.ratings else "ones"
 
     @property
     def n_explanation_inputs(self) -> int:
