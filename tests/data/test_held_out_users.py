@@ -123,8 +123,8 @@ def test_each_part_is_ranked_without_what_is_folded_in_and_told_of_its_own_users
         assert heldout.fold_in is not None
         assert set(heldout.fold_in.user.tolist()) == set(part.user.tolist())
         assert pairs(heldout.fold_in) <= pairs(parts.fold_in)
-        assert (heldout.seen != heldout.histories(ratings=False)).nnz == 0
-        assert heldout.histories(ratings=True).data.tolist() == [4.0] * 40
+        assert (heldout.seen != heldout.histories("ones")).nnz == 0
+        assert heldout.histories("ratings").data.tolist() == [4.0] * 40
         assert heldout.activity[np.unique(part.user)].tolist() == [8] * 5
     assert parts.known_before_test().nnz == len(parts.train) + len(parts.fold_in)
 
