@@ -30,8 +30,14 @@ from movierec_engine.models.classic.linear import LinearRecommender
 from movierec_engine.models.cost import DENSE_ITEMS, DataSize, ModelCost
 from movierec_engine.models.ensemble.fused_scorer import FusedScorer, InnerProducts
 from movierec_engine.models.ensemble.fusion import AFFINE, NORMALIZATIONS, STACKED, fuse, normalised, shift_and_scale
-from movierec_engine.models.ensemble.fusion_weights import candidates_of, cross_fitted, folds_of, learn_weights
-from movierec_engine.models.ensemble.member_selection import select_members
+from movierec_engine.models.ensemble.fusion_weights import (
+    Candidates,
+    candidates_of,
+    cross_fitted,
+    folds_of,
+    learn_weights,
+)
+from movierec_engine.models.ensemble.member_selection import compatible, cross_fitted_values, select_members
 from movierec_engine.models.fitting import Fitting
 from movierec_engine.models.fold_in.base import Basis, ones
 from movierec_engine.models.fold_in.fused import FusedFoldIn
@@ -145,32 +151,51 @@ class HybridEnsemble(Recommender):
 
         Raises ConfigError where there are weights to learn and no validation part, and for a metric of no lists.
         """
-        self.combine(self._start or self._fit_members(self._named, data, fitting))
+        members = self._start or self._fit_members(self._named, data, fitting)
         if self.config.learn_weights:
-            self._learn(data.validation)
+            self._learn(members, data.validation)
+        else:
+            self.combine(members)
         return self
 
-    def _learn(self, validation: HeldOut) -> None:
-        """Choose the members where none are named, and learn their weights."""
+    def _learn(self, members: Sequence[Recommender], validation: HeldOut) -> None:
+        """Choose among the members where none are named, and learn the weights of those that are left."""
         metric, _, depth = self.config.metric.partition("@")
         if metric not in hit_metrics() or not depth.isdigit() or not int(depth):
             raise ConfigError(
                 f"model.metric={self.config.metric} must be one of {', '.join(hit_metrics())} at a depth: ndcg@10"
             )
         learn = partial(learn_weights, metric=metric, k=int(depth))
-        candidates = candidates_of(self, validation)
-        if not self.config.models:
-            names = [member.name for member in self.members]
-            chosen = select_members(candidates, names, metric, int(depth))
-            columns = [place + start for start in range(0, self.n_features, len(names)) for place in chosen]
-            candidates = candidates.of_features(columns)
-            self.left_out = tuple(name for place, name in enumerate(names) if place not in chosen)
-            self.combine([self.members[place] for place in chosen])
+        if self.config.models:
+            self.combine(members)
+            candidates = candidates_of(self, validation)
+        else:
+            candidates = self._choose(members, validation, metric, int(depth))
         self.combine(self.members, learn(candidates))
         self.fold_weights = cross_fitted(candidates, learn).astype(np.float32)
         for tier, row in zip(ACTIVITY_FROM, self.weights, strict=True):
             shares = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(self.feature_names, row, strict=True))
             log.info("hybrid weights, %s users: %s", tier, shares)
+
+    def _choose(self, members: Sequence[Recommender], validation: HeldOut, metric: str, k: int) -> Candidates:
+        """Combine those of the members that serve, and give what their weights are learned from.
+
+        Where some go by ratings and others by order, which no history holds both of, the choice among the former and
+        all others, or the latter and all others, is taken that is better on validation.
+        """
+        chosen, of_chosen, best = list(members), None, 0.0
+        for together in compatible(members):
+            self.combine(together)
+            candidates, n = candidates_of(self, validation), len(together)
+            places = select_members(candidates, [member.name for member in together], metric, k)
+            value = float(cross_fitted_values(candidates, places, n, metric, k).sum())  # of the same users each time
+            if of_chosen is None or value > best:
+                columns = [place + start for start in range(0, self.n_features, n) for place in places]
+                chosen, of_chosen, best = [together[place] for place in places], candidates.of_features(columns), value
+        assert of_chosen is not None
+        self.left_out = tuple(member.name for member in members if member not in chosen)
+        self.combine(chosen)
+        return of_chosen
 
     def fit_like(self, measured: Path, data: Dataset, fitting: Fitting | None = None) -> Self:
         """Fuse the members with the weights of a saved ensemble of the same kinds of members."""

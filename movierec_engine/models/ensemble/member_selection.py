@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from movierec_engine.models.base import Recommender
 from movierec_engine.models.ensemble.fusion_weights import FOLDS, Candidates, cross_fitted, shared_weights
 from movierec_engine.reporting import numbers
 from movierec_engine.reporting.progress import advance
@@ -38,7 +39,7 @@ def select_members(candidates: Candidates, names: Sequence[str], metric: str, k:
     while len(path) < n and len(values) - 1 - _best(values) < PATIENCE:
         advance(len(path), n, "members")
         tried = {
-            place: _cross_fitted_values(candidates, [*path, place], n, metric, k)
+            place: cross_fitted_values(candidates, [*path, place], n, metric, k)
             for place in range(n)
             if place not in path
         }
@@ -57,10 +58,25 @@ def select_members(candidates: Candidates, names: Sequence[str], metric: str, k:
     return chosen
 
 
-def _cross_fitted_values(
+def compatible(members: Sequence[Recommender]) -> list[list[Recommender]]:
+    """The members that may be chosen among together: all, unless some go by ratings and others by order.
+
+    A history holds either, so that then the members without those by order are one choice, and without those by ratings
+    the other.
+    """
+    of_kind = [[one for one in members if one.history_values in ("ones", kind)] for kind in ("ratings", "places")]
+    if any(len(one) == len(members) for one in of_kind):
+        return [list(members)]
+    return [one for one in of_kind if len(one) >= LEAST] or [list(members)]
+
+
+def cross_fitted_values(
     candidates: Candidates, members: Sequence[int], n: int, metric: str, k: int
 ) -> NDArray[np.float64]:
-    """The metric of every user, float64 [n_users], by weights that were learned on the users of the other folds."""
+    """The metric of every user, float64 [n_users], by weights that were learned on the users of the other folds.
+
+    members: places of those that are fused, of n.
+    """
     columns = [place for place in range(candidates.features.shape[2]) if place % n in members]
     own = candidates.of_features(columns)
     weights = cross_fitted(own, shared_weights) if len(columns) > 1 else np.ones((FOLDS, 1))
