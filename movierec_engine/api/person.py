@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.parameters import RatedMovie
@@ -26,7 +25,7 @@ class Person:
     """Somebody to recommend to, as far as a version and the log know.
 
     user: their index where the trained model answers, else None: they are folded in.
-    told: movie -> the rating that was given since, or in an anonymous history; None for one without.
+    told: movie -> the rating that was given since, or in an anonymous history, the newest last; None for one without.
     masked_since: the movies that may not be shown by what was said since, or told.
     erased: whether nothing older may be used.
     """
@@ -40,11 +39,15 @@ class Person:
 
     @cached_property
     def ratings(self) -> Mapping[PublicId, float | None]:
-        """Movie -> its newest rating, of all that is known: the raw data's and what was told since."""
+        """Movie -> its newest rating, of all that is known: the raw data's and then what was told since, newest last.
+
+        A movie of the raw data that was rated again stands where it was rated last.
+        """
         if self.erased or self.user_id is None:
             return self.told
         movies, ratings = self.served.index.rated.by(self.user_id)
-        return {**dict(zip(movies.tolist(), ratings.tolist(), strict=True)), **self.told}
+        before = zip(movies.tolist(), ratings.tolist(), strict=True)
+        return {**{movie: rating for movie, rating in before if movie not in self.told}, **self.told}
 
     @cached_property
     def masked(self) -> frozenset[PublicId]:
@@ -58,15 +61,23 @@ class Person:
 
     @cached_property
     def live(self) -> LiveTaste:
-        """Of a trained user, the likes that are not in the train history and the dislikes, of what was told since."""
+        """Of a trained user, the likes that are not in the train history and the dislikes, of what was told since.
+
+        Where the model goes by order, likes that are in it count too: they move to the end of it.
+        """
         if self.user is None or not self.told:
             return LiveTaste()
-        index, trained = self.served.index, set(_row(self.served.index.history, self.user).tolist())
-        least = index.facts.liked_from
+        index, row = self.served.index, self.served.index.history[[self.user]]
+        values, least = index.fold_in_scorer.history_values, index.facts.liked_from
         rated = {self.served.catalogue.item(movie_id): rating for movie_id, rating in self.told.items()}
-        given = sorted((item, rating) for item, rating in rated.items() if item is not None and rating is not None)
-        pairs = [(item, rating, rating if index.fold_in_scorer.uses_ratings else 1.0) for item, rating in given]
-        liked = tuple((item, value) for item, rating, value in pairs if rating >= least and item not in trained)
+        given = [(item, rating) for item, rating in rated.items() if item is not None and rating is not None]
+        if values == "places":
+            last = float(row.data.max())
+            pairs = [(item, rating, last + place) for place, (item, rating) in enumerate(given, start=1)]
+        else:
+            pairs = [(item, rating, rating if values == "ratings" else 1.0) for item, rating in sorted(given)]
+        known = frozenset[int]() if values == "places" else frozenset(row.indices.tolist())
+        liked = tuple((item, value) for item, rating, value in pairs if rating >= least and item not in known)
         return LiveTaste(liked, tuple((item, value) for item, rating, value in pairs if rating < least))
 
     def masked_items(self, more: frozenset[PublicId]) -> NDArray[np.integer[Any]]:
@@ -87,13 +98,16 @@ def of_user(served: LoadedIndex, user_id: PublicId, state: UserState) -> Person:
 
 
 def of_history(served: LoadedIndex, history: Sequence[RatedMovie]) -> Person:
-    """Somebody who tells a history; of a movie that is named twice the last rating counts."""
-    ratings = {one.movie_id: one.rating for one in history}
+    """Somebody who tells a history, oldest first; of a movie that is named twice the last time counts."""
+    ratings: dict[PublicId, float | None] = {}
+    for one in history:
+        ratings.pop(one.movie_id, None)
+        ratings[one.movie_id] = one.rating
     return Person(served, None, None, ratings, frozenset() if served.repeat else frozenset(ratings))
 
 
 def _taste(served: LoadedIndex, ratings: Mapping[PublicId, float | None]) -> Taste:
-    """The likes and dislikes among the catalogue's movies; ratings by public id."""
+    """The likes and dislikes among the catalogue's movies; ratings by public id, the newest last."""
     rated = {served.catalogue.item(movie_id): rating for movie_id, rating in ratings.items()}
     return served.index.taste_of({item: rating for item, rating in rated.items() if item is not None})
 
@@ -104,8 +118,3 @@ def items_of(served: LoadedIndex, movie_ids: frozenset[PublicId]) -> frozenset[i
         return frozenset()
     found_items = (served.catalogue.item(movie_id) for movie_id in movie_ids)
     return frozenset(item for item in found_items if item is not None)
-
-
-def _row(matrix: sparse.csr_matrix, row: int) -> NDArray[np.integer[Any]]:
-    """The columns of a row."""
-    return np.asarray(matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]])

@@ -14,7 +14,7 @@ from movierec_engine.errors import DataError, MovierecError
 
 Floats = NDArray[np.float32]
 Histories = Mapping[Any, "History"] | Sequence["History"]
-"""By the person's id, or in any order: the items that each person has, or their ratings by item."""
+"""By the person's id, or in any order: the items that each person has, or their ratings by item, oldest first."""
 History = Iterable[Any] | Mapping[Any, float]
 
 _BLOCK_BYTES = 8 * 2**20

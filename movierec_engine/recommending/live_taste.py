@@ -12,7 +12,10 @@ Floats = NDArray[np.float32]
 
 
 class LiveTaste(NamedTuple):
-    """New likes and dislikes of a trained user: (item index, rating) pairs by item, ones without ratings."""
+    """New likes and dislikes of a trained user: pairs of an item index and a value of the scorer's `history_values`.
+
+    Places count on from those of the train history.
+    """
 
     liked: tuple[tuple[int, float], ...] = ()
     disliked: tuple[tuple[int, float], ...] = ()
@@ -42,7 +45,7 @@ def live_scores(scorer: FoldInScorer, trained: Floats, history: sparse.csr_matri
 
 
 def joint_history(history: sparse.csr_matrix, live: LiveTaste) -> sparse.csr_matrix:
-    """The train history without what is liked or disliked since, and what is liked: CSR [1, n_items]."""
+    """The train history without what is liked or disliked since, and then what is liked: CSR [1, n_items]."""
     kept = ~np.isin(history.indices, [item for item, _ in (*live.liked, *live.disliked)])
     items = np.array([*history.indices[kept], *(item for item, _ in live.liked)], dtype=np.int32)
     values = np.array([*history.data[kept], *(value for _, value in live.liked)], dtype=np.float32)

@@ -254,8 +254,8 @@ class RetrievalIndex:
     def taste_of(self, ratings: Mapping[int, float | None]) -> Taste:
         """Liked and disliked items of somebody who gave these ratings.
 
-        ratings: by item index. One of at least `facts.liked_from` is a like, and so is an item without one, which
-        counts as one of the mean rating where the model uses ratings.
+        ratings: by item index, the newest last. One of at least `facts.liked_from` is a like, and so is an item without
+        one, which counts as one of the mean rating where the model uses ratings.
         """
         mean = float(self.history.data.mean()) if self.fold_in_scorer.uses_ratings and self.history.nnz else 1.0
         least = self.facts.liked_from
@@ -410,12 +410,14 @@ class RetrievalIndex:
         return _dense_row(self.queries, user)
 
     def _as_row(self, ratings: Mapping[int, float | None], mean: float) -> sparse.csr_matrix:
-        """CSR [1, n_items]: the ratings where the model uses them, `mean` for None; else ones."""
+        """CSR [1, n_items]: the ratings where the model uses them, `mean` for None; or their places; else ones."""
         if not ratings:
             return self._nothing
         items = np.array(sorted(ratings), dtype=np.int32)
         values = np.ones(len(items), dtype=np.float32)
-        if self.fold_in_scorer.uses_ratings:
+        if self.fold_in_scorer.history_values == "places":
+            values[np.searchsorted(items, [*ratings])] = np.arange(1, len(items) + 1)
+        elif self.fold_in_scorer.uses_ratings:
             given = [ratings[item] for item in items.tolist()]
             values = np.array([mean if rating is None else rating for rating in given], dtype=np.float32)
         return sparse.csr_matrix((values, items, [0, len(items)]), shape=(1, len(self.items)))

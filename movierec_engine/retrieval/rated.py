@@ -1,4 +1,4 @@
-"""All ratings of all people, trained on or not: the basis of the serving mask."""
+"""All ratings of all people, trained on or not: the serving mask, and the histories of those who are folded in."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,8 @@ class RatedMovies:
 
     users: the people.
     starts: int64 [people + 1]; what the person at p has rated stands from starts[p] to starts[p + 1].
-    movies: int32, or int64 where ids need it, [ratings]: public ids, each person's ascending; where ids are texts,
-        their places in `texts`.
+    movies: int32, or int64 where ids need it, [ratings]: public ids, each person's oldest rating first; where ids are
+        texts, their places in `texts`.
     ratings: float32 [ratings].
     texts: all movies where their ids are texts, else None.
     """
@@ -34,10 +34,14 @@ class RatedMovies:
 
     @classmethod
     def of(cls, ratings: pa.Table) -> Self:
-        """From a table with the columns user_id, movie_id and rating, one row a pair."""
+        """From a table with the columns user_id, movie_id and rating, one row a pair.
+
+        Without a column timestamp all times are equal; of equal ones the movie of the lower id comes first.
+        """
         users, movies = IdMap.of(ratings["user_id"]), IdMap.of(ratings["movie_id"])
         user, movie = users.index(ratings["user_id"]), movies.index(ratings["movie_id"])
-        order = np.lexsort((movie, user))
+        time = ratings["timestamp"].to_numpy() if "timestamp" in ratings.column_names else np.zeros(len(user))
+        order = np.lexsort((movie, time, user))
         starts = np.append(0, np.cumsum(np.bincount(user, minlength=len(users)))).astype(np.int64)
         narrow = np.int32 if movies.are_texts or movies.ids.max(initial=0) <= np.iinfo(np.int32).max else np.int64
         rated: NDArray[np.integer[Any]] = (movie if movies.are_texts else movies.ids[movie])[order].astype(narrow)
@@ -45,7 +49,7 @@ class RatedMovies:
         return cls(users, starts, rated, rating, movies if movies.are_texts else None)
 
     def by(self, user_id: PublicId) -> tuple[Ids, NDArray[np.float32]]:
-        """A person's movies [n], ascending public ids, and their ratings float32 [n]; empty for a stranger."""
+        """A person's movies [n], public ids, oldest rating first, and the ratings float32 [n]; empty for a stranger."""
         place = self.users.place(user_id)
         own = slice(0, 0) if place is None else slice(int(self.starts[place]), int(self.starts[place + 1]))
         return self.movies[own] if self.texts is None else self.texts.ids[self.movies[own]], self.ratings[own]
@@ -55,7 +59,7 @@ class RatedMovies:
     ) -> tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]], NDArray[np.int32]]:
         """The items that users have rated, where other maps than these say which there are: starts, ends and items.
 
-        Those of user u stand from starts[u] to ends[u] in items, int32 [<= ratings]: item indices, ascending.
+        Those of user u stand from starts[u] to ends[u] in items, int32 [<= ratings]: item indices, oldest rating first.
         """
         item = items.index(self.movies) if self.texts is None else items.index(self.texts.ids)[self.movies]
         before = np.append(0, np.cumsum(item >= 0))  # of each rating, how many there are before it
@@ -64,10 +68,11 @@ class RatedMovies:
         return starts, ends, item[item >= 0].astype(np.int32)
 
     def same_movies(self, other: "RatedMovies") -> bool:
-        """True where both know of the same people and the same movies of each."""
-        return (self.users, self.texts) == (other.users, other.texts) and all(
-            np.array_equal(getattr(self, name), getattr(other, name)) for name in ("starts", "movies")
-        )
+        """True where both know of the same people and the same movies of each, in whatever order."""
+        if (self.users, self.texts) != (other.users, other.texts) or not np.array_equal(self.starts, other.starts):
+            return False
+        person = np.repeat(np.arange(len(self.users)), np.diff(self.starts))
+        return np.array_equal(*(one.movies[np.lexsort((one.movies, person))] for one in (self, other)))
 
     def save(self, folder: Path) -> None:
         arrays: dict[str, Any] = {name: getattr(self, name) for name in _COLUMNS}

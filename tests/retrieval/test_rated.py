@@ -43,6 +43,14 @@ def test_a_person_has_the_movies_of_the_own_rows_ascending(user: int, movies: li
     assert (found[0].tolist(), found[1].tolist()) == (movies, ratings)
 
 
+def test_a_persons_oldest_rating_comes_first_and_makes_no_other_set_of_movies() -> None:
+    rows = {"user_id": [7, 7, 7, 2], "movie_id": [30, 10, 20, 5], "rating": [1.0, 2.0, 3.0, 4.0]}
+    timed = RatedMovies.of(pa.table({**rows, "timestamp": [5, 9, 5, 1]}))
+    movies, ratings = timed.by(7)
+    assert (movies.tolist(), ratings.tolist()) == ([20, 30, 10], [3.0, 1.0, 2.0])
+    assert timed.same_movies(RatedMovies.of(pa.table(rows)))
+
+
 def test_nobody_has_rated_anything_in_an_empty_table() -> None:
     nothing = rated()
     assert nothing.by(1)[0].tolist() == nothing.by(1)[1].tolist() == []
