@@ -21,7 +21,10 @@ DASHES = ([1, 0], [6, 3], [2, 2])
 SHAPES = ("circle", "triangle-up", "cross")
 """Models with the same hue differ by these."""
 
-ORDER = ("ease", "hybrid_ensemble", "gmf", "als", "gf_cf", "lightgcn", "item_cf", "svd", "mlp", "ncf", "recvae", "ngcf")
+ORDER = (
+    *("ease", "hybrid_ensemble", "gmf", "als", "gf_cf", "lightgcn"),
+    *("item_cf", "svd", "mlp", "ncf", "recvae", "ngcf", "markov"),
+)
 """Models in the order that they take hues: those that are often shown together have hues of their own."""
 
 Chart = Any

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from movierec_engine.models.neural.ncf import NCF
     from movierec_engine.models.neural.recvae import RecVAE
     from movierec_engine.models.registry import load_model, register_model
+    from movierec_engine.models.sequence.markov import Markov
     from movierec_engine.training.config import TrainerConfig
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "HybridEnsemble",
     "ItemCF",
     "LightGCN",
+    "Markov",
     "Popularity",
     "RecVAE",
     "Recommender",

@@ -25,6 +25,7 @@ from movierec_engine.models import (
     SVD,
     ItemCF,
     LightGCN,
+    Markov,
     Popularity,
     Recommender,
     RecVAE,
@@ -119,6 +120,7 @@ MAKERS = {
     "svd": lambda: fitted(SVD(SVD.Config(n_factors=6, n_epochs=5))),
     "svd implicit": lambda: fitted(SVD(SVD.Config(n_factors=6, n_epochs=5, feedback="implicit"))),
     "svd unbiased": lambda: fitted(SVD(SVD.Config(n_factors=6, n_epochs=5, biased=False))),
+    "markov": lambda: fitted(Markov(shrinkage=5.0, half_life_days=1e-3)),
     "lightgcn": lambda: fitted(LightGCN(LightGCN.Config(embedding_dim=8))),
     "lightgcn cosine": lambda: fitted(LightGCN(LightGCN.Config(embedding_dim=8, cosine=True))),
     "ngcf": lambda: fitted(NGCF(NGCF.Config(embedding_dim=6, hidden_dims=(5, 4)))),
@@ -132,6 +134,7 @@ MAKERS = {
     "hybrid": lambda: ensemble("ease", "als", "gmf", "lightgcn", "recvae"),
     "hybrid of sums": lambda: ensemble("user_cf", "lightgcn cosine", "ease", normalization="min_max"),
     "hybrid of ranks": lambda: ensemble("svd", "mlp", "gf_cf", "item_cf implicit", fusion_method="rrf"),
+    "hybrid of order": lambda: ensemble("ease", "markov", "als"),
     "hybrid stacked": lambda: ensemble("ncf", "als", fusion_method="stacking"),
 }
 

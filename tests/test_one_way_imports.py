@@ -27,6 +27,7 @@ LAYERS = {
     "models.gradient": 6,
     "models.graph": 6,
     "models.neural": 6,
+    "models.sequence": 6,
     "models.ensemble.hybrid": 6,
     "models.ensemble.fusion_weights": 6,
     "models.ensemble.member_selection": 6,

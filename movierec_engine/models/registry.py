@@ -30,6 +30,7 @@ OWN_MODELS = {
     "ease": "movierec_engine.models.classic.ease:EASE",
     "als": "movierec_engine.models.classic.als:ALS",
     "gf_cf": "movierec_engine.models.classic.gf_cf:GFCF",
+    "markov": "movierec_engine.models.sequence.markov:Markov",
     "gmf": "movierec_engine.models.neural.gmf:GMF",
     "mlp": "movierec_engine.models.neural.mlp:MLP",
     "ncf": "movierec_engine.models.neural.ncf:NCF",

@@ -29,6 +29,7 @@ MODELS = (
     "ease",
     "als",
     "gf_cf",
+    "markov",
     "gmf",
     "mlp",
     "ncf",

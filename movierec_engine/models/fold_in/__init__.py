@@ -17,6 +17,7 @@ _CLASSES = {
     "als": "ridge:ALSFoldIn",
     "svd": "ridge:SVDFoldIn",
     "graph_filter": "graph_filter:GraphFilterFoldIn",
+    "markov": "markov:MarkovFoldIn",
     "lightgcn": "lightgcn:LightGCNFoldIn",
     "ngcf": "ngcf:NGCFFoldIn",
     "neural": "neural:NeuralFoldIn",

@@ -93,10 +93,12 @@ class FoldInScorer(ABC):
         What the dislikes would raise as likes goes down. Where f is a sum over the history, dislikes have the weight
         -AGAINST. Of somebody without likes it says nothing.
 
+        Models of order go by the likes alone: in the order of what somebody watched a dislike has no place.
+
         liked, disliked: CSR [n, n_items] without common entries, with `history_values`.
         """
         scores = self.scores(liked)
-        rows = np.flatnonzero(np.diff(disliked.indptr))
+        rows = np.flatnonzero(np.diff(disliked.indptr)) if self.history_values != "places" else ()
         if len(rows):
             both = self.scores(union(liked[rows], self.as_likes(disliked[rows])))
             scores[rows] -= np.float32(AGAINST) * (both - scores[rows])
@@ -110,6 +112,10 @@ class FoldInScorer(ABC):
         liked, disliked: CSR [1, n_items], neither of them empty.
         """
         both = union(liked, self.as_likes(disliked))
+        if self.history_values == "places":
+            amounts = np.zeros((len(items), both.nnz))
+            amounts[:, np.isin(both.indices, liked.indices)] = self.contributions(liked, items)
+            return amounts
         amounts = -AGAINST * self.contributions(both, items)
         amounts[:, np.isin(both.indices, liked.indices)] += (1 + AGAINST) * self.contributions(liked, items)
         return amounts
