@@ -72,7 +72,8 @@ class RatedMovies:
         if (self.users, self.texts) != (other.users, other.texts) or not np.array_equal(self.starts, other.starts):
             return False
         person = np.repeat(np.arange(len(self.users)), np.diff(self.starts))
-        return np.array_equal(*(one.movies[np.lexsort((one.movies, person))] for one in (self, other)))
+        own, others = (one.movies[np.lexsort((one.movies, person))] for one in (self, other))
+        return np.array_equal(own, others)
 
     def save(self, folder: Path) -> None:
         arrays: dict[str, Any] = {name: getattr(self, name) for name in _COLUMNS}
