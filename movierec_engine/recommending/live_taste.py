@@ -1,5 +1,6 @@
 """The live taste of a trained user: newer ratings folded in on top of what was trained."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,22 +27,26 @@ class LiveTaste(NamedTuple):
         return len(self.liked) + len(self.disliked)
 
 
-def live_scores(scorer: FoldInScorer, trained: Floats, history: sparse.csr_matrix, live: LiveTaste) -> Floats:
+def live_scores(
+    scorer: FoldInScorer, trained: Callable[[], Floats], history: sparse.csr_matrix, live: LiveTaste
+) -> Floats:
     """Scores float32 [n_items] of a trained user who has rated since.
 
         trained + f(h', D) - f(h)        h' = (h without D) and L
 
-    f is the fold-in scorer, h the train history, L and D what is liked and disliked since, so that for a model whose
-    scores are a sum over the history it is the score of the joint taste; for the others, what training made of the
-    user beyond the fold-in of h stays. What the dislikes would raise as likes goes down (`taste_scores`).
+    f is the fold-in scorer, h the train history, L and D what is liked and disliked since. Where trained users score as
+    new people do, that is the score of the joint taste; for the others, what training made of the user beyond the
+    fold-in of h stays. What the dislikes would raise as likes goes down (`taste_scores`).
 
-    trained: float32 [n_items]. history: CSR [1, n_items].
+    trained: gives the trained score of all items, float32 [n_items], where it is needed. history: CSR [1, n_items].
     """
     joint = joint_history(history, live)
     if not joint.nnz:
-        return trained
-    now = scorer.taste_scores(joint, dislikes(history, live))[0]
-    return np.asarray(trained + (now - scorer.scores(history)[0]), dtype=np.float32)
+        return trained()
+    now: Floats = scorer.taste_scores(joint, dislikes(history, live))[0]
+    if scorer.as_trained:
+        return now
+    return np.asarray(trained() + (now - scorer.scores(history)[0]), dtype=np.float32)
 
 
 def joint_history(history: sparse.csr_matrix, live: LiveTaste) -> sparse.csr_matrix:

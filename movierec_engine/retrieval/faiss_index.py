@@ -201,7 +201,7 @@ class RetrievalIndex:
 
     def live_scores(self, user: int, live: LiveTaste) -> Floats:
         """The scores that `recommend_live` ranks by, float32 [n_items]."""
-        return live_scores(self.fold_in_scorer, self.scores(user), self.history[[user]], live)
+        return live_scores(self.fold_in_scorer, lambda: self.scores(user), self.history[[user]], live)
 
     def live_history(self, user: int, live: LiveTaste) -> sparse.csr_matrix:
         """CSR [1, n_items], the train interactions and what is liked since, without what is disliked since."""

@@ -32,7 +32,10 @@ def test_what_is_rated_since_takes_the_place_of_what_was_trained() -> None:
 def test_nothing_newer_leaves_the_scores_as_trained(name: str) -> None:
     model = model_of(name)
     trained, history = model.score_users(np.array([3]))[0], model.history[[3]]
-    assert live_scores(model.fold_in_scorer(), trained, history, LiveTaste()) == pytest.approx(trained, abs=1e-4)
+    scorer = model.fold_in_scorer()
+    assert live_scores(scorer, lambda: trained, history, LiveTaste()) == pytest.approx(trained, abs=1e-4)
+    if scorer.as_trained:
+        assert live_scores(scorer, pytest.fail, history, LiveTaste()) == pytest.approx(trained, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", [name for name in MAKERS if name != "popularity"])
@@ -45,7 +48,7 @@ def test_newer_likes_change_the_scores_and_stay_finite(name: str) -> None:
     values = newer if scorer.history_values == "places" else [value_of(scorer)] * 4
     live = LiveTaste(tuple(zip(new.tolist(), values, strict=True)))
     trained = model.score_users(np.array([3]))[0]
-    scores = live_scores(scorer, trained, history, live)
+    scores = live_scores(scorer, lambda: trained, history, live)
     assert np.isfinite(scores).all() and not np.allclose(scores, trained)
 
 
@@ -59,7 +62,7 @@ def test_of_a_linear_model_it_is_the_score_of_the_joint_history(model: EASE | It
     live = LiveTaste(tuple((int(item), one) for item in new), ((hated, one),))
     joint = joint_history(history, live)
     assert set(joint.indices) == (set(history.indices) | set(new)) - {history.indices[0]}
-    scores = live_scores(model.fold_in_scorer(), model.score_users(np.array([7]))[0], history, live)
+    scores = live_scores(model.fold_in_scorer(), lambda: model.score_users(np.array([7]))[0], history, live)
     taste = model.fold_in_scorer().taste_scores(joint, dislikes(history, live))[0]
     assert scores == pytest.approx(taste, abs=1e-3)
 
@@ -72,7 +75,8 @@ def test_what_is_like_a_newly_hated_item_stands_lower_than_without_that_rating(n
     trained = model.score_users(np.array([3]))[0]
     hated = int(np.setdiff1d(np.arange(history.shape[1]), history.indices)[0])
     one = value_of(scorer)
-    as_like = live_scores(scorer, trained, history, LiveTaste(((hated, one),))) - trained
-    as_dislike = live_scores(scorer, trained, history, LiveTaste((), ((hated, 0.5 if scorer.uses_ratings else 1.0),)))
+    as_like = live_scores(scorer, lambda: trained, history, LiveTaste(((hated, one),))) - trained
+    dislike = LiveTaste((), ((hated, 0.5 if scorer.uses_ratings else 1.0),))
+    as_dislike = live_scores(scorer, lambda: trained, history, dislike)
     raised = np.argsort(-as_like)[:5]
     assert (as_dislike - trained)[raised].mean() < 0

@@ -52,11 +52,13 @@ class FoldInScorer(ABC):
     """Scores of all items for people known by their history alone, and what each item of a history adds to a score.
 
     exact: whether a score is a sum over the history, whose terms `contributions` gives.
+    as_trained: whether trained users score as new people of the same histories do.
     history_values: what a history holds: ones, ratings or places in the order of time.
     """
 
     kind: ClassVar[str]
     exact: ClassVar[bool] = False
+    as_trained: ClassVar[bool] = False
 
     basis: Basis
 

@@ -38,6 +38,10 @@ class FusedFoldIn(FoldInScorer):
         return self.affine and all(member.exact for member in self.members)
 
     @property
+    def as_trained(self) -> bool:  # type: ignore[override]
+        return all(member.as_trained for member in self.members)
+
+    @property
     def affine(self) -> bool:
         return self.normalization in AFFINE
 

@@ -23,6 +23,7 @@ class GraphFilterFoldIn(FoldInScorer):
 
     kind: ClassVar[str] = "graph_filter"
     exact: ClassVar[bool] = True
+    as_trained: ClassVar[bool] = True
 
     weights: sparse.csr_matrix
     scale: Floats

@@ -26,6 +26,7 @@ class LinearFoldIn(FoldInScorer):
 
     kind: ClassVar[str] = "linear"
     exact: ClassVar[bool] = True
+    as_trained: ClassVar[bool] = True
 
     ratings: bool = False
 

@@ -25,6 +25,7 @@ class MarkovFoldIn(FoldInScorer):
 
     kind: ClassVar[str] = "markov"
     exact: ClassVar[bool] = True
+    as_trained: ClassVar[bool] = True
 
     rest: Floats
     decay: float

@@ -34,6 +34,7 @@ class RecVAEFoldIn(FoldInScorer):
     """
 
     kind: ClassVar[str] = "recvae"
+    as_trained: ClassVar[bool] = True
 
     weights: dict[str, Floats]
 
