@@ -22,7 +22,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,7 @@ from movierec_engine import pipeline
 from movierec_engine.config import Settings, load_settings
 from movierec_engine.models.registry import single_models
 from movierec_engine.pipeline.data import data_slot
-from movierec_engine.pipeline.preflight import STEPS, counts_in_store, estimates
+from movierec_engine.pipeline.preflight import FIT, STEPS, DataCounts, Estimate, estimates
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import Artifact, ArtifactStore, kinds
@@ -75,19 +77,18 @@ def main() -> None:
             done = cells.setdefault(size, {})
             if "cpu" in done.get(station, {}) and not {station, station.partition(": ")[2]} & set(asked.again):
                 continue
-            done[station] = expected(station, folder) | own_process(station, folder, asked)
+            done[station] = own_process(station, folder, expected(station, done), asked)
             print(size, station, done[station], flush=True)
             RESULT.with_suffix(".json").write_text(json.dumps(cells, indent=1), encoding="utf-8")
             RESULT.write_text(page(cells), encoding="utf-8")
 
 
-def own_process(station: str, folder: Path, asked: argparse.Namespace) -> Cell:
+def own_process(station: str, folder: Path, estimate: Estimate | None, asked: argparse.Namespace) -> Cell:
     """The measurements of a station in a process, or the reason why there are none."""
-    estimate = expected(station, folder)
-    if estimate.get("expected_gb", 0) > asked.memory_gb:
-        return {"left_out": f"needs about {estimate['expected_gb']:.0f} GB"}
-    if estimate.get("expected_seconds", 0) > 60 * asked.minutes and station.endswith("fit"):
-        return {"left_out": f"takes about {estimate['expected_seconds'] / 60:.0f} minutes"}
+    if estimate and (estimate.n_bytes or 0) / 1e9 > asked.memory_gb:
+        return {"left_out": f"needs about {estimate.n_bytes / 1e9:.0f} GB"}
+    if estimate and estimate.step == FIT and (estimate.seconds or 0) / 60 > asked.minutes:
+        return {"left_out": f"takes about {estimate.seconds / 60:.0f} minutes"}
     command = [sys.executable, __file__, "--station", station, "--folder", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -96,18 +97,18 @@ def own_process(station: str, folder: Path, asked: argparse.Namespace) -> Cell:
     return cell
 
 
-def expected(station: str, folder: Path) -> Cell:
+def expected(station: str, done: dict[str, Cell]) -> Estimate | None:
     """The program's own estimate of a fit, an evaluation or an index, once the data is split."""
     model, _, step = station.partition(": ")
-    if step not in STEPS:
-        return {}
-    settings = settings_of(folder, model)
-    counts = counts_in_store(ArtifactStore(settings.paths.artifacts), settings)
-    if counts is None:
-        return {}
-    (found,) = (one for one in estimates(settings, counts) if one.step == step)
-    known = found.n_bytes is not None
-    return {"expected_gb": found.n_bytes / 1e9, "expected_seconds": found.seconds} if known else {}
+    split = done.get("split", {})
+    if step not in STEPS or "users" not in split:
+        return None
+    return estimated(model, DataCounts(*(split[name] for name in DataCounts.__annotations__)))[STEPS.index(step)]
+
+
+@cache
+def estimated(model: str, counts: DataCounts) -> list[Estimate]:
+    return estimates(settings_of(Path(), model), counts)
 
 
 def settings_of(folder: Path, model: str = "popularity") -> Settings:
@@ -160,14 +161,20 @@ def ingest(store: ArtifactStore, settings: Settings) -> Work:
     return work
 
 
-def data_step(make: Callable[..., Artifact], kind: str) -> Callable[..., Work]:
-    """A step from one data artifact to the next."""
+def data_step(
+    make: Callable[..., Artifact], kind: str, say: Callable[[Artifact], Cell] = lambda made: {}
+) -> Callable[..., Work]:
+    """A step from one data artifact to the next, of which `say` tells something."""
 
     def station(store: ArtifactStore, settings: Settings) -> Work:
         before = store.require(data_slot(kind, settings.data))
-        return lambda: {name: make(store, before, settings.data).facts.get(name) for name in ("interactions", "train")}
+        return lambda: say(make(store, before, settings.data))
 
     return station
+
+
+def counts(splits: Artifact) -> Cell:
+    return asdict(DataCounts.of(splits))
 
 
 def fit(store: ArtifactStore, settings: Settings) -> Work:
@@ -228,7 +235,7 @@ def trained(store: ArtifactStore, settings: Settings) -> tuple[Artifact, Artifac
 STATIONS: dict[str, Callable[[ArtifactStore, Settings], Work]] = {
     "ingest": ingest,
     "filter": data_step(pipeline.filter_interactions, kinds.RAW_RATINGS),
-    "split": data_step(pipeline.split_interactions, kinds.INTERACTIONS),
+    "split": data_step(pipeline.split_interactions, kinds.INTERACTIONS, counts),
     "graph": data_step(pipeline.build_interaction_graph, kinds.SPLITS),
     "fit": fit,
     "evaluation": evaluation,
@@ -257,14 +264,16 @@ def page(cells: Cells) -> str:
         "",
         "The slope is of log CPU against log size, between the two largest sizes that were measured; n log n has about "
         "1.1. An empty cell was not measured. A cell that is there is kept, so that cells may be of different runs and "
-        "commits. Beside the peak stands how far the preflight's estimate is from it; what "
-        "it takes for a row, a user and an item was set by popularity's cells up to 5 M, so that these do not "
-        f"test it. Load average when this was written: {os.getloadavg()[0]:.1f}.",
+        "commits. Beside a peak stands how far today's preflight is from it, and beside the seconds of a fit by itself "
+        "what it expects; what it takes for a row, a user and an item was set by popularity's cells, so that these do "
+        f"not test it. Load average when this was written: {os.getloadavg()[0]:.1f}.",
         "",
     ]
-    lines += ["## Seconds of CPU", "", *table(stations, sizes, cells, lambda cell: f"{cell['cpu']:.1f}", "cpu")]
-    lines += ["", "## Seconds by the clock", "", *table(stations, sizes, cells, lambda cell: f"{cell['seconds']:.1f}")]
-    lines += ["", "## Peak memory, GB, and the estimate", "", *table(stations, sizes, cells, with_estimate)]
+    lines += ["## Seconds of CPU", "", *table(stations, cells, lambda *cell: f"{cell[-1]['cpu']:.1f}", slopes=True)]
+    lines += ["", "## Seconds by the clock", "", *table(stations, cells, lambda *cell: f"{cell[-1]['seconds']:.1f}")]
+    lines += ["", "## Peak memory, GB, and the error of the estimate", "", *table(stations, cells, memory)]
+    fits = [station for station in stations if station.endswith(FIT)]
+    lines += ["", "## Seconds of a fit by itself, by the clock, and the estimate", "", *table(fits, cells, fit_time)]
     return "\n".join([*lines, ""])
 
 
@@ -274,25 +283,33 @@ def counted(cell: Cell) -> str:
     return f"{cell['ratings']:,} ratings of {cell['users']:,} users and {cell['movies']:,} items"
 
 
-def with_estimate(cell: Cell) -> str:
-    known = "expected_gb" in cell
-    return f"{cell['peak_gb']:.2f}" + (f" ({cell['expected_gb'] / cell['peak_gb'] - 1:+.0%})" if known else "")
+def memory(estimate: Estimate | None, cell: Cell) -> str:
+    error = f" ({estimate.n_bytes / 1e9 / cell['peak_gb'] - 1:+.0%})" if estimate and estimate.n_bytes else ""
+    return f"{cell['peak_gb']:.2f}{error}"
+
+
+def fit_time(estimate: Estimate | None, cell: Cell) -> str:
+    return f"{cell['fit_seconds']:.1f} ({estimate.seconds:.1f})" if estimate and estimate.seconds else ""
 
 
 def table(
-    stations: Sequence[str], sizes: Sequence[str], cells: Cells, text: Callable[[Cell], str], slope_of: str = ""
+    stations: Sequence[str], cells: Cells, text: Callable[[Estimate | None, Cell], str], slopes: bool = False
 ) -> list[str]:
-    lines = [f"| station | {' | '.join(f'{size} M' for size in sizes)} |" + (" slope |" if slope_of else "")]
-    lines.append("|---|" + "---|" * (len(sizes) + bool(slope_of)))
+    """A station a row and a size a column; text: of what was estimated and what was measured."""
+    sizes = sorted(cells, key=float)
+    lines = [f"| station | {' | '.join(f'{size} M' for size in sizes)} |" + (" slope |" if slopes else "")]
+    lines.append("|---|" + "---|" * (len(sizes) + slopes))
     for station in stations:
-        row = [cells[size].get(station, {}) for size in sizes]
-        texts = [text(cell) if "cpu" in cell else cell.get("left_out", "") for cell in row]
-        if slope_of:
-            texts.append(
-                slope(
-                    [(float(size), cell[slope_of]) for size, cell in zip(sizes, row, strict=True) if slope_of in cell]
-                )
-            )
+        texts, points = [], []
+        for size in sizes:
+            cell = cells[size].get(station, {})
+            if "cpu" in cell:
+                texts.append(text(expected(station, cells[size]), cell))
+                points.append((float(size), cell["cpu"]))
+            else:
+                texts.append(cell.get("left_out", ""))
+        if slopes:
+            texts.append(slope(points))
         lines.append(f"| {station} | {' | '.join(texts)} |")
     return lines
 
