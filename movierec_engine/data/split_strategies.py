@@ -59,8 +59,8 @@ def leave_one_out_parts(interactions: Interactions, seed: int) -> NDArray[np.int
     """
     position, count = _position_within_user(interactions.user, _newest_first(interactions, seed))
     part = np.full(len(interactions), TRAIN, dtype=np.int8)
-    part[(position == 0) & (count >= 2)] = TEST
-    part[(position == 1) & (count >= 3)] = VALIDATION
+    part[(position == 0) & (count >= 2)[interactions.user]] = TEST
+    part[(position == 1) & (count >= 3)[interactions.user]] = VALIDATION
     return part
 
 
@@ -127,7 +127,7 @@ def _cut_each_user(
     Test, then validation, get their rounded shares, and at least one interaction each from users with three or more;
     train keeps at least one, and users with fewer than three stay whole in train.
     """
-    position, count = _position_within_user(user, order)
+    position, count = _position_within_user(user, order)  # count and what follows of it are of users, far fewer
     enough = count >= 3
     validation = _exact(val_ratio)
     test = 1 - _exact(train_ratio) - validation
@@ -136,8 +136,8 @@ def _cut_each_user(
     n_validation = np.where(enough & (validation > 0), np.maximum(1, _rounded(count, validation)), 0)
     n_validation = np.minimum(n_validation, np.maximum(count - n_test - 1, 0))
     part = np.full(len(user), TRAIN, dtype=np.int8)
-    part[position < n_test + n_validation] = VALIDATION
-    part[position < n_test] = TEST
+    part[position < (n_test + n_validation)[user]] = VALIDATION
+    part[position < n_test[user]] = TEST
     return part
 
 
@@ -156,9 +156,10 @@ def _rounded(count: NDArray[np.int64], share: Fraction) -> NDArray[np.int64]:
 def _position_within_user(
     user: NDArray[np.integer[Any]], order: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each row its place among its user's rows in `order` (sorted by user), and how many rows its user has."""
+    """int64 [n], each row's place among its user's rows in `order` (sorted by user), and each user's number of rows."""
     count = np.bincount(user)
     start = np.cumsum(count) - count
     position = np.empty(len(user), dtype=np.int64)
-    position[order] = np.arange(len(user)) - start[user[order]]
-    return position, count[user]
+    position[order] = np.arange(len(user))
+    position -= start[user]
+    return position, count
