@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -153,6 +154,8 @@ def measured(station: str, folder: Path) -> Cell:
 
 
 def ingest(store: ArtifactStore, settings: Settings) -> Work:
+    made_anew(store, kinds.RAW_RATINGS)
+
     def work() -> Cell:
         facts = pipeline.ingest_ratings(store, settings.data).facts
         pipeline.ingest_movies(store, settings.data)
@@ -161,13 +164,19 @@ def ingest(store: ArtifactStore, settings: Settings) -> Work:
     return work
 
 
+def made_anew(store: ArtifactStore, kind: str) -> None:
+    """Forget what is there, which would only be looked up; what was made of it has to be made anew as well."""
+    shutil.rmtree(store.root / kind, ignore_errors=True)
+
+
 def data_step(
-    make: Callable[..., Artifact], kind: str, say: Callable[[Artifact], Cell] = lambda made: {}
+    make: Callable[..., Artifact], kind: str, made: str, say: Callable[[Artifact], Cell] = lambda artifact: {}
 ) -> Callable[..., Work]:
     """A step from one data artifact to the next, of which `say` tells something."""
 
     def station(store: ArtifactStore, settings: Settings) -> Work:
         before = store.require(data_slot(kind, settings.data))
+        made_anew(store, made)
         return lambda: say(make(store, before, settings.data))
 
     return station
@@ -234,9 +243,9 @@ def trained(store: ArtifactStore, settings: Settings) -> tuple[Artifact, Artifac
 
 STATIONS: dict[str, Callable[[ArtifactStore, Settings], Work]] = {
     "ingest": ingest,
-    "filter": data_step(pipeline.filter_interactions, kinds.RAW_RATINGS),
-    "split": data_step(pipeline.split_interactions, kinds.INTERACTIONS, counts),
-    "graph": data_step(pipeline.build_interaction_graph, kinds.SPLITS),
+    "filter": data_step(pipeline.filter_interactions, kinds.RAW_RATINGS, kinds.INTERACTIONS),
+    "split": data_step(pipeline.split_interactions, kinds.INTERACTIONS, kinds.SPLITS, counts),
+    "graph": data_step(pipeline.build_interaction_graph, kinds.SPLITS, kinds.INTERACTION_GRAPH),
     "fit": fit,
     "evaluation": evaluation,
     "index": index,
@@ -264,16 +273,17 @@ def page(cells: Cells) -> str:
         "",
         "The slope is of log CPU against log size, between the two largest sizes that were measured; n log n has about "
         "1.1. An empty cell was not measured. A cell that is there is kept, so that cells may be of different runs and "
-        "commits. Beside a peak stands how far today's preflight is from it, and beside the seconds of a fit by itself "
-        "what it expects; what it takes for a row, a user and an item was set by popularity's cells, so that these do "
-        f"not test it. Load average when this was written: {os.getloadavg()[0]:.1f}.",
+        "commits. Beside a peak stands how far today's preflight is from it, and beside half of the CPU, what two "
+        "cores would have taken if both had been busy, how long it expects; what it takes for a row, a user and an "
+        "item was set by popularity's and als's cells, so that these do not test it. "
+        f"Load average when this was written: {os.getloadavg()[0]:.1f}.",
         "",
     ]
     lines += ["## Seconds of CPU", "", *table(stations, cells, lambda *cell: f"{cell[-1]['cpu']:.1f}", slopes=True)]
     lines += ["", "## Seconds by the clock", "", *table(stations, cells, lambda *cell: f"{cell[-1]['seconds']:.1f}")]
     lines += ["", "## Peak memory, GB, and the error of the estimate", "", *table(stations, cells, memory)]
-    fits = [station for station in stations if station.endswith(FIT)]
-    lines += ["", "## Seconds of a fit by itself, by the clock, and the estimate", "", *table(fits, cells, fit_time)]
+    foreseen = [station for station in stations if station.partition(": ")[2] in STEPS]
+    lines += ["", "## Half of the seconds of CPU, and the estimate's seconds", "", *table(foreseen, cells, time_of_two)]
     return "\n".join([*lines, ""])
 
 
@@ -288,8 +298,10 @@ def memory(estimate: Estimate | None, cell: Cell) -> str:
     return f"{cell['peak_gb']:.2f}{error}"
 
 
-def fit_time(estimate: Estimate | None, cell: Cell) -> str:
-    return f"{cell['fit_seconds']:.1f} ({estimate.seconds:.1f})" if estimate and estimate.seconds else ""
+def time_of_two(estimate: Estimate | None, cell: Cell) -> str:
+    """What two cores would have taken if both had been busy throughout, whatever else the machine did."""
+    expects = f" ({estimate.seconds:.1f})" if estimate and estimate.seconds is not None else ""
+    return f"{cell['cpu'] / 2:.1f}{expects}"
 
 
 def table(

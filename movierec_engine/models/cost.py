@@ -13,6 +13,8 @@ from movierec_engine.reporting import numbers
 
 FLOPS = 4e10
 """Floating-point operations a second of large matrix products."""
+GATHERED = 4e9
+"""The same of products with rows that are gathered one by one from a table beyond a processor's cache."""
 RANDOM_READS = 2e8
 """Numbers a second that are gathered or scattered one by one."""
 DENSE_ITEMS = 20_000

@@ -10,6 +10,7 @@ from movierec_engine.config import Settings, typed
 from movierec_engine.data.split_strategies import FOLD_IN, PARTS
 from movierec_engine.models.base import Recommender
 from movierec_engine.models.cost import FLOPS, DataSize, too_large
+from movierec_engine.models.likeness import EXACT_ITEMS
 from movierec_engine.models.memory import memory_budget
 from movierec_engine.models.registry import model_class
 from movierec_engine.pipeline.data import data_slot
@@ -18,9 +19,9 @@ from movierec_engine.training.config import TrainerConfig
 
 STEPS = FIT, EVALUATION, INDEX = "fit", "evaluation", "index"
 
-_PROGRAM = 440e6
+_PROGRAM = 400e6
 """Bytes of Python and the libraries that are loaded."""
-_ROW = {FIT: 110.0, EVALUATION: 100.0, INDEX: 190.0}
+_ROW = {FIT: 100.0, EVALUATION: 95.0, INDEX: 95.0}
 """Bytes of an interaction at a step's peak: the parts of the split as they are read, and the matrices made of them."""
 _USER = {FIT: 400.0, EVALUATION: 1500.0, INDEX: 200.0}
 """Bytes of a user: lists, metrics by user and depth, and their tables."""
@@ -28,8 +29,12 @@ _ITEM = {FIT: 1000.0, EVALUATION: 1000.0, INDEX: 3000.0}
 """Bytes of an item: embeddings, genres, titles; similar items."""
 _BLOCKS = 30e6
 """Bytes of the blocks of scores that are ranked at once."""
+_READ = {FIT: 0.4e-6, EVALUATION: 2e-6, INDEX: 2.5e-6}
+"""Seconds of an interaction at a step: the parts as they are read and made into matrices, and the items' embeddings."""
 _RANKED = 1.5e-9
 """Seconds to rank one score."""
+_ALIKE = 3e-9
+"""Seconds to tell how alike two items are."""
 
 
 @dataclass(frozen=True)
@@ -117,12 +122,16 @@ def _estimate(
     cost = model.cost(counts.size, trainer)
     if cost is None or (step == FIT and not on_cpu and hasattr(model.config, "loss_type")):  # in the device's memory
         return Estimate(model.name, step, None, None)
-    pairs = float(counts.users) * counts.items
-    ranking = counts.users * cost.score_operations / FLOPS + pairs * _RANKED
+    ranked, alike = float(counts.users) * counts.items, float(counts.items) * min(counts.items, EXACT_ITEMS)
+    ranking = counts.users * cost.score_operations / FLOPS + ranked * _RANKED
     of_model, seconds = {
-        FIT: (max(cost.fit_bytes, cost.model_bytes + _BLOCKS), cost.seconds),
+        FIT: (max(cost.fit_bytes, cost.model_bytes + _BLOCKS), cost.seconds + ranking),  # that of validation
         EVALUATION: (cost.model_bytes + _BLOCKS, ranking),
-        INDEX: (cost.model_bytes + cost.index_bytes + _BLOCKS, counts.items * cost.score_operations / FLOPS),
+        INDEX: (
+            cost.model_bytes + cost.index_bytes + _BLOCKS,
+            counts.items * cost.score_operations / FLOPS + alike * _ALIKE,
+        ),
     }[step]
     data = _ROW[step] * counts.interactions + _USER[step] * counts.users + _ITEM[step] * counts.items
+    seconds += _READ[step] * counts.interactions
     return Estimate(model.name, step, _PROGRAM + data + of_model, seconds, cost.instead)

@@ -36,7 +36,7 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
 from movierec_engine.models.classic.least_squares import block_bytes, eigenbasis, solve_rows
-from movierec_engine.models.cost import FLOPS, DataSize, ModelCost, factor_cost
+from movierec_engine.models.cost import GATHERED, DataSize, ModelCost, factor_cost
 from movierec_engine.models.fold_in.ridge import ALSFoldIn
 from movierec_engine.reporting.progress import advance
 from movierec_engine.training.config import TrainerConfig
@@ -140,7 +140,7 @@ class ALS(ClosedFormRecommender):
         config, rows = self.config, size.n_users + size.n_items
         fit = 16.0 * size.n_train + 12.0 * rows * config.embedding_dim + block_bytes(size.n_train)
         operations = 4.0 * size.n_train * config.embedding_dim * 2 * (config.steps + 1) * config.epochs
-        return factor_cost(size, config.embedding_dim, fit, 3 * operations / FLOPS, "set a smaller model.embedding_dim")
+        return factor_cost(size, config.embedding_dim, fit, operations / GATHERED, "set a smaller model.embedding_dim")
 
     def score_known(self, users: Indices) -> Floats:
         return np.asarray(self.user_factors[users] @ self.item_factors.T, dtype=np.float32)
