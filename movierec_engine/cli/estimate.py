@@ -69,8 +69,8 @@ def estimate_table(found: list[Estimate], counts: DataCounts) -> ResultTable:
         ],
         rows,
         [
-            "Memory is of the whole process at its peak; the time of a fit is that of all its epochs, which early "
-            "stopping may cut short.",
+            "Memory is of the whole process at its peak, time of two cores that do nothing else; a fit's is of all "
+            "its epochs, which early stopping may cut short.",
         ],
         shown=list(shown.values()),
     )
