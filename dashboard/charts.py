@@ -23,7 +23,7 @@ SHAPES = ("circle", "triangle-up", "cross")
 
 ORDER = (
     *("ease", "hybrid_ensemble", "gmf", "als", "gf_cf", "lightgcn"),
-    *("item_cf", "svd", "mlp", "ncf", "recvae", "ngcf", "markov"),
+    *("item_cf", "svd", "mlp", "ncf", "recvae", "ngcf", "markov", "sasrec"),
 )
 """Models in the order that they take hues: those that are often shown together have hues of their own."""
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from movierec_engine.models.neural.recvae import RecVAE
     from movierec_engine.models.registry import load_model, register_model
     from movierec_engine.models.sequence.markov import Markov
+    from movierec_engine.models.sequence.sasrec import SASRec
     from movierec_engine.training.config import TrainerConfig
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "Popularity",
     "RecVAE",
     "Recommender",
+    "SASRec",
     "TrainerConfig",
     "load_model",
     "register_metric",

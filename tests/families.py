@@ -29,6 +29,7 @@ from movierec_engine.models import (
     Popularity,
     Recommender,
     RecVAE,
+    SASRec,
 )
 from movierec_engine.models.ensemble.fusion_weights import candidates_of, learn_weights
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble, HybridEnsembleConfig
@@ -131,6 +132,8 @@ MAKERS = {
     "mult-vae": lambda: fitted(
         RecVAE(hidden_dim=7, latent_dim=5, num_layers=1, activation="tanh", decoder_dim=6, prior="normal")
     ),
+    "sasrec": lambda: fitted(SASRec(embedding_dim=8, max_length=10)),
+    "sasrec gated": lambda: fitted(SASRec(embedding_dim=6, num_heads=3, num_blocks=1, block="gated")),
     "hybrid": lambda: ensemble("ease", "als", "gmf", "lightgcn", "recvae"),
     "hybrid of sums": lambda: ensemble("user_cf", "lightgcn cosine", "ease", normalization="min_max"),
     "hybrid of ranks": lambda: ensemble("svd", "mlp", "gf_cf", "item_cf implicit", fusion_method="rrf"),

@@ -37,6 +37,7 @@ OWN_MODELS = {
     "recvae": "movierec_engine.models.neural.recvae:RecVAE",
     "ngcf": "movierec_engine.models.graph.ngcf:NGCF",
     "lightgcn": "movierec_engine.models.graph.lightgcn:LightGCN",
+    "sasrec": "movierec_engine.models.sequence.sasrec:SASRec",
     "hybrid_ensemble": "movierec_engine.models.ensemble.hybrid:HybridEnsemble",
 }
 

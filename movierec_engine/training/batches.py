@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -9,8 +10,26 @@ from torch import Tensor
 
 from movierec_engine.data.interactions import Interactions
 
+B = TypeVar("B", bound=tuple[Tensor, ...])
+
 Batch = tuple[Tensor, Tensor]
 """Users and items, int64 [b] each, on the CPU."""
+
+
+class Loss(Protocol[B]):
+    """What an epoch is made of: batches of train interactions on the CPU, their pieces, and the loss of one."""
+
+    def batches(self, interactions: Interactions, size: int) -> Iterator[B]:
+        """Interactions in random order, about `size` of them at a time; a batch begins with one tensor over them."""
+        ...
+
+    def pieces(self, batch: B, size: int) -> list[B]:
+        """A batch of about `size` interactions in parts that memory allows."""
+        ...
+
+    def loss(self, piece: B, device: torch.device) -> Tensor:
+        """Mean over the interactions of a piece."""
+        ...
 
 
 def batches(interactions: Interactions, size: int, rng: np.random.Generator, whole_users: bool) -> Iterator[Batch]:
@@ -33,7 +52,7 @@ def batches(interactions: Interactions, size: int, rng: np.random.Generator, who
     yield from zip(torch.split(users, sizes), torch.split(items, sizes), strict=True)
 
 
-def grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
+def grouped(batches: Iterator[B], size: int) -> Iterator[list[B]]:
     """The batches in lists of so many; the last may be shorter."""
     while group := list(islice(batches, size)):
         yield group

@@ -1,8 +1,13 @@
 """Losses over the scores of a batch. In every score matrix [b, m] of a sampling loss, column 0 is the positive."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+_CACHED_FLOATS = 2**20
+"""Scores that are in a processor's cache together."""
 
 
 def bpr(scores: Tensor) -> Tensor:
@@ -33,3 +38,63 @@ def sampled_softmax(scores: Tensor, log_inclusion: Tensor, rows: Tensor, positiv
     is in the sample, 0 for every positive; rows, positives: int64 [b], each pair's row and column.
     """
     return softmax(scores - log_inclusion, rows, positives)
+
+
+def linear_softmax(hidden: Tensor, items: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy over the whole catalogue: mean over n of -log softmax(<h_n, E>)_target.
+
+    hidden: float32 [n, d], h; items: float32 [n_items, d], E; targets: int64 [n]. The scores are made, and their
+    gradient taken, a few hundred rows at a time while they are in the cache, and are never kept.
+    """
+    return _LinearSoftmax.apply(hidden, items, targets)  # type: ignore[no-untyped-call, no-any-return]
+
+
+class _LinearSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, items: Tensor, targets: Tensor) -> Tensor:
+        n = len(hidden)
+        rows = min(n, max(1, _CACHED_FLOATS // len(items)))
+        losses, of_hidden, of_items = hidden.new_empty(n), torch.empty_like(hidden), torch.zeros_like(items)
+        cached = hidden.new_empty(rows, len(items))
+        for start in range(0, n, rows):
+            part = slice(start, start + rows)
+            h, wanted = hidden[part], targets[part, None]
+            scores = torch.mm(h, items.T, out=cached[: len(h)])
+            own, most = scores.gather(1, wanted), scores.amax(dim=1, keepdim=True)
+            shares = scores.sub_(most).exp_()
+            total = shares.sum(dim=1, keepdim=True)
+            losses[part] = (total.log() + most - own)[:, 0]
+            shares.scatter_(1, wanted, shares.gather(1, wanted) - total)
+            scale = 1 / (total * n)
+            torch.mm(shares, items, out=of_hidden[part]).mul_(scale)
+            of_items.addmm_(shares.T, h * scale)
+        ctx.save_for_backward(of_hidden, of_items)
+        return losses.mean()
+
+    @staticmethod
+    def backward(ctx: Any, *above: Tensor) -> tuple[Tensor, Tensor, None]:
+        of_hidden, of_items = ctx.saved_tensors
+        return of_hidden.mul_(above[0]), of_items.mul_(above[0]), None
+
+
+def sampled_next_softmax(own: Tensor, others: Tensor, hit: Tensor) -> Tensor:
+    """`linear_softmax` over a sample of the catalogue: mean of -log(exp s_n / (exp s_n + sum_j exp(s_j) / pi_j)).
+
+    own: float32 [n], s_n, of the next item. others: float32 [n, m], s_j - log pi_j of the sampled items, which are the
+    same for all, pi_j being the probability that one is in the sample. hit: bool [n, m], where it is the next item.
+    """
+    against = others.masked_fill(hit, -torch.inf).logsumexp(dim=1)
+    return functional.softplus(against - own).mean()
+
+
+def gbce(own: Tensor, others: Tensor, hit: Tensor, share: float, calibration: float) -> Tensor:
+    """Generalised binary cross-entropy (Petrov and Macdonald 2023), a mean over n.
+
+        -b log sigmoid(s_n) - sum_j log(1 - sigmoid(s_j)),    b = a (t (1 - 1/a) + 1/a)
+
+    share: a, of the catalogue that is sampled, uniformly. calibration: t from 0, plain cross-entropy, to 1, by which
+    sigmoid(s) is the probability of the next item in spite of the sampling. The others as in `sampled_next_softmax`.
+    """
+    power = share * (calibration * (1 - 1 / share) + 1 / share)
+    against = functional.softplus(others.masked_fill(hit, -torch.inf)).sum(dim=1)
+    return (power * functional.softplus(-own) + against).mean()

@@ -1,6 +1,7 @@
 """The objective of a training step: a model's loss on a batch, with the items that it samples."""
 
 import logging
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.negatives import NegativeSampler
 from movierec_engine.training import losses
-from movierec_engine.training.batches import Batch
+from movierec_engine.training.batches import Batch, batches, pieces
 from movierec_engine.training.sampled_items import ItemSampler
 from movierec_engine.training.trainable import Trainable
 
@@ -35,16 +36,22 @@ class Objective:
 
     def __init__(self, model: Trainable, interactions: Interactions, rng: np.random.Generator) -> None:
         self._model, self._n_items = model, interactions.n_items
-        self.loss_type = model.config.loss_type
-        if self.loss_type == "auto":
-            self.loss_type = "softmax" if self._n_items <= LARGEST_FULL_SOFTMAX else "sampled_softmax"
-            log.info("%s: loss_type=auto is %s over %s items", model.name, self.loss_type, f"{self._n_items:,}")
+        self._rng = rng
+        self.loss_type = resolved(model, self._n_items)
         self.whole_users = self.loss_type not in _PAIRWISE
         if self.loss_type == "sampled_softmax":
             popularity = np.bincount(interactions.item, minlength=self._n_items)
             self._items = ItemSampler(popularity, model.config.sampled_items, rng)
         elif not self.whole_users:
             self._negatives = NegativeSampler(interactions, rng)
+
+    def batches(self, interactions: Interactions, size: int) -> Iterator[Batch]:
+        """Interactions once in random order, `size` of them at a time or a few more."""
+        return batches(interactions, size, self._rng, self.whole_users)
+
+    def pieces(self, batch: Batch, size: int) -> list[Batch]:
+        """A batch of about `size` interactions in the parts that PIECE_FLOATS allow at a time."""
+        return pieces(batch, self.rows(size), self.whole_users)
 
     def rows(self, batch_size: int) -> int:
         """Number of users (whole ones) or interactions of a batch that PIECE_FLOATS allow at a time, at least 1."""
@@ -69,13 +76,13 @@ class Objective:
         if self.loss_type == "sampled_softmax":
             return self._sampled_softmax(users, positives, device)
         negatives = torch.from_numpy(self._negatives.sample(users.numpy(), self._model.config.num_negatives))
-        users, items = _moved(users, device), _moved(torch.cat([positives[:, None], negatives], dim=1), device)
+        users, items = moved(users, device), moved(torch.cat([positives[:, None], negatives], dim=1), device)
         network = self._model.network
         return _PAIRWISE[self.loss_type](network(users, items)) + network.penalty(users, items)
 
     def _softmax(self, users: Tensor, positives: Tensor, device: torch.device) -> Tensor:
         distinct, rows = torch.unique(users, return_inverse=True)
-        distinct, rows, users, positives = (_moved(part, device) for part in (distinct, rows, users, positives))
+        distinct, rows, users, positives = (moved(part, device) for part in (distinct, rows, users, positives))
         network = self._model.network
         return losses.softmax(network(distinct, None), rows, positives) + network.penalty(users, positives[:, None])
 
@@ -84,12 +91,21 @@ class Objective:
         drawn, log_inclusion = (torch.from_numpy(part) for part in self._items.sample(positives.numpy()))
         places = torch.searchsorted(drawn, positives)
         parts = (distinct, rows, users, positives, drawn, log_inclusion, places)
-        distinct, rows, users, positives, drawn, log_inclusion, places = (_moved(part, device) for part in parts)
+        distinct, rows, users, positives, drawn, log_inclusion, places = (moved(part, device) for part in parts)
         network = self._model.network
         loss = losses.sampled_softmax(network(distinct, drawn), log_inclusion, rows, places)
         return loss + network.penalty(users, positives[:, None])
 
 
-def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+def resolved(model: Trainable, n_items: int) -> str:
+    """The loss that a model trains by on so many items: its own, or what `auto` stands for."""
+    loss_type: str = model.config.loss_type
+    if loss_type == "auto":
+        loss_type = "softmax" if n_items <= LARGEST_FULL_SOFTMAX else "sampled_softmax"
+        log.info("%s: loss_type=auto is %s over %s items", model.name, loss_type, f"{n_items:,}")
+    return loss_type
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
     """A tensor of the CPU on a device; to CUDA from pinned memory, which waits for nothing that is queued there."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

@@ -42,6 +42,26 @@ class Network(nn.Module):
         return 1
 
 
+class SequenceNetwork(Network):
+    """A network of order in training: what it makes of each item of a sequence and those before it.
+
+    items: float32 [n_items, d]; its inner product with `hidden` is the score of an item to come next.
+    """
+
+    items: nn.Parameter
+
+    def hidden(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """float32 [t, d], after each item of sequences that are packed one after another.
+
+        inputs: int64 [t], items. lengths: int64 [w], of the sequences, on the CPU.
+        """
+        raise NotImplementedError
+
+    def floats_per_item(self) -> int:
+        """Floats that training keeps of one item of a sequence, about; the trainer takes a batch in pieces by it."""
+        raise NotImplementedError
+
+
 class Trainable(Recommender):
     """A recommender whose parameters the training loop fits.
 

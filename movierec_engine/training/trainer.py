@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +18,13 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.fitting import Epoch, Measures, StopTraining
 from movierec_engine.reporting.progress import advance
-from movierec_engine.training.batches import batches, grouped, pieces
+from movierec_engine.training.batches import B, Loss, grouped
 from movierec_engine.training.checkpoint import Checkpoints
 from movierec_engine.training.config import TrainerConfig
+from movierec_engine.training.next_item_objective import NextItemObjective
 from movierec_engine.training.objective import Objective
 from movierec_engine.training.state import EarlyStopping, TrainingState
-from movierec_engine.training.trainable import Network, Trainable
+from movierec_engine.training.trainable import Network, SequenceNetwork, Trainable
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,8 @@ def train(
     rng = np.random.default_rng(seed)
     network = model.build(interactions, graph, torch.device(device))
     validation = validation_sample(model.name, validation, config, seed)
-    objective = Objective(model, interactions, rng)
+    kind = NextItemObjective if isinstance(network, SequenceNetwork) else Objective
+    objective: Loss[Any] = kind(model, interactions, rng)
     state = start(network, config, rng, validation, device, steps_per_epoch(len(interactions), config))
     if checkpoints:
         checkpoints.restore(state)
@@ -105,15 +108,19 @@ def train(
     return state.history
 
 
-def train_epoch(objective: Objective, interactions: Interactions, config: TrainerConfig, state: TrainingState) -> float:
+def train_epoch(
+    objective: Loss[B],
+    interactions: Interactions,
+    config: TrainerConfig,
+    state: TrainingState,
+) -> float:
     """One pass over the train interactions; the mean loss of its batches."""
     size = config.batch_of(len(interactions))
-    rows, whole_users = objective.rows(size), objective.whole_users
     piece_losses, done = [], 0
-    for group in grouped(batches(interactions, size, state.rng, whole_users), config.accumulate_grad_batches):
+    for group in grouped(objective.batches(interactions, size), config.accumulate_grad_batches):
         state.optimizer.zero_grad()
-        total = sum(len(users) for users, _ in group)
-        for piece in (piece for batch in group for piece in pieces(batch, rows, whole_users)):
+        total = sum(len(batch[0]) for batch in group)
+        for piece in (piece for batch in group for piece in objective.pieces(batch, size)):
             with torch.autocast(state.device.type, torch.bfloat16, enabled=config.mixed_precision):
                 loss = objective.loss(piece, state.device)
             (loss * (len(piece[0]) / total)).backward()  # type: ignore[no-untyped-call]

@@ -5,7 +5,7 @@ The right recommendation is the withheld item, since everything else of the same
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -65,7 +65,10 @@ TRAINED_WHERE = [
 NOT_PERSONAL = {Favourites.name, *(name for name in model_names() if not model_class(name).personal)}
 PERSONAL = [(name, device) for name, device in TRAINED_WHERE if name not in NOT_PERSONAL]
 
-SETTINGS = {"hybrid_ensemble": {"models": ("ease", "als", "item_cf"), "learn_weights": False}}
+SETTINGS = {
+    "hybrid_ensemble": {"models": ("ease", "als", "item_cf"), "learn_weights": False},
+    "sasrec": {"embedding_dim": 16},  # or else it learns twenty histories by heart
+}
 """Of models that can't be fitted here by their defaults."""
 
 BY_HISTORY_ALONE = ("ease", "item_cf", "als", "gf_cf", "lightgcn")
@@ -86,7 +89,9 @@ def checkerboard() -> World:
     pairs = np.array([(u, i) for u in range(N) for i in range(N) if (u + i) % 2 == 0])
     users, items = IdMap(np.arange(N + 1) * 3 + 1000), IdMap(np.arange(N + 1) * 7 + 5)
     diagonal = pairs[:, 0] == pairs[:, 1]
-    return World(interactions_of(pairs[~diagonal], users, items), interactions_of(pairs[diagonal], users, items))
+    train, withheld = (interactions_of(pairs[part], users, items) for part in (~diagonal, diagonal))
+    moments = np.random.default_rng(0).permutation(len(train))  # or else what is next would be the next number
+    return World(replace(train, timestamp=moments), withheld)
 
 
 def history_of(*items: int) -> sparse.csr_matrix:

@@ -160,7 +160,7 @@ def test_an_entry_point_by_a_name_of_this_package_is_refused(tmp_path: Path, mon
 def test_every_model_but_the_ensemble_stands_alone() -> None:
     assert single_models() == (
         *("popularity", "item_cf", "svd", "ease", "als", "gf_cf", "markov"),
-        *("gmf", "mlp", "ncf", "recvae", "ngcf", "lightgcn"),
+        *("gmf", "mlp", "ncf", "recvae", "ngcf", "lightgcn", "sasrec"),
     )
     longest = type("Longest", (model_class("popularity"),), {"name": "a" * 50})
     assert registry.register_model(longest) is longest

@@ -122,7 +122,7 @@ UNMOVED = {
     "user_cf baseline": "a single rating correlates with nobody's",
 }
 """Families in which a single dislike and nothing else leaves popularity as it is."""
-BY_ORDER = ("markov",)
+BY_ORDER = ("markov", "sasrec", "sasrec gated")
 """Families in whose order of likes a dislike has no place."""
 
 

@@ -15,7 +15,7 @@ def value_of(scorer: FoldInScorer) -> float:
     return 5.0 if scorer.uses_ratings else 1.0
 
 
-BY_ORDER = ("markov",)
+BY_ORDER = ("markov", "sasrec", "sasrec gated")
 """Models in whose order a dislike has no place."""
 
 

@@ -40,6 +40,7 @@ MODELS = {
         "dropout": 0.1,
     },
     "ncf": {"mf_dim": 4, "mlp_layers": (8, 4), "dropout": 0.3, "loss_type": "bce"},
+    "sasrec": {"embedding_dim": 8, "max_length": 6, "dropout": 0.2, "loss_type": "gbce", "sampled_items": 10},
     "recvae": {"hidden_dim": 8, "latent_dim": 4, "num_layers": 2, "encoder_epochs": 2, "anneal_epochs": 6},
 }
 

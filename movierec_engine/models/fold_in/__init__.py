@@ -22,6 +22,7 @@ _CLASSES = {
     "ngcf": "ngcf:NGCFFoldIn",
     "neural": "neural:NeuralFoldIn",
     "recvae": "recvae:RecVAEFoldIn",
+    "sasrec": "sasrec:SASRecFoldIn",
     "fused": "fused:FusedFoldIn",
 }
 """By `FoldInScorer.kind`."""

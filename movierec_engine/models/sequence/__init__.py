@@ -1,0 +1,1 @@
+"""Models that know the order of a history."""

@@ -1,0 +1,160 @@
+"""Forward pass of sasrec in numpy, for trained and new users alike; the equations are in `sequence/network.py`.
+
+    score(i) = <h, E_i>,    h: what the last block makes of the newest item and all before it
+
+Only the newest item goes through the last block, whose keys and values alone are of all items.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.data.interactions import HistoryValues
+from movierec_engine.data.sequences import Sequences, grouped_by_length
+from movierec_engine.models.explanation import with_deletions
+from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices
+
+NORM_EPS = 1e-5
+"""Added to the variance in a layer norm."""
+
+_PREFIX = "weights."
+_BLOCK = 8192
+"""Items of histories, padding among them, whose hidden layers are in memory together."""
+
+
+@dataclass(frozen=True, eq=False)
+class SASRecFoldIn(FoldInScorer):
+    """The item vectors are E.
+
+    weights: `positions` float32 [max_length, d]; of block K, from 0, `blocks.K.` and `norm_attention`, `attention`
+    [3 d, d], `attended`, `norm_forward`, `wide`, `narrow` and, where gated, `gates.0` and `gates.1`, each of them with
+    `.weight` and `.bias`; `norm.weight` and `.bias`.
+    """
+
+    kind: ClassVar[str] = "sasrec"
+    as_trained: ClassVar[bool] = True
+
+    weights: dict[str, Floats]
+    num_heads: int
+
+    @property
+    def history_values(self) -> HistoryValues:
+        return "places"
+
+    def scores(self, histories: sparse.csr_matrix) -> Floats:
+        return np.asarray(self.queries(histories) @ self.basis.vectors.T, dtype=np.float32)
+
+    def queries(self, histories: sparse.csr_matrix) -> Floats:
+        """h of histories with places, CSR [n, n_items]: float32 [n, d]; 0 for an empty one."""
+        sequences = Sequences.of(histories).newest(len(self.weights["positions"]))
+        lengths, last = sequences.lengths, len(sequences.items) - 1
+        found = np.zeros((len(lengths), self.basis.vectors.shape[1]), dtype=np.float32)
+        for rows in _blocks(lengths):
+            places = np.arange(lengths[rows[0]])
+            items = sequences.items[np.minimum(sequences.starts[rows, None] + places, last)]
+            found[rows] = self._hidden(items, lengths[rows])
+        return found
+
+    def leads(self, history: sparse.csr_matrix, deleted: NDArray[np.int64], items: Indices) -> NDArray[np.float64]:
+        """The mean over the catalogue is the score of the mean item."""
+        queries = self.queries(with_deletions(history, deleted)).astype(np.float64)
+        return np.asarray(queries @ (self.basis.vectors[items] - self._mean_item).T)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        own = {"kind": np.array(self.kind), "num_heads": np.array(self.num_heads)}
+        return own | {_PREFIX + name: array for name, array in self.weights.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
+        weights = {name.removeprefix(_PREFIX): a for name, a in arrays.items() if name.startswith(_PREFIX)}
+        return cls(basis, weights, int(arrays["num_heads"]))
+
+    @cached_property
+    def _mean_item(self) -> NDArray[np.float64]:
+        """The mean of E over the catalogue, [d]."""
+        return np.asarray(self.basis.vectors.mean(axis=0, dtype=np.float64))
+
+    @cached_property
+    def _n_blocks(self) -> int:
+        return sum(name.endswith("attended.bias") for name in self.weights)
+
+    def _hidden(self, items: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
+        """h of g histories of similar lengths, float32 [g, d]: items int64 [g, longest], padded after each."""
+        longest = items.shape[1]
+        ends = lengths - 1
+        places = np.maximum(ends[:, None] - np.arange(longest), 0)
+        x = self.basis.vectors[items] * np.float32(math.sqrt(self.basis.vectors.shape[1]))
+        x += self.weights["positions"][places]
+        for number in range(self._n_blocks):
+            x = self._block(f"blocks.{number}.", x, ends, number == self._n_blocks - 1)
+        return self._norm("norm", x)
+
+    def _block(self, name: str, x: Floats, ends: NDArray[np.int64], newest: bool) -> Floats:
+        """A block's output, float32 [g, longest, d], or with `newest` [g, d] at the places `ends` alone."""
+        normed = self._norm(f"{name}norm_attention", x)
+        change = self._attention(name, normed, ends if newest else None)
+        if newest:
+            rows = np.arange(len(x))
+            x, normed = x[rows, ends], normed[rows, ends]
+        x = x + self._gated(f"{name}gates.0", change, normed)
+        normed = self._norm(f"{name}norm_forward", x)
+        wide = self._linear(f"{name}wide", normed)
+        if f"{name}gates.1.weight" in self.weights:
+            one, other = np.split(wide, 2, axis=-1)
+            wide = one * _sigmoid(one) * other
+        else:
+            wide = np.maximum(wide, 0)
+        return x + self._gated(f"{name}gates.1", self._linear(f"{name}narrow", wide), normed)
+
+    def _attention(self, name: str, normed: Floats, ends: NDArray[np.int64] | None) -> Floats:
+        """Causal attention of all items, float32 [g, longest, d], or of those at `ends` alone, [g, d]."""
+        g, longest, d = normed.shape
+        width = d // self.num_heads
+        weight, bias = self.weights[f"{name}attention.weight"], self.weights[f"{name}attention.bias"]
+        asking = normed if ends is None else normed[np.arange(g), ends][:, None]
+        query = (asking @ weight[:d].T + bias[:d]).reshape(g, -1, self.num_heads, width).transpose(0, 2, 1, 3)
+        both = (normed @ weight[d:].T + bias[d:]).reshape(g, longest, 2, self.num_heads, width)
+        key, value = both.transpose(2, 0, 3, 1, 4)
+        scores = (query * np.float32(1 / math.sqrt(width))) @ key.swapaxes(2, 3)
+        places = np.arange(longest)
+        later = places > places[:, None] if ends is None else (places > ends[:, None])[:, None, None]
+        np.copyto(scores, np.float32(-np.inf), where=later)
+        scores -= scores.max(axis=-1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=-1, keepdims=True)
+        attended = (scores @ value).transpose(0, 2, 1, 3).reshape(g, -1, d)
+        return self._linear(f"{name}attended", attended if ends is None else attended[:, 0])
+
+    def _linear(self, name: str, values: Floats) -> Floats:
+        found = values @ self.weights[f"{name}.weight"].T
+        found += self.weights[f"{name}.bias"]
+        return np.asarray(found)
+
+    def _gated(self, name: str, change: Floats, normed: Floats) -> Floats:
+        return change * _sigmoid(self._linear(name, normed)) if f"{name}.weight" in self.weights else change
+
+    def _norm(self, name: str, values: Floats) -> Floats:
+        centred = values - values.mean(axis=-1, keepdims=True)
+        centred /= np.sqrt(np.vecdot(centred, centred)[..., None] / values.shape[-1] + np.float32(NORM_EPS))
+        centred *= self.weights[f"{name}.weight"]
+        centred += self.weights[f"{name}.bias"]
+        return np.asarray(centred, dtype=np.float32)
+
+
+def _sigmoid(values: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-np.clip(values, -60, 60))), dtype=np.float32)
+
+
+def _blocks(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Histories that are not empty, in groups of similar lengths, the longest first: which of them, int64 [g] each."""
+    some = np.flatnonzero(lengths)
+    for group in grouped_by_length(lengths[some]):
+        rows = some[group]
+        size = max(1, _BLOCK // int(lengths[rows[0]]))
+        yield from np.split(rows, range(size, len(rows), size))

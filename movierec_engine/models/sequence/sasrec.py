@@ -1,0 +1,144 @@
+"""SASRec (Kang and McAuley 2018, "Self-Attentive Sequential Recommendation"), with what was found to matter since.
+
+    score(u, i) = <h, E_i>,    h: causal self-attention over the last `max_length` items of u's history (`network.py`)
+
+Every item of a history is trained to tell the next one, by windows of at most `max_length` items, in:
+
+    softmax           -log softmax_i(<h, .>) over the catalogue (Klenitskiy and Vasilev 2023)
+    sampled_softmax   the same over a sample of it, each item by the inverse of its probability to be drawn
+    gbce              binary cross-entropy, calibrated for a uniform sample (Petrov and Macdonald 2023, "gSASRec")
+
+A list is that of the history, for trained and new users alike.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from movierec_engine.data.graph import InteractionGraph
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.errors import ConfigError
+from movierec_engine.models.base import Floats, Indices
+from movierec_engine.models.cost import FLOPS, DataSize, ModelCost
+from movierec_engine.models.fold_in.sasrec import SASRecFoldIn
+from movierec_engine.models.gradient import GradientRecommender, check_loss, check_ranges
+from movierec_engine.models.sequence.network import SASRecNetwork
+from movierec_engine.training.config import TrainerConfig
+from movierec_engine.training.objective import LARGEST_FULL_SOFTMAX, PIECE_FLOATS
+from movierec_engine.training.trainable import Network
+
+LOSSES = ("auto", "softmax", "sampled_softmax", "gbce")
+BLOCKS = ("plain", "gated")
+
+
+@dataclass(frozen=True)
+class SASRecConfig:
+    """Hyper-parameters of SASRec."""
+
+    embedding_dim: int = 64
+    """Length of an item's vector and width of the layers (the paper's 50)."""
+    num_blocks: int = 2
+    """Blocks of attention and feed-forward (the paper's 2)."""
+    num_heads: int = 1
+    """Heads of attention, which divide embedding_dim (the paper's 1)."""
+    max_length: int = 200
+    """Items of a history that are looked at, the newest (the paper's 200 for MovieLens 1M)."""
+    block: str = "plain"
+    """`plain`, the paper's feed-forward, or `gated`: LiGR's, four times as wide, with gates (eSASRec, 2025)."""
+    dropout: float = 0.2
+    """Share of the inputs and of each layer's outputs that is left out in training (the paper's 0.2)."""
+    loss_type: str = "auto"
+    """`auto`: `softmax` over all items up to 20,000, `sampled_softmax` above; or `gbce`."""
+    sampled_items: int = 512
+    """Items drawn for a batch by `sampled_softmax` and `gbce`."""
+    calibration: float = 0.75
+    """Of gbce: from 0, plain cross-entropy, to 1, calibrated (gSASRec's t, 0.75)."""
+
+    def __post_init__(self) -> None:
+        check_loss("sasrec", self.loss_type, LOSSES, 1, self.sampled_items)
+        check_ranges({}, {"dropout": self.dropout}, {})
+        if self.block not in BLOCKS:
+            raise ConfigError(f"model.block={self.block} is not known; choose {' or '.join(BLOCKS)}")
+        for name in ("embedding_dim", "num_blocks", "num_heads", "max_length"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"model.{name}={getattr(self, name)} must be at least 1")
+        if self.embedding_dim % self.num_heads:
+            raise ConfigError(f"model.num_heads={self.num_heads} must divide model.embedding_dim={self.embedding_dim}")
+        if not 0 <= self.calibration <= 1:
+            raise ConfigError(f"model.calibration={self.calibration} must be from 0 to 1")
+
+
+class SASRec(GradientRecommender):
+    """vectors: float32 [n_items, d], E. weights: those of `SASRecFoldIn`."""
+
+    name = "sasrec"
+    Config = SASRecConfig
+    losses = LOSSES
+
+    network: SASRecNetwork
+    vectors: Floats
+    weights: dict[str, Floats]
+
+    def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
+        """A table of the items; the layers of each item of a batch, and its scores of the items that it is against."""
+        config, d = self.config, self.config.embedding_dim
+        length = min(size.per_user, config.max_length)
+        layer = d * d * (4 + (14.0 if config.block == "gated" else 2))
+        parameters = size.n_items * d + config.max_length * d + config.num_blocks * layer
+        forward = 2.0 * config.num_blocks * (layer + length * d)  # of one item, whose attention is to half of a window
+        full = config.loss_type == "softmax" or (config.loss_type == "auto" and size.n_items <= LARGEST_FULL_SOFTMAX)
+        columns = size.n_items if full else min(config.sampled_items, size.n_items)
+        batch = min(trainer.batch_of(size.n_train), size.n_train)
+        kept = batch * (24.0 * config.num_blocks * d + (0 if full else 3 * columns))
+        steps = math.ceil(size.n_train / max(batch, 1))
+        seconds = 3 * (size.n_train * (forward + 2.0 * columns * d) + steps * 20 / 3 * parameters) / FLOPS
+        return ModelCost(
+            fit_bytes=150e6 + 4 * (6 * parameters + min(kept, PIECE_FLOATS)),
+            seconds=trainer.max_epochs * seconds,
+            model_bytes=4 * parameters,
+            index_bytes=8.0 * size.n_items * d + 16.0 * size.n_users * d,  # FAISS's vectors and ours; the queries
+            score_operations=2.0 * size.n_items * d + length * forward,
+            instead="set a smaller model.embedding_dim",
+        )
+
+    def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
+        self.set_history(train, "places")
+        config = self.config
+        self.network = SASRecNetwork(
+            train.n_items,
+            config.embedding_dim,
+            config.max_length,
+            config.num_blocks,
+            config.num_heads,
+            config.block == "gated",
+            config.dropout,
+        ).to(device)
+        return self.network
+
+    def export(self) -> None:
+        state = {name: tensor.cpu().numpy().copy() for name, tensor in self.network.state_dict().items()}
+        self.vectors = state.pop("items")
+        self.weights = state
+
+    def score_known(self, users: Indices) -> Floats:
+        return self.fold_in_scorer().scores(self.history[users])
+
+    def fold_in_scorer(self) -> SASRecFoldIn:
+        return SASRecFoldIn(self.basis(), self.weights, self.config.num_heads)
+
+    def query_vectors(self, users: Indices) -> Floats:
+        return self.fold_in_scorer().queries(self.history[users])
+
+    def item_vectors(self) -> Floats:
+        return self.vectors
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        return {"vectors": self.vectors, **{f"weights.{name}": array for name, array in self.weights.items()}}
+
+    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
+        self.vectors = tensors["vectors"]
+        prefix = "weights."
+        self.weights = {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,95 @@
+"""The objective of models of order: at each item of a sequence, the next one."""
+
+import logging
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.sequences import Sequences
+from movierec_engine.training import objective
+from movierec_engine.training.losses import gbce, linear_softmax, sampled_next_softmax
+from movierec_engine.training.sampled_items import ItemSampler
+from movierec_engine.training.trainable import SequenceNetwork, Trainable
+
+log = logging.getLogger(__name__)
+
+
+class Windows(NamedTuple):
+    """Windows of sequences, packed one after another: items int64 [t], and the next of each; lengths int64 [w]."""
+
+    inputs: Tensor
+    targets: Tensor
+    lengths: Tensor
+
+
+class NextItemObjective:
+    """The loss of `model.loss_type` over windows of at most `model.max_length` items.
+
+    loss_type: what `auto` stands for on these interactions, or the model's own.
+    """
+
+    def __init__(self, model: Trainable, interactions: Interactions, rng: np.random.Generator) -> None:
+        assert isinstance(model.network, SequenceNetwork)
+        self._network, self._config, self._rng = model.network, model.config, rng
+        self.loss_type = objective.resolved(model, interactions.n_items)
+        self._n_items = interactions.n_items
+        if self.loss_type != "softmax":
+            popularity = np.bincount(interactions.item, minlength=self._n_items)
+            uniform = np.zeros_like(popularity)
+            self._items = ItemSampler(
+                popularity if self.loss_type == "sampled_softmax" else uniform, self._config.sampled_items, rng
+            )
+
+    def batches(self, interactions: Interactions, size: int) -> Iterator[Windows]:
+        """Windows of all histories in random order, each in the batch of `size` items that its first one falls into."""
+        sequences = Sequences.of(interactions.history("places"))
+        begins, lengths = sequences.windows(self._config.max_length, self._rng)
+        order = self._rng.permutation(len(begins))
+        begins, lengths = begins[order], lengths[order]
+        number = (np.cumsum(lengths) - lengths) // size
+        for cut in np.split(np.arange(len(order)), np.flatnonzero(np.diff(number)) + 1):
+            if len(cut):
+                yield _windows(sequences.items, begins[cut], lengths[cut])
+
+    def pieces(self, batch: Windows, size: int) -> list[Windows]:
+        """A batch in parts of whole windows that PIECE_FLOATS allow at a time, at least one window each."""
+        columns = 0 if self.loss_type == "softmax" else 3 * self._config.sampled_items
+        each = columns + self._network.floats_per_item()
+        number = (batch.lengths.cumsum(0) * each - 1) // objective.PIECE_FLOATS
+        sizes = torch.unique_consecutive(number, return_counts=True)[1].tolist()
+        found, start = [], 0
+        for lengths in torch.split(batch.lengths, sizes):
+            end = start + int(lengths.sum())
+            found.append(Windows(batch.inputs[start:end], batch.targets[start:end], lengths))
+            start = end
+        return found
+
+    def loss(self, piece: Windows, device: torch.device) -> Tensor:
+        """Mean over the items of a piece, which is on the CPU."""
+        network = self._network
+        hidden = network.hidden(objective.moved(piece.inputs, device), piece.lengths)
+        targets = objective.moved(piece.targets, device)
+        if self.loss_type == "softmax":
+            return linear_softmax(hidden, network.items, targets)
+        drawn, log_inclusion = (
+            objective.moved(torch.from_numpy(part), device) for part in self._items.sample(np.empty(0, dtype=np.int64))
+        )
+        own = (hidden * network.items[targets]).sum(dim=1)
+        others = hidden @ network.items[drawn].T
+        hit = targets[:, None] == drawn
+        if self.loss_type == "sampled_softmax":
+            return sampled_next_softmax(own, others - log_inclusion, hit)
+        share = len(drawn) / max(self._n_items - 1, 1)
+        return gbce(own, others, hit, share, self._config.calibration)
+
+
+def _windows(items: NDArray[np.int64], begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> Windows:
+    """Windows of items by where they begin and how many items they have."""
+    ends = np.cumsum(lengths)
+    places = np.arange(ends[-1]) + np.repeat(begins - (ends - lengths), lengths)
+    return Windows(*(torch.from_numpy(part) for part in (items[places], items[places + 1], lengths)))
