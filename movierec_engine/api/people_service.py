@@ -193,9 +193,10 @@ def _history(served: LoadedIndex, user_id: PublicId, user: int | None) -> list[S
         ]
     if user is None:
         return []
-    row = served.index.history[[user]]
-    items: list[int] = row.indices.tolist()
-    rated = row.data.tolist() if served.index.fold_in_scorer.uses_ratings else [None] * row.nnz
+    row, values = served.index.history[[user]], served.index.fold_in_scorer.history_values
+    order = np.argsort(-row.data, kind="stable") if values == "places" else np.arange(row.nnz)
+    items: list[int] = row.indices[order].tolist()
+    rated = row.data.tolist() if values == "ratings" else [None] * row.nnz
     return [
         {**served.catalogue.movies[item], "rating": rating, "timestamp": None}
         for item, rating in zip(items, rated, strict=True)

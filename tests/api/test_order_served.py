@@ -129,6 +129,12 @@ def test_an_anonymous_history_is_read_oldest_first(client: FlaskClient, history:
     assert first(client, history=history) == ("fold-in", following(last))
 
 
+def test_what_a_model_remembers_of_a_user_is_shown_newest_first(client: FlaskClient) -> None:
+    history = client.get("/api/users/1").json["history"]
+    assert [one["movie_id"] for one in history] == [40, 30, 20, 10]
+    assert {one["rating"] for one in history} == {None}
+
+
 def test_after_an_erasure_the_order_begins_anew(client: FlaskClient) -> None:
     say(client, 1, 90)
     assert client.delete("/api/users/1").status_code == 200
