@@ -63,7 +63,8 @@ class Person:
     def live(self) -> LiveTaste:
         """Of a trained user, the likes that are not in the train history and the dislikes, of what was told since.
 
-        Where the model goes by order, likes that are in it count too: they move to the end of it.
+        Where the model goes by order, likes that are in it count too, and move to the end of it, unless the history
+        ends with them already, as once they were trained on.
         """
         if self.user is None or not self.told:
             return LiveTaste()
@@ -71,14 +72,16 @@ class Person:
         values, least = index.fold_in_scorer.history_values, index.facts.liked_from
         rated = {self.served.catalogue.item(movie_id): rating for movie_id, rating in self.told.items()}
         given = [(item, rating) for item, rating in rated.items() if item is not None and rating is not None]
+        liked = [(item, rating) for item, rating in given if rating >= least]
+        disliked = [(item, rating if values == "ratings" else 1.0) for item, rating in sorted(given) if rating < least]
         if values == "places":
+            since = _beyond([item for item, _ in liked], row.indices[np.argsort(row.data, kind="stable")].tolist())
             last = float(row.data.max())
-            pairs = [(item, rating, last + place) for place, (item, rating) in enumerate(given, start=1)]
+            new = [(item, last + place) for place, item in enumerate(since, start=1)]
         else:
-            pairs = [(item, rating, rating if values == "ratings" else 1.0) for item, rating in sorted(given)]
-        known = frozenset[int]() if values == "places" else frozenset(row.indices.tolist())
-        liked = tuple((item, value) for item, rating, value in pairs if rating >= least and item not in known)
-        return LiveTaste(liked, tuple((item, value) for item, rating, value in pairs if rating < least))
+            known = set(row.indices.tolist())
+            new = [(item, one if values == "ratings" else 1.0) for item, one in sorted(liked) if item not in known]
+        return LiveTaste(tuple(new), tuple(disliked))
 
     def masked_items(self, more: frozenset[PublicId]) -> NDArray[np.integer[Any]]:
         """The item indices of `masked` and of other movies."""
@@ -110,6 +113,12 @@ def _taste(served: LoadedIndex, ratings: Mapping[PublicId, float | None]) -> Tas
     """The likes and dislikes among the catalogue's movies; ratings by public id, the newest last."""
     rated = {served.catalogue.item(movie_id): rating for movie_id, rating in ratings.items()}
     return served.index.taste_of({item: rating for item, rating in rated.items() if item is not None})
+
+
+def _beyond(told: Sequence[int], history: Sequence[int]) -> Sequence[int]:
+    """What is told without as many of the first as the history ends with, in the same order."""
+    held = range(min(len(told), len(history)), 0, -1)
+    return told[next((n for n in held if history[-n:] == told[:n]), 0) :]
 
 
 def items_of(served: LoadedIndex, movie_ids: frozenset[PublicId]) -> frozenset[int]:

@@ -88,6 +88,18 @@ def test_a_movie_of_the_history_that_is_rated_again_moves_to_its_end(client: Fla
     assert [score for _, score in live] != pytest.approx([score for _, score in otherwise], abs=1e-5)
 
 
+def test_what_the_history_ends_with_already_is_nothing_new(client: FlaskClient) -> None:
+    """As after a training that has taken in what was said."""
+    trained = listed(client, user_id=1)
+    for movie in (30, 40):
+        say(client, 1, movie)
+    assert listed(client, user_id=1) == trained
+    assert "live_ratings" not in client.get("/api/recommend?user_id=1").json
+    say(client, 1, 90)
+    assert client.get("/api/recommend?user_id=1").json["live_ratings"] == 1
+    assert first(client, user_id=1) == ("personal", following(90))
+
+
 def test_dislikes_and_dismissals_are_left_out_and_change_no_order(client: FlaskClient) -> None:
     before = listed(client, user_id=1)[1]
     say(client, 1, 80, rating=1.0)
