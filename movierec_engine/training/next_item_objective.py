@@ -79,8 +79,8 @@ class NextItemObjective:
         drawn, log_inclusion = (
             objective.moved(torch.from_numpy(part), device) for part in self._items.sample(np.empty(0, dtype=np.int64))
         )
-        own = (hidden * network.items[targets]).sum(dim=1)
-        others = hidden @ network.items[drawn].T
+        own = (hidden * network.vectors(targets)).sum(dim=1)
+        others = hidden @ network.vectors(drawn).T
         hit = targets[:, None] == drawn
         if self.loss_type == "sampled_softmax":
             return sampled_next_softmax(own, others - log_inclusion, hit)

@@ -57,6 +57,10 @@ class SequenceNetwork(Network):
         """
         raise NotImplementedError
 
+    def vectors(self, items: Tensor) -> Tensor:
+        """Rows of `items`, float32 [n, d], with a gradient that adds in a fixed order; items: int64 [n]."""
+        raise NotImplementedError
+
     def floats_per_item(self) -> int:
         """Floats that training keeps of one item of a sequence, about; the trainer takes a batch in pieces by it."""
         raise NotImplementedError

@@ -30,6 +30,7 @@ MODELS = (
     "als",
     "gf_cf",
     "markov",
+    "sasrec",
     "gmf",
     "mlp",
     "ncf",

@@ -39,12 +39,15 @@ class SASRecNetwork(SequenceNetwork):
     def hidden(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """h after each item: float32 [t, d], of items int64 [t] of sequences of lengths int64 [w], on the CPU."""
         packed = Packed(lengths, inputs.device)
-        x = rows_of(self.items, inputs) * math.sqrt(self.items.shape[1]) + rows_of(self.positions, packed.places)
+        x = self.vectors(inputs) * math.sqrt(self.items.shape[1]) + rows_of(self.positions, packed.places)
         x = dropout(x, self.left_out, self.training)
         for block in self.blocks:
             x = block(x, packed)
         hidden: Tensor = self.norm(x)
         return hidden
+
+    def vectors(self, items: Tensor) -> Tensor:
+        return rows_of(self.items, items)
 
     def floats_per_item(self) -> int:
         """Floats that training keeps of one item of a sequence, about."""
