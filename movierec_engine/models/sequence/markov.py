@@ -2,17 +2,18 @@
 
     n_ji = sum_{g = 1..window} g^-gap_decay (#[i is g places after j] + backward #[i is g places before j])
 
-    P(i | j) = (n_ji + shrinkage q_i) / (n_j + shrinkage),    n_j = sum_i n_ji
+    P(i | j) = (n_ji c_i + shrinkage q_i) / (n_j + shrinkage),    c_i = (mean(M) / M_i)^exponent
 
     score(u, i) = sum_b (1 + b)^-decay P(i | j_b)
 
-#: in how many histories of train. q: the popularity of the items, of which an interaction counts half as much with each
-`half_life_days` before the end of train. j_b: the item of the history that b others follow. Weights of several items
-and several steps back are those of Fossil (He and McAuley 2016, "Fusing Similarity Models with Markov Chains for Sparse
-Sequential Recommendation"), here without factors.
+#: in how many histories of train. n_j: the sum of n_ji over i. M_i: shrinkage and the sum of n_ji over j. q: the
+popularity of the items, of which an interaction counts half as much with each `half_life_days` before the end of train.
+j_b: the item of the history that b others follow. Weights of several items and several steps back are those of Fossil
+(He and McAuley 2016, "Fusing Similarity Models with Markov Chains for Sparse Sequential Recommendation"), here without
+factors.
 
-Of P what is counted, W_ji = n_ji / (n_j + shrinkage), is sparse, and only the largest are kept of each item in large
-catalogues; the rest, r_j q_i with r_j = 1 - sum_i W_ji, is a number for each item on either side.
+Of P what is counted, W_ji = n_ji c_i / (n_j + shrinkage), is sparse, and only the largest are kept of each item in
+large catalogues; the rest, r_j q_i with r_j = shrinkage / (n_j + shrinkage), is a number for each item on either side.
 """
 
 from dataclasses import dataclass
@@ -49,12 +50,15 @@ class MarkovConfig:
     """Places that two items of a history may be apart, at most, to count as a transition."""
     gap_decay: float = 0.5
     """Exponent by which a transition counts less the further apart its items are; 0: all count the same."""
-    backward: float = 0.2
+    backward: float = 0.1
     """Share of its weight that a transition counts against the order of time: where much is rated at the same moment,
     the order says little."""
     decay: float = 1.0
     """Exponent by which an item of a history counts less the more others follow it; 0: all count the same."""
-    shrinkage: float = 30.0
+    exponent: float = 0.2
+    """Exponent c by which a transition counts less the more often its item is gone on to from any; 0: all count the
+    same."""
+    shrinkage: float = 10.0
     """Transitions from each item that are added to those counted, to all items by their popularity."""
     half_life_days: float | None = None
     """Days before the end of train after which an interaction counts half as much for popularity; null: all count the
@@ -68,7 +72,7 @@ class MarkovConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"model.{name}={value} must be at least 1")
-        for name in ("gap_decay", "backward", "decay"):
+        for name in ("gap_decay", "backward", "decay", "exponent"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise ConfigError(f"model.{name}={getattr(self, name)} must not be below 0")
         for name in ("shrinkage", "half_life_days"):
@@ -96,7 +100,7 @@ class Markov(ClosedFormRecommender):
 
     def learn(self, train: Interactions) -> None:
         self.prior = recent_popularity(train, self.config.half_life_days)
-        self.weights = transition_weights(self.history, self.config)
+        self.weights, self.rest = transition_weights(self.history, self.config)
         self._fold_in = self._make_fold_in()
 
     def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
@@ -130,10 +134,10 @@ class Markov(ClosedFormRecommender):
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         weights = {part: getattr(self.weights, part) for part in ("data", "indices", "indptr")}
-        return {"prior": self.prior, **weights}
+        return {"rest": self.rest, "prior": self.prior, **weights}
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
-        self.prior = tensors["prior"]
+        self.rest, self.prior = tensors["rest"], tensors["prior"]
         parts = (tensors["data"], tensors["indices"], tensors["indptr"])
         self.weights = sparse.csr_matrix(parts, (len(self.items), len(self.items)))
         self._fold_in = self._make_fold_in()
@@ -141,8 +145,7 @@ class Markov(ClosedFormRecommender):
     def _make_fold_in(self) -> MarkovFoldIn:
         """Its item vectors are [W^T, q], CSC."""
         vectors = sparse.vstack([self.weights, self.prior[None]], format="csr", dtype=np.float32).T
-        rest = 1 - np.asarray(self.weights.sum(axis=1, dtype=np.float64)).ravel()
-        return MarkovFoldIn(Basis(vectors, self.history), rest.astype(np.float32), float(self.config.decay))
+        return MarkovFoldIn(Basis(vectors, self.history), self.rest, float(self.config.decay))
 
 
 def recent_popularity(train: Interactions, half_life_days: float | None) -> Floats:
@@ -153,16 +156,24 @@ def recent_popularity(train: Interactions, half_life_days: float | None) -> Floa
     return np.asarray(counted / max(counted.sum(), 1e-12), dtype=np.float32)
 
 
-def transition_weights(history: sparse.csr_matrix, config: MarkovConfig) -> sparse.csr_matrix:
-    """W above, the largest of each row: float32 CSR [n_items, n_items].
+def transition_weights(history: sparse.csr_matrix, config: MarkovConfig) -> tuple[sparse.csr_matrix, Floats]:
+    """W above, the largest of each row, float32 CSR [n_items, n_items], and r above, float32 [n_items].
 
     history: CSR [n_users, n_items] of places. A block of items is counted at a time.
     """
-    row = np.repeat(np.arange(history.shape[0]), np.diff(history.indptr))
-    order = np.lexsort((history.data, row))
-    user, item, n_items = row[order], history.indices[order], history.shape[1]
+    lengths, n_items = np.diff(history.indptr), history.shape[1]
+    user = np.repeat(np.arange(history.shape[0]), lengths)
+    item = history.indices[np.lexsort((history.data, user))]
     gaps = np.arange(1, config.window + 1)
     weight = gaps ** -float(config.gap_decay)
+    before = np.arange(len(item)) - history.indptr[user]
+    reached = np.append(0, np.cumsum(weight))
+    back, ahead = (reached[np.minimum(n, config.window)] for n in (before, lengths[user] - 1 - before))
+    leaving, arriving = (
+        np.bincount(item, one + config.backward * other, minlength=n_items) + config.shrinkage
+        for one, other in ((ahead, back), (back, ahead))
+    )
+    scale = (arriving.mean() / arriving) ** config.exponent
     steps = [*zip(gaps.tolist(), weight.tolist(), strict=True)]
     if config.backward:
         steps += [*zip((-gaps).tolist(), (config.backward * weight).tolist(), strict=True)]
@@ -174,12 +185,12 @@ def transition_weights(history: sparse.csr_matrix, config: MarkovConfig) -> spar
         end = int(np.searchsorted(starts, starts[first] + _BLOCK // len(steps), side="right")) - 1
         end = min(max(end, first + 1), n_items)
         block = _counted(user, item, by_item[starts[first] : starts[end]], steps, (end - first, n_items), first)
-        total = np.asarray(block.sum(axis=1)).ravel() + config.shrinkage
+        block.data *= scale[block.indices]
         kept = largest_entries(block, config.neighbours_of(n_items))
-        kept.data /= np.repeat(total, np.diff(kept.indptr))
+        kept.data /= np.repeat(leaving[first:end], np.diff(kept.indptr))
         blocks.append(kept.astype(np.float32))
         first = end
-    return sparse.vstack(blocks, format="csr")
+    return sparse.vstack(blocks, format="csr"), np.asarray(config.shrinkage / leaving, dtype=np.float32)
 
 
 def _counted(
