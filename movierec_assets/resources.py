@@ -45,7 +45,8 @@ class SettingsResource(dg.ConfigurableResource[Any]):
     )
     split: str | None = Field(
         default=None,
-        description="random, global_time, leave_one_out, user_time or users (data.split); changes the fingerprint.",
+        description="random, global_time, leave_one_out, user_time, users, next_item or next_item_after (data.split); "
+        "changes the fingerprint.",
     )
     max_epochs: int | None = Field(
         default=None, description="At most so many epochs (trainer.max_epochs), for models that are trained by epochs."

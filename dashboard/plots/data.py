@@ -9,7 +9,14 @@ from dashboard import charts
 from dashboard.queries.data import PARTS, Lorenz
 from movierec_engine.reporting import numbers
 
-PART_HUES = {"train": charts.HUES[1], "validation": charts.HUES[4], "test": charts.HUES[0], "ratings": charts.HUES[1]}
+PART_HUES = {
+    "train": charts.HUES[1],
+    "fold_in": charts.HUES[2],
+    "validation": charts.HUES[4],
+    "test": charts.HUES[0],
+    "later": charts.HUES[5],
+    "ratings": charts.HUES[1],
+}
 
 
 def rating_rows(counts: Sequence[tuple[float, int]]) -> list[dict[str, Any]]:

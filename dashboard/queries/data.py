@@ -20,7 +20,7 @@ from movierec_engine.store import Artifact, ArtifactStore, kinds
 RATINGS_FILE, SPLIT_FILE = "ratings.parquet", "split.parquet"
 PER_SLOT = 50
 """Versions of a data set that can be chosen, newest first."""
-PARTS = ("train", "fold_in", "validation", "test")
+PARTS = ("train", "fold_in", "validation", "test", "later")
 EXACT_ROWS = 5_000_000
 """Rows up to which distinct users and movies are counted exactly."""
 PERIODS = 240

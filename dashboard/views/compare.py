@@ -27,7 +27,7 @@ from movierec_engine.store import ArtifactStore
 
 EXAMPLES = 12
 """Users with the largest differences that are listed."""
-_KINDS = ("activity", "popularity", "genre", "decade")
+_KINDS = ("activity", "length", "gap", "popularity", "genre", "decade")
 
 
 def page() -> None:

@@ -21,6 +21,8 @@ from movierec_engine.store import ArtifactStore, kinds
 
 FEW = 30
 """Fewer users than this say little."""
+_TIERS = ("activity", "length", "gap", "popularity")
+"""Kinds with few segments, which get charts of dots."""
 MOST_MODELS = 6
 """Models that the page begins with."""
 
@@ -85,18 +87,21 @@ def _by_kind(chosen: Chosen) -> None:
         )
         return
     few = sorted({str(row["segment"]) for row in rows if row["users"] < FEW})
+    kinds = {str(row["kind"]) for row in rows}
     text = (
-        "Users by how many train items they have; movies by popularity, genre and decade, where only the "
-        "segment's own movies count as relevant."
+        "Users by the length of the history that is folded in, and by how long after it the next item came; movies"
+        if "length" in kinds
+        else "Users by how many train items they have; movies"
     )
+    text += " by popularity, genre and decade, where only the segment's own movies count as relevant."
     if few:
         text += f" Under {FEW} users, which say little: {numbers.listed(few)}."
     st.caption(shell.plain(text))
     columns = st.columns(2, gap="large")
-    for column, kind in zip(columns, ("activity", "popularity"), strict=True):
-        if own := [row for row in rows if row["kind"] == kind]:
-            with column:
-                charts.draw(plots.tiers(own, kind, chosen.models, chosen.title), own, f"segments-by-{kind}")
+    for place, kind in enumerate(kind for kind in _TIERS if kind in kinds):
+        own = [row for row in rows if row["kind"] == kind]
+        with columns[place % 2]:
+            charts.draw(plots.tiers(own, kind, chosen.models, chosen.title), own, f"segments-by-{kind}")
     for kind in ("genre", "decade"):
         if own := [row for row in rows if row["kind"] == kind]:
             charts.draw(plots.heat(own, kind, chosen.models, chosen.title), own, f"segments-by-{kind}")

@@ -71,12 +71,13 @@ def interactions(context: dg.AssetExecutionContext, settings: SettingsResource) 
     kinds={"parquet"},
     backfill_policy=SINGLE_RUN,
     deps=[interactions],
-    metadata=columns(**TABLE_OF_POSITIVES, part="train, validation, test or fold_in"),
+    metadata=columns(**TABLE_OF_POSITIVES, part="train, validation, test, fold_in or later"),
 )
 def splits(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """The interactions divided into train, validation and test, which are disjoint, by the column `part`.
 
-    With `data.split=users` whole users are held out; `fold_in` is what a model is told of them.
+    With `data.split=users` whole users are held out; `fold_in` is what a model is told of them. With
+    `data.split=next_item_after` it is what happened between validation and test, and `later` what came after test.
 
     From here on artifacts carry the fingerprint: numbers with different fingerprints are never compared.
     """

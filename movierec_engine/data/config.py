@@ -8,10 +8,13 @@ from typing import Literal, get_args
 from movierec_engine.errors import ConfigError
 
 Layout = Literal["auto", "custom", "presplit"]
-SplitStrategy = Literal["random", "global_time", "leave_one_out", "user_time", "users"]
+SplitStrategy = Literal["random", "global_time", "leave_one_out", "user_time", "users", "next_item", "next_item_after"]
 
 USERS = "users"
 """The strategy that holds out whole users, for strong generalization: what is measured is fold-in."""
+NEXT_ITEM, NEXT_ITEM_AFTER = "next_item", "next_item_after"
+NEXT = (NEXT_ITEM, NEXT_ITEM_AFTER)
+"""The strategies that ask for the next item of a history, which is folded in."""
 
 BUNDLED = "data/movielens-small"
 """The data set that comes with the package, as `dir` names it."""
@@ -139,14 +142,16 @@ class DataConfig:
 
     split: str = "random"
     """`random` per user, `global_time` at one moment for all, `leave_one_out` (the newest of each user), `user_time`
-    (the newest shares of each user; leaky: train of one user holds interactions later than another user's test), or
-    `users`: whole users are held out, to measure how people are served whom the model has never seen."""
+    (the newest shares of each user; leaky: train of one user holds interactions later than another user's test),
+    `users`: whole users are held out, to measure how people are served whom the model has never seen, or what comes
+    next in a history that is folded in: `next_item` (each user's newest; leaky), `next_item_after` (the first one after
+    one moment for all)."""
     split_seed: int = 42
     """Seed of what a split draws at random; apart from `seed`, so that runs with other seeds are compared on the same
     split."""
     train_ratio: float = 0.8
-    """Share of the interactions in train: of each user's in `random` and `user_time`, of all in `global_time`; the
-    share of the users in `users`."""
+    """Share of the interactions in train: of each user's in `random` and `user_time`, of all in `global_time` and
+    `next_item_after`, whose moments it decides; the share of the users in `users`."""
     val_ratio: float = 0.1
     """Share of the interactions, or of the users, in validation; test gets the rest."""
     fold_in_ratio: float = 0.8
@@ -194,10 +199,11 @@ class DataConfig:
                 f"data.fold_in_ratio={self.fold_in_ratio} leaves nothing to fold in or nothing to find; choose a share "
                 "between 0 and 1"
             )
-        if self.layout == "presplit" and self.split == USERS:
+        if self.layout == "presplit" and self.split in (USERS, *NEXT):
+            what = "users" if self.split == USERS else "histories"
             raise ConfigError(
-                "data.split=users divides the users itself, and these data come with their parts (layout presplit); "
-                "give all ratings as data.ratings_file, or leave data.split as it is"
+                f"data.split={self.split} divides the {what} itself, and these data come with their parts (layout "
+                "presplit); give all ratings as data.ratings_file, or leave data.split as it is"
             )
         if not 0 < self.train_size <= 1:
             raise ConfigError(f"data.train_size={self.train_size} must be above 0 and at most 1")

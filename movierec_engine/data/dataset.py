@@ -102,8 +102,9 @@ class Dataset:
     ) -> tuple[Self, HeldOut]:
         """The same data with shares of it held out, and the test part, to be ranked among what is not known of a user.
 
-        strategy: of `data.split`: `random` shares of each user, `global_time`, `leave_one_out`, `user_time`, or
-            `users`: shares of the users, who are folded in from four fifths of what they have.
+        strategy: of `data.split`: `random` shares of each user, `global_time`, `leave_one_out`, `user_time`,
+            `users`: shares of the users, who are folded in from four fifths of what they have, or `next_item` and
+            `next_item_after`: what comes next in a history, which is folded in.
 
             train, test = data.split()
             Evaluator().evaluate(EASE().fit(train), test).metrics["ndcg@10"]

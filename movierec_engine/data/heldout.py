@@ -24,8 +24,8 @@ class HeldOut:
     protocol: the name of what is ranked, `full` or one that begins with `sampled`.
     disliked: CSR [n_users, n_items], held-out items that the user rated low, relevant ones among them where low ratings
         are interactions too; None where it is not known.
-    fold_in: the histories of its users where they are people whom no model was trained on, and who are to be folded in;
-        None where they were trained on.
+    fold_in: the histories of its users, where these are to be folded in; None where models go by what they trained on.
+    new_people: whether the users are people whom no model was trained on.
     """
 
     interactions: Interactions
@@ -36,6 +36,12 @@ class HeldOut:
     protocol: str = "full"
     disliked: sparse.csr_matrix | None = None
     fold_in: Interactions | None = None
+    new_people: bool = False
+
+    @property
+    def asks_for_next(self) -> bool:
+        """True if the relevant item of a user is the next one of the history that is folded in."""
+        return self.fold_in is not None and not self.new_people
 
     @cached_property
     def activity(self) -> NDArray[np.int64]:

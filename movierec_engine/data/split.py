@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.data.catalogue import Catalogue
-from movierec_engine.data.config import USERS, DataConfig
+from movierec_engine.data.config import NEXT, NEXT_ITEM, NEXT_ITEM_AFTER, USERS, DataConfig
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions, load_id_maps, save_id_maps
@@ -19,24 +19,34 @@ from movierec_engine.data.likes import held_out_dislikes, liked_from
 from movierec_engine.data.ratings import Movies, Ratings
 from movierec_engine.data.split_strategies import (
     FOLD_IN,
+    FOLDED_IN,
+    LATER,
+    LEFT_OUT,
+    MORE_PARTS,
     PARTS,
     TEST,
     TRAIN,
     global_time_parts,
     held_out_user_parts,
     leave_one_out_parts,
+    next_item_after_parts,
+    next_item_parts,
     random_parts,
     user_time_parts,
 )
 from movierec_engine.errors import ConfigError, EmptyDataError
 
 _AHEAD = "train of one user holds interactions later than another user's test"
-LEAKY = {"user_time": _AHEAD, "leave_one_out": _AHEAD}
+LEAKY = {"user_time": _AHEAD, "leave_one_out": _AHEAD, NEXT_ITEM: _AHEAD}
 """Why a strategy that goes by time still looks ahead, for reports: `user_time (leaky)`. `random` does not go by time at
 all; `future_share` measures it for any split."""
 
 
-_LABELS = {USERS: "users (people never seen)", **{name: f"{name} (leaky)" for name in LEAKY}}
+_LABELS = {
+    USERS: "users (people never seen)",
+    **{name: f"{name} (leaky)" for name in LEAKY},
+    NEXT_ITEM_AFTER: "next_item_after (one moment for all)",
+}
 
 SPLIT_VERSION = 2
 """Raised when the same settings divide the same interactions otherwise than before, so that no older split is used."""
@@ -51,15 +61,17 @@ def split_label(strategy: str) -> str:
 class Split:
     """Three parts over the same vocabularies, pairwise disjoint as (user, item) pairs.
 
-    strategy: `random`, `global_time`, `leave_one_out`, `user_time`, `users`, `given` for a presplit data set, or
-        `rolling_origin` for a backtest window (`data/backtest_windows.py`).
-    boundaries: for global_time and rolling_origin, the first second of validation and of test, and for rolling_origin
-        the first second after test; else empty.
+    strategy: one of `data.split`, `given` for a presplit data set, or `rolling_origin` for a backtest window
+        (`data/backtest_windows.py`).
+    boundaries: for global_time, next_item_after and rolling_origin, the first second of validation and of test, and for
+        rolling_origin the first second after test; else empty.
     negatives: interactions that stand for the given candidates of a presplit data set, or None.
     liked_from: the rating from which on an item counts as liked, see `data/likes.py`.
     dislikes: what users rated below the threshold in the periods of `validation` and `test`, see `data/likes.py`;
         None where it is not known.
-    fold_in: of strategy `users`, the histories of the held-out users, none of whom is in train; else None.
+    fold_in: what is known at test and never trained on: of strategy `users` the histories of the held-out users, none
+        of whom is in train; of `next_item_after` what happened between its moments; else None.
+    later: of `next_item_after`, what happened after the test items, which nothing is measured by; else None.
     """
 
     train: Interactions
@@ -71,33 +83,41 @@ class Split:
     liked_from: float = 0.0
     dislikes: dict[str, Interactions] | None = None
     fold_in: Interactions | None = None
+    later: Interactions | None = None
+
+    @property
+    def holds_out_users(self) -> bool:
+        """True if no model trained on it has seen the users of validation and test."""
+        return self.strategy == USERS
+
+    @property
+    def asks_for_next(self) -> bool:
+        """True if what validation and test ask for is the next item of a history, which is folded in."""
+        return self.strategy in NEXT
 
     def parts(self) -> tuple[Interactions, Interactions, Interactions]:
         return self.train, self.validation, self.test
 
     def named(self) -> dict[str, Interactions]:
-        """All interactions by part: train, validation, test, and where there is one the held-out users' fold_in."""
-        named = dict(zip(PARTS, self.parts(), strict=True))
-        return named if self.fold_in is None else {**named, FOLD_IN: self.fold_in}
+        """All interactions by part: train, validation, test, and where there are any, fold_in and later."""
+        named = {**dict(zip(PARTS, self.parts(), strict=True)), FOLD_IN: self.fold_in, LATER: self.later}
+        return {name: part for name, part in named.items() if part is not None}
 
     def everything(self) -> Interactions:
         """The interactions of all parts, train first."""
-        parts = self.named().values()
-        return replace(
-            self.train,
-            user=np.concatenate([part.user for part in parts]),
-            item=np.concatenate([part.item for part in parts]),
-            rating=np.concatenate([part.rating for part in parts]),
-            timestamp=np.concatenate([part.timestamp for part in parts]),
-        )
+        return _together(*self.named().values())
+
+    def before_test(self) -> Interactions:
+        """What is known of each user before test: train, validation and what is folded in.
+
+        Of users who are held out as a whole, their histories: what validation asks for is not known.
+        """
+        known = self.train if self.holds_out_users else _together(self.train, self.validation)
+        return known if self.fold_in is None else _together(known, self.fold_in)
 
     def known_before_test(self) -> sparse.csr_matrix:
-        """What is known of each user before test, CSR [n_users, n_items]: the mask of the test.
-
-        Train and validation items; of users who are held out as a whole, their histories.
-        """
-        other = self.validation if self.fold_in is None else self.fold_in
-        return (self.train.matrix() + other.matrix()).tocsr()
+        """`before_test` as CSR [n_users, n_items]: the mask of the test."""
+        return self.before_test().matrix()
 
     def disliked(self, part: str) -> sparse.csr_matrix | None:
         """The held-out items of `validation` or `test` that their users rated below `liked_from`, dislikes included.
@@ -115,8 +135,8 @@ class Split:
         movies: titles of the items, for what depends on genres and years.
         """
         catalogue = Catalogue.of(self.train, movies)
-        if self.fold_in is not None:
-            return _of_held_out_users(self.validation, self.fold_in, catalogue)
+        if self.holds_out_users or self.asks_for_next:
+            return self._folded_in(self.validation, self.train if self.asks_for_next else self.before_test(), catalogue)
         return HeldOut(self.validation, catalogue.train, "train", catalogue)
 
     def test_heldout(self, movies: Movies | None = None) -> HeldOut:
@@ -125,12 +145,32 @@ class Split:
         movies: as for validation.
         """
         catalogue, disliked = Catalogue.of(self.train, movies), self.disliked("test")
-        if self.fold_in is not None:
-            return _of_held_out_users(self.test, self.fold_in, catalogue, disliked)
+        if self.holds_out_users or self.asks_for_next:
+            return self._folded_in(self.test, self.before_test(), catalogue, disliked)
         seen, mask = self.known_before_test(), "train+validation"
         if self.negatives is None:
             return HeldOut(self.test, seen, mask, catalogue, disliked=disliked)
         return HeldOut(self.test, seen, mask, catalogue, self.negatives.matrix(), "sampled_given", disliked)
+
+    def _folded_in(
+        self,
+        part: Interactions,
+        known: Interactions,
+        catalogue: Catalogue,
+        disliked: sparse.csr_matrix | None = None,
+    ) -> HeldOut:
+        """Validation or test of users whose histories are folded in; known: these, and perhaps those of others."""
+        histories = known.select(np.isin(known.user, part.user))
+        mask = "everything before the next item" if self.asks_for_next else "the folded-in history"
+        return HeldOut(
+            part,
+            histories.matrix(),
+            mask,
+            catalogue,
+            disliked=disliked,
+            fold_in=histories,
+            new_people=self.holds_out_users,
+        )
 
     def save(self, folder: Path) -> None:
         _write_parts(self.named(), folder / "split.parquet")
@@ -144,7 +184,7 @@ class Split:
     def load(cls, folder: Path, strategy: str, boundaries: dict[str, int], liked_from: float = 0.0) -> "Split":
         users, items = load_id_maps(folder)
         negatives, dislikes = folder / "negatives.parquet", folder / "dislikes.parquet"
-        names = (*PARTS, FOLD_IN) if strategy == USERS else PARTS
+        names = (*PARTS, *MORE_PARTS.get(strategy, ()))
         return cls(
             **_read_parts(folder / "split.parquet", names, users, items),
             strategy=strategy,
@@ -189,6 +229,10 @@ def split(interactions: Interactions, config: DataConfig, ratings: Ratings) -> S
         part = held_out_user_parts(
             interactions, config.train_ratio, config.val_ratio, config.fold_in_ratio, config.split_seed
         )
+    elif config.split == NEXT_ITEM:
+        part = next_item_parts(interactions)
+    elif config.split == NEXT_ITEM_AFTER:
+        part, boundaries = next_item_after_parts(interactions, config.train_ratio, config.val_ratio)
     else:
         part = leave_one_out_parts(interactions, config.split_seed)
     for number in (TRAIN, TEST):
@@ -197,18 +241,24 @@ def split(interactions: Interactions, config: DataConfig, ratings: Ratings) -> S
                 f"{config.name}: the {strategy} split of {len(interactions)} interactions leaves {PARTS[number]} "
                 "empty; use more data, lower the filters or choose another data.split"
             )
-    train, validation, test, histories = (interactions.select(part == number) for number in range(4))
-    fold_in = histories if strategy == USERS else None
-    made = Split(train, validation, test, strategy, boundaries, negatives, fold_in=fold_in)
+    train, validation, test = (interactions.select(part == number) for number in range(3))
+    numbers = {FOLD_IN: FOLDED_IN, LATER: LEFT_OUT}
+    more = {name: interactions.select(part == numbers[name]) for name in MORE_PARTS.get(strategy, ())}
+    made = Split(
+        train, validation, test, strategy, boundaries, negatives, fold_in=more.get(FOLD_IN), later=more.get(LATER)
+    )
     return with_dislikes(made, ratings, config)
 
 
-def _of_held_out_users(
-    part: Interactions, fold_in: Interactions, catalogue: Catalogue, disliked: sparse.csr_matrix | None = None
-) -> HeldOut:
-    """Validation or test of users who are held out as a whole, with the histories of these users alone."""
-    histories = fold_in.select(np.isin(fold_in.user, part.user))
-    return HeldOut(part, histories.matrix(), "the folded-in history", catalogue, disliked=disliked, fold_in=histories)
+def _together(*parts: Interactions) -> Interactions:
+    """The interactions of several parts over the same vocabularies, in this order."""
+    return replace(
+        parts[0],
+        user=np.concatenate([part.user for part in parts]),
+        item=np.concatenate([part.item for part in parts]),
+        rating=np.concatenate([part.rating for part in parts]),
+        timestamp=np.concatenate([part.timestamp for part in parts]),
+    )
 
 
 def user_counts(split: Split) -> dict[str, int]:
@@ -216,7 +266,7 @@ def user_counts(split: Split) -> dict[str, int]:
 
     `left_out_users` are held out but in neither validation nor test: fewer than two of their items are in train.
     """
-    if split.fold_in is None:
+    if not split.holds_out_users or split.fold_in is None:
         return {}
     train, validation, test, histories = (np.unique(part.user) for part in (*split.parts(), split.fold_in))
     left_out = np.setdiff1d(histories, np.concatenate([validation, test]))
@@ -253,8 +303,9 @@ def future_share(split: Split) -> float:
 def tied_share(split: Split) -> float:
     """Share of the test interactions that have the same time as one of their user's in train or validation.
 
-    Which of those is test was decided by `data.split_seed`, not by time. 0 for strategies that do not order each
-    user's interactions by time, and for global_time, which cuts between seconds.
+    Which of those is test was decided by a random number, not by time: by `data.split_seed`, or of next_item by that of
+    `Interactions.by_time`. 0 for strategies that do not order each user's interactions by time, and for those that cut
+    all between seconds.
     """
     if split.strategy not in LEAKY or not len(split.test):
         return 0.0

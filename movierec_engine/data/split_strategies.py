@@ -6,14 +6,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from movierec_engine.data.config import NEXT_ITEM_AFTER, USERS
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import EmptyDataError
 
-TRAIN, VALIDATION, TEST, FOLDED_IN = 0, 1, 2, 3
+TRAIN, VALIDATION, TEST, FOLDED_IN, LEFT_OUT = range(5)
 PARTS = ("train", "validation", "test")
 """The part with number p is PARTS[p]."""
 FOLD_IN = "fold_in"
-"""The part with number FOLDED_IN: the histories of held-out users, which `users` alone has."""
+"""The part with number FOLDED_IN: what models are told of at test and never trained on. Of `users` it is the histories
+of the held-out users, of `next_item_after` what happened between its moments beside validation's items."""
+LATER = "later"
+"""The part with number LEFT_OUT: what happened after a user's test item, which `next_item_after` alone has."""
+MORE_PARTS = {USERS: (FOLD_IN,), NEXT_ITEM_AFTER: (FOLD_IN, LATER)}
+"""The parts that a strategy has beside PARTS."""
 
 
 def random_parts(interactions: Interactions, train_ratio: float, val_ratio: float, seed: int) -> NDArray[np.int8]:
@@ -40,15 +46,11 @@ def global_time_parts(
     Validation starts at the `train_ratio` quantile of the timestamps, test at `train_ratio + val_ratio`; interactions
     at exactly a boundary's second belong to the later part.
     """
-    ordered = np.sort(interactions.timestamp)
-    n = len(ordered)
-    train, validation = _exact(train_ratio), _exact(val_ratio)
-    validation_from = int(ordered[min(int(n * train), n - 1)])
-    test_from = int(ordered[min(int(n * (train + validation)), n - 1)])
-    part = np.full(n, TRAIN, dtype=np.int8)
-    part[interactions.timestamp >= validation_from] = VALIDATION
-    part[interactions.timestamp >= test_from] = TEST
-    return part, {"validation_from": validation_from, "test_from": test_from}
+    boundaries = _moments(interactions, train_ratio, val_ratio)
+    part = np.full(len(interactions), TRAIN, dtype=np.int8)
+    part[interactions.timestamp >= boundaries["validation_from"]] = VALIDATION
+    part[interactions.timestamp >= boundaries["test_from"]] = TEST
+    return part, boundaries
 
 
 def leave_one_out_parts(interactions: Interactions, seed: int) -> NDArray[np.int8]:
@@ -62,6 +64,48 @@ def leave_one_out_parts(interactions: Interactions, seed: int) -> NDArray[np.int
     part[(position == 0) & (count >= 2)[interactions.user]] = TEST
     part[(position == 1) & (count >= 3)[interactions.user]] = VALIDATION
     return part
+
+
+def next_item_parts(interactions: Interactions) -> NDArray[np.int8]:
+    """Part numbers int8 [n]: each user's newest interaction is test, the one before it validation.
+
+    The order is `Interactions.by_time`. A user with two interactions has no validation, a user with one stays in train.
+    """
+    position, count = _position_within_user(interactions.user, interactions.by_time())
+    part = np.full(len(interactions), TRAIN, dtype=np.int8)
+    part[(position == count - 1) & (count >= 2)] = TEST
+    part[(position == count - 2) & (count >= 3)] = VALIDATION
+    return part
+
+
+def next_item_after_parts(
+    interactions: Interactions, train_ratio: float, val_ratio: float
+) -> tuple[NDArray[np.int8], dict[str, int]]:
+    """Part numbers int8 [n] and the boundaries: the first interaction of each user after one moment for all is test.
+
+    The moments are those of `global_time_parts`. What is before the first is train. Of a user's interactions between
+    them the first is validation, where there is one before, and all others FOLDED_IN, known at test. Of those after the
+    second the first is test, where there is one before, and all others LEFT_OUT. The order is `Interactions.by_time`.
+
+    Global time with the first item as target (Gusak et al. 2025, "Time to Split: Exploring Data Splitting Strategies
+    for Offline Evaluation of Sequential Recommenders"). Raises EmptyDataError when no user is on both sides of the
+    second moment.
+    """
+    boundaries = _moments(interactions, train_ratio, val_ratio)
+    time, user = interactions.timestamp, interactions.user
+    position, _ = _position_within_user(user, interactions.by_time())
+    part = np.full(len(interactions), TRAIN, dtype=np.int8)
+    for since, target, others in (("validation_from", VALIDATION, FOLDED_IN), ("test_from", TEST, LEFT_OUT)):
+        after = time >= boundaries[since]
+        before = np.bincount(user[~after], minlength=interactions.n_users)[user]
+        part[after] = others
+        part[after & (before > 0) & (position == before)] = target
+    if not (part == TEST).any():
+        raise EmptyDataError(
+            "no user has an interaction both before and after the moment at which test begins; lower data.train_ratio, "
+            "use data whose users come back, or choose another data.split"
+        )
+    return part, boundaries
 
 
 def held_out_user_parts(
@@ -139,6 +183,14 @@ def _cut_each_user(
     part[position < (n_test + n_validation)[user]] = VALIDATION
     part[position < n_test[user]] = TEST
     return part
+
+
+def _moments(interactions: Interactions, train_ratio: float, val_ratio: float) -> dict[str, int]:
+    """The first second of validation and of test: the quantiles of the timestamps at the ratios."""
+    ordered = np.sort(interactions.timestamp)
+    n, train = len(ordered), _exact(train_ratio)
+    ends = {"validation_from": train, "test_from": train + _exact(val_ratio)}
+    return {name: int(ordered[min(int(n * share), n - 1)]) for name, share in ends.items()}
 
 
 def _exact(ratio: float) -> Fraction:

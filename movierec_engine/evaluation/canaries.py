@@ -38,8 +38,6 @@ CHANCE = 0.001
 FLOOR_MARGIN = 0.1
 """Relative gain over the floor that a model may have without preferences to learn from."""
 
-_BY_TIME = ("global_time", "rolling_origin")
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -85,18 +83,18 @@ def parts_are_disjoint(split: Split) -> Finding:
     pairs = [part.user.astype(np.int64) * part.n_items + part.item for part in split.named().values()]
     shared = sum(len(np.intersect1d(one, other)) for one, other in combinations(pairs, 2))
     late_train = late_validation = 0
-    if split.strategy in _BY_TIME:
+    if split.boundaries:
         late_train = int((split.train.timestamp >= split.boundaries["validation_from"]).sum())
         late_validation = int((split.validation.timestamp >= split.boundaries["test_from"]).sum())
     shared_users = 0
-    if split.fold_in is not None:
+    if split.holds_out_users and split.fold_in is not None:
         trained, validated, tested = (np.unique(part.user) for part in split.parts())
         held_out = np.unique(np.concatenate([split.fold_in.user, validated, tested]))
         shared_users = len(np.intersect1d(trained, held_out)) + len(np.intersect1d(validated, tested))
     sentence = f"{shared or 'no'} pairs of user and item are in two parts"
-    if split.strategy in _BY_TIME:
+    if split.boundaries:
         sentence += f"; {late_train} of train and {late_validation} of validation are later than their part may be"
-    if split.fold_in is not None:
+    if split.holds_out_users:
         sentence += f"; {shared_users or 'none'} of the held-out users are in train or in both other parts"
     return Finding(
         "parts_are_disjoint",
@@ -197,6 +195,7 @@ def plant_future_item(split: Split, seed: int) -> Planted:
             validation=parts["validation"],
             test=parts["test"],
             fold_in=parts.get("fold_in"),
+            later=parts.get("later"),
             negatives=None,
             dislikes=None,
         ),

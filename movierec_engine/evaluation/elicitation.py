@@ -127,7 +127,7 @@ def _panel(
 
 def _known(split: Split) -> Interactions:
     """What answers for the people who are asked."""
-    return split.train if split.fold_in is None else split.fold_in
+    return split.fold_in if split.holds_out_users and split.fold_in is not None else split.train
 
 
 def _sample(split: Split, seed: int) -> NDArray[np.int64]:

@@ -19,7 +19,10 @@ def fingerprint(split: Split, ranked: str = "") -> str:
 
     ranked: the protocol's name, the split's own by default. Data, filter and split settings are in the fingerprint by
     what they did: the same parts have the same fingerprint. The mask is train at validation, train and validation at
-    test, what is folded in of held-out users, and so follows from the parts.
+    test, what is folded in, and so follows from the parts.
+
+    Where the next item of a history is asked for, the order of each user's interactions is in it too, with what was
+    decided of equal times; so no such report has the fingerprint of one that asks another question of the same parts.
     """
     ranked = ranked or protocol(split)
     digest = hashlib.sha256(f"{ranked}/metrics {METRICS_VERSION}".encode())
@@ -28,8 +31,11 @@ def fingerprint(split: Split, ranked: str = "") -> str:
     sets = [*split.named().items()]
     if split.negatives is not None and ranked == GIVEN:
         sets.append(("negatives", split.negatives))
+    if split.asks_for_next:
+        digest.update(b"next item")
     for name, interactions in sets:
-        order = np.lexsort((interactions.item, interactions.user))
+        by_pair = np.lexsort((interactions.item, interactions.user))
+        order = interactions.by_time() if split.asks_for_next else by_pair
         digest.update(name.encode())
         for column in (interactions.user, interactions.item, interactions.rating, interactions.timestamp):
             digest.update(np.ascontiguousarray(column[order]).tobytes())

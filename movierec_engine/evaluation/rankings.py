@@ -200,7 +200,7 @@ def heldout_scores(model: Ranked, heldout: HeldOut, users: NDArray[np.int64]) ->
     """
     if heldout.fold_in is None or isinstance(model, GivenLists):
         return model.score_users(users)
-    if met := int((np.diff(model.history.indptr)[users] > 0).sum()):
+    if heldout.new_people and (met := int((np.diff(model.history.indptr)[users] > 0).sum())):
         raise MovierecError(
             f"{model.name} was trained on {met} of {len(users)} users who are to be new to it; train it without them"
         )

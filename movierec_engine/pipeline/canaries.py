@@ -26,6 +26,10 @@ from movierec_engine.evaluation.canaries import (
     plant_future_item,
     shuffle_train,
 )
+from movierec_engine.evaluation.order_canaries import (
+    histories_end_before_the_next_item,
+    order_counts_for_models_of_order_alone,
+)
 from movierec_engine.evaluation.protocols import Protocol
 from movierec_engine.evaluation.rankings import rank_users
 from movierec_engine.models.classic.popularity import Popularity
@@ -68,7 +72,10 @@ def run_canaries(store: ArtifactStore, trained_model: Artifact, origin: Origin |
         graph_is_train(graph, used.train),
         _first_failure([memory_is_train(one, used) for one in (model, *older)]),
         ancestors_saw_the_same(store, trained_model),
+        order_counts_for_models_of_order_alone(model, used.train, seed),
     ]
+    if parts.asks_for_next:
+        findings.append(histories_end_before_the_next_item(parts))
     log.info("canaries: %s is trained again, with an item that only test has", model.name)
     again = trained_again(store, trained_model, planted.split)
     findings.append(future_item_stays_unknown(rank_users(again, planted.heldout(), DEPTH, deep=True), planted))

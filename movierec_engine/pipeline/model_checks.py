@@ -110,7 +110,7 @@ def report_adds_up(store: ArtifactStore, evaluation_report: Artifact) -> Finding
 
 
 def nothing_seen_is_recommended(store: ArtifactStore, evaluation_report: Artifact) -> Finding:
-    """No list of the report holds a movie that its user has in train or validation, or holds one twice."""
+    """No list of the report holds a movie that its user is known to have before test, or holds one twice."""
     lists = pq.read_table(evaluation_report.folder / LISTS_FILE)
     splits = store.resolve(evaluation_report.parents[kinds.SPLITS])
     users, items = load_id_maps(splits.folder)
@@ -122,7 +122,7 @@ def nothing_seen_is_recommended(store: ArtifactStore, evaluation_report: Artifac
     return Finding(
         "nothing_seen_is_recommended",
         not (seen or twice),
-        f"{len(lists):,} recommended: {seen or 'none'} of train or validation, {twice or 'none'} twice in a list",
+        f"{len(lists):,} recommended: {seen or 'none'} known before test, {twice or 'none'} twice in a list",
         {"recommended": len(lists), "seen": seen, "twice": twice},
     )
 
@@ -144,8 +144,8 @@ def index_finds_the_best(
 def serving_parity(store: ArtifactStore, faiss_index: Artifact) -> Finding:
     """For up to 1,000 users, the API's own code answers with the list that was evaluated, id for id.
 
-    It is asked under the mask of evaluation, as serving masks more, and of held-out users with the history that was
-    folded in. The users are drawn at random
+    It is asked under the mask of evaluation, as serving masks more, and with the history that was folded in, where one
+    was. The users are drawn at random
     from the newest report of the model version that the index serves. An index that has no report yet passes. Two
     movies may change places where their scores are equal up to float32's rounding.
     """
@@ -235,7 +235,7 @@ def answered_lists(
     """User id -> movie ids and scores as the API answers from an index under the mask of evaluation on test.
 
     Of users who have said nothing since the training: what live feedback leaves out is no fault of the index. Where
-    whole users are held out, they are folded in as in the evaluation, from however few movies. A few more than k
+    the evaluation folds histories in, so does this, from however few movies. A few more than k
     movies, so that those which change places at the end of a list are both there.
 
     Raises StoreError when the API refuses the index.
@@ -244,7 +244,8 @@ def answered_lists(
 
     parts = load_split(store.resolve(store.resolve(faiss_index.parents[kinds.TRAINED_MODEL]).parents[kinds.SPLITS]))
     served = replace(_served(store, faiss_index), mask=evaluation_mask(parts.known_before_test()))
-    answer = _folded_in(served, parts.fold_in) if parts.fold_in is not None else served.recommend
+    folded_in = parts.holds_out_users or parts.asks_for_next
+    answer = _folded_in(served, parts.before_test()) if folded_in else served.recommend
     ids, answers = served.index.items.ids, {}
     for user_id in users:
         user = served.user(user_id)
@@ -253,17 +254,17 @@ def answered_lists(
     return answers
 
 
-def _folded_in(served: "LoadedIndex", fold_in: Interactions) -> Callable[[int, int], "RankedItems"]:
+def _folded_in(served: "LoadedIndex", known: Interactions) -> Callable[[int, int], "RankedItems"]:
     """Answers a user index and a k with the best items of a history that is folded in, the mask's left out."""
     from movierec_engine.api.loaded_index import ranked_items
     from movierec_engine.recommending.fold_in import Taste, recommend
 
     scorer, popularity = served.index.fold_in_scorer, served.index.popularity
-    histories = fold_in.history(scorer.history_values)
-    nothing = sparse.csr_matrix((1, fold_in.n_items), dtype=np.float32)
+    histories = known.history(scorer.history_values)
+    nothing = sparse.csr_matrix((1, known.n_items), dtype=np.float32)
 
     def answer(user: int, k: int) -> "RankedItems":
-        allowed = np.ones(fold_in.n_items, dtype=np.bool_)
+        allowed = np.ones(known.n_items, dtype=np.bool_)
         allowed[served.mask(user)] = False
         return ranked_items(*recommend(scorer, popularity, Taste(histories[[user]], nothing), k, 1, allowed))
 

@@ -59,9 +59,9 @@ def measure_strong_generalization(
     splits = store.resolve(trained_model.parents[kinds.SPLITS]).verify()
     parts, seed = load_split(splits), trained_model.config["data"]["split_seed"]
     model = load_model(trained_model.verify().folder)
-    folds = 0 if parts.fold_in is not None else folds
+    folds = 0 if parts.holds_out_users else folds
     seconds = [0.0] * folds
-    if parts.fold_in is not None:
+    if parts.holds_out_users:
         measured = held_out_curves(model, parts, seed=seed)
     else:
         models_without = _trained_without(store, trained_model, parts, held_out_folds(parts, folds, seed), seconds)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from movierec_engine.data.config import USERS
+from movierec_engine.data.config import NEXT_ITEM, NEXT_ITEM_AFTER, USERS
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.protocols import FULL
 from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport
@@ -12,6 +12,13 @@ from movierec_engine.pipeline.reports import Measured, labels
 from movierec_engine.store import ArtifactStore, Slot, kinds
 
 T = TypeVar("T")
+
+_QUESTIONS = {
+    USERS: "people never seen",
+    NEXT_ITEM: "next item",
+    NEXT_ITEM_AFTER: "next item after one moment",
+}
+"""What splits ask for that ask another question than for held-out items of known people."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,8 @@ class EvaluationSetup:
     @property
     def name(self) -> str:
         """For people, such as `ml-1m · full ranking · 0123456789ab`."""
-        people = ["people never seen"] if self.strategy == USERS else []
-        return " · ".join([self.data, *people, f"{'sampled' if self.sampled else 'full'} ranking", self.fingerprint])
+        asked = [_QUESTIONS[self.strategy]] if self.strategy in _QUESTIONS else []
+        return " · ".join([self.data, *asked, f"{'sampled' if self.sampled else 'full'} ranking", self.fingerprint])
 
 
 @dataclass(frozen=True)

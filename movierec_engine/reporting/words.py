@@ -21,8 +21,8 @@ def sentence(text: str) -> str:
 
 def segment(kind: str, name: str) -> str:
     """A segment's name within a sentence."""
-    if kind == "activity":
-        return f"users with {activity(name)}"
+    if kind in ("activity", "length", "gap"):
+        return f"users {'whose' if kind == 'gap' else 'with'} {tier(kind, name)}"
     if kind == "popularity":
         return {"head": "the most popular items", "mid": "items of middling popularity"}.get(
             name, "the least popular items"
@@ -52,9 +52,22 @@ def popularity(name: str) -> str:
     return f"the items with the next {percent(ends[place] - ends[place - 1], 0)} of train interactions"
 
 
+def length(name: str) -> str:
+    """Description of a segment of users by the length of their history."""
+    return f"a history of {name}"
+
+
+def gap(name: str) -> str:
+    """Description of a segment of users by the time from their newest interaction to the next."""
+    return f"next item came {name}"
+
+
+_TIERS = {"activity": activity, "length": length, "gap": gap, "popularity": popularity}
+
+
 def tier(kind: str, name: str) -> str:
-    """Description of a tier of users by activity or of items by popularity; "" for segments of another kind."""
-    return {"activity": activity, "popularity": popularity}[kind](name) if kind in ("activity", "popularity") else ""
+    """Description of a tier of users, or of items by popularity; "" for segments of another kind."""
+    return _TIERS[kind](name) if kind in _TIERS else ""
 
 
 def model_labels(slots: Sequence[tuple[str, str]]) -> list[str]:

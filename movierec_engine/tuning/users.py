@@ -43,7 +43,8 @@ def share_of(data: Dataset, share: float, seed: int) -> Dataset:
     if fold_in is None:
         return Dataset(kept, HeldOut(validation, catalogue.train, "train", catalogue))
     known = _among(fold_in, users, items)
-    return Dataset(kept, HeldOut(validation, known.matrix(), data.validation.mask, catalogue, fold_in=known))
+    folded = replace(data.validation, interactions=validation, seen=known.matrix(), catalogue=catalogue, fold_in=known)
+    return Dataset(kept, folded)
 
 
 def words(share: float) -> str:

@@ -1,6 +1,6 @@
 """The section on the evaluation set-up: data, split, protocol and the rules of every number."""
 
-from movierec_engine.data.config import USERS
+from movierec_engine.data.config import NEXT, NEXT_ITEM, NEXT_ITEM_AFTER, USERS
 from movierec_engine.data.split import LEAKY, split_label
 from movierec_engine.evaluation.protocols import described
 from movierec_engine.evaluation.report import EvaluationReport
@@ -16,6 +16,11 @@ _SPLITS = {
     "rolling_origin": "one window of a backtest: train ends at a moment, and test is what came next",
     "users": "whole users are held out, whom no model has seen: it is told of a part of what each has, and has to find "
     "the rest",
+    NEXT_ITEM: "what comes next in each user's history: the newest interaction is test and the one before it "
+    "validation, and everything before it is folded in",
+    NEXT_ITEM_AFTER: "what comes next after one moment for all users: the first interaction of each who has a history "
+    "is test, everything before the moment is folded in, and what came later is in no part; validation likewise, with "
+    "an earlier moment",
     "given": "the parts came with the data",
 }
 """How a strategy divides the interactions."""
@@ -37,9 +42,6 @@ RULES = (
     ),
 )
 """Rules that hold for every number, by name."""
-
-_BY_TIME = ("global_time", "rolling_origin")
-"""Strategies that divide all users at one moment."""
 
 
 def measurement(ranking: Ranking) -> Section:
@@ -82,7 +84,13 @@ def _counts(report: EvaluationReport) -> str:
 
 
 def _parts(report: EvaluationReport) -> str:
-    parts = (("train", "train"), ("fold_in", "folded in"), ("validation", "validation"), ("test", "test"))
+    parts = (
+        ("train", "train"),
+        ("fold_in", "folded in"),
+        ("validation", "validation"),
+        ("test", "test"),
+        ("later", "later than test"),
+    )
     of = ((title, report.counts.get(f"{name}_interactions")) for name, title in parts)
     counts = {name: count for name, count in of if count is not None}
     total = max(sum(counts.values()), 1)
@@ -97,7 +105,7 @@ def _future(report: EvaluationReport) -> str:
     if share is None:
         return "Not measured."
     if share == 0:
-        sure = "" if report.split["strategy"] in _BY_TIME else ", as far as the timestamps tell"
+        sure = "" if report.split.get("boundaries") else ", as far as the timestamps tell"
         return f"No test interaction happened before the newest train interaction{sure}."
     return (
         f"{numbers.percent(share)} of the test interactions happened before the newest train interaction, so models "
@@ -109,9 +117,10 @@ def _ties(report: EvaluationReport) -> str:
     share = report.split.get("tied_share")
     if share is None:
         return "Not measured."
+    by = "a fixed random number of user and item" if report.split["strategy"] in NEXT else "data.split_seed"
     return (
         f"{numbers.percent(share)} of the test interactions have the same time as another of their user's outside "
-        "test; which of those is test was decided by data.split_seed."
+        f"test; which of those is test was decided by {by}."
     )
 
 
@@ -124,6 +133,11 @@ def _users(report: EvaluationReport) -> str:
             f"{counts['left_out_users']:,} were left out, as fewer than two of their items are in train."
         )
     left_out = counts.get("users_without_test_items", 0)
+    if report.split["strategy"] in NEXT:
+        return (
+            f"{counts.get('users_evaluated', 0):,} evaluated, each by one item; {left_out:,} without a history and a "
+            "next item, left out."
+        )
     without = counts.get("users_without_history", 0)
     return (
         f"{counts.get('users_evaluated', 0):,} evaluated; {left_out:,} without test items, left out; {without:,} of "

@@ -37,6 +37,8 @@ MOST_EXCEPTIONS = 10
 
 _KINDS = {
     "activity": ("activity of users", words.activity),
+    "length": ("length of the history", words.length),
+    "gap": ("time since the newest interaction", words.gap),
     "popularity": ("popularity of items", words.popularity),
 }
 """Kinds with few segments, which get charts."""
@@ -131,7 +133,7 @@ def _exceptions(
 
 
 def segment_section(ranking: Ranking, segments: Segments) -> Section:
-    """Charts by activity and popularity, tables by genre and decade, and where the leader is not the best."""
+    """Charts of users and by popularity, tables by genre and decade, and where the leader is not the best."""
     blocks: list[Block] = []
     for kind, (title, meaning) in _KINDS.items():
         if of_kind := segments.of_kind(kind):
