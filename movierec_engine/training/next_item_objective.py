@@ -38,6 +38,7 @@ class NextItemObjective:
         self._network, self._config, self._rng = model.network, model.config, rng
         self.loss_type = objective.resolved(model, interactions.n_items)
         self._n_items = interactions.n_items
+        self._interactions, self._sequences = interactions, Sequences.of(interactions.history("places"))
         if self.loss_type != "softmax":
             popularity = np.bincount(interactions.item, minlength=self._n_items)
             uniform = np.zeros_like(popularity)
@@ -47,7 +48,9 @@ class NextItemObjective:
 
     def batches(self, interactions: Interactions, size: int) -> Iterator[Windows]:
         """Windows of all histories in random order, each in the batch of `size` items that its first one falls into."""
-        sequences = Sequences.of(interactions.history("places"))
+        if interactions is not self._interactions:
+            self._interactions, self._sequences = interactions, Sequences.of(interactions.history("places"))
+        sequences = self._sequences
         begins, lengths = sequences.windows(self._config.max_length, self._rng)
         order = self._rng.permutation(len(begins))
         begins, lengths = begins[order], lengths[order]
