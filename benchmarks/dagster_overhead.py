@@ -61,7 +61,7 @@ def plain(store_root: Path, overrides: list[str]) -> dict[str, float]:
         model = pipeline.train_model(store, settings, made["splits"], made["interaction_graph"], tracker)
         report = pipeline.evaluate_model(store, model, made["raw_movies"], tracker=tracker)
         tracker.outcome(model, report)
-        tracker.finish(True)
+        tracker.finish("finished")
         pipeline.build_faiss_index(store, model, made["raw_movies"], settings.retrieval)
     ranking = pipeline.rank_models(store, shared.data.name, shared.trainer.early_stopping.metric)
     release.decide_release(store, ranking, shared.release)

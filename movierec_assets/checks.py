@@ -17,6 +17,7 @@ from movierec_assets.assets.models import evaluation_report, faiss_index, hybrid
 from movierec_assets.assets.release import refitted_release
 from movierec_assets.resources import SettingsResource, partition_slots
 from movierec_assets.step import EngineFailure
+from movierec_assets.termination import while_wanted
 from movierec_engine import pipeline
 from movierec_engine.config import Settings
 from movierec_engine.errors import MovierecError
@@ -129,7 +130,7 @@ def checks_of(
     )
     def step(context: dg.AssetCheckExecutionContext, settings: SettingsResource) -> Iterator[dg.AssetCheckResult]:
         wanted = {key.name for key in context.selected_asset_check_keys}
-        with _sentences():
+        with _sentences(), while_wanted(context.instance, context.run.run_id):
             yield from _results(context, settings, asset, [check for check in checks if check.name in wanted])
 
     return step

@@ -12,6 +12,7 @@ from pydantic import Field
 from movierec_assets import metadata
 from movierec_assets.resources import SettingsResource
 from movierec_assets.step import EngineFailure
+from movierec_assets.termination import while_wanted
 from movierec_engine.config import Settings
 from movierec_engine.errors import MovierecError
 from movierec_engine.pipeline.data import choose_data_set, named_data_set
@@ -60,7 +61,7 @@ class Pruning(dg.Config):
 
 @dg.op(description="Serve a version because a person says so.")
 def promote_version(context: dg.OpExecutionContext, config: Promotion, settings: SettingsResource) -> None:
-    with _opened(settings) as (store, shared, data_set):
+    with _opened(context, settings) as (store, shared, data_set):
         index = manual.find_index(store, data_set, config.model, config.device, config.version)
         metric = shared.trainer.early_stopping.metric
         decision = manual.promote(
@@ -71,7 +72,7 @@ def promote_version(context: dg.OpExecutionContext, config: Promotion, settings:
 
 @dg.op(description="Serve again what was served before.")
 def go_back(context: dg.OpExecutionContext, config: Rollback, settings: SettingsResource) -> None:
-    with _opened(settings) as (store, shared, data_set):
+    with _opened(context, settings) as (store, shared, data_set):
         decision = manual.roll_back(
             store,
             data_set,
@@ -87,19 +88,19 @@ def go_back(context: dg.OpExecutionContext, config: Rollback, settings: Settings
 
 @dg.op(description="Keep what is served: the gate leaves it.")
 def pin_served(context: dg.OpExecutionContext, config: Pin, settings: SettingsResource) -> None:
-    with _opened(settings) as (store, _, data_set):
+    with _opened(context, settings) as (store, _, data_set):
         _tell(context, store, manual.pin(store, data_set, config.reason, _origin(context)))
 
 
 @dg.op(description="Let the gate replace what is served again.")
 def unpin_served(context: dg.OpExecutionContext, config: Pin, settings: SettingsResource) -> None:
-    with _opened(settings) as (store, _, data_set):
+    with _opened(context, settings) as (store, _, data_set):
         _tell(context, store, manual.unpin(store, data_set, config.reason, _origin(context)))
 
 
 @dg.op(description="Delete old versions that nothing rests on. Run it while nothing is being trained.")
 def prune_versions(context: dg.OpExecutionContext, config: Pruning, settings: SettingsResource) -> None:
-    with _opened(settings) as (store, shared, data_set):
+    with _opened(context, settings) as (store, shared, data_set):
         pruned = prune(store, data_set, config.keep, shared.release, dry_run=config.dry_run, origin=_origin(context))
         for version in pruned.versions:
             context.log.info(version.reference)
@@ -135,7 +136,9 @@ release_jobs = [promote_release, rollback_release, pin_release, unpin_release, p
 
 
 @contextmanager
-def _opened(settings: SettingsResource) -> Iterator[tuple[ArtifactStore, Settings, str]]:
+def _opened(
+    context: dg.OpExecutionContext, settings: SettingsResource
+) -> Iterator[tuple[ArtifactStore, Settings, str]]:
     """The store, the settings that are no model's own, and the data set that the run names, or the usual one.
 
     An error of the engine's ends the run with its sentence.
@@ -143,7 +146,9 @@ def _opened(settings: SettingsResource) -> Iterator[tuple[ArtifactStore, Setting
     try:
         shared = settings.shared()
         store = ArtifactStore(shared.paths.artifacts)
-        yield store, shared, choose_data_set(store, kinds.TRAINED_MODEL, named_data_set(shared), option="data_name")
+        data_set = choose_data_set(store, kinds.TRAINED_MODEL, named_data_set(shared), option="data_name")
+        with while_wanted(context.instance, context.run.run_id):
+            yield store, shared, data_set
     except MovierecError as error:
         raise EngineFailure(error, "") from None
 

@@ -16,6 +16,7 @@ from pydantic import Field, PrivateAttr
 from movierec_assets.lost_runs import note_process
 from movierec_assets.partitions import ENSEMBLE, MODEL_BY_DEVICE
 from movierec_assets.step import EngineFailure, Partition, Step
+from movierec_assets.termination import while_wanted
 from movierec_engine.config import Settings, load_settings
 from movierec_engine.device import device_kind
 from movierec_engine.errors import ConfigError, MovierecError
@@ -23,6 +24,12 @@ from movierec_engine.store import ArtifactStore
 
 log = logging.getLogger(__name__)
 
+RETRIES, RETRY_SECONDS = 2, 5.0
+"""How often a step that costs much is tried again, and the pause before the first time, which doubles.
+
+For what is nobody's mistake, such as a full disk or a lost network folder. Not by a RetryPolicy of Dagster's, which in
+an in-process executor tries a step again that a person has terminated (its issue 15026).
+"""
 NAMED = {
     "data_name": "data.name",
     "data_dir": "data.dir",
@@ -68,10 +75,10 @@ class SettingsResource(dg.ConfigurableResource[Any]):
     _composed: dict[tuple[str, ...], Settings] = PrivateAttr(default_factory=dict)
 
     @contextmanager
-    def step(self, context: dg.AssetExecutionContext) -> Iterator[Step]:
+    def step(self, context: dg.AssetExecutionContext, retries: int = 0) -> Iterator[Step]:
         """A step of the run, once the settings of all its partitions are known to be right and their devices there.
 
-        An error of the engine's ends it as a failure with that error's sentence.
+        An error of the engine's ends it as a failure with that error's sentence; any other is tried again so often.
         """
         step, partition = None, ""
         note_process(context.instance, context.run)
@@ -81,12 +88,16 @@ class SettingsResource(dg.ConfigurableResource[Any]):
             for partition in _partition_keys(context):
                 partitions.append(Partition(partition, self.of(**_dimensions(partition))))
             step = Step(context, _writable_store(settings.paths.artifacts), settings, partitions)
-            yield step
-        except Exception as error:
+            with while_wanted(context.instance, context.run.run_id):
+                yield step
+        except BaseException as error:
             if step:
                 step.keep_finished()
             if isinstance(error, MovierecError):
                 raise EngineFailure(error, step.unfinished() if step else partition) from None
+            if retries and isinstance(error, Exception) and not isinstance(error, dg.DagsterError):
+                wait = RETRY_SECONDS * 2**context.retry_number
+                raise dg.RetryRequested(max_retries=retries, seconds_to_wait=wait) from error
             raise
 
     def of(self, device: str, model: str) -> Settings:

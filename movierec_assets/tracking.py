@@ -15,9 +15,9 @@ from movierec_assets.step import Partition, Step
 from movierec_engine.store import Artifact
 from movierec_engine.tracking import make_tracker
 from movierec_engine.tracking.mlflow_database import check_database, open_client, tracking_uri
-from movierec_engine.tracking.mlflow_tracker import MlflowTracker, ensure_experiment
+from movierec_engine.tracking.mlflow_tracker import STATUS, MlflowTracker, ensure_experiment
 from movierec_engine.tracking.server import within, without_credentials
-from movierec_engine.tracking.tracker import NO_TRACKER, TIMEOUT_SECONDS, Tracker, Trackers, flatten
+from movierec_engine.tracking.tracker import NO_TRACKER, TIMEOUT_SECONDS, End, Tracker, Trackers, ended, flatten
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,12 +40,8 @@ class TrackingResource(dg.ConfigurableResource[Any]):
         tracker = make_tracker(settings.logger, step.store.root, settings.experiment_name, tags)
         name = settings.run_name or f"{settings.model_name}-{settings.device}-{settings.seed}"
         tracker.start(name, flatten(settings.resolved()))
-        finished = False
-        try:
+        with ended(tracker):
             yield tracker
-            finished = True
-        finally:
-            tracker.finish(finished)
 
     @contextmanager
     def evaluation(self, step: Step, trained_model: Artifact) -> Iterator[Tracker]:
@@ -58,17 +54,15 @@ class TrackingResource(dg.ConfigurableResource[Any]):
         resumed.resume(run_id)
         tracker = Trackers([resumed])
         yield tracker
-        tracker.finish(True)
+        tracker.finish("finished")
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
         if not self._parent:
             return
         assert context.instance is not None and context.run is not None
-        steps = context.instance.get_run_step_stats(context.run.run_id)
-        failed = any(step.status is not None and step.status.name == "FAILURE" for step in steps)
         parent, self._parent = self._parent, None
         try:
-            within(TIMEOUT_SECONDS, partial(_end_run, self._root, parent, "FAILED" if failed else "FINISHED"))
+            within(TIMEOUT_SECONDS, partial(_end_run, self._root, parent, STATUS[_end(context.instance, context.run)]))
         except Exception as error:
             if context.log:
                 context.log.warning(without_credentials(f"MLflow: the run of the Dagster run is not ended ({error})"))
@@ -127,6 +121,15 @@ def _end_killed_runs(client: "MlflowClient", experiment_id: str, dagster_run_id:
         query = f"tags.{tag} = '{dagster_run_id}' and attributes.status = 'RUNNING'"
         for run in client.search_runs([experiment_id], query):
             client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> End:
+    """How a Dagster run is about to end."""
+    now = instance.get_run_by_id(run.run_id)
+    if now is not None and now.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED):
+        return "terminated"
+    steps = instance.get_run_step_stats(run.run_id)
+    return "failed" if any(step.status is not None and step.status.name == "FAILURE" for step in steps) else "finished"
 
 
 def _end_run(root: Path, run_id: str, status: str) -> None:

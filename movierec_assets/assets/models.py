@@ -8,7 +8,7 @@ import dagster as dg
 from movierec_assets import metadata
 from movierec_assets.assets.data import SINGLE_RUN, columns, interaction_graph, raw_movies, splits
 from movierec_assets.partitions import BY_DEVICE, MODEL_BY_DEVICE
-from movierec_assets.resources import SettingsResource
+from movierec_assets.resources import RETRIES, SettingsResource
 from movierec_assets.tracking import TrackingResource
 from movierec_engine import pipeline
 from movierec_engine.errors import LeakError
@@ -18,8 +18,6 @@ from movierec_engine.store import kinds
 GROUP = "models"
 TRAINING = "training"
 """The pool of everything that trains; dagster.yaml says how many may at once."""
-RETRY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
-"""For what is nobody's mistake, such as a full disk or a lost network folder; an error of the engine's is final."""
 
 
 @dg.asset(
@@ -27,7 +25,6 @@ RETRY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
     kinds={"pytorch", "mlflow"},
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=SINGLE_RUN,
-    retry_policy=RETRY,
     pool=TRAINING,
     deps=[splits, interaction_graph],
     metadata=columns(epoch="int64", loss="double", seconds="double", **{"metric@k": "double, on validation"}),
@@ -40,7 +37,7 @@ def trained_model(
     A partition whose device is not on the machine fails at once; nothing falls back to another device. A run that was
     killed goes on from its last checkpoint when it is retried.
     """
-    with settings.step(context) as step:
+    with settings.step(context, retries=RETRIES) as step:
         split, graph = step.parent(kinds.SPLITS), step.parent(kinds.INTERACTION_GRAPH)
         for partition in step.partitions:
             with tracking.training(step, partition) as tracker:
@@ -130,7 +127,6 @@ def leak_canaries(context: dg.AssetExecutionContext, settings: SettingsResource)
     kinds={"numpy", "faiss"},
     partitions_def=BY_DEVICE,
     backfill_policy=SINGLE_RUN,
-    retry_policy=RETRY,
     pool=TRAINING,
     deps=[
         splits,
@@ -146,7 +142,7 @@ def hybrid_ensemble(
 
     `model.models` names the members; one that is missing is trained, or with `model.missing=error` named.
     """
-    with settings.step(context) as step:
+    with settings.step(context, retries=RETRIES) as step:
         split, graph, movies = (step.parent(kind) for kind in (kinds.SPLITS, kinds.INTERACTION_GRAPH, kinds.RAW_MOVIES))
         for partition in step.partitions:
             with tracking.training(step, partition) as tracker:

@@ -4,9 +4,9 @@ import dagster as dg
 
 from movierec_assets import metadata
 from movierec_assets.assets.data import SINGLE_RUN
-from movierec_assets.assets.models import RETRY, TRAINING, evaluation_report, faiss_index, hybrid_ensemble
+from movierec_assets.assets.models import TRAINING, evaluation_report, faiss_index, hybrid_ensemble
 from movierec_assets.automation import ON_NEWS
-from movierec_assets.resources import SettingsResource
+from movierec_assets.resources import RETRIES, SettingsResource
 from movierec_assets.step import Step
 from movierec_engine import pipeline, release
 from movierec_engine.errors import StoreError
@@ -38,7 +38,6 @@ def leaderboard(context: dg.AssetExecutionContext, settings: SettingsResource) -
     group_name=GROUP,
     kinds={"pytorch", "faiss"},
     backfill_policy=SINGLE_RUN,
-    retry_policy=RETRY,
     pool=TRAINING,
     deps=[leaderboard, faiss_index, hybrid_ensemble],
     automation_condition=ON_NEWS,
@@ -49,7 +48,7 @@ def refitted_release(context: dg.AssetExecutionContext, settings: SettingsResour
     Made where the gate would serve it and `release.refit` is set; else the metadata says why not. The measured version
     keeps vouching for it: nothing is measured on what it was trained on. Nothing is served before `serving_release`.
     """
-    with settings.step(context) as step:
+    with settings.step(context, retries=RETRIES) as step:
         ranking = step.store.require(Slot(kinds.LEADERBOARD, step.settings.data.name))
         decision, index = release.refit_best(step.store, ranking, step.settings.release, step.origin)
         step.done(index or ranking, metadata.of_refit(step.store, index, decision))

@@ -5,9 +5,9 @@ from pydantic import Field
 
 from movierec_assets import metadata
 from movierec_assets.assets.data import SINGLE_RUN, columns, interaction_graph, raw_movies, raw_ratings, splits
-from movierec_assets.assets.models import RETRY, TRAINING
+from movierec_assets.assets.models import TRAINING
 from movierec_assets.partitions import MODEL_BY_DEVICE
-from movierec_assets.resources import SettingsResource
+from movierec_assets.resources import RETRIES, SettingsResource
 from movierec_engine.pipeline.backtest import backtest as run_backtest
 from movierec_engine.store import Slot, kinds
 
@@ -28,7 +28,6 @@ class BacktestRunConfig(dg.Config):
     kinds={"pytorch", "parquet"},
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=SINGLE_RUN,
-    retry_policy=RETRY,
     pool=TRAINING,
     deps=[raw_ratings, raw_movies],
     metadata=columns(
@@ -45,7 +44,7 @@ def backtest(
     users and metric, with a 95 % interval. Partitioned by device and model, not by window: where windows lie follows
     from the data and their number, and what a killed backtest has finished is used again by the next one.
     """
-    with settings.step(context) as step:
+    with settings.step(context, retries=RETRIES) as step:
         for partition in step.partitions:
             made = run_backtest(step.store, partition.settings, config.windows, config.first_train_share, step.origin)
             step.done(made, metadata.of_backtest(made, step.metric), partition)
@@ -75,7 +74,6 @@ class SweepRunConfig(dg.Config):
     kinds={"optuna"},
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=SINGLE_RUN,
-    retry_policy=RETRY,
     pool=TRAINING,
     deps=[splits, interaction_graph],
 )
@@ -87,7 +85,7 @@ def sweep(
     With minutes, trials go by shares of the users and are pruned, and the winner is measured against the default.
     trials.parquet has a row for each trial. A sweep that was cut off goes on where it stopped.
     """
-    with settings.step(context) as step:
+    with settings.step(context, retries=RETRIES) as step:
         from movierec_engine.tuning.sweep import search
         from movierec_engine.tuning.timed_sweep import search_timed
 

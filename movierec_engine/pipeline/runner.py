@@ -18,7 +18,7 @@ from movierec_engine.pipeline.members import find_members, model_slot
 from movierec_engine.pipeline.training import train_model, trained_model_key
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 from movierec_engine.tracking import make_tracker
-from movierec_engine.tracking.tracker import NO_TRACKER, Tracker, flatten
+from movierec_engine.tracking.tracker import NO_TRACKER, Tracker, ended, flatten
 
 
 def prepare(store: ArtifactStore, config: DataConfig, origin: Origin | None = None) -> dict[str, Artifact]:
@@ -54,13 +54,9 @@ def run_tracked(settings: Settings, origin: Origin | None = None) -> dict[str, A
     store = ArtifactStore(settings.paths.artifacts)
     tracker = make_tracker(settings.logger, store.root, settings.experiment_name)
     tracker.start(settings.run_name, flatten(settings.resolved()))
-    finished = False
-    try:
+    with ended(tracker):
         made = run(store, settings, tracker, origin)
         tracker.outcome(made[kinds.TRAINED_MODEL], made[kinds.EVALUATION_REPORT])
-        finished = True
-    finally:
-        tracker.finish(finished)
     return made
 
 

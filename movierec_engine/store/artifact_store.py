@@ -34,6 +34,7 @@ from movierec_engine import __version__
 from movierec_engine.errors import StoreError
 from movierec_engine.store import kinds
 from movierec_engine.store.files import fsync, replace_file, sha256_of
+from movierec_engine.store.permission import ask_permission
 from movierec_engine.store.slot import LATEST, MANIFEST, Slot, is_name, parse_reference
 
 SERVING = "serving"
@@ -157,6 +158,7 @@ class ArtifactStore:
             for path in [*incoming.rglob("*"), incoming]:
                 fsync(path)
             with self._publishing():
+                ask_permission()
                 version = f"{self._next_stamp(slot)}-{key}-{secrets.token_hex(2)}"
                 home = self._home(slot)
                 home.mkdir(parents=True, exist_ok=True)
@@ -203,6 +205,7 @@ class ArtifactStore:
     def set_latest(self, artifact: Artifact) -> Artifact:
         """Let an existing version be its slot's newest again; returns it."""
         with self._publishing():
+            ask_permission()
             self._name_latest(artifact)
         return artifact
 
@@ -244,6 +247,7 @@ class ArtifactStore:
 
     def point(self, name: str, artifact: Artifact, evidence: Mapping[str, Any]) -> None:
         """Let a pointer of the artifact's data set, such as `serving`, name it from now on."""
+        ask_permission()
         pointer = {
             "reference": artifact.reference,
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -274,6 +278,7 @@ class ArtifactStore:
 
     def unpoint(self, name: str, data_set: str) -> None:
         """Let a pointer name nothing."""
+        ask_permission()
         path = self.pointer_file(name, data_set)
         if path.exists():
             path.unlink(missing_ok=True)
@@ -284,6 +289,7 @@ class ArtifactStore:
 
     def remove(self, artifact: Artifact) -> None:
         """Delete a version in one step; `retention.py` says which may go."""
+        ask_permission()
         doomed = self._incoming()
         doomed.parent.mkdir(exist_ok=True)
         artifact.folder.rename(doomed)

@@ -11,10 +11,13 @@ from movierec_engine.tracking.config import MlflowConfig
 from movierec_engine.tracking.mlflow_database import check_database, home, one_at_a_time, open_client, tracking_uri
 from movierec_engine.tracking.registry import register
 from movierec_engine.tracking.server import without_credentials
+from movierec_engine.tracking.tracker import End
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+STATUS: dict[End, str] = {"finished": "FINISHED", "failed": "FAILED", "terminated": "KILLED"}
+"""What MLflow calls the end of a run."""
 _LARGEST_FILE = 2**20
 """Bytes; larger files stay in the artifact store alone, which the parameters and tags point to."""
 
@@ -67,8 +70,8 @@ class MlflowTracker:
         if self._config.register:
             register(client, trained_model, self._run_id)
 
-    def finish(self, ok: bool) -> None:
-        self._client().set_terminated(self._run_id, "FINISHED" if ok else "FAILED")
+    def finish(self, end: End) -> None:
+        self._client().set_terminated(self._run_id, STATUS[end])
 
     def ids(self) -> dict[str, str]:
         return {"mlflow_run_id": self._run_id} if self._run_id else {}

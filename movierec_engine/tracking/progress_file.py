@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from movierec_engine.store import Artifact, replace_file
+from movierec_engine.tracking.tracker import End
 
 FOLDER = "progress"
 _SECONDS_BETWEEN = 1.0
@@ -19,7 +20,7 @@ _SECONDS_BETWEEN = 1.0
 
 
 class ProgressFile:
-    """Replaces `<artifacts>/progress/<run>.json` after epochs, and removes it once the run is finished.
+    """Replaces `<artifacts>/progress/<run>.json` after epochs, and removes it once the run is finished or terminated.
 
     A run that fails leaves its file, in state `failed`, until the next run on the same host starts.
     """
@@ -56,11 +57,11 @@ class ProgressFile:
     def outcome(self, trained_model: Artifact, report: Artifact) -> None:
         """The store has it."""
 
-    def finish(self, ok: bool) -> None:
-        if ok:
-            self._path.unlink(missing_ok=True)
+    def finish(self, end: End) -> None:
+        if end == "failed":
+            self._write(end)
         else:
-            self._write("failed")
+            self._path.unlink(missing_ok=True)
 
     def ids(self) -> dict[str, str]:
         return {}

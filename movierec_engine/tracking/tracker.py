@@ -2,9 +2,10 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from threading import Condition, Thread
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from movierec_engine.errors import MissingExtraError
 from movierec_engine.store import Artifact
@@ -14,6 +15,9 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 30.0
 """How long a run waits for a tracker: at its start, for numbers of the whole run, and at its end."""
+
+End = Literal["finished", "failed", "terminated"]
+"""How a run ends; terminated: a person interrupted it."""
 
 
 class Tracker(Protocol):
@@ -28,8 +32,8 @@ class Tracker(Protocol):
     def outcome(self, trained_model: Artifact, report: Artifact) -> None:
         """Record what the run made: its report and settings, and the model's files where it is to be registered."""
 
-    def finish(self, ok: bool) -> None:
-        """End the run as finished or failed."""
+    def finish(self, end: End) -> None:
+        """End the run."""
 
     def ids(self) -> dict[str, str]:
         """Ids that find the run again, such as its mlflow_run_id; kept in the manifests of what the run made."""
@@ -53,8 +57,8 @@ class Trackers:
     def outcome(self, trained_model: Artifact, report: Artifact) -> None:
         self._each(lambda tracker: tracker.outcome(trained_model, report), wait=False)
 
-    def finish(self, ok: bool) -> None:
-        self._each(lambda tracker: tracker.finish(ok), wait=True)
+    def finish(self, end: End) -> None:
+        self._each(lambda tracker: tracker.finish(end), wait=True)
 
     def ids(self) -> dict[str, str]:
         recording = [recorder.tracker for recorder in self._recorders if not recorder.dropped]
@@ -123,6 +127,20 @@ class _Recorder:
             self._calls.clear()
             log.warning("%s: no longer recording this run (%s)", type(self.tracker).__name__, reason)
             self._changed.notify_all()
+
+
+@contextmanager
+def ended(tracker: Tracker) -> Iterator[None]:
+    """End a tracker's run with the body, however that ends."""
+    end: End = "terminated"
+    try:
+        yield
+        end = "finished"
+    except Exception:
+        end = "failed"
+        raise
+    finally:
+        tracker.finish(end)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from movierec_engine.store import Artifact, kinds
 from movierec_engine.tracking.config import WandbConfig
+from movierec_engine.tracking.tracker import End
 
 _INIT_SECONDS = 20.0
 """How long `online` tries to reach the server."""
@@ -50,8 +51,8 @@ class WandbTracker:
     def outcome(self, trained_model: Artifact, report: Artifact) -> None:
         self._run.summary.update({kinds.TRAINED_MODEL: trained_model.reference, "report": report.reference})
 
-    def finish(self, ok: bool) -> None:
-        self._run.finish(exit_code=0 if ok else 1)
+    def finish(self, end: End) -> None:
+        self._run.finish(exit_code=0 if end == "finished" else 1)
 
     def ids(self) -> dict[str, str]:
         if self._run is None:

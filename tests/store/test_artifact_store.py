@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from movierec_engine.store import (
     parse_reference,
     replace_file,
 )
+from movierec_engine.store.permission import asking
 
 SLOT = Slot("trained_model", "small", "ease", "cpu")
 
@@ -366,3 +368,33 @@ def test_the_manifest_names_code_version_and_creation_time(tmp_path: Path) -> No
     manifest = json.loads((artifact.folder / "manifest.json").read_text())
     assert manifest["code_version"].startswith(__version__)
     assert manifest["created_at"].endswith("+00:00")
+
+
+def test_each_change_asks_for_permission_and_none_is_made_where_it_is_refused(tmp_path: Path) -> None:
+    store, slot = ArtifactStore(tmp_path), Slot("splits", "camps")
+    asked = 0
+
+    def refuse() -> None:
+        nonlocal asked
+        asked += 1
+        raise PermissionError
+
+    made = store.publish(slot, lambda folder: None, key="k", fingerprint="f")
+    store.point("serving", made, {})
+    changes: list[Callable[[], object]] = [
+        lambda: store.publish(slot, lambda folder: None, key="k2", fingerprint="f"),
+        lambda: store.set_latest(made),
+        lambda: store.point("serving", made, {"reason": "another"}),
+        lambda: store.unpoint("serving", "camps"),
+        lambda: store.remove(made),
+    ]
+    with asking(refuse):
+        for change in changes:
+            with pytest.raises(PermissionError):
+                change()
+    assert asked == len(changes)
+    assert store.versions(slot) == [made]
+    assert store.pointer("serving", "camps")["evidence"] == {}  # type: ignore[index]
+    assert not list((tmp_path / ".incoming").iterdir())
+    changes[0]()
+    assert len(store.versions(slot)) == 2, "nobody wants to be asked any more"

@@ -135,7 +135,7 @@ def test_a_lock_in_the_middle_of_a_training_holds_up_no_epoch(
             tracker.log({"loss": 1.0}, epoch)
         assert time.perf_counter() - started < PATIENCE, "998 epochs that each wait would take longer"
         tracker.log({"best": 2.0})
-        tracker.finish(True)
+        tracker.finish("finished")
         assert time.perf_counter() - started < PATIENCE
     assert len([message for message in warnings.messages if "no longer recording" in message]) == 1
     client = open_client(store)

@@ -9,7 +9,7 @@ import pytest
 from movierec_engine.tracking import LoggerConfig, make_tracker
 from movierec_engine.tracking import progress_file as module
 from movierec_engine.tracking.progress_file import ProgressFile
-from movierec_engine.tracking.tracker import Trackers
+from movierec_engine.tracking.tracker import Trackers, ended
 
 PARAMS = {"model.name": "gmf", "device": "cpu", "trainer.max_epochs": 3, "trainer.early_stopping.metric": "ndcg@10"}
 
@@ -27,7 +27,7 @@ def test_a_run_shows_its_epochs_and_then_goes(tmp_path: Path, monkeypatch: pytes
     (shown,) = files(tmp_path)
     assert shown["epochs"] == [{"epoch": 1, "loss": 0.5, "seconds": 2.0, "ndcg@10": 0.1}]
     assert (shown["model"], shown["max_epochs"], shown["state"]) == ("gmf", 3, "running")
-    progress.finish(True)
+    progress.finish("finished")
     assert files(tmp_path) == []
 
 
@@ -40,7 +40,7 @@ def test_quick_epochs_are_written_together(tmp_path: Path) -> None:
     progress._written -= 1
     progress.log({"train/loss": 0.5}, 1000)
     assert len(files(tmp_path)[0]["epochs"]) == 1000  # type: ignore[arg-type]
-    progress.finish(False)
+    progress.finish("failed")
     (left,) = files(tmp_path)
     assert left["state"] == "failed"
     assert len(left["epochs"]) == 1000  # type: ignore[arg-type]
@@ -64,5 +64,14 @@ def test_a_store_that_cannot_be_written_stops_no_run(tmp_path: Path, caplog: pyt
     assert isinstance(trackers, Trackers)
     trackers.start("run", PARAMS)
     trackers.log({"train/loss": 1.0}, 1)
-    trackers.finish(True)
+    trackers.finish("finished")
     assert [text for text in caplog.messages if "ProgressFile: no longer recording" in text]
+
+
+def test_a_run_that_a_person_ends_leaves_no_file_and_one_that_fails_does(tmp_path: Path) -> None:
+    for error, left in ((KeyboardInterrupt, []), (ValueError, ["failed"])):
+        progress = ProgressFile(tmp_path)
+        progress.start("run", PARAMS)
+        with pytest.raises(error), ended(progress):
+            raise error
+        assert [one["state"] for one in files(tmp_path)] == left

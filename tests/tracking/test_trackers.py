@@ -9,7 +9,7 @@ import pytest
 
 from movierec_engine.store import Artifact
 from movierec_engine.tracking import tracker as module
-from movierec_engine.tracking.tracker import Trackers
+from movierec_engine.tracking.tracker import End, Trackers
 
 EVERYTHING = ["start", *(f"epoch {number}" for number in range(5)), "finished"]
 
@@ -30,8 +30,8 @@ class Notebook:
     def outcome(self, trained_model: Artifact, report: Artifact) -> None:
         self._note("outcome")
 
-    def finish(self, ok: bool) -> None:
-        self._note("finished" if ok else "failed")
+    def finish(self, end: End) -> None:
+        self._note(end)
 
     def ids(self) -> dict[str, str]:
         return {"notebook": "1"}
@@ -45,7 +45,7 @@ def run(tracker: Trackers, epochs: int = 5) -> None:
     tracker.start("run", {})
     for epoch in range(epochs):
         tracker.log({"loss": 1.0}, epoch)
-    tracker.finish(True)
+    tracker.finish("finished")
 
 
 def test_everything_is_recorded_in_order_before_the_run_ends() -> None:
@@ -70,7 +70,7 @@ def test_an_epoch_does_not_wait_for_a_slow_tracker() -> None:
         tracker.log({"loss": 1.0}, epoch)
     assert time.perf_counter() - started < 30
     release.set()
-    tracker.finish(True)
+    tracker.finish("finished")
     assert notebook.notes == ["start", *(f"epoch {number}" for number in range(100)), "finished"]
 
 

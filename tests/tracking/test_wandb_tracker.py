@@ -29,7 +29,7 @@ def test_online_without_a_key_is_one_warning(
     online = tracker(tmp_path, "online")
     online.start("run", {})
     online.log({"loss": 1.0}, 1)
-    online.finish(True)
+    online.finish("finished")
     assert warnings.messages == [
         "WandbTracker: no longer recording this run (ValueError: "
         "logger.wandb.mode=online needs WANDB_API_KEY in the environment)"
@@ -46,7 +46,7 @@ def test_online_without_a_network_is_given_up_soon(
     started = time.perf_counter()
     online.start("run", {})
     online.log({"loss": 1.0}, 1)
-    online.finish(True)
+    online.finish("finished")
     assert time.perf_counter() - started < 30
     assert online.ids() == {}
     assert len(warnings.messages) == 1

@@ -1,0 +1,26 @@
+"""Permission to change the store: whoever orders the work can say that what it makes is no longer wanted."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_ask: ContextVar[Callable[[], None] | None] = ContextVar("ask", default=None)
+
+
+@contextmanager
+def asking(ask: Callable[[], None]) -> Iterator[None]:
+    """Call `ask` before each change that the body makes to any store: a version, a pointer, a deletion.
+
+    It raises where the change is not to be made.
+    """
+    token = _ask.set(ask)
+    try:
+        yield
+    finally:
+        _ask.reset(token)
+
+
+def ask_permission() -> None:
+    """Raises what `asking` was given raises; nothing where nobody wants to be asked."""
+    if ask := _ask.get():
+        ask()
