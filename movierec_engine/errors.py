@@ -17,6 +17,7 @@ EXTRAS = {
     "sweeps": ("optuna",),
     "dashboard": ("altair", "duckdb", "streamlit"),
     "dagster": ("dagster", "dagster_mlflow", "sqlalchemy"),
+    "team": ("dagster_postgres",),
 }
 """Modules of pyproject.toml's optional dependencies, beyond those that are always installed."""
 

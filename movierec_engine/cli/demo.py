@@ -35,6 +35,8 @@ ELICITATION_MODEL = "ease"
 """The model that chooses what new users are asked."""
 
 READY_SECONDS = 90
+QUIET = "ignore:Function `dev_command` is superseded"
+"""What the log of `dagster dev` need not begin with: dg, which is to take its place, is not installed."""
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """Signals that end the servers; started in the background, a process may ignore some unless it asks for them."""
 STOP_SECONDS = 10
@@ -190,7 +192,7 @@ def _started(server: DemoServer, log_file: Path, environment: dict[str, str]) ->
     with log_file.open("wb") as log:
         return subprocess.Popen(
             server.command,
-            env=environment,
+            env={**environment, "PYTHONWARNINGS": QUIET},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -242,8 +244,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 def require_installed() -> None:
     """Raises MissingExtraError for the first library of the demo's that is not there."""
-    for module in (name for modules in EXTRAS.values() for name in modules):
-        if module not in EXTRAS["sweeps"] and find_spec(module) is None:
+    needed = (extra for extra in EXTRAS if extra not in ("sweeps", "team"))
+    for module in (name for extra in needed for name in EXTRAS[extra]):
+        if find_spec(module) is None:
             raise MissingExtraError(ModuleNotFoundError(name=module), "all")
 
 

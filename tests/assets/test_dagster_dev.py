@@ -1,36 +1,20 @@
 """The platform as a new user meets it: a real `dagster dev`, asked through GraphQL as its pages do."""
 
-import json
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 from ports import free_port
+from webserver import Webserver, soon
 
-from movierec_assets.sensors import sentence_of
 from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.cli.demo import dagster_home, stop
 from movierec_engine.store import SERVING, ArtifactStore, Slot
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 300
-LAUNCH = """
-mutation ($params: ExecutionParams!) {
-  launchRun(executionParams: $params) {
-    __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on PythonError { message }
-    ... on RunConfigValidationInvalid { errors { message } }
-  }
-}
-"""
 BACKFILL = """
 mutation ($params: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $params) {
@@ -40,64 +24,6 @@ mutation ($params: LaunchBackfillParams!) {
   }
 }
 """
-
-
-@dataclass(frozen=True)
-class Dagster:
-    """A running `dagster dev`."""
-
-    url: str
-    overrides: list[str]
-
-    def ask(self, query: str, **variables: Any) -> Any:
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as response:
-            answer = json.load(response)
-        assert "errors" not in answer, answer
-        (value,) = answer["data"].values()
-        return value
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {"resources": {"settings": {"config": {"overrides": self.overrides}}}}
-
-    def run(self, job: str, config: dict[str, Any], partition: str = "") -> str:
-        """Launch a job and wait for its end; the run's id and status."""
-        selector = {
-            "repositoryName": "__repository__",
-            "repositoryLocationName": "movierec",
-            "pipelineName": job,
-        }
-        tags = [{"key": "dagster/partition", "value": partition}] if partition else []
-        params = {"selector": selector, "runConfigData": config, "executionMetadata": {"tags": tags}}
-        launched = self.ask(LAUNCH, params=params)
-        assert launched["__typename"] == "LaunchRunSuccess", launched
-        return self.ended(launched["run"]["runId"])
-
-    def ended(self, run_id: str) -> str:
-        query = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
-        states = ("SUCCESS", "FAILURE", "CANCELED")
-        return soon(lambda: next((one for one in states if one == self.ask(query, id=run_id)["status"]), None))
-
-    def sentences(self) -> str:
-        """What failed steps of all runs have said."""
-        with dg.DagsterInstance.get() as instance:
-            events = [
-                record.get_dagster_event()
-                for run in instance.get_runs()
-                for record in instance.all_logs(run.run_id, dg.DagsterEventType.STEP_FAILURE)
-            ]
-            return " ".join(sentence_of(event) for event in events)
-
-
-def soon(look: Callable[[], str | None]) -> str:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.5)
-    raise AssertionError(f"nothing within {PATIENCE} s")
 
 
 @pytest.fixture
@@ -111,7 +37,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
 
 
 @pytest.fixture
-def dagster(store: ArtifactStore, small_data: list[str]) -> Iterator[Dagster]:
+def dagster(store: ArtifactStore, small_data: list[str]) -> Iterator[Webserver]:
     """`dagster dev` with the settings for one machine, which is ended with all that it started, whatever happens."""
     port = free_port()
     command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
@@ -119,21 +45,11 @@ def dagster(store: ArtifactStore, small_data: list[str]) -> Iterator[Dagster]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
         try:
-            soon(lambda: "up" if answers(port) else None)
-            overrides = [one for one in small_data if not one.startswith("device=")]
-            yield Dagster(f"http://127.0.0.1:{port}", overrides)
+            up = Webserver(port, [one for one in small_data if not one.startswith("device=")])
+            soon(lambda: up.loaded)
+            yield up
         finally:
             stop(process)
-
-
-def answers(port: int) -> bool:
-    query = b'{"query": "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus } } } }"}'
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", query, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=5) as response:
-            return b"LOADED" in response.read()
-    except OSError:
-        return False
 
 
 def replaced(path: Path, text: str) -> None:
@@ -145,7 +61,7 @@ def replaced(path: Path, text: str) -> None:
 
 @pytest.mark.slow
 def test_a_new_user_materializes_breaks_mends_promotes_rolls_back_and_backfills(
-    dagster: Dagster, store: ArtifactStore, movielens_folder: Path
+    dagster: Webserver, store: ArtifactStore, movielens_folder: Path
 ) -> None:
     everything, popularity = dagster.settings, "cpu|popularity"
     assert dagster.run("everything", everything, popularity) == "SUCCESS", dagster.sentences()
