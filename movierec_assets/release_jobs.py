@@ -147,7 +147,7 @@ def _opened(
         shared = settings.shared()
         store = ArtifactStore(shared.paths.artifacts)
         data_set = choose_data_set(store, kinds.TRAINED_MODEL, named_data_set(shared), option="data_name")
-        with while_wanted(context.instance, context.run.run_id):
+        with while_wanted(context.instance, context.run.run_id, store.root):
             yield store, shared, data_set
     except MovierecError as error:
         raise EngineFailure(error, "") from None

@@ -88,7 +88,7 @@ class SettingsResource(dg.ConfigurableResource[Any]):
             for partition in _partition_keys(context):
                 partitions.append(Partition(partition, self.of(**_dimensions(partition))))
             step = Step(context, _writable_store(settings.paths.artifacts), settings, partitions)
-            with while_wanted(context.instance, context.run.run_id):
+            with while_wanted(context.instance, context.run.run_id, step.store.root):
                 yield step
         except BaseException as error:
             if step:

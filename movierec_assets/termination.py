@@ -10,10 +10,12 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import dagster as dg
 
+from movierec_assets.lost_runs import lease_file
 from movierec_engine.store.permission import asking
 
 log = logging.getLogger(__name__)
@@ -27,15 +29,21 @@ EXIT_SECONDS = 15.0
 
 
 @contextmanager
-def while_wanted(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
-    """Interrupt the body, in the end the process, once the run is no longer wanted; nothing is published after that."""
-    ended = threading.Event()
-    threading.Thread(target=_watch, args=(instance, run_id, ended), name="termination", daemon=True).start()
+def while_wanted(instance: dg.DagsterInstance, run_id: str, artifacts: Path) -> Iterator[None]:
+    """Interrupt the body, in the end the process, once the run is no longer wanted; nothing is published after that.
+
+    Meanwhile the run's lease says that it is on.
+    """
+    ended, lease = threading.Event(), lease_file(artifacts, run_id)
+    lease.parent.mkdir(parents=True, exist_ok=True)
+    lease.touch()
+    threading.Thread(target=_watch, args=(instance, run_id, lease, ended), name="termination", daemon=True).start()
     try:
         with asking(lambda: _require_wanted(instance, run_id)):
             yield
     finally:
         ended.set()
+        lease.unlink(missing_ok=True)
 
 
 def _require_wanted(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -49,11 +57,13 @@ def _is_wanted(instance: dg.DagsterInstance, run_id: str) -> bool:
     return run is not None and not run.is_finished and run.status is not dg.DagsterRunStatus.CANCELING
 
 
-def _watch(instance: dg.DagsterInstance, run_id: str, ended: threading.Event) -> None:
+def _watch(instance: dg.DagsterInstance, run_id: str, lease: Path, ended: threading.Event) -> None:
     while not ended.wait(ASK_SECONDS):
         try:
+            with suppress(FileNotFoundError):
+                os.utime(lease)
             wanted = _is_wanted(instance, run_id)
-        except Exception as error:  # a database that is away for a moment ends no training
+        except Exception as error:  # a database or a volume that is away for a moment ends no training
             log.warning("run %s: how it stands is not known (%s)", run_id, error)
             continue
         if not wanted:

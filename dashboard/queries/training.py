@@ -7,13 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from dashboard.queries.parquet import records
 from dashboard.queries.store_files import Signature, folders, slot_folders, slot_of, stamp
 from movierec_engine.errors import StoreError
 from movierec_engine.pipeline.training import HISTORY_FILE
 from movierec_engine.store import Artifact, ArtifactStore, kinds
+from movierec_engine.store.process import is_gone
 from movierec_engine.tracking.progress_file import FOLDER as PROGRESS_FOLDER
 from movierec_engine.tracking.tracker import flatten
 
@@ -108,7 +107,7 @@ def _progress(path: Path) -> Progress | None:
         values = json.loads(path.read_text(encoding="utf-8"))
         epochs = tuple({str(name): float(value) for name, value in row.items()} for row in values["epochs"])
         state = str(values["state"])
-        if state == "running" and values["host"] == _host() and not psutil.pid_exists(int(values["pid"])):
+        if state == "running" and is_gone(values["place"], int(values["pid"]), float(values["changed"])):
             state = "stopped"
         return Progress(
             name=str(values["name"]),
@@ -123,12 +122,6 @@ def _progress(path: Path) -> Progress | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None
-
-
-def _host() -> str:
-    import socket
-
-    return socket.gethostname()
 
 
 @lru_cache(maxsize=5_000)

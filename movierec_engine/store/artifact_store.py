@@ -3,7 +3,7 @@
     <root>/<kind>/<data set>[/<model>/<device>]/<version>/manifest.json and the files it lists
     <root>/<kind>/<data set>[/<model>/<device>]/LATEST     the newest complete version's name
     <root>/pointers/<data set>/<name>.json                 promoted versions
-    <root>/.incoming/<host>-<pid>-<random>/                versions that are being written
+    <root>/.incoming/<place>-<pid>-<random>/               versions that are being written, by process
     <root>/.order/lock and newest                          the lock under which versions are named, and the last stamp
 
 A version is written under `.incoming`, fsynced and renamed into place; `LATEST` is replaced after that. A reader sees
@@ -17,8 +17,8 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,12 +27,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import psutil
 from filelock import FileLock, Timeout
 
 from movierec_engine import __version__
 from movierec_engine.errors import StoreError
-from movierec_engine.store import kinds
+from movierec_engine.store import kinds, process
 from movierec_engine.store.files import fsync, replace_file, sha256_of
 from movierec_engine.store.permission import ask_permission
 from movierec_engine.store.slot import LATEST, MANIFEST, Slot, is_name, parse_reference
@@ -336,13 +335,13 @@ class ArtifactStore:
         return sorted(entry.name for entry in home.iterdir() if (entry / MANIFEST).is_file())
 
     def _incoming(self) -> Path:
-        return self.root / ".incoming" / f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+        return self.root / ".incoming" / f"{process.place()}-{os.getpid()}-{secrets.token_hex(4)}"
 
     def _sweep(self) -> None:
-        """Remove what a killed writer on this host left: incoming folders whose process is gone."""
-        for folder in (self.root / ".incoming").glob(f"{_host()}-*-*"):
-            pid = folder.name.split("-")[-2]
-            if pid.isdigit() and not psutil.pid_exists(int(pid)):
+        """Remove what killed writers left: incoming folders whose process is gone."""
+        for folder in (self.root / ".incoming").glob("*-*-*"):
+            there, pid, _ = folder.name.rsplit("-", 2)
+            if pid.isdigit() and process.is_gone(there, int(pid), _changed(folder)):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -370,5 +369,9 @@ def _stamp(moment: datetime) -> str:
     return f"{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03d}Z"
 
 
-def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
+def _changed(folder: Path) -> float:
+    """When something in a folder last changed, in seconds since 1970; now where it is just going."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except FileNotFoundError:
+        return time.time()

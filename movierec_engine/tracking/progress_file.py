@@ -3,15 +3,12 @@
 import json
 import os
 import secrets
-import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from movierec_engine.store import Artifact, replace_file
+from movierec_engine.store import Artifact, process, replace_file
 from movierec_engine.tracking.tracker import End
 
 FOLDER = "progress"
@@ -22,7 +19,7 @@ _SECONDS_BETWEEN = 1.0
 class ProgressFile:
     """Replaces `<artifacts>/progress/<run>.json` after epochs, and removes it once the run is finished or terminated.
 
-    A run that fails leaves its file, in state `failed`, until the next run on the same host starts.
+    A run that fails leaves its file, in state `failed`, until the next run starts in the same place.
     """
 
     def __init__(self, artifacts: Path) -> None:
@@ -40,7 +37,7 @@ class ProgressFile:
             "device": str(params.get("device", "")),
             "max_epochs": params.get("trainer.max_epochs"),
             "metric": params.get("trainer.early_stopping.metric"),
-            "host": socket.gethostname(),
+            "place": process.place(),
             "pid": os.getpid(),
             "started": time.time(),
         }
@@ -72,11 +69,11 @@ class ProgressFile:
         self._written = time.monotonic()
 
     def _sweep(self) -> None:
-        """Remove what earlier runs on this host left whose process is gone."""
+        """Remove what earlier runs left whose process is gone."""
         for path in self._folder.glob("*.json"):
             try:
                 left = json.loads(path.read_text(encoding="utf-8"))
-                if left["host"] == socket.gethostname() and not psutil.pid_exists(int(left["pid"])):
+                if process.is_gone(left["place"], int(left["pid"]), left["changed"]):
                     path.unlink(missing_ok=True)
             except (OSError, ValueError, KeyError, TypeError):
                 continue

@@ -1,18 +1,21 @@
 """Runs whose process is gone: they are failed, and no others."""
 
 import os
-import socket
 import subprocess
 import sys
+import time
 
 import dagster as dg
 import pytest
 from dagster_runs import execute
 
+from movierec_assets import termination
 from movierec_assets.automation import AutomationConfig
 from movierec_assets.definitions import defs
-from movierec_assets.lost_runs import PROCESS, make_lost_runs
+from movierec_assets.lost_runs import LEASE_SECONDS, PROCESS, lease_file, make_lost_runs
+from movierec_assets.termination import while_wanted
 from movierec_engine.store import ArtifactStore
+from movierec_engine.store.process import place
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +54,47 @@ def test_a_run_whose_process_is_gone_is_failed(
 
 def test_a_run_of_another_machine_or_that_has_its_parents_tag_is_left(instance: dg.DagsterInstance, gone: int) -> None:
     elsewhere = started(instance, f"elsewhere:{gone}:SELF")
-    retried = started(instance, f"{socket.gethostname()}:{gone}:parent")
+    retried = started(instance, f"{place()}:{gone}:parent")
     look(instance)
     for run in (elsewhere, retried):
         assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTED
 
 
+def test_a_run_of_another_place_is_lost_once_it_has_not_touched_its_lease_for_long(
+    instance: dg.DagsterInstance, store: ArtifactStore, gone: int
+) -> None:
+    """Of a container with the same host name, or of this host before it was started again."""
+    runs = [started(instance, f"{place()}0:{gone}:SELF") for _ in range(3)]
+    for run, age in ((runs[0], LEASE_SECONDS + 60), (runs[1], LEASE_SECONDS - 60)):
+        lease = lease_file(store.root, run.run_id)
+        lease.parent.mkdir(parents=True, exist_ok=True)
+        lease.touch()
+        os.utime(lease, (time.time() - age,) * 2)
+    look(instance)
+    found = [instance.get_run_by_id(run.run_id).status for run in runs]
+    going = dg.DagsterRunStatus.STARTED
+    assert found == [dg.DagsterRunStatus.FAILURE, going, going], "of one without a lease nobody knows"
+
+
+def test_a_run_holds_a_lease_while_it_is_on(
+    instance: dg.DagsterInstance, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(termination, "ASK_SECONDS", 0.01)
+    run = started(instance, f"{place()}:{os.getpid()}:SELF")
+    lease = lease_file(store.root, run.run_id)
+    with while_wanted(instance, run.run_id, store.root):
+        os.utime(lease, (0, 0))
+        deadline = time.monotonic() + 60
+        while lease.stat().st_mtime == 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert not lease.exists()
+
+
 def test_a_number_that_another_process_has_by_now_is_no_sign_of_life(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = started(instance, f"{socket.gethostname()}:{os.getpid()}:SELF")
+    run = started(instance, f"{place()}:{os.getpid()}:SELF")
     began = instance.get_run_records(dg.RunsFilter([run.run_id]))[0].start_time or 0
     monkeypatch.setattr("psutil.Process.create_time", lambda self: began + 30)
     look(instance)

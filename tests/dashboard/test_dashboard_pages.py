@@ -16,7 +16,7 @@ from dashboard.plots import compare as plots
 from dashboard.plots import data as data_plots
 from dashboard.queries import data, pairs, segments, training
 from dashboard.views.training import setting_rows
-from movierec_engine.store import ArtifactStore, Slot
+from movierec_engine.store import ArtifactStore, Slot, process
 
 PAGES = ("compare", "training", "segments", "data", "explore", "sweeps", "operations")
 
@@ -147,7 +147,7 @@ def test_a_run_in_progress_shows(visit: Open, damaged: ArtifactStore) -> None:
         "device": "cpu",
         "max_epochs": 10,
         "metric": "ndcg@10",
-        "host": os.uname().nodename,
+        "place": process.place(),
         "pid": os.getpid(),
         "state": "running",
         "started": time.time() - 61,

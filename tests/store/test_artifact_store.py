@@ -1,9 +1,7 @@
 import json
 import multiprocessing
 import os
-import re
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from movierec_engine.store import (
     artifact_store,
     content_key,
     parse_reference,
+    process,
     replace_file,
 )
 from movierec_engine.store.permission import asking
@@ -139,22 +138,28 @@ def test_a_writer_that_is_still_at_work_keeps_its_folder_while_others_publish(tm
     assert store.versions(SLOT) == [quick, late]
 
 
-def test_what_other_hosts_and_other_programs_left_is_not_swept(tmp_path: Path) -> None:
-    """Of a process on another host nobody here can tell whether it is alive."""
+def test_what_other_places_and_other_programs_left_is_not_swept_before_a_day_has_gone_by(tmp_path: Path) -> None:
+    """Of a process on another host, or in another container of the same name, nobody here can tell if it is alive."""
     store = ArtifactStore(tmp_path)
     gone = multiprocessing.get_context("fork").Process(target=lambda: None)
     gone.start()
     gone.join()
-    host = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
+    here = process.place()
+    container = f"{here}0"  # the same host and boot, another namespace of processes
     names = {
         f"elsewhere-{gone.pid}-0a1b2c3d": True,
-        f"{host}-other-0a1b2c3d": True,
+        f"{container}-{gone.pid}-0a1b2c3d": True,
+        f"{container}-{gone.pid}-forgotten": False,
+        f"{here}-other-0a1b2c3d": True,
         "note": True,
-        f"{host}-{gone.pid}-0a1b2c3d": False,
-        f"{host}-{os.getpid()}-0a1b2c3d": True,
+        f"{here}-{gone.pid}-0a1b2c3d": False,
+        f"{here}-{os.getpid()}-0a1b2c3d": True,
     }
     for name in names:
         write_into(tmp_path / ".incoming" / name)
+    forgotten = tmp_path / ".incoming" / f"{container}-{gone.pid}-forgotten"
+    for path in (*forgotten.rglob("*"), forgotten):
+        os.utime(path, (time.time() - 2 * 86_400,) * 2)
     publish(store)
     assert {path.name for path in (tmp_path / ".incoming").iterdir()} == {
         name for name, stays in names.items() if stays
