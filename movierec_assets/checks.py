@@ -1,7 +1,8 @@
 """The gates: checks that run with the assets, and stop what follows where it would be wrong.
 
 The checks of an asset are one step. That of a partitioned asset looks at every partition of its run, so that it is
-right for one partition and for a range: a check passes if it does in each of them, and says in which it does not.
+right for one partition and for a range: a check passes if it does in each of them, and says in which it does not. What
+other partitions have failed by stays in its result until they are looked at again.
 (Dagster has checks with partitions of their own, but in the single run of a range they do not say which they are of.)
 """
 
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from movierec_assets.assets.data import interaction_graph, interactions, raw_movies, raw_ratings, splits
 from movierec_assets.assets.models import evaluation_report, faiss_index, hybrid_ensemble, trained_model
@@ -27,6 +29,8 @@ from movierec_engine.release import refit_checks
 from movierec_engine.release.promotion import best_refitted
 from movierec_engine.store import Artifact, ArtifactStore, Slot, kinds
 
+FAILING = "failing"
+"""Metadata of a result: the slots that fail the check, also those of other partitions -> the finding."""
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 
@@ -60,26 +64,40 @@ class ArtifactCheck:
         return dg.AssetCheckSpec(self.name, asset=asset, description=says, blocking=blocking, additional_deps=after)
 
     def result(
-        self, store: ArtifactStore, artifacts: Mapping[str, Artifact], asset: dg.AssetKey, settings: Settings
+        self,
+        store: ArtifactStore,
+        artifacts: Mapping[str, Artifact],
+        asset: dg.AssetKey,
+        settings: Settings,
+        before: Mapping[str, str] | None = None,
     ) -> dg.AssetCheckResult:
-        """One result for the artifacts of all partitions, by their keys; those that fail come first in its words."""
+        """One result for the artifacts of all partitions, by their keys; those that fail come first in its words.
+
+        before: slots that failed when they were last looked at -> the finding. Those that are not looked at now still
+        fail, as a warning, so that no pass of another partition hides them.
+        """
         given = self.given(settings)
         findings = {key: self.examine(store, artifact, **given) for key, artifact in artifacts.items()}
         failed = [key for key, finding in findings.items() if not finding.passed]
         ordered = [*failed, *(key for key in findings if key not in failed)]
         sentences = [f"{key}: {findings[key].sentence}" if key else findings[key].sentence for key in ordered]
         grave = any(self.judge(artifacts[key]) is ERROR for key in failed)
+        now = {str(artifact.slot) for artifact in artifacts.values()}
+        others = {slot: sentence for slot, sentence in (before or {}).items() if slot not in now}
+        failing = {str(artifacts[key].slot): findings[key].sentence for key in failed} | others
+        sentences += [f"{slot}, of an earlier run: {sentence}" for slot, sentence in others.items()]
         return dg.AssetCheckResult(
             asset_key=asset,
             check_name=self.name,
-            passed=not failed,
+            passed=not failing,
             severity=ERROR if grave else WARN,
             description="\n".join(sentences) or "there is no version to look at yet",
             metadata={
                 f"{key} {name}" if len(findings) > 1 else name: value
                 for key, finding in findings.items()
                 for name, value in finding.numbers.items()
-            },
+            }
+            | ({FAILING: dg.MetadataValue.json(failing)} if failing else {}),
         )
 
 
@@ -130,20 +148,22 @@ def checks_of(
     )
     def step(context: dg.AssetCheckExecutionContext, settings: SettingsResource) -> Iterator[dg.AssetCheckResult]:
         wanted = {key.name for key in context.selected_asset_check_keys}
-        with _sentences(), while_wanted(context.instance, context.run.run_id):
-            yield from _results(context, settings, asset, [check for check in checks if check.name in wanted])
+        with _sentences():
+            shared = settings.shared()
+            store = ArtifactStore(shared.paths.artifacts)
+            with while_wanted(context.instance, context.run.run_id, store.root):
+                yield from _results(context, store, shared, asset, [one for one in checks if one.name in wanted])
 
     return step
 
 
 def _results(
     context: dg.AssetCheckExecutionContext,
-    settings: SettingsResource,
+    store: ArtifactStore,
+    shared: Settings,
     asset: dg.AssetsDefinition,
     checks: Sequence[ArtifactCheck],
 ) -> Iterator[dg.AssetCheckResult]:
-    shared = settings.shared()
-    store = ArtifactStore(shared.paths.artifacts)
     for check in checks:
         if check.find is not None:
             found = check.find(store, shared.data.name)
@@ -157,7 +177,19 @@ def _results(
             of = partition_slots(context, asset, known)
             slots = {key: Slot(check.kind, shared.data.name, *path) for key, path in of.items()}
         artifacts = {key: store.require(slot).verify() for key, slot in slots.items()}
-        yield check.result(store, artifacts, asset.key, shared)
+        yield check.result(store, artifacts, asset.key, shared, _failing(context.instance, asset.key, check.name))
+
+
+def _failing(instance: dg.DagsterInstance, asset: dg.AssetKey, check: str) -> dict[str, str]:
+    """The slots that fail a check by its last result -> the finding."""
+    ended = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+    history = instance.event_log_storage.get_asset_check_execution_history
+    for record in history(dg.AssetCheckKey(asset, check), limit=1, status=ended):
+        event = record.event and record.event.dagster_event
+        failing = event.asset_check_evaluation_data.metadata.get(FAILING) if event else None
+        if isinstance(failing, dg.JsonMetadataValue) and isinstance(failing.data, dict):
+            return {str(slot): str(sentence) for slot, sentence in failing.data.items()}
+    return {}
 
 
 @contextmanager

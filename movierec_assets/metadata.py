@@ -3,7 +3,6 @@
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -41,8 +40,8 @@ TABLES = {
 
 
 def described(artifact: Artifact) -> dict[str, Any]:
-    """Metadata of any artifact: version, fingerprint, the folder of its files, its columns, its MLflow run if any."""
-    table, run_id = TABLES.get(artifact.slot.kind, ""), artifact.origin.get("mlflow_run_id", "")
+    """Metadata of any artifact: version, fingerprint, the folder of its files, its MLflow run if any."""
+    run_id = artifact.origin.get("mlflow_run_id", "")
     page = run_page(run_id) if run_id else ""
     return {
         "version": artifact.version,
@@ -50,15 +49,18 @@ def described(artifact: Artifact) -> dict[str, Any]:
         "fingerprint": artifact.fingerprint or "none before the split",
         "folder": dg.MetadataValue.path(str(artifact.folder)),
         "megabytes": sum(file["size"] for file in artifact.files.values()) / 2**20,
-        **({"dagster/column_schema": table_schema(artifact.folder / table)} if table in artifact.files else {}),
         **({"mlflow_run_id": run_id} if run_id else {}),
         **({"mlflow_run": dg.MetadataValue.url(page)} if page else {}),
     }
 
 
-def table_schema(path: Path) -> dg.TableSchema:
-    """The columns of a Parquet file with their types."""
-    return dg.TableSchema([dg.TableColumn(one.name, str(one.type)) for one in pq.read_schema(path)])
+def columns_of(artifact: Artifact) -> dict[str, Any]:
+    """The columns of an artifact's table with their types; nothing for a kind that has none."""
+    table = TABLES.get(artifact.slot.kind, "")
+    if table not in artifact.files:
+        return {}
+    columns = [dg.TableColumn(one.name, str(one.type)) for one in pq.read_schema(artifact.folder / table)]
+    return {"dagster/column_schema": dg.TableSchema(columns)}
 
 
 def facts(artifact: Artifact, rows: str = "") -> Metadata:

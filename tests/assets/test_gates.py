@@ -12,6 +12,7 @@ from dagster_runs import EASE, POPULARITY, evaluations, execute, prepare, span
 from movierec_assets import checks
 from movierec_assets.jobs import DATA, MODEL, RELEASE
 from movierec_assets.materialize import materialize
+from movierec_assets.partitions import partition_key
 from movierec_engine.config import load_settings
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.interactions import Interactions
@@ -117,7 +118,7 @@ def test_a_check_that_fails_is_as_grave_as_it_is_judged(
     result = check.result(store, made, dg.AssetKey("faiss_index"), None)  # type: ignore[arg-type]
     assert (result.passed, result.severity.value) == (False, severity)
     assert result.description == "ease: it is bad\nals: it is good"
-    assert set(result.metadata) == {"als number", "ease number"}
+    assert set(result.metadata) == {"als number", "ease number", checks.FAILING}
     alone = check.result(store, {"als": made["als"]}, dg.AssetKey("faiss_index"), None)  # type: ignore[arg-type]
     assert alone.passed
     assert set(alone.metadata) == {"number"}
@@ -203,3 +204,18 @@ def test_the_checks_of_a_range_look_at_each_of_its_partitions_and_name_the_one_t
     words = (found["serving_parity"].description or "").splitlines()
     assert [line.partition(":")[0] for line in words] == ["cpu|popularity", "cpu|item_cf"]
     assert {"cpu|popularity different", "cpu|item_cf different"} <= found["serving_parity"].metadata.keys()
+
+
+def test_a_partition_that_fails_a_check_is_not_hidden_by_one_that_passes_it(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(store, overrides)
+    with monkeypatch.context() as broken:
+        parity_broken(broken, "popularity")
+        assert not execute(instance, overrides, MODEL, POPULARITY).success
+    other = execute(instance, overrides, MODEL, partition_key("cpu", "item_cf"))
+    assert other.success, "the other's finding stops nothing here"
+    found = evaluations(other)["serving_parity"]
+    assert (found.passed, found.severity.value) == (False, "WARN")
+    assert "faiss_index/camps/popularity/cpu, of an earlier run: " in (found.description or "")
+    assert evaluations(execute(instance, overrides, MODEL, POPULARITY))["serving_parity"].passed

@@ -65,6 +65,7 @@ def test_the_asset_shows_who_is_served_and_why_also_when_the_champion_stays(
     assert release(instance).success
     assert shown(instance)["decided"] == "promoted"
     assert "popularity" in shown(instance)["compared"]
+    assert "dagster/column_schema" not in shown(instance), "a pointer has no columns"
     assert release(instance).success
     assert shown(instance)["decided"] == "unchanged"
     world.train("gmf", GOOD + 0.1, index=False)
