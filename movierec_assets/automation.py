@@ -21,6 +21,8 @@ STARTED_BY, DEVICE = "movierec/started_by", "movierec/device"
 """Tags of the runs that are started so; dagster.yaml limits how many runs of a device there are at once."""
 BATCH, BATCH_SIZE = "movierec/batch", "movierec/batch_size"
 """Tags of the same: what was started together, and how many runs that are."""
+RAW_RATINGS = "movierec/raw_ratings"
+"""Tag of every run that has read the data: the version of the raw ratings that it is of, with all runs of its batch."""
 
 EVERY_DEVICE = tuple(DEVICE_KINDS)
 
@@ -34,7 +36,7 @@ class RetrainingConfig:
     models: tuple[str, ...] = ("popularity", "item_cf", "svd", "ease", "als", "gf_cf", "gmf", "lightgcn")
     """The models that are trained again, each in a run of its own."""
     devices: tuple[str, ...] = EVERY_DEVICE
-    """Those of them that are on the machine are used."""
+    """Those of them that there are, by `devices`, are used."""
     hybrid: bool = True
     """Whether the device's hybrid ensemble is made anew once they are trained, before one of them all is released."""
 
@@ -65,7 +67,7 @@ class SweepSchedule:
     models: tuple[str, ...] = ("lightgcn",)
     """The models whose search spaces, configs/sweep/MODEL.yaml, are searched."""
     devices: tuple[str, ...] = EVERY_DEVICE
-    """Those of them that are on the machine are used."""
+    """Those of them that there are, by `devices`, are used."""
     trials: int = 20
     """Trials of each search."""
 
@@ -82,7 +84,7 @@ class BacktestSchedule:
     models: tuple[str, ...] = ("ease", "lightgcn")
     """The models that are tested."""
     devices: tuple[str, ...] = EVERY_DEVICE
-    """Those of them that are on the machine are used."""
+    """Those of them that there are, by `devices`, are used."""
     windows: int = 4
     """Tests, each on what came after what it trains on."""
 
@@ -96,6 +98,9 @@ class AutomationConfig:
 
     enabled: bool = False
     """Whether schedules and sensors run from the start; in Dagster's UI each is turned on and off."""
+    devices: tuple[str, ...] = ()
+    """Kinds of devices that runs find, cpu, cuda or mps, on whichever machine they are: the partitions that there are.
+    Empty: those of the machine that has the definitions."""
     time_zone: str = "UTC"
     """Of all schedules, such as Europe/Berlin."""
     overrides: tuple[str, ...] = ()
@@ -109,6 +114,9 @@ class AutomationConfig:
     """How often the sensor looks at the ratings file."""
     alerts_file: str = ""
     """The log file of alerts about failed runs and stale models; by default logs/alerts.log below the artifacts."""
+
+    def __post_init__(self) -> None:
+        check_names("automation", (), self.devices)
 
     @property
     def schedule_status(self) -> dg.DefaultScheduleStatus:
@@ -144,10 +152,12 @@ def check_names(where: str, models: tuple[str, ...], devices: tuple[str, ...]) -
                 raise ConfigError(f"{where}.{setting}: there is no {name!r} here{nearest(name, known)}")
 
 
-def on_this_machine(devices: tuple[str, ...]) -> list[str]:
-    """The kinds of devices that the machine has, of those that are asked for."""
+def usable(config: AutomationConfig, wanted: tuple[str, ...]) -> list[str]:
+    """The kinds of devices that runs find, of those that are wanted."""
+    if config.devices:
+        return [device for device in wanted if device in config.devices]
     found = []
-    for device in devices:
+    for device in wanted:
         try:
             resolve_device(device)
         except DeviceError:

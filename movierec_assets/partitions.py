@@ -1,13 +1,21 @@
-"""Partitions: every model on every kind of device, with keys such as `cpu|lightgcn`; ensembles by device alone."""
+"""Partitions: every model on each kind of device that there is, such as `cpu|lightgcn`; ensembles by device alone."""
 
 import dagster as dg
 
-from movierec_engine.device import DEVICE_KINDS
+from movierec_assets.automation import AutomationConfig, load_automation
+from movierec_engine.device import kinds_here
 from movierec_engine.models.registry import single_models
 
 ENSEMBLE = "hybrid_ensemble"
 """The model, and the asset, whose partitions are devices alone."""
-BY_DEVICE = dg.StaticPartitionsDefinition(DEVICE_KINDS)
+
+
+def devices_of(config: AutomationConfig) -> tuple[str, ...]:
+    """The kinds of devices that have partitions."""
+    return config.devices or kinds_here()
+
+
+BY_DEVICE = dg.StaticPartitionsDefinition(devices_of(load_automation()))
 MODEL_BY_DEVICE = dg.MultiPartitionsDefinition(
     {"device": BY_DEVICE, "model": dg.StaticPartitionsDefinition(single_models())}
 )

@@ -7,7 +7,15 @@ from typing import Any
 
 import dagster as dg
 
-from movierec_assets.automation import BATCH, BATCH_SIZE, DEVICE, STARTED_BY, AutomationConfig, on_this_machine
+from movierec_assets.automation import (
+    BATCH,
+    BATCH_SIZE,
+    DEVICE,
+    RAW_RATINGS,
+    STARTED_BY,
+    AutomationConfig,
+    usable,
+)
 from movierec_assets.jobs import DATA, MODEL, RELEASE, everything, hybrid
 from movierec_assets.partitions import partition_key
 
@@ -20,16 +28,16 @@ REMEMBERED = timedelta(days=3)
 def requests(
     started_by: str,
     moment: str,
-    models: tuple[str, ...],
-    devices: tuple[str, ...],
+    models: Sequence[str],
+    devices: Sequence[str],
     run_config: dict[str, Any],
     assets: Sequence[str] | None = None,
 ) -> list[dg.RunRequest]:
-    """A run for each model on each device of the machine, of the whole job or of some assets of it.
+    """A run for each model on each device, of the whole job or of some assets of it.
 
     The same moment never starts one twice.
     """
-    keys = [partition_key(device, model) for device in on_this_machine(devices) for model in models]
+    keys = [partition_key(device, model) for device in devices for model in models]
     return [
         dg.RunRequest(
             run_key=f"{started_by}:{moment}:{key}",
@@ -54,7 +62,30 @@ def retraining(config: AutomationConfig, started_by: str, moment: str) -> list[d
     model has nothing to be compared with. The sensor `after_retraining` sees to that.
     """
     wanted = config.retraining
-    return requests(started_by, moment, wanted.models, wanted.devices, config.run_config(), (*DATA, *MODEL))
+    devices = usable(config, wanted.devices)
+    return requests(started_by, moment, wanted.models, devices, config.run_config(), (*DATA, *MODEL))
+
+
+def started(
+    config: AutomationConfig, instance: dg.DagsterInstance, started_by: str, moment: str, cursor: str
+) -> dg.SensorResult:
+    """What a sensor answers that wants a retraining: its runs, or none where one waits that takes the news in."""
+    if waiting := waiting_retraining(instance):
+        return dg.SensorResult(skip_reason=absorbed_by(waiting), cursor=cursor)
+    return dg.SensorResult(retraining(config, started_by, moment), cursor=cursor)
+
+
+def waiting_retraining(instance: dg.DagsterInstance) -> str:
+    """The retraining of which no run has begun, or ``: it will read the files and the feedback as they are by then."""
+    begins = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
+    for batch, runs in retrainings(instance).items():
+        if all(run.status in begins and RAW_RATINGS not in run.tags for run in runs):
+            return batch
+    return ""
+
+
+def absorbed_by(waiting: str) -> str:
+    return f"the retraining {waiting} has not begun yet; it takes this in"
 
 
 def make_after_retraining(config: AutomationConfig) -> dg.SensorDefinition:

@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from movierec_assets.automation import AutomationConfig
+from movierec_assets.automation import AutomationConfig, usable
 from movierec_assets.jobs import backtests, everything, sweeps
-from movierec_assets.retraining import requests, retraining
+from movierec_assets.retraining import absorbed_by, requests, retraining, waiting_retraining
 
 
 def make_schedules(config: AutomationConfig) -> list[dg.ScheduleDefinition]:
@@ -21,7 +21,9 @@ def make_schedules(config: AutomationConfig) -> list[dg.ScheduleDefinition]:
         default_status=config.schedule_status,
         description=f"Train {', '.join(config.retraining.models)} again, from the raw files on; then release the best.",
     )
-    def nightly_retraining(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+    def nightly_retraining(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        if waiting := waiting_retraining(context.instance):
+            return dg.SkipReason(absorbed_by(waiting))
         return retraining(config, "nightly_retraining", _moment(context))
 
     @dg.schedule(
@@ -35,7 +37,7 @@ def make_schedules(config: AutomationConfig) -> list[dg.ScheduleDefinition]:
     def weekly_sweep(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
         run_config = config.run_config({"sweep": {"config": {"trials": config.sweep.trials}}})
         wanted = config.sweep
-        return requests("weekly_sweep", _moment(context), wanted.models, wanted.devices, run_config)
+        return requests("weekly_sweep", _moment(context), wanted.models, usable(config, wanted.devices), run_config)
 
     @dg.schedule(
         name="weekly_backtest",
@@ -48,7 +50,7 @@ def make_schedules(config: AutomationConfig) -> list[dg.ScheduleDefinition]:
     def weekly_backtest(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
         run_config = config.run_config({"backtest": {"config": {"windows": config.backtest.windows}}})
         wanted = config.backtest
-        return requests("weekly_backtest", _moment(context), wanted.models, wanted.devices, run_config)
+        return requests("weekly_backtest", _moment(context), wanted.models, usable(config, wanted.devices), run_config)
 
     return [nightly_retraining, weekly_sweep, weekly_backtest]
 

@@ -9,15 +9,18 @@ from movierec_assets.automation import AutomationConfig
 from movierec_assets.jobs import RELEASE, everything
 from movierec_assets.lost_runs import make_lost_runs
 from movierec_assets.resources import Alerts
-from movierec_assets.retraining import make_after_retraining, retraining
+from movierec_assets.retraining import make_after_retraining, started
 from movierec_engine import pipeline
 from movierec_engine.config import Settings, load_settings
-from movierec_engine.data.input_files import signature
+from movierec_engine.data import input_files
 from movierec_engine.errors import MovierecError
 from movierec_engine.feedback import FeedbackLog, log_file
 from movierec_engine.pipeline.feedback import FeedbackFacts
 from movierec_engine.release.freshness import stale_reasons
 from movierec_engine.store import ArtifactStore, kinds
+
+CURSOR_SEPARATOR = "\n"
+"""Between the two things that the cursor of `ratings_file` keeps."""
 
 
 def make_sensors(config: AutomationConfig) -> list[dg.SensorDefinition]:
@@ -40,7 +43,7 @@ def make_sensors(config: AutomationConfig) -> list[dg.SensorDefinition]:
 
 
 def make_ratings_file(config: AutomationConfig) -> dg.SensorDefinition:
-    """Watches the raw files by their names, times and sizes, which the cursor keeps."""
+    """Watches the raw files: their times and sizes, and where those change, their bytes. The cursor keeps both."""
 
     @dg.sensor(
         name="ratings_file",
@@ -52,15 +55,22 @@ def make_ratings_file(config: AutomationConfig) -> dg.SensorDefinition:
     def ratings_file(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
             settings = shared_settings(config)
-            found = signature(settings.data)
+            found = input_files.signature(settings.data)
+            seen, _, seen_content = (context.cursor or "").partition(CURSOR_SEPARATOR)
+            if found == seen:
+                return dg.SkipReason("the files have not changed")
+            content = input_files.content(settings.data)
             store = ArtifactStore(settings.paths.artifacts)
         except MovierecError as error:
             return dg.SkipReason(str(error))
-        if found == context.cursor:
-            return dg.SkipReason("the files have not changed")
+        cursor = f"{found}{CURSOR_SEPARATOR}{content}"
+        if content == seen_content:
+            return dg.SensorResult(skip_reason="the files were written again, with what was in them", cursor=cursor)
         if context.cursor is None and store.latest(pipeline.data_slot(kinds.RAW_RATINGS, settings.data)):
-            return dg.SensorResult(skip_reason="these files have been read already; watching from now on", cursor=found)
-        return dg.SensorResult(run_requests=retraining(config, "ratings_file", found), cursor=found)
+            return dg.SensorResult(
+                skip_reason="these files have been read already; watching from now on", cursor=cursor
+            )
+        return started(config, context.instance, "ratings_file", found, cursor)
 
     return ratings_file
 
@@ -97,7 +107,7 @@ def make_feedback_events(config: AutomationConfig) -> dg.SensorDefinition:
         if events < config.feedback.events and newest[1] <= erasure:
             return dg.SkipReason(f"{events} new ratings, and no new erasure")
         moment = f"through {newest[0]} and erasure {newest[1]}"
-        return dg.SensorResult(retraining(config, "feedback_events", moment), cursor=json.dumps(newest))
+        return started(config, context.instance, "feedback_events", moment, json.dumps(newest))
 
     return feedback_events
 
@@ -128,7 +138,7 @@ def make_served_model(config: AutomationConfig) -> dg.SensorDefinition:
             return dg.SensorResult(
                 skip_reason=f"{len(found)} reasons why the served model is stale, {len(new)} of them new", cursor=cursor
             )
-        return dg.SensorResult(retraining(config, "served_model", moment), cursor=cursor)
+        return started(config, context.instance, "served_model", moment, cursor)
 
     return served_model
 
@@ -147,10 +157,18 @@ def make_failed_runs(config: AutomationConfig) -> dg.SensorDefinition:
         retried = run.tags.get("dagster/will_retry") == "true"
         subject = " ".join(part for part in (run.job_name, partition, "failed") if part)
         sentences = [sentence_of(event) for event in context.get_step_failure_events()]
-        text = "\n".join(sentences or [context.failure_event.message or "the run ended without a word"])
+        text = "\n".join(sentences or [how_it_ended(context.instance, run) or context.failure_event.message or ""])
         alerts.send(subject, f"{text}\nrun {run.run_id}{', which is retried' if retried else ''}")
 
     return failed_runs
+
+
+def how_it_ended(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """What the code server says of a run whose process has ended without a word, such as by a signal; else nothing."""
+    records = instance.all_logs(run.run_id, dg.DagsterEventType.ENGINE_EVENT)
+    told = [record.get_dagster_event().message or "" for record in records]
+    crashes = [text for text in told if text.startswith(f"Run execution process for {run.run_id}")]
+    return crashes[-1].partition(" Possible solutions")[0] if crashes else ""
 
 
 def shared_settings(config: AutomationConfig) -> Settings:

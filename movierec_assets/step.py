@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from movierec_assets.metadata import Metadata, described
+from movierec_assets.batch import ratings_of
+from movierec_assets.metadata import Metadata, columns_of, described
+from movierec_assets.partitions import ENSEMBLE
 from movierec_engine import pipeline
 from movierec_engine.config import Settings
 from movierec_engine.errors import ConfigError, MovierecError
@@ -81,10 +83,12 @@ class Step:
         return self.settings.trainer.early_stopping.metric
 
     def parent(self, kind: str) -> Artifact:
-        """The newest version of a data step, made with this run's settings.
+        """The version of a data step that follows from the raw ratings of this run, or of its batch; else the newest.
 
         Raises StoreError when there is none, and ConfigError when the newest was made with others.
         """
+        if kind != kinds.RAW_MOVIES and (ratings := ratings_of(self.context.instance, self.context.run, self.store)):
+            return pipeline.data_step_of(self.store, ratings, self.settings.data, kind, self.origin)
         artifact = self.store.require(pipeline.data_slot(kind, self.settings.data))
         for name in _decided_by(kind, self.settings.data.split):
             wanted = getattr(self.settings.data, name)
@@ -108,10 +112,12 @@ class Step:
         """An artifact is published: note what Dagster shows of it, and tell whoever waits."""
         seconds, self._since = time.perf_counter() - self._since, time.perf_counter()
         key = partition.key if partition else None
-        metadata = {**metadata, **described(artifact)}
+        name = self.context.asset_key.to_user_string()
+        own = columns_of(artifact) if name in (artifact.slot.kind, ENSEMBLE) else {}
+        metadata = {**metadata, **described(artifact), **own}
         self.context.add_asset_metadata(metadata, partition_key=key)
         self._made[key or ""] = artifact, metadata
-        log.info("%s: %.1f s", " ".join([self.context.asset_key.to_user_string(), key or ""]).strip(), seconds)
+        log.info("%s: %.1f s", " ".join([name, key or ""]).strip(), seconds)
         self.context.log.info(f"{artifact.reference} in {seconds:.1f} s")
 
     @property

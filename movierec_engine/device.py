@@ -1,5 +1,9 @@
 """Devices: the one that a computation runs on, and its kind."""
 
+import platform
+import sys
+from pathlib import Path
+
 from movierec_engine.errors import DeviceError
 
 DEVICE_KINDS = ("cpu", "cuda", "mps")
@@ -28,6 +32,13 @@ def resolve_device(requested: str) -> str:
             raise DeviceError("device=mps is not on this machine (it needs an Apple GPU); use device=cpu")
         return "mps"
     raise DeviceError(f"device={requested} is not known; choose auto, cpu, cuda, cuda:N or mps")
+
+
+def kinds_here() -> tuple[str, ...]:
+    """The kinds of devices that this machine seems to have, told without torch, which takes seconds to load."""
+    cuda = any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
+    mps = sys.platform == "darwin" and platform.machine() == "arm64"
+    return tuple(kind for kind, there in zip(DEVICE_KINDS, (True, cuda, mps), strict=True) if there)
 
 
 def device_kind(device: str) -> str:

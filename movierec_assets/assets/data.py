@@ -3,6 +3,7 @@
 import dagster as dg
 
 from movierec_assets import metadata
+from movierec_assets.batch import read_once
 from movierec_assets.resources import SettingsResource
 from movierec_engine import pipeline
 from movierec_engine.store import kinds
@@ -29,7 +30,12 @@ def columns(**types: str) -> dict[str, dg.TableSchema]:
 def raw_ratings(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """Validated ratings: one row for each user and movie, as `user_id, movie_id, rating, timestamp`."""
     with settings.step(context) as step:
-        made = pipeline.ingest_ratings(step.store, step.settings.data, step.origin)
+        made = read_once(
+            context.instance,
+            context.run,
+            step.store,
+            lambda: pipeline.ingest_ratings(step.store, step.settings.data, step.origin),
+        )
         step.done(made, metadata.facts(made, rows="ratings"))
         return step.result()
 

@@ -1,5 +1,10 @@
 """Tells whether a data set's input files have changed, here or at an address."""
 
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from movierec_engine.data.any_file import local_files
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.movielens import find_layout
@@ -19,6 +24,22 @@ def signature(config: DataConfig) -> str:
     return " ".join(parts)
 
 
+def content(config: DataConfig) -> str:
+    """SHA-256 of the input files' bytes, in hex; of files at an address of what its store says, as they are not read.
+
+    Raises DataError as `signature` does.
+    """
+    digest = hashlib.sha256()
+    for location in _locations(config):
+        if is_address(location):
+            digest.update(version_at(location).encode())
+            continue
+        for path in local_files(location):
+            with _readable(path), path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
 def _locations(config: DataConfig) -> list[str]:
     """Where ratings, movies and negatives are read from, as far as they are given."""
     if config.layout == "presplit":
@@ -35,9 +56,16 @@ def _versions(location: str) -> list[str]:
     """The `mtime_ns:size` of each file."""
     versions = []
     for file in local_files(location):
-        try:
+        with _readable(file):
             status = file.stat()
-        except OSError as error:
-            raise DataError(f"{file}: cannot be read ({error.strerror}); put it in place by renaming it") from error
         versions.append(f"{status.st_mtime_ns}:{status.st_size}")
     return versions
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """A file that is not there, or not to be read, as a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); put it in place by renaming it") from error

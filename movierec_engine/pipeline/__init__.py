@@ -20,7 +20,7 @@ from movierec_engine.pipeline.data import (
 from movierec_engine.pipeline.evaluation import evaluate_lists, evaluate_model
 from movierec_engine.pipeline.index import build_faiss_index, rank_models
 from movierec_engine.pipeline.members import model_slot
-from movierec_engine.pipeline.runner import is_current, prepare, run, run_tracked
+from movierec_engine.pipeline.runner import data_step_of, is_current, prepare, run, run_tracked
 from movierec_engine.pipeline.training import (
     find_trained_model,
     movies_of,
@@ -35,6 +35,7 @@ __all__ = [
     "build_faiss_index",
     "build_interaction_graph",
     "data_slot",
+    "data_step_of",
     "evaluate_lists",
     "evaluate_model",
     "filter_interactions",

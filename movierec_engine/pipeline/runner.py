@@ -32,6 +32,18 @@ def prepare(store: ArtifactStore, config: DataConfig, origin: Origin | None = No
     return {artifact.slot.kind: artifact for artifact in artifacts}
 
 
+def data_step_of(
+    store: ArtifactStore, raw_ratings: Artifact, config: DataConfig, kind: str, origin: Origin | None = None
+) -> Artifact:
+    """The version of a data step, up to the graph, that follows from raw ratings; used again where the store has it."""
+    made = raw_ratings
+    for step in (filter_interactions, split_interactions, build_interaction_graph):
+        if made.slot.kind == kind:
+            break
+        made = step(store, made, config, origin)
+    return made
+
+
 def run(
     store: ArtifactStore, settings: Settings, tracker: Tracker = NO_TRACKER, origin: Origin | None = None
 ) -> dict[str, Artifact]:

@@ -1,6 +1,7 @@
 """Schedules and sensors, evaluated by Dagster's own contexts."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._utils import get_run_crash_explanation
 
 from movierec_assets.automation import (
+    BATCH,
     AutomationConfig,
     BacktestSchedule,
     FeedbackConfig,
@@ -34,7 +37,7 @@ from movierec_engine.config import load_settings
 from movierec_engine.errors import ConfigError
 from movierec_engine.feedback import FeedbackEvent, FeedbackLog, log_file
 from movierec_engine.release.freshness import FreshnessConfig, StaleReason
-from movierec_engine.store import ArtifactStore
+from movierec_engine.store import ArtifactStore, Slot
 
 pytestmark = pytest.mark.filterwarnings("ignore:Non-compliant tag keys:DeprecationWarning")  # Dagster's own tags
 
@@ -42,8 +45,9 @@ NIGHT = datetime(2026, 3, 1, 2, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as instance:
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    """On disk: the context of a schedule has no other."""
+    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as instance:
         yield instance
 
 
@@ -105,6 +109,16 @@ def test_the_night_trains_each_model_once_on_each_device_that_is_there(
     for request in requests:
         assert dg.validate_run_config(job, request.run_config)["resources"]["settings"]["config"]["overrides"]
         assert {key.to_user_string() for key in request.asset_selection or []} == {*DATA, *MODEL}, "released at the end"
+
+
+def test_the_devices_of_other_machines_are_used_where_they_are_configured(
+    instance: dg.DagsterInstance, config: AutomationConfig
+) -> None:
+    """The server that has the definitions need not have them."""
+    nightly, _, _ = make_schedules(replace(config, devices=("cpu", "mps")))
+    assert [request.tags["movierec/device"] for request in tick(instance, nightly)] == ["cpu", "cpu", "mps", "mps"]
+    nightly, _, _ = make_schedules(replace(config, devices=("mps",)))
+    assert [request.partition_key for request in tick(instance, nightly)] == ["mps|popularity", "mps|ease"]
 
 
 def test_the_week_has_a_sweep_and_a_backtest_with_their_own_settings(
@@ -180,6 +194,21 @@ def test_a_new_or_changed_ratings_file_starts_training_and_one_that_is_known_doe
     )
 
 
+def test_a_ratings_file_that_is_written_again_with_what_was_in_it_starts_nothing(
+    instance: dg.DagsterInstance, config: AutomationConfig, movielens_folder: Path
+) -> None:
+    sensor, ratings = make_ratings_file(config), movielens_folder / "ratings.csv"
+    first = look(instance, sensor, None)
+    ratings.write_bytes(ratings.read_bytes())
+    os.utime(ratings, ns=(0, 1))
+    same = look(instance, sensor, first.cursor)
+    assert not same.run_requests
+    assert same.cursor != first.cursor, "so that it is not read at every look"
+    assert not look(instance, sensor, same.cursor).run_requests
+    ratings.write_text(ratings.read_text().replace(",5.0,", ",4.5,", 1))
+    assert len(look(instance, sensor, same.cursor).run_requests or []) == 2
+
+
 def test_data_that_were_read_before_the_sensor_was_turned_on_start_nothing(
     instance: dg.DagsterInstance, config: AutomationConfig, tmp_path: Path, movielens_folder: Path
 ) -> None:
@@ -233,6 +262,20 @@ def test_a_failed_run_is_told_of_with_its_sentence(
     sensor(again.for_run_failure())
     said = (tmp_path / "told" / "alerts.log").read_text().removeprefix(told)
     assert "everything cpu|ease failed" in said and "which is retried" in said
+
+
+def test_a_run_whose_process_was_killed_is_told_of_with_the_signal(config: AutomationConfig, tmp_path: Path) -> None:
+    """And not as one that was marked as failed from outside."""
+    with dg.DagsterInstance.ephemeral() as own:
+        run = own.create_run_for_job(defs.resolve_job_def("everything"))
+        own.report_engine_event(get_run_crash_explanation(f"Run execution process for {run.run_id}", -9), run)
+        failure = own.report_run_failed(run)
+        alerts = Alerts(file=str(tmp_path / "alerts.log"))
+        context = dg.build_run_status_sensor_context("failed_runs", failure, own, run, resources={"alerts": alerts})
+        make_failed_runs(config)(context.for_run_failure())
+    told = (tmp_path / "alerts.log").read_text()
+    assert "was terminated by signal 9 (SIGKILL)." in told
+    assert "from outside" not in told
 
 
 def test_an_alert_file_that_cannot_be_written_is_logged_and_stops_nothing(
@@ -432,6 +475,89 @@ def test_a_retraining_that_was_ended_is_not_ended_again_when_another_one_is(conf
             assert [one.run_key for one in found.run_requests or []] == expected
             cursor = found.cursor
         assert sorted(json.loads(cursor or "")) == ["ratings_file:first", "ratings_file:second"]
+
+
+@pytest.mark.usefixtures("no_accelerator")
+def test_a_retraining_that_waits_takes_in_what_comes_meanwhile(
+    instance: dg.DagsterInstance, config: AutomationConfig, movielens_folder: Path, tmp_path: Path
+) -> None:
+    """New ratings, feedback, age and the night start one batch while it waits, and one more once it has begun."""
+    fed = AutomationConfig(**{**vars(config), "feedback": FeedbackConfig(events=1)})
+    log = FeedbackLog(log_file(tmp_path / "store", "camps"))
+    data = load_settings([*config.overrides, "device=cpu", "model=ease"]).data
+    pipeline.ingest_ratings(ArtifactStore(tmp_path / "store"), data)
+    files, feedback, (nightly, *_) = make_ratings_file(fed), make_feedback_events(fed), make_schedules(fed)
+    cursor = look(instance, files, None).cursor
+    job = defs.resolve_job_def("everything")
+
+    def launch(found: dg.SensorResult) -> list[dg.DagsterRun]:
+        requests, status = found.run_requests or [], dg.DagsterRunStatus.NOT_STARTED
+        return [
+            instance.create_run_for_job(
+                job, status=status, tags={**one.tags, "dagster/partition": str(one.partition_key)}
+            )
+            for one in requests
+        ]
+
+    with (movielens_folder / "ratings.csv").open("a") as file:
+        file.write("1,139,4.0,1000000000\n")
+    first = look(instance, files, cursor)
+    waiting = launch(first)
+    assert len(waiting) == 2
+    rated(log, 4)
+    absorbed = look(instance, feedback, None)
+    assert not absorbed.run_requests
+    assert "has not begun yet; it takes this in" in str(absorbed.skip_reason)
+    assert tick(instance, nightly) == []
+    for event in (dg.DagsterEventType.RUN_STARTING, dg.DagsterEventType.RUN_START):
+        instance.report_dagster_event(dg.DagsterEvent(event.value, job.name), waiting[0].run_id)
+    assert not look(instance, feedback, absorbed.cursor).run_requests, "it is taken in"
+    rated(log, 5)
+    second = look(instance, feedback, absorbed.cursor)
+    waiting += launch(second)
+    assert len(waiting) == 4, "the first has begun"
+    assert tick(instance, nightly) == []
+    for run in waiting:
+        instance.delete_run(run.run_id)
+
+
+def test_all_runs_of_a_batch_are_of_the_ratings_that_its_first_run_has_read(
+    config: AutomationConfig, tmp_path: Path
+) -> None:
+    """And so is the ensemble that follows it, while a run of its own takes the newest."""
+    store, log = ArtifactStore(tmp_path / "store"), FeedbackLog(log_file(tmp_path / "store", "camps"))
+    settings = {"resources": {"settings": {"config": {"overrides": list(config.overrides)}}}}
+
+    def fingerprint(model: str, **tags: str) -> str:
+        made = defs.resolve_job_def("everything").execute_in_process(
+            instance=own,
+            asset_selection=[dg.AssetKey(name) for name in (*DATA, "trained_model")],
+            partition_key=f"cpu|{model}",
+            run_config=settings,
+            tags=tags,
+        )
+        assert made.success
+        return store.require(Slot("trained_model", "camps", model, "cpu")).fingerprint
+
+    with dg.DagsterInstance.ephemeral() as own:
+        batch = {BATCH: "nightly_retraining:now"}
+        first = fingerprint("popularity", **batch)
+        log.record([FeedbackEvent("posted meanwhile", user_id=1, movie_id=139, kind="rating", rating=5.0)])
+        assert fingerprint("ease", **batch) == first
+        assert fingerprint("popularity") != first
+        ensemble = defs.resolve_job_def("hybrid").execute_in_process(
+            instance=own,
+            asset_selection=[dg.AssetKey("hybrid_ensemble")],
+            partition_key="cpu",
+            run_config={
+                "resources": {
+                    "settings": {"config": {"overrides": [*config.overrides, "model.models=[ease,popularity]"]}},
+                }
+            },
+            tags=batch,
+        )
+        assert ensemble.success
+        assert store.require(Slot("trained_model", "camps", "hybrid_ensemble", "cpu")).fingerprint == first
 
 
 def test_leaderboard_and_release_follow_what_is_made_by_hand_and_by_hand_alone(

@@ -8,9 +8,12 @@ import dagster as dg
 import pytest
 from dagster._core.instance.config import dagster_instance_config
 
+from movierec_assets.automation import AutomationConfig
 from movierec_assets.definitions import defs
 from movierec_assets.jobs import DATA, MODEL, RELEASE
+from movierec_assets.partitions import devices_of
 from movierec_engine.config import load_settings
+from movierec_engine.device import kinds_here
 from movierec_engine.models import single_models
 
 ROOT = Path(__file__).parents[2]
@@ -52,12 +55,13 @@ def test_every_asset_has_a_group_an_owner_kinds_and_a_description(name: str) -> 
     assert len(node.description or "") > 40
 
 
-def test_partitions_are_every_model_on_every_device() -> None:
+def test_partitions_are_every_model_on_each_device_that_there_is() -> None:
     partitions = defs.resolve_asset_graph().get(dg.AssetKey("trained_model")).partitions_def
     assert partitions is not None
     assert set(partitions.get_partition_keys()) == {
-        f"{device}|{model}" for device in ("cpu", "cuda", "mps") for model in single_models()
+        f"{device}|{model}" for device in kinds_here() for model in single_models()
     }
+    assert devices_of(AutomationConfig(devices=("cpu", "cuda"))) == ("cpu", "cuda"), "as on a server that has none"
 
 
 def test_everything_that_trains_shares_a_pool_so_that_two_trainings_queue() -> None:
