@@ -101,6 +101,9 @@ class AutomationConfig:
     devices: tuple[str, ...] = ()
     """Kinds of devices that runs find, cpu, cuda or mps, on whichever machine they are: the partitions that there are.
     Empty: those of the machine that has the definitions."""
+    run_per_partition: bool = False
+    """Whether a range of partitions that is launched in the UI is a run for each of them, in a process of its own, and
+    not one run for all; `dagster asset materialize --partition-range` needs the latter."""
     time_zone: str = "UTC"
     """Of all schedules, such as Europe/Berlin."""
     overrides: tuple[str, ...] = ()

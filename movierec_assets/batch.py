@@ -1,5 +1,7 @@
 """The raw ratings that a run is of: one version from its first step to its last, and for all runs of a batch.
 
+A batch is what a schedule or a sensor starts together, or a backfill of the UI's.
+
 People rate while models are trained. A run that took the newest data at every step, or a batch at every run, would
 compare models of different data.
 """
@@ -7,6 +9,7 @@ compare models of different data.
 from collections.abc import Callable
 
 import dagster as dg
+from dagster._core.storage.tags import BACKFILL_ID_TAG
 from filelock import FileLock
 
 from movierec_assets.automation import BATCH, RAW_RATINGS
@@ -34,8 +37,9 @@ def read_once(
 
 
 def _ratings_of_batch(instance: dg.DagsterInstance, run: dg.DagsterRun, store: ArtifactStore) -> Artifact | None:
-    if batch := run.tags.get(BATCH):
-        for other in instance.get_runs(dg.RunsFilter(tags={BATCH: batch})):
-            if reference := other.tags.get(RAW_RATINGS):
-                return store.resolve(reference)
+    for tag in (BATCH, BACKFILL_ID_TAG):
+        if batch := run.tags.get(tag):
+            for other in instance.get_runs(dg.RunsFilter(tags={tag: batch})):
+                if reference := other.tags.get(RAW_RATINGS):
+                    return store.resolve(reference)
     return None

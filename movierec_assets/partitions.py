@@ -21,6 +21,14 @@ MODEL_BY_DEVICE = dg.MultiPartitionsDefinition(
 )
 
 
+def policy_of_ranges(config: AutomationConfig) -> dg.BackfillPolicy:
+    """Whether a range of partitions is one run, or a run for each of them."""
+    return dg.BackfillPolicy.multi_run(1) if config.run_per_partition else dg.BackfillPolicy.single_run()
+
+
+RANGES = policy_of_ranges(load_automation())
+
+
 def partition_key(device: str, model: str) -> dg.MultiPartitionKey:
     """The partition of a model on a kind of device."""
     return dg.MultiPartitionKey({"device": device, "model": model})

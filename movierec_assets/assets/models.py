@@ -6,8 +6,8 @@ Partitions such as `cpu|lightgcn`; of the ensemble such as `cpu`.
 import dagster as dg
 
 from movierec_assets import metadata
-from movierec_assets.assets.data import SINGLE_RUN, columns, interaction_graph, raw_movies, splits
-from movierec_assets.partitions import BY_DEVICE, MODEL_BY_DEVICE
+from movierec_assets.assets.data import columns, interaction_graph, raw_movies, splits
+from movierec_assets.partitions import BY_DEVICE, MODEL_BY_DEVICE, RANGES
 from movierec_assets.resources import RETRIES, SettingsResource
 from movierec_assets.tracking import TrackingResource
 from movierec_engine import pipeline
@@ -24,7 +24,7 @@ TRAINING = "training"
     group_name=GROUP,
     kinds={"pytorch", "mlflow"},
     partitions_def=MODEL_BY_DEVICE,
-    backfill_policy=SINGLE_RUN,
+    backfill_policy=RANGES,
     pool=TRAINING,
     deps=[splits, interaction_graph],
     metadata=columns(epoch="int64", loss="double", seconds="double", **{"metric@k": "double, on validation"}),
@@ -52,7 +52,7 @@ def trained_model(
     group_name=GROUP,
     kinds={"parquet", "mlflow"},
     partitions_def=MODEL_BY_DEVICE,
-    backfill_policy=SINGLE_RUN,
+    backfill_policy=RANGES,
     deps=[trained_model, raw_movies],
     metadata=columns(user_id="int64 or string", test_items="int64", train_items="int64", **{"metric@k": "double"}),
 )
@@ -80,7 +80,7 @@ def evaluation_report(
     group_name=GROUP,
     kinds={"faiss"},
     partitions_def=MODEL_BY_DEVICE,
-    backfill_policy=SINGLE_RUN,
+    backfill_policy=RANGES,
     deps=[trained_model, raw_movies],
     metadata=columns(movie_id="int64 or string", title="text", year="int", genres="list of text"),
 )
@@ -103,7 +103,7 @@ def faiss_index(context: dg.AssetExecutionContext, settings: SettingsResource) -
     group_name=GROUP,
     kinds={"pytorch"},
     partitions_def=MODEL_BY_DEVICE,
-    backfill_policy=SINGLE_RUN,
+    backfill_policy=RANGES,
     pool=TRAINING,
     deps=[trained_model],
 )
@@ -126,7 +126,7 @@ def leak_canaries(context: dg.AssetExecutionContext, settings: SettingsResource)
     group_name=GROUP,
     kinds={"numpy", "faiss"},
     partitions_def=BY_DEVICE,
-    backfill_policy=SINGLE_RUN,
+    backfill_policy=RANGES,
     pool=TRAINING,
     deps=[
         splits,

@@ -4,9 +4,9 @@ import dagster as dg
 from pydantic import Field
 
 from movierec_assets import metadata
-from movierec_assets.assets.data import SINGLE_RUN, columns, interaction_graph, raw_movies, raw_ratings, splits
+from movierec_assets.assets.data import columns, interaction_graph, raw_movies, raw_ratings, splits
 from movierec_assets.assets.models import TRAINING
-from movierec_assets.partitions import MODEL_BY_DEVICE
+from movierec_assets.partitions import MODEL_BY_DEVICE, RANGES
 from movierec_assets.resources import RETRIES, SettingsResource
 from movierec_engine.pipeline.backtest import backtest as run_backtest
 from movierec_engine.store import Slot, kinds
@@ -27,7 +27,7 @@ class BacktestRunConfig(dg.Config):
     group_name=GROUP,
     kinds={"pytorch", "parquet"},
     partitions_def=MODEL_BY_DEVICE,
-    backfill_policy=SINGLE_RUN,
+    backfill_policy=RANGES,
     pool=TRAINING,
     deps=[raw_ratings, raw_movies],
     metadata=columns(
@@ -73,7 +73,7 @@ class SweepRunConfig(dg.Config):
     group_name=GROUP,
     kinds={"optuna"},
     partitions_def=MODEL_BY_DEVICE,
-    backfill_policy=SINGLE_RUN,
+    backfill_policy=RANGES,
     pool=TRAINING,
     deps=[splits, interaction_graph],
 )

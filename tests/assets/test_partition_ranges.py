@@ -3,7 +3,10 @@
 import dagster as dg
 from dagster_runs import evaluations, execute, latest, prepare, sentence, span
 
+from movierec_assets.automation import AutomationConfig
+from movierec_assets.definitions import defs
 from movierec_assets.jobs import MODEL
+from movierec_assets.partitions import policy_of_ranges
 from movierec_engine.models import single_models
 from movierec_engine.store import ArtifactStore
 
@@ -77,3 +80,11 @@ def test_a_reversed_range_does_not_report_success(
     result = execute(instance, overrides, MODEL, tags=span("cpu|lightgcn", "cpu|popularity"))
     assert not result.success
     assert not list(store.slots("trained_model"))
+
+
+def test_a_range_is_a_run_for_each_partition_where_the_settings_say_so() -> None:
+    graph = defs.resolve_asset_graph()
+    for name in (*MODEL, "hybrid_ensemble", "backtest", "sweep"):
+        assert graph.get(dg.AssetKey(name)).backfill_policy == policy_of_ranges(AutomationConfig())
+    assert policy_of_ranges(AutomationConfig()).max_partitions_per_run is None, "one run for all"
+    assert policy_of_ranges(AutomationConfig(run_per_partition=True)).max_partitions_per_run == 1
