@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 from omegaconf import OmegaConf
 
+from movierec_assets.alerts import AlertsConfig
 from movierec_engine.config import config_dir, nearest, typed
 from movierec_engine.device import DEVICE_KINDS, resolve_device
 from movierec_engine.errors import ConfigError, DeviceError
@@ -115,8 +116,7 @@ class AutomationConfig:
     freshness: FreshnessConfig = field(default_factory=FreshnessConfig)
     ratings_seconds: int = 60
     """How often the sensor looks at the ratings file."""
-    alerts_file: str = ""
-    """The log file of alerts about failed runs and stale models; by default logs/alerts.log below the artifacts."""
+    alerts: AlertsConfig = field(default_factory=AlertsConfig)
 
     def __post_init__(self) -> None:
         check_names("automation", (), self.devices)

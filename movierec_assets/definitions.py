@@ -1,16 +1,16 @@
 """The Dagster definitions, loaded by `dagster dev -w workspace.yaml`."""
 
-import os
 from datetime import timedelta
 
 import dagster as dg
 
+from movierec_assets.alerts import make_alerts
 from movierec_assets.assets import data, models, release, studies
 from movierec_assets.automation import load_automation
 from movierec_assets.checks import CHECKS
 from movierec_assets.jobs import JOBS
 from movierec_assets.release_jobs import release_jobs
-from movierec_assets.resources import Alerts, SettingsResource
+from movierec_assets.resources import SettingsResource
 from movierec_assets.schedules import make_schedules
 from movierec_assets.sensors import make_sensors
 from movierec_assets.tracking import TrackingResource
@@ -40,9 +40,7 @@ defs = dg.Definitions(
     resources={
         "settings": SettingsResource(overrides=list(automation.overrides)),
         "tracking": TrackingResource(),
-        "alerts": Alerts(
-            file=automation.alerts_file or f"{os.environ.get('MOVIEREC_ARTIFACTS') or 'artifacts'}/logs/alerts.log"
-        ),
+        "alerts": make_alerts(automation.alerts),
     },
     asset_checks=CHECKS,
     jobs=[*JOBS, *release_jobs],

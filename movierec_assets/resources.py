@@ -1,11 +1,9 @@
-"""The resources of a run: its settings, shared by all assets, and where failed runs are told of."""
+"""The settings of a run as a resource, shared by all assets."""
 
-import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -21,8 +19,6 @@ from movierec_engine.config import Settings, load_settings
 from movierec_engine.device import device_kind
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.store import ArtifactStore
-
-log = logging.getLogger(__name__)
 
 RETRIES, RETRY_SECONDS = 2, 5.0
 """How often a step that costs much is tried again, and the pause before the first time, which doubles.
@@ -204,25 +200,3 @@ def partition_slots(
 def _slot_path(partition: str) -> tuple[str, str]:
     dimensions = _dimensions(partition)
     return dimensions["model"], dimensions["device"]
-
-
-class Alerts(dg.ConfigurableResource[Any]):
-    """Tells people something, in the shape of a mail or a message to a Slack channel: a subject and a text.
-
-    This one writes to a log file. To post to Slack or to send mail, put a resource with another `send` in its place in
-    definitions.py; nothing else knows where alerts go.
-    """
-
-    file: str = Field(description="The log file; it is appended to.")
-
-    def send(self, subject: str, text: str) -> None:
-        """Tell people; raises nothing, as what an alert is about must go on. The log has it in any case."""
-        log.error("%s: %s", subject, text)
-        path = Path(self.file)
-        lines = "".join(f"    {line}\n" for line in text.splitlines())
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8") as file:
-                file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {subject}\n{lines}")
-        except OSError as error:
-            log.error("%s: the alert cannot be written there (%s); mend that, or name another", path, error.strerror)

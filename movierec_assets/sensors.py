@@ -5,10 +5,10 @@ from contextlib import closing
 
 import dagster as dg
 
+from movierec_assets.alerts import Alerts
 from movierec_assets.automation import AutomationConfig
 from movierec_assets.jobs import RELEASE, everything
 from movierec_assets.lost_runs import make_lost_runs
-from movierec_assets.resources import Alerts
 from movierec_assets.retraining import make_after_retraining, started
 from movierec_engine import pipeline
 from movierec_engine.config import Settings, load_settings

@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 from dagster._utils import get_run_crash_explanation
 
+from movierec_assets.alerts import Alerts
 from movierec_assets.automation import (
     BATCH,
     AutomationConfig,
@@ -22,7 +23,6 @@ from movierec_assets.automation import (
 )
 from movierec_assets.definitions import defs
 from movierec_assets.jobs import DATA, MODEL, RELEASE
-from movierec_assets.resources import Alerts
 from movierec_assets.retraining import make_after_retraining, retraining
 from movierec_assets.schedules import make_schedules
 from movierec_assets.sensors import (
@@ -276,15 +276,6 @@ def test_a_run_whose_process_was_killed_is_told_of_with_the_signal(config: Autom
     told = (tmp_path / "alerts.log").read_text()
     assert "was terminated by signal 9 (SIGKILL)." in told
     assert "from outside" not in told
-
-
-def test_an_alert_file_that_cannot_be_written_is_logged_and_stops_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "file").touch()
-    Alerts(file=str(tmp_path / "file" / "alerts.log")).send("the served model is stale", "by age")
-    assert "the served model is stale: by age" in caplog.text
-    assert "the alert cannot be written there (File exists)" in caplog.text
 
 
 def rated(log: FeedbackLog, *users: int) -> None:
