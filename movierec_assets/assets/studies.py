@@ -6,6 +6,7 @@ from pydantic import Field
 from movierec_assets import metadata
 from movierec_assets.assets.data import columns, interaction_graph, raw_movies, raw_ratings, splits
 from movierec_assets.assets.models import TRAINING
+from movierec_assets.launch import for_itself, not_run
 from movierec_assets.partitions import MODEL_BY_DEVICE, RANGES
 from movierec_assets.resources import RETRIES, SettingsResource
 from movierec_engine.pipeline.backtest import backtest as run_backtest
@@ -42,8 +43,11 @@ def backtest(
 
     Rolling origin: every window trains on all that came before it. metrics.parquet has a row for each window, group of
     users and metric, with a 95 % interval. Partitioned by device and model, not by window: where windows lie follows
-    from the data and their number, and what a killed backtest has finished is used again by the next one.
+    from the data and their number, and what a killed backtest has finished is used again by the next one. Does nothing
+    where it is launched with other assets.
     """
+    if not for_itself(context):
+        return not_run(context)
     with settings.step(context, retries=RETRIES) as step:
         for partition in step.partitions:
             made = run_backtest(step.store, partition.settings, config.windows, config.first_train_share, step.origin)
@@ -83,13 +87,19 @@ def sweep(
     """A model's best settings, searched with Optuna over configs/sweep/<model>.yaml and judged on validation.
 
     With minutes, trials go by shares of the users and are pruned, and the winner is measured against the default.
-    trials.parquet has a row for each trial. A sweep that was cut off goes on where it stopped.
+    trials.parquet has a row for each trial. A sweep that was cut off goes on where it stopped. Does nothing where it is
+    launched with other assets, and in a range for models that have no settings.
     """
+    if not for_itself(context):
+        return not_run(context)
     with settings.step(context, retries=RETRIES) as step:
         from movierec_engine.tuning.sweep import search
-        from movierec_engine.tuning.timed_sweep import search_timed
+        from movierec_engine.tuning.timed_sweep import nothing_to_tune, search_timed
 
         for partition in step.partitions:
+            if len(step.partitions) > 1 and (why := nothing_to_tune(partition.settings.model_name)):
+                context.log.info(why)
+                continue
             asked = list(partition.settings.overrides) + [f"n_trials={config.trials}"] * (config.trials is not None)
             if config.minutes:
                 search_timed([partition.settings.model_name], asked, config.minutes)

@@ -2,6 +2,7 @@
 
 import dagster as dg
 import pytest
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster_runs import EASE, POPULARITY, execute, latest, prepare, sentence
 
 from movierec_assets.definitions import defs
@@ -79,3 +80,28 @@ def test_a_canary_that_fails_fails_its_run_once_it_is_recorded(
     assert not result.success
     assert "leaks: it found what only test has" in sentence(result)
     assert not latest(store, "leak_canaries", "ease", "cpu").facts["passed"]
+
+
+def test_studies_do_nothing_where_they_are_launched_with_everything_else(
+    instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
+) -> None:
+    """As by *Materialize all*, in one run with the models or in a run of the same backfill."""
+    prepare(store, overrides)
+    studies = ("sweep", "backtest", "leak_canaries")
+    keys = [dg.AssetKey(name) for name in ("trained_model", *studies)]
+    backfill = PartitionBackfill("all", BulkActionStatus.REQUESTED, False, {}, 0.0, asset_selection=keys)
+    instance.add_backfill(backfill)
+    for selection, tags in ((keys, {}), (keys[1:], {"dagster/backfill": "all"})):
+        result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance,
+            asset_selection=selection,
+            partition_key=POPULARITY,
+            tags=tags,
+            run_config={"resources": {"settings": {"config": {"overrides": overrides}}}},
+        )
+        assert result.success
+        for name in studies:
+            (made,) = result.asset_materializations_for_node(name)
+            assert "launched with other assets" in str(made.metadata["not run"].value)
+    assert not [slot for kind in studies for slot in store.slots(kind)]
+    assert latest(store, "trained_model", "popularity", "cpu")
