@@ -20,6 +20,7 @@ from movierec_assets.automation import (
     RetrainingConfig,
     SweepSchedule,
     load_automation,
+    usable,
 )
 from movierec_assets.definitions import defs
 from movierec_assets.jobs import DATA, MODEL, RELEASE
@@ -111,14 +112,13 @@ def test_the_night_trains_each_model_once_on_each_device_that_is_there(
         assert {key.to_user_string() for key in request.asset_selection or []} == {*DATA, *MODEL}, "released at the end"
 
 
-def test_the_devices_of_other_machines_are_used_where_they_are_configured(
-    instance: dg.DagsterInstance, config: AutomationConfig
-) -> None:
+@pytest.mark.usefixtures("no_accelerator")
+def test_the_devices_of_other_machines_are_used_where_they_are_configured(config: AutomationConfig) -> None:
     """The server that has the definitions need not have them."""
-    nightly, _, _ = make_schedules(replace(config, devices=("cpu", "mps")))
-    assert [request.tags["movierec/device"] for request in tick(instance, nightly)] == ["cpu", "cpu", "mps", "mps"]
-    nightly, _, _ = make_schedules(replace(config, devices=("mps",)))
-    assert [request.partition_key for request in tick(instance, nightly)] == ["mps|popularity", "mps|ease"]
+    assert usable(replace(config, devices=("cpu", "mps")), ("cpu", "cuda", "mps")) == ["cpu", "mps"]
+    assert usable(config, ("cpu", "mps")) == ["cpu"], "those that it has, where none are configured"
+    with pytest.raises(ConfigError, match=r"automation.devices: there is no 'gpu' here"):
+        replace(config, devices=("gpu",))
 
 
 def test_the_week_has_a_sweep_and_a_backtest_with_their_own_settings(
