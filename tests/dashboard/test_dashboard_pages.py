@@ -171,7 +171,7 @@ def test_a_run_in_progress_shows(visit: Open, damaged: ArtifactStore) -> None:
         path.write_text(json.dumps(progress | changes))
         return [one.state for one in training.in_progress(damaged.root)]
 
-    assert states(pid=2**30, host="elsewhere") == ["running"], "of another machine nobody knows"
+    assert states(pid=2**30, place="elsewhere") == ["running"], "of another machine nobody knows"
     assert states(state="failed") == ["failed"]
     assert states(state="failed", changed=time.time() - 3700) == states(pid=2**30, changed=time.time() - 3700) == []
     assert states(changed=time.time() - 3700) == ["running"]
