@@ -1,28 +1,36 @@
 """Mistakes at Dagster's own command line end in one sentence."""
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from dagster_shared.check import CheckError
 
+from movierec_assets.automation import load_automation
 from movierec_assets.definitions import defs
-from movierec_assets.sentences import sentence_of
+from movierec_assets.sentences import sentence_of, tell_in_one_sentence
+from movierec_engine.errors import ConfigError
 
-ROOT = Path(__file__).parents[2]
 
+def test_an_error_that_ends_dagsters_command_is_one_sentence_and_a_bug_has_its_trace(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of `MOVIEREC_AUTOMATION=nosuch dagster asset materialize`, which nothing catches."""
+    monkeypatch.setenv("MOVIEREC_AUTOMATION", "nosuch")
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    tell_in_one_sentence()
 
-def test_settings_of_the_automation_that_there_are_not_are_one_sentence(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "movierec_assets.definitions"]
-    environment = {**os.environ, "MOVIEREC_AUTOMATION": "nosuch", "DAGSTER_HOME": str(tmp_path)}
-    ended = subprocess.run(
-        [*command, "--select", "raw_ratings"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert ended.returncode == 1
-    assert "error: MOVIEREC_AUTOMATION=nosuch: there is no nosuch.yaml in" in ended.stderr
-    assert "Traceback" not in ended.stderr
+    def end(error: BaseException) -> str:
+        sys.excepthook(type(error), error, error.__traceback__)
+        return capsys.readouterr().err
+
+    with pytest.raises(ConfigError) as raised:
+        load_automation()
+    said = end(raised.value)
+    assert said.startswith("error: MOVIEREC_AUTOMATION=nosuch: there is no nosuch.yaml in ")
+    assert said.count("\n") == 1
+    assert "ValueError: a bug" in end(ValueError("a bug"))
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    assert "Traceback" in end(raised.value)
 
 
 def test_assets_of_different_partitions_are_one_sentence_that_names_a_selection() -> None:
