@@ -71,7 +71,8 @@ def next_item_parts(interactions: Interactions) -> NDArray[np.int8]:
 
     The order is `Interactions.by_time`. A user with two interactions has no validation, a user with one stays in train.
     """
-    position, count = _position_within_user(interactions.user, interactions.by_time())
+    position, counts = _position_within_user(interactions.user, interactions.by_time())
+    count = counts[interactions.user]
     part = np.full(len(interactions), TRAIN, dtype=np.int8)
     part[(position == count - 1) & (count >= 2)] = TEST
     part[(position == count - 2) & (count >= 3)] = VALIDATION
