@@ -36,6 +36,8 @@ from movierec_engine.training.config import TrainerConfig
 
 _NEIGHBOURS = 500
 """Of an item, in catalogues above DENSE_ITEMS."""
+_COMPARED = 100
+"""Transitions to and from an item by which it is compared with others, at most."""
 _BLOCK = 2**22
 """Pairs that are counted at a time, about."""
 _DAY = 86_400
@@ -129,8 +131,12 @@ class Markov(ClosedFormRecommender):
         return self._fold_in.basis.vectors
 
     def similarity_vectors(self) -> sparse.csr_matrix:
-        """What people come to each item from, and what they go on to after it: [W^T, W], [n_items, 2 n_items]."""
-        return sparse.hstack([self.weights.T, self.weights], format="csr")
+        """What people come to each item from, and what they go on to after it: [W^T, W], the largest of either.
+
+        Sparse, [n_items, 2 n_items].
+        """
+        either = (self.weights.T.tocsr(), self.weights.copy())
+        return sparse.hstack([largest_entries(one, _COMPARED) for one in either], format="csr")
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         weights = {part: getattr(self.weights, part) for part in ("data", "indices", "indptr")}
