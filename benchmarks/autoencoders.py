@@ -113,8 +113,6 @@ TRIES = (
     "model.hidden_dim=600 model.latent_dim=200",
     f"{_PATIENT} trainer.early_stopping.patience=16 trainer.learning_rate=0.0015 model.gamma=0.002 model.num_layers=1 "
     "model.dropout=0.6",
-    f"{_PATIENT} trainer.early_stopping.patience=20 trainer.learning_rate=0.004 model.gamma=0.002 model.num_layers=1 "
-    "model.dropout=0.6 model.latent_dim=200",
 )
 """Settings of recvae for MovieLens 1M."""
 WHY = (
