@@ -21,7 +21,7 @@ STEPS = FIT, EVALUATION, INDEX = "fit", "evaluation", "index"
 
 _PROGRAM = 400e6
 """Bytes of Python and the libraries that are loaded."""
-_ROW = {FIT: 100.0, EVALUATION: 95.0, INDEX: 95.0}
+_ROW = {FIT: 100.0, EVALUATION: 95.0, INDEX: 85.0}
 """Bytes of an interaction at a step's peak: the parts of the split as they are read, and the matrices made of them."""
 _USER = {FIT: 400.0, EVALUATION: 1500.0, INDEX: 200.0}
 """Bytes of a user: lists, metrics by user and depth, and their tables."""
@@ -29,7 +29,7 @@ _ITEM = {FIT: 1000.0, EVALUATION: 1000.0, INDEX: 3000.0}
 """Bytes of an item: embeddings, genres, titles; similar items."""
 _BLOCKS = 30e6
 """Bytes of the blocks of scores that are ranked at once."""
-_READ = {FIT: 0.4e-6, EVALUATION: 2e-6, INDEX: 2.5e-6}
+_READ = {FIT: 0.4e-6, EVALUATION: 2e-6, INDEX: 2e-6}
 """Seconds of an interaction at a step: the parts as they are read and made into matrices, and the items' embeddings."""
 _RANKED = 1.5e-9
 """Seconds to rank one score."""
