@@ -1,11 +1,13 @@
-"""A team's instance: PostgreSQL, the code server, the daemon and the webserver as processes, and runs that obey."""
+"""A team's instance: PostgreSQL, the code server, the daemon and the webserver as processes, and what befalls them."""
 
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.error import HTTPError
 
 import dagster as dg
 import psutil
@@ -82,6 +84,11 @@ class Team:
                 self._commands[name], cwd=self.home, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
 
+    def kill(self, name: str) -> None:
+        """`kill -9` of that process alone, not of what it has started."""
+        self.processes[name].kill()
+        self.processes[name].wait(60)
+
     def hold(self, station: str, how: str = "") -> None:
         (self.home / "hold" / station).write_text(how)
 
@@ -139,7 +146,7 @@ def team(tmp_path: Path, small_data: list[str], monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
-def test_a_team_materializes_and_terminates_on_postgresql(team: Team) -> None:
+def test_a_team_materializes_terminates_and_loses_its_code_server_on_postgresql(team: Team) -> None:
     ask = team.webserver
     assert ask.ended(team.launch()) == "SUCCESS", ask.sentences()
     served, versions = team.store.pointed(SERVING, "camps"), team.versions()
@@ -161,4 +168,17 @@ def test_a_team_materializes_and_terminates_on_postgresql(team: Team) -> None:
     assert [ask.status(run) for run in runs.values()] == ["CANCELED"] * 3
     assert team.versions() == versions
     assert not list((team.store.root / "progress").iterdir())
+
+    # The code server is killed, and with it the way by which an interrupt would reach the run that it has started.
+    team.hold(kinds.TRAINED_MODEL)
+    orphan = team.launch(kinds.TRAINED_MODEL)
+    worker = team.held(kinds.TRAINED_MODEL)
+    for name in ("code", "daemon"):
+        team.kill(name)
+        team.start(name)
+    with suppress(HTTPError):  # the UI says that nobody answers, and the run ends all the same
+        ask.terminate(orphan)
+    worker.wait(60)
+    assert ask.ended(orphan) == "CANCELED"
+    assert team.versions() == versions
     assert team.store.pointed(SERVING, "camps") == served
