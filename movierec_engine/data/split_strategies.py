@@ -74,8 +74,8 @@ def next_item_parts(interactions: Interactions) -> NDArray[np.int8]:
     position, counts = _position_within_user(interactions.user, interactions.by_time())
     count = counts[interactions.user]
     part = np.full(len(interactions), TRAIN, dtype=np.int8)
-    part[(position == (count - 1)[interactions.user]) & (count >= 2)[interactions.user]] = TEST
-    part[(position == (count - 2)[interactions.user]) & (count >= 3)[interactions.user]] = VALIDATION
+    part[(position == count - 1) & (count >= 2)] = TEST
+    part[(position == count - 2) & (count >= 3)] = VALIDATION
     return part
 
 
