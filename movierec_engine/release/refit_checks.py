@@ -1,14 +1,21 @@
 """Checks of a refitted version before it answers in the measured one's place; each takes a store and its index."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.data import load_split
+from movierec_engine.recommending.fold_in import highest
 from movierec_engine.reporting import numbers
 from movierec_engine.store import Artifact, ArtifactStore, kinds, measured_index
+
+if TYPE_CHECKING:
+    from movierec_engine.retrieval.faiss_index import RetrievalIndex
 
 AGREEMENT_USERS = 1000
 """Users whose two lists are compared."""
@@ -36,18 +43,20 @@ def refit_agrees(
     """The refitted and the measured version have at least `release.min_agreement` of a user's ten best in common.
 
     The mean over up to 1,000 users drawn at random, whom the measured version knows, is taken. Neither list has any of
-    the split's interactions: those of test are new to the one and trained on by the other.
+    the split's interactions: those of test are new to the one and trained on by the other. By a model of order both
+    are answered from the whole history, as its newest items decide, which the measured version knows nothing of.
     """
     from movierec_engine.retrieval.faiss_index import RetrievalIndex
     from movierec_engine.retrieval.masks import evaluation_mask
 
     measured = store.resolve(measured_index(faiss_index))
-    mask = evaluation_mask(load_split(store.resolve(measured.parents[kinds.SPLITS]).verify()).everything().matrix())
+    everything = load_split(store.resolve(measured.parents[kinds.SPLITS]).verify()).everything()
+    mask = evaluation_mask(everything.matrix())
     indices = [RetrievalIndex.load(one.verify().folder) for one in (measured, faiss_index)]
     users = np.random.default_rng(0).permutation(np.flatnonzero(indices[0].personal))[:AGREEMENT_USERS]
-    shares = [
-        _in_common(*(one.recommend(user, AGREEMENT_DEPTH, mask(user))[0] for one in indices)) for user in users.tolist()
-    ]
+    of_order = indices[0].fold_in_scorer.history_values == "places"
+    histories = everything.history("places") if of_order else None
+    shares = [_in_common(*(_best(one, user, mask(user), histories) for one in indices)) for user in users.tolist()]
     agreement = float(np.mean(shares)) if shares else 1.0
     return Finding(
         "refit_agrees",
@@ -84,6 +93,17 @@ def refit_costs_alike(
             "measured_memory_mb": memory[1],
         },
     )
+
+
+def _best(
+    index: "RetrievalIndex", user: int, masked: NDArray[np.integer[Any]], histories: sparse.csr_matrix | None
+) -> NDArray[np.int64]:
+    """A user's ten best items beside the masked ones, int64 [<=10]; folded in where there are histories."""
+    if histories is None:
+        return index.recommend(user, AGREEMENT_DEPTH, masked)[0]
+    scores = index.fold_in_scorer.scores(histories[[user]])[0]
+    scores[masked] = -np.inf
+    return highest(scores, AGREEMENT_DEPTH)
 
 
 def _in_common(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:

@@ -254,6 +254,20 @@ def test_the_lists_of_other_users_do_not_agree_and_numbers_that_are_none_are_fou
     assert not refit_checks.refit_is_finite(shop.store, other).passed
 
 
+def test_a_model_of_order_is_compared_with_its_refit_on_the_whole_history(shop: Shop, measured: Path) -> None:
+    pipeline.run(shop.store, settings_of("markov", measured.parent))
+    made = refit_index(shop.store, shop.index("markov"))
+    everything = shop.split().everything()
+    best = []
+    for version in (shop.model("markov"), shop.store.resolve(made.parents["refitted_model"])):
+        scores = load_model(version.folder).fold_in(everything.history("places"))
+        scores[everything.matrix().nonzero()] = -np.inf
+        best.append(np.argsort(-scores, axis=1, kind="stable")[:, :10])
+    by_hand = np.mean([len(np.intersect1d(*lists)) / 10 for lists in zip(*best, strict=True)])
+    found = refit_checks.refit_agrees(shop.store, made)
+    assert found.passed and found.numbers["agreement"] == pytest.approx(by_hand, abs=0.01)
+
+
 def test_a_training_that_fails_is_a_refusal_with_its_reason(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*arguments: object) -> Artifact:
         raise MovierecError("gmf: training diverged")
