@@ -107,7 +107,7 @@ def coo_propagation(network: LightGCNNetwork, graph: InteractionGraph, gradient:
 
 def training_step(model: LightGCN, interactions: Interactions) -> Callable[[], object]:
     """The training loop's own epoch over one batch: its order, negatives, loss, gradient and update."""
-    config = TrainerConfig(batch_size=PAIRS, early_stopping=EarlyStoppingConfig(enabled=False))
+    config = TrainerConfig(learning_rate=0.01, batch_size=PAIRS, early_stopping=EarlyStoppingConfig(enabled=False))
     batch = interactions.select(np.random.default_rng(0).choice(len(interactions), PAIRS, replace=False))
     nothing = interactions.select(np.zeros(len(interactions), dtype=np.bool_))
     validation = HeldOut(nothing, interactions.matrix(), "train", Catalogue.of(interactions))

@@ -55,7 +55,8 @@ class SettingsResource(dg.ConfigurableResource[Any]):
         default=None, description="At most so many epochs (trainer.max_epochs), for models that are trained by epochs."
     )
     learning_rate: float | None = Field(
-        default=None, description="Size of the optimizer's steps (trainer.learning_rate), such as 0.01."
+        default=None,
+        description="Size of the optimizer's steps (trainer.learning_rate), such as 0.01; else it is the model's own.",
     )
     seed: int | None = Field(
         default=None, description="Of initialisation, batches and negatives (seed); the split has data.split_seed."

@@ -186,6 +186,7 @@ def typed_settings(composed: DictConfig, overrides: list[str]) -> Settings:
     seed = _convert(int, values.pop("seed"), "seed")
     groups: dict[str, Any] = {group: typed(kind, values.pop(group, {}), group) for group, kind in GROUPS.items()}
     groups["evaluation"] = groups["evaluation"].of_split(groups["data"].split)
+    groups["trainer"] = groups["trainer"].of_model(model_class(name).learning_rate)
     return Settings(
         model_name=name,
         model=typed(model_class(name).Config, model, "model"),

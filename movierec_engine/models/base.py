@@ -60,12 +60,14 @@ class Recommender(ABC):
     exact_vectors: whether scores are the inner products of `query_vectors` and `item_vectors`. Where not, those only
         find candidates, which `pair_scorer` then scores exactly.
     personal: whether different people get different scores.
+    learning_rate: of models that are trained by gradient, where trainer.learning_rate is not given.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[Any]]
     exact_vectors: ClassVar[bool] = True
     personal: ClassVar[bool] = True
+    learning_rate: ClassVar[float] = 0.01
 
     users: IdMap
     items: IdMap

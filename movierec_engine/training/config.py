@@ -1,6 +1,6 @@
 """Settings of the trainer group."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from movierec_engine.errors import ConfigError
@@ -80,8 +80,8 @@ class TrainerConfig:
 
     max_epochs: int = 100
     """Most passes over the train interactions; early stopping may end sooner."""
-    learning_rate: float = 0.01
-    """Step size of the optimizer, before a scheduler lowers it."""
+    learning_rate: float = 0.0
+    """Step size of the optimizer, before a scheduler lowers it; 0: the model's own, 0.01 and for recvae 0.003."""
     batch_size: int = 0
     """Train interactions in a batch; 0: 8,192, or a hundredth of all where that is more, so that an epoch has at most a
     hundred steps. The losses `softmax` and `sampled_softmax` take whole users at a time, until there are this many."""
@@ -107,9 +107,10 @@ class TrainerConfig:
         for name in ("max_epochs", "accumulate_grad_batches"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"trainer.{name}={getattr(self, name)} must be at least 1")
-        if not 0 < self.learning_rate <= LARGEST_LEARNING_RATE:
+        if not 0 <= self.learning_rate <= LARGEST_LEARNING_RATE:
             raise ConfigError(
-                f"trainer.learning_rate={self.learning_rate} must be above 0 and at most {LARGEST_LEARNING_RATE}"
+                f"trainer.learning_rate={self.learning_rate} must be above 0 and at most {LARGEST_LEARNING_RATE}, or 0 "
+                "for the model's own"
             )
         for name in ("weight_decay", "grad_clip", "checkpoint_seconds"):
             if not 0 <= getattr(self, name) < float("inf"):
@@ -119,6 +120,10 @@ class TrainerConfig:
                 f"trainer.scheduler.warmup_epochs={self.scheduler.warmup_epochs} must be below "
                 f"trainer.max_epochs={self.max_epochs}, or nothing is left to decay in"
             )
+
+    def of_model(self, learning_rate: float) -> "TrainerConfig":
+        """The same settings with a model's own learning rate, unless one is given."""
+        return self if self.learning_rate else replace(self, learning_rate=learning_rate)
 
     def batch_of(self, interactions: int) -> int:
         """Interactions in a batch of so many train interactions."""

@@ -59,6 +59,7 @@ def train(
     Raises ConfigError for settings that do not go with the machine or the metrics, and MovierecError when the loss
     diverges or memory runs out.
     """
+    config = config.of_model(model.learning_rate)
     check_settings(config, evaluator, validation, device)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -142,7 +143,7 @@ def start(
     device: str,
     steps: int,
 ) -> TrainingState:
-    """The state before the first epoch of so many steps."""
+    """The state before the first epoch of so many steps; config: with a learning rate."""
     kind = torch.optim.Adam if config.optimizer.name == "adam" else torch.optim.AdamW
     optimizer = kind(
         network.parameters(),

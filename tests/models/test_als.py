@@ -145,10 +145,12 @@ def test_turning_to_the_eigenbasis_changes_no_inner_product() -> None:
 
 
 def test_weight_and_regularisation_follow_the_data_unless_they_are_given(tmp_path: Path) -> None:
-    """By hand: 7 items and 9 users, and so 63 pairs."""
+    """By hand: 7 items and 9 users, and so 63 pairs; the variances of the normalised entries pair by pair."""
     train = small_train()
     density = len(train) / 63
-    l2 = 0.2 * ((len(train) / 9) ** -0.5 + (len(train) / 7) ** -0.5)
+    by_user, by_item = (np.bincount(index, minlength=n) for index, n in ((train.user, 9), (train.item, 7)))
+    variance = np.outer(by_user / (by_user + 3 * density * 7), by_item / (by_item + 3 * density * 9)) / len(train)
+    l2 = 0.2 * (variance[train.user].sum(axis=1).mean() ** 0.5 + variance[:, train.item].sum(axis=0).mean() ** 0.5)
     relative = ALS(relative_alpha0=3.0, relative_l2=0.2, embedding_dim=4)
     absolute = ALS(alpha0=3 * density, l2=l2, embedding_dim=4)
     for model in (relative, absolute):

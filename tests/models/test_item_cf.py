@@ -58,8 +58,8 @@ def surprise_similarities(name: str, user_based: bool, shrinkage: float, min_sup
 def all_similarities(model: ItemCF, train: Interactions) -> np.ndarray:
     """Of all pairs, before the strongest are kept; the diagonal is the formula's."""
     model.set_history(train, model.learns_from(train))
-    rows = model.comparable()
-    return np.concatenate([block for _, block in similarity_blocks(rows, rows, model.config, model.uses_ratings)])
+    rows, config = model.comparable(), model.config.of_history(model.history)
+    return np.concatenate([block for _, block in similarity_blocks(rows, rows, config, model.uses_ratings)])
 
 
 @pytest.mark.parametrize("user_based", [False, True])
@@ -209,9 +209,22 @@ def test_a_similarity_of_fewer_than_min_k_common_users_does_not_count() -> None:
     assert np.array_equal(kept, (common >= 5) & ~np.eye(N_ITEMS, dtype=bool))
 
 
-def test_unless_k_says_otherwise_items_have_200_neighbours_on_implicit_feedback_and_50_else() -> None:
+def test_a_neighbours_long_history_is_discounted_the_more_the_longer_histories_are() -> None:
+    history = sparse.csr_matrix(np.ones((2, 12)))
+    assert ItemCFConfig(user_based=True).of_history(history).alpha == 0.5
+    assert ItemCFConfig(user_based=True, alpha=0.2).of_history(history).alpha == 0.2
+    assert ItemCFConfig().of_history(history).alpha == 0.6
+    of_users, train = (RATINGS > 0).sum(axis=1), binary_train()
+    alpha = of_users.mean() / (of_users.mean() + 12)
+    by_default, given = (fitted(train, user_based=True, **more) for more in ({}, {"alpha": alpha}))
+    assert np.array_equal(by_default.weights.toarray(), given.weights.toarray())
+    folded_in = (model.fold_in_scorer().scores(train.matrix()) for model in (by_default, given))
+    assert np.array_equal(*folded_in)
+
+
+def test_unless_k_says_otherwise_items_have_200_neighbours_on_implicit_feedback_and_30_on_ratings() -> None:
     assert ItemCFConfig().neighbours(ratings=False) == 200
-    assert ItemCFConfig().neighbours(ratings=True) == 50
+    assert ItemCFConfig().neighbours(ratings=True) == 30
     assert ItemCFConfig(user_based=True).neighbours(ratings=False) == 50
     assert ItemCFConfig(k=7).neighbours(ratings=False) == 7
 

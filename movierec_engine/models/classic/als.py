@@ -14,14 +14,17 @@ A new user is folded in by the same solution. The sweeps find it by conjugate gr
 
 Both strengths have to follow the data. With constant ones the regularisation of everybody grows with the catalogue, and
 once the largest singular value of D_u^-1/2 R D_i^-1/2 is below 1 (R: the interactions, D: the terms in front of |w_u|^2
-and |h_i|^2), all vectors being 0 is the minimum. So by default they are relative to the density and size of train:
+and |h_i|^2), all vectors being 0 is the minimum. So by default they are relative to the density of train, and to e:
+about the largest of these singular values that noise alone gives, at l2 = 1.
 
-    alpha0 = relative_alpha0 * |train| / (|U| |I|)
-    l2 = relative_l2 * (1 / sqrt(mean |I_u|) + 1 / sqrt(mean |U_i|))
+    alpha0 = relative_alpha0 * |train| / (|U| |I|),    l2 = relative_l2 * e
+    e = sqrt(sum_u |I_u| f_u sum_i f_i) / |train| + sqrt(sum_i |U_i| f_i sum_u f_u) / |train|
+    f_u = |I_u| / (|I_u| + alpha0 |I|),    f_i = |U_i| / (|U_i| + alpha0 |U|)
 
-All pairs together then weigh relative_alpha0 times the observed ones, at nu = 1 the singular values are about those of
-the normalised interactions over l2 (1 + relative_alpha0), and the bracket is the largest that noise alone gives those.
-The paper's alpha0 of .1 on ML-20M and .02 on MSD are 28 and 14 times the density.
+Were interactions drawn by activity and popularity alone, an entry of D_u^-1/2 R D_i^-1/2 would have the variance
+f_u f_i / |train|, and a random matrix has about the root of the sum over a row plus that over a column as its largest
+singular value; here it is that of the mean interaction's row and column. All pairs together weigh relative_alpha0 times
+the observed ones. The paper's alpha0 of .1 on ML-20M and .02 on MSD are 28 and 14 times the density.
 """
 
 import logging
@@ -53,13 +56,13 @@ class ALSConfig:
 
     embedding_dim: int = 64
     """Length d of the vectors; the paper's results rise with it up to 2048."""
-    relative_alpha0: float = 10.0
+    relative_alpha0: float = 5.0
     """Weight of all pairs together against the observed ones: alpha0 = relative_alpha0 * density of train."""
     alpha0: float | None = None
     """Weight of one unobserved pair against an observed one, whatever the density; null: by relative_alpha0."""
-    relative_l2: float = 0.04
-    """Strength of the regularisation against the noise in the data: l2 = relative_l2 * (1 / sqrt(mean interactions of
-    a user) + 1 / sqrt(mean interactions of an item))."""
+    relative_l2: float = 0.4
+    """Strength of the regularisation against the noise in the data: l2 = relative_l2 * e as above; chosen on validation
+    of data of several densities (benchmarks/results/defaults.md)."""
     l2: float | None = None
     """Strength of the regularisation, whatever the data; null: by relative_l2."""
     nu: float = 1.0
@@ -125,11 +128,16 @@ class ALS(ClosedFormRecommender):
 
     @property
     def l2(self) -> float:
-        """Strength of the regularisation: the config's, or what relative_l2 is for train of this size and density."""
-        if self.config.l2 is not None:
-            return float(self.config.l2)
-        users, items = self.history.shape
-        return float(self.config.relative_l2 * (np.sqrt(users) + np.sqrt(items)) / np.sqrt(max(self.history.nnz, 1)))
+        """Strength of the regularisation: the config's, or what relative_l2 is for the noise of this train."""
+        return float(self.config.relative_l2 * self.noise if self.config.l2 is None else self.config.l2)
+
+    @property
+    def noise(self) -> float:
+        """e above."""
+        users, items = np.diff(self.history.indptr), self.popularity.astype(np.float64)
+        kept_users, kept_items = users / (users + self.alpha0 * len(items)), items / (items + self.alpha0 * len(users))
+        row, column = users @ kept_users * kept_items.sum(), items @ kept_items * kept_users.sum()
+        return float((np.sqrt(row) + np.sqrt(column)) / max(self.history.nnz, 1))
 
     def _strength(self, rows: sparse.csr_matrix) -> NDArray[np.float64]:
         """l2 (n + alpha0 m)^nu of rows with n of m entries, float64 [n_rows]."""

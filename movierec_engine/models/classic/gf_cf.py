@@ -57,7 +57,7 @@ class GFCFConfig:
     popular one is recommended."""
     sharpening: float = 0.25
     """Strength t of sharpening, relative to the noise in the data; 0 leaves it out."""
-    alpha: float = 0.7
+    alpha: float = 1.2
     """Weight a of the ideal low-pass filter, relative to the noise in the data (the paper's 0.3 is absolute); 0 leaves
     it out."""
     n_factors: int = 256

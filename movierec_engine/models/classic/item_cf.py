@@ -65,7 +65,7 @@ class ItemCF(ClosedFormRecommender):
         what = "users" if self.config.user_based else "items"
         log.info("item_cf: %d %s need up to %.2f GB for %d neighbours each", n, what, 8e-9 * n * kept, kept)
         blocks = []
-        for start, similar in similarity_blocks(rows, rows, self.config, self.uses_ratings):
+        for start, similar in similarity_blocks(rows, rows, self.config.of_history(self.history), self.uses_ratings):
             similar[np.arange(len(similar)), start + np.arange(len(similar))] = 0
             blocks.append(strongest(similar, kept))
         self._set_weights(sparse.vstack(blocks, format="csr"))
@@ -93,7 +93,8 @@ class ItemCF(ClosedFormRecommender):
         if not self.config.user_based:
             return LinearFoldIn(Basis(self._weights_by_history.T, self.history), self.uses_ratings)
         vectors = self.history.T  # sparse, of which UserCFFoldIn needs no others
-        return UserCFFoldIn(Basis(vectors, self.history), self.config, self.item_baseline, self.uses_ratings)
+        config = self.config.of_history(self.history)
+        return UserCFFoldIn(Basis(vectors, self.history), config, self.item_baseline, self.uses_ratings)
 
     def explanation_inputs(self, users: Indices) -> Floats:
         """User-based: the similarities to the neighbours, [n, n_users]."""

@@ -23,7 +23,7 @@ conditional probability). The other three similarities, which compare the values
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,8 @@ Floats = NDArray[np.float32]
 
 SIMILARITIES = ("cosine", "msd", "pearson", "pearson_baseline")
 
+_ALPHA, _HALF = 0.6, 12
+"""Discount of popular items, and mean interactions of a user at which that of users is a half."""
 _BLOCK_PAIRS = 2**18
 """Pairs compared at once; at about 200 bytes a pair, 50 MB."""
 
@@ -51,7 +53,8 @@ class ItemCFConfig:
     similarity: str = "cosine"
     """`cosine`, `msd`, `pearson` or `pearson_baseline`, as above; the last three need ratings."""
     k: int = 0
-    """Neighbours kept for each item (user-based: user), at most; 0: 200 for items on implicit feedback, else 50."""
+    """Neighbours kept for each item (user-based: user), at most; 0: 50 for users, 30 for items on ratings and 200 on
+    implicit feedback."""
     min_k: int = 1
     """Common users (user-based: items) that a similarity needs to count. Surprise calls this `min_support`; its own
     `min_k`, the neighbours that a prediction needs, would make the score other than linear in the history."""
@@ -60,8 +63,10 @@ class ItemCFConfig:
     implicit_shrinkage: float = 5.0
     """The same for implicit feedback, which needs less: chosen on validation of data of several densities
     (benchmarks/results/defaults.md)."""
-    alpha: float = 0.6
-    """How much the cosine of implicit feedback discounts popular items of the history against popular scored ones."""
+    alpha: float | None = None
+    """How much the cosine of implicit feedback discounts popular items of the history against popular scored ones, from
+    0 to 1; null: 0.6. User-based, how much it discounts neighbours of many interactions; null: m / (m + 12), where m is
+    the mean of a user: where histories are short the longer ones say more (benchmarks/results/defaults.md)."""
     user_based: bool = False
     """Whether neighbours are users instead of items."""
     feedback: str = "auto"
@@ -79,14 +84,20 @@ class ItemCFConfig:
         for name in ("shrinkage", "implicit_shrinkage"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"model.{name}={getattr(self, name)} must not be below 0")
-        if not 0 <= self.alpha <= 1:
+        if self.alpha is not None and not 0 <= self.alpha <= 1:
             raise ConfigError(f"model.alpha={self.alpha} must be from 0 to 1")
         if self.feedback == "implicit":
             self.require_ratings(False)
 
     def neighbours(self, ratings: bool) -> int:
         """How many neighbours are kept, on ratings or on implicit feedback."""
-        return self.k or (50 if ratings or self.user_based else 200)
+        return self.k or (50 if self.user_based else 30 if ratings else 200)
+
+    def of_history(self, history: sparse.csr_matrix) -> "ItemCFConfig":
+        """The same settings with the alpha that these train interactions ask for, CSR [n_users, n_items]."""
+        mean = history.nnz / max(history.shape[0], 1)
+        alpha = mean / (mean + _HALF) if self.user_based else _ALPHA
+        return self if self.alpha is not None else replace(self, alpha=alpha)
 
     def require_ratings(self, ratings: bool) -> None:
         """Raises ConfigError when the similarity compares ratings and there are none to compare."""
@@ -150,7 +161,8 @@ def _similarity(
     """
     common = sums[:, 0, 0]
     if not ratings:
-        above, below = common, own ** (1 - config.alpha) * other**config.alpha
+        alpha = _ALPHA if config.alpha is None else config.alpha
+        above, below = common, own ** (1 - alpha) * other**alpha
     elif config.similarity == "msd":
         above, below = common, sums[:, 2, 0] + sums[:, 0, 2] - 2 * sums[:, 1, 1] + common
     elif config.similarity == "pearson":

@@ -163,6 +163,7 @@ class RecVAE(GradientRecommender):
 
     name = "recvae"
     Config = RecVAEConfig
+    learning_rate = 0.003  # by 0.01 validation ndcg@10 of the bundled data was .167 instead of .175
     losses = LOSSES
 
     network: RecVAENetwork
