@@ -74,6 +74,15 @@ def test_the_loss_falls_and_the_popularity_floor_is_cleared(
     assert max(epoch.metrics["ndcg@5"] for epoch in history) > 1.3 * floor
 
 
+def test_without_a_learning_rate_a_model_is_trained_at_its_own() -> None:
+    by_default, own = (
+        fit(replace(NDCG, max_epochs=2, learning_rate=rate))[0].item_embeddings
+        for rate in (0.0, LightGCN.learning_rate)
+    )
+    assert np.array_equal(by_default, own)
+    assert not np.array_equal(own, fit(replace(NDCG, max_epochs=2, learning_rate=0.02))[0].item_embeddings)
+
+
 def test_the_best_epochs_weights_are_restored() -> None:
     config = replace(
         NDCG, max_epochs=40, learning_rate=0.3, early_stopping=EarlyStoppingConfig(metric="ndcg@5", patience=4)
