@@ -122,14 +122,14 @@ class Cell:
     def __init__(self, data: str, name: str, folder: Path | None) -> None:
         self.data, self.name, self.folder = data, name, folder
         self.file = RESULTS / f"{data}.{name}.json"
-        self.fixed = [f"model={MODELS[name]}", "device=cpu", *FIXED.get(name, [])]
+        self.fixed = fixed_of(name)
         self.record: dict[str, Any] = (
             json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else {"default": {}, "trials": []}
         )
 
     def measure(self, trials: int, deadline: float, again: bool) -> None:
         """Measure the default if it has changed, then search until there are so many trials; recorded one by one."""
-        default = load_settings(self.fixed)
+        default = default_of(self.name)
         if again or self.record["default"].get("settings") != recorded(default):
             self.record["default"] = self.run(default, test=True)
             self.say("default", self.record["default"])
@@ -198,8 +198,17 @@ def ndcg(model: Recommender, heldout: HeldOut) -> float:
     return float(EVALUATOR.evaluate(model, heldout, deep=False).metrics[METRIC])
 
 
+def fixed_of(name: str) -> list[str]:
+    return [f"model={MODELS[name]}", "device=cpu", *FIXED.get(name, [])]
+
+
+@cache
+def default_of(name: str) -> Settings:
+    return load_settings(fixed_of(name))
+
+
 def takes_long(record: dict[str, Any]) -> bool:
-    return bool(record["default"]["seconds"] > LONGEST)
+    return (record["default"]["seconds"] or 0.0) > LONGEST  # None: not measured
 
 
 def recorded(settings: Settings) -> dict[str, Any]:
@@ -358,21 +367,22 @@ def table(data: str) -> Sequence[str]:
     ]
     for name in MODELS:
         record = cell(data, name)
-        if not (default := record.get("default")):
+        default = record.get("default", {})
+        if default.get("settings") != recorded(default_of(name)):  # none, or of another default than today's
             rows.append(f"| {name} | not run |" + " |" * 8)
             continue
         best = max(record["trials"], key=lambda trial: trial[METRIC], default=default)
         value, test = default[METRIC], default.get("test", 0.0)
         top, top_test = (best[METRIC], best.get("test", test)) if best[METRIC] > value else (value, test)
         times = "" if floor is None else f"{value / floor:.2f}"
-        tried = len(record["trials"])
+        tried, seconds = len(record["trials"]), "" if default["seconds"] is None else f"{default['seconds']:.1f}"
         rows.append(
             f"| {name} | {value:.4f} | {bold(times, floor is not None and value < floor)} "
             + (
                 f"| {top:.4f} | {tried} | {bold(f'{value / top:.3f}', value < ENOUGH * top)} "
-                f"| {test:.4f} | {top_test:.4f} | {test / top_test:.3f} | {default['seconds']:.1f} |"
+                f"| {test:.4f} | {top_test:.4f} | {test / top_test:.3f} | {seconds} |"
                 if tried
-                else f"| {untuned(name, record)} | | | {test:.4f} | | | {default['seconds']:.1f} |"
+                else f"| {untuned(name, record)} | | | {test:.4f} | | | {seconds} |"
             )
         )
     return rows
