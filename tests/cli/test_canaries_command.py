@@ -21,6 +21,7 @@ CHECKS = [
     "graph_is_train",
     "memory_is_train",
     "ancestors_saw_the_same",
+    "order_counts_for_models_of_order_alone",
     "future_item_stays_unknown",
     "falls_to_the_floor",
 ]
