@@ -373,19 +373,24 @@ def table(data: str) -> Sequence[str]:
             continue
         best = max(record["trials"], key=lambda trial: trial[METRIC], default=default)
         value, test = default[METRIC], default.get("test", 0.0)
-        top, top_test = (best[METRIC], best.get("test", test)) if best[METRIC] > value else (value, test)
+        top, top_test = (best[METRIC], best.get("test")) if best[METRIC] > value else (value, test)
         times = "" if floor is None else f"{value / floor:.2f}"
         tried, seconds = len(record["trials"]), "" if default["seconds"] is None else f"{default['seconds']:.1f}"
         rows.append(
             f"| {name} | {value:.4f} | {bold(times, floor is not None and value < floor)} "
             + (
                 f"| {top:.4f} | {tried} | {bold(f'{value / top:.3f}', value < ENOUGH * top)} "
-                f"| {test:.4f} | {top_test:.4f} | {test / top_test:.3f} | {seconds} |"
+                f"| {test:.4f} | {against(test, top_test)} | {seconds} |"
                 if tried
                 else f"| {untuned(name, record)} | | | {test:.4f} | | | {seconds} |"
             )
         )
     return rows
+
+
+def against(test: float, best: float | None) -> str:
+    """The best trial's ndcg on test, and the default's over it; nothing where it was not measured."""
+    return f"{best:.4f} | {test / best:.3f}" if best else " |"
 
 
 def untuned(name: str, record: dict[str, Any]) -> str:
