@@ -46,7 +46,7 @@ _DAY = 86_400
 @dataclass(frozen=True)
 class MarkovConfig:
     """Hyper-parameters of the transitions; the defaults were chosen on validation of dense and of sparse data
-    (benchmarks/results/markov.md)."""
+    (benchmarks/markov.py)."""
 
     window: int = 10
     """Places that two items of a history may be apart, at most, to count as a transition."""
