@@ -10,7 +10,7 @@ told all before the item that is asked for, and the whole catalogue but that his
 were chosen on validation, as WHY says, and training stops by validation too.
 
 A model is a file of benchmarks/results/next_item/; writes benchmarks/results/next_item.md. Training leaves checkpoints
-in --checkpoints, from which the same command goes on.
+in --checkpoints, from which the same command goes on, and of which `fused` takes sasrec.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from movierec_engine.data.split import Split, split
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.comparison import ALPHA, compare_paired
-from movierec_engine.models import model_class
+from movierec_engine.models import Recommender, model_class
 from movierec_engine.models.fitting import CheckpointFolder, Epoch, Fitting
 from movierec_engine.reporting import numbers
 
@@ -48,10 +48,14 @@ _LOOP = "trainer.scheduler.name=cosine trainer.scheduler.warmup_epochs=1 trainer
 _WIDE = "model.embedding_dim=128 model.num_heads=2 model.dropout=0.3"
 MODELS = {
     **{name: (name, "") for name in ("popularity", "als", "ease", "markov")},
-    "sasrec": ("sasrec", f"trainer.learning_rate=0.005 trainer.max_epochs=25 {_LOOP}"),
+    "sasrec": ("sasrec", ""),
+    "sasrec, cosine": ("sasrec", f"trainer.learning_rate=0.005 trainer.max_epochs=25 {_LOOP}"),
     "sasrec, 128 wide": ("sasrec", f"{_WIDE} trainer.learning_rate=0.003 trainer.max_epochs=25 {_LOOP}"),
+    "fused": ("hybrid_ensemble", "model.models=[ease,als,markov,sasrec]"),
 }
-"""What is measured -> the model that it is, and its settings beside the defaults."""
+"""What is measured -> the model that it is, and its settings beside the defaults; each after what it fuses."""
+FUSED = {"ease": "ease", "als": "als", "markov": "markov", "sasrec": "sasrec, cosine"}
+"""Member of `fused` -> what it is here."""
 WHY = "The learning rate of sasrec was chosen by the first epochs on validation; nothing else was searched."
 LENGTHS = {"up to 50": (0, 50), "51 to 100": (50, 100), "101 to 200": (100, 200), "over 200": (200, np.inf)}
 """Kinds of histories: more items than the first, and no more than the second."""
@@ -88,9 +92,12 @@ def measure(name: str, folder: Path | None, checkpoints: Path) -> None:
     words = told.split()
     settings = load_settings([f"model={kind}", "device=cpu", *words])
     started, used = time.perf_counter(), time.process_time()
+    data = Dataset(parts.train, parts.validation_heldout())
     model = model_class(kind)(settings.model)
+    if name == "fused":
+        model.start_from({member: fitted(member, data, checkpoints) for member in FUSED})
     model.fit(
-        Dataset(parts.train, parts.validation_heldout()),
+        data,
         Fitting(
             settings.trainer,
             settings.device,
@@ -115,6 +122,16 @@ def measure(name: str, folder: Path | None, checkpoints: Path) -> None:
     }
     file_of(name).write_text(json.dumps(record) + "\n", encoding="utf-8")
     console.print(f"{name}: {record['validation']}, {took:.0f} s", markup=False, soft_wrap=True)
+
+
+def fitted(member: str, data: Dataset, checkpoints: Path) -> Recommender:
+    """A member of `fused`: of sasrec its best epoch, of the others a new fit, which takes seconds."""
+    trained = checkpoints / slug(FUSED[member]) / f"{member}_best.pt"
+    if member != "sasrec":
+        return model_class(member)(load_settings([f"model={member}"]).model).fit(data)
+    if not trained.exists():
+        raise SystemExit(f"{trained} is missing; measure {FUSED[member]} first")
+    return model_class(member).load(trained)
 
 
 def tell(epoch: Epoch) -> None:

@@ -77,6 +77,7 @@ class SASRec(GradientRecommender):
     name = "sasrec"
     Config = SASRecConfig
     losses = LOSSES
+    learning_rate = 0.005  # chosen by the first epochs on validation of MovieLens 1M
 
     network: SASRecNetwork
     vectors: Floats
