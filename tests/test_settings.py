@@ -16,6 +16,8 @@ from movierec_engine.training.config import TrainerConfig
 
 ROOT = Path(__file__).parents[1]
 
+OWN_LEARNING_RATES = {"recvae": 0.003, "sasrec": 0.005}
+
 
 def test_the_files_of_the_groups_are_what_their_dataclasses_say() -> None:
     written = runpy.run_path(str(ROOT / "configs" / "write.py"))["texts"]()
@@ -32,7 +34,7 @@ def test_the_files_of_the_groups_are_what_their_dataclasses_say() -> None:
 def test_what_hydra_composes_is_the_defaults_of_the_dataclasses(model: str) -> None:
     settings = load_settings([f"model={model}", "device=cpu"])
     assert settings.model == model_class(model).Config()
-    assert settings.trainer == TrainerConfig(learning_rate=0.003 if model == "recvae" else 0.01)  # the model's own
+    assert settings.trainer == TrainerConfig(learning_rate=OWN_LEARNING_RATES.get(model, 0.01))
     for group, kind in {**GROUPS, "paths": PathsConfig}.items():
         if group != "trainer":
             assert getattr(settings, group) == kind(), group

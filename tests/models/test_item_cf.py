@@ -212,6 +212,7 @@ def test_a_similarity_of_fewer_than_min_k_common_users_does_not_count() -> None:
 def test_a_neighbours_long_history_is_discounted_the_more_the_longer_histories_are() -> None:
     history = sparse.csr_matrix(np.ones((2, 12)))
     assert ItemCFConfig(user_based=True).of_history(history).alpha == 0.5
+    assert ItemCFConfig(user_based=True).of_history(sparse.csr_matrix(np.ones((2, 200)))).alpha == 0.75
     assert ItemCFConfig(user_based=True, alpha=0.2).of_history(history).alpha == 0.2
     assert ItemCFConfig().of_history(history).alpha == 0.6
     of_users, train = (RATINGS > 0).sum(axis=1), binary_train()

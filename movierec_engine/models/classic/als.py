@@ -56,7 +56,7 @@ class ALSConfig:
 
     embedding_dim: int = 64
     """Length d of the vectors; the paper's results rise with it up to 2048."""
-    relative_alpha0: float = 5.0
+    relative_alpha0: float = 7.0
     """Weight of all pairs together against the observed ones: alpha0 = relative_alpha0 * density of train."""
     alpha0: float | None = None
     """Weight of one unobserved pair against an observed one, whatever the density; null: by relative_alpha0."""

@@ -37,8 +37,8 @@ Floats = NDArray[np.float32]
 
 SIMILARITIES = ("cosine", "msd", "pearson", "pearson_baseline")
 
-_ALPHA, _HALF = 0.6, 12
-"""Discount of popular items, and mean interactions of a user at which that of users is a half."""
+_ALPHA, _HALF, _MOST = 0.6, 12, 0.75
+"""Discount of popular items, mean interactions of a user at which that of users is a half, and the largest of users."""
 _BLOCK_PAIRS = 2**18
 """Pairs compared at once; at about 200 bytes a pair, 50 MB."""
 
@@ -65,8 +65,9 @@ class ItemCFConfig:
     (benchmarks/results/defaults.md)."""
     alpha: float | None = None
     """How much the cosine of implicit feedback discounts popular items of the history against popular scored ones, from
-    0 to 1; null: 0.6. User-based, how much it discounts neighbours of many interactions; null: m / (m + 12), where m is
-    the mean of a user: where histories are short the longer ones say more (benchmarks/results/defaults.md)."""
+    0 to 1; null: 0.6. User-based, how much it discounts neighbours of many interactions; null: m / (m + 12), at
+    most 0.75, where m is the mean of a user: where histories are short the longer ones say more
+    (benchmarks/results/defaults.md)."""
     user_based: bool = False
     """Whether neighbours are users instead of items."""
     feedback: str = "auto"
@@ -96,7 +97,7 @@ class ItemCFConfig:
     def of_history(self, history: sparse.csr_matrix) -> "ItemCFConfig":
         """The same settings with the alpha that these train interactions ask for, CSR [n_users, n_items]."""
         mean = history.nnz / max(history.shape[0], 1)
-        alpha = mean / (mean + _HALF) if self.user_based else _ALPHA
+        alpha = min(_MOST, mean / (mean + _HALF)) if self.user_based else _ALPHA
         return self if self.alpha is not None else replace(self, alpha=alpha)
 
     def require_ratings(self, ratings: bool) -> None:
