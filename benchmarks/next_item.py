@@ -44,18 +44,14 @@ PAGE = RESULTS.with_suffix(".md")
 METRICS = ("hit_rate@10", "ndcg@10")
 EVALUATOR = Evaluator([10], ("ndcg", "hit_rate"))
 BASELINE = "markov"
-_LOOP = "trainer.scheduler.name=cosine trainer.scheduler.warmup_epochs=1 trainer.early_stopping.patience=20"
-_WIDE = "model.embedding_dim=128 model.num_heads=2 model.dropout=0.3"
 MODELS = {
     **{name: (name, "") for name in ("popularity", "als", "ease", "markov")},
     "sasrec": ("sasrec", ""),
-    "sasrec, cosine": ("sasrec", f"trainer.learning_rate=0.005 trainer.max_epochs=25 {_LOOP}"),
-    "sasrec, 128 wide": ("sasrec", f"{_WIDE} trainer.learning_rate=0.003 trainer.max_epochs=25 {_LOOP}"),
     "fused": ("hybrid_ensemble", "model.models=[ease,als,markov,sasrec]"),
 }
 """What is measured -> the model that it is, and its settings beside the defaults; each after what it fuses."""
-FUSED = {"ease": "ease", "als": "als", "markov": "markov", "sasrec": "sasrec, cosine"}
-"""Member of `fused` -> what it is here."""
+FUSED = ("ease", "als", "markov", "sasrec")
+"""Members of `fused`."""
 WHY = "The learning rate of sasrec was chosen by the first epochs on validation; nothing else was searched."
 LENGTHS = {"up to 50": (0, 50), "51 to 100": (50, 100), "101 to 200": (100, 200), "over 200": (200, np.inf)}
 """Kinds of histories: more items than the first, and no more than the second."""
@@ -104,7 +100,7 @@ def measure(name: str, folder: Path | None, checkpoints: Path) -> None:
             settings.seed,
             evaluator=EVALUATOR,
             on_epoch=tell,
-            checkpoints=CheckpointFolder(checkpoints / slug(name), f"{name} {' '.join(words)}", resume_own=True),
+            checkpoints=CheckpointFolder(checkpoints / name, f"{name} {' '.join(words)}", resume_own=True),
         ),
     )
     took, used = time.perf_counter() - started, time.process_time() - used
@@ -126,11 +122,11 @@ def measure(name: str, folder: Path | None, checkpoints: Path) -> None:
 
 def fitted(member: str, data: Dataset, checkpoints: Path) -> Recommender:
     """A member of `fused`: of sasrec its best epoch, of the others a new fit, which takes seconds."""
-    trained = checkpoints / slug(FUSED[member]) / f"{member}_best.pt"
+    trained = checkpoints / member / f"{member}_best.pt"
     if member != "sasrec":
         return model_class(member)(load_settings([f"model={member}"]).model).fit(data)
     if not trained.exists():
-        raise SystemExit(f"{trained} is missing; measure {FUSED[member]} first")
+        raise SystemExit(f"{trained} is missing; measure {member} first")
     return model_class(member).load(trained)
 
 
@@ -140,12 +136,8 @@ def tell(epoch: Epoch) -> None:
     console.print(f"epoch {epoch.number}: loss {epoch.loss:.4f}, {reached}, {epoch.seconds:.0f} s", markup=False)
 
 
-def slug(name: str) -> str:
-    return name.replace(", ", "_").replace(" ", "_")
-
-
 def file_of(name: str) -> Path:
-    return RESULTS / f"{slug(name)}.json"
+    return RESULTS / f"{name}.json"
 
 
 def page() -> list[str]:
