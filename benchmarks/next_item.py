@@ -18,6 +18,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,7 @@ from movierec_engine.evaluation import Evaluator
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.comparison import ALPHA, compare_paired
 from movierec_engine.models import Recommender, model_class
+from movierec_engine.models.checkpoint_file import read_checkpoint
 from movierec_engine.models.fitting import CheckpointFolder, Epoch, Fitting
 from movierec_engine.reporting import numbers
 
@@ -64,11 +66,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="folder of ml1m_sequences")
     parser.add_argument("--models", nargs="*", choices=MODELS, default=list(MODELS))
     parser.add_argument("--checkpoints", type=Path, default=Path("checkpoints") / "next_item")
+    parser.add_argument("--cut-off", action="store_true", help="train no further than the checkpoints are")
     parser.add_argument("--page", action="store_true", help="only write the page")
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     for name in arguments.models if not arguments.page else ():
-        measure(name, arguments.folder, arguments.checkpoints)
+        measure(name, arguments.folder, arguments.checkpoints, arguments.cut_off)
     PAGE.write_text("\n".join(page()) + "\n", encoding="utf-8")
     console.print(f"wrote {PAGE}")
 
@@ -82,27 +85,34 @@ def parts_of(folder: Path | None) -> Split:
     return split(interactions, DataConfig("ml1m", split="next_item"), Ratings(interactions.to_table()))
 
 
-def measure(name: str, folder: Path | None, checkpoints: Path) -> None:
-    """Train a model and write down what it reaches on validation, and each user's metrics on test."""
+def measure(name: str, folder: Path | None, checkpoints: Path, cut_off: bool) -> None:
+    """Train a model and write down what it reaches on validation, and each user's metrics on test.
+
+    cut_off: take the best epoch of a training that was ended before it stopped by itself.
+    """
     parts, (kind, told) = parts_of(folder), MODELS[name]
     words = told.split()
     settings = load_settings([f"model={kind}", "device=cpu", *words])
     started, used = time.perf_counter(), time.process_time()
     data = Dataset(parts.train, parts.validation_heldout())
     model = model_class(kind)(settings.model)
-    if name == "fused":
-        model.start_from({member: fitted(member, data, checkpoints) for member in FUSED})
-    model.fit(
-        data,
-        Fitting(
-            settings.trainer,
-            settings.device,
-            settings.seed,
-            evaluator=EVALUATOR,
-            on_epoch=tell,
-            checkpoints=CheckpointFolder(checkpoints / name, f"{name} {' '.join(words)}", resume_own=True),
-        ),
-    )
+    epochs: Sequence[Epoch] = ()
+    if cut_off:
+        model = model_class(kind).load(checkpoints / name / f"{kind}_best.pt")
+        epochs = [
+            Epoch(**epoch) for epoch in read_checkpoint(checkpoints / name / f"{kind}_last.pt").training["history"]
+        ]
+    else:
+        if name == "fused":
+            model.start_from({member: fitted(member, data, checkpoints) for member in FUSED})
+        own = CheckpointFolder(checkpoints / name, f"{name} {' '.join(words)}", resume_own=True)
+        model.fit(
+            data,
+            Fitting(
+                settings.trainer, settings.device, settings.seed, evaluator=EVALUATOR, on_epoch=tell, checkpoints=own
+            ),
+        )
+        epochs = model.epochs
     took, used = time.perf_counter() - started, time.process_time() - used
     reached = EVALUATOR.evaluate(model, parts.validation_heldout(), deep=False).metrics
     test = parts.test_heldout()
@@ -112,9 +122,10 @@ def measure(name: str, folder: Path | None, checkpoints: Path) -> None:
         "validation": {metric: reached[metric] for metric in METRICS},
         "test": {metric: [round(float(value), 6) for value in found.per_user[metric]] for metric in METRICS},
         "lengths": test.activity[found.users].tolist(),
-        "epochs": len(model.epochs),
-        "seconds": round(sum(epoch.seconds for epoch in model.epochs) or took, 1),
-        "cpu_seconds": round(used, 1),
+        "epochs": len(epochs),
+        "cut_off": cut_off,
+        "seconds": round(sum(epoch.seconds for epoch in epochs) or took, 1),
+        "cpu_seconds": None if cut_off else round(used, 1),
     }
     file_of(name).write_text(json.dumps(record) + "\n", encoding="utf-8")
     console.print(f"{name}: {record['validation']}, {took:.0f} s", markup=False, soft_wrap=True)
@@ -155,7 +166,7 @@ def page() -> list[str]:
         f"items are ranked. {WHY} Training stopped by ndcg@10 on validation. 95 % intervals are over users, and the "
         f"difference to {BASELINE} in ndcg@10 is of the same users; ★: significant by the paired bootstrap and "
         f"Wilcoxon's test, both p < {ALPHA}. Seconds are of one thread, by the clock of a machine that did other work "
-        "beside, and of its CPU; of a run that was cut off and went on, the CPU's are of its last part.",
+        "beside, and of its CPU. A training that is cut off is measured by its best epoch until then.",
         "",
         *table(records),
         "",
@@ -190,7 +201,8 @@ def table(records: dict[str, dict[str, Any]]) -> list[str]:
             p = f"{worst:.4f}{' ★' if worst < ALPHA and one.difference * one.rank_biserial > 0 else ''}"
         lines.append(
             f"| {name} | {record['validation']['ndcg@10']:.4f} | {' | '.join(cells)} | {difference} | {p} "
-            f"| {record['epochs'] or ''} | {record['seconds']:.1f} | {record['cpu_seconds']:.1f} |"
+            f"| {record['epochs'] or ''}{', cut off' if record.get('cut_off') else ''} | {record['seconds']:.1f} "
+            f"| {'' if record['cpu_seconds'] is None else format(record['cpu_seconds'], '.1f')} |"
         )
     told = [f"{name}: `{' '.join(records[name]['settings'])}`" for name in records if records[name]["settings"]]
     lines += ["", f"Settings beside the defaults: {'; '.join(told)}."] if told else []
