@@ -114,7 +114,7 @@ def measure(name: str, folder: Path | None, checkpoints: Path, cut_off: bool) ->
         )
         epochs = model.epochs
     took, used = time.perf_counter() - started, time.process_time() - used
-    reached = EVALUATOR.evaluate(model, parts.validation_heldout(), deep=False).metrics
+    reached = EVALUATOR.evaluate(model.as_validated(), parts.validation_heldout(), deep=False).metrics
     test = parts.test_heldout()
     found = EVALUATOR.evaluate(model, test, deep=False)
     record = {
@@ -206,6 +206,15 @@ def table(records: dict[str, dict[str, Any]]) -> list[str]:
         )
     told = [f"{name}: `{' '.join(records[name]['settings'])}`" for name in records if records[name]["settings"]]
     lines += ["", f"Settings beside the defaults: {'; '.join(told)}."] if told else []
+    if "fused" in records and (best := next((one for one in best_first(records) if one in FUSED), None)):
+        ours, theirs = (np.array(records[name]["test"]["ndcg@10"]) for name in ("fused", best))
+        one = compare_paired(ours, theirs)
+        lines += [
+            "",
+            f"fused - {best}, its best member: {one.difference:+.4f} {numbers.signed_interval(one.low, one.high)} in "
+            f"ndcg@10, p {max(one.p_bootstrap, one.p_wilcoxon):.4f}. Its value on validation is cross-fitted, as its "
+            "weights were learned there.",
+        ]
     absent = [name for name in MODELS if name not in records]
     return [*lines, *(["", f"Not run: {'; '.join(absent)}."] if absent else [])]
 
