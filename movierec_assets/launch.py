@@ -6,7 +6,9 @@
 import dagster as dg
 from dagster._core.storage.tags import BACKFILL_ID_TAG
 
-STUDIES = frozenset(dg.AssetKey(name) for name in ("backtest", "sweep", "leak_canaries"))
+from movierec_engine.store import kinds
+
+STUDIES = frozenset(dg.AssetKey(name) for name in ("backtest", "sweep", kinds.LEAK_CANARIES))
 """Assets that cost as much as training again."""
 
 
