@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import shlex
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -104,7 +103,10 @@ def test_the_service_of_the_production_page_starts_and_its_backup_can_be_read(
     folder, text = tmp_path / "a folder with a space", PRODUCTION.read_text(encoding="utf-8")
     settings = load_settings([*small_data, "model=popularity", "data.name=movielens-small"])
     pipeline.run(ArtifactStore(folder / "artifacts"), settings)
-    variables, unit = re.findall(r"```ini\n(.*?)```", text, re.DOTALL)
+    variables, unit = (
+        (ROOT / "deploy" / "one-machine" / name).read_text(encoding="utf-8")
+        for name in ("environment.example", "movierec-api.service")
+    )
     (start,) = re.findall(r"ExecStart=/srv/movierec/venv/bin/(.*?[^\\])\n", unit, re.DOTALL)
     (backup,) = (block for block in re.findall(r"```text\n(.*?)```", text, re.DOTALL) if "feedback.db" in block)
     environment = re.sub(
@@ -115,14 +117,6 @@ def test_the_service_of_the_production_page_starts_and_its_backup_can_be_read(
     with contextlib.closing(sqlite3.connect(folder / "backup.db")) as log:
         assert log.execute("SELECT user_id, movie_id FROM events").fetchall() == [(1, 102)]
     assert (folder / "erasures.tsv").read_text(encoding="utf-8").split("\t")[1] == "2"
-    if analyze := shutil.which("systemd-analyze"):
-        (tmp_path / "api.service").write_text(
-            unit.replace("/srv/movierec/venv/bin/movierec", "/bin/true"), encoding="utf-8"
-        )
-        found = subprocess.run(
-            [analyze, "verify", tmp_path / "api.service"], capture_output=True, text=True, check=False
-        )
-        assert found.returncode == 0, found.stderr
 
 
 @pytest.mark.slow
