@@ -263,10 +263,7 @@ class RetrievalIndex:
         dislikes = {item: rating for item, rating in ratings.items() if item not in likes}
         return Taste(self._as_row(likes, mean), self._as_row(dislikes, mean))
 
-    def most_popular(
-        self,
-        k: int,
-    ) -> Found:
+    def most_popular(self, k: int) -> Found:
         """The most popular items: item indices int64 [<=k] and their train interactions float32."""
         return best(np.arange(len(self.items)), self.popularity, k)
 

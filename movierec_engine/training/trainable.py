@@ -1,6 +1,6 @@
 """Trainable models: a network, and the recommender that it belongs to."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
@@ -42,7 +42,7 @@ class Network(nn.Module):
         return 1
 
 
-class SequenceNetwork(Network):
+class SequenceNetwork(Network, ABC):
     """A network of order in training: what it makes of each item of a sequence and those before it.
 
     items: float32 [n_items, d]; its inner product with `hidden` is the score of an item to come next.
@@ -50,20 +50,20 @@ class SequenceNetwork(Network):
 
     items: nn.Parameter
 
+    @abstractmethod
     def hidden(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """float32 [t, d], after each item of sequences that are packed one after another.
 
         inputs: int64 [t], items. lengths: int64 [w], of the sequences, on the CPU.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def vectors(self, items: Tensor) -> Tensor:
         """Rows of `items`, float32 [n, d], with a gradient that adds in a fixed order; items: int64 [n]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def floats_per_item(self) -> int:
         """Floats that training keeps of one item of a sequence, about; the trainer takes a batch in pieces by it."""
-        raise NotImplementedError
 
 
 class Trainable(Recommender):
