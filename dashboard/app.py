@@ -10,7 +10,7 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # Streamlit puts this file's folder there, wherever it is started from
     sys.path.insert(0, ROOT)
 
-from dashboard import shell  # noqa: E402
+from dashboard import browser, shell, state  # noqa: E402
 from dashboard.queries.store_files import store_root  # noqa: E402
 from dashboard.views import compare, data, explore, leaderboard, operations, segments, sweeps, training  # noqa: E402
 from movierec_engine.errors import StoreError  # noqa: E402
@@ -18,7 +18,8 @@ from movierec_engine.store import ArtifactStore  # noqa: E402
 
 schemapi.disable_debug_mode()  # checking every chart against the schema takes half of the time that drawing it takes
 
-st.set_page_config(page_title="movierec", page_icon=":material/leaderboard:", layout="wide")
+st.set_page_config(page_title="movierec", page_icon=browser.ICON, layout="wide")
+browser.one_history_entry_a_page()
 try:
     ArtifactStore(store_root())
 except StoreError as error:  # of an earlier layout
@@ -34,4 +35,9 @@ pages = [
     st.Page(sweeps.page, title="Sweeps", icon=":material/tune:", url_path="sweeps"),
     st.Page(operations.page, title="Operations", icon=":material/monitor_heart:", url_path="operations"),
 ]
-st.navigation(pages, position="top").run()
+page = st.navigation(pages, position="top")
+said = st.container()
+page.run()
+with said:
+    shell.notes(state.refused())
+state.write_url()

@@ -106,6 +106,15 @@ WIDE = 120
 
 
 def draw(chart: Chart, rows: Sequence[Mapping[str, Any]], name: str) -> None:
-    """Show a chart, with the numbers behind it as a CSV file; its own tools, at the upper right, save it as PNG."""
-    st.altair_chart(chart, width="stretch")
+    """Show a chart, with the numbers behind it as a CSV file; its own tools, at the upper right, save it as PNG.
+
+    A screen reader reads its title: the conclusion, and how to read it.
+    """
+    st.altair_chart(chart, width="stretch", alt=spoken(chart))
     csv_button(rows, name, "Data (CSV)", "PNG: the tools that appear at the upper right of the chart")
+
+
+def spoken(chart: Chart) -> str:
+    """A chart's title in one sentence each for the conclusion and for how to read it."""
+    parts = [" ".join(part) for part in (chart.title.text, chart.title.subtitle) if part]
+    return ". ".join(parts)

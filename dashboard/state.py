@@ -1,4 +1,8 @@
-"""The visitor's choices: in the URL, so that a view can be shared, and kept from page to page."""
+"""The visitor's choices: in the URL, so that a view can be shared, and kept from page to page.
+
+What a page chooses enters the URL in one step once the page is drawn (`write_url`), so that the browser has one history
+entry a page.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +18,7 @@ def choose(
     explanation: str | None = None,
 ) -> str:
     """A select box whose choice stands in the URL, from where it is taken up again."""
-    _take_up(name, lambda text: text if text in options else None)
+    _take_up(name, lambda text: (text, "") if text in options else (None, text))
     if st.session_state.get(name) not in options:
         st.session_state[name] = default if default in options else options[0]
     choice: str = st.selectbox(label, options, key=name, format_func=show, help=explanation)
@@ -32,8 +36,10 @@ def choose_many(
 ) -> list[str]:
     """A box for several choices, in the order of the options; the URL names them unless they are the default."""
 
-    def parsed(text: str) -> list[str] | None:
-        return [option for option in text.split(",") if option in options] or None
+    def parsed(text: str) -> tuple[list[str] | None, str]:
+        wanted = text.split(",")
+        unknown = ",".join(option for option in wanted if option not in options)
+        return [option for option in wanted if option in options] or None, unknown
 
     _take_up(name, parsed)
     usual = [option for option in options if option in default]
@@ -50,7 +56,7 @@ def choose_many(
 
 def write(label: str, name: str, default: str = "", explanation: str | None = None, placeholder: str = "") -> str:
     """A box for a short text that stands in the URL."""
-    _take_up(name, lambda text: text)
+    _take_up(name, lambda text: (text, ""))
     if name not in st.session_state:
         st.session_state[name] = default
     text: str = st.text_input(label, key=name, help=explanation, placeholder=placeholder, max_chars=80).strip()
@@ -61,12 +67,12 @@ def write(label: str, name: str, default: str = "", explanation: str | None = No
 def slide(label: str, name: str, explanation: str | None = None) -> float:
     """A slider from 0 to 1 that stands in the URL unless it is at 0."""
 
-    def parsed(text: str) -> float | None:
+    def parsed(text: str) -> tuple[float | None, str]:
         try:
             value = float(text)
         except ValueError:
-            return None
-        return value if 0 <= value <= 1 else None
+            return None, text
+        return (value, "") if 0 <= value <= 1 else (None, text)
 
     _take_up(name, parsed)
     if name not in st.session_state:
@@ -78,6 +84,9 @@ def slide(label: str, name: str, explanation: str | None = None) -> float:
 
 def given(name: str) -> str:
     """Read a choice from the URL, or from the page before this one; "" when there is none."""
+    pending = _session(_PENDING)
+    if name in pending:
+        return pending[name]
     return str(st.query_params.get(name) or st.session_state.get(_kept(name)) or "")
 
 
@@ -89,23 +98,65 @@ def put(name: str, value: str) -> None:
         _forget(name)
 
 
-def _take_up(name: str, parsed: Callable[[str], object | None]) -> None:
-    """Put the URL's choice, or that of the page before this one, into the widget that has not shown it yet."""
-    in_url, kept = st.query_params.get(name), st.session_state.get(_kept(name))
-    if (in_url is not None and in_url != kept and (value := parsed(in_url)) is not None) or (
-        name not in st.session_state and kept is not None and (value := parsed(kept)) is not None
-    ):
+def refuse(name: str, text: str) -> None:
+    """Remember that the URL's value of a name is none that can be had, for `refused` to say so."""
+    _session(_REFUSED)[name] = text
+
+
+def refused() -> list[str]:
+    """One sentence for each value of the URL that could not be had since this was last asked."""
+    found = st.session_state.pop(_REFUSED, {})
+    sentences = []
+    for name, text in found.items():
+        shown = st.session_state.get(_kept(name))
+        instead = f"{shown} is shown" if shown else "the page shows the usual"
+        sentences.append(f"The address asks for {name}={text}, which is not to be had here; {instead} instead.")
+    return sentences
+
+
+def write_url() -> None:
+    """Let the URL have what the page chose, in one step."""
+    pending = st.session_state.pop(_PENDING, {})
+    current = st.query_params.to_dict()
+    wanted = {name: value for name, value in {**current, **pending}.items() if value}
+    if wanted != current:
+        st.query_params.from_dict(wanted)
+    _session(_SEEN).update(pending)
+
+
+def _take_up(name: str, parsed: Callable[[str], tuple[object | None, str]]) -> None:
+    """Put the URL's choice, or that of the page before this one, into the widget that has not shown it yet.
+
+    parsed: the choice that a text names, None for none, and what of the text names none.
+    """
+    in_url, kept, seen = st.query_params.get(name), st.session_state.get(_kept(name)), _session(_SEEN)
+    if in_url is not None and in_url != seen.get(name):  # the visitor's own, or one that Back has brought
+        seen[name] = in_url
+        value, unknown = parsed(in_url)
+        if unknown:
+            refuse(name, unknown)
+        if value is not None:
+            st.session_state[name] = value
+            return
+    if name not in st.session_state and kept is not None and (value := parsed(kept)[0]) is not None:
         st.session_state[name] = value
 
 
 def _keep(name: str, value: str) -> None:
-    st.query_params[name] = st.session_state[_kept(name)] = value
+    _session(_PENDING)[name] = st.session_state[_kept(name)] = value
 
 
 def _forget(name: str) -> None:
     st.session_state.pop(_kept(name), None)
-    if name in st.query_params:
-        del st.query_params[name]
+    _session(_PENDING)[name] = ""
+
+
+_PENDING, _SEEN, _REFUSED = "enters the URL", "seen in the URL", "refused of the URL"
+
+
+def _session(name: str) -> dict[str, str]:
+    found: dict[str, str] = st.session_state.setdefault(name, {})
+    return found
 
 
 def _kept(name: str) -> str:

@@ -105,17 +105,20 @@ def opened(browser: Browser, address: str, request: pytest.FixtureRequest) -> It
     wrong: list[str] = []
     page.on("console", lambda message: wrong.append(message.text) if counts(message, address) else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: wrong.append(request.url) if is_elsewhere(request.url, address) else None)
     yield page, wrong
     context.close()
 
 
 def counts(message: ConsoleMessage, address: str) -> bool:
-    """Whether a message of the console is an error of the dashboard's own.
-
-    An icon from the web may be out of reach, and Streamlit looks for its server below a page's path first.
-    """
+    """Whether a message of the console is an error: Streamlit looks for its server below a page's path first."""
     url = message.location.get("url", address)
     return message.type == "error" and url.startswith(address) and "/_stcore/" not in url
+
+
+def is_elsewhere(url: str, address: str) -> bool:
+    """Whether a request leaves the dashboard, which works without the internet."""
+    return not url.startswith((address, address.replace("http", "ws", 1), "data:", "blob:"))
 
 
 def settled(page: Page, heading: str) -> None:
@@ -218,6 +221,9 @@ def test_the_main_controls_work_and_stand_in_the_url(
     page.get_by_role("link", name="Data", exact=True).click()
     settled(page, "Data")
     expect(page.get_by_text("Kept: ratings of at least")).to_be_visible()
+    for before in ("Segments and fairness", "Training", "Compare two", "Leaderboard"):
+        page.go_back()  # past whatever was chosen on the page
+        settled(page, before)
     assert wrong == []
 
 
