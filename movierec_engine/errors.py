@@ -8,7 +8,7 @@ EXTRAS = {
         "orjson",
         "prometheus_client",
         "pydantic",
-        "pydantic",
+        "threadpoolctl",
         "waitress",
         "werkzeug",
     ),

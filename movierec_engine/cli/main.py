@@ -5,7 +5,7 @@ import sys
 import click
 
 from movierec_engine import __version__
-from movierec_engine.cli import estimate, judge, release, serve, start, train
+from movierec_engine.cli import estimate, export, judge, release, serve, start, train
 from movierec_engine.cli.console import log_to_console, read_env_file
 from movierec_engine.cli.options import CommandGroup
 
@@ -23,7 +23,7 @@ SECTIONS: dict[str, list[click.Command]] = {
         judge.cold_items,
     ],
     "Release": [release.models],
-    "Serve": [serve.serve],
+    "Serve": [serve.serve, export.export],
 }
 
 

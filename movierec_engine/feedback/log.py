@@ -217,6 +217,15 @@ class FeedbackLog:
         with self._database.reading() as connection:
             return _last_number(connection, "erasures") if connection else _newest_number(self._remembered())
 
+    def people(self) -> list[PublicId]:
+        """Everybody who has said something, or was erased, each once."""
+        sql = "SELECT user_id FROM events WHERE undone_ms IS NULL UNION SELECT user_id FROM erasures"
+        return [user_id for (user_id,) in self.query(sql)] if self.begun else []
+
+    def erased_since(self, number: int) -> list[PublicId]:
+        """Everybody whose erasure has a higher number."""
+        return [user_id for (user_id,) in self.query("SELECT user_id FROM erasures WHERE number > ?", number)]
+
     def count_since(self, seq: int, kind: Kind | None = None) -> int:
         """Count the events, of one kind or of all, after a place in the log; undone ones do not count."""
         with self._database.reading() as connection:

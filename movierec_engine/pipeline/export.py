@@ -1,0 +1,254 @@
+"""Export: the lists of all users at once, as the API would answer them, in parts that an interrupted run keeps."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from movierec_engine.api.index_reloader import IndexReloader
+from movierec_engine.api.live_feedback import LiveFeedback
+from movierec_engine.api.loaded_index import LoadedIndex
+from movierec_engine.api.person import of_user
+from movierec_engine.api.recommendation_service import best_for
+from movierec_engine.api.requests import PersonalRequest
+from movierec_engine.data.id_map import Ids, PublicId, as_ids
+from movierec_engine.errors import DataError, StoreError
+from movierec_engine.models.lists import largest
+from movierec_engine.recommending.fold_in import POPULARITY
+from movierec_engine.reporting.progress import advance, step
+from movierec_engine.retrieval.faiss_index import PERSONAL
+from movierec_engine.store import ArtifactStore
+from movierec_engine.store.files import replace_file
+
+USERS_A_PART = 8192
+_BLOCK_BYTES = 16 * 2**20
+"""Budget of a thread for the scores of one block of users."""
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_MANIFEST = "export.json"
+
+Places = list[tuple[NDArray[np.int64], NDArray[np.float32], str]]
+"""For each user the items of the list, their scores, and where they come from."""
+
+
+@dataclass(frozen=True)
+class ListParts:
+    """Complete lists of users, in Parquet files of one folder.
+
+    schema: user_id, rank from 1, movie_id, score and source of each place of a list. A user's places stand together,
+    the best first, and users in the order of the export.
+    users: who was asked for. kept: users whose lists an earlier run had made.
+    erased: people who were erased after the first part was begun, whose lists are passed by.
+    """
+
+    folder: Path
+    schema: pa.Schema
+    users: int
+    kept: int
+    erased: Ids
+
+    def tables(self) -> Iterator[pa.Table]:
+        """The parts in order, a table each. Raises StoreError for one that cannot be read."""
+        for file in _parts(self.folder):
+            try:
+                table = pq.read_table(file, schema=self.schema)
+            except (OSError, pa.ArrowException) as error:
+                raise StoreError(f"{file} is damaged; delete it and export again, which makes it anew") from error
+            gone = np.isin(table["user_id"].to_numpy(), self.erased)
+            yield table.filter(pa.array(~gone)) if gone.any() else table
+
+    def remove(self) -> None:
+        """Delete them, once they are where they should go."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def index_to_export(store: ArtifactStore, data_set: str, model: str = "", device: str = "") -> LoadedIndex:
+    """The index that the API would answer from: the promoted one, or a model's newest.
+
+    Raises StoreError where there is none, or where it is damaged.
+    """
+    reloader = IndexReloader(store, device or "auto", data_set=data_set, warm=False)
+    served = reloader.current(model or None)
+    if served is None or (model and served.model != model):
+        refused = reloader.state().refused
+        of_model = f" of model {model}" if model else ""
+        on = f" trained on {device}" if device else ""
+        why = "; ".join(f"{reference}: {reason}" for reference, reason in refused.items())
+        raise StoreError(
+            f"there is no index{of_model}{on} of {data_set} to export from{f' ({why})' if why else ''}; run "
+            f"`movierec train {model or 'als'}`"
+        )
+    return served
+
+
+def read_users(file: Path, texts: bool) -> Ids:
+    """The ids of a text file, one in each line, each once. texts: whether ids are texts; else they are whole numbers.
+
+    Raises DataError for what is no id.
+    """
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} cannot be read as text: {error}") from error
+    ids = [line for line in dict.fromkeys(lines) if line]
+    if not ids:
+        raise DataError(f"{file} names no user; write the id of one in each line")
+    wrong = next((one for one in ids if not texts and not _WHOLE.fullmatch(one)), None)
+    if wrong is not None:
+        raise DataError(f"{file}: {wrong!r} is no id of a user here, which are whole numbers; write one in each line")
+    return as_ids(ids if texts else [int(one) for one in ids])
+
+
+@step("making lists")
+def make_lists(
+    served: LoadedIndex, live: LiveFeedback, folder: Path, k: int, only: Ids | None = None, threads: int = 0
+) -> ListParts:
+    """The k best movies of every user, as `/api/recommend` would answer at this moment, in parts.
+
+    Users are those that the model was trained on and those known by feedback alone, or `only` these. Who was erased and
+    has said nothing since has no list. folder: of the parts; those that a run of the same export has left there are
+    kept, others deleted. threads: 0 for one a core.
+    """
+    log = live.log(served.lineage.data_set)
+    talkers = frozenset(log.people())
+    users = _people(served, talkers) if only is None else only
+    export = {"index": served.artifact.reference, "k": k, "repeat": served.repeat, "users": _digest(users)}
+    erasure_before = _begin(folder, export, log.newest_erasure())
+    schema, of_block = list_schema(served), _lists_of(served, live, k, talkers)
+    kept = 0
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool, threadpool_limits(1, "blas"):
+        for number, start in enumerate(range(0, len(users), USERS_A_PART)):
+            part, file = users[start : start + USERS_A_PART], folder / f"part-{number:06}.parquet"
+            if file.exists():
+                kept += len(part)
+                continue
+            blocks = [part[one : one + _rows(served)] for one in range(0, len(part), _rows(served))]
+            made, done = [], start
+            for block, lists in zip(blocks, pool.map(of_block, blocks), strict=True):
+                made.append(_table(served, block, lists, schema))
+                done += len(block)
+                advance(done, len(users), "users")
+            _write(pa.concat_tables(made), file)
+    return ListParts(folder, schema, len(users), kept, as_ids(log.erased_since(erasure_before)))
+
+
+def list_schema(served: LoadedIndex) -> pa.Schema:
+    """Columns of exported lists, with the version that they come from as the schema's metadata."""
+    artifact = served.artifact
+    about = {
+        "data_set": artifact.slot.data_set,
+        "model": artifact.slot.model,
+        "device": artifact.slot.device,
+        "version": artifact.version,
+        "fingerprint": artifact.fingerprint,
+    }
+    user, movie = (pa.string() if ids.are_texts else pa.int64() for ids in (served.index.users, served.index.items))
+    columns = {"user_id": user, "rank": pa.int32(), "movie_id": movie, "score": pa.float32(), "source": pa.string()}
+    return pa.schema(columns, metadata={f"movierec.{name}": str(value) for name, value in about.items()})
+
+
+def _lists_of(served: LoadedIndex, live: LiveFeedback, k: int, talkers: frozenset[PublicId]) -> Callable[[Ids], Places]:
+    """A function that makes the lists of a block of users.
+
+    The scores of those who are known by the train data alone are one product of matrices; the others are asked about
+    one by one, as the API does.
+    """
+    plain = PersonalRequest(top_k=k)
+    data_set = served.lineage.data_set
+
+    def of_block(block: Ids) -> Places:
+        people = block.tolist()
+        rows = served.index.users.index(block)
+        quiet = [place for place, one in enumerate(people) if one not in talkers and rows[place] >= 0]
+        lists: dict[int, Any] = dict(zip(quiet, _of_scores(served, rows[quiet], k), strict=True))
+        for place, one in enumerate(people):
+            if place not in lists:
+                person = of_user(served, one, live.state(data_set, one))
+                gone = person.erased and not (person.told or person.masked_since)
+                items, scores, source = ([], [], POPULARITY) if gone else best_for(served, person, plain)
+                lists[place] = np.array(items, dtype=np.int64), np.array(scores, dtype=np.float32), source
+        return [lists[place] for place in range(len(people))]
+
+    return of_block
+
+
+def _of_scores(served: LoadedIndex, users: NDArray[np.int64], k: int) -> Places:
+    """The lists of trained users who have said nothing since."""
+    index = served.index
+    if not index.exact:
+        return [index.recommend(user, k, served.masked(user)) for user in users.tolist()]
+    scores = index.scores_of(users.tolist())
+    for row, user in zip(scores, users.tolist(), strict=True):
+        row[served.mask(user)] = -np.inf
+    best = largest(scores, min(k, scores.shape[1]))
+    lists: Places = []
+    for row, places, user in zip(scores, best, users.tolist(), strict=True):
+        items = places[row[places] > -np.inf]
+        lists.append((items, row[items], PERSONAL if index.personal[user] else POPULARITY))
+    return lists
+
+
+def _people(served: LoadedIndex, talkers: frozenset[PublicId]) -> Ids:
+    """The trained users, and after them those known by feedback alone, without whom an erasure leaves nothing."""
+    users = served.index.users
+    kind = str if users.are_texts else int
+    others = sorted(one for one in talkers if isinstance(one, kind) and users.place(one) is None)
+    return np.concatenate([users.ids, as_ids(others)]) if others else users.ids
+
+
+def _table(served: LoadedIndex, users: Ids, lists: Places, schema: pa.Schema) -> pa.Table:
+    lengths = np.array([len(items) for items, _, _ in lists])
+    row = np.repeat(np.arange(len(lists)), lengths)
+    items = np.concatenate([items for items, _, _ in lists]) if len(lists) else np.empty(0, dtype=np.int64)
+    columns = {
+        "user_id": users[row],
+        "rank": (np.arange(len(row)) - np.searchsorted(row, row) + 1).astype(np.int32),
+        "movie_id": served.index.items.ids[items],
+        "score": np.concatenate([scores for _, scores, _ in lists]),
+        "source": np.array([source for _, _, source in lists], dtype=object)[row],
+    }
+    return pa.table(columns, schema=schema)
+
+
+def _rows(served: LoadedIndex) -> int:
+    """Users of one block."""
+    return max(1, _BLOCK_BYTES // (4 * len(served.index.items)))
+
+
+def _begin(folder: Path, export: dict[str, Any], newest_erasure: int) -> int:
+    """Clear a folder of the parts of other exports; the number of the newest erasure when this one was begun."""
+    manifest = folder / _MANIFEST
+    if manifest.exists():
+        begun = json.loads(manifest.read_text(encoding="utf-8"))
+        if begun["export"] == export:
+            return int(begun["newest_erasure"])
+    for file in _parts(folder):
+        file.unlink()
+    replace_file(manifest, json.dumps({"export": export, "newest_erasure": newest_erasure}, indent=1))
+    return newest_erasure
+
+
+def _write(table: pa.Table, file: Path) -> None:
+    """Write a part so that it is there whole or not at all."""
+    unfinished = file.with_suffix(".unfinished")
+    pq.write_table(table, unfinished, compression="zstd")
+    unfinished.replace(file)
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.parquet"))
+
+
+def _digest(users: Ids) -> str:
+    return sha256("\n".join(map(str, users.tolist())).encode()).hexdigest()

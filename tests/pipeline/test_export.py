@@ -1,0 +1,167 @@
+"""Exported lists: those that the API answers, whole or not at all, and gone on with after an interruption."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from postgres import SUPERUSER, postgres
+
+from movierec_engine.api.app import create_app
+from movierec_engine.api.live_feedback import LiveFeedback
+from movierec_engine.api.metrics import Metrics
+from movierec_engine.cli.main import cli
+from movierec_engine.errors import ConfigError, DataError, MovierecError, StoreError
+from movierec_engine.feedback import FeedbackEvent
+from movierec_engine.pipeline import export
+from movierec_engine.pipeline.export import ListParts, index_to_export, make_lists, read_users
+from movierec_engine.pipeline.export_target import target_of
+from movierec_engine.store import ArtifactStore, Slot
+from worlds import small_index
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    """With an index of users 1, 7 and 9."""
+    store = ArtifactStore(tmp_path / "store")
+    store.publish(Slot("faiss_index", "camps", "ease", "cpu"), small_index("ease").save, key="k", fingerprint="f00d")
+    return store
+
+
+def lists_of(store: ArtifactStore, folder: Path, k: int = 3, **more: Any) -> ListParts:
+    live = LiveFeedback(store, Metrics())
+    return make_lists(index_to_export(store, "camps"), live, folder, k, **more)
+
+
+def by_user(lists: ListParts) -> dict[int, list[tuple[int, float, str]]]:
+    rows = pa.concat_tables(lists.tables()).to_pylist()
+    found: dict[int, list[tuple[int, float, str]]] = {}
+    for row in rows:
+        found.setdefault(row["user_id"], []).append((row["movie_id"], round(row["score"], 6), row["source"]))
+        assert row["rank"] == len(found[row["user_id"]])
+    return found
+
+
+def say(store: ArtifactStore, user: int, movie: int, kind: Any = "rating", rating: float | None = 5.0) -> None:
+    event = FeedbackEvent(f"{user} {movie} {kind}", user, movie, kind, rating if kind == "rating" else None)
+    LiveFeedback(store, Metrics()).record("camps", [event])
+
+
+def test_every_user_has_the_list_that_the_api_answers(store: ArtifactStore, tmp_path: Path) -> None:
+    say(store, 1, 30)  # trained on, and has rated since
+    say(store, 7, 20, "not_interested")
+    say(store, 50, 10)  # known by feedback alone: enough to be folded in
+    say(store, 50, 20)
+    say(store, 51, 10, "not_interested")  # popular movies, without one
+    client = create_app(store.root).test_client()
+    found = by_user(lists_of(store, tmp_path / "parts"))
+    assert sorted(found) == [1, 7, 9, 50, 51]
+    for user, places in found.items():
+        answer = client.get(f"/api/recommend?user_id={user}&top_k=3").get_json()
+        shown = [(one["movie_id"], one["score"], answer["source"]) for one in answer["recommendations"]]
+        assert places == shown, user
+    assert {source for places in found.values() for _, _, source in places} == {"personal", "fold-in", "popularity"}
+
+
+def test_who_was_erased_has_no_list(store: ArtifactStore, tmp_path: Path) -> None:
+    say(store, 50, 10)
+    live = LiveFeedback(store, Metrics())
+    for user in (1, 50):
+        live.erase("camps", user)
+    assert sorted(by_user(lists_of(store, tmp_path / "parts"))) == [7, 9]
+    live.erase("camps", 7)  # after the parts were begun
+    assert sorted(by_user(lists_of(store, tmp_path / "parts"))) == [9]
+
+
+def test_an_interrupted_export_goes_on_from_its_parts(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "USERS_A_PART", 1)
+    whole = by_user(lists_of(store, tmp_path / "parts"))
+    (tmp_path / "parts" / "part-000001.parquet").unlink()
+    (tmp_path / "parts" / "part-000001.unfinished").write_bytes(b"half")
+    again = lists_of(store, tmp_path / "parts")
+    assert (again.kept, by_user(again)) == (2, whole)
+    assert lists_of(store, tmp_path / "parts", k=2).kept == 0, "lists of another length are another export"
+    store.publish(
+        Slot("faiss_index", "camps", "ease", "cpu"), small_index("ease", -1).save, key="l", fingerprint="f00d"
+    )
+    assert lists_of(store, tmp_path / "parts", k=2).kept == 0, "as are those of another version"
+
+
+@pytest.mark.parametrize("name", ["lists.parquet", "lists.csv"])
+def test_a_file_is_replaced_whole_or_stays(store: ArtifactStore, tmp_path: Path, name: str) -> None:
+    target, lists = target_of(str(tmp_path / name)), lists_of(store, tmp_path / "parts")
+    assert target.write(lists) == 9
+    read = pq.read_table if name.endswith("parquet") else pa_csv.read_csv
+    written = read(tmp_path / name)
+    assert written.column_names == ["user_id", "rank", "movie_id", "score", "source"]
+    assert len(written) == 9
+    next(iter((tmp_path / "parts").glob("part-*"))).write_bytes(b"damaged")
+    with pytest.raises(StoreError, match="is damaged; delete it"):
+        target.write(lists)
+    assert read(tmp_path / name).equals(written)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "parts", "store"]), "nothing half-written"
+
+
+def test_a_folder_that_is_not_there_is_said_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no folder .*nowhere; make it first"):
+        target_of(str(tmp_path / "nowhere" / "lists.parquet"))
+
+
+@pytest.mark.parametrize("to", ["lists.txt", "ftp://host/lists.parquet", "postgresql://host/db?table=a;drop"])
+def test_other_targets_are_refused(to: str) -> None:
+    with pytest.raises(ConfigError, match="must"):
+        target_of(to)
+
+
+def test_users_of_a_file_are_read_or_refused(tmp_path: Path) -> None:
+    file = tmp_path / "users.txt"
+    file.write_text("\ufeff7\r\n\r\n1\n7\n", encoding="utf-8")
+    assert read_users(file, texts=False).tolist() == [7, 1]
+    assert read_users(file, texts=True).tolist() == ["7", "1"]
+    for content, said in ((b"7\nseven\n", "'seven' is no id"), (b"\n", "names no user"), (b"\xff\xfe\x00", "as text")):
+        file.write_bytes(content)
+        with pytest.raises(DataError, match=said):
+            read_users(file, texts=False)
+
+
+def test_the_command_says_what_is_where(store: ArtifactStore, tmp_path: Path) -> None:
+    (tmp_path / "users.txt").write_text("9\n1\n")
+    command = ["export", "--artifacts", str(store.root), "--to", str(tmp_path / "lists.parquet"), "k=2"]
+    done = CliRunner().invoke(cli, [*command, "--users", str(tmp_path / "users.txt")], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "2 users, 4 places by faiss_index/camps/ease/cpu/" in done.output
+    table = pq.read_table(tmp_path / "lists.parquet")
+    assert table["user_id"].to_pylist() == [9, 9, 1, 1]
+    assert table.schema.metadata[b"movierec.model"] == b"ease"
+    assert not list(tmp_path.glob(".*")), "parts are gone"
+
+
+def test_a_model_without_an_index_is_said(store: ArtifactStore) -> None:
+    with pytest.raises(StoreError, match="no index of model als of camps"):
+        index_to_export(store, "camps", "als")
+
+
+@pytest.mark.slow
+def test_a_table_of_postgresql_is_replaced_in_one_transaction(store: ArtifactStore, tmp_path: Path) -> None:
+    import psycopg
+
+    lists = lists_of(store, tmp_path / "parts")
+    with postgres() as port:
+        url = f"postgresql://{SUPERUSER}@127.0.0.1:{port}/postgres"
+        with psycopg.connect(url, autocommit=True) as connection:
+            for _ in range(2):
+                assert target_of(f"{url}?table=lists").write(lists) == 9
+                rows = connection.execute("SELECT user_id, movie_id FROM lists ORDER BY user_id, rank").fetchall()
+                assert rows == [(user, movie) for user, places in by_user(lists).items() for movie, _, _ in places]
+            next(iter((tmp_path / "parts").glob("part-*"))).write_bytes(b"damaged")
+            with pytest.raises(StoreError, match="is damaged; delete it"):
+                target_of(f"{url}?table=lists").write(lists)
+            assert connection.execute("SELECT count(*) FROM lists").fetchone() == (9,)
+    with pytest.raises(MovierecError, match=r"table lists of 127\.0\.0\.1/postgres could not be written") as error:
+        target_of(f"postgresql://{SUPERUSER}:secret@127.0.0.1:{port}/postgres?table=lists").write(lists)
+    assert "secret" not in str(error.value)
