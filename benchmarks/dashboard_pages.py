@@ -331,7 +331,7 @@ def say(store: ArtifactStore, users: int) -> None:
     for start in range(0, EVENTS, 10_000):
         log.record(
             [
-                FeedbackEvent(f"k{n}", n % users + 1, n % 10 + 1, "click", request_id=f"r{n}" if n % 4 == 0 else "")
+                FeedbackEvent(f"k{n}", n % users + 1, n % 10 + 1, "click", shown_in=f"r{n}" if n % 4 == 0 else "")
                 for n in range(start, start + 10_000)
             ]
         )

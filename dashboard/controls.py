@@ -1,24 +1,29 @@
-"""The choices that the pages over evaluation reports share: which reports, by which metric, at which depth."""
+"""The choices that the pages over evaluation reports share: set-up, reports, metric and depth."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
 from dashboard import state
-from dashboard.queries import leaderboard
+from dashboard.queries import leaderboard, reports
 from dashboard.queries.leaderboard import Standing
 from dashboard.queries.reports import Snapshot
+from dashboard.queries.versions import ReportVersion, version_labels, versions_in
 from movierec_engine.evaluation.metrics import Metric, metric_title, metrics
 from movierec_engine.reporting.comparable import EvaluationSetup
 
 ALL = "all"
+CHOSEN = "models"
+"""The name in the URL of the reports that are chosen."""
 
 
 @dataclass(frozen=True)
 class Chosen:
     """Comparable reports in their order by a metric."""
 
+    snapshot: Snapshot
+    """The newest reports, and the further versions that are chosen."""
     group: EvaluationSetup
     everything: list[EvaluationSetup]
     metric: str
@@ -27,6 +32,8 @@ class Chosen:
     """All by which the group may be ranked, in the order that they are shown."""
     standings: list[Standing]
     labels: dict[str, str]
+    versions: list[ReportVersion]
+    """Every version in the set-up, chosen or not."""
 
     @property
     def title(self) -> str:
@@ -54,49 +61,92 @@ class Chosen:
 def choose_reports(
     snapshot: Snapshot, *, suits: Callable[[Metric], bool] = lambda _: True, models: bool = True
 ) -> Chosen | None:
-    """Boxes for data set, set-up, metric, k, device and models; None, with a word, where there is nothing to rank.
+    """A bar of boxes for set-up, metric, k, device and reports; None, with a word, where there is nothing to rank.
 
-    suits: which of the metrics by which models are ranked can be chosen.
+    suits: which of the metrics by which models are ranked can be chosen. models: whether the bar has the box of
+    reports; without it all of the newest are chosen. Further versions that the URL names are chosen in either case.
     """
     groups = leaderboard.groups(snapshot)
-    columns = st.columns([1.1, 0.7, 1.2, 2.6, 0.9])
-    with columns[2]:
-        sets = list(dict.fromkeys(group.data for group in groups))
-        data = state.choose("Data set", "data", [ALL, *sets], lambda name: "All data sets" if name == ALL else name)
-    by_id = {group.id: group for group in groups if data in (ALL, group.data)}
-    with columns[3]:
-        chosen = state.choose("Evaluation set-up", "group", list(by_id), lambda key: by_id[key].name, explanation=WHY)
-    group = by_id[chosen]
-    measured = {name: k for name, k in leaderboard.metrics(snapshot, group).items() if suits(metrics()[name])}
-    if not measured:
-        st.info("The reports of this set-up hold no ranking metrics.")
-        return None
-    names = [name for name in metrics() if name in measured]
-    with columns[0]:
-        metric = state.choose("Metric", "metric", names, metric_title, default="ndcg")
-    with columns[1]:
-        k = int(state.choose("k", "k", [str(value) for value in measured[metric]], default="10"))
-    with columns[4]:
-        options = [ALL, *leaderboard.devices(snapshot, group)]
-        device = state.choose("Device", "device", options, lambda name: "All devices" if name == ALL else name)
-    standings = leaderboard.standings(snapshot, group, metric, k, None if device == ALL else device)
-    labels = leaderboard.labels(standings)
-    found = Chosen(group, groups, metric, k, names, standings, labels)
-    return narrowed(found, _models(found)) if models else found
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        group = _choose_setup(groups)
+        measured = {name: k for name, k in leaderboard.metrics(snapshot, group).items() if suits(metrics()[name])}
+        if not measured:
+            st.info("The reports of this set-up hold no ranking metrics.")
+            return None
+        names = [name for name in metrics() if name in measured]
+        metric = state.choose("Metric", "metric", names, metric_title, default="ndcg", width=150)
+        k = int(state.choose("k", "k", [str(value) for value in measured[metric]], default="10", width=80))
+        device = _choose_device(leaderboard.devices(snapshot, group))
+        newest = leaderboard.standings(snapshot, group, metric, k, device)
+        labels = leaderboard.labels(newest)
+        versions = versions_in(snapshot.root, group.data, group.fingerprint)
+        others = _others(newest, versions, device)
+        kept = _choose_models(list(labels.values()), others) if models else [*labels.values(), *_named(others)]
+    found = reports.with_versions(snapshot, [one for one in versions if one.key in kept])
+    standings = leaderboard.standings(found, group, metric, k, device)
+    labels |= {one.id: others[one.key] for one in versions if one.key in others}
+    keys = {one.id: one.key for one in versions if one.key in others}
+    chosen = Chosen(found, group, groups, metric, k, names, standings, labels, versions)
+    return narrowed(chosen, [labels[one.id] for one in standings if keys.get(one.id, labels[one.id]) in kept])
 
 
-def narrowed(chosen: Chosen, labels: list[str]) -> Chosen:
+def narrowed(chosen: Chosen, labels: Sequence[str]) -> Chosen:
     """The same with some of the reports."""
-    kept = [standing for standing in chosen.standings if chosen.labels[standing.id] in labels]
-    return Chosen(chosen.group, chosen.everything, chosen.metric, chosen.k, chosen.metrics, kept, chosen.labels)
+    return replace(chosen, standings=[one for one in chosen.standings if chosen.labels[one.id] in labels])
 
 
-def _models(chosen: Chosen) -> list[str]:
-    options = list(chosen.models)
-    return state.choose_many("Models", "models", options, options) if len(options) > 1 else options
+def _choose_setup(groups: list[EvaluationSetup]) -> EvaluationSetup:
+    sets = list(dict.fromkeys(group.data for group in groups))
+    data = ALL
+    if len(sets) > 1:
+        show = {ALL: "All data sets"}
+        data = state.choose("Data set", "data", [ALL, *sets], lambda name: show.get(name, name), width=170)
+    by_id = {group.id: group for group in groups if data in (ALL, group.data)}
+    several = len({group.data for group in by_id.values()}) > 1
+
+    def name(key: str) -> str:
+        return f"{by_id[key].data} · {by_id[key].name}" if several else by_id[key].name
+
+    return by_id[state.choose("Evaluation set-up", "group", list(by_id), name, explanation=WHY, width=430)]
+
+
+def _choose_device(devices: list[str]) -> str | None:
+    """The device whose reports are shown, None for all; no box where there is one alone."""
+    if len(devices) < 2:
+        return None
+    show = {ALL: "All devices"}
+    device = state.choose("Device", "device", [ALL, *devices], lambda name: show.get(name, name), width=130)
+    return None if device == ALL else device
+
+
+def _others(newest: list[Standing], versions: list[ReportVersion], device: str | None) -> dict[str, str]:
+    """Key -> label of the versions that are not the newest of their model and device."""
+    shown = {one.id for one in newest}
+    usual = {(one.model, one.device): one for one in versions if one.id in shown}
+    older = [one for one in versions if one.id not in shown and device in (None, one.device)]
+    return version_labels(older, usual)
+
+
+def _named(others: dict[str, str]) -> list[str]:
+    return [key for key in state.given(CHOSEN).split(",") if key in others]
+
+
+def _choose_models(newest: list[str], others: dict[str, str]) -> list[str]:
+    """Labels of the newest, and keys of other versions, as they are ticked; the newest where none is."""
+    options = [*newest, *others]
+    if len(options) < 2:
+        return options
+    with st.popover("Models and versions", width=190, icon=":material/checklist:"):
+        explanation = (
+            "At first the newest report of each model. Older versions, other seeds and settings, and the trials of "
+            "sweeps stand below; they are named by what differs from the newest."
+        )
+        show = {**{label: label for label in newest}, **others}
+        return state.choose_many("Models and versions", CHOSEN, options, newest, show.__getitem__, explanation)
 
 
 WHY = (
     "Only reports with the same data, protocol and fingerprint (a hash of the split, the candidates and the metrics' "
-    "definitions) are ranked together: other numbers answer another question."
+    "definitions) are ranked together: other numbers answer another question. The set-up of what is served comes "
+    "first, then the one with the most models."
 )

@@ -5,6 +5,7 @@ entry a page.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import streamlit as st
 
@@ -16,12 +17,13 @@ def choose(
     show: Callable[[str], str] = str,
     default: str | None = None,
     explanation: str | None = None,
+    width: int | Literal["stretch"] = "stretch",
 ) -> str:
     """A select box whose choice stands in the URL, from where it is taken up again."""
     _take_up(name, lambda text: (text, "") if text in options else (None, text))
     if st.session_state.get(name) not in options:
         st.session_state[name] = default if default in options else options[0]
-    choice: str = st.selectbox(label, options, key=name, format_func=show, help=explanation)
+    choice: str = st.selectbox(label, options, key=name, format_func=show, help=explanation, width=width)
     _keep(name, choice)
     return choice
 

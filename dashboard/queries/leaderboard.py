@@ -1,7 +1,7 @@
 """Reports of an evaluation set-up in their order by a metric."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,17 @@ def outcome(
 
 
 def groups(snapshot: Snapshot) -> list[EvaluationSetup]:
-    """Every set of comparable reports, that of the newest report first: the one that the leaderboard asset ranks."""
-    names = ["data", "protocol", "fingerprint", "strategy"]
-    rows = snapshot.reports.select([*names, "version"]).to_pylist()
-    return list(by_setup(rows, lambda row: EvaluationSetup(*(row[name] for name in names)), itemgetter("version")))
+    """Every evaluation set-up, the default one first: that of what is served, else the one with the most models."""
+    names = ["data", "protocol", "fingerprint", "strategy", "users"]
+    rows = snapshot.reports.select([*names, "version", "created_at"]).to_pylist()
+    champions = {one for serving in snapshot.serving.values() for one in serving.fingerprints}
+    found = by_setup(
+        rows, lambda row: EvaluationSetup(*(row[name] for name in names)), itemgetter("version"), champions
+    )
+    return [
+        replace(setup, models=len(members), newest=max(row["created_at"] for row in members))
+        for setup, members in found.items()
+    ]
 
 
 def devices(snapshot: Snapshot, group: EvaluationSetup) -> list[str]:

@@ -1,19 +1,22 @@
 """The newest evaluation reports as tables.
 
-`load` reads one report of each model and device: the version that LATEST names, or the newest readable one. Its cost
-grows with the number of models, not of versions. What cannot be read becomes a note, never an exception.
+`load` reads one report of each model and device in every evaluation set-up: the version that LATEST names, or the
+newest readable one. Of all other versions it knows the manifest alone; `with_versions` reads those that are chosen.
+What cannot be read becomes a note, never an exception.
 """
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from dashboard.queries.report_file import read_report
-from dashboard.queries.store_files import folders, slot_folders, slot_of, wanted_first
+from dashboard.queries.store_files import folders, slot_folders, slot_of
+from dashboard.queries.versions import ReportVersion, report_versions
 from movierec_engine.data.table_file import connect
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.reproduce import train_command
@@ -39,7 +42,7 @@ _REPORTS = pa.schema(
         for name in (*_TEXTS, kinds.TRAINED_MODEL, kinds.SPLITS, kinds.RAW_MOVIES, "command", "folder")
     ]
     + [(name, pa.float64()) for name in ("seconds", "memory_mb", "evaluation_seconds")]
-    + [("users", pa.int64())]
+    + [("users", pa.int64()), ("seed", pa.int64())]
 )
 _SCORES = pa.schema(
     [("id", pa.string()), ("metric", pa.string()), ("k", pa.int64())]
@@ -57,6 +60,8 @@ class Serving:
     model: str
     refitted_model: str = ""
     """The model that answers where `trained_model` was refitted on all interactions; else "": it answers itself."""
+    fingerprints: frozenset[str] = frozenset()
+    """The evaluation set-ups in which `trained_model` was measured."""
 
 
 @dataclass(frozen=True)
@@ -67,29 +72,58 @@ class Snapshot:
     scores: pa.Table
     serving: dict[str, Serving]
     """Data set -> what is served of it."""
+    root: Path
+    """Of the store."""
     notes: tuple[str, ...]
     """One sentence for each thing left out: the file, what is wrong with it, and the remedy."""
 
 
 def load(root: Path) -> Snapshot:
-    """The newest readable report of every data set, model and device, and what is served."""
+    """The newest readable report of every data set, model, device and evaluation set-up, and what is served."""
     store = ArtifactStore(root)
     notes: list[str] = []
-    reports: list[dict[str, Any]] = []
-    scores: list[dict[str, Any]] = []
+    found: list[tuple[Artifact, dict[str, Any]]] = []
+    measured_in: dict[str, set[str]] = {}
     for folder in slot_folders(root, kinds.EVALUATION_REPORT):
-        found = _newest_report(store, folder, notes)
-        if found is not None:
-            artifact, report = found
-            reports.append(_report_row(artifact, report))
-            scores += _score_rows(artifact.reference, report)
+        versions = report_versions(root, folder)
+        found += _newest_reports(store, folder, versions, notes)
+        for one in versions:
+            if isinstance(one, ReportVersion):
+                measured_in.setdefault(one.trained_model, set()).add(one.fingerprint)
     found_serving = {folder.name: _serving(store, folder.name, notes) for folder in folders(root / "pointers")}
-    serving = {data: one for data, one in found_serving.items() if one is not None}
-    return Snapshot(
-        pa.Table.from_pylist(reports, schema=_REPORTS),
-        pa.Table.from_pylist(scores, schema=_SCORES),
-        serving,
-        tuple(notes),
+    serving = {
+        data: replace(one, fingerprints=frozenset(measured_in.get(one.trained_model, ())))
+        for data, one in found_serving.items()
+        if one is not None
+    }
+    return Snapshot(*_tables(found), serving, root, tuple(notes))
+
+
+def with_versions(snapshot: Snapshot, versions: Sequence[ReportVersion]) -> Snapshot:
+    """The same with further versions of reports; one that cannot be read becomes a note."""
+    if not versions:
+        return snapshot
+    store, notes = ArtifactStore(snapshot.root), list(snapshot.notes)
+    have = set(snapshot.reports.column("id").to_pylist())
+    found = []
+    for one in versions:
+        if one.id not in have:
+            folder = Path(one.folder)
+            try:
+                found.append(read_report(store, slot_of(store.root, folder.parent), folder))
+            except StoreError as error:
+                notes.append(f"{error}; it is left out.")
+    reports, scores = _tables(found)
+    both = pa.concat_tables([snapshot.reports, reports]), pa.concat_tables([snapshot.scores, scores])
+    return Snapshot(*both, snapshot.serving, snapshot.root, tuple(notes))
+
+
+def _tables(found: Sequence[tuple[Artifact, dict[str, Any]]]) -> tuple[pa.Table, pa.Table]:
+    return (
+        pa.Table.from_pylist([_report_row(*one) for one in found], schema=_REPORTS),
+        pa.Table.from_pylist(
+            [row for one, report in found for row in _score_rows(one.reference, report)], schema=_SCORES
+        ),
     )
 
 
@@ -100,23 +134,31 @@ def ask(snapshot: Snapshot, query: str, *values: object) -> list[tuple[Any, ...]
         return connection.execute(query, list(values)).fetchall()
 
 
-def _newest_report(store: ArtifactStore, folder: Path, notes: list[str]) -> tuple[Artifact, dict[str, Any]] | None:
-    """LATEST if it can be read, else the newest version that can; each slot adds at most one note."""
+def _newest_reports(
+    store: ArtifactStore, folder: Path, versions: Sequence[ReportVersion | Path], notes: list[str]
+) -> list[tuple[Artifact, dict[str, Any]]]:
+    """Of each set-up the first of a slot's versions that can be read; a slot adds at most one note."""
     slot = slot_of(store.root, folder)
-    problems: list[str] = []
-    found = None
-    for version in wanted_first(folder):
+    problems: list[tuple[str, str]] = []
+    found: dict[str, tuple[Artifact, dict[str, Any]]] = {}
+    for one in versions:
+        setup = one.fingerprint if isinstance(one, ReportVersion) else ""
+        if setup in found or (not setup and found):
+            continue
+        version = Path(one.folder) if isinstance(one, ReportVersion) else one
         try:
-            found = read_report(store, slot, folder / version)
-            break
+            artifact, report = read_report(store, slot, version)
+            found[artifact.fingerprint] = artifact, report
         except StoreError as error:
-            problems.append(f"{error}; delete the folder {slot}/{version}")
+            problems.append((f"{error}; delete the folder {slot}/{version.name}", setup))
     if problems:
         model, device = slot.model, slot.device
         more = f" ({len(problems) - 1:,} older damaged versions were skipped too)" if len(problems) > 1 else ""
-        instead = f"version {found[0].version} is shown instead" if found else f"{model} on {device} is left out"
-        notes.append(f"{problems[0]} and run `movierec train model={model} device={device}`; {instead}{more}.")
-    return found
+        problem, setup = problems[0]
+        shown = found.get(setup) if setup else next(iter(found.values()), None)
+        instead = f"version {shown[0].version} is shown instead" if shown else f"{model} on {device} is left out"
+        notes.append(f"{problem} and run `movierec train model={model} device={device}`; {instead}{more}.")
+    return list(found.values())
 
 
 def _report_row(artifact: Artifact, report: dict[str, Any]) -> dict[str, Any]:
@@ -139,6 +181,7 @@ def _report_row(artifact: Artifact, report: dict[str, Any]) -> dict[str, Any]:
         "seconds": float(report["seconds"]),
         "memory_mb": float(report["peak_memory_mb"]),
         "users": int(report["counts"].get("users_evaluated", 0)),
+        "seed": seed if isinstance(seed := report.get("seed"), int) else None,
     }
 
 

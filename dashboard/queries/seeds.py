@@ -1,18 +1,19 @@
 """Spread of metrics over seeds, with all else equal."""
 
-import json
 import statistics
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from dashboard.queries.report_file import read_report
-from dashboard.queries.store_files import folders, slot_folders, slot_of
+from dashboard.queries.store_files import slot_of
+from dashboard.queries.versions import ReportVersion
 from movierec_engine.errors import StoreError
-from movierec_engine.store import ArtifactStore, kinds
+from movierec_engine.store import ArtifactStore
 
-READ_FOR_SEEDS = 100
-"""Versions of each model and device, newest first, among which reports with other seeds are looked for."""
+MOST_SEEDS = 20
+"""Seeds of one configuration that are read, the newest."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class OverSeeds:
-    """The newest report of each seed, of one model, device, fingerprint and configuration; at least two seeds."""
+    """The newest report of each seed, of one model, device, set-up and configuration; at least two seeds."""
 
     model: str
     device: str
@@ -38,70 +39,62 @@ class OverSeeds:
     validation: dict[str, Spread]
 
 
-def over_seeds(root: Path) -> list[OverSeeds]:
-    """Summarize metrics over seeds, for every model, device and configuration that has several.
+def over_seeds(root: Path, versions: Iterable[ReportVersion]) -> list[OverSeeds]:
+    """Summarize metrics over seeds, for every model, device, set-up and configuration that has several.
 
-    Reads the newest READ_FOR_SEEDS reports of each model and device, each of them once in a process.
+    versions: newest first. Only the reports of what has several seeds are read, each of them once in a process.
     """
-    newest: dict[tuple[str, ...], dict[int, _Seeded]] = {}
-    for folder in slot_folders(root, kinds.EVALUATION_REPORT):
-        for version in reversed(folders(folder)[-READ_FOR_SEEDS:]):
-            if (found := _seeded(root, version)) is not None:
-                newest.setdefault(found.alike, {}).setdefault(found.seed, found)
+    configurations: dict[tuple[object, ...], list[ReportVersion]] = {}
+    for one in versions:
+        if one.seed is not None:
+            alike = (one.model, one.device, one.fingerprint, one.settings)
+            configurations.setdefault(alike, []).append(one)
     summaries = []
-    for (model, device, fingerprint, _), by_seed in newest.items():
-        if len(by_seed) > 1:
-            reports = [by_seed[seed] for seed in sorted(by_seed)]
+    for members in configurations.values():
+        read = _newest_of_each_seed(root, members) if len({one.seed for one in members}) > 1 else {}
+        if len(read) > 1:
+            first, ordered = members[0], [read[seed] for seed in sorted(read)]
             summaries.append(
                 OverSeeds(
-                    model=model,
-                    device=device,
-                    fingerprint=fingerprint,
-                    seeds=tuple(sorted(by_seed)),
-                    reports=tuple(report.id for report in reports),
-                    test=_spreads([report.test for report in reports]),
-                    validation=_spreads([report.validation for report in reports]),
+                    model=first.model,
+                    device=first.device,
+                    fingerprint=first.fingerprint,
+                    seeds=tuple(sorted(read)),
+                    reports=tuple(one.id for one in ordered),
+                    test=_spreads([one.test for one in ordered]),
+                    validation=_spreads([one.validation for one in ordered]),
                 )
             )
     return summaries
 
 
+def _newest_of_each_seed(root: Path, versions: list[ReportVersion]) -> dict[int, "_Scores"]:
+    found: dict[int, _Scores] = {}
+    for one in versions:
+        if one.seed is None or one.seed in found or len(found) == MOST_SEEDS:
+            continue
+        if (scores := _scores(root, Path(one.folder))) is not None:
+            found[one.seed] = scores
+    return found
+
+
 @dataclass(frozen=True)
-class _Seeded:
+class _Scores:
     """The part of a report that a comparison over seeds needs."""
 
     id: str
-    alike: tuple[str, str, str, str]
-    """Model, device, fingerprint, and all settings that decide a trained model, except for the seed."""
-    seed: int
     test: dict[str, float]
     validation: dict[str, float]
 
 
-_ASIDE = ("resume", "checkpoint_seconds")
-"""Settings of the trainer that do not decide what it trains."""
-
-
 @lru_cache(maxsize=10_000)
-def _seeded(root: Path, folder: Path) -> _Seeded | None:
+def _scores(root: Path, folder: Path) -> _Scores | None:
     """One version, which never changes; None when it cannot be used, of which `load` tells where it matters."""
-    slot = slot_of(root, folder.parent)
     try:
-        artifact, report = read_report(ArtifactStore(root), slot, folder)
-        data = artifact.config.get("data", {})
-        decisive = {
-            "model": {name: value for name, value in artifact.config.get("model", {}).items() if name != "seed"},
-            "trainer": {
-                name: value for name, value in artifact.config.get("trainer", {}).items() if name not in _ASIDE
-            },
-            "data": {name: data.get(name) for name in ("train_size", "negative_samples")},
-        }
-        seed = int(report["seed"])
-    except (StoreError, KeyError, TypeError, ValueError, AttributeError):
+        artifact, report = read_report(ArtifactStore(root), slot_of(root, folder.parent), folder)
+    except StoreError:
         return None
-    model, device = slot.model, slot.device
-    alike = (model, device, report["fingerprint"], json.dumps(decisive, sort_keys=True))
-    return _Seeded(artifact.reference, alike, seed, report["metrics"], report["validation_metrics"])
+    return _Scores(artifact.reference, report["metrics"], report["validation_metrics"])
 
 
 def _spreads(reports: list[dict[str, float]]) -> dict[str, Spread]:

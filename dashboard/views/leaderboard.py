@@ -14,8 +14,6 @@ from dashboard.plots import leaderboard as plots
 from dashboard.queries import leaderboard, pairs, seeds, store_files
 from dashboard.queries.leaderboard import Standing
 from dashboard.queries.reports import Serving, Snapshot
-from dashboard.queries.seeds import OverSeeds
-from dashboard.queries.store_files import Signature
 from movierec_engine.evaluation.comparison import LeaderComparison
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.reporting import conclusions, numbers
@@ -28,18 +26,13 @@ _USUAL = ("recall", "mrr", "coverage")
 
 def page() -> None:
     root = store_files.store_root()
-    snapshot, seen = shell.newest_reports(root)
+    snapshot, _ = shell.newest_reports(root)
     st.title("Leaderboard")
     if snapshot.reports.num_rows == 0:
         shell.no_reports(root, snapshot)
         return
-    _board(snapshot, _over_seeds(str(root), seen))
+    _board(snapshot)
     shell.notes(snapshot.notes)
-
-
-@st.cache_data(show_spinner=False, max_entries=4, ttl=600)
-def _over_seeds(root: str, seen: Signature) -> list[OverSeeds]:
-    return seeds.over_seeds(Path(root))
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
@@ -47,7 +40,7 @@ def _against_best(folders: dict[str, str], metric: str) -> LeaderComparison | No
     return pairs.against_best({name: Path(folder) for name, folder in folders.items()}, metric)
 
 
-def _board(snapshot: Snapshot, over_seeds: list[OverSeeds]) -> None:
+def _board(snapshot: Snapshot) -> None:
     everything = controls.choose_reports(snapshot)
     if everything is None:
         return
@@ -65,7 +58,7 @@ def _board(snapshot: Snapshot, over_seeds: list[OverSeeds]) -> None:
     _conclusion(snapshot, chosen, found, verdicts)
     _separation(chosen.group, chosen.everything)
     _table(snapshot, chosen, more, found)
-    _seeds(chosen, over_seeds)
+    _seeds(chosen)
     _charts(chosen, found)
     _reproduce(chosen)
 
@@ -168,7 +161,7 @@ def _table(snapshot: Snapshot, chosen: Chosen, more: list[str], found: Outcome) 
 
 def _rows(snapshot: Snapshot, chosen: Chosen, more: list[str], found: Outcome) -> list[dict[str, Any]]:
     """The table with plain numbers, as the CSV has it; the chosen metric and its validation stand first."""
-    scores = leaderboard.scores_at(snapshot, chosen.k)
+    scores = leaderboard.scores_at(chosen.snapshot, chosen.k)
     several = len({standing.device for standing in chosen.standings}) > 1
     return [
         {
@@ -221,14 +214,14 @@ def _starred(value: float, best: float) -> str:
     return f"★ {numbers.score(value)}" if value == best else numbers.score(value)
 
 
-def _seeds(chosen: Chosen, over_seeds: list[OverSeeds]) -> None:
+def _seeds(chosen: Chosen) -> None:
     """Spread of the shown scores over seeds, where a shown report has siblings with other seeds."""
     lines = [
         f"**{shell.plain(chosen.labels[standing.id])}** over {len(summary.seeds)} seeds "
         f"({', '.join(map(str, summary.seeds))}): {shell.plain(chosen.title)} "
         f"{numbers.mean_and_sd(spread.mean, spread.sd)} on test, mean ± standard deviation."
         for standing in chosen.standings
-        for summary in over_seeds
+        for summary in seeds.over_seeds(chosen.snapshot.root, chosen.versions)
         if standing.id in summary.reports and (spread := summary.test.get(chosen.column))
     ]
     if lines:

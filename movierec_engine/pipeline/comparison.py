@@ -22,6 +22,7 @@ from movierec_engine.evaluation.segments import segments
 from movierec_engine.pipeline.data import Origin
 from movierec_engine.pipeline.reports import (
     Measured,
+    champion_setups,
     comparable,
     find_report,
     heldout_of,
@@ -59,18 +60,20 @@ class SegmentVerdict:
 def reports_to_compare(
     store: ArtifactStore, data_set: str, names: Sequence[str], protocol: Protocol | None = None
 ) -> list[Measured]:
-    """The named reports of a data set; without names the newest of every model that has the fingerprint of the newest.
+    """The named reports of a data set; without names those of every model in the default evaluation set-up.
+
+    That is the set-up of the served model, else the one with the most models, else the newest.
 
     Raises StoreError for what is not there, MovierecError for reports that may not be compared or a single one.
     """
     if names:
         measured = [find_report(store, data_set, name, protocol) for name in names]
     else:
-        ranked = newest_reports(store, data_set)
-        ranked = [one for one in ranked if protocol is None or one.report.protocol == protocol.name]
-        if protocol is None:
-            ranked = [one for one in ranked if store.latest(one.artifact.slot) == one.artifact]
-        measured = [one for one in ranked if one.report.fingerprint == ranked[0].report.fingerprint]
+        found = newest_reports(store, data_set)
+        found = [one for one in found if protocol is None or one.report.protocol == protocol.name]
+        setups, champions = [one.report.fingerprint for one in found], champion_setups(store, data_set)
+        default = max(setups, key=lambda setup: (setup in champions, setups.count(setup)), default="")
+        measured = [one for one in found if one.report.fingerprint == default]
     if len({one.artifact.reference for one in measured}) < 2:
         raise MovierecError(
             f"there are not two reports of {data_set} to compare in {store.root}; name two models that were evaluated"

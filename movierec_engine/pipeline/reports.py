@@ -17,7 +17,7 @@ from movierec_engine.evaluation.protocols import Protocol, described
 from movierec_engine.evaluation.rankings import Rankings
 from movierec_engine.evaluation.report import USERS_FILE, VALIDATION_USERS_FILE, EvaluationReport, load_rankings
 from movierec_engine.pipeline.data import load_split
-from movierec_engine.store import Artifact, ArtifactStore, Slot, kinds
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, kinds
 
 PARTS = ("test", "validation")
 
@@ -31,16 +31,46 @@ class Measured:
 
 
 def newest_reports(store: ArtifactStore, data_set: str) -> list[Measured]:
-    """The newest readable report of every model, device and fingerprint of a data set, newest first."""
+    """One readable report of every model, device and fingerprint of a data set, newest first.
+
+    It is the one that LATEST names, else the newest.
+    """
     found: dict[tuple[str, ...], Measured] = {}
     for slot in store.slots(kinds.EVALUATION_REPORT, data_set):
-        for artifact in reversed(store.versions(slot)):
+        latest = latest_name(store, slot)
+        for artifact in sorted(
+            store.versions(slot), key=lambda one: (one.version == latest, one.version), reverse=True
+        ):
             if (key := (slot.model, slot.device, artifact.fingerprint)) not in found:
                 try:
                     found[key] = Measured(artifact, EvaluationReport.load(artifact.folder))
                 except StoreError:
                     continue
     return sorted(found.values(), key=lambda measured: measured.artifact.version, reverse=True)
+
+
+def latest_name(store: ArtifactStore, slot: Slot) -> str:
+    """The version that LATEST names, or "" where it cannot be read."""
+    try:
+        return store.latest_file(slot).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def champion_setups(store: ArtifactStore, data_set: str) -> set[str]:
+    """Fingerprints of the evaluation set-ups in which the served model was measured; none while nothing is served."""
+    try:
+        index = store.pointed(SERVING, data_set)
+    except StoreError:
+        return set()
+    trained = index.parents.get(kinds.TRAINED_MODEL, "") if index else ""
+    slots = store.slots(kinds.EVALUATION_REPORT, data_set, index.slot.model if index else "")
+    return {
+        report.fingerprint
+        for slot in (slots if trained else ())
+        for report in store.versions(slot)
+        if report.parents.get(kinds.TRAINED_MODEL) == trained
+    }
 
 
 def find_report(store: ArtifactStore, data_set: str, name: str, protocol: Protocol | None = None) -> Measured:

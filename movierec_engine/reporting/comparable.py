@@ -1,24 +1,30 @@
 """Comparable reports: which may be ranked together, and in which order their groups are shown, on every surface."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from movierec_engine.data.config import NEXT_ITEM, NEXT_ITEM_AFTER, USERS
 from movierec_engine.errors import StoreError
-from movierec_engine.evaluation.protocols import FULL
+from movierec_engine.evaluation.protocols import FULL, described
 from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport
-from movierec_engine.pipeline.reports import Measured, labels
+from movierec_engine.pipeline.reports import Measured, champion_setups, labels, latest_name
+from movierec_engine.reporting import numbers
 from movierec_engine.store import ArtifactStore, Slot, kinds
 
 T = TypeVar("T")
 
-_QUESTIONS = {
+_SPLITS = {
+    "random": "random split",
+    "global_time": "split by time",
+    "user_time": "split by each user's time (leaky)",
+    "leave_one_out": "leave one out (leaky)",
     USERS: "people never seen",
     NEXT_ITEM: "next item",
     NEXT_ITEM_AFTER: "next item after one moment",
+    "given": "given split",
 }
-"""What splits ask for that ask another question than for held-out items of known people."""
+"""Strategies of splits as people call them, and by what they ask where that is another question than the usual one."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,12 @@ class EvaluationSetup:
     fingerprint: str
     strategy: str = field(default="", compare=False)
     """Of the split, whose parts the fingerprint tells apart."""
+    users: int = field(default=0, compare=False)
+    """Evaluated on test; 0 where that is not known."""
+    models: int = field(default=0, compare=False)
+    """Reports that are ranked in it: the newest of each model and device; 0 where that is not known."""
+    newest: str = field(default="", compare=False)
+    """When the newest of them was made, as an ISO instant."""
 
     @property
     def id(self) -> str:
@@ -41,9 +53,17 @@ class EvaluationSetup:
 
     @property
     def name(self) -> str:
-        """For people, such as `ml-1m · full ranking · 0123456789ab`."""
-        asked = [_QUESTIONS[self.strategy]] if self.strategy in _QUESTIONS else []
-        return " · ".join([self.data, *asked, f"{'sampled' if self.sampled else 'full'} ranking", self.fingerprint])
+        """For people, such as `random split · 671 users · 8 models · today · 0123456789ab`."""
+        return " · ".join(
+            [
+                _SPLITS.get(self.strategy, f"{self.strategy} split" if self.strategy else "unknown split"),
+                *([described(self.protocol)] if self.sampled else []),
+                *([numbers.counted(self.users, "user")] if self.users else []),
+                *([numbers.counted(self.models, "model")] if self.models else []),
+                *([numbers.days_ago(self.newest)] if self.newest else []),
+                self.fingerprint,
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -64,39 +84,48 @@ class ComparableReports:
 
 
 def by_setup(
-    reports: Iterable[T], setup: Callable[[T], EvaluationSetup], newness: Callable[[T], Any]
+    reports: Iterable[T],
+    setup: Callable[[T], EvaluationSetup],
+    newness: Callable[[T], Any],
+    champions: Container[str] = (),
 ) -> dict[EvaluationSetup, list[T]]:
-    """Reports by their set-up, the set-up of the newest report first: the one that the leaderboard ranks by."""
+    """Reports by their set-up, the default one first: that of the served model, else the one with the most reports.
+
+    champions: fingerprints of the set-ups that the served model was measured in. Of equals the newest is first.
+    """
     groups: dict[EvaluationSetup, list[T]] = {}
     for one in reports:
         groups.setdefault(setup(one), []).append(one)
-    return dict(sorted(groups.items(), key=lambda group: max(map(newness, group[1])), reverse=True))
+
+    def order(group: tuple[EvaluationSetup, list[T]]) -> tuple[Any, ...]:
+        found, members = group
+        return found.fingerprint in champions, len(members), max(map(newness, members))
+
+    return dict(sorted(groups.items(), key=order, reverse=True))
 
 
 def find_groups(store: ArtifactStore, data_set: str) -> tuple[list[ComparableReports], list[str]]:
-    """Every group of a data set, those with reports that LATEST names first, then the newest; and what was left out.
+    """Every group of a data set, the default one first (see `by_setup`); and what was left out.
 
     Of each model, device and fingerprint the report that LATEST names, or else the newest that can be read.
     """
-    chosen: list[tuple[Measured, bool]] = []
+    chosen: list[Measured] = []
     notes: list[str] = []
     for slot in store.slots(kinds.EVALUATION_REPORT, data_set):
         found, damaged = _readable(store, slot)
-        latest = _latest(store, slot)
-        chosen += [(one, one.artifact.version == latest) for one in found]
+        chosen += found
         if damaged:
             more = f" ({len(damaged)} versions of {slot} were left out)" if len(damaged) > 1 else " (left out)"
             notes.append(f"{damaged[0]}{more}.")
     groups = by_setup(
         chosen,
-        lambda one: _setup(data_set, one[0].report),
-        newness=lambda one: (one[1], one[0].artifact.version),
+        lambda one: _setup(data_set, one.report),
+        newness=lambda one: one.artifact.version,
+        champions=champion_setups(store, data_set),
     )
-    found_groups = []
-    for setup, members in groups.items():
-        reports = [one for one, _ in members]
-        found_groups.append(ComparableReports(setup, dict(zip(labels(reports), reports, strict=True))))
-    return found_groups, notes
+    return [
+        ComparableReports(setup, dict(zip(labels(reports), reports, strict=True))) for setup, reports in groups.items()
+    ], notes
 
 
 def _setup(data_set: str, report: EvaluationReport) -> EvaluationSetup:
@@ -112,7 +141,7 @@ def _readable(store: ArtifactStore, slot: Slot) -> tuple[list[Measured], list[st
     """One report of each fingerprint in a slot, and what is wrong with those that it was chosen before."""
     folder = store.latest_file(slot).parent
     versions = sorted((path.name for path in folder.iterdir() if path.is_dir()), reverse=True)
-    latest = _latest(store, slot)
+    latest = latest_name(store, slot)
     found: dict[str, Measured] = {}
     damaged = []
     for version in sorted(versions, key=lambda version: version != latest):
@@ -124,10 +153,3 @@ def _readable(store: ArtifactStore, slot: Slot) -> tuple[list[Measured], list[st
         except StoreError as error:
             damaged.append(within(store, error))
     return list(found.values()), damaged
-
-
-def _latest(store: ArtifactStore, slot: Slot) -> str:
-    try:
-        return store.latest_file(slot).read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

@@ -136,6 +136,17 @@ def age(instant: str) -> str:
     return duration(max((datetime.now(UTC) - then).total_seconds(), 0.001))
 
 
+def days_ago(instant: str) -> str:
+    """The day of an ISO instant as seen from today, in UTC: `today`, `yesterday`, `3 days ago`, `2026-10-16`."""
+    try:
+        days = (datetime.now(UTC).date() - datetime.fromisoformat(instant).date()).days
+    except ValueError:
+        return NONE
+    if not 0 <= days < 7:
+        return instant[:10]
+    return {0: "today", 1: "yesterday"}.get(days, f"{days} days ago")
+
+
 def listed(names: Sequence[str], last: str = "and") -> str:
     """Names in a sentence: `a, b and c`."""
     return f" {last} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

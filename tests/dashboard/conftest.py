@@ -73,7 +73,11 @@ def publish(store: ArtifactStore) -> Publish:
             write,
             key="k",
             fingerprint=str(report["fingerprint"]),
-            config={"overrides": [f"model={model}", "paths.artifacts=/elsewhere", "seed=7"], **(config or {})},
+            config={
+                "overrides": [f"model={model}", "paths.artifacts=/elsewhere", "seed=7"],
+                "seed": report["seed"],
+                **(config or {}),
+            },
             parents={"trained_model": trained},
         )
 

@@ -69,12 +69,13 @@ def test_the_table_ranks_models_with_their_costs(open_page: Open, publish: Publi
 def test_metric_and_k_come_from_the_url_and_go_into_it(open_page: Open, publish: Publish) -> None:
     publish("ease", 0.2)
     publish("lightgcn", 0.3)
+    publish("popularity", 0.1, device="cuda")
     app = open_page(metric="recall", k="10", device="nonsense")
-    assert "ease has the best mean of two models, Recall@10 0.8000 on test" in text(app)
+    assert "popularity has the best mean of three models, Recall@10 0.9000 on test" in text(app)
     assert app.selectbox(key="device").value == "all"
     app.selectbox(key="metric").select("ndcg").run()
     app.selectbox(key="k").select("5").run()
-    assert "lightgcn has the best mean of two models, NDCG@5 0.1500 on test" in text(app)
+    assert "lightgcn has the best mean of three models, NDCG@5 0.1500 on test" in text(app)
     state = {name: app.query_params[name] for name in ("metric", "k", "device", "group")}
     assert [value if isinstance(value, str) else value[0] for value in state.values()] == [
         "ndcg",
@@ -93,13 +94,26 @@ def test_several_seeds_of_a_model_are_summed_up(open_page: Open, publish: Publis
     assert "**ease** over" not in shown
 
 
+def test_an_older_version_can_be_ticked_and_stands_in_the_table(open_page: Open, publish: Publish) -> None:
+    older = publish("ease", 0.3, seed=7)
+    publish("ease", 0.2)
+    publish("popularity", 0.1)
+    key = f"ease/cpu/{older.version}"
+    app = open_page()
+    assert list(app.dataframe[0].value["Model"]) == ["ease", "popularity"]
+    assert app.multiselect(key="models").options == ["ease", "popularity", "ease · seed 7"]
+    app = open_page(models=f"{key},popularity,ease")
+    assert list(app.dataframe[0].value["Model"]) == ["ease · seed 7", "ease", "popularity"]
+    assert "ease · seed 7 is the best of three models" in text(app)
+
+
 def test_unlike_fingerprints_are_never_in_one_table(open_page: Open, publish: Publish) -> None:
     publish("lightgcn", 0.9, fingerprint="0" * 12, protocol="sampled_given")
     publish("ease", 0.2)
     publish("popularity", 0.1)
     app = open_page()
     assert list(app.dataframe[0].value["Model"]) == ["ease", "popularity"]
-    assert "small · sampled ranking · 000000000000" in text(app)
+    assert "sampled ranking against given candidates · 10 users · 1 model · 2026-01-02 · 000000000000" in text(app)
     app = open_page(group="small/sampled_given/000000000000")
     assert list(app.dataframe[0].value["Model"]) == ["lightgcn"]
     assert "*sampled* protocol (sampled_given)" in text(app)
@@ -153,7 +167,7 @@ def test_a_data_set_can_be_singled_out(open_page: Open, publish: Publish) -> Non
     publish("als", 0.3, data="large", fingerprint="0" * 12)
     app = open_page(data="small")
     assert list(app.dataframe[0].value["Model"]) == ["ease"]
-    assert app.selectbox(key="group").options == ["small · full ranking · ffffffffffff"]
+    assert app.selectbox(key="group").options == ["unknown split · 10 users · 1 model · 2026-01-02 · ffffffffffff"]
 
 
 def test_a_device_can_be_singled_out(open_page: Open, publish: Publish) -> None:

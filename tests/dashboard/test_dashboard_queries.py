@@ -8,11 +8,17 @@ from pathlib import Path
 import pytest
 
 from dashboard.plots.leaderboard import COSTS, cost_rows, front, quality_and_cost
-from dashboard.queries import leaderboard, pairs, reports, seeds, store_files
+from dashboard.queries import leaderboard, pairs, reports, seeds, store_files, versions
 from movierec_engine.evaluation.metrics import metrics
 from movierec_engine.store import Artifact, ArtifactStore
 
 Publish = Callable[..., Artifact]
+
+
+def over_seeds(store: ArtifactStore) -> list[seeds.OverSeeds]:
+    slots = store_files.slot_folders(store.root, "evaluation_report")
+    found = [one for folder in slots for one in versions.report_versions(store.root, folder)]
+    return seeds.over_seeds(store.root, [one for one in found if isinstance(one, versions.ReportVersion)])
 
 
 def models(snapshot: reports.Snapshot) -> list[str]:
@@ -105,6 +111,7 @@ def test_a_damaged_pointer_becomes_a_note(store: ArtifactStore, publish: Publish
 def test_only_the_newest_of_thousands_of_versions_is_opened(
     store: ArtifactStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    publish("ease", 0.1)
     newest = publish("ease", 0.2)
     for number in range(3000):
         (newest.folder.parent / f"20200101T{number:06d}").mkdir()
@@ -137,13 +144,50 @@ def test_groups_hold_one_fingerprint_and_protocol_each(store: ArtifactStore, pub
     publish("popularity", 0.4, fingerprint="0" * 12)
     publish("random", 0.4, protocol="sampled_given")
     found = [group.id for group in leaderboard.groups(reports.load(store.root))]
-    newest_first = ["small/sampled_given/ffffffffffff", "small/full/000000000000", "small/full/ffffffffffff"]
-    assert found == newest_first
+    most_models_first = ["small/full/ffffffffffff", "small/sampled_given/ffffffffffff", "small/full/000000000000"]
+    assert found == most_models_first, "and of equals the newest"
     snapshot = reports.load(store.root)
     assert [
         {one.model for one in leaderboard.standings(snapshot, group, "ndcg", 10)}
         for group in leaderboard.groups(snapshot)
-    ] == [{"random"}, {"popularity"}, {"ease", "lightgcn"}]
+    ] == [{"ease", "lightgcn"}, {"random"}, {"popularity"}]
+
+
+def test_a_training_in_another_set_up_takes_no_report_from_the_board(store: ArtifactStore, publish: Publish) -> None:
+    first = publish("ease", 0.2)
+    publish("popularity", 0.1)
+    other = publish("ease", 0.3, fingerprint="0" * 12)
+    snapshot = reports.load(store.root)
+    assert set(snapshot.reports.column("version").to_pylist()) >= {first.version, other.version}
+    default, second = leaderboard.groups(snapshot)
+    assert (default.fingerprint, default.models, second.models) == ("f" * 12, 2, 1)
+
+
+def test_the_set_up_of_what_is_served_comes_first(
+    store: ArtifactStore, publish: Publish, serve: Callable[[Artifact], None]
+) -> None:
+    for model in ("ease", "als", "popularity"):
+        publish(model, 0.2)
+    serve(publish("als", 0.3, fingerprint="0" * 12))
+    publish("als", 0.4, fingerprint="1" * 12)
+    assert [one.fingerprint[0] for one in leaderboard.groups(reports.load(store.root))] == ["0", "f", "1"]
+
+
+def test_other_versions_are_read_once_they_are_chosen_and_named_by_what_differs(
+    store: ArtifactStore, publish: Publish
+) -> None:
+    for seed, l2 in ((1, 5.0), (1, 5.0), (2, 1.0), (2, 2.0), (1, 1.0)):
+        publish("als", 0.1 * seed, seed=seed, config={"model": {"name": "als", "l2": l2}})
+    publish("ease", 0.3)
+    snapshot = reports.load(store.root)
+    found = versions.versions_in(store.root, "small", "f" * 12)
+    newest, *older = [one for one in found if one.model == "als"]
+    labels = versions.version_labels(older, {("als", "cpu"): newest})
+    assert [labels[one.key] for one in older[:2]] == ["als · seed 2 · l2 2.0", "als · seed 2"]
+    assert all(label.startswith("als · l2 5.0 · 20") for label in labels.values() if "seed" not in label)
+    assert len(set(labels.values())) == 4
+    assert sorted(models(snapshot)) == ["als", "ease"]
+    assert sorted(models(reports.with_versions(snapshot, older[:2]))) == ["als", "als", "als", "ease"]
 
 
 def test_reports_without_the_metric_stand_last(store: ArtifactStore, publish: Publish) -> None:
@@ -199,7 +243,7 @@ def test_the_paired_difference_is_that_of_the_same_users(publish: Publish, tmp_p
 def test_seeds_of_one_configuration_have_a_mean_and_a_deviation(store: ArtifactStore, publish: Publish) -> None:
     """0.1, 0.2 and 0.3: mean 0.2 and sample deviation sqrt((0.01 + 0 + 0.01) / 2) = 0.1."""
     reports = [publish("als", score, seed=seed) for seed, score in ((456, 0.3), (42, 0.1), (123, 0.2))]
-    (summary,) = seeds.over_seeds(store.root)
+    (summary,) = over_seeds(store)
     assert (summary.model, summary.device, summary.seeds) == ("als", "cpu", (42, 123, 456))
     assert summary.reports == tuple(reports[place].reference for place in (1, 2, 0))
     spread = summary.test["ndcg@10"]
@@ -211,7 +255,7 @@ def test_the_newest_report_of_each_seed_counts(store: ArtifactStore, publish: Pu
     publish("als", 0.9, seed=1)
     publish("als", 0.1, seed=1)
     publish("als", 0.3, seed=2)
-    (summary,) = seeds.over_seeds(store.root)
+    (summary,) = over_seeds(store)
     assert summary.test["ndcg@10"].mean == pytest.approx(0.2)
 
 
@@ -233,7 +277,7 @@ def test_reports_that_differ_in_more_than_the_seed_or_not_in_the_seed_are_not_ta
     alike: dict[str, object] = {"config": {"model": {"name": "als", "l2": 1.0}}}
     publish("als", 0.1, seed=1, **alike)
     publish("als", 0.2, **{"seed": 2, **alike, **other})
-    assert seeds.over_seeds(store.root) == []
+    assert over_seeds(store) == []
 
 
 def test_a_seed_that_the_model_repeats_in_its_settings_does_not_keep_seeds_apart(
@@ -242,14 +286,14 @@ def test_a_seed_that_the_model_repeats_in_its_settings_does_not_keep_seeds_apart
     for seed in (1, 2):
         trainer = {"max_epochs": 5, "resume": seed == 2, "checkpoint_seconds": seed}
         publish("als", 0.1, seed=seed, config={"model": {"name": "als", "seed": seed}, "trainer": trainer})
-    assert len(seeds.over_seeds(store.root)) == 1
+    assert len(over_seeds(store)) == 1
 
 
 def test_damaged_reports_are_left_out_over_seeds(store: ArtifactStore, publish: Publish) -> None:
     for seed in (1, 2):
         publish("als", 0.1, seed=seed)
     (publish("als", 0.9, seed=3).folder / "report.json").write_text("half")
-    (summary,) = seeds.over_seeds(store.root)
+    (summary,) = over_seeds(store)
     assert summary.seeds == (1, 2)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -284,9 +285,11 @@ def test_a_share_of_the_users_is_asked_for_its_own_next_items() -> None:
 
 
 def test_set_ups_are_called_by_what_they_ask() -> None:
-    names = [EvaluationSetup("ml-1m", "full", "0123", strategy).name for strategy in ("random", *NEXT)]
+    names = [EvaluationSetup("ml-1m", "full", "0123", strategy, 671, 1).name for strategy in ("random", *NEXT)]
     assert names == [
-        "ml-1m · full ranking · 0123",
-        "ml-1m · next item · full ranking · 0123",
-        "ml-1m · next item after one moment · full ranking · 0123",
+        "random split · 671 users · 1 model · 0123",
+        "next item · 671 users · 1 model · 0123",
+        "next item after one moment · 671 users · 1 model · 0123",
     ]
+    name = EvaluationSetup("ml-1m", "sampled_given", "0123", "random", 5, 8, datetime.now(UTC).isoformat()).name
+    assert name == "random split · sampled ranking against given candidates · 5 users · 8 models · today · 0123"

@@ -18,7 +18,9 @@ from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.evaluation.report import SEGMENTS_FILE, EvaluationReport
 from movierec_engine.evaluation.strong_generalization import FoldInCurve, curve_table
 from movierec_engine.pipeline.backtest import backtest
+from movierec_engine.pipeline.comparison import reports_to_compare
 from movierec_engine.pipeline.reranking_tradeoff import measure_dials
+from movierec_engine.reporting.comparable import find_groups
 from movierec_engine.reporting.html import write_report
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 
@@ -216,6 +218,22 @@ def test_the_report_that_models_are_ranked_by_is_shown_rather_than_a_newer_one(s
     cell = written(store).table("Models by NDCG@10").cell("ease", "NDCG@10 test")
 
     assert cell.startswith(f"{report.metrics['ndcg@10']:.4f}")
+
+
+def test_a_training_in_another_set_up_changes_neither_the_report_nor_the_comparison(store: ArtifactStore) -> None:
+    artifact, _ = report_of(store, "ease")
+    values = {**json.loads((artifact.folder / "report.json").read_text()), "fingerprint": "another"}
+    store.publish(
+        artifact.slot,
+        lambda folder: (folder / "report.json").write_text(json.dumps(values)) and None,
+        key="another",
+        fingerprint="another",
+    )
+
+    parts = find_groups(store, "camps")[0]
+    compared = [one.report.model for one in reports_to_compare(store, "camps", [])]
+
+    assert set(parts[0].reports) == set(MODELS) == set(compared)
 
 
 @pytest.mark.parametrize(
