@@ -8,6 +8,8 @@ from movierec_engine.models.memory import memory_budget
 from movierec_engine.pipeline.preflight import STEPS, DataCounts, Estimate, counts_in_store, estimates
 from movierec_engine.reporting import numbers
 
+COUNT = click.IntRange(1, 10**15)
+
 
 @click.command(
     cls=Verb,
@@ -17,15 +19,20 @@ from movierec_engine.reporting import numbers
         "estimate ease als",
         "estimate lightgcn model.embedding_dim=128",
         "estimate data.ratings_file=my.csv --format json",
+        "estimate als --users 10000000 --items 1000000 --ratings 1000000000",
     ],
 )
 @click.argument("words", metavar="[MODEL]... [KEY=VALUE]...", nargs=-1)
+@click.option("--users", type=COUNT, help="Users of data that is not there yet.", show_default="those of the data")
+@click.option("--items", type=COUNT, help="Its items.", show_default="those of the data")
+@click.option("--ratings", type=COUNT, help="Its ratings.", show_default="those of the data")
 @FORMAT
-def estimate(words: tuple[str, ...], form: Format) -> None:
+def estimate(words: tuple[str, ...], users: int | None, items: int | None, ratings: int | None, form: Format) -> None:
     """Say what each model's fit, evaluation and index will need of memory and time.
 
     All models, or those that are named, on the configured data, which is read, filtered and split unless the store has
-    that already. KEY=VALUE are settings as of `movierec train`. What does not fit is refused by every command too.
+    that already; or on data of a size that --users, --items and --ratings name, of which nothing is read. KEY=VALUE are
+    settings as of `movierec train`. What does not fit is refused by every command too.
     """
     from movierec_engine.config import load_settings
     from movierec_engine.models.registry import model_names
@@ -34,10 +41,16 @@ def estimate(words: tuple[str, ...], form: Format) -> None:
 
     names, others = settings_among(words)
     each = [load_settings(run_settings((name, *others))) for name in names or model_names()]
-    store = ArtifactStore(each[0].paths.artifacts)
-    counts = counts_in_store(store, each[0]) or DataCounts.of(
-        prepare(store, each[0].data)[kinds.SPLITS], each[0].data.train_size
-    )
+    data = each[0].data
+    if users and items and ratings:
+        if ratings > users * items:
+            raise click.UsageError(f"{users:,} users and {items:,} items have at most {users * items:,} ratings")
+        counts = DataCounts(users, items, round(ratings * data.train_ratio * data.train_size), ratings)
+    elif users or items or ratings:
+        raise click.UsageError("give --users, --items and --ratings, all three", click.get_current_context())
+    else:
+        store = ArtifactStore(each[0].paths.artifacts)
+        counts = counts_in_store(store, each[0]) or DataCounts.of(prepare(store, data)[kinds.SPLITS], data.train_size)
     print_tables([estimate_table([one for settings in each for one in estimates(settings, counts)], counts)], form)
 
 

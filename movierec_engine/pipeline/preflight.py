@@ -134,4 +134,5 @@ def _estimate(
     }[step]
     data = _ROW[step] * counts.interactions + _USER[step] * counts.users + _ITEM[step] * counts.items
     seconds += _READ[step] * counts.interactions
-    return Estimate(model.name, step, _PROGRAM + data + of_model, seconds, cost.instead)
+    instead = cost.instead if of_model > data else "take a machine with more memory, as the data alone needs most of it"
+    return Estimate(model.name, step, _PROGRAM + data + of_model, seconds, instead)

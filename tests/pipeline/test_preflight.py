@@ -50,6 +50,19 @@ def test_an_ensemble_with_ease_over_59047_items_is_refused_since_it_joins_dense_
     assert all(step.fits(room) for step in without)
 
 
+def test_data_that_is_not_there_is_estimated_and_a_smaller_model_is_no_way_out_of_its_own_size() -> None:
+    size = ["--users", "10000000", "--items", "1000000", "--ratings", "1000000000", "data.train_ratio=0.7"]
+    told = CliRunner().invoke(cli, ["estimate", "als", *size, "--format", "json"])
+    (fit,) = (row for row in json.loads(told.stdout) if row["step"] == FIT)
+    counts = DataCounts(users=10**7, items=10**6, train=7 * 10**8, interactions=10**9)
+    assert fit["bytes"] == estimates(load_settings(["model=als"]), counts)[0].n_bytes
+    assert fit["bytes"] > 100 * 10**9
+    assert not fit["fits"]
+    assert fit["instead"].startswith("take a machine with more memory")
+    for wrong in (["--users", "10"], ["--users", "10", "--items", "10", "--ratings", "101"]):
+        assert CliRunner().invoke(cli, ["estimate", "als", *wrong], standalone_mode=False).exit_code != 0
+
+
 def test_a_model_from_outside_that_says_nothing_is_not_refused() -> None:
     from movierec_engine.models.base import Recommender
 
