@@ -40,6 +40,7 @@ LAYERS = {
     "reporting.numbers": 0,
     "reporting.progress": 0,
     "tuning": 9,
+    "backup": 10,
     "cli": 11,
     "train": 12,
     "sweep": 12,

@@ -8,7 +8,7 @@ from movierec_engine.pipeline.data import Origin
 from movierec_engine.release.decisions import PRUNED, Decision, deciding, record, releases, served_reference
 from movierec_engine.reporting.numbers import memory
 from movierec_engine.store import Artifact, ArtifactStore, kinds
-from movierec_engine.store.retention import removable
+from movierec_engine.store.retention import kept_versions, removable
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,14 @@ def prune(
             for one in gone:
                 store.remove(one)
         return pruned
+
+
+def needed(store: ArtifactStore, config: ReleaseConfig, named: set[str]) -> list[Artifact]:
+    """The versions of all data sets that `prune` would leave if it kept one of each, and those that are named."""
+    kept = set(named)
+    for data_set in store.data_sets(kinds.RELEASE_DECISION):
+        kept |= _with_reports(store, releases(store, data_set)[-config.keep_releases :])
+    return kept_versions(store, 1, kept, records=(kinds.RELEASE_DECISION,))
 
 
 def _with_reports(store: ArtifactStore, references: list[str]) -> set[str]:

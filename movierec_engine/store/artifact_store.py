@@ -39,6 +39,9 @@ from movierec_engine.store.slot import LATEST, MANIFEST, Slot, is_name, parse_re
 SERVING = "serving"
 """The pointer that names what the API answers from."""
 
+FORMAT = 1
+"""Of manifests; a release reads those up to its own, and of the first releases, which name none."""
+
 _STAMP = re.compile(r"\d{8}T\d{9}Z")
 _LOCK_SECONDS = 60
 _EARLIER_LAYOUT = (
@@ -141,6 +144,7 @@ class ArtifactStore:
                 if path.is_file()
             }
             manifest = {
+                "format": FORMAT,
                 "kind": slot.kind,
                 "slot": str(slot),
                 "key": key,
@@ -180,6 +184,11 @@ class ArtifactStore:
             )
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
+            if (found := manifest.get("format", FORMAT)) > FORMAT:
+                raise StoreError(
+                    f"{path}: has format {found}, of movierec {manifest.get('code_version')}, and this release knows "
+                    f"format {FORMAT}; use the release that wrote it"
+                )
             texts = {name: str(manifest[name]) for name in ("key", "fingerprint", "created_at", "code_version")}
             groups = {name: dict(manifest[name]) for name in ("config", "parents", "origin", "facts", "files")}
             return Artifact(slot, version, folder, **texts, **groups)  # type: ignore[arg-type]

@@ -34,8 +34,18 @@ def removable(
 ) -> list[Artifact]:
     """Versions of a data set that may be deleted, newest first, so that none is left without what it was made from.
 
-    Kept are the newest `keep` of each slot, what LATEST and pointers name, `protected` references, all versions of the
-    kinds in `records`, and everything that any of these was made from.
+    They are all but those of `kept_versions`, which raises StoreError.
+    """
+    kept = {one.reference for one in kept_versions(store, keep, protected, records)}
+    versions = (one for slot, found in every_version(store).items() if slot.data_set == data_set for one in found)
+    return sorted((one for one in versions if one.reference not in kept), key=lambda one: one.version, reverse=True)
+
+
+def kept_versions(
+    store: ArtifactStore, keep: int, protected: Iterable[str] = (), records: Collection[str] = ()
+) -> list[Artifact]:
+    """Versions that have to stay, by slot and oldest first: the newest `keep` of each slot, what LATEST and pointers
+    name, `protected` references, all versions of the kinds in `records`, and all that any of these was made from.
 
     Raises StoreError for a pointer that cannot be read, since what it protects cannot be told.
     """
@@ -58,5 +68,4 @@ def removable(
         parents = set(one.parents.values()) - kept if one else set()
         kept |= parents
         waiting += parents
-    gone = [one for reference, one in by_reference.items() if reference not in kept and one.slot.data_set == data_set]
-    return sorted(gone, key=lambda one: one.version, reverse=True)
+    return [one for reference, one in by_reference.items() if reference in kept]

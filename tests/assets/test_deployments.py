@@ -18,7 +18,7 @@ def test_systemd_takes_the_units_and_finds_their_programs(tmp_path: Path) -> Non
         text = (DEPLOY / "one-machine" / name).read_text(encoding="utf-8")
         text = text.replace("/srv/movierec/venv/bin", str(Path(sys.executable).parent))
         (tmp_path / name).write_text(text.replace("/srv/movierec", str(tmp_path)), encoding="utf-8")
-    assert len(UNITS) == 6
+    assert len(UNITS) == 8
     verified = subprocess.run(
         ["systemd-analyze", "verify", *(str(tmp_path / name) for name in UNITS)],
         capture_output=True, text=True, check=False,

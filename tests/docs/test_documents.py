@@ -37,6 +37,7 @@ IN_THE_README = {
 SERVICE = """
 set -eu
 {environment}
+mkdir "$DAGSTER_HOME"
 {start} &
 api=http://127.0.0.1:$PORT
 curl -s --retry 60 --retry-all-errors --retry-delay 1 --fail $api/api/ready
@@ -108,15 +109,16 @@ def test_the_service_of_the_production_page_starts_and_its_backup_can_be_read(
         for name in ("environment.example", "movierec-api.service")
     )
     (start,) = re.findall(r"ExecStart=/srv/movierec/venv/bin/(.*?[^\\])\n", unit, re.DOTALL)
-    (backup,) = (block for block in re.findall(r"```text\n(.*?)```", text, re.DOTALL) if "feedback.db" in block)
+    (backup,) = (block for block in re.findall(r"```text\n(.*?)```", text, re.DOTALL) if "movierec backup" in block)
     environment = re.sub(
         r"^(\w+)=(.*)$", r'export \1="\2"', variables.replace("/srv/movierec", "$PWD"), flags=re.MULTILINE
     )
     start = start.replace("--port 5000", "--port $PORT")
     run(SERVICE.format(environment=environment, start=start, backup=backup), folder)
-    with contextlib.closing(sqlite3.connect(folder / "backup.db")) as log:
+    (copied,) = folder.glob("backups/*/feedback/movielens-small")
+    with contextlib.closing(sqlite3.connect(copied / "feedback.db")) as log:
         assert log.execute("SELECT user_id, movie_id FROM events").fetchall() == [(1, 102)]
-    assert (folder / "erasures.tsv").read_text(encoding="utf-8").split("\t")[1] == "2"
+    assert (copied / "erasures.tsv").read_text(encoding="utf-8").split("\t")[1] == "2"
 
 
 @pytest.mark.slow

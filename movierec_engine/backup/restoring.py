@@ -1,0 +1,181 @@
+"""Restoring a backup into an empty instance, or in place of what there is."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+
+from movierec_engine.backup.archive import Backup, BackupError, read_backup
+from movierec_engine.backup.databases import ENDINGS, Postgres, sqlite_has_runs
+from movierec_engine.backup.records import DAGSTER, MLFLOW, Records, SqliteFiles, dagster_records, mlflow_records
+from movierec_engine.backup.taking import DUMP, FEEDBACK, STORE, described
+from movierec_engine.errors import ConfigError
+from movierec_engine.reporting.progress import advance, step
+from movierec_engine.store import ArtifactStore
+from movierec_engine.store.files import fsync, replace_file
+from movierec_engine.store.retention import every_version
+from movierec_engine.store.slot import LATEST, MANIFEST
+
+STAGING = ".restoring"
+"""The folder, in the store and beside Dagster's files, of copies on their way."""
+MOVING = "moving"
+"""In the store's: the file that names the backup whose copies are being moved into place."""
+
+
+@step("restoring")
+def restore(artifacts: Path, source: Path, overwrite: bool = False) -> Backup:
+    """Put a backup's content in its place: versions first, then logs and records, pointers last.
+
+    All is copied beside and found whole before anything is moved. Killed before that, nothing has changed; killed
+    later, the same command goes on. overwrite: whether what is there is moved to a folder `.replaced-<time>`.
+
+    Raises BackupError for a damaged backup and for what is not empty or in use, and ConfigError where Dagster or MLflow
+    keep their records elsewhere than when it was made.
+    """
+    archive = read_backup(source.expanduser().absolute())
+    root = ArtifactStore(artifacts).root
+    records = {part: _records_of(archive, part, root) for part in (DAGSTER, MLFLOW)}
+    marker = root / STAGING / MOVING
+    goes_on = marker.is_file() and marker.read_text(encoding="utf-8") == archive.identity
+    occupied = [] if goes_on else list(_occupied(root, records))
+    if occupied and not overwrite:
+        raise BackupError(
+            f"{occupied[0]} is not empty; restore into an empty instance, or say --overwrite, which moves aside what "
+            "is there"
+        )
+    _require_unused(root, records)
+    _stage(archive, root, records, goes_on)
+    if occupied:
+        _move_aside(root, records)
+    replace_file(marker, archive.identity)
+    _move_store(root)
+    _move_logs(root)
+    for part, of in records.items():
+        _put_records(archive, root, part, of)
+    _move_notes(root)
+    for staging in {root / STAGING, *(of.folder / STAGING for of in records.values() if isinstance(of, SqliteFiles))}:
+        shutil.rmtree(staging, ignore_errors=True)
+    return archive
+
+
+def _records_of(archive: Backup, part: str, root: Path) -> Records | None:
+    """Where a part's records belong now; None where the backup has none."""
+    if not archive.names(part):
+        return None
+    wanted = archive.facts.get(part)
+    found = dagster_records(root) if part == DAGSTER else mlflow_records(root)
+    if isinstance(found, str) or described(found) != wanted:
+        name = "DAGSTER_HOME, and the dagster.yaml in it," if part == DAGSTER else "MLFLOW_TRACKING_URI"
+        raise ConfigError(
+            f"the backup holds the records of {part} in {wanted}, and here it is otherwise: {described(found)}; "
+            f"set {name} as when it was made"
+        )
+    return found
+
+
+def _occupied(root: Path, records: dict[str, Records | None]) -> Iterator[str]:
+    """What holds something that a restore would replace."""
+    store = ArtifactStore(root)
+    if every_version(store) or any((root / "pointers").glob("*/*.json")):
+        yield f"the store {root}"
+    yield from (f"the feedback log {path}" for path in (root / FEEDBACK).glob("*/feedback.db"))
+    for part, of in records.items():
+        if isinstance(of, SqliteFiles) and sqlite_has_runs(of.folder / of.main):
+            yield f"the database {of.folder / of.main} of {part}"
+        if isinstance(of, Postgres) and of.has_runs():
+            yield f"the database {of.name} of {part}"
+
+
+def _require_unused(root: Path, records: dict[str, Records | None]) -> None:
+    """Raises BackupError naming a process that has one of the SQLite files open which a restore would replace."""
+    files = {str(path) for path in (root / FEEDBACK).glob("*/feedback.db")}
+    files |= {str(path) for of in records.values() if isinstance(of, SqliteFiles) for path in of.databases}
+    for process in psutil.process_iter(["name"]) if files else ():
+        with suppress(psutil.Error):
+            for file in process.open_files():
+                if file.path in files:
+                    raise BackupError(
+                        f"{file.path}: process {process.pid} ({process.name()}) has it open; stop it first"
+                    )
+
+
+def _stage(archive: Backup, root: Path, records: dict[str, Records | None], goes_on: bool) -> None:
+    """Copy all files beside where they belong, but those that a restore which was cut off has moved into place."""
+    total, done = archive.size, 0
+    for name, facts in archive.files.items():
+        part, _, path = name.partition("/")
+        of = records.get(part)
+        home = root if part in (STORE, FEEDBACK) else (of.folder if isinstance(of, SqliteFiles) else root)
+        final = home / path if part in (STORE, *records) else home / part / path
+        if not (goes_on and final.exists()):
+            archive.copy(name, home / STAGING / name, private=part != STORE)
+        done += int(facts["size"])
+        advance(done >> 20, total >> 20, "MB")
+
+
+def _move_aside(root: Path, records: dict[str, Records | None]) -> None:
+    """Move what a restore replaces into folders of their own; erasures stay, as they hold for what is restored too."""
+    name = f".replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    store = ArtifactStore(root)
+    aside = [root / kind for kind in sorted({slot.kind for slot in every_version(store)})] + [root / "pointers"]
+    aside += [Path(f"{path}{ending}") for path in (root / FEEDBACK).glob("*/feedback.db") for ending in ENDINGS]
+    for path in aside:
+        _move(path, root / name / path.relative_to(root))
+    for part, of in records.items():
+        if isinstance(of, Postgres) and of.has_runs():
+            (root / name).mkdir(mode=0o700, exist_ok=True)
+            of.dump(root / name / f"{part}.dump")
+        if isinstance(of, SqliteFiles):
+            databases = [Path(f"{path}{ending}") for path in of.databases for ending in ENDINGS]
+            for path in [*databases, *([of.folder / of.beside] if of.beside else [])]:
+                _move(path, of.folder / name / path.relative_to(of.folder))
+
+
+def _move_store(root: Path) -> None:
+    """Versions as a whole each, then what names the newest."""
+    staged = root / STAGING / STORE
+    for manifest in sorted(path for depth in ("*/*/*", "*/*/*/*/*") for path in staged.glob(f"{depth}/{MANIFEST}")):
+        _move(manifest.parent, root / manifest.parent.relative_to(staged))
+    for latest in sorted(path for depth in ("*/*", "*/*/*/*") for path in staged.glob(f"{depth}/{LATEST}")):
+        _move(latest, root / latest.relative_to(staged))
+
+
+def _move_logs(root: Path) -> None:
+    staged = root / STAGING / FEEDBACK
+    for path in sorted(staged.glob("*/*")):
+        target = root / FEEDBACK / path.relative_to(staged)
+        if not (path.name == "erasures.tsv" and target.exists()):
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _move(path, target)
+
+
+def _put_records(archive: Backup, root: Path, part: str, of: Records | None) -> None:
+    if isinstance(of, Postgres):
+        of.restore(root / STAGING / part / DUMP)
+    if isinstance(of, SqliteFiles):
+        staged = of.folder / STAGING / part
+        for path in sorted(path for path in staged.rglob("*") if path.is_file()):
+            _move(path, of.folder / path.relative_to(staged))
+
+
+def _move_notes(root: Path) -> None:
+    """The last stamp, leases of runs that were on, and pointers, from which on the restored release is served."""
+    staged = root / STAGING / STORE
+    files = [path.relative_to(staged) for path in staged.rglob("*") if path.is_file()]
+    for path in sorted(files, key=lambda path: path.parts[0] == "pointers"):
+        if path.parts[0] == ".runs":
+            os.utime(staged / path, (0, 0))  # so that the run counts as lost
+        _move(staged / path, root / path)
+
+
+def _move(path: Path, target: Path) -> None:
+    """Rename a file or a folder that is there, on the disk when this returns; a folder that is in place stays."""
+    if not path.exists() or (path.is_dir() and target.exists()):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(target)
+    fsync(target.parent)

@@ -1,0 +1,57 @@
+"""`movierec backup` and `movierec restore`: copies of what cannot be made again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from movierec_engine.cli.options import ARTIFACTS, Verb
+
+if TYPE_CHECKING:
+    from movierec_engine.backup.archive import Backup
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command(cls=Verb, examples=["backup to=/backups/2026-11-29", 'backup --to "/backups/$(date +%F)"'])
+@ARTIFACTS
+@click.option("--to", required=True, type=FOLDER, help="The folder to make; its disk should be another one.")
+def backup(artifacts: Path, to: Path) -> None:
+    """Copy all that cannot be made again to a folder, while everything goes on.
+
+    Feedback with its erasures, what is served with what it came from and was decided, the newest version of the rest,
+    Dagster's records (DAGSTER_HOME) and MLflow's (MLFLOW_TRACKING_URI), in SQLite or PostgreSQL. The folder appears
+    once it is whole and checked; where a backup was cut off, the same command goes on.
+    """
+    from movierec_engine.backup import back_up
+    from movierec_engine.config import load_settings
+
+    made = back_up(artifacts, to, load_settings(["model=popularity", "device=cpu"]).release)
+    print(f"backed up to {made.folder}: {_summary(made)}")
+
+
+@click.command(
+    cls=Verb, examples=["restore from=/backups/2026-11-29", "restore --from /backups/2026-11-29 --overwrite"]
+)
+@ARTIFACTS
+@click.option("--from", "source", required=True, type=FOLDER, help="The folder that `movierec backup` made.")
+@click.option("--overwrite", is_flag=True, help="Move what is there aside, into .replaced-TIME folders.")
+def restore(artifacts: Path, source: Path, overwrite: bool) -> None:
+    """Put a backup back, into an empty instance unless told otherwise.
+
+    All checksums are compared before anything is changed. Stop the API, the dashboard and Dagster's processes first.
+    Who was erased since the backup stays erased, as the erasures beside a feedback log are left.
+    """
+    from movierec_engine.backup import restore as put_back
+
+    print(f"restored: {_summary(put_back(artifacts, source, overwrite))}")
+
+
+def _summary(of: "Backup") -> str:
+    from movierec_engine.reporting import numbers
+
+    facts = of.facts
+    parts = [f"{facts['versions']} versions", f"{len(facts['logs'])} feedback logs"]
+    for part, name in (("dagster", "Dagster"), ("mlflow", "MLflow")):
+        parts.append(f"{name}'s records ({facts[part]})" if of.names(part) else f"nothing of {name}: {facts[part]}")
+    return f"{', '.join(parts)}; {numbers.memory(of.size / 2**20)}, of {facts['created_at']}"

@@ -1,0 +1,308 @@
+"""Backups come back whole, also when they are cut off, taken under load, damaged, or restored over something."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from release_world import GOOD, World
+
+from movierec_engine.backup import archive, back_up, databases, restore, restoring
+from movierec_engine.backup.archive import BackupError
+from movierec_engine.cli.main import cli
+from movierec_engine.errors import ConfigError
+from movierec_engine.evaluation.gate import ReleaseConfig
+from movierec_engine.feedback import FeedbackEvent, FeedbackLog, log_file
+from movierec_engine.release.decisions import decisions, releases
+from movierec_engine.release.retention import prune
+from movierec_engine.store import ArtifactStore
+
+RELEASE = ReleaseConfig()
+
+
+def rating(number: int, user: int = 1) -> FeedbackEvent:
+    return FeedbackEvent(f"key {number}", user, 10, "rating", 4.0)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a store or an instance that count, by name; databases by their statements."""
+    found = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix == ".db":
+            with closing(sqlite3.connect(path)) as database:
+                found[name] = "\n".join(database.iterdump()).encode()
+        elif not re.search(r"lock$|-wal$|-shm$|^\.(incoming|replaced)", name):
+            found[name] = path.read_bytes()
+    return found
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with releases, feedback and an erasure, and MLflow's and Dagster's databases; only copies are changed."""
+    root = tmp_path_factory.mktemp("platform") / "store"
+    world = World(ArtifactStore(root))
+    for model, shift in (("popularity", 0.0), ("ease", 0.1)):
+        world.train(model, GOOD + shift)
+        world.challenge()
+    world.roll_back(reason="a test")
+    assert prune(world.store, "camps", 1, RELEASE).versions, "an old leaderboard, which no backup needs"
+    with closing(FeedbackLog(log_file(root, "camps"))) as log:
+        log.record([rating(1), rating(2, user=2)])
+        log.erase(2)
+    for path in (root / "mlflow" / "mlflow.db", root / "dagster" / "history" / "runs.db"):
+        path.parent.mkdir(parents=True)
+        with closing(sqlite3.connect(path)) as database:
+            database.executescript("CREATE TABLE runs (id); INSERT INTO runs VALUES (7);")
+    (root / "mlflow" / "files").mkdir()
+    (root / "mlflow" / "files" / "curve.json").write_text("[1, 2]")
+    (root / ".runs").mkdir()
+    (root / ".runs" / "a-run-that-is-on").touch()
+    return root
+
+
+@pytest.fixture(autouse=True)
+def without_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does anything wait for the disk, as no kill takes away what a process has written."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def backup(platform: Path) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
+            patch.delenv(name, raising=False)
+        return back_up(platform, platform.parent / "backup", RELEASE).folder
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """An empty store beside an instance of Dagster's that has its folder."""
+    (tmp_path / "new" / "dagster").mkdir(parents=True)
+    return tmp_path / "new"
+
+
+def test_all_that_cannot_be_made_again_comes_back(platform: Path, backup: Path, empty: Path) -> None:
+    restore(empty, backup)
+    assert contents(empty) == contents(platform)
+    world = World(ArtifactStore(empty))
+    assert world.served == "popularity"
+    assert releases(world.store, "camps") == releases(ArtifactStore(platform), "camps")
+    assert [one.verdict for one in decisions(world.store, "camps")] == ["promoted", "promoted", "rolled back", "pruned"]
+    with closing(FeedbackLog(log_file(empty, "camps"))) as log:
+        assert log.state(1).ratings == {10: 4.0}
+        assert log.state(2).erasure == 1
+    assert (empty / ".runs" / "a-run-that-is-on").stat().st_mtime == 0, "it counts as lost"
+    world.train("als", GOOD + 0.2)
+    assert world.challenge().verdict == "promoted", "and it goes on"
+
+
+def test_old_versions_that_nothing_needs_are_left_out(tmp_path: Path) -> None:
+    world = World(ArtifactStore(tmp_path / "store"))
+    old, new = (world.train("ease", GOOD, key=key) for key in ("old", "new"))
+    made = back_up(tmp_path / "store", tmp_path / "backup", RELEASE)
+    assert not [name for name in made.files if name.startswith(f"store/{old.reference}/")]
+    assert [name for name in made.files if name.startswith(f"store/{new.reference}/")]
+
+
+def test_a_backup_is_for_its_owner_alone(backup: Path) -> None:
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (backup, *backup.rglob("*"))}
+    assert modes <= {0o700, 0o600}
+
+
+def test_a_log_that_is_written_to_meanwhile_is_copied_as_of_one_moment(platform: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(platform, tmp_path / "store")
+    log, ended = FeedbackLog(log_file(path, "camps")), threading.Event()
+    recorded: list[int] = []
+
+    def write() -> None:
+        while not ended.is_set():
+            number = len(recorded) + 10
+            log.record([rating(2 * number), rating(2 * number + 1)])
+            recorded.append(number)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while len(recorded) < 5:
+        ended.wait(0.001)
+    made = back_up(path, tmp_path / "backup", RELEASE)
+    ended.set()
+    writer.join()
+    with closing(sqlite3.connect(made.folder / "feedback" / "camps" / "feedback.db")) as copy:
+        keys = [key for (key,) in copy.execute("SELECT key FROM events ORDER BY seq")]
+    expected = ["key 1", *(f"key {2 * number + one}" for number in recorded for one in (0, 1))]
+    assert keys == expected[: len(keys)], "a beginning of what was written"
+    assert len(keys) >= 11
+    assert len(keys) % 2 == 1, "of two that were recorded together none without the other"
+
+
+def dies_at(call: int, module: object, name: str, body: Callable[[], object]) -> bool:
+    """True if `body`, in a process of its own, came to so many calls of a function, at which it is killed."""
+    child = os.fork()
+    if child == 0:
+        original, calls = getattr(module, name), 0
+
+        def counted(*arguments: object, **keywords: object) -> object:
+            nonlocal calls
+            calls += 1
+            if calls == call:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*arguments, **keywords)
+
+        setattr(module, name, counted)
+        try:
+            body()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_a_backup_that_is_killed_leaves_none_and_the_next_goes_on(platform: Path, backup: Path, tmp_path: Path) -> None:
+    to = tmp_path / "backup"
+    assert dies_at(12, archive, "_copied", lambda: back_up(platform, to, RELEASE))
+    assert not to.exists()
+    with pytest.raises(BackupError, match=r"no backup is there; backup\.partial is one that was cut off"):
+        restore(tmp_path / "new", to)
+    copied = {path: path.stat().st_ino for path in (tmp_path / "backup.partial" / "store").rglob("*.parquet")}
+    written = {path: path.stat().st_mtime_ns for path in copied}
+    assert copied
+    assert dies_at(1, databases.sqlite3, "connect", lambda: back_up(platform, to, RELEASE))
+    assert {path: path.stat().st_mtime_ns for path in copied} == written, "not copied again"
+    assert back_up(platform, to, RELEASE).files.keys() == archive.read_backup(backup).files.keys()
+    assert [path.name for path in tmp_path.iterdir() if "backup" in path.name] == ["backup"]
+
+
+def test_a_restore_that_is_killed_anywhere_serves_nothing_yet_and_the_same_command_ends_it(
+    platform: Path, backup: Path, empty: Path, tmp_path: Path
+) -> None:
+    wanted, kills = contents(platform), 0
+    for module, name in ((archive, "_copied"), (restoring, "_move"), (restoring, "replace_file")):
+        call = 1
+        while True:
+            root = shutil.copytree(empty, tmp_path / f"{name} {call}")
+            if not dies_at(call, module, name, lambda root=root: restore(root, backup)):  # type: ignore[misc]
+                assert contents(root) == wanted
+                break
+            kills += 1
+            assert World(ArtifactStore(root)).served in ("", "popularity")
+            if World(ArtifactStore(root)).served:
+                assert not {key for key in wanted if key not in contents(root)}
+            restore(root, backup)
+            assert contents(root) == wanted
+            shutil.rmtree(root)
+            call *= 2
+    assert kills > 10
+
+
+@pytest.mark.parametrize(
+    "part", ["feedback/camps/feedback.db", "dagster/history/runs.db", "store/pointers", "store/splits"]
+)
+def test_a_damaged_backup_changes_nothing(platform: Path, backup: Path, empty: Path, tmp_path: Path, part: str) -> None:
+    damaged = shutil.copytree(backup, tmp_path / "damaged")
+    name = next(name for name in archive.read_backup(damaged).files if name.startswith(part))
+    content = bytearray((damaged / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (damaged / name).write_bytes(content)
+    with pytest.raises(BackupError, match=f"{name}: does not match the backup's checksum"):
+        restore(empty, damaged)
+    (damaged / name).unlink()
+    with pytest.raises(BackupError, match=f"{name}: missing from the backup"):
+        restore(empty, damaged)
+    assert not [path for path in empty.rglob("*") if path.is_file() and ".restoring" not in path.parts]
+    restore(empty, backup)
+    assert contents(empty) == contents(platform)
+
+
+def test_a_damaged_source_is_no_backup(platform: Path, tmp_path: Path) -> None:
+    path = shutil.copytree(platform, tmp_path / "store")
+    file = next((path / "splits").rglob("*.parquet"))
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    with pytest.raises(BackupError, match=f"{re.escape(file.name)}: does not match its manifest's checksum"):
+        back_up(path, tmp_path / "backup", RELEASE)
+    path = shutil.copytree(platform, tmp_path / "another")
+    (path / "mlflow" / "mlflow.db").write_bytes(b"no database at all, but long enough to be one" * 100)
+    with pytest.raises(BackupError, match="cannot be copied"):
+        back_up(path, tmp_path / "other", RELEASE)
+    assert not (tmp_path / "backup").exists()
+    assert not (tmp_path / "other").exists()
+
+
+def test_what_is_there_is_kept_unless_told_and_then_moved_aside_and_erasures_hold(
+    platform: Path, backup: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(platform, tmp_path / "store")
+    world = World(ArtifactStore(root))
+    world.train("als", GOOD + 0.2)
+    world.challenge()
+    with closing(FeedbackLog(log_file(root, "camps"))) as log:
+        log.record([rating(3, user=3)])
+        log.erase(1)
+        before = contents(root)
+        with pytest.raises(BackupError, match=r"the store .* is not empty; .* say --overwrite"):
+            restore(root, backup)
+        with pytest.raises(BackupError, match=rf"feedback.db: process {os.getpid()} .* has it open; stop it first"):
+            restore(root, backup, overwrite=True)
+    assert contents(root) == before
+    restore(root, backup, overwrite=True)
+    assert World(ArtifactStore(root)).served == "popularity"
+    with closing(FeedbackLog(log_file(root, "camps"))) as log:
+        assert log.state(1).ratings == {}, "they asked to be forgotten after the backup"
+        assert log.state(1).erasure
+        assert log.state(3).ratings == {}
+    (aside,) = root.glob(".replaced-*")
+    assert World(ArtifactStore(aside)).served == "als"
+    assert (aside / "feedback" / "camps" / "feedback.db").exists()
+
+
+def test_records_that_are_kept_in_another_way_than_when_the_backup_was_made_are_refused(
+    backup: Path, empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (empty / "dagster" / "dagster.yaml").write_text("storage: {postgres: {postgres_url: {env: THE_URL}}}")
+    with pytest.raises(ConfigError, match=r"dagster.yaml asks for THE_URL, which is not set"):
+        restore(empty, backup)
+    monkeypatch.setenv("THE_URL", "postgresql://me:secret@db/name")
+    with pytest.raises(ConfigError, match=r"records of dagster in SQLite, and here it is otherwise: PostgreSQL"):
+        restore(empty, backup)
+    monkeypatch.setenv("DAGSTER_HOME", str(empty / "nowhere"))
+    with pytest.raises(ConfigError, match=r"DAGSTER_HOME=.*nowhere is no folder"):
+        restore(empty, backup)
+
+
+@pytest.fixture
+def movierec(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., Result]]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "1000")
+    yield lambda *words: CliRunner().invoke(cli, [str(word) for word in words])
+
+
+def test_the_commands_say_what_they_did_and_what_is_wrong_in_one_sentence(
+    movierec: Callable[..., Result], platform: Path, empty: Path, tmp_path: Path
+) -> None:
+    to = tmp_path / "to"
+    wrong = movierec("backup", "--artifacts", tmp_path / "none", "--to", to)
+    assert (wrong.exit_code, type(wrong.exception)) == (1, SystemExit)
+    assert not to.exists()
+    done = movierec("backup", "--artifacts", platform, f"to={to}")
+    assert done.exit_code == 0, done.output
+    assert "1 feedback logs, Dagster's records (SQLite), MLflow's records (SQLite)" in done.output
+    assert movierec("backup", "--artifacts", platform, "--to", to).exit_code == 1, "it is there already"
+    assert movierec("restore", "--artifacts", empty, "--from", tmp_path / "nowhere").exit_code == 1
+    manifest = json.loads((to / "manifest.json").read_text())
+    (to / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
+    with pytest.raises(BackupError, match=r"a backup of format 99, by movierec .*; restore it with that one"):
+        restore(empty, to)
+    (to / "manifest.json").write_text(json.dumps(manifest))
+    done = movierec("restore", "--artifacts", empty, "--from", to)
+    assert done.exit_code == 0, done.output
+    assert "restored: " in done.output
