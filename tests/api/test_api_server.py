@@ -182,6 +182,7 @@ def test_clients_that_send_slowly_hold_up_nobody(one_worker: int) -> None:
 LOOPBACK = "::1" if socket.has_ipv6 and Path("/proc/net/if_inet6").exists() else "127.0.0.1"
 
 
+@pytest.mark.slow
 def test_a_server_logs_its_requests_in_json_and_when_told_to_end_says_so_and_finishes_what_is_in_progress(
     store: ArtifactStore, publish: Publish
 ) -> None:

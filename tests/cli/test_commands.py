@@ -90,7 +90,13 @@ def jobs(command: str) -> int:
     return number
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=[command.removeprefix(RUN) for command in COMMANDS])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(command, id=command.removeprefix(RUN), marks=[pytest.mark.slow] if "--multirun" in command else [])
+        for command in COMMANDS
+    ],
+)
 def test_the_command_runs(command: str, run: Run, home: Path, capsys: CaptureFixture[str]) -> None:
     before = reports(home / "store")
     code = run(command)

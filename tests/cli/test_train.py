@@ -96,6 +96,7 @@ def test_resuming_the_command_line_says_where_it_goes_on(
     assert "gmf_last.pt was made with other settings or data" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_trackers_record_the_run(small_data: list[str], mlflow_store: Path) -> None:
     from mlflow import MlflowClient
 

@@ -34,6 +34,7 @@ def cut_off(artifacts: Path) -> None:
         database.commit()
 
 
+@pytest.mark.slow
 def test_a_half_made_database_is_set_aside_and_made_again(tmp_path: Path) -> None:
     assert setting_up(tmp_path, "before").wait(120) == 0
     cut_off(tmp_path)
