@@ -29,10 +29,34 @@ def curve_rows(histories: Mapping[str, list[dict[str, float]]], metric: str) -> 
     return rows
 
 
+LIVE = " (live)"
+"""End of the name of a run that goes on."""
+
+
+def patience_rows(rows: list[dict[str, Any]], metric: str, patience: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The epochs that each run waits after its best one for a better: from epoch to `until`, at the best value.
+
+    patience: run -> epochs, of those runs that stop by this metric.
+    """
+    return [
+        {**row, "until": row["epoch"] + patience[row["model"]]}
+        for row in best_rows(rows, metric)
+        if row["model"] in patience
+    ]
+
+
 def curves(
-    rows: list[dict[str, Any]], models: Mapping[str, str], metric: str, along: str, title: alt.TitleParams
+    rows: list[dict[str, Any]],
+    models: Mapping[str, str],
+    metric: str,
+    along: str,
+    title: alt.TitleParams,
+    patience: Mapping[str, int],
 ) -> charts.Chart:
-    """Every run's metric by epoch, or by seconds; the best point is marked."""
+    """Every run's metric by epoch, or by seconds: the best point is marked, what goes on is dashed.
+
+    patience: as for `patience_rows`, which are drawn as thin lines by epoch.
+    """
     axis = "Epoch" if along == "epoch" else "Training time since its start, seconds"
     x = alt.X(f"{along}:Q", title=axis, axis=alt.Axis(tickMinStep=1, format=",d"))
     y = alt.Y("value:Q", title=_axis(metric), scale=alt.Scale(zero=False))
@@ -42,14 +66,30 @@ def curves(
         alt.Tooltip("seconds:Q", title="Seconds", format=",.1f"),
         alt.Tooltip("value:Q", title=metric_title(metric), format=".4f"),
     ]
-    color, dash = charts.model_color(models, charts.model_legend()), charts.model_dash(models, charts.model_legend())
-    lines = (
-        alt.Chart(charts.data(rows))
-        .mark_line(strokeWidth=2.2)
-        .encode(x=x, y=y, color=color, strokeDash=dash, tooltip=tooltip)
+    color = alt.Color(
+        "model:N", scale=alt.Scale(domain=list(models), range=_hues(models)), legend=charts.model_legend()
     )
+    layers = [
+        alt.Chart(charts.data(own))
+        .mark_line(strokeWidth=2.2, strokeDash=dash)
+        .encode(x=x, y=y, color=color, tooltip=tooltip)
+        for live, dash in ((False, [1, 0]), (True, [5, 4]))
+        if (own := [row for row in rows if row["model"].endswith(LIVE) == live])
+    ]
+    waits = patience_rows(rows, metric, patience) if along == "epoch" else []
+    if waits:
+        until = alt.Tooltip("until:Q", title="Stops at epoch")
+        wait = alt.Chart(charts.data(waits)).mark_rule(strokeWidth=1, opacity=0.7)
+        layers.append(wait.encode(x=x, x2="until:Q", y=y, color=color, tooltip=[tooltip[0], until]))
     peak = alt.Chart(charts.data(best_rows(rows, metric))).mark_point(size=110, filled=True, shape="diamond", opacity=1)
-    return alt.layer(lines, peak.encode(x=x, y=y, color=color, tooltip=tooltip)).properties(title=title, height=440)
+    layers.append(peak.encode(x=x, y=y, color=color, tooltip=tooltip))
+    return alt.layer(*layers).properties(title=title, height=440)
+
+
+def _hues(models: Mapping[str, str]) -> list[str]:
+    """The models' own where they differ; several runs of a model get one each."""
+    own = [charts.hue(model) for model in models.values()]
+    return own if len(set(own)) == len(own) else [charts.HUES[place % len(charts.HUES)] for place in range(len(own))]
 
 
 def best_rows(rows: list[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
@@ -81,7 +121,12 @@ def resources(
         .mark_bar(height={"band": 0.7})
         .encode(
             x=alt.X(f"{field}:Q", title=axis),
-            y=alt.Y("model:N", sort=order, title=None, axis=alt.Axis(labelLimit=180, ticks=False, domain=False)),
+            y=alt.Y(
+                "model:N",
+                sort=order,
+                title=None,
+                axis=alt.Axis(labelLimit=charts.label_limit(180), ticks=False, domain=False),
+            ),
             color=charts.model_color(models),
             tooltip=[alt.Tooltip("model:N", title="Run"), alt.Tooltip(f"{field} shown:N", title=axis)],
         )

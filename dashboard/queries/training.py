@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dashboard.queries.parquet import records
-from dashboard.queries.store_files import Signature, folders, slot_folders, slot_of, stamp
+from dashboard.queries.store_files import Signature, folders, slot_folders, slot_of
 from movierec_engine.errors import StoreError
 from movierec_engine.pipeline.training import HISTORY_FILE
 from movierec_engine.store import Artifact, ArtifactStore, kinds
@@ -46,6 +46,17 @@ class Run:
     history: Path | None
     """Its learning curve; None for a model that is fitted in one go."""
 
+    @property
+    def metric(self) -> str:
+        """The validation metric that chooses its best epoch, such as ndcg@10."""
+        return str(self.config.get("trainer.early_stopping.metric") or "ndcg@10")
+
+    @property
+    def patience(self) -> int | None:
+        """Epochs without a better one after which it stops; None where it trains them all."""
+        enabled, patience = (self.config.get(f"trainer.early_stopping.{name}") for name in ("enabled", "patience"))
+        return int(patience) if enabled and patience else None
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -59,8 +70,12 @@ class Progress:
     """Seconds since 1970."""
     state: str
     """running, failed or stopped (its process is gone)."""
+    reason: str
+    """Why it failed, in a sentence; "" where that is not known."""
     max_epochs: int | None
     metric: str
+    patience: int | None
+    """Epochs without a better value of the metric after which it stops."""
     epochs: tuple[dict[str, float], ...]
     """epoch, loss, seconds and validation metrics such as ndcg@10."""
 
@@ -82,9 +97,9 @@ def history(path: Path) -> list[dict[str, float]]:
     return records("SELECT * FROM parquet_file(?) ORDER BY epoch", str(path)) or []
 
 
-def progress_signature(root: Path) -> Signature:
-    """Changes whenever a run writes how far it is."""
-    return tuple(stamp(path) for path in _progress_files(root))
+def states(root: Path) -> Signature:
+    """Changes whenever a run begins, or is over."""
+    return tuple(f"{one.name} {one.started} {one.state}" for one in in_progress(root))
 
 
 def in_progress(root: Path) -> list[Progress]:
@@ -116,8 +131,10 @@ def _progress(path: Path) -> Progress | None:
             started=float(values["started"]),
             changed=float(values["changed"]),
             state=state,
+            reason=str(values.get("reason") or ""),
             max_epochs=int(values["max_epochs"]) if values.get("max_epochs") else None,
             metric=str(values.get("metric") or ""),
+            patience=int(values["patience"]) if values.get("patience") else None,
             epochs=epochs,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):

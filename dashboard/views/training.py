@@ -28,10 +28,13 @@ def page() -> None:
     root = store_files.store_root()
     seen = store_files.signature(root, kinds.TRAINED_MODEL)
     shell.watch(lambda: store_files.signature(root, kinds.TRAINED_MODEL), seen)
+    states = training.states(root)
+    shell.watch(lambda: training.states(root), states)
     st.title("Training")
     _live(root)
     runs = _runs(str(root), seen)
     if not runs:
+        _curves(root, {})
         shell.empty(
             "No trained models yet",
             "Train one; it shows here epoch by epoch while it runs.",
@@ -39,7 +42,7 @@ def page() -> None:
             root,
         )
         return
-    _compare(runs)
+    _compare(root, runs)
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
@@ -67,7 +70,8 @@ def _progress(progress: Progress) -> None:
     passed = numbers.duration((time.time() if progress.state == "running" else progress.changed) - progress.started)
     if progress.state != "running":
         end = "failed" if progress.state == "failed" else "stopped before it was finished"
-        st.warning(f"{name} {end} after {passed} and {numbers.counted(done, 'epoch')}.", icon=":material/error:")
+        why = f": {shell.plain(progress.reason)}" if progress.reason else ""
+        st.warning(f"{name} {end} after {passed} and {numbers.counted(done, 'epoch')}{why}.", icon=":material/error:")
         return
     limit = f" of at most {progress.max_epochs:,}" if progress.max_epochs else ""
     state_text = f"epoch {done:,}{limit}" if done else "fitting"
@@ -77,16 +81,16 @@ def _progress(progress: Progress) -> None:
             f"validation {shell.plain(metric_title(progress.metric))} {numbers.score(last[progress.metric])}"
         )
     st.markdown(f":material/play_circle: {name} is running: {', '.join([state_text, *reached])}, {passed} so far.")
+    if best := plots.best_rows(plots.curve_rows({"": list(progress.epochs)}, progress.metric), progress.metric):
+        text = f"Best: {numbers.score(best[0]['value'])} at epoch {best[0]['epoch']:,}"
+        if progress.patience:
+            text += f"; it stops at epoch {best[0]['epoch'] + progress.patience:,} unless a later one is better"
+        st.caption(f"{text}.")
     if progress.max_epochs and done:
         st.progress(min(done / progress.max_epochs, 1.0))
-    rows = plots.curve_rows({progress.name: list(progress.epochs)}, progress.metric)
-    if len(rows) > 1:
-        title = charts.title(plots.conclusion(rows, progress.metric), "live", charts.WIDE)
-        chart = plots.curves(rows, {progress.name: progress.model}, progress.metric, "epoch", title)
-        charts.draw(chart.properties(height=240), rows, f"live-{progress.name}")
 
 
-def _compare(runs: list[Run]) -> None:
+def _compare(root: Path, runs: list[Run]) -> None:
     labels = _labels(runs)
     by_label = {label: run for run, label in zip(runs, labels, strict=True)}
     usual = _newest_of_each(runs)
@@ -99,7 +103,7 @@ def _compare(runs: list[Run]) -> None:
     )
     shown = {label: by_label[label] for label in chosen}
     models = {label: run.model for label, run in shown.items()}
-    _curves(shown, models)
+    _curves(root, shown)
     _resources(shown, models)
     _settings(shown)
 
@@ -127,26 +131,24 @@ def _newest_of_each(runs: list[Run]) -> set[str]:
     return {run.id for run in (learned or list(newest.values()))[:USUAL]}
 
 
-def _curves(shown: dict[str, Run], models: dict[str, str]) -> None:
+def _curves(root: Path, shown: dict[str, Run]) -> None:
+    """The learning curves of the chosen runs, and of those that go on."""
     histories = {label: _history(str(run.history)) for label, run in shown.items() if run.history}
     histories = {label: rows for label, rows in histories.items() if rows}
     closed = [label for label, run in shown.items() if run.history is None]
     unreadable = [label for label in shown if label not in histories and label not in closed]
-    if histories:
-        measured = list(dict.fromkeys(name for rows in histories.values() for row in rows[:1] for name in row))
-        metrics = [name for name in measured if name not in ("epoch", "seconds")]
+    live = [list(one.epochs) for one in training.in_progress(root) if one.state == "running" and one.epochs]
+    measured = dict.fromkeys(name for rows in [*histories.values(), *live] for row in rows[:1] for name in row)
+    metrics = [name for name in measured if name not in ("epoch", "seconds")]
+    if metrics:
         left, right = st.columns(2)
         with left:
             metric = state.choose("Curve", "curve", metrics, _curve_name, default="ndcg@10")
         with right:
             names = {"epoch": "by epoch", "seconds": "by training time"}
             along = state.choose("X axis", "along", list(names), lambda name: names[name])
-        rows = plots.curve_rows(histories, metric)
-        if rows:
-            title = charts.title(plots.conclusion(rows, metric), "diamond: the best epoch of each run", charts.WIDE)
-            drawn = {label: model for label, model in models.items() if label in histories}
-            charts.draw(plots.curves(rows, drawn, metric, along, title), rows, f"learning-curves-{metric}")
-    else:
+        st.fragment(_draw_curves, run_every=LIVE_SECONDS if live else None)(root, shown, histories, metric, along)
+    elif shown:
         shell.missing(
             "None of these runs has a learning curve: models in closed form are fitted in one go. Choose others above, "
             "or train one by gradient.",
@@ -156,6 +158,28 @@ def _curves(shown: dict[str, Run], models: dict[str, str]) -> None:
         st.caption(f"Fitted in one go, without epochs to draw: {shell.plain(numbers.listed(closed))}.")
     if unreadable:
         shell.notes([f"The learning curve of {numbers.listed(unreadable)} cannot be read; train it again."])
+
+
+def _draw_curves(
+    root: Path, shown: dict[str, Run], histories: dict[str, list[dict[str, float]]], metric: str, along: str
+) -> None:
+    live = {f"{one.name}{plots.LIVE}": one for one in training.in_progress(root) if one.state == "running"}
+    rows = plots.curve_rows(histories | {label: list(one.epochs) for label, one in live.items()}, metric)
+    if not rows:
+        return
+    drawn = {row["model"] for row in rows}
+    runs: dict[str, Run | Progress] = {
+        label: run for label, run in {**{name: shown[name] for name in histories}, **live}.items() if label in drawn
+    }
+    patience = {label: run.patience for label, run in runs.items() if run.patience and run.metric == metric}
+    subtitle = "diamond: the best epoch of each run"
+    if patience and along == "epoch":
+        subtitle += "; thin line from it: the epochs that early stopping waits for a better one"
+    if live:
+        subtitle += "; dashed: still running"
+    title = charts.title(plots.conclusion(rows, metric), subtitle, charts.WIDE)
+    models = {label: run.model for label, run in runs.items()}
+    charts.draw(plots.curves(rows, models, metric, along, title, patience), rows, f"learning-curves-{metric}")
 
 
 def _curve_name(metric: str) -> str:
@@ -201,6 +225,8 @@ def _table(shown: dict[str, Run]) -> None:
             "Data": run.data,
             "Fingerprint": run.fingerprint,
             "Epochs": run.epochs,
+            "Best epoch": _best_epoch(run),
+            "Patience": run.patience if run.history else None,
             "Seconds per epoch": round(run.seconds / run.epochs, 3) if run.seconds and run.epochs else None,
             "Validation NDCG@10": run.validation.get("ndcg@10"),
             "MLflow": f"{mlflow}/#/runs/{run.mlflow}" if linked and run.mlflow else run.mlflow,
@@ -231,6 +257,12 @@ def _table(shown: dict[str, Run]) -> None:
     )
     with right:
         csv_button(table, "runs", "Table (CSV)")
+
+
+def _best_epoch(run: Run) -> int | None:
+    """The epoch whose weights were kept."""
+    rows = plots.curve_rows({run.model: _history(str(run.history))}, run.metric) if run.history else []
+    return plots.best_rows(rows, run.metric)[0]["epoch"] if rows else None
 
 
 def _settings(shown: dict[str, Run]) -> None:

@@ -70,7 +70,7 @@ class MlflowTracker:
         if self._config.register:
             register(client, trained_model, self._run_id)
 
-    def finish(self, end: End) -> None:
+    def finish(self, end: End, reason: str = "") -> None:
         self._client().set_terminated(self._run_id, STATUS[end])
 
     def ids(self) -> dict[str, str]:

@@ -12,6 +12,7 @@ from movierec_engine.store import Artifact, process, replace_file
 from movierec_engine.tracking.tracker import End
 
 FOLDER = "progress"
+_STOPPING = "trainer.early_stopping"
 _SECONDS_BETWEEN = 1.0
 """Epochs that follow each other faster are written together."""
 
@@ -19,7 +20,7 @@ _SECONDS_BETWEEN = 1.0
 class ProgressFile:
     """Replaces `<artifacts>/progress/<run>.json` after epochs, and removes it once the run is finished or terminated.
 
-    A run that fails leaves its file, in state `failed`, until the next run starts in the same place.
+    A run that fails leaves its file, in state `failed` and with the reason, until the next one starts there.
     """
 
     def __init__(self, artifacts: Path) -> None:
@@ -36,7 +37,8 @@ class ProgressFile:
             "model": str(params.get("model.name", run_name)),
             "device": str(params.get("device", "")),
             "max_epochs": params.get("trainer.max_epochs"),
-            "metric": params.get("trainer.early_stopping.metric"),
+            "metric": params.get(f"{_STOPPING}.metric"),
+            "patience": params.get(f"{_STOPPING}.patience") if params.get(f"{_STOPPING}.enabled") else None,
             "place": process.place(),
             "pid": os.getpid(),
             "started": time.time(),
@@ -54,8 +56,9 @@ class ProgressFile:
     def outcome(self, trained_model: Artifact, report: Artifact) -> None:
         """The store has it."""
 
-    def finish(self, end: End) -> None:
+    def finish(self, end: End, reason: str = "") -> None:
         if end == "failed":
+            self._run["reason"] = reason
             self._write(end)
         else:
             self._path.unlink(missing_ok=True)

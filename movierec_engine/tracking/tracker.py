@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Condition, Thread
 from typing import Any, Literal, Protocol
 
-from movierec_engine.errors import MissingExtraError
+from movierec_engine.errors import MissingExtraError, MovierecError
 from movierec_engine.store import Artifact
 from movierec_engine.tracking.server import without_credentials
 
@@ -32,8 +32,8 @@ class Tracker(Protocol):
     def outcome(self, trained_model: Artifact, report: Artifact) -> None:
         """Record what the run made: its report and settings, and the model's files where it is to be registered."""
 
-    def finish(self, end: End) -> None:
-        """End the run."""
+    def finish(self, end: End, reason: str = "") -> None:
+        """End the run; reason: why it failed, in the sentence that the command line prints."""
 
     def ids(self) -> dict[str, str]:
         """Ids that find the run again, such as its mlflow_run_id; kept in the manifests of what the run made."""
@@ -57,8 +57,8 @@ class Trackers:
     def outcome(self, trained_model: Artifact, report: Artifact) -> None:
         self._each(lambda tracker: tracker.outcome(trained_model, report), wait=False)
 
-    def finish(self, end: End) -> None:
-        self._each(lambda tracker: tracker.finish(end), wait=True)
+    def finish(self, end: End, reason: str = "") -> None:
+        self._each(lambda tracker: tracker.finish(end, reason), wait=True)
 
     def ids(self) -> dict[str, str]:
         recording = [recorder.tracker for recorder in self._recorders if not recorder.dropped]
@@ -133,14 +133,21 @@ class _Recorder:
 def ended(tracker: Tracker) -> Iterator[None]:
     """End a tracker's run with the body, however that ends."""
     end: End = "terminated"
+    reason = ""
     try:
         yield
         end = "finished"
-    except Exception:
-        end = "failed"
+    except Exception as error:
+        end, reason = "failed", _sentence(error)
         raise
     finally:
-        tracker.finish(end)
+        tracker.finish(end, reason)
+
+
+def _sentence(error: Exception) -> str:
+    """An error as the command line says it: a person's own in its words, any other with its kind."""
+    text = str(error) if isinstance(error, MovierecError) else f"{type(error).__name__}: {error}"
+    return without_credentials(" ".join(text.split()))
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

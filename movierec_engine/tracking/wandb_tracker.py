@@ -51,7 +51,7 @@ class WandbTracker:
     def outcome(self, trained_model: Artifact, report: Artifact) -> None:
         self._run.summary.update({kinds.TRAINED_MODEL: trained_model.reference, "report": report.reference})
 
-    def finish(self, end: End) -> None:
+    def finish(self, end: End, reason: str = "") -> None:
         self._run.finish(exit_code=0 if end == "finished" else 1)
 
     def ids(self) -> dict[str, str]:

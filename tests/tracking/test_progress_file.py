@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from movierec_engine.errors import DataError
 from movierec_engine.tracking import LoggerConfig, make_tracker
 from movierec_engine.tracking import progress_file as module
 from movierec_engine.tracking.progress_file import ProgressFile
@@ -72,9 +73,16 @@ def test_a_store_that_cannot_be_written_stops_no_run(tmp_path: Path, caplog: pyt
 
 
 def test_a_run_that_a_person_ends_leaves_no_file_and_one_that_fails_does(tmp_path: Path) -> None:
-    for error, left in ((KeyboardInterrupt, []), (ValueError, ["failed"])):
+    for error, left in (
+        (KeyboardInterrupt(), []),
+        (ValueError("no such thing"), ["ValueError: no such thing"]),
+        (DataError("ratings.csv: line 2: no rating; mend it"), ["ratings.csv: line 2: no rating; mend it"]),
+    ):
         progress = ProgressFile(tmp_path)
         progress.start("run", PARAMS)
-        with pytest.raises(error), ended(progress):
+        with pytest.raises(type(error)), ended(progress):
             raise error
-        assert [one["state"] for one in files(tmp_path)] == left
+        found = files(tmp_path)
+        assert [one.get("reason") for one in found if one["state"] == "failed"] == left
+        for path in (tmp_path / "progress").glob("*.json"):
+            path.unlink()

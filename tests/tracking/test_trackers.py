@@ -30,7 +30,7 @@ class Notebook:
     def outcome(self, trained_model: Artifact, report: Artifact) -> None:
         self._note("outcome")
 
-    def finish(self, end: End) -> None:
+    def finish(self, end: End, reason: str = "") -> None:
         self._note(end)
 
     def ids(self) -> dict[str, str]:
