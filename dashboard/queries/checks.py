@@ -1,7 +1,8 @@
 """Checks of the newest versions of each model, made again from what the store holds.
 
 The leak canaries were run by whoever published them; the other checks are those that Dagster runs with the assets, done
-again over the same files, as far as they take no longer than reading them.
+again over the same files, as far as they take no longer than reading them. A check of what a version does not have,
+such as epochs, is not run.
 """
 
 from collections.abc import Callable
@@ -13,16 +14,24 @@ from dashboard.queries.store_files import newest
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.pipeline import model_checks
+from movierec_engine.pipeline.popularity_floor import FACT
 from movierec_engine.store import Artifact, ArtifactStore, kinds, parse_reference
 
 KINDS = (kinds.TRAINED_MODEL, kinds.EVALUATION_REPORT, kinds.FAISS_INDEX, kinds.LEAK_CANARIES)
-_EXAMINED: tuple[tuple[str, Callable[[ArtifactStore, Artifact], Finding]], ...] = (
-    (kinds.TRAINED_MODEL, model_checks.loss_is_finite),
-    (kinds.TRAINED_MODEL, model_checks.loss_falls),
-    (kinds.TRAINED_MODEL, model_checks.reaches_popularity),
-    (kinds.EVALUATION_REPORT, model_checks.report_adds_up),
-    (kinds.FAISS_INDEX, model_checks.index_finds_the_best),
+
+
+def _epochs(trained_model: Artifact) -> int:
+    return int(trained_model.facts.get("epochs") or 0)
+
+
+_EXAMINED: tuple[tuple[str, Callable[[ArtifactStore, Artifact], Finding], Callable[[Artifact], bool]], ...] = (
+    (kinds.TRAINED_MODEL, model_checks.loss_is_finite, lambda model: _epochs(model) >= 1),
+    (kinds.TRAINED_MODEL, model_checks.loss_falls, lambda model: _epochs(model) >= 2),
+    (kinds.TRAINED_MODEL, model_checks.reaches_popularity, lambda model: FACT in model.facts),
+    (kinds.EVALUATION_REPORT, model_checks.report_adds_up, lambda report: True),
+    (kinds.FAISS_INDEX, model_checks.index_finds_the_best, lambda index: True),
 )
+"""Kind, check, and whether a version has what the check looks at."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +50,12 @@ class Checked:
 
 
 def checks(root: Path, data: str) -> list[Checked]:
-    """All checks of every model and device of a data set."""
+    """All checks of every model and device of a data set that could be run."""
     found = []
-    for kind, examine in _EXAMINED:
+    for kind, examine, applies in _EXAMINED:
         for artifact in newest(root, kind, data):
-            found.append(_examined(artifact.reference, root, artifact.folder, examine.__name__))
+            if applies(artifact):
+                found.append(_examined(artifact.reference, root, artifact.folder, examine.__name__))
     for artifact in newest(root, kinds.LEAK_CANARIES, data):
         for finding in artifact.facts.get("findings") or []:
             if isinstance(finding, dict) and "name" in finding:
@@ -66,7 +76,7 @@ def checks(root: Path, data: str) -> list[Checked]:
 @lru_cache(maxsize=2_000)
 def _examined(reference: str, root: Path, folder: Path, name: str) -> Checked:
     """One check of one version, which never changes; a version that cannot be examined has not passed."""
-    kind, examine = next((kind, one) for kind, one in _EXAMINED if one.__name__ == name)
+    kind, examine = next((kind, one) for kind, one, _ in _EXAMINED if one.__name__ == name)
     store = ArtifactStore(root)
     try:
         artifact = store.resolve(reference)

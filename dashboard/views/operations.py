@@ -16,6 +16,7 @@ from dashboard.queries.checks import Checked
 from dashboard.queries.feedback import Feedback
 from dashboard.queries.releases import Made, Served
 from dashboard.queries.store_files import Signature
+from dashboard.views import decisions
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.backtest import ALL, WITH_HISTORY
 from movierec_engine.reporting import numbers
@@ -25,8 +26,6 @@ API_SECONDS = 5
 """How often the API is asked."""
 TIMEOUT_SECONDS = 0.3
 """How long the page waits for the API's first answer."""
-_LISTED = 200
-"""Decisions in the table, newest first; the CSV file has all."""
 _KINDS = (*checks.KINDS, kinds.RELEASE_DECISION, kinds.RAW_RATINGS)
 
 
@@ -38,7 +37,7 @@ def page() -> None:
     sets = releases.data_sets(root)
     data = state.choose("Data set", "data", sets) if len(sets) > 1 else next(iter(sets), "")
     _now(_served(str(root), data, seen), root)
-    _decisions(*_made(str(root), data, seen))
+    decisions.show(*_made(str(root), data, seen))
     _checks(_checked(str(root), data, store_files.signature(root, *checks.KINDS)))
     _backtests(_tested(str(root), store_files.signature(root, kinds.BACKTEST)))
     _feedback(root)
@@ -130,100 +129,6 @@ def _ago(instant: str) -> str:
     return age if age == numbers.NONE else f"{age} ago"
 
 
-def _decisions(made: list[Made], unreadable: list[Path]) -> None:
-    st.subheader("Decisions and their evidence")
-    if unreadable:
-        shell.notes(
-            [
-                f"{numbers.counted(len(unreadable), 'decision')} cannot be read and "
-                f"{'is' if len(unreadable) == 1 else 'are'} left out, the newest of them {unreadable[-1]}."
-            ]
-        )
-    if not made and not unreadable:
-        shell.missing(
-            "No decision about a release is recorded. The gate records one whenever a model is put to it, and so does "
-            "promoting by hand.",
-            "movierec models promote ease\nmovierec models rollback",
-        )
-        return
-    if not made:
-        return
-    rows = plots.decision_rows(made)
-    charts.draw(plots.decisions(rows), rows, "decisions")
-    if len(made) == releases.MOST:
-        st.caption(f"The newest {releases.MOST} decisions.")
-    table = [
-        {
-            "At, UTC": row["at"].replace("T", " ").removesuffix("Z"),
-            "Verdict": row["verdict"] if row["carried out"] else f"{row['verdict']} (not carried out)",
-            "About": row["model"],
-            "By": row["by"],
-            "What and why": row["sentence"],
-            "Reason given": row["reason"],
-        }
-        for row in reversed(rows)
-    ]
-    st.dataframe(
-        table[:_LISTED],
-        hide_index=True,
-        width="stretch",
-        height="content" if len(table) <= 8 else 330,
-        column_config={"What and why": st.column_config.TextColumn(width="large")},
-    )
-    csv_button(table, "decision-table", "Table (CSV)")
-    by_version = {one.decision.reference.rsplit("/", 1)[-1]: one for one in made[:_LISTED]}
-    usual = next((key for key, one in by_version.items() if one.decision.evidence.get("comparisons")), None)
-    chosen = state.choose(
-        "Evidence of", "decision", list(by_version), lambda key: _decision_name(by_version[key]), default=usual
-    )
-    _evidence(by_version[chosen])
-
-
-def _decision_name(one: Made) -> str:
-    found = one.decision
-    about = plots.name_of(found.challenger or found.champion)
-    return f"{numbers.minute(found.at)} {found.verdict}: {about} ({found.reference[-4:]})"
-
-
-def _evidence(one: Made) -> None:
-    found = one.decision
-    st.markdown(f"**{shell.plain(found.verdict.capitalize())}** by {shell.plain(found.by)}: "
-                f"{shell.plain(found.sentence)}.")  # fmt: skip
-    if not one.carried_out:
-        shell.notes(["This decision was recorded, but what is served did not change: it was interrupted."])
-    left, right = st.columns([1.3, 1], gap="large")
-    rows = plots.evidence_rows(found.evidence)
-    drawn = [row for row in rows if isinstance(row["difference"], int | float)]
-    with left:
-        if drawn:
-            metric, part = str(found.evidence.get("metric", "")), str(found.evidence.get("part", "validation"))
-            chart = plots.evidence(drawn, plots.name_of(found.challenger), metric, part)
-            charts.draw(chart, drawn, "evidence")
-        else:
-            st.info("Nothing was compared for this decision.")
-        for row in rows:
-            if row not in drawn:
-                st.caption(shell.plain(f"{row['against']}: {row['sentence']}"))
-    with right:
-        table = [
-            {"Check": str(check.get("name", "")).replace("_", " "), "": "✓" if check.get("passed") else "✗",
-             "Finding": str(check.get("sentence", ""))}
-            for check in (*(found.evidence.get("checks") or []), *(found.evidence.get("refit_checks") or []))
-            if isinstance(check, dict)
-        ]  # fmt: skip
-        if table:
-            failed = sum(row[""] == "✗" for row in table)
-            st.markdown(
-                f"**{failed} of {len(table)} checks failed**" if failed else f"**All {len(table)} checks passed**"
-            )
-            for row in table:
-                st.markdown(f"{row['']} **{shell.plain(row['Check'])}**: :small[{shell.plain(row['Finding'])}]")
-        else:
-            st.info("No checks were made for this decision.")
-        if found.evidence.get("forced"):
-            st.warning("It was forced.")
-
-
 def _checks(found: list[Checked]) -> None:
     st.subheader("Are the newest versions fit to be served?")
     if not found:
@@ -231,12 +136,12 @@ def _checks(found: list[Checked]) -> None:
         return
     failed = [one for one in found if not one.passed]
     if failed:
-        st.markdown(f"**{len(failed)} of {len(found)} checks fail:**")
+        st.markdown(f"**{len(failed)} of the {len(found)} checks that ran fail:**")
         for one in failed[:20]:
             name = f"{one.model} ({one.device}), {one.name.replace('_', ' ')}"
             st.markdown(f"✗ {shell.plain(name)}: {shell.plain(one.sentence)}")
     else:
-        st.markdown(f"**All {len(found)} checks pass.**")
+        st.markdown(f"**All {len(found)} checks that ran pass.**")
     names = list(dict.fromkeys(one.name for one in found))
     table: dict[tuple[str, str], dict[str, Any]] = {}
     for one in found:
@@ -254,7 +159,9 @@ def _checks(found: list[Checked]) -> None:
     left, right = st.columns([6, 1], vertical_alignment="center")
     canaries = {(one.model, one.device) for one in found if one.leak}
     without = [row["Model"] for key, row in table.items() if key not in canaries]
-    text = "–: not looked at, or there is no such file. Leak canaries train a model twice again."
+    text = (
+        "–: not run, as the version has nothing of the kind, such as epochs. Leak canaries train a model twice again."
+    )
     if without:
         text += f" None were run for {shell.plain(numbers.listed(without))}: `movierec canaries --model {without[0]}`."
     left.caption(text)

@@ -11,8 +11,10 @@ import pytest
 from page_reading import text, titles
 from streamlit.testing.v1 import AppTest
 
+from dashboard.plots.decisions import verdict_rows
 from dashboard.queries import api_health, backtests, checks, feedback, indices, releases
 from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, log_file
+from movierec_engine.release.decisions import Decision
 from movierec_engine.release.manual import pin
 from movierec_engine.store import ArtifactStore, Slot
 
@@ -41,6 +43,7 @@ def test_what_is_served_comes_with_its_freshness_and_the_decisions(visit: Open, 
     assert "2 decisions: 1 changed what is served, 1 challenger did not get through" in titles(app)
     assert "popularity does not hold against champion ease" in titles(app)
     assert list(app.dataframe[0].value["Verdict"]) == ["kept", "promoted"]
+    assert max(len(cell) for cell in app.dataframe[0].value["Compared"]) < 100, "a few words in a cell"
     assert "All 1 checks passed" in said
     assert "The API is not running at http://127.0.0.1:9" in said
     first = releases.decisions(known.root, "tiny")[0][-1].decision.reference.rsplit("/", 1)[-1]
@@ -80,6 +83,35 @@ def test_a_newer_version_and_waiting_ratings_make_it_stale(visit: Open, damaged:
     said = text(visit(damaged, "operations"))
     assert "Not the freshest: its data set was read again at" in said
     assert "a newer version of the model was trained at" in said
+
+
+def test_a_decision_is_three_rows() -> None:
+    compared = [
+        {"name": "champion ease", "passed": False, "difference": -0.02, "low": -0.03, "high": -0.01, "users": 3},
+        {"name": "popularity on cpu", "passed": True, "sentence": "not measured"},
+    ]
+    checked = [{"name": "index_is_whole", "passed": True}, {"name": "serving_parity", "passed": False}]
+    decision = Decision(
+        *("tiny", "kept", "ease is kept: als does not hold; next to ease it is worse by much", "gate"),
+        evidence={"metric": "ndcg@10", "comparisons": compared, "checks": checked[:1], "refit_checks": checked[1:]},
+    )
+    assert verdict_rows(decision) == [
+        ("Decided", "ease is kept: als does not hold, by gate"),
+        (
+            "Compared",
+            "NDCG@10 on validation: does not hold against champion ease (-0.0200 [-0.0300, -0.0100]) and holds against "
+            "popularity on cpu",
+        ),
+        ("Checked", "1 of 2 failed: serving parity, refitted"),
+    ]
+    assert verdict_rows(replace(decision, evidence={}))[1:] == [("Compared", "with nothing"), ("Checked", "nothing")]
+
+
+def test_a_check_of_what_a_model_does_not_have_is_not_counted(known: ArtifactStore) -> None:
+    """Of the three models lightgcn alone has epochs, and none has popularity's validation beside."""
+    of_models = {(one.model, one.name) for one in checks.checks(known.root, "tiny") if one.name.startswith("loss")}
+    assert of_models == {("lightgcn", "loss_is_finite"), ("lightgcn", "loss_falls")}
+    assert not any(one.name == "reaches_popularity" for one in checks.checks(known.root, "tiny"))
 
 
 def test_a_failing_check_stands_on_top(visit: Open, known: ArtifactStore) -> None:
