@@ -1,4 +1,4 @@
-"""Charts of segments, of the use of the catalogue, of new users and of taste dials."""
+"""Charts of the use of the catalogue, of new users and of taste dials."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,99 +11,6 @@ from dashboard.queries.segments import LorenzCurve, TradeoffCurve
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.reporting import numbers, words
 from movierec_engine.reporting.conclusions import front_sentence, pareto_front
-
-
-def leaders(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Segment -> the model with the highest mean; segments in which nobody hits anything are left out."""
-    best: dict[str, Mapping[str, Any]] = {}
-    for row in rows:
-        if row["value"] > (best[row["segment"]]["value"] if row["segment"] in best else 0):
-            best[row["segment"]] = row
-    return {segment: row["model"] for segment, row in best.items()}
-
-
-def tiers(rows: list[dict[str, Any]], kind: str, models: Mapping[str, str], metric: str) -> charts.Chart:
-    """Dots with intervals: a group of rows for each segment, a row a model."""
-    segments = list(dict.fromkeys(row["segment"] for row in rows))
-    users = {row["segment"]: row["users"] for row in rows}
-    shown = [{**row, "group": f"{row['segment']} ({numbers.counted(users[row['segment']], 'user')})"} for row in rows]
-    order = [f"{segment} ({numbers.counted(users[segment], 'user')})" for segment in segments]
-    subtitle = "; ".join(f"{one}: {words.tier(kind, one)}" for one in segments)
-    title = charts.title(f"By {kind}: {words.who_leads(leaders(rows))}", f"{subtitle}. Line: 95 % interval", 58)
-    base = alt.Chart(charts.data(shown))
-    y = alt.Y("group:N", sort=order, title=None, axis=alt.Axis(labelLimit=170, ticks=False, domain=False))
-    offset = alt.YOffset("model:N", sort=list(models))
-    tooltip = [
-        alt.Tooltip("model:N", title="Model"),
-        alt.Tooltip("segment:N", title="Segment"),
-        alt.Tooltip("value:Q", title=metric, format=".4f"),
-        alt.Tooltip("low:Q", title="95 % from", format=".4f"),
-        alt.Tooltip("high:Q", title="95 % to", format=".4f"),
-        alt.Tooltip("users:Q", title="Users", format=","),
-    ]
-    legend = charts.model_legend(columns=3)
-    color = charts.model_color(models, legend)
-    line = base.mark_rule(strokeWidth=2.5, opacity=0.55).encode(
-        x=alt.X("low:Q", title=f"{metric}, mean over the segment's users"),
-        x2="high:Q",
-        y=y,
-        yOffset=offset,
-        color=color,
-        tooltip=tooltip,
-    )
-    dot = base.mark_point(size=65, filled=True, opacity=1).encode(
-        x="value:Q",
-        y=y,
-        yOffset=offset,
-        color=color,
-        shape=charts.model_shape(models, legend),
-        tooltip=tooltip,
-    )
-    height = max(260, len(segments) * (len(models) * 16 + 20) + 220)
-    return alt.layer(line, dot).properties(title=title, height=height)
-
-
-def heat(rows: list[dict[str, Any]], kind: str, models: Mapping[str, str], metric: str) -> charts.Chart:
-    """A row a segment, a column a model: how near it is to the row's best."""
-    best = {row["segment"]: 0.0 for row in rows}
-    for row in rows:
-        best[row["segment"]] = max(best[row["segment"]], row["value"])
-    shown = [
-        {
-            **row,
-            "share": row["value"] / best[row["segment"]] if best[row["segment"]] > 0 else 0.0,
-            "text": f"{numbers.score(row['value'], 3)}{' ★' if row['value'] == best[row['segment']] > 0 else ''}",
-        }
-        for row in rows
-    ]
-    segments = list(dict.fromkeys(row["segment"] for row in rows))
-    if kind == "decade":
-        segments = sorted(segments)
-    title = charts.title(
-        f"By {kind}: {words.who_leads(leaders(rows))}",
-        f"mean {metric} over users with such items in test; ★ and the strongest shade: best of its row",
-        charts.WIDE,
-    )
-    base = alt.Chart(charts.data(shown)).encode(
-        x=alt.X("model:N", sort=list(models), title=None, axis=alt.Axis(orient="top", labelAngle=0, labelLimit=110)),
-        y=alt.Y("segment:N", sort=segments, title=None, axis=alt.Axis(labelLimit=130)),
-    )
-    cells = base.mark_rect().encode(
-        color=alt.Color(
-            "share:Q", scale=alt.Scale(domain=[0.4, 1.0], range=["#0072B205", "#0072B270"], clamp=True), legend=None
-        ),
-        tooltip=[
-            alt.Tooltip("segment:N", title=kind.capitalize()),
-            alt.Tooltip("model:N", title="Model"),
-            alt.Tooltip("value:Q", title=metric, format=".4f"),
-            alt.Tooltip("low:Q", title="95 % from", format=".4f"),
-            alt.Tooltip("high:Q", title="95 % to", format=".4f"),
-            alt.Tooltip("users:Q", title="Users", format=","),
-            alt.Tooltip("test_items:Q", title="Test items", format=","),
-        ],
-    )
-    texts = base.mark_text(fontSize=11, color=charts.ink()).encode(text="text:N")
-    return alt.layer(cells, texts).properties(title=title, height=26 * len(segments) + 150)
 
 
 def lorenz_rows(exposures: Mapping[str, LorenzCurve]) -> list[dict[str, Any]]:
@@ -122,7 +29,7 @@ def lorenz(exposures: Mapping[str, LorenzCurve], models: Mapping[str, str], k: i
     rows = [{**row, "model": names[row["model"]]} for row in lorenz_rows(exposures)]
     even = alt.Chart(charts.data([{"x": 0, "y": 0}, {"x": 1, "y": 1}]))
     lines = alt.Chart(charts.data(rows)).mark_line(strokeWidth=2.2)
-    legend = alt.Legend(title=None, orient="top-left", labelLimit=240, symbolStrokeWidth=3)
+    legend = alt.Legend(title=None, orient="top-left", labelLimit=charts.label_limit(240), symbolStrokeWidth=3)
     percent = alt.Axis(format=".0%")
     chart = alt.layer(
         even.mark_line(strokeDash=[4, 4], color=charts.QUIET, strokeWidth=1).encode(x="x:Q", y="y:Q"),
@@ -171,7 +78,12 @@ def list_shares(rows: list[dict[str, Any]], models: Mapping[str, str], k: int) -
                 axis=alt.Axis(format=".0%"),
                 scale=alt.Scale(domain=[0, 1]),
             ),
-            y=alt.Y("model:N", sort=list(models), title=None, axis=alt.Axis(labelLimit=160, ticks=False, domain=False)),
+            y=alt.Y(
+                "model:N",
+                sort=list(models),
+                title=None,
+                axis=alt.Axis(labelLimit=charts.label_limit(160), ticks=False, domain=False),
+            ),
             color=alt.Color(
                 "segment:N",
                 scale=alt.Scale(domain=tiers_of, range=[charts.GREY, charts.HUES[5], charts.HUES[0]]),
@@ -344,7 +256,7 @@ def dials(rows: list[dict[str, Any]], name: str, accuracy: str) -> charts.Chart:
     legend = alt.Legend(
         title=None,
         orient="top",
-        labelLimit=200,
+        labelLimit=charts.label_limit(200),
         columns=3,
         symbolStrokeWidth=3,
         labelExpr="replace(datum.label, /_/g, ' ')",
@@ -385,7 +297,7 @@ def dials_buy(rows: list[dict[str, Any]], order: Sequence[str]) -> charts.Chart:
     legend = alt.Legend(
         title=None,
         orient="top",
-        labelLimit=200,
+        labelLimit=charts.label_limit(200),
         columns=3,
         symbolStrokeWidth=3,
         labelExpr="replace(datum.label, /_/g, ' ')",

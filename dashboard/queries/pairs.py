@@ -1,6 +1,6 @@
 """Two models, or several, over the same users: differences, tests, lists and examples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,10 +119,12 @@ def against_best(folders: Mapping[str, Path], metric: str) -> LeaderComparison |
         return None
 
 
-def segments_won(store: ArtifactStore, a: Measured, b: Measured, metric: str) -> list[SegmentVerdict]:
-    """Every segment of users and of items with its verdict; none when the files cannot tell."""
+def segments_won(
+    store: ArtifactStore, a: Measured, b: Measured, metric: str, kinds_of: Collection[str] = ()
+) -> list[SegmentVerdict]:
+    """The verdict on every segment, of some kinds or of all; none when the files cannot tell."""
     try:
-        return by_segment(store, a, b, metric)
+        return by_segment(store, a, b, metric, kinds_of)
     except (MovierecError, OSError, KeyError, ValueError):
         return []
 

@@ -1,6 +1,6 @@
 """Queries over segments, over how evenly lists use the catalogue, and over measured trade-off curves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,41 @@ def segment_rows(folders: Mapping[str, Path], metric: str) -> list[dict[str, Any
             *(str(folder / SEGMENTS_FILE), metric),
         )
         found += [{"model": name, **row} for row in own or []]
+    return found
+
+
+Leads = frozenset[tuple[str, str, str]]
+"""Model, kind and segment of every lead over the champion."""
+
+
+def contested(rows: Sequence[Mapping[str, Any]], champion: str) -> dict[str, tuple[str, ...]]:
+    """Model -> the kinds of segments with one in which its mean is above the champion's."""
+    least = {(row["kind"], row["segment"]): row["value"] for row in rows if row["model"] == champion}
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row["value"] > least.get((row["kind"], row["segment"]), float("inf")):
+            found.setdefault(row["model"], {})[row["kind"]] = None
+    return {model: tuple(kinds) for model, kinds in found.items()}
+
+
+def interval_leads(rows: Sequence[Mapping[str, Any]], champion: str) -> Leads:
+    """The leads whose interval lies above the champion's: cautious, where users are too many to be tested here."""
+    ends = {(row["kind"], row["segment"]): row["high"] for row in rows if row["model"] == champion}
+    return frozenset(
+        (row["model"], row["kind"], row["segment"])
+        for row in rows
+        if row["low"] > ends.get((row["kind"], row["segment"]), float("inf"))
+    )
+
+
+def beside(rows: Sequence[Mapping[str, Any]], champion: str, leads: Leads) -> list[dict[str, Any]]:
+    """The rows of `segment_rows` with `difference` from the champion, whether it is a `lead`, and its `mark`."""
+    values = {(row["kind"], row["segment"]): row["value"] for row in rows if row["model"] == champion}
+    found = []
+    for row in rows:
+        lead = (row["model"], row["kind"], row["segment"]) in leads
+        difference = row["value"] - values.get((row["kind"], row["segment"]), row["value"])
+        found.append({**row, "difference": difference, "lead": lead, "mark": "★" if lead else ""})
     return found
 
 

@@ -7,16 +7,22 @@ import streamlit as st
 
 from dashboard import charts, controls, shell, state
 from dashboard.controls import Chosen
+from dashboard.plots import by_segment
 from dashboard.plots import segments as plots
-from dashboard.queries import leaderboard, segments, store_files
+from dashboard.queries import leaderboard, pairs, segments, store_files
 from dashboard.queries.data import SPLIT_FILE
+from dashboard.queries.leaderboard import Standing
+from dashboard.queries.parquet import SAMPLE_USERS
 from dashboard.queries.reports import Snapshot
-from dashboard.queries.segments import LorenzCurve, TradeoffCurve
+from dashboard.queries.segments import Leads, LorenzCurve, TradeoffCurve
 from dashboard.queries.store_files import Signature
 from movierec_engine.errors import StoreError
+from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY as DIAL_ACCURACY
 from movierec_engine.evaluation.reranking_tradeoff import BUYS
+from movierec_engine.pipeline.reports import Measured, labels
 from movierec_engine.reporting import numbers, words
+from movierec_engine.reporting.conclusions import BASELINE
 from movierec_engine.store import ArtifactStore, kinds
 
 FEW = 30
@@ -24,7 +30,7 @@ FEW = 30
 _TIERS = ("activity", "length", "gap", "popularity")
 """Kinds with few segments, which get charts of dots."""
 MOST_MODELS = 6
-"""Models that the page begins with."""
+"""Models that the page begins with, the champion and the baseline among them."""
 
 
 def page() -> None:
@@ -38,17 +44,30 @@ def page() -> None:
         return
     everything = controls.choose_reports(snapshot, suits=lambda metric: metric.of_hits, models=False)
     if everything is not None:
-        options = [everything.labels[one.id] for one in everything.ranked]
-        if not options:
+        if not everything.ranked:
             st.info(f"No report here holds {shell.plain(everything.title)}; choose another metric or k.")
         else:
-            usual = options if len(options) <= MOST_MODELS else [*options[: MOST_MODELS - 1], options[-1]]
-            chosen = controls.narrowed(everything, state.choose_many("Models", "shown", options, usual))
-            _by_kind(chosen)
+            champion = next((one for one in everything.ranked if one.served), everything.ranked[0])
+            chosen = _choose_models(everything, champion)
+            _by_kind(root, chosen, champion)
             _catalogue(root, snapshot, chosen)
             _new_users(root, seen, chosen)
             _dials(root, seen, chosen)
     shell.notes(snapshot.notes)
+
+
+def _choose_models(everything: Chosen, champion: Standing) -> Chosen:
+    """The models of the page: those that are chosen, the champion, and the baseline."""
+    always = {everything.labels[one.id] for one in everything.ranked if one.id == champion.id or one.model == BASELINE}
+    options = [name for one in everything.ranked if (name := everything.labels[one.id]) not in always]
+    usual = options[: MOST_MODELS - len(always)]
+    more = state.choose_many("Models", "shown", options, usual, explanation=_ALWAYS) if options else []
+    if BASELINE not in {one.model for one in everything.ranked}:
+        st.caption(f"The baseline has not been measured in this set-up: `movierec train model={BASELINE}`.")
+    return controls.narrowed(everything, [*always, *more])
+
+
+_ALWAYS = f"Beside the champion and {BASELINE}, which always stand here"
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
@@ -76,16 +95,19 @@ def _reranking_tradeoff(root: str, seen: Signature) -> list[TradeoffCurve]:
     return segments.reranking_tradeoff(Path(root))
 
 
-def _by_kind(chosen: Chosen) -> None:
+def _by_kind(root: Path, chosen: Chosen, champion: Standing) -> None:
     st.subheader("Which users and items each model serves best")
     folders = {chosen.labels[one.id]: one.folder for one in chosen.standings}
-    rows = _segments(folders, chosen.column)
-    if not rows:
+    means = _segments(folders, chosen.column)
+    if not means:
         shell.missing(
             "These reports have no readable metrics by segments of users and items.",
             f"movierec evaluate --model {chosen.standings[0].model}",
         )
         return
+    first = chosen.labels[champion.id]
+    leads, tested = _leads(root, chosen, champion, means)
+    rows = segments.beside(means, first, leads)
     few = sorted({str(row["segment"]) for row in rows if row["users"] < FEW})
     kinds = {str(row["kind"]) for row in rows}
     text = (
@@ -94,17 +116,57 @@ def _by_kind(chosen: Chosen) -> None:
         else "Users by how many train items they have; movies"
     )
     text += " by popularity, genre and decade, where only the segment's own movies count as relevant."
+    role = "champion" if champion.served else "leader, as nothing that is served was measured here"
+    text += f" Every model stands beside {first}, the {role}. "
+    text += (
+        "★: its lead is significant user by user, Holm-corrected over the segments of a kind."
+        if tested
+        else "★: its 95 % interval lies above; there are too many users, or too few files, to test each lead."
+    )
     if few:
         text += f" Under {FEW} users, which say little: {numbers.listed(few)}."
     st.caption(shell.plain(text))
+    shown = (chosen.models, chosen.title, first, tested)
     columns = st.columns(2, gap="large")
     for place, kind in enumerate(kind for kind in _TIERS if kind in kinds):
         own = [row for row in rows if row["kind"] == kind]
         with columns[place % 2]:
-            charts.draw(plots.tiers(own, kind, chosen.models, chosen.title), own, f"segments-by-{kind}")
+            charts.draw(by_segment.tiers(own, kind, *shown), own, f"segments-by-{kind}")
     for kind in ("genre", "decade"):
         if own := [row for row in rows if row["kind"] == kind]:
-            charts.draw(plots.heat(own, kind, chosen.models, chosen.title), own, f"segments-by-{kind}")
+            charts.draw(by_segment.differences(own, kind, *shown), own, f"segments-by-{kind}")
+
+
+def _leads(root: Path, chosen: Chosen, champion: Standing, means: list[dict[str, Any]]) -> tuple[Leads, bool]:
+    """The leads over the champion, and whether they were tested; only what has a higher mean needs a test."""
+    first = chosen.labels[champion.id]
+    if max(one.users for one in chosen.standings) > SAMPLE_USERS:
+        return segments.interval_leads(means, first), False
+    found = set()
+    for label, kinds_of in segments.contested(means, first).items():
+        verdicts = _verdicts(str(root), champion.id, chosen.standing(label).id, chosen.column, kinds_of)
+        if not verdicts:
+            return segments.interval_leads(means, first), False
+        found |= {(label, kind, segment) for kind, segment, won in verdicts if won}
+    return frozenset(found), True
+
+
+@st.cache_data(show_spinner="Testing the leads", max_entries=256, ttl=600)
+def _verdicts(
+    root: str, champion: str, other: str, metric: str, kinds_of: tuple[str, ...]
+) -> list[tuple[str, str, bool]]:
+    """Kind, segment, and whether the other is significantly better there; none when the files cannot tell."""
+    store = ArtifactStore(Path(root))
+    try:
+        versions = [store.resolve(name) for name in (champion, other)]
+        ours, theirs = (Measured(one, EvaluationReport.load(one.folder)) for one in versions)
+    except (StoreError, OSError):
+        return []
+    name = labels([ours, theirs])[1]
+    return [
+        (one.kind, one.segment, one.verdict.significant and one.verdict.better == name)
+        for one in pairs.segments_won(store, ours, theirs, metric, kinds_of)
+    ]
 
 
 def _catalogue(root: Path, snapshot: Snapshot, chosen: Chosen) -> None:

@@ -1,6 +1,6 @@
 """Comparison of models, with its significance, over all users and by segments: from the reports, without the models."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -119,8 +119,13 @@ def head_to_head(store: ArtifactStore, a: Measured, b: Measured, k: int, part: s
     return dict(zip(names, correct(verdicts), strict=True))
 
 
-def by_segment(store: ArtifactStore, a: Measured, b: Measured, metric: str) -> list[SegmentVerdict]:
-    """Two reports by a metric within every segment of users and of items, Holm-corrected over each kind of segments."""
+def by_segment(
+    store: ArtifactStore, a: Measured, b: Measured, metric: str, kinds_of: Collection[str] = ()
+) -> list[SegmentVerdict]:
+    """Two reports by a metric within every segment of users and of items, Holm-corrected over each kind of segments.
+
+    kinds_of: the kinds that are wanted, all by default.
+    """
     name, _, depth = metric.partition("@")
     if name not in hit_metrics() or not depth.isdigit():
         raise ConfigError(
@@ -131,6 +136,8 @@ def by_segment(store: ArtifactStore, a: Measured, b: Measured, metric: str) -> l
     rankings = [rankings_of(one, heldout) for one in (a, b)]
     found: dict[str, list[tuple[str, int, Verdict]]] = {}
     for segment in segments(rankings[0]):
+        if kinds_of and segment.kind not in kinds_of:
+            continue
         values = {label: segment.values(one, (int(depth),))[metric] for label, one in zip(names, rankings, strict=True)}
         verdict = compare_all_pairs(values, less_is_better=less_is_better(metric))[0]
         found.setdefault(segment.kind, []).append((segment.name, int(segment.users.sum()), verdict))

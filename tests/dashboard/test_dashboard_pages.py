@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.plots import compare as plots
 from dashboard.plots import data as data_plots
+from dashboard.plots import training as training_plots
 from dashboard.queries import data, pairs, segments, training
 from dashboard.views.training import setting_rows
 from movierec_engine.store import ArtifactStore, Slot, process
@@ -147,6 +148,7 @@ def test_a_run_in_progress_shows(visit: Open, damaged: ArtifactStore) -> None:
         "device": "cpu",
         "max_epochs": 10,
         "metric": "ndcg@10",
+        "patience": 5,
         "place": process.place(),
         "pid": os.getpid(),
         "state": "running",
@@ -157,9 +159,14 @@ def test_a_run_in_progress_shows(visit: Open, damaged: ArtifactStore) -> None:
     path = damaged.root / "progress" / "run.json"
     path.parent.mkdir()
     path.write_text(json.dumps(progress))
-    assert "is running: epoch 2 of at most 10, loss 1.0000, validation NDCG@10 0.2000" in text(
-        visit(damaged, "training")
-    )
+    app = visit(damaged, "training")
+    assert "is running: epoch 2 of at most 10, loss 1.0000, validation NDCG@10 0.2000" in text(app)
+    assert "Best: 0.2000 at epoch 2; it stops at epoch 7 unless a later one is better" in text(app)
+    chart = json.loads(app.get("vega_lite_chart")[0].proto.spec)
+    assert [layer["mark"].get("strokeDash") for layer in chart["layer"][:2]] == [[1, 0], [5, 4]]
+    assert len(app.get("vega_lite_chart")) == 3, "one chart of curves, and the two of costs"
+    path.write_text(json.dumps(progress | {"state": "failed", "reason": "ratings.csv: line 2: no rating"}))
+    assert "failed after 61 s and 2 epochs: ratings.csv: line 2: no rating." in text(visit(damaged, "training"))
     path.write_text(json.dumps(progress | {"pid": 2**30}))
     assert "stopped before it was finished after 60 s and 2 epochs" in text(visit(damaged, "training")).replace(
         "61 s", "60 s"
@@ -177,10 +184,17 @@ def test_a_run_in_progress_shows(visit: Open, damaged: ArtifactStore) -> None:
     assert states(changed=time.time() - 3700) == ["running"]
 
 
+def test_early_stopping_waits_from_the_best_epoch_on() -> None:
+    epochs = [{"epoch": epoch, "ndcg@10": value} for epoch, value in ((1, 0.1), (2, 0.3), (3, 0.2))]
+    rows = training_plots.curve_rows({"gmf": epochs, "als": epochs}, "ndcg@10")
+    (wait,) = training_plots.patience_rows(rows, "ndcg@10", {"gmf": 5})
+    assert (wait["model"], wait["epoch"], wait["until"], wait["value"]) == ("gmf", 2, 7, 0.3)
+
+
 def test_segments_say_for_whom_each_is_good(visit: Open, known: ArtifactStore) -> None:
     shown = titles(visit(known, "segments"))
-    assert "By activity: ease leads" in shown
-    assert "By genre: popularity leads" in shown
+    assert "By activity: no model is above ease by intervals that do not overlap" in shown
+    assert "By genre: popularity is above ease by intervals that do not overlap for Drama" in shown
     assert "ease dominates every other model: it is alone on the accuracy-novelty front" in shown
 
 
@@ -203,10 +217,12 @@ def test_fold_in_and_dials_say_what_they_cost(visit: Open, known: ArtifactStore)
     assert "Novelty changes its own measure most, by +10 %" in shown
 
 
-def test_curves_that_nobody_measured_name_their_command(visit: Open, known: ArtifactStore) -> None:
-    commands = [code.value for code in visit(known, "segments", shown="popularity").code]
-    assert "movierec strong-generalization --model popularity" in commands
-    assert "movierec dials --model popularity" in commands
+def test_curves_that_nobody_measured_name_their_command(visit: Open, damaged: ArtifactStore) -> None:
+    for kind in ("strong_generalization", "reranking_tradeoff"):
+        shutil.rmtree(damaged.root / kind)
+    commands = [code.value for code in visit(damaged, "segments").code]
+    assert "movierec strong-generalization --model ease" in commands
+    assert "movierec dials --model ease" in commands
 
 
 def test_curves_that_lack_a_column_are_left_out(damaged: ArtifactStore) -> None:
