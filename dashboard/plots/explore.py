@@ -95,7 +95,7 @@ def movie_map(
             color=alt.Color(
                 "genre:N",
                 scale=alt.Scale(domain=domain, range=[*charts.HUES[: len(genres)], charts.GREY]),
-                legend=alt.Legend(title=None, orient="top", symbolOpacity=1, columns=7),
+                legend=charts.model_legend(7),
             ),
             opacity=alt.condition(alt.datum.genre == OTHER, alt.value(0.18), alt.value(faint)),
             tooltip=tooltip,
@@ -133,6 +133,44 @@ def movie_map(
             )
         )
     return alt.layer(*layers).properties(title=title, height=620).interactive()
+
+
+def place_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Every place of every list, and whether its movie stands in another list too."""
+    lists = Counter(row["movie_id"] for row in rows)
+    names = ("model", "rank", "movie_id", "title", "in_test")
+    return [{**{name: row[name] for name in names}, "shared": lists[row["movie_id"]] > 1} for row in rows]
+
+
+def joined(rows: list[dict[str, Any]], models: Sequence[str], person: str) -> charts.Chart:
+    """Places by model; a line joins the places of a movie that stands in several lists. rows: of `place_rows`."""
+    shared = {row["movie_id"] for row in rows if row["shared"]}
+    total = len({row["movie_id"] for row in rows})
+    hits = {row["movie_id"] for row in rows if row["in_test"]}
+    head = f"{len(shared)} of {total} movies that {person} gets stand in more than one list"
+    if hits:
+        head += f"; {numbers.counted(len(hits), 'movie')} in the test part"
+    deepest = max(row["rank"] for row in rows)
+    base = alt.Chart(charts.data(rows))
+    x = alt.X("model:N", sort=list(models), title=None, axis=alt.Axis(orient="top", labelAngle=0))
+    y = alt.Y("rank:Q", title="Place", scale=alt.Scale(domain=[deepest + 0.5, 0.5]), axis=alt.Axis(tickMinStep=1))
+    tooltip = [
+        alt.Tooltip("title:N", title="Movie"),
+        alt.Tooltip("model:N", title="Model"),
+        alt.Tooltip("rank:Q", title="Place"),
+        alt.Tooltip("in_test:N", title="In the test part"),
+    ]
+    color = alt.condition(alt.datum.in_test, alt.value(charts.HUES[2]), alt.value(charts.QUIET))
+    joins = base.transform_filter(alt.datum.shared).mark_line(strokeWidth=1.5, opacity=0.7, color=charts.QUIET)
+    names = base.mark_text(fontSize=11, dy=-11, limit=alt.ExprRef(f"containerSize()[0] / {len(models)} - 20"))
+    return alt.layer(
+        joins.encode(x=x, y=y, detail="movie_id:N"),
+        base.mark_point(size=70, filled=True, opacity=1).encode(x=x, y=y, color=color, tooltip=tooltip),
+        names.encode(x=x, y=y, text="title:N", color=alt.value(charts.ink()), tooltip=tooltip),
+    ).properties(
+        title=charts.title(head, "line: the same movie; green: in the test part", charts.WIDE),
+        height=34 * deepest + 110,
+    )
 
 
 _SHAPES = ("triangle-up", "diamond", "square")
@@ -184,7 +222,7 @@ def reasons(rows: list[dict[str, Any]], reason: Reason, model: str, movie: str) 
                 "movie:N",
                 sort=[row["movie"] for row in rows],
                 title=None,
-                axis=alt.Axis(labelLimit=260, ticks=False, domain=False),
+                axis=alt.Axis(labelLimit=charts.label_limit(260), ticks=False, domain=False),
             ),
             color=alt.condition(alt.datum.adds > 0, alt.value(charts.SECOND), alt.value(charts.FIRST)),
             tooltip=[

@@ -3,9 +3,10 @@
 The lists are those that the API answers, without a person's live feedback.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,16 @@ from numpy.typing import NDArray
 
 from dashboard.queries.data import SPLIT_FILE
 from dashboard.queries.parquet import records
-from dashboard.queries.store_files import folders, newest
+from dashboard.queries.store_files import folders, slot_folders, slot_of, wanted_first
 from movierec_engine.data.id_map import IdMap, PublicId
-from movierec_engine.data.nouns import MOVIES, Nouns, nouns_of_titles
+from movierec_engine.data.nouns import MOVIES, Nouns, called, nouns_of_titles
 from movierec_engine.data.written_ids import escaped, parsed_id, split, unescaped
 from movierec_engine.errors import DataError, StoreError
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.recommending import explanation
 from movierec_engine.recommending.dials import Dials, rerank
 from movierec_engine.recommending.title_search import TitleSearch
-from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, is_refitted, kinds
 
 if TYPE_CHECKING:
     from movierec_engine.recommending.fold_in import Taste
@@ -46,9 +47,19 @@ class IndexVersion:
     folder: str
     split: str
     """The file of the split that it was trained on, "" where it is gone."""
+    fingerprint: str
+    """Of the evaluation set-up that it was measured in."""
     served: bool
+    report: str
+    """The folder of the report on its trained model, "" where there is none."""
+    refitted: bool
+    """Whether it is a measured version refitted on all interactions, so that it knows the test part."""
     nouns: Nouns = MOVIES
     """What the data set calls one item, and several."""
+
+    def say(self, text: str) -> str:
+        """A text about movies in the words of the data set."""
+        return called(text, self.nouns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,11 +156,31 @@ class Rated:
 
 
 def index_versions(root: Path) -> list[IndexVersion]:
-    """The promoted index of each data set, then the newest readable one of every other model and device."""
+    """The promoted index of each data set, then of every model and device the newest measured one of each set-up."""
     store = ArtifactStore(root)
     served = [made for folder in folders(root / "pointers") if (made := _served(store, folder.name)) is not None]
-    others = [made for made in newest(root, kinds.FAISS_INDEX) if made.slot not in [one.slot for one in served]]
-    return [_version(store, made, made in served) for made in (*served, *others)]
+    others = [made for folder in slot_folders(root, kinds.FAISS_INDEX) for made in _measured(store, folder)]
+    measured = [made for made in others if made not in served]
+    return [_version(store, made, made in served) for made in (*served, *measured)]
+
+
+def _measured(store: ArtifactStore, folder: Path) -> list[Artifact]:
+    """Of each set-up the newest version in a slot's folder that was not refitted."""
+    found: dict[str, Artifact] = {}
+    for version in wanted_first(folder):
+        made = _manifest(store.root, folder, version)
+        if made is not None and not is_refitted(made):
+            found.setdefault(made.fingerprint, made)
+    return list(found.values())
+
+
+@lru_cache(maxsize=5_000)
+def _manifest(root: Path, folder: Path, version: str) -> Artifact | None:
+    """A version, which never changes; None where its manifest cannot be read."""
+    try:
+        return ArtifactStore(root).get(slot_of(root, folder), version)
+    except (StoreError, OSError, ValueError):
+        return None
 
 
 def load(folder: Path) -> SearchableIndex:
@@ -175,26 +206,45 @@ def rated_by(split: str, user_id: PublicId) -> list[Rated]:
     return [Rated(row["movie_id"], float(row["rating"]), str(row["part"])) for row in rows or []]
 
 
-def examples(found: SearchableIndex) -> dict[str, PublicId]:
-    """Users to begin with: those with the fewest, a typical number of, and the most train movies."""
+def examples(found: SearchableIndex, hit: Collection[PublicId] = ()) -> dict[str, PublicId]:
+    """Users to begin with: those with the fewest, a typical number of, and the most train movies.
+
+    hit: users with a hit in their list, of whom the typical one is then.
+    """
     activity = np.diff(found.index.history.indptr)
     trained = np.flatnonzero(activity)
     if not len(trained):
         return {}
     order = trained[np.argsort(activity[trained], kind="stable")]
     places = {"Fewest movies": 0, "Typical": len(order) // 2, "Most movies": len(order) - 1}
-    return {name: found.index.users.ids[order[place]].item() for name, place in places.items()}
+    users = {name: found.index.users.ids[order[place]].item() for name, place in places.items()}
+    if hit and users["Typical"] not in hit:
+        named = found.index.users.ids[order]
+        having = np.flatnonzero([user in hit for user in named.tolist()])
+        if len(having):
+            users["Typical"] = named[having[np.abs(having - len(order) // 2).argmin()]].item()
+    return users
 
 
-def for_user(found: SearchableIndex, user_id: PublicId, k: int, dials: Dials) -> RecommendedList:
-    """The list of a user, as the API would give it without the live log."""
+def for_user(
+    found: SearchableIndex, user_id: PublicId, k: int, dials: Dials, known: Collection[PublicId] | None = None
+) -> RecommendedList:
+    """The list of a user, as the API would give it without the live log.
+
+    known: the movies that a trained user's list leaves out, where it is to be as measured: then those of the test part
+    can be hit. By default all that the user has rated.
+    """
     from movierec_engine.retrieval.masks import serving_mask
 
     if not found.trained_with(user_id):
         return for_history(found, found.rated_by(user_id), k, dials)
     user = found.user(user_id)
     assert user is not None
-    masked = serving_mask(found.index)(user)
+    if known is None:
+        masked = serving_mask(found.index)(user)
+    else:
+        places = (found.item(movie) for movie in known)
+        masked = np.array([item for item in places if item is not None], dtype=np.int64)
     items, scores, source = found.index.recommend(user, _wanted(k, dials), masked)
     row = found.index.history
     return _answer(found, items, scores, source, row.indices[row.indptr[user] : row.indptr[user + 1]], k, dials)
@@ -281,9 +331,8 @@ def _version(store: ArtifactStore, made: Artifact, served: bool) -> IndexVersion
     with suppress(StoreError, OSError, ValueError, IndexError):
         nouns = nouns_of_titles(store.resolve(made.parents.get(kinds.RAW_MOVIES, "")).facts)
     trained, folder = str(made.parents.get(kinds.TRAINED_MODEL, "")), str(made.folder)
-    return IndexVersion(
-        made.reference, slot.model, slot.device, made.version, slot.data_set, trained, folder, split, served, nouns
-    )
+    of = (made.reference, slot.model, slot.device, made.version, slot.data_set, trained, folder, split)
+    return IndexVersion(*of, made.fingerprint, served, "", is_refitted(made), nouns)
 
 
 def _splits_of(store: ArtifactStore, made: Artifact) -> str:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ import streamlit as st
 from dashboard import charts, shell, state
 from dashboard.downloads import csv_button
 from dashboard.plots import explore as plots
-from dashboard.queries import indices, leaderboard, movie_map, reports, store_files
+from dashboard.queries import indices, leaderboard, movie_map, report_lists, reports, store_files
 from dashboard.queries.indices import IndexVersion, Rated, Reason, RecommendedList, SearchableIndex
 from dashboard.queries.movie_map import MovieMap
 from dashboard.queries.store_files import Signature
+from dashboard.views import explored_movies
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.nouns import MOVIES, called
 from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.evaluation.protocols import FULL
 from movierec_engine.recommending.dials import DIALS, DIVERSITY_OVER, Dials
 from movierec_engine.reporting import numbers, words
+from movierec_engine.reporting.comparable import EvaluationSetup
 from movierec_engine.store import kinds
 
 KINDS = (kinds.FAISS_INDEX, kinds.EVALUATION_REPORT)
@@ -29,7 +33,6 @@ EXPLAINED = 3
 FOUND = 8
 """Movies that a search offers."""
 USER, NEW_USER = "user", "history"
-GENRES_COLOURED = 6
 _NOTES = {
     "personal": "",
     "fold-in": "folded in: the model was not trained with this person",
@@ -50,7 +53,7 @@ def page() -> None:
     seen = store_files.signature(root, *KINDS)
     shell.watch(lambda: store_files.signature(root, *KINDS), seen)
     st.title("Explore")
-    versions = _versions(str(root), seen)
+    versions, setups = _versions(str(root), seen)
     if not versions:
         shell.empty(
             "No index to ask yet",
@@ -59,7 +62,7 @@ def page() -> None:
             root,
         )
         return
-    chosen = _choose(versions)
+    chosen = _choose(versions, setups)
     loaded = _loaded(chosen)
     if not loaded:
         shell.notes(["None of the chosen indices can be read; train these models again."])
@@ -72,19 +75,33 @@ def page() -> None:
     answers = _answers(loaded, person, k, dials)
     _lists(loaded, answers, person)
     _score(loaded, answers, person)
-    _map(loaded, answers, person)
-    _similar(loaded, k)
+    explored_movies.show_map(loaded, answers, person.known, _layout(next(iter(loaded.values()))[0].folder))
+    explored_movies.show_movie(loaded, k, _reason_of_user, _set)
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
-def _versions(root: str, seen: Signature) -> list[IndexVersion]:
-    """Versions, the served one first, then in the leaderboard's order."""
-    found = indices.index_versions(Path(root))
+def _versions(root: str, seen: Signature) -> tuple[list[IndexVersion], list[EvaluationSetup]]:
+    """Versions in the leaderboard's order, a measured one before the same refitted, and the set-ups in its order."""
     snapshot = reports.load(Path(root))
+    trained = dict(
+        zip(*(snapshot.reports.column(name).to_pylist() for name in ("id", kinds.TRAINED_MODEL)), strict=True)
+    )
     groups = leaderboard.groups(snapshot)
-    ranked = leaderboard.standings(snapshot, groups[0], "ndcg", 10) if groups else []
-    order = {(one.model, one.device): place for place, one in enumerate(ranked)}
-    return sorted(found, key=lambda one: (not one.served, order.get((one.model, one.device), len(order))))
+    ranked = [one for group in groups for one in leaderboard.standings(snapshot, group, "ndcg", 10)]
+    places: dict[str, tuple[int, str]] = {}
+    for place, one in enumerate(ranked):
+        places.setdefault(trained[one.id], (place, one.folder))
+    last = (len(ranked), "")
+    found = [replace(one, report=places.get(one.trained_model, last)[1]) for one in indices.index_versions(Path(root))]
+    ordered = sorted(found, key=lambda one: (places.get(one.trained_model, last)[0], one.refitted))
+    setups = {(group.data, group.fingerprint): group for group in reversed(groups)}
+    known = [setups.get((one.data, one.fingerprint)) or _unmeasured(one) for one in ordered]
+    return ordered, list(dict.fromkeys(known))
+
+
+def _unmeasured(version: IndexVersion) -> EvaluationSetup:
+    """The set-up of an index whose model has no report."""
+    return EvaluationSetup(version.data, FULL, version.fingerprint)
 
 
 @st.cache_resource(show_spinner="Loading an index", max_entries=6)
@@ -108,6 +125,16 @@ def _why(
     return indices.why(_load(folder), user_id, told, movie_id, ratings)
 
 
+@st.cache_data(show_spinner=False, max_entries=8, ttl=600)
+def _examples(folder: str, report: str) -> dict[str, PublicId]:
+    """Users to begin with, a typical one of those with a hit among the first ten."""
+    return indices.examples(_load(folder), report_lists.users_hit(Path(report), 10) if report else ())
+
+
+def _reason_of_user(version: IndexVersion, user_id: PublicId, movie_id: PublicId) -> Reason:
+    return _why(version.folder, user_id, {}, movie_id, _load(version.folder).rated_by(user_id))
+
+
 @st.cache_resource(show_spinner="Laying out the map", max_entries=4)
 def _layout(folder: str) -> MovieMap | None:
     return movie_map.movie_map(_load(folder))
@@ -126,36 +153,58 @@ class _Person:
         self.ratings = {one.movie_id: one.rating for one in self.known}
 
     def held_out(self, version: IndexVersion) -> set[PublicId]:
-        """The movies that the split of an index keeps for the test."""
-        if self.user_id is None or not version.split:
+        """The movies that the split of an index keeps for the test; none where the index knows them."""
+        if self.user_id is None or not version.split or version.refitted:
             return set()
         return {one.movie_id for one in _rated(version.split, self.user_id) if one.part == "test"}
+
+    def known_in(self, version: IndexVersion) -> list[PublicId] | None:
+        """What a measured list leaves out: all but the test part; None for a refitted index, which leaves out all."""
+        if self.user_id is None or not version.split or version.refitted:
+            return None
+        rated = _rated(version.split, self.user_id)
+        return [one.movie_id for one in rated if one.part != "test"] if rated else None
 
     @property
     def name(self) -> str:
         return "this new user" if self.user_id is None else f"user {self.user_id}"
 
 
-def _choose(versions: list[IndexVersion]) -> dict[str, IndexVersion]:
-    columns = st.columns([1.1, 2.6, 0.6, 1.1])
-    sets = list(dict.fromkeys(one.data for one in versions))
+def _choose(versions: list[IndexVersion], setups: list[EvaluationSetup]) -> dict[str, IndexVersion]:
+    """The models whose lists are shown, all of one evaluation set-up."""
+    by_id = {setup.id: setup for setup in setups}
+    several = len({setup.data for setup in setups}) > 1
+    columns = st.columns([2.2, 2.4, 0.6, 1.1])
     with columns[0]:
-        data = state.choose("Data set", "of", sets, lambda name: name or "unknown")
-    own = [one for one in versions if one.data == data]
-    names = [one.model for one in own]
-    labels = {one.model if names.count(one.model) == 1 else f"{one.model} ({one.device})": one for one in own}
+        setup = by_id[
+            state.choose(
+                "Evaluation set-up",
+                "group",
+                list(by_id),
+                lambda key: f"{by_id[key].data} · {by_id[key].name}" if several else by_id[key].name,
+                explanation="Models of one split alone stand beside each other: another one has another test part",
+            )
+        ]
+    own = [one for one in versions if (one.data, one.fingerprint) == (setup.data, setup.fingerprint)]
+    labels = {f"{name}, refitted" if one.refitted else name: one for name, one in zip(_names(own), own, strict=True)}
+    usual = [label for label, one in labels.items() if not one.refitted] or list(labels)
     with columns[1]:
         shown = state.choose_many(
-            "Models", "explored", list(labels), list(labels)[:2], explanation=f"At most {AT_ONCE} side by side"
+            "Models", "explored", list(labels), usual[:2], explanation=f"At most {AT_ONCE} side by side"
         )
     with columns[2]:
         state.choose("Places", "places", ["5", "10", "20"], default="10")
     with columns[3]:
-        kinds = {USER: "A user", NEW_USER: _say("A new user, from movies")}
-        state.choose("Lists for", "who", list(kinds), lambda kind: kinds[kind])
+        who = {USER: "A user", NEW_USER: own[0].say("A new user, from movies")}
+        state.choose("Lists for", "who", list(who), lambda kind: who[kind])
     if len(shown) > AT_ONCE:
         st.caption(f"The first {AT_ONCE} of the chosen models are shown.")
     return {label: labels[label] for label in shown[:AT_ONCE]}
+
+
+def _names(versions: list[IndexVersion]) -> list[str]:
+    devices = {model: {one.device for one in versions if one.model == model} for model in {v.model for v in versions}}
+    return [one.model if len(devices[one.model]) == 1 else f"{one.model} ({one.device})" for one in versions]
 
 
 def _loaded(chosen: Mapping[str, IndexVersion]) -> Loaded:
@@ -173,7 +222,7 @@ def _person(found: SearchableIndex, version: IndexVersion) -> _Person:
 
 
 def _user(found: SearchableIndex, version: IndexVersion) -> _Person:
-    usual = indices.examples(found)
+    usual = _examples(version.folder, version.report)
     columns = st.columns([1.6, 1, 1, 1, 1], vertical_alignment="bottom")
     with columns[0]:
         text = state.write("User id", "user", str(usual.get("Typical", found.index.users.ids[0])))
@@ -277,12 +326,12 @@ _DIAL_HELP = {
 
 def _answers(loaded: Loaded, person: _Person, k: int, dials: Dials) -> dict[str, RecommendedList]:
     answers = {}
-    for label, (_, found) in loaded.items():
+    for label, (version, found) in loaded.items():
         try:
             if person.user_id is None:
                 answers[label] = indices.for_history(found, person.ratings, k, dials)
             elif found.knows(person.user_id):
-                answers[label] = indices.for_user(found, person.user_id, k, dials)
+                answers[label] = indices.for_user(found, person.user_id, k, dials, person.known_in(version))
             else:
                 shell.notes([f"{label} was not trained with {person.name}; its index is of another split."])
         except ConfigError as error:
@@ -309,6 +358,10 @@ def _lists(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
             notes = [note] if (note := _note(answer, found)) else []
             if held_out:
                 notes.append(f"{hits} of {len(answer.movies)} are in the user's test part")
+            if version.refitted:
+                notes.append("refitted on all interactions, so that it knows the test part and cannot hit it")
+            elif version.served and held_out:
+                notes.append("as measured; the API leaves out the test part, too")
             if notes:
                 st.caption(". ".join(note[:1].upper() + note[1:] for note in notes) + ".")
             lines = []
@@ -335,8 +388,6 @@ def _lists(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
                 )
             st.markdown("\n\n".join(lines))
     legend = "Grey numbers: each model's own scores, which are on scales of their own."
-    if len({version.split for version, _ in loaded.values()}) > 1:
-        legend += " These models were trained on different splits, each of which has a test part of its own."
     if any(row["in_test"] for row in rows):
         legend += " ✓: the user did watch it, in the test part."
     if common:
@@ -348,6 +399,9 @@ def _lists(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
     if rows:
         with right:
             csv_button(rows, "lists", "Lists (CSV)")
+    if len(answers) > 1 and common:
+        places = plots.place_rows(rows)
+        charts.draw(plots.joined(places, list(answers), person.name), places, "joined-lists")
 
 
 def _note(answer: RecommendedList, found: SearchableIndex) -> str:
@@ -409,64 +463,3 @@ def _score(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
         charts.draw(plots.reasons(rows, reason, label, movie.title), rows, "one-score")
     else:
         st.info(f"{_say('No movie')} of a history has a say in this score: {shell.plain(reason.sentence)}.")
-
-
-def _map(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Person) -> None:
-    st.subheader("A map of the catalogue")
-    label = next(iter(loaded))
-    version, found = loaded[label]
-    drawn = _layout(version.folder)
-    if drawn is None:
-        shell.missing(_say("No embeddings of these movies are known, so there is no map."), "movierec train model=ease")
-        return
-    names = plots.genre_names(found)
-    genres = state.choose_many("Genres coloured", "genres", names, names[:GENRES_COLOURED])[:GENRES_COLOURED]
-    history = [item for one in person.known if (item := found.item(one.movie_id)) is not None]
-    listed = {
-        name: [item for one in answer.movies if (item := found.item(one.movie_id)) is not None]
-        for name, answer in answers.items()
-    }
-    rows = plots.map_rows(found, drawn, genres, [*history, *(item for own in listed.values() for item in own)])
-    models = {name: loaded[name][0].model for name in listed}
-    charts.draw(plots.movie_map(rows, drawn, found, genres, history, listed, models), rows, "map")
-    st.caption(
-        f"A movie has the colour of the rarest of these genres that it is of; at most {GENRES_COLOURED} are coloured. "
-        "Rings: the person's own movies."
-    )
-
-
-def _similar(loaded: Loaded, k: int) -> None:
-    st.subheader(_say("Movies like one"))
-    found = next(iter(loaded.values()))[1]
-    left, right = st.columns(2)
-    with left:
-        text = state.write(_say("Find a movie"), "like", placeholder="such as toy story")
-    options = found.find(text, 10)
-    wanted = found.written(found.index.items, state.given("movie"))
-    if wanted is not None and found.item(wanted) is not None and not text:
-        options = list(dict.fromkeys([wanted, *options]))
-    if not options:
-        st.caption(f"{_say('No movie')} is called anything like {shell.plain(text)}.")
-        return
-    with right:
-        named = {str(option): option for option in options}
-        movie = named[state.choose(_say("Movie"), "movie", list(named), lambda key: found.title(named[key]))]
-    columns = st.columns(len(loaded), gap="medium")
-    for column, (label, (_, own)) in zip(columns, loaded.items(), strict=True):
-        rows = [
-            {_say("Movie"): row["title"], "Similarity": row["similarity"], "Genres of both": ", ".join(row["shared"])}
-            for row in indices.similar(own, movie, k)
-        ]
-        with column:
-            st.markdown(f"**{shell.plain(label)}**: most like {shell.plain(found.title(movie))}")
-            if rows:
-                st.dataframe(
-                    rows,
-                    hide_index=True,
-                    width="stretch",
-                    height="content",
-                    column_config={"Similarity": st.column_config.NumberColumn(format="%.3f", width="small")},
-                )
-                csv_button(rows, f"like-{movie}-{label}", "Table (CSV)")
-            else:
-                st.caption(_say("This model knows of no movie like it."))

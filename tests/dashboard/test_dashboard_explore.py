@@ -1,5 +1,6 @@
 """The page Explore: lists, reasons, dials, similar movies and the map, over a store whose scores are known."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -10,13 +11,14 @@ from page_reading import text, titles
 from scipy import sparse
 from streamlit.testing.v1 import AppTest
 
-from dashboard.queries import indices, movie_map
+from dashboard.plots import explore as plots
+from dashboard.queries import indices, movie_map, report_lists
 from dashboard.queries.indices import SearchableIndex
 from movierec_engine.api.app import create_app
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.feedback import log_file
 from movierec_engine.recommending.dials import Dials
-from movierec_engine.store import ArtifactStore
+from movierec_engine.store import ArtifactStore, Slot
 
 Open = Callable[..., AppTest]
 OFF = Dials()
@@ -43,6 +45,55 @@ def test_a_users_lists_come_with_scores_reasons_and_hits(visit: Open, known: Art
     assert "1 of 3 are in the user's test part" in said
     assert list(app.dataframe[0].value["Movie"]) == ["Ten (1990)"]
     assert "ease recommends Twenty (1991) most of all because of Ten (1990)" in titles(app)
+
+
+def test_models_of_one_set_up_alone_stand_beside_each_other(visit: Open, damaged: ArtifactStore) -> None:
+    """A newer ease of another split; what is served stays first, and its split's models are all that can be chosen."""
+    ease = damaged.require(Slot("faiss_index", "tiny", "ease", "cpu"))
+    files = [path for path in ease.folder.iterdir() if path.name != "manifest.json"]
+    other = damaged.publish(
+        *(ease.slot, lambda folder: [shutil.copy(path, folder) for path in files]),
+        key="n",
+        fingerprint="0" * 12,
+        parents={"trained_model": damaged.resolve(ease.parents["trained_model"])},
+    )
+    app = visit(damaged, "explore")
+    assert len(app.selectbox(key="group").options) == 2
+    assert app.multiselect(key="explored").options == ["ease", "popularity"]
+    app = visit(damaged, "explore", group=f"tiny/full/{other.fingerprint}")
+    assert app.multiselect(key="explored").options == ["ease"]
+
+
+def test_a_measured_list_can_hit_the_test_part_and_a_served_one_leaves_out_all_that_is_rated(
+    ease: SearchableIndex,
+) -> None:
+    """User 1 has rated 10 and 20, of which 20 may be in the test part."""
+    assert [one.movie_id for one in indices.for_user(ease, 1, 10, OFF, known=[10]).movies] == [20, 30, 40]
+    assert [one.movie_id for one in indices.for_user(ease, 1, 10, OFF).movies] == [30, 40]
+
+
+def test_a_movie_says_who_gets_it(visit: Open, known: ArtifactStore) -> None:
+    """20 stands second in the list of user 1, who watched it in the test part, and first in that of user 2."""
+    report = known.require(Slot("evaluation_report", "tiny", "ease", "cpu")).folder
+    users = [{"user_id": 2, "rank": 1, "hit": False}, {"user_id": 1, "rank": 2, "hit": True}]
+    assert report_lists.users_shown(report, 20, 2, 5) == (2, 1, users)
+    assert report_lists.users_shown(report, 20, 1, 5) == (1, 0, users[:1])
+    assert report_lists.users_shown(report, 99, 2, 5) == (0, 0, [])
+    assert report_lists.users_hit(report, 2) == {1, 2}
+    said = text(visit(known, "explore", movie="20", explored="ease"))
+    assert "**ease** shows Twenty (1991) in 2 lists of 10; 1 user watched it in the test part" in said
+
+
+def test_places_of_a_movie_in_several_lists_are_joined() -> None:
+    rows = [
+        {"model": model, "rank": rank, "movie_id": movie, "title": str(movie), "in_test": False, "score": 1.0}
+        for model, movies in (("ease", (10, 20)), ("als", (20, 30)))
+        for rank, movie in enumerate(movies, start=1)
+    ]
+    assert [(row["movie_id"], row["shared"]) for row in plots.place_rows(rows)] == [
+        *((10, False), (20, True)),
+        *((20, True), (30, False)),
+    ]
 
 
 def test_what_a_user_has_seen_is_not_recommended(ease: SearchableIndex) -> None:
@@ -170,6 +221,7 @@ def test_users_to_begin_with_have_the_fewest_a_typical_number_and_the_most_movie
     users = IdMap(np.arange(6) * 10)
     other = replace(ease, index=replace(ease.index, users=users, history=history.astype(np.float32), **padded(users)))
     assert indices.examples(other) == {"Fewest movies": 20, "Typical": 30, "Most movies": 10}
+    assert indices.examples(other, hit={20, 40, 0})["Typical"] == 40, "the nearest to the middle who has a hit"
     nobody = sparse.csr_matrix((6, 4), dtype=np.float32)
     assert indices.examples(replace(other, index=replace(other.index, history=nobody))) == {}
 
