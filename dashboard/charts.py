@@ -7,6 +7,7 @@ import altair as alt
 import streamlit as st
 
 from dashboard.downloads import csv_button
+from dashboard.shell import plain
 from movierec_engine.reporting.conclusions import BASELINE
 
 HUES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#C98A00", "#3FA0D8")
@@ -62,8 +63,9 @@ def model_shape(names: Mapping[str, str], legend: alt.Legend | None = None) -> a
 
 
 def model_legend(columns: int = 6) -> alt.Legend:
-    """Above a chart; 6 columns fit the page's whole width, 3 half of it."""
-    return alt.Legend(title=None, orient="top", columns=columns, labelLimit=160, symbolStrokeWidth=3, symbolOpacity=1)
+    """Above a chart; 6 columns fit the page's whole width, 3 half of it, and on a phone as many as fit."""
+    fitting = alt.ExprRef(f"min({columns}, max(1, floor(containerSize()[0] / 130)))")
+    return alt.Legend(title=None, orient="top", columns=fitting, labelLimit=160, symbolStrokeWidth=3, symbolOpacity=1)
 
 
 def _scale(names: Mapping[str, str], values: Sequence[Any]) -> alt.Scale:
@@ -105,16 +107,20 @@ WIDE = 120
 """Characters a line in the title of a chart that has the page's whole width."""
 
 
+def label_limit(most: int) -> alt.ExprRef:
+    """Pixels of an axis' labels: on a phone they leave most of the width to what is drawn."""
+    return alt.ExprRef(f"min({most}, containerSize()[0] * 0.35)")
+
+
 def draw(chart: Chart, rows: Sequence[Mapping[str, Any]], name: str) -> None:
-    """Show a chart, with the numbers behind it as a CSV file; its own tools, at the upper right, save it as PNG.
+    """Show a chart below its title, with the numbers behind it as a CSV file; its own tools save it as PNG.
 
-    A screen reader reads its title: the conclusion, and how to read it.
+    The title is text of the page, which wraps on a phone, and the alternative text of the chart.
     """
-    st.altair_chart(chart, width="stretch", alt=spoken(chart))
+    head, how_to_read = (" ".join(part or []) for part in (chart.title.text, chart.title.subtitle))
+    lines_of_title = 20 * len(chart.title.text) + 14 * len(chart.title.subtitle or []) + 12
+    st.markdown(f"**{plain(head)}**" + (f"  \n:small[:gray[{plain(how_to_read)}]]" if how_to_read else ""))
+    drawn = chart.properties(height=chart.height - lines_of_title)
+    drawn.title = alt.Undefined
+    st.altair_chart(drawn, width="stretch", alt=head)
     csv_button(rows, name, "Data (CSV)", "PNG: the tools that appear at the upper right of the chart")
-
-
-def spoken(chart: Chart) -> str:
-    """A chart's title in one sentence each for the conclusion and for how to read it."""
-    parts = [" ".join(part) for part in (chart.title.text, chart.title.subtitle) if part]
-    return ". ".join(parts)

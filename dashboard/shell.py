@@ -15,7 +15,7 @@ REFRESH_SECONDS = 5
 
 def plain(text: object) -> str:
     """Text that Markdown shows as it is, with no markup, link, formula, icon or HTML."""
-    return re.sub(r"([^\w\s/(),;=%+'–·-]|_)", r"\\\1", " ".join(str(text).split()))
+    return re.sub(r"([!\"#$&*.:<>?@\[\\\]^_`{|}~])", r"\\\1", " ".join(str(text).split()))
 
 
 @st.fragment(run_every=REFRESH_SECONDS)

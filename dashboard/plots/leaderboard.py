@@ -55,7 +55,9 @@ def interval_rows(ranked: list[Standing], names: dict[str, str]) -> list[dict[st
 def intervals(ranked: list[Standing], names: dict[str, str], found: Outcome) -> charts.Chart:
     """One row a model: its test score as a dot, the 95 % interval as a line."""
     order = [names[standing.id] for standing in ranked]
-    row = alt.Y("model:N", sort=order, title=None, axis=alt.Axis(labelLimit=180, ticks=False, domain=False))
+    row = alt.Y(
+        "model:N", sort=order, title=None, axis=alt.Axis(labelLimit=charts.label_limit(180), ticks=False, domain=False)
+    )
     base = alt.Chart(charts.data(interval_rows(ranked, names)))
     tooltip = [
         alt.Tooltip("model:N", title="Model"),

@@ -145,7 +145,7 @@ def importance(rows: list[dict[str, Any]], results: int) -> charts.Chart:
         "setting:N",
         sort=[row["setting"] for row in rows],
         title=None,
-        axis=alt.Axis(labelLimit=200, ticks=False, domain=False),
+        axis=alt.Axis(labelLimit=charts.label_limit(200), ticks=False, domain=False),
     )
     x = alt.X("share:Q", title="Share of the variance", axis=alt.Axis(format=".0%"), scale=alt.Scale(domain=[0, 1]))
     tooltip = [
@@ -223,7 +223,12 @@ def spreads(rows: list[dict[str, Any]], metric: str) -> charts.Chart:
     if near:
         head = f"The best is within the seeds' deviations of {numbers.counted(near, 'other')}"
     order = [row["settings"] for row in rows]
-    y = alt.Y("settings:N", sort=order, title=None, axis=alt.Axis(labelLimit=300, ticks=False, domain=False))
+    y = alt.Y(
+        "settings:N",
+        sort=order,
+        title=None,
+        axis=alt.Axis(labelLimit=charts.label_limit(300), ticks=False, domain=False),
+    )
     axis = f"{metric_title(metric)} on validation, mean ± sd over seeds"
     tooltip = [
         alt.Tooltip("settings:N", title="Settings"),
