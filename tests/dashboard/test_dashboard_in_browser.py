@@ -252,6 +252,38 @@ def test_a_chart_can_be_saved_as_png_and_as_csv(opened: tuple[Page, list[str]], 
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_every_page_fits_a_phone(opened: tuple[Page, list[str]], address: str) -> None:
+    """No page scrolls sideways at 390 pixels, and no bar, dot or label of a chart lies outside of it."""
+    page, wrong = opened
+    page.set_viewport_size({"width": 390, "height": 900})
+    for path, heading in PAGES.items():
+        page.goto(f"{address}/{path}")
+        settled(page, heading)
+        charts = page.locator('[data-testid="stVegaLiteChart"]')
+        for place in range(charts.count()):
+            box = charts.nth(place).bounding_box()
+            assert box is not None
+            assert box["x"] >= 0 and box["x"] + box["width"] <= 390, f"chart {place} of {heading} is cut"
+    assert wrong == []
+
+
+def test_a_report_fits_its_screen_and_stacks_its_panels_on_paper(
+    browser: Browser, browser_store: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "movierec_engine.cli", "report", "--output", str(tmp_path / "report.html")]
+    environment = {**os.environ, "MOVIEREC_ARTIFACTS": str(browser_store)}
+    subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True)
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.goto((tmp_path / "report.html").as_uri())
+    cut = "[...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth).length"
+    assert page.evaluate(cut) == 0
+    page.set_viewport_size({"width": 688, "height": 1000})  # of A4 between its margins
+    page.emulate_media(media="print")
+    beside = "[...document.querySelectorAll('.panel')].filter(one => one.getBoundingClientRect().width < 600).length"
+    assert page.evaluate(beside) == 0
+    page.close()
+
+
 def choose(page: Page, label: str, option: str) -> None:
     page.get_by_role("combobox", name=label).first.click()
     page.get_by_role("option", name=option, exact=True).click()
