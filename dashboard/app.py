@@ -39,5 +39,6 @@ page = st.navigation(pages, position="top")
 said = st.container()
 page.run()
 with said:
+    shell.damage(store_root())
     shell.notes(state.refused())
 state.write_url()

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard.queries import reports, store_files
 from dashboard.queries.reports import Snapshot
 from dashboard.queries.store_files import Signature
+from movierec_engine.reporting import numbers
 
 REFRESH_SECONDS = 5
 
@@ -37,6 +38,19 @@ def _load(root: str, seen: Signature) -> Snapshot:
     return reports.load(Path(root))
 
 
+def damage(root: Path) -> None:
+    """Say how many reports cannot be read, and what to do, above whatever a page concludes."""
+    snapshot = _load(str(root), store_files.signature(root))
+    if not snapshot.notes:
+        return
+    if snapshot.unreadable:
+        total = snapshot.unreadable + snapshot.reports.num_rows
+        notes([f"{snapshot.unreadable} of {numbers.counted(total, 'report')} unreadable"])
+    with st.expander("What cannot be read, and what to do", icon=":material/warning:"):
+        for note in snapshot.notes:
+            st.markdown(plain(note))
+
+
 def empty(title: str, text: str, command: str, root: Path) -> None:
     """Show the command that fills a page, or a chart, that has nothing to show."""
     st.subheader(title)
@@ -51,14 +65,13 @@ def missing(text: str, command: str) -> None:
     st.code(command, language="bash")
 
 
-def no_reports(root: Path, snapshot: Snapshot) -> None:
+def no_reports(root: Path) -> None:
     empty(
         "No evaluation reports yet",
         "Fill the store with every model on the bundled data, or train one; this page then updates by itself.",
         "make demo\n# or\nmovierec train model=lightgcn",
         root,
     )
-    notes(snapshot.notes)
 
 
 def notes(texts: Iterable[str]) -> None:

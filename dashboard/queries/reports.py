@@ -76,6 +76,8 @@ class Snapshot:
     """Of the store."""
     notes: tuple[str, ...]
     """One sentence for each thing left out: the file, what is wrong with it, and the remedy."""
+    unreadable: int = 0
+    """Reports that were wanted and cannot be read."""
 
 
 def load(root: Path) -> Snapshot:
@@ -83,10 +85,12 @@ def load(root: Path) -> Snapshot:
     store = ArtifactStore(root)
     notes: list[str] = []
     found: list[tuple[Artifact, dict[str, Any]]] = []
+    unreadable = 0
     measured_in: dict[str, set[str]] = {}
     for folder in slot_folders(root, kinds.EVALUATION_REPORT):
         versions = report_versions(root, folder)
-        found += _newest_reports(store, folder, versions, notes)
+        readable, problems = _newest_reports(store, folder, versions, notes)
+        found, unreadable = found + readable, unreadable + problems
         for one in versions:
             if isinstance(one, ReportVersion):
                 measured_in.setdefault(one.trained_model, set()).add(one.fingerprint)
@@ -96,7 +100,7 @@ def load(root: Path) -> Snapshot:
         for data, one in found_serving.items()
         if one is not None
     }
-    return Snapshot(*_tables(found), serving, root, tuple(notes))
+    return Snapshot(*_tables(found), serving, root, tuple(notes), unreadable)
 
 
 def with_versions(snapshot: Snapshot, versions: Sequence[ReportVersion]) -> Snapshot:
@@ -115,7 +119,7 @@ def with_versions(snapshot: Snapshot, versions: Sequence[ReportVersion]) -> Snap
                 notes.append(f"{error}; it is left out.")
     reports, scores = _tables(found)
     both = pa.concat_tables([snapshot.reports, reports]), pa.concat_tables([snapshot.scores, scores])
-    return Snapshot(*both, snapshot.serving, snapshot.root, tuple(notes))
+    return replace(snapshot, reports=both[0], scores=both[1], notes=tuple(notes))
 
 
 def _tables(found: Sequence[tuple[Artifact, dict[str, Any]]]) -> tuple[pa.Table, pa.Table]:
@@ -136,8 +140,8 @@ def ask(snapshot: Snapshot, query: str, *values: object) -> list[tuple[Any, ...]
 
 def _newest_reports(
     store: ArtifactStore, folder: Path, versions: Sequence[ReportVersion | Path], notes: list[str]
-) -> list[tuple[Artifact, dict[str, Any]]]:
-    """Of each set-up the first of a slot's versions that can be read; a slot adds at most one note."""
+) -> tuple[list[tuple[Artifact, dict[str, Any]]], int]:
+    """Of each set-up the first of a slot's versions that can be read, and how many cannot; at most one note."""
     slot = slot_of(store.root, folder)
     problems: list[tuple[str, str]] = []
     found: dict[str, tuple[Artifact, dict[str, Any]]] = {}
@@ -158,7 +162,7 @@ def _newest_reports(
         shown = found.get(setup) if setup else next(iter(found.values()), None)
         instead = f"version {shown[0].version} is shown instead" if shown else f"{model} on {device} is left out"
         notes.append(f"{problem} and run `movierec train model={model} device={device}`; {instead}{more}.")
-    return list(found.values())
+    return list(found.values()), len(problems)
 
 
 def _report_row(artifact: Artifact, report: dict[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def history(path: Path) -> list[dict[str, float]]:
 
 def states(root: Path) -> Signature:
     """Changes whenever a run begins, or is over."""
-    return tuple(f"{one.name} {one.started} {one.state}" for one in in_progress(root))
+    return tuple((f"{one.name} {one.state}", int(one.started), 0) for one in in_progress(root))
 
 
 def in_progress(root: Path) -> list[Progress]:

@@ -35,7 +35,7 @@ def page() -> None:
     snapshot, _ = shell.newest_reports(root)
     st.title("Compare two")
     if snapshot.reports.num_rows == 0:
-        shell.no_reports(root, snapshot)
+        shell.no_reports(root)
         return
     chosen = controls.choose_reports(snapshot, suits=lambda metric: metric.judges, models=False)
     if chosen is not None:
@@ -48,7 +48,6 @@ def page() -> None:
             )
         else:
             _pair(root, chosen)
-    shell.notes(snapshot.notes)
 
 
 @st.cache_data(show_spinner=False, max_entries=32, ttl=600)

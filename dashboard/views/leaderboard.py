@@ -29,10 +29,9 @@ def page() -> None:
     snapshot, _ = shell.newest_reports(root)
     st.title("Leaderboard")
     if snapshot.reports.num_rows == 0:
-        shell.no_reports(root, snapshot)
+        shell.no_reports(root)
         return
     _board(snapshot)
-    shell.notes(snapshot.notes)
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)

@@ -40,7 +40,7 @@ def page() -> None:
     shell.watch(lambda: store_files.signature(root, kinds.STRONG_GENERALIZATION, kinds.RERANKING_TRADEOFF), seen)
     st.title("Segments and fairness")
     if snapshot.reports.num_rows == 0:
-        shell.no_reports(root, snapshot)
+        shell.no_reports(root)
         return
     everything = controls.choose_reports(snapshot, suits=lambda metric: metric.of_hits, models=False)
     if everything is not None:
@@ -53,7 +53,6 @@ def page() -> None:
             _catalogue(root, snapshot, chosen)
             _new_users(root, seen, chosen)
             _dials(root, seen, chosen)
-    shell.notes(snapshot.notes)
 
 
 def _choose_models(everything: Chosen, champion: Standing) -> Chosen:

@@ -168,9 +168,8 @@ def _draw_curves(
     if not rows:
         return
     drawn = {row["model"] for row in rows}
-    runs: dict[str, Run | Progress] = {
-        label: run for label, run in {**{name: shown[name] for name in histories}, **live}.items() if label in drawn
-    }
+    every: dict[str, Run | Progress] = {**{name: shown[name] for name in histories}, **live}
+    runs = {label: run for label, run in every.items() if label in drawn}
     patience = {label: run.patience for label, run in runs.items() if run.patience and run.metric == metric}
     subtitle = "diamond: the best epoch of each run"
     if patience and along == "epoch":

@@ -55,6 +55,18 @@ def test_no_damage_breaks_a_page(
     visit(damaged, page)
 
 
+@pytest.mark.parametrize("page", ["leaderboard", "explore", "operations"])
+def test_how_many_reports_cannot_be_read_stands_above_the_verdict(
+    visit: Open, damaged: ArtifactStore, page: str
+) -> None:
+    (path,) = damaged.root.glob("evaluation_report/tiny/popularity/cpu/*/report.json")
+    path.write_text("{")
+    app = visit(damaged, page)
+    first = app.main.children[1].children[0]
+    assert first.value == "1 of 2 reports unreadable", "before anything of the page"
+    assert "popularity on cpu is left out" in text(app)
+
+
 def test_a_report_of_an_older_schema_is_a_note(visit: Open, damaged: ArtifactStore) -> None:
     (path,) = damaged.root.glob("evaluation_report/tiny/ease/cpu/*/report.json")
     report = json.loads(path.read_text())
