@@ -16,6 +16,7 @@ from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 from movierec_assets.automation import AutomationConfig
 from movierec_engine.config import load_settings
 from movierec_engine.errors import MovierecError
+from movierec_engine.store import ArtifactStore
 from movierec_engine.store.process import place
 
 PROCESS = f"{HIDDEN_TAG_PREFIX}movierec_process"
@@ -72,7 +73,7 @@ def make_lost_runs(config: AutomationConfig) -> dg.SensorDefinition:
             settings = load_settings([*config.overrides, "model=popularity", "device=cpu"])
         except MovierecError as error:
             return dg.SkipReason(str(error))
-        artifacts = Path(settings.paths.artifacts).absolute()
+        artifacts = ArtifactStore(settings.paths.artifacts).root
         in_progress = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
         running = context.instance.get_run_records(in_progress)
         lost = [one.dagster_run.run_id for one in running if is_lost(one.dagster_run, one.start_time or 0, artifacts)]

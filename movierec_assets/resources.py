@@ -136,16 +136,21 @@ class SettingsResource(dg.ConfigurableResource[Any]):
 
 def _writable_store(artifacts: str) -> ArtifactStore:
     """The artifact store, once its folder is known to take files. Raises ConfigError naming one that does not."""
+    store = ArtifactStore(artifacts)
     try:
-        Path(artifacts).mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=artifacts):
+        store.root.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=store.root):
             pass
     except OSError as error:
+        from movierec_engine.store.object_storage import LOCAL_VARIABLE
+
+        of_store = store.location == str(store.root)
+        where = f"paths.artifacts={artifacts}" if of_store else f"{LOCAL_VARIABLE}={store.root}"
+        also = ", or MOVIEREC_ARTIFACTS," if of_store else ""
         raise ConfigError(
-            f"paths.artifacts={artifacts}: nothing can be written there ({error.strerror}); "
-            "set it, or MOVIEREC_ARTIFACTS, to a folder of yours"
+            f"{where}: nothing can be written there ({error.strerror}); set it{also} to a folder of yours"
         ) from error
-    return ArtifactStore(artifacts)
+    return store
 
 
 def _quoted(value: str | float) -> str:

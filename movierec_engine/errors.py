@@ -18,6 +18,7 @@ EXTRAS = {
     "dashboard": ("altair", "duckdb", "streamlit"),
     "dagster": ("dagster", "dagster_mlflow", "sqlalchemy"),
     "team": ("dagster_postgres",),
+    "objectstore": ("obstore",),
 }
 """Modules of pyproject.toml's optional dependencies, beyond those that are always installed."""
 

@@ -5,7 +5,6 @@ newest readable one. Of all other versions it knows the manifest alone; `with_ve
 What cannot be read becomes a note, never an exception.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -213,18 +212,17 @@ def _score_rows(reference: str, report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _serving(store: ArtifactStore, data: str, notes: list[str]) -> Serving | None:
-    path = store.pointer_file(SERVING, data)
-    where = path.relative_to(store.root).as_posix()
     try:
-        pointer = json.loads(path.read_text(encoding="utf-8"))
+        pointer = store.pointer(SERVING, data)
+        if pointer is None:
+            return None
         index = store.resolve(pointer["reference"])
         trained, since = str(index.parents[kinds.TRAINED_MODEL]), str(pointer.get("since", ""))
         refitted = str(index.parents.get(kinds.REFITTED_MODEL, ""))
         return Serving(index.reference, trained, since, index.slot.model, refitted)
-    except FileNotFoundError:
-        return None
-    except (StoreError, OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (StoreError, KeyError, TypeError, AttributeError):
         notes.append(
-            f"{where} does not name a readable index, so what is served cannot be shown; promote a version again."
+            f"pointers/{data}/{SERVING}.json does not name a readable index, so what is served cannot be shown; "
+            "promote a version again."
         )
         return None

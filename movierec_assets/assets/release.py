@@ -74,7 +74,7 @@ def serving_release(context: dg.AssetExecutionContext, settings: SettingsResourc
         decision = release.decide_release(step.store, ranking, step.settings.release, origin=step.origin)
         index = step.store.pointed(SERVING, data_set)
         if index is None:
-            raise StoreError(f"nothing of {data_set} is served from {step.store.root}: {decision.sentence}")
+            raise StoreError(f"nothing of {data_set} is served from {step.store.location}: {decision.sentence}")
         step.done(index, metadata.of_release(index, decision))
         return step.result()
 

@@ -4,7 +4,6 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -33,17 +32,18 @@ from movierec_engine.api.workers import Workers
 from movierec_engine.data.nouns import MOVIES
 from movierec_engine.data.ratings import Movies
 from movierec_engine.store import ArtifactStore
+from movierec_engine.store.storage import Location
 
 
 def create_app(
-    store_root: Path,
+    location: Location,
     serving: ServingConfig | None = None,
     *,
     device: str = "auto",
     titles: Movies | None = None,
     watch: bool = False,
 ) -> Flask:
-    """The API over an artifact store, which may still be empty.
+    """The API over an artifact store, which may still be empty: a folder, or the URL of an object store.
 
     titles: replaces the titles that the indices carry. device: whose indices are served, `auto` for any.
     watch: follow the store in a thread, as a server does, instead of at each request.
@@ -51,7 +51,7 @@ def create_app(
     limits = serving or ServingConfig()
     metrics = Metrics()
     metrics.show("movierec_workers", 1)
-    store = ArtifactStore(store_root)
+    store = ArtifactStore(location, offline=True)
     reloader = IndexReloader(
         store,
         device,

@@ -3,11 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 from weakref import WeakValueDictionary
 
 from movierec_engine.api.catalogue import MovieCatalogue
@@ -40,7 +38,7 @@ class ServingState:
     refused: reference of each version in the store that is not served though it should be -> why.
     """
 
-    signature: tuple[Any, ...] = ()
+    signature: Hashable = ()
     defaults: tuple[Artifact, ...] = ()
     newest: dict[str, Artifact] = field(default_factory=dict)
     served: dict[str | None, LoadedIndex] = field(default_factory=dict)
@@ -150,7 +148,7 @@ class IndexReloader:
                     self._retry_wait = RETRY_SECONDS[0] if changed else min(2 * self._retry_wait, RETRY_SECONDS[1])
                     self._swap(self._look())
             except Exception:  # the store itself is out of reach; the next look may find it again
-                log.exception("%s cannot be looked at; what was served stays", self._store.root)
+                log.exception("%s cannot be looked at; what was served stays", self._store.location)
             finally:
                 self._looked.set()
 
@@ -306,7 +304,7 @@ class IndexReloader:
     def _refuse(self, reference: str, error: Exception, refused: dict[str, str]) -> None:
         """Note why a version is not served, without the store's own path, which is nobody's business."""
         said = str(error) or type(error).__name__
-        refused[reference] = said.replace(f"{self._store.root.absolute()}/", "").replace(f"{self._store.root}/", "")
+        refused[reference] = said.replace(f"{self._store.root}/", "").replace(f"{self._store.location}/", "")
         if (reference, said) not in self._logged:
             self._logged.add((reference, said))
             log.error("%s is not served, and tried again: %s", reference, said)
@@ -330,12 +328,11 @@ class IndexReloader:
             self._store.slots(kinds.FAISS_INDEX, self._data_set, device="" if self.device == "auto" else self.device)
         )
 
-    def _signature(self) -> tuple[Any, ...]:
-        """Changes whenever a pointer of the store does; a few stat calls."""
+    def _signature(self) -> Hashable:
+        """Changes whenever a pointer of the store does."""
         if not self._data_set:
             return ("unsettled", *self._store.data_sets(kinds.FAISS_INDEX))
-        pointers = (self._store.latest_file(slot) for slot in self._slots())
-        return tuple(_stat(path) for path in (self._store.pointer_file(SERVING, self._data_set), *pointers))
+        return self._store.changes(kinds.FAISS_INDEX, self._data_set)
 
 
 def earlier_releases(store: ArtifactStore, data_set: str) -> Iterator[Artifact]:
@@ -355,11 +352,3 @@ def earlier_releases(store: ArtifactStore, data_set: str) -> Iterator[Artifact]:
                     yield store.resolve(reference)
                 except StoreError:
                     continue
-
-
-def _stat(path: Path) -> tuple[Any, ...]:
-    try:
-        status = path.stat()
-    except OSError:
-        return (str(path),)
-    return str(path), status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,6 +1,6 @@
 """The models that answer: the version for each request, and descriptions of all versions."""
 
-from pathlib import Path
+from collections.abc import Hashable
 from typing import Any
 
 from movierec_engine.api.answers import About, Models, ModelVersions, ServerHealth, Version, VersionMetrics
@@ -24,7 +24,7 @@ class ModelService:
 
     def __init__(self, reloader: IndexReloader, store: ArtifactStore, workers: Workers) -> None:
         self._reloader, self.store, self._workers = reloader, store, workers
-        self._measured: dict[str, tuple[int, VersionMetrics]] = {}
+        self._measured: dict[str, tuple[Hashable, VersionMetrics]] = {}
 
     def served(self, model: str | None = None) -> LoadedIndex:
         """The version to answer from: the default one, or a model's newest.
@@ -123,7 +123,7 @@ class ModelService:
         They are of the index's fingerprint, as a model is measured on the data that it was trained for.
         """
         slot, trained = index.slot.beside(kinds.EVALUATION_REPORT), index.parents.get(kinds.TRAINED_MODEL, "")
-        changed = _changed(self.store.latest_file(slot).parent)
+        changed = self.store.storage.slot_changes(slot)
         known = self._measured.get(trained)
         if known is None or known[0] != changed:
             reports = [
@@ -154,14 +154,6 @@ class ModelService:
         if device == "auto":
             return EMPTY
         return f"there is no index of a model trained on {device}; start the server without --device to serve any"
-
-
-def _changed(folder: Path) -> int:
-    """Time of the last version put into a folder or taken out of it, in nanoseconds; 0 where there is no folder."""
-    try:
-        return folder.stat().st_mtime_ns
-    except OSError:
-        return 0
 
 
 def about(served: LoadedIndex) -> About:

@@ -19,10 +19,16 @@ from movierec_engine.api.workers import FOLDER_VARIABLE, forget
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.store import kinds
+from movierec_engine.store.storage import Location, is_url
 
 
 def serve(
-    store_root: Path, serving: ServingConfig, *, data_dir: Path | None = None, device: str = "auto", debug: bool = False
+    location: Location,
+    serving: ServingConfig,
+    *,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    debug: bool = False,
 ) -> None:
     """Answer until Ctrl-C or SIGTERM.
 
@@ -43,17 +49,20 @@ def serve(
     titles = _titles(data_dir) if data_dir else None
     workers = serving.worker_count
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
-    print(f"serving {store_root.absolute()} at http://{_address(serving)}", flush=True)
+    print(
+        f"serving {location if is_url(location) else Path(location).absolute()} at http://{_address(serving)}",
+        flush=True,
+    )
     if debug:
-        _make_app(store_root, serving, device, titles).run(serving.host, serving.port, debug=True)
+        _make_app(location, serving, device, titles).run(serving.host, serving.port, debug=True)
     elif importlib.util.find_spec("fcntl"):  # which gunicorn needs
         with shared_folder() as folder:
             for variable in (METRICS_VARIABLE, FOLDER_VARIABLE):
                 os.environ[variable] = str(folder / variable.lower())
                 Path(os.environ[variable]).mkdir()
-            _run_gunicorn(store_root, serving, device, titles)
+            _run_gunicorn(location, serving, device, titles)
     else:
-        _run_waitress(store_root, serving, device, titles)
+        _run_waitress(location, serving, device, titles)
 
 
 def store_to_serve(model_dir: Path, default: Path) -> tuple[Path, str | None]:
@@ -110,7 +119,7 @@ def gunicorn_options(serving: ServingConfig) -> dict[str, Any]:
     return options
 
 
-def _run_gunicorn(store_root: Path, serving: ServingConfig, device: str, titles: Movies | None) -> None:
+def _run_gunicorn(location: Location, serving: ServingConfig, device: str, titles: Movies | None) -> None:
     from gunicorn.app.base import BaseApplication
     from prometheus_client.multiprocess import mark_process_dead
 
@@ -128,25 +137,25 @@ def _run_gunicorn(store_root: Path, serving: ServingConfig, device: str, titles:
                 self.cfg.set(name, value)
 
         def load(self) -> Any:
-            return _make_app(store_root, serving, device, titles)
+            return _make_app(location, serving, device, titles)
 
     Server().run()
 
 
-def _run_waitress(store_root: Path, serving: ServingConfig, device: str, titles: Movies | None) -> None:
+def _run_waitress(location: Location, serving: ServingConfig, device: str, titles: Movies | None) -> None:
     if not importlib.util.find_spec("waitress"):
         raise MovierecError("gunicorn does not run on this system; `pip install waitress`, which does, and try again")
     waitress = importlib.import_module("waitress")
-    app = _make_app(store_root, serving, device, titles)
+    app = _make_app(location, serving, device, titles)
     waitress.serve(app, host=serving.host, port=serving.port, threads=max(4, serving.threads * serving.worker_count))
 
 
-def _make_app(store_root: Path, serving: ServingConfig, device: str, titles: Movies | None) -> Any:
+def _make_app(location: Location, serving: ServingConfig, device: str, titles: Movies | None) -> Any:
     from movierec_engine.api.app import create_app  # brings faiss, which must not be in the parent process
     from movierec_engine.api.logs import set_up_logs
 
     set_up_logs(serving.log_format)
-    return create_app(store_root, serving, device=device, titles=titles, watch=True)
+    return create_app(location, serving, device=device, titles=titles, watch=True)
 
 
 def _titles(data_dir: Path) -> Movies:

@@ -27,6 +27,7 @@ from movierec_engine.reporting import numbers
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import SERVING, ArtifactStore, kinds
+from movierec_engine.store.storage import Location
 
 MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gf_cf", "gmf", "lightgcn", "hybrid_ensemble")
 """The default: those that train in seconds on the bundled data. mlp, ncf and ngcf take longer, 10 to 25 s each."""
@@ -64,7 +65,7 @@ class DemoServer:
     command: list[str]
 
 
-def run(artifacts: Path, models: Sequence[str], device: str, overrides: Sequence[str], ports: Ports | None) -> None:
+def run(artifacts: Location, models: Sequence[str], device: str, overrides: Sequence[str], ports: Ports | None) -> None:
     """Materialize what is missing, print one user's recommendations, and serve until Ctrl-C unless `ports` is None.
 
     Raises MovierecError when a port is in use or a part of the package is missing (before any work), a step fails or
@@ -73,29 +74,30 @@ def run(artifacts: Path, models: Sequence[str], device: str, overrides: Sequence
     require_installed()
     if ports:
         require_free(ports)
-    artifacts = artifacts.absolute()
     wanted = [load_settings([*overrides, f"device={device}", f"model={model}"]) for model in models]
     store = ArtifactStore(artifacts)
     environment = {
         **os.environ,
-        "MOVIEREC_ARTIFACTS": str(artifacts),
-        "MOVIEREC_CHECKPOINTS": str(artifacts / "checkpoints"),
-        "DAGSTER_HOME": str(dagster_home(artifacts)),
+        "MOVIEREC_ARTIFACTS": store.location,
+        "MOVIEREC_CHECKPOINTS": str(store.root / "checkpoints"),
+        "DAGSTER_HOME": str(dagster_home(store.root)),
         "MOVIEREC_AUTOMATION": os.environ.get("MOVIEREC_AUTOMATION") or "demo",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
     missing = missing_models(store, wanted)
     if missing:
         console.print(
-            f"materializing {', '.join(missing)} through Dagster, into {artifacts}", soft_wrap=True, markup=False
+            f"materializing {', '.join(missing)} through Dagster, into {store.location}", soft_wrap=True, markup=False
         )
         materialize(missing, wanted[0].device, overrides, environment)
     else:
-        console.print(f"{artifacts} holds every model already; nothing to materialize", soft_wrap=True, markup=False)
+        console.print(
+            f"{store.location} holds every model already; nothing to materialize", soft_wrap=True, markup=False
+        )
     choose_questions(store, wanted[0])
     show_recommendations(store, wanted[0].data.name)
     if ports:
-        serve(ports, artifacts, wanted[0].data.name, environment)
+        serve(ports, store, wanted[0].data.name, environment)
 
 
 def missing_models(store: ArtifactStore, wanted: Sequence[Settings]) -> list[str]:
@@ -140,7 +142,7 @@ def show_recommendations(store: ArtifactStore, data_set: str) -> None:
     """Print the served index's recommendations for its first user with a history, as proof that the line works."""
     served = store.pointed(SERVING, data_set)
     if served is None:
-        raise MovierecError(f"nothing of {data_set} was released into {store.root}; run `movierec demo` again")
+        raise MovierecError(f"nothing of {data_set} was released into {store.location}; run `movierec demo` again")
     index = RetrievalIndex.load(served.verify().folder)
     user = int(index.personal.argmax())
     items, scores, source = index.recommend(user, 5, serving_mask(index)(user))
@@ -158,14 +160,14 @@ def show_recommendations(store: ArtifactStore, data_set: str) -> None:
     print_tables([table])
 
 
-def serve(ports: Ports, artifacts: Path, data_set: str, environment: dict[str, str]) -> None:
+def serve(ports: Ports, store: ArtifactStore, data_set: str, environment: dict[str, str]) -> None:
     """Run the three servers until a signal such as Ctrl-C's, a closed terminal, or the death of one; then end all."""
-    logs = artifacts / "logs"
+    logs = store.root / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     running: list[tuple[DemoServer, subprocess.Popen[bytes], Path]] = []
     before = {number: signal.signal(number, _interrupt) for number in ENDING_SIGNALS}
     try:
-        for server in servers(ports, artifacts, data_set):
+        for server in servers(ports, store.location, data_set):
             log_file = logs / f"{server.name}.log"
             running.append((server, _started(server, log_file, environment), log_file))
         for one in running:
@@ -200,7 +202,7 @@ def _started(server: DemoServer, log_file: Path, environment: dict[str, str]) ->
         )
 
 
-def servers(ports: Ports, artifacts: Path, data_set: str) -> list[DemoServer]:
+def servers(ports: Ports, artifacts: str, data_set: str) -> list[DemoServer]:
     """The three servers, with the commands that a person would type."""
     host = "127.0.0.1"
     dagster = [sys.executable, "-m", "dagster", "dev", "-w", str(packaged("workspace.yaml"))]
@@ -208,7 +210,7 @@ def servers(ports: Ports, artifacts: Path, data_set: str) -> list[DemoServer]:
     dashboard = [sys.executable, "-m", "dashboard", "--server.address", host, "--server.port", str(ports.dashboard)]
     dashboard += ["--server.headless", "true", "--client.toolbarMode", "minimal"]
     api = [sys.executable, "-m", "movierec_engine.cli", "serve", "--host", host, "--port", str(ports.api)]
-    api += ["--model-dir", str(artifacts), "--data-set", data_set]
+    api += ["--model-dir", artifacts, "--data-set", data_set]
     return [
         DemoServer("dagster", f"http://{host}:{ports.dagster}", "/server_info", dagster),
         DemoServer("dashboard", f"http://{host}:{ports.dashboard}", "/_stcore/health", dashboard),
@@ -244,7 +246,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 def require_installed() -> None:
     """Raises MissingExtraError for the first library of the demo's that is not there."""
-    needed = (extra for extra in EXTRAS if extra not in ("sweeps", "team"))
+    needed = (extra for extra in EXTRAS if extra not in ("sweeps", "team", "objectstore"))
     for module in (name for extra in needed for name in EXTRAS[extra]):
         if find_spec(module) is None:
             raise MissingExtraError(ModuleNotFoundError(name=module), "all")
@@ -264,9 +266,9 @@ def require_free(ports: Ports) -> None:
         raise MovierecError(f"already in use: port {', port '.join(taken)}")
 
 
-def dagster_home(artifacts: Path) -> Path:
-    """Dagster's instance folder below the artifacts, with the settings for one machine unless it has some already."""
-    home = artifacts / "dagster"
+def dagster_home(root: Path) -> Path:
+    """Dagster's instance folder on this host, with the settings for one machine unless it has some already."""
+    home = root / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         shutil.copy(packaged("deploy/dagster/one-machine/dagster.yaml"), home)

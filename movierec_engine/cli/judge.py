@@ -9,6 +9,7 @@ from movierec_engine.cli.options import ARTIFACTS, DATA, FORMAT, ModelChoice, Ve
 from movierec_engine.cli.tables import Format, print_line, print_tables
 from movierec_engine.errors import ConfigError
 from movierec_engine.store import kinds
+from movierec_engine.store.storage import Location
 
 PROTOCOL = click.option(
     "--protocol",
@@ -38,7 +39,7 @@ PROTOCOL = click.option(
 )
 @click.option("--name", default="", help="What the report of the lists is called.", show_default="the file's name")
 def evaluate(
-    artifacts: Path, protocol: str | None, form: Format, chosen: ModelChoice, lists: Path | None, name: str
+    artifacts: Location, protocol: str | None, form: Format, chosen: ModelChoice, lists: Path | None, name: str
 ) -> None:
     """Measure a trained model, or lists that another system made, on test, and write the report to the store.
 
@@ -90,7 +91,7 @@ def evaluate(
 @click.option("--model", "models", multiple=True, help="MODEL by another grammar; repeat for more.")
 @click.argument("words", metavar="[MODEL]...", nargs=-1)
 def compare(
-    artifacts: Path,
+    artifacts: Location,
     protocol: str | None,
     metric: str,
     part: str,
@@ -133,7 +134,7 @@ def compare(
     show_default="report.html in the working folder",
     help="The page to write.",
 )
-def report(artifacts: Path, data_set: str, metric: str, output: Path) -> None:
+def report(artifacts: Location, data_set: str, metric: str, output: Path) -> None:
     """Write one HTML page that says which model is better, whether that is sure, for whom, and how it was measured.
 
     The page needs nothing beside it: open it from disk, print it or send it. It shows the newest report of every model,
@@ -151,7 +152,7 @@ def report(artifacts: Path, data_set: str, metric: str, output: Path) -> None:
 @ARTIFACTS
 @FORMAT
 @trained_model()
-def canaries(artifacts: Path, form: Format, chosen: ModelChoice) -> None:
+def canaries(artifacts: Location, form: Format, chosen: ModelChoice) -> None:
     """Check that nothing leaks from test into a trained model.
 
     Its split, graph and memory are looked at, and it is trained twice again with the same settings: beside an item that
@@ -177,7 +178,7 @@ def canaries(artifacts: Path, form: Format, chosen: ModelChoice) -> None:
 @click.option(
     "--folds", default=5, show_default=True, type=click.IntRange(min=2), help="Parts that the users are held out in."
 )
-def strong_generalization(artifacts: Path, form: Format, chosen: ModelChoice, folds: int) -> None:
+def strong_generalization(artifacts: Location, form: Format, chosen: ModelChoice, folds: int) -> None:
     """Measure how good a trained model is for people whom it was not trained on.
 
     All users with 15 or more train interactions are held out in turn, in folds. For each fold the model is trained
@@ -206,7 +207,7 @@ def strong_generalization(artifacts: Path, form: Format, chosen: ModelChoice, fo
 @FORMAT
 @trained_model(default="ease")
 @click.option("--questions", default=5, show_default=True, type=click.IntRange(1, 100), help="How many movies at most.")
-def elicitation(artifacts: Path, form: Format, chosen: ModelChoice, questions: int) -> None:
+def elicitation(artifacts: Location, form: Format, chosen: ModelChoice, questions: int) -> None:
     """Choose the movies to ask a new user about: those whose answers tell most.
 
     They are chosen by the validation items of some users, and compared with the most popular movies on the test items
@@ -226,7 +227,7 @@ def elicitation(artifacts: Path, form: Format, chosen: ModelChoice, questions: i
 @ARTIFACTS
 @FORMAT
 @trained_model()
-def dials(artifacts: Path, form: Format, chosen: ModelChoice) -> None:
+def dials(artifacts: Location, form: Format, chosen: ModelChoice) -> None:
     """Measure what the taste dials cost a trained model, and what they buy.
 
     Diversity, novelty and the balances of decades and genres are turned from 0 to 1, one at a time. How far to turn
@@ -253,7 +254,7 @@ def dials(artifacts: Path, form: Format, chosen: ModelChoice) -> None:
     type=click.IntRange(min=0),
     help="Parts that items are held out in, to measure how well cold items are ranked; 0 measures none.",
 )
-def cold_items(artifacts: Path, form: Format, chosen: ModelChoice, folds: int) -> None:
+def cold_items(artifacts: Location, form: Format, chosen: ModelChoice, folds: int) -> None:
     """Place the movies that a trained model does not know, and measure what a share of the lists costs.
 
     New movies stand among those that are like them in genres and year. A list has none unless a share is asked for; the

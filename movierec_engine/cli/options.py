@@ -18,6 +18,7 @@ import click
 from movierec_engine.cli.console import one_sentence_errors
 from movierec_engine.errors import ConfigError
 from movierec_engine.store import kinds
+from movierec_engine.store.storage import Location, is_url
 
 if TYPE_CHECKING:
     from movierec_engine.store import Artifact, ArtifactStore
@@ -183,12 +184,25 @@ VERSION = click.option(
     "--version", default="", show_default="the newest", help="A version of it, or the beginning of one."
 )
 
+
+class StoreLocation(click.Path):
+    """An artifact store: a folder, or the URL of an object store."""
+
+    name = "folder or URL"
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Location:
+        return str(value) if is_url(value) else super().convert(value, param, ctx)  # type: ignore[return-value]
+
+
 ARTIFACTS = click.option(
     "--artifacts",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=StoreLocation(),
     default=lambda: os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts",
     show_default="MOVIEREC_ARTIFACTS, else artifacts",
-    help="The artifact store.",
+    help="The artifact store: a folder, or a URL such as s3://bucket/prefix.",
 )
 
 DATA = click.option(

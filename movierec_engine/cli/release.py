@@ -1,7 +1,6 @@
 """`movierec models`: which versions there are, which one is served, and why."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +18,7 @@ from movierec_engine.cli.options import (
 )
 from movierec_engine.cli.tables import Format, print_tables
 from movierec_engine.store import kinds
+from movierec_engine.store.storage import Location
 
 if TYPE_CHECKING:
     from movierec_engine.config import Settings
@@ -46,7 +46,7 @@ def models() -> None:
 @DATA
 @FORMAT
 @click.option("--metric", default="ndcg@10", show_default=True, help="The validation metric to show.")
-def list_models(artifacts: Path, data_set: str, form: Format, metric: str) -> None:
+def list_models(artifacts: Location, data_set: str, form: Format, metric: str) -> None:
     """List every trained version in the store, newest last.
 
     The champion, which is served, has a star; where it was refitted on all interactions, the index that answers is
@@ -64,7 +64,7 @@ def list_models(artifacts: Path, data_set: str, form: Format, metric: str) -> No
 @DATA
 @FORMAT
 @click.option("--last", default=20, show_default=True, type=click.IntRange(1), help="How many decisions.")
-def history(artifacts: Path, data_set: str, form: Format, last: int) -> None:
+def history(artifacts: Location, data_set: str, form: Format, last: int) -> None:
     """Show what was decided about what is served, by whom and why, newest last."""
     from movierec_engine.cli.release_tables import history_table
     from movierec_engine.store import ArtifactStore
@@ -85,7 +85,7 @@ def history(artifacts: Path, data_set: str, form: Format, last: int) -> None:
 @DEVICE
 @VERSION
 def challenge(
-    artifacts: Path, data_set: str, form: Format, words: tuple[str, ...], model: str, device: str, version: str
+    artifacts: Location, data_set: str, form: Format, words: tuple[str, ...], model: str, device: str, version: str
 ) -> None:
     """Put a challenger to the gate, and serve it if it is at least as good as the champion.
 
@@ -121,7 +121,7 @@ def challenge(
 @FORCE
 @REASON
 def promote(
-    artifacts: Path,
+    artifacts: Location,
     data_set: str,
     form: Format,
     words: tuple[str, ...],
@@ -158,7 +158,7 @@ def promote(
 @REASON
 @SETTINGS
 def rollback(
-    artifacts: Path,
+    artifacts: Location,
     data_set: str,
     form: Format,
     to: str,
@@ -185,7 +185,7 @@ def rollback(
 @DATA
 @FORMAT
 @REASON
-def pin(artifacts: Path, data_set: str, form: Format, reason: str) -> None:
+def pin(artifacts: Location, data_set: str, form: Format, reason: str) -> None:
     """Keep what is served: the gate leaves it, and promote and rollback ask for --force."""
     from movierec_engine.release import manual
     from movierec_engine.store import ArtifactStore
@@ -199,7 +199,7 @@ def pin(artifacts: Path, data_set: str, form: Format, reason: str) -> None:
 @DATA
 @FORMAT
 @REASON
-def unpin(artifacts: Path, data_set: str, form: Format, reason: str) -> None:
+def unpin(artifacts: Location, data_set: str, form: Format, reason: str) -> None:
     """Let the gate replace what is served again."""
     from movierec_engine.release import manual
     from movierec_engine.store import ArtifactStore
@@ -220,7 +220,7 @@ def unpin(artifacts: Path, data_set: str, form: Format, reason: str) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @SETTINGS
-def prune(artifacts: Path, data_set: str, keep: int, dry_run: bool, words: tuple[str, ...]) -> None:
+def prune(artifacts: Location, data_set: str, keep: int, dry_run: bool, words: tuple[str, ...]) -> None:
     """Delete a data set's old versions of every kind: models, indices, reports, data and the rest.
 
     Never what is served or pinned, the newest of anything, one of the last release.keep_releases releases, a decision,

@@ -42,7 +42,7 @@ def models_table(store: ArtifactStore, data_set: str, metric: str) -> ResultTabl
                 }
             )
     return ResultTable(
-        f"models of {data_set} in {store.root}",
+        f"models of {data_set} in {store.location}",
         [
             TableColumn("model", cell("model"), left=True),
             TableColumn("device", cell("device"), left=True, sheds=4),
@@ -67,7 +67,7 @@ def history_table(store: ArtifactStore, data_set: str, last: int) -> ResultTable
         for decision, done in list(zip(made, decisions.carried_out(store, made), strict=True))[-last:]
     ]
     return ResultTable(
-        f"decisions about {data_set} in {store.root}",
+        f"decisions about {data_set} in {store.location}",
         [
             TableColumn("when", cell("at", form=numbers.minute), left=True),
             TableColumn(

@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from movierec_engine.cli.options import Verb
+from movierec_engine.cli.options import StoreLocation, Verb
 from movierec_engine.store import kinds
+from movierec_engine.store.storage import Location, is_url
 
 
 @click.command(
@@ -20,10 +21,11 @@ from movierec_engine.store import kinds
 @click.option("--port", show_default="serving.port", type=click.IntRange(1, 65535), help="The port to listen on.")
 @click.option(
     "--model-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=StoreLocation(),
     default=lambda: os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts",
     show_default="MOVIEREC_ARTIFACTS, else artifacts",
-    help="The artifact store to serve from; a folder of checkpoints stands for the default one.",
+    help="The artifact store to serve from, a folder or a URL such as s3://bucket/prefix; a folder of checkpoints "
+    "stands for the default one.",
 )
 @click.option(
     "--data-dir",
@@ -49,7 +51,7 @@ def serve(
     settings: tuple[str, ...],
     host: str | None,
     port: int | None,
-    model_dir: Path,
+    model_dir: Location,
     data_dir: Path | None,
     device: str,
     data_set: str | None,
@@ -77,11 +79,14 @@ def serve(
         data_set=data_set or configured.data_set,
         workers=configured.workers if workers is None else workers,
     )
-    store, notice = store_to_serve(model_dir, Path(os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts"))
-    if notice:
-        Console(stderr=True).print(notice, soft_wrap=True, highlight=False, markup=False)
-    artifacts = ArtifactStore(store)
-    if artifacts.data_sets(kinds.FAISS_INDEX):
-        named, option = serving.data_set, "serving.data_set or --data-set"
-        serving = replace(serving, data_set=choose_data_set(artifacts, kinds.FAISS_INDEX, named, option))
+    store = model_dir
+    if isinstance(model_dir, Path):
+        default = os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts"
+        store, notice = store_to_serve(model_dir, Path("artifacts" if is_url(default) else default))
+        if notice:
+            Console(stderr=True).print(notice, soft_wrap=True, highlight=False, markup=False)
+        artifacts = ArtifactStore(store)
+        if artifacts.data_sets(kinds.FAISS_INDEX):
+            named, option = serving.data_set, "serving.data_set or --data-set"
+            serving = replace(serving, data_set=choose_data_set(artifacts, kinds.FAISS_INDEX, named, option))
     run(store, serving, data_dir=data_dir, device=device, debug=debug)

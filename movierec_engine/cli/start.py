@@ -6,6 +6,7 @@ import click
 
 from movierec_engine.cli.options import ARTIFACTS, FORMAT, CommandGroup, Verb
 from movierec_engine.cli.tables import Format, ResultTable, TableColumn, cell, print_tables
+from movierec_engine.store.storage import Location
 
 
 @click.command(
@@ -22,7 +23,7 @@ from movierec_engine.cli.tables import Format, ResultTable, TableColumn, cell, p
 @click.option("--dashboard-port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Streamlit's.")
 @click.option("--api-port", default=5000, show_default=True, type=click.IntRange(1, 65535), help="The API's.")
 def demo(
-    artifacts: Path,
+    artifacts: Location,
     words: tuple[str, ...],
     models: tuple[str, ...],
     device: str,

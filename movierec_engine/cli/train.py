@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -10,6 +9,7 @@ from movierec_engine.cli.console import log_to_console, one_sentence_errors, rea
 from movierec_engine.cli.options import ARTIFACTS, FORMAT, Verb, run_settings
 from movierec_engine.cli.tables import Format, print_line, print_tables
 from movierec_engine.errors import ConfigError
+from movierec_engine.store.storage import Location
 
 WORDS = click.argument("words", metavar="[MODEL] [KEY=VALUE]...", nargs=-1)
 MODEL = click.option("--model", default="", show_default="lightgcn", help="MODEL by another grammar.")
@@ -168,7 +168,7 @@ def tune(
 @click.option("--metric", default="ndcg@10", show_default=True, help="What to print.")
 @FORMAT
 def backtest(
-    artifacts: Path,
+    artifacts: Location,
     words: tuple[str, ...],
     model: str,
     device: str,

@@ -76,7 +76,8 @@ def reports_to_compare(
         measured = [one for one in found if one.report.fingerprint == default]
     if len({one.artifact.reference for one in measured}) < 2:
         raise MovierecError(
-            f"there are not two reports of {data_set} to compare in {store.root}; name two models that were evaluated"
+            f"there are not two reports of {data_set} to compare in {store.location}; name two models that were "
+            "evaluated"
         )
     comparable(measured)
     return measured

@@ -73,8 +73,8 @@ def choose_data_set(store: ArtifactStore, kind: str, named: str = "", option: st
     if usual in known or not known:
         return usual
     if named:
-        raise StoreError(f"{store.root} has no {kind} of the data set {named}; there are {', '.join(known)}")
-    raise StoreError(f"{store.root} has the data sets {', '.join(known)}; choose one by {option} NAME")
+        raise StoreError(f"{store.location} has no {kind} of the data set {named}; there are {', '.join(known)}")
+    raise StoreError(f"{store.location} has the data sets {', '.join(known)}; choose one by {option} NAME")
 
 
 def named_data_set(settings: Settings) -> str:

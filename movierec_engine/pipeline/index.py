@@ -136,7 +136,7 @@ def rank_models(store: ArtifactStore, data_set: str, metric: str, origin: Origin
     every = [store.require(slot) for slot in store.slots(kinds.EVALUATION_REPORT, data_set)]
     reports = [report for report in every if kinds.TRAINED_MODEL in report.parents]  # and none of given lists
     if not reports:
-        raise StoreError(f"no evaluation report of {data_set} in {store.root} yet; train a model first")
+        raise StoreError(f"no evaluation report of {data_set} in {store.location} yet; train a model first")
     newest = max(reports, key=lambda report: report.version)
     comparable = [report for report in reports if report.fingerprint == newest.fingerprint]
     measured = [report for report in comparable if metric in report.facts["validation_metrics"]]

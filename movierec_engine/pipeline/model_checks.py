@@ -290,7 +290,7 @@ class _Promoted(ArtifactStore):
     """A store as it were if an index was promoted."""
 
     def __init__(self, store: ArtifactStore, faiss_index: Artifact) -> None:
-        super().__init__(store.root)
+        super().__init__(store.location)
         self._index = faiss_index
 
     def pointed(self, name: str, data_set: str) -> Artifact | None:

@@ -88,7 +88,7 @@ def find_report(store: ArtifactStore, data_set: str, name: str, protocol: Protoc
         by = f" by protocol {protocol.name}" if protocol else ""
         option = f" --protocol {_option(protocol)}" if protocol else ""
         command = f"movierec evaluate --model {model}{option}" if slots else f"movierec train model={model}"
-        raise StoreError(f"there is no report of {name}{by} on {data_set} in {store.root}; `{command}` makes one")
+        raise StoreError(f"there is no report of {name}{by} on {data_set} in {store.location}; `{command}` makes one")
     artifact = max(candidates, key=lambda candidate: candidate.version)
     return Measured(artifact, EvaluationReport.load(artifact.folder))
 

@@ -51,7 +51,7 @@ def find_trained_model(
     if not slots:
         where = f" on {device}" if device else ""
         hint = f"; `movierec train {model}` does" if model in model_names() else nearest(model, model_names())
-        raise StoreError(f"no {model}{where} is trained on {data_set} in {store.root} yet{hint}")
+        raise StoreError(f"no {model}{where} is trained on {data_set} in {store.location} yet{hint}")
     if not version:
         return max((store.require(slot) for slot in slots), key=lambda one: one.version)
     found = [one for slot in slots for one in store.versions(slot) if one.version.startswith(version)]

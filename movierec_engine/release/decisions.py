@@ -9,13 +9,10 @@ facts instead of having them as parents, since the record outlives what it is ab
 
 import getpass
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from movierec_engine.errors import StoreError
 from movierec_engine.pipeline.data import Origin
@@ -66,16 +63,9 @@ class Decision:
     reference: str = ""
 
 
-@contextmanager
-def deciding(store: ArtifactStore, data_set: str) -> Iterator[None]:
+def deciding(store: ArtifactStore, data_set: str) -> AbstractContextManager[None]:
     """One decision about a data set at a time: what it looks at stays until it is carried out. A killed one lets go."""
-    lock = store.pointer_file(SERVING, data_set).with_name("decisions.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(lock, timeout=_LOCK_SECONDS):
-            yield
-    except Timeout as error:
-        raise StoreError(f"{lock}: another process has been deciding for {_LOCK_SECONDS} s; wait, or end it") from error
+    return store.storage.hold(f"pointers/{data_set}/decisions.lock", _LOCK_SECONDS)
 
 
 def record(store: ArtifactStore, decision: Decision, origin: Origin | None) -> Decision:

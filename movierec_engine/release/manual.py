@@ -152,7 +152,7 @@ def pin(store: ArtifactStore, data_set: str, reason: str = "", origin: Origin | 
     with deciding(store, data_set):
         champion = champion_of(store, data_set)
         if champion.index is None or champion.damage:
-            why = champion.damage or f"nothing of {data_set} is served from {store.root}"
+            why = champion.damage or f"nothing of {data_set} is served from {store.location}"
             raise StoreError(f"there is nothing to pin: {why}; promote first")
         decision = record(store, _steady(PIN, f"{champion.name} is pinned", champion, reason), origin)
         evidence = {"decision": decision.reference, "moved_by": decision.moved_by, "reason": reason}
@@ -163,9 +163,9 @@ def pin(store: ArtifactStore, data_set: str, reason: str = "", origin: Origin | 
 def unpin(store: ArtifactStore, data_set: str, reason: str = "", origin: Origin | None = None) -> Decision:
     """Let the gate replace what is served again. Raises StoreError when nothing is pinned."""
     with deciding(store, data_set):
-        if not store.pointer_file(PINNED, data_set).exists():
+        if store.storage.pointer(data_set, PINNED) is None:
             raise StoreError(
-                f"nothing of {data_set} is pinned in {store.root}; `movierec models pin` pins what is served"
+                f"nothing of {data_set} is pinned in {store.location}; `movierec models pin` pins what is served"
             )
         champion = champion_of(store, data_set)
         decision = record(store, _steady(UNPIN, f"{champion.name} is no longer pinned", champion, reason), origin)
@@ -195,7 +195,7 @@ def _earlier(store: ArtifactStore, data_set: str, steps: int) -> Artifact:
             continue
     if len(kept) < steps:
         raise StoreError(
-            f"{len(kept) or 'no'} earlier releases are kept in {store.root}, so one cannot go back {steps}; "
+            f"{len(kept) or 'no'} earlier releases are kept in {store.location}, so one cannot go back {steps}; "
             "`movierec models rollback --to VERSION` takes any version that `movierec models list` shows"
         )
     return kept[steps - 1]
@@ -276,7 +276,7 @@ def _only(store: ArtifactStore, found: list[Artifact], version: str, model: str)
     """The one index that was found; of several of one trained model the newest."""
     if len({one.parents.get(kinds.TRAINED_MODEL) for one in found}) != 1:
         raise StoreError(
-            f"{len(found) or 'no'} indices of {model} in {store.root} begin with {version!r}; "
+            f"{len(found) or 'no'} indices of {model} in {store.location} begin with {version!r}; "
             "`movierec models list` shows the versions"
         )
     return found[-1]

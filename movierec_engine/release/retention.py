@@ -53,6 +53,8 @@ def prune(
             record(store, decision, origin)
             for one in gone:
                 store.remove(one)
+        if not dry_run:
+            store.storage.sweep()
         return pruned
 
 

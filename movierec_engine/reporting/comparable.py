@@ -134,14 +134,12 @@ def _setup(data_set: str, report: EvaluationReport) -> EvaluationSetup:
 
 def within(store: ArtifactStore, error: Exception) -> str:
     """An error's sentence with paths as they are within the store."""
-    return str(error).replace(f"{store.root}/", "").rstrip(".")
+    return str(error).replace(f"{store.location}/", "").rstrip(".")
 
 
 def _readable(store: ArtifactStore, slot: Slot) -> tuple[list[Measured], list[str]]:
     """One report of each fingerprint in a slot, and what is wrong with those that it was chosen before."""
-    folder = store.latest_file(slot).parent
-    versions = sorted((path.name for path in folder.iterdir() if path.is_dir()), reverse=True)
-    latest = latest_name(store, slot)
+    versions, latest = store.storage.versions(slot)[::-1], store.storage.latest(slot)
     found: dict[str, Measured] = {}
     damaged = []
     for version in sorted(versions, key=lambda version: version != latest):

@@ -1,40 +1,32 @@
-"""The artifact store: immutable versions with manifests, published atomically, pointed at by small files.
+"""The artifact store: immutable versions with manifests, published atomically, pointed at by small texts.
 
-    <root>/<kind>/<data set>[/<model>/<device>]/<version>/manifest.json and the files it lists
-    <root>/<kind>/<data set>[/<model>/<device>]/LATEST     the newest complete version's name
-    <root>/pointers/<data set>/<name>.json                 promoted versions
-    <root>/.incoming/<place>-<pid>-<random>/               versions that are being written, by process
-    <root>/.order/lock and newest                          the lock under which versions are named, and the last stamp
-
-A version is written under `.incoming`, fsynced and renamed into place; `LATEST` is replaced after that. A reader sees
-an old version or a new one, never half of one, whenever the writer is killed. Names are given under one lock and each
-sorts after those before it, also where a clock goes back: the names' order is the order of publication.
+Its versions lie in a folder (`folder_storage`) or in an object store (`object_storage`); all that is said here holds of
+both. A reader sees an old version or a new one, never half of one, whenever the writer is killed. Names are given under
+one lock and each sorts after those before it, also where a clock goes back: the names' order is the order of
+publication.
 """
 
 import hashlib
 import json
-import os
 import re
 import secrets
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from movierec_engine import __version__
 from movierec_engine.errors import StoreError
-from movierec_engine.store import kinds, process
-from movierec_engine.store.files import fsync, replace_file, sha256_of
+from movierec_engine.store.files import sha256_of
+from movierec_engine.store.folder_storage import FolderStorage
 from movierec_engine.store.permission import ask_permission
-from movierec_engine.store.slot import LATEST, MANIFEST, Slot, is_name, parse_reference
+from movierec_engine.store.slot import Slot, is_name, parse_reference
+from movierec_engine.store.storage import Location, Storage, is_url
 
 SERVING = "serving"
 """The pointer that names what the API answers from."""
@@ -44,29 +36,15 @@ FORMAT = 1
 
 _STAMP = re.compile(r"\d{8}T\d{9}Z")
 _LOCK_SECONDS = 60
-_EARLIER_LAYOUT = (
-    "pointers/*.json",
-    "*/LATEST",
-    *(
-        f"{kind}/*/*/LATEST"
-        for kind in (kinds.TRAINED_MODEL, kinds.EVALUATION_REPORT, kinds.FAISS_INDEX, kinds.BACKTEST)
-    ),
-    "fold_in_fidelity",
-    "interview",
-    "dial_prices",
-    "new_movies",
-)
-"""Paths in stores whose models did not say their data set, as `trained_model/<model>/<device>/LATEST`, or whose kinds
-had other names."""
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """One published version: its folder, and its manifest's contents."""
+    """One published version: its manifest's contents, and its files."""
 
     slot: Slot
     version: str
-    folder: Path
+    storage: Storage = field(repr=False, compare=False)
     key: str
     """Short hash of everything that decided the content; a version with the same key need not be made again."""
     fingerprint: str
@@ -82,6 +60,16 @@ class Artifact:
     """Counts, seconds and metrics worth showing without opening the files."""
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     """File name -> its size in bytes and its SHA-256."""
+    content: str = ""
+    """Where an object store has the files."""
+
+    @property
+    def folder(self) -> Path:
+        """A folder on this host with the files, which are fetched from an object store where they are not here yet.
+
+        Raises StoreError when they cannot be fetched.
+        """
+        return self.storage.folder(self.slot, self.version, self.files, self.content)
 
     @property
     def reference(self) -> str:
@@ -92,29 +80,46 @@ class Artifact:
 
         Raises StoreError naming the first file that is not.
         """
+        damage = self.damage_in(self.folder, *names)
+        if damage and self.storage.discard(self.slot, self.version):  # a copy of what may be whole
+            damage = self.damage_in(self.folder, *names)
+        if damage:
+            raise StoreError(f"{damage}; materialize {self.slot} again")
+        return self
+
+    def damage_in(self, folder: Path, *names: str) -> str:
+        """The first of the named files, or of all, that is not in a folder as it was written, and how; or ""."""
         for name in names or self.files:
             expected = self.files.get(name, {})
-            path = self.folder / name
+            path = folder / name
             if not expected or not path.is_file():
-                raise StoreError(f"{path}: missing from a published version; materialize {self.slot} again")
+                return f"{path}: missing from a published version"
             if path.stat().st_size != expected["size"] or sha256_of(path) != expected["sha256"]:
-                raise StoreError(f"{path}: does not match its manifest's checksum; materialize {self.slot} again")
-        return self
+                return f"{path}: does not match its manifest's checksum"
+        return ""
 
 
 class ArtifactStore:
-    """Reads and publishes versions below one folder, which is made at the first publication.
+    """Reads and publishes versions in a folder, which is made at the first publication, or in an object store.
 
-    Raises StoreError for a folder of an earlier layout.
+    location: the folder, or a URL such as s3://bucket/prefix. offline: whether what this host has read before stands in
+    while an object store is away; for readers alone.
+
+    Raises StoreError for a URL of another kind and for a folder of an earlier layout.
     """
 
-    def __init__(self, root: Path | str) -> None:
-        self.root = Path(root).expanduser().absolute()
-        if any(next(self.root.glob(pattern), None) for pattern in _EARLIER_LAYOUT):
-            raise StoreError(
-                f"{self.root} is a store of an earlier version, laid out in another way; move everything in it but "
-                "feedback/ elsewhere, and materialize again"
-            )
+    def __init__(self, location: Location, *, offline: bool = False) -> None:
+        self.storage = _storage_at(location, offline=offline)
+
+    @property
+    def location(self) -> str:
+        """The folder or the URL, for people."""
+        return self.storage.location
+
+    @property
+    def root(self) -> Path:
+        """The folder on this host of what is no artifact, such as the feedback log; of a store in a folder, that."""
+        return self.storage.root
 
     def publish(
         self,
@@ -133,14 +138,13 @@ class ArtifactStore:
 
         newest: whether LATEST names it from now on; asked once the version is there, while no other is published.
         """
-        self._sweep()
-        incoming = self._incoming()
-        incoming.mkdir(parents=True)
+        scratch = self.storage.scratch()
+        scratch.mkdir(parents=True)
         try:
-            write(incoming)
+            write(scratch)
             files = {
-                path.relative_to(incoming).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of(path)}
-                for path in sorted(incoming.rglob("*"))
+                path.relative_to(scratch).as_posix(): {"size": path.stat().st_size, "sha256": sha256_of(path)}
+                for path in sorted(scratch.rglob("*"))
                 if path.is_file()
             }
             manifest = {
@@ -157,43 +161,29 @@ class ArtifactStore:
                 "facts": dict(facts or {}),
                 "files": files,
             }
-            (incoming / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-            for path in [*incoming.rglob("*"), incoming]:
-                fsync(path)
+            manifest = self.storage.upload(scratch, manifest)
             with self._publishing():
                 ask_permission()
                 version = f"{self._next_stamp(slot)}-{key}-{secrets.token_hex(2)}"
-                home = self._home(slot)
-                home.mkdir(parents=True, exist_ok=True)
-                incoming.rename(home / version)
-                fsync(home)
+                self.storage.put(slot, version, scratch, manifest)
                 artifact = self.get(slot, version)
                 if newest() if callable(newest) else newest:
-                    self._name_latest(artifact)
+                    self.storage.set_latest(slot, version)
         finally:
-            shutil.rmtree(incoming, ignore_errors=True)
+            shutil.rmtree(scratch, ignore_errors=True)
         return artifact
 
     def get(self, slot: Slot, version: str) -> Artifact:
         """One version by name. Raises StoreError when it is not there or its manifest cannot be read."""
-        folder = self._home(slot) / version
-        path = folder / MANIFEST
-        if not is_name(version) or not path.is_file():
-            raise StoreError(
-                f"{slot}: no version {version!r} in {self.root}; `movierec models list` shows what is there"
-            )
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            if (found := manifest.get("format", FORMAT)) > FORMAT:
-                raise StoreError(
-                    f"{path}: has format {found}, of movierec {manifest.get('code_version')}, and this release knows "
-                    f"format {FORMAT}; use the release that wrote it"
-                )
-            texts = {name: str(manifest[name]) for name in ("key", "fingerprint", "created_at", "code_version")}
-            groups = {name: dict(manifest[name]) for name in ("config", "parents", "origin", "facts", "files")}
-            return Artifact(slot, version, folder, **texts, **groups)  # type: ignore[arg-type]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{path}: not a readable manifest ({error}); materialize {slot} again") from error
+            text = self.storage.manifest(slot, version) if is_name(version) else None
+        except OSError as error:
+            raise StoreError(f"{self.location}/{slot}/{version}: its manifest cannot be read ({error})") from error
+        if text is None:
+            raise StoreError(
+                f"{slot}: no version {version!r} in {self.location}; `movierec models list` shows what is there"
+            )
+        return self._artifact(slot, version, text)
 
     def resolve(self, reference: str) -> Artifact:
         """The artifact that a reference `<slot>/<version>` names."""
@@ -201,32 +191,26 @@ class ArtifactStore:
 
     def latest(self, slot: Slot) -> Artifact | None:
         """The version that LATEST names, or None while there is none."""
-        try:
-            version = self.latest_file(slot).read_text(encoding="utf-8", errors="replace").strip()
-        except FileNotFoundError:
-            return None
-        return self.get(slot, version)
-
-    def latest_file(self, slot: Slot) -> Path:
-        return self._home(slot) / LATEST
+        version = self.storage.latest(slot)
+        return None if version is None else self.get(slot, version)
 
     def set_latest(self, artifact: Artifact) -> Artifact:
         """Let an existing version be its slot's newest again; returns it."""
         with self._publishing():
             ask_permission()
-            self._name_latest(artifact)
+            self.storage.set_latest(artifact.slot, artifact.version)
         return artifact
 
     def require(self, slot: Slot) -> Artifact:
         """The newest version, or a StoreError that says to materialize it."""
         artifact = self.latest(slot)
         if artifact is None:
-            raise StoreError(f"{slot} is not in {self.root} yet; materialize it first")
+            raise StoreError(f"{slot} is not in {self.location} yet; materialize it first")
         return artifact
 
     def find(self, slot: Slot, key: str) -> Artifact | None:
         """The newest version with this key, or None."""
-        for version in reversed(self._version_names(slot)):
+        for version in reversed(self.storage.versions(slot)):
             if f"-{key}-" in version:
                 return self.get(slot, version)
         return None
@@ -234,18 +218,16 @@ class ArtifactStore:
     def versions(self, slot: Slot) -> list[Artifact]:
         """All readable versions, oldest first; damaged manifests are left out."""
         found = []
-        for version in self._version_names(slot):
+        for version, text in self.storage.manifests(slot).items():
             try:
-                found.append(self.get(slot, version))
+                found.append(self._artifact(slot, version, text))
             except StoreError:
                 continue
         return found
 
     def slots(self, kind: str, data_set: str = "", model: str = "", device: str = "") -> Iterator[Slot]:
         """Every slot of a kind that has a newest version, sorted; of one data set, model and device, or of any."""
-        home = self.root / kind
-        for pointer in sorted(path for depth in ("*", "*/*/*") for path in home.glob(f"{depth}/{LATEST}")):
-            slot = Slot(kind, *pointer.parent.relative_to(home).parts)
+        for slot in self.storage.slots(kind):
             if data_set in ("", slot.data_set) and model in ("", slot.model) and device in ("", slot.device):
                 yield slot
 
@@ -261,7 +243,7 @@ class ArtifactStore:
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
             "evidence": dict(evidence),
         }
-        replace_file(self.pointer_file(name, artifact.slot.data_set), json.dumps(pointer, indent=1))
+        self.storage.set_pointer(artifact.slot.data_set, name, json.dumps(pointer, indent=1))
 
     def pointed(self, name: str, data_set: str) -> Artifact | None:
         """The artifact that a data set's pointer names, or None while it names none."""
@@ -271,87 +253,68 @@ class ArtifactStore:
         try:
             return self.resolve(content["reference"])
         except KeyError as error:
-            path = self.pointer_file(name, data_set)
-            raise StoreError(f"{path}: not a readable pointer ({error}); promote a version again") from error
+            place = self._pointer_place(name, data_set)
+            raise StoreError(f"{place}: not a readable pointer ({error}); promote a version again") from error
 
     def pointer(self, name: str, data_set: str) -> dict[str, Any] | None:
         """A pointer's content: reference, since and evidence; None while there is none."""
-        path = self.pointer_file(name, data_set)
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return None
+            text = self.storage.pointer(data_set, name)
+            return None if text is None else dict(json.loads(text))
         except (OSError, ValueError, TypeError) as error:
-            raise StoreError(f"{path}: not a readable pointer ({error}); promote or pin a version again") from error
+            place = self._pointer_place(name, data_set)
+            raise StoreError(f"{place}: not a readable pointer ({error}); promote or pin a version again") from error
 
     def unpoint(self, name: str, data_set: str) -> None:
         """Let a pointer name nothing."""
         ask_permission()
-        path = self.pointer_file(name, data_set)
-        if path.exists():
-            path.unlink(missing_ok=True)
-            fsync(path.parent)
+        self.storage.remove_pointer(data_set, name)
 
-    def pointer_file(self, name: str, data_set: str) -> Path:
-        return self.root / "pointers" / data_set / f"{name}.json"
+    def changes(self, kind: str, data_set: str, pointer: str = SERVING) -> Hashable:
+        """A value that differs once a pointer of a data set, or the newest version of one of its slots, has changed."""
+        return self.storage.changes(kind, data_set, pointer)
 
     def remove(self, artifact: Artifact) -> None:
         """Delete a version in one step; `retention.py` says which may go."""
         ask_permission()
-        doomed = self._incoming()
-        doomed.parent.mkdir(exist_ok=True)
-        artifact.folder.rename(doomed)
-        fsync(artifact.folder.parent)
-        shutil.rmtree(doomed, ignore_errors=True)
+        self.storage.remove(artifact.slot, artifact.version)
 
-    def _home(self, slot: Slot) -> Path:
-        return self.root.joinpath(*slot.parts)
-
-    def _name_latest(self, artifact: Artifact) -> None:
-        replace_file(self.latest_file(artifact.slot), artifact.version)
-
-    @contextmanager
-    def _publishing(self) -> Iterator[None]:
-        """One process at a time gives a version its name and says which is the newest; a killed one lets go."""
-        lock = self.root / ".order" / "lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
+    def _artifact(self, slot: Slot, version: str, text: str) -> Artifact:
         try:
-            with FileLock(lock, timeout=_LOCK_SECONDS):
-                yield
-        except Timeout as error:
-            raise StoreError(f"{lock}: another process has held it for {_LOCK_SECONDS} s; wait, or end it") from error
+            manifest = json.loads(text)
+            if (found := manifest.get("format", FORMAT)) > FORMAT:
+                raise StoreError(
+                    f"{self.location}/{slot}/{version}: has format {found}, of movierec {manifest.get('code_version')}, and "
+                    f"this release knows format {FORMAT}; use the release that wrote it"
+                )
+            texts = {name: str(manifest[name]) for name in ("key", "fingerprint", "created_at", "code_version")}
+            groups = {name: dict(manifest[name]) for name in ("config", "parents", "origin", "facts", "files")}
+            content = str(manifest.get("content", ""))
+            return Artifact(slot, version, self.storage, **texts, **groups, content=content)  # type: ignore[arg-type]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(
+                f"{self.location}/{slot}/{version}: not a readable manifest ({error}); materialize {slot} again"
+            ) from error
+
+    def _pointer_place(self, name: str, data_set: str) -> str:
+        return f"{self.location}/pointers/{data_set}/{name}.json"
+
+    def _publishing(self) -> AbstractContextManager[None]:
+        """One process at a time gives a version its name and says which is the newest; a killed one lets go."""
+        return self.storage.hold(".order/lock", _LOCK_SECONDS)
 
     def _next_stamp(self, slot: Slot) -> str:
         """The time in ms, or where that is not after the last version's, which a clock may be behind, the ms after it.
 
         The last one is the store's; should its note be lost, the slot's.
         """
-        note = self.root / ".order" / "newest"
-        stamps = [name[:19] for name in self._version_names(slot)[-1:]]
-        with suppress(OSError, ValueError):
-            stamps.append(note.read_text(encoding="utf-8"))
+        stamps = [self.storage.last_stamp(), *(name[:19] for name in self.storage.versions(slot)[-1:])]
         last = max((stamp for stamp in stamps if _STAMP.fullmatch(stamp)), default="")
         moment = datetime.now(UTC)
         if _stamp(moment) <= last:
             moment = datetime.strptime(f"{last[:-1]}000", "%Y%m%dT%H%M%S%f") + timedelta(milliseconds=1)
-        replace_file(note, _stamp(moment))
+        self.storage.set_last_stamp(_stamp(moment))
         return _stamp(moment)
-
-    def _version_names(self, slot: Slot) -> list[str]:
-        home = self._home(slot)
-        if not home.is_dir():
-            return []
-        return sorted(entry.name for entry in home.iterdir() if (entry / MANIFEST).is_file())
-
-    def _incoming(self) -> Path:
-        return self.root / ".incoming" / f"{process.place()}-{os.getpid()}-{secrets.token_hex(4)}"
-
-    def _sweep(self) -> None:
-        """Remove what killed writers left: incoming folders whose process is gone."""
-        for folder in (self.root / ".incoming").glob("*-*-*"):
-            there, pid, _ = folder.name.rsplit("-", 2)
-            if pid.isdigit() and process.is_gone(there, int(pid), _changed(folder)):
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def content_key(*parts: object) -> str:
@@ -378,9 +341,13 @@ def _stamp(moment: datetime) -> str:
     return f"{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03d}Z"
 
 
-def _changed(folder: Path) -> float:
-    """When something in a folder last changed, in seconds since 1970; now where it is just going."""
-    try:
-        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
-    except FileNotFoundError:
-        return time.time()
+def _storage_at(location: Location, *, offline: bool = False) -> Storage:
+    """The storage at a location. offline: whether what was read before stands in while an object store is away.
+
+    Raises StoreError for a URL of another kind and for a folder of an earlier layout.
+    """
+    if is_url(location):
+        from movierec_engine.store.object_storage import ObjectStorage  # brings the object store's library
+
+        return ObjectStorage(str(location), offline=offline)
+    return FolderStorage(Path(location))

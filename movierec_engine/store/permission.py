@@ -11,9 +11,16 @@ _ask: ContextVar[Callable[[], None] | None] = ContextVar("ask", default=None)
 def asking(ask: Callable[[], None]) -> Iterator[None]:
     """Call `ask` before each change that the body makes to any store: a version, a pointer, a deletion.
 
-    It raises where the change is not to be made.
+    It raises where the change is not to be made. Whoever was to be asked outside the body is asked too.
     """
-    token = _ask.set(ask)
+    outer = _ask.get()
+
+    def both() -> None:
+        if outer:
+            outer()
+        ask()
+
+    token = _ask.set(both)
     try:
         yield
     finally:

@@ -5,20 +5,14 @@ from collections.abc import Collection, Iterable
 
 from movierec_engine.errors import StoreError
 from movierec_engine.store.artifact_store import Artifact, ArtifactStore
-from movierec_engine.store.slot import MANIFEST, Slot
-
-_DEPTHS = ("*/*/LATEST", "*/*/*/*/LATEST")
+from movierec_engine.store.slot import Slot
 
 
 def every_version(store: ArtifactStore) -> dict[Slot, list[Artifact]]:
     """All readable versions of all kinds by slot, oldest first. What lies beside them, such as a tracker's files or
     another store, is none: a version's manifest names its slot."""
     found = {}
-    for pointer in sorted(path for depth in _DEPTHS for path in store.root.glob(depth)):
-        parts = pointer.parent.relative_to(store.root).parts
-        if parts[0].startswith("."):
-            continue
-        slot = Slot(*parts)
+    for slot in store.storage.slots():
         versions = store.versions(slot)
         if versions and _named_slot(versions[0]) == str(slot):
             found[slot] = versions
@@ -26,7 +20,7 @@ def every_version(store: ArtifactStore) -> dict[Slot, list[Artifact]]:
 
 
 def _named_slot(version: Artifact) -> str:
-    return str(json.loads((version.folder / MANIFEST).read_text(encoding="utf-8")).get("slot"))
+    return str(json.loads(version.storage.manifest(version.slot, version.version) or "{}").get("slot"))
 
 
 def removable(
@@ -54,13 +48,14 @@ def kept_versions(
     kept = set(protected)
     for slot, found in versions.items():
         kept |= {one.reference for one in (found if slot.kind in records else found[-keep:])}
-        kept.add(f"{slot}/{store.latest_file(slot).read_text(encoding='utf-8').strip()}")
-    for path in (store.root / "pointers").glob("*/*.json"):
+        kept.add(f"{slot}/{store.storage.latest(slot)}")
+    for of_data_set, name in store.storage.pointers():
         try:
-            kept.add(str(json.loads(path.read_text(encoding="utf-8"))["reference"]))
+            kept.add(str(json.loads(store.storage.pointer(of_data_set, name) or "")["reference"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(
-                f"{path}: not a readable pointer ({error}), so what it protects cannot be told; promote again"
+                f"{store.location}/pointers/{of_data_set}/{name}.json: not a readable pointer ({error}), so what it "
+                "protects cannot be told; promote again"
             ) from error
     waiting = list(kept)
     while waiting:

@@ -206,7 +206,7 @@ def test_a_latest_file_of_garbage_keeps_what_was_served(
 ) -> None:
     good = publish("ease")
     client.get("/api/recommend?user_id=1")
-    store.latest_file(good.slot).write_bytes(b"\xff\xfe")
+    store.storage.latest_file(good.slot).write_bytes(b"\xff\xfe")
     assert client.get("/api/recommend?user_id=1").json["version"] == good.version
     assert "faiss_index/camps/ease/cpu" in client.get("/api/health").json["refused"]
 
@@ -223,7 +223,7 @@ def test_a_damaged_pointer_keeps_what_was_served(client: FlaskClient, publish: P
     store.point("serving", good, {})
     client.get("/api/recommend?user_id=1")
     publish("lightgcn")
-    store.pointer_file("serving", "camps").write_text("{")
+    store.storage.pointer_file("serving", "camps").write_text("{")
     assert client.get("/api/recommend?user_id=1").json["version"] == good.version
 
 

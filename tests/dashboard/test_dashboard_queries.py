@@ -36,7 +36,7 @@ def test_the_report_that_latest_names_is_read(store: ArtifactStore, publish: Pub
 def test_without_a_readable_latest_the_newest_readable_report_is_read(store: ArtifactStore, publish: Publish) -> None:
     old = publish("ease", 0.1)
     new = publish("ease", 0.2)
-    store.latest_file(new.slot).unlink()
+    store.storage.latest_file(new.slot).unlink()
     assert reports.load(store.root).reports.column("version").to_pylist() == [new.version]
     (new.folder / "report.json").unlink()
     snapshot = reports.load(store.root)
@@ -101,8 +101,8 @@ def rewrite(folder: Path, content: bytes) -> None:
 
 def test_a_damaged_pointer_becomes_a_note(store: ArtifactStore, publish: Publish) -> None:
     publish("ease", 0.2)
-    store.pointer_file("serving", "small").parent.mkdir(parents=True)
-    store.pointer_file("serving", "small").write_text('{"reference": 3}')
+    store.storage.pointer_file("serving", "small").parent.mkdir(parents=True)
+    store.storage.pointer_file("serving", "small").write_text('{"reference": 3}')
     snapshot = reports.load(store.root)
     assert snapshot.serving == {}
     assert "pointers/small/serving.json does not name a readable index" in snapshot.notes[0]

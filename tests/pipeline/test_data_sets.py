@@ -37,13 +37,13 @@ def books(shop: World) -> World:
 
 
 def test_a_new_data_sets_champion_stands_beside_the_old_ones(shop: World, books: World) -> None:
-    before = shop.store.pointer_file(SERVING, "shop").read_bytes()
+    before = shop.store.storage.pointer_file(SERVING, "shop").read_bytes()
 
     decision = books.challenge()
 
     assert (decision.verdict, decision.data_set) == ("promoted", "books")
     assert "nothing was served" in decision.sentence
-    assert shop.store.pointer_file(SERVING, "shop").read_bytes() == before
+    assert shop.store.storage.pointer_file(SERVING, "shop").read_bytes() == before
     assert books.served_model.startswith("trained_model/books/ease/cpu/")
     assert [one.data_set for one in decisions.decisions(shop.store, "shop")] == ["shop"]
     assert len(decisions.releases(shop.store, "books")) == 1

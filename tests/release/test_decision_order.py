@@ -131,7 +131,7 @@ def test_a_pin_that_a_promotion_left_behind_does_not_hold_when_its_version_is_se
         cut(patch, "unpoint", "pinned")
         with pytest.raises(Cut):
             world.promote("gmf")
-    assert (world.served, world.store.pointer_file("pinned", "camps").exists()) == ("gmf", True)
+    assert (world.served, world.store.storage.pointer_file("pinned", "camps").exists()) == ("gmf", True)
     assert decisions.pin_of(world.store, "camps") is None
     assert done(world) == [True] * 5
     world.train("als", GOOD + 0.2)

@@ -68,12 +68,12 @@ def test_an_equal_challenger_becomes_champion(ease_served: World) -> None:
 
 
 def test_a_worse_challenger_stays_out_and_it_is_said_why(ease_served: World) -> None:
-    before = ease_served.store.pointer_file(SERVING, "camps").read_bytes()
+    before = ease_served.store.storage.pointer_file(SERVING, "camps").read_bytes()
     decision = ease_served.challenge(ease_served.train("gmf", GOOD - 0.01))
     assert decision.verdict == KEPT
     assert "ease on cpu stays" in decision.sentence
     assert "0.2900 against 0.3000" in decision.sentence
-    assert ease_served.store.pointer_file(SERVING, "camps").read_bytes() == before
+    assert ease_served.store.storage.pointer_file(SERVING, "camps").read_bytes() == before
 
 
 def test_what_is_served_already_is_not_decided_again(ease_served: World) -> None:
@@ -214,7 +214,7 @@ def test_a_damaged_champion_gives_way_to_what_passes_the_baselines(ease_served: 
     index = ease_served.store.pointed(SERVING, "camps")
     assert index is not None
     if damage == "pointer":
-        replace_file(ease_served.store.pointer_file(SERVING, "camps"), "{")
+        replace_file(ease_served.store.storage.pointer_file(SERVING, "camps"), "{")
     else:
         manual.pin(ease_served.store, "camps", "holds nothing that cannot answer")
         (index.folder / "index.faiss").write_bytes(b"half")
@@ -363,11 +363,11 @@ World(ArtifactStore(sys.argv[1])).challenge()
 def test_a_decision_that_is_killed_before_the_pointer_moves_is_harmless_and_made_again(ease_served: World) -> None:
     ease_served.train("gmf", GOOD + 0.1)
     store = ease_served.store
-    before = store.pointer_file(SERVING, "camps").read_bytes()
+    before = store.storage.pointer_file(SERVING, "camps").read_bytes()
     program = [sys.executable, "-c", KILLED_BEFORE_THE_POINTER, str(store.root)]
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     assert subprocess.run(program, env=environment, check=False).returncode == -signal.SIGKILL
-    assert store.pointer_file(SERVING, "camps").read_bytes() == before
+    assert store.storage.pointer_file(SERVING, "camps").read_bytes() == before
     made = decisions.decisions(store, "camps")
     assert [one.verdict for one in made] == [PROMOTED, PROMOTED]
     assert decisions.carried_out(store, made) == [True, False]

@@ -372,11 +372,11 @@ release.decide_release(store, board, ReleaseConfig(above=()), model)
 @pytest.mark.parametrize("moment", range(4))
 def test_a_kill_at_any_moment_leaves_the_old_release_and_what_was_made_is_used_again(shop: Shop, moment: int) -> None:
     """Before the refitted model, its index, the decision, and the pointer."""
-    before, pointer = shop.served, shop.store.pointer_file(SERVING, "camps").read_bytes()
+    before, pointer = shop.served, shop.store.storage.pointer_file(SERVING, "camps").read_bytes()
     program = [sys.executable, "-c", KILLED, str(shop.store.root), str(moment)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
     assert subprocess.run(program, env=environment, check=False).returncode == -signal.SIGKILL
-    assert shop.store.pointer_file(SERVING, "camps").read_bytes() == pointer
+    assert shop.store.storage.pointer_file(SERVING, "camps").read_bytes() == pointer
     served = IndexReloader(shop.store).current()
     assert served is not None and served.artifact == before
     slot = shop.model("ease").slot.beside("refitted_model")

@@ -103,7 +103,7 @@ def test_versions_get_their_names_one_at_a_time(tmp_path: Path, monkeypatch: pyt
     store = ArtifactStore(tmp_path)
     old = publish(store)
     monkeypatch.setattr(artifact_store, "_LOCK_SECONDS", 0.01)
-    with store._publishing():
+    with store.storage.hold(".order/lock", 1):
         for change in (lambda: publish(store, "new", key="bbbb"), lambda: store.set_latest(old)):
             with pytest.raises(StoreError, match=r"lock: another process has held it for 0\.01 s"):
                 change()
@@ -321,7 +321,7 @@ def test_a_pointer_names_nothing_until_it_is_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"reference": 5}', '{"reference": "nowhere"}'])
 def test_a_damaged_pointer_is_a_store_error(tmp_path: Path, text: str) -> None:
     store = ArtifactStore(tmp_path)
-    replace_file(store.pointer_file("serving", "small"), text)
+    replace_file(store.storage.pointer_file("serving", "small"), text)
     with pytest.raises(StoreError):
         store.pointed("serving", "small")
 

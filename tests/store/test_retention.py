@@ -95,7 +95,7 @@ def test_hidden_folders_are_passed_by_and_those_after_them_are_not(tmp_path: Pat
 def test_an_unreadable_pointer_stops_pruning(tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path)
     publish(store)
-    replace_file(store.pointer_file("serving", "small"), "{")
+    replace_file(store.storage.pointer_file("serving", "small"), "{")
     with pytest.raises(StoreError, match="cannot be told"):
         removable(store, "small", 1)
 

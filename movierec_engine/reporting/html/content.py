@@ -51,13 +51,15 @@ def gather(store: ArtifactStore, data_set: str, metric: str) -> Page:
     groups, notes = find_groups(store, data_set)
     if not groups:
         what = f" ({'; '.join(notes)})" if notes else ""
-        raise StoreError(f"there is no evaluation report of {data_set} in {store.root}{what}; `movierec demo` fills it")
+        raise StoreError(
+            f"there is no evaluation report of {data_set} in {store.location}{what}; `movierec demo` fills it"
+        )
     promoted, missing = _promoted(store, data_set)
     rankings = (ranking for group in groups if (ranking := rank(store, group, metric, promoted)))
     shown = list(islice(rankings, MOST_PARTS))
     if not shown:
         have = sorted(name for name in groups[0].any.metrics if judges(name))
-        raise ConfigError(f"no report in {store.root} has {metric}; choose from {', '.join(have)}")
+        raise ConfigError(f"no report in {store.location} has {metric}; choose from {', '.join(have)}")
     left_out = [_left_out(group, metric) for group in groups if group not in [one.group for one in shown]]
     parts = _parts(shown)
     return Page(

@@ -187,8 +187,8 @@ def test_a_damaged_report_is_left_out_and_named(store: ArtifactStore) -> None:
 
 def test_a_missing_history_and_a_broken_pointer_are_sentences(store: ArtifactStore) -> None:
     (store.require(Slot("trained_model", "camps", "lightgcn", "cpu")).folder / "history.parquet").unlink()
-    store.pointer_file("serving", "camps").parent.mkdir(parents=True, exist_ok=True)
-    store.pointer_file("serving", "camps").write_text("no pointer", encoding="utf-8")
+    store.storage.pointer_file("serving", "camps").parent.mkdir(parents=True, exist_ok=True)
+    store.storage.pointer_file("serving", "camps").write_text("no pointer", encoding="utf-8")
 
     words = written(store).words()
 

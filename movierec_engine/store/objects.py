@@ -1,0 +1,171 @@
+"""Objects below a URL: small ones that are read and replaced by compare-and-swap, large ones that files are moved to.
+
+Endpoint and credentials are the environment's (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ... and their like of Google's and
+Azure's), or the machine's own role. Every error is one sentence, without either.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from movierec_engine.errors import MissingExtraError, StoreError
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+T = TypeVar("T")
+PART_BYTES = 8 << 20
+"""Large objects are moved in parts of this size."""
+TRANSFERS = 8
+"""Parts or files that are moved at a time."""
+SMALL_SECONDS, PART_SECONDS = 3, 60
+"""How long a small object, or a part of a large one, may take; it is tried up to three times."""
+_REFUSED = re.compile(r"\b40[13] (Forbidden|Unauthorized)|ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch")
+
+
+class AwayError(StoreError):
+    """The object store cannot be reached, or refuses the credentials."""
+
+
+class LostRaceError(StoreError):
+    """What was to be replaced has been changed by somebody else."""
+
+
+@dataclass(frozen=True)
+class Object:
+    """An object as a listing shows it. tag: differs once its content does."""
+
+    key: str
+    size: int
+    tag: str
+
+
+class Objects:
+    """The objects below a URL such as s3://bucket/prefix, by their keys. Not to be used across a fork."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+
+    def read(self, key: str) -> tuple[bytes, str] | None:
+        """A small object's content and its tag, or None where there is none."""
+
+        def get(client: "ObjectStore") -> tuple[bytes, str]:
+            answer = client.get(key)
+            return bytes(answer.bytes()), str(answer.meta["e_tag"])
+
+        return self._ask(key, get)
+
+    def write(self, key: str, content: bytes, tag: str | None) -> str:
+        """Replace the content that has this tag, or make the object where the tag is None; returns the new tag.
+
+        Raises LostRaceError where there is another content by now, which leaves it as it is.
+        """
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        def put(client: "ObjectStore") -> str | None:
+            try:
+                made = client.put(key, content, mode="create" if tag is None else {"e_tag": tag}, use_multipart=False)
+            except (AlreadyExistsError, PreconditionError):
+                return None
+            return str(made["e_tag"])
+
+        made = self._ask(key, put)
+        if made is None:
+            found = self.read(key)  # it may be ours, by an attempt whose answer was lost
+            if found is None or found[0] != content:
+                raise LostRaceError(f"{self.url}/{key}: another process has changed it at this moment; try again")
+            made = found[1]
+        return made
+
+    def replace(self, key: str, content: bytes) -> None:
+        """Replace an object's content, whatever it is, unless somebody else replaces it at this moment."""
+        found = self.read(key)
+        self.write(key, content, found and found[1])
+
+    def list(self, prefix: str) -> list[Object]:
+        """The objects whose keys begin with a prefix, which ends with a slash; sorted by key."""
+
+        def listed(client: "ObjectStore") -> list[Object]:
+            return [Object(one["path"], one["size"], str(one["e_tag"])) for page in client.list(prefix) for one in page]
+
+        return sorted(self._ask(prefix, listed) or [], key=lambda one: one.key)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; those that are gone are gone."""
+        for key in keys:
+            self._ask(key, lambda client, key=key: client.delete(key))  # type: ignore[misc]
+
+    def size(self, key: str) -> int | None:
+        """An object's size in bytes, or None where there is none."""
+        return self._ask(key, lambda client: int(client.head(key)["size"]))
+
+    def upload(self, key: str, path: Path) -> None:
+        """Make a file's content an object, in one step."""
+        self._ask(key, lambda client: client.put(key, path, chunk_size=PART_BYTES), PART_SECONDS)
+
+    def download(self, moves: Iterable[tuple[str, int, Path]]) -> None:
+        """Write objects of known sizes to files, several parts at a time. moves: key, size in bytes and file of each.
+
+        Raises StoreError for an object that is not there or is shorter.
+        """
+        parts = [part for key, size, path in moves for part in self._parts(key, size, path)]
+        with ThreadPoolExecutor(TRANSFERS) as pool:
+            for _ in pool.map(lambda part: self._fetch(*part), parts):
+                pass
+
+    def _parts(self, key: str, size: int, path: Path) -> Iterator[tuple[str, int, int, Path]]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.truncate(path, size)
+        yield from ((key, start, min(size, start + PART_BYTES), path) for start in range(0, size, PART_BYTES))
+
+    def _fetch(self, key: str, start: int, end: int, path: Path) -> None:
+        content = self._ask(key, lambda client: bytes(client.get_range(key, start=start, end=end)), PART_SECONDS)
+        if content is None or len(content) != end - start:
+            what = "is not there" if content is None else "is shorter than it was written"
+            raise StoreError(f"{self.url}/{key} {what}; materialize the version again, or copy it from another store")
+        with path.open("r+b") as file:
+            file.seek(start)
+            file.write(content)
+
+    def _ask(self, key: str, request: "Callable[[ObjectStore], T]", seconds: float = 0) -> T | None:
+        """A request's answer; None for what is not there. seconds: SMALL_SECONDS where it is 0."""
+        from obstore.exceptions import BaseError
+
+        try:
+            return request(_client(self.url, seconds or SMALL_SECONDS))
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise AwayError(f"{self.url}: there is no such bucket; make it, or set paths.artifacts") from error
+            return None
+        except (BaseError, OSError) as error:
+            raise AwayError(self._sentence(key, error)) from error
+
+    def _sentence(self, key: str, error: Exception) -> str:
+        text = str(error)
+        if _REFUSED.search(text) or type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError"):
+            return f"{self.url}: the credentials of the environment are refused; renew them if they have expired"
+        if "NoSuchBucket" in text:
+            return f"{self.url}: there is no such bucket; make it, or set paths.artifacts"
+        why = text.partition("\n")[0].rpartition(" - ")[2].partition(": <")[0].strip()
+        endpoint = "AWS_ENDPOINT_URL and " if self.url.startswith("s3:") else ""
+        return f"{self.url}: the object store is out of reach ({why}); look at {endpoint}the network"
+
+
+@cache
+def _client(url: str, seconds: float) -> "ObjectStore":
+    try:
+        from obstore.store import from_url
+    except ImportError as error:
+        raise MissingExtraError(error) from error
+    options: Any = {"timeout": f"{round(1000 * seconds)}ms", "connect_timeout": "2s"}
+    if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+        options["allow_http"] = True
+    retry: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=3 * seconds)}
+    return from_url(url, client_options=options, retry_config=retry)

@@ -1,0 +1,30 @@
+"""Folders in which processes write what is not finished, named `<place>-<pid>-<random>` by their process."""
+
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+
+from movierec_engine.store import process
+
+
+def new_folder(parent: Path) -> Path:
+    """The path of a folder of this process's own, still to be made."""
+    return parent / f"{process.place()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def sweep(parent: Path) -> None:
+    """Remove the folders whose process is gone."""
+    for folder in parent.glob("*-*-*"):
+        there, pid, _ = folder.name.rsplit("-", 2)
+        if pid.isdigit() and process.is_gone(there, int(pid), _changed(folder)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _changed(folder: Path) -> float:
+    """When something in a folder last changed, in seconds since 1970; now where it is just going."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except FileNotFoundError:
+        return time.time()

@@ -1,0 +1,266 @@
+"""An object store that fails: races, killed writers, refused credentials, no answers, damage; and the cache's limit."""
+
+import os
+import pickle
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from object_store import ObjectStoreServer
+
+from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.store import Artifact, ArtifactStore, Slot, lease, object_storage, objects, version_cache
+from movierec_engine.store.object_storage import ObjectStorage
+from movierec_engine.store.objects import AwayError, LostRaceError, Objects
+
+MODEL = Slot("trained_model", "small", "ease", "cpu")
+
+
+def publish(store: ArtifactStore, text: str = "hello") -> Artifact:
+    return store.publish(MODEL, lambda folder: write(folder, text), key="aaaa", fingerprint="f00d")
+
+
+def write(folder: Path, text: str) -> None:
+    (folder / "data.txt").write_text(text)
+
+
+def text_of(artifact: Artifact) -> str:
+    return (artifact.verify().folder / "data.txt").read_text()
+
+
+def objects_of(store: ArtifactStore) -> Objects:
+    assert isinstance(store.storage, ObjectStorage)
+    return store.storage._objects
+
+
+def on_another_host(monkeypatch: pytest.MonkeyPatch, url: str, tmp_path: Path, **more: bool) -> ArtifactStore:
+    monkeypatch.setenv("MOVIEREC_LOCAL", str(tmp_path / "another host"))
+    return ArtifactStore(url, **more)
+
+
+def test_who_comes_late_to_a_pointer_leaves_it_as_it_is(bucket: str) -> None:
+    kept = Objects(bucket)
+    first = kept.write("pointers/small/serving.json", b"1", None)
+    second = kept.write("pointers/small/serving.json", b"2", first)
+    for tag in (None, first):
+        with pytest.raises(LostRaceError, match="another process has changed it"):
+            kept.write("pointers/small/serving.json", b"3", tag)
+    assert kept.read("pointers/small/serving.json") == (b"2", second)
+    assert kept.write("pointers/small/serving.json", b"2", first) == second, "an attempt whose answer was lost"
+
+
+def test_a_killed_holders_lease_is_taken_over_and_it_changes_nothing_more(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ArtifactStore(bucket)
+    made, other = publish(store), publish(store)
+    store.point("serving", made, {})
+    lock = "pointers/small/decisions.lock"
+    with pytest.raises(StoreError, match="another process may go on in its place"), store.storage.hold(lock, 1):
+        monkeypatch.setattr(lease, "LEASE_SECONDS", 0.05)  # for the other one, who sees no renewal
+        with ArtifactStore(bucket).storage.hold(lock, 5):
+            monkeypatch.setattr(lease, "TRUSTED_SECONDS", 0.0)  # as if the first one had slept
+            store.point("serving", other, {})
+    assert store.pointed("serving", "small") == made
+
+
+def test_a_half_written_version_is_none_and_its_files_are_not_sent_twice(bucket: str, tmp_path: Path) -> None:
+    """A writer that is killed before the manifest."""
+    store = ArtifactStore(bucket)
+    write(tmp_path, "hello")
+    digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+    store.storage.upload(tmp_path, {"files": {"data.txt": {"size": 5, "sha256": digest}}})
+    assert (list(store.slots("trained_model")), store.versions(MODEL), store.latest(MODEL)) == ([], [], None)
+    sent: list[str] = []
+    own = objects_of(store)
+    upload = own.upload
+    own.upload = lambda key, path: (sent.append(key), upload(key, path))[1]  # type: ignore[method-assign, func-returns-value]
+    made = publish(store, "hello")
+    assert sent == []
+    publish(store, "other")
+    assert len(sent) == 1
+    assert text_of(made) == "hello"
+
+
+def test_sweeping_deletes_what_no_manifest_names_of_days_that_are_over(bucket: str) -> None:
+    store = ArtifactStore(bucket)
+    made = publish(store)
+    own = objects_of(store)
+    old = f"content/2026-01-02/{made.files['data.txt']['sha256']}"
+    manifest = (store.storage.manifest(MODEL, made.version) or "").replace(made.content, "2026-01-02")
+    own.write(old, b"hello", None)
+    own.write(f"versions/{MODEL}/20260102T000000000Z-old-0000.json", manifest.encode(), None)
+    own.write("content/2026-01-02/half", b"x", None)
+    own.write(f"content/{made.content}/half", b"x", None)
+    store.storage.sweep()
+    assert {one.key for one in own.list("content/")} == {
+        old, f"content/{made.content}/half", f"content/{made.content}/{made.files['data.txt']['sha256']}"
+    }  # fmt: skip
+    own.write("content/2026-01-02/half", b"x", None)
+    own.write(f"versions/{MODEL}/20260103T000000000Z-bad-0000.json", b"{", None)
+    with pytest.raises(StoreError, match="not a readable manifest"):
+        store.storage.sweep()
+    assert own.read("content/2026-01-02/half")
+
+
+def test_refused_credentials_are_one_sentence_without_them_and_a_reader_goes_on(
+    server: ObjectStoreServer, bucket: str
+) -> None:
+    writer, reader = ArtifactStore(bucket), ArtifactStore(bucket, offline=True)
+    made = publish(writer)
+    writer.point("serving", made, {})
+    assert reader.pointed("serving", "small") == made
+    server.heed_credentials(True)
+    try:
+        for ask in (lambda: writer.latest(MODEL), lambda: list(writer.slots("splits")), lambda: publish(writer)):
+            with pytest.raises(AwayError, match="credentials of the environment are refused") as refused:
+                ask()
+            assert "\n" not in str(refused.value)
+            assert os.environ["AWS_SECRET_ACCESS_KEY"] not in str(refused.value)
+        for late in (reader, ArtifactStore(bucket, offline=True)):
+            assert text_of(late.pointed("serving", "small")) == "hello"  # type: ignore[arg-type]
+    finally:
+        server.heed_credentials(False)
+
+
+def test_while_nobody_answers_a_reader_does_with_what_its_host_has_read(
+    server: ObjectStoreServer, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also one that has just started; what was never read here is an error of one sentence."""
+    monkeypatch.setattr(objects, "SMALL_SECONDS", 0.2)
+    made = publish(ArtifactStore(bucket))
+    reader = on_another_host(monkeypatch, bucket, tmp_path, offline=True)
+    before = (reader.changes("trained_model", "small"), reader.versions(MODEL), list(reader.slots("trained_model")))
+    assert text_of(reader.require(MODEL)) == "hello"
+    with server.away():
+        monkeypatch.setattr(object_storage, "RECENT_SECONDS", -1.0)
+        started = ArtifactStore(bucket, offline=True)
+        for one in (reader, started):
+            assert (
+                one.changes("trained_model", "small"),
+                one.versions(MODEL),
+                list(one.slots("trained_model")),
+            ) == before
+            assert one.latest(MODEL) == made
+            assert text_of(one.require(MODEL)) == "hello"
+        with pytest.raises(AwayError, match="out of reach"):
+            started.latest(MODEL.beside("faiss_index"))
+    newer = publish(ArtifactStore(bucket), "newer")
+    monkeypatch.setattr(reader.storage, "_away_until", 1.0)
+    assert reader.latest(MODEL) == newer
+
+
+def test_an_absent_endpoint_is_one_sentence(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(AwayError, match=r"^s3://nowhere/x: the object store is out of reach") as absent:
+            ArtifactStore("s3://nowhere/x").latest(MODEL)
+    assert "\n" not in str(absent.value)
+
+
+def test_a_missing_bucket_is_named(bucket: str) -> None:
+    with pytest.raises(StoreError, match="there is no such bucket"):
+        publish(ArtifactStore("s3://never-made/x"))
+
+
+@pytest.mark.parametrize("damage", [b"hell", b"hellO", None])
+def test_an_object_that_is_not_what_was_written_is_refused(
+    bucket: str, damage: bytes | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = publish(ArtifactStore(bucket))
+    own, key = Objects(bucket), f"content/{made.content}/{made.files['data.txt']['sha256']}"
+    own.delete([key])
+    if damage is not None:
+        own.write(key, damage, None)
+    elsewhere = on_another_host(monkeypatch, bucket, tmp_path).require(MODEL)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"data\.txt|content/.*(not there|shorter)"):
+            elsewhere.verify()
+    assert text_of(made) == "hello", "the host that wrote it has it"
+
+
+def test_a_damaged_copy_on_this_host_is_fetched_again(bucket: str) -> None:
+    made = publish(ArtifactStore(bucket))
+    (made.folder / "data.txt").write_text("hellO")
+    assert text_of(made) == "hello"
+
+
+def test_a_fetch_that_was_interrupted_goes_on_with_what_it_has(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def two(folder: Path) -> None:
+        write(folder, "hello")
+        (folder / "large.bin").write_bytes(bytes(range(256)) * 100)
+
+    ArtifactStore(bucket).publish(MODEL, two, key="aaaa", fingerprint="f00d")
+    monkeypatch.setattr(objects, "PART_BYTES", 10_000)
+    made = on_another_host(monkeypatch, bucket, tmp_path).require(MODEL)
+    own = objects_of(ArtifactStore(bucket))
+    key, size = f"content/{made.content}/{made.files['large.bin']['sha256']}", made.files["large.bin"]["size"]
+    own.download([(key, size, tmp_path / "by hand")])
+    assert (tmp_path / "by hand").read_bytes() == bytes(range(256)) * 100
+    own.delete([key])
+    with pytest.raises(StoreError, match="is not there"):
+        _ = made.folder
+    own.write(key, (tmp_path / "by hand").read_bytes(), None)
+    own.delete([f"content/{made.content}/{made.files['data.txt']['sha256']}"])
+    assert text_of(made) == "hello", "it was fetched before the interruption"
+    assert (made.folder / "large.bin").read_bytes() == bytes(range(256)) * 100
+
+
+def test_the_cache_keeps_its_limit_while_several_use_it_and_what_is_in_use_stays(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store = ArtifactStore(bucket)
+    made = [publish(store, str(number) * 1000) for number in range(6)]
+    monkeypatch.setenv("MOVIEREC_CACHE_GB", str(2500 / 2**30))
+    readers = [on_another_host(monkeypatch, bucket, tmp_path) for _ in range(3)]
+    versions = tmp_path / "another host" / ".cache"
+
+    def cached() -> int:
+        return sum(path.stat().st_size for path in versions.glob("*/versions/**/data.txt"))
+
+    failed: list[object] = []
+
+    def read(reader: ArtifactStore) -> None:
+        for _ in range(2):
+            for number, one in enumerate(made):
+                if text_of(reader.resolve(one.reference)) != str(number) * 1000:
+                    failed.append(one)
+
+    threads = [threading.Thread(target=read, args=(one,)) for one in readers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (failed, cached()) == ([], 6000), "all were used within the last hour"
+    old = time.time() - 2 * version_cache.IN_USE_SECONDS
+    for folder in versions.glob("*/versions/*/*/*/*/*"):
+        os.utime(folder, (old, old))
+    assert text_of(readers[0].resolve(made[3].reference)) == "3" * 1000
+    newest = publish(store, "n" * 1000)
+    assert text_of(readers[1].resolve(newest.reference)) == "n" * 1000
+    assert cached() == 2000, "what was used longest ago went until the limit was kept"
+    assert text_of(readers[2].resolve(made[0].reference)) == "0" * 1000, "it is fetched again"
+
+
+def test_a_limit_that_is_no_number_is_refused(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVIEREC_CACHE_GB", "much")
+    with pytest.raises(ConfigError, match="MOVIEREC_CACHE_GB=much must be a number of GB"):
+        ArtifactStore(bucket)
+
+
+@pytest.mark.parametrize("url", ["http://host/x", "s3://", "s4://bucket", "file:///tmp/x"])
+def test_a_url_of_another_kind_is_refused(url: str) -> None:
+    with pytest.raises(StoreError, match=r"is no artifact store; give a folder, or a URL such as s3://"):
+        ArtifactStore(url)
+
+
+def test_a_version_can_be_handed_to_another_process(bucket: str) -> None:
+    made = publish(ArtifactStore(bucket))
+    again = pickle.loads(pickle.dumps(made))  # noqa: S301
+    assert again == made
+    assert text_of(again) == "hello"

@@ -1,0 +1,241 @@
+"""What every store promises, in a folder and in an object store."""
+
+import json
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from movierec_engine.errors import StoreError
+from movierec_engine.store import Artifact, ArtifactStore, Slot
+from movierec_engine.store.copying import copy_store
+from movierec_engine.store.permission import asking
+from movierec_engine.store.retention import every_version, removable
+from movierec_engine.store.storage import Location
+
+MODEL = Slot("trained_model", "small", "ease", "cpu")
+SPLITS = Slot("splits", "small")
+
+
+def publish(
+    store: ArtifactStore, text: str = "hello", key: str = "aaaa", slot: Slot = MODEL, **more: object
+) -> Artifact:
+    def write(folder: Path) -> None:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "data.txt").write_text(text)
+        (folder / "same.bin").write_bytes(b"the same in all")
+
+    return store.publish(slot, write, key=key, fingerprint="f00d", **more)  # type: ignore[arg-type]
+
+
+def text_of(artifact: Artifact) -> str:
+    return (artifact.verify().folder / "sub" / "data.txt").read_text()
+
+
+def test_a_published_version_is_the_newest_and_says_what_it_was_made_from(location: Location) -> None:
+    store = ArtifactStore(location)
+    parent = publish(store, slot=SPLITS)
+    made = publish(store, "hi", config={"seed": 1}, parents={"splits": parent}, facts={"n": 2})
+    found = ArtifactStore(location).latest(MODEL)
+    assert found == made
+    assert found is not None
+    assert (found.config, found.facts, found.files["sub/data.txt"]["size"]) == ({"seed": 1}, {"n": 2}, 2)
+    assert store.resolve(found.parents["splits"]) == parent
+    assert (text_of(found), text_of(parent)) == ("hi", "hello")
+    assert (list(store.slots("trained_model")), store.data_sets("splits")) == ([MODEL], ["small"])
+    assert store.latest(MODEL.beside("faiss_index")) is None
+    with pytest.raises(StoreError, match="materialize it first"):
+        store.require(MODEL.beside("faiss_index"))
+
+
+def test_versions_are_ordered_as_they_were_published_and_found_by_their_key(location: Location) -> None:
+    store = ArtifactStore(location)
+    made = [publish(store, str(number), key=key) for number, key in enumerate(["aaaa", "bbbb", "aaaa"])]
+    never = publish(store, "never", key="cccc", newest=False)
+    assert store.versions(MODEL) == [*made, never]
+    assert (store.latest(MODEL), store.find(MODEL, "aaaa"), store.find(MODEL, "cccc")) == (made[2], made[2], never)
+    assert store.find(MODEL, "aaa") is None
+    assert [text_of(one) for one in made] == ["0", "1", "2"]
+    store.set_latest(made[0])
+    assert store.latest(MODEL) == made[0]
+
+
+def test_of_writers_at_once_each_gets_a_name_of_its_own_and_the_last_is_the_newest(location: Location) -> None:
+    writers = [threading.Thread(target=lambda: [publish(ArtifactStore(location)) for _ in range(2)]) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    versions = ArtifactStore(location).versions(MODEL)
+    assert len({one.version[:19] for one in versions}) == 6
+    assert ArtifactStore(location).latest(MODEL) == versions[-1]
+
+
+def test_a_writer_that_fails_leaves_nothing(location: Location) -> None:
+    store = ArtifactStore(location)
+    old = publish(store)
+
+    def fail(folder: Path) -> None:
+        (folder / "half").write_text("x")
+        raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError):
+        store.publish(MODEL, fail, key="bbbb", fingerprint="f00d")
+    assert (store.versions(MODEL), store.latest(MODEL)) == ([old], old)
+    assert not list((store.root / ".incoming").iterdir())
+
+
+def test_pointers_name_a_version_until_they_are_taken_away(location: Location) -> None:
+    store = ArtifactStore(location)
+    made = publish(store)
+    assert (store.pointed("serving", "small"), store.storage.pointers()) == (None, [])
+    store.unpoint("serving", "small")
+    before = store.changes("trained_model", "small")
+    since = datetime.now(UTC) - timedelta(seconds=1)
+    store.point("serving", made, {"why": "test"})
+    assert store.changes("trained_model", "small") != before
+    content = ArtifactStore(location).pointer("serving", "small")
+    assert content is not None
+    assert (content["reference"], content["evidence"]) == (made.reference, {"why": "test"})
+    assert datetime.fromisoformat(content["since"]) >= since
+    assert (store.pointed("serving", "small"), store.pointed("serving", "large")) == (made, None)
+    assert store.storage.pointers() == [("small", "serving")]
+    store.unpoint("serving", "small")
+    assert store.pointed("serving", "small") is None
+
+
+def test_what_is_asked_for_changes_says_so_when_a_slot_gets_a_newer_version(location: Location) -> None:
+    store = ArtifactStore(location)
+    seen = []
+    for _ in range(2):
+        publish(store)
+        seen.append((store.changes("trained_model", "small"), store.storage.slot_changes(MODEL)))
+    assert seen[0][0] != seen[1][0]
+    assert seen[0][1] != seen[1][1]
+    publish(store, slot=Slot("trained_model", "large", "ease", "cpu"))
+    assert (store.changes("trained_model", "small"), store.storage.slot_changes(MODEL)) == seen[1]
+
+
+def test_a_removed_version_is_gone_and_the_others_are_whole(location: Location) -> None:
+    """Though they have files of the same content."""
+    store = ArtifactStore(location)
+    first, second = publish(store, "1"), publish(store, "2")
+    store.remove(first)
+    store.storage.sweep()
+    assert store.versions(MODEL) == [second]
+    with pytest.raises(StoreError, match="no version"):
+        store.resolve(first.reference)
+    assert text_of(second) == "2"
+
+
+def test_no_change_is_made_without_permission(location: Location) -> None:
+    store = ArtifactStore(location)
+    made = publish(store)
+    store.point("serving", made, {"why": "first"})
+
+    def refuse() -> None:
+        raise PermissionError
+
+    with asking(refuse):
+        for change in (
+            lambda: publish(store, "new"),
+            lambda: store.set_latest(made),
+            lambda: store.point("serving", made, {"why": "second"}),
+            lambda: store.unpoint("serving", "small"),
+            lambda: store.remove(made),
+        ):
+            with pytest.raises(PermissionError):
+                change()
+    assert store.versions(MODEL) == [made]
+    assert store.pointer("serving", "small")["evidence"] == {"why": "first"}  # type: ignore[index]
+
+
+def test_a_lock_is_held_by_one_and_given_back(location: Location) -> None:
+    store = ArtifactStore(location)
+    with store.storage.hold("pointers/small/decisions.lock", 1):
+        with (
+            pytest.raises(StoreError, match=r"decisions\.lock: another process has held it for 0\.1 s"),
+            ArtifactStore(location).storage.hold("pointers/small/decisions.lock", 0.1),
+        ):
+            pytest.fail("it is held")
+        with store.storage.hold("pointers/large/decisions.lock", 1):
+            pass
+    with ArtifactStore(location).storage.hold("pointers/small/decisions.lock", 1):
+        pass
+
+
+def test_pruning_keeps_what_is_pointed_at_and_what_that_was_made_from(location: Location) -> None:
+    store = ArtifactStore(location)
+    splits = [publish(store, str(number), slot=SPLITS) for number in range(3)]
+    models = [publish(store, str(number), parents={"splits": splits[0]}) for number in range(3)]
+    store.point("serving", models[0], {})
+    assert every_version(store) == {SPLITS: splits, MODEL: models}
+    assert removable(store, "small", keep=1) == [models[1], splits[1]]
+
+
+@pytest.mark.parametrize("damage", ["manifest", "pointer"])
+def test_texts_that_cannot_be_read_are_named(location: Location, damage: str) -> None:
+    store = ArtifactStore(location)
+    good, bad = publish(store), publish(store)
+    if damage == "pointer":
+        store.storage.set_pointer("small", "serving", "{")
+        for look in (lambda: store.pointed("serving", "small"), lambda: removable(store, "small", keep=1)):
+            with pytest.raises(StoreError, match=r"pointers/small/serving\.json: not a readable pointer"):
+                look()
+        return
+    if isinstance(location, Path):
+        (bad.folder / "manifest.json").write_text("{")
+    else:
+        store.storage._objects.replace(f"versions/{bad.reference}.json", b"{")  # type: ignore[attr-defined]
+        with pytest.raises(StoreError, match="not a readable manifest"):
+            store.latest(MODEL)
+    assert [one for one in store.versions(MODEL) if one != good] == []
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["out", "and back"])
+def test_a_copy_has_every_version_and_pointer_and_is_not_made_twice(
+    location: Location, bucket: str, tmp_path: Path, back: bool
+) -> None:
+    source = ArtifactStore(location)
+    parent = publish(source, slot=SPLITS)
+    models = [publish(source, str(number), parents={"splits": parent}) for number in range(3)]
+    source.set_latest(models[1])
+    source.point("serving", models[0], {"why": "test"})
+    target = ArtifactStore(tmp_path / "other" if back else f"{bucket}-other")
+    publish(target, "another data set's", slot=Slot("splits", "large"))
+    copied = copy_store(source, target)
+    assert (copied.versions, copied.present, copied.pointers) == (4, 0, 1)
+    found = target.versions(MODEL)
+    assert [(one.reference, one.created_at, text_of(one)) for one in found] == [
+        (one.reference, one.created_at, text_of(one)) for one in models
+    ]
+    assert (target.latest(MODEL), target.pointed("serving", "small")) == (found[1], found[0])
+    assert target.pointer("serving", "small") == source.pointer("serving", "small")
+    later = publish(target, "later")
+    again = copy_store(source, target)
+    assert (again.versions, again.megabytes, again.present, again.pointers) == (0, 0, 4, 0)
+    assert target.latest(MODEL) == later, "its own, which is newer"
+
+
+def test_a_damaged_version_is_not_copied(location: Location, tmp_path: Path, bucket: str) -> None:
+    source = ArtifactStore(location)
+    made = publish(source)
+    if isinstance(location, Path):
+        (made.folder / "sub" / "data.txt").write_text("hellO")
+    else:
+        digest = made.files["sub/data.txt"]["sha256"]
+        source.storage._objects.replace(f"content/{made.content}/{digest}", b"hellO")  # type: ignore[attr-defined]
+    target = ArtifactStore(f"{bucket}-other")
+    with pytest.raises(StoreError, match=r"data\.txt"):
+        copy_store(source, target)
+    assert list(target.slots("trained_model")) == target.versions(MODEL) == []
+    with pytest.raises(StoreError, match="has no versions of large to copy"):
+        copy_store(source, target, "large")
+
+
+def test_the_manifest_says_where_an_artifact_comes_from(location: Location) -> None:
+    store = ArtifactStore(location)
+    made = publish(store)
+    manifest = json.loads(store.storage.manifest(MODEL, made.version) or "")
+    assert (manifest["slot"], manifest["key"]) == (str(MODEL), "aaaa")
