@@ -24,6 +24,8 @@ WARMING_SECONDS = 0.25
 """Spent on the lists of a version before it answers."""
 FIRST_LOOK_SECONDS = 20
 """How long a request to a server that has just started waits for the first index at most."""
+IN_USE_SECONDS = 600.0
+"""How often a cache on this host is told that the files of what answers are in use."""
 RETRY_SECONDS = (1.0, 60.0)
 """How long after a version was refused it is tried again: at first, and at most, each wait twice the one before."""
 
@@ -91,6 +93,7 @@ class IndexReloader:
         self._asked: dict[str, float] = {}  # model -> when it was last asked for
         self._clock = clock
         self._retry_wait, self._retry_at = RETRY_SECONDS[0], float("inf")
+        self._told_at = clock()
         self._alive: WeakValueDictionary[str, LoadedIndex] = WeakValueDictionary()  # also evicted ones that are in use
         self._logged: set[tuple[str, str]] = set()
         self._watched = False
@@ -147,10 +150,25 @@ class IndexReloader:
                 if changed or self._clock() >= self._retry_at:
                     self._retry_wait = RETRY_SECONDS[0] if changed else min(2 * self._retry_wait, RETRY_SECONDS[1])
                     self._swap(self._look())
-            except Exception:  # the store itself is out of reach; the next look may find it again
+                self._say_what_is_used()
+            except StoreError as error:  # the store itself is out of reach; the next look may find it again
+                if (kinds.FAISS_INDEX, str(error)) not in self._logged:
+                    self._logged.add((kinds.FAISS_INDEX, str(error)))
+                    log.error("%s; what was served stays, and it is looked at again", error)
+            except Exception:
                 log.exception("%s cannot be looked at; what was served stays", self._store.location)
             finally:
                 self._looked.set()
+
+    def _say_what_is_used(self) -> None:
+        """Keep the files of what answers in a cache on this host; those that are gone from it are fetched again."""
+        if self._clock() - self._told_at < IN_USE_SECONDS:
+            return
+        self._told_at = self._clock()
+        for one in set(self._now.served.values()):
+            for artifact in (one.artifact, *one.lineage.used):
+                with suppress(StoreError, OSError):
+                    _ = artifact.folder
 
     def _swap(self, found: ServingState) -> None:
         """Load what a look has found, then let it answer."""

@@ -43,20 +43,23 @@ class Lineage:
     """What the data set calls one of its items, and several."""
     placed: Path | None
     """Where the movies that no model knows were placed among this catalogue, if anybody has done it."""
+    used: tuple[Artifact, ...]
+    """The versions whose files are read while the index answers."""
 
     @classmethod
     def of(cls, store: ArtifactStore, index: Artifact) -> "Lineage":
         ancestors = {artifact.slot.kind: artifact for artifact in _ancestors(store, index)}
         raw, titles = ancestors.get(kinds.RAW_RATINGS), ancestors.get(kinds.RAW_MOVIES)
-        ratings = raw.folder / RATINGS_FILE if raw else None
+        ratings, placed = _ratings_file(raw), _newest_placement(store, index)
         return cls(
             data_set=index.slot.data_set,
             newest_erasure=int(raw.facts.get("feedback", {}).get("newest_erasure", 0)) if raw else 0,
             movies=_titles(titles),
             raw_movies=titles.reference if titles else "",
-            ratings_file=ratings if ratings and ratings.is_file() else None,
+            ratings_file=ratings,
             nouns=nouns_of_titles(titles.facts) if titles else MOVIES,
-            placed=_placed(store, index),
+            placed=placed.folder if placed else None,
+            used=tuple(one for one in (raw if ratings else None, placed) if one),
         )
 
     def ratings_of(self, user_id: PublicId) -> list[GivenRating]:
@@ -83,7 +86,16 @@ def _titles(raw_movies: Artifact | None) -> pa.Table:
         return MOVIES_SCHEMA.empty_table()
 
 
-def _placed(store: ArtifactStore, index: Artifact) -> Path | None:
+def _ratings_file(raw_ratings: Artifact | None) -> Path | None:
+    """The file of ratings, unless it is gone, or is not on this host and cannot be fetched."""
+    try:
+        path = raw_ratings.folder / RATINGS_FILE if raw_ratings else None
+    except StoreError:
+        return None
+    return path if path and path.is_file() else None
+
+
+def _newest_placement(store: ArtifactStore, index: Artifact) -> Artifact | None:
     """The newest placement by the same titles for a model of the same data; the model itself has no say in it."""
     found = [
         version
@@ -94,7 +106,7 @@ def _placed(store: ArtifactStore, index: Artifact) -> Path | None:
     ]
     newest = max(found, key=lambda version: version.version, default=None)
     try:
-        return newest.verify().folder if newest else None
+        return newest.verify() if newest else None
     except StoreError:
         return None
 

@@ -9,6 +9,7 @@ from movierec_engine.api.index_reloader import IndexReloader, ServingState
 from movierec_engine.api.known_ids import KnownIds
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.workers import Workers
+from movierec_engine.errors import StoreError
 from movierec_engine.store import Artifact, ArtifactStore, kinds, measured_version
 
 _GRAVITY = ("damaged", "empty", "loading", "ok")
@@ -123,8 +124,11 @@ class ModelService:
         They are of the index's fingerprint, as a model is measured on the data that it was trained for.
         """
         slot, trained = index.slot.beside(kinds.EVALUATION_REPORT), index.parents.get(kinds.TRAINED_MODEL, "")
-        changed = self.store.storage.slot_changes(slot)
         known = self._measured.get(trained)
+        try:
+            changed = self.store.storage.slot_changes(slot)
+        except StoreError:  # the store is away, and this host has never read them
+            return known[1] if known else {"validation": None, "test": None, "report": None}
         if known is None or known[0] != changed:
             reports = [
                 one

@@ -3,6 +3,7 @@
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import cast
 
 import numpy as np
@@ -31,6 +32,7 @@ from movierec_engine.api.movie_service import place_of
 from movierec_engine.api.requests import FeedbackRequest, InterviewRequest, UndoRequest, UserRequest
 from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
 from movierec_engine.data.id_map import PublicId
+from movierec_engine.errors import StoreError
 from movierec_engine.feedback import FeedbackEvent, IdempotencyConflict, InvalidFeedback, UnknownEvent, UserState
 from movierec_engine.feedback.events import Kind, check_not_ahead
 from movierec_engine.recommending.dials import Dials, rerank
@@ -141,10 +143,12 @@ class PeopleService:
     def interview(self, request: InterviewRequest) -> Interview:
         """The movies to ask a new user about: as measured for this model, else for another one, else popular movies."""
         served = self._service.served(request.model)
-        held = self._interview(served)
+        held, rows = None, []
+        with suppress(StoreError):  # the store is away, and this host has never read it
+            held = self._interview(served)
+            rows = pq.read_table(held.folder / QUESTIONS_FILE).to_pylist() if held else []
         questions: list[Question] = []
         if held is not None:
-            rows = pq.read_table(held.folder / QUESTIONS_FILE).to_pylist()
             places = [(served.catalogue.item(row["movie_id"]), row["known_by"]) for row in rows]
             questions = [
                 {**served.catalogue.movies[item], "known_by": share} for item, share in places if item is not None
