@@ -4,7 +4,7 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -143,7 +143,8 @@ class PeopleService:
     def interview(self, request: InterviewRequest) -> Interview:
         """The movies to ask a new user about: as measured for this model, else for another one, else popular movies."""
         served = self._service.served(request.model)
-        held, rows = None, []
+        held: Artifact | None = None
+        rows: list[dict[str, Any]] = []
         with suppress(StoreError):  # the store is away, and this host has never read it
             held = self._interview(served)
             rows = pq.read_table(held.folder / QUESTIONS_FILE).to_pylist() if held else []

@@ -80,7 +80,7 @@ def test_nobody_decides_while_somebody_else_does(world: World, monkeypatch: pyte
     monkeypatch.setattr(decisions, "_LOCK_SECONDS", 0.01)
     with decisions.deciding(world.store, "camps"):
         for command in commands.values():
-            with pytest.raises(StoreError, match="another process has been deciding"):
+            with pytest.raises(StoreError, match=r"decisions\.lock: another process has held it"):
                 command()
     assert (done(world)[:-1], world.served) == before
     commands["unpin"]()
