@@ -12,13 +12,14 @@ import psutil
 from movierec_engine.backup.archive import Backup, BackupError, read_backup
 from movierec_engine.backup.databases import ENDINGS, Postgres, sqlite_has_runs
 from movierec_engine.backup.records import DAGSTER, MLFLOW, Records, SqliteFiles, dagster_records, mlflow_records
-from movierec_engine.backup.taking import DUMP, FEEDBACK, STORE, described
+from movierec_engine.backup.taking import DUMP, FEEDBACK, STORE, described, folder_store
 from movierec_engine.errors import ConfigError
 from movierec_engine.reporting.progress import advance, step
 from movierec_engine.store import ArtifactStore
 from movierec_engine.store.files import fsync, replace_file
 from movierec_engine.store.retention import every_version
 from movierec_engine.store.slot import LATEST, MANIFEST
+from movierec_engine.store.storage import Location
 
 STAGING = ".restoring"
 """The folder, in the store and beside Dagster's files, of copies on their way."""
@@ -27,7 +28,7 @@ MOVING = "moving"
 
 
 @step("restoring")
-def restore(artifacts: Path, source: Path, overwrite: bool = False) -> Backup:
+def restore(artifacts: Location, source: Path, overwrite: bool = False) -> Backup:
     """Put a backup's content in its place: versions first, then logs and records, pointers last.
 
     All is copied beside and found whole before anything is moved. Killed before that, nothing has changed; killed
@@ -37,7 +38,7 @@ def restore(artifacts: Path, source: Path, overwrite: bool = False) -> Backup:
     keep their records elsewhere than when it was made.
     """
     archive = read_backup(source.expanduser().absolute())
-    root = ArtifactStore(artifacts).root
+    root = folder_store(artifacts).root
     records = {part: _records_of(archive, part, root) for part in (DAGSTER, MLFLOW)}
     marker = root / STAGING / MOVING
     goes_on = marker.is_file() and marker.read_text(encoding="utf-8") == archive.identity

@@ -18,6 +18,7 @@ from movierec_engine.reporting.progress import advance, step
 from movierec_engine.store import Artifact, ArtifactStore
 from movierec_engine.store.retention import every_version
 from movierec_engine.store.slot import MANIFEST
+from movierec_engine.store.storage import Location, is_url
 
 STORE, FEEDBACK = "store", "feedback"
 """Parts of the archive; the others are DAGSTER and MLFLOW."""
@@ -28,13 +29,13 @@ _NOTES = ("pointers/*/*.json", ".order/newest", ".runs/*")
 
 
 @step("backing up")
-def back_up(artifacts: Path, to: Path, release: ReleaseConfig) -> Backup:
+def back_up(artifacts: Location, to: Path, release: ReleaseConfig) -> Backup:
     """Copy to a folder that is not there yet all that cannot be made again; it appears whole, or not at all.
 
     Of the store that is pointers, decisions, and what `models prune --keep 1` would leave. Each database is as of one
     moment. Raises BackupError, ConfigError for settings of Dagster's, and StoreError for an unreadable pointer.
     """
-    store = ArtifactStore(artifacts)
+    store = folder_store(artifacts)
     if not store.root.is_dir():
         raise BackupError(f"{store.root}: there is no artifact store; set MOVIEREC_ARTIFACTS to it")
     records = {DAGSTER: dagster_records(store.root), MLFLOW: mlflow_records(store.root)}
@@ -82,6 +83,16 @@ def back_up(artifacts: Path, to: Path, release: ReleaseConfig) -> Backup:
     )
 
 
+def folder_store(artifacts: Location) -> ArtifactStore:
+    """The store in a folder. Raises BackupError for an object store, which keeps its versions itself."""
+    if is_url(artifacts):
+        raise BackupError(
+            f"{artifacts}: an object store is copied by `movierec store copy`; let --artifacts be this host's folder of "
+            "the feedback log and the records"
+        )
+    return ArtifactStore(artifacts)
+
+
 def described(of: Records | str) -> str:
     """The kind of records, as a backup's facts have it; or why there are none."""
     return of if isinstance(of, str) else ("PostgreSQL" if isinstance(of, Postgres) else "SQLite")
@@ -100,7 +111,7 @@ def _notes(store: ArtifactStore) -> dict[str, bytes]:
 
 def _latest(store: ArtifactStore) -> dict[str, str]:
     """Slot -> the version that its LATEST names."""
-    return {str(slot): store.latest_file(slot).read_text(encoding="utf-8").strip() for slot in every_version(store)}
+    return {str(slot): store.storage.latest(slot) or "" for slot in every_version(store)}
 
 
 def _named(notes: Mapping[str, bytes], latest: Mapping[str, str]) -> set[str]:

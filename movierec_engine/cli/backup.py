@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from movierec_engine.cli.options import ARTIFACTS, Verb
+from movierec_engine.store.storage import Location
 
 if TYPE_CHECKING:
     from movierec_engine.backup.archive import Backup
@@ -16,7 +17,7 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.command(cls=Verb, examples=["backup to=/backups/2026-11-29", 'backup --to "/backups/$(date +%F)"'])
 @ARTIFACTS
 @click.option("--to", required=True, type=FOLDER, help="The folder to make; its disk should be another one.")
-def backup(artifacts: Path, to: Path) -> None:
+def backup(artifacts: Location, to: Path) -> None:
     """Copy all that cannot be made again to a folder, while everything goes on.
 
     Feedback with its erasures, what is served with what it came from and was decided, the newest version of the rest,
@@ -36,7 +37,7 @@ def backup(artifacts: Path, to: Path) -> None:
 @ARTIFACTS
 @click.option("--from", "source", required=True, type=FOLDER, help="The folder that `movierec backup` made.")
 @click.option("--overwrite", is_flag=True, help="Move what is there aside, into .replaced-TIME folders.")
-def restore(artifacts: Path, source: Path, overwrite: bool) -> None:
+def restore(artifacts: Location, source: Path, overwrite: bool) -> None:
     """Put a backup back, into an empty instance unless told otherwise.
 
     All checksums are compared before anything is changed. Stop the API, the dashboard and Dagster's processes first.

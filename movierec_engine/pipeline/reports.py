@@ -52,7 +52,7 @@ def newest_reports(store: ArtifactStore, data_set: str) -> list[Measured]:
 def latest_name(store: ArtifactStore, slot: Slot) -> str:
     """The version that LATEST names, or "" where it cannot be read."""
     try:
-        return store.latest_file(slot).read_text(encoding="utf-8", errors="replace").strip()
+        return store.storage.latest(slot) or ""
     except OSError:
         return ""
 

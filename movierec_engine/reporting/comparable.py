@@ -139,7 +139,7 @@ def within(store: ArtifactStore, error: Exception) -> str:
 
 def _readable(store: ArtifactStore, slot: Slot) -> tuple[list[Measured], list[str]]:
     """One report of each fingerprint in a slot, and what is wrong with those that it was chosen before."""
-    versions, latest = store.storage.versions(slot)[::-1], store.storage.latest(slot)
+    versions, latest = store.storage.versions(slot)[::-1], latest_name(store, slot)
     found: dict[str, Measured] = {}
     damaged = []
     for version in sorted(versions, key=lambda version: version != latest):
