@@ -87,8 +87,8 @@ def folder_store(artifacts: Location) -> ArtifactStore:
     """The store in a folder. Raises BackupError for an object store, which keeps its versions itself."""
     if is_url(artifacts):
         raise BackupError(
-            f"{artifacts}: an object store is copied by `movierec store copy`; let --artifacts be this host's folder of "
-            "the feedback log and the records"
+            f"{artifacts}: an object store is copied by `movierec store copy`; let --artifacts be this host's folder "
+            "of the feedback log and the records"
         )
     return ArtifactStore(artifacts)
 

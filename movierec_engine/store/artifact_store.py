@@ -284,8 +284,8 @@ class ArtifactStore:
             manifest = json.loads(text)
             if (found := manifest.get("format", FORMAT)) > FORMAT:
                 raise StoreError(
-                    f"{self.location}/{slot}/{version}: has format {found}, of movierec {manifest.get('code_version')}, "
-                    f"and this release knows format {FORMAT}; use the release that wrote it"
+                    f"{self.location}/{slot}/{version}: has format {found}, of movierec "
+                    f"{manifest.get('code_version')}, and this release knows format {FORMAT}; use the release that wrote it"
                 )
             texts = {name: str(manifest[name]) for name in ("key", "fingerprint", "created_at", "code_version")}
             groups = {name: dict(manifest[name]) for name in ("config", "parents", "origin", "facts", "files")}
