@@ -283,9 +283,10 @@ class ArtifactStore:
         try:
             manifest = json.loads(text)
             if (found := manifest.get("format", FORMAT)) > FORMAT:
+                place, by = f"{self.location}/{slot}/{version}", manifest.get("code_version")
                 raise StoreError(
-                    f"{self.location}/{slot}/{version}: has format {found}, of movierec "
-                    f"{manifest.get('code_version')}, and this release knows format {FORMAT}; use the release that wrote it"
+                    f"{place}: has format {found}, of movierec {by}, and this release knows format {FORMAT}; use the "
+                    "release that wrote it"
                 )
             texts = {name: str(manifest[name]) for name in ("key", "fingerprint", "created_at", "code_version")}
             groups = {name: dict(manifest[name]) for name in ("config", "parents", "origin", "facts", "files")}
