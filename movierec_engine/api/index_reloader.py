@@ -165,7 +165,7 @@ class IndexReloader:
         if self._clock() - self._told_at < IN_USE_SECONDS:
             return
         self._told_at = self._clock()
-        for one in set(self._now.served.values()):
+        for one in self._now.served.values():
             for artifact in (one.artifact, *one.lineage.used):
                 with suppress(StoreError, OSError):
                     _ = artifact.folder

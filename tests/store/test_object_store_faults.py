@@ -129,13 +129,13 @@ def test_while_nobody_answers_a_reader_does_with_what_its_host_has_read(
     server: ObjectStoreServer, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Also one that has just started; what was never read here is an error of one sentence."""
-    monkeypatch.setattr(objects, "SMALL_SECONDS", 0.2)
     made = publish(ArtifactStore(bucket))
     reader = on_another_host(monkeypatch, bucket, tmp_path, offline=True)
     before = (reader.changes("trained_model", "small"), reader.versions(MODEL), list(reader.slots("trained_model")))
     assert text_of(reader.require(MODEL)) == "hello"
-    with server.away():
-        monkeypatch.setattr(object_storage, "RECENT_SECONDS", -1.0)
+    monkeypatch.setattr(object_storage, "RECENT_SECONDS", -1.0)
+    with server.away(), monkeypatch.context() as impatient:
+        impatient.setattr(objects, "SMALL_SECONDS", 0.1)
         started = ArtifactStore(bucket, offline=True)
         for one in (reader, started):
             assert (

@@ -1,0 +1,106 @@
+"""API hosts on an object store: the same answers as from a folder, from their caches too while the store is away."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from object_store import ObjectStoreServer, as_host, object_store_server
+
+from movierec_engine.api.app import create_app
+from movierec_engine.store import Artifact, ArtifactStore, object_storage, objects
+from movierec_engine.store.copying import copy_store
+
+PublishLine = Callable[..., dict[str, Artifact]]
+PATHS = [
+    "/api/recommend?user_id=1&top_k=3",
+    "/api/recommend?history=10&top_k=3",
+    "/api/users/1/history",
+    "/api/movies/10",
+    "/api/models",
+    "/api/interview",
+    "/api/ready",
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ObjectStoreServer]:
+    with object_store_server() as started:
+        yield started
+
+
+@pytest.fixture
+def url(server: ObjectStoreServer, tmp_path: Path) -> str:
+    return f"{server.bucket('-'.join(tmp_path.name.split('_')[-2:]).lower()[:40])}/team"
+
+
+def answers(client: FlaskClient) -> dict[str, object]:
+    found = {}
+    for path in PATHS:
+        body = client.get(path).get_json()
+        body.pop("request_id")
+        found[path] = body
+    return found
+
+
+def test_a_host_follows_the_pointer_and_goes_on_while_the_store_is_away(
+    store: ArtifactStore,
+    publish_line: PublishLine,
+    server: ObjectStoreServer,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that was started then too, on a machine that has served before; not one that never has."""
+    monkeypatch.setattr(object_storage, "RECENT_SECONDS", -1.0)
+    first, second = publish_line("ease")["faiss_index"], publish_line("als", sign=-1)["faiss_index"]
+    store.point("serving", first, {})
+    with as_host(server, tmp_path / "trains"):
+        remote = ArtifactStore(url)
+        copy_store(store, remote)
+    with as_host(server, tmp_path / "serves"):
+        folder, host = create_app(store.root).test_client(), create_app(url).test_client()
+        before = answers(host)
+        assert before == answers(folder)
+        assert before["/api/ready"]["serving"]["version"] == first.version  # type: ignore[index]
+        for promoting in (store, remote):
+            promoting.point("serving", promoting.resolve(second.reference), {})
+        after = answers(host)
+        assert after == answers(folder) != before
+        with server.away():
+            monkeypatch.setattr(objects, "SMALL_SECONDS", 0.1)
+            monkeypatch.setattr(object_storage, "AWAY_SECONDS", 60.0)
+            assert answers(host) == after
+            assert answers(create_app(url).test_client()) == after
+    with as_host(server, tmp_path / "never served"), server.away():
+        never = create_app(url).test_client()
+        assert never.get("/api/recommend?user_id=1").status_code == 503
+        assert never.get("/api/health").status_code == 200
+
+
+def test_a_promotion_is_answered_by_a_watching_host_and_what_it_uses_stays_in_its_cache(
+    store: ArtifactStore, publish_line: PublishLine, server: ObjectStoreServer, url: str, tmp_path: Path
+) -> None:
+    old, new = publish_line("ease")["faiss_index"], publish_line("als", sign=-1)["faiss_index"]
+    store.point("serving", old, {})
+    with as_host(server, tmp_path / "trains"):
+        remote = ArtifactStore(url)
+        copy_store(store, remote)
+    with as_host(server, tmp_path / "serves"):
+        app = create_app(url, watch=True)
+        client, stop = app.test_client(), threading.Event()
+        assert client.get("/api/recommend?user_id=1").get_json()["version"] == old.version
+        remote.point("serving", remote.resolve(new.reference), {})
+        deadline = time.monotonic() + 30
+        while client.get("/api/recommend?user_id=1").get_json()["version"] != new.version:
+            assert time.monotonic() < deadline
+            stop.wait(0.05)
+        reloader = app.extensions["movierec"]["reloader"]
+        reloader._told_at = float("-inf")
+        ratings = reloader.state().served[None].lineage.ratings_file
+        ratings.unlink()
+        ratings.parent.rmdir()
+        reloader.refresh()
+        assert ratings.is_file(), "fetched again"
