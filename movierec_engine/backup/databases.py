@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import subprocess
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,10 @@ ENDINGS = ("", "-wal", "-shm", "-journal")
 """Of the files that SQLite keeps for a database."""
 _HAS_RUNS = "SELECT EXISTS (SELECT 1 FROM runs)"
 """Dagster and MLflow both call the table so."""
+_OTHERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
 
 
 def copy_sqlite(source: Path, target: Path) -> None:
@@ -24,15 +29,22 @@ def copy_sqlite(source: Path, target: Path) -> None:
     In one step, so that writers cannot make it begin again and again. Raises BackupError for one that is busy for a
     minute or damaged.
     """
+    deadline = time.monotonic() + BUSY_SECONDS
+
+    def give_up(status: int, remaining: int, total: int) -> None:  # Python's own would wait for ever
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > deadline:
+            raise sqlite3.OperationalError("database is locked")
+
     try:
         with (
             closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as read,
             closing(sqlite3.connect(target)) as written,
         ):
-            read.backup(written)
+            read.backup(written, progress=give_up)
             findings = [finding for (finding,) in written.execute("PRAGMA quick_check(1)")]
     except sqlite3.Error as error:
-        raise BackupError(f"{source}: cannot be copied ({error}); mend or restore it, or end what locks it") from error
+        reason = f"cannot be copied ({error}); look after the disk's space, what locks it, and whether it is whole"
+        raise BackupError(f"{source}: {reason}") from error
     if findings != ["ok"]:
         raise BackupError(f"{source}: damaged ({' '.join(str(findings[0]).split())}); restore it from a backup")
 
@@ -67,21 +79,27 @@ class Postgres:
         self._run("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={target}")
 
     def restore(self, source: Path) -> None:
-        """Put back what `dump` wrote, in place of what is there, in one transaction.
-
-        Raises BackupError where something holds its tables for 10 seconds.
-        """
+        """Put back what `dump` wrote, in place of what is there, in one transaction."""
         self._run(
             "pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction",
-            "--exit-on-error", str(source), options="-c lock_timeout=10s",
+            "--exit-on-error", str(source),
         )  # fmt: skip
+
+    def require_unused(self) -> None:
+        """Raises BackupError where somebody else is connected, for whom `restore` could wait for ever."""
+        others = int(self._ask(_OTHERS))
+        if others:
+            raise BackupError(
+                f"{self.name}: {others} other connections; stop the webserver, the daemon, the code server and what "
+                "else uses it first"
+            )
 
     def has_runs(self) -> bool:
         """True for a database of Dagster's or MLflow's that holds a run."""
-        query = ("psql", "--no-psqlrc", "--tuples-only", "--no-align", "--command")
-        if self._run(*query, "SELECT to_regclass('runs') IS NOT NULL").strip() != "t":
-            return False
-        return self._run(*query, _HAS_RUNS).strip() == "t"
+        return self._ask("SELECT to_regclass('runs') IS NOT NULL") == "t" and self._ask(_HAS_RUNS) == "t"
+
+    def _ask(self, query: str) -> str:
+        return self._run("psql", "--no-psqlrc", "--tuples-only", "--no-align", "--command", query).strip()
 
     @property
     def _address(self) -> str:
@@ -90,11 +108,10 @@ class Postgres:
         user = parts.netloc.rpartition("@")[0].partition(":")[0]
         return urlunsplit(("postgresql", f"{user}@{host}" if user else host, parts.path, parts.query, ""))
 
-    def _run(self, program: str, *arguments: str, options: str = "") -> str:
+    def _run(self, program: str, *arguments: str) -> str:
         """The output of one of PostgreSQL's programs; the password is in its environment, where `ps` shows none."""
         password = unquote(urlsplit(self.url).netloc.rpartition("@")[0].partition(":")[2])
         environment = {**os.environ, **({"PGPASSWORD": password} if password else {}), "PGCONNECT_TIMEOUT": "10"}
-        environment |= {"PGOPTIONS": options} if options else {}
         try:
             done = subprocess.run(
                 [program, "--no-password", f"--dbname={self._address}", *arguments],
@@ -103,7 +120,7 @@ class Postgres:
         except FileNotFoundError as error:
             raise BackupError(f"{program} is not on this machine; apt-get install postgresql-client") from error
         if done.returncode:
-            raise BackupError(f"{self.name}: {program}: {_last_error(done.stderr)}")
+            raise BackupError(f"{self.name}: {program}: {_last_error(done.stderr).removeprefix(f'{program}: error: ')}")
         return done.stdout
 
 

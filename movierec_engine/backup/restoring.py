@@ -92,7 +92,10 @@ def _occupied(root: Path, records: dict[str, Records | None]) -> Iterator[str]:
 
 
 def _require_unused(root: Path, records: dict[str, Records | None]) -> None:
-    """Raises BackupError naming a process that has one of the SQLite files open which a restore would replace."""
+    """Raises BackupError where something uses a database that a restore would replace."""
+    for of in records.values():
+        if isinstance(of, Postgres):
+            of.require_unused()
     files = {str(path) for path in (root / FEEDBACK).glob("*/feedback.db")}
     files |= {str(path) for of in records.values() if isinstance(of, SqliteFiles) for path in of.databases}
     for process in psutil.process_iter(["name"]) if files else ():

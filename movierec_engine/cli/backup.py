@@ -1,5 +1,7 @@
 """`movierec backup` and `movierec restore`: copies of what cannot be made again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +29,8 @@ def backup(artifacts: Location, to: Path) -> None:
     from movierec_engine.backup import back_up
     from movierec_engine.config import load_settings
 
-    made = back_up(artifacts, to, load_settings(["model=popularity", "device=cpu"]).release)
+    with _disks_explained(to):
+        made = back_up(artifacts, to, load_settings(["model=popularity", "device=cpu"]).release)
     print(f"backed up to {made.folder}: {_summary(made)}")
 
 
@@ -45,14 +48,31 @@ def restore(artifacts: Location, source: Path, overwrite: bool) -> None:
     """
     from movierec_engine.backup import restore as put_back
 
-    print(f"restored: {_summary(put_back(artifacts, source, overwrite))}")
+    with _disks_explained(artifacts):
+        made = put_back(artifacts, source, overwrite)
+    print(f"restored: {_summary(made)}")
+
+
+@contextmanager
+def _disks_explained(folder: Location) -> Iterator[None]:
+    """What the file system refuses as one sentence."""
+    from movierec_engine.backup.archive import BackupError
+
+    try:
+        yield
+    except OSError as error:
+        reason = f"{error.strerror or error}; mend that, then run the same command again"
+        raise BackupError(f"{error.filename or folder}: {reason}") from error
 
 
 def _summary(of: "Backup") -> str:
     from movierec_engine.reporting import numbers
 
     facts = of.facts
-    parts = [f"{facts['versions']} versions", f"{len(facts['logs'])} feedback logs"]
+    parts = [numbers.counted(facts["versions"], "version"), numbers.counted(len(facts["logs"]), "feedback log")]
     for part, name in (("dagster", "Dagster"), ("mlflow", "MLflow")):
-        parts.append(f"{name}'s records ({facts[part]})" if of.names(part) else f"nothing of {name}: {facts[part]}")
-    return f"{', '.join(parts)}; {numbers.memory(of.size / 2**20)}, of {facts['created_at']}"
+        if of.names(part):
+            parts.append(f"{name}'s records ({facts[part]})")
+        else:
+            parts.append(f"nothing of {name} ({facts[part].replace('SQLite', 'none is there')})")
+    return f"{', '.join(parts)}; {numbers.size(of.size)}, of {facts['created_at']}"

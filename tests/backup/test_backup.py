@@ -7,6 +7,7 @@ import shutil
 import signal
 import sqlite3
 import stat
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,10 +15,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from postgres import SUPERUSER, postgres
 from release_world import GOOD, World
 
 from movierec_engine.backup import archive, back_up, databases, restore, restoring
 from movierec_engine.backup.archive import BackupError
+from movierec_engine.backup.databases import Postgres
 from movierec_engine.cli.main import cli
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.gate import ReleaseConfig
@@ -238,6 +241,56 @@ def test_a_damaged_source_is_no_backup(platform: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+def test_a_database_that_somebody_keeps_to_himself_is_waited_for_and_named(
+    platform: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shutil.copytree(platform, tmp_path / "store")
+    monkeypatch.setattr(databases, "BUSY_SECONDS", 0.1)
+    with closing(sqlite3.connect(path / "mlflow" / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(
+            BackupError, match=r"mlflow.db: cannot be copied \(database is locked\); look after .* locks"
+        ):
+            back_up(path, tmp_path / "backup", RELEASE)
+        other.execute("ROLLBACK")
+    assert back_up(path, tmp_path / "backup", RELEASE).names("mlflow")
+
+
+@pytest.mark.slow
+def test_a_postgresql_database_is_copied_and_put_back_whole_and_unless_it_is_in_use(tmp_path: Path) -> None:
+    with postgres() as port:
+        server = f"127.0.0.1:{port}"
+
+        def ask(database: str, query: str) -> str:
+            command = ["psql", f"postgresql://{SUPERUSER}@{server}/{database}", "-qtAc", query]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+        ask("postgres", "CREATE ROLE \"me@home\" LOGIN SUPERUSER PASSWORD 'p/w:%@ 1'")
+        ask("postgres", "CREATE TABLE runs AS SELECT generate_series(1, 1000) AS id")
+        ask("postgres", "CREATE DATABASE other")
+        here = Postgres(f"postgresql+psycopg2://me%40home:p%2Fw%3A%25%40%201@{server}/postgres")
+        there = Postgres(f"postgresql://{SUPERUSER}@{server}/other")
+        assert (here.has_runs(), there.has_runs()) == (True, False)
+        here.dump(tmp_path / "dump")
+        for _ in range(2):
+            there.restore(tmp_path / "dump")
+            assert ask("other", "SELECT sum(id) FROM runs") == "500500"
+        (tmp_path / "cut").write_bytes((tmp_path / "dump").read_bytes()[:-100])
+        with pytest.raises(BackupError, match=rf"{server}/other: pg_restore: .*end of file"):
+            there.restore(tmp_path / "cut")
+        assert ask("other", "SELECT sum(id) FROM runs") == "500500"
+        command = ["psql", there.name, "-qtA", "-c", "SELECT 1", "-c", "SELECT pg_sleep(600)"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+            assert other.stdout is not None
+            assert other.stdout.readline() == b"1\n"
+            with pytest.raises(BackupError, match="1 other connections; stop the webserver"):
+                there.require_unused()
+            other.kill()
+        with pytest.raises(BackupError, match=r'nobody@.*role "nobody" does not exist') as found:
+            Postgres(f"postgresql://nobody:secret@{server}/postgres").dump(tmp_path / "none")
+        assert "secret" not in str(found.value)
+
+
 def test_what_is_there_is_kept_unless_told_and_then_moved_aside_and_erasures_hold(
     platform: Path, backup: Path, tmp_path: Path
 ) -> None:
@@ -295,8 +348,9 @@ def test_the_commands_say_what_they_did_and_what_is_wrong_in_one_sentence(
     assert not to.exists()
     done = movierec("backup", "--artifacts", platform, f"to={to}")
     assert done.exit_code == 0, done.output
-    assert "1 feedback logs, Dagster's records (SQLite), MLflow's records (SQLite)" in done.output
-    assert movierec("backup", "--artifacts", platform, "--to", to).exit_code == 1, "it is there already"
+    assert "1 feedback log, Dagster's records (SQLite), MLflow's records (SQLite)" in done.output
+    for taken in (to, to / "manifest.json" / "below"):
+        assert movierec("backup", "--artifacts", platform, "--to", taken).exit_code == 1, "something is there already"
     assert movierec("restore", "--artifacts", empty, "--from", tmp_path / "nowhere").exit_code == 1
     manifest = json.loads((to / "manifest.json").read_text())
     (to / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
