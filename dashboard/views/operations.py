@@ -16,7 +16,7 @@ from dashboard.queries.checks import Checked
 from dashboard.queries.feedback import Feedback
 from dashboard.queries.releases import Made, Served
 from dashboard.queries.store_files import Signature
-from dashboard.views import decisions
+from dashboard.views import decisions, over_time
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.backtest import ALL, WITH_HISTORY
 from movierec_engine.reporting import numbers
@@ -36,8 +36,10 @@ def page() -> None:
     st.title("Operations")
     sets = releases.data_sets(root)
     data = state.choose("Data set", "data", sets) if len(sets) > 1 else next(iter(sets), "")
-    _now(_served(str(root), data, seen), root)
-    decisions.show(*_made(str(root), data, seen))
+    served, (made, unreadable) = _served(str(root), data, seen), _made(str(root), data, seen)
+    _now(served, root)
+    decisions.show(made, unreadable)
+    over_time.show(root, data, served, made, store_files.signature(root) + feedback.signature(root))
     _checks(_checked(str(root), data, store_files.signature(root, *checks.KINDS)))
     _backtests(_tested(str(root), store_files.signature(root, kinds.BACKTEST)))
     _feedback(root)

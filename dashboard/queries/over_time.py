@@ -1,0 +1,62 @@
+"""What is served over time: its measured metric in every training, and how people take the lists of every release."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dashboard.queries.report_file import read_report
+from dashboard.queries.store_files import folders, slot_of
+from movierec_engine.errors import MovierecError, StoreError
+from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.feedback.summary import version_rates
+from movierec_engine.store import ArtifactStore, kinds
+
+MOST = 60
+"""Trainings that are drawn, the newest."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training's report. Values of different set-ups are over other data, users or splits."""
+
+    version: str
+    at: str
+    setup: str
+    """Fingerprint of the evaluation set-up."""
+    value: float
+    low: float | None
+    high: float | None
+
+
+def trainings(root: Path, data: str, model: str, device: str, metric: str) -> list[Training]:
+    """The newest MOST readable reports of a model that hold a metric, oldest first."""
+    store = ArtifactStore(root)
+    folder = root / kinds.EVALUATION_REPORT / data / model / device
+    found = []
+    for version in folders(folder)[-MOST:]:
+        try:
+            artifact, report = read_report(store, slot_of(root, folder), version)
+        except StoreError:
+            continue
+        if metric in report["metrics"]:
+            low, high = report["intervals"].get(metric, (None, None))
+            value = float(report["metrics"][metric])
+            found.append(Training(artifact.version, artifact.created_at, artifact.fingerprint, value, low, high))
+    return found
+
+
+def release_rates(root: Path, data: str) -> list[dict[str, Any]]:
+    """Click and like rate of the lists of every version that answered, the first published first.
+
+    Rows: model, version, lists, and click_rate and like_rate with _low and _high, the ends of Wilson's 95 % interval.
+    """
+    file = log_file(root, data)
+    if not file.is_file():
+        return []
+    try:
+        with closing(FeedbackLog(file)) as log:
+            rates = version_rates(log)
+    except (MovierecError, OSError, ValueError):
+        return []
+    return sorted((row for row in rates.values() if row["version"]), key=lambda row: str(row["version"]))

@@ -1,0 +1,66 @@
+"""What is served over time: its trainings, the decisions that mark them, and how people take every release."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from page_reading import text, titles
+from streamlit.testing.v1 import AppTest
+
+from dashboard.plots import over_time as plots
+from dashboard.queries import over_time
+from dashboard.queries.over_time import Training
+from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, log_file
+from movierec_engine.store import ArtifactStore
+
+Open = Callable[..., AppTest]
+
+FIRST = Training("v1", "2026-01-01T00:00:00+00:00", "a" * 12, 0.2, 0.19, 0.21)
+SECOND = replace(FIRST, version="v2", at="2026-01-02T00:00:00+00:00", value=0.25)
+
+
+def test_every_training_of_a_model_has_its_metric_and_interval(known: ArtifactStore) -> None:
+    (found,) = over_time.trainings(known.root, "tiny", "ease", "cpu", "ndcg@2")
+    assert (found.value, found.low, found.high) == pytest.approx((1.9 / 3, 1.9 / 3 - 0.1, 1.9 / 3 + 0.1))
+    assert over_time.trainings(known.root, "tiny", "ease", "cpu", "ndcg@10") == []
+    assert over_time.trainings(known.root, "tiny", "nobody", "cpu", "ndcg@2") == []
+
+
+def test_a_training_is_compared_with_the_one_before_in_its_own_set_up_alone() -> None:
+    assert plots.conclusion([FIRST, SECOND], "als", "ndcg@10") == (
+        "als: NDCG@10 0.2500 in the newest of 2 trainings, +0.0500 against the one before"
+    )
+    other = replace(SECOND, setup="b" * 12)
+    assert plots.conclusion([FIRST, other], "als", "ndcg@10").endswith("of 2 trainings, the first in its set-up")
+
+
+def test_marks_are_what_changed_the_served_model_since_the_first_training() -> None:
+    def decision(verdict: str, at: str, done: bool = True) -> dict[str, object]:
+        return {"at": at, "verdict": verdict, "served": "als", "reason": "", "carried out": done}
+
+    rows = [
+        decision("promoted", "2025-12-31T00:00:00Z"),
+        decision("promoted", "2026-01-01T01:00:00Z"),
+        decision("kept", "2026-01-01T02:00:00Z"),
+        decision("rolled back", "2026-01-01T03:00:00Z", done=False),
+        decision("rolled back", "2026-01-01T04:00:00Z"),
+    ]
+    found = plots.mark_rows(rows, FIRST.at[:19])
+    assert [(row["verdict"], row["at"][11:13]) for row in found] == [("promoted", "01"), ("rolled back", "04")]
+
+
+def test_every_release_has_its_click_and_like_rate_with_intervals(visit: Open, damaged: ArtifactStore) -> None:
+    """Four lists of one version, of which one is clicked in, and two of another; those of no version are left out."""
+    log = FeedbackLog(log_file(damaged.root, "tiny"))
+    versions = ["20260102T000000000Z-b"] * 2 + ["20260101T000000000Z-a"] * 4
+    log.expose([Exposure(f"x{n}", n, (10,), model="ease", version=one) for n, one in enumerate(versions, start=10)])
+    log.record([FeedbackEvent("c", user_id=12, movie_id=10, kind="click", shown_in="x12")])
+    log.close()
+    rates = over_time.release_rates(damaged.root, "tiny")
+    assert [(row["version"][:8], row["lists"], row["click_rate"]) for row in rates] == [
+        ("20260101", 4, 0.25),
+        ("20260102", 2, 0.0),
+    ]
+    app = visit(damaged, "operations")
+    assert "ease 20260102-0000: click rate 0.0 % and like rate 0.0 % over 2 lists" in titles(app)
+    assert "people are alerted when a rate's interval lies below" in text(app)
