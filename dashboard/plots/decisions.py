@@ -76,7 +76,7 @@ def decisions(rows: list[dict[str, Any]]) -> charts.Chart:
             y=alt.Y(
                 "model:N",
                 sort=order,
-                title="What the decision was about",
+                title=None,
                 axis=alt.Axis(grid=True, labelLimit=charts.label_limit(160)),
             ),
             color=alt.Color(

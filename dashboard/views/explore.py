@@ -434,13 +434,18 @@ def _history(found: SearchableIndex, person: _Person) -> None:
     if person.user_id is not None:
         trained = found.trained_with(person.user_id)
         st.caption("Newest first; the test part is left out." if trained else "All that is known of them.")
-    rows = [{_say("Movie"): found.title(one.movie_id), "★": one.rating} for one in person.known]
+    noun = _say("Movie")
+    rows = [{noun: found.title(one.movie_id), "★": one.rating} for one in person.known]
     st.dataframe(
         rows,
         hide_index=True,
         width="stretch",
         height=min(36 * len(rows) + 38, 560),
-        column_config={"★": st.column_config.NumberColumn(format="%.1f", width=50)},
+        column_config={
+            noun: st.column_config.TextColumn(width="medium"),
+            "★": st.column_config.NumberColumn(format="%.1f", width=50),
+        },
+        alt=_say(f"The movies that {person.name} has rated"),
     )
 
 
