@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from page_reading import text, titles
@@ -209,9 +210,7 @@ def test_a_store_of_the_earlier_layout_is_a_sentence_and_no_page(visit: Open, tm
     latest = tmp_path / "trained_model" / "ease" / "cpu" / "LATEST"
     latest.parent.mkdir(parents=True)
     latest.touch()
-    store = ArtifactStore(tmp_path / "empty")
-    store.root = tmp_path
-    app = visit(store, "leaderboard")
+    app = visit(SimpleNamespace(root=tmp_path), "leaderboard")
     assert "materialize again" in app.error[0].value
     assert not app.title
 
