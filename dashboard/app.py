@@ -12,7 +12,18 @@ if ROOT not in sys.path:  # Streamlit puts this file's folder there, wherever it
 
 from dashboard import browser, shell, state  # noqa: E402
 from dashboard.queries.store_files import store_root  # noqa: E402
-from dashboard.views import compare, data, explore, leaderboard, operations, segments, sweeps, training  # noqa: E402
+from dashboard.views import (  # noqa: E402
+    compare,
+    data,
+    explore,
+    leaderboard,
+    operations,
+    segments,
+    side_by_side,
+    sweeps,
+    tradeoffs,
+    training,
+)
 from movierec_engine.errors import StoreError  # noqa: E402
 from movierec_engine.store import ArtifactStore  # noqa: E402
 
@@ -28,6 +39,8 @@ except StoreError as error:  # of an earlier layout
 pages = [
     st.Page(leaderboard.page, title="Leaderboard", icon=":material/leaderboard:", default=True),
     st.Page(compare.page, title="Compare two", icon=":material/compare_arrows:", url_path="compare"),
+    st.Page(side_by_side.page, title="Side by side", icon=":material/view_week:", url_path="side_by_side"),
+    st.Page(tradeoffs.page, title="Trade-offs", icon=":material/scatter_plot:", url_path="tradeoffs"),
     st.Page(training.page, title="Training", icon=":material/show_chart:", url_path="training"),
     st.Page(segments.page, title="Segments and fairness", icon=":material/groups:", url_path="segments"),
     st.Page(explore.page, title="Explore", icon=":material/travel_explore:", url_path="explore"),

@@ -14,8 +14,15 @@ HUES = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#C98A00", "#3FA0D8")
 """Okabe and Ito's vermillion, blue, green and purple, with their orange and sky blue darkened: each about 3 to 1 or
 more on white and on near-black. Black and yellow would vanish on one of them."""
 GREY = "#8A8A8A"
+"""Marks that are not chosen: about 3.5 to 1 on white and 5.5 on near-black."""
 QUIET = "#808495"
-"""Subtitles and plain marks, which Streamlit's theme leaves black."""
+"""Plain marks, such as rules, which Streamlit's theme leaves black."""
+BACKGROUND = {"light": "#FFFFFF", "dark": "#0E1117"}
+INK = {"light": "#31333F", "dark": "#FAFAFA"}
+"""Text inside charts, by the visitor's theme."""
+SUBTITLE = {"light": "#5F6270", "dark": "#A3A8B4"}
+CHOSEN = {"light": "#0072B2", "dark": "#3FA0D8"}
+"""What is chosen; Streamlit's own widgets have it too, by `.streamlit/config.toml`."""
 FIRST, SECOND = HUES[0], HUES[1]
 """Two sides of a comparison, and parts that are no models."""
 DASHES = ([1, 0], [6, 3], [2, 2])
@@ -81,16 +88,27 @@ def title(conclusion: str, subtitle: str = "", width: int = 62) -> alt.TitlePara
     return alt.TitleParams(
         text=lines(conclusion, width),
         subtitle=lines(subtitle, round(width * 1.25)) if subtitle else [],
-        subtitleColor=QUIET,
+        subtitleColor=SUBTITLE[theme()],
         anchor="start",
         fontSize=16,
         offset=12,
     )
 
 
+def theme() -> str:
+    """The visitor's: `dark` or `light`."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
 def ink() -> str:
     """The colour of text inside a chart's marks, by the visitor's theme."""
-    return "#FAFAFA" if st.context.theme.type == "dark" else "#31333F"
+    return INK[theme()]
+
+
+def chosen_color(field: str = "chosen") -> alt.Color:
+    """Colour by a field that is true of what is chosen: everything else is grey."""
+    scale = alt.Scale(domain=[True, False], range=[CHOSEN[theme()], GREY])
+    return alt.Color(f"{field}:N", scale=scale, legend=None)
 
 
 def lines(text: str, width: int) -> list[str]:
@@ -122,5 +140,6 @@ def draw(chart: Chart, rows: Sequence[Mapping[str, Any]], name: str) -> None:
     st.markdown(f"**{plain(head)}**" + (f"  \n:small[:gray[{plain(how_to_read)}]]" if how_to_read else ""))
     drawn = chart.properties(height=chart.height - lines_of_title)
     drawn.title = alt.Undefined
-    st.altair_chart(drawn, width="stretch", alt=head)
+    legible = {"labelColor": ink(), "titleColor": ink()}
+    st.altair_chart(drawn.configure_axis(**legible).configure_legend(**legible), width="stretch", alt=head)
     csv_button(rows, name, "Data (CSV)", "PNG: the tools that appear at the upper right of the chart")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import state
 from dashboard.queries import leaderboard, reports
@@ -32,6 +33,8 @@ class Chosen:
     """All by which the group may be ranked, in the order that they are shown."""
     standings: list[Standing]
     labels: dict[str, str]
+    family: list[Standing]
+    """Those whose pairs are tested together, whatever is shown: the newest of each model and device, and the chosen."""
     versions: list[ReportVersion]
     """Every version in the set-up, chosen or not."""
 
@@ -54,20 +57,35 @@ class Chosen:
         """Label -> model, best first."""
         return {self.labels[standing.id]: standing.model for standing in self.standings}
 
+    def address(self, label: str) -> str:
+        """A report's name in the URL, wherever it is chosen: model/device/version."""
+        one = self.standing(label)
+        return f"{one.model}/{one.device}/{one.version}"
+
     def standing(self, label: str) -> Standing:
         return next(one for one in self.standings if self.labels[one.id] == label)
 
 
+def new_bar() -> DeltaGenerator:
+    """A row for boxes, which wraps where it is narrow."""
+    return st.container(horizontal=True, vertical_alignment="bottom", gap="small")
+
+
 def choose_reports(
-    snapshot: Snapshot, *, suits: Callable[[Metric], bool] = lambda _: True, models: bool = True
+    snapshot: Snapshot,
+    *,
+    suits: Callable[[Metric], bool] = lambda _: True,
+    models: bool = True,
+    bar: DeltaGenerator | None = None,
 ) -> Chosen | None:
     """A bar of boxes for set-up, metric, k, device and reports; None, with a word, where there is nothing to rank.
 
     suits: which of the metrics by which models are ranked can be chosen. models: whether the bar has the box of
     reports; without it all of the newest are chosen. Further versions that the URL names are chosen in either case.
+    bar: where the boxes stand, for a page that adds its own; by default a bar of their own.
     """
     groups = leaderboard.groups(snapshot)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with bar or new_bar():
         group = _choose_setup(groups)
         measured = {name: k for name, k in leaderboard.metrics(snapshot, group).items() if suits(metrics()[name])}
         if not measured:
@@ -77,22 +95,29 @@ def choose_reports(
         metric = state.choose("Metric", "metric", names, metric_title, default="ndcg", width=150)
         k = int(state.choose("k", "k", [str(value) for value in measured[metric]], default="10", width=80))
         device = _choose_device(leaderboard.devices(snapshot, group))
-        newest = leaderboard.standings(snapshot, group, metric, k, device)
+        newest = leaderboard.standings(snapshot, group, metric, k)
         labels = leaderboard.labels(newest)
         versions = versions_in(snapshot.root, group.data, group.fingerprint)
-        others = _others(newest, versions, device)
-        kept = _choose_models(list(labels.values()), others) if models else [*labels.values(), *_named(others)]
+        others = _others(newest, versions)
+        here = [labels[one.id] for one in newest if device in (None, one.device)]
+        kept = _choose_models(here, others) if models else [*here, *_named(others)]
     found = reports.with_versions(snapshot, [one for one in versions if one.key in kept])
-    standings = leaderboard.standings(found, group, metric, k, device)
+    family = leaderboard.standings(found, group, metric, k)
     labels |= {one.id: others[one.key] for one in versions if one.key in others}
     keys = {one.id: one.key for one in versions if one.key in others}
-    chosen = Chosen(found, group, groups, metric, k, names, standings, labels, versions)
-    return narrowed(chosen, [labels[one.id] for one in standings if keys.get(one.id, labels[one.id]) in kept])
+    chosen = Chosen(found, group, groups, metric, k, names, family, labels, family, versions)
+    return narrowed(chosen, [labels[one.id] for one in family if keys.get(one.id, labels[one.id]) in kept])
 
 
 def narrowed(chosen: Chosen, labels: Sequence[str]) -> Chosen:
     """The same with some of the reports."""
     return replace(chosen, standings=[one for one in chosen.standings if chosen.labels[one.id] in labels])
+
+
+def standings_of(chosen: Chosen, snapshot: Snapshot, reports_of: Sequence[str]) -> list[Standing]:
+    """The standings of some reports of a snapshot, by the chosen metric, in the order that they are named."""
+    found = {one.id: one for one in leaderboard.standings(snapshot, chosen.group, chosen.metric, chosen.k)}
+    return [found[report] for report in reports_of if report in found]
 
 
 def _choose_setup(groups: list[EvaluationSetup]) -> EvaluationSetup:
@@ -107,7 +132,7 @@ def _choose_setup(groups: list[EvaluationSetup]) -> EvaluationSetup:
     def name(key: str) -> str:
         return f"{by_id[key].data} · {by_id[key].name}" if several else by_id[key].name
 
-    return by_id[state.choose("Evaluation set-up", "group", list(by_id), name, explanation=WHY, width=430)]
+    return by_id[state.choose("Evaluation set-up", "group", list(by_id), name, explanation=WHY, width=400)]
 
 
 def _choose_device(devices: list[str]) -> str | None:
@@ -119,12 +144,11 @@ def _choose_device(devices: list[str]) -> str | None:
     return None if device == ALL else device
 
 
-def _others(newest: list[Standing], versions: list[ReportVersion], device: str | None) -> dict[str, str]:
+def _others(newest: list[Standing], versions: list[ReportVersion]) -> dict[str, str]:
     """Key -> label of the versions that are not the newest of their model and device."""
     shown = {one.id for one in newest}
     usual = {(one.model, one.device): one for one in versions if one.id in shown}
-    older = [one for one in versions if one.id not in shown and device in (None, one.device)]
-    return version_labels(older, usual)
+    return version_labels([one for one in versions if one.id not in shown], usual)
 
 
 def _named(others: dict[str, str]) -> list[str]:
@@ -136,7 +160,7 @@ def _choose_models(newest: list[str], others: dict[str, str]) -> list[str]:
     options = [*newest, *others]
     if len(options) < 2:
         return options
-    with st.popover("Models and versions", width=190, icon=":material/checklist:"):
+    with st.popover("Models and versions", width=185, icon=":material/checklist:"):
         explanation = (
             "At first the newest report of each model. Older versions, other seeds and settings, and the trials of "
             "sweeps stand below; they are named by what differs from the newest."

@@ -28,10 +28,19 @@ def difference_rows(difference: Values, names: tuple[str, str]) -> list[dict[str
     edges = np.linspace(-reach, reach, _BINS + 1)
     edges[_BINS // 2] = 0.0
     counts, _ = np.histogram(np.clip(moved, -reach, reach), edges)
-    return [
-        {"from": round(float(low), 6), "to": round(float(high), 6), "users": int(count), "better": names[int(low < 0)]}
+    rows: list[dict[str, Any]] = [
+        {
+            "from": round(float(low), 6),
+            "to": round(float(high), 6),
+            "bin": f"{low:+.3f} to {high:+.3f}",
+            "users": int(count),
+            "better": names[int(low < 0)],
+        }
         for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
     ]
+    if np.abs(moved).max() > reach:
+        rows[0]["bin"], rows[-1]["bin"] = f"{-reach:+.3f} or less", f"{reach:+.3f} or more"
+    return rows
 
 
 def differences(
@@ -48,9 +57,9 @@ def differences(
     head = f"{names[0]} is better for {numbers.counted(found.wins, 'user')}, {names[1]} for {found.losses:,}"
     if verdict.better != names[0]:
         head = f"{names[1]} is better for {numbers.counted(found.wins, 'user')}, {names[0]} for {found.losses:,}"
-    title = charts.title(
-        head, f"{numbers.percent(same, 0)} of the users have the same {metric} with both, not drawn", 58
-    )
+    beyond = f"; the bars at the ends: {rows[0]['bin']}, {rows[-1]['bin']}" if "less" in rows[0]["bin"] else ""
+    same_for = f"{numbers.percent(same, 0)} of the users have the same {metric} with both, not drawn"
+    title = charts.title(head, f"{same_for}{beyond}", 58)
     base = alt.Chart(charts.data(rows))
     first, second = reversed(names) if lower else names
     direction = "lower is better, " if lower else ""
@@ -61,8 +70,7 @@ def differences(
         y2=alt.datum(0),
         color=_better(models),
         tooltip=[
-            alt.Tooltip("from:Q", title="From", format="+.3f"),
-            alt.Tooltip("to:Q", title="To", format="+.3f"),
+            alt.Tooltip("bin:N", title="Difference"),
             alt.Tooltip("users:Q", title="Users", format=","),
             alt.Tooltip("better:N", title="Better"),
         ],
@@ -148,31 +156,24 @@ def by_segment(
     return chart.properties(title=title, height=30 * len(own) + 220)
 
 
-def overlap_rows(overlap: Overlap) -> list[dict[str, Any]]:
-    """Users by the Jaccard similarity of their two lists, in tenths."""
-    place = np.minimum((overlap.jaccard * 10 + 1e-9).astype(int), 9)
-    counts = np.bincount(place, minlength=10)
-    return [{"from": low / 10, "to": (low + 1) / 10, "users": int(count)} for low, count in enumerate(counts)]
+def overlap_rows(overlap: Overlap, k: int) -> list[dict[str, Any]]:
+    """Users by the number of movies that their two lists share: a row for each number from 0 to k."""
+    counts = np.bincount(np.rint(overlap.shared * k).astype(int), minlength=k + 1)
+    return [{"shared": shared, "users": int(count)} for shared, count in enumerate(counts)]
 
 
 def overlaps(rows: list[dict[str, Any]], overlap: Overlap, names: tuple[str, str], k: int) -> charts.Chart:
     shared = float(overlap.shared.mean())
     head = f"Their lists share {shared * k:.1f} of {k} movies on average"
-    subtitle = (
-        f"overlap@{k} {numbers.percent(shared)}, mean Jaccard {numbers.score(overlap.jaccard.mean(), 3)}; "
-        "further right: more alike"
-    )
-    if len(overlap.jaccard) < overlap.users:
-        subtitle += f". Over a sample of {len(overlap.jaccard):,} of the {overlap.users:,} users"
-    bars = alt.Chart(charts.data(rows)).mark_rect(color=charts.HUES[5])
+    subtitle = f"overlap@{k} {numbers.percent(shared)}; further right: more alike"
+    if len(overlap.shared) < overlap.users:
+        subtitle += f". Over a sample of {len(overlap.shared):,} of the {overlap.users:,} users"
+    bars = alt.Chart(charts.data(rows)).mark_bar(color=charts.GREY)
     return bars.encode(
-        x=alt.X("from:Q", title=f"Jaccard similarity of a user's two lists of {k}", scale=alt.Scale(domain=[0, 1])),
-        x2="to:Q",
+        x=alt.X("shared:O", title=f"Movies in both of a user's lists of {k}", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("users:Q", title="Users"),
-        y2=alt.datum(0),
         tooltip=[
-            alt.Tooltip("from:Q", title="From", format=".1f"),
-            alt.Tooltip("to:Q", title="To", format=".1f"),
+            alt.Tooltip("shared:O", title="Shared movies"),
             alt.Tooltip("users:Q", title="Users", format=","),
         ],
     ).properties(title=charts.title(head, subtitle, 58), height=400)

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from dashboard.queries.reports import Snapshot, ask
-from movierec_engine.evaluation.comparison import LeaderComparison
+from movierec_engine.evaluation.comparison import Verdict
 from movierec_engine.evaluation.metrics import metric_of
 from movierec_engine.reporting import words
 from movierec_engine.reporting.comparable import EvaluationSetup, by_setup
@@ -29,8 +29,10 @@ class Standing:
     code_version: str
     command: str
     folder: str
+    trained_model: str
     splits: str
     raw_movies: str
+    seed: int | None
     seconds: float
     memory_mb: float
     evaluation_seconds: float | None
@@ -52,13 +54,11 @@ def labels(standings: Sequence[Standing]) -> dict[str, str]:
     return dict(zip((one.id for one in standings), names, strict=True))
 
 
-def outcome(
-    ranked: Sequence[Standing], names: Mapping[str, str], metric: str, tested: LeaderComparison | None
-) -> Outcome:
-    """The outcome of standings. ranked: those with a score, the best first. tested: the paired tests, if there are."""
-    verdicts = tested.verdicts if tested is not None and tested.leader == names[ranked[0].id] else ()
+def outcome(ranked: Sequence[Standing], names: Mapping[str, str], metric: str, tested: Sequence[Verdict]) -> Outcome:
+    """The outcome of standings. ranked: those with a score, the best first. tested: the paired tests of all pairs."""
     means = {names[one.id]: one.score for one in ranked if one.score is not None}
-    return Outcome(metric, means, {verdict.worse: verdict for verdict in verdicts})
+    leader = names[ranked[0].id]
+    return Outcome(metric, means, {one.worse: one for one in tested if one.better == leader and one.worse in means})
 
 
 def groups(snapshot: Snapshot) -> list[EvaluationSetup]:
@@ -85,7 +85,7 @@ def metrics(snapshot: Snapshot, group: EvaluationSetup) -> dict[str, list[int]]:
     rows = ask(
         snapshot,
         f"""SELECT metric, list(DISTINCT k ORDER BY k) FROM scores JOIN reports USING (id)
-            WHERE {_IN_GROUP} GROUP BY metric ORDER BY metric""",
+            WHERE {_IN_GROUP} AND k > 0 GROUP BY metric ORDER BY metric""",
         *_key(group),
     )
     return {metric: depths for metric, depths in rows if (known := metric_of(metric)) and known.direction}
@@ -100,8 +100,8 @@ def standings(
     rows = ask(
         snapshot,
         f"""SELECT id, model, device, version, fingerprint, created_at, code_version, command, folder,
-                   splits, raw_movies, seconds, memory_mb, evaluation_seconds, users, score, low, high,
-                   validation, trained_model = ? AS served
+                   trained_model, splits, raw_movies, seed, seconds, memory_mb, evaluation_seconds, users,
+                   score, low, high, validation, trained_model = ? AS served
             FROM reports LEFT JOIN (FROM scores WHERE metric = ? AND k = ?) USING (id)
             WHERE {_IN_GROUP} AND device = coalesce(?, device)
             ORDER BY score {best_first} NULLS LAST, seconds, model, device""",
@@ -116,7 +116,8 @@ def standings(
 
 def scores_at(snapshot: Snapshot, k: int) -> dict[tuple[str, str], float]:
     """(Report id, metric name) -> test score at k."""
-    return {(report, metric): score for report, metric, score in ask(snapshot, _AT_K, k)}
+    rows = ask(snapshot, "SELECT id, metric, score FROM scores WHERE k = ?", k)
+    return {(report, metric): score for report, metric, score in rows}
 
 
 def frame(rows: list[dict[str, Any]]) -> Any:
@@ -125,7 +126,6 @@ def frame(rows: list[dict[str, Any]]) -> Any:
 
 
 _IN_GROUP = "data = ? AND protocol = ? AND fingerprint = ?"
-_AT_K = "SELECT id, metric, score FROM scores WHERE k = ?"
 
 
 def _key(group: EvaluationSetup) -> tuple[str, str, str]:

@@ -8,16 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.queries.parquet import arrays, known, one_in, quoted, records, rows, sampled
+from dashboard.queries.parquet import arrays, known, one_in, query, quoted, records, rows, sampled
 from movierec_engine.data.id_map import Ids, PublicId, as_ids
 from movierec_engine.errors import MovierecError
-from movierec_engine.evaluation.comparison import (
-    LeaderComparison,
-    Verdict,
-    compare_all_pairs,
-    compare_leaderboard,
-    correct,
-)
+from movierec_engine.evaluation.comparison import Verdict, compare_all_pairs
 from movierec_engine.evaluation.metrics import less_is_better
 from movierec_engine.evaluation.report import LISTS_FILE, RELEVANT_FILE, USERS_FILE
 from movierec_engine.pipeline.comparison import SegmentVerdict, by_segment
@@ -25,9 +19,6 @@ from movierec_engine.pipeline.reports import Measured
 from movierec_engine.store import ArtifactStore
 
 Values = NDArray[np.float64]
-
-SAMPLE_FOR_ALL = 5_000
-"""Users that all pairs of a board are tested over; two models alone are compared over SAMPLE_USERS."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,29 +72,29 @@ def paired_users(a: Path, b: Path, metrics: Sequence[str]) -> PairedUsers | None
     return PairedUsers(of_both, as_ids(values[0]), known_train, ours, theirs)
 
 
-def head_to_head(found: PairedUsers, names: tuple[str, str]) -> dict[str, Verdict]:
-    """Metric -> who is better by it, Holm-corrected over the metrics; metrics that cannot be compared are left out."""
-    verdicts = {}
-    for metric, values in found.a.items():
-        try:
-            verdicts[metric] = compare_all_pairs(
-                {names[0]: values, names[1]: found.b[metric]}, less_is_better=less_is_better(metric)
-            )[0]
-        except MovierecError:
-            continue
-    return dict(zip(verdicts, correct(list(verdicts.values())), strict=True)) if verdicts else {}
+def head_to_head(folders: Mapping[str, Path], names: tuple[str, str], metrics: Sequence[str]) -> dict[str, Verdict]:
+    """Metric -> the verdict on two models, of all pairs of models that are tested together by that metric.
+
+    folders: as in `all_pairs`. A metric by which the two cannot be compared is left out.
+    """
+    found = {}
+    for metric in metrics:
+        for verdict in all_pairs(folders, metric):
+            if {verdict.better, verdict.worse} == set(names):
+                found[metric] = verdict
+    return found
 
 
-def against_best(folders: Mapping[str, Path], metric: str) -> LeaderComparison | None:
-    """The model with the best mean against each other one, as `movierec compare` does; None when it cannot be told.
+def all_pairs(folders: Mapping[str, Path], metric: str) -> tuple[Verdict, ...]:
+    """Every pair of models, Holm-corrected together, as in `movierec compare`; none when it cannot be told.
 
     folders: name -> the report's folder; those without the metric are left out.
     """
     files = {name: folder / USERS_FILE for name, folder in folders.items()}
     having = {name: file for name, file in files.items() if known([metric], file)}
     if len(having) < 2:
-        return None
-    share = one_in(max(map(rows, having.values())), SAMPLE_FOR_ALL)
+        return ()
+    share = one_in(max(map(rows, having.values())))
     chosen = ", ".join(f"f{place}.{quoted(metric)}" for place in range(len(having)))
     joined = " ".join(
         f"JOIN parquet_file(?) f{place} USING (user_id)" if place else "parquet_file(?) f0"
@@ -114,9 +105,9 @@ def against_best(folders: Mapping[str, Path], metric: str) -> LeaderComparison |
     )
     try:
         values = dict(zip(having, found.values(), strict=True)) if found else {}
-        return compare_leaderboard(values, less_is_better=less_is_better(metric)) if values else None
+        return compare_all_pairs(values, less_is_better=less_is_better(metric)) if values else ()
     except (MovierecError, ValueError, TypeError):
-        return None
+        return ()
 
 
 def segments_won(
@@ -146,6 +137,20 @@ def overlap(a: Path, b: Path, k: int) -> Overlap | None:
         return None
     jaccard, shared = (np.asarray(found[name], dtype=np.float64) for name in ("jaccard", "shared"))
     return Overlap(len(jaccard) if share == 1 else total, jaccard, shared)
+
+
+def first_user(folder: Path) -> str:
+    """The evaluated user with the most test items, who is likely to have hits; "" when that cannot be read."""
+    found = query(
+        "SELECT user_id FROM parquet_file(?) ORDER BY test_items DESC, user_id LIMIT 1", str(folder / USERS_FILE)
+    )
+    return str(found[0][0]) if found else ""
+
+
+def user_named(folder: Path, text: str) -> PublicId | None:
+    """The evaluated user whose id is written so; None when there is none."""
+    found = query("SELECT user_id FROM parquet_file(?) WHERE user_id::VARCHAR = ?", str(folder / USERS_FILE), text)
+    return found[0][0] if found else None
 
 
 def list_of(folder: Path, movies: Path | None, user: PublicId, k: int) -> list[dict[str, Any]]:

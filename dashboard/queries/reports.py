@@ -18,6 +18,7 @@ from dashboard.queries.store_files import folders, slot_folders, slot_of
 from dashboard.queries.versions import ReportVersion, report_versions
 from movierec_engine.data.table_file import connect
 from movierec_engine.errors import StoreError
+from movierec_engine.evaluation.metrics import metric_of
 from movierec_engine.evaluation.reproduce import train_command
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds
 
@@ -65,7 +66,10 @@ class Serving:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The newest reports as tables `reports` (one row each) and `scores` (one row a report, metric and k)."""
+    """The newest reports as tables `reports` (one row each) and `scores` (one row a report, metric and k).
+
+    k is 0 for a metric without a depth.
+    """
 
     reports: pa.Table
     scores: pa.Table
@@ -195,13 +199,14 @@ def _seconds(value: object) -> float | None:
 def _score_rows(reference: str, report: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for name, score in report["metrics"].items():
-        if match := _METRIC.fullmatch(name):
+        match = _METRIC.fullmatch(name)
+        if match or metric_of(name):
             low, high = report["intervals"].get(name, (None, None))
             rows.append(
                 {
                     "id": reference,
-                    "metric": match[1],
-                    "k": int(match[2]),
+                    "metric": match[1] if match else name,
+                    "k": int(match[2]) if match else 0,
                     "score": float(score),
                     "low": low,
                     "high": high,

@@ -56,9 +56,8 @@ def _users(a: str, b: str, metrics: tuple[str, ...]) -> PairedUsers | None:
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
-def _verdicts(a: str, b: str, metrics: tuple[str, ...], names: tuple[str, str]) -> dict[str, Verdict]:
-    found = _users(a, b, metrics)
-    return pairs.head_to_head(found, names) if found else {}
+def _verdicts(folders: dict[str, str], metrics: tuple[str, ...], names: tuple[str, str]) -> dict[str, Verdict]:
+    return pairs.head_to_head({name: Path(folder) for name, folder in folders.items()}, names, metrics)
 
 
 @st.cache_data(show_spinner=False, max_entries=32, ttl=600)
@@ -94,7 +93,8 @@ def _pair(root: Path, chosen: Chosen) -> None:
     accuracy = [name for metric in metrics().values() if metric.of_accuracy for name in metric.at([chosen.k])]
     compared = tuple(dict.fromkeys([*accuracy, chosen.column]))
     users = _users(a.folder, b.folder, compared)
-    verdicts = _verdicts(a.folder, b.folder, compared, names)
+    folders = {chosen.labels[each.id]: each.folder for each in chosen.family}
+    verdicts = _verdicts(folders, compared, names)
     if users is None or chosen.column not in verdicts:
         shell.missing(
             f"The users' own values of {shell.plain(chosen.title)} cannot be read for both; evaluate the models again.",
@@ -133,7 +133,8 @@ def _conclusion(verdict: Verdict, users: PairedUsers, chosen: Chosen) -> None:
     )
     size = "negligible" if abs(found.effect_size) < 0.2 else "small" if abs(found.effect_size) < 0.5 else "clear"
     text = (
-        f"{shell.plain(span)}, {found.users:,} users; the effect is {size}. p is Holm-corrected over the metrics below."
+        f"{shell.plain(span)}, {found.users:,} users; the effect is {size}. p is Holm-corrected over all "
+        f"pairs of the {len(chosen.family)} models of this set-up, as on the leaderboard."
     )
     if users.sampled:
         text = f"{text} Over a sample of {len(users.user_id):,} of the {users.users:,} users."
@@ -207,7 +208,7 @@ def _examples(
                 f"movierec evaluate --model {both[0].model}",
             )
         else:
-            rows = plots.overlap_rows(overlap)
+            rows = plots.overlap_rows(overlap, chosen.k)
             charts.draw(plots.overlaps(rows, overlap, names, chosen.k), rows, f"overlap-at-{chosen.k}")
     examples = _largest(users, chosen, names)
     with right:

@@ -1,6 +1,7 @@
 """The leaderboard: which model to ship, and why."""
 
 import math
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from dashboard import charts, controls, shell, state
 from dashboard.controls import Chosen
 from dashboard.downloads import csv_button
 from dashboard.plots import leaderboard as plots
-from dashboard.queries import leaderboard, pairs, seeds, store_files
+from dashboard.plots import tradeoffs
+from dashboard.queries import leaderboard, measures, pairs, seeds, store_files
 from dashboard.queries.leaderboard import Standing
+from dashboard.queries.measures import Measure
 from dashboard.queries.reports import Serving, Snapshot
-from movierec_engine.evaluation.comparison import LeaderComparison
-from movierec_engine.evaluation.metrics import metric_title
+from dashboard.views import side_by_side
+from movierec_engine.evaluation.comparison import Verdict
 from movierec_engine.reporting import conclusions, numbers
 from movierec_engine.reporting.comparable import EvaluationSetup
 from movierec_engine.reporting.conclusions import Outcome
@@ -35,31 +38,47 @@ def page() -> None:
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
-def _against_best(folders: dict[str, str], metric: str) -> LeaderComparison | None:
-    return pairs.against_best({name: Path(folder) for name, folder in folders.items()}, metric)
+def _tests(folders: dict[str, str], metric: str) -> tuple[Verdict, ...]:
+    return pairs.all_pairs({name: Path(folder) for name, folder in folders.items()}, metric)
 
 
 def _board(snapshot: Snapshot) -> None:
-    everything = controls.choose_reports(snapshot)
-    if everything is None:
+    answer = st.container()
+    bar = controls.new_bar()
+    chosen = controls.choose_reports(snapshot, bar=bar)
+    if chosen is None:
         return
-    left, right = st.columns([3, 1])
-    with left:
-        beside = [name for name in everything.metrics if name != everything.metric]
-        more = state.choose_many("Extra columns", "metrics", beside, _USUAL, metric_title) if beside else []
-    with right:
-        chosen = _since(everything)
+    every = measures.all_measures(chosen.snapshot, chosen.standings, chosen.k)
+    with bar:
+        columns = _columns(chosen, every)
+        chosen = _since(chosen)
     if not chosen.ranked:
         st.info(f"No report here holds {shell.plain(chosen.title)}; choose another metric or k, or an earlier date.")
         return
-    verdicts = _against_best({chosen.labels[one.id]: one.folder for one in chosen.ranked}, chosen.column)
-    found = leaderboard.outcome(chosen.ranked, chosen.labels, chosen.column, verdicts)
-    _conclusion(snapshot, chosen, found, verdicts)
-    _separation(chosen.group, chosen.everything)
-    _table(snapshot, chosen, more, found)
+    tests = _tests({chosen.labels[one.id]: one.folder for one in chosen.family}, chosen.column)
+    found = leaderboard.outcome(chosen.ranked, chosen.labels, chosen.column, tests)
+    with answer:
+        _conclusion(snapshot, chosen, found)
+    picked = _table(chosen, every, columns, found, tests)
+    _why(chosen, found)
     _seeds(chosen)
-    _charts(chosen, found)
+    _charts(chosen, every, found, picked or [found.leader])
+    _separation(chosen.group, chosen.everything)
     _reproduce(chosen)
+
+
+def _columns(chosen: Chosen, every: Mapping[str, Measure]) -> list[str]:
+    """Keys of the measures that stand beside the chosen metric."""
+    beside = [key for key in every if key != chosen.column and (key not in measures.COSTS or key != "training")]
+    names = {key.partition("@")[0]: key for key in beside}
+    with st.popover("Columns", width=120, icon=":material/view_column:"):
+        picked = state.choose_many(
+            "Extra columns", "metrics", list(names), _USUAL, lambda name: every[names[name]].title, COLUMNS
+        )
+    return [names[name] for name in picked if name in names]
+
+
+COLUMNS = "Every metric of the reports, and every cost: the training time stands there always."
 
 
 def _since(chosen: Chosen) -> Chosen:
@@ -68,7 +87,7 @@ def _since(chosen: Chosen) -> Chosen:
         start = date.fromisoformat(state.given("since"))
     except ValueError:
         start = None
-    day = st.date_input("Measured since", value=start, format="YYYY-MM-DD", help="Leave empty for all")
+    day = st.date_input("Measured since", value=start, format="YYYY-MM-DD", help="Leave empty for all", width=150)
     if not isinstance(day, date):
         state.put("since", "")
         return chosen
@@ -77,23 +96,26 @@ def _since(chosen: Chosen) -> Chosen:
     return controls.narrowed(chosen, kept)
 
 
-def _conclusion(snapshot: Snapshot, chosen: Chosen, found: Outcome, verdicts: LeaderComparison | None) -> None:
-    """The conclusion: the model to ship and the reason; the paired tests are those of the table."""
+def _conclusion(snapshot: Snapshot, chosen: Chosen, found: Outcome) -> None:
+    """The conclusion: who leads, how far from the baseline, and what is served."""
     st.markdown(f"#### {shell.plain(conclusions.headline(found))}")
-    labels = chosen.labels
-    validation = {labels[one.id]: one.validation for one in chosen.ranked if one.validation is not None}
-    sentences = [conclusions.paired(verdict) for verdict in list(found.verdicts.values())[:1]]
-    if verdicts is not None and verdicts.verdicts and verdicts.verdicts[0].comparison.users < chosen.ranked[0].users:
-        sentences.append(f"Tests are over a sample of about {numbers.count(pairs.SAMPLE_FOR_ALL)} of the users.")
+    sentences = []
     if above := conclusions.above_baseline(found):
         sentences.append(f"{found.leader} against the baseline: {above}.")
     elif conclusions.BASELINE not in {one.model for one in chosen.ranked}:
         sentences.append(f"No {conclusions.BASELINE} baseline has been measured here.")
-    sentences += [
-        conclusions.below_baseline(found),
-        conclusions.cheaper_tie(found, {labels[one.id]: one.seconds for one in chosen.ranked}),
+    cheaper = conclusions.cheaper_tie(found, {chosen.labels[one.id]: one.seconds for one in chosen.ranked})
+    sentences += [cheaper, _served(snapshot.serving.get(chosen.group.data), chosen)]
+    st.markdown("  \n".join(shell.plain(sentence) for sentence in sentences if sentence))
+
+
+def _why(chosen: Chosen, found: Outcome) -> None:
+    """What the conclusion rests on; the paired tests are those of the table."""
+    validation = {chosen.labels[one.id]: one.validation for one in chosen.ranked if one.validation is not None}
+    sentences = [
+        *[conclusions.paired(verdict) for verdict in list(found.verdicts.values())[:1]],
         conclusions.validation_pick(found, validation),
-        _served(snapshot.serving.get(chosen.group.data), chosen),
+        conclusions.below_baseline(found),
     ]
     st.markdown("  \n".join(shell.plain(sentence) for sentence in sentences if sentence))
 
@@ -107,6 +129,11 @@ def _served(serving: Serving | None, chosen: Chosen) -> str:
     if shown is not None:
         form = ", refitted on all interactions with the settings measured here," if serving.refitted_model else ""
         return f"{chosen.labels[shown.id]} is served now{form} since {since}; the page Operations says why."
+    if any(one.trained_model == serving.trained_model for one in chosen.versions):
+        return (
+            f"{serving.model} is served now, since {since}, by an older version that can be ticked under Models and "
+            "versions."
+        )
     return (
         f"{serving.model} is served now, since {since}; the report of that version is not in this table "
         f"({serving.trained_model})."
@@ -120,7 +147,7 @@ def _separation(group: EvaluationSetup, everything: list[EvaluationSetup]) -> No
             f"*sampled* protocol ({shell.plain(group.protocol)}): each test item is ranked against a few sampled "
             "ones, so these scores are far above those of a full ranking and say less."
         )
-    others = [shell.plain(other.name) for other in everything if other.id != group.id]
+    others = [shell.plain(f"{other.data} · {other.name}") for other in everything if other.id != group.id]
     if others:
         listed = "; ".join(others[:5]) + (f"; and {len(others) - 5} more" if len(others) > 5 else "")
         st.caption(
@@ -129,54 +156,70 @@ def _separation(group: EvaluationSetup, everything: list[EvaluationSetup]) -> No
         )
 
 
-def _table(snapshot: Snapshot, chosen: Chosen, more: list[str], found: Outcome) -> None:
-    rows = _rows(snapshot, chosen, more, found)
-    scores = [name for name in rows[0] if "@" in name]
-    st.dataframe(
-        _styled(rows, scores),
+def _table(
+    chosen: Chosen, every: Mapping[str, Measure], columns: list[str], found: Outcome, tests: Sequence[Verdict]
+) -> list[str]:
+    """The board; returns the labels of the rows that are ticked."""
+    rows = _rows(chosen, every, columns, found)
+    shown = st.dataframe(
+        _styled(rows, [every[key] for key in columns if key in measures.COSTS]),
         hide_index=True,
         width="stretch",
         height="content",
+        on_select="rerun",
+        selection_mode="multi-row",
+        key="board",
         column_config={
-            "Model": st.column_config.TextColumn(width=120),
+            "Model": st.column_config.TextColumn(width=105),
+            chosen.title: st.column_config.Column(width=85),
             "Device": st.column_config.TextColumn(width=60),
             "Status": st.column_config.TextColumn(width=85),
         },
     )
-    left, right = st.columns([6, 1], vertical_alignment="center")
-    left.caption(
-        "★ best of its column. *Champion*: what the API answers from. *Against the best*: user by user, Wilcoxon and "
-        "bootstrap, Holm-corrected over all pairs of models; *tied* means not statistically significant, *not "
-        "compared* that the users' own scores cannot be read. Click a column's head to sort. Test scores are means "
-        "over users; training and memory are those of the run."
-    )
-    with right:
+    ticked = [row for row in shown.get("selection", {}).get("rows", []) if row < len(rows)]
+    picked = [chosen.labels[chosen.standings[row].id] for row in ticked]
+    compared = len({name for verdict in tests for name in (verdict.better, verdict.worse)})
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if len(picked) > 1 and st.button("Side by side", icon=":material/view_week:", type="primary"):
+            side_by_side.go_to([chosen.address(label) for label in picked])
         csv_button(
             [row | _provenance(standing) for row, standing in zip(rows, chosen.standings, strict=True)],
             f"leaderboard-{chosen.group.fingerprint}-at-{chosen.k}",
             "Table (CSV)",
         )
+    sample = f", over a sample of {numbers.count(tests[0].comparison.users)} users" if _sampled(tests, chosen) else ""
+    st.caption(
+        "Tick rows to compare them side by side. ★ best of its column. *Champion*: what the API answers from. *Against "
+        f"the best*: user by user, the larger p of bootstrap and Wilcoxon, Holm-corrected over the {len(tests)} pairs "
+        f"of the {compared} models of this set-up{sample}; *tied*: not statistically significant; *not compared*: the "
+        "users' own scores cannot be read. Test scores are means over users; time and memory are those of the run."
+    )
+    return picked
 
 
-def _rows(snapshot: Snapshot, chosen: Chosen, more: list[str], found: Outcome) -> list[dict[str, Any]]:
-    """The table with plain numbers, as the CSV has it; the chosen metric and its validation stand first."""
-    scores = leaderboard.scores_at(chosen.snapshot, chosen.k)
+def _sampled(tests: Sequence[Verdict], chosen: Chosen) -> bool:
+    return bool(tests) and tests[0].comparison.users < chosen.ranked[0].users
+
+
+def _rows(chosen: Chosen, every: Mapping[str, Measure], columns: list[str], found: Outcome) -> list[dict[str, Any]]:
+    """The table with plain numbers, as the CSV has it; the model and the chosen metric stand first."""
     several = len({standing.device for standing in chosen.standings}) > 1
-    return [
-        {
-            "Model": standing.model if several else chosen.labels[standing.id],
-            "Device": standing.device,
-            "Status": "champion" if standing.served else "",
-            f"Validation {chosen.title}": standing.validation,
-            chosen.title: scores.get((standing.id, chosen.metric)),
-            "95 % interval": numbers.interval(standing.low, standing.high),
-            "Against the best": conclusions.against_leader(found, chosen.labels[standing.id]),
-            **{f"{metric_title(name)}@{chosen.k}": scores.get((standing.id, name)) for name in more},
-            "Training (s)": standing.seconds,
-            "Memory (MB)": standing.memory_mb,
+    numbers_of = measures.values(chosen.snapshot, chosen.standings, columns)
+    rows = []
+    for one in chosen.standings:
+        own = numbers_of.get(one.id, {})
+        row: dict[str, Any] = {
+            "Model": chosen.labels[one.id],
+            chosen.title: one.score,
+            "95 % interval": numbers.interval(one.low, one.high),
+            "Against the best": conclusions.against_leader(found, chosen.labels[one.id]),
+            "Status": "champion" if one.served else "",
+            f"Validation {chosen.title}": one.validation,
+            **{every[key].title: own.get(key) for key in columns},
+            "Training (s)": one.seconds,
         }
-        for standing in chosen.standings
-    ]
+        rows.append(row | ({"Device": one.device} if several else {}))
+    return rows
 
 
 def _provenance(standing: Standing) -> dict[str, Any]:
@@ -185,26 +228,34 @@ def _provenance(standing: Standing) -> dict[str, Any]:
         "95 % from": standing.low,
         "95 % to": standing.high,
         "Test users": standing.users,
+        "Seed": standing.seed,
+        "Memory (MB)": standing.memory_mb,
         "Fingerprint": standing.fingerprint,
         "Version": standing.version,
         "Created at": standing.created_at,
     }
 
 
-def _styled(rows: list[dict[str, Any]], score_columns: list[str]) -> Any:
-    """The table as shown: four decimals, the best of each column starred and tinted, costs with units."""
-    frame = leaderboard.frame(rows).astype(dict.fromkeys(score_columns, "float64"))
+def _styled(rows: list[dict[str, Any]], costs: list[Measure]) -> Any:
+    """The table as shown: four decimals, the best of each column starred, costs with units."""
+    scores = [name for name in rows[0] if "@" in name or name == "AUC"]
+    frame = leaderboard.frame(rows).astype(dict.fromkeys([*scores, *(one.title for one in costs)], "float64"))
     style = frame.style.format(numbers.duration, subset=["Training (s)"])
-    style = style.format(numbers.memory, subset=["Memory (MB)"])
-    for column in score_columns:
+    for cost in costs:
+        style = style.format(lambda value, cost=cost: _or_dash(value, cost), subset=[cost.title])
+    for column in scores:
         best = frame[column].max()
         style = style.format(lambda value, best=best: _starred(value, best), subset=[column])
-        style = style.map(lambda value, best=best: _TINT if value == best else "", subset=[column])
+        style = style.map(lambda value, best=best: _BEST if value == best else "", subset=[column])
     return style.map(lambda value: _CHAMPION if value else "", subset=["Status"])
 
 
-_TINT = "background-color: rgba(213, 94, 0, 0.16); font-weight: bold"
-_CHAMPION = "background-color: rgba(0, 158, 115, 0.22); font-weight: bold"
+_BEST = "font-weight: bold"
+_CHAMPION = "background-color: rgba(0, 114, 178, 0.18); font-weight: bold"
+
+
+def _or_dash(value: float, cost: Measure) -> str:
+    return numbers.NONE if math.isnan(value) else cost.show(value)
 
 
 def _starred(value: float, best: float) -> str:
@@ -219,30 +270,32 @@ def _seeds(chosen: Chosen) -> None:
         f"**{shell.plain(chosen.labels[standing.id])}** over {len(summary.seeds)} seeds "
         f"({', '.join(map(str, summary.seeds))}): {shell.plain(chosen.title)} "
         f"{numbers.mean_and_sd(spread.mean, spread.sd)} on test, mean ± standard deviation."
-        for standing in chosen.standings
         for summary in seeds.over_seeds(chosen.snapshot.root, chosen.versions)
-        if standing.id in summary.reports and (spread := summary.test.get(chosen.column))
+        for standing in [one for one in chosen.standings if one.id in summary.reports][:1]
+        if (spread := summary.test.get(chosen.column))
     ]
     if lines:
         st.markdown("  \n".join(lines))
 
 
-def _charts(chosen: Chosen, found: Outcome) -> None:
+def _charts(chosen: Chosen, every: Mapping[str, Measure], found: Outcome, picked: list[str]) -> None:
     left, right = st.columns(2, gap="large")
     with left:
-        chart = plots.intervals(chosen.ranked, chosen.labels, found)
-        charts.draw(chart, plots.interval_rows(chosen.ranked, chosen.labels), f"scores-{chosen.column}")
+        chart = plots.intervals(chosen.ranked, chosen.labels, found, picked)
+        rows = plots.interval_rows(chosen.ranked, chosen.labels, picked)
+        charts.draw(chart, rows, f"scores-{chosen.column}")
     with right:
-        known = {
-            name: cost for name, cost in plots.COSTS.items() if plots.cost_rows(chosen.ranked, chosen.labels, cost)
-        }
         where = st.container()
-        name = state.choose("Cost", "cost", list(known), lambda name: known[name].name)
+        of = measures.values(chosen.snapshot, chosen.ranked, [chosen.column, *measures.COSTS])
+        values = {chosen.labels[one]: own for one, own in of.items()}
+        known = {key: cost for key, cost in measures.COSTS.items() if any(key in own for own in values.values())}
+        name = state.choose("Cost", "cost", list(known), lambda key: known[key].title)
         with where:
-            chart = plots.quality_and_cost(chosen.ranked, chosen.labels, chosen.title, known[name])
-            rows = plots.cost_rows(chosen.ranked, chosen.labels, known[name])
-            charts.draw(chart, rows, f"quality-and-{name}-{chosen.column}")
-        if name == "evaluation":
+            ends = measures.intervals_of(chosen.snapshot, chosen.column, chosen.labels)
+            x, y = known[name], every[chosen.column]
+            points = tradeoffs.point_rows(list(chosen.models), values, x, y, None, {"y": ends}, picked)
+            charts.draw(tradeoffs.scatter(points, x, y), points, f"quality-and-{name}-{chosen.column}")
+        if name == "latency":
             st.caption("No report holds the API's latency; the time to rank a test user is the nearest to it.")
 
 

@@ -1,6 +1,6 @@
 """Tables of reports and comparisons: one model's metrics, all models by one metric, two models by every metric."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -84,8 +84,9 @@ def board_table(board: Board) -> ResultTable:
     best = (
         f"★ {outcome.leader} is significantly better than every other."
         if outcome.alone
-        else f"≈ not significantly worse than {outcome.leader}: {', '.join(outcome.among_best[1:]) or 'none'}."
+        else f"≈ statistically tied with {outcome.leader}: {', '.join(outcome.among_best[1:]) or 'none'}."
     )
+    pairs = board.family * (board.family - 1) // 2
     best_mark = "★" if outcome.alone else "≈"
     return ResultTable(
         f"{metric_title(board.metric)} on {board.part}: {first.data}, {described(first.protocol)}, "
@@ -101,16 +102,22 @@ def board_table(board: Board) -> ResultTable:
             TableColumn("better/equal/worse", _counts, sheds=2),
         ],
         rows,
-        [best, f"{_P} over all pairs of models. {_EFFECT}"],
+        [best, f"{_P} over the {pairs} pairs of the {board.family} models of this set-up. {_EFFECT}"],
     )
 
 
-def pair_tables(store: ArtifactStore, a: Measured, b: Measured, metric: str, part: str) -> list[ResultTable]:
-    """Two reports by every accuracy metric, and on test by every kind of users and of items."""
+def pair_tables(
+    store: ArtifactStore, a: Measured, b: Measured, metric: str, part: str, family: Sequence[Measured]
+) -> list[ResultTable]:
+    """Two reports by every accuracy metric, and on test by every kind of users and of items.
+
+    family: the reports whose pairs are tested together by each metric.
+    """
     label_a, label_b = labels([a, b])
     depth = int(metric.partition("@")[2] or 10)
     metrics = {
-        name: (verdict.comparison.users, verdict) for name, verdict in head_to_head(store, a, b, depth, part).items()
+        name: (verdict.comparison.users, verdict)
+        for name, verdict in head_to_head(store, a, b, depth, part, family).items()
     }
     tables = [_pair_table(f"by metric, {part}", "metric", metrics, (label_a, label_b))]
     if part == "test" and metric.partition("@")[0] in hit_metrics():
@@ -118,7 +125,7 @@ def pair_tables(store: ArtifactStore, a: Measured, b: Measured, metric: str, par
         for kind in dict.fromkeys(one.kind for one in found):
             of_kind = {one.segment: (one.users, one.verdict) for one in found if one.kind == kind}
             tables.append(_pair_table(f"{metric_title(metric)} by {kind}", kind, of_kind, (label_a, label_b)))
-    note = f"*: significantly better. {_P} over the rows. {_EFFECT}"
+    note = f"*: significantly better. {_P}: by metric as above, by segments over the rows of each table. {_EFFECT}"
     last = tables[-1]
     return [*tables[:-1], ResultTable(last.title, last.columns, last.rows, [note])]
 

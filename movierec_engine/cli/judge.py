@@ -104,7 +104,8 @@ def compare(
 
     MODEL is a name such as ease, ease/cpu or ease/cpu/VERSION; without any, the newest report of every model. Two
     models are also compared by every metric and by segments. The users are paired: each one's difference is looked at,
-    by a bootstrap of the mean and by Wilcoxon's test, Holm-corrected.
+    by a bootstrap of the mean and by Wilcoxon's test, Holm-corrected over all pairs of models in the evaluation set-up,
+    those that are not shown too: a pair has the same p value here, in the report and in the dashboard.
     """
     from movierec_engine.cli.comparison_tables import board_table, pair_tables
     from movierec_engine.evaluation.protocols import Protocol
@@ -117,8 +118,9 @@ def compare(
     of = choose_data_set(store, kinds.EVALUATION_REPORT, data_set)
     names = [*words, *(name for one in models for name in one.split(","))]
     measured = comparison.reports_to_compare(store, of, names, by)
-    board = comparison.board(store, measured, metric, part)
-    pair = pair_tables(store, measured[0], measured[1], metric, part) if len(names) == 2 else []
+    family = comparison.family_of(store, of, measured)
+    board = comparison.board(store, measured, metric, part, family)
+    pair = pair_tables(store, measured[0], measured[1], metric, part, family) if len(names) == 2 else []
     print_tables([board_table(board), *pair], form)
     print_line(f"comparison: {comparison.publish_board(store, board).folder}", form)
 

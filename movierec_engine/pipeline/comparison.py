@@ -1,11 +1,12 @@
 """Comparison of models, with its significance, over all users and by segments: from the reports, without the models."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
@@ -13,7 +14,6 @@ from movierec_engine.evaluation.comparison import (
     LeaderComparison,
     Verdict,
     compare_all_pairs,
-    compare_leaderboard,
     correct,
 )
 from movierec_engine.evaluation.metrics import hit_metrics, less_is_better, metrics
@@ -45,6 +45,8 @@ class Board:
     means: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     outcome: LeaderComparison
+    family: int
+    """Models whose pairs the p values are corrected over: those of the board, and the others of the set-up."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,38 @@ def reports_to_compare(
     return measured
 
 
-def board(store: ArtifactStore, measured: Sequence[Measured], metric: str, part: str = "test") -> Board:
-    """Every report against the one with the best mean, Holm-corrected over the reports."""
+def family_of(store: ArtifactStore, data_set: str, measured: Sequence[Measured]) -> list[Measured]:
+    """Reports, and the others of their evaluation set-up: of each model and device the newest.
+
+    The pairs of all of them are tested together, so that a pair of models has one p value wherever it is shown.
+    """
+    have = {one.artifact.reference for one in measured}
+    setup = measured[0].report.fingerprint
+    return [
+        *measured,
+        *(
+            one
+            for one in newest_reports(store, data_set)
+            if one.report.fingerprint == setup and one.artifact.reference not in have
+        ),
+    ]
+
+
+def board(
+    store: ArtifactStore,
+    measured: Sequence[Measured],
+    metric: str,
+    part: str = "test",
+    family: Sequence[Measured] = (),
+) -> Board:
+    """Every report against the one with the best mean, Holm-corrected over all pairs of a family.
+
+    family: `family_of` the reports; by default the reports alone.
+    """
     named = dict(zip(labels(measured), measured, strict=True))
     values = users_of(store, measured, [metric], part)
     of_users = {name: value[metric] for name, value in zip(named, values, strict=True)}
+    tested = _tested(store, measured, family, metric, part)
     bounds = bootstrap_intervals(np.column_stack(list(of_users.values())))
     return Board(
         named,
@@ -96,28 +125,61 @@ def board(store: ArtifactStore, measured: Sequence[Measured], metric: str, part:
         users=int((~np.isnan(values[0][metric])).sum()),
         means={name: float(np.nanmean(value)) for name, value in of_users.items()},
         intervals={name: (float(low), float(high)) for name, (low, high) in zip(of_users, bounds, strict=True)},
-        outcome=compare_leaderboard(of_users, less_is_better=less_is_better(metric)),
+        outcome=_against_leader(of_users, tested, metric),
+        family=max(len(measured), len({name for verdict in tested for name in (verdict.better, verdict.worse)})),
     )
 
 
-def head_to_head(store: ArtifactStore, a: Measured, b: Measured, k: int, part: str = "test") -> dict[str, Verdict]:
-    """Two reports by every metric of accuracy at k that both have, Holm-corrected over the metrics.
+def head_to_head(
+    store: ArtifactStore, a: Measured, b: Measured, k: int, part: str = "test", family: Sequence[Measured] = ()
+) -> dict[str, Verdict]:
+    """Two reports by every metric of accuracy at k that both have, each Holm-corrected over all pairs of a family.
 
-    On validation those of hits alone, which are measured there.
+    On validation those of hits alone, which are measured there. family: as in `board`.
     """
     of_part = hit_metrics() if part == "validation" else {n: one for n, one in metrics().items() if one.of_accuracy}
     names = [name for metric in of_part.values() for name in metric.at((k,)) if _has(a, name) and _has(b, name)]
     if not names:
         raise ConfigError(f"the reports have no accuracy metric at depth {k}; choose one of evaluation.k_values")
-    values = users_of(store, [a, b], names, part)
-    verdicts = [
-        compare_all_pairs(
-            {label: value[name] for label, value in zip(labels([a, b]), values, strict=True)},
-            less_is_better=less_is_better(name),
-        )[0]
+    pair = set(labels([a, b]))
+    return {
+        name: next(one for one in _tested(store, [a, b], family, name, part) if {one.better, one.worse} == pair)
         for name in names
-    ]
-    return dict(zip(names, correct(verdicts), strict=True))
+    }
+
+
+def _tested(
+    store: ArtifactStore, measured: Sequence[Measured], family: Sequence[Measured], metric: str, part: str
+) -> tuple[Verdict, ...]:
+    """All pairs of a family compared by a metric; the measured ones have the names that they have alone.
+
+    Of the others those that lack the metric's users are left out.
+    """
+    have = {one.artifact.reference for one in measured}
+    names = dict(zip(labels(measured), measured, strict=True))
+    of_users = {
+        name: value[metric] for name, value in zip(names, users_of(store, measured, [metric], part), strict=True)
+    }
+    for one in family:
+        if one.artifact.reference not in have:
+            try:
+                _, values = users_of(store, [measured[0], one], [metric], part)
+            except MovierecError:
+                continue
+            of_users[one.artifact.reference] = values[metric]
+    return compare_all_pairs(of_users, less_is_better=less_is_better(metric))
+
+
+def _against_leader(
+    of_users: Mapping[str, NDArray[np.float64]], tested: Sequence[Verdict], metric: str
+) -> LeaderComparison:
+    """The best of some models against each of the others, of a family that was tested."""
+    sign = -1 if less_is_better(metric) else 1
+    worse = {one.worse for one in tested if one.better in of_users and one.worse in of_users}
+    leader = next((name for name in of_users if name not in worse), "") or max(
+        of_users, key=lambda name: sign * float(np.nanmean(of_users[name]))
+    )
+    return LeaderComparison(leader, tuple(one for one in tested if one.better == leader and one.worse in of_users))
 
 
 def by_segment(

@@ -71,6 +71,19 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / _DAY:,.0f} days"
 
 
+def latency(seconds: float | None) -> str:
+    """A time of milliseconds or less: `12 ms`, `0.52 ms`, `3.4 µs`."""
+    if seconds is None:
+        return NONE
+    return (
+        f"{1e3 * seconds:.2g} ms"
+        if 1e-5 <= seconds < 0.0995
+        else duration(seconds)
+        if seconds >= 0.0995
+        else (f"{1e6 * seconds:.2g} µs")
+    )
+
+
 def size(n_bytes: float | None) -> str:
     """An amount of memory or of files, in units of 1024: `512 B`, `3.4 MB`, `345 MB`, `1.2 GB`."""
     if n_bytes is None:

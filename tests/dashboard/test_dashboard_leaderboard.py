@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -62,8 +63,26 @@ def test_the_table_ranks_models_with_their_costs(open_page: Open, publish: Publi
     assert list(table["Model"]) == ["ease", "popularity"]
     assert list(table["NDCG@10"]) == [0.2, 0.1]
     assert list(table["Validation NDCG@10"]) == pytest.approx([0.3, 0.2])
+    assert list(table.columns)[:2] == ["Model", "NDCG@10"]
     assert list(table["Training (s)"]) == [61.0, 0.5]
-    assert list(table["Memory (MB)"]) == [2048.0, 2048.0]
+    table = open_page(metrics="memory,coverage").dataframe[0].value
+    assert list(table["Peak memory"]) == [2048.0, 2048.0]
+
+
+def test_the_answer_stands_above_the_boxes(open_page: Open, publish: Publish) -> None:
+    publish("ease", 0.2)
+    publish("popularity", 0.1)
+    app = open_page()
+    elements = flat(app.main)
+    answer, *_ = (element for element in elements if element.type == "markdown")
+    assert answer.value.startswith("#### ease is the best of two models")
+    assert elements.index(answer) < elements.index(app.selectbox[0]) < elements.index(app.dataframe[0])
+
+
+def flat(block: object) -> list[Any]:
+    """The elements of a page in reading order."""
+    children = getattr(block, "children", None)
+    return [block] if children is None else [leaf for child in children.values() for leaf in flat(child)]
 
 
 def test_metric_and_k_come_from_the_url_and_go_into_it(open_page: Open, publish: Publish) -> None:
@@ -157,7 +176,7 @@ def test_models_metrics_and_dates_can_be_chosen_by_the_url(open_page: Open, publ
         publish(model, score, created_at=f"2026-0{int(score * 10)}-02T03:04:05+00:00")
     table = open_page(models="als,ease,nonsense", metrics="coverage").dataframe[0].value
     assert list(table["Model"]) == ["ease", "als"]
-    assert [name for name in table.columns if "@" in name] == ["Validation NDCG@10", "NDCG@10", "Coverage@10"]
+    assert [name for name in table.columns if "@" in name] == ["NDCG@10", "Validation NDCG@10", "Coverage@10"]
     assert list(open_page(since="2026-02-02").dataframe[0].value["Model"]) == ["ease", "als"]
     assert len(open_page(since="nonsense").dataframe[0].value) == 3
 
@@ -176,7 +195,7 @@ def test_a_device_can_be_singled_out(open_page: Open, publish: Publish) -> None:
     app = open_page()
     assert "ease/cuda is the best of two models" in text(app)
     app.selectbox(key="device").select("cpu").run()
-    assert list(app.dataframe[0].value["Device"]) == ["cpu"]
+    assert list(app.dataframe[0].value["Model"]) == ["ease/cpu"]
 
 
 def test_the_served_model_is_marked(open_page: Open, publish: Publish, serve: Callable[[Artifact], None]) -> None:

@@ -102,6 +102,14 @@ def test_two_models_are_compared_by_a_metric_of_which_less_is_better(visit: Open
     assert (row["better"], row["ahead"]) == ("ease", "ease") and row["high"] < 0
 
 
+def test_the_ends_of_the_histogram_say_that_they_are_open() -> None:
+    difference = np.concatenate([np.linspace(-0.5, 0.5, 200), [1.0, -1.0]])
+    rows = plots.difference_rows(difference, ("a", "b"))
+    assert sum(row["users"] for row in rows) == 202
+    assert rows[0]["bin"].endswith("or less") and rows[-1]["bin"].endswith("or more")
+    assert " to " in rows[1]["bin"]
+
+
 def test_the_lists_of_two_models_are_laid_over_each_other(visit: Open, known: ArtifactStore) -> None:
     """Shared: both of two, one, none. Jaccard 1, 1/3, 0."""
     ease, popularity = (known.latest(Slot("evaluation_report", "tiny", name, "cpu")) for name in ("ease", "popularity"))
@@ -111,6 +119,7 @@ def test_the_lists_of_two_models_are_laid_over_each_other(visit: Open, known: Ar
     assert found is not None
     assert sorted(found.jaccard) == pytest.approx([0, 1 / 3, 1])
     assert sorted(found.shared) == [0, 0.5, 1]
+    assert [row["users"] for row in plots.overlap_rows(found, 2)] == [1, 1, 1], "0, 1 and 2 shared movies"
     assert "Their lists share 1.0 of 2 movies on average" in titles(visit(known, "compare"))
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.plots.leaderboard import COSTS, cost_rows, front, quality_and_cost
-from dashboard.queries import leaderboard, pairs, reports, seeds, store_files, versions
+from dashboard.plots import tradeoffs
+from dashboard.queries import leaderboard, measures, pairs, reports, seeds, store_files, versions
 from movierec_engine.evaluation.metrics import metrics
 from movierec_engine.store import Artifact, ArtifactStore
 
@@ -230,14 +230,12 @@ def test_metrics_that_rank_no_model_are_none_of_the_leaderboards(store: Artifact
 
 def test_the_paired_difference_is_that_of_the_same_users(publish: Publish, tmp_path: Path) -> None:
     folders = {model: publish(model, ndcg).folder for model, ndcg in (("popularity", 0.125), ("ease", 0.25))}
-    found = pairs.against_best(folders, "ndcg@10")
-    assert found is not None
-    (verdict,) = found.verdicts
-    assert (found.leader, verdict.worse) == ("ease", "popularity")
+    (verdict,) = pairs.all_pairs(folders, "ndcg@10")
+    assert (verdict.better, verdict.worse) == ("ease", "popularity")
     assert verdict.significant, "all ten users differ by the same amount"
     assert (verdict.comparison.difference, verdict.comparison.users) == (pytest.approx(0.125), 10)
-    assert pairs.against_best(folders, "recall@10") is None
-    assert pairs.against_best({**folders, "ease": tmp_path}, "ndcg@10") is None
+    assert pairs.all_pairs(folders, "recall@10") == ()
+    assert pairs.all_pairs({**folders, "ease": tmp_path}, "ndcg@10") == ()
 
 
 def test_seeds_of_one_configuration_have_a_mean_and_a_deviation(store: ArtifactStore, publish: Publish) -> None:
@@ -303,7 +301,32 @@ def test_the_front_of_quality_and_cost_is_what_no_model_beats_on_both(store: Art
     publish("lightgcn", 0.2, seconds=50.0)
     snapshot = reports.load(store.root)
     ranked = leaderboard.standings(snapshot, leaderboard.groups(snapshot)[0], "ndcg", 10)
-    rows = cost_rows(ranked, leaderboard.labels(ranked), COSTS["training"])
-    assert front(rows) == ["ease", "popularity"]
-    chart = quality_and_cost(ranked, leaderboard.labels(ranked), "NDCG@10", COSTS["training"]).to_dict()
-    assert " ".join(chart["title"]["text"]) == "popularity and ease are on the cost-quality front; 1 is dominated"
+    labels = leaderboard.labels(ranked)
+    every = measures.all_measures(snapshot, ranked, 10)
+    assert {"ndcg@10", "coverage@10", "training", "latency", "memory", "model_size"} <= set(every)
+    of = measures.values(snapshot, ranked, list(every))
+    values = {labels[report]: own for report, own in of.items()}
+    x, y = every["training"], every["ndcg@10"]
+    ends = {"y": measures.intervals_of(snapshot, "ndcg@10", labels)}
+    rows = tradeoffs.point_rows(list(values), values, x, y, every["recall@10"], ends, ["ease"])
+    assert sorted(tradeoffs.front(rows, x, y)) == ["ease", "popularity"]
+    by_name = {row["model"]: row for row in rows}
+    assert (by_name["ease"]["y_low"], by_name["ease"]["y_high"]) == (pytest.approx(0.29), pytest.approx(0.31))
+    assert (by_name["ease"]["chosen"], by_name["ease"]["size"]) == (True, pytest.approx(0.7))
+    chart = tradeoffs.scatter(rows, x, y).to_dict()
+    assert " ".join(chart["title"]["text"]) == "popularity and ease are on the Training – NDCG@10 front; 1 is dominated"
+
+
+def test_parallel_coordinates_have_the_better_end_up(store: ArtifactStore, publish: Publish) -> None:
+    publish("popularity", 0.1, seconds=0.1)
+    publish("ease", 0.3, seconds=10.0)
+    snapshot = reports.load(store.root)
+    ranked = leaderboard.standings(snapshot, leaderboard.groups(snapshot)[0], "ndcg", 10)
+    every = measures.all_measures(snapshot, ranked, 10)
+    values = {one.model: own for one in ranked for own in [measures.values(snapshot, [one], list(every))[one.id]]}
+    settings = {"model.l2": {"ease": "5.0", "popularity": "1.0"}}
+    _, rows = tradeoffs.parallel(list(values), values, [every["ndcg@10"], every["training"]], settings, ["ease"])
+    places = {(row["model"], row["axis"]): row["place"] for row in rows}
+    assert places["ease", "NDCG@10"] == 1 and places["popularity", "NDCG@10"] == 0
+    assert places["ease", "Training"] == 0 and places["popularity", "Training"] == 1, "less is better"
+    assert (places["popularity", "model.l2"], places["ease", "model.l2"]) == (0, 1)

@@ -9,8 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dashboard.queries import pairs, parquet, segments
-from dashboard.queries.pairs import PairedUsers
-from movierec_engine.evaluation.comparison import compare_all_pairs, holm
+from movierec_engine.evaluation.comparison import compare_all_pairs
 from movierec_engine.store import ArtifactStore, Slot
 
 
@@ -42,41 +41,24 @@ def test_users_are_paired_by_id_whatever_the_order_of_the_files(tmp_path: Path) 
     assert pairs.paired_users(a, tmp_path / "nowhere", ["ndcg@10"]) is None
 
 
-def test_verdicts_over_several_metrics_are_holm_corrected() -> None:
-    """Each metric alone would be called significant; over four of them none may be."""
+def test_a_pair_has_the_p_value_of_the_board_by_every_metric(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    base = rng.random(60)
-    shifts = {f"m{number}": base + 0.09 + rng.normal(0, 0.3, 60) for number in range(40)}
-    chosen = {
-        name: values
-        for name, values in shifts.items()
-        if 0.02 < compare_all_pairs({"a": values, "b": base})[0].p_wilcoxon < 0.05
-        and 0.02 < compare_all_pairs({"a": values, "b": base})[0].p_bootstrap < 0.05
-    }
-    assert len(chosen) > 2, "or this shows nothing"
-    found = PairedUsers(60, np.arange(60), None, chosen, dict.fromkeys(chosen, base))
-    verdicts = pairs.head_to_head(found, ("new", "old"))
-    assert list(verdicts) == list(chosen)
-    alone = {name: compare_all_pairs({"new": values, "old": base})[0] for name, values in chosen.items()}
-    assert all(one.significant for one in alone.values())
-    assert not any(one.significant for one in verdicts.values())
-    for kind in ("p_bootstrap", "p_wilcoxon"):
-        expected = holm([getattr(one, kind) for one in alone.values()])
-        assert [getattr(one, kind) for one in verdicts.values()] == pytest.approx(expected.tolist())
-    assert {(one.better, one.worse) for one in verdicts.values()} == {("new", "old")}
-    broken = PairedUsers(60, np.arange(60), None, {"nan": base * np.nan, **chosen}, {"nan": base, **found.b})
-    assert list(pairs.head_to_head(broken, ("new", "old"))) == list(chosen), "what cannot be compared is left out"
-    assert pairs.head_to_head(PairedUsers(0, np.arange(0), None, {}, {}), ("a", "b")) == {}
+    values = {name: {m: rng.random(40).tolist() for m in ("ndcg_at_10", "recall_at_10")} for name in "abc"}
+    folders = {name: report(tmp_path / name, range(40), **own) for name, own in values.items()}
+    found = pairs.head_to_head(folders, ("a", "c"), ["ndcg@10", "recall@10", "auc"])
+    assert list(found) == ["ndcg@10", "recall@10"], "what cannot be compared is left out"
+    for metric in found:
+        own = {name: np.array(one[metric.replace("@", "_at_")]) for name, one in values.items()}
+        board = compare_all_pairs(own)
+        assert len(board) == 3
+        assert found[metric] == next(one for one in board if {one.better, one.worse} == {"a", "c"})
 
 
 def test_of_a_metric_of_which_less_is_better_the_lower_one_is_better(tmp_path: Path) -> None:
     low, high = [0.001 * user for user in range(30)], [0.1 + 0.001 * user for user in range(30)]
-    values = PairedUsers(30, np.arange(30), None, {"disliked@10": np.array(high)}, {"disliked@10": np.array(low)})
-    verdict = pairs.head_to_head(values, ("new", "old"))["disliked@10"]
-    assert (verdict.better, verdict.significant) == ("old", True)
     folders = {name: report(tmp_path / name, range(30), disliked_at_10=own) for name, own in (("a", high), ("b", low))}
-    found = pairs.against_best(folders, "disliked@10")
-    assert found is not None and (found.leader, found.verdicts[0].worse) == ("b", "a")
+    (verdict,) = pairs.all_pairs(folders, "disliked@10")
+    assert (verdict.better, verdict.worse, verdict.significant) == ("b", "a", True)
 
 
 def test_overlap_is_of_the_first_places_alone(tmp_path: Path) -> None:

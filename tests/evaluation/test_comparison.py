@@ -89,6 +89,35 @@ def test_signed_ranks_agree_with_scipy(step: float | None) -> None:
     assert compare_paired(difference, np.zeros(60)).p_wilcoxon == pytest.approx(expected, rel=1e-9)
 
 
+SKEWED = np.random.default_rng(11).exponential(1.0, 150) - 0.88
+GRID = np.repeat([1.0, 0.0, -1.0], [30, 250, 20])
+HEAVY = np.concatenate([np.repeat([0.01, -0.01], 300), np.full(5, 1.0)])
+
+
+@pytest.mark.parametrize("difference", [SKEWED, -SKEWED, GRID, HEAVY], ids=["skewed", "mirrored", "grid", "heavy"])
+def test_the_computed_bootstrap_is_what_drawing_it_again_and_again_comes_to(difference: np.ndarray) -> None:
+    """Of 100,000 resamples, half of those that are 0 on either side."""
+    n = len(difference)
+    drawn = [np.random.default_rng(seed).choice(difference, (2_000, n)).mean(axis=1) for seed in range(50)]
+    means = np.round(np.concatenate(drawn), 12)
+    below = (means < 0).mean() + (means == 0).mean() / 2
+    compared = compare_paired(difference, np.zeros(n))
+    lumps = 0.1 if len(set(difference)) < 10 else 0.03
+    assert compared.p_bootstrap == pytest.approx(2 * min(below, 1 - below), abs=0.004)
+    assert (compared.low, compared.high) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=lumps * means.std())
+
+
+def test_three_digits_of_a_p_value_do_not_depend_on_the_seed_and_it_has_no_floor() -> None:
+    rng = np.random.default_rng(12)
+    values = {f"model {place}": rng.normal(place, 1, 671) for place in range(8)}
+    verdicts = compare_all_pairs(values)
+    assert verdicts == compare_all_pairs(values, seed=1)
+    assert all(max(verdict.p_bootstrap, verdict.p_wilcoxon) < 1e-6 for verdict in verdicts)
+    lower, near = values["model 0"], values["model 0"] + rng.normal(0.1, 1.3, 671)
+    p = [compare_paired(near, lower, seed=seed).p_bootstrap for seed in range(3)]
+    assert len(set(p)) == 1 and 0.001 < p[0] < 0.2
+
+
 def test_signed_ranks_are_near_the_exact_test_without_ties() -> None:
     difference = np.random.default_rng(4).normal(0.05, 0.4, 200)
     assert compare_paired(difference, np.zeros(200)).p_wilcoxon == pytest.approx(

@@ -132,17 +132,18 @@ def test_segments_of_two_models_have_the_differences_of_their_tables(store: Arti
         assert row.verdict.comparison.difference == pytest.approx(values[better][key] - values[worse][key], abs=1e-9)
 
 
-def test_verdicts_are_corrected_over_the_metrics_and_within_each_kind_of_segments(store: ArtifactStore) -> None:
+def test_a_pair_has_one_p_value_however_many_are_shown_and_segments_are_corrected_by_kind(store: ArtifactStore) -> None:
     a, b = (reports.find_report(store, "camps", name) for name in ("ease", "item_cf"))
-    verdicts = comparison.head_to_head(store, a, b, 10)
-    alone = {}
-    for name in verdicts:
-        values = [one[name] for one in reports.users_of(store, [a, b], [name])]
-        alone[name] = compare_all_pairs(dict(zip(("ease", "item_cf"), values, strict=True)))[0]
-    assert len(alone) > 3
-    for kind in ("p_bootstrap", "p_wilcoxon"):
-        expected = holm([getattr(one, kind) for one in alone.values()])
-        assert [getattr(one, kind) for one in verdicts.values()] == pytest.approx(expected.tolist())
+    family = comparison.family_of(store, "camps", [a, b])
+    everybody = comparison.reports_to_compare(store, "camps", [])
+    assert {one.report.model for one in family} == {one.report.model for one in everybody} > {"ease", "item_cf"}
+    two = comparison.board(store, [a, b], "ndcg@10", family=family)
+    names = reports.labels(everybody)
+    values = reports.users_of(store, everybody, ["ndcg@10"])
+    all_pairs = compare_all_pairs(dict(zip(names, (one["ndcg@10"] for one in values), strict=True)))
+    (expected,) = (one for one in all_pairs if {one.better, one.worse} == {"ease", "item_cf"})
+    assert two.outcome.verdicts == (expected,) and two.family == len(everybody)
+    assert comparison.head_to_head(store, a, b, 10, family=family)["ndcg@10"] == expected
     rows = comparison.by_segment(store, a, b, "ndcg@10")
     for kind in {row.kind for row in rows}:
         own = [row.verdict for row in rows if row.kind == kind]

@@ -1,0 +1,250 @@
+"""Charts of any measure of reports against another one: the Pareto front, and parallel coordinates."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+import altair as alt
+
+from dashboard import charts
+from dashboard.label_places import label_places
+from dashboard.queries.measures import Measure
+from movierec_engine.reporting.conclusions import front_sentence, pareto_front
+
+HEIGHT = 420
+_PLOT = (470.0, 250.0)
+"""Pixels of the plot that names are placed for; it may be wider, which only gives them more room."""
+
+Ends = Mapping[str, tuple[float, float]]
+"""Name -> the ends of an interval."""
+
+
+def point_rows(
+    names: Sequence[str],
+    values: Mapping[str, Mapping[str, float]],
+    x: Measure,
+    y: Measure,
+    size: Measure | None = None,
+    ends: Mapping[str, Ends] | None = None,
+    chosen: Collection[str] = (),
+) -> list[dict[str, Any]]:
+    """A row for each name that has both measures.
+
+    values: name -> key -> value. ends: `x` and `y` -> the ends of the intervals, of those that have one. chosen: names
+    that stand out.
+    """
+    rows = []
+    for name in names:
+        own = values.get(name, {})
+        if x.key not in own or y.key not in own:
+            continue
+        at = {"x": max(own[x.key], x.least), "y": max(own[y.key], y.least)}
+        row = {"model": name, "chosen": name in chosen, **at, "xs": x.show(own[x.key]), "ys": y.show(own[y.key])}
+        for axis in ("x", "y"):
+            low, high = (ends or {}).get(axis, {}).get(name, (at[axis], at[axis]))
+            row |= {f"{axis}_low": low, f"{axis}_high": high}
+        if size is not None:
+            row |= {"size": own.get(size.key), "sizes": size.show(own[size.key]) if size.key in own else "–"}
+        rows.append(row)
+    return rows
+
+
+def front(rows: Sequence[Mapping[str, Any]], x: Measure, y: Measure) -> list[str]:
+    """The names that no other one dominates by both measures; a measure without a better direction counts upwards."""
+    signs = [-1 if measure.better == "lower" else 1 for measure in (x, y)]
+    return pareto_front({row["model"]: (signs[0] * row["x"], signs[1] * row["y"]) for row in rows})
+
+
+def scatter(
+    rows: list[dict[str, Any]], x: Measure, y: Measure, size: Measure | None = None, wide: bool = False
+) -> charts.Chart:
+    """One point a model with its error bars, and the front as a line; names in ink, grey but for what is chosen."""
+    on_front = front(rows, x, y)
+    ahead = sorted((row for row in rows if row["model"] in on_front), key=lambda row: row["x"])
+    spans = {axis: _span(rows, axis, of) for axis, of in (("x", x), ("y", y))}
+    encode_x, encode_y = _axis("x", x, spans["x"]), _axis("y", y, spans["y"])
+    color = charts.chosen_color()
+    tooltip = [
+        alt.Tooltip("model:N", title="Model"),
+        alt.Tooltip("xs:N", title=x.title),
+        alt.Tooltip("ys:N", title=y.title),
+        *([alt.Tooltip("sizes:N", title=size.title)] if size else []),
+    ]
+    base = alt.Chart(charts.data(rows))
+    step: Literal["step-after", "step-before"] = "step-after" if x.better == "lower" else "step-before"
+    steps = (
+        alt.Chart(charts.data(ahead))
+        .mark_line(interpolate=step, strokeDash=[4, 4], strokeWidth=1.5, color=charts.QUIET)
+        .encode(x=encode_x, y=encode_y)
+    )
+    bars = base.mark_rule(strokeWidth=2, opacity=0.4)
+    layers = [
+        steps,
+        bars.encode(x=encode_x, y=alt.Y("y_low:Q"), y2="y_high:Q", color=color, tooltip=tooltip),
+        bars.encode(y=encode_y, x=alt.X("x_low:Q"), x2="x_high:Q", color=color, tooltip=tooltip),
+    ]
+    points = base.mark_point(size=110, filled=True, opacity=0.9)
+    encoding = {"x": encode_x, "y": encode_y, "color": color, "tooltip": tooltip}
+    if size is not None:
+        legend = alt.Legend(title=size.title, orient="bottom", tickCount=3)
+        encoding["size"] = alt.Size("size:Q", scale=alt.Scale(range=[40, 700], zero=False), legend=legend)
+    layers.append(points.encode(**encoding))
+    subtitle = (
+        f"{_where(x, y)} is better; dashed: the front, which no model dominates; bars: 95 % intervals"
+        f"{f'; size: {size.title}' if size else ''}"
+    )
+    head = front_sentence([row["model"] for row in ahead], len(rows), f"{x.title} – {y.title}")
+    title = charts.title(head, subtitle, charts.WIDE if wide else 62)
+    return alt.layer(*layers, *_texts(rows, x, y, spans, encode_x, encode_y, ahead)).properties(
+        title=title, height=HEIGHT + (60 if size else 0)
+    )
+
+
+def parallel(
+    names: Sequence[str],
+    values: Mapping[str, Mapping[str, float]],
+    measures: Sequence[Measure],
+    settings: Mapping[str, Mapping[str, str]],
+    chosen: Collection[str],
+) -> tuple[charts.Chart, list[dict[str, Any]]]:
+    """Parallel coordinates: a line a model over measures, the better end up, and over settings; and its rows.
+
+    settings: setting -> name -> value; each is an axis of its own.
+    """
+    axes = [(one.title, one, {name: values[name][one.key] for name in names if one.key in values.get(name, {})})
+            for one in measures]  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    for axis, measure, own in axes:
+        low, high = min(own.values(), default=0.0), max(own.values(), default=0.0)
+        for name, value in own.items():
+            place = _share(value, low, high, measure.log)
+            place = 1 - place if measure.better == "lower" else place
+            rows.append({"model": name, "axis": axis, "place": place, "shown": measure.show(value)})
+    for setting, of in settings.items():
+        order = sorted(set(of.values()), key=_number_first)
+        for name in names:
+            if name in of:
+                place = order.index(of[name]) / max(len(order) - 1, 1)
+                rows.append({"model": name, "axis": setting, "place": place, "shown": of[name]})
+    rows = [row | {"chosen": row["model"] in chosen} for row in rows]
+    order = [axis for axis, *_ in axes] + list(settings)
+    base = alt.Chart(charts.data(rows)).encode(
+        x=alt.X("axis:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelLimit=120, grid=True)),
+        y=alt.Y("place:Q", title=None, axis=None),
+        detail="model:N",
+        color=charts.chosen_color(),
+        tooltip=[alt.Tooltip("model:N", title="Model"), alt.Tooltip("axis:N", title="Axis"), alt.Tooltip("shown:N")],
+    )
+    lines = base.mark_line(strokeWidth=2).encode(
+        opacity=alt.condition(alt.datum.chosen, alt.value(1), alt.value(0.45)),
+    )
+    points = base.mark_point(size=60, filled=True, opacity=1)
+    labels = (
+        alt.Chart(charts.data(_apart([row for row in rows if row["axis"] == order[0]])))
+        .mark_text(align="right", dx=-10, fontSize=11, color=charts.ink())
+        .encode(x=alt.X("axis:N", sort=order), y="place:Q", text="model:N")
+    )
+    title = charts.title(
+        "Each model over every measure and setting",
+        "a line a model; up is better for a measure; a setting's values in their order",
+        charts.WIDE,
+    )
+    return alt.layer(lines, points, labels).properties(title=title, height=HEIGHT), rows
+
+
+def _apart(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows whose places lie far enough from one another for a line of text each, in the same order."""
+    gap = min(0.05, 1 / max(len(rows), 1))
+    moved: list[dict[str, Any]] = []
+    for row in sorted(rows, key=lambda row: float(row["place"])):
+        lowest = moved[-1]["place"] + gap if moved else 0.0
+        moved.append({**row, "place": max(row["place"], lowest)})
+    ceiling = 1.0
+    for row in reversed(moved):
+        row["place"] = min(row["place"], ceiling)
+        ceiling = row["place"] - gap
+    return moved
+
+
+def _axis(axis: str, measure: Measure, span: tuple[float, float]) -> Any:
+    scale = alt.Scale(type="log" if measure.log else "linear", nice=False, zero=False, domain=list(span))
+    make = alt.X if axis == "x" else alt.Y
+    title = f"{measure.axis} (log scale)" if measure.log else measure.axis
+    return make(f"{axis}:Q", title=title, scale=scale, axis=alt.Axis(format="~g", tickCount=5))
+
+
+def _where(x: Measure, y: Measure) -> str:
+    vertical = "down" if y.better == "lower" else "up"
+    return f"{vertical} and to the {'left' if x.better == 'lower' else 'right'}"
+
+
+def _span(rows: Sequence[Mapping[str, Any]], axis: str, measure: Measure) -> tuple[float, float]:
+    """Bounds of an axis with room for the points, their bars and the names beside them."""
+    ends = [row[name] for row in rows for name in (f"{axis}_low", f"{axis}_high", axis)]
+    low, high = min(ends), max(ends)
+    if measure.log:
+        margin = 0.2 + 0.15 * math.log10(high / low)
+        return low / 10**margin, high * 10**margin
+    margin = 0.12 * (high - low) or 0.1 * abs(high) or 1.0
+    return low - margin, high + margin
+
+
+def _share(value: float, low: float, high: float, log: bool) -> float:
+    """The place of a value between two others, from 0 to 1."""
+    if high <= low:
+        return 0.5
+    if log and low > 0:
+        return math.log(value / low) / math.log(high / low)
+    return (value - low) / (high - low)
+
+
+def _number_first(text: str) -> tuple[float, str]:
+    try:
+        return float(text), text
+    except ValueError:
+        return math.inf, text
+
+
+def _texts(
+    rows: Sequence[Mapping[str, Any]],
+    x: Measure,
+    y: Measure,
+    spans: Mapping[str, tuple[float, float]],
+    encode_x: alt.X,
+    encode_y: alt.Y,
+    ahead: Sequence[Mapping[str, Any]],
+) -> list[alt.Chart]:
+    """The names beside their points, a layer for each alignment, moved so that none covers another."""
+    width, height = _PLOT
+
+    def at(row: Mapping[str, Any]) -> tuple[float, float]:
+        return (
+            _share(row["x"], *spans["x"], x.log) * width,
+            (1 - _share(row["y"], *spans["y"], y.log)) * height,
+        )
+
+    steps = sorted(at(row) for row in ahead)
+    levels = [(left, top - 2, right, top + 2) for (left, top), (right, _) in pairwise(steps)]
+    layers = []
+    placed = label_places([at(row) for row in rows], [row["model"] for row in rows], width, levels)
+    for align in ("left", "right", "center"):
+        own = [
+            {**row, "x": _moved(row["x"], place.dx / width, spans["x"], x.log),
+             "y": _moved(row["y"], -place.dy / height, spans["y"], y.log)}
+            for row, place in zip(rows, placed, strict=True)
+            if place.align == align
+        ]  # fmt: skip
+        if own:
+            mark = alt.Chart(charts.data(own)).mark_text(
+                align=align, baseline="middle", fontSize=12, limit=160, color=charts.ink()
+            )
+            layers.append(mark.encode(x=encode_x, y=encode_y, text=alt.Text("model:N")))
+    return layers
+
+
+def _moved(value: float, share: float, span: tuple[float, float], log: bool) -> float:
+    """A value moved by a share of the axis."""
+    if log:
+        return float(value * (span[1] / span[0]) ** share)
+    return value + share * (span[1] - span[0])
