@@ -25,7 +25,9 @@ def intervals(
 ) -> charts.Chart:
     """One row a model: its test score as a dot, the 95 % interval as a line; grey but for what is chosen."""
     order = [names[standing.id] for standing in ranked]
-    row = alt.Y("model:N", sort=order, title=None, axis=alt.Axis(labelLimit=charts.label_limit(170), ticks=False, domain=False))
+    row = alt.Y(
+        "model:N", sort=order, title=None, axis=alt.Axis(labelLimit=charts.label_limit(170), ticks=False, domain=False)
+    )
     base = alt.Chart(charts.data(interval_rows(ranked, names, chosen)))
     tooltip = [
         alt.Tooltip("model:N", title="Model"),

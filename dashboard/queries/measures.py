@@ -7,7 +7,6 @@ from pathlib import Path
 
 from dashboard.queries.leaderboard import Standing
 from dashboard.queries.reports import Snapshot, ask
-from dashboard.queries.store_files import latest_name, slot_of
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.metrics import metric_of, metric_title
 from movierec_engine.reporting import numbers
@@ -106,11 +105,12 @@ def _index_megabytes(root: Path, trained_model: str) -> float | None:
     """Size of the newest index of a model's slot, where it was built from this very model."""
     try:
         store = ArtifactStore(root)
-        folder = store.latest_file(store.resolve(trained_model).slot.beside(kinds.FAISS_INDEX)).parent
-        index = store.get(slot_of(root, folder), latest_name(folder))
+        index = store.latest(store.resolve(trained_model).slot.beside(kinds.FAISS_INDEX))
     except (StoreError, OSError, ValueError):
         return None
-    return _megabytes(root, index.reference) if index.parents.get(kinds.TRAINED_MODEL) == trained_model else None
+    if index is None or index.parents.get(kinds.TRAINED_MODEL) != trained_model:
+        return None
+    return _megabytes(root, index.reference)
 
 
 _OF_STANDING: Mapping[str, Callable[[Path, Standing], float | None]] = {
