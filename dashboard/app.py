@@ -33,7 +33,7 @@ st.set_page_config(page_title="movierec", page_icon=browser.ICON, layout="wide")
 browser.one_history_entry_a_page()
 try:
     ArtifactStore(store_root())
-except StoreError as error:  # of an earlier layout
+except StoreError as error:  # of an earlier layout, or an object store
     st.error(shell.plain(error), icon=":material/warning:")
     st.stop()
 pages = [

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from movierec_engine.errors import StoreError
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, kinds
+from movierec_engine.store.storage import is_url
 
 Signature = tuple[tuple[str, int, int], ...]
 
@@ -15,8 +16,17 @@ _SIGNING = ("manifest.json", "report.json")
 
 
 def store_root() -> Path:
-    """The store's folder: MOVIEREC_ARTIFACTS, else `artifacts` below the working folder."""
-    return Path(os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts").expanduser().absolute()
+    """The store's folder: MOVIEREC_ARTIFACTS, else `artifacts` below the working folder.
+
+    Raises StoreError for an object store.
+    """
+    place = os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts"
+    if is_url(place):
+        raise StoreError(
+            f"the dashboard reads a folder, and MOVIEREC_ARTIFACTS is {place}; fill one by `movierec store copy {place} "
+            "artifacts`, and set MOVIEREC_ARTIFACTS=artifacts for the dashboard"
+        )
+    return Path(place).expanduser().absolute()
 
 
 def signature(root: Path, *of_kinds: str) -> Signature:
