@@ -23,8 +23,8 @@ def store_root() -> Path:
     place = os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts"
     if is_url(place):
         raise StoreError(
-            f"the dashboard reads a folder, and MOVIEREC_ARTIFACTS is {place}; fill one by `movierec store copy {place} "
-            "artifacts`, and set MOVIEREC_ARTIFACTS=artifacts for the dashboard"
+            f"the dashboard reads a folder, and MOVIEREC_ARTIFACTS is {place}; fill one by "
+            f"`movierec store copy {place} artifacts`, and set MOVIEREC_ARTIFACTS=artifacts for the dashboard"
         )
     return Path(place).expanduser().absolute()
 

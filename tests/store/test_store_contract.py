@@ -218,6 +218,29 @@ def test_a_copy_has_every_version_and_pointer_and_is_not_made_twice(
     assert target.latest(MODEL) == later, "its own, which is newer"
 
 
+def test_a_copy_that_was_interrupted_goes_on_where_it_was(
+    location: Location, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = ArtifactStore(location), ArtifactStore(f"{bucket}-other")
+    made = [publish(source, str(number)) for number in range(3)]
+    source.point("serving", made[2], {})
+    put, done = target.storage.put, iter([True, False])
+
+    def fail_at_the_second(*version: object) -> None:
+        if not next(done):
+            raise KeyboardInterrupt
+        put(*version)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(target.storage, "put", fail_at_the_second)
+        copy_store(source, target)
+    assert (len(target.versions(MODEL)), target.latest(MODEL), target.pointed("serving", "small")) == (1, None, None)
+    copied = copy_store(source, target)
+    assert (copied.versions, copied.present, copied.pointers) == (2, 1, 1)
+    assert target.latest(MODEL) == target.pointed("serving", "small")
+    assert [text_of(one) for one in target.versions(MODEL)] == ["0", "1", "2"]
+
+
 def test_a_damaged_version_is_not_copied(location: Location, tmp_path: Path, bucket: str) -> None:
     source = ArtifactStore(location)
     made = publish(source)
