@@ -54,7 +54,8 @@ class _LinearSoftmax(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, items: Tensor, targets: Tensor) -> Tensor:
         n = len(hidden)
         rows = min(n, max(1, _CACHED_FLOATS // len(items)))
-        losses, of_hidden, of_items = hidden.new_empty(n), torch.empty_like(hidden), torch.zeros_like(items)
+        losses, of_hidden = hidden.new_empty(n), torch.empty_like(hidden)
+        of_items = items.new_zeros(items.shape[1], len(items))  # its product takes half as long as the transposed one's
         cached = hidden.new_empty(rows, len(items))
         for start in range(0, n, rows):
             part = slice(start, start + rows)
@@ -67,8 +68,8 @@ class _LinearSoftmax(torch.autograd.Function):
             shares.scatter_(1, wanted, shares.gather(1, wanted) - total)
             scale = 1 / (total * n)
             torch.mm(shares, items, out=of_hidden[part]).mul_(scale)
-            of_items.addmm_(shares.T, h * scale)
-        ctx.save_for_backward(of_hidden, of_items)
+            of_items.addmm_((h * scale).T, shares)
+        ctx.save_for_backward(of_hidden, of_items.T)
         return losses.mean()
 
     @staticmethod
