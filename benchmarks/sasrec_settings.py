@@ -53,7 +53,7 @@ SETTINGS = {
 TIMES = (100, 200, 300)
 SLACK = 1.03
 """An epoch that ends a little later counts too."""
-LEVELS = (0.05, 0.10, 0.12, 0.14, 0.15, 0.16, 0.17)
+LEVELS = (0.02, 0.05, 0.10, 0.12, 0.14, 0.15, 0.16, 0.17)
 
 console = Console(highlight=False)
 
