@@ -39,12 +39,23 @@ def test_the_environment_of_the_services_names_what_their_commands_and_dagsters_
     assert asked <= named
 
 
-def test_a_pod_is_given_all_that_its_instance_asks_for() -> None:
-    """But the password, which dagster-k8s takes from the secret that is named."""
-    instance = yaml.safe_load((DEPLOY / "dagster" / "cluster" / "dagster.yaml").read_text(encoding="utf-8"))
-    launcher = instance["run_launcher"]["config"]
-    assert launcher["postgres_password_secret"]
-    assert _variables(instance["storage"]) - {"DAGSTER_PG_PASSWORD"} <= set(launcher["env_vars"])
+@pytest.mark.parametrize("launcher", ["kubernetes", "ray"])
+def test_a_run_elsewhere_is_given_all_that_its_instance_and_its_definitions_ask_for(launcher: str) -> None:
+    """The definitions of a run make the same partitions as the code server's, which may have no such device.
+
+    dagster-k8s takes the password from the secret that is named.
+    """
+    text = (DEPLOY / "dagster" / "cluster" / "dagster.yaml").read_text(encoding="utf-8")
+    instance = yaml.safe_load(text)
+    config = instance["run_launcher"]["config"]
+    given = {"DAGSTER_PG_PASSWORD"} if config["postgres_password_secret"] else set()
+    if launcher == "ray":
+        start = text.index("# run_launcher:")
+        lines = text[start : text.index("\n\n", start)].splitlines()
+        config = yaml.safe_load("\n".join(line.removeprefix("# ") for line in lines))["run_launcher"]["config"]["ray"]
+        given = set()
+    assert _postgres() == _variables(instance["storage"]) <= {*given, *config["env_vars"]}
+    assert {"MOVIEREC_ARTIFACTS", "MOVIEREC_CHECKPOINTS", "MOVIEREC_AUTOMATION"} <= set(config["env_vars"])
 
 
 def _postgres() -> set[str]:

@@ -55,6 +55,14 @@ class Webserver:
         return value
 
     @property
+    def answers(self) -> bool:
+        """True once it answers, with the definitions or without."""
+        try:
+            return self.ask("{ version }") is not None
+        except OSError:
+            return False
+
+    @property
     def loaded(self) -> bool:
         """True once it answers and has the definitions."""
         try:
