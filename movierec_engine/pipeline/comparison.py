@@ -64,18 +64,21 @@ def reports_to_compare(
 ) -> list[Measured]:
     """The named reports of a data set; without names those of every model in the default evaluation set-up.
 
-    That is the set-up of the served model, else the one with the most models, else the newest.
+    The default is the set-up of the served model, else the one with the most models, else the newest. Names are looked
+    for in the first set-up in that order that has all of them.
 
     Raises StoreError for what is not there, MovierecError for reports that may not be compared or a single one.
     """
+    found = newest_reports(store, data_set)
+    found = [one for one in found if protocol is None or one.report.protocol == protocol.name]
+    setups, champions = [one.report.fingerprint for one in found], champion_setups(store, data_set)
+    order = sorted(
+        dict.fromkeys(setups), key=lambda setup: (setup in champions, setups.count(setup)), reverse=True
+    )  # stable: of equals the newest stays first
+    measured = [one for one in found if one.report.fingerprint == next(iter(order), "")]
     if names:
-        measured = [find_report(store, data_set, name, protocol) for name in names]
-    else:
-        found = newest_reports(store, data_set)
-        found = [one for one in found if protocol is None or one.report.protocol == protocol.name]
-        setups, champions = [one.report.fingerprint for one in found], champion_setups(store, data_set)
-        default = max(setups, key=lambda setup: (setup in champions, setups.count(setup)), default="")
-        measured = [one for one in found if one.report.fingerprint == default]
+        in_each = (_named([one for one in found if one.report.fingerprint == setup], names) for setup in order)
+        measured = next(filter(None, in_each), []) or [find_report(store, data_set, name, protocol) for name in names]
     if len({one.artifact.reference for one in measured}) < 2:
         raise MovierecError(
             f"there are not two reports of {data_set} to compare in {store.location}; name two models that were "
@@ -83,6 +86,18 @@ def reports_to_compare(
         )
     comparable(measured)
     return measured
+
+
+def _named(reports: Sequence[Measured], names: Sequence[str]) -> list[Measured]:
+    """For each name, such as `ease` or `ease/cpu`, the newest of the reports; none where one of the names is not there.
+
+    reports: newest first.
+    """
+    of_each = [
+        [one for one in reports if name in (one.report.model, f"{one.report.model}/{one.report.device}")]
+        for name in names
+    ]
+    return [candidates[0] for candidates in of_each] if all(of_each) else []
 
 
 def family_of(store: ArtifactStore, data_set: str, measured: Sequence[Measured]) -> list[Measured]:

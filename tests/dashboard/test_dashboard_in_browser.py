@@ -26,6 +26,8 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 PAGES = {
     "": "Leaderboard",
     "compare": "Compare two",
+    "side_by_side": "Side by side",
+    "tradeoffs": "Trade-offs",
     "training": "Training",
     "segments": "Segments and fairness",
     "explore": "Explore",

@@ -232,8 +232,10 @@ def test_a_training_in_another_set_up_changes_neither_the_report_nor_the_compari
 
     parts = find_groups(store, "camps")[0]
     compared = [one.report.model for one in reports_to_compare(store, "camps", [])]
+    ease, popularity = reports_to_compare(store, "camps", ["ease", "popularity/cpu"])
 
     assert set(parts[0].reports) == set(MODELS) == set(compared)
+    assert ease.report.fingerprint == popularity.report.fingerprint != "another"
 
 
 @pytest.mark.parametrize(
