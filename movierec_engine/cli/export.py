@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from movierec_engine.cli.options import ARTIFACTS, DATA, DEVICE, WORDS, Verb, model_option, one_model
+from movierec_engine.store.storage import Location
 
 MOST_PLACES = 1_000
 
@@ -26,7 +27,8 @@ MOST_PLACES = 1_000
     "--to",
     required=True,
     metavar="TARGET",
-    help="lists.parquet, lists.csv, or postgresql://user@host/database?table=name; what is there is replaced.",
+    help="lists.parquet or .csv, here or in a bucket (s3://bucket/lists.parquet), or "
+    "postgresql://user@host/database?table=name; what is there is replaced.",
 )
 @click.option("--k", default=50, show_default=True, type=click.IntRange(1, MOST_PLACES), help="Length of a list.")
 @click.option(
@@ -43,10 +45,10 @@ MOST_PLACES = 1_000
     show_default="beside the file, or .movierec-export here",
 )
 def export(
-    words: tuple[str, ...], model: str, device: str, artifacts: Path, data_set: str, to: str, k: int,
+    words: tuple[str, ...], model: str, device: str, artifacts: Location, data_set: str, to: str, k: int,
     users: Path | None, threads: int | None, parts: Path | None,
 ) -> None:  # fmt: skip
-    """Write the lists of all users, as the API would answer them, into a file or a database.
+    """Write the lists of all users, as the API would answer them, into a file, a bucket or a database.
 
     The promoted index makes them, or the newest of MODEL. Left out of each list is what its user has rated, watched or
     dismissed, up to this moment; people who were erased are not in it. The same command goes on where an interrupted

@@ -1,8 +1,12 @@
-"""Targets of an export: a Parquet or CSV file, or a table of PostgreSQL, each replaced whole or not at all."""
+"""Targets of an export: a Parquet or CSV file, here or in an object store, or a table of PostgreSQL.
+
+Each is replaced whole or not at all.
+"""
 
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from io import BytesIO
@@ -18,6 +22,8 @@ from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
 from movierec_engine.pipeline.export import ListParts
 from movierec_engine.reporting.progress import step
 from movierec_engine.store.files import fsync
+from movierec_engine.store.objects import Objects
+from movierec_engine.store.storage import SCHEMES
 
 DEFAULT_TABLE = "recommendations"
 _TABLE = re.compile(r"([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,48}")
@@ -38,18 +44,19 @@ class Target(Protocol):
 
 
 def target_of(to: str) -> Target:
-    """The target that `--to` names: `lists.parquet`, `lists.csv` or `postgresql://host/database?table=name`.
+    """The target that `--to` names: a file, `s3://bucket/lists.parquet` or `postgresql://host/database?table=name`.
 
     Raises ConfigError for another one.
     """
     scheme = urlsplit(to).scheme
     if scheme in _POSTGRESQL:
         return PostgreSQLTable(to)
-    if "://" in to or Path(to).suffix not in _FILES:
+    if Path(to).suffix not in _FILES or (scheme and scheme not in SCHEMES):
         raise ConfigError(
-            f"--to {to} must end with .parquet or .csv, or be a database, postgresql://host/database?table=name"
+            f"--to {to} must end with .parquet or .csv, here or in an object store such as s3://bucket/lists.parquet, "
+            "or be a database, postgresql://host/database?table=name"
         )
-    return ListFile(Path(to))
+    return ListObject(to) if scheme else ListFile(Path(to))
 
 
 class ListFile:
@@ -79,6 +86,22 @@ class ListFile:
             raise MovierecError(f"{self.path} could not be written: {error.strerror or error}") from error
         finally:
             unfinished.unlink(missing_ok=True)
+        return rows
+
+
+class ListObject:
+    """A Parquet or CSV file in an object store, which is written here and then uploaded."""
+
+    def __init__(self, url: str) -> None:
+        self.name = url
+        self.parts = Path(".movierec-export")
+        self._folder, _, self._key = url.rpartition("/")
+
+    def write(self, lists: ListParts) -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / self._key
+            rows = ListFile(file).write(lists)
+            Objects(self._folder).upload(self._key, file)
         return rows
 
 

@@ -8,6 +8,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from object_store import ObjectStoreServer
 from postgres import SUPERUSER, postgres
 
 from movierec_engine.api.app import create_app
@@ -20,6 +21,7 @@ from movierec_engine.pipeline import export
 from movierec_engine.pipeline.export import ListParts, index_to_export, make_lists, read_users
 from movierec_engine.pipeline.export_target import target_of
 from movierec_engine.store import ArtifactStore, Slot
+from movierec_engine.store.objects import Objects
 from worlds import small_index
 
 
@@ -144,6 +146,25 @@ def test_the_command_says_what_is_where(store: ArtifactStore, tmp_path: Path) ->
 def test_a_model_without_an_index_is_said(store: ArtifactStore) -> None:
     with pytest.raises(StoreError, match="no index of model als of camps"):
         index_to_export(store, "camps", "als")
+
+
+@pytest.mark.slow
+def test_a_file_of_an_object_store_is_replaced(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ObjectStoreServer()
+    try:
+        url = f"{server.bucket('lists')}/daily/lists.parquet"
+        for name, value in server.environment(tmp_path / "local").items():
+            monkeypatch.setenv(name, value)
+        for k in (1, 3):
+            lists = lists_of(store, tmp_path / "parts", k)
+            assert target_of(url).write(lists) == 3 * k
+        objects, back = Objects(url.rpartition("/")[0]), tmp_path / "back.parquet"
+        objects.download([("lists.parquet", objects.size("lists.parquet") or 0, back)])
+        assert pq.read_table(back).equals(pa.concat_tables(lists.tables()))
+    finally:
+        server.end()
 
 
 @pytest.mark.slow
