@@ -54,7 +54,7 @@ class PathsConfig:
     """Folders that runs write to."""
 
     artifacts: str = "artifacts"
-    """The artifact store; everything that a run leaves for others is below it."""
+    """The artifact store, a folder or a URL such as s3://bucket/prefix: all that a run leaves for others."""
     checkpoints: str = "checkpoints"
     """`<model>_last.pt` and `<model>_best.pt` of the run in progress, or of the last one."""
 
