@@ -25,7 +25,7 @@ from scipy import sparse
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA
-from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, log_file
+from movierec_engine.feedback import Exposure, FeedbackEvent, SqliteLog, log_file
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
 from movierec_engine.recommending.dials import ItemFacts
@@ -320,7 +320,7 @@ def sweep(store: ArtifactStore) -> None:
 
 def say(store: ArtifactStore, users: int) -> None:
     """Lists of an experiment, a quarter of the events answering them."""
-    log = FeedbackLog(log_file(store.root, "large"))
+    log = SqliteLog(log_file(store.root, "large"))
     movies = tuple(range(1, 11))
     log.expose(
         [

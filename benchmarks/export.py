@@ -27,6 +27,7 @@ from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.metrics import Metrics
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA
+from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.popularity import PopularityFoldIn
 from movierec_engine.pipeline.export import _BLOCK_BYTES, index_to_export, make_lists
@@ -59,7 +60,7 @@ def main() -> None:
         loaded = time.perf_counter() - started
         scoring = scores_alone(served.index)
         started, cpu = time.perf_counter(), time.process_time()
-        lists = make_lists(served, LiveFeedback(store, Metrics()), Path(folder) / "parts", asked.k)
+        lists = make_lists(served, LiveFeedback(FeedbackLogs(store.root), Metrics()), Path(folder) / "parts", asked.k)
         made = time.perf_counter() - started
         target = Path(folder) / "lists.parquet"
         rows = target_of(str(target)).write(lists)

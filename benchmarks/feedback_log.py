@@ -21,7 +21,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog
+from movierec_engine.feedback import Exposure, FeedbackEvent, SqliteLog
 from movierec_engine.feedback.summary import variant_rates
 
 RESULT = Path(__file__).with_name("results") / "feedback_log.md"
@@ -43,7 +43,7 @@ def event(key: str, rng: random.Random) -> FeedbackEvent:
 
 def write(path: Path, name: str, batch: int, begin: float, answers: "multiprocessing.Queue[list[float]]") -> None:
     """Record batches one after the other until the time is over; the seconds that each took."""
-    log, rng, took = FeedbackLog(path), random.Random(name), []
+    log, rng, took = SqliteLog(path), random.Random(name), []
     time.sleep(max(0.0, begin - time.time()))
     while time.time() < begin + SECONDS:
         events = [event(f"{name}-{len(took)}-{number}", rng) for number in range(batch)]
@@ -132,9 +132,9 @@ repeated = event("filled-0", random.Random(0))
 
 
 @contextmanager
-def new_log() -> Iterator[FeedbackLog]:
+def new_log() -> Iterator[SqliteLog]:
     with tempfile.TemporaryDirectory() as folder:
-        yield FeedbackLog(Path(folder) / "feedback.db")
+        yield SqliteLog(Path(folder) / "feedback.db")
 
 
 def main() -> None:

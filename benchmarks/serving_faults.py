@@ -34,7 +34,7 @@ import psutil
 from rich.console import Console
 from serving import ROOT, WORKERS, free_port, get, train
 
-from movierec_engine.feedback import FeedbackLog
+from movierec_engine.feedback import SqliteLog
 from movierec_engine.feedback.events import FeedbackEvent
 
 RESULT = Path(__file__).with_name("results") / "serving_faults.md"
@@ -185,7 +185,7 @@ def wait_for_workers(server: subprocess.Popen[bytes], killed: int) -> None:
 def judged(store: Path, senders: Senders) -> dict[str, Any]:
     """Comparison of the log with the events that were sent and acknowledged."""
     (path,) = (store / "feedback").glob("*/feedback.db")
-    log = FeedbackLog(path)
+    log = SqliteLog(path)
     log.check()
     events = [logged.event for logged in log.events()]
     times = Counter(event.key for event in events)

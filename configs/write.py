@@ -29,6 +29,8 @@ FOLLOWS = {
     ("ngcf", "num_negatives"): "${data.negative_samples}",
 }
 """A model's settings that follow others unless they are given themselves."""
+OF_ENVIRONMENT = {("feedback", "url"): '${oc.env:MOVIEREC_FEEDBACK_URL,""}'}
+"""A group's settings that an environment variable gives unless they are given themselves."""
 _BARE = re.compile(r"(?!(true|false|null|yes|no|on|off)$)[A-Za-z][A-Za-z0-9_@./-]*")
 
 
@@ -41,7 +43,8 @@ def texts() -> dict[Path, str]:
     """Each written file, and what it holds."""
     found = {}
     for group, kind in GROUPS.items():
-        found[FOLDER / group / f"{FILES.get(group, 'default')}.yaml"] = _file(kind, _lines(kind))
+        own = {field: given for (name, field), given in OF_ENVIRONMENT.items() if name == group}
+        found[FOLDER / group / f"{FILES.get(group, 'default')}.yaml"] = _file(kind, _lines(kind, None, own))
     for name in OWN_MODELS:
         kind = model_class(name).Config
         family = kind.__module__.split(".")[-2]

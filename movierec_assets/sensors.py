@@ -14,7 +14,7 @@ from movierec_engine import pipeline
 from movierec_engine.config import Settings, load_settings
 from movierec_engine.data import input_files
 from movierec_engine.errors import MovierecError
-from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.pipeline.feedback import FeedbackFacts
 from movierec_engine.release.freshness import stale_reasons
 from movierec_engine.store import ArtifactStore, kinds
@@ -99,7 +99,7 @@ def make_feedback_events(config: AutomationConfig) -> dg.SensorDefinition:
             asked = json.loads(context.cursor) if context.cursor else [0, 0]
             seq, erasure = max(taken.newest_seq, asked[0]), max(taken.newest_erasure, asked[1])
             wanted = settings.data.feedback and settings.data.layout != "presplit"
-            with closing(FeedbackLog(log_file(store.root, settings.data.name))) as log:
+            with closing(FeedbackLogs(store.root, settings.feedback.url).of(settings.data.name)) as log:
                 newest = [log.newest_seq(), log.newest_erasure()]
                 events = log.count_since(seq, "rating") if wanted else 0
         except MovierecError as error:
@@ -125,7 +125,9 @@ def make_served_model(config: AutomationConfig) -> dg.SensorDefinition:
     def served_model(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SensorResult | dg.SkipReason:
         try:
             settings = shared_settings(config)
-            found = stale_reasons(ArtifactStore(settings.paths.artifacts), settings.data.name, config.freshness)
+            store = ArtifactStore(settings.paths.artifacts)
+            logs = FeedbackLogs(store.root, settings.feedback.url)
+            found = stale_reasons(store, settings.data.name, config.freshness, feedback=logs)
         except MovierecError as error:
             return dg.SkipReason(str(error))
         told = json.loads(context.cursor or "[]")

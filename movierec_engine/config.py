@@ -24,9 +24,11 @@ from movierec_engine.device import resolve_device
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.config import EvaluationConfig
 from movierec_engine.evaluation.gate import ReleaseConfig
+from movierec_engine.feedback.config import FeedbackLogConfig
 from movierec_engine.models.registry import model_class, outside_models
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.tracking.config import LoggerConfig
+from movierec_engine.tracking.server import without_credentials
 from movierec_engine.training.config import TrainerConfig
 
 T = TypeVar("T")
@@ -44,6 +46,7 @@ GROUPS = {
     "retrieval": RetrievalConfig,
     "release": ReleaseConfig,
     "serving": ServingConfig,
+    "feedback": FeedbackLogConfig,
     "logger": LoggerConfig,
 }
 """The groups of settings beside `model`, whose settings are its model's own. Each default's home is its dataclass."""
@@ -72,6 +75,7 @@ class Settings:
     retrieval: RetrievalConfig
     release: ReleaseConfig
     serving: ServingConfig
+    feedback: FeedbackLogConfig
     logger: LoggerConfig
     paths: PathsConfig
     device: str
@@ -86,10 +90,10 @@ class Settings:
     """Settings on top of the defaults, in Hydra's syntax."""
 
     def resolved(self) -> dict[str, Any]:
-        """All values as plain JSON-able data, for manifests and trackers."""
+        """All values as plain JSON-able data, for manifests and trackers; addresses without their credentials."""
         everything = asdict(self)
         everything["model"] = {"name": everything.pop("model_name"), **everything["model"]}
-        return everything
+        return _without_credentials(everything)  # type: ignore[no-any-return]
 
 
 def config_dir() -> Path:
@@ -151,13 +155,21 @@ def load_serving(overrides: list[str]) -> ServingConfig:
 
     Raises ConfigError for an unknown setting or an invalid value.
     """
+    return _group_of_server(ServingConfig, "serving", overrides)
+
+
+def load_feedback(overrides: list[str]) -> FeedbackLogConfig:
+    """The feedback group alone, as `load_serving` has the serving group; each takes the other's overrides too."""
+    return _group_of_server(FeedbackLogConfig, "feedback", overrides)
+
+
+def _group_of_server(kind: type[T], group: str, overrides: list[str]) -> T:
     for override in overrides:
-        key = override.partition("=")[0].lstrip("+~")
-        if key != "serving" and not key.startswith("serving."):
+        if re.split(r"[.=]", override.lstrip("+~"), maxsplit=1)[0] not in ("serving", "feedback"):
             raise ConfigError(f"{override!r} is no setting of the server; use settings such as serving.follow=latest")
     try:
         composed = _composed(overrides)
-        return typed(ServingConfig, OmegaConf.to_container(composed.serving, resolve=True), "serving")
+        return typed(kind, OmegaConf.to_container(composed[group], resolve=True), group)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(explain(error, overrides)) from error
 
@@ -260,6 +272,15 @@ def _choices(group: str) -> list[str]:
 def known_keys(groups: Sequence[str] = ()) -> list[str]:
     """Every setting's dotted name, under the given choices of groups such as `model=ncf`, and the groups' own names."""
     return _leaves(OmegaConf.to_container(_composed(groups), resolve=False), "")
+
+
+def _without_credentials(value: Any) -> Any:
+    """Plain data whose addresses lack their user information, such as the password in feedback.url."""
+    if isinstance(value, dict):
+        return {name: _without_credentials(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_without_credentials, value))
+    return without_credentials(value) if isinstance(value, str) else value
 
 
 def _leaves(values: Any, prefix: str) -> list[str]:

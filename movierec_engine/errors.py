@@ -17,6 +17,7 @@ EXTRAS = {
     "sweeps": ("optuna",),
     "dashboard": ("altair", "duckdb", "streamlit"),
     "dagster": ("dagster", "dagster_mlflow", "sqlalchemy"),
+    "postgres": ("psycopg",),
     "team": ("dagster_postgres",),
     "objectstore": ("obstore",),
 }

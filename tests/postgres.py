@@ -2,15 +2,18 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from ports import free_port
 
-SUPERUSER = "movierec"
+SUPERUSER, PASSWORD = "movierec", "open-sesame"
 
 
 def _programs() -> Path:
@@ -22,32 +25,74 @@ def _programs() -> Path:
     raise AssertionError("these tests need PostgreSQL: apt-get install postgresql")
 
 
-@contextmanager
-def postgres() -> Iterator[int]:
-    """The port of an empty server on 127.0.0.1, whose database `postgres` belongs to SUPERUSER, without a password.
+@dataclass(frozen=True)
+class PostgresServer:
+    """A server on 127.0.0.1, whose database `postgres` belongs to SUPERUSER, without a password.
 
     PostgreSQL refuses root, so there it runs as the user `postgres` of the package.
     """
-    programs, port = _programs(), free_port()
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    folder = Path(tempfile.mkdtemp(prefix="movierec-postgres-"))
-    if as_user:
-        shutil.chown(folder, "postgres")
 
-    def command(program: str, *arguments: str) -> None:
+    folder: Path
+    port: int
+    durable: bool
+
+    @property
+    def url(self) -> str:
+        """With a password, which the server does not ask for, but which nobody may be shown."""
+        return f"postgresql+psycopg://{SUPERUSER}:{PASSWORD}@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
+        if not self.durable:
+            options += " -c fsync=off"
+        self.command("pg_ctl", "-l", str(self.folder / "log"), "-o", options, "-w", "start")
+
+    def stop(self) -> None:
+        self.command("pg_ctl", "-m", "immediate", "-w", "stop")
+
+    def kill(self) -> None:
+        """End all its processes at once, as when the machine's memory is short; `start` recovers."""
+        self.signal(signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the server and to its processes."""
+        parent = psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().split("\n")[0]))
+        of_server = [parent, *parent.children(recursive=True)]
+        for process in of_server:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        if number == signal.SIGKILL:
+            psutil.wait_procs(of_server, timeout=30)
+
+    def command(self, program: str, *arguments: str) -> None:
+        as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         done = subprocess.run(
-            [*as_user, str(programs / program), "-D", str(folder / "data"), *arguments],
-            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+            [*as_user, str(_programs() / program), "-D", str(self.folder / "data"), *arguments],
+            cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{program}: {done.stdout}"
 
+
+@contextmanager
+def postgres_server(durable: bool = False) -> Iterator[PostgresServer]:
+    """An empty server that runs; durable: whether a commit waits for the disk."""
+    folder = Path(tempfile.mkdtemp(prefix="movierec-postgres-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+    server = PostgresServer(folder, free_port(), durable)
     try:
-        command("initdb", "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-        command("pg_ctl", "-l", str(folder / "log"), "-o", options, "-w", "start")
+        server.command("initdb", "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync")
+        server.start()
         try:
-            yield port
+            yield server
         finally:
-            command("pg_ctl", "-m", "immediate", "-w", "stop")
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def postgres() -> Iterator[int]:
+    """The port of such a server."""
+    with postgres_server() as server:
+        yield server.port

@@ -1,5 +1,6 @@
 """Settings: each default has one home, the dataclass, and each setting an explanation beside it."""
 
+import json
 import runpy
 from dataclasses import asdict
 from pathlib import Path
@@ -9,8 +10,10 @@ import pytest
 
 from movierec_assets.automation import AutomationConfig, load_automation
 from movierec_engine import config
+from movierec_engine.cli.hydra_job import url_in_environment
 from movierec_engine.cli.settings_help import settings_help, settings_of
 from movierec_engine.config import GROUPS, PathsConfig, known_keys, load_settings
+from movierec_engine.feedback.config import URL_VARIABLE
 from movierec_engine.models.registry import OWN_MODELS, model_class
 from movierec_engine.training.config import TrainerConfig
 
@@ -80,3 +83,16 @@ def test_threads_compose_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     config.load_serving([])
     assert kept == [True, True]
     assert not config._hydra_lock.locked()
+
+
+def test_a_password_in_an_address_stays_out_of_what_is_recorded_and_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(URL_VARIABLE, "postgresql+psycopg://me:hunter1@db/feedback")
+    assert load_settings(["model=popularity", "device=cpu"]).feedback.url.endswith("hunter1@db/feedback")
+    url = "postgresql+psycopg://me:hunter2@db/feedback"
+    settings = load_settings(["model=popularity", "device=cpu", f"feedback.url={url}"])
+    assert settings.feedback.url == url == config.load_feedback([f"feedback.url={url}", "serving.workers=1"]).url
+    assert settings.resolved()["feedback"] == {"url": "postgresql+psycopg://db/feedback"}
+    assert "hunter" not in json.dumps(settings.resolved())
+    words = url_in_environment(["model=als", f"feedback.url={url}"])
+    assert words == ["model=als", "feedback.url=${oc.env:MOVIEREC_FEEDBACK_URL}"], "as Hydra prints and writes them"
+    assert load_settings([*words, "device=cpu"]).feedback.url == url

@@ -1,6 +1,7 @@
 """Queries about releases: what is served, its freshness, and the decisions about it."""
 
 import json
+from contextlib import closing
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from dashboard.queries.store_files import folders, slot_folders, slot_of
 from movierec_engine.errors import MovierecError, StoreError
-from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.release.decisions import (
     DECISION_FILE,
     PINNED,
@@ -160,7 +161,8 @@ def _waiting(root: Path, raw: Artifact) -> int | None:
     if not isinstance(taken, dict):
         return None
     try:
-        return FeedbackLog(log_file(root, raw.slot.data_set)).count_since(int(taken.get("newest_seq", 0)), "rating")
+        with closing(FeedbackLogs.of_environment(root).of(raw.slot.data_set)) as log:
+            return log.count_since(int(taken.get("newest_seq", 0)), "rating")
     except (MovierecError, OSError, ValueError):
         return None
 

@@ -17,6 +17,7 @@ from dashboard.queries.feedback import Feedback
 from dashboard.queries.releases import Made, Served
 from dashboard.queries.store_files import Signature
 from dashboard.views import decisions, over_time
+from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.backtest import ALL, WITH_HISTORY
 from movierec_engine.reporting import numbers
@@ -207,7 +208,11 @@ def _backtests(found: list[Backtest]) -> None:
 
 def _feedback(root: Path) -> None:
     st.subheader("Feedback")
-    sets = feedback.data_sets(root)
+    try:
+        sets = feedback.data_sets(root)
+    except MovierecError as error:
+        shell.notes([f"Feedback cannot be read: {error}"])
+        return
     if not sets:
         shell.missing(
             "No feedback yet. The API records it:",

@@ -6,6 +6,7 @@ from movierec_assets import metadata
 from movierec_assets.batch import read_once
 from movierec_assets.resources import SettingsResource
 from movierec_engine import pipeline
+from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.store import kinds
 
 GROUP = "data"
@@ -34,7 +35,12 @@ def raw_ratings(context: dg.AssetExecutionContext, settings: SettingsResource) -
             context.instance,
             context.run,
             step.store,
-            lambda: pipeline.ingest_ratings(step.store, step.settings.data, step.origin),
+            lambda: pipeline.ingest_ratings(
+                step.store,
+                step.settings.data,
+                step.origin,
+                feedback=FeedbackLogs(step.store.root, step.settings.feedback.url),
+            ),
         )
         step.done(made, metadata.facts(made, rows="ratings"))
         return step.result()

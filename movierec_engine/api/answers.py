@@ -267,7 +267,7 @@ class Models(TypedDict):
 class LogHealth(TypedDict):
     """Of /api/ready: the feedback log. Lists are answered without it."""
 
-    status: Annotated[str, OneOf(("ok", "busy", "unreadable", "read-only"))]
+    status: Annotated[str, OneOf(("ok", "busy", "away", "unreadable", "read-only"))]
     message: str | None
 
 

@@ -31,6 +31,8 @@ from movierec_engine.api.static_files import register_static_files
 from movierec_engine.api.workers import Workers
 from movierec_engine.data.nouns import MOVIES
 from movierec_engine.data.ratings import Movies
+from movierec_engine.feedback import FeedbackLogs
+from movierec_engine.feedback.config import url_of_environment
 from movierec_engine.store import ArtifactStore
 from movierec_engine.store.storage import Location
 
@@ -41,11 +43,13 @@ def create_app(
     *,
     device: str = "auto",
     titles: Movies | None = None,
+    feedback_url: str | None = None,
     watch: bool = False,
 ) -> Flask:
     """The API over an artifact store, which may still be empty: a folder, or the URL of an object store.
 
     titles: replaces the titles that the indices carry. device: whose indices are served, `auto` for any.
+    feedback_url: as `feedback.url`; None for MOVIEREC_FEEDBACK_URL's.
     watch: follow the store in a thread, as a server does, instead of at each request.
     """
     limits = serving or ServingConfig()
@@ -79,7 +83,9 @@ def create_app(
 
     workers = Workers.of_environment(limits.worker_count)
     service = ModelService(reloader, store, workers)
-    live = LiveFeedback(store, metrics)
+    live = LiveFeedback(
+        FeedbackLogs(store.root, url_of_environment() if feedback_url is None else feedback_url), metrics
+    )
     experiment = LiveExperiment(limits.experiment, reloader, live)
     recommending, catalogue = RecommendationService(service, live, experiment, limits), MovieService(service)
     overview: dict[str, Any] = {}

@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException
 from movierec_engine.api.middleware import REQUEST_ID
 from movierec_engine.api.rendering import json_response, page, wants_page
 from movierec_engine.errors import StoreError
-from movierec_engine.feedback import FeedbackError, LogBusy
+from movierec_engine.feedback import FeedbackError, LogAway, LogBusy
 
 CODES = {
     400: "bad_request",
@@ -79,6 +79,8 @@ def register_error_answers(app: Flask) -> None:
         said = "the feedback log cannot be used at the moment; the server's log says why"
         if isinstance(error, LogBusy):
             said = "the feedback log is held by another process; nothing was recorded, send it again under the same key"
+        elif isinstance(error, LogAway):
+            said = "the feedback database does not answer; send it again under the same key, which is recorded once"
         response = _answer(503, said)
         response.headers["Retry-After"] = "1"
         return response

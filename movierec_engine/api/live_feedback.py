@@ -19,21 +19,19 @@ from movierec_engine.feedback import (
     FeedbackError,
     FeedbackEvent,
     FeedbackLog,
+    FeedbackLogs,
     InvalidFeedback,
+    LogAway,
     LogBusy,
     Recorded,
     UserState,
-    log_file,
 )
 from movierec_engine.feedback.events import Kind
 from movierec_engine.feedback.exposure_queue import ExposureQueue
-from movierec_engine.store import ArtifactStore
 
 log = logging.getLogger(__name__)
 
 NOTHING_SAID = UserState()
-READING_SECONDS = 0.05
-"""How long a request waits for a log that another process keeps to itself."""
 PAUSE_SECONDS = 0.5
 """How long a log that could not be read is left alone."""
 OK = "ok"
@@ -42,8 +40,8 @@ OK = "ok"
 class LiveFeedback:
     """One log for each data set, of the store whose indices are served."""
 
-    def __init__(self, store: ArtifactStore, metrics: Metrics) -> None:
-        self._root, self._metrics = store.root, metrics
+    def __init__(self, logs: FeedbackLogs, metrics: Metrics) -> None:
+        self._places, self._metrics = logs, metrics
         self._logs: dict[str, FeedbackLog] = {}
         self._queues: dict[str, ExposureQueue] = {}
         self._problems: dict[str, tuple[float, str]] = {}  # data set -> until when it is left alone, and why
@@ -51,7 +49,7 @@ class LiveFeedback:
     def log(self, data_set: str) -> FeedbackLog:
         known = self._logs.get(data_set)
         if known is None:
-            known = self._logs[data_set] = FeedbackLog(log_file(self._root, data_set), READING_SECONDS)
+            known = self._logs[data_set] = self._places.of(data_set, live=True)
         return known
 
     def state(self, data_set: str, user_id: PublicId) -> UserState:
@@ -69,10 +67,11 @@ class LiveFeedback:
         except FeedbackError as error:
             if self._problems.get(data_set, (0, ""))[1] != str(error):
                 log.error("lists come without live feedback: %s", error)
-            self._problems[data_set] = (time.monotonic() + PAUSE_SECONDS, str(error))
+            pause = 0.0 if isinstance(error, LogAway) else PAUSE_SECONDS  # that it is away is told without a wait
+            self._problems[data_set] = (time.monotonic() + pause, str(error))
             return feedback.state_without_log(user_id)
         if data_set in self._problems:
-            log.info("%s can be read again", feedback.path)
+            log.info("%s can be read again", feedback.where)
             self._problems.pop(data_set, None)
         return state
 
@@ -115,6 +114,8 @@ class LiveFeedback:
         """Note the lists that wait, before the process ends."""
         for queue in self._queues.values():
             queue.close()
+        for feedback in self._logs.values():
+            feedback.close()
 
     def health(self, data_set: str) -> LogHealth:
         """The state of a log at this moment: `ok`, `busy`, `unreadable` or `read-only`."""
@@ -124,6 +125,12 @@ class LiveFeedback:
         except FeedbackError as error:
             known = feedback.state_without_log(0).erasure == 0
             lists = "lists come without live feedback" if known else "no list is personal"
+            if isinstance(error, LogAway):
+                lists = "lists come by what was last known of people" if known else "no list is personal"
+                said = (
+                    f"the feedback database does not answer, so {lists} and nothing is recorded; see the server's log"
+                )
+                return {"status": "away", "message": said}
             return {
                 "status": "busy" if isinstance(error, LogBusy) else "unreadable",
                 "message": f"the feedback log cannot be read, so {lists} and nothing is recorded; see the server's log",

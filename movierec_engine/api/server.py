@@ -18,6 +18,8 @@ from movierec_engine.api.config import KEYS_VARIABLE, METRICS_VARIABLE, ServingC
 from movierec_engine.api.workers import FOLDER_VARIABLE, forget
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.feedback import FeedbackLogs
+from movierec_engine.feedback.config import url_of_environment
 from movierec_engine.store import kinds
 from movierec_engine.store.storage import Location, is_url
 
@@ -26,12 +28,14 @@ def serve(
     location: Location,
     serving: ServingConfig,
     *,
+    feedback_url: str | None = None,
     data_dir: Path | None = None,
     device: str = "auto",
     debug: bool = False,
 ) -> None:
     """Answer until Ctrl-C or SIGTERM.
 
+    feedback_url: as `feedback.url`; None for MOVIEREC_FEEDBACK_URL's.
     data_dir: a MovieLens folder whose titles replace those that the indices carry.
 
     Raises ConfigError for debug or for no API keys on an address that others can reach, MovierecError when the port is
@@ -47,6 +51,9 @@ def serve(
     if not is_running_from_reloader():  # whose parent holds the port
         _require_free(serving.host, serving.port)
     titles = _titles(data_dir) if data_dir else None
+    url = url_of_environment() if feedback_url is None else feedback_url
+    if url:
+        print(f"feedback is logged in PostgreSQL at {FeedbackLogs(Path(), url).where}", flush=True)
     workers = serving.worker_count
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     print(
@@ -54,15 +61,15 @@ def serve(
         flush=True,
     )
     if debug:
-        _make_app(location, serving, device, titles).run(serving.host, serving.port, debug=True)
+        _make_app(location, serving, url, device, titles).run(serving.host, serving.port, debug=True)
     elif importlib.util.find_spec("fcntl"):  # which gunicorn needs
         with shared_folder() as folder:
             for variable in (METRICS_VARIABLE, FOLDER_VARIABLE):
                 os.environ[variable] = str(folder / variable.lower())
                 Path(os.environ[variable]).mkdir()
-            _run_gunicorn(location, serving, device, titles)
+            _run_gunicorn(location, serving, url, device, titles)
     else:
-        _run_waitress(location, serving, device, titles)
+        _run_waitress(location, serving, url, device, titles)
 
 
 def store_to_serve(model_dir: Path, default: Path) -> tuple[Path, str | None]:
@@ -119,7 +126,7 @@ def gunicorn_options(serving: ServingConfig) -> dict[str, Any]:
     return options
 
 
-def _run_gunicorn(location: Location, serving: ServingConfig, device: str, titles: Movies | None) -> None:
+def _run_gunicorn(location: Location, serving: ServingConfig, url: str, device: str, titles: Movies | None) -> None:
     from gunicorn.app.base import BaseApplication
     from prometheus_client.multiprocess import mark_process_dead
 
@@ -137,25 +144,25 @@ def _run_gunicorn(location: Location, serving: ServingConfig, device: str, title
                 self.cfg.set(name, value)
 
         def load(self) -> Any:
-            return _make_app(location, serving, device, titles)
+            return _make_app(location, serving, url, device, titles)
 
     Server().run()
 
 
-def _run_waitress(location: Location, serving: ServingConfig, device: str, titles: Movies | None) -> None:
+def _run_waitress(location: Location, serving: ServingConfig, url: str, device: str, titles: Movies | None) -> None:
     if not importlib.util.find_spec("waitress"):
         raise MovierecError("gunicorn does not run on this system; `pip install waitress`, which does, and try again")
     waitress = importlib.import_module("waitress")
-    app = _make_app(location, serving, device, titles)
+    app = _make_app(location, serving, url, device, titles)
     waitress.serve(app, host=serving.host, port=serving.port, threads=max(4, serving.threads * serving.worker_count))
 
 
-def _make_app(location: Location, serving: ServingConfig, device: str, titles: Movies | None) -> Any:
+def _make_app(location: Location, serving: ServingConfig, url: str, device: str, titles: Movies | None) -> Any:
     from movierec_engine.api.app import create_app  # brings faiss, which must not be in the parent process
     from movierec_engine.api.logs import set_up_logs
 
     set_up_logs(serving.log_format)
-    return create_app(location, serving, device=device, titles=titles, watch=True)
+    return create_app(location, serving, feedback_url=url, device=device, titles=titles, watch=True)
 
 
 def _titles(data_dir: Path) -> Movies:

@@ -22,6 +22,7 @@ from movierec_engine.cli.tables import ResultTable, TableColumn, cell, print_tab
 from movierec_engine.config import Settings, load_settings
 from movierec_engine.data.config import packaged
 from movierec_engine.errors import EXTRAS, EmptyDataError, MissingExtraError, MovierecError
+from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.pipeline import elicitation
 from movierec_engine.reporting import numbers
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
@@ -105,7 +106,8 @@ def missing_models(store: ArtifactStore, wanted: Sequence[Settings]) -> list[str
 
     With nothing released yet, every model counts as missing.
     """
-    splits = pipeline.prepare(store, wanted[0].data)[kinds.SPLITS]
+    logs = FeedbackLogs(store.root, wanted[0].feedback.url)
+    splits = pipeline.prepare(store, wanted[0].data, feedback=logs)[kinds.SPLITS]
     if store.pointed(SERVING, wanted[0].data.name) is None:
         return [settings.model_name for settings in wanted]
     return [settings.model_name for settings in wanted if not pipeline.is_current(store, settings, splits)]

@@ -35,6 +35,7 @@ def estimate(words: tuple[str, ...], users: int | None, items: int | None, ratin
     settings as of `movierec train`. What does not fit is refused by every command too.
     """
     from movierec_engine.config import load_settings
+    from movierec_engine.feedback import FeedbackLogs
     from movierec_engine.models.registry import model_names
     from movierec_engine.pipeline import prepare
     from movierec_engine.store import ArtifactStore, kinds
@@ -50,7 +51,10 @@ def estimate(words: tuple[str, ...], users: int | None, items: int | None, ratin
         raise click.UsageError("give --users, --items and --ratings, all three", click.get_current_context())
     else:
         store = ArtifactStore(each[0].paths.artifacts)
-        counts = counts_in_store(store, each[0]) or DataCounts.of(prepare(store, data)[kinds.SPLITS], data.train_size)
+        logs = FeedbackLogs(store.root, each[0].feedback.url)
+        counts = counts_in_store(store, each[0]) or DataCounts.of(
+            prepare(store, data, feedback=logs)[kinds.SPLITS], data.train_size
+        )
     print_tables([estimate_table([one for settings in each for one in estimates(settings, counts)], counts)], form)
 
 

@@ -58,6 +58,7 @@ def export(
 
     from movierec_engine.api.live_feedback import LiveFeedback
     from movierec_engine.api.metrics import Metrics
+    from movierec_engine.feedback import FeedbackLogs
     from movierec_engine.pipeline.data import choose_data_set
     from movierec_engine.pipeline.export import index_to_export, make_lists, read_users
     from movierec_engine.pipeline.export_target import target_of
@@ -69,7 +70,14 @@ def export(
     started = time.monotonic()
     served = index_to_export(store, choose_data_set(store, kinds.FAISS_INDEX, data_set), name, on)
     only = read_users(users, served.index.users.are_texts) if users else None
-    lists = make_lists(served, LiveFeedback(store, Metrics()), parts or target.parts, k, only, threads or 0)
+    lists = make_lists(
+        served,
+        LiveFeedback(FeedbackLogs.of_environment(store.root), Metrics()),
+        parts or target.parts,
+        k,
+        only,
+        threads or 0,
+    )
     rows, seconds = target.write(lists), time.monotonic() - started
     lists.remove()
     kept = f", {lists.kept:,} of them made before" if lists.kept else ""

@@ -19,6 +19,7 @@ from movierec_engine.cli.tables import Format, print_line, print_tables
 from movierec_engine.config import Settings, config_dir, explain, offer_outside_models, typed_settings, with_data_group
 from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
 from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport
+from movierec_engine.feedback.config import URL_VARIABLE
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 from movierec_engine.tuning import trials
 from movierec_engine.tuning.trials import SweepTrials, Trial
@@ -30,7 +31,7 @@ def run(arguments: Sequence[str], form: Format) -> None:
     In a sweep a job that fails does not stop the others; at its end stands a table of the best, and the exit code tells
     of the first failure.
     """
-    arguments = with_data_group(arguments)
+    arguments = with_data_group(url_in_environment(arguments))
     sys.argv = [sys.argv[0], *arguments]
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     failures: list[MovierecError] = []
@@ -79,6 +80,20 @@ def run(arguments: Sequence[str], form: Format) -> None:
             trials.publish(store, str(sweep[0].data.name), done, arguments)
     if failures:
         sys.exit(exit_code(failures[0]))
+
+
+def url_in_environment(arguments: Sequence[str]) -> list[str]:
+    """The words, with what feedback.url is set to moved to the environment.
+
+    An address may hold a password, and Hydra prints overrides and writes them to files.
+    """
+    words = list(arguments)
+    for number, word in enumerate(words):
+        key, _, value = word.partition("=")
+        if key.lstrip("+") == "feedback.url" and value:
+            os.environ[URL_VARIABLE] = value.strip("'\"")
+            words[number] = f"{key}=${{oc.env:{URL_VARIABLE}}}"
+    return words
 
 
 def show(report: Artifact, settings: Settings, form: Format) -> None:

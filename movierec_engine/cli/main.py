@@ -5,7 +5,7 @@ import sys
 import click
 
 from movierec_engine import __version__
-from movierec_engine.cli import backup, estimate, export, judge, release, serve, start, store, train
+from movierec_engine.cli import backup, estimate, export, feedback, judge, release, serve, start, store, train
 from movierec_engine.cli.console import log_to_console, read_env_file
 from movierec_engine.cli.options import CommandGroup
 
@@ -24,7 +24,7 @@ SECTIONS: dict[str, list[click.Command]] = {
     ],
     "Release": [release.models],
     "Serve": [serve.serve, export.export],
-    "Keep": [backup.backup, backup.restore, store.store],
+    "Keep": [backup.backup, backup.restore, store.store, feedback.feedback],
 }
 
 

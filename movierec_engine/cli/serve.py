@@ -60,14 +60,14 @@ def serve(
 ) -> None:
     """Answer recommendation calls from the promoted index, or from the newest one while none is promoted.
 
-    KEY=VALUE are settings of the serving group, such as serving.follow=latest, with which the newest index of any model
-    answers. A newer version is taken over within two seconds, between two requests.
+    KEY=VALUE are settings of the serving and feedback groups, such as serving.follow=latest, with which the newest
+    index of any model answers. A newer version is taken over within two seconds, between two requests.
     """
     from dataclasses import replace
 
     from movierec_engine.api.server import serve as run
     from movierec_engine.api.server import store_to_serve
-    from movierec_engine.config import load_serving
+    from movierec_engine.config import load_feedback, load_serving
     from movierec_engine.pipeline.data import choose_data_set
     from movierec_engine.store import ArtifactStore
 
@@ -89,4 +89,5 @@ def serve(
         if artifacts.data_sets(kinds.FAISS_INDEX):
             named, option = serving.data_set, "serving.data_set or --data-set"
             serving = replace(serving, data_set=choose_data_set(artifacts, kinds.FAISS_INDEX, named, option))
-    run(store, serving, data_dir=data_dir, device=device, debug=debug)
+    url = load_feedback(list(settings)).url
+    run(store, serving, feedback_url=url, data_dir=data_dir, device=device, debug=debug)

@@ -4,11 +4,15 @@ from movierec_engine.errors import MovierecError
 
 
 class FeedbackError(MovierecError):
-    """The log cannot be read or written: damaged, of a newer release, busy, or on a full disk."""
+    """The log cannot be read or written: damaged, of a newer release, busy, away, or on a full disk."""
 
 
 class LogBusy(FeedbackError):
     """Another process holds the log; what was to be written is not."""
+
+
+class LogAway(FeedbackError):
+    """The log's database does not answer; what was to be written may or may not be, so it is sent again."""
 
 
 class InvalidFeedback(FeedbackError):

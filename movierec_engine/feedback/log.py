@@ -1,77 +1,37 @@
-"""The feedback log of one data set: `<artifacts>/feedback/<data set>/feedback.db`, its erasures beside it once more.
+"""The contract of a feedback log, of one data set, which the SQLite and the PostgreSQL log keep alike.
 
-Ids mean something within their data set alone, so every data set has its own log. Nothing is kept in memory: whoever
-asks after a crash reads what was acknowledged before it.
+Ids mean something within their data set alone, so every data set has its own log. An event is durable before it is
+acknowledged, and recorded once by its user and key, however often it is sent.
 """
 
-import hashlib
-import json
-import os
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
 from movierec_engine.data.id_map import PublicId
-from movierec_engine.feedback.database import BUSY_SECONDS, Database, damaged
-from movierec_engine.feedback.erasures import Erasure, ErasureFile
+from movierec_engine.feedback.erasures import Erasure
 from movierec_engine.feedback.errors import IdempotencyConflict, UnknownEvent
-from movierec_engine.feedback.events import (
-    ERASURE_UNKNOWN,
-    Exposure,
-    FeedbackEvent,
-    Kind,
-    LoggedEvent,
-    Recorded,
-    UserState,
-    check_identifier,
-    check_not_ahead,
-    now_ms,
-)
+from movierec_engine.feedback.events import Exposure, FeedbackEvent, Kind, LoggedEvent, Recorded, UserState
 from movierec_engine.feedback.intake import Intake
 
-_COLUMNS = "user_id, key, movie_id, kind, rating, shown_in, share, timestamp"
-_INSERT = f"""
-INSERT INTO events ({_COLUMNS}, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, coalesce(?8 * 1000, max(?9, coalesce(
-    (SELECT max(at_ms) FROM events WHERE user_id = ?1 AND movie_id = ?3 AND undone_ms IS NULL), 0))))
-"""
-_KNOWN = """
-SELECT seq, undone_ms, movie_id, kind, rating, shown_in, share, timestamp FROM events WHERE user_id = ? AND key = ?
-"""
-_ERASED_KEY = """
-SELECT 1 FROM erasures WHERE user_id = ? AND EXISTS (SELECT 1 FROM erased_keys WHERE digest IN (?, ?))
-"""
-_STATE = """
-SELECT kind, movie_id, rating, share FROM events WHERE user_id = ? AND undone_ms IS NULL ORDER BY at_ms / 1000, seq
-"""
-_EXPOSE = """
-INSERT OR IGNORE INTO exposures SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
-WHERE NOT EXISTS (SELECT 1 FROM erasures WHERE user_id = ?2 AND at_ms >= ?3)
-"""
-_PAGE = 1000
+By = Literal["experiment, variant, model", "model, version"]
+"""The columns of exposures by which lists and their feedback are counted."""
+PAGE = 1000
+"""Events that are read or copied at once."""
 
 
-def log_file(root: Path, data_set: str) -> Path:
-    """Path of a data set's log in the artifact store's root."""
-    return root / "feedback" / data_set / "feedback.db"
+class FeedbackLog(Protocol):
+    """Appends to a log and reads it; safe to share among threads, and over a fork.
 
-
-class FeedbackLog:
-    """Appends to the log and reads it; safe to share among threads, and over a fork.
-
-    The file is made by the first event, exposure or erasure. Every method raises FeedbackError, in one sentence, when
-    the file is damaged, of a newer release, busy for a second, or cannot be written.
-
-    reading_seconds: how long a question waits while another process keeps the whole file to itself.
+    The log is made by the first event, exposure or erasure; reading makes none. Every method raises FeedbackError, in
+    one sentence, when the log is damaged, of a newer release, busy for a second, away, or cannot be written.
     """
 
-    def __init__(self, path: Path | str, reading_seconds: float = BUSY_SECONDS) -> None:
-        self._database = Database(Path(path), reading_seconds, self._join_erasures, self._has_all_erasures)
-        self.path = self._database.path
-        self._erasures = ErasureFile(self.path.with_name("erasures.tsv"))
+    @property
+    def where(self) -> str:
+        """The file, or the database's address without its password."""
+        ...
 
     def record(self, events: Sequence[FeedbackEvent]) -> list[Recorded]:
         """Append the events, all or none; they are on disk when this returns.
@@ -79,289 +39,154 @@ class FeedbackLog:
         Raises IdempotencyConflict when their user used a key before, for something else or for what is undone or erased
         since, and InvalidFeedback for an event of the future.
         """
-        if not events:
-            return []
-        for event in events:
-            check_not_ahead(event)
-        with self._database.writing() as connection:
-            now = now_ms()
-            ((erased,),) = connection.execute("SELECT EXISTS (SELECT 1 FROM erased_keys)")
-            return [_record(connection, event, now, erased) for event in events]
+        ...
 
     def undo(self, user_id: PublicId, key: str) -> int:
         """Take one event back, as if it had not been recorded; on disk when this returns.
 
         How many are taken back: 1, or 0 where it was already. Raises UnknownEvent where the user has no such key.
         """
-        return self._undo("key = ?", user_id, key)
+        ...
 
     def undo_all(self, user_id: PublicId, movie_id: PublicId, kind: Kind) -> int:
         """Take back whatever of one kind a user said of a movie, such as that it is not of interest.
 
         How many events are taken back. Raises UnknownEvent where there never was any.
         """
-        return self._undo("movie_id = ? AND kind = ?", user_id, movie_id, kind)
-
-    def _undo(self, which: str, user_id: PublicId, *of: object) -> int:
-        check_identifier("user_id", user_id)
-        with self._database.writing() as connection:
-            undone = connection.execute(
-                f"UPDATE events SET undone_ms = ? WHERE user_id = ? AND {which} AND undone_ms IS NULL",
-                (now_ms(), user_id, *of),
-            ).rowcount
-            if not undone:
-                known = connection.execute(f"SELECT 1 FROM events WHERE user_id = ? AND {which}", (user_id, *of))
-                if known.fetchone() is None:
-                    raise UnknownEvent(f"user {user_id} has given no such feedback; there is nothing to undo")
-            return undone
+        ...
 
     def expose(self, exposures: Sequence[Exposure]) -> None:
         """Note which lists were shown; a power cut may lose the newest, so that nothing waits for the disk.
 
         Lists from before their user's erasure are left out.
         """
-        if not exposures:
-            return
-        rows = [
-            (
-                shown.exposure_id,
-                shown.user_id,
-                shown.at_ms,
-                json.dumps(shown.movie_ids, separators=(",", ":")),
-                shown.model,
-                shown.version,
-                shown.experiment,
-                shown.variant,
-                json.dumps(shown.teams, separators=(",", ":")),
-                shown.request_id,
-            )
-            for shown in exposures
-        ]
-        with self._database.writing(durable=False) as connection:
-            connection.executemany(_EXPOSE, rows)
+        ...
 
     def erase(self, user_id: PublicId) -> Erasure:
-        """Delete the user's events and exposures, and remember that this was done; on disk when this returns.
-
-        What is deleted is overwritten in the file. The file of recent changes (-wal) is cut too, unless it stays in use
-        for a second; then its old content goes when it is written over.
-        """
-        check_identifier("user_id", user_id)
-        with self._database.writing() as connection:
-            now, through = now_ms(), _last_number(connection, "events")
-            _delete(connection, user_id)
-            number = connection.execute(
-                "INSERT INTO erasures (user_id, at_ms, through_seq) VALUES (?, ?, ?)", (user_id, now, through)
-            ).lastrowid
-            assert number is not None
-            erasure = Erasure(number, user_id, now, through)
-            if self._erasures.path.exists():
-                self._erasures.add(erasure)
-            else:
-                self._erasures.write(_erasures(connection))
-        self._database.forget_changes()
-        return erasure
+        """Delete the user's events and exposures, and remember that this was done; on disk when this returns."""
+        ...
 
     def state(self, user_id: PublicId) -> UserState:
-        """Look up the user's current feedback, for every request: a look into two indices."""
-        check_identifier("user_id", user_id)
-        with self._database.reading() as connection:
-            if connection is None:
-                erasure = (self._erasures.newest() or {}).get(user_id)
-                return UserState(erasure=erasure.number if erasure else 0)
-            rows = connection.execute(_STATE, (user_id,)).fetchall()
-            erased = connection.execute("SELECT number FROM erasures WHERE user_id = ?", (user_id,)).fetchone()
-        ratings: dict[PublicId, float] = {}
-        watched: dict[PublicId, float | None] = {}
-        of_kind: dict[str, set[PublicId]] = {"click": set(), "not_interested": set(), "added_to_list": set()}
-        for kind, movie_id, rating, share in rows:
-            if kind == "rating":
-                ratings.pop(movie_id, None)
-                ratings[movie_id] = rating
-            elif kind == "watched":
-                watched.pop(movie_id, None)
-                watched[movie_id] = share
-            else:
-                of_kind[kind].add(movie_id)
-        return UserState(
-            ratings,
-            frozenset(of_kind["click"]),
-            frozenset(of_kind["not_interested"]),
-            erased[0] if erased else 0,
-            watched,
-            frozenset(of_kind["added_to_list"]),
-        )
+        """Look up the user's current feedback, for every request."""
+        ...
 
     def state_without_log(self, user_id: PublicId) -> UserState:
-        """A user's state while the log cannot be read: whether they were erased, and no feedback."""
-        try:
-            newest = self._erasures.newest()
-        except OSError:
-            newest = None
-        if newest is None:
-            return UserState(erasure=ERASURE_UNKNOWN, known=False)
-        return UserState(erasure=newest[user_id].number if user_id in newest else 0, known=False)
+        """A user's state while the log cannot be read: whether they were erased, and what is remembered of them."""
+        ...
 
     @property
     def begun(self) -> bool:
-        """True where there is a log, or a record of the erasures of one. Asked for each list, in the fastest way."""
-        return os.access(self.path, os.F_OK) or self._erasures.begun
+        """False where nobody has said anything yet and it costs next to nothing to know that. Asked for each list."""
+        ...
 
     def newest_seq(self) -> int:
         """The highest place that was ever given, 0 before the first; it never falls, not even by an erasure."""
-        with self._database.reading() as connection:
-            return _last_number(connection, "events") if connection else 0
+        ...
 
     def newest_erasure(self) -> int:
         """The number of the newest erasure, 0 before the first."""
-        with self._database.reading() as connection:
-            return _last_number(connection, "erasures") if connection else _newest_number(self._remembered())
+        ...
 
     def people(self) -> list[PublicId]:
         """Everybody who has said something, or was erased, each once."""
-        sql = "SELECT user_id FROM events WHERE undone_ms IS NULL UNION SELECT user_id FROM erasures"
-        return [user_id for (user_id,) in self.query(sql)] if self.begun else []
+        ...
 
     def erased_since(self, number: int) -> list[PublicId]:
         """Everybody whose erasure has a higher number."""
-        return [user_id for (user_id,) in self.query("SELECT user_id FROM erasures WHERE number > ?", number)]
+        ...
 
     def count_since(self, seq: int, kind: Kind | None = None) -> int:
         """Count the events, of one kind or of all, after a place in the log; undone ones do not count."""
-        with self._database.reading() as connection:
-            if connection is None:
-                return 0
-            of_kind = " AND kind = ?" if kind else ""
-            arguments = (seq, kind) if kind else (seq,)
-            sql = f"SELECT count(*) FROM events WHERE seq > ? AND undone_ms IS NULL{of_kind}"
-            ((count,),) = connection.execute(sql, arguments)
-            return int(count)
+        ...
 
     def events(self, after: int = 0) -> Iterator[LoggedEvent]:
         """The events after a place in the log, in its order, read a page at a time."""
-        while True:
-            with self._database.reading() as connection:
-                sql = f"SELECT seq, at_ms, undone_ms, {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT {_PAGE}"
-                rows = connection.execute(sql, (after,)).fetchall() if connection else []
-            for seq, at_ms, undone_ms, user_id, key, *content in rows:
-                yield LoggedEvent(seq, at_ms, FeedbackEvent(key, user_id, *content), undone_ms is not None)
-            if len(rows) < _PAGE:
-                return
-            after = rows[-1][0]
+        ...
 
     def intake(self, user_type: pa.DataType | None = None, movie_type: pa.DataType | None = None) -> Intake:
         """Read what training takes in: ratings and erasures, by ids of the data set's types, int64 unless given."""
-        types = user_type or pa.int64(), movie_type or pa.int64()
-        with self._database.snapshot() as connection:
-            if connection is None:
-                erased = self._remembered()
-                return Intake.of([], erased, 0, _newest_number(erased), *types)
-            ratings = connection.execute(
-                "SELECT seq, user_id, movie_id, rating, at_ms / 1000 FROM events "
-                "WHERE kind = 'rating' AND undone_ms IS NULL ORDER BY seq"
-            ).fetchall()
-            ((newest_seq,),) = connection.execute("SELECT coalesce(max(seq), 0) FROM events WHERE kind = 'rating'")
-            erased = _erasures(connection)
-            newest_erasure = _last_number(connection, "erasures")
-        return Intake.of(ratings, erased, newest_seq, newest_erasure, *types)
-
-    def query(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
-        """All rows of a question that only reads, such as those of the summary; none while there is no log."""
-        with self._database.reading() as connection:
-            return connection.execute(sql, arguments).fetchall() if connection else []
+        ...
 
     def check(self) -> None:
-        """Read the whole file, for a server to do before it begins; raises FeedbackError when it is damaged anywhere.
-
-        The other methods notice damage only where they read. Takes about 2 seconds for a million events.
-        """
-        with self._database.reading() as connection:
-            findings = connection.execute("PRAGMA quick_check(1)").fetchall() if connection else [("ok",)]
-        if findings != [("ok",)]:
-            raise damaged(self.path, findings[0][0])
+        """Raises FeedbackError when the log is damaged anywhere that can be told by reading it."""
+        ...
 
     def check_writable(self) -> None:
         """Raises FeedbackError unless an event could be recorded at this moment; does not wait."""
-        self._database.check_writable()
+        ...
 
     def close(self) -> None:
-        """Close the calling thread's connections; the next use opens new ones."""
-        self._database.close()
+        """Close connections; the next use opens new ones."""
+        ...
 
-    def _remembered(self) -> list[Erasure]:
-        """The newest erasure of each user as the second record has them, in order."""
-        return sorted((self._erasures.newest() or {}).values(), key=lambda one: one.number)
+    def list_counts(self, by: By, liked_from: float) -> list[tuple[Any, ...]]:
+        """Rows of the columns `by` and lists, users, clicks, likes, lists clicked, lists liked, ordered by the former.
 
-    def _has_all_erasures(self, connection: sqlite3.Connection) -> bool:
-        """False for a log that is older than its second record: a backup that was put back."""
-        with suppress(OSError):
-            return _newest_number(self._remembered()) <= _last_number(connection, "erasures")
-        return True
+        Clicks are movies of a list that were clicked, likes those whose newest rating is at least `liked_from`; each
+        counts once a list. See summary.py for which events answer a list.
+        """
+        ...
 
-    def _join_erasures(self, connection: sqlite3.Connection) -> None:
-        """Erase in a log what its second record alone knows of, and give an old log that record."""
-        last = _last_number(connection, "erasures")
-        for one in self._remembered():
-            if one.number > last:
-                _delete(connection, one.user_id, one.at_ms)
-                row = one.number, one.user_id, one.at_ms, one.through_seq
-                connection.execute("INSERT OR REPLACE INTO erasures VALUES (?, ?, ?, ?)", row)
-        if not self._erasures.path.exists():
-            self._erasures.write(_erasures(connection))
+    def drafted(self) -> list[tuple[str, list[str], PublicId, int, int]]:
+        """Interleaved lists, rows experiment, names of its variants in order, user, day since 1970, lists."""
+        ...
 
+    def credited(self) -> list[tuple[str, list[str], PublicId, int, str, int]]:
+        """Clicks on interleaved lists, rows experiment, names of its variants in order, user, day, variant, clicks."""
+        ...
 
-def _delete(connection: sqlite3.Connection, user_id: PublicId, through_ms: int | None = None) -> None:
-    """Delete a user's events, exposures and older erasure, all or up to a moment; digests of their keys stay."""
-    until = " AND at_ms <= ?" if through_ms is not None else ""
-    of_user = (user_id,) if through_ms is None else (user_id, through_ms)
-    keys = connection.execute(f"SELECT key FROM events WHERE user_id = ?{until}", of_user).fetchall()
-    digests = [(_digest(user_id, key),) for (key,) in keys]
-    connection.executemany("INSERT OR IGNORE INTO erased_keys VALUES (?)", digests)
-    for table in ("events", "exposures", "erasures"):
-        connection.execute(f"DELETE FROM {table} WHERE user_id = ?{until}", of_user)
+    def counts_by_day(self, days: int) -> list[tuple[str, str, int]]:
+        """Events and lists shown of the last days, rows day (YYYY-MM-DD, UTC), kind, number; without undone ones."""
+        ...
+
+    def totals(self) -> dict[str, int]:
+        """Kind -> number of its events that were not undone; `list_shown` -> number of exposures."""
+        ...
+
+    def newest_answers(self) -> list[tuple[str, str, str]]:
+        """What answered in experiments, rows experiment, model, version, each version's newest last within a model."""
+        ...
 
 
-def _record(connection: sqlite3.Connection, event: FeedbackEvent, now: int, erased: bool) -> Recorded:
-    """erased: whether any key was ever erased, so that this one may have been."""
-    known = connection.execute(_KNOWN, (event.user_id, event.key)).fetchone()
-    if known is None:
-        if erased and _is_erased(connection, event):
-            raise _conflict(event, "for feedback that was erased with its user")
-        inserted = connection.execute(_INSERT, (event.user_id, event.key, *event.content(), now))
-        return Recorded(inserted.lastrowid or 0, "recorded")
-    seq, undone_ms, *content = known
+def state_of(rows: Iterable[Sequence[Any]], erasure: int) -> UserState:
+    """A user's state from rows kind, movie, rating, share of the events that count, the newest last."""
+    ratings: dict[PublicId, float] = {}
+    watched: dict[PublicId, float | None] = {}
+    of_kind: dict[str, set[PublicId]] = {"click": set(), "not_interested": set(), "added_to_list": set()}
+    for kind, movie_id, rating, share in rows:
+        if kind == "rating":
+            ratings.pop(movie_id, None)
+            ratings[movie_id] = rating
+        elif kind == "watched":
+            watched.pop(movie_id, None)
+            watched[movie_id] = share
+        else:
+            of_kind[kind].add(movie_id)
+    return UserState(
+        ratings,
+        frozenset(of_kind["click"]),
+        frozenset(of_kind["not_interested"]),
+        erasure,
+        watched,
+        frozenset(of_kind["added_to_list"]),
+    )
+
+
+def require_repetition(event: FeedbackEvent, content: Sequence[object], undone_ms: int | None) -> None:
+    """Raises IdempotencyConflict unless a recorded event's content is the same and it was not undone."""
     if tuple(content) != event.content():
-        raise _conflict(event, "for something else")
+        raise conflict(event, "for something else")
     if undone_ms is not None:
-        raise _conflict(event, "for feedback that was undone")
-    return Recorded(seq, "already recorded")
+        raise conflict(event, "for feedback that was undone")
 
 
-def _is_erased(connection: sqlite3.Connection, event: FeedbackEvent) -> bool:
-    digests = _digest(event.user_id, event.key), hashlib.sha256(event.key.encode()).digest()
-    return connection.execute(_ERASED_KEY, (event.user_id, *digests)).fetchone() is not None
-
-
-def _conflict(event: FeedbackEvent, what_for: str) -> IdempotencyConflict:
+def conflict(event: FeedbackEvent, what_for: str) -> IdempotencyConflict:
+    """The error for a key that was used before."""
     return IdempotencyConflict(
         f"the idempotency key {event.key!r} was used before, {what_for}; send a new key with new feedback"
     )
 
 
-def _erasures(connection: sqlite3.Connection) -> list[Erasure]:
-    rows = connection.execute("SELECT number, user_id, at_ms, through_seq FROM erasures ORDER BY number").fetchall()
-    return [Erasure(*row) for row in rows]
-
-
-def _newest_number(erasures: list[Erasure]) -> int:
-    return erasures[-1].number if erasures else 0
-
-
-def _last_number(connection: sqlite3.Connection, table: str) -> int:
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _digest(user_id: PublicId, key: str) -> bytes:
-    person = json.dumps(user_id) if isinstance(user_id, str) else user_id
-    return hashlib.sha256(f"{person} {key}".encode()).digest()
+def nothing_to_undo(user_id: PublicId) -> UnknownEvent:
+    """The error for what a user never said."""
+    return UnknownEvent(f"user {user_id} has given no such feedback; there is nothing to undo")

@@ -22,6 +22,7 @@ from movierec_engine.data.split import Split, with_dislikes
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.report import USERS_FILE, EvaluationReport
+from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.pipeline.data import (
     Origin,
     build_interaction_graph,
@@ -77,7 +78,7 @@ def backtest(
     checkpoints = replace(settings.paths, checkpoints=str(own.root / "checkpoints"))
     settings = replace(settings, paths=checkpoints)
     data = settings.data
-    raw_ratings = ingest_ratings(own, data, origin, feedback_root=store.root)
+    raw_ratings = ingest_ratings(own, data, origin, feedback=FeedbackLogs(store.root, settings.feedback.url))
     raw_movies = ingest_movies(own, data, origin)
     interactions = filter_interactions(own, raw_ratings, data, origin)
     share = data.val_ratio / (data.train_ratio + data.val_ratio)

@@ -7,7 +7,7 @@ being made twice.
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from movierec_engine.data.split import (
     user_counts,
 )
 from movierec_engine.errors import StoreError
-from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.pipeline.feedback import with_feedback
 from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
@@ -85,16 +85,17 @@ def named_data_set(settings: Settings) -> str:
 
 @step("reading the ratings")
 def ingest_ratings(
-    store: ArtifactStore, config: DataConfig, origin: Origin | None = None, *, feedback_root: Path | None = None
+    store: ArtifactStore, config: DataConfig, origin: Origin | None = None, *, feedback: FeedbackLogs | None = None
 ) -> Artifact:
     """Read and validate the raw ratings, take in what people have rated since, and leave out who was erased.
 
-    feedback_root: the store in which feedback is logged, where it is not this one.
+    feedback: the logs; unless given those of the store, or the database that MOVIEREC_FEEDBACK_URL names.
     """
     ratings = read_ratings(config)
     types = (ratings.table.schema.field(name).type for name in ("user_id", "movie_id"))
-    feedback = FeedbackLog(log_file(feedback_root or store.root, config.name)).intake(*types)
-    ratings, taken = with_feedback(ratings, feedback, lambda: read_movies(config), config)
+    with closing((feedback or FeedbackLogs.of_environment(store.root)).of(config.name)) as log:
+        intake = log.intake(*types)
+    ratings, taken = with_feedback(ratings, intake, lambda: read_movies(config), config)
     tables = [ratings.table] if ratings.negatives is None else [ratings.table, ratings.negatives]
     facts = {
         "ratings": len(ratings.table),

@@ -3,6 +3,7 @@
 from movierec_engine.config import Settings
 from movierec_engine.data.config import DataConfig
 from movierec_engine.errors import StoreError
+from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.pipeline.data import (
     Origin,
     build_interaction_graph,
@@ -21,9 +22,11 @@ from movierec_engine.tracking import make_tracker
 from movierec_engine.tracking.tracker import NO_TRACKER, Tracker, ended, flatten
 
 
-def prepare(store: ArtifactStore, config: DataConfig, origin: Origin | None = None) -> dict[str, Artifact]:
-    """All data steps, from the raw files to the graph; the artifacts by kind."""
-    raw_ratings = ingest_ratings(store, config, origin)
+def prepare(
+    store: ArtifactStore, config: DataConfig, origin: Origin | None = None, *, feedback: FeedbackLogs | None = None
+) -> dict[str, Artifact]:
+    """All data steps, from the raw files to the graph; the artifacts by kind. feedback: as `ingest_ratings` has it."""
+    raw_ratings = ingest_ratings(store, config, origin, feedback=feedback)
     raw_movies = ingest_movies(store, config, origin)
     interactions = filter_interactions(store, raw_ratings, config, origin)
     splits = split_interactions(store, interactions, config, origin)
@@ -48,7 +51,7 @@ def run(
     store: ArtifactStore, settings: Settings, tracker: Tracker = NO_TRACKER, origin: Origin | None = None
 ) -> dict[str, Artifact]:
     """Prepare the data, train, evaluate and index one model; the artifacts by kind."""
-    made = prepare(store, settings.data, origin)
+    made = prepare(store, settings.data, origin, feedback=FeedbackLogs(store.root, settings.feedback.url))
     made[kinds.TRAINED_MODEL] = train_model(
         store, settings, made[kinds.SPLITS], made[kinds.INTERACTION_GRAPH], tracker, origin
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from movierec_engine.errors import ConfigError
-from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.feedback.summary import version_rates
 from movierec_engine.release.decisions import releases
 from movierec_engine.reporting import numbers
@@ -57,9 +57,16 @@ class StaleReason:
 
 
 def stale_reasons(
-    store: ArtifactStore, data_set: str, config: FreshnessConfig, now: datetime | None = None
+    store: ArtifactStore,
+    data_set: str,
+    config: FreshnessConfig,
+    now: datetime | None = None,
+    *,
+    feedback: FeedbackLogs | None = None,
 ) -> list[StaleReason]:
     """Every reason why the served model of a data set is stale; none while nothing is served.
+
+    feedback: the logs; unless given those of the store, or the database that MOVIEREC_FEEDBACK_URL names.
 
     A rate is stale where its whole 95 % interval (Wilson's, over lists) lies below the least that is asked for, or
     below the whole interval of the release before, which other people saw at another time: few lists show nothing, and
@@ -71,7 +78,8 @@ def stale_reasons(
     model = store.resolve(index.parents[kinds.TRAINED_MODEL])
     now = now or datetime.now(UTC)
     found = [*_of_age(index, model, config, now), *_of_data(store, index, model, config, now)]
-    return [*found, *_of_rates(store, index, model, config)]
+    logs = feedback or FeedbackLogs.of_environment(store.root)
+    return [*found, *_of_rates(store, index, model, config, logs)]
 
 
 def _of_age(index: Artifact, model: Artifact, config: FreshnessConfig, now: datetime) -> Iterator[StaleReason]:
@@ -105,8 +113,10 @@ def _of_data(
         )
 
 
-def _of_rates(store: ArtifactStore, index: Artifact, model: Artifact, config: FreshnessConfig) -> Iterator[StaleReason]:
-    with closing(FeedbackLog(log_file(store.root, index.slot.data_set))) as log:
+def _of_rates(
+    store: ArtifactStore, index: Artifact, model: Artifact, config: FreshnessConfig, logs: FeedbackLogs
+) -> Iterator[StaleReason]:
+    with closing(logs.of(index.slot.data_set)) as log:
         rates = version_rates(log)
     now = rates.get(_answering(index.reference))
     before = next((reference for reference in reversed(releases(store, index.slot.data_set)[:-1])), "")

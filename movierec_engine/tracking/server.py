@@ -7,12 +7,13 @@ from threading import Thread
 from typing import TypeVar
 
 T = TypeVar("T")
+_PASSWORD = re.compile(r"([?&]password=)[^&\s#]*")
 _USER_INFORMATION = re.compile(r"(\b[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s?#]*@")
 
 
 def without_credentials(text: str) -> str:
     """A text whose addresses lack their user information: `https://user:password@host` becomes `https://host`."""
-    return _USER_INFORMATION.sub(r"\1", text)
+    return _PASSWORD.sub(r"\1", _USER_INFORMATION.sub(r"\1", text))
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:

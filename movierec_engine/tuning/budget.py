@@ -21,6 +21,7 @@ from movierec_engine.config import Settings, load_settings
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation.comparison import PairedComparison, compare_paired
+from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.models.base import Recommender
 from movierec_engine.models.registry import load_model
 from movierec_engine.pipeline.members import find_members
@@ -100,7 +101,7 @@ def tune(request: Request, seconds: float) -> Tuned:
     settings = load_settings(list(request.fixed))
     store = ArtifactStore(settings.paths.artifacts)
     started = time.monotonic()
-    made = pipeline.prepare(store, settings.data)
+    made = pipeline.prepare(store, settings.data, feedback=FeedbackLogs(store.root, settings.feedback.url))
     stopping = settings.trainer.early_stopping
     name = f"{study_name(request, settings, made[kinds.SPLITS].fingerprint)}-timed"
     with open_study(store, name, stopping.mode, settings.seed) as study:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from movierec_engine import pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.errors import MovierecError
+from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.pipeline.members import TRIAL_OF
 from movierec_engine.store import ArtifactStore, kinds
 from movierec_engine.tuning.request import read_request, study_name
@@ -36,7 +37,9 @@ def search(arguments: Sequence[str]) -> SweepTrials:
     settings = load_settings([*request.fixed, *first_values(request.space)])
     store = ArtifactStore(settings.paths.artifacts)
     stopping = settings.trainer.early_stopping
-    name = study_name(request, settings, pipeline.prepare(store, settings.data)[kinds.SPLITS].fingerprint)
+    logs = FeedbackLogs(store.root, settings.feedback.url)
+    splits = pipeline.prepare(store, settings.data, feedback=logs)[kinds.SPLITS]
+    name = study_name(request, settings, splits.fingerprint)
     with open_study(store, name, stopping.mode, settings.seed) as study:
         searched = distributions(request.space)
         while (done := len(_finished(study))) < request.n_trials:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
+from movierec_engine.tracking.server import without_credentials
 
 TRIALS_FILE = "trials.parquet"
 SUMMARY_FILE = "sweep.json"
@@ -163,12 +164,13 @@ class SweepTrials:
 
 def publish(store: ArtifactStore, data_set: str, sweep: SweepTrials, asked: Sequence[str]) -> Artifact:
     """Keep a sweep's trials in the store; asked: the sweep's own command line."""
+    asked = [without_credentials(word) for word in asked]
     results, failed = sweep.results, sweep.failed
     fingerprints = {result.fingerprint for result in results}
     summary = {
         "metric": sweep.metric,
         "mode": sweep.mode,
-        "asked": list(asked),
+        "asked": asked,
         "results": [_plain(result) for result in results],
         "gain": sweep.gain,
         "failed": [{"overrides": list(trial.overrides), "error": trial.error} for trial in failed],
@@ -183,7 +185,7 @@ def publish(store: ArtifactStore, data_set: str, sweep: SweepTrials, asked: Sequ
         write,
         key=content_key([asdict(trial) for trial in sweep.trials]),
         fingerprint=fingerprints.pop() if len(fingerprints) == 1 else "",
-        config={"overrides": list(asked)},
+        config={"overrides": asked},
         facts={
             "metric": sweep.metric,
             "mode": sweep.mode,

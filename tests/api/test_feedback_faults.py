@@ -21,9 +21,9 @@ from ports import free_port
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.feedback import FeedbackLog, log_file
-from movierec_engine.feedback.database import BUSY_SECONDS
+from movierec_engine.feedback import SqliteLog, log_file
 from movierec_engine.feedback.experiments import ExperimentConfig, Variant
+from movierec_engine.feedback.sqlite.database import BUSY_SECONDS
 from movierec_engine.store import Artifact, ArtifactStore
 
 ROOT = Path(__file__).parents[2]
@@ -55,10 +55,10 @@ def held(path: Path, how: str = "") -> Iterator[None]:
 
 
 @pytest.fixture
-def log(store: ArtifactStore, publish_line: PublishLine) -> FeedbackLog:
+def log(store: ArtifactStore, publish_line: PublishLine) -> SqliteLog:
     """Of a store whose model knows users 1 and 7; 1 was erased, 7 rated 10."""
     publish_line()
-    log = FeedbackLog(log_file(store.root, "camps"))
+    log = SqliteLog(log_file(store.root, "camps"))
     app = create_app(store.root)
     client = app.test_client()
     assert client.post("/api/feedback", json=RATING).status_code == 200
@@ -83,22 +83,22 @@ def sources(client: FlaskClient) -> list[str]:
     return [answer.json["source"] for answer in answers]
 
 
-def move_away(log: FeedbackLog) -> None:
+def move_away(log: SqliteLog) -> None:
     for path in list(log.path.parent.glob("feedback.db*")):
         path.unlink()
 
 
-def cut(log: FeedbackLog) -> None:
+def cut(log: SqliteLog) -> None:
     move_wal(log)
     os.truncate(log.path, 5000)
 
 
-def overwrite(log: FeedbackLog) -> None:
+def overwrite(log: SqliteLog) -> None:
     move_wal(log)
     log.path.write_bytes(b"no database at all, but long enough to be read as the head of one" * 100)
 
 
-def move_wal(log: FeedbackLog) -> None:
+def move_wal(log: SqliteLog) -> None:
     """All changes into the file, as a server that ended leaves it."""
     with sqlite3.connect(log.path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -109,7 +109,7 @@ def move_wal(log: FeedbackLog) -> None:
 
 @pytest.mark.parametrize("spoil", [overwrite, cut, lambda log: log.path.write_bytes(b""), move_away])
 def test_lists_go_on_without_the_log_and_the_erased_stay_unknown(
-    store: ArtifactStore, log: FeedbackLog, spoil: Callable[[FeedbackLog], None]
+    store: ArtifactStore, log: SqliteLog, spoil: Callable[[SqliteLog], None]
 ) -> None:
     spoil(log)
     client = create_app(store.root).test_client()
@@ -124,7 +124,7 @@ def test_lists_go_on_without_the_log_and_the_erased_stay_unknown(
         assert (posted.status_code, posted.headers["Retry-After"]) == (503, "1")
 
 
-def test_where_no_record_of_erasures_is_left_nobodys_list_is_personal(store: ArtifactStore, log: FeedbackLog) -> None:
+def test_where_no_record_of_erasures_is_left_nobodys_list_is_personal(store: ArtifactStore, log: SqliteLog) -> None:
     overwrite(log)
     for spoilt in (b"no record\n", None):
         record = log.path.with_name("erasures.tsv")
@@ -135,13 +135,13 @@ def test_where_no_record_of_erasures_is_left_nobodys_list_is_personal(store: Art
         assert sources(create_app(store.root).test_client()) == ["popularity", "popularity"]
 
 
-def test_a_log_that_was_moved_away_begins_anew_with_its_erasures(store: ArtifactStore, log: FeedbackLog) -> None:
+def test_a_log_that_was_moved_away_begins_anew_with_its_erasures(store: ArtifactStore, log: SqliteLog) -> None:
     overwrite(log)
     client = create_app(store.root).test_client()
     assert client.post("/api/feedback", json=RATING).status_code == 503
     log.path.unlink()
     assert client.post("/api/feedback", json=RATING).status_code == 200
-    anew = FeedbackLog(log.path)
+    anew = SqliteLog(log.path)
     assert anew.state(1).erasure == 1
     assert anew.intake().erasures["user_id"].to_pylist() == [1]
     assert anew.erase(7).number == 2
@@ -151,7 +151,7 @@ def test_a_log_that_was_moved_away_begins_anew_with_its_erasures(store: Artifact
 
 @pytest.mark.parametrize("how", ["", "alone"])
 def test_a_held_log_keeps_no_list_waiting_and_refuses_what_it_cannot_record(
-    store: ArtifactStore, log: FeedbackLog, how: str
+    store: ArtifactStore, log: SqliteLog, how: str
 ) -> None:
     variants = (Variant("a", "ease"), Variant("b", "ease"))
     serving = ServingConfig(experiment=ExperimentConfig("first", "ab", "", variants))
@@ -174,7 +174,7 @@ def test_a_held_log_keeps_no_list_waiting_and_refuses_what_it_cannot_record(
     assert client.post("/api/feedback", json={**RATING, "key": "late"}).json["results"][0]["status"] == "recorded"
 
 
-def test_lists_that_wait_are_noted_when_a_process_ends(store: ArtifactStore, log: FeedbackLog) -> None:
+def test_lists_that_wait_are_noted_when_a_process_ends(store: ArtifactStore, log: SqliteLog) -> None:
     """Its log is held when it is asked to end, and free half a second later, or more on a busy machine."""
     end = (
         "import sys; from pathlib import Path; from movierec_engine.api.app import create_app\n"
@@ -197,7 +197,7 @@ def test_lists_that_wait_are_noted_when_a_process_ends(store: ArtifactStore, log
     assert log.query("SELECT count(*) FROM exposures") == [(50,)]
 
 
-def test_a_real_server_answers_everybody_while_writers_wait(store: ArtifactStore, log: FeedbackLog) -> None:
+def test_a_real_server_answers_everybody_while_writers_wait(store: ArtifactStore, log: SqliteLog) -> None:
     """Eight people rate at once while the log is held: each gets a 503, and nobody who asks for a list notices."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
@@ -242,7 +242,7 @@ def test_a_real_server_answers_everybody_while_writers_wait(store: ArtifactStore
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs user namespaces")
-def test_a_read_only_file_system_is_told_of_and_fails_no_list(store: ArtifactStore, log: FeedbackLog) -> None:
+def test_a_read_only_file_system_is_told_of_and_fails_no_list(store: ArtifactStore, log: SqliteLog) -> None:
     """In a process of its own, in a mount namespace in which the feedback's folder is read-only."""
     move_wal(log)
     log.close()

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.config import load_serving
-from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.feedback import SqliteLog, log_file
 from movierec_engine.feedback.experiments import ExperimentConfig, Variant
 from movierec_engine.store import ArtifactStore
 from worlds import MOVIES, Publish
@@ -23,7 +23,7 @@ def running(store: ArtifactStore, kind: str) -> FlaskClient:
 
 def exposures(client: FlaskClient, store: ArtifactStore) -> list[tuple[Any, ...]]:
     client.application.extensions["movierec"]["live"].flush()
-    return FeedbackLog(log_file(store.root, "camps")).query(
+    return SqliteLog(log_file(store.root, "camps")).query(
         "SELECT request_id, user_id, model, version, experiment, variant, movie_ids, teams FROM exposures"
     )
 

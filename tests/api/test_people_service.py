@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from movierec_engine.api.app import create_app
-from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.feedback import SqliteLog, log_file
 from movierec_engine.pipeline.elicitation import QUESTIONS_SCHEMA
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from movierec_engine.store.kinds import ELICITATION
@@ -40,7 +40,7 @@ def test_several_events_are_recorded_all_or_none(client: FlaskClient, publish: P
     click = {"user_id": 1, "movie_id": 10, "kind": "click"}
     wrong = client.post("/api/feedback", json={"events": [click, {**click, "movie_id": 99}]})
     assert (wrong.status_code, wrong.json["error"]["parameter"]) == (404, "events[1].movie_id")
-    log = FeedbackLog(log_file(store.root, "camps"))
+    log = SqliteLog(log_file(store.root, "camps"))
     assert log.newest_seq() == 0
     headers = {"Idempotency-Key": "batch"}
     events = {"events": [click, {**click, "kind": "not_interested", "key": "own"}]}
@@ -112,7 +112,7 @@ def test_what_a_client_sends_undoes_and_dates(client: FlaskClient, publish: Publ
     assert [(one["movie_id"], one["share"]) for one in body["watched"]] == [(30, 0.25)]
     for name, movie in (("ratings", 10), ("not_interested", 20), ("added_to_list", 40), ("clicked", 40)):
         assert [one["movie_id"] for one in body[name]] == [movie]
-    log = FeedbackLog(log_file(store.root, "camps"))
+    log = SqliteLog(log_file(store.root, "camps"))
     assert next(log.events()).at_ms == 1_000_000_000_000
     assert log.state(1).masked == {10, 20, 30}, "what was clicked or put on a list may still be recommended"
 

@@ -36,7 +36,7 @@ from movierec_assets.sensors import (
 from movierec_engine import pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.errors import ConfigError
-from movierec_engine.feedback import FeedbackEvent, FeedbackLog, log_file
+from movierec_engine.feedback import FeedbackEvent, SqliteLog, log_file
 from movierec_engine.release.freshness import FreshnessConfig, StaleReason
 from movierec_engine.store import ArtifactStore, Slot
 
@@ -278,7 +278,7 @@ def test_a_run_whose_process_was_killed_is_told_of_with_the_signal(config: Autom
     assert "from outside" not in told
 
 
-def rated(log: FeedbackLog, *users: int) -> None:
+def rated(log: SqliteLog, *users: int) -> None:
     for user in users:
         log.record([FeedbackEvent(f"of {user}", user_id=user, movie_id=139, kind="rating", rating=5.0)])
 
@@ -288,7 +288,7 @@ def test_enough_new_ratings_start_one_retraining_and_no_second(
 ) -> None:
     """Not while the first waits in the queue either, when no version has taken them in yet."""
     store, sensor = ArtifactStore(tmp_path / "store"), make_feedback_events(config)
-    log = FeedbackLog(log_file(store.root, "camps"))
+    log = SqliteLog(log_file(store.root, "camps"))
     rated(log, 1, 2, 3)
     assert "nothing is trained yet" in str(look(instance, sensor, None).skip_reason)
     data = load_settings([*config.overrides, "device=cpu", "model=ease"]).data
@@ -320,7 +320,7 @@ def test_ratings_that_no_training_takes_in_start_none_and_an_erasure_does(
     store = ArtifactStore(tmp_path / "store")
     pipeline.ingest_ratings(store, load_settings([*config.overrides, "device=cpu", "model=ease"]).data)
     sensor = make_feedback_events(replace(config, overrides=(*config.overrides, setting)))
-    log = FeedbackLog(log_file(store.root, "camps"))
+    log = SqliteLog(log_file(store.root, "camps"))
     rated(log, 1, 2, 3, 4)
     assert not look(instance, sensor, None).run_requests
     log.erase(1)
@@ -335,7 +335,7 @@ def test_an_erasure_alone_starts_a_retraining(
     store, sensor = ArtifactStore(tmp_path / "store"), make_feedback_events(config)
     data = load_settings([*config.overrides, "device=cpu", "model=ease"]).data
     pipeline.ingest_ratings(store, data)
-    FeedbackLog(log_file(store.root, "camps")).erase(1)
+    SqliteLog(log_file(store.root, "camps")).erase(1)
     found = look(instance, sensor, None)
     assert len(found.run_requests or []) == 2
     assert not look(instance, sensor, found.cursor).run_requests
@@ -474,7 +474,7 @@ def test_a_retraining_that_waits_takes_in_what_comes_meanwhile(
 ) -> None:
     """New ratings, feedback, age and the night start one batch while it waits, and one more once it has begun."""
     fed = AutomationConfig(**{**vars(config), "feedback": FeedbackConfig(events=1)})
-    log = FeedbackLog(log_file(tmp_path / "store", "camps"))
+    log = SqliteLog(log_file(tmp_path / "store", "camps"))
     data = load_settings([*config.overrides, "device=cpu", "model=ease"]).data
     pipeline.ingest_ratings(ArtifactStore(tmp_path / "store"), data)
     files, feedback, (nightly, *_) = make_ratings_file(fed), make_feedback_events(fed), make_schedules(fed)
@@ -516,7 +516,7 @@ def test_all_runs_of_a_batch_are_of_the_ratings_that_its_first_run_has_read(
     config: AutomationConfig, tmp_path: Path
 ) -> None:
     """And so is the ensemble that follows it, while a run of its own takes the newest."""
-    store, log = ArtifactStore(tmp_path / "store"), FeedbackLog(log_file(tmp_path / "store", "camps"))
+    store, log = ArtifactStore(tmp_path / "store"), SqliteLog(log_file(tmp_path / "store", "camps"))
     settings = {"resources": {"settings": {"config": {"overrides": list(config.overrides)}}}}
 
     def fingerprint(model: str, **tags: str) -> str:

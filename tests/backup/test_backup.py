@@ -24,7 +24,7 @@ from movierec_engine.backup.databases import Postgres
 from movierec_engine.cli.main import cli
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.gate import ReleaseConfig
-from movierec_engine.feedback import FeedbackEvent, FeedbackLog, log_file
+from movierec_engine.feedback import FeedbackEvent, SqliteLog, log_file
 from movierec_engine.release.decisions import decisions, releases
 from movierec_engine.release.retention import prune
 from movierec_engine.store import ArtifactStore
@@ -59,7 +59,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Path:
         world.challenge()
     world.roll_back(reason="a test")
     assert prune(world.store, "camps", 1, RELEASE).versions, "an old leaderboard, which no backup needs"
-    with closing(FeedbackLog(log_file(root, "camps"))) as log:
+    with closing(SqliteLog(log_file(root, "camps"))) as log:
         log.record([rating(1), rating(2, user=2)])
         log.erase(2)
     for path in (root / "mlflow" / "mlflow.db", root / "dagster" / "history" / "runs.db"):
@@ -103,7 +103,7 @@ def test_all_that_cannot_be_made_again_comes_back(platform: Path, backup: Path, 
     assert world.served == "popularity"
     assert releases(world.store, "camps") == releases(ArtifactStore(platform), "camps")
     assert [one.verdict for one in decisions(world.store, "camps")] == ["promoted", "promoted", "rolled back", "pruned"]
-    with closing(FeedbackLog(log_file(empty, "camps"))) as log:
+    with closing(SqliteLog(log_file(empty, "camps"))) as log:
         assert log.state(1).ratings == {10: 4.0}
         assert log.state(2).erasure == 1
     assert (empty / ".runs" / "a-run-that-is-on").stat().st_mtime == 0, "it counts as lost"
@@ -126,7 +126,7 @@ def test_a_backup_is_for_its_owner_alone(backup: Path) -> None:
 
 def test_a_log_that_is_written_to_meanwhile_is_copied_as_of_one_moment(platform: Path, tmp_path: Path) -> None:
     path = shutil.copytree(platform, tmp_path / "store")
-    log, ended = FeedbackLog(log_file(path, "camps")), threading.Event()
+    log, ended = SqliteLog(log_file(path, "camps")), threading.Event()
     recorded: list[int] = []
 
     def write() -> None:
@@ -298,7 +298,7 @@ def test_what_is_there_is_kept_unless_told_and_then_moved_aside_and_erasures_hol
     world = World(ArtifactStore(root))
     world.train("als", GOOD + 0.2)
     world.challenge()
-    with closing(FeedbackLog(log_file(root, "camps"))) as log:
+    with closing(SqliteLog(log_file(root, "camps"))) as log:
         log.record([rating(3, user=3)])
         log.erase(1)
         before = contents(root)
@@ -309,7 +309,7 @@ def test_what_is_there_is_kept_unless_told_and_then_moved_aside_and_erasures_hol
     assert contents(root) == before
     restore(root, backup, overwrite=True)
     assert World(ArtifactStore(root)).served == "popularity"
-    with closing(FeedbackLog(log_file(root, "camps"))) as log:
+    with closing(SqliteLog(log_file(root, "camps"))) as log:
         assert log.state(1).ratings == {}, "they asked to be forgotten after the backup"
         assert log.state(1).erasure
         assert log.state(3).ratings == {}

@@ -16,7 +16,7 @@ from scipy import sparse
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA
 from movierec_engine.evaluation.segments import SEGMENTS_SCHEMA
-from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, log_file
+from movierec_engine.feedback import Exposure, FeedbackEvent, SqliteLog, log_file
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.linear import LinearFoldIn
 from movierec_engine.recommending.dials import ItemFacts
@@ -364,7 +364,7 @@ def _backtest(store: ArtifactStore) -> None:
 
 def _feedback(store: ArtifactStore) -> None:
     """Four lists of an experiment; of two by each variant, one by `new` was clicked."""
-    log = FeedbackLog(log_file(store.root, "tiny"))
+    log = SqliteLog(log_file(store.root, "tiny"))
     for number, variant in enumerate(("old", "old", "new", "new"), start=1):
         shown = Exposure(f"r{number}", number, (10, 20), model="ease", experiment="trial", variant=variant)
         log.expose([shown])

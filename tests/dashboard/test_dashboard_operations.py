@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.plots.decisions import verdict_rows
 from dashboard.queries import api_health, backtests, checks, feedback, indices, releases
-from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, log_file
+from movierec_engine.feedback import Exposure, FeedbackEvent, SqliteLog, log_file
 from movierec_engine.release.decisions import Decision
 from movierec_engine.release.manual import pin
 from movierec_engine.store import ArtifactStore, Slot
@@ -67,7 +67,7 @@ def test_an_experiment_between_a_refitted_and_a_measured_version_says_so(visit: 
     answers = damaged.publish(
         measured.slot, lambda folder: None, key="r", fingerprint="", parents=parents, newest=False
     )
-    log = FeedbackLog(log_file(damaged.root, "tiny"))
+    log = SqliteLog(log_file(damaged.root, "tiny"))
     for index, exposure, at in ((answers, "u1", 20), (other, "u2", 20), (measured, "u3", 10)):
         model, version = index.slot.model, index.version
         shown = Exposure(exposure, 1, (10,), model=model, version=version, experiment="unlike", at_ms=at)
@@ -263,7 +263,7 @@ def test_a_leak_that_was_found_stands_among_the_checks_and_what_cannot_be_examin
 
 def test_what_was_said_is_counted_by_day_without_what_was_undone(tmp_path: Path) -> None:
     day, newest = 86_400, 20_000
-    log = FeedbackLog(log_file(tmp_path, "tiny"))
+    log = SqliteLog(log_file(tmp_path, "tiny"))
     when = (newest, newest, newest - feedback.DAYS + 1, newest - feedback.DAYS)
     log.record(
         [
@@ -289,7 +289,7 @@ def test_what_was_said_is_counted_by_day_without_what_was_undone(tmp_path: Path)
 
 def test_a_pin_newer_versions_and_waiting_ratings_are_told(damaged: ArtifactStore) -> None:
     pin(damaged, "tiny", "for the holidays")
-    log = FeedbackLog(log_file(damaged.root, "tiny"))
+    log = SqliteLog(log_file(damaged.root, "tiny"))
     log.record([FeedbackEvent(f"r{n}", 9, 10 + n, "rating", rating=4.0) for n in range(3)])
     taken = log.newest_seq() - 2
     log.close()

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.plots import over_time as plots
 from dashboard.queries import over_time
 from dashboard.queries.over_time import Training
-from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, log_file
+from movierec_engine.feedback import Exposure, FeedbackEvent, SqliteLog, log_file
 from movierec_engine.store import ArtifactStore
 
 Open = Callable[..., AppTest]
@@ -51,7 +51,7 @@ def test_marks_are_what_changed_the_served_model_since_the_first_training() -> N
 
 def test_every_release_has_its_click_and_like_rate_with_intervals(visit: Open, damaged: ArtifactStore) -> None:
     """Four lists of one version, of which one is clicked in, and two of another; those of no version are left out."""
-    log = FeedbackLog(log_file(damaged.root, "tiny"))
+    log = SqliteLog(log_file(damaged.root, "tiny"))
     versions = ["20260102T000000000Z-b"] * 2 + ["20260101T000000000Z-a"] * 4
     log.expose([Exposure(f"x{n}", n, (10,), model="ease", version=one) for n, one in enumerate(versions, start=10)])
     log.record([FeedbackEvent("c", user_id=12, movie_id=10, kind="click", shown_in="x12")])

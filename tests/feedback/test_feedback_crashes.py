@@ -9,14 +9,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from movierec_engine.feedback import FeedbackEvent, FeedbackLog
+from movierec_engine.feedback import FeedbackEvent, SqliteLog
 
 WRITER = """
 import sys
-from movierec_engine.feedback import FeedbackEvent, FeedbackLog
+from movierec_engine.feedback import FeedbackEvent, SqliteLog
 
 path, name, since, until = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-log = FeedbackLog(path)
+log = SqliteLog(path)
 for number in range(since, until):
     seq = log.record([FeedbackEvent(f"{name}-{number}", number, number, "rating", 3.5)])[0].seq
     sys.stdout.write(f"{name}-{number} {seq}\\n")
@@ -42,7 +42,7 @@ def test_eight_processes_write_at_once_into_a_file_that_none_of_them_found(tmp_p
     writers = [writer(path, f"w{own % 4}", 0, 60) for own in range(8)]  # in pairs, with the same keys
     answers = [acknowledged(process) for process in writers]
     assert all(process.returncode == 0 for process in writers)
-    logged = {one.event.key: one.seq for one in FeedbackLog(path).events()}
+    logged = {one.event.key: one.seq for one in SqliteLog(path).events()}
     assert len(logged) == 4 * 60
     assert all(logged[key] == seq for answer in answers for key, seq in answer.items())
     assert sorted(logged.values()) == list(range(1, 241))
@@ -67,7 +67,7 @@ def test_writers_killed_at_random_moments_lose_and_double_nothing(tmp_path: Path
             known |= acknowledged(process)
     steady.send_signal(signal.SIGKILL)
     known |= acknowledged(steady)
-    log = FeedbackLog(path)
+    log = SqliteLog(path)
     logged = Counter(one.event.key for one in log.events())
     places = {one.event.key: one.seq for one in log.events()}
     assert len(known) > 2 * 8

@@ -12,9 +12,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, IdempotencyConflict
-from movierec_engine.feedback.log import _STATE
-from movierec_engine.feedback.schema import APPLICATION_ID, SCHEMA_VERSION
+from movierec_engine.feedback import Exposure, FeedbackEvent, IdempotencyConflict, SqliteLog
+from movierec_engine.feedback.sqlite.log import _STATE
+from movierec_engine.feedback.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
 from movierec_engine.feedback.summary import variant_rates
 
 FIRST_SCHEMA = f"""
@@ -54,9 +54,9 @@ INSERT = (
 
 READ = """
 import sys
-from movierec_engine.feedback import FeedbackLog
+from movierec_engine.feedback import SqliteLog
 print("on", flush=True)
-FeedbackLog(sys.argv[1]).state(1)
+SqliteLog(sys.argv[1]).state(1)
 """
 
 
@@ -81,7 +81,7 @@ def first_release(path: Path, events: int = 3) -> None:
 def test_an_old_log_is_read_on_with_all_that_it_held(tmp_path: Path) -> None:
     path = tmp_path / "log" / "feedback.db"
     first_release(path)
-    log = FeedbackLog(path)
+    log = SqliteLog(path)
     assert log.state(1).ratings == {10: 4.0} and log.state(1).clicked == {11}
     assert [(one.seq, one.event.key, one.at_ms) for one in log.events()] == [
         *((n, f"k{n}", 1000 * n) for n in (1, 2, 3)),
@@ -96,12 +96,12 @@ def test_an_old_log_is_read_on_with_all_that_it_held(tmp_path: Path) -> None:
         log.record([FeedbackEvent("gone", 0, 11, "click")])
     assert log.record([FeedbackEvent("gone", 2, 11, "click")])[0].status == "recorded"
     path.write_bytes(b"damaged" * 2000)
-    assert FeedbackLog(path).state_without_log(0).erasure == 1, "the second record was made with the new tables"
+    assert SqliteLog(path).state_without_log(0).erasure == 1, "the second record was made with the new tables"
 
 
 def test_a_log_of_the_second_version_gets_todays_indices_and_says_the_same(tmp_path: Path) -> None:
     path = tmp_path / "log" / "feedback.db"
-    log = FeedbackLog(path)
+    log = SqliteLog(path)
     for number in range(30):  # several of one second, and of one movie
         log.record(
             [FeedbackEvent(f"k{number}", 1, number % 7, "rating", 1 + number % 9 / 2, timestamp=10**9 - number // 4)]
@@ -112,17 +112,17 @@ def test_a_log_of_the_second_version_gets_todays_indices_and_says_the_same(tmp_p
     connection = sqlite3.connect(path)
     connection.executescript(SECOND_INDICES)
     connection.close()
-    after = FeedbackLog(path)
+    after = SqliteLog(path)
     assert (after.state(1), [*after.state(1).ratings]) == (before, [*before.ratings])
     assert after.query("PRAGMA user_version") == [(SCHEMA_VERSION,)]
-    fresh = FeedbackLog(tmp_path / "fresh" / "feedback.db")
+    fresh = SqliteLog(tmp_path / "fresh" / "feedback.db")
     fresh.record([FeedbackEvent("x", 1, 1, "click")])
     schemas = [one.query("SELECT name, sql FROM sqlite_schema ORDER BY name") for one in (after, fresh)]
     assert schemas[0] == schemas[1]
 
 
 def test_a_users_state_is_read_from_the_index_alone_in_its_order(tmp_path: Path) -> None:
-    log = FeedbackLog(tmp_path / "feedback.db")
+    log = SqliteLog(tmp_path / "feedback.db")
     log.record([FeedbackEvent("x", 1, 1, "click")])
     plan = [row[-1] for row in log.query(f"EXPLAIN QUERY PLAN {_STATE}", 1)]
     assert plan == ["SEARCH events USING COVERING INDEX events_of_user (user_id=?)"]
@@ -134,7 +134,7 @@ def test_a_log_is_for_its_owner_alone(tmp_path: Path) -> None:
         if name == "old":
             first_release(path)
             path.chmod(0o644)
-        log = FeedbackLog(path)
+        log = SqliteLog(path)
         log.record([FeedbackEvent("x", 5, 10, "click")])
         log.erase(5)
         modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()}
@@ -165,14 +165,14 @@ def test_a_migration_that_is_killed_leaves_one_version_or_the_other(tmp_path: Pa
         connection.close()
         versions.add(version)
         assert count == events + 1
-        log = FeedbackLog(path)
+        log = SqliteLog(path)
         assert (log.count_since(0), log.newest_seq(), log.state(0).erasure) == (events + 1, events + 2, 1)
         log.close()
     assert versions <= {1, SCHEMA_VERSION}
 
 
 def test_a_list_from_before_an_erasure_is_not_noted_after_it(tmp_path: Path) -> None:
-    log = FeedbackLog(tmp_path / "feedback.db")
+    log = SqliteLog(tmp_path / "feedback.db")
     waiting = Exposure("early", 1, (10,))
     erased = log.erase(1)
     log.expose([waiting, Exposure("late", 1, (10,), at_ms=erased.at_ms + 1), Exposure("other", 2, (10,))])
@@ -190,7 +190,7 @@ PRAGMA user_version = 3;
 
 def test_a_log_of_the_third_version_takes_texts_from_now_on_and_keeps_its_numbers(tmp_path: Path) -> None:
     path = tmp_path / "log" / "feedback.db"
-    log = FeedbackLog(path)
+    log = SqliteLog(path)
     log.record([FeedbackEvent("a", 17, 501, "click"), FeedbackEvent("b", 3, 4, "rating", 2.5)])
     log.expose([Exposure("e", 17, (501, 4))])
     log.erase(3)
@@ -198,7 +198,7 @@ def test_a_log_of_the_third_version_takes_texts_from_now_on_and_keeps_its_number
     connection = sqlite3.connect(path)
     connection.executescript(THIRD_COLUMNS)
     connection.close()
-    after = FeedbackLog(path)
+    after = SqliteLog(path)
     after.record([FeedbackEvent("a", "17", "0501", "click", shown_in="f")])
     after.expose([Exposure("f", "17", ("501", "0501"))])
     assert (after.state(17).clicked, after.state("17").clicked) == ({501}, {"0501"})
@@ -207,7 +207,7 @@ def test_a_log_of_the_third_version_takes_texts_from_now_on_and_keeps_its_number
     assert sorted((row["lists"], row["clicks"]) for row in variant_rates(after).to_pylist()) == [(2, 1)]
     after.erase("17")
     assert (after.state("17").erasure, after.state(17).clicked) == (2, {501})
-    assert FeedbackLog(path).state_without_log("17").erasure == 2
+    assert SqliteLog(path).state_without_log("17").erasure == 2
     assert after.intake(pa.string(), pa.string()).erasures.to_pylist() == [
         {"user_id": "17", "through": after.intake(pa.string()).erasures["through"][0].as_py()}
     ]

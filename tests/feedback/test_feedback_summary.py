@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,11 +11,6 @@ from hypothesis import strategies as st
 
 from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog
 from movierec_engine.feedback.summary import DUELS_SCHEMA, RATES_SCHEMA, interleaving_duels, variant_rates
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> FeedbackLog:
-    return FeedbackLog(tmp_path / "feedback.db")
 
 
 def shown(request: str, variant: str, user: int = 1, experiment: str = "e") -> Exposure:
@@ -33,7 +28,6 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
 def test_without_a_log_there_are_no_rows(log: FeedbackLog) -> None:
     assert variant_rates(log).equals(RATES_SCHEMA.empty_table())
     assert interleaving_duels(log).equals(DUELS_SCHEMA.empty_table())
-    assert not log.path.exists()
 
 
 def test_clicks_and_likes_count_once_a_list_and_only_for_what_it_showed(log: FeedbackLog) -> None:
@@ -159,9 +153,9 @@ clicks = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 2), st.integers(0,
 @settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(1, 2), st.sampled_from("ab")), max_size=6), clicks)
 def test_rates_are_those_of_counting_event_by_event(
-    tmp_path_factory: pytest.TempPathFactory, lists: list[tuple[int, str]], clicks: list[tuple[int, int, int, bool]]
+    new_log: Callable[[], FeedbackLog], lists: list[tuple[int, str]], clicks: list[tuple[int, int, int, bool]]
 ) -> None:
-    log = FeedbackLog(tmp_path_factory.mktemp("log") / "feedback.db")
+    log = new_log()
     log.expose(
         [Exposure(f"r{i}", user, (1, 2, 3), experiment="e", variant=name) for i, (user, name) in enumerate(lists)]
     )

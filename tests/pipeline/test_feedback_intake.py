@@ -14,7 +14,7 @@ from movierec_engine import pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.data.config import ColumnNames, DataConfig
 from movierec_engine.data.ratings import MOVIES_SCHEMA, RATINGS_SCHEMA, Movies, Ratings
-from movierec_engine.feedback import FeedbackEvent, FeedbackLog, Intake, log_file
+from movierec_engine.feedback import FeedbackEvent, Intake, SqliteLog, log_file
 from movierec_engine.feedback.intake import ERASURES_SCHEMA, FEEDBACK_SCHEMA
 from movierec_engine.pipeline.backtest import backtest
 from movierec_engine.pipeline.feedback import FeedbackFacts, with_feedback
@@ -34,8 +34,8 @@ def store(tmp_path: Path) -> ArtifactStore:
 
 
 @pytest.fixture
-def log(store: ArtifactStore) -> FeedbackLog:
-    return FeedbackLog(log_file(store.root, "camps"))
+def log(store: ArtifactStore) -> SqliteLog:
+    return SqliteLog(log_file(store.root, "camps"))
 
 
 def rows_of(raw_ratings: Artifact, user: int | None = None) -> list[Row]:
@@ -62,7 +62,7 @@ def test_without_a_log_nothing_is_made_and_the_version_is_that_of_the_files(
 
 
 def test_an_event_is_taken_in_once_however_often_a_run_is_repeated(
-    store: ArtifactStore, config: DataConfig, log: FeedbackLog
+    store: ArtifactStore, config: DataConfig, log: SqliteLog
 ) -> None:
     before = pipeline.ingest_ratings(store, config)
     log.record([rate("new", 999, 100), FeedbackEvent("c", 999, 101, "click"), rate("changed", 999, 102, 1.0)])
@@ -81,7 +81,7 @@ def test_an_event_is_taken_in_once_however_often_a_run_is_repeated(
 
 
 def test_feedback_carries_its_own_time_in_seconds_and_replaces_an_older_rating(
-    store: ArtifactStore, config: DataConfig, log: FeedbackLog
+    store: ArtifactStore, config: DataConfig, log: SqliteLog
 ) -> None:
     before = pipeline.ingest_ratings(store, config)
     user, movie, _ = rows_of(before)[0]
@@ -96,7 +96,7 @@ def test_feedback_carries_its_own_time_in_seconds_and_replaces_an_older_rating(
 
 
 def test_what_the_data_set_does_not_know_is_counted_and_left_out(
-    store: ArtifactStore, config: DataConfig, log: FeedbackLog
+    store: ArtifactStore, config: DataConfig, log: SqliteLog
 ) -> None:
     log.record(
         [rate("unknown", 999, 5), rate("high", 999, 100, 5.5), rate("low", 999, 100, 0.25), rate("ok", 999, 101)]
@@ -107,7 +107,7 @@ def test_what_the_data_set_does_not_know_is_counted_and_left_out(
 
 
 def test_a_titled_movie_that_nobody_rated_yet_can_be_rated(
-    store: ArtifactStore, config: DataConfig, log: FeedbackLog
+    store: ArtifactStore, config: DataConfig, log: SqliteLog
 ) -> None:
     path = Path(config.dir) / "movies.csv"
     path.write_text(path.read_text() + "777,New (2026),Drama\n")
@@ -115,9 +115,7 @@ def test_a_titled_movie_that_nobody_rated_yet_can_be_rated(
     assert (1, 777, 5.0) in rows_of(pipeline.ingest_ratings(store, config))
 
 
-def test_feedback_can_be_left_out_but_not_an_erasure(
-    store: ArtifactStore, config: DataConfig, log: FeedbackLog
-) -> None:
+def test_feedback_can_be_left_out_but_not_an_erasure(store: ArtifactStore, config: DataConfig, log: SqliteLog) -> None:
     before = pipeline.ingest_ratings(store, config)
     log.record([rate("a", 999, 100)])
     without = replace(config, feedback=False)
@@ -129,7 +127,7 @@ def test_feedback_can_be_left_out_but_not_an_erasure(
 
 
 def test_an_erased_person_is_out_of_the_next_training_and_back_as_a_new_one(
-    store: ArtifactStore, small_data: list[str], log: FeedbackLog
+    store: ArtifactStore, small_data: list[str], log: SqliteLog
 ) -> None:
     """User 7 is erased, retrained without, then rates twelve movies anew: the model knows those alone."""
     run_settings = load_settings([*small_data, "model=ease"])
@@ -155,7 +153,7 @@ def rows_users(raw_ratings: Artifact) -> set[int]:
 
 
 def test_an_erasure_without_anything_to_erase_still_makes_a_version_that_heeds_it(
-    store: ArtifactStore, config: DataConfig, log: FeedbackLog
+    store: ArtifactStore, config: DataConfig, log: SqliteLog
 ) -> None:
     before = pipeline.ingest_ratings(store, config)
     log.erase(12345)
@@ -165,7 +163,7 @@ def test_an_erasure_without_anything_to_erase_still_makes_a_version_that_heeds_i
     assert facts(made).newest_erasure == 1
 
 
-def test_a_backtest_heeds_the_log_of_its_store(store: ArtifactStore, small_data: list[str], log: FeedbackLog) -> None:
+def test_a_backtest_heeds_the_log_of_its_store(store: ArtifactStore, small_data: list[str], log: SqliteLog) -> None:
     log.erase(7)
     run_settings = load_settings([*small_data, "model=popularity"])
     backtest(store, run_settings, windows=1, first_train_share=0.5)
@@ -173,7 +171,7 @@ def test_a_backtest_heeds_the_log_of_its_store(store: ArtifactStore, small_data:
     assert 7 not in rows_users(own.require(pipeline.data_slot("raw_ratings", run_settings.data)))
 
 
-def test_another_data_set_has_other_people(store: ArtifactStore, config: DataConfig, log: FeedbackLog) -> None:
+def test_another_data_set_has_other_people(store: ArtifactStore, config: DataConfig, log: SqliteLog) -> None:
     log.record([rate("a", 999, 100)])
     log.erase(7)
     other = pipeline.ingest_ratings(store, replace(config, name="other"))
@@ -190,7 +188,7 @@ def test_a_custom_file_without_times_takes_feedback_and_erasures(store: Artifact
         ratings_file=str(path),
         columns=ColumnNames("who", "what", rating="", timestamp=""),
     )
-    log = FeedbackLog(log_file(store.root, "mine"))
+    log = SqliteLog(log_file(store.root, "mine"))
     log.erase(2)
     log.record([rate("a", 1, 10, 1.0), rate("b", 2, 11), rate("c", 2, 99)])
     made = pipeline.ingest_ratings(store, config)
@@ -203,7 +201,7 @@ def test_a_presplit_data_set_takes_erasures_alone(store: ArtifactStore, tmp_path
         (tmp_path / f"{name}.csv").write_text("user,item\n" + text)
     files: dict[str, Any] = {f"{name}_file": str(tmp_path / f"{name}.csv") for name in ("train", "test", "negatives")}
     config = DataConfig(name="given", layout="presplit", **files)
-    log = FeedbackLog(log_file(store.root, "given"))
+    log = SqliteLog(log_file(store.root, "given"))
     log.record([rate("a", 1, 13)])
     log.erase(2)
     made = Ratings.load(pipeline.ingest_ratings(store, config).folder)

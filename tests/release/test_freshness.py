@@ -8,7 +8,7 @@ import pytest
 from release_world import GOOD, NEW, World
 
 from movierec_engine.errors import ConfigError
-from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog, log_file
+from movierec_engine.feedback import Exposure, FeedbackEvent, SqliteLog, log_file
 from movierec_engine.release.freshness import FreshnessConfig, StaleReason, stale_reasons
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
 
@@ -25,8 +25,8 @@ def world(tmp_path: Path) -> World:
 
 
 @pytest.fixture
-def log(world: World) -> FeedbackLog:
-    return FeedbackLog(log_file(world.store.root, "camps"))
+def log(world: World) -> SqliteLog:
+    return SqliteLog(log_file(world.store.root, "camps"))
 
 
 def found(world: World, hours: float = 0, **settings: float) -> list[StaleReason]:
@@ -37,7 +37,7 @@ def index_of(world: World, model: str) -> Artifact:
     return world.store.require(Slot("faiss_index", "camps", model, "cpu"))
 
 
-def shown(log: FeedbackLog, index: Artifact, lists: int, clicked: int, liked: int = 0) -> None:
+def shown(log: SqliteLog, index: Artifact, lists: int, clicked: int, liked: int = 0) -> None:
     """So many lists of an index, the first of them with a click or with a rating of 5."""
     name = index.version
     numbers = range(lists)
@@ -85,7 +85,7 @@ def test_other_data_make_it_stale_after_a_while_and_are_trained_on_unless_that_w
     assert kept.key == stale.key
 
 
-def test_a_click_rate_is_stale_only_if_its_whole_interval_lies_below_the_least(world: World, log: FeedbackLog) -> None:
+def test_a_click_rate_is_stale_only_if_its_whole_interval_lies_below_the_least(world: World, log: SqliteLog) -> None:
     """Wilson's interval of 5 of 100 is .0215 to .1118, and of 50 of 1,000 .0381 to .0653."""
     shown(log, index_of(world, "ease"), 100, 5)
     assert found(world, min_click_rate=0.11) == []
@@ -95,7 +95,7 @@ def test_a_click_rate_is_stale_only_if_its_whole_interval_lies_below_the_least(w
     assert [one.key.partition(":")[0] for one in found(world, min_like_rate=0.5)] == ["like_rate"]
 
 
-def test_a_rate_far_below_the_previous_releases_is_told_of(world: World, log: FeedbackLog) -> None:
+def test_a_rate_far_below_the_previous_releases_is_told_of(world: World, log: SqliteLog) -> None:
     shown(log, index_of(world, "popularity"), 200, 60, liked=20)
     shown(log, index_of(world, "ease"), 200, 20, liked=20)
     (stale,) = found(world)
@@ -103,7 +103,7 @@ def test_a_rate_far_below_the_previous_releases_is_told_of(world: World, log: Fe
     assert found(world, below_previous=False) == []
 
 
-def test_few_lists_show_nothing_and_those_of_other_versions_do_not_count(world: World, log: FeedbackLog) -> None:
+def test_few_lists_show_nothing_and_those_of_other_versions_do_not_count(world: World, log: SqliteLog) -> None:
     shown(log, index_of(world, "popularity"), 10, 5)
     shown(log, index_of(world, "ease"), 10, 1)
     assert found(world) == []

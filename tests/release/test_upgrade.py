@@ -19,7 +19,7 @@ from movierec_engine.backup import back_up, restore
 from movierec_engine.config import load_settings
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.gate import ReleaseConfig
-from movierec_engine.feedback import FeedbackLog, log_file
+from movierec_engine.feedback import SqliteLog, log_file
 from movierec_engine.models.registry import load_model
 from movierec_engine.release import decide_release, manual
 from movierec_engine.release.decisions import decisions, releases
@@ -41,7 +41,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
 
 
 def test_feedback_decisions_models_and_reports_of_the_last_release_are_read_on(store: ArtifactStore) -> None:
-    with closing(FeedbackLog(log_file(store.root, "camps"))) as log:
+    with closing(SqliteLog(log_file(store.root, "camps"))) as log:
         assert log.state(1).ratings == {100: 4.0}
         assert (log.state(2).ratings, log.state(2).erasure) == ({}, 1)
     assert [one.verdict for one in decisions(store, "camps")] == ["promoted"]

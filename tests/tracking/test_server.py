@@ -19,6 +19,7 @@ SECRET = "hunter2"
     [
         (f"https://me:{SECRET}@host:5001/a?b=c@d", "https://host:5001/a?b=c@d"),
         (f"postgresql+psycopg://me:{SECRET}@host/db", "postgresql+psycopg://host/db"),
+        (f"postgresql://host/db?password={SECRET}&sslmode=require", "postgresql://host/db?password=&sslmode=require"),
         (
             f"no answer from http://me:p@{SECRET}@host, nor http://{SECRET}@b/",
             "no answer from http://host, nor http://b/",

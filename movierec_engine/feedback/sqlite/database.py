@@ -19,7 +19,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from movierec_engine.feedback.errors import FeedbackError, LogBusy
-from movierec_engine.feedback.schema import APPLICATION_ID, SCHEMA_VERSION, create, migrate
+from movierec_engine.feedback.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, create, migrate
 
 BUSY_SECONDS = 1.0
 """How long a writer, or a reader that has the time, waits for the others."""

@@ -1,0 +1,1 @@
+"""The feedback log in PostgreSQL, for API hosts on several machines; needs the extra `postgres`."""

@@ -1,0 +1,1 @@
+"""The feedback log in a SQLite file beside the artifacts, for one machine."""

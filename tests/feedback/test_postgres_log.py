@@ -1,0 +1,227 @@
+"""The PostgreSQL log's own: several hosts, a database that is killed, stopped or away, schema versions, passwords."""
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from postgres import PASSWORD, PostgresServer, postgres_server
+
+from movierec_engine.errors import ConfigError
+from movierec_engine.feedback import (
+    Exposure,
+    FeedbackError,
+    FeedbackEvent,
+    FeedbackLogs,
+    LogAway,
+    SqliteLog,
+    log_file,
+)
+from movierec_engine.feedback.postgres import connections, schema
+from movierec_engine.feedback.postgres.address import Address
+from movierec_engine.feedback.postgres.copying import copy_log
+from movierec_engine.feedback.postgres.log import PostgresLog
+
+ROOT = Path(__file__).parents[2]
+WRITER = """
+import sys, time
+from movierec_engine.feedback import FeedbackError, FeedbackEvent
+from movierec_engine.feedback.postgres.log import PostgresLog
+
+log, name = PostgresLog(sys.argv[1], "killed"), sys.argv[2]
+for number in range(int(sys.argv[3])):
+    while True:
+        try:
+            seq = log.record([FeedbackEvent(f"{name}-{number}", number, number, "rating", 3.5)])[0].seq
+            break
+        except FeedbackError:
+            time.sleep(0.05)
+    print(f"{name}-{number} {seq}", flush=True)
+"""
+
+
+def rating(key: str, user: int = 1, movie: int = 10, value: float = 4.0) -> FeedbackEvent:
+    return FeedbackEvent(key, user, movie, "rating", value)
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[PostgresServer]:
+    """A server that may be killed."""
+    with postgres_server() as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("postgresql+psycopg://me:secret@db.example:6432/feedback", "db.example:6432/feedback"),
+        ("postgresql://me@db.example/feedback?password=secret&sslmode=require", "db.example:5432/feedback"),
+        ("postgresql+psycopg://me:s%40cret@[::1]/x", "::1:5432/x"),
+        ("postgresql+psycopg://me:s@cret@host/x", None),
+        ("postgresql+psycopg://me:s/cret@host/x", None),
+        ("postgresql+psycopg://me:secret@host/x?no_such=secret", None),
+        ("mysql://me:secret@host/x", None),
+    ],
+)
+def test_an_address_shows_host_and_database_alone(url: str, where: str | None) -> None:
+    if where:
+        address = Address.parse(url)
+        assert address.where == where
+        assert "cret" not in repr(address)
+    else:
+        with pytest.raises(ConfigError, match=r"is no address of PostgreSQL; write postgresql\+psycopg://") as refused:
+            Address.parse(url)
+        assert "cret" not in str(refused.value)
+
+
+def test_a_name_that_no_schema_can_have_is_one_sentence() -> None:
+    with pytest.raises(ConfigError, match="is too long for a log in PostgreSQL; use up to 54 characters"):
+        PostgresLog("postgresql://me@host/x", "x" * 55)
+
+
+def test_a_database_that_is_not_there_is_found_out_at_once_without_its_password(tmp_path: Path) -> None:
+    log = FeedbackLogs(tmp_path, f"postgresql+psycopg://me:{PASSWORD}@127.0.0.1:1/x").of("camps")
+    for ask in (lambda: log.state(1), lambda: log.record([rating("a")]), lambda: log.erase(1), log.check_writable):
+        with pytest.raises(LogAway, match=r"^the feedback database 127\.0\.0\.1:1/x does not answer") as refused:
+            ask()
+        assert PASSWORD not in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.slow
+def test_what_one_host_records_undoes_and_erases_another_heeds_within_a_second(server: PostgresServer) -> None:
+    here, there = (PostgresLog(server.url, "heeded", live=True) for _ in range(2))
+    assert (there.state(1).said, there.state(2).said) == (False, False)
+    here.record([FeedbackEvent("no", 1, 10, "not_interested"), rating("a", 2)])
+    assert here.state(1).dismissed == {10}, "at once where it was recorded"
+    assert within(1, lambda: there.state(1).dismissed == {10})
+    here.undo(1, "no")
+    assert within(1, lambda: not there.state(1).dismissed)
+    number = here.erase(2).number
+    assert within(1, lambda: there.state(2).erasure == number)
+    assert there.state_without_log(2).erasure == number
+    for log in (here, there):
+        log.close()
+
+
+@pytest.mark.slow
+def test_a_log_of_a_newer_release_is_refused_and_an_older_one_is_brought_up(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The migration to come adds a table; eight hosts that start at once make the tables once."""
+    PostgresLog(server.url, "versions").record([rating("a")])
+    old = schema.MIGRATIONS
+    monkeypatch.setattr(schema, "MIGRATIONS", (*old, ("CREATE TABLE notes (note text)",)))
+    results: list[object] = []
+    hosts = [
+        threading.Thread(target=lambda: results.append(PostgresLog(server.url, "versions").state(1).ratings))
+        for _ in range(8)
+    ]
+    for host in hosts:
+        host.start()
+    for host in hosts:
+        host.join()
+    assert results == [{10: 4.0}] * 8
+    monkeypatch.setattr(schema, "MIGRATIONS", old)
+    before = PostgresLog(server.url, "versions")
+    for ask in (lambda: before.state(1), lambda: before.record([rating("b")]), before.intake):
+        with pytest.raises(FeedbackError, match="has schema version 2, and this release knows version 1; use the"):
+            ask()
+
+
+@pytest.mark.slow
+def test_writers_and_a_database_that_are_killed_lose_and_double_nothing(own_server: PostgresServer) -> None:
+    """Two writers are killed in turn, the server three times, while a third writer sends on."""
+
+    def writer(name: str, events: int) -> subprocess.Popen[str]:
+        arguments = [sys.executable, "-c", WRITER, own_server.url, name, str(events)]
+        return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+
+    rng, known = random.Random(5), dict[str, int]()
+    steady = writer("steady", 10**9)
+    assert steady.stdout is not None
+    for round_ in range(3):
+        doomed = writer(f"doomed{round_}", 10**9)
+        assert doomed.stdout is not None
+        key, seq = doomed.stdout.readline().split()
+        known[key] = int(seq)
+        own_server.kill()
+        own_server.start()
+        time.sleep(0.2 * rng.random())
+        doomed.send_signal(signal.SIGKILL)
+        known |= {line.split()[0]: int(line.split()[1]) for line in doomed.stdout if line.endswith("\n")}
+        doomed.wait(timeout=60)
+    steady.send_signal(signal.SIGKILL)
+    known |= {line.split()[0]: int(line.split()[1]) for line in steady.stdout if line.endswith("\n")}
+    steady.wait(timeout=60)
+    log = PostgresLog(own_server.url, "killed")
+    logged = [(one.event.key, one.seq) for one in log.events()]
+    assert set(Counter(key for key, _ in logged).values()) == {1}
+    assert {key: dict(logged).get(key) for key in known} == known
+    assert len(known) > 6
+
+
+@pytest.mark.slow
+def test_a_database_that_hangs_keeps_nobody_longer_than_its_time(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped as it answers to the network alone: each question ends in time, and it is used again when it goes on."""
+    monkeypatch.setattr(connections.BoundedConnection, "seconds", 0.5)
+    log = PostgresLog(own_server.url, "hangs")
+    log.record([rating("a")])
+    own_server.signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(LogAway, match=r"no answer within"):
+            log.record([rating("b")])
+        with pytest.raises(LogAway, match="does not answer"):
+            log.state(1)
+    finally:
+        own_server.signal(signal.SIGCONT)
+    assert within(20, lambda: bool(log.record([rating("b")])))
+    assert log.count_since(0) == 1 + 1
+
+
+@pytest.mark.slow
+def test_a_sqlite_log_is_copied_with_its_places_erasures_and_keys(server: PostgresServer, tmp_path: Path) -> None:
+    source = SqliteLog(log_file(tmp_path, "copied"))
+    source.record([rating(f"k{number}", number % 7, number) for number in range(2100)])
+    source.record([FeedbackEvent("é", "17", 'B"00', "watched", share=0.5, timestamp=10**9), rating("gone", 8)])
+    source.expose([Exposure(f"r{number}", number % 7, (10, 11), teams=("a", "")) for number in range(30)])
+    source.undo(1, "k1")
+    assert (source.erase(8).number, source.erase(9).number, source.erase(8).number) == (1, 2, 3)
+    target = PostgresLog(server.url, "copied")
+    target.record([next(source.events()).event])  # as a copy that was cut off has left it, but for the moment
+    with pytest.raises(FeedbackError, match=r"holds other feedback than .*\(events, seq 1\); copy into a database"):
+        copy_log(source, target)
+    with psycopg.connect(server.url.replace("+psycopg", "")) as connection:
+        connection.execute("UPDATE feedback_copied.events SET at_ms = %s", (next(source.events()).at_ms,))
+    done = copy_log(source, target)
+    assert done.rows == {"events": 2101, "exposures": 30, "erasures": 2, "erased_keys": 1}
+    assert done.added["events"] == 2100
+    assert set(copy_log(source, target).added.values()) == {0}
+    assert list(target.events()) == list(source.events())
+    assert [target.state(user) for user in (1, "17", 8)] == [source.state(user) for user in (1, "17", 8)]
+    assert (target.newest_seq(), target.newest_erasure()) == (2102, 3)
+    assert target.totals() == source.totals()
+    assert target.record([rating("k2", 2, 2)])[0].status == "already recorded"
+    assert target.record([rating("new", 2, 2)])[0].seq > 2102
+    assert target.erase(2).number == 4
+    target.record([rating("later", 3)])
+    with pytest.raises(FeedbackError, match="holds other feedback"):
+        copy_log(source, target)
