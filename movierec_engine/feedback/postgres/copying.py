@@ -31,7 +31,7 @@ _Rows = list[tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
-class Copied:
+class LogCopy:
     """Rows of each table: those in the log, and of them those that this copy has added."""
 
     rows: dict[str, int]
@@ -39,7 +39,7 @@ class Copied:
 
 
 @step("copying the feedback log")
-def copy_log(source: SqliteLog, target: PostgresLog) -> Copied:
+def copy_log(source: SqliteLog, target: PostgresLog) -> LogCopy:
     """Copy what is missing, and compare all. Nobody may write to either meanwhile.
 
     Raises FeedbackError where the target holds anything that the source does not.
@@ -66,7 +66,7 @@ def copy_log(source: SqliteLog, target: PostgresLog) -> Copied:
     for table in _COLUMNS:
         if any(_missing(source, target, table)):
             raise FeedbackError(f"{target.where}: rows of {table} are missing after the copy; run it again")
-    return Copied(rows, added)
+    return LogCopy(rows, added)
 
 
 def _missing(source: SqliteLog, target: PostgresLog, table: str) -> Iterator[_Rows]:
