@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from dashboard.queries.leaderboard import Standing
-from dashboard.queries.reports import Snapshot, ask
+from dashboard.queries.reports import Snapshot
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.metrics import metric_of, metric_title
 from movierec_engine.reporting import numbers
@@ -51,7 +52,7 @@ COSTS = {
 def all_measures(snapshot: Snapshot, standings: Sequence[Standing], k: int) -> dict[str, Measure]:
     """Key -> measure: every metric at k that one of the reports has, those without a depth, and the costs."""
     ids = {one.id for one in standings}
-    found = {key: metric for report, metric, key in _named(snapshot, k) if report in ids}
+    found = {_key(row): row["metric"] for row in _scores(snapshot) if row["id"] in ids and row["k"] in (0, k)}
     measures = {}
     for key, metric in found.items():
         known = metric_of(metric)
@@ -64,9 +65,9 @@ def values(snapshot: Snapshot, standings: Sequence[Standing], keys: Sequence[str
     """Report id -> key -> value, of those of the keys that the report has."""
     found: dict[str, dict[str, float]] = {}
     by_id = {one.id: one for one in standings}
-    for report, key, score in ask(snapshot, f"SELECT id, {_KEY}, score FROM scores"):
-        if report in by_id and key in keys:
-            found.setdefault(report, {})[key] = score
+    for row in _scores(snapshot):
+        if row["id"] in by_id and (key := _key(row)) in keys:
+            found.setdefault(row["id"], {})[key] = row["score"]
     for report, one in by_id.items():
         for key in keys:
             if key in _OF_STANDING and (cost := _OF_STANDING[key](snapshot.root, one)) is not None:
@@ -76,15 +77,22 @@ def values(snapshot: Snapshot, standings: Sequence[Standing], keys: Sequence[str
 
 def intervals_of(snapshot: Snapshot, key: str, labels: Mapping[str, str]) -> dict[str, tuple[float, float]]:
     """Label -> the ends of a metric's 95 % interval. labels: report id -> label."""
-    rows = ask(snapshot, f"SELECT id, low, high FROM scores WHERE {_KEY} = ? AND low IS NOT NULL", key)
-    return {labels[report]: (low, high) for report, low, high in rows if report in labels}
+    return {
+        labels[row["id"]]: (row["low"], row["high"])
+        for row in _scores(snapshot)
+        if row["id"] in labels and row["low"] is not None and _key(row) == key
+    }
 
 
-_KEY = "CASE WHEN k = 0 THEN metric ELSE metric || '@' || k END"
+def _scores(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """The table of scores by row: a few dozen of each report."""
+    rows: list[dict[str, Any]] = snapshot.scores.to_pylist()
+    return rows
 
 
-def _named(snapshot: Snapshot, k: int) -> list[tuple[str, str, str]]:
-    return [(a, b, c) for a, b, c in ask(snapshot, f"SELECT id, metric, {_KEY} FROM scores WHERE k IN (0, ?)", k)]
+def _key(row: Mapping[str, Any]) -> str:
+    """Such as ndcg@10, or auc for a metric without a depth."""
+    return f"{row['metric']}@{row['k']}" if row["k"] else str(row["metric"])
 
 
 def _latency(_: Path, one: Standing) -> float | None:
