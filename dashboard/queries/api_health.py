@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -50,31 +49,6 @@ class Health:
     endpoints: tuple[EndpointTraffic, ...] = ()
     workers: int | None = None
     problem: str = ""
-
-
-class Asking:
-    """Asks again whenever the last answer is older than `seconds`, in a thread of its own."""
-
-    def __init__(self, url: str, seconds: float) -> None:
-        self._url, self._seconds = url, seconds
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._answer: Health | None = None
-
-    def latest(self, patience: float) -> Health | None:
-        """The newest answer; waits so many seconds at most where there is none yet."""
-        with self._lock:
-            old = self._answer is None or time.time() - self._answer.asked_at >= self._seconds
-            if old and (self._thread is None or not self._thread.is_alive()):
-                self._thread = threading.Thread(target=self._ask, daemon=True)
-                self._thread.start()
-            waiting = self._thread if self._answer is None else None
-        if waiting is not None:
-            waiting.join(patience)
-        return self._answer
-
-    def _ask(self) -> None:
-        self._answer = ask(self._url)
 
 
 def ask(url: str) -> Health:

@@ -10,13 +10,14 @@ from dashboard import charts, shell, state
 from dashboard.downloads import csv_button
 from dashboard.plots import operations as plots
 from dashboard.queries import api_health, backtests, checks, feedback, releases, store_files
-from dashboard.queries.api_health import Asking, Health
+from dashboard.queries.api_health import Health
+from dashboard.queries.asking import Asking
 from dashboard.queries.backtests import GROUPS, Backtest
 from dashboard.queries.checks import Checked
 from dashboard.queries.feedback import Feedback
 from dashboard.queries.releases import Made, Served
 from dashboard.queries.store_files import Signature
-from dashboard.views import decisions, over_time
+from dashboard.views import decisions, over_time, what_waits
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.backtest import ALL, WITH_HISTORY
@@ -39,6 +40,7 @@ def page() -> None:
     data = state.choose("Data set", "data", sets) if len(sets) > 1 else next(iter(sets), "")
     served, (made, unreadable) = _served(str(root), data, seen), _made(str(root), data, seen)
     _now(served, root)
+    what_waits.show()
     decisions.show(made, unreadable)
     over_time.show(root, data, served, made, store_files.signature(root) + feedback.signature(root))
     _checks(_checked(str(root), data, store_files.signature(root, *checks.KINDS)))
@@ -81,8 +83,8 @@ def _said(root: str, data: str, seen: Signature) -> Feedback:
 
 
 @st.cache_resource(max_entries=4)
-def _asking(url: str) -> Asking:
-    return Asking(url, API_SECONDS)
+def _asking(url: str) -> Asking[Health]:
+    return Asking(lambda: api_health.ask(url), API_SECONDS)
 
 
 def _now(served: Served | None, root: Path) -> None:

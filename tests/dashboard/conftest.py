@@ -127,11 +127,12 @@ def damaged(known: ArtifactStore, tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture
 def visit(monkeypatch: pytest.MonkeyPatch) -> Open:
-    """Open a page of the dashboard over a store, with query parameters; no API answers."""
+    """Open a page of the dashboard over a store, with query parameters; neither the API nor Dagster answers."""
 
     def opened(store: ArtifactStore, page: str, **parameters: str) -> AppTest:
         monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(store.root))
-        monkeypatch.setenv("MOVIEREC_API_URL", "http://127.0.0.1:9")
+        for name in ("MOVIEREC_API_URL", "MOVIEREC_DAGSTER_URL"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")
         app = AppTest.from_file(APP, default_timeout=120)
         if page != "leaderboard":
             app.switch_page(f"views/{page}.py")

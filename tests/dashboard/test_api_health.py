@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from dashboard.queries import api_health
-from dashboard.queries.api_health import Asking, EndpointTraffic, endpoints, quantile
+from dashboard.queries.api_health import EndpointTraffic, endpoints, quantile
+from dashboard.queries.asking import Asking
 
 METRICS = """# HELP movierec_requests_total Requests
 movierec_requests_total{endpoint="/a",status="200"} 6.0
@@ -89,7 +90,7 @@ def test_what_the_api_says_of_itself_is_told(url: str, monkeypatch: pytest.Monke
 
 
 def test_an_answer_is_asked_for_again_when_it_is_old_and_not_before(url: str) -> None:
-    fresh, old = Asking(url, seconds=3600), Asking(url, seconds=60)
+    fresh, old = (Asking(lambda: api_health.ask(url), seconds) for seconds in (3600, 60))
     first = fresh.latest(30)
     assert first is not None
     assert fresh.latest(30) is first

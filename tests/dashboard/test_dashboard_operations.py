@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.plots.decisions import verdict_rows
 from dashboard.queries import api_health, backtests, checks, feedback, indices, releases
+from dashboard.queries.asking import Asking
 from movierec_engine.feedback import Exposure, FeedbackEvent, SqliteLog, log_file
 from movierec_engine.release.decisions import Decision
 from movierec_engine.release.manual import pin
@@ -178,7 +179,7 @@ def api() -> Iterator[str]:
 
 
 def test_an_api_that_is_not_ready_says_why(api: str) -> None:
-    found = api_health.Asking(api, 60).latest(5)
+    found = Asking(lambda: api_health.ask(api), 60).latest(5)
     assert found is not None
     assert (found.ready, found.status, found.refused, found.problem) == (False, "empty", {"a/b": "broken"}, "")
     assert [one.endpoint for one in found.endpoints] == ["/api/recommend"]
