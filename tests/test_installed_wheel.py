@@ -81,8 +81,9 @@ def test_the_main_job_runs_in_an_empty_folder_on_the_bundled_data(trained: Path)
 
 @pytest.mark.slow
 def test_a_server_alone_is_small_and_answers_without_what_trains(wheel: Path, trained: Path, tmp_path: Path) -> None:
-    python = _environment(tmp_path / "venv")
-    _run(python, "-m", "pip", "install", "--quiet", "--no-compile", f"movierec[serve] @ {wheel.as_uri()}")
+    install = ROOT / "deploy" / "compose" / "install.sh"  # what the images are made by
+    _run("env", f"PYTHON={sys.executable}", install, "serve", str(wheel.parent), str(tmp_path), cwd=tmp_path)
+    python = tmp_path / "venv" / "bin" / "python"
     assert _megabytes(tmp_path / "venv") <= MOST_MEGABYTES
     there = f"from importlib.util import find_spec; print([name for name in {NOT_SERVING} if find_spec(name)])"
     assert _run(python, "-c", there).strip() == "[]"

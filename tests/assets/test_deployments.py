@@ -1,14 +1,20 @@
 """The files of deploy/, as far as they can be checked without the machines that they are for."""
 
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
+from dagster._core.instance.config import dagster_instance_config
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
+KUBERNETES = "1.33"
+"""The version by whose schemas the manifests are checked; they use nothing that is newer than 1.21."""
 UNITS = sorted(path.name for path in (DEPLOY / "one-machine").glob("movierec*"))
 
 
@@ -56,6 +62,112 @@ def test_a_run_elsewhere_is_given_all_that_its_instance_and_its_definitions_ask_
         given = set()
     assert _postgres() == _variables(instance["storage"]) <= {*given, *config["env_vars"]}
     assert {"MOVIEREC_ARTIFACTS", "MOVIEREC_CHECKPOINTS", "MOVIEREC_AUTOMATION"} <= set(config["env_vars"])
+
+
+def test_the_file_of_compose_is_one_by_its_specification() -> None:
+    checked = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec",
+         str(DEPLOY / "compose" / "compose.yaml")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_no_container_has_more_rights_than_it_needs_and_each_says_whether_it_is_well() -> None:
+    stages = _stages()
+    assert stages["base"][-1].startswith("USER 10001"), "and what is made from it has no other"
+    for name, service in _compose()["services"].items():
+        target = service.get("build", {}).get("target") or ("dagster" if "dagster" in service["image"] else "")
+        own = any(line.startswith("HEALTHCHECK") for line in stages.get(target, []))
+        assert own or "healthcheck" in service, name
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+        if name != "postgres":  # whose image gives up root by itself
+            assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"]), name
+            assert not any(line.startswith("USER") for line in stages[target])
+
+
+def test_no_secret_is_in_an_image_or_in_a_file_of_compose() -> None:
+    """Each is a variable that has to be set, in an environment whose example has none that would work."""
+    text = (DEPLOY / "compose" / "compose.yaml").read_text(encoding="utf-8")
+    for name in ("DAGSTER_PG_PASSWORD", "MOVIEREC_API_KEYS"):
+        assert set(re.findall(r"\$\{" + name + r"([^}]*)\}", text)) == {":?copy environment.example to .env"}
+        assert name not in (DEPLOY / "compose" / "Dockerfile").read_text(encoding="utf-8")
+    assert (DEPLOY / "compose" / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()[1] == "*"
+    example = (DEPLOY / "compose" / "environment.example").read_text(encoding="utf-8")
+    named = dict(line.split("=", 1) for line in example.splitlines() if line and not line.startswith("#"))
+    assert set(re.findall(r"\$\{(\w+):", text)) <= {*named, "MOVIEREC_ALERTS_WEBHOOK", "MOVIEREC_ALERTS_SLACK"}
+    assert "CHANGE-ME" in named["DAGSTER_PG_PASSWORD"] and "CHANGE-ME" in named["MOVIEREC_API_KEYS"]
+
+
+def test_the_images_are_made_by_the_script_that_the_wheels_test_runs() -> None:
+    """tests/test_installed_wheel.py builds the wheel and runs install.sh in an empty folder."""
+    runs = [line for name in _stages() if name != "base" for line in _stages()[name] if line.startswith("RUN")]
+    assert len(runs) == 4
+    assert all("pip wheel" in line or line.startswith("RUN /source/deploy/compose/install.sh ") for line in runs)
+
+
+@pytest.mark.parametrize("name", ["api", "dashboard", "network", "storage"])
+def test_the_manifests_are_what_kubernetes_takes(name: str) -> None:
+    for manifest in _manifests(name):
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize("name", ["api", "dashboard"])
+def test_a_pod_has_no_rights_that_it_does_not_need_and_its_service_finds_it(name: str) -> None:
+    found = {manifest["kind"]: manifest for manifest in _manifests(name)}
+    template = found["Deployment"]["spec"]["template"]
+    pod, (container,) = template["spec"], template["spec"]["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] and not pod["automountServiceAccountToken"]
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert {"readinessProbe", "livenessProbe"} <= set(container) and container["resources"]["limits"]["memory"]
+    labels = template["metadata"]["labels"].items()
+    assert found["Service"]["spec"]["selector"].items() <= labels
+    for kind in ("Deployment", "PodDisruptionBudget"):
+        assert found[kind]["spec"]["selector"]["matchLabels"].items() <= labels
+    (claim,) = _manifests("storage")
+    assert claim["metadata"]["name"] in str(pod["volumes"])
+
+
+def test_the_kustomization_names_every_manifest_and_image() -> None:
+    listed = _yaml("kubernetes", "kustomization.yaml")
+    files = {path.name for path in (DEPLOY / "kubernetes").glob("*.yaml")}
+    assert set(listed["resources"]) == files - {"kustomization.yaml", "dagster-values.yaml"}
+    assert {one["name"] for one in listed["images"]} == {"movierec-api", "movierec-dashboard"}
+
+
+def test_the_limits_of_the_helm_values_are_the_teams_own(tmp_path: Path) -> None:
+    values, team = _yaml("kubernetes", "dagster-values.yaml"), _yaml("dagster", "team", "dagster.yaml")
+    own = values["additionalInstanceConfig"]
+    assert own["concurrency"]["pools"] == team["concurrency"]["pools"]
+    assert values["postgresql"]["postgresqlScheme"] == team["storage"]["postgres"]["postgres_db"]["scheme"]
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
+    assert dagster_instance_config(str(tmp_path))[0]["concurrency"] == own["concurrency"]
+
+
+def _yaml(*path: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(DEPLOY.joinpath(*path).read_text(encoding="utf-8"))
+    return loaded
+
+
+def _compose() -> dict[str, Any]:
+    return _yaml("compose", "compose.yaml")
+
+
+def _manifests(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((DEPLOY / "kubernetes" / f"{name}.yaml").read_text(encoding="utf-8")))
+
+
+def _stages() -> dict[str, list[str]]:
+    """The instructions of each stage of the Dockerfile, by its name."""
+    text = (DEPLOY / "compose" / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    stages: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line.startswith("FROM"):
+            own = stages.setdefault(line.rpartition(" AS ")[2], [])
+        elif line and not line.startswith(("#", "ARG PYTHON")):
+            own.append(line)
+    return stages
 
 
 def _postgres() -> set[str]:
