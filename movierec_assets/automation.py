@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.utils import is_valid_owner
 from omegaconf import OmegaConf
 
 from movierec_assets.alerts import AlertsConfig
@@ -26,6 +27,10 @@ RAW_RATINGS = "movierec/raw_ratings"
 """Tag of every run that has read the data: the version of the raw ratings that it is of, with all runs of its batch."""
 
 EVERY_DEVICE = tuple(DEVICE_KINDS)
+TURNED_ON_BY = (
+    "Off unless you turn it on: here, or with all others by starting Dagster with MOVIEREC_AUTOMATION=demo "
+    "(configs/automation/)."
+)
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,30 @@ class BacktestSchedule:
 
 
 @dataclass(frozen=True)
+class OwnersConfig:
+    """Settings of whom Dagster shows as the owners of assets, by domain: mail addresses, or teams as team:NAME."""
+
+    data: tuple[str, ...] = ()
+    """Of the input files and what is made of them up to the graph."""
+    models: tuple[str, ...] = ()
+    """Of trained models, reports and indices."""
+    studies: tuple[str, ...] = ()
+    """Of backtests and sweeps."""
+    release: tuple[str, ...] = ()
+    """Of the leaderboard and what is served."""
+    surfaces: tuple[str, ...] = ()
+    """Of the API, the dashboard and MLflow's registry."""
+
+    def __post_init__(self) -> None:
+        for domain, owners in vars(self).items():
+            for owner in owners:
+                if not is_valid_owner(owner):
+                    raise ConfigError(f"automation.owners.{domain}: {owner!r} is no mail address and no team:NAME")
+
+
+@dataclass(frozen=True)
 class AutomationConfig:
-    """Everything that runs without being asked for."""
+    """Everything that runs without being asked for, and who is asked about it."""
 
     enabled: bool = False
     """Whether schedules and sensors run from the start; in Dagster's UI each is turned on and off."""
@@ -117,6 +144,7 @@ class AutomationConfig:
     ratings_seconds: int = 60
     """How often the sensor looks at the ratings file."""
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
+    owners: OwnersConfig = field(default_factory=OwnersConfig)
 
     def __post_init__(self) -> None:
         check_names("automation", (), self.devices)
@@ -128,6 +156,10 @@ class AutomationConfig:
     @property
     def sensor_status(self) -> dg.DefaultSensorStatus:
         return dg.DefaultSensorStatus.RUNNING if self.enabled else dg.DefaultSensorStatus.STOPPED
+
+    def description(self, text: str) -> str:
+        """The description of a schedule or sensor; of one that is off with how to turn it on."""
+        return text if self.enabled else f"{text} {TURNED_ON_BY}"
 
     def run_config(self, ops: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run configuration with the overrides, and with the config of assets by name."""

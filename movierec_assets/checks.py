@@ -7,7 +7,6 @@ other partitions have failed by stays in its result until they are looked at aga
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +17,10 @@ from movierec_assets.assets.data import interaction_graph, interactions, raw_mov
 from movierec_assets.assets.models import evaluation_report, faiss_index, hybrid_ensemble, trained_model
 from movierec_assets.assets.release import refitted_release
 from movierec_assets.resources import SettingsResource, partition_slots
-from movierec_assets.step import EngineFailure
+from movierec_assets.step import engine_failures
 from movierec_assets.termination import while_wanted
 from movierec_engine import pipeline
 from movierec_engine.config import Settings
-from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.pipeline import data_checks, model_checks
 from movierec_engine.release import refit_checks
@@ -148,7 +146,7 @@ def checks_of(
     )
     def step(context: dg.AssetCheckExecutionContext, settings: SettingsResource) -> Iterator[dg.AssetCheckResult]:
         wanted = {key.name for key in context.selected_asset_check_keys}
-        with _sentences():
+        with engine_failures():
             shared = settings.shared()
             store = ArtifactStore(shared.paths.artifacts)
             with while_wanted(context.instance, context.run.run_id, store.root):
@@ -190,15 +188,6 @@ def _failing(instance: dg.DagsterInstance, asset: dg.AssetKey, check: str) -> di
         if isinstance(failing, dg.JsonMetadataValue) and isinstance(failing.data, dict):
             return {str(slot): str(sentence) for slot, sentence in failing.data.items()}
     return {}
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """An error of the engine's becomes a failure with its sentence."""
-    try:
-        yield
-    except MovierecError as error:
-        raise EngineFailure(error, "") from None
 
 
 REPORT = (

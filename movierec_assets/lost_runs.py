@@ -66,7 +66,9 @@ def make_lost_runs(config: AutomationConfig) -> dg.SensorDefinition:
         name="lost_runs",
         minimum_interval_seconds=60,
         default_status=config.sensor_status,
-        description="Fail runs whose process is gone, so that nothing waits for them; what they trained is retried.",
+        description=config.description(
+            "Fail runs whose process is gone, so that nothing waits for them; what they trained is retried."
+        ),
     )
     def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         try:

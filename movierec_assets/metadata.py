@@ -37,6 +37,12 @@ TABLES = {
     kinds.SWEEP: TRIALS_FILE,
 }
 """The table that shows what an artifact is about, by kind."""
+COLUMNS_FROM = {
+    kinds.INTERACTIONS: kinds.RAW_RATINGS,
+    kinds.SPLITS: kinds.INTERACTIONS,
+    kinds.FAISS_INDEX: kinds.RAW_MOVIES,
+}
+"""The kind that a table's columns are taken from, by its own kind; `part` of the splits alone is made there."""
 
 
 def described(artifact: Artifact) -> dict[str, Any]:
@@ -55,12 +61,19 @@ def described(artifact: Artifact) -> dict[str, Any]:
 
 
 def columns_of(artifact: Artifact) -> dict[str, Any]:
-    """The columns of an artifact's table with their types; nothing for a kind that has none."""
-    table = TABLES.get(artifact.slot.kind, "")
+    """The columns of an artifact's table, their types and where they are from; nothing for a kind that has none."""
+    kind = artifact.slot.kind
+    table = TABLES.get(kind, "")
     if table not in artifact.files:
         return {}
-    columns = [dg.TableColumn(one.name, str(one.type)) for one in pq.read_schema(artifact.folder / table)]
-    return {"dagster/column_schema": dg.TableSchema(columns)}
+    schema = pq.read_schema(artifact.folder / table)
+    shown: dict[str, Any] = {
+        "dagster/column_schema": dg.TableSchema([dg.TableColumn(one.name, str(one.type)) for one in schema])
+    }
+    if source := COLUMNS_FROM.get(kind):
+        of = {name: [dg.TableColumnDep(dg.AssetKey(source), name)] for name in schema.names if name != "part"}
+        shown["dagster/column_lineage"] = dg.TableColumnLineage(of)
+    return shown
 
 
 def facts(artifact: Artifact, rows: str = "") -> Metadata:

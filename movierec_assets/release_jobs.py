@@ -11,10 +11,9 @@ from pydantic import Field
 
 from movierec_assets import metadata
 from movierec_assets.resources import SettingsResource
-from movierec_assets.step import EngineFailure
+from movierec_assets.step import engine_failures
 from movierec_assets.termination import while_wanted
 from movierec_engine.config import Settings
-from movierec_engine.errors import MovierecError
 from movierec_engine.pipeline.data import choose_data_set, named_data_set
 from movierec_engine.release import manual
 from movierec_engine.release.decisions import Decision
@@ -143,14 +142,12 @@ def _opened(
 
     An error of the engine's ends the run with its sentence.
     """
-    try:
+    with engine_failures():
         shared = settings.shared()
         store = ArtifactStore(shared.paths.artifacts)
         data_set = choose_data_set(store, kinds.TRAINED_MODEL, named_data_set(shared), option="data_name")
         with while_wanted(context.instance, context.run.run_id, store.root):
             yield store, shared, data_set
-    except MovierecError as error:
-        raise EngineFailure(error, "") from None
 
 
 def _origin(context: dg.OpExecutionContext) -> dict[str, str]:

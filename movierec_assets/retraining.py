@@ -67,12 +67,20 @@ def retraining(config: AutomationConfig, started_by: str, moment: str) -> list[d
 
 
 def started(
-    config: AutomationConfig, instance: dg.DagsterInstance, started_by: str, moment: str, cursor: str
+    config: AutomationConfig,
+    instance: dg.DagsterInstance,
+    started_by: str,
+    moment: str,
+    cursor: str,
+    seen: Sequence[dg.AssetObservation] = (),
 ) -> dg.SensorResult:
-    """What a sensor answers that wants a retraining: its runs, or none where one waits that takes the news in."""
+    """What a sensor answers that wants a retraining: its runs, or none where one waits that takes the news in.
+
+    seen: what it has observed, for Dagster to show.
+    """
     if waiting := waiting_retraining(instance):
-        return dg.SensorResult(skip_reason=absorbed_by(waiting), cursor=cursor)
-    return dg.SensorResult(retraining(config, started_by, moment), cursor=cursor)
+        return dg.SensorResult(skip_reason=absorbed_by(waiting), cursor=cursor, asset_events=seen)
+    return dg.SensorResult(retraining(config, started_by, moment), cursor=cursor, asset_events=seen)
 
 
 def waiting_retraining(instance: dg.DagsterInstance) -> str:
@@ -95,7 +103,9 @@ def make_after_retraining(config: AutomationConfig) -> dg.SensorDefinition:
         name="after_retraining",
         jobs=[hybrid, everything],
         default_status=config.sensor_status,
-        description="When the last run of a retraining has ended: the hybrid ensemble of its models, and one release.",
+        description=config.description(
+            "When the last run of a retraining has ended: the hybrid ensemble of its models, and one release."
+        ),
     )
     def after_retraining(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         followed = json.loads(context.cursor or "[]")

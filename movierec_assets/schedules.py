@@ -19,7 +19,9 @@ def make_schedules(config: AutomationConfig) -> list[dg.ScheduleDefinition]:
         cron_schedule=config.retraining.cron,
         execution_timezone=config.time_zone,
         default_status=config.schedule_status,
-        description=f"Train {', '.join(config.retraining.models)} again, from the raw files on; then release the best.",
+        description=config.description(
+            f"Train {', '.join(config.retraining.models)} again, from the raw files on; then release the best."
+        ),
     )
     def nightly_retraining(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         if waiting := waiting_retraining(context.instance):
@@ -32,7 +34,9 @@ def make_schedules(config: AutomationConfig) -> list[dg.ScheduleDefinition]:
         cron_schedule=config.sweep.cron,
         execution_timezone=config.time_zone,
         default_status=config.schedule_status,
-        description=f"Search the settings of {', '.join(config.sweep.models)}, {config.sweep.trials} trials each.",
+        description=config.description(
+            f"Search the settings of {', '.join(config.sweep.models)}, {config.sweep.trials} trials each."
+        ),
     )
     def weekly_sweep(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
         run_config = config.run_config({"sweep": {"config": {"trials": config.sweep.trials}}})
@@ -45,7 +49,9 @@ def make_schedules(config: AutomationConfig) -> list[dg.ScheduleDefinition]:
         cron_schedule=config.backtest.cron,
         execution_timezone=config.time_zone,
         default_status=config.schedule_status,
-        description=f"Test {', '.join(config.backtest.models)} on {config.backtest.windows} windows of the past.",
+        description=config.description(
+            f"Test {', '.join(config.backtest.models)} on {config.backtest.windows} windows of the past."
+        ),
     )
     def weekly_backtest(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
         run_config = config.run_config({"backtest": {"config": {"windows": config.backtest.windows}}})

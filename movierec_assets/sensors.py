@@ -4,11 +4,13 @@ import json
 from contextlib import closing
 
 import dagster as dg
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from movierec_assets.alerts import Alerts
 from movierec_assets.automation import AutomationConfig
 from movierec_assets.jobs import RELEASE, everything
 from movierec_assets.lost_runs import make_lost_runs
+from movierec_assets.observation import observation
 from movierec_assets.retraining import make_after_retraining, started
 from movierec_engine import pipeline
 from movierec_engine.config import Settings, load_settings
@@ -29,7 +31,7 @@ def make_sensors(config: AutomationConfig) -> list[dg.SensorDefinition]:
         "release_automation",
         target=dg.AssetSelection.assets(*RELEASE),
         default_status=config.sensor_status,
-        description="Rank and release anew when reports or indices were made by hand.",
+        description=config.description("Rank and release anew when reports or indices were made by hand."),
     )
     makers = (
         make_ratings_file,
@@ -50,7 +52,9 @@ def make_ratings_file(config: AutomationConfig) -> dg.SensorDefinition:
         job=everything,
         minimum_interval_seconds=config.ratings_seconds,
         default_status=config.sensor_status,
-        description="Train the nightly models again when a ratings file is new or has changed; files arrive by rename.",
+        description=config.description(
+            "Train the nightly models again when a ratings file is new or has changed; files arrive by rename."
+        ),
     )
     def ratings_file(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
@@ -59,18 +63,19 @@ def make_ratings_file(config: AutomationConfig) -> dg.SensorDefinition:
             seen, _, seen_content = (context.cursor or "").partition(CURSOR_SEPARATOR)
             if found == seen:
                 return dg.SkipReason("the files have not changed")
-            content = input_files.content(settings.data)
+            observed = observation(context.instance, settings.data)
             store = ArtifactStore(settings.paths.artifacts)
         except MovierecError as error:
             return dg.SkipReason(str(error))
+        content = observed.tags[DATA_VERSION_TAG]
         cursor = f"{found}{CURSOR_SEPARATOR}{content}"
         if content == seen_content:
-            return dg.SensorResult(skip_reason="the files were written again, with what was in them", cursor=cursor)
+            why = "the files were written again, with what was in them"
+            return dg.SensorResult(skip_reason=why, cursor=cursor, asset_events=[observed])
         if context.cursor is None and store.latest(pipeline.data_slot(kinds.RAW_RATINGS, settings.data)):
-            return dg.SensorResult(
-                skip_reason="these files have been read already; watching from now on", cursor=cursor
-            )
-        return started(config, context.instance, "ratings_file", found, cursor)
+            why = "these files have been read already; watching from now on"
+            return dg.SensorResult(skip_reason=why, cursor=cursor, asset_events=[observed])
+        return started(config, context.instance, "ratings_file", found, cursor, [observed])
 
     return ratings_file
 
@@ -86,7 +91,9 @@ def make_feedback_events(config: AutomationConfig) -> dg.SensorDefinition:
         job=everything,
         minimum_interval_seconds=config.feedback.seconds,
         default_status=config.sensor_status,
-        description=f"Train the nightly models again after {config.feedback.events} new ratings or an erasure.",
+        description=config.description(
+            f"Train the nightly models again after {config.feedback.events} new ratings or an erasure."
+        ),
     )
     def feedback_events(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
@@ -120,7 +127,9 @@ def make_served_model(config: AutomationConfig) -> dg.SensorDefinition:
         job=everything,
         minimum_interval_seconds=config.freshness.seconds,
         default_status=config.sensor_status,
-        description="Tell when the served model is stale: by age, data or clicks; train again for the first two.",
+        description=config.description(
+            "Tell when the served model is stale: by age, data or clicks; train again for the first two."
+        ),
     )
     def served_model(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SensorResult | dg.SkipReason:
         try:
@@ -151,7 +160,7 @@ def make_failed_runs(config: AutomationConfig) -> dg.SensorDefinition:
     @dg.run_failure_sensor(
         name="failed_runs",
         default_status=config.sensor_status,
-        description="Tell of every run that fails, and of whether it is retried.",
+        description=config.description("Tell of every run that fails, and of whether it is retried."),
     )
     def failed_runs(context: dg.RunFailureSensorContext, alerts: Alerts) -> None:
         run = context.dagster_run

@@ -32,8 +32,8 @@ def sentence_of(error: BaseException | None) -> str:
         if isinstance(error, CheckError) and _DIFFERENT_PARTITIONS in str(error):
             return (
                 "the selected assets have no partitions in common, so that --partition cannot be of all of them; "
-                "select those of one kind: '+key:faiss_index or key:evaluation_report or group:release' with cpu|ease, "
-                "or hybrid_ensemble with cpu"
+                "select those of one kind: '+key:faiss_index or key:evaluation_report or tag:domain=release' with "
+                "cpu|ease, or hybrid_ensemble with cpu"
             )
         error = error.__cause__ or error.__context__
     return ""

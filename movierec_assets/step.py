@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import dagster as dg
@@ -48,6 +49,15 @@ class EngineFailure(dg.Failure):
     def __init__(self, error: MovierecError, partition: str) -> None:
         super().__init__(str(error), metadata={"partition": partition} if partition else {}, allow_retries=False)
         self.error = error
+
+
+@contextmanager
+def engine_failures() -> Iterator[None]:
+    """An error of the engine's ends what is at work as a failure with its sentence."""
+    try:
+        yield
+    except MovierecError as error:
+        raise EngineFailure(error, "") from None
 
 
 @dataclass(frozen=True)

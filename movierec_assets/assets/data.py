@@ -1,16 +1,34 @@
-"""From the raw files to the graph. Each step is made again only when its inputs or its settings have changed."""
+"""From the input files to the graph. Each step is made again only when its inputs or its settings have changed."""
 
 import dagster as dg
 
 from movierec_assets import metadata
 from movierec_assets.batch import read_once
+from movierec_assets.observation import INPUT_FILES, note_read, observed
 from movierec_assets.resources import SettingsResource
+from movierec_assets.step import engine_failures
 from movierec_engine import pipeline
 from movierec_engine.feedback import FeedbackLogs
-from movierec_engine.store import kinds
+from movierec_engine.store import Artifact, kinds
 
-GROUP = "data"
+DOMAIN = {"domain": "data"}
 SINGLE_RUN = dg.BackfillPolicy.single_run()
+
+
+input_files = dg.AssetSpec(
+    INPUT_FILES,
+    kinds={"csv"},
+    tags=DOMAIN,
+    description="The files of ratings and movies that `data.*` names; nothing here writes them.\n\n*Observe* looks "
+    "whether their content is another than the one that raw_ratings was made of, which is stale then. So do the sensor "
+    "`ratings_file` and whatever reads them. Their bytes are read for it only where a time or a size has changed.",
+)
+
+
+@dg.multi_observable_source_asset(name="observe_input_files", specs=[input_files])  # type: ignore[untyped-decorator]
+def observed_files(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.ObserveResult:
+    with engine_failures():
+        return observed(context.instance, settings.shared().data)
 
 
 IDS = {"user_id": "int64 or string", "movie_id": "int64 or string"}
@@ -23,45 +41,44 @@ def columns(**types: str) -> dict[str, dg.TableSchema]:
 
 
 @dg.asset(
-    group_name=GROUP,
+    tags=DOMAIN,
     kinds={"csv", "parquet"},
     backfill_policy=SINGLE_RUN,
+    deps=[INPUT_FILES],
     metadata=columns(**IDS, rating="float32", timestamp="int64, seconds"),
 )
 def raw_ratings(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """Validated ratings: one row for each user and movie, as `user_id, movie_id, rating, timestamp`."""
     with settings.step(context) as step:
-        made = read_once(
-            context.instance,
-            context.run,
-            step.store,
-            lambda: pipeline.ingest_ratings(
-                step.store,
-                step.settings.data,
-                step.origin,
-                feedback=FeedbackLogs(step.store.root, step.settings.feedback.url),
-            ),
-        )
+
+        def read() -> Artifact:
+            note_read(context, step.settings.data)
+            feedback = FeedbackLogs(step.store.root, step.settings.feedback.url)
+            return pipeline.ingest_ratings(step.store, step.settings.data, step.origin, feedback=feedback)
+
+        made = read_once(context.instance, context.run, step.store, read)
         step.done(made, metadata.facts(made, rows="ratings"))
         return step.result()
 
 
 @dg.asset(
-    group_name=GROUP,
+    tags=DOMAIN,
     kinds={"csv", "parquet"},
     backfill_policy=SINGLE_RUN,
+    deps=[INPUT_FILES],
     metadata=columns(movie_id=IDS["movie_id"], title="text", year="int", genres="list of text"),
 )
 def raw_movies(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """Titles, years and genres of the movies, as `movie_id, title, year, genres`."""
     with settings.step(context) as step:
+        note_read(context, step.settings.data)
         made = pipeline.ingest_movies(step.store, step.settings.data, step.origin)
         step.done(made, metadata.facts(made, rows="movies"))
         return step.result()
 
 
 @dg.asset(
-    group_name=GROUP,
+    tags=DOMAIN,
     kinds={"parquet"},
     backfill_policy=SINGLE_RUN,
     deps=[raw_ratings],
@@ -79,7 +96,7 @@ def interactions(context: dg.AssetExecutionContext, settings: SettingsResource) 
 
 
 @dg.asset(
-    group_name=GROUP,
+    tags=DOMAIN,
     kinds={"parquet"},
     backfill_policy=SINGLE_RUN,
     deps=[interactions],
@@ -99,7 +116,7 @@ def splits(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.
         return step.result()
 
 
-@dg.asset(group_name=GROUP, kinds={"scipy"}, backfill_policy=SINGLE_RUN, deps=[splits])
+@dg.asset(tags=DOMAIN, kinds={"scipy"}, backfill_policy=SINGLE_RUN, deps=[splits])
 def interaction_graph(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """The users and items of train as a graph: its symmetric normalised adjacency, CSR `[users + items] x 2`."""
     with settings.step(context) as step:

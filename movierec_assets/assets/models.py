@@ -16,13 +16,13 @@ from movierec_engine.errors import LeakError
 from movierec_engine.pipeline.canaries import run_canaries
 from movierec_engine.store import kinds
 
-GROUP = "models"
+DOMAIN = {"domain": "models"}
 TRAINING = "training"
 """The pool of everything that trains; dagster.yaml says how many may at once."""
 
 
 @dg.asset(
-    group_name=GROUP,
+    tags=DOMAIN,
     kinds={"pytorch", "mlflow"},
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=RANGES,
@@ -50,7 +50,7 @@ def trained_model(
 
 
 @dg.asset(
-    group_name=GROUP,
+    tags=DOMAIN,
     kinds={"parquet", "mlflow"},
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=RANGES,
@@ -78,7 +78,7 @@ def evaluation_report(
 
 
 @dg.asset(
-    group_name=GROUP,
+    tags=DOMAIN,
     kinds={"faiss"},
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=RANGES,
@@ -101,7 +101,7 @@ def faiss_index(context: dg.AssetExecutionContext, settings: SettingsResource) -
 
 
 @dg.asset(
-    group_name=GROUP,
+    tags=DOMAIN,
     kinds={"pytorch"},
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=RANGES,
@@ -127,7 +127,7 @@ def leak_canaries(context: dg.AssetExecutionContext, settings: SettingsResource)
 
 
 @dg.asset(
-    group_name=GROUP,
+    tags=DOMAIN,
     kinds={"numpy", "faiss"},
     partitions_def=BY_DEVICE,
     backfill_policy=RANGES,

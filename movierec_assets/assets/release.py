@@ -13,11 +13,11 @@ from movierec_engine.errors import StoreError
 from movierec_engine.pipeline.data import choose_data_set, named_data_set
 from movierec_engine.store import SERVING, Slot, kinds
 
-GROUP = "release"
+DOMAIN = {"domain": "release"}
 
 
 @dg.asset(
-    group_name=GROUP,
+    tags=DOMAIN,
     kinds={"parquet"},
     backfill_policy=SINGLE_RUN,
     deps=[evaluation_report, hybrid_ensemble],
@@ -35,7 +35,7 @@ def leaderboard(context: dg.AssetExecutionContext, settings: SettingsResource) -
 
 
 @dg.asset(
-    group_name=GROUP,
+    tags=DOMAIN,
     kinds={"pytorch", "faiss"},
     backfill_policy=SINGLE_RUN,
     pool=TRAINING,
@@ -56,7 +56,7 @@ def refitted_release(context: dg.AssetExecutionContext, settings: SettingsResour
 
 
 @dg.asset(
-    group_name=GROUP,
+    tags=DOMAIN,
     kinds={"json"},
     backfill_policy=SINGLE_RUN,
     deps=[refitted_release],

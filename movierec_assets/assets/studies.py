@@ -12,7 +12,7 @@ from movierec_assets.resources import RETRIES, SettingsResource
 from movierec_engine.pipeline.backtest import backtest as run_backtest
 from movierec_engine.store import Slot, kinds
 
-GROUP = "studies"
+DOMAIN = {"domain": "studies"}
 
 
 class BacktestRunConfig(dg.Config):
@@ -25,7 +25,7 @@ class BacktestRunConfig(dg.Config):
 
 
 @dg.asset(
-    group_name=GROUP,
+    tags=DOMAIN,
     kinds={"pytorch", "parquet"},
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=RANGES,
@@ -74,7 +74,7 @@ class SweepRunConfig(dg.Config):
 
 
 @dg.asset(
-    group_name=GROUP,
+    tags=DOMAIN,
     kinds={"optuna"},
     partitions_def=MODEL_BY_DEVICE,
     backfill_policy=RANGES,

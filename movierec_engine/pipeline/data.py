@@ -32,6 +32,7 @@ from movierec_engine.data.split import (
 )
 from movierec_engine.errors import StoreError
 from movierec_engine.feedback import FeedbackLogs
+from movierec_engine.pipeline import code_versions
 from movierec_engine.pipeline.feedback import with_feedback
 from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
@@ -146,7 +147,8 @@ def filter_interactions(
         }
         return interactions.save, facts, ""
 
-    key = content_key(raw_ratings.key, {name: getattr(config, name) for name in FILTER_SETTINGS})
+    decided_by = {name: getattr(config, name) for name in FILTER_SETTINGS}
+    key = content_key(raw_ratings.key, decided_by, *code_versions.in_key(kinds.INTERACTIONS))
     return _data_step(store, kinds.INTERACTIONS, config, key, make, {kinds.RAW_RATINGS: raw_ratings}, origin)
 
 
@@ -212,9 +214,8 @@ def build_interaction_graph(
         graph = build_graph(load_split(splits.verify()).train)
         return graph.save, {"nodes": graph.n_users + graph.n_items, "edges": graph.n_edges}, splits.fingerprint
 
-    return _data_step(
-        store, kinds.INTERACTION_GRAPH, config, content_key(splits.key, "graph"), make, {kinds.SPLITS: splits}, origin
-    )
+    key = content_key(splits.key, "graph", *code_versions.in_key(kinds.INTERACTION_GRAPH))
+    return _data_step(store, kinds.INTERACTION_GRAPH, config, key, make, {kinds.SPLITS: splits}, origin)
 
 
 def load_split(splits: Artifact) -> Split:

@@ -93,6 +93,7 @@ def look(
         run_requests=found.run_requests,
         cursor=found.cursor,
         skip_reason=None if found.run_requests else found.skip_message,
+        asset_events=found.asset_events,
     )
 
 
@@ -204,6 +205,8 @@ def test_a_ratings_file_that_is_written_again_with_what_was_in_it_starts_nothing
     same = look(instance, sensor, first.cursor)
     assert not same.run_requests
     assert same.cursor != first.cursor, "so that it is not read at every look"
+    (seen,), (before,) = same.asset_events, first.asset_events
+    assert seen.asset_key == dg.AssetKey("input_files") and seen.tags == before.tags, "which Dagster shows"
     assert not look(instance, sensor, same.cursor).run_requests
     ratings.write_text(ratings.read_text().replace(",5.0,", ",4.5,", 1))
     assert len(look(instance, sensor, same.cursor).run_requests or []) == 2

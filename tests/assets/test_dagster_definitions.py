@@ -8,18 +8,22 @@ import dagster as dg
 import pytest
 from dagster._core.instance.config import dagster_instance_config
 
-from movierec_assets.automation import AutomationConfig
-from movierec_assets.definitions import defs
+from movierec_assets.automation import AutomationConfig, OwnersConfig
+from movierec_assets.definitions import GROUP, defs, described
 from movierec_assets.jobs import DATA, MODEL, RELEASE
 from movierec_assets.partitions import devices_of
+from movierec_assets.schedules import make_schedules
+from movierec_assets.sensors import make_sensors
 from movierec_engine.config import load_settings
 from movierec_engine.device import kinds_here
+from movierec_engine.errors import ConfigError
 from movierec_engine.models import single_models
 
 ROOT = Path(__file__).parents[2]
 LINE = {
-    "raw_ratings": set(),
-    "raw_movies": set(),
+    "input_files": set(),
+    "raw_ratings": {"input_files"},
+    "raw_movies": {"input_files"},
     "interactions": {"raw_ratings"},
     "splits": {"interactions"},
     "interaction_graph": {"splits"},
@@ -33,6 +37,9 @@ LINE = {
     "leaderboard": {"evaluation_report", "hybrid_ensemble"},
     "refitted_release": {"leaderboard", "faiss_index", "hybrid_ensemble"},
     "serving_release": {"refitted_release"},
+    "api": {"serving_release"},
+    "dashboard": {"serving_release", "leaderboard", "evaluation_report"},
+    "mlflow_registry": {"serving_release"},
 }
 """Each asset and what it is made of."""
 
@@ -47,12 +54,39 @@ def test_the_assets_form_the_line_from_ratings_to_release() -> None:
 
 
 @pytest.mark.parametrize("name", LINE)
-def test_every_asset_has_a_group_an_owner_kinds_and_a_description(name: str) -> None:
+def test_every_asset_has_a_domain_kinds_and_a_description(name: str) -> None:
     node = defs.resolve_asset_graph().get(dg.AssetKey(name))
-    assert node.group_name in ("data", "models", "studies", "release")
-    assert node.owners
+    assert node.tags["domain"] in ("data", "models", "studies", "release", "surfaces")
     assert node.kinds
     assert len(node.description or "") > 40
+
+
+def test_the_lineage_page_opens_with_its_assets_as_one_group_is_drawn_without_a_box() -> None:
+    graph = defs.resolve_asset_graph()
+    assert {graph.get(key).group_name for key in graph.get_all_asset_keys()} == {GROUP}
+
+
+def test_owners_are_those_of_the_settings_by_domain_and_nobody_where_there_are_none() -> None:
+    assert not any(node.owners for node in map(defs.resolve_asset_graph().get, map(dg.AssetKey, LINE)))
+    owners = OwnersConfig(data=("team:data",), release=("ann@example.org", "team:models"))
+    spec = dg.AssetSpec("leaderboard", tags={"domain": "release"})
+    assert list(described(spec, AutomationConfig(owners=owners)).owners) == list(owners.release)
+    with pytest.raises(ConfigError, match=r"automation.owners.data: 'Ann' is no mail address and no team:NAME"):
+        OwnersConfig(data=("Ann",))
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_schedules_and_sensors_say_how_to_turn_them_on_as_long_as_they_are_off(enabled: bool) -> None:
+    config = AutomationConfig(enabled=enabled)
+    for one in (*make_schedules(config), *make_sensors(config)):
+        assert one.description
+        assert ("MOVIEREC_AUTOMATION=demo" in one.description) is not enabled, one.name
+
+
+def test_assets_whose_content_their_code_decides_have_a_version_of_it() -> None:
+    graph = defs.resolve_asset_graph()
+    have = {key.to_user_string() for key in graph.get_all_asset_keys() if graph.get(key).code_version}
+    assert have == {*DATA, *MODEL, "hybrid_ensemble", "leaderboard", "refitted_release"}
 
 
 def test_partitions_are_every_model_on_each_device_that_there_is() -> None:
@@ -65,7 +99,7 @@ def test_partitions_are_every_model_on_each_device_that_there_is() -> None:
 
 
 def test_everything_that_trains_shares_a_pool_so_that_two_trainings_queue() -> None:
-    pools = {key.to_user_string(): defs.resolve_asset_graph().get(key).pools for key in map(dg.AssetKey, LINE)}
+    pools = {key.to_user_string(): defs.resolve_asset_graph().get(key).pools or set() for key in map(dg.AssetKey, LINE)}
     training = ("trained_model", "hybrid_ensemble", "leak_canaries", "backtest", "sweep", "refitted_release")
     assert pools == {name: {"training"} if name in training else set() for name in LINE}
 

@@ -96,6 +96,14 @@ def test_materializations_show_the_columns_that_the_files_have(
     assert [column.name for column in schema.columns][: len(columns)] == columns
 
 
+def test_columns_that_are_taken_from_another_table_say_from_which(line: Line) -> None:
+    lineage = line.shown("splits")["dagster/column_lineage"]
+    assert isinstance(lineage, dg.TableColumnLineage)
+    assert {name: [(of.asset_key, of.column_name) for of in deps] for name, deps in lineage.deps_by_column.items()} == {
+        name: [(dg.AssetKey("interactions"), name)] for name in ("user_id", "movie_id", "rating", "timestamp")
+    }, "and `part` is from none"
+
+
 def test_a_learning_curve_is_drawn_of_a_model_trained_by_epochs(line: Line) -> None:
     assert "data:image/svg+xml" in str(line.shown("trained_model", "cpu|lightgcn")["learning curve"])
     assert "learning curve" not in line.shown("trained_model", "cpu|ease")

@@ -1,0 +1,43 @@
+"""Code versions: numbers that are raised where changed code makes something else of the same inputs and settings.
+
+Dagster marks what an older number made as stale, and all that follows from it. They are raised by hand, and not a hash
+of the source, so that a refactoring trains nothing again. tests/pipeline/test_code_versions.py notices a data step that
+makes something else by the same number.
+"""
+
+from typing import Final
+
+from movierec_engine.data.split import SPLIT_VERSION
+from movierec_engine.evaluation.metrics import METRICS_VERSION
+from movierec_engine.store import kinds
+
+FIRST: Final = "1"
+
+STEPS: Final = {
+    kinds.RAW_RATINGS: FIRST,
+    kinds.RAW_MOVIES: FIRST,
+    kinds.INTERACTIONS: FIRST,
+    kinds.SPLITS: f"{SPLIT_VERSION}, metrics {METRICS_VERSION}",  # both are in the fingerprint, which begins here
+    kinds.INTERACTION_GRAPH: FIRST,
+    kinds.TRAINED_MODEL: FIRST,  # the training loop, the losses and the samplers, which models share
+    kinds.EVALUATION_REPORT: f"{METRICS_VERSION}",
+    kinds.FAISS_INDEX: FIRST,
+    kinds.LEADERBOARD: FIRST,
+}
+"""The code version of each kind whose content its code decides."""
+
+MODELS: Final[dict[str, int]] = {}
+"""Model -> the number of its own code, from 2 on. Dagster has one code version for all partitions of an asset, so that
+any of them marks every trained model; the version in the UI names the model that it is about."""
+
+
+def code_version(kind: str) -> str | None:
+    """The code version of a kind, as Dagster shows it; None for a kind that has none."""
+    if kind == kinds.TRAINED_MODEL:
+        return ", ".join([STEPS[kind], *(f"{name} {number}" for name, number in sorted(MODELS.items()))])
+    return STEPS.get(kind)
+
+
+def in_key(kind: str) -> tuple[str, ...]:
+    """What a data step's code version adds to its content key; nothing to begin with, so that older keys hold."""
+    return () if STEPS[kind] == FIRST else (STEPS[kind],)
