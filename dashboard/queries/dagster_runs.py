@@ -89,15 +89,20 @@ class Work:
 
 
 def address() -> str:
-    """The webserver's address: MOVIEREC_DAGSTER_URL, without a user and a password, else port 3000 of this machine."""
+    """Where people open Dagster: MOVIEREC_DAGSTER_URL without a user and a password, else port 3000 of this machine."""
     return without_credentials(os.environ.get("MOVIEREC_DAGSTER_URL") or "http://127.0.0.1:3000").rstrip("/")
+
+
+def address_inside() -> str:
+    """Where the dashboard asks: MOVIEREC_DAGSTER_INTERNAL_URL, as in a network of containers, else the same."""
+    return without_credentials(os.environ.get("MOVIEREC_DAGSTER_INTERNAL_URL") or address()).rstrip("/")
 
 
 def ask(url: str) -> Work:
     """Ask the webserver, once."""
     now = time.time()
     if not url.startswith(("http://", "https://")):
-        return Work(now, problem="MOVIEREC_DAGSTER_URL does not begin with http:// or https://")
+        return Work(now, problem=f"{url} does not begin with http:// or https://")
     body = json.dumps({"query": QUERY, "variables": {"most": MOST, "failed": FAILED}}).encode()
     request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
     try:

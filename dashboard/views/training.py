@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard import charts, shell, state
 from dashboard.downloads import csv_button
 from dashboard.plots import training as plots
-from dashboard.queries import store_files, training
+from dashboard.queries import dagster_runs, store_files, training
 from dashboard.queries.store_files import Signature
 from dashboard.queries.training import Progress, Run
 from movierec_engine.evaluation.metrics import metric_title
@@ -213,7 +213,7 @@ def _resources(shown: dict[str, Run], models: dict[str, str]) -> None:
 
 
 def _table(shown: dict[str, Run]) -> None:
-    dagster = without_credentials(os.environ.get("MOVIEREC_DAGSTER_URL", "http://127.0.0.1:3000").rstrip("/"))
+    dagster = dagster_runs.address()
     mlflow = without_credentials(os.environ.get("MLFLOW_TRACKING_URI", "").rstrip("/"))
     linked = mlflow.startswith(("http://", "https://"))
     table = [

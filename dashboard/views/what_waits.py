@@ -25,7 +25,7 @@ def _asking(url: str) -> Asking[Work]:
 def show() -> None:
     """The section, drawn anew as Dagster is asked again in the background."""
     st.subheader("What runs, what waits, what failed")
-    url = dagster_runs.address()
+    url = dagster_runs.address_inside()
     found = _asking(url).latest(PATIENCE_SECONDS)
     if found is None:
         st.info(f"Asking {url} …")
@@ -36,7 +36,7 @@ def show() -> None:
             "dagster dev -w workspace.yaml",
         )
     else:
-        _work(found, url)
+        _work(found, dagster_runs.address())
 
 
 def _work(found: Work, url: str) -> None:

@@ -131,7 +131,7 @@ def visit(monkeypatch: pytest.MonkeyPatch) -> Open:
 
     def opened(store: ArtifactStore, page: str, **parameters: str) -> AppTest:
         monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(store.root))
-        for name in ("MOVIEREC_API_URL", "MOVIEREC_DAGSTER_URL"):
+        for name in ("MOVIEREC_API_URL", "MOVIEREC_DAGSTER_INTERNAL_URL"):
             monkeypatch.setenv(name, "http://127.0.0.1:9")
         app = AppTest.from_file(APP, default_timeout=120)
         if page != "leaderboard":
