@@ -139,7 +139,7 @@ def test_the_kustomization_names_every_manifest_and_image() -> None:
 def test_the_limits_of_the_helm_values_are_the_teams_own(tmp_path: Path) -> None:
     values, team = _yaml("kubernetes", "dagster-values.yaml"), _yaml("dagster", "team", "dagster.yaml")
     own = values["additionalInstanceConfig"]
-    assert own["concurrency"]["pools"] == team["concurrency"]["pools"]
+    assert own == {name: team[name] for name in ("concurrency", "run_coordinator")}
     assert values["postgresql"]["postgresqlScheme"] == team["storage"]["postgres"]["postgres_db"]["scheme"]
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
     assert dagster_instance_config(str(tmp_path))[0]["concurrency"] == own["concurrency"]
