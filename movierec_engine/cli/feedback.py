@@ -44,6 +44,6 @@ def copy(artifacts: Location, data_set: str, words: tuple[str, ...]) -> None:
         assert isinstance(target, PostgresLog)
         copied = copy_log(source, target)
         where = target.where
-    names = {"events": "event", "exposures": "list shown", "erasures": "erasure"}
-    counts = numbers.listed([f"{copied.rows[table]:,} {word}s" for table, word in names.items()])
+    words = {"events": ("event", ""), "exposures": ("list shown", "lists shown"), "erasures": ("erasure", "")}
+    counts = numbers.listed([numbers.counted(copied.rows[table], *word) for table, word in words.items()])
     print(f"{counts} are in {where}, {sum(copied.added.values()):,} rows of them new; every row was compared")
