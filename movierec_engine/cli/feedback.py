@@ -44,6 +44,6 @@ def copy(artifacts: Location, data_set: str, words: tuple[str, ...]) -> None:
         assert isinstance(target, PostgresLog)
         copied = copy_log(source, target)
         where = target.where
-    words = {"events": ("event", ""), "exposures": ("list shown", "lists shown"), "erasures": ("erasure", "")}
-    counts = numbers.listed([numbers.counted(copied.rows[table], *word) for table, word in words.items()])
+    nouns = {"events": ("event", ""), "exposures": ("list shown", "lists shown"), "erasures": ("erasure", "")}
+    counts = numbers.listed([numbers.counted(copied.rows[table], *word) for table, word in nouns.items()])
     print(f"{counts} are in {where}, {sum(copied.added.values()):,} rows of them new; every row was compared")
