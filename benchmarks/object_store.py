@@ -31,7 +31,7 @@ from movierec_engine.store import SERVING, Artifact, ArtifactStore, is_refitted,
 from movierec_engine.store.copying import copy_store
 
 RESULT = Path(__file__).with_name("results") / "object_store.md"
-ROUNDS, SECONDS, PROMOTIONS = 9, 2.0, 10
+ROUNDS, SECONDS, PROMOTIONS = 9, 2.0, 8
 ASKED = "/api/recommend?user_id={user}&top_k=10"
 console = Console(highlight=False)
 
