@@ -13,6 +13,7 @@ from movierec_engine.backup.databases import Postgres, copy_sqlite
 from movierec_engine.backup.records import DAGSTER, MLFLOW, Records, dagster_records, mlflow_records
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.gate import ReleaseConfig
+from movierec_engine.feedback.logs import FeedbackLogs
 from movierec_engine.release.retention import needed
 from movierec_engine.reporting.progress import advance, step
 from movierec_engine.store import Artifact, ArtifactStore
@@ -33,12 +34,14 @@ def back_up(artifacts: Location, to: Path, release: ReleaseConfig) -> Backup:
     """Copy to a folder that is not there yet all that cannot be made again; it appears whole, or not at all.
 
     Of the store that is pointers, decisions, and what `models prune --keep 1` would leave. Each database is as of one
-    moment. Raises BackupError, ConfigError for settings of Dagster's, and StoreError for an unreadable pointer.
+    moment. Feedback in PostgreSQL is left to that. Raises BackupError, ConfigError for settings of Dagster's,
+    and StoreError for an unreadable pointer.
     """
     store = folder_store(artifacts)
     if not store.root.is_dir():
         raise BackupError(f"{store.root}: there is no artifact store; set MOVIEREC_ARTIFACTS to it")
     records = {DAGSTER: dagster_records(store.root), MLFLOW: mlflow_records(store.root)}
+    elsewhere = FeedbackLogs.of_environment(store.root)
     writer = BackupWriter(to)
     # What changes comes first and the versions that it names after it, since those stay as they are.
     notes, latest = _notes(store), _latest(store)
@@ -78,6 +81,7 @@ def back_up(artifacts: Location, to: Path, release: ReleaseConfig) -> Backup:
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": len(versions),
             "logs": [path.parent.name for path in logs],
+            "feedback_elsewhere": elsewhere.where if elsewhere.url else "",
             **{part: described(of) for part, of in records.items()},
         }
     )

@@ -23,8 +23,9 @@ def backup(artifacts: Location, to: Path) -> None:
     """Copy all that cannot be made again to a folder, while everything goes on.
 
     Feedback with its erasures, what is served with what it came from and was decided, the newest version of the rest,
-    Dagster's records (DAGSTER_HOME) and MLflow's (MLFLOW_TRACKING_URI), in SQLite or PostgreSQL. The folder appears
-    once it is whole and checked; where a backup was cut off, the same command goes on.
+    Dagster's records (DAGSTER_HOME) and MLflow's (MLFLOW_TRACKING_URI), in SQLite or PostgreSQL. Feedback that is in
+    PostgreSQL (MOVIEREC_FEEDBACK_URL) is left to its own backups. The folder appears once it is whole and checked;
+    where a backup was cut off, the same command goes on.
     """
     from movierec_engine.backup import back_up
     from movierec_engine.config import load_settings
@@ -70,6 +71,8 @@ def _summary(of: "Backup") -> str:
 
     facts = of.facts
     parts = [numbers.counted(facts["versions"], "version"), numbers.counted(len(facts["logs"]), "feedback log")]
+    if facts.get("feedback_elsewhere"):
+        parts.append(f"nothing of the feedback in {facts['feedback_elsewhere']}, of which pg_dump makes copies")
     for part, name in (("dagster", "Dagster"), ("mlflow", "MLflow")):
         if of.names(part):
             parts.append(f"{name}'s records ({facts[part]})")

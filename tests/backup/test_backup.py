@@ -340,7 +340,7 @@ def movierec(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callab
 
 
 def test_the_commands_say_what_they_did_and_what_is_wrong_in_one_sentence(
-    movierec: Callable[..., Result], platform: Path, empty: Path, tmp_path: Path
+    movierec: Callable[..., Result], platform: Path, empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     to = tmp_path / "to"
     wrong = movierec("backup", "--artifacts", tmp_path / "none", "--to", to)
@@ -349,6 +349,11 @@ def test_the_commands_say_what_they_did_and_what_is_wrong_in_one_sentence(
     done = movierec("backup", "--artifacts", platform, f"to={to}")
     assert done.exit_code == 0, done.output
     assert "1 feedback log, Dagster's records (SQLite), MLflow's records (SQLite)" in done.output
+    monkeypatch.setenv("MOVIEREC_FEEDBACK_URL", "postgresql+psycopg://movierec:secret@db.example.org/movierec")
+    said = movierec("backup", "--artifacts", platform, "--to", tmp_path / "another").output
+    monkeypatch.delenv("MOVIEREC_FEEDBACK_URL")
+    assert re.search(r"nothing of the feedback in \S*db\.example\.org\S*, of which pg_dump makes copies", said)
+    assert "secret" not in said
     for taken in (to, to / "manifest.json" / "below"):
         assert movierec("backup", "--artifacts", platform, "--to", taken).exit_code == 1, "something is there already"
     assert movierec("restore", "--artifacts", empty, "--from", tmp_path / "nowhere").exit_code == 1
