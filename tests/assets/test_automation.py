@@ -384,7 +384,7 @@ def test_each_reason_is_told_of_once_while_it_holds_and_again_when_it_comes_back
         ([], [], False),
         ([age], ["it is old; the models are trained again"], True),
     ]:
-        monkeypatch.setattr("movierec_assets.sensors.stale_reasons", lambda *_, now=tuple(holding): list(now))
+        monkeypatch.setattr("movierec_assets.sensors.stale_reasons", lambda *_, now=tuple(holding), **__: list(now))
         found = look(instance, make_served_model(config), cursor, alerts)
         said = file.read_text().removeprefix(told)
         assert [line for line in news if line in said] == news
