@@ -23,6 +23,7 @@ def without_device(overrides: list[str]) -> list[str]:
     return [item for item in overrides if not item.startswith("device=")]
 
 
+@pytest.mark.slow
 def test_the_api_answers_from_what_dagster_materialized(
     movielens_folder: Path, small_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

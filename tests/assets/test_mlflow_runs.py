@@ -11,6 +11,7 @@ from movierec_assets.partitions import partition_key
 from movierec_engine.store import ArtifactStore
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("mlflow_store")
 def test_mlflow_holds_one_ended_run_for_each_dagster_run_and_one_in_it_for_each_model(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]

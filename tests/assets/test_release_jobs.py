@@ -59,6 +59,7 @@ def shown(instance: dg.DagsterInstance) -> dict[str, Any]:
     return {name: value.value for name, value in event.asset_materialization.metadata.items()}
 
 
+@pytest.mark.slow
 def test_the_asset_shows_who_is_served_and_why_also_when_the_champion_stays(
     instance: dg.DagsterInstance, world: World
 ) -> None:

@@ -89,11 +89,12 @@ SERVE = """
 import sys
 from pathlib import Path
 from movierec_engine.cli import demo
+from movierec_engine.store import ArtifactStore
 root, port, program = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 demo.STOP_SECONDS = 0.5
 command = [sys.executable, "-c", program, port, str(root / "pid")]
 demo.servers = lambda ports, artifacts, data_set: [demo.DemoServer("api", f"http://127.0.0.1:{port}", "/", command)]
-demo.serve(None, root, "camps", {})
+demo.serve(None, ArtifactStore(root), "camps", {})
 """
 
 

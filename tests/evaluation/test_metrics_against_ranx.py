@@ -1,6 +1,6 @@
 """The metrics of the first k ranks against ranx, an independent library; it gets lists and relevant items, not hits.
 
-The tests take some ten seconds where numba has to compile ranx first, and one after that.
+The tests take up to forty seconds where numba has to compile ranx first, and one after that.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,10 @@ CUTOFFS = (1, 5, 10, 20)
 SAME = ("precision", "recall", "ndcg", "hit_rate", "mrr")
 """Metrics that ranx defines as we do, under the same names."""
 
-pytestmark = pytest.mark.filterwarnings("ignore:unsafe cast from uint64 to int64")  # of ranx, while it is compiled
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:unsafe cast from uint64 to int64"),  # of ranx, while it is compiled
+]
 
 
 @pytest.fixture(scope="module")
