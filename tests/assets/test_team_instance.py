@@ -19,7 +19,7 @@ from webserver import Webserver, soon
 from movierec_assets.automation import AutomationConfig
 from movierec_assets.lost_runs import make_lost_runs
 from movierec_engine.cli.demo import stop
-from movierec_engine.feedback import FeedbackEvent, FeedbackLog, log_file
+from movierec_engine.feedback import FeedbackEvent, FeedbackLogs
 from movierec_engine.store import SERVING, ArtifactStore, Slot, kinds
 
 ROOT = Path(__file__).parents[2]
@@ -189,7 +189,7 @@ def test_a_team_on_postgresql_terminates_loses_processes_retries_releases_rolls_
     assert served(store) == "better"
     movierec("models", "rollback", "reason=a test")
     assert served(store) == "held"
-    with closing(FeedbackLog(log_file(store.root, "camps"))) as log:
+    with closing(FeedbackLogs(store.root).of("camps")) as log:
         log.record([FeedbackEvent("a key", 1, 100, "rating", 4.0)])
     ended = dict.fromkeys(canceled, "CANCELED") | {killed: "FAILURE"}
     restore_into_an_empty_instance(team, ended, monkeypatch)
@@ -260,7 +260,7 @@ def restore_into_an_empty_instance(team: Team, ended: dict[str, str], monkeypatc
     movierec("restore", "--from", team.home / "backup")
     store = ArtifactStore(team.home / "restored")
     assert (served(store), versions(store)) == ("held", versions(team.store))
-    with closing(FeedbackLog(log_file(store.root, "camps"))) as log:
+    with closing(FeedbackLogs(store.root).of("camps")) as log:
         assert log.state(1).ratings == {100: 4.0}
     with dg.DagsterInstance.get() as instance:
         found = {run.run_id: run.status.value for run in instance.get_runs()}

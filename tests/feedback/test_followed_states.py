@@ -78,6 +78,17 @@ def test_a_change_while_a_state_is_loaded_is_not_forgotten(database: Database, s
     states.close()
 
 
+def test_what_others_change_while_a_state_is_loaded_lets_it_be_remembered(
+    database: Database, states: FollowedStates
+) -> None:
+    states.state(2)
+    database.while_loading = lambda: states.forget([2])
+    loads = database.loads
+    assert [states.state(1), states.state(1)] == [UserState()] * 2
+    assert database.loads == loads + 1
+    states.close()
+
+
 def test_without_contact_what_was_known_is_used_on_and_nobody_waits(database: Database, states: FollowedStates) -> None:
     database.erased = {7: 3}
     database.states[1] = UserState({10: 4.0})

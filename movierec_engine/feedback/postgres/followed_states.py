@@ -68,10 +68,10 @@ class FollowedStates:
         known = self._states.get(user_id)
         if known is not None:
             return known
-        before = self._generation
+        began = time.monotonic()
         state = self._load(user_id)
         with self._lock:
-            if self._generation == before:  # else it may be one from before the change
+            if max(self._changed.get(user_id, self._cleared), self._cleared) < began:  # else it may be an older one
                 self._states[user_id] = state
                 if len(self._states) > REMEMBERED:
                     del self._states[next(iter(self._states))]
@@ -99,7 +99,8 @@ class FollowedStates:
         self._first_contact, self._closed = threading.Event(), threading.Event()
         self._states: dict[PublicId, UserState] = {}
         self._erased: dict[PublicId, int] = {}
-        self._generation = 0
+        self._changed: dict[PublicId, float] = {}  # user -> when a change was last heard of, of those heard of last
+        self._cleared = float("-inf")  # when all states were forgotten
         self._contact = float("-inf")
         self._problem: FeedbackError | None = None
         self._follower: threading.Thread | None = None
@@ -130,6 +131,7 @@ class FollowedStates:
                 if moment is None:
                     with self._lock:  # what happened before this contact is not known
                         self._states.clear()
+                        self._cleared = time.monotonic()
                 self._take_in(changes.users, changes.erased)
                 self._problem, moment, self._contact = None, changes.moment, asked
             self._first_contact.set()
@@ -139,5 +141,8 @@ class FollowedStates:
         with self._lock:
             for user_id in (*users, *erased):
                 self._states.pop(user_id, None)
-                self._generation += 1
+                self._changed.pop(user_id, None)
+                self._changed[user_id] = time.monotonic()
+                if len(self._changed) > REMEMBERED:
+                    del self._changed[next(iter(self._changed))]
             self._erased.update(erased)
