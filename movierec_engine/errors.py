@@ -20,6 +20,7 @@ EXTRAS = {
     "postgres": ("psycopg",),
     "team": ("dagster_postgres",),
     "objectstore": ("obstore",),
+    "cluster": ("dagster_ray", "ray"),
 }
 """Modules of pyproject.toml's optional dependencies, beyond those that are always installed."""
 
