@@ -2,7 +2,7 @@
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -100,7 +100,7 @@ def create_app(
     topics.append(pages(service, recommending, catalogue, overview))
     endpoints = [endpoint for topic in topics for endpoint in topic.endpoints]
     overview |= {
-        "endpoints": {f"{', '.join(one.methods)} {one.path}": one.summary for one in endpoints},
+        "endpoints": {f"{', '.join(one.methods)} {one.address}": one.summary for one in endpoints},
         "at_most": {
             "top_k": limits.max_top_k,
             "user_ids": limits.max_batch,
@@ -110,7 +110,8 @@ def create_app(
     }
     keys = ApiKeys(keys_of_environment())
     unlimited = frozenset(["static", *(one.name for one in endpoints if not one.limited)])
-    _register_beginning(app, RateLimit(limits.rate_limit, limits.rate_burst), unlimited)
+    named = {one.name: one.path for one in endpoints}
+    _register_beginning(app, RateLimit(limits.rate_limit, limits.rate_burst), unlimited, named)
     register_error_answers(app)
     register_static_files(app)
     register(app, endpoints, limits, keys, service.ids)
@@ -128,15 +129,18 @@ def create_app(
     return app
 
 
-def _register_beginning(app: Flask, rate: RateLimit, unlimited: frozenset[str]) -> None:
-    """Before each request: name its endpoint for the metrics, hold the rate limit, answer OPTIONS."""
+def _register_beginning(app: Flask, rate: RateLimit, unlimited: frozenset[str], named: Mapping[str, str]) -> None:
+    """Before each request: name its endpoint for the metrics, hold the rate limit, answer OPTIONS.
+
+    named: the path of an endpoint, which stands in the metrics for its address as well.
+    """
 
     @app.before_request
     def begin() -> Response | None:
         asked = request._get_current_object()  # type: ignore[attr-defined]
         rule = asked.url_rule
         if rule is not None:
-            asked.environ[ENDPOINT] = rule.rule
+            asked.environ[ENDPOINT] = named.get(rule.endpoint, rule.rule)
         if asked.endpoint not in unlimited:
             rate.take(asked.remote_addr or "")
         return _options(app) if asked.method == "OPTIONS" else None

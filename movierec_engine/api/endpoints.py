@@ -17,6 +17,8 @@ from movierec_engine.api.rendering import json_response
 from movierec_engine.api.request_parsing import RequestParser
 
 JSON = "application/json"
+ROOT, VERSION = "/api/", "v1/"
+"""Where data is answered, and the version of the API that the address of each such endpoint has after it."""
 Answer = Mapping[str, Any] | Response
 """A dictionary is rendered as JSON with the request id."""
 
@@ -26,7 +28,7 @@ class Endpoint:
     """One path of the API. What it asks and answers are the annotations of its function."""
 
     path: str
-    """In Flask's syntax, such as /api/movie/<movie_id>."""
+    """In Flask's syntax and without the version, such as /api/movie/<movie_id>; an alias of its address."""
     answer: Callable[[Any], Answer]
     topic: str
     methods: tuple[str, ...] = ("GET",)
@@ -43,6 +45,11 @@ class Endpoint:
     @property
     def name(self) -> str:
         return self.answer.__name__
+
+    @property
+    def address(self) -> str:
+        """The path with the version of the API, such as /api/v1/movie/<movie_id>; a page's is its path."""
+        return f"{ROOT}{VERSION}{self.path.removeprefix(ROOT)}" if self.path.startswith(ROOT) else self.path
 
     @property
     def asks(self) -> type[RequestModel]:
@@ -99,16 +106,17 @@ def register(
     keys: ApiKeys,
     ids: Callable[[], KnownIds | None] = KnownIds,
 ) -> None:
-    """Let an application answer endpoints: check the key, read the request, call, render.
+    """Let an application answer endpoints, at their addresses and paths: check the key, read the request, call, render.
 
     ids: asks for the ids of the data set that is served at the moment; numbers unless given.
     """
     app.url_map.converters["default"] = _InPath
     for endpoint in endpoints:
-        app.add_url_rule(
-            endpoint.path, endpoint.name, _view(endpoint, limits, keys, ids), methods=endpoint.methods,
-            provide_automatic_options=False,
-        )  # fmt: skip
+        view = _view(endpoint, limits, keys, ids)
+        for path in dict.fromkeys((endpoint.address, endpoint.path)):
+            app.add_url_rule(
+                path, endpoint.name, view, methods=endpoint.methods, provide_automatic_options=False
+            )  # fmt: skip
 
 
 class _InPath(BaseConverter):

@@ -23,11 +23,10 @@ Described = dict[str, Any]
 EXAMPLES_AT = "http://localhost:5000"
 """The server that the examples ask, by default where `movierec serve` listens."""
 
-_OTHER: dict[str, Described] = {
-    JSON: {"type": "object"},
-    "text/html": {"type": "string"},
-    "text/plain": {"type": "string"},
-}
+ALIAS = (
+    "What stands below /api/v1/ stays: answers may get further fields, but no field, parameter or status goes or "
+    "changes its meaning. Each address has an alias without the version, such as /api/recommend."
+)
 _SCHEMAS = "#/components/schemas/"
 _REQUEST_ID = {"type": "string", "description": "Also in the header X-Request-ID."}
 _PATH_PARAMETER = re.compile(r"<(\w+)>")
@@ -50,7 +49,7 @@ def describe(endpoints: Iterable[Endpoint], limits: ServingConfig, ids: KnownIds
     paths: Described = {}
     answers = {Error}
     for endpoint in endpoints:
-        methods = paths.setdefault(_PATH_PARAMETER.sub(r"{\1}", endpoint.path), {})
+        methods = paths.setdefault(_PATH_PARAMETER.sub(r"{\1}", endpoint.address), {})
         for method in endpoint.methods:
             methods[method.lower()] = _operation(endpoint, method, limits, ids)
         if endpoint.schema:
@@ -61,6 +60,7 @@ def describe(endpoints: Iterable[Endpoint], limits: ServingConfig, ids: KnownIds
             "title": "Movierec",
             "version": __version__,
             "summary": "Movie recommendations, and what they come from.",
+            "description": ALIAS,
         },
         "servers": [{"url": limits.prefix or "/"}],
         "paths": paths,
@@ -83,7 +83,7 @@ def example_request(
     """A path with query string, and a body, that are answered on the bundled data, or by ids of the served data."""
     parameters = schema_of(endpoint.asks, limits, ids)["properties"]
     values = {name: one["examples"][0] for name, one in parameters.items() if "examples" in one}
-    path = _PATH_PARAMETER.sub(lambda part: quote(str(values.pop(part[1])), safe=""), endpoint.path)
+    path = _PATH_PARAMETER.sub(lambda part: quote(str(values.pop(part[1])), safe=""), endpoint.address)
     if method in WITH_BODY:
         return path, values
     query = urlencode({name: _in_query(value) for name, value in values.items()}, safe=",:")

@@ -312,7 +312,7 @@ def test_the_root_lists_the_endpoints_and_their_bounds(client: FlaskClient) -> N
         "user_ids_times_top_k": 20_000,
         "body_bytes": 2**20,
     }
-    assert "GET, POST /api/recommend" in client.get("/").json["endpoints"]
+    assert "GET, POST /api/v1/recommend" in client.get("/").json["endpoints"]
 
 
 def test_movies_are_found_by_title_with_how_they_were_found(client: FlaskClient, publish: Publish) -> None:

@@ -76,7 +76,7 @@ def test_a_label_is_escaped() -> None:
 def test_the_server_counts_by_endpoint_and_never_by_a_clients_path(client: FlaskClient, publish: Publish) -> None:
     version = publish().version
     client.get("/api/recommend?user_id=1")
-    client.get("/api/movie/10")
+    client.get("/api/v1/movie/10")
     client.get("/api/movie/99")
     client.get("/wp-login.php")
     client.open("/x", method="PROPFIND")

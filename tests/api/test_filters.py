@@ -61,7 +61,7 @@ def test_a_field_and_the_line_that_applies_it_make_a_filter(topic: tuple[FlaskCl
     error = client.get("/api/by-words/10?titled=longer than ten").json["error"]
     assert error["message"] == "titled must have 1 to 10 characters"
     assert "did you mean titled?" in client.get("/api/by-words/10?title=3").json["error"]["message"]
-    parameters = describe(of.endpoints, ServingConfig())["paths"]["/api/by-words/{item_id}"]["get"]["parameters"]
+    parameters = describe(of.endpoints, ServingConfig())["paths"]["/api/v1/by-words/{item_id}"]["get"]["parameters"]
     described = next(one for one in parameters if one["name"] == "titled")
     assert described["description"] == "A part of the title."
     assert described["schema"]["maxLength"] == 10

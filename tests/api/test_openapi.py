@@ -29,12 +29,15 @@ def described(client: FlaskClient) -> dict[str, Any]:
     return body
 
 
-def test_every_route_and_method_is_described(client: FlaskClient) -> None:
+def test_every_route_and_method_is_described_by_its_address_and_has_an_alias(client: FlaskClient) -> None:
     app: Flask = client.application
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
+    aliases = {rule.rule for rule in rules if re.match("/api/(?!v1/)", rule.rule)}
+    assert aliases == {rule.rule.replace("/v1", "") for rule in rules if rule.rule.startswith("/api/v1/")}
     routes = {
         (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method.lower())
-        for rule in app.url_map.iter_rules()
-        if rule.endpoint != "static"
+        for rule in rules
+        if rule.rule not in aliases
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     body = described(client)
@@ -95,12 +98,12 @@ def test_errors_fit_their_schema_and_their_status_is_described(client: FlaskClie
         response = client.get(path)
         assert response.status_code == status
         jsonschema.validate(response.json, {"$ref": "#/components/schemas/Error", "components": body["components"]})
-        described_path = "/api/similar/{item_id}" if "similar" in path else "/api/recommend"
+        described_path = "/api/v1/similar/{item_id}" if "similar" in path else "/api/v1/recommend"
         assert str(status) in body["paths"][described_path]["get"]["responses"]
 
 
 def test_a_parameter_is_described_by_the_bounds_that_it_is_read_with(client: FlaskClient) -> None:
-    operation = described(client)["paths"]["/api/recommend"]["get"]
+    operation = described(client)["paths"]["/api/v1/recommend"]["get"]
     top_k = next(one for one in operation["parameters"] if one["name"] == "top_k")
     assert top_k["schema"] == {"type": "integer", "minimum": 1, "maximum": 500, "default": 10}
 
@@ -137,8 +140,16 @@ def test_the_docs_page_asks_its_examples_where_it_was_found_itself(
     client: FlaskClient, host: str, address: str
 ) -> None:
     page = client.get("/docs", environ_overrides={"HTTP_HOST": host}).text
-    assert f"curl &#34;{address}/api/recommend?" in page
+    assert f"curl &#34;{address}/api/v1/recommend?" in page
     assert "<script>" not in page
+
+
+@pytest.mark.parametrize("rest", ["recommend?user_id=1&top_k=2", "movie/10", "movie/99", "recommend?user=1", "nothing"])
+def test_an_endpoint_answers_at_its_address_as_at_its_alias(client: FlaskClient, publish: Publish, rest: str) -> None:
+    publish()
+    named = {"X-Request-ID": "the-same"}
+    versioned, alias = (client.get(f"/api/{version}{rest}", headers=named) for version in ("v1/", ""))
+    assert (versioned.status, versioned.headers, versioned.data) == (alias.status, alias.headers, alias.data)
 
 
 def test_the_docs_page_shows_names_as_code(client: FlaskClient) -> None:
@@ -151,7 +162,7 @@ def test_the_docs_page_has_every_endpoint_and_loads_nothing_from_elsewhere(clien
     response = client.get("/docs")
     page = response.text
     for endpoint in endpoints(client):
-        assert re.sub(r"<(\w+)>", r"{\1}", endpoint.path) in page
+        assert re.sub(r"<(\w+)>", r"{\1}", endpoint.address) in page
         assert all((one.alias or name) in page for name, one in endpoint.asks.model_fields.items())
     assert not re.search(r"""(src|href)=["'](https?:)?//""", page)
     assert not re.search(r"<script(?![^>]*\bsrc=)", page) and "style=" not in page
