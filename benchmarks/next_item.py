@@ -38,7 +38,7 @@ from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.evaluation.comparison import ALPHA, compare_paired
 from movierec_engine.models import Recommender, model_class
 from movierec_engine.models.checkpoint_file import read_checkpoint
-from movierec_engine.models.fitting import CheckpointFolder, Epoch, Fitting
+from movierec_engine.models.fitting import CheckpointPlace, Epoch, Fitting
 from movierec_engine.reporting import numbers
 
 RESULTS = Path(__file__).with_name("results") / "next_item"
@@ -105,7 +105,7 @@ def measure(name: str, folder: Path | None, checkpoints: Path, cut_off: bool) ->
     else:
         if name == "fused":
             model.start_from({member: fitted(member, data, checkpoints) for member in FUSED})
-        own = CheckpointFolder(checkpoints / name, f"{name} {' '.join(words)}", resume_own=True)
+        own = CheckpointPlace(checkpoints / name, f"{name} {' '.join(words)}", resume_own=True)
         model.fit(
             data,
             Fitting(

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
@@ -100,8 +99,8 @@ class SettingsResource(dg.ConfigurableResource[Any]):
     def of(self, device: str, model: str) -> Settings:
         """The settings of one partition; checkpoints are kept apart by device, as both may train the same model."""
         settings = self._compose([*self.asked(), f"model={model}", f"device={device}"])
-        checkpoints = Path(settings.paths.checkpoints) / device_kind(device)
-        return replace(settings, paths=replace(settings.paths, checkpoints=str(checkpoints)))
+        checkpoints = f"{settings.paths.checkpoints.rstrip('/')}/{device_kind(device)}"
+        return replace(settings, paths=replace(settings.paths, checkpoints=checkpoints))
 
     def asked(self) -> list[str]:
         """All that was asked for, in Hydra's syntax. Raises ConfigError for a setting that is asked for twice."""

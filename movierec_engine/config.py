@@ -59,7 +59,8 @@ class PathsConfig:
     artifacts: str = "artifacts"
     """The artifact store, a folder or a URL such as s3://bucket/prefix: all that a run leaves for others."""
     checkpoints: str = "checkpoints"
-    """`<model>_last.pt` and `<model>_best.pt` of the run in progress, or of the last one."""
+    """`<model>_last.pt` and `<model>_best.pt` of the run in progress, or of the last one; below a URL such as
+    s3://bucket/prefix the newest of each run alone, from which training goes on at any host."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from movierec_engine.errors import StoreError
-from movierec_engine.store import replace_file
 
 Model = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 """A recommender's `description` and `arrays`."""
@@ -25,13 +24,13 @@ class CheckpointFile:
     training: dict[str, Any]
 
 
-def write_checkpoint(path: Path, checkpoint: CheckpointFile) -> None:
-    """Write a checkpoint in PyTorch's own format; a reader sees the old file or the new one, never half of one."""
+def checkpoint_content(checkpoint: CheckpointFile) -> bytes:
+    """A checkpoint's file, in PyTorch's own format."""
     description, arrays = checkpoint.model
     tensors = {name: torch.from_numpy(np.require(array, requirements="W")) for name, array in arrays.items()}
     buffer = io.BytesIO()
     torch.save({"description": description, "arrays": tensors, "training": checkpoint.training}, buffer)
-    replace_file(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def read_checkpoint(path: Path) -> CheckpointFile:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from movierec_engine.data.heldout import HeldOut
+from movierec_engine.store.storage import Location
 from movierec_engine.training.config import TrainerConfig
 
 
@@ -39,10 +39,11 @@ class Measures(Protocol):
 
 
 @dataclass(frozen=True)
-class CheckpointFolder:
-    """The folder of a training loop's checkpoints, and the run that they belong to."""
+class CheckpointPlace:
+    """Where a training loop's checkpoints are, and the run that they belong to."""
 
-    folder: Path
+    place: Location
+    """A folder, or the URL of an object store."""
     run: str
     """Hash of everything that decides the weights after an epoch; a checkpoint of another run is refused."""
     resume_own: bool = False
@@ -65,5 +66,5 @@ class Fitting:
     """Measures the model on validation after each epoch; an `Evaluator` with its defaults unless given."""
     on_epoch: Callable[[Epoch], None] | None = None
     """Is told of each epoch as it ends; may raise StopTraining."""
-    checkpoints: CheckpointFolder | None = None
+    checkpoints: CheckpointPlace | None = None
     """None: no checkpoints are written."""

@@ -175,7 +175,7 @@ def fit(
     model whose refit this is. epochs: how many of `trainer.max_epochs` are trained at most.
     """
     from movierec_engine.evaluation.evaluator import Evaluator
-    from movierec_engine.models.fitting import CheckpointFolder, Epoch, Fitting
+    from movierec_engine.models.fitting import CheckpointPlace, Epoch, Fitting
 
     trainer = settings.trainer
     with EpochProgress(model.name, epochs or trainer.max_epochs, trainer.early_stopping.metric) as progress:
@@ -192,7 +192,7 @@ def fit(
             epochs,
             Evaluator(settings.evaluation.k_values, settings.evaluation.while_training()),
             report,
-            CheckpointFolder(Path(settings.paths.checkpoints), checkpoint_key, retried) if checkpoint_key else None,
+            CheckpointPlace(settings.paths.checkpoints, checkpoint_key, retried) if checkpoint_key else None,
         )
         model.start_from(members)
         if measured:

@@ -53,7 +53,7 @@ class ObjectStorage:
 
     def __init__(self, url: str, *, offline: bool = False) -> None:
         self.location, self._offline = url.rstrip("/"), offline
-        self.root = Path(os.environ.get(LOCAL_VARIABLE) or "artifacts").expanduser().absolute()
+        self.root = local_root()
         self._objects = Objects(self.location)
         name = f"{self.location.partition('://')[2].partition('/')[0]}-{_short(self.location)}"
         self._cache_folder = self.root / ".cache" / name
@@ -257,6 +257,11 @@ class ObjectStorage:
             return json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             raise error from None
+
+
+def local_root() -> Path:
+    """The folder of this host, by MOVIEREC_LOCAL."""
+    return Path(os.environ.get(LOCAL_VARIABLE) or "artifacts").expanduser().absolute()
 
 
 def _made(url: str, offline: bool) -> ObjectStorage:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,11 +39,12 @@ class LostRaceError(StoreError):
 
 @dataclass(frozen=True)
 class Object:
-    """An object as a listing shows it. tag: differs once its content does."""
+    """An object as a listing shows it. tag: differs once its content does. modified: by the object store's clock."""
 
     key: str
     size: int
     tag: str
+    modified: datetime
 
 
 class Objects:
@@ -89,10 +90,11 @@ class Objects:
         self.write(key, content, found and found[1])
 
     def list(self, prefix: str) -> list[Object]:
-        """The objects whose keys begin with a prefix, which ends with a slash; sorted by key."""
+        """The objects whose keys begin with a prefix, which ends with a slash or is empty; sorted by key."""
 
         def listed(client: "ObjectStore") -> list[Object]:
-            return [Object(one["path"], one["size"], str(one["e_tag"])) for page in client.list(prefix) for one in page]
+            found = (one for page in client.list(prefix) for one in page)
+            return [Object(one["path"], one["size"], str(one["e_tag"]), one["last_modified"]) for one in found]
 
         return sorted(self._ask(prefix, listed) or [], key=lambda one: one.key)
 
@@ -105,9 +107,9 @@ class Objects:
         """An object's size in bytes, or None where there is none."""
         return self._ask(key, lambda client: int(client.head(key)["size"]))
 
-    def upload(self, key: str, path: Path) -> None:
-        """Make a file's content an object, in one step."""
-        self._ask(key, lambda client: client.put(key, path, chunk_size=PART_BYTES), PART_SECONDS)
+    def upload(self, key: str, content: Path | bytes) -> None:
+        """Make a file's content, or what is given, an object, in one step."""
+        self._ask(key, lambda client: client.put(key, content, chunk_size=PART_BYTES), PART_SECONDS)
 
     def download(self, moves: Iterable[tuple[str, int, Path]]) -> None:
         """Write objects of known sizes to files, several parts at a time. moves: key, size in bytes and file of each.

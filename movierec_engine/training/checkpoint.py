@@ -11,8 +11,11 @@ import torch
 
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.models.base import CHECKPOINT_SUFFIX, Recommender
-from movierec_engine.models.checkpoint_file import CheckpointFile, read_checkpoint, write_checkpoint
+from movierec_engine.models.checkpoint_file import CheckpointFile, checkpoint_content, read_checkpoint
 from movierec_engine.models.fitting import Epoch, Fitting
+from movierec_engine.store import replace_file
+from movierec_engine.store.storage import Location, is_url
+from movierec_engine.training.remote_checkpoints import RemoteCheckpoints
 from movierec_engine.training.state import TrainingState
 
 log = logging.getLogger(__name__)
@@ -22,12 +25,14 @@ log = logging.getLogger(__name__)
 class Checkpoints:
     """`<model>_last.pt`, from which training goes on, and `<model>_best.pt`, the best epoch's model.
 
+    In an object store there is only what training goes on from, which holds the best epoch's weights too.
+
     run: hash of everything that decides the weights after an epoch; a checkpoint of another run is refused.
     seconds_between: least time between two checkpoints in a run, since small models train faster than a disk syncs.
     resume_own: go on from a checkpoint of this run, and pass by one of another, or a damaged one.
     """
 
-    folder: Path
+    place: Location
     model: str
     run: str
     resume: bool = False
@@ -39,43 +44,34 @@ class Checkpoints:
     @classmethod
     def of(cls, fitting: Fitting, model: str) -> Self | None:
         """The checkpoints of a fitting, or None where it wants none."""
-        if (place := fitting.checkpoints) is None:
+        if (own := fitting.checkpoints) is None:
             return None
         trainer = fitting.trainer
-        return cls(place.folder, model, place.run, trainer.resume, trainer.checkpoint_seconds, place.resume_own)
+        return cls(own.place, model, own.run, trainer.resume, trainer.checkpoint_seconds, own.resume_own)
+
+    def __post_init__(self) -> None:
+        self._remote = RemoteCheckpoints(str(self.place), self.model, self.run) if is_url(self.place) else None
 
     @property
     def last(self) -> Path:
-        return self.folder / f"{self.model}_last{CHECKPOINT_SUFFIX}"
+        return Path(self.place) / f"{self.model}_last{CHECKPOINT_SUFFIX}"
 
     @property
     def best(self) -> Path:
-        return self.folder / f"{self.model}_best{CHECKPOINT_SUFFIX}"
+        return Path(self.place) / f"{self.model}_best{CHECKPOINT_SUFFIX}"
 
     def restore(self, state: TrainingState) -> None:
         """Bring a fresh state to where the last checkpoint left off; without one it stays as it is.
 
         Raises ConfigError when that checkpoint belongs to other settings or data, StoreError when it is damaged.
         """
-        if not (self.resume or self.resume_own):
+        resumed = self.resume or self.resume_own
+        if self._remote:
+            self._remote.sweep()
+            if not resumed:
+                self._remote.clear()
+        if not resumed or (saved := self._saved()) is None:
             return
-        if not self.last.exists():
-            log.info("%s: no checkpoint %s to go on from; starting afresh", self.model, self.last)
-            return
-        try:
-            saved = read_checkpoint(self.last).training
-        except StoreError:
-            if self.resume:
-                raise
-            saved = {}
-        if saved.get("run") != self.run:
-            if not self.resume:
-                log.info("%s: %s is not of this training; starting afresh", self.model, self.last)
-                return
-            raise ConfigError(
-                f"{self.last} was made with other settings or data than this run's, so it cannot be resumed; "
-                "repeat the settings it was started with, or leave trainer.resume out to start afresh"
-            )
         state.network.load_state_dict(saved["network"])
         state.optimizer.load_state_dict(saved["optimizer"])
         state.scheduler.load_state_dict(saved["scheduler"])
@@ -84,10 +80,36 @@ class Checkpoints:
         if saved["device_rng"] is not None:
             torch.get_device_module(state.device).set_rng_state(saved["device_rng"])
         state.history.extend(Epoch(**epoch) for epoch in saved["history"])
-        log.info("%s: going on after epoch %d of %s", self.model, len(state.history), self.last)
+        log.info("%s: going on after epoch %d, by the checkpoint in %s", self.model, len(state.history), self.place)
         if state.stopping:
             state.stopping.best_epoch, state.stopping.best_value = saved["best_epoch"], saved["best_value"]
             state.stopping.best_weights = saved["best_weights"]
+
+    def _saved(self) -> dict[str, Any] | None:
+        """What the last checkpoint of this run holds of the training; None where it starts afresh."""
+        if self._remote:
+            saved = self._remote.newest(lambda path: read_checkpoint(path).training)
+            if saved is None:
+                log.info("%s: no checkpoint of this training in %s; starting afresh", self.model, self.place)
+            return saved
+        if not self.last.exists():
+            log.info("%s: no checkpoint %s to go on from; starting afresh", self.model, self.last)
+            return None
+        try:
+            saved = read_checkpoint(self.last).training
+        except StoreError:
+            if self.resume:
+                raise
+            saved = {}
+        if saved.get("run") == self.run:
+            return saved
+        if self.resume:
+            raise ConfigError(
+                f"{self.last} was made with other settings or data than this run's, so it cannot be resumed; "
+                "repeat the settings it was started with, or leave trainer.resume out to start afresh"
+            )
+        log.info("%s: %s is not of this training; starting afresh", self.model, self.last)
+        return None
 
     def epoch_ended(self, model: Recommender, state: TrainingState, improved: bool) -> None:
         """Write what is due."""
@@ -97,10 +119,15 @@ class Checkpoints:
             self.write_last(model, state)
 
     def write_best(self, model: Recommender) -> None:
-        write_checkpoint(self.best, CheckpointFile((model.description(), model.arrays()), {}))
+        if self._remote is None:
+            replace_file(self.best, checkpoint_content(CheckpointFile((model.description(), model.arrays()), {})))
 
     def write_last(self, model: Recommender, state: TrainingState) -> None:
-        write_checkpoint(self.last, CheckpointFile((model.description(), model.arrays()), self._training(state)))
+        made = CheckpointFile((model.description(), model.arrays()), self._training(state))
+        if self._remote:
+            self._remote.write(checkpoint_content(made), len(state.history))
+        else:
+            replace_file(self.last, checkpoint_content(made))
 
     def _due(self, path: Path) -> bool:
         now = time.monotonic()
