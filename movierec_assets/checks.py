@@ -16,6 +16,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from movierec_assets.assets.data import interaction_graph, interactions, raw_movies, raw_ratings, splits
 from movierec_assets.assets.models import evaluation_report, faiss_index, hybrid_ensemble, trained_model
 from movierec_assets.assets.release import refitted_release
+from movierec_assets.automation import load_automation
 from movierec_assets.resources import SettingsResource, partition_slots
 from movierec_assets.step import engine_failures
 from movierec_assets.termination import while_wanted
@@ -134,6 +135,11 @@ def most_cost(settings: Settings) -> dict[str, Any]:
     return {"max_refit_cost": settings.release.max_refit_cost}
 
 
+def drift_limits(settings: Settings) -> dict[str, Any]:
+    """The limits that the alerts have, too."""
+    return {"limits": load_automation().freshness.drift}
+
+
 def checks_of(
     asset: dg.AssetsDefinition, *checks: ArtifactCheck, after: Sequence[dg.AssetsDefinition] = ()
 ) -> dg.AssetChecksDefinition:
@@ -210,7 +216,7 @@ CHECKS = [
         raw_ratings,
         ArtifactCheck(kinds.RAW_RATINGS, data_checks.ratings_are_valid, wrong),
         ArtifactCheck(kinds.RAW_RATINGS, data_checks.few_duplicates, unusual),
-        ArtifactCheck(kinds.RAW_RATINGS, data_checks.ratings_have_not_drifted, unusual),
+        ArtifactCheck(kinds.RAW_RATINGS, data_checks.data_have_not_drifted, unusual, drift_limits),
         ArtifactCheck(kinds.RAW_RATINGS, data_checks.volume_has_not_jumped, unusual),
     ),
     checks_of(

@@ -8,7 +8,6 @@ import time
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.id_map import IdMap
@@ -16,7 +15,9 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import MOVIES_SCHEMA, PRESPLIT_SCHEMA, RATINGS_SCHEMA, Movies, Ratings, with_ids_of
 from movierec_engine.evaluation import canaries
 from movierec_engine.evaluation.canaries import Finding
+from movierec_engine.evaluation.drift import DriftConfig
 from movierec_engine.pipeline.data import load_split
+from movierec_engine.pipeline.data_drift import data_drift, served_data
 from movierec_engine.reporting.numbers import percent
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 
@@ -28,8 +29,6 @@ UNTITLED = 0.01
 """Largest share of movies without a title of their own."""
 DROPPED = 0.5
 """Largest share of ratings that the threshold and the k-core may drop."""
-DRIFT = 0.1
-"""Largest total variation distance between the distributions of the ratings' values of two versions."""
 GROWTH = (0.9, 2.0)
 """Smallest and largest number of ratings, relative to the version before."""
 
@@ -67,25 +66,23 @@ def few_duplicates(store: ArtifactStore, raw_ratings: Artifact) -> Finding:
     return Finding("few_duplicates", share <= DUPLICATES, sentence, {"dropped": dropped, "dropped_share": share})
 
 
-def ratings_have_not_drifted(store: ArtifactStore, raw_ratings: Artifact) -> Finding:
-    """The values are distributed as in the version before with other content, by their total variation distance.
+def data_have_not_drifted(store: ArtifactStore, raw_ratings: Artifact, limits: DriftConfig) -> Finding:
+    """Users, items, ratings and genres are distributed as in the data that the served model was trained on.
 
-    That is half the sum over all values of the differences of their shares: the share of ratings that would have to
-    be other ones. A first version has nothing to be compared with, and passes.
+    While nothing is served, or these data are, as in the version before with other content. By their Jensen-Shannon
+    distances. A first version has nothing to be compared with, and passes.
     """
-    before = version_before(store, raw_ratings)
+    name = "data_have_not_drifted"
+    before = served_data(store, raw_ratings.slot.data_set)
+    if before is None or before.key == raw_ratings.key:
+        before = version_before(store, raw_ratings)
     if before is None:
-        return Finding("ratings_have_not_drifted", True, "the first version; there is none to compare with", {})
-    now, then = (Ratings.load(one.folder).table["rating"].to_numpy() for one in (raw_ratings, before))
-    distance = total_variation(now, then)
-    means = float(now.mean()), float(then.mean())
-    return Finding(
-        "ratings_have_not_drifted",
-        distance <= DRIFT,
-        f"{percent(distance)} of the ratings would have to be others to be distributed as in {before.version} "
-        f"(mean {means[0]:.2f}, before {means[1]:.2f}); up to {percent(DRIFT, 0)} is usual",
-        {"total_variation": distance, "mean": means[0], "mean_before": means[1]},
-    )
+        return Finding(name, True, "the first version; there is none to compare with", {})
+    found = data_drift(store, before, raw_ratings)
+    told = [one for one in found if one.told(limits)]
+    listed = "; ".join(one.sentence for one in (told or found))
+    sentence = f"{'drifted from' if told else 'as in'} {before.reference}, by Jensen-Shannon distance: {listed}"
+    return Finding(name, not told, sentence, {one.of: one.distance for one in found})
 
 
 def volume_has_not_jumped(store: ArtifactStore, raw_ratings: Artifact) -> Finding:
@@ -171,17 +168,6 @@ def version_before(store: ArtifactStore, artifact: Artifact) -> Artifact | None:
     """The newest older version of the same slot with other content, or None."""
     older = (one for one in reversed(store.versions(artifact.slot)) if one.version < artifact.version)
     return next((one for one in older if one.key != artifact.key), None)
-
-
-def total_variation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
-    """Half the L1 distance between the distributions of two samples' values, from 0 to 1; 0 where one is empty."""
-    if not len(one) or not len(other):
-        return 0.0
-    values = np.union1d(one, other)
-    shares = [
-        np.bincount(np.searchsorted(values, sample), minlength=len(values)) / len(sample) for sample in (one, other)
-    ]
-    return float(np.abs(shares[0] - shares[1]).sum() / 2)
 
 
 _KINDS = ("user", "item")

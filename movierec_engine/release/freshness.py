@@ -1,14 +1,16 @@
-"""Freshness of the served model: its age, newer data, falling click and like rates."""
+"""Freshness of the served model: its age, newer data and their drift, falling click and like rates."""
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from movierec_engine.errors import ConfigError
+from movierec_engine.evaluation.drift import DriftConfig
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.feedback.summary import version_rates
+from movierec_engine.pipeline.data_drift import data_drift, served_data
 from movierec_engine.release.decisions import releases
 from movierec_engine.reporting import numbers
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, kinds, parse_reference
@@ -35,6 +37,7 @@ class FreshnessConfig:
     """Least share of its lists in which somebody rates a movie 4 or more; 0: any."""
     below_previous: bool = True
     """Whether a rate whose interval lies below the previous release's interval counts as stale."""
+    drift: DriftConfig = field(default_factory=DriftConfig)
 
     def __post_init__(self) -> None:
         for name in ("max_age_hours", "data_age_hours", "data_lag_hours"):
@@ -79,7 +82,7 @@ def stale_reasons(
     now = now or datetime.now(UTC)
     found = [*_of_age(index, model, config, now), *_of_data(store, index, model, config, now)]
     logs = feedback or FeedbackLogs.of_environment(store.root)
-    return [*found, *_of_rates(store, index, model, config, logs)]
+    return [*found, *_of_drift(store, index, config), *_of_rates(store, index, model, config, logs)]
 
 
 def _of_age(index: Artifact, model: Artifact, config: FreshnessConfig, now: datetime) -> Iterator[StaleReason]:
@@ -110,6 +113,22 @@ def _of_data(
             f"{index.reference} is served, and for {numbers.duration(lag.total_seconds())} {splits.reference} has "
             f"had other data; {kept if measured else 'no model was measured on it yet'}",
             retrain=not measured,
+        )
+
+
+def _of_drift(store: ArtifactStore, index: Artifact, config: FreshnessConfig) -> Iterator[StaleReason]:
+    """Drift of the newest raw ratings; that they are trained on is for `_of_data`, and why they differ for people."""
+    then = served_data(store, index.slot.data_set)
+    now = store.latest(then.slot) if then else None
+    if then is None or now is None or now.key == then.key:
+        return
+    told = [one for one in data_drift(store, then, now) if one.told(config.drift)]
+    if told:
+        yield StaleReason(
+            f"drift:{index.reference}:{now.key}:{','.join(one.of for one in told)}",
+            f"{index.reference} is served, and {now.reference} has drifted from the data it was trained on, by "
+            f"Jensen-Shannon distance: {'; '.join(one.sentence for one in told)}",
+            False,
         )
 
 

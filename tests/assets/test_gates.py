@@ -32,7 +32,7 @@ def test_every_data_step_is_checked_with_its_asset(
     assert found.keys() == {
         "ratings_are_valid",
         "few_duplicates",
-        "ratings_have_not_drifted",
+        "data_have_not_drifted",
         "volume_has_not_jumped",
         "movies_are_valid",
         "movies_have_titles",
@@ -60,7 +60,7 @@ STOPS = {
 }
 """Asset -> its checks after which nothing goes on; the others warn, and of refits the gate itself refuses."""
 WARNS = {
-    "raw_ratings": {"few_duplicates", "ratings_have_not_drifted", "volume_has_not_jumped"},
+    "raw_ratings": {"few_duplicates", "data_have_not_drifted", "volume_has_not_jumped"},
     "raw_movies": {"movies_have_titles"},
     "interactions": {"few_are_dropped"},
     "trained_model": {"loss_falls", "reaches_popularity"},

@@ -8,19 +8,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from scipy.spatial.distance import jensenshannon
 
 from movierec_engine import pipeline
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA, RATINGS_SCHEMA, Movies, Ratings
 from movierec_engine.evaluation.canaries import Finding
+from movierec_engine.evaluation.drift import DriftConfig
 from movierec_engine.pipeline import data_checks
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from worlds import interactions_of
-
-VALUES = st.lists(st.sampled_from([0.5, 1.0, 3.0, 4.5, 5.0]), min_size=1, max_size=30)
 
 
 @pytest.fixture
@@ -59,7 +57,7 @@ def test_all_checks_pass_on_what_the_steps_make(store: ArtifactStore, config: Da
     found = [
         data_checks.ratings_are_valid(store, made["raw_ratings"]),
         data_checks.few_duplicates(store, made["raw_ratings"]),
-        data_checks.ratings_have_not_drifted(store, made["raw_ratings"]),
+        data_checks.data_have_not_drifted(store, made["raw_ratings"], DriftConfig()),
         data_checks.volume_has_not_jumped(store, made["raw_ratings"]),
         data_checks.movies_are_valid(store, made["raw_movies"]),
         data_checks.movies_have_titles(store, made["raw_movies"]),
@@ -104,13 +102,15 @@ def test_half_of_the_rows_being_repeats_is_unusual(store: ArtifactStore) -> None
 
 
 def test_drift_and_volume_compare_with_the_version_before_of_other_content(store: ArtifactStore) -> None:
-    ratings(store, "one", rating=[1.0, 1.0, 5.0, 5.0])
-    made = ratings(store, "two", rating=[1.0, 5.0, 5.0, 5.0])
-    ratings(store, "two", rating=[1.0, 5.0, 5.0, 5.0])  # made again after damage, say
+    ratings(store, "one", rating=[1.0, 1.0, 5.0, 5.0] * 50)
+    made = ratings(store, "two", rating=[1.0, 5.0, 5.0, 5.0] * 50)
+    ratings(store, "two", rating=[1.0, 5.0, 5.0, 5.0] * 50)  # made again after damage, say
     again = store.versions(made.slot)[-1]
-    found = data_checks.ratings_have_not_drifted(store, again)
+    found = data_checks.data_have_not_drifted(store, again, DriftConfig())
     assert not found.passed
-    assert found.numbers["total_variation"] == pytest.approx(0.25)
+    assert found.numbers["ratings"] == pytest.approx(jensenshannon([0.5, 0.5], [0.25, 0.75], base=2))
+    assert (found.numbers["users"], found.numbers["items"]) == (0, 0)
+    assert "1: 50.0 % before, 25.0 % now" in found.sentence
     assert data_checks.volume_has_not_jumped(store, again).passed
 
 
@@ -126,19 +126,16 @@ def with_facts(artifact: Artifact, **facts: Any) -> Artifact:
 
 @pytest.mark.parametrize(("more", "usual"), [(0, True), (1, False)])
 def test_what_is_usual_ends_just_where_it_is_said_to(store: ArtifactStore, more: int, usual: bool) -> None:
-    """5 % of repeats, 1 % of movies without a title, half of the ratings dropped, a tenth of them moved."""
-    made = ratings(store, "one", rating=[1.0, 1.0] + [4.0] * 8)
+    """5 % of repeats, 1 % of movies without a title, half of the ratings dropped, a limit of drift."""
+    made = ratings(store, "one", rating=[1.0, 1.0] * 40 + [4.0] * 320)
     report = {"rows_read": 1000, "duplicate_rows": 20, "duplicate_pairs": 30 + more}
     assert data_checks.few_duplicates(store, with_facts(made, validation=report)).passed is usual
     untitled = {"movies": 100, "validation": {"movies_without_title": 1 + more}}
     assert data_checks.movies_have_titles(store, with_facts(made, **untitled)).passed is usual
     assert data_checks.few_are_dropped(store, with_facts(made, dropped_share=0.5 + more / 1000)).passed is usual
-    moved = data_checks.ratings_have_not_drifted(
-        store, ratings(store, "two", rating=[1.0] * (1 - more) + [5.0] * (1 + more) + [4.0] * 8)
-    )
-    assert moved.passed is usual
-    assert moved.numbers["total_variation"] == 0.1 * (1 + more), "just so, without a rounding"
-    assert "up to 10 % is usual" in moved.sentence
+    limit = float(jensenshannon([0.2, 0, 0.8], [0.1, 0.1, 0.8], base=2)) - more * 1e-9 + 1e-12
+    two = ratings(store, "two", rating=[1.0, 5.0] * 40 + [4.0] * 320)
+    assert data_checks.data_have_not_drifted(store, two, DriftConfig(ratings=limit)).passed is usual
 
 
 def test_the_bounds_of_ratings_and_of_the_clock_are_valid_themselves(store: ArtifactStore) -> None:
@@ -178,15 +175,3 @@ def test_interactions_that_are_doubled_or_too_few_are_counted(store: ArtifactSto
     once = pairs[[0, 1, 3]]
     assert checked(once, min_user_interactions=1, min_item_interactions=1).passed
     assert checked(once, layout="presplit").passed, "such data are taken as they come"
-
-
-@given(VALUES, VALUES)
-def test_total_variation_is_the_largest_difference_of_any_sets_shares(one: list[float], other: list[float]) -> None:
-    """Its other definition, by brute force over all sets of values."""
-    values = sorted({*one, *other})
-    largest = 0.0
-    for bits in range(2 ** len(values)):
-        chosen = [value for place, value in enumerate(values) if bits >> place & 1]
-        shares = [np.isin(sample, chosen).mean() for sample in (one, other)]
-        largest = max(largest, abs(shares[0] - shares[1]))
-    assert data_checks.total_variation(np.array(one), np.array(other)) == pytest.approx(largest)

@@ -4,10 +4,13 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from release_world import GOOD, NEW, World
 
 from movierec_engine.errors import ConfigError
+from movierec_engine.evaluation.drift import DriftConfig
 from movierec_engine.feedback import Exposure, FeedbackEvent, SqliteLog, log_file
 from movierec_engine.release.freshness import FreshnessConfig, StaleReason, stale_reasons
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
@@ -29,7 +32,7 @@ def log(world: World) -> SqliteLog:
     return SqliteLog(log_file(world.store.root, "camps"))
 
 
-def found(world: World, hours: float = 0, **settings: float) -> list[StaleReason]:
+def found(world: World, hours: float = 0, **settings: float | DriftConfig) -> list[StaleReason]:
     return stale_reasons(world.store, "camps", FreshnessConfig(**settings), datetime.now(UTC) + timedelta(hours=hours))  # type: ignore[arg-type]
 
 
@@ -123,3 +126,38 @@ def test_few_lists_show_nothing_and_those_of_other_versions_do_not_count(world: 
 def test_wrong_limits_are_one_sentence(setting: dict[str, float], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         FreshnessConfig(**setting)  # type: ignore[arg-type]
+
+
+def raw_ratings(world: World, key: str, values: list[float]) -> Artifact:
+    """A version of the raw ratings, one of each user."""
+    table = pa.table({"user_id": range(len(values)), "movie_id": [10] * len(values), "rating": values})
+
+    def write(folder: Path) -> None:
+        pq.write_table(table, folder / "ratings.parquet")
+
+    return world.store.publish(Slot("raw_ratings", "camps"), write, key=key, fingerprint="")
+
+
+def test_data_that_have_drifted_from_those_of_the_training_are_told_of_until_they_are_trained_on(
+    world: World,
+) -> None:
+    model = world.store.require(Slot("trained_model", "camps", "ease", "cpu"))
+    manifest = model.folder / "manifest.json"
+    content = json.loads(manifest.read_text())
+
+    def trained_on(version: Artifact) -> None:
+        manifest.write_text(json.dumps({**content, "parents": {"raw_ratings": version.reference}}))
+
+    old = raw_ratings(world, "old", [3.0, 4.0] * 50)
+    trained_on(old)
+    assert found(world) == []
+    raw_ratings(world, "more", [3.0, 4.0] * 52)
+    assert found(world) == [], "more of the same"
+    new = raw_ratings(world, "new", [3.0, 5.0] * 50)
+    (stale,) = found(world)
+    assert not stale.retrain
+    assert f"{new.reference} has drifted" in stale.sentence
+    assert "4: 50.0 % before, 0.0 % now" in stale.sentence
+    assert found(world, drift=DriftConfig(ratings=1.0)) == []
+    trained_on(new)
+    assert found(world) == []
