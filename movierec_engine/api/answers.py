@@ -34,6 +34,12 @@ How = Literal["exact", "prefix", "words", "typos"]
 """How a movie was found by title."""
 
 
+Next = Annotated[
+    str | None,
+    doc("With paged=true or next: what continues the list; null where it has ended, or an experiment interleaves it."),
+]
+
+
 class About(TypedDict):
     """The version that answers."""
 
@@ -88,6 +94,7 @@ class ServedList(TypedDict):
 
 class Recommendations(About, ServedList):
     user_id: NotRequired[UserIdentifier]
+    next: NotRequired[Next]
     history_used: NotRequired[Annotated[Count, doc("Liked movies of an anonymous history that the model knows.")]]
     exposure_id: NotRequired[Annotated[str, doc("In an experiment: of this list, for the feedback that answers it.")]]
     experiment: NotRequired[str]
@@ -110,6 +117,8 @@ class SimilarMovies(About):
         doc("model: the model's similarity, and shared genres; content: genres and years."),
     ]
     similar: list[ScoredMovie]
+    source: NotRequired[Annotated[Source, doc("With a user or a history: what the taste comes from.")]]
+    next: NotRequired[Next]
 
 
 class TrainingFacts(TypedDict):

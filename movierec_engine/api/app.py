@@ -11,6 +11,7 @@ from flask import Flask, Response, request
 
 from movierec_engine.api.access import ApiKeys, RateLimit
 from movierec_engine.api.config import ServingConfig, keys_of_environment
+from movierec_engine.api.cursors import Cursors, secret_of_environment
 from movierec_engine.api.endpoints import register
 from movierec_engine.api.errors import register_error_answers
 from movierec_engine.api.index_reloader import IndexReloader, ServingState
@@ -87,7 +88,9 @@ def create_app(
         FeedbackLogs(store.root, url_of_environment() if feedback_url is None else feedback_url), metrics
     )
     experiment = LiveExperiment(limits.experiment, reloader, live)
-    recommending, catalogue = RecommendationService(service, live, experiment, limits), MovieService(service)
+    cursors = Cursors(secret_of_environment(), limits.cursor_seconds)
+    recommending = RecommendationService(service, live, experiment, limits, cursors)
+    catalogue = MovieService(service, live, cursors)
     overview: dict[str, Any] = {}
     described = lru_cache(maxsize=1)(lambda ids: describe(endpoints, limits, ids))
     topics = [

@@ -1,7 +1,7 @@
 """All movies of a data set: those of a catalogue, which models know, and after them the others."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 
@@ -60,6 +60,10 @@ class MovieCatalogue:
 
     def place(self, movie_id: PublicId) -> int | None:
         return self._places.get(movie_id)
+
+    def places(self, movie_ids: Iterable[PublicId]) -> NDArray[np.int64]:
+        """The places of movies that the data set has, int64 [n]."""
+        return np.array([self._places[movie_id] for movie_id in movie_ids], dtype=np.int64)
 
     def item(self, movie_id: PublicId) -> int | None:
         """The item index of a movie, None where the catalogue lacks it."""

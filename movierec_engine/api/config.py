@@ -22,6 +22,8 @@ KEYS_VARIABLE = "MOVIEREC_API_KEYS"
 characters or more, ASCII alone, and no comma; there may be any number of a scope. A client sends one as
 `Authorization: Bearer KEY`."""
 SHORTEST_KEY = 16
+CURSOR_SECRET_VARIABLE = "MOVIEREC_CURSOR_SECRET"
+"""Names the environment variable with the secret by which cursors are signed, the same for all hosts of a service."""
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 
 
@@ -71,6 +73,8 @@ class ServingConfig:
     """Most users in one batch request."""
     max_batch_movies: int = 20_000
     """Most movies in the answer to one batch request: users times top_k."""
+    cursor_seconds: float = 3600.0
+    """How long a list can be continued by the `next` of its newest page."""
     batch_seconds: float = 25.0
     """How long one batch request may take; then it is answered 503, before a server's or a proxy's time-out."""
     max_history: int = 1000
@@ -101,9 +105,12 @@ class ServingConfig:
                 raise ConfigError(f"serving.{name}={getattr(self, name)!r} must be {' or '.join(choices)}")
         if not 0 < self.follow_seconds <= 60:
             raise ConfigError(f"serving.follow_seconds={self.follow_seconds} must be above 0 and at most 60")
-        for name, least in (("drain_seconds", 0), ("answer_seconds", 1), ("batch_seconds", 1e-9)):
-            if not least <= getattr(self, name) <= 600:
-                raise ConfigError(f"serving.{name}={getattr(self, name)} must be from {least} to 600")
+        for name, least, most in (
+            ("drain_seconds", 0, 600), ("answer_seconds", 1, 600), ("batch_seconds", 1e-9, 600),
+            ("cursor_seconds", 1, 604_800),
+        ):  # fmt: skip
+            if not least <= getattr(self, name) <= most:
+                raise ConfigError(f"serving.{name}={getattr(self, name)} must be from {least} to {most}")
         for name in ("workers", "trusted_proxies", "rate_limit", "remembered_lists"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"serving.{name}={getattr(self, name)} must be at least 0")

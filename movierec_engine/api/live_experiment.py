@@ -117,7 +117,8 @@ class LiveExperiment:
             "device": _both(first["device"], second["device"]),
             "fingerprint": _both(first["fingerprint"], second["fingerprint"]),
         }
-        return {**first, **several, "recommendations": shown}, "", drafted.teams
+        ended: Any = {"next": None} if "next" in first else {}  # a draft is for one page
+        return {**first, **several, **ended, "recommendations": shown}, "", drafted.teams
 
     def _answering(self, model: str) -> dict[str, Any]:
         served = self._reloader.current(model)

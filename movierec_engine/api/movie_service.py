@@ -1,5 +1,7 @@
 """Movies: one, those like it, and those by title; in the catalogue and outside of it."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,20 +14,24 @@ from movierec_engine.api.answers import (
     SimilarMovies,
     TrainingFacts,
 )
+from movierec_engine.api.cursors import Cursors, ListName
 from movierec_engine.api.errors import ApiError
+from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.loaded_index import LoadedIndex, ranked_items
 from movierec_engine.api.model_service import ModelService, about
+from movierec_engine.api.person import Person, of_history, of_user
 from movierec_engine.api.requests import SearchRequest, SimilarRequest
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.models.fold_in.base import cosines
+from movierec_engine.recommending.similar_taste import mixed
 
 FOUND: tuple[How, ...] = ("exact", "prefix", "words", "typos")
 """How a movie was found by title, by title_search's number."""
 
 
 class MovieService:
-    def __init__(self, service: ModelService) -> None:
-        self._service = service
+    def __init__(self, service: ModelService, live: LiveFeedback, cursors: Cursors) -> None:
+        self._service, self._live, self._cursors = service, live, cursors
 
     def movie(self, movie_id: PublicId) -> MovieDetails:
         """A movie that the data set has, whether models know it, and its number of train interactions."""
@@ -46,29 +52,52 @@ class MovieService:
         """The catalogue's movies most like one: by model and genres, or by genres and years where it is `by` content.
 
         Where the similar ones that the index keeps run out, the others follow by the cosine of the model's item
-        vectors, with a score of null, as it is on another scale.
+        vectors, with a score of null, as it is on another scale. With a person, their taste is mixed in, and their list
+        has none of the movies that may not be shown to them.
         """
         served = self._service.served(request.model)
         catalogue = served.catalogue
         place = place_of(served, request.item_id, "item_id")
+        person = self._person(served, request)
+        name = ListName(request.user_id, request.which, served.artifact.reference)
+        before = self._cursors.read(request.next, name, len(catalogue.movies))
         left = catalogue.allowed(request)[: catalogue.n_items].copy()
         left[catalogue.items(request.exclude)] = False
+        left[before] = False
+        relevance, source = None, ""
+        if person is not None:
+            left[person.masked_items(frozenset())] = False
+            relevance, source = person.scores()
         by = "content" if place >= catalogue.n_items else "model"
         if by == "model":
             left[place] = False
             items, scores = served.index.similar_to(place, catalogue.n_items)
         else:
             items, scores = catalogue.alike(place)
-        kept = np.flatnonzero(left[items])[: request.top_k]
-        chosen, values, _ = ranked_items(items[kept], scores[kept], "")
+        best, values = _to_taste(items, scores, relevance, request.taste)
+        kept = np.flatnonzero(left[best])[: request.top_k]
+        chosen, rounded, _ = ranked_items(best[kept], values[kept], "")
         similar: list[ScoredMovie] = [
-            {**catalogue.movies[item], "score": score} for item, score in zip(chosen, values, strict=True)
+            {**catalogue.movies[item], "score": score} for item, score in zip(chosen, rounded, strict=True)
         ]
         if by == "model" and len(chosen) < request.top_k:
             left[items] = False
-            rest: list[int] = _by_cosine(served, place, np.flatnonzero(left)).tolist()
+            others = np.flatnonzero(left)
+            rest: list[int] = _to_taste(others, _cosines(served, place, others), relevance, request.taste)[0].tolist()
             similar += [{**catalogue.movies[item], "score": None} for item in rest[: request.top_k - len(chosen)]]
-        return {**about(served), "movie": catalogue.movies[place], "by": by, "similar": similar}
+        about_it: Any = {**about(served), "movie": catalogue.movies[place], "by": by, "similar": similar}
+        answer: SimilarMovies = about_it
+        if person is not None:
+            answer["source"] = source
+        if request.continues:
+            shown = catalogue.places(one["movie_id"] for one in similar)
+            answer["next"] = self._cursors.after(name, before, shown, request.top_k)
+        return answer
+
+    def _person(self, served: LoadedIndex, request: SimilarRequest) -> Person | None:
+        if request.user_id is not None:
+            return of_user(served, request.user_id, self._live.state(served.lineage.data_set, request.user_id))
+        return None if request.history is None else of_history(served, request.history)
 
 
 def place_of(served: LoadedIndex, movie_id: PublicId, parameter: str) -> int:
@@ -86,6 +115,15 @@ def _facts(served: LoadedIndex, place: int) -> TrainingFacts:
     return {"in_catalogue": known, "interactions": int(served.index.popularity[place]) if known else 0}
 
 
-def _by_cosine(served: LoadedIndex, item: int, others: NDArray[np.int64]) -> NDArray[np.int64]:
+def _to_taste(
+    items: NDArray[np.int64], similarity: NDArray[np.float32], relevance: NDArray[np.float32] | None, taste: float
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Items and what they are ranked by, best first. relevance: to a person, float32 [n_items]; None without one."""
+    values = similarity if relevance is None else mixed(similarity, relevance[items], taste).astype(np.float32)
+    order = np.argsort(-values, kind="stable")
+    return items[order], values[order]
+
+
+def _cosines(served: LoadedIndex, item: int, others: NDArray[np.int64]) -> NDArray[np.float32]:
     vectors = served.index.vectors
-    return others[np.argsort(-cosines(vectors[[item]], vectors[others])[0], kind="stable")]
+    return np.asarray(cosines(vectors[[item]], vectors[others])[0], dtype=np.float32)

@@ -36,6 +36,7 @@ _MEANINGS = {
     403: "The API key's scope does not reach so far.",
     404: "What is asked for is not there.",
     409: "The idempotency key was used before, for something else or for what was undone or erased since.",
+    410: "The cursor is too old, or of another index version; ask for the list again without it.",
     413: "The body is too large.",
     415: "The body is no JSON.",
     422: "A value is well-formed but not possible.",
@@ -156,6 +157,8 @@ def _responses(endpoint: Endpoint, method: str, known: Container[str]) -> Descri
         statuses.add(404)
     if "Idempotency-Key" in known:
         statuses |= {404, 409}
+    if "next" in known:
+        statuses.add(410)
     if any(name in known for name in ("genres", "kind")):
         statuses.add(422)
     other = {"type": "object" if endpoint.content == JSON else "string"}

@@ -103,6 +103,7 @@ TopK = Annotated[int, Field(strict=True, ge=1), AtMost("max_top_k")]
 ModelName = Annotated[str, text(64, "[A-Za-z0-9._:-]+", "a model's name; GET /api/models lists them")]
 IdempotencyKey = Annotated[str, text(128, "[!-~]+", "1 to 128 visible ASCII characters, such as a UUID")]
 AnswerId = Annotated[str, text(64, "[A-Za-z0-9._-]+", "an id of an answer")]
+Cursor = Annotated[str, text(400_000, "[A-Za-z0-9_-]+", "what an answer gave as next")]
 Genres = Annotated[tuple[Annotated[str, text(40)], ...], Field(max_length=20)]
 
 

@@ -4,8 +4,8 @@ No list holds a movie that its person has rated, in the raw data or since, or ha
 leaves its movie in: it was looked at, not seen. With `serving.repeat` only what was dismissed is left out.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback import UserState
 from movierec_engine.recommending.fold_in import Taste
 from movierec_engine.recommending.live_taste import LiveTaste
+from movierec_engine.retrieval.faiss_index import PERSONAL
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +83,17 @@ class Person:
             known = set(row.indices.tolist())
             new = [(item, one if values == "ratings" else 1.0) for item, one in sorted(liked) if item not in known]
         return LiveTaste(tuple(new), tuple(disliked))
+
+    def without(self, movie_ids: Collection[PublicId]) -> "Person":
+        """The person to whom these movies may not be shown either."""
+        return replace(self, masked_since=self.masked_since.union(movie_ids)) if movie_ids else self
+
+    def scores(self) -> tuple[NDArray[np.float32], str]:
+        """The scores of all items by which the person's list is ranked, float32 [n_items], and their source."""
+        index = self.served.index
+        if self.user is None:
+            return index.history_scores(self.taste)
+        return index.live_scores(self.user, self.live) if self.live.ratings else index.scores(self.user), PERSONAL
 
     def masked_items(self, more: frozenset[PublicId]) -> NDArray[np.integer[Any]]:
         """The item indices of `masked` and of other movies."""

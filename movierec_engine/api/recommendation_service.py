@@ -31,6 +31,7 @@ from movierec_engine.api.answers import (
     UserList,
 )
 from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.cursors import Cursors, ListName
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.live_feedback import LiveFeedback
@@ -53,6 +54,7 @@ REASONS = 5
 """Contributions that are shown of each explanation."""
 BLOCK = 64
 """Users of a batch whose scores of all items are computed at once."""
+_NOTHING = np.empty(0, dtype=np.int64)
 
 Found = tuple[NDArray[np.int64], NDArray[np.float32], str]
 """Items and their scores, best first, and where they come from."""
@@ -63,9 +65,15 @@ class RecommendationService:
     """experiment: the experiment that is running, if one is."""
 
     def __init__(
-        self, service: ModelService, live: LiveFeedback, experiment: LiveExperiment, limits: ServingConfig
+        self,
+        service: ModelService,
+        live: LiveFeedback,
+        experiment: LiveExperiment,
+        limits: ServingConfig,
+        cursors: Cursors,
     ) -> None:
         self._service, self._live, self._experiment, self._limits = service, live, experiment, limits
+        self._cursors = cursors
 
     def recommend(self, request: RecommendRequest) -> Recommendations:
         """A list for a user, or for an anonymous history, with what it comes from."""
@@ -112,11 +120,18 @@ class RecommendationService:
             person = of_history(served, request.history)
         else:
             person = self._user(served, request.user_id, request.strict)
-        allowed = _allowed(served, request)
+        allowed, movies = _allowed(served, request), served.catalogue.movies
+        name = ListName(request.user_id, request.which, served.artifact.reference) if request.continues else None
+        before = self._cursors.read(request.next, name, len(movies)) if name else _NOTHING
+        person = person.without([movies[place]["movie_id"] for place in before.tolist()])
         best = best_for(served, person, request, allowed)
         listed = self._list(served, person, request, best, allowed, explain=request.explain)
         whom = {"history_used": person.taste.liked.nnz} if request.user_id is None else {"user_id": request.user_id}
-        return cast(Recommendations, {**about(served), **whom, **listed})
+        answer = cast(Recommendations, {**about(served), **whom, **listed})
+        if name:
+            shown = served.catalogue.places(movie["movie_id"] for movie in answer["recommendations"])
+            answer["next"] = self._cursors.after(name, before, shown, request.top_k)
+        return answer
 
     def _user(self, served: LoadedIndex, user_id: PublicId, strict: bool) -> Person:
         state = self._live.state(served.lineage.data_set, user_id)

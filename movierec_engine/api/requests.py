@@ -1,6 +1,6 @@
 """Requests of clients: a model an endpoint, whose fields give its types, limits and description."""
 
-from typing import Annotated, Self, get_args
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
@@ -8,6 +8,7 @@ from movierec_engine.api.known_ids import MAX_ID, MovieId, MovieIdentifier, User
 from movierec_engine.api.parameters import (
     AnswerId,
     AtMost,
+    Cursor,
     Flag,
     Genres,
     History,
@@ -26,6 +27,8 @@ from movierec_engine.feedback.events import EARLIEST, Kind
 from movierec_engine.recommending.dials import DIVERSITY_OVER, Dials
 
 DEFAULT_TOP_K = 10
+DEFAULT_TASTE = 0.5
+"""How much of a person's taste is mixed into similar movies: benchmarks/results/similar_taste.md."""
 MOST_EXPLAINED = 50
 """Movies of one list that are explained: benchmarks/results/explanation_cost.md."""
 MOST_EVENTS = 100
@@ -94,6 +97,30 @@ class ListRequest(Filters, ForModel):
     """Movies that are left out, by public id."""
 
 
+class PagedRequest(RequestModel):
+    """Of a list that can be continued."""
+
+    paged: Flag = False
+    """Whether the answer has `next`, by which the list continues."""
+    next: Cursor | None = None
+    """What the page before gave as `next`, with the same parameters: the answer is what is best of the rest, without
+    what was shown, whatever was rated or dismissed in between. The history, the length and what is excluded may
+    change. Above 3,500 characters send it by POST."""
+
+    @property
+    def continues(self) -> bool:
+        """True if the answer has `next`."""
+        return self.paged or self.next is not None
+
+    @property
+    def which(self) -> dict[str, Any]:
+        """The parameters that say which list it is, rather than whose or how much of it."""
+        return {"list": type(self).__name__, **self.model_dump(exclude=_NOT_WHICH)}
+
+
+_NOT_WHICH = {"user_id", "history", "exclude", "top_k", "explain", "strict", "paged", "next"}
+
+
 class PersonalRequest(ListRequest):
     """Of lists for people, who can turn dials and ask for movies that no model knows."""
 
@@ -123,7 +150,7 @@ class PersonalRequest(ListRequest):
         return not (turned or self.exclude or self.filtered or self.cold_items)
 
 
-class RecommendRequest(PersonalRequest):
+class RecommendRequest(PagedRequest, PersonalRequest):
     user_id: UserIdentifier | None = Field(default=None, examples=[1])
     """The user's public id; or give a history."""
     history: History | None = None
@@ -161,8 +188,21 @@ class BatchRequest(PersonalRequest):
         return self
 
 
-class SimilarRequest(ListRequest):
+class SimilarRequest(PagedRequest, ListRequest):
     item_id: MovieId = Field(examples=[10])
+    user_id: UserIdentifier | None = None
+    """Whose taste is mixed in, and whose movies are left out; or give a history."""
+    history: History | None = None
+    """The history of a person without an account, as /api/recommend takes it."""
+    taste: Share = DEFAULT_TASTE
+    """With a user or a history: from 0, the movies that are most similar, to 1: of these those whom the person will
+    like best."""
+
+    @model_validator(mode="after")
+    def _check_person(self) -> Self:
+        if self.user_id is not None and self.history is not None:
+            refuse(422, "history", "a user has a history already; give user_id or history")
+        return self
 
 
 class MovieRequest(RequestModel):

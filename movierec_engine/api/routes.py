@@ -69,9 +69,9 @@ def recommendations(service: RecommendationService) -> Topic:
 def movies(service: MovieService) -> Topic:
     topic = Topic("movies")
 
-    @topic.endpoint("/api/similar/<item_id>")
+    @topic.endpoint("/api/similar/<item_id>", of_people=lambda asked: asked.user_id is not None)
     def similar(asked: SimilarRequest) -> SimilarMovies:
-        """The movies most similar to one; by genres and years to one that no model knows."""
+        """The movies most similar to one, also to a person's taste; by genres and years to one that no model knows."""
         return service.similar(asked)
 
     @topic.endpoint("/api/movie/<movie_id>")

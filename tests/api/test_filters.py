@@ -11,6 +11,7 @@ from movierec_engine.api.answers import SimilarMovies
 from movierec_engine.api.app import create_app
 from movierec_engine.api.catalogue import Mask, MovieCatalogue
 from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.cursors import Cursors
 from movierec_engine.api.endpoints import Topic, register
 from movierec_engine.api.model_service import ModelService
 from movierec_engine.api.movie_service import MovieService
@@ -41,7 +42,9 @@ def topic(store: ArtifactStore, publish: Publish, monkeypatch: pytest.MonkeyPatc
     publish()
     monkeypatch.setattr("movierec_engine.api.index_reloader.MovieCatalogue", WordsCatalogue)
     app, topic = create_app(store.root), Topic("movies")
-    service = MovieService(ModelService(app.extensions["movierec"]["reloader"], store, Workers(None, 1)))
+    of_app = app.extensions["movierec"]
+    models = ModelService(of_app["reloader"], store, Workers(None, 1))
+    service = MovieService(models, of_app["live"], Cursors(b"secret", 60))
 
     @topic.endpoint("/api/by-words/<item_id>")
     def by_words(asked: ByWords) -> SimilarMovies:
