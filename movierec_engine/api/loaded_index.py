@@ -1,10 +1,12 @@
 """One index version in memory: its users' lists, and which of those are remembered."""
 
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.retrieval.masks import Mask
 from movierec_engine.store import Artifact
 
+T = TypeVar("T")
 SHORT_LIST = 50
 """Length of the lists that are remembered; what they do not reach to is computed."""
 
@@ -47,6 +50,8 @@ class LoadedIndex:
     """How many short lists are remembered, of the users who asked last."""
     repeat: bool = False
     """Whether movies that somebody has seen may be recommended to them again."""
+    _lists: OrderedDict[Hashable, Any] = field(default_factory=OrderedDict, init=False, repr=False, compare=False)
+    _lists_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     @property
     def model(self) -> str:
@@ -84,6 +89,21 @@ class LoadedIndex:
     def masked(self, user: int, more: frozenset[int] = frozenset()) -> NDArray[np.integer[Any]]:
         """The item indices of a trained user's mask and of `more`."""
         return np.concatenate([self.mask(user), np.array([*more], dtype=np.int64)]) if more else self.mask(user)
+
+    def remembered_list(self, key: Hashable, make: Callable[[], T]) -> T:
+        """A list under rules by all that it depends on, made where it is not remembered."""
+        if not self.remembered:
+            return make()
+        with self._lists_lock:
+            if (known := self._lists.pop(key, None)) is not None:
+                self._lists[key] = known
+                return known  # type: ignore[no-any-return]
+        made = make()
+        with self._lists_lock:
+            self._lists[key] = made
+            if len(self._lists) > self.remembered:
+                self._lists.popitem(last=False)
+        return made
 
     def remembers(self, k: int) -> bool:
         """True if lists of k are remembered, so that they are mostly there."""

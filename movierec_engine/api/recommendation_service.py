@@ -33,32 +33,26 @@ from movierec_engine.api.answers import (
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.cursors import Cursors, ListName
 from movierec_engine.api.errors import ApiError
+from movierec_engine.api.list_making import Found, MadeList, Mask, dialled, found_for, list_for
 from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.loaded_index import LoadedIndex, RankedItems, ranked_items
+from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.model_service import ModelService, about
-from movierec_engine.api.person import Person, items_of, of_history, of_user
+from movierec_engine.api.person import Person, of_history, of_user
 from movierec_engine.api.requests import BatchRequest, PersonalRequest, RecommendRequest
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.nouns import called
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.recommending.cold_items import mix
-from movierec_engine.recommending.dials import rerank_all
 from movierec_engine.recommending.explanation import reasons_to_show, sentence
 from movierec_engine.recommending.fold_in import POPULARITY
 from movierec_engine.retrieval.faiss_index import PERSONAL
 
-CANDIDATES = 100
-"""The model's best movies among which dials choose, at least; four times the list where that is more."""
 REASONS = 5
 """Contributions that are shown of each explanation."""
 BLOCK = 64
 """Users of a batch whose scores of all items are computed at once."""
 _NOTHING = np.empty(0, dtype=np.int64)
-
-Found = tuple[NDArray[np.int64], NDArray[np.float32], str]
-"""Items and their scores, best first, and where they come from."""
-Mask = NDArray[np.bool_]
 
 
 class RecommendationService:
@@ -98,18 +92,18 @@ class RecommendationService:
             scored = dict(zip(users, served.index.scores_of(users), strict=True)) if at_once else {}
             of_each = [None if person.user is None else scored.get(person.user) for _, person in block]
             found: list[Found] = []
-            ranked: list[RankedItems] = []
+            made: list[MadeList] = []
             for (_, person), item_scores in zip(block, of_each, strict=True):
                 if time.monotonic() > until:
-                    raise _too_much(len(results) + len(ranked), len(people), self._limits.batch_seconds)
+                    raise _too_much(len(results) + len(made), len(people), self._limits.batch_seconds)
                 if request.dials.turned:
-                    found.append(_found(served, person, request, allowed, item_scores))
+                    found.append(found_for(served, person, request, allowed, item_scores))
                 else:
-                    ranked.append(best_for(served, person, request, allowed, item_scores))
+                    made.append(list_for(served, person, request, allowed, item_scores=item_scores))
             if found:
-                ranked = _dialled(served, [person for _, person in block], request, found)
-            for (user_id, person), item_scores, best in zip(block, of_each, ranked, strict=True):
-                listed = self._list(served, person, request, best, allowed, item_scores)
+                made = dialled(served, [person for _, person in block], request, found)
+            for (user_id, person), item_scores, one in zip(block, of_each, made, strict=True):
+                listed = self._list(served, person, request, one, allowed, item_scores)
                 results.append({"user_id": user_id, **listed})
         return {**about(served), "results": results}
 
@@ -124,8 +118,8 @@ class RecommendationService:
         name = ListName(request.user_id, request.which, served.artifact.reference) if request.continues else None
         before = self._cursors.read(request.next, name, len(movies)) if name else _NOTHING
         person = person.without([movies[place]["movie_id"] for place in before.tolist()])
-        best = best_for(served, person, request, allowed)
-        listed = self._list(served, person, request, best, allowed, explain=request.explain)
+        made = list_for(served, person, request, allowed)
+        listed = self._list(served, person, request, made, allowed, explain=request.explain)
         whom = {"history_used": person.taste.liked.nnz} if request.user_id is None else {"user_id": request.user_id}
         answer = cast(Recommendations, {**about(served), **whom, **listed})
         if name:
@@ -144,15 +138,15 @@ class RecommendationService:
         return person
 
     def _list(
-        self, served: LoadedIndex, person: Person, request: PersonalRequest, best: RankedItems, allowed: Mask | None,
+        self, served: LoadedIndex, person: Person, request: PersonalRequest, made: MadeList, allowed: Mask | None,
         item_scores: NDArray[np.float32] | None = None, explain: bool = False,
     ) -> ServedList:  # fmt: skip
         """The members `source` and `recommendations` of an answer.
 
-        best: the items of the list, before new movies are mixed in. allowed: bool [movies], by place.
+        made: the list before new movies are mixed in. allowed: bool [movies], by place.
         item_scores: float32 [n_items], of a trained user, where they are known.
         """
-        items, scores, source = best
+        items, scores, source = made.items, made.scores, made.source
         movies = served.catalogue.movies
         scored: Any = [{**movies[item], "score": score} for item, score in zip(items, scores, strict=True)]
         shown: list[RecommendedMovie] = scored
@@ -167,65 +161,6 @@ class RecommendationService:
         if source == POPULARITY and person.user is None and len(person.taste.items):
             answer["fold_in_min_items"] = served.index.fold_in_min_items
         return answer
-
-
-def best_for(
-    served: LoadedIndex,
-    person: Person,
-    request: PersonalRequest,
-    allowed: Mask | None = None,
-    item_scores: NDArray[np.float32] | None = None,
-) -> RankedItems:
-    """The items of a list, before new movies are mixed in. allowed: bool [movies], by place."""
-    if request.plain and person.user is not None and (person.live.ratings or item_scores is None):
-        more = items_of(served, person.masked_since)
-        if person.live.ratings:
-            return served.recommend_live(person.user, person.live, request.top_k, more)
-        return served.recommend(person.user, request.top_k, more)
-    found = _found(served, person, request, allowed, item_scores)
-    return _dialled(served, [person], request, [found])[0] if request.dials.turned else ranked_items(*found)
-
-
-def _found(
-    served: LoadedIndex,
-    person: Person,
-    request: PersonalRequest,
-    allowed: Mask | None,
-    item_scores: NDArray[np.float32] | None,
-) -> Found:
-    """The items of a narrowed or folded-in list, or those among which dials choose.
-
-    allowed: bool [movies], by place.
-    """
-    index = served.index
-    wanted = max(CANDIDATES, 4 * request.top_k) if request.dials.turned else request.top_k
-    masked = person.masked_items(frozenset(request.exclude))
-    of_items = None if allowed is None else allowed[: served.catalogue.n_items]
-    if person.user is not None and person.live.ratings:
-        return index.recommend_live(person.user, person.live, wanted, masked, of_items)
-    if person.user is not None:
-        return index.recommend(person.user, wanted, masked, of_items, item_scores)
-    return index.recommend_for_history(person.taste, wanted, masked, of_items)
-
-
-def _dialled(
-    served: LoadedIndex, people: Sequence[Person], request: PersonalRequest, found: Sequence[Found]
-) -> list[RankedItems]:
-    """Lists of several people by the dials, with the model's own scores."""
-    index, dials = served.index, request.dials
-    if lacking := index.item_facts.lacking(dials):
-        needed = called("needs facts that are known of no movie here", served.lineage.nouns)
-        raise ApiError(422, f"{lacking[0]} {needed}; set it to 0", lacking[0])
-    liked = [one.taste.liked if one.user is None else index.live_history(one.user, one.live) for one in people]
-    items, scores, sources = zip(*found, strict=True)
-    together = rerank_all(items, scores, [one.indices for one in liked], index.item_facts, dials, request.top_k)
-    ranked = []
-    for (chosen, _), of_items, of_scores, source in zip(together, items, scores, sources, strict=True):
-        score_of = dict(zip(of_items.tolist(), of_scores, strict=True))
-        ranked.append(
-            ranked_items(chosen, np.array([score_of[item] for item in chosen.tolist()], dtype=np.float32), source)
-        )
-    return ranked
 
 
 def _with_new(

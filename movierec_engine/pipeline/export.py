@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from movierec_engine.api.index_reloader import IndexReloader
+from movierec_engine.api.list_making import MadeList, list_for
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.person import of_user
-from movierec_engine.api.recommendation_service import best_for
 from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.data.id_map import Ids, PublicId, as_ids
 from movierec_engine.errors import DataError, StoreError
@@ -176,8 +176,8 @@ def _lists_of(served: LoadedIndex, live: LiveFeedback, k: int, talkers: frozense
             if place not in lists:
                 person = of_user(served, one, live.state(data_set, one))
                 gone = person.erased and not (person.told or person.masked_since)
-                items, scores, source = ([], [], POPULARITY) if gone else best_for(served, person, plain)
-                lists[place] = np.array(items, dtype=np.int64), np.array(scores, dtype=np.float32), source
+                made = MadeList([], [], POPULARITY) if gone else list_for(served, person, plain)
+                lists[place] = np.array(made.items, dtype=np.int64), np.array(made.scores, np.float32), made.source
         return [lists[place] for place in range(len(people))]
 
     return of_block

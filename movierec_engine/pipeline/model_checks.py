@@ -178,9 +178,9 @@ def nothing_rated_is_served(store: ArtifactStore, faiss_index: Artifact) -> Find
     Everybody in the raw ratings is asked for, be they in training or not, or 10,000 people at random of more; and for
     all of them the index must know every rating.
     """
+    from movierec_engine.api.list_making import list_for
     from movierec_engine.api.loaded_index import SHORT_LIST
     from movierec_engine.api.person import of_user
-    from movierec_engine.api.recommendation_service import best_for
     from movierec_engine.api.requests import RecommendRequest
 
     splits = store.resolve(store.resolve(faiss_index.parents[kinds.TRAINED_MODEL]).parents[kinds.SPLITS])
@@ -190,7 +190,7 @@ def nothing_rated_is_served(store: ArtifactStore, faiss_index: Artifact) -> Find
     places = {}
     for user_id in users:
         request = RecommendRequest(user_id=user_id, top_k=SHORT_LIST)
-        items, _, _ = best_for(served, of_user(served, user_id, UserState()), request)
+        items = list_for(served, of_user(served, user_id, UserState()), request).items
         places[user_id] = len(np.intersect1d(served.index.items.ids[items], rated.by(user_id)[0]))
     again = sum(places.values())
     unknown = not rated.same_movies(served.index.rated)
