@@ -1,6 +1,7 @@
 """Colours, titles, axes and downloads of all charts; legible on light and on dark, and to the colour-blind."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
@@ -130,7 +131,18 @@ def label_limit(most: int) -> alt.ExprRef:
     return alt.ExprRef(f"min({most}, containerSize()[0] * 0.35)")
 
 
-def draw(chart: Chart, rows: Sequence[Mapping[str, Any]], name: str) -> None:
+@dataclass(frozen=True)
+class Click:
+    """What a click on a chart's marks does, beside a box of the page that does the same for the keyboard.
+
+    fields: of the marks, by which one is told. then: is given their values; None for a click beside all marks.
+    """
+
+    fields: tuple[str, ...]
+    then: Callable[[Mapping[str, Any] | None], None]
+
+
+def draw(chart: Chart, rows: Sequence[Mapping[str, Any]], name: str, click: Click | None = None) -> None:
     """Show a chart below its title, with the numbers behind it as a CSV file; its own tools save it as PNG.
 
     The title is text of the page, which wraps on a phone, and the alternative text of the chart.
@@ -141,5 +153,20 @@ def draw(chart: Chart, rows: Sequence[Mapping[str, Any]], name: str) -> None:
     drawn = chart.properties(height=chart.height - lines_of_title)
     drawn.title = alt.Undefined
     legible = {"labelColor": ink(), "titleColor": ink()}
-    st.altair_chart(drawn.configure_axis(**legible).configure_legend(**legible), width="stretch", alt=head)
+    if click is not None:
+        drawn = drawn.add_params(alt.selection_point(name=_CLICKED, fields=list(click.fields), toggle=False))
+    drawn = drawn.configure_axis(**legible).configure_legend(**legible)
+    if click is None:
+        st.altair_chart(drawn, width="stretch", alt=head)
+    else:
+        key = f"chart {name}"
+        st.altair_chart(drawn, width="stretch", alt=head, key=key, on_select=lambda: _clicked(key, click))
     csv_button(rows, name, "Data (CSV)", "PNG: the tools that appear at the upper right of the chart")
+
+
+_CLICKED = "clicked"
+
+
+def _clicked(key: str, click: Click) -> None:
+    marks = st.session_state[key].selection.get(_CLICKED) or [None]
+    click.then(marks[0])

@@ -1,5 +1,6 @@
 """The shell of every page: it draws itself anew when the store changes, and says which command fills it."""
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,9 +10,16 @@ import streamlit as st
 from dashboard.queries import reports, store_files
 from dashboard.queries.reports import Snapshot
 from dashboard.queries.store_files import Signature
+from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.reporting import numbers
 
 REFRESH_SECONDS = 5
+READ_ONLY = "This dashboard is read-only (MOVIEREC_DASHBOARD_READ_ONLY), so it keeps no views and pins no notes."
+
+
+def may_write() -> bool:
+    """Whether visitors may keep views and pin notes: not where MOVIEREC_DASHBOARD_READ_ONLY is set, but to 0 or no."""
+    return os.environ.get("MOVIEREC_DASHBOARD_READ_ONLY", "").strip().lower() in ("", "0", "no", "false")
 
 
 def plain(text: object) -> str:
@@ -72,6 +80,17 @@ def no_reports(root: Path) -> None:
         "make demo\n# or\nmovierec train model=lightgcn",
         root,
     )
+
+
+def change(made: Callable[[], object], done: str) -> None:
+    """Change the store, unless the dashboard may not, and say what that came to."""
+    try:
+        if not may_write():  # the form may be of before
+            raise ConfigError(READ_ONLY)
+        made()
+        st.toast(plain(done), icon=":material/check:")
+    except MovierecError as error:
+        st.toast(plain(error), icon=":material/warning:", duration="long")
 
 
 def notes(texts: Iterable[str]) -> None:

@@ -4,7 +4,7 @@ What a page chooses enters the URL in one step once the page is drawn (`write_ur
 entry a page.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import streamlit as st
@@ -100,6 +100,11 @@ def put(name: str, value: str) -> None:
         _forget(name)
 
 
+def assign(name: str, value: str) -> None:
+    """Choose a value for a box that is drawn by `choose` or `write`, from a callback: a click that chooses the same."""
+    st.session_state[name] = value
+
+
 def refuse(name: str, text: str) -> None:
     """Remember that the URL's value of a name is none that can be had, for `refused` to say so."""
     _session(_REFUSED)[name] = text
@@ -114,6 +119,17 @@ def refused() -> list[str]:
         instead = f"{shown} is shown" if shown else "the page shows the usual"
         sentences.append(f"The address asks for {name}={text}, which is not to be had here; {instead} instead.")
     return sentences
+
+
+def take_over(choices: Mapping[str, str]) -> None:
+    """Let the URL have these choices and no others, those of this visit's other pages forgotten."""
+    kept = [str(key) for key in st.session_state if str(key).endswith(_kept(""))]
+    for name in {*choices, *(key.removesuffix(_kept("")) for key in kept)}:
+        st.session_state.pop(_kept(name), None)
+        st.session_state.pop(name, None)
+    for name in (_PENDING, _SEEN):
+        st.session_state.pop(name, None)
+    st.query_params.from_dict(dict(choices))
 
 
 def write_url() -> None:

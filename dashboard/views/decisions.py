@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import charts, shell, state
+from dashboard import charts, pinned_notes, shell, state
 from dashboard.downloads import csv_button
 from dashboard.plots import decisions as plots
 from dashboard.queries import releases
@@ -15,7 +15,7 @@ _LISTED = 200
 """Decisions in the table, newest first; the CSV file has all."""
 
 
-def show(made: list[Made], unreadable: list[Path]) -> None:
+def show(root: Path, made: list[Made], unreadable: list[Path]) -> None:
     """The decisions, newest first, and the evidence of one."""
     st.subheader("Decisions and their evidence")
     if unreadable:
@@ -64,6 +64,8 @@ def show(made: list[Made], unreadable: list[Path]) -> None:
         "Evidence of", "decision", list(by_version), lambda key: _decision_name(by_version[key]), default=usual
     )
     _evidence(by_version[chosen])
+    noted = {one.decision.reference: _decision_name(one) for one in [by_version[chosen]]}
+    pinned_notes.show(root, noted, "release")
 
 
 def _decision_name(one: Made) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, controls, shell, state
+from dashboard import charts, controls, pinned_notes, shell, state
 from dashboard.controls import Chosen
 from dashboard.downloads import csv_button
 from dashboard.plots import leaderboard as plots
@@ -61,6 +61,7 @@ def _board(snapshot: Snapshot) -> None:
         _conclusion(snapshot, chosen, found)
     picked = _table(chosen, every, columns, found, tests)
     _why(chosen, found)
+    pinned_notes.show(snapshot.root, {one.id: chosen.labels[one.id] for one in chosen.standings}, "reports")
     _seeds(chosen)
     _charts(chosen, every, found, picked or [found.leader])
     _separation(chosen.group, chosen.everything)

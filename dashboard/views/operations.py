@@ -41,7 +41,7 @@ def page() -> None:
     served, (made, unreadable) = _served(str(root), data, seen), _made(str(root), data, seen)
     _now(served, root)
     what_waits.show()
-    decisions.show(made, unreadable)
+    decisions.show(root, made, unreadable)
     over_time.show(root, data, served, made, store_files.signature(root) + feedback.signature(root))
     _checks(_checked(str(root), data, store_files.signature(root, *checks.KINDS)))
     _backtests(_tested(str(root), store_files.signature(root, kinds.BACKTEST)))

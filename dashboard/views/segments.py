@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, controls, shell, state
+from dashboard import charts, controls, drill_down, shell, state
 from dashboard.controls import Chosen
 from dashboard.plots import by_segment
 from dashboard.plots import segments as plots
@@ -126,14 +126,21 @@ def _by_kind(root: Path, chosen: Chosen, champion: Standing) -> None:
         text += f" Under {FEW} users, which say little: {numbers.listed(few)}."
     st.caption(shell.plain(text))
     shown = (chosen.models, chosen.title, first, tested)
+    segment = drill_down.choose_segment(rows)
+
+    def draw(chart: charts.Chart, own: list[dict[str, Any]], kind: str) -> None:
+        charts.draw(chart, own, f"segments-by-{kind}", drill_down.on_segment(kind, "segment"))
+        if segment is not None and segment[0] == kind:
+            drill_down.users_of_segment(root, chosen, chosen.standings, segment)
+
     columns = st.columns(2, gap="large")
     for place, kind in enumerate(kind for kind in _TIERS if kind in kinds):
         own = [row for row in rows if row["kind"] == kind]
         with columns[place % 2]:
-            charts.draw(by_segment.tiers(own, kind, *shown), own, f"segments-by-{kind}")
+            draw(by_segment.tiers(own, kind, *shown), own, kind)
     for kind in ("genre", "decade"):
         if own := [row for row in rows if row["kind"] == kind]:
-            charts.draw(by_segment.differences(own, kind, *shown), own, f"segments-by-{kind}")
+            draw(by_segment.differences(own, kind, *shown), own, kind)
 
 
 def _leads(root: Path, chosen: Chosen, champion: Standing, means: list[dict[str, Any]]) -> tuple[Leads, bool]:

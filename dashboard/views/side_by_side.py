@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, controls, shell, state
+from dashboard import charts, controls, pinned_notes, shell, state
 from dashboard.controls import Chosen
 from dashboard.downloads import csv_button
 from dashboard.plots import side_by_side as plots
@@ -75,6 +75,7 @@ def _compare(answer: Any, chosen: Chosen, versions: Sequence[ReportVersion], tog
     with answer:
         shell.notes(found.notes)
         _conclusion(chosen, versions, tests)
+    pinned_notes.show(found.root, {one.id: chosen.labels[one.id] for one in versions}, "reports")
     _metrics(chosen, groups, every, values)
     _pairs(chosen, versions, tests, len(folders))
     _settings(groups)

@@ -36,13 +36,13 @@ def prune(
     """Delete all but the newest `keep` versions of each slot of a data set, of every kind.
 
     Never one that LATEST or a pointer (served or pinned) names, one of the last `release.keep_releases` releases, a
-    report or canaries of those, a decision, or anything that a kept version was made from. Newer versions go first, so
-    that a process that is killed leaves none without its parents. What a run that is at work now was started from may
-    go if `keep` newer ones are there: prune between runs.
+    report or canaries of those, a decision, a note, or anything that a kept version was made from. Newer versions go
+    first, so that a process that is killed leaves none without its parents. What a run that is at work now was started
+    from may go if `keep` newer ones are there: prune between runs.
     """
     with deciding(store, data_set):
         kept = releases(store, data_set)[-config.keep_releases :]
-        gone = removable(store, data_set, keep, _with_reports(store, kept), records=(kinds.RELEASE_DECISION,))
+        gone = removable(store, data_set, keep, _with_reports(store, kept), records=kinds.RECORDS)
         pruned = Pruned(gone, len(kept))
         if gone and not dry_run:
             served = served_reference(store, data_set)
@@ -63,7 +63,7 @@ def needed(store: ArtifactStore, config: ReleaseConfig, named: set[str]) -> list
     kept = set(named)
     for data_set in store.data_sets(kinds.RELEASE_DECISION):
         kept |= _with_reports(store, releases(store, data_set)[-config.keep_releases :])
-    return kept_versions(store, 1, kept, records=(kinds.RELEASE_DECISION,))
+    return kept_versions(store, 1, kept, records=kinds.RECORDS)
 
 
 def _with_reports(store: ArtifactStore, references: list[str]) -> set[str]:

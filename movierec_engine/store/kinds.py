@@ -26,6 +26,10 @@ LEADERBOARD: Final = "leaderboard"
 """The newest reports of equal fingerprint, ranked on validation."""
 RELEASE_DECISION: Final = "release_decision"
 """A decision on what is served, with its evidence."""
+NOTE: Final = "note"
+"""A person's note on a report or a release decision."""
+KEPT_VIEWS: Final = "kept_views"
+"""The dashboard's named views, all of them in each version."""
 
 LEAK_CANARIES: Final = "leak_canaries"
 """Findings of the leak canaries: a model with planted leaks and on shuffled preferences."""
@@ -47,5 +51,8 @@ SWEEP: Final = "sweep"
 DATA: Final = (RAW_RATINGS, RAW_MOVIES, INTERACTIONS, SPLITS, INTERACTION_GRAPH)
 """Kinds that follow from the input files and the settings of data alone, in the order in which they are made."""
 
-OF_A_DATA_SET: Final = (*DATA, LEADERBOARD, RELEASE_DECISION, COMPARISON, SWEEP)
+OF_A_DATA_SET: Final = (*DATA, LEADERBOARD, RELEASE_DECISION, NOTE, COMPARISON, SWEEP)
 """Kinds with one slot for a data set; the others have one for each model and device."""
+
+RECORDS: Final = (RELEASE_DECISION, NOTE)
+"""Kinds of which no version is ever pruned."""
