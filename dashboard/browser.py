@@ -7,7 +7,10 @@ import streamlit as st
 ICON = str(files("movierec_engine").joinpath("api/static/favicon.svg"))
 """The API's; a Material icon or an emoji would be asked of a host on the internet."""
 
-_ONE_ENTRY_A_PAGE = """<script>
+_ONE_ENTRY_A_PAGE = """<style>
+@media (min-width: 640px) { .st-key-page-bar { margin-bottom: -3.5rem; z-index: 1 } }
+</style>
+<script>
 if (!window.movierecHistory) {
   const push = history.pushState.bind(history), page = (url) => new URL(url, location.href).pathname
   history.pushState = (state, title, url) =>
@@ -15,7 +18,8 @@ if (!window.movierecHistory) {
   window.movierecHistory = true
 }
 </script>"""
-"""Streamlit pushes an entry for every choice that enters the URL, so that Back would stay on the page."""
+"""Streamlit pushes an entry for every choice that enters the URL, so that Back would stay on the page. The bar of views
+stands beside the page's title where both fit."""
 
 
 def one_history_entry_a_page() -> None:

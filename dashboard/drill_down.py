@@ -98,7 +98,7 @@ def table_of_users(table: list[dict[str, Any]], name: str) -> PublicId | None:
         on_select="rerun",
         selection_mode="single-row",
         key=name,
-        column_config={"User": st.column_config.NumberColumn(format="%d")} if _are_numbers(table) else None,
+        column_config=_columns(table[0]) if table else None,
         alt=f"{name.capitalize()}; choosing a row opens the user's lists on Explore",
     )
     rows = [row for row in shown.get("selection", {}).get("rows", []) if row < len(table)]
@@ -109,7 +109,7 @@ def explore_user(user: PublicId, models: Sequence[str]) -> None:
     """Open Explore with a user's lists by some models."""
     state.put("who", explore.USER)
     state.put("user", str(user))
-    state.put("explored", ",".join(dict.fromkeys(models)))
+    state.put("explored", ",".join(list(dict.fromkeys(models))[: explore.AT_ONCE]))
     st.switch_page(st.Page(explore.page, title="Explore", url_path="explore"))
 
 
@@ -121,5 +121,11 @@ def _users(
     return segment_users.users_in(paths, Path(split), Path(movies), segment, k, MOST)
 
 
-def _are_numbers(table: list[dict[str, Any]]) -> bool:
-    return bool(table) and isinstance(table[0]["User"], int)
+def _columns(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Ids without thousands' separators, fractions with four digits."""
+    formats = {int: "%d", float: "%.4f"}
+    return {
+        name: st.column_config.NumberColumn(format=formats[type(value)])
+        for name, value in row.items()
+        if type(value) in formats
+    }

@@ -5,6 +5,7 @@ from typing import Any
 
 import altair as alt
 import numpy as np
+from numpy.typing import NDArray
 
 from dashboard import charts
 from dashboard.queries.pairs import Overlap, Values
@@ -21,13 +22,12 @@ NEITHER = "not statistically significant"
 
 def difference_rows(difference: Values, names: tuple[str, str]) -> list[dict[str, Any]]:
     """Users by how much better a is than b, in bins of one width; those without a difference are left out."""
-    moved = difference[difference != 0]
+    moved = difference[~np.isnan(difference) & (difference != 0)]
     if not len(moved):
         return []
-    reach = float(np.quantile(np.abs(moved), _EDGE)) or float(np.abs(moved).max())
-    edges = np.linspace(-reach, reach, _BINS + 1)
-    edges[_BINS // 2] = 0.0
-    counts, _ = np.histogram(np.clip(moved, -reach, reach), edges)
+    edges = _edges(moved)
+    reach = float(edges[-1])
+    counts = np.bincount(_bars(moved, edges), minlength=_BINS)
     rows: list[dict[str, Any]] = [
         {
             "from": round(float(low), 6),
@@ -41,6 +41,27 @@ def difference_rows(difference: Values, names: tuple[str, str]) -> list[dict[str
     if np.abs(moved).max() > reach:
         rows[0]["bin"], rows[-1]["bin"] = f"{-reach:+.3f} or less", f"{reach:+.3f} or more"
     return rows
+
+
+def in_bar(difference: Values, bar: int) -> NDArray[np.bool_]:
+    """Whether each user is in one of the rows of `difference_rows`, by its place; bool [n]."""
+    moved = ~np.isnan(difference) & (difference != 0)
+    found = moved.copy()
+    found[moved] = _bars(difference[moved], _edges(difference[moved])) == bar
+    return found
+
+
+def _edges(moved: Values) -> Values:
+    """The ends of the bins: of one width, up to where _EDGE of the users are, 0 among them."""
+    reach = float(np.quantile(np.abs(moved), _EDGE)) or float(np.abs(moved).max())
+    edges = np.linspace(-reach, reach, _BINS + 1)
+    edges[_BINS // 2] = 0.0
+    return edges
+
+
+def _bars(moved: Values, edges: Values) -> NDArray[np.int64]:
+    """The place of each difference's bin; the outermost ones hold what lies beyond."""
+    return np.clip(np.searchsorted(edges, moved, side="right") - 1, 0, _BINS - 1)
 
 
 def differences(

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
-from dashboard import charts, controls, shell, state
+from dashboard import charts, controls, drill_down, shell, state
 from dashboard.controls import Chosen
 from dashboard.downloads import csv_button
 from dashboard.plots import compare as plots
@@ -103,7 +104,7 @@ def _pair(root: Path, chosen: Chosen) -> None:
         return
     models = {one: a.model, other: b.model}
     _conclusion(verdicts[chosen.column], users, chosen)
-    _distributions(chosen, users, verdicts, names, models)
+    _distributions(chosen, users, verdicts, (a, b), names, models)
     if metrics()[chosen.metric].of_hits:
         _where(root, chosen, (a, b), names, models)
     _examples(root, chosen, users, (a, b), names)
@@ -145,23 +146,58 @@ def _distributions(
     chosen: Chosen,
     users: PairedUsers,
     verdicts: dict[str, Verdict],
+    both: tuple[Standing, Standing],
     names: tuple[str, str],
     models: dict[str, str],
 ) -> None:
     left, right = st.columns(2, gap="large")
     lower = less_is_better(chosen.column)
-    difference = np.round(users.a[chosen.column] - users.b[chosen.column], 12)
-    difference = difference[~np.isnan(difference)]
+    difference = np.round(users.a[chosen.column] - users.b[chosen.column], 12) * (-1 if lower else 1)
+    rows = plots.difference_rows(difference, names)
     with left:
-        rows = plots.difference_rows(-difference if lower else difference, names)
         if rows:
             chart = plots.differences(rows, verdicts[chosen.column], names, chosen.title, models, lower)
-            charts.draw(chart, rows, f"differences-{chosen.column}")
+            click = charts.Click(("bin",), lambda clicked: state.assign(BIN, clicked["bin"] if clicked else ""))
+            charts.draw(chart, rows, f"differences-{chosen.column}", click)
         else:
             st.info(f"All users have the same {shell.plain(chosen.title)} with both models.")
     with right:
         metric_rows = plots.metric_rows(verdicts, names)
         charts.draw(plots.by_metric(metric_rows, names, models), metric_rows, "differences-by-metric")
+    if rows:
+        _users_of_a_bar(chosen, users, both, names, rows, difference)
+
+
+BIN = "difference"
+"""The name in the URL of the bar of the histogram whose users are shown."""
+
+
+def _users_of_a_bar(
+    chosen: Chosen,
+    users: PairedUsers,
+    both: tuple[Standing, Standing],
+    names: tuple[str, str],
+    rows: list[dict[str, Any]],
+    difference: pairs.Values,
+) -> None:
+    """The users of one bar of the histogram, as a click or the box chooses it."""
+    by_bin = {row["bin"]: row for row in rows if row["users"]}
+
+    def name(key: str) -> str:
+        return f"{key} ({numbers.counted(by_bin[key]['users'], 'user')})" if key else "none: click a bar, or choose one"
+
+    bar = state.choose("Users with a difference of", BIN, ["", *by_bin], name, default="", width=400)
+    if not bar:
+        return
+    table = _largest(users, chosen, names, plots.in_bar(difference, rows.index(by_bin[bar])))
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{shell.plain(bar)}: {numbers.counted(by_bin[bar]['users'], 'user')}**")
+            st.button("Show all", key="all differences", icon=":material/close:", on_click=state.assign, args=(BIN, ""))
+        user = drill_down.table_of_users(table, f"users with a difference of {bar}")
+        st.caption("Choosing a row (with the keyboard Shift+Space) opens the user's lists.")
+    if user is not None:
+        drill_down.explore_user(user, [one.model for one in both])
 
 
 def _where(
@@ -187,12 +223,15 @@ def _where(
         )
         return
     st.caption(f"{note} Items' segments count only their own items as relevant.")
+    segment = drill_down.choose_segment(rows)
     columns = st.columns(2, gap="large")
     for place, kind in enumerate(kind for kind in _KINDS if any(row["kind"] == kind for row in rows)):
         with columns[place % 2]:
             own = [row for row in rows if row["kind"] == kind]
             chart = plots.by_segment(rows, kind, names, chosen.title, models)
-            charts.draw(chart, own, f"differences-by-{kind}")
+            charts.draw(chart, own, f"differences-by-{kind}", drill_down.on_segment(kind, "what"))
+            if segment is not None and segment[0] == kind:
+                drill_down.users_of_segment(root, chosen, both, segment)
 
 
 def _examples(
@@ -213,14 +252,11 @@ def _examples(
     examples = _largest(users, chosen, names)
     with right:
         st.markdown(f"**The {len(examples)} largest differences in {shell.plain(chosen.title)}**")
-        st.dataframe(
-            examples,
-            hide_index=True,
-            width="stretch",
-            height="content",
-            column_config={name: st.column_config.NumberColumn(format="%.4f") for name in (*names, "Difference")},
-        )
+        opened = drill_down.table_of_users(examples, f"largest differences in {chosen.title}")
+        st.caption("Choosing a row (with the keyboard Shift+Space) opens the user's lists with their reasons.")
         csv_button(examples, f"examples-{chosen.column}", "Table (CSV)")
+    if opened is not None:
+        drill_down.explore_user(opened, [one.model for one in both])
     user = _user(users, [str(row["User"]) for row in examples])
     folder = store_files.parent_folder(root, both[0].raw_movies)
     movies = folder / "movies.parquet" if folder and (folder / "movies.parquet").is_file() else None
@@ -234,10 +270,15 @@ def _examples(
             column.dataframe(shown, hide_index=True, width="stretch", height="content")
 
 
-def _largest(users: PairedUsers, chosen: Chosen, names: tuple[str, str]) -> list[dict[str, Any]]:
-    """The users with the largest differences either way, the largest first."""
+def _largest(
+    users: PairedUsers, chosen: Chosen, names: tuple[str, str], among: NDArray[np.bool_] | None = None
+) -> list[dict[str, Any]]:
+    """The users with the largest differences either way, the largest first; among: bool [n], by default everybody."""
     ours, theirs = users.a[chosen.column], users.b[chosen.column]
-    order = np.argsort(-np.abs(ours - theirs), kind="stable")[: min(EXAMPLES, int((~np.isnan(ours)).sum()))]
+    shown = ~np.isnan(ours - theirs) if among is None else among
+    order = np.flatnonzero(shown)
+    order = order[np.argsort(-np.abs(ours - theirs)[order], kind="stable")]
+    order = order[: EXAMPLES if among is None else drill_down.MOST]
     return [
         {
             "User": users.user_id[row].item(),
