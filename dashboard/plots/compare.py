@@ -46,7 +46,7 @@ def difference_rows(difference: Values, names: tuple[str, str]) -> list[dict[str
 def in_bar(difference: Values, bar: int) -> NDArray[np.bool_]:
     """Whether each user is in one of the rows of `difference_rows`, by its place; bool [n]."""
     moved = ~np.isnan(difference) & (difference != 0)
-    found = moved.copy()
+    found: NDArray[np.bool_] = moved.copy()
     found[moved] = _bars(difference[moved], _edges(difference[moved])) == bar
     return found
 
