@@ -31,8 +31,9 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import model_class, single_models
 from movierec_engine.models.gradient import GradientRecommender
+from movierec_engine.training.descent import steps_per_epoch, train_epoch
 from movierec_engine.training.objective import Objective
-from movierec_engine.training.trainer import start, steps_per_epoch, train_epoch
+from movierec_engine.training.trainer import start
 
 RESULT = Path(__file__).with_name("results") / "devices.md"
 EPOCHS = 6

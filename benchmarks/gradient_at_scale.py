@@ -27,8 +27,9 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.models import model_class
 from movierec_engine.models.gradient import GradientRecommender
 from movierec_engine.models.graph.base import GraphRecommender
+from movierec_engine.training.descent import steps_per_epoch, train_epoch
 from movierec_engine.training.objective import Objective
-from movierec_engine.training.trainer import start, steps_per_epoch, train_epoch
+from movierec_engine.training.trainer import start
 
 RESULT = Path(__file__).with_name("results") / "gradient_at_scale.md"
 USERS, ITEMS, TRAIN = 162_541, 59_047, 20_000_000

@@ -28,8 +28,9 @@ from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.negatives import NegativeSampler
 from movierec_engine.models import NCF
+from movierec_engine.training.descent import train_epoch
 from movierec_engine.training.objective import Objective
-from movierec_engine.training.trainer import start, train_epoch
+from movierec_engine.training.trainer import start
 
 RESULT = Path(__file__).with_name("results") / "ncf_step.md"
 STEPS = 20

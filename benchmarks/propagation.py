@@ -33,8 +33,9 @@ from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.models.graph.lightgcn import LightGCN, LightGCNConfig, LightGCNNetwork
 from movierec_engine.training.config import EarlyStoppingConfig, TrainerConfig
+from movierec_engine.training.descent import train_epoch
 from movierec_engine.training.objective import Objective
-from movierec_engine.training.trainer import start, train_epoch
+from movierec_engine.training.trainer import start
 
 RESULT = Path(__file__).with_name("results") / "propagation.md"
 LAYERS = 3

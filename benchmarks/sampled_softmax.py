@@ -32,8 +32,9 @@ from movierec_engine.models import model_class
 from movierec_engine.models.fitting import Fitting
 from movierec_engine.models.gradient import GradientRecommender
 from movierec_engine.training import sampled_items
+from movierec_engine.training.descent import train_epoch
 from movierec_engine.training.objective import Objective
-from movierec_engine.training.trainer import start, train_epoch
+from movierec_engine.training.trainer import start
 
 RESULT = Path(__file__).with_name("results") / "sampled_softmax.md"
 SEED = 42

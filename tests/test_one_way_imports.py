@@ -17,6 +17,7 @@ LAYERS = {
     "store": 1,
     "data": 1,
     "training.config": 1,
+    "workers": 1,
     "feedback": 2,
     "device": 1,
     "models": 2,

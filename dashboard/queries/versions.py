@@ -11,7 +11,10 @@ from dashboard.queries.store_files import folders, latest_name, slot_folders, sl
 from movierec_engine.reporting import numbers
 from movierec_engine.store import kinds
 
-_ASIDE = ("trainer.resume", "trainer.checkpoint_seconds", "model.name", "model.seed")
+_ASIDE = (
+    *("trainer.resume", "trainer.checkpoint_seconds", "trainer.workers", "trainer.worker_threads"),
+    *("trainer.ray_address", "model.name", "model.seed"),
+)
 """Settings that do not decide what is trained, or that say the model and the seed again."""
 _OF_DATA = ("train_size", "negative_samples")
 """Settings of data that the fingerprint does not tell apart."""

@@ -46,11 +46,15 @@ class InteractionGraph:
         return cls(adjacency, n_users, n_items)
 
 
-def build_graph(train: Interactions) -> InteractionGraph:
-    """The normalised graph of the train interactions."""
+def build_graph(train: Interactions, item_degrees: NDArray[np.integer[Any]] | None = None) -> InteractionGraph:
+    """The normalised graph of the train interactions.
+
+    item_degrees: [n_items], of a larger graph that these users are a part of; those of this one unless given.
+    """
     matrix = train.matrix()
-    user_scale = inverse_sqrt_degree(np.diff(matrix.indptr))
-    item_scale = inverse_sqrt_degree(np.bincount(matrix.indices, minlength=train.n_items))
+    if item_degrees is None:
+        item_degrees = np.bincount(matrix.indices, minlength=train.n_items)
+    user_scale, item_scale = inverse_sqrt_degree(np.diff(matrix.indptr)), inverse_sqrt_degree(item_degrees)
     weights = (sparse.diags(user_scale) @ matrix @ sparse.diags(item_scale)).tocsr().astype(np.float32)
     adjacency = sparse.bmat([[None, weights], [weights.T, None]], format="csr", dtype=np.float32)
     adjacency.sort_indices()

@@ -61,6 +61,7 @@ class Recommender(ABC):
         find candidates, which `pair_scorer` then scores exactly.
     personal: whether different people get different scores.
     learning_rate: of models that are trained by gradient, where trainer.learning_rate is not given.
+    several_workers: True if `fit` can be shared out to several processes, by trainer.workers.
     """
 
     name: ClassVar[str]
@@ -68,6 +69,7 @@ class Recommender(ABC):
     exact_vectors: ClassVar[bool] = True
     personal: ClassVar[bool] = True
     learning_rate: ClassVar[float] = 0.01
+    several_workers: ClassVar[bool] = False
 
     users: IdMap
     items: IdMap
@@ -103,6 +105,11 @@ class Recommender(ABC):
         None where it is not known, and nothing is refused then.
         """
         return None
+
+    def require_workers(self, workers: int) -> None:
+        """Raises ConfigError for a model that is not fitted by several workers, where there are to be several."""
+        if workers > 1 and not self.several_workers:
+            raise ConfigError(f"{self.name} is fitted by one worker; leave trainer.workers={workers} out")
 
     def start_from(self, members: "Mapping[str, Recommender]") -> Self:
         """Name the fitted models, by name, that the next `fit` starts from or fuses; returns the model itself.
@@ -396,11 +403,18 @@ class Recommender(ABC):
 
 
 class ClosedFormRecommender(Recommender):
-    """A model whose parameters follow from the train interactions directly, with no training loop."""
+    """A model whose parameters follow from the train interactions directly, with no training loop.
+
+    trainer: of `learn`, which finds there how many workers it may take.
+    """
+
+    trainer = TrainerConfig()
 
     def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
+        self.trainer = (fitting or Fitting()).trainer
+        self.require_workers(self.trainer.workers)
         size = DataSize.of(data.train)
-        require_fit_memory(self.name, self.cost(size, (fitting or Fitting()).trainer), size)
+        require_fit_memory(self.name, self.cost(size, self.trainer), size)
         self.set_history(data.train, self.learns_from(data.train))
         self.learn(data.train)
         return self

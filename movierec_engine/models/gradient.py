@@ -41,6 +41,7 @@ class GradientRecommender(Trainable):
         """Train on `data.train`, stop by `data.validation` where there is one, and keep the best epoch's weights."""
         how = fitting or Fitting()
         self._require_members()
+        self.require_workers(how.trainer.workers)
         if how.device == "cpu":  # the memory of others is their own
             size = DataSize.of(data.train)
             require_fit_memory(self.name, self.cost(size, how.trainer), size)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+WHERE = ("workers", "worker_threads", "ray_address")
+"""Settings of the trainer by which the same model is trained elsewhere, so that any of them resumes any other's run."""
 HISTORY_FILE = "history.parquet"
 """The learning curve of a model that is trained by epochs: epoch, loss, seconds and the validation metrics."""
 
@@ -81,20 +83,22 @@ def train_model(
 
     retried: an attempt before this one was cut off; where it left a checkpoint, training goes on from there.
 
-    Raises TooLargeError, before anything else, for a model that needs more memory than there is.
+    Raises ConfigError and TooLargeError, before anything else, for a model that is to be trained by several workers and
+    cannot, or needs more memory than there is.
     """
     from movierec_engine.evaluation.evaluator import Evaluator
     from movierec_engine.evaluation.report import VALIDATION_USERS_FILE, save_users
 
     if interaction_graph.parents[kinds.SPLITS] != splits.reference:
         raise StoreError(f"{interaction_graph.reference} is the graph of another split; materialize it again")
+    model = model_class(settings.model_name)(settings.model)
+    model.require_workers(settings.trainer.workers)
     named = find_members(store, settings, splits)
     require_memory(FIT, settings, DataCounts.of(splits, settings.data.train_size))
     parts = load_split(splits.verify())
     train = train_used(parts, settings)
     evaluator = Evaluator(settings.evaluation.k_values, settings.evaluation.while_training())
     validation = parts.validation_heldout()
-    model = model_class(settings.model_name)(settings.model)
     members = members_of(store, settings, named, splits, interaction_graph, origin)
     key = trained_model_key(settings, splits, members)
 
@@ -220,7 +224,11 @@ def trained_model_key(settings: Settings, splits: Artifact, members: Mapping[str
         splits.key,
         settings.model_name,
         asdict(settings.model),
-        asdict(replace(settings.trainer, resume=False, checkpoint_seconds=0.0)),
+        {
+            name: value
+            for name, value in asdict(replace(settings.trainer, resume=False, checkpoint_seconds=0.0)).items()
+            if name not in WHERE
+        },
         asdict(settings.evaluation),
         settings.data.train_size,
         settings.device,
@@ -268,7 +276,8 @@ def _train_member(
     shared = [f"model.{setting}={value}" for setting, value in shared_settings(settings, name).items()]
     own = load_settings([*kept, f"model={name}", *shared, f"device={settings.device}"])
     origin = {key: value for key, value in (origin or {}).items() if key != TRIAL_OF}
-    return train_model(store, replace(own, paths=settings.paths), splits, interaction_graph, origin=origin)
+    own = replace(own, paths=settings.paths, trainer=own.trainer.for_model(model_class(name).several_workers))
+    return train_model(store, own, splits, interaction_graph, origin=origin)
 
 
 def _without_length(settings: Settings) -> Settings:

@@ -4,7 +4,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -64,6 +64,20 @@ def until(moment: float) -> Iterator[None]:
         _until.reset(token)
 
 
+Tell = Callable[[int, int, str], None]
+_tell: ContextVar[Tell | None] = ContextVar("tell", default=None)
+
+
+@contextmanager
+def told(tell: Tell) -> Iterator[None]:
+    """Hand on how far the steps within come, as a worker does to the process whose step it is."""
+    token = _tell.set(tell)
+    try:
+        yield
+    finally:
+        _tell.reset(token)
+
+
 def advance(done: int, total: int, unit: str) -> None:
     """Say how far the step that is on has come, `120 of 671 users`; nothing where none is on.
 
@@ -71,5 +85,7 @@ def advance(done: int, total: int, unit: str) -> None:
     """
     if time.monotonic() > _until.get():
         raise TimeIsUp
+    if tell := _tell.get():
+        tell(done, total, unit)
     if running := _on.get():
         running.place = f": {done:,} of {total:,} {unit}"

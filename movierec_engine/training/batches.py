@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -11,9 +11,17 @@ from torch import Tensor
 from movierec_engine.data.interactions import Interactions
 
 B = TypeVar("B", bound=tuple[Tensor, ...])
+T = TypeVar("T")
 
 Batch = tuple[Tensor, Tensor]
 """Users and items, int64 [b] each, on the CPU."""
+
+
+class Piece(NamedTuple, Generic[B]):
+    """A part of a batch: the rows of it that this worker has, and how many all workers have; one has them all."""
+
+    own: B
+    whole: int
 
 
 class Loss(Protocol[B]):
@@ -52,7 +60,7 @@ def batches(interactions: Interactions, size: int, rng: np.random.Generator, who
     yield from zip(torch.split(users, sizes), torch.split(items, sizes), strict=True)
 
 
-def grouped(batches: Iterator[B], size: int) -> Iterator[list[B]]:
+def grouped(batches: Iterator[T], size: int) -> Iterator[list[T]]:
     """The batches in lists of so many; the last may be shorter."""
     while group := list(islice(batches, size)):
         yield group

@@ -97,6 +97,13 @@ class TrainerConfig:
     """Go on from the last checkpoint of this model, to the same weights as without the interruption."""
     checkpoint_seconds: float = 10.0
     """Least time between two checkpoints; what lies between is computed again when a run is resumed."""
+    workers: int = 1
+    """Processes that share one training, each with a part of the users, and for `als` of the items too; models in other
+    closed forms, and ngcf, take one. The result is that of one worker, up to the order in which floats are added."""
+    worker_threads: int = 0
+    """Threads of each worker; 0: the machine's cores divided among them, and on Ray one, the CPUs that it asks for."""
+    ray_address: str = ""
+    """A Ray cluster whose nodes the workers run on, `auto` or such as `10.0.0.1:6379`; without one on this machine."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     early_stopping: EarlyStoppingConfig = field(default_factory=EarlyStoppingConfig)
@@ -104,9 +111,11 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         if self.batch_size < 0:
             raise ConfigError(f"trainer.batch_size={self.batch_size} must be at least 1, or 0 to go by the data's size")
-        for name in ("max_epochs", "accumulate_grad_batches"):
+        for name in ("max_epochs", "accumulate_grad_batches", "workers"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"trainer.{name}={getattr(self, name)} must be at least 1")
+        if self.worker_threads < 0:
+            raise ConfigError(f"trainer.worker_threads={self.worker_threads} must be at least 1, or 0 for its share")
         if not 0 <= self.learning_rate <= LARGEST_LEARNING_RATE:
             raise ConfigError(
                 f"trainer.learning_rate={self.learning_rate} must be above 0 and at most {LARGEST_LEARNING_RATE}, or 0 "
@@ -120,6 +129,10 @@ class TrainerConfig:
                 f"trainer.scheduler.warmup_epochs={self.scheduler.warmup_epochs} must be below "
                 f"trainer.max_epochs={self.max_epochs}, or nothing is left to decay in"
             )
+
+    def for_model(self, several_workers: bool) -> "TrainerConfig":
+        """The same settings, on one worker for a model that several cannot fit."""
+        return self if several_workers else replace(self, workers=1)
 
     def of_model(self, learning_rate: float) -> "TrainerConfig":
         """The same settings with a model's own learning rate, unless one is given."""

@@ -31,16 +31,24 @@ class NextItemObjective:
     """The loss of `model.loss_type` over windows of at most `model.max_length` items.
 
     loss_type: what `auto` stands for on these interactions, or the model's own.
+    sequences: of the interactions' users.
     """
 
-    def __init__(self, model: Trainable, interactions: Interactions, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        model: Trainable,
+        interactions: Interactions,
+        rng: np.random.Generator,
+        item_counts: NDArray[np.integer] | None = None,
+    ) -> None:
+        """item_counts: [n_items], of all interactions, where these are a share of them."""
         assert isinstance(model.network, SequenceNetwork)
         self._network, self._config, self._rng = model.network, model.config, rng
         self.loss_type = objective.resolved(model, interactions.n_items)
         self._n_items = interactions.n_items
-        self._interactions, self._sequences = interactions, Sequences.of(interactions.history("places"))
+        self._interactions, self.sequences = interactions, Sequences.of(interactions.history("places"))
         if self.loss_type != "softmax":
-            popularity = np.bincount(interactions.item, minlength=self._n_items)
+            popularity = np.bincount(interactions.item, minlength=self._n_items) if item_counts is None else item_counts
             uniform = np.zeros_like(popularity)
             self._items = ItemSampler(
                 popularity if self.loss_type == "sampled_softmax" else uniform, self._config.sampled_items, rng
@@ -49,21 +57,19 @@ class NextItemObjective:
     def batches(self, interactions: Interactions, size: int) -> Iterator[Windows]:
         """Windows of all histories in random order, each in the batch of `size` items that its first one falls into."""
         if interactions is not self._interactions:
-            self._interactions, self._sequences = interactions, Sequences.of(interactions.history("places"))
-        sequences = self._sequences
+            self._interactions, self.sequences = interactions, Sequences.of(interactions.history("places"))
+        sequences = self.sequences
         begins, lengths = sequences.windows(self._config.max_length, self._rng)
         order = self._rng.permutation(len(begins))
         begins, lengths = begins[order], lengths[order]
         number = (np.cumsum(lengths) - lengths) // size
         for cut in np.split(np.arange(len(order)), np.flatnonzero(np.diff(number)) + 1):
             if len(cut):
-                yield _windows(sequences.items, begins[cut], lengths[cut])
+                yield windows_at(sequences.items, begins[cut], lengths[cut])
 
     def pieces(self, batch: Windows, size: int) -> list[Windows]:
         """A batch in parts of whole windows that PIECE_FLOATS allow at a time, at least one window each."""
-        columns = 0 if self.loss_type == "softmax" else 3 * self._config.sampled_items
-        each = columns + self._network.floats_per_item()
-        number = (batch.lengths.cumsum(0) * each - 1) // objective.PIECE_FLOATS
+        number = (batch.lengths.cumsum(0) * self.floats_per_item() - 1) // objective.PIECE_FLOATS
         sizes = torch.unique_consecutive(number, return_counts=True)[1].tolist()
         found, start = [], 0
         for lengths in torch.split(batch.lengths, sizes):
@@ -72,16 +78,22 @@ class NextItemObjective:
             start = end
         return found
 
+    def floats_per_item(self) -> int:
+        """Floats that training keeps of one item of a window, about, its scores included."""
+        columns = 0 if self.loss_type == "softmax" else 3 * self._config.sampled_items
+        return columns + self._network.floats_per_item()
+
     def loss(self, piece: Windows, device: torch.device) -> Tensor:
-        """Mean over the items of a piece, which is on the CPU."""
+        """Mean over the items of a piece, which is on the CPU; 0 of the empty piece of one worker of several."""
         network = self._network
+        sample = None if self.loss_type == "softmax" else self._items.sample(np.empty(0, dtype=np.int64))
+        if not len(piece.inputs):
+            return 0 * network.items.sum()
         hidden = network.hidden(objective.moved(piece.inputs, device), piece.lengths)
         targets = objective.moved(piece.targets, device)
-        if self.loss_type == "softmax":
+        if sample is None:
             return linear_softmax(hidden, network.items, targets)
-        drawn, log_inclusion = (
-            objective.moved(torch.from_numpy(part), device) for part in self._items.sample(np.empty(0, dtype=np.int64))
-        )
+        drawn, log_inclusion = (objective.moved(torch.from_numpy(part), device) for part in sample)
         own = (hidden * network.vectors(targets)).sum(dim=1)
         others = hidden @ network.vectors(drawn).T
         hit = targets[:, None] == drawn
@@ -91,8 +103,8 @@ class NextItemObjective:
         return gbce(own, others, hit, share, self._config.calibration)
 
 
-def _windows(items: NDArray[np.int64], begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> Windows:
-    """Windows of items by where they begin and how many items they have."""
+def windows_at(items: NDArray[np.int64], begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> Windows:
+    """Windows of items by where they begin and how many items they have, at least one window."""
     ends = np.cumsum(lengths)
-    places = np.arange(ends[-1]) + np.repeat(begins - (ends - lengths), lengths)
+    places = np.arange(lengths.sum()) + np.repeat(begins - (ends - lengths), lengths)
     return Windows(*(torch.from_numpy(part) for part in (items[places], items[places + 1], lengths)))

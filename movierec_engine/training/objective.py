@@ -32,6 +32,7 @@ class Objective:
 
     loss_type: what `auto` stands for on these interactions, or the model's own.
     whole_users: whether a batch has to hold a user's interactions together.
+    items: the sampler of `sampled_softmax`.
     """
 
     def __init__(self, model: Trainable, interactions: Interactions, rng: np.random.Generator) -> None:
@@ -41,7 +42,7 @@ class Objective:
         self.whole_users = self.loss_type not in _PAIRWISE
         if self.loss_type == "sampled_softmax":
             popularity = np.bincount(interactions.item, minlength=self._n_items)
-            self._items = ItemSampler(popularity, model.config.sampled_items, rng)
+            self.items = ItemSampler(popularity, model.config.sampled_items, rng)
         elif not self.whole_users:
             self._negatives = NegativeSampler(interactions, rng)
 
@@ -88,7 +89,7 @@ class Objective:
 
     def _sampled_softmax(self, users: Tensor, positives: Tensor, device: torch.device) -> Tensor:
         distinct, rows = torch.unique(users, return_inverse=True)
-        drawn, log_inclusion = (torch.from_numpy(part) for part in self._items.sample(positives.numpy()))
+        drawn, log_inclusion = (torch.from_numpy(part) for part in self.items.sample(positives.numpy()))
         places = torch.searchsorted(drawn, positives)
         parts = (distinct, rows, users, positives, drawn, log_inclusion, places)
         distinct, rows, users, positives, drawn, log_inclusion, places = (moved(part, device) for part in parts)

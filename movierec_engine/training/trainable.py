@@ -1,6 +1,7 @@
 """Trainable models: a network, and the recommender that it belongs to."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -12,7 +13,19 @@ from movierec_engine.models.base import Recommender
 
 
 class Network(nn.Module):
-    """A network in training: scores of user-item pairs as a differentiable function."""
+    """A network in training: scores of user-item pairs as a differentiable function.
+
+    user_tables: names of the parameters that begin with a row for each user; what is in other rows and parameters is
+        common to all users.
+    """
+
+    user_tables: ClassVar[tuple[str, ...]] = ()
+
+    def share(self, add: Callable[[Tensor], None]) -> None:
+        """Go on as the part of a larger network that knows some of its users.
+
+        add: replaces a contiguous tensor by its sum over all parts; every part must call it equally often.
+        """
 
     def start_epoch(self, number: int) -> None:
         """Make ready for an epoch, counted from 1: a network may train its parts in turn, by `requires_grad`.

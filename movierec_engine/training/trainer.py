@@ -9,18 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.utils import clip_grad_norm_
-from torch.optim.lr_scheduler import LambdaLR
 
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.models.fitting import Epoch, Measures, StopTraining
-from movierec_engine.reporting.progress import advance
-from movierec_engine.training.batches import B, Loss, grouped
+from movierec_engine.training.batches import Loss
 from movierec_engine.training.checkpoint import Checkpoints
 from movierec_engine.training.config import TrainerConfig
+from movierec_engine.training.data_parallel import WorkerPasses, check_device
+from movierec_engine.training.descent import explained_out_of_memory, optimizer_of, steps_per_epoch, train_epoch
 from movierec_engine.training.next_item_objective import NextItemObjective
 from movierec_engine.training.objective import Objective
 from movierec_engine.training.state import EarlyStopping, TrainingState
@@ -61,24 +60,24 @@ def train(
     """
     config = config.of_model(model.learning_rate)
     check_settings(config, evaluator, validation, device)
+    if config.workers > 1:
+        check_device(config, device)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    network = model.build(interactions, graph, torch.device(device))
+    here = device if config.workers == 1 else "cpu"
+    network = model.build(interactions, graph, torch.device(here))
     validation = validation_sample(model.name, validation, config, seed)
-    kind = NextItemObjective if isinstance(network, SequenceNetwork) else Objective
-    objective: Loss[Any] = kind(model, interactions, rng)
-    state = start(network, config, rng, validation, device, steps_per_epoch(len(interactions), config))
+    steps = steps_per_epoch(len(interactions), config)
+    state = start(network, config, rng, validation, here, steps)
     if checkpoints:
         checkpoints.restore(state)
 
-    with explained_out_of_memory(config, len(interactions)):
+    with passes(model, interactions, config, state, device, seed) as one_pass:
         for number in range(len(state.history) + 1, min(epochs or config.max_epochs, config.max_epochs) + 1):
             if state.stopped:
                 break
             started = time.perf_counter()
-            network.train()
-            network.start_epoch(number)
-            mean_loss = train_epoch(objective, interactions, config, state)
+            mean_loss = one_pass(number)
             if not math.isfinite(mean_loss):
                 raise MovierecError(
                     f"{model.name}: training diverged in epoch {number} (mean loss {mean_loss}); "
@@ -109,30 +108,25 @@ def train(
     return state.history
 
 
-def train_epoch(
-    objective: Loss[B],
-    interactions: Interactions,
-    config: TrainerConfig,
-    state: TrainingState,
-) -> float:
-    """One pass over the train interactions; the mean loss of its batches."""
-    size = config.batch_of(len(interactions))
-    piece_losses, done = [], 0
-    for group in grouped(objective.batches(interactions, size), config.accumulate_grad_batches):
-        state.optimizer.zero_grad()
-        total = sum(len(batch[0]) for batch in group)
-        for piece in (piece for batch in group for piece in objective.pieces(batch, size)):
-            with torch.autocast(state.device.type, torch.bfloat16, enabled=config.mixed_precision):
-                loss = objective.loss(piece, state.device)
-            (loss * (len(piece[0]) / total)).backward()  # type: ignore[no-untyped-call]
-            piece_losses.append(loss.detach())
-        if config.grad_clip:
-            clip_grad_norm_(state.network.parameters(), config.grad_clip)
-        state.optimizer.step()
-        state.scheduler.step()
-        done += total
-        advance(done, len(interactions), f"interactions of epoch {len(state.history) + 1}")
-    return float(torch.stack(piece_losses).mean())
+@contextmanager
+def passes(
+    model: Trainable, interactions: Interactions, config: TrainerConfig, state: TrainingState, device: str, seed: int
+) -> Iterator[Callable[[int], float]]:
+    """A function that trains the epoch of a number and gives its mean loss: in this process, or by several workers."""
+    if config.workers > 1:
+        with WorkerPasses(model, interactions, config, state, device, seed) as workers:
+            yield workers.one_pass
+        return
+    kind = NextItemObjective if isinstance(state.network, SequenceNetwork) else Objective
+    objective: Loss[Any] = kind(model, interactions, state.rng)
+
+    def one_pass(number: int) -> float:
+        state.network.train()
+        state.network.start_epoch(number)
+        return train_epoch(objective, interactions, config, state)
+
+    with explained_out_of_memory(config, len(interactions)):
+        yield one_pass
 
 
 def start(
@@ -144,34 +138,9 @@ def start(
     steps: int,
 ) -> TrainingState:
     """The state before the first epoch of so many steps; config: with a learning rate."""
-    kind = torch.optim.Adam if config.optimizer.name == "adam" else torch.optim.AdamW
-    optimizer = kind(
-        network.parameters(),
-        lr=config.learning_rate,
-        betas=config.optimizer.betas,
-        weight_decay=config.weight_decay,
-        fused=True,  # one pass over the parameters instead of a dozen
-    )
-    scheduler = LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps, config))
+    optimizer, scheduler = optimizer_of(network, config, steps)
     stopping = EarlyStopping(config.early_stopping) if config.early_stopping.enabled and len(validation) else None
     return TrainingState(network, optimizer, scheduler, rng, stopping, torch.device(device))
-
-
-def steps_per_epoch(interactions: int, config: TrainerConfig) -> int:
-    """Optimizer steps in an epoch; about, where batches take whole users."""
-    batches = math.ceil(interactions / config.batch_of(interactions))
-    return math.ceil(batches / config.accumulate_grad_batches)
-
-
-def learning_rate_factor(step: int, steps_per_epoch: int, config: TrainerConfig) -> float:
-    """The factor of the learning rate in a step, counted from 0."""
-    warmup = config.scheduler.warmup_epochs * steps_per_epoch
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    if config.scheduler.name == "none":
-        return 1.0
-    done = min(1.0, (step - warmup) / (config.max_epochs * steps_per_epoch - warmup))
-    return 1 - done if config.scheduler.name == "linear" else (1 + math.cos(math.pi * done)) / 2
 
 
 def validation_sample(model: str, validation: HeldOut, config: TrainerConfig, seed: int) -> HeldOut:
@@ -196,16 +165,3 @@ def check_settings(config: TrainerConfig, evaluator: Measures, validation: HeldO
         )
     if config.mixed_precision and torch.device(device).type != "cuda":
         raise ConfigError(f"trainer.mixed_precision=true needs device=cuda, and this run is on {device}")
-
-
-@contextmanager
-def explained_out_of_memory(config: TrainerConfig, interactions: int) -> Iterator[None]:
-    """Raises MovierecError that says which settings to lower when an accelerator's memory runs out."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise MovierecError(
-            f"the device ran out of memory; halve trainer.batch_size (now {config.batch_of(interactions)}) and double "
-            f"trainer.accumulate_grad_batches (now {config.accumulate_grad_batches}) to keep the same steps, "
-            "or lower the model's dimensions"
-        ) from error

@@ -18,8 +18,9 @@ from movierec_engine.models import LightGCN, Popularity
 from movierec_engine.models.fitting import Epoch
 from movierec_engine.training import trainer
 from movierec_engine.training.config import EarlyStoppingConfig, OptimizerConfig, SchedulerConfig, TrainerConfig
+from movierec_engine.training.descent import learning_rate_factor, steps_per_epoch
 from movierec_engine.training.state import EarlyStopping
-from movierec_engine.training.trainer import learning_rate_factor, start, steps_per_epoch, train
+from movierec_engine.training.trainer import start, train
 from worlds import interactions_of
 
 RNG = np.random.default_rng(5)

@@ -38,7 +38,8 @@ from scipy import sparse
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
-from movierec_engine.models.classic.least_squares import block_bytes, eigenbasis, solve_rows
+from movierec_engine.models.classic.half_sweeps import ITEMS, USERS, half_sweeps
+from movierec_engine.models.classic.least_squares import block_bytes, eigenbasis
 from movierec_engine.models.cost import GATHERED, DataSize, ModelCost, factor_cost
 from movierec_engine.models.fold_in.ridge import ALSFoldIn
 from movierec_engine.reporting.progress import advance
@@ -91,6 +92,7 @@ class ALS(ClosedFormRecommender):
 
     name = "als"
     Config = ALSConfig
+    several_workers = True
 
     user_factors: Floats
     item_factors: Floats
@@ -101,12 +103,14 @@ class ALS(ClosedFormRecommender):
         users: Floats = np.zeros((train.n_users, config.embedding_dim), dtype=np.float32)
         items = config.init_std / np.sqrt(config.embedding_dim) * rng.standard_normal((train.n_items, users.shape[1]))
         items = items.astype(np.float32)
-        for epoch in range(config.epochs):
-            advance(epoch, config.epochs, "sweeps")
-            items, users = eigenbasis(items, users)
-            users = solve_rows(by_user, items, users, self.alpha0, self._strength(by_user), config.steps)
-            users, items = eigenbasis(users, items)
-            items = solve_rows(by_item, users, items, self.alpha0, self._strength(by_item), config.steps)
+        of_users, of_items = self._strength(by_user), self._strength(by_item)
+        with half_sweeps(by_user, by_item, self.trainer) as half_sweep:
+            for epoch in range(config.epochs):
+                advance(epoch, config.epochs, "sweeps")
+                items, users = eigenbasis(items, users)
+                users = half_sweep(USERS, items, users, self.alpha0, of_users, config.steps)
+                users, items = eigenbasis(users, items)
+                items = half_sweep(ITEMS, users, items, self.alpha0, of_items, config.steps)
         self.user_factors, self.item_factors = users, items
         reached = float((users * (by_user @ items)).sum()) / max(len(train), 1)
         if reached < _NOTHING:

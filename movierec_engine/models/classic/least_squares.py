@@ -34,17 +34,25 @@ def eigenbasis(fixed: Floats, start: Floats) -> tuple[Floats, Floats]:
 
 
 def solve_rows(
-    rows: sparse.csr_matrix, fixed: Floats, start: Floats, alpha0: float, strength: NDArray[np.floating], steps: int
+    rows: sparse.csr_matrix,
+    fixed: Floats,
+    start: Floats,
+    alpha0: float,
+    strength: NDArray[np.floating],
+    steps: int,
+    counts: NDArray[np.integer] | None = None,
 ) -> Floats:
     """The solutions w, float32 [n, d], after some steps from `start` [n, d].
 
     rows: CSR [n, m], row u has an entry for each i in I_u. fixed: H [m, d], turned by `eigenbasis`. strength: [n].
+    counts: [m], how often each i occurs, where these are some rows of a larger matrix; in these unless given.
     """
+    if counts is None:
+        counts = np.bincount(rows.indices, minlength=len(fixed))
     vectors = torch.from_numpy(fixed)
     squares = vectors.square()
     everything = alpha0 * squares.sum(dim=0)
-    counts = torch.from_numpy(np.bincount(rows.indices, minlength=len(fixed)).astype(np.float32))
-    typical = counts @ squares / max(rows.nnz, 1)
+    typical = torch.from_numpy(counts.astype(np.float32)) @ squares / max(int(counts.sum()), 1)
     ridge = torch.from_numpy(strength.astype(np.float32))[:, None]
     length = torch.from_numpy(np.diff(rows.indptr).astype(np.float32))[:, None]
     solved = torch.from_numpy(start.copy())

@@ -112,6 +112,7 @@ class HybridEnsemble(Recommender):
 
     name = "hybrid_ensemble"
     Config = HybridEnsembleConfig
+    several_workers = True  # those of its members that can
 
     members: Sequence[Recommender]
     weights: Floats
@@ -214,7 +215,11 @@ class HybridEnsemble(Recommender):
 
     def _fit_members(self, entries: Sequence[str], data: Dataset, fitting: Fitting | None) -> list[Recommender]:
         quiet = replace(fitting or Fitting(), on_epoch=None, checkpoints=None)
-        return [model_class(entry.partition("/")[0])().fit(data, quiet) for entry in entries]
+        kinds = [model_class(entry.partition("/")[0]) for entry in entries]
+        trainers = [quiet.trainer.for_model(kind.several_workers) for kind in kinds]
+        return [
+            kind().fit(data, replace(quiet, trainer=trainer)) for kind, trainer in zip(kinds, trainers, strict=True)
+        ]
 
     def combine(self, members: Sequence[Recommender], weights: NDArray[np.floating[Any]] | None = None) -> None:
         """Fuse trained members, all over the same users and items; equal weights [tiers, n_features] unless given.

@@ -9,6 +9,7 @@ which needs fewer epochs (Wu et al. 2024, "On the Effectiveness of Sampled Softm
 `cosine=true` final embeddings are of unit length and scores are divided by `temperature`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,8 @@ class LightGCNConfig:
 class LightGCNNetwork(Network):
     """embeddings: float32 [n_users + n_items, d], E^(0), users first."""
 
+    user_tables = ("embeddings",)
+
     adjacency: Tensor
     edge: Tensor
 
@@ -86,6 +89,9 @@ class LightGCNNetwork(Network):
         self.register_buffer("edge", torch.from_numpy(edge), persistent=False)
         self.conv = SymmetricLGConv()
         self.to(device)
+
+    def share(self, add: Callable[[Tensor], None]) -> None:
+        self.conv.share(self.n_users, add)
 
     def propagate(self) -> list[Tensor]:
         """[E^(0), ..., E^(K)]."""
@@ -137,6 +143,7 @@ class LightGCN(GraphRecommender):
     """
 
     name = "lightgcn"
+    several_workers = True
     Config = LightGCNConfig
 
     network: LightGCNNetwork

@@ -75,6 +75,8 @@ class NGCFConfig:
 class NGCFNetwork(Network):
     """embeddings: float32 [n_users + n_items, d], E^(0), users first. linear, bilinear: W_1 and W_2 of each layer."""
 
+    user_tables = ("embeddings",)
+
     adjacency: Tensor
 
     def __init__(self, graph: InteractionGraph, config: NGCFConfig, device: torch.device) -> None:

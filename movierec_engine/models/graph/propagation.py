@@ -1,5 +1,6 @@
 """Graph propagation over a symmetric CSR adjacency, as a PyTorch Geometric layer."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -27,6 +28,29 @@ class SymmetricMatmul(torch.autograd.Function):
         return None, product(ctx.adjacency, grad_outputs[0].contiguous())
 
 
+class SharedMatmul(torch.autograd.Function):
+    """`SymmetricMatmul` in parts that have some users each, and all items.
+
+    Rows of items in the product are summed over the parts. Their gradients are each part's own until they come here:
+    the users' then follow from the sum of them.
+    """
+
+    @staticmethod
+    @torch.amp.custom_fwd(device_type="cuda", cast_inputs=torch.float32)  # type: ignore[untyped-decorator]
+    def forward(ctx: Any, adjacency: Tensor, x: Tensor, n_users: int, add: Callable[[Tensor], None]) -> Tensor:
+        ctx.adjacency, ctx.n_users, ctx.add = adjacency, n_users, add
+        received = product(adjacency, x)
+        add(received[n_users:])
+        return received
+
+    @staticmethod
+    @torch.amp.custom_bwd(device_type="cuda")  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, Tensor, None, None]:
+        gradient = grad_outputs[0].clone(memory_format=torch.contiguous_format)
+        ctx.add(gradient[ctx.n_users :])
+        return None, product(ctx.adjacency, gradient), None, None
+
+
 class SymmetricLGConv(MessagePassing):  # type: ignore[misc]
     """One LightGCN propagation: x_v <- sum over neighbours w of x_w / sqrt(deg(v) deg(w)).
 
@@ -36,11 +60,22 @@ class SymmetricLGConv(MessagePassing):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__(aggr="sum")
+        self._shared: tuple[int, Callable[[Tensor], None]] | None = None
+
+    def share(self, n_users: int, add: Callable[[Tensor], None]) -> None:
+        """Propagate over the part of a larger graph that has all edges of its first n_users nodes.
+
+        The other nodes, items, are in every part, and receive from the users of all parts: `add` replaces a contiguous
+        tensor by its sum over the parts.
+        """
+        self._shared = (n_users, add)
 
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
         return self.propagate(adjacency, x=x)  # type: ignore[no-any-return]
 
     def message_and_aggregate(self, edge_index: Tensor, x: Tensor) -> Tensor:
+        if self._shared:
+            return SharedMatmul.apply(edge_index, x, *self._shared)  # type: ignore[no-any-return, no-untyped-call]
         return SymmetricMatmul.apply(edge_index, x)  # type: ignore[no-any-return, no-untyped-call]
 
 

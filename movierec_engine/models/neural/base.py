@@ -29,6 +29,7 @@ class NeuralCF(GradientRecommender):
     """network: the NeuralCFNetwork that scores, in evaluation mode between two epochs."""
 
     losses = LOSSES
+    several_workers = True
     network: NeuralCFNetwork
 
     @abstractmethod

@@ -33,6 +33,8 @@ class NeuralCFNetwork(Network):
     without the MLP part.
     """
 
+    user_tables = ("gmf_users", "mlp_users")
+
     def __init__(
         self,
         n_users: int,

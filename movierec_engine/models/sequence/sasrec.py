@@ -75,6 +75,7 @@ class SASRec(GradientRecommender):
     """vectors: float32 [n_items, d], E. weights: those of `SASRecFoldIn`."""
 
     name = "sasrec"
+    several_workers = True
     Config = SASRecConfig
     losses = LOSSES
     learning_rate = 0.005  # chosen by the first epochs on validation of MovieLens 1M

@@ -1,0 +1,103 @@
+"""Half sweeps of alternating least squares, in this process or by blocks of rows on several workers.
+
+A worker has a block of the users' rows and one of the items', each with about as many interactions as any other's; the
+vectors that are fixed in a half sweep it shares with the workers of its host.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from movierec_engine.models.classic.least_squares import Floats, solve_rows
+from movierec_engine.training.config import TrainerConfig
+from movierec_engine.workers.start import start_team
+from movierec_engine.workers.team import Team, WorkerLost, even_parts
+
+USERS, ITEMS = 0, 1
+"""The side whose vectors are solved."""
+_ATTEMPTS = 3
+"""Teams in which one half sweep may lose a worker."""
+
+
+class HalfSweep(Protocol):
+    """`solve_rows` of all rows of a side."""
+
+    def __call__(
+        self, side: int, fixed: Floats, start: Floats, alpha0: float, strength: NDArray[np.floating], steps: int
+    ) -> Floats: ...
+
+
+@contextmanager
+def half_sweeps(by_user: sparse.csr_matrix, by_item: sparse.csr_matrix, trainer: TrainerConfig) -> Iterator[HalfSweep]:
+    """How half sweeps over a matrix, CSR [n_users, n_items], and its transpose are made by `trainer.workers`."""
+    sides = (by_user, by_item)
+    if trainer.workers == 1:
+        yield lambda side, *arguments: solve_rows(sides[side], *arguments)
+        return
+    blocks = SolvedBlocks(sides, trainer)
+    try:
+        yield blocks.half_sweep
+    finally:
+        blocks.close()
+
+
+class SolvedBlocks:
+    """Half sweeps by a team; one that loses a worker begins again on a new team."""
+
+    def __init__(self, sides: tuple[sparse.csr_matrix, sparse.csr_matrix], trainer: TrainerConfig) -> None:
+        self._sides, self._trainer = sides, trainer
+        self._parts = [even_parts(np.diff(rows.indptr) + 1, trainer.workers) for rows in sides]
+        self._team: Team | None = None
+
+    def half_sweep(
+        self, side: int, fixed: Floats, start: Floats, alpha0: float, strength: NDArray[np.floating], steps: int
+    ) -> Floats:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                team = self._ready()
+                shared = team.put(fixed)
+                own = [
+                    (side, shared, start[first:last], alpha0, strength[first:last], steps)
+                    for first, last in self._parts[side]
+                ]
+                return np.concatenate(team.call("solve", own))
+            except WorkerLost:
+                self.close()
+                if attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError
+
+    def close(self) -> None:
+        if self._team:
+            self._team.close()
+        self._team = None
+
+    def _ready(self) -> Team:
+        if self._team is None:
+            trainer = self._trainer
+            counts = [np.bincount(rows.indices, minlength=rows.shape[1]) for rows in self._sides]
+            own = (
+                ([rows[first:last] for rows, (first, last) in zip(self._sides, parts, strict=True)], counts)
+                for parts in zip(*self._parts, strict=True)
+            )
+            self._team = start_team(
+                BlockSolver, own, trainer.workers, ray_address=trainer.ray_address, threads=trainer.worker_threads
+            )
+        return self._team
+
+
+class BlockSolver:
+    """Solves one worker's rows of each side."""
+
+    def __init__(self, blocks: list[sparse.csr_matrix], counts: list[NDArray[np.int64]]) -> None:
+        """blocks: rows of the users, then of the items. counts: of all entries in each column of both sides."""
+        self._blocks, self._counts = blocks, counts
+
+    def solve(
+        self, side: int, fixed: Floats, start: Floats, alpha0: float, strength: NDArray[np.floating], steps: int
+    ) -> Floats:
+        return solve_rows(self._blocks[side], fixed, start, alpha0, strength, steps, self._counts[side])

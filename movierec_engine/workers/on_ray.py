@@ -1,0 +1,119 @@
+"""Workers as actors of a Ray cluster, which end with the program that started them."""
+
+import logging
+import traceback
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from movierec_engine.errors import ConfigError, MissingExtraError
+from movierec_engine.workers.local import sendable
+from movierec_engine.workers.team import Team, WorkerLost
+
+log = logging.getLogger(__name__)
+
+
+class RayTeam(Team):
+    """One actor a worker, spread over the cluster's nodes; each node has this package, of the same version."""
+
+    def __init__(
+        self, kind: type, arguments: Iterable[tuple[Any, ...]], size: int, address: str, threads: int, gpus: int
+    ) -> None:
+        """threads: CPUs that each actor asks for, at least one. gpus: of each.
+
+        Raises ConfigError for a cluster that does not answer, or is too small.
+        """
+        try:
+            import ray
+        except ImportError as error:
+            raise MissingExtraError(error) from error
+        self._ray, self.size, threads = ray, size, threads or 1
+        self._own = not ray.is_initialized()
+        if self._own:
+            try:
+                ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise ConfigError(
+                    f"no Ray cluster answers at trainer.ray_address={address} ({_first_line(error)}); start one by "
+                    "`ray start --head`, or leave trainer.ray_address out to use this machine"
+                ) from error
+        self._actors: list[Any] = []
+        try:
+            self._require("CPU", size * threads)
+            self._require("GPU", size * gpus)
+            actor = ray.remote(Host).options(
+                num_cpus=threads,
+                num_gpus=gpus,
+                scheduling_strategy="SPREAD",
+                runtime_env={"env_vars": {"OMP_NUM_THREADS": str(threads)}},
+            )
+            for own in arguments:
+                self._actors.append(actor.remote())
+                self._actors[-1].make.remote(kind, *own)
+            self.hosts = self._wait([actor.address.remote() for actor in self._actors])
+        except BaseException:
+            self.close()
+            raise
+
+    def call(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+        pairs = zip(self._actors, arguments, strict=True)
+        return self._wait([actor.call.remote(method, *own) for actor, own in pairs])
+
+    def put(self, array: NDArray[Any]) -> Any:
+        return self._ray.put(array)
+
+    def close(self) -> None:
+        for actor in self._actors:
+            self._ray.kill(actor)
+        self._actors = []
+        if self._own:
+            self._ray.shutdown()
+
+    def _wait(self, results: list[Any]) -> list[Any]:
+        """The results, or the first error: one worker's failure leaves the others waiting for it."""
+        waiting = list(results)
+        while waiting:
+            done, waiting = self._ray.wait(waiting)
+            for one in done:
+                try:
+                    error = self._ray.get(one)[0]
+                except self._ray.exceptions.RayError as lost:
+                    raise WorkerLost(f"one of {self.size} workers is gone ({_first_line(lost)})") from lost
+                if error:
+                    raise error
+        return [value for _, value in self._ray.get(results)]
+
+    def _require(self, resource: str, needed: int) -> None:
+        there = int(self._ray.cluster_resources().get(resource, 0))  # type: ignore[no-untyped-call]
+        if needed > there:
+            raise ConfigError(
+                f"trainer.workers={self.size} on Ray needs {needed} {resource}s and the cluster has {there}; set fewer "
+                "trainer.workers or trainer.worker_threads, or add nodes"
+            )
+
+
+class Host:
+    """The actor around a worker, whose methods give an error, None where there is none, and a result."""
+
+    def make(self, kind: type, *arguments: Any) -> None:
+        self._failed: Exception | None = None
+        try:
+            self._worker = kind(*arguments)
+        except Exception as error:
+            self._failed = sendable(error, traceback.format_exc())
+
+    def address(self) -> tuple[Exception | None, str]:
+        import ray
+
+        return self._failed, ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+
+    def call(self, method: str, *arguments: Any) -> tuple[Exception | None, Any]:
+        try:
+            return None, getattr(self._worker, method)(*arguments)
+        except Exception as error:
+            return sendable(error, traceback.format_exc()), None
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

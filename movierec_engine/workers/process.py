@@ -1,0 +1,56 @@
+"""A local worker's process: `python -m movierec_engine.workers.process DESCRIPTOR`, as `LocalTeam` starts it."""
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any
+
+from movierec_engine.reporting.progress import told
+from movierec_engine.workers.local import DONE, FAILED, PLACE, sendable
+
+_PLACE_SECONDS = 0.5
+"""Least time between two words on how far the worker is."""
+
+
+def main(descriptor: int) -> None:
+    """Make the object of the first message, then call its methods, until the other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; who started this one ends it
+    connection = Connection(descriptor)
+    messages: queue.SimpleQueue[tuple[Any, tuple[Any, ...]]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, messages), daemon=True).start()
+    last = [time.monotonic()]
+
+    def tell(*place: Any) -> None:
+        if time.monotonic() - last[0] > _PLACE_SECONDS:
+            last[0] = time.monotonic()
+            connection.send((PLACE, place))
+
+    kind, own = messages.get()
+    try:
+        with told(tell):
+            worker = kind(*own)
+            connection.send((DONE, None))
+            while True:
+                method, arguments = messages.get()
+                connection.send((DONE, getattr(worker, method)(*arguments)))
+    except Exception as error:
+        connection.send((FAILED, sendable(error, traceback.format_exc())))
+        threading.Event().wait()  # until whoever started this one ends it
+
+
+def _listen(connection: Connection, messages: "queue.SimpleQueue[tuple[Any, tuple[Any, ...]]]") -> None:
+    """Take in messages, and end this process, whatever it does, once the one that started it is gone."""
+    try:
+        while True:
+            messages.put(connection.recv())
+    except (EOFError, OSError):
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

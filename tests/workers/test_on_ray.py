@@ -1,0 +1,71 @@
+"""Workers on a Ray cluster of several nodes: the same as on one machine, and a node that is lost is made good."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from adding import Adding
+
+from movierec_engine.data.dataset import Dataset
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.errors import ConfigError, DataError
+from movierec_engine.evaluation import Evaluator
+from movierec_engine.models import ALS
+from movierec_engine.models.fitting import Epoch, Fitting
+from movierec_engine.models.registry import model_class
+from movierec_engine.training.config import EarlyStoppingConfig, TrainerConfig
+from movierec_engine.workers.start import start_team
+from worlds import interactions_of
+
+pytestmark = pytest.mark.slow
+
+RNG = np.random.default_rng(5)
+PAIRS = np.array([(u, i) for u in range(30) for i in RNG.choice(12, 8, replace=False) * 2 + u % 2])
+CONFIG = TrainerConfig(
+    max_epochs=2, learning_rate=0.02, batch_size=64, early_stopping=EarlyStoppingConfig(metric="ndcg@5")
+)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    made.add_node(num_cpus=1)
+    try:
+        yield made
+    finally:
+        made.shutdown()
+
+
+def test_two_nodes_train_the_model_of_one_process_and_outlive_the_loss_of_one(cluster: Any) -> None:
+    with start_team(Adding, [(1,), (2,)], 2, ray_address=cluster.address) as team:
+        assert team.call("plus", [(10,), (20,)]) == [11, 22]
+        assert team.all("total", team.put(np.ones(5))) == [5.0, 5.0]
+        with pytest.raises(DataError, match="worker 2 refuses; ask another"):
+            team.all("refuse")
+    with pytest.raises(ConfigError, match=r"trainer\.workers=3 on Ray needs 3 CPUs and the cluster has 2"):
+        start_team(Adding, [(1,)] * 3, 3, ray_address=cluster.address)
+    data = Dataset(interactions_of(PAIRS, IdMap(np.arange(30)), IdMap(np.arange(24))))
+    ray = replace(CONFIG, workers=2, ray_address=cluster.address)
+    one, two = (ALS(embedding_dim=8).fit(data, Fitting(trainer)) for trainer in (CONFIG, ray))
+    assert np.allclose(one.item_factors, two.item_factors, atol=1e-4)
+
+    def lose(epoch: Epoch) -> None:
+        if epoch.number == 1:
+            cluster.add_node(num_cpus=1)
+            cluster.remove_node(next(iter(node for node in cluster.worker_nodes)))
+
+    kind = model_class("lightgcn")
+    first, second = (
+        kind(kind.Config(embedding_dim=8)).fit(data, Fitting(trainer, seed=1, evaluator=Evaluator([5]), on_epoch=told))
+        for trainer, told in ((CONFIG, None), (ray, lose))
+    )
+    assert np.allclose(first.item_vectors(), second.item_vectors(), atol=1e-5)
+
+
+def test_a_cluster_that_does_not_answer_is_said_in_one_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"no Ray cluster answers at trainer\.ray_address=auto .*`ray start --head`"):
+        start_team(Adding, [(1,)], 1, ray_address="auto")
