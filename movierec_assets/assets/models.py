@@ -70,7 +70,7 @@ def evaluation_report(
             model = step.trained_model(partition)
             with tracking.evaluation(step, model) as tracker:
                 made = pipeline.evaluate_model(
-                    step.store, model, step.movies_of(model), tracker=tracker, origin=step.origin
+                    step.store, model, step.movies_of(model), None, tracker, step.origin, partition.settings.trainer
                 )
                 tracker.outcome(model, made)
             step.done(made, metadata.of_report(made, step.metric), partition)
@@ -152,7 +152,9 @@ def hybrid_ensemble(
             with tracking.training(step, partition) as tracker:
                 model = pipeline.train_model(step.store, partition.settings, split, graph, tracker, step.origin)
             with tracking.evaluation(step, model) as tracker:
-                report = pipeline.evaluate_model(step.store, model, movies, tracker=tracker, origin=step.origin)
+                report = pipeline.evaluate_model(
+                    step.store, model, movies, None, tracker, step.origin, partition.settings.trainer
+                )
                 tracker.outcome(model, report)
             pipeline.build_faiss_index(step.store, model, movies, partition.settings.retrieval, step.origin)
             shown = {**metadata.of_trained_model(model, step.metric), **metadata.of_report(report, step.metric)}

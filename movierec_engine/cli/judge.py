@@ -38,8 +38,21 @@ PROTOCOL = click.option(
     help="Lists that another system made: CSV or Parquet with user_id, movie_id, and rank or score.",
 )
 @click.option("--name", default="", help="What the report of the lists is called.", show_default="the file's name")
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Processes that rank a part of the users.",
+)
 def evaluate(
-    artifacts: Location, protocol: str | None, form: Format, chosen: ModelChoice, lists: Path | None, name: str
+    artifacts: Location,
+    protocol: str | None,
+    form: Format,
+    chosen: ModelChoice,
+    lists: Path | None,
+    name: str,
+    workers: int,
 ) -> None:
     """Measure a trained model, or lists that another system made, on test, and write the report to the store.
 
@@ -52,6 +65,7 @@ def evaluate(
     from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport
     from movierec_engine.pipeline.data import choose_data_set
     from movierec_engine.store import ArtifactStore
+    from movierec_engine.training.config import TrainerConfig
 
     store = ArtifactStore(artifacts)
     by = Protocol.parse(protocol) if protocol else None
@@ -62,7 +76,8 @@ def evaluate(
         made = pipeline.evaluate_lists(store, of, lists, name or lists.stem, by)
     else:
         trained = chosen.find(store)
-        made = pipeline.evaluate_model(store, trained, pipeline.movies_of(store, trained), by)
+        movies, trainer = pipeline.movies_of(store, trained), TrainerConfig(workers=workers)
+        made = pipeline.evaluate_model(store, trained, movies, by, trainer=trainer)
     print_tables([report_table(EvaluationReport.load(made.folder))], form)
     print_line(f"report: {made.folder / REPORT_FILE}", form)
 

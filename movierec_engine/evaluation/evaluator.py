@@ -12,7 +12,11 @@ from movierec_engine.evaluation.config import EvaluationConfig
 from movierec_engine.evaluation.given_lists import GivenLists
 from movierec_engine.evaluation.metrics import metrics as registered
 from movierec_engine.evaluation.rankings import Ranked, Rankings, rank_users
+from movierec_engine.evaluation.shared_ranking import ranked_by_workers
 from movierec_engine.models.base import Recommender
+from movierec_engine.training.config import TrainerConfig
+
+_ONE_PROCESS = TrainerConfig()
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,18 +56,22 @@ class Evaluator:
         known = registered()
         return [name for metric in self.config.metrics for name in known[metric].at(self.config.k_values)]
 
-    def evaluate(self, model: Recommender, heldout: HeldOut, deep: bool = True) -> Evaluation:
+    def evaluate(
+        self, model: Recommender, heldout: HeldOut, deep: bool = True, trainer: TrainerConfig = _ONE_PROCESS
+    ) -> Evaluation:
         """Full ranking of the catalogue, or of the candidates, without what the user has seen.
 
         Users without relevant items are left out and counted; users whom the model recommends nothing count 0. A depth
         beyond the catalogue keeps its denominator. A metric is left out where the data lacks what it needs.
         deep: whether the rankings are to hold every relevant item's rank, even if no metric needs it.
+        trainer: whose workers rank the users, a part each, where it has several.
 
         Raises MovierecError when the part is empty, and for a model that was trained on other vocabularies, scores too
         few items, or returns NaN or +inf.
         """
         deep = deep or any(registered()[name].deep for name in self.config.metrics)
-        return self._measured(rank_users(model, heldout, max(self.config.k_values), deep), model)
+        rank = ranked_by_workers(trainer) if trainer.workers > 1 else None
+        return self._measured(rank_users(model, heldout, max(self.config.k_values), deep, rank), model)
 
     def evaluate_lists(self, lists: Any, heldout: HeldOut) -> Evaluation:
         """The same of lists that another system made, such as

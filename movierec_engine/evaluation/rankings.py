@@ -1,7 +1,7 @@
 """A model's rankings of a held-out part: what every metric and every segment is computed from."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +19,9 @@ from movierec_engine.models.base import Floats, Recommender
 from movierec_engine.reporting.progress import advance
 
 Ranked = Recommender | GivenLists
+
+RankBlocks = Callable[[Ranked, HeldOut, NDArray[np.int64], sparse.csr_matrix, int, bool], Iterator[RankedBlock]]
+"""Ranks users, int64 [n], of a held-out part for their relevant items, CSR [n, n_items]: blocks of them in order."""
 
 _BLOCK_BYTES = 8 * 2**20
 """Budget for one block of scores; one is made while others are ranked, each beside a sorted copy."""
@@ -161,11 +164,11 @@ class Rankings:
         return more
 
 
-def rank_users(model: Ranked, heldout: HeldOut, depth: int, deep: bool) -> Rankings:
+def rank_users(model: Ranked, heldout: HeldOut, depth: int, deep: bool, rank: RankBlocks | None = None) -> Rankings:
     """Rank the catalogue, or the candidates, for every user with relevant items, without what the user has seen.
 
     depth: length of the lists, cut to the catalogue. deep: whether ranks below the depth are wanted too.
-    While blocks of users are ranked, the next is scored.
+    rank: what ranks all blocks of users; `ranked_blocks` unless given.
 
     Raises MovierecError when there is nothing to find, when the model was trained on other vocabularies, when it scores
     too few items, or when it returns NaN or +inf for an item that could be recommended.
@@ -180,7 +183,7 @@ def rank_users(model: Ranked, heldout: HeldOut, depth: int, deep: bool) -> Ranki
         raise MovierecError("the held-out part is empty, so there is nothing to measure; choose other data.* ratios")
     relevant = relevant[users]
     depth = min(depth, relevant.shape[1])
-    blocks = list(_ranked_blocks(model, heldout, users, relevant, depth, deep))
+    blocks = list((rank or ranked_blocks)(model, heldout, users, relevant, depth, deep))
     return Rankings(
         users=users,
         lists=np.concatenate([block.lists for block in blocks]),
@@ -207,7 +210,7 @@ def heldout_scores(model: Ranked, heldout: HeldOut, users: NDArray[np.int64]) ->
     return model.fold_in(heldout.histories(model.history_values)[users])
 
 
-def _ranked_blocks(
+def ranked_blocks(
     model: Ranked,
     heldout: HeldOut,
     users: NDArray[np.int64],
@@ -226,7 +229,7 @@ def _ranked_blocks(
         scores.ravel()[_places(heldout.seen[block])] = -np.inf
         return rank_block(scores, wanted, depth, deep)
 
-    rows = max(1, _BLOCK_BYTES // (4 * relevant.shape[1]))
+    rows = block_rows(relevant.shape[1])
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
         ahead: deque[Future[RankedBlock]] = deque()
         for start in range(0, len(users), rows):
@@ -243,6 +246,11 @@ def _ranked_blocks(
             ahead.append(pool.submit(rank, scores, block, relevant[start : start + rows]))
         while ahead:
             yield ahead.popleft().result()
+
+
+def block_rows(n_items: int) -> int:
+    """Users in a block."""
+    return max(1, _BLOCK_BYTES // (4 * n_items))
 
 
 def _places(matrix: sparse.csr_matrix) -> NDArray[np.int64]:

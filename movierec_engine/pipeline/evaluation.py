@@ -19,6 +19,7 @@ from movierec_engine.pipeline.training import peak_memory_mb
 from movierec_engine.reporting.progress import step
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 from movierec_engine.tracking.tracker import NO_TRACKER, Tracker
+from movierec_engine.training.config import TrainerConfig
 
 if TYPE_CHECKING:
     from movierec_engine.evaluation.evaluator import Evaluation
@@ -35,9 +36,11 @@ def evaluate_model(
     protocol: Protocol | None = None,
     tracker: Tracker = NO_TRACKER,
     origin: Origin | None = None,
+    trainer: TrainerConfig | None = None,
 ) -> Artifact:
     """Measure a trained model on the test part of the split that it was trained on.
 
+    trainer: whose workers rank the users; this process alone unless given.
     protocol: the split's own by default. Only a report of the newest trained model by the split's own protocol becomes
     the slot's newest, which models are ranked by.
     """
@@ -58,7 +61,7 @@ def evaluate_model(
         return heldout.protocol == protocol_of(parts) and store.latest(trained_model.slot) == trained_model
 
     started = time.perf_counter()
-    evaluation = evaluator.evaluate(model, heldout)
+    evaluation = evaluator.evaluate(model, heldout, trainer=trainer or TrainerConfig())
     report = EvaluationReport(
         model=model.name,
         device=trained_model.slot.device,

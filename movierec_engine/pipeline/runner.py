@@ -56,7 +56,12 @@ def run(
         store, settings, made[kinds.SPLITS], made[kinds.INTERACTION_GRAPH], tracker, origin
     )
     made[kinds.EVALUATION_REPORT] = evaluate_model(
-        store, made[kinds.TRAINED_MODEL], made[kinds.RAW_MOVIES], tracker=tracker, origin=origin
+        store,
+        made[kinds.TRAINED_MODEL],
+        made[kinds.RAW_MOVIES],
+        tracker=tracker,
+        origin=origin,
+        trainer=settings.trainer,
     )
     made[kinds.FAISS_INDEX] = build_faiss_index(
         store, made[kinds.TRAINED_MODEL], made[kinds.RAW_MOVIES], settings.retrieval, origin

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from movierec_engine.errors import ConfigError, MissingExtraError
+from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
 from movierec_engine.workers.local import sendable
 from movierec_engine.workers.team import Team, WorkerLost
 
@@ -48,10 +48,11 @@ class RayTeam(Team):
                 scheduling_strategy="SPREAD",
                 runtime_env={"env_vars": {"OMP_NUM_THREADS": str(threads)}},
             )
+            made = []
             for own in arguments:
                 self._actors.append(actor.remote())
-                self._actors[-1].make.remote(kind, *own)
-            self.hosts = self._wait([actor.address.remote() for actor in self._actors])
+                made.append(self._actors[-1].make.remote(kind, *own))
+            self.hosts = self._wait(made)
         except BaseException:
             self.close()
             raise
@@ -78,6 +79,8 @@ class RayTeam(Team):
             for one in done:
                 try:
                     error = self._ray.get(one)[0]
+                except self._ray.exceptions.RayTaskError as failed:  # before the worker's own code
+                    raise MovierecError(f"a worker failed on Ray:\n{failed}") from failed
                 except self._ray.exceptions.RayError as lost:
                     raise WorkerLost(f"one of {self.size} workers is gone ({_first_line(lost)})") from lost
                 if error:
@@ -96,17 +99,15 @@ class RayTeam(Team):
 class Host:
     """The actor around a worker, whose methods give an error, None where there is none, and a result."""
 
-    def make(self, kind: type, *arguments: Any) -> None:
-        self._failed: Exception | None = None
-        try:
-            self._worker = kind(*arguments)
-        except Exception as error:
-            self._failed = sendable(error, traceback.format_exc())
-
-    def address(self) -> tuple[Exception | None, str]:
+    def make(self, kind: type, *arguments: Any) -> tuple[Exception | None, str]:
+        """Make the worker; the result is the host's address."""
         import ray
 
-        return self._failed, ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        try:
+            self._worker = kind(*arguments)
+            return None, str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+        except Exception as error:
+            return sendable(error, traceback.format_exc()), ""
 
     def call(self, method: str, *arguments: Any) -> tuple[Exception | None, Any]:
         try:

@@ -1,5 +1,7 @@
 """Workers on a Ray cluster of several nodes: the same as on one machine, and a node that is lost is made good."""
 
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -32,12 +34,15 @@ CONFIG = TrainerConfig(
 def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
+    path = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join([path, *sys.path])  # so that nodes find `adding`
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     made.add_node(num_cpus=1)
     try:
         yield made
     finally:
         made.shutdown()
+        os.environ["PYTHONPATH"] = path
 
 
 def test_two_nodes_train_the_model_of_one_process_and_outlive_the_loss_of_one(cluster: Any) -> None:
