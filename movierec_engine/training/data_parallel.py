@@ -106,8 +106,12 @@ class WorkerPasses:
             yield number, model, share, config, self._device, self._seed
 
 
-def check_device(config: TrainerConfig, device: str) -> None:
-    """Raises ConfigError for a device that several workers cannot train on."""
+def check_workers(config: TrainerConfig, device: str, n_users: int) -> None:
+    """Raises ConfigError for a device that several workers cannot train on, and for more workers than users."""
+    if config.workers > n_users:
+        raise ConfigError(
+            f"trainer.workers={config.workers} are more than the {n_users} users; each worker needs some, so set fewer"
+        )
     kind, _, number = device.partition(":")
     if kind == "mps" or number:
         raise ConfigError(

@@ -18,7 +18,7 @@ from movierec_engine.models.fitting import Epoch, Measures, StopTraining
 from movierec_engine.training.batches import Loss
 from movierec_engine.training.checkpoint import Checkpoints
 from movierec_engine.training.config import TrainerConfig
-from movierec_engine.training.data_parallel import WorkerPasses, check_device
+from movierec_engine.training.data_parallel import WorkerPasses, check_workers
 from movierec_engine.training.descent import explained_out_of_memory, optimizer_of, steps_per_epoch, train_epoch
 from movierec_engine.training.next_item_objective import NextItemObjective
 from movierec_engine.training.objective import Objective
@@ -61,7 +61,7 @@ def train(
     config = config.of_model(model.learning_rate)
     check_settings(config, evaluator, validation, device)
     if config.workers > 1:
-        check_device(config, device)
+        check_workers(config, device, interactions.n_users)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     here = device if config.workers == 1 else "cpu"

@@ -179,7 +179,12 @@ def test_a_model_that_several_workers_cannot_fit_says_so(name: str) -> None:
 
 def test_a_device_of_a_number_is_not_for_several_workers() -> None:
     with pytest.raises(ConfigError, match=r"needs device=cpu or device=cuda, .* this run is on cuda:1"):
-        data_parallel.check_device(replace(CONFIG, workers=2), "cuda:1")
+        data_parallel.check_workers(replace(CONFIG, workers=2), "cuda:1", 30)
+
+
+def test_more_workers_than_users_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.workers=31 are more than the 30 users"):
+        fit("lightgcn", replace(CONFIG, workers=31), **SMALL)
 
 
 def assert_equal(one: Recommender, other: Recommender) -> None:
