@@ -16,7 +16,7 @@ from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import LightGCN, Popularity
 from movierec_engine.models.fitting import Epoch
-from movierec_engine.training import trainer
+from movierec_engine.training import descent
 from movierec_engine.training.config import EarlyStoppingConfig, OptimizerConfig, SchedulerConfig, TrainerConfig
 from movierec_engine.training.descent import learning_rate_factor, steps_per_epoch
 from movierec_engine.training.state import EarlyStopping
@@ -183,7 +183,7 @@ def test_the_optimizer_takes_its_settings_and_the_rate_of_its_schedule() -> None
 
 def test_an_epoch_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[int, int, str]] = []
-    monkeypatch.setattr(trainer, "advance", lambda *place: told.append(place))
+    monkeypatch.setattr(descent, "advance", lambda *place: told.append(place))
     fit(replace(NDCG, max_epochs=2, batch_size=64, accumulate_grad_batches=2), loss_type="bpr")
     steps = [128, len(TRAIN)]
     assert 128 < len(TRAIN) <= 256
