@@ -83,7 +83,8 @@ def test_device_split_members_and_kind_make_another_model_and_how_it_is_kept_doe
         ),
     ]
     assert len({key, *others}) == 1 + len(others)
-    kept = replace(settings, trainer=replace(settings.trainer, resume=True, checkpoint_seconds=9.0))
+    elsewhere = {"workers": 4, "worker_threads": 2, "ray_address": "auto"}
+    kept = replace(settings, trainer=replace(settings.trainer, resume=True, checkpoint_seconds=9.0, **elsewhere))
     assert pipeline.trained_model_key(kept, splits, {"ease": version("trained_model")}) == key
 
 
