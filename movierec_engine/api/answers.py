@@ -82,6 +82,7 @@ class Reasons(TypedDict):
 class RecommendedMovie(ScoredMovie):
     why: NotRequired[Reasons]
     new: NotRequired[Annotated[bool, doc("True for a movie that no model knows, with cold_items above 0.")]]
+    explored: NotRequired[Annotated[bool, doc("True for a movie that is shown to learn about it; left out else.")]]
     team: NotRequired[Annotated[str | None, doc("Of an interleaved list: the variant that chose the movie.")]]
 
 
@@ -96,7 +97,11 @@ class Recommendations(About, ServedList):
     user_id: NotRequired[UserIdentifier]
     next: NotRequired[Next]
     history_used: NotRequired[Annotated[Count, doc("Liked movies of an anonymous history that the model knows.")]]
-    exposure_id: NotRequired[Annotated[str, doc("In an experiment: of this list, for the feedback that answers it.")]]
+    exposure_id: NotRequired[
+        Annotated[
+            str, doc("Of this list, for the feedback that answers it, in an experiment and where lists are explored.")
+        ]
+    ]
     experiment: NotRequired[str]
     variant: NotRequired[Annotated[str | None, doc("Null for an interleaved list.")]]
 

@@ -16,6 +16,7 @@ from movierec_engine.api.endpoints import register
 from movierec_engine.api.errors import register_error_answers
 from movierec_engine.api.index_reloader import IndexReloader, ServingState
 from movierec_engine.api.live_experiment import LiveExperiment
+from movierec_engine.api.live_exploration import LiveExploration
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.logs import access_log
 from movierec_engine.api.metrics import Metrics
@@ -89,7 +90,8 @@ def create_app(
     )
     experiment = LiveExperiment(limits.experiment, reloader, live)
     cursors = Cursors(secret_of_environment(), limits.cursor_seconds)
-    recommending = RecommendationService(service, live, experiment, limits, cursors)
+    exploration = LiveExploration(limits.exploration, live)
+    recommending = RecommendationService(service, live, experiment, exploration, limits, cursors)
     catalogue = MovieService(service, live, cursors)
     overview: dict[str, Any] = {}
     described = lru_cache(maxsize=1)(lambda ids: describe(endpoints, limits, ids))

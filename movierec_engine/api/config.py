@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from movierec_engine.errors import ConfigError
 from movierec_engine.feedback.experiments import ExperimentConfig
+from movierec_engine.recommending.exploration import ExplorationConfig
 
 FOLLOW = ("promoted", "latest")
 MOST_WORKERS = 4
@@ -87,6 +88,8 @@ class ServingConfig:
     """Web origins, such as https://example.org, whose pages may call the API from a browser."""
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
     """The experiment that runs on answers to users for which no model is named; none while it has no name."""
+    exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
+    """The exploration of lists for users; none while its share is 0."""
 
     @property
     def worker_count(self) -> int:

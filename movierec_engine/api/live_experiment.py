@@ -1,21 +1,16 @@
 """The experiment that is running: which variant answers a user, and the lists that were shown, noted."""
 
 import logging
-import secrets
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import request
-
 from movierec_engine.api.answers import About, Experiments, Recommendations, RecommendedMovie
 from movierec_engine.api.index_reloader import IndexReloader
+from movierec_engine.api.live_exploration import Propensities
 from movierec_engine.api.live_feedback import LiveFeedback
-from movierec_engine.api.middleware import REQUEST_ID
 from movierec_engine.data.id_map import PublicId
-from movierec_engine.feedback import Exposure
-from movierec_engine.feedback.events import MAX_LIST
 from movierec_engine.feedback.experiments import ExperimentConfig
 from movierec_engine.feedback.summary import interleaving_duels, variant_rates
 from movierec_engine.store import is_refitted, measured_version
@@ -35,11 +30,11 @@ class LiveExperiment:
         return self.config.running
 
     def answer(
-        self, user_id: PublicId, top_k: int, of_model: Callable[[str], Recommendations]
+        self, user_id: PublicId, top_k: int, of_model: Callable[[str, bool], tuple[Recommendations, Propensities]]
     ) -> Recommendations | None:
         """A user's answer in the experiment, noted as shown; None, which is logged, without an index of a variant.
 
-        of_model: the answer of a model.
+        of_model: the answer of a model, explored or not; a draft of two lists is not explored.
         """
         needed = self.config.variants if self._interleaves else (self.config.variant_of(user_id),)
         for variant in needed:
@@ -47,29 +42,18 @@ class LiveExperiment:
                 self._miss(variant.model)
                 return None
         if self._interleaves:
-            first, second = (of_model(variant.model) for variant in needed)
+            first, second = (of_model(variant.model, False)[0] for variant in needed)
             answer, variant_name, teams = self._interleaved(user_id, top_k, first, second)
+            propensities = Propensities()
         else:
-            answer, variant_name, teams = of_model(needed[0].model), needed[0].name, ()
+            answer, propensities = of_model(needed[0].model, True)
+            variant_name, teams = needed[0].name, ()
         served = self._reloader.current(needed[0].model)
         assert served is not None
-        shown = tuple(movie["movie_id"] for movie in answer["recommendations"])[:MAX_LIST]
-        exposure_id = secrets.token_hex(8)
-        self._live.expose(
-            served.lineage.data_set,
-            Exposure(
-                exposure_id=exposure_id,
-                user_id=user_id,
-                movie_ids=shown,
-                model=answer["model"],
-                version=answer["version"],
-                experiment=self.config.name,
-                variant=variant_name,
-                teams=teams[:MAX_LIST],
-                request_id=request.environ[REQUEST_ID],
-            ),
+        answer["exposure_id"] = self._live.note_shown(
+            served.lineage.data_set, user_id, answer, propensities, self.config.name, variant_name, teams
         )
-        answer["exposure_id"], answer["experiment"] = exposure_id, self.config.name
+        answer["experiment"] = self.config.name
         answer["variant"] = variant_name or None
         return answer
 

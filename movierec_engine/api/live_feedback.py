@@ -6,12 +6,18 @@ model may be asked about somebody; where that cannot be read either, nobody's li
 meanwhile, which is said to whoever tries.
 """
 
+import hashlib
+import json
 import logging
+import secrets
 import time
 from collections.abc import Sequence
 
-from movierec_engine.api.answers import LogHealth
+from flask import request
+
+from movierec_engine.api.answers import LogHealth, Recommendations
 from movierec_engine.api.metrics import Metrics
+from movierec_engine.api.middleware import REQUEST_ID
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback import (
     Erasure,
@@ -26,7 +32,7 @@ from movierec_engine.feedback import (
     Recorded,
     UserState,
 )
-from movierec_engine.feedback.events import Kind
+from movierec_engine.feedback.events import MAX_LIST, Kind
 from movierec_engine.feedback.exposure_queue import ExposureQueue
 
 log = logging.getLogger(__name__)
@@ -104,6 +110,44 @@ class LiveFeedback:
         if queue is None:
             queue = self._queues[data_set] = ExposureQueue(self.log(data_set), self._count_shown, self._count_dropped)
         queue.put(shown)
+
+    def note_shown(
+        self,
+        data_set: str,
+        user_id: PublicId,
+        answer: Recommendations,
+        propensities: tuple[tuple[float, ...], tuple[float, ...]] = ((), ()),
+        experiment: str = "",
+        variant: str = "",
+        teams: tuple[str, ...] = (),
+    ) -> str:
+        """Have an answer noted as shown; its exposure id.
+
+        An explored list that is sent again by its request id is the same one, and is noted once.
+        """
+        request_id = request.environ[REQUEST_ID]
+        movies = tuple(movie["movie_id"] for movie in answer["recommendations"])[:MAX_LIST]
+        exposure_id = secrets.token_hex(8)
+        if propensities[0]:
+            told = json.dumps([user_id, request_id, answer["version"], movies]).encode()
+            exposure_id = hashlib.blake2b(told, digest_size=8).hexdigest()
+        self.expose(
+            data_set,
+            Exposure(
+                exposure_id=exposure_id,
+                user_id=user_id,
+                movie_ids=movies,
+                model=answer["model"],
+                version=answer["version"],
+                experiment=experiment,
+                variant=variant,
+                teams=teams[:MAX_LIST],
+                request_id=request_id,
+                propensities=propensities[0],
+                inclusions=propensities[1],
+            ),
+        )
+        return exposure_id
 
     def flush(self) -> None:
         """Wait, for a moment, until the lists that were shown are noted."""

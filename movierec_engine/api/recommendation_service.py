@@ -18,6 +18,7 @@ from itertools import islice
 from typing import Any, cast
 
 import numpy as np
+from flask import request as incoming
 from numpy.typing import NDArray
 
 from movierec_engine.api.answers import (
@@ -33,10 +34,13 @@ from movierec_engine.api.answers import (
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.cursors import Cursors, ListName
 from movierec_engine.api.errors import ApiError
+from movierec_engine.api.exploration_pool import exploration_of
 from movierec_engine.api.list_making import Found, MadeList, Mask, dialled, found_for, list_for
 from movierec_engine.api.live_experiment import LiveExperiment
+from movierec_engine.api.live_exploration import LiveExploration, Propensities, explore
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.loaded_index import LoadedIndex
+from movierec_engine.api.middleware import REQUEST_ID
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.person import Person, of_history, of_user
 from movierec_engine.api.requests import BatchRequest, PersonalRequest, RecommendRequest
@@ -46,7 +50,6 @@ from movierec_engine.models.explanation import Explanation
 from movierec_engine.recommending.cold_items import mix
 from movierec_engine.recommending.explanation import reasons_to_show, sentence
 from movierec_engine.recommending.fold_in import POPULARITY
-from movierec_engine.retrieval.faiss_index import PERSONAL
 
 REASONS = 5
 """Contributions that are shown of each explanation."""
@@ -56,28 +59,36 @@ _NOTHING = np.empty(0, dtype=np.int64)
 
 
 class RecommendationService:
-    """experiment: the experiment that is running, if one is."""
+    """experiment: the experiment that is running, if one is. exploration: of lists for users, if it is on."""
 
     def __init__(
         self,
         service: ModelService,
         live: LiveFeedback,
         experiment: LiveExperiment,
+        exploration: LiveExploration,
         limits: ServingConfig,
         cursors: Cursors,
     ) -> None:
         self._service, self._live, self._experiment, self._limits = service, live, experiment, limits
-        self._cursors = cursors
+        self._exploration, self._cursors = exploration, cursors
 
     def recommend(self, request: RecommendRequest) -> Recommendations:
         """A list for a user, or for an anonymous history, with what it comes from."""
-        if request.model is None and request.user_id is not None and self._experiment.running:
-            answer = self._experiment.answer(
-                request.user_id, request.top_k, lambda model: self._of_model(request, model)
-            )
-            if answer is not None:
+        if request.model is None and request.user_id is not None:
+            if self._experiment.running:
+                answer = self._experiment.answer(
+                    request.user_id, request.top_k, lambda model, explores: self._of_model(request, model, explores)
+                )
+                if answer is not None:
+                    return answer
+            if self._exploration.config.on:
+                answer, propensities = self._of_model(request, None, explores=True)
+                if propensities.at_place:
+                    data_set = self._service.served().lineage.data_set
+                    answer["exposure_id"] = self._live.note_shown(data_set, request.user_id, answer, propensities)
                 return answer
-        return self._of_model(request, request.model)
+        return self._of_model(request, request.model)[0]
 
     def batch(self, request: BatchRequest) -> BatchRecommendations:
         """Lists for many users in the order given, all from one version, outside of experiments."""
@@ -107,7 +118,10 @@ class RecommendationService:
                 results.append({"user_id": user_id, **listed})
         return {**about(served), "results": results}
 
-    def _of_model(self, request: RecommendRequest, model: str | None) -> Recommendations:
+    def _of_model(
+        self, request: RecommendRequest, model: str | None, explores: bool = False
+    ) -> tuple[Recommendations, Propensities]:
+        """The answer of a model, and the propensities of its places where it was explored."""
         served = self._service.served(model)
         if request.user_id is None:
             assert request.history is not None
@@ -121,11 +135,33 @@ class RecommendationService:
         made = list_for(served, person, request, allowed)
         listed = self._list(served, person, request, made, allowed, explain=request.explain)
         whom = {"history_used": person.taste.liked.nnz} if request.user_id is None else {"user_id": request.user_id}
+        propensities = Propensities()
+        if explores and self._exploration.config.on and request.plain and request.next is None:
+            propensities = self._explore(served, person, request, made, listed)
         answer = cast(Recommendations, {**about(served), **whom, **listed})
         if name:
             shown = served.catalogue.places(movie["movie_id"] for movie in answer["recommendations"])
             answer["next"] = self._cursors.after(name, before, shown, request.top_k)
-        return answer
+        return answer, propensities
+
+    def _explore(
+        self, served: LoadedIndex, person: Person, request: RecommendRequest, made: MadeList, listed: ServedList
+    ) -> Propensities:
+        """Give the places of a list that are explored the movies that were drawn for them."""
+        assert request.user_id is not None
+        shown, config = listed["recommendations"], self._exploration.config
+        shows = self._exploration.impressions(served.lineage.data_set)
+        exploration, pool = exploration_of(served, person, request, made, config, shows)
+        chance = config.random(request.user_id, incoming.environ[REQUEST_ID])
+        drawn, propensities = explore(config, exploration, pool, chance)
+        for place, (movie, score) in drawn.items():
+            one = cast(RecommendedMovie, {**served.catalogue.movies[movie], "score": round(score, 6), "explored": True})
+            if movie >= served.catalogue.n_items:
+                one["new"] = True
+            if request.explain:
+                one["why"] = _why_explored(served, person, movie, one["score"])
+            shown[place] = one
+        return propensities
 
     def _user(self, served: LoadedIndex, user_id: PublicId, strict: bool) -> Person:
         state = self._live.state(served.lineage.data_set, user_id)
@@ -154,7 +190,7 @@ class RecommendationService:
             for movie, why in zip(shown, _reasons(served, person, items, scores), strict=True):
                 movie["why"] = why
         if request.cold_items:
-            shown = _with_new(served, person, request, source, allowed, item_scores, shown, explain)
+            shown = _with_new(served, person, request, allowed, item_scores, shown, explain)
         answer: ServedList = {"source": source, "recommendations": shown}
         if person.live.ratings:
             answer["live_ratings"] = person.live.ratings
@@ -164,22 +200,12 @@ class RecommendationService:
 
 
 def _with_new(
-    served: LoadedIndex, person: Person, request: PersonalRequest, source: str, allowed: Mask | None,
+    served: LoadedIndex, person: Person, request: PersonalRequest, allowed: Mask | None,
     item_scores: NDArray[np.float32] | None, shown: list[RecommendedMovie], explain: bool,
 ) -> list[RecommendedMovie]:  # fmt: skip
     """The list with its share of movies that no model knows, scored by what they are like."""
     new, movies = served.catalogue.new, served.catalogue.movies
-    if source == PERSONAL:
-        assert person.user is not None
-        if person.live.ratings:
-            item_scores = served.index.live_scores(person.user, person.live)
-        elif item_scores is None:
-            item_scores = served.index.scores(person.user)
-    elif person.user is None:
-        item_scores, _ = served.index.history_scores(person.taste)
-    else:
-        item_scores = served.index.popularity
-    scores = new.scores(item_scores)
+    scores = new.scores(person.scores()[0] if item_scores is None or person.live.ratings else item_scores)
     scores[new.rows(person.masked.union(request.exclude))] = -np.inf
     if allowed is not None:
         scores[~allowed[served.catalogue.places_of_new]] = -np.inf
@@ -189,16 +215,27 @@ def _with_new(
         score = round(float(scores[row]), 6)
         movie = cast(RecommendedMovie, {**movies[place], "score": score, "new": True})
         if explain:
-            alike = [movies[item]["title"] for item in new.similar_to(row)[0][:3].tolist()]
-            movie["why"] = {
-                "sentence": f"because it is new and like {', '.join(alike)}",
-                "exact": False,
-                "base": score,
-                "contributions": [],
-                "others": 0.0,
-            }
+            movie["why"] = _why_new(served, row, score)
         best.append(movie)
     return mix(shown, best, request.cold_items, request.top_k)
+
+
+def _why_new(served: LoadedIndex, row: int, score: float) -> Reasons:
+    alike = [served.catalogue.movies[item]["title"] for item in served.catalogue.new.similar_to(row)[0][:3].tolist()]
+    return {
+        "sentence": f"because it is new and like {', '.join(alike)}",
+        "exact": False,
+        "base": score,
+        "contributions": [],
+        "others": 0.0,
+    }
+
+
+def _why_explored(served: LoadedIndex, person: Person, movie: int, score: float) -> Reasons:
+    """movie: a place of the catalogue."""
+    if movie < served.catalogue.n_items:
+        return _reasons(served, person, [movie], [score])[0]
+    return _why_new(served, served.catalogue.places_of_new.index(movie), score)
 
 
 def _reasons(served: LoadedIndex, person: Person, items: Sequence[int], scores: Sequence[float]) -> list[Reasons]:

@@ -9,7 +9,7 @@ from movierec_engine.feedback.errors import (
     LogBusy,
     UnknownEvent,
 )
-from movierec_engine.feedback.events import Exposure, FeedbackEvent, LoggedEvent, Recorded, UserState
+from movierec_engine.feedback.events import Exposure, FeedbackEvent, LoggedEvent, Recorded, ShownList, UserState
 from movierec_engine.feedback.intake import Intake
 from movierec_engine.feedback.log import FeedbackLog
 from movierec_engine.feedback.logs import FeedbackLogs
@@ -29,6 +29,7 @@ __all__ = [
     "LogBusy",
     "LoggedEvent",
     "Recorded",
+    "ShownList",
     "SqliteLog",
     "UnknownEvent",
     "UserState",

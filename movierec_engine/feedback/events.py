@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from movierec_engine.data.id_map import LONGEST_ID, PublicId
 from movierec_engine.feedback.errors import InvalidFeedback
@@ -119,6 +119,10 @@ class Exposure:
     """Of an interleaved list: the variant that contributed each movie, "" where it is credited to none."""
     request_id: str = ""
     """Of the answer that held the list, which the client may have chosen."""
+    propensities: tuple[float, ...] = ()
+    """Of an explored list: the probability of each movie at its place, above 0 and at most 1."""
+    inclusions: tuple[float, ...] = ()
+    """Of an explored list: the probability of each movie to be anywhere in it."""
     at_ms: int = field(default_factory=now_ms, compare=False)
     """When it was shown, in milliseconds since 1970."""
 
@@ -137,6 +141,26 @@ class Exposure:
             raise InvalidFeedback(
                 "teams", f"has {len(self.teams)} names for {len(self.movie_ids)} movies; give each one"
             )
+        for name in ("propensities", "inclusions"):
+            _probabilities(name, getattr(self, name), len(self.movie_ids))
+
+
+class ShownList(NamedTuple):
+    """A list that was shown, as a log holds it: what nobody has checked since, and may have been changed by hand.
+
+    movie_ids, propensities, inclusions: None where they cannot be read; the latter two are empty for a list that was
+    not explored.
+    """
+
+    exposure_id: str
+    user_id: PublicId
+    at_ms: int
+    movie_ids: list[PublicId] | None
+    model: str
+    version: str
+    request_id: str
+    propensities: list[float] | None
+    inclusions: list[float] | None
 
 
 @dataclass(frozen=True)
@@ -208,6 +232,14 @@ def _text(name: str, value: object, required: bool = False) -> None:
         raise InvalidFeedback(name, f"is {len(value)} characters long; give at most {MAX_TEXT}")
     if not value.isprintable():
         raise InvalidFeedback(name, f"{value!a} holds characters that cannot be printed; leave them out")
+
+
+def _probabilities(name: str, values: tuple[float, ...], movies: int) -> None:
+    if values and len(values) != movies:
+        raise InvalidFeedback(name, f"has {len(values)} numbers for {movies} movies; give each one")
+    for value in values:
+        if not (_finite(value) and 0 < value <= 1):
+            raise InvalidFeedback(name, f"{_shown(value)} is not a probability above 0 and at most 1; correct it")
 
 
 def check_not_ahead(event: FeedbackEvent) -> None:

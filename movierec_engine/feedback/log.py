@@ -12,7 +12,7 @@ import pyarrow as pa
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback.erasures import Erasure
 from movierec_engine.feedback.errors import IdempotencyConflict, UnknownEvent
-from movierec_engine.feedback.events import Exposure, FeedbackEvent, Kind, LoggedEvent, Recorded, UserState
+from movierec_engine.feedback.events import Exposure, FeedbackEvent, Kind, LoggedEvent, Recorded, ShownList, UserState
 from movierec_engine.feedback.intake import Intake
 
 By = Literal["experiment, variant, model", "model, version"]
@@ -141,6 +141,14 @@ class FeedbackLog(Protocol):
 
     def totals(self) -> dict[str, int]:
         """Kind -> number of its events that were not undone; `list_shown` -> number of exposures."""
+        ...
+
+    def exposures(self) -> Iterator[ShownList]:
+        """Every list that was shown, in the order of their names, read a page at a time."""
+        ...
+
+    def impressions(self) -> dict[PublicId, int]:
+        """Movie -> how many lists have shown it, those of people who were erased since included."""
         ...
 
     def newest_answers(self) -> list[tuple[str, str, str]]:

@@ -284,3 +284,39 @@ def test_a_forked_worker_writes_beside_its_parent(log: FeedbackLog) -> None:
     assert os.waitpid(child, 0)[1] == 0
     log.record([rating("parent again")])
     assert [one.event.key for one in log.events()] == ["parent", "child", "parent again"]
+
+
+def test_an_explored_list_is_read_with_its_propensities_and_each_list_counts_its_movies_once(log: FeedbackLog) -> None:
+    explored = Exposure("a", 1, (10, 20), "ease", "v1", request_id="r", propensities=(1.0, 0.05), inclusions=(1.0, 0.1))
+    log.expose([explored, Exposure("b", "two", ("10",))])
+    log.expose([explored, Exposure("c", 2, (10,))])
+    found = [*log.exposures()]
+    assert [one.exposure_id for one in found] == ["a", "b", "c"]
+    assert found[0] == ("a", 1, explored.at_ms, [10, 20], "ease", "v1", "r", [1.0, 0.05], [1.0, 0.1])
+    assert (found[1].user_id, found[1].movie_ids, found[1].propensities, found[1].inclusions) == ("two", ["10"], [], [])
+    assert log.impressions() == {10: 2, 20: 1, "10": 1}, "a list that is noted again counts once"
+    log.erase(1)
+    assert log.impressions()[20] == 1, "how often a movie was shown is nobody's own"
+
+
+def test_lists_are_read_a_page_at_a_time_each_once(log: FeedbackLog) -> None:
+    names = [f"{number:05}" for number in range(2001)]
+    log.expose([Exposure(name, 1, (10,)) for name in names])
+    assert [one.exposure_id for one in log.exposures()] == names
+    assert log.impressions() == {10: 2001}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((0.5,), "1 numbers for 2 movies"),
+        ((0.0, 1.0), "0.0 is not a probability above 0"),
+        ((float("nan"), 1.0), "nan is not a probability"),
+        ((1.0, 1.5), "1.5 is not a probability"),
+        ((1.0, True), "True is not a probability"),
+    ],
+)
+def test_what_is_no_probability_is_not_noted(given: tuple[float, ...], said: str) -> None:
+    for name in ("propensities", "inclusions"):
+        with pytest.raises(InvalidFeedback, match=f"^{name}.*{said}"):
+            Exposure("a", 1, (10, 20), **{name: given})

@@ -40,7 +40,14 @@ CREATE TABLE erasures (
 CREATE TABLE erased_keys (digest BLOB PRIMARY KEY) WITHOUT ROWID;
 PRAGMA journal_mode = WAL;
 """
-SECOND_INDICES = """
+FOURTH_TABLES = """
+ALTER TABLE exposures DROP COLUMN propensities;
+ALTER TABLE exposures DROP COLUMN inclusions;
+DROP TABLE impressions;
+PRAGMA user_version = 4;
+"""
+"""What the tables of version 4 differ in, and those before it too."""
+SECOND_INDICES = f"""{FOURTH_TABLES}
 DROP INDEX events_of_user;
 CREATE INDEX events_of_user ON events (user_id, movie_id, kind, at_ms, rating, share) WHERE undone_ms IS NULL;
 CREATE INDEX events_of_kind ON events (kind);
@@ -107,6 +114,7 @@ def test_a_log_of_the_second_version_gets_todays_indices_and_says_the_same(tmp_p
             [FeedbackEvent(f"k{number}", 1, number % 7, "rating", 1 + number % 9 / 2, timestamp=10**9 - number // 4)]
         )
     log.undo(1, "k3")
+    log.expose([Exposure("e", 1, (3, "x"), "m", "v"), Exposure("f", 1, (3,))])
     before = log.state(1)
     log.close()
     connection = sqlite3.connect(path)
@@ -115,6 +123,8 @@ def test_a_log_of_the_second_version_gets_todays_indices_and_says_the_same(tmp_p
     after = SqliteLog(path)
     assert (after.state(1), [*after.state(1).ratings]) == (before, [*before.ratings])
     assert after.query("PRAGMA user_version") == [(SCHEMA_VERSION,)]
+    assert after.impressions() == {3: 2, "x": 1}, "lists from before are counted"
+    assert [(one.movie_ids, one.propensities) for one in after.exposures()] == [([3, "x"], []), ([3], [])]
     fresh = SqliteLog(tmp_path / "fresh" / "feedback.db")
     fresh.record([FeedbackEvent("x", 1, 1, "click")])
     schemas = [one.query("SELECT name, sql FROM sqlite_schema ORDER BY name") for one in (after, fresh)]
@@ -179,7 +189,7 @@ def test_a_list_from_before_an_erasure_is_not_noted_after_it(tmp_path: Path) -> 
     assert log.query("SELECT exposure_id FROM exposures ORDER BY 1") == [("late",), ("other",)]
 
 
-THIRD_COLUMNS = """
+THIRD_COLUMNS = f"""{FOURTH_TABLES}
 PRAGMA writable_schema = ON;
 UPDATE sqlite_schema SET sql = replace(sql, 'user_id NOT', 'user_id INTEGER NOT');
 UPDATE sqlite_schema SET sql = replace(sql, 'movie_id NOT', 'movie_id INTEGER NOT');

@@ -141,8 +141,31 @@ def test_a_log_of_a_newer_release_is_refused_and_an_older_one_is_brought_up(
     monkeypatch.setattr(schema, "MIGRATIONS", old)
     before = PostgresLog(server.url, "versions")
     for ask in (lambda: before.state(1), lambda: before.record([rating("b")]), before.intake):
-        with pytest.raises(FeedbackError, match="has schema version 2, and this release knows version 1; use the"):
+        with pytest.raises(
+            FeedbackError,
+            match=f"has schema version {len(old) + 1}, and this release knows version {len(old)}; use the",
+        ):
             ask()
+
+
+@pytest.mark.slow
+def test_lists_of_the_first_version_are_counted_and_have_no_propensities(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = schema.MIGRATIONS
+    monkeypatch.setattr(schema, "MIGRATIONS", whole[:1])
+    PostgresLog(server.url, "firsts").record([rating("a")])
+    with psycopg.connect(server.url.replace("+psycopg", "")) as connection:
+        for name, movies in (("e", ["3", '"x"']), ("f", ["3"])):
+            connection.execute(
+                "INSERT INTO feedback_firsts.exposures VALUES (%s, '1', 5, %s, 'm', 'v', '', '', '{}', 'r')",
+                (name, movies),
+            )
+    monkeypatch.setattr(schema, "MIGRATIONS", whole)
+    log = PostgresLog(server.url, "firsts")
+    log.expose([Exposure("g", 1, (3,), propensities=(0.5,), inclusions=(0.5,))])
+    assert log.impressions() == {3: 3, "x": 1}
+    assert [(one.movie_ids, one.propensities) for one in log.exposures()] == [([3, "x"], []), ([3], []), ([3], [0.5])]
 
 
 @pytest.mark.slow
@@ -202,7 +225,8 @@ def test_a_sqlite_log_is_copied_with_its_places_erasures_and_keys(server: Postgr
     source = SqliteLog(log_file(tmp_path, "copied"))
     source.record([rating(f"k{number}", number % 7, number) for number in range(2100)])
     source.record([FeedbackEvent("é", "17", 'B"00', "watched", share=0.5, timestamp=10**9), rating("gone", 8)])
-    source.expose([Exposure(f"r{number}", number % 7, (10, 11), teams=("a", "")) for number in range(30)])
+    source.expose([Exposure(f"r{number}", number % 7, (10, 11), teams=("a", "")) for number in range(29)])
+    source.expose([Exposure("x", 1, (10, 11), propensities=(1.0, 0.25), inclusions=(1.0, 0.5))])
     source.undo(1, "k1")
     assert (source.erase(8).number, source.erase(9).number, source.erase(8).number) == (1, 2, 3)
     target = PostgresLog(server.url, "copied")
@@ -219,6 +243,7 @@ def test_a_sqlite_log_is_copied_with_its_places_erasures_and_keys(server: Postgr
     assert [target.state(user) for user in (1, "17", 8)] == [source.state(user) for user in (1, "17", 8)]
     assert (target.newest_seq(), target.newest_erasure()) == (2102, 3)
     assert target.totals() == source.totals()
+    assert [*target.exposures()] == [*source.exposures()] and target.impressions() == source.impressions()
     assert target.record([rating("k2", 2, 2)])[0].status == "already recorded"
     assert target.record([rating("new", 2, 2)])[0].seq > 2102
     assert target.erase(2).number == 4

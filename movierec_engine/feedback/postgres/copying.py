@@ -17,7 +17,10 @@ from movierec_engine.feedback.sqlite.log import SqliteLog
 from movierec_engine.reporting.progress import advance, step
 
 _EVENTS = "seq, user_id, key, movie_id, kind, rating, share, at_ms, timestamp, shown_in, undone_ms"
-_EXPOSURES = "exposure_id, user_id, at_ms, movie_ids, model, version, experiment, variant, teams, request_id"
+_EXPOSURES = (
+    "exposure_id, user_id, at_ms, movie_ids, model, version, experiment, variant, teams, request_id, propensities, "
+    "inclusions"
+)
 _COLUMNS = {
     "events": _EVENTS,
     "exposures": _EXPOSURES,
@@ -26,6 +29,7 @@ _COLUMNS = {
 }
 """Table -> its columns, of which the first is its key."""
 _LOWEST: dict[str, object] = {"events": 0, "exposures": "", "erasures": 0, "erased_keys": b""}
+_SHOWN = "INSERT INTO impressions VALUES (%s, %s) ON CONFLICT (movie_id) DO UPDATE SET lists = excluded.lists"
 
 _Rows = list[tuple[Any, ...]]
 
@@ -63,6 +67,8 @@ def copy_log(source: SqliteLog, target: PostgresLog) -> LogCopy:
             "SELECT setval('events_seq_seq', greatest(%s, last_value), is_called OR %s > 0) FROM events_seq_seq",
             (max(1, source.newest_seq()), source.newest_seq()),
         )
+        shown = [(coded(movie), lists) for movie, lists in source.impressions().items()]
+        connection.cursor().executemany(_SHOWN, shown)
     for table in _COLUMNS:
         if any(_missing(source, target, table)):
             raise FeedbackError(f"{target.where}: rows of {table} are missing after the copy; run it again")
@@ -105,5 +111,6 @@ def _converted(table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
             values[name] = coded(values[name])
     if table == "exposures":
         values["movie_ids"] = [coded(one) for one in json.loads(values["movie_ids"])]
-        values["teams"] = json.loads(values["teams"])
+        for name in ("teams", "propensities", "inclusions"):
+            values[name] = json.loads(values[name])
     return tuple(values.values())

@@ -4,6 +4,7 @@ Writers go on beside each other and share their waiting for the disk. An erasure
 that erasures are numbered in the order in which they are committed, and no event slips past one.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from movierec_engine.feedback.events import (
     Kind,
     LoggedEvent,
     Recorded,
+    ShownList,
     UserState,
     check_identifier,
     check_not_ahead,
@@ -98,18 +100,26 @@ class PostgresLog:
         """Note which lists were shown; a power cut may lose the newest, so that nothing waits for the disk."""
         if not exposures:
             return
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "user": coded(shown.user_id),
                 "movies": [coded(movie_id) for movie_id in shown.movie_ids],
                 "teams": list(shown.teams),
+                "propensities": list(shown.propensities),
+                "inclusions": list(shown.inclusions),
                 **{name: getattr(shown, name) for name in _EXPOSED},
             }
             for shown in exposures
         ]
         with self.writing() as connection:
             connection.execute("SET LOCAL synchronous_commit = off")
-            connection.cursor().executemany(statements.EXPOSE, rows)
+            cursor = connection.cursor()
+            cursor.executemany(statements.EXPOSE, rows, returning=True)
+            lists: Counter[str] = Counter()
+            for row, results in zip(rows, cursor.results(), strict=True):
+                if results.fetchone():
+                    lists.update(row["movies"])
+            cursor.executemany(statements.COUNT, sorted(lists.items()))  # in one order, so that writers don't deadlock
 
     def erase(self, user_id: PublicId) -> Erasure:
         """Delete the user's events and exposures, and remember that this was done; on disk when this returns.
@@ -224,6 +234,25 @@ class PostgresLog:
     def totals(self) -> dict[str, int]:
         """Events of each kind, and lists shown."""
         return dict(self._rows(summary_queries.TOTALS, seconds=WHOLE_LOG_SECONDS))
+
+    def exposures(self) -> Iterator[ShownList]:
+        """Every list that was shown, in the order of their names, read a page at a time."""
+        sql = (
+            "SELECT exposure_id, user_id, at_ms, movie_ids, model, version, request_id, propensities, inclusions "
+            f"FROM exposures WHERE exposure_id > %s ORDER BY exposure_id LIMIT {PAGE}"
+        )
+        after = ""
+        while True:
+            rows = self._rows(sql, after)
+            for name, user, at_ms, movies, *others in rows:
+                yield ShownList(name, decoded(user), at_ms, [decoded(movie) for movie in movies], *others)
+            if len(rows) < PAGE:
+                return
+            after = rows[-1][0]
+
+    def impressions(self) -> dict[PublicId, int]:
+        """Movie -> how many lists have shown it."""
+        return {decoded(movie): lists for movie, lists in self._rows("SELECT movie_id, lists FROM impressions")}
 
     def newest_answers(self) -> list[tuple[str, str, str]]:
         """What answered in experiments."""

@@ -64,7 +64,18 @@ _VERSION_1 = (
 the client said; `xid` is the transaction that changed a row last, by which other processes notice the change.
 `erased_keys` holds SHA-256 sums of a user and a key, so that a late repetition stays out."""
 
-MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1,)
+_VERSION_2 = (
+    "ALTER TABLE exposures ADD COLUMN propensities double precision[] NOT NULL DEFAULT '{}'",
+    "ALTER TABLE exposures ADD COLUMN inclusions double precision[] NOT NULL DEFAULT '{}'",
+    """CREATE TABLE impressions (movie_id text COLLATE "C" PRIMARY KEY, lists bigint NOT NULL)""",
+    """
+    INSERT INTO impressions
+    SELECT movie_id, count(*) FROM exposures CROSS JOIN unnest(movie_ids) AS movie_id GROUP BY movie_id
+    """,
+)
+"""`impressions` counts the lists that have shown a movie."""
+
+MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2)
 
 
 def has_log(connection: Connection[tuple[object, ...]], schema: str, where: str) -> bool:

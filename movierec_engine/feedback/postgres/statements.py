@@ -25,8 +25,13 @@ FROM (VALUES (1)) AS once LEFT JOIN events ON user_id = %(user)s AND undone_ms I
 """One row at least, for somebody without events."""
 EXPOSE = """
 INSERT INTO exposures SELECT %(exposure_id)s, %(user)s, %(at_ms)s, %(movies)s, %(model)s, %(version)s, %(experiment)s,
-    %(variant)s, %(teams)s, %(request_id)s
+    %(variant)s, %(teams)s, %(request_id)s, %(propensities)s::float8[], %(inclusions)s::float8[]
 WHERE NOT EXISTS (SELECT FROM erasures WHERE user_id = %(user)s AND at_ms >= %(at_ms)s) ON CONFLICT DO NOTHING
+RETURNING exposure_id
+"""
+COUNT = """
+INSERT INTO impressions VALUES (%s, %s)
+ON CONFLICT (movie_id) DO UPDATE SET lists = impressions.lists + excluded.lists
 """
 FORGET_KEYS = """
 WITH gone AS (DELETE FROM events WHERE user_id = %(user)s RETURNING key)

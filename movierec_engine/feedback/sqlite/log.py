@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from movierec_engine.feedback.events import (
     Kind,
     LoggedEvent,
     Recorded,
+    ShownList,
     UserState,
     check_identifier,
     check_not_ahead,
@@ -48,9 +50,10 @@ _STATE = """
 SELECT kind, movie_id, rating, share FROM events WHERE user_id = ? AND undone_ms IS NULL ORDER BY at_ms / 1000, seq
 """
 _EXPOSE = """
-INSERT OR IGNORE INTO exposures SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+INSERT OR IGNORE INTO exposures SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
 WHERE NOT EXISTS (SELECT 1 FROM erasures WHERE user_id = ?2 AND at_ms >= ?3)
 """
+_COUNT = "INSERT INTO impressions VALUES (?, ?) ON CONFLICT DO UPDATE SET lists = lists + excluded.lists"
 
 
 def log_file(root: Path, data_set: str) -> Path:
@@ -125,11 +128,17 @@ class SqliteLog:
                 shown.variant,
                 json.dumps(shown.teams, separators=(",", ":")),
                 shown.request_id,
+                json.dumps(shown.propensities, separators=(",", ":")),
+                json.dumps(shown.inclusions, separators=(",", ":")),
             )
             for shown in exposures
         ]
+        lists: Counter[PublicId] = Counter()
         with self._database.writing(durable=False) as connection:
-            connection.executemany(_EXPOSE, rows)
+            for shown, row in zip(exposures, rows, strict=True):
+                if connection.execute(_EXPOSE, row).rowcount > 0:
+                    lists.update(shown.movie_ids)
+            connection.executemany(_COUNT, lists.items())
 
     def erase(self, user_id: PublicId) -> Erasure:
         """Delete the user's events and exposures, and remember that this was done; on disk when this returns.
@@ -262,6 +271,23 @@ class SqliteLog:
         """Events of each kind, and lists shown."""
         return dict(self.query(summary_queries.TOTALS))
 
+    def exposures(self) -> Iterator[ShownList]:
+        """Every list that was shown, in the order of their names, read a page at a time."""
+        columns = "exposure_id, user_id, at_ms, movie_ids, model, version, request_id, propensities, inclusions"
+        after = ""
+        while True:
+            sql = f"SELECT {columns} FROM exposures WHERE exposure_id > ? ORDER BY exposure_id LIMIT {PAGE}"
+            rows = self.query(sql, after)
+            for name, user, at_ms, movies, model, version, request, *arrays in rows:
+                yield ShownList(name, user, at_ms, _array(movies), model, version, request, *map(_array, arrays))
+            if len(rows) < PAGE:
+                return
+            after = rows[-1][0]
+
+    def impressions(self) -> dict[PublicId, int]:
+        """Movie -> how many lists have shown it."""
+        return dict(self.query("SELECT movie_id, lists FROM impressions"))
+
     def newest_answers(self) -> list[tuple[str, str, str]]:
         """What answered in experiments."""
         return self.query(summary_queries.NEWEST_ANSWERS)
@@ -304,6 +330,15 @@ class SqliteLog:
                 connection.execute("INSERT OR REPLACE INTO erasures VALUES (?, ?, ?, ?)", row)
         if not self._erasures.path.exists():
             self._erasures.write(_erasures(connection))
+
+
+def _array(text: str) -> list[Any] | None:
+    """A JSON array, or None where it is none, as one that was written half."""
+    try:
+        found = json.loads(text)
+    except (ValueError, TypeError):
+        return None
+    return found if isinstance(found, list) else None
 
 
 def _delete(connection: sqlite3.Connection, user_id: PublicId, through_ms: int | None = None) -> None:

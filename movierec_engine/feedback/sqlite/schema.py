@@ -2,14 +2,15 @@
 
 Version 1 took a key once over all people, called an exposure by its request, and had no watched movies, no times of the
 client's and no undoing. Version 2 had other indices. Up to version 3 ids were whole numbers alone: SQLite would have
-made the number 17 of the text "17". Rows of an older version are copied into tables of this one, all within one
-transaction: killed at any moment, the file is of one version or of the other.
+made the number 17 of the text "17". Up to version 4 lists had no propensities, and what was shown was not counted. Rows
+of an older version are copied into tables of this one, all within one transaction: killed at any moment, the file is of
+one version or of the other.
 """
 
 import sqlite3
 
 APPLICATION_ID = 0x6D766662
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _EVENTS = (
     """
@@ -50,12 +51,19 @@ _EXPOSURES = (
         experiment TEXT NOT NULL,
         variant TEXT NOT NULL,
         teams TEXT NOT NULL,
-        request_id TEXT NOT NULL
+        request_id TEXT NOT NULL,
+        propensities TEXT NOT NULL,
+        inclusions TEXT NOT NULL
     ) WITHOUT ROWID
     """,
     "CREATE INDEX exposures_of_user ON exposures (user_id, request_id)",
 )
-"""`movie_ids` and `teams` are JSON arrays."""
+"""`movie_ids`, `teams`, `propensities` and `inclusions` are JSON arrays."""
+_IMPRESSIONS = "CREATE TABLE impressions (movie_id PRIMARY KEY, lists INTEGER NOT NULL) WITHOUT ROWID"
+_COUNT_IMPRESSIONS = """
+INSERT INTO impressions
+SELECT value, count(*) FROM exposures, json_each(exposures.movie_ids) GROUP BY value
+"""
 
 _ERASURES = (
     """
@@ -77,7 +85,7 @@ def create(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    for statement in (*_EVENTS, *_EXPOSURES, *_ERASURES):
+    for statement in (*_EVENTS, *_EXPOSURES, *_ERASURES, _IMPRESSIONS):
         connection.execute(statement)
     connection.execute("COMMIT")
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
@@ -94,10 +102,13 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
         connection.execute(statement)
         columns = _OF_VERSION_1.get(table, "*") if version == 1 else "*"
+        columns += _WITHOUT_PROPENSITIES if table == "exposures" else ""
         connection.execute(f"INSERT INTO {table} SELECT {columns} FROM old_{table}")
         connection.execute(f"DROP TABLE old_{table}")
         for index in indices:
             connection.execute(index)
+    connection.execute(_IMPRESSIONS)
+    connection.execute(_COUNT_IMPRESSIONS)
     connection.execute("DELETE FROM sqlite_sequence")  # places are never used again, not even those of erased events
     connection.executemany("INSERT INTO sqlite_sequence VALUES (?, ?)", last.items())
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -105,6 +116,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 _TABLES = {"events": _EVENTS, "exposures": _EXPOSURES, "erasures": _ERASURES[:1]}
 """The table and its indices, of those that hold ids."""
+_WITHOUT_PROPENSITIES = ", '[]', '[]'"
 _OF_VERSION_1 = {
     "events": "seq, user_id, key, movie_id, kind, rating, NULL, at_ms, NULL, request_id, NULL",
     "exposures": "request_id, user_id, at_ms, movie_ids, model, version, experiment, variant, teams, request_id",

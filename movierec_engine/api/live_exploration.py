@@ -1,0 +1,103 @@
+"""Exploration of live lists: the pool of a person, the places that are explored, and their propensities, exactly."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierec_engine.api.live_feedback import LiveFeedback
+from movierec_engine.data.id_map import PublicId
+from movierec_engine.feedback import FeedbackError
+from movierec_engine.feedback.events import MAX_LIST
+from movierec_engine.recommending.cold_items import ColdItems
+from movierec_engine.recommending.exploration import ExplorationConfig, ListExploration, draw
+
+log = logging.getLogger(__name__)
+
+COUNT_SECONDS = 10.0
+"""How old the counts of what was shown may be."""
+
+
+class Propensities(NamedTuple):
+    """Of each place of a list: the probability of its movie there, and anywhere in the list; empty if not explored."""
+
+    at_place: tuple[float, ...] = ()
+    in_list: tuple[float, ...] = ()
+
+
+class Impressions:
+    """How many lists have shown each movie, at a moment. lists: by public id."""
+
+    def __init__(self, lists: Mapping[PublicId, int]) -> None:
+        self._lists = lists
+        self._of_new: WeakKeyDictionary[ColdItems, NDArray[np.float64]] = WeakKeyDictionary()
+
+    def of_new(self, new: ColdItems) -> NDArray[np.float64]:
+        """Of the new movies of a catalogue, float64 [n_new]; nobody may change it."""
+        known = self._of_new.get(new)
+        if known is None:
+            shown = [self._lists.get(movie, 0) for movie in new.ids.ids.tolist()]
+            known = self._of_new[new] = np.array(shown, dtype=np.float64)
+        return known
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """What a person's list may be explored with, best first.
+
+    movies: int64 [m], places of the catalogue. scores: float64 [m]. seen: float64 [m], how often each was
+    seen.
+    """
+
+    movies: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    seen: NDArray[np.float64]
+
+
+class LiveExploration:
+    """config: what is explored, by `serving.exploration`."""
+
+    def __init__(self, config: ExplorationConfig, live: LiveFeedback) -> None:
+        self.config, self._live = config, live
+        self._counted: dict[str, tuple[float, Impressions]] = {}
+
+    def impressions(self, data_set: str) -> Impressions:
+        """What was shown up to a few seconds ago; what was last known while the log is away."""
+        until, known = self._counted.get(data_set, (0.0, Impressions({})))
+        if time.monotonic() >= until:
+            self._counted[data_set] = (time.monotonic() + COUNT_SECONDS, known)  # others go on with what is known
+            try:
+                known = Impressions(self._live.log(data_set).impressions())
+            except FeedbackError as error:
+                log.error("new movies are explored by older counts of what was shown: %s", error)
+            self._counted[data_set] = (time.monotonic() + COUNT_SECONDS, known)
+        return known
+
+
+def explore(
+    config: ExplorationConfig,
+    exploration: ListExploration,
+    pool: Callable[[], Pool],
+    random: np.random.Generator,
+) -> tuple[dict[int, tuple[int, float]], Propensities]:
+    """The places that are explored, each with the movie that it gets and its score, and all propensities.
+
+    pool: makes the pool, of which there are as many movies as was said; not asked where no place is explored.
+    """
+    at_place = exploration.kept.tolist()
+    in_list = [*at_place]
+    places = exploration.explored(random)
+    drawn: dict[int, tuple[int, float]] = {}
+    if len(places):
+        made = pool()
+        weights = config.weights(made.scores, made.seen, len(exploration.places))
+        chances = exploration.at_place(weights), exploration.in_list(weights)
+        for place, row in draw(places, weights, random).items():
+            drawn[place] = int(made.movies[row]), float(made.scores[row])
+            at_place[place], in_list[place] = float(chances[0][row]), float(chances[1][row])
+    return drawn, Propensities(tuple(at_place[:MAX_LIST]), tuple(in_list[:MAX_LIST]))

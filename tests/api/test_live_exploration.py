@@ -1,0 +1,157 @@
+"""Exploration of live lists: what is explored, what is noted of it, and what stays as it was."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from movierec_engine.api.app import create_app
+from movierec_engine.api.config import ServingConfig
+from movierec_engine.config import load_serving
+from movierec_engine.feedback import FeedbackError, SqliteLog, log_file
+from movierec_engine.feedback.experiments import ExperimentConfig, Variant
+from movierec_engine.recommending.exploration import ExplorationConfig
+from movierec_engine.store import Artifact, ArtifactStore
+
+PublishLine = Callable[..., dict[str, Artifact]]
+
+NEXT = ExplorationConfig(share=0.5, candidates="next", strategy="epsilon", from_place=2)
+NEW = ExplorationConfig(share=0.5, from_place=2)
+PLAIN = "user_id=1&top_k=3"
+
+
+def exploring(store: ArtifactStore, config: ExplorationConfig, **serving: Any) -> FlaskClient:
+    return create_app(store.root, ServingConfig(exploration=config, **serving)).test_client()
+
+
+def ask(client: FlaskClient, request_id: str, query: str = PLAIN) -> Any:
+    return client.get(f"/api/recommend?{query}", headers={"X-Request-ID": request_id}).json
+
+
+def shown(client: FlaskClient, store: ArtifactStore) -> list[Any]:
+    client.application.extensions["movierec"]["live"].flush()
+    return [*SqliteLog(log_file(store.root, "camps")).exposures()]
+
+
+def movie_ids(answer: Any) -> list[int]:
+    return [movie["movie_id"] for movie in answer["recommendations"]]
+
+
+def test_places_are_explored_as_often_as_is_noted_by_what_comes_next(
+    store: ArtifactStore, publish_line: PublishLine
+) -> None:
+    publish_line("ease")
+    plain = movie_ids(create_app(store.root).test_client().get("/api/recommend?user_id=1&top_k=4").json)
+    client = exploring(store, NEXT)  # user 1 has rated 40: of the other four, one comes after the list
+    answers = {f"r{number}": ask(client, f"r{number}") for number in range(200)}
+    lists = Counter(tuple(movie_ids(answer)) for answer in answers.values())
+    assert set(lists) == {tuple(plain[:3]), (plain[0], plain[1], plain[3])}, "one movie has place for the last alone"
+    assert 60 <= lists[tuple(plain[:3])] <= 140
+    noted = shown(client, store)
+    assert len(noted) == 200
+    for one in noted:
+        answer = answers[one.request_id]
+        assert (one.exposure_id, one.movie_ids) == (answer["exposure_id"], movie_ids(answer))
+        assert one.propensities == one.inclusions == [1, 1, 0.5]
+        explored = [movie.get("explored", False) for movie in answer["recommendations"]]
+        assert explored == [False, False, movie_ids(answer)[2] == plain[3]]
+
+
+def test_a_request_that_is_sent_again_gets_the_same_list_and_is_noted_once(
+    store: ArtifactStore, publish_line: PublishLine
+) -> None:
+    publish_line("ease")
+    client = exploring(store, NEXT)
+    other_worker = exploring(store, NEXT)
+    for number in range(10):
+        first, again, elsewhere = (ask(one, f"r{number}") for one in (client, client, other_worker))
+        assert first == again == elsewhere
+    assert len({tuple(movie_ids(ask(client, f"r{number}"))) for number in range(10)}) > 1, "others get others"
+    shown(other_worker, store)
+    assert len(shown(client, store)) == 10
+
+
+def test_new_movies_are_shown_until_they_were_shown_often_enough(
+    store: ArtifactStore, publish_line: PublishLine
+) -> None:
+    publish_line("ease")  # 60 is new to the model and user 1 has rated it; 70 has neither genres nor year, and no place
+    client = exploring(store, ExplorationConfig(share=0.5, from_place=2, impressions=3))
+    assert all(60 not in movie_ids(ask(client, f"r{number}")) for number in range(20)), "what was rated stays masked"
+    answers = [ask(client, f"s{number}", "user_id=7&top_k=3") for number in range(20)]
+    explored = [movie for answer in answers for movie in answer["recommendations"] if movie.get("explored")]
+    assert {movie["movie_id"] for movie in explored} == {60}
+    assert all(movie["new"] and movie["title"] == "Love and Peace" for movie in explored)
+    assert len(shown(client, store)) == 40
+    assert SqliteLog(log_file(store.root, "camps")).impressions()[60] >= 3
+    later = exploring(store, ExplorationConfig(share=0.5, from_place=2, impressions=3))
+    assert all(60 not in movie_ids(ask(later, f"t{number}", "user_id=7&top_k=3")) for number in range(20))
+    of_later = [one for one in shown(later, store) if one.request_id.startswith("t")]
+    assert {tuple(one.propensities) for one in of_later} == {(1.0, 1.0, 1.0)}, "there is nothing left to explore"
+
+
+def test_what_is_asked_for_in_another_way_is_not_explored_and_nothing_is_while_it_is_off(
+    store: ArtifactStore, publish_line: PublishLine
+) -> None:
+    publish_line("ease")
+    client = exploring(store, NEXT)
+    ways = (
+        "user_id=1&model=ease",
+        "history=10,20",
+        "user_id=1&genres=Drama",
+        "user_id=1&novelty=0.5",
+        "user_id=1&exclude=10",
+    )
+    for number in range(20):
+        for way in ways:
+            assert "exposure_id" not in ask(client, f"r{number}", f"{way}&top_k=3")
+    client.post("/api/batch-recommend", json={"user_ids": [1]})
+    assert shown(client, store) == []
+    off = exploring(store, ExplorationConfig())
+    assert "exposure_id" not in ask(off, "r1") and shown(off, store) == []
+
+
+def test_a_list_of_an_experiment_is_explored_unless_it_is_drafted(
+    store: ArtifactStore, publish_line: PublishLine
+) -> None:
+    publish_line("ease")
+    for kind, numbers in (("ab", 3), ("interleaving", 0)):
+        variants = (Variant("a", "ease"), Variant("b", "ease"))
+        client = exploring(store, NEXT, experiment=ExperimentConfig(f"of-{kind}", kind, "", variants))
+        answer = ask(client, kind)
+        assert answer["experiment"] == f"of-{kind}"
+        (noted,) = (one for one in shown(client, store) if one.request_id == kind)
+        assert len(noted.propensities) == len(noted.inclusions) == numbers
+
+
+def test_an_explored_movie_has_its_reasons(store: ArtifactStore, publish_line: PublishLine) -> None:
+    publish_line("ease")
+    for config, query in ((NEXT, f"{PLAIN}&explain=true"), (NEW, "user_id=7&top_k=3&explain=true")):
+        client = exploring(store, config)
+        answers = [ask(client, f"r{number}", query) for number in range(12)]
+        explored = [one for answer in answers for one in answer["recommendations"] if one.get("explored")]
+        assert explored and all(one["why"]["sentence"].startswith("because") for one in explored)
+        assert all("why" in one for answer in answers for one in answer["recommendations"])
+
+
+def test_lists_go_on_by_the_last_counts_while_the_log_cannot_be_read(
+    store: ArtifactStore, publish_line: PublishLine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish_line("ease")
+    client = exploring(store, NEW)
+    ask(client, "r0")
+
+    def away(self: SqliteLog) -> dict[Any, int]:
+        raise FeedbackError("the log is away")
+
+    monkeypatch.setattr(SqliteLog, "impressions", away)
+    monkeypatch.setattr("movierec_engine.api.live_exploration.COUNT_SECONDS", -1.0)
+    fresh = exploring(store, NEW)
+    assert len(movie_ids(ask(fresh, "r1"))) == 3
+    assert "older counts of what was shown: the log is away" in caplog.text
+
+
+def test_settings_are_read_from_a_command_line() -> None:
+    settings = load_serving(["serving.exploration.share=0.05", "serving.exploration.candidates=next"])
+    assert settings.exploration == ExplorationConfig(share=0.05, candidates="next")
