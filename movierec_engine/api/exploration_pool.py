@@ -43,8 +43,10 @@ def exploration_of(
     return config.of_list(length, max(0, left - length)), of_next
 
 
-def _able_rows(served: LoadedIndex, person: Person, config: ExplorationConfig, shows: Impressions) -> NDArray[np.int64]:
-    """Rows of the new movies that were shown too seldom yet, and are not masked, int64 [<= n_new]."""
+def _able_rows(
+    served: LoadedIndex, person: Person, config: ExplorationConfig, shows: Impressions, rules: ActiveRules | None
+) -> NDArray[np.int64]:
+    """Rows of the new movies that were shown too seldom yet, are not masked and are allowed, int64 [<= n_new]."""
     new = served.catalogue.new
     able = shows.of_new(new) < config.impressions
     able[new.rows(person.masked)] = False
@@ -80,5 +82,5 @@ def _of_next(
     longer = request.model_copy(update={"top_k": len(made.items) + config.pool})
     more = list_for(served, person, longer, None, rules)
     items, scores = np.array(more.items, dtype=np.int64), np.array(more.scores, dtype=np.float64)
-    other = ~np.isin(items, made.items)
+    other = np.flatnonzero(~np.isin(items, made.items))[: config.pool]
     return Pool(items[other], scores[other], served.index.popularity[items[other]].astype(np.float64))

@@ -35,6 +35,8 @@ class Lineage:
     newest_erasure: int
     """Number of the newest erasure that the training data had taken in; 0 where that cannot be told, so that a model is
     rather not asked about somebody than asked wrongly."""
+    newest_feedback: int
+    """Place in the feedback log of the newest rating that the training data had taken in; 0 for none."""
     movies: pa.Table
     raw_movies: str
     """Reference of the version that the titles are of."""
@@ -54,6 +56,7 @@ class Lineage:
         return cls(
             data_set=index.slot.data_set,
             newest_erasure=int(raw.facts.get("feedback", {}).get("newest_erasure", 0)) if raw else 0,
+            newest_feedback=_newest_feedback(raw),
             movies=_titles(titles),
             raw_movies=titles.reference if titles else "",
             ratings_file=ratings,
@@ -74,6 +77,11 @@ class Lineage:
         return sorted(
             map(GivenRating._make, zip(*columns, strict=True)), key=lambda one: (-one.timestamp, one.movie_id)
         )
+
+
+def _newest_feedback(raw_ratings: Artifact | None) -> int:
+    facts = raw_ratings.facts.get("feedback", {}) if raw_ratings else {}
+    return int(facts.get("newest_seq", 0)) if facts.get("taken_in") else 0
 
 
 def _titles(raw_movies: Artifact | None) -> pa.Table:

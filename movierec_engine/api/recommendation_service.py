@@ -154,12 +154,13 @@ class RecommendationService:
         exploration, pool = exploration_of(served, person, request, made, config, shows)
         chance = config.random(request.user_id, incoming.environ[REQUEST_ID])
         drawn, propensities = explore(config, exploration, pool, chance)
-        for place, (movie, score) in drawn.items():
-            one = cast(RecommendedMovie, {**served.catalogue.movies[movie], "score": round(score, 6), "explored": True})
+        for place, (movie, exact_score) in drawn.items():
+            score = round(exact_score, 6)
+            one = cast(RecommendedMovie, {**served.catalogue.movies[movie], "score": score, "explored": True})
             if movie >= served.catalogue.n_items:
                 one["new"] = True
             if request.explain:
-                one["why"] = _why_explored(served, person, movie, one["score"])
+                one["why"] = _why_explored(served, person, movie, score)
             shown[place] = one
         return propensities
 

@@ -5,7 +5,19 @@ import sys
 import click
 
 from movierec_engine import __version__
-from movierec_engine.cli import backup, estimate, export, feedback, judge, release, serve, start, store, train
+from movierec_engine.cli import (
+    backup,
+    estimate,
+    export,
+    feedback,
+    judge,
+    off_policy,
+    release,
+    serve,
+    start,
+    store,
+    train,
+)
 from movierec_engine.cli.console import log_to_console, read_env_file
 from movierec_engine.cli.options import CommandGroup
 
@@ -21,6 +33,7 @@ SECTIONS: dict[str, list[click.Command]] = {
         judge.elicitation,
         judge.dials,
         judge.cold_items,
+        off_policy.offpolicy,
     ],
     "Release": [release.models],
     "Serve": [serve.serve, export.export],

@@ -45,6 +45,8 @@ RERANKING_TRADEOFF: Final = "reranking_tradeoff"
 """The re-ranking trade-off: accuracy and the dial's own measure by the setting of each taste dial."""
 COLD_ITEMS: Final = "cold_items"
 """Places of movies that no model knows, and what showing a share of them costs."""
+OFF_POLICY: Final = "off_policy"
+"""What a model's lists would have earned, estimated from lists that were shown."""
 SWEEP: Final = "sweep"
 """The trials of a search over settings, ranked by validation."""
 

@@ -13,7 +13,7 @@ Which probabilities and propensities these are, of a movie at its place or anywh
 see `pipeline/off_policy.py`. Intervals: `likelihood_interval.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,13 +56,11 @@ class WeighedLists:
     def clipped(self, most: float) -> "WeighedLists":
         """The same with larger weights cut down to `most`: less variance, and a bias towards 0."""
         weight = np.minimum(self.weight, most)
-        return WeighedLists(
-            self.of_list, self.user, weight, self.reward, self.predicted, self.expected, self.places
-        )  # fmt: skip
+        return replace(self, weight=weight)
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PolicyEstimate:
     """A reward a list, with its interval."""
 
     value: float
@@ -71,7 +69,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Estimates:
+class PolicyEstimates:
     """What the target would earn a list, by each estimator, and how much the log knows of it.
 
     logged: what the lists that were shown earned. ips_gain, snips_gain, dr_gain: the target's estimates less that, with
@@ -80,26 +78,29 @@ class Estimates:
     covered: mean weights over the target's places, 1 where the log could have shown all that the target shows.
     """
 
-    logged: Estimate
-    ips: Estimate
-    snips: Estimate
-    dr: Estimate
-    ips_gain: Estimate
-    snips_gain: Estimate
-    dr_gain: Estimate
-    covered: Estimate
+    logged: PolicyEstimate
+    ips: PolicyEstimate
+    snips: PolicyEstimate
+    dr: PolicyEstimate
+    ips_gain: PolicyEstimate
+    snips_gain: PolicyEstimate
+    dr_gain: PolicyEstimate
+    covered: PolicyEstimate
     lists: int
     users: int
     effective_places: float
     largest_weight: float
 
 
-def estimate(lists: WeighedLists, confidence: float = 0.95) -> Estimates:
+def estimate(lists: WeighedLists, confidence: float = 0.95) -> PolicyEstimates:
     """Estimate the reward a list of a target policy."""
     n_lists = len(lists.user)
 
     def of_lists(values: Values) -> Values:
-        return np.bincount(lists.of_list, values, n_lists)
+        return np.bincount(lists.of_list, values, n_lists).astype(np.float64)
+
+    def of_users(values: Values) -> Values:
+        return np.bincount(lists.user, values, users).astype(np.float64)
 
     weight, reward = lists.weight, lists.reward
     users = int(lists.user.max()) + 1
@@ -107,10 +108,11 @@ def estimate(lists: WeighedLists, confidence: float = 0.95) -> Estimates:
     hit = most * max(float(np.abs(reward).max(initial=0.0)), float(np.abs(reward - lists.predicted).max(initial=0.0)))
     counts = np.bincount(lists.user, minlength=users).astype(np.float64)
 
-    def mean(terms: Values, extremes: tuple[float, float], over: Values = counts) -> Estimate:
-        sums = np.bincount(lists.user, terms, users)
-        value = float(sums.sum() / over.sum()) if over.sum() > 0 else np.nan
-        return Estimate(value, *ratio_interval(sums, over, extremes, confidence))
+    def mean(terms: Values, extremes: tuple[float, float], over: Values = counts) -> PolicyEstimate:
+        if not (over.sum() > 0 and np.isfinite(terms).all()):
+            return PolicyEstimate(np.nan, np.nan, np.nan)
+        sums = of_users(terms)
+        return PolicyEstimate(float(sums.sum() / over.sum()), *ratio_interval(sums, over, extremes, confidence))
 
     shown, weighed = of_lists(reward), of_lists(weight * reward)
     doubly = lists.expected + of_lists(weight * (reward - lists.predicted))
@@ -119,19 +121,19 @@ def estimate(lists: WeighedLists, confidence: float = 0.95) -> Estimates:
     length = float(lists.places.mean())
     largest = max(float(reward.max(initial=0.0)), 1e-12)
     middle = float(lists.expected.mean()) * float(counts.mean())
-    self_normalized = mean(weighed, (0.0, most * largest), np.bincount(lists.user, weights, users))
+    self_normalized = mean(weighed, (0.0, most * largest), of_users(weights))
     # the difference of a ratio and a mean: the ratio's influence, sum w (r - R) / mean w, stands for its terms
-    influence = np.nan_to_num((weighed - per_place * weights) * length / max(float(weights.mean()), 1e-300))
+    influence = (weighed - per_place * weights) * length / max(float(weights.mean()), 1e-300)
     snips_gain = mean(influence + per_place * length - shown, (-largest, most * largest))
-    return Estimates(
+    return PolicyEstimates(
         logged=mean(shown, (0.0, largest)),
         ips=mean(weighed, (0.0, most * largest)),
-        snips=Estimate(*(length * end for end in (per_place, self_normalized.low, self_normalized.high))),
+        snips=PolicyEstimate(*(length * end for end in (per_place, self_normalized.low, self_normalized.high))),
         dr=mean(doubly, (middle - hit, middle + hit)),
         ips_gain=mean(weighed - shown, (-largest, most * largest)),
         snips_gain=snips_gain,
         dr_gain=mean(doubly - shown, (middle - hit - largest, middle + hit)),
-        covered=mean(weights, (0.0, most), np.bincount(lists.user, lists.places, users)),
+        covered=mean(weights, (0.0, most), of_users(lists.places)),
         lists=n_lists,
         users=len(np.unique(lists.user)),
         effective_places=float(weight.sum() ** 2 / (weight @ weight)) if most else 0.0,

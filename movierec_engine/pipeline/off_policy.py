@@ -1,0 +1,288 @@
+"""What another model, or another exploration, would have earned in the lists that were shown: estimated and published.
+
+The target's list is made anew for each explored list of the log: for the same user, of the same length, by what the
+user had said by that moment. Two assumptions are to choose from, by which a movie's probabilities are compared:
+
+- `movie`: what a movie earns does not depend on its place in the list, nor on the movies beside it. The target's
+  probability to have it anywhere in the list is compared with the log's.
+- `place`: it may depend on the place, not on the movies beside it (Li et al. 2018, the item-position model). The
+  probabilities at that place are compared, which leaves far fewer places to learn from.
+
+The reward model of the doubly robust estimate is the smoothed item rate: q(i) = (r_i + A r) / (n_i + A), with r_i what
+movie i earned in n_i lists of the other half of the users, r the mean of a place there, and A = PRIOR.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierec_engine.api.exploration_pool import exploration_of
+from movierec_engine.api.list_making import MadeList, list_for
+from movierec_engine.api.live_exploration import Impressions
+from movierec_engine.api.loaded_index import LoadedIndex
+from movierec_engine.api.person import of_user
+from movierec_engine.api.requests import PersonalRequest
+from movierec_engine.data.id_map import PublicId
+from movierec_engine.errors import DataError
+from movierec_engine.evaluation.off_policy import PolicyEstimates, WeighedLists, estimate
+from movierec_engine.feedback import FeedbackLog
+from movierec_engine.pipeline.logged_lists import LoggedList, LoggedLists, Reward, read_lists
+from movierec_engine.recommending.cold_items import ColdItems
+from movierec_engine.recommending.exploration import ExplorationConfig
+from movierec_engine.reporting import numbers
+from movierec_engine.reporting.progress import advance, step
+from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
+
+Assumption = Literal["movie", "place"]
+ESTIMATES_FILE = "estimates.json"
+PRIOR = 10.0
+"""A: how many lists the mean counts for in the reward model."""
+SEEN = 0.98
+"""Share of the target's places from which on the log is said to have seen what it shows."""
+
+Values = NDArray[np.float64]
+Chances = dict[PublicId, float]
+
+
+@dataclass(frozen=True)
+class OffPolicyQuestion:
+    """What is estimated. minutes: of the reward. clip: the largest weight, 0 for none. exploration: the target's."""
+
+    reward: Reward = "like"
+    minutes: float = 1440.0
+    by: Assumption = "movie"
+    clip: float = 0.0
+    exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
+
+
+@dataclass(frozen=True)
+class OffPolicyResult:
+    """Estimates of a target, and what they rest on.
+
+    rewards: places that earned one. left_out: why -> how many lists. early: events dated before the list they name.
+    """
+
+    question: OffPolicyQuestion
+    estimates: PolicyEstimates
+    rewards: int
+    left_out: dict[str, int]
+    early: int
+
+    def sentences(self) -> list[str]:
+        """What to know before believing the numbers, a sentence each."""
+        found, asked = self.estimates, self.question
+        share = found.covered.value
+        said = [
+            f"From {numbers.counted(found.lists, 'explored list')} of {numbers.counted(found.users, 'user')}, of which "
+            f"{numbers.counted(self.rewards, 'place')} earned a {asked.reward} within {asked.minutes:g} minutes; the "
+            f"weights are worth {found.effective_places:,.0f} places, and the largest is {found.largest_weight:,.1f}."
+        ]
+        if share < SEEN and found.covered.high < 1:
+            said.append(
+                f"The log could not have shown about {numbers.percent(1 - share, 0)} of the places of these lists: IPS "
+                "counts nothing for them, SNIPS takes them to be like the others, and DR believes its reward model."
+            )
+        if asked.clip:
+            said.append(f"Weights above {asked.clip:g} are cut down to it, which pulls the estimates towards 0.")
+        assumed = {
+            "movie": "A movie is taken to earn the same at every place of a list.",
+            "place": "A movie is taken to earn the same at its place, whatever stands beside it.",
+        }
+        said.append(assumed[asked.by] + " Intervals are of 95 %, with users as independent.")
+        if self.left_out:
+            whys = [f"{count:,} that {why}" for why, count in sorted(self.left_out.items(), key=lambda one: -one[1])]
+            said.append(f"Lists that are left out: {numbers.listed(whys)}.")
+        if self.early:
+            said.append(
+                f"{numbers.counted(self.early, 'event')} dated more than a minute before the list named by it is left "
+                "out; the clocks of clients and servers differ."
+            )
+        return said
+
+
+def judge(served: LoadedIndex, log: FeedbackLog, question: OffPolicyQuestion) -> OffPolicyResult:
+    """Estimate what a model's lists would have earned. Raises DataError where the log has no list to learn from."""
+    liked_from = served.index.facts.liked_from or _LIKED_FROM
+    logged = read_lists(log, question.reward, question.minutes, liked_from, served.lineage.newest_feedback)
+    if not logged.lists:
+        whys = [f"{count:,} {why}" for why, count in logged.left_out.items()]
+        reason = f"; of those that were shown {numbers.listed(whys)}" if whys else ""
+        raise DataError(
+            f"the feedback log of {served.lineage.data_set} has no explored list to learn from{reason}; serve with "
+            "serving.exploration.share=0.05, and ask again when people have answered"
+        )
+    lists = _weighed(served, log, logged, question)
+    return OffPolicyResult(
+        question,
+        estimate(lists.clipped(question.clip) if question.clip else lists),
+        int(lists.reward.sum()),
+        logged.left_out,
+        logged.early,
+    )
+
+
+def publish_result(store: ArtifactStore, served: LoadedIndex, result: OffPolicyResult) -> Artifact:
+    """Publish estimates, for the dashboard."""
+    facts: dict[str, Any] = {
+        "question": asdict(result.question),
+        "estimates": _without_nan(asdict(result.estimates)),
+        "rewards": result.rewards,
+        "left_out": result.left_out,
+        "early": result.early,
+        "sentences": result.sentences(),
+    }
+
+    def write(folder: Path) -> None:
+        (folder / ESTIMATES_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+    index = served.artifact
+    return store.publish(
+        index.slot.beside(kinds.OFF_POLICY),
+        write,
+        key=content_key(index.reference, facts),
+        fingerprint=index.fingerprint,
+        parents={kinds.FAISS_INDEX: index},
+        facts=facts,
+    )
+
+
+@step("making the lists to judge")
+def _weighed(served: LoadedIndex, log: FeedbackLog, logged: LoggedLists, question: OffPolicyQuestion) -> WeighedLists:
+    """The logged lists with the target's probabilities over the logged ones."""
+    target = _Target(served, log, logged, question.exploration)
+    users: dict[PublicId, int] = {}
+    of_list, weight, reward, shown = list[int](), list[float](), list[float](), list[PublicId]()
+    wanted: list[Chances] = []
+    for number, one in enumerate(logged.lists):
+        chances, at_place = target.chances(one)
+        logged_chance = one.inclusions if question.by == "movie" else one.propensities
+        for place, (movie, chance) in enumerate(zip(one.movie_ids, logged_chance, strict=True)):
+            of_target = chances.get(movie, 0.0) if question.by == "movie" else at_place(place, movie)
+            of_list.append(number)
+            weight.append(of_target / chance)
+        reward += one.rewards
+        shown += one.movie_ids
+        wanted.append(chances)
+        users.setdefault(one.user_id, len(users))
+        if number % 100 == 0:
+            advance(number, len(logged.lists), "lists")
+    user = np.array([users[one.user_id] for one in logged.lists])
+    rewards = np.array(reward)
+    predicted, expected = _predicted(np.array(of_list), user, shown, rewards, wanted)
+    places = np.array([sum(chances.values()) for chances in wanted])
+    return WeighedLists(np.array(of_list), user, np.array(weight), rewards, predicted, expected, places)
+
+
+class _Target:
+    """The lists that a model would have shown, with its probabilities."""
+
+    def __init__(
+        self, served: LoadedIndex, log: FeedbackLog, logged: LoggedLists, exploration: ExplorationConfig
+    ) -> None:
+        self._served, self._logged, self._config = served, logged, exploration
+        self._erased = frozenset(log.erased_since(served.lineage.newest_erasure))
+        self._erasure = log.newest_erasure()
+        self._known: dict[tuple[PublicId, int], tuple[int, MadeList]] = {}
+        self._shows = _Shows(served.catalogue.new) if exploration.on else None
+
+    def chances(self, one: LoggedList) -> tuple[Chances, Callable[[int, PublicId], float]]:
+        """Each movie's probability to be in the target's list, and a function of a place and a movie for there."""
+        said, state = self._logged.state_at(one.user_id, one.at_ms, self._erasure if one.user_id in self._erased else 0)
+        length, movies = len(one.movie_ids), self._served.catalogue.movies
+        person, request = of_user(self._served, one.user_id, state), PersonalRequest(top_k=length)
+        before = self._known.get((one.user_id, length))
+        if before is None or before[0] != said:
+            before = self._known[one.user_id, length] = said, list_for(self._served, person, request)
+        made = before[1]
+        own = [movies[item]["movie_id"] for item in made.items]
+        if self._shows is None:
+            return dict.fromkeys(own, 1.0), lambda place, movie: float(place < len(own) and own[place] == movie)
+        exploration, pool = exploration_of(self._served, person, request, made, self._config, self._shows)
+        kept = exploration.kept.tolist()
+        chances = dict(zip(own, kept, strict=True))
+        pooled: Chances = {}
+        if exploration.places:
+            others = pool()
+            weights = self._config.weights(others.scores, others.seen, len(exploration.places))
+            ids = [movies[place]["movie_id"] for place in others.movies.tolist()]
+            chances |= dict(zip(ids, exploration.in_list(weights).tolist(), strict=True))
+            pooled = dict(zip(ids, exploration.at_place(weights).tolist(), strict=True))
+        self._shows.add(one.movie_ids)
+
+        def at_place(place: int, movie: PublicId) -> float:
+            if place < len(own) and own[place] == movie:
+                return float(kept[place])
+            return pooled.get(movie, 0.0) if place in exploration.places else 0.0
+
+        return chances, at_place
+
+
+class _Shows(Impressions):
+    """How many lists had shown each new movie, as the log is gone through."""
+
+    def __init__(self, new: ColdItems) -> None:
+        super().__init__({})
+        self._new, self._lists_of_new = new, np.zeros(len(new))
+
+    def of_new(self, new: ColdItems) -> Values:
+        return self._lists_of_new
+
+    def add(self, movie_ids: Sequence[PublicId]) -> None:
+        self._lists_of_new[self._new.rows(movie_ids)] += 1
+
+
+def _predicted(
+    of_list: NDArray[np.int64],
+    user: NDArray[np.int64],
+    shown: Sequence[PublicId],
+    reward: Values,
+    wanted: Sequence[Chances],
+) -> tuple[Values, Values]:
+    """The reward model's prediction of each place that was shown, and its sum over each list of the target's."""
+    half = user % 2
+    of_place = half[of_list]
+    rates: list[Callable[[PublicId], float]] = []
+    for other in (1, 0):
+        earned: dict[PublicId, float] = defaultdict(float)
+        lists: dict[PublicId, int] = defaultdict(int)
+        for place in np.flatnonzero(of_place == other).tolist():
+            earned[shown[place]] += float(reward[place])
+            lists[shown[place]] += 1
+        mean = sum(earned.values()) / max(sum(lists.values()), 1)
+        rates.append(
+            lambda movie, earned=earned, lists=lists, mean=mean: (  # type: ignore[misc]
+                (earned.get(movie, 0.0) + PRIOR * mean) / (lists.get(movie, 0) + PRIOR)
+            )
+        )
+    predicted = [rates[own](movie) for own, movie in zip(of_place.tolist(), shown, strict=True)]
+    expected = [
+        sum(chance * rates[own](movie) for movie, chance in chances.items())
+        for own, chances in zip(half.tolist(), wanted, strict=True)
+    ]
+    return np.array(predicted), np.array(expected)
+
+
+def _without_nan(value: Any) -> Any:
+    """Plain data with None for what is not known, as JSON has no NaN."""
+    if isinstance(value, dict):
+        return {name: _without_nan(part) for name, part in value.items()}
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+_LIKED_FROM = 4.0
+
+
+def described(exploration: ExplorationConfig) -> str:
+    """An exploration in a few words."""
+    if not exploration.on:
+        return "not explored"
+    return (
+        f"{numbers.percent(exploration.share, 0)} of the places from {exploration.from_place} on explored by "
+        f"{exploration.strategy}, {exploration.candidates} movies"
+    )
