@@ -53,8 +53,11 @@ class MovieCatalogue:
         self._places = {movie["movie_id"]: place for place, movie in enumerate(self.movies)}
 
     def warm(self) -> None:
-        """Make what requests would wait for, seconds in all: the search, the genres and the places of new movies."""
+        """Make what most requests would wait for: the search and the genres."""
         _ = self.titles, self._genres
+
+    def place_new(self) -> None:
+        """Place the new movies, in seconds, which lists with a share of them would wait for."""
         with suppress(MovierecError):  # whoever asks for new movies is told
             _ = self.places_of_new
 

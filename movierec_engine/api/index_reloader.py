@@ -65,7 +65,8 @@ class IndexReloader:
     follow: `promoted`, or `latest` for the newest version of any model.
     in_memory: models that stay loaded, the default one included. remembered: lists of each that are remembered.
     repeat: whether movies that somebody has seen may be recommended to them again.
-    warm: whether an index answers by default only once nothing is left to be made that a request would wait for.
+    warm: whether an index answers by default only once nothing is left to be made that a request would wait for, but
+        for the places of new movies, which are made before the first one of a process and after any other.
     on_change: called with the state before and the one that has taken its place. clock: seconds that only grow.
 
     `watch` follows in the background; without it the store is looked at whenever somebody asks.
@@ -177,6 +178,8 @@ class IndexReloader:
         if default := self._default(found):
             if self._warm:
                 default.catalogue.warm()
+                if None not in before.served:
+                    default.catalogue.place_new()
             served[None] = default
         for model, one in before.served.items():
             if model is not None and model in found.newest:
@@ -186,6 +189,8 @@ class IndexReloader:
         )
         if self._watched and default is not None and default is not before.served.get(None):  # in a server
             log.info("answering from %s", default.artifact.reference)
+        if self._warm and default is not None:
+            default.catalogue.place_new()  # not before it answers: every host would hold a promotion up for seconds
 
     def _default(self, found: ServingState) -> LoadedIndex | None:
         """The version that answers by default: the one that should, else the one that did, else a stand-in.

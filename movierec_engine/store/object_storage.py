@@ -22,7 +22,7 @@ import os
 import time
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -120,7 +120,7 @@ class ObjectStorage:
         def ask() -> str | None:
             return self._text(_manifest(slot, version))
 
-        return self._remembered(f"manifest of {slot}/{version}", ask)
+        return self._remembered(f"manifest of {slot}/{version}", ask, final=True)
 
     def manifests(self, slot: Slot) -> dict[str, str]:
         def ask() -> dict[str, str]:
@@ -222,9 +222,12 @@ class ObjectStorage:
             (_content(content, files[name]["sha256"]), int(files[name]["size"]), path) for name, path in missing
         )
 
-    def _remembered(self, name: str, ask: Callable[[], T]) -> T:
+    def _remembered(self, name: str, ask: Callable[[], T], final: bool = False) -> T:
         """The answer to a question about the store; for a reader that may be offline, the last one that this host got
-        while the store does not answer. Raises AwayError where there is none."""
+        while the store does not answer, or at any time where an answer is final, unless it is None.
+
+        Raises AwayError where there is none.
+        """
         if not self._offline:
             return ask()
         now = time.monotonic()
@@ -232,6 +235,11 @@ class ObjectStorage:
             answer: T = recent[1]
             return answer
         path = self._cache_folder / "answers" / f"{quote(name, safe=' ')}.json"
+        if final:
+            with suppress(AwayError):
+                if (kept := self._kept(path, AwayError())) is not None:
+                    self._recent[name] = (now, kept)
+                    return kept  # type: ignore[no-any-return]
         if now >= self._away_until:
             try:
                 answer = ask()

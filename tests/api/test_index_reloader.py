@@ -155,6 +155,21 @@ def test_what_the_first_requests_would_wait_for_is_made_before_a_version_answers
     assert {"new", "titles", "_genres"} <= made
 
 
+def test_new_movies_are_placed_after_a_promotion_answers_and_not_before(store: ArtifactStore, publish_line) -> None:  # type: ignore[no-untyped-def]
+    """Each worker needs seconds for it, and a first version alone has nobody else to answer meanwhile."""
+    line, reloader = publish_line(), IndexReloader(store)
+    made: list[set[str]] = []
+    reloader._on_change = lambda before, now: made.append(set(vars(now.served[None].catalogue)))
+    reloader.refresh()
+    index = small_index("ease")
+    other = replace(index, popularity=index.popularity[::-1].copy())
+    parents = {name: line[name] for name in ("trained_model", "splits", "raw_movies")}
+    store.publish(line["faiss_index"].slot, other.save, key="k", fingerprint="f00d", parents=parents)
+    reloader.refresh()
+    assert [("titles" in one, "new" in one) for one in made] == [(True, True), (True, False)]
+    assert "new" in vars(reloader.state().served[None].catalogue)
+
+
 def test_the_settings_of_serving_reach_what_answers(store: ArtifactStore, publish: Publish) -> None:
     publish("als")
     publish("ease")
