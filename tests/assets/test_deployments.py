@@ -45,23 +45,27 @@ def test_the_environment_of_the_services_names_what_their_commands_and_dagsters_
     assert asked <= named
 
 
-@pytest.mark.parametrize("launcher", ["kubernetes", "ray"])
-def test_a_run_elsewhere_is_given_all_that_its_instance_and_its_definitions_ask_for(launcher: str) -> None:
+def test_a_run_in_a_pod_is_given_all_that_its_instance_and_its_definitions_ask_for() -> None:
     """The definitions of a run make the same partitions as the code server's, which may have no such device.
 
     dagster-k8s takes the password from the secret that is named.
     """
-    text = (DEPLOY / "dagster" / "cluster" / "dagster.yaml").read_text(encoding="utf-8")
-    instance = yaml.safe_load(text)
+    instance = _yaml("dagster", "cluster", "dagster.yaml")
     config = instance["run_launcher"]["config"]
     given = {"DAGSTER_PG_PASSWORD"} if config["postgres_password_secret"] else set()
-    if launcher == "ray":
-        start = text.index("# run_launcher:")
-        lines = text[start : text.index("\n\n", start)].splitlines()
-        config = yaml.safe_load("\n".join(line.removeprefix("# ") for line in lines))["run_launcher"]["config"]["ray"]
-        given = set()
     assert _postgres() == _variables(instance["storage"]) <= {*given, *config["env_vars"]}
     assert {"MOVIEREC_ARTIFACTS", "MOVIEREC_CHECKPOINTS", "MOVIEREC_AUTOMATION"} <= set(config["env_vars"])
+
+
+def test_the_guide_names_what_the_instance_on_ray_asks_for_which_hands_ray_no_secret() -> None:
+    """A node has the same environment, which its runs inherit: tests/assets/test_three_hosts.py."""
+    instance = _yaml("dagster", "ray", "dagster.yaml")
+    assert "env_vars" not in instance["run_launcher"]["config"]["ray"]
+    guide = (DEPLOY.parent / "docs" / "guides" / "several_machines.md").read_text(encoding="utf-8")
+    asked = _variables(instance)
+    assert asked == {*_postgres(), "RAY_API_SERVER_ADDRESS", "MOVIEREC_LOGS_BUCKET"}
+    assert [name for name in asked if f"\n{name}=" not in guide] == []
+    assert instance["storage"] == _yaml("dagster", "team", "dagster.yaml")["storage"]
 
 
 def test_the_file_of_compose_is_one_by_its_specification() -> None:
