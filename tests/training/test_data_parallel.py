@@ -23,7 +23,7 @@ from movierec_engine.evaluation.rankings import block_rows
 from movierec_engine.models import ALS
 from movierec_engine.models.base import Recommender
 from movierec_engine.models.classic import half_sweeps
-from movierec_engine.models.fitting import CheckpointFolder, Epoch, Fitting
+from movierec_engine.models.fitting import CheckpointPlace, Epoch, Fitting
 from movierec_engine.models.registry import model_class
 from movierec_engine.training import data_parallel
 from movierec_engine.training.config import TrainerConfig
@@ -194,8 +194,8 @@ def assert_equal(one: Recommender, other: Recommender) -> None:
     assert np.abs(ours - theirs).max() < 1e-3 * np.abs(ours).max()
 
 
-def checkpoints(folder: Path) -> CheckpointFolder:
-    return CheckpointFolder(folder, "a run")
+def checkpoints(folder: Path) -> CheckpointPlace:
+    return CheckpointPlace(folder, "a run")
 
 
 def own_workers(of: int | None = None) -> list[psutil.Process]:
