@@ -32,7 +32,7 @@ MOST_MEGABYTES = 450
 
 def test_each_extra_brings_what_a_missing_import_blames_it_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert set(project["optional-dependencies"]) == {*EXTRAS, "all", "dev"}
+    assert set(project["optional-dependencies"]) == {*EXTRAS, "client", "all", "dev"}
     distributions = packages_distributions()
     for extra, modules in EXTRAS.items():
         brought = {_name(requirement) for requirement in project["optional-dependencies"][extra]}

@@ -71,7 +71,8 @@ def run(commands: str, folder: Path) -> None:
     """Run a shell script in a new folder with a space in its name; what it leaves running ends with it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MOVIEREC_", "DAGSTER_"))}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    environment |= {"COLUMNS": "200", "PORT": str(free_port())}
+    python_path = os.pathsep.join(filter(None, (str(ROOT / "client"), environment.get("PYTHONPATH"))))
+    environment |= {"COLUMNS": "200", "PORT": str(free_port()), "PYTHONPATH": python_path}
     output = folder.parent / "output.txt"
     folder.mkdir(exist_ok=True)
     with output.open("wb") as written:
