@@ -68,10 +68,10 @@ def test_the_guide_names_what_the_instance_on_ray_asks_for_which_hands_ray_no_se
     assert instance["storage"] == _yaml("dagster", "team", "dagster.yaml")["storage"]
 
 
-def test_the_file_of_compose_is_one_by_its_specification() -> None:
+def test_the_files_of_compose_are_such_by_its_specification() -> None:
     checked = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec",
-         str(DEPLOY / "compose" / "compose.yaml")],
+         *(str(DEPLOY / folder / "compose.yaml") for folder in ("compose", "api-hosts"))],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stdout + checked.stderr
@@ -90,6 +90,38 @@ def test_no_container_has_more_rights_than_it_needs_and_each_says_whether_it_is_
             assert [line for line in stages[target] if line.startswith("USER")][-1:] in ([], ["USER 10001:10001"])
 
 
+def test_an_api_host_without_state_has_the_same_rights_and_nothing_but_its_variables_and_a_cache() -> None:
+    (host,), usual = _yaml("api-hosts", "compose.yaml")["services"].values(), _compose()["services"]["api"]
+    own = ("environment", "env_file", "volumes", "networks")
+    assert {name: part for name, part in host.items() if name not in own} == {
+        name: part for name, part in usual.items() if name not in own
+    }
+    assert (host["env_file"], host["volumes"]) == ([".env"], [f"cache:{host['environment']['MOVIEREC_LOCAL']}"])
+    assert {"MOVIEREC_ARTIFACTS", "MOVIEREC_FEEDBACK_URL", "MOVIEREC_API_KEYS"} <= set(_example("api-hosts"))
+    for stage in ("install-api", "install-dashboard", "install-dagster"):
+        assert any("postgres,objectstore " in line for line in _stages()[stage]), stage
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on this machine")
+def test_api_hosts_without_state_are_pods_that_share_no_volume() -> None:
+    built = subprocess.run(
+        ["kubectl", "kustomize", str(DEPLOY / "api-hosts")], capture_output=True, text=True, check=True
+    )
+    manifests = list(yaml.safe_load_all(built.stdout))
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+    named = sorted((one["kind"], one["metadata"]["name"]) for one in manifests)
+    assert [kind for kind, name in named if name == "movierec-api"] == ["Deployment", "PodDisruptionBudget", "Service"]
+    assert {name for kind, name in named if kind != "NetworkPolicy"} == {"movierec-api"}
+    (deployment,) = (one for one in manifests if one["kind"] == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert deployment["spec"]["replicas"] > 1
+    assert all(set(volume) == {"name", "emptyDir"} for volume in pod["volumes"])
+    assert container["volumeMounts"][0]["mountPath"] == container["env"][0]["value"]
+    assert container["envFrom"] == [{"secretRef": {"name": "movierec-api"}}]
+
+
 def test_no_secret_is_in_an_image_or_in_a_file_of_compose() -> None:
     """Each is a variable that has to be set, in an environment whose example has none that would work."""
     text = (DEPLOY / "compose" / "compose.yaml").read_text(encoding="utf-8")
@@ -97,8 +129,7 @@ def test_no_secret_is_in_an_image_or_in_a_file_of_compose() -> None:
         assert set(re.findall(r"\$\{" + name + r"([^}]*)\}", text)) == {":?copy environment.example to .env"}
         assert name not in (DEPLOY / "compose" / "Dockerfile").read_text(encoding="utf-8")
     assert (DEPLOY / "compose" / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()[1] == "*"
-    example = (DEPLOY / "compose" / "environment.example").read_text(encoding="utf-8")
-    named = dict(line.split("=", 1) for line in example.splitlines() if line and not line.startswith("#"))
+    named = _example("compose")
     assert set(re.findall(r"\$\{(\w+):", text)) <= {*named, "MOVIEREC_ALERTS_WEBHOOK", "MOVIEREC_ALERTS_SLACK"}
     assert "CHANGE-ME" in named["DAGSTER_PG_PASSWORD"] and "CHANGE-ME" in named["MOVIEREC_API_KEYS"]
 
@@ -152,6 +183,12 @@ def test_the_limits_of_the_helm_values_are_the_teams_own(tmp_path: Path) -> None
 def _yaml(*path: str) -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load(DEPLOY.joinpath(*path).read_text(encoding="utf-8"))
     return loaded
+
+
+def _example(folder: str) -> dict[str, str]:
+    """Variables of an example of an environment, with their values."""
+    text = (DEPLOY / folder / "environment.example").read_text(encoding="utf-8")
+    return dict(line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))
 
 
 def _compose() -> dict[str, Any]:
