@@ -2,12 +2,15 @@
 
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from dashboard.queries.store_files import Signature, stamp
+from movierec_engine.config import config_dir, load_feedback
 from movierec_engine.errors import MovierecError
 from movierec_engine.feedback import FeedbackLog, FeedbackLogs, log_file
+from movierec_engine.feedback.config import url_of_environment
 from movierec_engine.feedback.summary import interleaving_duels, variant_rates
 from movierec_engine.store import ArtifactStore, is_refitted, kinds
 
@@ -33,14 +36,24 @@ class Feedback:
     problem: str = ""
 
 
+def feedback_logs(root: Path) -> FeedbackLogs:
+    """The logs beside a store, or in the database that `feedback.url` names, in configs/ or by the environment."""
+    return FeedbackLogs(root, _url(config_dir(), url_of_environment()))
+
+
+@cache
+def _url(configs: Path, of_environment: str) -> str:
+    return load_feedback([]).url
+
+
 def data_sets(root: Path) -> list[str]:
     """Names of the data sets that have a log. Raises FeedbackError where a database is away."""
-    return FeedbackLogs.of_environment(root).data_sets()
+    return feedback_logs(root).data_sets()
 
 
 def signature(root: Path) -> Signature:
     """Changes whenever something is logged; of a database every few seconds, so that it is not asked for it."""
-    logs = FeedbackLogs.of_environment(root)
+    logs = feedback_logs(root)
     if logs.url:
         return (("feedback", int(time.time() // DATABASE_SECONDS), 0),)
     files = [log_file(root, name) for name in logs.data_sets()]
@@ -49,7 +62,7 @@ def signature(root: Path) -> Signature:
 
 def feedback(root: Path, data: str) -> Feedback:
     """The summary of a log; where it cannot be read, nothing and the reason."""
-    log = FeedbackLogs.of_environment(root).of(data)
+    log = feedback_logs(root).of(data)
     try:
         return Feedback(
             tuple({"day": day, "kind": _words(kind), "events": count} for day, kind, count in log.counts_by_day(DAYS)),

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dashboard.queries.feedback import feedback_logs
 from dashboard.queries.report_file import read_report
 from dashboard.queries.store_files import folders, slot_of
 from movierec_engine.errors import MovierecError, StoreError
-from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.feedback.summary import version_rates
 from movierec_engine.store import ArtifactStore, kinds
 
@@ -52,7 +52,7 @@ def release_rates(root: Path, data: str) -> list[dict[str, Any]]:
     Rows: model, version, lists, and click_rate and like_rate with _low and _high, the ends of Wilson's 95 % interval.
     """
     try:
-        with closing(FeedbackLogs.of_environment(root).of(data)) as log:
+        with closing(feedback_logs(root).of(data)) as log:
             rates = version_rates(log)
     except (MovierecError, OSError, ValueError):
         return []

@@ -7,9 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from dashboard.queries.feedback import feedback_logs
 from dashboard.queries.store_files import folders, slot_folders, slot_of
 from movierec_engine.errors import MovierecError, StoreError
-from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.release.decisions import (
     DECISION_FILE,
     PINNED,
@@ -161,7 +161,7 @@ def _waiting(root: Path, raw: Artifact) -> int | None:
     if not isinstance(taken, dict):
         return None
     try:
-        with closing(FeedbackLogs.of_environment(root).of(raw.slot.data_set)) as log:
+        with closing(feedback_logs(root).of(raw.slot.data_set)) as log:
             return log.count_since(int(taken.get("newest_seq", 0)), "rating")
     except (MovierecError, OSError, ValueError):
         return None
