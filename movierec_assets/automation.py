@@ -17,6 +17,7 @@ from movierec_engine.config import config_dir, nearest, typed
 from movierec_engine.device import DEVICE_KINDS, resolve_device
 from movierec_engine.errors import ConfigError, DeviceError
 from movierec_engine.models.registry import single_models
+from movierec_engine.pipeline.export_config import ExportConfig
 from movierec_engine.release.freshness import FreshnessConfig
 
 STARTED_BY, DEVICE = "movierec/started_by", "movierec/device"
@@ -145,6 +146,7 @@ class AutomationConfig:
     """How often the sensor looks at the ratings file."""
     alerts: AlertsConfig = field(default_factory=AlertsConfig)
     owners: OwnersConfig = field(default_factory=OwnersConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
 
     def __post_init__(self) -> None:
         check_names("automation", (), self.devices)
@@ -219,3 +221,10 @@ Not for runs that make it themselves, such as those of the job `everything`; nor
 sensor `after_retraining` follows with one release of all its models. Unlike `AutomationCondition.eager()` it does not
 wait for the partitions that nobody ever makes, such as those of devices that are not on the machine.
 """
+
+ON_RELEASE = (
+    dg.AutomationCondition.any_deps_match(dg.AutomationCondition.newly_updated()).since_last_handled()
+    & ~dg.AutomationCondition.in_progress()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+).with_label("after each release, of whichever run")
+"""After each decision about what is served, also a person's promotion or rollback and the end of a retraining."""

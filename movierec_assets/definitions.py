@@ -9,7 +9,7 @@ from movierec_assets.assets import data, models, release, studies
 from movierec_assets.assets.surfaces import SURFACES
 from movierec_assets.automation import AutomationConfig, load_automation
 from movierec_assets.checks import CHECKS
-from movierec_assets.jobs import JOBS
+from movierec_assets.jobs import EXPORT, JOBS
 from movierec_assets.partitions import ENSEMBLE
 from movierec_assets.release_jobs import release_jobs
 from movierec_assets.resources import SettingsResource
@@ -36,9 +36,14 @@ freshness = {
 
 
 def described(spec: dg.AssetSpec, config: AutomationConfig = automation) -> dg.AssetSpec:
-    """An asset's spec with what does not stand beside its body: group, owners, freshness, and version of its code."""
+    """An asset's spec with what does not stand beside its body: group, owners, freshness, and version of its code.
+
+    Nothing is exported by itself while no target is named.
+    """
     name = spec.key.to_user_string()
+    follows = spec.automation_condition if name != EXPORT or config.export.to else None
     return spec.replace_attributes(
+        automation_condition=follows,
         group_name=GROUP,
         owners=getattr(config.owners, spec.tags["domain"]),
         freshness_policy=freshness.get(name),

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from movierec_assets.assets.models import hybrid_ensemble, leak_canaries
-from movierec_assets.assets.release import leaderboard, refitted_release, serving_release
+from movierec_assets.assets.release import exported_lists, leaderboard, refitted_release, serving_release
 from movierec_assets.assets.studies import backtest, sweep
 from movierec_engine.store import kinds
 
@@ -11,9 +11,12 @@ DATA = kinds.DATA
 MODEL = (kinds.TRAINED_MODEL, kinds.EVALUATION_REPORT, kinds.FAISS_INDEX)
 RELEASE = (kinds.LEADERBOARD, "refitted_release", "serving_release")
 """The assets of the line, by part."""
+EXPORT = "exported_lists"
+"""The asset that follows the release where `automation.export` names a target."""
 
-BESIDE = dg.AssetSelection.assets(leak_canaries, hybrid_ensemble, backtest, sweep)
-"""Assets that the job `everything` leaves out: they cost as much as training again, or have other partitions."""
+BESIDE = dg.AssetSelection.assets(leak_canaries, hybrid_ensemble, backtest, sweep, exported_lists)
+"""Assets that the job `everything` leaves out: they cost as much as training again, have other partitions, or follow
+the release in a run of their own."""
 
 everything = dg.define_asset_job(
     "everything",

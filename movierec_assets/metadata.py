@@ -3,7 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pyarrow.parquet as pq
@@ -20,6 +20,9 @@ from movierec_engine.store import Artifact, ArtifactStore, kinds, measured_index
 from movierec_engine.tracking.mlflow_tracker import run_page
 from movierec_engine.tracking.tracker import flatten
 from movierec_engine.tuning.trials import TRIALS_FILE
+
+if TYPE_CHECKING:
+    from movierec_engine.pipeline.batch_export import Exported
 
 Metadata = Mapping[str, Any]
 
@@ -221,6 +224,19 @@ def of_release(index: Artifact, decision: Decision) -> Metadata:
         **({"compared": dg.MetadataValue.md(table(rows))} if rows else {}),
         **({"refit checks": dg.MetadataValue.md(table(checks))} if checks else {}),
         **({"decision": decision.reference} if decision.reference else {}),
+    }
+
+
+def of_export(made: "Exported") -> Metadata:
+    """Where the lists are, whose, how many, and how fast they were made."""
+    return {
+        "dagster/row_count": made.rows,
+        "target": made.target,
+        "served": made.index.reference,
+        "users": made.users,
+        "users kept of an interrupted export": made.kept,
+        "seconds": made.seconds,
+        "users a second": made.users_a_second,
     }
 
 

@@ -8,7 +8,7 @@ from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from movierec_assets.alerts import Alerts
 from movierec_assets.automation import AutomationConfig
-from movierec_assets.jobs import RELEASE, everything
+from movierec_assets.jobs import EXPORT, RELEASE, everything
 from movierec_assets.lost_runs import make_lost_runs
 from movierec_assets.observation import observation
 from movierec_assets.retraining import make_after_retraining, started
@@ -29,9 +29,12 @@ def make_sensors(config: AutomationConfig) -> list[dg.SensorDefinition]:
     """The sensors; they are off unless the settings say otherwise."""
     release_automation = dg.AutomationConditionSensorDefinition(
         "release_automation",
-        target=dg.AssetSelection.assets(*RELEASE),
+        target=dg.AssetSelection.assets(*RELEASE, EXPORT),
         default_status=config.sensor_status,
-        description=config.description("Rank and release anew when reports or indices were made by hand."),
+        description=config.description(
+            "Rank and release anew when reports or indices were made by hand, and export lists after a release where "
+            "automation.export.to names a target."
+        ),
     )
     makers = (
         make_ratings_file,

@@ -1,15 +1,16 @@
-"""The leaderboard, and the release of its best model."""
+"""The leaderboard, the release of its best model, and the lists that are exported after it."""
 
 import dagster as dg
 
 from movierec_assets import metadata
 from movierec_assets.assets.data import SINGLE_RUN
 from movierec_assets.assets.models import TRAINING, evaluation_report, faiss_index, hybrid_ensemble
-from movierec_assets.automation import ON_NEWS
+from movierec_assets.automation import ON_NEWS, ON_RELEASE, load_automation
 from movierec_assets.resources import RETRIES, SettingsResource
 from movierec_assets.step import Step
 from movierec_engine import pipeline, release
-from movierec_engine.errors import StoreError
+from movierec_engine.config import load_serving
+from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.pipeline.data import choose_data_set, named_data_set
 from movierec_engine.store import SERVING, Slot, kinds
 
@@ -77,6 +78,36 @@ def serving_release(context: dg.AssetExecutionContext, settings: SettingsResourc
             raise StoreError(f"nothing of {data_set} is served from {step.store.location}: {decision.sentence}")
         step.done(index, metadata.of_release(index, decision))
         return step.result()
+
+
+@dg.asset(
+    tags=DOMAIN,
+    kinds={"parquet"},
+    backfill_policy=SINGLE_RUN,
+    deps=[serving_release],
+    automation_condition=ON_RELEASE,
+)
+def exported_lists(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
+    """The lists of all users or a segment by what is served, written to the target that `automation.export.to` names.
+
+    Made after each release by itself, once a target is named; `movierec export` does the same. The target is replaced
+    whole or stays as it was, and an export that was killed goes on where it stopped.
+    """
+    from movierec_engine.pipeline.batch_export import export_lists
+
+    asked = load_automation().export
+    with settings.step(context, retries=RETRIES) as step:
+        if not asked.to:
+            raise ConfigError("automation.export.to names no target; set it in configs/automation/, such as a file")
+        made = export_lists(
+            step.store,
+            asked,
+            data_set=_data_set(step),
+            feedback_url=step.settings.feedback.url,
+            repeat=load_serving([]).repeat,
+            parts=step.store.root / "exports" / "automation",
+        )
+        return dg.MaterializeResult(metadata=metadata.of_export(made))
 
 
 def _data_set(step: Step) -> str:

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import click
 
-from movierec_engine.cli.options import ARTIFACTS, DATA, DEVICE, WORDS, Verb, model_option, one_model
+from movierec_engine.cli.options import ARTIFACTS, DATA, DEVICE, WORDS, Verb, model_option, one_model, settings_among
 from movierec_engine.store.storage import Location
-
-MOST_PLACES = 1_000
 
 
 @click.command(
     cls=Verb,
+    settings=True,
     examples=[
         "export --to lists.parquet",
         "export ease k=50 --to lists.csv --users vips.txt",
+        "export --to s3://bucket/lists.parquet --tier rich",
         'export --to "postgresql://movierec@db.example/shop?table=recommendations"',
     ],
 )
@@ -30,58 +30,58 @@ MOST_PLACES = 1_000
     help="lists.parquet or .csv, here or in a bucket (s3://bucket/lists.parquet), or "
     "postgresql://user@host/database?table=name; what is there is replaced.",
 )
-@click.option("--k", default=50, show_default=True, type=click.IntRange(1, MOST_PLACES), help="Length of a list.")
+@click.option("--k", default=50, show_default=True, type=int, help="Length of a list, at most 1,000.")
 @click.option(
     "--users",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A file with the id of a user in each line.",
     show_default="all users",
 )
+@click.option(
+    "--tier",
+    default="",
+    metavar="TIER",
+    help="Only users of a tier by interactions in training: cold, limited (from 5), moderate (20) or rich (100).",
+    show_default="all",
+)
 @click.option("--threads", type=click.IntRange(1), show_default="one a core", help="How many blocks are made at once.")
 @click.option(
     "--parts",
     type=click.Path(file_okay=False, path_type=Path),
     help="A folder for what is made so far; an export that was interrupted goes on from there.",
-    show_default="beside the file, or .movierec-export here",
+    show_default="beside the file, or below .movierec-export here",
 )
 def export(
     words: tuple[str, ...], model: str, device: str, artifacts: Location, data_set: str, to: str, k: int,
-    users: Path | None, threads: int | None, parts: Path | None,
+    users: Path | None, tier: str, threads: int | None, parts: Path | None,
 ) -> None:  # fmt: skip
     """Write the lists of all users, as the API would answer them, into a file, a bucket or a database.
 
     The promoted index makes them, or the newest of MODEL. Left out of each list is what its user has rated, watched or
     dismissed, up to this moment; people who were erased are not in it. The same command goes on where an interrupted
-    one stopped.
+    one stopped. KEY=VALUE are settings of the API whose lists these are: feedback.url and serving.repeat.
     """
-    import time
-
-    from movierec_engine.api.live_feedback import LiveFeedback
-    from movierec_engine.api.metrics import Metrics
-    from movierec_engine.feedback import FeedbackLogs
-    from movierec_engine.pipeline.data import choose_data_set
-    from movierec_engine.pipeline.export import index_to_export, make_lists, read_users
-    from movierec_engine.pipeline.export_target import target_of
+    from movierec_engine.config import load_feedback, load_serving
+    from movierec_engine.pipeline.batch_export import export_lists
+    from movierec_engine.pipeline.export_config import ExportConfig
     from movierec_engine.reporting import numbers
-    from movierec_engine.store import ArtifactStore, kinds
+    from movierec_engine.store import ArtifactStore
 
-    name, on, _ = one_model(words, model, device)
-    target, store = target_of(to), ArtifactStore(artifacts)
-    started = time.monotonic()
-    served = index_to_export(store, choose_data_set(store, kinds.FAISS_INDEX, data_set), name, on)
-    only = read_users(users, served.index.users.are_texts) if users else None
-    lists = make_lists(
-        served,
-        LiveFeedback(FeedbackLogs.of_environment(store.root), Metrics()),
-        parts or target.parts,
-        k,
-        only,
-        threads or 0,
+    names, settings = settings_among(words)
+    name, on, _ = one_model(names, model, device)
+    done = export_lists(
+        ArtifactStore(artifacts),
+        ExportConfig(to, k, str(users or ""), tier),
+        data_set=data_set,
+        model=name,
+        device=on,
+        feedback_url=load_feedback(list(settings)).url,
+        repeat=load_serving(list(settings)).repeat,
+        threads=threads or 0,
+        parts=parts,
     )
-    rows, seconds = target.write(lists), time.monotonic() - started
-    lists.remove()
-    kept = f", {lists.kept:,} of them made before" if lists.kept else ""
+    kept = f", {done.kept:,} of them made before" if done.kept else ""
     click.echo(
-        f"{lists.users:,} users{kept}, {rows:,} places by {served.artifact.reference}, are in {target.name}; "
-        f"{numbers.duration(seconds)}, {(lists.users - lists.kept) / seconds:,.0f} users a second"
+        f"{done.users:,} users{kept}, {done.rows:,} places by {done.index.reference}, are in {done.target}; "
+        f"{numbers.duration(done.seconds)}, {done.users_a_second:,.0f} users a second"
     )

@@ -23,6 +23,7 @@ from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.person import of_user
 from movierec_engine.api.requests import PersonalRequest
+from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
 from movierec_engine.data.id_map import Ids, PublicId, as_ids
 from movierec_engine.errors import DataError, StoreError
 from movierec_engine.models.lists import largest
@@ -73,12 +74,14 @@ class ListParts:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def index_to_export(store: ArtifactStore, data_set: str, model: str = "", device: str = "") -> LoadedIndex:
-    """The index that the API would answer from: the promoted one, or a model's newest.
+def index_to_export(
+    store: ArtifactStore, data_set: str, model: str = "", device: str = "", repeat: bool = False
+) -> LoadedIndex:
+    """The index that the API would answer from: the promoted one, or a model's newest. repeat: as `serving.repeat`.
 
     Raises StoreError where there is none, or where it is damaged.
     """
-    reloader = IndexReloader(store, device or "auto", data_set=data_set, warm=False)
+    reloader = IndexReloader(store, device or "auto", data_set=data_set, repeat=repeat, warm=False)
     served = reloader.current(model or None)
     if served is None or (model and served.model != model):
         refused = reloader.state().refused
@@ -108,6 +111,15 @@ def read_users(file: Path, texts: bool) -> Ids:
     if wrong is not None:
         raise DataError(f"{file}: {wrong!r} is no id of a user here, which are whole numbers; write one in each line")
     return as_ids(ids if texts else [int(one) for one in ids])
+
+
+def of_tier(served: LoadedIndex, live: LiveFeedback, tier: str) -> Ids:
+    """The users of a tier of ACTIVITY_FROM, by interactions in training, as `/api/users` says it."""
+    people = _people(served, frozenset(live.log(served.lineage.data_set).people()))
+    interactions = np.zeros(len(people), dtype=np.int64)
+    interactions[: len(served.index.users)] = np.diff(served.index.history.indptr)
+    chosen: Ids = people[activity_tier(interactions) == list(ACTIVITY_FROM).index(tier)]
+    return chosen
 
 
 @step("making lists")

@@ -3,6 +3,7 @@
 Each is replaced whole or not at all.
 """
 
+import hashlib
 import os
 import re
 import secrets
@@ -94,7 +95,7 @@ class ListObject:
 
     def __init__(self, url: str) -> None:
         self.name = url
-        self.parts = Path(".movierec-export")
+        self.parts = _parts(self.name)
         self._folder, _, self._key = url.rpartition("/")
 
     def write(self, lists: ListParts) -> int:
@@ -120,8 +121,8 @@ class PostgreSQLTable:
                 f"table={self.table!r} must be small letters, digits and _, with a schema before it or not"
             )
         self._url = urlunsplit(parts._replace(query=urlencode(query, doseq=True)))
-        self.parts = Path(".movierec-export")
         self.name = f"table {self.table} of {parts.hostname or 'the local host'}{parts.path}"
+        self.parts = _parts(self.name)
 
     @step("writing lists")
     def write(self, lists: ListParts) -> int:
@@ -154,6 +155,11 @@ class PostgreSQLTable:
 
 
 _FILES: dict[str, Callable[..., AbstractContextManager[Any]]] = {".parquet": pq.ParquetWriter, ".csv": pa_csv.CSVWriter}
+
+
+def _parts(name: str) -> Path:
+    """The folder of what is made so far for a target that is not here: one for each."""
+    return Path(".movierec-export", hashlib.sha256(name.encode()).hexdigest()[:12])
 
 
 def _id_type(kind: pa.DataType) -> str:

@@ -37,6 +37,7 @@ LINE = {
     "leaderboard": {"evaluation_report", "hybrid_ensemble"},
     "refitted_release": {"leaderboard", "faiss_index", "hybrid_ensemble"},
     "serving_release": {"refitted_release"},
+    "exported_lists": {"serving_release"},
     "api": {"serving_release"},
     "dashboard": {"serving_release", "leaderboard", "evaluation_report"},
     "mlflow_registry": {"serving_release"},

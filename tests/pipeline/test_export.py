@@ -8,6 +8,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from filelock import FileLock
 from object_store import ObjectStoreServer
 from postgres import SUPERUSER, postgres
 
@@ -18,8 +19,10 @@ from movierec_engine.cli.main import cli
 from movierec_engine.errors import ConfigError, DataError, MovierecError, StoreError
 from movierec_engine.feedback import FeedbackEvent, FeedbackLogs
 from movierec_engine.pipeline import export
+from movierec_engine.pipeline.batch_export import export_lists
 from movierec_engine.pipeline.export import ListParts, index_to_export, make_lists, read_users
-from movierec_engine.pipeline.export_target import target_of
+from movierec_engine.pipeline.export_config import ExportConfig
+from movierec_engine.pipeline.export_target import ListFile, target_of
 from movierec_engine.store import ArtifactStore, Slot
 from movierec_engine.store.objects import Objects
 from worlds import small_index
@@ -141,6 +144,66 @@ def test_the_command_says_what_is_where(store: ArtifactStore, tmp_path: Path) ->
     assert table["user_id"].to_pylist() == [9, 9, 1, 1]
     assert table.schema.metadata[b"movierec.model"] == b"ease"
     assert not list(tmp_path.glob(".*")), "parts are gone"
+
+
+def test_users_of_a_tier_are_those_whom_the_api_says_to_be_of_it(store: ArtifactStore, tmp_path: Path) -> None:
+    say(store, 50, 10)  # known by feedback alone
+    client = create_app(store.root).test_client()
+    cold = [user for user in (1, 7, 9, 50) if client.get(f"/api/users/{user}").get_json()["tier"] == "cold"]
+    done = export_lists(store, ExportConfig(str(tmp_path / "lists.parquet"), tier="cold"))
+    assert (done.users, sorted(set(pq.read_table(tmp_path / "lists.parquet")["user_id"].to_pylist()))) == (4, cold)
+    assert export_lists(store, ExportConfig(str(tmp_path / "lists.parquet"), tier="rich")).users == 0
+    with pytest.raises(ConfigError, match="tier=warm must be one of cold, limited, moderate, rich"):
+        ExportConfig("lists.parquet", tier="warm")
+    with pytest.raises(ConfigError, match="both name users"):
+        ExportConfig("lists.parquet", users="vips.txt", tier="rich")
+
+
+def test_an_export_is_of_the_server_whose_settings_it_is_given(store: ArtifactStore, tmp_path: Path) -> None:
+    command = ["export", "--artifacts", str(store.root), "--to", str(tmp_path / "lists.parquet")]
+    for settings, has_rated in (([], False), (["serving.repeat=true"], True)):
+        assert CliRunner().invoke(cli, [*command, *settings], catch_exceptions=False).exit_code == 0
+        places = pq.read_table(tmp_path / "lists.parquet").to_pylist()
+        assert ((1, 40) in [(one["user_id"], one["movie_id"]) for one in places]) == has_rated
+    with pytest.raises(ConfigError, match="no setting of the server"):
+        CliRunner().invoke(cli, [*command, "trainer.max_epochs=2"], catch_exceptions=False, standalone_mode=False)
+
+
+def test_an_export_goes_on_after_the_disk_was_full_and_after_the_targets_folder_was_gone(
+    store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "USERS_A_PART", 1)
+    parts, folder = tmp_path / "parts", tmp_path / "out"
+    folder.mkdir()
+    asked = ExportConfig(str(folder / "lists.parquet"), k=3)
+    parts.mkdir()
+    (parts / "part-000001.unfinished").symlink_to("/dev/full")
+    with pytest.raises(MovierecError, match=r"could not be written: .*the same export goes on where it stopped"):
+        export_lists(store, asked, parts=parts)
+    assert not list(folder.iterdir())
+    assert [path.name for path in parts.glob("part-*")] == ["part-000000.parquet"]
+    write = ListFile.write
+
+    def gone(self: ListFile, lists: ListParts) -> int:
+        folder.rmdir()
+        return write(self, lists)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ListFile, "write", gone)
+        with pytest.raises(MovierecError, match=r"lists\.parquet could not be written: No such file or directory"):
+            export_lists(store, asked, parts=parts)
+    folder.mkdir()
+    done = export_lists(store, asked, parts=parts)
+    assert (done.users, done.kept, done.rows) == (3, 3, 9)
+    assert not parts.exists()
+
+
+def test_two_exports_do_not_work_in_one_folder(store: ArtifactStore, tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    with FileLock(tmp_path / "parts" / "lock"), pytest.raises(MovierecError, match="another export is at work in"):
+        export_lists(store, ExportConfig(str(tmp_path / "lists.parquet")), parts=tmp_path / "parts")
+    places = {target_of(f"s3://lists/{name}.parquet").parts for name in "ab"}
+    assert len(places) == 2, "exports to two targets have a folder each"
 
 
 def test_a_model_without_an_index_is_said(store: ArtifactStore) -> None:
