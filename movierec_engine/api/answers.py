@@ -126,6 +126,24 @@ class SimilarMovies(About):
     next: NotRequired[Next]
 
 
+class HomeRow(TypedDict):
+    row: Annotated[str, doc("The row's name for programs; its kind stands before the colon.")]
+    title: str
+    reason: Annotated[str, doc("Why the movies are there.")]
+    movies: list[Movie]
+    next: Annotated[str | None, doc("What continues the row at /api/home/ROW; null where it has ended.")]
+
+
+class Home(About):
+    user_id: NotRequired[UserIdentifier]
+    source: Source
+    rows: Annotated[list[HomeRow], doc("No movie stands in two rows.")]
+
+
+class RowPage(About, HomeRow):
+    """A row, or what follows of it."""
+
+
 class TrainingFacts(TypedDict):
     in_catalogue: Annotated[bool, doc("Whether models know the movie.")]
     interactions: Annotated[Count, doc("How often it is in the training data.")]

@@ -14,6 +14,7 @@ from movierec_engine.api.config import ServingConfig, keys_of_environment
 from movierec_engine.api.cursors import Cursors, secret_of_environment
 from movierec_engine.api.endpoints import register
 from movierec_engine.api.errors import register_error_answers
+from movierec_engine.api.home_service import HomeService
 from movierec_engine.api.index_reloader import IndexReloader, ServingState
 from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.live_exploration import LiveExploration
@@ -28,8 +29,9 @@ from movierec_engine.api.pages import pages
 from movierec_engine.api.people_service import PeopleService
 from movierec_engine.api.recommendation_service import RecommendationService
 from movierec_engine.api.request_parsing import MAX_BODY_BYTES
-from movierec_engine.api.routes import models, movies, operations, people, recommendations
+from movierec_engine.api.routes import home, models, movies, operations, people, recommendations
 from movierec_engine.api.static_files import register_static_files
+from movierec_engine.api.trends import Trends
 from movierec_engine.api.workers import Workers
 from movierec_engine.data.nouns import MOVIES
 from movierec_engine.data.ratings import Movies
@@ -93,16 +95,18 @@ def create_app(
     exploration = LiveExploration(limits.exploration, live)
     recommending = RecommendationService(service, live, experiment, exploration, limits, cursors)
     catalogue = MovieService(service, live, cursors)
+    rows = HomeService(service, live, limits, cursors, Trends(live, limits.rows))
     overview: dict[str, Any] = {}
     described = lru_cache(maxsize=1)(lambda ids: describe(endpoints, limits, ids))
     topics = [
         recommendations(recommending),
+        home(rows),
         movies(catalogue),
         people(PeopleService(service, live)),
         models(service, experiment),
     ]
     topics.append(operations(service, live, metrics, lambda: described(service.ids())))
-    topics.append(pages(service, recommending, catalogue, overview))
+    topics.append(pages(service, rows, catalogue, overview))
     endpoints = [endpoint for topic in topics for endpoint in topic.endpoints]
     overview |= {
         "endpoints": {f"{', '.join(one.methods)} {one.address}": one.summary for one in endpoints},

@@ -19,6 +19,7 @@ from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies, with_ids_of
 from movierec_engine.errors import MovierecError
 from movierec_engine.models.fold_in.base import ones
 from movierec_engine.recommending.cold_items import ColdItems, Content, Likeness
+from movierec_engine.recommending.rows.series import MovieSeries
 from movierec_engine.recommending.title_search import TitleSearch
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 
@@ -53,8 +54,8 @@ class MovieCatalogue:
         self._places = {movie["movie_id"]: place for place, movie in enumerate(self.movies)}
 
     def warm(self) -> None:
-        """Make what most requests would wait for: the search and the genres."""
-        _ = self.titles, self._genres
+        """Make what most requests would wait for: the search, the genres and the series."""
+        _ = self.titles, self._genres, self.series
 
     def place_new(self) -> None:
         """Place the new movies, in seconds, which lists with a share of them would wait for."""
@@ -82,6 +83,15 @@ class MovieCatalogue:
     def genre_names(self) -> tuple[str, ...]:
         """The genres of all movies, sorted."""
         return tuple(sorted({genre for movie in self.movies for genre in movie["genres"]}))
+
+    def of_genre(self, name: str) -> Mask | None:
+        """The movies of a genre, bool [movies] by place, whatever its case; None where there is no such genre."""
+        return self._genres.get(name.casefold())
+
+    @cached_property
+    def series(self) -> MovieSeries:
+        """The series that the movies' titles tell, by place."""
+        return MovieSeries.told_by([movie["title"] for movie in self.movies], [movie["year"] for movie in self.movies])
 
     def allowed(self, by: Filters) -> Mask:
         """bool [movies], by place. Raises ApiError 422 for a genre that no movie is of."""

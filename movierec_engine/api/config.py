@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from movierec_engine.errors import ConfigError
 from movierec_engine.feedback.experiments import ExperimentConfig
 from movierec_engine.recommending.exploration import ExplorationConfig
+from movierec_engine.recommending.rows.config import RowsConfig
 
 FOLLOW = ("promoted", "latest")
 MOST_WORKERS = 4
@@ -86,6 +87,8 @@ class ServingConfig:
     """Requests that a client may send at once before the limit holds."""
     cors_origins: tuple[str, ...] = ()
     """Web origins, such as https://example.org, whose pages may call the API from a browser."""
+    rows: RowsConfig = field(default_factory=RowsConfig)
+    """What rows of the home page count."""
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
     """The experiment that runs on answers to users for which no model is named; none while it has no name."""
     exploration: ExplorationConfig = field(default_factory=ExplorationConfig)

@@ -16,6 +16,7 @@ from movierec_engine.api.known_ids import KnownIds
 from movierec_engine.api.lineage import Lineage
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.recommending.live_taste import LiveTaste
+from movierec_engine.recommending.rows.gems import hidden_gems
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.retrieval.masks import Mask
 from movierec_engine.store import Artifact
@@ -64,6 +65,12 @@ class LoadedIndex:
         user = users.ids[0].item() if users.are_texts else KnownIds.user
         popular = int(np.argmax(self.index.popularity))
         return KnownIds(user, items.ids[popular].item() if items.are_texts else KnownIds.movie)
+
+    @cached_property
+    def gems(self) -> NDArray[np.bool_]:
+        """The hidden gems, bool [n_items]; none where the index lacks the ratings."""
+        ratings, popularity = self.index.ratings_by_item, self.index.popularity
+        return np.zeros(len(popularity), dtype=np.bool_) if ratings is None else hidden_gems(ratings, popularity)
 
     def user(self, user_id: PublicId) -> int | None:
         """The user's index."""

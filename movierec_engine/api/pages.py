@@ -1,6 +1,5 @@
 """The pages for people: HTML over the service that answers the API. What they change in place, their scripts do."""
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -8,22 +7,20 @@ from flask import Response
 from pydantic import Field
 
 from movierec_engine.api.answers import Overview
+from movierec_engine.api.display_titles import display_title
 from movierec_engine.api.endpoints import Topic
+from movierec_engine.api.home_service import HomeService
 from movierec_engine.api.known_ids import MovieId, UserId
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.movie_service import MovieService
 from movierec_engine.api.parameters import RequestModel, text
-from movierec_engine.api.recommendation_service import RecommendationService
 from movierec_engine.api.rendering import json_response, page, wants_page
-from movierec_engine.api.requests import ForModel, NoParameters, RecommendRequest, SearchRequest, SimilarRequest
+from movierec_engine.api.requests import ForModel, HomeRequest, NoParameters, SearchRequest, SimilarRequest
 from movierec_engine.data.id_map import PublicId
 
 SIMILAR = 12
-POPULAR = 18
+ROW = 12
 FOUND = 30
-
-_ARTICLES = "the|an?|le|la|les|une?|el|los|las|il|lo|gli|der|die|das|de|het|det|den|os?|as|l'"
-_INVERTED = re.compile(rf"(?:^|(?<=\())(?P<title>[^()]+), (?P<article>{_ARTICLES})(?=$|\)| \()", re.IGNORECASE)
 
 
 class MoviePage(ForModel):
@@ -39,9 +36,7 @@ class UserPage(RequestModel):
     user_id: UserId = Field(examples=[1])
 
 
-def pages(
-    service: ModelService, recommending: RecommendationService, movies: MovieService, overview: Mapping[str, Any]
-) -> Topic:
+def pages(service: ModelService, rows: HomeService, movies: MovieService, overview: Mapping[str, Any]) -> Topic:
     """overview: the body of `/` for a client that is no browser."""
     topic = Topic("pages")
 
@@ -53,15 +48,13 @@ def pages(
         return response
 
     def _home() -> Response:
-        best = recommending.recommend(RecommendRequest(history=(), top_k=POPULAR))
-        popular = [displayed(one) for one in best["recommendations"]]
-        return page(
-            "home.html.j2",
-            served=best,
-            genres=service.served().catalogue.genre_names,
-            popular=popular,
-            ids=service.ids(),
-        )
+        found = rows.home(HomeRequest(top_k=ROW))
+        shelves: list[dict[str, Any]] = [
+            {**row, "movies": [displayed(one) for one in row["movies"]]} for row in found["rows"]
+        ]
+        fan = shelves[0]["movies"][:3] if shelves else []
+        genres = service.served().catalogue.genre_names
+        return page("home.html.j2", served=found, genres=genres, rows=shelves, fan=fan, ids=service.ids())
 
     @topic.endpoint("/search", content="text/html")
     def search_page(asked: SearchPage) -> Response:
@@ -73,13 +66,15 @@ def pages(
     def movie_page(asked: MoviePage) -> Response:
         """A movie with those like it, as a page."""
         details = movies.movie(asked.movie_id)
-        alike = movies.similar(SimilarRequest(item_id=asked.movie_id, top_k=SIMILAR, model=asked.model))
+        alike = movies.similar(SimilarRequest(item_id=asked.movie_id, top_k=SIMILAR, model=asked.model, paged=True))
         return page(
             "movie.html.j2",
             served=alike,
             movie=displayed(details["movie"]),
             interactions=details["interactions"],
             similar=[displayed(one) for one in alike["similar"]],
+            next=alike["next"],
+            asked_model=asked.model,
             models=service.names(),
         )
 
@@ -110,13 +105,3 @@ def pages(
 def displayed(movie: Mapping[str, Any]) -> dict[str, Any]:
     """A movie with its title as a poster has it."""
     return {**movie, "title": display_title(movie["title"])}
-
-
-def display_title(title: str) -> str:
-    """ "The Godfather" of "Godfather, The", as which catalogues sort it; the same for a title in parentheses."""
-
-    def upright(part: re.Match[str]) -> str:
-        article = part["article"]
-        return f"{article}{'' if article.endswith(chr(39)) else ' '}{part['title']}"
-
-    return _INVERTED.sub(upright, title)

@@ -188,6 +188,38 @@ class BatchRequest(PersonalRequest):
         return self
 
 
+class HomeRequest(ListRequest):
+    """Of a home page for a user, for somebody with a history, or for everybody."""
+
+    user_id: UserIdentifier | None = Field(default=None, examples=[1])
+    """The user's public id; or give a history, or neither for a page that is nobody's."""
+    history: History | None = None
+    """The history of a person without an account, as /api/recommend takes it."""
+    rows: Annotated[int, Field(strict=True, ge=1, le=20)] = 8
+    """Rows at most."""
+
+    @property
+    def which(self) -> dict[str, Any]:
+        """The parameters that say which movies a row is of."""
+        return {name: getattr(self, name) for name in ("model", *sorted(_FILTERS))}
+
+    @model_validator(mode="after")
+    def _check_person(self) -> Self:
+        if self.user_id is not None and self.history is not None:
+            refuse(422, "history", "a user has a history already; give user_id or history")
+        return self
+
+
+class RowRequest(HomeRequest):
+    """Of one row, from its beginning or continued."""
+
+    row: Annotated[str, text(300)] = Field(examples=["trending"])
+    """The row's name, as /api/home has it: `trending`, `genre:Crime`, `because:318`."""
+    next: Cursor | None = None
+    """What /api/home gave as the row's `next`, or its page before, with the same parameters: the answer is what is best
+    of the rest, without what the page showed. The history, the length and what is excluded may change."""
+
+
 class SimilarRequest(PagedRequest, ListRequest):
     item_id: MovieId = Field(examples=[10])
     user_id: UserIdentifier | None = None

@@ -10,11 +10,13 @@ from movierec_engine.api.answers import (
     Erased,
     Experiments,
     FoundMovies,
+    Home,
     Interview,
     Models,
     MovieDetails,
     Recommendations,
     RecordedFeedback,
+    RowPage,
     ServerHealth,
     SimilarMovies,
     Undone,
@@ -22,6 +24,7 @@ from movierec_engine.api.answers import (
 )
 from movierec_engine.api.config import ADMIN, READ, WRITE
 from movierec_engine.api.endpoints import Topic
+from movierec_engine.api.home_service import HomeService
 from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.metrics import EXPOSITION, Metrics
@@ -35,10 +38,12 @@ from movierec_engine.api.requests import (
     BatchRequest,
     EraseRequest,
     FeedbackRequest,
+    HomeRequest,
     InterviewRequest,
     MovieRequest,
     NoParameters,
     RecommendRequest,
+    RowRequest,
     SearchRequest,
     SimilarRequest,
     UndoRequest,
@@ -62,6 +67,22 @@ def recommendations(service: RecommendationService) -> Topic:
     def batch_recommend(asked: BatchRequest) -> BatchRecommendations:
         """Recommendations for many users, in the order given and all from one version."""
         return service.batch(asked)
+
+    return topic
+
+
+def home(service: HomeService) -> Topic:
+    topic = Topic("home")
+
+    @topic.endpoint("/api/home", methods=("GET", "POST"), of_people=lambda asked: asked.user_id is not None)
+    def home(asked: HomeRequest) -> Home:
+        """A home page in rows, each with its reason, ordered by the person's taste; no movie stands in two."""
+        return service.home(asked)
+
+    @topic.endpoint("/api/home/<row>", methods=("GET", "POST"), of_people=lambda asked: asked.user_id is not None)
+    def row(asked: RowRequest) -> RowPage:
+        """One row of a home page, or by `next` what follows of it."""
+        return service.row(asked)
 
     return topic
 

@@ -139,6 +139,15 @@ class FeedbackLog(Protocol):
         """Events and lists shown of the last days, rows day (YYYY-MM-DD, UTC), kind, number; without undone ones."""
         ...
 
+    def likes_by_day(self, since_ms: int, ratings_since_ms: int, liked_from: float) -> list[tuple[PublicId, int, int]]:
+        """Rows movie, day since 1970, people: how many liked it, each counted once, on the day of their newest like.
+
+        A like is a rating of at least `liked_from` since one moment, or since another a click, a movie that was watched
+        or one that was added to a list; ratings before the former are in the data that were trained on. Undone ones do
+        not count.
+        """
+        ...
+
     def totals(self) -> dict[str, int]:
         """Kind -> number of its events that were not undone; `list_shown` -> number of exposures."""
         ...

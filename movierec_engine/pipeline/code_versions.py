@@ -21,7 +21,7 @@ STEPS: Final = {
     kinds.INTERACTION_GRAPH: FIRST,
     kinds.TRAINED_MODEL: FIRST,  # the training loop, the losses and the samplers, which models share
     kinds.EVALUATION_REPORT: f"{METRICS_VERSION}",
-    kinds.FAISS_INDEX: FIRST,
+    kinds.FAISS_INDEX: "2",  # with what all ratings say of each item
     kinds.LEADERBOARD: FIRST,
 }
 """The code version of each kind whose content its code decides."""
@@ -39,5 +39,5 @@ def code_version(kind: str) -> str | None:
 
 
 def in_key(kind: str) -> tuple[str, ...]:
-    """What a data step's code version adds to its content key; nothing to begin with, so that older keys hold."""
+    """What a step's code version adds to its content key; nothing to begin with, so that older keys hold."""
     return () if STEPS[kind] == FIRST else (STEPS[kind],)

@@ -10,6 +10,7 @@ from movierec_engine.data.ratings import Movies, Ratings
 from movierec_engine.data.readers import complete_movies
 from movierec_engine.errors import StoreError
 from movierec_engine.models.registry import load_model
+from movierec_engine.pipeline.code_versions import in_key
 from movierec_engine.pipeline.data import Origin, raw_ratings_of
 from movierec_engine.pipeline.preflight import INDEX, DataCounts, require_memory_for
 from movierec_engine.pipeline.strong_generalization import decided_on_validation
@@ -77,7 +78,7 @@ def build_refitted_index(
     return store.publish(
         measured_index.slot,
         index.save,
-        key=content_key(INDEX_LAYOUT, measured_index.reference, refitted_model.reference),
+        key=content_key(INDEX_LAYOUT, measured_index.reference, refitted_model.reference, *in_key(kinds.FAISS_INDEX)),
         fingerprint=measured_index.fingerprint,
         config=measured_index.config,
         parents={**parents, kinds.REFITTED_MODEL: refitted_model, kinds.FAISS_INDEX: measured_index},
@@ -96,15 +97,20 @@ def _index_of(
     fold_in_min_items: "FoldInMinItems | None",
 ) -> "RetrievalIndex":
     """The index of a measured or refitted model's files."""
+    from movierec_engine.recommending.rows.ratings_by_item import RatingsByItem
     from movierec_engine.retrieval.build import build_index
     from movierec_engine.retrieval.rated import RatedMovies
 
     require_memory_for(INDEX, model_version, DataCounts.of(splits))
     model = load_model(model_version.verify().folder)
     movies = complete_movies(Movies.load(raw_movies.verify().folder), model.items.ids).of(model.items)
-    rated = RatedMovies.of(Ratings.load(raw_ratings_of(store, splits).verify().folder).table)
-    liked_from = splits.facts["liked_from"]
-    return build_index(model, rated, movies, config, model_version.slot.device, fold_in_min_items, liked_from)
+    ratings = Ratings.load(raw_ratings_of(store, splits).verify().folder).table
+    rated, liked_from = RatedMovies.of(ratings), splits.facts["liked_from"]
+    by_item = RatingsByItem.of(
+        model.items.index(ratings["movie_id"]), ratings["rating"].to_numpy(), ratings["timestamp"].to_numpy(),
+        len(model.items), liked_from,
+    )  # fmt: skip
+    return build_index(model, rated, movies, config, model_version.slot.device, fold_in_min_items, liked_from, by_item)
 
 
 def renew_index(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact | None:
@@ -120,7 +126,10 @@ def index_key(store: ArtifactStore, trained_model: Artifact, raw_movies: Artifac
     """The key of the index that `build_faiss_index` would make."""
     measured = _strong_generalization(store, trained_model)
     fold_in_min_items = "not measured" if measured is None else measured.facts["fold_in_min_items"]
-    return content_key(INDEX_LAYOUT, trained_model.reference, raw_movies.key, asdict(config), fold_in_min_items)
+    made_by = in_key(kinds.FAISS_INDEX)
+    return content_key(
+        INDEX_LAYOUT, trained_model.reference, raw_movies.key, asdict(config), fold_in_min_items, *made_by
+    )
 
 
 def rank_models(store: ArtifactStore, data_set: str, metric: str, origin: Origin | None = None) -> Artifact:

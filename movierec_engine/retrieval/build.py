@@ -17,6 +17,7 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Recommender
 from movierec_engine.models.cost import DENSE_ITEMS
 from movierec_engine.recommending.dials import ItemFacts
+from movierec_engine.recommending.rows.ratings_by_item import RatingsByItem
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.retrieval.faiss_index import SPARSE, FoldInMinItems, IndexFacts, RetrievalIndex
 from movierec_engine.retrieval.flat import is_flat, shared_vectors
@@ -36,12 +37,13 @@ def build_index(
     device: str,
     fold_in_min_items: FoldInMinItems | None = None,
     liked_from: float = 0.0,
+    ratings_by_item: RatingsByItem | None = None,
 ) -> RetrievalIndex:
     """Index a model's item vectors and measure its recall against exact search.
 
     rated: what everybody has rated in the raw data; under its mask the recall is measured. movies: a row for each item,
     in item order. fold_in_min_items: from how many movies on new users are folded in; None for what the config assumes.
-    liked_from: the least rating of a like.
+    liked_from: the least rating of a like. ratings_by_item: of all raw ratings, for the rows of a home page.
     """
     least = fold_in_min_items or FoldInMinItems(config.fold_in_min_items, measured=False)
     started = time.perf_counter()
@@ -67,6 +69,7 @@ def build_index(
         item_facts=ItemFacts.of(catalogue),
         fold_in_scorer=model.fold_in_scorer(),
         scorer=model.pair_scorer(),
+        ratings_by_item=ratings_by_item,
         facts=IndexFacts(
             model=model.name,
             device=device,

@@ -29,6 +29,7 @@ from movierec_engine.recommending import fold_in
 from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.recommending.fold_in import POPULARITY, Taste, best, highest
 from movierec_engine.recommending.live_taste import LiveTaste, dislikes, joint_history, live_scores
+from movierec_engine.recommending.rows.ratings_by_item import RatingsByItem
 from movierec_engine.retrieval.array_files import check_finite, equal, matrix_of, matrix_parts, read_arrays
 from movierec_engine.retrieval.config import INDEX_LAYOUT
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
@@ -45,6 +46,7 @@ SPARSE_FILE = "vectors.npz"
 SCORER_FILE = "scorer.npz"
 FOLD_IN_FILE = "fold_in.npz"
 ITEM_FACTS_FILE = "item_facts.npz"
+RATINGS_FILE = "ratings_by_item.npz"
 
 CANDIDATES = 200
 """Unseen items that are scored exactly for a user, at least, where the inner products are approximations."""
@@ -109,6 +111,7 @@ class RetrievalIndex:
     item_facts: what taste dials know of the items.
     fold_in_scorer: scores people by their history alone, and explains scores.
     scorer: scores the candidates exactly where inner products only approximate the model's scores; else None.
+    ratings_by_item: what all ratings say of each item; None in an index of before there was such a thing.
 
     No list leaves anything out by itself: `masked`, int [m], are the items that may not be in it; see `masks.py` for
     which those are. It can be narrowed further: `allowed`, bool [n_items], is True for the items that may be in it. It
@@ -132,6 +135,7 @@ class RetrievalIndex:
     fold_in_scorer: FoldInScorer
     facts: IndexFacts
     scorer: Scorer | None = None
+    ratings_by_item: RatingsByItem | None = None
 
     def __post_init__(self) -> None:
         rows = {
@@ -142,6 +146,8 @@ class RetrievalIndex:
             "similar items": len(self.similar),
             "facts": len(self.item_facts.year),
         }
+        if self.ratings_by_item is not None:
+            rows["ratings by item"] = len(self.ratings_by_item.count)
         for name, count in rows.items():
             if count != len(self.items):
                 raise StoreError(f"{name} has {count} rows for {len(self.items)} items; build the index again")
@@ -354,6 +360,8 @@ class RetrievalIndex:
         )
         if self.scorer is not None:
             np.savez(folder / SCORER_FILE, **dict[str, Any](self.scorer.arrays()))
+        if self.ratings_by_item is not None:
+            np.savez(folder / RATINGS_FILE, **dict[str, Any](self.ratings_by_item.arrays()))
         pq.write_table(self.movies, folder / "movies.parquet", compression="zstd")
         described = {"layout": INDEX_LAYOUT, **asdict(self.facts)}
         (folder / "index.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
@@ -379,6 +387,9 @@ class RetrievalIndex:
         scorer = None
         if (folder / SCORER_FILE).exists():
             scorer = scorer_from_arrays(read_arrays(folder / SCORER_FILE), vectors, fold_in_scorer)
+        by_item = None
+        if (folder / RATINGS_FILE).exists():
+            by_item = RatingsByItem.from_arrays(read_arrays(folder / RATINGS_FILE))
         return cls(
             index=index,
             vectors=vectors,
@@ -396,6 +407,7 @@ class RetrievalIndex:
             fold_in_scorer=fold_in_scorer,
             facts=facts,
             scorer=scorer,
+            ratings_by_item=by_item,
         )
 
     @cached_property

@@ -12,7 +12,7 @@ from html_tree import select, text_of, tree
 from werkzeug.test import TestResponse
 
 from movierec_engine.api.app import create_app
-from movierec_engine.api.pages import display_title
+from movierec_engine.api.display_titles import display_title
 from movierec_engine.api.static_files import FOLDER
 from movierec_engine.store import ArtifactStore, Slot
 from worlds import Publish
@@ -56,7 +56,7 @@ def test_the_start_is_a_page_for_a_browser_and_a_list_of_endpoints_for_a_program
 
 
 def test_the_start_shows_popular_movies_the_most_popular_first(hostile: FlaskClient) -> None:
-    assert texts(parsed(hostile, "/"), ".grid .title") == SHOWN
+    assert texts(parsed(hostile, "/"), ".rail .title") == SHOWN
 
 
 @pytest.mark.parametrize("path", PAGES)

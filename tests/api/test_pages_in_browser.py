@@ -379,7 +379,7 @@ def test_what_was_kept_in_the_browser_may_be_nonsense(visit: Open) -> None:
 
 def test_posters_are_drawn_the_same_every_time(visit: Open) -> None:
     page = visit("/")
-    drawing = "(place) => document.querySelectorAll('.grid movie-poster')[place].innerHTML.replace(/poster-\\d+/g, '')"
+    drawing = "(place) => document.querySelectorAll('.rail movie-poster')[place].innerHTML.replace(/poster-\\d+/g, '')"
     first = [page.evaluate(drawing, place) for place in range(5)]
     page.reload()
     assert [page.evaluate(drawing, place) for place in range(5)] == first

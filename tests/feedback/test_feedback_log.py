@@ -320,3 +320,25 @@ def test_what_is_no_probability_is_not_noted(given: tuple[float, ...], said: str
     for name in ("propensities", "inclusions"):
         with pytest.raises(InvalidFeedback, match=f"^{name}.*{said}"):
             Exposure("a", 1, (10, 20), **{name: given})
+
+
+def test_people_who_liked_a_movie_are_counted_once_by_the_day_of_their_newest_like(log: FeedbackLog) -> None:
+    day = 86_400
+    start = 12_000 * day
+    events = [
+        rating("old", timestamp=start - 1),  # before ratings count
+        rating("a", timestamp=start),
+        FeedbackEvent("b", 1, 10, "click", timestamp=start + day),
+        FeedbackEvent("c", 2, 10, "watched", timestamp=start + day),
+        FeedbackEvent("d", 2, 11, "added_to_list", timestamp=start - 5 * day),
+        FeedbackEvent("e", 3, 11, "click", timestamp=start - 6 * day),  # before anything counts
+        FeedbackEvent("f", 3, 12, "not_interested", timestamp=start),
+        rating("g", user=4, movie=12, value=2.0, timestamp=start),
+        FeedbackEvent("h", 4, 13, "click", timestamp=start),
+    ]
+    log.record(events)
+    log.undo(4, "h")
+    found = log.likes_by_day(1000 * (start - 5 * day), 1000 * start, 3.0)
+    assert found == [(11, 11_995, 1), (10, 12_001, 2)]
+    log.erase(2)
+    assert log.likes_by_day(0, 1000 * start, 3.0) == [(11, 11_994, 1), (10, 12_001, 1)]

@@ -110,6 +110,29 @@ export async function recommend(request, signal) {
   };
 }
 
+/** A home page: its rows, with their movies and `next`. */
+export async function home(request, signal) {
+  const answer = await post("/api/home", request, { signal });
+  return { ...answer, rows: answer.rows.map(displayedRow) };
+}
+
+/** What follows of a row. */
+export async function moreOfRow({ row, ...request }, signal) {
+  return displayedRow(await post(`/api/home/${encodeURIComponent(row)}`, request, { signal }));
+}
+
+const displayedRow = (row) => ({ ...row, movies: row.movies.map(displayed) });
+
+/** Movies like one, to a person's taste where the request has a history, and what continues them. */
+export async function similar({ item_id, history = [], exclude = [], ...request }, signal) {
+  const of = (id) => String(id).replace(/[\\,:]/g, "\\$&");
+  const asked = new URLSearchParams({ paged: "true", ...request });
+  if (history.length) asked.set("history", history.map((one) => `${of(one.movie_id)}:${one.rating}`).join(","));
+  if (exclude.length) asked.set("exclude", exclude.map(of).join(","));
+  const answer = await ask(`/api/similar/${encodeURIComponent(item_id)}?${asked}`, { signal });
+  return { ...answer, similar: answer.similar.map(displayed) };
+}
+
 /** Record what a person did, and promise what takes it back; sent once more under the same idempotency key where no
  * answer came, so that it counts once. */
 export async function feedback(event) {

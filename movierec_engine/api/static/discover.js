@@ -1,8 +1,9 @@
 // The new user's page: an interview, and a list that follows each answer.
 import { interview, newest, recommend } from "./client.js";
 import { bones, empty, h, NOUN, settle, share, toast } from "./dom.js";
+import { grid } from "./grids.js";
 import { controls } from "./lists.js";
-import { badge, card, row } from "./movies.js";
+import { badge, row } from "./movies.js";
 import { combobox } from "./searching.js";
 import * as taste from "./taste.js";
 
@@ -54,14 +55,14 @@ function showProgress({ source: from, needed, history_used: used = 0 }) {
 const list = newest((signal, request) => recommend(request, signal));
 
 async function refresh() {
-  const request = { top_k: LENGTH, explain: true, ...taste.asRequest(), ...settings() };
+  const request = { top_k: LENGTH, explain: true, paged: true, ...taste.asRequest(), ...settings() };
   results.setAttribute("aria-busy", "true");
   if (!results.firstElementChild) results.replaceChildren(h("ul", { class: "grid" }, bones("card", 12)));
   try {
     const answer = await list(request);
     if (!answer) return;
     showProgress((shown = answer));
-    showList(answer.recommendations);
+    showList(answer, (next) => list({ ...request, ...taste.asRequest(), next }));
   } catch (error) {
     results.replaceChildren(empty("The list could not be made", error.message, h("button", { type: "button", class: "button", onclick: refresh }, "Try again")));
     toast(error.message, { error: true });
@@ -69,24 +70,23 @@ async function refresh() {
   results.removeAttribute("aria-busy");
 }
 
-function showList(movies) {
+function showList(answer, more) {
+  const movies = answer.recommendations;
   if (!movies.length) {
     results.replaceChildren(empty(`No ${NOUN} fits`, "Widen the years, take another genre, or reset the dials."));
     return;
   }
-  const cards = movies.map((movie) =>
-    card(movie, {
-      reason: movie.reason,
-      fresh: before.size > 0 && !before.has(movie.movie_id),
-      onRate: rate(movie),
-      onDismiss: () => {
-        taste.notWanted(movie.movie_id);
-        toast(`${movie.title} will not be suggested`, { action: { label: "Undo", run: () => taste.notWanted(movie.movie_id, false) } });
-      },
-    }),
-  );
+  const known = before;
   before = new Set(movies.map((movie) => movie.movie_id));
-  results.replaceChildren(h("ul", { class: "grid" }, cards));
+  results.replaceChildren(...grid(answer, more, (movie) => ({
+    reason: movie.reason,
+    fresh: known.size > 0 && before.has(movie.movie_id) && !known.has(movie.movie_id),
+    onRate: rate(movie),
+    onDismiss: () => {
+      taste.notWanted(movie.movie_id);
+      toast(`${movie.title} will not be suggested`, { action: { label: "Undo", run: () => taste.notWanted(movie.movie_id, false) } });
+    },
+  })));
 }
 
 /** A list is drawn anew while somebody works in it with the keyboard: stay near where they were. */

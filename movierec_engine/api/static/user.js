@@ -1,8 +1,9 @@
 // A user's page: history, taste, and what several models recommend, side by side.
-import { feedback, newest, recommend, user } from "./client.js";
+import { feedback, home, newest, recommend, user } from "./client.js";
 import { bones, empty, h, NOUN, NOUNS, plural, settle, share, toast } from "./dom.js";
 import { controls } from "./lists.js";
 import { badge, card, row } from "./movies.js";
+import { continueShelves, shelf } from "./shelves.js";
 
 const MOST = 3;
 const LENGTH = matchMedia("(min-width: 56rem)").matches ? 10 : 6;
@@ -84,6 +85,23 @@ function showTaste({ taste, history }) {
 
 const percent = (part) => `${Math.round(part * 100)} %`;
 
+const shelves = document.getElementById("rows");
+const page = newest((signal) => home({ user_id: id, top_k: 12, rows: 6 }, signal));
+
+/** The home page that this user would see. */
+async function showRows() {
+  try {
+    const answer = await page();
+    if (!answer) return;
+    shelves.replaceChildren(...answer.rows.map((one) => shelf(one, deeds)));
+    continueShelves(shelves, () => ({ user_id: id }), deeds);
+  } catch {
+    shelves.replaceChildren(); // the lists below say what is wrong
+  }
+}
+
+const deeds = (movie) => ({ onDismiss: () => tell({ movie_id: movie.movie_id, kind: "not_interested" }, `${movie.title} will not be recommended to this user`) });
+
 const fetchLists = newest((signal, names, request) => Promise.all(names.map(async (model) => {
   try {
     return [model, await recommend({ ...request, model }, signal)];
@@ -153,7 +171,7 @@ async function tell(event, message) {
   try {
     const undo = await feedback({ user_id: id, ...event });
     toast(message, { action: { label: "Undo", run: () => takeBack(undo) } });
-    await Promise.all([refresh(), showPerson()]);
+    await Promise.all([refresh(), showPerson(), showRows()]);
   } catch (error) {
     toast(error.message, { error: true, action: { label: "Try again", run: () => tell(event, message) } });
     draw();
@@ -164,7 +182,7 @@ async function takeBack(undo) {
   try {
     await undo();
     toast("Taken back");
-    await Promise.all([refresh(), showPerson()]);
+    await Promise.all([refresh(), showPerson(), showRows()]);
   } catch (error) {
     toast(error.message, { error: true, action: { label: "Try again", run: () => takeBack(undo) } });
   }
@@ -188,3 +206,4 @@ tasteBox.replaceChildren(...bones("row", 2));
 choose();
 refresh();
 showPerson();
+showRows();

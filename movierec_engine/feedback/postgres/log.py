@@ -231,6 +231,13 @@ class PostgresLog:
         """Events and lists shown of the last days."""
         return self._rows(summary_queries.BY_DAY, days, seconds=WHOLE_LOG_SECONDS)
 
+    def likes_by_day(self, since_ms: int, ratings_since_ms: int, liked_from: float) -> list[tuple[PublicId, int, int]]:
+        """How many people liked each movie, by day."""
+        rows = self._rows(
+            summary_queries.LIKES_BY_DAY, since_ms, ratings_since_ms, liked_from, seconds=WHOLE_LOG_SECONDS
+        )
+        return [(decoded(movie), day, people) for movie, day, people in rows]
+
     def totals(self) -> dict[str, int]:
         """Events of each kind, and lists shown."""
         return dict(self._rows(summary_queries.TOTALS, seconds=WHOLE_LOG_SECONDS))

@@ -54,6 +54,15 @@ WITH every AS (
 SELECT (date '1970-01-01' + day::int)::text, kind, count(*) FROM every
 WHERE day > (SELECT max(day) FROM every) - %s GROUP BY 1, 2 ORDER BY 1, 2
 """
+LIKES_BY_DAY = f"""
+SELECT movie_id, day, count(*) FROM (
+    SELECT user_id, movie_id, max(at_ms) / {_DAY} AS day FROM events
+    WHERE undone_ms IS NULL AND (
+        (at_ms >= %s AND kind IN ('click', 'watched', 'added_to_list'))
+        OR (at_ms >= %s AND kind = 'rating' AND rating >= %s)
+    ) GROUP BY user_id, movie_id
+) AS newest GROUP BY movie_id, day ORDER BY day, movie_id
+"""
 TOTALS = """
 SELECT kind, count(*) FROM events WHERE undone_ms IS NULL GROUP BY 1
 UNION ALL SELECT 'list_shown', count(*) FROM exposures

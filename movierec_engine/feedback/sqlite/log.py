@@ -267,6 +267,10 @@ class SqliteLog:
         """Events and lists shown of the last days."""
         return self.query(summary_queries.BY_DAY, days)
 
+    def likes_by_day(self, since_ms: int, ratings_since_ms: int, liked_from: float) -> list[tuple[PublicId, int, int]]:
+        """How many people liked each movie, by day."""
+        return self.query(summary_queries.LIKES_BY_DAY, since_ms, ratings_since_ms, liked_from)
+
     def totals(self) -> dict[str, int]:
         """Events of each kind, and lists shown."""
         return dict(self.query(summary_queries.TOTALS))

@@ -60,6 +60,15 @@ WITH every AS (
 SELECT date(day * 86400, 'unixepoch'), kind, count(*) FROM every
 WHERE day > (SELECT max(day) FROM every) - ? GROUP BY 1, 2 ORDER BY 1, 2
 """
+LIKES_BY_DAY = """
+SELECT movie_id, day, count(*) FROM (
+    SELECT user_id, movie_id, max(at_ms) / 86400000 AS day FROM events
+    WHERE undone_ms IS NULL AND (
+        (at_ms >= ? AND kind IN ('click', 'watched', 'added_to_list'))
+        OR (at_ms >= ? AND kind = 'rating' AND rating >= ?)
+    ) GROUP BY user_id, movie_id
+) GROUP BY movie_id, day ORDER BY day, movie_id
+"""
 TOTALS = """
 SELECT kind, count(*) FROM events WHERE undone_ms IS NULL GROUP BY 1
 UNION ALL SELECT 'list_shown', count(*) FROM exposures
