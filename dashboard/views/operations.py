@@ -17,7 +17,7 @@ from dashboard.queries.checks import Checked
 from dashboard.queries.feedback import Feedback
 from dashboard.queries.releases import Made, Served
 from dashboard.queries.store_files import Signature
-from dashboard.views import decisions, over_time, what_waits
+from dashboard.views import decisions, off_policy, over_time, what_waits
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.pipeline.backtest import ALL, WITH_HISTORY
@@ -46,6 +46,7 @@ def page() -> None:
     _checks(_checked(str(root), data, store_files.signature(root, *checks.KINDS)))
     _backtests(_tested(str(root), store_files.signature(root, kinds.BACKTEST)))
     _feedback(root)
+    off_policy.show(root, data, store_files.signature(root, kinds.OFF_POLICY))
     _api()
 
 
@@ -54,7 +55,11 @@ def _signature(root: Path) -> Signature:
         folder / f"{name}.json" for folder in store_files.folders(root / "pointers") for name in releases.POINTERS
     )
     pointers = map(store_files.stamp, of_each)
-    return (*store_files.signature(root, *_KINDS, kinds.BACKTEST), *pointers, *feedback.signature(root))
+    return (
+        *store_files.signature(root, *_KINDS, kinds.BACKTEST, kinds.OFF_POLICY),
+        *pointers,
+        *feedback.signature(root),
+    )
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=60)

@@ -1,5 +1,8 @@
 """Off-policy estimators against sums by hand, against the truth of worlds, and their intervals."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -102,3 +105,31 @@ def test_an_interval_without_a_hit_is_no_point_and_lists_of_one_user_tell_less_t
 
 def test_fewer_than_two_users_have_no_interval() -> None:
     assert np.isnan(ratio_interval(np.ones(1), np.ones(1), (0, 1))).all()
+
+
+def test_estimates_of_obps_own_data_are_obps() -> None:
+    """benchmarks/off_policy_coverage.py runs obp itself; its numbers and the counts that they follow from are kept."""
+    sample = json.loads((Path(__file__).parent / "open_bandit_sample.json").read_text(encoding="utf-8"))
+    shown, clicked, other = (
+        np.array(sample[name]) for name in ("shown_at_random", "clicked_at_random", "shown_by_thompson")
+    )
+    n, target = int(shown.sum()), other / other.sum(axis=1, keepdims=True)
+    rate = (clicked + 10 * clicked.sum() / n) / (shown + 10)
+    reward = np.concatenate(
+        [np.repeat([1.0, 0.0], [hits, lists - hits]) for hits, lists in zip(clicked.flat, shown.flat, strict=True)]
+    )
+    place = np.repeat(np.arange(3).repeat(80), shown.ravel())
+    found = estimate(
+        WeighedLists(
+            np.arange(n),
+            np.arange(n),
+            np.repeat(target.ravel() * 80, shown.ravel()),
+            reward,
+            np.repeat(rate.ravel(), shown.ravel()),
+            (target * rate).sum(axis=1)[place],
+            np.ones(n),
+        )
+    )
+    for name, value in sample["obp"].items():
+        assert getattr(found, name).value == pytest.approx(value, rel=1e-12)
+    assert found.ips.low < 0.0042 < found.ips.high, "Thompson sampling's own rate of clicks in its sample"
