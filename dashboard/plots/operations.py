@@ -76,7 +76,7 @@ def by_day(rows: list[dict[str, Any]], totals: Mapping[str, int]) -> charts.Char
     said = sum(count for kind, count in totals.items() if kind != "list shown")
     head = f"{numbers.counted(said, 'event')} so far; the busiest day was {busiest}"
     if totals.get("list shown"):
-        head += f"; {numbers.counted(totals['list shown'], 'list')} of experiments were shown"
+        head += f"; {numbers.counted(totals['list shown'], 'list')} noted as shown"
     hues = [KIND_HUES.get(kind, charts.HUES[3]) for kind in kinds]
     return (
         alt.Chart(charts.data(rows))

@@ -18,7 +18,7 @@ def show(root: Path, data: str, seen: Signature) -> None:
     if not found:
         shell.missing(
             "No estimate yet: it needs lists that were explored, and what people did with them.",
-            "movierec serve serving.exploration.share=0.05\nmovierec offpolicy ease  # once people have answered",
+            "movierec serve serving.exploration.share=0.1\nmovierec offpolicy ease  # once people have answered",
         )
         return
     kinds = list(dict.fromkeys(one.about for one in found))

@@ -65,6 +65,7 @@ class LiveExploration:
     def __init__(self, config: ExplorationConfig, live: LiveFeedback) -> None:
         self.config, self._live = config, live
         self._counted: dict[str, tuple[float, Impressions]] = {}
+        self._complained = ""
 
     def impressions(self, data_set: str) -> Impressions:
         """What was shown up to a few seconds ago; what was last known while the log is away."""
@@ -77,6 +78,12 @@ class LiveExploration:
                 log.error("new movies are explored by older counts of what was shown: %s", error)
             self._counted[data_set] = (time.monotonic() + COUNT_SECONDS, known)
         return known
+
+    def complain(self, error: Exception) -> None:
+        """Log, once, why lists are not explored."""
+        if str(error) != self._complained:
+            self._complained = str(error)
+            log.error("lists are not explored: %s", error)
 
 
 def explore(

@@ -46,6 +46,7 @@ from movierec_engine.api.person import Person, of_history, of_user
 from movierec_engine.api.requests import BatchRequest, PersonalRequest, RecommendRequest
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.nouns import called
+from movierec_engine.errors import StoreError
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.recommending.cold_items import mix
 from movierec_engine.recommending.explanation import reasons_to_show, sentence
@@ -150,10 +151,14 @@ class RecommendationService:
         """Give the places of a list that are explored the movies that were drawn for them."""
         assert request.user_id is not None
         shown, config = listed["recommendations"], self._exploration.config
-        shows = self._exploration.impressions(served.lineage.data_set)
-        exploration, pool = exploration_of(served, person, request, made, config, shows)
-        chance = config.random(request.user_id, incoming.environ[REQUEST_ID])
-        drawn, propensities = explore(config, exploration, pool, chance)
+        try:
+            shows = self._exploration.impressions(served.lineage.data_set)
+            exploration, pool = exploration_of(served, person, request, made, config, shows)
+            chance = config.random(request.user_id, incoming.environ[REQUEST_ID])
+            drawn, propensities = explore(config, exploration, pool, chance)
+        except StoreError as error:  # no list fails because new movies have no places
+            self._exploration.complain(error)
+            return Propensities()
         for place, (movie, exact_score) in drawn.items():
             score = round(exact_score, 6)
             one = cast(RecommendedMovie, {**served.catalogue.movies[movie], "score": score, "explored": True})

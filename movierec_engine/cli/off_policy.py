@@ -49,7 +49,7 @@ _NAMES = {
 @click.option("--share", default=0.0, show_default=True, help="The share of places that MODEL's lists explore.")
 @click.option("--strategy", default="thompson", show_default=True, help="How they explore: epsilon or thompson.")
 @click.option("--candidates", default="new", show_default=True, help="With which movies they explore: new or next.")
-@click.option("--from-place", default=6, show_default=True, help="From which place on they explore.")
+@click.option("--from-place", default=8, show_default=True, help="From which place on they explore.")
 def offpolicy(
     words: tuple[str, ...], model: str, device: str, artifacts: Location, data_set: str, form: Format,
     reward: Any, minutes: float, by: Any, clip: float, share: float, strategy: str, candidates: str, from_place: int,

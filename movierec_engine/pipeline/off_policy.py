@@ -115,7 +115,7 @@ def judge(served: LoadedIndex, log: FeedbackLog, question: OffPolicyQuestion) ->
         reason = f"; of those that were shown {numbers.listed(whys)}" if whys else ""
         raise DataError(
             f"the feedback log of {served.lineage.data_set} has no explored list to learn from{reason}; serve with "
-            "serving.exploration.share=0.05, and ask again when people have answered"
+            "serving.exploration.share=0.1, and ask again when people have answered"
         )
     lists = _weighed(served, log, logged, question)
     return OffPolicyResult(

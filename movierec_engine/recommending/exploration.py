@@ -59,8 +59,9 @@ class ExplorationConfig:
     candidates: str = "new"
     """What the pool is of: `new` (movies that no model knows, shown fewer than `impressions` times) or `next` (those
     that come after the list in the model's order)."""
-    from_place: int = 6
-    """The first place that may be explored, from 1; the places before it are always the model's."""
+    from_place: int = 8
+    """The first place that may be explored, from 1; places before it are always the model's. Of lists of ten the last
+    three cost the least for each impression (benchmarks/results/exploration.md)."""
     pool: int = 40
     """Movies of the pool at most, the best for the person."""
     impressions: int = 20

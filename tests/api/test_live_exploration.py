@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.config import load_serving
+from movierec_engine.errors import StoreError
 from movierec_engine.feedback import FeedbackError, SqliteLog, log_file
 from movierec_engine.feedback.experiments import ExperimentConfig, Variant
 from movierec_engine.recommending.exploration import ExplorationConfig
@@ -150,6 +151,21 @@ def test_lists_go_on_by_the_last_counts_while_the_log_cannot_be_read(
     fresh = exploring(store, NEW)
     assert len(movie_ids(ask(fresh, "r1"))) == 3
     assert "older counts of what was shown: the log is away" in caplog.text
+
+
+def test_no_list_fails_because_new_movies_have_no_places(
+    store: ArtifactStore, publish_line: PublishLine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish_line("ease")
+
+    def damaged(*given: object) -> None:
+        raise StoreError("the places are damaged")
+
+    monkeypatch.setattr("movierec_engine.api.recommendation_service.exploration_of", damaged)
+    client = exploring(store, NEW)
+    answers = [ask(client, f"r{number}") for number in range(3)]
+    assert all(len(answer["recommendations"]) == 3 and "exposure_id" not in answer for answer in answers)
+    assert caplog.text.count("lists are not explored: the places are damaged") == 1
 
 
 def test_settings_are_read_from_a_command_line() -> None:

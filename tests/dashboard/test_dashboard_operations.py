@@ -58,7 +58,7 @@ def test_the_backtest_and_the_experiment_are_summed_up(visit: Open, known: Artif
     assert "ease: NDCG@10 of 0.300 to 0.400 over the windows" in shown
     assert "25 % of the windows' users are new" in text(app), "2 of 8"
     assert "trial: new (ease) has a click in 50.0 % of its lists; no significant difference to old (ease)" in shown
-    assert any(title.startswith("2 events so far") and "4 lists of experiments" in title for title in shown)
+    assert any(title.startswith("2 events so far") and "4 lists noted as shown" in title for title in shown)
 
 
 def test_an_experiment_between_a_refitted_and_a_measured_version_says_so(visit: Open, damaged: ArtifactStore) -> None:

@@ -95,7 +95,7 @@ def test_what_was_seen_less_is_drawn_more_of_equally_good_ones_and_nothing_has_n
 def test_places_stay_that_a_rule_pinned_that_come_first_or_that_the_pool_cannot_fill(
     available: int, pinned: tuple[int, ...], places: tuple[int, ...]
 ) -> None:
-    assert ExplorationConfig(share=0.1).of_list(10, available, pinned).places == places
+    assert ExplorationConfig(share=0.1, from_place=6).of_list(10, available, pinned).places == places
 
 
 def test_a_list_shorter_than_the_first_place_to_explore_stays() -> None:
