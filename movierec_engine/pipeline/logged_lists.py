@@ -70,11 +70,12 @@ def read_lists(
     """
     left_out: Counter[str] = Counter()
     now, window = now_ms(), int(minutes * 60_000)
+    total = log.totals().get("list_shown", 0)
     kept: list[ShownList] = []
     met = set()
     for number, shown in enumerate(log.exposures(), start=1):
         if number % 1000 == 0:
-            advance(number, 0, "lists")
+            advance(number, total, "lists")
         if (why := _unusable(shown, now, window)) is None:
             name = shown.user_id, shown.request_id, tuple(shown.movie_ids or ())
             why = REPEATED if shown.request_id and name in met else None
