@@ -10,7 +10,7 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # Streamlit puts this file's folder there, wherever it is started from
     sys.path.insert(0, ROOT)
 
-from dashboard import browser, kept_views, shell, state  # noqa: E402
+from dashboard import browser, kept_views, print_view, shell, state  # noqa: E402
 from dashboard.queries.store_files import store_root  # noqa: E402
 from dashboard.views import (  # noqa: E402
     compare,
@@ -52,8 +52,13 @@ page = st.navigation(pages, position="top")
 said = st.container()
 by_path = {one.url_path: one for one in pages}
 opened = kept_views.open_asked(store_root(), page, by_path)
-with st.container(horizontal=True, horizontal_alignment="right", key="page-bar"):
-    kept_views.bar(store_root(), page, by_path)
+if print_view.is_on():
+    with st.container(key="print-bar"):
+        print_view.bar(page.title, st.query_params.to_dict())
+else:
+    with st.container(horizontal=True, horizontal_alignment="right", key="page-bar"):
+        kept_views.bar(store_root(), page, by_path)
+        print_view.button()
 page.run()
 with said:
     if opened:

@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import streamlit as st
 
+from dashboard import print_view
 from dashboard.downloads import csv_button
 from dashboard.shell import plain
 from movierec_engine.reporting.conclusions import BASELINE
@@ -97,8 +98,8 @@ def title(conclusion: str, subtitle: str = "", width: int = 62) -> alt.TitlePara
 
 
 def theme() -> str:
-    """The visitor's: `dark` or `light`."""
-    return "dark" if st.context.theme.type == "dark" else "light"
+    """The visitor's: `dark` or `light`; the print view is light."""
+    return "dark" if st.context.theme.type == "dark" and not print_view.is_on() else "light"
 
 
 def ink() -> str:
@@ -153,6 +154,11 @@ def draw(chart: Chart, rows: Sequence[Mapping[str, Any]], name: str, click: Clic
     drawn = chart.properties(height=chart.height - lines_of_title)
     drawn.title = alt.Undefined
     legible = {"labelColor": ink(), "titleColor": ink()}
+    if print_view.is_on():
+        on_paper = drawn.configure(background=BACKGROUND["light"]).configure_axis(**legible).configure_legend(**legible)
+        on_paper.usermeta = {"embedOptions": {"renderer": "svg"}}
+        st.altair_chart(on_paper, width="stretch", alt=head, theme=None)
+        return
     if click is not None:
         drawn = drawn.add_params(alt.selection_point(name=_CLICKED, fields=list(click.fields), toggle=False))
     drawn = drawn.configure_axis(**legible).configure_legend(**legible)

@@ -9,7 +9,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, shell, state
+from dashboard import charts, shell, state, tables
 from dashboard.controls import Chosen
 from dashboard.downloads import csv_button
 from dashboard.queries import segment_users, store_files
@@ -90,7 +90,7 @@ def users_of_segment(root: Path, chosen: Chosen, standings: Sequence[Standing], 
 
 def table_of_users(table: list[dict[str, Any]], name: str) -> PublicId | None:
     """A table with the column `User`; the user whose row is chosen, or None."""
-    shown = st.dataframe(
+    shown = tables.show(
         table,
         hide_index=True,
         width="stretch",

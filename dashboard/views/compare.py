@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from dashboard import charts, controls, drill_down, shell, state
+from dashboard import charts, controls, drill_down, shell, state, tables
 from dashboard.controls import Chosen
 from dashboard.downloads import csv_button
 from dashboard.plots import compare as plots
@@ -264,10 +264,11 @@ def _examples(
     for column, standing, name in zip(columns, both, names, strict=True):
         rows = _list(standing.folder, movies, user, chosen.k)
         hits = sum(row["hit"] for row in rows)
-        column.markdown(f"**{shell.plain(name)}** for user {user}: {numbers.counted(hits, 'hit')} in {len(rows)}")
         shown = [{"Rank": r["rank"], "Movie": r["title"], "In the test part": "✓" if r["hit"] else ""} for r in rows]
-        if shown:
-            column.dataframe(shown, hide_index=True, width="stretch", height="content")
+        with column:
+            st.markdown(f"**{shell.plain(name)}** for user {user}: {numbers.counted(hits, 'hit')} in {len(rows)}")
+            if shown:
+                tables.show(shown, hide_index=True, width="stretch", height="content")
 
 
 def _largest(

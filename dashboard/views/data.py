@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, shell, state
+from dashboard import charts, shell, state, tables
 from dashboard.downloads import csv_button
 from dashboard.plots import data as plots
 from dashboard.queries import data, store_files
@@ -142,7 +142,7 @@ def _dropped(line: DataLineage) -> None:
     if rows and not problems:
         st.caption(f"Validation read {rows[0]['Count']:,} rows and had nothing to drop or repair.")
     elif rows:
-        st.dataframe(problems, hide_index=True, width="stretch", height="content")
+        tables.show(problems, hide_index=True, width="stretch", height="content")
     config = line.interactions.config if line.interactions else {}
     if config:
         st.caption(
@@ -233,7 +233,7 @@ def _split(line: DataLineage) -> None:
         }
         for row in spans
     ]
-    st.dataframe(table, hide_index=True, width="stretch", height="content")
+    tables.show(table, hide_index=True, width="stretch", height="content")
     csv_button(table, "split", "Table (CSV)")
     if total > data.EXACT_ROWS:
         st.caption(f"Users and movies are estimates: they are counted exactly up to {data.EXACT_ROWS:,} rows.")
@@ -304,4 +304,4 @@ def _drift(versions: list[Artifact]) -> None:
             for what, count in data.arrivals(lost, found, name).items()
         ]
         st.markdown("**Users and movies that came and went**")
-        st.dataframe(table, hide_index=True, width="stretch", height="content")
+        tables.show(table, hide_index=True, width="stretch", height="content")

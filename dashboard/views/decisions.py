@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import charts, pinned_notes, shell, state
+from dashboard import charts, pinned_notes, shell, state, tables
 from dashboard.downloads import csv_button
 from dashboard.plots import decisions as plots
 from dashboard.queries import releases
@@ -49,7 +49,7 @@ def show(root: Path, made: list[Made], unreadable: list[Path]) -> None:
         }
         for row, one in zip(reversed(rows), made, strict=True)
     ]
-    st.dataframe(
+    tables.show(
         table[:_LISTED],
         hide_index=True,
         width="stretch",

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, shell, state
+from dashboard import charts, shell, state, tables
 from dashboard.downloads import csv_button
 from dashboard.plots import explore as plots
 from dashboard.queries import indices, leaderboard, movie_map, report_lists, reports, store_files
@@ -436,7 +436,7 @@ def _history(found: SearchableIndex, person: _Person) -> None:
         st.caption("Newest first; the test part is left out." if trained else "All that is known of them.")
     noun = _say("Movie")
     rows = [{noun: found.title(one.movie_id), "★": one.rating} for one in person.known]
-    st.dataframe(
+    tables.show(
         rows,
         hide_index=True,
         width="stretch",

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, shell, state
+from dashboard import charts, shell, state, tables
 from dashboard.downloads import csv_button
 from dashboard.plots import explore as plots
 from dashboard.queries import indices, report_lists
@@ -88,7 +88,7 @@ def show_movie(
         with column:
             st.markdown(f"**{shell.plain(label)}**: most like {shell.plain(found.title(movie))}")
             if rows:
-                st.dataframe(
+                tables.show(
                     rows,
                     hide_index=True,
                     width="stretch",
@@ -124,7 +124,7 @@ def _who_gets(
         f"{numbers.counted(hits, 'user')} watched it in the test part."
     )
     if users:
-        st.dataframe(
+        tables.show(
             [
                 {
                     "User": row["user_id"],

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, controls, pinned_notes, shell, state
+from dashboard import charts, controls, pinned_notes, shell, state, tables
 from dashboard.controls import Chosen
 from dashboard.downloads import csv_button
 from dashboard.plots import leaderboard as plots
@@ -162,7 +162,7 @@ def _table(
 ) -> list[str]:
     """The board; returns the labels of the rows that are ticked."""
     rows = _rows(chosen, every, columns, found)
-    shown = st.dataframe(
+    shown = tables.show(
         _styled(rows, [every[key] for key in columns if key in measures.COSTS]),
         hide_index=True,
         width="stretch",

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, shell, state
+from dashboard import charts, shell, state, tables
 from dashboard.downloads import csv_button
 from dashboard.plots import operations as plots
 from dashboard.queries import api_health, backtests, checks, feedback, releases, store_files
@@ -159,7 +159,7 @@ def _checks(found: list[Checked]) -> None:
         row[one.name.replace("_", " ")] = "✓" if one.passed else "✗ fails"
     columns = [name.replace("_", " ") for name in names]
     rows = [{**row, **{name: row.get(name, numbers.NONE) for name in columns}} for row in table.values()]
-    st.dataframe(
+    tables.show(
         rows,
         hide_index=True,
         width="stretch",

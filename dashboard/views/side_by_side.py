@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, controls, pinned_notes, shell, state
+from dashboard import charts, controls, pinned_notes, shell, state, tables
 from dashboard.controls import Chosen
 from dashboard.downloads import csv_button
 from dashboard.plots import side_by_side as plots
@@ -124,7 +124,7 @@ def _metrics(
             spread = f" ± {measure.show(found[1])}" if found and found[1] is not None else ""
             row[label] = f"{'★ ' if star and found and found[0] == best else ''}{text}{spread}"
         rows.append(row)
-    st.dataframe(rows, hide_index=True, width="stretch", height="content")
+    tables.show(rows, hide_index=True, width="stretch", height="content")
     csv_button(rows, "side-by-side", "Table (CSV)")
 
 
@@ -146,7 +146,7 @@ def _pairs(chosen: Chosen, versions: Sequence[ReportVersion], tests: Sequence[Ve
     ]
     if rows:
         st.subheader(f"Paired tests by {chosen.title}")
-        st.dataframe(rows, hide_index=True, width="stretch", height="content")
+        tables.show(rows, hide_index=True, width="stretch", height="content")
         st.caption(
             f"User by user; p is the larger of bootstrap and Wilcoxon, Holm-corrected over the {len(tests)} pairs of "
             f"the {models} models of this set-up and the reports that are chosen."
@@ -159,7 +159,7 @@ def _settings(groups: Sequence[Group]) -> None:
     rows = side_by_side.settings_rows(groups)
     st.subheader("Settings that differ")
     if rows:
-        st.dataframe(rows, hide_index=True, width="stretch", height="content")
+        tables.show(rows, hide_index=True, width="stretch", height="content")
     else:
         st.caption("These reports have the same settings and seeds.")
 
@@ -202,7 +202,7 @@ def _segments(chosen: Chosen, groups: Sequence[Group]) -> None:
         rows.append({"Kind": kind, "Segment": segment, "Users": users, **shown})
     if rows:
         st.subheader(f"{metric_title(chosen.column)} by segment")
-        st.dataframe(rows, hide_index=True, width="stretch", height=320)
+        tables.show(rows, hide_index=True, width="stretch", height=320)
         st.caption("★ highest mean; what is significant for two models stands on the page Compare two.")
 
 
@@ -233,5 +233,5 @@ def _lists(chosen: Chosen, standings: Sequence[Any]) -> None:
         }
         for place in range(length)
     ]
-    st.dataframe(rows, hide_index=True, width="stretch", height="content")
+    tables.show(rows, hide_index=True, width="stretch", height="content")
     st.caption("✓ in the test part.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, shell, state
+from dashboard import charts, shell, state, tables
 from dashboard.downloads import csv_button
 from dashboard.plots import sweeps as plots
 from dashboard.queries import store_files, sweeps
@@ -117,7 +117,7 @@ def _best(sweep: Sweep) -> None:
     st.subheader("Best trials")
     rows = [_row(rank, sweep, place) for rank, place in enumerate(range(len(sweep.scored)), start=1)]
     four = st.column_config.NumberColumn(format="%.4f")
-    st.dataframe(
+    tables.show(
         rows[:LISTED],
         hide_index=True,
         width="stretch",
@@ -170,5 +170,5 @@ def _failed(sweep: Sweep) -> None:
         return
     st.subheader("Failed trials")
     rows = [{"Settings": " ".join(trial.overrides), "Why": trial.error} for trial in sweep.failed]
-    st.dataframe(rows[:LISTED], hide_index=True, width="stretch")
+    tables.show(rows[:LISTED], hide_index=True, width="stretch")
     csv_button(rows, "failed-trials", "Table (CSV)")

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import streamlit as st
 
-from dashboard import charts, shell, state
+from dashboard import charts, shell, state, tables
 from dashboard.downloads import csv_button
 from dashboard.plots import training as plots
 from dashboard.queries import dagster_runs, store_files, training
@@ -234,7 +234,7 @@ def _table(shown: dict[str, Run]) -> None:
         for label, run in shown.items()
     ]
     link = st.column_config.LinkColumn(display_text=r"/runs/(.{8})", width="small")
-    st.dataframe(
+    tables.show(
         table,
         hide_index=True,
         width="stretch",
@@ -279,7 +279,7 @@ def _settings(shown: dict[str, Run]) -> None:
     style = frame.style.apply(
         lambda line: [_MARK if line["Setting"] in marks and place else "" for place in range(len(line))], axis=1
     )
-    st.dataframe(style, hide_index=True, width="stretch", height="content" if len(named) <= 15 else 560)
+    tables.show(style, hide_index=True, width="stretch", height="content" if len(named) <= 15 else 560)
     left, right = st.columns([6, 1], vertical_alignment="center")
     left.caption(f"{len(differing)} of {len(rows)} settings differ, tinted. – : the run has no such setting.")
     with right:

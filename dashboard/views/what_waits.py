@@ -4,7 +4,7 @@ import time
 
 import streamlit as st
 
-from dashboard import shell
+from dashboard import shell, tables
 from dashboard.queries import dagster_runs
 from dashboard.queries.asking import Asking
 from dashboard.queries.dagster_runs import Automatic, DagsterRun, Work
@@ -59,13 +59,13 @@ def _work(found: Work, url: str) -> None:
             "Waits for, or why": st.column_config.TextColumn(width="large"),
             "Run": st.column_config.LinkColumn(display_text="open"),
         }
-        st.dataframe(rows, hide_index=True, width="stretch", column_config=columns)
+        tables.show(rows, hide_index=True, width="stretch", column_config=columns)
     if off := [one.name for one in found.automatic if not one.on]:
         which = shell.plain(numbers.listed(off)) if len(off) < len(found.automatic) else "all schedules and sensors"
         st.caption(f"Off: {which}. Turn one on in Dagster, below Automation, or all by MOVIEREC_AUTOMATION=demo.")
     if said := [_said(one) for one in found.automatic if one.on]:
         with st.expander("What starts runs by itself, and what it last said", expanded=any(row[""] for row in said)):
-            st.dataframe(said, hide_index=True, width="stretch")
+            tables.show(said, hide_index=True, width="stretch")
     st.caption(
         f"Dagster at {shell.plain(url)}, asked {numbers.duration(max(time.time() - found.asked_at, 0.001))} ago."
     )
