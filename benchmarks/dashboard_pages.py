@@ -42,7 +42,10 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).with_name("results") / "dashboard_pages.md"
 MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gf_cf", "gmf", "mlp", "ncf", "ngcf", "lightgcn")
 MOVIES, LENGTH, TEST_ITEMS = 20_000, 20, 5
-PAGES = ("leaderboard", "compare", "training", "segments", "explore", "data", "sweeps", "operations")
+PAGES = (
+    *("leaderboard", "compare", "side_by_side", "tradeoffs", "training"),
+    *("segments", "explore", "data", "sweeps", "operations"),
+)
 DIMENSIONS = 64
 """Of the item vectors of the indices that explore asks."""
 TRIALS, DECISIONS, EVENTS, EXPOSURES = 500, 500, 100_000, 20_000

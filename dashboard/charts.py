@@ -155,9 +155,7 @@ def draw(chart: Chart, rows: Sequence[Mapping[str, Any]], name: str, click: Clic
     drawn.title = alt.Undefined
     legible = {"labelColor": ink(), "titleColor": ink()}
     if print_view.is_on():
-        on_paper = drawn.configure(background=BACKGROUND["light"]).configure_axis(**legible).configure_legend(**legible)
-        on_paper.usermeta = {"embedOptions": {"renderer": "svg"}}
-        st.altair_chart(on_paper, width="stretch", alt=head, theme=None)
+        st.altair_chart(_on_paper(drawn), width="stretch", alt=head, theme=None)
         return
     if click is not None:
         drawn = drawn.add_params(alt.selection_point(name=_CLICKED, fields=list(click.fields), toggle=False))
@@ -176,3 +174,22 @@ _CLICKED = "clicked"
 def _clicked(key: str, click: Click) -> None:
     marks = st.session_state[key].selection.get(_CLICKED) or [None]
     click.then(marks[0])
+
+
+_PAPER_FONT = "Arial, Liberation Sans, sans-serif"
+"""A file has no font of its own: labels are as wide as they are measured only in one that readers have."""
+
+
+def _on_paper(chart: Chart) -> Chart:
+    """A chart as a drawing of lines and texts, dark on white."""
+    fonts = {"labelFont": _PAPER_FONT, "titleFont": _PAPER_FONT}
+    text = {"labelColor": INK["light"], "titleColor": INK["light"], **fonts}
+    drawn = (
+        chart.configure(background=BACKGROUND["light"], font=_PAPER_FONT, padding=8)
+        .configure_axis(gridColor="#E4E4E4", domainColor=QUIET, tickColor=QUIET, **text)
+        .configure_legend(**text)
+        .configure_view(stroke="#E4E4E4")
+        .configure_text(font=_PAPER_FONT)
+    )
+    drawn.usermeta = {"embedOptions": {"renderer": "svg"}}
+    return drawn

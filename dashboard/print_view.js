@@ -67,7 +67,7 @@ function movierecSave(about, style) {
     page.head.append(Object.assign(page.createElement("style"), { textContent: style }))
     page.documentElement.lang = "en"
     page.body.append(page.adoptNode(main), page.adoptNode(make("footer", `${about.title}, ${about.made}`)))
-    return "<!doctype html>\n" + page.documentElement.outerHTML
+    return "\x3c!doctype html>\n" + page.documentElement.outerHTML
   }
   document.getElementById("save-view").onclick = () => {
     const link = make("a")

@@ -33,8 +33,9 @@ def bar(title: str, choices: Mapping[str, str]) -> None:
     st.caption(plain(said))
     with st.container(horizontal=True):
         about = {"title": f"movierec: {title}", "made": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"}
-        template = json.dumps(about).replace("<", "\\u003c")
-        st.html(_SAVE.replace("ABOUT", template).replace("STYLE", json.dumps(_style())), unsafe_allow_javascript=True)
+        given = ", ".join(json.dumps(one).replace("<", "\\u003c") for one in (about, _file("print_view.css")))
+        script = f"{_file('print_view.js')}\nmovierecSave({given})"
+        st.html(f"<button id='save-view'>Save as HTML</button><script>{script}</script>", unsafe_allow_javascript=True)
         st.button("Back to the page", icon=":material/arrow_back:", on_click=_switch, args=(False,))
 
 
@@ -42,12 +43,5 @@ def _switch(on: bool) -> None:
     st.session_state[_ON] = on
 
 
-def _style() -> str:
-    return files("dashboard").joinpath("print_view.css").read_text(encoding="utf-8")
-
-
-_SAVE = (
-    "<button id='save-view'>Save as HTML</button><script>"
-    + (files("dashboard").joinpath("print_view.js").read_text(encoding="utf-8"))
-    + "\nmovierecSave(ABOUT, STYLE)</script>"
-)
+def _file(name: str) -> str:
+    return files("dashboard").joinpath(name).read_text(encoding="utf-8")

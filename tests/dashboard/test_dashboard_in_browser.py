@@ -237,6 +237,78 @@ def test_a_shared_address_shows_the_same_view(opened: tuple[Page, list[str]], ad
     assert wrong == []
 
 
+def test_a_click_leads_from_a_segment_to_its_users_and_to_a_users_lists(
+    opened: tuple[Page, list[str]], address: str
+) -> None:
+    page, wrong = opened
+    page.goto(f"{address}/segments")
+    settled(page, "Segments and fairness")
+    chart = page.locator('[data-testid="stVegaLiteChart"][aria-label^="By genre"]')
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page).to_have_url(re.compile("segment=genre"))
+    settled(page, "Segments and fairness")
+    page.get_by_role("button", name="Show all").click()
+    settled(page, "Segments and fairness")
+    assert "segment=" not in page.url, "one click undoes it"
+
+    choose(page, "Users in a segment", "popularity: head")  # the same by the keyboard's way
+    expect(page).to_have_url(re.compile("segment=popularity"))
+    settled(page, "Segments and fairness")
+    page.locator('[data-testid="stDataFrame"] canvas').first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Shift+Space")
+    settled(page, "Explore")
+    user = page.get_by_role("textbox", name="User id").input_value()
+    expect(page.get_by_role("heading", name=f"What user {user} gets, and why")).to_be_visible()
+    page.go_back()
+    settled(page, "Segments and fairness")
+    assert "segment=popularity" in page.url
+    assert wrong == []
+
+
+def test_a_view_is_kept_opened_by_another_visitor_and_saved_as_a_file_that_needs_nothing(
+    opened: tuple[Page, list[str]], browser: Browser, address: str, tmp_path: Path
+) -> None:
+    page, wrong = opened
+    page.goto(f"{address}/compare?a=popularity&b=ease&metric=mrr&k=5")
+    settled(page, "Compare two")
+    page.get_by_role("button", name="Views").click()
+    page.get_by_role("textbox", name="Keep this page").fill("Who leads?")
+    page.get_by_role("button", name="Keep", exact=True).click()
+    expect(page.get_by_text("Kept as")).to_be_visible()
+
+    other = browser.new_page()
+    other.goto(f"{address}/?view=Who%20leads%3F")
+    verdict = "ease is significantly better than popularity on MRR@5"
+    expect(other.get_by_role("heading", name=verdict)).to_be_visible(timeout=60_000)
+    settled(other, "Compare two")
+    other.get_by_role("button", name="Print or save").click()
+    settled(other, "Compare two")
+    expect(other.locator('[data-testid="stVegaLiteChart"] svg.marks').last).to_be_visible(timeout=60_000)
+    with other.expect_download() as saved:
+        other.get_by_role("button", name="Save as HTML").click()
+    saved.value.save_as(tmp_path / "view.html")
+    drawn = other.locator('[data-testid="stVegaLiteChart"]').count()
+    other.close()
+
+    asked: list[str] = []
+    offline = browser.new_context(offline=True).new_page()
+    offline.on("request", lambda request: asked.append(request.url))
+    offline.goto((tmp_path / "view.html").as_uri())
+    assert asked == [(tmp_path / "view.html").as_uri()]
+    expect(offline.get_by_role("heading", name=verdict)).to_be_visible()
+    assert offline.locator("figure svg").count() == drawn > 3
+    assert offline.locator("table").count() >= 3
+    assert offline.locator("script, button, input").count() == 0
+    offline.set_viewport_size({"width": 390, "height": 900})
+    assert offline.evaluate("document.querySelectorAll('svg').length && document.documentElement.scrollWidth") <= 390
+    offline.context.close()
+    assert wrong == []
+
+
 def test_a_chart_can_be_saved_as_png_and_as_csv(opened: tuple[Page, list[str]], address: str, tmp_path: Path) -> None:
     page, _ = opened
     page.goto(address)
