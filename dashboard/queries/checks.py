@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from dashboard.queries.store_files import newest
+from dashboard.queries.store_files import newest, store_at
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.pipeline import model_checks
@@ -77,7 +77,7 @@ def checks(root: Path, data: str) -> list[Checked]:
 def _examined(reference: str, root: Path, folder: Path, name: str) -> Checked:
     """One check of one version, which never changes; a version that cannot be examined has not passed."""
     kind, examine = next((kind, one) for kind, one, _ in _EXAMINED if one.__name__ == name)
-    store = ArtifactStore(root)
+    store = store_at(root)
     try:
         artifact = store.resolve(reference)
         finding = examine(store, artifact)

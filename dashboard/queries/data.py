@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from dashboard.queries.parquet import arrays, columns, query, records, rows
-from dashboard.queries.store_files import folders, slot_of
+from dashboard.queries.store_files import folders, slot_of, store_at
 from movierec_engine.errors import StoreError
-from movierec_engine.store import Artifact, ArtifactStore, kinds
+from movierec_engine.store import Artifact, kinds
 
 RATINGS_FILE, SPLIT_FILE = "ratings.parquet", "split.parquet"
 PER_SLOT = 50
@@ -75,7 +75,7 @@ def data_sets(root: Path) -> list[str]:
 
 def versions(root: Path, kind: str, data: str) -> list[Artifact]:
     """The newest PER_SLOT readable versions of a data set, newest first."""
-    store, found = ArtifactStore(root), []
+    store, found = store_at(root), []
     for folder in reversed(folders(root / kind / data)[-PER_SLOT:]):
         try:
             found.append(store.get(slot_of(root, folder.parent), folder.name))

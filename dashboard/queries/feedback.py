@@ -6,13 +6,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dashboard.queries.store_files import Signature, stamp
+from dashboard.queries.store_files import Signature, stamp, store_at
 from movierec_engine.config import config_dir, load_feedback
 from movierec_engine.errors import MovierecError
 from movierec_engine.feedback import FeedbackLog, FeedbackLogs, log_file
 from movierec_engine.feedback.config import url_of_environment
 from movierec_engine.feedback.summary import interleaving_duels, variant_rates
-from movierec_engine.store import ArtifactStore, is_refitted, kinds
+from movierec_engine.store import is_refitted, kinds
 
 DAYS = 60
 """Days that are shown, up to the newest event."""
@@ -83,7 +83,7 @@ def _words(kind: str) -> str:
 
 def _refitted(root: Path, data: str, log: FeedbackLog) -> dict[str, dict[str, bool]]:
     """As `Feedback.refitted` has it; versions that the store has lost are left out."""
-    store = ArtifactStore(root)
+    store = store_at(root)
     versions = {index.version: index for slot in store.slots(kinds.FAISS_INDEX, data) for index in store.versions(slot)}
     found: dict[str, dict[str, bool]] = {}
     for experiment, models, answered in log.newest_answers():  # an interleaved list has two of each, joined by +

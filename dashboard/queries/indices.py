@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dashboard.queries.data import SPLIT_FILE
 from dashboard.queries.parquet import records
-from dashboard.queries.store_files import folders, slot_folders, slot_of, wanted_first
+from dashboard.queries.store_files import folders, slot_folders, slot_of, store_at, wanted_first
 from movierec_engine.data.id_map import IdMap, PublicId
 from movierec_engine.data.nouns import MOVIES, Nouns, called, nouns_of_titles
 from movierec_engine.data.written_ids import escaped, parsed_id, split, unescaped
@@ -157,7 +157,7 @@ class Rated:
 
 def index_versions(root: Path) -> list[IndexVersion]:
     """The promoted index of each data set, then of every model and device the newest measured one of each set-up."""
-    store = ArtifactStore(root)
+    store = store_at(root)
     served = [made for folder in folders(root / "pointers") if (made := _served(store, folder.name)) is not None]
     others = [made for folder in slot_folders(root, kinds.FAISS_INDEX) for made in _measured(store, folder)]
     measured = [made for made in others if made not in served]
@@ -178,7 +178,7 @@ def _measured(store: ArtifactStore, folder: Path) -> list[Artifact]:
 def _manifest(root: Path, folder: Path, version: str) -> Artifact | None:
     """A version, which never changes; None where its manifest cannot be read."""
     try:
-        return ArtifactStore(root).get(slot_of(root, folder), version)
+        return store_at(root).get(slot_of(root, folder), version)
     except (StoreError, OSError, ValueError):
         return None
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from dashboard.queries.leaderboard import Standing
 from dashboard.queries.reports import Snapshot
+from dashboard.queries.store_files import store_at
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.metrics import metric_of, metric_title
 from movierec_engine.reporting import numbers
-from movierec_engine.store import ArtifactStore, kinds
+from movierec_engine.store import kinds
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _latency(_: Path, one: Standing) -> float | None:
 def _megabytes(root: Path, reference: str) -> float | None:
     """Size of a version's files by its manifest; None where it is not there or empty."""
     try:
-        files = ArtifactStore(root).resolve(reference).files
+        files = store_at(root).resolve(reference).files
     except (StoreError, OSError, ValueError):
         return None
     return sum(file["size"] for file in files.values()) / 1024**2 or None
@@ -112,7 +113,7 @@ def _megabytes(root: Path, reference: str) -> float | None:
 def _index_megabytes(root: Path, trained_model: str) -> float | None:
     """Size of the newest index of a model's slot, where it was built from this very model."""
     try:
-        store = ArtifactStore(root)
+        store = store_at(root)
         index = store.latest(store.resolve(trained_model).slot.beside(kinds.FAISS_INDEX))
     except (StoreError, OSError, ValueError):
         return None

@@ -7,10 +7,10 @@ from typing import Any
 
 from dashboard.queries.feedback import feedback_logs
 from dashboard.queries.report_file import read_report
-from dashboard.queries.store_files import folders, slot_of
+from dashboard.queries.store_files import folders, slot_of, store_at
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.feedback.summary import version_rates
-from movierec_engine.store import ArtifactStore, kinds
+from movierec_engine.store import kinds
 
 MOST = 60
 """Trainings that are drawn, the newest."""
@@ -31,7 +31,7 @@ class Training:
 
 def trainings(root: Path, data: str, model: str, device: str, metric: str) -> list[Training]:
     """The newest MOST readable reports of a model that hold a metric, oldest first."""
-    store = ArtifactStore(root)
+    store = store_at(root)
     folder = root / kinds.EVALUATION_REPORT / data / model / device
     found = []
     for version in folders(folder)[-MOST:]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dashboard.queries.feedback import feedback_logs
-from dashboard.queries.store_files import folders, slot_folders, slot_of
+from dashboard.queries.store_files import folders, slot_folders, slot_of, store_at
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.release.decisions import (
     DECISION_FILE,
@@ -68,14 +68,14 @@ def decisions(root: Path, data: str) -> tuple[list[Made], list[Path]]:
     ]
     found = {version: _decision(root, version) for version in newest}
     made = [decision for decision in found.values() if decision is not None]
-    done = carried_out(ArtifactStore(root), made)
+    done = carried_out(store_at(root), made)
     unreadable = [version for version, decision in found.items() if decision is None]
     return [Made(decision, ok) for decision, ok in zip(made, done, strict=True)][::-1], unreadable
 
 
 def served(root: Path, data: str) -> Served | None:
     """The promoted index of a data set; None while nothing is."""
-    store = ArtifactStore(root)
+    store = store_at(root)
     try:
         pointer = store.pointer(SERVING, data)
     except StoreError as error:
@@ -114,7 +114,7 @@ def _decision(root: Path, folder: Path) -> Decision | None:
     """One version, which never changes; None when it cannot be used."""
     known = {item.name for item in fields(Decision)}
     try:
-        artifact = ArtifactStore(root).get(slot_of(root, folder.parent), folder.name)
+        artifact = store_at(root).get(slot_of(root, folder.parent), folder.name)
         content = json.loads((folder / DECISION_FILE).read_text(encoding="utf-8"))
         values = {name: value for name, value in content.items() if name in known}
         return Decision(**{**values, "at": artifact.created_at, "reference": artifact.reference})

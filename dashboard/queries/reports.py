@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from dashboard.queries.report_file import read_report
-from dashboard.queries.store_files import folders, slot_folders, slot_of
+from dashboard.queries.store_files import folders, slot_folders, slot_of, store_at
 from dashboard.queries.versions import ReportVersion, report_versions
 from movierec_engine.data.table_file import connect
 from movierec_engine.errors import StoreError
@@ -85,7 +85,7 @@ class Snapshot:
 
 def load(root: Path) -> Snapshot:
     """The newest readable report of every data set, model, device and evaluation set-up, and what is served."""
-    store = ArtifactStore(root)
+    store = store_at(root)
     notes: list[str] = []
     found: list[tuple[Artifact, dict[str, Any]]] = []
     unreadable = 0
@@ -110,7 +110,7 @@ def with_versions(snapshot: Snapshot, versions: Sequence[ReportVersion]) -> Snap
     """The same with further versions of reports; one that cannot be read becomes a note."""
     if not versions:
         return snapshot
-    store, notes = ArtifactStore(snapshot.root), list(snapshot.notes)
+    store, notes = store_at(snapshot.root), list(snapshot.notes)
     have = set(snapshot.reports.column("id").to_pylist())
     found = []
     for one in versions:

@@ -7,10 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from dashboard.queries.report_file import read_report
-from dashboard.queries.store_files import slot_of
+from dashboard.queries.store_files import slot_of, store_at
 from dashboard.queries.versions import ReportVersion
 from movierec_engine.errors import StoreError
-from movierec_engine.store import ArtifactStore
 
 MOST_SEEDS = 20
 """Seeds of one configuration that are read, the newest."""
@@ -91,7 +90,7 @@ class _Scores:
 def _scores(root: Path, folder: Path) -> _Scores | None:
     """One version, which never changes; None when it cannot be used, of which `load` tells where it matters."""
     try:
-        artifact, report = read_report(ArtifactStore(root), slot_of(root, folder.parent), folder)
+        artifact, report = read_report(store_at(root), slot_of(root, folder.parent), folder)
     except StoreError:
         return None
     return _Scores(artifact.reference, report["metrics"], report["validation_metrics"])

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from movierec_engine.errors import StoreError
@@ -27,6 +28,15 @@ def store_root() -> Path:
             f"`movierec store copy {place} artifacts`, and set MOVIEREC_ARTIFACTS=artifacts for the dashboard"
         )
     return Path(place).expanduser().absolute()
+
+
+@lru_cache(maxsize=16)
+def store_at(root: Path) -> ArtifactStore:
+    """The store in a folder, looked at once: whether it is of an earlier layout takes a dozen listings to tell.
+
+    Raises StoreError for one of an earlier layout.
+    """
+    return ArtifactStore(root)
 
 
 def signature(root: Path, *of_kinds: str) -> Signature:
@@ -94,7 +104,7 @@ def wanted_first(folder: Path) -> Iterator[str]:
 
 def newest(root: Path, kind: str, data: str = "") -> Iterator[Artifact]:
     """The newest version of each slot of a kind whose manifest can be read, of one data set or of all."""
-    store = ArtifactStore(root)
+    store = store_at(root)
     for folder in slot_folders(root, kind, data):
         for version in wanted_first(folder):
             try:
@@ -107,6 +117,6 @@ def newest(root: Path, kind: str, data: str = "") -> Iterator[Artifact]:
 def parent_folder(root: Path, reference: object) -> Path | None:
     """The folder of the artifact that a reference in a manifest names, if there is one."""
     try:
-        return ArtifactStore(root).resolve(str(reference)).folder
+        return store_at(root).resolve(str(reference)).folder
     except (StoreError, OSError, ValueError):
         return None

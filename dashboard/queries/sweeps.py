@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard.queries.parquet import records
-from dashboard.queries.store_files import folders, slot_folders, slot_of
+from dashboard.queries.store_files import folders, slot_folders, slot_of, store_at
 from movierec_engine.errors import StoreError
-from movierec_engine.store import ArtifactStore, kinds
+from movierec_engine.store import kinds
 from movierec_engine.tuning import trials
 from movierec_engine.tuning.trials import Result, Trial
 
@@ -143,7 +143,7 @@ def _spearman(one: NDArray[Any], other: NDArray[Any]) -> float | None:
 def _sweep(root: Path, folder: Path) -> Sweep | None:
     """One version, which never changes; None when it cannot be used."""
     try:
-        artifact = ArtifactStore(root).get(slot_of(root, folder.parent), folder.name)
+        artifact = store_at(root).get(slot_of(root, folder.parent), folder.name)
         summary = json.loads((folder / trials.SUMMARY_FILE).read_text(encoding="utf-8"))
         rows = records("SELECT * FROM parquet_file(?) ORDER BY number", str(folder / trials.TRIALS_FILE))
         made = tuple(_trial(row) for row in rows or [])

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dashboard.queries.parquet import records
-from dashboard.queries.store_files import Signature, folders, slot_folders, slot_of
+from dashboard.queries.store_files import Signature, folders, slot_folders, slot_of, store_at
 from movierec_engine.errors import StoreError
 from movierec_engine.pipeline.training import HISTORY_FILE
-from movierec_engine.store import Artifact, ArtifactStore, kinds
+from movierec_engine.store import Artifact, kinds
 from movierec_engine.store.process import is_gone
 from movierec_engine.tracking.progress_file import FOLDER as PROGRESS_FOLDER
 from movierec_engine.tracking.tracker import flatten
@@ -82,7 +82,7 @@ class Progress:
 
 def runs(root: Path) -> list[Run]:
     """The newest PER_SLOT readable versions of every model and device, newest first."""
-    store = ArtifactStore(root)
+    store = store_at(root)
     found = [
         run
         for folder in slot_folders(root, kinds.TRAINED_MODEL)
@@ -145,7 +145,7 @@ def _progress(path: Path) -> Progress | None:
 def _run(root: Path, folder: Path) -> Run | None:
     """One version, which never changes; None when its manifest cannot be used."""
     try:
-        artifact = ArtifactStore(root).get(slot_of(root, folder.parent), folder.name)
+        artifact = store_at(root).get(slot_of(root, folder.parent), folder.name)
         return _of(artifact)
     except (StoreError, OSError, KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -15,6 +15,7 @@ from dashboard.queries import pairs, segments, store_files
 from dashboard.queries.leaderboard import Standing
 from dashboard.queries.pairs import Overlap, PairedUsers
 from dashboard.queries.parquet import SAMPLE_USERS
+from dashboard.queries.store_files import store_at
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.comparison import Verdict
@@ -24,7 +25,6 @@ from movierec_engine.pipeline.comparison import SegmentVerdict
 from movierec_engine.pipeline.reports import Measured
 from movierec_engine.reporting import numbers
 from movierec_engine.reporting.conclusions import corrected_p
-from movierec_engine.store import ArtifactStore
 
 EXAMPLES = 12
 """Users with the largest differences that are listed."""
@@ -68,7 +68,7 @@ def _overlap(a: str, b: str, k: int) -> Overlap | None:
 
 @st.cache_data(show_spinner=False, max_entries=32, ttl=600)
 def _segments(root: str, a: str, b: str, metric: str) -> list[SegmentVerdict]:
-    store = ArtifactStore(Path(root))
+    store = store_at(Path(root))
     try:
         ours, theirs = (store.resolve(name) for name in (a, b))
         measured = [Measured(one, EvaluationReport.load(one.folder)) for one in (ours, theirs)]

@@ -15,7 +15,7 @@ from dashboard.queries.leaderboard import Standing
 from dashboard.queries.parquet import SAMPLE_USERS
 from dashboard.queries.reports import Snapshot
 from dashboard.queries.segments import Leads, LorenzCurve, TradeoffCurve
-from dashboard.queries.store_files import Signature
+from dashboard.queries.store_files import Signature, store_at
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY as DIAL_ACCURACY
@@ -23,7 +23,7 @@ from movierec_engine.evaluation.reranking_tradeoff import BUYS
 from movierec_engine.pipeline.reports import Measured, labels
 from movierec_engine.reporting import numbers, words
 from movierec_engine.reporting.conclusions import BASELINE
-from movierec_engine.store import ArtifactStore, kinds
+from movierec_engine.store import kinds
 
 FEW = 30
 """Fewer users than this say little."""
@@ -162,7 +162,7 @@ def _verdicts(
     root: str, champion: str, other: str, metric: str, kinds_of: tuple[str, ...]
 ) -> list[tuple[str, str, bool]]:
     """Kind, segment, and whether the other is significantly better there; none when the files cannot tell."""
-    store = ArtifactStore(Path(root))
+    store = store_at(Path(root))
     try:
         versions = [store.resolve(name) for name in (champion, other)]
         ours, theirs = (Measured(one, EvaluationReport.load(one.folder)) for one in versions)
@@ -216,7 +216,7 @@ def _catalogue(root: Path, snapshot: Snapshot, chosen: Chosen) -> None:
 def _items(root: Path, chosen: Chosen) -> int | None:
     """The size of the catalogue, from the split that the reports are of."""
     try:
-        items = ArtifactStore(root).resolve(chosen.standings[0].splits).facts.get("items")
+        items = store_at(root).resolve(chosen.standings[0].splits).facts.get("items")
     except (StoreError, OSError, ValueError):
         return None
     return items if isinstance(items, int) else None
