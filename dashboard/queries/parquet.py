@@ -1,6 +1,7 @@
 """DuckDB over Parquet files, with an answer instead of an exception where a file cannot be read."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def rows(path: Path) -> int:
 def query(text: str, *values: object) -> list[tuple[Any, ...]] | None:
     """The rows of a query, or None when a file that it reads is gone, truncated or lacks a column."""
     try:
-        with _connect() as connection:
+        with cursor() as connection:
             return connection.execute(text, list(values)).fetchall()
     except duckdb.Error:
         return None
@@ -43,7 +44,7 @@ def query(text: str, *values: object) -> list[tuple[Any, ...]] | None:
 def arrays(text: str, *values: object) -> dict[str, Any] | None:
     """The columns of a query as NumPy arrays, fractions that are null as NaN; or None as for `query`."""
     try:
-        with _connect() as connection:
+        with cursor() as connection:
             found = connection.execute(text, list(values)).fetchnumpy()
             return {
                 name: np.ma.filled(column, np.nan) if column.dtype.kind == "f" else column
@@ -56,7 +57,7 @@ def arrays(text: str, *values: object) -> dict[str, Any] | None:
 def records(text: str, *values: object) -> list[dict[str, Any]] | None:
     """The rows of a query by column name, or None as for `query`."""
     try:
-        with _connect() as connection:
+        with cursor() as connection:
             found = connection.execute(text, list(values))
             names = [column[0] for column in found.description or ()]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
@@ -64,13 +65,20 @@ def records(text: str, *values: object) -> list[dict[str, Any]] | None:
         return None
 
 
-def _connect() -> duckdb.DuckDBPyConnection:
-    """An in-memory database in which `parquet_file(path)` is one file's table, as it is written.
+def cursor() -> duckdb.DuckDBPyConnection:
+    """A connection of its own to the process's database, with what is registered in it alone; to be closed.
 
-    `read_parquet` would take `[`, `*` and `?` in a path for a pattern, and `seed=3` in a folder's name for a column.
-    `numbered_parquet_file(path)` has the column `file_row_number` beside.
+    `parquet_file(path)` is one file's table, as it is written: `read_parquet` would take `[`, `*` and `?` in a path for
+    a pattern, and `seed=3` in a folder's name for a column. `numbered_parquet_file(path)` has `file_row_number` beside.
     """
+    return _database().cursor()
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """One in-memory database for all queries, since making one takes longer than most of them; it keeps no file."""
     connection = connect()
+    connection.execute("SET enable_external_file_cache = false")
     for name, option in (("parquet_file", ""), ("numbered_parquet_file", ", file_row_number = true")):
         connection.execute(
             f"CREATE MACRO {name}(path) AS TABLE "

@@ -13,10 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from dashboard.queries.parquet import cursor
 from dashboard.queries.report_file import read_report
 from dashboard.queries.store_files import folders, slot_folders, slot_of, store_at
 from dashboard.queries.versions import ReportVersion, report_versions
-from movierec_engine.data.table_file import connect
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.metrics import metric_of
 from movierec_engine.evaluation.reproduce import train_command
@@ -135,7 +135,7 @@ def _tables(found: Sequence[tuple[Artifact, dict[str, Any]]]) -> tuple[pa.Table,
 
 
 def ask(snapshot: Snapshot, query: str, *values: object) -> list[tuple[Any, ...]]:
-    with connect() as connection:
+    with cursor() as connection:
         connection.register("reports", snapshot.reports)
         connection.register("scores", snapshot.scores)
         return connection.execute(query, list(values)).fetchall()
