@@ -86,11 +86,22 @@ class RecommendedMovie(ScoredMovie):
     team: NotRequired[Annotated[str | None, doc("Of an interleaved list: the variant that chose the movie.")]]
 
 
+class UnmetRuleSaid(TypedDict):
+    """A rule that the list does not meet."""
+
+    rule: str
+    why: str
+
+
+UnmetRules = Annotated[list[UnmetRuleSaid], doc("Rules that the list does not meet, and why; left out without any.")]
+
+
 class ServedList(TypedDict):
     source: Source
     recommendations: list[RecommendedMovie]
     fold_in_min_items: NotRequired[FoldInFrom]
     live_ratings: NotRequired[LiveRatings]
+    unmet_rules: NotRequired[UnmetRules]
 
 
 class Recommendations(About, ServedList):
@@ -123,6 +134,7 @@ class SimilarMovies(About):
     ]
     similar: list[ScoredMovie]
     source: NotRequired[Annotated[Source, doc("With a user or a history: what the taste comes from.")]]
+    unmet_rules: NotRequired[UnmetRules]
     next: NotRequired[Next]
 
 
@@ -142,6 +154,47 @@ class Home(About):
 
 class RowPage(About, HomeRow):
     """A row, or what follows of it."""
+
+
+RuleSaid = Annotated[dict[str, Any], doc("A rule as docs/guides/rules.md describes it.")]
+
+
+class RulesChange(TypedDict):
+    """A version of a scenario's rules."""
+
+    version: str
+    at: str
+    by: Annotated[str, doc("Who made it.")]
+    note: str
+    action: Annotated[str, doc("published, or rolled back to an earlier version.")]
+
+
+class ScenarioRules(TypedDict):
+    scenario: str
+    version: Annotated[str, doc("The version that holds, by which a change says what it is based on; none before any.")]
+    rules: list[RuleSaid]
+    history: Annotated[list[RulesChange], doc("The versions that have held, the one that holds first.")]
+
+
+class TriedList(TypedDict):
+    """A user's list as it is, and as it would be."""
+
+    user_id: UserIdentifier
+    before: list[Movie]
+    after: list[Movie]
+    unmet_rules: UnmetRules
+
+
+class RulesTrial(TypedDict):
+    """What rules would do to lists."""
+
+    scenario: str
+    findings: Annotated[list[str], doc("What is odd, such as ids that are unknown.")]
+    movies: Annotated[dict[str, Count], doc("By rule: movies that it leaves, boosts, pins or counts at this moment.")]
+    users: Annotated[Count, doc("Users whose lists were made.")]
+    changed: Annotated[Count, doc("Users whose lists differ from those under the rules that hold.")]
+    unmet: Annotated[dict[str, Count], doc("By rule: lists that do not meet it.")]
+    lists: Annotated[list[TriedList], doc("The first lists that differ.")]
 
 
 class TrainingFacts(TypedDict):

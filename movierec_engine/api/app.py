@@ -19,6 +19,7 @@ from movierec_engine.api.index_reloader import IndexReloader, ServingState
 from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.live_exploration import LiveExploration
 from movierec_engine.api.live_feedback import LiveFeedback
+from movierec_engine.api.live_rules import LiveRules
 from movierec_engine.api.logs import access_log
 from movierec_engine.api.metrics import Metrics
 from movierec_engine.api.middleware import ENDPOINT, Envelope, behind_proxies
@@ -30,6 +31,8 @@ from movierec_engine.api.people_service import PeopleService
 from movierec_engine.api.recommendation_service import RecommendationService
 from movierec_engine.api.request_parsing import MAX_BODY_BYTES
 from movierec_engine.api.routes import home, models, movies, operations, people, recommendations
+from movierec_engine.api.routes import rules as ruling
+from movierec_engine.api.rules_service import RulesService
 from movierec_engine.api.static_files import register_static_files
 from movierec_engine.api.trends import Trends
 from movierec_engine.api.workers import Workers
@@ -93,9 +96,11 @@ def create_app(
     experiment = LiveExperiment(limits.experiment, reloader, live)
     cursors = Cursors(secret_of_environment(), limits.cursor_seconds)
     exploration = LiveExploration(limits.exploration, live)
-    recommending = RecommendationService(service, live, experiment, exploration, limits, cursors)
-    catalogue = MovieService(service, live, cursors)
-    rows = HomeService(service, live, limits, cursors, Trends(live, limits.rows))
+    writing = ArtifactStore(location)
+    rules = LiveRules(writing, store)
+    recommending = RecommendationService(service, live, experiment, exploration, limits, cursors, rules)
+    catalogue = MovieService(service, live, cursors, rules)
+    rows = HomeService(service, live, limits, cursors, Trends(live, limits.rows), rules)
     overview: dict[str, Any] = {}
     described = lru_cache(maxsize=1)(lambda ids: describe(endpoints, limits, ids))
     topics = [
@@ -104,6 +109,7 @@ def create_app(
         movies(catalogue),
         people(PeopleService(service, live)),
         models(service, experiment),
+        ruling(RulesService(service, live, rules, writing)),
     ]
     topics.append(operations(service, live, metrics, lambda: described(service.ids())))
     topics.append(pages(service, rows, catalogue, overview))
@@ -135,6 +141,7 @@ def create_app(
         reloader.expect_watcher()
         workers.say(service.health())  # that it is loading, before it takes its first request
         _watch(app, reloader, limits.follow_seconds, lambda: workers.say(service.health()))
+        _watch_rules(app, reloader, rules, limits.follow_seconds)
     return app
 
 
@@ -183,3 +190,15 @@ def _watch(app: Flask, reloader: IndexReloader, seconds: float, after: Callable[
     stop = threading.Event()
     weakref.finalize(app, stop.set)
     threading.Thread(target=reloader.watch, args=(seconds, stop, after), name="index-reloader", daemon=True).start()
+
+
+def _watch_rules(app: Flask, reloader: IndexReloader, rules: LiveRules, seconds: float) -> None:
+    """In a thread of its own, so that rules need not wait while an index is loaded."""
+    stop = threading.Event()
+    weakref.finalize(app, stop.set)
+
+    def data_set() -> str | None:
+        default = reloader.state().served.get(None)
+        return default.lineage.data_set if default else None
+
+    threading.Thread(target=rules.watch, args=(data_set, seconds, stop), name="rules", daemon=True).start()

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from movierec_engine.api.answers import Movie
@@ -20,6 +21,7 @@ from movierec_engine.errors import MovierecError
 from movierec_engine.models.fold_in.base import ones
 from movierec_engine.recommending.cold_items import ColdItems, Content, Likeness
 from movierec_engine.recommending.rows.series import MovieSeries
+from movierec_engine.recommending.rules.item_columns import ItemColumns
 from movierec_engine.recommending.title_search import TitleSearch
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 
@@ -40,7 +42,8 @@ class MovieCatalogue:
         self._placed = lineage.placed
         self._facts, self._own_titles = index.item_facts, index.movies
         self._schema = with_ids_of(index.movies.schema, MOVIES_SCHEMA)
-        known = (index.movies, lineage.movies if len(lineage.movies) else self._schema.empty_table())
+        self._metadata = lineage.movies if len(lineage.movies) else self._schema.empty_table()
+        known = (index.movies, self._metadata)
         tables = [table.select(MOVIES_SCHEMA.names).cast(self._schema) for table in known]
         own = dict.fromkeys(index.items.ids.tolist())
         titles: dict[PublicId, Movie] = {}
@@ -104,7 +107,21 @@ class MovieCatalogue:
             allowed = allowed & (self._years >= by.year_from)
         if by.year_to is not None:
             allowed = allowed & (self._years <= by.year_to) & (self._years > 0)
+        if by.candidates:
+            named = np.zeros(len(self.movies), dtype=np.bool_)
+            named[[place for one in by.candidates if (place := self._places.get(one)) is not None]] = True
+            allowed = allowed & named
         return np.asarray(allowed)
+
+    @cached_property
+    def columns(self) -> ItemColumns:
+        """All columns that are known of the movies, by place; those that are unknown of one are null."""
+        rows = pc.index_in(self._table["movie_id"].combine_chunks(), self._metadata["movie_id"].combine_chunks())
+        table = self._table
+        for name in self._metadata.column_names:
+            if name not in table.column_names:
+                table = table.append_column(name, self._metadata[name].take(rows))
+        return ItemColumns(table)
 
     @cached_property
     def titles(self) -> TitleSearch:

@@ -12,13 +12,14 @@ from movierec_engine.api.display_titles import display_title
 from movierec_engine.api.list_making import list_for
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.person import Person
-from movierec_engine.api.requests import HomeRequest, PersonalRequest
+from movierec_engine.api.requests import Filters, HomeRequest, PersonalRequest
 from movierec_engine.api.trends import TrendScores
 from movierec_engine.recommending.fold_in import POPULARITY, best
 from movierec_engine.recommending.rows.composition import MovieRow
 from movierec_engine.recommending.rows.gems import quality
 from movierec_engine.recommending.rows.genres import favourites
 from movierec_engine.recommending.rows.seeds import seeds
+from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.recommending.similar_taste import mixed
 
 FOR_YOU, POPULAR, TRENDING, RISING, SERIES, GEMS = (
@@ -35,12 +36,23 @@ SHORTEST_SERIES = 2
 
 
 class HomeRows:
-    """person: without what may not be shown. allowed: bool [movies] by place, None for all. n: movies of each row."""
+    """person: without what may not be shown. n: movies of each row. rules: those for home, whose filters hold for all
+    rows, and whose pins, boosts, shares and caps for the person's own list."""
 
-    def __init__(self, served: LoadedIndex, person: Person, request: HomeRequest, trends: TrendScores, n: int) -> None:
+    def __init__(
+        self,
+        served: LoadedIndex,
+        person: Person,
+        request: HomeRequest,
+        trends: TrendScores,
+        n: int,
+        rules: ActiveRules | None = None,
+    ) -> None:
         self._served, self._person, self._request, self._trends, self._n = served, person, request, trends, n
         self._index, self._movies = served.index, served.catalogue.movies
-        self._allowed = served.catalogue.allowed(request) if request.filtered else None
+        self._rules = rules
+        asked = served.catalogue.allowed(request) if request.filtered else None
+        self._allowed = asked if rules is None else rules.also(asked)
         self._scores, self.source = person.scores()
         self.first = POPULAR if self.source == POPULARITY else FOR_YOU
 
@@ -81,11 +93,11 @@ class HomeRows:
 
     def _listed(self) -> NDArray[np.int64]:
         """The list of /api/recommend."""
-        asked = self._request.model_dump(include={"model", "genres", "genres_not", "year_from", "year_to", "exclude"})
+        asked = self._request.model_dump(include={"model", "exclude", *Filters.model_fields})
         trained = self._person.user is not None and self._index.exact and not self._person.live.ratings
         scores = self._scores if trained else None
         request = PersonalRequest(**asked, top_k=self._n)
-        made = list_for(self._served, self._person, request, self._allowed, item_scores=scores)
+        made = list_for(self._served, self._person, request, self._allowed, self._rules, scores)
         return np.array(made.items, dtype=np.int64)
 
     def _because(self) -> Iterator[MovieRow]:

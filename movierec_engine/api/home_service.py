@@ -14,6 +14,7 @@ from movierec_engine.api.cursors import Cursors, ListName
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.home_rows import HomeRows
 from movierec_engine.api.live_feedback import LiveFeedback
+from movierec_engine.api.live_rules import LiveRules
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.person import Person, of_history, of_user
@@ -31,9 +32,11 @@ class HomeService:
     """Pages are remembered by all that they depend on, a person's feedback among it, so that none is ever stale."""
 
     def __init__(
-        self, service: ModelService, live: LiveFeedback, limits: ServingConfig, cursors: Cursors, trends: Trends
-    ) -> None:
+        self, service: ModelService, live: LiveFeedback, limits: ServingConfig, cursors: Cursors, trends: Trends,
+        rules: LiveRules,
+    ) -> None:  # fmt: skip
         self._service, self._live, self._cursors, self._trends = service, live, cursors, trends
+        self._rules = rules
         self._fresh = min(_FRESH_SECONDS, limits.cursor_seconds / 10)
         self._most = min(PAGES, limits.remembered_lists)
         self._pages: OrderedDict[Hashable, Home] = OrderedDict()
@@ -43,16 +46,17 @@ class HomeService:
         """A page of rows without a movie twice, the rows ordered by the person's taste."""
         served, person = self._asked(request)
         now = self._trends.of(served)
+        rules = self._rules.active(served, "home", request.region)
         told = tuple(person.told.items())
         key = (
-            served.artifact.reference, now.stamp, request, person.user, told, person.masked_since, person.erased,
+            served.artifact.reference, now.stamp, rules, request, person.user, told, person.masked_since, person.erased,
             int(time.time() / self._fresh),
         )  # fmt: skip
         with self._lock:
             if key in self._pages:
                 self._pages.move_to_end(key)
                 return cast(Home, dict(self._pages[key]))
-        rows = HomeRows(served, person, request, now, n=request.top_k * (request.rows + 1))
+        rows = HomeRows(served, person, request, now, request.top_k * (request.rows + 1), rules)
         placed = compose(rows.every(), rows.relevance, request.top_k, request.rows, rows.first)
         shown = np.sort(np.concatenate([one.items for one in placed])) if placed else np.empty(0, dtype=np.int64)
         page = cast(Home, {**about(served), "source": rows.source, "rows": []})
@@ -80,7 +84,8 @@ class HomeService:
         name = self._name(request, request.row, served)
         before = self._cursors.read(request.next, name, len(served.catalogue.movies))
         person = person.without([served.catalogue.movies[place]["movie_id"] for place in before.tolist()])
-        row = HomeRows(served, person, request, self._trends.of(served), n=request.top_k).named(request.row)
+        rules = self._rules.active(served, "home", request.region)
+        row = HomeRows(served, person, request, self._trends.of(served), request.top_k, rules).named(request.row)
         if row is None:
             raise ApiError(404, f"there is no row {request.row!r}; GET /api/v1/home names a person's rows", "row")
         movies = [served.catalogue.movies[item] for item in row.items.tolist()]

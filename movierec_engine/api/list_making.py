@@ -17,7 +17,7 @@ from movierec_engine.data.nouns import called
 from movierec_engine.recommending.dials import rerank_all
 from movierec_engine.recommending.fold_in import best
 from movierec_engine.recommending.rules.active import ActiveRules, UnmetRule
-from movierec_engine.recommending.rules.arranging import arrange
+from movierec_engine.recommending.rules.arranging import NOTHING, arrange
 from movierec_engine.retrieval.faiss_index import PERSONAL
 
 CANDIDATES = 100
@@ -52,17 +52,18 @@ def list_for(
     allowed: Mask | None = None,
     rules: ActiveRules | None = None,
     item_scores: NDArray[np.float32] | None = None,
+    before: NDArray[np.int64] = NOTHING,
 ) -> MadeList:
     """The list of a person as a request asks for it, under rules.
 
     allowed: bool [movies], by place, what the request's filters leave; None where that is all. item_scores: float32
-    [n_items], of a trained user, where they are known.
+    [n_items], of a trained user, where they are known. before: the places of the movies of the pages before this one.
     """
     if rules is not None:
-        if request.plain and item_scores is None and person.user is not None:
+        if request.plain and item_scores is None and person.user is not None and not len(before):
             key = (person.user, person.live, person.masked_since, request.top_k, rules)
-            return served.remembered_list(key, lambda: _under_rules(served, person, request, None, rules, None))
-        return _under_rules(served, person, request, allowed, rules, item_scores)
+            return served.remembered_list(key, lambda: _under_rules(served, person, request, None, rules))
+        return _under_rules(served, person, request, allowed, rules, item_scores, before)
     if request.plain and person.user is not None and (person.live.ratings or item_scores is None):
         more = items_of(served, person.masked_since)
         if person.live.ratings:
@@ -128,7 +129,8 @@ def _under_rules(
     request: PersonalRequest,
     allowed: Mask | None,
     rules: ActiveRules,
-    item_scores: NDArray[np.float32] | None,
+    item_scores: NDArray[np.float32] | None = None,
+    before: NDArray[np.int64] = NOTHING,
 ) -> MadeList:
     """The dials, if any are turned, order the first candidates; the rules take it from there."""
     both = rules.also(allowed)
@@ -145,7 +147,7 @@ def _under_rules(
     def more(n: int, mask: Mask) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         return of_person(n, mask if of_items is None else mask & of_items)
 
-    made = arrange(rules, items, scores, request.top_k, more)
+    made = arrange(rules, items, scores, request.top_k, more, before[before < rules.n_items])
     return MadeList(*ranked_items(made.items, made.scores, source), made.pinned, made.unmet)
 
 

@@ -1,5 +1,6 @@
 """Movies: one, those like it, and those by title; in the catalogue and outside of it."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,15 @@ from movierec_engine.api.answers import (
 from movierec_engine.api.cursors import Cursors, ListName
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.live_feedback import LiveFeedback
+from movierec_engine.api.live_rules import LiveRules
 from movierec_engine.api.loaded_index import LoadedIndex, ranked_items
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.person import Person, of_history, of_user
 from movierec_engine.api.requests import SearchRequest, SimilarRequest
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.models.fold_in.base import cosines
+from movierec_engine.recommending.rules.active import UnmetRule
+from movierec_engine.recommending.rules.arranging import More, arrange
 from movierec_engine.recommending.similar_taste import mixed
 
 FOUND: tuple[How, ...] = ("exact", "prefix", "words", "typos")
@@ -30,8 +34,8 @@ FOUND: tuple[How, ...] = ("exact", "prefix", "words", "typos")
 
 
 class MovieService:
-    def __init__(self, service: ModelService, live: LiveFeedback, cursors: Cursors) -> None:
-        self._service, self._live, self._cursors = service, live, cursors
+    def __init__(self, service: ModelService, live: LiveFeedback, cursors: Cursors, rules: LiveRules) -> None:
+        self._service, self._live, self._cursors, self._rules = service, live, cursors, rules
 
     def movie(self, movie_id: PublicId) -> MovieDetails:
         """A movie that the data set has, whether models know it, and its number of train interactions."""
@@ -63,7 +67,10 @@ class MovieService:
         before = self._cursors.read(request.next, name, len(catalogue.movies))
         left = catalogue.allowed(request)[: catalogue.n_items].copy()
         left[catalogue.items(request.exclude)] = False
-        left[before] = False
+        left[before[before < catalogue.n_items]] = False
+        rules = self._rules.active(served, "similar", request.region)
+        if rules is not None and rules.allowed is not None:
+            left &= rules.allowed[: catalogue.n_items]
         relevance, source = None, ""
         if person is not None:
             left[person.masked_items(frozenset())] = False
@@ -75,20 +82,30 @@ class MovieService:
         else:
             items, scores = catalogue.alike(place)
         best, values = _to_taste(items, scores, relevance, request.taste)
-        kept = np.flatnonzero(left[best])[: request.top_k]
-        chosen, rounded, _ = ranked_items(best[kept], values[kept], "")
-        similar: list[ScoredMovie] = [
-            {**catalogue.movies[item], "score": score} for item, score in zip(chosen, rounded, strict=True)
-        ]
-        if by == "model" and len(chosen) < request.top_k:
+        kept = left[best]
+        order, scores = best[kept].astype(np.int64), values[kept]
+        wanted = request.top_k if rules is None else rules.candidates(request.top_k)
+        if by == "model" and len(order) < wanted:
             left[items] = False
             others = np.flatnonzero(left)
-            rest: list[int] = _to_taste(others, _cosines(served, place, others), relevance, request.taste)[0].tolist()
-            similar += [{**catalogue.movies[item], "score": None} for item in rest[: request.top_k - len(chosen)]]
+            rest = _to_taste(others, _cosines(served, place, others), relevance, request.taste)[0]
+            order = np.concatenate([order, rest])
+            scores = np.concatenate([scores, np.full(len(rest), np.nan, dtype=scores.dtype)])
+        unmet: tuple[UnmetRule, ...] = ()
+        if rules is not None:
+            made = arrange(rules, order[:wanted], scores[:wanted], request.top_k, _in_order(order, scores), before)
+            order, scores, unmet = made.items, made.scores, made.unmet
+        chosen, rounded, _ = ranked_items(order[: request.top_k], scores[: request.top_k], "")
+        similar: list[ScoredMovie] = [
+            {**catalogue.movies[item], "score": None if math.isnan(score) else score}
+            for item, score in zip(chosen, rounded, strict=True)
+        ]
         about_it: Any = {**about(served), "movie": catalogue.movies[place], "by": by, "similar": similar}
         answer: SimilarMovies = about_it
         if person is not None:
             answer["source"] = source
+        if unmet:
+            answer["unmet_rules"] = [{"rule": one.rule, "why": one.why} for one in unmet]
         if request.continues:
             shown = catalogue.places(one["movie_id"] for one in similar)
             answer["next"] = self._cursors.after(name, before, shown, request.top_k)
@@ -98,6 +115,16 @@ class MovieService:
         if request.user_id is not None:
             return of_user(served, request.user_id, self._live.state(served.lineage.data_set, request.user_id))
         return None if request.history is None else of_history(served, request.history)
+
+
+def _in_order(items: NDArray[np.int64], scores: NDArray[np.float32]) -> More:
+    """The first items of an order among a mask."""
+
+    def more(n: int, mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        kept = np.flatnonzero(mask[items])[:n]
+        return items[kept], scores[kept]
+
+    return more
 
 
 def place_of(served: LoadedIndex, movie_id: PublicId, parameter: str) -> int:

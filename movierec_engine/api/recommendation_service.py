@@ -39,6 +39,7 @@ from movierec_engine.api.list_making import Found, MadeList, Mask, dialled, foun
 from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.live_exploration import LiveExploration, Propensities, explore
 from movierec_engine.api.live_feedback import LiveFeedback
+from movierec_engine.api.live_rules import LiveRules
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.middleware import REQUEST_ID
 from movierec_engine.api.model_service import ModelService, about
@@ -51,6 +52,7 @@ from movierec_engine.models.explanation import Explanation
 from movierec_engine.recommending.cold_items import mix
 from movierec_engine.recommending.explanation import reasons_to_show, sentence
 from movierec_engine.recommending.fold_in import POPULARITY
+from movierec_engine.recommending.rules.active import ActiveRules
 
 REASONS = 5
 """Contributions that are shown of each explanation."""
@@ -70,9 +72,10 @@ class RecommendationService:
         exploration: LiveExploration,
         limits: ServingConfig,
         cursors: Cursors,
+        rules: LiveRules,
     ) -> None:
         self._service, self._live, self._experiment, self._limits = service, live, experiment, limits
-        self._exploration, self._cursors = exploration, cursors
+        self._exploration, self._cursors, self._rules = exploration, cursors, rules
 
     def recommend(self, request: RecommendRequest) -> Recommendations:
         """A list for a user, or for an anonymous history, with what it comes from."""
@@ -94,7 +97,7 @@ class RecommendationService:
     def batch(self, request: BatchRequest) -> BatchRecommendations:
         """Lists for many users in the order given, all from one version, outside of experiments."""
         served, until = self._service.served(request.model), time.monotonic() + self._limits.batch_seconds
-        allowed = _allowed(served, request)
+        allowed, rules = _allowed(served, request), self._rules.active(served, request.scenario, request.region)
         people = [(user_id, self._user(served, user_id, request.strict)) for user_id in request.user_ids]
         at_once = request.cold_items or (served.index.exact and not (request.plain and served.remembers(request.top_k)))
         results: list[UserList] = []
@@ -108,14 +111,14 @@ class RecommendationService:
             for (_, person), item_scores in zip(block, of_each, strict=True):
                 if time.monotonic() > until:
                     raise _too_much(len(results) + len(made), len(people), self._limits.batch_seconds)
-                if request.dials.turned:
+                if request.dials.turned and rules is None:
                     found.append(found_for(served, person, request, allowed, item_scores))
                 else:
-                    made.append(list_for(served, person, request, allowed, item_scores=item_scores))
+                    made.append(list_for(served, person, request, allowed, rules, item_scores))
             if found:
                 made = dialled(served, [person for _, person in block], request, found)
             for (user_id, person), item_scores, one in zip(block, of_each, made, strict=True):
-                listed = self._list(served, person, request, one, allowed, item_scores)
+                listed = self._list(served, person, request, one, _by_both(rules, allowed), item_scores)
                 results.append({"user_id": user_id, **listed})
         return {**about(served), "results": results}
 
@@ -133,12 +136,13 @@ class RecommendationService:
         name = ListName(request.user_id, request.which, served.artifact.reference) if request.continues else None
         before = self._cursors.read(request.next, name, len(movies)) if name else _NOTHING
         person = person.without([movies[place]["movie_id"] for place in before.tolist()])
-        made = list_for(served, person, request, allowed)
-        listed = self._list(served, person, request, made, allowed, explain=request.explain)
+        rules = self._rules.active(served, request.scenario, request.region)
+        made = list_for(served, person, request, allowed, rules, before=before)
+        listed = self._list(served, person, request, made, _by_both(rules, allowed), explain=request.explain)
         whom = {"history_used": person.taste.liked.nnz} if request.user_id is None else {"user_id": request.user_id}
         propensities = Propensities()
         if explores and self._exploration.config.on and request.plain and request.next is None:
-            propensities = self._explore(served, person, request, made, listed)
+            propensities = self._explore(served, person, request, made, listed, rules)
         answer = cast(Recommendations, {**about(served), **whom, **listed})
         if name:
             shown = served.catalogue.places(movie["movie_id"] for movie in answer["recommendations"])
@@ -146,14 +150,15 @@ class RecommendationService:
         return answer, propensities
 
     def _explore(
-        self, served: LoadedIndex, person: Person, request: RecommendRequest, made: MadeList, listed: ServedList
-    ) -> Propensities:
+        self, served: LoadedIndex, person: Person, request: RecommendRequest, made: MadeList, listed: ServedList,
+        rules: ActiveRules | None,
+    ) -> Propensities:  # fmt: skip
         """Give the places of a list that are explored the movies that were drawn for them."""
         assert request.user_id is not None
         shown, config = listed["recommendations"], self._exploration.config
         try:
             shows = self._exploration.impressions(served.lineage.data_set)
-            exploration, pool = exploration_of(served, person, request, made, config, shows)
+            exploration, pool = exploration_of(served, person, request, made, config, shows, rules)
             chance = config.random(request.user_id, incoming.environ[REQUEST_ID])
             drawn, propensities = explore(config, exploration, pool, chance)
         except StoreError as error:  # no list fails because new movies have no places
@@ -196,8 +201,14 @@ class RecommendationService:
             for movie, why in zip(shown, _reasons(served, person, items, scores), strict=True):
                 movie["why"] = why
         if request.cold_items:
-            shown = _with_new(served, person, request, allowed, item_scores, shown, explain)
+            pinned = {place: shown[place] for place in made.pinned}
+            others = [movie for place, movie in enumerate(shown) if place not in pinned]
+            shown = _with_new(served, person, request, allowed, item_scores, others, explain, len(pinned))
+            for place, movie in pinned.items():
+                shown.insert(place, movie)
         answer: ServedList = {"source": source, "recommendations": shown}
+        if made.unmet:
+            answer["unmet_rules"] = [{"rule": one.rule, "why": one.why} for one in made.unmet]
         if person.live.ratings:
             answer["live_ratings"] = person.live.ratings
         if source == POPULARITY and person.user is None and len(person.taste.items):
@@ -207,7 +218,7 @@ class RecommendationService:
 
 def _with_new(
     served: LoadedIndex, person: Person, request: PersonalRequest, allowed: Mask | None,
-    item_scores: NDArray[np.float32] | None, shown: list[RecommendedMovie], explain: bool,
+    item_scores: NDArray[np.float32] | None, shown: list[RecommendedMovie], explain: bool, pinned: int,
 ) -> list[RecommendedMovie]:  # fmt: skip
     """The list with its share of movies that no model knows, scored by what they are like."""
     new, movies = served.catalogue.new, served.catalogue.movies
@@ -223,7 +234,7 @@ def _with_new(
         if explain:
             movie["why"] = _why_new(served, row, score)
         best.append(movie)
-    return mix(shown, best, request.cold_items, request.top_k)
+    return mix(shown, best, request.cold_items, max(0, request.top_k - pinned))
 
 
 def _why_new(served: LoadedIndex, row: int, score: float) -> Reasons:
@@ -290,6 +301,11 @@ def _too_much(done: int, wanted: int, seconds: float) -> ApiError:
         "users, a smaller top_k, or without dials and cold_items"
     )
     return ApiError(503, message, "user_ids", {"Retry-After": "5"}, "took_too_long")
+
+
+def _by_both(rules: ActiveRules | None, allowed: Mask | None) -> Mask | None:
+    """bool [movies] by place, what rules and request allow; None where all are."""
+    return allowed if rules is None else rules.also(allowed)
 
 
 def _allowed(served: LoadedIndex, request: PersonalRequest) -> Mask | None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self, get_args
 
-from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, model_validator
 
 from movierec_engine.api.known_ids import MAX_ID, MovieId, MovieIdentifier, UserId, UserIdentifier
 from movierec_engine.api.parameters import (
@@ -25,6 +25,7 @@ from movierec_engine.api.parameters import (
 )
 from movierec_engine.feedback.events import EARLIEST, Kind
 from movierec_engine.recommending.dials import DIVERSITY_OVER, Dials
+from movierec_engine.recommending.rules.document import SCENARIOS
 
 DEFAULT_TOP_K = 10
 DEFAULT_TASTE = 0.5
@@ -71,6 +72,8 @@ class Filters(RequestModel):
     """The earliest year; a movie without a known year is left out."""
     year_to: Year | None = None
     """The latest year; a movie without a known year is left out."""
+    candidates: _Movies = ()
+    """Movies among which the list is chosen, by public id; empty for all."""
 
     @property
     def filtered(self) -> bool:
@@ -97,6 +100,14 @@ class ListRequest(Filters, ForModel):
     """Movies that are left out, by public id."""
 
 
+class RuledRequest(RequestModel):
+    """Of a list that an editor's rules hold for."""
+
+    region: Annotated[str, text(40)] | None = None
+    """Where the list is shown, as rules on availability name it; without it, what is shown in some regions only is left
+    out."""
+
+
 class PagedRequest(RequestModel):
     """Of a list that can be continued."""
 
@@ -121,7 +132,7 @@ class PagedRequest(RequestModel):
 _NOT_WHICH = {"user_id", "history", "exclude", "top_k", "explain", "strict", "paged", "next"}
 
 
-class PersonalRequest(ListRequest):
+class PersonalRequest(RuledRequest, ListRequest):
     """Of lists for people, who can turn dials and ask for movies that no model knows."""
 
     diversity: Share = 0.0
@@ -136,6 +147,8 @@ class PersonalRequest(ListRequest):
     """The similarity of movies for `diversity`: by genres or embeddings."""
     cold_items: Share = 0.0
     """Share of the list that goes to movies that no model knows, by their genres and years."""
+    scenario: Annotated[str, OneOf(SCENARIOS)] = "home"
+    """The rules that hold: those of this scenario."""
     strict: Flag = Field(default=False, examples=[False])
     """Whether an unknown user is a 404 instead of being shown popular movies."""
 
@@ -188,7 +201,7 @@ class BatchRequest(PersonalRequest):
         return self
 
 
-class HomeRequest(ListRequest):
+class HomeRequest(RuledRequest, ListRequest):
     """Of a home page for a user, for somebody with a history, or for everybody."""
 
     user_id: UserIdentifier | None = Field(default=None, examples=[1])
@@ -201,7 +214,7 @@ class HomeRequest(ListRequest):
     @property
     def which(self) -> dict[str, Any]:
         """The parameters that say which movies a row is of."""
-        return {name: getattr(self, name) for name in ("model", *sorted(_FILTERS))}
+        return {name: getattr(self, name) for name in ("model", "region", *sorted(_FILTERS))}
 
     @model_validator(mode="after")
     def _check_person(self) -> Self:
@@ -220,7 +233,51 @@ class RowRequest(HomeRequest):
     of the rest, without what the page showed. The history, the length and what is excluded may change."""
 
 
-class SimilarRequest(PagedRequest, ListRequest):
+_RulesGiven = Annotated[
+    Any,
+    WithJsonSchema({"type": "array", "items": {"type": "object", "properties": {}}}),
+    Field(description="The rules, as docs/guides/rules.md describes them.", examples=[[]]),
+]
+_Who = Annotated[str, text(100)]
+
+
+class RulesRequest(RequestModel):
+    scenario: Annotated[str, OneOf(SCENARIOS)] = Field(examples=["home"])
+    """What the lists are for."""
+
+
+class TryRulesRequest(RulesRequest):
+    rules: _RulesGiven
+    user_ids: Annotated[tuple[UserIdentifier, ...], AtMost("max_batch")] = ()
+    """Whose lists are made; without any, those of the first `users`."""
+    users: Annotated[int, Field(strict=True, ge=1, le=500)] = 100
+    """How many users' lists are made."""
+    region: Annotated[str, text(40)] | None = None
+    """Where the lists are shown."""
+    top_k: TopK = DEFAULT_TOP_K
+    """Length of the lists."""
+
+
+class PublishRulesRequest(RulesRequest):
+    rules: _RulesGiven
+    by: _Who = Field(examples=["anna"])
+    """Who changes them, for the audit trail."""
+    note: Annotated[str, text(500)] = "-"
+    """Why."""
+    based_on: Annotated[str, text(100, "[A-Za-z0-9._:-]+", "the name of a version, or none")] | None = None
+    """The version that the change is based on, or `none`: where another one holds by now, nothing changes."""
+
+
+class RollBackRulesRequest(RulesRequest):
+    to: Annotated[str, text(100, "[A-Za-z0-9._:-]+", "the name of a version")] = Field(examples=["20261129T120000000Z"])
+    """The version whose rules hold again, or the beginning of its name."""
+    by: _Who = Field(examples=["anna"])
+    """Who does it, for the audit trail."""
+    note: Annotated[str, text(500)] = "-"
+    """Why."""
+
+
+class SimilarRequest(RuledRequest, PagedRequest, ListRequest):
     item_id: MovieId = Field(examples=[10])
     user_id: UserIdentifier | None = None
     """Whose taste is mixed in, and whose movies are left out; or give a history."""

@@ -17,6 +17,8 @@ from movierec_engine.api.answers import (
     Recommendations,
     RecordedFeedback,
     RowPage,
+    RulesTrial,
+    ScenarioRules,
     ServerHealth,
     SimilarMovies,
     Undone,
@@ -42,13 +44,18 @@ from movierec_engine.api.requests import (
     InterviewRequest,
     MovieRequest,
     NoParameters,
+    PublishRulesRequest,
     RecommendRequest,
+    RollBackRulesRequest,
     RowRequest,
+    RulesRequest,
     SearchRequest,
     SimilarRequest,
+    TryRulesRequest,
     UndoRequest,
     UserRequest,
 )
+from movierec_engine.api.rules_service import RulesService
 
 
 def recommendations(service: RecommendationService) -> Topic:
@@ -104,6 +111,32 @@ def movies(service: MovieService) -> Topic:
     def search(asked: SearchRequest) -> FoundMovies:
         """Movies by title: found exactly first, then by the beginning, by words, and by words with typos."""
         return service.search(asked)
+
+    return topic
+
+
+def rules(service: RulesService) -> Topic:
+    topic = Topic("rules")
+
+    @topic.endpoint("/api/rules/<scenario>", scope=ADMIN)
+    def scenario_rules(asked: RulesRequest) -> ScenarioRules:
+        """The rules that lists of a scenario are made under, and who changed them, when and why."""
+        return service.rules(asked.scenario)
+
+    @topic.endpoint("/api/rules/<scenario>", methods=("PUT",), scope=ADMIN)
+    def publish_rules(asked: PublishRulesRequest) -> ScenarioRules:
+        """Let rules hold from now on, at every host within a second; the ones before stay in the history."""
+        return service.publish(asked)
+
+    @topic.endpoint("/api/rules-dry-run/<scenario>", methods=("POST",), scope=ADMIN)
+    def try_rules(asked: TryRulesRequest) -> RulesTrial:
+        """What rules would do to lists at this moment; nothing changes."""
+        return service.dry_run(asked)
+
+    @topic.endpoint("/api/rules-rollback/<scenario>", methods=("POST",), scope=ADMIN)
+    def roll_back_rules(asked: RollBackRulesRequest) -> ScenarioRules:
+        """Let the rules of an earlier version hold again."""
+        return service.roll_back(asked)
 
     return topic
 

@@ -13,6 +13,7 @@ from movierec_engine.cli import (
     judge,
     off_policy,
     release,
+    rules,
     serve,
     start,
     store,
@@ -36,7 +37,7 @@ SECTIONS: dict[str, list[click.Command]] = {
         off_policy.offpolicy,
     ],
     "Release": [release.models],
-    "Serve": [serve.serve, export.export],
+    "Serve": [serve.serve, export.export, rules.rules],
     "Keep": [backup.backup, backup.restore, store.store, feedback.feedback],
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from movierec_engine.api.live_feedback import LiveFeedback
+from movierec_engine.api.live_rules import LiveRules
 from movierec_engine.api.metrics import Metrics
 from movierec_engine.errors import MovierecError
 from movierec_engine.feedback import FeedbackLogs
@@ -47,7 +48,7 @@ def export_lists(
     threads: int = 0,
     parts: Path | None = None,
 ) -> Exported:
-    """Write the lists of users into a target, which stays as it was where this fails; run again, it goes on.
+    """Write the lists of users, under the rules for mail, into a target, which stays as it was where this fails; run again, it goes on.
 
     data_set: "" for the only one. model: "" for what is served. feedback_url, repeat: as the settings `feedback.url`
     and `serving.repeat` of the server whose lists these are. parts: a folder for what is made so far.
@@ -59,8 +60,9 @@ def export_lists(
     only = read_users(Path(asked.users), served.index.users.are_texts) if asked.users else None
     if asked.tier:
         only = of_tier(served, live, asked.tier)
+    rules = LiveRules(store, store).active(served, "mail")
     with _alone(folder := parts or target.parts):
-        lists = make_lists(served, live, folder, asked.k, only, threads)
+        lists = make_lists(served, live, folder, asked.k, only, threads, rules)
         rows = target.write(lists)
         lists.remove()
     return Exported(served.artifact, target.name, lists.users, lists.kept, rows, time.monotonic() - started)

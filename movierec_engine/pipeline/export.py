@@ -28,8 +28,11 @@ from movierec_engine.data.id_map import Ids, PublicId, as_ids
 from movierec_engine.errors import DataError, StoreError
 from movierec_engine.models.lists import largest
 from movierec_engine.recommending.fold_in import POPULARITY
+from movierec_engine.recommending.fold_in import best as best_of
+from movierec_engine.recommending.rules.active import ActiveRules
+from movierec_engine.recommending.rules.arranging import More, arrange
 from movierec_engine.reporting.progress import advance, step
-from movierec_engine.retrieval.faiss_index import PERSONAL
+from movierec_engine.retrieval.faiss_index import PERSONAL, RetrievalIndex
 from movierec_engine.store import ArtifactStore
 from movierec_engine.store.files import replace_file
 
@@ -124,9 +127,12 @@ def of_tier(served: LoadedIndex, live: LiveFeedback, tier: str) -> Ids:
 
 @step("making lists")
 def make_lists(
-    served: LoadedIndex, live: LiveFeedback, folder: Path, k: int, only: Ids | None = None, threads: int = 0
-) -> ListParts:
+    served: LoadedIndex, live: LiveFeedback, folder: Path, k: int, only: Ids | None = None, threads: int = 0,
+    rules: ActiveRules | None = None,
+) -> ListParts:  # fmt: skip
     """The k best movies of every user, as `/api/recommend` would answer at this moment, in parts.
+
+    rules: those that the lists are made under, the same for all of them.
 
     Users are those that the model was trained on and those known by feedback alone, or `only` these. Who was erased and
     has said nothing since has no list. folder: of the parts; those that a run of the same export has left there are
@@ -135,9 +141,10 @@ def make_lists(
     log = live.log(served.lineage.data_set)
     talkers = frozenset(log.people())
     users = _people(served, talkers) if only is None else only
-    export = {"index": served.artifact.reference, "k": k, "repeat": served.repeat, "users": _digest(users)}
+    export = {"index": served.artifact.reference, "k": k, "repeat": served.repeat, "users": _digest(users),
+              "rules": rules.version if rules else ""}  # fmt: skip
     erasure_before = _begin(folder, export, log.newest_erasure())
-    schema, of_block = list_schema(served), _lists_of(served, live, k, talkers)
+    schema, of_block = list_schema(served), _lists_of(served, live, k, talkers, rules)
     kept = 0
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool, threadpool_limits(1, "blas"):
         for number, start in enumerate(range(0, len(users), USERS_A_PART)):
@@ -170,7 +177,9 @@ def list_schema(served: LoadedIndex) -> pa.Schema:
     return pa.schema(columns, metadata={f"movierec.{name}": str(value) for name, value in about.items()})
 
 
-def _lists_of(served: LoadedIndex, live: LiveFeedback, k: int, talkers: frozenset[PublicId]) -> Callable[[Ids], Places]:
+def _lists_of(
+    served: LoadedIndex, live: LiveFeedback, k: int, talkers: frozenset[PublicId], rules: ActiveRules | None
+) -> Callable[[Ids], Places]:
     """A function that makes the lists of a block of users.
 
     The scores of those who are known by the train data alone are one product of matrices; the others are asked about
@@ -183,32 +192,60 @@ def _lists_of(served: LoadedIndex, live: LiveFeedback, k: int, talkers: frozense
         people = block.tolist()
         rows = served.index.users.index(block)
         quiet = [place for place, one in enumerate(people) if one not in talkers and rows[place] >= 0]
-        lists: dict[int, Any] = dict(zip(quiet, _of_scores(served, rows[quiet], k), strict=True))
+        lists: dict[int, Any] = dict(zip(quiet, _of_scores(served, rows[quiet], k, rules), strict=True))
         for place, one in enumerate(people):
             if place not in lists:
                 person = of_user(served, one, live.state(data_set, one))
                 gone = person.erased and not (person.told or person.masked_since)
-                made = MadeList([], [], POPULARITY) if gone else list_for(served, person, plain)
+                made = MadeList([], [], POPULARITY) if gone else list_for(served, person, plain, rules=rules)
                 lists[place] = np.array(made.items, dtype=np.int64), np.array(made.scores, np.float32), made.source
         return [lists[place] for place in range(len(people))]
 
     return of_block
 
 
-def _of_scores(served: LoadedIndex, users: NDArray[np.int64], k: int) -> Places:
+def _of_scores(served: LoadedIndex, users: NDArray[np.int64], k: int, rules: ActiveRules | None) -> Places:
     """The lists of trained users who have said nothing since."""
     index = served.index
+    allowed = None if rules is None or rules.allowed is None else rules.allowed[: len(index.items)]
     if not index.exact:
-        return [index.recommend(user, k, served.masked(user)) for user in users.tolist()]
+        return [_asked_for(index, user, k, served.masked(user), allowed, rules) for user in users.tolist()]
     scores = index.scores_of(users.tolist())
     for row, user in zip(scores, users.tolist(), strict=True):
         row[served.mask(user)] = -np.inf
-    best = largest(scores, min(k, scores.shape[1]))
+    if allowed is not None:
+        scores[:, ~allowed] = -np.inf
+    best = largest(scores, min(k if rules is None else rules.candidates(k), scores.shape[1]))
     lists: Places = []
     for row, places, user in zip(scores, best, users.tolist(), strict=True):
         items = places[row[places] > -np.inf]
-        lists.append((items, row[items], PERSONAL if index.personal[user] else POPULARITY))
+        of_items = row[items]
+        if rules is not None:
+            made = arrange(rules, items, of_items, k, _best_of_row(row))
+            items, of_items = made.items, made.scores
+        lists.append((items, of_items, PERSONAL if index.personal[user] else POPULARITY))
     return lists
+
+
+def _best_of_row(row: NDArray[np.float32]) -> More:
+    """The best of a user's scores, float32 [n_items], among a mask."""
+    return lambda n, mask: best_of(np.arange(len(row)), np.where(mask, row, np.float32(-np.inf)), n)
+
+
+def _asked_for(
+    index: RetrievalIndex, user: int, k: int, masked: NDArray[np.integer[Any]], allowed: NDArray[np.bool_] | None,
+    rules: ActiveRules | None,
+) -> tuple[NDArray[np.int64], NDArray[np.float32], str]:  # fmt: skip
+    """A list of an index that is searched."""
+    if rules is None:
+        return index.recommend(user, k, masked)
+
+    def more(n: int, mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        return index.recommend(user, n, masked, mask if allowed is None else mask & allowed)[:2]
+
+    items, scores, source = index.recommend(user, rules.candidates(k), masked, allowed)
+    made = arrange(rules, items, scores, k, more)
+    return made.items, made.scores, source
 
 
 def _people(served: LoadedIndex, talkers: frozenset[PublicId]) -> Ids:

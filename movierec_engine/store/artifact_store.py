@@ -238,12 +238,15 @@ class ArtifactStore:
     def point(self, name: str, artifact: Artifact, evidence: Mapping[str, Any]) -> None:
         """Let a pointer of the artifact's data set, such as `serving`, name it from now on."""
         ask_permission()
-        pointer = {
-            "reference": artifact.reference,
-            "since": datetime.now(UTC).isoformat(timespec="seconds"),
-            "evidence": dict(evidence),
-        }
-        self.storage.set_pointer(artifact.slot.data_set, name, json.dumps(pointer, indent=1))
+        self.storage.set_pointer(artifact.slot.data_set, name, _pointer(artifact, evidence))
+
+    def swap(self, name: str, artifact: Artifact, evidence: Mapping[str, Any], before: str | None) -> None:
+        """`point` by compare-and-swap. before: the pointer's text as `storage.pointer` gave it, None for none.
+
+        Raises LostRaceError, and moves nothing, where somebody else has moved it since.
+        """
+        ask_permission()
+        self.storage.swap_pointer(artifact.slot.data_set, name, before, _pointer(artifact, evidence))
 
     def pointed(self, name: str, data_set: str) -> Artifact | None:
         """The artifact that a data set's pointer names, or None while it names none."""
@@ -336,6 +339,11 @@ def code_version() -> str:
     except OSError:  # there is no git on this machine
         return __version__
     return f"{__version__}+{commit.stdout.strip()}" if commit.returncode == 0 else __version__
+
+
+def _pointer(artifact: Artifact, evidence: Mapping[str, Any]) -> str:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    return json.dumps({"reference": artifact.reference, "since": since, "evidence": dict(evidence)}, indent=1)
 
 
 def _stamp(moment: datetime) -> str:

@@ -21,8 +21,9 @@ from movierec_engine.errors import StoreError
 from movierec_engine.store import kinds, scratch
 from movierec_engine.store.files import fsync, replace_file
 from movierec_engine.store.slot import LATEST, MANIFEST, Slot
-from movierec_engine.store.storage import Files, Manifest
+from movierec_engine.store.storage import Files, LostRaceError, Manifest
 
+_SWAP_SECONDS = 10
 _DEPTHS = ("*", "*/*/*")
 """Of LATEST below a kind's folder."""
 _EARLIER_LAYOUT = (
@@ -142,6 +143,12 @@ class FolderStorage:
 
     def set_pointer(self, data_set: str, name: str, text: str) -> None:
         replace_file(self.pointer_file(name, data_set), text)
+
+    def swap_pointer(self, data_set: str, name: str, before: str | None, text: str) -> None:
+        with self.hold(f"pointers/{data_set}/{name}.lock", _SWAP_SECONDS):
+            if self.pointer(data_set, name) != before:
+                raise LostRaceError(f"{self.pointer_file(name, data_set)}: another process has changed it; try again")
+            self.set_pointer(data_set, name, text)
 
     def remove_pointer(self, data_set: str, name: str) -> None:
         path = self.pointer_file(name, data_set)

@@ -31,6 +31,11 @@ NOTE: Final = "note"
 KEPT_VIEWS: Final = "kept_views"
 """The dashboard's named views, all of them in each version."""
 
+BUSINESS_RULES: Final = "business_rules"
+"""Documents of rules for lists, each with who published it, when and why."""
+RULES_PRICE: Final = "rules_price"
+"""What each rule of a document does to a model's lists on validation, alone and with the others."""
+
 LEAK_CANARIES: Final = "leak_canaries"
 """Findings of the leak canaries: a model with planted leaks and on shuffled preferences."""
 COMPARISON: Final = "comparison"
@@ -53,8 +58,8 @@ SWEEP: Final = "sweep"
 DATA: Final = (RAW_RATINGS, RAW_MOVIES, INTERACTIONS, SPLITS, INTERACTION_GRAPH)
 """Kinds that follow from the input files and the settings of data alone, in the order in which they are made."""
 
-OF_A_DATA_SET: Final = (*DATA, LEADERBOARD, RELEASE_DECISION, NOTE, COMPARISON, SWEEP)
+OF_A_DATA_SET: Final = (*DATA, LEADERBOARD, RELEASE_DECISION, NOTE, BUSINESS_RULES, COMPARISON, SWEEP)
 """Kinds with one slot for a data set; the others have one for each model and device."""
 
-RECORDS: Final = (RELEASE_DECISION, NOTE)
+RECORDS: Final = (RELEASE_DECISION, NOTE, BUSINESS_RULES)
 """Kinds of which no version is ever pruned."""

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 
 from movierec_engine.errors import StoreError
 from movierec_engine.store import process
-from movierec_engine.store.objects import AwayError, LostRaceError, Objects
+from movierec_engine.store.objects import AwayError, Objects
 from movierec_engine.store.permission import asking
+from movierec_engine.store.storage import LostRaceError
 
 log = logging.getLogger(__name__)
 

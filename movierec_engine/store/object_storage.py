@@ -33,7 +33,7 @@ from movierec_engine.store import lease, scratch
 from movierec_engine.store.files import replace_file
 from movierec_engine.store.objects import TRANSFERS, AwayError, Objects
 from movierec_engine.store.slot import Slot
-from movierec_engine.store.storage import Files, Manifest
+from movierec_engine.store.storage import Files, LostRaceError, Manifest
 from movierec_engine.store.version_cache import VersionCache
 
 log = logging.getLogger(__name__)
@@ -165,6 +165,13 @@ class ObjectStorage:
 
     def set_pointer(self, data_set: str, name: str, text: str) -> None:
         self._objects.replace(f"pointers/{data_set}/{name}.json", text.encode())
+
+    def swap_pointer(self, data_set: str, name: str, before: str | None, text: str) -> None:
+        key = f"pointers/{data_set}/{name}.json"
+        found = self._objects.read(key)
+        if (None if found is None else found[0].decode(errors="replace")) != before:
+            raise LostRaceError(f"{self.location}/{key}: another process has changed it; try again")
+        self._objects.write(key, text.encode(), None if found is None else found[1])
 
     def remove_pointer(self, data_set: str, name: str) -> None:
         self._objects.delete([f"pointers/{data_set}/{name}.json"])

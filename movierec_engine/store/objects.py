@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from movierec_engine.errors import MissingExtraError, StoreError
+from movierec_engine.store.storage import LostRaceError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -31,10 +32,6 @@ _REFUSED = re.compile(r"\b40[13] (Forbidden|Unauthorized)|ExpiredToken|InvalidAc
 
 class AwayError(StoreError):
     """The object store cannot be reached, or refuses the credentials."""
-
-
-class LostRaceError(StoreError):
-    """What was to be replaced has been changed by somebody else."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,10 @@ Files = Mapping[str, Mapping[str, Any]]
 """Name of each file of a version -> its `size` in bytes and its `sha256`."""
 
 
+class LostRaceError(StoreError):
+    """What was to be replaced has been changed by somebody else."""
+
+
 def is_url(location: Location) -> bool:
     """True for an object store's URL. Raises StoreError for a URL of another kind."""
     scheme, separator, rest = str(location).partition("://")
@@ -98,6 +102,12 @@ class Storage(Protocol):
 
     def set_pointer(self, data_set: str, name: str, text: str) -> None:
         """Replace a pointer's text."""
+
+    def swap_pointer(self, data_set: str, name: str, before: str | None, text: str) -> None:
+        """Replace a pointer's text by compare-and-swap. before: the text that it has, None for a new pointer.
+
+        Raises LostRaceError, and replaces nothing, where it has another one.
+        """
 
     def remove_pointer(self, data_set: str, name: str) -> None:
         """Let a pointer name nothing."""

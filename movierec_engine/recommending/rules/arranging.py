@@ -5,7 +5,7 @@
 2. Boosts divide places: the candidate at place r of a factor f is ordered by r / f. So a factor of 2 moves one from
    place 20 to about place 10 and a factor of 0.5 back, whatever the scale of a model's scores is. The first DEPTH
    candidates are reordered so.
-3. Pins stand at their places.
+3. Pins stand at their places, and nowhere before those.
 4. Every other place goes to the best candidate left that keeps all shares and caps. After n places of k a share of at
    least s has s n, rounded down, and in all s k, rounded up; one of at most s has no more than s n, rounded up, and in
    all s k, rounded down. So they are spread over the list and not pushed to its end. Pins count, from the start.
@@ -17,7 +17,7 @@ Shares and caps choose among the first DEPTH candidates, and, where those have f
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -32,6 +32,7 @@ More = Callable[[int, Mask], tuple[Items, Scores]]
 """n and bool [n_items] -> the person's n best candidates among those, best first, with their scores."""
 _SPARE = 4
 """Times as many movies that a share asks for are among the candidates, wherever there are so many."""
+NOTHING = np.empty(0, dtype=np.int64)
 _DIGITS = 9
 """Shares of places are rounded to so many, so that 0.1 of 30 places are 3."""
 
@@ -46,11 +47,12 @@ class Arranged:
     unmet: tuple[UnmetRule, ...] = ()
 
 
-def arrange(rules: ActiveRules, items: Items, scores: Scores, k: int, more: More) -> Arranged:
+def arrange(rules: ActiveRules, items: Items, scores: Scores, k: int, more: More, before: Items = NOTHING) -> Arranged:
     """The list of k under rules.
 
     items: int64 [c], candidates that the rules allow, best first; as many as `rules.candidates(k)` or all that there
-    are. scores: float32 [c].
+    are. scores: float32 [c]. before: what stands before this list where it continues another, which pins, shares and
+    caps go on from.
     """
     if rules.keeping and not len(items):
         named = " and ".join(map(repr, rules.keeping))
@@ -62,12 +64,14 @@ def arrange(rules: ActiveRules, items: Items, scores: Scores, k: int, more: More
     if not rules.pins and not rules.limits:
         return Arranged(items[:k], scores[:k], unmet=rules.unmet)
     items, scores = _with_wanted(rules, items, scores, k, more)
+    own = [replace(pin, place=pin.place - len(before)) for pin in rules.pins if pin.place >= len(before)]
+    items, scores = _held_back([pin.item for pin in own if pin.place >= k], items, scores, k)
     length = min(k, len(items))
-    pins = _placed(rules.pins, items, length, k)
-    chosen = _filled(rules.limits, items, pins, length)
+    pins = _placed(own, items, length, k)
+    chosen = _filled(rules.limits, items, pins, length, before)
     shown = items[chosen]
-    unmet = [*rules.unmet, *_missed(rules.pins, shown, k)]
-    unmet += [one for limit in rules.limits if (one := _broken(limit, shown))]
+    unmet = [*rules.unmet, *_missed(own, shown, k)]
+    unmet += [one for limit in rules.limits if (one := _broken(limit, np.concatenate([before, shown])))]
     return Arranged(shown, scores[chosen], tuple(sorted(pins)), tuple(unmet))
 
 
@@ -94,6 +98,14 @@ def _with_wanted(rules: ActiveRules, items: Items, scores: Scores, k: int, more:
     return np.concatenate([items, extra[order]]), np.concatenate([scores, of_extra[order]])
 
 
+def _held_back(pinned: Sequence[int], items: Items, scores: Scores, k: int) -> tuple[Items, Scores]:
+    """The candidates without those that are pinned behind the list, which come last where k would not be left."""
+    later = np.isin(items, pinned) if pinned else np.zeros(len(items), dtype=np.bool_)
+    first = np.flatnonzero(~later)
+    order = first if len(first) >= k else np.concatenate([first, np.flatnonzero(later)])
+    return (items[order], scores[order]) if later.any() else (items, scores)
+
+
 def _mask_of(items: Items, rules: ActiveRules) -> Mask:
     mask = np.zeros(rules.n_items, dtype=np.bool_)
     mask[items] = True
@@ -117,13 +129,14 @@ def _placed(pins: Sequence[PlacedPin], items: Items, length: int, k: int) -> dic
 
 
 def _filled(
-    limits: Sequence[ActiveShare | ActiveCap], items: Items, pins: dict[int, int], length: int
+    limits: Sequence[ActiveShare | ActiveCap], items: Items, pins: dict[int, int], length: int, before: Items
 ) -> NDArray[np.int64]:
     """The candidates of a list, int64 [length], best first. pins: place -> candidate."""
     chosen = np.empty(length, dtype=np.int64)
     left = np.ones(len(items), dtype=np.bool_)
     counters: list[_Counter] = [
-        _ShareCounter(one, items, length) if isinstance(one, ActiveShare) else _CapCounter(one, items) for one in limits
+        (_ShareCounter(one, items, length, before) if isinstance(one, ActiveShare) else _CapCounter(one, items, before))
+        for one in limits
     ]
     for place, candidate in pins.items():
         chosen[place], left[candidate] = candidate, False
@@ -135,7 +148,7 @@ def _filled(
             continue
         open_to = left
         for counter in counters:
-            keeps = counter.keeps(place + 1, free)
+            keeps = counter.keeps(len(before) + place + 1, free)
             if keeps is not None and (narrower := open_to & keeps).any():
                 open_to = narrower
         candidate = int(open_to.argmax())
@@ -157,10 +170,11 @@ class _Counter(Protocol):
 
 
 class _ShareCounter:
-    def __init__(self, share: ActiveShare, items: Items, length: int) -> None:
-        self._share, self._count = share, 0
+    def __init__(self, share: ActiveShare, items: Items, length: int, before: Items) -> None:
+        self._share, self._count = share, int(np.count_nonzero(share.matches[before]))
         self._matches = share.matches[items]
-        self._least, self._most = _up(share.at_least * length), _down(share.at_most * length)
+        whole = len(before) + length
+        self._least, self._most = _up(share.at_least * whole), _down(share.at_most * whole)
 
     def keeps(self, n: int, free: int) -> Mask | None:
         lacking = self._least - self._count
@@ -175,7 +189,7 @@ class _ShareCounter:
 
 
 class _CapCounter:
-    def __init__(self, cap: ActiveCap, items: Items) -> None:
+    def __init__(self, cap: ActiveCap, items: Items, before: Items) -> None:
         self._most = cap.at_most
         self._codes, self._candidates, self._starts = _codes_of(cap, items)
         self._keeps = np.ones(len(items), dtype=np.bool_)
@@ -183,16 +197,21 @@ class _CapCounter:
         if self._full:
             self._keeps[self._candidates] = False
         self._counts: dict[int, int] = {}
+        for code in _codes_of(cap, before)[0].tolist():
+            self._count(code)
 
     def keeps(self, n: int, free: int) -> Mask | None:
         return self._keeps if self._full else None
 
     def take(self, candidate: int) -> None:
         for code in self._codes[self._starts[candidate] : self._starts[candidate + 1]].tolist():
-            self._counts[code] = count = self._counts.get(code, 0) + 1
-            if count == self._most:
-                self._full = True
-                self._keeps[self._candidates[self._codes == code]] = False
+            self._count(code)
+
+    def _count(self, code: int) -> None:
+        self._counts[code] = count = self._counts.get(code, 0) + 1
+        if count == self._most:
+            self._full = True
+            self._keeps[self._candidates[self._codes == code]] = False
 
 
 def _codes_of(cap: ActiveCap, items: Items) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -130,7 +130,7 @@ class LastYears:
             first = date(day.year - self.years, day.month, min(day.day, 28))
             moment = datetime.combine(first, time(), UTC)
             return _is(pc.greater_equal, entries, columns.bound(self.column, moment.isoformat(), end=False))
-        return _is(pc.greater, entries, pa.scalar(now.year - self.years).cast(entries.type))
+        return _is(pc.greater, entries, pa.scalar(now.year - self.years))
 
 
 @dataclass(frozen=True)

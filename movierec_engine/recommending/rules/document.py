@@ -176,9 +176,9 @@ class RuleDocument:
         return cls(tuple(sorted(rules, key=lambda rule: -rule.priority)), written)
 
     def alone(self, name: str) -> "RuleDocument":
-        """The document with one of its rules alone."""
-        given = json.loads(self.text)
-        return RuleDocument.of({"rules": [one for one in given["rules"] if one["name"] == name]})
+        """The document with one of its rules alone, which always holds."""
+        given = next(one for one in json.loads(self.text)["rules"] if one["name"] == name)
+        return RuleDocument.of({"rules": [{key: given[key] for key in given if key not in ("from", "until")}]})
 
 
 def _rule(given: dict[Any, Any], place: str) -> Rule:

@@ -1,5 +1,6 @@
 """The columns of the items' metadata, as conditions ask about them."""
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -80,6 +81,8 @@ class ItemColumns:
             wanted = "dates such as 2024-12-31" if _is_date(kind) else "numbers"
             raise RuleError(f"column {name!r} holds {_kind(kind)}; its ranges are of {wanted}, and not {given!r}")
         if not isinstance(given, str):
+            if pa.types.is_integer(kind):  # exact, also where ids have more digits than a float
+                return pa.scalar(math.floor(given) if end else math.ceil(given), pa.int64())
             return pa.scalar(float(given), pa.float64())
         moment = datetime.fromisoformat(given)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

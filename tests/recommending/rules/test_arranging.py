@@ -143,6 +143,9 @@ def by_hand(rules: ActiveRules, order: Sequence[int], k: int, depth: int) -> tup
             if sum(bool(limit.matches[item]) for item in pool) < wanted:
                 added |= set([item for item in eligible if limit.matches[item]][:wanted])
     pool = pool + [item for item in beyond if item in added]
+    later = [item for item in pool if item in {pin.item for pin in rules.pins if pin.place >= k}]
+    first = [item for item in pool if item not in later]
+    pool = first if len(first) >= k else first + later
     length = min(k, len(pool))
     pins = {pin.place: pin.item for pin in rules.pins if pin.item in pool and pin.place < length}
     late = [pin.item for pin in rules.pins if pin.item in pool and length <= pin.place < k]
