@@ -134,7 +134,8 @@ def create_app(
     enveloped = Envelope(app.wsgi_app, metrics, limits.cors_origins, log)
     app.wsgi_app = behind_proxies(enveloped, limits.trusted_proxies, limits.prefix)  # type: ignore[method-assign, assignment]
     app.extensions["movierec"] = {
-        "endpoints": endpoints, "reloader": reloader, "metrics": metrics, "live": live, "workers": workers
+        "endpoints": endpoints, "reloader": reloader, "metrics": metrics, "live": live, "rules": rules,
+        "workers": workers,
     }  # fmt: skip
     weakref.finalize(app, live.close)
     if watch:

@@ -269,7 +269,7 @@ class PublishRulesRequest(RulesRequest):
 
 
 class RollBackRulesRequest(RulesRequest):
-    to: Annotated[str, text(100, "[A-Za-z0-9._:-]+", "the name of a version")] = Field(examples=["20261129T120000000Z"])
+    to: Annotated[str, text(100, "[A-Za-z0-9._:-]+", "the name of a version")] = Field(examples=["20"])
     """The version whose rules hold again, or the beginning of its name."""
     by: _Who = Field(examples=["anna"])
     """Who does it, for the audit trail."""

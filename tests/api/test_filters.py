@@ -44,7 +44,7 @@ def topic(store: ArtifactStore, publish: Publish, monkeypatch: pytest.MonkeyPatc
     app, topic = create_app(store.root), Topic("movies")
     of_app = app.extensions["movierec"]
     models = ModelService(of_app["reloader"], store, Workers(None, 1))
-    service = MovieService(models, of_app["live"], Cursors(b"secret", 60))
+    service = MovieService(models, of_app["live"], Cursors(b"secret", 60), of_app["rules"])
 
     @topic.endpoint("/api/by-words/<item_id>")
     def by_words(asked: ByWords) -> SimilarMovies:
@@ -71,7 +71,7 @@ def test_a_field_and_the_line_that_applies_it_make_a_filter(topic: tuple[FlaskCl
 
 
 def test_a_list_with_any_filter_is_not_the_models_own() -> None:
-    values = {"genres": ("Drama",), "genres_not": ("War",), "year_from": 1990, "year_to": 1990}
+    values = {"genres": ("Drama",), "genres_not": ("War",), "year_from": 1990, "year_to": 1990, "candidates": (10,)}
     assert set(values) == set(Filters.model_fields), "a new filter is tried here as well"
     for name, value in values.items():
         assert not PersonalRequest.model_validate({name: value}).plain

@@ -67,7 +67,14 @@ def test_every_example_is_answered_and_its_answer_fits_the_schema(
                 jsonschema.validate(response.json, schema)
 
 
-VALUES = {"model": "ease", "exclude": "10,20", "genres": "drama", "genres_not": "Drama", "history": "10,20:4.5"}
+VALUES = {
+    "model": "ease",
+    "exclude": "10,20",
+    "candidates": "10,20",
+    "genres": "drama",
+    "genres_not": "Drama",
+    "history": "10,20:4.5",
+}
 """Of parameters that have neither an example nor a default; years and others are numbers that all accept."""
 
 

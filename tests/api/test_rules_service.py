@@ -1,12 +1,11 @@
 """Rules over HTTP: published by an admin, heeded by every list, undone, and refused where they are not sound."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from conftest import PublishLine
 from flask.testing import FlaskClient
 
 from movierec_engine.api.app import create_app
@@ -14,7 +13,7 @@ from movierec_engine.store import ArtifactStore
 
 
 @pytest.fixture
-def served(store: ArtifactStore, publish_line: PublishLine) -> FlaskClient:
+def served(store: ArtifactStore, publish_line: Callable[..., Any]) -> FlaskClient:
     publish_line()
     return create_app(store.root).test_client()
 
