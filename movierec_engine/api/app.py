@@ -96,8 +96,7 @@ def create_app(
     experiment = LiveExperiment(limits.experiment, reloader, live)
     cursors = Cursors(secret_of_environment(), limits.cursor_seconds)
     exploration = LiveExploration(limits.exploration, live)
-    writing = ArtifactStore(location)
-    rules = LiveRules(writing, store)
+    rules = LiveRules(ArtifactStore(location), store)
     recommending = RecommendationService(service, live, experiment, exploration, limits, cursors, rules)
     catalogue = MovieService(service, live, cursors, rules)
     rows = HomeService(service, live, limits, cursors, Trends(live, limits.rows), rules)
@@ -109,7 +108,7 @@ def create_app(
         movies(catalogue),
         people(PeopleService(service, live)),
         models(service, experiment),
-        ruling(RulesService(service, live, rules, writing)),
+        ruling(RulesService(service, live, rules)),
     ]
     topics.append(operations(service, live, metrics, lambda: described(service.ids())))
     topics.append(pages(service, rows, catalogue, overview))

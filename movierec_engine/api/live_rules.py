@@ -39,7 +39,7 @@ class LiveRules:
     def __init__(
         self, store: ArtifactStore, offline: ArtifactStore, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._stores, self._now = (store, offline), now
+        self.store, self._offline, self._now = store, offline, now
         self._seen: dict[tuple[str, str], str | None] = {}
         self._held: dict[tuple[str, str], HeldRules | None] = {}
         self._compiled: WeakKeyDictionary[MovieCatalogue, dict[str, CompiledRules]] = WeakKeyDictionary()
@@ -95,13 +95,12 @@ class LiveRules:
 
     def _pointer(self, data_set: str, scenario: str) -> tuple[str | None, ArtifactStore]:
         """A pointer's text, and the store that gave it."""
-        store, offline = self._stores
         try:
-            return store.storage.pointer(data_set, pointer_of(scenario)), store
+            return self.store.storage.pointer(data_set, pointer_of(scenario)), self.store
         except MovierecError:
             if (data_set, scenario) in self._held:
                 raise
-            return offline.storage.pointer(data_set, pointer_of(scenario)), offline
+            return self._offline.storage.pointer(data_set, pointer_of(scenario)), self._offline
 
     def _follow(self, text: str | None, store: ArtifactStore, data_set: str, scenario: str) -> None:
         place = data_set, scenario

@@ -16,7 +16,6 @@ from movierec_engine.api.rules_trial import try_rules
 from movierec_engine.recommending.rules.document import RuleDocument
 from movierec_engine.recommending.rules.errors import RuleError, RulesMovedError
 from movierec_engine.recommending.rules.versions import NONE, publish_rules, roll_back_rules, rules_history
-from movierec_engine.store import ArtifactStore
 
 T = TypeVar("T")
 MOST_VERSIONS = 50
@@ -24,10 +23,8 @@ MOST_VERSIONS = 50
 
 
 class RulesService:
-    """store: to write to, so that nothing that was read before stands in for it."""
-
-    def __init__(self, service: ModelService, live: LiveFeedback, rules: LiveRules, store: ArtifactStore) -> None:
-        self._service, self._live, self._rules, self._store = service, live, rules, store
+    def __init__(self, service: ModelService, live: LiveFeedback, rules: LiveRules) -> None:
+        self._service, self._live, self._rules, self._store = service, live, rules, rules.store
 
     def rules(self, scenario: str) -> ScenarioRules:
         """The rules of a scenario, and the versions that have held."""

@@ -59,7 +59,8 @@ def export(
 
     The promoted index makes them, or the newest of MODEL, under the rules for mail that hold when it begins. Left out
     of each list is what its user has rated, watched or dismissed, up to this moment; people who were erased are not in
-    it. The same command goes on where an interrupted one stopped. KEY=VALUE are settings of the API whose lists these are: feedback.url and serving.repeat.
+    it. The same command goes on where an interrupted one stopped. KEY=VALUE are settings of the API whose lists these
+    are: feedback.url and serving.repeat.
     """
     from movierec_engine.config import load_feedback, load_serving
     from movierec_engine.pipeline.batch_export import export_lists

@@ -41,7 +41,7 @@ def price(
 ) -> None:
     """Measure what each rule of a file does to a trained model's lists, alone and all together, on validation.
 
-    The dashboard's page Rules draws the newest measurement of each model. Test stays untouched.
+    Look at it before you publish them. Test stays untouched.
     """
     from movierec_engine.pipeline.rules_price import price_rules
     from movierec_engine.store import ArtifactStore

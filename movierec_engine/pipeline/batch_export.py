@@ -48,8 +48,9 @@ def export_lists(
     threads: int = 0,
     parts: Path | None = None,
 ) -> Exported:
-    """Write the lists of users, under the rules for mail, into a target, which stays as it was where this fails; run again, it goes on.
+    """Write the lists of users into a target, which stays as it was where this fails; run again, it goes on.
 
+    The lists are made under the rules for mail that hold when it begins.
     data_set: "" for the only one. model: "" for what is served. feedback_url, repeat: as the settings `feedback.url`
     and `serving.repeat` of the server whose lists these are. parts: a folder for what is made so far.
     """
