@@ -146,12 +146,14 @@ def _filled(
     for place in range(length):
         if place in pins:
             continue
-        open_to = left
-        for counter in counters:
-            keeps = counter.keeps(len(before) + place + 1, free)
-            if keeps is not None and (narrower := open_to & keeps).any():
-                open_to = narrower
-        candidate = int(open_to.argmax())
+        keeping = [counter.keeps(len(before) + place + 1, free) for counter in counters]
+        candidate = int(left.argmax())
+        if not all(keeps is None or keeps[candidate] for keeps in keeping):
+            open_to = left
+            for keeps in keeping:
+                if keeps is not None and (narrower := open_to & keeps).any():
+                    open_to = narrower
+            candidate = int(open_to.argmax())
         chosen[place], left[candidate] = candidate, False
         for counter in counters:
             counter.take(candidate)
