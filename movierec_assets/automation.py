@@ -112,7 +112,7 @@ class OwnersConfig:
     release: tuple[str, ...] = ()
     """Of the leaderboard and what is served."""
     surfaces: tuple[str, ...] = ()
-    """Of the API, the dashboard and MLflow's registry."""
+    """Of the API, the dashboard, MLflow's registry and exported lists."""
 
     def __post_init__(self) -> None:
         for domain, owners in vars(self).items():

@@ -10,11 +10,12 @@ from movierec_assets.resources import RETRIES, SettingsResource
 from movierec_assets.step import Step
 from movierec_engine import pipeline, release
 from movierec_engine.config import load_serving
-from movierec_engine.errors import ConfigError, StoreError
+from movierec_engine.errors import StoreError
 from movierec_engine.pipeline.data import choose_data_set, named_data_set
 from movierec_engine.store import SERVING, Slot, kinds
 
 DOMAIN = {"domain": "release"}
+NO_TARGET = "automation.export.to names no target; set it in configs/automation/, such as a file or a bucket's"
 
 
 @dg.asset(
@@ -81,7 +82,7 @@ def serving_release(context: dg.AssetExecutionContext, settings: SettingsResourc
 
 
 @dg.asset(
-    tags=DOMAIN,
+    tags={"domain": "surfaces"},  # so that `tag:domain=release` releases, and exports nothing
     kinds={"parquet"},
     backfill_policy=SINGLE_RUN,
     deps=[serving_release],
@@ -90,15 +91,16 @@ def serving_release(context: dg.AssetExecutionContext, settings: SettingsResourc
 def exported_lists(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult[None]:
     """The lists of all users or a segment by what is served, written to the target that `automation.export.to` names.
 
-    Made after each release by itself, once a target is named; `movierec export` does the same. The target is replaced
-    whole or stays as it was, and an export that was killed goes on where it stopped.
+    Made after each release by itself, once a target is named; without one nothing is done. `movierec export` does the
+    same. The target is replaced whole or stays as it was, and an export that was killed goes on where it stopped.
     """
     from movierec_engine.pipeline.batch_export import export_lists
 
     asked = load_automation().export
+    if not asked.to:  # no failure, since *Materialize all* takes this asset too
+        context.log.info(NO_TARGET)
+        return dg.MaterializeResult(metadata={"not run": NO_TARGET})
     with settings.step(context, retries=RETRIES) as step:
-        if not asked.to:
-            raise ConfigError("automation.export.to names no target; set it in configs/automation/, such as a file")
         made = export_lists(
             step.store,
             asked,
