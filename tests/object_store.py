@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,9 +12,10 @@ import pytest
 
 _SERVER = """
 import logging
+import sys
 from moto.server import ThreadedMotoServer
 logging.disable()
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server = ThreadedMotoServer(ip_address=sys.argv[1], port=0, verbose=False)
 server.start()
 print(server.get_host_and_port()[1], flush=True)
 server._thread.join()
@@ -22,12 +23,16 @@ server._thread.join()
 
 
 class ObjectStoreServer:
-    """port: of the server, which is on this machine. Buckets are made by their names."""
+    """address and port: of the server, which is on this machine. Buckets are made by their names.
 
-    def __init__(self) -> None:
-        self.process = subprocess.Popen([sys.executable, "-c", _SERVER], stdout=subprocess.PIPE, text=True)
+    prefix: of its command.
+    """
+
+    def __init__(self, address: str = "127.0.0.1", prefix: Sequence[str] = ()) -> None:
+        command = [*prefix, sys.executable, "-c", _SERVER, address]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline())  # type: ignore[union-attr]
-        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.endpoint = f"http://{address}:{self.port}"
 
     def bucket(self, name: str) -> str:
         """A new bucket's URL."""
@@ -77,8 +82,8 @@ def as_host(server: ObjectStoreServer, local: Path) -> Iterator[None]:
 
 
 @contextmanager
-def object_store_server() -> Iterator[ObjectStoreServer]:
-    server = ObjectStoreServer()
+def object_store_server(address: str = "127.0.0.1", prefix: Sequence[str] = ()) -> Iterator[ObjectStoreServer]:
+    server = ObjectStoreServer(address, prefix)
     try:
         yield server
     finally:

@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,22 +27,24 @@ def _programs() -> Path:
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A server on 127.0.0.1, whose database `postgres` belongs to SUPERUSER, without a password.
+    """A server at an address, whose database `postgres` belongs to SUPERUSER, without a password.
 
-    PostgreSQL refuses root, so there it runs as the user `postgres` of the package.
+    PostgreSQL refuses root, so there it runs as the user `postgres` of the package. prefix: of its commands.
     """
 
     folder: Path
     port: int
     durable: bool
+    address: str = "127.0.0.1"
+    prefix: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
         """With a password, which the server does not ask for, but which nobody may be shown."""
-        return f"postgresql+psycopg://{SUPERUSER}:{PASSWORD}@127.0.0.1:{self.port}/postgres"
+        return f"postgresql+psycopg://{SUPERUSER}:{PASSWORD}@{self.address}:{self.port}/postgres"
 
     def start(self) -> None:
-        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses={self.address} -c max_connections=200"
         if not self.durable:
             options += " -c fsync=off"
         self.command("pg_ctl", "-l", str(self.folder / "log"), "-o", options, "-w", "start")
@@ -67,21 +69,25 @@ class PostgresServer:
     def command(self, program: str, *arguments: str) -> None:
         as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         done = subprocess.run(
-            [*as_user, str(_programs() / program), "-D", str(self.folder / "data"), *arguments],
+            [*self.prefix, *as_user, str(_programs() / program), "-D", str(self.folder / "data"), *arguments],
             cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{program}: {done.stdout}"
 
 
 @contextmanager
-def postgres_server(durable: bool = False) -> Iterator[PostgresServer]:
+def postgres_server(
+    durable: bool = False, address: str = "127.0.0.1", prefix: Sequence[str] = ()
+) -> Iterator[PostgresServer]:
     """An empty server that runs; durable: whether a commit waits for the disk."""
     folder = Path(tempfile.mkdtemp(prefix="movierec-postgres-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
-    server = PostgresServer(folder, free_port(), durable)
+    server = PostgresServer(folder, free_port(), durable, address, tuple(prefix))
     try:
         server.command("initdb", "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync")
+        with (folder / "data" / "pg_hba.conf").open("a") as access:
+            access.write("host all all samenet trust\n")
         server.start()
         try:
             yield server

@@ -42,11 +42,12 @@ class Webserver:
 
     port: int
     overrides: list[str]
+    address: str = "127.0.0.1"
 
     def ask(self, query: str, **variables: Any) -> Any:
         """The one value of an answer."""
         body = json.dumps({"query": query, "variables": variables}).encode()
-        url = f"http://127.0.0.1:{self.port}/graphql"
+        url = f"http://{self.address}:{self.port}/graphql"
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as response:
             answer = json.load(response)
