@@ -40,7 +40,7 @@ def exploration_of(
         pool = of_next()
         return config.of_list(length, len(pool.movies), made.pinned), lambda: pool
     left = len(served.index.items) - len(np.unique(person.masked_items(frozenset())))
-    return config.of_list(length, max(0, left - length)), of_next
+    return config.of_list(length, max(0, left - length), made.pinned), of_next
 
 
 def _able_rows(
