@@ -254,7 +254,8 @@ def test_a_click_leads_from_a_segment_to_its_users_and_to_a_users_lists(
     settled(page, "Segments and fairness")
     assert "segment=" not in page.url, "one click undoes it"
 
-    choose(page, "Users in a segment", "popularity: head")  # the same by the keyboard's way
+    page.get_by_role("combobox", name="Users in a segment").first.click()  # the same without the chart
+    page.get_by_role("option", name=re.compile("^popularity: head")).click()
     expect(page).to_have_url(re.compile("segment=popularity"))
     settled(page, "Segments and fairness")
     page.locator('[data-testid="stDataFrame"] canvas').first.focus()
@@ -304,7 +305,7 @@ def test_a_view_is_kept_opened_by_another_visitor_and_saved_as_a_file_that_needs
     assert offline.locator("table").count() >= 3
     assert offline.locator("script, button, input").count() == 0
     offline.set_viewport_size({"width": 390, "height": 900})
-    assert offline.evaluate("document.querySelectorAll('svg').length && document.documentElement.scrollWidth") <= 390
+    assert offline.evaluate("document.documentElement.scrollWidth") <= 390
     offline.context.close()
     assert wrong == []
 
