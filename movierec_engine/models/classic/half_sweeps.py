@@ -4,6 +4,7 @@ A worker has a block of the users' rows and one of the items', each with about a
 vectors that are fixed in a half sweep it shares with the workers of its host.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -100,4 +101,6 @@ class BlockSolver:
     def solve(
         self, side: int, fixed: Floats, start: Floats, alpha0: float, strength: NDArray[np.floating], steps: int
     ) -> Floats:
-        return solve_rows(self._blocks[side], fixed, start, alpha0, strength, steps, self._counts[side])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # nor is it written
+            return solve_rows(self._blocks[side], fixed, start, alpha0, strength, steps, self._counts[side])
