@@ -94,6 +94,8 @@ class RayTeam(Team):
                 f"trainer.workers={self.size} on Ray needs {needed} {resource}s and the cluster has {there}; set fewer "
                 "trainer.workers or trainer.worker_threads, or add nodes"
             )
+        if needed > (free := int(self._ray.available_resources().get(resource, 0))):  # type: ignore[no-untyped-call]
+            log.info("waiting for %d %ss of the Ray cluster, of which %d are free now", needed, resource, free)
 
 
 class Host:
