@@ -62,7 +62,10 @@ ADAM = 4
 
 
 class Idle:
-    """A worker with the libraries of a training one."""
+    """A worker with the libraries of one that trains a model."""
+
+    def __init__(self, name: str) -> None:
+        model_class(name)
 
 
 def main() -> None:
@@ -95,7 +98,7 @@ def row(measured: "Measured", test: HeldOut, repetitions: int) -> str:
     pairs = list(zip(*(times[1:] for times in found), strict=True))
     clock, processor = (statistics.median(one[what] / two[what] for one, two in pairs) for what in (0, 1))
     rates = [len(measured.train) / statistics.median(clock for clock, _ in times[1:]) for times in found]
-    idle = memory_of(lambda stack: stack.enter_context(LocalTeam(importable(Idle), [()], 1)))
+    idle = memory_of(lambda stack: stack.enter_context(LocalTeam(importable(Idle), [(measured.name,)], 1)))
     single, shared = (memory_of(lambda stack, n=n: measured.one_pass(n, stack)) - idle for n in (1, 2))  # type: ignore[misc]
     share = (single - measured.fixed) / 2 + measured.fixed
     return (

@@ -1,6 +1,7 @@
 """Workers as actors of a Ray cluster, which end with the program that started them."""
 
 import logging
+import socket
 import traceback
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -32,8 +33,9 @@ class RayTeam(Team):
         self._own = not ray.is_initialized()
         if self._own:
             try:
+                _knock(address)
                 ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except (OSError, RuntimeError, ValueError) as error:
                 raise ConfigError(
                     f"no Ray cluster answers at trainer.ray_address={address} ({_first_line(error)}); start one by "
                     "`ray start --head`, or leave trainer.ray_address out to use this machine"
@@ -116,6 +118,13 @@ class Host:
             return None, getattr(self._worker, method)(*arguments)
         except Exception as error:
             return sendable(error, traceback.format_exc()), None
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens at `host:port`, for which Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=5).close()
 
 
 def _first_line(error: BaseException) -> str:

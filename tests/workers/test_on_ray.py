@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from adding import Adding
+from ports import free_port
 
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
@@ -20,8 +21,6 @@ from movierec_engine.models.registry import model_class
 from movierec_engine.training.config import EarlyStoppingConfig, TrainerConfig
 from movierec_engine.workers.start import start_team
 from worlds import interactions_of
-
-pytestmark = pytest.mark.slow
 
 RNG = np.random.default_rng(5)
 PAIRS = np.array([(u, i) for u in range(30) for i in RNG.choice(12, 8, replace=False) * 2 + u % 2])
@@ -57,6 +56,7 @@ def patiently(start: Callable[[], object]) -> None:
                 raise
 
 
+@pytest.mark.slow
 def test_two_nodes_train_the_model_of_one_process_and_outlive_the_loss_of_one(cluster: Any) -> None:
     with start_team(Adding, [(0,), (2,)], 2, ray_address=cluster.address) as team:
         assert team.call("plus", [(10,), (20,)]) == [10, 22]
@@ -84,5 +84,6 @@ def test_two_nodes_train_the_model_of_one_process_and_outlive_the_loss_of_one(cl
 
 
 def test_a_cluster_that_does_not_answer_is_said_in_one_sentence() -> None:
-    with pytest.raises(ConfigError, match=r"no Ray cluster answers at trainer\.ray_address=auto .*`ray start --head`"):
-        start_team(Adding, [(1,)], 1, ray_address="auto")
+    address = f"127.0.0.1:{free_port()}"
+    with pytest.raises(ConfigError, match=rf"no Ray cluster answers at trainer\.ray_address={address} .*ray start"):
+        start_team(Adding, [(1,)], 1, ray_address=address)
