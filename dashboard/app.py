@@ -11,7 +11,7 @@ if ROOT not in sys.path:  # Streamlit puts this file's folder there, wherever it
     sys.path.insert(0, ROOT)
 
 from dashboard import browser, kept_views, print_view, shell, state  # noqa: E402
-from dashboard.queries.store_files import store_root  # noqa: E402
+from dashboard.queries.store_files import store_problems, store_root  # noqa: E402
 from dashboard.views import (  # noqa: E402
     compare,
     data,
@@ -33,7 +33,7 @@ st.set_page_config(page_title="movierec", page_icon=browser.ICON, layout="wide")
 browser.one_history_entry_a_page()
 try:
     ArtifactStore(store_root())
-except StoreError as error:  # of an earlier layout, or an object store
+except StoreError as error:  # of an earlier layout, or an object store that does not answer
     st.error(shell.plain(error), icon=":material/warning:")
     st.stop()
 pages = [
@@ -64,5 +64,5 @@ with said:
     if opened:
         st.caption(shell.plain(opened))
     shell.damage(store_root())
-    shell.notes(state.refused())
+    shell.notes([*state.refused(), *store_problems()])
 state.write_url()

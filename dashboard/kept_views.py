@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from dashboard import shell, state
-from dashboard.queries.store_files import store_at
+from dashboard.queries.store_files import of_folder
 from movierec_engine.errors import MovierecError
 from movierec_engine.reporting import numbers
 from movierec_engine.reporting.kept_views import KeptView, delete_view, keep_view, kept_views, rename_view
@@ -52,7 +52,7 @@ def open_asked(root: Path, page: StreamlitPage, pages: Pages) -> str:
 
 def _views(root: Path) -> dict[str, KeptView]:
     try:
-        return kept_views(store_at(root))
+        return kept_views(of_folder(root))
     except MovierecError as error:
         shell.notes([str(error)])
         return {}
@@ -87,14 +87,14 @@ def _change_form(root: Path, names: list[str]) -> None:
 
 def _keep(root: Path, path: str) -> None:
     name, choices = st.session_state["view to keep"], st.query_params.to_dict()
-    shell.change(lambda: keep_view(store_at(root), name, path, choices), f"Kept as {name.strip()!r}.")
+    shell.change(lambda: keep_view(of_folder(root), name, path, choices), f"Kept as {name.strip()!r}.")
 
 
 def _rename(root: Path) -> None:
     old, new = st.session_state["view to change"], st.session_state["new name of a view"]
-    shell.change(lambda: rename_view(store_at(root), old, new), f"{old!r} is named {new.strip()!r} now.")
+    shell.change(lambda: rename_view(of_folder(root), old, new), f"{old!r} is named {new.strip()!r} now.")
 
 
 def _delete(root: Path) -> None:
     name = st.session_state["view to change"]
-    shell.change(lambda: delete_view(store_at(root), name), f"{name!r} is deleted.")
+    shell.change(lambda: delete_view(of_folder(root), name), f"{name!r} is deleted.")

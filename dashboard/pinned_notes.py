@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import shell
-from dashboard.queries.store_files import Signature, folders, stamp, store_at
+from dashboard.queries.store_files import Signature, folders, of_folder, stamp
 from movierec_engine.errors import MovierecError
 from movierec_engine.release.notes import LONGEST, LONGEST_NAME, Note, notes_about, pin_note, withdraw
 from movierec_engine.reporting import numbers
@@ -49,7 +49,7 @@ def about(root: Path, subjects: tuple[str, ...]) -> dict[str, list[Note]]:
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
 def _about(root: str, seen: Signature, subjects: tuple[str, ...]) -> dict[str, list[Note]]:
-    return notes_about(store_at(Path(root)), subjects) if seen else {}
+    return notes_about(of_folder(Path(root)), subjects) if seen else {}
 
 
 def _pin_form(root: Path, subjects: Mapping[str, str], place: str) -> None:
@@ -72,10 +72,10 @@ def _withdraw_form(root: Path, subjects: Mapping[str, str], notes: list[Note], p
 
 def _pin(root: Path, place: str) -> None:
     subject, text, author = (st.session_state[f"{name} {place}"] for name in ("noted", "note", "author"))
-    shell.change(lambda: pin_note(store_at(root), subject, text, author), "The note is pinned.")
+    shell.change(lambda: pin_note(of_folder(root), subject, text, author), "The note is pinned.")
 
 
 def _withdraw(root: Path, notes: list[Note], place: str) -> None:
     chosen, author = st.session_state[f"withdrawn {place}"], st.session_state[f"withdrawn by {place}"]
     note = next(one for one in notes if one.reference == chosen)
-    shell.change(lambda: withdraw(store_at(root), note, author), "The note is withdrawn.")
+    shell.change(lambda: withdraw(of_folder(root), note, author), "The note is withdrawn.")

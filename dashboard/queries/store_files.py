@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from dashboard.queries.mirrors import followed, problems
 from movierec_engine.errors import StoreError
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, kinds
 from movierec_engine.store.storage import is_url
@@ -17,17 +18,23 @@ _SIGNING = ("manifest.json", "report.json")
 
 
 def store_root() -> Path:
-    """The store's folder: MOVIEREC_ARTIFACTS, else `artifacts` below the working folder.
+    """The store's folder: MOVIEREC_ARTIFACTS, else `artifacts` below the working folder; of an object store its mirror.
 
-    Raises StoreError for an object store.
+    Raises StoreError for an object store that does not answer and was never read from here.
     """
     place = os.environ.get("MOVIEREC_ARTIFACTS") or "artifacts"
-    if is_url(place):
-        raise StoreError(
-            f"the dashboard reads a folder, and MOVIEREC_ARTIFACTS is {place}; fill one by "
-            f"`movierec store copy {place} artifacts`, and set MOVIEREC_ARTIFACTS=artifacts for the dashboard"
-        )
-    return Path(place).expanduser().absolute()
+    return followed(place).folder if is_url(place) else Path(place).expanduser().absolute()
+
+
+def store_problems() -> list[str]:
+    """What of an object store cannot be shown, and why."""
+    return problems.get(os.environ.get("MOVIEREC_ARTIFACTS", ""), [])
+
+
+def of_folder(root: Path) -> ArtifactStore:
+    """The store that a folder is of, for what the dashboard itself writes and reads back."""
+    place = os.environ.get("MOVIEREC_ARTIFACTS", "")
+    return ArtifactStore(place if is_url(place) else root)
 
 
 @lru_cache(maxsize=16)

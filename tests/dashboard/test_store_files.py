@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from dashboard.queries import store_files
-from movierec_engine.errors import StoreError
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 
 
@@ -74,9 +73,3 @@ def test_the_signature_is_of_the_kinds_that_are_asked_for(tmp_path: Path) -> Non
     assert store_files.signature(tmp_path, "faiss_index") == before[0]
     assert store_files.signature(tmp_path, "trained_model") != before[1]
     assert store_files.stamp(tmp_path / "nowhere") == (str(tmp_path / "nowhere"), 0, 0)
-
-
-def test_an_object_store_is_named_with_the_command_that_fills_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MOVIEREC_ARTIFACTS", "s3://movies/team")
-    with pytest.raises(StoreError, match="movierec store copy s3://movies/team artifacts"):
-        store_files.store_root()
