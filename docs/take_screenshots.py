@@ -168,8 +168,22 @@ def report(page: Page, path: str) -> bytes:
 
 
 def home(page: Page, url: str) -> bytes:
-    """The start: what is popular, as posters."""
-    return _page(page, url, "/", "#results .card svg")
+    """The start: rows for somebody of whom nothing is known."""
+    return _smaller(_page(page, url, "/", ".shelf .card svg"))
+
+
+def rows(page: Page, url: str) -> bytes:
+    """The start in rows to the taste that a browser keeps."""
+    _keep_taste(page, url)
+    return _smaller(_page(page, url, "/", '.shelf[data-row^="because"] .card svg', height=1250))
+
+
+def _smaller(picture: bytes) -> bytes:
+    """A picture of posters in few colours, a quarter of its size."""
+    smaller = io.BytesIO()
+    few = Image.open(io.BytesIO(picture)).convert("RGB").quantize(128, dither=Image.Dither.NONE)
+    few.save(smaller, "png", optimize=True)
+    return smaller.getvalue()
 
 
 def movie(page: Page, url: str) -> bytes:
@@ -179,12 +193,17 @@ def movie(page: Page, url: str) -> bytes:
 
 def discover(page: Page, url: str) -> bytes:
     """A new user's list after a few ratings, with its reasons."""
+    _keep_taste(page, url)
+    return _page(page, url, "/discover", "#results .card .reason")
+
+
+def _keep_taste(page: Page, url: str) -> None:
+    """Let the browser keep a few ratings."""
     page.goto(f"{url}/docs")
     liked = {"twelve monkeys": 5, "alien 1979": 4.5, "blade runner": 5, "fargo": 4, "matrix": 4.5, "brazil": 4.5}
     ratings = [{"movie": _found(page, url, title), "rating": rating} for title, rating in liked.items()]
     kept = json.dumps({"ratings": ratings, "unseen": [], "unwanted": []})
     page.evaluate("(kept) => localStorage.setItem('movierec.taste', kept)", kept)
-    return _page(page, url, "/discover", "#results .card .reason")
 
 
 def user(page: Page, url: str) -> bytes:
@@ -239,6 +258,7 @@ PICTURES = {
     "checks": (checks, "dagster"),
     "report": (report, "report"),
     "page_home": (home, "api"),
+    "page_rows": (rows, "api"),
     "page_movie": (movie, "api"),
     "page_discover": (discover, "api"),
     "page_user": (user, "api"),

@@ -55,6 +55,7 @@ class Movie(TypedDict):
     title: str
     year: int | None
     genres: list[str]
+    picture: NotRequired[Annotated[str, doc("Where a picture is, by the column that serving.pictures names.")]]
 
 
 class ScoredMovie(Movie):

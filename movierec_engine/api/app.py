@@ -72,6 +72,7 @@ def create_app(
         in_memory=limits.models_in_memory,
         remembered=limits.remembered_lists,
         repeat=limits.repeat,
+        pictures=limits.pictures,
         on_change=lambda before, now: _show_change(metrics, before, now),
     )
     app = Flask("movierec_engine.api", static_folder=None)
@@ -130,7 +131,7 @@ def create_app(
     register_static_files(app)
     register(app, endpoints, limits, keys, service.ids)
     log = access_log(limits.log_format) if watch and limits.access_log else None
-    enveloped = Envelope(app.wsgi_app, metrics, limits.cors_origins, log)
+    enveloped = Envelope(app.wsgi_app, metrics, limits.cors_origins, log, limits.pictures.origins)
     app.wsgi_app = behind_proxies(enveloped, limits.trusted_proxies, limits.prefix)  # type: ignore[method-assign, assignment]
     app.extensions["movierec"] = {
         "endpoints": endpoints, "reloader": reloader, "metrics": metrics, "live": live, "rules": rules,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from movierec_engine.api.answers import Movie
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.lineage import Lineage
+from movierec_engine.api.pictures import PicturesConfig
 from movierec_engine.api.requests import Filters
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.id_map import PublicId
@@ -26,6 +27,8 @@ from movierec_engine.recommending.title_search import TitleSearch
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 
 Mask = NDArray[np.bool_]
+SERIES = "series"
+"""The column of metadata that names the series that a movie is of."""
 
 
 class MovieCatalogue:
@@ -35,8 +38,17 @@ class MovieCatalogue:
     data share one.
     """
 
-    def __init__(self, index: RetrievalIndex, lineage: Lineage, preferred: Movies | None = None) -> None:
-        """preferred: titles that take precedence over those of the data set and the index's."""
+    def __init__(
+        self,
+        index: RetrievalIndex,
+        lineage: Lineage,
+        preferred: Movies | None = None,
+        pictures: PicturesConfig | None = None,
+    ) -> None:
+        """preferred: titles that take precedence over those of the data set and the index's.
+
+        pictures: which column of the data set's metadata has the addresses of pictures.
+        """
         self.n_items = len(index.items)
         self._items, self._history, self._popularity = index.items, index.history, index.popularity
         self._placed = lineage.placed
@@ -55,6 +67,11 @@ class MovieCatalogue:
             *(titles[movie_id] for movie_id in sorted(titles) if movie_id not in own),
         ]
         self._places = {movie["movie_id"]: place for place, movie in enumerate(self.movies)}
+        self._series_names = _values_of(lineage.movies, SERIES)
+        if pictures is not None and pictures.column:
+            for movie_id, value in _values_of(lineage.movies, pictures.column).items():
+                if (address := pictures.address(value)) is not None:
+                    self.movies[self._places[movie_id]]["picture"] = address
 
     def warm(self) -> None:
         """Make what most requests would wait for: the search, the genres and the series."""
@@ -93,8 +110,11 @@ class MovieCatalogue:
 
     @cached_property
     def series(self) -> MovieSeries:
-        """The series that the movies' titles tell, by place."""
-        return MovieSeries.told_by([movie["title"] for movie in self.movies], [movie["year"] for movie in self.movies])
+        """The series of movies, by place: those of the metadata's column `series`, or else those that titles tell."""
+        years = [movie["year"] for movie in self.movies]
+        if self._series_names:
+            return MovieSeries.named([self._series_names.get(movie["movie_id"]) for movie in self.movies], years)
+        return MovieSeries.told_by([movie["title"] for movie in self.movies], years)
 
     def allowed(self, by: Filters) -> Mask:
         """bool [movies], by place. Raises ApiError 422 for a genre that no movie is of."""
@@ -191,6 +211,14 @@ class MovieCatalogue:
         """Of the index, whose facts are of its own titles."""
         names = tuple(sorted({genre for genres in self._own_titles["genres"].to_pylist() for genre in genres}))
         return Catalogue(ones(self._history), self._facts.genres, names, self._facts.year)
+
+
+def _values_of(metadata: pa.Table, column: str) -> dict[PublicId, str]:
+    """Movie -> what a column says of it, as a text, where it says anything; empty where there is no such column."""
+    if column not in metadata.column_names:
+        return {}
+    rows = zip(metadata["movie_id"].to_pylist(), metadata[column].to_pylist(), strict=True)
+    return {movie_id: str(value) for movie_id, value in rows if value not in (None, "")}
 
 
 def add_movie(movie: Movie, count: float, genres: Counter[str], decades: Counter[str]) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import dataclass, field
 
+from movierec_engine.api.pictures import PicturesConfig
 from movierec_engine.errors import ConfigError
 from movierec_engine.feedback.experiments import ExperimentConfig
 from movierec_engine.recommending.exploration import ExplorationConfig
@@ -87,6 +88,8 @@ class ServingConfig:
     """Requests that a client may send at once before the limit holds."""
     cors_origins: tuple[str, ...] = ()
     """Web origins, such as https://example.org, whose pages may call the API from a browser."""
+    pictures: PicturesConfig = field(default_factory=PicturesConfig)
+    """Where the pages' posters come from."""
     rows: RowsConfig = field(default_factory=RowsConfig)
     """What rows of the home page count."""
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)

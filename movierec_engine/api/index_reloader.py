@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 from movierec_engine.api.catalogue import MovieCatalogue
 from movierec_engine.api.lineage import Lineage
 from movierec_engine.api.loaded_index import LoadedIndex
+from movierec_engine.api.pictures import PicturesConfig
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
@@ -83,6 +84,7 @@ class IndexReloader:
         in_memory: int = 4,
         remembered: int = 0,
         repeat: bool = False,
+        pictures: PicturesConfig | None = None,
         warm: bool = True,
         on_change: Callable[[ServingState, ServingState], None] = lambda before, now: None,
         clock: Callable[[], float] = time.monotonic,
@@ -100,6 +102,7 @@ class IndexReloader:
         self._watched = False
         self._looked = threading.Event()
         self._remembered, self._repeat, self._warm, self._on_change = remembered, repeat, warm, on_change
+        self._pictures = pictures or PicturesConfig()
         self._catalogues: WeakValueDictionary[tuple[object, ...], MovieCatalogue] = WeakValueDictionary()
 
     def watch(self, seconds: float, stop: threading.Event, after: Callable[[], None] = lambda: None) -> None:
@@ -321,7 +324,7 @@ class IndexReloader:
         about = (index.items, index.popularity.tobytes(), lineage.raw_movies)
         catalogue = self._catalogues.get(about)
         if catalogue is None:
-            catalogue = self._catalogues[about] = MovieCatalogue(index, lineage, self._titles)
+            catalogue = self._catalogues[about] = MovieCatalogue(index, lineage, self._titles, self._pictures)
         return catalogue
 
     def _refuse(self, reference: str, error: Exception, refused: dict[str, str]) -> None:

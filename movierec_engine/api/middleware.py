@@ -24,12 +24,11 @@ _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NOSNIFF = ("X-Content-Type-Options", "nosniff")
 _NO_STORE = ("Cache-Control", "no-store")
 _DATA_POLICY = ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+_PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src {pictures}; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 _PAGE_HEADERS = (
-    (
-        "Content-Security-Policy",
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    ),
     ("Referrer-Policy", "no-referrer"),
     ("X-Frame-Options", "DENY"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
@@ -46,7 +45,10 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Envelope:
-    """cors_origins: origins whose pages may read the answers. log: called with the environment, status and seconds."""
+    """cors_origins: origins whose pages may read the answers. pictures: origins from which pages may load pictures.
+
+    log: called with the environment, status and seconds.
+    """
 
     def __init__(
         self,
@@ -54,7 +56,10 @@ class Envelope:
         metrics: Metrics,
         cors_origins: Sequence[str] = (),
         log: Callable[[dict[str, Any], int, float], None] | None = None,
+        pictures: Sequence[str] = (),
     ) -> None:
+        allowed = _PAGE_POLICY.format(pictures=" ".join(("'self'", "data:", *pictures)))
+        self._page_headers = (("Content-Security-Policy", allowed), *_PAGE_HEADERS)
         self._application, self._metrics, self._origins, self._log = application, metrics, frozenset(cors_origins), log
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -89,7 +94,7 @@ class Envelope:
         headers.append(("X-Request-ID", request_id))
         headers.append(_NOSNIFF)
         if page:
-            headers.extend(_PAGE_HEADERS)
+            headers.extend(self._page_headers)
         else:
             headers.append(_DATA_POLICY)
         if not stored:

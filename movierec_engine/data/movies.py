@@ -1,5 +1,6 @@
 """Titles, years and genres from the movies file of a data set."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,8 @@ from movierec_engine.data.validation import NUMBERS, bad_id, drop_bad_rows, firs
 NO_GENRES = "(no genres listed)"
 _YEAR = r"\(\s*([0-9]{4})\s*(?:[-–]\s*(?:[0-9]{4})?\s*)?\)$"
 """The year at the end of a title; of `(2007-2008)` and `(1995-)` the first."""
+MOST_METADATA = 64
+"""Further columns of a file of titles that are kept."""
 _SEPARATORS = ("|", ";", ",")
 """What stands between genres, by whichever of these most genres have, the first of equals."""
 
@@ -25,7 +28,8 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
     """The movies of a file of titles, sorted by movie_id.
 
     `Toy Story (1995)` becomes the title `Toy Story` and the year 1995; a title without a year keeps a null year, unless
-    a column of years has it. An empty title becomes `Movie <id>`. Of several rows of a movie the first is kept.
+    a column of years has it. An empty title becomes `Movie <id>`. Of several rows of a movie the first is kept. Further
+    columns of a file of one's own are kept as metadata: numbers where all their values are, else texts.
 
     Raises BadIdError, naming the first bad line, for an id that is not of its kind, and EmptyDataError when there are
     no rows.
@@ -35,6 +39,9 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
         f"coalesce({file.columns[name]}, '')" if name else "''"
         for name in (columns.title, columns.genres, columns.year)
     )
+    others = _metadata_columns(opened, config)
+    kept = "".join(f", {file.columns[name]} AS metadata{n}" for n, name in enumerate(others))
+    shown = "".join(f", metadata{n}" for n in range(len(others)))
     with reading(file.name, file.delimiter), connect() as database:
         database.execute(
             f"""
@@ -43,6 +50,7 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
                 {title} AS full_title,
                 {genres} AS genres,
                 TRY_CAST(nullif(regexp_extract({year}, '^([0-9]{{4}})([-./].*)?$', 1), '') AS INTEGER) AS given_year
+                {kept}
             FROM {file.relation}
             """
         )
@@ -51,7 +59,7 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
         if (record := first_record(database, "movie_id IS NULL")) is not None:
             raise bad_id(file, columns.id, record, kinds.item)
         table = database.sql(
-            """
+            f"""
             SELECT
                 movie_id,
                 CASE WHEN full_title = '' THEN $noun || ' ' || movie_id
@@ -61,6 +69,7 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
                 list_filter(list_transform(string_split(genres, $separator), lambda genre: trim(genre)),
                             lambda genre: genre <> '' AND genre <> $no_genres) AS genres,
                 full_title = '' AS untitled
+                {shown}
             FROM (SELECT *, trim(regexp_replace(full_title, $year, '')) AS bare_title, rowid AS record FROM entries)
             QUALIFY row_number() OVER (PARTITION BY movie_id ORDER BY record) = 1
             ORDER BY movie_id
@@ -79,7 +88,28 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
         movies_without_title=int(np.count_nonzero(table["untitled"].to_numpy())),
         latin1_files=(file.name,) if file.latin1 else (),
     )
-    return Movies(table.drop_columns("untitled").cast(kinds.schema(MOVIES_SCHEMA)), report)
+    known = table.select(MOVIES_SCHEMA.names).cast(kinds.schema(MOVIES_SCHEMA))
+    if not others:
+        return Movies(known, report)
+    values = [_as_numbers(table[f"metadata{n}"].combine_chunks()) for n in range(len(others))]
+    return Movies(known, report, pa.table(dict(zip(others, values, strict=True))))
+
+
+def _metadata_columns(opened: TitlesFile, config: DataConfig) -> list[str]:
+    """The columns of a file of one's own that are none of those that everything else needs."""
+    if config.layout == "auto":
+        return []
+    columns = opened.columns
+    used = {columns.id, columns.title, columns.genres, columns.year, *MOVIES_SCHEMA.names}
+    return [name for name in opened.file.columns if name not in used][:MOST_METADATA]
+
+
+def _as_numbers(texts: pa.Array) -> pa.Array:
+    """Whole numbers or numbers where all texts are, else the texts."""
+    for kind in (pa.int64(), pa.float64()):
+        with suppress(pa.ArrowInvalid):
+            return texts.cast(kind)
+    return texts
 
 
 def _separator(opened: TitlesFile, config: DataConfig) -> str:

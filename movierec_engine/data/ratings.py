@@ -106,11 +106,13 @@ class Ratings:
 class Movies:
     """Titles, years and genres: columns of MOVIES_SCHEMA, sorted by movie_id; a year that is not known is null.
 
-    movie_id is int64 or string, as that of the ratings is.
+    movie_id is int64 or string, as that of the ratings is. metadata: the file's other columns, a row for each of the
+    table's; rows that are chosen or added leave them behind, as models and evaluation have no use for them.
     """
 
     table: pa.Table
     report: ValidationReport = field(default_factory=ValidationReport)
+    metadata: pa.Table | None = None
 
     def of(self, items: IdMap) -> "Movies":
         """One row for each item, in the items' order; every item must have a row."""
@@ -120,8 +122,12 @@ class Movies:
         return Movies(self.table.take(rows), self.report)
 
     def save(self, folder: Path) -> None:
-        pq.write_table(self.table, folder / "movies.parquet", compression="zstd")
+        whole = self.table
+        for name in self.metadata.column_names if self.metadata else ():
+            whole = whole.append_column(name, self.metadata[name])  # type: ignore[index]
+        pq.write_table(whole, folder / "movies.parquet", compression="zstd")
 
     @classmethod
     def load(cls, folder: Path) -> "Movies":
-        return cls(table=pq.read_table(folder / "movies.parquet"))
+        """The movies that `save` wrote, without the metadata."""
+        return cls(table=pq.read_table(folder / "movies.parquet", columns=MOVIES_SCHEMA.names))

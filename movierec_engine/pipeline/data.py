@@ -117,12 +117,13 @@ def ingest_movies(store: ArtifactStore, config: DataConfig, origin: Origin | Non
     """Read the titles, years and genres."""
     movies = read_movies(config)
     other_words = () if config.nouns == MOVIES else config.nouns
+    metadata = () if movies.metadata is None else (_digest(movies.metadata),)
     facts = {"movies": len(movies.table), "nouns": list(config.nouns), "validation": movies.report.to_dict()}
     return _data_step(
         store,
         kinds.RAW_MOVIES,
         config,
-        content_key(_digest(movies.table), *other_words),
+        content_key(_digest(movies.table), *other_words, *metadata),
         lambda: (movies.save, facts, ""),
         {},
         origin,

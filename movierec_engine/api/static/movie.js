@@ -13,6 +13,7 @@ const movie = {
   title: place.dataset.title,
   year: Number(place.dataset.year) || null,
   genres: place.dataset.genres.split("|").filter(Boolean),
+  picture: place.dataset.picture,
 };
 
 function show() {

@@ -8,7 +8,7 @@ export const address = (movie) => `${ROOT}/movies/${encodeURIComponent(movie.mov
 export const named = (movie) => (movie.year ? `${movie.title} (${movie.year})` : movie.title);
 
 export function poster(movie) {
-  return h("movie-poster", { "data-title": movie.title, "data-year": movie.year, "data-genres": (movie.genres ?? []).join("|") });
+  return h("movie-poster", { "data-title": movie.title, "data-year": movie.year, "data-genres": (movie.genres ?? []).join("|"), "data-picture": movie.picture });
 }
 
 export function about(movie, most = 2) {

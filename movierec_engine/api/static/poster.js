@@ -1,5 +1,6 @@
-// <movie-poster data-title data-year data-genres="Crime|Drama">: a poster drawn from these alone, the same every time.
-import { s } from "./dom.js";
+// <movie-poster data-title data-year data-genres="Crime|Drama" data-picture>: a poster drawn from the first three alone,
+// the same every time, and over it the picture once it is there.
+import { h, s } from "./dom.js";
 
 /** Genre -> hue, and its sign on a 24 by 24 sheet, drawn in lines. */
 const GENRES = {
@@ -86,8 +87,12 @@ export function draw(title, year, genres) {
 class MoviePoster extends HTMLElement {
   connectedCallback() {
     if (this.firstChild) return;
-    const { title = "", year = "", genres = "" } = this.dataset;
+    const { title = "", year = "", genres = "", picture } = this.dataset;
     this.append(draw(title, year, genres.split("|").filter(Boolean)));
+    if (!picture) return;
+    const image = h("img", { alt: "", loading: "lazy", decoding: "async", referrerpolicy: "no-referrer", onload: () => image.classList.add("there"), onerror: () => image.remove() });
+    image.src = picture;
+    this.append(image);
   }
 }
 

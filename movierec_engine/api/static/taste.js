@@ -48,9 +48,9 @@ export const unwanted = () => taste.unwanted;
 export const ratingOf = (id) => taste.ratings.find((one) => one.movie.movie_id === id)?.rating ?? 0;
 
 /** Rate a movie, newest last; 0 takes the rating back. */
-export function rate({ movie_id, title, year, genres }, rating) {
+export function rate({ movie_id, title, year, genres, picture }, rating) {
   taste.ratings = taste.ratings.filter((one) => one.movie.movie_id !== movie_id);
-  if (rating) taste.ratings = [...taste.ratings, { movie: { movie_id, title, year, genres }, rating }].slice(-MOST);
+  if (rating) taste.ratings = [...taste.ratings, { movie: { movie_id, title, year, genres, picture }, rating }].slice(-MOST);
   keep();
 }
 
