@@ -204,6 +204,6 @@ def test_scripts_import_what_is_served_and_move_articles_as_the_server_does(clie
         for name in re.findall(r'(?:from|import) "\./([^"]+)"', text):
             assert client.get(f"/static/{name}").mimetype == "text/javascript"
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", text)
-    pages = (Path(__file__).parents[2] / "movierec_engine/api/pages.py").read_text(encoding="utf-8")
+    pages = (Path(__file__).parents[2] / "movierec_engine/api/display_titles.py").read_text(encoding="utf-8")
     articles = r'ARTICLES = "([^"]+)"'
     assert re.findall(articles, scripts["client.js"]) == re.findall(articles, pages)
