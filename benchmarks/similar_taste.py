@@ -43,16 +43,16 @@ def measure(model: Recommender, data: MovieLensDataModule) -> dict[float, Floats
     train, validation = data.train_data.matrix(), data.split.validation.matrix()
     genres = Catalogue.of(data.train_data, data.movies.of(data.train_data.items)).genres
     users = np.flatnonzero((np.diff(validation.indptr) > 0) & (np.diff(train.indptr) >= SEEDS))
+    similar_to, likeness_to, _ = model.all_most_similar(KEPT, genres)
     rng = np.random.default_rng(0)
     found: dict[float, list[Floats]] = {setting: [] for setting in SETTINGS}
     for user, scores in zip(users, model.score_users(users), strict=True):
         own, wanted = train[[user]].indices, validation[[user]].indices
         seeds = rng.choice(own, SEEDS, replace=False)
-        items, likeness = model.most_similar(seeds, KEPT, genres)
         of_user: dict[float, list[list[float]]] = {setting: [] for setting in SETTINGS}
-        for seed, found_items, their_likeness in zip(seeds, items, likeness, strict=True):
-            left = ~np.isin(found_items, own)
-            similar, alike = found_items[left], their_likeness[left]
+        for seed in seeds:
+            left = ~np.isin(similar_to[seed], own)
+            similar, alike = similar_to[seed][left], likeness_to[seed][left]
             for setting in SETTINGS:
                 best = np.argsort(-mixed(alike, scores[similar], setting), kind="stable")[:LENGTH]
                 shared = (genres[similar[best]] * genres[seed]).any(axis=1).mean()
