@@ -186,9 +186,10 @@ def ways_of(root: Path, config: DataConfig) -> dict[str, Any]:
         f"{listed}, remembered": (kept, listed, "user_id={user}&top_k=12"),
         f"{listed}, computed": (computed, listed, "user_id={user}&top_k=12"),
     }
-    for app, path, query in ways.values():  # warm, and remembered where that is what is measured
-        cpu_of(app, path, query, users)
-    taken = {name: cpu_of(*way, users) for name, way in ways.items()}
+    taken = {}
+    for name, way in ways.items():
+        cpu_of(*way, users)  # warm, and remembered where that is what is measured
+        taken[name] = cpu_of(*way, users)
     return {
         "items": train.n_items, "users": train.n_users,
         "ways": {name: [float(np.mean(ms)), *np.percentile(ms, [50, 99]).tolist()] for name, ms in taken.items()},

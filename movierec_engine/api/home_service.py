@@ -24,8 +24,8 @@ from movierec_engine.recommending.rows.composition import compose
 
 PAGES = 2048
 """Home pages that a worker remembers, of those asked for last."""
-_FRESH_SECONDS = 60
-"""How long the cursors of a remembered page are given out again, and at most a tenth of their life."""
+_FRESH = 0.1
+"""The part of their life for which the cursors of a remembered page are given out again."""
 
 
 class HomeService:
@@ -37,7 +37,7 @@ class HomeService:
     ) -> None:  # fmt: skip
         self._service, self._live, self._cursors, self._trends = service, live, cursors, trends
         self._rules = rules
-        self._fresh = min(_FRESH_SECONDS, limits.cursor_seconds / 10)
+        self._fresh = _FRESH * limits.cursor_seconds
         self._most = min(PAGES, limits.remembered_lists)
         self._pages: OrderedDict[Hashable, Home] = OrderedDict()
         self._lock = threading.Lock()
