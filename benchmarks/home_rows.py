@@ -57,7 +57,7 @@ RESULT = Path(__file__).with_name("results") / "home_rows.md"
 PARTS = RESULT.with_suffix(".json")
 ROWS, LENGTH, FIRST = 8, 12, 3
 KINDS = ("for-you", "because", "trending", "genre", "rising", "continue-series", "hidden-gems")
-REQUESTS = 300
+REQUESTS = 200
 console = Console(highlight=False)
 
 
