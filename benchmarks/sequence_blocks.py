@@ -12,8 +12,8 @@
 
 All are 64 wide, of 2 blocks, and learn by the engine's objective (full softmax), batches and learning rate from the
 same starts. The bundled data is trained for --epochs with --seeds, MovieLens 1M, which has no times there, until
---seconds of CPU are used. Each user's item before the last is asked for (data.split=next_item, validation alone; test is
-not looked at), all items outside the history are ranked, and a training's best epoch counts.
+--seconds of CPU are used. Each user's item before the last is asked for (data.split=next_item, validation alone; test
+is not looked at), all items outside the history are ranked, and a training's best epoch counts.
 
 A training is a file of benchmarks/results/sequence_blocks/; writes benchmarks/results/sequence_blocks.md.
 """
@@ -249,9 +249,7 @@ def packed_windows(
 
 
 @torch.no_grad()
-def measured(
-    network: Network, parts: Split, sequences: Sequences, seconds: NDArray[np.int64]
-) -> dict[str, float]:
+def measured(network: Network, parts: Split, sequences: Sequences, seconds: NDArray[np.int64]) -> dict[str, float]:
     """hit_rate@10 and ndcg@10 of the validation items, by how many others outside the history score as high."""
     network.eval()
     user, target = parts.validation.user, parts.validation.item
