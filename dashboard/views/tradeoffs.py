@@ -1,4 +1,4 @@
-"""Trade-offs: any metric against any other or a cost, and every model over all measures and settings."""
+"""Trade-offs: any metric against any other or a cost, every model over all measures, and what rules cost."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from dashboard.controls import Chosen
 from dashboard.plots import tradeoffs as plots
 from dashboard.queries import measures, store_files
 from dashboard.queries.measures import Measure
+from dashboard.views import rules_price
 
 NO_SIZE = "none"
 _AXES = ("recall", "coverage", "novelty", "training", "memory")
@@ -26,9 +27,15 @@ def page() -> None:
     chosen = controls.choose_reports(snapshot)
     if chosen is None:
         return
-    if not chosen.ranked:
+    if chosen.ranked:
+        _measures(chosen)
+    else:
         st.info(f"No report here holds {shell.plain(chosen.title)}; choose another metric or k.")
-        return
+    rules_price.show(root, chosen.group.data)
+
+
+def _measures(chosen: Chosen) -> None:
+    """The charts of all measures of the chosen reports."""
     every = measures.all_measures(chosen.snapshot, chosen.ranked, chosen.k)
     of = measures.values(chosen.snapshot, chosen.ranked, list(every))
     values = {chosen.labels[report]: own for report, own in of.items()}

@@ -14,7 +14,8 @@ from movierec_engine.store.storage import Location
 if TYPE_CHECKING:
     from movierec_engine.recommending.rules.document import RuleDocument
 
-SCENARIO = click.argument("scenario", metavar="SCENARIO", type=click.Choice(["home", "similar", "mail"]))
+SCENARIOS = click.Choice(["home", "similar", "mail"])
+SCENARIO = click.argument("scenario", metavar="SCENARIO", type=SCENARIOS)
 FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 BY = click.option("--by", default=getpass.getuser, show_default="who is logged in", help="Who does it.")
 NOTE = click.option("--note", default="", help="Why; it is kept in the history.")
@@ -33,7 +34,7 @@ def rules() -> None:
 @FILE
 @ARTIFACTS
 @FORMAT
-@click.option("--scenario", default="home", show_default=True, help="What the rules are meant for.")
+@click.option("--scenario", default="home", type=SCENARIOS, show_default=True, help="What the rules are meant for.")
 @click.option("--region", default=None, help="Where the lists are shown.", show_default="not known")
 @trained_model(default="ease")
 def price(
@@ -175,9 +176,10 @@ def price_table(folder: Path, model: str, data: str) -> ResultTable:
     """A rule a row, all of them together first."""
     import pyarrow.parquet as pq
 
-    from movierec_engine.evaluation.rules_price import K
+    from movierec_engine.evaluation.rules_price import K, RulePrice
     from movierec_engine.pipeline.rules_price import PRICE_FILE
     from movierec_engine.reporting import numbers
+    from movierec_engine.reporting.rules_price import without_rules
 
     rows = pq.read_table(folder / PRICE_FILE).to_pylist()
     columns = [
@@ -191,11 +193,7 @@ def price_table(folder: Path, model: str, data: str) -> ResultTable:
         TableColumn("lists changed", cell("changed", form=numbers.percent)),
         TableColumn("unmet", cell("unmet", form=numbers.percent)),
     ]
-    first = rows[0]
-    notes = [
-        f"Without rules: ndcg@{K} {first['ndcg_before']:.4f}, coverage {numbers.percent(first['coverage_before'])}, "
-        f"novelty {first['novelty_before']:.2f} bits. {first['users']:,} users of validation, paired."
-    ]
+    notes = [without_rules(RulePrice(**rows[0]), K)]
     return ResultTable(f"{model}: the price of rules, {data}, validation", columns, rows, notes)
 
 

@@ -59,5 +59,11 @@ def price_rules(
         config=trained_model.config,
         parents={kinds.TRAINED_MODEL: trained_model, kinds.SPLITS: splits, kinds.RAW_MOVIES: raw_movies},
         origin=trained_model.origin,
-        facts={"part": "validation", "data": trained_model.config["data"]["name"], "scenario": scenario, "k": K},
+        facts={
+            "part": "validation",
+            "data": trained_model.config["data"]["name"],
+            "scenario": scenario,
+            "region": region,
+            "k": K,
+        },
     )

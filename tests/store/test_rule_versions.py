@@ -15,6 +15,7 @@ from movierec_engine.recommending.rules.versions import (
     publish_rules,
     roll_back_rules,
     rules_history,
+    version_of,
 )
 from movierec_engine.store import ArtifactStore, Slot
 from movierec_engine.store.storage import Location, LostRaceError
@@ -78,6 +79,21 @@ def test_who_loses_the_race_leaves_no_version_behind(location: Location, monkeyp
     left = [one.version for one in store.versions(Slot("business_rules", "small"))]
     assert left == [first.version, winner[0].version]
     assert store.pointer(pointer_of("home"), "small")["evidence"] == {"by": "anna", "note": ""}  # type: ignore[index]
+
+
+def test_history_skips_a_version_that_was_killed_before_it_held(
+    location: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ArtifactStore(location)
+    first = publish_rules(store, "small", "home", document(1), by="anna")
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(store, "swap", lambda *of: (_ for _ in ()).throw(KeyboardInterrupt))
+        publish_rules(store, "small", "home", document(2), by="ben")
+    assert len(store.versions(Slot("business_rules", "small"))) == 2
+    second = publish_rules(store, "small", "home", document(3), by="eve")
+    history = rules_history(ArtifactStore(location), "small", "home")
+    assert [one.version for one in history] == [second.version, first.version]
+    assert version_of(history, document(1)) == history[1] and version_of(history, document(2)) is None
 
 
 def test_a_damaged_document_is_said_to_be_and_not_heeded(location: Location) -> None:

@@ -5,6 +5,7 @@ it followed, and says who made it, when and why, so that the versions from the p
 The pointer moves by compare-and-swap: of two people who change the same version one is told to look again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,11 @@ def rules_history(store: ArtifactStore, data_set: str, scenario: str) -> list[Ru
         found.append(one)
         one = None if one.before == NONE else _version(store.get(one.artifact.slot, one.before))
     return found
+
+
+def version_of(held: Sequence[RulesVersion], document: RuleDocument) -> RulesVersion | None:
+    """The first of the versions that have held, as `rules_history` lists them, with this document; None without one."""
+    return next((one for one in held if one.artifact.key == content_key(one.scenario, document.text)), None)
 
 
 def publish_rules(
