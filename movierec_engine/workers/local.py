@@ -55,7 +55,8 @@ class LocalTeam(Team):
         try:
             for _ in range(size):
                 ours, theirs = socket.socketpair()
-                command = [sys.executable, "-m", "movierec_engine.workers.process", str(theirs.fileno())]
+                command = [sys.executable, "-m", "movierec_engine.workers.process"]
+                command += [str(theirs.fileno()), str(self._folder)]
                 self._processes.append(subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment))
                 theirs.close()
                 self._connections.append(Connection(ours.detach()))

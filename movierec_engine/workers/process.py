@@ -1,7 +1,8 @@
-"""A local worker's process: `python -m movierec_engine.workers.process DESCRIPTOR`, as `LocalTeam` starts it."""
+"""A local worker's process: `python -m movierec_engine.workers.process DESCRIPTOR FOLDER`, as `LocalTeam` starts it."""
 
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
@@ -17,12 +18,12 @@ _PLACE_SECONDS = 0.5
 """Least time between two words on how far the worker is."""
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, folder: str) -> None:
     """Make the object of the first message, then call its methods, until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; who started this one ends it
     connection = Connection(descriptor)
     messages: queue.SimpleQueue[tuple[Any, tuple[Any, ...]]] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(connection, messages), daemon=True).start()
+    threading.Thread(target=_listen, args=(connection, messages, folder), daemon=True).start()
     last = [time.monotonic()]
 
     def tell(*place: Any) -> None:
@@ -43,14 +44,18 @@ def main(descriptor: int) -> None:
         threading.Event().wait()  # until whoever started this one ends it
 
 
-def _listen(connection: Connection, messages: "queue.SimpleQueue[tuple[Any, tuple[Any, ...]]]") -> None:
-    """Take in messages, and end this process, whatever it does, once the one that started it is gone."""
+def _listen(connection: Connection, messages: "queue.SimpleQueue[tuple[Any, tuple[Any, ...]]]", folder: str) -> None:
+    """Take in messages, and end this process, whatever it does, once the one that started it is gone.
+
+    folder: of the arrays that are shared, which that one could not remove then.
+    """
     try:
         while True:
             messages.put(connection.recv())
     except (EOFError, OSError):
+        shutil.rmtree(folder, ignore_errors=True)
         os._exit(0)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2])
