@@ -10,7 +10,7 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # Streamlit puts this file's folder there, wherever it is started from
     sys.path.insert(0, ROOT)
 
-from dashboard import browser, kept_views, print_view, shell, state  # noqa: E402
+from dashboard import browser, kept_views, print_view, shell, state, style  # noqa: E402
 from dashboard.queries.store_files import store_problems, store_root  # noqa: E402
 from dashboard.views import (  # noqa: E402
     compare,
@@ -31,6 +31,7 @@ schemapi.disable_debug_mode()  # checking every chart against the schema takes h
 
 st.set_page_config(page_title="movierec", page_icon=browser.ICON, layout="wide")
 browser.one_history_entry_a_page()
+style.legible()
 try:
     ArtifactStore(store_root())
 except StoreError as error:  # of an earlier layout, or an object store that does not answer

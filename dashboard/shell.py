@@ -61,7 +61,7 @@ def damage(root: Path) -> None:
 
 def empty(title: str, text: str, command: str, root: Path) -> None:
     """Show the command that fills a page, or a chart, that has nothing to show."""
-    st.subheader(title)
+    st.header(title)
     st.markdown(text)
     st.code(command, language="bash")
     st.caption(f"Store: {plain(root)} (set MOVIEREC_ARTIFACTS to read another)")

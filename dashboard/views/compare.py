@@ -116,7 +116,7 @@ def _conclusion(verdict: Verdict, users: PairedUsers, chosen: Chosen) -> None:
     told = "significantly better than" if verdict.significant else "statistically tied with"
     lower = less_is_better(chosen.column)
     direction = ", where lower is better" if lower else ""
-    st.markdown(f"#### **{better}** is {told} {worse} on {shell.plain(chosen.title)}{direction}.")
+    st.markdown(f"## **{better}** is {told} {worse} on {shell.plain(chosen.title)}{direction}.")
     boxes = st.columns(5)
     span = f"95 % interval {numbers.signed_interval(found.low, found.high)}"
     boxes[0].metric("Lower by" if lower else "Mean difference", numbers.signed(found.difference), help=span)
@@ -203,7 +203,7 @@ def _users_of_a_bar(
 def _where(
     root: Path, chosen: Chosen, both: tuple[Standing, Standing], names: tuple[str, str], models: dict[str, str]
 ) -> None:
-    st.subheader("Where each wins")
+    st.header("Where each wins")
     a, b = both
     rows: list[dict[str, Any]] = []
     if max(a.users, b.users) <= SAMPLE_USERS:
@@ -237,7 +237,7 @@ def _where(
 def _examples(
     root: Path, chosen: Chosen, users: PairedUsers, both: tuple[Standing, Standing], names: tuple[str, str]
 ) -> None:
-    st.subheader("How alike their lists are, and the users where they differ most")
+    st.header("How alike their lists are, and the users where they differ most")
     left, right = st.columns(2, gap="large")
     with left:
         overlap = _overlap(both[0].folder, both[1].folder, chosen.k)

@@ -127,7 +127,7 @@ def _facts(line: DataLineage) -> None:
 
 
 def _dropped(line: DataLineage) -> None:
-    st.subheader("What was dropped, and why")
+    st.header("What was dropped, and why")
     found = line.ratings.facts.get("validation")
     found = found if isinstance(found, dict) else {}
     rows = [
@@ -175,7 +175,7 @@ def _bar(line: DataLineage, found: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _ratings(folder: Path) -> None:
-    st.subheader("What the ratings look like")
+    st.header("What the ratings look like")
     counts = _counts(str(folder))
     if not counts:
         shell.notes(
@@ -200,7 +200,7 @@ def _ratings(folder: Path) -> None:
 
 
 def _split(line: DataLineage) -> None:
-    st.subheader("How it is split over time")
+    st.header("How it is split over time")
     if line.splits is None:
         shell.missing("Nothing was split from this version yet; training does it.", "movierec train model=popularity")
         path = line.ratings.folder / data.RATINGS_FILE
@@ -267,7 +267,7 @@ def _boundaries(splits: Artifact | None) -> list[str]:
 
 
 def _drift(versions: list[Artifact]) -> None:
-    st.subheader("How versions differ")
+    st.header("How versions differ")
     if len(versions) < 2:
         st.info("There is one version of this data set; a second one appears here when the ratings file changes.")
         return

@@ -17,7 +17,7 @@ _LISTED = 200
 
 def show(root: Path, made: list[Made], unreadable: list[Path]) -> None:
     """The decisions, newest first, and the evidence of one."""
-    st.subheader("Decisions and their evidence")
+    st.header("Decisions and their evidence")
     if unreadable:
         shell.notes(
             [

@@ -341,7 +341,7 @@ def _answers(loaded: Loaded, person: _Person, k: int, dials: Dials) -> dict[str,
 
 def _lists(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Person) -> None:
     head, toggle = st.columns([3, 1], vertical_alignment="bottom")
-    head.subheader(f"What {person.name} gets, and why")
+    head.header(f"What {person.name} gets, and why")
     everything = toggle.toggle(_say("Explain every movie"), key="explain all", help="Some models take a second for it")
     columns = st.columns([1.15, *[1.5] * max(len(answers), 1)], gap="medium")
     with columns[0]:
@@ -454,7 +454,7 @@ def _score(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Pers
     places = {f"{label}|{one.movie_id}": (label, one) for label, answer in answers.items() for one in answer.movies}
     if not places:
         return
-    st.subheader("Explanation of one score")
+    st.header("Explanation of one score")
     chosen = state.choose(
         "Recommendation",
         "why",

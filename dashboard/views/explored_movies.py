@@ -27,7 +27,7 @@ def show_map(
     loaded: Loaded, answers: Mapping[str, RecommendedList], known: list[Rated], drawn: MovieMap | None
 ) -> None:
     """The map of the first model's embeddings, with a person's movies and lists."""
-    st.subheader("A map of the catalogue")
+    st.header("A map of the catalogue")
     first, found = next(iter(loaded.values()))
     if drawn is None:
         shell.missing(
@@ -58,7 +58,7 @@ def show_movie(
     reason: of an index, a user and a movie. go_to: shows the lists of a user.
     """
     first, found = next(iter(loaded.values()))
-    st.subheader(first.say("One movie: who gets it, and movies like it"))
+    st.header(first.say("One movie: who gets it, and movies like it"))
     left, right = st.columns(2)
     with left:
         text = state.write(first.say("Find a movie"), "like", placeholder="such as toy story")

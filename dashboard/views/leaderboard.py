@@ -99,7 +99,7 @@ def _since(chosen: Chosen) -> Chosen:
 
 def _conclusion(snapshot: Snapshot, chosen: Chosen, found: Outcome) -> None:
     """The conclusion: who leads, how far from the baseline, and what is served."""
-    st.markdown(f"#### {shell.plain(conclusions.headline(found))}")
+    st.markdown(f"## {shell.plain(conclusions.headline(found))}")
     sentences = []
     if above := conclusions.above_baseline(found):
         sentences.append(f"{found.leader} against the baseline: {above}.")

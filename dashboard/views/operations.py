@@ -106,7 +106,7 @@ def _now(served: Served | None, root: Path) -> None:
         return
     pinned = f", {shell.plain(served.pin)}" if served.pin else ""
     st.markdown(
-        f"#### **{shell.plain(served.model)}** ({shell.plain(served.device)}) is served since "
+        f"## **{shell.plain(served.model)}** ({shell.plain(served.device)}) is served since "
         f"{shell.plain(numbers.minute(served.since))}{pinned}."
     )
     boxes = st.columns(4)
@@ -140,7 +140,7 @@ def _ago(instant: str) -> str:
 
 
 def _checks(found: list[Checked]) -> None:
-    st.subheader("Are the newest versions fit to be served?")
+    st.header("Are the newest versions fit to be served?")
     if not found:
         shell.missing("There is no trained model to check.", "movierec train model=ease")
         return
@@ -180,7 +180,7 @@ def _checks(found: list[Checked]) -> None:
 
 
 def _backtests(found: list[Backtest]) -> None:
-    st.subheader("Do models keep their quality over time?")
+    st.header("Do models keep their quality over time?")
     if not found:
         shell.missing(
             "No backtest yet: it trains a model up to a moment, tests it on what came next, and moves on.",
@@ -214,7 +214,7 @@ def _backtests(found: list[Backtest]) -> None:
 
 
 def _feedback(root: Path) -> None:
-    st.subheader("Feedback")
+    st.header("Feedback")
     try:
         sets = feedback.data_sets(root)
     except MovierecError as error:
@@ -270,7 +270,7 @@ def _experiments(found: Feedback) -> None:
 @st.fragment(run_every=API_SECONDS)
 def _api() -> None:
     """The API's health, drawn anew as it is asked again in the background."""
-    st.subheader("Does the API answer?")
+    st.header("Does the API answer?")
     url = api_health.address()
     found = _asking(url).latest(TIMEOUT_SECONDS)
     if found is None:

@@ -23,7 +23,7 @@ def show(root: Path, data: str, served: Served | None, made: Sequence[Made], see
     """The charts of what is served; nothing while nothing is."""
     if served is None or served.problem:
         return
-    st.subheader("How does what is served fare over time?")
+    st.header("How does what is served fare over time?")
     trainings = _trainings(str(root), data, served.model, served.device, METRIC, seen)
     if trainings:
         marks = plots.mark_rows(decision_plots.decision_rows(made), trainings[0].at[:19])

@@ -95,7 +95,7 @@ def _reranking_tradeoff(root: str, seen: Signature) -> list[TradeoffCurve]:
 
 
 def _by_kind(root: Path, chosen: Chosen, champion: Standing) -> None:
-    st.subheader("Which users and items each model serves best")
+    st.header("Which users and items each model serves best")
     folders = {chosen.labels[one.id]: one.folder for one in chosen.standings}
     means = _segments(folders, chosen.column)
     if not means:
@@ -176,7 +176,7 @@ def _verdicts(
 
 
 def _catalogue(root: Path, snapshot: Snapshot, chosen: Chosen) -> None:
-    st.subheader("How they use the catalogue")
+    st.header("How they use the catalogue")
     if chosen.group.sampled:
         st.caption("Lists hold sampled candidates alone here, so they say little about lists that people would see.")
     items = _items(root, chosen)
@@ -237,7 +237,7 @@ def _novelty(snapshot: Snapshot, chosen: Chosen) -> None:
 
 
 def _new_users(root: Path, seen: Signature, chosen: Chosen) -> None:
-    st.subheader("What new users get")
+    st.header("What new users get")
     models = {one.model for one in chosen.standings}
     everything = _fold_in(str(root), seen)
     curves = [curve for curve in everything if curve.model in models]
@@ -264,7 +264,7 @@ def _new_users(root: Path, seen: Signature, chosen: Chosen) -> None:
 
 
 def _dials(root: Path, seen: Signature, chosen: Chosen) -> None:
-    st.subheader("Trade-off of the taste dials")
+    st.header("Trade-off of the taste dials")
     models = {one.model for one in chosen.standings}
     curves = [curve for curve in _reranking_tradeoff(str(root), seen) if curve.model in models]
     if not curves:

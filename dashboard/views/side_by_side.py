@@ -88,10 +88,10 @@ def _conclusion(chosen: Chosen, versions: Sequence[ReportVersion], tests: Sequen
     names = [chosen.labels[one.id] for one in versions]
     own = [verdict for verdict in tests if verdict.better in names and verdict.worse in names]
     if len(names) < 2:
-        st.markdown("#### Choose two or more reports to compare them.")
+        st.markdown("## Choose two or more reports to compare them.")
         return
     if not own:
-        st.markdown("#### The users' own scores of these reports cannot be compared.")
+        st.markdown("## The users' own scores of these reports cannot be compared.")
         return
     worse = {verdict.worse for verdict in own}
     leader = next((name for name in names if name not in worse), own[0].better)
@@ -100,13 +100,13 @@ def _conclusion(chosen: Chosen, versions: Sequence[ReportVersion], tests: Sequen
     tied = [f"{one.worse} ({numbers.p_equals(corrected_p(one))})" for one in against if not one.significant]
     parts = [f"significantly better than {numbers.listed(beaten)}"] if beaten else []
     parts += [f"statistically tied with {numbers.listed(tied)}"] if tied else []
-    st.markdown(f"#### {shell.plain(f'{leader} has the highest {chosen.title}, {numbers.listed(parts)}')}.")
+    st.markdown(f"## {shell.plain(f'{leader} has the highest {chosen.title}, {numbers.listed(parts)}')}.")
 
 
 def _metrics(
     chosen: Chosen, groups: Sequence[Group], every: Mapping[str, Measure], values: Mapping[str, Mapping[str, float]]
 ) -> None:
-    st.subheader("Metrics and costs")
+    st.header("Metrics and costs")
     rows = []
     order = [chosen.column, *(key for key in every if key != chosen.column)]
     for key in order:
@@ -145,7 +145,7 @@ def _pairs(chosen: Chosen, versions: Sequence[ReportVersion], tests: Sequence[Ve
         if {one.better, one.worse} <= names
     ]
     if rows:
-        st.subheader(f"Paired tests by {chosen.title}")
+        st.header(f"Paired tests by {chosen.title}")
         tables.show(rows, hide_index=True, width="stretch", height="content")
         st.caption(
             f"User by user; p is the larger of bootstrap and Wilcoxon, Holm-corrected over the {len(tests)} pairs of "
@@ -157,7 +157,7 @@ def _settings(groups: Sequence[Group]) -> None:
     if len(groups) < 2:
         return
     rows = side_by_side.settings_rows(groups)
-    st.subheader("Settings that differ")
+    st.header("Settings that differ")
     if rows:
         tables.show(rows, hide_index=True, width="stretch", height="content")
     else:
@@ -179,7 +179,7 @@ def _curves(chosen: Chosen, groups: Sequence[Group]) -> None:
     rows = side_by_side.curve_rows(histories, metric)
     if not rows:
         return
-    st.subheader("Learning curves")
+    st.header("Learning curves")
     labels = [group.label for group in groups if histories[group.label]]
     banded = any(len(runs) > 1 for runs in histories.values())
     charts.draw(plots.learning_curves(rows, metric, labels, banded), rows, f"learning-curves-{metric}")
@@ -201,7 +201,7 @@ def _segments(chosen: Chosen, groups: Sequence[Group]) -> None:
         shown = {name: f"{'★ ' if value == best > 0 else ''}{numbers.score(value)}" for name, value in means.items()}
         rows.append({"Kind": kind, "Segment": segment, "Users": users, **shown})
     if rows:
-        st.subheader(f"{metric_title(chosen.column)} by segment")
+        st.header(f"{metric_title(chosen.column)} by segment")
         tables.show(rows, hide_index=True, width="stretch", height=320)
         st.caption("★ highest mean; what is significant for two models stands on the page Compare two.")
 
@@ -212,7 +212,7 @@ def _list(folder: str, movies: Path | None, user: PublicId, k: int) -> list[dict
 
 
 def _lists(chosen: Chosen, standings: Sequence[Any]) -> None:
-    st.subheader("Lists of one user")
+    st.header("Lists of one user")
     first = standings[0]
     written = state.write("User", "listed", pairs.first_user(Path(first.folder)), "An id as the data has it")
     user = pairs.user_named(Path(first.folder), written)

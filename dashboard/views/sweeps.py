@@ -83,7 +83,7 @@ def _conclusion(sweep: Sweep) -> None:
     settings = [f"{plots.short(name)} {plots.shown_value(value)}" for name, value in sweeps.settings(best).items()]
     named = shell.plain(numbers.listed(settings)) if settings else "the only settings"
     test = f"; test, by which nothing is chosen, {best.test}" if best.test else ""
-    st.markdown(f"#### Best on validation: **{named}** with {shell.plain(metric)} {best.validation}{test}.")
+    st.markdown(f"## Best on validation: **{named}** with {shell.plain(metric)} {best.validation}{test}.")
     boxes = st.columns(4)
     boxes[0].metric("Trials", f"{len(sweep.trials):,}")
     boxes[1].metric("Failed", f"{len(sweep.failed):,}")
@@ -114,7 +114,7 @@ def _order(sweep: Sweep) -> None:
 
 
 def _best(sweep: Sweep) -> None:
-    st.subheader("Best trials")
+    st.header("Best trials")
     rows = [_row(rank, sweep, place) for rank, place in enumerate(range(len(sweep.scored)), start=1)]
     four = st.column_config.NumberColumn(format="%.4f")
     tables.show(
@@ -152,7 +152,7 @@ def _row(rank: int, sweep: Sweep, place: int) -> dict[str, Any]:
 
 
 def _repeat(sweep: Sweep) -> None:
-    st.subheader("Repeat one")
+    st.header("Repeat one")
     options = [str(rank) for rank in range(1, min(len(sweep.scored), LISTED) + 1)]
     rank = int(
         state.choose("Result", "rank", options, lambda key: f"Rank {key}: {_words(sweep, int(key))}", default="1")
@@ -168,7 +168,7 @@ def _words(sweep: Sweep, rank: int) -> str:
 def _failed(sweep: Sweep) -> None:
     if not sweep.failed:
         return
-    st.subheader("Failed trials")
+    st.header("Failed trials")
     rows = [{"Settings": " ".join(trial.overrides), "Why": trial.error} for trial in sweep.failed]
     tables.show(rows[:LISTED], hide_index=True, width="stretch")
     csv_button(rows, "failed-trials", "Table (CSV)")

@@ -74,7 +74,7 @@ def _scatter(chosen: Chosen, every: dict[str, Measure], values: dict[str, dict[s
 
 
 def _parallel(chosen: Chosen, every: dict[str, Measure], values: dict[str, dict[str, float]]) -> None:
-    st.subheader("All measures and settings at once")
+    st.header("All measures and settings at once")
     names = {key.partition("@")[0]: key for key in every}
     usual = [chosen.metric, *(name for name in _AXES if name in names and name != chosen.metric)]
     picked = state.choose_many("Axes", "axes", list(names), usual, lambda name: every[names[name]].title)

@@ -186,7 +186,7 @@ def _curve_name(metric: str) -> str:
 
 
 def _resources(shown: dict[str, Run], models: dict[str, str]) -> None:
-    st.subheader("What the runs cost")
+    st.header("What the runs cost")
     rows: list[dict[str, Any]] = [
         {
             "model": label,
@@ -265,7 +265,7 @@ def _best_epoch(run: Run) -> int | None:
 
 
 def _settings(shown: dict[str, Run]) -> None:
-    st.subheader("Settings side by side")
+    st.header("Settings side by side")
     rows = setting_rows(shown)
     differing = [row for row in rows if row["differs"]]
     only = st.toggle("Only what differs", value=True, key="only differing settings")

@@ -24,7 +24,7 @@ def _asking(url: str) -> Asking[Work]:
 @st.fragment(run_every=SECONDS)
 def show() -> None:
     """The section, drawn anew as Dagster is asked again in the background."""
-    st.subheader("What runs, what waits, what failed")
+    st.header("What runs, what waits, what failed")
     url = dagster_runs.address_inside()
     found = _asking(url).latest(PATIENCE_SECONDS)
     if found is None:

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 
 
 def text(app: AppTest) -> str:
-    kinds = ("markdown", "caption", "warning", "info", "subheader")
+    kinds = ("markdown", "caption", "warning", "info", "header")
     return re.sub(r"\\(.)", r"\1", "\n".join(element.value for kind in kinds for element in app.get(kind)))
 
 

@@ -22,6 +22,8 @@ from ports import free_port
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WIDTH = 1366
+ACCESSIBILITY = Path(__file__).with_name("accessibility.js").read_text(encoding="utf-8")
+"""Gives what a page does against reading by everybody, by WCAG, as sentences."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 PAGES = {
     "": "Leaderboard",
@@ -161,6 +163,7 @@ def test_every_page_opens_without_an_error(
     picture(page, pictures / f"{path or 'leaderboard'}-{scheme}.png")
     if path not in CHARTLESS:
         assert page.locator('[data-testid="stVegaLiteChart"] :is(canvas, svg)').count() > 0
+    assert page.evaluate(ACCESSIBILITY) == []
     assert wrong == []
 
 
@@ -339,6 +342,7 @@ def test_every_page_fits_a_phone(opened: tuple[Page, list[str]], address: str) -
             box = charts.nth(place).bounding_box()
             assert box is not None
             assert box["x"] >= 0 and box["x"] + box["width"] <= 390, f"chart {place} of {heading} is cut"
+        assert page.evaluate(ACCESSIBILITY) == [], heading
     assert wrong == []
 
 

@@ -25,7 +25,7 @@ Publish = Callable[..., Artifact]
 def text(app: AppTest) -> str:
     """All text of the page, its Markdown escapes undone."""
     parts = [
-        element.value for kind in ("markdown", "caption", "warning", "info", "subheader") for element in app.get(kind)
+        element.value for kind in ("markdown", "caption", "warning", "info", "header") for element in app.get(kind)
     ]
     return re.sub(r"\\(.)", r"\1", "\n".join(parts))
 
@@ -75,7 +75,7 @@ def test_the_answer_stands_above_the_boxes(open_page: Open, publish: Publish) ->
     app = open_page()
     elements = flat(app.main)
     answer, *_ = (element for element in elements if element.type == "markdown")
-    assert answer.value.startswith("#### ease is the best of two models")
+    assert answer.value.startswith("## ease is the best of two models")
     assert elements.index(answer) < elements.index(app.selectbox[0]) < elements.index(app.dataframe[0])
 
 
