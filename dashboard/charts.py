@@ -143,6 +143,11 @@ class Click:
     then: Callable[[Mapping[str, Any] | None], None]
 
 
+def slanted_if_narrow(names: int) -> alt.ExprRef:
+    """The angle of labels of so many names below or above a chart: level where each has room, as on a wide screen."""
+    return alt.ExprRef(f"containerSize()[0] < {100 * names} ? -45 : 0")
+
+
 def draw(chart: Chart, rows: Sequence[Mapping[str, Any]], name: str, click: Click | None = None) -> None:
     """Show a chart below its title, with the numbers behind it as a CSV file; its own tools save it as PNG.
 

@@ -27,6 +27,21 @@ def plain(text: object) -> str:
     return re.sub(r"([!\"#$&*.:<>?@\[\\\]^_`{|}~])", r"\\\1", " ".join(str(text).split()))
 
 
+def sentence(text: str) -> str:
+    """A sentence of the engine's as Markdown: commands between backticks as code, all else as it is."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a backtick that closes nothing
+        return plain(text)
+    of_each = (f"`{part}`" if place % 2 and part else plain(part) for place, part in enumerate(parts))
+    spaced = [
+        (" " if part[:1] == " " and place else "") + shown + (" " if part[-1:] == " " and len(part) > 1 else "")
+        if place % 2 == 0
+        else shown
+        for place, (part, shown) in enumerate(zip(parts, of_each, strict=True))
+    ]
+    return "".join(spaced).strip()
+
+
 @st.fragment(run_every=REFRESH_SECONDS)
 def watch(current: Callable[[], Signature], seen: Signature) -> None:
     """Draw the page anew once the store differs from what it shows."""

@@ -13,9 +13,14 @@ _STYLE = """<style>
 [data-testid="stMarkdownContainer"] code {{ color: inherit; overflow-wrap: anywhere; }}
 [data-testid="stAlert"] a {{ color: inherit; }}
 :is([data-testid="stHeading"], [data-testid="stMarkdownContainer"]) :is(h1, h2, h3) {{ overflow-wrap: anywhere; }}
-[data-baseweb="tag"] :is(span, svg) {{ color: {on_chosen}; }}
+[data-testid="stMultiSelectTagsContainer"] :is(span, svg) {{ color: {on_chosen}; }}
 @media (max-width: 640px) {{
   [data-testid="stMainBlockContainer"] {{ padding-top: 3.75rem; }}
+  [data-testid="stHorizontalBlock"]:has([data-testid="stMetric"]) {{ display: grid; grid-template-columns: 1fr 1fr; }}
+  [data-testid="stHorizontalBlock"]:has([data-testid="stMetric"]) > [data-testid="stColumn"] {{
+    width: auto !important; min-width: 0 !important; flex: none !important;
+  }}
+  [data-testid="stMetricValue"] {{ font-size: 1.5rem; }}
   [data-testid="stHeading"] h1 {{ font-size: 1.75rem; }}
   [data-testid="stMarkdownContainer"] h2, [data-testid="stHeading"] h2 {{ font-size: 1.25rem; }}
 }}

@@ -11,6 +11,7 @@ import io
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,21 @@ from playwright.sync_api import Error, Page, expect, sync_playwright
 
 IMAGES = Path(__file__).resolve().parent / "images"
 WIDTH = 1366
+MOST_BYTES = 300_000
+DASHBOARD_PAGES = {
+    "leaderboard": "Leaderboard",
+    "compare": "Compare two",
+    "side_by_side": "Side by side",
+    "tradeoffs": "Trade-offs",
+    "training": "Training",
+    "segments": "Segments and fairness",
+    "explore": "Explore",
+    "data": "Data",
+    "sweeps": "Sweeps",
+    "operations": "Operations",
+}
+WIDTHS = {"": 1400, "_phone": 390}
+"""End of the name of a picture of a dashboard's page -> its width."""
 TIMEOUT_MS = 60_000
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -42,29 +58,21 @@ def dashboard(page: Page, url: str) -> bytes:
     return _dashboard_page(page, url, "", "Leaderboard")
 
 
-def dashboard_compare(page: Page, url: str) -> bytes:
-    """Two models over the same users: the leaderboard's first two."""
-    return _dashboard_page(page, url, "compare", "Compare two")
+def dashboard_page(path: str, heading: str, width: int) -> Callable[[Page, str], bytes]:
+    """What takes a page of the dashboard in full height at a width."""
+
+    def take(page: Page, url: str) -> bytes:
+        return _dashboard_page(page, url, path, heading, width)
+
+    return take
 
 
-def dashboard_explore(page: Page, url: str) -> bytes:
-    """A user's lists by two models with their reasons, the explanation of one score, and the map of the catalogue."""
-    return _dashboard_page(page, url, "explore", "Explore")
-
-
-def dashboard_operations(page: Page, url: str) -> bytes:
-    """The operations page: the served version, checks, backtest, feedback and the API."""
-    return _dashboard_page(page, url, "operations", "Operations")
-
-
-def _dashboard_page(page: Page, url: str, path: str, heading: str) -> bytes:
-    """A page of the dashboard in full height, once its tables and charts are drawn."""
+def _dashboard_page(page: Page, url: str, path: str, heading: str, width: int = WIDTH) -> bytes:
+    """A page of the dashboard in full height, once all is drawn that a fresh store gives it to draw."""
     boxes = '[data-testid="stException"], [data-testid="stAlertContentError"]'
-    page.set_viewport_size({"width": WIDTH, "height": 900})
+    page.set_viewport_size({"width": width, "height": 900})
     page.goto(f"{url.rstrip('/')}/{path}")
     expect(page.get_by_role("heading", name=heading, exact=True).first).to_be_visible()
-    charts = page.locator('[data-testid="stVegaLiteChart"] :is(canvas, svg)')
-    expect(charts.or_(page.locator(boxes)).first).to_be_visible()
     for _ in range(3):  # a fragment may start the page once more
         page.wait_for_timeout(1000)
         expect(page.locator('[data-testid="stApp"]')).to_have_attribute("data-test-script-state", "notRunning")
@@ -72,22 +80,25 @@ def _dashboard_page(page: Page, url: str, path: str, heading: str) -> bytes:
     _refuse(page, boxes)
     sideways = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     if sideways > 0:
-        raise PageError(f"{page.url}: scrolls sideways by {sideways} pixels at a width of {WIDTH}")
+        raise PageError(f"{page.url}: scrolls sideways by {sideways} pixels at a width of {width}")
     for _ in range(2):  # what comes into view may change the height
         content = page.locator('[data-testid="stMainBlockContainer"]').bounding_box()
         if content is not None:
-            page.set_viewport_size({"width": WIDTH, "height": int(content["y"] + content["height"])})
+            page.set_viewport_size({"width": width, "height": int(content["y"] + content["height"])})
         page.wait_for_timeout(1500)
     return _smaller(page.screenshot())
 
 
 def _smaller(picture: bytes) -> bytes:
-    """The same picture with a palette of 256 colours: long pages would be half a megabyte."""
-    small = io.BytesIO()
+    """The same picture with a palette, of 256 colours or of fewer where it would be over MOST_BYTES."""
     image = Image.open(io.BytesIO(picture)).convert("RGB")
-    image.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE).save(
-        small, "PNG", optimize=True
-    )
+    for colours in (256, 128, 64, 32, 16):
+        small = io.BytesIO()
+        image.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE).save(
+            small, "PNG", optimize=True
+        )
+        if small.tell() < MOST_BYTES:
+            break
     return small.getvalue()
 
 
@@ -249,9 +260,11 @@ def _refuse(page: Page, error_boxes: str) -> None:
 
 PICTURES = {
     "dashboard": (dashboard, "dashboard"),
-    "dashboard_compare": (dashboard_compare, "dashboard"),
-    "dashboard_explore": (dashboard_explore, "dashboard"),
-    "dashboard_operations": (dashboard_operations, "dashboard"),
+    **{
+        f"dashboard/{path}{end}": (dashboard_page("" if path == "leaderboard" else path, heading, width), "dashboard")
+        for path, heading in DASHBOARD_PAGES.items()
+        for end, width in WIDTHS.items()
+    },
     "asset_graph": (asset_graph, "dagster"),
     "run": (run, "dagster"),
     "asset": (asset, "dagster"),
@@ -274,7 +287,7 @@ def main() -> int:
     parser.add_argument("--api", default="http://127.0.0.1:5000", help="the API server's address")
     parser.add_argument("--report", default="report.html", help="the file that `movierec report` wrote")
     parser.add_argument("--chromium", default=shutil.which("chromium"), help="the browser's program")
-    parser.add_argument("--only", choices=[*PICTURES], help="take just this picture")
+    parser.add_argument("--only", help="take just the pictures whose names begin so, such as dashboard/")
     parser.add_argument("--dark", action="store_true", help="ask the dashboard for its dark theme")
     parser.add_argument("--out", type=Path, default=IMAGES, help="the folder to store into")
     arguments = parser.parse_args()
@@ -285,7 +298,7 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=CHROMIUM_FLAGS)
         for name, (take, source) in PICTURES.items():
             url = getattr(arguments, source)
-            if arguments.only in (None, name):
+            if name.startswith(arguments.only or ""):
                 page = browser.new_page(color_scheme="dark" if arguments.dark else "light")
                 page.set_default_timeout(TIMEOUT_MS)
                 expect.set_options(timeout=TIMEOUT_MS)
@@ -295,6 +308,7 @@ def main() -> int:
                     print(f"{name}: {error}", file=sys.stderr)
                     return 1
                 path = arguments.out / f"{name}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(picture)
                 print(path)
     return 0

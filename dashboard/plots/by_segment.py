@@ -101,7 +101,9 @@ def differences(
             "model:N",
             sort=list(models),
             title=None,
-            axis=alt.Axis(orient="top", labelAngle=0, labelLimit=110, labelOverlap=False),
+            axis=alt.Axis(
+                orient="top", labelAngle=charts.slanted_if_narrow(len(models)), labelLimit=110, labelOverlap=False
+            ),
         ),
         y=alt.Y(
             "group:N",

@@ -85,7 +85,7 @@ def differences(
     first, second = reversed(names) if lower else names
     direction = "lower is better, " if lower else ""
     bars = base.mark_rect().encode(
-        x=alt.X("from:Q", title=f"{metric} of {first} minus {metric} of {second}, {direction}per user"),
+        x=alt.X("from:Q", title=[f"{metric} of {first}", f"minus that of {second}, {direction}per user"]),
         x2="to:Q",
         y=alt.Y("users:Q", title="Users"),
         y2=alt.datum(0),
@@ -238,10 +238,10 @@ def _forest(
         alt.Tooltip("better:N", title="Better"),
     ]
     color = _better(models, "ahead")
-    x = alt.X("difference:Q", title=f"{axis}: left {names[1]} is better, right {names[0]}")
+    x = alt.X("difference:Q", title=[axis, f"left {names[1]} is better, right {names[0]}"])
     zero = alt.Chart(charts.data([{"zero": 0}])).mark_rule(color=charts.QUIET, strokeDash=[3, 3]).encode(x="zero:Q")
     line = base.mark_rule(strokeWidth=3, opacity=0.6).encode(
-        x=alt.X("low:Q", title=f"{axis}: left {names[1]} is better, right {names[0]}"),
+        x=alt.X("low:Q", title=[axis, f"left {names[1]} is better, right {names[0]}"]),
         x2="high:Q",
         y=y,
         color=color,

@@ -204,38 +204,3 @@ def versions(rows: list[dict[str, Any]]) -> charts.Chart:
         )
         .properties(title=charts.title(head, "", charts.WIDE), height=360)
     )
-
-
-def drifted(rows: list[dict[str, Any]], index: float) -> charts.Chart:
-    """Shares of the ratings in two versions, side by side."""
-    size = "no drift to speak of" if index < 0.1 else "a moderate drift" if index < 0.25 else "a large drift"
-    title = charts.title(
-        f"The ratings show {size}: stability index {numbers.score(index, 3)}", "under 0.1 little, over 0.25 large", 58
-    )
-    order = list(dict.fromkeys(row["version"] for row in rows))
-    return (
-        alt.Chart(charts.data(rows))
-        .mark_bar()
-        .encode(
-            x=alt.X(
-                "rating:N",
-                sort=list(dict.fromkeys(row["rating"] for row in rows)),
-                title="Rating, stars",
-                axis=alt.Axis(labelAngle=0),
-            ),
-            xOffset=alt.XOffset("version:N", sort=order),
-            y=alt.Y("share:Q", title="Share of the ratings", axis=alt.Axis(format=".0%")),
-            color=alt.Color(
-                "version:N",
-                sort=order,
-                scale=alt.Scale(domain=order, range=[charts.GREY, charts.HUES[1]]),
-                legend=alt.Legend(title=None, orient="top"),
-            ),
-            tooltip=[
-                alt.Tooltip("version:N", title="Version"),
-                alt.Tooltip("rating:N", title="Rating"),
-                alt.Tooltip("share:Q", title="Share", format=".1%"),
-            ],
-        )
-        .properties(title=title, height=400)
-    )

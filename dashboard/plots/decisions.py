@@ -173,7 +173,7 @@ def evidence(rows: list[dict[str, Any]], challenger: str, metric: str, part: str
         alt.Tooltip("high:Q", title="95 % to", format="+.4f"),
         alt.Tooltip("users:Q", title="Users", format=","),
     ]
-    axis = f"Difference in {title} on {part}, challenger minus the other"
+    axis = [f"Difference in {title} on {part},", "challenger minus the other"]
     zero = alt.Chart(charts.data([{"zero": 0}])).mark_rule(color=charts.QUIET, strokeDash=[3, 3]).encode(x="zero:Q")
     return alt.layer(
         zero,

@@ -10,6 +10,7 @@ from dashboard.plots.decisions import VERDICTS
 from dashboard.queries.over_time import Training
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.release.decisions import PROMOTED, ROLLED_BACK
+from movierec_engine.release.notes import Note
 from movierec_engine.reporting import numbers
 
 MOVED = (PROMOTED, ROLLED_BACK)
@@ -25,6 +26,15 @@ def mark_rows(decisions: Sequence[Mapping[str, Any]], first: str) -> list[dict[s
     ]
 
 
+def note_rows(notes: Sequence[Note], first: str) -> list[dict[str, Any]]:
+    """The notes that hold, from the first training on."""
+    return [
+        {"at": f"{one.at[:19]}Z", "note": one.text, "by": one.author}
+        for one in notes
+        if not one.withdrawn_at and one.at[:19] >= first
+    ]
+
+
 def conclusion(trainings: Sequence[Training], model: str, metric: str) -> str:
     """The newest training beside the one before it, where both were measured in one set-up."""
     newest, title = trainings[-1], metric_title(metric)
@@ -37,8 +47,14 @@ def conclusion(trainings: Sequence[Training], model: str, metric: str) -> str:
     return f"{said}, {numbers.signed(newest.value - before[-1].value)} against the one before"
 
 
-def trained(trainings: Sequence[Training], marks: Sequence[Mapping[str, Any]], model: str, metric: str) -> charts.Chart:
-    """Every training's metric and interval; lines join those of one set-up, rules mark changes of what is served."""
+def trained(
+    trainings: Sequence[Training],
+    marks: Sequence[Mapping[str, Any]],
+    model: str,
+    metric: str,
+    notes: Sequence[Mapping[str, Any]] = (),
+) -> charts.Chart:
+    """Every training's metric and interval; lines join those of one set-up, rules mark what was decided and noted."""
     rows = [{**vars(one), "at": f"{one.at[:19]}Z", "setup": one.setup[:6]} for one in trainings]
     setups = list(dict.fromkeys(row["setup"] for row in rows))
     x = alt.X("at:T", title="Trained at, UTC", scale=alt.Scale(type="utc"), axis=alt.Axis(labelOverlap=True))
@@ -70,8 +86,12 @@ def trained(trainings: Sequence[Training], marks: Sequence[Mapping[str, Any]], m
             )
             for verdict, dash in zip(MOVED, ([1, 0], [4, 3]), strict=True)
         ]
+    if notes:
+        noted = alt.Chart(charts.data(notes)).encode(x=x, tooltip=[alt.Tooltip("note:N", title="Note"), "by:N"])
+        layers.append(noted.mark_rule(strokeDash=[1, 3], strokeWidth=2, color=charts.QUIET))
     how = "line: trainings of one evaluation set-up, whose values alone are comparable; bar: 95 % interval; "
     how += "rule: what is served changed, dashed where it was rolled back"
+    how += "; dotted: a note" if notes else ""
     return alt.layer(*layers).properties(
         title=charts.title(conclusion(trainings, model, metric), how, charts.WIDE), height=360
     )

@@ -80,7 +80,14 @@ def parallel(rows: list[dict[str, Any]], ticks: list[dict[str, Any]], sweep: Swe
         "axis:N",
         sort=axes,
         title="Setting and result",
-        axis=alt.Axis(labelAngle=0, grid=True, domain=False, labelLimit=140, labelFontSize=12),
+        axis=alt.Axis(
+            labelAngle=charts.slanted_if_narrow(len(axes)),
+            grid=True,
+            domain=False,
+            labelLimit=140,
+            labelFontSize=12,
+            labelOverlap=False,
+        ),
         scale=alt.Scale(padding=0.4),
     )
     y = alt.Y(

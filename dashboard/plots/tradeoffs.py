@@ -130,7 +130,14 @@ def parallel(
     rows = [row | {"chosen": row["model"] in chosen} for row in rows]
     order = [axis for axis, *_ in axes] + list(settings)
     base = alt.Chart(charts.data(rows)).encode(
-        x=alt.X("axis:N", sort=order, title=None, axis=alt.Axis(labelAngle=0, labelLimit=120, grid=True)),
+        x=alt.X(
+            "axis:N",
+            sort=order,
+            title=None,
+            axis=alt.Axis(
+                labelAngle=charts.slanted_if_narrow(len(order)), labelLimit=120, labelOverlap=False, grid=True
+            ),
+        ),
         y=alt.Y("place:Q", title=None, axis=None),
         detail="model:N",
         color=charts.chosen_color(),

@@ -48,6 +48,8 @@ class Health:
     refused: dict[str, str] = field(default_factory=dict)
     endpoints: tuple[EndpointTraffic, ...] = ()
     workers: int | None = None
+    lists: dict[str, int] = field(default_factory=dict)
+    """Source of a list (personal, fold-in, popularity) -> lists since the API's start."""
     problem: str = ""
 
 
@@ -78,7 +80,18 @@ def _numbers(url: str) -> dict[str, Any]:
         status, text = _get(f"{url}/metrics")
     except OSError:
         return {}
-    return {"endpoints": tuple(endpoints(text)), "workers": _gauge(text, "movierec_workers")} if status == 200 else {}
+    if status != 200:
+        return {}
+    return {"endpoints": tuple(endpoints(text)), "workers": _gauge(text, "movierec_workers"), "lists": sources(text)}
+
+
+def sources(exposition: str) -> dict[str, int]:
+    """Lists by what they came from, over all models, from Prometheus' text format."""
+    found: dict[str, int] = {}
+    for name, labels, value in _series(exposition):
+        if name == "movierec_list_seconds_count" and (source := labels.get("source")):
+            found[source] = found.get(source, 0) + int(value)
+    return found
 
 
 def endpoints(exposition: str) -> list[EndpointTraffic]:

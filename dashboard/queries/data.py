@@ -4,8 +4,6 @@ Every answer is aggregated in DuckDB; no row of the data leaves it. A version ne
 the answers, and what two charts need is asked for once.
 """
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,23 +176,6 @@ def part_spans(folder: Path) -> list[dict[str, Any]]:
         str(folder / SPLIT_FILE),
     )
     return sorted(found or [], key=lambda row: PARTS.index(row["part"]) if row["part"] in PARTS else len(PARTS))
-
-
-def drift(old: Sequence[tuple[float, int]], new: Sequence[tuple[float, int]]) -> float | None:
-    """Population stability index of the ratings: sum over values of (new - old) ln(new / old), shares of each.
-
-    old, new: what `rating_counts` says. Shares of nothing count as half a rating. None where there are no ratings.
-    """
-    before, after = dict(old), dict(new)
-    if not before or not after:
-        return None
-    values = set(before) | set(after)
-    totals = sum(before.values()), sum(after.values())
-    index = 0.0
-    for value in values:
-        a, b = max(before.get(value, 0), 0.5) / totals[0], max(after.get(value, 0), 0.5) / totals[1]
-        index += (b - a) * math.log(b / a)
-    return index
 
 
 def arrivals(old: Each, new: Each, name: str) -> dict[str, int]:

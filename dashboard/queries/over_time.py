@@ -1,5 +1,6 @@
 """What is served over time: its measured metric in every training, and how people take the lists of every release."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,8 @@ from dashboard.queries.report_file import read_report
 from dashboard.queries.store_files import folders, slot_of, store_at
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.feedback.summary import version_rates
-from movierec_engine.store import kinds
+from movierec_engine.release.notes import Note, notes_about
+from movierec_engine.store import ArtifactStore, kinds
 
 MOST = 60
 """Trainings that are drawn, the newest."""
@@ -27,6 +29,7 @@ class Training:
     value: float
     low: float | None
     high: float | None
+    reference: str = ""
 
 
 def trainings(root: Path, data: str, model: str, device: str, metric: str) -> list[Training]:
@@ -42,7 +45,11 @@ def trainings(root: Path, data: str, model: str, device: str, metric: str) -> li
         if metric in report["metrics"]:
             low, high = report["intervals"].get(metric, (None, None))
             value = float(report["metrics"][metric])
-            found.append(Training(artifact.version, artifact.created_at, artifact.fingerprint, value, low, high))
+            found.append(
+                Training(
+                    artifact.version, artifact.created_at, artifact.fingerprint, value, low, high, artifact.reference
+                )
+            )
     return found
 
 
@@ -57,3 +64,12 @@ def release_rates(root: Path, data: str) -> list[dict[str, Any]]:
     except (MovierecError, OSError, ValueError):
         return []
     return sorted((row for row in rates.values() if row["version"]), key=lambda row: str(row["version"]))
+
+
+def notes(root: Path, subjects: Sequence[str]) -> list[Note]:
+    """The notes about some reports and decisions, oldest first; none where they cannot be read."""
+    try:
+        found = notes_about(ArtifactStore(root), subjects)
+    except (MovierecError, OSError, ValueError):
+        return []
+    return sorted((note for own in found.values() for note in own), key=lambda one: one.at)

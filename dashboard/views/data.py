@@ -9,10 +9,12 @@ import streamlit as st
 from dashboard import charts, shell, state, tables
 from dashboard.downloads import csv_button
 from dashboard.plots import data as plots
-from dashboard.queries import data, store_files
+from dashboard.plots import drift as drift_plots
+from dashboard.queries import data, drift, store_files
 from dashboard.queries.data import DataLineage, Each
 from dashboard.queries.store_files import Signature
 from movierec_engine.data.split import split_label
+from movierec_engine.evaluation.drift import DriftConfig
 from movierec_engine.reporting import numbers
 from movierec_engine.store import Artifact, kinds
 
@@ -62,7 +64,7 @@ def page() -> None:
     _dropped(line)
     _ratings(line.ratings.folder)
     _split(line)
-    _drift(versions)
+    _drift(str(root), versions)
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
@@ -233,7 +235,9 @@ def _split(line: DataLineage) -> None:
         }
         for row in spans
     ]
-    tables.show(table, hide_index=True, width="stretch", height="content")
+    whole = st.column_config.NumberColumn(format="localized")
+    columns = dict.fromkeys(("Rows", "Users", "Movies"), whole)
+    tables.show(table, hide_index=True, width="stretch", height="content", column_config=columns)
     csv_button(table, "split", "Table (CSV)")
     if total > data.EXACT_ROWS:
         st.caption(f"Users and movies are estimates: they are counted exactly up to {data.EXACT_ROWS:,} rows.")
@@ -266,7 +270,7 @@ def _boundaries(splits: Artifact | None) -> list[str]:
     ]
 
 
-def _drift(versions: list[Artifact]) -> None:
+def _drift(root: str, versions: list[Artifact]) -> None:
     st.header("How versions differ")
     if len(versions) < 2:
         st.info("There is one version of this data set; a second one appears here when the ratings file changes.")
@@ -286,22 +290,22 @@ def _drift(versions: list[Artifact]) -> None:
         old = state.choose("From", "old", list(by_version)[1:], show)
     with right:
         new = state.choose("to", "new", [key for key in by_version if key != old], show)
-    before, after = (str(by_version[one].folder) for one in (old, new))
-    counts = {"from": _counts(before), "to": _counts(after)}
-    index = data.drift(counts["from"], counts["to"])
-    if index is None:
+    found = drift.between(Path(root), by_version[old], by_version[new])
+    if not found:
         shell.notes(["One of these versions cannot be read, so that they cannot be compared."])
         return
-    left, right = st.columns(2, gap="large")
-    with left:
-        shown = [{"version": label, **row} for label, own in counts.items() for row in plots.rating_rows(own)]
-        charts.draw(plots.drifted(shown, index), shown, "drift-of-ratings")
-    with right:
-        table = [
-            {"What": what.capitalize(), "Count": count}
-            for column, name in _ENTITIES
-            if (lost := _of_each(before, column)) is not None and (found := _of_each(after, column)) is not None
-            for what, count in data.arrivals(lost, found, name).items()
-        ]
-        st.markdown("**Users and movies that came and went**")
-        tables.show(table, hide_index=True, width="stretch", height="content")
+    st.markdown(f"**{shell.plain(drift_plots.conclusion(found, DriftConfig()))}.**")
+    columns = st.columns(2, gap="large")
+    for place, one in enumerate(found):
+        with columns[place % 2]:
+            shown = drift_plots.part_rows(one)
+            charts.draw(drift_plots.parts(shown, one, DriftConfig()), shown, f"drift-of-{one.of}")
+    before, after = (str(by_version[one].folder) for one in (old, new))
+    table = [
+        {"What": what.capitalize(), "Count": count}
+        for column, name in _ENTITIES
+        if (lost := _of_each(before, column)) is not None and (gained := _of_each(after, column)) is not None
+        for what, count in data.arrivals(lost, gained, name).items()
+    ]
+    st.markdown("**Users and movies that came and went**")
+    tables.show(table, hide_index=True, width="stretch", height="content")

@@ -107,7 +107,7 @@ def _conclusion(snapshot: Snapshot, chosen: Chosen, found: Outcome) -> None:
         sentences.append(f"No {conclusions.BASELINE} baseline has been measured here.")
     cheaper = conclusions.cheaper_tie(found, {chosen.labels[one.id]: one.seconds for one in chosen.ranked})
     sentences += [cheaper, _served(snapshot.serving.get(chosen.group.data), chosen)]
-    st.markdown("  \n".join(shell.plain(sentence) for sentence in sentences if sentence))
+    st.markdown("  \n".join(shell.sentence(one) for one in sentences if one))
 
 
 def _why(chosen: Chosen, found: Outcome) -> None:
@@ -118,7 +118,7 @@ def _why(chosen: Chosen, found: Outcome) -> None:
         conclusions.validation_pick(found, validation),
         conclusions.below_baseline(found),
     ]
-    st.markdown("  \n".join(shell.plain(sentence) for sentence in sentences if sentence))
+    st.markdown("  \n".join(shell.sentence(one) for one in sentences if one))
 
 
 def _served(serving: Serving | None, chosen: Chosen) -> str:

@@ -20,6 +20,7 @@ from dashboard.queries.store_files import Signature
 from dashboard.views import decisions, off_policy, over_time, what_waits
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.metrics import metric_title
+from movierec_engine.feedback.summary import share_with_interval
 from movierec_engine.pipeline.backtest import ALL, WITH_HISTORY
 from movierec_engine.reporting import numbers
 from movierec_engine.store import kinds
@@ -149,7 +150,7 @@ def _checks(found: list[Checked]) -> None:
         st.markdown(f"**{len(failed)} of the {len(found)} checks that ran fail:**")
         for one in failed[:20]:
             name = f"{one.model} ({one.device}), {one.name.replace('_', ' ')}"
-            st.markdown(f"✗ {shell.plain(name)}: {shell.plain(one.sentence)}")
+            st.markdown(f"✗ {shell.plain(name)}: {shell.sentence(one.sentence)}")
     else:
         st.markdown(f"**All {len(found)} checks that ran pass.**")
     names = list(dict.fromkeys(one.name for one in found))
@@ -285,12 +286,27 @@ def _api() -> None:
         _health(found, url)
 
 
+def _fallback(lists: dict[str, int]) -> str:
+    """How many lists popularity answered, as for people whom the model knows too little of; "" without any list."""
+    total = sum(lists.values())
+    if not total:
+        return ""
+    found = share_with_interval("fallback", lists.get("popularity", 0), total)
+    interval = numbers.percent_interval(found["fallback_low"], found["fallback_high"])
+    return (
+        f"Fallback rate: popularity answered **{numbers.percent(found['fallback'])}** {interval} of "
+        f"{numbers.counted(total, 'list')} since the API's start; {lists.get('fold-in', 0):,} were folded in."
+    ).replace("[", "\\[")
+
+
 def _health(found: Health, url: str) -> None:
     state_text = "is ready" if found.ready else f"is not ready ({shell.plain(found.status) or 'no reason given'})"
     serving = f" and answers from **{shell.plain(found.serving.get('model', '?'))}**" if found.serving else ""
     st.markdown(f"**The API at {shell.plain(url)} {state_text}**{serving}.")
     requests = sum(one.requests for one in found.endpoints)
     errors = sum(one.errors for one in found.endpoints)
+    if said := _fallback(found.lists):
+        st.markdown(said)
     boxes = st.columns(4)
     boxes[0].metric("Requests", f"{requests:,}", help="Since its start, /metrics itself included")
     boxes[1].metric("Server errors", f"{errors:,}", help="Answers of status 500 or more")

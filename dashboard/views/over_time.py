@@ -7,14 +7,19 @@ from typing import Any
 import streamlit as st
 
 from dashboard import charts, shell
+from dashboard.downloads import csv_button
 from dashboard.plots import decisions as decision_plots
+from dashboard.plots import drift as drift_plots
 from dashboard.plots import over_time as plots
-from dashboard.queries import over_time
+from dashboard.queries import drift, over_time, store_files
+from dashboard.queries.drift import Moved
 from dashboard.queries.over_time import Training
 from dashboard.queries.releases import Made, Served
 from dashboard.queries.store_files import Signature
+from movierec_engine.evaluation.drift import DriftConfig
 from movierec_engine.release.freshness import FreshnessConfig
 from movierec_engine.reporting import numbers
+from movierec_engine.store import kinds
 
 METRIC = "ndcg@10"
 
@@ -28,12 +33,16 @@ def show(root: Path, data: str, served: Served | None, made: Sequence[Made], see
     if trainings:
         marks = plots.mark_rows(decision_plots.decision_rows(made), trainings[0].at[:19])
         rows = [vars(one) for one in trainings]
-        charts.draw(plots.trained(trainings, marks, served.model, METRIC), rows, "metric-over-trainings")
+        subjects = [*(one.reference for one in trainings), *(one.decision.reference for one in made)]
+        noted = plots.note_rows(over_time.notes(root, subjects), trainings[0].at[:19])
+        chart = plots.trained(trainings, marks, served.model, METRIC, noted)
+        charts.draw(chart, rows, "metric-over-trainings")
     else:
         shell.missing(
             f"No report of {shell.plain(served.model)} with {METRIC} can be read.",
             f"movierec evaluate --model {served.model}",
         )
+    _drift(root, data)
     rates = _rates(str(root), data, seen)
     if rates:
         rows = plots.rate_rows(rates)
@@ -54,3 +63,36 @@ def _trainings(root: str, data: str, model: str, device: str, metric: str, seen:
 @st.cache_data(show_spinner=False, max_entries=8, ttl=600)
 def _rates(root: str, data: str, seen: Signature) -> list[dict[str, Any]]:
     return over_time.release_rates(Path(root), data)
+
+
+@st.cache_data(show_spinner="Comparing the newest data with the training's", max_entries=8, ttl=600)
+def _moved(root: str, data: str, seen: Signature) -> Moved | None:
+    return drift.since_training(Path(root), data)
+
+
+def _drift(root: Path, data: str) -> None:
+    """The drift of the newest data from the training's."""
+    moved = _moved(str(root), data, store_files.signature(root, kinds.RAW_RATINGS))
+    if moved is None:
+        st.caption("Drift: what is served was trained on the newest ratings that were read, so that there is none.")
+        return
+    limits = DriftConfig()
+    st.markdown(f"**{shell.plain(drift_plots.conclusion(moved.drifts, limits))}.**")
+    rows = drift_plots.table_rows(moved.drifts, limits)
+    three = st.column_config.NumberColumn(format="%.3f")
+    columns = dict.fromkeys(("Distance", "Limit", "By chance"), three)
+    st.dataframe(
+        rows,
+        hide_index=True,
+        width="stretch",
+        height="content",
+        column_config=columns,
+        alt="Drift of the newest data from those of the served model's training",
+    )
+    st.caption(
+        f"The ratings read at {shell.plain(numbers.minute(moved.now))} against those of the served model's training, "
+        f"read at {shell.plain(numbers.minute(moved.then))}: Jensen-Shannon distance, from 0 to 1. Told, in Dagster by "
+        "a check and an alert, above the limit, automation.freshness.drift (the defaults stand here), and above what "
+        "halves of the training's own users differ by. The page Data draws each."
+    )
+    csv_button(rows, "drift", "Table (CSV)")

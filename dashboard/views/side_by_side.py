@@ -124,8 +124,15 @@ def _metrics(
             spread = f" ± {measure.show(found[1])}" if found and found[1] is not None else ""
             row[label] = f"{'★ ' if star and found and found[0] == best else ''}{text}{spread}"
         rows.append(row)
-    tables.show(rows, hide_index=True, width="stretch", height="content")
+    tables.show(
+        rows, hide_index=True, width="stretch", height="content", column_config=_right(groups), alt="Metrics and costs"
+    )
     csv_button(rows, "side-by-side", "Table (CSV)")
+
+
+def _right(groups: Sequence[Group]) -> dict[str, Any]:
+    """The reports' columns, whose numbers stand below one another."""
+    return {group.label: st.column_config.TextColumn(alignment="right") for group in groups}
 
 
 def _pairs(chosen: Chosen, versions: Sequence[ReportVersion], tests: Sequence[Verdict], models: int) -> None:
@@ -202,7 +209,8 @@ def _segments(chosen: Chosen, groups: Sequence[Group]) -> None:
         rows.append({"Kind": kind, "Segment": segment, "Users": users, **shown})
     if rows:
         st.header(f"{metric_title(chosen.column)} by segment")
-        tables.show(rows, hide_index=True, width="stretch", height=320)
+        title = f"{metric_title(chosen.column)} by segment"
+        tables.show(rows, hide_index=True, width="stretch", height=320, column_config=_right(groups), alt=title)
         st.caption("★ highest mean; what is significant for two models stands on the page Compare two.")
 
 

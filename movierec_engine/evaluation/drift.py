@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.data.table_file import LITERAL_PATH, connect
-from movierec_engine.errors import ConfigError
+from movierec_engine.errors import ConfigError, DataError
 from movierec_engine.reporting import numbers
 
 if TYPE_CHECKING:
@@ -79,24 +79,35 @@ class Drift:
         return self.distance > max(float(getattr(limits, self.of)), self.chance)
 
     @property
+    def most(self) -> str:
+        """The part whose share has changed most, and both its shares."""
+        place = int(np.argmax(np.abs(np.subtract(self.now, self.then))))
+        before, after = numbers.percent(self.then[place]), numbers.percent(self.now[place])
+        return f"{self.parts[place]}: {before} before, {after} now"
+
+    @property
     def sentence(self) -> str:
         """The distance, and the part that has moved most."""
-        most = int(np.argmax(np.abs(np.subtract(self.now, self.then))))
-        return (
-            f"{self.of} {numbers.score(self.distance, 3)} ({numbers.score(self.chance, 3)} by chance; "
-            f"{self.parts[most]}: {numbers.percent(self.then[most])} before, {numbers.percent(self.now[most])} now)"
-        )
+        return f"{self.of} {numbers.score(self.distance, 3)} ({numbers.score(self.chance, 3)} by chance; {self.most})"
 
 
 def drifts(then: Path, now: Path, movies: Path | None = None) -> list[Drift]:
     """The drift of users, items, ratings and, where movies have any, genres, from one version of ratings to another.
 
     then, now: folders of the versions. movies: the folder of the raw movies. The files are aggregated in DuckDB, three
-    passes over each; what is held is counts by item and GROUPS.
+    passes over each; what is held is counts by item and GROUPS. Raises DataError for a file that cannot be read.
     """
-    with connect() as connection:
-        one, other = (_Version.read(connection, folder / _RATINGS) for folder in (then, now))
-        genres = _genres(connection, movies / _MOVIES) if movies is not None else {}
+    import duckdb  # a server has none
+
+    try:
+        with connect() as connection:
+            one, other = (_Version.read(connection, folder / _RATINGS) for folder in (then, now))
+            genres = _genres(connection, movies / _MOVIES) if movies is not None else {}
+    except duckdb.Error as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(
+            f"{then} and {now}: their drift cannot be told: {reason}; make the damaged one again"
+        ) from error
     before, after = max(one.users, 1), max(other.users, 1)
     noise = (1 / before + 1 / after) / (4 / before)
     return [_drift(both, noise) for both in _compared(one, other, genres)]

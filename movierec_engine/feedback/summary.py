@@ -93,7 +93,10 @@ def interleaving_duels(log: FeedbackLog) -> pa.Table:
                 "without_clicks": len(lists) - len(lead),
             }
             if wins + losses:
-                row |= {**_share("first_share", wins, wins + losses), "p_value": binomtest(wins, wins + losses).pvalue}
+                row |= {
+                    **share_with_interval("first_share", wins, wins + losses),
+                    "p_value": binomtest(wins, wins + losses).pvalue,
+                }
             rows.append(row)
     return pa.Table.from_pylist(rows, schema=DUELS_SCHEMA)
 
@@ -104,12 +107,12 @@ def _rates(log: FeedbackLog, by: By) -> list[dict[str, Any]]:
     for row in log.list_counts(by, LIKED_FROM):
         counts = dict(zip(names, row, strict=True))
         for rate, hits in (("click_rate", "lists_clicked"), ("like_rate", "lists_liked")):
-            counts |= _share(rate, counts[hits], counts["lists"])
+            counts |= share_with_interval(rate, counts[hits], counts["lists"])
         rows.append(counts)
     return rows
 
 
-def _share(name: str, hits: int, of: int) -> dict[str, float]:
+def share_with_interval(name: str, hits: int, of: int) -> dict[str, float]:
     """A share and its Wilson interval (Wilson 1927)."""
     from scipy.stats import binomtest
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from movierec_engine.errors import ConfigError
+from movierec_engine.errors import ConfigError, DataError
 from movierec_engine.evaluation.drift import DriftConfig
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.feedback.summary import version_rates
@@ -122,7 +122,11 @@ def _of_drift(store: ArtifactStore, index: Artifact, config: FreshnessConfig) ->
     now = store.latest(then.slot) if then else None
     if then is None or now is None or now.key == then.key:
         return
-    told = [one for one in data_drift(store, then, now) if one.told(config.drift)]
+    try:
+        told = [one for one in data_drift(store, then, now) if one.told(config.drift)]
+    except DataError as error:
+        yield StaleReason(f"drift:{index.reference}:{now.key}:damaged", str(error), False)
+        return
     if told:
         yield StaleReason(
             f"drift:{index.reference}:{now.key}:{','.join(one.of for one in told)}",

@@ -47,6 +47,8 @@ cut without a way to read it. After the success criteria of WCAG 2.2. */
     const cut = one.scrollWidth > one.clientWidth + 1 && ['hidden', 'clip'].includes(style.overflowX) && one.clientWidth > 1
     if (cut && !one.title && !one.closest('[title]')) found.push(`cut off: ${called(one)}`)
   }
+  for (const one of document.querySelectorAll('[data-testid=stMetricValue], [data-testid=stMetricLabel]'))
+    if ([one, ...one.querySelectorAll('*')].some((part) => part.clientWidth && part.scrollWidth > part.clientWidth + 1)) found.push(`cut off: ${called(one)}`)
   const named = (one) => one.getAttribute('aria-label') || one.title || one.innerText?.trim() || [...(one.labels || [])].some((label) => label.innerText.trim()) || one.querySelector('img[alt], svg[aria-label], svg title') ||
     (one.getAttribute('aria-labelledby') || '').split(' ').some((id) => document.getElementById(id)?.innerText.trim())
   for (const one of document.querySelectorAll('button, a[href], input, select, textarea, [role=button], [role=slider], [role=combobox], [role=tab], [role=checkbox], [role=switch]'))

@@ -11,6 +11,7 @@ import pytest
 from dashboard.queries import api_health
 from dashboard.queries.api_health import EndpointTraffic, endpoints, quantile
 from dashboard.queries.asking import Asking
+from dashboard.views import operations
 
 METRICS = """# HELP movierec_requests_total Requests
 movierec_requests_total{endpoint="/a",status="200"} 6.0
@@ -109,3 +110,14 @@ def test_the_address_has_no_password_and_no_slash_at_its_end(monkeypatch: pytest
     assert api_health.address() == "http://127.0.0.1:5000"
     monkeypatch.setenv("MOVIEREC_API_URL", "https://me:secret@movies.example/api/")
     assert api_health.address() == "https://movies.example/api"
+
+
+def test_lists_are_counted_by_their_source_over_all_models_and_popularity_is_the_fallback() -> None:
+    text = "\n".join(
+        f'movierec_list_seconds_count{{model="{model}",source="{source}"}} {count}.0'
+        for model, source, count in (("a", "personal", 90), ("b", "popularity", 4), ("a", "popularity", 6))
+    )
+    assert api_health.sources(text) == {"personal": 90, "popularity": 10}
+    assert operations._fallback({}) == ""
+    said = operations._fallback({"personal": 90, "popularity": 10}).replace("\\", "")
+    assert "**10.0 %** [5.5 %, 17.4 %] of 100 lists" in said, "Wilson's interval"

@@ -1,6 +1,5 @@
 """What the page Data shows, worked out by hand on small files."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -102,15 +101,6 @@ def test_the_spans_of_the_parts_stand_in_their_order(tmp_path: Path) -> None:
         ("validation", 1, 1, 1, "1970-01-04", "1970-01-04"),
         ("test", 1, 1, 1, "1970-01-10", "1970-01-10"),
     ]
-
-
-def test_drift_is_the_population_stability_index() -> None:
-    """Shares 3/4 and 1/4 become 1/2 and 1/2: -1/4 ln(2/3) + 1/4 ln 2; a share of nothing counts as half a rating."""
-    old, new = [(1.0, 3), (2.0, 1)], [(1.0, 2), (2.0, 2)]
-    assert data.drift(old, new) == pytest.approx(-math.log(2 / 3) / 4 + math.log(2) / 4)
-    assert data.drift(old, old) == 0
-    assert data.drift(old, [(1.0, 4)]) == pytest.approx(math.log(4 / 3) / 4 + (1 / 8 - 1 / 4) * math.log(1 / 2))
-    assert data.drift([], new) is data.drift(old, []) is None
 
 
 def test_arrivals_are_who_is_new_and_who_is_gone() -> None:

@@ -2,16 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from page_reading import text, titles
 from streamlit.testing.v1 import AppTest
 
+from dashboard.plots import drift as drift_plots
 from dashboard.plots import over_time as plots
-from dashboard.queries import over_time
+from dashboard.queries import drift, over_time
 from dashboard.queries.over_time import Training
+from movierec_engine.evaluation.drift import DriftConfig
 from movierec_engine.feedback import Exposure, FeedbackEvent, SqliteLog, log_file
-from movierec_engine.store import ArtifactStore
+from movierec_engine.release.notes import Note
+from movierec_engine.store import Artifact, ArtifactStore, Slot
 
 Open = Callable[..., AppTest]
 
@@ -64,3 +70,48 @@ def test_every_release_has_its_click_and_like_rate_with_intervals(visit: Open, d
     app = visit(damaged, "operations")
     assert "ease 20260102-0000: click rate 0.0 % and like rate 0.0 % over 2 lists" in titles(app)
     assert "people are alerted when a rate's interval lies below" in text(app)
+
+
+def test_notes_that_hold_are_marks_from_the_first_training_on() -> None:
+    at = "2026-01-0{}T00:00:00+00:00"
+    notes = [
+        Note("r", "too early", at=at.format(1)),
+        Note("r", "new data", "ann", at=at.format(3)),
+        Note("r", "a mistake", at=at.format(3), withdrawn_at=at.format(4)),
+    ]
+    rows = plots.note_rows(notes, "2026-01-02T00:00:00")
+    assert rows == [{"at": "2026-01-03T00:00:00Z", "note": "new data", "by": "ann"}]
+    assert "dotted: a note" in " ".join(plots.trained([FIRST], [], "ease", "ndcg@10", rows).title.subtitle)
+
+
+def test_the_newest_data_are_compared_with_those_of_the_served_models_training(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path)
+
+    def read(key: str, values: list[float]) -> Artifact:
+        table = pa.table({"user_id": range(len(values)), "movie_id": [1] * len(values), "rating": values})
+        return store.publish(
+            Slot("raw_ratings", "small"),
+            lambda folder: pq.write_table(table, folder / "ratings.parquet"),
+            key=key,
+            fingerprint="",
+        )
+
+    old = read("old", [3.0, 4.0] * 50)
+    assert drift.since_training(tmp_path, "small") is None, "nothing is served"
+    parents = {"raw_ratings": old}
+    index = store.publish(Slot("faiss_index", "small", "ease", "cpu"), str, key="i", fingerprint="", parents=parents)
+    store.point("serving", index, {})
+    assert drift.since_training(tmp_path, "small") is None, "nothing newer"
+    new = read("new", [3.0, 5.0] * 50)
+    moved = drift.since_training(tmp_path, "small")
+    assert moved is not None
+    rows = {row["Of"]: row for row in drift_plots.table_rows(moved.drifts, DriftConfig())}
+    assert {of: row["Verdict"] for of, row in rows.items()} == {
+        "Users": "as before",
+        "Items": "as before",
+        "Ratings": "drifted",
+    }
+    assert rows["Ratings"]["Moved most"] == "4: 50.0 % before, 0.0 % now"
+    assert drift_plots.conclusion(moved.drifts, DriftConfig()) == "Ratings have drifted"
+    (new.folder / "ratings.parquet").write_text("half")
+    assert drift.between(tmp_path, new, old) is None
