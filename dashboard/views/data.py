@@ -292,7 +292,7 @@ def _drift(root: str, versions: list[Artifact]) -> None:
         new = state.choose("to", "new", [key for key in by_version if key != old], show)
     found = drift.between(Path(root), by_version[old], by_version[new])
     if not found:
-        shell.notes(["One of these versions cannot be read, so that they cannot be compared."])
+        shell.notes(["One of these versions cannot be read, so that they cannot be compared; make it again."])
         return
     st.markdown(f"**{shell.plain(drift_plots.conclusion(found, DriftConfig()))}.**")
     columns = st.columns(2, gap="large")

@@ -221,8 +221,14 @@ def _bins(values: NDArray[Any]) -> tuple[NDArray[np.int64], list[str]]:
 
 
 def _genres(connection: "duckdb.DuckDBPyConnection", path: Path) -> dict[Any, list[str]]:
-    rows = connection.execute(f"SELECT movie_id, genres FROM {_FILE} WHERE len(genres) > 0", [str(path)]).fetchall()
-    return dict(rows)
+    """Each movie's genres; none where the file cannot be read, which stops no other comparison."""
+    import duckdb  # a server has none
+
+    query = f"SELECT movie_id, genres FROM {_FILE} WHERE len(genres) > 0"
+    try:
+        return dict(connection.execute(query, [str(path)]).fetchall())
+    except duckdb.Error:
+        return {}
 
 
 def _weights(ids: NDArray[Any], genres: dict[Any, list[str]]) -> tuple[list[str], Counts]:

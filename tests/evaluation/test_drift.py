@@ -70,6 +70,10 @@ def test_each_distribution_is_what_is_counted_by_hand(tmp_path: Path) -> None:
 
 def test_ids_may_be_texts_and_movies_may_have_no_genres(tmp_path: Path) -> None:
     same = version(tmp_path / "a [1]", [("ann", "x", 1.0), ("ben", "x", 1.0)])
+    broken = tmp_path / "movies"
+    broken.mkdir()
+    (broken / "movies.parquet").write_text("half")
+    assert len(drifts(same, same, broken)) == 3
     assert [(one.of, one.distance) for one in drifts(same, same)] == [("users", 0), ("items", 0), ("ratings", 0)]
 
 
