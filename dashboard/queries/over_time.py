@@ -12,7 +12,7 @@ from dashboard.queries.store_files import folders, slot_of, store_at
 from movierec_engine.errors import MovierecError, StoreError
 from movierec_engine.feedback.summary import version_rates
 from movierec_engine.release.notes import Note, notes_about
-from movierec_engine.store import ArtifactStore, kinds
+from movierec_engine.store import kinds
 
 MOST = 60
 """Trainings that are drawn, the newest."""
@@ -69,7 +69,7 @@ def release_rates(root: Path, data: str) -> list[dict[str, Any]]:
 def notes(root: Path, subjects: Sequence[str]) -> list[Note]:
     """The notes about some reports and decisions, oldest first; none where they cannot be read."""
     try:
-        found = notes_about(ArtifactStore(root), subjects)
+        found = notes_about(store_at(root), subjects)
     except (MovierecError, OSError, ValueError):
         return []
     return sorted((note for own in found.values() for note in own), key=lambda one: one.at)

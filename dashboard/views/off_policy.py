@@ -13,7 +13,7 @@ from movierec_engine.reporting import numbers
 
 
 def show(root: Path, data: str, seen: Signature) -> None:
-    st.subheader("What would other lists have earned?")
+    st.header("What would other lists have earned?")
     found = _estimates(str(root), data, seen)
     if not found:
         shell.missing(

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, shell
+from dashboard import charts, shell, tables
 from dashboard.downloads import csv_button
 from dashboard.plots import decisions as decision_plots
 from dashboard.plots import drift as drift_plots
@@ -81,7 +81,7 @@ def _drift(root: Path, data: str) -> None:
     rows = drift_plots.table_rows(moved.drifts, limits)
     three = st.column_config.NumberColumn(format="%.3f")
     columns = dict.fromkeys(("Distance", "Limit", "By chance"), three)
-    st.dataframe(
+    tables.show(
         rows,
         hide_index=True,
         width="stretch",
