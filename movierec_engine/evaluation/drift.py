@@ -50,7 +50,7 @@ class DriftConfig:
     """Of the ratings over the training's popular and rare items, and those that it did not have."""
     ratings: float = 0.1
     """Of the ratings' values."""
-    genres: float = 0.05
+    genres: float = 0.07
     """Of the ratings over genres."""
 
     def __post_init__(self) -> None:
