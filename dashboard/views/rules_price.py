@@ -16,7 +16,7 @@ from movierec_engine.reporting.rules_price import without_rules
 
 def show(root: Path, data: str) -> None:
     """The price that is chosen, of those on a data set."""
-    st.subheader("What do rules cost?")
+    st.header("What do rules cost?")
     seen = rules_price.rules_signature(root)
     shell.watch(lambda: rules_price.rules_signature(root), seen)
     found, unreadable = _priced(str(root), data, seen)

@@ -65,7 +65,7 @@ def test_every_page_shows_an_object_store_as_it_shows_a_folder(
                 app.switch_page(f"views/{page}.py")
             app.run()
             assert not app.exception
-            texts = [str(one.value) for one in (*app.subheader, *app.metric, *app.error, *app.markdown)]
+            texts = [str(one.value) for one in (*app.header, *app.metric, *app.error, *app.markdown)]
             seen.append([text.replace(str(store_root()), "") for text in texts])
         assert seen[0] == seen[1]
         assert seen[1]
