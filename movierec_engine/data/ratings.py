@@ -131,3 +131,9 @@ class Movies:
     def load(cls, folder: Path) -> "Movies":
         """The movies that `save` wrote, without the metadata."""
         return cls(table=pq.read_table(folder / "movies.parquet", columns=MOVIES_SCHEMA.names))
+
+    @staticmethod
+    def columns_of(folder: Path, items: IdMap) -> pa.Table:
+        """All columns that `save` wrote, metadata among them: one row for each item, in the items' order."""
+        whole = pq.read_table(folder / "movies.parquet")
+        return whole.take(IdMap(as_ids(whole["movie_id"])).index(items.ids))

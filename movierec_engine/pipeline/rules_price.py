@@ -38,7 +38,7 @@ def price_rules(
     movies = Movies.load(raw_movies.verify().folder)
     heldout = load_split(splits).validation_heldout(movies)
     model = load_model(trained_model.verify().folder)
-    columns, n_items = ItemColumns(movies.of(model.items).table), len(model.items)
+    columns, n_items = ItemColumns(Movies.columns_of(raw_movies.folder, model.items)), len(model.items)
     CompiledRules(document, columns, n_items).check(now)
     alone = [
         (rule.name, rule.kind, CompiledRules(document.alone(rule.name), columns, n_items).at(now, region))

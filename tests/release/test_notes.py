@@ -34,7 +34,7 @@ def test_a_note_stays_with_its_report_and_a_withdrawn_one_says_by_whom(report: A
     ]
     assert ours[0].withdrawn_by == "Bob" and ours[0].withdrawn_at and not ours[1].withdrawn_at
     assert second.reference == ours[1].reference
-    assert len(store.versions(Slot("note", "small"))) == 3, "the store keeps all that was said"
+    assert len(store.versions(Slot("pinned_note", "small"))) == 3, "the store keeps all that was said"
 
 
 def test_notes_are_never_pruned(report: Artifact) -> None:
