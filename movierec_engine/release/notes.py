@@ -1,8 +1,8 @@
 """Notes that people pin to a report or a release decision.
 
-A note is an artifact of its own, of kind `pinned_note`, which never changes and is never pruned; one that is withdrawn stays,
-and a later one says by whom and when. Notes name what they are about in their facts instead of having it as a parent,
-since they outlive it.
+A note is an artifact of its own, of kind `pinned_note`, which never changes and is never pruned; one that is withdrawn
+stays, and a later one says by whom and when. Notes name what they are about in their facts instead of having it as a
+parent, since they outlive it.
 """
 
 from collections.abc import Iterable

@@ -29,7 +29,7 @@ def published(store: ArtifactStore, model: str, gain: tuple[float, float, float]
         },
         "sentences": ["From 200 explored lists."],
     }
-    slot = Slot("off_policy", "tiny", model, "cpu")
+    slot = Slot("off_policy_estimate", "tiny", model, "cpu")
     store.publish(slot, lambda folder: None, key=model, fingerprint="f", facts=facts)
 
 

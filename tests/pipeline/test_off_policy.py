@@ -208,7 +208,7 @@ def test_estimates_are_published_and_drawn_as_a_table(
     log.expose([shown(f"{number}", user=100 + number) for number in range(5)])
     result = ask("lightgcn")
     made = publish_result(store, index_to_export(store, "camps", "lightgcn"), result)
-    assert (made.slot.kind, made.slot.model) == ("off_policy", "lightgcn")
+    assert (made.slot.kind, made.slot.model) == ("off_policy_estimate", "lightgcn")
     assert json.loads((made.folder / "estimates.json").read_text()) == made.facts
     table = estimates_table(made.reference, made.facts)
     assert table.title == "lightgcn, not explored: likes a list within 1 minutes"

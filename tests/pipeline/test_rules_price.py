@@ -1,7 +1,6 @@
 """The price of rules, measured on a trained model's validation part."""
 
 import csv
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -57,5 +56,5 @@ def test_a_rule_on_a_column_that_is_not_there_is_refused_with_those_that_are(
     trained: tuple[ArtifactStore, Artifact],
 ) -> None:
     rule = {"name": "x", "filter": {"column": "studios", "in": ["A"]}}
-    with pytest.raises(RuleError, match="'studios'.*movie_id, title, year, genres, studio; did you mean studio"):
+    with pytest.raises(RuleError, match=r"'studios'.*movie_id, title, year, genres, studio; did you mean studio"):
         price_rules(*trained, RuleDocument.of({"rules": [rule]}), "home")
