@@ -471,6 +471,7 @@ def test_a_retraining_that_was_ended_is_not_ended_again_when_another_one_is(conf
         assert sorted(json.loads(cursor or "")) == ["ratings_file:first", "ratings_file:second"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_accelerator")
 def test_a_retraining_that_waits_takes_in_what_comes_meanwhile(
     instance: dg.DagsterInstance, config: AutomationConfig, movielens_folder: Path, tmp_path: Path
@@ -515,6 +516,7 @@ def test_a_retraining_that_waits_takes_in_what_comes_meanwhile(
         instance.delete_run(run.run_id)
 
 
+@pytest.mark.slow
 def test_all_runs_of_a_batch_are_of_the_ratings_that_its_first_run_has_read(
     config: AutomationConfig, tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """A device's hybrid ensemble: the members that it fuses, its report, its index and its release."""
 
 import dagster as dg
+import pytest
 from dagster_runs import EASE, execute, latest, prepare, sentence
 
 from movierec_assets.definitions import defs
@@ -9,6 +10,7 @@ from movierec_assets.partitions import partition_key
 from movierec_engine.store import SERVING, ArtifactStore
 
 
+@pytest.mark.slow
 def test_the_hybrid_of_a_device_fuses_its_partitions_and_is_ranked_and_indexed(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
 ) -> None:

@@ -38,6 +38,7 @@ def test_mlflow_holds_one_ended_run_for_each_dagster_run_and_one_in_it_for_each_
     assert latest(store, "trained_model", "item_cf", "cpu").origin["mlflow_run_id"] in {r.info.run_id for r in children}
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_ends_its_mlflow_runs_as_failed_and_leaves_the_environment_as_it_was(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
 ) -> None:

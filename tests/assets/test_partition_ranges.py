@@ -1,6 +1,7 @@
 """Which partitions a run is for: one that is named, a range in a single run, a range that is none."""
 
 import dagster as dg
+import pytest
 from dagster_runs import evaluations, execute, latest, prepare, sentence, span
 
 from movierec_assets.automation import AutomationConfig
@@ -11,6 +12,7 @@ from movierec_engine.models import single_models
 from movierec_engine.store import ArtifactStore
 
 
+@pytest.mark.slow
 def test_a_range_of_partitions_is_one_run(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
 ) -> None:

@@ -87,6 +87,7 @@ def test_a_release_of_nothing_fails_with_the_reason(instance: dg.DagsterInstance
     assert "is 0.5000 of exact search" in str(failure.step_failure_data.user_failure_data)
 
 
+@pytest.mark.slow
 def test_jobs_promote_pin_roll_back_and_prune_as_a_person_asks(instance: dg.DagsterInstance, world: World) -> None:
     release(instance)
     assert run(instance, release_jobs.promote_release, "promote_version", {"model": "popularity", "reason": "a test"})

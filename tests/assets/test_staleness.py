@@ -19,6 +19,7 @@ from movierec_engine.pipeline import code_versions
 from movierec_engine.store import ArtifactStore
 
 
+@pytest.mark.slow
 def test_data_steps_are_not_made_twice_and_models_are(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
 ) -> None:

@@ -124,6 +124,7 @@ def test_the_help_of_train_lists_the_named_models_settings() -> None:
     assert "model.num_layers" not in shown
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_ends_the_command_quietly(ask: Ask, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "movierec_engine.cli", "train", "--help"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -24,6 +24,7 @@ def shown(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_a_mirror_has_what_the_pages_read_of_an_object_store_and_follows_it(
     known: ArtifactStore, tmp_path: Path
 ) -> None:

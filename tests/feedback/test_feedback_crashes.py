@@ -9,6 +9,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from movierec_engine.feedback import FeedbackEvent, SqliteLog
 
 WRITER = """
@@ -49,6 +51,7 @@ def test_eight_processes_write_at_once_into_a_file_that_none_of_them_found(tmp_p
     assert [one.name for one in path.parent.iterdir() if one.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 def test_writers_killed_at_random_moments_lose_and_double_nothing(tmp_path: Path) -> None:
     """Two writers are killed eight times each, while a third sends on; what was acknowledged is there, once."""
     path, rng = tmp_path / "feedback.db", random.Random(3)

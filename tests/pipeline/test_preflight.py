@@ -89,6 +89,7 @@ def estimated(words: list[str]) -> Result:
     return CliRunner().invoke(cli, ["estimate", *words], env={"COLUMNS": "200"})
 
 
+@pytest.mark.slow
 def test_the_command_has_a_row_a_model_and_step_before_and_after_the_data_are_prepared(
     small_data: list[str], tmp_path: Path
 ) -> None:

@@ -369,6 +369,7 @@ release.decide_release(store, board, ReleaseConfig(above=()), model)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", range(4))
 def test_a_kill_at_any_moment_leaves_the_old_release_and_what_was_made_is_used_again(shop: Shop, moment: int) -> None:
     """Before the refitted model, its index, the decision, and the pointer."""

@@ -68,6 +68,7 @@ def test_two_workers_reach_the_weights_of_one(
         assert together.metrics == pytest.approx(alone.metrics, abs=0.002)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "model", "trainer"),
     [

@@ -85,6 +85,7 @@ def test_a_time_too_short_for_all_users_chooses_on_fewer_and_says_so(
     assert "over 1/9 of the users" in gain_of(tuned)
 
 
+@pytest.mark.slow
 def test_an_equal_search_goes_on_where_a_killed_one_stopped(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[int] = []
 

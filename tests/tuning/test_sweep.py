@@ -223,12 +223,14 @@ def test_trials_are_versions_of_their_slot_and_never_its_newest(
     assert made["ease"] == before["trained_model"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_searches_the_same_values(search: Callable[..., list[Trial]]) -> None:
     first = settings_of(search("model=ease", "n_trials=2", store="one"))
     assert settings_of(search("model=ease", "n_trials=2", store="two")) == first
     assert settings_of(search("model=ease", "n_trials=2", "seed=1", store="three")) != first
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_where_it_stopped(
     search: Callable[..., list[Trial]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
