@@ -35,7 +35,8 @@ _MEANINGS = {
     401: "The API key is missing or wrong.",
     403: "The API key's scope does not reach so far.",
     404: "What is asked for is not there.",
-    409: "The idempotency key was used before, for something else or for what was undone or erased since.",
+    409: "The idempotency key was used before, for something else or for what was undone or erased since; or somebody "
+    "else has changed the rules meanwhile.",
     410: "The cursor is too old, or of another index version; ask for the list again without it.",
     413: "The body is too large.",
     415: "The body is no JSON.",
@@ -157,6 +158,8 @@ def _responses(endpoint: Endpoint, method: str, known: Container[str]) -> Descri
         statuses.add(404)
     if "Idempotency-Key" in known:
         statuses |= {404, 409}
+    if endpoint.topic == "rules" and method in WITH_BODY:
+        statuses.add(409)
     if "next" in known:
         statuses.add(410)
     if any(name in known for name in ("genres", "kind")):

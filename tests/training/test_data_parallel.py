@@ -116,7 +116,7 @@ def test_a_killed_worker_costs_its_epoch_and_not_the_weights() -> None:
 def test_a_killed_training_leaves_no_process_and_resumes_on_any_number_of_workers(tmp_path: Path) -> None:
     """It is killed in its second epoch; one worker goes on from its checkpoint, to the weights that one alone has."""
     program = (
-        "import sys, time; sys.path.insert(0, 'tests/training')\n"
+        "import sys, time; sys.path[:0] = ['tests', 'tests/training']\n"
         "from dataclasses import replace; from pathlib import Path\n"
         "from test_data_parallel import CONFIG, checkpoints, fit\n"
         "def wait(epoch):\n"
