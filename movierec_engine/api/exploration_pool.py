@@ -11,6 +11,7 @@ from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.person import Person
 from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.recommending.exploration import ExplorationConfig, ListExploration
+from movierec_engine.recommending.fold_in import highest
 from movierec_engine.recommending.rules.active import ActiveRules
 
 
@@ -62,13 +63,15 @@ def _of_new(
     rows: NDArray[np.int64],
     shows: Impressions,
 ) -> Pool:
-    scores = served.catalogue.new.scores(person.scores()[0])[rows].astype(np.float64)
+    scores = served.catalogue.new.scores(person.scores()[0])[rows]
     finite = np.isfinite(scores)
     scores[~finite] = scores[finite].min(initial=0.0)  # so that the pool has as many as was said
-    best = np.argsort(-scores, kind="stable")[: config.pool]
+    best = highest(scores, config.pool)
     chosen = rows[best]
     places = [served.catalogue.places_of_new[row] for row in chosen.tolist()]
-    return Pool(np.array(places, dtype=np.int64), scores[best], shows.of_new(served.catalogue.new)[chosen])
+    return Pool(
+        np.array(places, dtype=np.int64), scores[best].astype(np.float64), shows.of_new(served.catalogue.new)[chosen]
+    )
 
 
 def _of_next(
