@@ -71,6 +71,13 @@ class SweepRunConfig(dg.Config):
         description="Trials in all, those of an earlier, equal sweep included; by default 20, or as many as the "
         "minutes allow.",
     )
+    jobs: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Trials at the same time, where there are no minutes: each in a process of its own, on this "
+        "machine or on the Ray cluster that trainer.ray_address names.",
+    )
 
 
 @dg.asset(
@@ -101,6 +108,7 @@ def sweep(
                 context.log.info(why)
                 continue
             asked = list(partition.settings.overrides) + [f"n_trials={config.trials}"] * (config.trials is not None)
+            asked += [f"n_jobs={config.jobs}"] * (config.jobs > 1)
             if config.minutes:
                 search_timed([partition.settings.model_name], asked, config.minutes)
             else:

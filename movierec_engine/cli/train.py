@@ -89,6 +89,7 @@ def train(
         "tune ease n_trials=50 data.split=global_time",
         "tune als 'model.l2=tag(log, interval(0.001, 1))' model.embedding_dim=64",
         "tune als,ease,lightgcn --minutes 20                # share the time",
+        "tune lightgcn --n-trials 40 --n-jobs 4             # four at a time",
     ],
 )
 @WORDS
@@ -101,6 +102,13 @@ def train(
     show_default="20, or as many as the minutes allow",
     help="How many trials at most, for each model.",
 )
+@click.option(
+    "--n-jobs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Trials at the same time, without --minutes: processes here, or on the Ray cluster of trainer.ray_address.",
+)
 @click.option("--space", default="", show_default="the model's name", help="A search space of configs/sweep/.")
 @FORMAT
 def tune(
@@ -109,6 +117,7 @@ def tune(
     device: str,
     minutes: float | None,
     n_trials: int | None,
+    n_jobs: int,
     space: str,
     form: Format,
 ) -> None:
@@ -138,7 +147,8 @@ def tune(
             print_line(told, form)
     models = [one for one in models if not nothing_to_tune(one)]
     asked = [word for word in asked if not word.startswith("model=")]
-    asked += [f"n_trials={n_trials}"] * (n_trials is not None) + [f"space={space}"] * bool(space)
+    asked += [f"n_trials={n_trials}"] * (n_trials is not None) + [f"n_jobs={n_jobs}"] * (n_jobs > 1)
+    asked += [f"space={space}"] * bool(space)
     swept = (
         search_timed(models, asked, minutes)
         if minutes and models

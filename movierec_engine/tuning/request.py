@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from movierec_engine.config import Settings, explain
@@ -25,6 +26,8 @@ class Request:
     """Setting -> the values that are tried."""
     n_trials: int
     """Trials at most, those of an earlier, equal search included."""
+    n_jobs: int
+    """Trials at the same time."""
 
 
 def read_request(arguments: Sequence[str], timed: bool = False) -> Request:
@@ -39,9 +42,12 @@ def read_request(arguments: Sequence[str], timed: bool = False) -> Request:
     except HydraException as error:
         raise ConfigError(explain(error, list(arguments))) from error
     words = {override.get_key_element(): override for override in parsed}
-    n_trials = words.pop("n_trials").value() if "n_trials" in words else MOST_TRIALS if timed else USUAL_TRIALS
-    if not isinstance(n_trials, int) or n_trials < 1:
-        raise ConfigError(f"n_trials={n_trials} must be a whole number of at least 1")
+    n_trials = _whole(words, "n_trials", MOST_TRIALS if timed else USUAL_TRIALS)
+    n_jobs = _whole(words, "n_jobs", 1)
+    if timed and n_jobs > 1:
+        raise ConfigError(
+            f"n_jobs={n_jobs} is for a number of trials; a search by minutes runs one after another, so leave one out"
+        )
     named = words.pop("space", words.get("model"))
     model = str(named.value()) if named else "lightgcn"
     space = space_of(model)
@@ -57,7 +63,15 @@ def read_request(arguments: Sequence[str], timed: bool = False) -> Request:
     fixed = [override.input_line or "" for override in words.values() if not override.is_sweep_override()]
     if "model" not in words:
         fixed.insert(0, f"model={model}")
-    return Request(tuple(fixed), space, n_trials)
+    return Request(tuple(fixed), space, n_trials, n_jobs)
+
+
+def _whole(words: dict[str, Override], name: str, usual: int) -> int:
+    """Take a number of at least 1 from the words; the usual one where it is not among them."""
+    number = words.pop(name).value() if name in words else usual
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise ConfigError(f"{name}={number} must be a whole number of at least 1")
+    return number
 
 
 def study_name(request: Request, settings: Settings, fingerprint: str) -> str:

@@ -18,8 +18,10 @@ _STARTUP_TRIALS = 10
 
 
 @contextmanager
-def open_study(store: ArtifactStore, name: str, mode: str, seed: int) -> Iterator["optuna.Study"]:
+def open_study(store: ArtifactStore, name: str, mode: str, seed: int, n_jobs: int = 1) -> Iterator["optuna.Study"]:
     """The study of a name, with what earlier searches of that name left in it; mode: whether max or min is best.
+
+    n_jobs: trials at the same time; where there are several, none is drawn near one that still runs.
 
     Raises MovierecError while another process is at it.
     """
@@ -40,7 +42,9 @@ def open_study(store: ArtifactStore, name: str, mode: str, seed: int) -> Iterato
         for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
             study.tell(trial.number, state=optuna.trial.TrialState.FAIL)  # what a killed search left is no trial
         # the seed moves on with the trials: a search that goes on does not draw its first values again
-        study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=_STARTUP_TRIALS)
+        study.sampler = optuna.samplers.TPESampler(
+            seed=seed + len(study.trials), n_startup_trials=_STARTUP_TRIALS, constant_liar=n_jobs > 1
+        )
         yield study
 
 

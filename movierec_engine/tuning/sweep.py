@@ -6,17 +6,16 @@ killed one stopped. They are versions in the store but never the newest of their
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from movierec_engine import pipeline
-from movierec_engine.config import load_settings
-from movierec_engine.errors import MovierecError
+from movierec_engine.config import Settings, load_settings
 from movierec_engine.feedback import FeedbackLogs
-from movierec_engine.pipeline.members import TRIAL_OF
 from movierec_engine.store import ArtifactStore, kinds
-from movierec_engine.tuning.request import read_request, study_name
+from movierec_engine.tuning.request import Request, read_request, study_name
+from movierec_engine.tuning.side_by_side import run_side_by_side, run_trial
 from movierec_engine.tuning.space import distributions, first_values
 from movierec_engine.tuning.study import import_optuna, open_study
 from movierec_engine.tuning.trials import SweepTrials, Trial, publish
@@ -40,19 +39,14 @@ def search(arguments: Sequence[str]) -> SweepTrials:
     logs = FeedbackLogs(store.root, settings.feedback.url)
     splits = pipeline.prepare(store, settings.data, feedback=logs)[kinds.SPLITS]
     name = study_name(request, settings, splits.fingerprint)
-    with open_study(store, name, stopping.mode, settings.seed) as study:
-        searched = distributions(request.space)
-        while (done := len(_finished(study))) < request.n_trials:
-            asked = study.ask(searched)
-            values = [f"{key}={value}" for key, value in asked.params.items()]
-            log.info("trial %d of %d: %s", done + 1, request.n_trials, " ".join(values))
-            trial = _run([*request.fixed, *values], name)
-            asked.set_user_attr("trial", json.dumps(asdict(trial)))
+    with open_study(store, name, stopping.mode, settings.seed, request.n_jobs) as study:
+        for one, trial in _trials(request, settings, study):
+            one.set_user_attr("trial", json.dumps(asdict(trial)))
             score = trial.validation.get(stopping.metric)
-            failed = optuna.trial.TrialState.FAIL if score is None else None
-            study.tell(asked, score, state=failed)
+            study.tell(one, score, state=optuna.trial.TrialState.FAIL if score is None else None)
+            number = len(_finished(study))
             log.info(
-                "trial %d: %s", done + 1, trial.error or (f"validation {stopping.metric} {score:.4f}" if score else "")
+                "trial %d: %s", number, trial.error or (f"validation {stopping.metric} {score:.4f}" if score else "")
             )
         finished = _finished(study)
     swept = SweepTrials(tuple(finished), stopping.metric, stopping.mode)
@@ -60,11 +54,26 @@ def search(arguments: Sequence[str]) -> SweepTrials:
     return swept
 
 
-def _run(overrides: list[str], study: str) -> Trial:
-    try:
-        return Trial.of(pipeline.run_tracked(load_settings(overrides), {TRIAL_OF: study})[kinds.EVALUATION_REPORT])
-    except MovierecError as error:
-        return Trial(tuple(overrides), error=str(error))
+def _trials(
+    request: Request, settings: Settings, study: "optuna.Study"
+) -> Iterator[tuple["optuna.trial.Trial", Trial]]:
+    """What the study asks for with what it reached, until there are `n_trials`; as many at a time as `n_jobs`."""
+
+    missing = range(len(_finished(study)) + 1, request.n_trials + 1)
+
+    def asked() -> Iterator[tuple["optuna.trial.Trial", list[str]]]:
+        searched = distributions(request.space)
+        for number in missing:
+            one = study.ask(searched)
+            values = [f"{key}={value}" for key, value in one.params.items()]
+            log.info("trial %d of %d: %s", number, request.n_trials, " ".join(values))
+            yield one, [*request.fixed, *values]
+
+    if (n_jobs := min(request.n_jobs, len(missing))) > 1:
+        yield from run_side_by_side(asked(), study.study_name, settings, n_jobs)
+    else:
+        for one, overrides in asked():
+            yield one, run_trial(overrides, study.study_name)
 
 
 def _finished(study: "optuna.Study") -> list[Trial]:

@@ -68,6 +68,19 @@ class LocalTeam(Team):
     def call(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         return self._call((method, own) for own in arguments)
 
+    def ask(self, number: int, method: str, *arguments: Any) -> Any:
+        connection = self._connections[number]
+        try:
+            connection.send((method, arguments))
+            while True:
+                what, value = connection.recv()
+                if what == FAILED:
+                    raise value
+                if what == DONE:
+                    return value
+        except (EOFError, OSError) as error:
+            raise self._lost([number]) from error
+
     def put(self, array: NDArray[Any]) -> SharedArray:
         """Only the newest two arrays are kept."""
         path = self._folder / f"{len(self._arrays)}.npy"
@@ -100,13 +113,13 @@ class LocalTeam(Team):
                     else:
                         results[number] = value
         except (EOFError, OSError) as error:
-            raise self._lost() from error
+            raise self._lost(range(self.size)) from error
         return [results[number] for number in range(self.size)]
 
-    def _lost(self) -> WorkerLost:
-        for number, process in enumerate(self._processes):
+    def _lost(self, among: Iterable[int]) -> WorkerLost:
+        for number in among:
             try:
-                code = process.wait(timeout=1)
+                code = self._processes[number].wait(timeout=1)
             except subprocess.TimeoutExpired:
                 continue
             how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

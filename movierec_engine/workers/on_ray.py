@@ -63,6 +63,9 @@ class RayTeam(Team):
         pairs = zip(self._actors, arguments, strict=True)
         return self._wait([actor.call.remote(method, *own) for actor, own in pairs])
 
+    def ask(self, number: int, method: str, *arguments: Any) -> Any:
+        return self._wait([self._actors[number].call.remote(method, *arguments)])[0]
+
     def put(self, array: NDArray[Any]) -> Any:
         return self._ray.put(array)
 
@@ -93,8 +96,8 @@ class RayTeam(Team):
         there = int(self._ray.cluster_resources().get(resource, 0))  # type: ignore[no-untyped-call]
         if needed > there:
             raise ConfigError(
-                f"trainer.workers={self.size} on Ray needs {needed} {resource}s and the cluster has {there}; set fewer "
-                "trainer.workers or trainer.worker_threads, or add nodes"
+                f"{self.size} workers on Ray need {needed} {resource}s and the cluster has {there}; set fewer "
+                "trainer.workers, trainer.worker_threads or n_jobs of a sweep, or add nodes"
             )
         if needed > (free := int(self._ray.available_resources().get(resource, 0))):  # type: ignore[no-untyped-call]
             log.info("waiting for %d %ss of the Ray cluster, of which %d are free now", needed, resource, free)

@@ -33,6 +33,14 @@ class Team(ABC):
         """
 
     @abstractmethod
+    def ask(self, number: int, method: str, *arguments: Any) -> Any:
+        """The result of one worker's method, while others do something else; each may be asked by a thread of its own.
+
+        Raises WorkerLost where it has ended or the team is closed meanwhile, and MovierecError for what it raised; it
+        can do nothing more then.
+        """
+
+    @abstractmethod
     def put(self, array: NDArray[Any]) -> Any:
         """An argument for `call` that workers receive as this array, read-only, and that those of one host share."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -23,6 +24,7 @@ from movierec_engine.tuning import space as space_module
 from movierec_engine.tuning import sweep, trials
 from movierec_engine.tuning.request import read_request
 from movierec_engine.tuning.trials import SweepTrials, Trial
+from movierec_engine.workers.local import LocalTeam
 
 Multirun = Callable[..., Artifact]
 
@@ -242,8 +244,8 @@ def test_a_killed_search_goes_on_where_it_stopped(
             raise KeyboardInterrupt
         return run(overrides, study)
 
-    run = sweep._run
-    monkeypatch.setattr(sweep, "_run", killed_in_the_third)
+    run = sweep.run_trial
+    monkeypatch.setattr(sweep, "run_trial", killed_in_the_third)
     with pytest.raises(KeyboardInterrupt):
         search("model=ease", "n_trials=4")
     found = settings_of(search("model=ease", "n_trials=4"))
@@ -251,6 +253,46 @@ def test_a_killed_search_goes_on_where_it_stopped(
     assert found == [*ran[:2], *ran[3:]]
     assert len(set(found)) == 4, "the first values are not drawn again"
     assert settings_of(search("model=ease", "n_trials=4")) == found, "nothing is left to do"
+
+
+@pytest.mark.slow
+def test_trials_run_side_by_side_and_a_lost_worker_takes_but_its_own_with_it(
+    search: Callable[..., list[Trial]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The worker that is asked second is killed."""
+    asked: list[int] = []
+    ask = LocalTeam.ask
+
+    def killing(team: LocalTeam, number: int, method: str, *arguments: Any) -> Any:
+        asked.append(number)
+        if len(asked) == 2:
+            team._processes[number].kill()
+        return ask(team, number, method, *arguments)
+
+    monkeypatch.setattr(LocalTeam, "ask", killing)
+    found = search("model=ease", "n_trials=5", "n_jobs=2")
+    assert len(set(settings_of(found))) == len(asked) == 5
+    assert asked[1] not in asked[2:]
+    (lost,) = [one for one in found if one.error]
+    assert lost.error == f"worker {asked[1] + 1} of 2 was ended by signal 9"
+    assert f"{lost.error}, and its trial with it; 1 go on" in caplog.text
+    reports = ArtifactStore(tmp_path / "store").versions(Slot(kinds.EVALUATION_REPORT, "camps", "ease", "cpu"))
+    assert {one.report for one in found} == {"", *(one.reference for one in reports)}
+    assert not psutil.Process().children()
+
+
+@pytest.mark.slow
+def test_a_search_whose_workers_are_all_lost_says_so_and_goes_on_later(
+    search: Callable[..., list[Trial]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(MovierecError, match="signal 9, the last that was left; the sa"):
+        ask = LocalTeam.ask
+        patch.setattr(LocalTeam, "ask", lambda team, n, *own: team._processes[n].kill() or ask(team, n, *own))
+        search("model=ease", "n_trials=4", "n_jobs=2")
+    assert len(search("model=ease", "n_trials=4")) == 4
 
 
 def test_a_search_that_failed_leaves_its_lock_free(
@@ -262,7 +304,7 @@ def test_a_search_that_failed_leaves_its_lock_free(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt) as held:
-        patch.setattr(sweep, "_run", interrupted)
+        patch.setattr(sweep, "run_trial", interrupted)
         search("model=ease", "n_trials=1")
     assert len(search("model=ease", "n_trials=1")) == 1
     assert held.value is not None
@@ -326,6 +368,7 @@ def test_hydras_sweeps_have_their_counterparts(value: str, expected: str) -> Non
         (["model=lightgnc"], "there is no search space 'lightgnc' in .*; did you mean lightgcn"),
         (["model=ease", "n_trials=0"], "n_trials=0 must be a whole number of at least 1"),
         (["model=ease", "n_trials=many"], "n_trials=many must be a whole number"),
+        (["model=ease", "n_jobs=0"], "n_jobs=0 must be a whole number of at least 1"),
         (["model=ease", "model.relative_l2=1"], "nothing is left to search"),
         (["model=ease", "model.l3=interval(0,1)"], "model.l3 is not a setting"),
         (["model=ease", "trainer.max_epochs=none"], "trainer.max_epochs='none' must be a whole number"),

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import ALS
 from movierec_engine.models.fitting import Epoch, Fitting
 from movierec_engine.models.registry import model_class
+from movierec_engine.store import ArtifactStore, Slot, kinds
 from movierec_engine.training.config import EarlyStoppingConfig, TrainerConfig
+from movierec_engine.tuning.sweep import search
 from movierec_engine.workers.start import start_team
 from worlds import interactions_of
 
@@ -63,7 +66,7 @@ def test_two_nodes_train_the_model_of_one_process_and_outlive_the_loss_of_one(cl
         assert team.all("total", team.put(np.ones(5))) == [5.0, 5.0]
         with pytest.raises(DataError, match="worker 2 refuses; ask another"):
             team.all("refuse")
-    with pytest.raises(ConfigError, match=r"trainer\.workers=3 on Ray needs 3 CPUs and the cluster has 2"):
+    with pytest.raises(ConfigError, match="3 workers on Ray need 3 CPUs and the cluster has 2"):
         start_team(Adding, [(1,)] * 3, 3, ray_address=cluster.address)
     data = Dataset(interactions_of(PAIRS, IdMap(np.arange(30)), IdMap(np.arange(24))))
     ray = replace(CONFIG, workers=2, ray_address=cluster.address)
@@ -81,6 +84,20 @@ def test_two_nodes_train_the_model_of_one_process_and_outlive_the_loss_of_one(cl
         for trainer, told in ((CONFIG, None), (ray, lose))
     )
     assert np.allclose(first.item_vectors(), second.item_vectors(), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_sweep_over_two_nodes_finds_what_it_finds_here(cluster: Any, small_data: list[str], tmp_path: Path) -> None:
+    """The first values are drawn whatever the results, so that they are the same; each store has its reports."""
+    found = []
+    for name, own in {"here": [], "ray": ["n_jobs=2", f"trainer.ray_address={cluster.address}"]}.items():
+        store = ArtifactStore(tmp_path / name)
+        swept = search(["model=ease", "n_trials=4", *small_data, f"paths.artifacts={store.root}", *own])
+        reports = store.versions(Slot(kinds.EVALUATION_REPORT, "camps", "ease", "cpu"))
+        assert {one.report for one in swept.trials} == {one.reference for one in reports}
+        found.append({one.overrides[-1]: one.validation for one in swept.trials})
+    assert found[0] == found[1]
+    assert len(found[0]) == 4
 
 
 def test_a_cluster_that_does_not_answer_is_said_in_one_sentence() -> None:
