@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -63,20 +64,30 @@ class Host:
 
     def run(self, *command: object, seconds: float = 120) -> str:
         """What a command of this host prints, once it has ended well."""
+        log = self.log("commands")
+        before = log.stat().st_size if log.exists() else 0
         process = self.start("commands", *command)
         code = process.wait(seconds)
-        said = self.log("commands").read_text(encoding="utf-8")
+        said = log.read_bytes()[before:].decode()
         assert code == 0, f"{self.name}: {' '.join(map(str, command))} ended with {code}: {said[-2000:]}"
         return said
+
+    def movierec(self, name: str, *words: object) -> psutil.Popen:
+        """Start one of the program's commands, as `start` does."""
+        return self.start(name, sys.executable, "-m", "movierec_engine.cli", *words)
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
     def lose(self) -> None:
         """End all of it at once, as a power cut does: no connection is closed first."""
+        self.cut_off()
+        self.end()
+
+    def cut_off(self) -> None:
+        """Let no packet come or go, where this host is a namespace: nobody is told that a connection has ended."""
         if self.namespace:
             self._link("down")
-        self.end()
 
     def come_back(self) -> None:
         if self.namespace:
