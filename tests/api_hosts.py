@@ -17,6 +17,8 @@ KEY = "an-admins-key-of-the-tests"
 PATIENCE = 120.0
 REACTION = 20.0
 """Seconds that a client waits for an answer."""
+WRITERS = 24
+"""More than the hosts have threads, which they would fill if each waited for a database that is away."""
 LATE = 6.0
 """Seconds within which everything is answered, be it by 503: two waits for the database, and a busy machine's."""
 
@@ -78,8 +80,8 @@ class ApiHost:
 class People:
     """Writers and readers at work while the block lasts, each in a thread.
 
-    A writer sends a click to the hosts in turn, again under the same key until it is acknowledged. A reader asks one
-    host for the lists of somebody who says nothing.
+    A writer sends clicks to the hosts in turn, each again under the same key until it is acknowledged. A reader asks
+    one host for the lists of somebody who says nothing.
     """
 
     hosts: Sequence[ApiHost]
@@ -96,7 +98,7 @@ class People:
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        work: list[Callable[[], None]] = [lambda own=own: self._write(own) for own in range(3)]  # type: ignore[misc]
+        work: list[Callable[[], None]] = [lambda own=own: self._write(own) for own in range(WRITERS)]  # type: ignore[misc]
         work += [lambda host=host: self._read(host) for host in self.hosts]  # type: ignore[misc]
         self._threads += [threading.Thread(target=one) for one in work]
         for thread in self._threads:
@@ -108,7 +110,7 @@ class People:
         for thread in self._threads:
             thread.join()
 
-    def go_on(self, more: int = 20) -> None:
+    def go_on(self, more: int = 100) -> None:
         """Wait until so many more events are acknowledged."""
         so_far = len(self.acknowledged)
         soon(lambda: len(self.acknowledged) >= so_far + more, f"{more} events after {so_far}")
@@ -116,7 +118,7 @@ class People:
     def _write(self, own: int) -> None:
         number = 0
         while not self._ended.is_set():
-            user, key, attempt = 1000 + own, f"{own}-{number}", 0
+            user, key, attempt = 1000 + own % 3, f"{own}-{number}", 0
             while not self._ended.is_set():
                 api = self.hosts[(own + number + attempt) % len(self.hosts)]
                 answer = self._in_time(api, api.say(user, self.movie, "click", key))
@@ -124,8 +126,9 @@ class People:
                     self.acknowledged.append((user, key))
                     break
                 attempt += 1
-                self._ended.wait(0.05)
+                self._ended.wait(0.2)
             number += 1
+            self._ended.wait(0.2)
 
     def _read(self, api: ApiHost) -> None:
         while not self._ended.wait(0.02):

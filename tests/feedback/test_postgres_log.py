@@ -206,18 +206,37 @@ def test_a_database_that_hangs_keeps_nobody_longer_than_its_time(
 ) -> None:
     """Stopped as it answers to the network alone: each question ends in time, and it is used again when it goes on."""
     monkeypatch.setattr(connections.BoundedConnection, "seconds", 0.5)
-    log = PostgresLog(own_server.url, "hangs")
+    log, live = PostgresLog(own_server.url, "hangs"), PostgresLog(own_server.url, "hangs", live=True)
     log.record([rating("a")])
+    assert live.state(1).said
     own_server.signal(signal.SIGSTOP)
     try:
         with pytest.raises(LogAway, match=r"no answer within"):
             log.record([rating("b")])
         with pytest.raises(LogAway, match="does not answer"):
             log.state(1)
+        assert within(20, lambda: is_away(live)), "who follows the log finds it out"
+        began = time.monotonic()
+        for _ in range(20):
+            with pytest.raises(LogAway, match="does not answer"):
+                live.record([rating("b")])
+        assert time.monotonic() - began < 5, "and no writer waits for it any more, each of whom would for 0.5 s"
     finally:
         own_server.signal(signal.SIGCONT)
     assert within(20, lambda: bool(log.record([rating("b")])))
-    assert log.count_since(0) == 1 + 1
+    assert within(20, lambda: not is_away(live))
+    assert live.record([rating("c")])[0].status == "recorded"
+    assert log.count_since(0) == 1 + 1 + 1
+    live.close()
+
+
+def is_away(log: PostgresLog) -> bool:
+    """Whether a user's state cannot be had."""
+    try:
+        log.state(1)
+    except LogAway:
+        return True
+    return False
 
 
 @pytest.mark.slow

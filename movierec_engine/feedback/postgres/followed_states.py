@@ -4,7 +4,7 @@ A thread asks a few times a second what has changed (a poll, rather than LISTEN 
 commits alone in the whole database, so that writers would wait for the disk one after the other). While it has contact,
 a remembered state is at most ABSENT_SECONDS old, and usually POLL_SECONDS.
 
-Without contact nobody waits for the database. Remembered states are used on, and so is what was known of erasures at
+Without contact nobody waits for the database, who writes neither. Remembered states are used on, and so is what was known of erasures at
 the last contact: while the database is away nobody can be erased, and where this host alone is cut off, an erasure
 elsewhere may be missed for TRUST_SECONDS. After that, and in a process that has had no contact yet, nobody's erasures
 count as known.
@@ -60,11 +60,16 @@ class FollowedStates:
         self._where, self._load, self._changes = where, load, changes
         self._begin_anew()
 
-    def state(self, user_id: PublicId) -> UserState:
-        """The current state. Raises LogAway at once where the database is away, FeedbackError for other problems."""
+    def require_contact(self) -> None:
+        """Raises LogAway at once where the database is away, FeedbackError for other problems: whoever asked it then
+        would wait, and of those who wait a server's few threads would be full."""
         self._follow_if_needed()
         if not self._first_contact.wait(_FIRST_CONTACT_SECONDS) or time.monotonic() - self._contact > ABSENT_SECONDS:
             raise self._problem or LogAway(f"the feedback database {self._where} does not answer; see to it")
+
+    def state(self, user_id: PublicId) -> UserState:
+        """The current state. Raises as `require_contact` does."""
+        self.require_contact()
         known = self._states.get(user_id)
         if known is not None:
             return known

@@ -295,7 +295,12 @@ class PostgresLog:
 
     @contextmanager
     def writing(self, alone: bool = False) -> Iterator[BoundedConnection]:
-        """A transaction beside others that write, or alone; committed and on disk when the block is left."""
+        """A transaction beside others that write, or alone; committed and on disk when the block is left.
+
+        In a live log nobody waits for a database that is known to be away.
+        """
+        if self._followed:
+            self._followed.require_contact()
         with self._connections.use() as connection:
             if not connection.has_log:
                 schema.make(connection, self._schema)
