@@ -1,18 +1,25 @@
-"""The pool that a person's list is explored with: new movies, or those that come next in the model's order."""
+"""The pool that a person's list is explored with: new movies, or those that come next in the model's order.
 
-from collections.abc import Callable
+Rules hold in whatever is drawn. Nothing comes into a pool that they do not allow or that they pin elsewhere, and no
+place is explored that they pinned. Under shares and caps each place has a pool of its own, of movies that keep them
+there whatever stands at the other places (`recommending/rules/replacements.py`).
+"""
+
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.api.list_making import MadeList, list_for
-from movierec_engine.api.live_exploration import Impressions, Pool
+from movierec_engine.api.live_exploration import Impressions, Pool, PooledPlaces
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.person import Person
 from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.recommending.exploration import ExplorationConfig, ListExploration
 from movierec_engine.recommending.fold_in import highest
-from movierec_engine.recommending.rules.active import ActiveRules
+from movierec_engine.recommending.rules.active import DEPTH, ActiveRules
+from movierec_engine.recommending.rules.replacements import replacements
 
 
 def exploration_of(
@@ -23,25 +30,37 @@ def exploration_of(
     config: ExplorationConfig,
     shows: Impressions,
     rules: ActiveRules | None = None,
-) -> tuple[ListExploration, Callable[[], Pool]]:
-    """What of a person's plain list may be explored, and its pool, which is made when it is needed.
+) -> Sequence[PooledPlaces]:
+    """What of a person's plain list may be explored: places that share a pool, which is made when it is needed.
 
-    made: the list by the request, under the rules. shows: how many lists have shown each movie. Nothing comes into a
-    pool that the rules do not allow, and no place is explored that they pinned.
+    made: the list by the request, under the rules. shows: how many lists have shown each movie.
     """
     length = len(made.items)
     if config.candidates == "new":
         rows = _able_rows(served, person, config, shows, rules)
-        return config.of_list(length, len(rows), made.pinned), lambda: _of_new(served, person, config, rows, shows)
+        if rules is not None and rules.limits:
+            return _within_limits(config, made, _of_new(served, person, rows, shows, DEPTH), rules)
+        exploration = config.of_list(length, len(rows), made.pinned)
+        return [(exploration, lambda: _of_new(served, person, rows, shows, config.pool))]
+    if rules is None:
+        left = len(served.index.items) - len(np.unique(person.masked_items(frozenset())))
+        exploration = config.of_list(length, max(0, left - length), made.pinned)
+        return [(exploration, lambda: _of_next(served, person, request, made, config.pool))]
+    pool = _of_next(served, person, request, made, DEPTH if rules.limits else config.pool, rules)
+    if rules.limits:
+        return _within_limits(config, made, pool, rules)
+    return [(config.of_list(length, len(pool.movies), made.pinned), lambda: pool)]
 
-    def of_next() -> Pool:
-        return _of_next(served, person, request, made, config, rules)
 
-    if rules is not None:  # how many they leave is known by asking them
-        pool = of_next()
-        return config.of_list(length, len(pool.movies), made.pinned), lambda: pool
-    left = len(served.index.items) - len(np.unique(person.masked_items(frozenset())))
-    return config.of_list(length, max(0, left - length), made.pinned), of_next
+def _within_limits(config: ExplorationConfig, made: MadeList, pool: Pool, rules: ActiveRules) -> Sequence[PooledPlaces]:
+    """Each place with those of a pool that keep all shares and caps there."""
+    shown = np.array(made.items, dtype=np.int64)
+    places = config.of_list(len(shown), len(pool.movies), made.pinned).places
+    fitting = replacements(rules.limits, shown, places, pool.movies, config.pool)
+    return [
+        (ListExploration(len(shown), (place,), float(config.share)), partial(pool.take, rows))
+        for place, rows in fitting.items()
+    ]
 
 
 def _able_rows(
@@ -56,17 +75,11 @@ def _able_rows(
     return np.flatnonzero(able)
 
 
-def _of_new(
-    served: LoadedIndex,
-    person: Person,
-    config: ExplorationConfig,
-    rows: NDArray[np.int64],
-    shows: Impressions,
-) -> Pool:
+def _of_new(served: LoadedIndex, person: Person, rows: NDArray[np.int64], shows: Impressions, most: int) -> Pool:
     scores = served.catalogue.new.scores(person.scores()[0])[rows]
     finite = np.isfinite(scores)
     scores[~finite] = scores[finite].min(initial=0.0)  # so that the pool has as many as was said
-    best = highest(scores, config.pool)
+    best = highest(scores, most)
     chosen = rows[best]
     places = [served.catalogue.places_of_new[row] for row in chosen.tolist()]
     return Pool(
@@ -79,11 +92,12 @@ def _of_next(
     person: Person,
     request: PersonalRequest,
     made: MadeList,
-    config: ExplorationConfig,
-    rules: ActiveRules | None,
+    most: int,
+    rules: ActiveRules | None = None,
 ) -> Pool:
-    longer = request.model_copy(update={"top_k": len(made.items) + config.pool})
-    more = list_for(served, person, longer, None, rules)
+    pinned = [pin.item for pin in rules.pins] if rules else []
+    longer = request.model_copy(update={"top_k": len(made.items) + len(pinned) + most})
+    more = list_for(served, person, longer, None, rules.without_places if rules else None)
     items, scores = np.array(more.items, dtype=np.int64), np.array(more.scores, dtype=np.float64)
-    other = np.flatnonzero(~np.isin(items, made.items))[: config.pool]
+    other = np.flatnonzero(~np.isin(items, [*made.items, *pinned]))[:most]
     return Pool(items[other], scores[other], served.index.popularity[items[other]].astype(np.float64))

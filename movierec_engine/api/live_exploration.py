@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -58,6 +58,13 @@ class Pool:
     scores: NDArray[np.float64]
     seen: NDArray[np.float64]
 
+    def take(self, rows: NDArray[np.int64]) -> "Pool":
+        return Pool(self.movies[rows], self.scores[rows], self.seen[rows])
+
+
+PooledPlaces = tuple[ListExploration, Callable[[], Pool]]
+"""Places of a list that may be explored, and what makes the pool that they share: as many movies as was said."""
+
 
 class LiveExploration:
     """config: what is explored, by `serving.exploration`."""
@@ -87,20 +94,20 @@ class LiveExploration:
 
 
 def explore(
-    config: ExplorationConfig,
-    exploration: ListExploration,
-    pool: Callable[[], Pool],
-    random: np.random.Generator,
+    config: ExplorationConfig, length: int, parts: Sequence[PooledPlaces], random: np.random.Generator
 ) -> tuple[dict[int, tuple[int, float]], Propensities]:
     """The places that are explored, each with the movie that it gets and its score, and all propensities.
 
-    pool: makes the pool, of which there are as many movies as was said; not asked where no place is explored.
+    length: of the list. parts: of which no two share a place or a movie. A pool is not asked for where no place of its
+    is explored.
     """
-    at_place = exploration.kept.tolist()
+    at_place = kept(length, parts).tolist()
     in_list = [*at_place]
-    places = exploration.explored(random)
     drawn: dict[int, tuple[int, float]] = {}
-    if len(places):
+    for exploration, pool in parts:
+        places = exploration.explored(random)
+        if not len(places):
+            continue
         made = pool()
         weights = config.weights(made.scores, made.seen, len(exploration.places))
         chances = exploration.at_place(weights), exploration.in_list(weights)
@@ -108,3 +115,8 @@ def explore(
             drawn[place] = int(made.movies[row]), float(made.scores[row])
             at_place[place], in_list[place] = float(chances[0][row]), float(chances[1][row])
     return drawn, Propensities(tuple(at_place[:MAX_LIST]), tuple(in_list[:MAX_LIST]))
+
+
+def kept(length: int, parts: Sequence[PooledPlaces]) -> NDArray[np.float64]:
+    """The probabilities that a list's own movies stand at their places, and in the list: float64 [length]."""
+    return np.asarray(np.minimum.reduce([np.ones(length), *(exploration.kept for exploration, _ in parts)]))

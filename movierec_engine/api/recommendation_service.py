@@ -158,9 +158,9 @@ class RecommendationService:
         shown, config = listed["recommendations"], self._exploration.config
         try:
             shows = self._exploration.impressions(served.lineage.data_set)
-            exploration, pool = exploration_of(served, person, request, made, config, shows, rules)
+            parts = exploration_of(served, person, request, made, config, shows, rules)
             chance = config.random(request.user_id, incoming.environ[REQUEST_ID])
-            drawn, propensities = explore(config, exploration, pool, chance)
+            drawn, propensities = explore(config, len(made.items), parts, chance)
         except StoreError as error:  # no list fails because new movies have no places
             self._exploration.complain(error)
             return Propensities()

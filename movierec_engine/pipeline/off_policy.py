@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from movierec_engine.api.exploration_pool import exploration_of
 from movierec_engine.api.list_making import MadeList, list_for
-from movierec_engine.api.live_exploration import Impressions
+from movierec_engine.api.live_exploration import Impressions, kept
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.person import of_user
 from movierec_engine.api.requests import PersonalRequest
@@ -203,22 +203,24 @@ class _Target:
         own = [movies[item]["movie_id"] for item in made.items]
         if self._shows is None:
             return dict.fromkeys(own, 1.0), lambda place, movie: float(place < len(own) and own[place] == movie)
-        exploration, pool = exploration_of(self._served, person, request, made, self._config, self._shows)
-        kept = exploration.kept.tolist()
-        chances = dict(zip(own, kept, strict=True))
-        pooled: Chances = {}
-        if exploration.places:
-            others = pool()
-            weights = self._config.weights(others.scores, others.seen, len(exploration.places))
-            ids = [movies[place]["movie_id"] for place in others.movies.tolist()]
-            chances |= dict(zip(ids, exploration.in_list(weights).tolist(), strict=True))
-            pooled = dict(zip(ids, exploration.at_place(weights).tolist(), strict=True))
+        parts = exploration_of(self._served, person, request, made, self._config, self._shows)
+        stays = kept(len(own), parts).tolist()
+        chances = dict(zip(own, stays, strict=True))
+        pooled: dict[int, Chances] = {}
+        for exploration, pool in parts:
+            if exploration.places:
+                others = pool()
+                weights = self._config.weights(others.scores, others.seen, len(exploration.places))
+                ids = [movies[place]["movie_id"] for place in others.movies.tolist()]
+                chances |= dict(zip(ids, exploration.in_list(weights).tolist(), strict=True))
+                at_each = dict(zip(ids, exploration.at_place(weights).tolist(), strict=True))
+                pooled |= dict.fromkeys(exploration.places, at_each)
         self._shows.add(one.movie_ids)
 
         def at_place(place: int, movie: PublicId) -> float:
             if place < len(own) and own[place] == movie:
-                return float(kept[place])
-            return pooled.get(movie, 0.0) if place in exploration.places else 0.0
+                return float(stays[place])
+            return pooled.get(place, {}).get(movie, 0.0)
 
         return chances, at_place
 

@@ -8,7 +8,8 @@ order, so that whatever s is
     P(the list's own movie stands at its place) = 1 - e            P(movie i of the pool stands at place p) = e w_i
     P(the list's own movie is in the list)      = 1 - e            P(movie i of the pool is in the list)    = n e w_i
 
-at each place p that may be explored, and 1 for a movie of the list at one that may not. Nothing is estimated.
+at each place p that may be explored, and 1 for a movie of the list at one that may not. Nothing is estimated. A list
+may have several such groups of places, each with a pool of its own, as it has under shares and caps of rules.
 
 `epsilon` gives every movie of the pool the same weight (epsilon-greedy). `thompson` gives movie i the probability that
 its score, drawn from Normal(s_i, d / sqrt(1 + n_i)), is the largest of the pool's: probability matching (Thompson 1933,

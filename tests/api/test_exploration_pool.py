@@ -41,7 +41,7 @@ def rules(served: LoadedIndex, *left_out: int) -> ActiveRules:
 def pool_of(served: LoadedIndex, person: Person, candidates: str, active: ActiveRules | None) -> list[object]:
     config = ExplorationConfig(share=0.5, from_place=1, candidates=candidates)
     made = list_for(served, person, REQUEST, rules=active)
-    exploration, pool = exploration_of(served, person, REQUEST, made, config, Impressions({}), active)
+    ((exploration, pool),) = exploration_of(served, person, REQUEST, made, config, Impressions({}), active)
     found = [served.catalogue.movies[place]["movie_id"] for place in pool().movies.tolist()]
     assert len(exploration.places) == min(2, len(found))
     return found
@@ -59,7 +59,7 @@ def test_what_the_rules_leave_out_is_in_no_pool(served: LoadedIndex, person: Per
 def test_a_pinned_place_is_not_explored(served: LoadedIndex, person: Person, candidates: str) -> None:
     config = ExplorationConfig(share=0.5, from_place=1, candidates=candidates)
     made = replace(list_for(served, person, REQUEST), pinned=(1,))
-    exploration, _ = exploration_of(served, person, REQUEST, made, config, Impressions({}))
+    ((exploration, _),) = exploration_of(served, person, REQUEST, made, config, Impressions({}))
     assert exploration.places == (0,)
     assert exploration.kept.tolist() == [0.5, 1]
 
@@ -67,6 +67,6 @@ def test_a_pinned_place_is_not_explored(served: LoadedIndex, person: Person, can
 def test_what_was_shown_often_enough_is_new_no_more(served: LoadedIndex, person: Person) -> None:
     config, made = ExplorationConfig(share=0.5, from_place=1, impressions=3), list_for(served, person, REQUEST)
     for lists, places in ((2, (1,)), (3, ())):
-        exploration, pool = exploration_of(served, person, REQUEST, made, config, Impressions({60: lists}))
+        ((exploration, pool),) = exploration_of(served, person, REQUEST, made, config, Impressions({60: lists}))
         assert exploration.places == places
         assert len(pool().movies) == len(places)

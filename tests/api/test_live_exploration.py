@@ -14,6 +14,8 @@ from movierec_engine.errors import StoreError
 from movierec_engine.feedback import FeedbackError, SqliteLog, log_file
 from movierec_engine.feedback.experiments import ExperimentConfig, Variant
 from movierec_engine.recommending.exploration import ExplorationConfig
+from movierec_engine.recommending.rules.document import RuleDocument
+from movierec_engine.recommending.rules.versions import publish_rules
 from movierec_engine.store import Artifact, ArtifactStore
 
 PublishLine = Callable[..., dict[str, Artifact]]
@@ -171,3 +173,39 @@ def test_no_list_fails_because_new_movies_have_no_places(
 def test_settings_are_read_from_a_command_line() -> None:
     settings = load_serving(["serving.exploration.share=0.05", "serving.exploration.candidates=next"])
     assert settings.exploration == ExplorationConfig(share=0.05, candidates="next")
+
+
+def test_shares_and_caps_hold_in_explored_lists(store: ArtifactStore, publish_line: PublishLine) -> None:
+    publish_line("ease")  # user 7 is shown 20 and 30; 40 and the last come next
+    last = 2**63 - 1
+    document = RuleDocument.of(
+        {"rules": [{"name": "one of two", "cap": {"where": {"column": "movie_id", "in": [20, 40]}, "at_most": 1}}]}
+    )
+    publish_rules(store, "camps", "home", document, by="test")
+    client = exploring(store, ExplorationConfig(share=0.5, candidates="next", strategy="epsilon", from_place=1))
+    lists = Counter(tuple(movie_ids(ask(client, f"r{number}", "user_id=7&top_k=2"))) for number in range(120))
+    assert set(lists) == {(20, 30), (40, 30), (20, last), (40, last)}, "each place on its own, and never 20 beside 40"
+    assert all(count >= 10 for count in lists.values())
+    assert {tuple(one.propensities) for one in shown(client, store)} == {(0.5, 0.5)}
+
+
+def test_a_new_movie_that_would_break_a_share_is_not_explored(store: ArtifactStore, publish_line: PublishLine) -> None:
+    publish_line("ease")  # 60 is of 1999 and new, 20 of no year and 30 of 2000
+    config = ExplorationConfig(share=0.5, from_place=1)
+    for bound, explores in ((1999, False), (1998, True)):
+        where = {"column": "year", "from": 1991, "to": bound}
+        document = RuleDocument.of({"rules": [{"name": "old", "share": {"where": where, "at_most": 0.4}}]})
+        publish_rules(store, "camps", "home", document, by="test")
+        client = exploring(store, config)
+        answers = [ask(client, f"{bound}-{number}", "user_id=7&top_k=2") for number in range(20)]
+        assert any(60 in movie_ids(answer) for answer in answers) is explores
+
+
+def test_what_a_rule_pins_further_down_is_drawn_nowhere_before(store: ArtifactStore, publish_line: PublishLine) -> None:
+    publish_line("ease")
+    document = RuleDocument.of({"rules": [{"name": "third", "pin": [{"movie_id": 40, "place": 3}]}]})
+    publish_rules(store, "camps", "home", document, by="test")
+    client = exploring(store, ExplorationConfig(share=0.5, candidates="next", from_place=1))
+    answers = [ask(client, f"r{number}", "user_id=7&top_k=2") for number in range(30)]
+    shown_movies = {movie for answer in answers for movie in movie_ids(answer)}
+    assert shown_movies == {20, 30, 2**63 - 1}

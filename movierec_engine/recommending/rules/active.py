@@ -1,6 +1,7 @@
 """Rules that hold at one moment in one region, as arrays over a catalogue's items."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class PlacedPin:
 
 @dataclass(frozen=True, eq=False)
 class ActiveShare:
-    """matches: bool [n_items]."""
+    """matches: bool [n_movies], by place in the catalogue, also of those no model knows."""
 
     rule: str
     matches: Mask
@@ -40,7 +41,7 @@ class ActiveShare:
 
 @dataclass(frozen=True, eq=False)
 class ActiveCap:
-    """starts: int64 [n_items + 1]; codes: int64, the values of item i are codes[starts[i]:starts[i + 1]]."""
+    """starts: int64 [n_movies + 1]; codes: int64, the values of movie i are codes[starts[i]:starts[i + 1]]."""
 
     rule: str
     starts: NDArray[np.int64]
@@ -75,6 +76,11 @@ class ActiveRules:
         if self.factors is not None or self.limits:
             return max(DEPTH, k)
         return k + len(self.pins)
+
+    @cached_property
+    def without_places(self) -> "ActiveRules":
+        """The same without pins, shares and caps, which say what may stand where."""
+        return replace(self, pins=(), limits=())
 
     def also(self, allowed: Mask | None) -> Mask | None:
         """What is allowed by these rules and by a request. allowed: bool [n_movies], None where all are."""

@@ -87,7 +87,7 @@ def _with_wanted(rules: ActiveRules, items: Items, scores: Scores, k: int, more:
         if isinstance(limit, ActiveShare) and limit.at_least:
             wanted = _SPARE * _up(limit.at_least * k)
             if np.count_nonzero(limit.matches[items]) < wanted:
-                found.append(more(wanted, limit.matches))
+                found.append(more(wanted, limit.matches[: rules.n_items]))
     if not found:
         return items, scores
     extra, first = np.unique(np.concatenate([own for own, _ in found]), return_index=True)

@@ -86,8 +86,8 @@ class CompiledRules:
                 raise RuleError(f"rule {pin.rule!r} pins movie {movie}, which rule {out!r} leaves out{at}; change one")
         for limit in active.limits:
             if isinstance(limit, ActiveShare) and limit.at_least:
-                left = limit.matches if active.allowed is None else limit.matches & active.allowed[: self._n_items]
-                if not left.any():
+                left = limit.matches if active.allowed is None else limit.matches & active.allowed
+                if not left[: self._n_items].any():
                     raise RuleError(f"rule {limit.rule!r} asks for a share of movies of which there are none{at}")
 
     def _unknown(self) -> Iterator[str]:
@@ -159,8 +159,7 @@ class CompiledRules:
                     case Pins():
                         unmet += self._place(rule, rule.action, pins)
                     case ShareOfList(where, at_least, at_most):
-                        matches = where.mask(self._columns, moment)[:n]
-                        limits.append(ActiveShare(rule.name, matches, at_least, at_most))
+                        limits.append(ActiveShare(rule.name, where.mask(self._columns, moment), at_least, at_most))
                     case Cap():
                         limits.append(self._cap(rule.name, rule.action, moment))
             except RuleError as error:
@@ -201,11 +200,10 @@ class CompiledRules:
                 pins[pin.place - 1] = PlacedPin(rule.name, item, pin.place - 1)
 
     def _cap(self, name: str, cap: Cap, now: datetime) -> ActiveCap:
-        n = self._n_items
         if cap.where is None:
             starts, codes = self._columns.codes(cap.column)
-            return ActiveCap(name, starts[: n + 1], codes, cap.at_most, f"of one {cap.column}")
-        mask = cap.where.mask(self._columns, now)[:n]
+            return ActiveCap(name, starts, codes, cap.at_most, f"of one {cap.column}")
+        mask = cap.where.mask(self._columns, now)
         starts = np.concatenate([[0], np.cumsum(mask)])
         return ActiveCap(name, starts, np.zeros(int(mask.sum()), dtype=np.int64), cap.at_most, "of such movies")
 
