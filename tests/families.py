@@ -50,7 +50,7 @@ def ratings() -> Interactions:
         user=pairs[:, 0].astype(np.int32),
         item=pairs[:, 1].astype(np.int32),
         rating=values.astype(np.float32),
-        timestamp=np.arange(len(pairs), dtype=np.int64),
+        timestamp=10**9 + np.arange(len(pairs), dtype=np.int64),
         users=IdMap(np.arange(N_USERS)),
         items=IdMap(np.arange(N_ITEMS)),
     )
@@ -133,11 +133,14 @@ MAKERS = {
         RecVAE(hidden_dim=7, latent_dim=5, num_layers=1, activation="tanh", decoder_dim=6, prior="normal")
     ),
     "sasrec": lambda: fitted(SASRec(embedding_dim=8, max_length=10)),
-    "sasrec gated": lambda: fitted(SASRec(embedding_dim=6, num_heads=3, num_blocks=1, block="gated")),
+    "sasrec gated": lambda: fitted(
+        SASRec(embedding_dim=6, num_heads=3, num_blocks=1, block="gated", relative_time=False)
+    ),
     "hybrid": lambda: ensemble("ease", "als", "gmf", "lightgcn", "recvae"),
     "hybrid of sums": lambda: ensemble("user_cf", "lightgcn cosine", "ease", normalization="min_max"),
     "hybrid of ranks": lambda: ensemble("svd", "mlp", "gf_cf", "item_cf implicit", fusion_method="rrf"),
     "hybrid of order": lambda: ensemble("ease", "markov", "als"),
+    "hybrid of times": lambda: ensemble("markov", "ease", "sasrec"),
     "hybrid stacked": lambda: ensemble("ncf", "als", fusion_method="stacking"),
 }
 

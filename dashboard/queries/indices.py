@@ -237,7 +237,7 @@ def for_user(
     from movierec_engine.retrieval.masks import serving_mask
 
     if not found.trained_with(user_id):
-        return for_history(found, found.rated_by(user_id), k, dials)
+        return for_history(found, found.rated_by(user_id), k, dials, found.index.rated.times_by(user_id))
     user = found.user(user_id)
     assert user is not None
     if known is None:
@@ -250,9 +250,15 @@ def for_user(
     return _answer(found, items, scores, source, row.indices[row.indptr[user] : row.indptr[user + 1]], k, dials)
 
 
-def for_history(found: SearchableIndex, ratings: Mapping[PublicId, float], k: int, dials: Dials) -> RecommendedList:
-    """The list of somebody who has told these movies, movie id -> rating."""
-    taste = taste_of(found, ratings)
+def for_history(
+    found: SearchableIndex,
+    ratings: Mapping[PublicId, float],
+    k: int,
+    dials: Dials,
+    times: Mapping[PublicId, int] | None = None,
+) -> RecommendedList:
+    """The list of somebody who has told these movies, movie id -> rating, and at which seconds, where that is known."""
+    taste = taste_of(found, ratings, times or {})
     items, scores, source = found.index.recommend_for_history(taste, _wanted(k, dials), taste.items)
     return _answer(found, items, scores, source, taste.liked.indices, k, dials)
 
@@ -268,17 +274,18 @@ def why(
 
     ratings: the person's own, movie id -> rating, as far as they are known.
     """
-    item = found.item(movie_id)
+    item, times = found.item(movie_id), {}
     assert item is not None
     if user_id is not None and not found.trained_with(user_id):
         told = ratings = found.rated_by(user_id)
+        times = found.index.rated.times_by(user_id)
         user_id = None
     if user_id is not None:
         user = found.user(user_id)
         assert user is not None
         made: Explanation = found.index.explain(user, item)
     else:
-        made = found.index.explain_for_history(taste_of(found, told), item)
+        made = found.index.explain_for_history(taste_of(found, told, times), item)
     own = {place: rating for movie, rating in ratings.items() if (place := found.item(movie)) is not None}
     titles = dict(enumerate(found.titles))
     least = found.index.facts.liked_from
@@ -308,10 +315,13 @@ def similar(found: SearchableIndex, movie_id: PublicId, k: int) -> list[dict[str
     ]
 
 
-def taste_of(found: SearchableIndex, ratings: Mapping[PublicId, float]) -> "Taste":
+def taste_of(found: SearchableIndex, ratings: Mapping[PublicId, float], times: Mapping[PublicId, int]) -> "Taste":
     """Liked and disliked items; movies that the catalogue lacks are left out."""
-    rated = {item: rating for movie, rating in ratings.items() if (item := found.item(movie)) is not None}
-    return found.index.taste_of(rated)
+    rated, at = (
+        {item: value for movie, value in of.items() if (item := found.item(movie)) is not None}
+        for of in (ratings, times)
+    )
+    return found.index.taste_of(rated, at)
 
 
 def _served(store: ArtifactStore, data: str) -> Artifact | None:

@@ -32,6 +32,7 @@ from movierec_engine.api.movie_service import place_of
 from movierec_engine.api.requests import FeedbackRequest, InterviewRequest, UndoRequest, UserRequest
 from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
 from movierec_engine.data.id_map import PublicId
+from movierec_engine.data.interactions import OF_ORDER
 from movierec_engine.errors import StoreError
 from movierec_engine.feedback import FeedbackEvent, IdempotencyConflict, InvalidFeedback, UnknownEvent, UserState
 from movierec_engine.feedback.events import Kind, check_not_ahead
@@ -199,7 +200,7 @@ def _history(served: LoadedIndex, user_id: PublicId, user: int | None) -> list[S
     if user is None:
         return []
     row, values = served.index.history[[user]], served.index.fold_in_scorer.history_values
-    order = np.argsort(-row.data, kind="stable") if values == "places" else np.arange(row.nnz)
+    order = np.argsort(-row.data, kind="stable") if values in OF_ORDER else np.arange(row.nnz)
     items: list[int] = row.indices[order].tolist()
     rated = row.data.tolist() if values == "ratings" else [None] * row.nnz
     return [

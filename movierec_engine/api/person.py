@@ -5,7 +5,7 @@ leaves its movie in: it was looked at, not seen. With `serving.repeat` only what
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.parameters import RatedMovie
 from movierec_engine.data.id_map import PublicId
+from movierec_engine.data.interactions import OF_ORDER
+from movierec_engine.data.sequences import told_times
 from movierec_engine.feedback import UserState
 from movierec_engine.recommending.fold_in import Taste
 from movierec_engine.recommending.live_taste import LiveTaste
@@ -27,6 +29,7 @@ class Person:
 
     user: their index where the trained model answers, else None: they are folded in.
     told: movie -> the rating that was given since, or in an anonymous history, the newest last; None for one without.
+    told_at: movie -> the second at which it was told, where that is known.
     masked_since: the movies that may not be shown by what was said since, or told.
     erased: whether nothing older may be used.
     """
@@ -37,6 +40,7 @@ class Person:
     told: Mapping[PublicId, float | None]
     masked_since: frozenset[PublicId]
     erased: bool = False
+    told_at: Mapping[PublicId, int] = field(default_factory=dict)
 
     @cached_property
     def ratings(self) -> Mapping[PublicId, float | None]:
@@ -58,7 +62,10 @@ class Person:
     @cached_property
     def taste(self) -> Taste:
         """The likes and dislikes that are folded in."""
-        return _taste(self.served, self.ratings)
+        times = self.told_at
+        if not self.erased and self.user_id is not None:
+            times = {**self.served.index.rated.times_by(self.user_id), **times}
+        return _taste(self.served, self.ratings, times)
 
     @cached_property
     def live(self) -> LiveTaste:
@@ -75,10 +82,13 @@ class Person:
         given = [(item, rating) for item, rating in rated.items() if item is not None and rating is not None]
         liked = [(item, rating) for item, rating in given if rating >= least]
         disliked = [(item, rating if values == "ratings" else 1.0) for item, rating in sorted(given) if rating < least]
-        if values == "places":
+        if values in OF_ORDER:
             since = _beyond([item for item, _ in liked], row.indices[np.argsort(row.data, kind="stable")].tolist())
             last = float(row.data.max())
             new = [(item, last + place) for place, item in enumerate(since, start=1)]
+            if values == "times":
+                at = {self.served.catalogue.item(movie_id): second for movie_id, second in self.told_at.items()}
+                new = [*zip(since, told_times([at.get(item, 0) for item in since], last).tolist(), strict=True)]
         else:
             known = set(row.indices.tolist())
             new = [(item, one if values == "ratings" else 1.0) for item, one in sorted(liked) if item not in known]
@@ -109,7 +119,7 @@ def of_user(served: LoadedIndex, user_id: PublicId, state: UserState) -> Person:
     if user is not None and not served.index.personal[user]:
         user = None
     masked_since = state.not_interested if served.repeat else state.masked
-    return Person(served, user_id, user, state.ratings, masked_since, erased)
+    return Person(served, user_id, user, state.ratings, masked_since, erased, state.rated_at)
 
 
 def of_history(served: LoadedIndex, history: Sequence[RatedMovie]) -> Person:
@@ -121,10 +131,14 @@ def of_history(served: LoadedIndex, history: Sequence[RatedMovie]) -> Person:
     return Person(served, None, None, ratings, frozenset() if served.repeat else frozenset(ratings))
 
 
-def _taste(served: LoadedIndex, ratings: Mapping[PublicId, float | None]) -> Taste:
-    """The likes and dislikes among the catalogue's movies; ratings by public id, the newest last."""
+def _taste(served: LoadedIndex, ratings: Mapping[PublicId, float | None], times: Mapping[PublicId, int]) -> Taste:
+    """The likes and dislikes among the catalogue's movies; ratings and seconds by public id, the newest last."""
     rated = {served.catalogue.item(movie_id): rating for movie_id, rating in ratings.items()}
-    return served.index.taste_of({item: rating for item, rating in rated.items() if item is not None})
+    at = {served.catalogue.item(movie_id): second for movie_id, second in times.items() if movie_id in ratings}
+    return served.index.taste_of(
+        {item: rating for item, rating in rated.items() if item is not None},
+        {item: second for item, second in at.items() if item is not None},
+    )
 
 
 def _beyond(told: Sequence[int], history: Sequence[int]) -> Sequence[int]:

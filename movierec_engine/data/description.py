@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from movierec_engine.data.config import DataConfig
-from movierec_engine.data.interactions import positives
+from movierec_engine.data.interactions import EARLY, positives
 from movierec_engine.data.mapped_files import RatingsFile, open_ratings
 from movierec_engine.data.movielens import RATING_COLUMNS, find_layout
 from movierec_engine.data.movielens import open_ratings as open_movielens
@@ -23,8 +23,6 @@ from movierec_engine.reporting.numbers import percent
 
 _MOST_VALUES = 12
 """Up to so many different ratings each is counted; of more, quartiles are told."""
-_EARLY = 10**8
-"""Times that all are before March 1973 are hardly seconds since 1970."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def _times(ratings: Ratings, opened: RatingsFile) -> Iterator[Fact]:
     ends = pc.min_max(ratings.table["timestamp"])
     first, last = (datetime.fromtimestamp(ends[end].as_py(), UTC).isoformat(sep=" ") for end in ("min", "max"))
     doubt = ""
-    if ends["max"].as_py() < _EARLY:
+    if ends["max"].as_py() < EARLY:
         doubt = '; if these are not seconds since 1970, set data.columns.timestamp=""'
     yield Fact("times", [first, last], f"{first[:19]} to {last[:19]} UTC{doubt}")
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,14 @@ from movierec_engine.errors import EmptyDataError
 
 ID_MAPS_FILE = "id_maps.npz"
 
-HistoryValues = Literal["ones", "ratings", "places"]
-"""What an entry of a history holds: 1, the rating, or the place in the order of time, from 1 for the oldest."""
+HistoryValues = Literal["ones", "ratings", "places", "times"]
+"""What an entry of a history holds: 1, the rating, the place in the order of time, from 1 for the oldest, or the time
+itself (`Interactions.exact_times`)."""
+OF_ORDER: tuple[HistoryValues, ...] = ("places", "times")
+"""Values that say the order of a history. A model that goes by places takes times too, whose order counts alone."""
+
+EARLY = 10**8
+"""Times that all are before March 1973 are hardly seconds since 1970: places in an order, or none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +33,7 @@ class Interactions:
     """n positives of users with items; every array has length n.
 
     user, item: int32, indices into `users` and `items`.
-    rating: float32. timestamp: int64, seconds.
+    rating: float32. timestamp: int64, seconds; in a worker's share `exact_times`.
     users, items: the frozen vocabularies, shared by all parts of a split.
     """
 
@@ -81,22 +87,52 @@ class Interactions:
 
         A repeated pair has the last of its places, and leaves gaps at the others. Places are exact up to 2^24.
         """
-        order = self.by_time()
         count = np.bincount(self.user, minlength=self.n_users)
         place = np.arange(1, len(self) + 1) - np.repeat(np.cumsum(count) - count, count)
+        return self._newest_of_pairs(self.by_time(), place.astype(np.float32))
+
+    def times_matrix(self) -> sparse.csr_matrix:
+        """Like `matrix`, but every entry is its time (`exact_times`), float64; of a repeated pair the last."""
+        order = self.by_time()
+        return self._newest_of_pairs(order, self.exact_times()[order])
+
+    def _newest_of_pairs(self, order: NDArray[np.int64], values: NDArray[np.floating[Any]]) -> sparse.csr_matrix:
+        """CSR [n_users, n_items] of values [n] of the rows in the order `by_time`; of a repeated pair the last."""
         user, item = self.user[order], self.item[order]
         newest = np.unique((user.astype(np.int64) * self.n_items + item)[::-1], return_index=True)[1]
         kept = len(self) - 1 - newest
-        values = (place[kept].astype(np.float32), (user[kept], item[kept]))
-        matrix = sparse.csr_matrix(values, shape=(self.n_users, self.n_items))
+        matrix = sparse.csr_matrix((values[kept], (user[kept], item[kept])), shape=(self.n_users, self.n_items))
         matrix.sort_indices()
         return matrix
 
     def history(self, values: HistoryValues) -> sparse.csr_matrix:
-        """The user-item matrix with these entries: `matrix`, `ratings_matrix` or `places_matrix`."""
-        if values == "ones":
-            return self.matrix()
-        return self.ratings_matrix() if values == "ratings" else self.places_matrix()
+        """The user-item matrix with these entries, float32, of times float64."""
+        of = {
+            "ones": self.matrix,
+            "ratings": self.ratings_matrix,
+            "places": self.places_matrix,
+            "times": self.times_matrix,
+        }
+        return of[values]()
+
+    @property
+    def has_times(self) -> bool:
+        """False where there are none, or places in an order in their stead (`EARLY`)."""
+        return bool(self.timestamp.max(initial=0) >= EARLY)
+
+    def exact_times(self) -> NDArray[np.float64]:
+        """Each row's time in seconds, float64 [n], whose fractions order the rows of a user at equal times (`by_time`).
+
+        Seconds until the year 2242 leave room for the order of two million rows.
+        """
+        order = self.by_time()
+        time = self.timestamp[order]
+        first = np.concatenate([[True], (np.diff(time) != 0) | (np.diff(self.user[order]) != 0)])[: len(order)]
+        run = np.cumsum(first) - 1
+        count = np.bincount(run)[run]
+        exact = np.empty(len(order))
+        exact[order] = time + (np.arange(len(order)) - np.flatnonzero(first)[run]) / count
+        return exact
 
     def by_time(self) -> NDArray[np.int64]:
         """The rows by user, each user's oldest first: int64 [n].

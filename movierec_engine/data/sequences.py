@@ -1,11 +1,14 @@
 """Histories as sequences, and the windows of them that models of order learn from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
+
+TIME_BUCKETS = 32
+"""Of the time between two items, by powers of two of a second: the last begins at 68 years."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -13,18 +16,24 @@ class Sequences:
     """Sequences of n users, one after another.
 
     items: int64 [total], each user's oldest first. starts: int64 [n + 1], where each user's begin, as CSR has it.
+    seconds: int64 [total], the time of each item; [0] where only the order is known.
     """
 
     items: NDArray[np.int64]
     starts: NDArray[np.int64]
+    seconds: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @classmethod
-    def of(cls, histories: sparse.csr_matrix) -> Self:
-        """Of histories with places, CSR [n, n_items], of which only the order in a row counts."""
+    def of(cls, histories: sparse.csr_matrix, timed: bool = False) -> Self:
+        """Of histories with places or times, CSR [n, n_items], of which only the order in a row counts.
+
+        timed: whether the entries are times, which are kept.
+        """
         starts = histories.indptr.astype(np.int64)
         row = np.repeat(np.arange(histories.shape[0]), np.diff(starts))
         order = np.lexsort((histories.data, row))
-        return cls(histories.indices[order].astype(np.int64), starts)
+        seconds = np.floor(histories.data[order] if timed else []).astype(np.int64)
+        return cls(histories.indices[order].astype(np.int64), starts, seconds)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -36,7 +45,7 @@ class Sequences:
         lengths = np.minimum(self.lengths, length)
         starts = np.concatenate([[0], np.cumsum(lengths)])
         places = np.arange(starts[-1]) + np.repeat(self.starts[1:] - starts[1:], lengths)
-        return Sequences(self.items[places], starts)
+        return Sequences(self.items[places], starts, self.seconds[places] if len(self.seconds) else self.seconds)
 
     def windows(self, length: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Windows of at most `length` items whose next items are all items but each user's first, once each.
@@ -69,3 +78,22 @@ def grouped_by_length(lengths: NDArray[np.int64], least_share: float = 0.7) -> l
         groups.append(order[start:end])
         start = end
     return groups
+
+
+def bucket_of_time(seconds: NDArray[np.int64]) -> NDArray[np.int32]:
+    """floor(log2(1 + seconds)) of what is not negative, at most TIME_BUCKETS - 1, exactly: int32 of the same shape."""
+    return np.asarray(np.minimum(np.frexp(1.0 + seconds)[1] - 1, TIME_BUCKETS - 1), dtype=np.int32)
+
+
+def told_times(seconds: ArrayLike, after: float = 0.0) -> NDArray[np.float64]:
+    """Entries of a history of times (`Interactions.exact_times`), ascending: float64 [n], of what was told in an order.
+
+    seconds: int [n], the oldest first, 0 where it is not known. after: the newest entry of the history that these go
+    on, 0 for none. No time is before the one told earlier, and unknown ones are equal to it, or to the first known.
+    """
+    given = np.asarray(seconds, dtype=np.float64)
+    second = np.floor(after)
+    time = np.maximum.accumulate(np.maximum(given, max(second, given[given > 0][0] if given.any() else 0)))
+    first, end = np.searchsorted(time, time), np.searchsorted(time, time, side="right")
+    begun = np.where(time == second, after - second, 0.0)
+    return np.asarray(time + begun + (1 - begun) * (1 + np.arange(len(time)) - first) / (1 + end - first))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.data.heldout import HeldOut
-from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.interactions import OF_ORDER, Interactions
 from movierec_engine.data.split import Split
 from movierec_engine.evaluation.canaries import DEPTH, Finding
 from movierec_engine.models.base import Recommender
@@ -45,8 +45,8 @@ def histories_end_before_the_next_item(split: Split) -> Finding:
 def order_counts_for_models_of_order_alone(model: Recommender, train: Interactions, seed: int) -> Finding:
     """The lists of up to `SHUFFLED_USERS` train histories with two items or more, and of these in a random order.
 
-    A model whose `history_values` are places has to answer some of them with another list of `DEPTH`; all others answer
-    as before.
+    A model whose `history_values` are places or times has to answer some of them with another list of `DEPTH`; all
+    others answer as before.
     """
     rng = np.random.default_rng(seed)
     users = np.flatnonzero(np.diff(train.matrix().indptr) >= 2)
@@ -55,7 +55,7 @@ def order_counts_for_models_of_order_alone(model: Recommender, train: Interactio
     shuffled = replace(own, timestamp=rng.permutation(len(own)).astype(np.int64))
     lists = [_lists(model, part.history(model.history_values)[users]) for part in (own, shuffled)]
     changed = int((lists[0] != lists[1]).any(axis=1).sum())
-    of_order = model.history_values == "places"
+    of_order = model.history_values in OF_ORDER
     return Finding(
         "order_counts_for_models_of_order_alone",
         bool(changed) == of_order or not len(users),

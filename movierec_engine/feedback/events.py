@@ -181,6 +181,8 @@ class UserState:
     watched: dict[PublicId, float | None] = field(default_factory=dict)
     """Movie -> share that was watched, None where that is not known; the most recently watched last."""
     added_to_list: frozenset[PublicId] = frozenset()
+    rated_at: dict[PublicId, int] = field(default_factory=dict, compare=False)
+    """Movie -> the second at which it got that rating."""
     known: bool = True
     """Whether the log could be read; else nothing above but `erasure` is known, which is ERASURE_UNKNOWN in doubt."""
 

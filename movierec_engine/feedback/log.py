@@ -166,14 +166,15 @@ class FeedbackLog(Protocol):
 
 
 def state_of(rows: Iterable[Sequence[Any]], erasure: int) -> UserState:
-    """A user's state from rows kind, movie, rating, share of the events that count, the newest last."""
+    """A user's state from rows kind, movie, rating, share, second of the events that count, the newest last."""
     ratings: dict[PublicId, float] = {}
+    rated_at: dict[PublicId, int] = {}
     watched: dict[PublicId, float | None] = {}
     of_kind: dict[str, set[PublicId]] = {"click": set(), "not_interested": set(), "added_to_list": set()}
-    for kind, movie_id, rating, share in rows:
+    for kind, movie_id, rating, share, second in rows:
         if kind == "rating":
             ratings.pop(movie_id, None)
-            ratings[movie_id] = rating
+            ratings[movie_id], rated_at[movie_id] = rating, second
         elif kind == "watched":
             watched.pop(movie_id, None)
             watched[movie_id] = share
@@ -186,6 +187,7 @@ def state_of(rows: Iterable[Sequence[Any]], erasure: int) -> UserState:
         erasure,
         watched,
         frozenset(of_kind["added_to_list"]),
+        rated_at,
     )
 
 

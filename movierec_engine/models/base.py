@@ -26,7 +26,7 @@ from scipy import sparse
 
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.data.interactions import HistoryValues, Interactions
+from movierec_engine.data.interactions import OF_ORDER, HistoryValues, Interactions
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.models.cost import DataSize, ModelCost, require_fit_memory
 from movierec_engine.models.explanation import Explanation
@@ -43,7 +43,7 @@ Indices = NDArray[np.integer[Any]]
 WEIGHTS_FILE = "model.safetensors"
 MODEL_FILE = "model.json"
 CHECKPOINT_SUFFIX = ".pt"
-_NOT_ONES: tuple[HistoryValues, ...] = ("ratings", "places")
+_NOT_ONES: tuple[HistoryValues, ...] = ("ratings", *OF_ORDER)
 
 
 class Recommender(ABC):
@@ -51,10 +51,10 @@ class Recommender(ABC):
 
     config: the model's own dataclass of hyper-parameters.
     users, items: the vocabularies of the interactions it was trained on.
-    history: float32 CSR [n_users, n_items], its train interactions, with `history_values` for entries.
+    history: CSR [n_users, n_items], its train interactions, with `history_values` for entries: float32, times float64.
     popularity: float32 [n_items], train interactions of each item.
     history_values: what it learned from beside which interactions there are: nothing (`ones`), the ratings' values
-        (`ratings`), or the order in time (`places`).
+        (`ratings`), the order in time (`places`), or that and how long ago (`times`).
     epochs: what each pass over the data did, of models that are trained in passes.
     left_out: names of the models of `start_from` that it did not take.
     exact_vectors: whether scores are the inner products of `query_vectors` and `item_vectors`. Where not, those only

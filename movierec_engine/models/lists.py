@@ -10,6 +10,7 @@ from scipy import sparse
 
 from movierec_engine.data.id_map import IdMap, Ids, as_ids
 from movierec_engine.data.interactions import HistoryValues
+from movierec_engine.data.sequences import told_times
 from movierec_engine.errors import DataError, MovierecError
 
 Floats = NDArray[np.float32]
@@ -111,8 +112,8 @@ def histories_by_index(
     """The people's ids [n], 0 to n - 1 where none are given, and their histories: float32 CSR [n, n_items].
 
     like: the rating of an item without one. values: what the entries are; places follow the order that is given, the
-    oldest first, where an item that is named twice has its last. Items outside the vocabulary are left out: the model
-    knows nothing of them.
+    oldest first, where an item that is named twice has its last, and times are the same moment for all, in that order.
+    Items outside the vocabulary are left out: the model knows nothing of them.
     """
     by_person = histories if isinstance(histories, Mapping) else dict(enumerate(histories))
     rows, columns, entries = [], [], []
@@ -137,10 +138,12 @@ def _newest_last(ids: Ids) -> list[Any]:
     return [*dict.fromkeys(reversed(ids.tolist()))][::-1]
 
 
-def _entries(rated: Mapping[Any, float], values: HistoryValues) -> Floats:
-    """float32 [h]."""
+def _entries(rated: Mapping[Any, float], values: HistoryValues) -> NDArray[np.floating[Any]]:
+    """float32 [h], of times float64."""
     if values == "ones":
         return np.ones(len(rated), dtype=np.float32)
+    if values == "times":
+        return told_times(np.zeros(len(rated)))
     given = np.fromiter(rated.values(), np.float32, len(rated))
     return given if values == "ratings" else np.arange(1, len(rated) + 1, dtype=np.float32)
 

@@ -53,7 +53,10 @@ class LoggedLists:
         """What a user had said by a moment, undone feedback apart, and how many events that is."""
         said = self._said.get(user_id, [])
         count = bisect_right(said, at_ms, key=lambda one: one.at_ms)
-        rows = [(one.event.kind, one.event.movie_id, one.event.rating, one.event.share) for one in said[:count]]
+        rows = [
+            (one.event.kind, one.event.movie_id, one.event.rating, one.event.share, one.at_ms // 1000)
+            for one in said[:count]
+        ]
         return count, state_of(rows, erasure)
 
 

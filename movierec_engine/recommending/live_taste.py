@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 class LiveTaste(NamedTuple):
     """New likes and dislikes of a trained user: pairs of an item index and a value of the scorer's `history_values`.
 
-    Places count on from those of the train history.
+    Places and times go on from those of the train history.
     """
 
     liked: tuple[tuple[int, float], ...] = ()
@@ -53,7 +53,7 @@ def joint_history(history: sparse.csr_matrix, live: LiveTaste) -> sparse.csr_mat
     """The train history without what is liked or disliked since, and then what is liked: CSR [1, n_items]."""
     kept = ~np.isin(history.indices, [item for item, _ in (*live.liked, *live.disliked)])
     items = np.array([*history.indices[kept], *(item for item, _ in live.liked)], dtype=np.int32)
-    values = np.array([*history.data[kept], *(value for _, value in live.liked)], dtype=np.float32)
+    values = np.array([*history.data[kept], *(value for _, value in live.liked)], dtype=history.dtype)
     order = np.argsort(items, kind="stable")
     return sparse.csr_matrix((values[order], items[order], [0, len(items)]), shape=history.shape)
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from movierec_engine.data.interactions import OF_ORDER
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.models.registry import load_model
@@ -54,8 +55,8 @@ def refit_agrees(
     mask = evaluation_mask(everything.matrix())
     indices = [RetrievalIndex.load(one.verify().folder) for one in (measured, faiss_index)]
     users = np.random.default_rng(0).permutation(np.flatnonzero(indices[0].personal))[:AGREEMENT_USERS]
-    of_order = indices[0].fold_in_scorer.history_values == "places"
-    histories = everything.history("places") if of_order else None
+    values = indices[0].fold_in_scorer.history_values
+    histories = everything.history(values) if values in OF_ORDER else None
     shares = [_in_common(*(_best(one, user, mask(user), histories) for one in indices)) for user in users.tolist()]
     agreement = float(np.mean(shares)) if shares else 1.0
     return Finding(

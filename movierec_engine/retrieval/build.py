@@ -48,6 +48,8 @@ def build_index(
     least = fold_in_min_items or FoldInMinItems(config.fold_in_min_items, measured=False)
     started = time.perf_counter()
     index, vectors = _searchable(model, config)
+    if model.history_values != "times":
+        rated = replace(rated, times=None)
     personal = np.diff(model.history.indptr) > 0
     sample = np.random.default_rng(0).permutation(np.flatnonzero(personal))[:_BLOCK]
     catalogue = Catalogue.of(train_of(model), movies)

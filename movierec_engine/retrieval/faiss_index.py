@@ -19,6 +19,7 @@ from scipy import sparse
 
 from movierec_engine.data.id_map import IdMap, Ids, as_ids
 from movierec_engine.data.interactions import load_id_maps, save_id_maps
+from movierec_engine.data.sequences import told_times
 from movierec_engine.errors import StoreError
 from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.explanation import Explanation
@@ -102,7 +103,7 @@ class RetrievalIndex:
         where they are sparse.
     queries: float32 [n_users, d], CSR, so that sparse queries (a user's history, for EASE) stay small.
     rated: what every person of the raw data has rated, also those and of those movies that are not in the index.
-    history: float32 [n_users, n_items] CSR, the train interactions, with ratings where the model uses them.
+    history: [n_users, n_items] CSR, the train interactions, with the fold-in scorer's `history_values`.
     explanation_inputs: float32 CSR [n_users, e], what explanations of a user's scores need beside the history.
     popularity: float32 [n_items], train interactions of each item; ranks for users without a history.
     personal: bool [n_users], False for users without a train interaction, who get popularity.
@@ -257,17 +258,18 @@ class RetrievalIndex:
         """The scores that `recommend_for_history` ranks by, float32 [n_items], and their source."""
         return fold_in.scores_of(self.fold_in_scorer, self.popularity, taste, self.fold_in_min_items)
 
-    def taste_of(self, ratings: Mapping[int, float | None]) -> Taste:
+    def taste_of(self, ratings: Mapping[int, float | None], times: Mapping[int, int] | None = None) -> Taste:
         """Liked and disliked items of somebody who gave these ratings.
 
         ratings: by item index, the newest last. One of at least `facts.liked_from` is a like, and so is an item without
-        one, which counts as one of the mean rating where the model uses ratings.
+        one, which counts as one of the mean rating where the model uses ratings. times: the seconds of those where they
+        are known; others count as given at the same moment as the one before.
         """
         mean = float(self.history.data.mean()) if self.fold_in_scorer.uses_ratings and self.history.nnz else 1.0
         least = self.facts.liked_from
         likes = {item: rating for item, rating in ratings.items() if rating is None or rating >= least}
         dislikes = {item: rating for item, rating in ratings.items() if item not in likes}
-        return Taste(self._as_row(likes, mean), self._as_row(dislikes, mean))
+        return Taste(self._as_row(likes, mean, times or {}), self._as_row(dislikes, mean, times or {}))
 
     def most_popular(self, k: int) -> Found:
         """The most popular items: item indices int64 [<=k] and their train interactions float32."""
@@ -418,14 +420,16 @@ class RetrievalIndex:
         """float32 [d]."""
         return _dense_row(self.queries, user)
 
-    def _as_row(self, ratings: Mapping[int, float | None], mean: float) -> sparse.csr_matrix:
-        """CSR [1, n_items]: the ratings where the model uses them, `mean` for None; or their places; else ones."""
+    def _as_row(self, ratings: Mapping[int, float | None], mean: float, times: Mapping[int, int]) -> sparse.csr_matrix:
+        """CSR [1, n_items]: the ratings where the model uses them, `mean` for None; their places or times; or ones."""
         if not ratings:
             return self._nothing
         items = np.array(sorted(ratings), dtype=np.int32)
-        values = np.ones(len(items), dtype=np.float32)
+        values: NDArray[np.floating[Any]] = np.ones(len(items), dtype=np.float32)
         if self.fold_in_scorer.history_values == "places":
             values[np.searchsorted(items, [*ratings])] = np.arange(1, len(items) + 1)
+        elif self.fold_in_scorer.history_values == "times":
+            values = told_times([times.get(item, 0) for item in ratings])[np.argsort([*ratings])]
         elif self.fold_in_scorer.uses_ratings:
             given = [ratings[item] for item in items.tolist()]
             values = np.array([mean if rating is None else rating for rating in given], dtype=np.float32)

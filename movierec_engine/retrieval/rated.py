@@ -24,6 +24,7 @@ class RatedMovies:
         texts, their places in `texts`.
     ratings: float32 [ratings].
     texts: all movies where their ids are texts, else None.
+    times: int64 [ratings], seconds; None in the index of a model that does not go by them.
     """
 
     users: IdMap
@@ -31,6 +32,7 @@ class RatedMovies:
     movies: NDArray[np.integer[Any]]
     ratings: NDArray[np.float32]
     texts: IdMap | None = None
+    times: NDArray[np.int64] | None = None
 
     @classmethod
     def of(cls, ratings: pa.Table) -> Self:
@@ -46,13 +48,22 @@ class RatedMovies:
         narrow = np.int32 if movies.are_texts or movies.ids.max(initial=0) <= np.iinfo(np.int32).max else np.int64
         rated: NDArray[np.integer[Any]] = (movie if movies.are_texts else movies.ids[movie])[order].astype(narrow)
         rating = ratings["rating"].to_numpy()[order].astype(np.float32)
-        return cls(users, starts, rated, rating, movies if movies.are_texts else None)
+        return cls(users, starts, rated, rating, movies if movies.are_texts else None, time[order].astype(np.int64))
 
     def by(self, user_id: PublicId) -> tuple[Ids, NDArray[np.float32]]:
         """A person's movies [n], public ids, oldest rating first, and the ratings float32 [n]; empty for a stranger."""
-        place = self.users.place(user_id)
-        own = slice(0, 0) if place is None else slice(int(self.starts[place]), int(self.starts[place + 1]))
+        own = self._of(user_id)
         return self.movies[own] if self.texts is None else self.texts.ids[self.movies[own]], self.ratings[own]
+
+    def times_by(self, user_id: PublicId) -> dict[PublicId, int]:
+        """The second of each of a person's ratings, by movie; empty where times are not kept."""
+        if self.times is None:
+            return {}
+        return dict(zip(self.by(user_id)[0].tolist(), self.times[self._of(user_id)].tolist(), strict=True))
+
+    def _of(self, user_id: PublicId) -> slice:
+        place = self.users.place(user_id)
+        return slice(0, 0) if place is None else slice(int(self.starts[place]), int(self.starts[place + 1]))
 
     def within(
         self, users: IdMap, items: IdMap
@@ -79,10 +90,14 @@ class RatedMovies:
         arrays: dict[str, Any] = {name: getattr(self, name) for name in _COLUMNS}
         if self.texts is not None:
             arrays["texts"] = self.texts.packed()
+        if self.times is not None:
+            arrays["times"] = self.times
         np.savez(folder / RATED_FILE, users=self.users.packed(), **arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         with np.load(folder / RATED_FILE, allow_pickle=False) as arrays:
             texts = IdMap.unpacked(arrays["texts"]) if "texts" in arrays else None
-            return cls(IdMap.unpacked(arrays["users"]), **{name: arrays[name] for name in _COLUMNS}, texts=texts)
+            times = arrays.get("times")
+            users, columns = IdMap.unpacked(arrays["users"]), {name: arrays[name] for name in _COLUMNS}
+            return cls(users, **columns, texts=texts, times=times)

@@ -100,7 +100,7 @@ class WorkerPasses:
 
     def _arguments(self) -> Iterator[tuple[Any, ...]]:
         """Of each TrainingWorker."""
-        config, model = self._config, type(self._model)(self._model.config)
+        config, model = self._config, self._model.for_worker()
         by_order = isinstance(self._state.network, SequenceNetwork)
         for number, share in enumerate(shares(self._interactions, self._users, by_order)):
             yield number, model, share, config, self._device, self._seed

@@ -20,11 +20,15 @@ log = logging.getLogger(__name__)
 
 
 class Windows(NamedTuple):
-    """Windows of sequences, packed one after another: items int64 [t], and the next of each; lengths int64 [w]."""
+    """Windows of sequences, packed one after another: items int64 [t], and the next of each; lengths int64 [w].
+
+    seconds: int64 [t], the times of the items where the model goes by them, else [0].
+    """
 
     inputs: Tensor
     targets: Tensor
     lengths: Tensor
+    seconds: Tensor
 
 
 class NextItemObjective:
@@ -46,7 +50,8 @@ class NextItemObjective:
         self._network, self._config, self._rng = model.network, model.config, rng
         self.loss_type = objective.resolved(model, interactions.n_items)
         self._n_items = interactions.n_items
-        self._interactions, self.sequences = interactions, Sequences.of(interactions.history("places"))
+        self._values = model.history_values
+        self._interactions, self.sequences = interactions, self._sequences_of(interactions)
         if self.loss_type != "softmax":
             popularity = np.bincount(interactions.item, minlength=self._n_items) if item_counts is None else item_counts
             uniform = np.zeros_like(popularity)
@@ -57,7 +62,7 @@ class NextItemObjective:
     def batches(self, interactions: Interactions, size: int) -> Iterator[Windows]:
         """Windows of all histories in random order, each in the batch of `size` items that its first one falls into."""
         if interactions is not self._interactions:
-            self._interactions, self.sequences = interactions, Sequences.of(interactions.history("places"))
+            self._interactions, self.sequences = interactions, self._sequences_of(interactions)
         sequences = self.sequences
         begins, lengths = sequences.windows(self._config.max_length, self._rng)
         order = self._rng.permutation(len(begins))
@@ -65,7 +70,7 @@ class NextItemObjective:
         number = (np.cumsum(lengths) - lengths) // size
         for cut in np.split(np.arange(len(order)), np.flatnonzero(np.diff(number)) + 1):
             if len(cut):
-                yield windows_at(sequences.items, begins[cut], lengths[cut])
+                yield windows_at(sequences, begins[cut], lengths[cut])
 
     def pieces(self, batch: Windows, size: int) -> list[Windows]:
         """A batch in parts of whole windows that PIECE_FLOATS allow at a time, at least one window each."""
@@ -74,7 +79,8 @@ class NextItemObjective:
         found, start = [], 0
         for lengths in torch.split(batch.lengths, sizes):
             end = start + int(lengths.sum())
-            found.append(Windows(batch.inputs[start:end], batch.targets[start:end], lengths))
+            own = slice(start, end)
+            found.append(Windows(batch.inputs[own], batch.targets[own], lengths, batch.seconds[own]))
             start = end
         return found
 
@@ -89,7 +95,7 @@ class NextItemObjective:
         sample = None if self.loss_type == "softmax" else self._items.sample(np.empty(0, dtype=np.int64))
         if not len(piece.inputs):
             return 0 * network.items.sum()
-        hidden = network.hidden(objective.moved(piece.inputs, device), piece.lengths)
+        hidden = network.hidden(objective.moved(piece.inputs, device), piece.lengths, piece.seconds)
         targets = objective.moved(piece.targets, device)
         if sample is None:
             return linear_softmax(hidden, network.items, targets)
@@ -102,9 +108,13 @@ class NextItemObjective:
         share = len(drawn) / max(self._n_items - 1, 1)
         return gbce(own, others, hit, share, self._config.calibration)
 
+    def _sequences_of(self, interactions: Interactions) -> Sequences:
+        return Sequences.of(interactions.history(self._values), timed=self._values == "times")
 
-def windows_at(items: NDArray[np.int64], begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> Windows:
-    """Windows of items by where they begin and how many items they have, at least one window."""
-    ends = np.cumsum(lengths)
+
+def windows_at(sequences: Sequences, begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> Windows:
+    """Windows of sequences by the places where they begin and how many items they have, at least one window."""
+    ends, items, seconds = np.cumsum(lengths), sequences.items, sequences.seconds
     places = np.arange(lengths.sum()) + np.repeat(begins - (ends - lengths), lengths)
-    return Windows(*(torch.from_numpy(part) for part in (items[places], items[places + 1], lengths)))
+    times = seconds[places] if len(seconds) else seconds
+    return Windows(*(torch.from_numpy(part) for part in (items[places], items[places + 1], lengths, times)))

@@ -61,9 +61,7 @@ def shares(train: Interactions, users: Sequence[NDArray[np.int64]], by_order: bo
     item_degrees = np.bincount(matrix.indices, minlength=train.n_items).astype(np.int32)
     del matrix
     if by_order:
-        place = np.empty(len(train), dtype=np.int64)
-        place[train.by_time()] = np.arange(len(train))
-        train = replace(train, timestamp=place)
+        train = replace(train, timestamp=train.exact_times())  # type: ignore[arg-type]
     for of_worker in users:
         index = np.full(train.n_users, -1, dtype=np.int32)
         index[of_worker] = np.arange(len(of_worker), dtype=np.int32)

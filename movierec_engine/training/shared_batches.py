@@ -79,7 +79,7 @@ def batches_of_windows(
         lengths[mine],
         piece[mine],
     )
-    yield from _pieces(piece, wholes, batch_of, lambda a, b: windows_at(own.items, begins[a:b], lengths[a:b]))
+    yield from _pieces(piece, wholes, batch_of, lambda a, b: windows_at(own, begins[a:b], lengths[a:b]))
 
 
 def _numbered(*keys: Numbers) -> Numbers:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -64,10 +64,11 @@ class SequenceNetwork(Network, ABC):
     items: nn.Parameter
 
     @abstractmethod
-    def hidden(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+    def hidden(self, inputs: Tensor, lengths: Tensor, seconds: Tensor) -> Tensor:
         """float32 [t, d], after each item of sequences that are packed one after another.
 
-        inputs: int64 [t], items. lengths: int64 [w], of the sequences, on the CPU.
+        inputs: int64 [t], items. lengths: int64 [w], of the sequences, on the CPU. seconds: int64 [t], on the CPU, the
+        times of the items where the model's `history_values` are times, else [0].
         """
 
     @abstractmethod
@@ -99,3 +100,7 @@ class Trainable(Recommender):
     @abstractmethod
     def export(self) -> None:
         """Make the network, as it is now, what scoring, fold-in and saving see."""
+
+    def for_worker(self) -> Self:
+        """A model of the same settings, to be trained on a share of the data that this one was built for."""
+        return type(self)(self.config)

@@ -18,7 +18,7 @@ from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.interactions import OF_ORDER, Interactions
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation import Evaluator
@@ -260,7 +260,7 @@ def test_without_the_strongest_reason_the_item_falls_back(personal_case: tuple[W
         if why.contributions[0] > 0:
             explained += 1
             strongest = np.flatnonzero(history.indices == why.items[0])
-            if why.exact and model.history_values == "places":
+            if why.exact and model.history_values in OF_ORDER:
                 without = history.copy()
                 without.indices[strongest] = COLD_ITEM
                 others = model.explain_history(without, user)

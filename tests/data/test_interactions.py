@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,3 +138,23 @@ def test_equal_times_are_ordered_without_regard_to_the_order_in_the_file() -> No
     order = one.item[one.by_time()]
     assert sorted(order.tolist()) == list(range(50))
     assert abs(np.corrcoef(order, np.arange(50))[0, 1]) < 0.4
+
+
+def test_exact_times_are_the_seconds_and_order_what_happened_in_one() -> None:
+    rows = [(0, 4, 2_000_000_000), *((user, item, 1_500_000_000) for user in range(2) for item in range(40))]
+    world = timed(rows)
+    exact = world.exact_times()
+    assert np.floor(exact).tolist() == [time for *_, time in rows]
+    assert np.array_equal(np.lexsort((exact, world.user)), world.by_time())
+    history = world.history("times")
+    assert history.dtype == np.float64
+    row = np.repeat(np.arange(2), np.diff(history.indptr))
+    assert np.array_equal(np.lexsort((history.data, row)), np.lexsort((world.history("places").data, row)))
+    assert history[0, 4] == 2_000_000_000, "of a repeated pair the last"
+    share = replace(world, timestamp=exact)  # over users of other indices, whose ties would fall otherwise
+    assert np.array_equal(share.exact_times(), exact)
+
+
+@pytest.mark.parametrize(("times", "found"), [([0, 0], False), ([3, 1_000], False), ([0, 1_400_000_000], True)])
+def test_places_are_no_times(times: list[int], found: bool) -> None:
+    assert timed([(0, item, time) for item, time in enumerate(times)]).has_times == found

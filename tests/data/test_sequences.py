@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from movierec_engine.data.sequences import Sequences, grouped_by_length
+from movierec_engine.data.sequences import Sequences, bucket_of_time, grouped_by_length, told_times
 
 HISTORIES = sparse.csr_matrix(np.array([[3, 0, 1, 2], [0, 0, 0, 0], [0, 9, 0, 4.5], [7, 0, 0, 0]], dtype=np.float32))
 
@@ -52,3 +52,31 @@ def test_sequences_of_a_group_are_of_similar_lengths_and_every_one_is_in_a_group
         assert lengths[group[0]] == lengths[group].max()
         assert lengths[group].min() >= 0.7 * lengths[group[0]]
     assert grouped_by_length(np.empty(0, dtype=np.int64)) == []
+
+
+def test_sequences_keep_the_seconds_of_their_items() -> None:
+    histories = sparse.csr_matrix(([8e8 + 0.5, 7e8, 8e8 + 0.25], [0, 1, 3], [0, 3]), (1, 4))
+    sequences = Sequences.of(histories, timed=True)
+    assert (sequences.items.tolist(), sequences.seconds.tolist()) == ([1, 3, 0], [7 * 10**8, 8 * 10**8, 8 * 10**8])
+    assert sequences.newest(2).seconds.tolist() == [8 * 10**8] * 2
+    assert not len(Sequences.of(histories).newest(2).seconds)
+
+
+def test_buckets_of_time_double() -> None:
+    seconds = np.array([0, 1, 2, 3, 6, 7, 2**20 - 2, 2**20 - 1, 2**31, 2**50])
+    assert bucket_of_time(seconds).tolist() == [0, 1, 1, 2, 2, 3, 19, 20, 31, 31]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "after", "whole"),
+    [
+        ([0, 0, 0], 0.0, [0, 0, 0]),
+        ([0, 5, 0, 9, 7], 0.0, [5, 5, 5, 9, 9]),
+        ([0, 5, 30], 20.5, [20, 20, 30]),
+        ([], 3.0, []),
+    ],
+)
+def test_what_is_told_in_an_order_goes_on_from_the_history(seconds: list[int], after: float, whole: list[int]) -> None:
+    entries = told_times(seconds, after)
+    assert np.floor(entries).tolist() == whole
+    assert (np.diff([after, *entries]) > 0).all()

@@ -1,5 +1,6 @@
 """SASRec: numpy against torch, what the order and the length of a history change, and settings out of range."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from families import N_ITEMS, TRAIN, some_histories
 from scipy import sparse
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.sequences import Sequences
 from movierec_engine.errors import ConfigError
@@ -17,8 +19,9 @@ from movierec_engine.models.explanation import with_deletions
 from movierec_engine.models.sequence.network import SASRecNetwork
 from movierec_engine.training.config import TrainerConfig
 
-PLAIN = {"embedding_dim": 12, "num_heads": 3, "max_length": 6}
+PLAIN = {"embedding_dim": 12, "num_heads": 3, "max_length": 6, "relative_time": False}
 GATED = {"embedding_dim": 10, "num_heads": 2, "num_blocks": 3, "max_length": 9, "block": "gated"}
+TIMED = {**PLAIN, "relative_time": True}
 
 
 def built(**settings: object) -> tuple[SASRec, SASRecNetwork]:
@@ -41,35 +44,75 @@ def told(*items: int) -> sparse.csr_matrix:
     return sparse.csr_matrix((places, items, [0, len(items)]), (1, N_ITEMS))
 
 
-@pytest.mark.parametrize("settings", [PLAIN, GATED], ids=["plain", "gated"])
+@pytest.mark.parametrize("settings", [PLAIN, TIMED, GATED], ids=["plain", "timed", "gated"])
 @torch.no_grad()
 def test_numpys_scores_are_those_of_the_network_in_torch(settings: dict[str, object]) -> None:
     """Of histories shorter and longer than the model looks back."""
     model, network = built(**settings)
     histories = sparse.vstack([some_histories(model), model.history], format="csr")
-    sequences = Sequences.of(histories).newest(model.config.max_length)
+    timed = model.history_values == "times"
+    assert timed == network.timed == (settings is not PLAIN)
+    sequences = Sequences.of(histories, timed).newest(model.config.max_length)
     lengths = torch.from_numpy(sequences.lengths)
     assert lengths.min() < model.config.max_length < np.diff(histories.indptr).max()
-    hidden = network.hidden(torch.from_numpy(sequences.items), lengths)[lengths.cumsum(0) - 1]
+    told = torch.from_numpy(sequences.items), lengths, torch.from_numpy(sequences.seconds)
+    hidden = network.hidden(*told)[lengths.cumsum(0) - 1]
     expected = (hidden @ network.items.T).numpy()
     assert np.allclose(model.fold_in(histories), expected, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("settings", [PLAIN, TIMED], ids=["plain", "timed"])
 @torch.no_grad()
-def test_a_network_makes_of_packed_sequences_what_it_makes_of_each_alone() -> None:
-    _, network = built(**PLAIN)
-    lengths, items = [3, 6, 1, 5], torch.arange(15)
-    packed = network.hidden(items, torch.tensor(lengths))
-    alone = [network.hidden(part, torch.tensor([len(part)])) for part in torch.split(items, lengths)]
+def test_a_network_makes_of_packed_sequences_what_it_makes_of_each_alone(settings: dict[str, object]) -> None:
+    _, network = built(**settings)
+    lengths, items, seconds = [3, 6, 1, 5], torch.arange(15), torch.arange(15) ** 5
+    packed = network.hidden(items, torch.tensor(lengths), seconds)
+    parts = zip(torch.split(items, lengths), torch.split(seconds, lengths), strict=True)
+    alone = [network.hidden(part, torch.tensor([len(part)]), when) for part, when in parts]
     assert torch.allclose(packed, torch.cat(alone), atol=1e-5)
 
 
 @torch.no_grad()
 def test_an_item_looks_at_nothing_that_comes_after_it() -> None:
-    _, network = built(**PLAIN)
-    one, other = (network.hidden(torch.tensor([4, 2, 9, last]), torch.tensor([4])) for last in (7, 30))
+    _, network = built(**TIMED)
+    one, other = (
+        network.hidden(torch.tensor([4, 2, 9, last]), torch.tensor([4]), torch.tensor([5, 50, 500, when]))
+        for last, when in ((7, 600), (30, 10**6))
+    )
     assert torch.allclose(one[:3], other[:3], atol=1e-6)
     assert not torch.allclose(one[3], other[3], atol=1e-2)
+
+
+def test_with_relative_times_it_counts_how_long_ago_an_item_was_and_not_when() -> None:
+    model, _ = built(**TIMED)
+    assert built(**PLAIN)[0].history_values == "places"
+
+    def at(*seconds: float) -> np.ndarray:
+        history = told(1, 2, 3)
+        return model.fold_in(sparse.csr_matrix((np.array(seconds), history.indices, history.indptr), history.shape))
+
+    usual = at(1e9, 1e9 + 10, 1e9 + 100)
+    assert np.array_equal(usual, at(5e8, 5e8 + 10, 5e8 + 100))
+    assert np.array_equal(usual, at(1e9 + 0.3, 1e9 + 10.2, 1e9 + 100.9)), "the fractions only order"
+    assert not np.allclose(usual, at(1e9, 1e9 + 10, 1e9 + 9000), atol=1e-3)
+
+
+def test_relative_times_are_used_where_there_are_any_unless_told_otherwise() -> None:
+    placed = replace(TRAIN, timestamp=np.arange(len(TRAIN)))
+    for settings, data, values in (({}, TRAIN, "times"), ({}, placed, "places"), (PLAIN, TRAIN, "places")):
+        model = SASRec(**settings)
+        model.build(data, build_graph(data), torch.device("cpu"))
+        assert model.history_values == values
+    with pytest.raises(ConfigError, match=r"model\.relative_time=true needs times, and the data has none"):
+        SASRec(relative_time=True).fit(Dataset(placed))
+
+
+def test_a_list_that_is_told_without_times_counts_as_told_at_one_moment() -> None:
+    model, _ = built(**TIMED)
+    listed = {row["movie_id"]: row["score"] for row in model.recommend_for([[1, 2, 3]], k=20).to_pylist()}
+    history = sparse.csr_matrix((1e9 + np.array([0.1, 0.2, 0.3]), [1, 2, 3], [0, 3]), (1, N_ITEMS))
+    expected = model.fold_in(history)[0]
+    assert listed == {item: pytest.approx(expected[item], abs=1e-5) for item in listed}
 
 
 def test_a_trained_user_is_scored_as_a_newcomer_of_the_same_history() -> None:
@@ -101,7 +144,7 @@ def test_a_saved_model_needs_nothing_of_the_network(tmp_path: Path) -> None:
     model, _ = built(**GATED)
     model.save(tmp_path)
     loaded = load_model(tmp_path)
-    assert loaded.history_values == "places"
+    assert loaded.history_values == "times" and loaded.history.dtype == np.float64
     assert np.array_equal(loaded.score_users(np.arange(60)), model.score_users(np.arange(60)))
 
 

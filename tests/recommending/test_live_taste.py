@@ -6,6 +6,7 @@ from families import MAKERS, TRAIN, model_of
 from scipy import sparse
 
 from movierec_engine.data.dataset import Dataset
+from movierec_engine.data.interactions import OF_ORDER
 from movierec_engine.models import EASE, ItemCF
 from movierec_engine.models.fold_in.base import FoldInScorer
 from movierec_engine.recommending.live_taste import LiveTaste, dislikes, joint_history, live_scores
@@ -45,7 +46,7 @@ def test_newer_likes_change_the_scores_and_stay_finite(name: str) -> None:
     new = np.setdiff1d(np.arange(history.shape[1]), history.indices)[:4]
     scorer = model.fold_in_scorer()
     newer = history.data.max() + np.arange(1, 5)
-    values = newer if scorer.history_values == "places" else [value_of(scorer)] * 4
+    values = newer if scorer.history_values in OF_ORDER else [value_of(scorer)] * 4
     live = LiveTaste(tuple(zip(new.tolist(), values, strict=True)))
     trained = model.score_users(np.array([3]))[0]
     scores = live_scores(scorer, lambda: trained, history, live)

@@ -19,6 +19,7 @@ from worlds import interactions_of
 
 CPU = torch.device("cpu")
 N_ITEMS = 60
+NO_TIMES = torch.empty(0, dtype=torch.int64)
 TRAIN = interactions_of(
     np.array([(u, i) for u in range(30) for i in np.random.default_rng(u).permutation(N_ITEMS)[: u + 1]]),
     IdMap(np.arange(30)),
@@ -83,10 +84,10 @@ def test_the_loss_of_one_window_is_that_of_each_beginning_of_it() -> None:
     with torch.no_grad():
         model.network.positions.zero_()
     inputs, targets = torch.tensor([4, 9, 1]), torch.tensor([9, 1, 7])
-    at_once = what.loss(Windows(inputs, targets, torch.tensor([3])), CPU)
+    at_once = what.loss(Windows(inputs, targets, torch.tensor([3]), NO_TIMES), CPU)
     each = []
     for n in (1, 2, 3):
-        hidden = model.network.hidden(inputs[:n], torch.tensor([n]))[-1]
+        hidden = model.network.hidden(inputs[:n], torch.tensor([n]), NO_TIMES)[-1]
         each.append(torch.nn.functional.cross_entropy(model.network.items @ hidden, targets[n - 1]))
     assert torch.allclose(at_once, torch.stack(each).mean(), atol=1e-5)
 

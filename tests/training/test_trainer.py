@@ -28,6 +28,7 @@ USERS, ITEMS = IdMap(np.arange(30)), IdMap(np.arange(24))
 PAIRS = np.array([(u, i) for u in range(30) for i in RNG.choice(12, 8, replace=False) * 2 + u % 2])
 HELD = RNG.permutation(len(PAIRS)) < 40
 TRAIN, REST = interactions_of(PAIRS[~HELD], USERS, ITEMS), interactions_of(PAIRS[HELD], USERS, ITEMS)
+TRAIN = replace(TRAIN, timestamp=10**9 + (TRAIN.timestamp // 3) ** 2)  # three in a second, and ever longer pauses
 VALIDATION = HeldOut(REST, TRAIN.matrix(), "train", Catalogue.of(TRAIN))
 CONFIG = TrainerConfig(max_epochs=6, learning_rate=0.02, batch_size=64)
 

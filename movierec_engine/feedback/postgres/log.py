@@ -324,7 +324,7 @@ class PostgresLog:
             rows = connection.execute(statements.STATE, {"user": coded(user_id)}).fetchall()
         if rows[0][:2] == (0, None):
             return _NOTHING_SAID
-        said = [(kind, decoded(movie), rating, share) for _, kind, movie, rating, share in rows if kind is not None]
+        said = [(kind, decoded(movie), *of) for _, kind, movie, *of in rows if kind is not None]
         return state_of(said, rows[0][0])
 
     def _changes(self, since: str | None) -> Changes:

@@ -19,7 +19,8 @@ KNOWN = """
 SELECT seq, undone_ms, movie_id, kind, rating, shown_in, share, timestamp FROM events WHERE user_id = %s AND key = %s
 """
 STATE = """
-SELECT coalesce((SELECT number FROM erasures WHERE user_id = %(user)s), 0), kind, movie_id, rating, share
+SELECT coalesce((SELECT number FROM erasures WHERE user_id = %(user)s), 0), kind, movie_id, rating, share,
+    at_ms / 1000
 FROM (VALUES (1)) AS once LEFT JOIN events ON user_id = %(user)s AND undone_ms IS NULL ORDER BY at_ms / 1000, seq
 """
 """One row at least, for somebody without events."""

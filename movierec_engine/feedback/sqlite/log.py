@@ -47,7 +47,8 @@ _ERASED_KEY = """
 SELECT 1 FROM erasures WHERE user_id = ? AND EXISTS (SELECT 1 FROM erased_keys WHERE digest IN (?, ?))
 """
 _STATE = """
-SELECT kind, movie_id, rating, share FROM events WHERE user_id = ? AND undone_ms IS NULL ORDER BY at_ms / 1000, seq
+SELECT kind, movie_id, rating, share, at_ms / 1000 FROM events WHERE user_id = ? AND undone_ms IS NULL
+ORDER BY at_ms / 1000, seq
 """
 _EXPOSE = """
 INSERT OR IGNORE INTO exposures SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12

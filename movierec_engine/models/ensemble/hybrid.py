@@ -23,6 +23,7 @@ from scipy import sparse
 from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
+from movierec_engine.data.interactions import OF_ORDER, HistoryValues
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.metrics import hit_metrics
 from movierec_engine.models.base import Floats, Indices, Recommender
@@ -49,7 +50,9 @@ from movierec_engine.training.config import TrainerConfig
 log = logging.getLogger(__name__)
 
 _BLOCK = 1024
-_IN_WORDS = {"ratings": "the values of ratings", "places": "the order in time"}
+_IN_WORDS = {"ratings": "the values of ratings", "places": "the order in time", "times": "the order in time"}
+_RICHER: tuple[HistoryValues, ...] = ("ones", "ratings", "places", "times")
+"""Of what members learned from: times tell the order too."""
 STARTERS = ("ease", "als", "gmf", "lightgcn")
 """Members that differ in kind. Where members are chosen these are candidates that are trained if they are not yet."""
 FUSION_METHODS = ("weighted_average", "rrf", "stacking")
@@ -232,12 +235,13 @@ class HybridEnsemble(Recommender):
                 raise ConfigError(
                     f"{first.name} and {other.name} were trained on other users or items; train both anew"
                 )
-        richest = next((member for member in members if member.history_values != "ones"), first)
+        richest = max(members, key=lambda member: _RICHER.index(member.history_values))
+        kept = ("ones", *(OF_ORDER if richest.history_values in OF_ORDER else (richest.history_values,)))
         for other in members:
-            if other.history_values not in ("ones", richest.history_values):
+            if other.history_values not in kept:
                 raise ConfigError(
-                    f"{richest.name} learned from {_IN_WORDS[richest.history_values]} and {other.name} from "
-                    f"{_IN_WORDS[other.history_values]}, and an ensemble keeps one of them; leave one of the two out"
+                    f"{other.name} learned from {_IN_WORDS[other.history_values]} and {richest.name} from "
+                    f"{_IN_WORDS[richest.history_values]}, and an ensemble keeps one of them; leave one of the two out"
                 )
         self._keep_history(richest.users, richest.items, richest.history, richest.history_values)
         self.members = tuple(members)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from movierec_engine.data.interactions import OF_ORDER, HistoryValues
 from movierec_engine.models.base import Recommender
 from movierec_engine.models.ensemble.fusion_weights import FOLDS, Candidates, cross_fitted, shared_weights
 from movierec_engine.reporting import numbers
@@ -64,7 +65,8 @@ def compatible(members: Sequence[Recommender]) -> list[list[Recommender]]:
     A history holds either, so that then the members without those by order are one choice, and without those by ratings
     the other.
     """
-    of_kind = [[one for one in members if one.history_values in ("ones", kind)] for kind in ("ratings", "places")]
+    kinds: tuple[tuple[HistoryValues, ...], ...] = (("ratings",), OF_ORDER)
+    of_kind = [[one for one in members if one.history_values in ("ones", *kind)] for kind in kinds]
     if any(len(one) == len(members) for one in of_kind):
         return [list(members)]
     return [one for one in of_kind if len(one) >= LEAST] or [list(members)]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import norm as sparse_norm
 
-from movierec_engine.data.interactions import HistoryValues
+from movierec_engine.data.interactions import OF_ORDER, HistoryValues
 from movierec_engine.models.explanation import Explanation, effects_of_deletion, with_deletions
 
 Floats = NDArray[np.float32]
@@ -53,7 +53,7 @@ class FoldInScorer(ABC):
 
     exact: whether a score is a sum over the history, whose terms `contributions` gives.
     as_trained: whether trained users score as new people of the same histories do.
-    history_values: what a history holds: ones, ratings or places in the order of time.
+    history_values: what a history holds: ones, ratings, places in the order of time, or times.
     """
 
     kind: ClassVar[str]
@@ -100,7 +100,7 @@ class FoldInScorer(ABC):
         liked, disliked: CSR [n, n_items] without common entries, with `history_values`.
         """
         scores = self.scores(liked)
-        rows = np.flatnonzero(np.diff(disliked.indptr)) if self.history_values != "places" else ()
+        rows = np.flatnonzero(np.diff(disliked.indptr)) if self.history_values not in OF_ORDER else ()
         if len(rows):
             both = self.scores(union(liked[rows], self.as_likes(disliked[rows])))
             scores[rows] -= np.float32(AGAINST) * (both - scores[rows])
@@ -114,7 +114,7 @@ class FoldInScorer(ABC):
         liked, disliked: CSR [1, n_items], neither of them empty.
         """
         both = union(liked, self.as_likes(disliked))
-        if self.history_values == "places":
+        if self.history_values in OF_ORDER:
             amounts = np.zeros((len(items), both.nnz))
             amounts[:, np.isin(both.indices, liked.indices)] = self.contributions(liked, items)
             return amounts

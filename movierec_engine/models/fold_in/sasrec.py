@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.data.interactions import HistoryValues
-from movierec_engine.data.sequences import Sequences, grouped_by_length
+from movierec_engine.data.sequences import Sequences, bucket_of_time, grouped_by_length
 from movierec_engine.models.explanation import with_deletions
 from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices
 
@@ -34,7 +34,7 @@ class SASRecFoldIn(FoldInScorer):
 
     weights: `positions` float32 [max_length, d]; of block K, from 0, `blocks.K.` and `norm_attention`, `attention`
     [3 d, d], `attended`, `norm_forward`, `wide`, `narrow` and, where gated, `gates.0` and `gates.1`, each of them with
-    `.weight` and `.bias`; `norm.weight` and `.bias`.
+    `.weight` and `.bias`, and with relative times `times` [heads, TIME_BUCKETS]; `norm.weight` and `.bias`.
     """
 
     kind: ClassVar[str] = "sasrec"
@@ -45,20 +45,20 @@ class SASRecFoldIn(FoldInScorer):
 
     @property
     def history_values(self) -> HistoryValues:
-        return "places"
+        return "times" if self._timed else "places"
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:
         return np.asarray(self.queries(histories) @ self.basis.vectors.T, dtype=np.float32)
 
     def queries(self, histories: sparse.csr_matrix) -> Floats:
         """h of histories with places, CSR [n, n_items]: float32 [n, d]; 0 for an empty one."""
-        sequences = Sequences.of(histories).newest(len(self.weights["positions"]))
+        sequences = Sequences.of(histories, self._timed).newest(len(self.weights["positions"]))
         lengths, last = sequences.lengths, len(sequences.items) - 1
         found = np.zeros((len(lengths), self.basis.vectors.shape[1]), dtype=np.float32)
         for rows in _blocks(lengths):
-            places = np.arange(lengths[rows[0]])
-            items = sequences.items[np.minimum(sequences.starts[rows, None] + places, last)]
-            found[rows] = self._hidden(items, lengths[rows])
+            places = np.minimum(sequences.starts[rows, None] + np.arange(lengths[rows[0]]), last)
+            since = _since(sequences.seconds[places]) if self._timed else None
+            found[rows] = self._hidden(sequences.items[places], lengths[rows], since)
         return found
 
     def leads(self, history: sparse.csr_matrix, deleted: NDArray[np.int64], items: Indices) -> NDArray[np.float64]:
@@ -81,24 +81,33 @@ class SASRecFoldIn(FoldInScorer):
         return np.asarray(self.basis.vectors.mean(axis=0, dtype=np.float64))
 
     @cached_property
+    def _timed(self) -> bool:
+        return any(name.endswith("times") for name in self.weights)
+
+    @cached_property
     def _n_blocks(self) -> int:
         return sum(name.endswith("attended.bias") for name in self.weights)
 
-    def _hidden(self, items: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
-        """h of g histories of similar lengths, float32 [g, d]: items int64 [g, longest], padded after each."""
+    def _hidden(self, items: NDArray[np.int64], lengths: NDArray[np.int64], since: NDArray[np.int32] | None) -> Floats:
+        """h of g histories of similar lengths, float32 [g, d]: items int64 [g, longest], padded after each.
+
+        since: int32 [g, longest, longest], with relative times the bucket of the time from each item (last) to another.
+        """
         longest = items.shape[1]
         ends = lengths - 1
         places = np.maximum(ends[:, None] - np.arange(longest), 0)
         x = self.basis.vectors[items] * np.float32(math.sqrt(self.basis.vectors.shape[1]))
         x += self.weights["positions"][places]
         for number in range(self._n_blocks):
-            x = self._block(f"blocks.{number}.", x, ends, number == self._n_blocks - 1)
+            x = self._block(f"blocks.{number}.", x, ends, since, number == self._n_blocks - 1)
         return self._norm("norm", x)
 
-    def _block(self, name: str, x: Floats, ends: NDArray[np.int64], newest: bool) -> Floats:
+    def _block(
+        self, name: str, x: Floats, ends: NDArray[np.int64], since: NDArray[np.int32] | None, newest: bool
+    ) -> Floats:
         """A block's output, float32 [g, longest, d], or with `newest` [g, d] at the places `ends` alone."""
         normed = self._norm(f"{name}norm_attention", x)
-        change = self._attention(name, normed, ends if newest else None)
+        change = self._attention(name, normed, since, ends if newest else None)
         if newest:
             rows = np.arange(len(x))
             x, normed = x[rows, ends], normed[rows, ends]
@@ -112,7 +121,9 @@ class SASRecFoldIn(FoldInScorer):
             wide = np.maximum(wide, 0)
         return x + self._gated(f"{name}gates.1", self._linear(f"{name}narrow", wide), normed)
 
-    def _attention(self, name: str, normed: Floats, ends: NDArray[np.int64] | None) -> Floats:
+    def _attention(
+        self, name: str, normed: Floats, since: NDArray[np.int32] | None, ends: NDArray[np.int64] | None
+    ) -> Floats:
         """Causal attention of all items, float32 [g, longest, d], or of those at `ends` alone, [g, d]."""
         g, longest, d = normed.shape
         width = d // self.num_heads
@@ -122,6 +133,9 @@ class SASRecFoldIn(FoldInScorer):
         both = (normed @ weight[d:].T + bias[d:]).reshape(g, longest, 2, self.num_heads, width)
         key, value = both.transpose(2, 0, 3, 1, 4)
         scores = (query * np.float32(1 / math.sqrt(width))) @ key.swapaxes(2, 3)
+        if since is not None:
+            apart = since if ends is None else since[np.arange(g), ends][:, None]
+            scores += self.weights[f"{name}times"].take(apart, axis=1).swapaxes(0, 1)
         places = np.arange(longest)
         later = places > places[:, None] if ends is None else (places > ends[:, None])[:, None, None]
         np.copyto(scores, np.float32(-np.inf), where=later)
@@ -145,6 +159,11 @@ class SASRecFoldIn(FoldInScorer):
         centred *= self.weights[f"{name}.weight"]
         centred += self.weights[f"{name}.bias"]
         return np.asarray(centred, dtype=np.float32)
+
+
+def _since(seconds: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Buckets of the times from each item (last axis) to each that asks, of times int64 [g, n]: int32 [g, n, n]."""
+    return bucket_of_time(np.maximum(seconds[:, :, None] - seconds[:, None, :], 0))
 
 
 def _sigmoid(values: Floats) -> Floats:

@@ -8,21 +8,24 @@ Every item of a history is trained to tell the next one, by windows of at most `
     sampled_softmax   the same over a sample of it, each item by the inverse of its probability to be drawn
     gbce              binary cross-entropy, calibrated for a uniform sample (Petrov and Macdonald 2023, "gSASRec")
 
-A list is that of the history, for trained and new users alike.
+A list is that of the history, for trained and new users alike. Where there are times, attention goes by how long ago
+each item was, too (`relative_time`).
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 from numpy.typing import NDArray
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices
 from movierec_engine.models.cost import FLOPS, DataSize, ModelCost
+from movierec_engine.models.fitting import Fitting
 from movierec_engine.models.fold_in.sasrec import SASRecFoldIn
 from movierec_engine.models.gradient import GradientRecommender, check_loss, check_ranges
 from movierec_engine.models.sequence.network import SASRecNetwork
@@ -48,6 +51,8 @@ class SASRecConfig:
     """Items of a history that are looked at, the newest (the paper's 200 for MovieLens 1M)."""
     block: str = "plain"
     """`plain`, the paper's feed-forward, or `gated`: LiGR's, four times as wide, with gates (eSASRec, 2025)."""
+    relative_time: bool | None = None
+    """Whether attention also goes by the time between two items, in 32 buckets; null: where the data has times."""
     dropout: float = 0.2
     """Share of the inputs and of each layer's outputs that is left out in training (the paper's 0.2)."""
     loss_type: str = "auto"
@@ -84,17 +89,27 @@ class SASRec(GradientRecommender):
     vectors: Floats
     weights: dict[str, Floats]
 
+    def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
+        if self.config.relative_time and not data.train.has_times:
+            raise ConfigError(
+                "model.relative_time=true needs times, and the data has none, or places in an order in their stead; "
+                "name the column of times by data.columns.timestamp, or leave model.relative_time out"
+            )
+        return super().fit(data, fitting)
+
     def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
         """A table of the items; the layers of each item of a batch, and its scores of the items that it is against."""
         config, d = self.config, self.config.embedding_dim
         length = min(size.per_user, config.max_length)
         layer = d * d * (4 + (14.0 if config.block == "gated" else 2))
         parameters = size.n_items * d + config.max_length * d + config.num_blocks * layer
-        forward = 2.0 * config.num_blocks * (layer + length * d)  # of one item, whose attention is to half of a window
+        of_times = 0 if config.relative_time is False else length * config.num_heads
+        # of one item, whose attention is to half of a window
+        forward = 2.0 * config.num_blocks * (layer + length * d + of_times)
         full = config.loss_type == "softmax" or (config.loss_type == "auto" and size.n_items <= LARGEST_FULL_SOFTMAX)
         columns = size.n_items if full else min(config.sampled_items, size.n_items)
         batch = min(trainer.batch_of(size.n_train), size.n_train)
-        kept = batch * (24.0 * config.num_blocks * d + (0 if full else 3 * columns))
+        kept = batch * (config.num_blocks * (24.0 * d + 3 * of_times) + of_times + (0 if full else 3 * columns))
         steps = math.ceil(size.n_train / max(batch, 1))
         seconds = 3 * (size.n_train * (forward + 2.0 * columns * d) + steps * 20 / 3 * parameters) / FLOPS
         return ModelCost(
@@ -107,8 +122,9 @@ class SASRec(GradientRecommender):
         )
 
     def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
-        self.set_history(train, "places")
         config = self.config
+        timed = train.has_times if config.relative_time is None else config.relative_time
+        self.set_history(train, "times" if timed else "places")
         self.network = SASRecNetwork(
             train.n_items,
             config.embedding_dim,
@@ -117,8 +133,12 @@ class SASRec(GradientRecommender):
             config.num_heads,
             config.block == "gated",
             config.dropout,
+            timed,
         ).to(device)
         return self.network
+
+    def for_worker(self) -> Self:
+        return type(self)(replace(self.config, relative_time=self.history_values == "times"))
 
     def export(self) -> None:
         state = {name: tensor.cpu().numpy().copy() for name, tensor in self.network.state_dict().items()}
