@@ -317,10 +317,8 @@ def similar(found: SearchableIndex, movie_id: PublicId, k: int) -> list[dict[str
 
 def taste_of(found: SearchableIndex, ratings: Mapping[PublicId, float], times: Mapping[PublicId, int]) -> "Taste":
     """Liked and disliked items; movies that the catalogue lacks are left out."""
-    rated, at = (
-        {item: value for movie, value in of.items() if (item := found.item(movie)) is not None}
-        for of in (ratings, times)
-    )
+    rated = {item: rating for movie, rating in ratings.items() if (item := found.item(movie)) is not None}
+    at = {item: second for movie, second in times.items() if (item := found.item(movie)) is not None}
     return found.index.taste_of(rated, at)
 
 

@@ -44,7 +44,7 @@ class Sequences:
         """The last `length` items of each user, or all of them where there are no more."""
         lengths = np.minimum(self.lengths, length)
         starts = np.concatenate([[0], np.cumsum(lengths)])
-        places = np.arange(starts[-1]) + np.repeat(self.starts[1:] - starts[1:], lengths)
+        places = ranges(self.starts[1:] - lengths, lengths)
         return Sequences(self.items[places], starts, self.seconds[places] if len(self.seconds) else self.seconds)
 
     def windows(self, length: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -64,6 +64,12 @@ class Sequences:
         begin = np.where(number == 0, 0, first + (number - 1) * length)
         end = np.minimum(first + number * length, total)
         return np.repeat(self.starts[user], count) + begin, end - begin
+
+
+def ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """begin, begin + 1, ... of each length, one after another: int64 [sum of lengths]."""
+    ends = np.cumsum(lengths)
+    return np.arange(lengths.sum()) + np.repeat(begins - (ends - lengths), lengths)
 
 
 def grouped_by_length(lengths: NDArray[np.int64], least_share: float = 0.7) -> list[NDArray[np.int64]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from movierec_engine.data.interactions import Interactions
 
-B = TypeVar("B", bound=tuple[Tensor, ...])
+B = TypeVar("B", bound=tuple[Any, ...])
 T = TypeVar("T")
 
 Batch = tuple[Tensor, Tensor]

@@ -3,7 +3,8 @@
 Each worker has the interactions of its own users and these users' rows of the parameters; whatever is common to users,
 such as items' vectors and layers, every worker has and steps in the same way, by gradients summed over all. Batches are
 those that one worker alone would take, each split by its users, so that a step is one worker's up to the order in which
-floats are added; what is drawn for single rows, dropout and negatives, differs.
+floats are added. On CPUs that holds for the masks of dropout in models of order too; what other models draw for single
+rows, dropout and negatives, differs.
 """
 
 import logging

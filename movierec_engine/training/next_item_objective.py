@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from movierec_engine.data.interactions import Interactions
-from movierec_engine.data.sequences import Sequences
+from movierec_engine.data.sequences import Sequences, ranges
+from movierec_engine.models.dropout import Draws
 from movierec_engine.training import objective
 from movierec_engine.training.losses import gbce, linear_softmax, sampled_next_softmax
 from movierec_engine.training.sampled_items import ItemSampler
@@ -23,12 +24,15 @@ class Windows(NamedTuple):
     """Windows of sequences, packed one after another: items int64 [t], and the next of each; lengths int64 [w].
 
     seconds: int64 [t], the times of the items where the model goes by them, else [0].
+    own: int64 [t], of one worker of several, places of its items among those of all workers. whole: how many these are.
     """
 
     inputs: Tensor
     targets: Tensor
     lengths: Tensor
     seconds: Tensor
+    own: Tensor | None = None
+    whole: int | None = None
 
 
 class NextItemObjective:
@@ -92,10 +96,12 @@ class NextItemObjective:
     def loss(self, piece: Windows, device: torch.device) -> Tensor:
         """Mean over the items of a piece, which is on the CPU; 0 of the empty piece of one worker of several."""
         network = self._network
+        generator = torch.Generator().manual_seed(int(self._rng.integers(2**63)))  # the same on all workers
         sample = None if self.loss_type == "softmax" else self._items.sample(np.empty(0, dtype=np.int64))
         if not len(piece.inputs):
             return 0 * network.items.sum()
-        hidden = network.hidden(objective.moved(piece.inputs, device), piece.lengths, piece.seconds)
+        draws = Draws(generator, piece.own, len(piece.inputs) if piece.whole is None else piece.whole)
+        hidden = network.hidden(objective.moved(piece.inputs, device), piece.lengths, piece.seconds, draws)
         targets = objective.moved(piece.targets, device)
         if sample is None:
             return linear_softmax(hidden, network.items, targets)
@@ -114,7 +120,6 @@ class NextItemObjective:
 
 def windows_at(sequences: Sequences, begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> Windows:
     """Windows of sequences by the places where they begin and how many items they have, at least one window."""
-    ends, items, seconds = np.cumsum(lengths), sequences.items, sequences.seconds
-    places = np.arange(lengths.sum()) + np.repeat(begins - (ends - lengths), lengths)
+    items, seconds, places = sequences.items, sequences.seconds, ranges(begins, lengths)
     times = seconds[places] if len(seconds) else seconds
     return Windows(*(torch.from_numpy(part) for part in (items[places], items[places + 1], lengths, times)))

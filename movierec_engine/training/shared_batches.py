@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from movierec_engine.data.sequences import Sequences
+from movierec_engine.data.sequences import Sequences, ranges
 from movierec_engine.training.batches import Batch, Piece
 from movierec_engine.training.next_item_objective import Windows, windows_at
 from movierec_engine.training.share import Share
@@ -74,12 +74,19 @@ def batches_of_windows(
     index = np.full(len(starts) - 1, -1)
     index[share.users] = np.arange(len(share.users))
     mine = index[user] >= 0
+    among = (ends - lengths - (np.cumsum(wholes) - wholes)[piece])[mine]  # the items of its piece
     begins, lengths, piece = (
         begins[mine] - starts[user[mine]] + own.starts[index[user[mine]]],
         lengths[mine],
         piece[mine],
     )
-    yield from _pieces(piece, wholes, batch_of, lambda a, b: windows_at(own, begins[a:b], lengths[a:b]))
+
+    def rows(a: int, b: int) -> Windows:
+        places = torch.from_numpy(ranges(among[a:b], lengths[a:b]))
+        whole = int(wholes[piece[a]]) if b > a else 0
+        return windows_at(own, begins[a:b], lengths[a:b])._replace(own=places, whole=whole)
+
+    yield from _pieces(piece, wholes, batch_of, rows)
 
 
 def _numbered(*keys: Numbers) -> Numbers:

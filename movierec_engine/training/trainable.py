@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.models.base import Recommender
+from movierec_engine.models.dropout import Draws
 
 
 class Network(nn.Module):
@@ -64,11 +65,11 @@ class SequenceNetwork(Network, ABC):
     items: nn.Parameter
 
     @abstractmethod
-    def hidden(self, inputs: Tensor, lengths: Tensor, seconds: Tensor) -> Tensor:
+    def hidden(self, inputs: Tensor, lengths: Tensor, seconds: Tensor, draws: Draws | None = None) -> Tensor:
         """float32 [t, d], after each item of sequences that are packed one after another.
 
         inputs: int64 [t], items. lengths: int64 [w], of the sequences, on the CPU. seconds: int64 [t], on the CPU, the
-        times of the items where the model's `history_values` are times, else [0].
+        times of the items where the model's `history_values` are times, else [0]. draws: of dropout.
         """
 
     @abstractmethod

@@ -69,7 +69,7 @@ class TrainingWorker:
     def epoch(self, number: int) -> tuple[float, WorkerState]:
         """Train an epoch; the mean loss of its batches over all workers, and this worker's part of the state after it.
 
-        What is drawn for single rows, such as dropout and negatives, follows from the seed, the epoch and the worker,
+        What a worker draws for its rows alone, such as negatives, follows from the seed, the epoch and the worker,
         so that a resumed run draws the same. What is common comes from worker 0 alone.
         """
         seeds = np.random.SeedSequence([self._seed, number, self._number])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from movierec_engine.models.dropout import dropout
+from movierec_engine.models.dropout import Draws, dropout
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
@@ -40,3 +40,18 @@ def test_nothing_is_dropped_outside_training_and_the_seed_decides_within() -> No
         masks.append(dropout(values, 0.5, training=True))
     assert torch.equal(masks[0], masks[1])
     assert not torch.equal(masks[0], masks[2])
+
+
+def test_workers_draw_for_their_rows_what_one_draws_for_all() -> None:
+    def draws(own: list[int] | None) -> Draws:
+        return Draws(torch.Generator().manual_seed(4), None if own is None else torch.tensor(own, dtype=torch.int64), 9)
+
+    values = torch.rand(9, 7) + 1
+    whole = dropout(values, 0.4, training=True, draws=draws(None))
+    assert 0.2 < (whole == 0).float().mean() < 0.6
+    for own in ([0, 3, 8], [5], []):
+        assert torch.equal(dropout(values[own], 0.4, training=True, draws=draws(own)), whole[own])
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    dropout(values, 0.4, training=True, draws=draws(None))
+    assert torch.equal(torch.get_rng_state(), before), "torch's own generator is left alone"

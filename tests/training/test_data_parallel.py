@@ -52,8 +52,8 @@ def fit(name: str, trainer: TrainerConfig, fitting: dict[str, Any] | None = None
         ("lightgcn", {**SMALL, "loss_type": "sampled_softmax", "sampled_items": 4}, {"grad_clip": 0.05}),
         ("lightgcn", SMALL, {"batch_size": 4}),  # of whose batches a worker often has nothing
         ("ncf", {"mf_dim": 8, "mlp_layers": (8, 4)}, {"accumulate_grad_batches": 2, "weight_decay": 1e-3}),
-        ("sasrec", {**SMALL, "dropout": 0.0, "max_length": 3}, {"batch_size": 6}),
-        ("sasrec", {**SMALL, "dropout": 0.0, "loss_type": "gbce", "sampled_items": 5, "relative_time": False}, {}),
+        ("sasrec", {**SMALL, "dropout": 0.3, "max_length": 3}, {"batch_size": 6}),
+        ("sasrec", {**SMALL, "dropout": 0.3, "loss_type": "gbce", "sampled_items": 5, "relative_time": False}, {}),
     ],
 )
 def test_two_workers_reach_the_weights_of_one(
@@ -79,7 +79,6 @@ def test_two_workers_reach_the_weights_of_one(
             {"hidden_dim": 8, "latent_dim": 4, "loss_type": "sampled_softmax", "sampled_items": 4},
             {"batch_size": 4},
         ),
-        ("sasrec", {**SMALL, "max_length": 4}, {}),
     ],
 )
 def test_what_each_worker_draws_itself_trains_as_well(

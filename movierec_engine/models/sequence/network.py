@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from movierec_engine.data.sequences import TIME_BUCKETS, bucket_of_time, grouped_by_length
-from movierec_engine.models.dropout import dropout
+from movierec_engine.models.dropout import Draws, dropout
 from movierec_engine.models.fold_in.sasrec import NORM_EPS
 from movierec_engine.models.gradient import rows_of
 from movierec_engine.training.trainable import SequenceNetwork
@@ -53,14 +53,14 @@ class SASRecNetwork(SequenceNetwork):
         self.blocks = nn.ModuleList(Block(dim, num_heads, gated, left_out, timed) for _ in range(num_blocks))
         self.norm = nn.LayerNorm(dim, eps=NORM_EPS)
 
-    def hidden(self, inputs: Tensor, lengths: Tensor, seconds: Tensor) -> Tensor:
+    def hidden(self, inputs: Tensor, lengths: Tensor, seconds: Tensor, draws: Draws | None = None) -> Tensor:
         """h after each item: float32 [t, d], of items int64 [t] of sequences of lengths int64 [w], on the CPU.
 
         seconds: int64 [t], on the CPU, the items' times; looked at with relative times alone.
         """
-        packed = Packed(lengths, inputs.device, seconds if self.timed else None)
+        packed = Packed(lengths, inputs.device, seconds if self.timed else None, draws)
         x = self.vectors(inputs) * math.sqrt(self.items.shape[1]) + rows_of(self.positions, packed.places)
-        x = dropout(x, self.left_out, self.training)
+        x = dropout(x, self.left_out, self.training, draws)
         for block in self.blocks:
             x = block(x, packed)
         hidden: Tensor = self.norm(x)
@@ -84,9 +84,13 @@ class Packed:
     back: int64 [t], where each packed item is among those.
     since: int32 [g, n, n] of each group, the bucket of the time from each item (last) to each that asks; TIME_BUCKETS
         for those after it. None without times.
+    draws: of dropout.
     """
 
-    def __init__(self, lengths: Tensor, device: torch.device, seconds: Tensor | None) -> None:
+    def __init__(
+        self, lengths: Tensor, device: torch.device, seconds: Tensor | None, draws: Draws | None = None
+    ) -> None:
+        self.draws = draws
         each = lengths.numpy()
         ends = np.cumsum(each)
         places = np.repeat(ends, each) - 1 - np.arange(ends[-1])
@@ -142,9 +146,12 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, packed: Packed) -> Tensor:
         normed = self.norm_attention(x)
-        x = x + self._gated(dropout(self._attention(normed, packed), self.left_out, self.training), normed, 0)
+        x = x + self._gated(self._dropped(self._attention(normed, packed), packed), normed, 0)
         normed = self.norm_forward(x)
-        return x + self._gated(dropout(self._forward(normed), self.left_out, self.training), normed, 1)
+        return x + self._gated(self._dropped(self._forward(normed, packed), packed), normed, 1)
+
+    def _dropped(self, values: Tensor, packed: Packed) -> Tensor:
+        return dropout(values, self.left_out, self.training, packed.draws)
 
     def _attention(self, x: Tensor, packed: Packed) -> Tensor:
         """[t, d]. Padding comes after a sequence, where causal attention does not look."""
@@ -159,14 +166,14 @@ class Block(nn.Module):
         attended: Tensor = self.attended(rows_of(torch.cat(found), packed.back))
         return attended
 
-    def _forward(self, x: Tensor) -> Tensor:
+    def _forward(self, x: Tensor, packed: Packed) -> Tensor:
         wide = self.wide(x)
         if len(self.gates):
             one, other = wide.chunk(2, dim=1)
             wide = functional.silu(one) * other
         else:
             wide = torch.relu(wide)
-        narrow: Tensor = self.narrow(dropout(wide, self.left_out, self.training))
+        narrow: Tensor = self.narrow(self._dropped(wide, packed))
         return narrow
 
     def _gated(self, change: Tensor, normed: Tensor, number: int) -> Tensor:
