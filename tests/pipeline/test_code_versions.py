@@ -60,9 +60,9 @@ def test_a_data_step_of_another_code_version_is_made_anew(
 
 
 def test_the_version_of_trained_models_names_the_model_whose_code_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = code_versions.code_version(kinds.TRAINED_MODEL)
-    monkeypatch.setitem(code_versions.MODELS, "ease", 2)
-    assert code_versions.code_version(kinds.TRAINED_MODEL) == f"{before}, ease 2"
+    step = code_versions.STEPS[kinds.TRAINED_MODEL]
+    monkeypatch.setattr(code_versions, "MODELS", {"svd": 3, "ease": 2})
+    assert code_versions.code_version(kinds.TRAINED_MODEL) == f"{step}, ease 2, svd 3"
 
 
 @pytest.fixture
