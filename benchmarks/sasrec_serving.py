@@ -28,6 +28,7 @@ from movierec_engine.data.graph import build_graph
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import MOVIES_SCHEMA, RATINGS_SCHEMA, Movies
+from movierec_engine.data.sequences import told_times
 from movierec_engine.models import SASRec
 from movierec_engine.models.fold_in import FoldInScorer
 from movierec_engine.retrieval.build import build_index
@@ -39,11 +40,13 @@ RESULT = Path(__file__).with_name("results") / "sasrec_serving.md"
 USERS, N_ITEMS, LENGTH = 100, 3_416, 200
 SETTINGS: dict[str, dict[str, object]] = {
     "plain": {"block": "plain"},
+    "plain, without times": {"block": "plain", "relative_time": False},
     "gated": {"block": "gated"},
+    "gated, without times": {"block": "gated", "relative_time": False},
     "gated, 128 wide": {"block": "gated", "embedding_dim": 128, "num_heads": 2},
     "plain, 256 wide, 3 blocks": {"block": "plain", "embedding_dim": 256, "num_heads": 4, "num_blocks": 3},
 }
-REQUESTED = ("plain", "gated")
+REQUESTED = ("plain", "plain, without times", "gated")
 """Those that requests are made of."""
 
 console = Console(highlight=False)
@@ -105,7 +108,7 @@ def build(model: SASRec) -> Interactions:
         user=np.repeat(np.arange(USERS, dtype=np.int32), LENGTH),
         item=items.astype(np.int32),
         rating=np.full(len(items), 5, dtype=np.float32),
-        timestamp=np.tile(np.arange(LENGTH), USERS),
+        timestamp=np.tile(10**9 + np.arange(LENGTH) ** 3, USERS),
         users=IdMap(np.arange(1, USERS + 1)),
         items=IdMap(np.arange(1, N_ITEMS + 1)),
     )
@@ -117,7 +120,8 @@ def build(model: SASRec) -> Interactions:
 
 def history(rng: np.random.Generator) -> sparse.csr_matrix:
     items = rng.choice(N_ITEMS, LENGTH, replace=False)
-    return sparse.csr_matrix((np.arange(1, LENGTH + 1, dtype=np.float32), items, [0, LENGTH]), (1, N_ITEMS))
+    times = told_times(10**9 + np.cumsum(rng.integers(1, 10**5, LENGTH)))
+    return sparse.csr_matrix((times, items, [0, LENGTH]), (1, N_ITEMS))
 
 
 Milliseconds = tuple[np.ndarray, np.ndarray]

@@ -4,11 +4,12 @@
     OMP_NUM_THREADS=1 python benchmarks/sequence_blocks.py --folder FOLDER --seconds 300         # MovieLens 1M
     python benchmarks/sequence_blocks.py --page                                                  # the page anew
 
-- softmax: sasrec's own block.
+- softmax: sasrec's own block, by `model.relative_time=false`.
 - hstu: pointwise aggregated attention (Zhai et al. 2024, "Actions Speak Louder than Words", equations 1 to 3): silu
   instead of softmax, divided by the length, its result normed and multiplied by a gate; no feed-forward layers.
 - with times: each head adds to the weight of an earlier item a number for how long before the asking item it was, in
-  32 buckets of log2(1 + seconds), as HSTU's relative attention bias does. Places are told beside, as ever.
+  32 buckets of log2(1 + seconds), as HSTU's relative attention bias does; of softmax that is sasrec's own, by
+  `model.relative_time=true`. Places are told beside, as ever.
 
 All are 64 wide, of 2 blocks, and learn by the engine's objective (full softmax), batches and learning rate from the
 same starts. The bundled data is trained for --epochs with --seeds, MovieLens 1M, which has no times there, until
@@ -23,35 +24,35 @@ import json
 import math
 import os
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from bundled_data import FOLDER as BUNDLED
 from next_item import parts_of
-from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional
 
 from movierec_engine.config import load_settings
 from movierec_engine.data.config import DataConfig
-from movierec_engine.data.interactions import Interactions, positives
+from movierec_engine.data.interactions import positives
 from movierec_engine.data.readers import read_ratings
-from movierec_engine.data.sequences import Sequences
+from movierec_engine.data.sequences import TIME_BUCKETS, Sequences, ranges
 from movierec_engine.data.split import Split, split
 from movierec_engine.models.dropout import dropout
 from movierec_engine.models.fold_in.sasrec import NORM_EPS
 from movierec_engine.models.gradient import rows_of
-from movierec_engine.models.sequence.network import Block, Packed, SASRecNetwork
+from movierec_engine.models.sequence.network import Packed, SASRecNetwork
 from movierec_engine.models.sequence.sasrec import SASRec
 from movierec_engine.training.losses import linear_softmax
+from movierec_engine.training.next_item_objective import Windows, windows_at
 
 RESULTS = Path(__file__).with_name("results") / "sequence_blocks"
 PAGE = RESULTS.with_suffix(".md")
-DIM, BLOCKS, LENGTH, DROPOUT, BUCKETS, K = 64, 2, 200, 0.2, 32, 10
+DIM, BLOCKS, LENGTH, DROPOUT, K = 64, 2, 200, 0.2, 10
 KINDS = ("softmax", "softmax with times", "hstu", "hstu with times")
 PIECE = 20_000
 """Items of windows that go through the network together."""
@@ -64,7 +65,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="folder of ml1m_sequences; the bundled data unless given")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, help="all that the data allows unless given")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
-    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=math.inf, help="of CPU that a training may take")
     parser.add_argument("--page", action="store_true", help="only write the page")
     asked = parser.parse_args()
@@ -88,68 +89,12 @@ def bundled_parts() -> Split:
     return split(positives(ratings, config), config, ratings)
 
 
-class Batch(NamedTuple):
-    """Windows of sequences one after another: items and next items int64 [t], seconds int64 [t], lengths int64 [w]."""
+class HSTUNetwork(SASRecNetwork):
+    """sasrec's network with HSTU's blocks."""
 
-    inputs: Tensor
-    targets: Tensor
-    seconds: Tensor
-    lengths: Tensor
-
-
-class Network(SASRecNetwork):
-    """sasrec's network with blocks of another kind."""
-
-    def __init__(self, n_items: int, kind: str) -> None:
-        super().__init__(n_items, DIM, LENGTH, 0, 1, False, DROPOUT)
-        timed = "times" in kind
-        made = HSTUBlock if kind.startswith("hstu") else SoftmaxBlock
-        self.blocks = nn.ModuleList(made(timed) for _ in range(BLOCKS))
-
-    def hidden_at(self, inputs: Tensor, seconds: Tensor, lengths: Tensor) -> Tensor:
-        """h after each item, float32 [t, d]."""
-        packed = Packed(lengths, inputs.device)
-        x = self.vectors(inputs) * math.sqrt(DIM) + rows_of(self.positions, packed.places)
-        x = dropout(x, DROPOUT, self.training)
-        since = times_between(seconds, packed)
-        for block in self.blocks:
-            x = block(x, packed, since)
-        return self.norm(x)
-
-
-def times_between(seconds: Tensor, packed: Packed) -> list[Tensor]:
-    """Of each group, the bucket of the time from each item (columns) to each later one (rows): int64 [g, n, n]."""
-    found, start = [], 0
-    for g, n in packed.shapes:
-        of_group = seconds[packed.padded[start : start + g * n]].view(g, n)
-        apart = (of_group[:, :, None] - of_group[:, None, :]).clamp(min=0)
-        found.append(torch.log2(1 + apart.double()).long().clamp(max=BUCKETS - 1))
-        start += g * n
-    return found
-
-
-class SoftmaxBlock(Block):
-    """sasrec's block, that may add a number for the time since."""
-
-    def __init__(self, timed: bool) -> None:
-        super().__init__(DIM, 1, False, DROPOUT)
-        self.by_time = nn.Parameter(torch.zeros(BUCKETS)) if timed else None
-
-    def forward(self, x: Tensor, packed: Packed, since: list[Tensor]) -> Tensor:
-        normed = self.norm_attention(x)
-        if self.by_time is None:
-            change = self._attention(normed, packed)
-        else:
-            change = self.attended(each_group(self.attention(normed), packed, since, self._weighed))
-        x = x + dropout(change, DROPOUT, self.training)
-        return x + dropout(self._forward(self.norm_forward(x)), DROPOUT, self.training)
-
-    def _weighed(self, query: Tensor, key: Tensor, value: Tensor, since: Tensor) -> Tensor:
-        assert self.by_time is not None
-        n = query.shape[1]
-        later = torch.ones(n, n, dtype=torch.bool).triu(1)
-        bias = self.by_time[since].masked_fill(later, -math.inf)
-        return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+    def __init__(self, n_items: int, timed: bool) -> None:
+        super().__init__(n_items, DIM, LENGTH, 0, 1, False, DROPOUT, timed)
+        self.blocks = nn.ModuleList(HSTUBlock(timed) for _ in range(BLOCKS))
 
 
 class HSTUBlock(nn.Module):
@@ -159,31 +104,34 @@ class HSTUBlock(nn.Module):
         super().__init__()
         self.norm, self.norm_attended = (nn.LayerNorm(DIM, eps=NORM_EPS) for _ in range(2))
         self.inward, self.outward = nn.Linear(DIM, 4 * DIM), nn.Linear(DIM, DIM)
-        self.by_time = nn.Parameter(torch.zeros(BUCKETS)) if timed else None
+        self.times = nn.Parameter(torch.zeros(TIME_BUCKETS)) if timed else None
         for weight in (self.inward.weight, self.outward.weight):
             nn.init.xavier_normal_(weight)
 
-    def forward(self, x: Tensor, packed: Packed, since: list[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, packed: Packed) -> Tensor:
         gate, rest = functional.silu(self.inward(self.norm(x))).split([DIM, 3 * DIM], dim=1)
-        attended = each_group(rest, packed, since, self._weighed)
+        parts = torch.split(rows_of(rest, packed.padded), [g * n for g, n in packed.shapes])
+        found = []
+        for part, shape, since in zip(parts, packed.shapes, packed.since, strict=True):
+            query, key, value = part.view(*shape, 3, DIM).unbind(2)
+            found.append(self._weighed(query, key, value, since).reshape(-1, DIM))
+        attended = rows_of(torch.cat(found), packed.back)
         return x + dropout(self.outward(self.norm_attended(attended) * gate), DROPOUT, self.training)
 
-    def _weighed(self, query: Tensor, key: Tensor, value: Tensor, since: Tensor) -> Tensor:
+    def _weighed(self, query: Tensor, key: Tensor, value: Tensor, since: Tensor | None) -> Tensor:
         n = query.shape[1]
         weights = query @ key.transpose(1, 2)
-        if self.by_time is not None:
-            weights = weights + self.by_time[since]
+        if self.times is not None and since is not None:
+            table = torch.cat([self.times, self.times.new_zeros(1)])  # of what comes later, which is left out below
+            weights = weights + table.index_select(0, since.flatten()).view(since.shape)
         return (functional.silu(weights) / n).tril() @ value
 
 
-def each_group(projected: Tensor, packed: Packed, since: list[Tensor], weighed: Any) -> Tensor:
-    """Queries, keys and values [t, 3 d] through `weighed` by groups of similar length: [t, d]."""
-    parts = torch.split(rows_of(projected, packed.padded), [g * n for g, n in packed.shapes])
-    found = []
-    for part, shape, apart in zip(parts, packed.shapes, since, strict=True):
-        query, key, value = part.view(*shape, 3, DIM).unbind(2)
-        found.append(weighed(query, key, value, apart).reshape(-1, DIM))
-    return rows_of(torch.cat(found), packed.back)
+def network_of(kind: str, n_items: int) -> SASRecNetwork:
+    timed = "times" in kind
+    if kind.startswith("hstu"):
+        return HSTUNetwork(n_items, timed)
+    return SASRecNetwork(n_items, DIM, LENGTH, BLOCKS, 1, False, DROPOUT, timed)
 
 
 def trained(kind: str, parts: Split, seed: int, epochs: int, budget: float) -> list[dict[str, float]]:
@@ -191,8 +139,8 @@ def trained(kind: str, parts: Split, seed: int, epochs: int, budget: float) -> l
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     train = parts.train
-    sequences, seconds = Sequences.of(train.history("places")), times_of(train)
-    network = Network(train.n_items, kind)
+    sequences = Sequences.of(train.history("times"), timed=True)
+    network = network_of(kind, train.n_items)
     settings = load_settings(["model=sasrec", "device=cpu"])
     config = settings.trainer.of_model(SASRec.learning_rate)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
@@ -202,31 +150,23 @@ def trained(kind: str, parts: Split, seed: int, epochs: int, budget: float) -> l
     for number in range(1, epochs + 1):
         started = time.process_time()
         network.train()
-        for pieces in batches(sequences, seconds, size, rng):
+        for pieces in batches(sequences, size, rng):
             optimizer.zero_grad()
             total = sum(len(piece.inputs) for piece in pieces)
             for piece in pieces:
-                hidden = network.hidden_at(piece.inputs, piece.seconds, piece.lengths)
+                hidden = network.hidden(piece.inputs, piece.lengths, piece.seconds)
                 loss = linear_softmax(hidden, network.items, piece.targets)
                 (loss * (len(piece.inputs) / total)).backward()
             optimizer.step()
         used += time.process_time() - started
-        record.append({"seconds": round(used, 1), **measured(network, parts, sequences, seconds)})
+        record.append({"seconds": round(used, 1), **measured(network, parts, sequences)})
         console.print(f"{kind}, seed {seed}, epoch {number}: {record[-1]}", markup=False, soft_wrap=True)
         if used * (1 + 0.5 / number) > budget:
             break
     return record
 
 
-def times_of(train: Interactions) -> NDArray[np.int64]:
-    """Seconds of the interactions in the order of the sequences' items."""
-    place = train.history("places")
-    order = np.lexsort((place.data, np.repeat(np.arange(place.shape[0]), np.diff(place.indptr))))
-    times = train.timestamp[np.lexsort((train.item, train.user))]  # as the matrix has them
-    return np.asarray(times[order], dtype=np.int64)
-
-
-def batches(sequences: Sequences, seconds: NDArray[np.int64], size: int, rng: np.random.Generator) -> Any:
+def batches(sequences: Sequences, size: int, rng: np.random.Generator) -> Iterator[list[Windows]]:
     """Batches of about `size` items of windows in random order, each in pieces."""
     begins, lengths = sequences.windows(LENGTH, rng)
     order = rng.permutation(len(begins))
@@ -235,21 +175,13 @@ def batches(sequences: Sequences, seconds: NDArray[np.int64], size: int, rng: np
     for cut in np.split(np.arange(len(order)), np.flatnonzero(np.diff(number)) + 1):
         parts = (np.cumsum(lengths[cut]) - lengths[cut]) // PIECE
         yield [
-            packed_windows(sequences.items, seconds, begins[piece], lengths[piece])
+            windows_at(sequences, begins[piece], lengths[piece])
             for piece in np.split(cut, np.flatnonzero(np.diff(parts)) + 1)
         ]
 
 
-def packed_windows(
-    items: NDArray[np.int64], seconds: NDArray[np.int64], begins: NDArray[np.int64], lengths: NDArray[np.int64]
-) -> Batch:
-    ends = np.cumsum(lengths)
-    places = np.arange(ends[-1]) + np.repeat(begins - (ends - lengths), lengths)
-    return Batch(*(torch.from_numpy(part) for part in (items[places], items[places + 1], seconds[places], lengths)))
-
-
 @torch.no_grad()
-def measured(network: Network, parts: Split, sequences: Sequences, seconds: NDArray[np.int64]) -> dict[str, float]:
+def measured(network: SASRecNetwork, parts: Split, sequences: Sequences) -> dict[str, float]:
     """hit_rate@10 and ndcg@10 of the validation items, by how many others outside the history score as high."""
     network.eval()
     user, target = parts.validation.user, parts.validation.item
@@ -257,10 +189,9 @@ def measured(network: Network, parts: Split, sequences: Sequences, seconds: NDAr
     for rows in np.array_split(np.arange(len(user)), max(1, len(user) // 100)):
         ends = sequences.starts[user[rows] + 1]
         lengths = np.minimum(ends - sequences.starts[user[rows]], LENGTH)
-        last = np.cumsum(lengths)
-        places = np.arange(last[-1]) + np.repeat(ends - last, lengths)
-        told = (torch.from_numpy(part) for part in (sequences.items[places], seconds[places], lengths))
-        scores = network.hidden_at(*told)[torch.from_numpy(last - 1)] @ network.items.T
+        places = ranges(ends - lengths, lengths)
+        told = (torch.from_numpy(part) for part in (sequences.items[places], lengths, sequences.seconds[places]))
+        scores = network.hidden(*told)[torch.from_numpy(np.cumsum(lengths) - 1)] @ network.items.T
         own = scores[torch.arange(len(rows)), torch.from_numpy(target[rows])]
         for row, one in enumerate(user[rows]):
             scores[row, sequences.items[sequences.starts[one] : sequences.starts[one + 1]]] = -math.inf
