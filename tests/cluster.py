@@ -3,6 +3,7 @@ head, the others work and serve."""
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -73,10 +74,30 @@ class Cluster:
     def store(self) -> ArtifactStore:
         return ArtifactStore(self.artifacts)
 
+    @contextmanager
+    def first_host_cut_off(self) -> Iterator[None]:
+        """Neither the object store nor the database answers in the body, and no connection to them ends.
+
+        Where hosts are addresses both are stopped for it.
+        """
+        if self.main.namespace:
+            self.main.cut_off()
+            try:
+                yield
+            finally:
+                self.main.come_back()
+            return
+        self.database.signal(signal.SIGSTOP)
+        try:
+            with self.objects.away():
+                yield
+        finally:
+            self.database.signal(signal.SIGCONT)
+
     def start_dagster(self) -> None:
         dagster, code = [sys.executable, "-m", "dagster"], self.ports["code"]
         workspace = ["-w", self.main.home / "dagster" / "workspace.yaml"]
-        own = ["-m", "movierec_assets.definitions"]
+        own = ["--use-python-environment-entry-point", "-m", "movierec_assets.definitions"]
         self.main.start("code", *dagster, "api", "grpc", "-h", self.main.address, "-p", code, *own)
         self.main.start("daemon", sys.executable, "-m", "dagster._daemon", "run", *workspace)
         ui = ["-h", self.main.address, "-p", self.ports["webserver"], *workspace]
@@ -97,9 +118,13 @@ class Cluster:
 
     def worker_of(self, run: str) -> Host | None:
         """The host that a run went to, once it is there."""
-        jobs = {one["metadata"].get("dagster/run-id"): one for one in self._ray("/api/jobs/")}
-        address = urlsplit(jobs[run]["driver_agent_http_address"] or "").hostname if run in jobs else None
+        address = urlsplit(self.job_of(run).get("driver_agent_http_address") or "").hostname
         return next((host for host in self.workers if host.address == address), None)
+
+    def job_of(self, run: str) -> dict[str, Any]:
+        """What Ray says of a run's job; nothing before there is one."""
+        jobs = (one for one in self._ray("/api/jobs/") if one["metadata"].get("dagster/run-id") == run)
+        return next(jobs, {})
 
     def nodes(self) -> list[str]:
         """The addresses of Ray's nodes, of the head too."""

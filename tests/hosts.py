@@ -96,7 +96,7 @@ class Host:
     def end(self) -> None:
         """Kill every process of this host."""
         deadline = time.monotonic() + 30
-        while left := self._processes():
+        while left := self.processes():
             assert time.monotonic() < deadline, f"{self.name} goes on: {left}"
             for process in left:
                 with suppress(psutil.NoSuchProcess):
@@ -104,7 +104,8 @@ class Host:
             psutil.wait_procs(left, timeout=5)
         self._started.clear()
 
-    def _processes(self) -> list[psutil.Process]:
+    def processes(self) -> list[psutil.Process]:
+        """Those of this host that run."""
         found = {one.pid: one for one in self._started if one.is_running()}
         for process in list(found.values()):
             with suppress(psutil.NoSuchProcess):

@@ -1,19 +1,53 @@
 """Three hosts that share nothing but the network: one with the object store, PostgreSQL, Dagster and Ray's head, two
 that work and serve. Hosts are lost in the middle of their work, and so is the database."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import dagster as dg
+import pyarrow.parquet as pq
 import pytest
 from api_hosts import LATE, ApiHost, People, soon
 from camps import camps_settings, write_camps
 from cluster import Cluster, cluster_of
+from hosts import Host
+from webserver import Webserver
+from webserver import soon as found
 
 from movierec_engine.feedback import FeedbackLogs
+from movierec_engine.models.checkpoint_file import read_checkpoint
 from movierec_engine.store import Slot, kinds
+from movierec_engine.store.objects import Objects
 
+HELD = """
+import os, time
+from pathlib import Path
+
+from movierec_engine import GMF, register_model
+
+HOME = Path(os.environ["MOVIEREC_PLUGINS"]).parent
+
+
+@register_model
+class Held(GMF):
+    name = "held"
+    passes = 0
+
+    def export(self):
+        super().export()
+        self.passes += 1
+        while self.passes == 3 and (HOME / "hold").exists():
+            (HOME / "held").touch()
+            time.sleep(0.1)
+"""
+"""A model whose training stays in its third epoch while a file of its host says so."""
+LINE = (kinds.TRAINED_MODEL, kinds.EVALUATION_REPORT, kinds.FAISS_INDEX)
+EPOCHS = 6
+NOTICED = 60.0
+"""Seconds within which a lost host has failed its run, and a run that is terminated is canceled."""
 ERASED, DISMISSING = 3, 4
 """Users that the models know; 1 is the readers'."""
 AT_ONCE = 3.0
@@ -23,7 +57,7 @@ AT_ONCE = 3.0
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The raw files are on the first host alone."""
-    with cluster_of(tmp_path_factory.mktemp("logs"), "left", "right") as made:
+    with cluster_of(tmp_path_factory.mktemp("logs"), "left", "right", plugin=HELD) as made:
         write_camps(made.main.folder / "movies")
         yield made
 
@@ -33,6 +67,97 @@ def settings(cluster: Cluster) -> list[str]:
     return [
         one for one in camps_settings(cluster.main.home / "movies", Path()) if not one.startswith("paths.checkpoints")
     ]
+
+
+@pytest.mark.slow
+def test_runs_spread_over_two_hosts_go_on_at_the_other_when_one_is_lost_and_end_when_they_are_terminated(
+    cluster: Cluster, settings: list[str]
+) -> None:
+    short = ["trainer.checkpoint_seconds=0", f"trainer.max_epochs={EPOCHS}", "trainer.early_stopping.enabled=false"]
+    of_runs = [one for one in settings if not one.startswith("device=")] + short
+    ui = Webserver(cluster.ports["webserver"], of_runs, cluster.main.address)
+    cluster.start_ray(cluster.main)
+    cluster.start_dagster()
+    cluster.movierec("train", "popularity", *settings)
+    for host in cluster.workers:
+        cluster.start_ray(host)
+        (host.folder / "hold").touch()
+    found(lambda: len(cluster.nodes()) == 3)
+    found(lambda: ui.loaded)
+    held = ui.launch("everything", ui.settings, "cpu|held", LINE[:1])
+    lost = host_that_holds(cluster, ui, held)
+    (other,) = (host for host in cluster.workers if host is not lost)
+    models = {ui.launch("everything", ui.settings, f"cpu|{model}", LINE): model for model in ("ease", "als")}
+    for run, model in models.items():
+        assert ui.ended(run) == "SUCCESS", ui.sentences()
+        assert cluster.worker_of(run) is other
+        assert cluster.store.latest(Slot(kinds.FAISS_INDEX, "camps", model, "cpu"))
+    assert cluster.worker_of(held) is lost
+    go_on_at_the_other_host(cluster, ui, held, lost, other)
+    cluster.start_ray(lost)
+    found(lambda: len(cluster.nodes()) == 3)
+    terminate(cluster, ui)
+    for host in cluster.workers:
+        host.end()
+
+
+def host_that_holds(cluster: Cluster, ui: Webserver, run: str) -> Host:
+    """The host on which a run's training is held, once it is."""
+
+    def look() -> Host | None:
+        assert cluster.job_of(run).get("status") in (None, "PENDING", "RUNNING"), (cluster.job_of(run), ui.sentences())
+        return next((host for host in cluster.workers if (host.folder / "held").exists()), None)
+
+    return found(look)
+
+
+def go_on_at_the_other_host(cluster: Cluster, ui: Webserver, held: str, lost: Host, other: Host) -> None:
+    (other.folder / "hold").unlink()
+    before = seconds_by_epoch(cluster)
+    lost.lose()
+    began = time.monotonic()
+    assert ui.ended(held) == "FAILURE"
+    assert time.monotonic() - began < NOTICED
+    again = found(lambda: retry_of(held))
+    assert ui.ended(again) == "SUCCESS", ui.sentences()
+    lost.come_back()
+    assert cluster.worker_of(again) is other
+    made = cluster.store.require(Slot(kinds.TRAINED_MODEL, "camps", "held", "cpu"))
+    assert made.origin["dagster_run_id"] == again
+    seconds = pq.read_table(made.folder / "history.parquet")["seconds"].to_pylist()
+    assert (len(before), len(seconds)) == (2, EPOCHS)
+    assert seconds[:2] == before, "it went on after the epochs that the lost host had trained"
+
+
+def seconds_by_epoch(cluster: Cluster) -> list[float]:
+    """Of the epochs that the newest checkpoint of the held model knows."""
+    objects, path = Objects(cluster.checkpoints), cluster.main.folder / "checkpoint"
+    newest = objects.list("cpu/held/")[-1]
+    objects.download([(newest.key, newest.size, path)])
+    return [epoch["seconds"] for epoch in read_checkpoint(path).training["history"]]
+
+
+def retry_of(run: str) -> str | None:
+    with dg.DagsterInstance.get() as instance:
+        retries = instance.get_runs(dg.RunsFilter(tags={"dagster/parent_run_id": run}))
+    return retries[0].run_id if retries else None
+
+
+def terminate(cluster: Cluster, ui: Webserver) -> None:
+    """A run in its third epoch, which ends and leaves no version."""
+    slot = Slot(kinds.TRAINED_MODEL, "camps", "held", "cpu")
+    before = cluster.store.versions(slot)
+    for host in cluster.workers:
+        (host.folder / "hold").touch()
+        (host.folder / "held").unlink(missing_ok=True)
+    run = ui.launch("everything", ui.settings, "cpu|held", LINE[:1])
+    host = host_that_holds(cluster, ui, run)
+    began = time.monotonic()
+    assert ui.terminate(run) == "TerminateRunSuccess"
+    assert ui.ended(run) == "CANCELED"
+    assert time.monotonic() - began < NOTICED
+    found(lambda: not any(run in word for process in host.processes() for word in process.cmdline()), 60)
+    assert cluster.store.versions(slot) == before
 
 
 @pytest.mark.slow
@@ -117,9 +242,8 @@ def lose_the_database(cluster: Cluster, both: list[ApiHost], people: People, dis
 def cut_off_the_first_host(cluster: Cluster, both: list[ApiHost], people: People, dismissed: int) -> None:
     """Object store and database with it; no connection to them ends."""
     know(both, dismissed)
-    cluster.main.cut_off()
-    lists_go_on_without_the_database(both, dismissed)
-    cluster.main.come_back()
+    with cluster.first_host_cut_off():
+        lists_go_on_without_the_database(both, dismissed)
     heal(both, people)
 
 

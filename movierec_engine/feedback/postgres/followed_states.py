@@ -4,10 +4,10 @@ A thread asks a few times a second what has changed (a poll, rather than LISTEN 
 commits alone in the whole database, so that writers would wait for the disk one after the other). While it has contact,
 a remembered state is at most ABSENT_SECONDS old, and usually POLL_SECONDS.
 
-Without contact nobody waits for the database, who writes neither. Remembered states are used on, and so is what was known of erasures at
-the last contact: while the database is away nobody can be erased, and where this host alone is cut off, an erasure
-elsewhere may be missed for TRUST_SECONDS. After that, and in a process that has had no contact yet, nobody's erasures
-count as known.
+Without contact nobody waits for the database, who writes neither. Remembered states are used on, and so is what was
+known of erasures at the last contact: while the database is away nobody can be erased, and where this host alone is cut
+off, an erasure elsewhere may be missed for TRUST_SECONDS. After that, and in a process that has had no contact yet,
+nobody's erasures count as known.
 """
 
 import logging
