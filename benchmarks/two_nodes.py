@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -40,12 +41,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as logs, cluster_of(Path(logs), "left", "right") as cluster:
-        RESULT.write_text(page(measure(cluster, asked.rounds)), encoding="utf-8")
+        for measured in measure(cluster, asked.rounds):
+            RESULT.write_text(page(measured), encoding="utf-8")
     console.print(RESULT.read_text(encoding="utf-8"))
 
 
-def measure(cluster: Cluster, rounds: int) -> list[dict[str, tuple[float, Counter[str]]]]:
-    """Seconds and the runs of each node, by one node and by both, in each round."""
+def measure(cluster: Cluster, rounds: int) -> Iterator[list[dict[str, tuple[float, Counter[str]]]]]:
+    """Seconds and the runs of each node, by one node and by both, in each round so far."""
     ui = Webserver(cluster.ports["webserver"], SETTINGS, cluster.main.address)
     left, right = cluster.workers
     cluster.start_ray(cluster.main)
@@ -67,7 +69,7 @@ def measure(cluster: Cluster, rounds: int) -> list[dict[str, tuple[float, Counte
                 host.end()
             soon(lambda: len(cluster.nodes()) == 1)
         measured.append(found)
-    return measured
+        yield measured
 
 
 def run(cluster: Cluster, ui: Webserver, models: list[str] | tuple[str, ...]) -> tuple[float, Counter[str]]:
@@ -78,7 +80,7 @@ def run(cluster: Cluster, ui: Webserver, models: list[str] | tuple[str, ...]) ->
     for one in runs:
         soon(lambda one=one: ui.status(one) in ended, HOUR)
         if ui.status(one) != "SUCCESS":
-            raise SystemExit(f"a run ended with {ui.status(one)}")
+            raise SystemExit(f"a run ended with {ui.status(one)}: {ui.sentences()} {cluster.job_of(one)}")
     seconds = time.monotonic() - started
     return seconds, Counter(host.name for one in runs if (host := cluster.worker_of(one)))
 
