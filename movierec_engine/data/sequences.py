@@ -69,7 +69,8 @@ class Sequences:
 def ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """begin, begin + 1, ... of each length, one after another: int64 [sum of lengths]."""
     ends = np.cumsum(lengths)
-    return np.arange(lengths.sum()) + np.repeat(begins - (ends - lengths), lengths)
+    places: NDArray[np.int64] = np.arange(lengths.sum()) + np.repeat(begins - (ends - lengths), lengths)
+    return places
 
 
 def grouped_by_length(lengths: NDArray[np.int64], least_share: float = 0.7) -> list[NDArray[np.int64]]:

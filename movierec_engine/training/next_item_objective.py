@@ -122,4 +122,5 @@ def windows_at(sequences: Sequences, begins: NDArray[np.int64], lengths: NDArray
     """Windows of sequences by the places where they begin and how many items they have, at least one window."""
     items, seconds, places = sequences.items, sequences.seconds, ranges(begins, lengths)
     times = seconds[places] if len(seconds) else seconds
-    return Windows(*(torch.from_numpy(part) for part in (items[places], items[places + 1], lengths, times)))
+    inputs, targets, sizes, when = map(torch.from_numpy, (items[places], items[places + 1], lengths, times))
+    return Windows(inputs, targets, sizes, when)
