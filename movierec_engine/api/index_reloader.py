@@ -193,7 +193,8 @@ class IndexReloader:
         if self._watched and default is not None and default is not before.served.get(None):  # in a server
             log.info("answering from %s", default.artifact.reference)
         if self._warm and default is not None:
-            default.catalogue.place_new()  # not before it answers: every host would hold a promotion up for seconds
+            # after it answers, and beside the watch: it takes seconds, for which this promotion or the next would wait
+            threading.Thread(target=default.catalogue.place_new, name="new movies", daemon=True).start()
 
     def _default(self, found: ServingState) -> LoadedIndex | None:
         """The version that answers by default: the one that should, else the one that did, else a stand-in.
