@@ -110,16 +110,23 @@ def test_api_hosts_without_state_are_pods_that_share_no_volume() -> None:
     manifests = list(yaml.safe_load_all(built.stdout))
     for manifest in manifests:
         kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
-    named = sorted((one["kind"], one["metadata"]["name"]) for one in manifests)
-    assert [kind for kind, name in named if name == "movierec-api"] == ["Deployment", "PodDisruptionBudget", "Service"]
-    assert {name for kind, name in named if kind != "NetworkPolicy"} == {"movierec-api"}
-    (deployment,) = (one for one in manifests if one["kind"] == "Deployment")
-    pod = deployment["spec"]["template"]["spec"]
-    (container,) = pod["containers"]
-    assert deployment["spec"]["replicas"] > 1
-    assert all(set(volume) == {"name", "emptyDir"} for volume in pod["volumes"])
-    assert container["volumeMounts"][0]["mountPath"] == container["env"][0]["value"]
-    assert container["envFrom"] == [{"secretRef": {"name": "movierec-api"}}]
+    named = {(one["kind"], one["metadata"]["name"]): one for one in manifests}
+    kinds = ("Deployment", "PodDisruptionBudget", "Service")
+    assert {one for one in named if one[0] != "NetworkPolicy"} == {
+        (kind, name) for kind in kinds for name in ("movierec-api", "movierec-dashboard")
+    }
+    for name in ("movierec-api", "movierec-dashboard"):
+        pod = named["Deployment", name]["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert all(set(volume) == {"name", "emptyDir"} for volume in pod["volumes"])
+        assert container["env"][0] == {"name": "MOVIEREC_LOCAL", "value": container["volumeMounts"][0]["mountPath"]}
+    api, dashboard = (named["Deployment", f"movierec-{name}"]["spec"] for name in ("api", "dashboard"))
+    assert api["replicas"] > 1
+    assert api["template"]["spec"]["containers"][0]["envFrom"] == [{"secretRef": {"name": "movierec-api"}}]
+    given = [one for one in dashboard["template"]["spec"]["containers"][0]["env"] if "valueFrom" in one]
+    assert {one["name"] for one in given} == set(_example("api-hosts")) - {"MOVIEREC_API_KEYS", "MOVIEREC_CACHE_GB"}
+    assert all(one["valueFrom"]["secretKeyRef"]["key"] == one["name"] for one in given)
+    assert {"port": 443, "protocol": "TCP"} in named["NetworkPolicy", "dashboard"]["spec"]["egress"][-1]["ports"]
 
 
 def test_no_secret_is_in_an_image_or_in_a_file_of_compose() -> None:
