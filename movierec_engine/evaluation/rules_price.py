@@ -17,9 +17,9 @@ from movierec_engine.evaluation.metrics.accuracy import ndcg
 from movierec_engine.evaluation.metrics.beyond_accuracy import novelty
 from movierec_engine.evaluation.rankings import heldout_scores
 from movierec_engine.models.base import Recommender
-from movierec_engine.recommending.fold_in import best
 from movierec_engine.recommending.rules.active import ActiveRules
-from movierec_engine.recommending.rules.arranging import arrange
+from movierec_engine.recommending.rules.arranging import arrange_lists
+from movierec_engine.recommending.rules.candidates import best_of, more_of
 from movierec_engine.reporting.progress import advance
 
 K = 10
@@ -74,29 +74,26 @@ def rules_price(
         advance(start, len(users), "users")
         block = users[start : start + _BLOCK]
         scores = np.array(heldout_scores(model, heldout, block), dtype=np.float32)
-        for place, (row, user) in enumerate(zip(scores, block.tolist(), strict=True), start=start):
+        for row, user in zip(scores, block.tolist(), strict=True):
             wanted = relevant.indices[relevant.indptr[user] : relevant.indptr[user + 1]]
             row[wanted] = np.nextafter(row[wanted], np.float32(-np.inf))
             row[heldout.seen[[user]].indices] = -np.inf
-            for number, active in enumerate((None, *(one for _, _, one in rules))):
-                shown, unmet[number, place] = _list(row, active)
-                lists[number, place, : len(shown)] = shown
+        here = slice(start, start + len(block))
+        for number, active in enumerate((None, *(one for _, _, one in rules))):
+            shown, unmet[number, here] = _lists(scores, active)
+            lists[number, here, : shown.shape[1]] = shown
     return _prices(lists, unmet, rules, heldout, relevant[users])
 
 
-def _list(row: NDArray[np.float32], rules: ActiveRules | None) -> tuple[NDArray[np.int64], bool]:
-    """The list by scores, float32 [n_items], under rules, and whether it leaves one unmet."""
-    everything = np.arange(len(row))
+def _lists(scores: NDArray[np.float32], rules: ActiveRules | None) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The lists by scores, float32 [n, n_items], under rules, int64 [n, <=K], and which leave a rule unmet."""
     if rules is None:
-        return best(everything, row, K)[0], False
-    left = row if rules.allowed is None else np.where(rules.allowed[: len(row)], row, np.float32(-np.inf))
-    made = arrange(
-        rules,
-        *best(everything, left, rules.candidates(K)),
-        K,
-        lambda n, mask: best(everything, np.where(mask, left, np.float32(-np.inf)), n),
-    )
-    return made.items, bool(made.unmet)
+        return best_of(scores, K)[0], np.zeros(len(scores), dtype=np.bool_)
+    left = scores
+    if rules.allowed is not None:
+        left = np.where(rules.allowed[: scores.shape[1]], scores, np.float32(-np.inf))
+    made = arrange_lists(rules, *best_of(left, rules.candidates(K)), K, more_of(left))
+    return made.items, made.any_unmet
 
 
 def _prices(

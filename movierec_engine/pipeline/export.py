@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from movierec_engine.api.index_reloader import IndexReloader
@@ -26,11 +26,10 @@ from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
 from movierec_engine.data.id_map import Ids, PublicId, as_ids
 from movierec_engine.errors import DataError, StoreError
-from movierec_engine.models.lists import largest
 from movierec_engine.recommending.fold_in import POPULARITY
-from movierec_engine.recommending.fold_in import best as best_of
 from movierec_engine.recommending.rules.active import ActiveRules
-from movierec_engine.recommending.rules.arranging import More, arrange
+from movierec_engine.recommending.rules.arranging import arrange, arrange_lists
+from movierec_engine.recommending.rules.candidates import best_of, more_of
 from movierec_engine.reporting.progress import advance, step
 from movierec_engine.retrieval.faiss_index import PERSONAL, RetrievalIndex
 from movierec_engine.store import ArtifactStore
@@ -42,8 +41,22 @@ _BLOCK_BYTES = 16 * 2**20
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _MANIFEST = "export.json"
 
-Places = list[tuple[NDArray[np.int64], NDArray[np.float32], str]]
-"""For each user the items of the list, their scores, and where they come from."""
+
+class Lists:
+    """Lists of n users with k places each.
+
+    items: int64 [n, k], -1 behind a list's last. scores: float32 [n, k]. source: object [n], where each list is from.
+    """
+
+    def __init__(self, n: int, k: int) -> None:
+        self.items = np.full((n, k), -1, dtype=np.int64)
+        self.scores = np.zeros((n, k), dtype=np.float32)
+        self.source = np.full(n, POPULARITY, dtype=object)
+
+    def put(self, place: int, items: ArrayLike, scores: ArrayLike, source: str) -> None:
+        """Put one user's list in its place. items, scores: [<=k]."""
+        length = len(np.asarray(items))
+        self.items[place, :length], self.scores[place, :length], self.source[place] = items, scores, source
 
 
 @dataclass(frozen=True)
@@ -179,66 +192,63 @@ def list_schema(served: LoadedIndex) -> pa.Schema:
 
 def _lists_of(
     served: LoadedIndex, live: LiveFeedback, k: int, talkers: frozenset[PublicId], rules: ActiveRules | None
-) -> Callable[[Ids], Places]:
+) -> Callable[[Ids], Lists]:
     """A function that makes the lists of a block of users.
 
-    The scores of those who are known by the train data alone are one product of matrices; the others are asked about
-    one by one, as the API does.
+    The lists of those who are known by the train data alone are made together; the others are asked about one by one,
+    as the API does.
     """
     plain = PersonalRequest(top_k=k)
     data_set = served.lineage.data_set
 
-    def of_block(block: Ids) -> Places:
-        people = block.tolist()
+    def of_block(block: Ids) -> Lists:
         rows = served.index.users.index(block)
-        quiet = [place for place, one in enumerate(people) if one not in talkers and rows[place] >= 0]
-        lists: dict[int, Any] = dict(zip(quiet, _of_scores(served, rows[quiet], k, rules), strict=True))
-        for place, one in enumerate(people):
-            if place not in lists:
-                person = of_user(served, one, live.state(data_set, one))
-                gone = person.erased and not (person.told or person.masked_since)
-                made = MadeList([], [], POPULARITY) if gone else list_for(served, person, plain, rules=rules)
-                lists[place] = np.array(made.items, dtype=np.int64), np.array(made.scores, np.float32), made.source
-        return [lists[place] for place in range(len(people))]
+        people = block.tolist()
+        lists = Lists(len(people), k)
+        alone = (rows < 0) | np.fromiter((one in talkers for one in people), np.bool_, len(people))
+        together = np.flatnonzero(~alone)
+        if served.index.exact:
+            _put_together(lists, together, served, rows[together], rules)
+        else:
+            for place, user in zip(together.tolist(), rows[together].tolist(), strict=True):
+                lists.put(place, *_asked_for(served.index, user, k, served.masked(user), rules))
+        for place in np.flatnonzero(alone).tolist():
+            person = of_user(served, people[place], live.state(data_set, people[place]))
+            gone = person.erased and not (person.told or person.masked_since)
+            made = MadeList([], [], POPULARITY) if gone else list_for(served, person, plain, rules=rules)
+            lists.put(place, made.items, made.scores, made.source)
+        return lists
 
     return of_block
 
 
-def _of_scores(served: LoadedIndex, users: NDArray[np.int64], k: int, rules: ActiveRules | None) -> Places:
-    """The lists of trained users who have said nothing since."""
+def _put_together(
+    lists: Lists, places: NDArray[np.int64], served: LoadedIndex, users: NDArray[np.int64], rules: ActiveRules | None
+) -> None:
+    """Put the lists of trained users who have said nothing since where they belong: places, users int64 [m]."""
     index = served.index
-    allowed = None if rules is None or rules.allowed is None else rules.allowed[: len(index.items)]
-    if not index.exact:
-        return [_asked_for(index, user, k, served.masked(user), allowed, rules) for user in users.tolist()]
     scores = index.scores_of(users.tolist())
     for row, user in zip(scores, users.tolist(), strict=True):
         row[served.mask(user)] = -np.inf
-    if allowed is not None:
-        scores[:, ~allowed] = -np.inf
-    best = largest(scores, min(k if rules is None else rules.candidates(k), scores.shape[1]))
-    lists: Places = []
-    for row, places, user in zip(scores, best, users.tolist(), strict=True):
-        items = places[row[places] > -np.inf]
-        of_items = row[items]
-        if rules is not None:
-            made = arrange(rules, items, of_items, k, _best_of_row(row))
-            items, of_items = made.items, made.scores
-        lists.append((items, of_items, PERSONAL if index.personal[user] else POPULARITY))
-    return lists
-
-
-def _best_of_row(row: NDArray[np.float32]) -> More:
-    """The best of a user's scores, float32 [n_items], among a mask."""
-    return lambda n, mask: best_of(np.arange(len(row)), np.where(mask, row, np.float32(-np.inf)), n)
+    k = lists.items.shape[1]
+    if rules is None:
+        items, of_items = best_of(scores, k)
+    else:
+        if rules.allowed is not None:
+            np.copyto(scores, -np.inf, where=~rules.allowed[: len(index.items)])
+        made = arrange_lists(rules, *best_of(scores, rules.candidates(k)), k, more_of(scores))
+        items, of_items = made.items, made.scores
+    lists.items[places, : items.shape[1]], lists.scores[places, : items.shape[1]] = items, of_items
+    lists.source[places] = np.where(index.personal[users], PERSONAL, POPULARITY)
 
 
 def _asked_for(
-    index: RetrievalIndex, user: int, k: int, masked: NDArray[np.integer[Any]], allowed: NDArray[np.bool_] | None,
-    rules: ActiveRules | None,
+    index: RetrievalIndex, user: int, k: int, masked: NDArray[np.integer[Any]], rules: ActiveRules | None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], str]:  # fmt: skip
     """A list of an index that is searched."""
     if rules is None:
         return index.recommend(user, k, masked)
+    allowed = None if rules.allowed is None else rules.allowed[: len(index.items)]
 
     def more(n: int, mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         return index.recommend(user, n, masked, mask if allowed is None else mask & allowed)[:2]
@@ -256,16 +266,14 @@ def _people(served: LoadedIndex, talkers: frozenset[PublicId]) -> Ids:
     return np.concatenate([users.ids, as_ids(others)]) if others else users.ids
 
 
-def _table(served: LoadedIndex, users: Ids, lists: Places, schema: pa.Schema) -> pa.Table:
-    lengths = np.array([len(items) for items, _, _ in lists])
-    row = np.repeat(np.arange(len(lists)), lengths)
-    items = np.concatenate([items for items, _, _ in lists]) if len(lists) else np.empty(0, dtype=np.int64)
+def _table(served: LoadedIndex, users: Ids, lists: Lists, schema: pa.Schema) -> pa.Table:
+    row, place = np.nonzero(lists.items >= 0)
     columns = {
         "user_id": users[row],
-        "rank": (np.arange(len(row)) - np.searchsorted(row, row) + 1).astype(np.int32),
-        "movie_id": served.index.items.ids[items],
-        "score": np.concatenate([scores for _, scores, _ in lists]),
-        "source": np.array([source for _, _, source in lists], dtype=object)[row],
+        "rank": (place + 1).astype(np.int32),
+        "movie_id": served.index.items.ids[lists.items[row, place]],
+        "score": lists.scores[row, place],
+        "source": lists.source[row],
     }
     return pa.table(columns, schema=schema)
 

@@ -1,5 +1,6 @@
 """Rules that hold at one moment in one region, as arrays over a catalogue's items."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,6 +19,15 @@ class UnmetRule:
 
     rule: str
     why: str
+
+
+@dataclass(frozen=True, eq=False)
+class UnmetOfLists:
+    """A rule that some lists of a block do not meet. lists: bool [n], which. why: of one of them, by number."""
+
+    rule: str
+    lists: Mask
+    why: Callable[[int], str]
 
 
 @dataclass(frozen=True)

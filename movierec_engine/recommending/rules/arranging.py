@@ -13,28 +13,41 @@
    places wherever there are k candidates.
 
 Shares and caps choose among the first DEPTH candidates, and, where those have few that a share asks for, the best such.
+
+The lists of a block of people are arranged together, one place after another for all of them; one list is a block of
+one.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from movierec_engine.recommending.rules.active import ActiveCap, ActiveRules, ActiveShare, PlacedPin, UnmetRule
+from movierec_engine.recommending.rules.active import (
+    ActiveCap,
+    ActiveRules,
+    ActiveShare,
+    PlacedPin,
+    UnmetOfLists,
+    UnmetRule,
+)
+from movierec_engine.recommending.rules.candidates import (
+    Items,
+    MoreOfLists,
+    Rows,
+    Scores,
+    boosted,
+    in_order,
+    with_wanted,
+)
+from movierec_engine.recommending.rules.caps import CapsOfLists
+from movierec_engine.recommending.rules.grades import Grades, LimitsOfLists
 from movierec_engine.recommending.rules.item_columns import Mask
+from movierec_engine.recommending.rules.shares import SharesOfLists
 
-Items = NDArray[np.int64]
-Scores = NDArray[np.float32]
 More = Callable[[int, Mask], tuple[Items, Scores]]
 """n and bool [n_items] -> the person's n best candidates among those, best first, with their scores."""
-_SPARE = 4
-"""Times as many movies that a share asks for are among the candidates, wherever there are so many."""
 NOTHING = np.empty(0, dtype=np.int64)
-_DIGITS = 9
-"""Shares of places are rounded to so many, so that 0.1 of 30 places are 3."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,30 @@ class Arranged:
     unmet: tuple[UnmetRule, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class ArrangedLists:
+    """The lists of a block.
+
+    items: int64 [n, k], -1 behind a list's last. scores: float32 [n, k]. pinned: bool [n, k]. rules_unmet: those that
+    a list may not meet, in the order in which it says so.
+    """
+
+    items: Items
+    scores: Scores
+    pinned: Mask
+    rules_unmet: tuple[UnmetOfLists, ...]
+
+    @property
+    def any_unmet(self) -> Mask:
+        """bool [n], the lists that do not meet a rule."""
+        of = [np.zeros(len(self.items), dtype=np.bool_), *(one.lists for one in self.rules_unmet)]
+        return np.asarray(np.any(of, axis=0))
+
+    def unmet(self, row: int) -> tuple[UnmetRule, ...]:
+        """The rules that a list does not meet."""
+        return tuple(UnmetRule(one.rule, one.why(row)) for one in self.rules_unmet if one.lists[row])
+
+
 def arrange(rules: ActiveRules, items: Items, scores: Scores, k: int, more: More, before: Items = NOTHING) -> Arranged:
     """The list of k under rules.
 
@@ -54,212 +91,133 @@ def arrange(rules: ActiveRules, items: Items, scores: Scores, k: int, more: More
     are. scores: float32 [c]. before: what stands before this list where it continues another, which pins, shares and
     caps go on from.
     """
-    if rules.keeping and not len(items):
+
+    def more_of_it(_: Rows, n: int, among: Mask) -> tuple[Items, Scores]:
+        found, of_found = more(n, among)
+        return found[None], of_found[None]
+
+    if not len(items):
+        items, scores = np.full(1, -1, dtype=np.int64), np.zeros(1, dtype=np.float32)
+    lists = arrange_lists(rules, items[None], scores[None], k, more_of_it, before[None])
+    length = int(np.count_nonzero(lists.items >= 0))
+    pinned = tuple(np.flatnonzero(lists.pinned[0]).tolist())
+    return Arranged(lists.items[0, :length], lists.scores[0, :length], pinned, lists.unmet(0))
+
+
+def arrange_lists(
+    rules: ActiveRules, items: Items, scores: Scores, k: int, more: MoreOfLists, before: Items | None = None
+) -> ArrangedLists:
+    """The lists of k of a block of people, each as `arrange` makes it.
+
+    items: int64 [n, c], c > 0, with -1 behind a list's last candidate. scores: float32 [n, c]. before: int64 [n, b].
+    """
+    before = np.empty((len(items), 0), dtype=np.int64) if before is None else before
+    items, scores = boosted(rules, items, scores)
+    some: Mask = np.asarray((items >= 0).any(axis=1))
+    unmet = [_unmet(one.rule, np.ones(len(items), dtype=np.bool_), one.why) for one in rules.unmet]
+    if rules.keeping:
         named = " and ".join(map(repr, rules.keeping))
-        nothing = UnmetRule(rules.keeping[-1], f"the rules {named} leave nothing to show here")
-        return Arranged(items[:0], scores[:0], unmet=(*rules.unmet, nothing))
-    if rules.factors is not None:
-        order = np.argsort(np.arange(1, len(items) + 1) / rules.factors[items], kind="stable")
-        items, scores = items[order], scores[order]
-    if not rules.pins and not rules.limits:
-        return Arranged(items[:k], scores[:k], unmet=rules.unmet)
-    items, scores = _with_wanted(rules, items, scores, k, more)
-    own = [replace(pin, place=pin.place - len(before)) for pin in rules.pins if pin.place >= len(before)]
-    items, scores = _held_back([pin.item for pin in own if pin.place >= k], items, scores, k)
-    length = min(k, len(items))
-    pins = _placed(own, items, length, k)
-    chosen = _filled(rules.limits, items, pins, length, before)
-    shown = items[chosen]
-    unmet = [*rules.unmet, *_missed(own, shown, k)]
-    unmet += [one for limit in rules.limits if (one := _broken(limit, np.concatenate([before, shown])))]
-    return Arranged(shown, scores[chosen], tuple(sorted(pins)), tuple(unmet))
+        unmet.append(_unmet(rules.keeping[-1], ~some, f"the rules {named} leave nothing to show here"))
+    if not (rules.pins or rules.limits):
+        items, scores = items[:, :k], scores[:, :k]
+        return ArrangedLists(items, scores, np.zeros(items.shape, dtype=np.bool_), tuple(unmet))
+    own = [replace(pin, place=pin.place - before.shape[1]) for pin in rules.pins if pin.place >= before.shape[1]]
+    pins = [pin for pin in own if pin.place < k]
+    items, scores = with_wanted(rules, pins, items, scores, k, more)
+    items, scores, left = _held_back([pin.item for pin in own if pin.place >= k], items, scores, k)
+    length = np.minimum(np.count_nonzero(left, axis=1), k)
+    chosen = _placed(pins, items, left, length, k)
+    pinned = chosen >= 0
+    missed = _filled(chosen, rules, items, left, length, before)
+    shown, of_shown = (in_order(one, np.maximum(chosen, 0)) for one in (items, scores))
+    shown[chosen < 0] = -1
+    for one in (*(_missed(pin, shown) for pin in pins), *missed):
+        unmet.append(replace(one, lists=one.lists & some) if rules.keeping else one)
+    return ArrangedLists(shown, of_shown, pinned, tuple(unmet))
 
 
-def _with_wanted(rules: ActiveRules, items: Items, scores: Scores, k: int, more: More) -> tuple[Items, Scores]:
-    """The candidates, and after them the pinned ones and those that shares ask for, which are not among them yet."""
-    if len(items) < rules.candidates(k):  # there are no others
-        return items, scores
-    found: list[tuple[Items, Scores]] = []
-    pinned = np.array([pin.item for pin in rules.pins if pin.place < k], dtype=np.int64)
-    if len(absent := np.setdiff1d(pinned, items)):
-        found.append(more(len(absent), _mask_of(absent, rules)))
-    for limit in rules.limits:
-        if isinstance(limit, ActiveShare) and limit.at_least:
-            wanted = _SPARE * _up(limit.at_least * k)
-            if np.count_nonzero(limit.matches[items]) < wanted:
-                found.append(more(wanted, limit.matches[: rules.n_items]))
-    if not found:
-        return items, scores
-    extra, first = np.unique(np.concatenate([own for own, _ in found]), return_index=True)
-    of_extra = np.concatenate([own for _, own in found])[first]
-    new = ~np.isin(extra, items)
-    extra, of_extra = extra[new], of_extra[new]
-    order = np.argsort(-of_extra, kind="stable")
-    return np.concatenate([items, extra[order]]), np.concatenate([scores, of_extra[order]])
+def _held_back(pinned: Sequence[int], items: Items, scores: Scores, k: int) -> tuple[Items, Scores, Mask]:
+    """The candidates, of which those that are pinned behind the list come last, and which may be taken: bool [n, c].
+
+    They may be where k would not be left without them.
+    """
+    there = items >= 0
+    later = np.isin(items, pinned) if pinned else np.zeros(items.shape, dtype=np.bool_)
+    if not later.any():
+        return items, scores, there
+    enough = np.count_nonzero(there & ~later, axis=1) >= k
+    order = np.argsort(later, axis=1, kind="stable")
+    items, scores, later = (in_order(one, order) for one in (items, scores, later))
+    return items, scores, (items >= 0) & ~(later & enough[:, None])
 
 
-def _held_back(pinned: Sequence[int], items: Items, scores: Scores, k: int) -> tuple[Items, Scores]:
-    """The candidates without those that are pinned behind the list, which come last where k would not be left."""
-    later = np.isin(items, pinned) if pinned else np.zeros(len(items), dtype=np.bool_)
-    first = np.flatnonzero(~later)
-    order = first if len(first) >= k else np.concatenate([first, np.flatnonzero(later)])
-    return (items[order], scores[order]) if later.any() else (items, scores)
-
-
-def _mask_of(items: Items, rules: ActiveRules) -> Mask:
-    mask = np.zeros(rules.n_items, dtype=np.bool_)
-    mask[items] = True
-    return mask
-
-
-def _placed(pins: Sequence[PlacedPin], items: Items, length: int, k: int) -> dict[int, int]:
-    """Place -> the candidate that is pinned there; in a list that is shorter than that, the last places."""
-    place_of = {item: place for place, item in enumerate(items.tolist())} if pins else {}
-    found: dict[int, int] = {}
-    late: list[int] = []
+def _placed(pins: Sequence[PlacedPin], items: Items, left: Mask, length: Items, k: int) -> Items:
+    """The candidate that is pinned to each place, int64 [n, k], -1 for none; in a list that is shorter than that, the
+    last places."""
+    chosen = np.full((len(items), k), -1, dtype=np.int64)
+    late: list[tuple[Rows, Items]] = []
     for pin in pins:
-        candidate = place_of.get(pin.item)
-        if candidate is not None and pin.place < length:
-            found[pin.place] = candidate
-        elif candidate is not None and pin.place < k:
-            late.append(candidate)
-    for candidate in reversed(late):
-        found[next(place for place in range(length - 1, -1, -1) if place not in found)] = candidate
-    return found
-
-
-def _filled(
-    limits: Sequence[ActiveShare | ActiveCap], items: Items, pins: dict[int, int], length: int, before: Items
-) -> NDArray[np.int64]:
-    """The candidates of a list, int64 [length], best first. pins: place -> candidate."""
-    chosen = np.empty(length, dtype=np.int64)
-    left = np.ones(len(items), dtype=np.bool_)
-    counters: list[_Counter] = [
-        (_ShareCounter(one, items, length, before) if isinstance(one, ActiveShare) else _CapCounter(one, items, before))
-        for one in limits
-    ]
-    for place, candidate in pins.items():
-        chosen[place], left[candidate] = candidate, False
-        for counter in counters:
-            counter.take(candidate)
-    free = length - len(pins)
-    for place in range(length):
-        if place in pins:
-            continue
-        keeping = [counter.keeps(len(before) + place + 1, free) for counter in counters]
-        candidate = int(left.argmax())
-        if not all(keeps is None or keeps[candidate] for keeps in keeping):
-            open_to = left
-            for keeps in keeping:
-                if keeps is not None and (narrower := open_to & keeps).any():
-                    open_to = narrower
-            candidate = int(open_to.argmax())
-        chosen[place], left[candidate] = candidate, False
-        for counter in counters:
-            counter.take(candidate)
-        free -= 1
+        matches = (items == pin.item) & left
+        candidate = np.where(matches.any(axis=1), matches.argmax(axis=1), -1)
+        chosen[:, pin.place] = np.where(pin.place < length, candidate, -1)
+        rows = np.flatnonzero((candidate >= 0) & (pin.place >= length))
+        late.append((rows, candidate[rows]))
+    places = np.arange(k)
+    for rows, candidate in reversed(late):
+        free = (chosen[rows] < 0) & (places < length[rows][:, None])
+        chosen[rows, k - 1 - free[:, ::-1].argmax(axis=1)] = candidate
     return chosen
 
 
-class _Counter(Protocol):
-    """What a list so far has of a share or a cap."""
+def _filled(
+    chosen: Items, rules: ActiveRules, items: Items, left: Mask, length: Items, before: Items
+) -> list[UnmetOfLists]:
+    """Choose a candidate for each place that has none, place by place, and say which limits the lists do not meet.
 
-    def keeps(self, n: int, free: int) -> Mask | None:
-        """bool [candidates], those that may stand at place n, with so many places free from there; None for all."""
+    chosen: int64 [n, k], -1 for no candidate. left: bool [n, c], those that may be taken. length: int64 [n].
+    """
+    grades = Grades(left, len(rules.limits))
+    shares = tuple((number, one) for number, one in enumerate(rules.limits) if isinstance(one, ActiveShare))
+    caps = tuple((number, one) for number, one in enumerate(rules.limits) if isinstance(one, ActiveCap))
+    limits: list[LimitsOfLists] = []
+    if shares:
+        limits.append(SharesOfLists(shares, grades, items, length, before, chosen.shape[1]))
+    if caps:
+        limits.append(CapsOfLists(caps, grades, items, left, before))
 
-    def take(self, candidate: int) -> None:
-        """A candidate stands in the list."""
+    def take(rows: Rows, candidates: Items) -> None:
+        grades.take(rows, candidates)
+        for limit in limits:
+            limit.take(rows, candidates)
 
-
-class _ShareCounter:
-    def __init__(self, share: ActiveShare, items: Items, length: int, before: Items) -> None:
-        self._share, self._count = share, int(np.count_nonzero(share.matches[before]))
-        self._matches = share.matches[items]
-        whole = len(before) + length
-        self._least, self._most = _up(share.at_least * whole), _down(share.at_most * whole)
-
-    def keeps(self, n: int, free: int) -> Mask | None:
-        lacking = self._least - self._count
-        if lacking > 0 and (lacking >= free or self._count < _down(self._share.at_least * n)):
-            return self._matches
-        if self._count >= min(self._most, _up(self._share.at_most * n)):
-            return ~self._matches
-        return None
-
-    def take(self, candidate: int) -> None:
-        self._count += int(self._matches[candidate])
-
-
-class _CapCounter:
-    def __init__(self, cap: ActiveCap, items: Items, before: Items) -> None:
-        self._most = cap.at_most
-        self._codes, self._candidates, self._starts = _codes_of(cap, items)
-        self._keeps = np.ones(len(items), dtype=np.bool_)
-        self._full = cap.at_most == 0
-        if self._full:
-            self._keeps[self._candidates] = False
-        self._counts: dict[int, int] = {}
-        for code in _codes_of(cap, before)[0].tolist():
-            self._count(code)
-
-    def keeps(self, n: int, free: int) -> Mask | None:
-        return self._keeps if self._full else None
-
-    def take(self, candidate: int) -> None:
-        for code in self._codes[self._starts[candidate] : self._starts[candidate + 1]].tolist():
-            self._count(code)
-
-    def _count(self, code: int) -> None:
-        self._counts[code] = count = self._counts.get(code, 0) + 1
-        if count == self._most:
-            self._full = True
-            self._keeps[self._candidates[self._codes == code]] = False
+    for place in np.flatnonzero((chosen >= 0).any(axis=0)):
+        rows = (chosen[:, place] >= 0).nonzero()[0]
+        take(rows, chosen[rows, place])
+    open_places = (chosen < 0) & (np.arange(chosen.shape[1]) < length[:, None])
+    free = open_places[:, ::-1].cumsum(axis=1)[:, ::-1]
+    """How many places are open from each."""
+    for place in np.flatnonzero(open_places.any(axis=0)).tolist():
+        for limit in limits:
+            limit.turn_to(place, free[:, place])
+        rows = open_places[:, place].nonzero()[0]
+        chosen[rows, place] = candidates = grades.best()[rows]
+        take(rows, candidates)
+    unmet = {number: one for limit in limits for number, one in limit.unmet().items()}
+    return [unmet[number] for number in sorted(unmet)]
 
 
-def _codes_of(cap: ActiveCap, items: Items) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The values of some items, which of the items has each, and where each item's start: int64."""
-    lengths = cap.starts[items + 1] - cap.starts[items]
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    owner = np.repeat(np.arange(len(items)), lengths)
-    at = np.arange(starts[-1]) - starts[owner] + cap.starts[items][owner]
-    return cap.codes[at], owner, starts
+def _unmet(rule: str, lists: Mask, why: str) -> UnmetOfLists:
+    return UnmetOfLists(rule, lists, lambda _: why)
 
 
-def _missed(pins: Sequence[PlacedPin], shown: Items, k: int) -> list[UnmetRule]:
-    """The pins of the first k places that do not stand where they should."""
-    places = {item: place for place, item in enumerate(shown.tolist())} if pins else {}
-    missed = []
-    for pin in pins:
-        place = places.get(pin.item)
-        if pin.place >= k or place == pin.place:
-            continue
-        if place is None:
-            why = f"what it pins to place {pin.place + 1} is left out here, as it was seen or is filtered away"
-        else:
-            why = f"the list has {len(shown)} places, so that what it pins to place {pin.place + 1} is at {place + 1}"
-        missed.append(UnmetRule(pin.rule, why))
-    return missed
+def _missed(pin: PlacedPin, shown: Items) -> UnmetOfLists:
+    """The lists that do not have what is pinned where it should be. shown: int64 [n, k]."""
 
+    def why(row: int) -> str:
+        places = np.flatnonzero(shown[row] == pin.item)
+        if not len(places):
+            return f"what it pins to place {pin.place + 1} is left out here, as it was seen or is filtered away"
+        length = int(np.count_nonzero(shown[row] >= 0))
+        return f"the list has {length} places, so that what it pins to place {pin.place + 1} is at {places[0] + 1}"
 
-def _broken(limit: ActiveShare | ActiveCap, shown: Items) -> UnmetRule | None:
-    """Why a list does not meet a limit, None where it does."""
-    if isinstance(limit, ActiveCap):
-        codes, _, _ = _codes_of(limit, shown)
-        most = int(np.unique(codes, return_counts=True)[1].max(initial=0))
-        if most <= limit.at_most:
-            return None
-        return UnmetRule(limit.rule, f"{most} {limit.said} are shown, at most {limit.at_most} were to be")
-    count, length = int(np.count_nonzero(limit.matches[shown])), len(shown)
-    least, most = _up(limit.at_least * length), _down(limit.at_most * length)
-    if least <= count <= most:
-        return None
-    wanted = f"at least {least} were to be" if count < least else f"at most {most} were to be"
-    return UnmetRule(limit.rule, f"{count} of {length} places are such movies, {wanted}")
-
-
-def _up(places: float) -> int:
-    return math.ceil(round(places, _DIGITS))
-
-
-def _down(places: float) -> int:
-    return math.floor(round(places, _DIGITS))
+    return UnmetOfLists(pin.rule, shown[:, pin.place] != pin.item, why)

@@ -42,6 +42,8 @@ MOST_BYTES = 256 * 1024
 MOST_IDS = 20_000
 MOST_PLACES = 1000
 MOST_PINS = 200
+MOST_LIMITS = 60
+"""Shares and caps: `grades` has a bit for each."""
 FACTORS = (0.01, 100.0)
 ACTIONS = ("filter", "allow", "deny", "available", "boost", "pin", "share", "cap")
 _ABOUT = ("name", "priority", "from", "until", "note")
@@ -282,6 +284,9 @@ def _check_together(rules: Sequence[Rule]) -> None:
         if rule.name in names:
             raise RuleError(f"two rules are called {rule.name!r}; call one of them something else")
         names.add(rule.name)
+    limits = sum(isinstance(rule.action, ShareOfList | Cap) for rule in rules)
+    if limits > MOST_LIMITS:
+        raise RuleError(f"the document has {limits} shares and caps, at most {MOST_LIMITS} are taken; join some of them")
     pins = [(rule, pin) for rule in rules if isinstance(rule.action, Pins) for pin in rule.action.pins]
     if len(pins) > MOST_PINS:
         raise RuleError(f"the document pins {len(pins)} movies, at most {MOST_PINS} are taken; boost them instead")

@@ -13,6 +13,8 @@ from rule_worlds import arranged
 
 from movierec_engine.recommending.rules import active
 from movierec_engine.recommending.rules.active import ActiveCap, ActiveRules, ActiveShare, PlacedPin
+from movierec_engine.recommending.rules.arranging import Arranged, arrange, arrange_lists
+from movierec_engine.recommending.rules.candidates import best_of, more_of
 
 N = 12
 
@@ -126,6 +128,71 @@ def test_a_list_is_the_one_that_the_documented_steps_give(case: tuple[ActiveRule
     eligible = [item for item in order if rules.allowed is None or rules.allowed[item]]
     assert len(made.items) == min(k, len(eligible))
     assert {one.rule for one in made.unmet} == broken_by_hand(rules, made.items.tolist(), k, bool(eligible))
+
+
+@st.composite
+def blocks(draw: st.DrawFn) -> tuple[ActiveRules, np.ndarray, int, np.ndarray]:
+    """Rules, the scores of some people with ties and with few that are left, k, and what stands before each list."""
+    rules, _, k, _ = draw(cases())
+    n, b = draw(st.integers(1, 4)), draw(st.integers(0, 3))
+    score = st.sampled_from([-np.inf, -1.0, 0.0, 0.5, 2.0]) if draw(st.booleans()) else st.integers(0, 99).map(float)
+    scores = np.array(draw(st.lists(score, min_size=n * N, max_size=n * N)), dtype=np.float32).reshape(n, N)
+    before = np.array([draw(st.permutations(range(N)))[:b] for _ in range(n)], dtype=np.int64).reshape(n, b)
+    np.put_along_axis(scores, before, -np.inf, axis=1)
+    if rules.allowed is not None:
+        scores[:, ~rules.allowed] = -np.inf
+    return rules, scores, k, before
+
+
+@given(blocks(), st.sampled_from([2, 5, active.DEPTH]))
+def test_the_lists_of_a_block_are_those_of_each_person_alone(
+    block: tuple[ActiveRules, np.ndarray, int, np.ndarray], depth: int
+) -> None:
+    rules, scores, k, before = block
+    usual, active.DEPTH = active.DEPTH, depth
+    try:
+        together = arrange_lists(rules, *best_of(scores, rules.candidates(k)), k, more_of(scores), before)
+        alone = [alone_of(rules, row, k, own) for row, own in zip(scores, before, strict=True)]
+    finally:
+        active.DEPTH = usual
+    for row, one in enumerate(alone):
+        there = together.items[row] >= 0
+        assert there[: len(one.items)].all()
+        assert together.items[row][there].tolist() == one.items.tolist()
+        assert together.scores[row][there].tolist() == one.scores.tolist() == scores[row][one.items].tolist()
+        assert tuple(np.flatnonzero(together.pinned[row])) == one.pinned
+        assert together.unmet(row) == one.unmet
+        assert together.any_unmet[row] == bool(one.unmet)
+
+
+def alone_of(rules: ActiveRules, scores: np.ndarray, k: int, before: np.ndarray) -> Arranged:
+    order = [item for item in np.argsort(-scores, kind="stable").tolist() if scores[item] > -np.inf]
+
+    def more(n: int, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        chosen = np.array([item for item in order if among[item]][:n], dtype=np.int64)
+        return chosen, scores[chosen]
+
+    first = np.array(order[: rules.candidates(k)], dtype=np.int64)
+    return arrange(rules, first, scores[first], k, more, before)
+
+
+def test_a_pin_of_a_later_page_is_shown_there_though_the_model_ranks_it_last() -> None:
+    rules = rules_of(pins=(PlacedPin("premiere", 11, 5),))
+    scores = np.where(np.arange(N) < 4, -np.inf, -np.arange(N)).astype(np.float32)
+    made = alone_of(rules, scores, 3, np.arange(4))
+    assert made.items.tolist() == [4, 11, 5] and made.pinned == (1,) and made.unmet == ()
+
+
+def test_a_value_that_a_movie_has_twice_counts_once() -> None:
+    made = arranged(rules_of(limits=(cap("genres", [[0, 0]] * 6 + [[]] * 6, 2),)), range(N), 3)
+    assert made.items.tolist() == [0, 1, 6]
+
+
+def test_many_limits_are_heeded_in_their_order() -> None:
+    """The first of 60 that cannot all be met is."""
+    limits = tuple(share(f"only {item}", [item], at_least=1.0) for item in [7, *range(6)] * 8 + [8, 9, 10, 11])
+    assert arranged(rules_of(limits=limits), range(N), 1).items.tolist() == [7]
+    assert arranged(rules_of(limits=limits[::-1]), range(N), 1).items.tolist() == [11]
 
 
 def by_hand(rules: ActiveRules, order: Sequence[int], k: int, depth: int) -> tuple[list[int], set[int]]:
