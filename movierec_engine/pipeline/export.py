@@ -36,7 +36,7 @@ from movierec_engine.store import ArtifactStore
 from movierec_engine.store.files import replace_file
 
 USERS_A_PART = 8192
-_BLOCK_BYTES = 16 * 2**20
+_BLOCK_BYTES = 32 * 2**20
 """Budget of a thread for the scores of one block of users."""
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _MANIFEST = "export.json"
@@ -235,7 +235,8 @@ def _put_together(
         items, of_items = best_of(scores, k)
     else:
         if rules.allowed is not None:
-            np.copyto(scores, -np.inf, where=~rules.allowed[: len(index.items)])
+            most = np.where(rules.allowed[: len(index.items)], np.float32(np.inf), np.float32(-np.inf))
+            np.minimum(scores, most, out=scores)  # several times as fast as a mask
         made = arrange_lists(rules, *best_of(scores, rules.candidates(k)), k, more_of(scores))
         items, of_items = made.items, made.scores
     lists.items[places, : items.shape[1]], lists.scores[places, : items.shape[1]] = items, of_items

@@ -190,7 +190,7 @@ def _filled(
         for limit in limits:
             limit.take(rows, candidates)
 
-    for place in np.flatnonzero((chosen >= 0).any(axis=0)):
+    for place in np.flatnonzero((chosen >= 0).any(axis=0)).tolist():
         rows = (chosen[:, place] >= 0).nonzero()[0]
         take(rows, chosen[rows, place])
     open_places = (chosen < 0) & (np.arange(chosen.shape[1]) < length[:, None])

@@ -286,7 +286,9 @@ def _check_together(rules: Sequence[Rule]) -> None:
         names.add(rule.name)
     limits = sum(isinstance(rule.action, ShareOfList | Cap) for rule in rules)
     if limits > MOST_LIMITS:
-        raise RuleError(f"the document has {limits} shares and caps, at most {MOST_LIMITS} are taken; join some of them")
+        raise RuleError(
+            f"the document has {limits} shares and caps, at most {MOST_LIMITS} are taken; join some of them"
+        )
     pins = [(rule, pin) for rule in rules if isinstance(rule.action, Pins) for pin in rule.action.pins]
     if len(pins) > MOST_PINS:
         raise RuleError(f"the document pins {len(pins)} movies, at most {MOST_PINS} are taken; boost them instead")

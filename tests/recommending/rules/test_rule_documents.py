@@ -85,7 +85,10 @@ def test_pins_that_contradict_are_refused_unless_they_hold_at_other_times() -> N
         (b"\xff{}", "not valid JSON in UTF-8"),
         ('{"rules": ' + " " * MOST_BYTES + "[]}", "more than 256 KB"),
         (json.dumps({"rules": [{"name": str(n), "deny": [1]} for n in range(101)]}), "at most 100 are taken"),
-        (json.dumps({"rules": [{"name": str(n), "cap": {"column": "year", "at_most": 9}} for n in range(61)]}), "join some"),
+        (
+            json.dumps({"rules": [{"name": str(n), "cap": {"column": "year", "at_most": 9}} for n in range(61)]}),
+            "join some",
+        ),
     ],
 )
 def test_hostile_json_is_refused(text: str | bytes, said: str) -> None:
