@@ -31,7 +31,7 @@ def show(root: Path, data: str, seen: Signature) -> None:
     st.dataframe([_row(one) for one in own], hide_index=True, width="stretch")
     with st.expander("What these estimates rest on"):
         for one in own:
-            st.markdown(f"**{shell.plain(one.model)}**: {shell.plain(' '.join(one.sentences))}")
+            st.markdown(f"**{shell.plain(one.name)}**: {shell.plain(' '.join(one.sentences))}")
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
@@ -48,6 +48,7 @@ def _row(one: OffPolicy) -> dict[str, str]:
     }
     return {
         "Model": one.model,
+        "Rules": one.question.get("rules", "none"),
         **values,
         "Lists": f"{one.estimates['lists']:,}",
         "Worth places": f"{one.estimates['effective_places']:,.0f}",

@@ -27,6 +27,7 @@ from movierec_engine.feedback import (
     FeedbackLog,
     FeedbackLogs,
     InvalidFeedback,
+    ListContext,
     LogAway,
     LogBusy,
     Recorded,
@@ -38,6 +39,7 @@ from movierec_engine.feedback.exposure_queue import ExposureQueue
 log = logging.getLogger(__name__)
 
 NOTHING_SAID = UserState()
+PLAIN = ListContext()
 PAUSE_SECONDS = 0.5
 """How long a log that could not be read is left alone."""
 OK = "ok"
@@ -117,6 +119,7 @@ class LiveFeedback:
         user_id: PublicId,
         answer: Recommendations,
         propensities: tuple[tuple[float, ...], tuple[float, ...]] = ((), ()),
+        context: ListContext = PLAIN,
         experiment: str = "",
         variant: str = "",
         teams: tuple[str, ...] = (),
@@ -145,6 +148,7 @@ class LiveFeedback:
                 request_id=request_id,
                 propensities=propensities[0],
                 inclusions=propensities[1],
+                context=context,
             ),
         )
         return exposure_id

@@ -37,7 +37,7 @@ from movierec_engine.api.errors import ApiError
 from movierec_engine.api.exploration_pool import exploration_of
 from movierec_engine.api.list_making import Found, MadeList, Mask, dialled, found_for, list_for
 from movierec_engine.api.live_experiment import LiveExperiment
-from movierec_engine.api.live_exploration import LiveExploration, Propensities, explore
+from movierec_engine.api.live_exploration import LiveExploration, Made, Propensities, explore
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.live_rules import LiveRules
 from movierec_engine.api.loaded_index import LoadedIndex
@@ -48,6 +48,7 @@ from movierec_engine.api.requests import BatchRequest, PersonalRequest, Recommen
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.data.nouns import called
 from movierec_engine.errors import StoreError
+from movierec_engine.feedback import ListContext
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.recommending.cold_items import mix
 from movierec_engine.recommending.explanation import reasons_to_show, sentence
@@ -87,12 +88,12 @@ class RecommendationService:
                 if answer is not None:
                     return answer
             if self._exploration.config.on:
-                answer, propensities = self._of_model(request, None, explores=True)
-                if propensities.at_place:
+                made = self._of_model(request, None, explores=True)
+                if made.propensities.at_place:
                     data_set = self._service.served().lineage.data_set
-                    answer["exposure_id"] = self._live.note_shown(data_set, request.user_id, answer, propensities)
-                return answer
-        return self._of_model(request, request.model)[0]
+                    made.answer["exposure_id"] = self._live.note_shown(data_set, request.user_id, *made)
+                return made.answer
+        return self._of_model(request, request.model).answer
 
     def batch(self, request: BatchRequest) -> BatchRecommendations:
         """Lists for many users in the order given, all from one version, outside of experiments."""
@@ -122,10 +123,8 @@ class RecommendationService:
                 results.append({"user_id": user_id, **listed})
         return {**about(served), "results": results}
 
-    def _of_model(
-        self, request: RecommendRequest, model: str | None, explores: bool = False
-    ) -> tuple[Recommendations, Propensities]:
-        """The answer of a model, and the propensities of its places where it was explored."""
+    def _of_model(self, request: RecommendRequest, model: str | None, explores: bool = False) -> Made:
+        """The answer of a model, with the propensities of its places where it was explored."""
         served = self._service.served(model)
         if request.user_id is None:
             assert request.history is not None
@@ -147,7 +146,8 @@ class RecommendationService:
         if name:
             shown = served.catalogue.places(movie["movie_id"] for movie in answer["recommendations"])
             answer["next"] = self._cursors.after(name, before, shown, request.top_k)
-        return answer, propensities
+        context = ListContext(request.scenario, request.region or "", rules.version if rules else "")
+        return Made(answer, propensities, context)
 
     def _explore(
         self, served: LoadedIndex, person: Person, request: RecommendRequest, made: MadeList, listed: ServedList,

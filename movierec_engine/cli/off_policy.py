@@ -1,5 +1,6 @@
 """`movierec offpolicy`: what a model would have earned in the lists that were shown."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,6 +23,7 @@ _NAMES = {
         "offpolicy ease",
         "offpolicy als reward=click minutes=30",
         "offpolicy share=0.1 candidates=new  # the served model, explored in another way",
+        "offpolicy ease --rules rules.json  # under rules that never held",
     ],
 )
 @WORDS
@@ -46,36 +48,49 @@ _NAMES = {
     help="What a reward may depend on: the movie alone, or its place too, which needs far more lists.",
 )
 @click.option("--clip", default=0.0, show_default="none", type=click.FloatRange(0), help="The largest weight.")
+@click.option(
+    "--rules",
+    default="then",
+    show_default=True,
+    metavar="then|none|FILE",
+    help="The rules of MODEL's lists: those that each list was shown under, none, or those of a file.",
+)
 @click.option("--share", default=0.0, show_default=True, help="The share of places that MODEL's lists explore.")
 @click.option("--strategy", default="thompson", show_default=True, help="How they explore: epsilon or thompson.")
 @click.option("--candidates", default="new", show_default=True, help="With which movies they explore: new or next.")
 @click.option("--from-place", default=8, show_default=True, help="From which place on they explore.")
 def offpolicy(
     words: tuple[str, ...], model: str, device: str, artifacts: Location, data_set: str, form: Format,
-    reward: Any, minutes: float, by: Any, clip: float, share: float, strategy: str, candidates: str, from_place: int,
+    reward: Any, minutes: float, by: Any, clip: float, rules: str, share: float, strategy: str,
+    candidates: str, from_place: int,
 ) -> None:  # fmt: skip
-    """Estimate what a model's lists would have earned, from explored lists that were shown and what people did.
+    """Estimate what other lists would have earned, from explored lists that were shown and what people did.
 
-    The promoted index makes the lists, or the newest of MODEL, each for the same user at the same moment. Lists are
-    explored once the API has serving.exploration.share above 0. Three estimators stand beside what was earned as
-    shown; the sentences below say how much the log knows of these lists. The estimates are written to the store.
+    The promoted index makes the lists, or the newest of MODEL, each for the same user at the same moment, under the
+    rules of then or others. Lists are explored once the API has serving.exploration.share above 0. Three estimators
+    stand beside what was earned as shown; the sentences below say how much the log knows of these lists. The estimates
+    are written to the store.
     """
     from contextlib import closing
 
+    from movierec_engine.cli.rules import read_rules
     from movierec_engine.feedback import FeedbackLogs
     from movierec_engine.pipeline.data import choose_data_set
     from movierec_engine.pipeline.export import index_to_export
     from movierec_engine.pipeline.off_policy import OffPolicyQuestion, judge, publish_result
+    from movierec_engine.pipeline.target_rules import NONE, THEN, TargetRules
     from movierec_engine.recommending.exploration import ExplorationConfig
     from movierec_engine.store import ArtifactStore, kinds
 
+    document = None if rules in (THEN, NONE) else read_rules(Path(rules))
     name, on, _ = one_model(words, model, device)
     exploration = ExplorationConfig(share=share, strategy=strategy, candidates=candidates, from_place=from_place)
     store = ArtifactStore(artifacts)
     served = index_to_export(store, choose_data_set(store, kinds.FAISS_INDEX, data_set), name, on)
     with closing(FeedbackLogs.of_environment(store.root).of(served.lineage.data_set)) as log:
-        result = judge(served, log, OffPolicyQuestion(reward, minutes, by, clip, exploration))
-    made = publish_result(store, served, result)
+        question = OffPolicyQuestion(reward, minutes, by, clip, exploration, Path(rules).name)
+        result = judge(served, log, question, None if rules == NONE else TargetRules(served, store, document))
+    made = publish_result(store, served, result, document)
     print_tables([estimates_table(made.reference, made.facts)], form)
 
 
@@ -101,8 +116,8 @@ def estimates_table(reference: str, facts: dict[str, Any]) -> ResultTable:
     ]
 
     return ResultTable(
-        f"{reference.split('/')[2]}, {described(ExplorationConfig(**asked['exploration']))}: {asked['reward']}s a list "
-        f"within {asked['minutes']:g} minutes",
+        f"{reference.split('/')[2]}, {described(ExplorationConfig(**asked['exploration']))}, rules: {asked['rules']}: "
+        f"{asked['reward']}s a list within {asked['minutes']:g} minutes",
         [
             TableColumn("estimator", cell("estimator"), left=True),
             TableColumn(f"{asked['reward']}s a list", lambda row: numbers.score(row["value"], 4)),

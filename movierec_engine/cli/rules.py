@@ -48,7 +48,7 @@ def price(
     from movierec_engine.store import ArtifactStore
 
     store = ArtifactStore(artifacts)
-    made = price_rules(store, chosen.find(store), _read(file), scenario, region)
+    made = price_rules(store, chosen.find(store), read_rules(file), scenario, region)
     print_tables([price_table(made.folder, chosen.model, str(made.facts["data"]))], form)
     print_line(f"price: {made.folder}", form)
 
@@ -75,7 +75,7 @@ def dry_run(
     from movierec_engine.reporting import numbers
     from movierec_engine.store import ArtifactStore
 
-    document, store = _read(file), ArtifactStore(artifacts)
+    document, store = read_rules(file), ArtifactStore(artifacts)
     served = index_to_export(store, choose_data_set(store, kinds.FAISS_INDEX, data_set))
     log = FeedbackLogs.of_environment(store.root).of(served.lineage.data_set)
     ids = served.index.users.ids[:users].tolist()
@@ -111,7 +111,7 @@ def publish(
     from movierec_engine.recommending.rules.versions import publish_rules
     from movierec_engine.store import ArtifactStore
 
-    document, store = _read(file), ArtifactStore(artifacts)
+    document, store = read_rules(file), ArtifactStore(artifacts)
     of = choose_data_set(store, kinds.FAISS_INDEX, data_set)
     for finding in LiveRules.fitted(index_to_export(store, of), document):
         click.echo(f"note: {finding}")
@@ -197,7 +197,8 @@ def price_table(folder: Path, model: str, data: str) -> ResultTable:
     return ResultTable(f"{model}: the price of rules, {data}, validation", columns, rows, notes)
 
 
-def _read(file: Path) -> "RuleDocument":
+def read_rules(file: Path) -> "RuleDocument":
+    """The document in a file. Raises ConfigError, which names the file, for one that cannot be read or is not sound."""
     from movierec_engine.errors import ConfigError
     from movierec_engine.recommending.rules.document import RuleDocument
 

@@ -9,7 +9,15 @@ from movierec_engine.feedback.errors import (
     LogBusy,
     UnknownEvent,
 )
-from movierec_engine.feedback.events import Exposure, FeedbackEvent, LoggedEvent, Recorded, ShownList, UserState
+from movierec_engine.feedback.events import (
+    Exposure,
+    FeedbackEvent,
+    ListContext,
+    LoggedEvent,
+    Recorded,
+    ShownList,
+    UserState,
+)
 from movierec_engine.feedback.intake import Intake
 from movierec_engine.feedback.log import FeedbackLog
 from movierec_engine.feedback.logs import FeedbackLogs
@@ -25,6 +33,7 @@ __all__ = [
     "IdempotencyConflict",
     "Intake",
     "InvalidFeedback",
+    "ListContext",
     "LogAway",
     "LogBusy",
     "LoggedEvent",

@@ -1,10 +1,11 @@
 """The values that go into the log and come out of it. What can be built, and is not of the future, can be recorded."""
 
+import json
 import math
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
@@ -100,6 +101,34 @@ class Recorded:
 
 
 @dataclass(frozen=True)
+class ListContext:
+    """What a list was made for, and under which rules."""
+
+    scenario: str = "home"
+    region: str = ""
+    """As the request named it, empty where it did not."""
+    rules: str = ""
+    """The version of the rules that held, empty where none did."""
+    first_row: int = 0
+    """Of a page of rows, how many movies its first row has, which is the person's own list; 0 for a list."""
+
+    @classmethod
+    def read(cls, text: str) -> "ListContext | None":
+        """The context that a log holds as JSON; None for what is none."""
+        try:
+            given = json.loads(text)
+            found = cls(**{name: value for name, value in given.items() if name in cls.__dataclass_fields__})
+        except (ValueError, TypeError, AttributeError):
+            return None
+        texts = all(isinstance(one, str) for one in (found.scenario, found.region, found.rules))
+        return found if texts and type(found.first_row) is int and found.first_row >= 0 else None
+
+    def written(self) -> str:
+        """As JSON, as a log holds it."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+
+@dataclass(frozen=True)
 class Exposure:
     """A list that was shown to somebody.
 
@@ -123,6 +152,7 @@ class Exposure:
     """Of an explored list: the probability of each movie at its place, above 0 and at most 1."""
     inclusions: tuple[float, ...] = ()
     """Of an explored list: the probability of each movie to be anywhere in it."""
+    context: ListContext = ListContext()
     at_ms: int = field(default_factory=now_ms, compare=False)
     """When it was shown, in milliseconds since 1970."""
 
@@ -148,8 +178,8 @@ class Exposure:
 class ShownList(NamedTuple):
     """A list that was shown, as a log holds it: what nobody has checked since, and may have been changed by hand.
 
-    movie_ids, propensities, inclusions: None where they cannot be read; the latter two are empty for a list that was
-    not explored.
+    movie_ids, propensities, inclusions, context: None where they cannot be read; propensities and inclusions are empty
+    for a list that was not explored.
     """
 
     exposure_id: str
@@ -161,6 +191,7 @@ class ShownList(NamedTuple):
     request_id: str
     propensities: list[float] | None
     inclusions: list[float] | None
+    context: ListContext | None = ListContext()
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,11 @@ import math
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from movierec_engine.data.id_map import PublicId
-from movierec_engine.feedback import FeedbackLog, LoggedEvent, ShownList, UserState
+from movierec_engine.feedback import FeedbackLog, ListContext, LoggedEvent, ShownList, UserState
 from movierec_engine.feedback.events import AHEAD_SECONDS, now_ms
 from movierec_engine.feedback.log import state_of
 from movierec_engine.reporting.progress import advance, step
@@ -21,12 +21,16 @@ UNREADABLE = "cannot be read"
 TOO_NEW = "were shown too lately for their time to be over"
 OF_THE_FUTURE = "are dated in the future"
 REPEATED = "repeat another one"
+OF_LOST_RULES = "were made under rules that cannot be read any more"
 TRAINED_ON = "were shown before the newest feedback that the model was trained on"
 
 
 @dataclass(frozen=True, eq=False)
 class LoggedList:
-    """An explored list. propensities, inclusions, rewards: of each of its movies; a reward is 0 or 1."""
+    """An explored list; of a page of rows its first row, which is the person's own list.
+
+    propensities, inclusions, rewards: of each of its movies; a reward is 0 or 1.
+    """
 
     user_id: PublicId
     at_ms: int
@@ -34,6 +38,7 @@ class LoggedList:
     propensities: tuple[float, ...]
     inclusions: tuple[float, ...]
     rewards: tuple[float, ...]
+    context: ListContext
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +53,12 @@ class LoggedLists:
     left_out: dict[str, int]
     early: int
     _said: dict[PublicId, list[LoggedEvent]]
+
+    def without(self, unusable: Callable[[LoggedList], bool], why: str) -> "LoggedLists":
+        """Without some lists, which are counted among those left out."""
+        kept = [one for one in self.lists if not unusable(one)]
+        out = len(self.lists) - len(kept)
+        return replace(self, lists=kept, left_out={**self.left_out, **({why: out} if out else {})})
 
     def state_at(self, user_id: PublicId, at_ms: int, erasure: int) -> tuple[int, UserState]:
         """What a user had said by a moment, undone feedback apart, and how many events that is."""
@@ -110,7 +121,7 @@ def _unusable(shown: ShownList, now: int, window: int) -> str | None:
     """Why a list cannot be used, or None."""
     if not shown.movie_ids or any(not isinstance(movie, int | str) for movie in shown.movie_ids):
         return UNREADABLE
-    if shown.propensities is None or shown.inclusions is None:
+    if shown.propensities is None or shown.inclusions is None or shown.context is None:
         return UNREADABLE
     if not shown.propensities and not shown.inclusions:
         return NOT_EXPLORED
@@ -127,14 +138,17 @@ def _is_probability(value: Any) -> bool:
 
 
 def _logged(shown: ShownList, earned: Iterable[PublicId]) -> LoggedList:
-    movies, earners = tuple(shown.movie_ids or ()), frozenset(earned)
+    context = shown.context or ListContext()
+    of_person = slice(context.first_row or None)
+    movies, earners = tuple(shown.movie_ids or ())[of_person], frozenset(earned)
     return LoggedList(
         shown.user_id,
         shown.at_ms,
         movies,
-        tuple(shown.propensities or ()),
-        tuple(shown.inclusions or ()),
+        tuple(shown.propensities or ())[of_person],
+        tuple(shown.inclusions or ())[of_person],
         tuple(float(movie in earners) for movie in movies),
+        context,
     )
 
 

@@ -1,7 +1,9 @@
-"""What another model, or another exploration, would have earned in the lists that were shown: estimated and published.
+"""What another model, other rules or another exploration would have earned in the lists that were shown.
 
 The target's list is made anew for each explored list of the log: for the same user, of the same length, by what the
-user had said by that moment. Two assumptions are to choose from, by which a movie's probabilities are compared:
+user had said by that moment, and under rules (`target_rules.py`). The log's propensities are what they were under the
+rules of then, whatever the target's are. Two assumptions are to choose from, by which a movie's probabilities are
+compared:
 
 - `movie`: what a movie earns does not depend on its place in the list, nor on the movies beside it. The target's
   probability to have it anywhere in the list is compared with the log's.
@@ -32,9 +34,13 @@ from movierec_engine.data.id_map import PublicId
 from movierec_engine.errors import DataError
 from movierec_engine.evaluation.off_policy import PolicyEstimates, WeighedLists, estimate
 from movierec_engine.feedback import FeedbackLog
-from movierec_engine.pipeline.logged_lists import LoggedList, LoggedLists, Reward, read_lists
+from movierec_engine.pipeline.logged_lists import OF_LOST_RULES, LoggedLists, Reward, read_lists
+from movierec_engine.pipeline.target_rules import NONE, THEN, TargetRules
 from movierec_engine.recommending.cold_items import ColdItems
 from movierec_engine.recommending.exploration import ExplorationConfig
+from movierec_engine.recommending.rules.active import ActiveRules
+from movierec_engine.recommending.rules.document import RuleDocument
+from movierec_engine.recommending.rules.versions import RULES_FILE
 from movierec_engine.reporting import numbers
 from movierec_engine.reporting.progress import advance, step
 from movierec_engine.store import Artifact, ArtifactStore, content_key, kinds
@@ -52,13 +58,18 @@ Chances = dict[PublicId, float]
 
 @dataclass(frozen=True)
 class OffPolicyQuestion:
-    """What is estimated. minutes: of the reward. clip: the largest weight, 0 for none. exploration: the target's."""
+    """What is estimated.
+
+    minutes: of the reward. clip: the largest weight, 0 for none. exploration: the target's. rules: the target's, in
+    words: `then`, `none`, or the name of a file.
+    """
 
     reward: Reward = "like"
     minutes: float = 1440.0
     by: Assumption = "movie"
     clip: float = 0.0
     exploration: ExplorationConfig = field(default_factory=ExplorationConfig)
+    rules: str = NONE
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,7 @@ class OffPolicyResult:
     """Estimates of a target, and what they rest on.
 
     rewards: places that earned one. left_out: why -> how many lists. early: events dated before the list they name.
+    under_rules: lists of the target's that rules held for. unmet: those of them that did not meet one.
     """
 
     question: OffPolicyQuestion
@@ -73,6 +85,8 @@ class OffPolicyResult:
     rewards: int
     left_out: dict[str, int]
     early: int
+    under_rules: int = 0
+    unmet: int = 0
 
     def sentences(self) -> list[str]:
         """What to know before believing the numbers, a sentence each."""
@@ -88,6 +102,7 @@ class OffPolicyResult:
                 f"The log could not have shown about {numbers.percent(1 - share, 0)} of the places of these lists: IPS "
                 "counts nothing for them, SNIPS takes them to be like the others, and DR believes its reward model."
             )
+        said += self._of_rules()
         if asked.clip:
             said.append(f"Weights above {asked.clip:g} are cut down to it, which pulls the estimates towards 0.")
         assumed = {
@@ -105,11 +120,27 @@ class OffPolicyResult:
             )
         return said
 
+    def _of_rules(self) -> list[str]:
+        """Under which rules the target's lists were made."""
+        if self.question.rules == NONE:
+            return ["The lists are made without rules."]
+        which = "the rules of then" if self.question.rules == THEN else f"the rules of {self.question.rules}"
+        said = f"The lists are made under {which}, which hold for {self.under_rules:,} of them"
+        return [f"{said}; {numbers.counted(self.unmet, 'list')} could not meet one." if self.unmet else f"{said}."]
 
-def judge(served: LoadedIndex, log: FeedbackLog, question: OffPolicyQuestion) -> OffPolicyResult:
-    """Estimate what a model's lists would have earned. Raises DataError where the log has no list to learn from."""
+
+def judge(
+    served: LoadedIndex, log: FeedbackLog, question: OffPolicyQuestion, rules: TargetRules | None = None
+) -> OffPolicyResult:
+    """Estimate what a model's lists would have earned.
+
+    rules: that its lists are made under, None for none. Raises DataError where the log has no list to learn from, and
+    ConfigError where rules that never held would hold for no list.
+    """
     liked_from = served.index.facts.liked_from or _LIKED_FROM
     logged = read_lists(log, question.reward, question.minutes, liked_from, served.lineage.newest_feedback)
+    if rules is not None:
+        logged = logged.without(lambda one: not rules.known(one), OF_LOST_RULES)
     if not logged.lists:
         whys = [f"{count:,} {why}" for why, count in logged.left_out.items()]
         reason = f"; of those that were shown {numbers.listed(whys)}" if whys else ""
@@ -117,35 +148,44 @@ def judge(served: LoadedIndex, log: FeedbackLog, question: OffPolicyQuestion) ->
             f"the feedback log of {served.lineage.data_set} has no explored list to learn from{reason}; serve with "
             "serving.exploration.share=0.1, and ask again when people have answered"
         )
-    lists = _weighed(served, log, logged, question)
+    target = _Target(served, log, logged, question.exploration, rules)
+    lists = _weighed(target, logged, question)
     return OffPolicyResult(
         question,
         estimate(lists.clipped(question.clip) if question.clip else lists),
         int(lists.reward.sum()),
         logged.left_out,
         logged.early,
+        target.under_rules,
+        target.unmet,
     )
 
 
-def publish_result(store: ArtifactStore, served: LoadedIndex, result: OffPolicyResult) -> Artifact:
-    """Publish estimates, for the dashboard."""
+def publish_result(
+    store: ArtifactStore, served: LoadedIndex, result: OffPolicyResult, document: RuleDocument | None = None
+) -> Artifact:
+    """Publish estimates, for the dashboard. document: the rules that were judged, where they are no version's."""
     facts: dict[str, Any] = {
         "question": asdict(result.question),
         "estimates": _without_nan(asdict(result.estimates)),
         "rewards": result.rewards,
         "left_out": result.left_out,
         "early": result.early,
+        "under_rules": result.under_rules,
+        "unmet": result.unmet,
         "sentences": result.sentences(),
     }
 
     def write(folder: Path) -> None:
         (folder / ESTIMATES_FILE).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        if document is not None:
+            (folder / RULES_FILE).write_text(document.text, encoding="utf-8")
 
     index = served.artifact
     return store.publish(
         index.slot.beside(kinds.OFF_POLICY),
         write,
-        key=content_key(index.reference, facts),
+        key=content_key(index.reference, facts, document.text if document else ""),
         fingerprint=index.fingerprint,
         parents={kinds.FAISS_INDEX: index},
         facts=facts,
@@ -153,14 +193,13 @@ def publish_result(store: ArtifactStore, served: LoadedIndex, result: OffPolicyR
 
 
 @step("making the lists to judge")
-def _weighed(served: LoadedIndex, log: FeedbackLog, logged: LoggedLists, question: OffPolicyQuestion) -> WeighedLists:
+def _weighed(target: "_Target", logged: LoggedLists, question: OffPolicyQuestion) -> WeighedLists:
     """The logged lists with the target's probabilities over the logged ones."""
-    target = _Target(served, log, logged, question.exploration)
     users: dict[PublicId, int] = {}
     of_list, weight, reward, shown = list[int](), list[float](), list[float](), list[PublicId]()
     wanted: list[Chances] = []
     for number, one in enumerate(logged.lists):
-        chances, at_place = target.chances(one)
+        chances, at_place = target.chances(number)
         logged_chance = one.inclusions if question.by == "movie" else one.propensities
         for place, (movie, chance) in enumerate(zip(one.movie_ids, logged_chance, strict=True)):
             of_target = chances.get(movie, 0.0) if question.by == "movie" else at_place(place, movie)
@@ -180,30 +219,46 @@ def _weighed(served: LoadedIndex, log: FeedbackLog, logged: LoggedLists, questio
 
 
 class _Target:
-    """The lists that a model would have shown, with its probabilities."""
+    """The lists that a model would have shown, with its probabilities.
+
+    under_rules: how many of the lists asked for so far rules held for. unmet: how many of those do not meet one.
+    """
 
     def __init__(
-        self, served: LoadedIndex, log: FeedbackLog, logged: LoggedLists, exploration: ExplorationConfig
+        self,
+        served: LoadedIndex,
+        log: FeedbackLog,
+        logged: LoggedLists,
+        exploration: ExplorationConfig,
+        rules: TargetRules | None,
     ) -> None:
+        self._rules = [None if rules is None else rules.of(one) for one in logged.lists]
+        if rules is not None:
+            rules.require_any(self._rules)
+        self.under_rules = sum(one is not None for one in self._rules)
+        self.unmet = 0
         self._served, self._logged, self._config = served, logged, exploration
         self._erased = frozenset(log.erased_since(served.lineage.newest_erasure))
         self._erasure = log.newest_erasure()
-        self._known: dict[tuple[PublicId, int], tuple[int, MadeList]] = {}
+        self._known: dict[tuple[PublicId, int], tuple[int, ActiveRules | None, MadeList]] = {}
         self._shows = _Shows(served.catalogue.new) if exploration.on else None
 
-    def chances(self, one: LoggedList) -> tuple[Chances, Callable[[int, PublicId], float]]:
+    def chances(self, number: int) -> tuple[Chances, Callable[[int, PublicId], float]]:
         """Each movie's probability to be in the target's list, and a function of a place and a movie for there."""
+        one, rules = self._logged.lists[number], self._rules[number]
         said, state = self._logged.state_at(one.user_id, one.at_ms, self._erasure if one.user_id in self._erased else 0)
         length, movies = len(one.movie_ids), self._served.catalogue.movies
         person, request = of_user(self._served, one.user_id, state), PersonalRequest(top_k=length)
         before = self._known.get((one.user_id, length))
-        if before is None or before[0] != said:
-            before = self._known[one.user_id, length] = said, list_for(self._served, person, request)
-        made = before[1]
+        if before is None or before[0] != said or before[1] is not rules:
+            made = list_for(self._served, person, request, rules=rules)
+            before = self._known[one.user_id, length] = said, rules, made
+        made = before[2]
+        self.unmet += bool(made.unmet)
         own = [movies[item]["movie_id"] for item in made.items]
         if self._shows is None:
             return dict.fromkeys(own, 1.0), lambda place, movie: float(place < len(own) and own[place] == movie)
-        parts = exploration_of(self._served, person, request, made, self._config, self._shows)
+        parts = exploration_of(self._served, person, request, made, self._config, self._shows, rules)
         stays = kept(len(own), parts).tolist()
         chances = dict(zip(own, stays, strict=True))
         pooled: dict[int, Chances] = {}

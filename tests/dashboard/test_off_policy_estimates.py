@@ -14,11 +14,18 @@ from movierec_engine.store import ArtifactStore, Slot
 Open = Callable[..., AppTest]
 
 
-def published(store: ArtifactStore, model: str, gain: tuple[float, float, float] | None) -> None:
+def published(store: ArtifactStore, model: str, gain: tuple[float, float, float] | None, rules: str = "then") -> None:
     ends = dict(zip(("value", "low", "high"), gain or (None, None, None), strict=True))
     found = {"value": 0.5, "low": 0.4, "high": 0.6}
     facts: dict[str, Any] = {
-        "question": {"reward": "click", "minutes": 30.0, "by": "movie", "clip": 0.0, "exploration": {"share": 0.0}},
+        "question": {
+            "reward": "click",
+            "minutes": 30.0,
+            "by": "movie",
+            "clip": 0.0,
+            "exploration": {"share": 0.0},
+            "rules": rules,
+        },
         "estimates": {
             **dict.fromkeys(("logged", "ips", "snips", "dr", "covered"), found),
             **dict.fromkeys(("ips_gain", "snips_gain", "dr_gain"), ends),
@@ -30,7 +37,7 @@ def published(store: ArtifactStore, model: str, gain: tuple[float, float, float]
         "sentences": ["From 200 explored lists."],
     }
     slot = Slot("off_policy_estimate", "tiny", model, "cpu")
-    store.publish(slot, lambda folder: None, key=model, fingerprint="f", facts=facts)
+    store.publish(slot, lambda folder: None, key=model + rules, fingerprint="f", facts=facts)
 
 
 def test_the_newest_estimates_stand_on_operations_with_what_they_rest_on(visit: Open, known: ArtifactStore) -> None:
@@ -43,6 +50,15 @@ def test_the_newest_estimates_stand_on_operations_with_what_they_rest_on(visit: 
     table = next(one.value for one in app.dataframe if "Largest weight" in one.value.columns)
     assert table["DR"].to_list() == ["0.500 [0.400, 0.600]"] * 2
     assert estimates(known.root, "another set") == []
+
+
+def test_estimates_under_other_rules_stand_beside_those_under_the_rules_of_then(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "store")
+    for rules in ("then", "rules.json", "none", "then"):
+        published(store, "ease", (0.1, 0.0, 0.2), rules)
+    found = estimates(store.root, "tiny")
+    assert [one.name for one in found] == ["ease", "ease, no rules", "ease, rules.json rules"]
+    assert found[0].created_at >= found[1].created_at, "the newest of each"
 
 
 def test_what_is_not_known_has_no_mark(tmp_path: Path) -> None:

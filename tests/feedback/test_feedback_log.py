@@ -16,6 +16,7 @@ from movierec_engine.feedback import (
     FeedbackLog,
     IdempotencyConflict,
     InvalidFeedback,
+    ListContext,
     UnknownEvent,
     UserState,
 )
@@ -287,12 +288,16 @@ def test_a_forked_worker_writes_beside_its_parent(log: FeedbackLog) -> None:
 
 
 def test_an_explored_list_is_read_with_its_propensities_and_each_list_counts_its_movies_once(log: FeedbackLog) -> None:
-    explored = Exposure("a", 1, (10, 20), "ease", "v1", request_id="r", propensities=(1.0, 0.05), inclusions=(1.0, 0.1))
+    context = ListContext("mail", "NO", "20261129T120000", first_row=1)
+    explored = Exposure(
+        "a", 1, (10, 20), "ease", "v1", request_id="r", propensities=(1.0, 0.05), inclusions=(1.0, 0.1), context=context
+    )
     log.expose([explored, Exposure("b", "two", ("10",))])
     log.expose([explored, Exposure("c", 2, (10,))])
     found = [*log.exposures()]
     assert [one.exposure_id for one in found] == ["a", "b", "c"]
-    assert found[0] == ("a", 1, explored.at_ms, [10, 20], "ease", "v1", "r", [1.0, 0.05], [1.0, 0.1])
+    assert found[0] == ("a", 1, explored.at_ms, [10, 20], "ease", "v1", "r", [1.0, 0.05], [1.0, 0.1], context)
+    assert found[1].context == ListContext()
     assert (found[1].user_id, found[1].movie_ids, found[1].propensities, found[1].inclusions) == ("two", ["10"], [], [])
     assert log.impressions() == {10: 2, 20: 1, "10": 1}, "a list that is noted again counts once"
     log.erase(1)

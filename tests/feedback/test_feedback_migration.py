@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from movierec_engine.feedback import Exposure, FeedbackEvent, IdempotencyConflict, SqliteLog
+from movierec_engine.feedback import Exposure, FeedbackEvent, IdempotencyConflict, ListContext, SqliteLog
 from movierec_engine.feedback.sqlite.log import _STATE
 from movierec_engine.feedback.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
 from movierec_engine.feedback.summary import variant_rates
@@ -40,7 +40,12 @@ CREATE TABLE erasures (
 CREATE TABLE erased_keys (digest BLOB PRIMARY KEY) WITHOUT ROWID;
 PRAGMA journal_mode = WAL;
 """
-FOURTH_TABLES = """
+FIFTH_TABLES = """
+ALTER TABLE exposures DROP COLUMN context;
+PRAGMA user_version = 5;
+"""
+"""What the tables of version 5 differ in, and those before it too."""
+FOURTH_TABLES = f"""{FIFTH_TABLES}
 ALTER TABLE exposures DROP COLUMN propensities;
 ALTER TABLE exposures DROP COLUMN inclusions;
 DROP TABLE impressions;
@@ -129,6 +134,25 @@ def test_a_log_of_the_second_version_gets_todays_indices_and_says_the_same(tmp_p
     fresh.record([FeedbackEvent("x", 1, 1, "click")])
     schemas = [one.query("SELECT name, sql FROM sqlite_schema ORDER BY name") for one in (after, fresh)]
     assert schemas[0] == schemas[1]
+
+
+def test_lists_of_the_fifth_version_keep_their_counts_and_have_no_context(tmp_path: Path) -> None:
+    path = tmp_path / "feedback.db"
+    before = SqliteLog(path)
+    before.expose([Exposure("a", 1, (3,), propensities=(0.5,), inclusions=(0.5,)), Exposure("gone", 2, (3, 4))])
+    before.erase(2)
+    before.close()
+    connection = sqlite3.connect(path)
+    connection.executescript(FIFTH_TABLES)
+    connection.close()
+    after = SqliteLog(path)
+    after.expose([Exposure("b", 1, (4,), context=ListContext("mail"))])
+    assert [(one.propensities, one.context) for one in after.exposures()] == [
+        ([0.5], ListContext()),
+        ([], ListContext("mail")),
+    ]
+    assert after.impressions() == {3: 2, 4: 2}, "what was shown to somebody erased counts on"
+    assert after.query("PRAGMA user_version") == [(SCHEMA_VERSION,)]
 
 
 def test_a_users_state_is_read_from_the_index_alone_in_its_order(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from movierec_engine.feedback import (
     FeedbackError,
     FeedbackEvent,
     FeedbackLogs,
+    ListContext,
     LogAway,
     SqliteLog,
     log_file,
@@ -163,7 +164,8 @@ def test_lists_of_the_first_version_are_counted_and_have_no_propensities(
             )
     monkeypatch.setattr(schema, "MIGRATIONS", whole)
     log = PostgresLog(server.url, "firsts")
-    log.expose([Exposure("g", 1, (3,), propensities=(0.5,), inclusions=(0.5,))])
+    log.expose([Exposure("g", 1, (3,), propensities=(0.5,), inclusions=(0.5,), context=ListContext("mail"))])
+    assert [one.context for one in log.exposures()] == [ListContext(), ListContext(), ListContext("mail")]
     assert log.impressions() == {3: 3, "x": 1}
     assert [(one.movie_ids, one.propensities) for one in log.exposures()] == [([3, "x"], []), ([3], []), ([3], [0.5])]
 

@@ -11,13 +11,16 @@ import pytest
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.cli.off_policy import estimates_table
-from movierec_engine.errors import DataError
-from movierec_engine.feedback import Exposure, FeedbackEvent, SqliteLog, log_file
+from movierec_engine.errors import ConfigError, DataError
+from movierec_engine.feedback import Exposure, FeedbackEvent, ListContext, SqliteLog, log_file
 from movierec_engine.feedback.events import now_ms
 from movierec_engine.pipeline.export import index_to_export
 from movierec_engine.pipeline.logged_lists import read_lists
 from movierec_engine.pipeline.off_policy import OffPolicyQuestion, OffPolicyResult, judge, publish_result
+from movierec_engine.pipeline.target_rules import TargetRules
 from movierec_engine.recommending.exploration import ExplorationConfig
+from movierec_engine.recommending.rules.document import RuleDocument
+from movierec_engine.recommending.rules.versions import publish_rules
 from movierec_engine.store import ArtifactStore, Slot
 from worlds import MOVIES, small_index
 
@@ -46,8 +49,10 @@ def store(tmp_path: Path) -> ArtifactStore:
 @pytest.fixture
 def ask(store: ArtifactStore, log: SqliteLog) -> Callable[..., OffPolicyResult]:
     def ask(model: str = "ease", **question: Any) -> OffPolicyResult:
-        given = {"minutes": 1, **question}
-        return judge(index_to_export(store, "camps", model), log, OffPolicyQuestion(**given))
+        document = question.pop("document", None)
+        served, given = index_to_export(store, "camps", model), {"minutes": 1, **question}
+        rules = None if given.get("rules", "none") == "none" else TargetRules(served, store, document)
+        return judge(served, log, OffPolicyQuestion(**given), rules)
 
     return ask
 
@@ -151,6 +156,8 @@ def test_a_list_that_is_read_twice_counts_once_and_an_event_of_another_clock_is_
         ("movie_ids = '[1'", "cannot be read"),
         ("movie_ids = '[null, 1]'", "cannot be read"),
         ("propensities = '[]', inclusions = '[]'", "were not explored"),
+        ("context = '[]'", "cannot be read"),
+        ("context = '{\"first_row\": -1}'", "cannot be read"),
         ("at_ms = at_ms + 100000000", "are dated in the future"),
         ("at_ms = at_ms + 3590000", "were shown too lately"),
     ],
@@ -202,6 +209,59 @@ def test_weights_are_clipped_when_that_is_asked_for_and_said(
     assert "Weights above 10 are cut down to it" in " ".join(found.sentences())
 
 
+def without(*movies: int) -> RuleDocument:
+    return RuleDocument.of({"rules": [{"name": "not these", "deny": [*movies]}]})
+
+
+def test_other_rules_are_judged_by_the_lists_that_they_would_have_made(
+    store: ArtifactStore, log: SqliteLog, ask: Callable[..., OffPolicyResult]
+) -> None:
+    log.expose([shown("a"), shown("b", movies=(LATER, 20))])
+    for name, movie in (("a", LATER), ("a", 30), ("b", 20)):
+        log.record([rated(f"{name}{movie}", movie, 5, 3590, shown_in=name)])
+    own = ask(rules="none")  # 50 and 30, twice
+    assert own.estimates.ips.value == pytest.approx((1 + 2) / 2)
+    other = ask(rules="rules.json", document=without(30))  # 50 and 20
+    assert other.estimates.ips.value == pytest.approx((1 + 2) / 2) and other.under_rules == 2
+    assert ask(rules="rules.json", document=without(LATER)).estimates.ips.value == pytest.approx((2 + 2) / 2)
+    said = " ".join(other.sentences())
+    assert "made under the rules of rules.json, which hold for 2 of them." in said
+    made = publish_result(store, index_to_export(store, "camps"), other, without(30))
+    assert (made.folder / "rules.json").read_text() == without(30).text
+
+
+def test_each_list_is_judged_under_the_rules_of_then_unless_told_otherwise(
+    store: ArtifactStore, log: SqliteLog, ask: Callable[..., OffPolicyResult]
+) -> None:
+    versions = [publish_rules(store, "camps", "home", without(movie), by="test").version for movie in (30, LATER)]
+    contexts = [ListContext(rules=version) for version in (*versions, "", "20200101T000000-gone")]
+    log.expose([shown(f"{number}", movies=(LATER, 20), context=one) for number, one in enumerate(contexts)])
+    found = ask(rules="then")  # 50 and 20; 30 and 20; 50 and 30
+    assert found.estimates.covered.value == pytest.approx((1 + 2 + 2 + 1) / 6)
+    assert (found.under_rules, found.left_out) == (2, {"were made under rules that cannot be read any more": 1})
+    assert "under the rules of then, which hold for 2 of them" in " ".join(found.sentences())
+
+
+def test_rules_that_no_list_could_have_met_or_that_fit_no_movie_are_refused(
+    log: SqliteLog, ask: Callable[..., OffPolicyResult]
+) -> None:
+    log.expose([shown("a")])
+    later = RuleDocument.of({"rules": [{"name": "later", "deny": [30], "from": "2100-01-01"}]})
+    with pytest.raises(ConfigError, match="none of these rules holds at the moment of any list"):
+        ask(rules="rules.json", document=later)
+    unknown = RuleDocument.of({"rules": [{"name": "studio", "filter": {"column": "studio", "in": ["x"]}}]})
+    with pytest.raises(ConfigError, match="studio"):
+        ask(rules="rules.json", document=unknown)
+
+
+def test_of_a_page_its_first_row_is_judged(log: SqliteLog, ask: Callable[..., OffPolicyResult]) -> None:
+    page = {"movies": (LATER, 30, 10, 20), "propensities": (1, 0.5, 1, 1), "inclusions": (1, 0.5, 1, 1)}
+    log.expose([shown("a", context=ListContext(first_row=2), **page)])
+    log.record([rated("first", 30, 5, 3590, shown_in="a"), rated("elsewhere", 10, 5, 3590, shown_in="a")])
+    found = ask()
+    assert (found.rewards, found.estimates.logged.value, found.estimates.ips.value) == (1, 1, 2)
+
+
 def test_estimates_are_published_and_drawn_as_a_table(
     store: ArtifactStore, log: SqliteLog, ask: Callable[..., OffPolicyResult]
 ) -> None:
@@ -211,6 +271,6 @@ def test_estimates_are_published_and_drawn_as_a_table(
     assert (made.slot.kind, made.slot.model) == ("off_policy_estimate", "lightgcn")
     assert json.loads((made.folder / "estimates.json").read_text()) == made.facts
     table = estimates_table(made.reference, made.facts)
-    assert table.title == "lightgcn, not explored: likes a list within 1 minutes"
+    assert table.title == "lightgcn, not explored, rules: none: likes a list within 1 minutes"
     assert [row["estimator"] for row in table.rows][:2] == ["as shown", "IPS"]
     assert all(column.text(row) for column in table.columns for row in table.rows)

@@ -19,7 +19,7 @@ from movierec_engine.reporting.progress import advance, step
 _EVENTS = "seq, user_id, key, movie_id, kind, rating, share, at_ms, timestamp, shown_in, undone_ms"
 _EXPOSURES = (
     "exposure_id, user_id, at_ms, movie_ids, model, version, experiment, variant, teams, request_id, propensities, "
-    "inclusions"
+    "inclusions, context"
 )
 _COLUMNS = {
     "events": _EVENTS,

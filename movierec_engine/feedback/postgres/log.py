@@ -18,6 +18,7 @@ from movierec_engine.feedback.events import (
     Exposure,
     FeedbackEvent,
     Kind,
+    ListContext,
     LoggedEvent,
     Recorded,
     ShownList,
@@ -107,6 +108,7 @@ class PostgresLog:
                 "teams": list(shown.teams),
                 "propensities": list(shown.propensities),
                 "inclusions": list(shown.inclusions),
+                "context": shown.context.written(),
                 **{name: getattr(shown, name) for name in _EXPOSED},
             }
             for shown in exposures
@@ -245,14 +247,15 @@ class PostgresLog:
     def exposures(self) -> Iterator[ShownList]:
         """Every list that was shown, in the order of their names, read a page at a time."""
         sql = (
-            "SELECT exposure_id, user_id, at_ms, movie_ids, model, version, request_id, propensities, inclusions "
-            f"FROM exposures WHERE exposure_id > %s ORDER BY exposure_id LIMIT {PAGE}"
+            "SELECT exposure_id, user_id, at_ms, movie_ids, model, version, request_id, propensities, inclusions, "
+            f"context FROM exposures WHERE exposure_id > %s ORDER BY exposure_id LIMIT {PAGE}"
         )
         after = ""
         while True:
             rows = self._rows(sql, after)
-            for name, user, at_ms, movies, *others in rows:
-                yield ShownList(name, decoded(user), at_ms, [decoded(movie) for movie in movies], *others)
+            for name, user, at_ms, movies, model, version, request, places, whole, context in rows:
+                ids, made_for = [decoded(movie) for movie in movies], ListContext.read(context)
+                yield ShownList(name, decoded(user), at_ms, ids, model, version, request, places, whole, made_for)
             if len(rows) < PAGE:
                 return
             after = rows[-1][0]

@@ -75,7 +75,10 @@ _VERSION_2 = (
 )
 """`impressions` counts the lists that have shown a movie."""
 
-MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2)
+_VERSION_3 = ("ALTER TABLE exposures ADD COLUMN context text NOT NULL DEFAULT '{}'",)
+"""`context` is a JSON object: what the list was made for."""
+
+MIGRATIONS: tuple[Sequence[str], ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 
 def has_log(connection: Connection[tuple[object, ...]], schema: str, where: str) -> bool:

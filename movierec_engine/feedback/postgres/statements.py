@@ -26,7 +26,8 @@ FROM (VALUES (1)) AS once LEFT JOIN events ON user_id = %(user)s AND undone_ms I
 """One row at least, for somebody without events."""
 EXPOSE = """
 INSERT INTO exposures SELECT %(exposure_id)s, %(user)s, %(at_ms)s, %(movies)s, %(model)s, %(version)s, %(experiment)s,
-    %(variant)s, %(teams)s, %(request_id)s, %(propensities)s::float8[], %(inclusions)s::float8[]
+    %(variant)s, %(teams)s, %(request_id)s, %(propensities)s::float8[], %(inclusions)s::float8[],
+    %(context)s
 WHERE NOT EXISTS (SELECT FROM erasures WHERE user_id = %(user)s AND at_ms >= %(at_ms)s) ON CONFLICT DO NOTHING
 RETURNING exposure_id
 """

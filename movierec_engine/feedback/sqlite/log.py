@@ -22,6 +22,7 @@ from movierec_engine.feedback.events import (
     Exposure,
     FeedbackEvent,
     Kind,
+    ListContext,
     LoggedEvent,
     Recorded,
     ShownList,
@@ -51,7 +52,7 @@ SELECT kind, movie_id, rating, share, at_ms / 1000 FROM events WHERE user_id = ?
 ORDER BY at_ms / 1000, seq
 """
 _EXPOSE = """
-INSERT OR IGNORE INTO exposures SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+INSERT OR IGNORE INTO exposures SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
 WHERE NOT EXISTS (SELECT 1 FROM erasures WHERE user_id = ?2 AND at_ms >= ?3)
 """
 _COUNT = "INSERT INTO impressions VALUES (?, ?) ON CONFLICT DO UPDATE SET lists = lists + excluded.lists"
@@ -131,6 +132,7 @@ class SqliteLog:
                 shown.request_id,
                 json.dumps(shown.propensities, separators=(",", ":")),
                 json.dumps(shown.inclusions, separators=(",", ":")),
+                shown.context.written(),
             )
             for shown in exposures
         ]
@@ -281,10 +283,12 @@ class SqliteLog:
         columns = "exposure_id, user_id, at_ms, movie_ids, model, version, request_id, propensities, inclusions"
         after = ""
         while True:
-            sql = f"SELECT {columns} FROM exposures WHERE exposure_id > ? ORDER BY exposure_id LIMIT {PAGE}"
+            sql = f"SELECT {columns}, context FROM exposures WHERE exposure_id > ? ORDER BY exposure_id LIMIT {PAGE}"
             rows = self.query(sql, after)
-            for name, user, at_ms, movies, model, version, request, *arrays in rows:
-                yield ShownList(name, user, at_ms, _array(movies), model, version, request, *map(_array, arrays))
+            for name, user, at_ms, movies, model, version, request, places, whole, context in rows:
+                ids, made_for = _array(movies), ListContext.read(context)
+                chances = _array(places), _array(whole)
+                yield ShownList(name, user, at_ms, ids, model, version, request, *chances, made_for)
             if len(rows) < PAGE:
                 return
             after = rows[-1][0]

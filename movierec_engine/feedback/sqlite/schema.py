@@ -2,15 +2,15 @@
 
 Version 1 took a key once over all people, called an exposure by its request, and had no watched movies, no times of the
 client's and no undoing. Version 2 had other indices. Up to version 3 ids were whole numbers alone: SQLite would have
-made the number 17 of the text "17". Up to version 4 lists had no propensities, and what was shown was not counted. Rows
-of an older version are copied into tables of this one, all within one transaction: killed at any moment, the file is of
-one version or of the other.
+made the number 17 of the text "17". Up to version 4 lists had no propensities, and what was shown was not counted; rows
+of these are copied into tables of this one. Up to version 5 it was not noted what a list was made for. All within one
+transaction: killed at any moment, the file is of one version or of the other.
 """
 
 import sqlite3
 
 APPLICATION_ID = 0x6D766662
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 _EVENTS = (
     """
@@ -53,12 +53,13 @@ _EXPOSURES = (
         teams TEXT NOT NULL,
         request_id TEXT NOT NULL,
         propensities TEXT NOT NULL,
-        inclusions TEXT NOT NULL
+        inclusions TEXT NOT NULL,
+        context TEXT NOT NULL DEFAULT '{}'
     ) WITHOUT ROWID
     """,
     "CREATE INDEX exposures_of_user ON exposures (user_id, request_id)",
 )
-"""`movie_ids`, `teams`, `propensities` and `inclusions` are JSON arrays."""
+"""`movie_ids`, `teams`, `propensities` and `inclusions` are JSON arrays, `context` is a JSON object."""
 _IMPRESSIONS = "CREATE TABLE impressions (movie_id PRIMARY KEY, lists INTEGER NOT NULL) WITHOUT ROWID"
 _COUNT_IMPRESSIONS = """
 INSERT INTO impressions
@@ -92,8 +93,17 @@ def create(connection: sqlite3.Connection) -> None:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring an older version to this one by copying its rows; within a transaction of the caller's."""
+    """Bring an older version to this one; within a transaction of the caller's."""
     ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    if version < 5:
+        _copy(connection, version)
+    else:
+        connection.execute("ALTER TABLE exposures ADD COLUMN context TEXT NOT NULL DEFAULT '{}'")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _copy(connection: sqlite3.Connection, version: int) -> None:
+    """Copy the rows of tables of another form."""
     last = dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
     made = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").fetchall()
     for (index,) in made:
@@ -102,7 +112,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
         connection.execute(statement)
         columns = _OF_VERSION_1.get(table, "*") if version == 1 else "*"
-        columns += _WITHOUT_PROPENSITIES if table == "exposures" else ""
+        columns += _LACKING if table == "exposures" else ""
         connection.execute(f"INSERT INTO {table} SELECT {columns} FROM old_{table}")
         connection.execute(f"DROP TABLE old_{table}")
         for index in indices:
@@ -111,12 +121,11 @@ def migrate(connection: sqlite3.Connection) -> None:
     connection.execute(_COUNT_IMPRESSIONS)
     connection.execute("DELETE FROM sqlite_sequence")  # places are never used again, not even those of erased events
     connection.executemany("INSERT INTO sqlite_sequence VALUES (?, ?)", last.items())
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 _TABLES = {"events": _EVENTS, "exposures": _EXPOSURES, "erasures": _ERASURES[:1]}
 """The table and its indices, of those that hold ids."""
-_WITHOUT_PROPENSITIES = ", '[]', '[]'"
+_LACKING = ", '[]', '[]', '{}'"
 _OF_VERSION_1 = {
     "events": "seq, user_id, key, movie_id, kind, rating, NULL, at_ms, NULL, request_id, NULL",
     "exposures": "request_id, user_id, at_ms, movie_ids, model, version, experiment, variant, teams, request_id",

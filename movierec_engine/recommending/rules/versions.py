@@ -55,6 +55,11 @@ def current_rules(store: ArtifactStore, data_set: str, scenario: str) -> RulesVe
     return None if found is None else _version(found)
 
 
+def rules_version(store: ArtifactStore, data_set: str, version: str) -> RulesVersion:
+    """A version that has held, of any scenario. Raises StoreError where the store has none of that name."""
+    return _version(store.get(Slot(kinds.BUSINESS_RULES, data_set), version))
+
+
 def rules_history(store: ArtifactStore, data_set: str, scenario: str) -> list[RulesVersion]:
     """The versions that have held, the one that holds first."""
     found: list[RulesVersion] = []
