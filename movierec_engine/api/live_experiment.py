@@ -8,7 +8,7 @@ from typing import Any
 
 from movierec_engine.api.answers import About, Experiments, Recommendations, RecommendedMovie
 from movierec_engine.api.index_reloader import IndexReloader
-from movierec_engine.api.live_exploration import Made, Propensities
+from movierec_engine.api.live_exploration import NotedAnswer, Propensities
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback.experiments import ExperimentConfig
@@ -29,7 +29,9 @@ class LiveExperiment:
     def running(self) -> bool:
         return self.config.running
 
-    def answer(self, user_id: PublicId, top_k: int, of_model: Callable[[str, bool], Made]) -> Recommendations | None:
+    def answer(
+        self, user_id: PublicId, top_k: int, of_model: Callable[[str, bool], NotedAnswer]
+    ) -> Recommendations | None:
         """A user's answer in the experiment, noted as shown; None, which is logged, without an index of a variant.
 
         of_model: the answer of a model, explored or not; a draft of two lists is not explored.
@@ -42,7 +44,7 @@ class LiveExperiment:
         if self._interleaves:
             first, second = (of_model(variant.model, False) for variant in needed)
             answer, variant_name, teams = self._interleaved(user_id, top_k, first.answer, second.answer)
-            made = Made(answer, Propensities(), first.context)
+            made = NotedAnswer(answer, Propensities(), first.context)
         else:
             made = of_model(needed[0].model, True)
             variant_name, teams = needed[0].name, ()

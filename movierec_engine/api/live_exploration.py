@@ -31,7 +31,7 @@ class Propensities(NamedTuple):
     in_list: tuple[float, ...] = ()
 
 
-class Made(NamedTuple):
+class NotedAnswer(NamedTuple):
     """An answer with what is noted of it."""
 
     answer: Recommendations

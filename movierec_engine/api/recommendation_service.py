@@ -37,7 +37,7 @@ from movierec_engine.api.errors import ApiError
 from movierec_engine.api.exploration_pool import exploration_of
 from movierec_engine.api.list_making import Found, MadeList, Mask, dialled, found_for, list_for
 from movierec_engine.api.live_experiment import LiveExperiment
-from movierec_engine.api.live_exploration import LiveExploration, Made, Propensities, explore
+from movierec_engine.api.live_exploration import LiveExploration, NotedAnswer, Propensities, explore
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.live_rules import LiveRules
 from movierec_engine.api.loaded_index import LoadedIndex
@@ -123,7 +123,7 @@ class RecommendationService:
                 results.append({"user_id": user_id, **listed})
         return {**about(served), "results": results}
 
-    def _of_model(self, request: RecommendRequest, model: str | None, explores: bool = False) -> Made:
+    def _of_model(self, request: RecommendRequest, model: str | None, explores: bool = False) -> NotedAnswer:
         """The answer of a model, with the propensities of its places where it was explored."""
         served = self._service.served(model)
         if request.user_id is None:
@@ -147,7 +147,7 @@ class RecommendationService:
             shown = served.catalogue.places(movie["movie_id"] for movie in answer["recommendations"])
             answer["next"] = self._cursors.after(name, before, shown, request.top_k)
         context = ListContext(request.scenario, request.region or "", rules.version if rules else "")
-        return Made(answer, propensities, context)
+        return NotedAnswer(answer, propensities, context)
 
     def _explore(
         self, served: LoadedIndex, person: Person, request: RecommendRequest, made: MadeList, listed: ServedList,
