@@ -19,8 +19,8 @@ Caps = tuple[tuple[int, ActiveCap], ...]
 class CappedValues:
     """The values that some caps count: those of the first cap, then those of the next, and so on.
 
-    starts: int64 [n_movies + 1], values: int64; those of item i are values[starts[i]:starts[i + 1]]. at_most: int64 [v],
-    how many items of each a list may have. limit: int64 [v], the number of its cap among the limits. ends: for each cap
+    starts: int64 [n_movies + 1], values: int64; those of movie i are values[starts[i]:starts[i + 1]]. at_most: int64
+    [v], how many of each a list may have. limit: int64 [v], the number of its cap among the limits. ends: for each cap
     the first of the next cap's values. What no list can have too many of is left out.
     """
 
