@@ -40,9 +40,9 @@ RESULT = Path(__file__).with_name("results") / "sasrec_serving.md"
 USERS, N_ITEMS, LENGTH = 100, 3_416, 200
 SETTINGS: dict[str, dict[str, object]] = {
     "plain": {"block": "plain"},
-    "plain, without times": {"block": "plain", "relative_time": False},
+    "plain, without times": {"block": "plain", "relative_time": "never"},
     "gated": {"block": "gated"},
-    "gated, without times": {"block": "gated", "relative_time": False},
+    "gated, without times": {"block": "gated", "relative_time": "never"},
     "gated, 128 wide": {"block": "gated", "embedding_dim": 128, "num_heads": 2},
     "plain, 256 wide, 3 blocks": {"block": "plain", "embedding_dim": 256, "num_heads": 4, "num_blocks": 3},
 }

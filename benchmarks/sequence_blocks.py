@@ -4,12 +4,12 @@
     OMP_NUM_THREADS=1 python benchmarks/sequence_blocks.py --folder FOLDER --seconds 300         # MovieLens 1M
     python benchmarks/sequence_blocks.py --page                                                  # the page anew
 
-- softmax: sasrec's own block, by `model.relative_time=false`.
+- softmax: sasrec's own block, by `model.relative_time=never`.
 - hstu: pointwise aggregated attention (Zhai et al. 2024, "Actions Speak Louder than Words", equations 1 to 3): silu
   instead of softmax, divided by the length, its result normed and multiplied by a gate; no feed-forward layers.
 - with times: each head adds to the weight of an earlier item a number for how long before the asking item it was, in
   32 buckets of log2(1 + seconds), as HSTU's relative attention bias does; of softmax that is sasrec's own, by
-  `model.relative_time=true`. Places are told beside, as ever.
+  `model.relative_time=always`. Places are told beside, as ever.
 
 All are 64 wide, of 2 blocks, and learn by the engine's objective (full softmax), batches and learning rate from the
 same starts. The bundled data is trained for --epochs with --seeds, MovieLens 1M, which has no times there, until

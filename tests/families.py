@@ -134,7 +134,7 @@ MAKERS = {
     ),
     "sasrec": lambda: fitted(SASRec(embedding_dim=8, max_length=10)),
     "sasrec gated": lambda: fitted(
-        SASRec(embedding_dim=6, num_heads=3, num_blocks=1, block="gated", relative_time=False)
+        SASRec(embedding_dim=6, num_heads=3, num_blocks=1, block="gated", relative_time="never")
     ),
     "hybrid": lambda: ensemble("ease", "als", "gmf", "lightgcn", "recvae"),
     "hybrid of sums": lambda: ensemble("user_cf", "lightgcn cosine", "ease", normalization="min_max"),

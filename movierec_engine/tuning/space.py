@@ -1,6 +1,5 @@
 """Search spaces: settings and the values that are tried of them, in Hydra's syntax of sweeps."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,7 +81,7 @@ def as_parameters(settings: Settings, searched: Mapping[str, Any]) -> dict[str, 
         for name in key.split("."):
             value = getattr(value, name)
         if isinstance(distribution, CategoricalDistribution):
-            value = json.dumps(list(value) if isinstance(value, tuple) else value).replace(" ", "").strip('"')
+            value = str(list(value)).replace(" ", "") if isinstance(value, tuple) else str(value)
         parameters[key] = value
     try:
         create_trial(params=parameters, distributions=dict(searched), value=0.0)

@@ -19,9 +19,9 @@ from movierec_engine.models.explanation import with_deletions
 from movierec_engine.models.sequence.network import SASRecNetwork
 from movierec_engine.training.config import TrainerConfig
 
-PLAIN = {"embedding_dim": 12, "num_heads": 3, "max_length": 6, "relative_time": False}
+PLAIN = {"embedding_dim": 12, "num_heads": 3, "max_length": 6, "relative_time": "never"}
 GATED = {"embedding_dim": 10, "num_heads": 2, "num_blocks": 3, "max_length": 9, "block": "gated"}
-TIMED = {**PLAIN, "relative_time": True}
+TIMED = {**PLAIN, "relative_time": "always"}
 
 
 def built(**settings: object) -> tuple[SASRec, SASRecNetwork]:
@@ -103,8 +103,8 @@ def test_relative_times_are_used_where_there_are_any_unless_told_otherwise() -> 
         model = SASRec(**settings)
         model.build(data, build_graph(data), torch.device("cpu"))
         assert model.history_values == values
-    with pytest.raises(ConfigError, match=r"model\.relative_time=true needs times, and the data has none"):
-        SASRec(relative_time=True).fit(Dataset(placed))
+    with pytest.raises(ConfigError, match=r"model\.relative_time=always needs times, and the data has none"):
+        SASRec(relative_time="always").fit(Dataset(placed))
 
 
 def test_a_list_that_is_told_without_times_counts_as_told_at_one_moment() -> None:
@@ -164,6 +164,7 @@ def test_the_cost_follows_the_widths_and_the_loss() -> None:
     [
         ({"loss_type": "bpr"}, "model.loss_type=bpr is not a loss of sasrec; choose one of auto, softmax"),
         ({"block": "hstu"}, "model.block=hstu is not known; choose plain or gated"),
+        ({"relative_time": "true"}, "model.relative_time=true is not known; choose auto or always or never"),
         ({"dropout": 1.0}, "model.dropout=1.0 must be at least 0 and below 1"),
         ({"max_length": 0}, "model.max_length=0 must be at least 1"),
         ({"num_heads": 3}, "model.num_heads=3 must divide model.embedding_dim=64"),

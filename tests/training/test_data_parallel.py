@@ -53,7 +53,7 @@ def fit(name: str, trainer: TrainerConfig, fitting: dict[str, Any] | None = None
         ("lightgcn", SMALL, {"batch_size": 4}),  # of whose batches a worker often has nothing
         ("ncf", {"mf_dim": 8, "mlp_layers": (8, 4)}, {"accumulate_grad_batches": 2, "weight_decay": 1e-3}),
         ("sasrec", {**SMALL, "dropout": 0.3, "max_length": 3}, {"batch_size": 6}),
-        ("sasrec", {**SMALL, "dropout": 0.3, "loss_type": "gbce", "sampled_items": 5, "relative_time": False}, {}),
+        ("sasrec", {**SMALL, "dropout": 0.3, "loss_type": "gbce", "sampled_items": 5, "relative_time": "never"}, {}),
     ],
 )
 def test_two_workers_reach_the_weights_of_one(

@@ -1,7 +1,7 @@
 """Half sweeps of alternating least squares, in this process or by blocks of rows on several workers.
 
-A worker has a block of the users' rows and one of the items', each with about as many interactions as any other's; the
-vectors that are fixed in a half sweep it shares with the workers of its host.
+A worker has a block of the users' rows and one of the items', each of about as much work as any other's; the vectors
+that are fixed in a half sweep it shares with the workers of its host.
 """
 
 import warnings
@@ -20,6 +20,8 @@ from movierec_engine.workers.team import Team, WorkerLost, even_parts
 
 USERS, ITEMS = 0, 1
 """The side whose vectors are solved."""
+_ROW = 30
+"""Entries that take as long as what a row costs beside its own: the steps' operations on its vector."""
 _ATTEMPTS = 3
 """Teams in which one half sweep may lose a worker."""
 
@@ -51,7 +53,7 @@ class SolvedBlocks:
 
     def __init__(self, sides: tuple[sparse.csr_matrix, sparse.csr_matrix], trainer: TrainerConfig) -> None:
         self._sides, self._trainer = sides, trainer
-        self._parts = [even_parts(np.diff(rows.indptr) + 1, trainer.workers) for rows in sides]
+        self._parts = [even_parts(np.diff(rows.indptr) + _ROW, trainer.workers) for rows in sides]
         self._team: Team | None = None
 
     def half_sweep(

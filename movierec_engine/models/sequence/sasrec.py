@@ -35,6 +35,7 @@ from movierec_engine.training.trainable import Network
 
 LOSSES = ("auto", "softmax", "sampled_softmax", "gbce")
 BLOCKS = ("plain", "gated")
+RELATIVE_TIME = ("auto", "always", "never")
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,9 @@ class SASRecConfig:
     """Items of a history that are looked at, the newest (the paper's 200 for MovieLens 1M)."""
     block: str = "plain"
     """`plain`, the paper's feed-forward, or `gated`: LiGR's, four times as wide, with gates (eSASRec, 2025)."""
-    relative_time: bool | None = None
-    """Whether attention also goes by the time between two items, in 32 buckets; null: where the data has times."""
+    relative_time: str = "auto"
+    """Attention goes by the time between two items too, in 32 buckets: `auto` where the data has times, `always`, which
+    refuses data without them, or `never`."""
     dropout: float = 0.2
     """Share of the inputs and of each layer's outputs that is left out in training (the paper's 0.2)."""
     loss_type: str = "auto"
@@ -65,8 +67,9 @@ class SASRecConfig:
     def __post_init__(self) -> None:
         check_loss("sasrec", self.loss_type, LOSSES, 1, self.sampled_items)
         check_ranges({}, {"dropout": self.dropout}, {})
-        if self.block not in BLOCKS:
-            raise ConfigError(f"model.block={self.block} is not known; choose {' or '.join(BLOCKS)}")
+        for name, choices in (("block", BLOCKS), ("relative_time", RELATIVE_TIME)):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"model.{name}={getattr(self, name)} is not known; choose {' or '.join(choices)}")
         for name in ("embedding_dim", "num_blocks", "num_heads", "max_length"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"model.{name}={getattr(self, name)} must be at least 1")
@@ -90,9 +93,9 @@ class SASRec(GradientRecommender):
     weights: dict[str, Floats]
 
     def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
-        if self.config.relative_time and not data.train.has_times:
+        if self.config.relative_time == "always" and not data.train.has_times:
             raise ConfigError(
-                "model.relative_time=true needs times, and the data has none, or places in an order in their stead; "
+                "model.relative_time=always needs times, and the data has none, or places in an order in their stead; "
                 "name the column of times by data.columns.timestamp, or leave model.relative_time out"
             )
         return super().fit(data, fitting)
@@ -103,7 +106,7 @@ class SASRec(GradientRecommender):
         length = min(size.per_user, config.max_length)
         layer = d * d * (4 + (14.0 if config.block == "gated" else 2))
         parameters = size.n_items * d + config.max_length * d + config.num_blocks * layer
-        of_times = 0 if config.relative_time is False else length * config.num_heads
+        of_times = 0 if config.relative_time == "never" else length * config.num_heads
         # of one item, whose attention is to half of a window
         forward = 2.0 * config.num_blocks * (layer + length * d + of_times)
         full = config.loss_type == "softmax" or (config.loss_type == "auto" and size.n_items <= LARGEST_FULL_SOFTMAX)
@@ -123,7 +126,7 @@ class SASRec(GradientRecommender):
 
     def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
         config = self.config
-        timed = train.has_times if config.relative_time is None else config.relative_time
+        timed = train.has_times if config.relative_time == "auto" else config.relative_time == "always"
         self.set_history(train, "times" if timed else "places")
         self.network = SASRecNetwork(
             train.n_items,
@@ -138,7 +141,8 @@ class SASRec(GradientRecommender):
         return self.network
 
     def for_worker(self) -> Self:
-        return type(self)(replace(self.config, relative_time=self.history_values == "times"))
+        timed = self.history_values == "times"
+        return type(self)(replace(self.config, relative_time="always" if timed else "never"))
 
     def export(self) -> None:
         state = {name: tensor.cpu().numpy().copy() for name, tensor in self.network.state_dict().items()}
