@@ -143,6 +143,13 @@ class Click:
     then: Callable[[Mapping[str, Any] | None], None]
 
 
+def time_format(first: str, last: str) -> str:
+    """How a time axis between two ISO instants is labelled, in 24 hours."""
+    if first[:10] == last[:10]:
+        return "%H:%M:%S" if first[:13] == last[:13] else "%H:%M"
+    return "%d %b, %H:%M" if first[:8] == last[:8] else "%d %b %Y"
+
+
 def slanted_if_narrow(names: int) -> alt.ExprRef:
     """The angle of labels of so many names below or above a chart: level where each has room, as on a wide screen."""
     return alt.ExprRef(f"containerSize()[0] < {100 * names} ? -45 : 0")

@@ -62,6 +62,10 @@ class Chosen:
         one = self.standing(label)
         return f"{one.model}/{one.device}/{one.version}"
 
+    def label_at(self, address: str) -> str:
+        """The label of a report of this table by its name in the URL, "" where it is not in it."""
+        return next((label for label in self.models if self.address(label) == address), "")
+
     def standing(self, label: str) -> Standing:
         return next(one for one in self.standings if self.labels[one.id] == label)
 
@@ -100,7 +104,7 @@ def choose_reports(
         versions = versions_in(snapshot.root, group.data, group.fingerprint)
         others = _others(newest, versions)
         here = [labels[one.id] for one in newest if device in (None, one.device)]
-        kept = _choose_models(here, others) if models else [*here, *_named(others)]
+        kept = _choose_models(here, others) if models else [*here, *_named(others, list(labels.values()))]
     found = reports.with_versions(snapshot, [one for one in versions if one.key in kept])
     family = leaderboard.standings(found, group, metric, k)
     labels |= {one.id: others[one.key] for one in versions if one.key in others}
@@ -151,8 +155,9 @@ def _others(newest: list[Standing], versions: list[ReportVersion]) -> dict[str, 
     return version_labels([one for one in versions if one.id not in shown], usual)
 
 
-def _named(others: dict[str, str]) -> list[str]:
-    return [key for key in state.given(CHOSEN).split(",") if key in others]
+def _named(others: dict[str, str], newest: list[str]) -> list[str]:
+    """Keys of the further versions that were chosen on another page, or by the URL."""
+    return [key for key in state.heed(CHOSEN, [*newest, *others]) if key in others]
 
 
 def _choose_models(newest: list[str], others: dict[str, str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Notes about reports and release decisions: shown where those are, pinned and withdrawn there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -10,7 +10,7 @@ from dashboard.queries.store_files import Signature, folders, of_folder, stamp
 from movierec_engine.errors import MovierecError
 from movierec_engine.release.notes import LONGEST, LONGEST_NAME, Note, notes_about, pin_note, withdraw
 from movierec_engine.reporting import numbers
-from movierec_engine.store import kinds
+from movierec_engine.store import kinds, parse_reference
 
 
 def show(root: Path, subjects: Mapping[str, str], place: str) -> None:
@@ -26,6 +26,24 @@ def show(root: Path, subjects: Mapping[str, str], place: str) -> None:
         with st.popover("Notes", icon=":material/add_notes:", type="tertiary"):
             _pin_form(root, subjects, place)
             _withdraw_form(root, subjects, [note for note in notes if not note.withdrawn_at], place)
+
+
+def listed(notes: Sequence[Note]) -> None:
+    """Notes that stand as marks in the chart above, in words: for the keyboard, and for paper."""
+    if notes:
+        st.markdown("\n\n".join(line(note, subject_name(note.subject)) for note in notes[-_LISTED:]))
+    if len(notes) > _LISTED:
+        st.caption(f"The newest {_LISTED} of {len(notes)} notes.")
+
+
+def subject_name(reference: str) -> str:
+    """The report or the decision that a note is about, for people."""
+    slot, version = parse_reference(reference)
+    what = "release decision" if slot.kind == kinds.RELEASE_DECISION else f"report of {slot.label}"
+    return f"{what} {version[:8]}-{version[9:13]}"
+
+
+_LISTED = 20
 
 
 def line(note: Note, label: str) -> str:

@@ -89,6 +89,16 @@ def missing(text: str, command: str) -> None:
 
 
 def no_reports(root: Path) -> None:
+    """Say why there is no report to show: there is none, or none can be read."""
+    if unreadable := _load(str(root), store_files.signature(root)).unreadable:
+        empty(
+            "None of the reports can be read",
+            f"There {'is' if unreadable == 1 else 'are'} {numbers.counted(unreadable, 'report')}, which "
+            "*What cannot be read, and what to do* names above. A training makes a new one.",
+            "movierec train model=ease",
+            root,
+        )
+        return
     empty(
         "No evaluation reports yet",
         "Fill the store with every model on the bundled data, or train one; this page then updates by itself.",

@@ -4,7 +4,8 @@ What a page chooses enters the URL in one step once the page is drawn (`write_ur
 entry a page.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
 from typing import Literal
 
 import streamlit as st
@@ -84,8 +85,58 @@ def slide(label: str, name: str, explanation: str | None = None) -> float:
     return value
 
 
+def switch(label: str, name: str, default: bool = False, explanation: str | None = None) -> bool:
+    """A switch that stands in the URL as yes or no, unless it is as it usually is."""
+    words = {"yes": True, "no": False}
+    _take_up(name, lambda text: (words.get(text), "" if text in words else text))
+    if name not in st.session_state:
+        st.session_state[name] = default
+    on: bool = st.toggle(label, key=name, help=explanation)
+    put(name, "" if on == default else "yes" if on else "no")
+    return on
+
+
+def pick_day(label: str, name: str, explanation: str | None = None, width: int = 150) -> date | None:
+    """A box for a day that stands in the URL; None while it is empty."""
+
+    def parsed(text: str) -> tuple[date | None, str]:
+        try:
+            day = date.fromisoformat(text)
+        except ValueError:
+            return None, text
+        return (day, "") if FIRST_DAY <= day <= LAST_DAY else (None, text)
+
+    _take_up(name, parsed)
+    day = st.date_input(
+        label,
+        value=None,
+        min_value=FIRST_DAY,
+        max_value=LAST_DAY,
+        format="YYYY-MM-DD",
+        key=name,
+        help=explanation,
+        width=width,
+    )
+    put(name, day.isoformat() if isinstance(day, date) else "")
+    return day if isinstance(day, date) else None
+
+
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2100, 12, 31)
+
+
+def heed(name: str, options: Collection[str]) -> list[str]:
+    """Several choices that no box of this page shows, but which it heeds: those of the URL or of the page before."""
+    wanted = [one for one in given(name).split(",") if one]
+    if unknown := [one for one in wanted if one not in options]:
+        refuse(name, ",".join(unknown))
+    found = [one for one in wanted if one in options]
+    put(name, ",".join(found))
+    return found
+
+
 def given(name: str) -> str:
     """Read a choice from the URL, or from the page before this one; "" when there is none."""
+    _session(_ASKED)[name] = ""
     pending = _session(_PENDING)
     if name in pending:
         return pending[name]
@@ -111,14 +162,22 @@ def refuse(name: str, text: str) -> None:
 
 
 def refused() -> list[str]:
-    """One sentence for each value of the URL that could not be had since this was last asked."""
+    """One sentence for each value of the URL that could not be had since this was last asked, or that nobody took."""
     found = st.session_state.pop(_REFUSED, {})
     sentences = []
     for name, text in found.items():
         shown = st.session_state.get(_kept(name))
         instead = f"{shown} is shown" if shown else "the page shows the usual"
         sentences.append(f"The address asks for {name}={text}, which is not to be had here; {instead} instead.")
+    for name in _untaken():
+        sentences.append(f"The address asks for {name}={st.query_params[name]}, and nothing here is called {name}.")
     return sentences
+
+
+def _untaken() -> list[str]:
+    """Names in the URL that the page has not asked for; none where it had no choices to offer."""
+    asked = _session(_ASKED)
+    return [name for name in st.query_params if name not in asked and name not in _session(_PENDING)] if asked else []
 
 
 def take_over(choices: Mapping[str, str]) -> None:
@@ -127,17 +186,19 @@ def take_over(choices: Mapping[str, str]) -> None:
     for name in {*choices, *(key.removesuffix(_kept("")) for key in kept)}:
         st.session_state.pop(_kept(name), None)
         st.session_state.pop(name, None)
-    for name in (_PENDING, _SEEN):
+    for name in (_PENDING, _SEEN, _ASKED):
         st.session_state.pop(name, None)
     st.query_params.from_dict(dict(choices))
 
 
 def write_url() -> None:
-    """Let the URL have what the page chose, in one step."""
+    """Let the URL have what the page chose, in one step, and nothing that it does not know."""
+    untaken = _untaken()
     pending = st.session_state.pop(_PENDING, {})
-    current = st.query_params.to_dict()
+    st.session_state.pop(_ASKED, None)
+    current = {name: value for name, value in st.query_params.to_dict().items() if name not in untaken}
     wanted = {name: value for name, value in {**current, **pending}.items() if value}
-    if wanted != current:
+    if wanted != st.query_params.to_dict():
         st.query_params.from_dict(wanted)
     _session(_SEEN).update(pending)
 
@@ -147,6 +208,7 @@ def _take_up(name: str, parsed: Callable[[str], tuple[object | None, str]]) -> N
 
     parsed: the choice that a text names, None for none, and what of the text names none.
     """
+    _session(_ASKED)[name] = ""
     in_url, kept, seen = st.query_params.get(name), st.session_state.get(_kept(name)), _session(_SEEN)
     if in_url is not None and in_url != seen.get(name):  # the visitor's own, or one that Back has brought
         seen[name] = in_url
@@ -169,7 +231,7 @@ def _forget(name: str) -> None:
     _session(_PENDING)[name] = ""
 
 
-_PENDING, _SEEN, _REFUSED = "enters the URL", "seen in the URL", "refused of the URL"
+_PENDING, _SEEN, _REFUSED, _ASKED = "enters the URL", "seen in the URL", "refused of the URL", "asked of the URL"
 
 
 def _session(name: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ def show(data: Any, **options: Any) -> Any:
     st.html(_table(names, rows[:PRINTED]))
     if len(rows) > PRINTED:
         st.caption(f"The first {PRINTED} of {len(rows):,} rows.")
-    return {"selection": {"rows": []}}
+    return options.get("selection_default") or {"selection": {"rows": []}}
 
 
 def _texts(data: Any, columns: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

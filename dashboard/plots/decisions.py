@@ -65,9 +65,7 @@ def decisions(rows: list[dict[str, Any]]) -> charts.Chart:
     marks = [VERDICTS.get(verdict, (charts.GREY, "circle")) for verdict in domain]
     legend = alt.Legend(title=None, orient="top", symbolOpacity=1)
     order = list(dict.fromkeys(row["model"] for row in reversed(rows)))
-    first, last = rows[0]["at"], rows[-1]["at"]
-    form = "%H:%M:%S" if first[:10] == last[:10] else "%d %b, %H:%M" if first[:8] == last[:8] else "%d %b %Y"
-    axis = alt.Axis(format=form, labelOverlap=True)
+    axis = alt.Axis(format=charts.time_format(rows[0]["at"], rows[-1]["at"]), labelOverlap=True)
     return (
         alt.Chart(charts.data(rows))
         .mark_point(size=150, filled=True, opacity=0.9)

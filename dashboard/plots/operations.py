@@ -6,8 +6,9 @@ from typing import Any
 import altair as alt
 
 from dashboard import charts
+from dashboard.plots import event_marks
 from dashboard.queries.api_health import EndpointTraffic
-from dashboard.queries.backtests import GROUPS, Backtest
+from dashboard.queries.backtests import GROUPS, SINCE, Backtest
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.reporting import numbers
 
@@ -29,8 +30,17 @@ def backtest_rows(found: Mapping[str, Backtest], metric: str, users: str) -> lis
     ]
 
 
-def backtest(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str, users: str) -> charts.Chart:
-    """Every model's metric by the time that it was tested on."""
+def backtest(
+    rows: list[dict[str, Any]],
+    models: Mapping[str, str],
+    metric: str,
+    users: str,
+    happened: Sequence[Mapping[str, Any]] = (),
+) -> charts.Chart:
+    """Every model's metric by the time that it was tested on.
+
+    happened: releases, rollbacks and notes by window, as `event_marks.in_periods` counts them.
+    """
     title = metric_title(metric)
     wins: dict[str, int] = {}
     for window in dict.fromkeys(row["window"] for row in rows):
@@ -45,8 +55,13 @@ def backtest(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str,
     if len(models) == 1:
         head = f"{top}: {title} of {span}"
     base = alt.Chart(charts.data(rows))
+    periods = [
+        *sorted({row["from"] for row in rows}),
+        *([SINCE] if any(row["from"] == SINCE for row in happened) else []),
+    ]
     x = alt.X(
         "from:O",
+        scale=alt.Scale(domain=periods),
         title="Tested from this day on, after training on all before it",
         axis=alt.Axis(labelAngle=0, labelLimit=110),
     )
@@ -60,12 +75,18 @@ def backtest(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str,
         alt.Tooltip("high:Q", title="95 % to", format=".4f"),
         alt.Tooltip("count:Q", title="Users", format=","),
     ]
-    return alt.layer(
+    layers = [
         base.mark_errorband(opacity=0.14).encode(x=x, y=alt.Y("low:Q", title=""), y2="high:Q", color=color),
         base.mark_line(point=alt.OverlayMarkDef(size=60), strokeWidth=2.2).encode(
             x=x, y=y, color=color, strokeDash=charts.model_dash(models, charts.model_legend()), tooltip=tooltip
         ),
-    ).properties(title=charts.title(head, "band: 95 % interval over the window's users", 62), height=380)
+    ]
+    how = "band: 95 % interval over the window's users"
+    if happened:
+        told = [alt.Tooltip("count:Q", title="How many"), alt.Tooltip("said:N", title="In this window")]
+        layers += [*event_marks.rules(happened, x, told, "what"), event_marks.counts(happened, x)]
+        how += f"; {event_marks.HOW}"
+    return alt.layer(*layers).properties(title=charts.title(head, how, charts.WIDE), height=380)
 
 
 def by_day(rows: list[dict[str, Any]], totals: Mapping[str, int]) -> charts.Chart:

@@ -6,33 +6,10 @@ from typing import Any
 import altair as alt
 
 from dashboard import charts
-from dashboard.plots.decisions import VERDICTS
+from dashboard.plots import event_marks
 from dashboard.queries.over_time import Training
 from movierec_engine.evaluation.metrics import metric_title
-from movierec_engine.release.decisions import PROMOTED, ROLLED_BACK
-from movierec_engine.release.notes import Note
 from movierec_engine.reporting import numbers
-
-MOVED = (PROMOTED, ROLLED_BACK)
-"""Verdicts that change what is served."""
-
-
-def mark_rows(decisions: Sequence[Mapping[str, Any]], first: str) -> list[dict[str, Any]]:
-    """The decisions that changed what is served, from the first training on. decisions: as `decision_rows` has them."""
-    return [
-        {name: row[name] for name in ("at", "verdict", "served", "reason")}
-        for row in decisions
-        if row["verdict"] in MOVED and row["carried out"] and row["at"] >= first
-    ]
-
-
-def note_rows(notes: Sequence[Note], first: str) -> list[dict[str, Any]]:
-    """The notes that hold, from the first training on."""
-    return [
-        {"at": f"{one.at[:19]}Z", "note": one.text, "by": one.author}
-        for one in notes
-        if not one.withdrawn_at and one.at[:19] >= first
-    ]
 
 
 def conclusion(trainings: Sequence[Training], model: str, metric: str) -> str:
@@ -57,7 +34,9 @@ def trained(
     """Every training's metric and interval; lines join those of one set-up, rules mark what was decided and noted."""
     rows = [{**vars(one), "at": f"{one.at[:19]}Z", "setup": one.setup[:6]} for one in trainings]
     setups = list(dict.fromkeys(row["setup"] for row in rows))
-    x = alt.X("at:T", title="Trained at, UTC", scale=alt.Scale(type="utc"), axis=alt.Axis(labelOverlap=True))
+    times = sorted(row["at"] for row in (*rows, *marks, *notes))
+    axis = alt.Axis(format=charts.time_format(times[0], times[-1]), labelOverlap=True)
+    x = alt.X("at:T", title="Trained at, UTC", scale=alt.Scale(type="utc"), axis=axis)
     y = alt.Y("value:Q", title=f"{metric_title(metric)} on test", scale=alt.Scale(zero=False))
     hues = [charts.HUES[place % len(charts.HUES)] for place in range(len(setups))]
     color = alt.Color(
@@ -76,22 +55,13 @@ def trained(
         base.mark_line(strokeWidth=1.5).encode(y=y),
         base.mark_point(size=70, filled=True, opacity=1).encode(y=y, tooltip=tooltip),
     ]
-    if marks:
-        told = [alt.Tooltip("verdict:N", title="Decision"), alt.Tooltip("served:N", title="Served from then")]
-        told.append(alt.Tooltip("reason:N", title="Reason"))
-        rules = alt.Chart(charts.data(marks)).encode(x=x, tooltip=told)
-        layers += [
-            rules.transform_filter(alt.datum.verdict == verdict).mark_rule(
-                strokeDash=dash, strokeWidth=2, color=VERDICTS[verdict][0]
-            )
-            for verdict, dash in zip(MOVED, ([1, 0], [4, 3]), strict=True)
-        ]
-    if notes:
-        noted = alt.Chart(charts.data(notes)).encode(x=x, tooltip=[alt.Tooltip("note:N", title="Note"), "by:N"])
-        layers.append(noted.mark_rule(strokeDash=[1, 3], strokeWidth=2, color=charts.QUIET))
+    told = [alt.Tooltip("verdict:N", title="Decision"), alt.Tooltip("served:N", title="Served from then")]
+    told.append(alt.Tooltip("reason:N", title="Reason"))
+    layers += event_marks.rules(marks, x, told, "verdict")
+    noted = [{**row, "what": event_marks.NOTED} for row in notes]
+    layers += event_marks.rules(noted, x, [alt.Tooltip("note:N", title="Note"), alt.Tooltip("by:N")], "what")
     how = "line: trainings of one evaluation set-up, whose values alone are comparable; bar: 95 % interval; "
-    how += "rule: what is served changed, dashed where it was rolled back"
-    how += "; dotted: a note" if notes else ""
+    how += event_marks.HOW
     return alt.layer(*layers).properties(
         title=charts.title(conclusion(trainings, model, metric), how, charts.WIDE), height=360
     )

@@ -1,25 +1,23 @@
 """Charts of a sweep: its best trials and the importance of settings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 import numpy as np
 
 from dashboard import charts
-from dashboard.queries.sweeps import Importance, Sweep, number, searched
+from dashboard.queries.importance import FEW, Importance, axis_of, number
+from dashboard.queries.sweeps import Sweep, searched
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.reporting import numbers
+from movierec_engine.tuning.axis import LOG, Axis
 from movierec_engine.tuning.trials import Result
 
 MOST_LINES = 200
 """Results that are drawn, the best ones and every so many of the others."""
-FEW = 10
-"""Fewer results than this say little about which settings matter."""
 _CLEAR = 0.5
 """A rank correlation from which on a direction is told."""
-_DECADES = 30
-"""A number whose largest value is so many times its smallest is drawn on a log scale."""
 
 
 def short(setting: str) -> str:
@@ -36,14 +34,19 @@ def drawn(results: Sequence[Result]) -> list[Result]:
     return [*best, *others[::step]]
 
 
-def coordinate_rows(results: Sequence[Result], metric: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """One row a result and axis: rank, axis, value, height 0..1, score; and the axes' ticks: axis, height, text."""
+def coordinate_rows(
+    results: Sequence[Result], metric: str, space: Mapping[str, Axis]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """One row a result and axis: rank, axis, value, height 0..1, score; and the axes' ticks: axis, height, text.
+
+    space: setting -> the scale that it was searched on, where that is known.
+    """
     scores = [result.validation.mean for result in results if result.validation is not None]
     columns: dict[str, list[Any]] = dict(searched(results))
     columns[metric] = scores
     rows, ticks = [], []
     for place, (name, values) in enumerate(columns.items()):
-        heights, own_ticks = _heights(values)
+        heights, own_ticks = _heights(values, space.get(name))
         axis = metric_title(metric) if name == metric else short(name)
         ticks += [{"axis": axis, "place": place, "height": height, "text": text} for height, text in own_ticks]
         for rank, (value, height, score) in enumerate(zip(values, heights, scores, strict=True), start=1):
@@ -130,24 +133,36 @@ def importance_rows(found: Sequence[Importance]) -> list[dict[str, Any]]:
             "setting": one.setting,
             "share": one.share,
             "values": one.values,
+            "scale": one.scale,
+            "trials": one.trials,
+            "more than chance": one.told,
             "direction": _direction(one),
         }
         for one in found
     ]
 
 
-def importance(rows: list[dict[str, Any]], results: int) -> charts.Chart:
-    top = rows[0]
-    head = f"{short(top['setting'])} matters most: {numbers.percent(top['share'], 0)} of the differences between trials"
-    if top["share"] < 0.1:
-        head = "No setting alone explains the differences between the trials"
+def importance_conclusion(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Which setting matters most, or why that cannot be said."""
+    n = rows[0]["trials"]
+    if n < FEW:
+        return f"Too few trials to say which setting matters: {numbers.counted(n, 'result')}, and it takes {FEW}"
+    told = [row for row in rows if row["more than chance"]]
+    if not told:
+        return f"No setting's share is more than chance over {numbers.counted(n, 'result')}: more trials may tell"
+    top, share = told[0], numbers.percent(told[0]["share"], 0)
+    return f"{short(top['setting'])} matters most: {share} of the differences between {n} results"
+
+
+def importance(rows: list[dict[str, Any]]) -> charts.Chart:
+    """A bar a setting, pale where it is no more than chance, with how many results it is of."""
     subtitle = (
-        "share of the validation metric's variance between a setting's values, corrected for chance (epsilon squared); "
-        "numbers in quarters. Each alone: interactions count for none"
+        "share of the validation metric's variance between parts of a setting's range, which weigh the same: quarters "
+        "of the scale it was searched on, or each choice (omega squared). Pale: no more than shuffled scores give. "
+        "Each alone: interactions count for none"
     )
-    if results < FEW:
-        subtitle += f". Only {results} results, which say little"
-    base = alt.Chart(charts.data(rows))
+    shown = [{**row, "text": _beside(row)} for row in rows]
+    base = alt.Chart(charts.data(shown))
     y = alt.Y(
         "setting:N",
         sort=[row["setting"] for row in rows],
@@ -158,12 +173,21 @@ def importance(rows: list[dict[str, Any]], results: int) -> charts.Chart:
     tooltip = [
         alt.Tooltip("setting:N", title="Setting"),
         alt.Tooltip("share:Q", title="Share", format=".1%"),
+        alt.Tooltip("trials:Q", title="Results"),
         alt.Tooltip("values:Q", title="Values tried"),
+        alt.Tooltip("scale:N", title="Searched on"),
         alt.Tooltip("direction:N", title="Direction"),
     ]
-    bars = base.mark_bar(color=charts.SECOND, height={"band": 0.7}).encode(x=x, y=y, tooltip=tooltip)
-    texts = base.mark_text(align="left", dx=6, color=charts.QUIET, fontSize=12).encode(x=x, y=y, text="direction:N")
-    return alt.layer(bars, texts).properties(title=charts.title(head, subtitle, 58), height=34 * len(rows) + 220)
+    opacity = alt.condition(alt.datum["more than chance"], alt.value(1), alt.value(0.35))
+    bars = base.mark_bar(color=charts.SECOND, height={"band": 0.7}).encode(x=x, y=y, tooltip=tooltip, opacity=opacity)
+    texts = base.mark_text(align="left", dx=6, color=charts.ink(), fontSize=12).encode(x=x, y=y, text="text:N")
+    title = charts.title(importance_conclusion(rows), subtitle, 58)
+    return alt.layer(bars, texts).properties(title=title, height=34 * len(rows) + 220)
+
+
+def _beside(row: Mapping[str, Any]) -> str:
+    parts = [f"{numbers.percent(row['share'], 0)}, n = {row['trials']}", row["scale"], row["direction"]]
+    return ", ".join(part for part in parts if part)
 
 
 def progress_rows(sweep: Sweep) -> list[dict[str, Any]]:
@@ -265,13 +289,13 @@ def _direction(one: Importance) -> str:
     return "higher tends to be better" if one.direction > 0 else "lower tends to be better"
 
 
-def _heights(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]]:
+def _heights(values: Sequence[Any], axis: Axis | None) -> tuple[list[float], list[tuple[float, str]]]:
     """Each value's height 0..1, and the ticks: heights and texts."""
     numbers = [value if isinstance(value, float) else number(str(value)) for value in values]
     known = [value for value in numbers if value is not None]
     if len(known) == len(values):
         low, high = min(known), max(known)
-        log = low > 0 and high / low >= _DECADES
+        log = axis_of([str(value) for value in values], axis).scale == LOG and low > 0
         scaled = np.log(known) if log else np.asarray(known)
         span = float(np.ptp(scaled)) or 1.0
         heights = [float(one) for one in (scaled - scaled.min()) / span]

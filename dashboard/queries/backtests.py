@@ -11,6 +11,8 @@ from movierec_engine.pipeline.backtest import ALL, METRICS_FILE, WINDOWS_FILE, W
 from movierec_engine.store import kinds
 
 GROUPS = {ALL: "all users", WITH_HISTORY: "users with a history"}
+SINCE = "since then"
+"""What comes after the last window."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,22 @@ class Backtest:
             if row["metric"] == metric and row["users"] == users and row["window"] in start
         ]
 
+    def window_at(self, instant: str) -> str:
+        """The day from which the window was tested that an ISO instant falls into; "" before the first one."""
+        at = datetime.fromisoformat(instant).timestamp()
+        starts = sorted(float(row["test_from"]) for row in self.windows)
+        if at < starts[0]:
+            return ""
+        ends = [float(row["test_until"]) for row in self.windows if row.get("test_until") is not None]
+        if ends and at >= max(ends):
+            return SINCE
+        return day(max(start for start in starts if start <= at))
 
-def backtests(root: Path) -> list[Backtest]:
-    """The newest readable one of every model and device, newest first."""
+
+def backtests(root: Path, data: str) -> list[Backtest]:
+    """The newest readable one of every model and device on a data set, newest first."""
     found = []
-    for made in sorted(newest(root, kinds.BACKTEST), key=lambda one: one.version, reverse=True):
+    for made in sorted(newest(root, kinds.BACKTEST, data), key=lambda one: one.version, reverse=True):
         windows = records('SELECT * FROM parquet_file(?) ORDER BY "window"', str(made.folder / WINDOWS_FILE))
         measures = records(
             'SELECT "window", users, count, metric, value, low, high FROM parquet_file(?) ORDER BY "window"',
@@ -47,7 +60,6 @@ def backtests(root: Path) -> list[Backtest]:
         )
         if windows and measures:
             model, device = made.slot.model, made.slot.device
-            data = str(made.facts.get("data", ""))
             found.append(
                 Backtest(model, device, made.fingerprint, data, made.created_at, tuple(windows), tuple(measures))
             )

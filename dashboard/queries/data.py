@@ -82,8 +82,11 @@ def versions(root: Path, kind: str, data: str) -> list[Artifact]:
     return found
 
 
-def line_of(root: Path, ratings: Artifact) -> DataLineage:
-    """The lineage of a version of raw ratings: the newest interactions made from it, and their newest split."""
+def lines_of(root: Path, ratings: Artifact) -> list[DataLineage]:
+    """The lineages of a version of raw ratings: the newest split of each kind made from it, the newest first.
+
+    Splits of one fingerprint are of one kind; where nothing was split it is one lineage without a split.
+    """
     data = ratings.slot.data_set
     made = [
         one
@@ -91,10 +94,11 @@ def line_of(root: Path, ratings: Artifact) -> DataLineage:
         if one.parents.get(kinds.RAW_RATINGS) == ratings.reference
     ]
     references = {one.reference: one for one in made}
+    found: dict[str, DataLineage] = {}
     for splits in versions(root, kinds.SPLITS, data):
         if (parent := references.get(str(splits.parents.get(kinds.INTERACTIONS)))) is not None:
-            return DataLineage(ratings, parent, splits)
-    return DataLineage(ratings, made[0] if made else None, None)
+            found.setdefault(splits.fingerprint, DataLineage(ratings, parent, splits))
+    return list(found.values()) or [DataLineage(ratings, made[0] if made else None, None)]
 
 
 def rating_counts(folder: Path) -> list[tuple[float, int]]:

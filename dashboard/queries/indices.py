@@ -388,6 +388,11 @@ def parsed_history(text: str, texts: bool) -> dict[PublicId, float]:
     return found
 
 
+def unread_history(text: str, texts: bool, told: Collection[PublicId]) -> list[str]:
+    """The words of such a text that tell of none of these movies."""
+    return [word for word in split(text, ",") if word and not set(parsed_history(word, texts)) & set(told)]
+
+
 def written_history(ratings: Mapping[PublicId, float]) -> str:
     return ",".join(f"{escaped(movie)}:{rating:g}" for movie, rating in ratings.items())
 

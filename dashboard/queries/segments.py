@@ -131,7 +131,7 @@ def tier_shares(folder: Path, split: Path, k: int) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class TradeoffCurve:
-    """The newest curve of a model on a device that `movierec strong-generalization` or `movierec dials` measured."""
+    """The newest curve that `movierec strong-generalization` or `movierec dials` measured of a model on a device."""
 
     model: str
     device: str
@@ -140,20 +140,20 @@ class TradeoffCurve:
     rows: tuple[dict[str, Any], ...]
 
 
-def fold_in_curves(root: Path) -> list[TradeoffCurve]:
+def fold_in_curves(root: Path, data: str) -> list[TradeoffCurve]:
     """Rows on test with source, size, value, low and high; size is None where the model knew everything."""
-    return _curves(root, kinds.STRONG_GENERALIZATION, CURVE_FILE, "source, size, value, low, high")
+    return _curves(root, data, kinds.STRONG_GENERALIZATION, CURVE_FILE, "source, size, value, low, high")
 
 
-def reranking_tradeoff(root: Path) -> list[TradeoffCurve]:
+def reranking_tradeoff(root: Path, data: str) -> list[TradeoffCurve]:
     """Rows with dial, setting, measure, value, low and high."""
-    return _curves(root, kinds.RERANKING_TRADEOFF, TRADEOFF_FILE, "dial, setting, measure, value, low, high")
+    return _curves(root, data, kinds.RERANKING_TRADEOFF, TRADEOFF_FILE, "dial, setting, measure, value, low, high")
 
 
-def _curves(root: Path, kind: str, file: str, columns: str) -> list[TradeoffCurve]:
+def _curves(root: Path, data: str, kind: str, file: str, columns: str) -> list[TradeoffCurve]:
     """Those whose files have the columns that are needed; versions with more of them still show."""
     found = []
-    for made in newest(root, kind):
+    for made in newest(root, kind, data):
         path = made.folder / file
         only = " WHERE part = 'test'" if known(["part"], path) else ""
         rows = records(f"SELECT {columns} FROM parquet_file(?){only}", str(path))

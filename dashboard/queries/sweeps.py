@@ -1,26 +1,26 @@
-"""Sweeps: their trials, and how much each setting matters."""
+"""Sweeps: their trials, and the settings in which they differ."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dashboard.queries import importance
+from dashboard.queries.importance import Importance
 from dashboard.queries.parquet import records
 from dashboard.queries.store_files import folders, slot_folders, slot_of, store_at
 from movierec_engine.errors import StoreError
 from movierec_engine.store import kinds
 from movierec_engine.tuning import trials
+from movierec_engine.tuning.axis import Axis
 from movierec_engine.tuning.trials import Result, Trial
 
 MOST = 100
 """Sweeps that can be chosen, newest first."""
-BINS = 4
-"""A number of more values than this is cut into so many bins of equally many trials, for its importance."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Sweep:
     mode: str
     trials: tuple[Trial, ...]
     results: tuple[Result, ...]
+    data: str = ""
+    """The data set."""
+    space: Mapping[str, Axis] = field(default_factory=dict)
+    """Setting -> the scale that it was searched on, where the sweep has kept it."""
 
     @property
     def failed(self) -> list[Trial]:
@@ -49,18 +53,6 @@ class Sweep:
     @property
     def models(self) -> list[str]:
         return list(dict.fromkeys(trial.model for trial in self.trials if trial.model))
-
-
-@dataclass(frozen=True)
-class Importance:
-    """Importance of one setting: the share of the trials' differences that lies between its values."""
-
-    setting: str
-    share: float
-    """Of the variance of the validation metric, corrected for chance; from 0 to 1."""
-    direction: float | None
-    """Spearman's rank correlation of a number with the metric, positive where more is better; None for words."""
-    values: int
 
 
 def sweeps(root: Path) -> list[Sweep]:
@@ -79,14 +71,6 @@ def settings(result: Result) -> dict[str, str]:
     return {name.lstrip("+~"): value for name, value in pairs if name != "seed"}
 
 
-def number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
-
-
 def searched(results: Sequence[Result]) -> dict[str, list[str | None]]:
     """Setting -> its value in each result, of the settings that have several values."""
     of_each = [settings(result) for result in results]
@@ -95,48 +79,11 @@ def searched(results: Sequence[Result]) -> dict[str, list[str | None]]:
     return {name: values for name, values in columns.items() if len(set(values)) > 1}
 
 
-def importances(results: Sequence[Result], mode: str) -> list[Importance]:
-    """Every searched setting's share of the variance of the validation metric, the largest first.
-
-    One-way analysis of variance: the share between the values' means (eta squared), less what chance alone gives so
-    many values (epsilon squared, Kelley 1935), at least 0. Numbers of more than BINS values are binned at quantiles.
-    Each setting is looked at alone, so that interactions count for none of them, and shares need not sum to 1.
-    """
-    scores = np.array([result.validation.mean for result in results if result.validation is not None])
-    found = []
-    for name, values in searched(results).items():
-        numbers = [number(value) if value is not None else None for value in values]
-        known = np.array([value for value in numbers if value is not None])
-        numeric = len(known) == len(values)
-        groups = _groups(known) if numeric else np.unique([str(value) for value in values], return_inverse=True)[1]
-        direction = _spearman(known, scores if mode == "max" else -scores) if numeric else None
-        found.append(Importance(name, explained(groups, scores), direction, len(set(values))))
-    return sorted(found, key=lambda one: -one.share)
-
-
-def explained(groups: NDArray[Any], scores: NDArray[Any]) -> float:
-    """Epsilon squared of scores, float [n], by their groups, int [n]; 0 where nothing can be told."""
-    n, k = len(scores), len(np.unique(groups))
-    total = float(((scores - scores.mean()) ** 2).sum()) if n else 0.0
-    if total <= 0 or n <= k:
-        return 0.0
-    within = sum(float(((own - own.mean()) ** 2).sum()) for own in (scores[groups == one] for one in np.unique(groups)))
-    return max(0.0, 1 - (within / (n - k)) / (total / (n - 1)))
-
-
-def _groups(values: NDArray[Any]) -> NDArray[Any]:
-    if len(np.unique(values)) <= BINS:
-        return np.asarray(np.unique(values, return_inverse=True)[1])
-    return np.searchsorted(np.quantile(values, np.arange(1, BINS) / BINS), values, side="left")
-
-
-def _spearman(one: NDArray[Any], other: NDArray[Any]) -> float | None:
-    from scipy.stats import rankdata
-
-    ranks = rankdata(one), rankdata(other)
-    if len(one) < 3 or any(np.ptp(own) == 0 for own in ranks):
-        return None
-    return float(np.corrcoef(*ranks)[0, 1])
+def importances(sweep: Sweep) -> list[Importance]:
+    """The importance of every searched setting, in the sweep's own space."""
+    scored = sweep.scored
+    scores = np.array([result.validation.mean for result in scored if result.validation is not None])
+    return importance.importances(searched(scored), scores, sweep.space, sweep.mode == "max")
 
 
 @lru_cache(maxsize=500)
@@ -157,6 +104,8 @@ def _sweep(root: Path, folder: Path) -> Sweep | None:
             mode=mode,
             trials=made,
             results=tuple(trials.rank(made, metric, mode)),
+            data=artifact.slot.data_set,
+            space={str(name): Axis(**axis) for name, axis in (summary.get("space") or {}).items()},
         )
     except (StoreError, OSError, KeyError, TypeError, ValueError, AttributeError, IndexError):
         return None

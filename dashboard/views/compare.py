@@ -44,7 +44,7 @@ def page() -> None:
             shell.empty(
                 "There is only one model here",
                 "A comparison needs two reports of the same set-up; choose another set-up or device, or train another.",
-                "movierec train model=ease",
+                f"movierec train model={'ease' if chosen.standings[0].model != 'ease' else 'als'}",
                 root,
             )
         else:

@@ -59,7 +59,7 @@ def page() -> None:
         chosen = state.choose(
             "Version", "version", list(by_version), lambda key: _version_name(by_version[key], versions)
         )
-    line = _line(str(root), name, chosen, seen)
+    line = _choose_split(_lines(str(root), name, chosen, seen))
     _facts(line)
     _dropped(line)
     _ratings(line.ratings.folder)
@@ -78,9 +78,9 @@ def _versions(root: str, name: str, seen: Signature) -> list[Artifact]:
 
 
 @st.cache_data(show_spinner=False, max_entries=16)
-def _line(root: str, name: str, version: str, seen: Signature) -> DataLineage:
+def _lines(root: str, name: str, version: str, seen: Signature) -> list[DataLineage]:
     found = next(one for one in _versions(root, name, seen) if one.version == version)
-    return data.line_of(Path(root), found)
+    return data.lines_of(Path(root), found)
 
 
 @st.cache_data(show_spinner="Counting the ratings", max_entries=16)
@@ -101,6 +101,22 @@ def _timeline(path: str) -> tuple[str, list[dict[str, Any]]]:
 @st.cache_data(show_spinner="Counting the ratings", max_entries=16)
 def _spans(folder: str) -> list[dict[str, Any]]:
     return data.part_spans(Path(folder))
+
+
+def _choose_split(lines: list[DataLineage]) -> DataLineage:
+    """The split whose data the page shows; no box where there is one alone."""
+    by_split = {line.splits.fingerprint: line for line in lines if line.splits is not None}
+    if len(by_split) < 2:
+        return lines[0]
+
+    def name(key: str) -> str:
+        made = by_split[key].splits
+        assert made is not None
+        return (
+            f"{split_label(str(made.facts.get('strategy', 'unknown')))}, {numbers.minute(made.created_at)} ({key[:6]})"
+        )
+
+    return by_split[state.choose("Split", "split", list(by_split), name, width=400)]
 
 
 def _version_name(one: Artifact, versions: list[Artifact]) -> str:

@@ -247,9 +247,13 @@ def _new_user(found: SearchableIndex) -> _Person:
     texts = found.index.items.are_texts
     given = indices.parsed_history(state.given("told"), texts)
     told = {movie: rating for movie, rating in given.items() if found.item(movie) is not None}
+    if lost := indices.unread_history(state.given("told"), texts, told):
+        state.refuse("told", ",".join(lost))
     columns = st.columns([2, 0.7, 3.3], vertical_alignment="bottom")
-    text = columns[0].text_input(_say("Find a movie"), key="find", placeholder="such as heat 1995", max_chars=80)
-    rating = columns[1].selectbox("rated", [5.0, 4.5, 4.0, 3.5, 3.0, 2.5, 2.0, 1.5, 1.0, 0.5], key="rated")
+    with columns[0]:
+        text = state.write(_say("Find a movie"), "find", placeholder="such as heat 1995")
+    with columns[1]:
+        rating = float(state.choose("rated", "rated", _RATINGS))
     st.session_state["their movies"] = list(told)
     kept = columns[2].multiselect(
         _say("Their movies"),
@@ -271,6 +275,9 @@ def _new_user(found: SearchableIndex) -> _Person:
         )
     state.put("told", indices.written_history(told))
     return _Person(None, [Rated(movie, told[movie], "told") for movie in kept])
+
+
+_RATINGS = ("5", "4.5", "4", "3.5", "3", "2.5", "2", "1.5", "1", "0.5")
 
 
 def _set(name: str, value: str) -> None:
@@ -342,7 +349,8 @@ def _answers(loaded: Loaded, person: _Person, k: int, dials: Dials) -> dict[str,
 def _lists(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Person) -> None:
     head, toggle = st.columns([3, 1], vertical_alignment="bottom")
     head.header(f"What {person.name} gets, and why")
-    everything = toggle.toggle(_say("Explain every movie"), key="explain all", help="Some models take a second for it")
+    with toggle:
+        everything = state.switch(_say("Explain every movie"), "explained", explanation="Some models take a second")
     columns = st.columns([1.15, *[1.5] * max(len(answers), 1)], gap="medium")
     with columns[0]:
         _history(next(iter(loaded.values()))[1], person)

@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, controls, pinned_notes, shell, state, tables
+from dashboard import charts, controls, picked_model, pinned_notes, shell, state, tables
 from dashboard.controls import Chosen
 from dashboard.downloads import csv_button
 from dashboard.plots import leaderboard as plots
@@ -23,6 +22,9 @@ from movierec_engine.reporting import conclusions, numbers
 from movierec_engine.reporting.comparable import EvaluationSetup
 from movierec_engine.reporting.conclusions import Outcome
 
+TICKED = "ticked"
+"""The name in the URL of the rows that are ticked, by model/device/version."""
+_FIRST_TICKED = "rows ticked at first"
 _USUAL = ("recall", "mrr", "coverage")
 """Metrics that stand beside the chosen one by default."""
 
@@ -63,7 +65,7 @@ def _board(snapshot: Snapshot) -> None:
     _why(chosen, found)
     pinned_notes.show(snapshot.root, {one.id: chosen.labels[one.id] for one in chosen.standings}, "reports")
     _seeds(chosen)
-    _charts(chosen, every, found, picked or [found.leader])
+    _charts(chosen, every, found, picked)
     _separation(chosen.group, chosen.everything)
     _reproduce(chosen)
 
@@ -84,15 +86,9 @@ COLUMNS = "Every metric of the reports, and every cost: the training time stands
 
 def _since(chosen: Chosen) -> Chosen:
     """The reports that were made on a day or later; the day stands in the URL."""
-    try:
-        start = date.fromisoformat(state.given("since"))
-    except ValueError:
-        start = None
-    day = st.date_input("Measured since", value=start, format="YYYY-MM-DD", help="Leave empty for all", width=150)
-    if not isinstance(day, date):
-        state.put("since", "")
+    day = state.pick_day("Measured since", "since", "Leave empty for all")
+    if day is None:
         return chosen
-    state.put("since", day.isoformat())
     kept = [chosen.labels[one.id] for one in chosen.standings if one.created_at[:10] >= day.isoformat()]
     return controls.narrowed(chosen, kept)
 
@@ -160,16 +156,23 @@ def _separation(group: EvaluationSetup, everything: list[EvaluationSetup]) -> No
 def _table(
     chosen: Chosen, every: Mapping[str, Measure], columns: list[str], found: Outcome, tests: Sequence[Verdict]
 ) -> list[str]:
-    """The board; returns the labels of the rows that are ticked."""
+    """The board; returns the labels of the rows that are ticked, which stand in the URL."""
     rows = _rows(chosen, every, columns, found)
+    addresses = [chosen.address(chosen.labels[one.id]) for one in chosen.standings]
+    wanted = state.heed(TICKED, addresses)
+    key = f"board of {' '.join(addresses)}"  # rows are ticked by their place, so that another order is another board
+    if key not in st.session_state:
+        st.session_state[_FIRST_TICKED] = [addresses.index(one) for one in wanted]
+    first = st.session_state[_FIRST_TICKED]
     shown = tables.show(
-        _styled(rows, [every[key] for key in columns if key in measures.COSTS]),
+        _styled(rows, [every[chosen.column], *(every[key] for key in columns)]),
         hide_index=True,
         width="stretch",
         height="content",
         on_select="rerun",
         selection_mode="multi-row",
-        key="board",
+        selection_default={"selection": {"rows": first, "columns": [], "cells": []}},
+        key=key,
         column_config={
             "Model": st.column_config.TextColumn(width=105),
             chosen.title: st.column_config.Column(width=85),
@@ -179,6 +182,7 @@ def _table(
     )
     ticked = [row for row in shown.get("selection", {}).get("rows", []) if row < len(rows)]
     picked = [chosen.labels[chosen.standings[row].id] for row in ticked]
+    state.put(TICKED, ",".join(addresses[row] for row in ticked))
     compared = len({name for verdict in tests for name in (verdict.better, verdict.worse)})
     with st.container(horizontal=True, vertical_alignment="center"):
         if len(picked) > 1 and st.button("Side by side", icon=":material/view_week:", type="primary"):
@@ -237,15 +241,18 @@ def _provenance(standing: Standing) -> dict[str, Any]:
     }
 
 
-def _styled(rows: list[dict[str, Any]], costs: list[Measure]) -> Any:
-    """The table as shown: four decimals, the best of each column starred, costs with units."""
-    scores = [name for name in rows[0] if "@" in name or name == "AUC"]
+def _styled(rows: list[dict[str, Any]], shown: list[Measure]) -> Any:
+    """The table as shown: four decimals, the best of each metric's column starred, costs with units."""
+    costs = [one for one in shown if one.key in measures.COSTS]
+    better = {one.title: one.better for one in shown if one not in costs}
+    better |= {f"Validation {title}": way for title, way in better.items()}
+    scores = [name for name in rows[0] if name in better]
     frame = leaderboard.frame(rows).astype(dict.fromkeys([*scores, *(one.title for one in costs)], "float64"))
     style = frame.style.format(numbers.duration, subset=["Training (s)"])
     for cost in costs:
         style = style.format(lambda value, cost=cost: _or_dash(value, cost), subset=[cost.title])
     for column in scores:
-        best = frame[column].max()
+        best = frame[column].min() if better[column] == "lower" else frame[column].max() if better[column] else None
         style = style.format(lambda value, best=best: _starred(value, best), subset=[column])
         style = style.map(lambda value, best=best: _BEST if value == best else "", subset=[column])
     return style.map(lambda value: _CHAMPION if value else "", subset=["Status"])
@@ -259,7 +266,7 @@ def _or_dash(value: float, cost: Measure) -> str:
     return numbers.NONE if math.isnan(value) else cost.show(value)
 
 
-def _starred(value: float, best: float) -> str:
+def _starred(value: float, best: float | None) -> str:
     if math.isnan(value):
         return numbers.NONE
     return f"★ {numbers.score(value)}" if value == best else numbers.score(value)
@@ -279,12 +286,18 @@ def _seeds(chosen: Chosen) -> None:
         st.markdown("  \n".join(lines))
 
 
-def _charts(chosen: Chosen, every: Mapping[str, Measure], found: Outcome, picked: list[str]) -> None:
+def _charts(chosen: Chosen, every: Mapping[str, Measure], found: Outcome, ticked: list[str]) -> None:
+    """ticked: labels of the rows that are ticked in the table; they stand out unless a click picks a model."""
+    picked = picked_model.choose(chosen)
+    if picked:
+        picked_model.lead_on(chosen, picked, _said_of(chosen, found, picked))
+    out = [picked] if picked else ticked or [found.leader]
+    click = picked_model.on_model()
     left, right = st.columns(2, gap="large")
     with left:
-        chart = plots.intervals(chosen.ranked, chosen.labels, found, picked)
-        rows = plots.interval_rows(chosen.ranked, chosen.labels, picked)
-        charts.draw(chart, rows, f"scores-{chosen.column}")
+        chart = plots.intervals(chosen.ranked, chosen.labels, found, out)
+        rows = plots.interval_rows(chosen.ranked, chosen.labels, out)
+        charts.draw(chart, rows, f"scores-{chosen.column}", click)
     with right:
         where = st.container()
         of = measures.values(chosen.snapshot, chosen.ranked, [chosen.column, *measures.COSTS])
@@ -294,10 +307,22 @@ def _charts(chosen: Chosen, every: Mapping[str, Measure], found: Outcome, picked
         with where:
             ends = measures.intervals_of(chosen.snapshot, chosen.column, chosen.labels)
             x, y = known[name], every[chosen.column]
-            points = tradeoffs.point_rows(list(chosen.models), values, x, y, None, {"y": ends}, picked)
-            charts.draw(tradeoffs.scatter(points, x, y), points, f"quality-and-{name}-{chosen.column}")
+            points = tradeoffs.point_rows(list(chosen.models), values, x, y, None, {"y": ends}, out)
+            charts.draw(tradeoffs.scatter(points, x, y), points, f"quality-and-{name}-{chosen.column}", click)
         if name == "latency":
             st.caption("No report holds the API's latency; the time to rank a test user is the nearest to it.")
+
+
+def _said_of(chosen: Chosen, found: Outcome, label: str) -> str:
+    """A model's score and place, and the test of it against the best."""
+    one = chosen.standing(label)
+    if one.score is None:
+        return f"Its report does not hold {chosen.title}."
+    place = [chosen.labels[each.id] for each in chosen.ranked].index(label) + 1
+    said = f"{chosen.title} {numbers.score(one.score)} {numbers.interval(one.low, one.high)}, place {place} of "
+    said += f"{len(chosen.ranked)}."
+    verdict = found.verdicts.get(label)
+    return f"{said} {conclusions.paired(verdict)}" if verdict else said
 
 
 def _reproduce(chosen: Chosen) -> None:

@@ -9,19 +9,16 @@ import streamlit as st
 from dashboard import charts, shell, state, tables
 from dashboard.downloads import csv_button
 from dashboard.plots import operations as plots
-from dashboard.queries import api_health, backtests, checks, feedback, releases, store_files
+from dashboard.queries import api_health, checks, feedback, releases, store_files
 from dashboard.queries.api_health import Health
 from dashboard.queries.asking import Asking
-from dashboard.queries.backtests import GROUPS, Backtest
 from dashboard.queries.checks import Checked
 from dashboard.queries.feedback import Feedback
 from dashboard.queries.releases import Made, Served
 from dashboard.queries.store_files import Signature
-from dashboard.views import decisions, off_policy, over_time, what_waits
+from dashboard.views import backtests, decisions, off_policy, over_time, what_waits
 from movierec_engine.errors import MovierecError
-from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.feedback.summary import share_with_interval
-from movierec_engine.pipeline.backtest import ALL, WITH_HISTORY
 from movierec_engine.reporting import numbers
 from movierec_engine.store import kinds
 
@@ -45,8 +42,8 @@ def page() -> None:
     decisions.show(root, made, unreadable)
     over_time.show(root, data, served, made, store_files.signature(root) + feedback.signature(root))
     _checks(_checked(str(root), data, store_files.signature(root, *checks.KINDS)))
-    _backtests(_tested(str(root), store_files.signature(root, kinds.BACKTEST)))
-    _feedback(root)
+    backtests.show(root, data, made)
+    _feedback(root, data)
     off_policy.show(root, data, store_files.signature(root, kinds.OFF_POLICY))
     _api()
 
@@ -76,11 +73,6 @@ def _made(root: str, data: str, seen: Signature) -> tuple[list[Made], list[Path]
 @st.cache_data(show_spinner="Checking the newest versions", max_entries=4, ttl=600)
 def _checked(root: str, data: str, seen: Signature) -> list[Checked]:
     return checks.checks(Path(root), data)
-
-
-@st.cache_data(show_spinner=False, max_entries=4, ttl=600)
-def _tested(root: str, seen: Signature) -> list[Backtest]:
-    return backtests.backtests(Path(root))
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
@@ -180,41 +172,7 @@ def _checks(found: list[Checked]) -> None:
         csv_button([vars(one) for one in found], "checks", "Table (CSV)")
 
 
-def _backtests(found: list[Backtest]) -> None:
-    st.header("Do models keep their quality over time?")
-    if not found:
-        shell.missing(
-            "No backtest yet: it trains a model up to a moment, tests it on what came next, and moves on.",
-            "movierec backtest model=ease",
-        )
-        return
-    groups = {one.fingerprint: f"{one.data}, {len(one.windows)} windows ({one.fingerprint[:6]})" for one in found}
-    left, middle, right = st.columns(3)
-    with left:
-        group = state.choose("Windows", "windows", list(groups), lambda key: groups[key])
-    own = [one for one in found if one.fingerprint == group]
-    metrics = list(dict.fromkeys(row["metric"] for one in own for row in one.measures if "@" in row["metric"]))
-    with middle:
-        metric = state.choose("Measured by", "by", metrics, metric_title, default="ndcg@10")
-    with right:
-        users = state.choose("Of", "group_of", list(GROUPS), lambda key: GROUPS[key].capitalize(), default=ALL)
-    names = [one.model for one in own]
-    labelled = {one.model if names.count(one.model) == 1 else f"{one.model} ({one.device})": one for one in own}
-    rows = plots.backtest_rows(labelled, metric, users)
-    models = {label: one.model for label, one in labelled.items()}
-    if rows:
-        charts.draw(plots.backtest(rows, models, metric, users), rows, "backtest")
-    else:
-        st.info("No window has such users.")
-    windows = own[0].windows
-    new = sum(row["users_without_history"] for row in windows) / max(sum(row["users"] for row in windows), 1)
-    st.caption(
-        f"{numbers.percent(new, 0)} of the windows' users are new to the model and are answered by popularity; "
-        f"“{GROUPS[WITH_HISTORY]}” leaves them out. Only models over the same windows are drawn together."
-    )
-
-
-def _feedback(root: Path) -> None:
+def _feedback(root: Path, data: str) -> None:
     st.header("Feedback")
     try:
         sets = feedback.data_sets(root)
@@ -228,7 +186,9 @@ def _feedback(root: Path) -> None:
             '  -d \'{"user_id": 1, "movie_id": 318, "kind": "rating", "rating": 5}\'',
         )
         return
-    data = state.choose("Log of", "log", sets) if len(sets) > 1 else sets[0]
+    if data not in sets:
+        st.info(f"There is no feedback on {shell.plain(data)}; there is some on {shell.plain(numbers.listed(sets))}.")
+        return
     found = _said(str(root), data, feedback.signature(root))
     if found.problem:
         shell.notes([f"The feedback log of {data} cannot be read: {found.problem}"])

@@ -6,10 +6,11 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, shell, tables
+from dashboard import charts, pinned_notes, shell, tables
 from dashboard.downloads import csv_button
 from dashboard.plots import decisions as decision_plots
 from dashboard.plots import drift as drift_plots
+from dashboard.plots import event_marks
 from dashboard.plots import over_time as plots
 from dashboard.queries import drift, over_time, store_files
 from dashboard.queries.drift import Moved
@@ -31,12 +32,14 @@ def show(root: Path, data: str, served: Served | None, made: Sequence[Made], see
     st.header("How does what is served fare over time?")
     trainings = _trainings(str(root), data, served.model, served.device, METRIC, seen)
     if trainings:
-        marks = plots.mark_rows(decision_plots.decision_rows(made), trainings[0].at[:19])
+        first = trainings[0].at[:19]
+        marks = event_marks.mark_rows(decision_plots.decision_rows(made), first)
         rows = [vars(one) for one in trainings]
         subjects = [*(one.reference for one in trainings), *(one.decision.reference for one in made)]
-        noted = plots.note_rows(over_time.notes(root, subjects), trainings[0].at[:19])
-        chart = plots.trained(trainings, marks, served.model, METRIC, noted)
+        notes = [one for one in over_time.notes(root, subjects) if not one.withdrawn_at and one.at[:19] >= first]
+        chart = plots.trained(trainings, marks, served.model, METRIC, event_marks.note_rows(notes, first))
         charts.draw(chart, rows, "metric-over-trainings")
+        pinned_notes.listed(notes)
     else:
         shell.missing(
             f"No report of {shell.plain(served.model)} with {METRIC} can be read.",

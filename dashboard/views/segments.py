@@ -85,13 +85,13 @@ def _tier_shares(folder: str, split: str, k: int) -> list[dict[str, Any]]:
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
-def _fold_in(root: str, seen: Signature) -> list[TradeoffCurve]:
-    return segments.fold_in_curves(Path(root))
+def _fold_in(root: str, data: str, seen: Signature) -> list[TradeoffCurve]:
+    return segments.fold_in_curves(Path(root), data)
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
-def _reranking_tradeoff(root: str, seen: Signature) -> list[TradeoffCurve]:
-    return segments.reranking_tradeoff(Path(root))
+def _reranking_tradeoff(root: str, data: str, seen: Signature) -> list[TradeoffCurve]:
+    return segments.reranking_tradeoff(Path(root), data)
 
 
 def _by_kind(root: Path, chosen: Chosen, champion: Standing) -> None:
@@ -239,7 +239,7 @@ def _novelty(snapshot: Snapshot, chosen: Chosen) -> None:
 def _new_users(root: Path, seen: Signature, chosen: Chosen) -> None:
     st.header("What new users get")
     models = {one.model for one in chosen.standings}
-    everything = _fold_in(str(root), seen)
+    everything = _fold_in(str(root), chosen.group.data, seen)
     curves = [curve for curve in everything if curve.model in models]
     if not curves:
         names = numbers.listed(sorted({curve.model for curve in everything}))
@@ -266,7 +266,7 @@ def _new_users(root: Path, seen: Signature, chosen: Chosen) -> None:
 def _dials(root: Path, seen: Signature, chosen: Chosen) -> None:
     st.header("Trade-off of the taste dials")
     models = {one.model for one in chosen.standings}
-    curves = [curve for curve in _reranking_tradeoff(str(root), seen) if curve.model in models]
+    curves = [curve for curve in _reranking_tradeoff(str(root), chosen.group.data, seen) if curve.model in models]
     if not curves:
         shell.missing(
             "The trade-off of the dials has not been measured for these models.",

@@ -51,7 +51,7 @@ def page() -> None:
     picked = state.choose_many(
         "Reports", PICKED, list(by_key), best, lambda key: chosen.labels[by_key[key].id], EXPLANATION
     )
-    together = st.toggle("Take runs that differ in the seed alone together", value=True, key="seeds together")
+    together = state.switch("Take runs that differ in the seed alone together", "together", default=True)
     _compare(answer, chosen, [by_key[key] for key in picked], together)
 
 

@@ -16,6 +16,8 @@ from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.reporting import numbers
 from movierec_engine.store import kinds
 
+RANK = "rank"
+"""The name in the URL of the result whose command is shown."""
 LISTED = 50
 """Results in the table, best first; the CSV file has all."""
 
@@ -36,7 +38,8 @@ def page() -> None:
             root,
         )
         return
-    names = {one.version: _name(one) for one in found}
+    several = len({one.data for one in found}) > 1
+    names = {one.version: f"{one.data} · {_name(one)}" if several else _name(one) for one in found}
     chosen = state.choose("Sweep", "sweep", list(names), lambda version: names[version])
     _sweep(next(one for one in found if one.version == chosen))
 
@@ -60,15 +63,17 @@ def _sweep(sweep: Sweep) -> None:
     _conclusion(sweep)
     shown = plots.drawn(scored)
     if sweeps.searched(scored):
-        rows, ticks = plots.coordinate_rows(shown, sweep.metric)
-        charts.draw(plots.parallel(rows, ticks, sweep, len(shown)), rows, "parallel-coordinates")
+        rows, ticks = plots.coordinate_rows(shown, sweep.metric, sweep.space)
+        click = charts.Click(("rank",), lambda clicked: state.assign(RANK, str(clicked["rank"]) if clicked else "1"))
+        charts.draw(plots.parallel(rows, ticks, sweep, len(shown)), rows, "parallel-coordinates", click)
+        st.caption("A click on a line shows its command below, under *Repeat one*.")
         left, right = st.columns(2, gap="large")
         with left:
             if len(scored) > 2:
-                own = plots.importance_rows(sweeps.importances(scored, sweep.mode))
-                charts.draw(plots.importance(own, len(scored)), own, "importance")
+                own = plots.importance_rows(sweeps.importances(sweep))
+                charts.draw(plots.importance(own), own, "importance")
             else:
-                st.info("Two results cannot tell which settings matter.")
+                st.info(f"Too few trials to say which setting matters: {numbers.counted(len(scored), 'result')}.")
         with right:
             _order(sweep)
     else:
@@ -154,9 +159,7 @@ def _row(rank: int, sweep: Sweep, place: int) -> dict[str, Any]:
 def _repeat(sweep: Sweep) -> None:
     st.header("Repeat one")
     options = [str(rank) for rank in range(1, min(len(sweep.scored), LISTED) + 1)]
-    rank = int(
-        state.choose("Result", "rank", options, lambda key: f"Rank {key}: {_words(sweep, int(key))}", default="1")
-    )
+    rank = int(state.choose("Result", RANK, options, lambda key: f"Rank {key}: {_words(sweep, int(key))}", default="1"))
     st.code(sweep.scored[rank - 1].command, language="bash", wrap_lines=True)
 
 

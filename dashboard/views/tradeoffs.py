@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, controls, shell, state
+from dashboard import charts, controls, picked_model, shell, state
 from dashboard.controls import Chosen
 from dashboard.plots import tradeoffs as plots
 from dashboard.queries import measures, store_files
@@ -40,11 +40,18 @@ def _measures(chosen: Chosen) -> None:
     of = measures.values(chosen.snapshot, chosen.ranked, list(every))
     values = {chosen.labels[report]: own for report, own in of.items()}
     every = {key: measure for key, measure in every.items() if any(key in own for own in values.values())}
-    _scatter(chosen, every, values)
-    _parallel(chosen, every, values)
+    answer = st.container()
+    picked = picked_model.choose(chosen)
+    with answer:
+        _scatter(chosen, every, values, picked)
+    if picked:
+        own = values.get(picked, {})
+        told = [f"{one.title} {one.show(own[key])}" for key, one in every.items() if key in own]
+        picked_model.lead_on(chosen, picked, f"{'; '.join(told)}.")
+    _parallel(chosen, every, values, picked)
 
 
-def _scatter(chosen: Chosen, every: dict[str, Measure], values: dict[str, dict[str, float]]) -> None:
+def _scatter(chosen: Chosen, every: dict[str, Measure], values: dict[str, dict[str, float]], picked: str) -> None:
     where = st.container()
     names = {key.partition("@")[0]: key for key in every}
     show = {name: every[key].title for name, key in names.items()} | {NO_SIZE: "All equal"}
@@ -63,26 +70,29 @@ def _scatter(chosen: Chosen, every: dict[str, Measure], values: dict[str, dict[s
         for axis, measure in (("x", x), ("y", y))
     }
     served = [chosen.labels[one.id] for one in chosen.ranked if one.served]
-    standing_out = served or [chosen.labels[chosen.ranked[0].id]]
+    usual = served or [chosen.labels[chosen.ranked[0].id]]
+    standing_out = [picked] if picked else usual
     rows = plots.point_rows(list(chosen.models), values, x, y, size, ends, standing_out)
     with where:
         if rows:
-            charts.draw(plots.scatter(rows, x, y, size, wide=True), rows, f"{x_name}-and-{y_name}")
-            st.caption(f"In colour: {shell.plain(standing_out[0])}, {'what is served' if served else 'the best'}.")
+            chart = plots.scatter(rows, x, y, size, wide=True)
+            charts.draw(chart, rows, f"{x_name}-and-{y_name}", picked_model.on_model())
+            why = "which is picked" if picked else "what is served" if served else "the best"
+            st.caption(f"In colour: {shell.plain(standing_out[0])}, {why}.")
         else:
             st.info("No report has both; choose another axis.")
 
 
-def _parallel(chosen: Chosen, every: dict[str, Measure], values: dict[str, dict[str, float]]) -> None:
+def _parallel(chosen: Chosen, every: dict[str, Measure], values: dict[str, dict[str, float]], picked: str) -> None:
     st.header("All measures and settings at once")
     names = {key.partition("@")[0]: key for key in every}
     usual = [chosen.metric, *(name for name in _AXES if name in names and name != chosen.metric)]
-    picked = state.choose_many("Axes", "axes", list(names), usual, lambda name: every[names[name]].title)
+    axes = state.choose_many("Axes", "axes", list(names), usual, lambda name: every[names[name]].title)
     labels = list(chosen.models)
     settings = _settings(chosen)
-    standing_out = state.choose("Stands out", "out", labels, width=260)
-    chart, rows = plots.parallel(labels, values, [every[names[name]] for name in picked], settings, [standing_out])
-    charts.draw(chart, rows, "parallel-coordinates")
+    out = [picked or labels[0]]
+    chart, rows = plots.parallel(labels, values, [every[names[name]] for name in axes], settings, out)
+    charts.draw(chart, rows, "parallel-coordinates", picked_model.on_model())
     if settings:
         st.caption("How much each setting matters, over all trials of a sweep, stands on the page Sweeps.")
 

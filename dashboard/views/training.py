@@ -90,7 +90,21 @@ def _progress(progress: Progress) -> None:
         st.progress(min(done / progress.max_epochs, 1.0))
 
 
+ALL = "all"
+
+
+def _of_data_set(runs: list[Run]) -> list[Run]:
+    """The runs on the chosen data set; no box where there is one alone."""
+    sets = list(dict.fromkeys(run.data for run in runs))
+    if len(sets) < 2:
+        return runs
+    show = {ALL: "All data sets"}
+    data = state.choose("Data set", "data", [*sets, ALL], lambda name: show.get(name, name), width=170)
+    return [run for run in runs if data in (ALL, run.data)]
+
+
 def _compare(root: Path, runs: list[Run]) -> None:
+    runs = _of_data_set(runs)
     labels = _labels(runs)
     by_label = {label: run for run, label in zip(runs, labels, strict=True)}
     usual = _newest_of_each(runs)
@@ -109,11 +123,12 @@ def _compare(root: Path, runs: list[Run]) -> None:
 
 
 def _labels(runs: list[Run]) -> list[str]:
-    """A model's newest run by its name, the others with their time; the device where there are several."""
-    several = len({run.device for run in runs}) > 1
+    """A model's newest run by its name, the others with their time; device and data set where there are several."""
+    several, sets = len({run.device for run in runs}) > 1, len({run.data for run in runs}) > 1
     labels: list[str] = []
     for run in runs:
         name = f"{run.model} ({run.device})" if several else run.model
+        name = f"{run.data} · {name}" if sets else name
         if name in labels:
             name = f"{name} {numbers.minute(run.created_at)}"
         if name in labels:
@@ -124,9 +139,9 @@ def _labels(runs: list[Run]) -> list[str]:
 
 def _newest_of_each(runs: list[Run]) -> set[str]:
     """The newest run of each model and device that has a learning curve, at most USUAL; else just the newest runs."""
-    newest: dict[tuple[str, str], Run] = {}
+    newest: dict[tuple[str, str, str], Run] = {}
     for run in runs:
-        newest.setdefault((run.model, run.device), run)
+        newest.setdefault((run.data, run.model, run.device), run)
     learned = [run for run in newest.values() if run.history is not None]
     return {run.id for run in (learned or list(newest.values()))[:USUAL]}
 
@@ -268,7 +283,7 @@ def _settings(shown: dict[str, Run]) -> None:
     st.header("Settings side by side")
     rows = setting_rows(shown)
     differing = [row for row in rows if row["differs"]]
-    only = st.toggle("Only what differs", value=True, key="only differing settings")
+    only = state.switch("Only what differs", "differing", default=True)
     listed = differing if only else rows
     if not listed:
         st.info("These runs have the same settings." if rows else "These runs have kept no settings.")

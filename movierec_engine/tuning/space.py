@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from movierec_engine.config import Settings, config_dir, nearest
 from movierec_engine.errors import ConfigError
+from movierec_engine.tuning.axis import CHOICE, LINEAR, LOG, Axis
 
 Space = dict[str, Override]
 """Setting -> the values that are tried."""
@@ -58,6 +59,18 @@ def _distribution(override: Override) -> Any:
         values = range(int(sweep.start or 0), int(sweep.stop or 0), int(sweep.step))
         return IntDistribution(values[0], values[-1], log=logarithmic, step=values.step)
     return CategoricalDistribution(list(override.sweep_string_iterator()))
+
+
+def axes(space: Mapping[str, Override]) -> dict[str, Axis]:
+    """The scale of each sweep, as Optuna draws from it."""
+    found = {}
+    for key, distribution in distributions(space).items():
+        if hasattr(distribution, "choices"):
+            found[key] = Axis(CHOICE)
+        else:
+            scale = LOG if distribution.log else LINEAR
+            found[key] = Axis(scale, float(distribution.low), float(distribution.high))
+    return found
 
 
 def first_values(space: Mapping[str, Override]) -> list[str]:

@@ -16,7 +16,7 @@ from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.store import ArtifactStore, kinds
 from movierec_engine.tuning.request import Request, read_request, study_name
 from movierec_engine.tuning.side_by_side import run_side_by_side, run_trial
-from movierec_engine.tuning.space import distributions, first_values
+from movierec_engine.tuning.space import axes, distributions, first_values
 from movierec_engine.tuning.study import import_optuna, open_study
 from movierec_engine.tuning.trials import SweepTrials, Trial, publish
 
@@ -49,7 +49,7 @@ def search(arguments: Sequence[str]) -> SweepTrials:
                 "trial %d: %s", number, trial.error or (f"validation {stopping.metric} {score:.4f}" if score else "")
             )
         finished = _finished(study)
-    swept = SweepTrials(tuple(finished), stopping.metric, stopping.mode)
+    swept = SweepTrials(tuple(finished), stopping.metric, stopping.mode, space=axes(request.space))
     publish(store, settings.data.name, swept, arguments)
     return swept
 

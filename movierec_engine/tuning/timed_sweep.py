@@ -1,12 +1,14 @@
 """Searches the settings of one or several models within a time, and publishes what was tried."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from movierec_engine.models.registry import model_class
 from movierec_engine.reporting import numbers
 from movierec_engine.store import ArtifactStore
 from movierec_engine.tuning.budget import Tuned, tune
 from movierec_engine.tuning.request import read_request
+from movierec_engine.tuning.space import axes
 from movierec_engine.tuning.trials import SweepTrials, Trial, publish
 from movierec_engine.tuning.users import words
 
@@ -29,7 +31,7 @@ def search_timed(models: Sequence[str], arguments: Sequence[str], minutes: float
         own = 60 * minutes / len(requests) + left
         tuned = tune(request, own)
         left = own - tuned.seconds
-        swept.append(trials_of(tuned))
+        swept.append(replace(trials_of(tuned), space=axes(request.space)))
         store, data_set = ArtifactStore(tuned.settings.paths.artifacts), tuned.settings.data.name
         publish(store, data_set, swept[-1], [*request.fixed, f"minutes={minutes:g}"])
     return swept

@@ -16,6 +16,7 @@ from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 from movierec_engine.tracking.server import without_credentials
+from movierec_engine.tuning.axis import Axis
 
 TRIALS_FILE = "trials.parquet"
 SUMMARY_FILE = "sweep.json"
@@ -147,6 +148,8 @@ class SweepTrials:
     """max or min."""
     gain: str = ""
     """What a search within a time found against the default settings, in a sentence."""
+    space: Mapping[str, Axis] = field(default_factory=dict)
+    """Setting -> the scale that it was searched on; empty where values were listed one by one."""
 
     @property
     def results(self) -> list[Result]:
@@ -173,6 +176,7 @@ def publish(store: ArtifactStore, data_set: str, sweep: SweepTrials, asked: Sequ
         "asked": asked,
         "results": [_plain(result) for result in results],
         "gain": sweep.gain,
+        "space": {name: asdict(axis) for name, axis in sweep.space.items()},
         "failed": [{"overrides": list(trial.overrides), "error": trial.error} for trial in failed],
     }
 

@@ -348,6 +348,7 @@ def _backtest(store: ArtifactStore) -> None:
         {
             "window": number,
             "test_from": START + number * 100 * DAY,
+            "test_until": START + (number + 1) * 100 * DAY,
             "users": 4,
             "users_without_history": 2 * (number - 1),
         }

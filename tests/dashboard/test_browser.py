@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from page_reading import text, titles
+from page_reading import drawn, text, titles
 from streamlit.testing.v1 import AppTest
 
 from dashboard import browser
-from movierec_engine.store import ArtifactStore
+from movierec_engine.store import ArtifactStore, Slot
 
 Open = Callable[..., AppTest]
 
@@ -20,6 +20,13 @@ Open = Callable[..., AppTest]
         ("leaderboard", "metrics", "nobody", "metrics=nobody, which is not to be had here"),
         ("explore", "dial_novelty", "7", "dial_novelty=7, which is not to be had here"),
         ("compare", "user", "4711", "user=4711, which is not to be had here"),
+        ("compare", "models", "nobody", "models=nobody, which is not to be had here"),
+        ("leaderboard", "since", "yesterday", "since=yesterday, which is not to be had here"),
+        ("leaderboard", "since", "9999-01-01", "since=9999-01-01, which is not to be had here"),
+        ("leaderboard", "ticked", "als/cpu/1", "ticked=als/cpu/1, which is not to be had here"),
+        ("leaderboard", "picked", "nobody", "picked=nobody, which is not to be had here"),
+        ("leaderboard", "metrik", "ndcg", "metrik=ndcg, and nothing here is called metrik"),
+        ("training", "differing", "maybe", "differing=maybe, which is not to be had here"),
     ],
 )
 def test_a_value_of_the_address_that_is_not_to_be_had_is_said(
@@ -29,6 +36,39 @@ def test_a_value_of_the_address_that_is_not_to_be_had_is_said(
     assert f"The address asks for {said}" in text(app)
     app.run()
     assert "The address asks for" not in text(app), "the address has what is shown by now"
+
+
+def test_what_is_told_of_movies_and_is_none_is_said(visit: Open, known: ArtifactStore) -> None:
+    app = visit(known, "explore", who="history", told="10:4,nothing,4711:3")
+    assert "The address asks for told=nothing,4711:3, which is not to be had here" in text(app)
+    assert app.query_params["told"] in ("10:4", ["10:4"])
+
+
+def test_switches_and_ticks_stand_in_the_address(visit: Open, known: ArtifactStore) -> None:
+    app = visit(known, "training")
+    app.toggle(key="differing").set_value(False).run()
+    assert app.query_params["differing"] in ("no", ["no"])
+    again = visit(known, "training", differing="no")
+    assert again.toggle(key="differing").value is False
+    app = visit(known, "explore", explained="yes")
+    assert app.toggle(key="explained").value is True
+    report = known.require(Slot("evaluation_report", "tiny", "popularity", "cpu"))
+    ticked = f"popularity/cpu/{report.version}"
+    app = visit(known, "leaderboard", ticked=ticked)
+    assert app.query_params["ticked"] in (ticked, [ticked])
+    assert {row["model"]: row["chosen"] for row in drawn(app, "ease")} == {"ease": False, "popularity": True}
+
+
+@pytest.mark.parametrize("page", ["leaderboard", "tradeoffs"])
+def test_a_model_of_the_address_stands_out_and_leads_on(visit: Open, known: ArtifactStore, page: str) -> None:
+    app = visit(known, page, picked="popularity")
+    assert {row["model"]: row["chosen"] for row in drawn(app) if "chosen" in row} == {"ease": False, "popularity": True}
+    labels = [one.label for one in app.button]
+    assert "Compare with ease" in labels and "Side by side with ease" in labels
+    assert "For whom it is good" in labels and "Its lists" in labels
+    app.button(key="unpick").click().run()
+    assert "picked" not in app.query_params
+    assert "Compare with ease" not in [one.label for one in app.button]
 
 
 @pytest.mark.parametrize("page", ["leaderboard", "operations"])

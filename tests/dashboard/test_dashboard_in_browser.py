@@ -272,6 +272,78 @@ def test_a_click_leads_from_a_segment_to_its_users_and_to_a_users_lists(
     assert wrong == []
 
 
+@pytest.mark.parametrize(("path", "heading"), [("", "Leaderboard"), ("tradeoffs", "Trade-offs")])
+def test_a_click_on_a_model_picks_it_leads_on_and_is_undone(
+    opened: tuple[Page, list[str]], address: str, path: str, heading: str
+) -> None:
+    """The last model of the first chart is clicked where the chart itself says that it has drawn it."""
+    page, wrong = opened
+    page.goto(f"{address}/{path}")
+    settled(page, heading)
+    chart = page.locator('[data-testid="stVegaLiteChart"]').first
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    assert box is not None
+    hit = None
+    for y in range(10, int(box["height"]) - 30, 6):  # along the chart until a mark is below the pointer
+        for x in range(60, int(box["width"]), 12):
+            page.mouse.move(box["x"] + x, box["y"] + y)
+            if page.locator("#vg-tooltip-element.visible").count():
+                hit = (box["x"] + x, box["y"] + y)
+                break
+        if hit:
+            break
+    assert hit is not None, "no mark has a tooltip"
+    page.mouse.click(*hit)
+    expect(page).to_have_url(re.compile("picked=(popularity|ease|gmf)"))
+    settled(page, heading)
+    picked = re.search(r"picked=(\w+)", page.url)
+    assert picked is not None
+    expect(page.get_by_role("button", name="Side by side with")).to_be_visible()
+    page.get_by_role("button", name="Show all").click()
+    settled(page, heading)
+    assert "picked=" not in page.url, "one click undoes it"
+
+    choose(page, "A model of the charts", "gmf")  # the same without the chart
+    expect(page).to_have_url(re.compile("picked=gmf"))
+    settled(page, heading)
+    page.get_by_role("button", name="Compare with").click()
+    settled(page, "Compare two")
+    assert "a=gmf" in page.url
+    page.go_back()
+    settled(page, heading)
+    assert "picked=gmf" in page.url
+    page.get_by_role("button", name="Its lists").click()
+    settled(page, "Explore")
+    assert "explored=gmf" in page.url
+    assert wrong == []
+
+
+def test_ticked_rows_stand_in_the_address_that_another_visitor_opens(
+    opened: tuple[Page, list[str]], browser: Browser, address: str
+) -> None:
+    page, wrong = opened
+    page.goto(address)
+    settled(page, "Leaderboard")
+    grid = page.locator('[data-testid="stDataFrame"]').first
+    grid.scroll_into_view_if_needed()
+    box = grid.bounding_box()
+    assert box is not None
+    for row in (1, 2):
+        page.mouse.click(box["x"] + 14, box["y"] + 17 + 35 * row)
+        settled(page, "Leaderboard")
+    expect(page).to_have_url(re.compile("ticked=.*%2C|ticked=.*,"))
+    expect(page.get_by_role("button", name="Side by side", exact=True)).to_be_visible()
+    other = browser.new_page()
+    other.goto(page.url)
+    settled(other, "Leaderboard")
+    other.get_by_role("button", name="Side by side", exact=True).click()
+    settled(other, "Side by side")
+    assert "reports=" in other.url
+    other.close()
+    assert wrong == []
+
+
 def test_a_view_is_kept_opened_by_another_visitor_and_saved_as_a_file_that_needs_nothing(
     opened: tuple[Page, list[str]], browser: Browser, address: str, tmp_path: Path
 ) -> None:

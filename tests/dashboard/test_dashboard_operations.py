@@ -217,7 +217,7 @@ def test_a_store_of_the_earlier_layout_is_a_sentence_and_no_page(visit: Open, tm
 
 
 def test_a_backtests_rows_are_of_the_metric_and_the_users_that_are_asked_for(known: ArtifactStore) -> None:
-    (found,) = backtests.backtests(known.root)
+    (found,) = backtests.backtests(known.root, "tiny")
     rows = found.values("ndcg@10", "all")
     assert [(row["window"], row["users"], row["value"], row["from"]) for row in rows] == [
         (1, "all", 0.4, "2000-04-10"),

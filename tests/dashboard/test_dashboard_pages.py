@@ -252,7 +252,7 @@ def test_curves_that_lack_a_column_are_left_out(damaged: ArtifactStore) -> None:
 
     (path,) = damaged.root.glob("strong_generalization/*/*/*/*/curve.parquet")
     pq.write_table(pa.table({"something": [1]}), path)
-    assert segments.fold_in_curves(damaged.root) == []
+    assert segments.fold_in_curves(damaged.root, "tiny") == []
 
 
 def test_the_data_page_counts_and_says_what_was_dropped(visit: Open, known: ArtifactStore) -> None:

@@ -118,13 +118,13 @@ def test_a_data_sets_line_is_of_the_newest_that_was_made_from_a_version(
 
     first, second = made("raw_ratings"), made("raw_ratings")
     assert data.versions(tmp_path, "raw_ratings", "small") == [second, first]
-    assert data.line_of(tmp_path, first) == data.DataLineage(first, None, None)
+    assert data.lines_of(tmp_path, first) == [data.DataLineage(first, None, None)]
     old, new = made("interactions", raw_ratings=first), made("interactions", raw_ratings=first)
     other = made("interactions", raw_ratings=second)
-    assert data.line_of(tmp_path, first) == data.DataLineage(first, new, None)
+    assert data.lines_of(tmp_path, first) == [data.DataLineage(first, new, None)]
     splits = made("splits", interactions=old)
     made("splits", interactions=other)
-    assert data.line_of(tmp_path, first) == data.DataLineage(first, old, splits)
+    assert data.lines_of(tmp_path, first) == [data.DataLineage(first, old, splits)]
     store.publish(Slot("raw_ratings", "large"), lambda folder: None, key="k", fingerprint="")
     assert data.data_sets(tmp_path) == ["large", "small"], "that of the newest version first"
     third = made("raw_ratings")

@@ -7,16 +7,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from page_reading import text, titles
+from page_reading import drawn, text, titles
 from streamlit.testing.v1 import AppTest
 
 from dashboard.plots import drift as drift_plots
+from dashboard.plots import event_marks
 from dashboard.plots import over_time as plots
-from dashboard.queries import drift, over_time
+from dashboard.queries import backtests, drift, over_time
 from dashboard.queries.over_time import Training
 from movierec_engine.evaluation.drift import DriftConfig
 from movierec_engine.feedback import Exposure, FeedbackEvent, SqliteLog, log_file
-from movierec_engine.release.notes import Note
+from movierec_engine.release.notes import Note, pin_note
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 
 Open = Callable[..., AppTest]
@@ -51,7 +52,7 @@ def test_marks_are_what_changed_the_served_model_since_the_first_training() -> N
         decision("rolled back", "2026-01-01T03:00:00Z", done=False),
         decision("rolled back", "2026-01-01T04:00:00Z"),
     ]
-    found = plots.mark_rows(rows, FIRST.at[:19])
+    found = event_marks.mark_rows(rows, FIRST.at[:19])
     assert [(row["verdict"], row["at"][11:13]) for row in found] == [("promoted", "01"), ("rolled back", "04")]
 
 
@@ -79,7 +80,7 @@ def test_notes_that_hold_are_marks_from_the_first_training_on() -> None:
         Note("r", "new data", "ann", at=at.format(3)),
         Note("r", "a mistake", at=at.format(3), withdrawn_at=at.format(4)),
     ]
-    rows = plots.note_rows(notes, "2026-01-02T00:00:00")
+    rows = event_marks.note_rows(notes, "2026-01-02T00:00:00")
     assert rows == [{"at": "2026-01-03T00:00:00Z", "note": "new data", "by": "ann"}]
     assert "dotted: a note" in " ".join(plots.trained([FIRST], [], "ease", "ndcg@10", rows).title.subtitle)
 
@@ -115,3 +116,33 @@ def test_the_newest_data_are_compared_with_those_of_the_served_models_training(t
     assert drift_plots.conclusion(moved.drifts, DriftConfig()) == "Ratings have drifted"
     (new.folder / "ratings.parquet").write_text("half")
     assert drift.between(tmp_path, new, old) is None
+
+
+def test_what_happened_is_counted_by_the_window_of_a_backtest_that_it_falls_into(known: ArtifactStore) -> None:
+    """Windows from day 100 and 200 of the year 2000, the last until day 300; what comes later is of no window."""
+    (found,) = backtests.backtests(known.root, "tiny")
+    marks = [
+        {"at": at, "verdict": verdict, "served": "als", "reason": ""}
+        for at, verdict in (("2000-02-01T00:00:00Z", "promoted"), ("2000-05-01T00:00:00Z", "promoted"),
+                            ("2000-06-01T00:00:00Z", "promoted"), ("2026-01-01T00:00:00Z", "rolled back"))
+    ]  # fmt: skip
+    notes = [{"at": "2000-05-02T00:00:00Z", "note": "Shop closed", "by": "Ada"}]
+    rows = event_marks.in_periods(marks, notes, found.window_at)
+    assert {(row["from"], row["what"]): row["count"] for row in rows} == {
+        ("2000-04-10", "promoted"): 2,
+        ("2000-04-10", "noted"): 1,
+        (backtests.SINCE, "rolled back"): 1,
+    }
+    assert next(row["said"] for row in rows if row["what"] == "noted").endswith("noted: Ada: Shop closed")
+
+
+def test_a_note_is_a_mark_on_the_trainings_and_the_backtest_and_stands_below_in_words(
+    visit: Open, damaged: ArtifactStore
+) -> None:
+    report = damaged.require(Slot("evaluation_report", "tiny", "ease", "cpu"))
+    pin_note(damaged, report.reference, "Half of the shop was closed.", "Ada")
+    app = visit(damaged, "operations")
+    happened = [row for row in drawn(app, "ease: NDCG@10 of") if row.get("from") == backtests.SINCE]
+    assert any("noted: Ada: Half of the shop was closed." in row.get("said", "") for row in happened)
+    assert {row["text"] for row in happened if "text" in row} == {"1 promoted, 1 note"}
+    assert "Half of the shop was closed" in text(app)

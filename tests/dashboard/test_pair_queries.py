@@ -104,7 +104,7 @@ def test_segments_stand_in_the_files_order_and_curves_are_of_test_alone(known: A
     folder = known.require(Slot("evaluation_report", "tiny", "ease", "cpu")).folder
     found = segments.segment_rows({"ease": folder}, "ndcg@2")
     assert [row["kind"] for row in found] == ["activity", "popularity", "genre", "decade"]
-    (curve,) = segments.fold_in_curves(known.root)
+    (curve,) = segments.fold_in_curves(known.root, "tiny")
     assert [row["value"] for row in curve.rows] == [0.1, 0.12, 0.16, 0.18, 0.2], "those of validation are .3 more"
 
 

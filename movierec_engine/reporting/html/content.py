@@ -24,6 +24,7 @@ from movierec_engine.reporting.html.headline import answers
 from movierec_engine.reporting.html.leaderboard import leaderboard
 from movierec_engine.reporting.html.learning_curves import learning_curves
 from movierec_engine.reporting.html.measurement import RULES, measurement
+from movierec_engine.reporting.html.notes import notes_of_part, other_notes
 from movierec_engine.reporting.html.pairs import paired_comparison
 from movierec_engine.reporting.html.ranking import Ranking, rank
 from movierec_engine.reporting.html.reproduction import machine, reproduction
@@ -60,6 +61,7 @@ def gather(store: ArtifactStore, data_set: str, metric: str) -> Page:
     if not shown:
         have = sorted(name for name in groups[0].any.metrics if judges(name))
         raise ConfigError(f"no report in {store.location} has {metric}; choose from {', '.join(have)}")
+    noted = {one.artifact.reference for ranking in shown for one in ranking.reports.values()}
     left_out = [_left_out(group, metric) for group in groups if group not in [one.group for one in shown]]
     parts = _parts(shown)
     return Page(
@@ -72,6 +74,7 @@ def gather(store: ArtifactStore, data_set: str, metric: str) -> Page:
             *fold_in(store, data_set),
             *dials(store, data_set),
             *cold_items(store, data_set),
+            *other_notes(store, data_set, noted),
             *_appendix(shown),
         ),
         notes=(*notes, *missing, *left_out),
@@ -105,6 +108,7 @@ def _sections(ranking: Ranking, segments: Segments, curves: bool) -> list[Sectio
     """The sections of a part in reading order. curves: whether an earlier part does not show the same trainings."""
     return [
         leaderboard(ranking),
+        *notes_of_part(ranking),
         *([paired_comparison(ranking)] if len(ranking.names) > 1 else []),
         segment_section(ranking, segments),
         beyond_accuracy(ranking),

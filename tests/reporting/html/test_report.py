@@ -20,6 +20,8 @@ from movierec_engine.evaluation.strong_generalization import FoldInCurve, curve_
 from movierec_engine.pipeline.backtest import backtest
 from movierec_engine.pipeline.comparison import reports_to_compare
 from movierec_engine.pipeline.reranking_tradeoff import measure_dials
+from movierec_engine.release.decisions import Decision, record
+from movierec_engine.release.notes import pin_note, withdraw
 from movierec_engine.reporting.comparable import find_groups
 from movierec_engine.reporting.html import write_report
 from movierec_engine.store import Artifact, ArtifactStore, Slot
@@ -102,6 +104,20 @@ def test_sampled_numbers_come_after_full_ranking_and_say_why_they_stand_apart(pa
 
     assert words.index("sampled ranking against 5 uniform negatives") > words.index("Where each model came from")
     assert "never stand in one table with full ranking" in words
+
+
+def test_notes_stand_at_their_reports_and_releases_and_withdrawn_ones_do_not(store: ArtifactStore) -> None:
+    report, _ = report_of(store, "ease")
+    decision = record(store, Decision("camps", "kept", "ease stays", "hand"), None)
+    pin_note(store, report.reference, "Half of the shop\nwas <b>closed</b>.", "Ada")
+    withdraw(store, pin_note(store, report.reference, "Nonsense."))
+    pin_note(store, decision.reference, "Agreed on Monday.")
+    parsed = written(store)
+    assert parsed.table("Notes, the oldest first").cell("ease", "Note") == "Half of the shop was <b>closed</b>."
+    assert "Ada" in parsed.table("Notes, the oldest first").cell("ease", "When and by whom")
+    words = parsed.words()
+    assert "Agreed on Monday." in words and f"Release decision {decision.reference.rpartition('/')[2]}" in words
+    assert "Nonsense." not in words
 
 
 def test_markup_in_names_and_settings_is_text(page: str, store: ArtifactStore) -> None:
