@@ -49,6 +49,7 @@ from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import Recommender, model_class
 from movierec_engine.models.fitting import Fitting
+from movierec_engine.pipeline.training import WHERE
 from movierec_engine.tuning.space import as_parameters, distributions, space_of
 
 RESULTS = Path(__file__).with_name("results") / "defaults"
@@ -212,10 +213,9 @@ def takes_long(record: dict[str, Any]) -> bool:
 
 
 def recorded(settings: Settings) -> dict[str, Any]:
-    """Everything that decides a fitted model, as JSON has it."""
-    plain: dict[str, Any] = json.loads(
-        json.dumps({"model": asdict(settings.model), "trainer": asdict(settings.trainer)})
-    )
+    """Everything that decides a fitted model, as JSON has it; where it is trained decides nothing."""
+    trainer = {name: value for name, value in asdict(settings.trainer).items() if name not in WHERE}
+    plain: dict[str, Any] = json.loads(json.dumps({"model": asdict(settings.model), "trainer": trainer}))
     return plain
 
 
