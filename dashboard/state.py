@@ -170,6 +170,8 @@ def refused() -> list[str]:
         instead = f"{shown} is shown" if shown else "the page shows the usual"
         sentences.append(f"The address asks for {name}={text}, which is not to be had here; {instead} instead.")
     for name in _untaken():
+        if name in _session(_SEEN):  # an earlier choice of this visit, which the page has no box for just now
+            continue
         sentences.append(f"The address asks for {name}={st.query_params[name]}, and nothing here is called {name}.")
     return sentences
 
