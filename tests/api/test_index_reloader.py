@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from movierec_engine.api.app import create_app
+from movierec_engine.api.catalogue import MovieCatalogue
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.api.model_service import ModelService
@@ -155,19 +157,32 @@ def test_what_the_first_requests_would_wait_for_is_made_before_a_version_answers
     assert {"new", "titles", "_genres"} <= made
 
 
-def test_new_movies_are_placed_after_a_promotion_answers_and_not_before(store: ArtifactStore, publish_line) -> None:  # type: ignore[no-untyped-def]
+def test_new_movies_are_placed_after_a_promotion_answers_and_keep_the_next_one_from_nothing(
+    store: ArtifactStore,
+    publish_line,  # type: ignore[no-untyped-def]
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Each worker needs seconds for it, and a first version alone has nobody else to answer meanwhile."""
     line, reloader = publish_line(), IndexReloader(store)
     made: list[set[str]] = []
     reloader._on_change = lambda before, now: made.append(set(vars(now.served[None].catalogue)))
     reloader.refresh()
+    place_new, may_place = MovieCatalogue.place_new, threading.Event()
+    monkeypatch.setattr(MovieCatalogue, "place_new", lambda of: (may_place.wait(60), place_new(of)))
     index = small_index("ease")
-    other = replace(index, popularity=index.popularity[::-1].copy())
     parents = {name: line[name] for name in ("trained_model", "splits", "raw_movies")}
-    store.publish(line["faiss_index"].slot, other.save, key="k", fingerprint="f00d", parents=parents)
-    reloader.refresh()
-    assert [("titles" in one, "new" in one) for one in made] == [(True, True), (True, False)]
-    assert "new" in vars(reloader.state().served[None].catalogue)
+    for popularity in (index.popularity[::-1].copy(), np.roll(index.popularity, 1)):
+        other = replace(index, popularity=popularity)
+        store.publish(line["faiss_index"].slot, other.save, key="k", fingerprint="f00d", parents=parents)
+        reloader.refresh()
+    assert [("titles" in one, "new" in one) for one in made] == [(True, True), (True, False), (True, False)]
+    catalogue = reloader.state().served[None].catalogue
+    assert "new" not in vars(catalogue)
+    may_place.set()
+    for thread in threading.enumerate():
+        if thread.name == "new movies":
+            thread.join(60)
+    assert "new" in vars(catalogue)
 
 
 def test_the_settings_of_serving_reach_what_answers(store: ArtifactStore, publish: Publish) -> None:
