@@ -30,7 +30,7 @@ from movierec_engine.store import ArtifactStore  # noqa: E402
 schemapi.disable_debug_mode()  # checking every chart against the schema takes half of the time that drawing it takes
 
 st.set_page_config(page_title="movierec", page_icon=browser.ICON, layout="wide")
-browser.one_history_entry_a_page()
+browser.prepare()
 style.legible()
 try:
     ArtifactStore(store_root())

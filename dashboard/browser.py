@@ -1,4 +1,4 @@
-"""What the dashboard asks of the browser: an icon of its own, and one history entry a page."""
+"""What the dashboard asks of the browser: an icon of its own, one history entry a page, and few tab stops."""
 
 from importlib.resources import files
 
@@ -7,7 +7,7 @@ import streamlit as st
 ICON = str(files("movierec_engine").joinpath("api/static/favicon.svg"))
 """The API's; a Material icon or an emoji would be asked of a host on the internet."""
 
-_ONE_ENTRY_A_PAGE = """<style>
+_HISTORY = """<style>
 @media (min-width: 640px) { .st-key-page-bar { margin-bottom: -3.5rem; z-index: 1 } }
 </style>
 <script>
@@ -22,6 +22,7 @@ if (!window.movierecHistory) {
 stands beside the page's title where both fit."""
 
 
-def one_history_entry_a_page() -> None:
-    """Let Back go to the page before, whatever was chosen on this one."""
-    st.html(_ONE_ENTRY_A_PAGE, unsafe_allow_javascript=True)
+def prepare() -> None:
+    """Let Back go to the page before, whatever was chosen on this one, and Tab pass a table in one step."""
+    keyboard = files("dashboard").joinpath("keyboard.js").read_text(encoding="utf-8")
+    st.html(f"{_HISTORY}<script>{keyboard}</script>", unsafe_allow_javascript=True)

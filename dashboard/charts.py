@@ -107,6 +107,11 @@ def ink() -> str:
     return INK[theme()]
 
 
+def quiet_ink() -> str:
+    """The same of text that steps back, at a contrast of 4.5."""
+    return SUBTITLE[theme()]
+
+
 def chosen_color(field: str = "chosen") -> alt.Color:
     """Colour by a field that is true of what is chosen: everything else is grey."""
     scale = alt.Scale(domain=[True, False], range=[CHOSEN[theme()], GREY])
@@ -153,6 +158,11 @@ def time_format(first: str, last: str) -> str:
 def slanted_if_narrow(names: int) -> alt.ExprRef:
     """The angle of labels of so many names below or above a chart: level where each has room, as on a wide screen."""
     return alt.ExprRef(f"containerSize()[0] < {100 * names} ? -45 : 0")
+
+
+def under_its_tick(names: int) -> alt.ExprRef:
+    """How such labels are aligned below a chart: in the middle where level, by their ends where slanted."""
+    return alt.ExprRef(f"containerSize()[0] < {100 * names} ? 'right' : 'center'")
 
 
 def draw(chart: Chart, rows: Sequence[Mapping[str, Any]], name: str, click: Click | None = None) -> None:

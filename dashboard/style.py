@@ -1,10 +1,12 @@
-"""The style that Streamlit's settings do not reach: legible captions and code, little space above, and paper."""
+"""The style that Streamlit's settings do not reach: legible captions and code, focus, little space above, and paper."""
+
+from importlib.resources import files
 
 import streamlit as st
 
 from dashboard import charts
 
-_STYLE = """<style>
+_STYLE = """
 [data-testid="stMainBlockContainer"] {{ padding-top: 4.5rem; padding-bottom: 3rem; }}
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] :is(p, li, em, strong),
 [data-testid="stMarkdownContainer"] span[class*="stMarkdownColoredText"] {{ color: {quiet}; opacity: 1; }}
@@ -14,6 +16,12 @@ _STYLE = """<style>
 [data-testid="stAlert"] a {{ color: inherit; }}
 :is([data-testid="stHeading"], [data-testid="stMarkdownContainer"]) :is(h1, h2, h3) {{ overflow-wrap: anywhere; }}
 [data-testid="stMultiSelectTagsContainer"] :is(span, svg) {{ color: {on_chosen}; }}
+[data-testid="stApp"] :is(a, button, summary, canvas, [role="slider"], [role="spinbutton"]):focus-visible {{
+  outline: 3px solid {chosen} !important; outline-offset: 1px; border-radius: 4px;
+}}
+[data-testid="stMain"]:focus-visible {{ outline: 3px solid {chosen}; outline-offset: -3px; }}
+[data-testid="stElementToolbar"]:focus-within {{ opacity: 1; }}
+[data-testid="stHeaderActionElements"]:not(:is(h1, h2, h3, [data-testid="stHeading"]):hover *) {{ visibility: hidden; }}
 @media (max-width: 640px) {{
   [data-testid="stMainBlockContainer"] {{ padding-top: 3.75rem; }}
   [data-testid="stHorizontalBlock"]:has([data-testid="stMetric"]) {{ display: grid; grid-template-columns: 1fr 1fr; }}
@@ -24,19 +32,20 @@ _STYLE = """<style>
   [data-testid="stHeading"] h1 {{ font-size: 1.75rem; }}
   [data-testid="stMarkdownContainer"] h2, [data-testid="stHeading"] h2 {{ font-size: 1.25rem; }}
 }}
-@media print {{
-  [data-testid="stHeader"], [data-testid="stToolbar"], [data-testid="stDownloadButton"],
-  [data-testid="stElementToolbar"] {{ display: none !important; }}
-  [data-testid="stMainBlockContainer"] {{ padding: 0 !important; max-width: none; }}
-  [data-testid="stHorizontalBlock"] {{ flex-direction: column; }}
-  [data-testid="stColumn"] {{ width: 100% !important; flex: none !important; }}
-  [data-testid="stVegaLiteChart"], [data-testid="stMetric"], [data-testid="stAlert"] {{ break-inside: avoid; }}
-  h1, h2, h3 {{ break-after: avoid; }}
-}}
-</style>"""
+"""
+
+
+_DARK_CHARTS_ON_PAPER = """@media print {
+  :is([data-testid="stVegaLiteChart"], [data-testid="stDataFrame"]) canvas { filter: invert(1) hue-rotate(180deg); }
+}"""
+"""What is drawn light on dark is printed dark on white, each colour as it was."""
 
 
 def legible() -> None:
     """Let every page have the style, in the visitor's theme."""
     theme = charts.theme()
-    st.html(_STYLE.format(quiet=charts.SUBTITLE[theme], on_chosen=charts.BACKGROUND[theme]))
+    colors = {"quiet": charts.SUBTITLE, "chosen": charts.CHOSEN, "on_chosen": charts.BACKGROUND}
+    paper = files("dashboard").joinpath("paper.css").read_text(encoding="utf-8")
+    dark = _DARK_CHARTS_ON_PAPER if theme == "dark" else ""
+    screen = _STYLE.format(**{name: by_theme[theme] for name, by_theme in colors.items()})
+    st.html(f"<style>{screen}{paper}{dark}</style>")

@@ -1,6 +1,7 @@
 """Tables: grids that can be sorted, searched and ticked, and plain HTML in the print view."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -55,8 +56,10 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    number = text.replace("★", "").strip()[:1] in _DIGITS and text.strip() != ""
-    return f"<td{_NUMBER if number else ''}>{escape(text)}</td>"
+    number = _NUMBER.fullmatch(text.strip())
+    return f"<td{_OF_NUMBERS if number else ''}>{escape(text)}</td>"
 
 
-_BETWEEN, _DIGITS, _NUMBER = "\x1f", tuple("0123456789+-"), ' class="number"'
+_BETWEEN, _OF_NUMBERS = "\x1f", ' class="number"'
+_NUMBER = re.compile(r"(★ )?[+-]?[.\d][\d,.]*( (%|[mµn]?s|min|h|d|[KMGT]?B))?|\[.*\]")
+"""A number, with its unit where it has one, or an interval: not a title or a time that begins with a digit."""

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 
 from dashboard import charts
-from dashboard.label_places import label_places
+from dashboard.plots.point_names import point_names
 from dashboard.queries.segments import LorenzCurve, TradeoffCurve
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.reporting import numbers, words
@@ -100,19 +100,19 @@ def list_shares(rows: list[dict[str, Any]], models: Mapping[str, str], k: int) -
     )
 
 
-_PLOT = (470.0, 250.0)
-
-
 def novelty(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str, other: str) -> charts.Chart:
     """Accuracy against novelty: up and to the right is better on both."""
     front = pareto_front({row["model"]: (row["novelty"], row["score"]) for row in rows})
     head = front_sentence(front, len(rows), "accuracy-novelty")
     spans = [_span([row[name] for row in rows]) for name in ("novelty", "score")]
     (left, right), (low, high) = spans
-    points = [
-        ((row["novelty"] - left) / (right - left) * _PLOT[0], (high - row["score"]) / (high - low) * _PLOT[1])
-        for row in rows
-    ]
+
+    def at(row: Mapping[str, Any]) -> tuple[float, float]:
+        return (row["novelty"] - left) / (right - left), (high - row["score"]) / (high - low)
+
+    def moved(row: Mapping[str, Any], across: float, down: float) -> Mapping[str, Any]:
+        return {**row, "novelty": row["novelty"] + across * (right - left), "score": row["score"] - down * (high - low)}
+
     x = alt.X(
         "novelty:Q",
         title=f"{other}, bits: further right, less known movies",
@@ -130,20 +130,7 @@ def novelty(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str, 
             x=x, y=y, color=color, shape=charts.model_shape(models), tooltip=tooltip
         )
     ]
-    placed = label_places(points, [row["model"] for row in rows], _PLOT[0])
-    for align in ("left", "right", "center"):
-        own = [
-            row
-            | {
-                "novelty": row["novelty"] + place.dx / _PLOT[0] * (right - left),
-                "score": row["score"] - place.dy / _PLOT[1] * (high - low),
-            }
-            for row, place in zip(rows, placed, strict=True)
-            if place.align == align
-        ]
-        if own:
-            mark = alt.Chart(charts.data(own)).mark_text(align=align, baseline="middle", fontSize=12)
-            layers.append(mark.encode(x=x, y=y, text="model:N", color=color))
+    layers += point_names(rows, at, moved, {"x": x, "y": y, "color": color})
     return alt.layer(*layers).properties(
         title=charts.title(head, "up and to the right is better on both", 58), height=420
     )

@@ -119,7 +119,7 @@ def parallel(rows: list[dict[str, Any]], ticks: list[dict[str, Any]], sweep: Swe
         tooltip=tooltip,
     )
     first = base.mark_line(strokeWidth=4, color=charts.FIRST, point=alt.OverlayMarkDef(size=70, color=charts.FIRST))
-    labels = alt.Chart(charts.data(ticks)).mark_text(dx=8, align="left", fontSize=11, color=charts.QUIET)
+    labels = alt.Chart(charts.data(ticks)).mark_text(dx=8, align="left", fontSize=11, color=charts.quiet_ink())
     return alt.layer(
         lines,
         first.transform_filter(alt.datum.rank == 1).encode(x=x, y=y, tooltip=tooltip),

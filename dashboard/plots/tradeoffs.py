@@ -2,19 +2,18 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, Literal
 
 import altair as alt
 
 from dashboard import charts
-from dashboard.label_places import label_places
+from dashboard.plots.point_names import point_names
 from dashboard.queries.measures import Measure
 from movierec_engine.reporting.conclusions import front_sentence, pareto_front
 
 HEIGHT = 420
-_PLOT = (470.0, 250.0)
-"""Pixels of the plot that names are placed for; it may be wider, which only gives them more room."""
+_NAMES = 72
+"""Pixels left of parallel axes for the models' names, at least."""
 
 Ends = Mapping[str, tuple[float, float]]
 """Name -> the ends of an interval."""
@@ -129,13 +128,19 @@ def parallel(
                 rows.append({"model": name, "axis": setting, "place": place, "shown": of[name]})
     rows = [row | {"chosen": row["model"] in chosen} for row in rows]
     order = [axis for axis, *_ in axes] + list(settings)
+    room = alt.ExprRef(f"max(0.5, {_NAMES * max(len(order) - 1, 1)} / max(containerSize()[0] - {2 * _NAMES}, 50))")
     base = alt.Chart(charts.data(rows)).encode(
         x=alt.X(
             "axis:N",
             sort=order,
             title=None,
+            scale=alt.Scale(padding=room),
             axis=alt.Axis(
-                labelAngle=charts.slanted_if_narrow(len(order)), labelLimit=120, labelOverlap=False, grid=True
+                labelAngle=charts.slanted_if_narrow(len(order)),
+                labelAlign=charts.under_its_tick(len(order)),
+                labelLimit=120,
+                labelOverlap=False,
+                grid=True,
             ),
         ),
         y=alt.Y("place:Q", title=None, axis=None),
@@ -149,7 +154,13 @@ def parallel(
     points = base.mark_point(size=60, filled=True, opacity=1)
     labels = (
         alt.Chart(charts.data(_apart([row for row in rows if row["axis"] == order[0]])))
-        .mark_text(align="right", dx=-10, fontSize=11, color=charts.ink())
+        .mark_text(
+            align="right",
+            dx=-8,
+            fontSize=11,
+            color=charts.ink(),
+            limit=alt.ExprRef("containerSize()[0] < 600 ? 58 : 160"),
+        )
         .encode(x=alt.X("axis:N", sort=order), y="place:Q", text="model:N")
     )
     title = charts.title(
@@ -222,32 +233,17 @@ def _texts(
     encode_y: alt.Y,
     ahead: Sequence[Mapping[str, Any]],
 ) -> list[alt.Chart]:
-    """The names beside their points, a layer for each alignment, moved so that none covers another."""
-    width, height = _PLOT
+    """The names beside their points."""
 
     def at(row: Mapping[str, Any]) -> tuple[float, float]:
-        return (
-            _share(row["x"], *spans["x"], x.log) * width,
-            (1 - _share(row["y"], *spans["y"], y.log)) * height,
-        )
+        return _share(row["x"], *spans["x"], x.log), 1 - _share(row["y"], *spans["y"], y.log)
 
-    steps = sorted(at(row) for row in ahead)
-    levels = [(left, top - 2, right, top + 2) for (left, top), (right, _) in pairwise(steps)]
-    layers = []
-    placed = label_places([at(row) for row in rows], [row["model"] for row in rows], width, levels)
-    for align in ("left", "right", "center"):
-        own = [
-            {**row, "x": _moved(row["x"], place.dx / width, spans["x"], x.log),
-             "y": _moved(row["y"], -place.dy / height, spans["y"], y.log)}
-            for row, place in zip(rows, placed, strict=True)
-            if place.align == align
-        ]  # fmt: skip
-        if own:
-            mark = alt.Chart(charts.data(own)).mark_text(
-                align=align, baseline="middle", fontSize=12, limit=160, color=charts.ink()
-            )
-            layers.append(mark.encode(x=encode_x, y=encode_y, text=alt.Text("model:N")))
-    return layers
+    def moved(row: Mapping[str, Any], right: float, down: float) -> Mapping[str, Any]:
+        own = {"x": _moved(row["x"], right, spans["x"], x.log), "y": _moved(row["y"], -down, spans["y"], y.log)}
+        return {**row, **own}
+
+    encoding = {"x": encode_x, "y": encode_y, "color": alt.value(charts.ink())}
+    return point_names(rows, at, moved, encoding, ahead)
 
 
 def _moved(value: float, share: float, span: tuple[float, float], log: bool) -> float:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard import charts, shell, state
+from dashboard import charts, shell, state, tables
 from dashboard.plots import off_policy as plots
 from dashboard.queries import off_policy
 from dashboard.queries.off_policy import OffPolicy
@@ -28,7 +28,8 @@ def show(root: Path, data: str, seen: Signature) -> None:
     reward = own[0].question["reward"]
     if rows:
         charts.draw(plots.gains(rows, reward), rows, "off-policy")
-    st.dataframe([_row(one) for one in own], hide_index=True, width="stretch")
+    title = "Off-policy estimates of each model, with 95 % intervals"
+    tables.show([_row(one) for one in own], hide_index=True, width="stretch", height="content", alt=title)
     with st.expander("What these estimates rest on"):
         for one in own:
             st.markdown(f"**{shell.plain(one.name)}**: {shell.plain(' '.join(one.sentences))}")

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from browser_visit import address, browser, browser_store, opened  # noqa: F401
 from known_store import fill
 from streamlit.testing.v1 import AppTest
 
@@ -101,7 +102,7 @@ def serve(store: ArtifactStore) -> Callable[[Artifact], None]:
 def open_page(store: ArtifactStore) -> Callable[..., AppTest]:
     """The dashboard as a visitor opens it, with query parameters."""
 
-    def opened(**parameters: str) -> AppTest:
+    def open_with(**parameters: str) -> AppTest:
         app = AppTest.from_file(APP, default_timeout=120)
         for name, value in parameters.items():
             app.query_params[name] = value
@@ -109,7 +110,7 @@ def open_page(store: ArtifactStore) -> Callable[..., AppTest]:
         assert not app.exception
         return app
 
-    return opened
+    return open_with
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +130,7 @@ def damaged(known: ArtifactStore, tmp_path: Path) -> ArtifactStore:
 def visit(monkeypatch: pytest.MonkeyPatch) -> Open:
     """Open a page of the dashboard over a store, with query parameters; neither the API nor Dagster answers."""
 
-    def opened(store: ArtifactStore, page: str, **parameters: str) -> AppTest:
+    def visit_page(store: ArtifactStore, page: str, **parameters: str) -> AppTest:
         monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(store.root))
         for name in ("MOVIEREC_API_URL", "MOVIEREC_DAGSTER_INTERNAL_URL"):
             monkeypatch.setenv(name, "http://127.0.0.1:9")
@@ -142,4 +143,4 @@ def visit(monkeypatch: pytest.MonkeyPatch) -> Open:
         assert not app.exception
         return app
 
-    return opened
+    return visit_page
