@@ -27,6 +27,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def tab_stops(page: Page) -> list[dict[str, Any]]:
     """What has the focus after each press of Tab, until it leaves the page."""
     found: list[dict[str, Any]] = []
+    assert page.evaluate(STOPS) is None
     for _ in range(MOST_PRESSES):
         page.keyboard.press("Tab")
         stop = page.evaluate(STOPS)
