@@ -212,8 +212,8 @@ def page() -> list[str]:
         "",
         (__doc__ or "").split("\n\n")[3].replace("\n", " "),
         "",
-        "Rows of fewer seeds lack the later ones, and a training that was ended from outside counts by its epochs until "
-        "then. With few seeds, differences within the spread of a row say little.",
+        "Rows of fewer seeds lack the later ones, and a training that was ended from outside counts by its epochs "
+        "until then. With few seeds, differences within the spread of a row say little.",
     ]
     for data, title in (("bundled", "The bundled data"), ("ml1m", "MovieLens 1M, cut off at the same seconds of CPU")):
         rows = []
