@@ -166,6 +166,12 @@ def test_weight_and_regularisation_follow_the_data_unless_they_are_given(tmp_pat
     assert (loaded.alpha0, loaded.l2) == (relative.alpha0, relative.l2)
 
 
+def test_all_pairs_weigh_the_root_of_a_rows_interactions_unless_it_is_said_what() -> None:
+    """By hand: 10 items a user and 1 an item, 10^1/2 in the geometric mean, at a density of 1 / 400."""
+    model = ALS(embedding_dim=2, epochs=1).fit(Dataset(groups_of_items()))
+    assert model.alpha0 == pytest.approx(10**0.25 / 400)
+
+
 def groups_of_items() -> Interactions:
     """400 users and 4,000 items in 40 groups; each user has 10 items, all of one group: a density of .25 %."""
     rng = np.random.default_rng(0)

@@ -14,17 +14,20 @@ A new user is folded in by the same solution. The sweeps find it by conjugate gr
 
 Both strengths have to follow the data. With constant ones the regularisation of everybody grows with the catalogue, and
 once the largest singular value of D_u^-1/2 R D_i^-1/2 is below 1 (R: the interactions, D: the terms in front of |w_u|^2
-and |h_i|^2), all vectors being 0 is the minimum. So by default they are relative to the density of train, and to e:
-about the largest of these singular values that noise alone gives, at l2 = 1.
+and |h_i|^2), all vectors being 0 is the minimum. So by default they are relative to the density of train, to the
+interactions of a row, and to e: about the largest of these singular values that noise alone gives, at l2 = 1.
 
     alpha0 = relative_alpha0 * |train| / (|U| |I|),    l2 = relative_l2 * e
+    relative_alpha0 = (|train| / (|U| |I|)^1/2)^1/2 unless it is given
     e = sqrt(sum_u |I_u| f_u sum_i f_i) / |train| + sqrt(sum_i |U_i| f_i sum_u f_u) / |train|
     f_u = |I_u| / (|I_u| + alpha0 |I|),    f_i = |U_i| / (|U_i| + alpha0 |U|)
 
 Were interactions drawn by activity and popularity alone, an entry of D_u^-1/2 R D_i^-1/2 would have the variance
 f_u f_i / |train|, and a random matrix has about the root of the sum over a row plus that over a column as its largest
 singular value; here it is that of the mean interaction's row and column. All pairs together weigh relative_alpha0 times
-the observed ones. The paper's alpha0 of .1 on ML-20M and .02 on MSD are 28 and 14 times the density.
+the observed ones: the more, the more interactions there are in a row (the geometric mean of a user's and an item's), as
+what somebody with many of them left out says more. No constant comes near the best of a search both where rows are
+short and where they are long. The paper's alpha0 of .1 on ML-20M and .02 on MSD are 28 and 14 times the density.
 """
 
 import logging
@@ -55,21 +58,22 @@ _NOTHING = 1e-3
 class ALSConfig:
     """Hyper-parameters of iALS, in the paper's terms."""
 
-    embedding_dim: int = 64
+    embedding_dim: int = 128
     """Length d of the vectors; the paper's results rise with it up to 2048."""
-    relative_alpha0: float = 7.0
-    """Weight of all pairs together against the observed ones: alpha0 = relative_alpha0 * density of train."""
+    relative_alpha0: float | None = None
+    """Weight of all pairs together against the observed ones: alpha0 = relative_alpha0 * density of train; null: the
+    root of the interactions of a row, as above."""
     alpha0: float | None = None
     """Weight of one unobserved pair against an observed one, whatever the density; null: by relative_alpha0."""
-    relative_l2: float = 0.4
+    relative_l2: float = 0.39
     """Strength of the regularisation against the noise in the data: l2 = relative_l2 * e as above; chosen on validation
     of data of several densities (benchmarks/results/defaults.md)."""
     l2: float | None = None
     """Strength of the regularisation, whatever the data; null: by relative_l2."""
     nu: float = 1.0
     """How the regularisation grows with a row's frequency: 0 not at all, 1 in proportion (the paper's default)."""
-    epochs: int = 16
-    """Sweeps over users and items (the paper's 16)."""
+    epochs: int = 10
+    """Sweeps over users and items (the paper's 16, of which the last ones gain little or lose)."""
     steps: int = 3
     """Steps of conjugate gradients a half sweep, from the vectors of the sweep before; 20 rank no better."""
     init_std: float = 0.1
@@ -127,8 +131,11 @@ class ALS(ClosedFormRecommender):
         """Weight of one unobserved pair: the config's, or what relative_alpha0 is at the density of train."""
         if self.config.alpha0 is not None:
             return float(self.config.alpha0)
-        users, items = self.history.shape
-        return float(self.config.relative_alpha0 * self.history.nnz / (users * items))
+        (users, items), pairs = self.history.shape, self.history.nnz
+        relative = self.config.relative_alpha0
+        if relative is None:
+            relative = np.sqrt(pairs / np.sqrt(users * items))
+        return float(relative * pairs / (users * items))
 
     @property
     def l2(self) -> float:
