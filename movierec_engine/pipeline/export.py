@@ -25,7 +25,8 @@ from movierec_engine.api.person import of_user
 from movierec_engine.api.requests import PersonalRequest
 from movierec_engine.data.catalogue import ACTIVITY_FROM, activity_tier
 from movierec_engine.data.id_map import Ids, PublicId, as_ids
-from movierec_engine.errors import DataError, StoreError
+from movierec_engine.errors import ConfigError, DataError, StoreError
+from movierec_engine.models.registry import model_names
 from movierec_engine.recommending.fold_in import POPULARITY
 from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.recommending.rules.arranging import arrange, arrange_lists
@@ -95,11 +96,13 @@ def index_to_export(
 ) -> LoadedIndex:
     """The index that the API would answer from: the promoted one, or a model's newest. repeat: as `serving.repeat`.
 
-    Raises StoreError where there is none, or where it is damaged.
+    Raises StoreError where there is none, or where it is damaged, ConfigError for a model that does not exist.
     """
     reloader = IndexReloader(store, device or "auto", data_set=data_set, repeat=repeat, warm=False)
     served = reloader.current(model or None)
     if served is None or (model and served.model != model):
+        if model and model not in model_names():
+            raise ConfigError(f"there is no model {model!r}; choose one of {', '.join(model_names())}")
         refused = reloader.state().refused
         of_model = f" of model {model}" if model else ""
         on = f" trained on {device}" if device else ""

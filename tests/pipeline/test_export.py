@@ -209,6 +209,8 @@ def test_two_exports_do_not_work_in_one_folder(store: ArtifactStore, tmp_path: P
 def test_a_model_without_an_index_is_said(store: ArtifactStore) -> None:
     with pytest.raises(StoreError, match="no index of model als of camps"):
         index_to_export(store, "camps", "als")
+    with pytest.raises(ConfigError, match="there is no model 'nonsense'; choose one of popularity"):
+        index_to_export(store, "camps", "nonsense")
 
 
 @pytest.mark.slow
