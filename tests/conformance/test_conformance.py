@@ -67,7 +67,7 @@ PERSONAL = [(name, device) for name, device in TRAINED_WHERE if name not in NOT_
 
 SETTINGS = {
     "hybrid_ensemble": {"models": ("ease", "als", "item_cf"), "learn_weights": False},
-    "sasrec": {"embedding_dim": 16, "num_blocks": 1},  # or else it learns twenty histories by heart
+    "sasrec": {"embedding_dim": 16, "dropout": 0.4},  # or else it learns twenty histories by heart
 }
 """Of models that can't be fitted here by their defaults."""
 
