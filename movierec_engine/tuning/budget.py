@@ -204,9 +204,8 @@ class _Search:
         default = self.load(0, share)
         assert default is not None
         if not self.study.trials and (parameters := as_parameters(self.settings, searched)) is not None:
-            self.study.add_trial(
-                optuna.trial.create_trial(params=parameters, distributions=searched, value=default.value)
-            )
+            among = {key: searched[key] for key in parameters}
+            self.study.add_trial(optuna.trial.create_trial(params=parameters, distributions=among, value=default.value))
         while len(self.tried()) + 1 < self.request.n_trials and time.monotonic() + self.usual(share) < end:
             asked = self.study.ask(searched)
             values = tuple(f"{key}={value}" for key, value in asked.params.items())

@@ -84,7 +84,10 @@ def first_values(space: Mapping[str, Override]) -> list[str]:
 
 
 def as_parameters(settings: Settings, searched: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The values that settings have of what is searched, as Optuna names them; None where one is not in the space."""
+    """The values that settings have of what is searched, as Optuna names them; None where one is not in the space.
+
+    A setting that is null goes by the data and has no value of its own: it is left out.
+    """
     from optuna.distributions import CategoricalDistribution
     from optuna.trial import create_trial
 
@@ -93,11 +96,13 @@ def as_parameters(settings: Settings, searched: Mapping[str, Any]) -> dict[str, 
         value: Any = settings
         for name in key.split("."):
             value = getattr(value, name)
+        if value is None:
+            continue
         if isinstance(distribution, CategoricalDistribution):
             value = str(list(value)).replace(" ", "") if isinstance(value, tuple) else str(value)
         parameters[key] = value
     try:
-        create_trial(params=parameters, distributions=dict(searched), value=0.0)
+        create_trial(params=parameters, distributions={key: searched[key] for key in parameters}, value=0.0)
     except ValueError:
         return None
     return parameters

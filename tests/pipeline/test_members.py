@@ -20,7 +20,7 @@ SHARES = (1.0, 0.5)
 NAMES_A_MODEL = {("ncf", "pretrained_gmf"), ("ncf", "pretrained_mlp"), ("hybrid_ensemble", "models")}
 CHOICES = {
     *("loss_type", "fusion_method", "normalization", "metric", "missing"),
-    *("similarity", "feedback", "activation", "prior", "block"),
+    *("similarity", "feedback", "activation", "prior", "block", "relative_time"),
 }
 """Text settings of models that choose among words, and name no model."""
 
