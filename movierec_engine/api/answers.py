@@ -139,11 +139,16 @@ class SimilarMovies(About):
     next: NotRequired[Next]
 
 
+class HomeMovie(Movie):
+    explored: NotRequired[Annotated[bool, doc("True for a movie that is shown to learn about it; left out else.")]]
+    new: NotRequired[Annotated[bool, doc("True for an explored movie that no model knows.")]]
+
+
 class HomeRow(TypedDict):
     row: Annotated[str, doc("The row's name for programs; its kind stands before the colon.")]
     title: str
     reason: Annotated[str, doc("Why the movies are there.")]
-    movies: list[Movie]
+    movies: list[HomeMovie]
     next: Annotated[str | None, doc("What continues the row at /api/home/ROW; null where it has ended.")]
 
 
@@ -151,6 +156,13 @@ class Home(About):
     user_id: NotRequired[UserIdentifier]
     source: Source
     rows: Annotated[list[HomeRow], doc("No movie stands in two rows.")]
+    exposure_id: NotRequired[
+        Annotated[
+            str, doc("Of this page, for the feedback that answers it, in an experiment and where lists are explored.")
+        ]
+    ]
+    experiment: NotRequired[str]
+    variant: NotRequired[str]
 
 
 class RowPage(About, HomeRow):

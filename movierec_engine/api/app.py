@@ -98,9 +98,9 @@ def create_app(
     cursors = Cursors(secret_of_environment(), limits.cursor_seconds)
     exploration = LiveExploration(limits.exploration, live)
     rules = LiveRules(ArtifactStore(location), store)
-    recommending = RecommendationService(service, live, experiment, exploration, limits, cursors, rules)
+    shown = service, live, experiment, exploration, limits, cursors, rules
+    recommending, rows = RecommendationService(*shown), HomeService(*shown, Trends(live, limits.rows))
     catalogue = MovieService(service, live, cursors, rules)
-    rows = HomeService(service, live, limits, cursors, Trends(live, limits.rows), rules)
     overview: dict[str, Any] = {}
     described = lru_cache(maxsize=1)(lambda ids: describe(endpoints, limits, ids))
     topics = [

@@ -30,10 +30,12 @@ def exploration_of(
     config: ExplorationConfig,
     shows: Impressions,
     rules: ActiveRules | None = None,
+    beside: Sequence[int] = (),
 ) -> Sequence[PooledPlaces]:
     """What of a person's plain list may be explored: places that share a pool, which is made when it is needed.
 
-    made: the list by the request, under the rules. shows: how many lists have shown each movie.
+    made: the list by the request, under the rules. shows: how many lists have shown each movie. beside: movies, by
+    place in the catalogue, that stand beside the list and may not come into it.
     """
     length = len(made.items)
     if config.candidates == "new":
@@ -44,9 +46,9 @@ def exploration_of(
         return [(exploration, lambda: _of_new(served, person, rows, shows, config.pool))]
     if rules is None:
         left = len(served.index.items) - len(np.unique(person.masked_items(frozenset())))
-        exploration = config.of_list(length, max(0, left - length), made.pinned)
-        return [(exploration, lambda: _of_next(served, person, request, made, config.pool))]
-    pool = _of_next(served, person, request, made, DEPTH if rules.limits else config.pool, rules)
+        exploration = config.of_list(length, max(0, left - length - len(beside)), made.pinned)
+        return [(exploration, lambda: _of_next(served, person, request, made, config.pool, beside))]
+    pool = _of_next(served, person, request, made, DEPTH if rules.limits else config.pool, beside, rules)
     if rules.limits:
         return _within_limits(config, made, pool, rules)
     return [(config.of_list(length, len(pool.movies), made.pinned), lambda: pool)]
@@ -93,11 +95,12 @@ def _of_next(
     request: PersonalRequest,
     made: MadeList,
     most: int,
+    beside: Sequence[int],
     rules: ActiveRules | None = None,
 ) -> Pool:
-    pinned = [pin.item for pin in rules.pins] if rules else []
-    longer = request.model_copy(update={"top_k": len(made.items) + len(pinned) + most})
+    never = [*beside, *(pin.item for pin in rules.pins)] if rules else [*beside]
+    longer = request.model_copy(update={"top_k": len(made.items) + len(never) + most})
     more = list_for(served, person, longer, None, rules.without_places if rules else None)
     items, scores = np.array(more.items, dtype=np.int64), np.array(more.scores, dtype=np.float64)
-    other = np.flatnonzero(~np.isin(items, [*made.items, *pinned]))[:most]
+    other = np.flatnonzero(~np.isin(items, [*made.items, *never]))[:most]
     return Pool(items[other], scores[other], served.index.popularity[items[other]].astype(np.float64))

@@ -92,11 +92,11 @@ class HomeRows:
         return MovieRow(POPULAR, "Popular with everyone", "what most people here like", self._listed())
 
     def _listed(self) -> NDArray[np.int64]:
-        """The list of /api/recommend."""
+        """The list of /api/recommend, of the same length, as rules arrange lists by it."""
         asked = self._request.model_dump(include={"model", "exclude", *Filters.model_fields})
         trained = self._person.user is not None and self._index.exact and not self._person.live.ratings
         scores = self._scores if trained else None
-        request = PersonalRequest(**asked, top_k=self._n)
+        request = PersonalRequest(**asked, top_k=self._request.top_k)
         made = list_for(self._served, self._person, request, self._allowed, self._rules, scores)
         return np.array(made.items, dtype=np.int64)
 

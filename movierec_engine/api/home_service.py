@@ -8,11 +8,14 @@ from typing import cast
 
 import numpy as np
 
-from movierec_engine.api.answers import Home, HomeRow, RowPage
+from movierec_engine.api.answers import Home, HomeMovie, HomeRow, Recommendations, RowPage
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.cursors import Cursors, ListName
 from movierec_engine.api.errors import ApiError
-from movierec_engine.api.home_rows import HomeRows
+from movierec_engine.api.home_exploration import explored_row, places_of
+from movierec_engine.api.home_rows import FOR_YOU, POPULAR, HomeRows
+from movierec_engine.api.live_experiment import LiveExperiment
+from movierec_engine.api.live_exploration import LiveExploration, Propensities
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.live_rules import LiveRules
 from movierec_engine.api.loaded_index import LoadedIndex
@@ -20,8 +23,14 @@ from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.person import Person, of_history, of_user
 from movierec_engine.api.requests import HomeRequest, RowRequest
 from movierec_engine.api.trends import Trends
+from movierec_engine.feedback import ListContext
+from movierec_engine.feedback.events import MAX_LIST
+from movierec_engine.feedback.experiments import Variant
 from movierec_engine.recommending.rows.composition import compose
+from movierec_engine.recommending.rules.active import ActiveRules
 
+OWN = (FOR_YOU, POPULAR)
+"""The rows that are the person's own list, which is /api/recommend's."""
 PAGES = 2048
 """Home pages that a worker remembers, of those asked for last."""
 _FRESH = 0.1
@@ -32,21 +41,72 @@ class HomeService:
     """Pages are remembered by all that they depend on, a person's feedback among it, so that none is ever stale."""
 
     def __init__(
-        self, service: ModelService, live: LiveFeedback, limits: ServingConfig, cursors: Cursors, trends: Trends,
-        rules: LiveRules,
+        self, service: ModelService, live: LiveFeedback, experiment: LiveExperiment, exploration: LiveExploration,
+        limits: ServingConfig, cursors: Cursors, rules: LiveRules, trends: Trends,
     ) -> None:  # fmt: skip
         self._service, self._live, self._cursors, self._trends = service, live, cursors, trends
-        self._rules = rules
+        self._experiment, self._exploration, self._rules = experiment, exploration, rules
         self._fresh = _FRESH * limits.cursor_seconds
         self._most = min(PAGES, limits.remembered_lists)
         self._pages: OrderedDict[Hashable, Home] = OrderedDict()
         self._lock = threading.Lock()
 
     def home(self, request: HomeRequest) -> Home:
-        """A page of rows without a movie twice, the rows ordered by the person's taste."""
-        served, person = self._asked(request)
-        now = self._trends.of(served)
+        """A page of rows without a movie twice, the rows ordered by the person's taste.
+
+        A user's page is noted as shown where their lists are: in an experiment, and where lists are explored.
+        """
+        variant = self._variant(request)
+        served, person = self._asked(request, variant)
         rules = self._rules.active(served, "home", request.region)
+        page = self._page(served, person, request, rules)
+        plain = request.user_id is not None and request.model is None and not (request.exclude or request.filtered)
+        propensities = Propensities()
+        if plain and self._exploration.config.on and page["rows"] and page["rows"][0]["row"] in OWN:
+            movies, propensities = explored_row(served, person, request, page, self._exploration, rules)
+            page = self._with_first(served, request, page, movies)
+        if variant or propensities.at_place:
+            self._note(served, request, page, propensities, variant, rules)
+        return page
+
+    def _with_first(self, served: LoadedIndex, request: HomeRequest, page: Home, movies: list[HomeMovie]) -> Home:
+        """A page with other movies in its first row, and what continues its rows after these."""
+        first, *others = page["rows"]
+        if movies == first["movies"]:
+            return page
+        shown = places_of(served, [movies, *(row["movies"] for row in others)])
+        rows: list[HomeRow] = [{**first, "movies": movies}, *others]
+        following = [
+            None if row["next"] is None else self._cursors.write(self._name(request, row["row"], served), shown)
+            for row in rows
+        ]
+        changed = [{**row, "next": cursor} for row, cursor in zip(rows, following, strict=True)]
+        return cast(Home, {**page, "rows": changed})
+
+    def _note(
+        self, served: LoadedIndex, request: HomeRequest, page: Home, propensities: Propensities,
+        variant: Variant | None, rules: ActiveRules | None,
+    ) -> None:  # fmt: skip
+        """Have a page noted as shown, as one list that begins with the person's own."""
+        assert request.user_id is not None
+        first = page["rows"][0] if page["rows"] and page["rows"][0]["row"] in OWN else None
+        own = min(len(first["movies"]), MAX_LIST) if first else 0
+        everything = [movie for row in page["rows"] for movie in row["movies"]]
+        page["exposure_id"] = self._live.note_shown(
+            served.lineage.data_set,
+            request.user_id,
+            cast(Recommendations, {**about(served), "recommendations": everything}),
+            propensities,
+            ListContext("home", request.region or "", rules.version if rules else "", own),
+            experiment=self._experiment.config.name if variant else "",
+            variant=variant.name if variant else "",
+        )
+        if variant:
+            page["experiment"], page["variant"] = self._experiment.config.name, variant.name
+
+    def _page(self, served: LoadedIndex, person: Person, request: HomeRequest, rules: ActiveRules | None) -> Home:
+        """A page before anything of it is explored, remembered."""
+        now = self._trends.of(served)
         told = tuple(person.told.items())
         key = (
             served.artifact.reference, now.stamp, rules, request, person.user, told, person.masked_since, person.erased,
@@ -68,7 +128,7 @@ class HomeService:
                 "row": one.row.name,
                 "title": one.row.title,
                 "reason": one.row.reason,
-                "movies": [served.catalogue.movies[item] for item in one.items.tolist()],
+                "movies": [cast(HomeMovie, served.catalogue.movies[item]) for item in one.items.tolist()],
                 "next": self._cursors.write(name, shown) if len(one.items) >= request.top_k else None,
             }
             page["rows"].append(row)
@@ -80,7 +140,7 @@ class HomeService:
 
     def row(self, request: RowRequest) -> RowPage:
         """One row, from its beginning or continued. Raises ApiError 404 for a row that there is none of."""
-        served, person = self._asked(request)
+        served, person = self._asked(request, self._variant(request))
         name = self._name(request, request.row, served)
         before = self._cursors.read(request.next, name, len(served.catalogue.movies))
         person = person.without([served.catalogue.movies[place]["movie_id"] for place in before.tolist()])
@@ -88,15 +148,21 @@ class HomeService:
         row = HomeRows(served, person, request, self._trends.of(served), request.top_k, rules).named(request.row)
         if row is None:
             raise ApiError(404, f"there is no row {request.row!r}; GET /api/v1/home names a person's rows", "row")
-        movies = [served.catalogue.movies[item] for item in row.items.tolist()]
+        movies = [cast(HomeMovie, served.catalogue.movies[item]) for item in row.items.tolist()]
         following = self._cursors.after(name, before, row.items, request.top_k)
         return {
             **about(served), "row": row.name, "title": row.title, "reason": row.reason, "movies": movies,
             "next": following,
         }  # fmt: skip
 
-    def _asked(self, request: HomeRequest) -> tuple[LoadedIndex, Person]:
-        served = self._service.served(request.model)
+    def _variant(self, request: HomeRequest) -> Variant | None:
+        """The variant of an experiment that makes a page and its rows."""
+        if request.user_id is None or request.model is not None:
+            return None
+        return self._experiment.of_page(request.user_id)
+
+    def _asked(self, request: HomeRequest, variant: Variant | None) -> tuple[LoadedIndex, Person]:
+        served = self._service.served(variant.model if variant else request.model)
         if request.user_id is None:
             return served, of_history(served, request.history or ())
         return served, of_user(served, request.user_id, self._live.state(served.lineage.data_set, request.user_id))

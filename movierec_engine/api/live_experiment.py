@@ -11,7 +11,7 @@ from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.api.live_exploration import NotedAnswer, Propensities
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.data.id_map import PublicId
-from movierec_engine.feedback.experiments import ExperimentConfig
+from movierec_engine.feedback.experiments import ExperimentConfig, Variant
 from movierec_engine.feedback.summary import interleaving_duels, variant_rates
 from movierec_engine.store import is_refitted, measured_version
 
@@ -57,6 +57,16 @@ class LiveExperiment:
         answer["experiment"] = self.config.name
         answer["variant"] = variant_name or None
         return answer
+
+    def of_page(self, user_id: PublicId) -> Variant | None:
+        """The variant whose model makes a user's page; None where none does: lists alone are interleaved."""
+        if not self.running or self._interleaves:
+            return None
+        variant = self.config.variant_of(user_id)
+        if self._reloader.current(variant.model) is None:
+            self._miss(variant.model)
+            return None
+        return variant
 
     def summary(self, data_set: str) -> Experiments:
         """The experiment that is running, and what all on a data set have found so far, with 95 % intervals.

@@ -15,6 +15,7 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
 from movierec_engine.models import EASE
+from movierec_engine.models.base import Recommender
 from movierec_engine.recommending.rows.config import RowsConfig
 from movierec_engine.recommending.rows.ratings_by_item import DAY, RatingsByItem
 from movierec_engine.retrieval.build import build_index
@@ -46,7 +47,10 @@ def rated_world() -> pa.Table:
     )
 
 
-def index_of(table: pa.Table, times: bool = True, genres: bool = True) -> RetrievalIndex:
+def index_of(
+    table: pa.Table, times: bool = True, genres: bool = True, model: Recommender | None = None, factory: str = "Flat"
+) -> RetrievalIndex:
+    """model: EASE unless given."""
     users, items = IdMap.of(table["user_id"]), IdMap.of(table["movie_id"])
     seconds = table["timestamp"].to_numpy() * times
     values = table["rating"].to_numpy().astype(np.float32)
@@ -58,7 +62,7 @@ def index_of(table: pa.Table, times: bool = True, genres: bool = True) -> Retrie
         users,
         items,
     )
-    model = EASE().fit(Dataset(train))
+    model = (model or EASE()).fit(Dataset(train))
     ids = items.ids.tolist()
     titles = ["Saga", "Saga 2", "Saga 3", *(f"Film {one}" for one in ids[3:])]
     of_genre = [["War"] if (ids.index(one) // 10) % 2 == 0 else ["Romance"] for one in ids]
@@ -74,7 +78,7 @@ def index_of(table: pa.Table, times: bool = True, genres: bool = True) -> Retrie
         model,
         RatedMovies.of(table),
         movies,
-        RetrievalConfig(similar_items=30),
+        RetrievalConfig(factory=factory, similar_items=30),
         "cpu",
         liked_from=3.0,
         ratings_by_item=by_item,
