@@ -5,6 +5,7 @@ from movierec_client.errors import (
     AccessError,
     BadRequestError,
     ConflictError,
+    GoneError,
     MovierecError,
     NoAnswerError,
     NotFoundError,
@@ -14,7 +15,7 @@ from movierec_client.errors import (
     UnavailableError,
     UnreadableAnswerError,
 )
-from movierec_client.requests import Event, Id, ListOptions, PersonalOptions, new_key
+from movierec_client.requests import Event, Id, ListOptions, PersonalOptions, RuledOptions, Scenario, new_key
 from movierec_client.retries import Retries
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Client",
     "ConflictError",
     "Event",
+    "GoneError",
     "Id",
     "ListOptions",
     "MovierecError",
@@ -31,6 +33,8 @@ __all__ = [
     "PersonalOptions",
     "RefusedError",
     "Retries",
+    "RuledOptions",
+    "Scenario",
     "ServerFailedError",
     "TooManyRequestsError",
     "UnavailableError",

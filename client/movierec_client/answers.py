@@ -68,12 +68,21 @@ class Reasons(Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class RecommendedMovie(ScoredMovie):
-    """why: with explain=True. new: with cold_items, whether no model knows the movie. team: of an interleaved list, the
-    variant that chose it."""
+    """why: with explain=True. new: whether no model knows the movie. explored: whether it is shown to learn about it.
+    team: of an interleaved list, the variant that chose it."""
 
     why: Reasons | None = None
     new: bool = False
+    explored: bool = False
     team: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnmetRuleSaid(Answer):
+    """A rule that a list does not meet."""
+
+    rule: str
+    why: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +96,15 @@ class ServedList(Answer):
     recommendations: list[RecommendedMovie]
     fold_in_min_items: int | None = None
     live_ratings: int = 0
+    unmet_rules: list[UnmetRuleSaid] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recommendations(Answered, About, ServedList):
     """history_used: liked movies of the history that the model knows.
 
-    exposure_id: of this list in an experiment, for the feedback that answers it.
+    exposure_id: of this list in an experiment or where lists are explored, for the feedback that answers it. next: with
+    paged=True, what continues the list; None where it has ended.
     """
 
     user_id: Id | None = None
@@ -101,6 +112,7 @@ class Recommendations(Answered, About, ServedList):
     exposure_id: str | None = None
     experiment: str | None = None
     variant: str | None = None
+    next: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,11 +127,56 @@ class BatchRecommendations(Answered, About):
 
 @dataclass(frozen=True, kw_only=True)
 class SimilarMovies(Answered, About):
-    """by: `model`, its similarity and shared genres, or `content`, genres and years."""
+    """by: `model`, its similarity and shared genres, or `content`, genres and years.
+
+    source: with a user or a history, what the taste comes from. next: with paged=True, what continues the list.
+    """
 
     movie: Movie
     by: str
     similar: list[ScoredMovie]
+    source: str | None = None
+    unmet_rules: list[UnmetRuleSaid] = field(default_factory=list)
+    next: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HomeMovie(Movie):
+    """explored: whether it is shown to learn about it. new: whether no model knows it."""
+
+    explored: bool = False
+    new: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class HomeRow(Answer):
+    """row: its name, as `home_row` takes it. next: what continues it there; None where it has ended."""
+
+    row: str
+    title: str
+    reason: str
+    movies: list[HomeMovie]
+    next: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home(Answered, About):
+    """No movie stands in two rows.
+
+    exposure_id: of the page in an experiment or where lists are explored, for the feedback that answers it.
+    """
+
+    source: str
+    rows: list[HomeRow]
+    user_id: Id | None = None
+    exposure_id: str | None = None
+    experiment: str | None = None
+    variant: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowPage(Answered, About, HomeRow):
+    """A row, or what follows of it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,13 @@ from movierec_client.answers import (
     Erased,
     Experiments,
     FoundMovies,
+    Home,
     Interview,
     Models,
     MovieDetails,
     Recommendations,
     RecordedFeedback,
+    RowPage,
     ServerHealth,
     SimilarMovies,
     Undone,
@@ -24,8 +26,18 @@ from movierec_client.answers import (
 )
 from movierec_client.connection import Connection
 from movierec_client.decoding import decode
-from movierec_client.requests import Event, Id, Kind, ListOptions, PersonalOptions, in_query, seen
+from movierec_client.requests import (
+    Event,
+    Id,
+    Kind,
+    PersonalOptions,
+    RuledOptions,
+    Scenario,
+    in_query,
+    seen,
+)
 from movierec_client.retries import Retries
+from movierec_client.rules_answers import RulesTrial, ScenarioRules
 
 V1 = "/api/v1"
 _CHANGES_NOTHING_TWICE = ("GET", "HEAD", "PUT", "DELETE")
@@ -81,23 +93,70 @@ class Client:
         *,
         history: Iterable[Id | tuple[Id, float]] | None = None,
         explain: bool = False,
+        paged: bool = False,
+        next: str | None = None,
         **options: Unpack[PersonalOptions],
     ) -> Recommendations:
         """The movies that a user, or somebody with a history, will like best of those not seen.
 
-        history: of a person without an account, oldest first: movies, or (movie, rating). explain: with reasons.
+        history: of a person without an account, oldest first: movies, or (movie, rating). explain: with reasons. paged:
+        whether the answer has `next`. next: of the page before, asked for with the same options; GoneError for one that
+        is too old.
         """
-        who = {"user_id": user_id} if history is None else {"user_id": user_id, "history": seen(history)}
-        body = {**who, **({"explain": True} if explain else {}), **options}
+        flags = {name: True for name, on in (("explain", explain), ("paged", paged)) if on}
+        body = {**_who(user_id, history), **flags, "next": next, **options}
         return decode(Recommendations, self._ask(f"{V1}/recommend", body))
 
     def recommend_batch(self, user_ids: Sequence[Id], **options: Unpack[PersonalOptions]) -> BatchRecommendations:
         """Lists of many users, in the order given and all from one version."""
         return decode(BatchRecommendations, self._ask(f"{V1}/batch-recommend", {"user_ids": list(user_ids), **options}))
 
-    def similar(self, movie_id: Id, **options: Unpack[ListOptions]) -> SimilarMovies:
-        """The movies most similar to one."""
-        return decode(SimilarMovies, self._get(f"{V1}/similar/{_part(movie_id)}", **options))
+    def similar(
+        self,
+        movie_id: Id,
+        *,
+        user_id: Id | None = None,
+        history: Iterable[Id | tuple[Id, float]] | None = None,
+        taste: float | None = None,
+        paged: bool = False,
+        next: str | None = None,
+        **options: Unpack[RuledOptions],
+    ) -> SimilarMovies:
+        """The movies most similar to one, to the taste of a user or of somebody with a history where one is given.
+
+        taste: its share, from 0, the most similar, to 1. paged, next: as `recommend` has them.
+        """
+        told = None if history is None else list(history)
+        whom = {"user_id": user_id, "history": told, "taste": taste, "paged": paged or None, "next": next}
+        return decode(SimilarMovies, self._get(f"{V1}/similar/{_part(movie_id)}", **whom, **options))
+
+    def home(
+        self,
+        user_id: Id | None = None,
+        *,
+        history: Iterable[Id | tuple[Id, float]] | None = None,
+        rows: int | None = None,
+        **options: Unpack[RuledOptions],
+    ) -> Home:
+        """A home page in rows, for a user, for somebody with a history, or for nobody in particular.
+
+        rows: how many at most. top_k: movies of each.
+        """
+        return decode(Home, self._ask(f"{V1}/home", {**_who(user_id, history), "rows": rows, **options}))
+
+    def home_row(
+        self,
+        row: str,
+        user_id: Id | None = None,
+        *,
+        history: Iterable[Id | tuple[Id, float]] | None = None,
+        next: str | None = None,
+        **options: Unpack[RuledOptions],
+    ) -> RowPage:
+        """One row of a home page by its name, from its beginning or, by its `next`, continued."""
+        return decode(
+            RowPage, self._ask(f"{V1}/home/{_part(row)}", {**_who(user_id, history), "next": next, **options})
+        )
 
     def movie(self, movie_id: Id) -> MovieDetails:
         """A movie, and whether models know it."""
@@ -128,6 +187,52 @@ class Client:
     def erase(self, user_id: Id) -> Erased:
         """Erase a user's feedback and stop personalising at once. Needs a key of scope admin."""
         return decode(Erased, self._connection.send("DELETE", f"{V1}/users/{_part(user_id)}"))
+
+    def rules(self, scenario: Scenario) -> ScenarioRules:
+        """The rules that lists of a scenario are made under, and the versions before. Needs a key of scope admin."""
+        return decode(ScenarioRules, self._get(f"{V1}/rules/{scenario}"))
+
+    def try_rules(
+        self,
+        scenario: Scenario,
+        rules: Sequence[Mapping[str, Any]],
+        *,
+        user_ids: Sequence[Id] = (),
+        users: int | None = None,
+        region: str | None = None,
+        top_k: int | None = None,
+    ) -> RulesTrial:
+        """What rules would do to the lists of some users, or of the first `users`; nothing changes. Needs scope admin.
+
+        BadRequestError, which names the rule, for rules that are not sound.
+        """
+        body = {"rules": [*rules], "user_ids": [*user_ids] or None, "users": users, "region": region, "top_k": top_k}
+        return decode(RulesTrial, self._ask(f"{V1}/rules-dry-run/{scenario}", body))
+
+    def publish_rules(
+        self,
+        scenario: Scenario,
+        rules: Sequence[Mapping[str, Any]],
+        *,
+        by: str,
+        note: str | None = None,
+        based_on: str | None = None,
+    ) -> ScenarioRules:
+        """Let rules hold from now on. Needs a key of scope admin.
+
+        by, note: who changes them and why. based_on: the version that the change is based on, `none` for none;
+        ConflictError, and nothing has changed, where others hold by now. Sent again it makes no second version.
+        """
+        given = {"rules": [*rules], "by": by, "note": note, "based_on": based_on}
+        body = {name: value for name, value in given.items() if value is not None}
+        return decode(ScenarioRules, self._connection.send("PUT", f"{V1}/rules/{scenario}", body=body))
+
+    def roll_back_rules(self, scenario: Scenario, to: str, *, by: str, note: str | None = None) -> ScenarioRules:
+        """Let the rules of an earlier version hold again, as a new one. Needs a key of scope admin.
+
+        to: its name, or the beginning of it. Sent again it makes no second version.
+        """
+        return decode(ScenarioRules, self._ask(f"{V1}/rules-rollback/{scenario}", {"to": to, "by": by, "note": note}))
 
     def interview(self, *, top_k: int | None = None, model: str | None = None) -> Interview:
         """The movies to ask a new user about, whose answers are a history for `recommend`."""
@@ -169,6 +274,10 @@ class Client:
     def _ask(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         given = {name: list(one) if isinstance(one, tuple) else one for name, one in body.items() if one is not None}
         return self._connection.send("POST", path, body=given)
+
+
+def _who(user_id: Id | None, history: Iterable[Id | tuple[Id, float]] | None) -> dict[str, Any]:
+    return {"user_id": user_id, **({} if history is None else {"history": seen(history)})}
 
 
 def _part(public_id: Id) -> str:

@@ -49,7 +49,12 @@ class NotFoundError(RefusedError):
 
 
 class ConflictError(RefusedError):
-    """409: the key of an event was used before for something else, or for what was undone or erased since."""
+    """409: the key of an event was used before for something else, or for what was undone or erased since; or other
+    rules hold than those that a change is based on."""
+
+
+class GoneError(RefusedError):
+    """410: the `next` of a list is too old, or of another version; ask for the list again without it."""
 
 
 class TooManyRequestsError(RefusedError):
@@ -74,6 +79,7 @@ _OF_STATUS = {
     **dict.fromkeys((401, 403), AccessError),
     404: NotFoundError,
     409: ConflictError,
+    410: GoneError,
     429: TooManyRequestsError,
     **dict.fromkeys((502, 503, 504), UnavailableError),
 }

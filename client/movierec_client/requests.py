@@ -10,6 +10,8 @@ Id = int | str
 """The id of a user or a movie: a number or a text, as the data has it."""
 Query = list[tuple[str, str | int | float | bool | None]]
 """A query string, as httpx takes it."""
+Scenario = Literal["home", "similar", "mail"]
+"""What lists are for, by which they have rules."""
 Kind = Literal["rating", "watched", "added_to_list", "click", "not_interested"]
 
 
@@ -28,9 +30,18 @@ class ListOptions(TypedDict, total=False):
     """Genres of which a movie may have none."""
     year_from: int
     year_to: int
+    candidates: Sequence[Id]
+    """Movies among which the list is chosen; without it all."""
 
 
-class PersonalOptions(ListOptions, total=False):
+class RuledOptions(ListOptions, total=False):
+    """Options of a list that an editor's rules hold for."""
+
+    region: str
+    """Where the list is shown; without it, what is shown in some regions only is left out."""
+
+
+class PersonalOptions(RuledOptions, total=False):
     """Options of a list for a person. The shares go from 0, the model's own order, to 1."""
 
     diversity: float
@@ -45,6 +56,8 @@ class PersonalOptions(ListOptions, total=False):
     """Towards the shares of genres in the person's history."""
     cold_items: float
     """Share of the list for movies that no model knows."""
+    scenario: Scenario
+    """The rules that hold: those for `home` unless given."""
     strict: bool
     """Whether an unknown user is a NotFoundError instead of being shown popular movies."""
 
@@ -89,13 +102,23 @@ def seen(history: Iterable[Id | tuple[Id, float]]) -> list[Any]:
 
 
 def in_query(options: dict[str, Any]) -> Query:
-    """Options as a query string has them. In a list a backslash stands before a comma, colon or backslash of an id."""
+    """Options as a query string has them.
+
+    In a list a backslash stands before a comma, colon or backslash of an id, and a colon before the rating of a movie.
+    """
     query: Query = []
     for name, value in options.items():
         if isinstance(value, bool):
             query.append((name, str(value).lower()))
         elif isinstance(value, Iterable) and not isinstance(value, str):
-            query.append((name, ",".join(re.sub(r"([\\,:])", r"\\\1", str(one)) for one in value)))
+            query.append((name, ",".join(map(_entry, value))))
         elif value is not None:
             query.append((name, str(value)))
     return query
+
+
+def _entry(one: Any) -> str:
+    """An entry of a list: an id, or (movie, rating)."""
+    if isinstance(one, tuple):
+        return f"{_entry(one[0])}:{one[1]}"
+    return re.sub(r"([\\,:])", r"\\\1", str(one))

@@ -26,14 +26,17 @@ from movierec_client import (
     Client,
     ConflictError,
     Event,
+    GoneError,
     ListOptions,
     NoAnswerError,
     NotFoundError,
     PersonalOptions,
     Retries,
+    RuledOptions,
     TooManyRequestsError,
     UnavailableError,
     UnreadableAnswerError,
+    rules_answers,
 )
 from movierec_client import answers as client_answers
 from movierec_client.decoding import Answer, decode
@@ -41,7 +44,7 @@ from movierec_client.retries import seconds_of
 from movierec_engine.api import answers as server_answers
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.requests import FeedbackItem, ListRequest, PersonalRequest
+from movierec_engine.api.requests import FeedbackItem, ListRequest, PersonalRequest, RowRequest, SimilarRequest
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
 from movierec_engine.store import ArtifactStore, Slot
@@ -110,11 +113,84 @@ def test_every_endpoint_has_a_method_whose_answer_is_typed(client: Client) -> No
     key = client.record(Event(1, 20, "rating", rating=4.5)).results[0].key
     assert client.undo(1, key=key).undone == 1
     assert client.erase(7).status == "erased"
+    home = client.home(1, rows=3, top_k=2)
+    assert (home.user_id, home.rows[0].row, len(home.rows[0].movies)) == (1, "for-you", 2)
+    assert client.home(history=[(10, 4.5)], top_k=1).rows and client.home(top_k=1).source == "popularity"
     assert client.interview(top_k=2).questions
     assert client.models().models[0].versions[0].index is not None
     assert client.experiments().running is None
     assert client.ready().status == "ok"
     assert client.request("GET", "/api/v1/movie/10")["movie"]["movie_id"] == 10
+
+
+def test_lists_and_rows_go_on_by_their_next(client: Client) -> None:
+    def movies(*pages: Any) -> list[object]:
+        return [movie.movie_id for page in pages for movie in page]
+
+    first = client.recommend(1, top_k=2, paged=True)
+    second = client.recommend(1, top_k=2, next=first.next)
+    assert first.next and movies(first.recommendations, second.recommendations) == [2**63 - 1, 30, 20, 10]
+    alike = client.similar(10, top_k=1, paged=True, history=[(20, 4.5), 30], taste=0.3)
+    assert alike.source and alike.next
+    more = client.similar(10, top_k=1, next=alike.next, history=[(20, 4.5), 30], taste=0.3)
+    assert not set(movies(alike.similar)) & set(movies(more.similar))
+    row = client.home(1, top_k=1).rows[0]
+    following = client.home_row(row.row, 1, top_k=1, next=row.next)
+    assert following.row == row.row and movies(row.movies) != movies(following.movies)
+    with pytest.raises(BadRequestError, match="somebody else"):
+        client.recommend(7, top_k=2, next=first.next)
+    with pytest.raises(NotFoundError, match="there is no row"):
+        client.home_row("nothing", 1)
+
+
+def test_a_next_that_is_too_old_is_gone(serve: Serve) -> None:
+    with patient(url(serve(small_index(), ServingConfig(cursor_seconds=1.0)))) as client:
+        first = client.recommend(1, top_k=1, paged=True)
+        time.sleep(2.1)
+        with pytest.raises(GoneError, match="older than 1 s"):
+            client.recommend(1, top_k=1, next=first.next)
+
+
+RULES = [{"name": "not these", "deny": [30]}]
+
+
+def test_rules_are_tried_published_and_rolled_back_with_a_key_to_admin(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOVIEREC_API_KEYS", "read=a-key-of-readers,admin=a-key-of-admins")
+    server = url(serve(small_index()))
+    with Client(server, "a-key-of-readers") as reader, pytest.raises(AccessError, match="admin"):
+        reader.rules("home")
+    with Client(server, "a-key-of-admins", seconds=120, attempt_seconds=60) as client:
+        assert client.rules("home").version == "none"
+        trial = client.try_rules("home", RULES, user_ids=[1, 7], top_k=2)
+        assert (trial.users, trial.changed, trial.movies) == (2, 2, {"not these": 4})
+        assert 30 not in [movie.movie_id for movie in trial.lists[0].after]
+        made = client.publish_rules("home", RULES, by="anna", note="why", based_on="none")
+        assert (made.rules, made.history[0].by, made.history[0].note) == (RULES, "anna", "why")
+        assert 30 not in [movie.movie_id for movie in client.recommend(1).recommendations]
+        with pytest.raises(ConflictError, match="look at them again"):
+            client.publish_rules("home", [], by="ben", based_on="none")
+        client.publish_rules("home", [], by="ben", based_on=made.version)
+        back = client.roll_back_rules("home", made.version, by="eve")
+        assert back.history[0].action == f"rolled back to {made.version}" and back.rules == RULES
+        with pytest.raises(BadRequestError, match="not known there"):
+            client.try_rules("home", [{"name": "x", "hide": [1]}])
+        full = {"name": "none", "cap": {"where": {"column": "movie_id", "from": 0}, "at_most": 0}}
+        client.publish_rules("home", [full], by="anna")
+        assert client.recommend(1).unmet_rules[0].rule == "none"
+
+
+@pytest.mark.parametrize("deed", ["refuse", "lose", "cut"])
+def test_rules_whose_answer_is_lost_are_one_version(serve: Serve, deed: Deed) -> None:
+    server = serve(small_index())
+    with LossyProxy(server, deed, deed) as proxy, patient(proxy.url) as client:
+        made = client.publish_rules("home", RULES, by="anna", based_on="none")
+        assert [one.version for one in made.history] == [made.version]
+        client.publish_rules("home", [], by="anna")
+    with LossyProxy(server, deed, deed) as proxy, patient(proxy.url) as client:
+        back = client.roll_back_rules("home", made.version, by="anna")
+        assert len(back.history) == 3 and back.rules == RULES
 
 
 @pytest.mark.parametrize("user", ["a/b c", "50%,:\\", "ü?#&"])
@@ -294,7 +370,8 @@ def plain(kind: Any) -> set[object]:
     return {getattr(kind, "__name__", kind) if isinstance(kind, type) and kind.__module__ != "builtins" else kind}
 
 
-ANSWERS = [one for one in vars(client_answers).values() if isinstance(one, type) and issubclass(one, Answer)]
+PARTS = {**vars(client_answers), **vars(rules_answers)}
+ANSWERS = [one for one in PARTS.values() if isinstance(one, type) and issubclass(one, Answer)]
 
 
 @pytest.mark.parametrize("kind", [one for one in ANSWERS if one.__name__ not in ("Answer", "Answered")])
@@ -309,7 +386,8 @@ def test_what_the_client_reads_the_server_answers(kind: type[Answer]) -> None:
 
 
 def test_what_the_client_can_ask_the_server_takes() -> None:
-    for options, model in ((ListOptions, ListRequest), (PersonalOptions, PersonalRequest), (Event, FeedbackItem)):
+    asked = [(ListOptions, ListRequest), (PersonalOptions, PersonalRequest), (Event, FeedbackItem)]
+    for options, model in (*asked, (RuledOptions, SimilarRequest), (RuledOptions, RowRequest)):
         assert set(get_type_hints(options)) <= set(model.model_fields)
 
 

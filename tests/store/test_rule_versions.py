@@ -53,6 +53,22 @@ def test_history_says_who_published_what_when_and_why_and_a_rollback_is_a_versio
         roll_back_rules(store, "small", "mail", second.version, by="eve")
 
 
+def test_what_is_published_or_rolled_back_again_by_a_repeated_request_is_one_version(location: Location) -> None:
+    store = ArtifactStore(location)
+    first = publish_rules(store, "small", "home", document(1), by="anna", based_on=NONE)
+    assert publish_rules(store, "small", "home", document(1), by="anna", based_on=NONE) == first
+    second = publish_rules(store, "small", "home", document(2), by="anna", note="why", based_on=first.version)
+    assert publish_rules(store, "small", "home", document(2), by="anna", note="why", based_on=first.version) == second
+    by_ben = publish_rules(store, "small", "home", document(2), by="ben", note="why")
+    assert by_ben != second, "somebody else's change is their own"
+    back = [roll_back_rules(store, "small", "home", first.version, by="eve") for _ in range(2)]
+    assert back[0] == back[1]
+    held = [one.version for one in rules_history(store, "small", "home")]
+    assert held == [back[0].version, by_ben.version, second.version, first.version]
+    with pytest.raises(RulesMovedError):
+        publish_rules(store, "small", "home", document(1), by="anna", based_on=NONE)
+
+
 def test_a_change_that_is_based_on_what_holds_no_more_changes_nothing(location: Location) -> None:
     store = ArtifactStore(location)
     first = publish_rules(store, "small", "home", document(1), by="anna")

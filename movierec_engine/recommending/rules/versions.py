@@ -89,21 +89,26 @@ def publish_rules(
     """Let a document hold from now on.
 
     based_on: the version that whoever changes it has seen, NONE for none; None for whatever holds now. Raises
-    RulesMovedError, and changes nothing, where another one holds.
+    RulesMovedError, and changes nothing, where another one holds. What was just published, asked for again as by
+    somebody whose answer was lost, is no second version.
     """
     name, slot = pointer_of(scenario), Slot(kinds.BUSINESS_RULES, data_set)
     text = store.storage.pointer(data_set, name)
     held = store.pointed(name, data_set)
     before = NONE if held is None else held.version
+    key, said = content_key(scenario, document.text), {"by": by, "note": note, "action": action}
+    if held is not None and held.key == key and said.items() <= held.facts.items():
+        based_on = before if based_on == held.facts["before"] else based_on
+        if based_on in (None, before):
+            return _version(held)
     if based_on is not None and based_on != before:
         raise RulesMovedError(f"the rules for {scenario} are now at {before}, not {based_on}; look at them again")
 
     def write(folder: Path) -> None:
         (folder / RULES_FILE).write_text(document.text, encoding="utf-8")
 
-    about = {"scenario": scenario, "before": before, "by": by, "note": note, "action": action,
-             "rules": [rule.name for rule in document.rules]}  # fmt: skip
-    made = store.publish(slot, write, key=content_key(scenario, document.text), fingerprint="", facts=about)
+    about = {"scenario": scenario, "before": before, **said, "rules": [rule.name for rule in document.rules]}
+    made = store.publish(slot, write, key=key, fingerprint="", facts=about)
     try:
         store.swap(name, made, {"by": by, "note": note}, text)
     except LostRaceError as error:
