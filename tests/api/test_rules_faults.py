@@ -104,10 +104,9 @@ def test_rules_that_find_no_space_change_nothing_and_are_said_to(small_disk: Pat
     client = create_app(root).test_client()
     first = deny(client, 20).json["version"]
     filler = small_disk / "filler"
-    with filler.open("wb") as file, pytest.raises(OSError, match="No space left") as full:
+    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left") as full:
         while True:
             file.write(b"x" * 4096)
-            file.flush()
     assert full.value.errno == errno.ENOSPC
     refused = deny(client, 30)
     assert refused.status_code == 503 and "nothing has changed" in refused.json["error"]["message"]
