@@ -157,11 +157,11 @@ RULES = [{"name": "not these", "deny": [30]}]
 def test_rules_are_tried_published_and_rolled_back_with_a_key_to_admin(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MOVIEREC_API_KEYS", "read=a-key-of-readers,admin=a-key-of-admins")
+    monkeypatch.setenv("MOVIEREC_API_KEYS", "read=a-key-of-readers,admin=a-key-of-an-admin")
     server = url(serve(small_index()))
     with Client(server, "a-key-of-readers") as reader, pytest.raises(AccessError, match="admin"):
         reader.rules("home")
-    with Client(server, "a-key-of-admins", seconds=120, attempt_seconds=60) as client:
+    with Client(server, "a-key-of-an-admin", seconds=120, attempt_seconds=60) as client:
         assert client.rules("home").version == "none"
         trial = client.try_rules("home", RULES, user_ids=[1, 7], top_k=2)
         assert (trial.users, trial.changed, trial.movies) == (2, 2, {"not these": 4})
