@@ -164,7 +164,7 @@ def test_rules_are_tried_published_and_rolled_back_with_a_key_to_admin(
     with Client(server, "a-key-of-an-admin", seconds=120, attempt_seconds=60) as client:
         assert client.rules("home").version == "none"
         trial = client.try_rules("home", RULES, user_ids=[1, 7], top_k=2)
-        assert (trial.users, trial.changed, trial.movies) == (2, 2, {"not these": 4})
+        assert (trial.users, trial.changed, trial.movies) == (2, 1, {"not these": 4})
         assert 30 not in [movie.movie_id for movie in trial.lists[0].after]
         made = client.publish_rules("home", RULES, by="anna", note="why", based_on="none")
         assert (made.rules, made.history[0].by, made.history[0].note) == (RULES, "anna", "why")
