@@ -19,7 +19,7 @@ REACTION = 20.0
 """Seconds that a client waits for an answer."""
 WRITERS = 24
 """More than the hosts have threads, which they would fill if each waited for a database that is away."""
-LATE = 6.0
+LATE = 12.0
 """Seconds within which everything is answered, be it by 503: two waits for the database, and a busy machine's."""
 
 

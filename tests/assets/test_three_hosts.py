@@ -50,8 +50,8 @@ NOTICED = 60.0
 """Seconds within which a lost host has failed its run, and a run that is terminated is canceled."""
 ERASED, DISMISSING = 3, 4
 """Users that the models know; 1 is the readers'."""
-AT_ONCE = 3.0
-"""Seconds within which a change on one host is heeded by all: a second, and what a busy machine adds."""
+AT_ONCE = 10.0
+"""Seconds within which a change on one host is heeded by all: what a second becomes on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -200,8 +200,7 @@ def promote_on_both(cluster: Cluster, both: list[ApiHost], people: People) -> No
     before = both[0].recommend(1).version
     cluster.movierec("models", "promote", "als")
     for api in both:
-        seconds = soon(lambda api=api: api.recommend(1).version != before, "the promoted version answers")
-        assert seconds < 5
+        soon(lambda api=api: api.recommend(1).version != before, "the promoted version answers", AT_ONCE)
     people.go_on()
 
 
@@ -274,4 +273,4 @@ def heal(both: list[ApiHost], people: People) -> None:
 def roll_back(cluster: Cluster, both: list[ApiHost], first: str) -> None:
     cluster.movierec("models", "rollback", "reason=a test")
     for api in both:
-        soon(lambda api=api: api.recommend(1).version == first, "the first version answers again", 5.0)
+        soon(lambda api=api: api.recommend(1).version == first, "the first version answers again", AT_ONCE)
