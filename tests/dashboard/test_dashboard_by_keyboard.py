@@ -15,6 +15,8 @@ pytestmark = IN_A_BROWSER
 STOPS = Path(__file__).with_name("tab_stops.js").read_text(encoding="utf-8")
 """Gives the element that has the focus: what it is, in which table or row of tools, where, and whether that is seen."""
 MOST_PRESSES = 150
+DRAWN = 100
+"""Milliseconds in which a box's frame has faded in."""
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,7 @@ def tab_stops(page: Page) -> list[dict[str, Any]]:
     assert page.evaluate(STOPS) is None
     for _ in range(MOST_PRESSES):
         page.keyboard.press("Tab")
+        page.wait_for_timeout(DRAWN)
         stop = page.evaluate(STOPS)
         if stop is None:
             return found
@@ -101,11 +104,11 @@ def test_a_model_is_chosen_and_rows_are_ticked_by_keyboard(opened: tuple[Page, l
     expect(page).to_have_url(re.compile("metric=(?!ndcg)"))
     settled(page, "Leaderboard")
     page.locator('[data-testid="stDataFrame"] canvas[tabindex="0"]').first.focus()
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Shift+Space")
-    page.keyboard.press("ArrowDown")
-    page.keyboard.press("Shift+Space")
-    settled(page, "Leaderboard")
+    for rows, key in enumerate(("ArrowDown", "ArrowUp"), start=1):  # to the second and last row, and back
+        page.keyboard.press(key)
+        page.keyboard.press("Shift+Space")
+        expect(page.locator('[data-testid="stDataFrame"] tr[aria-selected="true"]')).to_have_count(rows)
+        settled(page, "Leaderboard")
     page.get_by_role("button", name="Side by side").focus()
     page.keyboard.press("Enter")
     settled(page, "Side by side")
