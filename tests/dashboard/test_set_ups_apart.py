@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from known_store import DAY, FINGERPRINT, START, TRIALS
-from page_reading import drawn
+from page_reading import drawn, text
 from streamlit.testing.v1 import AppTest
 
 from movierec_engine.store import Artifact, ArtifactStore, Slot
@@ -128,3 +128,26 @@ def test_a_sweep_says_its_data_set_and_a_split_can_be_chosen(visit: Open, mixed:
     app = visit(mixed, "data", data="tiny", split=ORDER)
     assert any(option.startswith("next_item") for option in app.selectbox(key="split").options)
     assert any(one.proto.alt.startswith("Split by next_item") for one in app.get("vega_lite_chart"))
+
+
+def test_operations_tell_of_the_chosen_data_set_alone(visit: Open, mixed: ArtifactStore) -> None:
+    app = visit(mixed, "operations", data="large")
+    assert "als: NDCG@10 of 0.700 to 0.700 over the windows" in " ".join(
+        one.proto.alt for one in app.get("vega_lite_chart")
+    )
+    assert "There is no feedback on large; there is some on tiny." in text(app)
+    app = visit(mixed, "operations", data="tiny")
+    assert not [one for one in app.get("vega_lite_chart") if one.proto.alt.startswith("als")]
+
+
+def test_what_is_served_is_told_from_what_was_measured(visit: Open, mixed: ArtifactStore) -> None:
+    """ease answers on `tiny`; nothing does on `large`, whose models are not called champions."""
+    app = visit(mixed, "leaderboard", group=f"tiny/full/{FINGERPRINT}")
+    assert (
+        dict(zip(app.dataframe[0].value["Model"], app.dataframe[0].value["Status"], strict=True))["ease"] == "champion"
+    )
+    app = visit(mixed, "leaderboard", group=f"large/full/{OTHER}")
+    assert set(app.dataframe[0].value["Status"]) == {""}
+    assert "Nothing is promoted" in text(app)
+    app = visit(mixed, "leaderboard", group=f"tiny/full/{ORDER}")
+    assert "ease is served now" in text(app) and "not in this table" in text(app)
