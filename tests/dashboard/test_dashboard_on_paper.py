@@ -12,6 +12,9 @@ from browser_visit import IN_A_BROWSER, PAGES, ROOT, serving, settled
 from lived_in_store import fill_lived_in
 from playwright.sync_api import Browser, Page
 
+from movierec_engine.config import load_settings
+from movierec_engine.pipeline import run_tracked
+
 pytestmark = IN_A_BROWSER
 ON_PAPER = Path(__file__).with_name("on_paper.js").read_text(encoding="utf-8")
 A4 = 703
@@ -53,11 +56,13 @@ def test_a_page_and_its_print_view_fit_the_paper(
     assert ink == "rgb(49, 51, 63)", "dark on paper, whatever the theme"
 
 
-def test_the_html_report_fits_the_paper(browser: Browser, lived_in: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "movierec_engine.cli", "report", "--output", str(tmp_path / "report.html")]
-    environment = {**os.environ, "MOVIEREC_ARTIFACTS": str(lived_in)}
-    subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True)
+def test_the_html_report_fits_the_paper(browser: Browser, small_data: list[str], tmp_path: Path) -> None:
+    store, report = tmp_path / "store", tmp_path / "report.html"
+    for model in ("ease", "popularity"):
+        run_tracked(load_settings([*small_data, f"model={model}", f"paths.artifacts={store}"]))
+    command = [sys.executable, "-m", "movierec_engine.cli", "report", "--output", str(report)]
+    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "MOVIEREC_ARTIFACTS": str(store)})
     page = browser.new_page(viewport={"width": 1400, "height": 900})
-    page.goto((tmp_path / "report.html").as_uri())
+    page.goto(report.as_uri())
     assert page.evaluate(ON_PAPER, A4) == []
     page.close()
