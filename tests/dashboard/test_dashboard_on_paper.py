@@ -37,7 +37,7 @@ def sheets(page: Page) -> int:
     return len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4")))
 
 
-@pytest.mark.parametrize("opened", ["light", "dark"], indirect=True, ids=str)
+@pytest.mark.parametrize("opened", ["dark"], indirect=True, ids=str)
 @pytest.mark.parametrize(("path", "heading"), PAGES.items(), ids=list(PAGES.values()))
 def test_a_page_and_its_print_view_fit_the_paper(
     opened: tuple[Page, list[str]], address: str, path: str, heading: str
