@@ -15,12 +15,17 @@ from movierec_engine.feedback import FeedbackEvent, SqliteLog
 
 WRITER = """
 import sys
+from contextlib import suppress
 from movierec_engine.feedback import FeedbackEvent, SqliteLog
+from movierec_engine.feedback.errors import LogBusy
 
 path, name, since, until = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 log = SqliteLog(path)
 for number in range(since, until):
-    seq = log.record([FeedbackEvent(f"{name}-{number}", number, number, "rating", 3.5)])[0].seq
+    while True:
+        with suppress(LogBusy):  # another try, as the log says, under the same key
+            seq = log.record([FeedbackEvent(f"{name}-{number}", number, number, "rating", 3.5)])[0].seq
+            break
     sys.stdout.write(f"{name}-{number} {seq}\\n")
     sys.stdout.flush()
 """
