@@ -38,6 +38,12 @@ def other(key: str) -> Choice:
     return lambda app: app.selectbox(key=key).select_index(1 if app.selectbox(key=key).index == 0 else 0)
 
 
+def other_user(app: App) -> object:
+    """Another user of the box of users, whose options are called `User 17`."""
+    box = app.selectbox(key="user")
+    return box.select(box.options[1 if box.index == 0 else 0].removeprefix("User "))
+
+
 def add(key: str, value: str) -> Choice:
     return lambda app: app.multiselect(key=key).select(value)
 
@@ -58,7 +64,7 @@ PAGES: dict[str, dict[str, Choice]] = {
         "older report": add("models", OLDER_REPORT),
         "cost": other("cost"),
     },
-    "compare": {**(METRIC | K), "model": other("b"), "users of a bar": other("difference"), "user": other("user")},
+    "compare": {**(METRIC | K), "model": other("b"), "users of a bar": other("difference"), "user": other_user},
     "side_by_side": {**(METRIC | K), "older report": add("reports", OLDER_REPORT), "user": write("listed", "4711")},
     "tradeoffs": {**(METRIC | K), "axis": pick("x", "recall"), "older report": add("models", OLDER_REPORT)},
     "training": {"curve": pick("curve", "loss"), "axis": other("along")},
@@ -67,7 +73,7 @@ PAGES: dict[str, dict[str, Choice]] = {
         "user": write("user", "4711"),
         "dial": drag("dial_novelty", 0.5),
         "places": pick("places", "20"),
-        "new user": pick("who", "new"),
+        "new user": pick("who", "history"),
     },
     "data": {"version": other("version")},
     "sweeps": {"trial": other("rank")},
