@@ -20,7 +20,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
+import psutil
 from rich.console import Console
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +38,15 @@ HOUR = 3600.0
 console = Console(highlight=False)
 
 
+class Measured(NamedTuple):
+    seconds: float
+    """From the first launch to the last end."""
+    busy: float
+    """Seconds of CPU of the whole machine, the share that was not idle."""
+    runs: Counter[str]
+    """How many runs each node had."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1)
@@ -46,8 +57,8 @@ def main() -> None:
     console.print(RESULT.read_text(encoding="utf-8"))
 
 
-def measure(cluster: Cluster, rounds: int) -> Iterator[list[dict[str, tuple[float, Counter[str]]]]]:
-    """Seconds and the runs of each node, by one node and by both, in each round so far."""
+def measure(cluster: Cluster, rounds: int) -> Iterator[list[dict[str, Measured]]]:
+    """What one node and both took in each round so far."""
     ui = Webserver(cluster.ports["webserver"], SETTINGS, cluster.main.address)
     left, right = cluster.workers
     cluster.start_ray(cluster.main)
@@ -72,24 +83,34 @@ def measure(cluster: Cluster, rounds: int) -> Iterator[list[dict[str, tuple[floa
         yield measured
 
 
-def run(cluster: Cluster, ui: Webserver, models: list[str] | tuple[str, ...]) -> tuple[float, Counter[str]]:
-    """Seconds from the first launch to the last end, and how many runs each node had."""
-    started = time.monotonic()
+def run(cluster: Cluster, ui: Webserver, models: list[str] | tuple[str, ...]) -> Measured:
+    """Launch a run for each model and wait for their ends."""
+    started, busy = time.monotonic(), busy_seconds()
     runs = [ui.launch("everything", ui.settings, f"cpu|{model}", LINE) for model in models]
     ended = ("SUCCESS", "FAILURE", "CANCELED")
     for one in runs:
         soon(lambda one=one: ui.status(one) in ended, HOUR)
         if ui.status(one) != "SUCCESS":
             raise SystemExit(f"a run ended with {ui.status(one)}: {ui.sentences()} {cluster.job_of(one)}")
-    seconds = time.monotonic() - started
-    return seconds, Counter(host.name for one in runs if (host := cluster.worker_of(one)))
+    return Measured(
+        time.monotonic() - started,
+        busy_seconds() - busy,
+        Counter(host.name for one in runs if (host := cluster.worker_of(one))),
+    )
 
 
-def page(rounds: list[dict[str, tuple[float, Counter[str]]]]) -> str:
-    ratios = [found["one node"][0] / found["two nodes"][0] for found in rounds]
+def busy_seconds() -> float:
+    """Seconds of CPU that all programs of this machine have used since it started."""
+    used = psutil.cpu_times()
+    return used.user + used.nice + used.system + used.irq + used.softirq
+
+
+def page(rounds: list[dict[str, Measured]]) -> str:
+    ratios = [found["one node"].seconds / found["two nodes"].seconds for found in rounds]
     rows = "\n".join(
-        f"| {number} | {found['one node'][0]:.0f} | {found['two nodes'][0]:.0f} | {ratio:.2f} | "
-        f"{' and '.join(str(count) for count in found['two nodes'][1].values())} |"
+        f"| {number} | {found['one node'].seconds:.0f} | {found['two nodes'].seconds:.0f} | {ratio:.2f} | "
+        f"{found['one node'].busy:.0f} | {found['two nodes'].busy:.0f} | "
+        f"{' and '.join(str(count) for count in found['two nodes'].runs.values())} |"
         for number, (found, ratio) in enumerate(zip(rounds, ratios, strict=True), start=1)
     )
     return f"""# Ten models over two nodes of one core
@@ -100,10 +121,10 @@ Written by `python benchmarks/two_nodes.py`.
 
 {", ".join(MODELS)}: each a run of Dagster's for training, evaluation and index on the bundled data, with
 `{SETTINGS[-1]}`; a node has one core and a thread. Object store, PostgreSQL, Dagster and Ray's head share the cores, so
-that on a machine of two cores two nodes leave them none of their own.
+that on a machine of two cores two nodes leave them none of their own. CPU is of the whole machine, meanwhile.
 
-| round | one node, s | two nodes, s | times as fast | runs of each of the two |
-|---|---:|---:|---:|---|
+| round | one node, s | two nodes, s | times as fast | CPU of one, s | of two, s | runs of each of the two |
+|---|---:|---:|---:|---:|---:|---|
 {rows}
 
 {statistics.median(ratios):.2f} times as fast in the median; asked for: at least 1.7.
