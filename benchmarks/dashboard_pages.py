@@ -184,16 +184,18 @@ def results(users: int, ratings: int, versions: int, measured: dict[str, list[di
     for page, (own, *others) in measured.items():
         assert own is not None
         first, again, slowest = own["first"], own["again"], slowest_choice(own)
-        then = others[0]["first"].cpu if others and others[0] else None
-        before = ["–", "–"] if then is None else [f"{then:.2f}", f"{first.cpu / then:.2f}"]
+        earlier = others[0]["first"].cpu if others and others[0] else None
+        before = ["–", "–"] if earlier is None else [f"{earlier:.2f}", f"{first.cpu / earlier:.2f}"]
         cells = [page, *both(first), *before, *both(again), slowest, *both(own[slowest])]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "Every choice, s by the clock (of the processor):", ""]
-    for page, (own, *_) in measured.items():
+    lines += ["", "Every choice, s by the clock (of the processor; before, of the processor):", ""]
+    for page, (own, *others) in measured.items():
         assert own is not None
-        said = [
-            f"{name} {one.clock:.2f} ({one.cpu:.2f})" for name, one in own.items() if name not in ("first", "again")
-        ]
+        old = (others[0] if others else None) or {}
+        said = []
+        for name in choices(own):
+            then = f"; {old[name].cpu:.2f}" if name in old else ""
+            said.append(f"{name} {own[name].clock:.2f} ({own[name].cpu:.2f}{then})")
         lines.append(f"- {page}: {', '.join(said)}")
     return "\n".join(lines) + "\n"
 

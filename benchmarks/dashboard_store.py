@@ -20,6 +20,7 @@ from scipy import sparse
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA
+from movierec_engine.evaluation.drift import save_counts
 from movierec_engine.feedback import Exposure, FeedbackEvent, SqliteLog, log_file
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
@@ -73,7 +74,7 @@ def build(root: Path, users: int, ratings: int, versions: int) -> None:
                     FROM range({count})"""
         made = store.publish(
             Slot("raw_ratings", slot),
-            lambda folder, query=query: copy(connection, query, folder / "ratings.parquet"),
+            lambda folder, query=query: write_ratings(connection, folder, query),
             key=key,
             fingerprint="",
             facts={"ratings": count, "users": users, "movies": MOVIES, "validation": {"rows_read": count}},
@@ -132,6 +133,11 @@ def build(root: Path, users: int, ratings: int, versions: int) -> None:
     say(store, users)
     for number in range(VIEWS):
         keep_view(store, f"View {number}", "compare", {"a": MODELS[number % len(MODELS)]})
+
+
+def write_ratings(connection: duckdb.DuckDBPyConnection, folder: Path, query: str) -> None:
+    copy(connection, query, folder / "ratings.parquet")
+    save_counts(folder)
 
 
 def write_report(connection: duckdb.DuckDBPyConnection, folder: Path, users: int, number: int, model: str) -> None:

@@ -1,6 +1,7 @@
 """Two models, or several, over the same users: differences, tests, lists and examples."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dashboard.queries.parquet import arrays, known, one_in, query, quoted, records, rows, sampled
+from dashboard.queries.parquet import arrays, columns, known, one_in, query, quoted, records, rows, sampled
 from movierec_engine.data.id_map import Ids, PublicId, as_ids
 from movierec_engine.errors import MovierecError
-from movierec_engine.evaluation.comparison import Verdict, compare_all_pairs
+from movierec_engine.evaluation.comparison import Verdict, compare_all_pairs, compare_pair
 from movierec_engine.evaluation.metrics import less_is_better
 from movierec_engine.evaluation.report import LISTS_FILE, RELEVANT_FILE, USERS_FILE
 from movierec_engine.pipeline.comparison import SegmentVerdict, by_segment
@@ -73,15 +74,15 @@ def paired_users(a: Path, b: Path, metrics: Sequence[str]) -> PairedUsers | None
 
 
 def head_to_head(folders: Mapping[str, Path], names: tuple[str, str], metrics: Sequence[str]) -> dict[str, Verdict]:
-    """Metric -> the verdict on two models, of all pairs of models that are tested together by that metric.
+    """Metric -> the verdict on two models, as `all_pairs` of that metric has it.
 
-    folders: as in `all_pairs`. A metric by which the two cannot be compared is left out.
+    folders: as there. A metric by which the two cannot be compared is left out.
     """
     found = {}
-    for metric in metrics:
-        for verdict in all_pairs(folders, metric):
-            if {verdict.better, verdict.worse} == set(names):
-                found[metric] = verdict
+    for metric, values in _values(folders, metrics).items():
+        if set(names) <= set(values):
+            with suppress(MovierecError, ValueError, TypeError):
+                found[metric] = compare_pair(values, names, less_is_better=less_is_better(metric))
     return found
 
 
@@ -90,24 +91,39 @@ def all_pairs(folders: Mapping[str, Path], metric: str) -> tuple[Verdict, ...]:
 
     folders: name -> the report's folder; those without the metric are left out.
     """
+    for values in _values(folders, [metric]).values():
+        with suppress(MovierecError, ValueError, TypeError):
+            return compare_all_pairs(values, less_is_better=less_is_better(metric))
+    return ()
+
+
+def _values(folders: Mapping[str, Path], metrics: Sequence[str]) -> dict[str, dict[str, Values]]:
+    """Metric -> report -> the values of the users that all reports with that metric have, by one query where it can.
+
+    Left out are metrics that fewer than two reports have, or that cannot be read.
+    """
     files = {name: folder / USERS_FILE for name, folder in folders.items()}
-    having = {name: file for name, file in files.items() if known([metric], file)}
-    if len(having) < 2:
-        return ()
-    share = one_in(max(map(rows, having.values())))
-    chosen = ", ".join(f"f{place}.{quoted(metric)}" for place in range(len(having)))
-    joined = " ".join(
-        f"JOIN parquet_file(?) f{place} USING (user_id)" if place else "parquet_file(?) f0"
-        for place in range(len(having))
-    )
-    found = arrays(
-        f"SELECT {chosen} FROM {joined} WHERE {sampled('f0.user_id', share)}", *(str(file) for file in having.values())
-    )
-    try:
-        values = dict(zip(having, found.values(), strict=True)) if found else {}
-        return compare_all_pairs(values, less_is_better=less_is_better(metric)) if values else ()
-    except (MovierecError, ValueError, TypeError):
-        return ()
+    columns_of = {name: set(columns(file)) for name, file in files.items()}
+    together: dict[tuple[str, ...], list[str]] = {}
+    for metric in metrics:
+        together.setdefault(tuple(name for name in files if metric in columns_of[name]), []).append(metric)
+    found: dict[str, dict[str, Values]] = {}
+    for names, own in together.items():
+        if len(names) < 2:
+            continue
+        share = one_in(max(rows(files[name]) for name in names))
+        chosen = ", ".join(f"f{place}.{quoted(metric)}" for metric in own for place in range(len(names)))
+        joined = " ".join(
+            f"JOIN parquet_file(?) f{place} USING (user_id)" if place else "parquet_file(?) f0"
+            for place in range(len(names))
+        )
+        read = arrays(
+            f"SELECT {chosen} FROM {joined} WHERE {sampled('f0.user_id', share)}", *(str(files[name]) for name in names)
+        )
+        values = list(read.values()) if read else []
+        for place, metric in enumerate(own if values else ()):
+            found[metric] = dict(zip(names, values[place * len(names) :], strict=False))
+    return {metric: found[metric] for metric in metrics if metric in found}
 
 
 def segments_won(

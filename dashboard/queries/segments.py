@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from dashboard.queries.parquet import arrays, known, records
 from dashboard.queries.store_files import newest
 from movierec_engine.data.catalogue import POPULARITY_UP_TO
+from movierec_engine.data.id_map import IdMap
+from movierec_engine.errors import DataError
 from movierec_engine.evaluation.report import LISTS_FILE, SEGMENTS_FILE
 from movierec_engine.pipeline.reranking_tradeoff import TRADEOFF_FILE
 from movierec_engine.pipeline.strong_generalization import CURVE_FILE
@@ -82,19 +84,59 @@ def beside(rows: Sequence[Mapping[str, Any]], champion: str, leads: Leads) -> li
     return found
 
 
-def exposure(folder: Path, k: int, items: int | None) -> LorenzCurve | None:
-    """The first k places of every list counted by item; None when the lists cannot be read.
+@dataclass(frozen=True, eq=False)
+class ListedMovies:
+    """The movies in a report's lists, ascending, and how many places each has: float64 [n]."""
+
+    movies: IdMap
+    places: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainOrder:
+    """The movies with train rows, ascending, and the share of these rows that more popular movies have: float64 [n]."""
+
+    movies: IdMap
+    before: NDArray[np.float64]
+
+
+def listed_movies(folder: Path, k: int) -> ListedMovies | None:
+    """The first k places of every list counted by movie; None when there are none to read."""
+    found = arrays(
+        "SELECT movie_id, count(*) AS places FROM parquet_file(?) WHERE rank <= ? GROUP BY movie_id ORDER BY movie_id",
+        *(str(folder / LISTS_FILE), k),
+    )
+    movies = _movies(found)
+    return ListedMovies(movies, np.asarray(found["places"], dtype=np.float64)) if found and movies else None
+
+
+def popularity(split: Path) -> TrainOrder | None:
+    """The order of movies by their train rows in split.parquet, equals by id; None when there are none to read."""
+    found = arrays(
+        """WITH train AS (SELECT movie_id, count(*) AS n FROM parquet_file(?) WHERE part = 'train' GROUP BY movie_id)
+           SELECT movie_id, (sum(n) OVER (ORDER BY n DESC, movie_id) - n) / sum(n) OVER () AS before
+           FROM train ORDER BY movie_id""",
+        str(split),
+    )
+    movies = _movies(found)
+    return TrainOrder(movies, np.asarray(found["before"], dtype=np.float64)) if found and movies else None
+
+
+def _movies(found: Mapping[str, Any] | None) -> IdMap | None:
+    """The column movie_id, ascending; None where there is no row, or where these are no ids."""
+    try:
+        return IdMap(found["movie_id"]) if found and len(found["movie_id"]) else None
+    except DataError:
+        return None
+
+
+def exposure(listed: ListedMovies, items: int | None) -> LorenzCurve:
+    """How evenly the lists show the catalogue.
 
     items: size of the catalogue; by default the shown items alone. gini: as the reports have it (Shani and Gunawardana
     2011).
     """
-    counted = arrays(
-        "SELECT count(*) AS places FROM parquet_file(?) WHERE rank <= ? GROUP BY movie_id ORDER BY places",
-        *(str(folder / LISTS_FILE), k),
-    )
-    if counted is None or not len(counted["places"]):
-        return None
-    shown = np.asarray(counted["places"], dtype=np.float64)
+    shown = np.sort(listed.places)
     n = max(items or 0, len(shown))
     every = np.concatenate([np.zeros(n - len(shown)), shown])
     gini = float((2 * np.arange(1, n + 1) - n - 1) @ every / (n * every.sum()))
@@ -103,26 +145,20 @@ def exposure(folder: Path, k: int, items: int | None) -> LorenzCurve | None:
     return LorenzCurve(n, len(shown), drawn / n, places[drawn], gini)
 
 
-def tier_shares(folder: Path, split: Path, k: int) -> list[dict[str, Any]]:
-    """Head's, mid's and tail's share of all first k places; none when the lists or the split cannot be read.
+def tier_shares(listed: ListedMovies, train: TrainOrder) -> list[dict[str, Any]]:
+    """Head's, mid's and tail's share of all places; none when the ids of lists and split are of two types.
 
-    split: split.parquet, whose train rows make the tiers as `popularity_tier` has them: a movie belongs to the tier in
-    which the train rows of the more popular ones end. Movies without train rows are tail.
+    The tiers are as `popularity_tier` has them: a movie belongs to the tier in which the train rows of the more popular
+    ones end. Movies without train rows are tail.
     """
     bounds = list(POPULARITY_UP_TO.values())
-    found = arrays(
-        """WITH train AS (SELECT movie_id, count(*) AS n FROM parquet_file(?) WHERE part = 'train' GROUP BY movie_id),
-                tiers AS (SELECT movie_id, (sum(n) OVER (ORDER BY n DESC, movie_id) - n) / sum(n) OVER () AS before
-                          FROM train),
-                shown AS (SELECT movie_id, count(*) AS places FROM parquet_file(?) WHERE rank <= ? GROUP BY movie_id)
-           SELECT coalesce(before, 1.0) AS before, places FROM shown LEFT JOIN tiers USING (movie_id)""",
-        *(str(split), str(folder / LISTS_FILE), k),
-    )
-    if found is None or not len(found["places"]):
+    try:
+        place = train.movies.index(listed.movies.ids)
+    except DataError:
         return []
-    before = np.asarray(found["before"], dtype=np.float64)
+    before = np.where(place < 0, 1.0, train.before[place])
     tier = np.minimum(np.searchsorted(bounds, before, side="right"), len(bounds) - 1)
-    places = np.bincount(tier, weights=np.asarray(found["places"], dtype=np.float64), minlength=len(bounds))
+    places = np.bincount(tier, weights=listed.places, minlength=len(bounds))
     return [
         {"segment": name, "value": float(own / places.sum())}
         for name, own in zip(POPULARITY_UP_TO, places, strict=True)

@@ -40,12 +40,13 @@ def page() -> None:
     _now(served, root)
     what_waits.show()
     decisions.show(root, made, unreadable)
-    over_time.show(root, data, served, made, store_files.signature(root) + feedback.signature(root))
+    finish = over_time.show(root, data, served, made, store_files.signature(root) + feedback.signature(root))
     _checks(_checked(str(root), data, store_files.signature(root, *checks.KINDS)))
     backtests.show(root, data, made)
     _feedback(root, data)
     off_policy.show(root, data, store_files.signature(root, kinds.OFF_POLICY))
     _api()
+    finish()
 
 
 def _signature(root: Path) -> Signature:

@@ -1,6 +1,6 @@
 """The part of Operations on time: the served model's metric over its trainings, and how people take every release."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,14 @@ from movierec_engine.store import kinds
 METRIC = "ndcg@10"
 
 
-def show(root: Path, data: str, served: Served | None, made: Sequence[Made], seen: Signature) -> None:
-    """The charts of what is served; nothing while nothing is."""
+def show(root: Path, data: str, served: Served | None, made: Sequence[Made], seen: Signature) -> Callable[[], None]:
+    """The charts of what is served; nothing while nothing is.
+
+    Drift and rates take seconds on large data: their places say so until what is returned, called once the rest of the
+    page stands, has drawn them.
+    """
     if served is None or served.problem:
-        return
+        return lambda: None
     st.header("How does what is served fare over time?")
     trainings = _trainings(str(root), data, served.model, served.device, METRIC, seen)
     if trainings:
@@ -45,9 +49,35 @@ def show(root: Path, data: str, served: Served | None, made: Sequence[Made], see
             f"No report of {shell.plain(served.model)} with {METRIC} can be read.",
             f"movierec evaluate --model {served.model}",
         )
-    _drift(root, data)
-    rates = _rates(str(root), data, seen)
-    if rates:
+    slow: list[tuple[str, Callable[[], None]]] = [
+        (_DRIFT, lambda: _drift(root, data)),
+        (_RATES, lambda: _rates_of_releases(root, data, seen)),
+    ]
+    if st.session_state.get(_DRAWN) == (data, seen):  # it is known, and a page that draws itself anew should not jump
+        for _, draw in slow:
+            draw()
+        return lambda: None
+    places = [st.empty() for _ in slow]
+    for place, (what, _) in zip(places, slow, strict=True):
+        place.caption(f":material/hourglass_top: {what} …")
+
+    def finish() -> None:
+        for place, (_, draw) in zip(places, slow, strict=True):
+            with place.container():
+                draw()
+        st.session_state[_DRAWN] = (data, seen)
+
+    return finish
+
+
+_DRIFT = "The newest ratings are compared with those of the served model's training"
+_RATES = "Clicks and likes of every release are counted"
+_DRAWN = "data whose drift and rates were drawn"
+
+
+def _rates_of_releases(root: Path, data: str, seen: Signature) -> None:
+    """Click and like rates of every release, with their intervals."""
+    if rates := _rates(str(root), data, seen):
         rows = plots.rate_rows(rates)
         charts.draw(plots.rates(rows), rows, "rates-of-releases")
         asked = FreshnessConfig()
@@ -68,7 +98,7 @@ def _rates(root: str, data: str, seen: Signature) -> list[dict[str, Any]]:
     return over_time.release_rates(Path(root), data)
 
 
-@st.cache_data(show_spinner="Comparing the newest data with the training's", max_entries=8, ttl=600)
+@st.cache_data(show_spinner=False, max_entries=8, ttl=600)
 def _moved(root: str, data: str, seen: Signature) -> Moved | None:
     return drift.since_training(Path(root), data)
 

@@ -14,7 +14,7 @@ from dashboard.queries.data import SPLIT_FILE
 from dashboard.queries.leaderboard import Standing
 from dashboard.queries.parquet import SAMPLE_USERS
 from dashboard.queries.reports import Snapshot
-from dashboard.queries.segments import Leads, LorenzCurve, TradeoffCurve
+from dashboard.queries.segments import Leads, ListedMovies, TradeoffCurve, TrainOrder
 from dashboard.queries.store_files import Signature, store_at
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.report import EvaluationReport
@@ -75,13 +75,13 @@ def _segments(folders: dict[str, str], metric: str) -> list[dict[str, Any]]:
 
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
-def _exposure(folder: str, k: int, items: int | None) -> LorenzCurve | None:
-    return segments.exposure(Path(folder), k, items)
+def _listed(folder: str, k: int) -> ListedMovies | None:
+    return segments.listed_movies(Path(folder), k)
 
 
-@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
-def _tier_shares(folder: str, split: str, k: int) -> list[dict[str, Any]]:
-    return segments.tier_shares(Path(folder), Path(split), k)
+@st.cache_data(show_spinner=False, max_entries=4, ttl=600)
+def _popularity(split: str) -> TrainOrder | None:
+    return segments.popularity(Path(split))
 
 
 @st.cache_data(show_spinner=False, max_entries=4, ttl=600)
@@ -180,11 +180,10 @@ def _catalogue(root: Path, snapshot: Snapshot, chosen: Chosen) -> None:
     if chosen.group.sampled:
         st.caption("Lists hold sampled candidates alone here, so they say little about lists that people would see.")
     items = _items(root, chosen)
-    exposures = {
-        name: found
-        for standing, name in ((one, chosen.labels[one.id]) for one in chosen.standings)
-        if (found := _exposure(standing.folder, chosen.k, items)) is not None
+    listed = {
+        chosen.labels[one.id]: found for one in chosen.standings if (found := _listed(one.folder, chosen.k)) is not None
     }
+    exposures = {name: segments.exposure(found, items) for name, found in listed.items()}
     left, right = st.columns(2, gap="large")
     with left:
         if exposures:
@@ -199,10 +198,11 @@ def _catalogue(root: Path, snapshot: Snapshot, chosen: Chosen) -> None:
     with right:
         _novelty(snapshot, chosen)
     split = store_files.parent_folder(root, chosen.standings[0].splits)
+    train = _popularity(str(split / SPLIT_FILE)) if split else None
     shares = [
-        {"model": chosen.labels[one.id], **row}
-        for one in chosen.standings
-        for row in (_tier_shares(one.folder, str(split / SPLIT_FILE), chosen.k) if split else [])
+        {"model": name, **row}
+        for name, found in listed.items()
+        for row in (segments.tier_shares(found, train) if train else [])
     ]
     if shares:
         charts.draw(plots.list_shares(shares, chosen.models, chosen.k), shares, f"list-shares-at-{chosen.k}")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.bootstrap import times_drawn
-from movierec_engine.evaluation.resampled_mean import resampled_mean
+from movierec_engine.evaluation.resampled_mean import resampled_mean, share_below_zero
 
 Values = NDArray[np.float64]
 
@@ -144,6 +144,23 @@ def compare_all_pairs(
     return _verdicts(values, pairs, less_is_better, alpha, seed, resamples)
 
 
+def compare_pair(
+    values: Mapping[str, Values], names: tuple[str, str], *, less_is_better: bool = False, alpha: float = ALPHA
+) -> Verdict:
+    """The verdict that `compare_all_pairs` has on two of the models; of the other pairs only the p values are computed.
+
+    values: as there. names: two of its keys, in any order.
+    """
+    checked = _checked(values, less_is_better)
+    pairs = list(combinations(_by_mean(checked), 2))
+    place = next(place for place, pair in enumerate(pairs) if set(pair) == set(names))
+    if len(checked[names[0]]) < FEW:  # drawn for all models together
+        return compare_all_pairs(values, less_is_better=less_is_better, alpha=alpha)[place]
+    bootstrap, wilcoxon = zip(*(_p_values(np.round(checked[a] - checked[b], DECIMALS)) for a, b in pairs), strict=True)
+    comparison = _compare(checked, [pairs[place]], less_is_better, 0, RESAMPLES)[0]
+    return _verdict(*pairs[place], comparison, float(holm(bootstrap)[place]), float(holm(wilcoxon)[place]), alpha)
+
+
 def holm(p_values: Sequence[float] | Values) -> Values:
     """Step-down adjusted p values (Holm 1979): of the i-th smallest of m, max_{j<=i} (m - j + 1) p_(j), at most 1.
 
@@ -161,17 +178,17 @@ def correct(verdicts: Sequence[Verdict], *, alpha: float = ALPHA) -> tuple[Verdi
     bootstrap = holm([verdict.comparison.p_bootstrap for verdict in verdicts])
     wilcoxon = holm([verdict.comparison.p_wilcoxon for verdict in verdicts])
     return tuple(
-        replace(
-            verdict,
-            p_bootstrap=float(p_bootstrap),
-            p_wilcoxon=float(p_wilcoxon),
-            significant=bool(
-                max(p_bootstrap, p_wilcoxon) < alpha
-                and verdict.comparison.difference * verdict.comparison.rank_biserial > 0
-            ),
-        )
+        _verdict(verdict.better, verdict.worse, verdict.comparison, float(p_bootstrap), float(p_wilcoxon), alpha)
         for verdict, p_bootstrap, p_wilcoxon in zip(verdicts, bootstrap, wilcoxon, strict=True)
     )
+
+
+def _verdict(
+    better: str, worse: str, comparison: PairedComparison, p_bootstrap: float, p_wilcoxon: float, alpha: float
+) -> Verdict:
+    """p_bootstrap, p_wilcoxon: corrected."""
+    told = max(p_bootstrap, p_wilcoxon) < alpha and comparison.difference * comparison.rank_biserial > 0
+    return Verdict(better, worse, comparison, p_bootstrap, p_wilcoxon, bool(told))
 
 
 def _verdicts(
@@ -243,6 +260,12 @@ def _computed(difference: Values) -> tuple[float, float, float]:
     """The same by the distribution of a resampled mean. difference: float64 [n_users]."""
     low, high, below = resampled_mean(difference, CONFIDENCE)
     return low, high, 2 * min(below, 1 - below)
+
+
+def _p_values(difference: Values) -> tuple[float, float]:
+    """The p values of both tests of FEW users or more. difference: rounded, float64 [n_users]."""
+    below = share_below_zero(difference)
+    return 2 * min(below, 1 - below), _signed_ranks(difference)[0]
 
 
 def _summary(a: Values, b: Values, difference: Values, bootstrap: tuple[float, float, float]) -> PairedComparison:

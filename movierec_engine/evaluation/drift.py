@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from movierec_engine.data.table_file import LITERAL_PATH, connect
@@ -33,6 +36,8 @@ VALUES = 20
 """Ratings of more values than these are put into so many bins of equal width."""
 NEW = "not in training"
 """The part of items that the training did not have."""
+COUNTS_FILE = "counts.parquet"
+"""Beside a version's ratings: what drift needs of them, counted once, since a version never changes."""
 _RATINGS, _MOVIES = "ratings.parquet", "movies.parquet"
 _FILE = f"read_parquet({LITERAL_PATH.format('?')}, hive_partitioning = false)"
 
@@ -94,16 +99,16 @@ class Drift:
 def drifts(then: Path, now: Path, movies: Path | None = None) -> list[Drift]:
     """The drift of users, items, ratings and, where movies have any, genres, from one version of ratings to another.
 
-    then, now: folders of the versions. movies: the folder of the raw movies. The files are aggregated in DuckDB, three
-    passes over each; what is held is counts by item and GROUPS. Raises DataError for a file that cannot be read.
+    then, now: folders of the versions. movies: the folder of the raw movies. A version without COUNTS_FILE, as an older
+    program made it, is counted here, by three passes over its ratings. Raises DataError for a file that cannot be read.
     """
     import duckdb  # a server has none
 
     try:
         with connect() as connection:
-            one, other = (_Version.read(connection, folder / _RATINGS) for folder in (then, now))
+            one, other = (_Version.read(connection, folder) for folder in (then, now))
             genres = _genres(connection, movies / _MOVIES) if movies is not None else {}
-    except duckdb.Error as error:
+    except (duckdb.Error, pa.ArrowException, OSError, KeyError) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(
             f"{then} and {now}: their drift cannot be told: {reason}; make the damaged one again"
@@ -111,6 +116,12 @@ def drifts(then: Path, now: Path, movies: Path | None = None) -> list[Drift]:
     before, after = max(one.users, 1), max(other.users, 1)
     noise = (1 / before + 1 / after) / (4 / before)
     return [_drift(both, noise) for both in _compared(one, other, genres)]
+
+
+def save_counts(folder: Path) -> None:
+    """Count the ratings in a version's folder, and write beside them what `drifts` reads of it: COUNTS_FILE."""
+    with connect() as connection:
+        pq.write_table(_counted(connection, folder / _RATINGS), folder / COUNTS_FILE, compression="zstd")
 
 
 def distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -123,6 +134,17 @@ def distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np
     return np.asarray(np.where(empty, 0.0, np.sqrt(np.maximum(np.asarray(bits) / 2, 0.0))))
 
 
+def _counted(connection: "duckdb.DuckDBPyConnection", path: Path) -> pa.Table:
+    """Counts `n` by group `g` of users and one of rating, size and movie_id; the others are null."""
+    group = f"(hash(user_id) % {GROUPS})::TINYINT AS g"
+    of_user = f"(SELECT user_id, floor(log2(count(*)))::INTEGER AS size FROM {_FILE} GROUP BY user_id)"
+    query = f"""SELECT {group}, rating, count(*) AS n FROM {_FILE} GROUP BY ALL
+                UNION ALL BY NAME SELECT {group}, size, count(*) AS n FROM {of_user} GROUP BY ALL
+                UNION ALL BY NAME SELECT {group}, movie_id, count(*) AS n FROM {_FILE} GROUP BY ALL
+                ORDER BY rating, size, movie_id, g"""
+    return connection.sql(query, params=[str(path)] * 3).to_arrow_table()
+
+
 @dataclass(frozen=True, eq=False)
 class _Version:
     """One version's counts by group of users: rows group, key and count of each."""
@@ -133,16 +155,13 @@ class _Version:
     items: tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
     @classmethod
-    def read(cls, connection: "duckdb.DuckDBPyConnection", path: Path) -> "_Version":
-        group = f"(hash(user_id) % {GROUPS})::INTEGER"
-        of_user = f"(SELECT user_id, floor(log2(count(*)))::INTEGER AS size FROM {_FILE} GROUP BY user_id)"
-        queries = (
-            f"SELECT {group} AS g, rating AS key, count(*) AS n FROM {_FILE} GROUP BY ALL",
-            f"SELECT {group} AS g, size AS key, count(*) AS n FROM {of_user} GROUP BY ALL",
-            f"SELECT {group} AS g, movie_id AS key, count(*) AS n FROM {_FILE} GROUP BY ALL",
-        )
-        found = [connection.execute(query, [str(path)]).fetchnumpy() for query in queries]
-        return cls(*((np.asarray(one["g"]), np.asarray(one["key"]), np.asarray(one["n"])) for one in found))
+    def read(cls, connection: "duckdb.DuckDBPyConnection", folder: Path) -> "_Version":
+        kept = folder / COUNTS_FILE
+        table = pq.read_table(kept) if kept.is_file() else _counted(connection, folder / _RATINGS)
+        of_each = [
+            table.filter(pc.is_valid(table[key])).select(["g", key, "n"]) for key in ("rating", "size", "movie_id")
+        ]
+        return cls(*(tuple(column.to_numpy() for column in one.columns) for one in of_each))
 
     @property
     def users(self) -> float:

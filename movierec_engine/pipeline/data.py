@@ -31,6 +31,7 @@ from movierec_engine.data.split import (
     user_counts,
 )
 from movierec_engine.errors import StoreError
+from movierec_engine.evaluation.drift import save_counts
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.pipeline import code_versions
 from movierec_engine.pipeline.feedback import with_feedback
@@ -108,9 +109,12 @@ def ingest_ratings(
     key: list[object] = [*map(_digest, tables)]
     if taken.newest_seq or taken.newest_erasure:  # a version says through which event and erasure it goes
         key += [taken.newest_seq, taken.newest_erasure]
-    return _data_step(
-        store, kinds.RAW_RATINGS, config, content_key(*key), lambda: (ratings.save, facts, ""), {}, origin
-    )
+
+    def save(folder: Path) -> None:
+        ratings.save(folder)
+        save_counts(folder)
+
+    return _data_step(store, kinds.RAW_RATINGS, config, content_key(*key), lambda: (save, facts, ""), {}, origin)
 
 
 def ingest_movies(store: ArtifactStore, config: DataConfig, origin: Origin | None = None) -> Artifact:

@@ -223,8 +223,9 @@ def test_concentration_is_that_of_the_lists(visit: Open, known: ArtifactStore) -
     """popularity: places 0, 0, 3, 3 of four movies: Gini (-3*0 - 0 + 3 + 9) / (4 * 6) = 0.5."""
     artifact = known.latest(Slot("evaluation_report", "tiny", "popularity", "cpu"))
     assert artifact is not None
-    found = segments.exposure(artifact.folder, 2, 4)
-    assert found is not None
+    listed = segments.listed_movies(artifact.folder, 2)
+    assert listed is not None
+    found = segments.exposure(listed, 4)
     assert (found.gini, found.shown, found.items) == (0.5, 2, 4)
     assert found.places.tolist() == [0, 0, 0, 0.5, 1]
     assert "ease spreads its lists most evenly: 100 % of the catalogue is shown" in titles(visit(known, "segments"))

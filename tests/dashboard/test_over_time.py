@@ -15,6 +15,8 @@ from dashboard.plots import event_marks
 from dashboard.plots import over_time as plots
 from dashboard.queries import backtests, drift, over_time
 from dashboard.queries.over_time import Training
+from dashboard.views import operations
+from dashboard.views import over_time as over_time_view
 from movierec_engine.evaluation.drift import DriftConfig
 from movierec_engine.feedback import Exposure, FeedbackEvent, SqliteLog, log_file
 from movierec_engine.release.notes import Note, pin_note
@@ -71,6 +73,26 @@ def test_every_release_has_its_click_and_like_rate_with_intervals(visit: Open, d
     app = visit(damaged, "operations")
     assert "ease 20260102-0000: click rate 0.0 % and like rate 0.0 % over 2 lists" in titles(app)
     assert "people are alerted when a rate's interval lies below" in text(app)
+
+
+def test_what_takes_long_comes_once_the_rest_of_operations_stands_and_at_once_where_it_is_known(
+    visit: Open, known: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def noted(module: object, name: str) -> None:
+        own = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given: [order.append(name), own(*given)][1])
+
+    for module, name in ((over_time_view, "_drift"), (over_time_view, "_rates_of_releases"), (operations, "_checks"),
+                         (operations, "_feedback"), (operations, "_api")):  # fmt: skip
+        noted(module, name)
+    app = visit(known, "operations")
+    assert order == ["_checks", "_feedback", "_api", "_drift", "_rates_of_releases"]
+    assert "are compared with those of the served model's training …" not in text(app), "it has been drawn over"
+    order.clear()
+    app.run()
+    assert order == ["_drift", "_rates_of_releases", "_checks", "_feedback", "_api"]
 
 
 def test_notes_that_hold_are_marks_from_the_first_training_on() -> None:

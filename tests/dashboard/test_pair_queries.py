@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dashboard.queries import pairs, parquet, segments
+from movierec_engine.data.id_map import IdMap
 from movierec_engine.evaluation.comparison import compare_all_pairs
 from movierec_engine.store import ArtifactStore, Slot
 
@@ -111,14 +112,14 @@ def test_segments_stand_in_the_files_order_and_curves_are_of_test_alone(known: A
 def test_exposure_is_the_lorenz_curve_of_the_first_places(tmp_path: Path) -> None:
     """Places 1, 1 and 2 of a catalogue of 4: Gini (2 sum i x_i - (n + 1) sum x) / (n sum x) = (26 - 20) / 16."""
     folder = report(tmp_path / "a", [1], [(1, 1, 10), (2, 1, 10), (3, 1, 20), (4, 1, 30), (4, 2, 40)])
-    found = segments.exposure(folder, 1, 4)
-    assert found is not None
+    listed = segments.listed_movies(folder, 1)
+    assert listed is not None
+    found = segments.exposure(listed, 4)
     assert (found.items, found.shown, found.gini) == (4, 3, pytest.approx(6 / 16))
     assert found.catalogue.tolist() == [0, 0.25, 0.5, 0.75, 1]
     assert found.places.tolist() == [0, 0, 0.25, 0.5, 1]
-    assert segments.exposure(folder, 1, None) is not None
-    assert segments.exposure(folder, 1, None).items == 3  # type: ignore[union-attr]
-    assert segments.exposure(tmp_path / "nowhere", 1, 4) is None
+    assert segments.exposure(listed, None).items == 3
+    assert segments.listed_movies(tmp_path / "nowhere", 1) is None
 
 
 def test_tiers_are_those_in_which_the_train_rows_of_more_popular_movies_end(tmp_path: Path) -> None:
@@ -127,8 +128,11 @@ def test_tiers_are_those_in_which_the_train_rows_of_more_popular_movies_end(tmp_
     parts = ["train"] * 10 + ["test"] * 9
     pq.write_table(pa.table({"movie_id": movies, "part": parts}), tmp_path / "split.parquet")
     lists = [(1, 1, 10), (2, 1, 20), (3, 1, 30), (4, 1, 40), (5, 1, 10), (5, 2, 40)]
-    folder = report(tmp_path / "a", [1], lists)
-    found = {row["segment"]: row["value"] for row in segments.tier_shares(folder, tmp_path / "split.parquet", 1)}
+    listed = segments.listed_movies(report(tmp_path / "a", [1], lists), 1)
+    train = segments.popularity(tmp_path / "split.parquet")
+    assert listed is not None
+    assert train is not None
+    found = {row["segment"]: row["value"] for row in segments.tier_shares(listed, train)}
     assert sum(found.values()) == pytest.approx(1)
     bounds = segments.POPULARITY_UP_TO
     before = {10: 0.0, 20: 0.5, 30: 0.8, 40: 1.0}
@@ -137,3 +141,6 @@ def test_tiers_are_those_in_which_the_train_rows_of_more_popular_movies_end(tmp_
         name = next((name for name, bound in bounds.items() if before[movie] < bound), list(bounds)[-1])
         expected[name] += 1 / 5
     assert found == pytest.approx(expected)
+    texts = segments.TrainOrder(IdMap(np.array(["10"])), np.zeros(1))
+    assert segments.tier_shares(listed, texts) == [], "the movies of another kind of ids"
+    assert segments.popularity(tmp_path / "nowhere") is None

@@ -15,6 +15,7 @@ from movierec_engine.evaluation.comparison import (
     PairedComparison,
     compare_all_pairs,
     compare_leaderboard,
+    compare_pair,
     compare_paired,
     holm,
 )
@@ -116,6 +117,17 @@ def test_three_digits_of_a_p_value_do_not_depend_on_the_seed_and_it_has_no_floor
     lower, near = values["model 0"], values["model 0"] + rng.normal(0.1, 1.3, 671)
     p = [compare_paired(near, lower, seed=seed).p_bootstrap for seed in range(3)]
     assert len(set(p)) == 1 and 0.001 < p[0] < 0.2
+
+
+@pytest.mark.parametrize("lower", [False, True])
+@pytest.mark.parametrize("users", [60, 400])
+def test_two_of_several_models_have_the_verdict_that_all_pairs_together_give_them(users: int, lower: bool) -> None:
+    rng = np.random.default_rng(13)
+    values = {f"model {place}": rng.normal(place // 2, 1, users).round(1) for place in range(5)}
+    verdicts = compare_all_pairs(values, less_is_better=lower)
+    assert {verdict.significant for verdict in verdicts} == {True, False}
+    for verdict in verdicts:
+        assert compare_pair(values, (verdict.worse, verdict.better), less_is_better=lower) == verdict
 
 
 def test_signed_ranks_are_near_the_exact_test_without_ties() -> None:

@@ -14,8 +14,8 @@ from scipy.spatial.distance import jensenshannon
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.ratings import MOVIES_SCHEMA
 from movierec_engine.data.readers import read_movies, read_ratings
-from movierec_engine.errors import ConfigError
-from movierec_engine.evaluation.drift import NEW, Drift, DriftConfig, distance, drifts
+from movierec_engine.errors import ConfigError, DataError
+from movierec_engine.evaluation.drift import COUNTS_FILE, NEW, Drift, DriftConfig, distance, drifts, save_counts
 
 WEIGHTS = st.lists(st.integers(0, 50), min_size=3, max_size=3).filter(any)
 LIMITS = DriftConfig()
@@ -122,6 +122,21 @@ def test_the_halves_in_time_have_drifted_in_what_is_known_to_have_changed(
     early, late = (pc.mean(pc.equal(pc.floor(one["rating"]), one["rating"])).as_py() for one in
                    (table.slice(0, middle), table.slice(middle, middle)))  # fmt: skip
     assert early > late + 0.1
+
+
+def test_a_version_that_was_counted_once_has_the_same_drift_without_its_ratings(
+    bundled: tuple[Path, pa.Table, Path],
+) -> None:
+    root, table, movies = bundled
+    folders = [version(root / name, table.slice(start, len(table) // 3)) for name, start in (("x", 0), ("y", 30_000))]
+    expected = drifts(*folders, movies)
+    for folder in folders:
+        save_counts(folder)
+        (folder / "ratings.parquet").unlink()
+    assert drifts(*folders, movies) == expected
+    (folders[0] / COUNTS_FILE).write_text("half")
+    with pytest.raises(DataError, match="make the damaged one again"):
+        drifts(*folders, movies)
 
 
 def test_a_limit_that_is_none_is_refused() -> None:

@@ -8,9 +8,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from movierec_engine.feedback import Exposure, FeedbackEvent, FeedbackLog
-from movierec_engine.feedback.summary import DUELS_SCHEMA, RATES_SCHEMA, interleaving_duels, variant_rates
+from movierec_engine.feedback.summary import (
+    DUELS_SCHEMA,
+    RATES_SCHEMA,
+    interleaving_duels,
+    share_with_interval,
+    sign_test,
+    variant_rates,
+)
 
 
 def shown(request: str, variant: str, user: int = 1, experiment: str = "e") -> Exposure:
@@ -23,6 +31,15 @@ def wilson(hits: int, of: int) -> tuple[float, float]:
     middle = p + z * z / (2 * of)
     spread = z * math.sqrt(p * (1 - p) / of + z * z / (4 * of * of))
     return (middle - spread) / (1 + z * z / of), (middle + spread) / (1 + z * z / of)
+
+
+@pytest.mark.parametrize(("hits", "of"), [(0, 1), (1, 1), (1, 3), (7, 14), (40, 41), (0, 900), (123_456, 20_000_000)])
+def test_intervals_and_sign_tests_are_scipys(hits: int, of: int) -> None:
+    expected = binomtest(hits, of)
+    found = share_with_interval("rate", hits, of)
+    low, high = expected.proportion_ci(0.95, method="wilson")
+    assert (found["rate"], found["rate_low"], found["rate_high"]) == pytest.approx((hits / of, low, high), abs=1e-12)
+    assert sign_test(hits, of - hits) == pytest.approx(expected.pvalue, rel=1e-9, abs=1e-300)
 
 
 def test_without_a_log_there_are_no_rows(log: FeedbackLog) -> None:

@@ -14,6 +14,7 @@ from movierec_engine import pipeline
 from movierec_engine.config import load_settings
 from movierec_engine.data.config import ColumnNames, DataConfig
 from movierec_engine.data.ratings import MOVIES_SCHEMA, RATINGS_SCHEMA, Movies, Ratings
+from movierec_engine.evaluation.drift import COUNTS_FILE
 from movierec_engine.feedback import FeedbackEvent, Intake, SqliteLog, log_file
 from movierec_engine.feedback.intake import ERASURES_SCHEMA, FEEDBACK_SCHEMA
 from movierec_engine.pipeline.backtest import backtest
@@ -58,6 +59,7 @@ def test_without_a_log_nothing_is_made_and_the_version_is_that_of_the_files(
     made = pipeline.ingest_ratings(store, config)
     assert not (store.root / "feedback").exists()
     assert facts(made) == FeedbackFacts()
+    assert COUNTS_FILE in made.files, "counted once, for every comparison with later versions"
     assert pipeline.ingest_ratings(store, replace(config, feedback=False)) == made
 
 
