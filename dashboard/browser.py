@@ -1,4 +1,4 @@
-"""What the dashboard asks of the browser: an icon of its own, one history entry a page, and few tab stops."""
+"""What the dashboard asks of the browser: an icon, one history entry a page, few tab stops, pictures with titles."""
 
 from importlib.resources import files
 
@@ -23,6 +23,8 @@ stands beside the page's title where both fit."""
 
 
 def prepare() -> None:
-    """Let Back go to the page before, whatever was chosen on this one, and Tab pass a table in one step."""
-    keyboard = files("dashboard").joinpath("keyboard.js").read_text(encoding="utf-8")
-    st.html(f"{_HISTORY}<script>{keyboard}</script>", unsafe_allow_javascript=True)
+    """Let Back go to the page before, whatever was chosen, Tab pass a table at once, and charts keep their titles."""
+    ours = (
+        files("dashboard").joinpath(name).read_text(encoding="utf-8") for name in ("keyboard.js", "chart_picture.js")
+    )
+    st.html(f"{_HISTORY}<script>{''.join(ours)}</script>", unsafe_allow_javascript=True)

@@ -53,8 +53,8 @@ def open_asked(root: Path, page: StreamlitPage, pages: Pages) -> str:
 def _views(root: Path) -> dict[str, KeptView]:
     try:
         return kept_views(of_folder(root))
-    except MovierecError as error:
-        shell.notes([str(error)])
+    except (MovierecError, OSError) as error:
+        shell.notes([f"The kept views cannot be read: {error}"])
         return {}
 
 

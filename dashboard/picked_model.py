@@ -45,11 +45,11 @@ def lead_on(chosen: Chosen, label: str, said: str) -> None:
             st.button("Show all", key="unpick", icon=":material/close:", on_click=state.assign, args=(PICKED, ""))
         st.markdown(shell.plain(said))
         with st.container(horizontal=True):
-            if other and st.button(f"Compare with {other}", icon=":material/compare_arrows:"):
+            if other and st.button(f"Compare with {shell.plain(other)}", icon=":material/compare_arrows:"):
                 state.put("a", label)
                 state.put("b", other)
                 st.switch_page(st.Page(compare.page, title="Compare two", url_path="compare"))
-            if other and st.button(f"Side by side with {other}", icon=":material/view_week:"):
+            if other and st.button(f"Side by side with {shell.plain(other)}", icon=":material/view_week:"):
                 side_by_side.go_to([chosen.address(label), chosen.address(other)])
             if st.button("For whom it is good", icon=":material/groups:"):
                 if not _always_on_segments(chosen, label):

@@ -60,8 +60,8 @@ def about(root: Path, subjects: tuple[str, ...]) -> dict[str, list[Note]]:
     """Reference -> the notes about it."""
     try:
         return _about(str(root), tuple(stamp(folder) for folder in folders(root / kinds.NOTE)), subjects)
-    except MovierecError as error:
-        shell.notes([str(error)])
+    except (MovierecError, OSError) as error:
+        shell.notes([f"The notes cannot be read: {error}"])
         return {}
 
 

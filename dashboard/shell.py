@@ -114,8 +114,8 @@ def change(made: Callable[[], object], done: str) -> None:
             raise ConfigError(READ_ONLY)
         made()
         st.toast(plain(done), icon=":material/check:")
-    except MovierecError as error:
-        st.toast(plain(error), icon=":material/warning:", duration="long")
+    except (MovierecError, OSError) as error:  # a store may be read-only, or full
+        st.toast(plain(f"Nothing was changed: {error}"), icon=":material/warning:", duration="long")
 
 
 def notes(texts: Iterable[str]) -> None:

@@ -24,7 +24,7 @@ def conclusion(kind: str, rows: Sequence[Mapping[str, Any]], champion: str, test
     for row in rows:
         if row["lead"]:
             leads.setdefault(row["model"], []).append(row["segment"])
-    better = f"significantly better than {champion}" if tested else f"above {champion} by intervals that do not overlap"
+    better = _better(champion, tested)
     if not leads:
         return f"By {kind}: no model is {better}"
     parts = [
@@ -33,6 +33,34 @@ def conclusion(kind: str, rows: Sequence[Mapping[str, Any]], champion: str, test
         for place, (model, names) in enumerate(leads.items())
     ]
     return f"By {kind}: {'; '.join(' '.join(part.split()) for part in parts)}"
+
+
+def verdict(rows: Sequence[Mapping[str, Any]], champion: str, tested: bool) -> tuple[str, str]:
+    """The conclusion over all kinds of segments: a headline, and a sentence on who is better where, or "".
+
+    rows, tested: as in `conclusion`, of every kind.
+    """
+    total = len({(row["kind"], row["segment"]) for row in rows})
+    if {row["model"] for row in rows} == {champion}:
+        return f"{champion} is the only model here.", ""
+    leads: dict[str, list[str]] = {}
+    for row in rows:
+        if row["lead"]:
+            leads.setdefault(row["model"], []).append(words.segment(row["kind"], row["segment"]))
+    better = _better(champion, tested)
+    if not leads:
+        return f"No model is {better} in any of {numbers.counted(total, 'segment')}.", ""
+    lost = len({(row["kind"], row["segment"]) for row in rows if row["lead"]})
+    parts = [
+        f"{model} for {numbers.listed(own) if len(own) <= _NAMED else numbers.counted(len(own), 'segment')}"
+        for model, own in leads.items()
+    ]
+    head = f"No single winner: {champion} loses in {lost} of {numbers.counted(total, 'segment')}."
+    return head, f"{words.sentence(better)}: {'; '.join(parts)}."
+
+
+def _better(champion: str, tested: bool) -> str:
+    return f"significantly better than {champion}" if tested else f"above {champion} by intervals that do not overlap"
 
 
 def tiers(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import charts, controls, drill_down, shell, state, tables
 from dashboard.controls import Chosen
@@ -38,6 +39,7 @@ def page() -> None:
     if snapshot.reports.num_rows == 0:
         shell.no_reports(root)
         return
+    answer = st.container()
     chosen = controls.choose_reports(snapshot, suits=lambda metric: metric.judges, models=False)
     if chosen is not None:
         if len(chosen.standings) < 2:
@@ -48,7 +50,7 @@ def page() -> None:
                 root,
             )
         else:
-            _pair(root, chosen)
+            _pair(root, chosen, answer)
 
 
 @st.cache_data(show_spinner=False, max_entries=32, ttl=600)
@@ -82,7 +84,8 @@ def _list(folder: str, movies: Path | None, user: PublicId, k: int) -> list[dict
     return pairs.list_of(Path(folder), movies, user, k)
 
 
-def _pair(root: Path, chosen: Chosen) -> None:
+def _pair(root: Path, chosen: Chosen, answer: DeltaGenerator) -> None:
+    """answer: the place above the boxes for the conclusion."""
     options = list(chosen.models)
     left, right = st.columns(2)
     with left:
@@ -103,7 +106,8 @@ def _pair(root: Path, chosen: Chosen) -> None:
         )
         return
     models = {one: a.model, other: b.model}
-    _conclusion(verdicts[chosen.column], users, chosen)
+    with answer:
+        _conclusion(verdicts[chosen.column], users, chosen)
     _distributions(chosen, users, verdicts, (a, b), names, models)
     if metrics()[chosen.metric].of_hits:
         _where(root, chosen, (a, b), names, models)
@@ -266,7 +270,9 @@ def _examples(
         hits = sum(row["hit"] for row in rows)
         shown = [{"Rank": r["rank"], "Movie": r["title"], "In the test part": "✓" if r["hit"] else ""} for r in rows]
         with column:
-            st.markdown(f"**{shell.plain(name)}** for user {user}: {numbers.counted(hits, 'hit')} in {len(rows)}")
+            st.markdown(
+                f"**{shell.plain(name)}** for user {shell.plain(user)}: {numbers.counted(hits, 'hit')} in {len(rows)}"
+            )
             if shown:
                 tables.show(shown, hide_index=True, width="stretch", height="content")
 

@@ -35,7 +35,8 @@ def show(root: Path, made: list[Made], unreadable: list[Path]) -> None:
     if not made:
         return
     rows = plots.decision_rows(made)
-    charts.draw(plots.decisions(rows), rows, "decisions")
+    if len(made) > 1:
+        charts.draw(plots.decisions(rows), rows, "decisions")
     if len(made) == releases.MOST:
         st.caption(f"The newest {releases.MOST} decisions.")
     table = [

@@ -235,7 +235,7 @@ def _user(found: SearchableIndex, version: IndexVersion) -> _Person:
         ids = found.index.users.ids
         st.warning(
             f"There is no user {shell.plain(text) or 'without an id'} in this data set; {len(ids):,} users have ids "
-            f"from {ids[0]} to {ids[-1]}. A typical one is shown."
+            f"from {shell.plain(ids[0])} to {shell.plain(ids[-1])}. A typical one is shown."
         )
         user_id = usual.get("Typical", ids[0].item())
     if not found.trained_with(user_id):
@@ -348,7 +348,7 @@ def _answers(loaded: Loaded, person: _Person, k: int, dials: Dials) -> dict[str,
 
 def _lists(loaded: Loaded, answers: Mapping[str, RecommendedList], person: _Person) -> None:
     head, toggle = st.columns([3, 1], vertical_alignment="bottom")
-    head.header(f"What {person.name} gets, and why")
+    head.header(f"What {shell.plain(person.name)} gets, and why")
     with toggle:
         everything = state.switch(_say("Explain every movie"), "explained", explanation="Some models take a second")
     columns = st.columns([1.15, *[1.5] * max(len(answers), 1)], gap="medium")

@@ -25,6 +25,8 @@ from movierec_engine.reporting.conclusions import Outcome
 TICKED = "ticked"
 """The name in the URL of the rows that are ticked, by model/device/version."""
 _FIRST_TICKED = "rows ticked at first"
+_SECONDS, _TRAINING = "Training (s)", "Training"
+"""The column of the training time: seconds in the CSV file, a time with its unit on the page."""
 _USUAL = ("recall", "mrr", "coverage")
 """Metrics that stand beside the chosen one by default."""
 
@@ -221,7 +223,7 @@ def _rows(chosen: Chosen, every: Mapping[str, Measure], columns: list[str], foun
             "Status": "champion" if one.served else "",
             f"Validation {chosen.title}": one.validation,
             **{every[key].title: own.get(key) for key in columns},
-            "Training (s)": one.seconds,
+            _SECONDS: one.seconds,
         }
         rows.append(row | ({"Device": one.device} if several else {}))
     return rows
@@ -248,7 +250,8 @@ def _styled(rows: list[dict[str, Any]], shown: list[Measure]) -> Any:
     better |= {f"Validation {title}": way for title, way in better.items()}
     scores = [name for name in rows[0] if name in better]
     frame = leaderboard.frame(rows).astype(dict.fromkeys([*scores, *(one.title for one in costs)], "float64"))
-    style = frame.style.format(numbers.duration, subset=["Training (s)"])
+    frame = frame.rename(columns={_SECONDS: _TRAINING})
+    style = frame.style.format(numbers.duration, subset=[_TRAINING])
     for cost in costs:
         style = style.format(lambda value, cost=cost: _or_dash(value, cost), subset=[cost.title])
     for column in scores:

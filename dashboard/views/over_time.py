@@ -18,6 +18,7 @@ from dashboard.queries.over_time import Training
 from dashboard.queries.releases import Made, Served
 from dashboard.queries.store_files import Signature
 from movierec_engine.evaluation.drift import DriftConfig
+from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.release.freshness import FreshnessConfig
 from movierec_engine.reporting import numbers
 from movierec_engine.store import kinds
@@ -41,8 +42,11 @@ def show(root: Path, data: str, served: Served | None, made: Sequence[Made], see
         rows = [vars(one) for one in trainings]
         subjects = [*(one.reference for one in trainings), *(one.decision.reference for one in made)]
         notes = [one for one in over_time.notes(root, subjects) if not one.withdrawn_at and one.at[:19] >= first]
-        chart = plots.trained(trainings, marks, served.model, METRIC, event_marks.note_rows(notes, first))
-        charts.draw(chart, rows, "metric-over-trainings")
+        if len(trainings) > 1:
+            chart = plots.trained(trainings, marks, served.model, METRIC, event_marks.note_rows(notes, first))
+            charts.draw(chart, rows, "metric-over-trainings")
+        else:
+            st.markdown(_only(trainings[0], served.model))
         pinned_notes.listed(notes)
     else:
         shell.missing(
@@ -86,6 +90,13 @@ def _rates_of_releases(root: Path, data: str, seen: Signature) -> None:
             f"automation.freshness.min_click_rate or min_like_rate (by default {numbers.percent(asked.min_click_rate)} "
             "each), or below the release before."
         )
+
+
+def _only(one: Training, model: str) -> str:
+    """The one training that a chart would have no line of, in words."""
+    value = f"{numbers.score(one.value)} {numbers.interval(one.low, one.high)}"
+    said = f"{model}: {metric_title(METRIC)} {value} in its one training that was measured, {numbers.minute(one.at)}"
+    return f"**{shell.plain(said)}.** A chart begins with the second one."
 
 
 @st.cache_data(show_spinner=False, max_entries=8, ttl=600)

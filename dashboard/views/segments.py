@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import charts, controls, drill_down, shell, state
 from dashboard.controls import Chosen
@@ -42,6 +43,7 @@ def page() -> None:
     if snapshot.reports.num_rows == 0:
         shell.no_reports(root)
         return
+    answer = st.container()
     everything = controls.choose_reports(snapshot, suits=lambda metric: metric.of_hits, models=False)
     if everything is not None:
         if not everything.ranked:
@@ -49,7 +51,7 @@ def page() -> None:
         else:
             champion = next((one for one in everything.ranked if one.served), everything.ranked[0])
             chosen = _choose_models(everything, champion)
-            _by_kind(root, chosen, champion)
+            _by_kind(root, chosen, champion, answer)
             _catalogue(root, snapshot, chosen)
             _new_users(root, seen, chosen)
             _dials(root, seen, chosen)
@@ -94,7 +96,8 @@ def _reranking_tradeoff(root: str, data: str, seen: Signature) -> list[TradeoffC
     return segments.reranking_tradeoff(Path(root), data)
 
 
-def _by_kind(root: Path, chosen: Chosen, champion: Standing) -> None:
+def _by_kind(root: Path, chosen: Chosen, champion: Standing, answer: DeltaGenerator) -> None:
+    """answer: the place above the boxes for the conclusion."""
     st.header("Which users and items each model serves best")
     folders = {chosen.labels[one.id]: one.folder for one in chosen.standings}
     means = _segments(folders, chosen.column)
@@ -107,6 +110,8 @@ def _by_kind(root: Path, chosen: Chosen, champion: Standing) -> None:
     first = chosen.labels[champion.id]
     leads, tested = _leads(root, chosen, champion, means)
     rows = segments.beside(means, first, leads)
+    head, where = by_segment.verdict(rows, first, tested)
+    answer.markdown(f"## {shell.plain(head)}" + (f"\n\n{shell.plain(where)}" if where else ""))
     few = sorted({str(row["segment"]) for row in rows if row["users"] < FEW})
     kinds = {str(row["kind"]) for row in rows}
     text = (

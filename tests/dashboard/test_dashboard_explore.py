@@ -6,6 +6,8 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from page_reading import text, titles
 from scipy import sparse
@@ -45,6 +47,14 @@ def test_a_users_lists_come_with_scores_reasons_and_hits(visit: Open, known: Art
     assert "1 of 3 are in the user's test part" in said
     assert list(app.dataframe[0].value["Movie"]) == ["Ten (1990)"]
     assert "ease recommends Twenty (1991) most of all because of Ten (1990)" in titles(app)
+
+
+def test_the_page_begins_with_a_user_who_has_a_hit(visit: Open, damaged: ArtifactStore) -> None:
+    """Of users 1 and 2, who have a movie each, 2 is the typical one; in the report user 1 alone has a hit."""
+    relevant = damaged.require(Slot("evaluation_report", "tiny", "ease", "cpu")).folder / "relevant.parquet"
+    pq.write_table(pa.table({"user_id": [1, 2], "movie_id": [20, 30], "rank": [2, 99]}), relevant)
+    app = visit(damaged, "explore", explored="ease")
+    assert app.text_input(key="user").value == "1"
 
 
 def test_models_of_one_set_up_alone_stand_beside_each_other(visit: Open, damaged: ArtifactStore) -> None:

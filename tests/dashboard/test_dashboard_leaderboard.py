@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from movierec_engine.evaluation.metrics import metric_title, metrics
 from movierec_engine.store import Artifact, ArtifactStore
 
 ROOT = Path(__file__).parents[2]
@@ -64,9 +65,21 @@ def test_the_table_ranks_models_with_their_costs(open_page: Open, publish: Publi
     assert list(table["NDCG@10"]) == [0.2, 0.1]
     assert list(table["Validation NDCG@10"]) == pytest.approx([0.3, 0.2])
     assert list(table.columns)[:2] == ["Model", "NDCG@10"]
-    assert list(table["Training (s)"]) == [61.0, 0.5]
+    assert list(table["Training"]) == [61.0, 0.5]
     table = open_page(metrics="memory,coverage").dataframe[0].value
     assert list(table["Peak memory"]) == [2048.0, 2048.0]
+
+
+def test_every_metric_and_every_cost_can_be_a_column(open_page: Open, publish: Publish) -> None:
+    """All metrics that the engine has, those beyond accuracy among them, and the costs that a report holds."""
+    every = {name: metric.at([10])[0] for name, metric in metrics().items()}
+    for model, seconds in (("ease", 5.0), ("popularity", 0.5)):
+        publish(model, 0.2, seconds=seconds, metrics=dict.fromkeys(every.values(), 0.2), evaluation_seconds=3.0)
+    costs = ["evaluation", "latency", "memory", "model_size"]
+    table = open_page(metrics=",".join([*(set(every) - {"ndcg"}), *costs])).dataframe[0].value
+    assert {metric_title(key) for key in every.values()} <= set(table.columns)
+    assert {"Training", "Evaluation", "Time per user", "Peak memory", "Model size"} <= set(table.columns)
+    assert list(table["Evaluation"]) == [3.0, 3.0] and list(table["Time per user"]) == [0.3, 0.3], "of ten users"
 
 
 def test_the_answer_stands_above_the_boxes(open_page: Open, publish: Publish) -> None:
