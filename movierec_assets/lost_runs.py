@@ -3,14 +3,20 @@
 Dagster takes them for running until it is told otherwise: they hold their place, and what trains waits in the queue for
 them for ever. Each run therefore notes the process that it is in, and a sensor looks whether that still lives. Where it
 cannot see it, as in another container or before a reboot, a file counts, the lease, which the run touches at work.
+
+Of a run that was launched and has noted nothing yet the launcher knows: on a cluster it may wait for a node, or its node
+may be lost. Dagster itself asks the launcher only of runs that have started, and waits for the others for
+`run_monitoring.start_timeout_seconds`.
 """
 
+import logging
 import os
 import time
 from pathlib import Path
 
 import dagster as dg
 import psutil
+from dagster._core.launcher import WorkerStatus
 from dagster._core.storage.tags import HIDDEN_TAG_PREFIX
 
 from movierec_assets.automation import AutomationConfig
@@ -18,6 +24,8 @@ from movierec_engine.config import load_settings
 from movierec_engine.errors import MovierecError
 from movierec_engine.store import ArtifactStore
 from movierec_engine.store.process import place
+
+log = logging.getLogger(__name__)
 
 PROCESS = f"{HIDDEN_TAG_PREFIX}movierec_process"
 """Tag of every run that makes an asset, which the UI does not show: its place, its process and, since retries inherit
@@ -51,6 +59,21 @@ def is_lost(run: dg.DagsterRun, started: float, artifacts: Path) -> bool:
         return True
 
 
+def never_starts(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """True if a launched run's worker has failed before the run began, as its launcher says: its node is gone, say.
+
+    Not for one that waits for a node or an image, nor while the launcher's cluster does not answer.
+    """
+    launcher = instance.run_launcher
+    if not launcher.supports_check_run_worker_health:
+        return False
+    try:
+        return launcher.check_run_worker_health(run).status is WorkerStatus.FAILED
+    except Exception as error:  # each launcher raises what its cluster's client does
+        log.warning("it cannot be told whether the worker of run %s lives: %s", run.run_id, error)
+        return False
+
+
 def _has_expired(lease: Path) -> bool:
     """True for a lease that was not touched for long; not where there is none, as of a run of another store."""
     try:
@@ -76,13 +99,21 @@ def make_lost_runs(config: AutomationConfig) -> dg.SensorDefinition:
         except MovierecError as error:
             return dg.SkipReason(str(error))
         artifacts = ArtifactStore(settings.paths.artifacts).root
-        in_progress = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
-        running = context.instance.get_run_records(in_progress)
-        lost = [one.dagster_run.run_id for one in running if is_lost(one.dagster_run, one.start_time or 0, artifacts)]
-        # asked again, as a run may just have ended, and its process with it
-        still = context.instance.get_runs(dg.RunsFilter(lost, statuses=in_progress.statuses)) if lost else []
+        instance, on = context.instance, dg.DagsterRunStatus
+        records = instance.get_run_records(dg.RunsFilter(statuses=[on.STARTING, on.STARTED]))
+        lost = dict[str, str]()
+        for one in records:
+            run = one.dagster_run
+            if run.status is on.STARTED and is_lost(run, one.start_time or 0, artifacts):
+                lost[run.run_id] = "The run's process is gone: it was killed, or the machine stopped."
+            elif run.status is on.STARTING and never_starts(instance, run):
+                lost[run.run_id] = "The run's worker failed before the run began, as when its machine stops."
+        # asked again, as a run may just have begun or ended, and its process with it
+        seen = {one.dagster_run.run_id: one.dagster_run.status for one in records}
+        again = instance.get_runs(dg.RunsFilter(list(lost))) if lost else []
+        still = [run for run in again if run.status is seen[run.run_id]]
         for run in still:
-            context.instance.report_run_failed(run, "The run's process is gone: it was killed, or the machine stopped.")
-        return dg.SkipReason(f"{len(running)} runs in progress, {len(still)} of them lost")
+            instance.report_run_failed(run, lost[run.run_id])
+        return dg.SkipReason(f"{len(records)} runs in progress, {len(still)} of them lost")
 
     return lost_runs

@@ -33,7 +33,7 @@ from movierec_engine.store import Artifact, ArtifactStore, kinds
 from movierec_engine.tuning.measure import Measurement, measure
 from movierec_engine.tuning.request import Request, study_name
 from movierec_engine.tuning.space import as_parameters, distributions, first_values
-from movierec_engine.tuning.study import import_optuna, open_study, study_folder
+from movierec_engine.tuning.study import import_optuna, open_study_of_host, study_folder
 from movierec_engine.tuning.users import STEP, growth, share_of, shares, words
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def tune(request: Request, seconds: float) -> Tuned:
     made = pipeline.prepare(store, settings.data, feedback=FeedbackLogs(store.root, settings.feedback.url))
     stopping = settings.trainer.early_stopping
     name = f"{study_name(request, settings, made[kinds.SPLITS].fingerprint)}-timed"
-    with open_study(store, name, stopping.mode, settings.seed) as study:
+    with open_study_of_host(store, name, stopping.mode, settings.seed) as study:
         spent = float(study.user_attrs.get("seconds", 0.0))
         search = _Search(request, settings, store, made, study, started - spent, seconds)
         try:

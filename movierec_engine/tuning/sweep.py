@@ -1,7 +1,7 @@
 """Searches a model's best settings with Optuna, over a search space of configs/sweep/.
 
-Trials are judged by validation, and kept in a SQLite database below the artifacts: the same command goes on where a
-killed one stopped. They are versions in the store but never the newest of their model.
+Trials are judged by validation, and kept beside the artifacts: the same command goes on where a killed one stopped, on
+another host where these are in an object store. They are versions in the store but never the newest of their model.
 """
 
 import json

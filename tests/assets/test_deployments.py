@@ -14,7 +14,7 @@ from dagster._core.instance.config import dagster_instance_config
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 KUBERNETES = "1.33"
-"""The version by whose schemas the manifests are checked; they use nothing that is newer than 1.21."""
+"""The version by whose schemas the manifests are checked; they use nothing that is newer than 1.27."""
 UNITS = sorted(path.name for path in (DEPLOY / "one-machine").glob("movierec*"))
 
 
@@ -48,13 +48,17 @@ def test_the_environment_of_the_services_names_what_their_commands_and_dagsters_
 def test_a_run_in_a_pod_is_given_all_that_its_instance_and_its_definitions_ask_for() -> None:
     """The definitions of a run make the same partitions as the code server's, which may have no such device.
 
-    dagster-k8s takes the password from the secret that is named.
+    dagster-k8s takes the password from the secret that is named; the others have what their examples have.
     """
     instance = _yaml("dagster", "cluster", "dagster.yaml")
     config = instance["run_launcher"]["config"]
-    given = {"DAGSTER_PG_PASSWORD"} if config["postgres_password_secret"] else set()
-    assert _postgres() == _variables(instance["storage"]) <= {*given, *config["env_vars"]}
-    assert {"MOVIEREC_ARTIFACTS", "MOVIEREC_CHECKPOINTS", "MOVIEREC_AUTOMATION"} <= set(config["env_vars"])
+    assert (config["env_secrets"], bool(config["postgres_password_secret"])) == (["movierec"], True)
+    given = {"DAGSTER_PG_PASSWORD", *_example("kubernetes"), *(one.partition("=")[0] for one in config["env_vars"])}
+    asked = _variables({name: part for name, part in instance.items() if name != "run_launcher"})
+    assert {*_postgres(), "MOVIEREC_LOGS_BUCKET"} == asked <= given
+    assert {"MOVIEREC_ARTIFACTS", "MOVIEREC_CHECKPOINTS", "MOVIEREC_FEEDBACK_URL", "MOVIEREC_AUTOMATION"} <= given
+    assert [set(one) for one in config["volumes"]] == [{"name", "emptyDir"}], "pods share no volume"
+    assert f"MOVIEREC_LOCAL={config['volume_mounts'][0]['mountPath']}" in config["env_vars"]
 
 
 def test_the_guide_names_what_the_instance_on_ray_asks_for_which_hands_ray_no_secret() -> None:
@@ -71,7 +75,7 @@ def test_the_guide_names_what_the_instance_on_ray_asks_for_which_hands_ray_no_se
 def test_the_files_of_compose_are_such_by_its_specification() -> None:
     checked = subprocess.run(
         [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec",
-         *(str(DEPLOY / folder / "compose.yaml") for folder in ("compose", "api-hosts"))],
+         *(str(DEPLOY / "compose" / name) for name in ("compose.yaml", "api-host.yaml"))],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert checked.returncode == 0, checked.stdout + checked.stderr
@@ -91,42 +95,34 @@ def test_no_container_has_more_rights_than_it_needs_and_each_says_whether_it_is_
 
 
 def test_an_api_host_without_state_has_the_same_rights_and_nothing_but_its_variables_and_a_cache() -> None:
-    (host,), usual = _yaml("api-hosts", "compose.yaml")["services"].values(), _compose()["services"]["api"]
+    (host,), usual = _yaml("compose", "api-host.yaml")["services"].values(), _compose()["services"]["api"]
     own = ("environment", "env_file", "volumes", "networks")
     assert {name: part for name, part in host.items() if name not in own} == {
         name: part for name, part in usual.items() if name not in own
     }
-    assert (host["env_file"], host["volumes"]) == ([".env"], [f"cache:{host['environment']['MOVIEREC_LOCAL']}"])
-    assert {"MOVIEREC_ARTIFACTS", "MOVIEREC_FEEDBACK_URL", "MOVIEREC_API_KEYS"} <= set(_example("api-hosts"))
+    assert (host["env_file"], host["volumes"]) == (["api-host.env"], [f"cache:{host['environment']['MOVIEREC_LOCAL']}"])
+    named = set(_example("compose", "api-host.example"))
+    assert {"MOVIEREC_ARTIFACTS", "MOVIEREC_FEEDBACK_URL", "MOVIEREC_API_KEYS"} <= named
     for stage in ("install-api", "install-dashboard", "install-dagster"):
         assert any("postgres,objectstore " in line for line in _stages()[stage]), stage
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on this machine")
-def test_api_hosts_without_state_are_pods_that_share_no_volume() -> None:
+def test_what_kustomize_makes_is_what_kubernetes_takes_and_shares_no_volume() -> None:
     built = subprocess.run(
-        ["kubectl", "kustomize", str(DEPLOY / "api-hosts")], capture_output=True, text=True, check=True
+        ["kubectl", "kustomize", str(DEPLOY / "kubernetes")], capture_output=True, text=True, check=True
     )
     manifests = list(yaml.safe_load_all(built.stdout))
     for manifest in manifests:
         kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
-    named = {(one["kind"], one["metadata"]["name"]): one for one in manifests}
     kinds = ("Deployment", "PodDisruptionBudget", "Service")
-    assert {one for one in named if one[0] != "NetworkPolicy"} == {
+    assert {(one["kind"], one["metadata"]["name"]) for one in manifests if one["kind"] != "NetworkPolicy"} == {
         (kind, name) for kind in kinds for name in ("movierec-api", "movierec-dashboard")
     }
-    for name in ("movierec-api", "movierec-dashboard"):
-        pod = named["Deployment", name]["spec"]["template"]["spec"]
-        (container,) = pod["containers"]
-        assert all(set(volume) == {"name", "emptyDir"} for volume in pod["volumes"])
-        assert container["env"][0] == {"name": "MOVIEREC_LOCAL", "value": container["volumeMounts"][0]["mountPath"]}
-    api, dashboard = (named["Deployment", f"movierec-{name}"]["spec"] for name in ("api", "dashboard"))
-    assert api["replicas"] > 1
-    assert api["template"]["spec"]["containers"][0]["envFrom"] == [{"secretRef": {"name": "movierec-api"}}]
-    given = [one for one in dashboard["template"]["spec"]["containers"][0]["env"] if "valueFrom" in one]
-    assert {one["name"] for one in given} == set(_example("api-hosts")) - {"MOVIEREC_API_KEYS", "MOVIEREC_CACHE_GB"}
-    assert all(one["valueFrom"]["secretKeyRef"]["key"] == one["name"] for one in given)
-    assert {"port": 443, "protocol": "TCP"} in named["NetworkPolicy", "dashboard"]["spec"]["egress"][-1]["ports"]
+    images = [
+        one["spec"]["template"]["spec"]["containers"][0]["image"] for one in manifests if "replicas" in one["spec"]
+    ]
+    assert images == [f"registry.example.org/movierec-{name}:CHANGE-ME" for name in ("api", "dashboard")]
 
 
 def test_no_secret_is_in_an_image_or_in_a_file_of_compose() -> None:
@@ -148,7 +144,7 @@ def test_the_images_are_made_by_the_script_that_the_wheels_test_runs() -> None:
     assert all("pip wheel" in line or line.startswith("RUN /source/deploy/compose/install.sh ") for line in runs)
 
 
-@pytest.mark.parametrize("name", ["api", "dashboard", "network", "storage"])
+@pytest.mark.parametrize("name", ["api", "dashboard", "network"])
 def test_the_manifests_are_what_kubernetes_takes(name: str) -> None:
     for manifest in _manifests(name):
         kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
@@ -163,12 +159,31 @@ def test_a_pod_has_no_rights_that_it_does_not_need_and_its_service_finds_it(name
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     assert {"readinessProbe", "livenessProbe"} <= set(container) and container["resources"]["limits"]["memory"]
+    assert all(one["emptyDir"]["sizeLimit"] for one in pod["volumes"]), "each pod's own, and it cannot fill the node"
+    assert container["env"][0] == {"name": "MOVIEREC_LOCAL", "value": container["volumeMounts"][0]["mountPath"]}
+    secrets = [one["secretRef"]["name"] for one in container["envFrom"]]
+    assert secrets == (["movierec", "movierec-api"] if name == "api" else ["movierec"]), "no key for the dashboard"
     labels = template["metadata"]["labels"].items()
     assert found["Service"]["spec"]["selector"].items() <= labels
     for kind in ("Deployment", "PodDisruptionBudget"):
         assert found[kind]["spec"]["selector"]["matchLabels"].items() <= labels
-    (claim,) = _manifests("storage")
-    assert claim["metadata"]["name"] in str(pod["volumes"])
+    spec = found["Deployment"]["spec"]
+    assert (spec["replicas"] > 1, spec["strategy"]["rollingUpdate"]["maxUnavailable"]) == (True, 0)
+
+
+def test_the_secret_of_all_pods_has_where_everything_is_and_no_key_of_the_api() -> None:
+    named = _example("kubernetes")
+    assert {"MOVIEREC_ARTIFACTS", "MOVIEREC_CHECKPOINTS", "MOVIEREC_LOGS_BUCKET", "MOVIEREC_FEEDBACK_URL"} <= set(named)
+    assert "MOVIEREC_API_KEYS" not in named
+    ports = [one["port"] for rule in _manifests("network")[-1]["spec"]["egress"] for one in rule.get("ports", [])]
+    assert {443, 5432} <= set(ports), "the dashboard reaches the object store and the database"
+    values = _yaml("kubernetes", "dagster-values.yaml")
+    (code,) = values["dagster-user-deployments"]["deployments"]
+    for part in (values["dagsterWebserver"], values["dagsterDaemon"], code):
+        assert {"name": "movierec"} in part["envSecrets"]
+    assert code["includeConfigInLaunchedRuns"]["enabled"] and [set(one) for one in code["volumes"]] == [
+        {"name", "emptyDir"}
+    ]
 
 
 def test_the_kustomization_names_every_manifest_and_image() -> None:
@@ -178,11 +193,16 @@ def test_the_kustomization_names_every_manifest_and_image() -> None:
     assert {one["name"] for one in listed["images"]} == {"movierec-api", "movierec-dashboard"}
 
 
-def test_the_limits_of_the_helm_values_are_the_teams_own(tmp_path: Path) -> None:
-    values, team = _yaml("kubernetes", "dagster-values.yaml"), _yaml("dagster", "team", "dagster.yaml")
+def test_the_helm_values_make_the_instance_of_a_cluster(tmp_path: Path) -> None:
+    values, cluster = _yaml("kubernetes", "dagster-values.yaml"), _yaml("dagster", "cluster", "dagster.yaml")
     own = values["additionalInstanceConfig"]
-    assert own == {name: team[name] for name in ("concurrency", "run_coordinator")}
-    assert values["postgresql"]["postgresqlScheme"] == team["storage"]["postgres"]["postgres_db"]["scheme"]
+    assert own == {name: cluster[name] for name in ("concurrency", "run_coordinator")}
+    assert values["computeLogManager"]["config"]["customComputeLogManager"] == cluster["compute_logs"]
+    assert values["postgresql"]["postgresqlScheme"] == cluster["storage"]["postgres"]["postgres_db"]["scheme"]
+    monitoring, theirs = values["dagsterDaemon"]["runMonitoring"], cluster["run_monitoring"]
+    assert (monitoring["startTimeoutSeconds"], monitoring["pollIntervalSeconds"]) == (
+        theirs["start_timeout_seconds"], theirs["poll_interval_seconds"]
+    )  # fmt: skip
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
     assert dagster_instance_config(str(tmp_path))[0]["concurrency"] == own["concurrency"]
 
@@ -192,9 +212,9 @@ def _yaml(*path: str) -> dict[str, Any]:
     return loaded
 
 
-def _example(folder: str) -> dict[str, str]:
+def _example(folder: str, name: str = "environment.example") -> dict[str, str]:
     """Variables of an example of an environment, with their values."""
-    text = (DEPLOY / folder / "environment.example").read_text(encoding="utf-8")
+    text = (DEPLOY / folder / name).read_text(encoding="utf-8")
     return dict(line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))
 
 

@@ -7,6 +7,7 @@ import time
 
 import dagster as dg
 import pytest
+from dagster._core.launcher import CheckRunHealthResult, RunLauncher, WorkerStatus
 from dagster_runs import execute
 
 from movierec_assets import termination
@@ -74,6 +75,43 @@ def test_a_run_of_another_place_is_lost_once_it_has_not_touched_its_lease_for_lo
     found = [instance.get_run_by_id(run.run_id).status for run in runs]
     going = dg.DagsterRunStatus.STARTED
     assert found == [dg.DagsterRunStatus.FAILURE, going, going], "of one without a lease nobody knows"
+
+
+class Launcher(RunLauncher):
+    """One whose cluster says of each run's worker what is given, and does not answer where that is an error."""
+
+    supports_check_run_worker_health = True  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        self.says = dict[str, WorkerStatus | Exception]()
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        said = self.says[run.run_id]
+        if isinstance(said, Exception):
+            raise said
+        return CheckRunHealthResult(said)
+
+    def launch_run(self, context: object) -> None: ...
+
+    def terminate(self, run_id: str) -> bool:
+        return False
+
+
+def test_a_launched_run_whose_worker_failed_is_lost_and_one_that_waits_for_a_node_is_not(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What Ray says of a job whose node is gone, that is queued, that it does not know yet, and without its head."""
+    launcher, on = Launcher(), dg.DagsterRunStatus
+    monkeypatch.setattr(instance, "_run_launcher", launcher)
+    says = (WorkerStatus.FAILED, WorkerStatus.RUNNING, WorkerStatus.UNKNOWN, ConnectionError("no head"))
+    runs = [instance.create_run_for_job(defs.resolve_job_def("everything")) for _ in says]
+    for run, said in zip(runs, says, strict=True):
+        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_STARTING", run.job_name), run.run_id)
+        launcher.says[run.run_id] = said
+    look(instance)
+    found = [instance.get_run_by_id(run.run_id).status for run in runs]
+    assert found == [on.FAILURE, on.STARTING, on.STARTING, on.STARTING]
+    assert "no head" in caplog.text
 
 
 def test_a_run_holds_a_lease_while_it_is_on(
