@@ -4,8 +4,8 @@ Dagster takes them for running until it is told otherwise: they hold their place
 them for ever. Each run therefore notes the process that it is in, and a sensor looks whether that still lives. Where it
 cannot see it, as in another container or before a reboot, a file counts, the lease, which the run touches at work.
 
-Of a run that was launched and has noted nothing yet the launcher knows: on a cluster it may wait for a node, or its node
-may be lost. Dagster itself asks the launcher only of runs that have started, and waits for the others for
+Of a run that was launched and has noted nothing yet the launcher knows: on a cluster it may wait for a node, or its
+node may be lost. Dagster itself asks the launcher only of runs that have started, and waits for the others for
 `run_monitoring.start_timeout_seconds`.
 """
 

@@ -179,11 +179,13 @@ def test_the_secret_of_all_pods_has_where_everything_is_and_no_key_of_the_api() 
     assert {443, 5432} <= set(ports), "the dashboard reaches the object store and the database"
     values = _yaml("kubernetes", "dagster-values.yaml")
     (code,) = values["dagster-user-deployments"]["deployments"]
-    for part in (values["dagsterWebserver"], values["dagsterDaemon"], code):
+    runs = values["runLauncher"]["config"]["k8sRunLauncher"]
+    for part in (values["dagsterWebserver"], values["dagsterDaemon"], code, runs):
         assert {"name": "movierec"} in part["envSecrets"]
-    assert code["includeConfigInLaunchedRuns"]["enabled"] and [set(one) for one in code["volumes"]] == [
-        {"name", "emptyDir"}
-    ]
+    for part in (code, runs):
+        assert [set(one) for one in part["volumes"]] == [{"name", "emptyDir"}]
+    assert runs["envVars"] == [f"{one['name']}={one['value']}" for one in code["env"]], "a run knows the partitions"
+    assert not code["includeConfigInLaunchedRuns"]["enabled"], "a run has the memory that training takes"
 
 
 def test_the_kustomization_names_every_manifest_and_image() -> None:
@@ -195,11 +197,13 @@ def test_the_kustomization_names_every_manifest_and_image() -> None:
 
 def test_the_helm_values_make_the_instance_of_a_cluster(tmp_path: Path) -> None:
     values, cluster = _yaml("kubernetes", "dagster-values.yaml"), _yaml("dagster", "cluster", "dagster.yaml")
-    own = values["additionalInstanceConfig"]
+    daemon = values["dagsterDaemon"]
+    own = {"run_coordinator": daemon["runCoordinator"]["config"]["customRunCoordinator"]}
+    own |= values["additionalInstanceConfig"]
     assert own == {name: cluster[name] for name in ("concurrency", "run_coordinator")}
     assert values["computeLogManager"]["config"]["customComputeLogManager"] == cluster["compute_logs"]
     assert values["postgresql"]["postgresqlScheme"] == cluster["storage"]["postgres"]["postgres_db"]["scheme"]
-    monitoring, theirs = values["dagsterDaemon"]["runMonitoring"], cluster["run_monitoring"]
+    monitoring, theirs = daemon["runMonitoring"], cluster["run_monitoring"]
     assert (monitoring["startTimeoutSeconds"], monitoring["pollIntervalSeconds"]) == (
         theirs["start_timeout_seconds"], theirs["poll_interval_seconds"]
     )  # fmt: skip
