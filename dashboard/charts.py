@@ -71,10 +71,15 @@ def model_shape(names: Mapping[str, str], legend: alt.Legend | None = None) -> a
     return alt.Shape("model:N", scale=_scale(names, [shape(model) for model in names.values()]), legend=legend)
 
 
-def model_legend(columns: int = 6) -> alt.Legend:
-    """Above a chart; 6 columns fit the page's whole width, 3 half of it, and on a phone as many as fit."""
-    fitting = alt.ExprRef(f"min({columns}, max(1, floor(containerSize()[0] / 130)))")
-    return alt.Legend(title=None, orient="top", columns=fitting, labelLimit=160, symbolStrokeWidth=3, symbolOpacity=1)
+def model_legend(columns: int = 6, column: int = 130, **more: Any) -> alt.Legend:
+    """Above a chart; 6 columns fit the page's whole width, 3 half of it, and on a phone as many as fit.
+
+    column: pixels of one. more: of the legend.
+    """
+    beside = 90  # pixels for the labels of the vertical axis
+    fitting = alt.ExprRef(f"min({columns}, max(1, floor((containerSize()[0] - {beside}) / {column})))")
+    look = {"labelLimit": 160, "symbolStrokeWidth": 3, "symbolOpacity": 1, **more}
+    return alt.Legend(title=None, orient="top", columns=fitting, **look)
 
 
 def _scale(names: Mapping[str, str], values: Sequence[Any]) -> alt.Scale:
@@ -155,13 +160,13 @@ def time_format(first: str, last: str) -> str:
     return "%d %b, %H:%M" if first[:8] == last[:8] else "%d %b %Y"
 
 
-def slanted_if_narrow(names: int) -> alt.ExprRef:
-    """The angle of labels of so many names below or above a chart: level where each has room, as on a wide screen."""
-    return alt.ExprRef(f"containerSize()[0] < {100 * names} ? -45 : 0")
+def slanted_if_narrow(names: int, slant: int = -45) -> alt.ExprRef:
+    """The angle of labels of so many names below a chart, or of 45 above one: level where each has room."""
+    return alt.ExprRef(f"containerSize()[0] < {100 * names} ? {slant} : 0")
 
 
-def under_its_tick(names: int) -> alt.ExprRef:
-    """How such labels are aligned below a chart: in the middle where level, by their ends where slanted."""
+def at_its_tick(names: int) -> alt.ExprRef:
+    """How such labels are aligned: in the middle where level, by their ends, which are inside, where slanted."""
     return alt.ExprRef(f"containerSize()[0] < {100 * names} ? 'right' : 'center'")
 
 
@@ -173,7 +178,7 @@ def draw(chart: Chart, rows: Sequence[Mapping[str, Any]], name: str, click: Clic
     head, how_to_read = (" ".join(part or []) for part in (chart.title.text, chart.title.subtitle))
     lines_of_title = 20 * len(chart.title.text) + 14 * len(chart.title.subtitle or []) + 12
     st.markdown(f"**{plain(head)}**" + (f"  \n:small[:gray[{plain(how_to_read)}]]" if how_to_read else ""))
-    drawn = chart.properties(height=chart.height - lines_of_title)
+    drawn = chart.properties(height=chart.height - lines_of_title, padding={"right": 14})  # for half a label
     drawn.title = alt.Undefined
     legible = {"labelColor": ink(), "titleColor": ink()}
     if print_view.is_on():
@@ -181,7 +186,7 @@ def draw(chart: Chart, rows: Sequence[Mapping[str, Any]], name: str, click: Clic
         return
     if click is not None:
         drawn = drawn.add_params(alt.selection_point(name=_CLICKED, fields=list(click.fields), toggle=False))
-    drawn = drawn.configure_axis(**legible).configure_legend(**legible)
+    drawn = drawn.configure_axis(**legible, labelFlush=False).configure_legend(**legible)
     if click is None:
         st.altair_chart(drawn, width="stretch", alt=head)
     else:
@@ -208,7 +213,7 @@ def _on_paper(chart: Chart) -> Chart:
     text = {"labelColor": INK["light"], "titleColor": INK["light"], **fonts}
     drawn = (
         chart.configure(background=BACKGROUND["light"], font=_PAPER_FONT, padding=8)
-        .configure_axis(gridColor="#E4E4E4", domainColor=QUIET, tickColor=QUIET, **text)
+        .configure_axis(gridColor="#E4E4E4", domainColor=QUIET, tickColor=QUIET, labelFlush=False, **text)
         .configure_legend(**text)
         .configure_view(stroke="#E4E4E4")
         .configure_text(font=_PAPER_FONT)

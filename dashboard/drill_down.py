@@ -94,7 +94,7 @@ def table_of_users(table: list[dict[str, Any]], name: str) -> PublicId | None:
         table,
         hide_index=True,
         width="stretch",
-        height="content" if len(table) <= 10 else 390,
+        height="content" if len(table) <= 12 else 390,
         on_select="rerun",
         selection_mode="single-row",
         key=name,

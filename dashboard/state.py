@@ -57,12 +57,20 @@ def choose_many(
     return ordered
 
 
-def write(label: str, name: str, default: str = "", explanation: str | None = None, placeholder: str = "") -> str:
+def write(
+    label: str,
+    name: str,
+    default: str = "",
+    explanation: str | None = None,
+    placeholder: str = "",
+    width: int | Literal["stretch"] = "stretch",
+) -> str:
     """A box for a short text that stands in the URL."""
     _take_up(name, lambda text: (text, ""))
     if name not in st.session_state:
         st.session_state[name] = default
-    text: str = st.text_input(label, key=name, help=explanation, placeholder=placeholder, max_chars=80).strip()
+    typed: str = st.text_input(label, key=name, help=explanation, placeholder=placeholder, max_chars=80, width=width)
+    text = typed.strip()
     put(name, text)
     return text
 

@@ -130,7 +130,11 @@ def differences(
             sort=list(models),
             title=None,
             axis=alt.Axis(
-                orient="top", labelAngle=charts.slanted_if_narrow(len(models)), labelLimit=110, labelOverlap=False
+                orient="top",
+                labelAngle=charts.slanted_if_narrow(len(models), 45),
+                labelAlign=charts.at_its_tick(len(models)),
+                labelLimit=110,
+                labelOverlap=False,
             ),
         ),
         y=alt.Y(
@@ -140,7 +144,7 @@ def differences(
             axis=alt.Axis(labelLimit=charts.label_limit(180)),
         ),
     )
-    below, even, above = "#D55E0090", "#80849500", "#0072B290"
+    below, even, above = f"{charts.FIRST}90", f"{charts.QUIET}00", f"{charts.CHOSEN[charts.theme()]}90"
     cells = base.mark_rect().encode(
         color=alt.Color(
             "difference:Q",

@@ -118,7 +118,7 @@ def movie_map(
         )
         order = list(listed)
         shapes = alt.Scale(domain=order, range=list(_SHAPES[: len(order)]))
-        legend = alt.Legend(title="List of", orient="top", symbolFillColor=charts.ink(), symbolStrokeWidth=1)
+        legend = alt.Legend(title="List of", orient="bottom", symbolFillColor=charts.ink(), symbolStrokeWidth=1)
         layers.append(
             marks.encode(
                 x=x,
@@ -162,7 +162,7 @@ def joined(rows: list[dict[str, Any]], models: Sequence[str], person: str) -> ch
     ]
     color = alt.condition(alt.datum.in_test, alt.value(charts.HUES[2]), alt.value(charts.QUIET))
     joins = base.transform_filter(alt.datum.shared).mark_line(strokeWidth=1.5, opacity=0.7, color=charts.QUIET)
-    names = base.mark_text(fontSize=11, dy=-11, limit=alt.ExprRef(f"containerSize()[0] / {len(models)} - 20"))
+    names = base.mark_text(fontSize=11, dy=-11, limit=alt.ExprRef(f"(containerSize()[0] - 60) / {len(models)} - 12"))
     return alt.layer(
         joins.encode(x=x, y=y, detail="movie_id:N"),
         base.mark_point(size=70, filled=True, opacity=1).encode(x=x, y=y, color=color, tooltip=tooltip),
@@ -217,7 +217,7 @@ def reasons(rows: list[dict[str, Any]], reason: Reason, model: str, movie: str) 
         alt.Chart(charts.data(rows))
         .mark_bar(height={"band": 0.7})
         .encode(
-            x=alt.X("adds:Q", title="Adds to the score, in the model's own units"),
+            x=alt.X("adds:Q", title="Adds to the score"),
             y=alt.Y(
                 "movie:N",
                 sort=[row["movie"] for row in rows],

@@ -29,7 +29,9 @@ def lorenz(exposures: Mapping[str, LorenzCurve], models: Mapping[str, str], k: i
     rows = [{**row, "model": names[row["model"]]} for row in lorenz_rows(exposures)]
     even = alt.Chart(charts.data([{"x": 0, "y": 0}, {"x": 1, "y": 1}]))
     lines = alt.Chart(charts.data(rows)).mark_line(strokeWidth=2.2)
-    legend = alt.Legend(title=None, orient="top-left", labelLimit=charts.label_limit(240), symbolStrokeWidth=3)
+    legend = alt.Legend(
+        title=None, orient="top-left", labelLimit=alt.ExprRef("containerSize()[0] * 0.6"), symbolStrokeWidth=3
+    )
     percent = alt.Axis(format=".0%")
     chart = alt.layer(
         even.mark_line(strokeDash=[4, 4], color=charts.QUIET, strokeWidth=1).encode(x="x:Q", y="y:Q"),
@@ -130,7 +132,7 @@ def novelty(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str, 
             x=x, y=y, color=color, shape=charts.model_shape(models), tooltip=tooltip
         )
     ]
-    layers += point_names(rows, at, moved, {"x": x, "y": y, "color": color})
+    layers += point_names(rows, at, moved, {"x": x, "y": y, "color": alt.value(charts.ink())})
     return alt.layer(*layers).properties(
         title=charts.title(head, "up and to the right is better on both", 58), height=420
     )
@@ -240,14 +242,7 @@ def dials(rows: list[dict[str, Any]], name: str, accuracy: str) -> charts.Chart:
         share = f"{numbers.percent(lost[dear], 0)} of {metric_title(accuracy)}"
         head = f"{name}: {words.dial(dear)}, fully turned up, costs most: {share}"
     scale = alt.Scale(domain=order, range=list(charts.HUES[: len(order)]))
-    legend = alt.Legend(
-        title=None,
-        orient="top",
-        labelLimit=charts.label_limit(200),
-        columns=3,
-        symbolStrokeWidth=3,
-        labelExpr="replace(datum.label, /_/g, ' ')",
-    )
+    legend = charts.model_legend(3, 190, labelLimit=200, labelExpr="replace(datum.label, /_/g, ' ')")
     return (
         alt.Chart(charts.data(rows))
         .mark_line(point=True, strokeWidth=2.2)
@@ -281,14 +276,7 @@ def bought_rows(curve: TradeoffCurve, bought: Mapping[str, str]) -> list[dict[st
 
 def dials_buy(rows: list[dict[str, Any]], order: Sequence[str]) -> charts.Chart:
     scale = alt.Scale(domain=list(order), range=list(charts.HUES[: len(order)]))
-    legend = alt.Legend(
-        title=None,
-        orient="top",
-        labelLimit=charts.label_limit(200),
-        columns=3,
-        symbolStrokeWidth=3,
-        labelExpr="replace(datum.label, /_/g, ' ')",
-    )
+    legend = charts.model_legend(3, 190, labelLimit=200, labelExpr="replace(datum.label, /_/g, ' ')")
     furthest = max(rows, key=lambda row: abs(row["change"]))
     change = f"{furthest['change']:+.0%}".replace("%", " %")
     head = f"{words.sentence(words.dial(furthest['dial']))} changes its own measure most, by {change}"
@@ -297,7 +285,7 @@ def dials_buy(rows: list[dict[str, Any]], order: Sequence[str]) -> charts.Chart:
         .mark_line(point=True, strokeWidth=2.2)
         .encode(
             x=alt.X("setting:Q", title="Dial, from 0 (off) to 1"),
-            y=alt.Y("change:Q", title="Change of the dial's own measure", axis=alt.Axis(format="+.0%")),
+            y=alt.Y("change:Q", title="Change of its own measure", axis=alt.Axis(format="+.0%")),
             color=alt.Color("dial:N", scale=scale, legend=legend),
             tooltip=[
                 alt.Tooltip("dial:N", title="Dial"),
@@ -306,7 +294,7 @@ def dials_buy(rows: list[dict[str, Any]], order: Sequence[str]) -> charts.Chart:
                 alt.Tooltip("change:Q", title="Change", format="+.1%"),
             ],
         )
-        .properties(title=charts.title(head, "balance dials lower a divergence: down is better", 58), height=360)
+        .properties(title=charts.title(head, "balance dials lower a divergence: down is better", 58), height=440)
     )
 
 

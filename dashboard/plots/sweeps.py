@@ -85,6 +85,7 @@ def parallel(rows: list[dict[str, Any]], ticks: list[dict[str, Any]], sweep: Swe
         title="Setting and result",
         axis=alt.Axis(
             labelAngle=charts.slanted_if_narrow(len(axes)),
+            labelAlign=charts.at_its_tick(len(axes)),
             grid=True,
             domain=False,
             labelLimit=140,

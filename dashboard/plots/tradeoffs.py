@@ -137,7 +137,7 @@ def parallel(
             scale=alt.Scale(padding=room),
             axis=alt.Axis(
                 labelAngle=charts.slanted_if_narrow(len(order)),
-                labelAlign=charts.under_its_tick(len(order)),
+                labelAlign=charts.at_its_tick(len(order)),
                 labelLimit=120,
                 labelOverlap=False,
                 grid=True,

@@ -1,10 +1,12 @@
 """The part of Operations on release decisions: which were made, by which comparisons and checks."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, pinned_notes, shell, state, tables
+from dashboard import charts, pinned_notes, print_view, shell, state, tables
 from dashboard.downloads import csv_button
 from dashboard.plots import decisions as plots
 from dashboard.queries import releases
@@ -100,10 +102,16 @@ def _evidence(one: Made) -> None:
             st.markdown(
                 f"**{failed} of {len(checked)} checks failed**" if failed else f"**All {len(checked)} checks passed**"
             )
-            for row in checked:
-                mark = "✓" if row["passed"] else "✗"
-                st.markdown(f"{mark} **{shell.plain(row['name'])}**: :small[{shell.plain(row['sentence'])}]")
+            _checked([row for row in checked if not row["passed"]])
+            with st.expander("What passed", expanded=print_view.is_on()):
+                _checked([row for row in checked if row["passed"]])
         else:
             st.info("No checks were made for this decision.")
         if found.evidence.get("forced"):
             st.warning("It was forced.")
+
+
+def _checked(rows: Sequence[Mapping[str, Any]]) -> None:
+    for row in rows:
+        mark = "✓" if row["passed"] else "✗"
+        st.markdown(f"{mark} **{shell.plain(row['name'])}**: :small[{shell.plain(row['sentence'])}]")

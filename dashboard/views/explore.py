@@ -223,12 +223,11 @@ def _person(found: SearchableIndex, version: IndexVersion) -> _Person:
 
 def _user(found: SearchableIndex, version: IndexVersion) -> _Person:
     usual = _examples(version.folder, version.report)
-    columns = st.columns([1.6, 1, 1, 1, 1], vertical_alignment="bottom")
-    with columns[0]:
-        text = state.write("User id", "user", str(usual.get("Typical", found.index.users.ids[0])))
-    for column, (name, user_id) in zip(columns[1:], usual.items(), strict=False):
-        column.button(name, on_click=_set, args=("user", str(user_id)), width="stretch", help=f"User {user_id}")
-    columns[4].button("Random", on_click=_random_user, args=(found,), width="stretch")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        text = state.write("User id", "user", str(usual.get("Typical", found.index.users.ids[0])), width=260)
+        for name, user_id in usual.items():
+            st.button(name, on_click=_set, args=("user", str(user_id)), help=f"User {shell.plain(user_id)}")
+        st.button("Random", on_click=_random_user, args=(found,))
     typed = found.written(found.index.users, text)
     user_id = usual.get("Typical", found.index.users.ids[0].item()) if typed is None else typed
     if typed is None or not found.knows(typed):

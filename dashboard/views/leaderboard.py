@@ -176,7 +176,7 @@ def _table(
         selection_default={"selection": {"rows": first, "columns": [], "cells": []}},
         key=key,
         column_config={
-            "Model": st.column_config.TextColumn(width=105),
+            "Model": st.column_config.TextColumn(width=118),
             chosen.title: st.column_config.Column(width=85),
             "Device": st.column_config.TextColumn(width=60),
             "Status": st.column_config.TextColumn(width=85),
