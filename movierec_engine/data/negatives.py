@@ -39,8 +39,11 @@ class NegativeSampler:
         """int64 [len(users), count]: for each row, items that its user has no train interaction with."""
         user = np.repeat(np.asarray(users, dtype=np.int64), count)
         rank = self._rng.integers(0, self._free[user])
-        passed = np.searchsorted(self._keys, user * self._stride + rank, side="right") - self._start[user]
-        return np.asarray(rank + passed, dtype=np.int64).reshape(len(users), count)
+        wanted = user * self._stride + rank
+        order = wanted.argsort()  # so that each search begins near the last one's end, in memory that is in the cache
+        passed = np.empty_like(wanted)
+        passed[order] = np.searchsorted(self._keys, wanted[order], side="right")
+        return np.asarray(rank + passed - self._start[user], dtype=np.int64).reshape(len(users), count)
 
 
 def sample_candidates(

@@ -1,6 +1,7 @@
 """Dropout whose mask is cheap on a CPU, where PyTorch's own takes longer to draw than the layers around it."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -32,13 +33,18 @@ def dropout(values: Tensor, share: float, training: bool, draws: Draws | None = 
         return values
     if values.device.type != "cpu":
         return functional.dropout(values, share, training)
-    shape = values.shape if draws is None else (draws.whole, *values.shape[1:])
-    count = math.prod(shape)
+    return values * mask(values.shape, share, draws)
+
+
+def mask(shape: Sequence[int], share: float, draws: Draws | None = None) -> Tensor:
+    """0 for a share of the places and 1 / (1 - share) for the others, float32 of a shape, on the CPU; see `dropout`."""
+    whole = shape if draws is None else (draws.whole, *shape[1:])
+    count = math.prod(whole)
     generator = None if draws is None else draws.generator
     drawn = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None, generator=generator)
-    of_values = drawn.view(torch.int16)[:count].view(shape)
+    of_values = drawn.view(torch.int16)[:count].view(whole)
     if draws is not None and draws.own is not None:
         of_values = of_values.index_select(0, draws.own)
     dropped = round(share * _LEVELS) - _LEVELS // 2
-    kept = torch.ge(of_values, dropped, out=torch.empty(values.shape))  # as floats at once, not from bools
-    return values * kept.div_(1 - share)
+    kept = torch.ge(of_values, dropped, out=torch.empty(shape))  # as floats at once, not from bools
+    return kept.div_(1 - share)

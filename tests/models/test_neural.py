@@ -12,7 +12,7 @@ from movierec_engine.data.graph import build_graph
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError
 from movierec_engine.models import GMF, MLP, NCF
-from movierec_engine.models.dropout import dropout
+from movierec_engine.models.dropout import mask
 from movierec_engine.models.neural.base import NeuralCF
 from movierec_engine.store import ArtifactStore
 from worlds import interactions_of
@@ -110,12 +110,11 @@ def test_dropout_thins_out_every_hidden_layer_in_training_alone(
 ) -> None:
     thinned = []
 
-    def spied(values: torch.Tensor, share: float, training: bool) -> torch.Tensor:
-        if training:
-            thinned.append((values.shape[-1], share))
-        return dropout(values, share, training)
+    def spied(shape: torch.Size, share: float) -> torch.Tensor:
+        thinned.append((shape[-1], share))
+        return mask(shape, share)
 
-    monkeypatch.setattr("movierec_engine.models.neural.network.dropout", spied)
+    monkeypatch.setattr("movierec_engine.models.neural.hidden_layers.mask", spied)
     shape = SHAPE if kind is NCF else {"mlp_layers": SHAPE["mlp_layers"]}
     model = built(kind(kind.Config(**shape, dropout=0.5)))
     users = torch.arange(12)

@@ -19,6 +19,7 @@ from movierec_engine.models.dropout import dropout
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.neural import NeuralFoldIn
 from movierec_engine.models.gradient import rows_of
+from movierec_engine.models.neural.hidden_layers import hidden_layers
 from movierec_engine.models.pair_scorer import PairScorer
 from movierec_engine.training.trainable import Network
 
@@ -80,8 +81,7 @@ class NeuralCFNetwork(Network):
             else:
                 scores = scores + (query[:, None] * rows_of(self.gmf_items, items)).sum(dim=2)
         if self.hidden:
-            vectors = self.mlp_items if items is None else rows_of(self.mlp_items, items)
-            scores = scores + self._mlp(*self._first_layer(mlp, vectors))
+            scores = scores + self._mlp(mlp, items)
         return scores
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ class NeuralCFNetwork(Network):
             user_part, item_part = self._first_layer(mlp, self.mlp_items)
             rows = max(1, _BLOCK_FLOATS // item_part.numel())
             for place, users in zip(torch.split(scores, rows), torch.split(user_part, rows), strict=True):
-                place.add_(self._mlp(users, item_part))
+                place.add_(self._upper_layers(users, item_part))
         return scores
 
     @torch.no_grad()
@@ -153,7 +153,20 @@ class NeuralCFNetwork(Network):
             l2_mlp=self.l2_mlp,
         )
 
-    def _mlp(self, user_part: Tensor, item_part: Tensor) -> Tensor:
+    def _mlp(self, users: Tensor, items: Tensor | None) -> Tensor:
+        """The MLP's share of `scores`, [b, m]."""
+        columns, on_cpu = None, users.device.type == "cpu"
+        if on_cpu and items is not None and items.dim() == 2:  # the first layer of an item in several pairs is one
+            items, columns = torch.unique(items, return_inverse=True)
+        vectors = self.mlp_items if items is None else rows_of(self.mlp_items, items)
+        user_part, item_part = self._first_layer(users, vectors)
+        if not on_cpu:
+            return self._upper_layers(user_part, item_part)
+        layers = [(layer.weight, layer.bias) for layer in self.hidden[1:]]
+        output = self.output.weight[0, self.gmf_users.shape[1] :]
+        return hidden_layers(user_part, item_part, columns, layers, output, self.dropout if self.training else 0.0)
+
+    def _upper_layers(self, user_part: Tensor, item_part: Tensor) -> Tensor:
         """The MLP's share of the scores, [b, m], from the first layer's parts [b, h] and [b, m, h] or [m, h]."""
         hidden = (user_part[:, None] + item_part).relu_()
         for layer in self.hidden[1:]:
