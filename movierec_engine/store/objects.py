@@ -26,8 +26,12 @@ PART_BYTES = 8 << 20
 TRANSFERS = 8
 """Parts or files that are moved at a time."""
 SMALL_SECONDS, PART_SECONDS = 3, 60
-"""How long a small object, or a part of a large one, may take; it is tried up to three times."""
-_REFUSED = re.compile(r"\b40[13] (Forbidden|Unauthorized)|ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch")
+"""How long a small object, or a part of a large one, may take; it is tried again for three times as long in all."""
+_RETRIES = 8
+"""At most: a store that is asked too much answers 503 at once, and half of such answers make a request fail in 512."""
+_REFUSED = re.compile(
+    r"\b40[13] (Forbidden|Unauthorized)|ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|RequestTimeTooSkewed"
+)
 
 
 class AwayError(StoreError):
@@ -149,7 +153,10 @@ class Objects:
     def _sentence(self, key: str, error: Exception) -> str:
         text = str(error)
         if _REFUSED.search(text) or type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError"):
-            return f"{self.url}: the credentials of the environment are refused; renew them if they have expired"
+            return (
+                f"{self.url}: the credentials of the environment are refused; renew them if they have expired, and set "
+                "this machine's clock right if it is off"
+            )
         if "NoSuchBucket" in text:
             return f"{self.url}: there is no such bucket; make it, or set paths.artifacts"
         why = text.partition("\n")[0].rpartition(" - ")[2].partition(": <")[0].strip()
@@ -166,5 +173,6 @@ def _client(url: str, seconds: float) -> "ObjectStore":
     options: Any = {"timeout": f"{round(1000 * seconds)}ms", "connect_timeout": "2s"}
     if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
         options["allow_http"] = True
-    retry: Any = {"max_retries": 2, "retry_timeout": timedelta(seconds=3 * seconds)}
+    backoff = {"init_backoff": timedelta(seconds=0.05), "max_backoff": timedelta(seconds=1)}
+    retry: Any = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=3 * seconds), "backoff": backoff}
     return from_url(url, client_options=options, retry_config=retry)

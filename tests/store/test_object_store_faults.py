@@ -1,10 +1,13 @@
 """An object store that fails: races, killed writers, refused credentials, no answers, damage; and the cache's limit."""
 
+import http.client
+import itertools
 import os
 import pickle
 import socket
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -159,6 +162,75 @@ def test_an_absent_endpoint_is_one_sentence(bucket: str, monkeypatch: pytest.Mon
         with pytest.raises(AwayError, match=r"^s3://nowhere/x: the object store is out of reach") as absent:
             ArtifactStore("s3://nowhere/x").latest(MODEL)
     assert "\n" not in str(absent.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, "RequestTimeTooSkewed"), (400, "ExpiredToken"), (403, "SignatureDoesNotMatch")]
+)
+def test_a_store_that_refuses_is_one_sentence_by_whatever_word_and_not_asked_again(
+    status: int, code: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As S3 says it; the tests' server never does."""
+
+    asked: list[str] = []
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            said = f"<Error><Code>{code}</Code><Message>It is refused.</Message></Error>".encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, format: str, *arguments: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as refusing:
+        threading.Thread(target=refusing.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{refusing.server_port}")
+        with pytest.raises(AwayError, match="are refused; renew them if they have expired, and set this machine's cl"):
+            ArtifactStore(f"s3://refused/{code}").latest(MODEL)
+        refusing.shutdown()
+    assert len(asked) == 1
+
+
+def test_a_store_that_answers_503_three_times_is_asked_again(
+    server: ObjectStoreServer, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does that is asked too much."""
+    numbers = itertools.count()
+
+    class Overloaded(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if next(numbers) % 4:
+                self.send_response(503)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            asked = http.client.HTTPConnection("127.0.0.1", server.port)
+            asked.request(self.command, self.path, body, dict(self.headers))
+            answer = asked.getresponse()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer.read())
+
+        do_GET = do_PUT = do_HEAD = do_DELETE = _answer
+
+        def log_message(self, format: str, *arguments: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Overloaded) as overloaded:
+        threading.Thread(target=overloaded.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{overloaded.server_port}")
+        asking = Objects(f"{bucket}-of-an-overloaded-store")  # a client remembers its endpoint
+        first = asking.write("pointers/small/serving.json", b"1", None)
+        second = asking.write("pointers/small/serving.json", b"2", first)
+        assert asking.read("pointers/small/serving.json") == (b"2", second)
+        assert [one.key for one in asking.list("pointers/")] == ["pointers/small/serving.json"]
+        overloaded.shutdown()
+    assert next(numbers) == 13, "the first was answered at once, each of the others at the fourth time"
 
 
 def test_a_missing_bucket_is_named(bucket: str) -> None:
