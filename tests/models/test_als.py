@@ -114,7 +114,7 @@ def test_small_blocks_give_the_same_vectors(monkeypatch: pytest.MonkeyPatch) -> 
     scores, expected = (model.score_users(np.arange(9)) for model in (blocks, whole))
     assert np.allclose(scores, expected, atol=1e-5)
     monkeypatch.setattr(least_squares, "_BLOCK_FLOATS", 2**20)
-    monkeypatch.setattr(least_squares, "_BLOCK_PAIRS", 5)
+    monkeypatch.setattr(least_squares, "_BLOCK_GATHERED", 5 * 4)  # of 4 dimensions
     blocks.fit(Dataset(train))
     assert np.allclose(blocks.score_users(np.arange(9)), expected, atol=1e-5)
 

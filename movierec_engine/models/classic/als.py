@@ -157,7 +157,8 @@ class ALS(ClosedFormRecommender):
     def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
         """The history by item, both sides' vectors turned and solved, and what a block of rows takes."""
         config, rows = self.config, size.n_users + size.n_items
-        fit = 16.0 * size.n_train + 12.0 * rows * config.embedding_dim + block_bytes(size.n_train)
+        block = block_bytes(max(size.n_users, size.n_items), config.embedding_dim)
+        fit = 16.0 * size.n_train + 12.0 * rows * config.embedding_dim + block
         operations = 4.0 * size.n_train * config.embedding_dim * 2 * (config.steps + 1) * config.epochs
         return factor_cost(size, config.embedding_dim, fit, operations / GATHERED, "set a smaller model.embedding_dim")
 
