@@ -144,8 +144,11 @@ def visited(checkout: Path, page: str) -> dict[str, Visit]:
         os.environ["MOVIEREC_ARTIFACTS"] = empty
         run(opened())
     os.environ["MOVIEREC_ARTIFACTS"] = store
-    app = opened()
+    app, began = opened(), now()
+    standing = when_the_rest_stands()
     found = {"first": run(app), "again": max(run(app) for _ in range(3))}
+    if standing:
+        found["standing"] = since(began, standing[0])
     for name, choose in PAGES[page].items():
         try:
             choose(app)
@@ -155,10 +158,40 @@ def visited(checkout: Path, page: str) -> dict[str, Visit]:
     return found
 
 
+def when_the_rest_stands() -> list[Visit]:
+    """Will hold the moments from which Operations draws what takes long; none where it draws it with all else."""
+    moments: list[Visit] = []
+    try:
+        from dashboard.views import over_time
+    except ImportError:
+        return moments
+    shown = over_time.show
+
+    def noted(*given: Any) -> Callable[[], None]:
+        finish = shown(*given)
+
+        def late() -> None:
+            moments.append(now())
+            finish()
+
+        return late
+
+    vars(over_time)["show"] = noted
+    return moments
+
+
+def now() -> Visit:
+    return Visit(time.perf_counter(), time.process_time())
+
+
+def since(began: Visit, ended: Visit) -> Visit:
+    return Visit(ended.clock - began.clock, ended.cpu - began.cpu)
+
+
 def run(app: App) -> Visit:
-    started, used = time.perf_counter(), time.process_time()
+    began = now()
     app.run()
-    taken = Visit(time.perf_counter() - started, time.process_time() - used)
+    taken = since(began, now())
     assert not app.exception, app.exception
     return taken
 
@@ -188,6 +221,13 @@ def results(users: int, ratings: int, versions: int, measured: dict[str, list[di
         before = ["–", "–"] if earlier is None else [f"{earlier:.2f}", f"{first.cpu / earlier:.2f}"]
         cells = [page, *both(first), *before, *both(again), slowest, *both(own[slowest])]
         lines.append(f"| {' | '.join(cells)} |")
+    for page, (own, *_) in measured.items():
+        if own and (standing := own.get("standing")):
+            lines += [
+                "",
+                f"{page.capitalize()}: what is served, runs and fails stands after {standing.clock:.2f} s, "
+                f"{standing.cpu:.2f} of the processor; drift and the rates of releases come then.",
+            ]
     lines += ["", "Every choice, s by the clock (of the processor; before, of the processor):", ""]
     for page, (own, *others) in measured.items():
         assert own is not None
@@ -201,7 +241,7 @@ def results(users: int, ratings: int, versions: int, measured: dict[str, list[di
 
 
 def choices(own: dict[str, Visit]) -> list[str]:
-    return [name for name in own if name not in ("first", "again")]
+    return [name for name in own if name in set().union(*PAGES.values())]
 
 
 def slowest_choice(own: dict[str, Visit]) -> str:

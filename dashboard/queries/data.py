@@ -13,6 +13,7 @@ import numpy as np
 from dashboard.queries.parquet import arrays, columns, query, records, rows
 from dashboard.queries.store_files import folders, slot_of, store_at
 from movierec_engine.errors import StoreError
+from movierec_engine.evaluation.drift import COUNTS_FILE
 from movierec_engine.store import Artifact, kinds
 
 RATINGS_FILE, SPLIT_FILE = "ratings.parquet", "split.parquet"
@@ -103,7 +104,7 @@ def lines_of(root: Path, ratings: Artifact) -> list[DataLineage]:
 
 def rating_counts(folder: Path) -> list[tuple[float, int]]:
     """(Rating, how many) in ascending order; ratings of more than 40 values are put into 20 bins."""
-    found = query("SELECT rating, count(*) FROM parquet_file(?) GROUP BY 1 ORDER BY 1", str(folder / RATINGS_FILE))
+    found = query(*_counted(folder, "rating"))
     if not found or len(found) <= 40:
         return [(float(rating), int(count)) for rating, count in found or []]
     low, high = float(found[0][0]), float(found[-1][0])
@@ -116,10 +117,19 @@ def rating_counts(folder: Path) -> list[tuple[float, int]]:
 
 def ratings_of_each(folder: Path, column: str) -> Each | None:
     """Count the ratings of each user (column user_id) or movie (movie_id); None when there are none to read."""
-    found = arrays(
-        f"SELECT {column} AS id, count(*) AS ratings FROM parquet_file(?) GROUP BY id", str(folder / RATINGS_FILE)
-    )
+    found = arrays(*_counted(folder, column))
     return Each(np.asarray(found["id"]), np.asarray(found["ratings"])) if found and len(found["id"]) else None
+
+
+def _counted(folder: Path, column: str) -> tuple[str, str]:
+    """Query of the ratings by a column, in its order, and its file: counted when the version was made, or else here."""
+    kept = folder / COUNTS_FILE
+    if kept.is_file():
+        of = f"SELECT {column} AS id, sum(n)::BIGINT AS ratings FROM parquet_file(?) WHERE {column} IS NOT NULL"
+        return f"{of} GROUP BY id ORDER BY id", str(kept)
+    return f"SELECT {column} AS id, count(*) AS ratings FROM parquet_file(?) GROUP BY id ORDER BY id", str(
+        folder / RATINGS_FILE
+    )
 
 
 def long_tail(of_each: Each, name: str) -> tuple[Lorenz, list[dict[str, Any]]]:
@@ -157,11 +167,14 @@ def timeline(path: Path) -> tuple[str, list[dict[str, Any]]]:
     seconds = span[0][1] - span[0][0]
     step = next((name for name, length in zip(_STEPS, _SECONDS, strict=True) if seconds / length <= PERIODS), "year")
     part = "part" if "part" in columns(path) else "'ratings'"
+    seconds = _SECONDS[0] if step == "hour" else _SECONDS[1]  # every step is of whole hours, or of whole days
     found = records(
         f"""SELECT strftime(start, '%Y-%m-%dT%H:%M') AS start, part, ratings
-            FROM (SELECT date_trunc('{step}', make_timestamp(timestamp * 1000000)) AS start, {part} AS part,
-                         count(*) AS ratings
-                  FROM parquet_file(?) GROUP BY ALL)
+            FROM (SELECT date_trunc('{step}', make_timestamp(begun * 1000000)) AS start, part, sum(n)::BIGINT AS ratings
+                  FROM (SELECT timestamp - (timestamp % {seconds} + {seconds}) % {seconds} AS begun, {part} AS part,
+                               count(*) AS n
+                        FROM parquet_file(?) GROUP BY ALL)
+                  GROUP BY ALL)
             ORDER BY ALL""",
         where,
     )

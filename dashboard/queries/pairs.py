@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,9 @@ def paired_users(a: Path, b: Path, metrics: Sequence[str]) -> PairedUsers | None
     total = rows(files[0])
     chosen = ", ".join(f"a.{quoted(name)}, b.{quoted(name)}" for name in names)
     train = "a.train_items" if known(["train_items"], files[0]) else "NULL"
+    sample = f"(FROM parquet_file(?) WHERE {sampled('user_id', one_in(total))})"
     found = arrays(
-        f"""SELECT a.user_id, {train}, {chosen} FROM parquet_file(?) a JOIN parquet_file(?) b USING (user_id)
-            WHERE {sampled("a.user_id", one_in(total))} ORDER BY a.user_id""",
+        f"""SELECT a.user_id, {train}, {chosen} FROM {sample} a JOIN {sample} b USING (user_id) ORDER BY a.user_id""",
         *map(str, files),
     )
     if found is None or not len(values := list(found.values())) or not len(values[0]):
@@ -73,13 +74,13 @@ def paired_users(a: Path, b: Path, metrics: Sequence[str]) -> PairedUsers | None
     return PairedUsers(of_both, as_ids(values[0]), known_train, ours, theirs)
 
 
-def head_to_head(folders: Mapping[str, Path], names: tuple[str, str], metrics: Sequence[str]) -> dict[str, Verdict]:
+def head_to_head(of_all: Mapping[str, Mapping[str, Values]], names: tuple[str, str]) -> dict[str, Verdict]:
     """Metric -> the verdict on two models, as `all_pairs` of that metric has it.
 
-    folders: as there. A metric by which the two cannot be compared is left out.
+    of_all: what `values_of` gives. A metric by which the two cannot be compared is left out.
     """
     found = {}
-    for metric, values in _values(folders, metrics).items():
+    for metric, values in of_all.items():
         if set(names) <= set(values):
             with suppress(MovierecError, ValueError, TypeError):
                 found[metric] = compare_pair(values, names, less_is_better=less_is_better(metric))
@@ -91,13 +92,13 @@ def all_pairs(folders: Mapping[str, Path], metric: str) -> tuple[Verdict, ...]:
 
     folders: name -> the report's folder; those without the metric are left out.
     """
-    for values in _values(folders, [metric]).values():
+    for values in values_of(folders, [metric]).values():
         with suppress(MovierecError, ValueError, TypeError):
             return compare_all_pairs(values, less_is_better=less_is_better(metric))
     return ()
 
 
-def _values(folders: Mapping[str, Path], metrics: Sequence[str]) -> dict[str, dict[str, Values]]:
+def values_of(folders: Mapping[str, Path], metrics: Sequence[str]) -> dict[str, dict[str, Values]]:
     """Metric -> report -> the values of the users that all reports with that metric have, by one query where it can.
 
     Left out are metrics that fewer than two reports have, or that cannot be read.
@@ -113,13 +114,9 @@ def _values(folders: Mapping[str, Path], metrics: Sequence[str]) -> dict[str, di
             continue
         share = one_in(max(rows(files[name]) for name in names))
         chosen = ", ".join(f"f{place}.{quoted(metric)}" for metric in own for place in range(len(names)))
-        joined = " ".join(
-            f"JOIN parquet_file(?) f{place} USING (user_id)" if place else "parquet_file(?) f0"
-            for place in range(len(names))
-        )
-        read = arrays(
-            f"SELECT {chosen} FROM {joined} WHERE {sampled('f0.user_id', share)}", *(str(files[name]) for name in names)
-        )
+        sample = f"(FROM parquet_file(?) WHERE {sampled('user_id', share)})"
+        joined = " JOIN ".join(f"{sample} f{place}{' USING (user_id)' * (place > 0)}" for place in range(len(names)))
+        read = arrays(f"SELECT {chosen} FROM {joined}", *(str(files[name]) for name in names))
         values = list(read.values()) if read else []
         for place, metric in enumerate(own if values else ()):
             found[metric] = dict(zip(names, values[place * len(names) :], strict=False))
@@ -140,19 +137,41 @@ def overlap(a: Path, b: Path, k: int) -> Overlap | None:
     """Overlap of the first k places of two reports' lists; None when the files cannot tell."""
     total = rows(a / USERS_FILE) or rows(a / LISTS_FILE) // max(k, 1)
     share = one_in(total)
-    found = arrays(
-        f"""WITH a AS (SELECT user_id, movie_id FROM parquet_file(?) WHERE rank <= ? AND {sampled("user_id", share)}),
-                 b AS (SELECT user_id, movie_id FROM parquet_file(?) WHERE rank <= ? AND {sampled("user_id", share)}),
-                 common AS (SELECT user_id, count(*) AS n FROM a JOIN b USING (user_id, movie_id) GROUP BY user_id),
-                 either AS (SELECT user_id, count(*) AS n FROM (FROM a UNION FROM b) GROUP BY user_id)
-            SELECT coalesce(common.n, 0) / either.n AS jaccard, coalesce(common.n, 0) / ? AS shared
-            FROM either LEFT JOIN common USING (user_id)""",
-        *(str(a / LISTS_FILE), k, str(b / LISTS_FILE), k, k),
-    )
-    if not found or not len(found["jaccard"]):
+    try:
+        (ours, our_users), (theirs, their_users) = (_first_places(folder, share, k) for folder in (a, b))
+    except OSError:
         return None
-    jaccard, shared = (np.asarray(found[name], dtype=np.float64) for name in ("jaccard", "shared"))
-    return Overlap(len(jaccard) if share == 1 else total, jaccard, shared)
+    users, place = np.unique(np.concatenate([our_users, their_users]), return_inverse=True)
+    if not len(users):
+        return None
+    common = our_users[np.isin(ours, theirs, assume_unique=True)]
+    shared = np.bincount(np.searchsorted(users, common), minlength=len(users))
+    either = np.bincount(place, minlength=len(users)) - shared
+    return Overlap(len(users) if share == 1 else total, shared / either, shared / k)
+
+
+def _first_places(folder: Path, share: int, k: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Hashes of user and movie together, each once, and of the user, of the first k places."""
+    user, pair, rank = _places(folder, share)
+    first = rank <= k
+    pairs, place = np.unique(pair[first], return_index=True)
+    return pairs, user[first][place]
+
+
+@lru_cache(maxsize=6)
+def _places(folder: Path, share: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64]]:
+    """Hashes of user, and of user and movie together, and the rank, in a report's lists, which never change.
+
+    Raises OSError for lists that cannot be read.
+    """
+    found = arrays(
+        f"""SELECT hash(user_id) AS user, hash(user_id, movie_id) AS pair, rank::BIGINT AS rank
+            FROM parquet_file(?) WHERE {sampled("user_id", share)}""",
+        str(folder / LISTS_FILE),
+    )
+    if found is None:
+        raise OSError(f"{folder / LISTS_FILE} cannot be read")
+    return found["user"], found["pair"], found["rank"]
 
 
 def first_user(folder: Path) -> str:

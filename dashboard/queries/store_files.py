@@ -85,6 +85,7 @@ def slot_folders(root: Path, kind: str, data: str = "") -> list[Path]:
     return [folder for each in sets for model in folders(each) for folder in folders(model)]
 
 
+@lru_cache(maxsize=2_000)
 def slot_of(root: Path, folder: Path) -> Slot:
     """The slot whose versions stand in a folder."""
     return Slot(*folder.relative_to(root).parts)

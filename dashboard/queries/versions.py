@@ -9,7 +9,7 @@ from typing import Any
 
 from dashboard.queries.store_files import folders, latest_name, slot_folders, slot_of
 from movierec_engine.reporting import numbers
-from movierec_engine.store import kinds
+from movierec_engine.store import Slot, kinds
 
 _ASIDE = (
     *("trainer.resume", "trainer.checkpoint_seconds", "trainer.workers", "trainer.worker_threads"),
@@ -53,10 +53,9 @@ def report_versions(root: Path, folder: Path) -> list[ReportVersion | Path]:
 
     A version whose manifest cannot be read is its folder. Each manifest is read once in a process.
     """
-    latest = latest_name(folder)
-    names = sorted((path.name for path in folders(folder)), reverse=True)
-    names.sort(key=lambda name: name != latest)
-    return [_version(root, folder / name) or folder / name for name in names]
+    latest, slot = latest_name(folder), slot_of(root, folder)
+    paths = sorted(folders(folder), key=lambda path: (path.name == latest, path.name), reverse=True)
+    return [_version(slot, path) or path for path in paths]
 
 
 def versions_in(root: Path, data: str, fingerprint: str) -> list[ReportVersion]:
@@ -69,11 +68,11 @@ def versions_in(root: Path, data: str, fingerprint: str) -> list[ReportVersion]:
     ]
 
 
-def _version(root: Path, folder: Path) -> ReportVersion | None:
+def _version(slot: Slot, folder: Path) -> ReportVersion | None:
     if folder not in _read:
         try:
             manifest = json.loads((folder / "manifest.json").read_bytes())
-            slot, config = slot_of(root, folder.parent), manifest["config"]
+            config = manifest["config"]
             seed = config.get("seed")
             _read[folder] = ReportVersion(
                 id=f"{slot}/{folder.name}",

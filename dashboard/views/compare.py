@@ -60,7 +60,12 @@ def _users(a: str, b: str, metrics: tuple[str, ...]) -> PairedUsers | None:
 
 @st.cache_data(show_spinner=False, max_entries=64, ttl=600)
 def _verdicts(folders: dict[str, str], metrics: tuple[str, ...], names: tuple[str, str]) -> dict[str, Verdict]:
-    return pairs.head_to_head({name: Path(folder) for name, folder in folders.items()}, names, metrics)
+    return pairs.head_to_head(_values(folders, metrics), names)
+
+
+@st.cache_data(show_spinner=False, max_entries=4, ttl=600)
+def _values(folders: dict[str, str], metrics: tuple[str, ...]) -> dict[str, dict[str, pairs.Values]]:
+    return pairs.values_of({name: Path(folder) for name, folder in folders.items()}, metrics)
 
 
 @st.cache_data(show_spinner=False, max_entries=32, ttl=600)

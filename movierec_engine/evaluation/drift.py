@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -37,7 +36,8 @@ VALUES = 20
 NEW = "not in training"
 """The part of items that the training did not have."""
 COUNTS_FILE = "counts.parquet"
-"""Beside a version's ratings: what drift needs of them, counted once, since a version never changes."""
+"""Beside a version's ratings: how many each user, movie and value has, counted once, as a version never changes."""
+COUNTED = ("user_id", "movie_id", "rating")
 _RATINGS, _MOVIES = "ratings.parquet", "movies.parquet"
 _FILE = f"read_parquet({LITERAL_PATH.format('?')}, hive_partitioning = false)"
 
@@ -119,7 +119,7 @@ def drifts(then: Path, now: Path, movies: Path | None = None) -> list[Drift]:
 
 
 def save_counts(folder: Path) -> None:
-    """Count the ratings in a version's folder, and write beside them what `drifts` reads of it: COUNTS_FILE."""
+    """Count the ratings in a version's folder, and write beside them what comparisons read of it: COUNTS_FILE."""
     with connect() as connection:
         pq.write_table(_counted(connection, folder / _RATINGS), folder / COUNTS_FILE, compression="zstd")
 
@@ -135,14 +135,13 @@ def distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np
 
 
 def _counted(connection: "duckdb.DuckDBPyConnection", path: Path) -> pa.Table:
-    """Counts `n` by group `g` of users and one of rating, size and movie_id; the others are null."""
+    """Ratings `n` by group `g` of users and one of user_id, movie_id and rating, in this order; the others are null."""
     group = f"(hash(user_id) % {GROUPS})::TINYINT AS g"
-    of_user = f"(SELECT user_id, floor(log2(count(*)))::INTEGER AS size FROM {_FILE} GROUP BY user_id)"
-    query = f"""SELECT {group}, rating, count(*) AS n FROM {_FILE} GROUP BY ALL
-                UNION ALL BY NAME SELECT {group}, size, count(*) AS n FROM {of_user} GROUP BY ALL
-                UNION ALL BY NAME SELECT {group}, movie_id, count(*) AS n FROM {_FILE} GROUP BY ALL
-                ORDER BY rating, size, movie_id, g"""
-    return connection.sql(query, params=[str(path)] * 3).to_arrow_table()
+    query = " UNION ALL BY NAME ".join(
+        f"SELECT {group}, {column}, count(*) AS n FROM {_FILE} GROUP BY ALL" for column in COUNTED
+    )
+    ordered = f"{query} ORDER BY {', '.join(f'{column} NULLS LAST' for column in COUNTED)}, g"
+    return connection.sql(ordered, params=[str(path)] * len(COUNTED)).to_arrow_table()
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,10 +157,14 @@ class _Version:
     def read(cls, connection: "duckdb.DuckDBPyConnection", folder: Path) -> "_Version":
         kept = folder / COUNTS_FILE
         table = pq.read_table(kept) if kept.is_file() else _counted(connection, folder / _RATINGS)
-        of_each = [
-            table.filter(pc.is_valid(table[key])).select(["g", key, "n"]) for key in ("rating", "size", "movie_id")
-        ]
-        return cls(*(tuple(column.to_numpy() for column in one.columns) for one in of_each))
+        start, of_each = 0, []
+        for key in COUNTED:  # one after another, by the order of `_counted`
+            own = table.select(["g", key, "n"]).slice(start, len(table) - table[key].null_count)
+            of_each.append(tuple(column.to_numpy() for column in own.columns))
+            start += len(own)
+        (group, _, ratings), items, values = of_each
+        sizes = np.frexp(ratings)[1] - 1  # floor(log2)
+        return cls(values, (group, sizes, np.ones(len(sizes))), items)
 
     @property
     def users(self) -> float:

@@ -9,6 +9,7 @@ import pytest
 
 from dashboard.queries import data
 from dashboard.queries.data import Each
+from movierec_engine.evaluation.drift import save_counts
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 
 DAY = 86_400
@@ -42,6 +43,16 @@ def test_ratings_of_each_user_and_movie_are_counted(tmp_path: Path) -> None:
         assert found is not None
         assert dict(zip(found.ids.tolist(), found.ratings.tolist(), strict=True)) == expected
     assert data.ratings_of_each(tmp_path / "nowhere", "user_id") is None
+
+
+def test_what_was_counted_with_a_version_is_not_counted_again(tmp_path: Path) -> None:
+    folder = ratings_file(tmp_path, [1, 2, 3, 4, 4])
+    save_counts(folder)
+    (folder / data.RATINGS_FILE).unlink()
+    assert data.rating_counts(folder) == [(1, 1), (2, 1), (3, 1), (4, 2)]
+    found = data.ratings_of_each(folder, "user_id")
+    assert found is not None
+    assert (found.ids.tolist(), found.ratings.tolist()) == ([0, 1, 2], [2, 2, 1])
 
 
 def test_a_long_tail_says_what_share_of_the_ratings_the_most_active_have() -> None:
@@ -83,6 +94,8 @@ def test_a_timeline_tells_parts_apart_and_is_empty_where_there_is_no_time(tmp_pa
         ("1970-01-01T00:00", "train", 2),
         ("1970-01-03T00:00", "test", 1),
     ]
+    _, rows = data.timeline(ratings_file(tmp_path, [1, 1], [-1, 3 * DAY]) / data.RATINGS_FILE)
+    assert rows[0]["start"] == "1969-12-31T23:00", "before the epoch, too, hours begin before their minutes"
     assert data.timeline(ratings_file(tmp_path, [1, 2]) / data.RATINGS_FILE) == ("", [])
     assert data.timeline(tmp_path / "nowhere.parquet") == ("", [])
 

@@ -46,7 +46,7 @@ def test_a_pair_has_the_p_value_of_the_board_by_every_metric(tmp_path: Path) -> 
     rng = np.random.default_rng(0)
     values = {name: {m: rng.random(40).tolist() for m in ("ndcg_at_10", "recall_at_10")} for name in "abc"}
     folders = {name: report(tmp_path / name, range(40), **own) for name, own in values.items()}
-    found = pairs.head_to_head(folders, ("a", "c"), ["ndcg@10", "recall@10", "auc"])
+    found = pairs.head_to_head(pairs.values_of(folders, ["ndcg@10", "recall@10", "auc"]), ("a", "c"))
     assert list(found) == ["ndcg@10", "recall@10"], "what cannot be compared is left out"
     for metric in found:
         own = {name: np.array(one[metric.replace("@", "_at_")]) for name, one in values.items()}
