@@ -27,7 +27,7 @@ def hidden_layers(
     output: Tensor,
     left_out: float,
 ) -> Tensor:
-    """y, float32 [b, m], with gradients.
+    """The scores y, float32 [b, m], with gradients.
 
     user_part, item_part: float32 [b, h] and [k, h], a and b. columns: int64 [b, m], the rows of b that each user is
     paired with; None for all. layers: W_l and b_l from the second on. output: float32 [last], h. left_out: dropout's
