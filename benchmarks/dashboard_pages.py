@@ -66,7 +66,7 @@ PAGES: dict[str, dict[str, Choice]] = {
     },
     "compare": {**(METRIC | K), "model": other("b"), "users of a bar": other("difference"), "user": other_user},
     "side_by_side": {**(METRIC | K), "older report": add("reports", OLDER_REPORT), "user": write("listed", "4711")},
-    "tradeoffs": {**(METRIC | K), "axis": pick("x", "recall"), "older report": add("models", OLDER_REPORT)},
+    "tradeoffs": {**(METRIC | K), "axis": pick("x", "ndcg"), "older report": add("models", OLDER_REPORT)},
     "training": {"curve": pick("curve", "loss"), "axis": other("along")},
     "segments": {**(METRIC | K), "model": add("shown", "mlp"), "users of a segment": pick("segment", "genre:Genre 3")},
     "explore": {
