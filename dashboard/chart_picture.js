@@ -1,6 +1,6 @@
 // A chart's picture with its title: on the page the title is text above the chart, which "Download as PNG" would leave out.
 if (!window.movierecPicture) {
-  const [MARGIN, GAP] = [16, 6]
+  const [MARGIN, GAP, SCALE] = [16, 6, 2]
   const titleOf = (tool) => { // [text, font, height of a line] of the conclusion and of how to read it
     const above = tool.closest("[data-testid=stElementContainer], [data-testid=stLayoutWrapper]")?.previousElementSibling
     const said = above?.querySelector("[data-testid=stMarkdownContainer] p")
@@ -16,18 +16,22 @@ if (!window.movierecPicture) {
   })
   const onClick = (event) => {
     const tool = event.target.closest?.("[data-testid=stElementToolbar] button[aria-label^='Download as PNG']")
-    const drawn = tool?.closest("[data-testid=stFullScreenFrame]")?.querySelector("canvas.marks")
+    const drawn = tool?.closest("[data-testid=stFullScreenFrame]")?.querySelector("svg.marks")
     if (!drawn) return // drawn otherwise: Streamlit saves it
     event.stopImmediatePropagation()
     event.preventDefault()
-    const box = drawn.getBoundingClientRect(), ratio = drawn.width / box.width, texts = titleOf(tool)
+    const image = new Image(), texts = titleOf(tool), width = drawn.width.baseVal.value, height = drawn.height.baseVal.value
+    image.onload = () => save(image, texts, width, height)
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(drawn))}`
+  }
+  const save = (image, texts, width, height) => {
     const style = getComputedStyle(document.querySelector("[data-testid=stApp]"))
     const picture = document.createElement("canvas"), paint = picture.getContext("2d")
-    const lines = linesOf(paint, texts, style.fontFamily, box.width)
+    const lines = linesOf(paint, texts, style.fontFamily, width)
     const head = MARGIN + lines.reduce((sum, one) => sum + one.height, 0) + GAP
-    picture.width = (box.width + 2 * MARGIN) * ratio
-    picture.height = (head + box.height + MARGIN) * ratio
-    paint.scale(ratio, ratio)
+    picture.width = (width + 2 * MARGIN) * SCALE
+    picture.height = (head + height + MARGIN) * SCALE
+    paint.scale(SCALE, SCALE)
     paint.fillStyle = style.backgroundColor
     paint.fillRect(0, 0, picture.width, picture.height)
     paint.fillStyle = style.color
@@ -36,7 +40,7 @@ if (!window.movierecPicture) {
       paint.font = font
       paint.fillText(line, MARGIN, (top += height) - 5)
     }
-    paint.drawImage(drawn, MARGIN, head, box.width, box.height)
+    paint.drawImage(image, MARGIN, head, width, height)
     const name = texts[0][0].replace(/[^\p{L}\p{N}]+/gu, "-").toLowerCase().slice(0, 60).replace(/^-|-$/g, "")
     Object.assign(document.createElement("a"), { download: `${name || "chart"}.png`, href: picture.toDataURL("image/png") }).click()
   }

@@ -20,18 +20,6 @@ from dashboard.charts import CHOSEN
 pytestmark = IN_A_BROWSER
 CHARTLESS = ("sweeps", "operations")
 """Pages that a store without sweeps and decisions gives nothing to draw."""
-MIDDLE_OF_A_MARK = """(canvas, colour) => {
-  const [ratio, reach] = [canvas.width / canvas.clientWidth, 3]
-  const wanted = colour.match(/[0-9a-f]{2}/gi).map((one) => parseInt(one, 16))
-  const { data, width, height } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
-  const is = (x, y) => wanted.every((one, n) => Math.abs(data[4 * (y * width + x) + n] - one) < 40)
-  for (let y = reach; y < height - reach; y++)
-    for (let x = reach; x < width - reach; x++)
-      if (is(x, y) && is(x - reach, y) && is(x + reach, y) && is(x, y - reach) && is(x, y + reach))
-        return [x / ratio, y / ratio]
-  return null
-}"""
-"""Gives a place within a canvas, in pixels of the page, around which a mark of a colour is drawn; null without any."""
 
 
 @pytest.fixture(scope="module")
@@ -193,12 +181,11 @@ def test_a_click_on_a_model_picks_it_leads_on_and_is_undone(
     page, wrong = opened
     page.goto(f"{address}/{path}")
     settled(page, heading)
-    marks = page.locator('[data-testid="stVegaLiteChart"] canvas').first
-    marks.scroll_into_view_if_needed()
-    box, within = marks.bounding_box(), marks.evaluate(MIDDLE_OF_A_MARK, CHOSEN["light"])
-    assert box is not None and within is not None, "no mark stands out"
-    hit = (box["x"] + within[0], box["y"] + within[1])
-    page.mouse.click(*hit)
+    chart = page.locator('[data-testid="stVegaLiteChart"]').first
+    chart.scroll_into_view_if_needed()
+    box = chart.locator(f'path[fill="{CHOSEN["light"]}"]').first.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect(page).to_have_url(re.compile("picked=(popularity|ease|gmf)"))
     settled(page, heading)
     picked = re.search(r"picked=(\w+)", page.url)
@@ -303,7 +290,7 @@ def test_a_chart_can_be_saved_as_png_and_as_csv(opened: tuple[Page, list[str]], 
         tools.first.get_by_role("button", name="Download as PNG").press("Enter")
     png.value.save_as(tmp_path / "chart.png")
     assert png.value.suggested_filename.startswith("ease-"), "named by what the chart concludes"
-    drawn = tools.first.locator("canvas.marks").bounding_box()
+    drawn = tools.first.locator(".marks").bounding_box()
     assert drawn is not None
     picture = Image.open(tmp_path / "chart.png").convert("L")
     scale = (picture.width - 0.5) / (drawn["width"] + 32)
