@@ -1,10 +1,10 @@
 // A chart's picture with its title: on the page the title is text above the chart, which "Download as PNG" would leave out.
 if (!window.movierecPicture) {
-  const [MARGIN, GAP, SCALE] = [16, 6, 2]
+  const [MARGIN, GAP, SCALE, SPARE, FONT] = [16, 6, 2, 28, "Arial, 'Liberation Sans', sans-serif"]
   const titleOf = (tool) => { // [text, font, height of a line] of the conclusion and of how to read it
     const above = tool.closest("[data-testid=stElementContainer], [data-testid=stLayoutWrapper]")?.previousElementSibling
     const said = above?.querySelector("[data-testid=stMarkdownContainer] p")
-    return [[said?.querySelector("strong")?.innerText ?? "", "600 16px", 22], [said?.querySelector("small")?.innerText ?? "", "13px", 18]]
+    return [[said?.querySelector("strong")?.innerText ?? "", "600 16px", 22], [said?.innerText.split("\n").slice(1).join(" ") ?? "", "13px", 18]]
   }
   const linesOf = (paint, texts, family, width) => texts.flatMap(([text, size, height]) => {
     const font = paint.font = `${size} ${family}`, lines = [""]
@@ -20,9 +20,12 @@ if (!window.movierecPicture) {
     if (!drawn) return // drawn otherwise: Streamlit saves it
     event.stopImmediatePropagation()
     event.preventDefault()
-    const image = new Image(), texts = titleOf(tool), width = drawn.width.baseVal.value, height = drawn.height.baseVal.value
+    const image = new Image(), texts = titleOf(tool), copy = drawn.cloneNode(true)
+    const height = drawn.height.baseVal.value, width = drawn.width.baseVal.value + 2 * SPARE
+    for (const one of copy.querySelectorAll("text")) one.setAttribute("font-family", FONT) // a picture has no font of the page
+    for (const [name, value] of Object.entries({ width, viewBox: `${-SPARE} 0 ${width} ${height}` })) copy.setAttribute(name, value)
     image.onload = () => save(image, texts, width, height)
-    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(drawn))}`
+    image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(copy))}`
   }
   const save = (image, texts, width, height) => {
     const style = getComputedStyle(document.querySelector("[data-testid=stApp]"))

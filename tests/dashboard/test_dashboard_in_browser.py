@@ -293,7 +293,7 @@ def test_a_chart_can_be_saved_as_png_and_as_csv(opened: tuple[Page, list[str]], 
     drawn = tools.first.locator(".marks").bounding_box()
     assert drawn is not None
     picture = Image.open(tmp_path / "chart.png").convert("L")
-    scale = (picture.width - 0.5) / (drawn["width"] + 32)
+    scale = (picture.width - 0.5) / (drawn["width"] + 88)
     assert picture.height > scale * (drawn["height"] + 50), "room for the title"
     title = picture.crop((0, 0, picture.width, int(scale * 38)))
     assert min(title.tobytes()) < 110, "which is written there, dark on white"
