@@ -66,6 +66,8 @@ def show(root: Path, data: str, served: Served | None, made: Sequence[Made], see
         place.caption(f":material/hourglass_top: {what} …")
 
     def finish() -> None:
+        _moved(str(root), data, store_files.signature(root, kinds.RAW_RATINGS))  # before its place is cleared
+        _rates(str(root), data, seen)
         for place, (_, draw) in zip(places, slow, strict=True):
             with place.container():
                 draw()
