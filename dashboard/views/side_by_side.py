@@ -76,7 +76,7 @@ def _compare(answer: Any, chosen: Chosen, versions: Sequence[ReportVersion], tog
         shell.notes(found.notes)
         _conclusion(chosen, versions, tests)
     pinned_notes.show(found.root, {one.id: chosen.labels[one.id] for one in versions}, "reports")
-    _metrics(chosen, groups, every, values)
+    _metrics(chosen, groups, every, values, measures.intervals_of(found, chosen.column, chosen.labels))
     _pairs(chosen, versions, tests, len(folders))
     _settings(groups)
     _curves(chosen, groups)
@@ -104,8 +104,13 @@ def _conclusion(chosen: Chosen, versions: Sequence[ReportVersion], tests: Sequen
 
 
 def _metrics(
-    chosen: Chosen, groups: Sequence[Group], every: Mapping[str, Measure], values: Mapping[str, Mapping[str, float]]
+    chosen: Chosen,
+    groups: Sequence[Group],
+    every: Mapping[str, Measure],
+    values: Mapping[str, Mapping[str, float]],
+    ends: Mapping[str, tuple[float, float]],
 ) -> None:
+    """ends: label -> the ends of the chosen metric's interval."""
     st.header("Metrics and costs")
     rows = []
     order = [chosen.column, *(key for key in every if key != chosen.column)]
@@ -124,6 +129,10 @@ def _metrics(
             spread = f" ± {measure.show(found[1])}" if found and found[1] is not None else ""
             row[label] = f"{'★ ' if star and found and found[0] == best else ''}{text}{spread}"
         rows.append(row)
+        if key == chosen.column:  # over users, where a column is one report; over seeds it has its deviation
+            alone = {one.label: chosen.labels[one.members[0].id] for one in groups if len(one.members) == 1}
+            spans = {label: numbers.interval(*ends.get(report, (None, None))) for label, report in alone.items()}
+            rows.append({"Measure": f"{measure.title}, 95 % interval", **spans})
     tables.show(
         rows, hide_index=True, width="stretch", height="content", column_config=_right(groups), alt="Metrics and costs"
     )

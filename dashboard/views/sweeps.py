@@ -10,6 +10,7 @@ from dashboard import charts, shell, state, tables
 from dashboard.downloads import csv_button
 from dashboard.plots import sweeps as plots
 from dashboard.queries import store_files, sweeps
+from dashboard.queries.importance import FEW
 from dashboard.queries.store_files import Signature
 from dashboard.queries.sweeps import Sweep
 from movierec_engine.evaluation.metrics import metric_title
@@ -69,11 +70,12 @@ def _sweep(sweep: Sweep) -> None:
         st.caption("A click on a line shows its command below, under *Repeat one*.")
         left, right = st.columns(2, gap="large")
         with left:
-            if len(scored) > 2:
+            if len(scored) >= FEW:
                 own = plots.importance_rows(sweeps.importances(sweep))
                 charts.draw(plots.importance(own), own, "importance")
             else:
-                st.info(f"Too few trials to say which setting matters: {numbers.counted(len(scored), 'result')}.")
+                found = numbers.counted(len(scored), "result")
+                st.info(f"Too few trials to say which setting matters: {found}, and it takes {FEW}.")
         with right:
             _order(sweep)
     else:

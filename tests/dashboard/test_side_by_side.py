@@ -28,6 +28,7 @@ def test_ticked_versions_stand_side_by_side_with_what_differs(
         or len(measures.columns) == 3
     )
     assert "0.2500 ± 0.0707" in " ".join(measures.loc["NDCG@10"])
+    assert measures.loc["NDCG@10, 95 % interval"]["ease"] == "[0.2400, 0.2600]", "of users, of one report"
     assert "has the highest NDCG@10" in text(app)
     settings = app.dataframe[2].value.set_index("Setting")
     assert {"seed", "model.l2"} <= set(settings.index)
@@ -59,6 +60,9 @@ def test_any_measure_stands_against_any_other(visit: Visit, known: ArtifactStore
 
 
 def test_lists_of_one_user_stand_side_by_side(visit: Visit, known: ArtifactStore) -> None:
-    lists = visit(known, "side_by_side", listed="1").dataframe[-1].value
+    app = visit(known, "side_by_side", listed="1")
+    lists = app.dataframe[-1].value
     assert list(lists["ease"]) == ["Ten", "✓ Twenty"]
+    segments = app.dataframe[-2].value.set_index("Segment")
+    assert (segments.loc["Drama"]["ease"], segments.loc["Drama"]["popularity"]) == ("0.1000", "★ 0.4000")
     assert "No user nobody was evaluated" in text(visit(known, "side_by_side", listed="nobody"))
