@@ -18,6 +18,7 @@ from movierec_engine.workers.start import start_team
 from movierec_engine.workers.team import WorkerLost, even_parts
 
 PROGRAM = f"""
+import signal; signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 from adding import Adding
 from movierec_engine.workers.local import LocalTeam
