@@ -159,17 +159,6 @@ def rows_of(table: Tensor, index: Tensor) -> Tensor:
     return table.index_select(0, index.flatten()).view(*index.shape, table.shape[1])
 
 
-def squares_of_rows(table: Tensor, index: Tensor) -> Tensor:
-    """Sum of the squares of a table's [n, d] rows by index int64 [k], of each as often as it is named.
-
-    By counts: a step of a graph model goes through the whole table anyway, and the rows of a batch of all users would
-    take several times its memory.
-    """
-    ones = torch.ones(len(index), device=table.device)
-    times = torch.zeros(len(table), device=table.device).index_add_(0, index, ones)
-    return times @ table.square().sum(dim=1)
-
-
 def to_csr_tensor(matrix: sparse.csr_matrix) -> Tensor:
     """A torch CSR tensor of the same matrix, float32."""
     crow, column = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
