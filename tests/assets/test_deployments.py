@@ -107,6 +107,18 @@ def test_an_api_host_without_state_has_the_same_rights_and_nothing_but_its_varia
         assert any("postgres,objectstore " in line for line in _stages()[stage]), stage
 
 
+def test_kubernetes_takes_every_manifest_and_none_claims_a_volume() -> None:
+    folder = DEPLOY / "kubernetes"
+    files = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    manifests = [one for name in files for one in yaml.safe_load_all((folder / name).read_text(encoding="utf-8"))]
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+    pods = [one["spec"]["template"]["spec"] for one in manifests if one["kind"] == "Deployment"]
+    assert len(pods) == 2
+    for volume in (volume for pod in pods for volume in pod.get("volumes", [])):
+        assert "persistentVolumeClaim" not in volume and "hostPath" not in volume, volume["name"]
+
+
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on this machine")
 def test_what_kustomize_makes_is_what_kubernetes_takes_and_shares_no_volume() -> None:
     built = subprocess.run(
