@@ -24,6 +24,7 @@ from movierec_engine.errors import StoreError
 from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.models.fold_in import Basis, FoldInScorer, fold_in_from_arrays
+from movierec_engine.models.fold_in.linear import LinearFoldIn
 from movierec_engine.models.pair_scorer import Scorer
 from movierec_engine.models.registry import import_outside_models
 from movierec_engine.recommending import fold_in
@@ -186,11 +187,11 @@ class RetrievalIndex:
             return *best(items, self.popularity[items], k), POPULARITY
         if scores is not None and self.exact:
             return *self._of_scores(scores.copy(), k, masked, allowed), PERSONAL
+        if self.exact:
+            return *self._of_scores(self.scores(user), k, masked, allowed), PERSONAL
         query = self._query(user)
         if self.scorer is None:
             return *self._nearest(query, k, masked, allowed), PERSONAL
-        if self.exact:
-            return *self._of_scores(self.scores(user), k, masked, allowed), PERSONAL
         found = np.sort(self._nearest(query, max(CANDIDATES, 4 * k), masked, allowed)[0])
         return *best(found, self.scorer.scores(user, found), k), PERSONAL
 
@@ -220,6 +221,8 @@ class RetrievalIndex:
             return self.popularity
         if self.scorer is not None:
             return self.scorer.scores(user, np.arange(len(self.items)))
+        if isinstance(self.fold_in_scorer, LinearFoldIn):
+            return np.asarray(self.scores_of([user])[0])
         return inner_products(self.vectors, self._query(user))
 
     @property
@@ -228,11 +231,16 @@ class RetrievalIndex:
         return self._flat and (self.scorer is None or self.scorer.whole)
 
     def scores_of(self, users: Sequence[int]) -> Floats:
-        """`scores` of several users, float32 [n, n_items], in one product where scores are inner products."""
+        """`scores` of several users, float32 [n, n_items], in one product where scores are inner products.
+
+        Where they are sums over a history, the history's own vectors are all that is read, not n_items^2 numbers.
+        """
         if self.scorer is not None:
             each = [self.scores(user) for user in users]
             return np.stack(each) if each else np.empty((0, len(self.items)), dtype=np.float32)
-        if self.index is None:
+        if isinstance(self.fold_in_scorer, LinearFoldIn):
+            scores = self.fold_in_scorer.scores(self.history[users])
+        elif self.index is None:
             scores = np.asarray((self.queries[users] @ self.vectors.T).toarray(), dtype=np.float32)
         else:
             scores = np.asarray(self.queries[users].toarray() @ self.vectors.T, dtype=np.float32)

@@ -11,7 +11,8 @@ from families import MAKERS, N_ITEMS, N_USERS, TRAIN, model_of, some_histories
 from scipy import sparse
 from torch.nn import functional
 
-from movierec_engine.models import ALS, NGCF, Recommender
+from movierec_engine.data.dataset import Dataset
+from movierec_engine.models import ALS, EASE, NGCF, Recommender
 from movierec_engine.models.classic.least_squares import eigenbasis, solve_rows
 from movierec_engine.models.ensemble.fusion import normalised
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
@@ -245,3 +246,18 @@ def test_a_linear_models_scores_are_the_same_from_an_index_and_from_the_model(
     assert LinearFoldIn(Basis(vectors, everything)).scores(everything)[0] == pytest.approx(
         vectors.sum(axis=1), abs=1e-4
     )
+
+
+def test_an_index_of_ease_reads_the_rows_of_a_history_and_gives_the_models_scores() -> None:
+    model = EASE().fit(Dataset(TRAIN))
+    assert np.allclose(model.weights * model.symmetry, (model.weights * model.symmetry).T, rtol=1e-5)
+    histories = TRAIN.matrix()[:5]
+    one = histories[[0]]
+    rows = np.full(model.weights.shape, np.nan, dtype=np.float32)
+    rows[one.indices] = model.weights.T[one.indices]
+    few = LinearFoldIn(Basis(rows, histories), symmetry=model.symmetry).scores(one)
+    assert few == pytest.approx(one @ model.weights, abs=1e-5), "what is not of the history's rows is nan"
+    whole = LinearFoldIn(Basis(np.ascontiguousarray(model.weights.T), histories), symmetry=model.symmetry)
+    assert whole.scores(histories) == pytest.approx(histories @ model.weights, abs=1e-5)
+    again = fold_in_from_arrays(whole.arrays(), whole.basis)
+    assert np.array_equal(again.scores(histories), whole.scores(histories))

@@ -91,7 +91,8 @@ class EASE(LinearRecommender):
         precision, _ = linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
         weights: Floats = precision.T.astype(np.float32)  # whose upper triangle is that of P
         mirror_upper(weights)
-        weights /= -np.diag(precision).astype(np.float32)
+        self.symmetry = np.diag(precision).astype(np.float32)
+        weights /= -self.symmetry
         np.fill_diagonal(weights, 0)
         return weights
 

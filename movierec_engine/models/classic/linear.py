@@ -21,15 +21,17 @@ class LinearRecommender(ClosedFormRecommender):
 
     weights: float32 [n_items, n_items], dense or CSR, W above: in row j what having item j adds to the score of each
     item.
+    symmetry: float32 [n_items], f for which W_ij f_j = W_ji f_i, where W is such: the index answers faster.
     """
 
     weights: Any
+    symmetry: Floats | None = None
 
     def score_known(self, users: Indices) -> Floats:
         return dense(self.history[users] @ self.weights)
 
     def fold_in_scorer(self) -> LinearFoldIn:
-        return LinearFoldIn(Basis(self.weights.T, self.history))
+        return LinearFoldIn(Basis(self.weights.T, self.history), symmetry=self.symmetry)
 
     def query_vectors(self, users: Indices) -> Floats:
         return np.asarray(self.history[users].toarray(), dtype=np.float32)
@@ -47,11 +49,11 @@ class LinearRecommender(ClosedFormRecommender):
         weights = self.weights
         if sparse.issparse(weights):
             return {"data": weights.data, "indices": weights.indices, "indptr": weights.indptr}
-        return {"weights": weights}
+        return {"weights": weights} if self.symmetry is None else {"weights": weights, "symmetry": self.symmetry}
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
         if "weights" in tensors:
-            self.weights = tensors["weights"]
+            self.weights, self.symmetry = tensors["weights"], tensors.get("symmetry")
         else:
             n = len(self.items)
             self.weights = sparse.csr_matrix((tensors["data"], tensors["indices"], tensors["indptr"]), (n, n))

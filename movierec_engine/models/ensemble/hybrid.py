@@ -42,8 +42,9 @@ from movierec_engine.models.ensemble.member_selection import compatible, cross_f
 from movierec_engine.models.fitting import Fitting
 from movierec_engine.models.fold_in.base import Basis, ones
 from movierec_engine.models.fold_in.fused import FusedFoldIn
+from movierec_engine.models.fold_in.linear import LinearFoldIn
 from movierec_engine.models.likeness import Similarity
-from movierec_engine.models.pair_scorer import Scorer
+from movierec_engine.models.pair_scorer import HistoryScorer, Scorer
 from movierec_engine.models.registry import model_class
 from movierec_engine.training.config import TrainerConfig
 
@@ -308,19 +309,18 @@ class HybridEnsemble(Recommender):
     def pair_scorer(self) -> Scorer | None:
         if self.exact_vectors:
             return None
-        users = np.arange(len(self.users))
-        members: list[Scorer] = []
-        for member in self.members:
-            blocks = (users[start : start + _BLOCK] for start in range(0, len(users), _BLOCK))
-            members.append(
-                member.pair_scorer()
-                or InnerProducts(
-                    sparse.vstack([sparse.csr_matrix(member.query_vectors(block)) for block in blocks], format="csr"),
-                    member.item_vectors(),
-                )
-            )
+        members = [member.pair_scorer() or self._scorer_of(member) for member in self.members]
         weights, widths = self.weights_of(self.history), self.widths()
         return FusedScorer(weights, self.normalization, tuple(members), widths, len(self.items))
+
+    def _scorer_of(self, member: Recommender) -> Scorer:
+        """The scorer of a member whose scores are inner products; of long vectors, of the history's own ones alone."""
+        fold_in, users = member.fold_in_scorer(), np.arange(len(self.users))
+        if isinstance(fold_in, LinearFoldIn):
+            return HistoryScorer(fold_in)
+        blocks = (users[start : start + _BLOCK] for start in range(0, len(users), _BLOCK))
+        queries = sparse.vstack([sparse.csr_matrix(member.query_vectors(block)) for block in blocks], format="csr")
+        return InnerProducts(queries, member.item_vectors())
 
     def similarity(self) -> "MeanSimilarity":
         return MeanSimilarity([member.similarity() for member in self.members])

@@ -18,17 +18,24 @@ _COPIED_BYTES = 64e6
 """Size of V up to which an index's is kept by columns too, for answers in a tenth of the time: 4,000 items."""
 _WHOLE_ROWS = 32
 """A number read on its own takes about as long as this many in a row."""
+_COPIED_ROWS = 4
+"""A row that is gathered, and then used, takes about as long as this many that are multiplied where they lie."""
 
 
 @dataclass(frozen=True, eq=False)
 class LinearFoldIn(FoldInScorer):
-    """All of it is in the basis."""
+    """All of it is in the basis.
+
+    symmetry: float32 [n_items], f for which f_i V_ij = f_j V_ji, where V is such, as that of ease: then V's own rows
+        say what a history's items add, and an index reads as many of them as the history has items.
+    """
 
     kind: ClassVar[str] = "linear"
     exact: ClassVar[bool] = True
     as_trained: ClassVar[bool] = True
 
     ratings: bool = False
+    symmetry: Floats | None = None
 
     @property
     def history_values(self) -> HistoryValues:
@@ -36,14 +43,21 @@ class LinearFoldIn(FoldInScorer):
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:
         """A model has V by columns, where a sparse product is fast, and an index a copy of it where V is small; else by
-        rows, where a dense product of the items that the histories hold is: their columns of V are all that is read.
+        rows, where a dense product of the items that the histories hold is: their columns of V are all that is read,
+        or their rows where V is symmetric by factors.
         """
         vectors = self.basis.vectors
         if sparse.issparse(vectors):
             return np.asarray((histories @ vectors.T).toarray(), dtype=np.float32)
-        if vectors.flags.f_contiguous or vectors.nbytes <= _COPIED_BYTES:
+        by_columns = vectors.flags.f_contiguous
+        if by_columns or (self.symmetry is None and vectors.nbytes <= _COPIED_BYTES):
             return np.asarray(histories @ self._by_history, dtype=np.float32)
         held = np.unique(histories.indices)
+        if self.symmetry is not None and len(held) * _COPIED_ROWS <= len(vectors):
+            values = histories.data * self.symmetry[histories.indices]
+            places = (values, np.searchsorted(held, histories.indices), histories.indptr)
+            of_held = sparse.csr_matrix(places, (histories.shape[0], len(held)))
+            return np.asarray(of_held @ vectors[held] / self.symmetry, dtype=np.float32)
         if len(held) * _WHOLE_ROWS > len(vectors):
             return np.asarray(histories.toarray() @ vectors.T, dtype=np.float32)
         columns = np.take(vectors, held, axis=1, mode="clip")  # clip: numpy looks for wrong indices at twice the time
@@ -72,8 +86,9 @@ class LinearFoldIn(FoldInScorer):
         return self.contributions(history, items)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        return {"kind": np.array(self.kind), "ratings": np.array(self.ratings)}
+        symmetry = {} if self.symmetry is None else {"symmetry": self.symmetry}
+        return {"kind": np.array(self.kind), "ratings": np.array(self.ratings), **symmetry}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
-        return cls(basis, bool(arrays["ratings"]))
+        return cls(basis, bool(arrays["ratings"]), arrays.get("symmetry"))
