@@ -1,5 +1,6 @@
 """From Hydra's configuration to typed settings: the one place that reads configs/."""
 
+import copy
 import difflib
 import itertools
 import os
@@ -7,6 +8,7 @@ import re
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_type_hints
@@ -14,6 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -134,11 +137,57 @@ def with_data_group(overrides: Sequence[str]) -> list[str]:
 
 
 def _composed(overrides: Sequence[str]) -> DictConfig:
+    """The configuration by overrides.
+
+    What it is by choices of files takes Hydra most of the time; it is kept, and plain values are set on a copy of it.
+    """
     offer_outside_models(overrides)
+    folder = config_dir()
+    values = [override for override in overrides if _sets_a_value(override, folder)]
+    choices = tuple(override for override in overrides if override not in values)
     with _hydra_lock:
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(config_dir=str(config_dir())):
-            return compose("config", overrides=list(overrides))
+        if all(_CHOICE.fullmatch(choice) for choice in choices) and not outside_models():
+            try:
+                return _with_values(_of_choices(choices, folder, _state(folder)), values)
+            except (HydraException, OmegaConfBaseException):
+                pass  # Hydra says below what is wrong
+        return _composed_by_hydra(overrides, folder)
+
+
+_CHOICE = re.compile(r"\w+=\w+")
+"""A choice of one of a group's files, such as `model=ease`."""
+
+
+def _sets_a_value(override: str, folder: Path) -> bool:
+    """Whether an override is such as `trainer.max_epochs=5` or `seed=1`, and chooses, adds and takes away nothing."""
+    key = override.partition("=")[0]
+    return all(part.isidentifier() for part in key.split(".")) and key != "hydra" and not (folder / key).is_dir()
+
+
+def _with_values(config: DictConfig, values: Sequence[str]) -> DictConfig:
+    """A copy in which plain values are set as Hydra would. Raises an error of Hydra's or OmegaConf's for others."""
+    copied = copy.deepcopy(config)
+    for override in OverridesParser.create().parse_overrides(list(values)):
+        if override.is_sweep_override() or override.is_list_extend():
+            raise HydraException(f"{override.input_line} is no plain value")
+        OmegaConf.update(copied, override.key_or_group, override.value(), merge=True)
+    return copied
+
+
+@lru_cache(maxsize=64)
+def _of_choices(choices: tuple[str, ...], folder: Path, state: object) -> DictConfig:
+    """The configuration by choices of groups' files alone, as long as the files stay as they are."""
+    return _composed_by_hydra(choices, folder)
+
+
+def _state(folder: Path) -> object:
+    return tuple((path, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*.yaml")))
+
+
+def _composed_by_hydra(overrides: Sequence[str], folder: Path) -> DictConfig:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_dir=str(folder)):
+        return compose("config", overrides=list(overrides))
 
 
 def offer_outside_models(overrides: Iterable[str]) -> None:

@@ -2,11 +2,13 @@
 
 import json
 import runpy
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 from movierec_assets.automation import AutomationConfig, load_automation
 from movierec_engine import config
@@ -79,10 +81,42 @@ def test_threads_compose_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         return compose(*of, **named)
 
     monkeypatch.setattr(config, "compose", composed)
+    config._of_choices.cache_clear()
     load_settings(["model=popularity", "device=cpu"])
     config.load_serving([])
     assert kept == [True, True]
     assert not config._hydra_lock.locked()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["seed=7", "model=lightgcn", "model.embedding_dim=8", "model.embedding_dim=16"],
+        ["evaluation.k_values=[5,10]", "trainer={max_epochs:3}", "run_name='a, b'", "data.dir=null"],
+        ["model=ncf", "model.mlp_layers=[64,32]", "data=custom", "data.ratings_file=mine.csv", "paths.artifacts=s3://a/b"],
+        ["+model.new=1", "~logger.use_wandb", "++trainer.max_epochs=2", "hydra.job.name=x"],
+        ["evaluation.k_values=extend_list(50)"],
+        ["release.metric=${evaluation.k_values}", "logger.wandb.project=${oc.env:HOME}"],
+    ],
+)  # fmt: skip
+def test_what_is_composed_is_what_hydra_composes(words: list[str]) -> None:
+    expected = config._composed_by_hydra(words, config.config_dir())
+    for _ in range(2):  # by then it is kept
+        found = config._composed(words)
+        assert OmegaConf.to_yaml(found) == OmegaConf.to_yaml(expected)
+        OmegaConf.set_struct(found, False)
+        found.trainer.max_epochs = found.trainer.new = 99
+
+
+def test_a_changed_file_of_settings_counts_from_then_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    monkeypatch.setenv("MOVIEREC_CONFIGS", str(tmp_path / "configs"))
+    words = ["model=popularity", "device=cpu"]
+    assert load_settings(words).data.split_seed == 42
+    file = tmp_path / "configs" / "data" / "movielens.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("split_seed: 42", "split_seed: 43"), encoding="utf-8")
+    assert load_settings(words).data.split_seed == 43
 
 
 def test_a_password_in_an_address_stays_out_of_what_is_recorded_and_printed(monkeypatch: pytest.MonkeyPatch) -> None:
