@@ -159,6 +159,16 @@ def rows_of(table: Tensor, index: Tensor) -> Tensor:
     return table.index_select(0, index.flatten()).view(*index.shape, table.shape[1])
 
 
+def squares_of_rows(table: Tensor, index: Tensor) -> Tensor:
+    """The sum of the squares of a table's rows [n, d], each as often as index int64 [m] names it.
+
+    A row is read once however often it is named, so that m may be large; one that is not named is not read.
+    """
+    times = torch.bincount(index, minlength=len(table))
+    named = times.nonzero()[:, 0]
+    return times[named].to(table.dtype) @ rows_of(table, named).square().sum(dim=1)
+
+
 def to_csr_tensor(matrix: sparse.csr_matrix) -> Tensor:
     """A torch CSR tensor of the same matrix, float32."""
     crow, column = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))

@@ -26,7 +26,15 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices
 from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
-from movierec_engine.models.gradient import check_loss, check_ranges, csr_tensor, descent_cost, rows_of, to_csr_tensor
+from movierec_engine.models.gradient import (
+    check_loss,
+    check_ranges,
+    csr_tensor,
+    descent_cost,
+    rows_of,
+    squares_of_rows,
+    to_csr_tensor,
+)
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
 from movierec_engine.training.config import TrainerConfig
@@ -123,7 +131,7 @@ class LightGCNNetwork(Network):
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor:
         nodes = torch.cat([users, (items + self.n_users).flatten()])
-        return self.config.l2 / 2 * rows_of(self.embeddings, nodes).square().sum() / len(users)
+        return self.config.l2 / 2 * squares_of_rows(self.embeddings, nodes) / len(users)
 
     def floats_per_score(self, gathered: bool) -> int:
         return self.config.embedding_dim if gathered else 1

@@ -27,7 +27,14 @@ from movierec_engine.models.base import Floats
 from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.dropout import dropout
 from movierec_engine.models.fold_in.ngcf import SLOPE, NGCFFoldIn
-from movierec_engine.models.gradient import check_loss, check_ranges, descent_cost, rows_of, to_csr_tensor
+from movierec_engine.models.gradient import (
+    check_loss,
+    check_ranges,
+    descent_cost,
+    rows_of,
+    squares_of_rows,
+    to_csr_tensor,
+)
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender
 from movierec_engine.models.graph.propagation import SymmetricLGConv
 from movierec_engine.training.config import TrainerConfig
@@ -120,7 +127,7 @@ class NGCFNetwork(Network):
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor:
         nodes = torch.cat([users, (items + self.n_users).flatten()])
-        return self.config.l2 / 2 * rows_of(self.embeddings, nodes).square().sum() / len(users)
+        return self.config.l2 / 2 * squares_of_rows(self.embeddings, nodes) / len(users)
 
     def floats_per_score(self, gathered: bool) -> int:
         return self.config.embedding_dim + sum(self.config.hidden_dims) if gathered else 1
