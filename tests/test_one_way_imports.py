@@ -8,6 +8,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from sources import nodes_of
 
 import movierec_engine
 
@@ -62,7 +63,7 @@ HEAVY = (
 def imported_modules(path: Path) -> set[str]:
     """Modules of this project that a file imports, anywhere in it."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -113,7 +114,7 @@ def module_name(path: Path) -> str:
 
 def from_package(path: Path, package: str, modules: Container[str]) -> bool:
     """Whether a file imports something of a package that is none of its modules."""
-    froms = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom))
+    froms = (node for node in nodes_of(path) if isinstance(node, ast.ImportFrom))
     names = {alias.name for node in froms if node.module == package for alias in node.names}
     return any(f"{package}.{name}" not in modules for name in names)
 
@@ -154,7 +155,7 @@ def test_no_two_classes_have_one_name() -> None:
     where: dict[str, list[str]] = {}
     for package in ("movierec_engine", "movierec_assets", "dashboard"):
         for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for node in nodes_of(path):
                 if isinstance(node, ast.ClassDef):
                     where.setdefault(node.name, []).append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert not {name: places for name, places in where.items() if len(places) > 1}

@@ -5,9 +5,9 @@ The oracle reads raw_ratings' file and what was posted, and nothing of the index
 
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -39,14 +39,24 @@ MODELS = (
     "ngcf",
     "hybrid_ensemble",
 )
+KINDS = ("popularity", "item_cf", "ease", "als", "gf_cf", "markov", "gmf", "hybrid_ensemble")
+"""One of each way in which an index scores."""
 APPROXIMATE = {"als": "HNSW8", "gmf": "IVF4,Flat"}
 MOVIES = (*range(100, 130), *range(140, 145))
 DIALLED, NARROWED, NEW = "&diversity=0.7", "&genres=War", "&cold_items=0.5"
 
 
-@pytest.fixture(scope="module", params=[pytest.param(0, marks=pytest.mark.slow), 4])
-def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The store of all models at a threshold; 40 users with 12 ratings each, two more below the core, 5 rare movies."""
+class Home(NamedTuple):
+    """A store, and the models that it has indices of."""
+
+    root: Path
+    models: Sequence[str]
+
+
+@pytest.fixture(scope="module", params=[pytest.param((0, MODELS), marks=pytest.mark.slow), (4, KINDS)], ids=["0", "4"])
+def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The store of models at a threshold; 40 users with 12 ratings each, two more below the core, 5 rare movies."""
+    threshold, models = request.param
     folder = tmp_path_factory.mktemp("masks")
     rng = np.random.default_rng(11)
     rows = ["userId,movieId,rating,timestamp"]
@@ -60,20 +70,20 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     (folder / "ratings.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     (folder / "movies.csv").write_text("\n".join(titles) + "\n", encoding="utf-8")
     store = ArtifactStore(folder / "store")
-    same = [f"data.dir='{folder}'", "data.name=camps", f"data.rating_threshold={request.param}"]
+    same = [f"data.dir='{folder}'", "data.name=camps", f"data.rating_threshold={threshold}"]
     same += ["data.min_user_interactions=3", "data.min_item_interactions=3", "retrieval.fold_in_min_items=3"]
     same += ["trainer.max_epochs=1", "device=cpu", f"paths.checkpoints='{folder / 'checkpoints'}'"]
-    for model in MODELS:
+    for model in models:
         own = [f"model={model}", f"retrieval.factory='{APPROXIMATE.get(model, 'Flat')}'"]
         own += ["model.models=[item_cf,gmf]"] if model == "hybrid_ensemble" else []
         pipeline.run(store, load_settings([*same, *own]))
-    yield store.root
+    return Home(store.root, models)
 
 
 @pytest.fixture
-def store(home: Path, tmp_path: Path) -> ArtifactStore:
+def store(home: Home, tmp_path: Path) -> ArtifactStore:
     """A copy, to be said things to."""
-    return ArtifactStore(Path(shutil.copytree(home, tmp_path / "store", symlinks=True)))
+    return ArtifactStore(Path(shutil.copytree(home.root, tmp_path / "store", symlinks=True)))
 
 
 def rated_in(store: ArtifactStore) -> dict[int, set[int]]:
@@ -102,16 +112,16 @@ def again(client: FlaskClient, hidden: dict[int, set[int]], models: Sequence[str
     return found
 
 
-def test_no_list_of_any_model_holds_what_its_person_has_rated(store: ArtifactStore) -> None:
+def test_no_list_of_any_model_holds_what_its_person_has_rated(home: Home, store: ArtifactStore) -> None:
     client, rated = create_app(store.root).test_client(), rated_in(store)
     assert {50, 51} <= rated.keys()
-    assert again(client, rated, MODELS, "") == []
+    assert again(client, rated, home.models, "") == []
     some = {user: movies for user, movies in rated.items() if user % 4 == 3 or user > 40}
-    assert again(client, some, MODELS, NARROWED, DIALLED, NEW) == []
+    assert again(client, some, home.models, NARROWED, DIALLED, NEW) == []
 
 
-def test_the_check_of_an_index_agrees_and_finds_a_mask_that_lacks_somebody(store: ArtifactStore) -> None:
-    for model in MODELS:
+def test_the_check_of_an_index_agrees_and_finds_a_mask_that_lacks_somebody(home: Home, store: ArtifactStore) -> None:
+    for model in home.models:
         found = model_checks.nothing_rated_is_served(store, store.require(Slot("faiss_index", "camps", model, "cpu")))
         assert (found.passed, found.numbers["users"]) == (True, 42), found.sentence
     index = store.require(Slot("faiss_index", "camps", "ease", "cpu"))
@@ -125,7 +135,9 @@ def test_the_check_of_an_index_agrees_and_finds_a_mask_that_lacks_somebody(store
     assert not found.passed and "such as of user 1; the index does not know all" in found.sentence
 
 
-def test_after_live_ratings_a_promotion_and_the_loss_of_the_log_nothing_rated_comes_back(store: ArtifactStore) -> None:
+def test_after_live_ratings_a_promotion_and_the_loss_of_the_log_nothing_rated_comes_back(
+    home: Home, store: ArtifactStore
+) -> None:
     client, rated = create_app(store.root).test_client(), rated_in(store)
     said = {user: set(movies) for user, movies in rated.items()}
     rng = np.random.default_rng(5)
@@ -137,7 +149,7 @@ def test_after_live_ratings_a_promotion_and_the_loss_of_the_log_nothing_rated_co
             assert client.post("/api/feedback", json={"user_id": user, "movie_id": movie, **what}).status_code == 200
             said[user].add(movie)
     some = {user: said[user] for user in (1, 2, 3, 50, 51, 77)}
-    assert again(client, some, MODELS, "", DIALLED, NEW) == []
+    assert again(client, some, home.models, "", DIALLED, NEW) == []
     for model in ("ease", "hybrid_ensemble"):
         store.point(SERVING, store.require(Slot("faiss_index", "camps", model, "cpu")), {})
         body = client.get("/api/recommend?user_id=1&top_k=40").json
@@ -147,7 +159,7 @@ def test_after_live_ratings_a_promotion_and_the_loss_of_the_log_nothing_rated_co
     for name in ("feedback.db", "feedback.db-wal", "feedback.db-shm"):
         (path.parent / name).unlink(missing_ok=True)
     fresh = create_app(store.root).test_client()
-    assert again(fresh, rated, MODELS[:4], "", NEW) == []
+    assert again(fresh, rated, home.models[:4], "", NEW) == []
     path.write_bytes(b"SQLite format 3\0" + bytes(50))
     fresh = create_app(store.root).test_client()
     answer = fresh.get("/api/recommend?user_id=1&top_k=40")
@@ -155,7 +167,7 @@ def test_after_live_ratings_a_promotion_and_the_loss_of_the_log_nothing_rated_co
     assert answer.status_code in (200, 503) and not listed & rated[1]
 
 
-def test_with_repeat_rated_movies_come_again_and_dismissed_ones_never(store: ArtifactStore) -> None:
+def test_with_repeat_rated_movies_come_again_and_dismissed_ones_never(home: Home, store: ArtifactStore) -> None:
     client, rated = create_app(store.root, ServingConfig(repeat=True)).test_client(), rated_in(store)
     for user in (1, 50, 51):
         body = client.get(f"/api/recommend?user_id={user}&top_k=40").json
@@ -164,7 +176,7 @@ def test_with_repeat_rated_movies_come_again_and_dismissed_ones_never(store: Art
         assert known
         dismissed = min(known)
         client.post("/api/feedback", json={"user_id": user, "movie_id": dismissed, "kind": "not_interested"})
-        assert again(client, {user: {dismissed}}, MODELS, "", DIALLED, NEW) == []
+        assert again(client, {user: {dismissed}}, home.models, "", DIALLED, NEW) == []
 
 
 def test_who_is_below_the_core_is_folded_in_from_the_raw_ratings_until_they_are_erased(store: ArtifactStore) -> None:

@@ -1,4 +1,7 @@
-"""Every training command of the reference description runs as it is typed, on a small folder with tiny settings."""
+"""Every training command of the reference description runs as it is typed, on a small folder with tiny settings.
+
+Those that set more than a model, or sweep, are among the slow tests; that their settings are known is tested at once.
+"""
 
 import shlex
 from collections.abc import Callable
@@ -10,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from pytest import CaptureFixture
 
 from movierec_engine import train as training
+from movierec_engine.config import load_settings
 from movierec_engine.device import resolve_device
 from movierec_engine.errors import DeviceError
 from movierec_engine.store import ArtifactStore
@@ -90,10 +94,22 @@ def jobs(command: str) -> int:
     return number
 
 
+def is_short(command: str) -> bool:
+    """Whether a command names a model and sets nothing that is trained by."""
+    return {key(word) for word in command.removeprefix(RUN).split()} <= {"model", "device", "--cfg", "job"}
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if not is_short(one) and "--multirun" not in one])
+def test_the_settings_of_a_command_are_known(command: str) -> None:
+    words = shlex.split(command)[len(PROGRAM) :]
+    settings = load_settings(words)
+    assert f"model={settings.model_name}" in words
+
+
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(command, id=command.removeprefix(RUN), marks=[pytest.mark.slow] if "--multirun" in command else [])
+        pytest.param(command, id=command.removeprefix(RUN), marks=[] if is_short(command) else [pytest.mark.slow])
         for command in COMMANDS
     ],
 )

@@ -1,10 +1,11 @@
 """The kinds of artifacts: each is named once, in store/kinds.py."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from sources import nodes_of
 
 from movierec_engine.store import kinds
 
@@ -17,9 +18,9 @@ ANSWERS = ROOT / "movierec_engine" / "api"
 """There a kind's name may be the name of an answer's field."""
 
 
-def _names_of_kinds(tree: ast.AST, fields_may: bool) -> Iterator[ast.Constant]:
-    fields = {key for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys}
-    for node in ast.walk(tree):
+def _names_of_kinds(nodes: Sequence[ast.AST], fields_may: bool) -> Iterator[ast.Constant]:
+    fields = {key for node in nodes if isinstance(node, ast.Dict) for key in node.keys}
+    for node in nodes:
         if isinstance(node, ast.Constant) and node.value in KINDS - AMBIGUOUS and not (fields_may and node in fields):
             yield node
         asked: list[ast.expr] = []
@@ -38,7 +39,7 @@ def test_no_module_but_kinds_writes_the_name_of_a_kind(package: str) -> None:
         f"{path.relative_to(ROOT)}:{one.lineno}: {one.value!r}"
         for path in (ROOT / package).rglob("*.py")
         if path != Path(kinds.__file__)
-        for one in _names_of_kinds(ast.parse(path.read_text(encoding="utf-8")), path.is_relative_to(ANSWERS))
+        for one in _names_of_kinds(nodes_of(path), path.is_relative_to(ANSWERS))
     ]
     assert not found, "name them by movierec_engine.store.kinds"
 
@@ -48,5 +49,5 @@ def test_a_name_of_a_kind_is_found_wherever_it_is_written() -> None:
 store.latest(Slot("sweep", data_set)); slot.beside("elicitation"); made.parents["interactions"]
 made.parents.get("cold_items"); x = "trained_model"; facts["interactions"]; {"faiss_index": 1}
 """
-    found = [one.value for one in _names_of_kinds(ast.parse(program), fields_may=False)]
+    found = [one.value for one in _names_of_kinds([*ast.walk(ast.parse(program))], fields_may=False)]
     assert sorted(found) == ["cold_items", "elicitation", "faiss_index", "interactions", "sweep", "trained_model"]
