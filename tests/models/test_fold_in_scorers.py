@@ -252,7 +252,7 @@ def test_an_index_of_ease_reads_the_rows_of_a_history_and_gives_the_models_score
     model = EASE().fit(Dataset(TRAIN))
     assert np.allclose(model.weights * model.symmetry, (model.weights * model.symmetry).T, rtol=1e-5)
     histories = TRAIN.matrix()[:5]
-    one = histories[[0]]
+    one = sparse.csr_matrix((np.ones(4, np.float32), [1, 7, 20, 33], [0, 4]), (1, N_ITEMS))
     rows = np.full(model.weights.shape, np.nan, dtype=np.float32)
     rows[one.indices] = model.weights.T[one.indices]
     few = LinearFoldIn(Basis(rows, histories), symmetry=model.symmetry).scores(one)

@@ -238,7 +238,8 @@ def test_the_lists_of_other_users_do_not_agree_and_numbers_that_are_none_are_fou
     made = refit_index(shop.store, shop.index("ease"))
     assert refit_checks.refit_agrees(shop.store, made).numbers["agreement"] > 0.5
     index = RetrievalIndex.load(made.folder)
-    turned = replace(index, queries=index.queries[np.roll(np.arange(len(index.users)), 1)])
+    others = np.roll(np.arange(len(index.users)), 1)
+    turned = replace(index, queries=index.queries[others], history=index.history[others])
     parents = {name: shop.store.resolve(reference) for name, reference in made.parents.items()}
     other = shop.store.publish(
         made.slot, turned.save, key="turned", fingerprint="", parents=parents, facts=made.facts, newest=False
