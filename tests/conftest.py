@@ -1,5 +1,6 @@
 """Small worlds in which the right answer is known."""
 
+import gc
 import logging
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,13 @@ from movierec_engine.tracking.mlflow_database import open_client
 # The same examples on every run, so that a failure can be repeated; and no deadline: a busy machine is no failure.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported by now stays; not looking through it again and again saves a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -153,7 +153,7 @@ def published(publish: Publish) -> Artifact:
 
 
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5)
-FUZZ = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+FUZZ = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 
 
 @FUZZ

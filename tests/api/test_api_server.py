@@ -111,6 +111,7 @@ def test_a_promotion_is_taken_over_without_a_failed_or_mixed_answer(store: Artif
         assert counted['movierec_requests_total{endpoint="/api/recommend",method="GET",status="200"}'] > 50
 
 
+@pytest.mark.slow
 def test_the_server_answers_by_ids_that_are_texts_wherever_one_may_stand(store: ArtifactStore) -> None:
     store.publish(Slot("faiss_index", "camps", "ease", "cpu"), text_index().save, key="k", fingerprint="f00d")
     port = free_port()
@@ -222,6 +223,7 @@ def test_a_server_logs_its_requests_in_json_and_when_told_to_end_says_so_and_fin
     assert counted['movierec_list_seconds_count{model="ease",source="fold-in"}'] == 1
 
 
+@pytest.mark.slow
 def test_an_answer_that_takes_too_long_is_a_503_with_a_sentence(
     store: ArtifactStore, publish: Publish, tmp_path: Path
 ) -> None:
@@ -273,6 +275,7 @@ def test_a_worker_that_ends_leaves_the_folder_that_it_shares_with_the_others() -
     assert done.stdout.split() == ["True", "False"]
 
 
+@pytest.mark.slow
 def test_a_server_that_is_told_to_end_while_it_starts_ends_with_0(store: ArtifactStore, publish: Publish) -> None:
     publish()
     command = [sys.executable, "run_server.py", "--port", str(free_port()), "--model-dir", str(store.root)]
@@ -389,6 +392,7 @@ def test_debug_is_refused_on_a_public_address(store: ArtifactStore) -> None:
         serve(store.root, ServingConfig(host="0.0.0.0"), debug=True)
 
 
+@pytest.mark.slow
 def test_waitress_serves_where_gunicorn_does_not_run(store: ArtifactStore, publish: Publish) -> None:
     version = publish().version
     port = free_port()

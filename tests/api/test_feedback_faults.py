@@ -174,6 +174,7 @@ def test_a_held_log_keeps_no_list_waiting_and_refuses_what_it_cannot_record(
     assert client.post("/api/feedback", json={**RATING, "key": "late"}).json["results"][0]["status"] == "recorded"
 
 
+@pytest.mark.slow
 def test_lists_that_wait_are_noted_when_a_process_ends(store: ArtifactStore, log: SqliteLog) -> None:
     """Its log is held when it is asked to end, and free half a second later, or more on a busy machine."""
     end = (
@@ -197,6 +198,7 @@ def test_lists_that_wait_are_noted_when_a_process_ends(store: ArtifactStore, log
     assert log.query("SELECT count(*) FROM exposures") == [(50,)]
 
 
+@pytest.mark.slow
 def test_a_real_server_answers_everybody_while_writers_wait(store: ArtifactStore, log: SqliteLog) -> None:
     """Eight people rate at once while the log is held: each gets a 503, and nobody who asks for a list notices."""
     port = free_port()
@@ -241,6 +243,7 @@ def test_a_real_server_answers_everybody_while_writers_wait(store: ArtifactStore
     assert log.count_since(1) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs user namespaces")
 def test_a_read_only_file_system_is_told_of_and_fails_no_list(store: ArtifactStore, log: SqliteLog) -> None:
     """In a process of its own, in a mount namespace in which the feedback's folder is read-only."""

@@ -155,6 +155,7 @@ def test_lists_go_on_by_the_last_counts_while_the_log_cannot_be_read(
     assert "older counts of what was shown: the log is away" in caplog.text
 
 
+@pytest.mark.slow
 def test_no_list_fails_because_new_movies_have_no_places(
     store: ArtifactStore, publish_line: PublishLine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

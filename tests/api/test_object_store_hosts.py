@@ -45,6 +45,7 @@ def answers(client: FlaskClient) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 def test_a_host_follows_the_pointer_and_goes_on_while_the_store_is_away(
     store: ArtifactStore,
     publish_line: PublishLine,

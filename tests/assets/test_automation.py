@@ -556,6 +556,7 @@ def test_all_runs_of_a_batch_are_of_the_ratings_that_its_first_run_has_read(
         assert store.require(Slot("trained_model", "camps", "hybrid_ensemble", "cpu")).fingerprint == first
 
 
+@pytest.mark.slow
 def test_leaderboard_and_release_follow_what_is_made_by_hand_and_by_hand_alone(
     config: AutomationConfig, tmp_path: Path
 ) -> None:

@@ -139,6 +139,7 @@ def test_the_commands_that_are_shown_select_assets_of_one_kind_of_partitions(doc
         assert partitions.has_partition_key(partition)
 
 
+@pytest.mark.slow
 def test_the_workspace_file_validates() -> None:
     command = [sys.executable, "-m", "dagster", "definitions", "validate", "-w", "workspace.yaml"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -173,6 +173,7 @@ def test_a_blocking_check_stops_what_follows_and_the_old_release_stays_served(
         materialize(["ease"], "cpu", overrides, instance)
 
 
+@pytest.mark.slow
 def test_a_refit_that_fails_its_check_is_shown_and_refused_by_the_gate_with_its_reason(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str], tmp_path: Path
 ) -> None:
@@ -193,6 +194,7 @@ def test_a_refit_that_fails_its_check_is_shown_and_refused_by_the_gate_with_its_
     assert "failed refit_agrees" in refused.sentence
 
 
+@pytest.mark.slow
 def test_the_checks_of_a_range_look_at_each_of_its_partitions_and_name_the_one_that_fails(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +208,7 @@ def test_the_checks_of_a_range_look_at_each_of_its_partitions_and_name_the_one_t
     assert {"cpu|popularity different", "cpu|item_cf different"} <= found["serving_parity"].metadata.keys()
 
 
+@pytest.mark.slow
 def test_a_partition_that_fails_a_check_is_not_hidden_by_one_that_passes_it(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,7 @@ def test_a_run_that_is_killed_is_retried_and_goes_on_from_its_last_checkpoint(
     assert made.origin["dagster_run_id"] == retry.run_id
 
 
+@pytest.mark.slow
 def test_a_step_that_is_retried_after_a_kill_goes_on_from_its_own_checkpoint_and_from_no_other(
     instance: dg.DagsterInstance,
     store: ArtifactStore,

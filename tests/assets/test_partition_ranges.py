@@ -59,6 +59,7 @@ def test_each_partition_of_a_range_shows_its_own_artifact(
     }
 
 
+@pytest.mark.slow
 def test_partitions_done_before_another_fails_are_recorded(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
 ) -> None:

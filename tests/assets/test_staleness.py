@@ -43,6 +43,7 @@ def stale(instance: dg.DagsterInstance, *names: str, definitions: dg.Definitions
     }
 
 
+@pytest.mark.slow
 def test_a_data_step_that_is_made_again_from_equal_inputs_makes_nothing_downstream_stale(
     instance: dg.DagsterInstance, store: ArtifactStore, overrides: list[str]
 ) -> None:

@@ -186,6 +186,7 @@ def test_a_backup_that_is_killed_leaves_none_and_the_next_goes_on(platform: Path
     assert [path.name for path in tmp_path.iterdir() if "backup" in path.name] == ["backup"]
 
 
+@pytest.mark.slow
 def test_a_restore_that_is_killed_anywhere_serves_nothing_yet_and_the_same_command_ends_it(
     platform: Path, backup: Path, empty: Path, tmp_path: Path
 ) -> None:

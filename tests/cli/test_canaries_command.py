@@ -61,6 +61,7 @@ def test_the_findings_of_an_honest_model_are_published(small_data: list[str], st
     assert canaries.facts["findings"] == findings
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_again_with_its_own_settings_and_beside_its_checkpoints(
     small_data: list[str], store: ArtifactStore, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def test_an_empty_store_lists_nothing(tmp_path: Path) -> None:
     assert result.exit_code == 0
 
 
+@pytest.mark.slow
 def test_settings_come_from_an_env_file_in_the_working_folder_and_the_environment_wins(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("MOVIEREC_ARTIFACTS=from-the-file\n")
     command = [sys.executable, "-m", "movierec_engine.cli", "models", "list"]

@@ -38,6 +38,7 @@ def test_a_port_in_use_stops_the_demo_before_any_work(tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.slow
 def test_only_models_that_the_store_lacks_in_these_settings_are_materialized(
     small_data: list[str], tmp_path: Path
 ) -> None:
@@ -99,7 +100,13 @@ demo.serve(None, ArtifactStore(root), "camps", {})
 
 
 @pytest.mark.parametrize(
-    "signals", [[signal.SIGHUP], [signal.SIGTERM], [signal.SIGQUIT], [signal.SIGINT, signal.SIGINT, signal.SIGINT]]
+    "signals",
+    [
+        [signal.SIGTERM],
+        [signal.SIGINT, signal.SIGINT, signal.SIGINT],
+        pytest.param([signal.SIGHUP], marks=pytest.mark.slow),
+        pytest.param([signal.SIGQUIT], marks=pytest.mark.slow),
+    ],
 )
 def test_whatever_ends_the_demo_ends_its_servers(tmp_path: Path, signals: list[signal.Signals]) -> None:
     """Also where a server ignores the polite signal, and the person is impatient."""

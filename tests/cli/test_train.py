@@ -275,6 +275,7 @@ def test_a_full_error_is_asked_for_by_the_environment(
         training.main(["model=lightgcn", *small_data, f"paths.artifacts={tmp_path / 'store'}", *overrides])
 
 
+@pytest.mark.slow
 def test_a_full_error_shows_the_trace_of_a_wrong_name(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "movierec_engine.train", "model=ease", "trainer.lerning_rate=1"]
     command.append(f"paths.artifacts={tmp_path}")

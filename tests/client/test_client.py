@@ -143,6 +143,7 @@ def test_lists_and_rows_go_on_by_their_next(client: Client) -> None:
         client.home_row("nothing", 1)
 
 
+@pytest.mark.slow
 def test_a_next_that_is_too_old_is_gone(serve: Serve) -> None:
     with patient(url(serve(small_index(), ServingConfig(cursor_seconds=1.0)))) as client:
         first = client.recommend(1, top_k=1, paged=True)
@@ -304,6 +305,7 @@ def test_a_server_that_is_killed_and_comes_back_has_the_event_once(store: Artifa
     assert recorded(store) == [(1, 20)]
 
 
+@pytest.mark.slow
 def test_a_server_that_asks_for_patience_is_asked_again_then_or_not_at_all(serve: Serve) -> None:
     with patient(url(serve(small_index(), ServingConfig(rate_limit=1.0, rate_burst=1)))) as client:
         assert [client.movie(10).interactions for _ in range(2)] == [5, 5]

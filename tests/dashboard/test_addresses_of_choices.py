@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from page_reading import text
 from streamlit.testing.v1 import AppTest
 
@@ -10,6 +11,7 @@ from movierec_engine.store import ArtifactStore
 Open = Callable[..., AppTest]
 
 
+@pytest.mark.slow
 def test_a_choice_that_the_page_has_no_box_for_just_now_leaves_the_address_and_comes_back(
     visit: Open, known: ArtifactStore
 ) -> None:

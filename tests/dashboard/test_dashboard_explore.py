@@ -57,6 +57,7 @@ def test_the_page_begins_with_a_user_who_has_a_hit(visit: Open, damaged: Artifac
     assert app.text_input(key="user").value == "1"
 
 
+@pytest.mark.slow
 def test_models_of_one_set_up_alone_stand_beside_each_other(visit: Open, damaged: ArtifactStore) -> None:
     """A newer ease of another split; what is served stays first, and its split's models are all that can be chosen."""
     ease = damaged.require(Slot("faiss_index", "tiny", "ease", "cpu"))

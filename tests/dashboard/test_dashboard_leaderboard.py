@@ -126,6 +126,7 @@ def test_several_seeds_of_a_model_are_summed_up(open_page: Open, publish: Publis
     assert "**ease** over" not in shown
 
 
+@pytest.mark.slow
 def test_an_older_version_can_be_ticked_and_stands_in_the_table(open_page: Open, publish: Publish) -> None:
     older = publish("ease", 0.3, seed=7)
     publish("ease", 0.2)
@@ -171,6 +172,7 @@ def test_the_conclusion_and_the_table_tell_of_the_same_tests(open_page: Open, pu
     assert f"{p}, corrected for all pairs of models): significant." in text(app)
 
 
+@pytest.mark.slow
 def test_a_model_that_is_as_good_for_less_is_named(open_page: Open, publish: Publish) -> None:
     """Lower for half of the users as much as it is higher for the others, so that none is better."""
     publish("lightgcn", 0.2, seconds=100.0)
@@ -262,6 +264,7 @@ def test_a_deleted_store_empties_the_page(open_page: Open, publish: Publish, sto
     assert "No evaluation reports yet" in text(app)
 
 
+@pytest.mark.slow
 def test_the_dashboard_imports_nothing_heavy_from_any_folder(tmp_path: Path, publish: Publish) -> None:
     publish("ease", 0.2)
     program = (

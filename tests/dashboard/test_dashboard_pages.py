@@ -123,6 +123,7 @@ def test_the_lists_of_two_models_are_laid_over_each_other(visit: Open, known: Ar
     assert "Their lists share 1.0 of 2 movies on average" in titles(visit(known, "compare"))
 
 
+@pytest.mark.slow
 def test_the_users_who_differ_most_come_with_their_lists(visit: Open, known: ArtifactStore) -> None:
     app = visit(known, "compare", a="ease", b="popularity")
     examples = app.dataframe[0].value

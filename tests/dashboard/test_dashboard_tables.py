@@ -36,7 +36,10 @@ def test_the_print_view_has_whole_tables_and_no_grid(visit: Open, known: Artifac
     assert len(app.dataframe) == 1
 
 
-@pytest.mark.parametrize("page", ["compare", "side_by_side", "training", "segments", "explore", "data", "operations"])
+IN_SLOW = [pytest.param(page, marks=pytest.mark.slow) for page in ("side_by_side", "training", "explore", "data")]
+
+
+@pytest.mark.parametrize("page", ["compare", "segments", "operations", *IN_SLOW])
 def test_every_page_has_a_print_view(visit: Open, known: ArtifactStore, page: str) -> None:
     app = visit(known, page)
     next(one for one in app.button if one.label == "Print or save").click().run()

@@ -36,6 +36,7 @@ def test_a_view_leaves_the_visits_other_choices_behind(visit: Open, damaged: Art
     assert app.selectbox(key="a").value == "ease", "the best comes first where nothing is chosen"
 
 
+@pytest.mark.slow
 def test_what_a_view_names_may_be_gone(visit: Open, damaged: ArtifactStore) -> None:
     keep_view(damaged, "old", "compare", {"a": "lightgcn", "metric": "ndcg"})
     said = text(visit(damaged, "compare", view="old"))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from page_reading import text, titles
 from streamlit.testing.v1 import AppTest
 
@@ -40,6 +41,7 @@ def published(store: ArtifactStore, model: str, gain: tuple[float, float, float]
     store.publish(slot, lambda folder: None, key=model + rules, fingerprint="f", facts=facts)
 
 
+@pytest.mark.slow
 def test_the_newest_estimates_stand_on_operations_with_what_they_rest_on(visit: Open, known: ArtifactStore) -> None:
     assert "No estimate yet: it needs lists that were explored" in text(visit(known, "operations"))
     published(known, "ease", (0.1, 0.02, 0.2))

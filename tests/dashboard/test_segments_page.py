@@ -35,6 +35,7 @@ def add_models(store: ArtifactStore, *models: str) -> None:
         store.publish(of, write, key="k", fingerprint=ease.fingerprint, parents=parents)
 
 
+@pytest.mark.slow
 def test_champion_and_baseline_stand_in_whatever_else_is_chosen(visit: Open, damaged: ArtifactStore) -> None:
     """Seven models are better than ease, which is served, and than popularity: six in all are shown at first."""
     others = ["als", "gmf", "svd", "mlp", "ncf", "gf_cf", "item_cf"]

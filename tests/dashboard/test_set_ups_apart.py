@@ -87,20 +87,27 @@ SET_UPS = {
 """Set-up -> the models that were measured in it, and how it is named."""
 
 
-@pytest.mark.parametrize("page", ["leaderboard", "compare", "side_by_side", "tradeoffs", "segments"])
-def test_reports_of_one_set_up_alone_stand_on_a_page(visit: Open, mixed: ArtifactStore, page: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "setup"),
+    [
+        *(("leaderboard", setup) for setup in SET_UPS),
+        *zip(["compare", "side_by_side", "tradeoffs"], SET_UPS, strict=True),
+        ("segments", f"tiny/full/{ORDER}"),
+    ],
+)
+def test_reports_of_one_set_up_alone_stand_on_a_page(visit: Open, mixed: ArtifactStore, page: str, setup: str) -> None:
     everybody = set.union(*(models for models, _ in SET_UPS.values()))
-    for setup, (models, name) in SET_UPS.items():
-        app = visit(mixed, page, group=setup)
-        box = next(one for one in app.selectbox if one.label == "Evaluation set-up")
-        assert box.value == setup and any(option.startswith(name) for option in box.options)
-        rows = [row for chart in range(len(app.get("vega_lite_chart"))) for row in rows_of(app, chart)]
-        shown = {row["model"] for row in rows if "model" in row} | {
-            name for one in app.dataframe for name in map(str, [*one.value.columns, *one.value.get("Model", [])])
-        }
-        assert not shown & (everybody - models), f"{page} of {name}"
-        if page == "leaderboard":
-            assert {row["model"] for row in drawn(app) if "model" in row} == models
+    models, name = SET_UPS[setup]
+    app = visit(mixed, page, group=setup)
+    box = next(one for one in app.selectbox if one.label == "Evaluation set-up")
+    assert box.value == setup and any(option.startswith(name) for option in box.options)
+    rows = [row for chart in range(len(app.get("vega_lite_chart"))) for row in rows_of(app, chart)]
+    shown = {row["model"] for row in rows if "model" in row} | {
+        name for one in app.dataframe for name in map(str, [*one.value.columns, *one.value.get("Model", [])])
+    }
+    assert not shown & (everybody - models), f"{page} of {name}"
+    if page == "leaderboard":
+        assert {row["model"] for row in drawn(app) if "model" in row} == models
 
 
 def rows_of(app: AppTest, chart: int) -> list[dict[str, object]]:
@@ -115,6 +122,7 @@ def test_curves_of_another_data_set_are_not_this_ones(visit: Open, mixed: Artifa
     assert {row["value"] for row in rows if row.get("known") == 1 and row.get("source") == "fold_in"} == {0.12}
 
 
+@pytest.mark.slow
 def test_runs_of_one_data_set_stand_together_and_all_are_named_by_theirs(visit: Open, mixed: ArtifactStore) -> None:
     app = visit(mixed, "training", data="large")
     assert set(app.multiselect(key="runs").options) == {"als", "svd"}
@@ -122,6 +130,7 @@ def test_runs_of_one_data_set_stand_together_and_all_are_named_by_theirs(visit: 
     assert {"large · als", "tiny · ease"} <= set(app.multiselect(key="runs").options)
 
 
+@pytest.mark.slow
 def test_a_sweep_says_its_data_set_and_a_split_can_be_chosen(visit: Open, mixed: ArtifactStore) -> None:
     names = visit(mixed, "sweeps").selectbox(key="sweep").options
     assert {name.partition(" · ")[0] for name in names} == {"tiny", "large"}
@@ -130,6 +139,7 @@ def test_a_sweep_says_its_data_set_and_a_split_can_be_chosen(visit: Open, mixed:
     assert any(one.proto.alt.startswith("Split by next_item") for one in app.get("vega_lite_chart"))
 
 
+@pytest.mark.slow
 def test_operations_tell_of_the_chosen_data_set_alone(visit: Open, mixed: ArtifactStore) -> None:
     app = visit(mixed, "operations", data="large")
     assert "als: NDCG@10 of 0.700 to 0.700 over the windows" in " ".join(
@@ -140,6 +150,7 @@ def test_operations_tell_of_the_chosen_data_set_alone(visit: Open, mixed: Artifa
     assert not [one for one in app.get("vega_lite_chart") if one.proto.alt.startswith("als")]
 
 
+@pytest.mark.slow
 def test_what_is_served_is_told_from_what_was_measured(visit: Open, mixed: ArtifactStore) -> None:
     """ease answers on `tiny`; nothing does on `large`, whose models are not called champions."""
     app = visit(mixed, "leaderboard", group=f"tiny/full/{FINGERPRINT}")

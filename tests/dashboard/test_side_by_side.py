@@ -52,6 +52,7 @@ def test_runs_of_one_configuration_are_a_mean_with_a_band(store: ArtifactStore, 
     assert row["high"] - row["mean"] == pytest.approx(0.1414, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_any_measure_stands_against_any_other(visit: Visit, known: ArtifactStore) -> None:
     app = visit(known, "tradeoffs", x="novelty", y="ndcg", size="memory")
     assert "ease dominates every other model: it is alone on the Novelty@2 – NDCG@2 front" in titles(app)

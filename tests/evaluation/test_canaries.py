@@ -314,6 +314,7 @@ def bundled() -> Split:
     return split(positives(ratings, config), config, ratings)
 
 
+@pytest.mark.slow
 def test_quick_models_are_honest_on_the_bundled_data_and_leaks_are_found(bundled: Split) -> None:
     planted, shuffled = plant_future_item(bundled, seed=1), shuffle_train(bundled, seed=1)
     assert planted_finding(fitted("popularity", planted.split), planted).passed

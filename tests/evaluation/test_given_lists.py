@@ -31,6 +31,7 @@ def in_order(part: HeldOut, model: Fixed) -> pa.Table:
     return pa.table({"user": rankings.users[row], "item": rankings.lists[row, place], "rank": place + 1})
 
 
+@pytest.mark.slow
 @given(worlds())
 def test_scores_of_all_items_have_the_metrics_of_the_model_that_gave_them(
     world: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None],

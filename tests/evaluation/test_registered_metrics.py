@@ -78,6 +78,7 @@ def test_every_metric_says_what_it_is_and_asks_for_what_rankings_have() -> None:
     assert set(registry.INPUTS) <= having
 
 
+@pytest.mark.slow
 def test_a_metric_from_another_package_works_on_every_surface(
     tmp_path: Path, small_data: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def acknowledged(process: subprocess.Popen[str]) -> dict[str, int]:
     return {line.split()[0]: int(line.split()[1]) for line in lines if line.endswith("\n")}
 
 
+@pytest.mark.slow
 def test_eight_processes_write_at_once_into_a_file_that_none_of_them_found(tmp_path: Path) -> None:
     path = tmp_path / "new" / "feedback.db"
     writers = [writer(path, f"w{own % 4}", 0, 60) for own in range(8)]  # in pairs, with the same keys

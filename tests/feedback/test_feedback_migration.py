@@ -178,6 +178,7 @@ def test_a_log_is_for_its_owner_alone(tmp_path: Path) -> None:
         log.close()
 
 
+@pytest.mark.slow
 def test_a_migration_that_is_killed_leaves_one_version_or_the_other(tmp_path: Path) -> None:
     path, events = tmp_path / "log" / "feedback.db", 20_000
     first_release(path, events)

@@ -199,6 +199,7 @@ def test_a_new_users_answer_does_not_depend_on_who_else_is_asked_about() -> None
     assert np.allclose(model.fold_in(model.history)[3], model.fold_in(model.history[3])[0], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_pipeline_records_what_ncf_started_from(small_data: list[str], tmp_path: Path) -> None:
     store = ArtifactStore(tmp_path / "store")
     tiny = ["trainer.max_epochs=1", *small_data]

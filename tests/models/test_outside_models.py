@@ -104,6 +104,7 @@ def test_a_copy_of_popularity_under_another_name_works_on_every_surface(
     assert board.exit_code == 0 and "favourites" in board.output
 
 
+@pytest.mark.slow
 def test_dagster_has_a_partition_of_it(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(FAVOURITES.format(decorator="@register_model"), encoding="utf-8")
     program = "from movierec_assets.partitions import MODEL_BY_DEVICE; print(MODEL_BY_DEVICE.get_partition_keys())"

@@ -360,6 +360,7 @@ World(ArtifactStore(sys.argv[1])).challenge()
 """
 
 
+@pytest.mark.slow
 def test_a_decision_that_is_killed_before_the_pointer_moves_is_harmless_and_made_again(ease_served: World) -> None:
     ease_served.train("gmf", GOOD + 0.1)
     store = ease_served.store

@@ -52,6 +52,7 @@ def test_feedback_decisions_models_and_reports_of_the_last_release_are_read_on(s
     assert pq.read_table(board.folder / "leaderboard.parquet")["model"].to_pylist() == ["ease", "popularity"]
 
 
+@pytest.mark.slow
 def test_an_index_of_the_last_release_is_refused_in_one_sentence_until_it_is_made_again(
     store: ArtifactStore, tmp_path: Path
 ) -> None:

@@ -166,6 +166,7 @@ print([name for name in ("torch", "torch_geometric", "surprise", "mlflow") if na
 """
 
 
+@pytest.mark.slow
 def test_no_index_loads_torch_to_fold_in_or_to_explain(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(folder)], capture_output=True, text=True, check=True, cwd=ROOT

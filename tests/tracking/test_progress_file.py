@@ -61,6 +61,7 @@ def test_what_a_dead_run_left_is_swept_by_the_next(tmp_path: Path) -> None:
     assert left_over == ["elsewhere", "next"], "of another machine nobody knows before a day has gone by"
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_written_stops_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "progress").write_text("a file is in the way")
     logging.getLogger("movierec_engine").propagate = True

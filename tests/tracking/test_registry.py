@@ -89,6 +89,7 @@ def test_a_run_has_a_page_on_a_tracking_server_alone(monkeypatch: pytest.MonkeyP
     assert run_page("abc") == ""
 
 
+@pytest.mark.slow
 def test_a_call_that_answers_too_late_leaves_the_alias_on_what_is_served_by_then(
     store: ArtifactStore, small_data: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

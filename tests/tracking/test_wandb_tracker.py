@@ -52,6 +52,7 @@ def test_online_without_a_network_is_given_up_soon(
     assert len(warnings.messages) == 1
 
 
+@pytest.mark.slow
 def test_in_a_sweep_of_wandbs_each_run_ends_with_the_best_so_far(
     small_data: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CaptureFixture[str]
 ) -> None:

@@ -53,6 +53,7 @@ def test_a_run_goes_on_at_another_host_from_the_newest_whole_checkpoint_to_the_s
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.slow
 def test_trainings_of_one_model_at_a_time_keep_apart_and_a_fresh_one_leaves_its_old_checkpoints(
     server: ObjectStoreServer, url: str, tmp_path: Path
 ) -> None:

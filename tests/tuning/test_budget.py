@@ -202,6 +202,7 @@ def test_a_callback_ends_the_training_with_its_epoch(data: Dataset) -> None:
 # ---------------------------------------------------------------------------------------------------------- the command
 
 
+@pytest.mark.slow
 def test_the_command_shares_its_minutes_and_ends_with_the_gain_and_the_best_command(
     small_data: list[str], capsys: CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -113,6 +113,7 @@ def test_a_multirun_ends_with_a_table_and_the_command_of_the_best(
     assert again.facts["validation_metrics"]["ndcg@10"] == best["validation ndcg@10"]
 
 
+@pytest.mark.slow
 def test_a_sweep_is_published_with_every_trial(multirun: Multirun, tmp_path: Path) -> None:
     published = multirun("model=ease,popularity", "seed=1,2").verify()
     rows = pq.read_table(published.folder / trials.TRIALS_FILE).to_pylist()
@@ -155,6 +156,7 @@ def test_a_sweep_in_which_everything_fails_says_so(multirun: Multirun, capsys: C
     assert published.facts["best"] == ""
 
 
+@pytest.mark.slow
 def test_a_job_that_breaks_the_program_stops_neither_the_others_nor_the_table(
     multirun: Multirun, monkeypatch: pytest.MonkeyPatch, capsys: CaptureFixture[str]
 ) -> None:
@@ -310,6 +312,7 @@ def test_a_search_that_failed_leaves_its_lock_free(
     assert held.value is not None
 
 
+@pytest.mark.slow
 def test_another_setting_is_another_search(search: Callable[..., list[Trial]]) -> None:
     search("model=ease", "n_trials=1")
     assert len(search("model=ease", "n_trials=1", "data.split=leave_one_out")) == 1

@@ -51,6 +51,7 @@ def opened(page: str, **address: str) -> AppTest:
     return app
 
 
+@pytest.mark.slow
 def test_a_pair_has_one_p_value_on_every_surface(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
     bring_near(store, "ease", "lightgcn")
     monkeypatch.setenv("MOVIEREC_ARTIFACTS", str(store.root))
