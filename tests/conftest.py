@@ -13,7 +13,7 @@ from hypothesis import settings
 from movierec_engine.tracking.mlflow_database import open_client
 
 # The same examples on every run, so that a failure can be repeated; and no deadline: a busy machine is no failure.
-settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("repeatable", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("repeatable")
 
 

@@ -42,6 +42,7 @@ def movie_ids(answer: Any) -> list[int]:
     return [movie["movie_id"] for movie in answer["recommendations"]]
 
 
+@pytest.mark.slow
 def test_places_are_explored_as_often_as_is_noted_by_what_comes_next(
     store: ArtifactStore, publish_line: PublishLine
 ) -> None:

@@ -81,6 +81,7 @@ def test_a_host_follows_the_pointer_and_goes_on_while_the_store_is_away(
         assert never.get("/api/health").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_promotion_is_answered_by_a_watching_host_and_what_it_uses_stays_in_its_cache(
     store: ArtifactStore, publish_line: PublishLine, server: ObjectStoreServer, url: str, tmp_path: Path
 ) -> None:

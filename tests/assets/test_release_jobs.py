@@ -79,6 +79,7 @@ def test_the_asset_shows_who_is_served_and_why_also_when_the_champion_stays(
     assert "dagster_run_id" in decision.origin
 
 
+@pytest.mark.slow
 def test_a_release_of_nothing_fails_with_the_reason(instance: dg.DagsterInstance, tmp_path: Path, world: World) -> None:
     world.train("gmf", GOOD + 0.1, recall=0.5)
     result = release(instance)

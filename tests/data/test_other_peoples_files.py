@@ -398,7 +398,7 @@ _tables = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     _tables,
     st.sampled_from(["\t", ";", "|", ",", "::"]),

@@ -324,7 +324,7 @@ ratings_rows = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(ratings_rows)
 def test_ratings_written_to_csv_are_read_back(
     tmp_path_factory: pytest.TempPathFactory, written: list[tuple[int, int, float, int]]

@@ -236,7 +236,7 @@ KNOWN = {10, 11}
 """Movies with a title."""
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(
     st.lists(entries, max_size=8), st.lists(entries, max_size=8), st.dictionaries(st.integers(1, 3), times, max_size=2)
 )

@@ -115,6 +115,7 @@ def test_a_call_that_answers_too_late_leaves_the_alias_on_what_is_served_by_then
     assert aliases == {"camps.ease": [], "camps.popularity": ["champion"]}
 
 
+@pytest.mark.slow
 def test_each_data_set_has_an_alias_of_its_own(store: ArtifactStore, small_data: list[str]) -> None:
     """Also where one's name begins with the other's and a dot, as the names in the registry do."""
     other = [f"{one}.two" if one == "data.name=camps" else one for one in small_data]

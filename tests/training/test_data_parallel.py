@@ -45,6 +45,7 @@ def fit(name: str, trainer: TrainerConfig, fitting: dict[str, Any] | None = None
     return kind(kind.Config(**model)).fit(Dataset(TRAIN, VALIDATION), how)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "model", "trainer"),
     [

@@ -408,6 +408,7 @@ def test_every_search_space_is_of_settings_that_exist_and_holds_the_defaults(fil
 # --------------------------------------------------------------------------------------------------------------- W & B
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", WANDB_FILES, ids=[file.stem for file in WANDB_FILES])
 def test_wandbs_sweep_file_starts_a_command_of_real_settings(file: Path) -> None:
     from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args

@@ -52,7 +52,7 @@ def test_a_killed_worker_is_missed_while_the_others_work() -> None:
             team.all("wait")
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_workers_end_with_who_started_them(how: signal.Signals) -> None:
     """By Ctrl-C, which reaches the whole group, or by a kill that it cannot handle, in the middle of a call."""
     started = subprocess.Popen(
