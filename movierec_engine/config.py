@@ -39,6 +39,8 @@ MAX_SEED = 2**32 - 1
 _NAMES_IN_A_SENTENCE = 20
 _OF_CONFIGS = ("config.yaml", "data", "model", "trainer", "release", "serving")
 """The names in a folder of settings."""
+_CHOICE = re.compile(r"\w+=\w+")
+"""A choice of one of a group's files, such as `model=ease`."""
 _hydra_lock = threading.Lock()  # Hydra keeps global state; two threads that compose at once break each other
 
 
@@ -149,13 +151,9 @@ def _composed(overrides: Sequence[str]) -> DictConfig:
         if all(_CHOICE.fullmatch(choice) for choice in choices) and not outside_models():
             try:
                 return _with_values(_of_choices(choices, folder, _state(folder)), values)
-            except (HydraException, OmegaConfBaseException):
+            except (HydraException, OmegaConfBaseException, OSError):
                 pass  # Hydra says below what is wrong
         return _composed_by_hydra(overrides, folder)
-
-
-_CHOICE = re.compile(r"\w+=\w+")
-"""A choice of one of a group's files, such as `model=ease`."""
 
 
 def _sets_a_value(override: str, folder: Path) -> bool:

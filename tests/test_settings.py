@@ -88,6 +88,7 @@ def test_threads_compose_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not config._hydra_lock.locked()
 
 
+@pytest.mark.filterwarnings("ignore:extend_list")
 @pytest.mark.parametrize(
     "words",
     [

@@ -185,10 +185,9 @@ class RetrievalIndex:
         if not self.personal[user]:
             items = np.flatnonzero(self._left(allowed, masked))
             return *best(items, self.popularity[items], k), POPULARITY
-        if scores is not None and self.exact:
-            return *self._of_scores(scores.copy(), k, masked, allowed), PERSONAL
         if self.exact:
-            return *self._of_scores(self.scores(user), k, masked, allowed), PERSONAL
+            of_user = self.scores(user) if scores is None else scores.copy()
+            return *self._of_scores(of_user, k, masked, allowed), PERSONAL
         query = self._query(user)
         if self.scorer is None:
             return *self._nearest(query, k, masked, allowed), PERSONAL

@@ -42,26 +42,25 @@ class LinearFoldIn(FoldInScorer):
         return "ratings" if self.ratings else "ones"
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:
-        """A model has V by columns, where a sparse product is fast, and an index a copy of it where V is small; else by
-        rows, where a dense product of the items that the histories hold is: their columns of V are all that is read,
-        or their rows where V is symmetric by factors.
+        """A model has V by columns, where a sparse product is fast. An index has it by rows: of the items in histories
+        it reads these where V is symmetric by factors, else the columns, or a copy by columns of a small V.
         """
         vectors = self.basis.vectors
         if sparse.issparse(vectors):
             return np.asarray((histories @ vectors.T).toarray(), dtype=np.float32)
-        by_columns = vectors.flags.f_contiguous
-        if by_columns or (self.symmetry is None and vectors.nbytes <= _COPIED_BYTES):
+        copied = self.symmetry is None and vectors.nbytes <= _COPIED_BYTES
+        if vectors.flags.f_contiguous or copied:
             return np.asarray(histories @ self._by_history, dtype=np.float32)
         held = np.unique(histories.indices)
-        if self.symmetry is not None and len(held) * _COPIED_ROWS <= len(vectors):
-            values = histories.data * self.symmetry[histories.indices]
-            places = (values, np.searchsorted(held, histories.indices), histories.indptr)
-            of_held = sparse.csr_matrix(places, (histories.shape[0], len(held)))
-            return np.asarray(of_held @ vectors[held] / self.symmetry, dtype=np.float32)
-        if len(held) * _WHOLE_ROWS > len(vectors):
+        if len(held) * (_WHOLE_ROWS if self.symmetry is None else _COPIED_ROWS) > len(vectors):
             return np.asarray(histories.toarray() @ vectors.T, dtype=np.float32)
-        columns = np.take(vectors, held, axis=1, mode="clip")  # clip: numpy looks for wrong indices at twice the time
-        return np.asarray(histories[:, held].toarray() @ columns.T, dtype=np.float32)
+        if self.symmetry is None:
+            columns = np.take(vectors, held, axis=1, mode="clip")  # clip: numpy checks indices at twice the time
+            return np.asarray(histories[:, held].toarray() @ columns.T, dtype=np.float32)
+        values = histories.data * self.symmetry[histories.indices]
+        parts = (values, np.searchsorted(held, histories.indices), histories.indptr)
+        of_held = sparse.csr_matrix(parts, (histories.shape[0], len(held)))
+        return np.asarray(of_held @ vectors[held] / self.symmetry, dtype=np.float32)
 
     @cached_property
     def _by_history(self) -> Floats:
