@@ -181,8 +181,6 @@ class IndexReloader:
         if default := self._default(found):
             if self._warm:
                 default.catalogue.warm()
-                if None not in before.served:
-                    default.catalogue.place_new()
             served[None] = default
         for model, one in before.served.items():
             if model is not None and model in found.newest:
@@ -193,7 +191,7 @@ class IndexReloader:
         if self._watched and default is not None and default is not before.served.get(None):  # in a server
             log.info("answering from %s", default.artifact.reference)
         if self._warm and default is not None:
-            # after it answers, and beside the watch: it takes seconds, for which this promotion or the next would wait
+            # after it answers, and beside the watch: it takes seconds, for which the start or a promotion would wait
             threading.Thread(target=default.catalogue.place_new, name="new movies", daemon=True).start()
 
     def _default(self, found: ServingState) -> LoadedIndex | None:
