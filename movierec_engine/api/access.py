@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
-from flask import Request
+from werkzeug.wrappers import Request
 
 from movierec_engine.api.config import OPEN, SCOPES
 from movierec_engine.api.errors import ApiError

@@ -13,8 +13,10 @@ from movierec_engine.api.access import ApiKeys, RateLimit
 from movierec_engine.api.config import ServingConfig, keys_of_environment
 from movierec_engine.api.cursors import Cursors, secret_of_environment
 from movierec_engine.api.endpoints import register
-from movierec_engine.api.errors import register_error_answers
+from movierec_engine.api.errors import answer_to
+from movierec_engine.api.fixed_addresses import FixedAddresses
 from movierec_engine.api.home_service import HomeService
+from movierec_engine.api.incoming import ENDPOINT
 from movierec_engine.api.index_reloader import IndexReloader, ServingState
 from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.live_exploration import LiveExploration
@@ -22,7 +24,7 @@ from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.live_rules import LiveRules
 from movierec_engine.api.logs import access_log
 from movierec_engine.api.metrics import Metrics
-from movierec_engine.api.middleware import ENDPOINT, Envelope, behind_proxies
+from movierec_engine.api.middleware import Envelope, behind_proxies
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.movie_service import MovieService
 from movierec_engine.api.openapi import describe
@@ -125,13 +127,13 @@ def create_app(
     }
     keys = ApiKeys(keys_of_environment())
     unlimited = frozenset(["static", *(one.name for one in endpoints if not one.limited)])
-    named = {one.name: one.path for one in endpoints}
-    _register_beginning(app, RateLimit(limits.rate_limit, limits.rate_burst), unlimited, named)
-    register_error_answers(app)
+    rate = RateLimit(limits.rate_limit, limits.rate_burst)
+    _register_beginning(app, rate, unlimited, {one.name: one.path for one in endpoints})
+    app.register_error_handler(Exception, answer_to)
     register_static_files(app)
-    register(app, endpoints, limits, keys, service.ids)
     log = access_log(limits.log_format) if watch and limits.access_log else None
-    enveloped = Envelope(app.wsgi_app, metrics, limits.cors_origins, log, limits.pictures.origins)
+    answered = FixedAddresses(app.wsgi_app, register(app, endpoints, limits, keys, service.ids), rate)
+    enveloped = Envelope(answered, metrics, limits.cors_origins, log, limits.pictures.origins)
     app.wsgi_app = behind_proxies(enveloped, limits.trusted_proxies, limits.prefix)  # type: ignore[method-assign, assignment]
     app.extensions["movierec"] = {
         "endpoints": endpoints, "reloader": reloader, "metrics": metrics, "live": live, "rules": rules,

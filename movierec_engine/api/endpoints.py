@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.routing import BaseConverter
+from werkzeug.wrappers import Request
 
 from movierec_engine.api.access import ApiKeys
 from movierec_engine.api.config import OPEN, READ, ServingConfig
@@ -21,6 +22,8 @@ ROOT, VERSION = "/api/", "v1/"
 """Where data is answered, and the version of the API that the address of each such endpoint has after it."""
 Answer = Mapping[str, Any] | Response
 """A dictionary is rendered as JSON with the request id."""
+View = Callable[[Request, Mapping[str, str]], Response]
+"""Answers a request, given the parameters that stand in its path by name. Raises ApiError for one that does not fit."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,11 @@ class Endpoint:
     def address(self) -> str:
         """The path with the version of the API, such as /api/v1/movie/<movie_id>; a page's is its path."""
         return f"{ROOT}{VERSION}{self.path.removeprefix(ROOT)}" if self.path.startswith(ROOT) else self.path
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where it is answered: its address and its path."""
+        return tuple(dict.fromkeys((self.address, self.path)))
 
     @property
     def asks(self) -> type[RequestModel]:
@@ -105,18 +113,18 @@ def register(
     limits: ServingConfig,
     keys: ApiKeys,
     ids: Callable[[], KnownIds | None] = KnownIds,
-) -> None:
-    """Let an application answer endpoints, at their addresses and paths: check the key, read the request, call, render.
+) -> list[tuple[Endpoint, View]]:
+    """Let an application answer endpoints, at their addresses and paths; each with what answers its requests.
 
     ids: asks for the ids of the data set that is served at the moment; numbers unless given.
     """
     app.url_map.converters["default"] = _InPath
-    for endpoint in endpoints:
-        view = _view(endpoint, limits, keys, ids)
-        for path in dict.fromkeys((endpoint.address, endpoint.path)):
-            app.add_url_rule(
-                path, endpoint.name, view, methods=endpoint.methods, provide_automatic_options=False
-            )  # fmt: skip
+    views = [(endpoint, _view(endpoint, limits, keys, ids)) for endpoint in endpoints]
+    for endpoint, view in views:
+        function = _of_flask(view)
+        for path in endpoint.paths:
+            app.add_url_rule(path, endpoint.name, function, methods=endpoint.methods, provide_automatic_options=False)
+    return views
 
 
 class _InPath(BaseConverter):
@@ -125,13 +133,11 @@ class _InPath(BaseConverter):
     regex, weight, part_isolating = ".+", 200, False
 
 
-def _view(
-    endpoint: Endpoint, limits: ServingConfig, keys: ApiKeys, ids: Callable[[], KnownIds | None]
-) -> Callable[..., Response]:
+def _view(endpoint: Endpoint, limits: ServingConfig, keys: ApiKeys, ids: Callable[[], KnownIds | None]) -> View:
+    """Check the key, read the request, call, render."""
     parser = RequestParser(endpoint.asks, limits, endpoint.in_path, ids)
 
-    def view(**path: str) -> Response:
-        asked = request._get_current_object()  # type: ignore[attr-defined]
+    def view(asked: Request, path: Mapping[str, str]) -> Response:
         keys.require(asked, endpoint.scope)
         typed = parser.read(asked, path)
         if endpoint.of_people and endpoint.of_people(typed):
@@ -140,3 +146,8 @@ def _view(
         return answer if isinstance(answer, Response) else json_response(answer)
 
     return view
+
+
+def _of_flask(view: View) -> Callable[..., Response]:
+    """A view of the request that Flask has at the moment."""
+    return lambda **path: view(request._get_current_object(), path)  # type: ignore[attr-defined]

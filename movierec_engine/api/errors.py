@@ -1,14 +1,17 @@
 """Errors of the API: always JSON, always one sentence, never a stack trace."""
 
+import logging
 from http import HTTPStatus
 
-from flask import Flask, Response, request
+from flask import Response
 from werkzeug.exceptions import HTTPException
 
-from movierec_engine.api.middleware import REQUEST_ID
+from movierec_engine.api.incoming import REQUEST_ID, incoming
 from movierec_engine.api.rendering import json_response, page, wants_page
 from movierec_engine.errors import StoreError
 from movierec_engine.feedback import FeedbackError, LogAway, LogBusy
+
+log = logging.getLogger(__name__)
 
 CODES = {
     400: "bad_request",
@@ -60,46 +63,43 @@ class ApiError(Exception):
         self.code = code
 
 
-def register_error_answers(app: Flask) -> None:
-    """Answer every error of an application as JSON."""
-
-    @app.errorhandler(ApiError)
-    def api_error(error: ApiError) -> Response:
+def answer_to(error: Exception) -> Response:
+    """The answer where an error ended a request: what was wrong, as JSON; as a page outside of /api for a browser."""
+    if isinstance(error, ApiError):
         response = _answer(error.status, error.message, error.parameter, error.code)
         response.headers.update(error.headers)
         return response
-
-    @app.errorhandler(StoreError)
-    def store_error(error: StoreError) -> Response:
-        app.logger.error("%s", error)
+    if isinstance(error, StoreError):
+        log.error("%s", error)
         return _answer(503, "the artifact store cannot be read at the moment; the server's log says why")
+    if isinstance(error, FeedbackError):
+        log.error("%s", error)
+        return _feedback_answer(error)
+    if isinstance(error, HTTPException):
+        return _http_answer(error)
+    log.error("request %s failed", incoming().get(REQUEST_ID, "-"), exc_info=error)
+    return _answer(500, "the server failed on this request; its log has the details under this request id")
 
-    @app.errorhandler(FeedbackError)
-    def feedback_error(error: FeedbackError) -> Response:
-        app.logger.error("%s", error)
-        said = "the feedback log cannot be used at the moment; the server's log says why"
-        if isinstance(error, LogBusy):
-            said = "the feedback log is held by another process; nothing was recorded, send it again under the same key"
-        elif isinstance(error, LogAway):
-            said = "the feedback database does not answer; send it again under the same key, which is recorded once"
-        response = _answer(503, said)
-        response.headers["Retry-After"] = "1"
-        return response
 
-    @app.errorhandler(HTTPException)
-    def http_error(error: HTTPException) -> Response:
-        status = error.code or 500
-        allowed = sorted((error.valid_methods or []) if hasattr(error, "valid_methods") else [])
-        hint = f"; allowed are {', '.join(allowed)}" if allowed else ""
-        response = _answer(status, f"{HTTPStatus(status).phrase.lower()}{hint}; GET / lists the endpoints")
-        if allowed:
-            response.headers["Allow"] = ", ".join(allowed)
-        return response
+def _feedback_answer(error: FeedbackError) -> Response:
+    said = "the feedback log cannot be used at the moment; the server's log says why"
+    if isinstance(error, LogBusy):
+        said = "the feedback log is held by another process; nothing was recorded, send it again under the same key"
+    elif isinstance(error, LogAway):
+        said = "the feedback database does not answer; send it again under the same key, which is recorded once"
+    response = _answer(503, said)
+    response.headers["Retry-After"] = "1"
+    return response
 
-    @app.errorhandler(Exception)
-    def unexpected(error: Exception) -> Response:
-        app.logger.exception("request %s failed", request.environ.get(REQUEST_ID, "-"))
-        return _answer(500, "the server failed on this request; its log has the details under this request id")
+
+def _http_answer(error: HTTPException) -> Response:
+    status = error.code or 500
+    allowed = sorted((error.valid_methods or []) if hasattr(error, "valid_methods") else [])
+    hint = f"; allowed are {', '.join(allowed)}" if allowed else ""
+    response = _answer(status, f"{HTTPStatus(status).phrase.lower()}{hint}; GET / lists the endpoints")
+    if allowed:
+        response.headers["Allow"] = ", ".join(allowed)
+    return response
 
 
 def error_body(status: int, message: str, parameter: str | None = None, code: str | None = None) -> dict[str, object]:
@@ -108,8 +108,7 @@ def error_body(status: int, message: str, parameter: str | None = None, code: st
 
 
 def _answer(status: int, message: str, parameter: str | None = None, code: str | None = None) -> Response:
-    """As JSON; as a page outside of /api for a browser."""
-    if not request.path.startswith("/api") and wants_page():
+    if not incoming().get("PATH_INFO", "").startswith("/api") and wants_page():
         return _error_page(status, message)
     return json_response({"error": error_body(status, message, parameter, code)}, status)
 
@@ -119,5 +118,5 @@ def _error_page(status: int, message: str) -> Response:
     title, hint = PAGES.get(status, PAGES[500])
     said = message.split("; GET /", maxsplit=1)[0]
     said = hint if said.lower() == HTTPStatus(status).phrase.lower() else f"{said[:1].upper()}{said[1:]}."
-    named = request.environ.get(REQUEST_ID, "")
+    named = incoming().get(REQUEST_ID, "")
     return page("error.html.j2", status, number=status, title=title, message=said, request_id=named)

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
-from flask import request as incoming
 from numpy.typing import NDArray
 
 from movierec_engine.api.answers import Home, HomeMovie
 from movierec_engine.api.exploration_pool import exploration_of
+from movierec_engine.api.incoming import REQUEST_ID, incoming
 from movierec_engine.api.list_making import list_for
 from movierec_engine.api.live_exploration import LiveExploration, Propensities, explore
 from movierec_engine.api.loaded_index import LoadedIndex
-from movierec_engine.api.middleware import REQUEST_ID
 from movierec_engine.api.person import Person
 from movierec_engine.api.requests import HomeRequest, PersonalRequest
 from movierec_engine.errors import StoreError
@@ -44,7 +43,7 @@ def explored_row(
     try:
         shows = exploration.impressions(served.lineage.data_set)
         parts = exploration_of(served, person, asked, made, config, shows, rules, beside.tolist())
-        chance = config.random(request.user_id, incoming.environ[REQUEST_ID])
+        chance = config.random(request.user_id, incoming()[REQUEST_ID])
         drawn, of_row = explore(config, len(made.items), parts, chance)
     except StoreError as error:  # no page fails because new movies have no places
         exploration.complain(error)

@@ -13,11 +13,9 @@ import secrets
 import time
 from collections.abc import Sequence
 
-from flask import request
-
 from movierec_engine.api.answers import LogHealth, Recommendations
+from movierec_engine.api.incoming import REQUEST_ID, incoming
 from movierec_engine.api.metrics import Metrics
-from movierec_engine.api.middleware import REQUEST_ID
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback import (
     Erasure,
@@ -128,7 +126,7 @@ class LiveFeedback:
 
         An explored list that is sent again by its request id is the same one, and is noted once.
         """
-        request_id = request.environ[REQUEST_ID]
+        request_id = incoming()[REQUEST_ID]
         movies = tuple(movie["movie_id"] for movie in answer["recommendations"])[:MAX_LIST]
         exposure_id = secrets.token_hex(8)
         if propensities[0]:

@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from flask import has_request_context, request
 
-from movierec_engine.api.middleware import ANSWERED, REQUEST_ID
+from movierec_engine.api.incoming import ANSWERED, REQUEST_ID, incoming
 
 STDERR = 2
 
@@ -31,7 +30,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            "request_id": request.environ.get(REQUEST_ID) if has_request_context() else None,
+            "request_id": incoming().get(REQUEST_ID),
             "trace": self.formatException(record.exc_info) if record.exc_info else None,
         }
         return orjson.dumps({name: value for name, value in line.items() if value is not None}).decode()

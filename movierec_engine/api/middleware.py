@@ -11,13 +11,8 @@ from typing import Any
 
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from movierec_engine.api.incoming import ANSWERED, ENDPOINT, REQUEST_ID, answering
 from movierec_engine.api.metrics import Metrics
-
-REQUEST_ID = "movierec.request_id"
-ENDPOINT = "movierec.endpoint"
-ANSWERED = "movierec.answered"
-"""Keys of the WSGI environment: the request's id, the rule that answers it, and the model of its lists with the source
-of each, which the application sets."""
 
 CORS_METHODS = ("GET", "POST", "PUT", "DELETE")
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -82,7 +77,8 @@ class Envelope:
                 self._log(environ, number, seconds)
             return start_response(status, headers, *error)
 
-        return self._application(environ, start)
+        with answering(environ):
+            return self._application(environ, start)
 
     def _add_headers(self, headers: Headers, request_id: str, origin: str | None) -> None:
         page = stored = False

@@ -18,7 +18,6 @@ from itertools import islice
 from typing import Any, cast
 
 import numpy as np
-from flask import request as incoming
 from numpy.typing import NDArray
 
 from movierec_engine.api.answers import (
@@ -35,13 +34,13 @@ from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.cursors import Cursors, ListName
 from movierec_engine.api.errors import ApiError
 from movierec_engine.api.exploration_pool import exploration_of
+from movierec_engine.api.incoming import REQUEST_ID, incoming
 from movierec_engine.api.list_making import Found, MadeList, Mask, dialled, found_for, list_for
 from movierec_engine.api.live_experiment import LiveExperiment
 from movierec_engine.api.live_exploration import LiveExploration, NotedAnswer, Propensities, explore
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.live_rules import LiveRules
 from movierec_engine.api.loaded_index import LoadedIndex
-from movierec_engine.api.middleware import REQUEST_ID
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.person import Person, of_history, of_user
 from movierec_engine.api.requests import BatchRequest, PersonalRequest, RecommendRequest
@@ -159,7 +158,7 @@ class RecommendationService:
         try:
             shows = self._exploration.impressions(served.lineage.data_set)
             parts = exploration_of(served, person, request, made, config, shows, rules)
-            chance = config.random(request.user_id, incoming.environ[REQUEST_ID])
+            chance = config.random(request.user_id, incoming()[REQUEST_ID])
             drawn, propensities = explore(config, len(made.items), parts, chance)
         except StoreError as error:  # no list fails because new movies have no places
             self._exploration.complain(error)

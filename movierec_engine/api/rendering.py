@@ -6,12 +6,12 @@ from typing import Any
 import orjson
 from flask import Response, render_template, request
 
-from movierec_engine.api.middleware import ANSWERED, REQUEST_ID
+from movierec_engine.api.incoming import ANSWERED, REQUEST_ID, incoming
 
 
 def json_response(body: Mapping[str, Any], status: int = 200) -> Response:
     """An answer of JSON, with the request's id; a NaN or an infinity becomes null."""
-    environ = request.environ
+    environ = incoming()
     if "model" in body and (lists := [body] if "source" in body else body.get("results")):
         environ[ANSWERED] = body["model"], [one["source"] for one in lists]
     named = {**body, "request_id": environ.get(REQUEST_ID, "")}

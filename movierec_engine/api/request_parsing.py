@@ -1,4 +1,4 @@
-"""From a Flask request to a model of `requests.py`: the query string, the path, headers and the JSON body, strictly."""
+"""From a request to a model of `requests.py`: the query string, the path, headers and the JSON body, strictly."""
 
 import difflib
 import json
@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Generic, NoReturn, TypeVar
 from urllib.parse import unquote_plus
 
-from flask import Request
 from pydantic import TypeAdapter, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wrappers import Request
 
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.errors import ApiError

@@ -10,7 +10,7 @@ from movierec_engine.api.access import ApiKeys, RateLimit
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import READ, SCOPES, ServingConfig, keys_of_environment
 from movierec_engine.api.endpoints import Answer, Topic, register
-from movierec_engine.api.errors import ApiError, register_error_answers
+from movierec_engine.api.errors import ApiError, answer_to
 from movierec_engine.api.known_ids import UserId
 from movierec_engine.api.parameters import RequestModel
 from movierec_engine.api.requests import NoParameters
@@ -43,7 +43,7 @@ def guarded(keys: ApiKeys) -> FlaskClient:
         return {"answered": True}
 
     register(app, topic.endpoints, ServingConfig(), keys)
-    register_error_answers(app)
+    app.register_error_handler(Exception, answer_to)
     return app.test_client()
 
 
