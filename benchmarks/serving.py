@@ -5,7 +5,7 @@
 Trains lightgcn on the bundled data into a store of its own (or takes the one of --artifacts, which is only read), then
 starts both servers with 2 workers and asks each in turn, 8 connections that are kept open, from a process of its own.
 The bare endpoint answers constant bytes of the same size. Memory and cold start are measured on the default version of
---memory-artifacts too, if given: that of a filled store. Writes benchmarks/results/serving.md, in about two minutes.
+--memory-artifacts too, if given: that of a filled store. Writes benchmarks/results/serving.md, in under three minutes.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from rich.console import Console
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).with_name("results") / "serving.md"
-WORKERS, CONNECTIONS, ROUNDS, SECONDS = 2, 8, 7, 2.0
+WORKERS, CONNECTIONS, ROUNDS, SECONDS = 2, 8, 25, 0.8
 USERS = 600
 HISTORY = 50
 """Movies that a newcomer names."""
