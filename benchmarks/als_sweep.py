@@ -15,7 +15,7 @@ Writes the sections of benchmarks/results/als_sweep.md that it has measured.
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from implicit.cpu.als import AlternatingLeastSquares
 from recbole.pairs_file import read_pairs
+from result_sections import write_section
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
@@ -61,7 +62,7 @@ def main() -> None:
         f"{version('implicit')} by conjugate gradients with {multiple} times our mean regularisation, float32, one "
         f"thread, {asked.sweeps} sweeps, medians of {asked.repetitions} interleaved repetitions."
     )
-    write_section(asked.name, [head, "", *HEADER, *rows])
+    Console(highlight=False).print(write_section(RESULT, TITLE, asked.name, [head, "", *HEADER, *rows]))
 
 
 def held_out(everything: Interactions) -> tuple[Dataset, HeldOut]:
@@ -118,16 +119,6 @@ def best_multiple(data: Dataset, dimensions: int, sweeps: int) -> float:
 
 def ndcg(model: ALS, part: HeldOut) -> float:
     return Evaluator([10], ("ndcg",)).evaluate(model, part.sampled(USERS, seed=0), deep=False).metrics["ndcg@10"]
-
-
-def write_section(title: str, lines: Iterable[str]) -> None:
-    """Put a section into the results in the place of the one of its title, or at the end."""
-    text = RESULT.read_text(encoding="utf-8") if RESULT.exists() else TITLE
-    head, *others = text.strip().split("\n\n## ")
-    sections = {one.partition("\n")[0]: one for one in others} | {title: "\n".join([title, "", *lines])}
-    text = "\n\n## ".join([head, *sections.values()]) + "\n"
-    RESULT.write_text(text, encoding="utf-8")
-    Console(highlight=False).print(text)
 
 
 def timed(call: Callable[[], object]) -> float:

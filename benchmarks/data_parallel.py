@@ -33,6 +33,7 @@ import numpy as np
 import psutil
 import torch
 from recbole.pairs_file import read_pairs
+from result_sections import write_section
 from rich.console import Console
 
 from movierec_engine.data.catalogue import Catalogue
@@ -83,7 +84,7 @@ def main() -> None:
             f"{train.n_items:,} items, batches of {asked.batch or len(train) // 10:,}, {asked.repetitions} passes in "
             f"turn, one thread a process, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}."
         )
-        write_section(asked.name, [head, "", *HEADER, *rows])
+        Console(highlight=False, width=240).print(write_section(RESULT, TITLE, asked.name, [head, "", *HEADER, *rows]))
 
 
 def row(measured: "Measured", test: HeldOut, repetitions: int) -> str:
@@ -210,16 +211,6 @@ def held_out(path: Path) -> tuple[Any, HeldOut]:
     train, rest = everything.select(~drawn), everything.select(drawn)
     catalogue = Catalogue.of(train)
     return train, HeldOut(rest, catalogue.train, "train", catalogue).sampled(MOST_USERS, 0)
-
-
-def write_section(title: str, lines: list[str]) -> None:
-    """Put a section into the results in the place of the one of its title, or at the end."""
-    text = RESULT.read_text(encoding="utf-8") if RESULT.exists() else TITLE
-    head, *others = text.strip().split("\n\n## ")
-    sections = {one.partition("\n")[0]: one for one in others} | {title: "\n".join([title, "", *lines])}
-    text = "\n\n## ".join([head, *sections.values()]) + "\n"
-    RESULT.write_text(text, encoding="utf-8")
-    Console(highlight=False, width=240).print(text)
 
 
 def arguments() -> argparse.Namespace:

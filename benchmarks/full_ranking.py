@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from recbole.measuring import measured
 from recbole.pairs_file import read_pairs
+from result_sections import write_section
 
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.dataset import Dataset
@@ -58,7 +59,7 @@ def main() -> None:
     asked.add_argument("--made", type=int, nargs=2, metavar=("USERS", "ITEMS"), help="make up data of this size")
     given = parser.parse_args()
     for title, lines in large_catalogue(*given.made) if given.made else of_every_model(given.interactions):
-        write_section(title, lines)
+        write_section(RESULT, TITLE, title, lines)
 
 
 def of_every_model(path: Path) -> Iterator[tuple[str, list[str]]]:
@@ -116,14 +117,6 @@ def described(train: Interactions, heldout: Interactions) -> str:
         f"{len(np.unique(heldout.user))} users, {len(heldout)} test items, {train.n_items} items, "
         f"{len(train)} train interactions, {os.cpu_count()} cores"
     )
-
-
-def write_section(title: str, lines: list[str]) -> None:
-    """Put a section into the results in the place of the one of its title, or at the end."""
-    text = RESULT.read_text(encoding="utf-8") if RESULT.exists() else TITLE
-    head, *others = text.strip().split("\n\n## ")
-    sections = {one.partition("\n")[0]: one for one in others} | {title: "\n".join([title, "", *lines])}
-    RESULT.write_text("\n\n## ".join([head, *sections.values()]) + "\n", encoding="utf-8")
 
 
 def row(

@@ -1,15 +1,17 @@
 """Measure what LightGCN's graph propagation costs, alone and within a training step.
 
-    python benchmarks/propagation.py --interactions train.parquet
+    python benchmarks/propagation.py --interactions train.parquet --name "MovieLens 1M"
+    python benchmarks/propagation.py --interactions large.parquet --name "25 million" --repetitions 3
 
 The Parquet file has the integer columns `user` and `item`; all its rows make the graph. 64 dimensions, 3 layers, on the
-CPU. Two ratios, of medians over interleaved repetitions:
+CPU. Ratios, of medians over interleaved repetitions:
 
 1. forward and backward of the propagation as this project does it, against the same with a COO tensor,
-   `torch.sparse.mm` and autograd's own gradient; at most 0.5 is asked for;
+   `torch.sparse.mm` and autograd's own gradient (at most 0.5 is asked for), with products of a CSR tensor, and with
+   the project's own products where they are not made in blocks of columns, as they are of large graphs;
 2. a whole training step of 2,048 BPR pairs against its propagation alone; at most 1.3 is asked for.
 
-Writes benchmarks/results/propagation.md. Takes under a minute on two cores.
+Writes the section of benchmarks/results/propagation.md that it has measured, MovieLens 1M's in under a minute.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from recbole.pairs_file import read_pairs
+from result_sections import write_section
 from rich.progress import track
 from torch import Tensor
 
@@ -31,6 +34,7 @@ from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
+from movierec_engine.models.graph.column_blocks import weighted_sums
 from movierec_engine.models.graph.lightgcn import LightGCN, LightGCNConfig, LightGCNNetwork
 from movierec_engine.training.config import EarlyStoppingConfig, TrainerConfig
 from movierec_engine.training.descent import train_epoch
@@ -38,8 +42,16 @@ from movierec_engine.training.objective import Objective
 from movierec_engine.training.trainer import start
 
 RESULT = Path(__file__).with_name("results") / "propagation.md"
-LAYERS = 3
+TITLE = "# LightGCN's propagation\n\n`python benchmarks/propagation.py --interactions FILE --name NAME`"
+WIDTH, LAYERS = 64, 3
 PAIRS = 2048
+MOST_FOR_COO = 5_000_000
+"""Edges; of more, COO takes minutes a time."""
+HERE = "propagation here, forward and backward"
+WHOLE = "the same by products that are not in blocks of columns"
+CSR = "the same by products `A @ X` of a CSR tensor"
+COO = "the same by COO, `torch.sparse.mm` and autograd"
+STEP = f"a whole training step of {PAIRS:,} BPR pairs"
 CPU = torch.device("cpu")
 
 
@@ -49,39 +61,42 @@ def main() -> None:
     torch.manual_seed(0)
     interactions = read_pairs(arguments.interactions)
     graph = build_graph(interactions)
-    model = LightGCN(LightGCNConfig(embedding_dim=64, num_layers=LAYERS, loss_type="bpr", l2=1e-4))
+    model = LightGCN(LightGCNConfig(embedding_dim=WIDTH, num_layers=LAYERS, loss_type="bpr", l2=1e-4))
     model.build(interactions, graph, CPU)
     network = model.network
     gradient = torch.randn_like(network.embeddings)
-    project, plain = propagation(network, gradient), coo_propagation(network, graph, gradient)
-    torch.testing.assert_close(project(), plain(), rtol=1e-4, atol=1e-6)  # the same gradient
-    seconds = interleaved(
-        {"project": project, "COO": plain, "step": training_step(model, interactions)}, arguments.repetitions
-    )
+    sides = {
+        HERE: propagation(network, gradient),
+        WHOLE: products(network, gradient, weighted_sums),
+        CSR: products(network, gradient, torch.matmul),
+    }
+    if graph.n_edges <= MOST_FOR_COO:
+        sides[COO] = coo_propagation(network, graph, gradient)
+    for side in sides.values():
+        torch.testing.assert_close(side(), sides[HERE](), rtol=1e-4, atol=1e-5)  # the same gradient
+    runs: dict[str, Callable[[], object]] = {**sides, STEP: training_step(model, interactions)}
+    seconds = interleaved(runs, arguments.repetitions)
     median = {name: statistics.median(values) for name, values in seconds.items()}
     lines = [
-        "# LightGCN's propagation",
-        "",
-        f"`python benchmarks/propagation.py`, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, "
-        f"{arguments.threads} threads, Python {platform.python_version()}, torch {torch.__version__}.",
-        "",
-        f"{interactions.n_users:,} users, {interactions.n_items:,} items, {graph.n_edges:,} edges; 64 dimensions, "
-        f"{LAYERS} layers; medians of {arguments.repetitions} interleaved repetitions.",
+        f"{datetime.now(UTC):%Y-%m-%d}: {interactions.n_users:,} users, {interactions.n_items:,} items, "
+        f"{graph.n_edges:,} edges; {WIDTH} dimensions, {LAYERS} layers; medians of {arguments.repetitions} interleaved "
+        f"repetitions; {os.cpu_count()} cores, {arguments.threads} threads, Python {platform.python_version()}, "
+        f"torch {torch.__version__}.",
         "",
         "| what | milliseconds | lowest | highest |",
         "|---|---|---|---|",
-        row("propagation here, forward and backward", seconds["project"]),
-        row("the same with COO, `torch.sparse.mm` and autograd", seconds["COO"]),
-        row(f"a whole training step of {PAIRS:,} BPR pairs", seconds["step"]),
+        *(row(what, seconds[what]) for what in seconds),
         "",
         "| ratio | measured | asked for, at most |",
         "|---|---|---|",
-        f"| propagation here to COO's | {median['project'] / median['COO']:.2f} | 0.5 |",
-        f"| a whole step to its propagation alone | {median['step'] / median['project']:.2f} | 1.3 |",
-        "",
+        *(
+            f"| propagation here to {what} | {median[HERE] / median[what]:.2f} | {bound} |"
+            for what, bound in ((WHOLE, ""), (CSR, ""), (COO, "0.5"))
+            if what in median
+        ),
+        f"| a whole step to its propagation alone | {median[STEP] / median[HERE]:.2f} | 1.3 |",
     ]
-    arguments.output.write_text("\n".join(lines), encoding="utf-8")
-    print("\n".join(lines))
+    print(write_section(RESULT, TITLE, arguments.name, lines))
 
 
 def propagation(network: LightGCNNetwork, gradient: Tensor) -> Callable[[], Tensor]:
@@ -102,6 +117,23 @@ def coo_propagation(network: LightGCNNetwork, graph: InteractionGraph, gradient:
         for _ in range(LAYERS):
             layers.append(torch.sparse.mm(adjacency, layers[-1]))
         return torch.autograd.grad(torch.stack(layers).mean(dim=0), network.embeddings, gradient)[0]
+
+    return run
+
+
+def products(
+    network: LightGCNNetwork, gradient: Tensor, product: Callable[[Tensor, Tensor], Tensor]
+) -> Callable[[], Tensor]:
+    """The same as six products with the adjacency, of which the gradient needs the last three."""
+
+    @torch.no_grad()
+    def run() -> Tensor:
+        for first in (network.embeddings, gradient):
+            layers = [first]
+            for _ in range(LAYERS):
+                layers.append(product(network.adjacency, layers[-1]))
+            mean = torch.stack(layers).mean(dim=0)
+        return mean
 
     return run
 
@@ -135,9 +167,9 @@ def row(what: str, seconds: list[float]) -> str:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure LightGCN's propagation.")
     parser.add_argument("--interactions", type=Path, required=True, help="Parquet file with columns user and item")
+    parser.add_argument("--name", required=True, help="of the data, the section's title")
     parser.add_argument("--repetitions", type=int, default=20)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--output", type=Path, default=RESULT)
     return parser.parse_args()
 
 

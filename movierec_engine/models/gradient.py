@@ -170,8 +170,9 @@ def squares_of_rows(table: Tensor, index: Tensor) -> Tensor:
 
 
 def to_csr_tensor(matrix: sparse.csr_matrix) -> Tensor:
-    """A torch CSR tensor of the same matrix, float32."""
-    crow, column = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indptr, matrix.indices))
+    """A torch CSR tensor of the same matrix, float32, with indices of 32 bits where they are enough."""
+    kind = np.int32 if max(matrix.nnz, *matrix.shape) < 2**31 else np.int64
+    crow, column = (torch.from_numpy(part.astype(kind)) for part in (matrix.indptr, matrix.indices))
     return csr_tensor(crow, column, torch.from_numpy(matrix.data.astype(np.float32)), matrix.shape)
 
 

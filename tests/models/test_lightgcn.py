@@ -10,8 +10,10 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError
 from movierec_engine.models import LightGCN
 from movierec_engine.models.gradient import to_csr_tensor
+from movierec_engine.models.graph import column_blocks, propagation
+from movierec_engine.models.graph.column_blocks import ColumnBlocks, weighted_sums
 from movierec_engine.models.graph.lightgcn import LightGCNNetwork, undirected_edge
-from movierec_engine.models.graph.propagation import SymmetricLGConv, product
+from movierec_engine.models.graph.propagation import SymmetricLGConv
 from worlds import interactions_of
 
 PAIRS = np.array([(0, 0), (0, 1), (1, 1), (2, 0), (2, 2)])
@@ -53,9 +55,41 @@ def test_a_product_is_the_same_to_the_bit_whenever_it_is_made(device: str) -> No
     train = interactions_of(pairs, IdMap(np.arange(400)), IdMap(np.arange(3000)))
     adjacency = to_csr_tensor(build_graph(train).adjacency).to(device)
     x = torch.randn(3400, 64, device=device)
-    first = product(adjacency, x)
-    assert all(torch.equal(product(adjacency, x), first) for _ in range(10))
+    first = weighted_sums(adjacency, x)
+    assert all(torch.equal(weighted_sums(adjacency, x), first) for _ in range(10))
     assert torch.allclose(first.cpu(), adjacency.cpu() @ x.cpu(), atol=1e-4)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5, 100])
+def test_a_product_in_blocks_of_columns_is_the_whole_one(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(column_blocks, "_BLOCK_FLOATS", 3 * columns)
+    pairs = np.argwhere(np.random.default_rng(0).random((20, 30)) < 0.1)
+    train = interactions_of(pairs, IdMap(np.arange(22)), IdMap(np.arange(31)))
+    adjacency = build_graph(train).adjacency
+    x = torch.randn(53, 3)
+    whole = torch.from_numpy(adjacency.toarray()) @ x
+    assert torch.allclose(ColumnBlocks(to_csr_tensor(adjacency), 3).product(x), whole, atol=1e-6)
+
+
+def test_a_large_graph_is_propagated_over_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = network()
+    monkeypatch.setattr(column_blocks, "_BLOCK_FLOATS", 4)
+    monkeypatch.setattr(propagation, "LARGE_FLOATS", 6 * 4)
+    made: list[torch.Tensor] = []
+    whole = ColumnBlocks.product
+
+    def product(self: ColumnBlocks, x: torch.Tensor) -> torch.Tensor:
+        made.append(x)
+        return whole(self, x)
+
+    monkeypatch.setattr(ColumnBlocks, "product", product)
+    blocked = network()
+    for one in (plain, blocked):
+        torch.cat(one.final()).square().sum().backward()
+    assert len(made) == 2 * blocked.config.num_layers, "forward and backward"
+    assert torch.allclose(torch.cat(blocked.final()), torch.cat(plain.final()), atol=1e-6)
+    assert blocked.embeddings.grad is not None and plain.embeddings.grad is not None
+    assert torch.allclose(blocked.embeddings.grad, plain.embeddings.grad, atol=1e-6)
 
 
 def test_scores_of_pairs_are_those_of_the_whole_catalogue() -> None:

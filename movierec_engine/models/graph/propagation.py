@@ -1,16 +1,21 @@
 """Graph propagation over a symmetric CSR adjacency, as a PyTorch Geometric layer."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch_geometric.nn import MessagePassing
+
+from movierec_engine.models.graph.column_blocks import LARGE_FLOATS, ColumnBlocks, weighted_sums
+
+Product = Callable[[Tensor], Tensor]
+"""X -> A @ X, both float32 [n, d]."""
 
 
 class SymmetricMatmul(torch.autograd.Function):
-    """A @ X for a constant symmetric A, whose gradient is A @ G; shapes as `product`'s.
+    """A @ X for a constant symmetric A, whose gradient is A @ G.
 
     Autograd would transpose A at every backward pass; the symmetry saves that (2 to 5 times faster on a CPU). Mixed
     precision stays out of it: sums over many neighbours want float32.
@@ -18,14 +23,14 @@ class SymmetricMatmul(torch.autograd.Function):
 
     @staticmethod
     @torch.amp.custom_fwd(device_type="cuda", cast_inputs=torch.float32)  # type: ignore[untyped-decorator]
-    def forward(ctx: Any, adjacency: Tensor, x: Tensor) -> Tensor:
-        ctx.adjacency = adjacency
-        return product(adjacency, x)
+    def forward(ctx: Any, product: Product, x: Tensor) -> Tensor:
+        ctx.product = product
+        return product(x)
 
     @staticmethod
     @torch.amp.custom_bwd(device_type="cuda")  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, Tensor]:
-        return None, product(ctx.adjacency, grad_outputs[0].contiguous())
+        return None, ctx.product(grad_outputs[0].contiguous())
 
 
 class SharedMatmul(torch.autograd.Function):
@@ -37,9 +42,9 @@ class SharedMatmul(torch.autograd.Function):
 
     @staticmethod
     @torch.amp.custom_fwd(device_type="cuda", cast_inputs=torch.float32)  # type: ignore[untyped-decorator]
-    def forward(ctx: Any, adjacency: Tensor, x: Tensor, n_users: int, add: Callable[[Tensor], None]) -> Tensor:
-        ctx.adjacency, ctx.n_users, ctx.add = adjacency, n_users, add
-        received = product(adjacency, x)
+    def forward(ctx: Any, product: Product, x: Tensor, n_users: int, add: Callable[[Tensor], None]) -> Tensor:
+        ctx.product, ctx.n_users, ctx.add = product, n_users, add
+        received = product(x)
         add(received[n_users:])
         return received
 
@@ -48,7 +53,7 @@ class SharedMatmul(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[None, Tensor, None, None]:
         gradient = grad_outputs[0].clone(memory_format=torch.contiguous_format)
         ctx.add(gradient[ctx.n_users :])
-        return None, product(ctx.adjacency, gradient), None, None
+        return None, ctx.product(gradient), None, None
 
 
 class SymmetricLGConv(MessagePassing):  # type: ignore[misc]
@@ -61,6 +66,13 @@ class SymmetricLGConv(MessagePassing):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(aggr="sum")
         self._shared: tuple[int, Callable[[Tensor], None]] | None = None
+        self._whole: Tensor | None = None
+        self._product: Product | None = None
+
+    def prepare(self, adjacency: Tensor, width: int) -> None:
+        """Make ready to propagate over one adjacency many times, of x of about this width: a large one by blocks."""
+        if adjacency.device.type == "cpu" and len(adjacency) * width >= LARGE_FLOATS:
+            self._whole, self._product = adjacency, ColumnBlocks(adjacency, width).product
 
     def share(self, n_users: int, add: Callable[[Tensor], None]) -> None:
         """Propagate over the part of a larger graph that has all edges of its first n_users nodes.
@@ -74,24 +86,8 @@ class SymmetricLGConv(MessagePassing):  # type: ignore[misc]
         return self.propagate(adjacency, x=x)  # type: ignore[no-any-return]
 
     def message_and_aggregate(self, edge_index: Tensor, x: Tensor) -> Tensor:
+        known = self._product if edge_index is self._whole else None
+        product = known or partial(weighted_sums, edge_index)
         if self._shared:
-            return SharedMatmul.apply(edge_index, x, *self._shared)  # type: ignore[no-any-return, no-untyped-call]
-        return SymmetricMatmul.apply(edge_index, x)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def product(adjacency: Tensor, x: Tensor) -> Tensor:
-    """A @ X, float32 [n, d], of a CSR matrix A float32 [n, m] and X float32 [m, d].
-
-    cuSPARSE adds in an order that changes from run to run, and weights with it. A row of the product is a weighted sum
-    of rows of X, which is what an embedding bag is; its CUDA kernel adds one after another.
-    """
-    if not x.is_cuda:
-        return adjacency @ x
-    return functional.embedding_bag(
-        adjacency.col_indices(),
-        x,
-        adjacency.crow_indices(),
-        mode="sum",
-        per_sample_weights=adjacency.values(),
-        include_last_offset=True,
-    )
+            return SharedMatmul.apply(product, x, *self._shared)  # type: ignore[no-any-return, no-untyped-call]
+        return SymmetricMatmul.apply(product, x)  # type: ignore[no-any-return, no-untyped-call]
