@@ -22,22 +22,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from implicit.cpu.als import AlternatingLeastSquares
-from recbole.pairs_file import read_pairs
+from recbole.pairs_file import held_out, read_pairs
 from result_sections import write_section
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
-from movierec_engine.data.interactions import Interactions
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import ALS
 
 RESULT = Path(__file__).with_name("results") / "als_sweep.md"
 TITLE = "# A sweep of als against implicit's\n\n`python benchmarks/als_sweep.py --interactions FILE --name NAME`"
 MULTIPLES, USERS = (0.1, 0.3, 1, 3), 10_000
-PARTS = (0, 0.8), (0.8, 0.1), (0.9, 0.1)
 HEADER = (
     "| dimensions | als, CPU seconds a sweep | implicit | ratio | als ndcg@10 | implicit ndcg@10 |",
     "|---|---|---|---|---|---|",
@@ -63,15 +60,6 @@ def main() -> None:
         f"thread, {asked.sweeps} sweeps, medians of {asked.repetitions} interleaved repetitions."
     )
     Console(highlight=False).print(write_section(RESULT, TITLE, asked.name, [head, "", *HEADER, *rows]))
-
-
-def held_out(everything: Interactions) -> tuple[Dataset, HeldOut]:
-    """Train and validation, and test: a tenth of the interactions in each part that is held out."""
-    drawn = np.random.default_rng(0).random(len(everything))
-    train, validation, test = (everything.select((low <= drawn) & (drawn < low + size)) for low, size in PARTS)
-    catalogue = Catalogue.of(train)
-    parts = (HeldOut(part, catalogue.train, "train", catalogue) for part in (validation, test))
-    return Dataset(train, next(parts)), next(parts)
 
 
 def row(data: Dataset, test: HeldOut, multiple: float, dimensions: int, sweeps: int, repetitions: int) -> str:

@@ -5,8 +5,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from movierec_engine.data.catalogue import Catalogue
+from movierec_engine.data.dataset import Dataset
+from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
+
+PARTS = (0, 0.8), (0.8, 0.1), (0.9, 0.1)
+"""Where train, validation and test begin, and how much they hold."""
 
 
 def read_pairs(path: Path) -> Interactions:
@@ -24,3 +30,12 @@ def read_pairs(path: Path) -> Interactions:
         users=users,
         items=items,
     )
+
+
+def held_out(everything: Interactions) -> tuple[Dataset, HeldOut]:
+    """Train and validation, and test: a tenth of the interactions in each part that is held out."""
+    drawn = np.random.default_rng(0).random(len(everything))
+    train, validation, test = (everything.select((low <= drawn) & (drawn < low + size)) for low, size in PARTS)
+    catalogue = Catalogue.of(train)
+    parts = (HeldOut(part, catalogue.train, "train", catalogue) for part in (validation, test))
+    return Dataset(train, next(parts)), next(parts)
