@@ -26,7 +26,15 @@ STEPS: Final = {
 }
 """The code version of each kind whose content its code decides."""
 
-MODELS: Final[dict[str, int]] = {"mlp": 3, "ncf": 3, "ngcf": 2, "sasrec": 2}
+MODELS: Final[dict[str, int]] = {
+    "gmf": 2,
+    "lightgcn": 3,
+    "mlp": 4,
+    "ncf": 4,
+    "ngcf": 4,
+    "recvae": 2,
+    "sasrec": 3,
+}
 """Model -> the number of its own code, from 2 on. Dagster has one code version for all partitions of an asset, so that
 any of them marks every trained model; the version in the UI names the model that it is about."""
 

@@ -7,7 +7,8 @@ from movierec_engine.errors import ConfigError
 
 Mode = Literal["max", "min"]
 LARGEST_LEARNING_RATE = 1000
-LEAST_BATCH, MOST_STEPS = 8192, 100
+USUAL_BATCH, LEAST_BATCH = 8192, 256
+LEAST_STEPS, MOST_STEPS = 20, 100
 """Of an epoch whose batches go by the data's size."""
 
 
@@ -83,8 +84,9 @@ class TrainerConfig:
     learning_rate: float = 0.0
     """Step size of the optimizer, before a scheduler lowers it; 0: the model's own, 0.01 and for recvae 0.003."""
     batch_size: int = 0
-    """Train interactions in a batch; 0: 8,192, or a hundredth of all where that is more, so that an epoch has at most a
-    hundred steps. The losses `softmax` and `sampled_softmax` take whole users at a time, until there are this many."""
+    """Train interactions in a batch; 0: 8,192, but at most a twentieth of all (at least 256 though) and no less than a
+    hundredth, so that an epoch has 20 to 100 steps: with fewer of them early stopping ends a training that has only
+    begun. The losses `softmax` and `sampled_softmax` take whole users at a time, until there are this many."""
     accumulate_grad_batches: int = 1
     """Batches whose gradients make one step: the step of a batch that is so much larger, in less memory."""
     weight_decay: float = 0.0
@@ -140,4 +142,5 @@ class TrainerConfig:
 
     def batch_of(self, interactions: int) -> int:
         """Interactions in a batch of so many train interactions."""
-        return self.batch_size or max(LEAST_BATCH, -(-interactions // MOST_STEPS))
+        few, many = -(-interactions // MOST_STEPS), -(-interactions // LEAST_STEPS)
+        return self.batch_size or max(few, min(USUAL_BATCH, max(LEAST_BATCH, many)))

@@ -261,9 +261,12 @@ def test_steps_of_an_epoch_count_the_last_batch_and_the_last_group() -> None:
     assert [steps_per_epoch(n, config) for n in (1, 10, 30, 31, 60, 61)] == [1, 1, 1, 2, 2, 3]
 
 
-def test_a_batch_grows_with_the_data_so_that_an_epoch_has_at_most_a_hundred_steps() -> None:
-    assert [TrainerConfig().batch_of(n) for n in (1, 819_200, 819_201, 20_000_000)] == [8192, 8192, 8193, 200_000]
-    assert max(steps_per_epoch(n, TrainerConfig()) for n in (819_200, 819_201, 999_999, 20_000_001)) == 100
+def test_a_batch_goes_by_the_data_so_that_an_epoch_has_20_to_a_hundred_steps() -> None:
+    sizes = (1, 5_120, 58_669, 163_840, 163_841, 819_200, 819_201, 20_000_000)
+    batches = [256, 256, 2_934, 8_192, 8_192, 8_192, 8_193, 200_000]
+    assert [TrainerConfig().batch_of(n) for n in sizes] == batches
+    steps = [steps_per_epoch(n, TrainerConfig()) for n in (5_120, 27_001, 163_841, 819_201, 999_999, 20_000_001)]
+    assert steps == [20, 20, 21, 100, 100, 100]
     assert TrainerConfig(batch_size=512).batch_of(20_000_000) == 512
 
 

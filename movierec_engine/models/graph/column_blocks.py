@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from movierec_engine.models.gradient import to_csr_tensor
 
-_BLOCK_FLOATS = 2**19
-"""Of X in a block, 2 MB."""
+_BLOCK_FLOATS = 2**21
+"""Of X in a block, 8 MB."""
 LARGE_FLOATS = 3 * 2**21
 """Of X from which on blocks are worth their sums, 25 MB (benchmarks/results/propagation.md)."""
 
