@@ -152,7 +152,8 @@ class Cell:
         known.append((as_parameters(default, searched), self.record["default"][METRIC]))
         for params, value in known:
             if params and value:
-                study.add_trial(optuna.trial.create_trial(params=params, distributions=searched, value=value))
+                of_these = {key: searched[key] for key in params}  # the default lacks those that go by the data
+                study.add_trial(optuna.trial.create_trial(params=params, distributions=of_these, value=value))
         while len(done) < trials and time.monotonic() < deadline:
             asked = study.ask(searched)
             settings = load_settings([*self.fixed, *_words(asked.params)])
@@ -270,7 +271,7 @@ def held_back(folder: Path) -> Split:
 
 
 def half(folder: Path) -> Split:
-    """Every other user of the bundled data, split by another seed; no default was chosen by it."""
+    """Every other user of the bundled data, split by another seed; no default but the batch size was chosen by it."""
     config = DataConfig(dir=str(BUNDLED), split_seed=7)
     ratings = read_ratings(config)
     likes = positives(ratings, config)
