@@ -41,6 +41,8 @@ _OF_CONFIGS = ("config.yaml", "data", "model", "trainer", "release", "serving")
 """The names in a folder of settings."""
 _CHOICE = re.compile(r"\w+=\w+")
 """A choice of one of a group's files, such as `model=ease`."""
+_WITHOUT_QUOTES = re.compile(r"[A-Za-z0-9_./-]+")
+"""Values that Hydra reads as they are, whatever they mean."""
 _hydra_lock = threading.Lock()  # Hydra keeps global state; two threads that compose at once break each other
 
 
@@ -121,7 +123,7 @@ def load_settings(overrides: list[str]) -> Settings:
 
     Raises ConfigError, in one sentence with the nearest valid choice, for what is no setting or no value of one.
     """
-    overrides = with_data_group(overrides)
+    overrides = completed(overrides)
     try:
         composed = _composed(overrides)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
@@ -129,13 +131,30 @@ def load_settings(overrides: list[str]) -> Settings:
     return typed_settings(composed, overrides)
 
 
-def with_data_group(overrides: Sequence[str]) -> list[str]:
-    """The overrides, with the group of settings that a file of ratings implies: `data=custom` or `data=presplit`."""
-    keys = {override.partition("=")[0].lstrip("+") for override in overrides}
+def completed(overrides: Sequence[str]) -> list[str]:
+    """The overrides as Hydra needs them.
+
+    With the group of settings that a file of ratings implies, `data=custom` or `data=presplit`, and with quotes around
+    a text that Hydra can't read without them, such as `data.columns.user=Hörer`.
+    """
+    quoted = [_quoted(override) for override in overrides]
+    keys = {override.partition("=")[0].lstrip("+") for override in quoted}
     for setting, group in (("data.ratings_file", "custom"), ("data.train_file", "presplit")):
         if setting in keys and "data" not in keys:
-            return [f"data={group}", *overrides]
-    return list(overrides)
+            return [f"data={group}", *quoted]
+    return quoted
+
+
+def _quoted(override: str) -> str:
+    key, sign, value = override.partition("=")
+    if not sign or value[:1] in ("", *"'\"[{(") or _WITHOUT_QUOTES.fullmatch(value):
+        return override
+    try:
+        OverridesParser.create().parse_override(override)
+    except HydraException:
+        text = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value)
+        return f"{key}='{text}'"
+    return override
 
 
 def _composed(overrides: Sequence[str]) -> DictConfig:

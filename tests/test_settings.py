@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from movierec_assets.automation import AutomationConfig, load_automation
 from movierec_engine import config
 from movierec_engine.cli.hydra_job import url_in_environment
 from movierec_engine.cli.settings_help import settings_help, settings_of
-from movierec_engine.config import GROUPS, PathsConfig, known_keys, load_settings
+from movierec_engine.config import GROUPS, PathsConfig, completed, known_keys, load_settings
 from movierec_engine.feedback.config import URL_VARIABLE
 from movierec_engine.models.registry import OWN_MODELS, model_class
 from movierec_engine.training.config import TrainerConfig
@@ -108,6 +111,20 @@ def test_what_is_composed_is_what_hydra_composes(words: list[str]) -> None:
         assert OmegaConf.to_yaml(found) == OmegaConf.to_yaml(expected)
         OmegaConf.set_struct(found, False)
         found.trainer.max_epochs = found.trainer.new = 99
+
+
+@pytest.mark.parametrize(
+    "name", ["Hörer", "Anzahl (Stück)", "it's", "C:\\Daten\\", "a\\'b", "Титул", "what?", "x=y z", "ü'"]
+)
+def test_a_text_needs_no_quotes_of_hydras(name: str) -> None:
+    settings = load_settings(["data=custom", "data.ratings_file=r.csv", f"data.columns.user={name}"])
+    assert settings.data.columns.user == name
+
+
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Cf", "Zl", "Zp")), max_size=12))
+def test_any_text_that_begins_with_a_letter_of_its_own_is_itself(text: str) -> None:
+    (read,) = OverridesParser.create().parse_overrides(completed([f"data.columns.user=ö{text}"]))
+    assert read.value() == f"ö{text}"
 
 
 def test_a_changed_file_of_settings_counts_from_then_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

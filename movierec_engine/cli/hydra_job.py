@@ -16,7 +16,7 @@ from movierec_engine.cli.comparison_tables import report_table
 from movierec_engine.cli.console import exit_code, log_to_console, print_error
 from movierec_engine.cli.study_tables import sweep_table
 from movierec_engine.cli.tables import Format, print_line, print_tables
-from movierec_engine.config import Settings, config_dir, explain, offer_outside_models, typed_settings, with_data_group
+from movierec_engine.config import Settings, completed, config_dir, explain, offer_outside_models, typed_settings
 from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
 from movierec_engine.evaluation.report import REPORT_FILE, EvaluationReport
 from movierec_engine.feedback.config import URL_VARIABLE
@@ -31,7 +31,7 @@ def run(arguments: Sequence[str], form: Format) -> None:
     In a sweep a job that fails does not stop the others; at its end stands a table of the best, and the exit code tells
     of the first failure.
     """
-    arguments = with_data_group(url_in_environment(arguments))
+    arguments = completed(url_in_environment(arguments))
     sys.argv = [sys.argv[0], *arguments]
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     failures: list[MovierecError] = []

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,9 +34,10 @@ class Fact:
     text: str
 
 
-def describe(config: DataConfig) -> list[Fact]:
+def describe(config: DataConfig, given: Sequence[str] = ()) -> list[Fact]:
     """Describe a data set's ratings as they are read: form, columns, ids, counts, scale, times, rows after the filters.
 
+    given: the settings in the configuration that somebody gave, which the command to train on it repeats.
     Raises DataError as `read_ratings` does, with the setting that says what cannot be told.
     """
     if config.layout == "custom":
@@ -51,19 +52,20 @@ def describe(config: DataConfig) -> list[Fact]:
         *_values(ratings, opened),
         *_times(ratings, opened),
         _after_filters(ratings, config),
-        Fact("train on it", command(config), command(config)),
+        Fact("train on it", command(config, given), command(config, given)),
     ]
 
 
-def command(config: DataConfig) -> str:
-    """The command that trains on a data set."""
+def command(config: DataConfig, given: Sequence[str]) -> str:
+    """The command that trains on a data set, read by the settings that were given."""
+    words = "".join(f" {shlex.quote(word)}" for word in given)
     if config.layout != "custom":
-        return f"movierec train als data.name={config.folder.resolve().name} data.dir={shlex.quote(config.dir)}"
+        return f"movierec train als data.name={config.folder.resolve().name} data.dir={shlex.quote(config.dir)}{words}"
     name = "".join(sign if sign.isalnum() and sign.isascii() else "-" for sign in Path(config.ratings_file).stem)
     named = f" data.name={name.strip('-')[:40]}" if name.strip("-") and config.name == "custom" else ""
     file = config.ratings_file
-    given = f"data.ratings_file={file}" if re.fullmatch(r"[\w./-]+", file) else f"\"data.ratings_file='{file}'\""
-    return f"movierec train als{named} {given}"
+    of_file = f"data.ratings_file={file}" if re.fullmatch(r"[\w./-]+", file) else f"\"data.ratings_file='{file}'\""
+    return f"movierec train als{named} {of_file}{words}"
 
 
 def _columns(opened: RatingsFile, ratings: Ratings) -> Iterator[Fact]:

@@ -1,12 +1,14 @@
 """`movierec data describe`: what it says of a file, and that its command reads the same."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from movierec_engine.cli.start import data
+from movierec_engine.config import load_settings
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.description import describe
 
@@ -35,7 +37,24 @@ def test_it_says_form_columns_counts_scale_times_and_what_filters_leave(plays: P
 
 
 def test_the_command_prints_facts_and_how_to_train(plays: Path) -> None:
-    result = CliRunner().invoke(data, ["describe", str(plays), "data.min_user_interactions=1", "--format", "json"])
-    rows = {row["about"]: row for row in json.loads(result.stdout)}
+    rows = described(plays, "data.min_user_interactions=1")
     assert rows["item column"]["text"] == "artistID: texts such as 0051, 0052"
-    assert rows["train on it"]["text"] == f"movierec train als data.name=artist-plays \"data.ratings_file='{plays}'\""
+    assert rows["train on it"]["text"] == (
+        f"movierec train als data.name=artist-plays \"data.ratings_file='{plays}'\" data.min_user_interactions=1"
+    )
+
+
+def test_the_command_reads_the_file_as_it_was_described(plays: Path) -> None:
+    named = plays.read_text().replace("userID", "Hörer (Nr.)").replace("artistID", "Künstler").replace("\t", ";")
+    plays.write_text(named, encoding="latin-1")
+    given = ["data.columns.user=Hörer (Nr.)", "data.columns.item=Künstler", "data.columns.rating=", "seed=3"]
+    command = shlex.split(described(plays, *given)["train on it"]["text"])
+    assert command[:3] == ["movierec", "train", "als"]
+    read = load_settings(command[3:]).data
+    assert read == load_settings([f"data.ratings_file='{plays}'", *given, "data.name=artist-plays"]).data
+    assert [read.columns.user, read.columns.item, read.columns.rating] == ["Hörer (Nr.)", "Künstler", ""]
+
+
+def described(file: Path, *words: str) -> dict[str, dict[str, str]]:
+    result = CliRunner().invoke(data, ["describe", str(file), *words, "--format", "json"])
+    return {row["about"]: row for row in json.loads(result.stdout)}
