@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from movierec_engine.config import Settings, explain
+from movierec_engine.config import Settings, completed, explain
 from movierec_engine.errors import ConfigError
 from movierec_engine.store import content_key
 from movierec_engine.tuning.space import Space, space_of
@@ -38,7 +38,7 @@ def read_request(arguments: Sequence[str], timed: bool = False) -> Request:
     Raises ConfigError, in one sentence with the nearest valid choice.
     """
     try:
-        parsed = OverridesParser.create().parse_overrides(list(arguments))
+        parsed = OverridesParser.create().parse_overrides(completed(arguments))
     except HydraException as error:
         raise ConfigError(explain(error, list(arguments))) from error
     words = {override.get_key_element(): override for override in parsed}

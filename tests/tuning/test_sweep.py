@@ -451,3 +451,8 @@ def test_wandbs_sweep_is_judged_by_a_number_that_the_tracker_records(
     assert metric["name"] in recorded
     assert not metric["name"].startswith("test/")
     assert metric["goal"] == "maximize"
+
+
+def test_a_text_needs_no_quotes_of_hydras_in_a_search() -> None:
+    request = read_request(["model=als", "data.ratings_file=r.csv", "data.columns.user=Hörer (Nr.)"])
+    assert load_settings([*request.fixed]).data.columns.user == "Hörer (Nr.)"
