@@ -86,8 +86,9 @@ def fetch(name: str, directory: Path) -> None:
 def describe(file: str, words: tuple[str, ...], form: Format) -> None:
     """Say how a file of ratings would be read, what is in it, and the command that trains on it.
 
-    FILE is a text file of any form, packed or not, a Parquet file, a folder or pattern of such files, an address, or a
-    MovieLens folder. KEY=VALUE are settings of the data where something cannot be told or is told wrongly.
+    FILE is a text file of any form or JSON Lines, packed or not, a Parquet file, a folder or pattern of such files, an
+    address, or a MovieLens folder. KEY=VALUE are settings of the data where something cannot be told or is told
+    wrongly.
     """
     from movierec_engine.config import load_settings
     from movierec_engine.data.description import describe as facts_of

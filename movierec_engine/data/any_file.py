@@ -1,10 +1,11 @@
-"""Opens whatever holds a table: text of any form, Parquet, folders and patterns of such files, and addresses."""
+"""Opens whatever holds a table: text of any form, JSON Lines, Parquet, folders and patterns of such, and addresses."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from movierec_engine.data.config import FileFormat
+from movierec_engine.data.json_lines import is_json, open_json_lines
 from movierec_engine.data.remote_files import copied, is_address
 from movierec_engine.data.table_file import (
     PARQUET_SUFFIXES,
@@ -20,7 +21,8 @@ from movierec_engine.data.text_form import HEAD_LINES, plain_text, text_form
 from movierec_engine.errors import DataError
 
 _TABLE_SUFFIXES = (
-    ".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".item", *PARQUET_SUFFIXES, ".gz", ".zst", ".bz2", ".xz", ".zip",
+    ".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".item", ".json", ".jsonl", ".ndjson", *PARQUET_SUFFIXES,
+    ".gz", ".zst", ".bz2", ".xz", ".zip",
 )  # fmt: skip
 _PATTERN = frozenset("*?[")
 
@@ -85,6 +87,8 @@ def _open(path: Path, given: FileFormat, named: Sequence[str]) -> TableFile:
         return open_parquet(path)
     with reading(path):
         plain = plain_text(path, given.encoding, spill_folder())
+        if is_json(plain.head()):
+            return open_json_lines(path, plain, drop_bad_rows=given.bad_rows == "drop")
         form = text_form(path, plain, given, named)
     return text_relation(path, plain, form, drop_bad_rows=given.bad_rows == "drop")
 

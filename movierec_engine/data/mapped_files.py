@@ -40,6 +40,8 @@ class RatingsFile:
         if not self.file.plain:
             return "Parquet" if self.file.is_parquet else "text"
         packed = f" unpacked from {self.file.plain.packing}" if self.file.plain.packing else ""
+        if self.file.is_json:
+            return f"JSON Lines{packed}"
         return f"{self.file.plain.encoding.upper()} text{packed}, {self.file.form}"
 
     def __str__(self) -> str:

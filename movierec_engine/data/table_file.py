@@ -63,6 +63,7 @@ class TableFile:
     integers: frozenset[str] = frozenset()
     moments: frozenset[str] = frozenset()
     is_parquet: bool = False
+    is_json: bool = False
     plain: PlainText | None = None
     form: TextForm | None = None
     parts: tuple["TableFile", ...] = ()
@@ -199,7 +200,7 @@ def sql_text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _literal(path: Path) -> str:
+def literal(path: Path) -> str:
     """SQL for just this path."""
     return LITERAL_PATH.format(sql_text(str(path)))
 
@@ -217,33 +218,33 @@ def _text_table(
     quote = sql_text('"' if quoted else "")
     types = ", ".join(f"c{i}: 'VARCHAR'" for i in range(n_fields))
     relation = (
-        f"read_csv({_literal(path)}, hive_partitioning=false, columns={{{types}}}, auto_detect=false, header=false, "
+        f"read_csv({literal(path)}, hive_partitioning=false, columns={{{types}}}, auto_detect=false, header=false, "
         f"skip={header_lines}, delim={sql_text(delimiter)}, quote={quote}, escape={quote}, "
         f"encoding='{'latin-1' if latin1 else 'utf-8'}')"
     )
-    texts = {name: _clean(column) for name, column in columns.items()}
+    texts = {name: clean(column) for name, column in columns.items()}
     return TableFile(path, relation, texts, delimiter, header_lines, quoted, latin1)
 
 
 def text_relation(path: Path, plain: PlainText, form: TextForm, *, drop_bad_rows: bool) -> TableFile:
     """A text of a form that was told, with all of its columns."""
-    literal, encoding = _literal(plain.path), "latin-1" if plain.latin1 else "utf-8"
+    place, encoding = literal(plain.path), "latin-1" if plain.latin1 else "utf-8"
     more = ", ignore_errors=true, store_rejects=true" if drop_bad_rows else ""
     if form.lists:
         lines = (
-            f"read_csv({literal}, hive_partitioning=false, columns={{line: 'VARCHAR'}}, auto_detect=false, "
+            f"read_csv({place}, hive_partitioning=false, columns={{line: 'VARCHAR'}}, auto_detect=false, "
             f"header=false, delim='\x01', quote='', escape='', encoding='{encoding}'{more})"
         )
         fields = f"SELECT string_split_regex(trim(line), '[ ]+') AS fields FROM {lines}"
         relation = f"(SELECT fields[1] AS c0, unnest(fields[2:]) AS c1 FROM ({fields}))"
     else:
-        types = ", ".join(f"c{place}: 'VARCHAR'" for place in range(len(form.names)))
+        types = ", ".join(f"c{number}: 'VARCHAR'" for number in range(len(form.names)))
         relation = (
-            f"read_csv({literal}, hive_partitioning=false, columns={{{types}}}, auto_detect=false, header=false, "
+            f"read_csv({place}, hive_partitioning=false, columns={{{types}}}, auto_detect=false, header=false, "
             f"skip={int(form.header)}, delim={sql_text(form.delimiter)}, quote={sql_text(form.quote)}, "
             f"escape={sql_text(form.escape)}, encoding='{encoding}'{more})"
         )
-    columns = {name: _clean(f"c{place}") for place, name in enumerate(form.names)}
+    columns = {name: clean(f"c{number}") for number, name in enumerate(form.names)}
     return TableFile(
         path=path,
         relation=relation,
@@ -260,7 +261,7 @@ def text_relation(path: Path, plain: PlainText, form: TextForm, *, drop_bad_rows
 def open_parquet(path: Path) -> TableFile:
     """A Parquet file with all of its columns; raises DataError when it is none."""
     check_file(path)
-    relation = f"read_parquet({_literal(path)}, hive_partitioning=false)"
+    relation = f"read_parquet({literal(path)}, hive_partitioning=false)"
     with reading(path), connect() as database:
         described = database.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     types = {name: kind for name, kind, *_ in described}
@@ -271,13 +272,13 @@ def open_parquet(path: Path) -> TableFile:
             value = f"epoch_us({value})"
         elif kind.endswith("[]"):
             value = f"array_to_string({value}, '|')"
-        columns[name] = _clean(f"CAST({value} AS VARCHAR)")
+        columns[name] = clean(f"CAST({value} AS VARCHAR)")
     moments = frozenset(name for name in columns if types[name].startswith(("TIMESTAMP", "DATE")))
     integers = frozenset(name for name in columns if types[name].endswith(("INT", "INTEGER")))
     return TableFile(path, relation, columns, integers=integers, moments=moments, is_parquet=True)
 
 
-def _clean(column: str) -> str:
+def clean(column: str) -> str:
     """Trimmed text, null when empty. Never a bare column: DuckDB 2.0 pushes TRY_CAST(column) into its CSV reader, where
     a bad value raises an error instead of giving null (duckdb issue 23818)."""
     return f"nullif(trim({column}), '')"
@@ -316,6 +317,8 @@ _SENTENCES = {
 
 def _explained(message: str, delimiter: str) -> str:
     """One sentence for a DuckDB error about a file."""
+    if malformed := re.search(r"Malformed JSON .* in line (\d+)", message):
+        return f"near line {malformed[1]}: this is no JSON; correct it, or leave it out by data.format.bad_rows=drop"
     at_line = re.search(r"Line: (\d+)", message)
     where = f"line {at_line[1]}: " if at_line else ""
     if fields := re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", message):

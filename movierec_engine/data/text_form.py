@@ -197,8 +197,6 @@ def text_form(path: Path, plain: PlainText, given: FileFormat, named: Sequence[s
     lines = plain.head()
     if not lines:
         raise DataError(f"{path}: the file is empty; replace it with one that holds data")
-    if lines[0].lstrip().startswith(("{", "[{")):
-        raise DataError(f"{path}: the file holds JSON, which is not read; convert it to Parquet or CSV")
     lists = (
         _are_lists(path, lines)
         if given.rows == "auto" and given.delimiter in ("", "space", " ")

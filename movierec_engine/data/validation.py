@@ -109,7 +109,7 @@ def drop_bad_rows(database: "duckdb.DuckDBPyConnection", file: TableFile, bad: s
     count = _number(database, f"SELECT count(*) FROM entries WHERE {bad}")
     if count:
         database.execute(f"CREATE OR REPLACE TEMP TABLE entries AS FROM entries WHERE NOT ({bad})")
-    if file.plain or file.parts:
+    if any(one.plain and not one.is_json for one in file.parts or (file,)):
         count += _number(database, "SELECT count(*) FROM (SELECT DISTINCT file_id, line FROM reject_errors)")
     kept = _number(database, "SELECT count(*) FROM entries")
     if count > kept:

@@ -178,7 +178,7 @@ def test_a_damaged_archive_is_refused(read: Read, damage: bytes) -> None:
         ("0 1 2 3 4\n1 2 3 4 5\n", "data.format.rows"),
         ("ann,news\nbob,sports\n", "data.format.header=yes or data.format.header=no"),
         ("nothing\nhere\n", "data.format.delimiter"),
-        ('{"user_id": "a", "stars": 4}\n', "holds JSON"),
+        ('[{"user_id": "a", "stars": 4}]\n', "holds JSON"),
         ("1,2,1333476009,4\n", "data.columns.rating=column4"),
         ("a,b,rating\n1,2,3\n", r"column 'user' is missing .* set data\.columns\.user"),
         (
