@@ -52,8 +52,8 @@ def local_files(location: str, missing_hint: str = "") -> list[Path]:
             for one in path.rglob("*")
             if one.is_file() and one.suffix.lower() in _TABLE_SUFFIXES and not _is_hidden(one.relative_to(path))
         )
-        if location and found:
-            return found
+        if location and found:  # a .json beside other tables describes them
+            return [one for one in found if one.suffix.lower() != ".json"] or found
     elif not path.exists() and _PATTERN & set(location):
         anchor = Path(path.anchor)
         if found := sorted(one for one in anchor.glob(str(path.relative_to(anchor))) if one.is_file()):

@@ -51,6 +51,14 @@ def test_a_folder_of_them_is_one_table(tmp_path: Path) -> None:
     assert read(folder, "drop").table.equals(read(written(tmp_path / "all.jsonl", ROWS)).table)
 
 
+def test_a_json_file_beside_other_tables_is_none_of_them(tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    (folder / "a.csv").write_text("user,item\n1,2\n")
+    (folder / "schema.json").write_text('{"name": "ratings"}\n')
+    assert len(read(folder).table) == 1
+
+
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
