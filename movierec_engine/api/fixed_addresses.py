@@ -1,7 +1,7 @@
 """Data at fixed addresses, answered without what Flask does for each request.
 
-Its routing, contexts and signals are about a quarter of the time that an answer takes otherwise. Flask answers what is
-not found here: pages, addresses with parameters in them, HEAD and OPTIONS, and what does not exist.
+Its routing, contexts and signals are a good part of the time that an answer takes otherwise. Flask answers what is not
+found here: pages, addresses with parameters in them, HEAD and OPTIONS, and what does not exist.
 """
 
 from collections.abc import Callable, Iterable, Sequence
