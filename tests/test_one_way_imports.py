@@ -151,6 +151,13 @@ def test_loading_imports_nothing_heavy(module: str) -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_what_is_on_the_command_line_is_known_before_anything_slow_is_imported() -> None:
+    slow = ("numpy", "pyarrow", "scipy", "hydra", "duckdb")
+    program = f"import sys, movierec_engine.cli.main; print([name for name in {slow!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.strip() == "[]"
+
+
 def test_no_two_classes_have_one_name() -> None:
     where: dict[str, list[str]] = {}
     for package in ("movierec_engine", "movierec_assets", "dashboard"):

@@ -3,10 +3,7 @@
 import click
 
 from movierec_engine.cli.options import FORMAT, Verb, run_settings, settings_among
-from movierec_engine.cli.tables import Format, ResultTable, Row, TableColumn, print_tables
-from movierec_engine.models.memory import memory_budget
-from movierec_engine.pipeline.preflight import STEPS, DataCounts, Estimate, counts_in_store, estimates
-from movierec_engine.reporting import numbers
+from movierec_engine.cli.tables import Format, print_tables
 
 COUNT = click.IntRange(1, 10**15)
 
@@ -34,10 +31,12 @@ def estimate(words: tuple[str, ...], users: int | None, items: int | None, ratin
     that already; or on data of a size that --users, --items and --ratings name, of which nothing is read. KEY=VALUE are
     settings as of `movierec train`. What does not fit is refused by every command too.
     """
+    from movierec_engine.cli.estimate_table import estimate_table
     from movierec_engine.config import load_settings
     from movierec_engine.feedback import FeedbackLogs
     from movierec_engine.models.registry import model_names
     from movierec_engine.pipeline import prepare
+    from movierec_engine.pipeline.preflight import DataCounts, counts_in_store, estimates
     from movierec_engine.store import ArtifactStore, kinds
 
     names, others = settings_among(words)
@@ -56,50 +55,3 @@ def estimate(words: tuple[str, ...], users: int | None, items: int | None, ratin
             prepare(store, data, feedback=logs)[kinds.SPLITS], data.train_size
         )
     print_tables([estimate_table([one for settings in each for one in estimates(settings, counts)], counts)], form)
-
-
-def estimate_table(found: list[Estimate], counts: DataCounts) -> ResultTable:
-    """A model a row for people, and a model and step a row for programs."""
-    budget = memory_budget()
-    rows = [
-        {
-            "model": one.model,
-            "step": one.step,
-            "bytes": one.n_bytes,
-            "seconds": one.seconds,
-            "available_bytes": budget,
-            "fits": one.fits(budget),
-            "instead": one.instead if one.fits(budget) is False else "",
-        }
-        for one in found
-    ]
-    shown: dict[str, dict[str, Row]] = {}
-    for row in rows:
-        shown.setdefault(str(row["model"]), {})[str(row["step"])] = row
-    return ResultTable(
-        f"{counts.users:,} users, {counts.items:,} items, {counts.train:,} train interactions; "
-        f"{numbers.size(budget)} of memory to use",
-        [
-            TableColumn("model", lambda row: str(row[STEPS[0]]["model"]), left=True),
-            *(column for step in STEPS for column in _columns(step)),
-            TableColumn("", _verdict, left=True, wraps=True, style=lambda row: "red"),
-        ],
-        rows,
-        [
-            "Memory is of the whole process at its peak, time of two cores that do nothing else; a fit's is of all "
-            "its epochs, which early stopping may cut short.",
-        ],
-        shown=list(shown.values()),
-    )
-
-
-def _columns(step: str) -> list[TableColumn]:
-    return [
-        TableColumn(step, lambda row: numbers.size(row[step]["bytes"])),
-        TableColumn("time", lambda row: numbers.duration(row[step]["seconds"]), sheds=1 + STEPS.index(step)),
-    ]
-
-
-def _verdict(row: Row) -> str:
-    """The advice where a step is too much for this machine."""
-    return next((f"too much: {row[step]['instead']}" for step in STEPS if row[step]["fits"] is False), "")

@@ -91,7 +91,8 @@ _MOST_WORDS = 24
 def fold(text: str) -> list[str]:
     """The plain words of a title or a search, without case, accents, punctuation and a leading or trailing article."""
     text = text.casefold().translate(_LETTERS).replace("&", " and ")
-    text = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    if not text.isascii():
+        text = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
     head, comma, tail = text.rpartition(",")
     if comma and _plain(tail) and len(_plain(tail)) == 1 and _plain(tail)[0] in _ARTICLES:
         text = head

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import psutil
 import pytest
 from ports import free_port
 
@@ -92,7 +93,7 @@ def test_a_promotion_is_taken_over_without_a_failed_or_mixed_answer(store: Artif
     best = {first.version: MOVIES[4], second.version: 10}
     store.point("serving", first, {})
     port = free_port()
-    with running(store, port, "--workers", "2"):
+    with running(store, port, "--workers", "2") as server:
         assert get(port, "/api/ready")["status"] == "ok"
         wait_for(port, "movierec_swaps_total", 2)  # one worker may answer well before the other has its first version
         for swaps, wanted in ((4, second), (6, first)):
@@ -105,6 +106,8 @@ def test_a_promotion_is_taken_over_without_a_failed_or_mixed_answer(store: Artif
                     assert body["recommendations"][0]["movie_id"] == best[str(body["version"])]  # type: ignore[index]
             for _ in range(20):
                 assert get(port, "/api/recommend?user_id=1&top_k=1")["version"] == wanted.version
+        for worker in psutil.Process(server.pid).children(recursive=True):
+            assert not [file.path for file in worker.memory_maps() if "pandas" in file.path], "a tenth of its memory"
         counted = metrics(port)
         assert counted["movierec_workers"] == 2
         assert counted["movierec_swaps_total"] == 6
