@@ -4,8 +4,9 @@
 
 What ease and item_cf know is weights of each item for each item, n_items^2 of them, made up here. A known user's scores
 are an inner product with all of them; a sum over the history reads those of the history alone (`LinearFoldIn`): the
-rows of a matrix that is symmetric by factors, as that of ease, or the columns, as of item_cf. All sides in turn, one
-thread, CPU time. Writes benchmarks/results/item_weights.md.
+rows of a matrix that is symmetric by factors, as that of ease; or the columns of the few weights that item_cf keeps,
+whose index is sparse above DENSE_VECTOR_BYTES. All sides in turn, one thread, CPU time. Writes
+benchmarks/results/item_weights.md.
 """
 
 import argparse
@@ -23,12 +24,15 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from movierec_engine.models.classic.ease import mirror_upper
+from movierec_engine.models.cost import DENSE_VECTOR_BYTES
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.linear import LinearFoldIn
 from movierec_engine.retrieval.flat import inner_products
 
 RESULT = Path(__file__).with_name("results") / "item_weights.md"
 HISTORIES = (20, 100, 400)
+KEPT = 200
+"""item_cf's neighbours on implicit feedback."""
 ROUNDS, PEOPLE = 5, 20
 
 
@@ -46,10 +50,13 @@ def main() -> None:
 
 Milliseconds of CPU for the scores of all items, the median of {ROUNDS} rounds of {PEOPLE} people each, all sides in
 turn: the inner product of the person's history with the weights of every item, and the sum over the history, by the
-rows of its items (ease) or by their columns (item_cf; up to 64 MB of weights by a copy that has them as rows).
+rows of its items (ease), or by the {KEPT} weights that item_cf keeps of each item: dense up to 64 MB of all weights,
+by a copy that has the columns as rows, and sparse above. Dense weights of that size by columns are those of an item_cf
+beside others in an ensemble.
 
-| items | GB of weights | items in the history | product with all, ms | by rows, ms | ratio | by columns, ms | ratio |
-|---|---|---|---|---|---|---|---|
+| items | GB of weights | items in the history | product with all, ms | by rows, ms | ratio | by columns, ms | ratio | \
+of those kept, ms | ratio |
+|---|---|---|---|---|---|---|---|---|---|
 {table}
 """,
         encoding="utf-8",
@@ -64,6 +71,8 @@ def measure(n_items: int) -> list[str]:
     mirror_upper(weights)
     factors = rng.uniform(1, 2, n_items).astype(np.float32)
     weights /= factors[:, None]
+    kept = np.where(weights >= -np.partition(-weights, KEPT, axis=1)[:, [KEPT - 1]], weights, 0)
+    dense = weights.nbytes <= DENSE_VECTOR_BYTES
     rows = []
     for length in HISTORIES:
         people = [np.sort(rng.choice(n_items, length, replace=False)).astype(np.int32) for _ in range(PEOPLE)]
@@ -71,20 +80,23 @@ def measure(n_items: int) -> list[str]:
             sparse.csr_matrix((np.ones(length, dtype=np.float32), items, [0, length]), (1, n_items)) for items in people
         ]
         queries = [history.toarray()[0] for history in histories]
-        basis = Basis(weights, sparse.vstack(histories, format="csr"))
-        by_rows, by_columns = LinearFoldIn(basis, symmetry=factors), LinearFoldIn(basis)
+        history = sparse.vstack(histories, format="csr")
+        basis, of_kept = Basis(weights, history), Basis(kept if dense else sparse.csc_matrix(kept), history)
+        by_rows, by_columns, by_kept = LinearFoldIn(basis, symmetry=factors), LinearFoldIn(basis), LinearFoldIn(of_kept)
         sides: list[Callable[[int], NDArray[np.float32]]] = [
             lambda n: inner_products(weights, queries[n]),  # noqa: B023
             lambda n: by_rows.scores(histories[n])[0],  # noqa: B023
             lambda n: by_columns.scores(histories[n])[0],  # noqa: B023
+            lambda n: by_kept.scores(histories[n])[0],  # noqa: B023
         ]
         taken = [[milliseconds(side) for side in sides] for _ in range(ROUNDS)]
-        whole, rowwise, columnwise = (statistics.median(side) for side in zip(*taken, strict=True))
-        for side in sides[1:]:
+        whole, rowwise, columnwise, few = (statistics.median(side) for side in zip(*taken, strict=True))
+        for side in sides[1:3]:
             assert np.allclose(side(0), sides[0](0), atol=1e-3)
+        assert np.allclose(sides[3](0), inner_products(kept, queries[0]), atol=1e-3)
         rows.append(
             f"| {n_items:,} | {weights.nbytes / 1e9:.2f} | {length} | {whole:.2f} | {rowwise:.2f} | "
-            f"{whole / rowwise:.1f} | {columnwise:.2f} | {whole / columnwise:.1f} |"
+            f"{whole / rowwise:.1f} | {columnwise:.2f} | {whole / columnwise:.1f} | {few:.2f} | {whole / few:.1f} |"
         )
     return rows
 

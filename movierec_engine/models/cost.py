@@ -18,7 +18,9 @@ GATHERED = 4e9
 RANDOM_READS = 2e8
 """Numbers a second that are gathered or scattered one by one."""
 DENSE_ITEMS = 20_000
-"""Up to so many items, weights between all pairs of them are held and searched as a dense matrix, of 1.6 GB."""
+"""Up to so many items, weights between all pairs of them are held as a dense matrix, of 1.6 GB."""
+DENSE_VECTOR_BYTES = 64e6
+"""Item vectors of which most numbers are 0 are indexed as dense ones up to this size: weights between 4,000 items."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,11 @@ def item_weights_cost(
 ) -> ModelCost:
     """The cost of a model whose scores are weights between items, or between users, times what people have.
 
-    width: length of its item vectors, items or users; they are dense up to DENSE_ITEMS. weights_bytes: of the weights.
-    per_user: operations of one user's scores.
+    width: length of its item vectors, items or users. weights_bytes: of the weights, as many as the vectors where these
+    are not indexed as dense ones. per_user: operations of one user's scores.
     """
-    vectors = 4.0 * size.n_items * width if size.n_items <= DENSE_ITEMS else weights_bytes
+    dense = 4.0 * size.n_items * width
+    vectors = dense if dense <= DENSE_VECTOR_BYTES else weights_bytes
     return ModelCost(
         fit_bytes=fit_bytes,
         seconds=seconds,

@@ -15,7 +15,7 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Recommender
-from movierec_engine.models.cost import DENSE_ITEMS
+from movierec_engine.models.cost import DENSE_VECTOR_BYTES
 from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.recommending.rows.ratings_by_item import RatingsByItem
 from movierec_engine.retrieval.config import RetrievalConfig
@@ -92,10 +92,10 @@ def build_index(
 
 
 def _searchable(model: Recommender, config: RetrievalConfig) -> tuple[faiss.Index | None, Any]:
-    """The FAISS index of a model and its item vectors; of many items with sparse vectors those alone."""
-    vectors = model.sparse_item_vectors() if len(model.items) > DENSE_ITEMS else None
-    if vectors is not None:
-        return None, vectors
+    """The FAISS index of a model and its item vectors; of large sparse vectors those alone."""
+    few = model.sparse_item_vectors()
+    if few is not None and few.shape[0] * few.shape[1] * 4.0 > DENSE_VECTOR_BYTES:
+        return None, few
     vectors = np.ascontiguousarray(model.item_vectors(), dtype=np.float32)
     index = build_faiss(vectors, config.factory, config.ef_construction, config.ef_search, config.nprobe)
     return index, shared_vectors(index) if is_flat(index) else vectors

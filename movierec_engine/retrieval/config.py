@@ -13,8 +13,9 @@ class RetrievalConfig:
     """Settings of the FAISS index: how it is built and measured."""
 
     factory: str = "Flat"
-    """FAISS index factory string over inner products: `Flat` is exact, `HNSW32` or `IVF64,Flat` are approximate. Sparse
-    vectors of more than 20,000 items (ease, item_cf) are searched exactly without FAISS."""
+    """FAISS index factory string over inner products: `Flat` is exact, `HNSW32` or `IVF64,Flat` are approximate. The
+    sparse vectors of item_cf, user_cf and markov, and of ease above 20,000 items, are searched exactly without FAISS
+    where they would take more than 64 MB as dense ones: weights between 4,000 items."""
     ef_construction: int = 100
     """HNSW alone: candidates that are looked at for each item's neighbours when the graph is built."""
     ef_search: int = 200

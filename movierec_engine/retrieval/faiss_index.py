@@ -25,6 +25,7 @@ from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.models.fold_in import Basis, FoldInScorer, fold_in_from_arrays
 from movierec_engine.models.fold_in.linear import LinearFoldIn
+from movierec_engine.models.fold_in.markov import MarkovFoldIn
 from movierec_engine.models.pair_scorer import Scorer
 from movierec_engine.models.registry import import_outside_models
 from movierec_engine.recommending import fold_in
@@ -220,7 +221,7 @@ class RetrievalIndex:
             return self.popularity
         if self.scorer is not None:
             return self.scorer.scores(user, np.arange(len(self.items)))
-        if isinstance(self.fold_in_scorer, LinearFoldIn):
+        if isinstance(self.fold_in_scorer, LinearFoldIn | MarkovFoldIn):
             return np.asarray(self.scores_of([user])[0])
         return inner_products(self.vectors, self._query(user))
 
@@ -237,7 +238,7 @@ class RetrievalIndex:
         if self.scorer is not None:
             each = [self.scores(user) for user in users]
             return np.stack(each) if each else np.empty((0, len(self.items)), dtype=np.float32)
-        if isinstance(self.fold_in_scorer, LinearFoldIn):
+        if isinstance(self.fold_in_scorer, LinearFoldIn | MarkovFoldIn):
             scores = self.fold_in_scorer.scores(self.history[users])
         elif self.index is None:
             scores = np.asarray((self.queries[users] @ self.vectors.T).toarray(), dtype=np.float32)

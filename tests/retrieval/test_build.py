@@ -10,7 +10,7 @@ from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies
 from movierec_engine.errors import ConfigError
-from movierec_engine.models import EASE, GMF, MLP, NCF, ItemCF, Popularity, Recommender
+from movierec_engine.models import EASE, GMF, MLP, NCF, ItemCF, Markov, Popularity, Recommender
 from movierec_engine.models.fold_in.base import cosines
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
@@ -109,14 +109,16 @@ def test_more_than_the_usual_candidates_can_be_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [EASE(neighbours=20), ItemCF(), ItemCF(user_based=True)], ids=["ease", "items", "users"]
+    "model",
+    [EASE(neighbours=20), ItemCF(), ItemCF(user_based=True), Markov()],
+    ids=["ease", "items", "users", "markov"],
 )
 def test_an_index_of_sparse_vectors_answers_as_one_of_dense_vectors(
     model: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model.fit(Dataset(TRAIN))
     dense = build_index(model, RATED, movies(), RetrievalConfig(similar_items=5), "cpu")
-    monkeypatch.setattr("movierec_engine.retrieval.build.DENSE_ITEMS", N_ITEMS - 1)
+    monkeypatch.setattr("movierec_engine.retrieval.build.DENSE_VECTOR_BYTES", 0)
     build_index(model, RATED, movies(), RetrievalConfig(factory="HNSW4", similar_items=5), "cpu").save(tmp_path)
     index = RetrievalIndex.load(tmp_path)
     assert (index.index, index.facts.factory, index.facts.recall) == (None, "sparse", 1.0)

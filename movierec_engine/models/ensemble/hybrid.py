@@ -27,8 +27,7 @@ from movierec_engine.data.interactions import OF_ORDER, HistoryValues
 from movierec_engine.errors import ConfigError
 from movierec_engine.evaluation.metrics import hit_metrics
 from movierec_engine.models.base import Floats, Indices, Recommender
-from movierec_engine.models.classic.linear import LinearRecommender
-from movierec_engine.models.cost import DENSE_ITEMS, DataSize, ModelCost
+from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.ensemble.fused_scorer import FusedScorer, InnerProducts
 from movierec_engine.models.ensemble.fusion import AFFINE, NORMALIZATIONS, STACKED, fuse, normalised, shift_and_scale
 from movierec_engine.models.ensemble.fusion_weights import (
@@ -132,8 +131,9 @@ class HybridEnsemble(Recommender):
             cost = None if name == self.name else model_class(name)().cost(size, trainer)
             if cost is None:
                 return None
-            if issubclass(model_class(name), LinearRecommender) and size.n_items > DENSE_ITEMS:
-                dense = 4.0 * size.n_items**2  # sparse in an index of its own, and not beside the others' vectors
+            dense = 4.0 * size.n_items**2
+            may_be_sparse = model_class(name).sparse_item_vectors is not Recommender.sparse_item_vectors
+            if may_be_sparse and cost.index_bytes < dense:  # sparse in an index of its own, but not beside others
                 cost = replace(cost, index_bytes=cost.index_bytes + dense)
             members.append(cost)
         return ModelCost(
