@@ -136,6 +136,15 @@ def test_conjugate_gradients_find_the_solution_of_each_rows_system() -> None:
     assert errors[2] < 0.1 * errors[0]
 
 
+def test_the_gram_matrix_of_many_rows_is_as_exact_as_in_double_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.random.default_rng(3).normal(size=(1_000, 5)).astype(np.float32)
+    exact = vectors.astype(np.float64).T @ vectors.astype(np.float64)
+    for rows in (1, 7, 1_000, 2**13):
+        monkeypatch.setattr(least_squares, "_GRAM_ROWS", rows)
+        assert least_squares.gram(vectors) == pytest.approx(exact, rel=1e-5, abs=1e-4)
+    assert not least_squares.gram(vectors[:0]).any()
+
+
 def test_turning_to_the_eigenbasis_changes_no_inner_product() -> None:
     fixed, start = (np.random.default_rng(n).normal(size=(n, 4)).astype(np.float32) for n in (9, 7))
     turned, other = least_squares.eigenbasis(fixed, start)

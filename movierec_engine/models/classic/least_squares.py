@@ -24,14 +24,28 @@ _BLOCK_FLOATS = 2**20
 _BLOCK_GATHERED = 2**21
 """Floats of the vectors that the entries of a block name, 8 MB: each step reads them twice. Where they are read again
 from memory and not the cache, a sweep of 20 million entries at 128 dimensions takes a quarter longer."""
+_GRAM_ROWS = 2**13
+"""Rows whose products are added up in single precision."""
 _TINY = 1e-30
 """Keeps rows that are solved already, such as those without entries, from 0 / 0."""
 
 
 def eigenbasis(fixed: Floats, start: Floats) -> tuple[Floats, Floats]:
     """Both sides' vectors, [m, d] and [n, d], turned so that fixed^T fixed is diagonal; all inner products stay."""
-    turn = np.linalg.eigh(fixed.T.astype(np.float64) @ fixed)[1].astype(np.float32)
+    turn = np.linalg.eigh(gram(fixed))[1].astype(np.float32)
     return fixed @ turn, start @ turn
+
+
+def gram(vectors: Floats) -> NDArray[np.float64]:
+    """vectors^T vectors, [d, d], of float32 [n, d]: some rows at a time in single precision, their sum in double.
+
+    That takes a seventh of the time of a product in double precision, and is as near it as the vectors themselves are.
+    """
+    total = np.zeros((vectors.shape[1], vectors.shape[1]))
+    for first in range(0, len(vectors), _GRAM_ROWS):
+        rows = vectors[first : first + _GRAM_ROWS]
+        total += rows.T @ rows
+    return total
 
 
 def solve_rows(
