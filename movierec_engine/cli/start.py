@@ -96,7 +96,9 @@ def describe(file: str, words: tuple[str, ...], form: Format) -> None:
 
     is_movielens = any(layout.is_in(Path(file)) for layout in LAYOUTS)
     quoted = file.replace("\\", "\\\\").replace("'", "\\'")
-    config = load_settings([f"data.{'dir' if is_movielens else 'ratings_file'}='{quoted}'", *words, "device=cpu"]).data
+    config = load_settings(
+        [f"data.{'dir' if is_movielens else 'ratings_file'}='{quoted}'", *words, "model=popularity", "device=cpu"]
+    ).data
     facts = facts_of(config, words)
     rows = [{"about": one.about, "value": one.value, "text": one.text} for one in facts]
     shown = [TableColumn("", cell("about"), left=True), TableColumn("", cell("text"), left=True, wraps=True)]

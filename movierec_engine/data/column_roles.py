@@ -63,6 +63,8 @@ def find_column(role: str, wanted: str, names: Sequence[str], where: str, settin
     for group in USUAL_NAMES[role]:
         ranked = [name for usual in group for name in names if plain[name] == usual]
         found += ranked[:1]
+    if len(found) > 1 and role in ("user", "item") and plain[found[0]] == f"{role}id":
+        return found[0]  # which nothing else can be, while an `event` may well be what somebody did
     if len(found) > 1 and role != "title":
         raise DataError(
             f"{where}: the {role} may be any of the columns {', '.join(map(repr, found))}; "

@@ -42,7 +42,8 @@ class RatingsFile:
         packed = f" unpacked from {self.file.plain.packing}" if self.file.plain.packing else ""
         if self.file.is_json:
             return f"JSON Lines{packed}"
-        return f"{self.file.plain.encoding.upper()} text{packed}, {self.file.form}"
+        below = ", rows below lines that name their item" if self.file.plain.item_lines else ""
+        return f"{self.file.plain.encoding.upper()} text{packed}{below}, {self.file.form}"
 
     def __str__(self) -> str:
         """The way in which the file is read, in words."""

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from movierec_engine.data.column_roles import is_known
 from movierec_engine.data.config import FileFormat
+from movierec_engine.data.item_sections import has_item_lines, write_with_items
 from movierec_engine.errors import DataError
 
 DELIMITERS = {"tab": "\t", "semicolon": ";", "pipe": "|", "comma": ",", "space": " ", "colons": "::"}
@@ -58,13 +59,15 @@ class TextForm:
 class PlainText:
     """A text that can be read as it lies there: unpacked, and in UTF-8 or Latin-1.
 
-    packing, encoding: of the file itself.
+    packing, encoding: of the file itself. item_lines: whether it has lines that name the item of those below them,
+    which here stands in each row.
     """
 
     path: Path
     packing: str
     encoding: str
     escaped_quotes: bool
+    item_lines: bool
 
     @property
     def latin1(self) -> bool:
@@ -97,7 +100,12 @@ def _plain_text(path: Path, encoding: str, folder: Path, modified: int, size: in
     told = encoding or found
     if told not in ("utf-8", "latin-1"):
         plain = _recoded(plain, path, told, folder)
-    return PlainText(plain, packing, told, escaped_quotes)
+    item_lines = has_item_lines(plain)
+    if item_lines:
+        with _new_file(folder) as copy:
+            write_with_items(plain, copy)
+            plain = Path(copy.name)
+    return PlainText(plain, packing, told, escaped_quotes, item_lines)
 
 
 def _packing(path: Path) -> str:

@@ -80,6 +80,16 @@ PUBLISHED = {
         "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t0501\t3\t881250949.0\n1\t7\t4\t881250950.5\n",
         [(1, "0501", 3.0, 881250949), (1, "7", 4.0, 881250950)],
     ),
+    "netflix": (
+        "combined_data_1.txt",
+        "1:\n1488844,3,2005-09-06\n822109,5,2005-05-13\n\n2:\n822109,4,2005-05-14\n",
+        [(822109, 1, 5.0, 1115942400), (822109, 2, 4.0, 1116028800), (1488844, 1, 3.0, 1125964800)],
+    ),
+    "retailrocket": (
+        "events.csv",
+        "timestamp,visitorid,event,itemid,transactionid\n1433221332117,257597,view,355908,\n1433224214164,2,view,3,4\n",
+        [(2, 3, 1.0, 1433224214), (257597, 355908, 1.0, 1433221332)],
+    ),
     "amazon": (
         "reviews.csv",
         "reviewerID,asin,overall,reviewTime\nA1,0001,5,\"09 13, 2009\"\n",
@@ -113,6 +123,16 @@ def test_what_was_decided_is_said_in_one_line(read: Read, caplog: pytest.LogCapt
         "x.csv is read as UTF-8 text, fields separated by semicolon, with a header; user = User-ID, item = ISBN, "
         "rating = Book-Rating, no times; users are numbers, items are texts; ratings from 0 to 10"
     )
+
+
+def test_a_bad_row_below_an_items_line_is_named_by_its_line_in_the_file(read: Read) -> None:
+    with pytest.raises(DataError, match="line 6: "):
+        read("\ufeff1:\r\n7,3,2005-09-06\r\n8,4,2005-09-06\r\n2:\r\n\r\n,5,2005-09-06\r\n9,1,2005-09-06\r\n", "x.txt")
+
+
+def test_a_colon_at_the_end_of_a_line_alone_makes_no_items(read: Read) -> None:
+    table = read("user,item\n7,a:\n8,b:\n").table
+    assert rows(table.select(["user_id", "movie_id"])) == [(7, "a:"), (8, "b:")]
 
 
 # --- packing and encoding
