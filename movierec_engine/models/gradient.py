@@ -19,7 +19,7 @@ from movierec_engine.models.cost import FLOPS, DataSize, ModelCost, factor_cost,
 from movierec_engine.models.fitting import Fitting
 from movierec_engine.training.checkpoint import Checkpoints
 from movierec_engine.training.config import TrainerConfig
-from movierec_engine.training.objective import LARGEST_FULL_SOFTMAX, PIECE_FLOATS
+from movierec_engine.training.objective import PIECE_FLOATS, loss_by_size
 from movierec_engine.training.trainable import Trainable
 from movierec_engine.training.trainer import train
 
@@ -111,7 +111,7 @@ def descent_cost(
     batch = min(trainer.batch_of(size.n_train), size.n_train)
     loss = config.loss_type
     if loss == "auto":
-        loss = "softmax" if size.n_items <= LARGEST_FULL_SOFTMAX else "sampled_softmax"
+        loss = loss_by_size(size.n_items, layers=pair_floats > 0)
     users = min(size.n_users, math.ceil(batch / max(size.per_user, 1)))
     if loss == "softmax":
         pairs, each = float(users) * size.n_items, 3 + pair_floats

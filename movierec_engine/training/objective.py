@@ -23,6 +23,8 @@ LARGEST_FULL_SOFTMAX = 20_000
 
 A choice for accuracy: sampled steps are cheaper from 10,000 items on (benchmarks/results/sampled_softmax.md).
 """
+LARGEST_WITH_LAYERS = 10_000
+"""The same for models with layers above each pair, of which a full step is seconds: 3 for ncf at 10,000 items."""
 
 _PAIRWISE = {"bpr": losses.bpr, "bce": losses.bce}
 
@@ -38,7 +40,8 @@ class Objective:
     def __init__(self, model: Trainable, interactions: Interactions, rng: np.random.Generator) -> None:
         self._model, self._n_items = model, interactions.n_items
         self._rng = rng
-        self.loss_type = resolved(model, self._n_items)
+        layers = model.network.floats_per_score(gathered=False) > 1
+        self.loss_type = resolved(model, self._n_items, layers)
         self.whole_users = self.loss_type not in _PAIRWISE
         if self.loss_type == "sampled_softmax":
             popularity = np.bincount(interactions.item, minlength=self._n_items)
@@ -98,11 +101,16 @@ class Objective:
         return loss + network.penalty(users, positives[:, None])
 
 
-def resolved(model: Trainable, n_items: int) -> str:
+def loss_by_size(n_items: int, layers: bool = False) -> str:
+    """What `auto` stands for on so many items; layers: whether there are any above each pair of a user and an item."""
+    return "softmax" if n_items <= (LARGEST_WITH_LAYERS if layers else LARGEST_FULL_SOFTMAX) else "sampled_softmax"
+
+
+def resolved(model: Trainable, n_items: int, layers: bool = False) -> str:
     """The loss that a model trains by on so many items: its own, or what `auto` stands for."""
     loss_type: str = model.config.loss_type
     if loss_type == "auto":
-        loss_type = "softmax" if n_items <= LARGEST_FULL_SOFTMAX else "sampled_softmax"
+        loss_type = loss_by_size(n_items, layers)
         log.info("%s: loss_type=auto is %s over %s items", model.name, loss_type, f"{n_items:,}")
     return loss_type
 

@@ -76,6 +76,9 @@ def test_auto_takes_the_full_softmax_up_to_a_size_and_says_so(
             monkeypatch.setattr(objective, "LARGEST_FULL_SOFTMAX", largest)
             chosen.append(Objective(model, TRAIN, np.random.default_rng(0)).loss_type)
     assert chosen == ["softmax", "sampled_softmax"]
+    monkeypatch.setattr(objective, "LARGEST_WITH_LAYERS", 299)
+    monkeypatch.setattr(objective, "LARGEST_FULL_SOFTMAX", 300)
+    assert Objective(built("ncf"), TRAIN, np.random.default_rng(0)).loss_type == "sampled_softmax"
     assert "gmf: loss_type=auto is sampled_softmax over 300 items" in caplog.text
 
 

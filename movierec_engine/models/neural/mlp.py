@@ -22,12 +22,12 @@ class MLPConfig:
     dropout: float = 0.0
     """Share of a hidden layer's units left out in training."""
     loss_type: str = "auto"
-    """`auto`: `softmax` over all items up to 20,000, `sampled_softmax` above; `bce` as in the paper, or `bpr`."""
+    """`auto`: `softmax` over all items up to 10,000, `sampled_softmax` above; `bce` as in the paper, or `bpr`."""
     num_negatives: int = 4
     """Negatives drawn for each positive by `bce` and `bpr`."""
     sampled_items: int = 2048
     """Items drawn for a batch by `sampled_softmax`, beside the batch's own."""
-    l2: float = 0.01
+    l2: float = 0.003
     """Weight of the squared norms of the weights and of the embeddings, the mean over a batch."""
     init_std: float = 0.1
     """Standard deviation of the initial embeddings (the paper uses 0.01)."""

@@ -30,7 +30,7 @@ class NCFConfig:
     dropout: float = 0.0
     """Share of a hidden layer's units left out in training."""
     loss_type: str = "auto"
-    """`auto`: `softmax` over all items up to 20,000, `sampled_softmax` above; `bce` as in the paper, or `bpr`."""
+    """`auto`: `softmax` over all items up to 10,000, `sampled_softmax` above; `bce` as in the paper, or `bpr`."""
     num_negatives: int = 4
     """Negatives drawn for each positive by `bce` and `bpr`."""
     sampled_items: int = 2048

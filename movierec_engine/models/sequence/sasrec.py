@@ -30,7 +30,7 @@ from movierec_engine.models.fold_in.sasrec import SASRecFoldIn
 from movierec_engine.models.gradient import GradientRecommender, check_loss, check_ranges
 from movierec_engine.models.sequence.network import SASRecNetwork
 from movierec_engine.training.config import TrainerConfig
-from movierec_engine.training.objective import LARGEST_FULL_SOFTMAX, PIECE_FLOATS
+from movierec_engine.training.objective import PIECE_FLOATS, loss_by_size
 from movierec_engine.training.trainable import Network
 
 LOSSES = ("auto", "softmax", "sampled_softmax", "gbce")
@@ -109,7 +109,7 @@ class SASRec(GradientRecommender):
         of_times = 0 if config.relative_time == "never" else length * config.num_heads
         # of one item, whose attention is to half of a window
         forward = 2.0 * config.num_blocks * (layer + length * d + of_times)
-        full = config.loss_type == "softmax" or (config.loss_type == "auto" and size.n_items <= LARGEST_FULL_SOFTMAX)
+        full = config.loss_type == "softmax" or (config.loss_type == "auto" and loss_by_size(size.n_items) == "softmax")
         columns = size.n_items if full else min(config.sampled_items, size.n_items)
         batch = min(trainer.batch_of(size.n_train), size.n_train)
         kept = batch * (config.num_blocks * (24.0 * d + 3 * of_times) + of_times + (0 if full else 3 * columns))
