@@ -1,17 +1,7 @@
 """The errors a person sees. Each message is one sentence: what was wrong, where, and what to do."""
 
 EXTRAS = {
-    "serve": (
-        "flask",
-        "gunicorn",
-        "jinja2",
-        "orjson",
-        "prometheus_client",
-        "pydantic",
-        "threadpoolctl",
-        "waitress",
-        "werkzeug",
-    ),
+    "serve": ("flask", "gunicorn", "jinja2", "orjson", "prometheus_client", "pydantic", "waitress", "werkzeug"),
     "train": ("duckdb", "jinja2", "surprise", "torch", "torch_geometric"),
     "tracking": ("mlflow", "wandb"),
     "sweeps": ("optuna",),

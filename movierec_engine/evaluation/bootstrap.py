@@ -4,6 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 LARGE = 20_000
 """Users from whom on the ends are the normal ones: what resampling would add, the skewness of the mean, is then less
@@ -40,10 +41,11 @@ def bootstrap_intervals(
         return np.stack([values.mean(axis=0) - half, values.mean(axis=0) + half], axis=1)
     rng = np.random.default_rng(seed)
     means = np.empty((resamples, values.shape[1]))
-    for start in range(0, resamples, _AT_ONCE):
-        rows = min(_AT_ONCE, resamples - start)
-        weights = times_drawn(rng, n, rows).astype(np.float64)
-        means[start : start + rows] = weights @ values / n
+    with threadpool_limits(1, "blas"):  # a product is done before a second thread, on a busy machine, gets its turn
+        for start in range(0, resamples, _AT_ONCE):
+            rows = min(_AT_ONCE, resamples - start)
+            weights = times_drawn(rng, n, rows).astype(np.float64)
+            means[start : start + rows] = weights @ values / n
     tail = (1 - confidence) / 2
     return np.quantile(means, [tail, 1 - tail], axis=0).T
 
