@@ -5,21 +5,23 @@
 822109,5,2005-05-13
 """
 
+import codecs
 import re
 from pathlib import Path
 from typing import IO
 
-_ITEM_LINE = re.compile(rb"\s*(\d+):\s*")
+_ITEM_LINE = re.compile(rb"^[ \t]*(\d+):[ \t]*(?=\r?$)", re.MULTILINE)
+_USER = re.compile(rb"^[^,\r\n]*,", re.MULTILINE)
 _BELOW = re.compile(rb"\s*[^\s,:]+,[^:]*")
-_HEAD = 1 << 16
+_HEAD_BYTES = 1 << 16
+_BLOCK_BYTES = 1 << 22
 
 
 def has_item_lines(text: Path) -> bool:
     """True if the first line names an item, and the next one is a user's, with commas between what it says."""
     with text.open("rb") as file:
-        lines = [line for line in file.read(_HEAD).splitlines() if line.strip()]
-    first = lines[0].removeprefix(b"\xef\xbb\xbf") if lines else b""
-    return len(lines) > 1 and bool(_ITEM_LINE.fullmatch(first) and _BELOW.fullmatch(lines[1]))
+        lines = [line for line in file.read(_HEAD_BYTES).removeprefix(codecs.BOM_UTF8).splitlines() if line.strip()]
+    return len(lines) > 1 and bool(_ITEM_LINE.fullmatch(lines[0]) and _BELOW.fullmatch(lines[1]))
 
 
 def write_with_items(text: Path, copy: IO[bytes]) -> None:
@@ -27,14 +29,19 @@ def write_with_items(text: Path, copy: IO[bytes]) -> None:
 
     A line that names an item becomes an empty one, so that every row stays on its line.
     """
-    item = b""
+    item, begun = b"", b""
     with text.open("rb") as file:
-        for line in file:
-            if line[-4:].rstrip()[-1:] == b":" and (named := _ITEM_LINE.fullmatch(line.removeprefix(b"\xef\xbb\xbf"))):
-                item = named[1]
-                copy.write(b"\r\n" if line.endswith(b"\r\n") else b"\n")
-            elif not line.strip():
-                copy.write(line)
-            else:
-                user, comma, rest = line.partition(b",")
-                copy.write(user + b"," + item + comma + rest)
+        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+            file.seek(0)
+        while block := file.read(_BLOCK_BYTES):
+            lines, newline, begun = (begun + block).rpartition(b"\n")
+            item = _write(lines + newline, item, copy)
+    _write(begun, item, copy)
+
+
+def _write(lines: bytes, item: bytes, copy: IO[bytes]) -> bytes:
+    """Write whole lines, of which the first ones are of `item`; returns the item that the next line is of."""
+    first, *named = _ITEM_LINE.split(lines)
+    for of, rows in ((item, first), *zip(named[::2], named[1::2], strict=True)):
+        copy.write(_USER.sub(rb"\g<0>" + of + b",", rows))
+    return named[-2] if named else item

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import zipfile
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from movierec_engine.config import load_settings
+from movierec_engine.data import item_sections
 from movierec_engine.data.config import ColumnNames, DataConfig, FileFormat
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.readers import read_movies, read_ratings
@@ -128,6 +130,21 @@ def test_what_was_decided_is_said_in_one_line(read: Read, caplog: pytest.LogCapt
 def test_a_bad_row_below_an_items_line_is_named_by_its_line_in_the_file(read: Read) -> None:
     with pytest.raises(DataError, match="line 6: "):
         read("\ufeff1:\r\n7,3,2005-09-06\r\n8,4,2005-09-06\r\n2:\r\n\r\n,5,2005-09-06\r\n9,1,2005-09-06\r\n", "x.txt")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_items_lines_may_lie_across_the_blocks_that_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    (tmp_path / "x.txt").write_bytes(
+        end.join(["12:", "7,3,2005-09-06", "345:", "", "8,4,2005-09-06", "9,1,x"]).encode()
+    )
+    expected = end.join(["", "7,12,3,2005-09-06", "", "", "8,345,4,2005-09-06", "9,345,1,x"]).encode()
+    for size in range(1, 40):
+        monkeypatch.setattr(item_sections, "_BLOCK_BYTES", size)
+        copy = io.BytesIO()
+        item_sections.write_with_items(tmp_path / "x.txt", copy)
+        assert copy.getvalue() == expected
 
 
 def test_a_colon_at_the_end_of_a_line_alone_makes_no_items(read: Read) -> None:
