@@ -119,10 +119,9 @@ def test_the_gradient_lowers_what_it_says_it_lowers() -> None:
 def test_a_new_user_of_als_is_solved_as_a_trained_user_is() -> None:
     model, histories = model_of("als"), some_histories(model_of("als"))
     assert isinstance(model, ALS)
-    items, start = eigenbasis(
-        model.item_factors, np.zeros((histories.shape[0], model.config.embedding_dim), np.float32)
-    )
-    solved = solve_rows(histories, items, start, model.alpha0, model._strength(histories), steps=50)
+    turn, start = eigenbasis(model.item_factors), np.zeros((histories.shape[0], model.config.embedding_dim), np.float32)
+    items = model.item_factors @ turn
+    solved = solve_rows(histories, items, start, turn, model.alpha0, model._strength(histories), steps=50)
     assert np.allclose(model.fold_in(histories), solved @ items.T, atol=1e-4)
 
 

@@ -111,10 +111,12 @@ class ALS(ClosedFormRecommender):
         with half_sweeps(by_user, by_item, self.trainer) as half_sweep:
             for epoch in range(config.epochs):
                 advance(epoch, config.epochs, "sweeps")
-                items, users = eigenbasis(items, users)
-                users = half_sweep(USERS, items, users, self.alpha0, of_users, config.steps)
-                users, items = eigenbasis(users, items)
-                items = half_sweep(ITEMS, users, items, self.alpha0, of_items, config.steps)
+                turn = eigenbasis(items)
+                items = items @ turn
+                users = half_sweep(USERS, items, users, turn, self.alpha0, of_users, config.steps)
+                turn = eigenbasis(users)
+                users = users @ turn
+                items = half_sweep(ITEMS, users, items, turn, self.alpha0, of_items, config.steps)
         self.user_factors, self.item_factors = users, items
         reached = float((users * (by_user @ items)).sum()) / max(len(train), 1)
         if reached < _NOTHING:

@@ -20,7 +20,7 @@ from movierec_engine.workers.team import Team, WorkerLost, even_parts
 
 USERS, ITEMS = 0, 1
 """The side whose vectors are solved."""
-_ROW = 30
+_ROW = 10
 """Entries that take as long as what a row costs beside its own: the steps' operations on its vector."""
 _ATTEMPTS = 3
 """Teams in which one half sweep may lose a worker."""
@@ -30,7 +30,14 @@ class HalfSweep(Protocol):
     """`solve_rows` of all rows of a side."""
 
     def __call__(
-        self, side: int, fixed: Floats, start: Floats, alpha0: float, strength: NDArray[np.floating], steps: int
+        self,
+        side: int,
+        fixed: Floats,
+        start: Floats,
+        turn: Floats,
+        alpha0: float,
+        strength: NDArray[np.floating],
+        steps: int,
     ) -> Floats: ...
 
 
@@ -57,14 +64,21 @@ class SolvedBlocks:
         self._team: Team | None = None
 
     def half_sweep(
-        self, side: int, fixed: Floats, start: Floats, alpha0: float, strength: NDArray[np.floating], steps: int
+        self,
+        side: int,
+        fixed: Floats,
+        start: Floats,
+        turn: Floats,
+        alpha0: float,
+        strength: NDArray[np.floating],
+        steps: int,
     ) -> Floats:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 team = self._ready()
                 shared = team.put(fixed)
                 own = [
-                    (side, shared, start[first:last], alpha0, strength[first:last], steps)
+                    (side, shared, start[first:last], turn, alpha0, strength[first:last], steps)
                     for first, last in self._parts[side]
                 ]
                 return np.concatenate(team.call("solve", own))
@@ -101,8 +115,15 @@ class BlockSolver:
         self._blocks, self._counts = blocks, counts
 
     def solve(
-        self, side: int, fixed: Floats, start: Floats, alpha0: float, strength: NDArray[np.floating], steps: int
+        self,
+        side: int,
+        fixed: Floats,
+        start: Floats,
+        turn: Floats,
+        alpha0: float,
+        strength: NDArray[np.floating],
+        steps: int,
     ) -> Floats:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # nor is it written
-            return solve_rows(self._blocks[side], fixed, start, alpha0, strength, steps, self._counts[side])
+            return solve_rows(self._blocks[side], fixed, start, turn, alpha0, strength, steps, self._counts[side])

@@ -30,10 +30,12 @@ _TINY = 1e-30
 """Keeps rows that are solved already, such as those without entries, from 0 / 0."""
 
 
-def eigenbasis(fixed: Floats, start: Floats) -> tuple[Floats, Floats]:
-    """Both sides' vectors, [m, d] and [n, d], turned so that fixed^T fixed is diagonal; all inner products stay."""
-    turn = np.linalg.eigh(gram(fixed))[1].astype(np.float32)
-    return fixed @ turn, start @ turn
+def eigenbasis(fixed: Floats) -> Floats:
+    """The turn, float32 [d, d], after which the Gram matrix of vectors [m, d] is diagonal: of fixed @ turn.
+
+    Where both sides are turned by it all inner products stay.
+    """
+    return np.asarray(np.linalg.eigh(gram(fixed))[1], dtype=np.float32)
 
 
 def gram(vectors: Floats) -> NDArray[np.float64]:
@@ -52,14 +54,16 @@ def solve_rows(
     rows: sparse.csr_matrix,
     fixed: Floats,
     start: Floats,
+    turn: Floats,
     alpha0: float,
     strength: NDArray[np.floating],
     steps: int,
     counts: NDArray[np.integer] | None = None,
 ) -> Floats:
-    """The solutions w, float32 [n, d], after some steps from `start` [n, d].
+    """The solutions w, float32 [n, d], after some steps from start @ turn, [n, d].
 
-    rows: CSR [n, m], row u has an entry for each i in I_u. fixed: H [m, d], turned by `eigenbasis`. strength: [n].
+    rows: CSR [n, m], row u has an entry for each i in I_u. fixed: H [m, d], turned already. turn: [d, d], its
+    `eigenbasis`. strength: [n].
     counts: [m], how often each i occurs, where these are some rows of a larger matrix; in these unless given.
     """
     if counts is None:
@@ -70,7 +74,7 @@ def solve_rows(
     typical = torch.from_numpy(counts.astype(np.float32)) @ squares / max(int(counts.sum()), 1)
     ridge = torch.from_numpy(strength.astype(np.float32))[:, None]
     length = torch.from_numpy(np.diff(rows.indptr).astype(np.float32))[:, None]
-    solved = torch.from_numpy(start.copy())
+    solved = torch.from_numpy(start @ turn)
     for first, last in _blocks(rows, fixed.shape[1]):
         diagonal = everything + ridge[first:last]
         block = _Block(rows, first, last, vectors, diagonal)
