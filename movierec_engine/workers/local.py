@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 
 from movierec_engine.errors import MovierecError
 from movierec_engine.reporting.progress import advance
+from movierec_engine.workers.large_arrays import packed
 from movierec_engine.workers.team import Team, WorkerLost
 
 DONE, FAILED, PLACE = "done", "failed", "place"
 """What a process says: a method's result, the error that it raised, or how far it is."""
 _SHARED_MEMORY = Path("/dev/shm")
+_LEAST_SHARED = 2**30
+"""Free bytes from which on shared memory is taken: of a container it has 64 MB, unless it is given more."""
 
 
 class SharedArray:
@@ -46,8 +49,7 @@ class LocalTeam(Team):
         self._processes: list[subprocess.Popen[bytes]] = []
         self._connections: list[Connection] = []
         self._arrays: list[Path] = []
-        home = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
-        self._folder = Path(tempfile.mkdtemp(prefix="movierec-workers-", dir=home))
+        self._folder = Path(tempfile.mkdtemp(prefix="movierec-workers-", dir=_home_of_arrays()))
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         usual = os.environ.get("OMP_NUM_THREADS") or str(max(1, cores // self.size))
         path = os.pathsep.join(one for one in sys.path if one)
@@ -71,7 +73,7 @@ class LocalTeam(Team):
     def ask(self, number: int, method: str, *arguments: Any) -> Any:
         connection = self._connections[number]
         try:
-            connection.send((method, arguments))
+            connection.send_bytes(packed((method, arguments), self._folder))
             while True:
                 what, value = connection.recv()
                 if what == FAILED:
@@ -102,7 +104,7 @@ class LocalTeam(Team):
         results: dict[int, Any] = {}
         try:
             for connection, message in zip(self._connections, messages, strict=True):
-                connection.send(message)
+                connection.send_bytes(packed(message, self._folder))
             while waiting := [one for number, one in enumerate(self._connections) if number not in results]:
                 for number in [self._connections.index(one) for one in wait(waiting) if isinstance(one, Connection)]:
                     what, value = self._connections[number].recv()
@@ -125,6 +127,12 @@ class LocalTeam(Team):
             how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
             return WorkerLost(f"worker {number + 1} of {self.size} {how}")
         return WorkerLost(f"one of {self.size} workers is gone")
+
+
+def _home_of_arrays() -> Path | None:
+    """Where arrays are shared: in shared memory, or for want of it in the folder of temporary files."""
+    room = os.access(_SHARED_MEMORY, os.W_OK) and shutil.disk_usage(_SHARED_MEMORY).free >= _LEAST_SHARED
+    return _SHARED_MEMORY if room else None
 
 
 def sendable(error: BaseException, trace: str) -> MovierecError:

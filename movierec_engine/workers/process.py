@@ -9,9 +9,11 @@ import threading
 import time
 import traceback
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from movierec_engine.reporting.progress import told
+from movierec_engine.workers.large_arrays import packed
 from movierec_engine.workers.local import DONE, FAILED, PLACE, sendable
 
 _PLACE_SECONDS = 0.5
@@ -38,7 +40,8 @@ def main(descriptor: int, folder: str) -> None:
             connection.send((DONE, None))
             while True:
                 method, arguments = messages.get()
-                connection.send((DONE, getattr(worker, method)(*arguments)))
+                result = getattr(worker, method)(*arguments)
+                connection.send_bytes(packed((DONE, result), Path(folder)))
     except Exception as error:
         connection.send((FAILED, sendable(error, traceback.format_exc())))
         threading.Event().wait()  # until whoever started this one ends it

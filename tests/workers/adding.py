@@ -12,11 +12,12 @@ from movierec_engine.reporting.progress import advance
 class Adding:
     """Adds to what it was made with."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: Any) -> None:
         self.number = number
 
-    def plus(self, other: int) -> int:
-        advance(self.number, 10, "numbers")
+    def plus(self, other: Any) -> Any:
+        if isinstance(self.number, int):
+            advance(self.number, 10, "numbers")
         return self.number + other
 
     def total(self, array: Any) -> float:

@@ -1,6 +1,7 @@
 """Workers as processes of this machine: they answer in order, and none outlives who started it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from adding import Adding
 
 from movierec_engine.errors import DataError, MovierecError
+from movierec_engine.workers import local
 from movierec_engine.workers.local import LocalTeam
 from movierec_engine.workers.start import start_team
 from movierec_engine.workers.team import WorkerLost, even_parts
@@ -34,6 +36,26 @@ def test_workers_are_made_and_called_with_their_own_arguments() -> None:
         assert team.all("plus", 1) == [2, 3, 4]
         for array in (np.arange(5.0), np.ones((3, 2)), np.zeros(2), np.full(3, 2.0)):
             assert team.all("total", team.put(array)) == [array.sum()] * 3
+
+
+def test_large_arrays_arrive_whole_and_leave_no_files() -> None:
+    large = np.random.default_rng(0).normal(size=(700, 400)).astype(np.float32)
+    with start_team(Adding, ((large * number,) for number in (1, 2)), 2) as team:
+        assert isinstance(team, LocalTeam)
+        one, two = team.all("plus", large.T.reshape(large.shape))
+        assert np.array_equal(one, large + large.T.reshape(large.shape))
+        assert np.array_equal(two, 2 * large + large.T.reshape(large.shape))
+        one += 1  # which is nobody else's
+        assert not [*team._folder.iterdir()]
+        shutil.rmtree(team._folder)  # as if there were no room
+        assert np.array_equal(team.all("plus", large)[1], 3 * large)
+
+
+def test_a_small_shared_memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_LEAST_SHARED", 2**62)
+    with LocalTeam(Adding, [(1,)], 1) as team:
+        assert not team._folder.is_relative_to("/dev/shm")
+        assert team.all("total", team.put(np.ones(3))) == [3]
 
 
 def test_what_one_worker_raises_is_raised_here_at_once_though_others_go_on() -> None:
