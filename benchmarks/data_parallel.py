@@ -41,7 +41,7 @@ from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import ALS
-from movierec_engine.models.classic.half_sweeps import ITEMS, USERS, SolvedBlocks, half_sweeps
+from movierec_engine.models.classic.half_sweeps import SolvedBlocks, half_sweeps
 from movierec_engine.models.registry import model_class
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.data_parallel import WorkerPasses
@@ -172,13 +172,11 @@ class Measured:
         return start(network, trainer, np.random.default_rng(1), HeldOut.nothing(self.train), "cpu", steps)
 
     def _sweeps(self, model: ALS, half_sweep: Any) -> Callable[[int], object]:
-        strengths = [model._strength(rows) for rows in (model.history, model.history.T.tocsr())]
+        strengths = model.strength(model.history), model.strength(model.history.T.tocsr())
 
         def sweep(_: int) -> None:
-            fixed = model.alpha0, strengths[USERS], model.config.steps
-            model.user_factors = half_sweep(USERS, model.item_factors, model.user_factors, *fixed)
-            fixed = model.alpha0, strengths[ITEMS], model.config.steps
-            model.item_factors = half_sweep(ITEMS, model.user_factors, model.item_factors, *fixed)
+            vectors = model.user_factors, model.item_factors
+            model.user_factors, model.item_factors = model.sweep(half_sweep, *vectors, strengths)
 
         return sweep
 

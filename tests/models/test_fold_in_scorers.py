@@ -121,7 +121,7 @@ def test_a_new_user_of_als_is_solved_as_a_trained_user_is() -> None:
     assert isinstance(model, ALS)
     turn, start = eigenbasis(model.item_factors), np.zeros((histories.shape[0], model.config.embedding_dim), np.float32)
     items = model.item_factors @ turn
-    solved = solve_rows(histories, items, start, turn, model.alpha0, model._strength(histories), steps=50)
+    solved = solve_rows(histories, items, start, turn, model.alpha0, model.strength(histories), steps=50)
     assert np.allclose(model.fold_in(histories), solved @ items.T, atol=1e-4)
 
 

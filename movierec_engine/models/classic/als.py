@@ -41,7 +41,7 @@ from scipy import sparse
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
-from movierec_engine.models.classic.half_sweeps import ITEMS, USERS, half_sweeps
+from movierec_engine.models.classic.half_sweeps import ITEMS, USERS, HalfSweep, half_sweeps
 from movierec_engine.models.classic.least_squares import block_bytes, eigenbasis
 from movierec_engine.models.cost import GATHERED, DataSize, ModelCost, factor_cost
 from movierec_engine.models.fold_in.ridge import ALSFoldIn
@@ -49,6 +49,8 @@ from movierec_engine.reporting.progress import advance
 from movierec_engine.training.config import TrainerConfig
 
 log = logging.getLogger(__name__)
+
+Strengths = NDArray[np.float64]
 
 _NOTHING = 1e-3
 """Mean score of the train pairs, 1 being what is aimed at, below which the vectors are as good as 0."""
@@ -107,16 +109,11 @@ class ALS(ClosedFormRecommender):
         users: Floats = np.zeros((train.n_users, config.embedding_dim), dtype=np.float32)
         items = config.init_std / np.sqrt(config.embedding_dim) * rng.standard_normal((train.n_items, users.shape[1]))
         items = items.astype(np.float32)
-        of_users, of_items = self._strength(by_user), self._strength(by_item)
+        strengths = self.strength(by_user), self.strength(by_item)
         with half_sweeps(by_user, by_item, self.trainer) as half_sweep:
             for epoch in range(config.epochs):
                 advance(epoch, config.epochs, "sweeps")
-                turn = eigenbasis(items)
-                items = items @ turn
-                users = half_sweep(USERS, items, users, turn, self.alpha0, of_users, config.steps)
-                turn = eigenbasis(users)
-                users = users @ turn
-                items = half_sweep(ITEMS, users, items, turn, self.alpha0, of_items, config.steps)
+                users, items = self.sweep(half_sweep, users, items, strengths)
         self.user_factors, self.item_factors = users, items
         reached = float((users * (by_user @ items)).sum()) / max(len(train), 1)
         if reached < _NOTHING:
@@ -127,6 +124,21 @@ class ALS(ClosedFormRecommender):
                 self.l2,
                 self.alpha0,
             )
+
+    def sweep(
+        self, half_sweep: HalfSweep, users: Floats, items: Floats, strengths: tuple[Strengths, Strengths]
+    ) -> tuple[Floats, Floats]:
+        """The users' vectors solved against the items', and then the items' against those, both turned in between.
+
+        strengths: float64 [n_users] and [n_items], as `strength` has them.
+        """
+        turn = eigenbasis(items)
+        items = items @ turn
+        users = half_sweep(USERS, items, users, turn, self.alpha0, strengths[USERS], self.config.steps)
+        turn = eigenbasis(users)
+        users = users @ turn
+        items = half_sweep(ITEMS, users, items, turn, self.alpha0, strengths[ITEMS], self.config.steps)
+        return users, items
 
     @property
     def alpha0(self) -> float:
@@ -152,7 +164,7 @@ class ALS(ClosedFormRecommender):
         row, column = users @ kept_users * kept_items.sum(), items @ kept_items * kept_users.sum()
         return float((np.sqrt(row) + np.sqrt(column)) / max(self.history.nnz, 1))
 
-    def _strength(self, rows: sparse.csr_matrix) -> NDArray[np.float64]:
+    def strength(self, rows: sparse.csr_matrix) -> Strengths:
         """l2 (n + alpha0 m)^nu of rows with n of m entries, float64 [n_rows]."""
         return np.asarray(self.l2 * (np.diff(rows.indptr) + self.alpha0 * rows.shape[1]) ** self.config.nu)
 
