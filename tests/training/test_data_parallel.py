@@ -27,6 +27,7 @@ from movierec_engine.models.fitting import CheckpointPlace, Epoch, Fitting
 from movierec_engine.models.registry import model_class
 from movierec_engine.training import data_parallel
 from movierec_engine.training.config import TrainerConfig
+from movierec_engine.workers.team import WorkerLost
 from worlds import interactions_of
 
 CONFIG = replace(NDCG, max_epochs=2)
@@ -143,6 +144,30 @@ def test_a_killed_training_leaves_no_process_and_resumes_on_any_number_of_worker
 def test_blocks_of_als_on_two_workers_reach_the_vectors_of_one(start_two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(half_sweeps, "start_team", start_two)
     one, two = (fit("als", replace(CONFIG, workers=workers), embedding_dim=8) for workers in (1, 2))
+    assert_equal(one, two)
+
+
+def test_a_half_sweep_whose_worker_is_lost_begins_again_from_the_vectors_before_it(
+    start_two: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    class Losing:
+        def __init__(self, team: Any) -> None:
+            self.team, self.put, self.close = team, team.put, team.close
+
+        def call(self, method: str, of_each: Any) -> Any:
+            calls.append(method)
+            if len(calls) in (2, 4):
+                raise WorkerLost("one is gone")
+            return self.team.call(method, of_each)
+
+    def losing(*arguments: Any, **others: Any) -> Any:
+        return Losing(start_two(*arguments, **others))
+
+    monkeypatch.setattr(half_sweeps, "start_team", losing)
+    one, two = (fit("als", replace(CONFIG, workers=workers), embedding_dim=8) for workers in (1, 2))
+    assert len(calls) == 2 * ALS().config.epochs + 2
     assert_equal(one, two)
 
 

@@ -62,6 +62,8 @@ class SolvedBlocks:
         self._sides, self._trainer = sides, trainer
         self._parts = [even_parts(np.diff(rows.indptr) + _ROW, trainer.workers) for rows in sides]
         self._team: Team | None = None
+        self._held: set[int] = set()
+        """The sides whose vectors the workers have, each its own rows'."""
 
     def half_sweep(
         self,
@@ -78,10 +80,13 @@ class SolvedBlocks:
                 team = self._ready()
                 shared = team.put(fixed)
                 own = [
-                    (side, shared, start[first:last], turn, alpha0, strength[first:last], steps)
+                    (side, shared, None if side in self._held else start[first:last], turn, alpha0, of_rows, steps)
                     for first, last in self._parts[side]
+                    for of_rows in [strength[first:last]]
                 ]
-                return np.concatenate(team.call("solve", own))
+                solved = np.concatenate(team.call("solve", own))
+                self._held.add(side)
+                return solved
             except WorkerLost:
                 self.close()
                 if attempt == _ATTEMPTS:
@@ -92,6 +97,7 @@ class SolvedBlocks:
         if self._team:
             self._team.close()
         self._team = None
+        self._held.clear()
 
     def _ready(self) -> Team:
         if self._team is None:
@@ -113,17 +119,25 @@ class BlockSolver:
     def __init__(self, blocks: list[sparse.csr_matrix], counts: list[NDArray[np.int64]]) -> None:
         """blocks: rows of the users, then of the items. counts: of all entries in each column of both sides."""
         self._blocks, self._counts = blocks, counts
+        self._solved: list[Floats | None] = [None] * len(blocks)
 
     def solve(
         self,
         side: int,
         fixed: Floats,
-        start: Floats,
+        start: Floats | None,
         turn: Floats,
         alpha0: float,
         strength: NDArray[np.floating],
         steps: int,
     ) -> Floats:
+        """start: None for the vectors that were solved here the last time, turned as those of all rows were since."""
+        start = self._solved[side] if start is None else start
+        assert start is not None
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # nor is it written
-            return solve_rows(self._blocks[side], fixed, start, turn, alpha0, strength, steps, self._counts[side])
+            solved = solve_rows(self._blocks[side], fixed, start, turn, alpha0, strength, steps, self._counts[side])
+        other = self._solved[1 - side]
+        self._solved[1 - side] = None if other is None else other @ turn
+        self._solved[side] = solved
+        return solved
