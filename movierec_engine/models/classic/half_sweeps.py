@@ -7,6 +7,7 @@ that are fixed in a half sweep it shares with the workers of its host.
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import starmap
 from typing import Protocol
 
 import numpy as np
@@ -78,11 +79,10 @@ class SolvedBlocks:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 team = self._ready()
-                shared = team.put(fixed)
+                shared, held = team.put(fixed), side in self._held
                 own = [
-                    (side, shared, None if side in self._held else start[first:last], turn, alpha0, of_rows, steps)
-                    for first, last in self._parts[side]
-                    for of_rows in [strength[first:last]]
+                    (side, shared, None if held else start[rows], turn, alpha0, strength[rows], steps)
+                    for rows in starmap(slice, self._parts[side])
                 ]
                 solved = np.concatenate(team.call("solve", own))
                 self._held.add(side)
