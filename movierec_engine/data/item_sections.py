@@ -1,8 +1,10 @@
 """Texts in which a line such as `1:` names the item of the lines below it, as the Netflix Prize's ratings are written.
 
-1:
-1488844,3,2005-09-06
-822109,5,2005-05-13
+    1:
+    1488844,3,2005-09-06
+    822109,5,2005-05-13
+
+A row is a user, a rating and a date, or whatever else follows the user.
 """
 
 import codecs
