@@ -28,9 +28,10 @@ STEPS: Final = {
 
 MODELS: Final[dict[str, int]] = {
     "gmf": 2,
+    "item_cf": 2,
     "lightgcn": 3,
-    "mlp": 4,
-    "ncf": 4,
+    "mlp": 5,
+    "ncf": 5,
     "ngcf": 4,
     "recvae": 2,
     "sasrec": 3,

@@ -224,10 +224,15 @@ def test_a_neighbours_long_history_is_discounted_the_more_the_longer_histories_a
 
 
 def test_unless_k_says_otherwise_items_have_200_neighbours_on_implicit_feedback_and_30_on_ratings() -> None:
-    assert ItemCFConfig().neighbours(ratings=False) == 200
-    assert ItemCFConfig().neighbours(ratings=True) == 30
-    assert ItemCFConfig(user_based=True).neighbours(ratings=False) == 50
-    assert ItemCFConfig(k=7).neighbours(ratings=False) == 7
+    assert ItemCFConfig().neighbours(ratings=False, density=0.001) == 200
+    assert ItemCFConfig().neighbours(ratings=True, density=0.001) == 30
+    assert ItemCFConfig(k=7).neighbours(ratings=False, density=0.001) == 7
+
+
+@pytest.mark.parametrize(("density", "neighbours"), [(0.05, 50), (0.008, 50), (0.004, 100), (0.001, 400), (0, 400)])
+def test_users_have_the_more_neighbours_the_fewer_of_them_have_an_item(density: float, neighbours: int) -> None:
+    assert ItemCFConfig(user_based=True).neighbours(False, density) == neighbours
+    assert ItemCFConfig(user_based=True, k=7).neighbours(False, density) == 7
 
 
 def test_ties_for_the_last_neighbour_go_to_the_lower_index() -> None:

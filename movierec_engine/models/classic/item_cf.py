@@ -52,16 +52,18 @@ class ItemCF(ClosedFormRecommender):
     def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
         """The kept weights, and the pairs of two items of a user (user-based: two users of an item), each met once."""
         rows, others = (size.n_users, size.n_items) if self.config.user_based else (size.n_items, size.n_users)
-        weights = 8.0 * rows * min(self.config.neighbours(ratings=False), rows)
+        neighbours = self.config.neighbours(False, size.n_train / max(size.n_users * size.n_items, 1))
+        weights = 8.0 * rows * min(neighbours, rows)
         fit = 2 * weights + 40.0 * size.n_train + 1e8
         seconds = (float(size.n_train) ** 2 / max(others, 1) * 3 + float(rows) ** 2) / RANDOM_READS
-        per_user = 2 * size.per_user * self.config.neighbours(ratings=False)
+        per_user = 2 * size.per_user * neighbours
         return item_weights_cost(size, rows, weights, per_user, fit, seconds, "train als instead")
 
     def learn(self, train: Interactions) -> None:
         """Compare all pairs in blocks, so that the peak is the kept weights and about 100 MB for a million ratings."""
         rows = self.comparable()
-        n, kept = rows.shape[0], min(self.config.neighbours(self.uses_ratings), rows.shape[0])
+        n, density = rows.shape[0], self.history.nnz / max(np.prod(self.history.shape), 1)
+        kept = min(self.config.neighbours(self.uses_ratings, density), n)
         what = "users" if self.config.user_based else "items"
         log.info("item_cf: %d %s need up to %.2f GB for %d neighbours each", n, what, 8e-9 * n * kept, kept)
         blocks = []

@@ -77,7 +77,7 @@ class UserCFFoldIn(FoldInScorer):
     def _weights_of(self, histories: sparse.csr_matrix) -> sparse.csr_matrix:
         """s_v of new users' neighbours by their histories: CSR [n, n_users]."""
         blocks = similarity_blocks(self._compared(histories), self._trained, self.config, self.ratings)
-        k = self.config.neighbours(self.ratings)
+        k = self.config.neighbours(self.ratings, self._trained.nnz / np.prod(self._trained.shape))
         return sparse.vstack([strongest(similar, k) for _, similar in blocks], format="csr")
 
     def _shares(self, history: sparse.csr_matrix, others: sparse.csr_matrix) -> NDArray[np.float64]:
