@@ -24,7 +24,11 @@ from movierec_engine.training.trainable import Trainable
 from movierec_engine.training.trainer import train
 
 _LOOP = 150e6
-"""Bytes of what PyTorch loads for its optimizers, and of an evaluation's blocks between two epochs."""
+"""Bytes of what PyTorch loads for its optimizers, and of what an evaluation between two epochs keeps."""
+_SCORES, _SCORE = 2.0**23, 8.0
+"""Most scores of a block of that evaluation, and the bytes of one."""
+_DRAWN = 100.0
+"""Bytes of a train interaction while batches are drawn: its place in their order, its user and item in PyTorch."""
 
 
 class GradientRecommender(Trainable):
@@ -122,7 +126,9 @@ def descent_cost(
     operations = 3 * (pairs * (2 * width + pair_operations) + users * user_operations + step_operations)
     steps = trainer.max_epochs * math.ceil(size.n_train / max(batch, 1))
     kept = min(pairs * each, PIECE_FLOATS) + users * user_floats + step_floats
-    fit = _LOOP + 4 * (6 * parameters + kept)  # gradient, two moments, best, a copy
+    scores = min(float(size.n_users) * size.n_items, _SCORES)
+    fit = _LOOP + _SCORE * scores + _DRAWN * size.n_train
+    fit += 4 * (6 * parameters + kept)  # gradient, two moments, best, a copy
     return factor_cost(size, width, fit, steps * (operations + 20 * parameters) / FLOPS, "train als instead")
 
 

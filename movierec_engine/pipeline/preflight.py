@@ -126,7 +126,7 @@ def _estimate(
     ranking = counts.users * cost.score_operations / FLOPS + ranked * _RANKED
     of_model, seconds = {
         FIT: (max(cost.fit_bytes, cost.model_bytes + _BLOCKS), cost.seconds + ranking),  # that of validation
-        EVALUATION: (cost.model_bytes + _BLOCKS, ranking),
+        EVALUATION: (1.5 * cost.model_bytes + _BLOCKS, ranking),  # of which half is mapped while it is read
         INDEX: (
             cost.model_bytes + cost.index_bytes + _BLOCKS,
             counts.items * cost.score_operations / FLOPS + alike * _ALIKE,

@@ -24,7 +24,7 @@ NORM_EPS = 1e-5
 """Added to the variance in a layer norm."""
 
 _PREFIX = "weights."
-_BLOCK = 8192
+BLOCK = 8192
 """Items of histories, padding among them, whose hidden layers are in memory together."""
 
 
@@ -175,5 +175,5 @@ def _blocks(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     some = np.flatnonzero(lengths)
     for group in grouped_by_length(lengths[some]):
         rows = some[group]
-        size = max(1, _BLOCK // int(lengths[rows[0]]))
+        size = max(1, BLOCK // int(lengths[rows[0]]))
         yield from np.split(rows, range(size, len(rows), size))

@@ -1,14 +1,20 @@
 """Base of lightgcn and ngcf: after propagation a score is the inner product of two final embeddings."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.models.base import Floats, Indices
+from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.gradient import GradientRecommender
 
 LOSSES = ("auto", "softmax", "sampled_softmax", "bpr", "bce")
+_LIBRARY, _LIBRARY_BESIDE = 100e6, 50e6
+"""Bytes of PyTorch Geometric, and of the part that PyTorch's optimizers have not loaded already."""
+_EDGE = 120.0
+"""Bytes of a train interaction in the graph: both directions, once more by blocks, and what they are made from."""
 
 
 class GraphRecommender(GradientRecommender):
@@ -33,3 +39,12 @@ class GraphRecommender(GradientRecommender):
 
     def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
         self.user_embeddings, self.item_embeddings = tensors["user_embeddings"], tensors["item_embeddings"]
+
+
+def with_graph(training: ModelCost, size: DataSize) -> ModelCost:
+    """The cost of a training with that of the graph, and of the library that fitted models load as well."""
+    return replace(
+        training,
+        fit_bytes=training.fit_bytes + _LIBRARY_BESIDE + _EDGE * size.n_train,
+        model_bytes=training.model_bytes + _LIBRARY,
+    )

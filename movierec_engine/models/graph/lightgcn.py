@@ -35,7 +35,7 @@ from movierec_engine.models.gradient import (
     squares_of_rows,
     to_csr_tensor,
 )
-from movierec_engine.models.graph.base import LOSSES, GraphRecommender
+from movierec_engine.models.graph.base import LOSSES, GraphRecommender, with_graph
 from movierec_engine.models.graph.propagation import SymmetricLGConv
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.trainable import Network
@@ -163,7 +163,7 @@ class LightGCN(GraphRecommender):
         """Each step propagates the embeddings of all nodes over both directions of every edge, forward and back."""
         config = self.config
         nodes = float(size.n_users + size.n_items) * config.embedding_dim
-        return descent_cost(
+        training = descent_cost(
             size,
             trainer,
             config,
@@ -171,6 +171,7 @@ class LightGCN(GraphRecommender):
             step_floats=3 * (config.num_layers + 1) * nodes + 12.0 * size.n_train,
             step_operations=7.0 * config.num_layers * size.n_train * config.embedding_dim,
         )
+        return with_graph(training, size)
 
     def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
         self.set_history(train)

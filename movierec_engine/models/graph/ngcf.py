@@ -35,7 +35,7 @@ from movierec_engine.models.gradient import (
     squares_of_rows,
     to_csr_tensor,
 )
-from movierec_engine.models.graph.base import LOSSES, GraphRecommender
+from movierec_engine.models.graph.base import LOSSES, GraphRecommender, with_graph
 from movierec_engine.models.graph.propagation import SymmetricLGConv
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.trainable import Network
@@ -159,7 +159,7 @@ class NGCF(GraphRecommender):
         config = self.config
         nodes = float(size.n_users + size.n_items)
         widths = (config.embedding_dim, *config.hidden_dims)
-        return descent_cost(
+        training = descent_cost(
             size,
             trainer,
             config,
@@ -167,6 +167,7 @@ class NGCF(GraphRecommender):
             step_floats=8 * nodes * sum(widths) + 12.0 * size.n_train,
             step_operations=sum(7.0 * size.n_train * a + 4 * nodes * a * b for a, b in pairwise(widths)),
         )
+        return with_graph(training, size)
 
     def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
         self.set_history(train)

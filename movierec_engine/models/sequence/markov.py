@@ -110,7 +110,7 @@ class Markov(ClosedFormRecommender):
         n, config = float(size.n_items), self.config
         pairs = size.n_train * config.window * (2.0 if config.backward else 1.0)
         kept = 8 * min(n * config.neighbours_of(size.n_items), pairs)
-        fit = 24.0 * size.n_train + 2 * kept + 40.0 * _BLOCK
+        fit = 24.0 * size.n_train + 2 * kept + 40.0 * min(pairs, _BLOCK)
         seconds = (50 * pairs + size.n_train * np.log2(size.n_train + 2)) / RANDOM_READS
         per_user = 2 * kept / 8 / max(n, 1) * size.per_user
         return item_weights_cost(size, size.n_items + 1, kept, per_user, fit, seconds, "set a smaller model.neighbours")

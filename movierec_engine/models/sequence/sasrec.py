@@ -26,7 +26,7 @@ from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Floats, Indices
 from movierec_engine.models.cost import FLOPS, DataSize, ModelCost
 from movierec_engine.models.fitting import Fitting
-from movierec_engine.models.fold_in.sasrec import SASRecFoldIn
+from movierec_engine.models.fold_in.sasrec import BLOCK, SASRecFoldIn
 from movierec_engine.models.gradient import GradientRecommender, check_loss, check_ranges
 from movierec_engine.models.sequence.network import SASRecNetwork
 from movierec_engine.training.config import TrainerConfig
@@ -118,7 +118,7 @@ class SASRec(GradientRecommender):
         return ModelCost(
             fit_bytes=150e6 + 4 * (6 * parameters + min(kept, PIECE_FLOATS)),
             seconds=trainer.max_epochs * seconds,
-            model_bytes=4 * parameters,
+            model_bytes=4 * (parameters + 24.0 * BLOCK * d),  # with the layers of histories encoded at a time
             index_bytes=8.0 * size.n_items * d + 16.0 * size.n_users * d,  # FAISS's vectors and ours; the queries
             score_operations=2.0 * size.n_items * d + length * forward,
             instead="set a smaller model.embedding_dim",
