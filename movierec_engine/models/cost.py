@@ -56,6 +56,8 @@ class ModelCost:
     """Memory of building its index, beside the model."""
     score_operations: float
     """Floating-point operations of one user's scores of all items."""
+    similar_operations: float = 0.0
+    """The same of one item's similarities to all, where these take more than that."""
     instead: str = ""
     """What to do where that is too much: `train als instead`, `set model.loss_type=sampled_softmax`."""
 

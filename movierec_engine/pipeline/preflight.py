@@ -129,7 +129,7 @@ def _estimate(
         EVALUATION: (1.5 * cost.model_bytes + _BLOCKS, ranking),  # of which half is mapped while it is read
         INDEX: (
             cost.model_bytes + cost.index_bytes + _BLOCKS,
-            counts.items * cost.score_operations / FLOPS + alike * _ALIKE,
+            counts.items * max(cost.score_operations, cost.similar_operations) / FLOPS + alike * _ALIKE,
         ),
     }[step]
     data = _ROW[step] * counts.interactions + _USER[step] * counts.users + _ITEM[step] * counts.items

@@ -11,7 +11,7 @@ item. The Cholesky factorisation takes n_items^2 memory and n_items^3 time, so t
 each solved for over the item's nearest neighbours alone (`neighbour_regression.py`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import linalg
@@ -68,7 +68,8 @@ class EASE(LinearRecommender):
         n, k, width = float(size.n_items), self.config.neighbours_of(size.n_items), size.n_items
         if k is None:
             fit, seconds, instead = 12 * n**2, n**3 / FLOPS, f"set model.neighbours={_NEIGHBOURS}"
-            return item_weights_cost(size, width, 4 * n**2, 2 * size.per_user * n, fit, seconds, instead)
+            cost = item_weights_cost(size, width, 4 * n**2, 2 * size.per_user * n, fit, seconds, instead)
+            return replace(cost, similar_operations=n**2)  # of dense weights, in single precision
         fit, seconds = neighbours_cost(size, k)
         return item_weights_cost(size, width, 8 * n * k, 2 * size.per_user * k, fit, seconds, "train als instead")
 
