@@ -1,6 +1,6 @@
 """Messages between processes of one machine, whose large arrays lie in files that the receiver maps.
 
-Through a socket an array is copied five times, in pieces of some kilobytes for which either side waits.
+Through a socket each is copied several times, in pieces for which either side waits.
 """
 
 import io
