@@ -1,6 +1,9 @@
 """Uncertainty of a mean over users."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import NormalDist
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +14,7 @@ LARGE = 20_000
 than the noise of 1,000 resamples."""
 _AT_ONCE = 16
 """Resamples whose means are one matrix product."""
+_SETTING_THREADS = Lock()
 
 
 def bootstrap_intervals(
@@ -41,13 +45,23 @@ def bootstrap_intervals(
         return np.stack([values.mean(axis=0) - half, values.mean(axis=0) + half], axis=1)
     rng = np.random.default_rng(seed)
     means = np.empty((resamples, values.shape[1]))
-    with threadpool_limits(1, "blas"):  # a product is done before a second thread, on a busy machine, gets its turn
+    with one_blas_thread():
         for start in range(0, resamples, _AT_ONCE):
             rows = min(_AT_ONCE, resamples - start)
             weights = times_drawn(rng, n, rows).astype(np.float64)
             means[start : start + rows] = weights @ values / n
     tail = (1 - confidence) / 2
     return np.quantile(means, [tail, 1 - tail], axis=0).T
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Products on one thread: small ones are done before a second one, on a busy machine, gets its turn.
+
+    The number is the process' own, so that one at a time sets it, and sets it back.
+    """
+    with _SETTING_THREADS, threadpool_limits(1, "blas"):
+        yield
 
 
 def times_drawn(rng: np.random.Generator, n: int, rows: int) -> NDArray[np.int64]:

@@ -16,10 +16,9 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from movierec_engine.errors import MovierecError
-from movierec_engine.evaluation.bootstrap import times_drawn
+from movierec_engine.evaluation.bootstrap import one_blas_thread, times_drawn
 from movierec_engine.evaluation.resampled_mean import resampled_mean, share_below_zero
 
 Values = NDArray[np.float64]
@@ -242,7 +241,7 @@ def _resampled_means(values: Mapping[str, Values], seed: int, resamples: int) ->
     n = len(models)
     means = np.empty((models.shape[1], resamples))
     step = max(1, COUNTS_AT_ONCE // n)
-    with threadpool_limits(1, "blas"):  # a product is done before a second thread, on a busy machine, gets its turn
+    with one_blas_thread():
         for start in range(0, resamples, step):
             rows = range(start, min(start + step, resamples))
             means[:, start : rows.stop] = (times_drawn(rng, n, len(rows)) @ models / n).T

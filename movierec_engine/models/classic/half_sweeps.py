@@ -5,10 +5,9 @@ that are fixed in a half sweep it shares with the workers of its host.
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import starmap
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,20 +25,8 @@ _ROW = 10
 _ATTEMPTS = 3
 """Teams in which one half sweep may lose a worker."""
 
-
-class HalfSweep(Protocol):
-    """`solve_rows` of all rows of a side."""
-
-    def __call__(
-        self,
-        side: int,
-        fixed: Floats,
-        start: Floats,
-        turn: Floats,
-        alpha0: float,
-        strength: NDArray[np.floating],
-        steps: int,
-    ) -> Floats: ...
+HalfSweep = Callable[[int, Floats, Floats, Floats, float, NDArray[np.floating], int], Floats]
+"""`solve_rows` of all rows of a side: of the side, fixed, start, turn, alpha0, strength and steps."""
 
 
 @contextmanager
