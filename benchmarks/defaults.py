@@ -158,7 +158,8 @@ class Cell:
             asked = study.ask(searched)
             settings = load_settings([*self.fixed, *_words(asked.params)])
             made = self.run(settings)
-            study.tell(asked, made[METRIC], state=None if made[METRIC] else optuna.trial.TrialState.FAIL)
+            value = made[METRIC] or None
+            study.tell(asked, value, state=None if value else optuna.trial.TrialState.FAIL)
             done.append({**made, "params": asked.params, "space": str(searched)})
             self.say(f"trial {len(done)} {asked.params}", made)
             self.write()

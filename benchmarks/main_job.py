@@ -25,7 +25,7 @@ from movierec_engine.models.registry import single_models
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).with_name("results") / "main_job.md"
-LIBRARIES = ("torch", "torch-geometric", "faiss-cpu", "dagster", "numpy", "scipy")
+LIBRARIES = ("torch", "faiss-cpu", "dagster", "numpy", "scipy")
 
 
 def timed(command: list[str], environment: dict[str, str]) -> tuple[float, str]:

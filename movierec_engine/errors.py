@@ -2,7 +2,7 @@
 
 EXTRAS = {
     "serve": ("flask", "gunicorn", "jinja2", "orjson", "prometheus_client", "pydantic", "waitress", "werkzeug"),
-    "train": ("duckdb", "jinja2", "surprise", "torch", "torch_geometric"),
+    "train": ("duckdb", "jinja2", "surprise", "torch"),
     "tracking": ("mlflow", "wandb"),
     "sweeps": ("optuna",),
     "dashboard": ("altair", "duckdb", "streamlit"),

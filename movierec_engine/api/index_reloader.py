@@ -311,7 +311,8 @@ class IndexReloader:
             mask = no_mask if self._repeat else serving_mask(index)
             catalogue = self._catalogue_of(index, lineage)
             one = LoadedIndex(artifact, index, catalogue, lineage, mask, self._remembered, self._repeat)
-            one.warm(WARMING_SECONDS)
+            if self._warm:
+                one.warm(WARMING_SECONDS)
             self._alive[reference] = one
             return one
         except Exception as error:  # whatever is wrong with the files, the old version goes on being served

@@ -14,6 +14,7 @@ from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
 from werkzeug.serving import is_running_from_reloader
 
 from movierec_engine.api.config import KEYS_VARIABLE, METRICS_VARIABLE, ServingConfig, keys_of_environment
@@ -56,8 +57,6 @@ def serve(
     url = url_of_environment() if feedback_url is None else feedback_url
     if url:
         print(f"feedback is logged in PostgreSQL at {FeedbackLogs(Path(), url).where}", flush=True)
-    workers = serving.worker_count
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     print(
         f"serving {location if is_url(location) else Path(location).absolute()} at http://{_address(serving)}",
         flush=True,
@@ -171,7 +170,13 @@ class _WithoutPandas(MetaPathFinder):
 
 
 def _make_app(location: Location, serving: ServingConfig, url: str, device: str, titles: Movies | None) -> Any:
+    """The application, whose requests take a thread each: more for one's small products would wait for one another.
+
+    Of libraries that are loaded the number is set, and those that are still to come read it from the environment.
+    """
     sys.meta_path.insert(0, _WithoutPandas())
+    if os.environ.setdefault("OMP_NUM_THREADS", "1") == "1":
+        threadpool_limits(1)
     from movierec_engine.api.app import create_app  # brings faiss, which must not be in the parent process
     from movierec_engine.api.logs import set_up_logs
 

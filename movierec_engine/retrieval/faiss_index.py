@@ -24,6 +24,7 @@ from movierec_engine.errors import StoreError
 from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.explanation import Explanation
 from movierec_engine.models.fold_in import Basis, FoldInScorer, fold_in_from_arrays
+from movierec_engine.models.fold_in.fused import FusedFoldIn
 from movierec_engine.models.fold_in.linear import LinearFoldIn
 from movierec_engine.models.fold_in.markov import MarkovFoldIn
 from movierec_engine.models.pair_scorer import Scorer
@@ -36,6 +37,7 @@ from movierec_engine.recommending.rows.ratings_by_item import RatingsByItem
 from movierec_engine.retrieval.array_files import check_finite, equal, matrix_of, matrix_parts, read_arrays
 from movierec_engine.retrieval.config import INDEX_LAYOUT
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
+from movierec_engine.retrieval.joined_vectors import JoinedVectors
 from movierec_engine.retrieval.rated import RatedMovies
 
 PERSONAL = "personal"
@@ -223,6 +225,8 @@ class RetrievalIndex:
             return self.scorer.scores(user, np.arange(len(self.items)))
         if isinstance(self.fold_in_scorer, LinearFoldIn | MarkovFoldIn):
             return np.asarray(self.scores_of([user])[0])
+        if self._joined is not None:
+            return self._joined.products(self._query(user))
         return inner_products(self.vectors, self._query(user))
 
     @property
@@ -423,6 +427,12 @@ class RetrievalIndex:
     @cached_property
     def _flat(self) -> bool:
         return self.index is None or is_flat(self.index)
+
+    @cached_property
+    def _joined(self) -> JoinedVectors | None:
+        """What multiplies the vectors of an ensemble."""
+        fold_in = self.fold_in_scorer
+        return JoinedVectors(self.vectors, fold_in) if isinstance(fold_in, FusedFoldIn) else None
 
     def _query(self, user: int) -> Floats:
         """float32 [d]."""

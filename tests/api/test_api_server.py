@@ -364,6 +364,24 @@ def test_answering_imports_no_torch(store: ArtifactStore, publish: Publish) -> N
     assert result.stdout.strip() == "[]"
 
 
+def test_a_request_is_answered_on_one_thread(
+    store: ArtifactStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By all libraries that have threads, be they loaded before the application or for its first answer."""
+    publish()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    program = (
+        "from pathlib import Path; from threadpoolctl import threadpool_info; "
+        "from movierec_engine.api.config import ServingConfig; from movierec_engine.api import server; "
+        f"app = server._make_app(Path({str(store.root)!r}), ServingConfig(), '', 'cpu', None); "
+        "client = app.test_client(); "
+        "assert client.get('/api/recommend?history=10,20&top_k=2').status_code == 200; "
+        "import scipy.linalg, faiss; print({library['num_threads'] for library in threadpool_info()})"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.strip() == "{1}"
+
+
 def test_a_port_in_use_is_named(store: ArtifactStore) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

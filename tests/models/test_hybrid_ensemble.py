@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from families import camps_with_validation, fused, learned
+from families import camps_with_validation, ensemble, fused, learned
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -17,7 +17,10 @@ from movierec_engine.models import ItemCF, load_model
 from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
 from movierec_engine.models.ensemble.fusion import STACKED, fuse, normalised
 from movierec_engine.models.ensemble.hybrid import HybridEnsembleConfig
+from movierec_engine.models.fold_in.base import Basis
+from movierec_engine.models.fold_in.fused import FusedFoldIn
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.joined_vectors import JoinedVectors
 from movierec_engine.store import ArtifactStore, Slot
 
 SCORES = hnp.arrays(np.float32, (2, 3, 7), elements=st.sampled_from([-2.0, 0.0, 0.5, 1.0, 3.0]))
@@ -125,6 +128,17 @@ def test_a_server_without_torch_scores_sums_of_ranks_exactly(config: dict[str, s
     items = np.array([5, 0, 59])
     for user in (0, 1, 77):
         assert again.scores(user, items) == pytest.approx(model.score_users(np.array([user]))[0, items], abs=2e-3)
+
+
+@pytest.mark.parametrize("members", [("ease", "als"), ("svd", "item_cf", "ease"), ("markov", "als"), ("als", "svd")])
+def test_a_served_user_gets_the_products_with_all_vectors(members: tuple[str, ...]) -> None:
+    """Be the members' sums over a history, with or without factors of symmetry, of order, or products alone."""
+    model = ensemble(*members)
+    vectors, users = model.item_vectors(), np.arange(len(model.users))
+    basis = Basis(vectors, model.history)
+    joined = JoinedVectors(vectors, FusedFoldIn.from_arrays(model.fold_in_scorer().arrays(), basis))
+    for query in model.query_vectors(users):
+        assert joined.products(query) == pytest.approx(vectors @ query, abs=1e-4)
 
 
 def test_an_ensemble_with_a_member_of_no_vectors_is_served_as_it_was_measured(

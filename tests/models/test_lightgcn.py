@@ -48,6 +48,18 @@ def test_propagation_and_its_gradient_are_those_of_the_dense_product(device: str
     assert torch.allclose(on_device.grad.cpu(), DENSE.T @ weight, atol=1e-6)
 
 
+def test_propagation_over_the_graph_is_that_of_pytorch_geometric() -> None:
+    """Whose LGConv is given the edges of a larger graph, and normalises them itself."""
+    from torch_geometric.nn import LGConv
+
+    pairs = np.argwhere(np.random.default_rng(1).random((40, 60)) < 0.1)
+    graph = build_graph(interactions_of(pairs, IdMap(np.arange(40)), IdMap(np.arange(60))))
+    edges = torch.from_numpy(np.stack(graph.adjacency.nonzero())).long()
+    x = torch.randn(100, 8)
+    propagated = SymmetricLGConv()(x, to_csr_tensor(graph.adjacency))
+    assert torch.allclose(propagated, LGConv()(x, edges), atol=1e-6)
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_product_is_the_same_to_the_bit_whenever_it_is_made(device: str) -> None:
     """With rows long enough for threads to share."""

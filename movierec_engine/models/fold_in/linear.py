@@ -58,9 +58,17 @@ class LinearFoldIn(FoldInScorer):
             columns = np.take(vectors, held, axis=1, mode="clip")  # clip: numpy checks indices at twice the time
             return np.asarray(histories[:, held].toarray() @ columns.T, dtype=np.float32)
         values = histories.data * self.symmetry[histories.indices]
-        parts = (values, np.searchsorted(held, histories.indices), histories.indptr)
-        of_held = sparse.csr_matrix(parts, (histories.shape[0], len(held)))
-        return np.asarray(of_held @ vectors[held] / self.symmetry, dtype=np.float32)
+        rows, places = vectors, histories.indices
+        if not vectors.flags.c_contiguous:  # those of an ensemble, which a product would copy as a whole
+            rows, places = vectors[held], np.searchsorted(held, histories.indices)
+        scaled = sparse.csr_matrix((values, places, histories.indptr), (histories.shape[0], len(rows)))
+        return np.asarray(scaled @ rows / self.symmetry, dtype=np.float32)
+
+    def products(self, query: Floats) -> Floats:
+        """Inner products of the item vectors with a query, float32 [n_items] both, as of a history of its values."""
+        items = np.flatnonzero(query)
+        history = sparse.csr_matrix((query[items], items, [0, len(items)]), (1, len(query)))
+        return np.asarray(self.scores(history)[0])
 
     @cached_property
     def _by_history(self) -> Floats:

@@ -35,13 +35,13 @@ class MarkovFoldIn(FoldInScorer):
         return "places"
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:
-        return self._linear.scores(self.queries(histories))
+        return self.sums.scores(self.queries(histories))
 
     def contributions(
         self, history: sparse.csr_matrix, items: Indices, inputs: Floats | None = None
     ) -> NDArray[np.float64]:
         """(1 + b)^-decay W_ji of each item i and each j_b of the history; popularity is no reason, but the base."""
-        return self._linear.contributions(by_recency(history, self.decay), items)
+        return self.sums.contributions(by_recency(history, self.decay), items)
 
     def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
         return self.contributions(history, items)
@@ -52,7 +52,8 @@ class MarkovFoldIn(FoldInScorer):
         return sparse.hstack([weighted, sparse.csr_matrix((weighted @ self.rest)[:, None])], format="csr")
 
     @cached_property
-    def _linear(self) -> LinearFoldIn:
+    def sums(self) -> LinearFoldIn:
+        """What `queries` are multiplied with."""
         return LinearFoldIn(self.basis)
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -11,8 +11,6 @@ from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.gradient import GradientRecommender
 
 LOSSES = ("auto", "softmax", "sampled_softmax", "bpr", "bce")
-_LIBRARY, _LIBRARY_BESIDE = 100e6, 50e6
-"""Bytes of PyTorch Geometric, and of the part that PyTorch's optimizers have not loaded already."""
 _EDGE = 120.0
 """Bytes of a train interaction in the graph: both directions, once more by blocks, and what they are made from."""
 
@@ -42,9 +40,5 @@ class GraphRecommender(GradientRecommender):
 
 
 def with_graph(training: ModelCost, size: DataSize) -> ModelCost:
-    """The cost of a training with that of the graph, and of the library that fitted models load as well."""
-    return replace(
-        training,
-        fit_bytes=training.fit_bytes + _LIBRARY_BESIDE + _EDGE * size.n_train,
-        model_bytes=training.model_bytes + _LIBRARY,
-    )
+    """The cost of a training with that of the graph."""
+    return replace(training, fit_bytes=training.fit_bytes + _EDGE * size.n_train)

@@ -1,12 +1,11 @@
-"""Graph propagation over a symmetric CSR adjacency, as a PyTorch Geometric layer."""
+"""Graph propagation over a symmetric CSR adjacency."""
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch_geometric.nn import MessagePassing
+from torch import Tensor, nn
 
 from movierec_engine.models.graph.column_blocks import LARGE_FLOATS, ColumnBlocks, weighted_sums
 
@@ -56,7 +55,7 @@ class SharedMatmul(torch.autograd.Function):
         return None, ctx.product(gradient), None, None
 
 
-class SymmetricLGConv(MessagePassing):  # type: ignore[misc]
+class SymmetricLGConv(nn.Module):
     """One LightGCN propagation: x_v <- sum over neighbours w of x_w / sqrt(deg(v) deg(w)).
 
     Shapes: x float32 [n_nodes, d], adjacency CSR float32 [n_nodes, n_nodes], symmetric and already normalised;
@@ -64,7 +63,7 @@ class SymmetricLGConv(MessagePassing):  # type: ignore[misc]
     """
 
     def __init__(self) -> None:
-        super().__init__(aggr="sum")
+        super().__init__()
         self._shared: tuple[int, Callable[[Tensor], None]] | None = None
         self._whole: Tensor | None = None
         self._product: Product | None = None
@@ -83,11 +82,8 @@ class SymmetricLGConv(MessagePassing):  # type: ignore[misc]
         self._shared = (n_users, add)
 
     def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
-        return self.propagate(adjacency, x=x)  # type: ignore[no-any-return]
-
-    def message_and_aggregate(self, edge_index: Tensor, x: Tensor) -> Tensor:
-        known = self._product if edge_index is self._whole else None
-        product = known or partial(weighted_sums, edge_index)
+        known = self._product if adjacency is self._whole else None
+        product = known or partial(weighted_sums, adjacency)
         if self._shared:
             return SharedMatmul.apply(product, x, *self._shared)  # type: ignore[no-any-return, no-untyped-call]
         return SymmetricMatmul.apply(product, x)  # type: ignore[no-any-return, no-untyped-call]
