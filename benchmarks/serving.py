@@ -5,7 +5,8 @@
 Trains lightgcn on the bundled data into a store of its own (or takes the one of --artifacts, which is only read), then
 starts both servers with 2 workers and asks each in turn, 8 connections that are kept open, from a process of its own.
 The bare endpoint answers constant bytes of the same size. Memory and cold start are measured on the default version of
---memory-artifacts too, if given: that of a filled store. Writes benchmarks/results/serving.md, in under three minutes.
+--memory-artifacts too, if given: that of a filled store, such as `movierec demo` leaves; and so is what a list costs by
+each of its models, on one thread and on two. Writes benchmarks/results/serving.md, in three minutes and five more.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from rich.console import Console
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = Path(__file__).with_name("results") / "serving.md"
 WORKERS, CONNECTIONS, ROUNDS, SECONDS = 2, 8, 25, 0.8
+ROUNDS_BY_MODEL = 5
 USERS = 600
 HISTORY = 50
 """Movies that a newcomer names."""
@@ -53,7 +55,9 @@ def main() -> None:
     else:
         with tempfile.TemporaryDirectory() as folder:
             store = asked.artifacts or train(Path(folder) / "store")
-            RESULT.write_text(page(measure(store), memory(asked.memory_artifacts)), encoding="utf-8")
+            filled = asked.memory_artifacts
+            by_model = each_model(filled) if filled else {}
+            RESULT.write_text(page(measure(store), memory(filled), by_model), encoding="utf-8")
         console.print(RESULT.read_text(encoding="utf-8"))
 
 
@@ -99,6 +103,31 @@ def measure(store: Path) -> dict[str, Any]:
     return {"rounds": rounds, "bytes": size, "memory": cost, "cold": cold_start(store)}
 
 
+def each_model(store: Path) -> dict[str, list[dict[str, float]]]:
+    """Model -> requests a second of known users and of newcomers, computed: on one thread a request, and on two."""
+    port, other_port = free_port(), free_port()
+    settings = ("serving.follow=latest", "serving.remembered_lists=0")
+    with movierec(store, port, *settings), movierec(store, other_port, *settings, threads=2):
+        time.sleep(10)  # what is made in the background, after a server is ready
+        body = json.loads(get(port, f"/api/recommend?user_id=0&top_k={HISTORY}&model=popularity"))
+        history = ",".join(str(movie["movie_id"]) for movie in body["recommendations"])
+        models = [one["model"] for one in json.loads(get(port, "/api/models"))["models"]]
+        found: dict[str, list[dict[str, float]]] = {}
+        for model in models:
+            paths = [f"/api/recommend?{who}&top_k=10&model={model}" for who in ("user_id={user}", f"history={history}")]
+            for path in paths:
+                for at in (port, other_port):
+                    ask_from_outside(at, path, 1.0)  # loads it
+            found[model] = []
+            for _ in range(ROUNDS_BY_MODEL):
+                one = {}
+                for name, path in zip(("known", "newcomer"), paths, strict=True):
+                    for threads, at in ((1, port), (2, other_port)):
+                        one[f"{name} {threads}"] = ask_from_outside(at, path, SECONDS)["rate"]
+                found[model].append(one)
+    return found
+
+
 def cpu_seconds(server: subprocess.Popen[bytes]) -> float:
     """CPU seconds of a server's workers so far."""
     return sum(sum(child.cpu_times()[:2]) for child in psutil.Process(server.pid).children())
@@ -133,16 +162,20 @@ def worker_memory(server: subprocess.Popen[bytes]) -> tuple[float, float]:
 
 
 @contextmanager
-def movierec(store: Path, port: int, *overrides: str) -> Iterator[subprocess.Popen[bytes]]:
+def movierec(store: Path, port: int, *overrides: str, threads: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """threads: of a request; None: what the server takes by itself."""
     command = [sys.executable, "-m", "movierec_engine.cli", "serve", *overrides, "--model-dir", str(store)]
-    with running([*command, "--port", str(port), "--workers", str(WORKERS)], port) as server:
+    with running([*command, "--port", str(port), "--workers", str(WORKERS)], port, threads) as server:
         yield server
 
 
 @contextmanager
-def running(command: list[str], port: int) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str], port: int, threads: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A server, once it answers /api/ready with 200."""
-    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    if threads:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 60
         while True:
@@ -234,7 +267,7 @@ def ask(port: int, path: str, seconds: float) -> dict[str, float]:
     }
 
 
-def page(measured: dict[str, Any], filled: dict[str, Any] | None) -> str:
+def page(measured: dict[str, Any], filled: dict[str, Any] | None, by_model: dict[str, list[dict[str, float]]]) -> str:
     rounds = measured["rounds"]
     wanted = ("rate", "p50", "p99", "cpu")
     median = {
@@ -288,6 +321,27 @@ Asked for: at least 60 % of the throughput, at most 2.5 times the p99. Ratios ar
 
 Asked for: under 300 MB a worker and under 3 s. The cold start is the median of 5, from the command to the first 200 of
 `/api/ready`.
+{by_model_section(by_model) if by_model else ""}"""
+
+
+def by_model_section(by_model: dict[str, list[dict[str, float]]]) -> str:
+    """A table of what a list costs by each model."""
+    names = ("known 1", "known 2", "newcomer 1", "newcomer 2")
+    rows = "\n".join(
+        f"| {model} | " + " | ".join(f"{statistics.median(one[name] for one in rounds):,.0f}" for name in names) + " |"
+        for model, rounds in by_model.items()
+    )
+    return f"""
+## By model
+
+Lists computed for their request (serving.remembered_lists=0), a second, of the models that `movierec demo` trains and
+promotes: of known users, and of newcomers with {HISTORY} movies; medians of {ROUNDS_BY_MODEL} rounds of {SECONDS:g} s
+in turn, client and servers on the same cores. By default a request is answered on one thread; on two, with
+OMP_NUM_THREADS=2, its products wait for one another.
+
+| model | known | on two threads | newcomer | on two threads |
+|---|---:|---:|---:|---:|
+{rows}
 """
 
 

@@ -36,7 +36,15 @@ class Exchange:
 
     def add(self, tensor: Tensor) -> None:
         """Replace a contiguous tensor by its sum over the workers. Raises WorkerLost where one is gone."""
-        _together(lambda: dist.all_reduce(tensor))
+        self.begin_adding(tensor)()
+
+    def begin_adding(self, tensor: Tensor) -> Callable[[], None]:
+        """Begin to replace a contiguous tensor by its sum over the workers; what is returned waits until it is.
+
+        Both raise WorkerLost where a worker is gone.
+        """
+        under_way = _together(lambda: dist.all_reduce(tensor, async_op=True))
+        return lambda: _together(under_way.wait)
 
     def total(self, value: Tensor) -> Tensor:
         """The sum of a value over the workers."""
@@ -86,8 +94,8 @@ def interface_of(address: str) -> str:
     return ""
 
 
-def _together(sums: Callable[[], Any]) -> None:
+def _together(sums: Callable[[], Any]) -> Any:
     try:
-        sums()
+        return sums()
     except RuntimeError as error:
         raise WorkerLost(f"another worker is gone ({str(error).splitlines()[0]})") from error

@@ -12,6 +12,9 @@ from movierec_engine.data.interactions import Interactions
 from movierec_engine.models.base import Recommender
 from movierec_engine.models.dropout import Draws
 
+BeginAdding = Callable[[Tensor], Callable[[], None]]
+"""Begins to replace a contiguous tensor by its sum over all parts of a network; what it returns waits until it is."""
+
 
 class Network(nn.Module):
     """A network in training: scores of user-item pairs as a differentiable function.
@@ -22,11 +25,8 @@ class Network(nn.Module):
 
     user_tables: ClassVar[tuple[str, ...]] = ()
 
-    def share(self, add: Callable[[Tensor], None]) -> None:
-        """Go on as the part of a larger network that knows some of its users.
-
-        add: replaces a contiguous tensor by its sum over all parts; every part must call it equally often.
-        """
+    def share(self, begin_adding: BeginAdding) -> None:
+        """Go on as the part of a larger network that knows some of its users; every part must add equally often."""
 
     def start_epoch(self, number: int) -> None:
         """Make ready for an epoch, counted from 1: a network may train its parts in turn, by `requires_grad`.

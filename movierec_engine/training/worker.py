@@ -51,7 +51,7 @@ class TrainingWorker:
         network, share = self._state.network, self._share
         store = open_store(hosts[0], port) if self._number else self._store
         self._exchange = Exchange(self._number, hosts, store, self._device, share.interactions.n_users)
-        network.share(self._exchange.add)
+        network.share(self._exchange.begin_adding)
         if isinstance(network, SequenceNetwork):
             self._objective: Any = NextItemObjective(
                 self._model, share.interactions, self._state.rng, share.item_counts

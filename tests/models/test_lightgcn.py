@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def test_final_embeddings_are_the_mean_of_the_powers_of_the_adjacency(num_layers
 def test_propagation_and_its_gradient_are_those_of_the_dense_product(device: str) -> None:
     x, weight = torch.randn(6, 4), torch.randn(6, 4)
     on_device = x.to(device).requires_grad_()
-    propagated = SymmetricLGConv()(on_device, network().to(device).adjacency)
+    propagated = SymmetricLGConv(3)(on_device, network().to(device).adjacency)
     (propagated * weight.to(device)).sum().backward()
     assert torch.allclose(propagated.cpu(), DENSE @ x, atol=1e-6)
     assert on_device.grad is not None
@@ -56,7 +57,7 @@ def test_propagation_over_the_graph_is_that_of_pytorch_geometric() -> None:
     graph = build_graph(interactions_of(pairs, IdMap(np.arange(40)), IdMap(np.arange(60))))
     edges = torch.from_numpy(np.stack(graph.adjacency.nonzero())).long()
     x = torch.randn(100, 8)
-    propagated = SymmetricLGConv()(x, to_csr_tensor(graph.adjacency))
+    propagated = SymmetricLGConv(40)(x, to_csr_tensor(graph.adjacency))
     assert torch.allclose(propagated, LGConv()(x, edges), atol=1e-6)
 
 
@@ -80,7 +81,13 @@ def test_a_product_in_blocks_of_columns_is_the_whole_one(columns: int, monkeypat
     adjacency = build_graph(train).adjacency
     x = torch.randn(53, 3)
     whole = torch.from_numpy(adjacency.toarray()) @ x
-    assert torch.allclose(ColumnBlocks(to_csr_tensor(adjacency), 3).product(x), whole, atol=1e-6)
+    blocks = ColumnBlocks(to_csr_tensor(adjacency), 22, 3)
+    for rows in (slice(None), slice(22), slice(22, None)):
+        for product in (blocks.product, partial(weighted_sums, to_csr_tensor(adjacency))):
+            assert torch.allclose(product(x, rows), whole[rows], atol=1e-6)
+            out = torch.randn(53, 3)
+            assert torch.equal(product(x, rows, out=out[rows]), out[rows])
+            assert torch.allclose(out[rows], whole[rows], atol=1e-6)
 
 
 def test_a_large_graph_is_propagated_over_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

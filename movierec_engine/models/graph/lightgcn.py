@@ -9,7 +9,6 @@ which needs fewer epochs (Wu et al. 2024, "On the Effectiveness of Sampled Softm
 `cosine=true` final embeddings are of unit length and scores are divided by `temperature`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +37,7 @@ from movierec_engine.models.gradient import (
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender, with_graph
 from movierec_engine.models.graph.propagation import SymmetricLGConv
 from movierec_engine.training.config import TrainerConfig
-from movierec_engine.training.trainable import Network
+from movierec_engine.training.trainable import BeginAdding, Network
 
 
 @dataclass(frozen=True)
@@ -95,12 +94,12 @@ class LightGCNNetwork(Network):
         self.register_buffer("adjacency", to_csr_tensor(graph.adjacency), persistent=False)
         edge = undirected_edge(graph.adjacency) if config.dropout else np.zeros(0, dtype=np.int64)
         self.register_buffer("edge", torch.from_numpy(edge), persistent=False)
-        self.conv = SymmetricLGConv()
+        self.conv = SymmetricLGConv(graph.n_users)
         self.to(device)
         self.conv.prepare(self.adjacency, config.embedding_dim)
 
-    def share(self, add: Callable[[Tensor], None]) -> None:
-        self.conv.share(self.n_users, add)
+    def share(self, begin_adding: BeginAdding) -> None:
+        self.conv.share(begin_adding)
 
     def propagate(self) -> list[Tensor]:
         """[E^(0), ..., E^(K)]."""

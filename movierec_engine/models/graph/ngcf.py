@@ -98,7 +98,7 @@ class NGCFNetwork(Network):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.register_buffer("adjacency", to_csr_tensor(graph.adjacency), persistent=False)
-        self.conv = SymmetricLGConv()
+        self.conv = SymmetricLGConv(graph.n_users)
         self.to(device)
         self.conv.prepare(self.adjacency, config.embedding_dim)
 
