@@ -60,7 +60,7 @@ class LightGCNConfig:
     """Score by the cosine of the final embeddings instead of their inner product (the paper's)."""
     temperature: float = 1.0
     """Divides the scores in training; with cosine, 0.1 to 0.3 is usual."""
-    l2: float = 0.01
+    l2: float = 0.02
     """Weight of the squared norms of a batch's E^(0); the paper's 1e-4 is for bpr."""
     init_std: float = 0.1
     """Standard deviation of the initial embeddings (the authors' code)."""
