@@ -1,20 +1,17 @@
 """Uncertainty of a mean over users."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from statistics import NormalDist
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+
+from movierec_engine.evaluation.blas_threads import one_blas_thread
 
 LARGE = 20_000
 """Users from whom on the ends are the normal ones: what resampling would add, the skewness of the mean, is then less
 than the noise of 1,000 resamples."""
 _AT_ONCE = 16
 """Resamples whose means are one matrix product."""
-_SETTING_THREADS = Lock()
 
 
 def bootstrap_intervals(
@@ -52,16 +49,6 @@ def bootstrap_intervals(
             means[start : start + rows] = weights @ values / n
     tail = (1 - confidence) / 2
     return np.quantile(means, [tail, 1 - tail], axis=0).T
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Products on one thread: small ones are done before a second one, on a busy machine, gets its turn.
-
-    The number is the process' own, so that one at a time sets it, and sets it back.
-    """
-    with _SETTING_THREADS, threadpool_limits(1, "blas"):
-        yield
 
 
 def times_drawn(rng: np.random.Generator, n: int, rows: int) -> NDArray[np.int64]:

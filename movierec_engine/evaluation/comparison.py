@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.errors import MovierecError
-from movierec_engine.evaluation.bootstrap import one_blas_thread, times_drawn
+from movierec_engine.evaluation.blas_threads import one_blas_thread
+from movierec_engine.evaluation.bootstrap import times_drawn
 from movierec_engine.evaluation.resampled_mean import resampled_mean, share_below_zero
 
 Values = NDArray[np.float64]

@@ -18,6 +18,7 @@ from movierec_engine.data.interactions import Interactions, load_id_maps
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation import canaries
+from movierec_engine.evaluation.blas_threads import one_blas_thread
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.evaluation.metrics import metric_of
@@ -188,10 +189,11 @@ def nothing_rated_is_served(store: ArtifactStore, faiss_index: Artifact) -> Find
     served = _served(store, faiss_index)
     users = np.random.default_rng(0).permutation(rated.users.ids)[:MASKED_USERS].tolist()
     places = {}
-    for user_id in users:
-        request = RecommendRequest(user_id=user_id, top_k=SHORT_LIST)
-        items = list_for(served, of_user(served, user_id, UserState()), request).items
-        places[user_id] = len(np.intersect1d(served.index.items.ids[items], rated.by(user_id)[0]))
+    with one_blas_thread():
+        for user_id in users:
+            request = RecommendRequest(user_id=user_id, top_k=SHORT_LIST)
+            items = list_for(served, of_user(served, user_id, UserState()), request).items
+            places[user_id] = len(np.intersect1d(served.index.items.ids[items], rated.by(user_id)[0]))
     again = sum(places.values())
     unknown = not rated.same_movies(served.index.rated)
     example = f", such as of user {max(places, key=places.__getitem__)}" if again else ""
@@ -247,10 +249,11 @@ def answered_lists(
     folded_in = parts.holds_out_users or parts.asks_for_next
     answer = _folded_in(served, parts.before_test()) if folded_in else served.recommend
     ids, answers = served.index.items.ids, {}
-    for user_id in users:
-        user = served.user(user_id)
-        items, scores, _ = answer(user, k + _MARGIN) if user is not None else ([], [], "")
-        answers[user_id] = list(zip(ids[items].tolist(), scores, strict=True)) if items else []
+    with one_blas_thread():
+        for user_id in users:
+            user = served.user(user_id)
+            items, scores, _ = answer(user, k + _MARGIN) if user is not None else ([], [], "")
+            answers[user_id] = list(zip(ids[items].tolist(), scores, strict=True)) if items else []
     return answers
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.data.interactions import OF_ORDER
+from movierec_engine.evaluation.blas_threads import one_blas_thread
 from movierec_engine.evaluation.canaries import Finding
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.models.registry import load_model
@@ -57,7 +58,8 @@ def refit_agrees(
     users = np.random.default_rng(0).permutation(np.flatnonzero(indices[0].personal))[:AGREEMENT_USERS]
     values = indices[0].fold_in_scorer.history_values
     histories = everything.history(values) if values in OF_ORDER else None
-    shares = [_in_common(*(_best(one, user, mask(user), histories) for one in indices)) for user in users.tolist()]
+    with one_blas_thread():
+        shares = [_in_common(*(_best(one, user, mask(user), histories) for one in indices)) for user in users.tolist()]
     agreement = float(np.mean(shares)) if shares else 1.0
     return Finding(
         "refit_agrees",
