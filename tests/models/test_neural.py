@@ -89,19 +89,6 @@ def test_the_penalty_does_not_fall_when_scale_moves_from_an_embedding_to_h() -> 
     assert before == pytest.approx(0.1 / 2 * products.item() / 3, rel=1e-5)
 
 
-def test_the_penalty_of_gmf_is_over_the_root_of_the_interactions_of_a_row() -> None:
-    """By hand: 4 items a user and 16 users an item are 8 in the geometric mean."""
-    pairs = np.array([(user, item) for user in range(16) for item in range(4)])
-    train = interactions_of(pairs, IdMap(np.arange(16)), IdMap(np.arange(4)))
-    model = GMF(GMF.Config(mf_dim=4, relative_l2=3.0))
-    model.build(train, build_graph(train), torch.device("cpu"))
-    assert model.network.l2 == pytest.approx(3 / 8**0.5)
-    assert model.for_worker().config.l2 == pytest.approx(3 / 8**0.5), "of a share of the users it would be another"
-    given = GMF(GMF.Config(mf_dim=4, l2=0.0))
-    given.build(train, build_graph(train), torch.device("cpu"))
-    assert given.network.l2 == 0.0
-
-
 def test_each_penalty_is_of_its_own_parts_weights_and_embeddings() -> None:
     """l2 of the GMF part's embeddings; l2_mlp of the MLP's embeddings, a batch's mean, and of its weights."""
     users, items = torch.arange(3), torch.arange(6).reshape(3, 2)

@@ -22,8 +22,6 @@ _BLOCK_FLOATS = 2**21
 LARGE_FLOATS = 3 * 2**21
 """Of X from which on there are blocks, 25 MB: of less they gain nothing, of twice as much they take two thirds of the
 time (benchmarks/results/propagation.md)."""
-
-
 WHOLE = slice(None)
 """All rows."""
 

@@ -36,6 +36,7 @@ from movierec_engine.models.gradient import (
 )
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender, with_graph
 from movierec_engine.models.graph.propagation import SymmetricLGConv
+from movierec_engine.models.penalty_by_rows import PenaltyByRows
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.trainable import BeginAdding, Network
 
@@ -60,15 +61,19 @@ class LightGCNConfig:
     """Score by the cosine of the final embeddings instead of their inner product (the paper's)."""
     temperature: float = 1.0
     """Divides the scores in training; with cosine, 0.1 to 0.3 is usual."""
-    l2: float = 0.02
-    """Weight of the squared norms of a batch's E^(0); the paper's 1e-4 is for bpr."""
+    relative_l2: float = 0.13
+    """Weight of the squared norms of a batch's E^(0), times the root of a row's interactions."""
+    l2: float | None = None
+    """That weight itself, 1e-4 in the paper for bpr; by default it follows from `relative_l2` and the data."""
     init_std: float = 0.1
     """Standard deviation of the initial embeddings (the authors' code)."""
 
     def __post_init__(self) -> None:
         check_loss("lightgcn", self.loss_type, LOSSES, self.num_negatives, self.sampled_items)
         check_ranges(
-            {"temperature": self.temperature, "init_std": self.init_std}, {"dropout": self.dropout}, {"l2": self.l2}
+            {"temperature": self.temperature, "init_std": self.init_std},
+            {"dropout": self.dropout},
+            {"relative_l2": self.relative_l2, "l2": self.l2 or 0.0},
         )
         if self.embedding_dim < 1 or self.num_layers < 0:
             raise ConfigError(
@@ -85,9 +90,9 @@ class LightGCNNetwork(Network):
     adjacency: Tensor
     edge: Tensor
 
-    def __init__(self, graph: InteractionGraph, config: LightGCNConfig, device: torch.device) -> None:
+    def __init__(self, graph: InteractionGraph, config: LightGCNConfig, l2: float, device: torch.device) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.l2 = config, l2
         self.n_users = graph.n_users
         nodes = graph.n_users + graph.n_items
         self.embeddings = nn.Parameter(torch.randn(nodes, config.embedding_dim).mul_(config.init_std))
@@ -131,7 +136,7 @@ class LightGCNNetwork(Network):
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor:
         nodes = torch.cat([users, (items + self.n_users).flatten()])
-        return self.config.l2 / 2 * squares_of_rows(self.embeddings, nodes) / len(users)
+        return self.l2 / 2 * squares_of_rows(self.embeddings, nodes) / len(users)
 
     def floats_per_score(self, gathered: bool) -> int:
         return self.config.embedding_dim if gathered else 1
@@ -144,7 +149,7 @@ class LightGCNNetwork(Network):
         return csr_tensor(adjacency.crow_indices(), adjacency.col_indices(), values, adjacency.shape)
 
 
-class LightGCN(GraphRecommender):
+class LightGCN(PenaltyByRows, GraphRecommender):
     """fold_in_vectors: float32 [n_items, d]; the `steps` of `fold_in/lightgcn.py`.
 
     user_lengths: float32 [n_users]; where scores are cosines, the lengths that the users' final embeddings had.
@@ -174,7 +179,7 @@ class LightGCN(GraphRecommender):
 
     def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
         self.set_history(train)
-        self.network = LightGCNNetwork(graph, self.config, device)
+        self.network = LightGCNNetwork(graph, self.config, self.l2, device)
         return self.network
 
     @torch.no_grad()

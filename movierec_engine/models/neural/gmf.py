@@ -4,17 +4,9 @@
 
 A plain inner product once h is moved into the user's vector. Losses: `bce` with sampled negatives, as in the paper;
 `bpr`; `sampled_softmax`; or `softmax` over the whole catalogue, which needs the fewest epochs and is the default.
-
-    l2 = relative_l2 / (|train| / (|U| |I|)^1/2)^1/2 unless it is given
-
-An interaction brings the penalty of its row along, so that one weight holds long rows back as much as short ones. The
-best weight falls about as the root of the interactions of a row, the geometric mean of a user's and an item's: .5 where
-there are 10, .07 where there are 210. A few times as much, and all vectors are 0.
 """
 
-import math
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,6 +16,7 @@ from movierec_engine.models.gradient import check_loss, check_ranges
 from movierec_engine.models.neural.base import LOSSES, NeuralCF
 from movierec_engine.models.neural.network import NeuralCFNetwork
 from movierec_engine.models.pair_scorer import PairScorer
+from movierec_engine.models.penalty_by_rows import PenaltyByRows
 
 
 @dataclass(frozen=True)
@@ -41,7 +34,7 @@ class GMFConfig:
     relative_l2: float = 1.3
     """Weight of the squared norms of h * p_u and q_i, the mean over a batch, times the root of a row's interactions."""
     l2: float | None = None
-    """That weight itself, instead of `relative_l2`."""
+    """That weight itself; by default it follows from `relative_l2` and the data."""
     init_std: float = 0.1
     """Standard deviation of the initial embeddings (the paper uses 0.01)."""
 
@@ -52,7 +45,7 @@ class GMFConfig:
             raise ConfigError(f"model.mf_dim={self.mf_dim} must be at least 1")
 
 
-class GMF(NeuralCF):
+class GMF(PenaltyByRows, NeuralCF):
     """Its query vectors are h * p_u, its item vectors q_i."""
 
     name = "gmf"
@@ -61,18 +54,6 @@ class GMF(NeuralCF):
     def make_network(self, n_users: int, n_items: int) -> NeuralCFNetwork:
         config = self.config
         return NeuralCFNetwork(n_users, n_items, config.mf_dim, (), 0.0, self.l2, 0.0, config.init_std)
-
-    @property
-    def l2(self) -> float:
-        """The weight of the squared norms, given or by the interactions of a row."""
-        if self.config.l2 is not None:
-            return float(self.config.l2)
-        of_row = self.history.nnz / math.sqrt(math.prod(self.history.shape))
-        return float(self.config.relative_l2 / math.sqrt(max(of_row, 1.0)))
-
-    def for_worker(self) -> Self:
-        """With the weight by all of the data."""
-        return type(self)(replace(self.config, l2=self.l2))
 
     def query_vectors(self, users: Indices) -> Floats:
         queries = (self.network.gmf_users[users] * self.network.output.weight[0]).detach().cpu().numpy()
