@@ -7,7 +7,7 @@ import torch
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError
-from movierec_engine.models import GMF, LightGCN
+from movierec_engine.models import GMF, NGCF, LightGCN
 from worlds import interactions_of
 
 PAIRS = np.array([(user, item) for user in range(16) for item in range(4)])
@@ -20,7 +20,7 @@ def built(kind: Any, **settings: float) -> Any:
     return model
 
 
-@pytest.mark.parametrize("kind", [GMF, LightGCN])
+@pytest.mark.parametrize("kind", [GMF, LightGCN, NGCF])
 def test_the_penalty_is_over_the_root_of_the_interactions_of_a_row_unless_it_is_given(kind: Any) -> None:
     """By hand: 4 items a user and 16 users an item are 8 in the geometric mean."""
     model = built(kind, relative_l2=3.0)
@@ -30,7 +30,7 @@ def test_the_penalty_is_over_the_root_of_the_interactions_of_a_row_unless_it_is_
     assert built(kind, l2=0.5, relative_l2=3.0).network.l2 == 0.5
 
 
-@pytest.mark.parametrize("kind", [GMF, LightGCN])
+@pytest.mark.parametrize("kind", [GMF, LightGCN, NGCF])
 @pytest.mark.parametrize("settings", [{"l2": -1.0}, {"relative_l2": -1.0}, {"l2": float("nan")}])
 def test_a_penalty_below_0_is_refused(kind: Any, settings: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=f"model.{next(iter(settings))}"):

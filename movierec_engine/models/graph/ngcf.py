@@ -37,6 +37,7 @@ from movierec_engine.models.gradient import (
 )
 from movierec_engine.models.graph.base import LOSSES, GraphRecommender, with_graph
 from movierec_engine.models.graph.propagation import SymmetricLGConv
+from movierec_engine.models.penalty_by_rows import PenaltyByRows
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.trainable import Network
 
@@ -61,8 +62,10 @@ class NGCFConfig:
     """Items drawn for a batch by `sampled_softmax`, beside the batch's own."""
     temperature: float = 1.0
     """Divides the scores in training."""
-    l2: float = 0.2
-    """Weight of the squared norms of a batch's E^(0); the paper's 1e-5 is for bpr."""
+    relative_l2: float = 1.2
+    """Weight of the squared norms of a batch's E^(0), times the root of a row's interactions."""
+    l2: float | None = None
+    """That weight itself, 1e-5 in the paper for bpr; by default it follows from `relative_l2` and the data."""
     init_std: float = 0.1
     """Standard deviation of the initial embeddings."""
 
@@ -71,7 +74,7 @@ class NGCFConfig:
         check_ranges(
             {"temperature": self.temperature, "init_std": self.init_std},
             {"dropout": self.dropout, "message_dropout": self.message_dropout},
-            {"l2": self.l2},
+            {"relative_l2": self.relative_l2, "l2": self.l2 or 0.0},
         )
         if self.embedding_dim < 1:
             raise ConfigError(f"model.embedding_dim={self.embedding_dim} must be at least 1")
@@ -86,9 +89,9 @@ class NGCFNetwork(Network):
 
     adjacency: Tensor
 
-    def __init__(self, graph: InteractionGraph, config: NGCFConfig, device: torch.device) -> None:
+    def __init__(self, graph: InteractionGraph, config: NGCFConfig, l2: float, device: torch.device) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.l2 = config, l2
         self.n_users = graph.n_users
         nodes = graph.n_users + graph.n_items
         self.embeddings = nn.Parameter(torch.randn(nodes, config.embedding_dim).mul_(config.init_std))
@@ -128,7 +131,7 @@ class NGCFNetwork(Network):
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor:
         nodes = torch.cat([users, (items + self.n_users).flatten()])
-        return self.config.l2 / 2 * squares_of_rows(self.embeddings, nodes) / len(users)
+        return self.l2 / 2 * squares_of_rows(self.embeddings, nodes) / len(users)
 
     def floats_per_score(self, gathered: bool) -> int:
         return self.config.embedding_dim + sum(self.config.hidden_dims) if gathered else 1
@@ -141,7 +144,7 @@ class NGCFNetwork(Network):
         return vectors * kept / (1 - self.config.dropout)
 
 
-class NGCF(GraphRecommender):
+class NGCF(PenaltyByRows, GraphRecommender):
     """item_layers: float32 [n_items, d + sum of all hidden_dims but the last], what items send in each layer.
 
     weights: of the layers, by name, for the fold-in of new users.
@@ -171,7 +174,7 @@ class NGCF(GraphRecommender):
 
     def build(self, train: Interactions, graph: InteractionGraph, device: torch.device) -> Network:
         self.set_history(train)
-        self.network = NGCFNetwork(graph, self.config, device)
+        self.network = NGCFNetwork(graph, self.config, self.l2, device)
         return self.network
 
     @torch.no_grad()
