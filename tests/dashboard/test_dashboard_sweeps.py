@@ -83,7 +83,7 @@ def test_parts_are_of_the_scale_that_was_searched() -> None:
 
 def test_a_sweep_keeps_its_space(tmp_path: Path) -> None:
     space = axes(space_of("lightgcn"))
-    assert (space["model.l2"], space["model.embedding_dim"]) == (Axis(LOG, 0.0001, 1), Axis(CHOICE))
+    assert (space["model.relative_l2"], space["model.embedding_dim"]) == (Axis(LOG, 0.001, 10), Axis(CHOICE))
     assert space["model.num_layers"] == Axis(LINEAR, 1, 4)
     tries = tuple(tried(0.1 * number, l2=number) for number in (1, 2, 3))
     publish(ArtifactStore(tmp_path), "tiny", SweepTrials(tries, "ndcg@10", "max", space=space), [])
