@@ -134,8 +134,10 @@ def open_ratings(
             continue
         usual = getattr(_USUAL, role) == name
         found[role] = find_column(role, name, list(file.columns), where) if usual else name
+        if role == "item" and not found[role]:  # of a table that knows its items by their titles alone
+            found[role] = find_column("title", columns.title, list(file.columns), where)
         optional = role in ("rating", "timestamp") and (usual or not name or may_lack_ratings)
-        if found[role] not in file.columns:
+        if not found[role] or found[role] not in file.columns:
             if not optional:
                 raise DataError(_missing(file, role, name))
             found[role] = ""

@@ -219,7 +219,8 @@ def text_form(path: Path, plain: PlainText, given: FileFormat, named: Sequence[s
     rows = split_lines(lines, delimiter, quote, escape)
     header = _has_header(path, rows, given.header, named)
     width = len(rows[0]) if header else Counter(map(len, rows)).most_common(1)[0][0]
-    names = tuple(name.strip() for name in rows[0]) if header else tuple(f"column{n + 1}" for n in range(width))
+    placed = tuple(f"column{n + 1}" for n in range(width))
+    names = tuple(name.strip() or place for name, place in zip(rows[0], placed, strict=True)) if header else placed
     head = [tuple(row) for row in rows[header:] if len(row) == width]
     return TextForm(delimiter, names, header, quote, escape if quote else "", False, tuple(head))
 

@@ -75,6 +75,11 @@ PUBLISHED = {
     "check-ins": (
         "checkins.txt", "1,2,1333476009\n2,2,1333476025\n", [(1, 2, 1.0, 1333476009), (2, 2, 1.0, 1333476025)]
     ),
+    "items known by their titles, and a column without name": (
+        "hours.csv", "user-id,game-title,value,\n7,Fallout 4,87,\n8,Spore,14.9,1\n",
+        [(7, "Fallout 4", 1.0, 0), (8, "Spore", 1.0, 0)],
+    ),
+    "an index that pandas wrote": ("likes.csv", ",user,item\n0,5,7\n1,6,7\n", [(5, 7, 1.0, 0), (6, 7, 1.0, 0)]),
     "several names of one thing": ("x.csv", "userhash,uid,item\nx,1,7\ny,2,7\n", [(1, 7, 1.0, 0), (2, 7, 1.0, 0)]),
     "gowalla": ("train.txt", "0 0 1 2\n1 4 5\n2 1 \n3\n", [(0, 0), (0, 1), (0, 2), (1, 4), (1, 5), (2, 1)]),
     "recbole": (
