@@ -28,13 +28,14 @@ STEPS: Final = {
 
 MODELS: Final[dict[str, int]] = {
     "gmf": 2,
-    "item_cf": 2,
+    "item_cf": 3,
     "lightgcn": 3,
     "mlp": 5,
     "ncf": 5,
     "ngcf": 4,
     "recvae": 2,
     "sasrec": 3,
+    "svd": 2,
 }
 """Model -> the number of its own code, from 2 on. Dagster has one code version for all partitions of an asset, so that
 any of them marks every trained model; the version in the UI names the model that it is about."""

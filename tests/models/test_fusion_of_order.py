@@ -12,6 +12,7 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models import ALS, EASE, ItemCF, Markov, Popularity, Recommender
+from movierec_engine.models.classic.neighbourhood import ItemCFConfig
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 from movierec_engine.models.ensemble.member_selection import compatible
 
@@ -39,7 +40,9 @@ def world() -> Dataset:
 
 @cache
 def fitted(kind: type[Recommender]) -> Recommender:
-    return kind().fit(world())
+    """ItemCF learns from the values of ratings here."""
+    model = ItemCF(ItemCFConfig(feedback="explicit")) if kind is ItemCF else kind()
+    return model.fit(world())
 
 
 def hits(model: Recommender) -> float:

@@ -271,11 +271,13 @@ def test_similar_items_share_users_beyond_what_popularity_brings(user_based: boo
     assert np.allclose(model.similarity()(np.array([3, 1])), (columns @ columns.T)[[3, 1]], atol=1e-5)
 
 
-@pytest.mark.parametrize("similarity", ["cosine", "pearson"])
-def test_ratings_are_used_where_they_exist(similarity: str) -> None:
-    assert fitted(rated_train(), similarity=similarity).uses_ratings
+@pytest.mark.parametrize(
+    ("similarity", "feedback", "uses_ratings"),
+    [("cosine", "auto", False), ("cosine", "explicit", True), ("pearson", "auto", True), ("cosine", "implicit", False)],
+)
+def test_ratings_count_where_they_are_compared_or_asked_for(similarity: str, feedback: str, uses_ratings: bool) -> None:
+    assert fitted(rated_train(), similarity=similarity, feedback=feedback).uses_ratings == uses_ratings
     assert fitted(binary_train(), similarity="cosine").history_values == "ones"
-    assert fitted(rated_train(), similarity="cosine", feedback="implicit").history_values == "ones"
 
 
 @pytest.mark.parametrize("similarity", ["msd", "pearson", "pearson_baseline"])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import surprise
@@ -156,12 +158,20 @@ def test_the_same_seed_gives_the_same_vectors_to_the_bit(feedback: str) -> None:
 
 
 def test_a_model_of_ratings_comes_back_from_its_folder(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    model = fitted(rated_train(), feedback="auto")
+    model = fitted(rated_train(), feedback="explicit")
     assert model.uses_ratings
     model.save(tmp_path)
     loaded = SVD.load(tmp_path)
     assert np.array_equal(loaded.score_users(np.arange(N_USERS)), model.score_users(np.arange(N_USERS)))
     assert np.array_equal(loaded.fold_in(model.history), model.fold_in(model.history))
+
+
+def test_values_that_are_counts_are_no_ratings_unless_asked_for() -> None:
+    train = rated_train()
+    hours = replace(train, rating=(train.rating**9).astype(np.float32))
+    by_default, of_ones = fitted(hours, seed=1), fitted(binary_train(), seed=1)
+    assert by_default.history_values == "ones"
+    assert np.array_equal(by_default.item_factors, of_ones.item_factors)
 
 
 def test_a_diverging_descent_is_refused() -> None:

@@ -73,7 +73,7 @@ class ItemCF(ClosedFormRecommender):
         self._set_weights(sparse.vstack(blocks, format="csr"))
 
     def learns_from(self, train: Interactions) -> HistoryValues:
-        values = learns_from(self.config.feedback, train)
+        values = learns_from(self.config.feedback, train, needs_ratings=self.config.compares_ratings)
         self.config.require_ratings(values == "ratings")
         return values
 

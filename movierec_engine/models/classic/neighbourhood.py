@@ -73,8 +73,8 @@ class ItemCFConfig:
     user_based: bool = False
     """Whether neighbours are users instead of items."""
     feedback: str = "auto"
-    """`explicit`: ratings count; `implicit`: every interaction is 1, which often ranks better; `auto`: explicit where
-    ratings differ at all."""
+    """`explicit`: ratings count; `implicit`: every interaction is 1, which ranks better; `auto`: explicit where the
+    similarity needs ratings."""
 
     def __post_init__(self) -> None:
         if self.similarity not in SIMILARITIES:
@@ -104,9 +104,13 @@ class ItemCFConfig:
         alpha = min(_MOST, mean / (mean + _HALF)) if self.user_based else _ALPHA
         return self if self.alpha is not None else replace(self, alpha=alpha)
 
+    @property
+    def compares_ratings(self) -> bool:
+        return self.similarity != "cosine"
+
     def require_ratings(self, ratings: bool) -> None:
         """Raises ConfigError when the similarity compares ratings and there are none to compare."""
-        if not ratings and self.similarity != "cosine":
+        if not ratings and self.compares_ratings:
             raise ConfigError(
                 f"model.similarity={self.similarity} compares the values of ratings, and on implicit feedback they are "
                 "all equal; set model.similarity=cosine"

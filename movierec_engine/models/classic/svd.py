@@ -100,8 +100,8 @@ class SVDConfig:
     """Standard deviation of the initial vectors. Surprise has 0.1, which few interactions do not unlearn: by it sparse
     data is ranked worse than by popularity."""
     feedback: str = "auto"
-    """`explicit`: fit the ratings; `implicit`: fit which interactions there are, which ranks far better; `auto`:
-    explicit where the ratings differ at all."""
+    """`implicit`, as `auto`: fit which interactions there are, which ranks; `explicit`: fit the ratings, which predicts
+    what somebody would give and ranks worse than popularity."""
     negatives: int = 8
     """Zeros drawn for each interaction on implicit feedback."""
     seed: int = 42
@@ -136,7 +136,7 @@ class SVD(ClosedFormRecommender):
     def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
         """An item and a value for each sample, and both once more while negatives are mixed in; double precision."""
         config = self.config
-        samples = float(size.n_train * (1 + (config.negatives if config.feedback == "implicit" else 0)))
+        samples = float(size.n_train * (1 + (0 if config.feedback == "explicit" else config.negatives)))
         fit = 16 * samples + 24.0 * (size.n_users + size.n_items) * config.n_factors
         seconds = samples * config.n_epochs * config.n_factors * 4e-9
         return factor_cost(size, config.n_factors + 2, fit, seconds, "train als instead")
