@@ -115,7 +115,7 @@ class DataConfig:
     train_file: str = ""
     """Like `ratings_file`: what to train on (layout presplit)."""
     valid_file: str = ""
-    """Like `train_file`; without it nothing is held out for early stopping."""
+    """Like `train_file`; without it `val_ratio` of each user's train is validation, drawn at random."""
     test_file: str = ""
     """Like `train_file`."""
     negatives_file: str = ""

@@ -26,6 +26,7 @@ from movierec_engine.data.split_strategies import (
     PARTS,
     TEST,
     TRAIN,
+    VALIDATION,
     global_time_parts,
     held_out_user_parts,
     leave_one_out_parts,
@@ -217,7 +218,7 @@ def split(interactions: Interactions, config: DataConfig, ratings: Ratings) -> S
         _require_times(interactions, config)
     if ratings.presplit:
         strategy = "given"
-        part = _given_parts(ratings)
+        part = _given_parts(ratings, interactions, config)
         negatives = _given_negatives(ratings, interactions)
     elif config.split == "random":
         part = random_parts(interactions, config.train_ratio, config.val_ratio, config.split_seed)
@@ -337,10 +338,19 @@ def _require_times(interactions: Interactions, config: DataConfig) -> None:
         )
 
 
-def _given_parts(ratings: Ratings) -> NDArray[np.int8]:
-    part = ratings.table["part"].combine_chunks().dictionary_encode()
-    codes = np.array([PARTS.index(name) for name in part.dictionary.to_pylist()], dtype=np.int8)
-    return np.asarray(codes[part.indices.to_numpy()])
+def _given_parts(ratings: Ratings, interactions: Interactions, config: DataConfig) -> NDArray[np.int8]:
+    """Part numbers int8 [n], as given; without validation a share of each user's train, drawn at random, is validation.
+
+    The share is `data.val_ratio`; users with fewer than three interactions in train keep them.
+    """
+    of_rows = ratings.table["part"].combine_chunks().dictionary_encode()
+    codes = np.array([PARTS.index(name) for name in of_rows.dictionary.to_pylist()], dtype=np.int8)
+    part: NDArray[np.int8] = codes[of_rows.indices.to_numpy()]
+    if config.val_ratio and not (part == VALIDATION).any():
+        train = np.flatnonzero(part == TRAIN)
+        drawn = random_parts(interactions.select(train), 1 - config.val_ratio, 0.0, config.split_seed) == TEST
+        part[train[drawn]] = VALIDATION
+    return part
 
 
 def _given_negatives(ratings: Ratings, interactions: Interactions) -> Interactions | None:

@@ -135,7 +135,7 @@ class _Search:
         parts = pipeline.load_split(self.splits.verify())
         if not len(parts.validation):
             raise ConfigError(
-                f"{settings.data.name} has no validation part to choose settings by; set data.val_ratio above 0, or "
+                f"{settings.data.name} has no validation part to choose settings by; set data.val_ratio=0.1, or "
                 "data.valid_file"
             )
         self.whole = Dataset(train_used(parts, settings), parts.validation_heldout())

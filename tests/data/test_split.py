@@ -241,6 +241,25 @@ def test_given_parts_are_taken_as_they_are_with_their_negatives() -> None:
     assert (heldout.candidates != parts.negatives.matrix()).nnz == 0
 
 
+def test_given_parts_without_validation_take_a_share_of_each_users_train() -> None:
+    rows = [(user, item, "test" if item == 0 else "train") for user in range(3) for item in range(1 + 20 * user)]
+    columns = zip(*((user, item, 1.0, 0, part) for user, item, part in rows), strict=True)
+    ratings = Ratings(pa.table([list(column) for column in columns], schema=PRESPLIT_SCHEMA))
+
+    def parts_of(table: Ratings, ratio: float) -> Split:
+        config = DataConfig(layout="presplit", val_ratio=ratio)
+        return split(positives(table, config), config, table)
+
+    whole, drawn = parts_of(ratings, 0.0), parts_of(ratings, 0.1)
+    assert len(whole.validation) == 0
+    assert np.bincount(drawn.validation.user, minlength=3).tolist() == [0, 2, 4]
+    assert keys(drawn.train) | keys(drawn.validation) == keys(whole.train)
+    assert keys(drawn.test) == keys(whole.test)
+    named = ["validation" if (user, item) == (2, 1) else part for user, item, part in rows]
+    with_validation = Ratings(ratings.table.set_column(4, "part", pa.array(named)))
+    assert keys(parts_of(with_validation, 0.1).validation) == {(2, 1)}
+
+
 def test_a_saved_split_comes_back(tmp_path: Path) -> None:
     rows = {(user, item): item for user in range(1, 5) for item in range(1, 11)}
     parts = split(*prepared(rows, split="global_time"))

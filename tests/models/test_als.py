@@ -180,10 +180,15 @@ def test_weight_and_regularisation_follow_the_data_unless_they_are_given(tmp_pat
     assert (loaded.alpha0, loaded.l2) == (relative.alpha0, relative.l2)
 
 
-def test_all_pairs_weigh_the_root_of_a_rows_interactions_unless_it_is_said_what() -> None:
-    """By hand: 10 items a user and 1 an item, 10^1/2 in the geometric mean, at a density of 1 / 400."""
-    model = ALS(embedding_dim=2, epochs=1).fit(Dataset(groups_of_items()))
-    assert model.alpha0 == pytest.approx(10**0.25 / 400)
+def test_all_pairs_weigh_the_root_of_a_rows_interactions_and_at_least_7_5_times_the_observed() -> None:
+    """By hand: 10 items a user and 1 an item at a density of 1 / 400; then all pairs but one, 100 in a row."""
+    short = ALS(embedding_dim=2, epochs=1).fit(Dataset(groups_of_items()))
+    assert short.alpha0 == pytest.approx(7.5 / 400)
+    pairs = np.argwhere(np.ones((100, 100)))[:-1]
+    long = ALS(embedding_dim=2, epochs=1).fit(
+        Dataset(interactions_of(pairs, IdMap(np.arange(100)), IdMap(np.arange(100))))
+    )
+    assert long.alpha0 == pytest.approx(99.99**0.5 * 0.9999)
 
 
 def groups_of_items() -> Interactions:

@@ -96,11 +96,12 @@ def test_the_best_epochs_weights_are_restored() -> None:
     assert Evaluator([5]).evaluate(model, VALIDATION).metrics["ndcg@5"] == max(values)
 
 
-def test_without_a_validation_part_it_trains_all_epochs() -> None:
+def test_without_a_validation_part_it_trains_all_epochs_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     empty = HeldOut(REST.select(np.zeros(len(REST), dtype=bool)), TRAIN.matrix(), "train", Catalogue.of(TRAIN))
     history = train(LightGCN(), TRAIN, build_graph(TRAIN), empty, CONFIG, Evaluator([5]), device="cpu", seed=1)
     assert [epoch.number for epoch in history] == [1, 2, 3, 4, 5, 6]
     assert history[0].metrics == {}
+    assert "data.val_ratio=0.1" in caplog.text
 
 
 def test_a_metric_that_is_not_measured_is_refused_before_training() -> None:
