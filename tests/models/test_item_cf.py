@@ -223,16 +223,18 @@ def test_a_neighbours_long_history_is_discounted_the_more_the_longer_histories_a
     assert np.array_equal(*folded_in)
 
 
-def test_unless_k_says_otherwise_items_have_200_neighbours_on_implicit_feedback_and_30_on_ratings() -> None:
-    assert ItemCFConfig().neighbours(ratings=False, density=0.001) == 200
-    assert ItemCFConfig().neighbours(ratings=True, density=0.001) == 30
-    assert ItemCFConfig(k=7).neighbours(ratings=False, density=0.001) == 7
-
-
-@pytest.mark.parametrize(("density", "neighbours"), [(0.05, 50), (0.008, 50), (0.004, 100), (0.001, 400), (0, 400)])
-def test_users_have_the_more_neighbours_the_fewer_of_them_have_an_item(density: float, neighbours: int) -> None:
-    assert ItemCFConfig(user_based=True).neighbours(False, density) == neighbours
-    assert ItemCFConfig(user_based=True, k=7).neighbours(False, density) == 7
+@pytest.mark.parametrize(
+    ("density", "of_users", "of_items"),
+    [(0.05, 50, 100), (0.008, 50, 100), (0.004, 100, 100), (0.0025, 160, 160), (0.001, 400, 200), (0, 400, 200)],
+)
+def test_there_are_the_more_neighbours_the_fewer_of_them_have_an_item(
+    density: float, of_users: int, of_items: int
+) -> None:
+    assert ItemCFConfig(user_based=True).neighbours(False, density) == of_users
+    assert ItemCFConfig().neighbours(False, density) == of_items
+    assert ItemCFConfig().neighbours(True, density) == 30
+    for user_based in (False, True):
+        assert ItemCFConfig(user_based=user_based, k=7).neighbours(False, density) == 7
 
 
 def test_ties_for_the_last_neighbour_go_to_the_lower_index() -> None:

@@ -39,8 +39,9 @@ SIMILARITIES = ("cosine", "msd", "pearson", "pearson_baseline")
 
 _ALPHA, _HALF, _MOST = 0.6, 12, 0.75
 """Discount of popular items, mean interactions of a user at which that of users is a half, and the largest of users."""
-_FEWEST_USERS, _HOLDERS, _MOST_USERS = 50, 0.4, 400
-"""Neighbours of a user at least; those of which so many, on average, have a given item; and at most."""
+_HOLDERS = 0.4
+"""Neighbours by default: as many that so many of them, on average, have a given item, within these bounds."""
+_USERS, _ITEMS = (50, 400), (100, 200)
 _BLOCK_PAIRS = 2**18
 """Pairs compared at once; at about 200 bytes a pair, 50 MB."""
 
@@ -55,8 +56,8 @@ class ItemCFConfig:
     similarity: str = "cosine"
     """`cosine`, `msd`, `pearson` or `pearson_baseline`, as above; the last three need ratings."""
     k: int = 0
-    """Neighbours kept for each item (user-based: user), at most; 0: 30 for items on ratings and 200 on implicit
-    feedback, and for users .4 over the density of train, from 50 to 400 (benchmarks/results/defaults.md)."""
+    """Neighbours kept for each item (user-based: user), at most; 0: .4 over the density of train, from 100 to 200 for
+    items and from 50 to 400 for users (benchmarks/results/defaults.md), and 30 for items on ratings."""
     min_k: int = 1
     """Common users (user-based: items) that a similarity needs to count. Surprise calls this `min_support`; its own
     `min_k`, the neighbours that a prediction needs, would make the score other than linear in the history."""
@@ -94,9 +95,12 @@ class ItemCFConfig:
 
     def neighbours(self, ratings: bool, density: float) -> int:
         """How many neighbours are kept, on ratings or on implicit feedback, of train of a density from 0 to 1."""
-        if self.k or not self.user_based:
-            return self.k or (30 if ratings else 200)
-        return round(min(max(_FEWEST_USERS, _HOLDERS / max(density, 1e-12)), _MOST_USERS))
+        if self.k:
+            return self.k
+        if ratings and not self.user_based:
+            return 30
+        fewest, most = _USERS if self.user_based else _ITEMS
+        return round(min(max(fewest, _HOLDERS / max(density, 1e-12)), most))
 
     def of_history(self, history: sparse.csr_matrix) -> "ItemCFConfig":
         """The same settings with the alpha that these train interactions ask for, CSR [n_users, n_items]."""
