@@ -32,7 +32,7 @@ MODELS: Final[dict[str, int]] = {
     "item_cf": 3,
     "lightgcn": 3,
     "mlp": 5,
-    "ncf": 5,
+    "ncf": 6,
     "ngcf": 4,
     "recvae": 2,
     "sasrec": 3,

@@ -37,7 +37,7 @@ class NCFConfig:
     """Items drawn for a batch by `sampled_softmax`, beside the batch's own."""
     l2: float = 0.2
     """Weight of the squared norms of the GMF part's embeddings, the mean over a batch."""
-    l2_mlp: float = 0.001
+    l2_mlp: float = 0.05
     """Weight of the squared norms of the MLP part's weights and embeddings, the mean over a batch."""
     init_std: float = 0.1
     """Standard deviation of the initial embeddings (the paper uses 0.01)."""
