@@ -1,4 +1,4 @@
-"""Measure what counts as a like: which ratings to train on, and what a dislike weighs when somebody is folded in.
+"""Measure what a rating's value says: whether to learn it, which to train on, and what a dislike weighs in fold-in.
 
     OMP_NUM_THREADS=1 python benchmarks/rating_values.py
 
@@ -47,9 +47,16 @@ DEPTH = 10
 MODELS: dict[str, Callable[[], ClosedFormRecommender]] = {
     "ease": EASE,
     "als": ALS,
-    "item_cf": lambda: ItemCF(ItemCF.Config(feedback="implicit")),
+    "item_cf": ItemCF,
     "svd": SVD,
 }
+OF_VALUES: dict[str, Callable[[str], ClosedFormRecommender]] = {
+    "item_cf": lambda feedback: ItemCF(feedback=feedback),
+    "item_cf, user-based": lambda feedback: ItemCF(feedback=feedback, user_based=True),
+    "svd": lambda feedback: SVD(feedback=feedback),
+}
+"""Models that may learn what was rated, `explicit`, or which interactions there are, `implicit`."""
+FEEDBACK = ("implicit", "explicit")
 
 Measured = tuple[float, float, float]
 """liked_ndcg@10, ndcg@10, and disliked@10."""
@@ -115,6 +122,16 @@ def thresholds(world: World, name: str) -> list[Measured]:
     return rows
 
 
+def values(world: World, name: str) -> list[Measured]:
+    """Of a model that learns from the interactions alone, and of one that learns from their ratings."""
+    everybody, rows = np.arange(world.train.n_users), []
+    for feedback in FEEDBACK:
+        model = OF_VALUES[name](feedback)
+        model.fit(Dataset(world.train.select(world.reaching(DISLIKED))))
+        rows.append(world.measure(model.score_users(everybody), everybody))
+    return rows
+
+
 def weights(world: World, name: str) -> tuple[list[Measured], list[Measured]]:
     """Weights of dislikes in fold-in by likes, and in popularity for people known by dislikes alone."""
     like = world.reaching(DISLIKED)
@@ -152,6 +169,7 @@ def table(first: str, names: list[str], rows: dict[str, np.ndarray]) -> list[str
 
 def main() -> None:
     worlds = [World.of(seed) for seed in SEEDS]
+    learned = {name: mean([values(world, name) for world in worlds]) for name in OF_VALUES}
     trained: dict[str, np.ndarray] = {}
     folded: dict[str, np.ndarray] = {}
     popular: dict[str, np.ndarray] = {}
@@ -159,10 +177,15 @@ def main() -> None:
         trained[name] = mean([thresholds(world, name) for world in worlds])
         both = [weights(world, name) for world in worlds]
         folded[name], popular[name] = mean([one for one, _ in both]), mean([one for _, one in both])
-        RESULT.write_text("\n".join(page(trained, folded, popular)), encoding="utf-8")
+        RESULT.write_text("\n".join(page(learned, trained, folded, popular)), encoding="utf-8")
 
 
-def page(trained: dict[str, np.ndarray], folded: dict[str, np.ndarray], popular: dict[str, np.ndarray]) -> list[str]:
+def page(
+    learned: dict[str, np.ndarray],
+    trained: dict[str, np.ndarray],
+    folded: dict[str, np.ndarray],
+    popular: dict[str, np.ndarray],
+) -> list[str]:
     chosen = f"{-AGAINST:g}"
     return [
         "# What a rating's value means",
@@ -175,6 +198,13 @@ def page(trained: dict[str, np.ndarray], folded: dict[str, np.ndarray], popular:
         f"liked_ndcg@10, of the held-out items rated at least {LIKED:g}; all: ndcg@10, of all held-out items, whatever "
         f"their rating; disliked: disliked@10, places with held-out items rated below {DISLIKED:g}, of users who have "
         "any.",
+        "",
+        "## Whether the values are learned",
+        "",
+        f"Trained on ratings of at least {DISLIKED:g}, by which interactions there are (implicit, the default) or by what "
+        "they were rated (explicit).",
+        "",
+        *table("learned", list(FEEDBACK), learned),
         "",
         "## Which ratings are trained on",
         "",
