@@ -156,7 +156,7 @@ def weights(world: World, name: str) -> tuple[list[Measured], list[Measured]]:
 
 def mean(several: list[list[Measured]]) -> np.ndarray:
     """[rows, 3], over the seeds."""
-    return np.array(several).mean(axis=0)
+    return np.asarray(np.array(several).mean(axis=0))
 
 
 def table(first: str, names: list[str], rows: dict[str, np.ndarray]) -> list[str]:
@@ -201,8 +201,8 @@ def page(
         "",
         "## Whether the values are learned",
         "",
-        f"Trained on ratings of at least {DISLIKED:g}, by which interactions there are (implicit, the default) or by what "
-        "they were rated (explicit).",
+        f"Trained on ratings of at least {DISLIKED:g}, by which interactions there are (implicit, the default) or by "
+        "what they were rated (explicit).",
         "",
         *table("learned", list(FEEDBACK), learned),
         "",
