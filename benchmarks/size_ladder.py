@@ -56,7 +56,9 @@ Cells = dict[str, dict[str, Cell]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs="+", default=["0.1", "1"], help="millions of ratings")
+    parser.add_argument(
+        "--sizes", nargs="+", type=lambda text: f"{float(text):g}", default=["0.1", "1"], help="millions of ratings"
+    )
     parser.add_argument("--models", nargs="+", help="all of them unless given")
     parser.add_argument("--folder", type=Path, default=Path("size_ladder"), help="of the data and the stores; GBs")
     parser.add_argument("--memory-gb", type=float, default=float("inf"), help="skip what is expected to need more")
@@ -86,9 +88,9 @@ def main() -> None:
 
 def own_process(station: str, folder: Path, estimate: Estimate | None, asked: argparse.Namespace) -> Cell:
     """The measurements of a station in a process, or the reason why there are none."""
-    if estimate and (estimate.n_bytes or 0) / 1e9 > asked.memory_gb:
+    if estimate and estimate.n_bytes and estimate.n_bytes / 1e9 > asked.memory_gb:
         return {"left_out": f"needs about {estimate.n_bytes / 1e9:.0f} GB"}
-    if estimate and estimate.step == FIT and (estimate.seconds or 0) / 60 > asked.minutes:
+    if estimate and estimate.step == FIT and estimate.seconds and estimate.seconds / 60 > asked.minutes:
         return {"left_out": f"takes about {estimate.seconds / 60:.0f} minutes"}
     command = [sys.executable, __file__, "--station", station, "--folder", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
