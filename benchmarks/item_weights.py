@@ -50,7 +50,7 @@ def main() -> None:
 
 Milliseconds of CPU for the scores of all items, the median of {ROUNDS} rounds of {PEOPLE} people each, all sides in
 turn: the inner product of the person's history with the weights of every item, and the sum over the history, by the
-rows of its items (ease), or by the {KEPT} weights that item_cf keeps of each item: dense up to 64 MB of all weights,
+rows of its items (ease), or by {KEPT} weights of each item, as item_cf keeps at most: dense up to 64 MB of all weights,
 by a copy that has the columns as rows, and sparse above. Dense weights of that size by columns are those of an item_cf
 beside others in an ensemble.
 
