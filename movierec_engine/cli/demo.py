@@ -31,7 +31,7 @@ from movierec_engine.store import SERVING, ArtifactStore, kinds
 from movierec_engine.store.storage import Location
 
 MODELS = ("popularity", "item_cf", "svd", "ease", "als", "gf_cf", "gmf", "lightgcn", "hybrid_ensemble")
-"""The default: those that train in seconds on the bundled data. mlp, ncf and ngcf take longer, 10 to 25 s each."""
+"""The default: those that train in seconds on the bundled data. mlp, ncf and ngcf take longer, 15 to 40 s each."""
 
 ELICITATION_MODEL = "ease"
 """The model that chooses what new users are asked."""
