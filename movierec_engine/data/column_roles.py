@@ -50,10 +50,11 @@ def bare_name(name: str) -> str:
     return re.sub(r":(token|token_seq|float|float_seq)$", "", name)
 
 
-def find_column(role: str, wanted: str, names: Sequence[str], where: str, setting: str = "") -> str:
+def find_column(role: str, wanted: str, names: Sequence[str], where: str, choose: str) -> str:
     """The column of a role: the one that is wanted, or else the one of a usual name; "" where there is none.
 
-    Raises DataError where columns of several meanings could be it, naming the setting that chooses.
+    choose: how people choose it, with {} for the column's name.
+    Raises DataError where columns of several meanings could be it, saying so.
     """
     for name in (wanted, *(one for one in names if bare_name(one) == wanted)):
         if name in names:
@@ -68,7 +69,7 @@ def find_column(role: str, wanted: str, names: Sequence[str], where: str, settin
     if len(found) > 1 and role != "title":
         raise DataError(
             f"{where}: the {role} may be any of the columns {', '.join(map(repr, found))}; "
-            f"choose one by data.columns.{setting or role}={found[0]}"
+            f"choose one by {choose.format(found[0])}"
         )
     return found[0] if found else ""
 

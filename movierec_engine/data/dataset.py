@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from movierec_engine.data.column_roles import find_column
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.heldout import HeldOut
@@ -48,19 +49,21 @@ class Dataset:
         cls,
         frame: Any,
         *,
-        user: str = "user_id",
-        item: str = "movie_id",
-        rating: str = "rating",
-        timestamp: str = "timestamp",
+        user: str | None = None,
+        item: str | None = None,
+        rating: str | None = None,
+        timestamp: str | None = None,
         rating_threshold: float = 0.0,
         min_user_interactions: int = 1,
         min_item_interactions: int = 1,
     ) -> Self:
         """The interactions of a frame: pandas, polars, Arrow, or a mapping of column names to columns.
 
+        A column that is not named is found by the field's usual names, as in files: `user_id`, `customer`, `sku`.
+
         user, item: the columns with ids, whole numbers or texts.
-        rating: a column of numbers; without it every row is a like of equal strength.
-        timestamp: a column of seconds or of dates and times; without it rows are as old as each other.
+        rating: a column of numbers; without one, or for "", every row is a like of equal strength.
+        timestamp: a column of seconds or of dates and times; without one, or for "", rows are as old as each other.
         rating_threshold, min_user_interactions, min_item_interactions: ratings below the threshold are left out, then
             users and items with fewer interactions than that (k-core).
 
@@ -70,13 +73,13 @@ class Dataset:
             >>> data.train.n_users, data.train.n_items, len(data.train)
             (2, 2, 3)
 
-        Raises DataError for a column that is not there, missing values, and ids that are neither whole numbers nor
-        texts; EmptyDataError when nothing is left.
+        Raises DataError for a column that is not there or may be any of several, missing values, and ids that are
+        neither whole numbers nor texts; EmptyDataError when nothing is left.
         """
         table = pa.table(dict(frame)) if isinstance(frame, Mapping) else pa.table(frame)
-        users, items = (_ids(table, name, role) for name, role in ((user, "user"), (item, "item")))
-        ratings = _numbers(table, rating, "rating", default=1).astype(np.float32)
-        times = _numbers(table, timestamp, "timestamp", default=0).astype(np.int64)
+        users, items = _ids(table, "user", user), _ids(table, "item", item)
+        ratings = _numbers(table, "rating", rating, default=1).astype(np.float32)
+        times = _numbers(table, "timestamp", timestamp, default=0).astype(np.int64)
         if not len(users):
             raise EmptyDataError("the frame has no rows, so there is nothing to learn from")
         user_map, item_map = IdMap.of(users), IdMap.of(items)
@@ -117,12 +120,21 @@ class Dataset:
         return type(self)(parts.train, parts.validation_heldout()), parts.test_heldout()
 
 
-def _column(table: pa.Table, name: str, role: str) -> pa.ChunkedArray:
-    if name not in table.column_names:
-        raise DataError(
-            f"the frame has no column {name!r} for the {role}; it has {', '.join(table.column_names) or 'none'}, so "
-            f"name yours: Dataset.from_frame(frame, {role}=...)"
-        )
+_DEFAULT_NAMES = {"user": "user_id", "item": "movie_id", "rating": "rating", "timestamp": "timestamp"}
+"""Names of this platform's own tables, which come before other usual ones."""
+
+
+def _column_name(table: pa.Table, role: str, given: str | None) -> str:
+    """The column of a role: the one that is given, or else the one of a usual name; "" where there is none."""
+    choose = f"Dataset.from_frame(frame, {role}={{!r}})"
+    if given is None:
+        return find_column(role, _DEFAULT_NAMES[role], table.column_names, "the frame", choose)
+    if given and given not in table.column_names:
+        raise DataError(f"the frame has no column {given!r} for the {role}; it has {_names(table)}")
+    return given
+
+
+def _column(table: pa.Table, name: str) -> pa.ChunkedArray:
     column = table[name]
     if column.null_count:
         row = pc.index(pc.is_null(column), True).as_py()
@@ -130,21 +142,30 @@ def _column(table: pa.Table, name: str, role: str) -> pa.ChunkedArray:
     return column
 
 
-def _ids(table: pa.Table, name: str, role: str) -> NDArray[Any]:
+def _names(table: pa.Table) -> str:
+    return ", ".join(table.column_names) or "none"
+
+
+def _ids(table: pa.Table, role: str, given: str | None) -> NDArray[Any]:
+    name = _column_name(table, role, given)
+    if not name:
+        raise DataError(
+            f"the frame has no column of a usual name for the {role}; it has {_names(table)}, so name yours: "
+            f"Dataset.from_frame(frame, {role}=...)"
+        )
+    column = _column(table, name)
     try:
-        return as_ids(_column(table, name, role))
+        return as_ids(column)
     except DataError as error:
         raise DataError(f"column {name!r}: {error}") from error
 
 
-def _numbers(table: pa.Table, name: str, role: str, default: float) -> NDArray[Any]:
-    """A column of numbers, or of times as seconds since 1970; the default in every row where no column is of that name.
-
-    A column whose name was given has to be there.
-    """
-    if name == role and name not in table.column_names:
+def _numbers(table: pa.Table, role: str, given: str | None, default: float) -> NDArray[Any]:
+    """A column of numbers, or of times as seconds since 1970; the default in every row where there is none."""
+    name = _column_name(table, role, given)
+    if not name:
         return np.full(len(table), default)
-    column = _column(table, name, role)
+    column = _column(table, name)
     if pa.types.is_temporal(column.type):
         column = pc.cast(pc.cast(column, pa.timestamp("s"), safe=False), pa.int64())
     values = column.to_numpy()

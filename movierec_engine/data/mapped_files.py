@@ -133,9 +133,9 @@ def open_ratings(
             found[role] = ""
             continue
         usual = getattr(_USUAL, role) == name
-        found[role] = find_column(role, name, list(file.columns), where) if usual else name
+        found[role] = find_column(role, name, list(file.columns), where, _chosen(role)) if usual else name
         if role == "item" and not found[role]:  # of a table that knows its items by their titles alone
-            found[role] = find_column("title", columns.title, list(file.columns), where)
+            found[role] = find_column("title", columns.title, list(file.columns), where, _chosen("title"))
         optional = role in ("rating", "timestamp") and (usual or not name or may_lack_ratings)
         if not found[role] or found[role] not in file.columns:
             if not optional:
@@ -143,6 +143,10 @@ def open_ratings(
             found[role] = ""
     _refuse_repeated(file, [name for name in found.values() if name])
     return _with_forms(file, replace(columns, **found), config.format)
+
+
+def _chosen(role: str) -> str:
+    return f"data.columns.{role}={{}}"
 
 
 def open_titles(config: DataConfig, item: str = "item") -> TitlesFile | None:
@@ -160,12 +164,12 @@ def open_titles(config: DataConfig, item: str = "item") -> TitlesFile | None:
     if columns.id != _USUAL.id or columns.id in names:
         found["id"] = columns.id
     else:
-        found["id"] = item if item in names else find_column("item", columns.item, names, where, "id")
+        found["id"] = item if item in names else find_column("item", columns.item, names, where, _chosen("id"))
     if not file.form or file.form.header:
         for role in ("title", "genres", "year"):
             name = getattr(columns, role)
             rest = [one for one in names if one != found["id"]]
-            found[role] = find_column(role, name, rest, where) if name == getattr(_USUAL, role) else name
+            found[role] = find_column(role, name, rest, where, _chosen(role)) if name == getattr(_USUAL, role) else name
     else:
         title, genres = (names[place] if len(names) in lengths else "" for place, lengths in ((1, (2, 3)), (2, (3,))))
         found = {"id": names[0], "title": title, "genres": genres, "year": ""}

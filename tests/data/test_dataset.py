@@ -43,8 +43,18 @@ def test_columns_are_mapped_by_name_and_others_left_alone() -> None:
     assert rows(data) == [(1, "b", 2.0, 0), (2, "a", 5.0, 0)]
 
 
+@pytest.mark.parametrize(
+    "names", [("user", "item", "weight", "datetime"), ("CustomerID", "sku", "Stars", "created_at")]
+)
+def test_columns_of_usual_names_are_found(names: tuple[str, ...]) -> None:
+    values = [[1, 2], ["b", "a"], [2, 5], [30, 40]]
+    assert rows(Dataset.from_frame(dict(zip(names, values, strict=True)))) == [(1, "b", 2.0, 30), (2, "a", 5.0, 40)]
+
+
 def test_without_ratings_and_times_every_row_is_a_like() -> None:
     assert rows(Dataset.from_frame({"user_id": [1], "movie_id": [2]})) == [(1, 2, 1.0, 0)]
+    frame = {"user_id": [1], "movie_id": [2], "score": [4], "date": [5]}
+    assert rows(Dataset.from_frame(frame, rating="", timestamp="")) == [(1, 2, 1.0, 0)]
 
 
 def test_of_several_ratings_of_a_movie_the_newest_counts_and_of_equally_new_ones_the_last() -> None:
@@ -76,11 +86,16 @@ def test_low_ratings_go_first_and_then_users_and_items_with_too_few() -> None:
         (
             {"movie_id": None},
             {},
-            r"no column 'movie_id' for the item; it has user_id, .*\(frame, item=\.\.\.\)",
+            r"no column of a usual name for the item; it has user_id, .*\(frame, item=\.\.\.\)",
         ),
         ({}, {"rating": "stars"}, "no column 'stars' for the rating"),
-        ({"user_id": ["a", None, "b", "c"]}, {}, r"column 'user_id' has no value in row 1"),
-        ({"user_id": [0.5, 1, 2, 3]}, {}, "column 'user_id': ids must be whole numbers"),
+        (
+            {"movie_id": None, "sku": [1, 2, 3, 4], "isbn": [1, 2, 3, 4]},
+            {},
+            r"'isbn', 'sku'; choose one by .*item='isbn'\)",
+        ),
+        ({"user_id": ["a", None, "b", "c"]}, {}, r"^column 'user_id' has no value in row 1"),
+        ({"user_id": [0.5, 1, 2, 3]}, {}, "^column 'user_id': ids must be whole numbers"),
         ({"rating": ["good"] * 4}, {}, "column 'rating' for the rating must hold finite numbers, and is string"),
         ({"rating": [1.0, float("nan"), 2.0, 3.0]}, {}, "finite numbers"),
         ({"timestamp": ["2001"] * 4}, {}, "column 'timestamp' for the timestamp must hold finite numbers"),
