@@ -41,7 +41,7 @@ from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import ALS
-from movierec_engine.models.classic.half_sweeps import SolvedBlocks, half_sweeps
+from movierec_engine.models.classic.half_sweeps import Ridge, Sweeps, TeamSweeps, sweeps
 from movierec_engine.models.registry import model_class
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.data_parallel import WorkerPasses
@@ -120,23 +120,23 @@ class Measured:
     def __init__(self, name: str, train: Any, batch: int) -> None:
         self.name, self.train, self._batch = name, train, batch
         self._models: dict[int, Any] = {}
+        self._made: dict[int, Sweeps] = {}
         self.fixed = 0
 
     def passes(self, workers: int, stack: ExitStack) -> Callable[[int], object]:
         """What trains an epoch, or makes a sweep, in this process or by several workers."""
         trainer, model = self._trainer(workers), self._model(workers)
         if isinstance(model, ALS):
-            sides = model.history, model.history.T.tocsr()
-            return self._sweeps(model, stack.enter_context(half_sweeps(*sides, trainer)))
+            return self._sweeps(model, stack.enter_context(sweeps(*self._start(model), trainer)))
         return stack.enter_context(passes(model, self.train, trainer, self._state(model, trainer), "cpu", 1))
 
     def one_pass(self, workers: int, stack: ExitStack) -> None:
         """One pass of a team of this size, be it of one."""
         trainer, model = self._trainer(workers), self._model(0)
         if isinstance(model, ALS):
-            blocks = SolvedBlocks((model.history, model.history.T.tocsr()), trainer)
-            stack.callback(blocks.close)
-            self._sweeps(model, blocks.half_sweep)(1)
+            team_sweeps = TeamSweeps(*self._start(model), trainer)
+            stack.callback(team_sweeps.close)
+            self._sweeps(model, team_sweeps)(1)
             return
         state = self._state(model, trainer)
         stack.enter_context(WorkerPasses(model, self.train, trainer, state, "cpu", 1)).one_pass(1)
@@ -144,7 +144,9 @@ class Measured:
     def ndcg(self, workers: int, test: HeldOut) -> float:
         """What the model of these passes reaches."""
         model = self._models[workers]
-        if not isinstance(model, ALS):
+        if isinstance(model, ALS):
+            model.user_factors, model.item_factors = self._made[id(model)].vectors()
+        else:
             model.export()
         return Evaluator([10], ("ndcg",)).evaluate(model, test, deep=False).metrics["ndcg@10"]
 
@@ -171,14 +173,14 @@ class Measured:
         steps = steps_per_epoch(len(self.train), trainer)
         return start(network, trainer, np.random.default_rng(1), HeldOut.nothing(self.train), "cpu", steps)
 
-    def _sweeps(self, model: ALS, half_sweep: Any) -> Callable[[int], object]:
-        strengths = model.strength(model.history), model.strength(model.history.T.tocsr())
+    def _start(self, model: ALS) -> tuple[Any, Ridge, Any]:
+        sides = model.history, model.history.T.tocsr()
+        users, items = (model.strength(rows) for rows in sides)
+        return sides, Ridge(model.alpha0, (users, items), model.config.steps), (model.user_factors, model.item_factors)
 
-        def sweep(_: int) -> None:
-            vectors = model.user_factors, model.item_factors
-            model.user_factors, model.item_factors = model.sweep(half_sweep, *vectors, strengths)
-
-        return sweep
+    def _sweeps(self, model: ALS, made: Sweeps) -> Callable[[int], object]:
+        self._made[id(model)] = made
+        return lambda _: made.sweep()
 
 
 def cpu_seconds() -> dict[int, float]:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -26,12 +28,11 @@ _LEAST_SHARED = 2**30
 """Free bytes from which on shared memory is taken: of a container it has 64 MB, unless it is given more."""
 
 
+@dataclass(frozen=True)
 class SharedArray:
     """An array in a file that processes map; unpickled it is the array itself, read-only."""
 
-    def __init__(self, path: Path, array: NDArray[Any]) -> None:
-        np.save(path, array)
-        self.path = path
+    path: Path
 
     def __reduce__(self) -> tuple[Any, ...]:
         return np.load, (self.path, "r")
@@ -62,18 +63,18 @@ class LocalTeam(Team):
                 self._processes.append(subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment))
                 theirs.close()
                 self._connections.append(Connection(ours.detach()))
-            self._call((kind, own) for own in arguments)
+            self._call((kind, own, None) for own in arguments)
         except BaseException:
             self.close()
             raise
 
     def call(self, method: str, arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
-        return self._call((method, own) for own in arguments)
+        return self._call((method, own, None) for own in arguments)
 
     def ask(self, number: int, method: str, *arguments: Any) -> Any:
         connection = self._connections[number]
         try:
-            connection.send_bytes(packed((method, arguments), self._folder))
+            connection.send_bytes(packed((method, arguments, None), self._folder))
             while True:
                 what, value = connection.recv()
                 if what == FAILED:
@@ -83,13 +84,18 @@ class LocalTeam(Team):
         except (EOFError, OSError) as error:
             raise self._lost([number]) from error
 
-    def put(self, array: NDArray[Any]) -> SharedArray:
-        """Only the newest two arrays are kept."""
+    def gather(
+        self, method: str, arguments: tuple[Any, ...], rows: Sequence[int], width: int
+    ) -> tuple[Any, NDArray[np.float32]]:
+        """Each worker writes its own rows into one file; only the newest two are kept."""
         path = self._folder / f"{len(self._arrays)}.npy"
         for old in self._arrays[-2:-1]:
             old.unlink(missing_ok=True)
         self._arrays.append(path)
-        return SharedArray(path, array)
+        begin = np.lib.format.open_memmap(path, "w+", np.float32, (sum(rows), width)).offset
+        places = [(path, begin + 4 * width * before) for before in accumulate(rows, initial=0)]
+        self._call((method, arguments, place) for place in places[: self.size])
+        return SharedArray(path), np.load(path, "r")
 
     def close(self) -> None:
         for process in self._processes:
@@ -100,7 +106,8 @@ class LocalTeam(Team):
             connection.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _call(self, messages: Iterable[tuple[Any, tuple[Any, ...]]]) -> list[Any]:
+    def _call(self, messages: Iterable[tuple[Any, tuple[Any, ...], tuple[Path, int] | None]]) -> list[Any]:
+        """What each worker answers to its method, its arguments and, where it is to lie in a file, the place there."""
         results: dict[int, Any] = {}
         try:
             for connection, message in zip(self._connections, messages, strict=True):

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.errors import ConfigError, MissingExtraError, MovierecError
@@ -66,8 +67,11 @@ class RayTeam(Team):
     def ask(self, number: int, method: str, *arguments: Any) -> Any:
         return self._wait([self._actors[number].call.remote(method, *arguments)])[0]
 
-    def put(self, array: NDArray[Any]) -> Any:
-        return self._ray.put(array)
+    def gather(
+        self, method: str, arguments: tuple[Any, ...], rows: Sequence[int], width: int
+    ) -> tuple[Any, NDArray[np.float32]]:
+        array = np.concatenate(self.all(method, *arguments))
+        return self._ray.put(array), array
 
     def close(self) -> None:
         for actor in self._actors:

@@ -41,8 +41,14 @@ class Team(ABC):
         """
 
     @abstractmethod
-    def put(self, array: NDArray[Any]) -> Any:
-        """An argument for `call` that workers receive as this array, read-only, and that those of one host share."""
+    def gather(
+        self, method: str, arguments: tuple[Any, ...], rows: Sequence[int], width: int
+    ) -> tuple[Any, NDArray[np.float32]]:
+        """The float32 rows that a method of each worker returns, one worker's below another's, [sum of rows, width].
+
+        First what stands for them in arguments, which workers receive as this array, read-only, and which those of one
+        host share; then the array itself. Raises what `call` does. rows: how many each worker returns.
+        """
 
     @abstractmethod
     def close(self) -> None:

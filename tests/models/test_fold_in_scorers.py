@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.models import ALS, EASE, NGCF, Recommender
-from movierec_engine.models.classic.least_squares import eigenbasis, solve_rows
+from movierec_engine.models.classic.least_squares import eigenbasis, gram, solve_rows
 from movierec_engine.models.ensemble.fusion import normalised
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 from movierec_engine.models.explanation import effects_of_deletion, with_deletions
@@ -119,9 +119,10 @@ def test_the_gradient_lowers_what_it_says_it_lowers() -> None:
 def test_a_new_user_of_als_is_solved_as_a_trained_user_is() -> None:
     model, histories = model_of("als"), some_histories(model_of("als"))
     assert isinstance(model, ALS)
-    turn, start = eigenbasis(model.item_factors), np.zeros((histories.shape[0], model.config.embedding_dim), np.float32)
-    items = model.item_factors @ turn
-    solved = solve_rows(histories, items, start, turn, model.alpha0, model.strength(histories), steps=50)
+    diagonal, turn = eigenbasis(gram(model.item_factors))
+    items, start = model.item_factors @ turn, np.zeros((histories.shape[0], model.config.embedding_dim), np.float32)
+    strength, counts = model.strength(histories), model.popularity
+    solved = solve_rows(histories, items, start, model.alpha0 * diagonal, strength, steps=50, counts=counts)
     assert np.allclose(model.fold_in(histories), solved @ items.T, atol=1e-4)
 
 

@@ -20,6 +20,9 @@ class Adding:
             advance(self.number, 10, "numbers")
         return self.number + other
 
+    def row(self, width: int) -> Any:
+        return np.full((1, width), self.number, dtype=np.float32)
+
     def total(self, array: Any) -> float:
         assert isinstance(array, np.ndarray) and not array.flags.writeable
         return float(array.sum())

@@ -14,7 +14,7 @@ import pytest
 from adding import Adding
 
 from movierec_engine.errors import DataError, MovierecError
-from movierec_engine.workers import local
+from movierec_engine.workers import local, process
 from movierec_engine.workers.local import LocalTeam
 from movierec_engine.workers.start import start_team
 from movierec_engine.workers.team import WorkerLost, even_parts
@@ -34,8 +34,23 @@ def test_workers_are_made_and_called_with_their_own_arguments() -> None:
     with start_team(Adding, ((number,) for number in (1, 2, 3)), 3) as team:
         assert team.call("plus", [(10,), (20,), (30,)]) == [11, 22, 33]
         assert team.all("plus", 1) == [2, 3, 4]
-        for array in (np.arange(5.0), np.ones((3, 2)), np.zeros(2), np.full(3, 2.0)):
-            assert team.all("total", team.put(array)) == [array.sum()] * 3
+
+
+def test_rows_are_gathered_from_all_workers_in_their_order() -> None:
+    own = [np.arange(6, dtype=np.float32).reshape(2, 3), np.zeros((0, 3), np.float32), np.ones((1, 3), np.float32)]
+    with LocalTeam(Adding, ((rows,) for rows in own), 3) as team:
+        for added in (0, 10, 20, 30):
+            shared, gathered = team.gather("plus", (added,), [2, 0, 1], 3)
+            assert np.array_equal(gathered, np.concatenate(own) + added)
+            assert team.all("total", shared) == [gathered.sum()] * 3
+        assert len([*team._folder.iterdir()]) == 2
+
+
+def test_no_room_for_gathered_rows_is_said_in_one_sentence() -> None:
+    with pytest.raises(
+        MovierecError, match=r"no room for 2 MB of vectors that workers share \(No space left on device\)"
+    ):
+        process.write_rows(np.ones((1000, 500), dtype=np.float32), Path("/dev/full"), 0)
 
 
 def test_large_arrays_arrive_whole_and_leave_no_files() -> None:
@@ -55,7 +70,7 @@ def test_a_small_shared_memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(local, "_LEAST_SHARED", 2**62)
     with LocalTeam(Adding, [(1,)], 1) as team:
         assert not team._folder.is_relative_to("/dev/shm")
-        assert team.all("total", team.put(np.ones(3))) == [3]
+        assert team.all("plus", 2) == [3]
 
 
 def test_what_one_worker_raises_is_raised_here_at_once_though_others_go_on() -> None:

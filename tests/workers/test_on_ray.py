@@ -63,7 +63,9 @@ def patiently(start: Callable[[], object]) -> None:
 def test_two_nodes_train_the_model_of_one_process_and_outlive_the_loss_of_one(cluster: Any) -> None:
     with start_team(Adding, [(0,), (2,)], 2, ray_address=cluster.address) as team:
         assert team.call("plus", [(10,), (20,)]) == [10, 22]
-        assert team.all("total", team.put(np.ones(5))) == [5.0, 5.0]
+        shared, gathered = team.gather("row", (3,), [1, 1], 3)
+        assert gathered.tolist() == [[0, 0, 0], [2, 2, 2]]
+        assert team.all("total", shared) == [6.0, 6.0]
         with pytest.raises(DataError, match="worker 2 refuses; ask another"):
             team.all("refuse")
     with pytest.raises(ConfigError, match="3 workers on Ray need 3 CPUs and the cluster has 2"):

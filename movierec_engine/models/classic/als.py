@@ -42,8 +42,8 @@ from scipy import sparse
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
-from movierec_engine.models.classic.half_sweeps import ITEMS, USERS, HalfSweep, half_sweeps
-from movierec_engine.models.classic.least_squares import block_bytes, eigenbasis
+from movierec_engine.models.classic.half_sweeps import Ridge, sweeps
+from movierec_engine.models.classic.least_squares import block_bytes
 from movierec_engine.models.cost import GATHERED, DataSize, ModelCost, factor_cost
 from movierec_engine.models.fold_in.ridge import ALSFoldIn
 from movierec_engine.reporting.progress import advance
@@ -113,12 +113,12 @@ class ALS(ClosedFormRecommender):
         users: Floats = np.zeros((train.n_users, config.embedding_dim), dtype=np.float32)
         items = config.init_std / np.sqrt(config.embedding_dim) * rng.standard_normal((train.n_items, users.shape[1]))
         items = items.astype(np.float32)
-        strengths = self.strength(by_user), self.strength(by_item)
-        with half_sweeps(by_user, by_item, self.trainer) as half_sweep:
+        ridge = Ridge(self.alpha0, (self.strength(by_user), self.strength(by_item)), config.steps)
+        with sweeps((by_user, by_item), ridge, (users, items), self.trainer) as made:
             for epoch in range(config.epochs):
                 advance(epoch, config.epochs, "sweeps")
-                users, items = self.sweep(half_sweep, users, items, strengths)
-        self.user_factors, self.item_factors = users, items
+                made.sweep()
+            self.user_factors, self.item_factors = users, items = made.vectors()
         reached = float((users * (by_user @ items)).sum()) / max(len(train), 1)
         if reached < _NOTHING:
             log.warning(
@@ -128,21 +128,6 @@ class ALS(ClosedFormRecommender):
                 self.l2,
                 self.alpha0,
             )
-
-    def sweep(
-        self, half_sweep: HalfSweep, users: Floats, items: Floats, strengths: tuple[Strengths, Strengths]
-    ) -> tuple[Floats, Floats]:
-        """The users' vectors solved against the items', and then the items' against those, both turned in between.
-
-        strengths: float64 [n_users] and [n_items], as `strength` has them.
-        """
-        turn = eigenbasis(items)
-        items = items @ turn
-        users = half_sweep(USERS, items, users, turn, self.alpha0, strengths[USERS], self.config.steps)
-        turn = eigenbasis(users)
-        users = users @ turn
-        items = half_sweep(ITEMS, users, items, turn, self.alpha0, strengths[ITEMS], self.config.steps)
-        return users, items
 
     @property
     def alpha0(self) -> float:

@@ -30,12 +30,13 @@ _TINY = 1e-30
 """Keeps rows that are solved already, such as those without entries, from 0 / 0."""
 
 
-def eigenbasis(fixed: Floats) -> Floats:
-    """The turn, float32 [d, d], after which the Gram matrix of vectors [m, d] is diagonal: of fixed @ turn.
+def eigenbasis(gram_matrix: NDArray[np.float64]) -> tuple[Floats, Floats]:
+    """The turn, float32 [d, d], that makes the Gram matrix of vectors @ turn diagonal, behind that diagonal, [d].
 
-    Where both sides are turned by it all inner products stay.
+    Where both sides' vectors are turned by it all inner products stay.
     """
-    return np.asarray(np.linalg.eigh(gram(fixed))[1], dtype=np.float32)
+    diagonal, turn = np.linalg.eigh(gram_matrix)
+    return np.maximum(diagonal, 0).astype(np.float32), turn.astype(np.float32)
 
 
 def gram(vectors: Floats) -> NDArray[np.float64]:
@@ -54,32 +55,35 @@ def solve_rows(
     rows: sparse.csr_matrix,
     fixed: Floats,
     start: Floats,
-    turn: Floats,
-    alpha0: float,
+    everything: Floats,
     strength: NDArray[np.floating],
     steps: int,
-    counts: NDArray[np.integer] | None = None,
+    counts: NDArray[np.integer],
 ) -> Floats:
-    """The solutions w, float32 [n, d], after some steps from start @ turn, [n, d].
+    """The solutions w, float32 [n, d], after some steps from `start` [n, d], which is overwritten by them.
 
-    rows: CSR [n, m], row u has an entry for each i in I_u. fixed: H [m, d], turned already. turn: [d, d], its
-    `eigenbasis`. strength: [n].
-    counts: [m], how often each i occurs, where these are some rows of a larger matrix; in these unless given.
+    rows: CSR [n, m], row u has an entry for each i in I_u. fixed: H [m, d], turned as `start` is, so that H^T H is
+    diagonal. everything: [d], the diagonal of alpha0 H^T H. strength: [n].
+    counts: [m], how often each i occurs, be it in rows that are not among these.
     """
-    if counts is None:
-        counts = np.bincount(rows.indices, minlength=len(fixed))
-    vectors = torch.from_numpy(fixed)
-    squares = vectors.square()
-    everything = alpha0 * squares.sum(dim=0)
-    typical = torch.from_numpy(counts.astype(np.float32)) @ squares / max(int(counts.sum()), 1)
+    vectors, solved = torch.from_numpy(fixed), torch.from_numpy(start)
+    typical = torch.from_numpy(_mean_squares(fixed, counts))
+    unobserved = torch.from_numpy(everything)
     ridge = torch.from_numpy(strength.astype(np.float32))[:, None]
     length = torch.from_numpy(np.diff(rows.indptr).astype(np.float32))[:, None]
-    solved = torch.from_numpy(start @ turn)
     for first, last in _blocks(rows, fixed.shape[1]):
-        diagonal = everything + ridge[first:last]
+        diagonal = unobserved + ridge[first:last]
         block = _Block(rows, first, last, vectors, diagonal)
         _descend(block, solved[first:last], diagonal + length[first:last] * typical, steps)
     return solved.numpy()
+
+
+def _mean_squares(vectors: Floats, counts: NDArray[np.integer]) -> Floats:
+    """The mean of the vectors' squares, float32 [d], each as often as it counts; some rows at a time, as in `gram`."""
+    total = np.zeros(vectors.shape[1])
+    for first in range(0, len(vectors), _GRAM_ROWS):
+        total += counts[first : first + _GRAM_ROWS].astype(np.float32) @ np.square(vectors[first : first + _GRAM_ROWS])
+    return (total / max(int(counts.sum()), 1)).astype(np.float32)
 
 
 def block_bytes(longest: int, width: int) -> float:
