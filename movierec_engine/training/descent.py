@@ -63,15 +63,19 @@ def descend(
     epoch: its number. others: the other workers that take the same steps, on their rows of the same pieces.
     """
     losses, done = [], 0
+    mixed = torch.autocast(state.device.type, torch.bfloat16, enabled=config.mixed_precision)
     for pieces in pieces_of_steps:
         state.optimizer.zero_grad()
         total = sum(piece.whole for piece in pieces)
+        with mixed:
+            state.network.begin_step()
         for own, whole in pieces:
-            with torch.autocast(state.device.type, torch.bfloat16, enabled=config.mixed_precision):
+            with mixed:
                 loss = objective.loss(own, state.device)
             (loss * (len(own[0]) / total)).backward()  # type: ignore[no-untyped-call]
             # of a piece without rows of this worker a mean is NaN, and its gradient 0
             losses.append(loss.detach() * (len(own[0]) / whole) if len(own[0]) else loss.new_zeros(()))
+        state.network.end_step()
         if others:
             others.step_gradients(state.network, config.grad_clip)
         elif config.grad_clip:

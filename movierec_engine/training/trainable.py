@@ -34,6 +34,12 @@ class Network(nn.Module):
         What it does follows from the number and the weights alone, so that a resumed run goes on in the same way.
         """
 
+    def begin_step(self) -> None:
+        """Compute at once what all pieces of a training step have in common, until `end_step`."""
+
+    def end_step(self) -> None:
+        """Add to the gradients what follows from those of the pieces' common part."""
+
     def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
         """Scores float32 [b, m] of users int64 [b] with items.
 

@@ -1,18 +1,77 @@
 """Base of lightgcn and ngcf: after propagation a score is the inner product of two final embeddings."""
 
+from abc import abstractmethod
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.models.base import Floats, Indices
 from movierec_engine.models.cost import DataSize, ModelCost
-from movierec_engine.models.gradient import GradientRecommender
+from movierec_engine.models.gradient import GradientRecommender, rows_of, squares_of_rows, to_csr_tensor
+from movierec_engine.models.graph.propagation import SymmetricLGConv
+from movierec_engine.training.trainable import Network
 
 LOSSES = ("auto", "softmax", "sampled_softmax", "bpr", "bce")
 _EDGE = 120.0
 """Bytes of a train interaction in the graph: both directions, once more by blocks, and what they are made from."""
+
+
+class GraphNetwork(Network):
+    """embeddings: float32 [n_users + n_items, d], E^(0), users first. l2: weight of their squared norms."""
+
+    user_tables = ("embeddings",)
+
+    adjacency: Tensor
+
+    def __init__(self, graph: InteractionGraph, width: int, init_std: float, temperature: float, l2: float) -> None:
+        super().__init__()
+        self.n_users, self.n_items, self.l2, self._temperature = graph.n_users, graph.n_items, l2, temperature
+        self.embeddings = nn.Parameter(torch.randn(self.n_users + self.n_items, width).mul_(init_std))
+        self.register_buffer("adjacency", to_csr_tensor(graph.adjacency), persistent=False)
+        self.conv = SymmetricLGConv(graph.n_users)
+        self._propagated: tuple[Tensor, Tensor] | None = None
+        self._of_step: tuple[Tensor, ...] = ()
+
+    @abstractmethod
+    def propagate(self) -> list[Tensor]:
+        """[E^(0), ..., E^(K)]."""
+
+    @abstractmethod
+    def joined(self, layers: list[Tensor]) -> Tensor:
+        """Final embeddings of propagated ones, of users and then items."""
+
+    def final(self) -> tuple[Tensor, Tensor]:
+        """Final user and item embeddings, float32 [n_users, d] and [n_items, d]."""
+        users, items = torch.split(self.joined(self.propagate()), [self.n_users, self.n_items])
+        return users, items
+
+    def begin_step(self) -> None:
+        """Propagate: the pieces of a step then have final embeddings in common, and their gradients."""
+        self._propagated = self.final()
+        self._of_step = tuple(part.detach().requires_grad_() for part in self._propagated)
+
+    def end_step(self) -> None:
+        assert self._propagated is not None
+        torch.autograd.backward(self._propagated, [part.grad for part in self._of_step])
+        self._propagated, self._of_step = None, ()
+
+    def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
+        user_vectors, item_vectors = self._of_step or self.final()
+        queries = rows_of(user_vectors, users) / self._temperature
+        if items is None:
+            return queries @ item_vectors.T
+        if items.dim() == 1:
+            return queries @ rows_of(item_vectors, items).T
+        return (queries[:, None] * rows_of(item_vectors, items)).sum(dim=2)
+
+    def penalty(self, users: Tensor, items: Tensor) -> Tensor:
+        nodes = torch.cat([users, (items + self.n_users).flatten()])
+        return self.l2 / 2 * squares_of_rows(self.embeddings, nodes) / len(users)
 
 
 class GraphRecommender(GradientRecommender):

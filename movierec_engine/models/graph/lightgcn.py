@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from movierec_engine.data.graph import InteractionGraph
@@ -30,12 +30,8 @@ from movierec_engine.models.gradient import (
     check_ranges,
     csr_tensor,
     descent_cost,
-    rows_of,
-    squares_of_rows,
-    to_csr_tensor,
 )
-from movierec_engine.models.graph.base import LOSSES, GraphRecommender, with_graph
-from movierec_engine.models.graph.propagation import SymmetricLGConv
+from movierec_engine.models.graph.base import LOSSES, GraphNetwork, GraphRecommender, with_graph
 from movierec_engine.models.penalty_by_rows import PenaltyByRows
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.trainable import BeginAdding, Network
@@ -82,24 +78,16 @@ class LightGCNConfig:
             )
 
 
-class LightGCNNetwork(Network):
-    """embeddings: float32 [n_users + n_items, d], E^(0), users first."""
+class LightGCNNetwork(GraphNetwork):
+    """edge: int64 [nnz], the undirected edge of each entry of the adjacency, where edges are dropped."""
 
-    user_tables = ("embeddings",)
-
-    adjacency: Tensor
     edge: Tensor
 
     def __init__(self, graph: InteractionGraph, config: LightGCNConfig, l2: float, device: torch.device) -> None:
-        super().__init__()
-        self.config, self.l2 = config, l2
-        self.n_users = graph.n_users
-        nodes = graph.n_users + graph.n_items
-        self.embeddings = nn.Parameter(torch.randn(nodes, config.embedding_dim).mul_(config.init_std))
-        self.register_buffer("adjacency", to_csr_tensor(graph.adjacency), persistent=False)
+        super().__init__(graph, config.embedding_dim, config.init_std, config.temperature, l2)
+        self.config = config
         edge = undirected_edge(graph.adjacency) if config.dropout else np.zeros(0, dtype=np.int64)
         self.register_buffer("edge", torch.from_numpy(edge), persistent=False)
-        self.conv = SymmetricLGConv(graph.n_users)
         self.to(device)
         self.conv.prepare(self.adjacency, config.embedding_dim)
 
@@ -107,36 +95,16 @@ class LightGCNNetwork(Network):
         self.conv.share(begin_adding)
 
     def propagate(self) -> list[Tensor]:
-        """[E^(0), ..., E^(K)]."""
         adjacency = self.adjacency if not (self.training and self.config.dropout) else self._thinned()
         layers: list[Tensor] = [self.embeddings]
         for _ in range(self.config.num_layers):
             layers.append(self.conv(layers[-1], adjacency))
         return layers
 
-    def final(self) -> tuple[Tensor, Tensor]:
-        """Final user and item embeddings; of unit length where scores are cosines."""
-        return self.joined(self.propagate())
-
-    def joined(self, layers: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Final embeddings of propagated ones."""
+    def joined(self, layers: list[Tensor]) -> Tensor:
+        """Their mean; of unit length where scores are cosines."""
         mean = sum(layers[1:], layers[0]) / len(layers)  # no copy of all layers, as a stack of them would be
-        if self.config.cosine:
-            mean = functional.normalize(mean, dim=1)
-        return mean[: self.n_users], mean[self.n_users :]
-
-    def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
-        user_vectors, item_vectors = self.final()
-        queries = rows_of(user_vectors, users)
-        if items is None:
-            return queries @ item_vectors.T / self.config.temperature
-        if items.dim() == 1:
-            return queries @ rows_of(item_vectors, items).T / self.config.temperature
-        return (queries[:, None] * rows_of(item_vectors, items)).sum(dim=2) / self.config.temperature
-
-    def penalty(self, users: Tensor, items: Tensor) -> Tensor:
-        nodes = torch.cat([users, (items + self.n_users).flatten()])
-        return self.l2 / 2 * squares_of_rows(self.embeddings, nodes) / len(users)
+        return functional.normalize(mean, dim=1) if self.config.cosine else mean
 
     def floats_per_score(self, gathered: bool) -> int:
         return self.config.embedding_dim if gathered else 1
@@ -186,8 +154,8 @@ class LightGCN(PenaltyByRows, GraphRecommender):
     def export(self) -> None:
         self.network.eval()
         propagated = self.network.propagate()
-        users, items = self.network.joined(propagated)
-        self.user_embeddings, self.item_embeddings = users.cpu().numpy(), items.cpu().numpy()
+        joined, n_users = self.network.joined(propagated).cpu().numpy(), self.network.n_users
+        self.user_embeddings, self.item_embeddings = joined[:n_users], joined[n_users:]
         of_users = torch.stack([layer[: self.network.n_users] for layer in propagated])
         self.user_lengths = of_users.mean(dim=0).norm(dim=1).cpu().numpy()
         layers = [layer[self.network.n_users :].cpu().numpy() for layer in propagated]

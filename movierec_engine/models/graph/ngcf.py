@@ -31,12 +31,8 @@ from movierec_engine.models.gradient import (
     check_loss,
     check_ranges,
     descent_cost,
-    rows_of,
-    squares_of_rows,
-    to_csr_tensor,
 )
-from movierec_engine.models.graph.base import LOSSES, GraphRecommender, with_graph
-from movierec_engine.models.graph.propagation import SymmetricLGConv
+from movierec_engine.models.graph.base import LOSSES, GraphNetwork, GraphRecommender, with_graph
 from movierec_engine.models.penalty_by_rows import PenaltyByRows
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.trainable import Network
@@ -82,31 +78,21 @@ class NGCFConfig:
             raise ConfigError(f"model.hidden_dims={list(self.hidden_dims)} must be layers' widths such as [64,64,64]")
 
 
-class NGCFNetwork(Network):
-    """embeddings: float32 [n_users + n_items, d], E^(0), users first. linear, bilinear: W_1 and W_2 of each layer."""
-
-    user_tables = ("embeddings",)
-
-    adjacency: Tensor
+class NGCFNetwork(GraphNetwork):
+    """linear, bilinear: W_1 and W_2 of each layer."""
 
     def __init__(self, graph: InteractionGraph, config: NGCFConfig, l2: float, device: torch.device) -> None:
-        super().__init__()
-        self.config, self.l2 = config, l2
-        self.n_users = graph.n_users
-        nodes = graph.n_users + graph.n_items
-        self.embeddings = nn.Parameter(torch.randn(nodes, config.embedding_dim).mul_(config.init_std))
+        super().__init__(graph, config.embedding_dim, config.init_std, config.temperature, l2)
+        self.config = config
         widths = (config.embedding_dim, *config.hidden_dims)
         self.linear, self.bilinear = (nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths)) for _ in range(2))
         for layer in (*self.linear, *self.bilinear):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
-        self.register_buffer("adjacency", to_csr_tensor(graph.adjacency), persistent=False)
-        self.conv = SymmetricLGConv(graph.n_users)
         self.to(device)
         self.conv.prepare(self.adjacency, config.embedding_dim)
 
     def propagate(self) -> list[Tensor]:
-        """[E^(0), ..., E^(K)]."""
         layers: list[Tensor] = [self.embeddings]
         for linear, bilinear in zip(self.linear, self.bilinear, strict=True):
             here = layers[-1]
@@ -115,23 +101,9 @@ class NGCFNetwork(Network):
             layers.append(dropout(output, self.config.message_dropout, self.training))
         return layers
 
-    def final(self) -> tuple[Tensor, Tensor]:
-        """Final user and item embeddings, float32 [n, d + sum of hidden_dims]."""
-        joined = concatenated(self.propagate())
-        return joined[: self.n_users], joined[self.n_users :]
-
-    def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
-        user_vectors, item_vectors = self.final()
-        queries = rows_of(user_vectors, users) / self.config.temperature
-        if items is None:
-            return queries @ item_vectors.T
-        if items.dim() == 1:
-            return queries @ rows_of(item_vectors, items).T
-        return (queries[:, None] * rows_of(item_vectors, items)).sum(dim=2)
-
-    def penalty(self, users: Tensor, items: Tensor) -> Tensor:
-        nodes = torch.cat([users, (items + self.n_users).flatten()])
-        return self.l2 / 2 * squares_of_rows(self.embeddings, nodes) / len(users)
+    def joined(self, layers: list[Tensor]) -> Tensor:
+        """One layer beside the other, the rows of every layer but the first at unit length."""
+        return torch.cat([layers[0], *(functional.normalize(layer, dim=1) for layer in layers[1:])], dim=1)
 
     def floats_per_score(self, gathered: bool) -> int:
         return self.config.embedding_dim + sum(self.config.hidden_dims) if gathered else 1
@@ -182,7 +154,7 @@ class NGCF(PenaltyByRows, GraphRecommender):
         network = self.network
         network.eval()
         layers = network.propagate()
-        joined = concatenated(layers).cpu().numpy()
+        joined = network.joined(layers).cpu().numpy()
         self.user_embeddings, self.item_embeddings = joined[: network.n_users], joined[network.n_users :]
         self.item_layers = torch.cat([layer[network.n_users :] for layer in layers[:-1]], dim=1).cpu().numpy()
         state = network.state_dict()
@@ -201,8 +173,3 @@ class NGCF(PenaltyByRows, GraphRecommender):
         self.item_layers = tensors["item_layers"]
         prefix = "weights."
         self.weights = {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
-
-
-def concatenated(layers: list[Tensor]) -> Tensor:
-    """[E^(0); ...] with the rows of every layer but the first at unit length."""
-    return torch.cat([layers[0], *(functional.normalize(layer, dim=1) for layer in layers[1:])], dim=1)
