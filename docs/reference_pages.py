@@ -102,11 +102,15 @@ def _explained(source: str) -> Iterator[tuple[str, str]]:
 
 
 def _code(value: object) -> str:
-    return "" if value is None or value == "" else f"`{str(value).replace('|', chr(92) + '|')}`"
+    return "" if value is None or value == "" else f"`{value}`"
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Text within a table: what Markdown or HTML would read otherwise is escaped, but for what stands in backticks."""
+    parts = text.replace("\n", " ").split("`")
+    return "`".join(
+        part if number % 2 else part.replace("<", "&lt;").replace("|", "&#124;") for number, part in enumerate(parts)
+    )
 
 
 _PAGES = {"settings": settings, "endpoints": endpoints, "metrics": metrics, "artifacts": artifacts}

@@ -76,7 +76,8 @@ class Evaluator:
     def evaluate_lists(self, lists: Any, heldout: HeldOut) -> Evaluation:
         """The same of lists that another system made, such as
 
-            Evaluator().evaluate_lists("lists.csv", data.test_data)
+            train, test = data.split()
+            Evaluator().evaluate_lists("lists.csv", test)
 
         lists: `GivenLists`, or a frame or the path of a CSV or Parquet file, as those of `GivenLists` are. What a list
         holds of the mask is left out, and the rest moves up; users without a list count 0. Metrics that need ranks

@@ -82,7 +82,8 @@ class TrainerConfig:
     max_epochs: int = 100
     """Most passes over the train interactions; early stopping may end sooner."""
     learning_rate: float = 0.0
-    """Step size of the optimizer, before a scheduler lowers it; 0: the model's own, 0.01 and for recvae 0.003."""
+    """Step size of the optimizer, before a scheduler lowers it; 0: the model's own, 0.01, of sasrec 0.005
+    and of recvae 0.003."""
     batch_size: int = 0
     """Train interactions in a batch; 0: 8,192, but at most a twentieth of all (at least 256 though) and no less than a
     hundredth, so that an epoch has 20 to 100 steps: with fewer of them early stopping ends a training that has only

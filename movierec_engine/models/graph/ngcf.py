@@ -59,7 +59,8 @@ class NGCFConfig:
     temperature: float = 1.0
     """Divides the scores in training."""
     relative_l2: float = 1.2
-    """Weight of the squared norms of a batch's E^(0), times the root of a row's interactions."""
+    """The weight l2 of the squared norms of a batch's E^(0) is this, divided by the square root of how many
+    interactions a row has (the geometric mean of a user's and an item's)."""
     l2: float | None = None
     """That weight itself, 1e-5 in the paper for bpr; by default it follows from `relative_l2` and the data."""
     init_std: float = 0.1

@@ -32,7 +32,8 @@ class GMFConfig:
     sampled_items: int = 2048
     """Items drawn for a batch by `sampled_softmax`, beside the batch's own."""
     relative_l2: float = 1.3
-    """Weight of the squared norms of h * p_u and q_i, the mean over a batch, times the root of a row's interactions."""
+    """The weight l2 of the squared norms of h * p_u and q_i, the mean over a batch, is this, divided by the square root
+    of how many interactions a row has (the geometric mean of a user's and an item's)."""
     l2: float | None = None
     """That weight itself; by default it follows from `relative_l2` and the data."""
     init_std: float = 0.1
