@@ -14,8 +14,8 @@ class RetrievalConfig:
 
     factory: str = "Flat"
     """FAISS index factory string over inner products: `Flat` is exact, `HNSW32` or `IVF64,Flat` are approximate. The
-    sparse vectors of item_cf, be it of users or items, of markov, and of ease above 20,000 items, are searched exactly without FAISS
-    where they would take more than 64 MB as dense ones: weights between 4,000 items."""
+    sparse vectors of item_cf, of items or users, of markov, and of ease above 20,000 items, are searched exactly
+    without FAISS where they would take more than 64 MB as dense ones: weights between 4,000 items."""
     ef_construction: int = 100
     """HNSW alone: candidates that are looked at for each item's neighbours when the graph is built."""
     ef_search: int = 200

@@ -58,7 +58,7 @@ class EASEConfig:
 
 
 class EASE(LinearRecommender):
-    """weights: float32 [n_items, n_items], of each item on each other, zero diagonal; CSR where items have neighbours."""
+    """weights: float32 [n_items, n_items], of each item on each other; CSR where items have neighbours."""
 
     name = "ease"
     Config = EASEConfig
