@@ -194,8 +194,14 @@ class _Search:
         return [*before, self.end]
 
     def default(self, share: float, end: float) -> Measurement | None:
-        """The default on a share of the users; its place among the trials is 0."""
-        return self.load(0, share) or self.fit(0, (), share, end)
+        """The default on a share of the users; its place among the trials is 0.
+
+        One that an earlier search had too little time for is measured again: others are compared with it.
+        """
+        kept = self.load(0, share)
+        if kept and not (kept.out_of_time and end - time.monotonic() > kept.seconds):
+            return kept
+        return self.fit(0, (), share, end)
 
     def try_out(self, end: float) -> None:
         """Trials on the first share, until the time of that level is up or there are `n_trials`."""

@@ -20,6 +20,9 @@ Keep = Callable[[int, float], bool]
 """`keep(epoch, best)`: whether a trial whose best value so far is this goes on after the epoch."""
 
 
+OUT_OF_TIME = "out of time"
+
+
 @dataclass(frozen=True, eq=False)
 class Measurement:
     """What a trial reached on validation."""
@@ -35,6 +38,11 @@ class Measurement:
     @property
     def pruned(self) -> bool:
         return self.note.startswith("stopped")
+
+    @property
+    def out_of_time(self) -> bool:
+        """True where the time was up before training would have ended: with more, its value may be higher."""
+        return self.note.startswith(OUT_OF_TIME)
 
     @property
     def value(self) -> float:
@@ -73,7 +81,7 @@ def measure(
         best = value if value is not None and stopping.improves(value, best) else best
         late = time.monotonic() + epoch.seconds > deadline
         if late or not keep(epoch.number, best or 0.0):
-            stopped = f"{'out of time' if late else 'stopped'} after epoch {epoch.number}"
+            stopped = f"{OUT_OF_TIME if late else 'stopped'} after epoch {epoch.number}"
             raise StopTraining
 
     model = model_class(settings.model_name)(settings.model).start_from(members or {})

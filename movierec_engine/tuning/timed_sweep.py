@@ -71,7 +71,9 @@ def gain_of(tuned: Tuned) -> str:
     if tuned.winner is tuned.default:
         return f"{model}: none of {tried} is better than the default settings, whose {on} is {value:.4f}"
     gain = tuned.gain
+    cut = tuned.default.measured[tuned.share].out_of_time
     return (
         f"{model}: {on} {tuned.winner.measured[tuned.share].value:.4f}, the default's {value:.4f}; gain "
         f"{numbers.signed(gain.difference)} {numbers.signed_interval(gain.low, gain.high)}, the best of {tried}"
+        + ("; the default was out of time and may reach more, so give --minutes more" if cut else "")
     )

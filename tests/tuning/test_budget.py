@@ -108,6 +108,20 @@ def test_an_equal_search_goes_on_where_a_killed_one_stopped(search: Search, monk
     assert again.seconds > tuned.seconds, "time is counted in all"
 
 
+def test_a_default_that_was_out_of_time_is_measured_again_when_there_is_more(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else trials would win against a training that was cut short."""
+    settings = ("model=gmf", "n_trials=1", "trainer.max_epochs=4")
+    monkeypatch.setattr(budget, "measure", lambda *given: replace(run(*given), seconds=0.0))  # type: ignore[type-var]
+    run = measure.measure
+    cut = search(*settings, seconds=1e-3).default.measured[1.0]
+    assert (cut.epochs, cut.out_of_time) == (1, True)
+    whole = search(*settings).default.measured[1.0]
+    assert (whole.epochs, whole.out_of_time) == (4, False)
+    assert search(*settings, seconds=2 * HOUR).default.measured[1.0].epochs == 4
+
+
 def test_no_trial_is_begun_that_would_not_fit(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
     run = budget.measure
     monkeypatch.setattr(budget, "measure", lambda *given: replace(run(*given), seconds=HOUR))  # type: ignore[type-var]
@@ -235,6 +249,13 @@ def test_without_validation_or_time_a_sentence_says_what_to_do(search: Search, m
     monkeypatch.setattr(budget, "measure", lambda *given: None)
     with pytest.raises(MovierecError, match="the default settings alone take longer than 30 s on all users"):
         search("model=ease", seconds=30.0)
+
+
+def test_a_gain_over_a_default_that_was_out_of_time_says_so() -> None:
+    cut, better = (Measurement(np.full(30, value), 1.0, 1, note) for value, note in ((0.4, "out of time"), (0.5, "")))
+    outcomes = (TimedTrial((), {1.0: cut}), TimedTrial(("model.l2=1",), {1.0: better}))
+    tuned = Tuned(load_settings(["model=ease", "device=cpu"]), "f", (), outcomes, 1.0, 1.0)
+    assert "the best of 1 trial; the default was out of time and may reach more" in gain_of(tuned)
 
 
 def test_the_first_of_equals_wins() -> None:
