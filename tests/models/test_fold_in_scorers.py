@@ -17,7 +17,7 @@ from movierec_engine.models.classic.least_squares import eigenbasis, gram, solve
 from movierec_engine.models.ensemble.fusion import normalised
 from movierec_engine.models.ensemble.hybrid import HybridEnsemble
 from movierec_engine.models.explanation import effects_of_deletion, with_deletions
-from movierec_engine.models.fold_in import Basis, FoldInScorer, fold_in_from_arrays, linear, neural
+from movierec_engine.models.fold_in import Basis, FoldInScorer, fold_in_from_arrays, linear, neighbours, neural
 from movierec_engine.models.fold_in.linear import LinearFoldIn
 from movierec_engine.models.fold_in.neighbours import NEIGHBOURS, neighbour_weights, neighbour_weights_without
 from movierec_engine.models.fold_in.neural import LEARNING_RATE, STEPS, NeuralFoldIn, _candidates
@@ -80,7 +80,7 @@ def test_fitted_vectors_are_those_of_autograd_and_torchs_adam(name: str) -> None
     for parameter in network.parameters():
         parameter.requires_grad_(False)
     items, present, outside = (torch.from_numpy(part) for part in _candidates(histories))
-    start = torch.from_numpy(neighbour_weights(model.fold_in_scorer().basis, histories)).double()
+    start = torch.from_numpy(neighbour_weights(model.fold_in_scorer().basis, histories).toarray()).double()
     gmf, mlp = ((start @ part).requires_grad_() for part in (network.gmf_users, network.mlp_users))
     optimizer = torch.optim.Adam([gmf, mlp], lr=LEARNING_RATE)
     width = present.shape[1]
@@ -131,7 +131,7 @@ def test_a_new_user_of_ngcf_goes_through_the_networks_layers() -> None:
     model, histories = model_of("ngcf"), some_histories(model_of("ngcf"))
     assert isinstance(model, NGCF)
     network = model.network
-    weights = neighbour_weights(model.fold_in_scorer().basis, histories)
+    weights = neighbour_weights(model.fold_in_scorer().basis, histories).toarray()
     trained = network.embeddings[:N_USERS].detach()
     with torch.no_grad():
         of_items = [layer[N_USERS:] for layer in network.propagate()]
@@ -206,9 +206,11 @@ def test_the_closeness_of_neural_models_is_that_of_all_their_embeddings() -> Non
     assert np.allclose(found, unit[history.indices] @ unit[7], atol=1e-6)
 
 
-def test_neighbours_are_the_trained_users_of_the_largest_cosine() -> None:
+@pytest.mark.parametrize("block", [1, 150, 2**21])
+def test_neighbours_are_the_trained_users_of_the_largest_cosine(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours, "_BLOCK_FLOATS", block)
     basis, histories = Basis(None, TRAIN.matrix()), TRAIN.matrix()[:6]
-    found = neighbour_weights(basis, histories)
+    found = neighbour_weights(basis, histories).toarray()
     dense = TRAIN.matrix().toarray()
     for person in range(6):
         cosine = dense @ dense[person] / np.sqrt(dense.sum(axis=1))
@@ -219,8 +221,8 @@ def test_neighbours_are_the_trained_users_of_the_largest_cosine() -> None:
 def test_neighbours_without_an_item_are_those_of_the_history_without_it() -> None:
     basis, history = Basis(None, TRAIN.matrix()), TRAIN.matrix()[[2]]
     deleted = np.arange(history.nnz)[::-1]
-    found = neighbour_weights_without(basis, history, deleted)
-    assert np.array_equal(found, neighbour_weights(basis, with_deletions(history, deleted)))
+    found = neighbour_weights_without(basis, history, deleted).toarray()
+    assert np.array_equal(found, neighbour_weights(basis, with_deletions(history, deleted)).toarray())
 
 
 @pytest.mark.parametrize("copied", [0, 1e6])

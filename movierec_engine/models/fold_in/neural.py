@@ -126,7 +126,11 @@ class NeuralFoldIn(FoldInScorer):
         return self._descended(weights, *_candidates_without(history, deleted))
 
     def _descended(
-        self, weights: Floats, items: NDArray[np.int64], present: NDArray[np.bool_], outside: NDArray[np.bool_]
+        self,
+        weights: sparse.csr_matrix,
+        items: NDArray[np.int64],
+        present: NDArray[np.bool_],
+        outside: NDArray[np.bool_],
     ) -> tuple[Floats, Floats]:
         """p and p' after the steps. weights: of the neighbours that they start from. The rest: of `_candidates`."""
         weight = present / -np.maximum(present.sum(axis=1, keepdims=True), 1).astype(np.float32)
