@@ -62,8 +62,9 @@ class Dataset:
         A column that is not named is found by the field's usual names, as in files: `user_id`, `customer`, `sku`.
 
         user, item: the columns with ids, whole numbers or texts.
-        rating: a column of numbers; without one, or for "", every row is a like of equal strength.
-        timestamp: a column of seconds or of dates and times; without one, or for "", rows are as old as each other.
+        rating: a column of numbers or booleans; without one, or for "", every row is a like of equal strength.
+        timestamp: a column of seconds or of dates and times, also as ISO texts; without one, or for "", rows are as old
+            as each other.
         rating_threshold, min_user_interactions, min_item_interactions: ratings below the threshold are left out, then
             users and items with fewer interactions than that (k-core).
 
@@ -73,13 +74,12 @@ class Dataset:
             >>> data.train.n_users, data.train.n_items, len(data.train)
             (2, 2, 3)
 
-        Raises DataError for a column that is not there or may be any of several, missing values, and ids that are
-        neither whole numbers nor texts; EmptyDataError when nothing is left.
+        Raises DataError for what is no frame, a column that is not there or may be any of several, missing values, and
+        ids that are neither whole numbers nor texts; EmptyDataError when nothing is left.
         """
-        table = pa.table(dict(frame)) if isinstance(frame, Mapping) else pa.table(frame)
+        table = _table(frame)
         users, items = _ids(table, "user", user), _ids(table, "item", item)
-        ratings = _numbers(table, "rating", rating, default=1).astype(np.float32)
-        times = _numbers(table, "timestamp", timestamp, default=0).astype(np.int64)
+        ratings, times = _ratings(table, rating), _times(table, timestamp)
         if not len(users):
             raise EmptyDataError("the frame has no rows, so there is nothing to learn from")
         user_map, item_map = IdMap.of(users), IdMap.of(items)
@@ -91,7 +91,7 @@ class Dataset:
             user=user_index[order].astype(np.int32),
             item=item_index[order].astype(np.int32),
             rating=ratings[order],
-            timestamp=times[order],
+            timestamp=np.floor(times[order]).astype(np.int64),
             users=user_map,
             items=item_map,
         )
@@ -160,15 +160,56 @@ def _ids(table: pa.Table, role: str, given: str | None) -> NDArray[Any]:
         raise DataError(f"column {name!r}: {error}") from error
 
 
-def _numbers(table: pa.Table, role: str, given: str | None, default: float) -> NDArray[Any]:
-    """A column of numbers, or of times as seconds since 1970; the default in every row where there is none."""
-    name = _column_name(table, role, given)
+def _ratings(table: pa.Table, given: str | None) -> NDArray[np.float32]:
+    """float32 [n]; 1 in every row where there is no column of them."""
+    name = _column_name(table, "rating", given)
     if not name:
-        return np.full(len(table), default)
+        return np.ones(len(table), dtype=np.float32)
     column = _column(table, name)
+    if pa.types.is_decimal(column.type) or pa.types.is_boolean(column.type):
+        column = pc.cast(pc.cast(column, pa.int8()) if pa.types.is_boolean(column.type) else column, pa.float64())
+    with np.errstate(over="ignore"):
+        return np.asarray(_finite(column, name, "rating", np.float32), dtype=np.float32)
+
+
+def _times(table: pa.Table, given: str | None) -> NDArray[np.float64]:
+    """Seconds since 1970 with their fractions, float64 [n]; 0 in every row where there is no column of them."""
+    name = _column_name(table, "timestamp", given)
+    if not name:
+        return np.zeros(len(table))
+    column = _column(table, name)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = _parsed(column, name)
     if pa.types.is_temporal(column.type):
-        column = pc.cast(pc.cast(column, pa.timestamp("s"), safe=False), pa.int64())
+        return np.asarray(pc.cast(pc.cast(column, pa.timestamp("us"), safe=False), pa.int64()).to_numpy() / 1e6)
+    return _finite(column, name, "timestamp", np.float64)
+
+
+def _parsed(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """ISO texts as moments; those with a zone are all to have one."""
+    for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
+        try:
+            return pc.cast(column, kind)
+        except pa.ArrowInvalid:
+            continue
+    raise DataError(
+        f"column {name!r} for the timestamp holds texts that are not all ISO dates or times, such as "
+        f"{column[0].as_py()!r}; make them times first, as pandas.to_datetime does"
+    )
+
+
+def _finite(column: pa.ChunkedArray, name: str, role: str, kind: type[np.floating[Any]]) -> NDArray[Any]:
     values = column.to_numpy()
-    if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+    if values.dtype.kind not in "iuf" or not np.isfinite(values.astype(kind)).all():
         raise DataError(f"column {name!r} for the {role} must hold finite numbers, and is {column.type}")
     return np.asarray(values)
+
+
+def _table(frame: Any) -> pa.Table:
+    try:
+        return pa.table(dict(frame)) if isinstance(frame, Mapping) else pa.table(frame)
+    except (TypeError, ValueError, OverflowError) as error:  # of which pyarrow's own are kinds
+        raise DataError(
+            f"this is no frame of interactions ({str(error).splitlines()[0]}); give a frame of pandas, polars or Arrow, "
+            "or a mapping of names to columns of equal length, each of whole numbers alone or of texts alone"
+        ) from error

@@ -98,7 +98,9 @@ def test_low_ratings_go_first_and_then_users_and_items_with_too_few() -> None:
         ({"user_id": [0.5, 1, 2, 3]}, {}, "^column 'user_id': ids must be whole numbers"),
         ({"rating": ["good"] * 4}, {}, "column 'rating' for the rating must hold finite numbers, and is string"),
         ({"rating": [1.0, float("nan"), 2.0, 3.0]}, {}, "finite numbers"),
-        ({"timestamp": ["2001"] * 4}, {}, "column 'timestamp' for the timestamp must hold finite numbers"),
+        ({"rating": [1e39] * 4}, {}, "finite numbers"),
+        ({"timestamp": ["last week"] * 4}, {}, "holds texts that are not all ISO dates or times, such as 'last week'"),
+        ({"timestamp": [b"1"] * 4}, {}, "column 'timestamp' for the timestamp must hold finite numbers"),
     ],
 )
 def test_a_frame_that_cannot_be_used_is_refused_in_one_sentence(
@@ -107,6 +109,46 @@ def test_a_frame_that_cannot_be_used_is_refused_in_one_sentence(
     columns = {name: values for name, values in (COLUMNS | change).items() if values is not None}
     with pytest.raises(DataError, match=said):
         Dataset.from_frame(pa.table(columns), **named)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"user_id": [1, "a"], "movie_id": [1, 2]}),
+        {"user_id": [10**20], "movie_id": [1]},
+        {"user_id": [1, 2], "movie_id": [1]},
+        [{"user_id": 1, "movie_id": 2}],
+        None,
+    ],
+)
+def test_what_is_no_frame_is_refused_in_one_sentence(frame: Any) -> None:
+    with pytest.raises(DataError, match=r"no frame of interactions \(.*\); give a frame of pandas, polars or Arrow"):
+        Dataset.from_frame(frame)
+
+
+@pytest.mark.parametrize(
+    ("ratings", "read"),
+    [([True, False], [1, 0]), (pa.array([1.25, 3.5]).cast(pa.decimal128(5, 2)), [1.25, 3.5])],
+)
+def test_booleans_and_decimals_are_ratings(ratings: Any, read: list[float]) -> None:
+    data = Dataset.from_frame({"user_id": [1, 1], "movie_id": [2, 3], "liked": ratings}, rating="liked")
+    assert data.train.rating.tolist() == read
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["2001-09-09 01:46:40.9", "2001-09-09 01:46:40.1"],
+        ["2001-09-09T03:46:40.9+02:00", "2001-09-09T01:46:40.1Z"],
+        [1_000_000_000.9, 1_000_000_000.1],
+        pd.to_datetime(["2001-09-09 01:46:40.9", "2001-09-09 01:46:40.1"]),
+    ],
+)
+def test_the_newest_counts_within_a_second_too(times: Any) -> None:
+    data = Dataset.from_frame(
+        pd.DataFrame({"user_id": [1, 1], "movie_id": [2, 2], "rating": [1, 5], "timestamp": times})
+    )
+    assert rows(data) == [(1, 2, 1.0, 1_000_000_000)]
 
 
 def test_an_empty_frame_is_refused() -> None:
