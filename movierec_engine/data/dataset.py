@@ -210,6 +210,6 @@ def _table(frame: Any) -> pa.Table:
         return pa.table(dict(frame)) if isinstance(frame, Mapping) else pa.table(frame)
     except (TypeError, ValueError, OverflowError) as error:  # of which pyarrow's own are kinds
         raise DataError(
-            f"this is no frame of interactions ({str(error).splitlines()[0]}); give a frame of pandas, polars or Arrow, "
+            f"this is no frame of interactions ({str(error).splitlines()[0]}); give a frame of pandas, polars, Arrow, "
             "or a mapping of names to columns of equal length, each of whole numbers alone or of texts alone"
         ) from error

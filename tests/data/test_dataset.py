@@ -122,7 +122,7 @@ def test_a_frame_that_cannot_be_used_is_refused_in_one_sentence(
     ],
 )
 def test_what_is_no_frame_is_refused_in_one_sentence(frame: Any) -> None:
-    with pytest.raises(DataError, match=r"no frame of interactions \(.*\); give a frame of pandas, polars or Arrow"):
+    with pytest.raises(DataError, match=r"no frame of interactions \(.*\); give a frame of pandas, polars, Arrow"):
         Dataset.from_frame(frame)
 
 
