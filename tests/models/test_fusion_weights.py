@@ -1,6 +1,7 @@
 """Weights of an ensemble: what they are learned from, that they are where the likelihood is highest, and never lose."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -209,13 +210,17 @@ def test_a_folds_weights_are_those_that_the_other_users_teach() -> None:
     assert cross_fitted(alone, shared_weights)[2] == pytest.approx(shared_weights(alone)), "no others to learn from"
 
 
-@pytest.mark.parametrize("fold_in", [False, True])
-def test_validation_measures_each_user_by_the_weights_of_the_others(fold_in: bool) -> None:
+@pytest.mark.parametrize(("fold_in", "loaded"), [(False, False), (True, False), (False, True)])
+def test_validation_measures_each_user_by_the_weights_of_the_others(
+    fold_in: bool, loaded: bool, tmp_path: Path
+) -> None:
     members, validation = camps_with_validation()
     model = fused(members).start_from({one.name: one for one in members}).fit(Dataset(TRAIN, validation))
     users = np.arange(0, 120, 7)
     histories = model.history[users]
-    stand_in = model.as_validated()
+    if loaded:
+        model.save(tmp_path)
+    stand_in = (HybridEnsemble.load(tmp_path) if loaded else model).as_validated()
     scores = stand_in.fold_in(histories) if fold_in else stand_in.score_users(users)
     candidates = candidates_of(model, validation)
     for place, user in enumerate(users):

@@ -120,7 +120,7 @@ class HybridEnsemble(Recommender):
     members: Sequence[Recommender]
     weights: Floats
     fold_weights: Floats | None = None
-    """float32 [folds, tiers, n_features], for each fold's users, learned on the others; only after learning."""
+    """float32 [folds, tiers, n_features], for each fold's users, learned on the others."""
     _start: tuple[Recommender, ...] = ()
 
     def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost | None:
@@ -210,7 +210,7 @@ class HybridEnsemble(Recommender):
         return self
 
     def as_validated(self) -> "Recommender":
-        """The same with cross-fitted weights, if they were learned now."""
+        """The same with cross-fitted weights, if weights were learned."""
         return self if self.fold_weights is None else CrossFitted(self, self.fold_weights)
 
     @property
@@ -331,6 +331,8 @@ class HybridEnsemble(Recommender):
             "weights": self.weights,
             "members": np.frombuffer(json.dumps(described).encode(), dtype=np.uint8),
         }
+        if self.fold_weights is not None:
+            tensors["fold_weights"] = self.fold_weights
         for number, member in enumerate(self.members):
             tensors |= {f"{number}.{name}": array for name, array in member.tensors().items()}
         return tensors
@@ -350,6 +352,7 @@ class HybridEnsemble(Recommender):
             member.restore({name.removeprefix(prefix): a for name, a in tensors.items() if name.startswith(prefix)})
             members.append(member)
         self.combine(members, tensors["weights"])
+        self.fold_weights = tensors.get("fold_weights")
 
     @property
     def _affine(self) -> bool:
