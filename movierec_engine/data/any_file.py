@@ -111,21 +111,26 @@ def _joined(location: str, files: list[TableFile]) -> TableFile:
                 f"{', '.join(first.columns)[:100]!r}; give files of one kind"
             )
     aliases = {name: f"c{place}" for place, name in enumerate(first.columns)}
-    parts = [
-        f"(SELECT {', '.join(f'{sql} AS {aliases[name]}' for name, sql in file.columns.items())} FROM {file.relation})"
-        for file in files
-    ]
-    relation = f"({' UNION ALL '.join(f'FROM {part}' for part in parts)})"
+    moments = {
+        name: f"m{place}" for place, name in enumerate(first.columns) if all(name in file.moments for file in files)
+    }
+    relation = f"({' UNION ALL '.join(f'FROM {_aliased(file, aliases, moments)}' for file in files)})"
     columns = {name: f"nullif({alias}, '')" for name, alias in aliases.items()}
     shared = [name for name in columns if all(name in file.integers for file in files)]
-    moments = [name for name in columns if all(name in file.moments for file in files)]
     return replace(
         first,
         location=location,
         relation=relation,
         columns=columns,
         integers=frozenset(shared),
-        moments=frozenset(moments),
+        moments=moments,
         latin1=any(file.latin1 for file in files),
         parts=tuple(files),
     )
+
+
+def _aliased(file: TableFile, columns: dict[str, str], moments: dict[str, str]) -> str:
+    """SQL of a file's rows with other names for its columns, and for the microseconds of its moments."""
+    selected = [f"{file.columns[name]} AS {alias}" for name, alias in columns.items()]
+    selected += [f"{file.moments[name]} AS {alias}" for name, alias in moments.items()]
+    return f"(SELECT {', '.join(selected)} FROM {file.relation})"

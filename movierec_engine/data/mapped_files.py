@@ -35,6 +35,12 @@ class RatingsFile:
         return IdColumns(self.file, self.columns.user, self.columns.item)
 
     @property
+    def time(self) -> str:
+        """SQL of what `times` reads: the text of a time, or the microseconds of a moment."""
+        name = self.columns.timestamp
+        return self.file.moments[name] if self.times and self.times.written == "moments" else self.file.columns[name]
+
+    @property
     def form(self) -> str:
         """The file's form, in words."""
         if not self.file.plain:
@@ -192,7 +198,7 @@ def _with_forms(file: TableFile, columns: ColumnNames, given: FileFormat) -> Rat
     times, decimal = TimeForm(), given.decimal or "."
     where = file.name
     if columns.timestamp in file.moments:
-        times = TimeForm("microseconds", 10**6)
+        times = TimeForm("moments", 10**6)
     elif columns.timestamp:
         times = time_form(head_of(file, columns.timestamp), given.times, where)
     if columns.rating and not given.decimal:

@@ -48,9 +48,9 @@ class TableFile:
     relation: SQL of the table. columns: SQL by column name; each gives trimmed text, or null for an empty field.
     header_lines: lines before the first record. quoted: a field in double quotes may hold delimiters and line breaks.
     latin1: the text is not UTF-8, as it should be, and is read as Latin-1. integers: columns stored as whole numbers.
-    moments: columns stored as moments, which are microseconds here. plain: where the text lies, unpacked and recoded;
-    form: how it is written; of a text whose form was told. parts: the files of a table of several. location: what it
-    was opened by, where that is not its path: a folder, a pattern or an address.
+    moments: SQL of the microseconds since 1970 of each column that is stored as moments or days. plain: where the text
+    lies, unpacked and recoded; form: how it is written; of a text whose form was told. parts: the files of a table of
+    several. location: what it was opened by, where that is not its path: a folder, a pattern or an address.
     """
 
     path: Path
@@ -61,7 +61,7 @@ class TableFile:
     quoted: bool = True
     latin1: bool = False
     integers: frozenset[str] = frozenset()
-    moments: frozenset[str] = frozenset()
+    moments: dict[str, str] = field(default_factory=dict, repr=False)
     is_parquet: bool = False
     is_json: bool = False
     plain: PlainText | None = None
@@ -265,15 +265,16 @@ def open_parquet(path: Path) -> TableFile:
     with reading(path), connect() as database:
         described = database.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
     types = {name: kind for name, kind, *_ in described}
-    columns = {}
+    columns, moments = {}, {}
     for name, kind in types.items():
         value = '"' + name.replace('"', '""') + '"'
-        if kind.startswith(("TIMESTAMP", "DATE")):
-            value = f"epoch_us({value})"
-        elif kind.endswith("[]"):
+        if kind.endswith("[]"):
             value = f"array_to_string({value}, '|')"
+        elif kind.startswith(("TIMESTAMP", "DATE")):
+            known = f"CAST({value} AS TIMESTAMPTZ)" if kind == "TIMESTAMPTZ_NS" else value  # which epoch_us knows not
+            moments[name] = f"epoch_us({known})"
+            value = value if kind == "DATE" else f"make_timestamp({moments[name]})"  # of a zone's in UTC
         columns[name] = clean(f"CAST({value} AS VARCHAR)")
-    moments = frozenset(name for name in columns if types[name].startswith(("TIMESTAMP", "DATE")))
     integers = frozenset(name for name in columns if types[name].endswith(("INT", "INTEGER")))
     return TableFile(path, relation, columns, integers=integers, moments=moments, is_parquet=True)
 

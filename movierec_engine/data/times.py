@@ -26,8 +26,9 @@ _FRACTION = r"\d*\.\d+|\d+(\.\d*)?[eE]\+?\d+"
 class TimeForm:
     """The form of a file's times.
 
-    written: a unit of UNITS, `iso`, or a format of strptime. per_second: of the numbers that `sql` gives. told: the
-    unit is told by how large the first numbers are, so that all have to be of that size.
+    written: a unit of UNITS, `iso`, `moments` that are stored as such, or a format of strptime. per_second: of the
+    numbers that `sql` gives. told: the unit is told by how large the first numbers are, so that all have to be of that
+    size.
     """
 
     written: str = "seconds"
@@ -36,13 +37,15 @@ class TimeForm:
     told: bool = False
 
     def sql(self, text: str) -> str:
-        """SQL for a text's time as a whole number; null for a text that is none."""
+        """SQL for a text's time as a whole number, or for a moment's microseconds; null for what is none."""
         if self.written in UNITS and self.fractions:
             scaled = f"TRY_CAST({text} AS DOUBLE) * {self.per_second // UNITS[self.written]}"
             return f"CASE WHEN isfinite({scaled}) AND {scaled} BETWEEN 0 AND 9e18 THEN round({scaled})::BIGINT END"
         if self.written in UNITS:
             return f"CASE WHEN regexp_full_match({text}, '[0-9]+(\\.0+)?') THEN TRY_CAST({text} AS BIGINT) END"
-        if self.written == "iso":
+        if self.written == "moments":
+            moment = text
+        elif self.written == "iso":
             zoned = f"regexp_matches({text}, ':.*([+-][0-9]{{2}}(:?[0-9]{{2}})?)$')"
             with_colon = f"regexp_replace({text}, '([+-][0-9]{{2}})([0-9]{{2}})$', '\\1:\\2')"
             zone, plain = f"epoch_us(TRY_CAST({with_colon} AS TIMESTAMPTZ))", f"epoch_us(TRY_CAST({text} AS TIMESTAMP))"
@@ -54,7 +57,9 @@ class TimeForm:
     def __str__(self) -> str:
         if self.written in UNITS:
             return f"in {self.written}"
-        return "ISO dates" if self.written == "iso" else f"as {self.written}"
+        if self.written == "iso":
+            return "ISO dates"
+        return self.written if self.written == "moments" else f"as {self.written}"
 
 
 def time_form(texts: Sequence[str], given: str, where: str) -> TimeForm:

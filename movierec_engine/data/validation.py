@@ -40,7 +40,7 @@ def validated_ratings(
     are no rows.
     """
     file, columns, times = opened.file, opened.columns, opened.times or TimeForm(told=True)
-    time = times.sql(file.columns[columns.timestamp]) if columns.timestamp else "0::BIGINT"
+    time = times.sql(opened.time) if columns.timestamp else "0::BIGINT"
     with reading(file.name, file.delimiter), connect() as database:
         database.execute(
             f"""
