@@ -68,7 +68,8 @@ class FileFormat:
     encoding: str = ""
     """`utf-8`, `utf-16`, `latin-1` or `cp1252`; empty: told from the file."""
     decimal: str = ""
-    """`.` or `,` in ratings such as 3.5; empty: told from the file."""
+    """`.` or `,` before the fraction of ratings such as 3.5, of which the other parts thousands; empty: told from the
+    file."""
     times: str = ""
     """`seconds`, `milliseconds`, `microseconds` or `nanoseconds` since 1970, or a date's format such as
     `%d/%m/%Y %H:%M`; empty: told from the file."""

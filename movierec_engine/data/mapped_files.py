@@ -1,12 +1,12 @@
 """Files of one's own: ratings in one file or split, negatives and titles, with their columns found."""
 
 import logging
-import re
 from dataclasses import dataclass, fields, replace
 
 from movierec_engine.data.any_file import head_of, open_any
 from movierec_engine.data.column_roles import by_place, find_column
 from movierec_engine.data.config import ColumnNames, DataConfig, FileFormat
+from movierec_engine.data.decimals import told_decimal
 from movierec_engine.data.id_kinds import IdColumns
 from movierec_engine.data.table_file import TableFile
 from movierec_engine.data.times import TimeForm, time_form
@@ -22,7 +22,7 @@ class RatingsFile:
     """A file of ratings that was opened: which column is what, and how its values are written.
 
     columns: "" for ratings or times that the file lacks. times: how they are written; None: as in MovieLens.
-    decimal: what stands before the fraction of a rating.
+    decimal: what stands before the fraction of a rating; "" where the first ones are whole and do not tell it.
     """
 
     file: TableFile
@@ -195,27 +195,15 @@ def _open_part(part: str, path: str, config: DataConfig) -> RatingsFile:
 
 def _with_forms(file: TableFile, columns: ColumnNames, given: FileFormat) -> RatingsFile:
     """With how ratings and times are written, by the file's first rows."""
-    times, decimal = TimeForm(), given.decimal or "."
+    times, decimal = TimeForm(), given.decimal
     where = file.name
     if columns.timestamp in file.moments:
         times = TimeForm("moments", 10**6)
     elif columns.timestamp:
         times = time_form(head_of(file, columns.timestamp), given.times, where)
     if columns.rating and not given.decimal:
-        decimal = _decimal(head_of(file, columns.rating), where)
+        decimal = told_decimal(head_of(file, columns.rating), where)
     return RatingsFile(file, columns, times, decimal)
-
-
-def _decimal(texts: list[str], where: str) -> str:
-    with_comma = [text for text in texts if re.fullmatch(r"[+-]?\d+,\d+", text)]
-    if not with_comma or any("." in text for text in texts):
-        return "."
-    if all(re.fullmatch(r"[+-]?\d{1,3},\d{3}", text) for text in with_comma):
-        raise DataError(
-            f"{where}: whether {with_comma[0]} is a fraction or a number of thousands cannot be told; "
-            "set data.format.decimal=, for a fraction, or take the commas out"
-        )
-    return ","
 
 
 def _missing(file: TableFile, role: str, name: str) -> str:

@@ -9,10 +9,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from movierec_engine.data.config import DataConfig
+from movierec_engine.data.decimals import number, reads
 from movierec_engine.data.id_kinds import MAX_ID, BadIdError, IdColumns, IdKind, IdKinds
 from movierec_engine.data.mapped_files import RatingsFile
 from movierec_engine.data.ratings import NEGATIVES_SCHEMA, RATINGS_SCHEMA, Ratings, ValidationReport
-from movierec_engine.data.table_file import TableFile, connect, reading
+from movierec_engine.data.table_file import TableFile, connect, reading, sql_text
 from movierec_engine.data.times import UNITS, TimeForm, unit_limits
 from movierec_engine.errors import DataError, EmptyDataError
 
@@ -141,14 +142,11 @@ def _rating(opened: RatingsFile, config: DataConfig, absent: float) -> str:
     """SQL for the rating as a number in range; null for any other text. NaN counts as larger than every number."""
     if not opened.columns.rating:
         return f"'{float(config.rating_max if config.scale_is_set else absent)}'"
-    text = opened.file.columns[opened.columns.rating]
-    number = (
-        f"TRY_CAST({text} AS DOUBLE)" if opened.decimal == "." else f"TRY_CAST(replace({text}, ',', '.') AS DOUBLE)"
-    )
+    value = number(opened.file.columns[opened.columns.rating], opened.decimal)
     if not config.scale_is_set:
-        return f"CASE WHEN isfinite({number}) THEN {number} END"
+        return f"CASE WHEN isfinite({value}) THEN {value} END"
     low, high = (f"'{float(limit)}'::DOUBLE" for limit in (config.rating_min, config.rating_max))
-    return f"CASE WHEN {number} BETWEEN {low} AND {high} THEN {number} END"
+    return f"CASE WHEN {value} BETWEEN {low} AND {high} THEN {value} END"
 
 
 def _rating_fault(
@@ -174,12 +172,11 @@ def _rating_fault(
             f"{where}: {columns.timestamp} {text!r} is not a whole number of seconds since 1970; correct the file"
         )
     text = file.text(columns.rating, record)
-    try:
-        rating = float(text.replace(",", ".") if opened.decimal == "," else text)
-    except ValueError:
-        rating = math.nan
-    if not math.isfinite(rating):
-        return DataError(f"{where}: {columns.rating} {text!r} is not a number; correct the file")
+    ((rating,),) = database.execute(f"SELECT {number(sql_text(text), opened.decimal)}").fetchall()
+    if rating is None or not math.isfinite(rating):
+        untold = not opened.decimal and reads(text, ",")
+        unless = " unless its comma is of a fraction or of thousands; set data.format.decimal or" if untold else ";"
+        return DataError(f"{where}: {columns.rating} {text!r} is not a number{unless} correct the file")
     setting = "rating_max" if rating > config.rating_max else "rating_min"
     scale = " (MovieLens scale)" if (config.rating_min, config.rating_max) == (0.5, 5.0) else ""
     return DataError(

@@ -333,6 +333,55 @@ def test_a_file_of_which_most_rows_are_bad_is_not_read(read: Read) -> None:
         read("user,item,rating\n1,2,x\n1,3,y\n2,3,1\n", format=FileFormat(bad_rows="drop"))
 
 
+@pytest.mark.parametrize(
+    ("written", "numbers"),
+    [
+        (["12,50", "999,00", "1.001,30"], [12.5, 999.0, 1001.3]),
+        (["12.50", "999.00", "1,001.30"], [12.5, 999.0, 1001.3]),
+        (["3,5", "1.001"], [3.5, 1001.0]),
+        (["12", "1.234.567"], [12.0, 1234567.0]),
+        (["12", "1,234,567"], [12.0, 1234567.0]),
+        (["0,500", "2,125"], [0.5, 2.125]),
+        (["3.125", "4", "0.500"], [3.125, 4.0, 0.5]),
+        (["3.125", "4", "2.875"], [3.125, 4.0, 2.875]),
+        (["12.500", "99.125"], [12.5, 99.125]),
+        (["12", "1.001", "5.25"], [12.0, 1.001, 5.25]),
+        (["12", "1234.001"], [12.0, 1234.001]),
+        (["-1,5", "2", "1e2"], [-1.5, 2.0, 100.0]),
+        ([".5", "2.", "3"], [0.5, 2.0, 3.0]),
+    ],
+)
+def test_numbers_are_understood_as_they_are_written(read: Read, written: list[str], numbers: list[float]) -> None:
+    lines = [f"{user};2;{text}" for user, text in enumerate(written)]
+    table = read("\n".join(["user;item;rating", *lines, ""])).table
+    assert table["rating"].to_pylist() == pytest.approx(numbers)
+
+
+@pytest.mark.parametrize(
+    "written", [["12", "999", "1.001", "5.250", "12.000"], ["12", "999", "1,001"], ["1,001", "5,250"]]
+)
+def test_what_may_be_thousands_or_fractions_is_read_as_the_setting_says(read: Read, written: list[str]) -> None:
+    lines = [f"{user};2;{text}" for user, text in enumerate(written)]
+    content = "\n".join(["user;item;rating", *lines, ""])
+    with pytest.raises(DataError, match=r"whether 1.001 is a fraction or a number of thousands cannot be told"):
+        read(content)
+    for decimal, other in ((".", ","), (",", ".")):
+        numbers = [float(text.replace(other, "").replace(",", ".")) for text in written]
+        table = read(content, format=FileFormat(decimal=decimal)).table
+        assert table["rating"].to_pylist() == pytest.approx(numbers)
+
+
+def test_a_comma_below_rows_of_whole_numbers_is_refused_with_the_setting(read: Read) -> None:
+    lines = "".join(f"{user};2;3\n" for user in range(1001))
+    with pytest.raises(DataError, match=r"line 1003: rating '3,5' is not a number .* set data\.format\.decimal"):
+        read(f"user;item;rating\n{lines}1;3;3,5\n")
+
+
+def test_a_number_whose_thousands_are_parted_wrongly_is_none(read: Read) -> None:
+    with pytest.raises(DataError, match=r"line 3: rating '1\.5' is not a number; correct the file"):
+        read("user;item;rating\n1;2;1,5\n1;3;1.5\n", format=FileFormat(decimal=","))
+
+
 # --- many files
 
 
