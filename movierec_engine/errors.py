@@ -28,7 +28,7 @@ class DataError(MovierecError):
 
 
 class EmptyDataError(DataError):
-    """A filter or a split left nothing to work on."""
+    """A file is empty, or a filter or a split left nothing to work on."""
 
 
 class StoreError(MovierecError):

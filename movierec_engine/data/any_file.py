@@ -1,11 +1,12 @@
 """Opens whatever holds a table: text of any form, JSON Lines, Parquet, folders and patterns of such, and addresses."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from movierec_engine.data.config import FileFormat
-from movierec_engine.data.json_lines import is_json, open_json_lines
+from movierec_engine.data.json_lines import all_members, is_json, open_json_lines, with_members
 from movierec_engine.data.remote_files import copied, is_address
 from movierec_engine.data.table_file import (
     PARQUET_SUFFIXES,
@@ -18,7 +19,9 @@ from movierec_engine.data.table_file import (
     text_relation,
 )
 from movierec_engine.data.text_form import HEAD_LINES, plain_text, text_form
-from movierec_engine.errors import DataError
+from movierec_engine.errors import DataError, EmptyDataError
+
+log = logging.getLogger(__name__)
 
 _TABLE_SUFFIXES = (
     ".csv", ".tsv", ".txt", ".dat", ".data", ".inter", ".item", ".json", ".jsonl", ".ndjson", *PARQUET_SUFFIXES,
@@ -34,11 +37,19 @@ def open_any(location: str, given: FileFormat, named: Sequence[str] = (), *, mis
     Raises DataError when there is no such file, when it is unreadable, and when how it is written cannot be told.
     """
     paths = local_files(location, missing_hint)
-    if not is_address(location):
-        files = [_open(path, given, named) for path in paths]
-    else:
+    if is_address(location):
         files = [replace(_open_copy(path, location, given, named), location=location) for path in paths]
-    return files[0] if len(files) == 1 else _joined(location, files)
+    else:
+        files = _open_parts(paths, given, named)
+    return files[0] if len(files) == 1 else _joined(location, files, given)
+
+
+def with_all_members(file: TableFile, given: FileFormat) -> TableFile:
+    """A table with those members of JSON Lines, too, that stand on none of the first lines; another one as it is."""
+    drop = given.bad_rows == "drop"
+    if file.parts:
+        return _joined(file.name, [with_all_members(part, given) for part in file.parts], given)
+    return with_members(file, all_members(file, drop_bad_rows=drop), drop_bad_rows=drop) if file.is_json else file
 
 
 def local_files(location: str, missing_hint: str = "") -> list[Path]:
@@ -64,9 +75,9 @@ def local_files(location: str, missing_hint: str = "") -> list[Path]:
 
 
 def head_of(file: TableFile, name: str) -> list[str]:
-    """The first values of a column, without empty ones; of a table of several files those of the first."""
+    """The first values of a column, without empty ones; of a table of several files those of the first that has any."""
     if file.parts:
-        return head_of(file.parts[0], name)
+        return next(filter(None, (head_of(part, name) for part in file.parts if name in part.columns)), [])
     if file.form:
         place = file.form.names.index(name)
         return [value for row in file.form.head if (value := row[place].strip())]
@@ -77,6 +88,21 @@ def head_of(file: TableFile, name: str) -> list[str]:
 
 def _is_hidden(path: Path) -> bool:
     return any(part.startswith(("_", ".")) for part in path.parts)
+
+
+def _open_parts(paths: Sequence[Path], given: FileFormat, named: Sequence[str]) -> list[TableFile]:
+    """The tables of files, of which empty ones are passed over where others are not."""
+    files: list[TableFile] = []
+    empty: list[EmptyDataError] = []
+    for path in paths:
+        try:
+            files.append(_open(path, given, named))
+        except EmptyDataError as error:
+            empty.append(error)
+            log.warning("%s is empty and passed over", path)
+    if not files:
+        raise empty[0]
+    return files
 
 
 def _open(path: Path, given: FileFormat, named: Sequence[str]) -> TableFile:
@@ -101,19 +127,20 @@ def _open_copy(path: Path, address: str, given: FileFormat, named: Sequence[str]
         raise DataError(str(error).replace(str(path), address)) from error
 
 
-def _joined(location: str, files: list[TableFile]) -> TableFile:
-    """One table of the rows of several files, which must have the same columns."""
+def _joined(location: str, files: list[TableFile], given: FileFormat) -> TableFile:
+    """One table of the rows of several files, with the columns of all, which are empty where a file has none.
+
+    Columns are one by their name. Where a file does not name them, those of all must be the same.
+    """
     first = files[0]
-    for file in files[1:]:
-        if list(file.columns) != list(first.columns):
-            raise DataError(
-                f"{file.name}: its columns are {', '.join(file.columns)[:100]!r}, but those of {first.name} are "
-                f"{', '.join(first.columns)[:100]!r}; give files of one kind"
-            )
-    aliases = {name: f"c{place}" for place, name in enumerate(first.columns)}
-    moments = {
-        name: f"m{place}" for place, name in enumerate(first.columns) if all(name in file.moments for file in files)
-    }
+    members = {name: kind for file in files for name, kind in (file.members or {}).items()}
+    drop = given.bad_rows == "drop"
+    files = [with_members(file, members, drop_bad_rows=drop) if file.is_json else file for file in files]
+    if any(file.form and not file.form.header for file in files):
+        _refuse_others(files)
+    names = dict.fromkeys(name for file in files for name in file.columns)
+    aliases = {name: f"c{place}" for place, name in enumerate(names)}
+    moments = {name: f"m{place}" for place, name in enumerate(names) if all(name in file.moments for file in files)}
     relation = f"({' UNION ALL '.join(f'FROM {_aliased(file, aliases, moments)}' for file in files)})"
     columns = {name: f"nullif({alias}, '')" for name, alias in aliases.items()}
     shared = [name for name in columns if all(name in file.integers for file in files)]
@@ -129,8 +156,19 @@ def _joined(location: str, files: list[TableFile]) -> TableFile:
     )
 
 
+def _refuse_others(files: list[TableFile]) -> None:
+    """Raises DataError for the first file that has other columns than those before it."""
+    first = files[0]
+    for file in files[1:]:
+        if list(file.columns) != list(first.columns):
+            raise DataError(
+                f"{file.name}: its columns are {', '.join(file.columns)[:100]!r}, but those of {first.name} are "
+                f"{', '.join(first.columns)[:100]!r}; give files of one kind"
+            )
+
+
 def _aliased(file: TableFile, columns: dict[str, str], moments: dict[str, str]) -> str:
-    """SQL of a file's rows with other names for its columns, and for the microseconds of its moments."""
-    selected = [f"{file.columns[name]} AS {alias}" for name, alias in columns.items()]
+    """SQL of a file's rows with other names for the columns, and for the microseconds of moments."""
+    selected = [f"{file.columns.get(name, 'NULL::VARCHAR')} AS {alias}" for name, alias in columns.items()]
     selected += [f"{file.moments[name]} AS {alias}" for name, alias in moments.items()]
     return f"(SELECT {', '.join(selected)} FROM {file.relation})"

@@ -1,13 +1,15 @@
 """JSON Lines: a text with a JSON object on each line, as reviews are often published."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from movierec_engine.data.table_file import TableFile, clean, literal, sql_text
+from movierec_engine.data.table_file import TableFile, clean, connect, literal, reading, sql_text
 from movierec_engine.data.text_form import PlainText
 from movierec_engine.errors import DataError
+
+_LIST = "VARCHAR[]"
 
 
 def is_json(lines: Sequence[str]) -> bool:
@@ -36,19 +38,52 @@ def open_json_lines(path: Path, plain: PlainText, *, drop_bad_rows: bool) -> Tab
             if name in examples or name.lower() not in known:
                 known.add(name.lower())
                 examples[name] = value if examples.get(name) is None else examples[name]
-    columns = {name: _column(name, value) for name, value in examples.items() if not isinstance(value, dict)}
-    types = ", ".join(f"{sql_text(name)}: '{kind}'" for name, (kind, _) in columns.items())
+    members = {name: _type(value) for name, value in examples.items() if not isinstance(value, dict)}
+    return _table(path, plain, members, drop_bad_rows)
+
+
+def with_members(file: TableFile, members: Mapping[str, str], *, drop_bad_rows: bool) -> TableFile:
+    """The same text with further members, by their types, which may stand on any of its lines or on none."""
+    assert file.plain and file.members is not None
+    known = {name.lower() for name in file.members}
+    further = {name: kind for name, kind in members.items() if name.lower() not in known}
+    return _table(file.path, file.plain, {**file.members, **further}, drop_bad_rows)
+
+
+def all_members(file: TableFile, *, drop_bad_rows: bool) -> dict[str, str]:
+    """The types of the members of all objects of a text, and not of its first ones alone: it is read for that."""
+    assert file.plain
+    ignored = str(drop_bad_rows).lower()
+    of_lines = f"{literal(file.plain.path)}, format='newline_delimited', ignore_errors={ignored}"
+    with reading(file.name), connect() as database:
+        keys = f"SELECT DISTINCT unnest(json_keys(json)) AS name FROM read_json_objects({of_lines}) AS lines(json)"
+        names = [name for (name,) in database.execute(f"{keys} ORDER BY name").fetchall() if name.strip()]
+        if not names:
+            return {}
+        declared = ", ".join(f"{sql_text(name)}: 'JSON'" for name in names)
+        examples = ", ".join(f"any_value({_quoted(name)})" for name in names)
+        found = database.execute(f"SELECT {examples} FROM read_json({of_lines}, columns={{{declared}}})").fetchone()
+    values = [json.loads(example) if example else None for example in found or ()]
+    return {name: _type(value) for name, value in zip(names, values, strict=True) if not isinstance(value, dict)}
+
+
+def _table(path: Path, plain: PlainText, members: Mapping[str, str], drop_bad_rows: bool) -> TableFile:
+    types = ", ".join(f"{sql_text(name)}: '{kind}'" for name, kind in members.items())
     relation = (
         f"read_json({literal(plain.path)}, format='newline_delimited', hive_partitioning=false, "
         f"columns={{{types}}}, ignore_errors={str(drop_bad_rows).lower()})"
     )
+    texts = {
+        name: f"array_to_string({_quoted(name)}, '|')" if kind == _LIST else _quoted(name)
+        for name, kind in members.items()
+    }
     return TableFile(
         path=path,
         relation=relation,
-        columns={name: clean(value) for name, (_, value) in columns.items()},
+        columns={name: clean(text) for name, text in texts.items()},
         quoted=False,
         plain=plain,
-        is_json=True,
+        members=members,
     )
 
 
@@ -60,7 +95,9 @@ def _object(line: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _column(name: str, example: Any) -> tuple[str, str]:
-    """DuckDB's type of a member, and SQL of its text."""
-    column = '"' + name.replace('"', '""') + '"'
-    return ("VARCHAR[]", f"array_to_string({column}, '|')") if isinstance(example, list) else ("VARCHAR", column)
+def _type(example: Any) -> str:
+    return _LIST if isinstance(example, list) else "VARCHAR"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

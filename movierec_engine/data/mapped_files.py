@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass, fields, replace
 
-from movierec_engine.data.any_file import head_of, open_any
+from movierec_engine.data.any_file import head_of, open_any, with_all_members
 from movierec_engine.data.column_roles import by_place, find_column
 from movierec_engine.data.config import ColumnNames, DataConfig, FileFormat
 from movierec_engine.data.decimals import told_decimal
@@ -133,6 +133,7 @@ def open_ratings(
             told |= {role: form.names[placed[role]] if role in placed else "" for role in told if role not in chosen}
     elif form and form.lists:
         told = {"user": "column1", "item": "column2", "rating": "", "timestamp": ""}
+    file = _with_late_members(file, told, config.format, ("user", "item"))
     found = {}
     for role, name in told.items():
         if ids_alone and role in ("rating", "timestamp"):
@@ -147,7 +148,9 @@ def open_ratings(
             if not optional:
                 raise DataError(_missing(file, role, name))
             found[role] = ""
-    _refuse_repeated(file, [name for name in found.values() if name])
+    used = [name for name in found.values() if name]
+    _refuse_lacking(file, used)
+    _refuse_repeated(file, used)
     return _with_forms(file, replace(columns, **found), config.format)
 
 
@@ -165,6 +168,8 @@ def open_titles(config: DataConfig, item: str = "item") -> TitlesFile | None:
     columns = config.columns
     format_ = FileFormat(bad_rows=config.format.bad_rows)
     file = open_any(config.movies_file, format_, [columns.id, item, columns.title])
+    told = {role: getattr(columns, role) for role in ("id", "title", "genres", "year")}
+    file = _with_late_members(file, told, config.format)
     where, names = file.name, list(file.columns)
     found = {}
     if columns.id != _USUAL.id or columns.id in names:
@@ -182,7 +187,26 @@ def open_titles(config: DataConfig, item: str = "item") -> TitlesFile | None:
     for role, name in found.items():
         if (name or role == "id") and name not in names:
             raise DataError(_missing(file, role, name or columns.id))
+    _refuse_lacking(file, [name for name in found.values() if name])
     return TitlesFile(file, replace(columns, **found))
+
+
+def _with_late_members(
+    file: TableFile, told: dict[str, str], given: FileFormat, required: tuple[str, ...] = ()
+) -> TableFile:
+    """JSON Lines with the members below their first lines where settings name one, or one is required, that is not
+    above; other files as they are.
+
+    told: the wanted names by role.
+    """
+    if not any(one.is_json for one in file.parts or (file,)):
+        return file
+    names = list(file.columns)
+    for role, name in told.items():
+        is_named = name and name != getattr(_USUAL, role) and name not in names
+        if is_named or (role in required and not find_column(role, name, names, file.name, _chosen(role))):
+            return with_all_members(file, given)
+    return file
 
 
 def _open_part(part: str, path: str, config: DataConfig) -> RatingsFile:
@@ -212,11 +236,26 @@ def _missing(file: TableFile, role: str, name: str) -> str:
     return f"{file.name}: column {name!r} is missing among the columns {shown!r}{advice}; set data.columns.{role}"
 
 
+def _refuse_lacking(file: TableFile, names: list[str]) -> None:
+    """Raises DataError where one of several files lacks a column that is used."""
+    for part in file.parts:
+        for name in names:
+            if name not in part.columns:
+                shown = ", ".join(part.columns)[:200]
+                raise DataError(
+                    f"{part.name}: its columns are {shown!r}, without {name!r}, which other files of {file.name} have; "
+                    "give files of one kind"
+                )
+
+
 def _refuse_repeated(file: TableFile, names: list[str]) -> None:
-    header = file.form.names if file.form else tuple(file.columns)
-    for name in names:
-        if header.count(name) > 1:
-            raise DataError(f"{file.name}: column {name!r} stands more than once in the header; rename or remove one")
+    for part in file.parts or (file,):
+        header = part.form.names if part.form else tuple(part.columns)
+        for name in names:
+            if header.count(name) > 1:
+                raise DataError(
+                    f"{part.name}: column {name!r} stands more than once in the header; rename or remove one"
+                )
     for role in names:
         if names.count(role) > 1:
             raise DataError(f"{file.name}: column {role!r} is named for two things; name two by data.columns")
@@ -229,6 +268,11 @@ def warn_of_missing(opened: RatingsFile, columns: ColumnNames) -> None:
     for role in ("rating", "timestamp"):
         wanted = getattr(columns, role)
         if wanted and not getattr(opened.columns, role):
+            where = " in its first lines" if opened.file.is_json else ""
             log.warning(
-                "%s has no column %s; if it is called otherwise, set data.columns.%s", opened.file.name, wanted, role
+                "%s has no column %s%s; if it is called otherwise, set data.columns.%s",
+                opened.file.name,
+                wanted,
+                where,
+                role,
             )

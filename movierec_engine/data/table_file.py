@@ -4,7 +4,7 @@ import codecs
 import csv
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from movierec_engine.data.text_form import PlainText, TextForm
-from movierec_engine.errors import DataError
+from movierec_engine.errors import DataError, EmptyDataError
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,7 +50,8 @@ class TableFile:
     latin1: the text is not UTF-8, as it should be, and is read as Latin-1. integers: columns stored as whole numbers.
     moments: SQL of the microseconds since 1970 of each column that is stored as moments or days. plain: where the text
     lies, unpacked and recoded; form: how it is written; of a text whose form was told. parts: the files of a table of
-    several. location: what it was opened by, where that is not its path: a folder, a pattern or an address.
+    several. location: what it was opened by, where that is not its path: a folder, a pattern or an address. members: of
+    JSON Lines the types in which members are read.
     """
 
     path: Path
@@ -63,11 +64,15 @@ class TableFile:
     integers: frozenset[str] = frozenset()
     moments: dict[str, str] = field(default_factory=dict, repr=False)
     is_parquet: bool = False
-    is_json: bool = False
+    members: Mapping[str, str] | None = None
     plain: PlainText | None = None
     form: TextForm | None = None
     parts: tuple["TableFile", ...] = ()
     location: str = ""
+
+    @property
+    def is_json(self) -> bool:
+        return self.members is not None
 
     @property
     def name(self) -> str:
@@ -151,7 +156,7 @@ def check_file(path: Path, *, missing_hint: str = "") -> None:
     if not path.exists():
         raise DataError(f"{path}: no such file; {missing_hint or 'check the path in the data settings'}")
     if path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty; replace it with one that holds data")
+        raise EmptyDataError(f"{path}: the file is empty; replace it with one that holds data")
 
 
 def check_text_file(path: Path, *, missing_hint: str = "") -> bool:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from movierec_engine.data.column_roles import is_known
 from movierec_engine.data.config import FileFormat
 from movierec_engine.data.item_sections import has_item_lines, write_with_items
-from movierec_engine.errors import DataError
+from movierec_engine.errors import DataError, EmptyDataError
 
 DELIMITERS = {"tab": "\t", "semicolon": ";", "pipe": "|", "comma": ",", "space": " ", "colons": "::"}
 _SELDOM_WITHIN = ("\t", "::")
@@ -204,7 +204,7 @@ def text_form(path: Path, plain: PlainText, given: FileFormat, named: Sequence[s
     """
     lines = plain.head()
     if not lines:
-        raise DataError(f"{path}: the file is empty; replace it with one that holds data")
+        raise EmptyDataError(f"{path}: the file is empty; replace it with one that holds data")
     lists = (
         _are_lists(path, lines)
         if given.rows == "auto" and given.delimiter in ("", "space", " ")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movierec_engine.cli.start import data
-from movierec_engine.data.config import DataConfig, FileFormat
+from movierec_engine.data.config import ColumnNames, DataConfig, FileFormat
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.readers import read_movies, read_ratings
 from movierec_engine.errors import DataError
@@ -57,6 +58,30 @@ def test_a_json_file_beside_other_tables_is_none_of_them(tmp_path: Path) -> None
     (folder / "a.csv").write_text("user,item\n1,2\n")
     (folder / "schema.json").write_text('{"name": "ratings"}\n')
     assert len(read(folder).table) == 1
+
+
+def test_members_below_the_first_lines_are_found_where_they_are_needed(tmp_path: Path) -> None:
+    first = [{"who": number, "item": 2} for number in range(1200)]
+    late = {"user": 7, "item": 3, "stars": 4.5, "genres": [None], "style": {"a": 1}}
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    file = written(folder / "a.jsonl", [*first, late])
+    for location in (file, folder):
+        config = DataConfig(
+            ratings_file=str(location),
+            rating_min=0,
+            rating_max=0,
+            columns=ColumnNames(rating="stars"),
+            format=FileFormat(bad_rows="drop"),
+        )
+        with pytest.raises(DataError, match=r"1,200 of 1,201 rows cannot be read"):
+            read_ratings(config)
+        named = replace(config, columns=ColumnNames(user="who", rating="nothing"))
+        with pytest.raises(DataError, match=r"column 'nothing' is missing .* 'who, item, genres, stars, user'"):
+            read_ratings(named)
+    written(file, [{**row, "user": row["who"]} for row in first] + [late] * 2 + [{**late, "item": 4}] * 1200)
+    assert read_ratings(config).table["rating"].to_pylist() == [4.5, 4.5]
+    assert len(read(file).table) == 1202, "where nobody names a rating there is none"
 
 
 @pytest.mark.parametrize(
