@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from movierec_engine.errors import DataError
 
 UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+_DAYS = (
+    "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%Y", "%Y/%m/%d",
+    *(day.replace("%b", month) for month in ("%b", "%B")
+      for day in ("%d %b %Y", "%d. %b %Y", "%d-%b-%Y", "%b %d %Y", "%b %d, %Y")),
+)  # fmt: skip
+_HOURS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
 FORMATS = (
-    "%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S", "%a %b %d %H:%M:%S %Y",
-    "%d %b %Y %H:%M:%S", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%B %d, %Y", "%m %d, %Y", "%d %B %Y",
-    "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y",
-    *(f"{date}{time}" for date in ("%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y")
-      for time in ("", " %H:%M", " %H:%M:%S", " %I:%M:%S %p", " %I:%M %p")),
+    "%a %b %d %H:%M:%S %z %Y", "%a, %d %b %Y %H:%M:%S %z", "%a, %d %b %Y %H:%M:%S", "%a %b %d %H:%M:%S %Y", "%m %d, %Y",
+    "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M%S%z", "%Y-%m-%d %I:%M %p", "%Y-%m-%d %I:%M:%S %p",
+    *_DAYS, *(f"{day} {hours}" for day in _DAYS for hours in _HOURS),
 )  # fmt: skip
 """Written forms beside ISO 8601; a date that fits two of them is refused."""
 _DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
@@ -26,7 +30,8 @@ _FRACTION = r"\d*\.\d+|\d+(\.\d*)?[eE]\+?\d+"
 class TimeForm:
     """The form of a file's times.
 
-    written: a unit of UNITS, `iso`, `moments` that are stored as such, or a format of strptime. per_second: of the
+    written: a unit of UNITS, `iso`, `moments` that are stored as such, a format of strptime, or "" where it is none
+    of those that are known, so that nothing is a time. per_second: of the
     numbers that `sql` gives. told: the unit is told by how large the first numbers are, so that all have to be of that
     size.
     """
@@ -38,6 +43,8 @@ class TimeForm:
 
     def sql(self, text: str) -> str:
         """SQL for a text's time as a whole number, or for a moment's microseconds; null for what is none."""
+        if not self.written:
+            return "NULL::BIGINT"
         if self.written in UNITS and self.fractions:
             scaled = f"TRY_CAST({text} AS DOUBLE) * {self.per_second // UNITS[self.written]}"
             return f"CASE WHEN isfinite({scaled}) AND {scaled} BETWEEN 0 AND 9e18 THEN round({scaled})::BIGINT END"
@@ -47,7 +54,8 @@ class TimeForm:
             moment = text
         elif self.written == "iso":
             zoned = f"regexp_matches({text}, ':.*([+-][0-9]{{2}}(:?[0-9]{{2}})?)$')"
-            with_colon = f"regexp_replace({text}, '([+-][0-9]{{2}})([0-9]{{2}})$', '\\1:\\2')"
+            close = f"regexp_replace({text}, ' ([+-][0-9:]+)$', '\\1')"
+            with_colon = f"regexp_replace({close}, '([+-][0-9]{{2}})([0-9]{{2}})$', '\\1:\\2')"
             zone, plain = f"epoch_us(TRY_CAST({with_colon} AS TIMESTAMPTZ))", f"epoch_us(TRY_CAST({text} AS TIMESTAMP))"
             moment = f"CASE WHEN {zoned} THEN {zone} ELSE {plain} END"
         else:
@@ -65,7 +73,8 @@ class TimeForm:
 def time_form(texts: Sequence[str], given: str, where: str) -> TimeForm:
     """The form of times, from the first ones of a file; where they differ, the form of most.
 
-    given: `data.format.times`. Raises DataError where several forms fit, naming the setting.
+    given: `data.format.times`. Raises DataError where several forms fit, and for years of two digits, naming the
+    setting.
     """
     if given in UNITS:
         return _in_unit(given, texts)
@@ -94,12 +103,19 @@ def _in_unit(unit: str, texts: Sequence[str], told: bool = False) -> TimeForm:
 
 def _of_dates(texts: Sequence[str], where: str) -> TimeForm:
     fitting = _fitting(FORMATS, texts)
-    if len(fitting) > 1:
+    if len({one.replace("%B", "%b") for one in fitting}) > 1:  # May is both
         raise DataError(
             f"{where}: the time {texts[0]!r} may be written as {' or '.join(fitting)}; "
             f"say which by 'data.format.times=\"{fitting[0]}\"'"
         )
-    return TimeForm(fitting[0], 10**6) if fitting else TimeForm(told=True)  # reading names the line that is none
+    if fitting:
+        return TimeForm(fitting[0], 10**6)
+    if short := _fitting([one.replace("%Y", "%y") for one in FORMATS], texts):
+        raise DataError(
+            f"{where}: the time {texts[0]!r} has a year of two digits; say how it is written, by "
+            + " or ".join(f"'data.format.times=\"{one}\"'" for one in short)
+        )
+    return TimeForm("")  # reading names the first line
 
 
 def _of_numbers(texts: Sequence[str], where: str) -> TimeForm:
@@ -132,12 +148,10 @@ def _years(texts: Sequence[str]) -> bool:
 
 
 def _fitting(formats: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """The formats by each of which DuckDB reads every text."""
+    """The formats by which DuckDB reads the most texts, if that is more than half of them."""
     import duckdb  # a server has none
 
-    sql = "SELECT bool_and(try_strptime(text, $written) IS NOT NULL) FROM (SELECT unnest($texts) AS text)"
+    sql = "SELECT count(*) FROM (SELECT unnest($texts) AS text) WHERE year(try_strptime(text, $written)) >= 1000"
     with duckdb.connect() as database:  # one for all: opening it takes longer than asking it
-        fits = [
-            database.execute(sql, {"written": one, "texts": list(texts)}).fetchall() == [(True,)] for one in formats
-        ]
-    return [one for one, fit in zip(formats, fits, strict=True) if fit]
+        counts = [database.execute(sql, {"written": one, "texts": list(texts)}).fetchall()[0][0] for one in formats]
+    return [one for one, count in zip(formats, counts, strict=True) if count == max(counts) and count > len(texts) / 2]

@@ -163,14 +163,7 @@ def _rating_fault(
     where = f"{file.name}: {file.place(record)}"
     if timestamp is None:
         text = file.text(columns.timestamp, record)
-        if opened.times and (opened.times.written not in UNITS or opened.times.fractions):
-            return DataError(
-                f"{where}: {columns.timestamp} {text!r} is not a time since 1970 as those before it, {opened.times}; "
-                "correct the file or set data.format.times"
-            )
-        return DataError(
-            f"{where}: {columns.timestamp} {text!r} is not a whole number of seconds since 1970; correct the file"
-        )
+        return DataError(f"{where}: {columns.timestamp} {text!r} is {_no_time(opened.times)}")
     text = file.text(columns.rating, record)
     ((rating,),) = database.execute(f"SELECT {number(sql_text(text), opened.decimal)}").fetchall()
     if rating is None or not math.isfinite(rating):
@@ -183,6 +176,18 @@ def _rating_fault(
         f"{where}: {columns.rating} {text} is outside {config.rating_min}-{config.rating_max}{scale}; "
         f"fix the file or set data.{setting}"
     )
+
+
+def _no_time(times: TimeForm | None) -> str:
+    """What is wrong with the first time that is not of a form, and what to do."""
+    if times and not times.written:
+        return (
+            "not a time of a known form; correct the file, or say how times are written by data.format.times, such as "
+            "'data.format.times=\"%d.%m.%Y %H:%M\"' for 24.01.2021 14:42"
+        )
+    if times and (times.written not in UNITS or times.fractions):
+        return f"not a time since 1970 by the form of the times ({times}); correct the file or set data.format.times"
+    return f"not a whole number of {times.written if times else 'seconds'} since 1970; correct the file"
 
 
 def _refuse_dates(database: "duckdb.DuckDBPyConnection", file: TableFile) -> None:

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -300,11 +301,50 @@ def test_a_bad_line_of_a_list_is_named(read: Read) -> None:
         ("25/04/2012 18:00", 1335376800),
         ("25.04.2012", 1335312000),
         ("2012/04/03", 1333411200),
+        ("2012-04-03 20:00:09 +0200", 1333476009),
+        ("2012-04-03 20:00:09 +02:00", 1333476009),
+        ("2012-04-03 20:00:09 +02", 1333476009),
+        ("2012-04-03 6:00:09 PM", 1333476009),
+        ("20120403T180009Z", 1333476009),
+        ("20120403T180009", 1333476009),
+        ("20120403T200009+0200", 1333476009),
+        ("3. Apr 2012", 1333411200),
+        ("3. April 2012 18:00", 1333476000),
+        ("Apr 3 2012", 1333411200),
+        ("May 3 2012 06:00:09 pm", 1336068009),
+        ("3-Apr-2012 18:00:09", 1333476009),
     ],
 )
 def test_times_are_understood_as_they_are_written(read: Read, written: str, seconds: int) -> None:
     table = read(f'user;item;rating;time\n1;2;3;"{written}"\n').table
     assert table["timestamp"].to_pylist() == [seconds]
+
+
+@pytest.mark.parametrize(
+    ("written", "form", "seconds"),
+    [
+        ("24.01.21 14:42", "%d.%m.%y %H:%M", 1611499320),
+        ("1/24/21", "%m/%d/%y", 1611446400),
+        ("24-Jan-21", "%d-%b-%y", 1611446400),
+    ],
+)
+def test_years_of_two_digits_are_refused_with_a_setting_that_reads_them(
+    read: Read, written: str, form: str, seconds: int
+) -> None:
+    content = f"user;item;time\n1;2;{written}\n"
+    with pytest.raises(DataError, match=f"has a year of two digits; .*'data.format.times=\"{re.escape(form)}\"'$"):
+        read(content)
+    assert read(content, format=FileFormat(times=form)).table["timestamp"].to_pylist() == [seconds]
+
+
+def test_times_of_no_known_form_are_refused_with_an_example(read: Read) -> None:
+    with pytest.raises(DataError, match=r"line 2: time 'in Mai' is not a time of a known form; .*data\.format\.times="):
+        read("user;item;time\n1;2;in Mai\n1;3;im Juni\n")
+
+
+def test_one_bad_date_among_others_is_named(read: Read) -> None:
+    with pytest.raises(DataError, match=r"line 3: time 'soon' is not a time since 1970 by the form .*%d\.%m\.%Y"):
+        read("user;item;time\n1;2;25.04.2012\n1;3;soon\n1;4;26.04.2012\n")
 
 
 def test_the_newer_of_two_times_within_a_second_wins(read: Read) -> None:
