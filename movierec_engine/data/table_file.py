@@ -246,7 +246,7 @@ def text_relation(path: Path, plain: PlainText, form: TextForm, *, drop_bad_rows
         types = ", ".join(f"c{number}: 'VARCHAR'" for number in range(len(form.names)))
         relation = (
             f"read_csv({place}, hive_partitioning=false, columns={{{types}}}, auto_detect=false, header=false, "
-            f"skip={int(form.header)}, delim={sql_text(form.delimiter)}, quote={sql_text(form.quote)}, "
+            f"skip={form.header_lines}, delim={sql_text(form.delimiter)}, quote={sql_text(form.quote)}, "
             f"escape={sql_text(form.escape)}, encoding='{encoding}'{more})"
         )
     columns = {name: clean(f"c{number}") for number, name in enumerate(form.names)}
@@ -255,7 +255,7 @@ def text_relation(path: Path, plain: PlainText, form: TextForm, *, drop_bad_rows
         relation=relation,
         columns=columns,
         delimiter=form.delimiter,
-        header_lines=int(form.header),
+        header_lines=form.header_lines,
         quoted=bool(form.quote),
         latin1=plain.latin1 or plain.encoding == "cp1252",
         plain=plain,

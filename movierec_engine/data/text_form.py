@@ -38,6 +38,7 @@ class TextForm:
 
     names: of the columns; column1, column2, ... where no header says them. quote: `"` or nothing. escape: what stands
     before a quote within quotes. lists: a line is a user and the user's items. head: its first rows, without header.
+    says_delimiter: above all else is a line such as `sep=;`, which Excel reads.
     """
 
     delimiter: str
@@ -47,6 +48,12 @@ class TextForm:
     escape: str
     lists: bool
     head: tuple[tuple[str, ...], ...]
+    says_delimiter: bool = False
+
+    @property
+    def header_lines(self) -> int:
+        """The number of lines above the first row."""
+        return int(self.says_delimiter) + int(self.header)
 
     def __str__(self) -> str:
         if self.lists:
@@ -205,16 +212,23 @@ def text_form(path: Path, plain: PlainText, given: FileFormat, named: Sequence[s
     lines = plain.head()
     if not lines:
         raise EmptyDataError(f"{path}: the file is empty; replace it with one that holds data")
+    said = re.fullmatch("sep=(.)", lines[0], re.IGNORECASE)
+    if said:
+        lines = lines[1:]
+        if not lines:
+            raise EmptyDataError(f"{path}: the file is empty but for {said[0]!r}; replace it with one that holds data")
     lists = (
         _are_lists(path, lines)
-        if given.rows == "auto" and given.delimiter in ("", "space", " ")
+        if not said and given.rows == "auto" and given.delimiter in ("", "space", " ")
         else given.rows == "lists"
     )
     if lists:
         pairs: list[tuple[str, ...]] = [(line.split()[0], item) for line in lines for item in line.split()[1:]]
         return TextForm(" ", ("column1", "column2"), False, "", "", True, tuple(pairs[:HEAD_LINES]))
     escape = "\\" if plain.escaped_quotes else '"'
-    delimiter = DELIMITERS.get(given.delimiter, given.delimiter) or _delimiter(path, lines, escape)
+    delimiter = DELIMITERS.get(given.delimiter, given.delimiter) or (
+        said[1] if said else _delimiter(path, lines, escape)
+    )
     quote = '"' if _is_quoted(lines, delimiter) else ""
     rows = split_lines(lines, delimiter, quote, escape)
     header = _has_header(path, rows, given.header, named)
@@ -222,7 +236,8 @@ def text_form(path: Path, plain: PlainText, given: FileFormat, named: Sequence[s
     placed = tuple(f"column{n + 1}" for n in range(width))
     names = tuple(name.strip() or place for name, place in zip(rows[0], placed, strict=True)) if header else placed
     head = [tuple(row) for row in rows[header:] if len(row) == width]
-    return TextForm(delimiter, names, header, quote, escape if quote else "", False, tuple(head))
+    escape = escape if quote else ""
+    return TextForm(delimiter, names, header, quote, escape, False, tuple(head), says_delimiter=bool(said))
 
 
 def split_lines(lines: Sequence[str], delimiter: str, quote: str, escape: str) -> list[list[str]]:

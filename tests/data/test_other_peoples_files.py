@@ -204,6 +204,18 @@ def test_a_damaged_archive_is_refused(read: Read, damage: bytes) -> None:
         read(damage)
 
 
+@pytest.mark.parametrize(("line", "sign"), [("sep=;", ";"), ("SEP=|", "|"), ("sep=,", ","), ("sep=\t", "\t")])
+@pytest.mark.parametrize("header", [["user", "item", "rating"], []])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_excels_first_line_says_the_delimiter(
+    read: Read, line: str, sign: str, header: list[str], encoding: str
+) -> None:
+    lines = [line, *([sign.join(header)] if header else []), sign.join(["1", "2", "3"]), sign.join(["1", "3", "x"])]
+    with pytest.raises(DataError, match=rf"line {len(lines)}: \w+ 'x' is not a number"):
+        read("\r\n".join(lines), encoding=encoding, columns=ColumnNames(rating="rating" if header else "column3"))
+    assert rows(read("\r\n".join(lines[:-1]), encoding=encoding).table) == [(1, 2, 3.0, 0)]
+
+
 # --- what cannot be told
 
 
