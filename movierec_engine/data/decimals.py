@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from movierec_engine.errors import DataError
 
 _OTHER = {".": ",", ",": "."}
-_MOST_LIKE_A_RATING = 10
+_LARGEST_RATING = 10
 
 
-def told_decimal(texts: Sequence[str], where: str) -> str:
+def told_decimal(texts: Sequence[str], where: str, *, typed: bool = False) -> str:
     """What stands before fractions, `.` or `,`, by a column's first values; "" where none of them has either.
 
     A dot or comma before groups of three digits may as well part thousands. Raises DataError where all that have one
-    may be read in both ways, naming the setting, except where a dot is no doubt the usual one of fractions: each value
-    has one, as of a fixed number of digits, or all are as small as ratings on a scale of ten.
+    may be read in both ways, naming the setting, except where dots are no doubt of fractions: the values are as small
+    as ratings on a scale of ten, or typed, stored as numbers rather than as texts.
     """
     fitting = {sign: [text for text in texts if re.fullmatch(_written(sign), text)] for sign in _OTHER}
     readable = {*fitting["."], *fitting[","]}
@@ -26,7 +26,7 @@ def told_decimal(texts: Sequence[str], where: str) -> str:
         return fits[0] if fits else "."
     if all("." in text for text in separated):
         largest = max(abs(float(text)) for text in readable)
-        if len(separated) == len(texts) or largest <= _MOST_LIKE_A_RATING:
+        if typed or largest <= _LARGEST_RATING:
             return "."
     sign = "," if "," in separated[0] else "."
     raise DataError(

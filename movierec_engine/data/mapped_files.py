@@ -226,7 +226,7 @@ def _with_forms(file: TableFile, columns: ColumnNames, given: FileFormat) -> Rat
     elif columns.timestamp:
         times = time_form(head_of(file, columns.timestamp), given.times, where)
     if columns.rating and not given.decimal:
-        decimal = told_decimal(head_of(file, columns.rating), where)
+        decimal = told_decimal(head_of(file, columns.rating), where, typed=not file.form)
     return RatingsFile(file, columns, times, decimal)
 
 

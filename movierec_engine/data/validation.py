@@ -169,7 +169,8 @@ def _rating_fault(
     if rating is None or not math.isfinite(rating):
         untold = not opened.decimal and reads(text, ",")
         unless = " unless its comma is of a fraction or of thousands; set data.format.decimal or" if untold else ";"
-        return DataError(f"{where}: {columns.rating} {text!r} is not a number{unless} correct the file")
+        written = " with a comma before the fraction" if opened.decimal == "," else ""
+        return DataError(f"{where}: {columns.rating} {text!r} is not a number{written}{unless} correct the file")
     setting = "rating_max" if rating > config.rating_max else "rating_min"
     scale = " (MovieLens scale)" if (config.rating_min, config.rating_max) == (0.5, 5.0) else ""
     return DataError(

@@ -8,6 +8,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -396,7 +397,6 @@ def test_a_file_of_which_most_rows_are_bad_is_not_read(read: Read) -> None:
         (["0,500", "2,125"], [0.5, 2.125]),
         (["3.125", "4", "0.500"], [3.125, 4.0, 0.5]),
         (["3.125", "4", "2.875"], [3.125, 4.0, 2.875]),
-        (["12.500", "99.125"], [12.5, 99.125]),
         (["12", "1.001", "5.25"], [12.0, 1.001, 5.25]),
         (["12", "1234.001"], [12.0, 1234.001]),
         (["-1,5", "2", "1e2"], [-1.5, 2.0, 100.0]),
@@ -410,7 +410,13 @@ def test_numbers_are_understood_as_they_are_written(read: Read, written: list[st
 
 
 @pytest.mark.parametrize(
-    "written", [["12", "999", "1.001", "5.250", "12.000"], ["12", "999", "1,001"], ["1,001", "5,250"]]
+    "written",
+    [
+        ["12", "999", "1.001", "5.250", "12.000"],
+        ["12", "999", "1,001"],
+        ["1,001", "5,250"],
+        ["1.001", "12.500", "99.125"],
+    ],
 )
 def test_what_may_be_thousands_or_fractions_is_read_as_the_setting_says(read: Read, written: list[str]) -> None:
     lines = [f"{user};2;{text}" for user, text in enumerate(written)]
@@ -423,6 +429,13 @@ def test_what_may_be_thousands_or_fractions_is_read_as_the_setting_says(read: Re
         assert table["rating"].to_pylist() == pytest.approx(numbers)
 
 
+def test_numbers_that_are_stored_as_such_have_no_thousands(tmp_path: Path) -> None:
+    weights = pa.array([Decimal("12.500"), Decimal("99.125")], pa.decimal128(9, 3))
+    pq.write_table(pa.table({"user": [1, 2], "item": [3, 4], "weight": weights}), tmp_path / "x.parquet")
+    table = read_ratings(DataConfig(ratings_file=str(tmp_path / "x.parquet"), **TOLD)).table
+    assert table["rating"].to_pylist() == [12.5, 99.125]
+
+
 def test_a_comma_below_rows_of_whole_numbers_is_refused_with_the_setting(read: Read) -> None:
     lines = "".join(f"{user};2;3\n" for user in range(1001))
     with pytest.raises(DataError, match=r"line 1003: rating '3,5' is not a number .* set data\.format\.decimal"):
@@ -430,7 +443,9 @@ def test_a_comma_below_rows_of_whole_numbers_is_refused_with_the_setting(read: R
 
 
 def test_a_number_whose_thousands_are_parted_wrongly_is_none(read: Read) -> None:
-    with pytest.raises(DataError, match=r"line 3: rating '1\.5' is not a number; correct the file"):
+    with pytest.raises(
+        DataError, match=r"line 3: rating '1\.5' is not a number with a comma before the fraction; correct"
+    ):
         read("user;item;rating\n1;2;1,5\n1;3;1.5\n", format=FileFormat(decimal=","))
 
 
