@@ -54,7 +54,7 @@ class TimeForm:
             moment = text
         elif self.written == "iso":
             zoned = f"regexp_matches({text}, ':.*([+-][0-9]{{2}}(:?[0-9]{{2}})?)$')"
-            close = f"regexp_replace({text}, ' ([+-][0-9:]+)$', '\\1')"
+            close = f"replace(replace({text}, ' +', '+'), ' -', '-')"
             with_colon = f"regexp_replace({close}, '([+-][0-9]{{2}})([0-9]{{2}})$', '\\1:\\2')"
             zone, plain = f"epoch_us(TRY_CAST({with_colon} AS TIMESTAMPTZ))", f"epoch_us(TRY_CAST({text} AS TIMESTAMP))"
             moment = f"CASE WHEN {zoned} THEN {zone} ELSE {plain} END"
