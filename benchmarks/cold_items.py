@@ -288,7 +288,8 @@ def main() -> None:
         "## Neighbours and years, on validation",
         *grids,
         "",
-        f"Chosen: k={NEIGHBOURS} and {YEARS:g} years, within .004 of the highest AUC of both models, as the tables are flat around it.",
+        f"Chosen: k={NEIGHBOURS} and {YEARS:g} years, within .004 of the highest AUC of both models, as the tables are "
+        "flat around it.",
         "",
         "## The chosen setting on test, once",
         *final,
