@@ -92,6 +92,12 @@ class CommandGroup(_OneSentence, click.Group):
         self.sections = sections
         """Heading -> the names of its commands; none: one list, in the order of definition."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 

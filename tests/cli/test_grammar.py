@@ -118,6 +118,12 @@ def test_the_help_shows_whole_sentences_in_80_columns() -> None:
     assert set(shown.splitlines()) >= {"Start:", "Train:", "Judge:", "Release:", "Serve:", "Keep:"}
 
 
+@pytest.mark.parametrize("words", [[], *([name] for name, one in cli.commands.items() if isinstance(one, CommandGroup))])
+def test_a_group_without_a_command_prints_its_help(words: list[str]) -> None:
+    alone, asked = (CliRunner().invoke(cli, [*words, *more]) for more in ([], ["--help"]))
+    assert (alone.exit_code, alone.stdout, alone.stderr) == (2, "", asked.stdout)
+
+
 def test_the_help_of_train_lists_the_named_models_settings() -> None:
     shown = " ".join(CliRunner().invoke(cli, ["train", "ease", "--help"]).output.split())
     assert "model.l2=" in shown and "trainer.max_epochs=" in shown
