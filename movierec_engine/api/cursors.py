@@ -91,7 +91,7 @@ class Cursors:
         if not what:
             raise ApiError(400, "next belongs to a list of other parameters; send those, or leave next out", "next")
         if not index:
-            said = "next is of another index version, and movies have moved since; ask for the list again without it"
+            said = "next is of another index version, and lists have changed since; ask for the list again without it"
             raise ApiError(410, said, "next")
         if time.time() > written + self._seconds:
             said = f"next is older than {self._seconds:g} s; ask for the list again without it"

@@ -24,6 +24,7 @@ from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.person import Person, of_history, of_user
 from movierec_engine.api.requests import SearchRequest, SimilarRequest
 from movierec_engine.data.id_map import PublicId
+from movierec_engine.data.nouns import called
 from movierec_engine.models.fold_in.base import cosines
 from movierec_engine.recommending.rules.active import UnmetRule
 from movierec_engine.recommending.rules.arranging import More, arrange
@@ -131,9 +132,8 @@ def place_of(served: LoadedIndex, movie_id: PublicId, parameter: str) -> int:
     """A movie's position among all movies. Raises ApiError 404 for one that the data set does not have."""
     place = served.catalogue.place(movie_id)
     if place is None:
-        raise ApiError(
-            404, f"there is no {served.lineage.nouns[0]} {movie_id}; GET /api/search finds movies by title", parameter
-        )
+        sought = called("GET /api/search finds movies by title", served.lineage.nouns)
+        raise ApiError(404, f"there is no {served.lineage.nouns[0]} {movie_id}; {sought}", parameter)
     return place
 
 

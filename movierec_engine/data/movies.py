@@ -11,6 +11,7 @@ from movierec_engine.data.config import DataConfig
 from movierec_engine.data.id_kinds import IdKinds
 from movierec_engine.data.id_map import Ids, as_ids
 from movierec_engine.data.mapped_files import TitlesFile
+from movierec_engine.data.nouns import MOVIES, at_the_start
 from movierec_engine.data.ratings import MOVIES_SCHEMA, Movies, ValidationReport
 from movierec_engine.data.table_file import connect, reading
 from movierec_engine.data.validation import NUMBERS, bad_id, drop_bad_rows, first_record, require_rows
@@ -28,8 +29,9 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
     """The movies of a file of titles, sorted by movie_id.
 
     `Toy Story (1995)` becomes the title `Toy Story` and the year 1995; a title without a year keeps a null year, unless
-    a column of years has it. An empty title becomes `Movie <id>`. Of several rows of a movie the first is kept. Further
-    columns of a file of one's own are kept as metadata: numbers where all their values are, else texts.
+    a column of years has it. An empty title becomes `Movie <id>`, by `data.item_noun`. Of several rows of a movie the
+    first is kept. Further columns of a file of one's own are kept as metadata: numbers where all their values are, else
+    texts.
 
     Raises BadIdError, naming the first bad line, for an id that is not of its kind, and EmptyDataError when there are
     no rows.
@@ -77,7 +79,7 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
             params={
                 "year": _YEAR,
                 "no_genres": NO_GENRES,
-                "noun": config.item_noun.capitalize(),
+                "noun": at_the_start(config.item_noun),
                 "separator": config.genres_separator or _separator(opened, config),
             },
         ).to_arrow_table()
@@ -124,9 +126,10 @@ def _separator(opened: TitlesFile, config: DataConfig) -> str:
     return max(counts, key=lambda sign: counts[sign])
 
 
-def complete_movies(movies: Movies, movie_ids: Ids) -> Movies:
+def complete_movies(movies: Movies, movie_ids: Ids, noun: str = MOVIES[0]) -> Movies:
     """The movies, and a row with the title `Movie <id>`, no year and no genres for each id that lacks one.
 
+    noun: what the data set calls an item.
     movie_ids: int64 or texts [n] of rated movies, repeats allowed, of the type of the movies' ids where there are any.
     The added rows count in `report.movies_without_title`.
     """
@@ -138,7 +141,7 @@ def complete_movies(movies: Movies, movie_ids: Ids) -> Movies:
     placeholders = pa.table(
         {
             "movie_id": missing,
-            "title": [f"Movie {movie_id}" for movie_id in missing],
+            "title": [f"{at_the_start(noun)} {movie_id}" for movie_id in missing],
             "year": pa.nulls(len(missing), pa.int32()),
             "genres": pa.array([[]] * len(missing), pa.list_(pa.string())),
         },

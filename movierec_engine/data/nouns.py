@@ -23,6 +23,11 @@ def nouns_of_config(config: Mapping[str, Any]) -> Nouns:
     return one, data.get("item_nouns") or f"{one}s"
 
 
+def at_the_start(noun: str) -> str:
+    """A noun as a title or a sentence begins with it."""
+    return f"{noun[:1].upper()}{noun[1:]}"
+
+
 def called(text: str, nouns: Nouns) -> str:
     """A text about movies in a data set's own words: "Movies like one" as "Books like one"."""
     if nouns == MOVIES:
@@ -30,6 +35,6 @@ def called(text: str, nouns: Nouns) -> str:
 
     def word(found: re.Match[str]) -> str:
         noun = nouns[1 if found[2] else 0]
-        return noun if found[1] == "m" else f"{noun[:1].upper()}{noun[1:]}"
+        return noun if found[1] == "m" else at_the_start(noun)
 
     return _MOVIE.sub(word, text)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from movierec_engine.data.heldout import HeldOut
+from movierec_engine.data.nouns import nouns_of_titles
 from movierec_engine.data.ratings import Movies
 from movierec_engine.data.readers import complete_movies
 from movierec_engine.data.split import Split
@@ -89,7 +90,8 @@ def measure_cold_items(
     def write(folder: Path) -> None:
         new.save(folder)
         pq.write_table(pa.Table.from_pylist([asdict(one) for one in measured.tradeoffs]), folder / SHARES_FILE)
-        titles = complete_movies(movies, model.items.ids).of(model.items)
+        noun, _ = nouns_of_titles(raw_movies.facts)
+        titles = complete_movies(movies, model.items.ids, noun).of(model.items)
         rows = [asdict(example) for example in _examples(new, measured.times, titles, model.popularity)]
         pq.write_table(pa.Table.from_pylist(rows, schema=_EXAMPLES_SCHEMA), folder / EXAMPLES_FILE)
 

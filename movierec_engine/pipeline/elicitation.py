@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from movierec_engine.data.nouns import nouns_of_titles
 from movierec_engine.data.ratings import Movies, with_ids_of
 from movierec_engine.data.readers import complete_movies
 from movierec_engine.evaluation.comparison import compare_paired
@@ -58,7 +59,8 @@ def measure_elicitation(
     chosen = choose_questions(model, parts, questions, seed=seed)
     sample, others = choosing_panel(model, parts, seed), measuring_panel(model, parts, seed)
     values = np.array([quality(model, sample, chosen[:asked]).mean() for asked in range(len(chosen) + 1)])
-    movies = complete_movies(Movies.load(raw_movies.verify().folder), parts.train.items.ids)
+    noun, _ = nouns_of_titles(raw_movies.facts)
+    movies = complete_movies(Movies.load(raw_movies.verify().folder), parts.train.items.ids, noun)
     titles = movies.of(parts.train.items).table.take(chosen)
     columns = {
         **{name: titles[name] for name in ("movie_id", "title", "year")},

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from movierec_engine.data.nouns import nouns_of_titles
 from movierec_engine.data.ratings import Movies, Ratings
 from movierec_engine.data.readers import complete_movies
 from movierec_engine.errors import StoreError
@@ -103,7 +104,8 @@ def _index_of(
 
     require_memory_for(INDEX, model_version, DataCounts.of(splits))
     model = load_model(model_version.verify().folder)
-    movies = complete_movies(Movies.load(raw_movies.verify().folder), model.items.ids).of(model.items)
+    noun, _ = nouns_of_titles(raw_movies.facts)
+    movies = complete_movies(Movies.load(raw_movies.verify().folder), model.items.ids, noun).of(model.items)
     ratings = Ratings.load(raw_ratings_of(store, splits).verify().folder).table
     rated, liked_from = RatedMovies.of(ratings), splits.facts["liked_from"]
     by_item = RatingsByItem.of(

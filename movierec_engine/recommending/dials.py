@@ -173,7 +173,7 @@ def rerank_all(
 ) -> list[tuple[NDArray[np.int64], Floats]]:
     """`rerank` of several people's candidates at once, with the same dials for all."""
     if lacking := facts.lacking(dials):
-        raise ConfigError(f"{lacking[0]} needs what is not known of any movie here; set it to 0")
+        raise ConfigError(f"{lacking[0]} needs what is not known of any item here; set it to 0")
     turned = dials.turned
     if not turned or not items:
         each = zip(items, scores, strict=True)

@@ -118,7 +118,10 @@ def test_the_help_shows_whole_sentences_in_80_columns() -> None:
     assert set(shown.splitlines()) >= {"Start:", "Train:", "Judge:", "Release:", "Serve:", "Keep:"}
 
 
-@pytest.mark.parametrize("words", [[], *([name] for name, one in cli.commands.items() if isinstance(one, CommandGroup))])
+GROUPS = [name for name, one in cli.commands.items() if isinstance(one, CommandGroup)]
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in GROUPS)])
 def test_a_group_without_a_command_prints_its_help(words: list[str]) -> None:
     alone, asked = (CliRunner().invoke(cli, [*words, *more]) for more in ([], ["--help"]))
     assert (alone.exit_code, alone.stdout, alone.stderr) == (2, "", asked.stdout)

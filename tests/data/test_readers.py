@@ -250,6 +250,11 @@ def test_rated_movies_without_a_row_get_placeholders_and_are_counted(movies_of: 
     assert movies.report.movies_without_title == 3
 
 
+def test_placeholders_are_called_what_items_are_called() -> None:
+    movies = complete_movies(read_movies(DataConfig(layout="custom")), np.array([5]), "TV show")
+    assert movies.table["title"].to_pylist() == ["TV show 5"]
+
+
 def test_complete_movies_are_left_as_they_are(movies_of: Callable[..., Movies]) -> None:
     movies = movies_of("10,Heat,Crime")
     assert complete_movies(movies, np.array([10])) is movies

@@ -185,12 +185,13 @@ def test_movies_without_a_title_are_asked_about_by_number(
     settings = load_settings(
         [*small_data, "data=custom", f"data.ratings_file='{movielens_folder / 'ratings.csv'}'", "model=ease"]
         + [f"data.columns.{name}={column}" for name, column in (("user", "userId"), ("item", "movieId"))]
+        + ["data.item_noun=DVD"]
     )
     store = ArtifactStore(tmp_path / "store")
     made = pipeline.prepare(store, settings.data)
     trained = pipeline.train_model(store, settings, made["splits"], made["interaction_graph"])
     questions = pq.read_table(measure_elicitation(store, trained, 2).folder / "questions.parquet").to_pylist()
-    assert [row["title"] for row in questions] == [f"Movie {row['movie_id']}" for row in questions]
+    assert [row["title"] for row in questions] == [f"DVD {row['movie_id']}" for row in questions]
 
 
 def test_the_command_says_so_where_there_is_nothing_to_ask(small_data: list[str], tmp_path: Path) -> None:

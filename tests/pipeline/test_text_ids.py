@@ -174,6 +174,11 @@ def test_the_answers_are_those_of_the_numbers(numbers: Line, texts: Line, asked:
     assert asked(texts) == asked(numbers)
 
 
+def test_what_is_not_there_is_called_a_book(texts: Line) -> None:
+    error = texts.client.get("/api/movie/nothing").get_json()["error"]
+    assert error["message"] == "there is no book nothing; GET /api/search finds books by title"
+
+
 def test_a_history_in_a_query_string_has_backslashes_before_its_own_commas_and_colons(texts: Line) -> None:
     def written(number: int) -> str:
         return "".join(f"\\{sign}" if sign in ",:\\" else sign for sign in texts.movie(number))
