@@ -91,6 +91,10 @@ def _counts(ratings: Ratings) -> Iterator[Fact]:
     users, items = (pc.count_distinct(table[name]).as_py() for name in ("user_id", "movie_id"))
     yield Fact("rows", report.rows_read, f"{report.rows_read:,}")
     yield Fact("unreadable rows", report.bad_rows, f"{report.bad_rows:,} left out")
+    if report.rows_without_id:
+        yield Fact(
+            "rows without id", report.rows_without_id, f"{report.rows_without_id:,} of these have no user or item"
+        )
     yield Fact("repeated rows", report.duplicate_rows, f"{report.duplicate_rows:,}")
     repeated = f"{report.duplicate_pairs:,} further rows of a pair of user and item; the newest counts"
     yield Fact("repeated pairs", report.duplicate_pairs, repeated)

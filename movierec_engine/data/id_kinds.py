@@ -16,7 +16,10 @@ MAX_ID = 2**63 - 1
 ARROW_TYPES: dict[IdKind, pa.DataType] = {"number": pa.int64(), "text": pa.string()}
 _CANONICAL = r"(0|[1-9][0-9]*)(\.0+)?"
 _ANY_SPELLING = r"[0-9]+(\.0+)?"
+_NEGATIVE = r"-[0-9]+"
 _NUMBER_OR_MISSING = r"(?i)[+-]?[0-9]*\.?[0-9]+(e[+-]?[0-9]+)?|[+-]?inf(inity)?|nan|null|none|n/?a|<na>|\\n"
+MISSING = ("NULL", "null", "None", "none", "NONE", "NaN", "nan", "NAN", "N/A", "n/a", "<NA>", r"\N")
+"""What programs write for a missing value, which is no id. Names are none of these: Nan and Null, NA of a country."""
 T = TypeVar("T")
 
 
@@ -32,16 +35,17 @@ class IdKinds:
     canonical: bool = False
 
     def user_id(self, text: str) -> str:
-        """SQL for a user's id; null for what is none."""
+        """SQL for a user's id; null for what is none, such as a word for a missing value."""
         return self._id(self.user, text)
 
     def item_id(self, text: str) -> str:
-        """SQL for an item's id; null for what is none."""
+        """SQL for an item's id; null for what is none, such as a word for a missing value."""
         return self._id(self.item, text)
 
     def _id(self, kind: IdKind, text: str) -> str:
         if kind == "text":
-            return text
+            missing = ", ".join(f"'{word}'" for word in MISSING)
+            return f"CASE WHEN {text} NOT IN ({missing}) THEN {text} END"
         pattern = _CANONICAL if self.canonical else _ANY_SPELLING
         return f"CASE WHEN regexp_full_match({text}, '{pattern}') THEN TRY_CAST({text} AS BIGINT) END"
 
@@ -92,8 +96,8 @@ def read_typed(
 def kinds_of_ids(files: Sequence[IdColumns], *, heads_alone: bool = False) -> IdKinds:
     """Number where every id of all files is a whole number from 0 to 2^63-1 as one writes it, text otherwise.
 
-    Fractions, negative numbers and words for a missing value among nothing but numbers make no texts of them: reading
-    refuses those. heads_alone: look at the first rows of each file alone.
+    Fractions and words for a missing value among nothing but numbers make no texts of them: reading refuses those.
+    heads_alone: look at the first rows of each file alone.
     """
     return IdKinds(
         user=_kind(((one.file, one.user) for one in files if one.user), heads_alone),
@@ -113,7 +117,8 @@ def _joint(kinds: Iterable[IdKind]) -> IdKind:
 
 def _head_has_texts(file: TableFile, name: str) -> bool:
     return any(
-        not _is_number(text) and (text.isdecimal() or not re.fullmatch(_NUMBER_OR_MISSING, text))
+        not _is_number(text)
+        and (text.isdecimal() or re.fullmatch(_NEGATIVE, text) or not re.fullmatch(_NUMBER_OR_MISSING, text))
         for text in head_of(file, name)
     )
 
@@ -123,18 +128,26 @@ def _is_number(text: str) -> bool:
 
 
 def _has_texts(file: TableFile, name: str) -> bool:
-    """True if a column has an id that is neither a number nor stands for a missing one: a word, `0501`, 20 digits."""
+    """True if a column has an id that is no number and stands for no missing one: a word, `0501`, `-7`, 20 digits."""
     if name in file.integers:
-        return False
+        return any(_has_other_integers(part, name) for part in file.parts or (file,))
     number = IdKinds(canonical=True).user_id("id")
     with reading(file.name, file.delimiter), connect() as database:
         found = database.execute(
             f"""
             SELECT 1 FROM (SELECT {file.columns[name]} AS id FROM {file.relation})
             WHERE ({number}) IS NULL AND (
-                regexp_full_match(id, '[0-9]+') OR NOT regexp_full_match(id, '{_NUMBER_OR_MISSING}')
+                regexp_full_match(id, '[0-9]+|{_NEGATIVE}') OR NOT regexp_full_match(id, '{_NUMBER_OR_MISSING}')
             )
             LIMIT 1
             """
         ).fetchone()
     return found is not None
+
+
+def _has_other_integers(file: TableFile, name: str) -> bool:
+    """True if a column stored as whole numbers has one below 0 or beyond 2^63-1; mostly its statistics tell."""
+    column = '"' + name.replace('"', '""') + '"'
+    with reading(file.name), connect() as database:
+        sql = f"SELECT 1 FROM {file.relation} WHERE {column} < 0 OR {column} > {MAX_ID} LIMIT 1"
+        return database.execute(sql).fetchone() is not None

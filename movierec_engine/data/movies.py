@@ -59,7 +59,7 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
         dropped = drop_bad_rows(database, file, "movie_id IS NULL") if config.format.bad_rows == "drop" else 0
         rows = require_rows(database, file, "entries")
         if (record := first_record(database, "movie_id IS NULL")) is not None:
-            raise bad_id(file, columns.id, record, kinds.item)
+            raise bad_id(database, file, "movie_id", columns.id, record, kinds.item)
         table = database.sql(
             f"""
             SELECT

@@ -56,9 +56,10 @@ def _read(files: MappedFiles, config: DataConfig, kinds: IdKinds) -> Ratings:
     report = _summed([ratings.report for ratings in parts.values()])
     if files.negatives is None:
         return Ratings(table, report)
-    pairs, rows = validated_pairs(files.negatives, kinds)
+    pairs, rows, bad = validated_pairs(files.negatives, config, kinds)
     kept = _without_positives(pairs, table)
-    return Ratings(table, replace(report, negatives_dropped=rows - len(kept)), kept)
+    report = replace(report, bad_rows=report.bad_rows + bad, negatives_dropped=rows - len(kept))
+    return Ratings(table, report, kept)
 
 
 def _largest(ratings: Ratings) -> float:
@@ -92,6 +93,7 @@ def _summed(reports: list[ValidationReport]) -> ValidationReport:
         duplicate_rows=sum(report.duplicate_rows for report in reports),
         duplicate_pairs=sum(report.duplicate_pairs for report in reports),
         bad_rows=sum(report.bad_rows for report in reports),
+        rows_without_id=sum(report.rows_without_id for report in reports),
         millisecond_timestamps=sum(report.millisecond_timestamps for report in reports),
         latin1_files=tuple(path for report in reports for path in report.latin1_files),
     )

@@ -43,6 +43,8 @@ class ValidationReport:
     """Timestamps given in milliseconds, turned into seconds."""
     bad_rows: int = 0
     """Rows that could not be read and were left out, as `data.format.bad_rows=drop` allows."""
+    rows_without_id: int = 0
+    """Of those rows the ones without a user or an item, such as NULL."""
     latin1_files: tuple[str, ...] = ()
     """Files that were not UTF-8 and were read as Latin-1."""
     movies_without_title: int = 0

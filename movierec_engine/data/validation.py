@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import duckdb
 
 NUMBERS = IdKinds()
+_NO_ID = "(user_id IS NULL OR movie_id IS NULL)"
 MILLISECONDS_FROM = 10**11
 """As seconds this is the year 5138, as milliseconds March 1973."""
 
@@ -53,8 +54,11 @@ def validated_ratings(
             FROM {file.relation}
             """
         )
-        bad = "user_id IS NULL OR movie_id IS NULL OR rating IS NULL OR timestamp IS NULL"
-        dropped = drop_bad_rows(database, file, bad) if config.format.bad_rows == "drop" else 0
+        bad = f"{_NO_ID} OR rating IS NULL OR timestamp IS NULL"
+        dropped = without_id = 0
+        if config.format.bad_rows == "drop":
+            without_id = _number(database, f"SELECT count(*) FROM entries WHERE {_NO_ID}")
+            dropped = drop_bad_rows(database, file, bad)
         rows = require_rows(database, file, "ratings")
         if (record := first_record(database, bad)) is not None:
             raise _rating_fault(database, opened, config, kinds, record)
@@ -75,14 +79,16 @@ def validated_ratings(
         duplicate_rows=duplicate_rows,
         duplicate_pairs=duplicate_pairs,
         bad_rows=dropped,
+        rows_without_id=without_id,
         millisecond_timestamps=milliseconds,
         latin1_files=(file.name,) if file.latin1 else (),
     )
     return Ratings(table.cast(kinds.schema(RATINGS_SCHEMA)), report)
 
 
-def validated_pairs(columns: IdColumns, kinds: IdKinds = NUMBERS) -> tuple[pa.Table, int]:
-    """The distinct (user, item) pairs of a file as NEGATIVES_SCHEMA, sorted, and how many rows it has.
+def validated_pairs(columns: IdColumns, config: DataConfig, kinds: IdKinds = NUMBERS) -> tuple[pa.Table, int, int]:
+    """The distinct (user, item) pairs of a file as NEGATIVES_SCHEMA, sorted, how many rows of it were read, and how
+    many dropped.
 
     Raises BadIdError, naming the first bad line, for an id that is not of its kind, and EmptyDataError when there are
     no rows.
@@ -97,12 +103,13 @@ def validated_pairs(columns: IdColumns, kinds: IdKinds = NUMBERS) -> tuple[pa.Ta
             FROM {file.relation}
             """
         )
+        dropped = drop_bad_rows(database, file, _NO_ID) if config.format.bad_rows == "drop" else 0
         rows = require_rows(database, file, "rows")
         for column, name, kind in (("user_id", columns.user, kinds.user), ("movie_id", columns.item, kinds.item)):
             if (record := first_record(database, f"{column} IS NULL")) is not None:
-                raise bad_id(file, name, record, kind)
+                raise bad_id(database, file, column, name, record, kind)
         pairs = database.sql("SELECT DISTINCT user_id, movie_id FROM entries ORDER BY ALL").to_arrow_table()
-    return pairs.cast(kinds.schema(NEGATIVES_SCHEMA)), rows
+    return pairs.cast(kinds.schema(NEGATIVES_SCHEMA)), rows, dropped
 
 
 def drop_bad_rows(database: "duckdb.DuckDBPyConnection", file: TableFile, bad: str) -> int:
@@ -129,13 +136,24 @@ def require_rows(database: "duckdb.DuckDBPyConnection", file: TableFile, what: s
     return rows
 
 
-def bad_id(file: TableFile, name: str, record: int, kind: IdKind) -> BadIdError:
-    """The error that says what is wrong with an id: `record` counts from 0."""
-    where = f"{file.name}: {file.place(record)}"
-    if kind == "text":
-        return BadIdError(f"{where}: {name} is empty; correct the file")
+def bad_id(
+    database: "duckdb.DuckDBPyConnection", file: TableFile, column: str, name: str, record: int, kind: IdKind
+) -> BadIdError:
+    """The error that says what is wrong with an id in a column of the table `entries`: `record` counts from 0.
+
+    name: the column in the file.
+    """
     text = file.text(name, record)
-    return BadIdError(f"{where}: {name} {text!r} is not a whole number from 0 to {MAX_ID}; correct the file")
+    if kind == "number":
+        wrong = f"{text!r} is not a whole number from 0 to {MAX_ID}"
+    else:
+        wrong = f"{text!r} stands for a missing id" if text else "is empty"
+    bad = _number(database, f"SELECT count(*) FROM entries WHERE {column} IS NULL")
+    more = f", as in {bad:,} rows" if bad > 1 else ""
+    return BadIdError(
+        f"{file.name}: {file.place(record)}: {name} {wrong}{more}; correct the file, or leave such rows out by "
+        "data.format.bad_rows=drop"
+    )
 
 
 def _rating(opened: RatingsFile, config: DataConfig, absent: float) -> str:
@@ -157,9 +175,9 @@ def _rating_fault(
     sql = f"SELECT user_id, movie_id, timestamp FROM entries WHERE rowid = {record}"
     ((user, movie, timestamp),) = database.execute(sql).fetchall()
     if user is None:
-        return bad_id(file, columns.user, record, kinds.user)
+        return bad_id(database, file, "user_id", columns.user, record, kinds.user)
     if movie is None:
-        return bad_id(file, columns.item, record, kinds.item)
+        return bad_id(database, file, "movie_id", columns.item, record, kinds.item)
     where = f"{file.name}: {file.place(record)}"
     if timestamp is None:
         text = file.text(columns.timestamp, record)

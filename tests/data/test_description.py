@@ -55,6 +55,13 @@ def test_the_command_reads_the_file_as_it_was_described(plays: Path) -> None:
     assert [read.columns.user, read.columns.item, read.columns.rating] == ["Hörer (Nr.)", "Künstler", ""]
 
 
+def test_rows_without_id_are_counted_among_those_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text("customer,sku,rating\nC1,b1,1\nNULL,b1,1\n,b2,1\nC2,b1,x\n" + "C3,b1,1\n" * 5)
+    facts = described(file, "data.format.bad_rows=drop")
+    assert [facts[name]["value"] for name in ("rows", "unreadable rows", "rows without id")] == [9, 3, 2]
+
+
 def described(file: Path, *words: str) -> dict[str, dict[str, str]]:
     result = CliRunner().invoke(data, ["describe", str(file), *words, "--format", "json"])
     return {row["about"]: row for row in json.loads(result.stdout)}

@@ -283,8 +283,8 @@ def test_bad_rows_are_refused_with_their_line_or_dropped_and_counted(read: Read)
 
 
 def test_a_bad_line_of_a_list_is_named(read: Read) -> None:
-    with pytest.raises(DataError, match=r"line 2: column2 '-5' is not a whole number"):
-        read("0 1 2\n1 4 -5 6\n", format=FileFormat(rows="lists"))
+    with pytest.raises(DataError, match=r"line 2: column2 '5.5' is not a whole number"):
+        read("0 1 2\n1 4 5.5 6\n", format=FileFormat(rows="lists"))
 
 
 # --- times

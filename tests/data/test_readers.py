@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from movierec_engine.data.config import ColumnNames, DataConfig
+from movierec_engine.data.config import ColumnNames, DataConfig, FileFormat
 from movierec_engine.data.input_files import signature
 from movierec_engine.data.ratings import MOVIES_SCHEMA, NEGATIVES_SCHEMA, PRESPLIT_SCHEMA, RATINGS_SCHEMA, Movies
 from movierec_engine.data.readers import complete_movies, read_movies, read_ratings
@@ -434,8 +434,8 @@ def test_a_negative_that_is_a_positive_of_its_user_or_repeated_is_dropped_and_co
 
 
 def test_a_bad_negative_is_named_with_its_line(presplit: DataConfig) -> None:
-    write(Path(presplit.negatives_file), "user,item\n1,40\n1,-3\n")
-    with pytest.raises(DataError, match=r"negatives\.csv: line 3: item '-3' is not a whole number"):
+    write(Path(presplit.negatives_file), "user,item\n1,40\n1,2.5\n")
+    with pytest.raises(DataError, match=r"negatives\.csv: line 3: item '2.5' is not a whole number"):
         read_ratings(presplit)
 
 
@@ -450,7 +450,9 @@ def test_an_id_column_is_text_where_one_of_its_ids_is_no_number(tmp_path: Path) 
     assert rows(table) == [(2, "0330281747", 3.0, 5), (10, "033028174X", 4.0, 5)]
 
 
-@pytest.mark.parametrize("ids", [["0501", "501"], ["7", "99999999999999999999"], ["b0a1-4", "ann"], ["1", "nan", "é"]])
+@pytest.mark.parametrize(
+    "ids", [["0501", "501"], ["7", "99999999999999999999"], ["b0a1-4", "ann"], ["1", "Nan", "é"], ["-49", "7"]]
+)
 def test_ids_that_are_texts_stay_as_they_are_written(tmp_path: Path, ids: list[str]) -> None:
     path = write(tmp_path / "x.csv", "user,item\n" + "".join(f"{one},1\n" for one in ids))
     table = read_ratings(DataConfig(layout="custom", ratings_file=str(path))).table
@@ -518,3 +520,45 @@ def test_an_empty_id_among_texts_is_refused(tmp_path: Path, suffix: str) -> None
         pq.write_table(pa.table({"user": ["ann", None], "item": [1, 2]}), path)
     with pytest.raises(DataError, match=rf"x{suffix}: (line 3|row 2): user is empty"):
         read_ratings(DataConfig(layout="custom", ratings_file=str(path)))
+
+
+@pytest.mark.parametrize("word", ["NULL", "null", "None", "nan", "NaN", "N/A", "<NA>", r"\N", ""])
+@pytest.mark.parametrize("column", ["user", "item"])
+def test_a_word_for_a_missing_id_is_no_id_among_texts(tmp_path: Path, word: str, column: str) -> None:
+    lines = ["ann,b1", "bob,b2", f"{word},b2" if column == "user" else f"bob,{word}", "cid,b1", "dan,b1", ",b1"]
+    path = write(tmp_path / "x.csv", "\n".join(["user,item", *lines, ""]))
+    config = DataConfig(layout="custom", ratings_file=str(path))
+    with pytest.raises(DataError, match=rf"line 4: {column} (is empty|'.*' stands for a missing id).*bad_rows=drop$"):
+        read_ratings(config)
+    ratings = read_ratings(replace(config, format=FileFormat(bad_rows="drop")))
+    pairs = [("ann", "b1"), ("bob", "b2"), ("cid", "b1"), ("dan", "b1")]
+    assert rows(ratings.table.select(["user_id", "movie_id"])) == pairs
+    assert (ratings.report.rows_read, ratings.report.bad_rows, ratings.report.rows_without_id) == (6, 2, 2)
+
+
+def test_a_missing_id_says_how_many_rows_have_none(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.csv", "user,item\nann,1\n" + "NULL,2\n" * 1500)
+    with pytest.raises(DataError, match="line 3: user 'NULL' stands for a missing id, as in 1,500 rows; correct"):
+        read_ratings(DataConfig(layout="custom", ratings_file=str(path)))
+
+
+def test_whole_numbers_below_0_and_beyond_64_bits_make_texts_of_stored_ones(tmp_path: Path) -> None:
+    users = pa.array([7, 2**63], pa.uint64())
+    for name, first in (("a", -49), ("b", 3)):
+        pq.write_table(pa.table({"user": users, "item": [first, 2]}), tmp_path / f"{name}.parquet", row_group_size=1)
+    for location in (tmp_path / "a.parquet", tmp_path):
+        table = read_ratings(DataConfig(layout="custom", ratings_file=str(location))).table
+        assert set(table["movie_id"].to_pylist()) >= {"-49", "2"}
+        assert set(table["user_id"].to_pylist()) == {"7", "9223372036854775808"}
+    path = write(tmp_path / "c.csv", "user,item\n" + "1,2\n" * 2000 + "-1,2\n")
+    assert read_ratings(DataConfig(layout="custom", ratings_file=str(path))).table["user_id"].to_pylist() == ["-1", "1"]
+
+
+def test_a_negative_candidate_without_id_is_dropped_and_counted(presplit: DataConfig) -> None:
+    write(Path(presplit.negatives_file), "user,item\n1,40\n1,50\n,50\n2,50\n")
+    with pytest.raises(DataError, match=r"negatives\.csv: line 4"):
+        read_ratings(presplit)
+    ratings = read_ratings(replace(presplit, format=FileFormat(bad_rows="drop")))
+    assert ratings.negatives is not None
+    assert rows(ratings.negatives) == [(1, 40), (1, 50), (2, 50)]
+    assert (ratings.report.bad_rows, ratings.report.negatives_dropped) == (1, 0)
