@@ -8,7 +8,7 @@ from movierec_engine.data.column_roles import by_place, find_column
 from movierec_engine.data.config import ColumnNames, DataConfig, FileFormat
 from movierec_engine.data.decimals import told_decimal
 from movierec_engine.data.id_kinds import IdColumns
-from movierec_engine.data.table_file import TableFile
+from movierec_engine.data.table_file import TableFile, connect, reading
 from movierec_engine.data.times import TimeForm, time_form
 from movierec_engine.errors import DataError
 
@@ -151,6 +151,7 @@ def open_ratings(
     used = [name for name in found.values() if name]
     _refuse_lacking(file, used)
     _refuse_repeated(file, used)
+    _refuse_lists(file, {role: found[role] for role in ("user", "item")})
     return _with_forms(file, replace(columns, **found), config.format)
 
 
@@ -188,6 +189,7 @@ def open_titles(config: DataConfig, item: str = "item") -> TitlesFile | None:
         if (name or role == "id") and name not in names:
             raise DataError(_missing(file, role, name or columns.id))
     _refuse_lacking(file, [name for name in found.values() if name])
+    _refuse_lists(file, {"id": found["id"]})
     return TitlesFile(file, replace(columns, **found))
 
 
@@ -259,6 +261,21 @@ def _refuse_repeated(file: TableFile, names: list[str]) -> None:
     for role in names:
         if names.count(role) > 1:
             raise DataError(f"{file.name}: column {role!r} is named for two things; name two by data.columns")
+
+
+def _refuse_lists(file: TableFile, ids: dict[str, str]) -> None:
+    """Raises DataError where a column of ids holds a list of them, as JSON Lines and Parquet may. ids: role -> name."""
+    for part in file.parts or (file,):
+        if not (part.is_parquet or part.is_json):
+            continue
+        with reading(part.name), connect() as database:
+            types = {name: kind for name, kind, *_ in database.execute(f"DESCRIBE FROM {part.relation}").fetchall()}
+        for role, name in ids.items():
+            if types.get(name, "").endswith("]"):
+                raise DataError(
+                    f"{part.name}: column {name!r} holds lists, but data.columns.{role} must hold one id a row; write "
+                    f"one row for each, as pandas' frame.explode({name!r}) does"
+                )
 
 
 def warn_of_missing(opened: RatingsFile, columns: ColumnNames) -> None:

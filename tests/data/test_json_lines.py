@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -131,6 +133,21 @@ def test_titles_may_have_lists_of_genres(tmp_path: Path) -> None:
     )
     rows = read_movies(config).table.to_pylist()
     assert [(row["title"], row["genres"]) for row in rows] == [("Heat", ["Crime", "Drama"]), ("B", [])]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet", "folder"])
+@pytest.mark.parametrize("column", ["user", "items"])
+def test_a_list_of_ids_is_refused_with_how_to_unfold_it(tmp_path: Path, kind: str, column: str) -> None:
+    rows = [{"user": 1, "items": 5, column: [1, 2, 3]}, {"user": 2, "items": 6, column: [4]}]
+    file = tmp_path / f"lists.{kind}"
+    if kind == "jsonl":
+        written(file, rows)
+    else:
+        file = file / "part.parquet" if kind == "folder" else file
+        file.parent.mkdir(exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    with pytest.raises(DataError, match=rf"column '{column}' holds lists.* frame\.explode\('{column}'\) does"):
+        read(tmp_path if kind == "folder" else file)
 
 
 def test_describe_says_what_it_is(tmp_path: Path) -> None:
