@@ -29,6 +29,7 @@ from movierec_engine.evaluation.config import EvaluationConfig
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.feedback.config import FeedbackLogConfig
 from movierec_engine.models.registry import model_class, outside_models
+from movierec_engine.overrides import in_quotes
 from movierec_engine.retrieval.config import RetrievalConfig
 from movierec_engine.tracking.config import LoggerConfig
 from movierec_engine.tracking.server import without_credentials
@@ -152,8 +153,7 @@ def _quoted(override: str) -> str:
     try:
         OverridesParser.create().parse_override(override)
     except HydraException:
-        text = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value)
-        return f"{key}='{text}'"
+        return f"{key}={in_quotes(value)}"
     return override
 
 

@@ -15,6 +15,7 @@ import movierec_engine
 ROOT = Path(__file__).parents[1]
 LAYERS = {
     "errors": 0,
+    "overrides": 0,
     "store": 1,
     "data": 1,
     "training.config": 1,

@@ -6,6 +6,7 @@ import click
 
 from movierec_engine.cli.options import ARTIFACTS, FORMAT, CommandGroup, Verb
 from movierec_engine.cli.tables import Format, ResultTable, TableColumn, cell, print_tables
+from movierec_engine.overrides import in_shell, text_setting
 from movierec_engine.store.storage import Location
 
 
@@ -69,7 +70,7 @@ def fetch(name: str, directory: Path) -> None:
     from movierec_engine.data.download import fetch as fetch_archive
 
     folder = fetch_archive(name, directory)
-    print(f"{folder}\ntrain on it: movierec train data.name={name} data.dir={folder}")
+    print(f"{folder}\ntrain on it: movierec train data.name={name} {in_shell(text_setting('data.dir', str(folder)))}")
 
 
 @data.command(
@@ -95,10 +96,8 @@ def describe(file: str, words: tuple[str, ...], form: Format) -> None:
     from movierec_engine.data.movielens import LAYOUTS
 
     is_movielens = any(layout.is_in(Path(file)) for layout in LAYOUTS)
-    quoted = file.replace("\\", "\\\\").replace("'", "\\'")
-    config = load_settings(
-        [f"data.{'dir' if is_movielens else 'ratings_file'}='{quoted}'", *words, "model=popularity", "device=cpu"]
-    ).data
+    named = text_setting("data.dir" if is_movielens else "data.ratings_file", file)
+    config = load_settings([named, *words, "model=popularity", "device=cpu"]).data
     facts = facts_of(config, words)
     rows = [{"about": one.about, "value": one.value, "text": one.text} for one in facts]
     shown = [TableColumn("", cell("about"), left=True), TableColumn("", cell("text"), left=True, wraps=True)]

@@ -20,6 +20,7 @@ BUNDLED = "data/movielens-small"
 """The data set that comes with the package, as `dir` names it."""
 
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
+_LONGEST_MADE_NAME = 40
 _OF_THE_STORE = ("latest", "manifest.json")
 """Names of the store's own files, which stand beside the folders of data sets and versions."""
 
@@ -218,6 +219,12 @@ class DataConfig:
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ConfigError(f"{name}={value} is not known; choose one of {', '.join(choices)}")
+
+
+def data_set_name(text: str) -> str:
+    """A name for a data set by its file's or folder's; "" where none can be made of it."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:_LONGEST_MADE_NAME].strip("-")
+    return "" if name.lower() in _OF_THE_STORE else name
 
 
 def packaged(name: str) -> Path:

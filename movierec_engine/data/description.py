@@ -1,7 +1,5 @@
 """Description of a file of ratings, before anything is trained on it."""
 
-import re
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from movierec_engine.data.config import DataConfig
+from movierec_engine.data.config import DataConfig, data_set_name
 from movierec_engine.data.interactions import EARLY, positives
 from movierec_engine.data.mapped_files import RatingsFile, open_ratings
 from movierec_engine.data.movielens import RATING_COLUMNS, find_layout
@@ -19,6 +17,7 @@ from movierec_engine.data.movielens import open_ratings as open_movielens
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.readers import read_ratings
 from movierec_engine.errors import EmptyDataError
+from movierec_engine.overrides import in_shell, text_setting
 from movierec_engine.reporting.numbers import percent
 
 _MOST_VALUES = 12
@@ -58,14 +57,14 @@ def describe(config: DataConfig, given: Sequence[str] = ()) -> list[Fact]:
 
 def command(config: DataConfig, given: Sequence[str]) -> str:
     """The command that trains on a data set, read by the settings that were given."""
-    words = "".join(f" {shlex.quote(word)}" for word in given)
-    if config.layout != "custom":
-        return f"movierec train als data.name={config.folder.resolve().name} data.dir={shlex.quote(config.dir)}{words}"
-    name = "".join(sign if sign.isalnum() and sign.isascii() else "-" for sign in Path(config.ratings_file).stem)
-    named = f" data.name={name.strip('-')[:40]}" if name.strip("-") and config.name == "custom" else ""
-    file = config.ratings_file
-    of_file = f"data.ratings_file={file}" if re.fullmatch(r"[\w./-]+", file) else f"\"data.ratings_file='{file}'\""
-    return f"movierec train als{named} {of_file}{words}"
+    if config.layout == "custom":
+        name = data_set_name(Path(config.ratings_file).stem) if config.name == "custom" else ""
+        source = text_setting("data.ratings_file", config.ratings_file)
+    else:
+        name = data_set_name(config.folder.resolve().name)
+        source = text_setting("data.dir", config.dir)
+    named = [text_setting("data.name", name)] if name else []
+    return f"movierec train als {' '.join(map(in_shell, [*named, source, *given]))}"
 
 
 def _columns(opened: RatingsFile, ratings: Ratings) -> Iterator[Fact]:

@@ -206,8 +206,8 @@ def sql_text(value: str) -> str:
 
 
 def literal(path: Path) -> str:
-    """SQL for just this path."""
-    return LITERAL_PATH.format(sql_text(str(path)))
+    """SQL for just this path; absolute, since DuckDB takes a `~` at its beginning for the home folder."""
+    return LITERAL_PATH.format(sql_text(str(path.absolute())))
 
 
 def _text_table(

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given as for_each
+from hypothesis import settings as checked
+from hypothesis import strategies as st
 
 from movierec_engine.cli.start import data
 from movierec_engine.config import load_settings
 from movierec_engine.data.config import DataConfig
-from movierec_engine.data.description import describe
+from movierec_engine.data.description import command, describe
 
 
 @pytest.fixture
@@ -53,6 +56,35 @@ def test_the_command_reads_the_file_as_it_was_described(plays: Path) -> None:
     read = load_settings(command[3:]).data
     assert read == load_settings([f"data.ratings_file='{plays}'", *given, "data.name=artist-plays"]).data
     assert [read.columns.user, read.columns.item, read.columns.rating] == ["Hörer (Nr.)", "Künstler", ""]
+
+
+SIGNS = "abüZ09 '\"\\\\$${}{}~[]*?;,=:.!`&|()<>#%@+-_"
+_NAMES = st.one_of(
+    st.text(SIGNS, min_size=1, max_size=12),
+    st.sampled_from(
+        ["a'b", "$HOME [1]", 'a"b', "a${b}", "~t", "${", "\\${a}", "x\\\\'", "1e3", "null", "latest", "-x", "="]
+    ),
+)
+
+
+@for_each(_NAMES)
+@checked(deadline=None)
+def test_the_command_names_any_file_as_a_shell_and_the_settings_read_it(name: str) -> None:
+    for file in (name, f"{name}.csv", f"/data/{name}"):
+        config = DataConfig(name="custom", ratings_file=file)
+        words = shlex.split(command(config, ["data.rating_threshold=2"]))
+        assert words[:3] == ["movierec", "train", "als"]
+        read = load_settings([*words[3:], "device=cpu"]).data
+        assert (read.ratings_file, read.rating_threshold) == (file, 2)
+
+
+@pytest.mark.parametrize("name", ["a'b.csv", "$HOME [1].csv", 'a"b.csv', "a${b}.csv", "~t.csv", "latest.csv"])
+def test_a_file_of_any_name_is_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text("user,item\n1,2\n")
+    facts = described(Path(name))
+    assert facts["rows"]["value"] == 1
+    assert load_settings([*shlex.split(facts["train on it"]["text"])[3:], "device=cpu"]).data.ratings_file == name
 
 
 def test_rows_without_id_are_counted_among_those_left_out(tmp_path: Path) -> None:
