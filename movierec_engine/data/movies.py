@@ -23,6 +23,14 @@ MOST_METADATA = 64
 """Further columns of a file of titles that are kept."""
 _SEPARATORS = ("|", ";", ",")
 """What stands between genres, by whichever of these most genres have, the first of equals."""
+_GENRES = r"""
+    CASE WHEN NOT regexp_full_match(genres, '\[\s*(["''].*["''])?\s*\]') THEN string_split(genres, $separator)
+         WHEN json_valid(genres) THEN from_json(genres, '["VARCHAR"]')
+         ELSE list_transform(regexp_extract_all(genres, '''([^''\\]|\\.)*''|"([^"\\]|\\.)*"'),
+                             lambda text: regexp_replace(text[2:-2], '\\(.)', '\1', 'g'))
+    END
+"""
+"""SQL for the genres in a text: between separators, or a list as JSON or Python writes it, such as `["A", "B"]`."""
 
 
 def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NUMBERS) -> Movies:
@@ -68,7 +76,7 @@ def validated_movies(opened: TitlesFile, config: DataConfig, kinds: IdKinds = NU
                      WHEN bare_title = '' THEN full_title ELSE bare_title END AS title,
                 coalesce(nullif(given_year, 0),
                          TRY_CAST(nullif(regexp_extract(full_title, $year, 1), '') AS INTEGER)) AS year,
-                list_filter(list_transform(string_split(genres, $separator), lambda genre: trim(genre)),
+                list_filter(list_transform({_GENRES}, lambda genre: trim(genre)),
                             lambda genre: genre <> '' AND genre <> $no_genres) AS genres,
                 full_title = '' AS untitled
                 {shown}

@@ -580,6 +580,17 @@ def titles(folder: Path, content: str, **given: Any) -> list[tuple[object, ...]]
         ("1::Heat (1995)::Crime|Drama\n", [(1, "Heat", 1995, ["Crime", "Drama"])]),
         ("business_id,name,categories\nb1,Deli,\"Food, Coffee\"\n", [("b1", "Deli", None, ["Food", "Coffee"])]),
         (
+            "id\tname\tgenres\n1\tA\t['Krimi', \"Children's\", 'a\\'b, c']\n2\tB\t[\"Kom\\u00f6die\", \"Sci, Fi\"]\n"
+            "3\tC\t[]\n4\tD\t['Drama']\n5\tE\t[x|y]\n",
+            [
+                (1, "A", None, ["Krimi", "Children's", "a'b, c"]),
+                (2, "B", None, ["Komödie", "Sci, Fi"]),
+                (3, "C", None, []),
+                (4, "D", None, ["Drama"]),
+                (5, "E", None, ["[x|y]"]),
+            ],
+        ),
+        (
             "id,name,genres\n1,A,\"x,y\"\n2,B,\"x,z\"\n3,C,a|b\n",
             [(1, "A", None, ["x", "y"]), (2, "B", None, ["x", "z"]), (3, "C", None, ["a|b"])],
         ),
