@@ -6,16 +6,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from movierec_engine.data.config import DataConfig, data_set_name
+from movierec_engine.data.id_map import IdMap, as_ids
 from movierec_engine.data.interactions import EARLY, positives
-from movierec_engine.data.mapped_files import RatingsFile, open_ratings
+from movierec_engine.data.mapped_files import RatingsFile, open_ratings, open_titles
 from movierec_engine.data.movielens import RATING_COLUMNS, find_layout
 from movierec_engine.data.movielens import open_ratings as open_movielens
 from movierec_engine.data.ratings import Ratings
-from movierec_engine.data.readers import read_ratings
+from movierec_engine.data.readers import lacking_titles, read_movies, read_ratings
 from movierec_engine.errors import EmptyDataError
 from movierec_engine.overrides import in_shell, text_setting
 from movierec_engine.reporting.numbers import percent
@@ -51,6 +53,7 @@ def describe(config: DataConfig, given: Sequence[str] = ()) -> list[Fact]:
         *_values(ratings, opened),
         *_times(ratings, opened),
         _after_filters(ratings, config),
+        *_titles(opened, ratings, config),
         Fact("train on it", command(config, given), command(config, given)),
     ]
 
@@ -131,6 +134,17 @@ def _times(ratings: Ratings, opened: RatingsFile) -> Iterator[Fact]:
     if ends["max"].as_py() < EARLY:
         doubt = '; if these are not seconds since 1970, set data.columns.timestamp=""'
     yield Fact("times", [first, last], f"{first[:19]} to {last[:19]} UTC{doubt}")
+
+
+def _titles(opened: RatingsFile, ratings: Ratings, config: DataConfig) -> Iterator[Fact]:
+    titles = open_titles(config, opened.columns.item) if config.layout == "custom" else None
+    if titles is None:
+        return
+    yield Fact("titles", titles.file.name, f"{titles.file.name}: {titles}")
+    items, movies = IdMap.of(ratings.table["movie_id"]).ids, read_movies(config)
+    with_title = int(np.isin(items, as_ids(movies.table["movie_id"])).sum())
+    said = lacking_titles(movies, items) or f"{with_title:,} of {len(items):,} items"
+    yield Fact("items with title", with_title, said)
 
 
 def _after_filters(ratings: Ratings, config: DataConfig) -> Fact:

@@ -91,6 +91,12 @@ class TitlesFile:
     def ids(self) -> IdColumns:
         return IdColumns(self.file, item=self.columns.id)
 
+    def __str__(self) -> str:
+        """The columns that were found, in words."""
+        return ", ".join(
+            f"{role} = {getattr(self.columns, role) or 'none'}" for role in ("id", "title", "genres", "year")
+        )
+
 
 def open_files(config: DataConfig) -> MappedFiles:
     """The files that the settings of layout custom or presplit name.
@@ -146,7 +152,7 @@ def open_ratings(
         optional = role in ("rating", "timestamp") and (usual or not name or may_lack_ratings)
         if not found[role] or found[role] not in file.columns:
             if not optional:
-                raise DataError(_missing(file, role, name))
+                raise DataError(f"{_missing(file, role, name)}{_for_titles(file, role)}")
             found[role] = ""
     used = [name for name in found.values() if name]
     _refuse_lacking(file, used)
@@ -248,6 +254,13 @@ def _refuse_lacking(file: TableFile, names: list[str]) -> None:
                     f"{part.name}: its columns are {shown!r}, without {name!r}, which other files of {file.name} have; "
                     "give files of one kind"
                 )
+
+
+def _for_titles(file: TableFile, role: str) -> str:
+    """How to look at a file of titles, where a file without users is likely one."""
+    if role != "user" or not find_column("title", _USUAL.title, list(file.columns), file.name, _chosen("title")):
+        return ""
+    return "; a file of titles is looked at by `movierec data describe RATINGS data.movies_file=TITLES`"
 
 
 def _refuse_repeated(file: TableFile, names: list[str]) -> None:

@@ -134,6 +134,22 @@ def _separator(opened: TitlesFile, config: DataConfig) -> str:
     return max(counts, key=lambda sign: counts[sign])
 
 
+def lacking_titles(movies: Movies, item_ids: Ids) -> str:
+    """A sentence of how many of the items are among the movies where that is under half of them, else "".
+
+    item_ids: int64 or texts [n], of the type of the movies' ids. Ids that are written otherwise than in the ratings
+    leave all items without a title.
+    """
+    items, titled = as_ids(item_ids), as_ids(movies.table["movie_id"])
+    found = int(np.count_nonzero(np.isin(items, titled)))
+    if 2 * found >= len(items):
+        return ""
+    said = f"{found:,} of {len(items):,} items have a title"
+    if not found and len(titled):
+        said += f"; ids there look like {titled[0]}, here like {items[0]}; write both alike, or set data.columns.id"
+    return said
+
+
 def complete_movies(movies: Movies, movie_ids: Ids, noun: str = MOVIES[0]) -> Movies:
     """The movies, and a row with the title `Movie <id>`, no year and no genres for each id that lacks one.
 

@@ -18,10 +18,10 @@ from movierec_engine.config import Settings, usual_data_set
 from movierec_engine.data.config import USERS, DataConfig
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.data.interactions import Interactions, positives
+from movierec_engine.data.interactions import Interactions, load_id_maps, positives
 from movierec_engine.data.nouns import MOVIES
-from movierec_engine.data.ratings import Ratings
-from movierec_engine.data.readers import read_movies, read_ratings
+from movierec_engine.data.ratings import Movies, Ratings
+from movierec_engine.data.readers import lacking_titles, read_movies, read_ratings
 from movierec_engine.data.split import (
     SPLIT_VERSION,
     Split,
@@ -132,6 +132,14 @@ def ingest_movies(store: ArtifactStore, config: DataConfig, origin: Origin | Non
         {},
         origin,
     )
+
+
+def warn_of_lacking_titles(raw_movies: Artifact, interactions: Artifact, config: DataConfig) -> None:
+    """Say so where there is a file of titles, but most items are not in it."""
+    _, items = load_id_maps(interactions.folder)
+    movies = Movies.load(raw_movies.folder)
+    if len(movies.table) and (said := lacking_titles(movies, items.ids)):
+        log.warning("%s: %s", config.movies_file or config.dir, said)
 
 
 @step("filtering the interactions")

@@ -12,6 +12,7 @@ from movierec_engine.pipeline.data import (
     ingest_movies,
     ingest_ratings,
     split_interactions,
+    warn_of_lacking_titles,
 )
 from movierec_engine.pipeline.evaluation import evaluate_model
 from movierec_engine.pipeline.index import build_faiss_index, index_key
@@ -29,6 +30,7 @@ def prepare(
     raw_ratings = ingest_ratings(store, config, origin, feedback=feedback)
     raw_movies = ingest_movies(store, config, origin)
     interactions = filter_interactions(store, raw_ratings, config, origin)
+    warn_of_lacking_titles(raw_movies, interactions, config)
     splits = split_interactions(store, interactions, config, origin)
     graph = build_interaction_graph(store, splits, config, origin)
     artifacts = (raw_ratings, raw_movies, interactions, splits, graph)

@@ -87,6 +87,31 @@ def test_a_file_of_any_name_is_described(tmp_path: Path, monkeypatch: pytest.Mon
     assert load_settings([*shlex.split(facts["train on it"]["text"])[3:], "device=cpu"]).data.ratings_file == name
 
 
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (["1", "2"], "0 of 3 items have a title; ids there look like 1, here like 0001"),
+        (["0001", "x"], "1 of 3 items have a title"),
+        (["0001", "0002"], "2 of 3 items"),
+    ],
+)
+def test_it_says_how_titles_are_read_and_how_many_items_have_one(tmp_path: Path, ids: list[str], said: str) -> None:
+    ratings, titles = tmp_path / "orders.csv", tmp_path / "meta.csv"
+    ratings.write_text("user_id,item_id\n7,0001\n7,0002\n8,0003\n")
+    titles.write_text("\n".join(["item_id,name,category", *(f"{one},Thing {one},tools" for one in ids), ""]))
+    facts = described(ratings, f"data.movies_file={titles}")
+    assert facts["titles"]["text"] == f"{titles}: id = item_id, title = name, genres = category, year = none"
+    assert facts["items with title"]["text"].startswith(said)
+
+
+def test_a_file_of_titles_alone_says_how_to_look_at_it(tmp_path: Path) -> None:
+    titles = tmp_path / "meta.csv"
+    titles.write_text("item_id,title\n1,One\n2,Two\n")
+    result = CliRunner().invoke(data, ["describe", str(titles)])
+    assert "column 'user' is missing" in result.stderr
+    assert "`movierec data describe RATINGS data.movies_file=TITLES`" in result.stderr
+
+
 def test_rows_without_id_are_counted_among_those_left_out(tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     file.write_text("customer,sku,rating\nC1,b1,1\nNULL,b1,1\n,b2,1\nC2,b1,x\n" + "C3,b1,1\n" * 5)

@@ -174,6 +174,19 @@ def test_the_answers_are_those_of_the_numbers(numbers: Line, texts: Line, asked:
     assert asked(texts) == asked(numbers)
 
 
+@pytest.mark.parametrize(("ids", "warned"), [(["0", "1"], True), (["i0", "i1"], True), (["i0", "i1", "i2"], False)])
+def test_a_file_of_other_titles_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, ids: list[str], warned: bool
+) -> None:
+    write(tmp_path / "r.csv", ("user", "item"), [(user, f"i{item}") for user in range(9) for item in range(5)])
+    write(tmp_path / "t.csv", ("item", "title"), [(one, f"Title {one}") for one in ids])
+    files = [f"data.ratings_file={tmp_path / 'r.csv'}", f"data.movies_file={tmp_path / 't.csv'}"]
+    pipeline.prepare(ArtifactStore(tmp_path / "store"), load_settings([*files, "data.name=x", "device=cpu"]).data)
+    said = [one.getMessage() for one in caplog.records if "items have a title" in one.getMessage()]
+    assert bool(said) == warned
+    assert all(line.startswith(f"{tmp_path / 't.csv'}: {2 * ids[0].startswith('i')} of 5 items") for line in said)
+
+
 def test_what_is_not_there_is_called_a_book(texts: Line) -> None:
     error = texts.client.get("/api/movie/nothing").get_json()["error"]
     assert error["message"] == "there is no book nothing; GET /api/search finds books by title"
