@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from movierec_engine.data.config import DataConfig, data_set_name
 from movierec_engine.data.id_map import IdMap, as_ids
 from movierec_engine.data.interactions import EARLY, positives
+from movierec_engine.data.likes import low_ratings
 from movierec_engine.data.mapped_files import RatingsFile, open_ratings, open_titles
 from movierec_engine.data.movielens import RATING_COLUMNS, find_layout
 from movierec_engine.data.movielens import open_ratings as open_movielens
@@ -50,7 +51,7 @@ def describe(config: DataConfig, given: Sequence[str] = ()) -> list[Fact]:
         Fact("file", opened.file.name, opened.file.name),
         *_columns(opened, ratings),
         *_counts(ratings),
-        *_values(ratings, opened),
+        *_values(ratings, opened, config.rating_threshold),
         *_times(ratings, opened),
         _after_filters(ratings, config),
         *_titles(opened, ratings, config),
@@ -106,7 +107,7 @@ def _counts(ratings: Ratings) -> Iterator[Fact]:
     yield Fact("density", density, f"{percent(density, 3)} of all pairs of user and item")
 
 
-def _values(ratings: Ratings, opened: RatingsFile) -> Iterator[Fact]:
+def _values(ratings: Ratings, opened: RatingsFile, threshold: float) -> Iterator[Fact]:
     if not opened.columns.rating:
         return
     column = ratings.table["rating"]
@@ -117,12 +118,13 @@ def _values(ratings: Ratings, opened: RatingsFile) -> Iterator[Fact]:
         quartiles = pc.quantile(column, q=[0.25, 0.5, 0.75]).to_pylist()
         shown = "quartiles {:g}, {:g} and {:g}".format(*quartiles)
         yield Fact("distribution", quartiles, shown)
-        return
-    shares = {
-        float(value): count / len(column) for value, count in zip(*(one.to_pylist() for one in counted), strict=True)
-    }
-    ordered = dict(sorted(shares.items()))
-    yield Fact("distribution", ordered, ", ".join(f"{value:g}: {percent(share)}" for value, share in ordered.items()))
+    else:
+        pairs = zip(*(one.to_pylist() for one in counted), strict=True)
+        ordered = dict(sorted((float(value), count / len(column)) for value, count in pairs))
+        shown = ", ".join(f"{value:g}: {percent(share)}" for value, share in ordered.items())
+        yield Fact("distribution", ordered, shown)
+    if said := low_ratings(column.to_numpy(), threshold):
+        yield Fact("low ratings", said, said)
 
 
 def _times(ratings: Ratings, opened: RatingsFile) -> Iterator[Fact]:

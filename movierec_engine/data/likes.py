@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from movierec_engine.data.config import USERS, DataConfig
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import Ratings
+from movierec_engine.reporting.numbers import percent
 
 _NEVER = np.iinfo(np.int64).max
 RARE = 0.1
@@ -36,6 +37,28 @@ def liked_from(ratings: NDArray[np.floating[Any]], threshold: float) -> float:
         return threshold
     middle = (low + high) / 2
     return middle if (ratings >= middle).mean() >= RARE else low
+
+
+def low_ratings(values: NDArray[np.floating[Any]], threshold: float) -> str:
+    """A sentence of the low ratings that count as interactions for want of a threshold, else "".
+
+    values: [n], at least one. Of 0 and 1 it is the zeros, of a scale what is below the likes; counts have none.
+    """
+    least_like = 1.0 if are_zeros_and_ones(values) else liked_from(values, threshold)
+    low = values[(values < least_like) & (values >= threshold)]
+    if not len(low):
+        return ""
+    value = float(values[values >= least_like].min())
+    which = f"{low[0]:g}" if low.min() == low.max() else f"below {value:g}"
+    return (
+        f"{percent(len(low) / len(values))} are {which}, which count as interactions like the others; "
+        f"data.rating_threshold={value:g} leaves them out"
+    )
+
+
+def are_zeros_and_ones(values: NDArray[np.floating[Any]]) -> bool:
+    """True if there are exactly these two values, as where people say yes or no."""
+    return float(values.min()) == 0 and float(values.max()) == 1 and bool(((values == 0) | (values == 1)).all())
 
 
 def held_out_dislikes(

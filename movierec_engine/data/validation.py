@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import duckdb
 
 NUMBERS = IdKinds()
+_FLAGS = {"true": 1, "false": 0}
 _NO_ID = "(user_id IS NULL OR movie_id IS NULL)"
 MILLISECONDS_FROM = 10**11
 """As seconds this is the year 5138, as milliseconds March 1973."""
@@ -157,14 +158,19 @@ def bad_id(
 
 
 def _rating(opened: RatingsFile, config: DataConfig, absent: float) -> str:
-    """SQL for the rating as a number in range; null for any other text. NaN counts as larger than every number."""
+    """SQL for the rating as a number in range, 1 for `true` and 0 for `false`; null for any other text.
+
+    NaN counts as larger than every number.
+    """
     if not opened.columns.rating:
         return f"'{float(config.rating_max if config.scale_is_set else absent)}'"
-    value = number(opened.file.columns[opened.columns.rating], opened.decimal)
+    text = opened.file.columns[opened.columns.rating]
+    value = number(text, opened.decimal)
+    low, high = (config.rating_min, config.rating_max) if config.scale_is_set else (-math.inf, math.inf)
+    flags = "".join(f" WHEN lower({text}) = '{word}' THEN {n}" for word, n in _FLAGS.items() if low <= n <= high)
     if not config.scale_is_set:
-        return f"CASE WHEN isfinite({value}) THEN {value} END"
-    low, high = (f"'{float(limit)}'::DOUBLE" for limit in (config.rating_min, config.rating_max))
-    return f"CASE WHEN {value} BETWEEN {low} AND {high} THEN {value} END"
+        return f"CASE WHEN isfinite({value}) THEN {value}{flags} END"
+    return f"CASE WHEN {value} BETWEEN '{float(low)}'::DOUBLE AND '{float(high)}'::DOUBLE THEN {value}{flags} END"
 
 
 def _rating_fault(
@@ -184,6 +190,7 @@ def _rating_fault(
         return DataError(f"{where}: {columns.timestamp} {text!r} is {_no_time(opened.times)}")
     text = file.text(columns.rating, record)
     ((rating,),) = database.execute(f"SELECT {number(sql_text(text), opened.decimal)}").fetchall()
+    rating = _FLAGS.get(text.lower(), rating)
     if rating is None or not math.isfinite(rating):
         untold = not opened.decimal and reads(text, ",")
         unless = " unless its comma is of a fraction or of thousands; set data.format.decimal or" if untold else ";"

@@ -449,6 +449,28 @@ def test_a_number_whose_thousands_are_parted_wrongly_is_none(read: Read) -> None
         read("user;item;rating\n1;2;1,5\n1;3;1.5\n", format=FileFormat(decimal=","))
 
 
+@pytest.mark.parametrize("words", [("True", "False"), ("true", "false"), ("1", "0")])
+def test_flags_are_1_and_0_and_zeros_that_count_are_warned_of(
+    read: Read, caplog: pytest.LogCaptureFixture, words: tuple[str, str]
+) -> None:
+    yes, no = words
+    content = f"user,item,rating\n1,2,{yes}\n1,3,{no}\n2,2,{yes}\n2,4,{yes}\n"
+    assert read(content, rating_threshold=0.0).table["rating"].to_pylist() == [1, 0, 1, 1]
+    (said,) = [one.getMessage() for one in caplog.records if "count as interactions" in one.getMessage()]
+    assert "x.csv: of rating 25.0 % are 0, which count" in said
+    caplog.clear()
+    read(content, rating_threshold=1.0)
+    assert "count as interactions" not in caplog.text
+
+
+def test_flags_of_parquet_are_1_and_0(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"user": [1, 2], "item": [7, 7], "rating": [True, False]}), tmp_path / "x.parquet")
+    table = read_ratings(DataConfig(ratings_file=str(tmp_path / "x.parquet"), **TOLD)).table
+    assert table["rating"].to_pylist() == [1, 0]
+    with pytest.raises(DataError, match=r"row 2: rating false is outside 0\.5-5\.0"):
+        read_ratings(DataConfig(ratings_file=str(tmp_path / "x.parquet")))
+
+
 # --- many files
 
 
