@@ -316,6 +316,13 @@ def tied_share(split: Split) -> float:
     return float((split.test.timestamp == newest[split.test.user]).mean())
 
 
+def unknown_to_train(split: Split, part: Interactions) -> tuple[int, int]:
+    """How many interactions of a held-out part are of users without train, and how many of items without train."""
+    users = np.bincount(split.train.user, minlength=part.n_users) == 0
+    items = np.bincount(split.train.item, minlength=part.n_items) == 0
+    return int(users[part.user].sum()), int(items[part.item].sum())
+
+
 def subsample(train: Interactions, share: float, seed: int) -> Interactions:
     """A random share of the train interactions, for quick tries; all of them when the share is 1."""
     if share == 1:

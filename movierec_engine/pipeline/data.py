@@ -28,6 +28,7 @@ from movierec_engine.data.split import (
     future_share,
     split,
     tied_share,
+    unknown_to_train,
     user_counts,
 )
 from movierec_engine.errors import StoreError
@@ -211,10 +212,23 @@ def publish_split(
                 "%s: %s of the held-out users were left out, as fewer than two of their items are in train",
                 *(config.name, f"{left_out:,}"),
             )
+        if config.layout == "presplit":
+            _say_what_train_lacks(parts, config)
         return parts.save, facts, fingerprint(parts)
 
     key = content_key(key, SPLIT_VERSION, METRICS_VERSION, "dislikes")
     return _data_step(store, kinds.SPLITS, config, key, made, {kinds.INTERACTIONS: interactions}, origin)
+
+
+def _say_what_train_lacks(parts: Split, config: DataConfig) -> None:
+    for name, part in (("validation", parts.validation), ("test", parts.test)):
+        of_users, of_items = unknown_to_train(parts, part)
+        if of_users or of_items:
+            log.warning(
+                "%s: of %s rows in %s %s are of users and %s of items that train does not have; such users get popular "
+                "%s, and such items are hardly found",
+                *(config.name, f"{len(part):,}", name, f"{of_users:,}", f"{of_items:,}", config.nouns[1]),
+            )
 
 
 @step("building the graph")

@@ -187,6 +187,21 @@ def test_a_file_of_other_titles_is_warned_of(
     assert all(line.startswith(f"{tmp_path / 't.csv'}: {2 * ids[0].startswith('i')} of 5 items") for line in said)
 
 
+def test_rows_of_a_given_test_that_train_does_not_know_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "train.csv", ("user", "item"), [(user, f"i{item}") for user in range(9) for item in range(5)])
+    write(tmp_path / "test.csv", ("user", "item"), [(0, "i7"), (1, "i8"), (99, "i8"), (98, "i1")])
+    files = [f"data.{part}_file={tmp_path / part}.csv" for part in ("train", "test")]
+    settings = load_settings([*files, "data.name=x", "data.item_noun=book", "data.val_ratio=0", "device=cpu"])
+    pipeline.prepare(ArtifactStore(tmp_path / "store"), settings.data)
+    said = [one.getMessage() for one in caplog.records if "does not have" in one.getMessage()]
+    assert said == [
+        "x: of 4 rows in test 2 are of users and 3 of items that train does not have; such users get popular books, "
+        "and such items are hardly found"
+    ]
+
+
 def test_what_is_not_there_is_called_a_book(texts: Line) -> None:
     error = texts.client.get("/api/movie/nothing").get_json()["error"]
     assert error["message"] == "there is no book nothing; GET /api/search finds books by title"
