@@ -14,6 +14,7 @@ from movierec_engine.data.column_roles import find_column
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.graph import InteractionGraph, build_graph
 from movierec_engine.data.heldout import HeldOut
+from movierec_engine.data.id_kinds import MISSING
 from movierec_engine.data.id_map import IdMap, as_ids
 from movierec_engine.data.interactions import Interactions, k_core
 from movierec_engine.data.ratings import Ratings
@@ -83,6 +84,10 @@ class Dataset:
         if not len(users):
             raise EmptyDataError("the frame has no rows, so there is nothing to learn from")
         user_map, item_map = IdMap.of(users), IdMap.of(items)
+        for role, known in (("user", user_map), ("item", item_map)):
+            if known.are_texts and (found := known.index(MISSING)).max() >= 0:
+                word = MISSING[int(found.argmax())]
+                raise DataError(f"{word!r} stands for a missing {role}; leave such rows of the frame out")
         user_index, item_index = user_map.index(users), item_map.index(items)
         order = np.lexsort((times, item_index, user_index))
         pair = user_index[order] * len(item_map) + item_index[order]

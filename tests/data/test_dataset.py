@@ -95,6 +95,7 @@ def test_low_ratings_go_first_and_then_users_and_items_with_too_few() -> None:
             r"'isbn', 'sku'; choose one by .*item='isbn'\)",
         ),
         ({"user_id": ["a", None, "b", "c"]}, {}, r"^column 'user_id' has no value in row 1"),
+        ({"user_id": ["a", "nan", "b", "c"]}, {}, "^'nan' stands for a missing user; leave such rows"),
         ({"user_id": [0.5, 1, 2, 3]}, {}, "^column 'user_id': ids must be whole numbers"),
         ({"rating": ["good"] * 4}, {}, "column 'rating' for the rating must hold finite numbers, and is string"),
         ({"rating": [1.0, float("nan"), 2.0, 3.0]}, {}, "finite numbers"),
