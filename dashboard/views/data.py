@@ -20,6 +20,8 @@ from movierec_engine.store import Artifact, kinds
 
 _DROPPED = {
     "rows_read": "rows read",
+    "bad_rows": "rows that could not be read: left out",
+    "rows_without_id": "rows without a user or an item, among those left out",
     "duplicate_rows": "rows that repeat another in every column: dropped",
     "duplicate_pairs": "further ratings of a movie by the same user: the newest was kept",
     "millisecond_timestamps": "timestamps in milliseconds: turned into seconds",

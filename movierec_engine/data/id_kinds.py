@@ -44,8 +44,9 @@ class IdKinds:
 
     def _id(self, kind: IdKind, text: str) -> str:
         if kind == "text":
-            missing = ", ".join(f"'{word}'" for word in MISSING)
-            return f"CASE WHEN {text} NOT IN ({missing}) THEN {text} END"
+            missing, longest = ", ".join(f"'{word}'" for word in MISSING), max(map(len, MISSING))
+            # by their length first, as comparing each id with all words takes as long as reading them
+            return f"CASE WHEN strlen({text}) > {longest} OR {text} NOT IN ({missing}) THEN {text} END"
         pattern = _CANONICAL if self.canonical else _ANY_SPELLING
         return f"CASE WHEN regexp_full_match({text}, '{pattern}') THEN TRY_CAST({text} AS BIGINT) END"
 
