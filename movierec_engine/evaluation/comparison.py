@@ -27,7 +27,7 @@ Values = NDArray[np.float64]
 ALPHA = 0.05
 FEW = 100
 """Of fewer users the bootstrap's resamples are drawn; of these and more their distribution is computed, so that a p
-value has no noise and no floor (`resampled_mean`)."""
+value has no noise and no floor, unless a few users make the difference (`resampled_mean`)."""
 RESAMPLES = 20_000
 CONFIDENCE = 0.95
 DECIMALS = 12

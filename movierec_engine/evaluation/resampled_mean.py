@@ -1,10 +1,14 @@
-"""The bootstrap distribution of a mean without resampling: its saddlepoint approximation.
+"""The bootstrap distribution of a mean: its saddlepoint approximation, or drawn where few users make the mean.
 
 The values x of n users have K(t) = log mean exp(t x). Where K'(t) = y, with r = sign(t) sqrt(2 n (t y - K(t))),
 v = t sqrt(n K''(t)) and r* = r + log(v / r) / r, a mean of n users drawn with replacement is at most y with a
 probability of Phi(r*), up to a relative error of order 1 / n (Davison and Hinkley 1988; Barndorff-Nielsen 1986).
 Drawing would need hundreds of thousands of resamples for three digits of a p value; this needs some ten passes over the
 values. Of values on a grid it counts half of what falls on y itself, as a mid-p does.
+
+What counts is not how many users there are, but how many make the mean's variance: if all but three have the same
+value, a resampled mean has lumps, that of drawing none of the three among them, and no smooth approximation holds. Then
+only those who differ most are drawn, a binomial number of times, which is cheap as they are few.
 """
 
 import math
@@ -15,6 +19,13 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 
+_FEW = 20
+"""Users who make the variance of whom the resamples are drawn; of as many or more they are approximated."""
+_DRAWN = 50
+"""Most users who are drawn one by one; the sum of the others is normal."""
+_RESAMPLES = 20_000
+_DECIMALS = 12
+"""To which drawn sums are rounded, so that users who cancel do so in spite of floating point."""
 _PASSES = 60
 _FAR = 9.0
 """Standard errors beyond which the normal tail stands for it: below 1e-18 either way."""
@@ -25,22 +36,71 @@ def resampled_mean(values: Values, confidence: float) -> tuple[float, float, flo
 
     values: float64 [n], of some 100 users or more. Returns low, high and P(mean* < 0) + P(mean* = 0) / 2.
     """
-    mean, deviation = float(values.mean()), float(values.std())
-    below = share_below_zero(values)
-    if deviation == 0:
-        return mean, mean, below
-    standard = (values - mean) / deviation
+    first = float(values[0])
+    if (values == first).all():
+        return first, first, 0.5 if first == 0 else float(first < 0)
     tail = (1 - confidence) / 2
+    if users_who_count(values) < _FEW:
+        means = _drawn_means(values)
+        low, high = np.quantile(means, [tail, 1 - tail])
+        return float(low), float(high), _possible(_counted_below(means), values)
+    mean, deviation = float(values.mean()), float(values.std())
+    standard = (values - mean) / deviation
     low, high = (mean + deviation * _quantile(standard, NormalDist().inv_cdf(q)) for q in (tail, 1 - tail))
-    return low, high, below
+    return low, high, _possible(_share_below(standard, -mean / deviation), values)
 
 
 def share_below_zero(values: Values) -> float:
     """The last of what `resampled_mean` returns, at a third of the cost."""
+    first = float(values[0])
+    if (values == first).all():
+        return 0.5 if first == 0 else float(first < 0)
+    if users_who_count(values) < _FEW:
+        return _possible(_counted_below(_drawn_means(values)), values)
     mean, deviation = float(values.mean()), float(values.std())
-    if deviation == 0:
-        return 0.5 if mean == 0 else float(mean < 0)
-    return _share_below((values - mean) / deviation, -mean / deviation)
+    return _possible(_share_below((values - mean) / deviation, -mean / deviation), values)
+
+
+def users_who_count(values: Values) -> NDArray[np.float64]:
+    """How many users make the variance: n by the kurtosis, which is k where k of many differ by the same from the rest.
+
+    values: float64 [n, ...]. Returns float64 [...], at most the number of those who differ; 0 where nobody does.
+    """
+    squares = (values - values.mean(axis=0)) ** 2
+    fourth = (squares**2).sum(axis=0)
+    zeros = np.zeros_like(fourth)
+    return np.asarray(np.divide(squares.sum(axis=0) ** 2, fourth, out=zeros, where=fourth > 0))
+
+
+def _possible(below: float, values: Values) -> float:
+    """The share below 0, within what the resamples of which every user has 0 leave of it: half of them lie below."""
+    only_zeros = (1 - np.count_nonzero(values) / len(values)) ** len(values)
+    return min(max(below, only_zeros / 2), 1 - only_zeros / 2)
+
+
+def _drawn_means(values: Values) -> Values:
+    """Means of resamples: float64 [_RESAMPLES]. The users who differ most from the value that most have are drawn.
+
+    Of the others it is known how often somebody is drawn, and the sum is normal, or what they all have. The negative
+    values have the negative means, since the median and the noise have their signs.
+    """
+    n, common = len(values), float(np.median(values))
+    differences = values - common
+    most = np.argsort(-np.abs(differences), kind="stable")[:_DRAWN]
+    few, others = differences[most], np.delete(differences, most)
+    few = few[few != 0]
+    rng = np.random.default_rng(0)
+    times = rng.binomial(n, len(few) / n, _RESAMPLES)
+    drawn = few[rng.integers(len(few), size=times.sum())]
+    sums = np.bincount(np.repeat(np.arange(_RESAMPLES), times), weights=drawn, minlength=_RESAMPLES)
+    noise = math.copysign(1, few[0]) * rng.standard_normal(_RESAMPLES)
+    sums += (n - times) * others.mean() + np.sqrt(n - times) * others.std() * noise
+    return np.asarray(np.round(n * common + sums, _DECIMALS) / n)
+
+
+def _counted_below(means: Values) -> float:
+    """The share of means below 0, and half of those that are 0."""
+    return float(np.count_nonzero(means < 0) + np.count_nonzero(means == 0) / 2) / len(means)
 
 
 def _share_below(values: Values, y: float) -> float:
