@@ -1,13 +1,14 @@
 """Paired comparisons against answers worked out by hand, scipy, brute force and simulated worlds."""
 
 import math
+from itertools import product
 from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import wilcoxon
+from scipy.stats import rankdata, wilcoxon
 
 from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
@@ -35,7 +36,7 @@ def test_known_answers_of_four_users() -> None:
     assert (compared.wins, compared.ties, compared.losses) == (2, 1, 1)
     assert compared.effect_size == pytest.approx(1 / math.sqrt((4 + 4 + 1 + 1) / 3))
     assert compared.rank_biserial == pytest.approx((4 + 3 - 2) / (4 + 3 + 2)), "the zero has rank 1, for neither side"
-    assert compared.p_wilcoxon == pytest.approx(math.erfc((4 + 3 - 2) / math.sqrt(16 + 9 + 4) / math.sqrt(2)))
+    assert compared.p_wilcoxon == 4 / 8, "of the signs of 4, 3 and 2, those of sums 9, 5, -5 and -9"
 
 
 def test_the_bootstrap_of_two_users_has_three_outcomes() -> None:
@@ -81,13 +82,39 @@ def test_the_interval_agrees_with_that_of_the_reports() -> None:
     assert (compared.low, compared.high) == pytest.approx(interval, abs=0.002)
 
 
-@pytest.mark.parametrize("step", [None, 0.05, 0.5], ids=["untied", "ties and zeros", "mostly ties and zeros"])
+@pytest.mark.parametrize("step", [None, 0.05, 0.2], ids=["untied", "ties and zeros", "mostly ties and zeros"])
 def test_signed_ranks_agree_with_scipy(step: float | None) -> None:
     difference = np.random.default_rng(3).normal(0.1, 0.4, 60)
     if step is not None:
         difference = np.round(difference / step) * step
     expected = wilcoxon(np.round(difference, 12), zero_method="pratt", correction=False, method="asymptotic").pvalue
     assert compare_paired(difference, np.zeros(60)).p_wilcoxon == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("users", [1, 2, 5, 8, 13, 25])
+def test_signed_ranks_of_few_users_are_exact(users: int) -> None:
+    difference = np.random.default_rng(users).normal(0.3, 1, users)
+    expected = wilcoxon(difference, method="exact").pvalue
+    assert compare_paired(difference, np.zeros(users)).p_wilcoxon == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("users", "p"), [(1, 1.0), (4, 0.125), (5, 0.0625), (6, 0.03125)])
+@pytest.mark.parametrize("zeros", [0, 3, 1000])
+def test_of_few_users_who_all_win_the_signed_ranks_p_value_is_that_of_equal_signs(
+    users: int, zeros: int, p: float
+) -> None:
+    difference = np.append(np.zeros(zeros), np.arange(1, users + 1) / 10)
+    assert compare_paired(difference, np.zeros(users + zeros)).p_wilcoxon == p
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=10))
+@settings(max_examples=50)
+def test_signed_ranks_of_few_users_count_the_signs_with_ties_and_zeros(steps: list[int]) -> None:
+    difference = np.array(steps) / 10
+    ranks = rankdata(np.abs(difference))[difference != 0]
+    sums = np.abs(np.array(list(product([1, -1], repeat=len(ranks)))) @ ranks)
+    seen = abs(float(ranks @ np.sign(difference[difference != 0])))
+    assert compare_paired(difference, 0 * difference, resamples=10).p_wilcoxon == (sums >= seen).mean()
 
 
 SKEWED = np.random.default_rng(11).exponential(1.0, 150) - 0.88
