@@ -6,10 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierec_engine.evaluation.blas_threads import one_blas_thread
+from movierec_engine.evaluation.resampled_mean import resampled_mean, users_who_count
 
 LARGE = 20_000
-"""Users from whom on the ends are the normal ones: what resampling would add, the skewness of the mean, is then less
-than the noise of 1,000 resamples."""
+"""Users from whom on the distribution of a resampled mean is computed instead of drawn."""
+NORMAL = 100
+"""Users who make a column's variance (`users_who_count`) from whom on the ends are then the normal ones: what the
+skewness of the mean would add is less than the noise of 1,000 resamples."""
 _AT_ONCE = 16
 """Resamples whose means are one matrix product."""
 
@@ -20,7 +23,7 @@ def bootstrap_intervals(
     """Percentile bootstrap intervals of the column means (Efron and Tibshirani 1993), resampling users.
 
     Of LARGE users and more they are mean +- z s / sqrt(n), to which those converge, at a cost that does not grow with
-    the resamples.
+    the resamples. Of a column that few of them make, such as the hits of a rare item, `resampled_mean` has them.
 
     values: float64 [n_users, m]; a column's NaN are users of whom it says nothing, and the others are resampled.
     Returns float64 [m, 2], the low and the high end.
@@ -39,7 +42,10 @@ def bootstrap_intervals(
     n = len(values)
     if n >= LARGE:
         half = NormalDist().inv_cdf((1 + confidence) / 2) * values.std(axis=0) / np.sqrt(n)
-        return np.stack([values.mean(axis=0) - half, values.mean(axis=0) + half], axis=1)
+        ends = np.stack([values.mean(axis=0) - half, values.mean(axis=0) + half], axis=1)
+        for column in np.flatnonzero(users_who_count(values) < NORMAL):
+            ends[column] = resampled_mean(values[:, column], confidence)[:2]
+        return ends
     rng = np.random.default_rng(seed)
     means = np.empty((resamples, values.shape[1]))
     with one_blas_thread():

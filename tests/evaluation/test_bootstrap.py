@@ -31,3 +31,17 @@ def test_resampling_agrees_with_the_interval_of_many_users(monkeypatch: pytest.M
     monkeypatch.setattr(bootstrap, "LARGE", len(values) + 1)
     resampled = bootstrap_intervals(values, resamples=400)[0]
     assert np.abs(of_many - resampled).max() < 0.1 * np.ptp(of_many)
+
+
+@pytest.mark.parametrize(
+    ("hits", "few", "many"), [(1, 0, 3), (2, 0, 5), (5, 1, 10), (30, 20, 41), (80, 63, 98), (250, 219, 281)]
+)
+def test_of_many_users_rare_hits_have_the_interval_of_their_poisson_number(hits: int, few: int, many: int) -> None:
+    values = np.zeros((25_000, 3))
+    values[:hits, 0] = values[hits:, 1] = 1.0
+    values[:, 2] = 0.3
+    (low, high), (low_of_misses, high_of_misses), constant = bootstrap_intervals(values)
+    assert (low * 25_000, high * 25_000) == pytest.approx((few, many), abs=1 if hits > 5 else 1e-6)
+    assert (low_of_misses, high_of_misses) == pytest.approx((1 - high, 1 - low), abs=1e-4 if hits > 5 else 1e-12)
+    assert constant == pytest.approx([0.3, 0.3])
+    assert 0 <= low < high <= 1 and 0 <= low_of_misses < high_of_misses <= 1
