@@ -63,10 +63,10 @@ def scores_of(
     source = source_of(taste.liked, fold_in_min_items)
     if source == FOLD_IN:
         return scorer.taste_scores(taste.liked, taste.disliked)[0], source
-    return _lowered(scorer, popularity, taste.disliked), source
+    return lowered_popularity(scorer, popularity, taste.disliked), source
 
 
-def _lowered(scorer: FoldInScorer, popularity: Floats, disliked: sparse.csr_matrix) -> Floats:
+def lowered_popularity(scorer: FoldInScorer, popularity: Floats, disliked: sparse.csr_matrix) -> Floats:
     """Popularity, less what the disliked items would raise as likes: float32 [n_items].
 
         p - AGAINST_POPULAR std(p) (g - mean(g)) / std(g)        g = f(D) - f(nothing), D as likes

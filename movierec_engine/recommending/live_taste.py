@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.models.fold_in import FoldInScorer
+from movierec_engine.recommending.fold_in import lowered_popularity
 
 Floats = NDArray[np.float32]
 
@@ -36,14 +37,15 @@ def live_scores(
 
     f is the fold-in scorer, h the train history, L and D what is liked and disliked since. Where trained users score as
     new people do, that is the score of the joint taste; for the others, what training made of the user beyond the
-    fold-in of h stays. What the dislikes would raise as likes goes down (`taste_scores`).
+    fold-in of h stays. What the dislikes would raise as likes goes down (`taste_scores`). Where no like is left, f says
+    nothing, and the scores are those of a new user of the same dislikes: popularity, lowered by them.
 
     trained: gives the trained score of all items, float32 [n_items], where it is needed. history: CSR [1, n_items].
     """
-    joint = joint_history(history, live)
+    joint, disliked = joint_history(history, live), dislikes(history, live)
     if not joint.nnz:
-        return trained()
-    now: Floats = scorer.taste_scores(joint, dislikes(history, live))[0]
+        return lowered_popularity(scorer, scorer.basis.popularity, disliked) if disliked.nnz else trained()
+    now: Floats = scorer.taste_scores(joint, disliked)[0]
     if scorer.as_trained:
         return now
     return np.asarray(trained() + (now - scorer.scores(history)[0]), dtype=np.float32)

@@ -9,6 +9,7 @@ from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.interactions import OF_ORDER
 from movierec_engine.models import EASE, ItemCF
 from movierec_engine.models.fold_in.base import FoldInScorer
+from movierec_engine.recommending.fold_in import Taste, scores_of
 from movierec_engine.recommending.live_taste import LiveTaste, dislikes, joint_history, live_scores
 
 
@@ -81,3 +82,16 @@ def test_what_is_like_a_newly_hated_item_stands_lower_than_without_that_rating(n
     as_dislike = live_scores(scorer, lambda: trained, history, dislike)
     raised = np.argsort(-as_like)[:5]
     assert (as_dislike - trained)[raised].mean() < 0
+
+
+@pytest.mark.parametrize("name", list(MAKERS))
+def test_whose_likes_are_all_hated_since_has_the_scores_of_a_new_user_of_these_dislikes(name: str) -> None:
+    model = model_of(name)
+    scorer, history = model.fold_in_scorer(), model.history[[3]]
+    live = LiveTaste((), tuple((int(item), 0.5 if scorer.uses_ratings else 1.0) for item in history.indices))
+    hated = dislikes(history, live)
+    as_new, _ = scores_of(scorer, model.popularity, Taste(joint_history(history, live), hated), 1)
+    scores = live_scores(scorer, pytest.fail, history, live)
+    assert scores == pytest.approx(as_new)
+    if name not in ("popularity", "user_cf"):  # which likes of equal ratings tell nothing
+        assert not np.allclose(scores, model.popularity)
