@@ -1,11 +1,15 @@
 """Items that a user has not: negatives for training, drawn uniformly, and candidates for sampled evaluation."""
 
+import logging
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import DataError
+
+log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 64 * 2**20
 """Memory for the keys of a block of users in `sample_candidates`; what is drawn does not depend on it."""
@@ -17,15 +21,23 @@ class NegativeSampler:
     The r-th item that is not among a user's sorted positives p_0 < p_1 < ... is r + |{j : p_j - j <= r}|, and one
     `searchsorted` over all users' p_j - j answers that count for every row at once. Only train is known here:
     leaving out positives of validation or test would leak them.
+
+    drawable: bool [n_users], False for users who have every item, of whom there is no negative. Training leaves their
+    interactions out: nothing is to be ranked below them.
+    all_drawable: whether there are no such users.
     """
 
     def __init__(self, train: Interactions, rng: np.random.Generator) -> None:
         matrix = train.matrix()
         degree = np.diff(matrix.indptr).astype(np.int64)
-        if (degree >= train.n_items).any():
-            user = train.users.ids[int(np.argmax(degree))]
-            raise DataError(
-                f"user {user} has an interaction with every item, so no negative can be drawn; drop that user"
+        self.drawable = degree < train.n_items
+        self.all_drawable = bool(self.drawable.all())
+        if not self.all_drawable:
+            others = len(degree) - int(self.drawable.sum()) - 1
+            log.warning(
+                "user %s%s: has an interaction with every item, so no negative can be drawn and training leaves these "
+                "interactions out",
+                *(train.users.ids[int(np.argmax(degree))], f" and {others:,} more" if others else ""),
             )
         self._start = matrix.indptr.astype(np.int64)
         self._free = train.n_items - degree
@@ -36,7 +48,7 @@ class NegativeSampler:
         self._rng = rng
 
     def sample(self, users: NDArray[np.integer], count: int) -> NDArray[np.int64]:
-        """int64 [len(users), count]: for each row, items that its user has no train interaction with."""
+        """int64 [len(users), count]: for each row, items that its user, who is `drawable`, has no interaction with."""
         user = np.repeat(np.asarray(users, dtype=np.int64), count)
         rank = self._rng.integers(0, self._free[user])
         wanted = user * self._stride + rank

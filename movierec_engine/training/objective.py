@@ -26,7 +26,8 @@ A choice for accuracy: sampled steps are cheaper from 10,000 items on (benchmark
 LARGEST_WITH_LAYERS = 10_000
 """The same for models with layers above each pair, of which a full step is seconds: 3 for ncf at 10,000 items."""
 
-_PAIRWISE = {"bpr": losses.bpr, "bce": losses.bce}
+PAIRWISE = {"bpr": losses.bpr, "bce": losses.bce}
+"""Losses of an interaction against negatives of its user."""
 
 
 class Objective:
@@ -42,7 +43,7 @@ class Objective:
         self._rng = rng
         layers = model.network.floats_per_score(gathered=False) > 1
         self.loss_type = resolved(model, self._n_items, layers)
-        self.whole_users = self.loss_type not in _PAIRWISE
+        self.whole_users = self.loss_type not in PAIRWISE
         if self.loss_type == "sampled_softmax":
             popularity = np.bincount(interactions.item, minlength=self._n_items)
             self.items = ItemSampler(popularity, model.config.sampled_items, rng)
@@ -69,7 +70,7 @@ class Objective:
         return max(1, PIECE_FLOATS // (columns * self._model.network.floats_per_score(gathered=not self.whole_users)))
 
     def loss(self, batch: Batch, device: torch.device) -> Tensor:
-        """Mean over the interactions of a batch, which is on the CPU.
+        """Mean over the interactions of a batch, which is on the CPU, 0 where there is none to learn from.
 
         Everything is drawn and sorted on the CPU and nothing is read back, so that an accelerator works on one batch
         while the next is prepared.
@@ -79,10 +80,16 @@ class Objective:
             return self._softmax(users, positives, device)
         if self.loss_type == "sampled_softmax":
             return self._sampled_softmax(users, positives, device)
+        if not self._negatives.all_drawable:
+            drawable = torch.from_numpy(self._negatives.drawable)[users]
+            users, positives = users[drawable], positives[drawable]
         negatives = torch.from_numpy(self._negatives.sample(users.numpy(), self._model.config.num_negatives))
         users, items = moved(users, device), moved(torch.cat([positives[:, None], negatives], dim=1), device)
         network = self._model.network
-        return _PAIRWISE[self.loss_type](network(users, items)) + network.penalty(users, items)
+        scores: Tensor = network(users, items)
+        if not len(users):
+            return scores.sum()
+        return PAIRWISE[self.loss_type](scores) + network.penalty(users, items)
 
     def _softmax(self, users: Tensor, positives: Tensor, device: torch.device) -> Tensor:
         distinct, rows = torch.unique(users, return_inverse=True)

@@ -32,10 +32,14 @@ def test_every_item_that_is_not_a_positive_is_drawn_equally_often() -> None:
     assert np.abs(counts / 10_000 - 1).max() < 0.05, "a deviation of 5 % is 6 standard deviations"
 
 
-def test_a_user_who_has_everything_is_named() -> None:
-    train = interactions_of(np.array([(0, 0), (0, 1)]), IdMap(np.array([77])), IdMap(np.arange(2)))
-    with pytest.raises(DataError, match="user 77"):
-        NegativeSampler(train, np.random.default_rng(0))
+def test_users_who_have_everything_are_named_and_the_others_are_drawn_for(caplog: pytest.LogCaptureFixture) -> None:
+    pairs = np.array([(0, 0), (1, 0), (1, 1), (2, 0), (2, 1)])
+    sampler = NegativeSampler(
+        interactions_of(pairs, IdMap(np.array([5, 77, 99])), IdMap(np.arange(2))), np.random.default_rng(0)
+    )
+    assert (sampler.drawable.tolist(), sampler.all_drawable) == ([True, False, False], False)
+    assert "user 77 and 1 more: has an interaction with every item" in caplog.text
+    assert sampler.sample(np.array([0, 0]), 2).tolist() == [[1, 1], [1, 1]]
 
 
 @given(

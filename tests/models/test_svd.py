@@ -9,7 +9,7 @@ from surprise import Reader
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
-from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.errors import ConfigError, EmptyDataError, MovierecError
 from movierec_engine.models.classic import svd
 from movierec_engine.models.classic.svd import SVD, SVDConfig
 from worlds import interactions_of
@@ -201,3 +201,18 @@ def test_users_of_few_interactions_learn_faster_by_default() -> None:
         train = interactions_of(pairs, IdMap(np.arange(3)), IdMap(np.arange(20)))
         rates.append(SVD(n_epochs=1).fit(Dataset(train)).lr_all)
     assert rates == pytest.approx([0.09, 0.045])
+
+
+def test_who_has_everything_is_left_out_of_what_is_sampled_and_changes_no_vector_of_items() -> None:
+    pairs = np.argwhere(RATINGS[:, :8] > 0)
+    users, items = IdMap(np.arange(N_USERS)), IdMap(np.arange(8))  # user 0 has all of these
+    with_all = fitted(interactions_of(pairs, users, items), lr_all=0.01)
+    without = fitted(interactions_of(pairs[pairs[:, 0] > 0], users, items), lr_all=0.01)
+    assert np.array_equal(with_all.item_factors, without.item_factors)
+    assert np.isfinite(with_all.fold_in(with_all.history)).all() and np.isfinite(with_all.score([0])).all()
+
+
+def test_data_of_which_everybody_has_everything_is_refused() -> None:
+    pairs = np.array([(0, 0), (0, 1), (1, 0), (1, 1)])
+    with pytest.raises(EmptyDataError, match="svd: every user of train has an interaction with every item"):
+        fitted(interactions_of(pairs, IdMap(np.arange(2)), IdMap(np.arange(2))))

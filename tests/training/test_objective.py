@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_flatten
 from movierec_engine.data.graph import build_graph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
+from movierec_engine.errors import EmptyDataError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import model_class
 from movierec_engine.models.gradient import GradientRecommender
@@ -128,3 +129,36 @@ def test_pieces_bound_the_largest_tensor_and_leave_the_step_as_it_is(
     if loss_type != "bce" and name != "recvae":  # whose negatives, and noise, are others
         for one, other in zip(whole, in_pieces, strict=True):
             assert torch.allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss_type", ["bpr", "bce"])
+@pytest.mark.parametrize("name", ["lightgcn", "ngcf", "gmf"])
+def test_who_has_everything_is_left_out_of_losses_against_negatives(name: str, loss_type: str) -> None:
+    pairs = np.array([(0, 0), (0, 1), (0, 2), (1, 0), (2, 2)])
+    few = interactions_of(pairs, IdMap(np.arange(3)), IdMap(np.arange(3)))
+    model = model_class(name)(model_class(name).Config(**SMALL[name], loss_type=loss_type))
+    config = TrainerConfig(max_epochs=2, learning_rate=0.01, batch_size=1)
+    epochs = train(model, few, build_graph(few), HeldOut.nothing(few), config, Evaluator(), device="cpu", seed=1)
+    assert all(np.isfinite(epoch.loss) and epoch.loss > 0 for epoch in epochs)
+    assert np.isfinite(model.score_users(np.arange(3))).all()
+    what = Objective(model, few, np.random.default_rng(0))
+    of_user_0 = what.loss((torch.tensor([0, 0]), torch.tensor([0, 1])), CPU)
+    assert of_user_0.requires_grad and of_user_0.item() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "pairs", "message"),
+    [
+        ("gmf", {"loss_type": "bce"}, [(0, 0), (0, 1), (1, 0), (1, 1)], "every user of train has an interaction"),
+        ("sasrec", {}, [(0, 0), (1, 1)], "no user has two items in train"),
+        ("sasrec", {}, [(0, 0), (0, 0), (1, 1)], "no user has two items in train"),
+    ],
+)
+def test_data_that_a_loss_learns_nothing_from_is_refused(
+    name: str, settings: dict[str, Any], pairs: list[tuple[int, int]], message: str
+) -> None:
+    few = interactions_of(np.array(pairs), IdMap(np.arange(2)), IdMap(np.arange(2)))
+    model = model_class(name)(model_class(name).Config(**settings))
+    config, nothing = TrainerConfig(max_epochs=1, learning_rate=0.01), HeldOut.nothing(few)
+    with pytest.raises(EmptyDataError, match=message):
+        train(model, few, build_graph(few), nothing, config, Evaluator(), device="cpu", seed=1)

@@ -39,7 +39,7 @@ from scipy import sparse
 
 from movierec_engine.data.interactions import HistoryValues, Interactions
 from movierec_engine.data.negatives import NegativeSampler
-from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.errors import ConfigError, EmptyDataError, MovierecError
 from movierec_engine.models.base import ClosedFormRecommender, Floats, Indices
 from movierec_engine.models.classic.feedback import check_feedback, learns_from
 from movierec_engine.models.cost import DataSize, ModelCost, factor_cost
@@ -185,6 +185,14 @@ class SVD(ClosedFormRecommender):
             count = self.config.negatives
             user = np.repeat(np.arange(train.n_users), np.diff(indptr))
             sampler = NegativeSampler(train, np.random.default_rng(self.config.seed))
+            if not sampler.all_drawable:
+                item, user = item[sampler.drawable[user]], user[sampler.drawable[user]]
+                indptr = np.append(0, np.cumsum(np.where(sampler.drawable, np.diff(indptr), 0), dtype=np.int64))
+            if not len(user):
+                raise EmptyDataError(
+                    "svd: every user of train has an interaction with every item, so no negative can be drawn; "
+                    "give it more items"
+                )
             blocks = np.split(user, range(_AT_ONCE, len(user), _AT_ONCE))
             drawn = np.concatenate([sampler.sample(block, count).astype(np.int32) for block in blocks])
             item = np.hstack([item[:, None], drawn]).ravel()
