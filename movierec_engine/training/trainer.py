@@ -13,7 +13,7 @@ import torch
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
-from movierec_engine.errors import ConfigError, MovierecError
+from movierec_engine.errors import ConfigError, EmptyDataError, MovierecError
 from movierec_engine.models.fitting import Epoch, Measures, StopTraining
 from movierec_engine.training.batches import Loss
 from movierec_engine.training.checkpoint import Checkpoints
@@ -21,7 +21,7 @@ from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.data_parallel import WorkerPasses, check_workers
 from movierec_engine.training.descent import explained_out_of_memory, optimizer_of, steps_per_epoch, train_epoch
 from movierec_engine.training.next_item_objective import NextItemObjective
-from movierec_engine.training.objective import Objective
+from movierec_engine.training.objective import PAIRWISE, Objective
 from movierec_engine.training.state import EarlyStopping, TrainingState
 from movierec_engine.training.trainable import Network, SequenceNetwork, Trainable
 
@@ -55,8 +55,8 @@ def train(
     Without a validation part it trains for `trainer.max_epochs`. The same seed, device and thread count give the same
     weights to the bit, with or without an interruption between two checkpoints.
 
-    Raises ConfigError for settings that do not go with the machine or the metrics, and MovierecError when the loss
-    diverges or memory runs out.
+    Raises ConfigError for settings that do not go with the machine or the metrics, EmptyDataError for interactions that
+    the loss learns nothing from, and MovierecError when it diverges or memory runs out.
     """
     config = config.of_model(model.learning_rate)
     check_settings(config, evaluator, validation, device)
@@ -66,6 +66,7 @@ def train(
     rng = np.random.default_rng(seed)
     here = device if config.workers == 1 else "cpu"
     network = model.build(interactions, graph, torch.device(here))
+    check_targets(model, network)
     if config.early_stopping.enabled and not len(validation) and epochs is None:
         log.warning(
             "%s: without a validation part it trains all %d epochs (trainer.max_epochs), however much worse the later "
@@ -160,6 +161,21 @@ def validation_sample(model: str, validation: HeldOut, config: TrainerConfig, se
             f"{config.early_stopping.users:,}",
         )
     return sample
+
+
+def check_targets(model: Trainable, network: Network) -> None:
+    """Raises EmptyDataError where a model's loss has nothing to learn from in its history."""
+    lengths = np.diff(model.history.indptr)
+    if isinstance(network, SequenceNetwork) and not (lengths > 1).any():
+        raise EmptyDataError(
+            f"{model.name} learns which item comes next, and no user has two items in train; "
+            "give it more interactions of each user, or train ease instead"
+        )
+    if model.config.loss_type in PAIRWISE and not ((lengths > 0) & (lengths < len(model.items))).any():
+        raise EmptyDataError(
+            f"{model.name}: every user of train has an interaction with every item, so no negative can be drawn for "
+            f"model.loss_type={model.config.loss_type}; set model.loss_type=softmax, or give it more items"
+        )
 
 
 def check_settings(config: TrainerConfig, evaluator: Measures, validation: HeldOut, device: str) -> None:
