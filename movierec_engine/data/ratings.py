@@ -136,6 +136,11 @@ class Movies:
 
     @staticmethod
     def columns_of(folder: Path, items: IdMap) -> pa.Table:
-        """All columns that `save` wrote, metadata among them: one row for each item, in the items' order."""
+        """All columns that `save` wrote, metadata among them: one row for each item, in the items' order.
+
+        Of an item without a row, as of data without titles, the id is known and all else is null.
+        """
         whole = pq.read_table(folder / "movies.parquet")
-        return whole.take(IdMap(as_ids(whole["movie_id"])).index(items.ids))
+        rows = IdMap(as_ids(whole["movie_id"])).index(items.ids)
+        found = whole.take(pa.array(rows, mask=rows < 0))
+        return found.set_column(found.column_names.index("movie_id"), "movie_id", pa.array(items.ids))

@@ -1,6 +1,7 @@
 """The price of rules, measured on a trained model's validation part."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -50,6 +51,20 @@ def test_a_rule_on_any_column_of_the_movies_file_has_its_price(trained: tuple[Ar
     assert few["high"] < 0, "nearly all likes are of the other studio"
     assert few["changed"] == 1.0
     assert (together["difference"], together["ndcg"]) == (few["difference"], few["ndcg"])
+
+
+def test_data_without_titles_has_the_prices_of_its_rules(tmp_path: Path) -> None:
+    rows = [(user, movie, 5, 1_000 + n) for user in range(20) for n, movie in enumerate(range(user % 5, user % 5 + 9))]
+    with (tmp_path / "ratings.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("user", "item", "rating", "timestamp"), *rows])
+    data = ["data=custom", "data.name=untitled", f"data.ratings_file={tmp_path}/ratings.csv"]
+    settings = ["model=popularity", "device=cpu", "logger.use_mlflow=false", f"paths.artifacts={tmp_path}/store"]
+    store = ArtifactStore(tmp_path / "store")
+    model = run(store, load_settings([*data, *settings]))["trained_model"]
+    rules = [{"name": "no 7", "deny": [7]}, {"name": "old", "filter": {"not": {"column": "year", "from": 2000}}}]
+    made = price_rules(store, model, RuleDocument.of({"rules": rules}), "home")
+    _, denied, old = pq.read_table(made.verify().folder / "price.parquet").to_pylist()
+    assert denied["changed"] > 0 and old["changed"] == 0
 
 
 def test_a_rule_on_a_column_that_is_not_there_is_refused_with_those_that_are(
