@@ -33,7 +33,7 @@ from movierec_engine.models.explanation import Explanation
 from movierec_engine.models.fitting import Epoch, Fitting
 from movierec_engine.models.fold_in.base import Basis, FoldInScorer, ones
 from movierec_engine.models.likeness import EXACT_ITEMS, CentredCosines, Similarity, most_alike, nearly_most_alike
-from movierec_engine.models.lists import Histories, best_items, histories_by_index, known_index
+from movierec_engine.models.lists import Histories, best_items, check_length, histories_by_index, known_index
 from movierec_engine.models.pair_scorer import Scorer
 from movierec_engine.training.config import TrainerConfig
 
@@ -179,6 +179,7 @@ class Recommender(ABC):
         items: one id or several. Columns movie_id, similar_id, rank (int32, from 1) and similarity (float32, at most
         1). Raises DataError for an id that the model was not fitted to.
         """
+        check_length(k)
         index = self._item_index(items)
         similar, similarity = self.most_similar(index, k)
         n, k = similar.shape
@@ -351,9 +352,15 @@ class Recommender(ABC):
         return {"name": self.name, "config": asdict(self.config)}
 
     def save(self, folder: Path | str) -> None:
-        """Write the whole model, vocabularies and history included, as safetensors and JSON into a folder."""
+        """Write the whole model, vocabularies and history included, as safetensors and JSON into a folder.
+
+        Raises StoreError for a path that can be no folder, such as that of a file.
+        """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{folder}: cannot be made a folder ({error.strerror}); save it elsewhere") from error
         save_file(self.arrays(), folder / WEIGHTS_FILE)
         (folder / MODEL_FILE).write_text(json.dumps(self.description(), indent=1), encoding="utf-8")
 
@@ -361,14 +368,18 @@ class Recommender(ABC):
     def load(cls, path: Path | str) -> Self:
         """The model in a folder that `save` wrote, or in a checkpoint file of the training loop.
 
-        Raises StoreError when there is no readable model of this kind.
+            EASE.load("saved")
+
+        `load_model` loads whichever model is there. Raises StoreError when there is no readable model of this kind.
         """
         path = Path(path)
+        if not hasattr(cls, "name"):
+            raise StoreError(
+                f"{path}: a {cls.__name__} can be of any class; load it by its own, or by movierec_engine.load_model"
+            )
         try:
             if path.suffix == CHECKPOINT_SUFFIX:
-                from movierec_engine.models.checkpoint_file import read_checkpoint  # brings torch
-
-                description, arrays = read_checkpoint(path).model
+                description, arrays = _model_of_checkpoint(path)
             else:
                 description, arrays = read_description(path), load_file(path / WEIGHTS_FILE)
             if description["name"] != cls.name:
@@ -433,9 +444,18 @@ def _check_index(what: str, index: int, n: int) -> None:
         raise IndexError(f"there is no {what} {index}; the model knows {n}, from 0")
 
 
-def read_description(folder: Path) -> dict[str, Any]:
-    """The name and config that a saved model's folder states. Raises StoreError when it has none."""
-    path = folder / MODEL_FILE
+def _model_of_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """A model's description and arrays."""
+    from movierec_engine.models.checkpoint_file import read_checkpoint  # brings torch
+
+    return read_checkpoint(path).model
+
+
+def read_description(saved: Path) -> dict[str, Any]:
+    """The name and config of a saved model, in a folder or a checkpoint. Raises StoreError when it has none."""
+    if saved.suffix == CHECKPOINT_SUFFIX:
+        return _model_of_checkpoint(saved)[0]
+    path = saved / MODEL_FILE
     try:
         description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return {"name": description["name"], "config": description["config"]}

@@ -1,6 +1,7 @@
 """From scores by index to recommendations by public id."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,14 @@ def known_index(ids: ArrayLike, vocabulary: IdMap, what: str, instead: str) -> N
     return index
 
 
+def check_length(k: Any) -> None:
+    """Raises DataError for a length of lists that is not a whole number of at least 1."""
+    if not isinstance(k, Integral):
+        raise DataError(f"k={k!r} must be a whole number")
+    if k < 1:
+        raise DataError(f"k={k} must be at least 1")
+
+
 def best_items(
     people: Ids,
     scores: Callable[[slice], Floats],
@@ -52,8 +61,7 @@ def best_items(
     recommended; it may be written to. seen: CSR [n, n_items], what is left out for each person. candidates: the items
     that may be listed. Equal scores go by item index; a list ends where nothing is left.
     """
-    if k < 1:
-        raise DataError(f"k={k} must be at least 1")
+    check_length(k)
     parts = [_best_of_block(scores(block), block, seen, candidates, k) for block in _blocks(len(people), len(items))]
     row, item, score = (np.concatenate(part) for part in zip(*parts, strict=True)) if parts else ([], [], [])
     row = np.asarray(row, dtype=np.int64)

@@ -100,7 +100,7 @@ def model_class(name: str) -> type[Recommender]:
 
 
 def load_model(folder: Path | str) -> Recommender:
-    """The model saved in a folder, whichever kind it is. Raises StoreError when it cannot be read."""
+    """The model saved in a folder or a checkpoint, whichever kind it is. Raises StoreError when it cannot be read."""
     return model_class(read_description(Path(folder))["name"]).load(folder)
 
 

@@ -15,6 +15,7 @@ from movierec_engine.errors import ConfigError, DataError, MovierecError, StoreE
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import Recommender, load_model, model_class, model_names
 from movierec_engine.models.fitting import Epoch, Fitting
+from movierec_engine.models.gradient import GradientRecommender
 from movierec_engine.training.config import TrainerConfig
 from worlds import interactions_of
 
@@ -167,12 +168,16 @@ def test_settings_are_given_by_name_or_as_a_config() -> None:
         (lambda model: model.recommend([17]), "the ids are texts such as u00, not whole numbers such as 17"),
         (lambda model: model.recommend("u01", candidates=[10, 5, 6]), "item 5 and 1 more: not among the 16 items"),
         (lambda model: model.recommend("u01", k=0), "k=0 must be at least 1"),
+        (lambda model: model.recommend("u01", k=2.0), "k=2.0 must be a whole number"),
+        (lambda model: model.recommend_for([[10]], k="3"), "k='3' must be a whole number"),
+        (lambda model: model.similar_items([10], k=0), "k=0 must be at least 1"),
+        (lambda model: model.similar_items([10], k=-1), "k=-1 must be at least 1"),
         (lambda model: model.similar_items([5]), "item 5: not among"),
         (lambda model: model.explain("u01", 5), "item 5: not among"),
         (lambda model: model.score("u01", [10, 5]), "item 5: not among"),
     ],
 )
-def test_an_id_that_the_model_was_not_fitted_to_is_named(ask: Any, said: str) -> None:
+def test_what_a_model_cannot_answer_is_named(ask: Any, said: str) -> None:
     popularity = model_class("popularity")().fit(DATA)
     with pytest.raises(DataError, match=said):
         ask(popularity)
@@ -190,6 +195,21 @@ def test_a_saved_model_is_loaded_by_its_own_class_alone(tmp_path: Any) -> None:
     model_class("ease")().fit(DATA).save(tmp_path)
     with pytest.raises(StoreError, match="holds a ease model, not als; load it by its own class"):
         model_class("als").load(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [Recommender, GradientRecommender])
+def test_a_class_of_several_models_says_how_to_load_whichever_is_there(tmp_path: Any, kind: type[Recommender]) -> None:
+    model_class("ease")().fit(DATA).save(tmp_path)
+    with pytest.raises(StoreError, match=f"a {kind.__name__} can be of any class; load it by .*load_model"):
+        kind.load(tmp_path)
+    assert type(load_model(tmp_path)) is model_class("ease")
+
+
+def test_a_model_is_not_saved_where_there_is_a_file(tmp_path: Any) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "folder"):
+        with pytest.raises(StoreError, match="cannot be made a folder"):
+            model_class("popularity")().fit(DATA).save(path)
 
 
 def test_members_are_given_to_those_that_take_them() -> None:

@@ -16,7 +16,7 @@ from test_trainer import TRAIN, VALIDATION
 from movierec_engine.data.graph import build_graph
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.evaluation import Evaluator
-from movierec_engine.models import LightGCN, model_class
+from movierec_engine.models import LightGCN, load_model, model_class
 from movierec_engine.models.fitting import Epoch
 from movierec_engine.models.gradient import GradientRecommender
 from movierec_engine.training.checkpoint import Checkpoints
@@ -166,7 +166,7 @@ def test_the_best_checkpoint_of_a_run_that_was_cut_off_is_that_of_the_best_epoch
     stop = next(n for n in range(2, len(values)) if values[n] <= max(values[:n])) + 1
     with pytest.raises(Killed):
         fit("lightgcn", Checkpoints(tmp_path, "lightgcn", "a run"), config, stop_after=stop)
-    best = LightGCN.load(tmp_path / "lightgcn_best.pt")
+    best = load_model(tmp_path / "lightgcn_best.pt")
     last = LightGCN.load(tmp_path / "lightgcn_last.pt")
     assert Evaluator([5]).evaluate(best, VALIDATION).metrics["ndcg@5"] == max(values[:stop])
     assert Evaluator([5]).evaluate(last, VALIDATION).metrics["ndcg@5"] == values[stop - 1]
