@@ -10,6 +10,7 @@ from scipy import sparse
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.rating_scale import RatingScale
 from movierec_engine.data.ratings import MOVIES_SCHEMA, RATINGS_SCHEMA
 from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
@@ -73,6 +74,11 @@ def small_index(model: str = "ease", sign: int = 1, liked_from: float = 0.0) -> 
         fold_in_scorer=LightGCNFoldIn(Basis(vectors, history), steps),
         facts=IndexFacts(model, "cpu", "Flat", 2, 1.0, 10, 2, 0.1, fold_in_min_items=ENOUGH, liked_from=liked_from),
     )
+
+
+def with_scale(index: RetrievalIndex, scale: RatingScale) -> RetrievalIndex:
+    """An index of ratings of another scale."""
+    return replace(index, facts=replace(index.facts, rating_scale=scale))
 
 
 TEXT_USERS = {1: "u:1,a/b", 7: "ünï 100%", 9: "17"}

@@ -79,7 +79,7 @@ class Event:
     movie_id: Id
     kind: Kind
     rating: float | None = None
-    """Of a rating: 0.5 to 5 in steps of 0.5."""
+    """Of a rating: on the scale of the data set, which GET /api/v1/openapi.json says; 0.5 to 5 for MovieLens."""
     share: float | None = None
     """Of `watched`: the share that was watched, from 0 to 1."""
     timestamp: int | None = None

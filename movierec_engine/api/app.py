@@ -28,7 +28,7 @@ from movierec_engine.api.middleware import Envelope, behind_proxies
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.movie_service import MovieService
 from movierec_engine.api.openapi import describe
-from movierec_engine.api.pages import pages
+from movierec_engine.api.pages import pages, words
 from movierec_engine.api.people_service import PeopleService
 from movierec_engine.api.recommendation_service import RecommendationService
 from movierec_engine.api.request_parsing import MAX_BODY_BYTES
@@ -38,7 +38,6 @@ from movierec_engine.api.rules_service import RulesService
 from movierec_engine.api.static_files import register_static_files
 from movierec_engine.api.trends import Trends
 from movierec_engine.api.workers import Workers
-from movierec_engine.data.nouns import MOVIES
 from movierec_engine.data.ratings import Movies
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.feedback.config import url_of_environment
@@ -84,13 +83,7 @@ def create_app(
     app.jinja_env.autoescape = True  # also of templates that are not named .html
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
-    @app.context_processor
-    def words() -> dict[str, str]:
-        """Names of one item and of several on the pages."""
-        served = reloader.state().served.get(None)
-        noun, nouns = served.lineage.nouns if served else MOVIES
-        return {"noun": noun, "nouns": nouns}
-
+    app.context_processor(lambda: words(reloader.state().served.get(None)))
     workers = Workers.of_environment(limits.worker_count)
     service = ModelService(reloader, store, workers)
     live = LiveFeedback(

@@ -15,7 +15,7 @@ from movierec_engine.api.config import OPEN, READ, ServingConfig
 from movierec_engine.api.known_ids import KnownIds
 from movierec_engine.api.parameters import RequestModel
 from movierec_engine.api.rendering import json_response
-from movierec_engine.api.request_parsing import RequestParser
+from movierec_engine.api.request_parsing import Ids, RequestParser
 
 JSON = "application/json"
 ROOT, VERSION = "/api/", "v1/"
@@ -112,11 +112,11 @@ def register(
     endpoints: Sequence[Endpoint],
     limits: ServingConfig,
     keys: ApiKeys,
-    ids: Callable[[], KnownIds | None] = KnownIds,
+    ids: Ids = lambda model: KnownIds(),
 ) -> list[tuple[Endpoint, View]]:
     """Let an application answer endpoints, at their addresses and paths; each with what answers its requests.
 
-    ids: asks for the ids of the data set that is served at the moment; numbers unless given.
+    ids: asks for the ids and ratings of the data set that is served at the moment; numbers unless given.
     """
     app.url_map.converters["default"] = _InPath
     views = [(endpoint, _view(endpoint, limits, keys, ids)) for endpoint in endpoints]
@@ -133,7 +133,7 @@ class _InPath(BaseConverter):
     regex, weight, part_isolating = ".+", 200, False
 
 
-def _view(endpoint: Endpoint, limits: ServingConfig, keys: ApiKeys, ids: Callable[[], KnownIds | None]) -> View:
+def _view(endpoint: Endpoint, limits: ServingConfig, keys: ApiKeys, ids: Ids) -> View:
     """Check the key, read the request, call, render."""
     parser = RequestParser(endpoint.asks, limits, endpoint.in_path, ids)
 

@@ -1,7 +1,7 @@
-"""The ids of users and movies: whole numbers or texts, as the data set that is served has them.
+"""The ids of users and movies, whole numbers or texts, and the ratings, as the data set that is served has them.
 
 A client of a data set of numbers may write the number 17 as the text "17" too; a text is always a text, so that 0501
-stays another id than 501. A request is read, and its ids described, by what is known of the served data set.
+stays another id than 501. Requests are read, and ids and ratings described, by what is known of the data set.
 """
 
 import re
@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.data.id_map import LONGEST_ID, PublicId
+from movierec_engine.data.rating_scale import MOVIELENS, RatingScale
 
 Schema = dict[str, Any]
 MAX_ID = 2**63 - 1
@@ -23,6 +24,7 @@ _DIGITS = re.compile(r"[0-9]{1,19}")
 _TEXT = rf"[^\x00-\x1f\x7f]{{1,{LONGEST_ID}}}"
 _ID_TEXT = re.compile(_TEXT.replace("]", r"\ud800-\udfff]", 1))
 _ID_OF = "x-id-of"
+_ON_SCALE = "x-on-scale"
 _NUMBER: Schema = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
 
 Of = Literal["user", "movie"]
@@ -30,10 +32,11 @@ Of = Literal["user", "movie"]
 
 @dataclass(frozen=True)
 class KnownIds:
-    """Of a data set, an id of each kind: an example of it, and a text where the ids are."""
+    """Of a data set, an id of each kind: an example of it, and a text where the ids are. And its scale of ratings."""
 
     user: PublicId = 1
     movie: PublicId = 10
+    scale: RatingScale = MOVIELENS
 
     def schema(self, of: Of) -> Schema:
         """JSON Schema of an id."""
@@ -80,6 +83,23 @@ class IdOf:
         return read
 
 
+@dataclass(frozen=True)
+class OnScale:
+    """A rating of the data set's scale. Without a context, as in the server's own requests, it was read already."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> Schema:
+        return {**handler(schema), _ON_SCALE: True}
+
+    def _check(self, rating: float, info: core_schema.ValidationInfo[Any]) -> float:
+        context: Context | None = info.context
+        if context is not None and rating not in (context.ids or KnownIds()).scale:
+            raise PydanticCustomError("rating", "no rating of the scale")
+        return rating
+
+
 UserIdentifier = Annotated[PublicId, IdOf("user")]
 MovieIdentifier = Annotated[PublicId, IdOf("movie")]
 UserId = Annotated[UserIdentifier, Field(description="The user's public id.")]
@@ -87,12 +107,14 @@ MovieId = Annotated[MovieIdentifier, Field(description="The movie's public id.")
 
 
 def with_ids(schema: Any, ids: KnownIds | None) -> Any:
-    """A JSON Schema with its ids described as a data set has them, or as either where there is none."""
+    """A JSON Schema with its ids and ratings described as a data set has them, or where there is none, as most do."""
     if isinstance(schema, list):
         return [with_ids(one, ids) for one in schema]
     if not isinstance(schema, dict):
         return schema
     described = {name: with_ids(part, ids) for name, part in schema.items() if name != _ID_OF}
+    if described.pop(_ON_SCALE, False):
+        return _on_scale(described, (ids or KnownIds()).scale)
     of = schema.get(_ID_OF) or schema.get("items", {}).get(_ID_OF)
     example = getattr(ids, of) if ids and of else None
     if isinstance(example, str) and "examples" in described:
@@ -100,6 +122,16 @@ def with_ids(schema: Any, ids: KnownIds | None) -> Any:
     if _ID_OF not in schema:
         return described
     return {**(ids.schema(schema[_ID_OF]) if ids else {"anyOf": [dict(_NUMBER), _text_schema()]}), **described}
+
+
+def _on_scale(schema: Schema, scale: RatingScale) -> Schema:
+    """The schema of a rating, with an example of the scale where it has any."""
+    described = {**schema, "minimum": scale.lowest, "maximum": scale.highest, MUST_BE: str(scale)}
+    if scale.step:
+        described["multipleOf"] = scale.step
+    if "examples" in schema:
+        described["examples"] = [scale.highest - scale.step]
+    return described
 
 
 def _text_schema(example: str = "") -> Schema:

@@ -60,11 +60,12 @@ class LoadedIndex:
 
     @cached_property
     def known_ids(self) -> KnownIds:
-        """Of what kind the ids are; where they are texts, with the first user's and the most popular item's."""
+        """Of what kind the ids are, as texts with the first user's and the most popular item's; and the scale."""
         users, items = self.index.users, self.index.items
         user = users.ids[0].item() if users.are_texts else KnownIds.user
         popular = int(np.argmax(self.index.popularity))
-        return KnownIds(user, items.ids[popular].item() if items.are_texts else KnownIds.movie)
+        movie = items.ids[popular].item() if items.are_texts else KnownIds.movie
+        return KnownIds(user, movie, self.index.facts.rating_scale)
 
     @cached_property
     def gems(self) -> NDArray[np.bool_]:

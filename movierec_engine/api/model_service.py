@@ -45,9 +45,13 @@ class ModelService:
             503, LOADING if status == "loading" else DAMAGED if now.refused else self._empty(), headers=retry
         )
 
-    def ids(self) -> KnownIds | None:
-        """The ids of the data set that is served; None while there is none."""
-        served = self._reloader.current()
+    def ids(self, model: object = None) -> KnownIds | None:
+        """The ids and the ratings of the data set that is served; None while there is none.
+
+        model: whose are asked for, as a client has named it; those of the default one where there is no such model.
+        """
+        named = self._reloader.current(model) if isinstance(model, str) else None
+        served = named or self._reloader.current()
         return None if served is None else served.known_ids
 
     def names(self) -> list[str]:

@@ -11,12 +11,15 @@ from movierec_engine.api.display_titles import display_title
 from movierec_engine.api.endpoints import Topic
 from movierec_engine.api.home_service import HomeService
 from movierec_engine.api.known_ids import MovieId, UserId
+from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.model_service import ModelService, about
 from movierec_engine.api.movie_service import MovieService
 from movierec_engine.api.parameters import RequestModel, text
 from movierec_engine.api.rendering import json_response, page, wants_page
 from movierec_engine.api.requests import ForModel, HomeRequest, NoParameters, SearchRequest, SimilarRequest
 from movierec_engine.data.id_map import PublicId
+from movierec_engine.data.nouns import MOVIES
+from movierec_engine.data.rating_scale import MOVIELENS
 
 SIMILAR = 12
 ROW = 12
@@ -100,6 +103,14 @@ def pages(service: ModelService, rows: HomeService, movies: MovieService, overvi
         return {"genres": service.served().catalogue.genre_names, "models": service.names()}
 
     return topic
+
+
+def words(served: LoadedIndex | None) -> dict[str, Any]:
+    """Of all pages: names of one item and of several, the scale of ratings, and words for rating on it."""
+    noun, nouns = served.lineage.nouns if served else MOVIES
+    scale = served.known_ids.scale if served else MOVIELENS
+    rate, rating = ("Like", "like") if scale.likes_only else ("Rate", "rating")
+    return {"noun": noun, "nouns": nouns, "scale": scale, "rate": rate, "rating": rating}
 
 
 def displayed(movie: Mapping[str, Any]) -> dict[str, Any]:

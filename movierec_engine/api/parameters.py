@@ -26,7 +26,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.api.known_ids import MAX_ID, MUST_BE, KnownIds, MovieIdentifier, Schema, with_ids
+from movierec_engine.api.known_ids import MAX_ID, MUST_BE, KnownIds, MovieIdentifier, OnScale, Schema, with_ids
 
 NULL = object()
 """The value of a JSON null, which fits no parameter: one that is not given is left out."""
@@ -96,7 +96,7 @@ def text(longest: int, pattern: str = r"[^\x00-\x1f\x7f]+", must_be: str = "text
 
 
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
-Rating = Annotated[float, Field(strict=True, ge=0.5, le=5, multiple_of=0.5)]
+Rating = Annotated[float, Field(strict=True, allow_inf_nan=False), OnScale()]
 Year = Annotated[int, Field(strict=True, ge=1800, le=2200)]
 Flag = Annotated[bool, Strict()]
 TopK = Annotated[int, Field(strict=True, ge=1), AtMost("max_top_k")]
@@ -179,9 +179,7 @@ def must_be(schema: Schema) -> str:
     match schema["type"]:
         case "integer":
             said = f"a whole number {bounds}"
-        case "number" if "multipleOf" in schema:
-            said = f"a rating {bounds} in steps of {schema['multipleOf']}"
-        case "number":
+        case "number" if MUST_BE not in schema:
             said = f"a number {bounds}"
         case "boolean":
             said = "true or false"

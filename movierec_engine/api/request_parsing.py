@@ -18,6 +18,8 @@ from movierec_engine.api.parameters import NULL, RequestModel, must_be, schema_o
 from movierec_engine.data.written_ids import split, unescaped
 
 T = TypeVar("T", bound=RequestModel)
+Ids = Callable[[object], KnownIds | None]
+"""By the model that a request names, or None."""
 
 MAX_BODY_BYTES = 1 << 20
 MOST_PARAMETERS = 2100
@@ -32,7 +34,8 @@ _FLAGS = {"true": True, "false": False, "1": True, "0": False}
 class RequestParser(Generic[T]):
     """Reads the requests of one endpoint.
 
-    path: the parameters that stand in its path. ids: asks for the ids of the data set that is served at the moment.
+    path: the parameters that stand in its path. ids: asks for the ids and ratings of the data set that is served at the
+    moment, by the model that a request names, if it does.
     """
 
     def __init__(
@@ -40,7 +43,7 @@ class RequestParser(Generic[T]):
         model: type[T],
         limits: ServingConfig,
         path: Collection[str] = (),
-        ids: Callable[[], KnownIds | None] = KnownIds,
+        ids: Ids = lambda model: KnownIds(),
     ) -> None:
         self._validate: Callable[..., T] = TypeAdapter(model).validator.validate_python
         self._model, self._limits = model, limits
@@ -57,7 +60,6 @@ class RequestParser(Generic[T]):
 
         Raises ApiError that names the parameter for all that does not fit.
         """
-        ids = self._ids()
         values: dict[str, Any] = {name: self._from_text[name](text) for name, text in path.items()}
         for name in self._headers:
             if (text := request.headers.get(name)) is not None:
@@ -69,6 +71,7 @@ class RequestParser(Generic[T]):
                 if len(texts) > 1 and name not in self._lists:
                     raise ApiError(400, f"{name!r} is given {len(texts)} times; give it once", name)
                 values[name] = self._from_text[name](",".join(texts))
+        ids = self._ids(values.get("model"))
         try:
             return self._validate(values, context=self._context_of(ids))
         except ValidationError as error:
@@ -118,7 +121,7 @@ class RequestParser(Generic[T]):
         return ApiError(422 if kind == "too_long" else 400, f"{name} {said}", name)
 
 
-def _no_ids() -> None:
+def _no_ids(model: object) -> None:
     """Of requests that name nobody and nothing, so that they do not wait for an index."""
 
 

@@ -167,8 +167,8 @@ class RecommendRequest(PagedRequest, PersonalRequest):
     user_id: UserIdentifier | None = Field(default=None, examples=[1])
     """The user's public id; or give a history."""
     history: History | None = None
-    """The history of a person without an account, oldest first: movie ids such as 318, or with a rating, 318:4.5. In a
-    query string a backslash stands before a comma, colon or backslash of an id."""
+    """The history of a person without an account, oldest first: movie ids such as 318, or with a rating of the data's
+    scale, 318:4. In a query string a backslash stands before a comma, colon or backslash of an id."""
     explain: Flag = Field(
         default=False, description=f"Whether each movie comes with its reasons; at most {MOST_EXPLAINED} movies then."
     )

@@ -35,8 +35,16 @@ def liked_from(ratings: NDArray[np.floating[Any]], threshold: float) -> float:
     low, high = float(ratings.min()), float(ratings.max())
     if threshold > low:
         return threshold
-    middle = (low + high) / 2
-    return middle if (ratings >= middle).mean() >= RARE else low
+    return (low + high) / 2 if tell_a_scale(ratings) else low
+
+
+def tell_a_scale(ratings: NDArray[np.floating[Any]]) -> bool:
+    """True for values that are ratings of a scale; False for likes, which are all equal, and for counts.
+
+    ratings: [n], at least one.
+    """
+    low, high = float(ratings.min()), float(ratings.max())
+    return low < high and bool((ratings >= (low + high) / 2).mean() >= RARE)
 
 
 def low_ratings(values: NDArray[np.floating[Any]], threshold: float) -> str:

@@ -21,7 +21,7 @@ STEPS: Final = {
     kinds.INTERACTION_GRAPH: FIRST,
     kinds.TRAINED_MODEL: FIRST,  # the training loop, the losses and the samplers, which models share
     kinds.EVALUATION_REPORT: f"{METRICS_VERSION}",
-    kinds.FAISS_INDEX: "2",  # with what all ratings say of each item
+    kinds.FAISS_INDEX: "3",  # with the scale of the ratings
     kinds.LEADERBOARD: FIRST,
 }
 """The code version of each kind whose content its code decides."""

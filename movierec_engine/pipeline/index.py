@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from movierec_engine.data.nouns import nouns_of_titles
+from movierec_engine.data.rating_scale import RatingScale
 from movierec_engine.data.ratings import Movies, Ratings
 from movierec_engine.data.readers import complete_movies
 from movierec_engine.errors import StoreError
@@ -112,7 +113,11 @@ def _index_of(
         model.items.index(ratings["movie_id"]), ratings["rating"].to_numpy(), ratings["timestamp"].to_numpy(),
         len(model.items), liked_from,
     )  # fmt: skip
-    return build_index(model, rated, movies, config, model_version.slot.device, fold_in_min_items, liked_from, by_item)
+    ends = splits.config.get("rating_min", 0.0), splits.config.get("rating_max", 0.0)
+    scale = RatingScale.of(ratings["rating"].to_numpy(), liked_from, ends)
+    return build_index(
+        model, rated, movies, config, model_version.slot.device, fold_in_min_items, liked_from, by_item, scale
+    )
 
 
 def renew_index(store: ArtifactStore, trained_model: Artifact, origin: Origin | None = None) -> Artifact | None:

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from movierec_engine.data.catalogue import Catalogue
 from movierec_engine.data.interactions import Interactions
+from movierec_engine.data.rating_scale import MOVIELENS, RatingScale
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import ConfigError
 from movierec_engine.models.base import Recommender
@@ -38,12 +39,14 @@ def build_index(
     fold_in_min_items: FoldInMinItems | None = None,
     liked_from: float = 0.0,
     ratings_by_item: RatingsByItem | None = None,
+    rating_scale: RatingScale = MOVIELENS,
 ) -> RetrievalIndex:
     """Index a model's item vectors and measure its recall against exact search.
 
     rated: what everybody has rated in the raw data; under its mask the recall is measured. movies: a row for each item,
     in item order. fold_in_min_items: from how many movies on new users are folded in; None for what the config assumes.
     liked_from: the least rating of a like. ratings_by_item: of all raw ratings, for the rows of a home page.
+    rating_scale: what people may rate.
     """
     least = fold_in_min_items or FoldInMinItems(config.fold_in_min_items, measured=False)
     started = time.perf_counter()
@@ -85,6 +88,7 @@ def build_index(
             fold_in_min_items=least.items,
             fold_in_min_items_measured=least.measured,
             liked_from=liked_from,
+            rating_scale=rating_scale,
         ),
     )
     recall = measured_recall(built, model, serving_mask(built), sample, config.recall_k)

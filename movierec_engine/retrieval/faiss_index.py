@@ -19,6 +19,7 @@ from scipy import sparse
 
 from movierec_engine.data.id_map import IdMap, Ids, as_ids
 from movierec_engine.data.interactions import load_id_maps, save_id_maps
+from movierec_engine.data.rating_scale import MOVIELENS, RatingScale
 from movierec_engine.data.sequences import told_times
 from movierec_engine.errors import StoreError
 from movierec_engine.models.ensemble.fused_scorer import scorer_from_arrays
@@ -96,6 +97,8 @@ class IndexFacts:
     """Whether `movierec strong-generalization` found that number for this model, or it is the setting's."""
     liked_from: float = 0.0
     """The rating from which on a movie counts as liked."""
+    rating_scale: RatingScale = MOVIELENS
+    """What people may rate; an index of before it was told has MovieLens'."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -389,7 +392,8 @@ class RetrievalIndex:
         described = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         if described.pop("layout", None) != INDEX_LAYOUT:
             raise StoreError(f"{folder}: was built by a version of Movierec with other files; materialize it again")
-        facts = IndexFacts(**described)
+        scale = RatingScale(**described.pop("rating_scale", asdict(MOVIELENS)))
+        facts = IndexFacts(**described, rating_scale=scale)
         users, items = load_id_maps(folder)
         index, vectors = _read_vectors(folder, facts, len(items))
         arrays = read_arrays(folder / "retrieval.npz")

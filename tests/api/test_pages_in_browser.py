@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, e
 from werkzeug.serving import make_server
 
 from movierec_engine.api.app import create_app
+from movierec_engine.data.rating_scale import RatingScale
 from movierec_engine.store import ArtifactStore, Slot
+from worlds import with_scale
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -208,6 +211,99 @@ def test_arrows_choose_a_rating_that_enter_gives_and_a_touch_gives_half_stars(vi
     expect(stars).to_have_attribute("aria-valuenow", "2.5")
     page.keyboard.press("Delete")
     expect(stars).to_have_attribute("aria-valuetext", "not rated")
+
+
+SCALES = {
+    "to ten": RatingScale(1.0, 10.0, 1.0),
+    "to a hundred": RatingScale(1.0, 100.0, 1.0),
+    "whole": RatingScale(1.0, 5.0, 1.0),
+    "thumbs": RatingScale(0.0, 1.0, 1.0),
+    "any": RatingScale(-10.0, 10.0, 0.0),
+    "likes": RatingScale(1.0, 1.0, 0.0),
+}
+
+
+@pytest.fixture
+def of_scale(browser: Browser, tmp_path: Path) -> Iterator[Callable[[RatingScale], Page]]:
+    """`of_scale(scale)`: a page over data of this scale."""
+    with ExitStack() as ended:
+
+        def opened(scale: RatingScale) -> Page:
+            store = ArtifactStore(tmp_path / "scaled")
+            index = with_scale(hostile_index("ease"), scale)
+            store.publish(Slot("faiss_index", "camps", "ease", "cpu"), index.save, key="k", fingerprint="f00d")
+            server = make_server("127.0.0.1", 0, create_app(store.root), threaded=True)
+            thread = threading.Thread(target=server.serve_forever, daemon=True)
+            thread.start()
+            ended.callback(thread.join)
+            ended.callback(server.shutdown)
+            page = browser.new_page(viewport=WIDE, base_url=f"http://127.0.0.1:{server.port}")
+            ended.callback(page.close)
+            return page
+
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "words", "filled"),
+    [
+        ("to ten", 0.99, "10 of 10", "100%"),
+        ("to ten", 0.76, "8 of 10", "80%"),
+        ("to a hundred", 0.58, "60 of 100", "60%"),
+        ("whole", 0.55, "3 of 5", "60%"),
+        ("thumbs", 0.3, "0 of 1", "50%"),
+        ("any", 0.99, "10 of 10", "100%"),
+        ("any", 0.01, "-8 of 10", "10%"),
+        ("likes", 0.5, "liked", "100%"),
+    ],
+)
+def test_a_click_on_the_stars_is_the_rating_that_stands_there_on_any_scale(
+    of_scale: Callable[[RatingScale], Page], name: str, at: float, words: str, filled: str
+) -> None:
+    page = of_scale(SCALES[name])
+    page.goto("/movies/20")
+    stars = page.locator(".yours star-rating")
+    box = stars.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] * at, box["y"] + box["height"] / 2)
+    expect(page.locator("#rated")).to_have_text(words)
+    assert stars.locator(".full").evaluate("one => one.style.getPropertyValue('--share')") == filled
+    page.goto("/discover")
+    expect(page.locator("#ratings .row")).to_have_count(1)
+    expect(page.locator("#results .card")).to_have_count(4)
+
+
+def test_a_users_page_says_and_records_ratings_on_the_scale_of_the_data(
+    of_scale: Callable[[RatingScale], Page],
+) -> None:
+    page = of_scale(SCALES["to ten"])
+    page.goto("/users/7")
+    stars = page.locator(".column star-rating").first
+    stars.focus()
+    for key in ("PageUp", "PageUp", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    expect(page.locator("#toasts")).to_contain_text(f"{SHOWN[0]}: 5 of 10")
+    expect(page.locator("#summary")).to_contain_text("5 of 10 on average")
+    expect(page.locator("#history star-rating").first).to_have_attribute("aria-label", "5 of 10")
+    page.locator(".column star-rating").first.press("4")
+    expect(page.locator("#toasts")).to_contain_text("8 of 10")
+
+
+def test_data_of_likes_offer_a_like_alone(of_scale: Callable[[RatingScale], Page]) -> None:
+    page = of_scale(SCALES["likes"])
+    page.goto("/users/7")
+    like = page.get_by_role("button", name=f"Like {SHOWN[0]}").first
+    like.press("Enter")
+    expect(page.locator("#toasts")).to_contain_text(f"{SHOWN[0]}: liked")
+    expect(page.locator("#history star-rating").first).to_have_attribute("aria-label", "liked")
+    expect(page.locator("#summary")).not_to_contain_text("average")
+    page.goto("/movies/20")
+    like = page.get_by_role("button", name=f"Like {SHOWN[1]}")
+    like.press(" ")
+    expect(like).to_have_attribute("aria-pressed", "true")
+    like.press(" ")
+    expect(like).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#rated")).to_be_empty()
 
 
 def test_dials_genres_and_years_narrow_the_list_until_nothing_is_left(visit: Open) -> None:

@@ -4,6 +4,7 @@ import { bones, empty, h, NOUN, settle, share, toast } from "./dom.js";
 import { grid } from "./grids.js";
 import { controls } from "./lists.js";
 import { badge, row } from "./movies.js";
+import { LIKES_ONLY, RATE, said } from "./scale.js";
 import { combobox } from "./searching.js";
 import * as taste from "./taste.js";
 
@@ -18,12 +19,12 @@ let shown = null;
 
 const rate = (movie) => (value) => {
   taste.rate(movie, value);
-  if (value) toast(`${value} of 5 for ${movie.title}`, { action: { label: "Take back", run: () => taste.rate(movie, 0) } });
+  if (value !== null) toast(`${movie.title}: ${said(value)}`, { action: { label: "Take back", run: () => taste.rate(movie, null) } });
 };
 
 function showInterview() {
   if (!questions) return;
-  const open = questions.filter(({ movie_id }) => !taste.ratingOf(movie_id) && !taste.unseen().includes(movie_id));
+  const open = questions.filter(({ movie_id }) => taste.ratingOf(movie_id) === null && !taste.unseen().includes(movie_id));
   const rows = open.slice(0, SHOWN).map((movie) => {
     const one = row(movie, { onRate: rate(movie) });
     one.querySelector(".deeds").append(h("button", { type: "button", class: "text-button", "aria-label": `Not seen: ${movie.title}`, onclick: () => taste.notSeen(movie.movie_id) }, "Not seen"));
@@ -38,8 +39,8 @@ function showRatings() {
   forget.hidden = !all.length && !taste.unwanted().length && !taste.unseen().length;
   rated.replaceChildren(
     all.length
-      ? h("ul", { class: "rows" }, all.map(({ movie, rating }) => row(movie, { rating, onRate: (value) => taste.rate(movie, value), onDismiss: () => taste.rate(movie, 0), dismissLabel: "Remove the rating of" })))
-      : h("p", { class: "quiet" }, `None yet. Rate a ${NOUN} above, or one in the list.`),
+      ? h("ul", { class: "rows" }, all.map(({ movie, rating }) => row(movie, { rating, onRate: (value) => taste.rate(movie, value), onDismiss: () => taste.rate(movie, null), dismissLabel: LIKES_ONLY ? "Remove" : "Remove the rating of" })))
+      : h("p", { class: "quiet" }, `None yet. ${RATE} a ${NOUN} above, or one in the list.`),
   );
 }
 
@@ -105,7 +106,7 @@ combobox(document.querySelector(".search.inline"), askAbout);
 
 /** A movie that was searched for is asked about first. */
 function askAbout(movie) {
-  if (taste.ratingOf(movie.movie_id)) {
+  if (taste.ratingOf(movie.movie_id) !== null) {
     document.getElementById("rated").open = true;
     document.querySelector(`#ratings [data-movie="${CSS.escape(movie.movie_id)}"] star-rating`)?.focus();
     return;

@@ -3,6 +3,7 @@ import { newest, similar } from "./client.js";
 import { ROOT, toast } from "./dom.js";
 import { moreBelow } from "./grids.js";
 import { card } from "./movies.js";
+import { said } from "./scale.js";
 import * as taste from "./taste.js";
 
 const place = document.getElementById("movie");
@@ -18,13 +19,13 @@ const movie = {
 
 function show() {
   const rating = taste.ratingOf(movie.movie_id);
-  stars.setAttribute("value", rating);
-  rated.textContent = rating ? `${rating} of 5` : "";
+  stars.value = rating;
+  rated.textContent = rating === null ? "" : said(rating);
 }
 
 stars.addEventListener("rate", (event) => {
   taste.rate(movie, event.detail);
-  toast(event.detail ? "Kept. Your list has changed." : "Rating taken back.", { action: { label: "See your list", run: () => location.assign(`${ROOT}/discover`) } });
+  toast(event.detail === null ? "Taken back." : "Kept. Your list has changed.", { action: { label: "See your list", run: () => location.assign(`${ROOT}/discover`) } });
 });
 const alike = document.querySelector("#alike .grid");
 const hint = document.getElementById("similar-hint");

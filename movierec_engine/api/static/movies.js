@@ -1,6 +1,7 @@
 // Movies as cards, rows and suggestions: every title is set as text.
 import { cross, h, ROOT } from "./dom.js";
 import "./poster.js";
+import { RATE, RATING } from "./scale.js";
 import "./stars.js";
 
 export const address = (movie) => `${ROOT}/movies/${encodeURIComponent(movie.movie_id)}`;
@@ -16,12 +17,12 @@ export function about(movie, most = 2) {
 }
 
 /** onRate(value) and onDismiss() are offered where given. */
-function deeds(movie, { rating = 0, onRate = null, onDismiss = null, dismissLabel = "Not interested in" }) {
+function deeds(movie, { rating = null, onRate = null, onDismiss = null, dismissLabel = "Not interested in" }) {
   if (!onRate && !onDismiss) return null;
   return h(
     "div",
     { class: "deeds" },
-    onRate && h("star-rating", { value: rating, label: `Rate ${movie.title}`, onrate: (event) => onRate(event.detail) }),
+    onRate && h("star-rating", { value: rating, label: `${RATE} ${movie.title}`, onrate: (event) => onRate(event.detail) }),
     onDismiss && h("button", { type: "button", class: "dismiss", "aria-label": `${dismissLabel} ${movie.title}`, title: dismissLabel.replace(/ in$/, ""), onclick: onDismiss }, cross()),
   );
 }
@@ -59,8 +60,8 @@ export function row(movie, options = {}) {
 export function badge(source, { needed = 0, ratings = 0 } = {}) {
   const words = {
     "personal": "Made for this user",
-    "fold-in": ratings ? `Made from your ${ratings === 1 ? "rating" : `${ratings} ratings`}` : "Made from live ratings",
-    "popularity": needed ? `Popular with everyone: rate ${needed} more and the list becomes yours` : "Popular with everyone",
+    "fold-in": ratings ? `Made from your ${ratings === 1 ? RATING : `${ratings} ${RATING}s`}` : `Made from live ${RATING}s`,
+    "popularity": needed ? `Popular with everyone: ${RATE.toLowerCase()} ${needed} more and the list becomes yours` : "Popular with everyone",
   };
   return h("span", { class: `badge ${Object.hasOwn(words, source) ? source : ""}` }, words[source] ?? source);
 }

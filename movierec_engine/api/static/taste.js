@@ -1,5 +1,7 @@
 // What a new user has said, kept in this browser alone: ratings, movies not seen, movies not wanted.
 
+import { isRating } from "./scale.js";
+
 const NAME = "movierec.taste";
 const MOST = 1000;
 
@@ -7,13 +9,13 @@ const isId = (value) => typeof value === "string" && value.length > 0 && value.l
 /** An id, which was kept as a number once. */
 const asId = (value) => (Number.isSafeInteger(value) && value >= 0 ? String(value) : value);
 const readId = (name, value) => (name === "movie_id" ? asId(value) : value);
-const isRating = (one) => isId(one?.movie?.movie_id) && typeof one.movie.title === "string" && one.rating >= 0.5 && one.rating <= 5 && Number.isInteger(one.rating * 2);
+const isRated = (one) => isId(one?.movie?.movie_id) && typeof one.movie.title === "string" && isRating(one.rating);
 
 function load() {
   try {
     const kept = JSON.parse(localStorage.getItem(NAME), readId) ?? {};
     return {
-      ratings: Array.isArray(kept.ratings) ? kept.ratings.filter(isRating).slice(-MOST) : [],
+      ratings: Array.isArray(kept.ratings) ? kept.ratings.filter(isRated).slice(-MOST) : [],
       unseen: Array.isArray(kept.unseen) ? kept.unseen.map(asId).filter(isId) : [],
       unwanted: Array.isArray(kept.unwanted) ? kept.unwanted.map(asId).filter(isId).slice(-MOST) : [],
     };
@@ -45,12 +47,13 @@ export const onChange = (listener) => listeners.add(listener);
 export const ratings = () => taste.ratings;
 export const unseen = () => taste.unseen;
 export const unwanted = () => taste.unwanted;
-export const ratingOf = (id) => taste.ratings.find((one) => one.movie.movie_id === id)?.rating ?? 0;
+/** The rating of a movie, or null. */
+export const ratingOf = (id) => taste.ratings.find((one) => one.movie.movie_id === id)?.rating ?? null;
 
-/** Rate a movie, newest last; 0 takes the rating back. */
+/** Rate a movie, newest last; null takes the rating back. */
 export function rate({ movie_id, title, year, genres, picture }, rating) {
   taste.ratings = taste.ratings.filter((one) => one.movie.movie_id !== movie_id);
-  if (rating) taste.ratings = [...taste.ratings, { movie: { movie_id, title, year, genres, picture }, rating }].slice(-MOST);
+  if (rating !== null) taste.ratings = [...taste.ratings, { movie: { movie_id, title, year, genres, picture }, rating }].slice(-MOST);
   keep();
 }
 

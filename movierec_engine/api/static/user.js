@@ -3,6 +3,7 @@ import { feedback, home, newest, recommend, user } from "./client.js";
 import { bones, empty, h, NOUN, NOUNS, plural, settle, share, toast } from "./dom.js";
 import { controls } from "./lists.js";
 import { badge, card, row } from "./movies.js";
+import { LIKES_ONLY, RATE, said } from "./scale.js";
 import { continueShelves, shelf } from "./shelves.js";
 
 const MOST = 3;
@@ -51,22 +52,22 @@ async function showPerson() {
   } catch (error) {
     summary.textContent = error.status === 404 ? "Nothing is known yet." : "";
     tasteBox.replaceChildren(h("p", { class: "quiet" }, "Unknown as yet."));
-    historyBox.replaceChildren(error.status === 404 ? empty("Nobody by this id yet", `The lists below are popular ${NOUNS}. Rate one and this user has a history.`) : empty("The history could not be loaded", error.message));
+    historyBox.replaceChildren(error.status === 404 ? empty("Nobody by this id yet", `The lists below are popular ${NOUNS}. ${RATE} one and this user has a history.`) : empty("The history could not be loaded", error.message));
   }
 }
 
 function showHistory({ history, rated, mean_rating: mean }) {
   summary.textContent = history.length
-    ? [plural(rated || history.length, NOUN, NOUNS), mean && `${Math.round(mean * 10) / 10} stars on average`].filter(Boolean).join(", ")
+    ? [plural(rated || history.length, NOUN, NOUNS), mean !== null && !LIKES_ONLY && `${said(Math.round(mean * 10) / 10)} on average`].filter(Boolean).join(", ")
     : "No history yet: the lists are what is popular.";
   historyBox.replaceChildren(
     history.length
       ? h("ul", { class: "rail", tabindex: "0", "aria-label": "History, newest first" }, history.map((movie) => {
           const one = card(movie, { genres: 1 });
-          if (movie.rating) one.append(h("star-rating", { value: movie.rating, "read-only": true }));
+          if (movie.rating !== null) one.append(h("star-rating", { value: movie.rating, "read-only": true }));
           return one;
         }))
-      : empty("Nothing watched yet", `Rate a ${NOUN} in a list below and it appears here.`),
+      : empty("Nothing watched yet", `${RATE} a ${NOUN} in a list below and it appears here.`),
   );
 }
 
@@ -154,7 +155,7 @@ function column(model, answer, where = new Map()) {
       rank: place + 1,
       reason: movie.reason,
       note: others.length ? h("div", {}, h("span", { class: "shared" }, everywhere ? `in all ${lists.size} lists` : `also ${others.join(" and ")}`)) : null,
-      onRate: (value) => value && tell({ movie_id: movie.movie_id, kind: "rating", rating: value, ...shownIn(answer) }, `${value} of 5 for ${movie.title}`),
+      onRate: (value) => value !== null && tell({ movie_id: movie.movie_id, kind: "rating", rating: value, ...shownIn(answer) }, `${movie.title}: ${said(value)}`),
       onDismiss: () => tell({ movie_id: movie.movie_id, kind: "not_interested", ...shownIn(answer) }, `${movie.title} will not be recommended to this user`),
     });
     const mark = (on) => () => { for (const other of columns.querySelectorAll(`.row[data-movie="${CSS.escape(movie.movie_id)}"]`)) other.classList.toggle("same", on && others.length > 0); };

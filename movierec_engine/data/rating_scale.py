@@ -1,0 +1,69 @@
+"""The scale of a data set's ratings: what people may give, and what it is called in a sentence."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierec_engine.data.likes import tell_a_scale
+
+_STEPS = (1.0, 0.5)
+
+
+@dataclass(frozen=True)
+class RatingScale:
+    """From the lowest to the highest rating, in steps; a step of 0 takes any number between them.
+
+    Where the lowest is the highest there are no ratings to give but a like, which is that number.
+    """
+
+    lowest: float
+    highest: float
+    step: float
+
+    @classmethod
+    def of(cls, ratings: NDArray[np.floating[Any]], liked_from: float, ends: tuple[float, float]) -> "RatingScale":
+        """The scale of ratings [n], at least one.
+
+        liked_from: the least rating of a like, which is the like where there are no ratings.
+        ends: `data.rating_min` and `data.rating_max`; both 0 where the ratings tell their scale.
+        """
+        if not any(ends):
+            if not tell_a_scale(ratings):
+                return cls(liked_from, liked_from, 0.0)
+            ends = _ends(ratings)
+        steps = (step for step in _STEPS if _are_multiples(np.array(ends), step) and _are_multiples(ratings, step))
+        return cls(*ends, next(steps, 0.0))
+
+    @property
+    def likes_only(self) -> bool:
+        """True if there is nothing to say but that something is liked."""
+        return self.lowest == self.highest
+
+    def __contains__(self, rating: float) -> bool:
+        return self.lowest <= rating <= self.highest and (not self.step or (rating / self.step).is_integer())
+
+    def __str__(self) -> str:
+        """What a rating must be."""
+        if self.likes_only:
+            return f"{_written(self.lowest)}, which is a like: the data have no ratings"
+        steps = f" in steps of {_written(self.step)}" if self.step else ""
+        return f"a rating from {_written(self.lowest)} to {_written(self.highest)}{steps}"
+
+
+MOVIELENS: Final = RatingScale(0.5, 5.0, 0.5)
+
+
+def _ends(ratings: NDArray[np.floating[Any]]) -> tuple[float, float]:
+    """The smallest and the largest rating, as short as they are written: .1 of the float32 nearest to it."""
+    return float(str(ratings.min())), float(str(ratings.max()))
+
+
+def _are_multiples(numbers: NDArray[np.floating[Any]], step: float) -> bool:
+    return bool((np.mod(numbers, step) == 0).all())
+
+
+def _written(number: float) -> str:
+    return str(math.trunc(number)) if number == math.trunc(number) else str(number)
