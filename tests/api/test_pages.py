@@ -1,6 +1,7 @@
 """The pages as a browser without scripts gets them."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
@@ -74,6 +75,20 @@ def test_a_page_has_what_assistive_technology_needs(hostile: FlaskClient, path: 
     for name in ("aria-labelledby", "aria-describedby"):
         for one in select(page, f"[{name}]"):
             assert set(one.get(name).split()) <= set(ids)
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/movies/60", "/search?q=zzzzzz"])
+def test_a_page_shows_no_code_of_its_template(client: FlaskClient, publish_line: Callable[..., object], path: str) -> None:
+    publish_line()
+    page = visit(client, path).text
+    assert "{{" not in page and "{%" not in page
+
+
+def test_the_dials_say_what_the_data_set_calls_its_items(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    for path in ("/discover", "/users/1"):
+        said = texts(parsed(client, path), ".dial small")
+        assert said[:2] == ["Fewer movies that are like one another", "Movies that fewer people know"]
 
 
 @pytest.mark.parametrize("path", PAGES)
