@@ -44,6 +44,12 @@ class MovieService:
         place = place_of(served, movie_id, "movie_id")
         return {**about(served), "movie": served.catalogue.movies[place], **_facts(served, place)}
 
+    def people(self, movie_id: PublicId) -> int | None:
+        """How many people have rated a movie; None for one that no model knows, and in older indices."""
+        served = self._service.served()
+        item, ratings = served.catalogue.item(movie_id), served.index.ratings_by_item
+        return None if item is None or ratings is None else int(ratings.count[item])
+
     def search(self, request: SearchRequest) -> FoundMovies:
         """Movies by title, with how each was found."""
         served = self._service.served()

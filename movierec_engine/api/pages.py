@@ -74,7 +74,7 @@ def pages(service: ModelService, rows: HomeService, movies: MovieService, overvi
             "movie.html.j2",
             served=alike,
             movie=displayed(details["movie"]),
-            interactions=details["interactions"],
+            people=movies.people(asked.movie_id),
             similar=[displayed(one) for one in alike["similar"]],
             next=alike["next"],
             asked_model=asked.model,

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import Element
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
 from hostile import GENRES, IDS, SHOWN, hostile_index
@@ -15,8 +17,9 @@ from werkzeug.test import TestResponse
 from movierec_engine.api.app import create_app
 from movierec_engine.api.display_titles import display_title
 from movierec_engine.api.static_files import FOLDER
-from movierec_engine.store import ArtifactStore, Slot
-from worlds import Publish
+from movierec_engine.recommending.rows.ratings_by_item import NO_LIKES, RatingsByItem
+from movierec_engine.store import Artifact, ArtifactStore, Slot
+from worlds import Publish, small_index
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"}
 PAGES = ["/", "/search?q=drama", "/movies/10", "/discover", "/users/1", "/users?user_id=1", "/docs", "/nowhere"]
@@ -78,7 +81,9 @@ def test_a_page_has_what_assistive_technology_needs(hostile: FlaskClient, path: 
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/movies/60", "/search?q=zzzzzz"])
-def test_a_page_shows_no_code_of_its_template(client: FlaskClient, publish_line: Callable[..., object], path: str) -> None:
+def test_a_page_shows_no_code_of_its_template(
+    client: FlaskClient, publish_line: Callable[..., object], path: str
+) -> None:
     publish_line()
     page = visit(client, path).text
     assert "{{" not in page and "{%" not in page
@@ -146,6 +151,19 @@ def test_a_movies_page_shows_similar_movies_of_the_model_asked_for(hostile: Flas
     assert links == [f"/movies/{movie['movie_id']}" for movie in answer["similar"]]
     assert texts(page, "[aria-current=true]") == ["lightgcn"]
     assert answer["version"] in text_of(select(page, "footer")[0])
+
+
+def test_a_movies_page_says_how_many_have_rated_it_and_nothing_where_no_model_knows_it(
+    store: ArtifactStore, publish_line: Callable[..., dict[str, Artifact]]
+) -> None:
+    line = publish_line()
+    count = np.array([1200, 1, 0, 7, 7], dtype=np.int32)
+    index = replace(small_index(), ratings_by_item=RatingsByItem(count, count * 4.0, 0, NO_LIKES))
+    parents = {name: line[name] for name in ("trained_model", "splits", "raw_movies")}
+    store.publish(line["faiss_index"].slot, index.save, key="k", fingerprint="f00d", parents=parents)
+    client = create_app(store.root).test_client()
+    leads = {movie: texts(parsed(client, f"/movies/{movie}"), ".movie .lead")[0] for movie in (10, 20, 60)}
+    assert leads == {10: "1990 · rated by 1,200 people", 20: "rated by 1 person", 60: "1999"}
 
 
 def test_a_users_page_offers_every_model_and_knows_the_default_one(hostile: FlaskClient) -> None:
