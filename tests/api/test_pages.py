@@ -166,6 +166,12 @@ def test_a_movies_page_says_how_many_have_rated_it_and_nothing_where_no_model_kn
     assert leads == {10: "1990 · rated by 1,200 people", 20: "rated by 1 person", 60: "1999"}
 
 
+def test_a_movies_page_says_of_ratings_what_the_page_for_new_users_says(hostile: FlaskClient) -> None:
+    said = "Nothing leaves this browser but the ratings themselves"
+    assert said in texts(parsed(hostile, "/movies/10"), "#hint")[0]
+    assert said in texts(parsed(hostile, "/discover"), ".lead")[0]
+
+
 def test_a_users_page_offers_every_model_and_knows_the_default_one(hostile: FlaskClient) -> None:
     page = parsed(hostile, "/users/7")
     assert [one.get("value") for one in select(page, "#models input")] == ["ease", "lightgcn"]
