@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from movierec_engine import __version__
 from movierec_engine.api.answers import Error
-from movierec_engine.api.config import OPEN, ServingConfig
+from movierec_engine.api.config import OPEN, READ, SCOPES, ServingConfig
 from movierec_engine.api.endpoints import JSON, Endpoint
 from movierec_engine.api.errors import CODES
 from movierec_engine.api.known_ids import KnownIds, with_ids
@@ -29,6 +29,7 @@ ALIAS = (
 )
 _SCHEMAS = "#/components/schemas/"
 _REQUEST_ID = {"type": "string", "description": "Also in the header X-Request-ID."}
+_KEY = "an API key of scope {}, where the server has any"
 _PATH_PARAMETER = re.compile(r"<(\w+)>")
 _MEANINGS = {
     400: "A parameter is malformed, missing or unknown.",
@@ -72,7 +73,8 @@ def describe(endpoints: Iterable[Endpoint], limits: ServingConfig, ids: KnownIds
                 "key": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A key of the scope that is needed, if the server has any keys.",
+                    "description": f"A key of the scope needed, or of a later one of {', '.join(SCOPES[1:])}, where "
+                    "the server has any.",
                 }
             },
         },
@@ -128,9 +130,11 @@ def _operation(endpoint: Endpoint, method: str, limits: ServingConfig, ids: Know
         }
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": body, "example": example}}}
     if endpoint.scope != OPEN:
-        operation["security"] = [{"key": []}]
+        operation["security"] = [{"key": [endpoint.scope]}]
+        operation["description"] = f"Needs {_KEY.format(endpoint.scope)}."
     elif endpoint.of_people:
-        operation["security"] = [{}, {"key": []}]  # without a key, too, for what is no person's
+        operation["security"] = [{}, {"key": [READ]}]  # without a key, too, for what is no person's
+        operation["description"] = f"With a `user_id` it needs {_KEY.format(READ)}."
     return operation
 
 

@@ -151,6 +151,26 @@ def test_the_docs_page_asks_its_examples_where_it_was_found_itself(
     assert "<script>" not in page
 
 
+def test_the_description_and_the_docs_page_name_the_scope_that_an_endpoint_needs(client: FlaskClient) -> None:
+    paths, page = described(client)["paths"], client.get("/docs").text
+    for path, method, security, said in (
+        ("users/{user_id}", "get", [{"key": ["read"]}], "Needs an API key of scope read, where the server has any."),
+        ("feedback", "post", [{"key": ["write"]}], "Needs an API key of scope write, where the server has any."),
+        ("rules/{scenario}", "put", [{"key": ["admin"]}], "Needs an API key of scope admin, where the server has any."),
+        (
+            "recommend", "get", [{}, {"key": ["read"]}],
+            "With a `user_id` it needs an API key of scope read, where the server has any.",
+        ),
+        ("movie/{movie_id}", "get", None, None),
+    ):  # fmt: skip
+        operation = paths[f"/api/v1/{path}"][method]
+        assert (operation.get("security"), operation.get("description")) == (security, said)
+        _, _, section = page.partition(f'<section id="{operation["operationId"]}"')
+        about = section.partition("</p>")[0]
+        assert ("API key" in about) == (said is not None)
+        assert said is None or said.replace("`user_id`", "<code>user_id</code>") in about
+
+
 @pytest.mark.parametrize("rest", ["recommend?user_id=1&top_k=2", "movie/10", "movie/99", "recommend?user=1", "nothing"])
 def test_an_endpoint_answers_at_its_address_as_at_its_alias(client: FlaskClient, publish: Publish, rest: str) -> None:
     publish()
