@@ -29,11 +29,14 @@ class ApiKeys:
         """
         if scope == OPEN or not self._scopes:
             return
-        given = self._given(request)
+        sent = _sent(request)
+        given = self._scope_of(sent)
         if given is None:
+            why = "the API key sent is not one of this server's" if sent else f"this needs an API key of scope {scope}"
+            what = f"a key of scope {scope}" if sent else "it"
             raise ApiError(
                 401,
-                f"this needs an API key of scope {scope}; send it as Authorization: Bearer KEY",
+                f"{why}; send {what} as Authorization: Bearer KEY",
                 "Authorization",
                 {"WWW-Authenticate": 'Bearer realm="movierec"'},
             )
@@ -42,13 +45,17 @@ class ApiKeys:
                 403, f"this needs an API key of scope {scope}, and the one sent has {SCOPES[given]}", "Authorization"
             )
 
-    def _given(self, request: Request) -> int | None:
-        """The place in SCOPES of the key that a request carries; all are compared, in a time that says nothing."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        sent = token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")
+    def _scope_of(self, sent: str) -> int | None:
+        """The place in SCOPES of a key; all are compared, in a time that says nothing."""
         offered = sent.encode("latin-1", "replace")
         found = [scope for key, scope in self._scopes if hmac.compare_digest(offered, key)]
         return max(found, default=None)
+
+
+def _sent(request: Request) -> str:
+    """The key that a request carries, "" for none."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")
 
 
 class RateLimit:

@@ -68,6 +68,19 @@ def test_a_request_without_a_key_of_ours_is_told_what_it_needs(monkeypatch: pyte
         assert client.post("/admin", json={}, headers=headers).status_code == 200, "no scope: an admin's"
 
 
+def test_a_wrong_key_is_told_from_a_missing_one() -> None:
+    client = guarded(ApiKeys({KEY: READ}))
+
+    def said(**headers: str) -> str:
+        message: str = client.post("/write", json={}, headers=headers).json["error"]["message"]
+        return message
+
+    missing = "this needs an API key of scope write; send it as Authorization: Bearer KEY"
+    wrong = "the API key sent is not one of this server's; send a key of scope write as Authorization: Bearer KEY"
+    assert {said(), said(Authorization="Bearer "), said(Authorization="wrong"), said(**{"X-API-Key": ""})} == {missing}
+    assert {said(Authorization="Bearer wrong"), said(**{"X-API-Key": "wrong"})} == {wrong}
+
+
 def test_a_key_may_do_what_its_scope_and_those_before_it_allow(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {scope: f"{scope}-key=of-this-server==" for scope in SCOPES[1:]}
     monkeypatch.setenv("MOVIEREC_API_KEYS", ",".join(f"{scope}={key}" for scope, key in keys.items()))

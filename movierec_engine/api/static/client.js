@@ -19,7 +19,7 @@ async function ask(path, options = {}) {
   } catch (error) {
     if (error.status !== 401 && error.status !== 403) throw error;
     if (sessionStorage.getItem(KEY) === sent) {
-      asking ??= askForKey(sent ? `That key does not do: ${error.message}` : error.message).finally(() => (asking = null));
+      asking ??= askForKey(error.message).finally(() => (asking = null));
       const given = await asking;
       if (!given) throw error;
       sessionStorage.setItem(KEY, given);
