@@ -1,5 +1,6 @@
 """All movies of a data set: those of a catalogue, which models know, and after them the others."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -50,6 +51,10 @@ class MovieCatalogue:
         pictures: which column of the data set's metadata has the addresses of pictures.
         """
         self.n_items = len(index.items)
+        self.awaits_places = False
+        """Whether the new movies are being placed meanwhile, so that lists are to go without them."""
+        self._placing = threading.Lock()
+        self._new: ColdItems | None = None
         self._items, self._history, self._popularity = index.items, index.history, index.popularity
         self._placed = lineage.placed
         self._facts, self._own_titles = index.item_facts, index.movies
@@ -77,10 +82,17 @@ class MovieCatalogue:
         """Make what most requests would wait for: the search, the genres and the series."""
         _ = self.titles, self._genres, self.series
 
+    def expect_places(self) -> None:
+        """Let lists that do not ask for new movies go without them until `place_new` has been called."""
+        self.awaits_places = "places_of_new" not in vars(self)
+
     def place_new(self) -> None:
         """Place the new movies, in seconds, which lists with a share of them would wait for."""
-        with suppress(MovierecError):  # whoever asks for new movies is told
-            _ = self.places_of_new
+        try:
+            with suppress(MovierecError):  # whoever asks for new movies is told
+                _ = self.places_of_new
+        finally:
+            self.awaits_places = False
 
     def place(self, movie_id: PublicId) -> int | None:
         return self._places.get(movie_id)
@@ -153,10 +165,17 @@ class MovieCatalogue:
 
     @cached_property
     def new(self) -> ColdItems:
-        """The movies outside the catalogue that have a place in it: as measured, or else placed now, in seconds."""
-        if self._placed is not None:
-            return ColdItems.load(self._placed)
-        return ColdItems.of(self._facts_of_items, self._items, Movies(self._table.sort_by("movie_id")))
+        """The movies outside the catalogue that have a place in it: as measured, or else placed now, in seconds.
+
+        Of several who ask at once one places them, and the others wait for it.
+        """
+        with self._placing:
+            if self._new is None and self._placed is not None:
+                self._new = ColdItems.load(self._placed)
+            elif self._new is None:
+                everything = Movies(self._table.sort_by("movie_id"))
+                self._new = ColdItems.of(self._facts_of_items, self._items, everything)
+            return self._new
 
     @cached_property
     def places_of_new(self) -> list[int]:

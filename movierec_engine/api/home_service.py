@@ -62,7 +62,7 @@ class HomeService:
         page = self._page(served, person, request, rules)
         plain = request.user_id is not None and request.model is None and not (request.exclude or request.filtered)
         propensities = Propensities()
-        if plain and self._exploration.config.on and page["rows"] and page["rows"][0]["row"] in OWN:
+        if plain and self._exploration.explores(served) and page["rows"] and page["rows"][0]["row"] in OWN:
             movies, propensities = explored_row(served, person, request, page, self._exploration, rules)
             page = self._with_first(served, request, page, movies)
         if variant or propensities.at_place:

@@ -67,7 +67,7 @@ class IndexReloader:
     in_memory: models that stay loaded, the default one included. remembered: lists of each that are remembered.
     repeat: whether movies that somebody has seen may be recommended to them again.
     warm: whether an index answers by default only once nothing is left to be made that a request would wait for, but
-        for the places of new movies, which are made before the first one of a process and after any other.
+        for the places of new movies, which are made after it. In a server lists are not explored with those before.
     on_change: called with the state before and the one that has taken its place. clock: seconds that only grow.
 
     `watch` follows in the background; without it the store is looked at whenever somebody asks.
@@ -185,6 +185,8 @@ class IndexReloader:
         for model, one in before.served.items():
             if model is not None and model in found.newest:
                 served[model] = self._load(found.newest[model], found.refused) or one
+        if self._warm and self._watched and default is not None:
+            default.catalogue.expect_places()
         self._take(
             ServingState(found.signature, found.defaults, found.newest, self._within_bounds(served), found.refused)
         )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from movierec_engine.api.answers import Recommendations
 from movierec_engine.api.live_feedback import LiveFeedback
+from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.feedback import FeedbackError, ListContext
 from movierec_engine.feedback.events import MAX_LIST
@@ -82,6 +83,10 @@ class LiveExploration:
         self.config, self._live = config, live
         self._counted: dict[str, tuple[float, Impressions]] = {}
         self._complained = ""
+
+    def explores(self, served: LoadedIndex) -> bool:
+        """True if lists of a version are explored now; with new movies that is not before they are placed."""
+        return self.config.on and not (self.config.candidates == "new" and served.catalogue.awaits_places)
 
     def impressions(self, data_set: str) -> Impressions:
         """What was shown up to a few seconds ago; what was last known while the log is away."""

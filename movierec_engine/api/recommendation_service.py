@@ -139,7 +139,7 @@ class RecommendationService:
         listed = self._list(served, person, request, made, _by_both(rules, allowed), explain=request.explain)
         whom = {"history_used": person.taste.liked.nnz} if request.user_id is None else {"user_id": request.user_id}
         propensities = Propensities()
-        if explores and self._exploration.config.on and request.plain and request.next is None:
+        if explores and self._exploration.explores(served) and request.plain and request.next is None:
             propensities = self._explore(served, person, request, made, listed, rules)
         answer = cast(Recommendations, {**about(served), **whom, **listed})
         if name:

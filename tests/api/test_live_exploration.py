@@ -1,5 +1,6 @@
 """Exploration of live lists: what is explored, what is noted of it, and what stays as it was."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from movierec_engine.config import load_serving
 from movierec_engine.errors import StoreError
 from movierec_engine.feedback import FeedbackError, SqliteLog, log_file
 from movierec_engine.feedback.experiments import ExperimentConfig, Variant
+from movierec_engine.recommending.cold_items import ColdItems
 from movierec_engine.recommending.exploration import ExplorationConfig
 from movierec_engine.recommending.rules.document import RuleDocument
 from movierec_engine.recommending.rules.versions import publish_rules
@@ -75,6 +77,40 @@ def test_a_request_that_is_sent_again_gets_the_same_list_and_is_noted_once(
     assert len({tuple(movie_ids(ask(client, f"r{number}"))) for number in range(10)}) > 1, "others get others"
     shown(other_worker, store)
     assert len(shown(client, store)) == 10
+
+
+def test_lists_wait_for_no_places_of_new_movies_but_where_they_ask_for_some(
+    store: ArtifactStore, publish_line: PublishLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a server they are made in the background, for seconds."""
+    publish_line("ease")
+    may_place, made = threading.Event(), ColdItems.of
+    asked: list[int] = []
+
+    def slowly(*given: Any) -> ColdItems:
+        asked.append(1)
+        assert may_place.wait(60)
+        return made(*given)
+
+    monkeypatch.setattr(ColdItems, "of", slowly)
+    app = create_app(store.root, ServingConfig(exploration=NEW), watch=True)
+    client = app.test_client()
+    query = "user_id=7&top_k=3"
+    plain = [ask(client, f"r{number}", query) for number in range(20)]
+    assert not [movie for answer in plain for movie in answer["recommendations"] if movie.get("explored")]
+    assert client.get("/api/home?user_id=7").status_code == 200
+    waiting: list[Any] = []
+    thread = threading.Thread(target=lambda: waiting.append(ask(app.test_client(), "w", f"{query}&cold_items=0.5")))
+    thread.start()
+    may_place.set()
+    thread.join(60)
+    assert [movie["movie_id"] for movie in waiting[0]["recommendations"] if movie.get("new")] == [60]
+    for one in threading.enumerate():
+        if one.name == "new movies":
+            one.join(60)
+    explored = [ask(client, f"s{number}", query) for number in range(20)]
+    assert {60} == {m["movie_id"] for one in explored for m in one["recommendations"] if m.get("explored")}
+    assert asked == [1], "they are placed once, whoever asks meanwhile"
 
 
 def test_new_movies_are_shown_until_they_were_shown_often_enough(
