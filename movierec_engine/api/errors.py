@@ -1,6 +1,7 @@
 """Errors of the API: always JSON, always one sentence, never a stack trace."""
 
 import logging
+import re
 from http import HTTPStatus
 
 from flask import Response
@@ -41,6 +42,11 @@ PAGES = {
     503: ("Nothing to recommend from yet", "No model is ready to answer."),
 }
 """Status -> title of its page, and what it says where the error says nothing itself."""
+
+
+WORDS = {"user_id": "user", "movie_id": "id", "year_from": "From year", "year_to": "To year"}
+"""Parameter -> what people read of it on a page; client.js has them, too."""
+PARAMETERS = re.compile(rf"\b({'|'.join(WORDS)})\b")
 
 
 class ApiError(Exception):
@@ -116,7 +122,7 @@ def _answer(status: int, message: str, parameter: str | None = None, code: str |
 def _error_page(status: int, message: str) -> Response:
     """The page of an error: its sentence without the advice for programs at its end."""
     title, hint = PAGES.get(status, PAGES[500])
-    said = message.split("; GET /", maxsplit=1)[0]
+    said = PARAMETERS.sub(lambda name: WORDS[name[0]], message.split("; GET /", maxsplit=1)[0])
     said = hint if said.lower() == HTTPStatus(status).phrase.lower() else f"{said[:1].upper()}{said[1:]}."
     named = incoming().get(REQUEST_ID, "")
     return page("error.html.j2", status, number=status, title=title, message=said, request_id=named)

@@ -173,13 +173,15 @@ def schema_of(model: type[RequestModel], limits: ServingConfig, ids: KnownIds | 
 
 def must_be(schema: Schema) -> str:
     """A schema's permitted values, in words that follow `must be`."""
+    if MUST_BE in schema:
+        return str(schema[MUST_BE])
     if "anyOf" in schema:
         return " or ".join(map(must_be, schema["anyOf"]))
     bounds = f"from {schema.get('minimum')} to {schema.get('maximum')}".replace(str(MAX_ID), "2^63-1")
     match schema["type"]:
         case "integer":
             said = f"a whole number {bounds}"
-        case "number" if MUST_BE not in schema:
+        case "number":
             said = f"a number {bounds}"
         case "boolean":
             said = "true or false"
@@ -188,5 +190,5 @@ def must_be(schema: Schema) -> str:
         case "object":
             said = f"an object with {', '.join(schema['properties'])}"
         case _:
-            said = schema.get(MUST_BE) or f"one of {', '.join(schema['enum'])}"
+            said = f"one of {', '.join(schema['enum'])}"
     return said

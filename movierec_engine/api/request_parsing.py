@@ -3,6 +3,7 @@
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Generic, NoReturn, TypeVar
 from urllib.parse import unquote_plus
@@ -210,7 +211,7 @@ def _body(request: Request) -> Mapping[str, Any]:
     try:
         body = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_duplicates, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise ApiError(400, "the body is not valid JSON in UTF-8") from error
+        raise ApiError(400, f"the body is not valid JSON in UTF-8: {_why_no_json(error)}") from error
     if not isinstance(body, dict):
         raise ApiError(400, 'the body must be a JSON object such as {"user_id": 1}')
     return body
@@ -220,12 +221,27 @@ def _too_large() -> ApiError:
     return ApiError(413, f"the body is larger than {MAX_BODY_BYTES} bytes; split it into several requests")
 
 
+def _why_no_json(error: ValueError | RecursionError) -> str:
+    """What is wrong with a body, and what to do."""
+    match error:
+        case UnicodeDecodeError():
+            return f"byte {error.start} is no UTF-8; encode it so"
+        case json.JSONDecodeError():
+            return (
+                f"{error.msg[:1].lower()}{error.msg[1:]} at line {error.lineno}, column {error.colno}; correct it there"
+            )
+        case RecursionError():
+            return "it is nested too deeply; send a flat object"
+    return "a whole number in it has too many digits; none of a request has more than 19"
+
+
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = {name: NULL if value is None else value for name, value in pairs}
     if len(values) != len(pairs):
-        raise ValueError("a key is given twice")
+        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ApiError(400, f"{name[:64]!r} is given several times in one object of the body; give it once", name[:64])
     return values
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    raise ApiError(400, f"the body holds {name}, which is no number of JSON; leave it out")

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self, get_args
 
 from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, model_validator
 
-from movierec_engine.api.known_ids import MAX_ID, MovieId, MovieIdentifier, UserId, UserIdentifier
+from movierec_engine.api.known_ids import MAX_ID, MUST_BE, MovieId, MovieIdentifier, UserId, UserIdentifier
 from movierec_engine.api.parameters import (
     AnswerId,
     AtMost,
@@ -44,6 +44,13 @@ EventKind = Annotated[
         "movie that was rated, watched or dismissed is recommended no more."
     ),
 ]
+_Moment = Annotated[
+    int,
+    Field(
+        strict=True, ge=EARLIEST, le=MAX_ID,
+        json_schema_extra={MUST_BE: f"a whole number of seconds since 1970, from {EARLIEST} to now"},
+    ),
+]  # fmt: skip
 _Movies = Annotated[tuple[MovieIdentifier, ...], AtMost("max_history")]
 
 
@@ -269,8 +276,10 @@ class PublishRulesRequest(RulesRequest):
 
 
 class RollBackRulesRequest(RulesRequest):
-    to: Annotated[str, text(100, "[A-Za-z0-9._:-]+", "the name of a version")] = Field(examples=["20"])
-    """The version whose rules hold again, or the beginning of its name."""
+    to: Annotated[str, text(100, "[A-Za-z0-9._:-]+", "the name of a version")] = Field(
+        examples=["20260102T150405000Z-0123456789ab-cdef"]
+    )
+    """The version whose rules hold again, or the beginning of its name; GET /api/v1/rules/SCENARIO lists them."""
     by: _Who = Field(examples=["anna"])
     """Who does it, for the audit trail."""
     note: Annotated[str, text(500)] = "-"
@@ -330,7 +339,7 @@ class FeedbackItem(RequestModel):
     """Of a rating."""
     share: Share | None = None
     """Of `watched`, where it is known: the share that was watched, from 0 to 1."""
-    timestamp: Annotated[int, Field(strict=True, ge=EARLIEST, le=MAX_ID)] | None = None
+    timestamp: _Moment | None = None
     """When it happened, in seconds since 1970 and not in the future; without it, now. Of several ratings of a movie the
     latest counts."""
     key: IdempotencyKey | None = None

@@ -79,7 +79,8 @@ class RulesService:
         _answered(
             lambda: roll_back_rules(
                 self._store, data_set, request.scenario, request.to, by=request.by, note=request.note
-            )
+            ),
+            "to",
         )
         self._rules.look(data_set)
         return self.rules(request.scenario)
@@ -88,12 +89,13 @@ class RulesService:
         return self._service.served()
 
 
-def _answered(act: Callable[[], T]) -> T:
+def _answered(act: Callable[[], T], parameter: str = "rules") -> T:
+    """What an act on rules returns. parameter: the one at fault where the rules are not sound."""
     try:
         return act()
     except RulesMovedError as error:
         raise ApiError(409, str(error), "based_on") from error
     except RuleError as error:
-        raise ApiError(422, str(error), "rules") from error
+        raise ApiError(422, str(error), parameter) from error
     except OSError as error:
         raise ApiError(503, "the rules could not be written; nothing has changed, and the log says why") from error

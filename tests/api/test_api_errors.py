@@ -70,6 +70,24 @@ def test_a_body_that_is_no_object_is_a_400(client: FlaskClient, publish: Publish
     assert_is_json_error(client.post("/api/recommend", data=body, content_type="application/json"), 400)
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"user_id": 1, "top_k": 2, "top_k": 3}', "'top_k' is given several times in one object of the body"),
+        (b'{"x": ' * 10**5, "it is nested too deeply"),
+        (b'{"user_id": ' + b"9" * 10**5 + b"}", "a whole number in it has too many digits"),
+        (b'{"user_id": NaN}', "the body holds NaN, which is no number of JSON"),
+        (b'{"user_id": "\xff"}', "byte 13 is no UTF-8"),
+        (b'{"user_id": 1,}', "at line 1, column"),
+    ],
+    ids=["repeated", "deep", "digits", "NaN", "Latin-1", "comma"],
+)
+def test_what_is_wrong_with_a_body_is_said(client: FlaskClient, publish: Publish, body: bytes, said: str) -> None:
+    publish()
+    error = assert_is_json_error(client.post("/api/recommend", data=body, content_type="application/json"), 400)
+    assert said in error["message"]
+
+
 def test_a_huge_body_is_a_413(client: FlaskClient, publish: Publish) -> None:
     publish()
     huge = json.dumps({"user_ids": [1] * 600_000})

@@ -59,6 +59,8 @@ def test_every_example_is_answered_and_its_answer_fits_the_schema(
     for endpoint in endpoints(client):
         for method in endpoint.methods:
             path, body = example_request(endpoint, method, ServingConfig(), served.known_ids)
+            if body and "to" in body:  # the name of a version, which only the server's own rules have
+                body["to"] = client.get("/api/rules/home").json["version"]
             response = client.open(path, method=method, json=body)
             assert response.status_code == 200, (path, response.text)
             assert response.mimetype == endpoint.content

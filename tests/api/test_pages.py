@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.display_titles import display_title
+from movierec_engine.api.errors import WORDS
 from movierec_engine.api.static_files import FOLDER
 from movierec_engine.recommending.rows.ratings_by_item import NO_LIKES, RatingsByItem
 from movierec_engine.store import Artifact, ArtifactStore, Slot
@@ -204,6 +205,13 @@ def test_an_error_is_a_page_for_a_browser_and_json_for_a_program(
     assert response.headers["X-Request-ID"] in text_of(select(page, "main")[0])
     plain = hostile.get(path)
     assert (plain.status_code, plain.mimetype) == (status, "application/json")
+
+
+def test_a_page_of_an_error_names_no_parameter_and_the_scripts_words_are_its(hostile: FlaskClient) -> None:
+    for path, said in (("/users/x", "User must be a whole number"), ("/movies/x", "Id must be a whole number")):
+        assert text_of(select(parsed(hostile, path), ".lead")[0]).startswith(said)
+    script = (Path(FOLDER) / "client.js").read_text(encoding="utf-8")
+    assert dict(re.findall(r'(\w+): "([^"]+)"', script.partition("const WORDS = {")[2].partition("}")[0])) == WORDS
 
 
 def test_the_api_answers_a_browser_in_json_even_where_it_fails(hostile: FlaskClient) -> None:

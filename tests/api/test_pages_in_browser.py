@@ -317,6 +317,7 @@ def test_dials_genres_and_years_narrow_the_list_until_nothing_is_left(visit: Ope
     expect(page.locator("#dials summary")).to_contain_text("3 set")
     page.get_by_label("To year").fill("1990")
     expect(page.locator("#results")).to_contain_text("The list could not be made")
+    expect(page.locator("#results")).to_contain_text("From year 2001 is after To year 1990")
     page.get_by_label("From year").fill("1980")
     page.get_by_label("To year").fill("1985")
     expect(page.locator("#results")).to_contain_text("No movie fits")

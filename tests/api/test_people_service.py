@@ -84,6 +84,12 @@ def test_feedback_that_makes_no_sense_is_refused_by_name(
     assert (response.status_code, response.json["error"]["parameter"]) == (status, parameter)
 
 
+def test_a_time_that_cannot_be_is_told_which_may_be(client: FlaskClient, publish: Publish) -> None:
+    publish()
+    message = client.post("/api/feedback", json={**RATING, "timestamp": 5}).json["error"]["message"]
+    assert message == "timestamp must be a whole number of seconds since 1970, from 31536000 to now"
+
+
 def test_writing_and_erasing_need_a_key_where_there_are_keys(
     store: ArtifactStore, publish: Publish, monkeypatch: pytest.MonkeyPatch
 ) -> None:

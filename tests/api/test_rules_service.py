@@ -43,6 +43,21 @@ def test_rules_that_were_published_hold_for_the_next_list_and_a_rollback_undoes_
     assert [one["by"] for one in served.get("/api/rules/home").json["history"]] == ["ben", "anna", "anna"]
 
 
+def test_what_a_rollback_is_to_be_one_version_and_rules_an_array(served: FlaskClient) -> None:
+    gone = shown(served)[:1]
+    made = [publish(served, {"name": name, "deny": gone}) for name in ("one", "other")]
+    assert all(one.status_code == 200 for one in made)
+    lists_them = "`movierec rules history` and GET /api/v1/rules/home list them"
+    for to, said in (
+        ("none", f"no version of the rules for home begins with 'none'; {lists_them}"),
+        ("20", f"several versions of the rules for home begin with '20'; {lists_them}"),
+    ):
+        answer = served.post("/api/rules-rollback/home", json={"to": to, "by": "ben"})
+        assert (*error_of(answer), answer.json["error"]["parameter"]) == (422, said, "to")
+    answer = served.put("/api/rules/home", json={"rules": "x", "by": "ben"})
+    assert error_of(answer) == (422, "rules must be an array, [] for no rules")
+
+
 def test_batch_lists_and_lists_for_a_history_are_under_the_rules_of_their_scenario(served: FlaskClient) -> None:
     gone = shown(served)[0]
     publish(served, {"name": "gone", "deny": [gone]}, scenario="mail")

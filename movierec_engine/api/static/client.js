@@ -42,7 +42,7 @@ async function answered(path, { headers, ...options }, secret) {
   } catch (error) {
     if (error.name === "AbortError") throw error;
   }
-  if (!answer.ok || body === null) throw new Refusal(answer.status, asSentence(body?.error?.message ?? "the server gave no answer that can be read"));
+  if (!answer.ok || body === null) throw new Refusal(answer.status, asSentence(inWords(body?.error?.message ?? "the server gave no answer that can be read")));
   return body;
 }
 
@@ -76,6 +76,11 @@ function reason({ why }) {
   const titles = (why.contributions ?? []).map((one) => one.title);
   return asSentence(titles.reduce((text, title) => text.replaceAll(title, displayTitle(title)), why.sentence));
 }
+
+const WORDS = { user_id: "user", movie_id: "id", year_from: "From year", year_to: "To year" };
+
+/** What the API says of a parameter, as people read it. */
+const inWords = (text) => text.replace(/\b(user_id|movie_id|year_from|year_to)\b/g, (name) => WORDS[name]);
 
 const asSentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.?!]$/.test(text) ? "" : "."}`;
 

@@ -169,7 +169,9 @@ class RuleDocument:
         if not isinstance(given, dict):
             raise RuleError('the document must be an object such as {"rules": [...]}')
         members(given, "the document", ("rules",), required=("rules",))
-        found = [] if given["rules"] == [] else [*objects(given["rules"], "rules", MOST_RULES)]
+        if not isinstance(given["rules"], list):
+            raise RuleError("rules must be an array, [] for no rules")
+        found = objects(given["rules"], "rules", MOST_RULES) if given["rules"] else ()
         rules = [_rule(one, place) for one, place in found]
         written = json.dumps(given, ensure_ascii=False, sort_keys=True, indent=1)
         if len(written.encode("utf-8", "surrogatepass")) > MOST_BYTES:

@@ -126,8 +126,11 @@ def roll_back_rules(
     """
     found = [one for one in rules_history(store, data_set, scenario) if to and one.version.startswith(to)]
     if len(found) != 1:
-        said = "several versions" if found else "no version"
-        raise RuleError(f"{said} of the rules for {scenario} begin with {to!r}; `movierec rules history` lists them")
+        said = ("several versions", "begin") if found else ("no version", "begins")
+        raise RuleError(
+            f"{said[0]} of the rules for {scenario} {said[1]} with {to!r}; `movierec rules history` and "
+            f"GET /api/v1/rules/{scenario} list them"
+        )
     (one,) = found
     return publish_rules(
         store, data_set, scenario, one.document(), by=by, note=note, action=f"rolled back to {one.version}"

@@ -78,6 +78,7 @@ def test_pins_that_contradict_are_refused_unless_they_hold_at_other_times() -> N
     ("text", "said"),
     [
         ("{", "not valid JSON"),
+        ('{"rules": "x"}', "rules must be an array"),
         ("[]", "must be an object"),
         ('{"rules": [], "rules": []}', "a key is given twice"),
         ('{"rules": [{"name": "a", "boost": {"factor": Infinity}}]}', "Infinity is no number in JSON"),
