@@ -28,7 +28,7 @@ def ratings(rows: list[dict[str, Any]]) -> charts.Chart:
     top = max(rows, key=lambda row: row["ratings"])
     mean = sum(float(row["rating"]) * row["share"] for row in rows)
     title = charts.title(
-        f"Most ratings are {top['rating']} ({numbers.percent(top['share'], 0)}); the mean is {mean:.2f}", "", 58
+        f"The commonest rating is {top['rating']} ({numbers.percent(top['share'], 0)}); the mean is {mean:.2f}", "", 58
     )
     return (
         alt.Chart(charts.data(rows))

@@ -20,6 +20,8 @@ KIND_HUES = {
     "added to list": charts.HUES[5],
     "not interested": charts.HUES[0],
 }
+LEAST_REQUESTS = 20
+"""Of fewer requests the 95th percentile is that of one or none of them, which says nothing of an endpoint."""
 
 
 def backtest_rows(found: Mapping[str, Backtest], metric: str, users: str) -> list[dict[str, Any]]:
@@ -248,7 +250,13 @@ def duels(rows: list[dict[str, Any]], found: Sequence[Mapping[str, Any]], experi
 
 def endpoint_rows(endpoints: Sequence[EndpointTraffic]) -> list[dict[str, Any]]:
     return [
-        {"endpoint": one.endpoint, "measure": name, "milliseconds": value * 1000, "requests": one.requests}
+        {
+            "endpoint": one.endpoint,
+            "shown": f"{one.endpoint} ({one.requests:,})",
+            "measure": name,
+            "milliseconds": value * 1000,
+            "requests": one.requests,
+        }
         for one in endpoints
         for name, value in (("median", one.median), ("95th percentile", one.p95))
         if value is not None
@@ -256,16 +264,22 @@ def endpoint_rows(endpoints: Sequence[EndpointTraffic]) -> list[dict[str, Any]]:
 
 
 def latencies(rows: list[dict[str, Any]]) -> charts.Chart:
-    slowest = max((row for row in rows if row["measure"] == "95th percentile"), key=lambda row: row["milliseconds"])
-    head = f"Slowest is {slowest['endpoint']}: 95 % of its answers come within {slowest['milliseconds']:,.0f} ms"
-    order = list(dict.fromkeys(row["endpoint"] for row in rows))
+    judged = [row for row in rows if row["measure"] == "95th percentile" and row["requests"] >= LEAST_REQUESTS]
+    head = f"Which endpoint is slowest is not known: none has had {LEAST_REQUESTS} requests"
+    if judged:
+        slowest = max(judged, key=lambda row: row["milliseconds"])
+        head = f"Slowest is {slowest['endpoint']}: 95 % of its answers come within {slowest['milliseconds']:,.0f} ms"
+    how = "since the API's start, from its histogram's buckets; in brackets: how many requests"
+    if any(row["requests"] < LEAST_REQUESTS for row in rows):
+        how += f", of which fewer than {LEAST_REQUESTS} are too few to be judged by"
+    order = list(dict.fromkeys(row["shown"] for row in rows))
     return (
         alt.Chart(charts.data(rows))
         .mark_bar()
         .encode(
             x=alt.X("milliseconds:Q", title="Time to the answer, ms"),
             y=alt.Y(
-                "endpoint:N",
+                "shown:N",
                 sort=order,
                 title=None,
                 axis=alt.Axis(labelLimit=charts.label_limit(240), ticks=False, domain=False),
@@ -284,7 +298,7 @@ def latencies(rows: list[dict[str, Any]]) -> charts.Chart:
             ],
         )
         .properties(
-            title=charts.title(head, "since the API's start, from its histogram's buckets", charts.WIDE),
+            title=charts.title(head, how, charts.WIDE),
             height=40 * len(order) + 190,
         )
     )

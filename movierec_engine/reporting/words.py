@@ -49,7 +49,8 @@ def popularity(name: str) -> str:
     place = names.index(name)
     if place == 0:
         return f"the most popular items, with the first {percent(ends[0], 0)} of train interactions"
-    return f"the items with the next {percent(ends[place] - ends[place - 1], 0)} of train interactions"
+    which = "last" if place + 1 == len(names) else "next"
+    return f"the items with the {which} {percent(ends[place] - ends[place - 1], 0)} of train interactions"
 
 
 def length(name: str) -> str:

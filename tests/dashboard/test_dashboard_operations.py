@@ -12,8 +12,10 @@ import pytest
 from page_reading import text, titles
 from streamlit.testing.v1 import AppTest
 
+from dashboard.plots import operations as plots
 from dashboard.plots.decisions import verdict_rows
 from dashboard.queries import api_health, backtests, checks, feedback, indices, releases
+from dashboard.queries.api_health import EndpointTraffic
 from dashboard.queries.asking import Asking
 from movierec_engine.feedback import Exposure, FeedbackEvent, SqliteLog, log_file
 from movierec_engine.release.decisions import Decision
@@ -152,6 +154,15 @@ def test_latencies_are_read_from_the_apis_metrics() -> None:
     assert found.median == pytest.approx(0.025)
     assert found.p95 == pytest.approx(0.05 + 0.05 * 9 / 10)
     assert found.mean == pytest.approx(0.045)
+
+
+def test_no_endpoint_is_called_the_slowest_for_a_few_requests() -> None:
+    def head(*requests: int) -> str:
+        seen = [EndpointTraffic(f"/{n}", n, 0, 0, 0.1, 0.1, 1 / n) for n in requests]
+        return " ".join(plots.latencies(plots.endpoint_rows(seen)).title.text)
+
+    assert head(6, 200, 20) == "Slowest is /20: 95 % of its answers come within 50 ms"
+    assert head(6, 19) == "Which endpoint is slowest is not known: none has had 20 requests"
 
 
 @pytest.fixture

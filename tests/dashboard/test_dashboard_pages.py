@@ -267,7 +267,7 @@ def test_the_data_page_counts_and_says_what_was_dropped(visit: Open, known: Arti
     assert "Kept: ratings of at least 2.0, of users with at least 1 and movies with at least 1 of them" in text(app)
     shown = titles(app)
     assert "25 % of the rows that were read are in train" in shown, "2 of 8"
-    assert "Most ratings are 4 (50 %); the mean is 3.33" in shown
+    assert "The commonest rating is 4 (50 %); the mean is 3.33" in shown
     assert "Half of the users have at most 2 ratings, the top one 3" in shown
     assert "Split by global_time: the test ratings were made after those of train, as in service" in shown
     parts = app.dataframe[1].value

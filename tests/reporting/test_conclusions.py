@@ -157,3 +157,10 @@ def test_a_front_is_told_in_one_sentence(front: list[str], models: int, sentence
 )
 def test_who_leads_in_which_segments_is_one_phrase(best: dict[str, str], sentence: str) -> None:
     assert words.who_leads(best) == sentence
+
+
+def test_the_tiers_of_popularity_are_the_first_the_next_and_the_last() -> None:
+    said = [words.popularity(tier) for tier in ("head", "mid", "tail")]
+    assert [one.partition(" with the ")[2].partition(" of ")[0] for one in said] == [
+        "first 50 %", "next 30 %", "last 20 %",
+    ]  # fmt: skip
