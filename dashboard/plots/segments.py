@@ -10,7 +10,7 @@ from dashboard.plots.point_names import point_names
 from dashboard.queries.segments import LorenzCurve, TradeoffCurve
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.reporting import numbers, words
-from movierec_engine.reporting.conclusions import front_sentence, pareto_front
+from movierec_engine.reporting.conclusions import ends_sentence
 
 
 def lorenz_rows(exposures: Mapping[str, LorenzCurve]) -> list[dict[str, Any]]:
@@ -103,9 +103,9 @@ def list_shares(rows: list[dict[str, Any]], models: Mapping[str, str], k: int) -
 
 
 def novelty(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str, other: str) -> charts.Chart:
-    """Accuracy against novelty: up and to the right is better on both."""
-    front = pareto_front({row["model"]: (row["novelty"], row["score"]) for row in rows})
-    head = front_sentence(front, len(rows), "accuracy-novelty")
+    """Accuracy against novelty, which has no better end."""
+    ends = {row["model"]: (row["score"], row["novelty"]) for row in rows}
+    head = ends_sentence(ends, f"highest {metric}", f"highest {other}")
     spans = [_span([row[name] for row in rows]) for name in ("novelty", "score")]
     (left, right), (low, high) = spans
 
@@ -134,7 +134,7 @@ def novelty(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str, 
     ]
     layers += point_names(rows, at, moved, {"x": x, "y": y, "color": alt.value(charts.ink())})
     return alt.layer(*layers).properties(
-        title=charts.title(head, "up and to the right is better on both", 58), height=420
+        title=charts.title(head, f"up is better; {other} has no better end", 58), height=420
     )
 
 

@@ -9,7 +9,8 @@ import altair as alt
 from dashboard import charts
 from dashboard.plots.point_names import point_names
 from dashboard.queries.measures import Measure
-from movierec_engine.reporting.conclusions import front_sentence, pareto_front
+from movierec_engine.reporting import numbers
+from movierec_engine.reporting.conclusions import ends_sentence, front_sentence, pareto_front
 
 HEIGHT = 420
 _NAMES = 72
@@ -50,15 +51,20 @@ def point_rows(
 
 
 def front(rows: Sequence[Mapping[str, Any]], x: Measure, y: Measure) -> list[str]:
-    """The names that no other one dominates by both measures; a measure without a better direction counts upwards."""
+    """The names that no other one dominates by both measures; none where a measure has no better end."""
+    return pareto_front(_upwards(rows, x, y)) if x.better and y.better else []
+
+
+def _upwards(rows: Sequence[Mapping[str, Any]], x: Measure, y: Measure) -> dict[str, tuple[float, float]]:
+    """Name -> both values, negative where less is better."""
     signs = [-1 if measure.better == "lower" else 1 for measure in (x, y)]
-    return pareto_front({row["model"]: (signs[0] * row["x"], signs[1] * row["y"]) for row in rows})
+    return {row["model"]: (signs[0] * row["x"], signs[1] * row["y"]) for row in rows}
 
 
 def scatter(
     rows: list[dict[str, Any]], x: Measure, y: Measure, size: Measure | None = None, wide: bool = False
 ) -> charts.Chart:
-    """One point a model with its error bars, and the front as a line; names in ink, grey but for what is chosen."""
+    """One point a model with its error bars, and the front, if any; names in ink, grey but for what is chosen."""
     on_front = front(rows, x, y)
     ahead = sorted((row for row in rows if row["model"] in on_front), key=lambda row: row["x"])
     spans = {axis: _span(rows, axis, of) for axis, of in (("x", x), ("y", y))}
@@ -89,12 +95,10 @@ def scatter(
         legend = alt.Legend(title=size.title, orient="bottom", tickCount=3)
         encoding["size"] = alt.Size("size:Q", scale=alt.Scale(range=[40, 700], zero=False), legend=legend)
     layers.append(points.encode(**encoding))
-    subtitle = (
-        f"{_where(x, y)} is better; dashed: the front, which no model dominates; bars: 95 % intervals"
-        f"{f'; size: {size.title}' if size else ''}"
-    )
-    head = front_sentence([row["model"] for row in ahead], len(rows), f"{x.title} – {y.title}")
-    title = charts.title(head, subtitle, charts.WIDE if wide else 62)
+    parts = [_where(x, y), "dashed: the front, which no model dominates" if ahead else ""]
+    parts += ["bars: 95 % intervals" if any(row[f"{a}_low"] != row[f"{a}_high"] for row in rows for a in "xy") else ""]
+    parts += [f"size: {size.title}" if size else ""]
+    title = charts.title(_said(rows, x, y, ahead), "; ".join(filter(None, parts)), charts.WIDE if wide else 62)
     return alt.layer(*layers, *_texts(rows, x, y, spans, encode_x, encode_y, ahead)).properties(
         title=title, height=HEIGHT + (60 if size else 0)
     )
@@ -109,7 +113,8 @@ def parallel(
 ) -> tuple[charts.Chart, list[dict[str, Any]]]:
     """Parallel coordinates: a line a model over measures, the better end up, and over settings; and its rows.
 
-    settings: setting -> name -> value; each is an axis of its own.
+    A measure without a better end has its highest value up. settings: setting -> name -> value; each is an axis of its
+    own.
     """
     axes = [(one.title, one, {name: values[name][one.key] for name in names if one.key in values.get(name, {})})
             for one in measures]  # fmt: skip
@@ -163,11 +168,11 @@ def parallel(
         )
         .encode(x=alt.X("axis:N", sort=order), y="place:Q", text="model:N")
     )
-    title = charts.title(
-        "Each model over every measure and setting",
-        "a line a model; up is better for a measure; a setting's values in their order",
-        charts.WIDE,
-    )
+    neither = [one.title for one in measures if not one.better]
+    how = ["a line a model", "up is better" if len(neither) < len(measures) else ""]
+    how += [f"up is higher, and not better, for {numbers.listed(neither)}" if neither else ""]
+    how += ["a setting's values in their order" if settings else ""]
+    title = charts.title("Each model over every measure and setting", "; ".join(filter(None, how)), charts.WIDE)
     return alt.layer(lines, points, labels).properties(title=title, height=HEIGHT), rows
 
 
@@ -193,8 +198,24 @@ def _axis(axis: str, measure: Measure, span: tuple[float, float]) -> Any:
 
 
 def _where(x: Measure, y: Measure) -> str:
-    vertical = "down" if y.better == "lower" else "up"
-    return f"{vertical} and to the {'left' if x.better == 'lower' else 'right'}"
+    """Which way is better, and which measures have no such way."""
+    ways = [
+        *([{"lower": "down", "higher": "up"}[y.better]] if y.better else []),
+        *([{"lower": "to the left", "higher": "to the right"}[x.better]] if x.better else []),
+    ]
+    neither = [measure.title for measure in (y, x) if not measure.better]
+    parts = [f"{numbers.listed(ways)} is better"] if ways else []
+    parts += [f"{numbers.listed(neither)} {'has' if len(neither) == 1 else 'have'} no better end"] if neither else []
+    return "; ".join(parts)
+
+
+def _said(rows: Sequence[Mapping[str, Any]], x: Measure, y: Measure, ahead: Sequence[Mapping[str, Any]]) -> str:
+    """The conclusion: who is on the front, or where there is none, who is at the measures' ends."""
+    if ahead:
+        return front_sentence([row["model"] for row in ahead], len(rows), f"{x.title} – {y.title}")
+    ends = {name: (up, right) for name, (right, up) in _upwards(rows, x, y).items()}
+    first, second = (f"{'lowest' if one.better == 'lower' else 'highest'} {one.title}" for one in (y, x))
+    return ends_sentence(ends, first, second)
 
 
 def _span(rows: Sequence[Mapping[str, Any]], axis: str, measure: Measure) -> tuple[float, float]:

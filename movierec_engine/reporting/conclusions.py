@@ -200,3 +200,12 @@ def front_sentence(front: Sequence[str], models: int, values: str) -> str:
     on_front = numbers.listed(front) if len(front) <= _NAMED else f"{len(front)} models"
     verb = "is" if dominated == 1 else "are"
     return f"{on_front} are on the {values} front; {dominated} {verb} dominated"
+
+
+def ends_sentence(points: Mapping[str, tuple[float, float]], first: str, second: str) -> str:
+    """Sentence on who is furthest by each of two values, of which one has no better end, so that no model dominates.
+
+    points: as in `pareto_front`; at least one. first, second: the values' ends, such as `highest NDCG@10`.
+    """
+    one, other = (max(points, key=lambda name: points[name][axis]) for axis in (0, 1))
+    return f"{one} has the {first}{' and' if one == other else f', {other}'} the {second}"

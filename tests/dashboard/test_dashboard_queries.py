@@ -315,6 +315,31 @@ def test_the_front_of_quality_and_cost_is_what_no_model_beats_on_both(store: Art
     assert (by_name["ease"]["chosen"], by_name["ease"]["size"]) == (True, pytest.approx(0.7))
     chart = tradeoffs.scatter(rows, x, y).to_dict()
     assert " ".join(chart["title"]["text"]) == "popularity and ease are on the Training – NDCG@10 front; 1 is dominated"
+    assert " ".join(chart["title"]["subtitle"]) == (
+        "up and to the left is better; dashed: the front, which no model dominates; bars: 95 % intervals"
+    )
+
+
+@pytest.mark.parametrize(
+    ("better", "head", "how"),
+    [
+        (
+            "higher",
+            "a and b are on the X – Y front; 1 is dominated",
+            "up and to the right is better; dashed: the front",
+        ),
+        ("", "a has the highest Y, b the highest X", "up is better; X has no better end"),
+    ],
+)
+def test_nothing_is_better_or_dominated_by_a_measure_without_a_better_end(better: str, head: str, how: str) -> None:
+    x, y = (measures.Measure(key, key.upper(), key, way, str) for key, way in (("x", better), ("y", "higher")))
+    values = {"a": {"x": 1.0, "y": 3.0}, "b": {"x": 2.0, "y": 2.0}, "c": {"x": 1.5, "y": 1.0}}
+    chart = tradeoffs.scatter(tradeoffs.point_rows(list(values), values, x, y), x, y).to_dict()
+    assert " ".join(chart["title"]["text"]) == head
+    assert " ".join(chart["title"]["subtitle"]).startswith(how)
+    assert "intervals" not in str(chart["title"]), "none is drawn"
+    parallel, _ = tradeoffs.parallel(list(values), values, [x, y], {}, [])
+    assert ("up is higher, and not better, for X" in str(parallel.to_dict()["title"])) == (not better)
 
 
 def test_parallel_coordinates_have_the_better_end_up(store: ArtifactStore, publish: Publish) -> None:

@@ -1,8 +1,8 @@
-"""The section on beyond-accuracy metrics, and the accuracy-novelty front."""
+"""The section on beyond-accuracy metrics, and accuracy against one of them."""
 
 from movierec_engine.evaluation.metrics import Metric, metric_title, metrics
 from movierec_engine.reporting import numbers
-from movierec_engine.reporting.conclusions import front_sentence, pareto_front
+from movierec_engine.reporting.conclusions import ends_sentence, front_sentence, pareto_front
 from movierec_engine.reporting.html.charts import Point, scatter
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
 from movierec_engine.reporting.html.ranking import Ranking
@@ -37,19 +37,22 @@ def _trade(ranking: Ranking) -> Figure | None:
     else:
         return None
     points = {model: (ranking.report(model).metrics[name], ranking.mean(model)) for model in having}
-    front = pareto_front(points)
-    title = front_sentence(front, len(points), f"accuracy-{measure}")
     spoken = f"{ranking.title} against {measure}: " + "; ".join(
         f"{model} {numbers.score(y)} at {numbers.score(x, 2)}" for model, (x, y) in points.items()
     )
     marks = [Point(model, ranking.role(model), x, y) for model, (x, y) in points.items()]
     axis = f"{name}, {metrics()[measure].meaning}"
     chart = scatter(marks, axis, f"{ranking.title} on test", spoken)
+    if not metrics()[measure].direction:
+        ends = {model: (y, x) for model, (x, y) in points.items()}
+        title = ends_sentence(ends, f"highest {ranking.title}", f"highest {metric_title(name)}")
+        return Figure(title, chart, f"Up is better; {metric_title(name)} has no better end.")
+    front = pareto_front(points)
     beaten = [model for model in points if model not in front]
     note = "Up and to the right is better on both."
     if beaten and len(front) > 1:
         note += f" Dominated: {numbers.listed(beaten)}."
-    return Figure(title, chart, note)
+    return Figure(front_sentence(front, len(points), f"accuracy-{measure}"), chart, note)
 
 
 def _table(ranking: Ranking) -> Table | None:
