@@ -18,7 +18,7 @@ PRINTED = 500
 def show(data: Any, **options: Any) -> Any:
     """`st.dataframe` with its options: rows by column name, or a styled data frame; returns the selection, if any."""
     if not print_view.is_on():
-        return st.dataframe(data, **options)
+        return st.dataframe(data, placeholder=numbers.NONE, **options)
     names, rows = _texts(data, options.get("column_config") or {})
     st.html(_table(names, rows[:PRINTED]))
     if len(rows) > PRINTED:

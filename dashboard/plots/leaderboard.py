@@ -34,7 +34,8 @@ def intervals(
         alt.Tooltip("shown:N", title=found.title),
         alt.Tooltip("interval:N", title="95 % interval"),
     ]
-    x = alt.X("low:Q", title=f"{found.title} on test, mean over users", scale=alt.Scale(zero=False, nice=True))
+    of_users = ", mean over users" if found.per_user else ""
+    x = alt.X("low:Q", title=f"{found.title} on test{of_users}", scale=alt.Scale(zero=False, nice=True))
     color = charts.chosen_color()
     lines = base.mark_rule(strokeWidth=3, strokeCap="round", opacity=0.65)
     dots = base.mark_point(size=130, filled=True, opacity=1)
@@ -49,17 +50,29 @@ def intervals(
             tooltip=tooltip,
         ),
     ).properties(
-        title=charts.title(chart_title(found), "dot: mean over test users; line: 95 % interval; square: baseline"),
+        title=charts.title(chart_title(found), _how(ranked, found)),
         height=max(_LEAST_HEIGHT, _ROW_HEIGHT * len(ranked) + 140),
     )
 
 
+def _how(ranked: list[Standing], found: Outcome) -> str:
+    """How to read the chart, by what is drawn in it."""
+    parts = ["dot: mean over test users" if found.per_user else "dot: on test"]
+    parts += ["line: 95 % interval"] if any(one.low is not None for one in ranked) else []
+    parts += ["square: baseline"] if any(_role(one, ranked[0]) == "baseline" for one in ranked) else []
+    return "; ".join(parts)
+
+
+def _role(standing: Standing, leader: Standing) -> str:
+    """Its shape: a diamond, a square or a circle."""
+    return "best" if standing.score == leader.score else "baseline" if standing.model == BASELINE else "other"
+
+
 def _row(standing: Standing, leader: Standing, names: dict[str, str], chosen: Collection[str]) -> dict[str, Any]:
     known = standing.low is not None and standing.high is not None
-    role = "best" if standing.score == leader.score else ("baseline" if standing.model == BASELINE else "other")
     return {
         "model": names[standing.id],
-        "role": role,
+        "role": _role(standing, leader),
         "chosen": names[standing.id] in chosen,
         "score": standing.score,
         "low": standing.low if known else standing.score,

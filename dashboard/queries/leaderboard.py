@@ -11,7 +11,7 @@ import pyarrow as pa
 from dashboard.queries.reports import Snapshot, ask
 from movierec_engine.evaluation.comparison import Verdict
 from movierec_engine.evaluation.metrics import metric_of
-from movierec_engine.reporting import words
+from movierec_engine.reporting import conclusions, words
 from movierec_engine.reporting.comparable import EvaluationSetup, by_setup
 from movierec_engine.reporting.conclusions import Outcome
 
@@ -57,8 +57,7 @@ def labels(standings: Sequence[Standing]) -> dict[str, str]:
 def outcome(ranked: Sequence[Standing], names: Mapping[str, str], metric: str, tested: Sequence[Verdict]) -> Outcome:
     """The outcome of standings. ranked: those with a score, the best first. tested: the paired tests of all pairs."""
     means = {names[one.id]: one.score for one in ranked if one.score is not None}
-    leader = names[ranked[0].id]
-    return Outcome(metric, means, {one.worse: one for one in tested if one.better == leader and one.worse in means})
+    return conclusions.outcome(metric, means, tested)
 
 
 def groups(snapshot: Snapshot) -> list[EvaluationSetup]:

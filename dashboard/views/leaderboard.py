@@ -112,7 +112,7 @@ def _why(chosen: Chosen, found: Outcome) -> None:
     """What the conclusion rests on; the paired tests are those of the table."""
     validation = {chosen.labels[one.id]: one.validation for one in chosen.ranked if one.validation is not None}
     sentences = [
-        *[conclusions.paired(verdict) for verdict in list(found.verdicts.values())[:1]],
+        *[conclusions.paired(verdict, found.metric) for verdict in list(found.verdicts.values())[:1]],
         conclusions.validation_pick(found, validation),
         conclusions.below_baseline(found),
     ]
@@ -185,7 +185,6 @@ def _table(
     ticked = [row for row in shown.get("selection", {}).get("rows", []) if row < len(rows)]
     picked = [chosen.labels[chosen.standings[row].id] for row in ticked]
     state.put(TICKED, ",".join(addresses[row] for row in ticked))
-    compared = len({name for verdict in tests for name in (verdict.better, verdict.worse)})
     with st.container(horizontal=True, vertical_alignment="center"):
         if len(picked) > 1 and st.button("Side by side", icon=":material/view_week:", type="primary"):
             side_by_side.go_to([chosen.address(label) for label in picked])
@@ -194,18 +193,28 @@ def _table(
             f"leaderboard-{chosen.group.fingerprint}-at-{chosen.k}",
             "Table (CSV)",
         )
-    sample = f", over a sample of {numbers.count(tests[0].comparison.users)} users" if _sampled(tests, chosen) else ""
     st.caption(
-        "Tick rows to compare them side by side. ★ best of its column. *Champion*: what the API answers from. *Against "
-        f"the best*: user by user, the larger p of bootstrap and Wilcoxon, Holm-corrected over the {len(tests)} pairs "
-        f"of the {compared} models of this set-up{sample}; *tied*: not statistically significant; *not compared*: the "
-        "users' own scores cannot be read. Test scores are means over users; time and memory are those of the run."
+        "Tick rows to compare them side by side. ★ best of its column. *Champion*: what the API answers from. "
+        f"{_how_compared(chosen, found, tests)} Time and memory are those of the run."
     )
     return picked
 
 
-def _sampled(tests: Sequence[Verdict], chosen: Chosen) -> bool:
-    return bool(tests) and tests[0].comparison.users < chosen.ranked[0].users
+def _how_compared(chosen: Chosen, found: Outcome, tests: Sequence[Verdict]) -> str:
+    """What the column of the comparisons says, and how scores are made: only what holds for the metric."""
+    if not found.per_user:
+        return f"{chosen.title} is one number for all users, so that models are not compared user by user."
+    means = "Test scores are means over users."
+    if not tests:
+        return means if not found.others else f"*Not compared*: the users' own scores cannot be read. {means}"
+    compared = len({name for verdict in tests for name in (verdict.better, verdict.worse)})
+    sampled = tests[0].comparison.users < chosen.ranked[0].users
+    sample = f", over a sample of {numbers.count(tests[0].comparison.users)} users" if sampled else ""
+    return (
+        "*Against the best*: user by user, the larger p of bootstrap and Wilcoxon, Holm-corrected over the "
+        f"{numbers.counted(len(tests), 'pair')} of the {compared} models of this set-up{sample}; *tied*: not "
+        f"statistically significant; *not compared*: the users' own scores cannot be read. {means}"
+    )
 
 
 def _rows(chosen: Chosen, every: Mapping[str, Measure], columns: list[str], found: Outcome) -> list[dict[str, Any]]:
@@ -215,11 +224,14 @@ def _rows(chosen: Chosen, every: Mapping[str, Measure], columns: list[str], foun
     rows = []
     for one in chosen.standings:
         own = numbers_of.get(one.id, {})
+        compared = {
+            "95 % interval": numbers.interval(one.low, one.high),
+            "Against the best": conclusions.against_leader(found, chosen.labels[one.id]),
+        }
         row: dict[str, Any] = {
             "Model": chosen.labels[one.id],
             chosen.title: one.score,
-            "95 % interval": numbers.interval(one.low, one.high),
-            "Against the best": conclusions.against_leader(found, chosen.labels[one.id]),
+            **(compared if found.per_user else {}),
             "Status": "champion" if one.served else "",
             f"Validation {chosen.title}": one.validation,
             **{every[key].title: own.get(key) for key in columns},
@@ -322,10 +334,10 @@ def _said_of(chosen: Chosen, found: Outcome, label: str) -> str:
     if one.score is None:
         return f"Its report does not hold {chosen.title}."
     place = [chosen.labels[each.id] for each in chosen.ranked].index(label) + 1
-    said = f"{chosen.title} {numbers.score(one.score)} {numbers.interval(one.low, one.high)}, place {place} of "
-    said += f"{len(chosen.ranked)}."
+    span = "" if one.low is None else f" {numbers.interval(one.low, one.high)}"
+    said = f"{chosen.title} {numbers.score(one.score)}{span}, place {place} of {len(chosen.ranked)}."
     verdict = found.verdicts.get(label)
-    return f"{said} {conclusions.paired(verdict)}" if verdict else said
+    return f"{said} {conclusions.paired(verdict, found.metric)}" if verdict else said
 
 
 def _reproduce(chosen: Chosen) -> None:

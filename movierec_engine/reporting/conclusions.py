@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from movierec_engine.evaluation.comparison import Verdict
-from movierec_engine.evaluation.metrics import less_is_better, metric_title
+from movierec_engine.evaluation.metrics import less_is_better, metric_of, metric_title
 from movierec_engine.reporting import numbers, words
 
 BASELINE = "popularity"
 """The model that every other one has to beat."""
 _NAMED = 4
 """More models than this on a front are counted and not named."""
+_UNTESTED = "it is one number for all users, so no test compares the models"
 NOTHING_PROMOTED = "The API answers from the newest index until one is promoted."
 
 
@@ -29,11 +30,19 @@ class Outcome:
     """Name -> mean on test; at least one."""
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     """Name of another model -> the leader against it; missing where the users' own values cannot be compared."""
+    below: Mapping[str, Verdict] = field(default_factory=dict)
+    """Name of a model of a worse mean than the baseline's -> the baseline against it; missing as above."""
 
     @property
     def title(self) -> str:
         """The metric as people read it, such as NDCG@10."""
         return metric_title(self.metric)
+
+    @property
+    def per_user(self) -> bool:
+        """Whether each user has a value of the metric, so that models can be tested by it."""
+        known = metric_of(self.metric)
+        return known is None or known.per_user
 
     @property
     def leader(self) -> str:
@@ -54,6 +63,16 @@ class Outcome:
         return [name for name in self.others if name in self.verdicts and not self.verdicts[name].significant]
 
 
+def outcome(metric: str, means: Mapping[str, float], tested: Sequence[Verdict]) -> Outcome:
+    """The outcome of models with their means, best first. tested: the paired tests of all their pairs."""
+    leader = next(iter(means))
+
+    def against(name: str) -> dict[str, Verdict]:
+        return {one.worse: one for one in tested if one.better == name and one.worse in means}
+
+    return Outcome(metric, means, against(leader), against(BASELINE))
+
+
 def corrected_p(verdict: Verdict) -> float:
     """The larger of the two tests' Holm-corrected p values: the one that decides."""
     return max(verdict.p_bootstrap, verdict.p_wilcoxon)
@@ -65,6 +84,8 @@ def headline(found: Outcome) -> str:
     if not found.others:
         return f"{found.leader} is the only model measured here, with {value}."
     field_of = f"{words.spelled(len(found.means))} models"
+    if not found.per_user:
+        return f"{_furthest(found)} of {field_of}, {numbers.score(found.means[found.leader])} on test; {_UNTESTED}."
     if not found.compared:
         return f"{found.leader} has the best mean of {field_of}, {value}; whether that is significant is not known."
     if not found.tied:
@@ -76,6 +97,8 @@ def chart_title(found: Outcome) -> str:
     """The same as a chart's title, without the numbers."""
     if not found.others:
         return f"{found.leader} is the only model here"
+    if not found.per_user:
+        return _furthest(found)
     if not found.compared:
         return f"{found.leader} has the best mean"
     if not found.tied:
@@ -84,38 +107,46 @@ def chart_title(found: Outcome) -> str:
 
 
 def above_baseline(found: Outcome) -> str:
-    """The leader's distance from the baseline, or "" where there is nothing to say: `2.2 times popularity`."""
+    """The leader's distance from the baseline, or "" where there is nothing to say: `2.2 times popularity`.
+
+    Where less is better: `20.0 % lower than popularity`.
+    """
     base = found.means.get(BASELINE, 0.0)
     if found.leader == BASELINE or base <= 0:
         return ""
+    if less_is_better(found.metric):
+        return f"{numbers.percent(1 - found.means[found.leader] / base)} lower than {BASELINE}"
     far = numbers.relative(found.means[found.leader], base)
     return f"{far} {BASELINE}" if far.endswith("times") else f"{far} against {BASELINE}"
 
 
 def below_baseline(found: Outcome) -> str:
-    """Sentence on the models that the baseline, which knows nothing of anybody, is better than; "" without any."""
-    base = found.means.get(BASELINE)
-    if base is None:
-        return ""
-    lower = less_is_better(found.metric)
-    below = [name for name, mean in found.means.items() if (mean > base if lower else mean < base)]
+    """Sentence on the models that are significantly worse than the baseline, which knows nothing of anybody; or "".
+
+    Tuning is advised by metrics of accuracy alone, which is what it looks for.
+    """
+    below = [name for name in found.means if name in found.below and found.below[name].significant]
     if not below:
         return ""
     verb = "is" if len(below) == 1 else "are"
-    return (
-        f"{numbers.listed(below)} {verb} worse than {BASELINE}, which recommends the same to everybody; "
-        f"`movierec tune {below[-1].partition('/')[0]} --minutes 10` finds better settings."
-    )
+    said = f"{numbers.listed(below)} {verb} significantly worse than {BASELINE}, which recommends the same to everybody"
+    known = metric_of(found.metric)
+    if known is None or not known.of_accuracy:
+        return f"{said}."
+    return f"{said}; `movierec tune {below[-1].partition('/')[0]} --minutes 10` looks for better settings."
 
 
-def paired(verdict: Verdict) -> str:
-    """The paired comparison of two models over the same users, in a sentence."""
+def paired(verdict: Verdict, metric: str) -> str:
+    """The paired comparison of two models over the same users, in a sentence. metric: as it is reported."""
     one = verdict.comparison
     conclusion = "significant" if verdict.significant else "not statistically significant"
+    scores = f"scores {numbers.signed(one.difference)} against {verdict.worse}"
+    if less_is_better(metric):
+        scores = f"is lower by {numbers.score(one.difference)} than {verdict.worse}"
+    span = numbers.signed_interval(one.low, one.high)
     return (
-        f"User by user, {verdict.better} scores {numbers.signed(one.difference)} against {verdict.worse} over the same "
-        f"{numbers.counted(one.users, 'user')} (95 % interval {numbers.signed_interval(one.low, one.high)}; "
-        f"{numbers.p_equals(corrected_p(verdict))}, corrected for all pairs of models): {conclusion}."
+        f"User by user, {verdict.better} {scores} over the same {numbers.counted(one.users, 'user')} (95 % interval "
+        f"{span}; {numbers.p_equals(corrected_p(verdict))}, corrected for all pairs of models): {conclusion}."
     )
 
 
@@ -140,6 +171,9 @@ def validation_pick(found: Outcome, validation: Mapping[str, float]) -> str:
 
     validation: name -> mean on validation, of the models that were measured there.
     """
+    known = metric_of(found.metric)
+    if not validation and known is not None and known.of_dislikes:
+        return f"{found.title} is measured on test alone, so no model can be picked by it."
     if not validation:
         return f"These reports have no {found.title} on validation, so nothing can be picked."
     pick = picked(found, validation)
@@ -148,7 +182,7 @@ def validation_pick(found: Outcome, validation: Mapping[str, float]) -> str:
     if not found.others:
         return f"{text})."
     if pick == found.leader:
-        return f"{text}), and test confirms it."
+        return f"{text}), and test confirms it." if found.per_user else f"{text}), which is ahead on test, too."
     if pick not in found.verdicts:
         return f"{text}); on test {found.leader} is ahead."
     told = "significantly worse than" if found.verdicts[pick].significant else "statistically tied with"
@@ -165,6 +199,10 @@ def cheaper_tie(found: Outcome, seconds: Mapping[str, float]) -> str:
         f"If cost matters: {quickest} is statistically tied with {found.leader} and trains in "
         f"{numbers.duration(seconds[quickest])} instead of {numbers.duration(seconds[found.leader])}."
     )
+
+
+def _furthest(found: Outcome) -> str:
+    return f"{found.leader} has the {'lowest' if less_is_better(found.metric) else 'highest'} {found.title}"
 
 
 def _tied_with(found: Outcome) -> str:

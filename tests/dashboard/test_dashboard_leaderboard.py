@@ -70,6 +70,18 @@ def test_the_table_ranks_models_with_their_costs(open_page: Open, publish: Publi
     assert list(table["Peak memory"]) == [2048.0, 2048.0]
 
 
+def test_a_metric_without_values_of_users_has_no_intervals_and_no_tests(open_page: Open, publish: Publish) -> None:
+    publish("popularity", 0.1, metrics={"coverage@10": 0.1})
+    publish("ease", 0.2, metrics={"coverage@10": 0.4})
+    app = open_page(metric="coverage")
+    assert {"95 % interval", "Against the best"}.isdisjoint(app.dataframe[0].value.columns)
+    shown = text(app)
+    assert "Coverage@10 is one number for all users, so that models are not compared user by user." in shown
+    assert not any(
+        untrue in shown for untrue in ("Holm", "95 %", "mean over", "means over", "not known", "confirms it")
+    )
+
+
 def test_every_metric_and_every_cost_can_be_a_column(open_page: Open, publish: Publish) -> None:
     """All metrics that the engine has, those beyond accuracy among them, and the costs that a report holds."""
     every = {name: metric.at([10])[0] for name, metric in metrics().items()}

@@ -1,5 +1,6 @@
 """What every surface concludes from the same models: who leads, is tied, is picked on validation or on a front."""
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -68,10 +69,13 @@ def test_every_model_has_a_mark_beside_the_leader() -> None:
 
 
 def test_a_pair_is_told_with_the_larger_of_the_two_p_values() -> None:
-    assert conclusions.paired(verdict("gmf", 0.354)) == (
-        "User by user, ease scores +0.1000 against gmf over the same 40 users (95 % interval [-0.0100, +0.2100]; "
-        "p = .35, corrected for all pairs of models): not statistically significant."
+    rest = (
+        "over the same 40 users (95 % interval [-0.0100, +0.2100]; p = .35, corrected for all pairs of models): not "
+        "statistically significant."
     )
+    one = verdict("gmf", 0.354)
+    assert conclusions.paired(one, "ndcg@10") == f"User by user, ease scores +0.1000 against gmf {rest}"
+    assert conclusions.paired(one, "disliked@10") == f"User by user, ease is lower by 0.1000 than gmf {rest}"
 
 
 @pytest.mark.parametrize(
@@ -87,6 +91,24 @@ def test_validation_picks_and_test_only_confirms(validation: dict[str, float], e
     found = outcome(gmf=0.354, als=0.0002, svd=-1)
     assert conclusions.validation_pick(found, validation) == f"Pick on validation; test only confirms. {end}"
     assert "nothing can be picked" in conclusions.validation_pick(found, {})
+
+
+def test_a_metric_without_values_of_users_is_told_without_a_test() -> None:
+    found = Outcome("coverage@10", {"ease": 0.3, "gmf": 0.2})
+    assert conclusions.headline(found) == (
+        "ease has the highest Coverage@10 of two models, 0.3000 on test; it is one number for all users, so no test "
+        "compares the models."
+    )
+    assert conclusions.chart_title(found) == "ease has the highest Coverage@10"
+    assert conclusions.validation_pick(found, {"ease": 0.4}).endswith("picks ease (Coverage@10 0.4000), which is ahead "
+                                                                      "on test, too.")  # fmt: skip
+
+
+def test_a_metric_of_dislikes_is_measured_on_test_alone() -> None:
+    found = Outcome("disliked@10", {"ease": 0.1, "gmf": 0.2})
+    assert conclusions.validation_pick(found, {}) == (
+        "Disliked@10 is measured on test alone, so no model can be picked by it."
+    )
 
 
 def test_of_a_metric_of_which_less_is_better_validation_picks_the_least() -> None:
@@ -108,17 +130,20 @@ def test_the_leader_is_put_beside_the_baseline() -> None:
         "+10.0 % against popularity"
     )
     assert conclusions.above_baseline(Outcome("ndcg@10", {"popularity": 0.1, "ease": 0.05})) == ""
-
-
-def test_models_that_popularity_is_better_than_are_named_with_what_to_do() -> None:
-    means = {"ease": 0.3, "popularity": 0.1, "svd/cpu": 0.05}
-    assert conclusions.below_baseline(Outcome("ndcg@10", means)) == (
-        "svd/cpu is worse than popularity, which recommends the same to everybody; "
-        "`movierec tune svd --minutes 10` finds better settings."
+    assert conclusions.above_baseline(Outcome("disliked@10", {"ease": 0.08, "popularity": 0.1})) == (
+        "20.0 % lower than popularity"
     )
-    assert conclusions.below_baseline(Outcome("disliked@10", means)).startswith("ease is worse than popularity")
-    assert conclusions.below_baseline(Outcome("ndcg@10", {"ease": 0.1, "popularity": 0.1})) == ""
-    assert conclusions.below_baseline(Outcome("ndcg@10", {"ease": 0.1})) == ""
+
+
+def test_models_that_popularity_is_significantly_better_than_are_named_with_what_to_do() -> None:
+    means = {"ease": 0.3, "popularity": 0.1, "svd/cpu": 0.05, "als": 0.04}
+    tested = [replace(verdict(name, p), better="popularity") for name, p in (("svd/cpu", 0.01), ("als", 0.3))]
+    said = "svd/cpu is significantly worse than popularity, which recommends the same to everybody"
+    found = conclusions.outcome("ndcg@10", means, [verdict("popularity", 0.01), *tested])
+    assert conclusions.below_baseline(found) == f"{said}; `movierec tune svd --minutes 10` looks for better settings."
+    assert found.verdicts.keys() == {"popularity"}, "of the leader"
+    assert conclusions.below_baseline(conclusions.outcome("disliked@10", means, tested)) == f"{said}."
+    assert conclusions.below_baseline(conclusions.outcome("ndcg@10", means, [])) == "", "no test says so"
 
 
 def test_a_front_is_found_whatever_the_order() -> None:

@@ -40,7 +40,9 @@ def _significant(ranking: Ranking) -> Headline:
             question, "Yes, against all", "Each of the others is significantly worse, corrected for all pairs."
         )
     return Headline(
-        question, f"Tied with {numbers.listed(found.tied)}", conclusions.paired(found.verdicts[found.tied[0]])
+        question,
+        f"Tied with {numbers.listed(found.tied)}",
+        conclusions.paired(found.verdicts[found.tied[0]], found.metric),
     )
 
 

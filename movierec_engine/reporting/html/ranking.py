@@ -73,8 +73,7 @@ class Ranking:
     @property
     def outcome(self) -> Outcome:
         """The ranking's outcome, as every surface words it."""
-        against = {name: found for name in self.names if (found := self.against_leader(name))}
-        return Outcome(self.metric, {name: self.mean(name) for name in self.names}, against)
+        return conclusions.outcome(self.metric, {name: self.mean(name) for name in self.names}, self.verdicts)
 
     @property
     def tied(self) -> list[str]:
