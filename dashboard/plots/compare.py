@@ -75,17 +75,16 @@ def differences(
     """Histogram of `difference_rows`. lower: lower values of the metric are the better ones."""
     found = verdict.comparison
     same = found.ties / found.users
-    head = f"{names[0]} is better for {numbers.counted(found.wins, 'user')}, {names[1]} for {found.losses:,}"
-    if verdict.better != names[0]:
-        head = f"{names[1]} is better for {numbers.counted(found.wins, 'user')}, {names[0]} for {found.losses:,}"
+    head = f"{verdict.better} is better for {numbers.counted(found.wins, 'user')}, {verdict.worse} for {found.losses:,}"
     beyond = f"; the bars at the ends: {rows[0]['bin']}, {rows[-1]['bin']}" if "less" in rows[0]["bin"] else ""
     same_for = f"{numbers.percent(same, 0)} of the users have the same {metric} with both, not drawn"
     title = charts.title(head, f"{same_for}{beyond}", 58)
     base = alt.Chart(charts.data(rows))
-    first, second = reversed(names) if lower else names
-    direction = "lower is better, " if lower else ""
+    across = [f"{metric} of {names[0]}", f"minus that of {names[1]}, per user"]
+    if lower:
+        across = [f"By how much {metric} is lower", f"with {names[0]} than with {names[1]}, per user"]
     bars = base.mark_rect().encode(
-        x=alt.X("from:Q", title=[f"{metric} of {first}", f"minus that of {second}, {direction}per user"]),
+        x=alt.X("from:Q", title=across),
         x2="to:Q",
         y=alt.Y("users:Q", title="Users"),
         y2=alt.datum(0),
@@ -227,7 +226,7 @@ def _forest(
         f"{label}:N",
         sort=order,
         title=None,
-        axis=alt.Axis(labelLimit=140, labelOverlap=False, ticks=False, domain=False),
+        axis=alt.Axis(labelLimit=charts.label_limit(190), labelOverlap=False, ticks=False, domain=False),
     )
     base = alt.Chart(charts.data(rows))
     tooltip = [

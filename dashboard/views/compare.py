@@ -1,4 +1,7 @@
-"""Two models over the same users: which is better, for whom, how alike their lists are, and where they differ."""
+"""Two models over the same users: which is better, for whom, how alike their lists are, and where they differ.
+
+The better one comes first in every chart and table, and every difference is above 0 where it is better.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -98,12 +101,14 @@ def _pair(root: Path, chosen: Chosen, answer: DeltaGenerator) -> None:
     with right:
         others = [name for name in options if name != one]
         other = state.choose("against", "b", others, default=others[0])
-    a, b, names = chosen.standing(one), chosen.standing(other), (one, other)
     accuracy = [name for metric in metrics().values() if metric.of_accuracy for name in metric.at([chosen.k])]
     compared = tuple(dict.fromkeys([*accuracy, chosen.column]))
-    users = _users(a.folder, b.folder, compared)
     folders = {chosen.labels[each.id]: each.folder for each in chosen.family}
-    verdicts = _verdicts(folders, compared, names)
+    verdicts = _verdicts(folders, compared, (one, other))
+    if chosen.column in verdicts:  # the better one first, so that every difference has one sign
+        one, other = verdicts[chosen.column].better, verdicts[chosen.column].worse
+    a, b, names = chosen.standing(one), chosen.standing(other), (one, other)
+    users = _users(a.folder, b.folder, compared)
     if users is None or chosen.column not in verdicts:
         shell.missing(
             f"The users' own values of {shell.plain(chosen.title)} cannot be read for both; evaluate the models again.",
@@ -128,7 +133,10 @@ def _conclusion(verdict: Verdict, users: PairedUsers, chosen: Chosen) -> None:
     st.markdown(f"## **{better}** is {told} {worse} on {shell.plain(chosen.title)}{direction}.")
     boxes = st.columns(5)
     span = f"95 % interval {numbers.signed_interval(found.low, found.high)}"
-    boxes[0].metric("Lower by" if lower else "Mean difference", numbers.signed(found.difference), help=span)
+    if lower:
+        boxes[0].metric("Lower by", numbers.score(found.difference), help=span)
+    else:
+        boxes[0].metric("Mean difference", numbers.signed(found.difference), help=span)
     boxes[1].metric("Win / tie / loss", f"{found.wins:,} / {found.ties:,} / {found.losses:,}", help="Users")
     boxes[2].metric(
         "Effect size", numbers.signed(found.effect_size, 2), help="Cohen's d: mean / deviation of the differences"
@@ -143,8 +151,9 @@ def _conclusion(verdict: Verdict, users: PairedUsers, chosen: Chosen) -> None:
     )
     size = "negligible" if abs(found.effect_size) < 0.2 else "small" if abs(found.effect_size) < 0.5 else "clear"
     text = (
-        f"{shell.plain(span)}, {found.users:,} users; the effect is {size}. p is Holm-corrected over all "
-        f"pairs of the {len(chosen.family)} models of this set-up, as on the leaderboard."
+        f"{shell.plain(span)}, {found.users:,} users; the effect is {size}. Every difference on this page is above 0 "
+        f"where {better} is better{', which is lower' if lower else ''}. p is Holm-corrected over all pairs of the "
+        f"{len(chosen.family)} models of this set-up, as on the leaderboard."
     )
     if users.sampled:
         text = f"{text} Over a sample of {len(users.user_id):,} of the {users.users:,} users."
@@ -161,7 +170,7 @@ def _distributions(
 ) -> None:
     left, right = st.columns(2, gap="large")
     lower = less_is_better(chosen.column)
-    difference = np.round(users.a[chosen.column] - users.b[chosen.column], 12) * (-1 if lower else 1)
+    difference = _advantage(users, chosen.column)
     rows = plots.difference_rows(difference, names)
     with left:
         if rows:
@@ -282,14 +291,21 @@ def _examples(
                 tables.show(shown, hide_index=True, width="stretch", height="content")
 
 
+def _advantage(users: PairedUsers, column: str) -> pairs.Values:
+    """How much better the first model is for each user: above 0 also where less is better; float64 [n]."""
+    difference: pairs.Values = np.round(users.a[column] - users.b[column], 12)
+    return -difference if less_is_better(column) else difference
+
+
 def _largest(
     users: PairedUsers, chosen: Chosen, names: tuple[str, str], among: NDArray[np.bool_] | None = None
 ) -> list[dict[str, Any]]:
     """The users with the largest differences either way, the largest first; among: bool [n], by default everybody."""
     ours, theirs = users.a[chosen.column], users.b[chosen.column]
-    shown = ~np.isnan(ours - theirs) if among is None else among
+    difference = _advantage(users, chosen.column)
+    shown = ~np.isnan(difference) if among is None else among
     order = np.flatnonzero(shown)
-    order = order[np.argsort(-np.abs(ours - theirs)[order], kind="stable")]
+    order = order[np.argsort(-np.abs(difference)[order], kind="stable")]
     order = order[: EXAMPLES if among is None else drill_down.MOST]
     return [
         {
@@ -297,7 +313,7 @@ def _largest(
             **({"Train items": int(users.train_items[row])} if users.train_items is not None else {}),
             names[0]: round(float(ours[row]), 4),
             names[1]: round(float(theirs[row]), 4),
-            "Difference": round(float(ours[row] - theirs[row]), 4),
+            "Difference": round(float(difference[row]), 4),
         }
         for row in order
     ]

@@ -17,7 +17,7 @@ from dashboard.queries.side_by_side import Group
 from dashboard.queries.versions import ReportVersion
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.evaluation.comparison import Verdict
-from movierec_engine.evaluation.metrics import metric_of, metric_title
+from movierec_engine.evaluation.metrics import less_is_better, metric_of, metric_title
 from movierec_engine.reporting import numbers
 from movierec_engine.reporting.conclusions import corrected_p
 
@@ -98,9 +98,10 @@ def _conclusion(chosen: Chosen, versions: Sequence[ReportVersion], tests: Sequen
     against = [verdict for verdict in own if verdict.better == leader]
     beaten = [verdict.worse for verdict in against if verdict.significant]
     tied = [f"{one.worse} ({numbers.p_equals(corrected_p(one))})" for one in against if not one.significant]
+    end = "lowest" if less_is_better(chosen.column) else "highest"
     parts = [f"significantly better than {numbers.listed(beaten)}"] if beaten else []
     parts += [f"statistically tied with {numbers.listed(tied)}"] if tied else []
-    st.markdown(f"## {shell.plain(f'{leader} has the highest {chosen.title}, {numbers.listed(parts)}')}.")
+    st.markdown(f"## {shell.plain(f'{leader} has the {end} {chosen.title}, {numbers.listed(parts)}')}.")
 
 
 def _metrics(
@@ -148,8 +149,8 @@ def _pairs(chosen: Chosen, versions: Sequence[ReportVersion], tests: Sequence[Ve
     names = {chosen.labels[one.id] for one in versions}
     rows = [
         {
-            "Higher": one.better,
-            "Lower": one.worse,
+            "Better": one.better,
+            "Worse": one.worse,
             "Difference": numbers.signed(one.comparison.difference),
             "95 % interval": numbers.signed_interval(one.comparison.low, one.comparison.high),
             "p": numbers.p_value(corrected_p(one)),
@@ -163,9 +164,11 @@ def _pairs(chosen: Chosen, versions: Sequence[ReportVersion], tests: Sequence[Ve
     if rows:
         st.header(f"Paired tests by {chosen.title}")
         tables.show(rows, hide_index=True, width="stretch", height="content")
+        way = "lower" if less_is_better(chosen.column) else "higher"
         st.caption(
-            f"User by user; p is the larger of bootstrap and Wilcoxon, Holm-corrected over the {len(tests)} pairs of "
-            f"the {models} models of this set-up and the reports that are chosen."
+            f"User by user; a difference is by how much the better one is {way}; p is the larger of bootstrap and "
+            f"Wilcoxon, Holm-corrected over the {len(tests)} pairs of the {models} models of this set-up and the "
+            "reports that are chosen."
         )
 
 

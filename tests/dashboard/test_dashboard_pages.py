@@ -87,10 +87,13 @@ def test_two_models_are_compared_user_by_user(visit: Open, known: ArtifactStore)
 def test_two_models_are_compared_by_a_metric_of_which_less_is_better(visit: Open, known: ArtifactStore) -> None:
     """Disliked 0, 0, 0.5 of ease and 0.5, 0, 0.5 of popularity: ease is lower, and so better, for one user."""
     app = visit(known, "compare", a="popularity", b="ease", metric="disliked")
-    assert metrics(app)["Lower by"] == "+0.1667"
+    assert metrics(app)["Lower by"] == "0.1667"
     assert metrics(app)["Win / tie / loss"] == "1 / 2 / 0"
     assert "**ease** is statistically tied with popularity on Disliked@2, where lower is better" in text(app)
     assert "ease is better for 1 user, popularity for 0" in titles(app)
+    assert "Every difference on this page is above 0 where ease is better, which is lower." in text(app)
+    largest = next(one.value for one in app.dataframe if "Difference" in one.value)
+    assert largest[["ease", "popularity", "Difference"]].to_numpy().tolist()[0] == [0, 0.5, 0.5]
     drawn = plots.difference_rows(-np.array([0.5, 0, 0]), ("popularity", "ease"))
     assert [row["better"] for row in drawn if row["users"]] == ["ease"]
     genre = {"kind": "genre", "segment": "Drama", "users": 3}

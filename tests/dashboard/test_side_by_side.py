@@ -67,3 +67,11 @@ def test_lists_of_one_user_stand_side_by_side(visit: Visit, known: ArtifactStore
     segments = app.dataframe[-2].value.set_index("Segment")
     assert (segments.loc["Drama"]["ease"], segments.loc["Drama"]["popularity"]) == ("0.1000", "★ 0.4000")
     assert "No user nobody was evaluated" in text(visit(known, "side_by_side", listed="nobody"))
+
+
+def test_side_by_side_the_lowest_leads_where_less_is_better(visit: Visit, known: ArtifactStore) -> None:
+    app = visit(known, "side_by_side", metric="disliked")
+    assert "ease has the lowest Disliked@2" in text(app)
+    tests = next(one.value for one in app.dataframe if "Verdict" in one.value)
+    assert tests[["Better", "Worse", "Difference"]].to_numpy().tolist() == [["ease", "popularity", "+0.1667"]]
+    assert "a difference is by how much the better one is lower" in text(app)

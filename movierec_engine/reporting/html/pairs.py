@@ -1,6 +1,7 @@
 """Models compared user by user: the leader against each other one, and every pair."""
 
 from movierec_engine.evaluation.comparison import Verdict
+from movierec_engine.evaluation.metrics import less_is_better
 from movierec_engine.reporting import conclusions, numbers
 from movierec_engine.reporting.html.charts import StackedBar, splits
 from movierec_engine.reporting.html.document import Block, Cell, Column, Figure, Prose, Row, Section, Table
@@ -77,6 +78,8 @@ def _table(ranking: Ranking, verdicts: list[Verdict]) -> Table:
             )
         )
     note = f"Corrected over {numbers.counted(len(ranking.verdicts), 'pair')} of models; intervals are not corrected."
+    if less_is_better(ranking.metric):
+        note += f" A difference above 0: {ranking.leader} is lower, and so better."
     return Table(f"{ranking.leader} against each other model, {ranking.title} on test", columns, tuple(rows), note)
 
 
@@ -87,7 +90,10 @@ def _matrix(ranking: Ranking) -> Table:
     significant = sum(one.significant for one in ranking.verdicts)
     return Table(
         f"{significant:,} of {numbers.counted(len(ranking.verdicts), 'pair')} differ significantly",
-        (Column("Row minus column", words=True), *(Column(name) for name in names)),
+        (
+            Column("Column minus row" if less_is_better(ranking.metric) else "Row minus column", words=True),
+            *(Column(name) for name in names),
+        ),
         rows,
         "▲: the row's model is significantly better; ▼: significantly worse; ≈: statistically tied.",
     )

@@ -62,7 +62,7 @@ def test_a_pair_has_one_p_value_on_every_surface(store: ArtifactStore, monkeypat
     assert 0.05 < float(p) < 1, "else every surface would say the same of any test"
     metrics = {one.label: one.value for one in opened("compare", a=leader, b=second).metric}
     pairs = next(one.value for one in opened("side_by_side").dataframe if "p" in one.value.columns)
-    beside = next(row for row in pairs.to_dict("records") if {row["Higher"], row["Lower"]} == {leader, second})
+    beside = next(row for row in pairs.to_dict("records") if {row["Better"], row["Worse"]} == {leader, second})
     page = ParsedPage(write_report(store, "camps", store.root / "report.html").read_text(encoding="utf-8"))
     asked = ["compare", leader, second, "--artifacts", str(store.root), "--format", "json"]
     said = json.loads(CliRunner().invoke(cli, asked, catch_exceptions=False).stdout)
