@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import altair as alt
@@ -13,8 +14,10 @@ from movierec_engine.reporting import numbers
 from movierec_engine.reporting.conclusions import ends_sentence, front_sentence, pareto_front
 
 HEIGHT = 420
-_NAMES = 72
-"""Pixels left of parallel axes for the models' names, at least."""
+_NAMES = 90
+"""Pixels left of parallel axes for the models' names and the lines that lead to them, at least."""
+_LED = 24
+"""Pixels from the first axis to the names."""
 
 Ends = Mapping[str, tuple[float, float]]
 """Name -> the ends of an interval."""
@@ -67,6 +70,7 @@ def scatter(
     """One point a model with its error bars, and the front, if any; names in ink, grey but for what is chosen."""
     on_front = front(rows, x, y)
     ahead = sorted((row for row in rows if row["model"] in on_front), key=lambda row: row["x"])
+    step: Literal["step-after", "step-before"] = "step-after" if x.better == "lower" else "step-before"
     spans = {axis: _span(rows, axis, of) for axis, of in (("x", x), ("y", y))}
     encode_x, encode_y = _axis("x", x, spans["x"]), _axis("y", y, spans["y"])
     color = charts.chosen_color()
@@ -77,7 +81,6 @@ def scatter(
         *([alt.Tooltip("sizes:N", title=size.title)] if size else []),
     ]
     base = alt.Chart(charts.data(rows))
-    step: Literal["step-after", "step-before"] = "step-after" if x.better == "lower" else "step-before"
     steps = (
         alt.Chart(charts.data(ahead))
         .mark_line(interpolate=step, strokeDash=[4, 4], strokeWidth=1.5, color=charts.QUIET)
@@ -99,7 +102,7 @@ def scatter(
     parts += ["bars: 95 % intervals" if any(row[f"{a}_low"] != row[f"{a}_high"] for row in rows for a in "xy") else ""]
     parts += [f"size: {size.title}" if size else ""]
     title = charts.title(_said(rows, x, y, ahead), "; ".join(filter(None, parts)), charts.WIDE if wide else 62)
-    return alt.layer(*layers, *_texts(rows, x, y, spans, encode_x, encode_y, ahead)).properties(
+    return alt.layer(*layers, *_texts(rows, x, y, spans, encode_x, encode_y, _corners(ahead, step))).properties(
         title=title, height=HEIGHT + (60 if size else 0)
     )
 
@@ -157,36 +160,38 @@ def parallel(
         opacity=alt.condition(alt.datum.chosen, alt.value(1), alt.value(0.45)),
     )
     points = base.mark_point(size=60, filled=True, opacity=1)
-    labels = (
-        alt.Chart(charts.data(_apart([row for row in rows if row["axis"] == order[0]])))
-        .mark_text(
-            align="right",
-            dx=-8,
-            fontSize=11,
-            color=charts.ink(),
-            limit=alt.ExprRef("containerSize()[0] < 600 ? 58 : 160"),
-        )
-        .encode(x=alt.X("axis:N", sort=order), y="place:Q", text="model:N")
+    # every layer takes the axis away: one that leaves it open makes the chart fail in the browser
+    named = alt.Chart(charts.data(_apart([row for row in rows if row["axis"] == order[0]])))
+    first = alt.X("axis:N", sort=order)
+    leaders = named.mark_rule(color=charts.QUIET, strokeWidth=1, x2Offset=-_LED).encode(
+        x=first, x2="axis:N", y=alt.Y("place:Q", title=None, axis=None), y2="label:Q"
     )
+    labels = named.mark_text(
+        align="right",
+        dx=-_LED - 3,
+        fontSize=11,
+        color=charts.ink(),
+        limit=alt.ExprRef("containerSize()[0] < 600 ? 60 : 160"),
+    ).encode(x=first, y=alt.Y("label:Q", title=None, axis=None), text="model:N")
     neither = [one.title for one in measures if not one.better]
     how = ["a line a model", "up is better" if len(neither) < len(measures) else ""]
     how += [f"up is higher, and not better, for {numbers.listed(neither)}" if neither else ""]
     how += ["a setting's values in their order" if settings else ""]
     title = charts.title("Each model over every measure and setting", "; ".join(filter(None, how)), charts.WIDE)
-    return alt.layer(lines, points, labels).properties(title=title, height=HEIGHT), rows
+    return alt.layer(lines, leaders, points, labels).properties(title=title, height=HEIGHT), rows
 
 
 def _apart(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows whose places lie far enough from one another for a line of text each, in the same order."""
+    """Rows with the place of a label each, far enough from one another for a line of text, in the same order."""
     gap = min(0.05, 1 / max(len(rows), 1))
     moved: list[dict[str, Any]] = []
     for row in sorted(rows, key=lambda row: float(row["place"])):
-        lowest = moved[-1]["place"] + gap if moved else 0.0
-        moved.append({**row, "place": max(row["place"], lowest)})
+        lowest = moved[-1]["label"] + gap if moved else 0.0
+        moved.append({**row, "label": max(row["place"], lowest)})
     ceiling = 1.0
     for row in reversed(moved):
-        row["place"] = min(row["place"], ceiling)
-        ceiling = row["place"] - gap
+        row["label"] = min(row["label"], ceiling)
+        ceiling = row["label"] - gap
     return moved
 
 
@@ -252,9 +257,9 @@ def _texts(
     spans: Mapping[str, tuple[float, float]],
     encode_x: alt.X,
     encode_y: alt.Y,
-    ahead: Sequence[Mapping[str, Any]],
+    corners: Sequence[Mapping[str, Any]],
 ) -> list[alt.Chart]:
-    """The names beside their points."""
+    """The names beside their points, off the front's line. corners: of it."""
 
     def at(row: Mapping[str, Any]) -> tuple[float, float]:
         return _share(row["x"], *spans["x"], x.log), 1 - _share(row["y"], *spans["y"], y.log)
@@ -264,7 +269,16 @@ def _texts(
         return {**row, **own}
 
     encoding = {"x": encode_x, "y": encode_y, "color": alt.value(charts.ink())}
-    return point_names(rows, at, moved, encoding, ahead)
+    return point_names(rows, at, moved, encoding, corners)
+
+
+def _corners(ahead: Sequence[Mapping[str, Any]], step: str) -> list[Mapping[str, Any]]:
+    """The points of the front with the corners between them, in order."""
+    found = list(ahead[:1])
+    for one, other in pairwise(ahead):
+        across, up = (other, one) if step == "step-after" else (one, other)
+        found += [{"x": across["x"], "y": up["y"]}, other]
+    return found
 
 
 def _moved(value: float, share: float, span: tuple[float, float], log: bool) -> float:
