@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pyarrow.parquet as pq
 
+from movierec_assets.table_columns import table_column
 from movierec_engine.data.split import split_label
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.evaluation.report import USERS_FILE
@@ -57,7 +58,7 @@ def described(artifact: Artifact) -> dict[str, Any]:
         "content_key": artifact.key,
         "fingerprint": artifact.fingerprint or "none before the split",
         "folder": dg.MetadataValue.path(str(artifact.folder)),
-        "megabytes": sum(file["size"] for file in artifact.files.values()) / 2**20,
+        "megabytes": _rounded(sum(file["size"] for file in artifact.files.values()) / 2**20),
         **({"mlflow_run_id": run_id} if run_id else {}),
         **({"mlflow_run": dg.MetadataValue.url(page)} if page else {}),
     }
@@ -71,7 +72,7 @@ def columns_of(artifact: Artifact) -> dict[str, Any]:
         return {}
     schema = pq.read_schema(artifact.folder / table)
     shown: dict[str, Any] = {
-        "dagster/column_schema": dg.TableSchema([dg.TableColumn(one.name, str(one.type)) for one in schema])
+        "dagster/column_schema": dg.TableSchema([table_column(one.name, str(one.type)) for one in schema])
     }
     if source := COLUMNS_FROM.get(kind):
         of = {name: [dg.TableColumnDep(dg.AssetKey(source), name)] for name in schema.names if name != "part"}
@@ -91,7 +92,8 @@ def facts(artifact: Artifact, rows: str = "") -> Metadata:
 def of_trained_model(artifact: Artifact, metric: str) -> Metadata:
     """Time, epochs, validation metrics and, of a model that was trained by epochs, its learning curve."""
     shown = {
-        **{name: artifact.facts[name] for name in ("seconds", "epochs", "peak_memory_mb")},
+        **{name: _rounded(artifact.facts[name]) for name in ("seconds", "peak_memory_mb")},
+        "epochs": artifact.facts["epochs"],
         **at_depth(artifact.facts["validation_metrics"], metric, "validation "),
     }
     if members := artifact.facts.get(MEMBERS):
@@ -123,7 +125,7 @@ def of_report(artifact: Artifact, metric: str) -> Metadata:
         "protocol": report.protocol,
         "split": split_label(report.split["strategy"]),
         "users evaluated": report.counts["users_evaluated"],
-        "seconds": report.evaluation_seconds,
+        "seconds": _rounded(report.evaluation_seconds),
         kinds.TRAINED_MODEL: artifact.parents[kinds.TRAINED_MODEL],
     }
 
@@ -150,7 +152,7 @@ def of_backtest(artifact: Artifact, metric: str) -> Metadata:
     return {
         "dagster/row_count": len(measures),
         "windows": dg.MetadataValue.md(table(rows)),
-        f"mean {metric}": sum(one["value"] for one in by_window.values()) / len(by_window),
+        f"mean {metric}": _rounded(sum(one["value"] for one in by_window.values()) / len(by_window)),
     }
 
 
@@ -241,9 +243,14 @@ def of_export(made: "Exported") -> Metadata:
 
 
 def at_depth(metrics: Mapping[str, float], like: str, prefix: str) -> dict[str, float]:
-    """The metrics that are measured at the same depth as another one, such as `ndcg@10`."""
+    """The metrics that are measured at the same depth as another one, such as `ndcg@10`, rounded."""
     depth = like.partition("@")[2]
-    return {prefix + name: float(value) for name, value in metrics.items() if name.partition("@")[2] == depth}
+    return {prefix + name: _rounded(value) for name, value in metrics.items() if name.partition("@")[2] == depth}
+
+
+def _rounded(value: float) -> float:
+    """To the four decimals that every surface shows; the artifact has them all."""
+    return round(float(value), 4)
 
 
 def metrics_table(metrics: Mapping[str, float], intervals: Mapping[str, Sequence[float]]) -> str:

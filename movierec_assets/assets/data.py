@@ -7,6 +7,7 @@ from movierec_assets.batch import read_once
 from movierec_assets.observation import INPUT_FILES, note_read, observed
 from movierec_assets.resources import SettingsResource
 from movierec_assets.step import engine_failures
+from movierec_assets.table_columns import table_column
 from movierec_engine import pipeline
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.store import Artifact, kinds
@@ -36,8 +37,8 @@ TABLE_OF_POSITIVES = {**IDS, "rating": "float", "timestamp": "int64, seconds"}
 
 
 def columns(**types: str) -> dict[str, dg.TableSchema]:
-    """Metadata of a table's definition: its columns with their types."""
-    return {"dagster/column_schema": dg.TableSchema([dg.TableColumn(name, kind) for name, kind in types.items()])}
+    """Metadata of a table's definition: its columns with their types and what they hold."""
+    return {"dagster/column_schema": dg.TableSchema([table_column(name, kind) for name, kind in types.items()])}
 
 
 @dg.asset(

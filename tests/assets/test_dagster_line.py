@@ -9,6 +9,7 @@ import pytest
 from dagster_runs import latest
 
 from movierec_assets.materialize import materialize
+from movierec_assets.table_columns import table_column
 from movierec_engine.store import SERVING, ArtifactStore, is_refitted, measured_index
 from worlds import write_noisy_camps
 
@@ -72,7 +73,7 @@ def test_materializations_show_what_was_made(line: Line) -> None:
     shown = line.shown("evaluation_report", "cpu|popularity")
     made = latest(line.store, "evaluation_report", "popularity", "cpu")
     saved = json.loads((made.folder / "report.json").read_text())
-    assert shown["test ndcg@10"] == saved["metrics"]["ndcg@10"]
+    assert shown["test ndcg@10"] == round(saved["metrics"]["ndcg@10"], 4), "the file has all digits"
     assert shown["fingerprint"] == saved["fingerprint"]
     assert shown["folder"] == str(made.folder)
     assert "| NDCG |" in str(shown["test metrics"])
@@ -94,6 +95,15 @@ def test_materializations_show_the_columns_that_the_files_have(
     schema = line.shown(asset, partition)["dagster/column_schema"]
     assert isinstance(schema, dg.TableSchema)
     assert [column.name for column in schema.columns][: len(columns)] == columns
+    assert [column.name for column in schema.columns if not column.description] == []
+
+
+def test_a_column_of_a_metric_is_described_as_the_metric_is() -> None:
+    assert table_column("disliked@10", "double").description == (
+        "Disliked: share of a list that the user is known to dislike."
+    )
+    assert str(table_column("validation ndcg@10", "double").description).startswith("NDCG, on validation: ")
+    assert table_column("a_setting", "double").description is None
 
 
 def test_columns_that_are_taken_from_another_table_say_from_which(line: Line) -> None:
