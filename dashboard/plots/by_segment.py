@@ -63,6 +63,10 @@ def _better(champion: str, tested: bool) -> str:
     return f"significantly better than {champion}" if tested else f"above {champion} by intervals that do not overlap"
 
 
+def _starred(tested: bool) -> str:
+    return "significantly better than the champion" if tested else "its interval lies above the champion's"
+
+
 def tiers(
     rows: list[dict[str, Any]], kind: str, models: Mapping[str, str], metric: str, champion: str, tested: bool
 ) -> charts.Chart:
@@ -72,7 +76,7 @@ def tiers(
     names = {one: f"{one} (n = {numbers.count(users[one])})" for one in segments}
     shown = [{**row, "group": names[row["segment"]]} for row in rows]
     subtitle = "; ".join(f"{one}: {words.tier(kind, one)}" for one in segments)
-    subtitle += ". n: users. Line: 95 % interval; ★: significantly better than the champion"
+    subtitle += f". n: users. Line: 95 % interval; ★: {_starred(tested)}"
     title = charts.title(conclusion(kind, rows, champion, tested), subtitle, 58)
     base = alt.Chart(charts.data(shown))
     axis = alt.Axis(labelLimit=charts.label_limit(170), ticks=False, domain=False)
@@ -117,11 +121,10 @@ def differences(
         for row in rows
     ]
     reach = max((abs(row["difference"]) for row in rows), default=0.0) or 1.0
-    how = "significantly better" if tested else "whose interval lies above the champion's"
     title = charts.title(
         conclusion(kind, rows, champion, tested),
         f"mean {metric} over the n users with such items in test; shade: how far above (blue) or below (orange) "
-        f"{champion}, the same scale in every row; ★: {how}",
+        f"{champion}, the same scale in every row; ★: {_starred(tested)}",
         charts.WIDE,
     )
     base = alt.Chart(charts.data(shown)).encode(

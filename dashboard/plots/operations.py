@@ -155,7 +155,7 @@ def rates(rows: list[dict[str, Any]], experiment: str) -> charts.Chart:
     head = f"{experiment}: {clicks[0]['variant']} has a click in {numbers.percent(clicks[0]['value'])} of its lists"
     if len(clicks) > 1:
         apart = clicks[0]["low"] > clicks[1]["high"]
-        head += f"; {'more than' if apart else 'no significant difference to'} {clicks[1]['variant']}"
+        head += f"; its interval {'lies above' if apart else 'overlaps'} that of {clicks[1]['variant']}"
     base = alt.Chart(charts.data(rows))
     y = alt.Y("variant:N", title=None, axis=alt.Axis(labelLimit=charts.label_limit(220), ticks=False, domain=False))
     offset = alt.YOffset("rate:N")

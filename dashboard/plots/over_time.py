@@ -60,7 +60,8 @@ def trained(
     layers += event_marks.rules(marks, x, told, "verdict")
     noted = [{**row, "what": event_marks.NOTED} for row in notes]
     layers += event_marks.rules(noted, x, [alt.Tooltip("note:N", title="Note"), alt.Tooltip("by:N")], "what")
-    how = "line: trainings of one evaluation set-up, whose values alone are comparable; bar: 95 % interval; "
+    how = "line: trainings of one evaluation set-up, whose values alone are comparable; "
+    how += "bar: 95 % interval; " if any(row["low"] is not None for row in rows) else ""
     how += event_marks.HOW
     return alt.layer(*layers).properties(
         title=charts.title(conclusion(trainings, model, metric), how, charts.WIDE), height=360

@@ -62,7 +62,7 @@ def point_names(
         led = [end for row, place in placed if place.leader for end in (dict(row), named(row, place))]
         if led:
             line = alt.Chart(charts.data(led)).mark_line(strokeWidth=1, opacity=shown)
-            layers.append(line.encode(detail="model:N", **(encoding | {"color": alt.value(charts.QUIET)})))
+            layers.append(line.encode(detail="model:N", **{**encoding, "color": alt.value(charts.QUIET)}))
         for align in _ALIGNED:
             own = [named(row, place) for row, place in placed if place.align == align]
             if own:

@@ -152,7 +152,7 @@ def _conclusion(verdict: Verdict, users: PairedUsers, chosen: Chosen) -> None:
     size = "negligible" if abs(found.effect_size) < 0.2 else "small" if abs(found.effect_size) < 0.5 else "clear"
     text = (
         f"{shell.plain(span)}, {found.users:,} users; the effect is {size}. Every difference on this page is above 0 "
-        f"where {better} is better{', which is lower' if lower else ''}. p is Holm-corrected over all pairs of the "
+        f"where {better} is better. p is Holm-corrected over all pairs of the "
         f"{len(chosen.family)} models of this set-up, as on the leaderboard."
     )
     if users.sampled:

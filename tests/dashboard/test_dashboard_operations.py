@@ -59,7 +59,7 @@ def test_the_backtest_and_the_experiment_are_summed_up(visit: Open, known: Artif
     shown = titles(app)
     assert "ease: NDCG@10 of 0.300 to 0.400 over the windows" in shown
     assert "25 % of the windows' users are new" in text(app), "2 of 8"
-    assert "trial: new (ease) has a click in 50.0 % of its lists; no significant difference to old (ease)" in shown
+    assert "trial: new (ease) has a click in 50.0 % of its lists; its interval overlaps that of old (ease)" in shown
     assert any(title.startswith("2 events so far") and "4 lists noted as shown" in title for title in shown)
 
 

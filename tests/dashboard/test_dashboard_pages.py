@@ -91,7 +91,7 @@ def test_two_models_are_compared_by_a_metric_of_which_less_is_better(visit: Open
     assert metrics(app)["Win / tie / loss"] == "1 / 2 / 0"
     assert "**ease** is statistically tied with popularity on Disliked@2, where lower is better" in text(app)
     assert "ease is better for 1 user, popularity for 0" in titles(app)
-    assert "Every difference on this page is above 0 where ease is better, which is lower." in text(app)
+    assert "Every difference on this page is above 0 where ease is better." in text(app)
     largest = next(one.value for one in app.dataframe if "Difference" in one.value)
     assert largest[["ease", "popularity", "Difference"]].to_numpy().tolist()[0] == [0, 0.5, 0.5]
     drawn = plots.difference_rows(-np.array([0.5, 0, 0]), ("popularity", "ease"))
