@@ -98,7 +98,8 @@ def scatter(
         legend = alt.Legend(title=size.title, orient="bottom", tickCount=3)
         encoding["size"] = alt.Size("size:Q", scale=alt.Scale(range=[40, 700], zero=False), legend=legend)
     layers.append(points.encode(**encoding))
-    parts = [_where(x, y), "dashed: the front, which no model dominates" if len(ahead) > 1 else ""]
+    parts = [_where(x, y), "dashed: the front, which no model dominates by its means" if len(ahead) > 1 else ""]
+    parts += ["dominated: by its mean, without a test" if len(ahead) == 1 < len(rows) else ""]
     parts += ["bars: 95 % intervals" if any(row[f"{a}_low"] != row[f"{a}_high"] for row in rows for a in "xy") else ""]
     parts += [f"size: {size.title}" if size else ""]
     title = charts.title(_said(rows, x, y, ahead), "; ".join(filter(None, parts)), charts.WIDE if wide else 62)

@@ -316,7 +316,7 @@ def test_the_front_of_quality_and_cost_is_what_no_model_beats_on_both(store: Art
     chart = tradeoffs.scatter(rows, x, y).to_dict()
     assert " ".join(chart["title"]["text"]) == "popularity and ease are on the Training – NDCG@10 front; 1 is dominated"
     assert " ".join(chart["title"]["subtitle"]) == (
-        "up and to the left is better; dashed: the front, which no model dominates; bars: 95 % intervals"
+        "up and to the left is better; dashed: the front, which no model dominates by its means; bars: 95 % intervals"
     )
 
 
