@@ -252,7 +252,8 @@ def _new_user(found: SearchableIndex) -> _Person:
     with columns[0]:
         text = state.write(_say("Find a movie"), "find", placeholder="such as heat 1995")
     with columns[1]:
-        rating = float(state.choose("rated", "rated", _RATINGS))
+        ratings = [f"{rating:g}" for rating in found.index.facts.rating_scale.offered()]
+        rating = float(state.choose("rated", "rated", ratings))
     st.session_state["their movies"] = list(told)
     kept = columns[2].multiselect(
         _say("Their movies"),
@@ -274,9 +275,6 @@ def _new_user(found: SearchableIndex) -> _Person:
         )
     state.put("told", indices.written_history(told))
     return _Person(None, [Rated(movie, told[movie], "told") for movie in kept])
-
-
-_RATINGS = ("5", "4.5", "4", "3.5", "3", "2.5", "2", "1.5", "1", "0.5")
 
 
 def _set(name: str, value: str) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from movierec_engine.data.likes import tell_a_scale
 
 _STEPS = (1.0, 0.5)
+_MOST_OFFERED, _SOME = 20, 10
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,14 @@ class RatingScale:
     def likes_only(self) -> bool:
         """True if there is nothing to say but that something is liked."""
         return self.lowest == self.highest
+
+    def offered(self) -> list[float]:
+        """Ratings to choose from, the highest first: all where they are few, else some at even distances."""
+        if self.likes_only:
+            return [self.highest]
+        n = round((self.highest - self.lowest) / self.step) + 1 if self.step else math.inf
+        values = np.linspace(self.highest, self.lowest, int(n) if n <= _MOST_OFFERED else _SOME)
+        return [float(value) for value in (np.round(values / self.step) * self.step if self.step else values)]
 
     def __contains__(self, rating: float) -> bool:
         return self.lowest <= rating <= self.highest and (not self.step or (rating / self.step).is_integer())

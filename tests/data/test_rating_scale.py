@@ -53,3 +53,18 @@ def test_a_scale_knows_its_ratings_and_says_what_they_must_be(
     assert all(rating in scale for rating in inside)
     assert not any(rating in scale for rating in outside)
     assert str(scale) == said
+
+
+@pytest.mark.parametrize(
+    ("scale", "offered"),
+    [
+        (MOVIELENS, [5, 4.5, 4, 3.5, 3, 2.5, 2, 1.5, 1, 0.5]),
+        (RatingScale(1, 5, 1), [5, 4, 3, 2, 1]),
+        (RatingScale(1, 100, 1), [100, 89, 78, 67, 56, 45, 34, 23, 12, 1]),
+        (RatingScale(0, 4.5, 0), [4.5, 4, 3.5, 3, 2.5, 2, 1.5, 1, 0.5, 0]),
+        (RatingScale(1, 1, 0), [1]),
+    ],
+)
+def test_ratings_are_offered_from_the_highest_on(scale: RatingScale, offered: list[float]) -> None:
+    assert scale.offered() == pytest.approx(offered)
+    assert all(rating in scale for rating in scale.offered())
