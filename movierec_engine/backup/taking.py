@@ -1,7 +1,7 @@
 """Taking a backup, while everything goes on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,9 +14,9 @@ from movierec_engine.backup.records import DAGSTER, MLFLOW, Records, dagster_rec
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.feedback.logs import FeedbackLogs
-from movierec_engine.release.retention import needed
+from movierec_engine.release.retention import kept_releases, needed
 from movierec_engine.reporting.progress import advance, step
-from movierec_engine.store import Artifact, ArtifactStore
+from movierec_engine.store import Artifact, ArtifactStore, kinds
 from movierec_engine.store.retention import every_version
 from movierec_engine.store.slot import MANIFEST
 from movierec_engine.store.storage import Location, is_url
@@ -34,8 +34,8 @@ def back_up(artifacts: Location, to: Path, release: ReleaseConfig) -> Backup:
     """Copy to a folder that is not there yet all that cannot be made again; it appears whole, or not at all.
 
     Of the store that is pointers, decisions, and what `models prune --keep 1` would leave. Each database is as of one
-    moment. Feedback in PostgreSQL is left to that. Raises BackupError, ConfigError for settings of Dagster's,
-    and StoreError for an unreadable pointer.
+    moment. Feedback in PostgreSQL is left to that. Raises BackupError, also where one of those versions cannot be
+    read, ConfigError for settings of Dagster's, and StoreError for an unreadable pointer.
     """
     store = folder_store(artifacts)
     if not store.root.is_dir():
@@ -45,7 +45,8 @@ def back_up(artifacts: Location, to: Path, release: ReleaseConfig) -> Backup:
     writer = BackupWriter(to)
     # What changes comes first and the versions that it names after it, since those stay as they are.
     notes, latest = _notes(store), _latest(store)
-    versions = needed(store, release, _named(notes, latest))
+    versions = needed(store, release, set(named := _named(notes, latest)))
+    _require_all(store, release, named, versions)
     logs = sorted((store.root / FEEDBACK).glob("*/feedback.db"))
     databases = [
         *logs,
@@ -118,16 +119,43 @@ def _latest(store: ArtifactStore) -> dict[str, str]:
     return {str(slot): store.storage.latest(slot) or "" for slot in every_version(store)}
 
 
-def _named(notes: Mapping[str, bytes], latest: Mapping[str, str]) -> set[str]:
-    """The references that pointers and LATEST name."""
-    references = {f"{slot}/{version}" for slot, version in latest.items()}
+def _named(notes: Mapping[str, bytes], latest: Mapping[str, str]) -> dict[str, str]:
+    """The references that pointers and LATEST name, and the file that does."""
+    references = {f"{slot}/{version}": f"{slot}/LATEST" for slot, version in latest.items()}
     for name, content in notes.items():
         if name.startswith("pointers/"):
             try:
-                references.add(str(json.loads(content)["reference"]))
+                references[str(json.loads(content)["reference"])] = name
             except (ValueError, KeyError, TypeError) as error:
                 raise StoreError(f"{name}: not a readable pointer ({error}); promote a version again") from error
     return references
+
+
+def _require_all(
+    store: ArtifactStore, release: ReleaseConfig, named: Mapping[str, str], versions: Sequence[Artifact]
+) -> None:
+    """Raises BackupError where a version that a backup needs cannot be read, since it would be left out.
+
+    Earlier releases may be gone, as prune takes them; records never are.
+    """
+    needs = {parent: one.reference for one in versions for parent in one.parents.values()}
+    there = [reference for reference in kept_releases(store, release) if (store.root / reference).exists()]
+    there += [
+        path.relative_to(store.root).as_posix()
+        for slot in store.storage.slots()
+        if slot.kind in kinds.RECORDS
+        for path in store.root.joinpath(*slot.parts).iterdir()
+        if path.is_dir()
+    ]
+    needs |= dict.fromkeys(there, "the record of decisions") | dict(named)
+    for reference in sorted(needs.keys() - {one.reference for one in versions}):
+        try:
+            store.resolve(reference)
+        except StoreError as error:
+            raise BackupError(
+                f"{needs[reference]} needs a version that cannot be backed up ({error}); bring it back from an earlier "
+                "backup, or, where a pointer needs it, promote another version by `movierec models promote MODEL`"
+            ) from error
 
 
 def _copy_version(writer: BackupWriter, version: Artifact) -> None:

@@ -60,10 +60,14 @@ def prune(
 
 def needed(store: ArtifactStore, config: ReleaseConfig, named: set[str]) -> list[Artifact]:
     """The versions of all data sets that `prune` would leave if it kept one of each, and those that are named."""
-    kept = set(named)
-    for data_set in store.data_sets(kinds.RELEASE_DECISION):
-        kept |= _with_reports(store, releases(store, data_set)[-config.keep_releases :])
+    kept = named | _with_reports(store, kept_releases(store, config))
     return kept_versions(store, 1, kept, records=kinds.RECORDS)
+
+
+def kept_releases(store: ArtifactStore, config: ReleaseConfig) -> list[str]:
+    """References of the last releases of all data sets, those that were pruned before included."""
+    data_sets = store.data_sets(kinds.RELEASE_DECISION)
+    return [reference for one in data_sets for reference in releases(store, one)[-config.keep_releases :]]
 
 
 def _with_reports(store: ArtifactStore, references: list[str]) -> set[str]:

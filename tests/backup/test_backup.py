@@ -242,6 +242,30 @@ def test_a_damaged_source_is_no_backup(platform: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.parametrize("kind", ["faiss_index", "trained_model", "splits", "release_decision"])
+@pytest.mark.parametrize("damage", ["gone", "future", "unreadable"])
+def test_a_needed_version_without_readable_manifest_is_not_left_out_in_silence(
+    platform: Path, tmp_path: Path, kind: str, damage: str
+) -> None:
+    path = shutil.copytree(platform, tmp_path / "store")
+    served = json.loads((path / "pointers" / "camps" / "serving.json").read_text())["reference"]
+    store = ArtifactStore(path)
+    index = store.resolve(served)
+    parents = {**store.resolve(index.parents["trained_model"]).parents, **index.parents}
+    lost = {"faiss_index": served, **parents, "release_decision": decisions(store, "camps")[0].reference}[kind]
+    manifest = path / lost / "manifest.json"
+    if damage == "gone":
+        manifest.unlink()
+    elif damage == "future":
+        manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format": 99}))
+    else:
+        manifest.write_text("{")
+    version = re.escape(lost.rsplit("/", 1)[-1])
+    with pytest.raises(BackupError, match=rf"needs a version that cannot be backed up \(.*{version}"):
+        back_up(path, tmp_path / "backup", RELEASE)
+    assert not (tmp_path / "backup").exists()
+
+
 def test_a_database_that_somebody_keeps_to_himself_is_waited_for_and_named(
     platform: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
