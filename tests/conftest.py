@@ -2,7 +2,9 @@
 
 import gc
 import logging
+import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +64,20 @@ def mlflow_store(tmp_path: Path, empty_database: Path, monkeypatch: pytest.Monke
     database.parent.mkdir(parents=True)
     shutil.copy(empty_database, database)
     return tmp_path / "store"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if (
+        os.geteuid()
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=False).returncode
+    ):
+        pytest.skip("only root mounts a small file system")
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
 
 
 @pytest.fixture

@@ -71,8 +71,9 @@ def one_sentence_errors() -> Iterator[None]:
     except OSError as error:
         if full_error or not error.strerror:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        print_error(f"{where}{error.strerror}; mend that, or choose another folder by MOVIEREC_ARTIFACTS")
+        place = error.filename2 or error.filename  # of a copy, where it was to go
+        where = f"{place}: " if place else ""
+        print_error(f"{where}{error.strerror}; mend that, or choose another folder, the store's by MOVIEREC_ARTIFACTS")
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         errors.print("stopped")

@@ -354,14 +354,21 @@ class Recommender(ABC):
     def save(self, folder: Path | str) -> None:
         """Write the whole model, vocabularies and history included, as safetensors and JSON into a folder.
 
-        Raises StoreError for a path that can be no folder, such as that of a file.
+        Raises StoreError for a path that can be no folder, such as that of a file, and where the weights cannot be
+        written, as to a full disk.
         """
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{folder}: cannot be made a folder ({error.strerror}); save it elsewhere") from error
-        save_file(self.arrays(), folder / WEIGHTS_FILE)
+        weights = folder / WEIGHTS_FILE
+        try:
+            save_file(self.arrays(), weights)
+        except SafetensorError as error:
+            raise StoreError(
+                f"{weights}: cannot be written ({error}); make room there, or give the right to write"
+            ) from error
         (folder / MODEL_FILE).write_text(json.dumps(self.description(), indent=1), encoding="utf-8")
 
     @classmethod

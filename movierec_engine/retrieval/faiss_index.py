@@ -350,7 +350,8 @@ class RetrievalIndex:
         if self.index is None:
             np.savez(folder / SPARSE_FILE, **dict[str, Any](matrix_parts("vectors", self.vectors.T)))
         else:
-            faiss.write_index(self.index, str(folder / FAISS_FILE))
+            with (folder / FAISS_FILE).open("wb") as file:  # FAISS's own overlooks a disk that is full at its end
+                faiss.write_index(self.index, faiss.PyCallbackIOWriter(file.write))
             if not is_flat(self.index):
                 np.save(folder / VECTORS_FILE, self.vectors)
         save_id_maps(folder, self.users, self.items)

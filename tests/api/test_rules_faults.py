@@ -2,13 +2,12 @@
 
 import errno
 import json
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -79,20 +78,6 @@ def test_publishing_that_is_killed_leaves_whole_versions_and_a_whole_history(tmp
     began = time.monotonic()
     publish_rules(ArtifactStore(root), "camps", "home", RuleDocument.of({"rules": []}), by="after")
     assert time.monotonic() - began < 5
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if (
-        os.geteuid()
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=False).returncode
-    ):
-        pytest.skip("only root mounts a small file system")
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
 
 
 @pytest.mark.slow

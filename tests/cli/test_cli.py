@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from movierec_engine import pipeline, release
+from movierec_engine.cli.console import one_sentence_errors
 from movierec_engine.cli.main import cli
 from movierec_engine.config import load_settings
 from movierec_engine.store import ArtifactStore
@@ -27,6 +29,16 @@ def test_models_list_marks_the_served_version(small_data: list[str], tmp_path: P
     result = CliRunner().invoke(cli, ["models", "list", "--artifacts", str(store.root)], env={"COLUMNS": "200"})
     (served,) = [line for line in result.output.splitlines() if "★ served" in line]
     assert served.startswith("ease ")
+
+
+def test_a_full_disk_is_one_sentence_that_names_where_the_file_was_to_go(
+    tmp_path: Path, small_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model").write_bytes(b"x" * (2 << 20))
+    with pytest.raises(SystemExit) as ended, one_sentence_errors():
+        shutil.copyfile(tmp_path / "model", small_disk / "model")
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith(f"error: {small_disk / 'model'}: No space left on device; ")
 
 
 def test_an_unknown_data_set_is_one_sentence() -> None:

@@ -1,6 +1,7 @@
 """What everybody outside sees of a model: by public ids, and the same of every model."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError, DataError, MovierecError, StoreError, TooLargeError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import Recommender, load_model, model_class, model_names
+from movierec_engine.models.base import WEIGHTS_FILE
 from movierec_engine.models.fitting import Epoch, Fitting
 from movierec_engine.models.gradient import GradientRecommender
 from movierec_engine.training.config import TrainerConfig
@@ -189,6 +191,13 @@ def test_a_model_that_returns_nan_or_infinity_recommends_nothing(value: float) -
     broken.weights[:] = value
     with pytest.raises(MovierecError, match="NaN or infinite scores"):
         broken.recommend("u01")
+
+
+def test_a_model_that_finds_no_room_is_said_in_one_sentence(small_disk: Path) -> None:
+    items = np.arange(200_000)
+    model = model_class("popularity")().fit(Dataset.from_frame({"user_id": items // 1000, "movie_id": items}))
+    with pytest.raises(StoreError, match=rf"{WEIGHTS_FILE}: cannot be written \(.*No space left on device.*\); make"):
+        model.save(small_disk)
 
 
 def test_a_saved_model_is_loaded_by_its_own_class_alone(tmp_path: Any) -> None:

@@ -19,7 +19,7 @@ from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
 from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.recommending.fold_in import Taste
 from movierec_engine.retrieval.build import build_faiss
-from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex
+from movierec_engine.retrieval.faiss_index import FAISS_FILE, IndexFacts, RetrievalIndex
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
 from movierec_engine.retrieval.rated import RatedMovies
 from worlds import MOVIES, small_index
@@ -364,6 +364,12 @@ def test_an_index_of_a_diverged_model_is_not_built() -> None:
     index = small_index()
     with pytest.raises(StoreError, match="queries has a NaN"):
         replace(index, queries=index.queries * np.float32(np.nan))
+
+
+def test_an_index_that_finds_no_room_is_not_taken_for_whole(tmp_path: Path) -> None:
+    (tmp_path / FAISS_FILE).symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        small_index().save(tmp_path)
 
 
 @pytest.mark.parametrize("layout", ['"layout": 3,', ""])
