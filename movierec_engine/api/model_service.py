@@ -10,7 +10,7 @@ from movierec_engine.api.known_ids import KnownIds
 from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.workers import Workers
 from movierec_engine.errors import StoreError
-from movierec_engine.store import Artifact, ArtifactStore, kinds, measured_version
+from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds, measured_version
 
 _GRAVITY = ("damaged", "empty", "loading", "ok")
 EMPTY = "there is no index to serve yet; run `movierec demo` or `movierec train model=lightgcn`"
@@ -18,6 +18,8 @@ DAMAGED = "the index to serve is damaged or its pointer is; GET /api/ready says 
 LOADING = "the index is being loaded; ask again in a moment"
 DRAINING = "this server is about to end; ask another one"
 STANDS_IN = "the version that should answer cannot be read now and is tried again; another one answers in its place"
+
+NO_POINTER = "what should answer cannot be told (`refused` says why), so what was released before answers"
 
 
 class ModelService:
@@ -93,9 +95,12 @@ class ModelService:
         now = self._reloader.state()
         default = now.served.get(None)
         status = self._status(now)
+        message = self._message(status)
+        if status == "ok" and (SERVING in now.refused or now.stands_in):
+            message = NO_POINTER if SERVING in now.refused else STANDS_IN
         return {
             "status": status,
-            "message": STANDS_IN if status == "ok" and now.stands_in else self._message(status),
+            "message": message,
             "serving": None if default is None else about(default),
             "refused": now.refused,
         }

@@ -4,19 +4,35 @@ from dataclasses import asdict
 from typing import Any
 
 from movierec_engine.cli.tables import ResultTable, Row, TableColumn, cell
+from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.release import decisions
 from movierec_engine.release.decisions import Decision
 from movierec_engine.release.promotion import named
 from movierec_engine.reporting import numbers
-from movierec_engine.store import ArtifactStore, is_refitted, kinds
+from movierec_engine.store import SERVING, ArtifactStore, is_refitted, kinds
+
+_SERVE_ANOTHER = "serve another version by `movierec models promote MODEL` or `movierec models rollback --to VERSION`"
 
 
 def models_table(store: ArtifactStore, data_set: str, metric: str) -> ResultTable:
-    """Every trained version, newest last, with what is served, pinned or was released before."""
-    served, pinned = decisions.served_reference(store, data_set), decisions.pin_of(store, data_set)
+    """Every trained version, newest last, with what is served, pinned or was released before.
+
+    A pointer that cannot be read, or names a version that cannot, is said below it.
+    """
+    served, problem = decisions.served_reference(store, data_set), ""
+    pinned, lost, refitted = None, "", False
+    try:
+        index = store.pointed(SERVING, data_set)
+        refitted = index is not None and is_refitted(index)
+    except StoreError as error:
+        problem = f"What is to be served cannot be read ({error}); {_SERVE_ANOTHER}."
+        lost = decisions.served_model(store, data_set)
+    try:
+        pinned = decisions.pin_of(store, data_set)
+    except StoreError as error:
+        problem = problem or f"What is pinned cannot be read ({error}); `movierec models unpin` lets it go."
     before = set(decisions.releases(store, data_set)) - {served}
-    refitted = bool(served) and is_refitted(store.resolve(served))
     rows = []
     for slot in store.slots(kinds.TRAINED_MODEL, data_set):
         indices: dict[str, list[str]] = {}
@@ -36,6 +52,7 @@ def models_table(store: ArtifactStore, data_set: str, metric: str) -> ResultTabl
                     "seconds": version.facts.get("seconds", 0.0),
                     "indices": len(own),
                     "served": served in own,
+                    "served_unreadable": version.reference == lost,
                     "answers": served if served in own else None,
                     "pinned": bool(pinned) and served in own,
                     "released_before": bool(before & set(own)) and served not in own,
@@ -55,7 +72,10 @@ def models_table(store: ArtifactStore, data_set: str, metric: str) -> ResultTabl
             TableColumn("", _marks, left=True),
         ],
         rows,
-        [f"★: what answers is {served}, refitted on all interactions."] if refitted else [],
+        [
+            *([f"★: what answers is {served}, refitted on all interactions."] if refitted else []),
+            *([problem] if problem else []),
+        ],
     )
 
 
@@ -126,7 +146,12 @@ def decision_table(decision: Decision) -> ResultTable:
 
 
 def _marks(row: Row) -> str:
-    marks = {"★ served": row["served"], "pinned": row["pinned"], "released before": row["released_before"]}
+    marks = {
+        "★ served": row["served"],
+        "✗ served, but its index cannot be read": row["served_unreadable"],
+        "pinned": row["pinned"],
+        "released before": row["released_before"],
+    }
     return ", ".join(mark for mark, holds in marks.items() if holds)
 
 

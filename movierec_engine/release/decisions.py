@@ -180,6 +180,11 @@ def served_reference(store: ArtifactStore, data_set: str) -> str:
     return _pointers(store, data_set)[0]
 
 
+def served_model(store: ArtifactStore, data_set: str) -> str:
+    """The reference of the trained model that the pointer names beside its index, or ""."""
+    return str(_evidence(_content(store, SERVING, data_set)).get(kinds.TRAINED_MODEL, ""))
+
+
 def pin_of(store: ArtifactStore, data_set: str) -> dict[str, Any] | None:
     """The pin that holds: its reference, since when, and its evidence with the reason.
 

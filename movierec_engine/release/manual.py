@@ -142,8 +142,13 @@ def roll_back(
         checks = _check(store, model, index, config, force=True)
         if not force:
             _refuse_if_pinned(store, champion)
-        sentence = f"{named(index.reference)} is served again instead of {champion.name or 'nothing'}"
-        evidence = {"fingerprint": index.fingerprint, "forced": force, "checks": checks}
+        sentence = f"{named(index.reference)} is served again instead of {_replaced(champion)}"
+        evidence = {
+            "fingerprint": index.fingerprint,
+            "champion_damage": champion.damage,
+            "forced": force,
+            "checks": checks,
+        }
         return _move(store, ROLLED_BACK, sentence, champion, index, reason, evidence, origin)
 
 
@@ -210,6 +215,12 @@ def _check(
             remedy = "; force serves it all the same" if check.forcible else ""
             raise StoreError(f"{index.reference} failed {check.name}: {check.sentence}{remedy}")
     return [asdict(check) for check in checks]
+
+
+def _replaced(champion: Champion) -> str:
+    if champion.damage:
+        return f"{champion.name}, which cannot be served" if champion.name else "what an unreadable pointer named"
+    return champion.name or "nothing"
 
 
 def _refuse_if_pinned(store: ArtifactStore, champion: Champion) -> None:

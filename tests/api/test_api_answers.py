@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
+from movierec_engine.api.model_service import NO_POINTER
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.readers import read_movies
 from movierec_engine.retrieval.faiss_index import RetrievalIndex
@@ -225,6 +226,10 @@ def test_a_damaged_pointer_keeps_what_was_served(client: FlaskClient, publish: P
     publish("lightgcn")
     store.storage.pointer_file("serving", "camps").write_text("{")
     assert client.get("/api/recommend?user_id=1").json["version"] == good.version
+    ready = client.get("/api/ready")
+    assert ready.status_code == 200
+    assert ready.json["message"] == NO_POINTER
+    assert "not a readable pointer" in ready.json["refused"]["serving"]
 
 
 def test_a_version_deleted_from_under_the_server_goes_on_answering(

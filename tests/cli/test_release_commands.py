@@ -1,5 +1,6 @@
 """`movierec models`, on a store where it is known which model is better, and the pruning behind it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,47 @@ def test_promote_rollback_pin_and_history_say_what_they_did(world: World) -> Non
     for word in ("promoted", "pinned", "unpinned", "rolled back", "reason: for a [test]"):
         assert word in history
     assert "pinned" not in models(world, "history", "last=1").output
+
+
+@pytest.mark.parametrize("damage", ["gone", "future"])
+def test_a_served_version_that_cannot_be_read_is_marked_and_replaced_by_hand(world: World, damage: str) -> None:
+    models(world, "promote", "popularity")
+    models(world, "promote", "ease")
+    pointer = world.store.pointer("serving", "camps")
+    assert pointer is not None
+    manifest = world.store.root / pointer["reference"] / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format": 99}))
+    if damage == "gone":
+        manifest.unlink()
+    listed = models(world, "list")
+    assert listed.exit_code == 0, listed.output
+    (row,) = [line for line in listed.output.splitlines() if "its index cannot be read" in line]
+    assert row.startswith("ease ")
+    assert "What is to be served cannot be read (" in listed.output
+    assert "serve another version by `movierec models promote MODEL`" in " ".join(listed.output.split())
+    back = models(world, "rollback")
+    assert back.exit_code == 0, back.output
+    assert "served again instead of ease on cpu, which cannot be served" in back.output
+    assert world.served == "popularity"
+    world.train("als", GOOD)
+    manifest.unlink(missing_ok=True)
+    assert models(world, "promote", "als").exit_code == 0
+    assert world.served == "als"
+    assert "cannot be read" not in models(world, "list").output
+
+
+@pytest.mark.parametrize("content", ["", '{"ref'])
+def test_an_unreadable_pointer_is_said_by_list_and_by_rollback(world: World, content: str) -> None:
+    models(world, "promote", "popularity")
+    models(world, "promote", "ease")
+    models(world, "promote", "popularity")
+    (world.store.root / "pointers" / "camps" / "serving.json").write_text(content)
+    listed = models(world, "list")
+    assert listed.exit_code == 0, listed.output
+    assert "not a readable pointer" in " ".join(listed.output.split())
+    back = models(world, "rollback")
+    assert back.exit_code == 0, back.output
+    assert "is served again instead of what an unreadable pointer named" in back.output
 
 
 @pytest.mark.parametrize(
