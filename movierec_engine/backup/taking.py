@@ -35,7 +35,7 @@ def back_up(artifacts: Location, to: Path, release: ReleaseConfig) -> Backup:
 
     Of the store that is pointers, decisions, and what `models prune --keep 1` would leave. Each database is as of one
     moment. Feedback in PostgreSQL is left to that. Raises BackupError, also where one of those versions cannot be
-    read, ConfigError for settings of Dagster's, and StoreError for an unreadable pointer.
+    read, ConfigError for settings of Dagster's, and StoreError for an unreadable pointer or LATEST.
     """
     store = folder_store(artifacts)
     if not store.root.is_dir():
@@ -116,7 +116,7 @@ def _notes(store: ArtifactStore) -> dict[str, bytes]:
 
 def _latest(store: ArtifactStore) -> dict[str, str]:
     """Slot -> the version that its LATEST names."""
-    return {str(slot): store.storage.latest(slot) or "" for slot in every_version(store)}
+    return {str(slot): store.latest_name(slot) or "" for slot in every_version(store)}
 
 
 def _named(notes: Mapping[str, bytes], latest: Mapping[str, str]) -> dict[str, str]:

@@ -191,8 +191,15 @@ class ArtifactStore:
 
     def latest(self, slot: Slot) -> Artifact | None:
         """The version that LATEST names, or None while there is none."""
-        version = self.storage.latest(slot)
+        version = self.latest_name(slot)
         return None if version is None else self.get(slot, version)
+
+    def latest_name(self, slot: Slot) -> str | None:
+        """What LATEST names, there or not, or None while there is none. Raises StoreError where that is no name."""
+        version = self.storage.latest(slot)
+        if version is not None and not is_name(version):
+            raise StoreError(f"LATEST of {slot} in {self.location} is damaged; remove it and materialize {slot} again")
+        return version
 
     def set_latest(self, artifact: Artifact) -> Artifact:
         """Let an existing version be its slot's newest again; returns it."""

@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
@@ -324,6 +325,16 @@ def test_a_damaged_pointer_is_a_store_error(tmp_path: Path, text: str) -> None:
     replace_file(store.storage.pointer_file("serving", "small"), text)
     with pytest.raises(StoreError):
         store.pointed("serving", "small")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00rubbish", b"../../elsewhere"])
+def test_a_damaged_latest_is_said_without_its_content(tmp_path: Path, content: bytes) -> None:
+    store, slot = ArtifactStore(tmp_path), Slot("splits", "camps")
+    store.publish(slot, lambda folder: None, key="k", fingerprint="f00d")
+    (tmp_path / "splits" / "camps" / "LATEST").write_bytes(content)
+    expected = f"LATEST of splits/camps in {tmp_path} is damaged; remove it and materialize splits/camps again"
+    with pytest.raises(StoreError, match=f"^{re.escape(expected)}$"):
+        store.require(slot)
 
 
 @pytest.mark.parametrize("name", ["..", "../evil", "a/b", "", ".hidden", "with space", "nul\x00", "LATEST"])
