@@ -29,7 +29,9 @@ CODES = {
     500: "server_error",
     503: "nothing_to_serve",
 }
-"""Status -> code in the body of its answer."""
+"""Status -> code in the body of its answer, unless the error has one of its own."""
+FEEDBACK_UNAVAILABLE, STORE_UNAVAILABLE = "feedback_unavailable", "store_unavailable"
+"""Codes of a 503 where lists may well be answered: the feedback log, or the artifact store, cannot be used."""
 
 PAGES = {
     400: ("That address does not fit", "Something in it is not as it must be."),
@@ -77,9 +79,9 @@ def answer_to(error: Exception) -> Response:
         return response
     if isinstance(error, StoreError):
         log.error("%s", error)
-        return _answer(503, "the artifact store cannot be read at the moment; the server's log says why")
-    if isinstance(error, FeedbackError):
-        log.error("%s", error)
+        said = "the artifact store cannot be read at the moment; the server's log says why"
+        return _answer(503, said, code=STORE_UNAVAILABLE)
+    if isinstance(error, FeedbackError):  # whose log is kept by whoever asked it, for many answers at once
         return _feedback_answer(error)
     if isinstance(error, HTTPException):
         return _http_answer(error)
@@ -93,7 +95,7 @@ def _feedback_answer(error: FeedbackError) -> Response:
         said = "the feedback log is held by another process; nothing was recorded, send it again under the same key"
     elif isinstance(error, LogAway):
         said = "the feedback database does not answer; send it again under the same key, which is recorded once"
-    response = _answer(503, said)
+    response = _answer(503, said, code=FEEDBACK_UNAVAILABLE)
     response.headers["Retry-After"] = "1"
     return response
 

@@ -13,7 +13,7 @@ from movierec_engine import __version__
 from movierec_engine.api.answers import Error
 from movierec_engine.api.config import OPEN, READ, SCOPES, ServingConfig
 from movierec_engine.api.endpoints import JSON, Endpoint
-from movierec_engine.api.errors import CODES
+from movierec_engine.api.errors import CODES, FEEDBACK_UNAVAILABLE, STORE_UNAVAILABLE
 from movierec_engine.api.known_ids import KnownIds, with_ids
 from movierec_engine.api.parameters import schema_of
 from movierec_engine.api.request_parsing import WITH_BODY
@@ -43,7 +43,8 @@ _MEANINGS = {
     415: "The body is no JSON.",
     422: "A value is well-formed but not possible.",
     429: "Too many requests; Retry-After says when to ask again.",
-    503: "There is nothing to serve yet.",
+    503: "There is nothing to serve yet; or the feedback log, or the artifact store, cannot be used at the moment "
+    f"(code: {FEEDBACK_UNAVAILABLE}, {STORE_UNAVAILABLE}).",
 }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from movierec_engine.api.answers import RulesTrial, ScenarioRules
-from movierec_engine.api.errors import ApiError
+from movierec_engine.api.errors import STORE_UNAVAILABLE, ApiError
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.api.live_rules import LiveRules
 from movierec_engine.api.loaded_index import LoadedIndex
@@ -98,4 +98,5 @@ def _answered(act: Callable[[], T], parameter: str = "rules") -> T:
     except RuleError as error:
         raise ApiError(422, str(error), parameter) from error
     except OSError as error:
-        raise ApiError(503, "the rules could not be written; nothing has changed, and the log says why") from error
+        said = "the rules could not be written; nothing has changed, and the log says why"
+        raise ApiError(503, said, code=STORE_UNAVAILABLE) from error
