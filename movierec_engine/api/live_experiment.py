@@ -11,6 +11,7 @@ from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.api.live_exploration import NotedAnswer, Propensities
 from movierec_engine.api.live_feedback import LiveFeedback
 from movierec_engine.data.id_map import PublicId
+from movierec_engine.feedback import FeedbackError
 from movierec_engine.feedback.experiments import ExperimentConfig, Variant
 from movierec_engine.feedback.summary import interleaving_duels, variant_rates
 from movierec_engine.store import is_refitted, measured_version
@@ -75,13 +76,15 @@ class LiveExperiment:
         is, so that another variant learned from less.
         """
         self._live.flush()
-        log = self._live.log(data_set)
+        feedback = self._live.log(data_set)
         variants = [{**asdict(one), **self._answering(one.model)} for one in self.config.variants]
-        return {
-            "running": {**asdict(self.config), "variants": variants} if self.running else None,
-            "rates": variant_rates(log).to_pylist(),
-            "duels": interleaving_duels(log).to_pylist(),
-        }
+        try:
+            rates, duels = variant_rates(feedback).to_pylist(), interleaving_duels(feedback).to_pylist()
+        except FeedbackError as error:
+            log.error("experiments cannot be summed up: %s", error)
+            raise
+        running = {**asdict(self.config), "variants": variants} if self.running else None
+        return {"running": running, "rates": rates, "duels": duels}
 
     @property
     def _interleaves(self) -> bool:

@@ -10,8 +10,12 @@ import hashlib
 import json
 import logging
 import secrets
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 
 from movierec_engine.api.answers import LogHealth, Recommendations
 from movierec_engine.api.incoming import REQUEST_ID, incoming
@@ -24,11 +28,13 @@ from movierec_engine.feedback import (
     FeedbackEvent,
     FeedbackLog,
     FeedbackLogs,
+    IdempotencyConflict,
     InvalidFeedback,
     ListContext,
     LogAway,
     LogBusy,
     Recorded,
+    UnknownEvent,
     UserState,
 )
 from movierec_engine.feedback.events import MAX_LIST, Kind
@@ -43,6 +49,14 @@ PAUSE_SECONDS = 0.5
 OK = "ok"
 
 
+@dataclass
+class _Refusals:
+    """Changes that a log has refused since it last took one."""
+
+    last: FeedbackError
+    count: int = 1
+
+
 class LiveFeedback:
     """One log for each data set, of the store whose indices are served."""
 
@@ -51,6 +65,8 @@ class LiveFeedback:
         self._logs: dict[str, FeedbackLog] = {}
         self._queues: dict[str, ExposureQueue] = {}
         self._problems: dict[str, tuple[float, str]] = {}  # data set -> until when it is left alone, and why
+        self._refusals: dict[str, _Refusals] = {}
+        self._refusing = threading.Lock()
 
     def log(self, data_set: str) -> FeedbackLog:
         known = self._logs.get(data_set)
@@ -84,7 +100,8 @@ class LiveFeedback:
     def record(self, data_set: str, events: Sequence[FeedbackEvent]) -> list[Recorded]:
         """Append events, durable before this returns, and count them."""
         try:
-            recorded = self.log(data_set).record(events)
+            with self._changing(data_set):
+                recorded = self.log(data_set).record(events)
         except FeedbackError:
             self._metrics.count("movierec_feedback_refused_total", len(events))
             raise
@@ -94,21 +111,25 @@ class LiveFeedback:
 
     def undo(self, data_set: str, user_id: PublicId, key: str) -> int:
         """Take one event back."""
-        return self._count_undone(self.log(data_set).undo(user_id, key))
+        with self._changing(data_set):
+            return self._count_undone(self.log(data_set).undo(user_id, key))
 
     def undo_all(self, data_set: str, user_id: PublicId, movie_id: PublicId, kind: Kind) -> int:
         """Take back whatever of one kind a user said of a movie."""
-        return self._count_undone(self.log(data_set).undo_all(user_id, movie_id, kind))
+        with self._changing(data_set):
+            return self._count_undone(self.log(data_set).undo_all(user_id, movie_id, kind))
 
     def erase(self, data_set: str, user_id: PublicId) -> Erasure:
         """Erase a user's feedback."""
-        return self.log(data_set).erase(user_id)
+        with self._changing(data_set):
+            return self.log(data_set).erase(user_id)
 
     def expose(self, data_set: str, shown: Exposure) -> None:
         """Have a list noted as shown, in the background: no answer waits or fails for it."""
         queue = self._queues.get(data_set)
         if queue is None:
-            queue = self._queues[data_set] = ExposureQueue(self.log(data_set), self._count_shown, self._count_dropped)
+            noted = partial(self._count_shown, data_set)
+            queue = self._queues[data_set] = ExposureQueue(self.log(data_set), noted, self._count_dropped)
         queue.put(shown)
 
     def note_shown(
@@ -188,13 +209,44 @@ class LiveFeedback:
             return {"status": "busy", "message": "another process holds the feedback log, so nothing is recorded"}
         except FeedbackError:
             return {"status": "read-only", "message": "the feedback log cannot be written, so nothing is recorded"}
+        refusals = self._refusals.get(data_set)
+        if refusals and not isinstance(refusals.last, (LogBusy, LogAway)):  # which would have been told just now
+            said = "the feedback log refused what was last to be recorded, as on a full disk; see the server's log"
+            return {"status": "read-only", "message": said}
         return {"status": OK, "message": None}
+
+    @contextmanager
+    def _changing(self, data_set: str) -> Iterator[None]:
+        """Has it logged once when the log begins to refuse changes, and once when it takes them again."""
+        try:
+            yield
+        except (InvalidFeedback, IdempotencyConflict, UnknownEvent):  # the client's own
+            raise
+        except FeedbackError as error:
+            with self._refusing:
+                refusals = self._refusals.get(data_set)
+                if refusals:
+                    refusals.last, refusals.count = error, refusals.count + 1
+                else:
+                    self._refusals[data_set] = _Refusals(error)
+            if refusals is None:
+                log.error("feedback is refused, and this is said once: %s", error)
+            raise
+        self._say_it_takes_changes(data_set)
+
+    def _say_it_takes_changes(self, data_set: str) -> None:
+        if data_set in self._refusals:
+            with self._refusing:
+                refusals = self._refusals.pop(data_set, None)
+            if refusals:
+                log.info("%s takes feedback again; %d changes were refused", self.log(data_set).where, refusals.count)
 
     def _count_undone(self, undone: int) -> int:
         self._metrics.count("movierec_feedback_undone_total", undone)
         return undone
 
-    def _count_shown(self, written: Sequence[Exposure]) -> None:
+    def _count_shown(self, data_set: str, written: Sequence[Exposure]) -> None:
+        self._say_it_takes_changes(data_set)
         for shown in written:
             self._metrics.count("movierec_exposures_total", experiment=shown.experiment)
 

@@ -21,7 +21,7 @@ from ports import free_port
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
-from movierec_engine.feedback import SqliteLog, log_file
+from movierec_engine.feedback import FeedbackError, SqliteLog, log_file
 from movierec_engine.feedback.experiments import ExperimentConfig, Variant
 from movierec_engine.feedback.sqlite.database import BUSY_SECONDS
 from movierec_engine.store import Artifact, ArtifactStore
@@ -175,6 +175,33 @@ def test_a_held_log_keeps_no_list_waiting_and_refuses_what_it_cannot_record(
 
 
 @pytest.mark.slow
+def test_a_log_that_refuses_what_is_written_is_told_of_until_it_takes_something_again(
+    store: ArtifactStore, log: SqliteLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a full disk, where a transaction begins and fails at its end."""
+    client = create_app(store.root).test_client()
+    full = FeedbackError("the log: cannot be used (database or disk is full); look after the disk's space")
+
+    def refuse(*about: object) -> None:
+        raise full
+
+    with monkeypatch.context() as patch, caplog.at_level("INFO", "movierec_engine"):
+        for change in ("record", "undo_all", "erase"):
+            patch.setattr(SqliteLog, change, refuse)
+        for _ in range(3):
+            refused = client.post("/api/feedback", json=RATING)
+            assert (refused.status_code, refused.json["error"]["code"]) == (503, "feedback_unavailable")
+        assert client.delete("/api/users/7").status_code == 503
+        assert client.get("/api/ready").json["feedback"]["status"] == "read-only"
+        assert [record.message for record in caplog.records if str(full) in record.message] == [
+            f"feedback is refused, and this is said once: {full}"
+        ]
+    with caplog.at_level("INFO", "movierec_engine"):
+        assert client.post("/api/feedback", json=RATING).status_code == 200
+    assert "takes feedback again; 4 changes were refused" in caplog.text
+    assert client.get("/api/ready").json["feedback"]["status"] == "ok"
+
+
 def test_lists_that_wait_are_noted_when_a_process_ends(store: ArtifactStore, log: SqliteLog) -> None:
     """Its log is held when it is asked to end, and free half a second later, or more on a busy machine."""
     end = (
