@@ -1,6 +1,7 @@
 """The PostgreSQL log's own: several hosts, a database that is killed, stopped or away, schema versions, passwords."""
 
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -239,6 +240,18 @@ def is_away(log: PostgresLog) -> bool:
     except LogAway:
         return True
     return False
+
+
+def test_a_log_that_is_not_there_is_not_copied_and_nothing_is_made(tmp_path: Path) -> None:
+    source, target = (
+        SqliteLog(log_file(tmp_path, "tpyo")),
+        PostgresLog("postgresql+psycopg://u@127.0.0.1:1/none", "tpyo"),
+    )
+    with pytest.raises(
+        FeedbackError, match=f"^no feedback log at {re.escape(str(source.path))}, so nothing was copied"
+    ):
+        copy_log(source, target)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

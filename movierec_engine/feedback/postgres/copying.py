@@ -46,13 +46,18 @@ class LogCopy:
 def copy_log(source: SqliteLog, target: PostgresLog) -> LogCopy:
     """Copy what is missing, and compare all. Nobody may write to either meanwhile.
 
-    Raises FeedbackError where the target holds anything that the source does not.
+    Raises FeedbackError where the target holds anything that the source does not, and where there is no source.
     """
+    if not source.path.is_file():
+        raise FeedbackError(
+            f"no feedback log at {source.path}, so nothing was copied; name its data set by --data, and its store by "
+            "MOVIEREC_ARTIFACTS, or MOVIEREC_LOCAL where that is an object store"
+        )
     source.check()
     for table in _COLUMNS:
         for _ in _missing(source, target, table):
             pass
-    rows = {table: source.query(f"SELECT count(*) FROM {table}")[0][0] if source.begun else 0 for table in _COLUMNS}
+    rows = {table: source.query(f"SELECT count(*) FROM {table}")[0][0] for table in _COLUMNS}
     added = dict.fromkeys(_COLUMNS, 0)
     for table, columns in _COLUMNS.items():
         places = ", ".join(["%s"] * len(columns.split(", ")))
