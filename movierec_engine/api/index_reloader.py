@@ -100,6 +100,7 @@ class IndexReloader:
         self._alive: WeakValueDictionary[str, LoadedIndex] = WeakValueDictionary()  # also evicted ones that are in use
         self._logged: set[tuple[str, str]] = set()
         self._watched = False
+        self.out_of_reach = False  # whether the last look did not get as far as the store
         self._looked = threading.Event()
         self._remembered, self._repeat, self._warm, self._on_change = remembered, repeat, warm, on_change
         self._pictures = pictures or PicturesConfig()
@@ -155,7 +156,9 @@ class IndexReloader:
                     self._retry_wait = RETRY_SECONDS[0] if changed else min(2 * self._retry_wait, RETRY_SECONDS[1])
                     self._swap(self._look())
                 self._say_what_is_used()
+                self.out_of_reach = False
             except StoreError as error:  # the store itself is out of reach; the next look may find it again
+                self.out_of_reach = True
                 if (kinds.FAISS_INDEX, str(error)) not in self._logged:
                     self._logged.add((kinds.FAISS_INDEX, str(error)))
                     log.error("%s; what was served stays, and it is looked at again", error)

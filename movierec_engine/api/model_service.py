@@ -14,11 +14,11 @@ from movierec_engine.store import SERVING, Artifact, ArtifactStore, kinds, measu
 
 _GRAVITY = ("damaged", "empty", "loading", "ok")
 EMPTY = "there is no index to serve yet; run `movierec demo` or `movierec train model=lightgcn`"
+OUT_OF_REACH = "the artifact store is out of reach, so there is nothing to serve yet; the server's log says why"
 DAMAGED = "the index to serve is damaged or its pointer is; GET /api/ready says which, and why"
 LOADING = "the index is being loaded; ask again in a moment"
 DRAINING = "this server is about to end; ask another one"
 STANDS_IN = "the version that should answer cannot be read now and is tried again; another one answers in its place"
-
 NO_POINTER = "what should answer cannot be told (`refused` says why), so what was released before answers"
 
 
@@ -163,6 +163,8 @@ class ModelService:
         return "damaged" if now.refused else "empty"
 
     def _empty(self) -> str:
+        if self._reloader.out_of_reach:
+            return OUT_OF_REACH
         device = self._reloader.device
         if device == "auto":
             return EMPTY

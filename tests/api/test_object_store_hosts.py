@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from object_store import ObjectStoreServer, as_host, object_store_server
 
 from movierec_engine.api.app import create_app
+from movierec_engine.api.model_service import OUT_OF_REACH
 from movierec_engine.store import Artifact, ArtifactStore, object_storage, objects
 from movierec_engine.store.copying import copy_store
 
@@ -77,7 +78,9 @@ def test_a_host_follows_the_pointer_and_goes_on_while_the_store_is_away(
             assert answers(create_app(url).test_client()) == after
     with as_host(server, tmp_path / "never served"), server.away():
         never = create_app(url).test_client()
-        assert never.get("/api/recommend?user_id=1").status_code == 503
+        refused = never.get("/api/recommend?user_id=1")
+        assert (refused.status_code, refused.get_json()["error"]["message"]) == (503, OUT_OF_REACH)
+        assert never.get("/api/ready").get_json()["message"] == OUT_OF_REACH
         assert never.get("/api/health").status_code == 200
 
 
