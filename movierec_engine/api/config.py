@@ -147,7 +147,7 @@ def keys_of_environment() -> dict[str, str]:
     A key of a scope may do what the scopes before it may. While no key is set everything is open, which is why a server
     does not listen on a public address then unless it is told to.
 
-    Raises ConfigError for a key that is too short or not ASCII.
+    Raises ConfigError for a key that is an example's, too short or not ASCII.
     """
     scopes = {}
     for entry in filter(None, map(str.strip, os.environ.get(KEYS_VARIABLE, "").split(","))):
@@ -155,6 +155,8 @@ def keys_of_environment() -> dict[str, str]:
         scoped = bool(separator) and scope in SCOPES[1:]
         scopes[key.strip() if scoped else entry] = scope if scoped else ADMIN
     for key in scopes:
+        if "CHANGE-ME" in key:
+            raise ConfigError(f"{KEYS_VARIABLE} has a key that is still an example's, CHANGE-ME; set one of your own")
         if len(key) < SHORTEST_KEY:
             raise ConfigError(f"{KEYS_VARIABLE} has a key of fewer than {SHORTEST_KEY} characters; use longer ones")
         if not key.isascii():

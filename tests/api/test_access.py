@@ -134,6 +134,13 @@ def test_a_key_that_cannot_be_used_is_refused_without_being_shown(
     assert key not in str(caught.value)
 
 
+@pytest.mark.parametrize("keys", ["CHANGE-ME", "read=0123456789abcdef,admin=CHANGE-ME-TO-ERASE"])
+def test_the_key_of_an_example_is_refused(keys: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVIEREC_API_KEYS", keys)
+    with pytest.raises(ConfigError, match="MOVIEREC_API_KEYS has a key that is still an example's, CHANGE-ME; set one"):
+        keys_of_environment()
+
+
 def test_two_threads_do_not_take_one_token_twice() -> None:
     limit = RateLimit(rate=2, burst=3, clock=lambda: 0.0)
     kept = []

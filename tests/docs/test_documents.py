@@ -41,9 +41,9 @@ mkdir "$DAGSTER_HOME"
 {start} &
 api=http://127.0.0.1:$PORT
 curl -s --retry 60 --retry-all-errors --retry-delay 1 --fail $api/api/ready
-curl -s --fail -X POST $api/api/feedback -H "Authorization: Bearer CHANGE-ME-TO-WRITE" \\
+curl -s --fail -X POST $api/api/feedback -H "Authorization: Bearer the-test-key-to-WRITE" \\
     -H "Content-Type: application/json" -d '{{"user_id": 1, "movie_id": 102, "kind": "rating", "rating": 4.5}}'
-curl -s --fail -X DELETE $api/api/users/2 -H "Authorization: Bearer CHANGE-ME-TO-ERASE"
+curl -s --fail -X DELETE $api/api/users/2 -H "Authorization: Bearer the-test-key-to-ERASE"
 {backup}
 kill %1
 wait %1
@@ -111,9 +111,8 @@ def test_the_service_of_the_production_page_starts_and_its_backup_can_be_read(
     )
     (start,) = re.findall(r"ExecStart=/srv/movierec/venv/bin/(.*?[^\\])\n", unit, re.DOTALL)
     (backup,) = (block for block in re.findall(r"```text\n(.*?)```", text, re.DOTALL) if "movierec backup" in block)
-    environment = re.sub(
-        r"^(\w+)=(.*)$", r'export \1="\2"', variables.replace("/srv/movierec", "$PWD"), flags=re.MULTILINE
-    )
+    variables = variables.replace("/srv/movierec", "$PWD").replace("CHANGE-ME-TO-", "the-test-key-to-")
+    environment = re.sub(r"^(\w+)=(.*)$", r'export \1="\2"', variables, flags=re.MULTILINE)
     start = start.replace("--port 5000", "--port $PORT")
     run(SERVICE.format(environment=environment, start=start, backup=backup), folder)
     (copied,) = folder.glob("backups/*/feedback/movielens-small")
