@@ -351,7 +351,7 @@ class RetrievalIndex:
             np.savez(folder / SPARSE_FILE, **dict[str, Any](matrix_parts("vectors", self.vectors.T)))
         else:
             with (folder / FAISS_FILE).open("wb") as file:  # FAISS's own overlooks a disk that is full at its end
-                faiss.write_index(self.index, faiss.PyCallbackIOWriter(file.write))
+                faiss.write_index(self.index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined]
             if not is_flat(self.index):
                 np.save(folder / VECTORS_FILE, self.vectors)
         save_id_maps(folder, self.users, self.items)
