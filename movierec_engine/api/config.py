@@ -147,13 +147,16 @@ def keys_of_environment() -> dict[str, str]:
     A key of a scope may do what the scopes before it may. While no key is set everything is open, which is why a server
     does not listen on a public address then unless it is told to.
 
-    Raises ConfigError for a key that is an example's, too short or not ASCII.
+    Raises ConfigError for a key that is an example's, too short, not ASCII or of two scopes.
     """
-    scopes = {}
+    scopes: dict[str, str] = {}
     for entry in filter(None, map(str.strip, os.environ.get(KEYS_VARIABLE, "").split(","))):
         scope, separator, key = entry.partition("=")
         scoped = bool(separator) and scope in SCOPES[1:]
-        scopes[key.strip() if scoped else entry] = scope if scoped else ADMIN
+        key, scope = (key.strip(), scope) if scoped else (entry, ADMIN)
+        if scopes.get(key, scope) != scope:
+            raise ConfigError(f"{KEYS_VARIABLE} has one key for {scopes[key]} and {scope}; give each its own")
+        scopes[key] = scope
     for key in scopes:
         if "CHANGE-ME" in key:
             raise ConfigError(f"{KEYS_VARIABLE} has a key that is still an example's, CHANGE-ME; set one of your own")

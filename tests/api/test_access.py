@@ -134,6 +134,12 @@ def test_a_key_that_cannot_be_used_is_refused_without_being_shown(
     assert key not in str(caught.value)
 
 
+def test_a_key_of_two_scopes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVIEREC_API_KEYS", "read=0123456789abcdef,write=0123456789abcdef")
+    with pytest.raises(ConfigError, match="has one key for read and write; give each its own"):
+        keys_of_environment()
+
+
 @pytest.mark.parametrize("keys", ["CHANGE-ME", "read=0123456789abcdef,admin=CHANGE-ME-TO-ERASE"])
 def test_the_key_of_an_example_is_refused(keys: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOVIEREC_API_KEYS", keys)
