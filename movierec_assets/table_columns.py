@@ -3,6 +3,7 @@
 import dagster as dg
 
 from movierec_engine.evaluation.metrics import metric_of
+from movierec_engine.store import kinds
 
 DESCRIPTIONS = {
     "user_id": "The user, by the id of the data.",
@@ -22,7 +23,7 @@ DESCRIPTIONS = {
     "model": "The model.",
     "device": "The device that it was trained on.",
     "report": "The evaluation report's version.",
-    "trained_model": "The trained model's version.",
+    kinds.TRAINED_MODEL: "The trained model's version.",
     "window": "The window of time that was tested.",
     "users": "Whose metric it is: all users, or those with a history.",
     "count": "How many users these are.",
