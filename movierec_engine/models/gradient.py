@@ -102,13 +102,15 @@ def descent_cost(
     step_floats: float = 0,
     step_operations: float = 0,
     parameters: float | None = None,
+    keeps_scores: bool = True,
 ) -> ModelCost:
     """The cost of a model with vectors [n_users, width] and [n_items, width] that the training loop fits, all epochs.
 
     config: the model's own. pair_floats, pair_operations: of the layers above the vectors, for one user with one item.
     user_floats, user_operations: of the layers that each user of a batch goes through, such as an encoder of histories.
     step_floats, step_operations: of what each step computes beside its pairs, such as propagation over the graph.
-    parameters: how many are trained; the vectors' own, unless given.
+    parameters: how many are trained; the vectors' own, unless given. keeps_scores: of a softmax, for its backward pass;
+    not where they are inner products of vectors alone (`losses.users_softmax`).
     """
     if parameters is None:
         parameters = float(size.n_users + size.n_items) * width
@@ -125,7 +127,8 @@ def descent_cost(
         pairs, each = batch * (1.0 + config.num_negatives), 3 * width + pair_floats
     operations = 3 * (pairs * (2 * width + pair_operations) + users * user_operations + step_operations)
     steps = trainer.max_epochs * math.ceil(size.n_train / max(batch, 1))
-    kept = min(pairs * each, PIECE_FLOATS) + users * user_floats + step_floats
+    kept = min(pairs * each, PIECE_FLOATS) if keeps_scores or "softmax" not in loss else 0.0
+    kept += users * user_floats + step_floats
     scores = min(float(size.n_users) * size.n_items, _SCORES)
     fit = _LOOP + _SCORE * scores + _DRAWN * size.n_train
     fit += 4 * (6 * parameters + kept)  # gradient, two moments, best, a copy

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_CACHED_FLOATS = 2**20
+CACHED_FLOATS = 2**20
 """Scores that are in a processor's cache together."""
+_LEAST_ROWS = 128
+"""Users of whom scores are made at once, at least: with fewer the items' gradient is read and written too often."""
 
 
 def bpr(scores: Tensor) -> Tensor:
@@ -40,6 +42,57 @@ def sampled_softmax(scores: Tensor, log_inclusion: Tensor, rows: Tensor, positiv
     return softmax(scores - log_inclusion, rows, positives)
 
 
+def users_softmax(
+    queries: Tensor, items: Tensor, log_inclusion: Tensor | None, rows: Tensor, positives: Tensor
+) -> Tensor:
+    """`softmax`, or with log pi_j `sampled_softmax`, of the scores queries @ items^T, which are never kept, on a CPU.
+
+    queries: float32 [u, d]; items: float32 [m, d]; the others as above. Scores are made, and their gradient taken, some
+    users at a time while they are in the cache, where a matrix of all of them is written and read ten times.
+    """
+    return _UsersSoftmax.apply(queries, items, log_inclusion, rows, positives)  # type: ignore[no-untyped-call, no-any-return]
+
+
+class _UsersSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, queries: Tensor, items: Tensor, log_inclusion: Tensor | None, rows: Tensor, positives: Tensor
+    ) -> Tensor:
+        n, m, pairs = len(queries), len(items), len(rows)
+        at_once = min(n, max(_LEAST_ROWS, CACHED_FLOATS // m))
+        order = rows.argsort()
+        rows, positives = rows[order], positives[order]
+        count = torch.bincount(rows, minlength=n)
+        ends = [0, *count.cumsum(0).tolist()]
+        weight = (count / max(pairs, 1)).to(queries.dtype)[:, None]
+        loss, of_queries = queries.new_zeros(()), torch.empty_like(queries)
+        of_items = items.new_zeros(items.shape[1], m)  # its product takes half as long as the transposed one's
+        cached = queries.new_empty(at_once, m)
+        for start in range(0, n, max(at_once, 1)):
+            end = min(start + at_once, n)
+            pair = slice(ends[start], ends[end])
+            place = (rows[pair] - start) * m + positives[pair]
+            scores = torch.mm(queries[start:end], items.T, out=cached[: end - start])
+            if log_inclusion is not None:
+                scores.sub_(log_inclusion)
+            most = scores.amax(dim=1, keepdim=True)
+            own = scores.view(-1)[place].sum()
+            shares = scores.sub_(most).exp_()
+            total = shares.sum(dim=1, keepdim=True)
+            loss += ((total.log() + most) * weight[start:end]).sum() - own / pairs
+            shares.mul_(weight[start:end] / total)
+            shares.view(-1).index_add_(0, place, shares.new_full((len(place),), -1 / max(pairs, 1)))
+            torch.mm(shares, items, out=of_queries[start:end])
+            of_items.addmm_(queries[start:end].T, shares)
+        ctx.save_for_backward(of_queries, of_items.T)
+        return loss if pairs else loss / 0  # as a mean over nothing is
+
+    @staticmethod
+    def backward(ctx: Any, *above: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        of_queries, of_items = ctx.saved_tensors
+        return of_queries.mul_(above[0]), of_items.mul_(above[0]), None, None, None
+
+
 def linear_softmax(hidden: Tensor, items: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy over the whole catalogue: mean over n of -log softmax(<h_n, E>)_target.
 
@@ -53,7 +106,7 @@ class _LinearSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, items: Tensor, targets: Tensor) -> Tensor:
         n = len(hidden)
-        rows = min(n, max(1, _CACHED_FLOATS // len(items)))
+        rows = min(n, max(1, CACHED_FLOATS // len(items)))
         losses, of_hidden = hidden.new_empty(n), torch.empty_like(hidden)
         of_items = items.new_zeros(items.shape[1], len(items))  # its product takes half as long as the transposed one's
         cached = hidden.new_empty(rows, len(items))

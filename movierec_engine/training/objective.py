@@ -94,8 +94,8 @@ class Objective:
     def _softmax(self, users: Tensor, positives: Tensor, device: torch.device) -> Tensor:
         distinct, rows = torch.unique(users, return_inverse=True)
         distinct, rows, users, positives = (moved(part, device) for part in (distinct, rows, users, positives))
-        network = self._model.network
-        return losses.softmax(network(distinct, None), rows, positives) + network.penalty(users, positives[:, None])
+        loss = self._over_items(distinct, None, None, rows, positives)
+        return loss + self._model.network.penalty(users, positives[:, None])
 
     def _sampled_softmax(self, users: Tensor, positives: Tensor, device: torch.device) -> Tensor:
         distinct, rows = torch.unique(users, return_inverse=True)
@@ -103,9 +103,24 @@ class Objective:
         places = torch.searchsorted(drawn, positives)
         parts = (distinct, rows, users, positives, drawn, log_inclusion, places)
         distinct, rows, users, positives, drawn, log_inclusion, places = (moved(part, device) for part in parts)
-        network = self._model.network
-        loss = losses.sampled_softmax(network(distinct, drawn), log_inclusion, rows, places)
-        return loss + network.penalty(users, positives[:, None])
+        loss = self._over_items(distinct, drawn, log_inclusion, rows, places)
+        return loss + self._model.network.penalty(users, positives[:, None])
+
+    def _over_items(
+        self, users: Tensor, items: Tensor | None, log_inclusion: Tensor | None, rows: Tensor, positives: Tensor
+    ) -> Tensor:
+        """The softmax of users' scores over items, all unless given.
+
+        On a CPU a matrix of scores that is larger than the cache takes twice as long as one that is never kept.
+        """
+        network, n_items = self._model.network, self._n_items if items is None else len(items)
+        large = users.device.type == "cpu" and len(users) * n_items > losses.CACHED_FLOATS
+        if large and (factors := network.factors(users, items)):
+            return losses.users_softmax(*factors, log_inclusion, rows, positives)
+        scores = network(users, items)
+        if log_inclusion is None:
+            return losses.softmax(scores, rows, positives)
+        return losses.sampled_softmax(scores, log_inclusion, rows, positives)
 
 
 def loss_by_size(n_items: int, layers: bool = False) -> str:

@@ -47,6 +47,13 @@ class Network(nn.Module):
         """
         raise TypeError(f"{type(self).__name__} does not score pairs")
 
+    def factors(self, users: Tensor, items: Tensor | None) -> tuple[Tensor, Tensor] | None:
+        """Vectors float32 [b, d] and [m, d] whose inner products are the scores of `forward`, up to a constant.
+
+        items: int64 [m], the same for all, or None. None where scores are no such products.
+        """
+        return None
+
     def penalty(self, users: Tensor, items: Tensor) -> Tensor:
         """The regularisation term of a batch, a scalar already weighted; users int64 [b], items int64 [b, m].
 

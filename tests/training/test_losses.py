@@ -46,7 +46,7 @@ def test_linear_softmax_has_the_value_and_the_gradient_of_the_cross_entropy(
     cached: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A row at a time, some rows, and all of them."""
-    monkeypatch.setattr(losses, "_CACHED_FLOATS", cached)
+    monkeypatch.setattr(losses, "CACHED_FLOATS", cached)
     hidden, items, targets = rows(31, 20, 4)
     expected = functional.cross_entropy(3 * hidden @ items.T, targets)
     gradient = torch.autograd.grad(expected, (hidden, items))
@@ -54,6 +54,39 @@ def test_linear_softmax_has_the_value_and_the_gradient_of_the_cross_entropy(
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     for one, other in zip(torch.autograd.grad(2 * loss, (hidden, items)), gradient, strict=True):
         assert torch.allclose(one, 2 * other, atol=1e-6)
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+@pytest.mark.parametrize("at_once", [1, 3, 100])
+def test_users_softmax_has_the_value_and_the_gradient_of_the_softmax_of_scores(
+    at_once: int, sampled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pairs in any order, some of them repeated; one user has none."""
+    monkeypatch.setattr(losses, "CACHED_FLOATS", 1)
+    monkeypatch.setattr(losses, "_LEAST_ROWS", at_once)
+    queries, items, positives = rows(8, 20, 4)
+    users, positives = torch.tensor([6, 0, 2, 2, 5, 0, 3, 2, 1, 4]), torch.cat([positives, positives[:2]])
+    log_inclusion = -torch.rand(20) if sampled else None
+    scores = 3 * queries @ items.T
+    expected = (
+        losses.sampled_softmax(scores, log_inclusion, users, positives)
+        if log_inclusion is not None
+        else losses.softmax(scores, users, positives)
+    )
+    gradient = torch.autograd.grad(expected, (queries, items))
+    loss = losses.users_softmax(3 * queries, items, log_inclusion, users, positives)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    for one, other in zip(torch.autograd.grad(2 * loss, (queries, items)), gradient, strict=True):
+        assert torch.allclose(one, 2 * other, atol=1e-6)
+
+
+def test_users_softmax_of_no_pairs_has_no_gradient() -> None:
+    """As of a piece of which a worker has nothing, whose mean counts nought."""
+    queries, items, _ = rows(0, 20, 4)
+    nobody = torch.empty(0, dtype=torch.int64)
+    loss = losses.users_softmax(queries, items, None, nobody, nobody)
+    assert math.isnan(loss.item())
+    assert not torch.autograd.grad(loss * 0.0, items)[0].any()
 
 
 def test_linear_softmax_of_scores_far_apart_is_finite() -> None:

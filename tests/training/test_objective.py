@@ -15,7 +15,7 @@ from movierec_engine.errors import EmptyDataError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import model_class
 from movierec_engine.models.gradient import GradientRecommender
-from movierec_engine.training import objective
+from movierec_engine.training import losses, objective
 from movierec_engine.training.batches import batches
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.objective import Objective
@@ -57,6 +57,24 @@ def loss_and_gradient(model: GradientRecommender) -> list[torch.Tensor]:
 
 def gradient(model: GradientRecommender) -> list[torch.Tensor]:
     return [parameter.grad for parameter in model.network.parameters() if parameter.grad is not None]
+
+
+@pytest.mark.parametrize("loss_type", ["softmax", "sampled_softmax"])
+@pytest.mark.parametrize("name", ["lightgcn", "ngcf", "gmf"])
+def test_scores_that_are_larger_than_the_cache_are_not_kept_and_have_the_same_gradient(
+    name: str, loss_type: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, floats = [], []
+    for cached in (2**20, 2):
+        monkeypatch.setattr(losses, "CACHED_FLOATS", cached)
+        monkeypatch.setattr(losses, "_LEAST_ROWS", 3)
+        with Largest() as largest:
+            found.append(loss_and_gradient(built(name, loss_type=loss_type, sampled_items=TRAIN.n_items)))
+        floats.append(largest.floats)
+    assert floats[1] < floats[0] == 13 * TRAIN.n_items
+    whole, blocked = found
+    for one, other in zip(whole, blocked, strict=False):  # gmf's constant has no gradient then, which is 0
+        assert torch.allclose(one, other, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", SMALL)

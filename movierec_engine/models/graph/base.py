@@ -60,14 +60,16 @@ class GraphNetwork(Network):
         torch.autograd.backward(self._propagated, [part.grad for part in self._of_step])
         self._propagated, self._of_step = None, ()
 
-    def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
+    def factors(self, users: Tensor, items: Tensor | None) -> tuple[Tensor, Tensor]:
         user_vectors, item_vectors = self._of_step or self.final()
         queries = rows_of(user_vectors, users) / self._temperature
-        if items is None:
+        return queries, item_vectors if items is None else rows_of(item_vectors, items)
+
+    def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
+        queries, item_vectors = self.factors(users, items)
+        if item_vectors.dim() == 2:
             return queries @ item_vectors.T
-        if items.dim() == 1:
-            return queries @ rows_of(item_vectors, items).T
-        return (queries[:, None] * rows_of(item_vectors, items)).sum(dim=2)
+        return (queries[:, None] * item_vectors).sum(dim=2)
 
     def penalty(self, users: Tensor, items: Tensor) -> Tensor:
         nodes = torch.cat([users, (items + self.n_users).flatten()])

@@ -142,6 +142,7 @@ class NGCF(PenaltyByRows, GraphRecommender):
             width=sum(widths),
             step_floats=8 * nodes * sum(widths) + 12.0 * size.n_train,
             step_operations=sum(7.0 * size.n_train * a + 4 * nodes * a * b for a, b in pairwise(widths)),
+            keeps_scores=False,
         )
         return with_graph(training, size)
 

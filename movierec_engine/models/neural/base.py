@@ -51,6 +51,7 @@ class NeuralCF(GradientRecommender):
             width=getattr(config, "mf_dim", 0) + (layers[0] // 2 if layers else 0),
             pair_floats=float(sum(layers[1:])),
             pair_operations=_SMALL * operations,
+            keeps_scores=bool(layers),
         )
         sampled = 12.0 * _SAMPLE * size.n_items if layers else 0  # whose scores the candidate vectors are fitted to
         return replace(

@@ -66,6 +66,13 @@ class NeuralCFNetwork(Network):
         """The layers up to the last hidden one."""
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
+    def factors(self, users: Tensor, items: Tensor | None) -> tuple[Tensor, Tensor] | None:
+        """Those of the GMF part where there is no other."""
+        if self.hidden:
+            return None
+        queries = rows_of(self.gmf_users, users) * self.output.weight[0]
+        return queries, self.gmf_items if items is None else rows_of(self.gmf_items, items)
+
     def forward(self, users: Tensor, items: Tensor | None) -> Tensor:
         gmf, mlp = rows_of(self.gmf_users, users), rows_of(self.mlp_users, users)
         return self.scores(gmf, mlp, items)
