@@ -17,8 +17,8 @@ from movierec_engine.models.graph.propagation import SymmetricLGConv
 from movierec_engine.training.trainable import Network
 
 LOSSES = ("auto", "softmax", "sampled_softmax", "bpr", "bce")
-_EDGE = 120.0
-"""Bytes of a train interaction in the graph: both directions, once more by blocks, and what they are made from."""
+_EDGE = 32.0
+"""Bytes of a train interaction in the graph: both directions, and once more by blocks."""
 
 
 class GraphNetwork(Network):

@@ -141,7 +141,7 @@ class LightGCN(PenaltyByRows, GraphRecommender):
             trainer,
             config,
             width=config.embedding_dim,
-            step_floats=3 * (config.num_layers + 1) * nodes + 12.0 * size.n_train,
+            step_floats=(config.num_layers + 3) * nodes + 12.0 * size.n_train,
             step_operations=7.0 * config.num_layers * size.n_train * config.embedding_dim,
             keeps_scores=False,
         )
