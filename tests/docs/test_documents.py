@@ -22,18 +22,17 @@ FENCE = re.compile(r"^( *)```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^\1```$", re.MU
 RUNS = re.compile(r"^ *```(bash|python)", re.MULTILINE)
 README, PRODUCTION = ROOT / "README.md", ROOT / "docs" / "tutorials" / "production.md"
 PAGES = sorted(page for page in (ROOT / "docs").rglob("*.md") if RUNS.search(page.read_text(encoding="utf-8")))
-FRAME = "import pandas as pd\nframe = pd.DataFrame({'user_id': [17, 17, 42], 'movie_id': [1, 2, 1]})\n"
 IN_THE_README = {
     "make demo ": "# make demo",
     "make test ": "# make test",
-    "from movierec_engine import EASE": f"{FRAME}from movierec_engine import EASE",
+    '"data/movielens-small/ratings.csv"': f"{str(ROOT / 'data' / 'movielens-small' / 'ratings.csv')!r}",
     "train model=lightgcn ": "train model=lightgcn trainer.max_epochs=1 ",
     "--minutes 10 ": "--minutes 0.3 ",
     "movierec serve ": "movierec serve --port $PORT & ",
     "localhost:5000": "localhost:$PORT",
     'curl "': 'curl -s --retry 60 --retry-all-errors --retry-delay 1 --fail "',
 }
-"""What the README says -> what is run of it: shorter trainings, and a port of the test's own."""
+"""What the README says -> what is run of it: shorter trainings, the data of this checkout, a port of the test's own."""
 SERVICE = """
 set -eu
 {environment}
