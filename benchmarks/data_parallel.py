@@ -127,7 +127,8 @@ class Measured:
         """What trains an epoch, or makes a sweep, in this process or by several workers."""
         trainer, model = self._trainer(workers), self._model(workers)
         if isinstance(model, ALS):
-            return self._sweeps(model, stack.enter_context(sweeps(*self._start(model), trainer)))
+            self._made[workers] = made = stack.enter_context(sweeps(*self._start(model), trainer))
+            return lambda _: made.sweep()
         return stack.enter_context(passes(model, self.train, trainer, self._state(model, trainer), "cpu", 1))
 
     def one_pass(self, workers: int, stack: ExitStack) -> None:
@@ -136,7 +137,7 @@ class Measured:
         if isinstance(model, ALS):
             team_sweeps = TeamSweeps(*self._start(model), trainer)
             stack.callback(team_sweeps.close)
-            self._sweeps(model, team_sweeps)(1)
+            team_sweeps.sweep()
             return
         state = self._state(model, trainer)
         stack.enter_context(WorkerPasses(model, self.train, trainer, state, "cpu", 1)).one_pass(1)
@@ -145,7 +146,7 @@ class Measured:
         """What the model of these passes reaches."""
         model = self._models[workers]
         if isinstance(model, ALS):
-            model.user_factors, model.item_factors = self._made[id(model)].vectors()
+            model.user_factors, model.item_factors = self._made[workers].vectors()
         else:
             model.export()
         return Evaluator([10], ("ndcg",)).evaluate(model, test, deep=False).metrics["ndcg@10"]
@@ -177,10 +178,6 @@ class Measured:
         sides = model.history, model.history.T.tocsr()
         users, items = (model.strength(rows) for rows in sides)
         return sides, Ridge(model.alpha0, (users, items), model.config.steps), (model.user_factors, model.item_factors)
-
-    def _sweeps(self, model: ALS, made: Sweeps) -> Callable[[int], object]:
-        self._made[id(model)] = made
-        return lambda _: made.sweep()
 
 
 def cpu_seconds() -> dict[int, float]:

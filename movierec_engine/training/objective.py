@@ -111,7 +111,8 @@ class Objective:
     ) -> Tensor:
         """The softmax of users' scores over items, all unless given.
 
-        On a CPU a matrix of scores that is larger than the cache takes twice as long as one that is never kept.
+        On a CPU a matrix of scores that is larger than the cache takes about twice as long as one that is never kept:
+        benchmarks/results/users_softmax.md.
         """
         network, n_items = self._model.network, self._n_items if items is None else len(items)
         large = users.device.type == "cpu" and len(users) * n_items > losses.CACHED_FLOATS

@@ -1,7 +1,7 @@
 """Half sweeps of alternating least squares, in this process or by blocks of rows on several workers.
 
-Side by side, every half sweep turns both sides' vectors into the eigenvectors of the fixed side's Gram matrix and then
-solves the other side's rows (`least_squares.py`). A worker has a block of the users' rows and one of the items', each
+A half sweep turns the vectors of both sides into the eigenvectors of the fixed side's Gram matrix, and then solves the
+other side's rows (`least_squares.py`). A worker has a block of the users' rows and one of the items', each
 of about as much work as any other's, and their vectors: it adds its rows' share to the Gram matrix, turns its own and
 solves its own. The vectors that are fixed in a half sweep are gathered, and shared by the workers of a host.
 """
