@@ -18,17 +18,21 @@ and |h_i|^2), all vectors being 0 is the minimum. So by default they are relativ
 interactions of a row, and to e: about the largest of these singular values that noise alone gives, at l2 = 1.
 
     alpha0 = relative_alpha0 * |train| / (|U| |I|),    l2 = relative_l2 * e
-    relative_alpha0 = max(7.5, (|train| / (|U| |I|)^1/2)^1/2) unless it is given
+    relative_alpha0 = max(7.5, r^1/2),    relative_l2 = min(.6, .39 max(1, (8 / r)^1/2))    unless they are given
+    r = |train| / (|U| |I|)^1/2
     e = sqrt(sum_u |I_u| f_u sum_i f_i) / |train| + sqrt(sum_i |U_i| f_i sum_u f_u) / |train|
     f_u = |I_u| / (|I_u| + alpha0 |I|),    f_i = |U_i| / (|U_i| + alpha0 |U|)
 
 Were interactions drawn by activity and popularity alone, an entry of D_u^-1/2 R D_i^-1/2 would have the variance
 f_u f_i / |train|, and a random matrix has about the root of the sum over a row plus that over a column as its largest
-singular value; here it is that of the mean interaction's row and column. All pairs together weigh relative_alpha0 times
-the observed ones: the more, the more interactions there are in a row (the geometric mean of a user's and an item's), as
-what somebody with many of them left out says more. No constant comes near the best of a search both where rows are
-short and where they are long. Where the root is below 7.5 that ranks better on all of six published data sets that were
-tried, whose rows have 8 to 22. The paper's alpha0 of .1 on ML-20M and .02 on MSD are 28 and 14 times the density.
+singular value; here it is that of the mean interaction's row and column. Regularised by less than the noise, vectors
+keep some of it for the sake of taste: .39 is best where rows have some 8 to 40 interactions (r, the geometric mean of a
+user's and an item's). Where they have 2 to 5, .39 can rank below popularity, and the best is between .5 and .85
+(benchmarks/results/als_short_rows.md). All pairs together weigh relative_alpha0 times the observed ones: the more, the
+longer the rows, as what somebody with many interactions left out says more. No constant comes near the best of a search
+both where rows are short and where they are long. Where the root is below 7.5 that ranks better on all of six published
+data sets that were tried, whose rows have 8 to 22. The paper's alpha0 of .1 on ML-20M and .02 on MSD are 28 and 14
+times the density.
 """
 
 import logging
@@ -56,8 +60,13 @@ Strengths = NDArray[np.float64]
 _LEAST_ALPHA0 = 7.5
 """Least weight of all pairs together against the observed ones, where rows are short: chosen on validation of data of
 several densities (benchmarks/results/defaults.md)."""
+_LEAST_L2, _MOST_L2 = 0.39, 0.6
+"""Strength of the regularisation against the noise, where rows are not short, and at most."""
+_SHORT_ROW = 8.0
+"""Interactions of a row below which the noise is regularised more: chosen on validation of LastFM, MovieLens 1M and the
+bundled data with ever fewer of their interactions, which differ (benchmarks/results/als_short_rows.md)."""
 _NOTHING = 1e-3
-"""Mean score of the train pairs, 1 being what is aimed at, below which the vectors are as good as 0."""
+"""Mean score of the train pairs, 1 being what is aimed at, below which the regularisation leaves next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +80,9 @@ class ALSConfig:
     root of the interactions of a row, at least 7.5, as above."""
     alpha0: float | None = None
     """Weight of one unobserved pair against an observed one, whatever the density; null: by relative_alpha0."""
-    relative_l2: float = 0.39
-    """Strength of the regularisation against the noise in the data: l2 = relative_l2 * e as above; chosen on validation
-    of data of several densities (benchmarks/results/defaults.md)."""
+    relative_l2: float | None = None
+    """Strength of the regularisation against the noise in the data: l2 = relative_l2 * e as above; null: .39, up to .6
+    where rows are short, chosen on validation of data of several densities (benchmarks/results/defaults.md)."""
     l2: float | None = None
     """Strength of the regularisation, whatever the data; null: by relative_l2."""
     nu: float = 1.0
@@ -122,8 +131,9 @@ class ALS(ClosedFormRecommender):
         reached = float((users * (by_user @ items)).sum()) / max(len(train), 1)
         if reached < _NOTHING:
             log.warning(
-                "als: the vectors are as good as 0 (the mean score of train pairs is %.1e, where 1 is aimed at), so "
-                "lists say nothing; lower model.l2 (%g) or model.alpha0 (%g)",
+                "als: the regularisation leaves next to nothing (the mean score of train pairs is %.1e, where 1 is "
+                "aimed at), so lists differ little between users; where the data has more to say, a lower model.l2 "
+                "(%g) or model.alpha0 (%g) ranks better on validation",
                 reached,
                 self.l2,
                 self.alpha0,
@@ -134,16 +144,26 @@ class ALS(ClosedFormRecommender):
         """Weight of one unobserved pair: the config's, or what relative_alpha0 is at the density of train."""
         if self.config.alpha0 is not None:
             return float(self.config.alpha0)
-        (users, items), pairs = self.history.shape, self.history.nnz
+        users, items = self.history.shape
         relative = self.config.relative_alpha0
         if relative is None:
-            relative = max(_LEAST_ALPHA0, np.sqrt(pairs / np.sqrt(users * items)))
-        return float(relative * pairs / (users * items))
+            relative = max(_LEAST_ALPHA0, np.sqrt(self.row_length))
+        return float(relative * self.history.nnz / (users * items))
 
     @property
     def l2(self) -> float:
         """Strength of the regularisation: the config's, or what relative_l2 is for the noise of this train."""
-        return float(self.config.relative_l2 * self.noise if self.config.l2 is None else self.config.l2)
+        if self.config.l2 is not None:
+            return float(self.config.l2)
+        relative = self.config.relative_l2
+        if relative is None:
+            relative = min(_MOST_L2, _LEAST_L2 * max(1.0, _SHORT_ROW / self.row_length) ** 0.5)
+        return float(relative * self.noise)
+
+    @property
+    def row_length(self) -> float:
+        """r above."""
+        return float(self.history.nnz / np.sqrt(self.history.shape[0] * self.history.shape[1]))
 
     @property
     def noise(self) -> float:
