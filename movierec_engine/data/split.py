@@ -18,22 +18,16 @@ from movierec_engine.data.interactions import Interactions, load_id_maps, save_i
 from movierec_engine.data.likes import held_out_dislikes, liked_from
 from movierec_engine.data.ratings import Movies, Ratings
 from movierec_engine.data.split_strategies import (
+    ALL_PARTS,
     FOLD_IN,
-    FOLDED_IN,
     LATER,
-    LEFT_OUT,
-    MORE_PARTS,
     PARTS,
+    STRATEGIES,
     TEST,
     TRAIN,
     VALIDATION,
-    global_time_parts,
-    held_out_user_parts,
-    leave_one_out_parts,
-    next_item_after_parts,
-    next_item_parts,
+    parts_of,
     random_parts,
-    user_time_parts,
 )
 from movierec_engine.errors import ConfigError, EmptyDataError
 
@@ -185,9 +179,8 @@ class Split:
     def load(cls, folder: Path, strategy: str, boundaries: dict[str, int], liked_from: float = 0.0) -> "Split":
         users, items = load_id_maps(folder)
         negatives, dislikes = folder / "negatives.parquet", folder / "dislikes.parquet"
-        names = (*PARTS, *MORE_PARTS.get(strategy, ()))
         return cls(
-            **_read_parts(folder / "split.parquet", names, users, items),
+            **_read_parts(folder / "split.parquet", parts_of(strategy), users, items),
             strategy=strategy,
             boundaries=boundaries,
             negatives=Interactions.from_table(pq.read_table(negatives), users, items) if negatives.exists() else None,
@@ -211,43 +204,24 @@ def split(interactions: Interactions, config: DataConfig, ratings: Ratings) -> S
     Raises EmptyDataError when train or test would be empty, ConfigError when the strategy goes by time and there are
     no times to go by.
     """
-    boundaries: dict[str, int] = {}
     negatives = None
-    strategy = config.split
-    if not ratings.presplit and strategy not in ("random", USERS):
-        _require_times(interactions, config)
     if ratings.presplit:
-        strategy = "given"
+        strategy, boundaries = "given", dict[str, int]()
         part = _given_parts(ratings, interactions, config)
         negatives = _given_negatives(ratings, interactions)
-    elif config.split == "random":
-        part = random_parts(interactions, config.train_ratio, config.val_ratio, config.split_seed)
-    elif config.split == "global_time":
-        part, boundaries = global_time_parts(interactions, config.train_ratio, config.val_ratio)
-    elif config.split == "user_time":
-        part = user_time_parts(interactions, config.train_ratio, config.val_ratio, config.split_seed)
-    elif config.split == USERS:
-        part = held_out_user_parts(
-            interactions, config.train_ratio, config.val_ratio, config.fold_in_ratio, config.split_seed
-        )
-    elif config.split == NEXT_ITEM:
-        part = next_item_parts(interactions)
-    elif config.split == NEXT_ITEM_AFTER:
-        part, boundaries = next_item_after_parts(interactions, config.train_ratio, config.val_ratio)
     else:
-        part = leave_one_out_parts(interactions, config.split_seed)
+        strategy = config.split
+        if STRATEGIES[strategy].needs_times:
+            _require_times(interactions, config)
+        part, boundaries = STRATEGIES[strategy].parts(interactions, config)
     for number in (TRAIN, TEST):
         if not (part == number).any():
             raise EmptyDataError(
                 f"{config.name}: the {strategy} split of {len(interactions)} interactions leaves {PARTS[number]} "
                 "empty; use more data, lower the filters or choose another data.split"
             )
-    train, validation, test = (interactions.select(part == number) for number in range(3))
-    numbers = {FOLD_IN: FOLDED_IN, LATER: LEFT_OUT}
-    more = {name: interactions.select(part == numbers[name]) for name in MORE_PARTS.get(strategy, ())}
-    made = Split(
-        train, validation, test, strategy, boundaries, negatives, fold_in=more.get(FOLD_IN), later=more.get(LATER)
-    )
+    named = {name: interactions.select(part == ALL_PARTS.index(name)) for name in parts_of(strategy)}
+    made = Split(**named, strategy=strategy, boundaries=boundaries, negatives=negatives)
     return with_dislikes(made, ratings, config)
 
 

@@ -1,12 +1,14 @@
 """Which part each interaction belongs to, by the strategies of `data.split`."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from movierec_engine.data.config import NEXT_ITEM_AFTER, USERS
+from movierec_engine.data.config import NEXT_ITEM, NEXT_ITEM_AFTER, USERS, DataConfig
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import EmptyDataError
 
@@ -18,8 +20,54 @@ FOLD_IN = "fold_in"
 of the held-out users, of `next_item_after` what happened between its moments beside validation's items."""
 LATER = "later"
 """The part with number LEFT_OUT: what happened after a user's test item, which `next_item_after` alone has."""
-MORE_PARTS = {USERS: (FOLD_IN,), NEXT_ITEM_AFTER: (FOLD_IN, LATER)}
-"""The parts that a strategy has beside PARTS."""
+ALL_PARTS = (*PARTS, FOLD_IN, LATER)
+"""The part with number p is ALL_PARTS[p]."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A strategy of `data.split`.
+
+    parts: the part numbers of interactions, int8 [n], and the boundaries, empty where it has none.
+    needs_times: whether it goes by time.
+    more_parts: the parts that it has beside PARTS.
+    """
+
+    parts: Callable[[Interactions, DataConfig], tuple[NDArray[np.int8], dict[str, int]]]
+    needs_times: bool = True
+    more_parts: tuple[str, ...] = ()
+
+
+STRATEGIES = {
+    "random": Strategy(
+        lambda rows, config: (random_parts(rows, config.train_ratio, config.val_ratio, config.split_seed), {}),
+        needs_times=False,
+    ),
+    "global_time": Strategy(lambda rows, config: global_time_parts(rows, config.train_ratio, config.val_ratio)),
+    "user_time": Strategy(
+        lambda rows, config: (user_time_parts(rows, config.train_ratio, config.val_ratio, config.split_seed), {})
+    ),
+    "leave_one_out": Strategy(lambda rows, config: (leave_one_out_parts(rows, config.split_seed), {})),
+    NEXT_ITEM: Strategy(lambda rows, config: (next_item_parts(rows), {})),
+    NEXT_ITEM_AFTER: Strategy(
+        lambda rows, config: next_item_after_parts(rows, config.train_ratio, config.val_ratio),
+        more_parts=(FOLD_IN, LATER),
+    ),
+    USERS: Strategy(
+        lambda rows, config: (
+            held_out_user_parts(rows, config.train_ratio, config.val_ratio, config.fold_in_ratio, config.split_seed),
+            {},
+        ),
+        needs_times=False,
+        more_parts=(FOLD_IN,),
+    ),
+}
+"""The strategies of `data.split`, by name."""
+
+
+def parts_of(strategy: str) -> tuple[str, ...]:
+    """The names of a split's parts; of given parts and of backtest windows, which no strategy makes, PARTS."""
+    return (*PARTS, *STRATEGIES[strategy].more_parts) if strategy in STRATEGIES else PARTS
 
 
 def random_parts(interactions: Interactions, train_ratio: float, val_ratio: float, seed: int) -> NDArray[np.int8]:

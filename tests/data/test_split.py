@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -7,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from movierec_engine.data.config import DataConfig
+from movierec_engine.data.config import DataConfig, SplitStrategy
 from movierec_engine.data.interactions import Interactions, positives
 from movierec_engine.data.ratings import PRESPLIT_SCHEMA, RATINGS_SCHEMA, Ratings
 from movierec_engine.data.split import LEAKY, Split, future_share, split, subsample, tied_share
+from movierec_engine.data.split_strategies import STRATEGIES
 from movierec_engine.errors import ConfigError, EmptyDataError
 
 ROWS = st.dictionaries(
@@ -297,3 +299,7 @@ def test_a_subsample_is_of_the_asked_size_and_from_train() -> None:
     assert subsample(train, 1, seed=3) is train
     assert len(subsample(train, 1e-9, seed=3)) == 1, "never none"
     assert keys(subsample(train, 0.5, seed=4)) != keys(half) == keys(subsample(train, 0.5, seed=3))
+
+
+def test_every_strategy_of_the_setting_has_its_rule() -> None:
+    assert set(STRATEGIES) == set(get_args(SplitStrategy))
