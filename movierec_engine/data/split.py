@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -220,7 +221,7 @@ def split(interactions: Interactions, config: DataConfig, ratings: Ratings) -> S
                 f"{config.name}: the {strategy} split of {len(interactions)} interactions leaves {PARTS[number]} "
                 "empty; use more data, lower the filters or choose another data.split"
             )
-    named = {name: interactions.select(part == ALL_PARTS.index(name)) for name in parts_of(strategy)}
+    named: dict[str, Any] = {name: interactions.select(part == ALL_PARTS.index(name)) for name in parts_of(strategy)}
     made = Split(**named, strategy=strategy, boundaries=boundaries, negatives=negatives)
     return with_dislikes(made, ratings, config)
 
