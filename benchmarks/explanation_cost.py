@@ -27,7 +27,7 @@ from movierec_engine.api.config import ServingConfig
 from movierec_engine.config import load_settings
 from movierec_engine.errors import MovierecError
 from movierec_engine.models.registry import model_names
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.store import Artifact, ArtifactStore
 
 RESULT = Path(__file__).with_name("results") / "explanation_cost.md"

@@ -46,8 +46,9 @@ from movierec_engine.recommending.rules.compiled import CompiledRules
 from movierec_engine.recommending.rules.document import RuleDocument
 from movierec_engine.recommending.rules.item_columns import ItemColumns
 from movierec_engine.retrieval.build import build_faiss
-from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex
 from movierec_engine.retrieval.flat import shared_vectors
+from movierec_engine.retrieval.index import RetrievalIndex
+from movierec_engine.retrieval.index_facts import IndexFacts
 from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import ArtifactStore, Slot
 

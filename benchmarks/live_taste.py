@@ -24,7 +24,7 @@ from movierec_engine.config import load_settings
 from movierec_engine.data.split import Split
 from movierec_engine.evaluation.bootstrap import bootstrap_intervals
 from movierec_engine.recommending.live_taste import LiveTaste
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.store import ArtifactStore
 
 RESULT = Path(__file__).with_name("results") / "live_taste.md"

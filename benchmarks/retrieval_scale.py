@@ -37,8 +37,9 @@ from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
 from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.retrieval.build import build_faiss
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex
 from movierec_engine.retrieval.flat import is_flat, shared_vectors
+from movierec_engine.retrieval.index import RetrievalIndex
+from movierec_engine.retrieval.index_facts import IndexFacts
 from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.retrieval.rated import RatedMovies
 

@@ -28,7 +28,7 @@ import psutil
 from rich.console import Console
 from serving import CONNECTIONS, WORKERS, ask_from_outside, free_port, movierec, train
 
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import SERVING, Artifact, ArtifactStore
 

@@ -38,7 +38,7 @@ from movierec_engine.config import Settings, load_settings
 from movierec_engine.models.registry import single_models
 from movierec_engine.pipeline.data import data_slot
 from movierec_engine.pipeline.preflight import FIT, STEPS, DataCounts, Estimate, estimates
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import Artifact, ArtifactStore, kinds
 

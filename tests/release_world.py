@@ -18,7 +18,7 @@ from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.evaluation.report import LISTS_FILE, VALIDATION_USERS_FILE, EvaluationReport
 from movierec_engine.release import manual
 from movierec_engine.release.decisions import Decision
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot
 from worlds import MOVIES, RATED, USERS, interactions_of, small_index

@@ -16,8 +16,9 @@ from movierec_engine.models.fold_in import Basis
 from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
 from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.retrieval.build import build_faiss
-from movierec_engine.retrieval.faiss_index import IndexFacts, RetrievalIndex
 from movierec_engine.retrieval.flat import shared_vectors
+from movierec_engine.retrieval.index import RetrievalIndex
+from movierec_engine.retrieval.index_facts import IndexFacts
 from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import Artifact
 

@@ -28,7 +28,7 @@ from movierec_engine.store import SERVING, Artifact, ArtifactStore, is_refitted,
 
 if TYPE_CHECKING:
     from movierec_engine.recommending.fold_in import Taste
-    from movierec_engine.retrieval.faiss_index import RetrievalIndex
+    from movierec_engine.retrieval.index import RetrievalIndex
 
 CANDIDATES = 100
 """The model's best movies, at least, that taste dials choose from: as many as in the API."""
@@ -185,7 +185,7 @@ def _manifest(root: Path, folder: Path, version: str) -> Artifact | None:
 
 def load(folder: Path) -> SearchableIndex:
     """The index in a folder. Raises StoreError where it cannot be read, or is of an older layout."""
-    from movierec_engine.retrieval.faiss_index import RetrievalIndex
+    from movierec_engine.retrieval.index import RetrievalIndex
 
     try:
         index = RetrievalIndex.load(folder)

@@ -25,7 +25,7 @@ from movierec_engine.recommending.cold_items import ColdItems, Content, Likeness
 from movierec_engine.recommending.rows.series import MovieSeries
 from movierec_engine.recommending.rules.item_columns import ItemColumns
 from movierec_engine.recommending.title_search import TitleSearch
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 
 Mask = NDArray[np.bool_]
 SERIES = "series"

@@ -14,7 +14,7 @@ from movierec_engine.api.loaded_index import LoadedIndex
 from movierec_engine.api.pictures import PicturesConfig
 from movierec_engine.data.ratings import Movies
 from movierec_engine.errors import MovierecError, StoreError
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.masks import no_mask, serving_mask
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, kinds, measured_index
 

@@ -18,7 +18,7 @@ from movierec_engine.recommending.dials import rerank_all
 from movierec_engine.recommending.fold_in import best
 from movierec_engine.recommending.rules.active import ActiveRules, UnmetRule
 from movierec_engine.recommending.rules.arranging import NOTHING, arrange
-from movierec_engine.retrieval.faiss_index import PERSONAL
+from movierec_engine.retrieval.index import PERSONAL
 
 CANDIDATES = 100
 """The model's best movies among which dials choose, at least; four times the list where that is more."""

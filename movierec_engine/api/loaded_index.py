@@ -17,7 +17,7 @@ from movierec_engine.api.lineage import Lineage
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.recommending.live_taste import LiveTaste
 from movierec_engine.recommending.rows.gems import hidden_gems
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.masks import Mask
 from movierec_engine.store import Artifact
 

@@ -20,7 +20,7 @@ from movierec_engine.data.sequences import told_times
 from movierec_engine.feedback import UserState
 from movierec_engine.recommending.fold_in import Taste
 from movierec_engine.recommending.live_taste import LiveTaste
-from movierec_engine.retrieval.faiss_index import PERSONAL
+from movierec_engine.retrieval.index import PERSONAL
 
 
 @dataclass(frozen=True, eq=False)

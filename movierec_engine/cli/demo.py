@@ -25,7 +25,7 @@ from movierec_engine.errors import EXTRAS, EmptyDataError, MissingExtraError, Mo
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.pipeline import elicitation
 from movierec_engine.reporting import numbers
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import SERVING, ArtifactStore, kinds
 from movierec_engine.store.storage import Location

@@ -32,7 +32,7 @@ from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.recommending.rules.arranging import arrange, arrange_lists
 from movierec_engine.recommending.rules.candidates import best_of, more_of
 from movierec_engine.reporting.progress import advance, step
-from movierec_engine.retrieval.faiss_index import PERSONAL, RetrievalIndex
+from movierec_engine.retrieval.index import PERSONAL, RetrievalIndex
 from movierec_engine.store import ArtifactStore
 from movierec_engine.store.files import replace_file
 

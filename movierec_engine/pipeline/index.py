@@ -21,7 +21,8 @@ from movierec_engine.retrieval.config import INDEX_LAYOUT, RetrievalConfig
 from movierec_engine.store import Artifact, ArtifactStore, Slot, content_key, kinds
 
 if TYPE_CHECKING:
-    from movierec_engine.retrieval.faiss_index import FoldInMinItems, RetrievalIndex
+    from movierec_engine.retrieval.index import RetrievalIndex
+    from movierec_engine.retrieval.index_facts import FoldInMinItems
 
 
 @step("building the index")
@@ -37,7 +38,7 @@ def build_faiss_index(
     From how many movies on it folds new users in is what the newest `strong_generalization` of the model on the same
     data says, else `retrieval.fold_in_min_items`. Only an index of the newest trained model becomes the slot's newest.
     """
-    from movierec_engine.retrieval.faiss_index import FoldInMinItems
+    from movierec_engine.retrieval.index_facts import FoldInMinItems
 
     splits = store.resolve(trained_model.parents[kinds.SPLITS]).verify()
     measured = _strong_generalization(store, trained_model)
@@ -68,7 +69,7 @@ def build_refitted_index(
 
     Titles, settings, and from how many movies on new users are folded in are the measured index's.
     """
-    from movierec_engine.retrieval.faiss_index import FoldInMinItems
+    from movierec_engine.retrieval.index_facts import FoldInMinItems
 
     named = (kinds.TRAINED_MODEL, kinds.SPLITS, kinds.RAW_MOVIES)
     parents = {name: store.resolve(measured_index.parents[name]) for name in named}

@@ -84,7 +84,7 @@ def _checks_of_refit(store: ArtifactStore, index: Artifact, config: ReleaseConfi
 
 def damage_of(index: Artifact) -> str:
     """The damage that keeps a server from answering from an index, or ""."""
-    from movierec_engine.retrieval.faiss_index import RetrievalIndex
+    from movierec_engine.retrieval.index import RetrievalIndex
 
     try:
         RetrievalIndex.load(index.verify().folder)

@@ -17,7 +17,7 @@ from movierec_engine.reporting import numbers
 from movierec_engine.store import Artifact, ArtifactStore, kinds, measured_index
 
 if TYPE_CHECKING:
-    from movierec_engine.retrieval.faiss_index import RetrievalIndex
+    from movierec_engine.retrieval.index import RetrievalIndex
 
 AGREEMENT_USERS = 1000
 """Users whose two lists are compared."""
@@ -48,7 +48,7 @@ def refit_agrees(
     the split's interactions: those of test are new to the one and trained on by the other. By a model of order both
     are answered from the whole history, as its newest items decide, which the measured version knows nothing of.
     """
-    from movierec_engine.retrieval.faiss_index import RetrievalIndex
+    from movierec_engine.retrieval.index import RetrievalIndex
     from movierec_engine.retrieval.masks import evaluation_mask
 
     measured = store.resolve(measured_index(faiss_index))

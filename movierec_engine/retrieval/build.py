@@ -20,8 +20,9 @@ from movierec_engine.models.cost import DENSE_VECTOR_BYTES
 from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.recommending.rows.ratings_by_item import RatingsByItem
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.retrieval.faiss_index import SPARSE, FoldInMinItems, IndexFacts, RetrievalIndex
 from movierec_engine.retrieval.flat import is_flat, shared_vectors
+from movierec_engine.retrieval.index import RetrievalIndex
+from movierec_engine.retrieval.index_facts import SPARSE, FoldInMinItems, IndexFacts
 from movierec_engine.retrieval.masks import Mask, serving_mask
 from movierec_engine.retrieval.rated import RatedMovies
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 
 Mask = Callable[[int], NDArray[np.integer[Any]]]
 """User index -> the item indices that may not be in the user's list."""

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.ratings import MOVIES_SCHEMA
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from worlds import small_index
 
 IDS = [10, 20, 30, 40, 50]

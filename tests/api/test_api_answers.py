@@ -12,7 +12,7 @@ from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.model_service import NO_POINTER
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.readers import read_movies
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.store import Artifact, ArtifactStore, Slot
 from worlds import MOVIES, Publish
 

@@ -20,7 +20,7 @@ from movierec_engine.recommending.rows.config import RowsConfig
 from movierec_engine.recommending.rows.ratings_by_item import DAY, RatingsByItem
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import ArtifactStore, Slot
 from worlds import TEXT_USERS, text_index

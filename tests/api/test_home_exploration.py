@@ -16,7 +16,7 @@ from movierec_engine.pipeline.logged_lists import read_lists
 from movierec_engine.recommending.exploration import ExplorationConfig
 from movierec_engine.recommending.rules.document import RuleDocument
 from movierec_engine.recommending.rules.versions import publish_rules
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.store import ArtifactStore, Slot
 
 NEXT = ExplorationConfig(share=0.5, candidates="next", strategy="epsilon", from_place=4)

@@ -12,7 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.endpoints import Endpoint
 from movierec_engine.api.openapi import example_request
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.store import ArtifactStore, Slot
 from worlds import Publish, small_index, text_index
 

@@ -15,7 +15,7 @@ from movierec_engine.api.known_ids import KnownIds
 from movierec_engine.config import Settings, load_settings
 from movierec_engine.data.rating_scale import MOVIELENS, RatingScale
 from movierec_engine.data.ratings import Ratings
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.store import ArtifactStore, Slot
 from worlds import small_index, with_scale
 

@@ -16,7 +16,7 @@ from movierec_engine.data.ratings import MOVIES_SCHEMA, RATINGS_SCHEMA, Movies
 from movierec_engine.models import SASRec
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import ArtifactStore, Slot
 

@@ -46,7 +46,7 @@ from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.requests import FeedbackItem, ListRequest, PersonalRequest, RowRequest, SimilarRequest
 from movierec_engine.feedback import FeedbackLogs
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.store import ArtifactStore, Slot
 from worlds import small_index, text_index
 

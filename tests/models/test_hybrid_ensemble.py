@@ -19,7 +19,7 @@ from movierec_engine.models.ensemble.fusion import STACKED, fuse, normalised
 from movierec_engine.models.ensemble.hybrid import HybridEnsembleConfig
 from movierec_engine.models.fold_in.base import Basis
 from movierec_engine.models.fold_in.fused import FusedFoldIn
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.joined_vectors import JoinedVectors
 from movierec_engine.store import ArtifactStore, Slot
 

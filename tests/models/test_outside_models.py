@@ -22,7 +22,7 @@ from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.models import load_model, model_class, plugins, registry, single_models
 from movierec_engine.reporting.html import write_report
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.store import ArtifactStore
 
 ROOT = Path(__file__).parents[2]

@@ -28,7 +28,7 @@ from movierec_engine.release import decisions, manual, promotion, refit_checks
 from movierec_engine.release.decisions import KEPT, PROMOTED, REFUSED, UNCHANGED, Decision
 from movierec_engine.release.refit import epochs_kept, find_refitted_index, refit_index, refit_model
 from movierec_engine.release.retention import prune
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.retrieval.masks import serving_mask
 from movierec_engine.store import SERVING, Artifact, ArtifactStore, Slot, is_refitted, measured_index
 from movierec_engine.training.config import EarlyStoppingConfig

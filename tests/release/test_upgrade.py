@@ -23,7 +23,7 @@ from movierec_engine.feedback import SqliteLog, log_file
 from movierec_engine.models.registry import load_model
 from movierec_engine.release import decide_release, manual
 from movierec_engine.release.decisions import decisions, releases
-from movierec_engine.retrieval.faiss_index import RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
 from movierec_engine.store import SERVING, ArtifactStore, Slot, kinds
 
 STORE = Path(__file__).with_name("store_of_0_1_0.tar.xz")

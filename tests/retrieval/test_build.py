@@ -14,7 +14,7 @@ from movierec_engine.models import EASE, GMF, MLP, NCF, ItemCF, Markov, Populari
 from movierec_engine.models.fold_in.base import cosines
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.retrieval.faiss_index import CANDIDATES, RetrievalIndex
+from movierec_engine.retrieval.index import CANDIDATES, RetrievalIndex
 from movierec_engine.retrieval.rated import RatedMovies
 from worlds import interactions_of
 

@@ -20,7 +20,8 @@ from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.recommending.fold_in import FOLD_IN, Taste
 from movierec_engine.retrieval.build import build_index
 from movierec_engine.retrieval.config import RetrievalConfig
-from movierec_engine.retrieval.faiss_index import FoldInMinItems, RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
+from movierec_engine.retrieval.index_facts import FoldInMinItems
 from movierec_engine.retrieval.rated import RatedMovies
 from movierec_engine.store import ArtifactStore, Slot
 
@@ -153,7 +154,8 @@ import sys
 from pathlib import Path
 from scipy import sparse
 from movierec_engine.recommending.fold_in import Taste
-from movierec_engine.retrieval.faiss_index import FoldInMinItems, RetrievalIndex
+from movierec_engine.retrieval.index import RetrievalIndex
+from movierec_engine.retrieval.index_facts import FoldInMinItems
 for folder in sorted(Path(sys.argv[1]).iterdir()):
     index = RetrievalIndex.load(folder)
     history = sparse.csr_matrix(([1.0, 1.0, 1.0], [2, 4, 7], [0, 3]), (1, len(index.items)), dtype="float32")

@@ -19,8 +19,10 @@ from movierec_engine.models.fold_in.lightgcn import LightGCNFoldIn
 from movierec_engine.recommending.dials import ItemFacts
 from movierec_engine.recommending.fold_in import Taste
 from movierec_engine.retrieval.build import build_faiss
-from movierec_engine.retrieval.faiss_index import FAISS_FILE, IndexFacts, RetrievalIndex
 from movierec_engine.retrieval.flat import inner_products, is_flat, shared_vectors
+from movierec_engine.retrieval.index import RetrievalIndex
+from movierec_engine.retrieval.index_facts import IndexFacts
+from movierec_engine.retrieval.index_parts import FAISS_FILE
 from movierec_engine.retrieval.rated import RatedMovies
 from worlds import MOVIES, small_index
 
