@@ -8,7 +8,7 @@ from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.metrics import metric_title
 from movierec_engine.release import decisions
 from movierec_engine.release.decisions import Decision
-from movierec_engine.release.promotion import named
+from movierec_engine.release.judging import named
 from movierec_engine.reporting import numbers
 from movierec_engine.store import SERVING, ArtifactStore, is_refitted, kinds
 

@@ -23,7 +23,7 @@ from movierec_engine.release.decisions import (
     record,
     releases,
 )
-from movierec_engine.release.promotion import (
+from movierec_engine.release.judging import (
     Champion,
     answers_for,
     champion_of,

@@ -24,7 +24,7 @@ from movierec_engine.errors import MovierecError
 from movierec_engine.evaluation.gate import ReleaseConfig
 from movierec_engine.models.fitting import Epoch
 from movierec_engine.models.registry import load_model, model_class
-from movierec_engine.release import decisions, manual, promotion, refit_checks
+from movierec_engine.release import decisions, judging, manual, promotion, refit_checks
 from movierec_engine.release.decisions import KEPT, PROMOTED, REFUSED, UNCHANGED, Decision
 from movierec_engine.release.refit import epochs_kept, find_refitted_index, refit_index, refit_model
 from movierec_engine.release.retention import prune
@@ -50,7 +50,7 @@ class Shop:
         return pipeline.find_trained_model(self.store, "camps", name)
 
     def index(self, name: str) -> Artifact:
-        found = promotion.newest_index(self.store, self.model(name))
+        found = judging.newest_index(self.store, self.model(name))
         assert found is not None
         return found
 

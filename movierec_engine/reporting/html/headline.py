@@ -1,6 +1,6 @@
 """The answers at the top of a part: which model is better, is it significant, for whom, and how do I know."""
 
-from movierec_engine.release.promotion import named
+from movierec_engine.release.judging import named
 from movierec_engine.reporting import conclusions, numbers
 from movierec_engine.reporting.html.document import Headline
 from movierec_engine.reporting.html.ranking import Ranking
