@@ -28,6 +28,7 @@ LAYERS = {
     "training": 5,
     "retrieval": 5,
     "models.gradient": 6,
+    "models.history_network": 6,
     "models.graph": 6,
     "models.neural": 6,
     "models.sequence": 6,

@@ -7,25 +7,24 @@ or the identity; V: the decoder's weights and, in the last column, biases.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices, cosines
+from movierec_engine.models.fold_in.base import Floats, Indices, cosines
+from movierec_engine.models.fold_in.encoder import EncoderFoldIn
 
 NORM_EPS = 0.1
 """Added to the variance in a layer norm (the authors' code)."""
 
-_PREFIX = "weights."
 _BLOCK = 1024
 """Histories whose hidden layers are in memory together."""
 
 
 @dataclass(frozen=True, eq=False)
-class RecVAEFoldIn(FoldInScorer):
+class RecVAEFoldIn(EncoderFoldIn):
     """The item vectors are V.
 
     weights: `encoder.table` float32 [n_items, h] and `encoder.bias` [h]; `encoder.layers.K.weight` and `.bias` of the
@@ -34,12 +33,6 @@ class RecVAEFoldIn(FoldInScorer):
     """
 
     kind: ClassVar[str] = "recvae"
-    as_trained: ClassVar[bool] = True
-
-    weights: dict[str, Floats]
-
-    def scores(self, histories: sparse.csr_matrix) -> Floats:
-        return np.asarray(self.queries(histories) @ self.basis.vectors.T, dtype=np.float32)
 
     def queries(self, histories: sparse.csr_matrix) -> Floats:
         """[d(mu); 1] of histories, CSR [n, n_items]: float32 [n, d + 1]."""
@@ -48,34 +41,18 @@ class RecVAEFoldIn(FoldInScorer):
         return np.concatenate(blocks) if blocks else np.empty((0, width), dtype=np.float32)
 
     def leads(self, history: sparse.csr_matrix, deleted: NDArray[np.int64], items: Indices) -> NDArray[np.float64]:
-        """The mean over the catalogue is the score of the mean item.
-
-        The input layer of a history without an item is that of the whole less the item's row.
-        """
+        """The input layer of a history without an item is that of the whole less the item's row."""
         values = history.data[:, None]
         rows = values * self.weights["encoder.table"][history.indices]
         sums = np.concatenate([rows.sum(axis=0)[None], rows.sum(axis=0) - rows[deleted]])
         squares = np.square(history.data)
         lengths = np.sqrt(np.concatenate([[squares.sum()], squares.sum() - squares[deleted]]))
         inputs = sums / np.maximum(lengths, 1e-6)[:, None].astype(np.float32)
-        queries = self._above(inputs).astype(np.float64)
-        return np.asarray(queries @ (self.basis.vectors[items] - self._mean_item).T)
+        return self.leads_of(self._above(inputs), items)
 
     def closeness(self, history: sparse.csr_matrix, items: Indices) -> NDArray[Any]:
         """The cosine of the decoder's weights, without the biases."""
         return cosines(self.basis.vectors[items, :-1], self.basis.vectors[history.indices, :-1])
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        return {"kind": np.array(self.kind), **{_PREFIX + name: array for name, array in self.weights.items()}}
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
-        return cls(basis, {name.removeprefix(_PREFIX): a for name, a in arrays.items() if name.startswith(_PREFIX)})
-
-    @cached_property
-    def _mean_item(self) -> NDArray[np.float64]:
-        """The mean of V over the catalogue, [d + 1]."""
-        return np.asarray(self.basis.vectors.mean(axis=0, dtype=np.float64))
 
     def _encoded(self, histories: sparse.csr_matrix) -> Floats:
         lengths = np.sqrt(np.asarray(histories.multiply(histories).sum(axis=1))).reshape(-1, 1)

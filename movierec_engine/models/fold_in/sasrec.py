@@ -17,19 +17,18 @@ from scipy import sparse
 
 from movierec_engine.data.interactions import HistoryValues
 from movierec_engine.data.sequences import Sequences, bucket_of_time, grouped_by_length
-from movierec_engine.models.explanation import with_deletions
-from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Indices
+from movierec_engine.models.fold_in.base import Basis, Floats
+from movierec_engine.models.fold_in.encoder import EncoderFoldIn, weights_among
 
 NORM_EPS = 1e-5
 """Added to the variance in a layer norm."""
 
-_PREFIX = "weights."
 BLOCK = 8192
 """Items of histories, padding among them, whose hidden layers are in memory together."""
 
 
 @dataclass(frozen=True, eq=False)
-class SASRecFoldIn(FoldInScorer):
+class SASRecFoldIn(EncoderFoldIn):
     """The item vectors are E.
 
     weights: `positions` float32 [max_length, d]; of block K, from 0, `blocks.K.` and `norm_attention`, `attention`
@@ -38,17 +37,12 @@ class SASRecFoldIn(FoldInScorer):
     """
 
     kind: ClassVar[str] = "sasrec"
-    as_trained: ClassVar[bool] = True
 
-    weights: dict[str, Floats]
     num_heads: int
 
     @property
     def history_values(self) -> HistoryValues:
         return "times" if self._timed else "places"
-
-    def scores(self, histories: sparse.csr_matrix) -> Floats:
-        return np.asarray(self.queries(histories) @ self.basis.vectors.T, dtype=np.float32)
 
     def queries(self, histories: sparse.csr_matrix) -> Floats:
         """h of histories with places, CSR [n, n_items]: float32 [n, d]; 0 for an empty one."""
@@ -61,24 +55,12 @@ class SASRecFoldIn(FoldInScorer):
             found[rows] = self._hidden(sequences.items[places], lengths[rows], since)
         return found
 
-    def leads(self, history: sparse.csr_matrix, deleted: NDArray[np.int64], items: Indices) -> NDArray[np.float64]:
-        """The mean over the catalogue is the score of the mean item."""
-        queries = self.queries(with_deletions(history, deleted)).astype(np.float64)
-        return np.asarray(queries @ (self.basis.vectors[items] - self._mean_item).T)
-
     def arrays(self) -> dict[str, NDArray[Any]]:
-        own = {"kind": np.array(self.kind), "num_heads": np.array(self.num_heads)}
-        return own | {_PREFIX + name: array for name, array in self.weights.items()}
+        return {"kind": np.array(self.kind), "num_heads": np.array(self.num_heads)} | super().arrays()
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], basis: Basis) -> Self:
-        weights = {name.removeprefix(_PREFIX): a for name, a in arrays.items() if name.startswith(_PREFIX)}
-        return cls(basis, weights, int(arrays["num_heads"]))
-
-    @cached_property
-    def _mean_item(self) -> NDArray[np.float64]:
-        """The mean of E over the catalogue, [d]."""
-        return np.asarray(self.basis.vectors.mean(axis=0, dtype=np.float64))
+        return cls(basis, weights_among(arrays), int(arrays["num_heads"]))
 
     @cached_property
     def _timed(self) -> bool:

@@ -20,17 +20,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor, nn
 
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
-from movierec_engine.models.base import Floats, Indices
 from movierec_engine.models.cost import DataSize, ModelCost
 from movierec_engine.models.fold_in.recvae import RecVAEFoldIn
-from movierec_engine.models.gradient import GradientRecommender, check_loss, check_ranges, descent_cost, rows_of
+from movierec_engine.models.gradient import check_loss, check_ranges, descent_cost, rows_of
+from movierec_engine.models.history_network import HistoryNetworkRecommender
 from movierec_engine.models.neural.variational import Bags, CompositePrior, Encoder, log_normal
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.trainable import Network
@@ -158,7 +157,7 @@ class RecVAENetwork(Network):
         return lengths, (items, torch.repeat_interleave(lengths.float().rsqrt(), lengths), begins)
 
 
-class RecVAE(GradientRecommender):
+class RecVAE(HistoryNetworkRecommender):
     """vectors: float32 [n_items, d + 1], the decoder's weights and biases. weights: those of `RecVAEFoldIn`."""
 
     name = "recvae"
@@ -168,8 +167,6 @@ class RecVAE(GradientRecommender):
     losses = LOSSES
 
     network: RecVAENetwork
-    vectors: Floats
-    weights: dict[str, Floats]
 
     def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost:
         """Two tables of the items; the history and the layers of each user of a batch."""
@@ -202,26 +199,9 @@ class RecVAE(GradientRecommender):
         own = [name for name in state if name.startswith(("encoder.", "decoder.")) and "log_variance" not in name]
         self.weights = {name: state[name] for name in own}
 
-    def score_known(self, users: Indices) -> Floats:
-        return self.fold_in_scorer().scores(self.history[users])
-
     def fold_in_scorer(self) -> RecVAEFoldIn:
         return RecVAEFoldIn(self.basis(), self.weights)
-
-    def query_vectors(self, users: Indices) -> Floats:
-        return self.fold_in_scorer().queries(self.history[users])
-
-    def item_vectors(self) -> Floats:
-        return self.vectors
 
     def similarity_vectors(self) -> Any:
         """The decoder's weights w, without the biases."""
         return self.vectors[:, :-1]
-
-    def tensors(self) -> dict[str, NDArray[Any]]:
-        return {"vectors": self.vectors, **{f"weights.{name}": array for name, array in self.weights.items()}}
-
-    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
-        self.vectors = tensors["vectors"]
-        prefix = "weights."
-        self.weights = {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}

@@ -14,20 +14,19 @@ each item was, too (`relative_time`).
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import torch
-from numpy.typing import NDArray
 
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import InteractionGraph
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError
-from movierec_engine.models.base import Floats, Indices
 from movierec_engine.models.cost import FLOPS, DataSize, ModelCost
 from movierec_engine.models.fitting import Fitting
 from movierec_engine.models.fold_in.sasrec import BLOCK, SASRecFoldIn
-from movierec_engine.models.gradient import GradientRecommender, check_loss, check_ranges
+from movierec_engine.models.gradient import check_loss, check_ranges
+from movierec_engine.models.history_network import HistoryNetworkRecommender
 from movierec_engine.models.sequence.network import SASRecNetwork
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.objective import PIECE_FLOATS, loss_by_size
@@ -79,7 +78,7 @@ class SASRecConfig:
             raise ConfigError(f"model.calibration={self.calibration} must be from 0 to 1")
 
 
-class SASRec(GradientRecommender):
+class SASRec(HistoryNetworkRecommender):
     """vectors: float32 [n_items, d], E. weights: those of `SASRecFoldIn`."""
 
     name = "sasrec"
@@ -89,8 +88,6 @@ class SASRec(GradientRecommender):
     learning_rate = 0.005  # chosen by the first epochs on validation of MovieLens 1M
 
     network: SASRecNetwork
-    vectors: Floats
-    weights: dict[str, Floats]
 
     def fit(self, data: Dataset, fitting: Fitting | None = None) -> Self:
         if self.config.relative_time == "always" and not data.train.has_times:
@@ -149,22 +146,5 @@ class SASRec(GradientRecommender):
         self.vectors = state.pop("items")
         self.weights = state
 
-    def score_known(self, users: Indices) -> Floats:
-        return self.fold_in_scorer().scores(self.history[users])
-
     def fold_in_scorer(self) -> SASRecFoldIn:
         return SASRecFoldIn(self.basis(), self.weights, self.config.num_heads)
-
-    def query_vectors(self, users: Indices) -> Floats:
-        return self.fold_in_scorer().queries(self.history[users])
-
-    def item_vectors(self) -> Floats:
-        return self.vectors
-
-    def tensors(self) -> dict[str, NDArray[Any]]:
-        return {"vectors": self.vectors, **{f"weights.{name}": array for name, array in self.weights.items()}}
-
-    def restore(self, tensors: dict[str, NDArray[Any]]) -> None:
-        self.vectors = tensors["vectors"]
-        prefix = "weights."
-        self.weights = {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
