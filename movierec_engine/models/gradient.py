@@ -13,11 +13,9 @@ from torch.nn import functional
 
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.errors import ConfigError
-from movierec_engine.evaluation.evaluator import Evaluator
 from movierec_engine.models.base import Recommender
 from movierec_engine.models.cost import FLOPS, DataSize, ModelCost, factor_cost, require_fit_memory
 from movierec_engine.models.fitting import Fitting
-from movierec_engine.training.checkpoint import Checkpoints
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.objective import PIECE_FLOATS, loss_by_size
 from movierec_engine.training.trainable import Trainable
@@ -49,20 +47,7 @@ class GradientRecommender(Trainable):
         if how.device == "cpu":  # the memory of others is their own
             size = DataSize.of(data.train)
             require_fit_memory(self.name, self.cost(size, how.trainer), size)
-        epochs = train(
-            self,
-            data.train,
-            data.graph,
-            data.validation,
-            how.trainer,
-            how.evaluator or Evaluator(),
-            device=how.device,
-            seed=how.seed,
-            callbacks=(how.on_epoch,) if how.on_epoch else (),
-            checkpoints=Checkpoints.of(how, self.name),
-            epochs=how.epochs,
-        )
-        self.epochs = tuple(epochs)
+        self.epochs = tuple(train(self, data, how))
         return self
 
     def start_from(self, members: Mapping[str, Recommender]) -> Self:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -115,19 +115,10 @@ def train_model(
     # of a resumed training the epochs before the interruption count too
     seconds = max(time.perf_counter() - started, sum(epoch["seconds"] for epoch in history))
     members = {name: member for name, member in members.items() if name not in model.left_out}
-    if settings.model_name not in single_models():  # an ensemble costs what its members cost
-        seconds += sum(member.facts["seconds"] for member in members.values())
-    costs = {MEMBERS: member_costs(model, members)} if isinstance(model, HybridEnsemble) else {}
     evaluation = evaluator.evaluate(model.as_validated(), validation, deep=False) if len(validation) else None
     validation_metrics = evaluation.metrics if evaluation else {}
     tracker.log({f"best/validation/{name}": value for name, value in validation_metrics.items()})
-    metric = settings.trainer.early_stopping.metric
-    if metric not in validation_metrics:
-        floor = {}
-    elif model.name == "popularity" and train is parts.train:  # the floor itself
-        floor = {metric: validation_metrics[metric]}
-    else:
-        floor = popularity_floor(store, splits, Dataset(parts.train, validation), metric)
+    floor = _floor(store, settings, splits, Dataset(parts.train, validation), validation_metrics)
 
     def write(folder: Path) -> None:
         model.save(folder)
@@ -145,18 +136,48 @@ def train_model(
         parents={kinds.SPLITS: splits, kinds.INTERACTION_GRAPH: interaction_graph, **members},
         newest=TRIAL_OF not in (origin or {}),
         origin={**(origin or {}), **tracker.ids()},
-        facts={
-            "seconds": seconds,
-            "epochs": len(history),
-            "validation_metrics": validation_metrics,
-            FACT: floor,
-            **costs,
-            "peak_memory_mb": peak_memory_mb(),
-        },
+        facts=_facts(model, members, seconds, len(history), validation_metrics, floor),
     )
     if told := below_popularity(made):
         log.warning("%s", told)
     return made
+
+
+def _floor(
+    store: ArtifactStore, settings: Settings, splits: Artifact, data: Dataset, measured: Mapping[str, float]
+) -> dict[str, float]:
+    """The validation metric of early stopping that popularity has, by its name; empty where it is not measured.
+
+    data: all of train. measured: the validation metrics of the model at hand.
+    """
+    metric = settings.trainer.early_stopping.metric
+    if metric not in measured:
+        return {}
+    if settings.model_name == "popularity" and settings.data.train_size == 1:  # the floor itself
+        return {metric: measured[metric]}
+    return popularity_floor(store, splits, data, metric)
+
+
+def _facts(
+    model: "Recommender",
+    members: Mapping[str, Artifact],
+    seconds: float,
+    epochs: int,
+    validation_metrics: Mapping[str, float],
+    floor: Mapping[str, float],
+) -> dict[str, Any]:
+    """The facts of a trained model; seconds: of its own training, to which an ensemble adds those of its members."""
+    if model.name not in single_models():
+        seconds += sum(member.facts["seconds"] for member in members.values())
+    costs = {MEMBERS: member_costs(model, members)} if isinstance(model, HybridEnsemble) else {}
+    return {
+        "seconds": seconds,
+        "epochs": epochs,
+        "validation_metrics": validation_metrics,
+        FACT: floor,
+        **costs,
+        "peak_memory_mb": peak_memory_mb(),
+    }
 
 
 def fit(

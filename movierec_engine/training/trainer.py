@@ -3,18 +3,19 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
-from movierec_engine.data.graph import InteractionGraph
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.interactions import Interactions
 from movierec_engine.errors import ConfigError, EmptyDataError, MovierecError
-from movierec_engine.models.fitting import Epoch, Measures, StopTraining
+from movierec_engine.evaluation.evaluator import Evaluator
+from movierec_engine.models.fitting import Epoch, Fitting, Measures, StopTraining
 from movierec_engine.training.batches import Loss
 from movierec_engine.training.checkpoint import Checkpoints
 from movierec_engine.training.config import TrainerConfig
@@ -27,28 +28,9 @@ from movierec_engine.training.trainable import Network, SequenceNetwork, Trainab
 
 log = logging.getLogger(__name__)
 
-Callback = Callable[[Epoch], None]
-"""Is told of each epoch as it ends; may raise StopTraining, and changes nothing else of the loop."""
 
-
-def train(
-    model: Trainable,
-    interactions: Interactions,
-    graph: InteractionGraph,
-    validation: HeldOut,
-    config: TrainerConfig,
-    evaluator: Measures,
-    *,
-    device: str,
-    seed: int,
-    callbacks: Sequence[Callback] = (),
-    checkpoints: Checkpoints | None = None,
-    epochs: int | None = None,
-) -> list[Epoch]:
-    """Fit a model and return its history, one entry an epoch.
-
-    epochs: how many of `trainer.max_epochs` are trained at most, all of them unless given; the learning rate's way
-    stays that of `trainer.max_epochs`.
+def train(model: Trainable, data: Dataset, fitting: Fitting) -> list[Epoch]:
+    """Fit a model to `data.train` and return its history, one entry an epoch.
 
     Negatives and the graph come from the train interactions alone. After each epoch the model is measured on
     validation, or on a sample of its users where they are many; at the end the best epoch's weights are restored.
@@ -58,48 +40,41 @@ def train(
     Raises ConfigError for settings that do not go with the machine or the metrics, EmptyDataError for interactions that
     the loss learns nothing from, and MovierecError when it diverges or memory runs out.
     """
-    config = config.of_model(model.learning_rate)
-    check_settings(config, evaluator, validation, device)
+    device, seed, evaluator = fitting.device, fitting.seed, fitting.evaluator or Evaluator()
+    config = fitting.trainer.of_model(model.learning_rate)
+    check_settings(config, evaluator, data.validation, device)
     if config.workers > 1:
-        check_workers(config, device, interactions.n_users)
+        check_workers(config, device, data.train.n_users)
+    checkpoints = Checkpoints.of(fitting, model.name)
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     here = device if config.workers == 1 else "cpu"
-    network = model.build(interactions, graph, torch.device(here))
+    network = model.build(data.train, data.graph, torch.device(here))
     check_targets(model, network)
-    if config.early_stopping.enabled and not len(validation) and epochs is None:
+    if config.early_stopping.enabled and not len(data.validation) and fitting.epochs is None:
         log.warning(
             "%s: without a validation part it trains all %d epochs (trainer.max_epochs), however much worse the later "
             "ones rank; data.val_ratio=0.1 holds a tenth of each user out",
             *(model.name, config.max_epochs),
         )
-    validation = validation_sample(model.name, validation, config, seed)
-    steps = steps_per_epoch(len(interactions), config)
-    state = start(network, config, rng, validation, here, steps)
+    validation = validation_sample(model.name, data.validation, config, seed)
+    state = start(network, config, rng, validation, here, steps_per_epoch(len(data.train), config))
     if checkpoints:
         checkpoints.restore(state)
 
-    with passes(model, interactions, config, state, device, seed) as one_pass:
-        for number in range(len(state.history) + 1, min(epochs or config.max_epochs, config.max_epochs) + 1):
+    last = min(fitting.epochs or config.max_epochs, config.max_epochs)
+    with passes(model, data.train, config, state, device, seed) as one_pass:
+        for number in range(len(state.history) + 1, last + 1):
             if state.stopped:
                 break
-            started = time.perf_counter()
-            mean_loss = one_pass(number)
-            if not math.isfinite(mean_loss):
-                raise MovierecError(
-                    f"{model.name}: training diverged in epoch {number} (mean loss {mean_loss}); "
-                    "lower trainer.learning_rate or set trainer.grad_clip"
-                )
-            model.export()
-            metrics = evaluator.evaluate(model, validation, deep=False).metrics if len(validation) else {}
-            epoch = Epoch(number, mean_loss, time.perf_counter() - started, metrics)
+            epoch = _epoch(model, number, one_pass, evaluator, validation)
             state.history.append(epoch)
             improved = state.stopping is None or state.stopping.update(epoch, network)
             if checkpoints:
                 checkpoints.epoch_ended(model, state, improved)
             try:
-                for callback in callbacks:
-                    callback(epoch)
+                if fitting.on_epoch:
+                    fitting.on_epoch(epoch)
             except StopTraining:
                 break
 
@@ -113,6 +88,25 @@ def train(
     if checkpoints:
         checkpoints.write_best(model)
     return state.history
+
+
+def _epoch(
+    model: Trainable, number: int, one_pass: Callable[[int], float], evaluator: Measures, validation: HeldOut
+) -> Epoch:
+    """Train one epoch, which `one_pass` does, and measure the model on validation.
+
+    Raises MovierecError where the loss is not finite.
+    """
+    started = time.perf_counter()
+    mean_loss = one_pass(number)
+    if not math.isfinite(mean_loss):
+        raise MovierecError(
+            f"{model.name}: training diverged in epoch {number} (mean loss {mean_loss}); "
+            "lower trainer.learning_rate or set trainer.grad_clip"
+        )
+    model.export()
+    metrics = evaluator.evaluate(model, validation, deep=False).metrics if len(validation) else {}
+    return Epoch(number, mean_loss, time.perf_counter() - started, metrics)
 
 
 @contextmanager

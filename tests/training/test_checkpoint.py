@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +14,11 @@ import pytest
 from devices import DEVICES
 from test_trainer import TRAIN, VALIDATION
 
-from movierec_engine.data.graph import build_graph
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.errors import ConfigError, StoreError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import LightGCN, load_model, model_class
-from movierec_engine.models.fitting import Epoch
+from movierec_engine.models.fitting import CheckpointPlace, Epoch, Fitting
 from movierec_engine.models.gradient import GradientRecommender
 from movierec_engine.training.checkpoint import Checkpoints
 from movierec_engine.training.config import EarlyStoppingConfig, SchedulerConfig, TrainerConfig
@@ -62,19 +63,23 @@ def fit(
 
     model = model_class(name)(model_class(name).Config(**MODELS[name]))
     assert isinstance(model, GradientRecommender)
-    history = train(
-        model,
-        TRAIN,
-        build_graph(TRAIN),
-        VALIDATION,
-        config,
-        Evaluator([5]),
-        device=device,
-        seed=3,
-        callbacks=(cut_off,),
-        checkpoints=checkpoints,
-    )
-    return model, history
+    return model, run(model, cut_off, checkpoints, config, device)
+
+
+def run(
+    model: GradientRecommender,
+    on_epoch: Callable[[Epoch], None],
+    checkpoints: Checkpoints | None,
+    config: TrainerConfig = CONFIG,
+    device: str = "cpu",
+) -> list[Epoch]:
+    """Train with checkpoints, or without any."""
+    place = None
+    if checkpoints:
+        place = CheckpointPlace(checkpoints.place, checkpoints.run, checkpoints.resume_own)
+        config = replace(config, resume=checkpoints.resume, checkpoint_seconds=checkpoints.seconds_between)
+    fitting = Fitting(config, device, 3, evaluator=Evaluator([5]), on_epoch=on_epoch, checkpoints=place)
+    return train(model, Dataset(TRAIN, VALIDATION), fitting)
 
 
 def assert_equal(one: GradientRecommender, other: GradientRecommender) -> None:
@@ -179,18 +184,7 @@ def test_a_training_of_its_own_goes_on_and_passes_by_what_is_not(tmp_path: Path)
         fit("lightgcn", own, stop_after=7)
     seen: list[int] = []
     model = LightGCN(LightGCN.Config(**MODELS["lightgcn"]))
-    train(
-        model,
-        TRAIN,
-        build_graph(TRAIN),
-        VALIDATION,
-        CONFIG,
-        Evaluator([5]),
-        device="cpu",
-        seed=3,
-        callbacks=(lambda epoch: seen.append(epoch.number),),
-        checkpoints=own,
-    )
+    run(model, lambda epoch: seen.append(epoch.number), own)
     assert seen == [8]
     assert_equal(fit("lightgcn")[0], model)
     assert_equal(fit("lightgcn", replace(own, run="another run"))[0], model)

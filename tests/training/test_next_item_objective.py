@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import build_graph
-from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import SASRec
+from movierec_engine.models.fitting import Fitting
 from movierec_engine.training import objective
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.training.next_item_objective import NextItemObjective, Windows
@@ -99,7 +99,6 @@ def test_every_loss_learns_what_follows_what(loss_type: str) -> None:
     circle = interactions_of(pairs, IdMap(np.arange(20)), IdMap(np.arange(20)))
     model = SASRec(embedding_dim=16, num_heads=1, dropout=0.0, max_length=4, loss_type=loss_type, sampled_items=10)
     config = TrainerConfig(max_epochs=120 if loss_type == "gbce" else 60, learning_rate=0.01, batch_size=40)
-    nothing = HeldOut.nothing(circle)
-    train(model, circle, build_graph(circle), nothing, config, Evaluator(), device="cpu", seed=1)
+    train(model, Dataset(circle), Fitting(config, seed=1))
     found = model.score_users(np.arange(20)).argmax(axis=1)
     assert (found == (np.arange(20) + 8) % 20).mean() > 0.8

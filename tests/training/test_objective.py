@@ -8,12 +8,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.graph import build_graph
-from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import EmptyDataError
-from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import model_class
+from movierec_engine.models.fitting import Fitting
 from movierec_engine.models.gradient import GradientRecommender
 from movierec_engine.training import losses, objective
 from movierec_engine.training.batches import batches
@@ -134,9 +134,8 @@ def test_pieces_bound_the_largest_tensor_and_leave_the_step_as_it_is(
     def step() -> tuple[int, list[torch.Tensor]]:
         negatives = {"num_negatives": 30} if loss_type == "bce" else {}
         model = built(name, loss_type=loss_type, sampled_items=TRAIN.n_items, **negatives)
-        nothing = HeldOut.nothing(TRAIN)
         with Largest() as largest:
-            train(model, TRAIN, build_graph(TRAIN), nothing, config, Evaluator(), device="cpu", seed=1)
+            train(model, Dataset(TRAIN), Fitting(config, seed=1))
         return largest.floats, gradient(model)
 
     unbounded, whole = step()
@@ -156,7 +155,7 @@ def test_who_has_everything_is_left_out_of_losses_against_negatives(name: str, l
     few = interactions_of(pairs, IdMap(np.arange(3)), IdMap(np.arange(3)))
     model = model_class(name)(model_class(name).Config(**SMALL[name], loss_type=loss_type))
     config = TrainerConfig(max_epochs=2, learning_rate=0.01, batch_size=1)
-    epochs = train(model, few, build_graph(few), HeldOut.nothing(few), config, Evaluator(), device="cpu", seed=1)
+    epochs = train(model, Dataset(few), Fitting(config, seed=1))
     assert all(np.isfinite(epoch.loss) and epoch.loss > 0 for epoch in epochs)
     assert np.isfinite(model.score_users(np.arange(3))).all()
     what = Objective(model, few, np.random.default_rng(0))
@@ -177,6 +176,6 @@ def test_data_that_a_loss_learns_nothing_from_is_refused(
 ) -> None:
     few = interactions_of(np.array(pairs), IdMap(np.arange(2)), IdMap(np.arange(2)))
     model = model_class(name)(model_class(name).Config(**settings))
-    config, nothing = TrainerConfig(max_epochs=1, learning_rate=0.01), HeldOut.nothing(few)
+    config = TrainerConfig(max_epochs=1, learning_rate=0.01)
     with pytest.raises(EmptyDataError, match=message):
-        train(model, few, build_graph(few), nothing, config, Evaluator(), device="cpu", seed=1)
+        train(model, Dataset(few), Fitting(config, seed=1))

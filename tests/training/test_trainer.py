@@ -15,7 +15,7 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.errors import ConfigError, MovierecError
 from movierec_engine.evaluation import Evaluator
 from movierec_engine.models import LightGCN, Popularity
-from movierec_engine.models.fitting import Epoch
+from movierec_engine.models.fitting import Epoch, Fitting
 from movierec_engine.training import descent
 from movierec_engine.training.config import EarlyStoppingConfig, OptimizerConfig, SchedulerConfig, TrainerConfig
 from movierec_engine.training.descent import learning_rate_factor, steps_per_epoch
@@ -41,7 +41,7 @@ def fit(
 
 
 def run(model: LightGCN, config: TrainerConfig, seed: int = 1, device: str = "cpu") -> list[Epoch]:
-    return train(model, TRAIN, build_graph(TRAIN), VALIDATION, config, Evaluator([5]), device=device, seed=seed)
+    return train(model, Dataset(TRAIN, VALIDATION), Fitting(config, device, seed, evaluator=Evaluator([5])))
 
 
 NDCG = replace(CONFIG, early_stopping=EarlyStoppingConfig(metric="ndcg@5"))
@@ -98,7 +98,7 @@ def test_the_best_epochs_weights_are_restored() -> None:
 
 def test_without_a_validation_part_it_trains_all_epochs_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     empty = HeldOut(REST.select(np.zeros(len(REST), dtype=bool)), TRAIN.matrix(), "train", Catalogue.of(TRAIN))
-    history = train(LightGCN(), TRAIN, build_graph(TRAIN), empty, CONFIG, Evaluator([5]), device="cpu", seed=1)
+    history = train(LightGCN(), Dataset(TRAIN, empty), Fitting(CONFIG, seed=1))
     assert [epoch.number for epoch in history] == [1, 2, 3, 4, 5, 6]
     assert history[0].metrics == {}
     assert "data.val_ratio=0.1" in caplog.text
@@ -203,9 +203,8 @@ def test_the_learning_rate_of_the_last_step_follows_the_schedule_to_the_planned_
         seen.append(epoch.number)
         states.append(model.network.embeddings.detach().numpy().copy())
 
-    history = train(
-        model, TRAIN, build_graph(TRAIN), VALIDATION, config, Evaluator([5]), device="cpu", seed=1, callbacks=(watch,)
-    )
+    fitting = Fitting(config, seed=1, evaluator=Evaluator([5]), on_epoch=watch)
+    history = train(model, Dataset(TRAIN, VALIDATION), fitting)
     assert seen == [epoch.number for epoch in history] == [1, 2, 3, 4, 5, 6], "each is told of once, as it ends"
     steps = [float(np.abs(after - before).max()) for before, after in pairwise(states)]
     assert steps[-1] < 0.4 * steps[0]
@@ -222,8 +221,8 @@ def test_fewer_epochs_than_planned_go_the_same_way() -> None:
 
 def fit_for(config: TrainerConfig, epochs: int | None) -> tuple[LightGCN, list[Epoch]]:
     model = LightGCN(LightGCN.Config(embedding_dim=8, num_negatives=2))
-    graph, evaluator = build_graph(TRAIN), Evaluator([5])
-    return model, train(model, TRAIN, graph, VALIDATION, config, evaluator, device="cpu", seed=1, epochs=epochs)
+    fitting = Fitting(config, seed=1, epochs=epochs, evaluator=Evaluator([5]))
+    return model, train(model, Dataset(TRAIN, VALIDATION), fitting)
 
 
 def test_the_loss_of_an_epoch_is_the_mean_of_its_batches() -> None:
