@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import state
-from dashboard.queries import leaderboard, reports
+from dashboard.queries import leaderboard, pairs, reports
 from dashboard.queries.leaderboard import Standing
 from dashboard.queries.reports import Snapshot
 from dashboard.queries.versions import ReportVersion, version_labels, versions_in
+from movierec_engine.evaluation.comparison import Verdict
 from movierec_engine.evaluation.metrics import Metric, metric_title, metrics
 from movierec_engine.reporting.comparable import EvaluationSetup
 
@@ -122,6 +124,12 @@ def standings_of(chosen: Chosen, snapshot: Snapshot, reports_of: Sequence[str]) 
     """The standings of some reports of a snapshot, by the chosen metric, in the order that they are named."""
     found = {one.id: one for one in leaderboard.standings(snapshot, chosen.group, chosen.metric, chosen.k)}
     return [found[report] for report in reports_of if report in found]
+
+
+@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
+def paired_tests(folders: dict[str, str], metric: str) -> tuple[Verdict, ...]:
+    """The paired tests of every two reports, corrected together; folders: of the reports, by label."""
+    return pairs.all_pairs({name: Path(folder) for name, folder in folders.items()}, metric)
 
 
 def _choose_setup(groups: list[EvaluationSetup]) -> EvaluationSetup:

@@ -56,6 +56,10 @@ or weigh others by evaluation, lie above them. How numbers are written lies belo
 sentences.
 """
 
+DASHBOARD_LAYERS = {"queries": 0, "plots": 2, "views": 3, "app": 4, "__main__": 4}
+"""Parts of the dashboard, likewise; what all pages share stands beside them, between queries and plots."""
+DASHBOARD_SHARED = 1
+
 HEAVY = (
     *("torch", "torch_geometric", "mlflow", "surprise", "faiss", "dagster_mlflow", "wandb", "streamlit"),
     "scipy.stats",
@@ -80,13 +84,13 @@ def part(module: str) -> str:
     return next((name for name in beginnings if name in LAYERS), [*names, ""][0])
 
 
-def engine_files() -> list[Path]:
-    return sorted((ROOT / "movierec_engine").rglob("*.py"))
+def files_of(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
 
 
 def test_engine_modules_import_downwards_only() -> None:
     wrong = []
-    for path in engine_files():
+    for path in files_of("movierec_engine"):
         own = part(module_name(path))
         if own in ("", "__init__"):  # the engine's face, of which the next test is
             continue
@@ -99,9 +103,23 @@ def test_engine_modules_import_downwards_only() -> None:
     assert wrong == []
 
 
-def test_no_module_imports_itself_by_way_of_others() -> None:
-    files = {module_name(path): path for path in engine_files()}
-    del files["movierec_engine"]  # the engine's face, which imports what it is asked for
+def test_the_dashboards_modules_import_downwards_only() -> None:
+    def layer(module: str) -> int:
+        return DASHBOARD_LAYERS.get(module.split(".")[1], DASHBOARD_SHARED)
+
+    wrong = [
+        f"{path.relative_to(ROOT)} imports {module}, which is not below it"
+        for path in files_of("dashboard")
+        for module in sorted(imported_modules(path))
+        if module.startswith("dashboard.") and layer(module) > layer(module_name(path))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("package", ["movierec_engine", "movierec_assets", "dashboard"])
+def test_no_module_imports_itself_by_way_of_others(package: str) -> None:
+    files = {module_name(path): path for path in files_of(package)}
+    del files[package]  # the engine's face, which imports what it is asked for
     graph = {name: set[str]() for name in files}
     for name, path in files.items():
         imported = imported_modules(path) & set(files)
@@ -139,7 +157,7 @@ def test_the_engine_itself_imports_nothing_until_it_is_asked_for_a_name() -> Non
 
 def test_the_assets_and_the_dashboard_do_not_import_each_other() -> None:
     for package, other in (("movierec_assets", "dashboard"), ("dashboard", "movierec_assets")):
-        for path in (ROOT / package).rglob("*.py"):
+        for path in files_of(package):
             assert not [name for name in imported_modules(path) if name.startswith(other)], path
 
 
@@ -163,7 +181,7 @@ def test_what_is_on_the_command_line_is_known_before_anything_slow_is_imported()
 def test_no_two_classes_have_one_name() -> None:
     where: dict[str, list[str]] = {}
     for package in ("movierec_engine", "movierec_assets", "dashboard"):
-        for path in sorted((ROOT / package).rglob("*.py")):
+        for path in files_of(package):
             for node in nodes_of(path):
                 if isinstance(node, ast.ClassDef):
                     where.setdefault(node.name, []).append(f"{path.relative_to(ROOT)}:{node.lineno}")

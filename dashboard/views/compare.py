@@ -11,7 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import charts, controls, drill_down, shell, state, tables
+from dashboard import charts, controls, shell, state, tables
 from dashboard.controls import Chosen
 from dashboard.downloads import csv_button
 from dashboard.plots import compare as plots
@@ -20,6 +20,7 @@ from dashboard.queries.leaderboard import Standing
 from dashboard.queries.pairs import Overlap, PairedUsers
 from dashboard.queries.parquet import SAMPLE_USERS
 from dashboard.queries.store_files import store_at
+from dashboard.views import drill_down
 from movierec_engine.data.id_map import PublicId
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.comparison import Verdict

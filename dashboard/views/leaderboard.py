@@ -2,21 +2,20 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, controls, picked_model, pinned_notes, shell, state, tables
+from dashboard import charts, controls, pinned_notes, shell, state, tables
 from dashboard.controls import Chosen
 from dashboard.downloads import csv_button
 from dashboard.plots import leaderboard as plots
 from dashboard.plots import tradeoffs
-from dashboard.queries import leaderboard, measures, pairs, seeds, store_files
+from dashboard.queries import leaderboard, measures, seeds, store_files
 from dashboard.queries.leaderboard import Standing
 from dashboard.queries.measures import Measure
 from dashboard.queries.reports import Serving, Snapshot
-from dashboard.views import side_by_side
+from dashboard.views import picked_model, side_by_side
 from movierec_engine.evaluation.comparison import Verdict
 from movierec_engine.reporting import conclusions, numbers
 from movierec_engine.reporting.comparable import EvaluationSetup
@@ -41,11 +40,6 @@ def page() -> None:
     _board(snapshot)
 
 
-@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
-def _tests(folders: dict[str, str], metric: str) -> tuple[Verdict, ...]:
-    return pairs.all_pairs({name: Path(folder) for name, folder in folders.items()}, metric)
-
-
 def _board(snapshot: Snapshot) -> None:
     answer = st.container()
     bar = controls.new_bar()
@@ -59,7 +53,7 @@ def _board(snapshot: Snapshot) -> None:
     if not chosen.ranked:
         st.info(f"No report here holds {shell.plain(chosen.title)}; choose another metric or k, or an earlier date.")
         return
-    tests = _tests({chosen.labels[one.id]: one.folder for one in chosen.family}, chosen.column)
+    tests = controls.paired_tests({chosen.labels[one.id]: one.folder for one in chosen.family}, chosen.column)
     found = leaderboard.outcome(chosen.ranked, chosen.labels, chosen.column, tests)
     with answer:
         _conclusion(snapshot, chosen, found)

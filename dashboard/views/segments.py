@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import charts, controls, drill_down, shell, state
+from dashboard import charts, controls, shell, state
 from dashboard.controls import Chosen
 from dashboard.plots import by_segment
 from dashboard.plots import segments as plots
@@ -17,6 +17,7 @@ from dashboard.queries.parquet import SAMPLE_USERS
 from dashboard.queries.reports import Snapshot
 from dashboard.queries.segments import Leads, ListedMovies, TradeoffCurve, TrainOrder
 from dashboard.queries.store_files import Signature, store_at
+from dashboard.views import drill_down
 from movierec_engine.errors import StoreError
 from movierec_engine.evaluation.report import EvaluationReport
 from movierec_engine.evaluation.reranking_tradeoff import ACCURACY as DIAL_ACCURACY

@@ -58,11 +58,6 @@ def page() -> None:
 EXPLANATION = "Any versions of this set-up: other seeds and settings, older ones, the trials of sweeps."
 
 
-@st.cache_data(show_spinner=False, max_entries=64, ttl=600)
-def _tests(folders: dict[str, str], metric: str) -> tuple[Verdict, ...]:
-    return pairs.all_pairs({name: Path(folder) for name, folder in folders.items()}, metric)
-
-
 def _compare(answer: Any, chosen: Chosen, versions: Sequence[ReportVersion], together: bool) -> None:
     """answer: the place above the boxes for the conclusion."""
     found = with_versions(chosen.snapshot, versions)
@@ -70,7 +65,7 @@ def _compare(answer: Any, chosen: Chosen, versions: Sequence[ReportVersion], tog
     every = measures.all_measures(found, standings, chosen.k)
     values = measures.values(found, standings, list(every))
     folders = {chosen.labels[one.id]: one.folder for one in [*chosen.family, *standings]}
-    tests = _tests(folders, chosen.column)
+    tests = controls.paired_tests(folders, chosen.column)
     groups = side_by_side.grouped(versions, chosen.labels, together)
     with answer:
         shell.notes(found.notes)

@@ -4,12 +4,12 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, controls, picked_model, shell, state
+from dashboard import charts, controls, shell, state
 from dashboard.controls import Chosen
 from dashboard.plots import tradeoffs as plots
 from dashboard.queries import measures, store_files
 from dashboard.queries.measures import Measure
-from dashboard.views import rules_price
+from dashboard.views import picked_model, rules_price
 
 NO_SIZE = "none"
 _AXES = ("recall", "coverage", "novelty", "training", "memory")
