@@ -39,6 +39,8 @@ ORDER = (
 
 Chart = Any
 """An Altair chart of any kind."""
+Row = Mapping[str, Any]
+"""What a chart shows of one thing: its fields by name."""
 
 
 def place(model: str) -> int:
@@ -86,7 +88,7 @@ def _scale(names: Mapping[str, str], values: Sequence[Any]) -> alt.Scale:
     return alt.Scale(domain=list(names), range=list(values))
 
 
-def data(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
+def data(rows: Sequence[Row]) -> alt.InlineData:
     return alt.InlineData(values=[dict(row) for row in rows])
 
 
@@ -150,7 +152,7 @@ class Click:
     """
 
     fields: tuple[str, ...]
-    then: Callable[[Mapping[str, Any] | None], None]
+    then: Callable[[Row | None], None]
 
 
 def time_format(first: str, last: str) -> str:
@@ -170,7 +172,7 @@ def at_its_tick(names: int) -> alt.ExprRef:
     return alt.ExprRef(f"containerSize()[0] < {100 * names} ? 'right' : 'center'")
 
 
-def draw(chart: Chart, rows: Sequence[Mapping[str, Any]], name: str, click: Click | None = None) -> None:
+def draw(chart: Chart, rows: Sequence[Row], name: str, click: Click | None = None) -> None:
     """Show a chart below its title, with the numbers behind it as a CSV file; its own tools save it as PNG.
 
     The title is text of the page, which wraps on a phone, and the alternative text of the chart.

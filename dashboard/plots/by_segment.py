@@ -6,13 +6,14 @@ from typing import Any
 import altair as alt
 
 from dashboard import charts
+from dashboard.charts import Row
 from movierec_engine.reporting import numbers, words
 
 _NAMED = 3
 """More segments than these are counted and not named."""
 
 
-def conclusion(kind: str, rows: Sequence[Mapping[str, Any]], champion: str, tested: bool) -> str:
+def conclusion(kind: str, rows: Sequence[Row], champion: str, tested: bool) -> str:
     """The models that are better than the champion, and the segments in which they are.
 
     rows: of one kind, with `lead` as `segments.beside` has it. tested: whether leads are tested user by user, or told
@@ -35,7 +36,7 @@ def conclusion(kind: str, rows: Sequence[Mapping[str, Any]], champion: str, test
     return f"By {kind}: {'; '.join(' '.join(part.split()) for part in parts)}"
 
 
-def verdict(rows: Sequence[Mapping[str, Any]], champion: str, tested: bool) -> tuple[str, str]:
+def verdict(rows: Sequence[Row], champion: str, tested: bool) -> tuple[str, str]:
     """The conclusion over all kinds of segments: a headline, and a sentence on who is better where, or "".
 
     rows, tested: as in `conclusion`, of every kind.

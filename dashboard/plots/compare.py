@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboard import charts
+from dashboard.charts import Row
 from dashboard.queries.pairs import Overlap, Values
 from movierec_engine.evaluation.comparison import Verdict
 from movierec_engine.evaluation.metrics import less_is_better, metric_title
@@ -131,7 +132,7 @@ def segment_rows(verdicts: Sequence[SegmentVerdict], names: tuple[str, str]) -> 
     ]
 
 
-def mean_rows(rows: Sequence[Mapping[str, Any]], names: tuple[str, str], lower: bool = False) -> list[dict[str, Any]]:
+def mean_rows(rows: Sequence[Row], names: tuple[str, str], lower: bool = False) -> list[dict[str, Any]]:
     """The same from two models' means, where the users are too many: significant if their intervals do not overlap.
 
     lower: lower values of the metric are the better ones.
@@ -199,7 +200,7 @@ def overlaps(rows: list[dict[str, Any]], overlap: Overlap, names: tuple[str, str
     ).properties(title=charts.title(head, subtitle, 58), height=400)
 
 
-def _turned(row: Mapping[str, Any]) -> dict[str, Any]:
+def _turned(row: Row) -> dict[str, Any]:
     """A segment's mean and interval with their signs turned, so that higher is better."""
     return {**row, "value": -row["value"], "low": -row["high"], "high": -row["low"]}
 

@@ -1,11 +1,12 @@
 """Marks of what happened besides measuring: releases, rollbacks, and notes about reports and releases."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import altair as alt
 
 from dashboard import charts
+from dashboard.charts import Row
 from dashboard.plots.decisions import VERDICTS
 from movierec_engine.release.decisions import PROMOTED, ROLLED_BACK
 from movierec_engine.release.notes import Note
@@ -19,7 +20,7 @@ _DASHES = {PROMOTED: [1, 0], ROLLED_BACK: [6, 3], NOTED: [1, 3]}
 _COLOURS = {PROMOTED: VERDICTS[PROMOTED][0], ROLLED_BACK: VERDICTS[ROLLED_BACK][0], NOTED: charts.QUIET}
 
 
-def mark_rows(decisions: Sequence[Mapping[str, Any]], first: str) -> list[dict[str, Any]]:
+def mark_rows(decisions: Sequence[Row], first: str) -> list[dict[str, Any]]:
     """The decisions that changed what is served, from a moment on. decisions: as `decision_rows` has them."""
     return [
         {name: row[name] for name in ("at", "verdict", "served", "reason")}
@@ -37,9 +38,7 @@ def note_rows(notes: Sequence[Note], first: str) -> list[dict[str, Any]]:
     ]
 
 
-def in_periods(
-    marks: Sequence[Mapping[str, Any]], notes: Sequence[Mapping[str, Any]], period: Callable[[str], str]
-) -> list[dict[str, Any]]:
+def in_periods(marks: Sequence[Row], notes: Sequence[Row], period: Callable[[str], str]) -> list[dict[str, Any]]:
     """What happened, counted by period and kind: from, what, count and said, a line for each in the order of time.
 
     marks, notes: as `mark_rows` and `note_rows` have them. period: of an instant, "" for what is not drawn.
@@ -56,7 +55,7 @@ def in_periods(
     ]
 
 
-def rules(rows: Sequence[Mapping[str, Any]], x: alt.X, tooltip: Sequence[alt.Tooltip], field: str) -> list[alt.Chart]:
+def rules(rows: Sequence[Row], x: alt.X, tooltip: Sequence[alt.Tooltip], field: str) -> list[alt.Chart]:
     """Rules across a chart, a layer for each kind. field: of the rows, with the kind: a verdict or NOTED."""
     base = alt.Chart(charts.data(rows)).encode(x=x, tooltip=list(tooltip))
     return [
@@ -68,7 +67,7 @@ def rules(rows: Sequence[Mapping[str, Any]], x: alt.X, tooltip: Sequence[alt.Too
     ]
 
 
-def counts(rows: Sequence[Mapping[str, Any]], x: alt.X) -> alt.Chart:
+def counts(rows: Sequence[Row], x: alt.X) -> alt.Chart:
     """What happened in each period, as a line of text at the chart's upper edge."""
     words: dict[str, list[str]] = {}
     for row in rows:

@@ -8,6 +8,7 @@ import altair as alt
 import numpy as np
 
 from dashboard import charts
+from dashboard.charts import Row
 from dashboard.queries.indices import Reason, SearchableIndex
 from dashboard.queries.movie_map import MovieMap
 from movierec_engine.reporting import numbers
@@ -135,7 +136,7 @@ def movie_map(
     return alt.layer(*layers).properties(title=title, height=620).interactive()
 
 
-def place_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def place_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Every place of every list, and whether its movie stands in another list too."""
     lists = Counter(row["movie_id"] for row in rows)
     names = ("model", "rank", "movie_id", "title", "in_test")

@@ -1,16 +1,16 @@
 """Chart of off-policy estimates: how many more rewards a list a model's lists would have earned than those shown."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import altair as alt
 
 from dashboard import charts
+from dashboard.charts import Row
 from dashboard.queries.off_policy import ESTIMATORS
 from movierec_engine.reporting import numbers
 
 
-def conclusion(rows: Sequence[Mapping[str, Any]], reward: str) -> str:
+def conclusion(rows: Sequence[Row], reward: str) -> str:
     """Of the doubly robust estimates, the best model, and whether it is surely above what was shown."""
     robust = [row for row in rows if row["estimator"] == ESTIMATORS["dr"]] or list(rows)
     best = max(robust, key=lambda row: row["value"])
@@ -22,7 +22,7 @@ def conclusion(rows: Sequence[Mapping[str, Any]], reward: str) -> str:
     return f"No model would surely have earned more {reward}s than what was shown; {best['model']} comes first"
 
 
-def gains(rows: Sequence[Mapping[str, Any]], reward: str) -> charts.Chart:
+def gains(rows: Sequence[Row], reward: str) -> charts.Chart:
     """Every model's gains by the three estimators, around what was shown."""
     base = alt.Chart(charts.data(rows))
     names = list(ESTIMATORS.values())

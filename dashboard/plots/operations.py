@@ -6,6 +6,7 @@ from typing import Any
 import altair as alt
 
 from dashboard import charts
+from dashboard.charts import Row
 from dashboard.plots import event_marks
 from dashboard.queries.api_health import EndpointTraffic
 from dashboard.queries.backtests import GROUPS, SINCE, Backtest
@@ -37,7 +38,7 @@ def backtest(
     models: Mapping[str, str],
     metric: str,
     users: str,
-    happened: Sequence[Mapping[str, Any]] = (),
+    happened: Sequence[Row] = (),
 ) -> charts.Chart:
     """Every model's metric by the time that it was tested on.
 
@@ -127,11 +128,11 @@ def by_day(rows: list[dict[str, Any]], totals: Mapping[str, int]) -> charts.Char
     )
 
 
-def _on(rows: Sequence[Mapping[str, Any]], day: str) -> int:
+def _on(rows: Sequence[Row], day: str) -> int:
     return sum(int(row["events"]) for row in rows if row["day"] == day and row["kind"] != "list shown")
 
 
-def rate_rows(rates: Sequence[Mapping[str, Any]], experiment: str) -> list[dict[str, Any]]:
+def rate_rows(rates: Sequence[Row], experiment: str) -> list[dict[str, Any]]:
     """A row a variant, model and rate; an interleaved list is of no variant."""
     return [
         {
@@ -186,7 +187,7 @@ def rates(rows: list[dict[str, Any]], experiment: str) -> charts.Chart:
     )
 
 
-def duel(row: Mapping[str, Any]) -> str:
+def duel(row: Row) -> str:
     """The result of an interleaving experiment, as a sentence."""
     first, second = row["first"], row["second"]
     won = f"{first} won {row['first_wins']:,} and {second} {row['second_wins']:,} of {row['occasions']:,} user-days"
@@ -200,7 +201,7 @@ def duel(row: Mapping[str, Any]) -> str:
 _OUTCOMES = ("ties", "without clicks")
 
 
-def duel_rows(found: Sequence[Mapping[str, Any]], experiment: str) -> list[dict[str, Any]]:
+def duel_rows(found: Sequence[Row], experiment: str) -> list[dict[str, Any]]:
     """A row a pair of variants and outcome of the users' days on which they were interleaved."""
     return [
         {"pair": f"{one['first']} and {one['second']}", "outcome": outcome, "occasions": count}
@@ -215,7 +216,7 @@ def duel_rows(found: Sequence[Mapping[str, Any]], experiment: str) -> list[dict[
     ]
 
 
-def duels(rows: list[dict[str, Any]], found: Sequence[Mapping[str, Any]], experiment: str) -> charts.Chart:
+def duels(rows: list[dict[str, Any]], found: Sequence[Row], experiment: str) -> charts.Chart:
     """Chart of the users' days of interleaved lists by their winner."""
     own = [one for one in found if one["experiment"] == experiment]
     won = list(dict.fromkeys(row["outcome"] for row in rows if row["outcome"] not in _OUTCOMES))

@@ -1,11 +1,12 @@
 """Charts of what is served over time: its metric in every training, and how people take every release."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
 from dashboard import charts
+from dashboard.charts import Row
 from dashboard.plots import event_marks
 from dashboard.queries.over_time import Training
 from movierec_engine.evaluation.metrics import metric_title
@@ -26,10 +27,10 @@ def conclusion(trainings: Sequence[Training], model: str, metric: str) -> str:
 
 def trained(
     trainings: Sequence[Training],
-    marks: Sequence[Mapping[str, Any]],
+    marks: Sequence[Row],
     model: str,
     metric: str,
-    notes: Sequence[Mapping[str, Any]] = (),
+    notes: Sequence[Row] = (),
 ) -> charts.Chart:
     """Every training's metric and interval; lines join those of one set-up, rules mark what was decided and noted."""
     rows = [{**vars(one), "at": f"{one.at[:19]}Z", "setup": one.setup[:6]} for one in trainings]
@@ -71,7 +72,7 @@ def trained(
 RATES = {"click_rate": "Click", "like_rate": "Like"}
 
 
-def rate_rows(rates: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def rate_rows(rates: Sequence[Row]) -> list[dict[str, Any]]:
     """A row a release and rate: release, rate, lists, value, low and high."""
     return [
         {

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import altair as alt
 
 from dashboard import charts
+from dashboard.charts import Row
 from dashboard.label_places import LONGEST, Box, Place, label_places
 
 _WIDTH, _BESIDE, _HEIGHT = "containerSize()[0]", 90, 250.0
@@ -22,8 +23,6 @@ _PHONE = 330
 
 Align = Literal["left", "right", "center"]
 _ALIGNED: tuple[Align, ...] = ("left", "right", "center")
-
-Row = Mapping[str, Any]
 
 
 def point_names(

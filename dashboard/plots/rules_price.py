@@ -1,11 +1,12 @@
 """Chart of the price of rules: what each does to ndcg, alone and all together, around the lists without rules."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
 from dashboard import charts
+from dashboard.charts import Row
 from movierec_engine.evaluation.rules_price import RulePrice
 from movierec_engine.reporting.rules_price import conclusion, effect
 
@@ -22,7 +23,7 @@ def price_rows(prices: Sequence[RulePrice]) -> list[dict[str, Any]]:
     return [{**vars(one), "effect": effect(one)} for one in prices]
 
 
-def differences(rows: Sequence[Mapping[str, Any]], prices: Sequence[RulePrice], k: int) -> charts.Chart:
+def differences(rows: Sequence[Row], prices: Sequence[RulePrice], k: int) -> charts.Chart:
     """Every rule's difference of ndcg@k with its interval."""
     base = alt.Chart(charts.data(rows))
     y = alt.Y(

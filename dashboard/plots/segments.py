@@ -6,6 +6,7 @@ from typing import Any
 import altair as alt
 
 from dashboard import charts
+from dashboard.charts import Row
 from dashboard.plots.point_names import point_names
 from dashboard.queries.segments import LorenzCurve, TradeoffCurve
 from movierec_engine.evaluation.metrics import metric_title
@@ -109,10 +110,10 @@ def novelty(rows: list[dict[str, Any]], models: Mapping[str, str], metric: str, 
     spans = [_span([row[name] for row in rows]) for name in ("novelty", "score")]
     (left, right), (low, high) = spans
 
-    def at(row: Mapping[str, Any]) -> tuple[float, float]:
+    def at(row: Row) -> tuple[float, float]:
         return (row["novelty"] - left) / (right - left), (high - row["score"]) / (high - low)
 
-    def moved(row: Mapping[str, Any], across: float, down: float) -> Mapping[str, Any]:
+    def moved(row: Row, across: float, down: float) -> Row:
         return {**row, "novelty": row["novelty"] + across * (right - left), "score": row["score"] - down * (high - low)}
 
     x = alt.X(
@@ -214,7 +215,7 @@ def fold_in(rows: list[dict[str, Any]], models: Mapping[str, str]) -> charts.Cha
     return alt.layer(*layers).properties(title=title, height=460)
 
 
-def _kept(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _kept(rows: Sequence[Row]) -> dict[str, float]:
     """Model -> the whole history's value / trained in's."""
     whole = {row["model"]: row["value"] for row in rows if row["source"] == "whole_history"}
     trained = {row["model"]: row["value"] for row in rows if row["source"] == "trained_in"}

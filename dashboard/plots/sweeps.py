@@ -7,6 +7,7 @@ import altair as alt
 import numpy as np
 
 from dashboard import charts
+from dashboard.charts import Row
 from dashboard.queries.importance import FEW, Importance, axis_of, number
 from dashboard.queries.sweeps import Sweep, searched
 from movierec_engine.evaluation.metrics import metric_title
@@ -143,7 +144,7 @@ def importance_rows(found: Sequence[Importance]) -> list[dict[str, Any]]:
     ]
 
 
-def importance_conclusion(rows: Sequence[Mapping[str, Any]]) -> str:
+def importance_conclusion(rows: Sequence[Row]) -> str:
     """Which setting matters most, or why that cannot be said."""
     n = rows[0]["trials"]
     if n < FEW:
@@ -186,7 +187,7 @@ def importance(rows: list[dict[str, Any]]) -> charts.Chart:
     return alt.layer(bars, texts).properties(title=title, height=34 * len(rows) + 220)
 
 
-def _beside(row: Mapping[str, Any]) -> str:
+def _beside(row: Row) -> str:
     parts = [f"{numbers.percent(row['share'], 0)}, n = {row['trials']}", row["scale"], row["direction"]]
     return ", ".join(part for part in parts if part)
 

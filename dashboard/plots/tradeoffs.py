@@ -8,6 +8,7 @@ from typing import Any, Literal
 import altair as alt
 
 from dashboard import charts
+from dashboard.charts import Row
 from dashboard.plots.point_names import point_names
 from dashboard.queries.measures import Measure
 from movierec_engine.reporting import numbers
@@ -53,12 +54,12 @@ def point_rows(
     return rows
 
 
-def front(rows: Sequence[Mapping[str, Any]], x: Measure, y: Measure) -> list[str]:
+def front(rows: Sequence[Row], x: Measure, y: Measure) -> list[str]:
     """The names that no other one dominates by both measures; none where a measure has no better end."""
     return pareto_front(_upwards(rows, x, y)) if x.better and y.better else []
 
 
-def _upwards(rows: Sequence[Mapping[str, Any]], x: Measure, y: Measure) -> dict[str, tuple[float, float]]:
+def _upwards(rows: Sequence[Row], x: Measure, y: Measure) -> dict[str, tuple[float, float]]:
     """Name -> both values, negative where less is better."""
     signs = [-1 if measure.better == "lower" else 1 for measure in (x, y)]
     return {row["model"]: (signs[0] * row["x"], signs[1] * row["y"]) for row in rows}
@@ -120,8 +121,10 @@ def parallel(
     A measure without a better end has its highest value up. settings: setting -> name -> value; each is an axis of its
     own.
     """
-    axes = [(one.title, one, {name: values[name][one.key] for name in names if one.key in values.get(name, {})})
-            for one in measures]  # fmt: skip
+    axes = [
+        (one.title, one, {name: values[name][one.key] for name in names if one.key in values.get(name, {})})
+        for one in measures
+    ]
     rows: list[dict[str, Any]] = []
     for axis, measure, own in axes:
         low, high = min(own.values(), default=0.0), max(own.values(), default=0.0)
@@ -182,7 +185,7 @@ def parallel(
     return alt.layer(lines, leaders, points, labels).properties(title=title, height=HEIGHT), rows
 
 
-def _apart(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _apart(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Rows with the place of a label each, far enough from one another for a line of text, in the same order."""
     gap = min(0.05, 1 / max(len(rows), 1))
     moved: list[dict[str, Any]] = []
@@ -215,7 +218,7 @@ def _where(x: Measure, y: Measure) -> str:
     return "; ".join(parts)
 
 
-def _said(rows: Sequence[Mapping[str, Any]], x: Measure, y: Measure, ahead: Sequence[Mapping[str, Any]]) -> str:
+def _said(rows: Sequence[Row], x: Measure, y: Measure, ahead: Sequence[Row]) -> str:
     """The conclusion: who is on the front, or where there is none, who is at the measures' ends."""
     if ahead:
         return front_sentence([row["model"] for row in ahead], len(rows), f"{x.title} – {y.title}")
@@ -224,7 +227,7 @@ def _said(rows: Sequence[Mapping[str, Any]], x: Measure, y: Measure, ahead: Sequ
     return ends_sentence(ends, first, second)
 
 
-def _span(rows: Sequence[Mapping[str, Any]], axis: str, measure: Measure) -> tuple[float, float]:
+def _span(rows: Sequence[Row], axis: str, measure: Measure) -> tuple[float, float]:
     """Bounds of an axis with room for the points, their bars and the names beside them."""
     ends = [row[name] for row in rows for name in (f"{axis}_low", f"{axis}_high", axis)]
     low, high = min(ends), max(ends)
@@ -252,20 +255,20 @@ def _number_first(text: str) -> tuple[float, str]:
 
 
 def _texts(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
     x: Measure,
     y: Measure,
     spans: Mapping[str, tuple[float, float]],
     encode_x: alt.X,
     encode_y: alt.Y,
-    corners: Sequence[Mapping[str, Any]],
+    corners: Sequence[Row],
 ) -> list[alt.Chart]:
     """The names beside their points, off the front's line. corners: of it."""
 
-    def at(row: Mapping[str, Any]) -> tuple[float, float]:
+    def at(row: Row) -> tuple[float, float]:
         return _share(row["x"], *spans["x"], x.log), 1 - _share(row["y"], *spans["y"], y.log)
 
-    def moved(row: Mapping[str, Any], right: float, down: float) -> Mapping[str, Any]:
+    def moved(row: Row, right: float, down: float) -> Row:
         own = {"x": _moved(row["x"], right, spans["x"], x.log), "y": _moved(row["y"], -down, spans["y"], y.log)}
         return {**row, **own}
 
@@ -273,7 +276,7 @@ def _texts(
     return point_names(rows, at, moved, encoding, corners)
 
 
-def _corners(ahead: Sequence[Mapping[str, Any]], step: str) -> list[Mapping[str, Any]]:
+def _corners(ahead: Sequence[Row], step: str) -> list[Row]:
     """The points of the front with the corners between them, in order."""
     found = list(ahead[:1])
     for one, other in pairwise(ahead):

@@ -1,7 +1,7 @@
 """All movies of a data set: those of a catalogue, which models know, and after them the others."""
 
 import threading
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -196,11 +196,11 @@ class MovieCatalogue:
     @cached_property
     def interactions(self) -> tuple[Mapping[str, float], Mapping[str, float]]:
         """Train interactions by genre, a movie of several in equal parts, and by decade, such as 1990s."""
-        genres: Counter[str] = Counter()
-        decades: Counter[str] = Counter()
+        genres = defaultdict[str, float](float)
+        decades = defaultdict[str, float](float)
         for movie, count in zip(self.movies, self._popularity.tolist(), strict=False):
             add_movie(movie, count, genres, decades)
-        return genres, decades
+        return dict(genres), dict(decades)
 
     def _of_genre(self, name: str, parameter: str) -> Mask:
         mask = self._genres.get(name.casefold())
@@ -240,9 +240,9 @@ def _values_of(metadata: pa.Table, column: str) -> dict[PublicId, str]:
     return {movie_id: str(value) for movie_id, value in rows if value not in (None, "")}
 
 
-def add_movie(movie: Movie, count: float, genres: Counter[str], decades: Counter[str]) -> None:
+def add_movie(movie: Movie, count: float, genres: defaultdict[str, float], decades: defaultdict[str, float]) -> None:
     """Count a movie's genres, in equal parts, and its decade, as far as they are known."""
     for genre in movie["genres"]:
-        genres[genre] += count / len(movie["genres"])  # type: ignore[assignment]
+        genres[genre] += count / len(movie["genres"])
     if movie["year"]:
-        decades[f"{movie['year'] // 10 * 10}s"] += count  # type: ignore[assignment]
+        decades[f"{movie['year'] // 10 * 10}s"] += count

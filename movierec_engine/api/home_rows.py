@@ -1,6 +1,6 @@
 """The rows that one person's home page can have, each with the best of what they may still be shown."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cached_property
 
@@ -23,8 +23,13 @@ from movierec_engine.recommending.rules.active import ActiveRules
 from movierec_engine.recommending.similar_taste import mixed
 
 FOR_YOU, POPULAR, TRENDING, RISING, SERIES, GEMS = (
-    "for-you", "popular", "trending", "rising", "continue-series", "hidden-gems"
-)  # fmt: skip
+    "for-you",
+    "popular",
+    "trending",
+    "rising",
+    "continue-series",
+    "hidden-gems",
+)
 BECAUSE, GENRE = "because", "genre"
 """Kinds of rows of which there are several, such as genre:Crime."""
 SEEDS = 4
@@ -81,9 +86,13 @@ class HomeRows:
     @cached_property
     def _single(self) -> dict[str, Callable[[], MovieRow]]:
         return {
-            FOR_YOU: self._for_you, POPULAR: self._popular, TRENDING: self._trending, RISING: self._rising,
-            SERIES: self._series, GEMS: self._gems,
-        }  # fmt: skip
+            FOR_YOU: self._for_you,
+            POPULAR: self._popular,
+            TRENDING: self._trending,
+            RISING: self._rising,
+            SERIES: self._series,
+            GEMS: self._gems,
+        }
 
     def _for_you(self) -> MovieRow:
         return MovieRow(FOR_YOU, "Recommended for you", "what you should like best", self._listed())
@@ -120,14 +129,16 @@ class HomeRows:
         movie = self._movies[seed]
         title = display_title(movie["title"])
         return MovieRow(
-            f"{BECAUSE}:{movie['movie_id']}", f"Because you liked {title}", f"like {title}, and to your taste",
+            f"{BECAUSE}:{movie['movie_id']}",
+            f"Because you liked {title}",
+            f"like {title}, and to your taste",
             self._first(items[order]),
-        )  # fmt: skip
+        )
 
     def _genres(self) -> Iterator[MovieRow]:
-        own: Counter[str] = Counter()
+        own = defaultdict[str, float](float)
         for item in self._person.taste.liked.indices.tolist():
-            add_movie(self._movies[item], 1, own, Counter())
+            add_movie(self._movies[item], 1, own, defaultdict(float))
         for name in favourites(own, self._served.catalogue.interactions[0])[:GENRES]:
             if (row := self._of_genre(name)) is not None:
                 yield row

@@ -1,7 +1,7 @@
 """People: a user's history, feedback, the questions for new users, and erasure."""
 
 import secrets
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, cast
@@ -227,8 +227,8 @@ def _taste(served: LoadedIndex, items: NDArray[np.int64]) -> TasteShares:
 
     items: int64 [h]. A movie of several genres counts in equal parts; one without any does not count.
     """
-    genres: Counter[str] = Counter()
-    decades: Counter[str] = Counter()
+    genres = defaultdict[str, float](float)
+    decades = defaultdict[str, float](float)
     for item in items.tolist():
         add_movie(served.catalogue.movies[item], 1, genres, decades)
     of_genres, of_decades = served.catalogue.interactions

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.errors import MovierecError
@@ -97,12 +98,15 @@ def _lists(scores: NDArray[np.float32], rules: ActiveRules | None) -> tuple[NDAr
 
 
 def _prices(
-    lists: NDArray[np.int32], unmet: NDArray[np.bool_], rules: Sequence[tuple[str, str, ActiveRules | None]],
-    heldout: HeldOut, relevant: object,
-) -> list[RulePrice]:  # fmt: skip
+    lists: NDArray[np.int32],
+    unmet: NDArray[np.bool_],
+    rules: Sequence[tuple[str, str, ActiveRules | None]],
+    heldout: HeldOut,
+    relevant: sparse.csr_matrix,
+) -> list[RulePrice]:
     catalogue = heldout.catalogue
-    wanted = np.diff(relevant.indptr)  # type: ignore[attr-defined]
-    keys = np.repeat(np.arange(len(wanted)), wanted) * catalogue.n_items + relevant.indices  # type: ignore[attr-defined]
+    wanted = np.diff(relevant.indptr)
+    keys = np.repeat(np.arange(len(wanted)), wanted) * catalogue.n_items + relevant.indices
     accuracy, bits, reached = [], [], []
     for own in lists:
         hits = np.isin(np.arange(len(own))[:, None] * catalogue.n_items + own, keys) & (own >= 0)
