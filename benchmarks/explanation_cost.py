@@ -65,9 +65,15 @@ def main() -> None:
 
 def indexed(store: ArtifactStore, name: str) -> Artifact:
     settings = load_settings(
-        [f"model={name}", "device=cpu", f"data.dir='{FOLDER}'", f"paths.checkpoints='{store.root / 'checkpoints'}'",
-         "logger.use_mlflow=false", "logger.use_wandb=false"]
-    )  # fmt: skip
+        [
+            f"model={name}",
+            "device=cpu",
+            f"data.dir='{FOLDER}'",
+            f"paths.checkpoints='{store.root / 'checkpoints'}'",
+            "logger.use_mlflow=false",
+            "logger.use_wandb=false",
+        ]
+    )
     try:
         return store.require(pipeline.model_slot("faiss_index", settings))
     except MovierecError:

@@ -163,10 +163,17 @@ def row(name: str, own: list[Arm], plain: list[Arm]) -> str:
     always = cost * setting.share * len(setting.of_list(K, NEW).places) / per_list if per_list else 0.0
     times = "1" if own is plain else f"{np.median(without) / np.median(first):.0f}"
     cells = [
-        name, f"{np.median(first):,.0f}", times, f"{sum(int(arm.reached.sum()) for arm in own)} of {len(first)}",
-        f"{base + np.mean(apart):.4f}", f"{cost:+.2f} %", f"{worst:+.2f} %", f"{always:+.2f} %", f"{per_list:.3f}",
+        name,
+        f"{np.median(first):,.0f}",
+        times,
+        f"{sum(int(arm.reached.sum()) for arm in own)} of {len(first)}",
+        f"{base + np.mean(apart):.4f}",
+        f"{cost:+.2f} %",
+        f"{worst:+.2f} %",
+        f"{always:+.2f} %",
+        f"{per_list:.3f}",
         f"{sum(arm.liked for arm in own):,}",
-    ]  # fmt: skip
+    ]
     return f"| {' | '.join(cells)} |"
 
 

@@ -137,9 +137,14 @@ def rules_of(served: LoadedIndex, document: RuleDocument) -> ActiveRules | None:
 
 
 def measured(
-    name: str, served: LoadedIndex, store: ArtifactStore, folder: Path, k: int, rules: ActiveRules | None,
+    name: str,
+    served: LoadedIndex,
+    store: ArtifactStore,
+    folder: Path,
+    k: int,
+    rules: ActiveRules | None,
     only: Ids | None = None,
-) -> Measured:  # fmt: skip
+) -> Measured:
     """Export once."""
     started, cpu = time.perf_counter(), time.process_time()
     live = LiveFeedback(FeedbackLogs(store.root), Metrics())

@@ -182,8 +182,10 @@ def page(rows: dict[str, dict[str, dict[str, dict[str, float]]]]) -> list[str]:
         for name in MODELS:
             if name in rows[data]:
                 row = rows[data][name]
-                texts = [" / ".join(f"{row[part][m]:.4f}" for m in METRICS) if part in row else "" for part in
-                         ("validation", "test")]  # fmt: skip
+                texts = [
+                    " / ".join(f"{row[part][m]:.4f}" for m in METRICS) if part in row else ""
+                    for part in ("validation", "test")
+                ]
                 lines.append(f"| {name} | {' | '.join(texts)} | {row['seconds']:.1f} |")
         lines.append("")
     return lines

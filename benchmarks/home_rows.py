@@ -117,9 +117,14 @@ def world() -> tuple[LoadedIndex, MovieLensDataModule]:
     by_item = RatingsByItem.of(train.item, train.rating, train.timestamp, train.n_items, data.config.rating_threshold)
     movies = data.movies.of(train.items)
     index = build_index(
-        EASE().fit(Dataset(train, data.validation_data)), RatedMovies.of(train.to_table()), movies, RetrievalConfig(),
-        "cpu", liked_from=data.config.rating_threshold, ratings_by_item=by_item,
-    )  # fmt: skip
+        EASE().fit(Dataset(train, data.validation_data)),
+        RatedMovies.of(train.to_table()),
+        movies,
+        RetrievalConfig(),
+        "cpu",
+        liked_from=data.config.rating_threshold,
+        ratings_by_item=by_item,
+    )
     lineage: Any = SimpleNamespace(
         movies=movies.table, placed=None, raw_movies="", data_set="bundled", newest_erasure=0, ratings_file=None
     )
@@ -170,9 +175,14 @@ def ways_of(root: Path, config: DataConfig) -> dict[str, Any]:
         train.items.index(ratings.table["movie_id"]), column["rating"], column["timestamp"], train.n_items, like
     )
     index = build_index(
-        ALS().fit(Dataset(train)), RatedMovies.of(ratings.table), known, RetrievalConfig(), "cpu", liked_from=like,
+        ALS().fit(Dataset(train)),
+        RatedMovies.of(ratings.table),
+        known,
+        RetrievalConfig(),
+        "cpu",
+        liked_from=like,
         ratings_by_item=by_item,
-    )  # fmt: skip
+    )
     store = ArtifactStore(root)
     store.publish(Slot(kinds.FAISS_INDEX, "rows", "als", "cpu"), index.save, key="k", fingerprint="f")
     users = train.users.ids[np.random.default_rng(0).permutation(train.n_users)[:REQUESTS]].tolist()
@@ -191,9 +201,10 @@ def ways_of(root: Path, config: DataConfig) -> dict[str, Any]:
         cpu_of(*way, users)  # warm, and remembered where that is what is measured
         taken[name] = cpu_of(*way, users)
     return {
-        "items": train.n_items, "users": train.n_users,
+        "items": train.n_items,
+        "users": train.n_users,
         "ways": {name: [float(np.mean(ms)), *np.percentile(ms, [50, 99]).tolist()] for name, ms in taken.items()},
-    }  # fmt: skip
+    }
 
 
 def cpu_of(app: Flask, path: str, query: str, users: list[int]) -> list[float]:

@@ -68,8 +68,13 @@ def measure(artifacts: Path, url: str, folder: Path) -> dict[str, Any]:
         cold["object store, cache filled"] = time.perf_counter() - started
     used = sum(path.stat().st_size for path in (folder / "object store").rglob("*") if path.is_file())
     return {
-        "copied": copied, "seconds": seconds, "rounds": rounds, "lags": lags, "cold": cold, "cache": used,
-    }  # fmt: skip
+        "copied": copied,
+        "seconds": seconds,
+        "rounds": rounds,
+        "lags": lags,
+        "cold": cold,
+        "cache": used,
+    }
 
 
 @contextmanager

@@ -249,9 +249,12 @@ def beside_obp() -> str:
     np.add.at(earned, (action, position), reward)
     rate = (earned + PRIOR * reward.mean()) / (lists + PRIOR)
     given = {
-        "reward": reward, "action": action, "pscore": log["pscore"], "position": position,
+        "reward": reward,
+        "action": action,
+        "pscore": log["pscore"],
+        "position": position,
         "action_dist": np.broadcast_to(target, (n, *shape)).copy(),
-    }  # fmt: skip
+    }
     theirs = (
         InverseProbabilityWeighting().estimate_policy_value(**given),
         SelfNormalizedInverseProbabilityWeighting().estimate_policy_value(**given),
@@ -261,10 +264,15 @@ def beside_obp() -> str:
     )
     found = estimate(
         WeighedLists(
-            np.arange(n), np.arange(n), target[action, position] / log["pscore"], reward, rate[action, position],
-            (target * rate).sum(axis=0)[position], np.ones(n),
+            np.arange(n),
+            np.arange(n),
+            target[action, position] / log["pscore"],
+            reward,
+            rate[action, position],
+            (target * rate).sum(axis=0)[position],
+            np.ones(n),
         )
-    )  # fmt: skip
+    )
     ours = (found.ips, found.snips, found.dr)
     rows = "\n".join(
         f"| {name} | {their:.12f} | {own.value:.12f} | [{own.low:.5f}, {own.high:.5f}] |"

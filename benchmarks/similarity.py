@@ -216,9 +216,15 @@ def ratings_of(part: NDArray[np.int64], folder: Path) -> Path:
 
 def trained(store: ArtifactStore, data: Path, name: str) -> Recommender:
     settings = load_settings(
-        [f"model={name}", "device=cpu", f"data.dir='{data}'", f"paths.checkpoints='{store.root / 'checkpoints'}'",
-         "logger.use_mlflow=false", "logger.use_wandb=false"]
-    )  # fmt: skip
+        [
+            f"model={name}",
+            "device=cpu",
+            f"data.dir='{data}'",
+            f"paths.checkpoints='{store.root / 'checkpoints'}'",
+            "logger.use_mlflow=false",
+            "logger.use_wandb=false",
+        ]
+    )
     made = pipeline.prepare(store, settings.data)
     try:
         return load_model(pipeline.find_trained_model(store, settings.data.name, name).folder)
@@ -264,9 +270,19 @@ def measured_lines(load: Callable[[str], Recommender], movies: Movies) -> list[s
     head = "| model | similarity | lift | lift of sums | liked | genres | popularity |"
     rule = "|---|---|---|---|---|---|---|---|"
     return [
-        "", "## Chosen on validation people", "", f"{head} times the model's best [95 %] |", rule, *choosing,
-        "", "## Confirmed on test people", "", f"{head} times before [95 %] |", rule, *confirming,
-    ]  # fmt: skip
+        "",
+        "## Chosen on validation people",
+        "",
+        f"{head} times the model's best [95 %] |",
+        rule,
+        *choosing,
+        "",
+        "## Confirmed on test people",
+        "",
+        f"{head} times before [95 %] |",
+        rule,
+        *confirming,
+    ]
 
 
 def list_lines(load: Callable[[str], Recommender], movies: Movies) -> list[str]:
@@ -320,7 +336,7 @@ def main() -> None:
             "genres are shared; with 1 it is lower.",
             *measured_lines(of_some, movies),
             *list_lines(of_all, movies),
-        ]  # fmt: skip
+        ]
     RESULT.write_text("\n".join([*lines, ""]), encoding="utf-8")
     console.print(f"written: {RESULT}")
 

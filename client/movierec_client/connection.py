@@ -51,9 +51,12 @@ class Connection:
         ends = time.monotonic() + self._seconds
         for attempt in range(1, self._retries.attempts + 1):
             request = self._http.build_request(
-                method, f"{self.url}{path}", params=query or None, content=content,
+                method,
+                f"{self.url}{path}",
+                params=query or None,
+                content=content,
                 headers={**self._headers, **kind, **(headers or {})},
-            )  # fmt: skip
+            )
             failure: NoAnswerError | RefusedError
             try:
                 response = self._attempt(request, ends)

@@ -431,9 +431,11 @@ def _reason(version: IndexVersion, person: _Person, movie_id: PublicId) -> Reaso
 def _history(found: SearchableIndex, person: _Person) -> None:
     st.markdown(f"**{_say(numbers.counted(len(person.known), 'movie'))} known**")
     if not person.known:
-        text = _say("Nothing is known yet, so everybody gets the most popular movies.") if person.user_id is None else (
-            "What this user has rated cannot be read."
-        )  # fmt: skip
+        text = (
+            _say("Nothing is known yet, so everybody gets the most popular movies.")
+            if person.user_id is None
+            else "What this user has rated cannot be read."
+        )
         st.caption(text)
         return
     if person.user_id is not None:

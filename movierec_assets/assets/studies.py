@@ -32,10 +32,15 @@ class BacktestRunConfig(dg.Config):
     pool=TRAINING,
     deps=[raw_ratings, raw_movies],
     metadata=columns(
-        window="int64", users="all or with_history", count="int64", metric="text", value="double", low="double",
+        window="int64",
+        users="all or with_history",
+        count="int64",
+        metric="text",
+        value="double",
+        low="double",
         high="double",
     ),
-)  # fmt: skip
+)
 def backtest(
     context: dg.AssetExecutionContext, settings: SettingsResource, config: BacktestRunConfig
 ) -> dg.MaterializeResult[None]:

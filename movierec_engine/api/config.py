@@ -115,17 +115,25 @@ class ServingConfig:
         if not 0 < self.follow_seconds <= 60:
             raise ConfigError(f"serving.follow_seconds={self.follow_seconds} must be above 0 and at most 60")
         for name, least, most in (
-            ("drain_seconds", 0, 600), ("answer_seconds", 1, 600), ("batch_seconds", 1e-9, 600),
+            ("drain_seconds", 0, 600),
+            ("answer_seconds", 1, 600),
+            ("batch_seconds", 1e-9, 600),
             ("cursor_seconds", 1, 604_800),
-        ):  # fmt: skip
+        ):
             if not least <= getattr(self, name) <= most:
                 raise ConfigError(f"serving.{name}={getattr(self, name)} must be from {least} to {most}")
         for name in ("workers", "trusted_proxies", "rate_limit", "remembered_lists"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"serving.{name}={getattr(self, name)} must be at least 0")
         for name in (
-            "threads", "models_in_memory", "max_top_k", "max_batch", "max_batch_movies", "max_history", "rate_burst"
-        ):  # fmt: skip
+            "threads",
+            "models_in_memory",
+            "max_top_k",
+            "max_batch",
+            "max_batch_movies",
+            "max_history",
+            "rate_burst",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"serving.{name}={getattr(self, name)} must be at least 1")
         self._require_memory()

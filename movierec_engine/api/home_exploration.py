@@ -24,9 +24,13 @@ from movierec_engine.recommending.rules.active import ActiveRules
 
 
 def explored_row(
-    served: LoadedIndex, person: Person, request: HomeRequest, page: Home, exploration: LiveExploration,
+    served: LoadedIndex,
+    person: Person,
+    request: HomeRequest,
+    page: Home,
+    exploration: LiveExploration,
     rules: ActiveRules | None,
-) -> tuple[list[HomeMovie], Propensities]:  # fmt: skip
+) -> tuple[list[HomeMovie], Propensities]:
     """The movies of a page's first row, and the propensities of all places of the page; none where it is not explored.
 
     page: of a user, without a model, filters or exclusions in the request.

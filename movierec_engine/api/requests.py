@@ -47,10 +47,12 @@ EventKind = Annotated[
 _Moment = Annotated[
     int,
     Field(
-        strict=True, ge=EARLIEST, le=MAX_ID,
+        strict=True,
+        ge=EARLIEST,
+        le=MAX_ID,
         json_schema_extra={MUST_BE: f"a whole number of seconds since 1970, from {EARLIEST} to now"},
     ),
-]  # fmt: skip
+]
 _Movies = Annotated[tuple[MovieIdentifier, ...], AtMost("max_history")]
 
 

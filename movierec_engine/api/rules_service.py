@@ -65,9 +65,14 @@ class RulesService:
             document = RuleDocument.of({"rules": request.rules})
             self._rules.fitted(served, document)
             publish_rules(
-                self._store, data_set, request.scenario, document, by=request.by, note=request.note,
+                self._store,
+                data_set,
+                request.scenario,
+                document,
+                by=request.by,
+                note=request.note,
                 based_on=request.based_on,
-            )  # fmt: skip
+            )
 
         _answered(published)
         self._rules.look(data_set)

@@ -42,12 +42,14 @@ def try_rules(
         if before.items != after.items:
             changed += 1
             if len(differing) < SHOWN:
-                differing.append({
-                    "user_id": user_id,
-                    "before": [movies[item] for item in before.items],
-                    "after": [movies[item] for item in after.items],
-                    "unmet_rules": [{"rule": one.rule, "why": one.why} for one in after.unmet],
-                })  # fmt: skip
+                differing.append(
+                    {
+                        "user_id": user_id,
+                        "before": [movies[item] for item in before.items],
+                        "after": [movies[item] for item in after.items],
+                        "unmet_rules": [{"rule": one.rule, "why": one.why} for one in after.unmet],
+                    }
+                )
     return {
         "scenario": request.scenario,
         "findings": findings,

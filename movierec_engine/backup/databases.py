@@ -81,9 +81,15 @@ class Postgres:
     def restore(self, source: Path) -> None:
         """Put back what `dump` wrote, in place of what is there, in one transaction."""
         self._run(
-            "pg_restore", "--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction",
-            "--exit-on-error", str(source),
-        )  # fmt: skip
+            "pg_restore",
+            "--clean",
+            "--if-exists",
+            "--no-owner",
+            "--no-privileges",
+            "--single-transaction",
+            "--exit-on-error",
+            str(source),
+        )
 
     def require_unused(self) -> None:
         """Raises BackupError where somebody else is connected, for whom `restore` could wait for ever."""
@@ -115,8 +121,11 @@ class Postgres:
         try:
             done = subprocess.run(
                 [program, "--no-password", f"--dbname={self._address}", *arguments],
-                env=environment, capture_output=True, text=True, check=False,
-            )  # fmt: skip
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
         except FileNotFoundError as error:
             raise BackupError(f"{program} is not on this machine; apt-get install postgresql-client") from error
         if done.returncode:

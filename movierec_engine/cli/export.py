@@ -52,9 +52,18 @@ from movierec_engine.store.storage import Location
     show_default="beside the file, or below .movierec-export here",
 )
 def export(
-    words: tuple[str, ...], model: str, device: str, artifacts: Location, data_set: str, to: str, k: int,
-    users: Path | None, tier: str, threads: int | None, parts: Path | None,
-) -> None:  # fmt: skip
+    words: tuple[str, ...],
+    model: str,
+    device: str,
+    artifacts: Location,
+    data_set: str,
+    to: str,
+    k: int,
+    users: Path | None,
+    tier: str,
+    threads: int | None,
+    parts: Path | None,
+) -> None:
     """Write the lists of all users, as the API would answer them, into a file, a bucket or a database.
 
     The promoted index makes them, or the newest of MODEL, under the rules for mail that hold when it begins. Left out

@@ -60,10 +60,22 @@ _NAMES = {
 @click.option("--candidates", default="new", show_default=True, help="With which movies they explore: new or next.")
 @click.option("--from-place", default=8, show_default=True, help="From which place on they explore.")
 def offpolicy(
-    words: tuple[str, ...], model: str, device: str, artifacts: Location, data_set: str, form: Format,
-    reward: Any, minutes: float, by: Any, clip: float, rules: str, share: float, strategy: str,
-    candidates: str, from_place: int,
-) -> None:  # fmt: skip
+    words: tuple[str, ...],
+    model: str,
+    device: str,
+    artifacts: Location,
+    data_set: str,
+    form: Format,
+    reward: Any,
+    minutes: float,
+    by: Any,
+    clip: float,
+    rules: str,
+    share: float,
+    strategy: str,
+    candidates: str,
+    from_place: int,
+) -> None:
     """Estimate what other lists would have earned, from explored lists that were shown and what people did.
 
     The promoted index makes the lists, or the newest of MODEL, each for the same user at the same moment, under the

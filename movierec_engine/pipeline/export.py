@@ -143,9 +143,14 @@ def of_tier(served: LoadedIndex, live: LiveFeedback, tier: str) -> Ids:
 
 @step("making lists")
 def make_lists(
-    served: LoadedIndex, live: LiveFeedback, folder: Path, k: int, only: Ids | None = None, threads: int = 0,
+    served: LoadedIndex,
+    live: LiveFeedback,
+    folder: Path,
+    k: int,
+    only: Ids | None = None,
+    threads: int = 0,
     rules: ActiveRules | None = None,
-) -> ListParts:  # fmt: skip
+) -> ListParts:
     """The k best movies of every user, as `/api/recommend` would answer at this moment, in parts.
 
     rules: those that the lists are made under, the same for all of them.
@@ -157,8 +162,13 @@ def make_lists(
     log = live.log(served.lineage.data_set)
     talkers = frozenset(log.people())
     users = _people(served, talkers) if only is None else only
-    export = {"index": served.artifact.reference, "k": k, "repeat": served.repeat, "users": _digest(users),
-              "rules": rules.version if rules else ""}  # fmt: skip
+    export = {
+        "index": served.artifact.reference,
+        "k": k,
+        "repeat": served.repeat,
+        "users": _digest(users),
+        "rules": rules.version if rules else "",
+    }
     erasure_before = _begin(folder, export, log.newest_erasure())
     schema, of_block = list_schema(served), _lists_of(served, live, k, talkers, rules)
     kept = 0
@@ -248,7 +258,7 @@ def _put_together(
 
 def _asked_for(
     index: RetrievalIndex, user: int, k: int, masked: NDArray[np.integer[Any]], rules: ActiveRules | None
-) -> tuple[NDArray[np.int64], NDArray[np.float32], str]:  # fmt: skip
+) -> tuple[NDArray[np.int64], NDArray[np.float32], str]:
     """A list of an index that is searched."""
     if rules is None:
         return index.recommend(user, k, masked)

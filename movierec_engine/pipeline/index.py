@@ -111,9 +111,12 @@ def _index_of(
     ratings = Ratings.load(raw_ratings_of(store, splits).verify().folder).table
     rated, liked_from = RatedMovies.of(ratings), splits.facts["liked_from"]
     by_item = RatingsByItem.of(
-        model.items.index(ratings["movie_id"]), ratings["rating"].to_numpy(), ratings["timestamp"].to_numpy(),
-        len(model.items), liked_from,
-    )  # fmt: skip
+        model.items.index(ratings["movie_id"]),
+        ratings["rating"].to_numpy(),
+        ratings["timestamp"].to_numpy(),
+        len(model.items),
+        liked_from,
+    )
     ends = splits.config.get("rating_min", 0.0), splits.config.get("rating_max", 0.0)
     scale = RatingScale.of(ratings["rating"].to_numpy(), liked_from, ends)
     return build_index(

@@ -186,9 +186,11 @@ class _Search:
         if n < len(self.shares):
             log.info(
                 "%s: a fit on %s would take about %s, so settings are chosen on %s; more --minutes confirm them",
-                self.settings.model_name, words(self.shares[n]), numbers.duration(pairs[n] / 2),
+                self.settings.model_name,
+                words(self.shares[n]),
+                numbers.duration(pairs[n] / 2),
                 words(self.shares[n - 1]),
-            )  # fmt: skip
+            )
         last = max(self.seconds / n, pairs[n - 1]) if n > 1 else self.seconds
         before = [self.started + (self.seconds - last) * (place + 1) / (n - 1) for place in range(n - 1)]
         return [*before, self.end]

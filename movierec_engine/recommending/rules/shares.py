@@ -77,12 +77,14 @@ def _bounds(at_least: float, at_most: float, longest: int) -> Integers:
     The least and the most of a list of n, and after n places of a longer one what must be there and what may be.
     """
     places = range(longest + 1)
-    return np.array([
-        [up(at_least * n) for n in places],
-        [down(at_most * n) for n in places],
-        [down(at_least * n) for n in places],
-        [up(at_most * n) for n in places],
-    ])  # fmt: skip
+    return np.array(
+        [
+            [up(at_least * n) for n in places],
+            [down(at_most * n) for n in places],
+            [down(at_least * n) for n in places],
+            [up(at_most * n) for n in places],
+        ]
+    )
 
 
 def up(places: float) -> int:
