@@ -40,22 +40,24 @@ def describe(config: DataConfig, given: Sequence[str] = ()) -> list[Fact]:
     """Describe a data set's ratings as they are read: form, columns, ids, counts, scale, times, rows after the filters.
 
     given: the settings in the configuration that somebody gave, which the command to train on it repeats.
-    Raises DataError as `read_ratings` does, with the setting that says what cannot be told.
+    The last fact is that command, or what to lower where the filters leave nothing. Raises DataError as `read_ratings`
+    does, with the setting that says what cannot be told.
     """
     if config.layout == "custom":
         opened = open_ratings(config.ratings_file, config)
     else:
         opened = RatingsFile(open_movielens(config.folder, find_layout(config.folder)), RATING_COLUMNS)
     ratings = read_ratings(config)
+    left = _after_filters(ratings, config)
     return [
         Fact("file", opened.file.name, opened.file.name),
         *_columns(opened, ratings),
         *_counts(ratings),
         *_values(ratings, opened, config.rating_threshold),
         *_times(ratings, opened),
-        _after_filters(ratings, config),
+        left,
         *_titles(opened, ratings, config),
-        Fact("train on it", command(config, given), command(config, given)),
+        _training(config, given, is_possible=any(left.value)),
     ]
 
 
@@ -69,6 +71,13 @@ def command(config: DataConfig, given: Sequence[str]) -> str:
         source = text_setting("data.dir", config.dir)
     named = [text_setting("data.name", name)] if name else []
     return f"movierec train als {' '.join(map(in_shell, [*named, source, *given]))}"
+
+
+def _training(config: DataConfig, given: Sequence[str], *, is_possible: bool) -> Fact:
+    if not is_possible:
+        lower = "data.min_user_interactions, data.min_item_interactions or data.rating_threshold"
+        return Fact("train on it", "", f"the filters leave nothing; lower {lower}")
+    return Fact("train on it", command(config, given), command(config, given))
 
 
 def _columns(opened: RatingsFile, ratings: Ratings) -> Iterator[Fact]:

@@ -15,6 +15,8 @@ from movierec_engine.config import load_settings
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.description import command, describe
 
+UNFILTERED = ["data.min_user_interactions=1", "data.min_item_interactions=1"]
+
 
 @pytest.fixture
 def plays(tmp_path: Path) -> Path:
@@ -40,22 +42,35 @@ def test_it_says_form_columns_counts_scale_times_and_what_filters_leave(plays: P
 
 
 def test_the_command_prints_facts_and_how_to_train(plays: Path) -> None:
-    rows = described(plays, "data.min_user_interactions=1")
+    rows = described(plays, *UNFILTERED)
     assert rows["item column"]["text"] == "artistID: texts such as 0051, 0052"
     assert rows["train on it"]["text"] == (
-        f"movierec train als data.name=artist-plays \"data.ratings_file='{plays}'\" data.min_user_interactions=1"
+        f"movierec train als data.name=artist-plays \"data.ratings_file='{plays}'\" {' '.join(UNFILTERED)}"
     )
 
 
 def test_the_command_reads_the_file_as_it_was_described(plays: Path) -> None:
     named = plays.read_text().replace("userID", "Hörer (Nr.)").replace("artistID", "Künstler").replace("\t", ";")
     plays.write_text(named, encoding="latin-1")
-    given = ["data.columns.user=Hörer (Nr.)", "data.columns.item=Künstler", "data.columns.rating=", "seed=3"]
+    given = [
+        "data.columns.user=Hörer (Nr.)",
+        "data.columns.item=Künstler",
+        "data.columns.rating=",
+        "seed=3",
+        *UNFILTERED,
+    ]
     command = shlex.split(described(plays, *given)["train on it"]["text"])
     assert command[:3] == ["movierec", "train", "als"]
     read = load_settings(command[3:]).data
     assert read == load_settings([f"data.ratings_file='{plays}'", *given, "data.name=artist-plays"]).data
     assert [read.columns.user, read.columns.item, read.columns.rating] == ["Hörer (Nr.)", "Künstler", ""]
+
+
+def test_where_filters_leave_nothing_it_says_what_to_lower_and_no_command(plays: Path) -> None:
+    last = described(plays)["train on it"]
+    assert last["value"] == ""
+    settings = "data.min_user_interactions, data.min_item_interactions or data.rating_threshold"
+    assert last["text"] == f"the filters leave nothing; lower {settings}"
 
 
 SIGNS = "abüZ09 '\"\\\\$${}{}~[]*?;,=:.!`&|()<>#%@+-_"
@@ -82,7 +97,7 @@ def test_the_command_names_any_file_as_a_shell_and_the_settings_read_it(name: st
 def test_a_file_of_any_name_is_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     Path(name).write_text("user,item\n1,2\n")
-    facts = described(Path(name))
+    facts = described(Path(name), *UNFILTERED)
     assert facts["rows"]["value"] == 1
     assert load_settings([*shlex.split(facts["train on it"]["text"])[3:], "device=cpu"]).data.ratings_file == name
 
