@@ -1,4 +1,4 @@
-"""Roles of columns in files of other systems: by the usual names of the field, or without header by position."""
+"""Roles of named columns in files of other systems, by the usual names of the field."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -78,53 +78,3 @@ def is_known(name: str) -> bool:
     """True if a text is a usual name of a column, as in a header."""
     plain = re.sub(r"[^a-z0-9]", "", bare_name(name).lower())
     return any(plain in group for groups in USUAL_NAMES.values() for group in groups)
-
-
-def by_place(columns: Sequence[Sequence[str]], where: str, chosen: Sequence[str] = ()) -> dict[str, int]:
-    """Role -> place among the columns of a file without header, of which the beginnings are given.
-
-    By custom a user is followed by an item, then a rating and a time. chosen: roles whose columns settings name.
-    Raises DataError where the values speak against that.
-    """
-    what = [_content(values) for values in columns]
-    hint = "name the columns, data.columns.user=column1 data.columns.item=column2 and so on"
-    for place, role in enumerate(("user", "item")):
-        if what[place] in ("time", "fraction"):
-            kind = "times" if what[place] == "time" else "fractions"
-            raise DataError(f"{where}: column{place + 1} of a file without header holds {kind}, not {role}s; {hint}")
-    roles = {"user": 0, "item": 1}
-    if len(columns) > 2 and what[2] in ("number", "fraction"):
-        roles["rating"] = 2
-    times = [place for place in range(2, len(columns)) if what[place] == "time"]
-    if len(times) == 1:
-        roles["timestamp"] = times[0]
-    elif not times and len(columns) == 4 and what[3] == "number" and "rating" in roles:
-        roles["timestamp"] = 3
-    numeric = [place for place in range(2, len(columns)) if what[place] in ("number", "fraction")]
-    unused = [f"column{place + 1}" for place in numeric if place not in roles.values()]
-    may_be = [*(["column3"] if "rating" in roles else []), *unused]
-    doubtful = may_be not in ([], ["column3"]) and (may_be[0] == "column3" or what[2] == "time")
-    if doubtful and "rating" not in chosen:
-        raise DataError(
-            f"{where}: the rating may be {' or '.join(may_be)} of this file without header; "
-            f'choose by data.columns.rating={may_be[0]}, or say that there is none by data.columns.rating=""'
-        )
-    return roles
-
-
-def _content(values: Sequence[str]) -> str:
-    """The likely content of a column without name: `time`, whole `number`s, `fraction`s or `text`."""
-    given = [value.strip() for value in values if value.strip()]
-    if given and all(re.fullmatch(r"[+-]?\d+([.,]0+)?", value) for value in given):
-        numbers = [abs(float(value.replace(",", "."))) for value in given]
-        return "time" if min(numbers) >= _SECONDS_OF_A_TIME else "number"
-    if given and all(re.fullmatch(r"[+-]?\d*[.,]\d+(e[+-]?\d+)?", value, re.I) or value.isdigit() for value in given):
-        return "fraction"
-    dated = re.compile(
-        r"\d{4}[-/]\d{1,2}[-/]\d{1,2}(?!\d).*|[A-Z][a-z]{2},? .*\d{1,2}:\d{2}.*\d{4}.*|\d+[./]\d+[./]\d{4}\b.*"
-    )
-    return "time" if given and all(dated.fullmatch(value) for value in given) else "text"
-
-
-_SECONDS_OF_A_TIME = 300_000_000
-"""A whole number from here on, which is a second of 1979, is a time rather than a rating."""

@@ -29,6 +29,8 @@ _OF_THE_STORE = ("latest", "manifest.json")
 class ColumnNames:
     """The names that files of one's own give to their columns; those of a file without header are column1, column2, ...
 
+    A name such as column2, or one that stands in the first line, also says whether there is a header, where that is
+    in doubt.
     Where a file has no column of a name that stands here by default, usual names of the field are looked for.
     """
 
@@ -37,14 +39,14 @@ class ColumnNames:
     item: str = "item"
     """The column of the items' ids; by default also movieId, ISBN, artistID, venue_id, asin and the like."""
     rating: str = "rating"
-    """The column of ratings or counts; by default also score, stars, weight, plays and the like. Without one every row
-    is a like; empty says that the file has none."""
+    """The column of ratings or counts; by default also score, stars, weight, plays and the like, or without header the
+    one behind users and items. Without one every row is a like; empty says that the file has none."""
     timestamp: str = "timestamp"
-    """The column of times, as numbers since 1970 or as dates; by default also time, date, created_at and the like.
-    Without one nothing is split by time; empty says that the file has none."""
+    """The column of times, as numbers since 1970 or as dates; by default also time, date, created_at and the like, or
+    without header the only one of times. Without one nothing is split by time; empty says that the file has none."""
     id: str = "id"
     """The column of `movies_file` with the items' ids; by default also the name of the item's column in the ratings,
-    and the usual ones."""
+    and the usual ones. Without header it is the first, before title and genres, or a year and a title."""
     title: str = "title"
     """The column of `movies_file` with titles; by default also name, Book-Title, movie_title and the like."""
     genres: str = "genres"
@@ -55,19 +57,33 @@ class ColumnNames:
 
 
 @dataclass(frozen=True)
-class FileFormat:
-    """Settings of the form of ratings files, where it cannot be detected or is detected wrongly."""
+class TextFormat:
+    """Settings of the form of a text file, where it cannot be detected or is detected wrongly."""
+
+    _group = "data.movies_format"
 
     delimiter: str = ""
     """What stands between fields: a character, `::`, or one of `tab`, `comma`, `semicolon`, `pipe`, `space`; empty:
     told from the file."""
     header: str = "auto"
     """`yes` where the first line names the columns, `no` where it holds data; `auto`: told from the file."""
+    encoding: str = ""
+    """`utf-8`, `utf-16`, `latin-1` or `cp1252`; empty: told from the file."""
+
+    def __post_init__(self) -> None:
+        _one_of(f"{self._group}.header", self.header, ("auto", "yes", "no"))
+        _one_of(f"{self._group}.encoding", self.encoding, ("", "utf-8", "utf-16", "latin-1", "cp1252"))
+
+
+@dataclass(frozen=True)
+class FileFormat(TextFormat):
+    """Settings of the form of ratings files, where it cannot be detected or is detected wrongly."""
+
+    _group = "data.format"
+
     rows: str = "auto"
     """`pairs` where a line is a user and an item, `lists` where it is a user and all of the user's items, separated by
     spaces; `auto`: told from the file."""
-    encoding: str = ""
-    """`utf-8`, `utf-16`, `latin-1` or `cp1252`; empty: told from the file."""
     decimal: str = ""
     """`.` or `,` before the fraction of ratings such as 3.5, of which the other parts thousands; empty: told from the
     file."""
@@ -78,9 +94,8 @@ class FileFormat:
     """`drop` leaves out rows that cannot be read and counts them; `refuse` stops at the first."""
 
     def __post_init__(self) -> None:
-        _one_of("data.format.header", self.header, ("auto", "yes", "no"))
+        super().__post_init__()
         _one_of("data.format.rows", self.rows, ("auto", "pairs", "lists"))
-        _one_of("data.format.encoding", self.encoding, ("", "utf-8", "utf-16", "latin-1", "cp1252"))
         _one_of("data.format.decimal", self.decimal, ("", ".", ","))
         _one_of("data.format.bad_rows", self.bad_rows, ("refuse", "drop"))
 
@@ -109,6 +124,8 @@ class DataConfig:
     """Column names of these files (layouts custom and presplit)."""
     format: FileFormat = field(default_factory=FileFormat)
     """How the ratings' files are written (layouts custom and presplit)."""
+    movies_format: TextFormat = field(default_factory=TextFormat)
+    """How `movies_file` is written (layouts custom and presplit)."""
     item_noun: str = "movie"
     """What one item is called, in the singular: book, song, place."""
     item_nouns: str = ""

@@ -1,20 +1,35 @@
 """Files of one's own: ratings in one file or split, negatives and titles, with their columns found."""
 
 import logging
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 
 from movierec_engine.data.any_file import head_of, open_any, with_all_members
-from movierec_engine.data.column_roles import by_place, find_column
+from movierec_engine.data.column_roles import find_column
 from movierec_engine.data.config import ColumnNames, DataConfig, FileFormat
 from movierec_engine.data.decimals import told_decimal
 from movierec_engine.data.id_kinds import IdColumns
 from movierec_engine.data.table_file import TableFile, connect, reading
 from movierec_engine.data.times import TimeForm, time_form
+from movierec_engine.data.unnamed_columns import (
+    further_columns,
+    one_of,
+    pairs_by_place,
+    ratings_by_place,
+    titles_by_place,
+)
+from movierec_engine.data.unquoted_titles import with_ends_of_lines
 from movierec_engine.errors import DataError
 
 log = logging.getLogger(__name__)
 
 _USUAL = ColumnNames()
+_UNNAMED = r"column\d+"
+"""How columns are called that no header names."""
+_ROWS_THAT_REPEAT = 20
+"""Of so many rows some are of the same user, or else it is looked at whether any are."""
 
 
 @dataclass(frozen=True)
@@ -126,19 +141,17 @@ def open_ratings(
     columns = config.columns
     if not columns.user or not columns.item:
         raise DataError(f"{config.name}: data.columns.user and data.columns.item must name columns; set both")
-    named = [getattr(columns, one.name) for one in fields(columns)]
-    file = open_any(location, config.format, named)
+    told = {role: getattr(columns, role) for role in ("user", "item", "rating", "timestamp")}
+    file = open_any(location, config.format, [*told.values(), _USUAL.id])
     where = file.name
     form = file.form
-    told = {role: getattr(columns, role) for role in ("user", "item", "rating", "timestamp")}
-    if form and not form.header and not form.lists and len(form.names) > 1:
-        if all(told[role] == getattr(_USUAL, role) for role in ("user", "item")):
-            heads = list(zip(*form.head, strict=True))
-            chosen = [role for role in ("rating", "timestamp") if told[role] != getattr(_USUAL, role)]
-            placed = by_place(heads, where, chosen)
-            told |= {role: form.names[placed[role]] if role in placed else "" for role in told if role not in chosen}
-    elif form and form.lists:
+    if form and form.lists:
         told = {"user": "column1", "item": "column2", "rating": "", "timestamp": ""}
+    elif form and not form.header and len(form.names) > 1:
+        placed = _placed(file, told, ids_alone=ids_alone)
+        if "user" in placed and not (ids_alone or may_lack_ratings):
+            _refuse_row_numbers(file, placed["user"])
+        told |= placed
     file = _with_late_members(file, told, config.format, ("user", "item"))
     found = {}
     for role, name in told.items():
@@ -161,6 +174,46 @@ def open_ratings(
     return _with_forms(file, replace(columns, **found), config.format)
 
 
+def _placed(file: TableFile, told: dict[str, str], *, ids_alone: bool) -> dict[str, str]:
+    """Role -> column of ratings without header, of the roles that settings leave to its place; "" where it has none.
+
+    told: the names by role. ids_alone: users and items are wanted, and nothing else.
+    """
+    assert file.form
+    named = _named_places(file.form.names, told)
+    users_named, items_named = ("user" in named, "item" in named)
+    if users_named != items_named or (users_named and None in (named["user"], named["item"])):
+        return {}  # reading says what is missing
+    heads = list(zip(*file.form.head, strict=True))
+    if ids_alone:
+        placed = {} if users_named else pairs_by_place(heads, file.name)
+    else:
+        placed = ratings_by_place(heads, file.name, named)
+    return {role: file.form.names[placed[role]] if role in placed else "" for role in told if role not in named}
+
+
+def _named_places(names: Sequence[str], told: dict[str, str]) -> dict[str, int | None]:
+    """The places of the columns that settings name, by role; None of those that a file has not."""
+    chosen = {role: name for role, name in told.items() if name != getattr(_USUAL, role)}
+    return {role: names.index(name) if name in names else None for role, name in chosen.items()}
+
+
+def _refuse_row_numbers(file: TableFile, name: str) -> None:
+    """Raises DataError where a column that is the users' by its place has another value in every row of a file."""
+    head = head_of(file, name)
+    if len(head) < _ROWS_THAT_REPEAT or len(set(head)) < len(head):
+        return
+    with reading(file.name, file.delimiter), connect() as database:
+        sql = f"SELECT count(DISTINCT {file.columns[name]}) = count(*) FROM {file.relation}"
+        ((differs,),) = database.execute(sql).fetchall()
+    if differs:
+        raise DataError(
+            f"{file.name}: {name} of this file without header is another in every row, as a row's number is, so that "
+            "every user would have one row; name the columns, data.columns.user=column2 data.columns.item=column3 and "
+            f"so on, or say by data.columns.user={name} data.columns.item=column2 that it is right"
+        )
+
+
 def _chosen(role: str) -> str:
     return f"data.columns.{role}={{}}"
 
@@ -173,30 +226,49 @@ def open_titles(config: DataConfig, item: str = "item") -> TitlesFile | None:
     if not config.movies_file:
         return None
     columns = config.columns
-    format_ = FileFormat(bad_rows=config.format.bad_rows)
-    file = open_any(config.movies_file, format_, [columns.id, item, columns.title])
     told = {role: getattr(columns, role) for role in ("id", "title", "genres", "year")}
+    known = [] if re.fullmatch(_UNNAMED, item) else [item]  # which is of another file
+    with _naming_settings_of_titles():
+        file = open_any(config.movies_file, _format_of_titles(config), [*told.values(), *known])
     file = _with_late_members(file, told, config.format)
     where, names = file.name, list(file.columns)
-    found = {}
-    if columns.id != _USUAL.id or columns.id in names:
-        found["id"] = columns.id
+    if file.form and not file.form.header:
+        named = _named_places(names, told)
+        placed = titles_by_place(list(zip(*file.form.head, strict=True)), named)
+        found = told | {role: names[placed[role]] if role in placed else "" for role in told if role not in named}
+        if found["title"] == names[-1] and not file.parts:
+            file = with_ends_of_lines(file)
     else:
-        found["id"] = item if item in names else find_column("item", columns.item, names, where, _chosen("id"))
-    if not file.form or file.form.header:
+        found = {}
+        if columns.id != _USUAL.id or columns.id in names:
+            found["id"] = columns.id
+        else:
+            found["id"] = item if item in names else find_column("item", columns.item, names, where, _chosen("id"))
         for role in ("title", "genres", "year"):
-            name = getattr(columns, role)
+            name = told[role]
             rest = [one for one in names if one != found["id"]]
             found[role] = find_column(role, name, rest, where, _chosen(role)) if name == getattr(_USUAL, role) else name
-    else:
-        title, genres = (names[place] if len(names) in lengths else "" for place, lengths in ((1, (2, 3)), (2, (3,))))
-        found = {"id": names[0], "title": title, "genres": genres, "year": ""}
     for role, name in found.items():
         if (name or role == "id") and name not in names:
             raise DataError(_missing(file, role, name or columns.id))
     _refuse_lacking(file, [name for name in found.values() if name])
     _refuse_lists(file, {"id": found["id"]})
     return TitlesFile(file, replace(columns, **found))
+
+
+def _format_of_titles(config: DataConfig) -> FileFormat:
+    said = {one.name: getattr(config.movies_format, one.name) for one in fields(config.movies_format)}
+    return FileFormat(**said, rows="pairs", bad_rows=config.format.bad_rows)
+
+
+@contextmanager
+def _naming_settings_of_titles() -> Iterator[None]:
+    """Lets errors about the form of a file of titles name the settings of that, not those of the ratings' files."""
+    try:
+        yield
+    except DataError as error:
+        said = re.sub(r"data\.format\.(delimiter|header|encoding)", r"data.movies_format.\1", str(error))
+        raise type(error)(said) from error
 
 
 def _with_late_members(
@@ -240,7 +312,8 @@ def _with_forms(file: TableFile, columns: ColumnNames, given: FileFormat) -> Rat
 
 def _missing(file: TableFile, role: str, name: str) -> str:
     shown = ", ".join(file.columns)[:200]
-    advice = f"; its header must name columns separated by {file.delimiter!r}" if file.form else ""
+    has_header = file.form and file.form.header
+    advice = f"; its header must name columns separated by {file.delimiter!r}" if has_header else ""
     return f"{file.name}: column {name!r} is missing among the columns {shown!r}{advice}; set data.columns.{role}"
 
 
@@ -292,12 +365,13 @@ def _refuse_lists(file: TableFile, ids: dict[str, str]) -> None:
 
 
 def warn_of_missing(opened: RatingsFile, columns: ColumnNames) -> None:
-    """Say which columns a file with a header lacks, as far as nobody said that it does."""
-    if opened.file.form and not opened.file.form.header:
-        return
+    """Say which columns a file lacks, as far as nobody said that it does; without header, which ones may be it."""
     for role in ("rating", "timestamp"):
         wanted = getattr(columns, role)
-        if wanted and not getattr(opened.columns, role):
+        if not wanted or getattr(opened.columns, role):
+            continue
+        form = opened.file.form
+        if not form or form.header:
             where = " in its first lines" if opened.file.is_json else ""
             log.warning(
                 "%s has no column %s%s; if it is called otherwise, set data.columns.%s",
@@ -306,3 +380,21 @@ def warn_of_missing(opened: RatingsFile, columns: ColumnNames) -> None:
                 where,
                 role,
             )
+        elif may_be := _further_columns(opened, role):
+            log.warning(
+                "%s has no header and is read without a column of %ss; if %s is one, set data.columns.%s=column%d",
+                opened.file.name,
+                "time" if role == "timestamp" else role,
+                one_of(may_be),
+                role,
+                may_be[0] + 1,
+            )
+
+
+def _further_columns(opened: RatingsFile, role: str) -> list[int]:
+    """The places of columns of a file without header that may be of a role, beside those that are used."""
+    form = opened.file.form
+    assert form
+    used = {getattr(opened.columns, one) for one in ("user", "item", "rating", "timestamp")}
+    places = [place for place, name in enumerate(form.names) if name in used]
+    return further_columns(role, list(zip(*form.head, strict=True)), places)

@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from movierec_engine.data.column_roles import is_known
-from movierec_engine.data.config import FileFormat
+from movierec_engine.data.config import ColumnNames, FileFormat
 from movierec_engine.data.item_sections import has_item_lines, write_with_items
 from movierec_engine.errors import DataError, EmptyDataError
 
@@ -294,6 +294,9 @@ def _has_header(path: Path, rows: Sequence[Sequence[str]], given: str, named: Se
         values = [row[place].strip() for row in others if len(row) == len(first)]
         if values and all(_NUMBER.fullmatch(value) for value in values):
             return True  # a word above nothing but numbers
+    said = set(named) - set(asdict(ColumnNames()).values())
+    if said & {*first, *(f"column{n + 1}" for n in range(len(first)))}:
+        return bool(said & set(first))
     if others:
         shown = ", ".join(first)[:60]
         raise DataError(
