@@ -1,4 +1,4 @@
-"""What the dashboard asks of the browser: an icon, one history entry a page, few tab stops, pictures with titles."""
+"""Settings of the visitor's browser: the icon, one history entry a page, few tab stops, and titles of pictures."""
 
 from importlib.resources import files
 

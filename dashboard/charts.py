@@ -146,7 +146,7 @@ def label_limit(most: int) -> alt.ExprRef:
 
 @dataclass(frozen=True)
 class Click:
-    """What a click on a chart's marks does, beside a box of the page that does the same for the keyboard.
+    """The effect of a click on a chart's marks; a box on the page does the same for the keyboard.
 
     fields: of the marks, by which one is told. then: is given their values; None for a click beside all marks.
     """

@@ -1,4 +1,4 @@
-"""What a run was launched for: studies run where somebody asks for them, and not with everything else.
+"""The purpose of a run: studies run only where somebody asks for them, not with everything else.
 
 *Materialize all* on the lineage page takes every asset, and its backfill counts as failed unless each is materialized.
 """

@@ -74,7 +74,7 @@ def started(
     cursor: str,
     seen: Sequence[dg.AssetObservation] = (),
 ) -> dg.SensorResult:
-    """What a sensor answers that wants a retraining: its runs, or none where one waits that takes the news in.
+    """A sensor's answer that starts a retraining, unless one is waiting that will take in the new data.
 
     seen: what it has observed, for Dagster to show.
     """

@@ -178,7 +178,7 @@ def make_failed_runs(config: AutomationConfig) -> dg.SensorDefinition:
 
 
 def how_it_ended(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """What the code server says of a run whose process has ended without a word, such as by a signal; else nothing."""
+    """The code server's message about a run whose process was killed, such as by a signal; else ""."""
     records = instance.all_logs(run.run_id, dg.DagsterEventType.ENGINE_EVENT)
     told = [record.get_dagster_event().message or "" for record in records]
     crashes = [text for text in told if text.startswith(f"Run execution process for {run.run_id}")]

@@ -1,4 +1,4 @@
-"""What a person did wrong at Dagster's own command line, in one sentence instead of a stack trace."""
+"""Errors at Dagster's own command line that a person can mend, as one sentence instead of a stack trace."""
 
 import os
 import sys

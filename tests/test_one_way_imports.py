@@ -1,6 +1,7 @@
-"""The house rules of DESIGN: imports point one way, heavy libraries load late, class names are unique."""
+"""The house rules of DESIGN: one-way imports, late heavy libraries, unique classes, docstrings that name the thing."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Container
@@ -186,3 +187,16 @@ def test_no_two_classes_have_one_name() -> None:
                 if isinstance(node, ast.ClassDef):
                     where.setdefault(node.name, []).append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert not {name: places for name, places in where.items() if len(places) > 1}
+
+
+def test_docstrings_name_the_thing_first() -> None:
+    hiding = re.compile(r"(Of|Those|That of|What)\b")
+    found = []
+    for package in ("movierec_engine", "movierec_assets", "dashboard", "client"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in nodes_of(path):
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                    said = ast.get_docstring(node) or ""
+                    if hiding.match(said):
+                        found.append(f"{path.relative_to(ROOT)}:{node.body[0].lineno}: {said.splitlines()[0]}")
+    assert found == []

@@ -44,7 +44,7 @@ class ScoredMovie(Movie):
 
 @dataclass(frozen=True, kw_only=True)
 class Contribution(Answer):
-    """What a movie of the history adds to a score."""
+    """The contribution of a movie of the history to a score."""
 
     movie_id: Id
     title: str

@@ -202,7 +202,7 @@ class Client:
         region: str | None = None,
         top_k: int | None = None,
     ) -> RulesTrial:
-        """What rules would do to the lists of some users, or of the first `users`; nothing changes. Needs scope admin.
+        """The effect of rules on the lists of some users, or of the first `users`; nothing changes. Needs scope admin.
 
         BadRequestError, which names the rule, for rules that are not sound.
         """

@@ -1,4 +1,4 @@
-"""What may be asked: the options of lists, and events of feedback."""
+"""Parts of requests: the options of lists, and events of feedback."""
 
 import re
 import uuid
@@ -69,7 +69,7 @@ def new_key() -> str:
 
 @dataclass(frozen=True)
 class Event:
-    """What a person did with a movie.
+    """A person's feedback on a movie.
 
     Its key is its identity: of one user the server records a key once, however often it is sent. So keep the event, not
     what it was made of, where sending may be repeated by a later process.

@@ -41,7 +41,7 @@ class TriedList(Answer):
 
 @dataclass(frozen=True, kw_only=True)
 class RulesTrial(Answered):
-    """What rules would do.
+    """The effect of trial rules.
 
     findings: what is odd, such as ids that are unknown. movies: rule -> movies that it leaves, boosts, pins or counts.
     changed: of `users` lists. unmet: rule -> lists that do not meet it. lists: the first that change.

@@ -39,7 +39,7 @@ def note_rows(notes: Sequence[Note], first: str) -> list[dict[str, Any]]:
 
 
 def in_periods(marks: Sequence[Row], notes: Sequence[Row], period: Callable[[str], str]) -> list[dict[str, Any]]:
-    """What happened, counted by period and kind: from, what, count and said, a line for each in the order of time.
+    """Events counted by period and kind: rows of from, what, count and said, in the order of time.
 
     marks, notes: as `mark_rows` and `note_rows` have them. period: of an instant, "" for what is not drawn.
     """
@@ -68,7 +68,7 @@ def rules(rows: Sequence[Row], x: alt.X, tooltip: Sequence[alt.Tooltip], field: 
 
 
 def counts(rows: Sequence[Row], x: alt.X) -> alt.Chart:
-    """What happened in each period, as a line of text at the chart's upper edge."""
+    """The events of each period, as a line of text at the chart's upper edge."""
     words: dict[str, list[str]] = {}
     for row in rows:
         text = numbers.counted(row["count"], "note") if row["what"] == NOTED else f"{row['count']} {row['what']}"

@@ -11,7 +11,7 @@ from movierec_engine.reporting import numbers
 
 
 def conclusion(rows: Sequence[Row], reward: str) -> str:
-    """Of the doubly robust estimates, the best model, and whether it is surely above what was shown."""
+    """A sentence: the best model by the doubly robust estimates, and whether it surely beats what was shown."""
     robust = [row for row in rows if row["estimator"] == ESTIMATORS["dr"]] or list(rows)
     best = max(robust, key=lambda row: row["value"])
     if best["low"] > 0:

@@ -127,9 +127,9 @@ def endpoints(exposition: str) -> list[EndpointTraffic]:
 
 
 def quantile(buckets: list[tuple[float, float]], q: float) -> float | None:
-    """Of cumulative counts by upper bound, ascending: linear within a bucket, as Prometheus does; None for none.
+    """The q-quantile of a histogram of cumulative counts by ascending upper bound, as Prometheus has it; None for none.
 
-    What lies beyond the last finite bound counts as that bound.
+    Linear within a bucket; what lies beyond the last finite bound counts as that bound.
     """
     if not buckets or buckets[-1][1] <= 0:
         return None

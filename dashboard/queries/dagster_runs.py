@@ -1,4 +1,4 @@
-"""What Dagster does, as its webserver says: which runs are on, what waits and for what, what failed, what is off."""
+"""The state of Dagster, from its webserver: runs that are on, that wait and for what, that failed, and what is off."""
 
 import json
 import os
@@ -143,7 +143,7 @@ def work(data: Mapping[str, Any], now: float) -> Work:
 def waits_for(
     run: Mapping[str, Any], running: Sequence[Mapping[str, Any]], instance: Mapping[str, Any], stopped: Sequence[str]
 ) -> tuple[str, str]:
-    """What keeps a run in the queue, by the limits that Dagster has, and what to do about it."""
+    """The reason that a run waits in the queue, by Dagster's limits, and the remedy."""
     if "queued_run_coordinator" in stopped:
         return "the daemon, which does not run", "start it: dagster-daemon run"
     queue = instance["runQueueConfig"] or {}

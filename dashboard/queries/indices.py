@@ -165,7 +165,7 @@ def index_versions(root: Path) -> list[IndexVersion]:
 
 
 def _measured(store: ArtifactStore, folder: Path) -> list[Artifact]:
-    """Of each set-up the newest version in a slot's folder that was not refitted."""
+    """The newest version of each set-up in a slot's folder, without refitted ones."""
     found: dict[str, Artifact] = {}
     for version in wanted_first(folder):
         made = _manifest(store.root, folder, version)

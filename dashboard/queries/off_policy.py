@@ -38,7 +38,7 @@ class OffPolicy:
 
     @property
     def about(self) -> str:
-        """What was estimated; estimates of one kind can stand side by side."""
+        """The kind of estimate, in words; estimates of one kind can stand side by side."""
         asked = self.question
         return f"{asked['reward']}s within {asked['minutes']:g} minutes, by {asked['by']}"
 

@@ -1,4 +1,4 @@
-"""What is served over time: its measured metric in every training, and how people take the lists of every release."""
+"""The served model over time: its metric in every training, and the feedback on every release's lists."""
 
 from collections.abc import Sequence
 from contextlib import closing

@@ -144,7 +144,7 @@ def ask(snapshot: Snapshot, query: str, *values: object) -> list[tuple[Any, ...]
 def _newest_reports(
     store: ArtifactStore, folder: Path, versions: Sequence[ReportVersion | Path], notes: list[str]
 ) -> tuple[list[tuple[Artifact, dict[str, Any]]], int]:
-    """Of each set-up the first of a slot's versions that can be read, and how many cannot; at most one note."""
+    """The first readable version of each set-up in a slot, and the number of unreadable ones; adds at most one note."""
     slot = slot_of(store.root, folder)
     problems: list[tuple[str, str]] = []
     found: dict[str, tuple[Artifact, dict[str, Any]]] = {}

@@ -187,7 +187,7 @@ def reranking_tradeoff(root: Path, data: str) -> list[TradeoffCurve]:
 
 
 def _curves(root: Path, data: str, kind: str, file: str, columns: str) -> list[TradeoffCurve]:
-    """Those whose files have the columns that are needed; versions with more of them still show."""
+    """The curves in files that have the needed columns; more columns, of later versions, do no harm."""
     found = []
     for made in newest(root, kind, data):
         path = made.folder / file

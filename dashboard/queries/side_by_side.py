@@ -11,7 +11,7 @@ from movierec_engine.reporting import numbers
 
 @dataclass(frozen=True)
 class Group:
-    """What stands in one column: a report, or the reports of one configuration over several seeds."""
+    """The content of one column: a report, or the reports of one configuration over several seeds."""
 
     label: str
     members: tuple[ReportVersion, ...]

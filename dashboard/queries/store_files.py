@@ -27,7 +27,7 @@ def store_root() -> Path:
 
 
 def store_problems() -> list[str]:
-    """What of an object store cannot be shown, and why."""
+    """Parts of an object store that cannot be shown, each with the reason."""
     return problems.get(os.environ.get("MOVIEREC_ARTIFACTS", ""), [])
 
 

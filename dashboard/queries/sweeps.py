@@ -46,7 +46,7 @@ class Sweep:
 
     @property
     def scored(self) -> list[Result]:
-        """Those of the first fingerprint that have the metric: what may be compared."""
+        """The comparable results: those with the first one's fingerprint and a value of the metric."""
         first = self.results[0].fingerprint if self.results else ""
         return [one for one in self.results if one.validation is not None and one.fingerprint == first]
 

@@ -49,7 +49,7 @@ WHY = "The same as a click on a segment in the charts below: its users, and each
 
 
 def on_segment(kind: str, field: str) -> charts.Click:
-    """What a click on a segment's mark does. field: of the marks, with the segment's name."""
+    """The click on a segment's mark, which chooses the segment. field: of the marks, with the segment's name."""
     return charts.Click((field,), lambda clicked: state.assign(SEGMENT, f"{kind}:{clicked[field]}" if clicked else ""))
 
 

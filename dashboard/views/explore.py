@@ -159,7 +159,7 @@ class _Person:
         return {one.movie_id for one in _rated(version.split, self.user_id) if one.part == "test"}
 
     def known_in(self, version: IndexVersion) -> list[PublicId] | None:
-        """What a measured list leaves out: all but the test part; None for a refitted index, which leaves out all."""
+        """Movies not in a measured list: all but the test part; None for a refitted index, which leaves out all."""
         if self.user_id is None or not version.split or version.refitted:
             return None
         rated = _rated(version.split, self.user_id)

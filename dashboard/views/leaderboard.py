@@ -103,7 +103,7 @@ def _conclusion(snapshot: Snapshot, chosen: Chosen, found: Outcome) -> None:
 
 
 def _why(chosen: Chosen, found: Outcome) -> None:
-    """What the conclusion rests on; the paired tests are those of the table."""
+    """Shows the evidence for the conclusion; the paired tests are those of the table."""
     validation = {chosen.labels[one.id]: one.validation for one in chosen.ranked if one.validation is not None}
     sentences = [
         *[conclusions.paired(verdict, found.metric) for verdict in list(found.verdicts.values())[:1]],
@@ -195,7 +195,7 @@ def _table(
 
 
 def _how_compared(chosen: Chosen, found: Outcome, tests: Sequence[Verdict]) -> str:
-    """What the column of the comparisons says, and how scores are made: only what holds for the metric."""
+    """An explanation of the column of comparisons and of the scores, as far as it holds for the metric."""
     if not found.per_user:
         return f"{chosen.title} is one number for all users, so that models are not compared user by user."
     means = "Test scores are means over users."

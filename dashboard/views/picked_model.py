@@ -18,7 +18,7 @@ PICKED = "picked"
 
 
 def on_model() -> charts.Click:
-    """What a click on a model's mark does."""
+    """The click on a model's mark, which picks the model."""
     return charts.Click(("model",), _pick)
 
 

@@ -46,7 +46,7 @@ class ApiKeys:
             )
 
     def _scope_of(self, sent: str) -> int | None:
-        """The place in SCOPES of a key; all are compared, in a time that says nothing."""
+        """Index of the scope of a key in SCOPES. Compared with every key in constant time: timing reveals nothing."""
         offered = sent.encode("latin-1", "replace")
         found = [scope for key, scope in self._scopes if hmac.compare_digest(offered, key)]
         return max(found, default=None)

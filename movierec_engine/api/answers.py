@@ -199,7 +199,7 @@ class TriedList(TypedDict):
 
 
 class RulesTrial(TypedDict):
-    """What rules would do to lists."""
+    """The effect of trial rules on the lists of some users."""
 
     scenario: str
     findings: Annotated[list[str], doc("What is odd, such as ids that are unknown.")]
@@ -322,7 +322,7 @@ class Experiments(TypedDict):
 
 
 class VersionMetrics(TypedDict):
-    """Of the trained model on the data of this fingerprint; null where it was not measured."""
+    """A trained model's metrics on the data of this fingerprint; null where it was not measured."""
 
     validation: dict[str, Any] | None
     test: dict[str, Any] | None
@@ -363,14 +363,14 @@ class Models(TypedDict):
 
 
 class LogHealth(TypedDict):
-    """Of /api/ready: the feedback log. Lists are answered without it."""
+    """The state of the feedback log in /api/ready. Lists are answered without it."""
 
     status: Annotated[str, OneOf(("ok", "busy", "away", "unreadable", "read-only"))]
     message: str | None
 
 
 class WorkersReady(TypedDict):
-    """Of /api/ready: the workers, and how many have an index to answer from."""
+    """The workers in /api/ready: how many there are, and how many have loaded an index."""
 
     expected: Count
     ready: Count

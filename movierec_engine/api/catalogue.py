@@ -227,7 +227,7 @@ class MovieCatalogue:
 
     @cached_property
     def _facts_of_items(self) -> Catalogue:
-        """Of the index, whose facts are of its own titles."""
+        """The genres and years of the index's items, from the titles that it was built with."""
         names = tuple(sorted({genre for genres in self._own_titles["genres"].to_pylist() for genre in genres}))
         return Catalogue(ones(self._history), self._facts.genres, names, self._facts.year)
 

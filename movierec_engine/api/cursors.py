@@ -37,7 +37,7 @@ _STEP = 255
 
 @dataclass(frozen=True)
 class ListName:
-    """What a cursor belongs to; `index` is the reference of the version that answers.
+    """The list that a cursor continues; `index` is the reference of the version that answers.
 
     whom: the user's id, None for somebody without one. what: the request's parameters that say which list it is.
     """
@@ -130,7 +130,7 @@ def _gaps(places: NDArray[np.int64]) -> bytes:
 
 
 def _places(deflated: bytes, n_movies: int) -> NDArray[np.int64]:
-    """What `_gaps` wrote. Raises ApiError 400 where it is no list of n_movies movies."""
+    """The movies that `_gaps` wrote. Raises ApiError 400 if they are no valid list out of n_movies movies."""
     try:
         unpacking = zlib.decompressobj()
         written = np.frombuffer(unpacking.decompress(deflated, 2 * n_movies + 1), dtype=np.uint8).astype(np.int64)

@@ -32,7 +32,7 @@ def exploration_of(
     rules: ActiveRules | None = None,
     beside: Sequence[int] = (),
 ) -> Sequence[PooledPlaces]:
-    """What of a person's plain list may be explored: places that share a pool, which is made when it is needed.
+    """The places of a person's plain list that may be explored, by the pool they draw from, which is made on demand.
 
     made: the list by the request, under the rules. shows: how many lists have shown each movie. beside: movies, by
     place in the catalogue, that stand beside the list and may not come into it.

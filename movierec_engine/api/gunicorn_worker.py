@@ -70,7 +70,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._drained_at = time.monotonic() + self.drain_seconds
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Never so long that deadlines are missed, which gunicorn's last wait would."""
+        """Waits for events at most until the next look at deadlines; gunicorn's own wait would sleep past them."""
         super().wait_for_and_dispatch_events(min(timeout, 1.0 if self.alive else 0.1))
 
     def _answer_in_time(self, environ: dict[str, Any], start_response: Any) -> Any:

@@ -38,7 +38,7 @@ _FRESH = 0.1
 
 
 class HomeService:
-    """Pages are remembered by all that they depend on, a person's feedback among it, so that none is ever stale."""
+    """Builds home pages. The cache key holds everything a page depends on, the person's feedback included."""
 
     def __init__(
         self, service: ModelService, live: LiveFeedback, experiment: LiveExperiment, exploration: LiveExploration,
@@ -156,7 +156,7 @@ class HomeService:
         }  # fmt: skip
 
     def _variant(self, request: HomeRequest) -> Variant | None:
-        """The variant of an experiment that makes a page and its rows."""
+        """The experiment variant whose model builds this user's page; None outside an experiment."""
         if request.user_id is None or request.model is not None:
             return None
         return self._experiment.of_page(request.user_id)

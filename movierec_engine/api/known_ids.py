@@ -32,7 +32,7 @@ Of = Literal["user", "movie"]
 
 @dataclass(frozen=True)
 class KnownIds:
-    """Of a data set, an id of each kind: an example of it, and a text where the ids are. And its scale of ratings."""
+    """An example user id and item id of a data set (a str where its ids are texts), and its rating scale."""
 
     user: PublicId = 1
     movie: PublicId = 10

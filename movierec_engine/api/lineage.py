@@ -26,7 +26,7 @@ class GivenRating(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Lineage:
-    """Of one index. What a parent that is gone would have said is as if nobody had said it.
+    """Facts about one index from the versions it was built from. A deleted parent counts as one that says nothing.
 
     movies: MOVIES_SCHEMA, the titles of the data set, those outside the catalogue among them.
     """
@@ -104,7 +104,7 @@ def _ratings_file(raw_ratings: Artifact | None) -> Path | None:
 
 
 def _newest_placement(store: ArtifactStore, index: Artifact) -> Artifact | None:
-    """The newest placement by the same titles for a model of the same data; the model itself has no say in it."""
+    """The newest cold-item placement made from the same titles and data; it does not depend on the model."""
     found = [
         version
         for slot in store.slots(kinds.COLD_ITEMS, index.slot.data_set)

@@ -26,7 +26,7 @@ COUNT_SECONDS = 10.0
 
 
 class Propensities(NamedTuple):
-    """Of each place of a list: the probability of its movie there, and anywhere in the list; empty if not explored."""
+    """For each place of a list, the probability of its movie there and anywhere in the list; empty if not explored."""
 
     at_place: tuple[float, ...] = ()
     in_list: tuple[float, ...] = ()
@@ -48,7 +48,7 @@ class Impressions:
         self._of_new: WeakKeyDictionary[ColdItems, NDArray[np.float64]] = WeakKeyDictionary()
 
     def of_new(self, new: ColdItems) -> NDArray[np.float64]:
-        """Of the new movies of a catalogue, float64 [n_new]; nobody may change it."""
+        """How many lists have shown each new movie of a catalogue, float64 [n_new]; shared, not to be changed."""
         known = self._of_new.get(new)
         if known is None:
             shown = [self._lists.get(movie, 0) for movie in new.ids.ids.tolist()]
@@ -58,7 +58,7 @@ class Impressions:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """What a person's list may be explored with, best first.
+    """The candidates for exploring a person's list, best first.
 
     movies: int64 [m], places of the catalogue. scores: float64 [m]. seen: float64 [m], how often each was
     seen.
@@ -89,7 +89,7 @@ class LiveExploration:
         return self.config.on and not (self.config.candidates == "new" and served.catalogue.awaits_places)
 
     def impressions(self, data_set: str) -> Impressions:
-        """What was shown up to a few seconds ago; what was last known while the log is away."""
+        """How many lists have shown each movie, at most a few seconds old; the last known while the log is away."""
         until, known = self._counted.get(data_set, (0.0, Impressions({})))
         if time.monotonic() >= until:
             self._counted[data_set] = (time.monotonic() + COUNT_SECONDS, known)  # others go on with what is known

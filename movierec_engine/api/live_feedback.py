@@ -217,7 +217,7 @@ class LiveFeedback:
 
     @contextmanager
     def _changing(self, data_set: str) -> Iterator[None]:
-        """Has it logged once when the log begins to refuse changes, and once when it takes them again."""
+        """Logs one line when the feedback log starts to refuse writes and one when it accepts them again."""
         try:
             yield
         except (InvalidFeedback, IdempotencyConflict, UnknownEvent):  # the client's own

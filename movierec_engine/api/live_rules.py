@@ -77,7 +77,7 @@ class LiveRules:
 
     @staticmethod
     def fitted(served: LoadedIndex, document: RuleDocument) -> list[str]:
-        """What is odd about a document for the catalogue of an index. Raises RuleError where it does not fit."""
+        """Warnings about a rule document for the catalogue of an index. Raises RuleError where it does not fit."""
         return CompiledRules(document, served.catalogue.columns, served.catalogue.n_items).check(datetime.now(UTC))
 
     def look(self, data_set: str) -> None:

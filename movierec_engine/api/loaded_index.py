@@ -60,7 +60,7 @@ class LoadedIndex:
 
     @cached_property
     def known_ids(self) -> KnownIds:
-        """Of what kind the ids are, as texts with the first user's and the most popular item's; and the scale."""
+        """The first user's id and the most popular item's, where ids are texts, as examples; and the rating scale."""
         users, items = self.index.users, self.index.items
         user = users.ids[0].item() if users.are_texts else KnownIds.user
         popular = int(np.argmax(self.index.popularity))

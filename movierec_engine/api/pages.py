@@ -106,7 +106,7 @@ def pages(service: ModelService, rows: HomeService, movies: MovieService, overvi
 
 
 def words(served: LoadedIndex | None) -> dict[str, Any]:
-    """Of all pages: names of one item and of several, the scale of ratings, and words for rating on it."""
+    """Template variables of every page: the item's noun and its plural, the rating scale, and the words for rating."""
     noun, nouns = served.lineage.nouns if served else MOVIES
     scale = served.known_ids.scale if served else MOVIELENS
     rate, rating = ("Like", "like") if scale.likes_only else ("Rate", "rating")

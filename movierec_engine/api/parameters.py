@@ -90,7 +90,7 @@ class OneOf:
 
 
 def text(longest: int, pattern: str = r"[^\x00-\x1f\x7f]+", must_be: str = "text without control characters") -> Any:
-    """Of a str: how many characters it has at most, the pattern of all of it, and what that is in words."""
+    """A pydantic Field for a str: its greatest length, the pattern that it matches as a whole, and that in words."""
     said: Any = {MUST_BE: must_be}
     return Field(strict=True, min_length=1, max_length=longest, pattern=f"^{pattern}$", json_schema_extra=said)
 
@@ -141,7 +141,7 @@ class _RequestSchema(GenerateJsonSchema):
 
 @cache
 def _described(model: type[RequestModel]) -> Schema:
-    """What pydantic says of a request, which nobody changes; made once, as an application asks for it several times."""
+    """Pydantic's JSON schema of a request; cached, as an application needs it several times, so not to be changed."""
     return model.model_json_schema(schema_generator=_RequestSchema)
 
 

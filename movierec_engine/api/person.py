@@ -69,7 +69,7 @@ class Person:
 
     @cached_property
     def live(self) -> LiveTaste:
-        """Of a trained user, the likes that are not in the train history and the dislikes, of what was told since.
+        """The likes that are not in a trained user's history, and the dislikes, from the feedback given since training.
 
         Where the model goes by order, likes that are in it count too, and move to the end of it, unless the history
         ends with them already, as once they were trained on.
@@ -142,7 +142,7 @@ def _taste(served: LoadedIndex, ratings: Mapping[PublicId, float | None], times:
 
 
 def _beyond(told: Sequence[int], history: Sequence[int]) -> Sequence[int]:
-    """What is told without as many of the first as the history ends with, in the same order."""
+    """The told items, without the longest prefix of them that is already the end of the history."""
     held = range(min(len(told), len(history)), 0, -1)
     return told[next((n for n in held if history[-n:] == told[:n]), 0) :]
 

@@ -123,7 +123,7 @@ class RequestParser(Generic[T]):
 
 
 def _no_ids(model: object) -> None:
-    """Of requests that name nobody and nothing, so that they do not wait for an index."""
+    """The id lookup of requests without ids: no ids are known, so that these requests do not wait for an index."""
 
 
 def _from_text(schema: Schema) -> Callable[[str], Any]:
@@ -222,7 +222,7 @@ def _too_large() -> ApiError:
 
 
 def _why_no_json(error: ValueError | RecursionError) -> str:
-    """What is wrong with a body, and what to do."""
+    """The error in a body that is not JSON, and its remedy."""
     match error:
         case UnicodeDecodeError():
             return f"byte {error.start} is no UTF-8; encode it so"

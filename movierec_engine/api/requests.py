@@ -57,11 +57,11 @@ _Movies = Annotated[tuple[MovieIdentifier, ...], AtMost("max_history")]
 
 
 class NoParameters(RequestModel):
-    """Of an endpoint that takes none."""
+    """The request of an endpoint without parameters."""
 
 
 class ForModel(RequestModel):
-    """Of an answer that a model gives."""
+    """A request that a model answers."""
 
     model: ModelName | None = None
     """The model that answers, by its newest version; without it the default one does."""
@@ -101,7 +101,7 @@ _FILTERS = frozenset(Filters.model_fields)
 
 
 class ListRequest(Filters, ForModel):
-    """Of a list of movies."""
+    """A request for a list of movies."""
 
     top_k: TopK = Field(default=DEFAULT_TOP_K, examples=[10])
     """Length of the list."""
@@ -110,7 +110,7 @@ class ListRequest(Filters, ForModel):
 
 
 class RuledRequest(RequestModel):
-    """Of a list that an editor's rules hold for."""
+    """A request for a list under an editor's rules."""
 
     region: Annotated[str, text(40)] | None = None
     """Where the list is shown, as rules on availability name it; without it, what is shown in some regions only is left
@@ -118,7 +118,7 @@ class RuledRequest(RequestModel):
 
 
 class PagedRequest(RequestModel):
-    """Of a list that can be continued."""
+    """A request for a list that can be continued page by page."""
 
     paged: Flag = False
     """Whether the answer has `next`, by which the list continues."""
@@ -142,7 +142,7 @@ _NOT_WHICH = {"user_id", "history", "exclude", "top_k", "explain", "strict", "pa
 
 
 class PersonalRequest(RuledRequest, ListRequest):
-    """Of lists for people, who can turn dials and ask for movies that no model knows."""
+    """A request for a person's list, with dials and a share of movies that no model knows."""
 
     diversity: Share = 0.0
     """From 0, the model's own order, to 1: away from movies that are like one in the list."""
@@ -211,7 +211,7 @@ class BatchRequest(PersonalRequest):
 
 
 class HomeRequest(RuledRequest, ListRequest):
-    """Of a home page for a user, for somebody with a history, or for everybody."""
+    """A request for the home page of a user, of somebody with a history, or of nobody in particular."""
 
     user_id: UserIdentifier | None = Field(default=None, examples=[1])
     """The user's public id; or give a history, or neither for a page that is nobody's."""
@@ -233,7 +233,7 @@ class HomeRequest(RuledRequest, ListRequest):
 
 
 class RowRequest(HomeRequest):
-    """Of one row, from its beginning or continued."""
+    """A request for one row of a home page, from its beginning or continued."""
 
     row: Annotated[str, text(300)] = Field(examples=["trending"])
     """The row's name, as /api/home has it: `trending`, `genre:Crime`, `because:318`."""

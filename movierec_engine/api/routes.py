@@ -130,7 +130,7 @@ def rules(service: RulesService) -> Topic:
 
     @topic.endpoint("/api/rules-dry-run/<scenario>", methods=("POST",), scope=ADMIN)
     def try_rules(asked: TryRulesRequest) -> RulesTrial:
-        """What rules would do to lists at this moment; nothing changes."""
+        """The effect of rules on lists at this moment; nothing changes."""
         return service.dry_run(asked)
 
     @topic.endpoint("/api/rules-rollback/<scenario>", methods=("POST",), scope=ADMIN)

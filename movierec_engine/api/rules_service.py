@@ -40,7 +40,7 @@ class RulesService:
         }
 
     def dry_run(self, request: TryRulesRequest) -> RulesTrial:
-        """What rules would do to the lists of some users. Raises ApiError 422 for rules that are not sound."""
+        """The effect of rules on the lists of some users. Raises ApiError 422 for invalid rules."""
         served = self._served()
         asked = PersonalRequest(top_k=request.top_k, scenario=request.scenario, region=request.region)
         users = request.user_ids or tuple(served.index.users.ids[: request.users].tolist())
@@ -95,7 +95,7 @@ class RulesService:
 
 
 def _answered(act: Callable[[], T], parameter: str = "rules") -> T:
-    """What an act on rules returns. parameter: the one at fault where the rules are not sound."""
+    """The result of `act`, its errors raised as ApiErrors. parameter: the one at fault where the rules are invalid."""
     try:
         return act()
     except RulesMovedError as error:

@@ -25,7 +25,7 @@ def try_rules(
     request: PersonalRequest,
     holding: ActiveRules | None,
 ) -> RulesTrial:
-    """What a document would do to the lists of some people. holding: the rules that hold now.
+    """The effect of a rule document on the lists of some people. holding: the rules in force now.
 
     Raises RuleError for a document that does not fit the catalogue.
     """

@@ -1,4 +1,4 @@
-"""What is trending and rising at the moment: the likes of the data and of the feedback log, counted now and then."""
+"""Trending and rising movies at the moment, from the likes of the data and of the feedback log, recounted regularly."""
 
 import logging
 import threading

@@ -39,7 +39,7 @@ class Backup:
 
     @property
     def size(self) -> int:
-        """Of all files, in bytes."""
+        """Size of all files, in bytes."""
         return sum(int(one["size"]) for one in self.files.values())
 
     def names(self, part: str) -> list[str]:
@@ -109,7 +109,7 @@ class BackupWriter:
 
     @property
     def size(self) -> int:
-        """Of what was added, in bytes."""
+        """Size of the files added, in bytes."""
         return sum(int(one["size"]) for one in self._files.values())
 
     def write(self, name: str, content: bytes) -> None:

@@ -79,7 +79,7 @@ def _records_of(archive: Backup, part: str, root: Path) -> Records | None:
 
 
 def _occupied(root: Path, records: dict[str, Records | None]) -> Iterator[str]:
-    """What holds something that a restore would replace."""
+    """The stores, feedback logs and databases that hold data which a restore would replace."""
     store = ArtifactStore(root)
     if every_version(store) or any((root / "pointers").glob("*/*.json")):
         yield f"the store {root}"

@@ -56,7 +56,7 @@ def restore(artifacts: Location, source: Path, overwrite: bool) -> None:
 
 @contextmanager
 def _disks_explained(folder: Location) -> Iterator[None]:
-    """What the file system refuses as one sentence."""
+    """Turns an OSError of the file system into a BackupError of one sentence."""
     from movierec_engine.backup.archive import BackupError
 
     try:

@@ -1,4 +1,4 @@
-"""What each step of each model needs, as a table."""
+"""The memory and time that each step of each model needs, as a table."""
 
 from movierec_engine.cli.tables import ResultTable, Row, TableColumn
 from movierec_engine.models.memory import memory_budget

@@ -45,7 +45,7 @@ def open_any(location: str, given: FileFormat, named: Sequence[str] = (), *, mis
 
 
 def with_all_members(file: TableFile, given: FileFormat) -> TableFile:
-    """A table with those members of JSON Lines, too, that stand on none of the first lines; another one as it is."""
+    """The table with JSON members that occur only after the sampled first lines; other formats unchanged."""
     drop = given.bad_rows == "drop"
     if file.parts:
         return _joined(file.name, [with_all_members(part, given) for part in file.parts], given)

@@ -10,7 +10,7 @@ _LARGEST_RATING = 10
 
 
 def told_decimal(texts: Sequence[str], where: str, *, typed: bool = False) -> str:
-    """What stands before fractions, `.` or `,`, by a column's first values; "" where none of them has either.
+    """The decimal separator, `.` or `,`, of a column by its first values; "" if none of them has one.
 
     A dot or comma before groups of three digits may as well part thousands. Raises DataError where all that have one
     may be read in both ways, naming the setting, except where dots are no doubt of fractions: the values are as small

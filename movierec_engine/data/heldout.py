@@ -59,7 +59,7 @@ class HeldOut:
 
     @cached_property
     def _histories(self) -> dict[HistoryValues, sparse.csr_matrix]:
-        """Those that were asked for, by their values."""
+        """Cache of `histories`, by the kind of entries."""
         return {}
 
     @classmethod

@@ -129,7 +129,7 @@ def _is_number(text: str) -> bool:
 
 
 def _has_texts(file: TableFile, name: str) -> bool:
-    """True if a column has an id that is no number and stands for no missing one: a word, `0501`, `-7`, 20 digits."""
+    """True if some non-missing id is not a canonical whole number, such as a word, `0501`, `-7` or 20 digits."""
     if name in file.integers:
         return any(_has_other_integers(part, name) for part in file.parts or (file,))
     number = IdKinds(canonical=True).user_id("id")

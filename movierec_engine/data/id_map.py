@@ -81,7 +81,7 @@ class IdMap:
         return np.where(self.ids[position] == wanted, position, -1)
 
     def _index_of_texts(self, texts: Any) -> NDArray[np.int64]:
-        """Of an Arrow column, whose texts are looked up once each."""
+        """Indices of the ids in an Arrow column; each distinct text is looked up once."""
         column = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
         encoded = column.dictionary_encode()
         if encoded.null_count:
@@ -109,7 +109,7 @@ class IdMap:
 
     @property
     def arrow_type(self) -> pa.DataType:
-        """Of a column of such ids."""
+        """The Arrow type of a column of these ids."""
         return pa.string() if self.are_texts else pa.int64()
 
     def packed(self) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from movierec_engine.errors import DataError
 
 
 def signature(config: DataConfig) -> str:
-    """What tells one state of the input files from another: `mtime_ns:size` of a file, or what an address's store says.
+    """A cheap signature of the input files: `mtime_ns:size` of each, or the version that the object store reports.
 
     Files have to arrive by rename: one that is being written has a new signature at every look. Raises DataError when
     a MovieLens folder is none, and when a file, folder, pattern or address names nothing that can be read.

@@ -1,4 +1,4 @@
-"""What a data set calls its items: movies, or what `data.item_noun` says, such as books."""
+"""The noun for a data set's items: movies, or the one that `data.item_noun` gives, such as books."""
 
 import re
 from collections.abc import Mapping

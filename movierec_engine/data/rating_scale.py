@@ -55,7 +55,7 @@ class RatingScale:
         return self.lowest <= rating <= self.highest and (not self.step or (rating / self.step).is_integer())
 
     def __str__(self) -> str:
-        """What a rating must be."""
+        """The allowed ratings, in words, for error messages."""
         if self.likes_only:
             return f"{_written(self.lowest)}, which is a like: the data have no ratings"
         steps = f" in steps of {_written(self.step)}" if self.step else ""

@@ -40,7 +40,7 @@ def copied(address: str, folder: Path) -> list[Path]:
 
 
 def version_at(address: str) -> str:
-    """What tells one state of the files at an address from another, without reading them.
+    """A cheap signature of the files at an address, found without reading them.
 
     Their times and sizes in a bucket; of `https://` the ETag, time and size that the server tells, if any.
     Raises DataError where the address cannot be read.

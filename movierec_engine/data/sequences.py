@@ -25,7 +25,7 @@ class Sequences:
 
     @classmethod
     def of(cls, histories: sparse.csr_matrix, timed: bool = False) -> Self:
-        """Of histories with places or times, CSR [n, n_items], of which only the order in a row counts.
+        """Sequences of histories whose entries are places or times, CSR [n, n_items]; only their order in a row counts.
 
         timed: whether the entries are times, which are kept.
         """

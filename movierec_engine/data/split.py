@@ -104,7 +104,7 @@ class Split:
         return _together(*self.named().values())
 
     def before_test(self) -> Interactions:
-        """What is known of each user before test: train, validation and what is folded in.
+        """The interactions of each user known before test: train, validation and the fold-in part.
 
         Of users who are held out as a whole, their histories: what validation asks for is not known.
         """

@@ -76,7 +76,7 @@ class TableFile:
 
     @property
     def name(self) -> str:
-        """What people know it by, for messages."""
+        """The file's name in messages: the path or address that the user gave."""
         return self.location or str(self.path)
 
     def text(self, name: str, record: int) -> str:

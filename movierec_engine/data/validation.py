@@ -205,7 +205,7 @@ def _rating_fault(
 
 
 def _no_time(times: TimeForm | None) -> str:
-    """What is wrong with the first time that is not of a form, and what to do."""
+    """The error for the first time that does not have the expected form, and its remedy."""
     if times and not times.written:
         return (
             "not a time of a known form; correct the file, or say how times are written by data.format.times, such as "

@@ -27,7 +27,7 @@ def parsed_id(text: str, texts: bool) -> PublicId:
 
 
 def split(text: str, at: str, most: int = -1) -> list[str]:
-    """The parts between the places of a character, but for those behind a backslash; at most so many places."""
+    """Like `str.split(at, most)`, except that a character behind a backslash does not split."""
     if "\\" not in text:
         return text.split(at, most)
     parts = [""]

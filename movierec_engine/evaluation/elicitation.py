@@ -126,7 +126,7 @@ def _panel(
 
 
 def _known(split: Split) -> Interactions:
-    """What answers for the people who are asked."""
+    """The interactions that stand for people's answers to the questions."""
     return split.fold_in if split.holds_out_users and split.fold_in is not None else split.train
 
 

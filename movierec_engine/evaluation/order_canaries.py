@@ -24,7 +24,7 @@ _BLOCK = 20
 
 
 def histories_end_before_the_next_item(split: Split) -> Finding:
-    """Of validation and of test: one item is asked of each user, and the history has neither it nor anything later."""
+    """Check that in validation and test each user has one held-out item, and a history without it or anything later."""
     asked = several = told = late = 0
     for heldout in (split.validation_heldout(), split.test_heldout()):
         asked += len(heldout)

@@ -137,7 +137,7 @@ def _relevant(lists: Lists, rankings: Rankings) -> NDArray[np.bool_]:
 
 
 def _divergence(lists: Lists, rankings: Rankings, shares: Values) -> Values:
-    """Of the lists' shares from those of the users' histories; 0 for a user without a history. shares: of the items."""
+    """Divergence of each list's shares from those of the user's history; 0 without a history. shares: of the items."""
     own = rankings.heldout.seen[rankings.users] @ shares
     shown = np.append(shares, np.zeros((1, shares.shape[1])), axis=0)[lists].sum(axis=1)
     return divergence(*(total / np.maximum(total.sum(axis=1, keepdims=True), 1e-12) for total in (own, shown)))

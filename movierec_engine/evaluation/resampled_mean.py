@@ -73,7 +73,7 @@ def users_who_count(values: Values) -> NDArray[np.float64]:
 
 
 def _possible(below: float, values: Values) -> float:
-    """The share below 0, within what the resamples of which every user has 0 leave of it: half of them lie below."""
+    """Clips the share to [q/2, 1 - q/2]; q: the probability that a resample draws only users with difference 0."""
     only_zeros = (1 - np.count_nonzero(values) / len(values)) ** len(values)
     return min(max(below, only_zeros / 2), 1 - only_zeros / 2)
 

@@ -36,7 +36,7 @@ Lists = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class RulePrice:
-    """What a rule does to lists of K. difference, low, high: of ndcg, the mean over users with its 95 % interval.
+    """The cost of a rule for lists of K. difference, low, high: of ndcg, the mean over users with its 95 % interval.
 
     changed: share of the lists that differ. unmet: share of the lists that do not meet a rule. coverage: share of the
     catalogue that is in any list; novelty: mean bits.

@@ -291,7 +291,7 @@ def _curve(part: Part, users: NDArray[np.int64], sizes: tuple[int, ...], values:
 
 
 def _told(histories: sparse.csr_matrix, sizes: Sequence[int], draws: int, seed: int) -> list[list[sparse.csr_matrix]]:
-    """What a model is told of each user, CSR [n_users, n_items]: for each size so many random choices, then all."""
+    """Known histories, CSR [n_users, n_items]: for each size, `draws` random subsets; last, the whole histories."""
     told: list[list[sparse.csr_matrix]] = [*([] for _ in sizes), [histories]]
     row, rng = np.repeat(np.arange(histories.shape[0]), np.diff(histories.indptr)), np.random.default_rng(seed)
     for _ in range(draws):

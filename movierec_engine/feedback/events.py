@@ -102,7 +102,7 @@ class Recorded:
 
 @dataclass(frozen=True)
 class ListContext:
-    """What a list was made for, and under which rules."""
+    """The context of a shown list: its scenario and region, and the rules in force."""
 
     scenario: str = "home"
     region: str = ""

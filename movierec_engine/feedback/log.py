@@ -161,7 +161,7 @@ class FeedbackLog(Protocol):
         ...
 
     def newest_answers(self) -> list[tuple[str, str, str]]:
-        """What answered in experiments, rows experiment, model, version, each version's newest last within a model."""
+        """Each (experiment, model, version) that answered; a model's versions in the order of their newest answers."""
         ...
 
 

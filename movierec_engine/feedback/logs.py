@@ -26,7 +26,7 @@ class FeedbackLogs:
 
     @classmethod
     def of_environment(cls, root: Path) -> "FeedbackLogs":
-        """Those that MOVIEREC_FEEDBACK_URL says, for what is given no settings."""
+        """The logs that MOVIEREC_FEEDBACK_URL names, for callers without settings."""
         return cls(root, url_of_environment())
 
     @property

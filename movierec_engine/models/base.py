@@ -121,7 +121,7 @@ class Recommender(ABC):
         return self
 
     def as_validated(self) -> "Recommender":
-        """What validation measures of a fitted model: itself, or, where it learned from validation, a fair stand-in."""
+        """The model to measure on validation: itself, or a fair stand-in if it learned from validation."""
         return self
 
     def fit_like(self, measured: Path, data: Dataset, fitting: Fitting | None = None) -> Self:
@@ -442,7 +442,7 @@ class ClosedFormRecommender(Recommender):
         """Find the parameters; `history`, `users` and `items` are those of `train` already."""
 
     def learns_from(self, train: Interactions) -> HistoryValues:
-        """What counts beside which interactions there are, which `history` then holds."""
+        """The kind of entries that `history` holds, by what the model learns from: see `history_values`."""
         return "ones"
 
 

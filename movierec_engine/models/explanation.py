@@ -44,7 +44,7 @@ class Explanation:
 
     @classmethod
     def without_history(cls, score: float) -> Self:
-        """Of a score in which the history has no say: all of it is base."""
+        """The explanation of a score that does not depend on the history: all of it is base."""
         return cls.of(score, np.empty(0), np.empty(0), exact=True)
 
 

@@ -22,7 +22,7 @@ from movierec_engine.store import Artifact, ArtifactStore, kinds
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export has done. kept: users whose lists an earlier, interrupted one had made. rows: places of lists."""
+    """The result of an export. kept: users whose lists an earlier, interrupted one had made. rows: places of lists."""
 
     index: Artifact
     target: str

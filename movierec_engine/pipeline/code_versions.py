@@ -50,5 +50,5 @@ def code_version(kind: str) -> str | None:
 
 
 def in_key(kind: str) -> tuple[str, ...]:
-    """What a step's code version adds to its content key; nothing to begin with, so that older keys hold."""
+    """The code version as part of a step's content key; empty for the first version, so that older keys stay valid."""
     return () if STEPS[kind] == FIRST else (STEPS[kind],)

@@ -25,7 +25,7 @@ def data_drift(store: ArtifactStore, then: Artifact, now: Artifact) -> list[Drif
 
 @lru_cache(maxsize=32)
 def _drifts(then: Path, now: Path, movies: Path | None) -> tuple[Drift, ...]:
-    """Those of two versions, which never change."""
+    """Drift between two versions; cached, since versions are immutable."""
     return tuple(drifts(then, now, movies))
 
 

@@ -44,7 +44,7 @@ class FeedbackFacts:
 
     @classmethod
     def of(cls, raw_ratings: Artifact) -> "FeedbackFacts":
-        """Those of a version; without any feedback where none was known."""
+        """The feedback facts of a `raw_ratings` version; empty for a version made without feedback."""
         return cls(**raw_ratings.facts.get("feedback", {}))
 
 

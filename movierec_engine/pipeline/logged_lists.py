@@ -61,7 +61,7 @@ class LoggedLists:
         return replace(self, lists=kept, left_out={**self.left_out, **({why: out} if out else {})})
 
     def state_at(self, user_id: PublicId, at_ms: int, erasure: int) -> tuple[int, UserState]:
-        """What a user had said by a moment, undone feedback apart, and how many events that is."""
+        """A user's state at a moment, without undone feedback, and the number of events that it is made of."""
         said = self._said.get(user_id, [])
         count = bisect_right(said, at_ms, key=lambda one: one.at_ms)
         rows = [

@@ -1,4 +1,4 @@
-"""What each member of an ensemble weighs, and what it costs to train and to serve."""
+"""The weight of each member of an ensemble, and its cost of training and of serving."""
 
 import logging
 import time

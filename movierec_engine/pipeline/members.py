@@ -79,7 +79,7 @@ def family(store: ArtifactStore, model: Artifact) -> list[Artifact]:
 
 
 def strangers(store: ArtifactStore, model: Artifact, splits: str, train_size: float) -> dict[str, str]:
-    """Of a trained model's family those that saw anything but that split and share of its train part.
+    """The models of a trained model's family that were fitted on another split, or on another share of its train part.
 
     splits: a reference. Returns the reference of each with what it saw. With one that is gone the model is a stranger,
     since it cannot be told what that one saw.

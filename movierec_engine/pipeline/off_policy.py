@@ -1,4 +1,4 @@
-"""What another model, other rules or another exploration would have earned in the lists that were shown.
+"""Off-policy evaluation: the reward that another model, other rules or another exploration would have earned.
 
 The target's list is made anew for each explored list of the log: for the same user, of the same length, by what the
 user had said by that moment, and under rules (`target_rules.py`). The log's propensities are what they were under the
@@ -58,7 +58,7 @@ Chances = dict[PublicId, float]
 
 @dataclass(frozen=True)
 class OffPolicyQuestion:
-    """What is estimated.
+    """The question of an off-policy evaluation.
 
     minutes: of the reward. clip: the largest weight, 0 for none. exploration: the target's. rules: the target's, in
     words: `then`, `none`, or the name of a file.
@@ -89,7 +89,7 @@ class OffPolicyResult:
     unmet: int = 0
 
     def sentences(self) -> list[str]:
-        """What to know before believing the numbers, a sentence each."""
+        """The reservations about the numbers, a sentence each."""
         found, asked = self.estimates, self.question
         share = found.covered.value
         said = [

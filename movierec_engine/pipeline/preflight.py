@@ -53,7 +53,7 @@ class DataCounts:
 
     @classmethod
     def of(cls, splits: Artifact, train_size: float = 1.0) -> "DataCounts":
-        """Those of a split, or of a share of its train part."""
+        """The counts of a split, or of a share of its train part."""
         facts = splits.facts
         everything = sum(facts.get(name, 0) for name in (*PARTS, FOLD_IN))
         return cls(facts["users"], facts["items"], round(train_size * facts["train"]), everything)

@@ -119,7 +119,7 @@ class ExplorationConfig:
 
 @dataclass(frozen=True)
 class ListExploration:
-    """What of a list may be explored, and with what probability.
+    """The places of a list that may be explored, and the probability of exploring each.
 
     length: of the list. places: those that may be explored, from 0, in order. share: e.
     """

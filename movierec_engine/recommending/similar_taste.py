@@ -7,7 +7,7 @@ Floats = NDArray[np.float64]
 
 
 def mixed(similarity: NDArray[np.floating], relevance: NDArray[np.floating], taste: float) -> Floats:
-    """What similar items are ranked by, float64 [n]:
+    """Scores that rank similar items by likeness and by the person's taste, float64 [n]:
 
         (1 - taste) similarity + taste relevance
 

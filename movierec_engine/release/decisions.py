@@ -90,7 +90,7 @@ def record(store: ArtifactStore, decision: Decision, origin: Origin | None) -> D
 
 
 def carry_out(store: ArtifactStore, decision: Decision, index: Artifact, details: dict[str, Any] | None = None) -> None:
-    """Let the pointer name what was decided; a pin on what was served before holds no more, and goes.
+    """Moves the serving pointer to the decided version and removes a pin on the previous one.
 
     MLflow's registry is told last, still one decision at a time, so that its alias names what the pointer does.
     """

@@ -138,7 +138,7 @@ def within(store: ArtifactStore, error: Exception) -> str:
 
 
 def _readable(store: ArtifactStore, slot: Slot) -> tuple[list[Measured], list[str]]:
-    """One report of each fingerprint in a slot, and what is wrong with those that it was chosen before."""
+    """The report of each fingerprint in a slot, LATEST or else the newest, and the errors of unreadable reports."""
     versions, latest = store.storage.versions(slot)[::-1], latest_name(store, slot)
     found: dict[str, Measured] = {}
     damaged = []

@@ -19,7 +19,7 @@ def effect(price: RulePrice) -> str:
 
 
 def conclusion(prices: Sequence[RulePrice], k: int) -> str:
-    """What the rules do to ndcg@k together, which is the first price, and which rule alone lowers it most."""
+    """A sentence: the effect of all rules together, the first price, on ndcg@k, and the rule that costs most alone."""
     together, *alone = prices
     size = f"{numbers.score(abs(together.difference))} of NDCG@{k}"
     said = {

@@ -219,7 +219,7 @@ class RetrievalIndex(IndexParts):
 
     @cached_property
     def _joined(self) -> JoinedVectors | None:
-        """What multiplies the vectors of an ensemble."""
+        """The products of an ensemble's joined vectors; None for other models."""
         fold_in = self.fold_in_scorer
         return JoinedVectors(self.vectors, fold_in) if isinstance(fold_in, FusedFoldIn) else None
 

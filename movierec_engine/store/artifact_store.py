@@ -195,7 +195,7 @@ class ArtifactStore:
         return None if version is None else self.get(slot, version)
 
     def latest_name(self, slot: Slot) -> str | None:
-        """What LATEST names, there or not, or None while there is none. Raises StoreError where that is no name."""
+        """The version that LATEST names, existing or not; None without LATEST. Raises StoreError if it is damaged."""
         version = self.storage.latest(slot)
         if version is not None and not is_name(version):
             raise StoreError(f"LATEST of {slot} in {self.location} is damaged; remove it and materialize {slot} again")

@@ -28,6 +28,6 @@ def asking(ask: Callable[[], None]) -> Iterator[None]:
 
 
 def ask_permission() -> None:
-    """Raises what `asking` was given raises; nothing where nobody wants to be asked."""
+    """Calls the check installed by `asking`, which raises if the work is no longer wanted; else does nothing."""
     if ask := _ask.get():
         ask()

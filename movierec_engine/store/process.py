@@ -25,7 +25,7 @@ def place() -> str:
 
 
 def is_gone(there: str, pid: int, changed: float) -> bool:
-    """True if a process has ended; one of another place, which nobody here can see, if it has long changed nothing.
+    """True if a process of this host has ended; of another one, if it has not written for ABANDONED_SECONDS.
 
     changed: when it last wrote something, in seconds since 1970.
     """

@@ -20,7 +20,7 @@ Files = Mapping[str, Mapping[str, Any]]
 
 
 class LostRaceError(StoreError):
-    """What was to be replaced has been changed by somebody else."""
+    """A compare-and-swap failed: somebody else changed the value first."""
 
 
 def is_url(location: Location) -> bool:
@@ -62,7 +62,7 @@ class Storage(Protocol):
         """Delete a version in one step."""
 
     def sweep(self) -> None:
-        """Delete what belongs to no version, and to none that is being put."""
+        """Delete files that belong to no version and to no upload in progress."""
 
     def manifest(self, slot: Slot, version: str) -> str | None:
         """A version's manifest, or None where there is no such version."""

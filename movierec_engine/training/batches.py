@@ -25,7 +25,7 @@ class Piece(NamedTuple, Generic[B]):
 
 
 class Loss(Protocol[B]):
-    """What an epoch is made of: batches of train interactions on the CPU, their pieces, and the loss of one."""
+    """The loss of an epoch: how to batch train interactions on the CPU, cut a batch to memory, and score a piece."""
 
     def batches(self, interactions: Interactions, size: int) -> Iterator[B]:
         """Interactions in random order, about `size` of them at a time; a batch begins with one tensor over them."""

@@ -86,7 +86,7 @@ class Checkpoints:
             state.stopping.best_weights = saved["best_weights"]
 
     def _saved(self) -> dict[str, Any] | None:
-        """What the last checkpoint of this run holds of the training; None where it starts afresh."""
+        """The training state in this run's last checkpoint; None where training starts afresh."""
         if self._remote:
             saved = self._remote.newest(lambda path: read_checkpoint(path).training)
             if saved is None:

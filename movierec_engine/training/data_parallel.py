@@ -100,7 +100,7 @@ class WorkerPasses:
         return self._team
 
     def _arguments(self) -> Iterator[tuple[Any, ...]]:
-        """Of each TrainingWorker."""
+        """The arguments of each TrainingWorker."""
         config, model = self._config, self._model.for_worker()
         by_order = isinstance(self._state.network, SequenceNetwork)
         for number, share in enumerate(shares(self._interactions, self._users, by_order)):

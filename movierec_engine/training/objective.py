@@ -125,7 +125,7 @@ class Objective:
 
 
 def loss_by_size(n_items: int, layers: bool = False) -> str:
-    """What `auto` stands for on so many items; layers: whether there are any above each pair of a user and an item."""
+    """The loss that `auto` stands for with n_items; layers: whether the model scores each user-item pair by layers."""
     return "softmax" if n_items <= (LARGEST_WITH_LAYERS if layers else LARGEST_FULL_SOFTMAX) else "sampled_softmax"
 
 

@@ -37,7 +37,7 @@ class RemoteCheckpoints:
         self._objects, self._prefix = Objects(self.url), f"{model}/{run}/"
 
     def newest(self, read: Callable[[Path], T]) -> T | None:
-        """What `read` makes of the file of the newest whole checkpoint; None where there is none.
+        """The newest whole checkpoint, read by `read`; None without one.
 
         One that is not the content that was written is passed by. Raises AwayError when the store does not answer.
         """

@@ -14,7 +14,7 @@ Counts = NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False)
 class Share:
-    """What one worker holds, and the counts of everything by which all of them agree on batches.
+    """One worker's share of the interactions, and the counts over all, by which the workers agree on batches.
 
     interactions: those of its own users, over a vocabulary of these alone.
     users: int64 [n], indices of its own users among all, ascending.

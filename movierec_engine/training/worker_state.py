@@ -67,7 +67,7 @@ class WorkerState:
         )
 
     def rows_alone(self) -> "WorkerState":
-        """What of a worker's part no other has."""
+        """The arrays with a worker's own users, which no other worker has."""
         return replace(self, arrays={key: one for key, one in self.arrays.items() if self._has_users(key)})
 
     @classmethod

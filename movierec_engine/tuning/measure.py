@@ -25,7 +25,7 @@ OUT_OF_TIME = "out of time"
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """What a trial reached on validation."""
+    """The result of a trial on validation."""
 
     per_user: NDArray[np.float64]
     """The metric of each user, float64 [n]."""

@@ -1,4 +1,4 @@
-"""What is to be searched: the settings that hold, the space of the others, and how long."""
+"""A search request: the fixed settings, the space of the others, and how long to search."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

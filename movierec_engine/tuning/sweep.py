@@ -57,7 +57,7 @@ def search(arguments: Sequence[str]) -> SweepTrials:
 def _trials(
     request: Request, settings: Settings, study: "optuna.Study"
 ) -> Iterator[tuple["optuna.trial.Trial", Trial]]:
-    """What the study asks for with what it reached, until there are `n_trials`; as many at a time as `n_jobs`."""
+    """Runs the study's trials, `n_jobs` at a time, until there are `n_trials`; yields each with its result."""
 
     missing = range(len(_finished(study)) + 1, request.n_trials + 1)
 

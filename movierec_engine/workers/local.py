@@ -107,7 +107,7 @@ class LocalTeam(Team):
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _call(self, messages: Iterable[tuple[Any, tuple[Any, ...], tuple[Path, int] | None]]) -> list[Any]:
-        """What each worker answers to its method, its arguments and, where it is to lie in a file, the place there."""
+        """The workers' answers. messages: for each, method, arguments and, for an answer in a file, the place there."""
         results: dict[int, Any] = {}
         try:
             for connection, message in zip(self._connections, messages, strict=True):

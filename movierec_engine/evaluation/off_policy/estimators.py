@@ -70,7 +70,7 @@ class PolicyEstimate:
 
 @dataclass(frozen=True)
 class PolicyEstimates:
-    """What the target would earn a list, by each estimator, and how much the log knows of it.
+    """The target policy's estimated reward per list, by each estimator, and how well the log supports the estimates.
 
     logged: what the lists that were shown earned. ips_gain, snips_gain, dr_gain: the target's estimates less that, with
     the interval of the difference.

@@ -35,7 +35,7 @@ _FIRST_CONTACT_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Changes:
-    """What has changed in a log between two moments."""
+    """The changes in a log between two moments."""
 
     moment: str
     """The later one, from which to ask on."""

@@ -265,7 +265,7 @@ class PostgresLog:
         return {decoded(movie): lists for movie, lists in self._rows("SELECT movie_id, lists FROM impressions")}
 
     def newest_answers(self) -> list[tuple[str, str, str]]:
-        """What answered in experiments."""
+        """See `FeedbackLog.newest_answers`; counted over the whole log, so that it may take longer."""
         return self._rows(summary_queries.NEWEST_ANSWERS, seconds=WHOLE_LOG_SECONDS)
 
     def check(self) -> None:

@@ -298,7 +298,7 @@ class SqliteLog:
         return dict(self.query("SELECT movie_id, lists FROM impressions"))
 
     def newest_answers(self) -> list[tuple[str, str, str]]:
-        """What answered in experiments."""
+        """See `FeedbackLog.newest_answers`."""
         return self.query(summary_queries.NEWEST_ANSWERS)
 
     def check(self) -> None:

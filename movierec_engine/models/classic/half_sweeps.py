@@ -115,7 +115,7 @@ class TeamSweeps(Sweeps):
         self._team = None
 
     def _until(self, half_sweeps: int, then: Callable[[Team], T]) -> T:
-        """What a function finds of the team after so many half sweeps."""
+        """Calls `then` with the team once it has done `half_sweeps`; a lost team is started again and catches up."""
         lost = 0
         while True:
             try:

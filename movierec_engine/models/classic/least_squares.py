@@ -118,7 +118,7 @@ class _Block:
         )
 
     def residual(self, w: Tensor) -> Tensor:
-        """What the right sides exceed the systems' products with w by, [b, d]."""
+        """Residuals of the systems at w: right sides less products, [b, d]."""
         return self.sums(1 - self.products(w)) - self.diagonal * w
 
     def matmul(self, w: Tensor) -> Tensor:

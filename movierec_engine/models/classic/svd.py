@@ -52,8 +52,7 @@ _AT_ONCE = 2**16
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """What `surprise.SVD` asks of a trainset, over arrays: a tuple a sample, as a `surprise.Trainset` holds them, is
-    118 bytes, and these are 8.
+    """A trainset for `surprise.SVD` over arrays: 8 bytes a sample, where the tuples of a `surprise.Trainset` take 118.
 
     indptr: int [n_users + 1], where each user's samples begin. item: int32 [n]. value: float32 [n].
     """

@@ -88,7 +88,7 @@ class Candidates:
         return np.asarray(hit_metrics()[metric](hits=hits, relevant=self.count, k=k))
 
     def of(self, users: NDArray[np.bool_]) -> "Candidates":
-        """Those of some of the users, bool [n]."""
+        """The candidates of the users where `users`, bool [n], is True."""
         return Candidates(*(getattr(self, part.name)[users] for part in fields(self)))
 
     def of_features(self, columns: Sequence[int]) -> "Candidates":

@@ -124,7 +124,7 @@ class HybridEnsemble(Recommender):
     _start: tuple[Recommender, ...] = ()
 
     def cost(self, size: DataSize, trainer: TrainerConfig) -> ModelCost | None:
-        """That of the members, which are fitted one after the other and scored together; of their default settings."""
+        """Cost of the members with their default settings: fits one after another, scoring together."""
         members = []
         for entry in self._named:
             name = entry.partition("/")[0]

@@ -137,7 +137,7 @@ class FoldInScorer(ABC):
         return [Explanation.of(score, history, contributions, self.exact) for score, contributions in each]
 
     def as_likes(self, disliked: sparse.csr_matrix) -> sparse.csr_matrix:
-        """The same entries as if they were liked: of ratings with the highest of train."""
+        """The same items as likes; where entries are ratings, each becomes the highest rating of train."""
         likes = ones(disliked)
         if self.uses_ratings:
             likes.data *= self.basis.history.data.max()

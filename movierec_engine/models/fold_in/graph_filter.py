@@ -31,7 +31,7 @@ class GraphFilterFoldIn(FoldInScorer):
 
     @cached_property
     def steps(self) -> Floats:
-        """What an item of a history adds to a person's query vector, float32 [n_items, d]."""
+        """Each item's contribution to the query vector of a person who has it, float32 [n_items, d]."""
         return np.asarray(self.basis.vectors * self.scale[:, None] * self.response, dtype=np.float32)
 
     def scores(self, histories: sparse.csr_matrix) -> Floats:

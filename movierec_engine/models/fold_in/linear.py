@@ -24,7 +24,7 @@ _COPIED_ROWS = 4
 
 @dataclass(frozen=True, eq=False)
 class LinearFoldIn(FoldInScorer):
-    """All of it is in the basis.
+    """Fold-in of linear models; needs no arrays beside the basis.
 
     symmetry: float32 [n_items], f for which f_i V_ij = f_j V_ji, where V is such, as that of ease: then V's own rows
         say what a history's items add, and an index reads as many of them as the history has items.

@@ -47,13 +47,13 @@ class MarkovFoldIn(FoldInScorer):
         return self.contributions(history, items)
 
     def queries(self, histories: sparse.csr_matrix) -> sparse.csr_matrix:
-        """What the item vectors are multiplied by: float32 CSR [n, n_items + 1]."""
+        """Query vectors: recency weights of the items, and a weight of popularity. float32 CSR [n, n_items + 1]."""
         weighted = by_recency(histories, self.decay)
         return sparse.hstack([weighted, sparse.csr_matrix((weighted @ self.rest)[:, None])], format="csr")
 
     @cached_property
     def sums(self) -> LinearFoldIn:
-        """What `queries` are multiplied with."""
+        """The linear scorer that multiplies `queries` with the item vectors."""
         return LinearFoldIn(self.basis)
 
     def arrays(self) -> dict[str, NDArray[Any]]:

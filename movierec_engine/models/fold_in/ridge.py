@@ -24,7 +24,7 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class RidgeFoldIn(FoldInScorer):
-    """M and t of each history are what the two models differ in."""
+    """Base of ALS and SVD fold-in, which differ in the matrix M and the target t of the ridge system."""
 
     exact: ClassVar[bool] = True
 
@@ -136,7 +136,7 @@ class SVDFoldIn(RidgeFoldIn):
         return "ones" if self.negatives else "ratings"
 
     def taste_scores(self, liked: sparse.csr_matrix, disliked: sparse.csr_matrix) -> Floats:
-        """Of ratings: all of them as they are, since the fit knows by itself what a low one says."""
+        """Scores from likes and dislikes; on ratings from one fit to both, since the fit uses the ratings' values."""
         if self.negatives:
             return super().taste_scores(liked, disliked)
         return self.scores(union(liked, disliked))

@@ -19,7 +19,7 @@ from movierec_engine.models.fold_in.base import Basis, Floats, FoldInScorer, Ind
 
 @dataclass(frozen=True, eq=False)
 class UserCFFoldIn(FoldInScorer):
-    """Of a trained user the s_v, [n_users], are the `explanation_inputs`.
+    """User-based collaborative filtering; the `explanation_inputs` of a trained user are the s_v, [n_users].
 
     item_baseline: float64 [n_items], of pearson_baseline.
     """

@@ -67,7 +67,7 @@ class NeuralCFNetwork(Network):
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
     def factors(self, users: Tensor, items: Tensor | None) -> tuple[Tensor, Tensor] | None:
-        """Those of the GMF part where there is no other."""
+        """User and item factors of a pure GMF network; None with hidden layers, whose scores are no inner products."""
         if self.hidden:
             return None
         queries = rows_of(self.gmf_users, users) * self.output.weight[0]

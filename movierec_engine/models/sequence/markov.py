@@ -131,7 +131,7 @@ class Markov(ClosedFormRecommender):
         return self._fold_in.basis.vectors
 
     def similarity_vectors(self) -> sparse.csr_matrix:
-        """What people come to each item from, and what they go on to after it: [W^T, W], the largest of either.
+        """Vectors of each item's predecessors and successors, [W^T, W], the largest entries of either.
 
         Sparse, [n_items, 2 n_items].
         """

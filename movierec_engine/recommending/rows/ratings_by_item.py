@@ -1,4 +1,4 @@
-"""What the ratings of all people say of each item: how many there are, how good they are, and when it was liked."""
+"""Rating statistics of each item over all people: number and sum of ratings, and recent likes by day."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -29,7 +29,7 @@ NO_LIKES = LikesByDay(*(np.empty(0, dtype=np.int32) for _ in range(3)))
 
 @dataclass(frozen=True, eq=False)
 class RatingsByItem:
-    """Of a catalogue's items, over all ratings of the raw data.
+    """Rating statistics of a catalogue's items, over all ratings of the raw data.
 
     count: int32 [n_items], ratings. total: float64 [n_items], their sum.
     newest: the second of the newest rating; 0 where the data have no times.
@@ -69,7 +69,7 @@ class RatingsByItem:
         return cls(count, total, newest, LikesByDay(*(part.astype(np.int32) for part in by_day)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """What `from_arrays` reads."""
+        """The arrays to store, which `from_arrays` reads."""
         own = {"count": self.count, "total": self.total, "newest": np.array(self.newest, dtype=np.int64)}
         return {**own, **{f"recent_{name}": values for name, values in self.recent._asdict().items()}}
 

@@ -1,4 +1,4 @@
-"""What is trending, and what is new and rising, from likes by day.
+"""Trending and rising items, from likes by day.
 
     trending(i) = sum of the likes of i within the window, each times 0.5 ** (age / half-life)
     rising(i)   = (r - b) / sqrt(r + b + 1)     r: likes of i within the window, b: in the window before it

@@ -93,7 +93,7 @@ class ActiveRules:
         return replace(self, pins=(), limits=())
 
     def also(self, allowed: Mask | None) -> Mask | None:
-        """What is allowed by these rules and by a request. allowed: bool [n_movies], None where all are."""
+        """The movies allowed both by these rules and by a request. allowed: bool [n_movies], None where all are."""
         if self.allowed is None or allowed is None:
             return allowed if self.allowed is None else self.allowed
         return self.allowed & allowed

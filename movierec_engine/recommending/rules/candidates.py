@@ -1,4 +1,4 @@
-"""What lists under rules are arranged from: the best candidates by boosts, and what pins and shares ask for besides.
+"""Candidates for lists under rules: the best by boosted scores, and more that pins and shares ask for.
 
 Lists are arranged a block at a time: items int64 [n, c] and scores float32 [n, c] are of n lists, best first, with item
 -1 where a list has no more.

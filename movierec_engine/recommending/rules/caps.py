@@ -1,4 +1,4 @@
-"""What the lists of a block have of capped values while they are filled, one place after another."""
+"""Counts of capped values in the lists of a block while they are filled, one place after another."""
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -33,7 +33,7 @@ class CappedValues:
 
 @lru_cache(maxsize=32)
 def capped_values(caps: Caps) -> CappedValues:
-    """Those of some caps, of which there is one at least; remembered, as they are the same for every list."""
+    """Capped values of every movie under these caps (at least one), as arrays; cached per set of caps."""
     n_movies = len(caps[0][1].starts) - 1
     items, values, at_most, limit, ends = [], [], [], [], [0]
     for number, cap in caps:

@@ -58,7 +58,7 @@ class CompiledRules:
         return self._of_region(place, day, region if region in self._regions else None, _AnyMoment(now))
 
     def check(self, now: datetime) -> list[str]:
-        """What is odd about the document, such as ids that are unknown; a sentence each.
+        """Warnings about the document, such as unknown ids; a sentence each.
 
         Raises RuleError for what cannot be meant: a column that is not there, rules that leave nothing or that leave
         out what another pins, and a share of what no movie is.
@@ -265,7 +265,7 @@ class CompiledRules:
 
 
 class _AnyMoment:
-    """A moment that is no part of what is remembered by it."""
+    """A moment that an lru_cache ignores: all of them are equal and hash alike."""
 
     def __init__(self, moment: datetime) -> None:
         self.moment = moment

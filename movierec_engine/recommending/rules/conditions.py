@@ -35,7 +35,7 @@ Bound = float | str
 
 
 class Condition(Protocol):
-    """What an item must be like."""
+    """A condition that an item meets or not."""
 
     def mask(self, columns: ItemColumns, now: datetime) -> Mask:
         """bool [n_items], True for the items that are. Raises RuleError where the columns do not fit."""

@@ -1,4 +1,4 @@
-"""What the lists of a block have of shares while they are filled, one place after another."""
+"""Counts of each share's movies in the lists of a block while they are filled, one place after another."""
 
 import math
 from functools import lru_cache, partial
