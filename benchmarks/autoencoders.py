@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from bundled_data import bundled
+from ml1m_sequences import ml1m
 from rich.console import Console
 
 from movierec_engine.config import load_settings
@@ -68,13 +68,6 @@ class World:
     data: Callable[[Path | None], Interactions]
     config: DataConfig
     metrics: tuple[str, ...]
-
-
-def ml1m(folder: Path | None) -> Interactions:
-    if folder is None:
-        raise SystemExit("MovieLens 1M is not bundled; name the folder that has ml1m_sequences by --folder")
-    table = pq.read_table(folder / "ml1m_sequences" / "ratings.parquet")
-    return Dataset.from_frame(table, user="user", item="item").train
 
 
 UNSEEN = ("ndcg@100", "capped_recall@20", "capped_recall@50")

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 from defaults import BUNDLED
+from ml1m_sequences import ml1m
 from numpy.typing import NDArray
 from rich.console import Console
 
@@ -87,13 +87,6 @@ def by_time(data: Interactions, percent: range) -> list[Question]:
         following[data.user[after]] = data.item[after]  # the last that is written is the first in time
         questions.append(Question(before, before, following))
     return questions
-
-
-def ml1m(folder: Path | None) -> Interactions:
-    if folder is None:
-        raise SystemExit("MovieLens 1M is not bundled; name the folder that has ml1m_sequences by --folder")
-    table = pq.read_table(folder / "ml1m_sequences" / "ratings.parquet")
-    return Dataset.from_frame(table, user="user", item="item").train
 
 
 def bundled(folder: Path | None) -> Interactions:

@@ -12,9 +12,9 @@ from typing import Any, Self
 
 from hosts import Host
 from ports import free_port
+from waiting import soon
 
 KEY = "an-admins-key-of-the-tests"
-PATIENCE = 120.0
 REACTION = 20.0
 """Seconds that a client waits for an answer."""
 WRITERS = 24
@@ -142,12 +142,3 @@ class People:
         if answer.seconds > LATE:
             self.late.append((api.host.name, answer))
         return answer
-
-
-def soon(holds: Callable[[], object], what: str, seconds: float = PATIENCE) -> float:
-    """Wait until it holds; after how many seconds it did."""
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < seconds, f"not within {seconds:g} s: {what}"
-        time.sleep(0.05)
-    return time.monotonic() - began

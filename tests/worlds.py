@@ -126,3 +126,15 @@ def interactions_of(pairs: np.ndarray, users: IdMap, items: IdMap) -> Interactio
         users=users,
         items=items,
     )
+
+
+def joined(one: Interactions, other: Interactions) -> Interactions:
+    """The interactions of two parts over one vocabulary."""
+    columns = ("user", "item", "rating", "timestamp")
+    return replace(one, **{name: np.append(getattr(one, name), getattr(other, name)) for name in columns})
+
+
+def pairs(part: Interactions | None) -> set[tuple[int, int]]:
+    """The (user, movie) pairs of a part, by public id."""
+    assert part is not None
+    return set(zip(part.users.ids[part.user].tolist(), part.items.ids[part.item].tolist(), strict=True))

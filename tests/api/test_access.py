@@ -206,10 +206,15 @@ def test_a_client_is_told_when_it_may_ask_again_and_then_may() -> None:
     limit.take("a")
 
 
-def test_without_a_rate_nobody_is_limited() -> None:
-    limit = RateLimit(rate=0, burst=1)
+def ask_ten_times(limit: RateLimit) -> None:
     for _ in range(10):
         limit.take("a")
+
+
+def test_without_a_rate_nobody_is_limited() -> None:
+    with pytest.raises(ApiError):
+        ask_ten_times(RateLimit(rate=1, burst=1))
+    ask_ten_times(RateLimit(rate=0, burst=1))
 
 
 def test_of_too_many_clients_the_one_that_asked_longest_ago_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode
 import psutil
 import pytest
 from ports import free_port
+from waiting import soon
 
 from movierec_engine.api.config import ServingConfig
 from movierec_engine.api.server import serve, store_to_serve
@@ -55,10 +56,7 @@ def metrics(port: int, host: str = "127.0.0.1") -> dict[str, float]:
 
 
 def wait_for(port: int, series: str, value: float) -> None:
-    deadline = time.monotonic() + 180
-    while metrics(port).get(series) != value:
-        assert time.monotonic() < deadline, f"{series} did not become {value}"
-        time.sleep(0.05)
+    soon(lambda: metrics(port).get(series) == value, f"{series} becomes {value}", 180)
 
 
 def exchange(port: int, request: bytes) -> bytes:

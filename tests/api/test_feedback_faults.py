@@ -18,6 +18,7 @@ from statistics import median
 import pytest
 from flask.testing import FlaskClient
 from ports import free_port
+from waiting import soon
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.config import ServingConfig
@@ -246,9 +247,7 @@ def test_a_real_server_answers_everybody_while_writers_wait(store: ArtifactStore
     command = [sys.executable, "run_server.py", "--port", str(port), "--model-dir", str(store.root), "--workers", "1"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 120
-        while ask("/api/ready")[0] != 200 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        soon(lambda: ask("/api/ready")[0] == 200)
         with held(log.path), ThreadPoolExecutor(16) as people:
             together = unheld = False
             for _ in range(5):  # a busy machine is slow now and then

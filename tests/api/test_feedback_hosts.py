@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 from ports import free_port
 from postgres import PASSWORD, PostgresServer, postgres_server
+from waiting import soon
 
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.store import Artifact, ArtifactStore
@@ -72,15 +72,6 @@ class Host:
         return str(self.ask("/api/ready")[1]["feedback"]["status"])
 
 
-def soon(holds: Callable[[], bool], seconds: float = PATIENCE) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 @contextmanager
 def clients(hosts: Sequence[Host]) -> Iterator[list[str]]:
     """Four people who send to the hosts in turn, and again under the same key until it is acknowledged; those keys."""
@@ -92,8 +83,8 @@ def clients(hosts: Sequence[Host]) -> Iterator[list[str]]:
         while not stop.is_set():
             key = f"{own}-{number}"
             body = {"user_id": 100 + own, "movie_id": 10, "kind": "click", "key": key}
-            if soon(lambda body=body, to=number: hosts[(own + to) % 2].ask("/api/feedback", body)[0] == 200):
-                acknowledged.append(key)
+            soon(lambda body=body, to=number: hosts[(own + to) % 2].ask("/api/feedback", body)[0] == 200)
+            acknowledged.append(key)
             number += 1
 
     threads = [threading.Thread(target=client, args=(own,)) for own in range(4)]
@@ -121,7 +112,8 @@ def hosts(
     publish_line()
     both = tuple(Host(store.root, database.url, tmp_path / f"host{number}.log") for number in range(2))
     try:
-        assert all(soon(host.ready) for host in both), [path.read_text() for path in tmp_path.glob("*.log")]
+        for host in both:
+            soon(host.ready, f"a host is ready; its log is in {tmp_path}")
         yield both  # type: ignore[misc]
     finally:
         for host in both:
@@ -139,30 +131,31 @@ def test_two_hosts_share_their_feedback_and_survive_a_killed_database_and_a_kill
 
     assert here.ask("/api/feedback", {"user_id": 7, "movie_id": dismissed, "kind": "not_interested"})[0] == 200
     assert dismissed not in here.movies(7)
-    assert soon(lambda: dismissed not in there.movies(7))
+    soon(lambda: dismissed not in there.movies(7))
     assert here.ask("/api/users/1", method="DELETE")[0] == 200
-    assert soon(lambda: there.source(1) == "popularity")
+    soon(lambda: there.source(1) == "popularity")
 
     with clients(hosts) as acknowledged:
-        assert soon(lambda: len(acknowledged) > 40)
+        soon(lambda: len(acknowledged) > 40)
         database.kill()
         database.start()
         so_far = len(acknowledged)
-        assert soon(lambda: len(acknowledged) > so_far + 20)
+        soon(lambda: len(acknowledged) > so_far + 20)
         there.kill()
         there.start()
         so_far = len(acknowledged)
-        assert soon(there.ready) and soon(lambda: len(acknowledged) > so_far + 20)
+        soon(there.ready)
+        soon(lambda: len(acknowledged) > so_far + 20)
     log = FeedbackLogs(store.root, database.url).of("camps")
     logged = Counter(one.event.key for one in log.events() if one.event.kind == "click")
     assert set(logged.values()) == {1}
     assert set(acknowledged) <= set(logged), "nothing that was acknowledged is lost"
     log.close()
 
-    assert soon(lambda: [one.source(7) for one in hosts] == ["personal"] * 2)
+    soon(lambda: [one.source(7) for one in hosts] == ["personal"] * 2)
     database.kill()
     for host in hosts:
-        assert soon(lambda host=host: host.log_status() == "away")
+        soon(lambda host=host: host.log_status() == "away")
         assert (host.source(1), host.source(7)) == ("popularity", "personal")
         assert dismissed not in host.movies(7), "lists go on by what is known"
         status, answer, headers = host.ask("/api/feedback", {"user_id": 7, "movie_id": 10, "kind": "click"})
@@ -170,9 +163,9 @@ def test_two_hosts_share_their_feedback_and_survive_a_killed_database_and_a_kill
         assert "send it again under the same key" in answer["error"]["message"]
     there.kill()
     there.start()
-    assert soon(there.ready)
+    soon(there.ready)
     assert (there.source(1), there.source(7)) == ("popularity", "popularity"), "who was erased is not known to it"
     database.start()
-    assert soon(lambda: [one.source(7) for one in hosts] == ["personal"] * 2)
+    soon(lambda: [one.source(7) for one in hosts] == ["personal"] * 2)
     assert [one.source(1) for one in hosts] == ["popularity"] * 2
     assert dismissed not in there.movies(7)

@@ -1,13 +1,12 @@
 """API hosts on an object store: the same answers as from a folder, from their caches too while the store is away."""
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 from object_store import ObjectStoreServer, as_host, object_store_server
+from waiting import soon
 
 from movierec_engine.api.app import create_app
 from movierec_engine.api.model_service import OUT_OF_REACH
@@ -95,13 +94,10 @@ def test_a_promotion_is_answered_by_a_watching_host_and_what_it_uses_stays_in_it
         copy_store(store, remote)
     with as_host(server, tmp_path / "serves"):
         app = create_app(url, watch=True)
-        client, stop = app.test_client(), threading.Event()
+        client = app.test_client()
         assert client.get("/api/recommend?user_id=1").get_json()["version"] == old.version
         remote.point("serving", remote.resolve(new.reference), {})
-        deadline = time.monotonic() + 30
-        while client.get("/api/recommend?user_id=1").get_json()["version"] != new.version:
-            assert time.monotonic() < deadline
-            stop.wait(0.05)
+        soon(lambda: client.get("/api/recommend?user_id=1").get_json()["version"] == new.version, seconds=30)
         reloader = app.extensions["movierec"]["reloader"]
         reloader._told_at = float("-inf")
         ratings = reloader.state().served[None].lineage.ratings_file

@@ -8,7 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from ports import free_port
-from webserver import Webserver, soon
+from waiting import soon
+from webserver import Webserver
 
 from movierec_engine.api.index_reloader import IndexReloader
 from movierec_engine.cli.demo import dagster_home, stop

@@ -158,7 +158,9 @@ def test_the_images_are_made_by_the_script_that_the_wheels_test_runs() -> None:
 
 @pytest.mark.parametrize("name", ["api", "dashboard", "network"])
 def test_the_manifests_are_what_kubernetes_takes(name: str) -> None:
-    for manifest in _manifests(name):
+    manifests = _manifests(name)
+    assert manifests
+    for manifest in manifests:
         kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
 
 

@@ -9,10 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import dagster as dg
 import psutil
@@ -20,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from dagster_runs import execute, latest, prepare
+from waiting import soon
 
 from movierec_assets.definitions import defs
 from movierec_assets.partitions import partition_key
@@ -28,7 +27,6 @@ from movierec_engine.models.checkpoint_file import read_checkpoint
 from movierec_engine.store import ArtifactStore, Slot
 
 ROOT = Path(__file__).parents[2]
-T = TypeVar("T")
 
 
 @pytest.fixture
@@ -57,15 +55,6 @@ def daemon(home: Path) -> Iterator[None]:
             process.wait(20)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-
-
-def soon(look: Callable[[], T | None], seconds: float = 300) -> T:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if (found := look()) is not None:
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"{look} found nothing within {seconds} s")
 
 
 def worker_of(run_id: str) -> psutil.Process | None:
@@ -98,14 +87,14 @@ def test_a_run_that_is_killed_is_retried_and_goes_on_from_its_last_checkpoint(
     with dg.DagsterInstance.get() as instance:
         (run,) = instance.get_runs()
         checkpoint = tmp_path / "checkpoints" / "cpu" / "lightgcn_last.pt"
-        soon(lambda: checkpoint if checkpoint.exists() else None)
+        soon(checkpoint.exists)
         worker = soon(lambda: worker_of(run.run_id))
         worker.kill()
         worker.wait(60)
         before = [epoch["seconds"] for epoch in read_checkpoint(checkpoint).training["history"]]
         assert ArtifactStore(tmp_path / "store").latest(Slot("trained_model", "camps", "lightgcn", "cpu")) is None
         retry = soon(lambda: next((one for one in instance.get_runs() if one.parent_run_id == run.run_id), None))
-        soon(lambda: True if instance.get_run_by_id(retry.run_id).is_finished else None)
+        soon(lambda: instance.get_run_by_id(retry.run_id).is_finished)
         assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
         assert instance.get_run_by_id(retry.run_id).status is dg.DagsterRunStatus.SUCCESS
     made = ArtifactStore(tmp_path / "store").require(Slot("trained_model", "camps", "lightgcn", "cpu"))

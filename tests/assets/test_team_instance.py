@@ -14,7 +14,8 @@ import psutil
 import pytest
 from ports import free_port
 from postgres import SUPERUSER, postgres
-from webserver import Webserver, soon
+from waiting import soon
+from webserver import Webserver
 
 from movierec_assets.automation import AutomationConfig
 from movierec_assets.lost_runs import make_lost_runs

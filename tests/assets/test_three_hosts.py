@@ -10,12 +10,12 @@ from pathlib import Path
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
-from api_hosts import LATE, ApiHost, People, soon
+from api_hosts import LATE, ApiHost, People
 from camps import camps_settings, write_camps
 from cluster import Cluster, cluster_of
 from hosts import Host
+from waiting import soon
 from webserver import Webserver
-from webserver import soon as found
 
 from movierec_engine.feedback import FeedbackLogs
 from movierec_engine.models.checkpoint_file import read_checkpoint
@@ -82,8 +82,8 @@ def test_runs_spread_over_two_hosts_go_on_at_the_other_when_one_is_lost_and_end_
     for host in cluster.workers:
         cluster.start_ray(host)
         (host.folder / "hold").touch()
-    found(lambda: len(cluster.nodes()) == 3)
-    found(lambda: ui.loaded)
+    soon(lambda: len(cluster.nodes()) == 3)
+    soon(lambda: ui.loaded)
     held = ui.launch("everything", ui.settings, "cpu|held", LINE[:1])
     lost = host_that_holds(cluster, ui, held)
     (other,) = (host for host in cluster.workers if host is not lost)
@@ -95,7 +95,7 @@ def test_runs_spread_over_two_hosts_go_on_at_the_other_when_one_is_lost_and_end_
     assert cluster.worker_of(held) is lost
     go_on_at_the_other_host(cluster, ui, held, lost, other)
     cluster.start_ray(lost)
-    found(lambda: len(cluster.nodes()) == 3)
+    soon(lambda: len(cluster.nodes()) == 3)
     terminate(cluster, ui)
     for host in cluster.workers:
         host.end()
@@ -108,7 +108,7 @@ def host_that_holds(cluster: Cluster, ui: Webserver, run: str) -> Host:
         assert cluster.job_of(run).get("status") in (None, "PENDING", "RUNNING"), (cluster.job_of(run), ui.sentences())
         return next((host for host in cluster.workers if (host.folder / "held").exists()), None)
 
-    return found(look)
+    return soon(look)
 
 
 def go_on_at_the_other_host(cluster: Cluster, ui: Webserver, held: str, lost: Host, other: Host) -> None:
@@ -118,7 +118,7 @@ def go_on_at_the_other_host(cluster: Cluster, ui: Webserver, held: str, lost: Ho
     began = time.monotonic()
     assert ui.ended(held) == "FAILURE"
     assert time.monotonic() - began < NOTICED
-    again = found(lambda: retry_of(held))
+    again = soon(lambda: retry_of(held))
     assert ui.ended(again) == "SUCCESS", ui.sentences()
     lost.come_back()
     assert cluster.worker_of(again) is other
@@ -156,7 +156,7 @@ def terminate(cluster: Cluster, ui: Webserver) -> None:
     assert ui.terminate(run) == "TerminateRunSuccess"
     assert ui.ended(run) == "CANCELED"
     assert time.monotonic() - began < NOTICED
-    found(lambda: not any(run in word for process in host.processes() for word in process.cmdline()), 60)
+    soon(lambda: not any(run in word for process in host.processes() for word in process.cmdline()), seconds=60)
     assert cluster.store.versions(slot) == before
 
 

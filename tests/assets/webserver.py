@@ -1,18 +1,15 @@
 """Dagster's webserver as its pages use it: asked through GraphQL."""
 
 import json
-import time
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import dagster as dg
+from waiting import soon
 
 from movierec_assets.sensors import sentence_of
 
-PATIENCE = 300
-T = TypeVar("T")
 LAUNCH = """
 mutation ($params: ExecutionParams!) {
   launchRun(executionParams: $params) {
@@ -116,13 +113,3 @@ class Webserver:
                 for record in instance.all_logs(run.run_id, dg.DagsterEventType.STEP_FAILURE)
             ]
             return " ".join(sentence_of(event) for event in events)
-
-
-def soon(look: Callable[[], T | None], seconds: float = PATIENCE) -> T:
-    """What `look` finds, as soon as it finds anything."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"nothing within {seconds:g} s")

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from movierec_engine.data.config import DataConfig
 from movierec_engine.data.dataset import Dataset
-from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import RATINGS_SCHEMA, Ratings
 from movierec_engine.data.split import Split, split, user_counts
 from movierec_engine.errors import ConfigError, EmptyDataError
 from movierec_engine.evaluation.fingerprint import fingerprint
+from worlds import pairs
 
 ROWS = st.dictionaries(st.tuples(st.integers(1, 12), st.integers(1, 9)), st.sampled_from([1.0, 5.0]), min_size=8)
 
@@ -26,11 +26,6 @@ def parted(rows: dict[tuple[int, int], float], threshold: float = 0.0, **setting
     frame = ratings.table.to_pydict()
     data = Dataset.from_frame(frame, rating_threshold=threshold)
     return split(data.train, DataConfig("w", split="users", rating_threshold=threshold, **settings), ratings)  # type: ignore[arg-type]
-
-
-def pairs(part: Interactions | None) -> set[tuple[int, int]]:
-    assert part is not None
-    return set(zip(part.users.ids[part.user].tolist(), part.items.ids[part.item].tolist(), strict=True))
 
 
 def full(users: int, items: int) -> dict[tuple[int, int], float]:

@@ -12,16 +12,12 @@ from movierec_engine.data.id_map import IdMap
 from movierec_engine.data.interactions import Interactions, k_core, positives
 from movierec_engine.data.ratings import PRESPLIT_SCHEMA, RATINGS_SCHEMA, Ratings
 from movierec_engine.errors import EmptyDataError
+from worlds import pairs
 
 
 def ratings_of(rows: list[tuple[int, int, float, int]]) -> Ratings:
     columns = list(zip(*sorted(rows), strict=True))
     return Ratings(pa.table(dict(zip(RATINGS_SCHEMA.names, columns, strict=True)), schema=RATINGS_SCHEMA))
-
-
-def pairs(interactions: Interactions) -> set[tuple[int, int]]:
-    users, items = interactions.users.ids[interactions.user], interactions.items.ids[interactions.item]
-    return set(zip(users.tolist(), items.tolist(), strict=True))
 
 
 def k_core_by_hand(rows: set[tuple[int, int]], min_user: int, min_item: int) -> set[tuple[int, int]]:

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movierec_engine.data.config import NEXT, DataConfig
-from movierec_engine.data.interactions import Interactions, positives
+from movierec_engine.data.interactions import positives
 from movierec_engine.data.ratings import RATINGS_SCHEMA, Ratings
 from movierec_engine.data.split import Split, split, split_label, tied_share, user_counts
 from movierec_engine.errors import ConfigError, EmptyDataError
 from movierec_engine.evaluation.fingerprint import fingerprint
+from worlds import pairs
 
 Rows = dict[tuple[int, int], int]
 """(user, movie) -> time."""
@@ -35,11 +36,6 @@ def parted(rows: Rows, strategy: str, **settings: object) -> Split:
     config = DataConfig(split=strategy, min_user_interactions=1, min_item_interactions=1, **settings)  # type: ignore[arg-type]
     ratings = Ratings(table)
     return split(positives(ratings, config), config, ratings)
-
-
-def pairs(part: Interactions | None) -> set[tuple[int, int]]:
-    assert part is not None
-    return set(zip(part.users.ids[part.user].tolist(), part.items.ids[part.item].tolist(), strict=True))
 
 
 @given(ROWS, st.sampled_from(NEXT))

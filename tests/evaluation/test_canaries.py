@@ -33,7 +33,7 @@ from movierec_engine.evaluation.rankings import Rankings, rank_users
 from movierec_engine.models import Popularity, Recommender, model_class
 from movierec_engine.models.fitting import Fitting
 from movierec_engine.training.config import TrainerConfig
-from worlds import interactions_of
+from worlds import interactions_of, joined
 
 HONEST = ("popularity", "item_cf", "svd", "ease", "als", "gf_cf", "gmf", "lightgcn")
 
@@ -62,11 +62,6 @@ def parted(part: np.ndarray, boundaries: dict[str, int], strategy: str) -> Split
 WORLD = camps()
 SPLIT = parted(random_parts(WORLD, 0.8, 0.1, seed=1), {}, "random")
 TIMED = parted(*global_time_parts(WORLD, 0.8, 0.1), "global_time")
-
-
-def joined(one: Interactions, other: Interactions) -> Interactions:
-    columns = ("user", "item", "rating", "timestamp")
-    return replace(one, **{name: np.append(getattr(one, name), getattr(other, name)) for name in columns})
 
 
 def fitted(name: str, parts: Split) -> Recommender:

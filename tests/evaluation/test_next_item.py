@@ -37,7 +37,7 @@ from movierec_engine.models.fitting import Fitting
 from movierec_engine.reporting.comparable import EvaluationSetup
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.tuning.users import share_of
-from worlds import interactions_of
+from worlds import interactions_of, joined
 
 ITEMS = 60
 EVALUATOR = Evaluator((1, 5, 20), ("hit_rate", "ndcg", "mrr", "coverage"))
@@ -101,11 +101,6 @@ def fitted(name: str, parts: Split, **settings: object) -> Recommender:
     fitting = Fitting(trainer, seed=1, evaluator=Evaluator((10,), ("ndcg",)))
     own = {"models": ("ease", "item_cf")} if name == "hybrid_ensemble" else {}
     return model_class(name)(**{**own, **settings}).fit(Dataset(parts.train, parts.validation_heldout()), fitting)
-
-
-def joined(one: Interactions, other: Interactions) -> Interactions:
-    columns = ("user", "item", "rating", "timestamp")
-    return replace(one, **{name: np.append(getattr(one, name), getattr(other, name)) for name in columns})
 
 
 @pytest.mark.parametrize("strategy", NEXT)

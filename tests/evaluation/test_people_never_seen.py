@@ -12,7 +12,6 @@ from movierec_engine.data.config import DataConfig
 from movierec_engine.data.dataset import Dataset
 from movierec_engine.data.heldout import HeldOut
 from movierec_engine.data.id_map import IdMap
-from movierec_engine.data.interactions import Interactions
 from movierec_engine.data.ratings import Ratings
 from movierec_engine.data.split import Split, split
 from movierec_engine.errors import MovierecError
@@ -34,7 +33,7 @@ from movierec_engine.models import Popularity, Recommender, model_class
 from movierec_engine.models.fitting import Fitting
 from movierec_engine.training.config import TrainerConfig
 from movierec_engine.tuning.users import share_of
-from worlds import interactions_of
+from worlds import interactions_of, joined
 
 EVALUATOR = Evaluator((5, 20), ("ndcg", "recall", "capped_recall"))
 MODELS = ("item_cf", "user_cf", "svd", "ease", "als", "gmf", "lightgcn", "recvae", "hybrid_ensemble")
@@ -66,12 +65,6 @@ def fitted(name: str, parts: Split = SPLIT, **settings: object) -> Recommender:
     fitting = Fitting(trainer, seed=1, evaluator=Evaluator((10,), ("ndcg",)))
     model = model_class("item_cf" if name == "user_cf" else name)(**{**SETTINGS.get(name, {}), **settings})
     return model.fit(Dataset(parts.train, parts.validation_heldout()), fitting)
-
-
-def joined(one: Interactions, other: Interactions | None) -> Interactions:
-    assert other is not None
-    columns = ("user", "item", "rating", "timestamp")
-    return replace(one, **{name: np.append(getattr(one, name), getattr(other, name)) for name in columns})
 
 
 class Oracle(Popularity):

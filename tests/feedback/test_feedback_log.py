@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from feedback_events import rating
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,10 +21,6 @@ from movierec_engine.feedback import (
     UnknownEvent,
     UserState,
 )
-
-
-def rating(key: str, user: int = 1, movie: int = 10, value: float = 4.0, **more: Any) -> FeedbackEvent:
-    return FeedbackEvent(key, user, movie, "rating", value, **more)
 
 
 def test_an_event_is_recorded_once_however_often_it_is_sent(log: FeedbackLog) -> None:

@@ -8,12 +8,14 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from feedback_events import rating
 from postgres import PASSWORD, PostgresServer, postgres_server
+from waiting import soon
 
 from movierec_engine.errors import ConfigError
 from movierec_engine.feedback import (
@@ -47,19 +49,6 @@ for number in range(int(sys.argv[3])):
             time.sleep(0.05)
     print(f"{name}-{number} {seq}", flush=True)
 """
-
-
-def rating(key: str, user: int = 1, movie: int = 10, value: float = 4.0) -> FeedbackEvent:
-    return FeedbackEvent(key, user, movie, "rating", value)
-
-
-def within(seconds: float, holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -112,11 +101,11 @@ def test_what_one_host_records_undoes_and_erases_another_heeds_within_a_second(s
     assert (there.state(1).said, there.state(2).said) == (False, False)
     here.record([FeedbackEvent("no", 1, 10, "not_interested"), rating("a", 2)])
     assert here.state(1).dismissed == {10}, "at once where it was recorded"
-    assert within(1, lambda: there.state(1).dismissed == {10})
+    soon(lambda: there.state(1).dismissed == {10})
     here.undo(1, "no")
-    assert within(1, lambda: not there.state(1).dismissed)
+    soon(lambda: not there.state(1).dismissed, seconds=1)
     number = here.erase(2).number
-    assert within(1, lambda: there.state(2).erasure == number)
+    soon(lambda: there.state(2).erasure == number, seconds=1)
     assert there.state_without_log(2).erasure == number
     for log in (here, there):
         log.close()
@@ -218,7 +207,7 @@ def test_a_database_that_hangs_keeps_nobody_longer_than_its_time(
             log.record([rating("b")])
         with pytest.raises(LogAway, match="does not answer"):
             log.state(1)
-        assert within(20, lambda: is_away(live)), "who follows the log finds it out"
+        soon(lambda: is_away(live), "who follows the log finds it out", 1, seconds=20)
         began = time.monotonic()
         for _ in range(20):
             with pytest.raises(LogAway, match="does not answer"):
@@ -226,8 +215,8 @@ def test_a_database_that_hangs_keeps_nobody_longer_than_its_time(
         assert time.monotonic() - began < 5, "and no writer waits for it any more, each of whom would for 0.5 s"
     finally:
         own_server.signal(signal.SIGCONT)
-    assert within(20, lambda: bool(log.record([rating("b")])))
-    assert within(20, lambda: not is_away(live))
+    soon(lambda: bool(log.record([rating("b")])), seconds=20)
+    soon(lambda: not is_away(live), seconds=20)
     assert live.record([rating("c")])[0].status == "recorded"
     assert log.count_since(0) == 1 + 1 + 1
     live.close()

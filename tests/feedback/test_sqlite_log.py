@@ -6,22 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from feedback_events import rating
 
 from movierec_engine.errors import MovierecError
 from movierec_engine.feedback import (
     Exposure,
     FeedbackError,
-    FeedbackEvent,
     IdempotencyConflict,
     SqliteLog,
     UserState,
     log_file,
 )
 from movierec_engine.feedback.sqlite.database import SCHEMA_VERSION
-
-
-def rating(key: str, user: int = 1, movie: int = 10, value: float = 4.0, **more: Any) -> FeedbackEvent:
-    return FeedbackEvent(key, user, movie, "rating", value, **more)
 
 
 @pytest.fixture
